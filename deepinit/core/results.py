@@ -1,0 +1,72 @@
+"""Typed results: what a simulation estimates, what a theory predicts."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Estimate:
+    """Statistics of one quantity over an ensemble of random networks.
+
+    All arrays have the shape of one measurement, usually [layers, pairs], unless said otherwise; they are float64.
+
+    Attributes:
+        quantity: the quantity's name.
+        mean: over the seeds whose value is defined.
+        standard_error: of the mean; NaN with fewer than two such seeds.
+        variance: unbiased.
+        variance_standard_error: of the variance, from the fourth central moment.
+        skewness: third standardized moment.
+        minimum, maximum: extremes.
+        quantiles: [levels, ...], at QUANTILE_LEVELS.
+        num_seeds: networks simulated.
+        events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
+        samples: [seeds, ...] in seed order, NaN where excluded, if asked for; else None.
+        settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
+    """
+
+    quantity: str
+    mean: np.ndarray
+    standard_error: np.ndarray
+    variance: np.ndarray
+    variance_standard_error: np.ndarray
+    skewness: np.ndarray
+    minimum: np.ndarray
+    maximum: np.ndarray
+    quantiles: np.ndarray
+    num_seeds: int
+    events: Mapping[str, np.ndarray]
+    samples: np.ndarray | None = None
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_excluded(self) -> np.ndarray:
+        """Networks without a defined value, per entry."""
+        return sum(self.events.values(), np.zeros(np.shape(self.mean), dtype=np.int64))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a theory says of one quantity.
+
+    Attributes:
+        quantity: the quantity's name.
+        name: the theory or its form, as it appears in tables and legends.
+        value: predicted mean, usually [layers, pairs], float64.
+        variance: predicted variance over networks, same shape; None where the theory gives none.
+        error_order: order of what is left out, e.g. "O(depth / width^2)".
+        valid_for: hypotheses and range.
+        reference: source, with equation or section.
+    """
+
+    quantity: str
+    name: str
+    value: np.ndarray
+    variance: np.ndarray | None
+    error_order: str
+    valid_for: str
+    reference: str

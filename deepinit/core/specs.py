@@ -1,0 +1,123 @@
+"""Specs: frozen, hashable descriptions of a random network. Everything else derives from them."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from deepinit.core.activations import Activation, as_activation, from_json, relu
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import default_weight_var
+from deepinit.core.laws import Law, normal
+
+
+@dataclasses.dataclass(frozen=True)
+class MLP:
+    """A fully connected network: z^{l+1} = W^{l+1} phi(z^l) + b^{l+1}, z^1 = W^1 x + b^1.
+
+    Attributes:
+        widths: neurons of each hidden layer, in order; the input width comes with the inputs.
+        activation: an Activation, a built-in's name, or any elementwise JAX function.
+        weight_law: law of every hidden layer's weights; None takes `normal(default_weight_var(activation))`, which is
+            He initialization for ReLU.
+        bias_law: law of every layer's biases (scaling `absolute`); None for no bias.
+        output_width: neurons of the linear output layer; None for no output layer.
+        output_law: law of the output weights; None takes `normal(1.0)`.
+
+    Raises:
+        SpecError: no layers, a width below 1, an unknown activation, a bias law that is not `absolute`.
+    """
+
+    widths: tuple[int, ...]
+    activation: Activation = relu
+    weight_law: Law | None = None
+    bias_law: Law | None = None
+    output_width: int | None = None
+    output_law: Law | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", _checked_widths(self.widths))
+        object.__setattr__(self, "activation", as_activation(self.activation))
+        if self.weight_law is None:
+            object.__setattr__(self, "weight_law", normal(default_weight_var(self.activation)))
+        if self.bias_law is not None and self.bias_law.scaling != "absolute":
+            raise SpecError(
+                refusal(
+                    f"a bias law with scaling {self.bias_law.scaling!r}",
+                    "scaling 'absolute': the variance of one bias",
+                    "Write for example di.normal(0.01, scaling='absolute').",
+                )
+            )
+        if self.output_width is not None:
+            _checked_widths((self.output_width,))
+            if self.output_law is None:
+                object.__setattr__(self, "output_law", normal(1.0))
+        elif self.output_law is not None:
+            raise SpecError(
+                refusal("an output law without an output layer", "both or neither", "Give output_width too.")
+            )
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return len(self.widths)
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Every weight matrix has independent Gaussian entries."""
+        laws = (self.weight_law, self.output_law)
+        return all(law.is_gaussian for law in laws if law is not None)
+
+    @property
+    def angles_are_markov(self) -> bool:
+        """Homogeneous activation and no bias: the angle between two inputs is a Markov chain by itself."""
+        return self.activation.is_homogeneous and self.bias_law is None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        return {
+            "architecture": "MLP",
+            "widths": list(self.widths),
+            "activation": self.activation.to_json(),
+            **{
+                name: law.to_json()
+                for name in ("weight_law", "bias_law", "output_law")
+                if (law := getattr(self, name)) is not None
+            },
+            **({"output_width": self.output_width} if self.output_width is not None else {}),
+        }
+
+
+Spec = MLP
+
+
+def spec_from_json(record: dict[str, Any] | str) -> Spec:
+    """The spec that wrote this record (a dict, or its JSON text)."""
+    fields = dict(json.loads(record) if isinstance(record, str) else record)
+    architecture = fields.pop("architecture", None)
+    if architecture != "MLP":
+        raise SpecError(
+            refusal(f"the architecture {architecture!r}", "MLP", "A newer deepinit may have written this spec; update.")
+        )
+    fields["activation"] = from_json(fields["activation"])
+    for name in ("weight_law", "bias_law", "output_law"):
+        if name in fields:
+            fields[name] = Law(**fields[name])
+    return MLP(**{**fields, "widths": tuple(fields["widths"])})
+
+
+def _checked_widths(widths: Any) -> tuple[int, ...]:
+    try:
+        checked = tuple(int(width) for width in widths)
+    except TypeError:
+        raise SpecError(
+            refusal(f"widths={widths!r}", "one integer per hidden layer", f"Write ({widths!r},) * depth.")
+        ) from None
+    if not checked:
+        raise SpecError(refusal("no layers (widths is empty)", "at least one hidden layer", "Write (256,) * 10."))
+    for layer, (width, given) in enumerate(zip(checked, widths, strict=True), start=1):
+        if width < 1 or width != given or not math.isfinite(given):
+            raise SpecError(
+                refusal(f"width {given!r} at layer {layer}", "integers >= 1", "Give every layer at least one neuron.")
+            )
+    return checked
