@@ -42,6 +42,7 @@ class Activation:
     derivative_fn: Callable[..., Any] | None = None
 
     def __call__(self, x: Any) -> Any:
+        """phi(x), elementwise."""
         return self.fn(x, **dict(self.parameters))
 
     def derivative(self, x: Any) -> Any:
@@ -65,7 +66,9 @@ class Activation:
             smooth = self.derivative(x) * dx
             same_piece = (x > 0) == (x + dx > 0)
         else:
-            smooth = sum(float(w) * self.derivative(x + float(t) * dx) for t, w in zip(_NODES, _WEIGHTS, strict=True)) * dx
+            smooth = (
+                sum(float(w) * self.derivative(x + float(t) * dx) for t, w in zip(_NODES, _WEIGHTS, strict=True)) * dx
+            )
             same_piece = abs(dx) < _LONGEST_QUADRATURE_STEP
             for kink in self.kinks:
                 same_piece = same_piece & ((x > kink) == (x + dx > kink))

@@ -5,6 +5,7 @@ at spacing h (tanh(s Z): d = pi / (2 s)), where Gauss-Hermite converges only lik
 kinks: Gauss-Legendre on the pieces between the kinks.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -33,7 +34,9 @@ def normal_rule(kinks: tuple[float, ...] = (), num_nodes: int = 241) -> tuple[np
     if inside:
         edges = [-_RANGE, *inside, _RANGE]
         legendre, mass = np.polynomial.legendre.leggauss(num_nodes)
-        halves = [(0.5 * (right - left), 0.5 * (right + left)) for left, right in zip(edges[:-1], edges[1:], strict=True)]
+        halves = [
+            (0.5 * (right - left), 0.5 * (right + left)) for left, right in itertools.pairwise(edges)
+        ]
         nodes = np.concatenate([half * legendre + middle for half, middle in halves])
         weights = np.concatenate([half * mass for half, _ in halves])
     else:

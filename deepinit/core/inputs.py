@@ -72,10 +72,14 @@ def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> 
     first, second = np.atleast_2d(np.asarray(first, np.float64)), np.atleast_2d(np.asarray(second, np.float64))
     if first.shape != second.shape or first.ndim != 2:
         raise SpecError(
-            refusal(f"rows of shapes {first.shape} and {second.shape}", "equal shapes [pairs, dimension]", "Pair them up.")
+            refusal(
+                f"rows of shapes {first.shape} and {second.shape}", "equal shapes [pairs, dimension]", "Pair them up."
+            )
         )
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
-        raise SpecError(refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity from the data."))
+        raise SpecError(
+            refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity from the data.")
+        )
     if not (np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()):
         raise SpecError(refusal("an input that is zero", "inputs of positive norm", "A zero vector has no angle."))
     return Inputs(first, second - first, tuple(range(len(first))), label)
@@ -121,7 +125,10 @@ def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     displacements = inputs.displacements.copy()
     displacements[:, 1] *= np.where(angles > np.pi, -1.0, 1.0)
     return Inputs(
-        radius * inputs.points, radius * displacements, inputs.bases, f"circle of {num_points} points, radius {radius:g}"
+        radius * inputs.points,
+        radius * displacements,
+        inputs.bases,
+        f"circle of {num_points} points, radius {radius:g}",
     )
 
 
@@ -166,7 +173,9 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
 def check_angle(angle: float) -> None:
     """Refuses an angle outside [0, pi]."""
     if not 0.0 <= angle <= math.pi:
-        raise SpecError(refusal(f"theta={angle}", "an angle in [0, pi], in radians", "Convert degrees with math.radians."))
+        raise SpecError(
+            refusal(f"theta={angle}", "an angle in [0, pi], in radians", "Convert degrees with math.radians.")
+        )
 
 
 def _check_count(num_points: int) -> None:

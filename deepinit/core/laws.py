@@ -45,7 +45,9 @@ class Law:
             raise SpecError(refusal(f"the scaling {self.scaling!r}", ", ".join(SCALINGS), "Check the spelling."))
         if not (math.isfinite(self.variance) and self.variance >= 0):
             raise SpecError(
-                refusal(f"variance={self.variance}", "a finite number >= 0", "He initialization of ReLU nets is variance=2.")
+                refusal(
+                    f"variance={self.variance}", "a finite number >= 0", "He initialization of ReLU nets is variance=2."
+                )
             )
         if (self.density is not None) != (self.name == "sparse") or (
             self.density is not None and not 0 < self.density <= 1
@@ -88,7 +90,9 @@ class Law:
             return _truncated_moment(order) / TRUNCATED_STD**order
         if self.name == "orthogonal":
             if shape is None:
-                raise SpecError(refusal("no shape", "shape=(fan_out, fan_in)", "The orthogonal law's moments depend on it."))
+                raise SpecError(
+                    refusal("no shape", "shape=(fan_out, fan_in)", "The orthogonal law's moments depend on it.")
+                )
             size = max(shape)  # one entry is one coordinate of a uniform point on the sphere in this dimension
             return normal * size**half / math.prod(size + 2 * j for j in range(half))
         return normal
