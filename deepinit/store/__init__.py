@@ -1,0 +1,50 @@
+"""Runs on disk: one directory each, resumable, checked byte by byte. No science inside.
+
+    spec.json         what the run computes (its identity), written first
+    journal.jsonl     one line per event
+    blocks/*.npz      finished work, each file whole and checked, or absent
+    provenance.json   versions, commit, machine, flags, command line of every start
+    result.nc         the exported Dataset, written last
+    report.html, figures/
+
+Killed at any moment and started again, a run goes on from its finished blocks and ends with the same bytes.
+"""
+
+from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
+from deepinit.store.canonical import canonical_json, differences, identity_hash
+from deepinit.store.journal import append_event, read_journal
+from deepinit.store.layout import FORMAT_VERSION, Run, portable_name
+from deepinit.store.provenance import collect, write_provenance
+from deepinit.store.results import has_result, read_result, write_bytes, write_result, write_text
+from deepinit.store.runs import load_run, open_run
+from deepinit.store.signals import Stop, stop_on_signals
+from deepinit.store.verification import VerifyReport, discard_damaged, verify
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Run",
+    "Stop",
+    "VerifyReport",
+    "append_event",
+    "canonical_json",
+    "collect",
+    "differences",
+    "discard_damaged",
+    "finished_blocks",
+    "has_block",
+    "has_result",
+    "identity_hash",
+    "load_run",
+    "open_run",
+    "portable_name",
+    "read_block",
+    "read_journal",
+    "read_result",
+    "stop_on_signals",
+    "verify",
+    "write_block",
+    "write_bytes",
+    "write_provenance",
+    "write_result",
+    "write_text",
+]

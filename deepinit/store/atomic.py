@@ -1,0 +1,154 @@
+"""Files that are there whole or not at all.
+
+Bytes go to a temporary name in the same folder, to the disk (fsync), and take their final name in one step (rename,
+or a hard link where the name must be new); the folder is flushed last. Killed at any point, this leaves a finished file,
+or none and a temporary file that the next start recognises by its name and removes.
+"""
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from deepinit.core.errors import ResourceError, refusal
+
+_TEMPORARY = re.compile(r"\.deepinit-tmp-(\d+)-of-(\d+)-[0-9a-f]{16}")
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def replace_file(path: Path, data: bytes, shard: tuple[int, int]) -> None:
+    """Write a whole file under its final name, in place of an earlier one.
+
+    Raises:
+        ResourceError: the disk is full, the folder is read-only, or any other refusal of the system; nothing of the new
+            file stays and an earlier file of that name is untouched.
+    """
+    with writing(path, len(data)):
+        _write(path, data, shard, os.replace)
+
+
+def create_file(path: Path, data: bytes, shard: tuple[int, int]) -> bool:
+    """As `replace_file`, but only if no file has that name: False, and nothing done, if one has.
+
+    Raises:
+        ResourceError: as `replace_file`.
+    """
+    with writing(path, len(data)):
+        try:
+            _write(path, data, shard, _link)
+        except FileExistsError:
+            return False
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, flushed to the disk.
+
+    Raises:
+        ResourceError: as `replace_file`.
+    """
+    with writing(path, 0):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _flush_folder(folder.parent)
+
+
+def temporary_shard(name: str) -> tuple[int, int] | None:
+    """Which shard a temporary file belongs to; None for a name that this package did not give."""
+    match = _TEMPORARY.fullmatch(name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+@contextlib.contextmanager
+def writing(path: Path, num_bytes: int) -> Iterator[None]:
+    """Turn the system's refusals within into a ResourceError that says where, how much, and what is kept."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(_refused(path, num_bytes, error)) from error
+
+
+def _write(path: Path, data: bytes, shard: tuple[int, int], publish: Callable[[Path, Path], None]) -> None:
+    temporary = path.parent / f".deepinit-tmp-{shard[0]}-of-{shard[1]}-{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        publish(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _flush_folder(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """`os.write` until every byte is out."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
+            raise
+        # No hard links here. The caller holds a lock, so that nobody creates the file between these two steps.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(temporary, path)
+        return
+    os.unlink(temporary)
+
+
+def _flush_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be entered and not listed
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP):  # some file systems cannot flush a folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _refused(path: Path, num_bytes: int, error: OSError) -> str:
+    needed = f" ({num_bytes:,} bytes)" if num_bytes else ""
+    given = f"'{error.strerror or error}' when writing {path}{needed}"
+    kept = "Finished blocks are kept and nothing half-written stands under a final name"
+    if error.errno in _FULL:
+        return refusal(
+            f"{given}, where {_free(path)} bytes are free",
+            "a disk with room, and a quota, for what the run writes",
+            f"{kept}: free some space there and run the same command again.",
+        )
+    if error.errno in _FORBIDDEN:
+        return refusal(
+            given,
+            "a folder that this user may write to",
+            f"{kept}: change the folder's permissions, or choose another directory, and run the same command again.",
+        )
+    return refusal(given, "a folder that takes files", f"{kept}: mend this and run the same command again.")
+
+
+def _free(path: Path) -> str:
+    for folder in path.parents:
+        with contextlib.suppress(OSError):
+            return f"{shutil.disk_usage(folder).free:,}"
+    return "an unknown number of"

@@ -1,0 +1,143 @@
+"""Blocks: named groups of arrays, one file each, that either hold what was written or say that they do not.
+
+A block is an uncompressed npz file (`numpy.load` opens it) whose zip comment says which block of which run it is and
+ends in the SHA-256 of every byte before. Content and check are one file, so neither is ever there without the other; the
+same arrays under the same name give the same bytes, whenever and wherever they are written.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.store.atomic import make_folder, replace_file
+from deepinit.store.canonical import canonical_json
+from deepinit.store.journal import append_event
+from deepinit.store.layout import Run, block_names, block_path, repair_remedy, require_writable
+
+_DIGEST_LENGTH = 64
+
+
+def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a block and note it in the journal: name, bytes, SHA-256.
+
+    Args:
+        run: from `open_run`.
+        name: such as "000000-000255" or "relu-w64/000000-000255".
+        arrays: name -> array of booleans, numbers or strings, any shape. JAX arrays are taken over as NumPy arrays.
+
+    Raises:
+        SpecError: a name that is no portable file name; an array of objects or of a type that npz files do not keep.
+        ConflictError: the run was opened for reading.
+        ResourceError: no room or no permission; earlier blocks are untouched.
+    """
+    require_writable(run)
+    path = block_path(run.path, name)
+    data = block_bytes(run.identity_hash, name, arrays)
+    make_folder(path.parent)
+    replace_file(path, data, run.shard)
+    append_event(run, "block", name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
+    """The arrays of a block, after checking every byte.
+
+    Raises:
+        SpecError: there is no such block.
+        DamagedError: the file is not what was written, or is another block's or another run's.
+    """
+    path = block_path(run.path, name)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError(
+            refusal(
+                f"the block {name!r}, which {run.path} does not have",
+                "the blocks that finished_blocks(run) lists",
+                "The run's own command computes what is missing.",
+            )
+        ) from None
+    except OSError as error:
+        raise DamagedError(_damaged(run.path, name, f"cannot be read ({error.strerror})")) from error
+    fault = block_fault(data, run.identity_hash, name)
+    if fault:
+        raise DamagedError(_damaged(run.path, name, fault))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {
+            member.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
+            for member in archive.namelist()
+        }
+
+
+def has_block(run: Run, name: str) -> bool:
+    """Whether a block of this name stands in the run; its content is checked on reading."""
+    return block_path(run.path, name).is_file()
+
+
+def finished_blocks(run: Run) -> list[str]:
+    """Names of the blocks that stand in the run, sorted."""
+    return block_names(run.path)
+
+
+def block_bytes(identity_hash: str, name: str, arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The file of a block: a function of its arguments alone."""
+    buffer = io.BytesIO()
+    label = canonical_json({"block": name, "identity": identity_hash}).encode("ascii")
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for key in sorted(arrays):
+            member = zipfile.ZipInfo(f"{_checked_key(key)}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.create_system = 3  # else the system that writes it
+            archive.writestr(member, _npy_bytes(name, key, arrays[key]))
+        archive.comment = label + bytes(_DIGEST_LENGTH)
+    body = buffer.getvalue()[:-_DIGEST_LENGTH]
+    return body + hashlib.sha256(body).hexdigest().encode("ascii")
+
+
+def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
+    """What is wrong with the bytes of a block; None if nothing is."""
+    body, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
+    if hashlib.sha256(body).hexdigest().encode("ascii") != digest:
+        return f"does not match its own SHA-256 ({len(data):,} bytes on disk): it was truncated or changed"
+    # From here on the bytes are those that were written, by this run or by another.
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            label = json.loads(archive.comment[:-_DIGEST_LENGTH])
+        block, identity = label["block"], label["identity"]
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
+        return "is not a block of deepinit"
+    if identity != identity_hash:
+        return f"belongs to another run (identity {identity[:8]}, here {identity_hash[:8]})"
+    if block != name:
+        return f"holds the block {block!r}"
+    return None
+
+
+def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:
+    # Row-major: a transposed array with equal entries is the same array, and gives the same bytes.
+    array = np.asarray(array, order="C")
+    if array.dtype.kind not in "biufcSUmM" or array.dtype.isbuiltin == 2:
+        raise SpecError(
+            refusal(
+                f"the array {key!r} of block {name!r}, of dtype {array.dtype}",
+                "booleans, integers, floats, complex numbers and strings of fixed length, as NumPy has them",
+                "Convert it first, for example bfloat16 by .astype('float32').",
+            )
+        )
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, version=(1, 0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _checked_key(key: str) -> str:
+    if not isinstance(key, str) or not key.isprintable() or not key or key.startswith("/") or "\\" in key:
+        raise SpecError(refusal(f"an array named {key!r}", "printable text without a backslash", "Rename the array."))
+    return key
+
+
+def _damaged(path: Path, name: str, fault: str) -> str:
+    return refusal(f"block {name!r} of {path}, which {fault}", "blocks as they were written", repair_remedy(path))

@@ -1,0 +1,85 @@
+"""Canonical JSON: one text for one value, so that a hash of the text identifies the value."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from deepinit.core.errors import SpecError, refusal
+
+
+def canonical_json(value: Any) -> str:
+    """The only JSON text of a value: sorted keys, no whitespace, ASCII, floats by `repr`.
+
+    Args:
+        value: None, booleans, integers, finite floats, strings, lists or tuples (written alike), mappings with string keys.
+
+    Returns:
+        Text that `json.loads` turns back into an equal value, tuples becoming lists.
+
+    Raises:
+        SpecError: NaN, an infinity, a key that is no string, or an object JSON has no word for; the message says where.
+    """
+    return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity_hash(identity: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of an identity, in hexadecimal.
+
+    Raises:
+        SpecError: as `canonical_json`.
+    """
+    return hashlib.sha256(canonical_json(identity).encode("ascii")).hexdigest()
+
+
+def differences(here: Any, asked: Any, path: str = "") -> Iterator[str]:
+    """Where two JSON values differ, leaf by leaf: `config.width: 64 here, 128 asked`."""
+    if isinstance(here, Mapping) and isinstance(asked, Mapping):
+        for key in sorted({*here, *asked}):
+            yield from differences(here.get(key, _ABSENT), asked.get(key, _ABSENT), f"{path}.{key}" if path else key)
+    elif isinstance(here, list | tuple) and isinstance(asked, list | tuple):
+        for index in range(max(len(here), len(asked))):
+            left = here[index] if index < len(here) else _ABSENT
+            right = asked[index] if index < len(asked) else _ABSENT
+            yield from differences(left, right, f"{path}[{index}]")
+    elif _shown(here) != _shown(asked):
+        yield f"{path or 'the whole'}: {_abridged(_shown(here))} here, {_abridged(_shown(asked))} asked"
+
+
+_ABSENT = object()
+
+
+def _shown(value: Any) -> str:
+    # Compared as text: Python calls 1, 1.0 and True equal, canonical JSON does not.
+    return "absent" if value is _ABSENT else canonical_json(value)
+
+
+def _abridged(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def _plain(value: Any, path: str) -> Any:
+    """The value in the six types that JSON knows, or a refusal that names the place."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SpecError(_refused(repr(float(value)), path))
+        return float(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise SpecError(_refused(f"the key {key!r}", path))
+        return {key: _plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
+    raise SpecError(_refused(f"a {type(value).__name__}", path))
+
+
+def _refused(given: str, path: str) -> str:
+    return refusal(
+        f"{given} at {path or 'the top'} of a value to be stored as JSON",
+        "None, booleans, integers, finite floats, strings, lists, and mappings with string keys",
+        "Convert it first, for example a NumPy scalar by .item().",
+    )

@@ -1,0 +1,145 @@
+"""One writer at a time: flock on a file, which the system releases however its holder ends.
+
+The whole run, shard (0, 1), holds `.lock` alone. Shards of several share `.lock` and hold one file each, so that they
+exclude a writer of the whole and their own double, but not one another. Lock files are never deleted: a lock on a
+deleted file locks nobody out.
+"""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
+from deepinit.store.atomic import temporary_shard, write_all, writing
+from deepinit.store.layout import BLOCKS
+
+_SHARD_LOCK = re.compile(r"\.lock-\d+-of-\d+")
+
+
+def checked_shard(shard: tuple[int, int]) -> tuple[int, int]:
+    """The shard (i, n), if 0 <= i < n; else a refusal."""
+    index, count = shard
+    if not 0 <= index < count:
+        raise SpecError(refusal(f"shard {index}/{count}", "i/n with 0 <= i < n", "Number the shards from 0."))
+    return index, count
+
+
+def is_own_leftover(name: str) -> bool:
+    """Whether a file of this name can stand in a directory before spec.json does."""
+    return name == ".lock" or bool(_SHARD_LOCK.fullmatch(name)) or temporary_shard(name) is not None
+
+
+@contextlib.contextmanager
+def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
+    """Hold a shard of a run directory.
+
+    Raises:
+        ConflictError: another process holds it; its number, host and start time are in the message.
+        ResourceError: the folder or its file system takes no lock.
+    """
+    index, count = checked_shard(shard)
+    with contextlib.ExitStack() as stack:
+        whole = stack.enter_context(_opened(folder / ".lock"))
+        if not _acquired(whole, folder / ".lock", shared=count > 1):
+            raise ConflictError(_second_writer(folder, shard, _holder(folder)))
+        own, path = whole, folder / ".lock"
+        if count > 1:
+            path = _shard_lock(folder, shard)
+            own = stack.enter_context(_opened(path))
+            if not _acquired(own, path, shared=False):
+                raise ConflictError(_second_writer(folder, shard, _described(path)))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "start": now, "shard": f"{index}/{count}"}
+        # Who holds it is a courtesy to the next comer; on a full disk the lock holds without it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(own, 0)
+            write_all(own, json.dumps(holder).encode())
+        yield
+
+
+def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
+    """Remove the temporary files of writers that are gone; the holder of `shard` calls it. Returns how many."""
+    removed = 0
+    patterns = (".deepinit-tmp-*", "*/.deepinit-tmp-*", f"{BLOCKS}/*/.deepinit-tmp-*")
+    for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
+        owner = temporary_shard(file.name)
+        if owner and (shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))):
+            with writing(file, 0):
+                file.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _shard_lock(folder: Path, shard: tuple[int, int]) -> Path:
+    return folder / (".lock" if shard[1] == 1 else f".lock-{shard[0]}-of-{shard[1]}")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    with writing(path, 0):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _acquired(descriptor: int, path: Path, shared: bool) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        raise ResourceError(
+            refusal("a system without flock", "Linux, macOS or another POSIX system", "Keep the run directory on one.")
+        ) from None
+    mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
+    # Tried for a moment: another starter's look at who holds the lock takes it for microseconds.
+    for attempt in range(5):
+        time.sleep(0.05 if attempt else 0.0)
+        with writing(path, 0), contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, mode)
+            return True
+    return False
+
+
+def _is_held(path: Path) -> bool:
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _holder(folder: Path) -> str:
+    """Who keeps the whole run from being locked: shards at work, or a writer of the whole."""
+    shards = [path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name) and _is_held(path)]
+    return "; ".join(_described(path) for path in shards or [folder / ".lock"])
+
+
+def _described(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text())
+        return f"process {holder['pid']} on host {holder['host']} (shard {holder['shard']}, started {holder['start']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "a process that has only just started"
+
+
+def _second_writer(folder: Path, shard: tuple[int, int], holder: str) -> str:
+    return refusal(
+        f"a second writer for {folder} (shard {shard[0]}/{shard[1]}), which is held by {holder}",
+        "one writer per shard, and none beside a writer of the whole",
+        "Wait until it ends, stop it, or choose another directory.",
+    )

@@ -1,0 +1,140 @@
+"""Where numbers come from: versions, commit, machine, flags, command line. Never part of a run's identity."""
+
+import importlib.metadata
+import os
+import platform
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deepinit.store.atomic import replace_file
+from deepinit.store.canonical import canonical_json
+from deepinit.store.journal import append_event, read_journal
+from deepinit.store.layout import PROVENANCE, Run
+
+_PACKAGES = (
+    "deepinit",
+    "jax",
+    "jaxlib",
+    "jax-cuda12-plugin",
+    "jax-cuda13-plugin",
+    "libtpu",
+    "flax",
+    "optax",
+    "neural-tangents",
+    "numpy",
+    "scipy",
+    "xarray",
+    "h5netcdf",
+    "h5py",
+)
+_VARIABLES = (
+    "XLA_FLAGS",
+    "LIBTPU_INIT_ARGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_RESTART_COUNT",
+)
+_JAX_OPTIONS = (
+    "jax_enable_x64",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+    "jax_threefry_partitionable",
+    "jax_platforms",
+    "jax_num_cpu_devices",
+)
+
+
+def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Record how this process computes.
+
+    Args:
+        extra: what the caller knows, as JSON: device kind and count, precision. It takes precedence over entries of the
+            same name.
+
+    Returns:
+        time, host, python, platform, versions of the installed packages, git state of deepinit's own source and of the
+        working folder (None outside git), environment variables and JAX options that change numbers or speed, command
+        line; then `extra`.
+    """
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": _versions(),
+        "git_deepinit": _git_state(Path(__file__).parent, Path(__file__).name),
+        "git_working_folder": _git_state(Path(), None),
+        "environment": {
+            name: value for name, value in sorted(os.environ.items()) if name in _VARIABLES or name.startswith("JAX_")
+        },
+        "jax_options": _jax_options(),
+        "command": list(sys.argv),
+        **extra,
+    }
+
+
+def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
+    """Note this start's record in the journal, and write those of all starts to provenance.json.
+
+    Raises:
+        SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
+    """
+    append_event(run, "provenance", record=record)
+    records = [event["record"] for event in read_journal(run.path) if event["event"] == "provenance"]
+    replace_file(run.path / PROVENANCE, (canonical_json(records) + "\n").encode("ascii"), run.shard)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _jax_options() -> dict[str, Any]:
+    # Looked up, never imported: without JAX in the process no option of JAX is in force.
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return {}
+    values = {name: getattr(jax.config, name, None) for name in _JAX_OPTIONS}
+    return {name: value if isinstance(value, bool | int | str) else str(value) for name, value in values.items()}
+
+
+def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:
+    """Commit, and whether tracked files differ from it; None outside git.
+
+    With `tracked`, None too unless git knows that file: an installed package can lie inside somebody else's repository.
+    """
+    if tracked is not None and _git(folder, "ls-files", "--error-unmatch", tracked) is None:
+        return None
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": None if status is None else bool(status)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,190 @@
+"""Run directories: created, opened again, or refused."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deepinit.core.errors import ConflictError, DamagedError, SpecError, refusal
+from deepinit.store.atomic import create_file, make_folder, writing
+from deepinit.store.canonical import canonical_json, differences, identity_hash
+from deepinit.store.journal import append_event, read_journal
+from deepinit.store.layout import FORMAT_VERSION, SPEC, Run
+from deepinit.store.locks import checked_shard, is_own_leftover, remove_leftovers, writer_lock
+
+_MOST_SHOWN = 20
+
+
+@contextlib.contextmanager
+def open_run(
+    path: str | os.PathLike[str],
+    identity: Mapping[str, Any],
+    *,
+    backend: str | None = None,
+    shard: tuple[int, int] = (0, 1),
+    allow_mixed: bool = False,
+    format_version: int = FORMAT_VERSION,
+) -> Iterator[Run]:
+    """Create a run directory, or open it again, and hold it for writing until the block ends.
+
+    Temporary files of writers that were killed are removed; nothing else is. The lock is held, and the run may be written
+    to, within the `with` statement only.
+
+    Args:
+        path: the directory; created with its parents.
+        identity: everything the stored numbers depend on, as JSON. An entry `experiment` names the experiment.
+        backend: what the numbers depend on beside identity and versions, in words, for example "cpu" or
+            "gpu NVIDIA H200"; compared with that of the first start if both are known.
+        shard: (i, n): this writer's part. Shards of one directory write side by side; (0, 1) writes alone.
+        allow_mixed: go on under other versions or another backend than the first start's, and record it.
+        format_version: of the directory's layout.
+
+    Yields:
+        The run.
+
+    Raises:
+        SpecError: the identity is no JSON, or the shard is none.
+        ConflictError: another writer holds it; the directory belongs to another run or to something else; it was started
+            by other versions or in another format.
+        DamagedError: spec.json or the journal is damaged.
+        ResourceError: the directory cannot be written.
+    """
+    folder = Path(path)
+    asked: dict[str, Any] = json.loads(canonical_json(identity))
+    checked_shard(shard)
+    _refuse_foreign(folder)
+    make_folder(folder)
+    with writer_lock(folder, shard):
+        if not (folder / SPEC).exists():
+            create_file(folder / SPEC, _spec_bytes(asked, format_version), shard)
+        _refuse_other_run(folder, _read_spec(folder, format_version), asked)
+        run = Run(folder, asked, identity_hash(asked), shard, secrets.token_hex(4))
+        removed = remove_leftovers(folder, shard)
+        environment = _environment(backend)
+        mixed = _mixed(folder, environment)
+        if mixed and not allow_mixed:
+            raise ConflictError(
+                refusal(
+                    f"a run in {folder} that was started otherwise: {'; '.join(mixed)}",
+                    "the versions and the backend of its first start, because results differ between them in the last "
+                    "digits",
+                    "Go on with those, choose another directory, or allow mixing (--allow-mixed), which is recorded.",
+                )
+            )
+        append_event(run, "start", environment=environment, mixed=mixed, leftovers_removed=removed)
+        yield run
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Open a run directory for reading. It takes no lock and works beside a writer and on read-only media.
+
+    Raises:
+        SpecError: the path is no run directory.
+        ConflictError: a newer deepinit wrote it.
+        DamagedError: spec.json is damaged.
+    """
+    folder = Path(path)
+    if not (folder / SPEC).is_file():
+        raise SpecError(
+            refusal(
+                f"{folder}, which has no {SPEC}", "a run directory", "Give the directory that a run was written to."
+            )
+        )
+    identity = _read_spec(folder, FORMAT_VERSION)
+    return Run(folder, identity, identity_hash(identity))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if (folder / SPEC).exists() or not folder.exists():
+        return
+    if folder.is_dir():
+        with writing(folder, 0):
+            others = sorted(file.name for file in folder.iterdir() if not is_own_leftover(file.name))
+        if not others:
+            return
+        held = f"which holds {others[0]!r}"
+    else:
+        held = "which is a file"
+    raise ConflictError(
+        refusal(
+            f"{folder}, {held} and is no run directory",
+            "a new or an empty directory, or that of an earlier start of the same run",
+            "Choose another directory; nothing in this one has been touched.",
+        )
+    )
+
+
+def _spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
+    # Three entries, in every format to come: so that any version can check any spec and tell newer from damaged.
+    record = {"format_version": format_version, "identity": identity}
+    return (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
+
+
+def _read_spec(folder: Path, format_version: int) -> dict[str, Any]:
+    """The identity in spec.json, if its bytes are as they were written and its format is no newer than ours."""
+    try:
+        data = (folder / SPEC).read_bytes()
+        record = json.loads(data)
+        whole = data == _spec_bytes(record["identity"], record["format_version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise DamagedError(
+            refusal(
+                f"{folder / SPEC}, which is torn or changed",
+                "the file as the run's first start wrote it",
+                "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
+            )
+        )
+    if record["format_version"] > format_version:
+        raise ConflictError(
+            refusal(
+                f"{folder}, written in format {record['format_version']} by a newer deepinit",
+                f"formats up to {format_version}, which this deepinit knows",
+                "Update deepinit; nothing in the directory has been touched.",
+            )
+        )
+    return record["identity"]
+
+
+def _refuse_other_run(folder: Path, here: dict[str, Any], asked: dict[str, Any]) -> None:
+    found = list(differences(here, asked))
+    if not found:
+        return
+    names = here.get("experiment"), asked.get("experiment")
+    other = (
+        f"a directory of another experiment ({names[0]!r} here, {names[1]!r} asked), " if names[0] != names[1] else ""
+    )
+    more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    raise ConflictError(
+        refusal(
+            f"{other}{folder}, which holds another run: {'; '.join(found[:_MOST_SHOWN])}{more}",
+            "the run that the directory was made for",
+            "Ask for that one, or choose another directory; nothing in this one has been touched.",
+        )
+    )
+
+
+def _environment(backend: str | None) -> dict[str, str | None]:
+    versions: dict[str, str | None] = {}
+    for package in ("deepinit", "jax", "jaxlib"):
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    return {**versions, "backend": backend}
+
+
+def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
+    """How this start differs from the first, as far as both are known."""
+    first = next((event.get("environment") for event in read_journal(folder) if event["event"] == "start"), None)
+    known = first if isinstance(first, dict) else {}
+    return [
+        f"{name} {known[name]} then, {now} now"
+        for name, now in environment.items()
+        if now is not None and known.get(name) not in (None, now)
+    ]
