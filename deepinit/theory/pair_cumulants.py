@@ -1,0 +1,103 @@
+"""One random layer acting on the angle of two inputs, to second order in 1/width, for any activation.
+
+Derivation in `delta_method`; the moments it needs in `pair_frames`.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation, as_activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.namespace import array_namespace, as_floats
+from deepinit.theory.delta_method import angle_expansion
+from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
+
+
+class Coefficients(NamedTuple):
+    """E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3) and Var ln sin^2 = d1/n + d2/n^2 + O(n^-3), arrays of one shape."""
+
+    log_mean: Any
+    c1: Any
+    d1: Any
+    c2: Any
+    d2: Any
+
+
+def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)) -> Coefficients:
+    """Coefficients in 1/n of the mean and variance of ln sin^2 of the angle after one layer of n neurons.
+
+    (u_i, v_i), i = 1..n, are i.i.d. Gaussian pairs with the given variances and correlation cos(theta), a_i = phi(u_i),
+    b_i = phi(v_i), and the angle is that between a and b in R^n:
+
+        E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3),      Var ln sin^2 = d1/n + d2/n^2 + O(n^-3),
+
+    where log_mean is the infinite-width value. For ReLU c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) in the
+    notation of Jakub and Nica, and c1 -> -2, d1 -> 8 as theta -> 0.
+
+    Args:
+        theta: [...] in [0, pi], the angle between the two preactivation vectors of infinite width. A JAX array (or tracer)
+            for positively homogeneous activations is computed by JAX in its dtype, anything else by NumPy in float64. An
+            angle outside [0, pi] is refused in NumPy only.
+        activation: an Activation, a name, or an elementwise JAX function. Those that are not positively homogeneous are
+            integrated on the host, one angle after the other (milliseconds each), and refuse tracers.
+        variances: of u and v; without effect for positively homogeneous activations.
+
+    Returns:
+        `Coefficients`, each of the shape of theta. At theta = 0 log_mean is -inf and the others are their limits
+        (homogeneous activations). Near theta = pi, absolute rather than relative accuracy of log_mean where it tends to 0.
+
+    Raises:
+        SpecError: an angle outside [0, pi], a variance that is not positive, a tracer with an activation that needs the
+            host, an activation that is 0 everywhere, collinear images (theta = 0) with such an activation.
+
+    Valid for: independent Gaussian weights; activations without jumps. The vectors are assumed neither zero nor
+    collinear, events whose probability decays exponentially in n (n 2^-n for ReLU): ln sin^2 is conditioned on that.
+    Above a right angle ReLU has d1 << d2/n at any practical n: use both orders there.
+
+    Reference: for ReLU to order 1/n equivalent to arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; second
+    order and other activations derived in the module docstring of `delta_method`.
+    """
+    activation = as_activation(activation)
+    xp = array_namespace(theta)
+    if activation.slopes is not None:
+        (angle,) = as_floats(xp, theta)
+        if xp is np:
+            _check_angles(angle)
+        frame = homogeneous_frame(xp, angle, activation.slopes)
+        log_mean = xp.where(angle > 0, frame.log_sine2, -math.inf)
+        expansion = angle_expansion(frame)
+        return Coefficients(log_mean, expansion.c1, expansion.d1, expansion.c2, expansion.d2)
+    angle = _on_host(theta, activation)
+    _check_angles(angle)
+    var_u, var_v = variances
+    rows = [_host_coefficients(activation, float(value), (float(var_u), float(var_v))) for value in angle.ravel()]
+    return Coefficients(*np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angle.shape))
+
+
+def _host_coefficients(activation: Activation, theta: float, variances: tuple[float, float]) -> tuple[float, ...]:
+    frame = quadrature_frame(activation, theta, variances)
+    expansion = angle_expansion(frame)
+    return tuple(float(value) for value in (frame.log_sine2, *expansion))
+
+
+def _on_host(theta: Any, activation: Activation) -> np.ndarray:
+    import jax
+
+    if isinstance(theta, jax.core.Tracer):
+        raise SpecError(
+            refusal(
+                f"a traced angle with {activation!r}",
+                "concrete angles, or a positively homogeneous activation",
+                "Tabulate the coefficients over a grid of angles outside jit, and interpolate inside.",
+            )
+        )
+    return np.asarray(theta, dtype=np.float64)
+
+
+def _check_angles(theta: np.ndarray) -> None:
+    if not np.all((theta >= 0.0) & (theta <= math.pi)):
+        raise SpecError(
+            refusal(f"theta={theta}", "angles in [0, pi], in radians", "Convert degrees with numpy.radians.")
+        )
