@@ -3,3 +3,7 @@
 Nothing in this package imports another part of deepinit, and nothing imports JAX before it is needed, so that the
 command line can answer `--help` and `--dry-run` at once.
 """
+
+from deepinit.core import inputs
+
+__all__ = ["inputs"]

@@ -1,0 +1,37 @@
+from . import plots as plots
+from . import quantities as quantities
+from . import theory as theory
+from .comparison.compare import Comparison as Comparison
+from .comparison.compare import compare as compare
+from .core import inputs as inputs
+from .core.activations import Activation as Activation
+from .core.activations import absolute as absolute
+from .core.activations import erf as erf
+from .core.activations import from_function as from_function
+from .core.activations import gelu as gelu
+from .core.activations import leaky_relu as leaky_relu
+from .core.activations import linear as linear
+from .core.activations import relu as relu
+from .core.activations import sigmoid as sigmoid
+from .core.activations import silu as silu
+from .core.activations import sin as sin
+from .core.activations import softplus as softplus
+from .core.activations import tanh as tanh
+from .core.laws import Law as Law
+from .core.laws import normal as normal
+from .core.laws import orthogonal as orthogonal
+from .core.laws import sparse as sparse
+from .core.laws import truncated_normal as truncated_normal
+from .core.laws import uniform as uniform
+from .core.results import Estimate as Estimate
+from .core.results import Prediction as Prediction
+from .core.specs import MLP as MLP
+from .core.specs import spec_from_json as spec_from_json
+from .networks.network import Network as Network
+from .networks.network import network as network
+from .quantities.quantity import Quantity as Quantity
+from .quantities.routes import infinite as infinite
+from .quantities.routes import predict as predict
+from .quantities.routes import simulate as simulate
+
+__version__: str

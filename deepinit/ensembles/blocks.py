@@ -1,0 +1,147 @@
+"""Blocks: the unit of work is a range of seeds, computed by one compiled function on all devices of a mesh."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from deepinit.core.errors import ResourceError, refusal
+
+SeedFn = Callable[[Any], Any]
+
+# Networks drawn together by one device: enough to fill vector units and threads, small enough for the caches.
+_BATCH = {"cpu": 256}
+_ACCELERATOR_BATCH = 4096
+_BLOCKS_PER_ENSEMBLE = 20  # about as many updates as a progress bar needs, and as little work as one may lose
+MEMORY_BUDGET = 2**30
+
+
+class Blocks(NamedTuple):
+    """How an ensemble is cut; part of a run's identity, since outputs differ by rounding between batch sizes.
+
+    Attributes:
+        num_seeds: networks wanted.
+        block_size: seeds per block; a multiple of `batch_size` times the number of devices.
+        batch_size: networks computed together on one device.
+    """
+
+    num_seeds: int
+    block_size: int
+    batch_size: int
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks; the last one may be partly filled."""
+        return -(-self.num_seeds // self.block_size)
+
+    def seeds(self, block: int) -> tuple[int, int]:
+        """[first, last) of a block."""
+        return block * self.block_size, min((block + 1) * self.block_size, self.num_seeds)
+
+
+def local_mesh() -> Mesh:
+    """All devices in one axis `seeds`: those of this process, or of all processes under `jax.distributed`."""
+    return jax.make_mesh((jax.device_count(),), ("seeds",), axis_types=(AxisType.Auto,))
+
+
+class Ensemble(NamedTuple):
+    """A compiled ensemble: how it is cut, and `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`."""
+
+    blocks: Blocks
+    block_fn: Callable[[jax.Array, int], Any]
+
+
+def compile_ensemble(
+    seed_fn: SeedFn,
+    num_seeds: int,
+    *,
+    blocks: Blocks | None = None,
+    block_size: int | None = None,
+    mesh: Mesh | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+) -> Ensemble:
+    """Compiles one function for all blocks and chooses the block size from its memory analysis.
+
+    Args:
+        seed_fn: `key -> pytree of arrays`, one network.
+        num_seeds: networks wanted.
+        blocks: how a run that is being continued was cut; else chosen here.
+        block_size: a wish, rounded up to whole batches on all devices.
+        mesh: devices; `local_mesh()` if None.
+        memory_budget: bytes per device for temporaries and outputs of one block.
+
+    Raises:
+        ResourceError: one network alone needs more than the budget.
+    """
+    mesh = mesh or local_mesh()
+    if blocks is not None:
+        return Ensemble(blocks, _block_fn(_compile(seed_fn, blocks, mesh), blocks, mesh))
+    batch = min(_BATCH.get(mesh.devices.flat[0].platform, _ACCELERATOR_BATCH), -(-num_seeds // mesh.size))
+    wanted = block_size or max(1, num_seeds // _BLOCKS_PER_ENSEMBLE)
+    batch = min(batch, -(-wanted // mesh.size)) if block_size is not None else batch
+    while True:
+        whole = batch * mesh.size
+        blocks = Blocks(num_seeds, whole * max(1, math.ceil(wanted / whole)), batch)
+        compiled = _compile(seed_fn, blocks, mesh)
+        needed = _bytes_needed(compiled)
+        if needed <= memory_budget:
+            return Ensemble(blocks, _block_fn(compiled, blocks, mesh))
+        if blocks.block_size == mesh.size:
+            raise ResourceError(
+                refusal(
+                    f"a network that needs {needed / 2**20:.0f} MiB of memory",
+                    f"{memory_budget / 2**20:.0f} MiB",
+                    "Take smaller widths or the conditional linear map, or raise the memory budget.",
+                )
+            )
+        smaller = memory_budget / needed / 1.1
+        batch, wanted = max(1, int(batch * smaller)), max(1, int(blocks.block_size * smaller))
+
+
+def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
+    spec = PartitionSpec("seeds")
+
+    def local(root: jax.Array, seeds: jax.Array) -> Any:
+        return jax.lax.map(lambda seed: seed_fn(jax.random.fold_in(root, seed)), seeds, batch_size=blocks.batch_size)
+
+    sharded = jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)
+
+    def block(root: jax.Array, first_seed: jax.Array) -> Any:
+        return sharded(root, first_seed + jnp.arange(blocks.block_size, dtype=jnp.uint32))
+
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    root = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
+    return (
+        jax.jit(block, in_shardings=(everywhere, everywhere))
+        .lower(root, jax.ShapeDtypeStruct((), jnp.uint32))
+        .compile()
+    )
+
+
+def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> Callable[[jax.Array, int], Any]:
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def block_fn(root: jax.Array, block: int) -> Any:
+        first, last = blocks.seeds(block)
+        arguments = jax.device_put((root, np.uint32(first)), everywhere)
+        return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
+
+    return block_fn
+
+
+def _to_host(array: jax.Array) -> np.ndarray:
+    if array.is_fully_addressable:
+        return np.asarray(array)
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+def _bytes_needed(compiled: Any) -> int:
+    """Temporaries and outputs of one block by the compiler's account; 0 where the backend gives none."""
+    analysis = compiled.memory_analysis()
+    return int(analysis.temp_size_in_bytes + analysis.output_size_in_bytes) if analysis is not None else 0

@@ -1,0 +1,39 @@
+"""Keys: seed i's network is `fold_in(root, i)`, whatever the ensemble's size, block, device count or process count."""
+
+from typing import Any
+
+import jax
+
+from deepinit.core.errors import SpecError, refusal
+
+# Draw scheme 1: threefry, partitionable, `fold_in(root, seed)`, then `fold_in(., layer)`. Part of every run's identity.
+DRAW_SCHEME = 1
+
+
+def root_key(key: Any) -> jax.Array:
+    """The root key of an ensemble, from an integer or a typed threefry key.
+
+    Raises:
+        SpecError: another generator (its draws depend on the batch), or the flag that changes threefry's numbers.
+    """
+    if not jax.config.jax_threefry_partitionable:
+        raise SpecError(
+            refusal(
+                "jax_threefry_partitionable=False",
+                "the default, True",
+                "Leave that flag alone: without it the same seed gives other networks.",
+            )
+        )
+    if isinstance(key, int):
+        return jax.random.key(key, impl="threefry2x32")
+    if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+        raise SpecError(refusal(f"key={key!r}", "an integer or jax.random.key(...)", "Write key=0."))
+    if str(jax.random.key_impl(key)) != "threefry2x32":
+        raise SpecError(
+            refusal(
+                f"a key of the generator {jax.random.key_impl(key)}",
+                "threefry2x32, whose draws do not depend on how many networks are drawn together",
+                "Write key=0, or jax.random.key(0, impl='threefry2x32').",
+            )
+        )
+    return key

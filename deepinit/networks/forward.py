@@ -1,0 +1,152 @@
+"""The forward pass, written once: rows through the layers, with the linear map as an argument and taps on each layer."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.activations import Activation
+from deepinit.core.laws import Law
+from deepinit.core.specs import Spec
+from deepinit.networks.rows import Rows, detect_events, orthogonalize_partners, register_rows, rescale
+
+register_rows()
+
+# exp(-34) = 2e-15: a displacement this small acts through the derivative alone, to every digit of float32 and all but
+# the last of float64, so the activation is evaluated at this scale and not below.
+_SMALLEST_SCALE = -34.0
+
+
+class LayerState(NamedTuple):
+    """One layer as the taps see it.
+
+    Attributes:
+        preactivations: rows z^l.
+        postactivations: rows phi(z^l), rescaled (see `networks.rows`).
+    """
+
+    preactivations: Rows
+    postactivations: Rows
+
+
+class Segment(NamedTuple):
+    """Consecutive layers of one shape: one `lax.scan`."""
+
+    first_layer: int
+    length: int
+    fan_in: int
+    fan_out: int
+
+
+class Layer(NamedTuple):
+    """What a layer's linear map is drawn from: its shape, its laws and the network's depth."""
+
+    fan_out: int
+    weight_law: Law
+    bias_law: Law | None
+    depth: int
+
+
+LayerFn = Callable[[Any, jax.Array, Layer], tuple[jax.Array, jax.Array | None]]
+Tap = Callable[[LayerState], Any]
+
+
+def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
+    """The hidden layers, numbered from 1, grouped into runs of equal shape."""
+    shapes = list(zip((input_width, *spec.widths[:-1]), spec.widths, strict=True))
+    result, first = [], 1
+    for (fan_in, fan_out), run in itertools.groupby(shapes):
+        length = len(list(run))
+        result.append(Segment(first, length, fan_in, fan_out))
+        first += length
+    return tuple(result)
+
+
+def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
+    """A layer function that draws its linear map and bias from the layer's key."""
+
+    def layer_fn(key: Any, rows: jax.Array, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+        weight_key = jax.random.fold_in(key, 0)
+        bias = None
+        if layer.bias_law is not None:
+            bias = layer.bias_law.sample(jax.random.fold_in(key, 1), (layer.fan_out, 1), dtype=rows.dtype)[:, 0]
+        return linear_map(weight_key, rows, layer.weight_law, layer.fan_out, layer.depth, precision), bias
+
+    return layer_fn
+
+
+def layer_keys(key: Any, segment: Segment) -> Any:
+    """Layer l's key is `fold_in(key, l)`, whatever the segments."""
+    return jax.vmap(lambda layer: jax.random.fold_in(key, layer))(
+        segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
+    )
+
+
+def forward(
+    spec: Spec, rows: Rows, layer_fn: LayerFn, sources: tuple[Any, ...], output_source: Any, tap: Tap
+) -> tuple[Any, Rows]:
+    """Passes rows through the network.
+
+    Args:
+        spec: the network's description.
+        rows: rows of the input layer.
+        layer_fn: `(source, rows [k, fan_in], layer) -> (rows [k, fan_out], bias [fan_out] or None)`.
+        sources: per segment of `segments(spec, input_width)`, what its layers are made from (keys, or parameters), with
+            the layers as leading axis.
+        output_source: the same for the output layer; ignored without one.
+        tap: what is recorded of every hidden layer; nothing else is kept.
+
+    Returns:
+        The taps with a leading axis of hidden layers, and the rows of the output layer (of the last hidden layer
+        after its activation where the spec has no output layer).
+    """
+    homogeneous, free = spec.activation.is_homogeneous, spec.angles_are_markov
+    taps = []
+    for segment, source in zip(segments(spec, rows.points.shape[1]), sources, strict=True):
+        layer = Layer(segment.fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+
+        def step(rows: Rows, source: Any, layer: Layer = layer) -> tuple[Rows, Any]:
+            before = affine(rows, *layer_fn(source, rows.stacked, layer))
+            after = detect_events(activate(before, spec.activation), absorbing=free)
+            if free:
+                after = orthogonalize_partners(after)
+            after = rescale(after, rescale_points=homogeneous)
+            return after, tap(LayerState(before, after))
+
+        if segment.length == 1:
+            rows, record = step(rows, jax.tree.map(lambda leaf: leaf[0], source))
+            record = jax.tree.map(lambda leaf: leaf[None], record)
+        else:
+            rows, record = jax.lax.scan(step, rows, source)
+        taps.append(record)
+    if spec.output_width is not None:
+        output = Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+        rows = affine(rows, *layer_fn(output_source, rows.stacked, output))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *taps), rows
+
+
+def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
+    """Rows after a linear map, with the bias added to the points (displacements carry none) at the points' scale."""
+    if bias is None:
+        return rows.with_rows(images)
+    return rows.with_rows(images, points_shift=jnp.exp(-rows.point_scales)[:, None] * bias)
+
+
+def activate(rows: Rows, activation: Activation) -> Rows:
+    """phi of the points, and the exact difference phi(z + dz) - phi(z) of every displacement, at its own scale."""
+    scale = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
+    base = rows.of_bases(rows.points)
+    displacements = activation.difference(base, scale * rows.displacements) / scale
+    return dataclasses.replace(rows, points=activation(rows.points), displacements=displacements)
+
+
+def random_forward(
+    spec: Spec, rows: Rows, key: Any, tap: Tap, *, linear_map: Callable[..., jax.Array], precision: str = "highest"
+) -> tuple[Any, Rows]:
+    """`forward` through the random network of this key: layer l from `fold_in(key, l)`, the output layer last."""
+    sources = tuple(layer_keys(key, segment) for segment in segments(spec, rows.points.shape[1]))
+    output_source = jax.random.fold_in(key, spec.depth + 1)
+    return forward(spec, rows, random_layer(linear_map, precision), sources, output_source, tap)

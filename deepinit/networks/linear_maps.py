@@ -1,0 +1,85 @@
+"""Two ways to draw the random linear map of a layer: the matrix itself, or its action on the rows at hand.
+
+Both have the signature `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`.
+"""
+
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.laws import Law
+from deepinit.core.specs import Spec
+
+LinearMapName = Literal["auto", "explicit", "conditional"]
+LINEAR_MAPS = ("auto", "explicit", "conditional")
+
+
+def explicit(key: Any, rows: jax.Array, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+    """Draws W [fan_out, fan_in] and multiplies: any law, cost fan_in * fan_out."""
+    weights = law.sample(key, (fan_out, rows.shape[1]), depth=depth, dtype=rows.dtype)
+    return jnp.matmul(rows, weights.T, precision=precision)
+
+
+def conditional(key: Any, rows: jax.Array, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+    """Draws W h for the k given rows h without drawing W: exact for Gaussian weights used once, cost k * fan_out.
+
+    Given the rows H [k, fan_in], the columns of H W^T are fan_out independent draws of N(0, v H H^T), v the variance of
+    one weight. With H = L Q, Q of orthonormal rows, they are sqrt(v) L times k x fan_out standard normals.
+    """
+    del precision  # no matrix product of the size of a layer is taken
+    num_rows, fan_in = rows.shape
+    factor = math.sqrt(law.entry_variance(fan_in, depth)) * lower_factor(rows)
+    normals = jax.random.normal(key, (num_rows, fan_out), rows.dtype)
+    return sum(factor[:, j, None] * normals[j] for j in range(num_rows))  # k is small: no matrix product needed
+
+
+def lower_factor(rows: jax.Array) -> jax.Array:
+    """L [k, k], lower triangular with L L^T = H H^T, by Gram-Schmidt on the rows H [k, n], each projected twice.
+
+    A row that depends on the earlier ones to rounding gets no direction of its own (Cholesky of H H^T would fail there).
+    """
+    num_rows = rows.shape[0]
+    directions: list[jax.Array] = []
+    lines = []
+    for i in range(num_rows):
+        residual, line = rows[i], [jnp.zeros((), rows.dtype)] * num_rows
+        for _ in range(2 if directions else 0):
+            for j, direction in enumerate(directions):
+                coefficient = jnp.sum(residual * direction)
+                line[j] += coefficient
+                residual = residual - coefficient * direction
+        norm = jnp.sqrt(jnp.sum(residual * residual))
+        line[i] = norm
+        directions.append(residual / jnp.where(norm == 0, 1, norm))
+        lines.append(jnp.stack(line))
+    return jnp.stack(lines)
+
+
+def choose(spec: Spec, name: LinearMapName) -> LinearMapName:
+    """Resolves `auto`: conditional where it is exact (Gaussian weights), explicit elsewhere.
+
+    Raises:
+        SpecError: `conditional` with a law that is not Gaussian, or an unknown name.
+    """
+    if name not in LINEAR_MAPS:
+        raise SpecError(
+            refusal(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave it out for the fastest exact one.")
+        )
+    if name == "auto":
+        return "conditional" if spec.is_gaussian else "explicit"
+    if name == "conditional" and not spec.is_gaussian:
+        laws = {law.name for law in (spec.weight_law, spec.output_law) if law is not None and not law.is_gaussian}
+        raise SpecError(
+            refusal(
+                f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
+                "'conditional' with independent Gaussian weights, 'explicit' with every law",
+                "Take linear_map='explicit', or leave it out.",
+            )
+        )
+    return name
+
+
+FUNCTIONS = {"explicit": explicit, "conditional": conditional}

@@ -1,0 +1,69 @@
+"""A network as two pure functions for one key and one input; everything else is `vmap`."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.specs import Spec
+from deepinit.networks.forward import Layer, forward, layer_keys, random_layer, segments
+from deepinit.networks.linear_maps import explicit
+from deepinit.networks.rows import Rows
+
+
+class Network(NamedTuple):
+    """`init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
+
+    The output is that of the linear output layer, or of the last activation where the spec has none. Parameters are
+    a tuple over runs of equal layers (leading axis: layers), then the output layer: dicts of `weights`
+    [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out].
+    """
+
+    init: Callable[[Any, int], Any]
+    apply: Callable[[Any, jax.Array], jax.Array]
+
+
+def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -> Network:
+    """The network of a spec; `init(key, ...)` draws the network that simulation with explicit maps draws from that key.
+
+    Args:
+        spec: description of the network.
+        dtype: of the parameters.
+        precision: of the matrix products, as in `jax.lax.Precision`.
+    """
+
+    def draw(key: Any, fan_in: int, layer: Layer) -> dict[str, jax.Array]:
+        # the images of the unit vectors under the one way of drawing a layer are its matrix
+        images, biases = random_layer(explicit, precision)(key, jnp.eye(fan_in, dtype=dtype), layer)
+        return {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
+
+    def hidden(fan_out: int) -> Layer:
+        return Layer(fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+
+    def init(key: Any, input_width: int) -> Any:
+        parameters = [
+            jax.vmap(lambda key, segment=segment: draw(key, segment.fan_in, hidden(segment.fan_out)))(
+                layer_keys(key, segment)
+            )
+            for segment in segments(spec, input_width)
+        ]
+        if spec.output_width is not None:
+            output = Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+            parameters.append(draw(jax.random.fold_in(key, spec.depth + 1), spec.widths[-1], output))
+        return tuple(parameters)
+
+    def given_layer(parameters: Any, rows: jax.Array, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+        del layer
+        return jnp.matmul(rows, parameters["weights"].T, precision=precision), parameters.get("biases")
+
+    def apply(parameters: Any, x: jax.Array) -> jax.Array:
+        point = jnp.asarray(x, dtype)[None]
+        none = jnp.zeros((0,), point.dtype)
+        rows = Rows(point, point[:0], jnp.zeros_like(point[:, 0]), none, none, jnp.zeros((0,), jnp.int8), ())
+        has_output = spec.output_width is not None
+        sources, output_source = (parameters[:-1], parameters[-1]) if has_output else (parameters, None)
+        _, rows = forward(spec, rows, given_layer, sources, output_source, lambda state: ())
+        return jnp.exp(rows.point_scales[0]) * rows.points[0]
+
+    return Network(init, apply)

@@ -1,0 +1,40 @@
+"""The angle between the images of two inputs."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Measurement(NamedTuple):
+    """One observable of one network at one layer.
+
+    Attributes:
+        value: any shape; meaningless where `event` is not 0.
+        event: int8, same shape: 0, or the code of why there is no value (`networks.rows.EVENTS`).
+    """
+
+    value: jax.Array
+    event: jax.Array
+
+
+def log_sin2_angle(rows: Any) -> Measurement:
+    """ln sin^2 of the angle between each point and its partner: [num_pairs].
+
+    With the displacement d of the partner a + exp(s) d, its residual r = d - (a.d / |a|^2) a and beta = 1 + exp(s) a.d / |a|^2:
+
+        sin^2 = exp(2 s) |r|^2 / (beta^2 |a|^2 + exp(2 s) |r|^2),
+
+    in which nothing cancels however small the angle.
+    """
+    base = rows.of_bases(rows.points)
+    base_norm2 = jnp.sum(base * base, axis=1)
+    divisor = jnp.where(base_norm2 == 0, 1, base_norm2)
+    parallel = jnp.sum(base * rows.displacements, axis=1) / divisor
+    residual = rows.displacements - parallel[:, None] * base
+    residual_norm2 = jnp.sum(residual * residual, axis=1)
+    scale = rows.displacement_scales
+    scaled = jnp.exp(2 * scale) * residual_norm2
+    along = (1 + jnp.exp(scale) * parallel) ** 2 * base_norm2
+    value = 2 * scale + jnp.log(residual_norm2) - jnp.log(along + scaled)
+    return Measurement(value, rows.events)

@@ -1,0 +1,9 @@
+"""One record per measurable thing, tying its observable, its prediction and its infinite-width limit."""
+
+from deepinit.quantities.angles import log_sin2_angle
+from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.routes import infinite, predict, simulate
+
+BUILTIN = {quantity.name: quantity for quantity in (log_sin2_angle,)}
+
+__all__ = ["BUILTIN", "Quantity", "infinite", "log_sin2_angle", "predict", "simulate"]

@@ -1,0 +1,103 @@
+"""ln sin^2 of the angle between the images of two inputs, layer by layer."""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Prediction
+from deepinit.core.specs import Spec
+from deepinit.quantities.quantity import Quantity
+
+_PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
+
+
+def _measure(state: Any) -> Any:
+    from deepinit.observables import angles
+
+    return angles.log_sin2_angle(state.postactivations)
+
+
+def _forms(spec: Spec) -> tuple[str, ...]:
+    """The angle chain where the angle is a Markov chain; the kernel walk (first order, norms included) elsewhere."""
+    if not spec.angles_are_markov:
+        return ("first_order",)
+    if spec.activation.name == "relu":
+        return ("second_order", "hybrid", "first_order", "paper", "approximation")
+    return ("second_order", "first_order")
+
+
+def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    if spec.angles_are_markov:
+        return _angle_walk(spec, inputs, form)
+    return _kernel_walk(spec, inputs)
+
+
+def _angle_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    from deepinit.theory import angles
+
+    walks = [
+        angles.log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
+        for theta in inputs.angles
+    ]
+    orders = {
+        "second_order": "O(sum 1/width^3)",
+        "hybrid": "O(sum 1/width^3), exact at small angles",
+        "first_order": "O(sum 1/width^2)",
+        "paper": "O(sum 1/width^2), constant about 100",
+        "approximation": "O(sum 1/width^2) and O(angle^2), constant about 100",
+    }
+    return Prediction(
+        quantity="log_sin2_angle",
+        name=form,
+        value=np.stack([walk.mean for walk in walks], axis=1),
+        variance=np.stack([walk.variance for walk in walks], axis=1),
+        error_order=orders[form],
+        valid_for="Gaussian weights, no bias, homogeneous activation; networks with a defined angle",
+        reference=f"{_PAPER}, Theorem 1 and Approximation 2"
+        if form in ("paper", "approximation")
+        else "deepinit docs: one-layer law of ln sin^2 to second order in 1/width",
+    )
+
+
+def _kernel_walk(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.theory import kernel_walk
+
+    mean, variance = kernel_walk.log_sin2_kernel_walk(spec, inputs)
+    return Prediction(
+        quantity="log_sin2_angle",
+        name="first_order",
+        value=mean,
+        variance=variance,
+        error_order="O(depth / width^2)",
+        valid_for="Gaussian weights, any smooth activation, biases; sum of 1/width small",
+        reference="deepinit docs: the two-input kernel chain to first order in 1/width",
+    )
+
+
+def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.infinite import angles
+
+    value = angles.log_sin2_angles(spec, inputs)
+    return Prediction(
+        quantity="log_sin2_angle",
+        name="infinite_width",
+        value=value,
+        variance=np.zeros_like(value),
+        error_order="O(depth / width)",
+        valid_for="every width to infinity at fixed depth",
+        reference="NNGP kernel; Cho & Saul 2009 for ReLU",
+    )
+
+
+log_sin2_angle = Quantity(
+    name="log_sin2_angle",
+    symbol=r"$\ln \sin^2 \theta^\ell$",
+    label="angle between two inputs, as ln sin^2",
+    measure=_measure,
+    predict=_predict,
+    forms=_forms,
+    infinite=_infinite,
+    transform="ln sin^2",
+    reference=_PAPER,
+)

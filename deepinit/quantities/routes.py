@@ -1,0 +1,152 @@
+"""The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Estimate, Prediction
+from deepinit.core.specs import Spec
+from deepinit.quantities.quantity import Quantity
+
+DTYPES = ("float32", "float64")
+PRECISIONS = ("highest", "high", "default")
+
+
+def simulate(
+    spec: Spec,
+    quantity: Quantity,
+    inputs: Inputs,
+    *,
+    num_seeds: int = 1000,
+    key: Any = 0,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep_samples: bool = False,
+    block_size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Estimate:
+    """Measures a quantity over an ensemble of random networks.
+
+    Args:
+        spec: the network.
+        quantity: what to measure, for example `di.quantities.log_sin2_angle`.
+        inputs: rows that every network sees.
+        num_seeds: number of independent networks.
+        key: an integer, or a threefry `jax.random.key`; seed i's network is `fold_in(key, i)`.
+        linear_map: `auto`, `explicit` (any law) or `conditional` (Gaussian weights; same law, far faster).
+        dtype: float32, or float64 inside a `jax.enable_x64()` context.
+        precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
+        keep_samples: return every network's value too.
+        block_size: seeds per block; chosen from the memory analysis if None.
+        progress: called with (seeds done, seeds wanted) after every block; None shows a bar when it takes long.
+
+    Returns:
+        An Estimate; networks without a defined value are counted in `events`.
+
+    Raises:
+        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed.
+    """
+    from deepinit.ensembles import blocks, keys, statistics
+
+    check_num_seeds(num_seeds)
+    seed_fn, settings = forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
+    root = keys.root_key(key)
+    ensemble = blocks.compile_ensemble(seed_fn, num_seeds, block_size=block_size)
+    parts, kept = [], []
+    with _bar(progress, num_seeds) as report:
+        for block in range(ensemble.blocks.num_blocks):
+            measured = ensemble.block_fn(root, block)
+            part = statistics.statistics(measured.value, measured.event, len(event_names()))
+            parts = [statistics.merge(*parts, part)] if parts else [part]
+            if keep_samples:
+                kept.append(np.where(measured.event == 0, measured.value, np.nan))
+            report(ensemble.blocks.seeds(block)[1], num_seeds)
+    samples = np.concatenate(kept) if keep_samples else None
+    return statistics.estimate(
+        quantity.name, reduce(statistics.merge, parts), event_names(), samples=samples, settings=settings
+    )
+
+
+def predict(spec: Spec, quantity: Quantity, inputs: Inputs, form: str | None = None) -> Prediction:
+    """What the finite-width theory says of a quantity.
+
+    Args:
+        spec: the network.
+        quantity: what is predicted.
+        inputs: as for `simulate`.
+        form: one of `quantity.forms(spec)`; None takes the first, the most accurate that always applies.
+
+    Raises:
+        SpecError: an unknown form, or one that does not apply to this spec.
+    """
+    forms = quantity.forms(spec)
+    if form is not None and form not in forms:
+        raise SpecError(
+            refusal(
+                f"form={form!r} for {quantity.name} of {spec.activation}",
+                ", ".join(forms),
+                "Leave it out for the default.",
+            )
+        )
+    return quantity.predict(spec, inputs, form or forms[0])
+
+
+def infinite(spec: Spec, quantity: Quantity, inputs: Inputs) -> Prediction:
+    """The infinite-width limit of a quantity, in float64."""
+    return quantity.infinite(spec, inputs)
+
+
+def forward_seed_fn(
+    spec: Spec, quantity: Quantity, inputs: Inputs, *, linear_map: str, dtype: str, precision: str
+) -> tuple[Callable[[Any], Any], dict[str, str]]:
+    """The seed function of a quantity that taps the forward pass, and the settings its numbers depend on."""
+    from deepinit.networks import forward, linear_maps
+    from deepinit.networks.rows import rows_from_inputs
+
+    for name, given, allowed in (("dtype", dtype, DTYPES), ("precision", precision, PRECISIONS)):
+        if given not in allowed:
+            raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
+    import jax
+
+    if dtype == "float64" and not jax.config.jax_enable_x64:
+        raise SpecError(
+            refusal(
+                "dtype='float64' with JAX's 64-bit mode off",
+                "float32, or float64 in 64-bit mode",
+                "Call inside `with jax.enable_x64(True):`.",
+            )
+        )
+    name = linear_maps.choose(spec, linear_map)  # type: ignore[arg-type]
+    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+
+    def seed_fn(key: Any) -> Any:
+        measured, _ = forward.random_forward(
+            spec, rows, key, quantity.measure, linear_map=linear_maps.FUNCTIONS[name], precision=precision
+        )
+        return measured
+
+    return seed_fn, {"linear_map": name, "dtype": dtype, "precision": precision}
+
+
+def event_names() -> tuple[str, ...]:
+    """Names of the reasons why a network has no value, in the order of their codes."""
+    from deepinit.networks.rows import EVENTS
+
+    return tuple(EVENTS)
+
+
+def check_num_seeds(num_seeds: int) -> None:
+    """Refuses fewer than one network, and more than the seeds that 32 bits number."""
+    if not 1 <= num_seeds < 2**32:
+        raise SpecError(refusal(f"num_seeds={num_seeds}", "1 to 2^32 - 1", "A thousand networks give 3 % error bars."))
+
+
+def _bar(progress: Callable[[int, int], None] | None, num_seeds: int) -> Any:
+    from deepinit.progress import bar, callback
+
+    return callback(progress) if progress is not None else bar("networks", num_seeds)
