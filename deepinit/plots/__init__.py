@@ -1,0 +1,26 @@
+"""Figures of results: a Dataset, or an Estimate and Predictions, in; a matplotlib Figure out. Nothing here simulates.
+
+Every figure carries one message. The same colour is the same route in every figure; markers with error bars are
+measured, solid lines are finite-width theory, dashed lines are infinite width. Matplotlib is imported when the first
+figure is drawn, through its object interface: no pyplot state and no global settings change.
+"""
+
+from deepinit.plots.gate import residuals, z_panel
+from deepinit.plots.images import image_pairs
+from deepinit.plots.per_layer import layers, variance_layers
+from deepinit.plots.samples import histogram
+from deepinit.plots.scaling import by_width, widths
+from deepinit.plots.style import to_png, to_svg
+
+__all__ = [
+    "by_width",
+    "histogram",
+    "image_pairs",
+    "layers",
+    "residuals",
+    "to_png",
+    "to_svg",
+    "variance_layers",
+    "widths",
+    "z_panel",
+]

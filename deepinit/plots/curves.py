@@ -1,0 +1,203 @@
+"""One plain record of what a per-layer figure shows, read from results or from a comparison Dataset."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import Estimate, Prediction
+from deepinit.plots.style import words
+
+MAX_PANELS = 6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """Statistics over an ensemble, each [layers, pairs]."""
+
+    name: str
+    mean: np.ndarray
+    standard_error: np.ndarray
+    variance: np.ndarray
+    variance_standard_error: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predicted:
+    """One route's values, each [layers, pairs]; the variance is NaN where the route gives none."""
+
+    name: str
+    value: np.ndarray
+    variance: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curves:
+    """What was measured and predicted, layer by layer.
+
+    Attributes:
+        quantity: the quantity's name.
+        symbol: mathtext, or empty.
+        label: what the figure's data are, in words, or empty.
+        num_seeds: networks behind the measurement; 0 if nothing was measured.
+        layers: [layers], the numbers on the horizontal axis.
+        pairs: a name for each pair.
+        measured, predicted: what to draw.
+    """
+
+    quantity: str
+    symbol: str
+    label: str
+    num_seeds: int
+    layers: np.ndarray
+    pairs: tuple[str, ...]
+    measured: tuple[Measured, ...]
+    predicted: tuple[Predicted, ...]
+
+    @property
+    def axis_label(self) -> str:
+        """Name and symbol of the quantity, for an axis."""
+        return "  ".join(part for part in (words(self.quantity), self.symbol) if part)
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The predictions' names in order."""
+        return tuple(route.name for route in self.predicted)
+
+    def shown_pairs(self, pair: int | str | None = None) -> list[int]:
+        """Indices of the pairs to draw: the one asked for, or at most six, first and last among them."""
+        if pair is None:
+            count = len(self.pairs)
+            return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
+        if isinstance(pair, str):
+            if pair not in self.pairs:
+                raise SpecError(
+                    refusal(f"pair={pair!r}", f"one of {', '.join(self.pairs)}", "Name a pair that exists.")
+                )
+            return [self.pairs.index(pair)]
+        if not -len(self.pairs) <= pair < len(self.pairs):
+            raise SpecError(refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Pairs are counted from 0."))
+        return [pair % len(self.pairs)]
+
+    def data_note(self, shown: list[int]) -> str:
+        """What the figure's data are: label, number of networks, which of the pairs are shown."""
+        parts = [self.label] if self.label else []
+        if self.num_seeds:
+            parts.append(f"{self.num_seeds:,} networks")
+        if len(shown) == 1 and self.pairs[shown[0]]:
+            parts.append(self.pairs[shown[0]])
+        elif len(shown) < len(self.pairs):
+            parts.append(f"{len(shown)} of {len(self.pairs)} pairs shown")
+        return ", ".join(parts)
+
+
+def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
+    """Curves from Estimates and Predictions of one quantity, or from one comparison Dataset."""
+    if not results:
+        raise SpecError(
+            refusal("nothing to plot", "Estimates and Predictions, or one comparison Dataset", "Pass a result.")
+        )
+    if len(results) == 1 and is_dataset(results[0]):
+        return _from_dataset(results[0], symbol)
+    return _from_results(results, symbol)
+
+
+def is_dataset(value: Any) -> bool:
+    """Has the face of an xarray Dataset (xarray itself is not imported for the question)."""
+    return hasattr(value, "data_vars") and hasattr(value, "attrs")
+
+
+def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
+    for result in results:
+        if not isinstance(result, Estimate | Prediction):
+            raise SpecError(
+                refusal(
+                    f"a {type(result).__name__} among the results",
+                    "Estimates and Predictions in any order, or one comparison Dataset alone",
+                    "Pass what di.simulate, di.predict and di.infinite return, or what di.compare returns.",
+                )
+            )
+    quantities = list(dict.fromkeys(result.quantity for result in results))
+    if len(quantities) > 1:
+        raise SpecError(refusal(f"the quantities {', '.join(quantities)}", "one quantity", "Draw one figure for each."))
+    first = [r.mean if isinstance(r, Estimate) else r.value for r in results]
+    shape = max((_matrix(array).shape for array in first), key=lambda shape: shape[0] * shape[1])
+    estimates = [result for result in results if isinstance(result, Estimate)]
+    measured: list[Measured] = []
+    for estimate in estimates:
+        name = "measured" if len(estimates) == 1 else f"measured, {estimate.num_seeds} networks"
+        if name in [other.name for other in measured]:
+            name += f" ({len(measured) + 1})"
+        statistics = (estimate.mean, estimate.standard_error, estimate.variance, estimate.variance_standard_error)
+        measured.append(Measured(name, *(_matrix(array, shape) for array in statistics)))
+    predicted: list[Predicted] = []
+    for prediction in results:
+        if isinstance(prediction, Prediction):
+            variance = np.nan if prediction.variance is None else prediction.variance
+            name = prediction.name
+            if name in [other.name for other in predicted]:
+                name += f" ({len(predicted) + 1})"
+            predicted.append(Predicted(name, _matrix(prediction.value, shape), _matrix(variance, shape)))
+    names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(1, shape[1] + 1))
+    num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
+    layers = np.arange(1, shape[0] + 1)
+    return Curves(quantities[0], symbol or "", "", num_seeds, layers, names, tuple(measured), tuple(predicted))
+
+
+def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
+    missing = [name for name in ("mean", "standard_error", "predicted") if name not in dataset]
+    if missing:
+        raise SpecError(
+            refusal(
+                f"a Dataset without {', '.join(missing)}",
+                "a comparison Dataset with mean, standard_error [layer, pair] and predicted [route, layer, pair]",
+                "Pass what di.compare returns.",
+            )
+        )
+    empty = np.full(dataset["mean"].shape, np.nan)
+
+    def table(name: str, *dims: str) -> np.ndarray:
+        if name not in dataset:
+            return empty if len(dims) == 2 else np.full(dataset["predicted"].shape, np.nan)
+        return np.asarray(dataset[name].transpose(*dims).values, np.float64)
+
+    names = ("mean", "standard_error", "variance", "variance_standard_error")
+    measured = Measured("measured", *(table(name, "layer", "pair") for name in names))
+    values = table("predicted", "route", "layer", "pair")
+    variances = table("predicted_variance", "route", "layer", "pair")
+    routes = [str(name) for name in dataset["route"].values]
+    predicted = tuple(Predicted(*parts) for parts in zip(routes, values, variances, strict=True))
+    attrs = dataset.attrs
+    return Curves(
+        str(attrs.get("quantity", "")),
+        symbol if symbol is not None else str(attrs.get("symbol", "")),
+        str(attrs.get("label", "")),
+        int(attrs.get("num_seeds", 0)),
+        np.asarray(dataset["layer"].values),
+        tuple(str(name) for name in dataset["pair"].values),
+        (measured,),
+        predicted,
+    )
+
+
+def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """[layers, pairs] from [layers, pairs], [layers] or a number; spread to a common shape if one is given."""
+    array = np.asarray(values, np.float64)
+    if array.ndim > 2:
+        raise SpecError(
+            refusal(f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]", "Select one entry first.")
+        )
+    array = array[:, None] if array.ndim == 1 else np.atleast_2d(array)
+    if shape is None:
+        return array
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise SpecError(
+            refusal(
+                f"results of shapes {array.shape} and {shape}",
+                "equal shapes [layers, pairs], or one value for all pairs",
+                "Simulate and predict with the same spec and inputs.",
+            )
+        ) from None

@@ -1,0 +1,229 @@
+"""Measured minus predicted in standard errors: where the routes agree, and where they do not."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.plots.curves import Curves, is_dataset, read_curves
+from deepinit.plots.style import (
+    GREY,
+    add_legend,
+    new_figure,
+    route_styles,
+    set_title,
+    styled,
+    words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axis import XAxis, YAxis
+    from matplotlib.figure import Figure
+
+GATE = 5.0
+BAND_COLOUR = "#eef3ee"
+
+
+def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None) -> "Figure":
+    """(measured - predicted) / standard error of the measured mean, per layer, for each route, with the gate drawn.
+
+    The vertical axis is linear inside the gate and logarithmic outside.
+
+    Args:
+        results: one comparison Dataset; or one Estimate and Predictions.
+        gate: the largest |z| that counts as agreement.
+        pair: name or index of one pair; None draws the pairs together.
+        title: None for one that says what is shown.
+
+    Returns:
+        A matplotlib Figure, 7 x 4.5 inches.
+
+    Raises:
+        SpecError: no Estimate, or no Prediction, or shapes that do not fit.
+    """
+    curves = read_curves(results)
+    if len(curves.measured) != 1 or not curves.predicted:
+        raise SpecError(
+            refusal(
+                f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions",
+                "one Estimate and at least one Prediction",
+                "A residual needs both sides.",
+            )
+        )
+    columns = list(range(len(curves.pairs))) if pair is None else curves.shown_pairs(pair)
+    styles = route_styles(curves.route_names)
+    with styled():
+        from matplotlib.ticker import MaxNLocator
+
+        fig = new_figure()
+        ax = fig.subplots()
+        smallest, largest, hidden = 0.0, 0.0, 0
+        dense = len(curves.layers) > 60  # markers of so many layers would merge
+        for index, (name, z) in enumerate(_scores(curves, columns).items()):
+            finite = np.isfinite(z)
+            hidden += int(np.sum(~finite))
+            smallest = min(smallest, float(np.min(z, initial=0.0, where=finite)))
+            largest = max(largest, float(np.max(z, initial=0.0, where=finite)))
+            shift = 0.0 if dense else 0.16 * (index - 0.5 * (len(styles) - 1))
+            style = styles[name]
+            for k in range(z.shape[1]):
+                ax.plot(
+                    curves.layers + shift,
+                    np.where(finite[:, k], z[:, k], np.nan),
+                    color=style.colour,
+                    linestyle=style.dash,
+                    linewidth=1.2 if dense else 0.6,
+                    marker="None" if dense else style.marker,
+                    label=words(name),
+                    zorder=3,
+                )
+        ax.axhspan(-gate, gate, color=BAND_COLOUR, zorder=0, label=f"agreement: within ±{gate:g} standard errors")
+        ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
+        score_axis(ax.yaxis, smallest, largest, gate)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+        ax.set_xlabel(r"layer $\ell$")
+        ax.set_ylabel("(measured − predicted) / standard error")
+        notes = [note for note in (curves.data_note(columns), _hidden(hidden)) if note]
+        heading = f"Distance from each prediction: {words(curves.quantity)}"
+        set_title(fig, title or heading, "; ".join(notes))
+        add_legend(fig, *ax.get_legend_handles_labels())
+    return fig
+
+
+def z_panel(
+    comparisons: Any, *, routes: Sequence[str] | None = None, gate: float = GATE, title: str | None = None
+) -> "Figure":
+    """Every comparison of a run as one dot: did it pass?
+
+    A row is one case and route, from the first layer (top of the row) to the last; a cross is a comparison outside
+    the gate. On the right, how many are inside.
+
+    Args:
+        comparisons: one comparison Dataset, a sequence of them (each named by its label), or a mapping from names to
+            Datasets or to arrays of z-scores [layers, ...].
+        routes: names of the routes to show; None shows all.
+        gate: the largest |z| that counts as agreement.
+        title: None for one that counts.
+
+    Returns:
+        A matplotlib Figure, taller with more rows.
+
+    Raises:
+        SpecError: nothing to show.
+    """
+    rows = _rows(comparisons, routes)
+    if not rows:
+        raise SpecError(refusal("no comparisons", "at least one Dataset with a route that is shown", "Check `routes`."))
+    scores = [z[np.isfinite(z)] for _, _, z in rows]
+    total, inside = sum(z.size for z in scores), sum(int(np.sum(np.abs(z) < gate)) for z in scores)
+    everything = np.concatenate([np.zeros(1), *scores])
+    styles = route_styles([route for _, route, _ in rows if route])
+    with styled():
+        fig = new_figure(7.0, max(2.6, 1.5 + 0.42 * len(rows)))
+        ax = fig.subplots()
+        ax.axvspan(-gate, gate, color=BAND_COLOUR, zorder=0)
+        ax.axvline(0.0, color=GREY, linewidth=0.8, zorder=1)
+        for row, (_, route, z) in enumerate(rows):
+            place = row + 0.6 * (np.linspace(0.0, 1.0, len(z)) - 0.5 if len(z) > 1 else np.zeros(1))
+            heights = np.broadcast_to(place.reshape(-1, *(1,) * (z.ndim - 1)), z.shape)
+            passed, failed = np.abs(z) < gate, np.isfinite(z) & (np.abs(z) >= gate)
+            colour = styles[route].colour if route else GREY
+            ax.plot(z[passed], heights[passed], "o", markersize=3.2, color=colour, markeredgewidth=0.0, zorder=3)
+            ax.plot(z[failed], heights[failed], "x", markersize=5.0, color=colour, markeredgewidth=1.3, zorder=4)
+            text = f"{int(passed.sum())}/{int(np.isfinite(z).sum())}"
+            ax.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+        ax.set_yticks(range(len(rows)), [_row_name(case, route) for case, route, _ in rows])
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.grid(visible=False, axis="y")
+        score_axis(ax.xaxis, float(everything.min()), float(everything.max()), gate)
+        ax.set_xlabel(r"$z$ = (measured − predicted) / standard error")
+        ax.annotate(f"within\n±{gate:g}", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8.5)
+        verdict = f"All {total} comparisons are" if inside == total else f"{inside} of {total} comparisons are"
+        note = "one dot per comparison, first layer at the top of its row" + (", crosses outside" * (inside < total))
+        undefined = _hidden(sum(z.size for _, _, z in rows) - total)
+        set_title(
+            fig, title or f"{verdict} within ±{gate:g} standard errors", "; ".join(filter(None, (note, undefined)))
+        )
+    return fig
+
+
+def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
+    """An axis for z-scores: linear inside the gate, logarithmic outside; labels where there is room for them."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
+    scale = max(1.5, 0.6 * math.log10(max(low, high) / gate))  # the gate keeps its share of a long axis
+    vertical = axis.axis_name == "y"
+    (axis.axes.set_yscale if vertical else axis.axes.set_xscale)("symlog", linthresh=gate, linscale=scale)
+    (axis.axes.set_ylim if vertical else axis.axes.set_xlim)(-low, high)
+    inside = scale / 0.9  # length of the linear half axis in decades; matplotlib's definition for base 10
+    room = 0.055 * (2.0 * inside + math.log10(low / gate) + math.log10(high / gate)) * (1.0 if vertical else 1.3)
+    inner = [] if inside / 2.0 < room else [0.5 * gate]
+    negative, positive = ([*inner, gate, *_outer_ticks(limit, gate, room)] for limit in (low, high))
+    axis.set_major_locator(FixedLocator([*(-tick for tick in reversed(negative)), 0.0, *positive]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick_text(value)))
+
+
+def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
+    """Powers of ten beyond the gate, `room` decades apart; if none fits, one 2 or 5 times such a power."""
+    ticks: list[float] = []
+    for decade in (10.0**k for k in range(-3, 300)):
+        if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:
+            ticks.append(decade)
+    others = [m * 10.0**k for k in range(-3, 300) for m in (2.0, 5.0) if m * 10.0**k <= 0.9 * limit]
+    if not ticks and others and math.log10(others[-1] / gate) > 0.6 * room:
+        ticks.append(others[-1])
+    return ticks
+
+
+def _tick_text(value: float) -> str:
+    if abs(value) >= 1e4:
+        return rf"${'-' if value < 0 else ''}10^{{{round(math.log10(abs(value)))}}}$"
+    return f"{value:g}".replace("-", "−")
+
+
+def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
+    """z [layers, columns] of each route; NaN where the standard error is 0 or not defined."""
+    (measured,) = curves.measured
+    error = measured.standard_error[:, columns]
+    scores = {}
+    for route in curves.predicted:
+        gap = measured.mean[:, columns] - route.value[:, columns]
+        scores[route.name] = np.divide(gap, error, out=np.full_like(gap, np.nan), where=error > 0)
+    return scores
+
+
+def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str, np.ndarray]]:
+    """(case, route, z) for each row; a bare array of scores has no route."""
+    if is_dataset(comparisons):
+        named = [(str(comparisons.attrs.get("label", "")), comparisons)]
+    elif isinstance(comparisons, Mapping):
+        named = [(str(name), value) for name, value in comparisons.items()]
+    else:
+        named = [(str(d.attrs.get("label") or d.attrs.get("quantity", "")), d) for d in comparisons]
+    rows = []
+    for name, value in named:
+        if not is_dataset(value):
+            rows.append((name, "", np.atleast_1d(np.asarray(value, np.float64))))
+            continue
+        z = np.asarray(value["z"].transpose("route", "layer", "pair").values, np.float64)
+        for route, scores in zip((str(r) for r in value["route"].values), z, strict=True):
+            if routes is None or route in routes:
+                rows.append((name, route, scores))
+    return rows
+
+
+def _row_name(case: str, route: str) -> str:
+    import textwrap
+
+    lines = textwrap.wrap(case, 32)
+    if len(lines) > 1:
+        lines = textwrap.wrap(case, 32, max_lines=1 if route else 2, placeholder=" …")
+    return "\n".join([*lines, *([words(route)] if route else [])])
+
+
+def _hidden(count: int) -> str:
+    return f"{count} comparison{'s' * (count > 1)} without a standard error not shown" if count else ""

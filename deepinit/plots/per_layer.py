@@ -1,0 +1,208 @@
+"""Mean and spread over networks, layer by layer."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinit.plots.curves import Curves, Measured, read_curves
+from deepinit.plots.style import (
+    GREY,
+    MEASURED_COLOURS,
+    RouteStyle,
+    add_legend,
+    new_figure,
+    panel_grid,
+    route_styles,
+    set_title,
+    styled,
+    words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_MARKERS = 40
+THIN_DASHES = (0, (4, 3))
+MEASURED_MARKERS = ("o", "s", "^")
+
+
+def layers(
+    *results: Any, pair: int | str | None = None, title: str | None = None, symbol: str | None = None
+) -> "Figure":
+    """Mean over networks in every layer: measured with standard errors, predicted as lines; spread as bands.
+
+    Markers are measured means, their bars one standard error (often smaller than the marker); the light band is one
+    standard deviation over networks. Lines are predicted means, and the thin dashed lines around them one predicted
+    standard deviation.
+
+    Args:
+        results: Estimates and Predictions of one quantity in any order, [layers, pairs] each; or one comparison
+            Dataset.
+        pair: name or index (from 0) of the one pair to draw; None draws up to six side by side.
+        title: None for one that says what is shown.
+        symbol: of the quantity, in mathtext; None takes the Dataset's.
+
+    Returns:
+        A matplotlib Figure, 7 x 4.5 inches for one pair.
+
+    Raises:
+        SpecError: nothing to draw, several quantities, shapes that do not fit, a pair that does not exist.
+    """
+    curves = read_curves(results, symbol)
+    shown = curves.shown_pairs(pair)
+    with styled():
+        fig, panels = _panels(len(shown), curves.axis_label)
+        for ax, column in zip(panels, shown, strict=True):
+            draw_means(ax, curves, column)
+            if len(shown) > 1:
+                ax.set_title(curves.pairs[column])
+        set_title(fig, title or f"{words(curves.quantity)}, layer by layer".capitalize(), curves.data_note(shown))
+        add_legend(fig, *legend_entries(panels))
+    return fig
+
+
+def variance_layers(
+    *results: Any, pair: int | str | None = None, title: str | None = None, symbol: str | None = None
+) -> "Figure":
+    """Standard deviation over networks in every layer: measured with its standard error, predicted as lines.
+
+    sd = sqrt(variance); its standard error is that of the variance divided by 2 sd. Routes that predict no variance
+    are named below the legend.
+
+    Args:
+        results: as for `layers`.
+        pair: as for `layers`.
+        title: None for one that says what is shown.
+        symbol: of the quantity, in mathtext; None takes the Dataset's.
+
+    Returns:
+        A matplotlib Figure.
+
+    Raises:
+        SpecError: as for `layers`.
+    """
+    curves = read_curves(results, symbol)
+    shown = curves.shown_pairs(pair)
+    with styled():
+        fig, panels = _panels(len(shown), f"standard deviation over networks of\n{curves.axis_label}")
+        styles = route_styles(curves.route_names)
+        for ax, column in zip(panels, shown, strict=True):
+            for index, measured in enumerate(curves.measured):
+                sd = np.sqrt(measured.variance[:, column])
+                error = np.divide(
+                    measured.variance_standard_error[:, column], 2.0 * sd, out=np.full_like(sd, np.nan), where=sd > 0
+                )
+                draw_measured(ax, curves.layers, sd, error, measured.name, index)
+            for route in curves.predicted:
+                sd = np.sqrt(route.variance[:, column])
+                if np.isfinite(sd).any():
+                    draw_line(ax, curves.layers, sd, styles[route.name])
+            ax.set_ylim(bottom=0.0)
+            _layer_axis(ax, curves.layers)
+            if len(shown) > 1:
+                ax.set_title(curves.pairs[column])
+        silent = [words(route.name) for route in curves.predicted if not np.isfinite(route.variance).any()]
+        note = [curves.data_note(shown)] if curves.data_note(shown) else []
+        note += [f"no spread predicted by: {', '.join(silent)}"] if silent else []
+        set_title(fig, title or f"Spread of {words(curves.quantity)} over networks", "; ".join(note))
+        add_legend(fig, *legend_entries(panels))
+    return fig
+
+
+def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
+    """One pair's means, standard errors and spreads, measured and predicted, on one panel."""
+    styles = route_styles(curves.route_names)
+    for route in curves.predicted:
+        style = styles[route.name]
+        value, sd = route.value[:, column], np.sqrt(route.variance[:, column])
+        draw_line(ax, curves.layers, value, style)
+        if np.isfinite(sd).any() and np.nanmax(sd) > 0.0:
+            for edge in (value - sd, value + sd):
+                _draw_edge(ax, curves.layers, edge, style)
+            # all routes' edges share one entry of the legend, in grey
+            ax.plot([], [], color=GREY, linestyle=THIN_DASHES, linewidth=0.8, label="± predicted standard deviation")
+    for index, measured in enumerate(curves.measured):
+        _draw_spread(ax, curves.layers, measured, column, index)
+        mean, error = measured.mean[:, column], measured.standard_error[:, column]
+        draw_measured(ax, curves.layers, mean, error, measured.name, index)
+    _layer_axis(ax, curves.layers)
+
+
+def draw_measured(ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0) -> None:
+    """Markers with error bars; of many layers only every k-th is marked, and the legend says so."""
+    step = math.ceil(len(x) / MAX_MARKERS)
+    label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)} layer)" if step > 1 else "")
+    ax.errorbar(
+        x[::step],
+        y[::step],
+        yerr=np.where(np.isfinite(error), error, 0.0)[::step],  # a point without an error bar is still a point
+        fmt=MEASURED_MARKERS[index % len(MEASURED_MARKERS)],
+        color=MEASURED_COLOURS[index % len(MEASURED_COLOURS)],
+        elinewidth=1.0,
+        capsize=2.0,
+        label=label,
+        zorder=4,
+    )
+
+
+def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
+    """A route's line; a layer without neighbours, where a line would be invisible, gets a short dash."""
+    ax.plot(x, y, color=style.colour, linestyle=style.dash, label=words(style.name), zorder=3)
+    alone = _isolated(y)
+    if alone.any():
+        ax.plot(x[alone], y[alone], linestyle="none", marker="_", markersize=18, color=style.colour, zorder=3)
+
+
+def _panels(count: int, y_label: str) -> tuple["Figure", list[Any]]:
+    fig = new_figure() if count <= 1 else new_figure(9.0, 3.9 if count <= 3 else 6.2)
+    return fig, panel_grid(fig, count, r"layer $\ell$", y_label)
+
+
+def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, index: int) -> None:
+    mean, sd = measured.mean[:, column], np.sqrt(measured.variance[:, column])
+    if not (np.isfinite(sd).any() and np.nanmax(sd) > 0.0):
+        return
+    colour = MEASURED_COLOURS[index % len(MEASURED_COLOURS)]
+    label = "± standard deviation over networks"
+    ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0.0, label=label, zorder=1)
+    alone = _isolated(mean + sd)
+    if alone.any():
+        ax.vlines(x[alone], (mean - sd)[alone], (mean + sd)[alone], color=colour, alpha=0.12, linewidth=9.0, zorder=1)
+
+
+def _draw_edge(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
+    ax.plot(x, y, color=style.colour, linestyle=THIN_DASHES, linewidth=0.8, zorder=2.5)
+    alone = _isolated(y)
+    if alone.any():
+        ax.plot(
+            x[alone], y[alone], linestyle="none", marker="_", markersize=12, markeredgewidth=0.8, color=style.colour
+        )
+
+
+def _isolated(y: np.ndarray) -> np.ndarray:
+    finite = np.isfinite(y)
+    before, after = np.append(False, finite[:-1]), np.append(finite[1:], False)
+    return finite & ~before & ~after
+
+
+def _layer_axis(ax: "Axes", x: np.ndarray) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    if len(x) == 1:
+        ax.set_xlim(x[0] - 1.0, x[0] + 1.0)
+        ax.set_xticks([x[0]])
+
+
+def legend_entries(panels: list[Any]) -> tuple[list[Any], list[str]]:
+    """Handles of all panels, measurements first."""
+    pairs = [entry for ax in panels for entry in zip(*ax.get_legend_handles_labels(), strict=True)]
+    pairs.sort(key=lambda entry: ("±" not in entry[1], entry[1].startswith("±")))
+    return [handle for handle, _ in pairs], [label for _, label in pairs]
+
+
+def _ordinal(number: int) -> str:
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"

@@ -1,0 +1,234 @@
+"""How figures look: colours, lines, legends, and reproducible files.
+
+The palette is Okabe and Ito's, which readers with the common colour-vision deficiencies can tell apart; its yellow is
+left out because it vanishes on white. Black is reserved for what was measured.
+"""
+
+import contextlib
+import dataclasses
+import io
+import math
+import textwrap
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLACK, GREY = "#000000", "#8a8a8a"
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+MEASURED_COLOURS = (BLACK, "#666666", "#999999")
+
+# The routes that appear in most figures own their colour; every other name gets one of the rest.
+KNOWN_COLOURS = {
+    "second_order": BLUE,
+    "infinite_width": VERMILLION,
+    "infinite": VERMILLION,
+    "paper": GREEN,
+    "first_order": ORANGE,
+    "exact": PURPLE,
+}
+OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION)
+ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+# Everything a figure takes from matplotlib's settings and shows, so that a user's own style sheet changes nothing.
+RC: Any = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "auto",
+    "axes.facecolor": "white",
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "mathtext.fontset": "dejavusans",
+    "text.usetex": False,
+    "text.color": "#1a1a1a",
+    "axes.labelcolor": "#1a1a1a",
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "normal",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "both",
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.formatter.useoffset": False,
+    "axes.formatter.use_mathtext": True,
+    "grid.color": "#e8e8e8",
+    "grid.linestyle": "-",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.0,
+    "savefig.dpi": "figure",
+    "savefig.bbox": None,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "deepinit",
+}
+
+# Anchors of a colour map that is even to the eye and safe for colour-vision deficiencies, without its yellow end.
+WIDTH_COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (60, 177, 115), (110, 200, 85))
+
+CHARACTER_INCHES = 0.072  # mean width of a character of DejaVu Sans at 9 points, rounded up
+
+
+@dataclasses.dataclass(frozen=True)
+class RouteStyle:
+    """How one route is drawn in every figure."""
+
+    name: str
+    colour: str
+    dash: str
+    marker: str
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Draw with the settings of this module and leave the process's own as they were."""
+    import matplotlib
+
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def new_figure(width: float = 7.0, height: float = 4.5) -> "Figure":
+    """An empty figure, outside pyplot's register."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def words(name: str) -> str:
+    """An identifier as a reader would say it."""
+    return name.replace("_", " ").strip()
+
+
+def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
+    """A colour, line and marker for each route; a name keeps its colour from figure to figure.
+
+    A name without a colour of its own starts from the checksum of its letters, so that its colour does not depend on
+    which other routes happen to be in the figure, unless two of them collide.
+    """
+    styles: dict[str, RouteStyle] = {}
+    ordered = list(dict.fromkeys(names))
+    taken: set[str] = set()
+    for name in sorted(ordered, key=lambda name: (_key(name) not in KNOWN_COLOURS, name)):
+        colour = KNOWN_COLOURS.get(_key(name))
+        if colour is None or colour in taken:
+            start = zlib.crc32(_key(name).encode()) % len(OTHER_COLOURS)
+            turn = OTHER_COLOURS[start:] + OTHER_COLOURS[:start]
+            colour = next((c for c in turn if c not in taken), turn[0])
+        taken.add(colour)
+        dash = "--" if "infinite" in _key(name) else "-"
+        marker = ROUTE_MARKERS[(*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour) % len(ROUTE_MARKERS)]
+        styles[name] = RouteStyle(name, colour, dash, marker)
+    return {name: styles[name] for name in ordered}
+
+
+def width_colour(width: float) -> str:
+    """The colour of a width in every figure: from purple at 4 to green at 2048, by doublings."""
+    place = 4.0 * min(1.0, max(0.0, (math.log2(max(width, 1.0)) - 2.0) / 9.0))
+    step = min(3, int(place))
+    pairs = zip(WIDTH_COLOURS[step], WIDTH_COLOURS[step + 1], strict=True)
+    return "#" + "".join(f"{round(low + (place - step) * (high - low)):02x}" for low, high in pairs)
+
+
+def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
+    """The figure's message, left-aligned and wrapped to its width; below it, smaller, what the data are."""
+    from matplotlib.text import Annotation
+
+    columns = int((fig.get_figwidth() - 0.3) / CHARACTER_INCHES)
+    below = textwrap.wrap(subtitle, columns)
+    # The layout makes room for the title only: blank lines keep it for the subtitle, which is then put there.
+    text = "\n".join([*textwrap.wrap(title, int(columns / 1.2)), *([" "] * len(below))])
+    heading = fig.suptitle(text, x=0.015, ha="left", fontsize=11, linespacing=1.4)
+    if below:
+        note = Annotation(
+            "\n".join(below), (0.0, 0.0), xycoords=heading, xytext=(0, 2), textcoords="offset points", va="bottom"
+        )
+        note.set(fontsize=9.0, color="#555555", linespacing=1.4)
+        fig.add_artist(note)
+
+
+def add_legend(fig: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """One legend for the whole figure, below the panels, where it cannot cover data."""
+    unique = dict(zip(labels, handles, strict=True))
+    if not unique:
+        return
+    names = [textwrap.fill(label, 70) for label in unique]
+    fig.legend(
+        list(unique.values()),
+        names,
+        loc="outside lower center",
+        ncols=_legend_columns(names, fig.get_figwidth()),
+        handlelength=2.4,
+        columnspacing=1.6,
+    )
+
+
+def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: bool = True) -> list[Any]:
+    """Axes of a grid of panels (one row up to three panels), named on x below each column and on y once."""
+    columns = num_panels if num_panels <= 3 else math.ceil(num_panels / 2)
+    rows = math.ceil(num_panels / columns)
+    grid = fig.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    axes = list(grid.flat)
+    for ax in axes[num_panels:]:
+        ax.set_visible(False)
+    for ax in axes[max(0, num_panels - columns) : num_panels]:  # the lowest visible panel of each column
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel(x_label)
+    if num_panels == 1:
+        axes[0].set_ylabel(y_label)
+    else:
+        fig.supylabel(y_label, fontsize=9.5)
+    return axes[:num_panels]
+
+
+def to_svg(fig: "Figure") -> str:
+    """The figure as an SVG document: letters as outlines, no date, equal bytes for equal figures.
+
+    The layout is fixed from then on; `fig.set_layout_engine("constrained")` frees it.
+    """
+    buffer = io.StringIO()
+    with styled():
+        _settle(fig)
+        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
+
+
+def to_png(fig: "Figure") -> bytes:
+    """The figure as a PNG file at its own resolution (150 dots per inch unless changed); fixes the layout too."""
+    buffer = io.BytesIO()
+    with styled():
+        _settle(fig)
+        fig.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _settle(fig: "Figure") -> None:
+    """Lay the figure out once: repeated layout moves the axes by rounding errors, and with them the file's bytes."""
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+
+
+def _key(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """The most columns whose longest labels fit side by side (a legend fills its columns from top to bottom)."""
+    lengths = [max(len(line) for line in label.split("\n")) for label in labels]
+    for columns in range(len(labels), 1, -1):
+        rows = math.ceil(len(labels) / columns)
+        widest = [max(lengths[start : start + rows]) for start in range(0, len(labels), rows)]
+        if sum(0.5 + CHARACTER_INCHES * length for length in widest) <= width - 0.3:
+            return len(widest)
+    return 1
