@@ -1,0 +1,217 @@
+"""Mean and variance of ln sin^2 of the angle of two inputs after one layer, given the angle before it.
+
+X = ln sin^2(theta') of the images in R^n. To second order in 1/n, for any activation (see `pair_cumulants`),
+
+    E X = log_mean + c1/n + c2/n^2 + O(n^-3),      Var X = d1/n + d2/n^2 + O(n^-3),
+
+and four ways to use it, all of which ask for the width n of the layer that is produced:
+
+    paper          the formulas of arXiv:2302.09712, equal to first_order up to n^-2 (ReLU); their n^-2 terms, -100/n^2 for
+                   the mean and -80/n^2 for the variance at small angles, replace the true -8 and 32
+    first_order    the expansions above to order 1/n
+    second_order   to order 1/n^2
+    hybrid         second_order plus what the exact small-angle law (ReLU, `angle_exact`) has beyond it
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation, as_activation, relu
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.namespace import array_namespace, as_floats
+from deepinit.theory import pair_cumulants
+from deepinit.theory.angle_exact import check_width, small_angle_log_sin2_moments
+from deepinit.theory.angle_relu import relu_layer
+from deepinit.theory.mixed_moments import check_angle
+
+FORMS = ("paper", "first_order", "second_order", "hybrid")
+_RELU_ONLY = {
+    "paper": "the paper's formulas are derived for ReLU",
+    "hybrid": "the exact small-angle law it is built on is that of ReLU",
+}
+
+
+class LayerCoefficients(NamedTuple):
+    """What the moments at any width are made of, at given angles. `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
+
+    log_mean: Any
+    c1: Any
+    d1: Any
+    c2: Any
+    d2: Any
+    ratio_t: Any = None
+    ratio_u: Any = None
+    j22: Any = None
+
+
+def log_sin2_mean(
+    theta: Any,
+    width: Any,
+    form: str = "second_order",
+    *,
+    activation: Any = relu,
+    variances: tuple[float, float] = (1.0, 1.0),
+) -> Any:
+    """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; ln e(theta) as width grows.
+
+    second_order: ln e + c1/n + c2/n^2; first_order: ln e + c1/n; for ReLU also hybrid:
+    ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2, and paper: ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2),
+    D = 4 J_22 - 1 + n; n = width.
+
+    Args:
+        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
+        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid: >= 2); broadcasts with theta.
+        form: "paper", "first_order", "second_order" or "hybrid".
+        activation: an Activation, a name, or an elementwise JAX function; paper and hybrid are for ReLU.
+        variances: of the two preactivations; without effect for positively homogeneous activations.
+
+    Returns:
+        [...], natural logarithm; conditional on images that are neither zero nor collinear. -inf at theta = 0; for ReLU
+        0 at theta = pi (images of disjoint support), except hybrid. float64, or JAX in theta's dtype; absolute error a few
+        roundings at every theta.
+
+    Raises:
+        SpecError: unknown form, a form that the activation does not have, concrete theta or width out of range, a traced
+            angle with an activation that is not positively homogeneous.
+
+    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, O(n^-3) for second_order and hybrid;
+        hybrid is exact in n as theta -> 0, and worse than second_order for theta above about 1/2.
+
+    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    """
+    n, coefficients = _prepared(theta, width, form, activation, variances)
+    return mean_at_width(coefficients, n, form)
+
+
+def log_sin2_variance(
+    theta: Any,
+    width: Any,
+    form: str = "second_order",
+    *,
+    activation: Any = relu,
+    variances: tuple[float, float] = (1.0, 1.0),
+) -> Any:
+    """Var ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; 0 as width grows.
+
+    second_order: d1/n + d2/n^2; first_order: d1/n; for ReLU also hybrid: V0(n) + (d1 - 8)/n + (d2 - 32)/n^2, and paper:
+    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n; n = width.
+
+    Args:
+        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
+        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid: >= 2); broadcasts with theta.
+        form: "paper", "first_order", "second_order" or "hybrid".
+        activation: an Activation, a name, or an elementwise JAX function; paper and hybrid are for ReLU.
+        variances: of the two preactivations; without effect for positively homogeneous activations.
+
+    Returns:
+        [...], >= 0; conditional on images that are neither zero nor collinear. At theta = 0 the limit; for ReLU 0 at
+        theta = pi, except hybrid. Types as for `log_sin2_mean`.
+
+    Raises:
+        SpecError: as `log_sin2_mean`.
+
+    Valid for: as `log_sin2_mean`.
+
+    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    """
+    n, coefficients = _prepared(theta, width, form, activation, variances)
+    return variance_at_width(coefficients, n, form)
+
+
+def rho(width: Any) -> Any:
+    """The paper's finite-width drift rho(n) = ln((n+5)/(n-1)) - 10 n/(n+5)^2 + 6 n/(n-1)^2 = 2/n + 100/n^2 + O(n^-3).
+
+    The true drift at small angles is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
+
+    Args:
+        width: [...], neurons of the layer that is produced, >= 2.
+
+    Returns:
+        [...], what ln sin^2 loses per layer at small angle; float64, or JAX for a JAX array.
+
+    Raises:
+        SpecError: a concrete width below 2.
+
+    Valid for: ReLU, theta -> 0; error O(n^-2).
+
+    Reference: arXiv:2302.09712v3, Approximation 1.
+    """
+    check_width(width, 2, "rho")
+    xp = array_namespace(width)
+    (n,) = as_floats(xp, width) if xp is np else (xp.asarray(width) * 1.0,)
+    return xp.log1p(6.0 / (n - 1)) - 10.0 * n / (n + 5) ** 2 + 6.0 * n / (n - 1) ** 2
+
+
+def layer_coefficients(theta: Any, form: str, activation: Activation, variances: tuple[float, float]) -> LayerCoefficients:
+    """Everything a form needs at the angles theta that does not depend on the width."""
+    check_form(form, activation)
+    if not is_relu(activation):
+        return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
+    log_mean, c1, d1, *ratios = relu_layer(theta)  # keeps the digits of d1 as it vanishes at pi
+    c2, d2 = None, None
+    if form in ("second_order", "hybrid"):
+        *_, c2, d2 = pair_cumulants.coefficients(theta, relu)
+    return LayerCoefficients(log_mean, c1, d1, c2, d2, *ratios)
+
+
+def mean_at_width(at: LayerCoefficients, n: Any, form: str) -> Any:
+    """The mean of ln sin^2 from coefficients at the angle, at width n."""
+    if form == "paper":
+        total = 4 * at.j22 - 1 + n
+        correction = array_namespace(at.j22).log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
+        return at.log_mean + correction + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
+    if form == "hybrid":
+        return at.log_mean + _exact(n, "mean") + (at.c1 + 2) / n + (at.c2 + 8) / n**2
+    return at.log_mean + at.c1 / n + (at.c2 / n**2 if form == "second_order" else 0.0)
+
+
+def variance_at_width(at: LayerCoefficients, n: Any, form: str) -> Any:
+    """The variance of ln sin^2 from coefficients at the angle, at width n; rounding below 0 is cut."""
+    if form == "paper":
+        total = 4 * at.j22 - 1 + n
+        norms, numerator, cross = (at.j22 + 1) / total**2, at.ratio_t / (n - 1) ** 2, at.ratio_u / (total * (n - 1))
+        variance = 8 * n * (norms + numerator - 2 * cross)
+    elif form == "hybrid":
+        variance = _exact(n, "variance") + (at.d1 - 8) / n + (at.d2 - 32) / n**2
+    else:
+        variance = at.d1 / n + (at.d2 / n**2 if form == "second_order" else 0.0)
+    return array_namespace(variance).maximum(variance, 0.0)
+
+
+def is_relu(activation: Activation) -> bool:
+    """ReLU up to a factor and a reflection, neither of which an angle sees."""
+    return activation.slopes is not None and sum(slope != 0.0 for slope in activation.slopes) == 1
+
+
+def check_form(form: str, activation: Activation) -> None:
+    """Refuse a form that does not exist, or that this activation does not have."""
+    if form not in FORMS:
+        raise SpecError(refusal(f"form={form!r}", ", ".join(FORMS), "second_order is the most accurate at large."))
+    if form in _RELU_ONLY and not is_relu(activation):
+        raise SpecError(
+            refusal(
+                f"form={form!r} with {activation!r}",
+                f"form {form!r} with ReLU: {_RELU_ONLY[form]}",
+                "Take first_order or second_order.",
+            )
+        )
+
+
+def _prepared(
+    theta: Any, width: Any, form: str, activation: Any, variances: tuple[float, float]
+) -> tuple[Any, LayerCoefficients]:
+    activation = as_activation(activation)
+    check_form(form, activation)
+    check_width(width, 2 if form in _RELU_ONLY else 1, f"form {form!r}")
+    xp = array_namespace(theta, width)
+    (theta,) = as_floats(xp, theta)
+    check_angle(theta)
+    n = width if form == "hybrid" else xp.asarray(width, dtype=theta.dtype)
+    return n, layer_coefficients(theta, form, activation, variances)
+
+
+def _exact(n: Any, moment: str) -> Any:
+    widths = np.asarray(n)  # the exact law is a sum over active neurons on the host: a traced width cannot reach it
+    values = [getattr(small_angle_log_sin2_moments(int(width)), moment) for width in widths.ravel()]
+    return np.array(values).reshape(widths.shape)[()]
