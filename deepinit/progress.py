@@ -4,68 +4,79 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-
-Report = Callable[[int, int], None]
+from typing import Protocol
 
 _PATIENCE = 2.0  # seconds before anything is shown
 _LINE_EVERY = 10.0
 
 
+class Report(Protocol):
+    """Says how far the work is."""
+
+    def __call__(self, done: float, total: float, label: str = "") -> None:
+        """Units done of the units wanted, and what is being worked on."""
+        ...
+
+
 @contextlib.contextmanager
-def callback(report: Report) -> Iterator[Report]:
-    """A caller's own progress function."""
+def callback(function: Callable[[float, float], None]) -> Iterator[Report]:
+    """A caller's own `function(done, total)`."""
+    yield lambda done, total, label="": function(done, total)
+
+
+@contextlib.contextmanager
+def bar(label: str) -> Iterator[Report]:
+    """Yields a Report; shows the fraction, elapsed time and time left on standard error once work takes over 2 s."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with _rich_bar(console, label) if console.is_terminal else _plain_lines(label) as report:
+        yield report
+
+
+@contextlib.contextmanager
+def _plain_lines(name: str) -> Iterator[Report]:
+    start = last_line = time.monotonic()
+
+    def report(done: float, total: float, label: str = "") -> None:
+        nonlocal last_line
+        now = time.monotonic()
+        if now - last_line >= _LINE_EVERY:
+            left = (now - start) * (total - done) / max(done, 1e-9 * total)
+            text = f"{label or name}: {done / total:.0%} done, {now - start:.0f} s, about {left:.0f} s left\n"
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            last_line = now
+
     yield report
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int) -> Iterator[Report]:
-    """Yields `report(done, total)`; shows elapsed time and time left on standard error once work takes over 2 s."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _rich_bar(console: object, name: str) -> Iterator[Report]:
+    from rich import progress as rich_progress
 
-    console = Console(stderr=True)
-    start = last_line = time.monotonic()
-    if not console.is_terminal:
-
-        def plain(done: int, total: int) -> None:
-            nonlocal last_line
-            now = time.monotonic()
-            if now - last_line >= _LINE_EVERY:
-                left = (now - start) * (total - done) / max(done, 1)
-                sys.stderr.write(f"{label}: {done}/{total}, {now - start:.0f} s, about {left:.0f} s left\n")
-                sys.stderr.flush()
-                last_line = now
-
-        yield plain
-        return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.TaskProgressColumn(),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TextColumn("left"),
+        rich_progress.TimeRemainingColumn(),
     )
-    progress = Progress(*columns, console=console, transient=False)
-    task = progress.add_task(label, total=total)
+    display = rich_progress.Progress(*columns, console=console)  # type: ignore[arg-type]
+    task = display.add_task(name)
+    start = time.monotonic()
     shown = False
 
-    def report(done: int, total: int) -> None:
+    def report(done: float, total: float, label: str = "") -> None:
         nonlocal shown
         if not shown and time.monotonic() - start > _PATIENCE:
-            progress.start()
+            display.start()
             shown = True
-        progress.update(task, completed=done, total=total)
+        display.update(task, completed=done, total=total, description=label or name)
 
     try:
         yield report
     finally:
         if shown:
-            progress.stop()
+            display.stop()

@@ -34,9 +34,7 @@ def normal_rule(kinks: tuple[float, ...] = (), num_nodes: int = 241) -> tuple[np
     if inside:
         edges = [-_RANGE, *inside, _RANGE]
         legendre, mass = np.polynomial.legendre.leggauss(num_nodes)
-        halves = [
-            (0.5 * (right - left), 0.5 * (right + left)) for left, right in itertools.pairwise(edges)
-        ]
+        halves = [(0.5 * (right - left), 0.5 * (right + left)) for left, right in itertools.pairwise(edges)]
         nodes = np.concatenate([half * legendre + middle for half, middle in halves])
         weights = np.concatenate([half * mass for half, _ in halves])
     else:

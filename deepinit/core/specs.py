@@ -106,6 +106,33 @@ def spec_from_json(record: dict[str, Any] | str) -> Spec:
     return MLP(**{**fields, "widths": tuple(fields["widths"])})
 
 
+LINEAR_MAPS = ("auto", "explicit", "conditional")
+
+
+def choose_linear_map(spec: Spec, name: str) -> str:
+    """How to draw the linear maps; resolves `auto`: conditional where it is exact (Gaussian weights), explicit elsewhere.
+
+    Raises:
+        SpecError: `conditional` with a law that is not Gaussian, or an unknown name.
+    """
+    if name not in LINEAR_MAPS:
+        raise SpecError(
+            refusal(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave it out for the fastest exact one.")
+        )
+    if name == "auto":
+        return "conditional" if spec.is_gaussian else "explicit"
+    if name == "conditional" and not spec.is_gaussian:
+        laws = {law.name for law in (spec.weight_law, spec.output_law) if law is not None and not law.is_gaussian}
+        raise SpecError(
+            refusal(
+                f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
+                "'conditional' with independent Gaussian weights, 'explicit' with every law",
+                "Take linear_map='explicit', or leave it out.",
+            )
+        )
+    return name
+
+
 def _checked_widths(widths: Any) -> tuple[int, ...]:
     try:
         checked = tuple(int(width) for width in widths)

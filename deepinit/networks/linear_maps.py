@@ -4,17 +4,12 @@ Both have the signature `linear_map(key, rows, law, fan_out, depth, precision) -
 """
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law
-from deepinit.core.specs import Spec
-
-LinearMapName = Literal["auto", "explicit", "conditional"]
-LINEAR_MAPS = ("auto", "explicit", "conditional")
 
 
 def explicit(key: Any, rows: jax.Array, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
@@ -56,30 +51,6 @@ def lower_factor(rows: jax.Array) -> jax.Array:
         directions.append(residual / jnp.where(norm == 0, 1, norm))
         lines.append(jnp.stack(line))
     return jnp.stack(lines)
-
-
-def choose(spec: Spec, name: LinearMapName) -> LinearMapName:
-    """Resolves `auto`: conditional where it is exact (Gaussian weights), explicit elsewhere.
-
-    Raises:
-        SpecError: `conditional` with a law that is not Gaussian, or an unknown name.
-    """
-    if name not in LINEAR_MAPS:
-        raise SpecError(
-            refusal(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave it out for the fastest exact one.")
-        )
-    if name == "auto":
-        return "conditional" if spec.is_gaussian else "explicit"
-    if name == "conditional" and not spec.is_gaussian:
-        laws = {law.name for law in (spec.weight_law, spec.output_law) if law is not None and not law.is_gaussian}
-        raise SpecError(
-            refusal(
-                f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
-                "'conditional' with independent Gaussian weights, 'explicit' with every law",
-                "Take linear_map='explicit', or leave it out.",
-            )
-        )
-    return name
 
 
 FUNCTIONS = {"explicit": explicit, "conditional": conditional}

@@ -9,7 +9,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec
+from deepinit.core.specs import Spec, choose_linear_map
 from deepinit.quantities.quantity import Quantity
 
 DTYPES = ("float32", "float64")
@@ -28,7 +28,7 @@ def simulate(
     precision: str = "highest",
     keep_samples: bool = False,
     block_size: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Estimate:
     """Measures a quantity over an ensemble of random networks.
 
@@ -58,17 +58,20 @@ def simulate(
     root = keys.root_key(key)
     ensemble = blocks.compile_ensemble(seed_fn, num_seeds, block_size=block_size)
     parts, kept = [], []
-    with _bar(progress, num_seeds) as report:
+    with _bar(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
-            part = statistics.statistics(measured.value, measured.event, len(event_names()))
-            parts = [statistics.merge(*parts, part)] if parts else [part]
-            if keep_samples:
-                kept.append(np.where(measured.event == 0, measured.value, np.nan))
+            part, samples = measure_block(measured, None if keep_samples else ())
+            parts.append(part)
+            parts = [reduce(statistics.merge, parts)]
+            kept.append(samples)
             report(ensemble.blocks.seeds(block)[1], num_seeds)
-    samples = np.concatenate(kept) if keep_samples else None
     return statistics.estimate(
-        quantity.name, reduce(statistics.merge, parts), event_names(), samples=samples, settings=settings
+        quantity.name,
+        parts[0],
+        event_names(),
+        samples=np.concatenate(kept) if keep_samples else None,
+        settings=settings,
     )
 
 
@@ -121,7 +124,7 @@ def forward_seed_fn(
                 "Call inside `with jax.enable_x64(True):`.",
             )
         )
-    name = linear_maps.choose(spec, linear_map)  # type: ignore[arg-type]
+    name = choose_linear_map(spec, linear_map)
     rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
 
     def seed_fn(key: Any) -> Any:
@@ -140,13 +143,29 @@ def event_names() -> tuple[str, ...]:
     return tuple(EVENTS)
 
 
+def measure_block(measured: Any, keep: tuple[int, ...] | None) -> tuple[Any, np.ndarray | None]:
+    """Statistics of one block of a Measurement, and its samples [seeds, layers, ...], NaN where there is no value.
+
+    Args:
+        measured: Measurement of NumPy arrays [seeds, layers, ...].
+        keep: layers (from 1) whose samples are kept; None for all; () for none.
+    """
+    from deepinit.ensembles import statistics
+
+    part = statistics.statistics(measured.value, measured.event, len(event_names()))
+    if keep == ():
+        return part, None
+    layers = slice(None) if keep is None else [layer - 1 for layer in keep]
+    return part, np.where(measured.event == 0, measured.value, np.nan)[:, layers]
+
+
 def check_num_seeds(num_seeds: int) -> None:
     """Refuses fewer than one network, and more than the seeds that 32 bits number."""
     if not 1 <= num_seeds < 2**32:
         raise SpecError(refusal(f"num_seeds={num_seeds}", "1 to 2^32 - 1", "A thousand networks give 3 % error bars."))
 
 
-def _bar(progress: Callable[[int, int], None] | None, num_seeds: int) -> Any:
+def _bar(progress: Callable[[float, float], None] | None) -> Any:
     from deepinit.progress import bar, callback
 
-    return callback(progress) if progress is not None else bar("networks", num_seeds)
+    return callback(progress) if progress is not None else bar("networks")

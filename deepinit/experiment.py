@@ -1,0 +1,185 @@
+"""What an experiment is: a frozen config with presets, a function from config to cases, and figures of the results."""
+
+import dataclasses
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Estimate, Prediction
+from deepinit.core.specs import Spec, choose_linear_map
+from deepinit.quantities.quantity import Quantity
+
+if TYPE_CHECKING:
+    import xarray
+
+    from deepinit.report import FigureItem
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Case:
+    """One ensemble to measure and what it is compared with.
+
+    Attributes:
+        name: lower-case letters, digits, `.`, `_`, `-`; unique in the run, names its blocks and rows.
+        spec: the network.
+        quantity: what is measured.
+        inputs: rows that every network sees.
+        num_seeds: number of networks.
+        forms: predictions to compare with, from `quantity.forms(spec)`; None takes all of them.
+        checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
+        rejected: those that must be rejected by 5 standard errors at some layer: the check's power.
+        sample_layers: layers (from 1) whose per-network values are kept.
+        linear_map, dtype, precision, key: as for `simulate`.
+    """
+
+    name: str
+    spec: Spec
+    quantity: Quantity
+    inputs: Inputs
+    num_seeds: int
+    forms: tuple[str, ...] | None = None
+    checked: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    sample_layers: tuple[int, ...] = ()
+    linear_map: str = "auto"
+    dtype: str = "float32"
+    precision: str = "highest"
+    key: int = 0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
+            raise SpecError(
+                refusal(f"the case name {self.name!r}", "lower-case letters, digits, '.', '_', '-'", "Rename the case.")
+            )
+        if not 1 <= self.num_seeds < 2**32:
+            raise SpecError(refusal(f"num_seeds={self.num_seeds}", "1 to 2^32 - 1", "Ask for at least one network."))
+        outside = [layer for layer in self.sample_layers if not 1 <= layer <= self.spec.depth]
+        if outside:
+            raise SpecError(
+                refusal(
+                    f"sample_layers {outside}", f"layers 1 to {self.spec.depth}", f"The case {self.name} has no more."
+                )
+            )
+        object.__setattr__(self, "linear_map", choose_linear_map(self.spec, self.linear_map))
+
+    def identity(self) -> dict[str, Any]:
+        """Everything this case's numbers depend on, as JSON."""
+        return {
+            "name": self.name,
+            "spec": self.spec.to_json(),
+            "quantity": self.quantity.name,
+            "inputs": {"label": self.inputs.label, "sha256": self.inputs.digest},
+            "num_seeds": self.num_seeds,
+            "sample_layers": list(self.sample_layers),
+            **{name: getattr(self, name) for name in ("linear_map", "dtype", "precision", "key")},
+        }
+
+    @property
+    def cost(self) -> float:
+        """Random numbers per network, for progress and plans."""
+        rows = len(self.inputs.points) + self.inputs.num_pairs
+        sizes = zip((self.inputs.dimension, *self.spec.widths[:-1]), self.spec.widths, strict=True)
+        return sum(fan_out * (fan_in if self.linear_map == "explicit" else rows) for fan_in, fan_out in sizes)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CaseResult:
+    """A case, measured and compared.
+
+    Attributes:
+        case: what was asked.
+        estimate: what was measured; `samples` holds the case's `sample_layers`.
+        predictions: finite-width forms in order, then infinite width.
+        dataset: the comparison's Dataset (see `comparison.Comparison`).
+    """
+
+    case: Case
+    estimate: Estimate
+    predictions: tuple[Prediction, ...]
+    dataset: "xarray.Dataset"
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One paper's experiment: declarative, no engine code.
+
+    Attributes:
+        name: as in the file name.
+        title: heading of the report.
+        presets: name -> config, a frozen dataclass; the first is the default.
+        cases: `config -> cases`.
+        figures: `(config, results by case name) -> figures of the report`.
+        citation: BibTeX of what the experiment reproduces.
+        question: one sentence that the report opens with.
+    """
+
+    name: str
+    title: str
+    presets: Mapping[str, Any]
+    cases: Callable[[Any], tuple[Case, ...]]
+    figures: Callable[[Any, Mapping[str, CaseResult]], list["FigureItem"]]
+    citation: str
+    question: str
+
+    def preset(self, name: str | None) -> Any:
+        """The config of a preset; the first one for None.
+
+        Raises:
+            SpecError: no such preset.
+        """
+        if name is None:
+            return next(iter(self.presets.values()))
+        if name not in self.presets:
+            raise SpecError(
+                refusal(
+                    f"the preset {name!r} of {self.name}",
+                    ", ".join(self.presets),
+                    f"Write --preset {next(iter(self.presets))}.",
+                )
+            )
+        return self.presets[name]
+
+
+def load_experiment(path: str) -> Experiment:
+    """The `EXPERIMENT` of a Python file, or of `experiments/NAME.py` for a bare name.
+
+    Raises:
+        SpecError: no such file, or a file without an EXPERIMENT.
+    """
+    candidates = (Path(path), Path("experiments") / f"{path}.py")
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
+        known = sorted(str(found) for found in Path("experiments").glob("*.py"))
+        raise SpecError(
+            refusal(
+                f"the experiment {path!r}, which is no file",
+                f"a Python file that defines EXPERIMENT{': ' + ', '.join(known) if known else ''}",
+                "Check the path; run from the root of the checkout.",
+            )
+        )
+    module = _import_file(file)
+    experiment = getattr(module, "EXPERIMENT", None)
+    if not isinstance(experiment, Experiment):
+        raise SpecError(
+            refusal(
+                f"{file}, which defines no EXPERIMENT", "a file with EXPERIMENT = Experiment(...)", "See experiments/."
+            )
+        )
+    return experiment
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"deepinit_experiment_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise SpecError(refusal(f"{file}, which Python cannot load", "a Python file", "Give it the ending .py."))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module

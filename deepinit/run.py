@@ -1,0 +1,279 @@
+"""Experiment -> finished run directory: simulate in blocks, predict, take the limit, compare, store, plot, report."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepinit import store
+from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refusal
+from deepinit.experiment import Case, CaseResult, Experiment
+from deepinit.outcome import Outcome, conclude
+from deepinit.progress import Report, bar
+from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict
+
+_PLAN = "plan"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a run is carried out; nothing here changes its numbers beyond rounding.
+
+    Attributes:
+        shard: (i, n): compute blocks i, i + n, i + 2n, ... only.
+        block_size: a wish in seeds per block; None chooses from the memory analysis.
+        allow_mixed: go on under other versions or another backend than the first start's.
+        repair: set damaged files aside first and compute them anew.
+        command: the command line, for the report.
+    """
+
+    shard: tuple[int, int] = (0, 1)
+    block_size: int | None = None
+    allow_mixed: bool = False
+    repair: bool = False
+    command: str = ""
+
+
+def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
+    """What a run computes, as JSON: its hash names the run. Needs no JAX."""
+    return {
+        "experiment": experiment.name,
+        "config": dataclasses.asdict(config),
+        "cases": [case.identity() for case in experiment.cases(config)],
+        "draw_scheme": 1,  # ensembles.keys.DRAW_SCHEME, repeated here because that file imports JAX; a test holds them equal
+        "block_size": block_size,
+    }
+
+
+def run(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome | None:  # noqa: B008
+    """Carries an experiment out, or continues it.
+
+    Args:
+        experiment: what to do.
+        config: its config.
+        out: the run directory; created, or continued if it holds the same run.
+        options: shard, block size, repair.
+
+    Returns:
+        The outcome, or None if this was one shard of several (then `merge` concludes).
+
+    Raises:
+        ConflictError, DamagedError, ResourceError: the run directory cannot be used; nothing in it is lost.
+        StoppedError: asked to stop; a later call continues.
+    """
+    from deepinit.ensembles import processes
+
+    if options.repair and (out / "spec.json").exists() and processes.is_first():
+        store.discard_damaged(out)
+    asked = identity(experiment, config, options.block_size)
+    cases = experiment.cases(config)
+    with contextlib.ExitStack() as stack:
+        handle = None
+        if processes.is_first():
+            handle = stack.enter_context(
+                store.open_run(out, asked, backend=_backend(), shard=options.shard, allow_mixed=options.allow_mixed)
+            )
+            if options.shard[1] == 1 and store.has_result(handle):
+                return Outcome.load(out)
+            store.write_provenance(handle, store.collect(_devices()))
+        stop = stack.enter_context(store.stop_on_signals(_say_stopping))
+        report = stack.enter_context(bar(experiment.name))
+        measured = list(_measure_all(cases, handle, options, stop, report))
+        if handle is None or options.shard[1] > 1:
+            return None
+        results = [_compare(case, *parts) for case, parts in zip(cases, measured, strict=True)]
+        return conclude(experiment, config, results, handle, options.command)
+
+
+def merge(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome:  # noqa: B008
+    """Concludes a run whose shards have finished.
+
+    Raises:
+        ConflictError: blocks are missing (which ones, and the shard that owes them).
+    """
+    asked = identity(experiment, config, options.block_size)
+    with store.open_run(out, asked, allow_mixed=options.allow_mixed) as handle:
+        if store.has_result(handle):
+            return Outcome.load(out)
+        results = []
+        for case in experiment.cases(config):
+            present = set(store.finished_blocks(handle))
+            plan = _stored_plan(handle, case)
+            wanted = [] if plan is None else [_block_name(case, plan, block) for block in range(plan.num_blocks)]
+            missing = [name for name in wanted if name not in present]
+            if plan is None or missing:
+                raise ConflictError(
+                    refusal(
+                        f"a run in {out} that lacks {len(missing) or 'all'} blocks of the case {case.name}"
+                        + (f" (the first: {missing[0]})" if missing else ""),
+                        "a run whose shards have all finished",
+                        "Run the shards that are missing, or the same command without --shard.",
+                    )
+                )
+            parts = [_read(handle, name) for name in wanted]
+            results.append(_compare(case, reduce(_merge_two, parts)[0], _join([samples for _, samples in parts])))
+        return conclude(experiment, config, results, handle, options.command)
+
+
+def _measure_all(
+    cases: tuple[Case, ...], handle: store.Run | None, options: Options, stop: store.Stop, report: Report
+) -> Iterator[tuple[Any, np.ndarray | None]]:
+    total = sum(case.cost * case.num_seeds for case in cases)
+    done = 0.0
+    for case in cases:
+
+        def told(seeds: int, case: Case = case, before: float = done) -> None:
+            report(before + case.cost * seeds, total, case.name)
+
+        told(0)
+        yield _measure(case, handle, options, stop, told)
+        done += case.cost * case.num_seeds
+
+
+def _measure(
+    case: Case, handle: store.Run | None, options: Options, stop: store.Stop, told: Callable[[int], None]
+) -> tuple[Any, np.ndarray | None]:
+    """Statistics and samples of one case: finished blocks are read and checked, the others computed and written."""
+    from deepinit.ensembles import blocks, keys, processes
+
+    plan = _shared_plan(handle, case)
+    ensemble = None
+    if plan is None:
+        ensemble = _compiled(case, None, options.block_size)
+        plan = ensemble.blocks
+        if handle is not None and not store.has_block(handle, f"{case.name}/{_PLAN}"):
+            store.write_block(handle, f"{case.name}/{_PLAN}", {"plan": np.asarray(plan, np.int64)})
+        plan = blocks.Blocks(*(int(number) for number in _shared_plan(handle, case) or plan))
+    first, step = options.shard
+    mine = range(first, plan.num_blocks, step)
+    names = {block: _block_name(case, plan, block) for block in mine}
+    there = processes.from_first([handle is not None and store.has_block(handle, names[block]) for block in mine])
+    merged, samples = None, []
+    for block, finished in zip(mine, there, strict=True):
+        if not finished:
+            if ensemble is None or ensemble.blocks != plan:
+                ensemble = _compiled(case, plan, None)
+            measured = ensemble.block_fn(keys.root_key(case.key), block)
+            part = measure_block(measured, case.sample_layers)
+            if handle is not None:
+                _write(handle, names[block], *part)
+        elif handle is not None:
+            part = _read(handle, names[block])
+        else:
+            continue
+        merged = part if merged is None else _merge_two(merged, part)
+        samples.append(part[1])
+        told(plan.seeds(block)[1])
+        if processes.on_any(stop.requested):
+            raise StoppedError(
+                f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
+                "nothing is lost. The same command continues."
+            )
+    return (None if merged is None else merged[0]), _join(samples)
+
+
+def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
+    from deepinit.ensembles import blocks
+
+    seed_fn, _ = forward_seed_fn(
+        case.spec,
+        case.quantity,
+        case.inputs,
+        linear_map=case.linear_map,
+        dtype=case.dtype,
+        precision=case.precision,
+    )
+    return blocks.compile_ensemble(seed_fn, case.num_seeds, blocks=plan, block_size=block_size)
+
+
+def _stored_plan(handle: store.Run | None, case: Case) -> Any:
+    from deepinit.ensembles import blocks
+
+    name = f"{case.name}/{_PLAN}"
+    if handle is None or not store.has_block(handle, name):
+        return None
+    return blocks.Blocks(*(int(number) for number in store.read_block(handle, name)["plan"]))
+
+
+def _shared_plan(handle: store.Run | None, case: Case) -> Any:
+    """The plan that the run directory holds, as the first process sees it; None if there is none yet."""
+    from deepinit.ensembles import blocks, processes
+
+    plan = _stored_plan(handle, case)
+    numbers = processes.from_first(np.asarray(plan if plan is not None else (0, 0, 0), np.int64))
+    return blocks.Blocks(*(int(number) for number in numbers)) if numbers[0] else None
+
+
+def _block_name(case: Case, plan: Any, block: int) -> str:
+    first, last = plan.seeds(block)
+    return f"{case.name}/{first:09d}-{last - 1:09d}"
+
+
+def _write(handle: store.Run, name: str, part: Any, samples: np.ndarray | None) -> None:
+    from deepinit.ensembles import statistics
+
+    arrays = statistics.to_arrays(part)
+    store.write_block(handle, name, arrays if samples is None else {**arrays, "samples": samples})
+
+
+def _read(handle: store.Run, name: str) -> tuple[Any, np.ndarray | None]:
+    from deepinit.ensembles import statistics
+
+    arrays = store.read_block(handle, name)
+    try:
+        return statistics.from_arrays(arrays), arrays.get("samples")
+    except (KeyError, ValueError) as error:
+        raise DamagedError(
+            refusal(f"the block {name} without {error}", "a block as this deepinit writes it", "Run with --repair.")
+        ) from error
+
+
+def _merge_two(a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, None]:
+    from deepinit.ensembles import statistics
+
+    return statistics.merge(a[0], b[0]), None
+
+
+def _join(samples: list[np.ndarray | None]) -> np.ndarray | None:
+    kept = [part for part in samples if part is not None]
+    return np.concatenate(kept) if kept else None
+
+
+def _compare(case: Case, merged: Any, samples: np.ndarray | None) -> CaseResult:
+    from deepinit.comparison.compare import compare
+    from deepinit.ensembles import statistics
+
+    settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
+    measured = statistics.estimate(case.quantity.name, merged, event_names(), samples=samples, settings=settings)
+    forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
+    predictions = (
+        *(predict(case.spec, case.quantity, case.inputs, form) for form in forms),
+        infinite(case.spec, case.quantity, case.inputs),
+    )
+    return CaseResult(case, measured, predictions, compare(measured, *predictions).dataset)
+
+
+def _backend() -> str:
+    import jax
+
+    return f"{jax.default_backend()} {jax.devices()[0].device_kind}"
+
+
+def _devices() -> dict[str, Any]:
+    import jax
+
+    return {
+        "device_kind": jax.devices()[0].device_kind,
+        "device_count": jax.device_count(),
+        "process_count": jax.process_count(),
+    }
+
+
+def _say_stopping(signal_name: str) -> None:
+    import sys
+
+    sys.stderr.write(f"{signal_name}: finishing the block, then stopping (again to stop now)\n")
