@@ -11,6 +11,7 @@ import numpy as np
 
 from deepinit import store
 from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refusal
+from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar
@@ -44,12 +45,12 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
         "experiment": experiment.name,
         "config": dataclasses.asdict(config),
         "cases": [case.identity() for case in experiment.cases(config)],
-        "draw_scheme": 1,  # ensembles.keys.DRAW_SCHEME, repeated here because that file imports JAX; a test holds them equal
+        "draw_scheme": DRAW_SCHEME,
         "block_size": block_size,
     }
 
 
-def run(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome | None:  # noqa: B008
+def run(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome | None:
     """Carries an experiment out, or continues it.
 
     Args:
@@ -89,7 +90,7 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
         return conclude(experiment, config, results, handle, options.command)
 
 
-def merge(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome:  # noqa: B008
+def merge(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome:
     """Concludes a run whose shards have finished.
 
     Raises:

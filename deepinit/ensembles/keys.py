@@ -6,9 +6,6 @@ import jax
 
 from deepinit.core.errors import SpecError, refusal
 
-# Draw scheme 1: threefry, partitionable, `fold_in(root, seed)`, then `fold_in(., layer)`. Part of every run's identity.
-DRAW_SCHEME = 1
-
 
 def root_key(key: Any) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.

@@ -1,0 +1,5 @@
+"""`python -m deepinit` is the `deepinit` command."""
+
+from deepinit.cli import main
+
+main()

@@ -1,0 +1,295 @@
+"""The `deepinit` command. `--help` and `--dry-run` answer before JAX is imported."""
+
+import contextlib
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.experiment import Experiment, load_experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Run an experiment, or continue it. Options of its config may follow, for example --config.num-seeds 1000."""
+
+    experiment: tyro.conf.Positional[str]
+    """A file such as experiments/vanishing_angles.py, or its name."""
+    preset: str | None = None
+    """A preset of the experiment; its first one (smoke) if left out."""
+    out: Path | None = None
+    """Run directory; runs/EXPERIMENT-PRESET-HASH if left out."""
+    dry_run: bool = False
+    """Say what would be done, and stop."""
+    shard: str = "0/1"
+    """i/n: compute every n-th block, starting with the i-th (from 0); `deepinit merge` concludes."""
+    distributed: bool = False
+    """Join the other processes into one JAX program (jax.distributed), as TPU slices need."""
+    block_size: int | None = None
+    """Networks per block; chosen from the memory that they need if left out."""
+    repair: bool = False
+    """Set damaged files aside first and compute them anew."""
+    allow_mixed: bool = False
+    """Go on under other versions or another device than the run was started with."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Merge:
+    """Conclude a run whose shards have finished: compare, plot, report. Takes the arguments that `run` took."""
+
+    experiment: tyro.conf.Positional[str]
+    """As for run."""
+    preset: str | None = None
+    """As for run."""
+    out: Path | None = None
+    """As for run."""
+    block_size: int | None = None
+    """As for run."""
+    allow_mixed: bool = False
+    """As for run."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Print the table and the verdicts of a finished run."""
+
+    directory: tyro.conf.Positional[Path]
+    """A run directory."""
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verify:
+    """Check every byte of a run directory."""
+
+    directory: tyro.conf.Positional[Path]
+    """A run directory."""
+    repair: bool = False
+    """Set damaged files aside, so that the run's own command computes them anew."""
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Merge, tyro.conf.subcommand("merge")]
+    | Annotated[Show, tyro.conf.subcommand("show")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
+    given = sys.argv[1:] if arguments is None else arguments
+    command, rest = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="deepinit",
+        description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
+        args=given,
+        return_unknown_args=True,
+    )
+    try:
+        sys.exit(_dispatch(command, rest, "deepinit " + shlex.join(given)))
+    except DeepinitError as error:
+        sys.stderr.write(f"deepinit: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("deepinit: stopped at once; finished blocks are kept, the same command continues.\n")
+        sys.exit(75)
+    except MemoryError:
+        sys.stderr.write("deepinit: out of memory; finished blocks are kept. Take a smaller --block-size.\n")
+        sys.exit(5)
+
+
+def _dispatch(command: Any, rest: list[str], line: str) -> int:
+    if rest and not isinstance(command, Run | Merge):
+        raise SpecError(refusal(f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."))
+    if isinstance(command, Verify):
+        return _verify(command)
+    if isinstance(command, Show):
+        from deepinit.outcome import Outcome
+
+        return _print(Outcome.load(command.directory), command.json)
+    experiment = load_experiment(command.experiment)
+    config = _config(experiment, command.preset, rest)
+    out = command.out or _default_directory(experiment, command, config)
+    if isinstance(command, Merge):
+        from deepinit import run
+
+        return _print(run.merge(experiment, config, out, _options(command, line)), command.json)
+    return _run(command, experiment, config, out, line)
+
+
+def _run(command: Run, experiment: Experiment, config: Any, out: Path, line: str) -> int:
+    if command.dry_run:
+        _print_plan(experiment, config, out)
+        return 0
+    options = _options(command, line)
+    if not command.json:
+        sys.stderr.write(f"deepinit: {experiment.title}\n-> {out}\n")
+        sys.stderr.flush()
+    with _distributed(command.distributed) as is_first, _compilation_cache():
+        from deepinit import run
+
+        outcome = run.run(experiment, config, out, options)
+        if not is_first():
+            return 0
+        if outcome is None:
+            sys.stdout.write(f"shard {command.shard} is done; when all are: {_merge_command(command, out)}\n")
+            return 0
+        return _print(outcome, command.json)
+
+
+def _options(command: Run | Merge, line: str) -> Any:
+    from deepinit.run import Options
+
+    shard, repair = (_shard(command.shard), command.repair) if isinstance(command, Run) else ((0, 1), False)
+    return Options(shard, command.block_size, command.allow_mixed, repair, line)
+
+
+def _config(experiment: Experiment, preset: str | None, rest: list[str]) -> Any:
+    """The preset's config with the overrides of the command line."""
+    config = experiment.preset(preset)
+    if not rest:
+        return config
+    return tyro.cli(
+        type(config),
+        prog=f"deepinit run {experiment.name}",
+        description=f"Options of the experiment {experiment.name} (shown: preset {preset or 'default'}).",
+        default=config,
+        args=[argument.replace("--config.", "--", 1) for argument in rest],
+    )
+
+
+def _default_directory(experiment: Experiment, command: Run | Merge, config: Any) -> Path:
+    from deepinit import store
+    from deepinit.run import identity
+
+    name = command.preset or next(iter(experiment.presets))
+    digest = store.identity_hash(identity(experiment, config, command.block_size))
+    return Path("runs") / f"{experiment.name}-{name}-{digest[:8]}"
+
+
+def _shard(text: str) -> tuple[int, int]:
+    first, _, count = text.partition("/")
+    if first.isdigit() and count.isdigit() and int(first) < int(count):
+        return int(first), int(count)
+    raise SpecError(refusal(f"--shard {text}", "i/n with 0 <= i < n", "Write --shard 0/4 ... --shard 3/4."))
+
+
+def _merge_command(command: Run, out: Path) -> str:
+    preset = f" --preset {command.preset}" if command.preset else ""
+    return f"deepinit merge {shlex.quote(command.experiment)}{preset} --out {shlex.quote(str(out))}"
+
+
+def _print(outcome: Any, as_json: bool) -> int:
+    from deepinit.outcome import summary_table
+
+    if as_json:
+        table = summary_table(outcome.dataset)
+        record = {
+            "directory": str(outcome.path),
+            "report": str(outcome.report),
+            "verdicts": list(outcome.verdicts),
+            "failures": list(outcome.failures),
+            "columns": list(table.columns),
+            "rows": [list(row) for row in table.rows],
+        }
+        sys.stdout.write(json.dumps(record, indent=1) + "\n")
+    else:
+        _print_table(summary_table(outcome.dataset))
+        for failure in outcome.failures:
+            sys.stdout.write(f"CHECK FAILED: {failure}\n")
+        sys.stdout.write(f"report: {outcome.report}\n")
+    return 6 if outcome.failures else 0
+
+
+def _print_table(content: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=content.title, caption=content.note)
+    for column in content.columns:
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in content.rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _print_plan(experiment: Experiment, config: Any, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    cases = experiment.cases(config)
+    table = Table(title=f"{experiment.title}: {len(cases)} cases -> {out}")
+    for column in ("case", "network", "inputs", "networks", "linear map", "random numbers"):
+        table.add_column(column)
+    for case in cases:
+        widths = case.spec.widths
+        shape = f"{widths[0]} x {len(widths)}" if len(set(widths)) == 1 else "-".join(map(str, widths))
+        table.add_row(
+            case.name,
+            f"{case.spec.activation} {shape}",
+            case.inputs.label,
+            str(case.num_seeds),
+            case.linear_map,
+            f"{case.cost * case.num_seeds:.2g}",
+        )
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _verify(command: Verify) -> int:
+    from deepinit import store
+
+    found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
+    for name, fault in {**found.damaged, **found.damaged_files}.items():
+        sys.stdout.write(f"damaged: {name} {fault}{'; set aside' if command.repair else ''}\n")
+    for name in found.missing:
+        sys.stdout.write(f"missing: {name}\n")
+    sys.stdout.write(f"{len(found.good)} blocks are whole\n")
+    if not found.ok and not command.repair:
+        sys.stdout.write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
+        return 4
+    return 0
+
+
+@contextlib.contextmanager
+def _distributed(wanted: bool) -> Iterator[Callable[[], bool]]:
+    """Joins a JAX program of several processes before JAX is used, if asked to."""
+    if not wanted:
+        yield lambda: True
+        return
+    import jax
+
+    jax.distributed.initialize()
+    try:
+        yield lambda: jax.process_index() == 0
+    finally:
+        jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def _compilation_cache() -> Iterator[None]:
+    """Keeps compiled programs between commands, unless the user has set JAX's own cache options."""
+    import os
+
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepinit" / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    yield
+
+
+if __name__ == "__main__":
+    main()
