@@ -1,0 +1,116 @@
+"""Kernels of finite networks by neural-tangents: one network's NTK, and Monte Carlo means over networks."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.infinite.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite.precision import host_float64
+
+IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO")
+DTYPES = ("float32", "float64")
+Implementation = Literal["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"]
+
+
+def empirical_ntk(
+    apply_fn: Callable[[Any, Any], Any],
+    params: Any,
+    x: Any,
+    *,
+    implementation: Implementation = "STRUCTURED_DERIVATIVES",
+    dtype: str = "float64",
+) -> np.ndarray:
+    """The NTK of one network: mean over outputs k of sum over parameters of (d f_k(x)/dp) (d f_k(x')/dp).
+
+    Args:
+        apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].
+        params: a pytree of arrays; the parametrization of the kernel is that of `params`.
+        x: [num, ...].
+        implementation: all four give the same numbers; structured derivatives are the fastest for dense networks.
+        dtype: `float64` computes on the host, `float32` on the default device.
+
+    Returns:
+        [num, num] in that dtype.
+
+    Raises:
+        SpecError: an unknown implementation or dtype.
+        ResourceError: neural-tangents, or its structured derivatives, do not work here.
+
+    Valid for: exact, at any width; networks whose rows do not interact (no batch norm).
+
+    Reference: arXiv 2206.08720.
+    """
+    _check(implementation, IMPLEMENTATIONS, "implementation")
+    with _precision(dtype):
+        import jax
+        import jax.numpy as jnp
+
+        if implementation in ("STRUCTURED_DERIVATIVES", "AUTO"):
+            require_structured_derivatives()
+        nt = load()
+        params, x = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, dtype), (params, x))
+        choice = nt.NtkImplementation[implementation]
+        kernel_fn = nt.empirical_ntk_fn(lambda p, rows: apply_fn(p, rows), implementation=choice, vmap_axes=0)
+        # AUTO compiles and counts each candidate, which it cannot do with traced arguments.
+        run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn, static_argnums=1)
+        return np.asarray(run(x, None, params))
+
+
+def monte_carlo_kernel(
+    init_fn: Callable[..., Any],
+    apply_fn: Callable[..., Any],
+    x: Any,
+    *,
+    key: Any,
+    num_seeds: int,
+    kind: Literal["nngp", "ntk"] = "ntk",
+    dtype: str = "float64",
+) -> np.ndarray:
+    """The mean over random networks of the empirical NNGP or NTK kernel, by neural-tangents' own loop over seeds.
+
+    Args:
+        init_fn: neural-tangents' `init_fn(key, input_shape)`, giving (output_shape, params).
+        apply_fn: `apply_fn(params, x)`.
+        x: [num, ...].
+        key: a raw key of `jax.random.PRNGKey`.
+        num_seeds: networks, at least 1.
+        kind: which kernel.
+        dtype: as in `empirical_ntk`.
+
+    Returns:
+        [num, num]: a mean without a standard error; for error bars use the ensembles of this package.
+
+    Raises:
+        SpecError: an unknown kind or dtype, or num_seeds below 1.
+        ResourceError: neural-tangents does not work here.
+
+    Valid for: any width; its error falls like 1/sqrt(num_seeds).
+
+    Reference: arXiv 1912.02803.
+    """
+    _check(kind, ("nngp", "ntk"), "kind")
+    if num_seeds < 1:
+        raise SpecError(refusal(f"num_seeds={num_seeds}", "1 or more", "A mean needs at least one network."))
+    with _precision(dtype):
+        import jax.numpy as jnp
+
+        kernel_fn = load().monte_carlo_kernel_fn(init_fn, apply_fn, key, num_seeds, vmap_axes=0)
+        return np.asarray(kernel_fn(jnp.asarray(x, dtype), None, kind))
+
+
+def predict() -> Any:
+    """neural-tangents' module `predict`: training dynamics of wide networks, in closed form."""
+    return load().predict
+
+
+def _precision(dtype: str) -> contextlib.AbstractContextManager[None]:
+    _check(dtype, DTYPES, "dtype")
+    return host_float64() if dtype == "float64" else contextlib.nullcontext()
+
+
+def _check(given: str, allowed: tuple[str, ...], what: str) -> None:
+    if given not in allowed:
+        raise SpecError(refusal(f"the {what} {given!r}", ", ".join(allowed), "Check the spelling."))

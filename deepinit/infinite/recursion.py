@@ -1,0 +1,157 @@
+"""NNGP and NTK kernels of every layer at infinite width, by our own recursion: see `pairs` and `duals` for the formulas."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.specs import MLP
+from deepinit.infinite.precision import host_float64
+
+if TYPE_CHECKING:
+    from deepinit.infinite.pairs import Rows
+
+
+class KernelLayers(NamedTuple):
+    """Kernels of the preactivations z^1, ..., z^depth, and of the outputs last if the spec has an output layer.
+
+    Attributes:
+        nngp: [layers, num, num]: K^l, the covariance of one neuron's preactivations.
+        ntk: [layers, num, num]: Theta^l, of one neuron, in NTK parametrization.
+    """
+
+    nngp: np.ndarray
+    ntk: np.ndarray
+
+
+def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weight variances times fan_in, and bias variances, of every layer, the output layer last.
+
+    Args:
+        spec: the network; its widths matter only for a law whose scaling is `absolute`.
+        dimension: number of input coordinates.
+
+    Returns:
+        Two arrays [depth], or [depth + 1] with an output layer.
+    """
+    assert spec.weight_law is not None
+    fan_ins = (dimension, *spec.widths)
+    laws = [spec.weight_law] * spec.depth + ([spec.output_law] if spec.output_law is not None else [])
+    weight_vars = [
+        law.entry_variance(fan_in, spec.depth) * fan_in for law, fan_in in zip(laws, fan_ins[: len(laws)], strict=True)
+    ]
+    bias_var = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
+    return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
+
+
+def kernel_layers(spec: MLP, x: np.ndarray) -> KernelLayers:
+    """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
+
+    K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
+    Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l. Here w_l is the weight variance times fan_in, b_l
+    the bias variance, n_0 the dimension. The diagonal is computed by itself, exactly.
+
+    Args:
+        spec: the network; per-layer laws follow from its laws' scalings.
+        x: [num, dimension], finite rows.
+
+    Returns:
+        Two arrays [depth (+1 with an output layer), num, num], float64. Closed form for homogeneous activations; else
+        2-D quadrature, to about 1e-9 for preactivation variances up to 1e6. A row of zeros has kernel w 0 + b.
+
+    Raises:
+        SpecError: x is not a matrix of finite numbers.
+
+    Valid for: any law with independent centred entries (also orthogonal), widths to infinity one after the other or
+        together at fixed depth; finite networks differ by O(depth/width).
+
+    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine formulas); derivation of the
+        numerically stable form in the docstrings of `pairs` and `duals`.
+    """
+    x = checked_rows(x)
+    weight_vars, bias_vars = layer_variances(spec, x.shape[1])
+    with host_float64():
+        import jax
+        import jax.numpy as jnp
+
+        kernels = _jitted()(spec.activation, jnp.asarray(x), jnp.asarray(weight_vars), jnp.asarray(bias_vars))
+        return KernelLayers(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+
+
+def kernel_scan(activation, x, weight_vars, bias_vars) -> KernelLayers:
+    """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
+
+    Args:
+        activation: static.
+        x: [num, dimension].
+        weight_vars: [layers], variance of a weight times fan_in.
+        bias_vars: [layers].
+
+    Returns:
+        JAX arrays [layers, num, num], in the precision of x; call it inside `host_float64()`.
+    """
+    import jax.numpy as jnp
+
+    from deepinit.infinite.pairs import propagate
+
+    num = x.shape[0]
+    rows = rows_of_points(x)
+    layers = propagate(activation, rows, weight_vars, bias_vars)
+
+    def matrix(points, pairs):
+        upper = jnp.zeros((points.shape[0], num, num), points.dtype).at[:, rows.first, rows.second].set(pairs)
+        return upper + upper.swapaxes(1, 2) + points[:, :, None] * jnp.eye(num, dtype=points.dtype)
+
+    return KernelLayers(matrix(layers.variance, layers.covariance), matrix(layers.point_ntk, layers.pair_ntk))
+
+
+def rows_of_points(x) -> "Rows":
+    """Every point, and every pair of two of them."""
+    import jax.numpy as jnp
+
+    from deepinit.infinite.pairs import Rows
+
+    first, second = np.triu_indices(x.shape[0], k=1)
+    variance = jnp.mean(x**2, axis=1)
+    difference, total = x[second] - x[first], x[second] + x[first]
+    return Rows(variance, jnp.mean(difference * total, axis=1), half_angle(x[first], difference), first, second)
+
+
+def half_angle(points, displacements):
+    """The half angle between points and points + displacements, [pairs], by Kahan's formula in the displacement."""
+    import jax.numpy as jnp
+
+    from deepinit.infinite.duals import HalfAngle
+
+    partners = points + displacements
+    norm_1, norm_2 = (jnp.linalg.norm(rows, axis=1, keepdims=True) for rows in (points, partners))
+    total = norm_1 + norm_2
+    growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(total > 0, total, 1.0)
+    minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
+    plus = jnp.sum((norm_2 * points + norm_1 * partners) ** 2, axis=1)
+    whole = jnp.where(minus + plus > 0, minus + plus, 1.0)
+    return HalfAngle(minus / whole, plus / whole)
+
+
+def checked_rows(x: np.ndarray) -> np.ndarray:
+    """x as float64 [num, dimension].
+
+    Raises:
+        SpecError: it is not a matrix of finite numbers.
+    """
+    rows = np.asarray(x, np.float64)
+    if rows.ndim != 2 or 0 in rows.shape or not np.isfinite(rows).all():
+        raise SpecError(
+            refusal(
+                f"inputs of shape {rows.shape}{'' if np.isfinite(rows).all() else ' with values that are not finite'}",
+                "a matrix [num, dimension] of finite numbers, one input a row",
+                "Flatten images: x.reshape(len(x), -1).",
+            )
+        )
+    return rows
+
+
+def _jitted():
+    import jax
+
+    return jax.jit(kernel_scan, static_argnums=0)
