@@ -71,11 +71,12 @@ class Curves:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
         if isinstance(pair, str):
-            if pair not in self.pairs:
+            name = next((name for name in (pair, f"pair {pair}") if name in self.pairs), None)
+            if name is None:
                 raise SpecError(
                     refusal(f"pair={pair!r}", f"one of {', '.join(self.pairs)}", "Name a pair that exists.")
                 )
-            return [self.pairs.index(pair)]
+            return [self.pairs.index(name)]
         if not -len(self.pairs) <= pair < len(self.pairs):
             raise SpecError(refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Pairs are counted from 0."))
         return [pair % len(self.pairs)]
@@ -98,14 +99,19 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
         raise SpecError(
             refusal("nothing to plot", "Estimates and Predictions, or one comparison Dataset", "Pass a result.")
         )
-    if len(results) == 1 and is_dataset(results[0]):
-        return _from_dataset(results[0], symbol)
+    if len(results) == 1 and is_dataset(as_dataset(results[0])):
+        return _from_dataset(as_dataset(results[0]), symbol)
     return _from_results(results, symbol)
 
 
 def is_dataset(value: Any) -> bool:
     """Has the face of an xarray Dataset (xarray itself is not imported for the question)."""
     return hasattr(value, "data_vars") and hasattr(value, "attrs")
+
+
+def as_dataset(value: Any) -> Any:
+    """The Dataset of what carries one (a comparison, a case's result); anything else as it is."""
+    return getattr(value, "dataset", value)
 
 
 def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
@@ -139,7 +145,7 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
             predicted.append(Predicted(name, _matrix(prediction.value, shape), _matrix(variance, shape)))
-    names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(1, shape[1] + 1))
+    names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
     layers = np.arange(1, shape[0] + 1)
     return Curves(quantities[0], symbol or "", "", num_seeds, layers, names, tuple(measured), tuple(predicted))
@@ -175,10 +181,17 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
         str(attrs.get("label", "")),
         int(attrs.get("num_seeds", 0)),
         np.asarray(dataset["layer"].values),
-        tuple(str(name) for name in dataset["pair"].values),
+        _pair_names([str(name) for name in dataset["pair"].values]),
         (measured,),
         predicted,
     )
+
+
+def _pair_names(names: list[str]) -> tuple[str, ...]:
+    """Names for headings: a bare number says that it counts pairs, and a lone one nothing at all."""
+    if len(names) == 1 and names[0].isdecimal():
+        return ("",)
+    return tuple(f"pair {name}" if name.isdecimal() else name for name in names)
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.plots.curves import Curves, is_dataset, read_curves
+from deepinit.plots.curves import Curves, as_dataset, is_dataset, read_curves
 from deepinit.plots.style import (
     GREY,
     add_legend,
@@ -198,12 +198,12 @@ def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
 
 def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str, np.ndarray]]:
     """(case, route, z) for each row; a bare array of scores has no route."""
-    if is_dataset(comparisons):
-        named = [(str(comparisons.attrs.get("label", "")), comparisons)]
-    elif isinstance(comparisons, Mapping):
-        named = [(str(name), value) for name, value in comparisons.items()]
+    if isinstance(comparisons, Mapping) and not is_dataset(comparisons):
+        named = [(str(name), as_dataset(value)) for name, value in comparisons.items()]
     else:
-        named = [(str(d.attrs.get("label") or d.attrs.get("quantity", "")), d) for d in comparisons]
+        single = is_dataset(as_dataset(comparisons))
+        datasets = [as_dataset(value) for value in ([comparisons] if single else comparisons)]
+        named = [(str(d.attrs.get("label") or words(d.attrs.get("quantity", ""))), d) for d in datasets]
     rows = []
     for name, value in named:
         if not is_dataset(value):

@@ -99,7 +99,7 @@ def variance_layers(
                 sd = np.sqrt(route.variance[:, column])
                 if np.isfinite(sd).any():
                     draw_line(ax, curves.layers, sd, styles[route.name])
-            ax.set_ylim(bottom=0.0)
+            ax.set_ylim(bottom=-0.02 * ax.get_ylim()[1])  # a spread of 0 is a line that can be seen
             _layer_axis(ax, curves.layers)
             if len(shown) > 1:
                 ax.set_title(curves.pairs[column])
@@ -197,9 +197,10 @@ def _layer_axis(ax: "Axes", x: np.ndarray) -> None:
 
 
 def legend_entries(panels: list[Any]) -> tuple[list[Any], list[str]]:
-    """Handles of all panels, measurements first."""
+    """Handles of all panels: measurements, their spread, the routes, the routes' spread."""
     pairs = [entry for ax in panels for entry in zip(*ax.get_legend_handles_labels(), strict=True)]
-    pairs.sort(key=lambda entry: ("±" not in entry[1], entry[1].startswith("±")))
+    order = {"± standard deviation over networks": 1, "± predicted standard deviation": 3}
+    pairs.sort(key=lambda entry: order.get(entry[1], 0 if "±" in entry[1] else 2))
     return [handle for handle, _ in pairs], [label for _, label in pairs]
 
 

@@ -27,7 +27,9 @@ KNOWN_COLOURS = {
     "infinite": VERMILLION,
     "paper": GREEN,
     "first_order": ORANGE,
-    "exact": PURPLE,
+    "approximation": PURPLE,
+    "hybrid": SKY,
+    "exact": SKY,
 }
 OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION)
 ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -126,8 +128,9 @@ def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
             start = zlib.crc32(_key(name).encode()) % len(OTHER_COLOURS)
             turn = OTHER_COLOURS[start:] + OTHER_COLOURS[:start]
             colour = next((c for c in turn if c not in taken), turn[0])
+        repeated = colour in taken  # only with more routes than colours
         taken.add(colour)
-        dash = "--" if "infinite" in _key(name) else "-"
+        dash = "--" if "infinite" in _key(name) else "-." if repeated else "-"
         marker = ROUTE_MARKERS[(*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour) % len(ROUTE_MARKERS)]
         styles[name] = RouteStyle(name, colour, dash, marker)
     return {name: styles[name] for name in ordered}
@@ -188,7 +191,7 @@ def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, sh
     if num_panels == 1:
         axes[0].set_ylabel(y_label)
     else:
-        fig.supylabel(y_label, fontsize=9.5)
+        fig.supylabel(y_label, fontsize=9.5, multialignment="center")
     return axes[:num_panels]
 
 
