@@ -28,7 +28,7 @@ def replace_file(path: Path, data: bytes, shard: tuple[int, int]) -> None:
         ResourceError: the disk is full, the folder is read-only, or any other refusal of the system; nothing of the new
             file stays and an earlier file of that name is untouched.
     """
-    with writing(path, len(data)):
+    with system_refusals(path, len(data)):
         _write(path, data, shard, os.replace)
 
 
@@ -38,7 +38,7 @@ def create_file(path: Path, data: bytes, shard: tuple[int, int]) -> bool:
     Raises:
         ResourceError: as `replace_file`.
     """
-    with writing(path, len(data)):
+    with system_refusals(path, len(data)):
         try:
             _write(path, data, shard, _link)
         except FileExistsError:
@@ -52,7 +52,9 @@ def make_folder(path: Path) -> None:
     Raises:
         ResourceError: as `replace_file`.
     """
-    with writing(path, 0):
+    if path.is_dir():
+        return
+    with system_refusals(path, 0):
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
@@ -66,7 +68,7 @@ def temporary_shard(name: str) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def writing(path: Path, num_bytes: int) -> Iterator[None]:
+def system_refusals(path: Path, num_bytes: int) -> Iterator[None]:
     """Turn the system's refusals within into a ResourceError that says where, how much, and what is kept."""
     try:
         yield
@@ -129,8 +131,8 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _refused(path: Path, num_bytes: int, error: OSError) -> str:
-    needed = f" ({num_bytes:,} bytes)" if num_bytes else ""
-    given = f"'{error.strerror or error}' when writing {path}{needed}"
+    needed = f" ({num_bytes:,} bytes to write)" if num_bytes else ""
+    given = f"'{error.strerror or error}' at {path}{needed}"
     kept = "Finished blocks are kept and nothing half-written stands under a final name"
     if error.errno in _FULL:
         return refusal(
@@ -141,10 +143,12 @@ def _refused(path: Path, num_bytes: int, error: OSError) -> str:
     if error.errno in _FORBIDDEN:
         return refusal(
             given,
-            "a folder that this user may write to",
+            "files and folders that this user may read and write",
             f"{kept}: change the folder's permissions, or choose another directory, and run the same command again.",
         )
-    return refusal(given, "a folder that takes files", f"{kept}: mend this and run the same command again.")
+    return refusal(
+        given, "a folder that takes files of this size and name", f"{kept}: mend this and run the same command again."
+    )
 
 
 def _free(path: Path) -> str:

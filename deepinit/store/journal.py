@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
-from deepinit.store.atomic import write_all, writing
+from deepinit.store.atomic import system_refusals, write_all
 from deepinit.store.canonical import canonical_json
 from deepinit.store.layout import JOURNAL, Run, repair_remedy, require_writable
 
@@ -76,7 +76,7 @@ def parsed_journal(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
 def _append(path: Path, line: bytes) -> None:
     import fcntl
 
-    with writing(path, len(line)):
+    with system_refusals(path, len(line)):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             # Shards append to one journal: without a lock, cutting a torn end could cut another's line being written.

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
-from deepinit.store.atomic import temporary_shard, write_all, writing
+from deepinit.store.atomic import system_refusals, temporary_shard, write_all
 from deepinit.store.layout import BLOCKS
 
 _SHARD_LOCK = re.compile(r"\.lock-\d+-of-\d+")
@@ -70,7 +70,7 @@ def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
     for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
         owner = temporary_shard(file.name)
         if owner and (shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))):
-            with writing(file, 0):
+            with system_refusals(file, 0):
                 file.unlink(missing_ok=True)
             removed += 1
     return removed
@@ -82,7 +82,7 @@ def _shard_lock(folder: Path, shard: tuple[int, int]) -> Path:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    with writing(path, 0):
+    with system_refusals(path, 0):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield descriptor
@@ -101,7 +101,7 @@ def _acquired(descriptor: int, path: Path, shared: bool) -> bool:
     # Tried for a moment: another starter's look at who holds the lock takes it for microseconds.
     for attempt in range(5):
         time.sleep(0.05 if attempt else 0.0)
-        with writing(path, 0), contextlib.suppress(BlockingIOError):
+        with system_refusals(path, 0), contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, mode)
             return True
     return False

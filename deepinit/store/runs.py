@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deepinit.core.errors import ConflictError, DamagedError, SpecError, refusal
-from deepinit.store.atomic import create_file, make_folder, writing
+from deepinit.store.atomic import create_file, make_folder, system_refusals
 from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, SPEC, Run
@@ -88,7 +88,9 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         DamagedError: spec.json is damaged.
     """
     folder = Path(path)
-    if not (folder / SPEC).is_file():
+    with system_refusals(folder, 0):
+        there = (folder / SPEC).is_file()
+    if not there:
         raise SpecError(
             refusal(
                 f"{folder}, which has no {SPEC}", "a run directory", "Give the directory that a run was written to."
@@ -99,16 +101,14 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if (folder / SPEC).exists() or not folder.exists():
-        return
-    if folder.is_dir():
-        with writing(folder, 0):
-            others = sorted(file.name for file in folder.iterdir() if not is_own_leftover(file.name))
-        if not others:
+    with system_refusals(folder, 0):
+        if (folder / SPEC).exists() or not folder.exists():
             return
-        held = f"which holds {others[0]!r}"
-    else:
-        held = "which is a file"
+        others = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
+    others = [name for name in others if not is_own_leftover(name)]
+    if folder.is_dir() and not others:
+        return
+    held = f"which holds {others[0]!r}" if others else "which is a file"
     raise ConflictError(
         refusal(
             f"{folder}, {held} and is no run directory",
@@ -126,11 +126,12 @@ def _spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
 
 def _read_spec(folder: Path, format_version: int) -> dict[str, Any]:
     """The identity in spec.json, if its bytes are as they were written and its format is no newer than ours."""
-    try:
+    with system_refusals(folder / SPEC, 0):
         data = (folder / SPEC).read_bytes()
+    try:
         record = json.loads(data)
         whole = data == _spec_bytes(record["identity"], record["format_version"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         whole = False
     if not whole:
         raise DamagedError(

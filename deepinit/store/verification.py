@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deepinit.core.errors import DamagedError
-from deepinit.store.atomic import make_folder, replace_file, writing
+from deepinit.store.atomic import make_folder, replace_file, system_refusals
 from deepinit.store.blocks import block_fault
 from deepinit.store.canonical import canonical_json
 from deepinit.store.journal import append_event, parsed_journal
@@ -111,6 +111,6 @@ def _set_aside(folder: Path, file: Path, name: str) -> str:
     while target.exists():
         number += 1
         target = folder / BLOCKS / DAMAGED / f"{name}.{number}"
-    with writing(target, 0):
+    with system_refusals(target, 0):
         os.rename(file, target)
     return target.relative_to(folder).as_posix()

@@ -1,0 +1,268 @@
+import hashlib
+import io
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from deepinit.core.errors import ConflictError, DamagedError, SpecError
+from deepinit.store import (
+    discard_damaged,
+    finished_blocks,
+    has_block,
+    load_run,
+    open_run,
+    portable_name,
+    read_block,
+    read_journal,
+    verify,
+    write_block,
+)
+from deepinit.store.blocks import block_bytes, block_fault
+
+IDENTITY = {"experiment": "test", "config": {"width": 3}}
+HASH = "0" * 64
+ARRAYS = {
+    "mean": np.linspace(0.0, 1.0, 7),
+    "counts": np.arange(6, dtype=np.uint32).reshape(2, 3),
+    "alive": np.array([True, False]),
+    "names": np.array(["relu", "é"]),
+    "scalar": np.float32(2.5),
+    "empty": np.zeros((0, 4), np.int64),
+    "z": np.array([1 + 2j]),
+}
+
+
+def assert_equal_arrays(found, expected):
+    assert set(found) == set(expected)
+    for key, array in expected.items():
+        assert found[key].dtype == np.asarray(array).dtype
+        np.testing.assert_array_equal(found[key], array)
+
+
+def test_block_returns_what_was_written_and_numpy_opens_it(tmp_path):
+    with open_run(tmp_path / "a run", IDENTITY) as run:
+        assert not has_block(run, "relu-w64/000000-000255")
+        write_block(run, "relu-w64/000000-000255", ARRAYS)
+        write_block(run, "000256", {"x": np.ones(2)})
+        assert has_block(run, "relu-w64/000000-000255")
+        assert finished_blocks(run) == ["000256", "relu-w64/000000-000255"]
+    reader = load_run(tmp_path / "a run")
+    assert_equal_arrays(read_block(reader, "relu-w64/000000-000255"), ARRAYS)
+    with np.load(tmp_path / "a run/blocks/relu-w64/000000-000255.npz") as archive:
+        assert_equal_arrays(dict(archive), ARRAYS)
+    event = next(event for event in read_journal(tmp_path / "a run") if event["event"] == "block")
+    data = (tmp_path / "a run/blocks/relu-w64/000000-000255.npz").read_bytes()
+    assert (event["name"], event["bytes"]) == ("relu-w64/000000-000255", len(data))
+    assert event["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=6).filter(
+            lambda key: key.isprintable() and "\\" not in key and not key.startswith("/")
+        ),
+        hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, min_side=0, max_side=3)),
+        max_size=4,
+    )
+)
+def test_any_arrays_return_with_their_dtypes_shapes_and_bytes(tmp_path_factory, arrays):
+    with open_run(tmp_path_factory.mktemp("run"), IDENTITY) as run:
+        write_block(run, "b", arrays)
+        found = read_block(run, "b")
+    assert set(found) == set(arrays)
+    for key, array in arrays.items():
+        assert found[key].dtype == array.dtype
+        assert found[key].shape == array.shape
+        assert found[key].tobytes() == array.tobytes()
+
+
+def test_keys_that_look_like_file_names_stay_apart(tmp_path):
+    arrays = {"a": np.zeros(1), "a.npy": np.ones(2), "file": np.full(3, 2.0), "group/a": np.full(4, 3.0)}
+    with open_run(tmp_path, IDENTITY) as run:
+        write_block(run, "b", arrays)
+        assert_equal_arrays(read_block(run, "b"), arrays)
+
+
+def test_same_arrays_give_the_same_bytes():
+    first = block_bytes(HASH, "b", {"a": np.arange(6.0).reshape(2, 3), "b": np.int64(1)})
+    second = block_bytes(HASH, "b", {"b": np.int64(1), "a": np.asfortranarray(np.arange(6.0).reshape(2, 3))})
+    assert first == second
+    assert first != block_bytes(HASH, "b", {"a": np.arange(6.0).reshape(2, 3), "b": np.int32(1)})
+
+
+def test_bytes_do_not_depend_on_python_or_numpy_or_the_day():
+    # The bytes as of the first release of format 1: another Python or NumPy must give them too, or resumed runs are not
+    # bit-identical across machines.
+    data = block_bytes(HASH, "000000-000255", {"mean": np.arange(4, dtype="<f8"), "n": np.array(3, dtype="<i8")})
+    assert (len(data), hashlib.sha256(data).hexdigest()) == (
+        663,
+        "962f8b1b38c23e0b04aa5683a6d9e4d2a0f40899f42ae8f581515fe59a56f5e6",
+    )
+
+
+@pytest.mark.parametrize("arrays", [{"x": np.arange(50.0)}, {}])
+def test_every_flipped_bit_and_every_truncation_is_detected(arrays):
+    data = block_bytes(HASH, "b", arrays)
+    assert block_fault(data, HASH, "b") is None
+    for position in range(len(data)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << (position % 8)
+        assert block_fault(bytes(damaged), HASH, "b")
+        assert block_fault(data[:position], HASH, "b")
+        assert block_fault(data[:position] + bytes(len(data) - position), HASH, "b")
+    assert block_fault(data + b"\0", HASH, "b")
+    assert block_fault(data + data, HASH, "b")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: bytes(len(data)),
+        lambda data: data[:100] + bytes([data[100] ^ 4]) + data[101:],
+    ],
+)
+def test_damaged_block_is_named_set_aside_and_written_again(tmp_path, damage):
+    folder = tmp_path / "a run"
+    with open_run(folder, IDENTITY) as run:
+        for name in ("w3/0", "w3/1"):
+            write_block(run, name, ARRAYS)
+    file = folder / "blocks/w3/1.npz"
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
+
+    with pytest.raises(DamagedError, match=r"block 'w3/1' .*deepinit verify '.*a run' --repair") as error:
+        read_block(load_run(folder), "w3/1")
+    assert error.value.exit_code == 4
+    report = verify(folder)
+    assert (report.good, list(report.damaged), report.missing, report.ok) == (("w3/0",), ["w3/1"], (), False)
+
+    assert discard_damaged(folder) == report
+    assert (folder / "blocks/damaged/w3/1.npz").read_bytes() == damage(whole)
+    assert verify(folder).missing == ("w3/1",)
+    with open_run(folder, IDENTITY) as run:
+        assert finished_blocks(run) == ["w3/0"]
+        write_block(run, "w3/1", ARRAYS)
+    assert file.read_bytes() == whole
+    assert verify(folder).ok
+    assert "discarded" in [event["event"] for event in read_journal(folder)]
+
+
+def test_a_block_damaged_twice_is_kept_twice(tmp_path):
+    for content in (b"first", b"second"):
+        with open_run(tmp_path, IDENTITY) as run:
+            write_block(run, "b", ARRAYS)
+        (tmp_path / "blocks/b.npz").write_bytes(content)
+        discard_damaged(tmp_path)
+    assert (tmp_path / "blocks/damaged/b.npz").read_bytes() == b"first"
+    assert (tmp_path / "blocks/damaged/b.npz.1").read_bytes() == b"second"
+    assert verify(tmp_path).good == ()
+
+
+def test_block_of_another_run_or_under_another_name_is_detected(tmp_path):
+    with open_run(tmp_path / "one", IDENTITY) as run:
+        write_block(run, "0", ARRAYS)
+    with open_run(tmp_path / "two", {**IDENTITY, "block": 1}) as run:
+        write_block(run, "1", ARRAYS)
+    shutil.copy(tmp_path / "one/blocks/0.npz", tmp_path / "two/blocks/0.npz")
+    shutil.copy(tmp_path / "two/blocks/1.npz", tmp_path / "two/blocks/2.npz")
+    np.savez(tmp_path / "two/blocks/3.npz", x=np.ones(3))
+    report = verify(tmp_path / "two")
+    assert report.good == ("1",)
+    assert "belongs to another run" in report.damaged["0"]
+    assert "holds the block '1'" in report.damaged["2"]
+    assert "SHA-256" in report.damaged["3"]
+
+
+def test_a_file_with_its_own_digest_that_is_no_block_is_detected():
+    body = b"anything else"
+    assert "not a block" in block_fault(body + hashlib.sha256(body).hexdigest().encode(), HASH, "b")
+
+
+def test_strange_files_among_the_blocks_are_passed_over(tmp_path):
+    with open_run(tmp_path, IDENTITY) as run:
+        write_block(run, "0", ARRAYS)
+        for name in ("Notes.npz", "readme.txt", ".hidden.npz"):
+            (tmp_path / "blocks" / name).write_bytes(b"x")
+        assert finished_blocks(run) == ["0"]
+
+
+def test_missing_block_is_refused(tmp_path):
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match=r"block '7', which .* does not have"):
+        read_block(run, "7")
+
+
+def test_reader_may_not_write(tmp_path):
+    with open_run(tmp_path, IDENTITY):
+        pass
+    with pytest.raises(ConflictError, match="opened for reading"):
+        write_block(load_run(tmp_path), "0", ARRAYS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "a/b/c", "../a", "a/..", ".a", "-a", "a.", "con", "nul.x", "a b", "a\\b", "é", "x" * 101, "/a", "a/"],
+)
+def test_names_that_are_not_portable_are_refused(tmp_path, name):
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="at most one folder"):
+        write_block(run, name, ARRAYS)
+
+
+def test_the_folder_of_damaged_blocks_is_reserved(tmp_path):
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="Damaged blocks are kept there"):
+        write_block(run, "damaged/0", ARRAYS)
+
+
+@pytest.mark.parametrize("array", [np.array([object()]), np.array([(1, 2)], dtype="i4,i4"), np.array(["a", None])])
+def test_arrays_that_npz_cannot_keep_are_refused(tmp_path, array):
+    with open_run(tmp_path, IDENTITY) as run:
+        with pytest.raises(SpecError, match="'x' of block 'b'"):
+            write_block(run, "b", {"x": array})
+        assert finished_blocks(run) == []
+
+
+def test_bfloat16_is_refused_since_npz_files_lose_its_name(tmp_path):
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="bfloat16"):
+        write_block(run, "b", {"x": np.zeros(2, ml_dtypes.bfloat16)})
+
+
+def test_jax_arrays_are_taken_over_as_numpy_arrays(tmp_path):
+    import jax.numpy as jnp
+
+    with open_run(tmp_path, IDENTITY) as run:
+        write_block(run, "b", {"x": jnp.arange(3, dtype=jnp.float32)})
+        assert_equal_arrays(read_block(run, "b"), {"x": np.arange(3, dtype=np.float32)})
+
+
+@pytest.mark.parametrize("key", ["", "/x", "a\\b", "a\nb"])
+def test_array_names_that_zip_would_change_are_refused(tmp_path, key):
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="array named"):
+        write_block(run, "b", {key: np.zeros(1)})
+
+
+@given(st.text(), st.text())
+def test_portable_names_are_portable_and_tell_texts_apart(one, other):
+    for text in (one, other):
+        assert portable_name(portable_name(text)) == portable_name(text)
+    assert (portable_name(one) == portable_name(other)) == (one == other)
+
+
+def test_portable_name_keeps_what_is_portable():
+    assert portable_name("relu-w64") == "relu-w64"
+    assert portable_name("ReLU, width 64").startswith("relu-width-64-")
+    assert portable_name("ReLU") != portable_name("relu")
+
+
+def test_block_bytes_are_a_zip_file_that_other_tools_open():
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(block_bytes(HASH, "b", ARRAYS))) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == sorted(f"{key}.npy" for key in ARRAYS)
