@@ -86,13 +86,15 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
         gram: the inputs: mean squares of their coordinates, and their angle.
 
     Returns:
-        `KernelWalk`, float64. Numerical error about 1e-7 (finite differences). Milliseconds per layer.
+        `KernelWalk`, float64. Numerical error about 1e-7 (finite differences). 10 to 50 ms per layer for built-ins, up to
+        200 ms for a user's function with kinks.
 
     Raises:
         SpecError: orthogonal weights, biases that are not Gaussian, a bad `gram`, `absolute` weight variance without the
             input dimension, collinear inputs whose images stay collinear.
 
-    Valid for: `VALID_FOR`; error O((sum 1/width)^2). Positively homogeneous activations without bias need only the angle, which
+    Valid for: `VALID_FOR`; error O((sum 1/width)^2): with r = sum 1/width, variances and covariances were seen to be off by
+    0.3 r (tanh, ReLU) to 2.5 r (GELU, away from its critical point) relative. Positively homogeneous activations without bias need only the angle, which
     `angle_walk` follows to second order.
 
     Reference: derived in the module docstring; the covariance recursion of the metric is that of arXiv 2106.10165, chapter 4,

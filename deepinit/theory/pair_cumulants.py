@@ -85,15 +85,16 @@ def _host_coefficients(activation: Activation, theta: float, variances: tuple[fl
 def _on_host(theta: Any, activation: Activation) -> np.ndarray:
     import jax
 
-    if isinstance(theta, jax.core.Tracer):
+    try:
+        return np.asarray(theta, dtype=np.float64)
+    except jax.errors.TracerArrayConversionError:
         raise SpecError(
             refusal(
                 f"a traced angle with {activation!r}",
                 "concrete angles, or a positively homogeneous activation",
                 "Tabulate the coefficients over a grid of angles outside jit, and interpolate inside.",
             )
-        )
-    return np.asarray(theta, dtype=np.float64)
+        ) from None
 
 
 def _check_angles(theta: np.ndarray) -> None:
