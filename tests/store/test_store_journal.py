@@ -1,4 +1,6 @@
+import fcntl
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -79,6 +81,25 @@ def test_damage_inside_the_journal_is_named_and_repaired(tmp_path, line):
     assert (tmp_path / "blocks/damaged/journal.jsonl").read_bytes() == damaged
     with open_run(tmp_path, IDENTITY) as run:
         assert read_block(run, "0")["x"] == 1
+
+
+def test_a_writer_waits_for_another_in_the_middle_of_a_line(tmp_path):
+    with (
+        open_run(tmp_path, IDENTITY, shard=(0, 2)) as run,
+        (tmp_path / "journal.jsonl").open("r+b", buffering=0) as other,
+    ):
+        line = (tmp_path / "journal.jsonl").read_bytes()
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.seek(0, 2)
+        other.write(line[:20])
+        writer = threading.Thread(target=append_event, args=(run, "note"))
+        writer.start()
+        writer.join(0.2)
+        assert writer.is_alive()
+        other.write(line[20:])
+        fcntl.flock(other, fcntl.LOCK_UN)
+        writer.join(10)
+    assert events(tmp_path) == ["start", "start", "note"]
 
 
 def test_fields_that_json_cannot_say_or_the_journal_uses_are_refused(tmp_path):
