@@ -6,7 +6,7 @@ STYLE = """\
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body { margin: 0; background: #fff; color: #1a1a1a;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", "Liberation Sans", Roboto, Helvetica, Arial, sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 2.2rem 1.4rem 4rem; }
+main { max-width: 64rem; margin: 0 auto; padding: 2.2rem 1.4rem 4rem; }
 h1 { font-size: 1.85rem; line-height: 1.2; margin: 0 0 1.4rem; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; line-height: 1.3; margin: 2.6rem 0 0.8rem; padding-top: 0.9rem; border-top: 1px solid #d9d9d9;
   overflow-wrap: anywhere; }
@@ -26,11 +26,11 @@ figcaption, .note { color: #4a4a4a; font-size: 0.92rem; margin: 0.7rem 0 0; }
   max-width: 100%; }
 .box:focus-visible { outline: 2px solid #0a58a0; outline-offset: 2px; }
 table { border-collapse: separate; border-spacing: 0; font-size: 0.92rem; font-variant-numeric: tabular-nums lining-nums; }
-th, td { padding: 0.38rem 0.95rem; text-align: left; vertical-align: baseline; white-space: nowrap; border-bottom: 1px solid #ececec; }
+th, td { padding: 0.38rem 0.8rem; text-align: left; vertical-align: baseline; white-space: nowrap; border-bottom: 1px solid #ececec; }
 td.number, th.number { text-align: right; }
 td.prose { white-space: normal; min-width: 15rem; max-width: 30rem; }
 thead th { position: sticky; top: 0; background: #f6f7f8; border-bottom: 1px solid #c9c9c9; font-weight: 600;
-  vertical-align: bottom; }
+  vertical-align: bottom; white-space: normal; min-width: 4.5rem; }
 tbody tr:last-child td { border-bottom: 0; }
 tbody tr:hover td { background: #fafbfc; }
 .beyond { color: #a3260b; font-weight: 600; }
@@ -59,7 +59,10 @@ dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
   body { font-size: 10.5pt; }
   main { max-width: none; padding: 0; }
   .box { overflow: visible; max-height: none; border: 0; }
-  thead th { position: static; }
+  table { font-size: 8.5pt; }
+  th, td { padding: 0.22rem 0.5rem; }
+  td.prose { min-width: 8rem; }
+  thead th { position: static; min-width: 0; }
   nav { display: none; }
   h2 { break-after: avoid; }
   figure, tr, pre { break-inside: avoid; }
