@@ -121,7 +121,9 @@ def check_width(width: Any, least: int, what: str) -> None:
     values = np.asarray(width, dtype=np.float64)
     if not (np.all(values >= least) and np.all(values == np.floor(values)) and np.all(np.isfinite(values))):
         raise SpecError(
-            refusal(f"width={width!r}", f"whole numbers >= {least} for {what}", "The width is that of the layer produced.")
+            refusal(
+                f"width={width!r}", f"whole numbers >= {least} for {what}", "The width is that of the layer produced."
+            )
         )
 
 

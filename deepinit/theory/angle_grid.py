@@ -16,7 +16,7 @@ import numpy as np
 
 _STEP = 0.5  # cell width in units of the shortest step's standard deviation
 _MOST_POINTS = 3000
-_LEAST_POINTS = 200
+_LEAST_POINTS = 600
 _CUT = 8.5  # standard deviations of a step kept on either side: the rest is 2e-17
 _SHORT = 0.6  # in cells: shorter steps go to three points
 
@@ -29,7 +29,7 @@ def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
         scale: [m], the standard deviation of a step from each point; floored at 1/50 of its largest value.
 
     Returns:
-        [points], between 200 and 3000, cells of half the scale if that many suffice; both ends included.
+        [points], between 600 and 3000, cells of half the scale if that many suffice; both ends included.
     """
     from scipy.interpolate import PchipInterpolator
 

@@ -66,7 +66,9 @@ def relu_layer(theta: Any) -> ReluLayer:
     # Each branch sees only angles where it is good, so that its gradient stays finite where it is not taken.
     acute = _acute(xp, xp.minimum(theta, 0.5 * math.pi))
     obtuse = _obtuse(xp, xp.maximum(theta, 0.5 * math.pi))
-    return ReluLayer(*(xp.where(theta < 0.5 * math.pi, small, large) for small, large in zip(acute, obtuse, strict=True)))
+    return ReluLayer(
+        *(xp.where(theta < 0.5 * math.pi, small, large) for small, large in zip(acute, obtuse, strict=True))
+    )
 
 
 def next_angle(theta: Any) -> Any:
@@ -115,6 +117,4 @@ def _obtuse(xp: Any, theta: Any) -> ReluLayer:
     excess_t = j22 * (1 + 2 * square) + 3 * square - 1.5 * square**2 - 4 * cosine * j31  # T - e^2
     excess_u = j22 + 1.5 * square - 2 * cosine * j31  # U - e
     d1 = 8 * square * (j22 * (2 + square) + 1.5 * square - 4 * cosine * j31) / e**2
-    return ReluLayer(
-        xp.log1p(-square), -4 * excess_t / e**2, d1, 1 + excess_t / e**2, 1 + excess_u / e, j22
-    )
+    return ReluLayer(xp.log1p(-square), -4 * excess_t / e**2, d1, 1 + excess_t / e**2, 1 + excess_u / e, j22)

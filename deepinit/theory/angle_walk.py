@@ -63,9 +63,7 @@ class Walk(NamedTuple):
     closure_variance: np.ndarray
 
 
-def log_sin2_walk(
-    theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
-) -> Walk:
+def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu) -> Walk:
     """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer, at finite width.
 
     A random walk with Gaussian steps of the one-layer mean and variance at widths n_1, ..., n_L, clipped at 0; the
@@ -73,10 +71,10 @@ def log_sin2_walk(
 
     Args:
         theta0: angle of the inputs in (0, pi], obtuse allowed.
-        widths: neurons of each layer, >= 1 (paper, hybrid, approximation: >= 2); the step to layer l uses n_l.
-        form: "paper", "first_order", "second_order", "hybrid" (see `log_sin2_mean`), or "approximation", the paper's
-            Approximation 2, in every layer including the first.
-        activation: positively homogeneous (ReLU for paper, hybrid and approximation).
+        widths: neurons of each layer, >= 1 (paper, hybrid, tapered, approximation: >= 2); the step to layer l uses n_l.
+        form: one of `FORMS` (see `log_sin2_mean`), or "approximation", the paper's Approximation 2, in every layer
+            including the first.
+        activation: positively homogeneous (ReLU for paper, hybrid, tapered and approximation).
 
     Returns:
         `Walk`, float64 NumPy arrays, conditional on no layer being degenerate (`degeneracy_probability`). Mass is conserved
@@ -93,6 +91,8 @@ def log_sin2_walk(
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
+    if _is_odd(activation):
+        theta0 = min(theta0, math.pi - theta0)  # b -> -b turns one into the other and leaves sin^2
     sizes = [int(width) for width in widths]
     first_mean, first_variance = (float(value[0]) for value in _law(np.array([theta0]), form, activation)(sizes[0]))
     closure_mean, closure_variance = _closure(first_mean, first_variance, sizes, form, activation)
@@ -136,19 +136,22 @@ def _closure(
         series[n] = smooth, smooth.deriv(), smooth.deriv(2), Chebyshev.fit(nodes, sigma2, _DEGREE, domain=domain)
     states = [(mean, variance)]
     for n in widths[1:]:
-        mean, variance = states[-1]
-        theta = float(acute_angle(mean))
-        smooth, slope, curvature, sigma2 = (float(part(theta)) for part in series[n])
-        mu = smooth + 2.0 * math.log(theta)
-        if variance > 0.0:
-            tan, secant2 = math.tan(theta), 1.0 / math.cos(theta) ** 2
-            first = 0.5 * tan * slope + tan / theta
-            second = 0.25 * tan * (tan * curvature + secant2 * slope) + 0.5 * tan * (theta * secant2 - tan) / theta**2
-            states.append((min(mu + 0.5 * second * variance, 0.0), first**2 * variance + max(sigma2, 0.0)))
-        else:
-            states.append((mu, max(sigma2, 0.0)))
+        states.append(_closure_step(*states[-1], series[n]))
     means, variances = np.array(states).T
     return means, variances
+
+
+def _closure_step(mean: float, variance: float, series: tuple[Chebyshev, ...]) -> tuple[float, float]:
+    theta = float(acute_angle(mean))
+    smooth, slope, curvature, sigma2 = (float(part(theta)) for part in series)
+    mu, sigma2 = smooth + 2.0 * math.log(theta), max(sigma2, 0.0)
+    if variance == 0.0:
+        return mu, sigma2
+    # d/dX = (tan / 2) d/d theta, of 2 ln(theta) and of the smooth rest
+    tan, secant2 = math.tan(theta), 1.0 / math.cos(theta) ** 2
+    first = tan / theta + 0.5 * tan * slope
+    second = 0.5 * tan * (theta * secant2 - tan) / theta**2 + 0.25 * tan * (tan * curvature + secant2 * slope)
+    return min(mu + 0.5 * second * variance, 0.0), first**2 * variance + sigma2
 
 
 def _grid(
@@ -158,7 +161,7 @@ def _grid(
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
     # Quadratic towards the upper end: the moments are functions of sqrt(-X) near X = 0.
-    table = high - (high - low) * np.linspace(1.0, 0.0, 4001) ** 2
+    table = high - (high - low) * np.linspace(1.0, 0.0, 2001) ** 2
     _, variance = _law(acute_angle(table), form, activation)(width)
     return angle_grid.spaced(table, np.sqrt(variance))
 
@@ -190,8 +193,10 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
     if np.ndim(theta0) != 0:
         raise SpecError(refusal(f"theta0={theta0!r}", "one angle", "Call it once per angle."))
     check_angle(np.asarray(theta0, dtype=np.float64))
-    if theta0 == 0:
-        raise SpecError(refusal("theta0=0", "an angle in (0, pi]", "Equal inputs stay equal: ln sin^2 is -inf."))
+    if theta0 == 0 or (theta0 >= math.pi and _is_odd(activation)):
+        raise SpecError(
+            refusal(f"theta0={theta0}", "inputs that are not collinear", "Collinear images stay so: ln sin^2 is -inf.")
+        )
     if form == "approximation":
         if not is_relu(activation):
             raise SpecError(
@@ -209,8 +214,11 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
                 "Use deepinit.theory.kernel_walk, which carries the norms too.",
             )
         )
+    check_widths(widths, 1 if form in ("first_order", "second_order") else 2)
     left, right = activation.slopes
     # E phi(G) phi(H) at theta0: its sign is that of the cosine after the first layer.
+    if _is_odd(activation):
+        return
     cosine = (left**2 + right**2) * mixed_moment(1, 1, theta0) - 2 * left * right * mixed_moment(1, 1, math.pi - theta0)
     if cosine < 0:
         raise SpecError(
@@ -220,4 +228,7 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
                 "Use deepinit.theory.kernel_walk, or an acute theta0.",
             )
         )
-    check_widths(widths, 1 if form in ("first_order", "second_order") else 2)
+
+
+def _is_odd(activation: Activation) -> bool:
+    return activation.slopes is not None and activation.slopes[0] == activation.slopes[1]

@@ -168,4 +168,6 @@ def _check_exponents(a: int, b: int) -> None:
 
 def _check_row(a: int, k: int) -> None:
     if not (isinstance(a, int | np.integer) and isinstance(k, int | np.integer) and a >= 0):
-        raise SpecError(refusal(f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Both index a triangle of integers."))
+        raise SpecError(
+            refusal(f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Both index a triangle of integers.")
+        )
