@@ -1,0 +1,212 @@
+"""The forward pass: both linear maps have one law, displacements keep their digits, depth does not hurt."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import deepinit as di
+from deepinit.networks import forward, linear_maps
+from deepinit.networks.network import network
+from deepinit.networks.rows import COLLINEAR, DEAD, FINE, rows_from_inputs
+from deepinit.observables.angles import log_sin2_angle
+
+
+def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):
+    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+
+    def one(key):
+        tap = lambda state: log_sin2_angle(state.postactivations)
+        return forward.random_forward(spec, rows, key, tap, linear_map=linear_maps.FUNCTIONS[linear_map])[0]
+
+    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num_seeds))
+    result = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=min(num_seeds, 500)))(keys)
+    return np.asarray(result.value, np.float64), np.asarray(result.event)
+
+
+def two_sample_z(a, b):
+    return (a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
+
+
+SPECS = {
+    "relu": di.MLP(widths=(12, 12, 7)),
+    "leaky": di.MLP(widths=(8, 8, 8), activation=di.leaky_relu(0.2)),
+    "relu with bias": di.MLP(widths=(10, 10), bias_law=di.normal(0.3, "absolute")),
+    "tanh with uniform bias": di.MLP(widths=(9, 5), activation=di.tanh, bias_law=di.uniform(0.2, "absolute")),
+    "gelu": di.MLP(widths=(6, 6), activation=di.gelu),
+}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_explicit_and_conditional_maps_have_one_law(name):
+    spec, inputs = SPECS[name], di.inputs.pairs((0.3, 2.0), dimension=3)
+    num = 6000
+    a, event_a = measured(spec, inputs, num, "explicit")
+    b, event_b = measured(spec, inputs, num, "conditional", key=1)
+    fine = (event_a == FINE).all(axis=(1, 2)), (event_b == FINE).all(axis=(1, 2))
+    a, b = a[fine[0]], b[fine[1]]
+    assert np.abs(two_sample_z(a, b)).max() < 5
+    for layer in range(a.shape[1]):
+        for pair in range(2):
+            assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue < 1.0
+            assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue > 1e-6
+    # the rival: weights with 10 % less variance shift nets that are not scale free; other widths shift all of them
+    rival = dataclasses.replace(spec, widths=tuple(width + 4 for width in spec.widths))
+    c, event_c = measured(rival, inputs, num, "conditional", key=2)
+    c = c[(event_c == FINE).all(axis=(1, 2))]
+    assert np.abs(two_sample_z(a, c)).max() > 5
+
+
+def test_conditional_rows_have_the_covariance_of_a_matrix_product():
+    rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
+    rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others
+    law = di.normal(1.7)
+    draw = jax.vmap(lambda key: linear_maps.conditional(key, rows, law, 3, 1, "highest"))
+    images = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)), np.float64)
+    exact = 1.7 / 6 * np.asarray(rows, np.float64) @ np.asarray(rows, np.float64).T
+    flat = images.transpose(0, 2, 1)[:, 0]
+    estimate = flat.T @ flat / len(flat)
+    error = np.sqrt((np.outer(np.diag(exact), np.diag(exact)) + exact**2) / len(flat))
+    assert np.abs((estimate - exact) / error).max() < 5
+    np.testing.assert_allclose(images[:, 3], 2 * images[:, 0] - images[:, 1], atol=1e-4)
+    across = (images[:, :, 0].T @ images[:, :, 1]) / len(flat)  # neurons are independent
+    assert np.abs(across / error).max() < 5
+    assert np.abs((estimate - 1.1 * exact) / error).max() > 5  # the rival: 10 % more variance
+
+
+@pytest.mark.parametrize("num_rows", [1, 2, 5, 9])
+def test_lower_factor_is_the_factor_of_the_gram_matrix(num_rows):
+    rows = np.random.default_rng(num_rows).normal(size=(num_rows, 40)) * np.logspace(0, -9, num_rows)[:, None]
+    with jax.enable_x64(True):
+        factor = np.asarray(linear_maps.lower_factor(jnp.asarray(rows)))
+    gram = rows @ rows.T
+    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
+    np.testing.assert_allclose(factor @ factor.T / scale, gram / scale, atol=1e-14)
+    assert np.all(np.triu(factor, 1) == 0)
+
+
+@pytest.mark.parametrize("angle", [1e-12, 1e-3, 1.0, 2.5])
+@pytest.mark.parametrize("name", ["relu", "tanh with uniform bias"])
+def test_float32_angles_agree_with_float64_for_the_same_network(name, angle):
+    spec = dataclasses.replace(SPECS[name], widths=(40,) * 6)
+    parameters = network(spec).init(jax.random.key(5), 3)
+    inputs = di.inputs.pair(angle, dimension=3)
+
+    def given(source, rows, layer):
+        return rows @ source["weights"].T, source.get("biases")
+
+    def angles(dtype):
+        rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+        cast = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), parameters)
+        tap = lambda state: log_sin2_angle(state.postactivations)
+        return np.asarray(forward.forward(spec, rows, given, cast, None, tap)[0].value, np.float64)[:, 0]
+
+    single = angles(np.float32)
+    with jax.enable_x64(True):
+        double = angles(np.float64)
+    np.testing.assert_allclose(single, double, atol=2e-4)
+    if angle > 0.5:  # float64, plain cosines of the two images: an independent path
+        images = plain_images(spec, parameters, inputs)
+        np.testing.assert_allclose(double, images, atol=1e-9)
+
+
+def plain_images(spec, parameters, inputs):
+    vectors = np.concatenate([inputs.points, inputs.partners])
+    result = []
+    for segment in parameters:
+        for index in range(len(segment["weights"])):
+            vectors = vectors @ np.asarray(segment["weights"][index], np.float64).T
+            if "biases" in segment:
+                vectors = vectors + np.asarray(segment["biases"][index], np.float64)
+            vectors = spec.activation(vectors)
+            a, b = vectors
+            result.append(math.log(1 - (a @ b) ** 2 / (a @ a) / (b @ b)))
+    return result
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_apply_is_the_network_that_simulation_draws(name):
+    spec = dataclasses.replace(SPECS[name], output_width=3)
+    key = jax.random.key(11)
+    net = network(spec)
+    x = np.array([0.4, -1.0, 2.0])
+    output = np.asarray(net.apply(net.init(key, 3), jnp.asarray(x, jnp.float32)))
+    inputs = di.inputs.from_arrays(x, x + 1.0)
+    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=np.float32)
+    _, final = forward.random_forward(spec, rows, key, lambda state: (), linear_map=linear_maps.explicit)
+    point = np.exp(np.asarray(final.point_scales))[:, None] * np.asarray(final.points)
+    np.testing.assert_allclose(output, point[0], rtol=1e-4, atol=1e-5)
+    partner = np.exp(final.point_scales + final.partner_scales)[:, None] * (
+        final.points + np.exp(final.displacement_scales)[:, None] * final.displacements
+    )
+    second = np.asarray(net.apply(net.init(key, 3), jnp.asarray(x + 1.0, jnp.float32)))
+    np.testing.assert_allclose(second, np.asarray(partner)[0], rtol=1e-3, atol=1e-4)
+
+
+def test_nothing_underflows_at_depth_ten_thousand():
+    values, events = measured(di.MLP(widths=(16,) * 10_000), di.inputs.pair(1e-3), 64, "conditional")
+    alive = events[:, -1, 0] == FINE
+    assert alive.sum() > 0
+    assert np.isfinite(values[alive, -1]).all()
+    drift = (values[alive, -1, 0] - values[alive, 0, 0]) / 9_999
+    error = math.sqrt(0.709812 / 9_999 / alive.sum())
+    assert abs(drift.mean() + 0.173646) < 5 * error  # E0(16), V0(16) of the small-angle chi-square law
+    assert abs(drift.mean() + 2 / 16) > 5 * error  # the rival: -2/n
+
+
+def test_a_segment_is_a_run_of_equal_layers():
+    shapes = forward.segments(di.MLP(widths=(5, 5, 5, 3, 3, 7)), 5)
+    assert [(s.first_layer, s.length, s.fan_in, s.fan_out) for s in shapes] == [
+        (1, 3, 5, 5),
+        (4, 1, 5, 3),
+        (5, 1, 3, 3),
+        (6, 1, 3, 7),
+    ]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_degenerate_pairs_are_counted_by_the_exact_law(width):
+    angle, num = 1.0, 40_000
+    _, events = measured(di.MLP(widths=(width,)), di.inputs.pair(angle), num, "conditional")
+    q = (math.pi - angle) / (2 * math.pi)
+    exact = {COLLINEAR: width * q**width, DEAD: 2 * 0.5**width - q**width}
+    for code, probability in exact.items():
+        error = math.sqrt(probability * (1 - probability) / num)
+        assert abs(np.mean(events == code) - probability) < 5 * error
+        assert abs(np.mean(events == code) - 1.1 * probability) > 5 * error or error > 0.02 * probability
+
+
+def test_events_are_absorbing_without_bias_only():
+    _, events = measured(di.MLP(widths=(2,) * 6), di.inputs.pair(0.5), 2000, "conditional")
+    first, last = events[:, 1, 0], events[:, -1, 0]
+    assert (first != FINE).sum() > 500
+    assert np.array_equal(last[first != FINE], first[first != FINE])
+    biased = di.MLP(widths=(2,) * 6, bias_law=di.normal(1.0, "absolute"))
+    _, events = measured(biased, di.inputs.pair(0.5), 2000, "conditional")
+    assert ((events[:, 1, 0] == DEAD) & (events[:, -1, 0] == FINE)).sum() > 5
+
+
+@pytest.mark.parametrize("law", [di.truncated_normal(2.0), di.uniform(2.0), di.orthogonal(2.0), di.sparse(2.0, density=0.5)])
+def test_every_law_simulates_and_approaches_the_same_limit(law):
+    from deepinit.quantities import infinite, log_sin2_angle, simulate
+
+    spec = di.MLP(widths=(128,) * 3, weight_law=law)
+    pair = di.inputs.pair(1.0, dimension=64)
+    estimate = simulate(spec, log_sin2_angle, pair, num_seeds=300)
+    limit = infinite(spec, log_sin2_angle, pair)
+    assert estimate.settings["linear_map"] == "explicit"
+    assert np.abs(estimate.mean - limit.value).max() < 0.1  # 1/width effects: 3 layers * (c1 = -1.7) / 128 = 0.04
+    assert np.abs(estimate.mean - 2 * math.log(math.sin(1.0))).max() > 0.1  # the rival: angles stay
+
+
+def test_sharing_a_base_or_not_is_the_same_network():
+    spec = di.MLP(widths=(20,) * 3)
+    shared = di.inputs.pairs((0.2, 0.9), dimension=4)
+    separate = di.inputs.from_arrays(np.repeat(shared.points, 2, axis=0), shared.partners)
+    one, _ = measured(spec, shared, 32, "explicit")
+    two, _ = measured(spec, separate, 32, "explicit")
+    np.testing.assert_allclose(one, two, atol=1e-4)
