@@ -229,6 +229,12 @@ def test_files_are_reproducible_and_the_process_settings_stay():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_writing_a_figure_twice_does_not_move_it():
+    mean = data.slope(16, 4) - np.arange(4)
+    fig = plots.layers(data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), label="four pairs"))
+    assert plots.to_svg(fig) == plots.to_svg(fig)
+
+
 def test_pyplot_is_never_involved():
     code = (
         "import sys, numpy as np; from deepinit import plots; from deepinit.core.results import Prediction;"
