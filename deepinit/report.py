@@ -28,7 +28,7 @@ class Table:
     Attributes:
         title: heading.
         columns: names; a column called `z` (or `z` and something, such as "z second order") holds z-scores, and
-            those at or beyond the gate are marked.
+            those at or beyond the gate are marked, and so is a text that states one ("-4.66, z -17.2").
         rows: one cell per column: text, numbers, True/False, None for "not available".
         note: a sentence below the table.
     """
@@ -183,7 +183,9 @@ def _table(table: Table) -> str:
             )
     columns = [[row[index] for row in table.rows] for index in range(len(table.columns))]
     scores = [re.match(r"z(\b|_)", name) is not None for name in table.columns]
-    numeric = [any(map(_is_number, cells)) and all(c is None or _is_number(c) for c in cells) for cells in columns]
+    numeric = [
+        any(map(_is_number, cells)) and all(c is None or c == "" or _is_number(c) for c in cells) for cells in columns
+    ]
     written = [
         [_score(cell) if is_score else _number(cell, _decimals(cells)) for cell in cells]
         for cells, is_score in zip(columns, scores, strict=True)
@@ -215,9 +217,9 @@ def _cell_class(right: bool, cell: Any = None) -> str:
 
 
 def _is_number(cell: Any) -> bool:
-    """A number, or a text that begins as one (`-1.23 ± 0.04`)."""
+    """A number, or a text made of numbers (`-1.23 ± 0.04`, `-1.23 (0.5), z +0.3`)."""
     if isinstance(cell, str):
-        return re.match(r"\s*[-+−]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±.*)?\s*$", cell) is not None
+        return re.fullmatch(r"\s*[-+−]?\d[\d.,eEz()±+−\s-]*", cell) is not None
     return not isinstance(cell, bool) and _as_float(cell) is not None
 
 
@@ -251,7 +253,7 @@ def _number(cell: Any, decimals: int | None) -> str:
     if isinstance(cell, bool) or type(cell).__name__ == "bool":  # NumPy's bool has that name too
         return "yes" if cell else "no"
     if isinstance(cell, str):
-        return _text(cell)
+        return _scored_text(cell)
     value = _as_float(cell)
     if value is None:
         return _text(cell)
@@ -273,8 +275,17 @@ def _score(cell: Any) -> str:
         written = _number(value, None)
     else:
         written = (f"{value:.2f}" if abs(value) < 1e4 else f"{value:.2e}").replace("-", "−")
-    if abs(value) < GATE:
-        return written
+    return written if abs(value) < GATE else _marked(written)
+
+
+def _scored_text(cell: str) -> str:
+    """A cell's text; marked if it states a z-score (`-4.66, z -17.2`) that as written is at or beyond the gate."""
+    scores = re.findall(r"\bz(?:\s*=)?\s+([-+−]?\d+(?:\.\d*)?(?:e[-+]?\d+)?)", cell)
+    beyond = any(abs(float(score.replace("−", "-"))) >= GATE for score in scores)
+    return _marked(_text(cell)) if beyond else _text(cell)
+
+
+def _marked(written: str) -> str:
     return f'<span class="beyond"><span class="mark">beyond ±{GATE:g}</span> {written}</span>'
 
 

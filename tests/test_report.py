@@ -195,6 +195,16 @@ def test_scores_beyond_the_gate_are_marked_in_words():
     assert len(re.findall('class="beyond"', text)) == 2
 
 
+def test_scores_inside_a_text_are_marked_as_they_are_written():
+    texts = ["-4.66 (0.5), z -17.2", "1.5 (z +4.9)", "z = 5.0", "z -1e+09", "size 99, quiz 7", "z or 9"]
+    rows = [(text,) for text in texts]
+    page = Page(render(Report("t", tables=[Table("T", ["second order"], rows)])))
+    marked = [text.startswith("beyond ±5 ") for text in page.texts["td"]]
+    assert marked == [True, False, True, True, False, False]
+    page = Page(render(Report("t", tables=[Table("T", ["second order"], [*rows[:2], ("",)])])))
+    assert {attrs.get("class") for attrs in page.all("td")} == {"number"}
+
+
 def test_numbers_are_written_alike_down_a_column_and_aligned_right():
     rows = [
         (1, 12345, 0.5, 1.25e-9, "a", True, "1.2 ± 0.1", np.float32(2.0)),
