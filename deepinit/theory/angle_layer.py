@@ -15,6 +15,7 @@ and five ways to use it, all of which ask for the width n of the layer that is p
                    small angles and 0 at pi. The best of the five for layers narrower than about 50.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,6 +222,7 @@ def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tup
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
     check_angle(theta)
+    theta = xp.minimum(theta, math.pi)  # pi in float32 is above pi
     return layer_coefficients(theta, form, activation, variances)
 
 

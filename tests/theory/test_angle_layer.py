@@ -195,6 +195,7 @@ def test_ends_of_the_range():
         if form != "hybrid":  # images of opposite inputs have disjoint supports: sin^2 = 1 surely
             assert log_sin2_mean(math.pi, 64, form) == pytest.approx(0.0, abs=1e-13)
             assert log_sin2_variance(math.pi, 64, form) == pytest.approx(0.0, abs=1e-13)
+    assert log_sin2_mean(np.float32(math.pi), 64) == pytest.approx(0.0, abs=1e-13)
     angle = jnp.asarray([0.0, math.pi], dtype=jnp.float32)
     np.testing.assert_allclose(jax.jit(lambda t: log_sin2_mean(t, 64))(angle), [-math.inf, 0.0], atol=1e-6)
 
