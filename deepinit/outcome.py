@@ -58,15 +58,17 @@ def conclude(
 ) -> Outcome:
     """Writes figures, report and result.nc (last) of a run whose blocks are all there."""
     from deepinit import report
-    from deepinit.plots import style
 
     sentences = [judge(result) for result in results]
     verdicts = tuple(text for verdict, _ in sentences for text in verdict)
     failures = tuple(text for _, failed in sentences for text in failed)
     figures = experiment.figures(config, {result.case.name: result for result in results})
     for number, figure in enumerate(figures, start=1):
-        store.write_bytes(handle, f"figures/{number:02d}-{store.portable_name(figure.title)}.svg", figure.svg.encode())
-    del style
+        name = f"figures/{number:02d}-{store.portable_name(figure.title)[:60]}"
+        if figure.svg is not None:
+            store.write_text(handle, f"{name}.svg", figure.svg)
+        if figure.png is not None:
+            store.write_bytes(handle, f"{name}.png", figure.png)
     dataset = combine(results)
     dataset.attrs.update(
         experiment=experiment.name,

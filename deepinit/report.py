@@ -78,6 +78,13 @@ class Report:
     command: str = ""
 
 
+def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
+    """A matplotlib figure as a FigureItem, both as SVG and as PNG."""
+    from deepinit import plots
+
+    return FigureItem(title, caption, svg=plots.to_svg(figure), png=plots.to_png(figure))
+
+
 def render(report: Report) -> str:
     """The report as one self-contained HTML document.
 

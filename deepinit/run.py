@@ -255,7 +255,9 @@ def _compare(case: Case, merged: Any, samples: np.ndarray | None) -> CaseResult:
         *(predict(case.spec, case.quantity, case.inputs, form) for form in forms),
         infinite(case.spec, case.quantity, case.inputs),
     )
-    return CaseResult(case, measured, predictions, compare(measured, *predictions).dataset)
+    dataset = compare(measured, *predictions).dataset
+    dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
+    return CaseResult(case, measured, predictions, dataset)
 
 
 def _backend() -> str:

@@ -190,17 +190,20 @@ def test_events_are_absorbing_without_bias_only():
     assert ((events[:, 1, 0] == DEAD) & (events[:, -1, 0] == FINE)).sum() > 5
 
 
-@pytest.mark.parametrize("law", [di.truncated_normal(2.0), di.uniform(2.0), di.orthogonal(2.0), di.sparse(2.0, density=0.5)])
+LAWS = [di.truncated_normal(2.0), di.uniform(2.0), di.orthogonal(2.0), di.sparse(2.0, density=0.5)]
+
+
+@pytest.mark.parametrize("law", LAWS)
 def test_every_law_simulates_and_approaches_the_same_limit(law):
     from deepinit.quantities import infinite, log_sin2_angle, simulate
 
-    spec = di.MLP(widths=(128,) * 3, weight_law=law)
+    spec = di.MLP(widths=(64,) * 3, weight_law=law)
     pair = di.inputs.pair(1.0, dimension=64)
-    estimate = simulate(spec, log_sin2_angle, pair, num_seeds=300)
+    estimate = simulate(spec, log_sin2_angle, pair, num_seeds=200)
     limit = infinite(spec, log_sin2_angle, pair)
     assert estimate.settings["linear_map"] == "explicit"
-    assert np.abs(estimate.mean - limit.value).max() < 0.1  # 1/width effects: 3 layers * (c1 = -1.7) / 128 = 0.04
-    assert np.abs(estimate.mean - 2 * math.log(math.sin(1.0))).max() > 0.1  # the rival: angles stay
+    assert np.abs(estimate.mean - limit.value).max() < 0.2  # 1/width effects: 3 layers * (c1 = -1.7) / 64 = 0.08
+    assert np.abs(estimate.mean - 2 * math.log(math.sin(1.0))).max() > 0.2  # the rival: angles stay
 
 
 def test_sharing_a_base_or_not_is_the_same_network():
