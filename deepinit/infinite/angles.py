@@ -31,19 +31,49 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
     Reference: arXiv 2302.09712; derivation in the docstrings of `duals` and `pairs`.
     """
     weight_vars, bias_vars = layer_variances(spec, inputs.dimension)
-    weight_vars, bias_vars = weight_vars[: spec.depth], bias_vars[: spec.depth]
-    if spec.activation.slopes is not None:
-        largest = max(np.mean(inputs.points**2, axis=1).max(), np.mean(inputs.partners**2, axis=1).max())
-        weight_vars, bias_vars = _rescaled(spec.activation.slopes, weight_vars, bias_vars, float(largest))
     with host_float64():
         import jax
         import jax.numpy as jnp
 
-        from deepinit.infinite.pairs import propagate
+        run = jax.jit(angle_scan, static_argnums=0)
+        variances = jnp.asarray(weight_vars[: spec.depth]), jnp.asarray(bias_vars[: spec.depth])
+        return np.asarray(run(spec.activation, _rows(inputs), *variances))
 
-        run = jax.jit(propagate, static_argnums=0)
-        layers = run(spec.activation, _rows(inputs), jnp.asarray(weight_vars), jnp.asarray(bias_vars))
-        return np.asarray(layers.log_sin2)
+
+def angle_scan(activation, rows, weight_vars, bias_vars):
+    """`log_sin2_angles` for use under jit and vmap.
+
+    Args:
+        activation: static.
+        rows: `pairs.Rows`, the inputs.
+        weight_vars: [layers], variance of a weight times fan_in.
+        bias_vars: [layers].
+
+    Returns:
+        [layers, pairs].
+    """
+    import jax
+
+    from deepinit.infinite.pairs import affine, nonlinearity
+
+    def layer(rows, variances):
+        after = nonlinearity(activation, _within_range(affine(rows, *variances)))[0]
+        return after, after.angle.log_sin2
+
+    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]
+
+
+def _within_range(rows):
+    """The rows, multiplied by a constant where they would soon underflow or overflow.
+
+    At preactivations of 1e-100 or 1e100 every activation is homogeneous, of some degree, to all digits (so is the affine
+    map, next to which a bias is then nothing), and a common factor leaves the angles as they are.
+    """
+    import jax.numpy as jnp
+
+    largest = jnp.max(rows.variance)
+    factor = jnp.where(largest < 1e-200, 1e100, jnp.where(largest > 1e200, 1e-100, 1.0))
+    return rows._replace(variance=factor * rows.variance, growth=factor * rows.growth)
 
 
 def _rows(inputs: Inputs):
@@ -52,7 +82,7 @@ def _rows(inputs: Inputs):
     from deepinit.infinite.pairs import Rows
 
     points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
-    bases = jnp.asarray(inputs.bases)
+    bases = np.asarray(inputs.bases)
     start = points[bases]
     partners = start + displacements
     return Rows(
@@ -60,27 +90,5 @@ def _rows(inputs: Inputs):
         growth=jnp.mean(displacements * (start + partners), axis=1),
         angle=half_angle(start, displacements),
         first=bases,
-        second=points.shape[0] + jnp.arange(inputs.num_pairs),
+        second=points.shape[0] + np.arange(inputs.num_pairs),
     )
-
-
-def _rescaled(
-    slopes: tuple[float, float], weight_vars: np.ndarray, bias_vars: np.ndarray, variance: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Variances with which a row of this mean square keeps mean square 1; homogeneity leaves the angles as they are.
-
-    So nothing overflows or underflows, however deep the network and however far from critical its laws.
-    """
-    mean_square = 0.5 * sum(slope**2 for slope in slopes)
-    log_scale = np.log(variance)
-    weights, biases = np.empty_like(weight_vars), np.empty_like(bias_vars)
-    for layer, (weight_var, bias_var) in enumerate(zip(weight_vars, bias_vars, strict=True)):
-        with np.errstate(divide="ignore"):
-            terms = np.log([weight_var, bias_var]) + np.array([log_scale, 0.0])
-            new_log_scale = np.log(mean_square) + np.logaddexp(*terms)
-        # the first layer meets rows of mean square `variance`, the later ones rows of mean square about 1
-        incoming = 0.0 if layer == 0 else log_scale
-        weights[layer] = weight_var * np.exp(incoming - new_log_scale)
-        biases[layer] = bias_var * np.exp(-new_log_scale)
-        log_scale = new_log_scale
-    return weights, biases

@@ -134,7 +134,8 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
     overlap = jnp.sum(weights * phi_u * delta)
     residual = delta - (overlap / jnp.where(square_u > 0, square_u, 1.0)) * phi_u
     sin2 = jnp.sum(weights * residual**2) / jnp.where(square_v > 0, square_v, 1.0)
-    cosine_out = (square_u + overlap) / jnp.sqrt(jnp.where(square_u * square_v > 0, square_u * square_v, 1.0))
+    norms = jnp.sqrt(square_u) * jnp.sqrt(square_v)  # a product of squares would overflow at half the range
+    cosine_out = (square_u + overlap) / jnp.where(norms > 0, norms, 1.0)
     derivative = jnp.sum(weights * activation.derivative(u) * activation.derivative(u + step))
     return PairMoments(jnp.sum(weights * delta * (phi_u + phi_v)), _half_angle(sin2, cosine_out), derivative)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.infinite.duals import HalfAngle, pair_moments, point_moments
@@ -27,14 +28,14 @@ class Rows(NamedTuple):
         variance: [points]; of the inputs: |x|^2 / dimension.
         growth: [pairs]: variance of the second less that of the first.
         angle: [pairs] each.
-        first, second: [pairs]: indices of the points.
+        first, second: [pairs]: indices of the points, static.
     """
 
     variance: jax.Array
     growth: jax.Array
     angle: HalfAngle
-    first: jax.Array
-    second: jax.Array
+    first: np.ndarray
+    second: np.ndarray
 
     @property
     def covariance(self) -> jax.Array:
@@ -49,18 +50,16 @@ class Layers(NamedTuple):
     Attributes:
         variance, covariance: K^l, of the preactivations z^l.
         point_ntk, pair_ntk: Theta^l, of the preactivations z^l.
-        log_sin2: ln sin^2 of the angle between phi(z^l) of the pair.
     """
 
     variance: jax.Array
     covariance: jax.Array
     point_ntk: jax.Array
     pair_ntk: jax.Array
-    log_sin2: jax.Array
 
 
 def propagate(activation: Activation, rows: Rows, weight_vars: jax.Array, bias_vars: jax.Array) -> Layers:
-    """Every layer's kernels and angles.
+    """Every layer's kernels.
 
     Args:
         activation: phi, static under jit.
@@ -78,7 +77,7 @@ def propagate(activation: Activation, rows: Rows, weight_vars: jax.Array, bias_v
         point_ntk = before.variance + weight_var * point_response
         pair_ntk = covariance + weight_var * pair_response
         after, point_slope, pair_slope = nonlinearity(activation, before)
-        seen = Layers(before.variance, covariance, point_ntk, pair_ntk, after.angle.log_sin2)
+        seen = Layers(before.variance, covariance, point_ntk, pair_ntk)
         return (after, point_slope * point_ntk, pair_slope * pair_ntk), seen
 
     carry = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))

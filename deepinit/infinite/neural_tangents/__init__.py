@@ -15,6 +15,7 @@ import importlib.util
 import sys
 import threading
 import warnings
+from functools import lru_cache
 from types import ModuleType
 
 from deepinit.core.errors import ResourceError, refusal
@@ -45,6 +46,7 @@ def load() -> ModuleType:
             ) from error
 
 
+@lru_cache(maxsize=1)  # once a process; an exception is not remembered
 def require_structured_derivatives() -> None:
     """Checks the part of the adapter that a new JAX release is likeliest to break, on a product of two 2x2 matrices.
 
@@ -67,7 +69,7 @@ def require_structured_derivatives() -> None:
             kernel(nt.NtkImplementation.STRUCTURED_DERIVATIVES), kernel(nt.NtkImplementation.JACOBIAN_CONTRACTION)
         )
         cause: Exception | None = None
-    except Exception as error:  # noqa: BLE001  (see `load`)
+    except Exception as error:  # noqa: BLE001
         agree, cause = False, error
     if not agree:
         given = f"jax {jax.__version__}, on which the structured derivatives of neural-tangents do not work"

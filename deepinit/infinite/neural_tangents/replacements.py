@@ -23,9 +23,9 @@ import numpy as np
 
 def replace_broken_functions() -> None:
     """Rebinds the broken globals of neural-tangents' modules; nothing outside that package changes."""
-    empirical, predict, linear = (
-        importlib.import_module(f"neural_tangents._src.{name}") for name in ("empirical", "predict", "stax.linear")
-    )
+    empirical: Any
+    predict: Any
+    empirical, predict = (importlib.import_module(f"neural_tangents._src.{name}") for name in ("empirical", "predict"))
     for name, replacement in {
         "_get_primals_out_and_pullback": functools.partial(_primals_out_and_pullback, empirical),
         "_eqn_vjp_fn": _equation_vjp,
@@ -39,10 +39,9 @@ def replace_broken_functions() -> None:
         if not isinstance(getattr(empirical, name), _Overlay):  # AttributeError: not the package we know
             setattr(empirical, name, replacement)
     empirical.print = lambda *_: None  # AUTO writes the operation counts of its candidates to standard output
-    for module in (predict, linear):
-        if not isinstance(module.jax, _Overlay):
-            core = _Overlay(module.jax.core, eval_context=module.jax.ensure_compile_time_eval)
-            module.jax = _Overlay(module.jax, core=core)
+    if not isinstance(predict.jax, _Overlay):
+        core = _Overlay(predict.jax.core, eval_context=predict.jax.ensure_compile_time_eval)
+        predict.jax = _Overlay(predict.jax, core=core)
     if not isinstance(predict.sp, _Overlay):
         scipy_linalg = importlib.import_module("scipy.linalg")
         if "eigvals" not in inspect.signature(scipy_linalg.eigvalsh).parameters:
@@ -149,7 +148,7 @@ def _concrete(value):
     from jax.core import ShapedArray
     from jax.interpreters.ad import UndefinedPrimal
 
-    aval = value.aval if isinstance(value, UndefinedPrimal) else value
+    aval: Any = value.aval if isinstance(value, UndefinedPrimal) else value
     return jnp.zeros(aval.shape, aval.dtype) if isinstance(aval, ShapedArray) else value
 
 
@@ -167,8 +166,8 @@ def _read_primal(known, variable):
     from jax.interpreters.ad import UndefinedPrimal
 
     if isinstance(variable, Literal):
-        value = variable.val
-        return value if hasattr(value, "dtype") else np.asarray(value, variable.aval.dtype)
+        aval: Any = variable.aval
+        return variable.val if hasattr(variable.val, "dtype") else np.asarray(variable.val, aval.dtype)
     return known.get(variable, UndefinedPrimal(variable.aval))
 
 

@@ -1,0 +1,153 @@
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepinit.core import activations as act
+from deepinit.core.errors import SpecError
+from deepinit.core.laws import Law, normal
+from deepinit.core.specs import MLP
+from deepinit.infinite import kernels
+from deepinit.infinite.empirical import empirical_ntk, monte_carlo_kernel, predict
+from deepinit.infinite.kernels import nngp_and_ntk, stax_network
+from deepinit.infinite.precision import host_float64
+from deepinit.infinite.recursion import kernel_layers, layer_variances
+
+ROWS = np.vstack([np.random.default_rng(0).standard_normal((3, 7)), np.ones((1, 7))])
+BIAS = normal(0.1, scaling="absolute")
+
+
+@pytest.mark.parametrize(
+    "activation", [act.relu, act.leaky_relu(0.2), act.absolute, act.linear, act.erf, act.sin, act.gelu], ids=repr
+)
+def test_neural_tangents_and_the_recursion_agree(activation):
+    spec = MLP((8,) * 3, activation, bias_law=BIAS, output_width=1)
+    nngp, ntk = nngp_and_ntk(spec, ROWS)
+    layers = kernel_layers(spec, ROWS)
+    np.testing.assert_allclose(layers.nngp[-1], nngp, rtol=1e-7)
+    np.testing.assert_allclose(layers.ntk[-1], ntk, rtol=1e-7)
+    # the layer before the output, which a count of layers off by one would give
+    assert np.abs(layers.ntk[-2] / ntk - 1.0).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("activation", "tolerance"),
+    # The tolerance is that of the Gauss-Hermite rule of neural-tangents, which converges like exp(-c sqrt(nodes)) with c
+    # proportional to the distance of the poles, pi / (2 std) for tanh and pi / std for the others.
+    [(act.tanh, 1e-6), (act.sigmoid, 1e-8), (act.softplus, 1e-8)],
+    ids=repr,
+)
+def test_numerical_activations_agree_to_the_error_of_gauss_hermite(activation, tolerance):
+    spec = MLP((8,) * 3, activation, weight_law=normal(1.0), bias_law=BIAS)
+    nngp, ntk = nngp_and_ntk(spec, ROWS)
+    layers = kernel_layers(spec, ROWS)
+    np.testing.assert_allclose(layers.nngp[-1], nngp, rtol=tolerance)
+    np.testing.assert_allclose(layers.ntk[-1], ntk, rtol=tolerance)
+
+
+def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch):
+    spec = MLP((8,) * 3, "tanh", weight_law=normal(1.0))
+    exact = kernel_layers(spec, ROWS).ntk[-1]
+    errors = []
+    for nodes in (12, 48):
+        monkeypatch.setattr(kernels, "QUADRATURE_NODES", nodes)
+        errors.append(np.abs(nngp_and_ntk(spec, ROWS)[1] / exact - 1.0).max())
+    assert errors[1] < 0.1 * errors[0]
+
+
+def test_unequal_layers_run_in_blocks_of_equal_ones():
+    spec = MLP((8, 8, 8, 3, 3), weight_law=Law("normal", 0.2, "absolute"), bias_law=BIAS, output_width=2)
+    nngp, ntk = nngp_and_ntk(spec, ROWS)
+    layers = kernel_layers(spec, ROWS)
+    np.testing.assert_allclose(layers.nngp[-1], nngp, rtol=1e-7)
+    np.testing.assert_allclose(layers.ntk[-1], ntk, rtol=1e-7)
+
+
+def test_bad_inputs_are_refused():
+    with pytest.raises(SpecError, match="one input a row"):
+        nngp_and_ntk(MLP((3,)), np.zeros(3))
+
+
+def _two_layers(params, x):
+    return jnp.tanh(x @ params["in"]) @ params["out"]
+
+
+@pytest.mark.parametrize(
+    "implementation", ["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"]
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_empirical_ntk_of_two_layers_is_the_formula(implementation, dtype):
+    rng = np.random.default_rng(0)
+    params = {"in": rng.standard_normal((7, 5)), "out": rng.standard_normal((5, 2))}
+    hidden = np.tanh(ROWS @ params["in"])
+    slopes = 1.0 - hidden**2
+    through = np.einsum("ih,jh,hk->ij", slopes, slopes, params["out"] ** 2) / 2.0
+    expected = hidden @ hidden.T + through * (ROWS @ ROWS.T)
+    kernel = empirical_ntk(_two_layers, params, ROWS, implementation=implementation, dtype=dtype)
+    assert kernel.dtype == dtype
+    np.testing.assert_allclose(kernel, expected, rtol={"float64": 1e-12, "float32": 1e-4}[dtype])
+
+
+def test_monte_carlo_kernels_approach_the_infinite_ones():
+    spec = MLP((4,), act.relu)
+    weight_vars, bias_vars = layer_variances(spec, 7)
+    with host_float64():
+        init_fn, apply_fn, _ = stax_network(spec.activation, weight_vars, bias_vars)
+        key = jax.random.PRNGKey(0)
+    # one linear layer: the kernel of every network is x x'/n_0 times w, exactly, in both kinds up to its randomness
+    ntk = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=2, kind="ntk")
+    np.testing.assert_allclose(ntk, nngp_and_ntk(spec, ROWS)[1], rtol=1e-12)
+    nngp = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=400, kind="nngp")
+    exact = nngp_and_ntk(spec, ROWS)[0]
+    # a diagonal entry is exact * chi^2_400 / 400, of standard error sqrt(2/400) = 0.07: rejects twice the value
+    z = (np.diag(nngp) / np.diag(exact) - 1.0) / np.sqrt(2.0 / 400)
+    assert np.abs(z).max() < 5.0
+    assert np.abs((np.diag(nngp) / np.diag(exact) - 2.0) / np.sqrt(2.0 / 400)).min() > 5.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: empirical_ntk(_two_layers, {}, ROWS, implementation="FASTEST"),
+        lambda: empirical_ntk(_two_layers, {}, ROWS, dtype="bfloat16"),
+        lambda: monte_carlo_kernel(None, None, ROWS, key=None, num_seeds=1, kind="ntkk"),
+        lambda: monte_carlo_kernel(None, None, ROWS, key=None, num_seeds=0),
+    ],
+)
+def test_empirical_refusals_name_what_is_allowed(call):
+    with pytest.raises(SpecError, match="Allowed:"):
+        call()
+
+
+def test_predict_is_reached():
+    assert callable(predict().gradient_descent_mse)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ["recursion", "quadrature", "neural-tangents"])
+def test_compile_time_does_not_grow_with_depth(route):
+    """Least of three compile times in process CPU seconds, so that other work on the machine does not count."""
+    activation = act.tanh if route == "quadrature" else act.relu
+
+    def seconds(depth):
+        with host_float64():
+            variances = jnp.full((depth,), 2.0), jnp.zeros((depth,))
+            if route == "neural-tangents":
+                kernel_fn = stax_network(activation, *(np.asarray(v) for v in variances))[2]
+                lowered_fn = jax.jit(lambda x: kernel_fn(x, None, ("nngp", "ntk"))).lower
+                arguments = (jnp.asarray(ROWS),)
+            else:
+                from deepinit.infinite.recursion import kernel_scan
+
+                lowered_fn = jax.jit(lambda *a: kernel_scan(activation, *a)).lower
+                arguments = (jnp.asarray(ROWS), *variances)
+            start = time.process_time()
+            lowered_fn(*arguments).compile()
+            return time.process_time() - start
+
+    with jax.enable_compilation_cache(False):
+        seconds(5)
+        shallow, deep = (min(seconds(depth) for _ in range(3)) for depth in (10, 1000))
+    assert deep < 1.5 * shallow, (shallow, deep)
