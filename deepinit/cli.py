@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
     given = sys.argv[1:] if arguments is None else arguments
     command, rest = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         prog="deepinit",
         description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
         args=given,

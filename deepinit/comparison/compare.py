@@ -131,8 +131,8 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
         layer = one.isel(layer=index)
         cells = [str(int(layer["layer"])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
         cells.append(f"{float(layer['variance']) ** 0.5:.4g}")
-        for route in range(len(routes)):
-            cells += [f"{float(layer['predicted'][route]):.5g}", f"{float(layer['z'][route]):+.1f}"]
+        for column in range(len(routes)):
+            cells += [f"{float(layer['predicted'][column]):.5g}", f"{float(layer['z'][column]):+.1f}"]
         result.add_row(*cells, str(layer["closest"].values))
     return result
 

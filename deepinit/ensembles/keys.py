@@ -13,7 +13,7 @@ def root_key(key: Any) -> jax.Array:
     Raises:
         SpecError: another generator (its draws depend on the batch), or the flag that changes threefry's numbers.
     """
-    if not jax.config.jax_threefry_partitionable:
+    if not getattr(jax.config, "jax_threefry_partitionable", True):
         raise SpecError(
             refusal(
                 "jax_threefry_partitionable=False",

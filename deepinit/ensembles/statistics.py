@@ -22,7 +22,7 @@ class Statistics(NamedTuple):
     """Statistics of the values seen so far; all arrays have the measurement's shape, `histogram` [NUM_BINS, entries]."""
 
     num_seeds: int
-    count: np.ndarray
+    num_valid: np.ndarray
     mean: np.ndarray
     moment2: np.ndarray
     moment3: np.ndarray
@@ -51,7 +51,7 @@ def statistics(values: Any, events: Any, num_events: int) -> Statistics:
     squared = centred * centred
     return Statistics(
         num_seeds=len(values),
-        count=count,
+        num_valid=count,
         mean=mean,
         moment2=squared.sum(axis=0),
         moment3=(squared * centred).sum(axis=0),
@@ -65,15 +65,15 @@ def statistics(values: Any, events: Any, num_events: int) -> Statistics:
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
     """Statistics of the union of two disjoint sets of seeds. Associative and commutative up to rounding."""
-    count = a.count + b.count
+    count = a.num_valid + b.num_valid
     n = np.maximum(count, 1)
-    na, nb = a.count.astype(np.float64), b.count.astype(np.float64)
+    na, nb = a.num_valid.astype(np.float64), b.num_valid.astype(np.float64)
     delta = np.where(na == 0, b.mean, np.where(nb == 0, 0.0, b.mean - a.mean))
     step = delta / n
     product = na * nb
     return Statistics(
         num_seeds=a.num_seeds + b.num_seeds,
-        count=count,
+        num_valid=count,
         mean=np.where(na == 0, b.mean, a.mean + nb * step),
         moment2=a.moment2 + b.moment2 + product * delta * step,
         moment3=a.moment3
@@ -101,7 +101,7 @@ def estimate(
     settings: dict[str, str] | None = None,
 ) -> Estimate:
     """The Estimate of a quantity from its merged statistics; NaN where too few values are defined."""
-    count = stats.count.astype(np.float64)
+    count = stats.num_valid.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(count > 0, stats.mean, np.nan)
         variance = np.where(count > 1, stats.moment2 / (count - 1), np.nan)
@@ -135,7 +135,7 @@ def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
 
 def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
     """The inverse of `to_arrays`."""
-    shape = (NUM_BINS, arrays["count"].size)
+    shape = (NUM_BINS, arrays["num_valid"].size)
     histogram = np.zeros(shape[0] * shape[1], np.int64)
     histogram[arrays["occupied"]] = arrays["counts"]
     fields = {name: arrays[name] for name in Statistics._fields if name not in ("num_seeds", "histogram")}
@@ -156,8 +156,8 @@ def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def _quantiles(stats: Statistics) -> np.ndarray:
     """[levels, ...] by linear interpolation of the cumulative counts; NaN without values."""
     edges = np.sinh((np.arange(NUM_BINS + 1) - _HALF) / _BINS_PER_E) * _UNIT
-    result = np.full((len(QUANTILE_LEVELS), stats.count.size), np.nan)
-    for entry in range(stats.count.size):
+    result = np.full((len(QUANTILE_LEVELS), stats.num_valid.size), np.nan)
+    for entry in range(stats.num_valid.size):
         occupied = np.flatnonzero(stats.histogram[:, entry])
         if occupied.size:
             counts = stats.histogram[occupied, entry]
@@ -167,4 +167,4 @@ def _quantiles(stats: Statistics) -> np.ndarray:
             fraction = (targets - cumulative[found]) / counts[found]
             left, right = edges[occupied[found]], edges[occupied[found] + 1]
             result[:, entry] = left + fraction * (right - left)
-    return result.reshape(len(QUANTILE_LEVELS), *stats.count.shape)
+    return result.reshape(len(QUANTILE_LEVELS), *stats.num_valid.shape)

@@ -91,9 +91,9 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
         if partners_are_free:
             rows = orthogonalize_partners(rows)
         rows = rescale(rows, rescale_points=partners_are_free)
-    cast = {name: np.asarray(getattr(rows, name), dtype) for name in ("points", "displacements")}
-    scales = ("point_scales", "displacement_scales", "partner_scales")
-    return dataclasses.replace(rows, **cast, **{name: np.asarray(getattr(rows, name), dtype) for name in scales})
+    names = ("points", "displacements", "point_scales", "displacement_scales", "partner_scales")
+    cast: dict[str, Any] = {name: np.asarray(getattr(rows, name), dtype) for name in names}
+    return dataclasses.replace(rows, **cast)
 
 
 def orthogonalize_partners(rows: Rows) -> Rows:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
@@ -23,26 +24,32 @@ def _forms(spec: Spec) -> tuple[str, ...]:
     if not spec.angles_are_markov:
         return ("first_order",)
     if spec.activation.name == "relu":
-        return ("second_order", "hybrid", "first_order", "paper", "approximation")
+        return ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
     return ("second_order", "first_order")
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
+        raise SpecError(
+            refusal(
+                "a prediction for orthogonal weights",
+                "independent weights: the entries of an orthogonal matrix are dependent, and its 1/width terms differ",
+                "Simulate, or compare with infinite width, which is the same.",
+            )
+        )
     if spec.angles_are_markov:
         return _angle_walk(spec, inputs, form)
     return _kernel_walk(spec, inputs)
 
 
 def _angle_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    from deepinit.theory import angles
+    from deepinit.theory.angles import log_sin2_walk
 
-    walks = [
-        angles.log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
-        for theta in inputs.angles
-    ]
+    walks = [log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation) for theta in inputs.angles]
     orders = {
         "second_order": "O(sum 1/width^3)",
-        "hybrid": "O(sum 1/width^3), exact at small angles",
+        "tapered": "O(sum 1/width^3), exact at small angles",
+        "hybrid": "O(sum 1/width^3), exact at small angles, off at angles near pi",
         "first_order": "O(sum 1/width^2)",
         "paper": "O(sum 1/width^2), constant about 100",
         "approximation": "O(sum 1/width^2) and O(angle^2), constant about 100",
@@ -53,25 +60,26 @@ def _angle_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         value=np.stack([walk.mean for walk in walks], axis=1),
         variance=np.stack([walk.variance for walk in walks], axis=1),
         error_order=orders[form],
-        valid_for="Gaussian weights, no bias, homogeneous activation; networks with a defined angle",
+        valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / width), no bias, "
+        "homogeneous activation; networks with a defined angle",
         reference=f"{_PAPER}, Theorem 1 and Approximation 2"
         if form in ("paper", "approximation")
-        else "deepinit docs: one-layer law of ln sin^2 to second order in 1/width",
+        else "derived in the docstrings of deepinit.theory.delta_method and angle_layer",
     )
 
 
 def _kernel_walk(spec: Spec, inputs: Inputs) -> Prediction:
-    from deepinit.theory import kernel_walk
+    from deepinit.theory.kernel_walk import VALID_FOR, log_sin2_kernel_walk
 
-    mean, variance = kernel_walk.log_sin2_kernel_walk(spec, inputs)
+    mean, variance = log_sin2_kernel_walk(spec, inputs)
     return Prediction(
         quantity="log_sin2_angle",
         name="first_order",
         value=mean,
         variance=variance,
         error_order="O(depth / width^2)",
-        valid_for="Gaussian weights, any smooth activation, biases; sum of 1/width small",
-        reference="deepinit docs: the two-input kernel chain to first order in 1/width",
+        valid_for=VALID_FOR,
+        reference="derived in the docstring of deepinit.theory.kernel_walk",
     )
 
 

@@ -70,7 +70,7 @@ def simulate(
         quantity.name,
         parts[0],
         event_names(),
-        samples=np.concatenate(kept) if keep_samples else None,
+        samples=np.concatenate([part for part in kept if part is not None]) if keep_samples else None,
         settings=settings,
     )
 
@@ -116,7 +116,7 @@ def forward_seed_fn(
             raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
     import jax
 
-    if dtype == "float64" and not jax.config.jax_enable_x64:
+    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
         raise SpecError(
             refusal(
                 "dtype='float64' with JAX's 64-bit mode off",

@@ -1,4 +1,11 @@
 """Finite-width predictions: numbers in, numbers out, no randomness and no simulation.
 
-One result per file. Nothing here calls the simulator, so that the two can check each other.
+One result per file. Nothing here calls the simulator, so that the two can check each other. Modules load when used:
+`deepinit.theory.angles`, `deepinit.theory.mixed_moments`, ...
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=("angles", "kernel_walk", "mixed_moments", "pair_cumulants")
+)
