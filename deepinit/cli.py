@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import json
 import shlex
 import sys
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
 from deepinit.experiment import Experiment, load_experiment
 
 
@@ -30,7 +31,9 @@ class Run:
     shard: str = "0/1"
     """i/n: compute every n-th block, starting with the i-th (from 0); `deepinit merge` concludes."""
     distributed: bool = False
-    """Join the other processes into one JAX program (jax.distributed), as TPU slices need."""
+    """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM and MPI say by themselves who
+    they are; elsewhere set JAX_COORDINATOR_ADDRESS (host:port of the first process), JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID (0, 1, ...) for each process."""
     block_size: int | None = None
     """Networks per block; chosen from the memory that they need if left out."""
     repair: bool = False
@@ -120,7 +123,7 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
 
         return _print(Outcome.load(command.directory), command.json)
     experiment = load_experiment(command.experiment)
-    config = _config(experiment, command.preset, rest)
+    config = _config(experiment, command, rest)
     out = command.out or _default_directory(experiment, command, config)
     if isinstance(command, Merge):
         from deepinit import run
@@ -130,10 +133,10 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
 
 
 def _run(command: Run, experiment: Experiment, config: Any, out: Path, line: str) -> int:
+    options = _options(command, line)
     if command.dry_run:
         _print_plan(experiment, config, out)
         return 0
-    options = _options(command, line)
     if not command.json:
         sys.stderr.write(f"deepinit: {experiment.title}\n-> {out}\n")
         sys.stderr.flush()
@@ -152,22 +155,44 @@ def _run(command: Run, experiment: Experiment, config: Any, out: Path, line: str
 def _options(command: Run | Merge, line: str) -> Any:
     from deepinit.run import Options
 
+    if command.block_size is not None and command.block_size < 1:
+        raise SpecError(
+            refusal(f"--block-size {command.block_size}", "integers >= 1", "Leave it out to have it chosen.")
+        )
     shard, repair = (_shard(command.shard), command.repair) if isinstance(command, Run) else ((0, 1), False)
     return Options(shard, command.block_size, command.allow_mixed, repair, line)
 
 
-def _config(experiment: Experiment, preset: str | None, rest: list[str]) -> Any:
+def _config(experiment: Experiment, command: Run | Merge, rest: list[str]) -> Any:
     """The preset's config with the overrides of the command line."""
-    config = experiment.preset(preset)
+    config = experiment.preset(command.preset)
     if not rest:
         return config
+    _refuse_unknown_options(command, config, rest)
     return tyro.cli(
         type(config),
         prog=f"deepinit run {experiment.name}",
-        description=f"Options of the experiment {experiment.name} (shown: preset {preset or 'default'}).",
+        description=f"Options of the experiment {experiment.name} (shown: preset {command.preset or 'default'}).",
         default=config,
         args=[argument.replace("--config.", "--", 1) for argument in rest],
     )
+
+
+def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) -> None:
+    """A wrong option is one of the command or of the config misspelled: tyro, which parses them apart, cannot tell."""
+    own, of_config = (
+        [field.name.replace("_", "-") for field in dataclasses.fields(given)] for given in (command, config)
+    )
+    options = [f"--{name}" for name in own if name != "experiment"] + [f"--config.{name}" for name in of_config]
+    for argument in rest:
+        option = argument.partition("=")[0].replace("_", "-")
+        name = option.removeprefix("--").removeprefix("config.")
+        if option.startswith("--") and {name.split(".")[0], name.removeprefix("no-")}.isdisjoint({*of_config, "help"}):
+            close = difflib.get_close_matches(option, options, n=2) or difflib.get_close_matches(
+                f"--config.{name}", options, n=2
+            )
+            remedy = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling."
+            raise SpecError(refusal(f"the option {option}", ", ".join(options), remedy))
 
 
 def _default_directory(experiment: Experiment, command: Run | Merge, config: Any) -> Path:
@@ -270,11 +295,43 @@ def _distributed(wanted: bool) -> Iterator[Callable[[], bool]]:
         return
     import jax
 
-    jax.distributed.initialize()
+    place = _place_from_environment()
+    try:
+        jax.distributed.initialize(**place)
+    except (RuntimeError, ValueError) as error:
+        raise ResourceError(
+            refusal(
+                f"--distributed, and found no other processes to join ({str(error).splitlines()[0]})",
+                "a TPU slice, a SLURM or MPI job, or processes with " + ", ".join(_PLACE),
+                "Set these three for every process, or leave --distributed out: --shard i/n needs no connection.",
+            )
+        ) from error
     try:
         yield lambda: jax.process_index() == 0
     finally:
         jax.distributed.shutdown()
+
+
+_PLACE = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def _place_from_environment() -> dict[str, Any]:
+    """Arguments of `jax.distributed.initialize`; none where a cluster knows them."""
+    import os
+
+    given = {name: os.environ[name] for name in _PLACE if os.environ.get(name)}
+    if not {"JAX_NUM_PROCESSES", "JAX_PROCESS_ID"} & set(given):
+        return {}  # JAX reads the address itself
+    address, count, number = (given.get(name, "") for name in _PLACE)
+    if not (address and count.isdigit() and number.isdigit() and int(number) < int(count)):
+        raise SpecError(
+            refusal(
+                ", ".join(f"{name}={given.get(name, '')}" for name in _PLACE),
+                "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
+                "Set all three for every process.",
+            )
+        )
+    return {"coordinator_address": address, "num_processes": int(count), "process_id": int(number)}
 
 
 @contextlib.contextmanager

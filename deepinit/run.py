@@ -2,8 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refu
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment
 from deepinit.outcome import Outcome, conclude
-from deepinit.progress import Report, bar
+from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict
 
 _PLAN = "plan"
+_MOST_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,21 +68,16 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
     """
     from deepinit.ensembles import processes
 
-    if options.repair and (out / "spec.json").exists() and processes.is_first():
-        store.discard_damaged(out)
     asked = identity(experiment, config, options.block_size)
     cases = experiment.cases(config)
     with contextlib.ExitStack() as stack:
-        handle = None
-        if processes.is_first():
-            handle = stack.enter_context(
-                store.open_run(out, asked, backend=_backend(), shard=options.shard, allow_mixed=options.allow_mixed)
-            )
-            if options.shard[1] == 1 and store.has_result(handle):
-                return Outcome.load(out)
-            store.write_provenance(handle, store.collect(_devices()))
+        handle = processes.on_first(_open, stack, out, asked, options)
+        if processes.on_any(handle is not None and options.shard[1] == 1 and store.has_result(handle)):
+            return Outcome.load(out) if handle is not None else None
+        processes.on_first(_note_provenance, handle)
         stop = stack.enter_context(store.stop_on_signals(_say_stopping))
-        report = stack.enter_context(bar(experiment.name))
+        shown = bar(experiment.name) if handle is not None else callback(lambda done, total: None)
+        report = stack.enter_context(shown)
         measured = list(_measure_all(cases, handle, options, stop, report))
         if handle is None or options.shard[1] > 1:
             return None
@@ -94,8 +89,10 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
     """Concludes a run whose shards have finished.
 
     Raises:
-        ConflictError: blocks are missing (which ones, and the shard that owes them).
+        SpecError: there is no run.
+        ConflictError: blocks are missing (which ones, and the shards that owe them).
     """
+    store.load_run(out)
     asked = identity(experiment, config, options.block_size)
     with store.open_run(out, asked, allow_mixed=options.allow_mixed) as handle:
         if store.has_result(handle):
@@ -105,19 +102,36 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
             present = set(store.finished_blocks(handle))
             plan = _stored_plan(handle, case)
             wanted = [] if plan is None else [_block_name(case, plan, block) for block in range(plan.num_blocks)]
-            missing = [name for name in wanted if name not in present]
+            missing = [block for block, name in enumerate(wanted) if name not in present]
             if plan is None or missing:
+                lacks = ", ".join(wanted[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
+                more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
                 raise ConflictError(
                     refusal(
-                        f"a run in {out} that lacks {len(missing) or 'all'} blocks of the case {case.name}"
-                        + (f" (the first: {missing[0]})" if missing else ""),
+                        f"a run in {out} that lacks the blocks {lacks}{more}",
                         "a run whose shards have all finished",
-                        "Run the shards that are missing, or the same command without --shard.",
+                        f"Run {_owing(handle, missing)}, or the same command without --shard.",
                     )
                 )
-            parts = [_read(handle, name) for name in wanted]
-            results.append(_compare(case, reduce(_merge_two, parts)[0], _join([samples for _, samples in parts])))
+            results.append(_compare(case, *_collect(_read(handle, name) for name in wanted)))
         return conclude(experiment, config, results, handle, options.command)
+
+
+def _open(stack: contextlib.ExitStack, out: Path, asked: dict[str, Any], options: Options) -> store.Run:
+    if options.repair and (out / "spec.json").exists():
+        store.discard_damaged(out)
+    return stack.enter_context(
+        store.open_run(out, asked, backend=_backend(), shard=options.shard, allow_mixed=options.allow_mixed)
+    )
+
+
+def _owing(handle: store.Run, missing: list[int]) -> str:
+    """Which shards have not written these blocks, as far as the journal tells how the run was shared out."""
+    shards = [event["shard"] for event in store.read_journal(handle.path) if event["event"] == "start"]
+    count = next((int(shard.split("/")[1]) for shard in reversed(shards) if not shard.endswith("/1")), 1)
+    if count == 1 or not missing:
+        return "the shards that are missing"
+    return ", ".join(f"--shard {shard}/{count}" for shard in sorted({block % count for block in missing}))
 
 
 def _measure_all(
@@ -131,50 +145,46 @@ def _measure_all(
             report(before + case.cost * seeds, total, case.name)
 
         told(0)
-        yield _measure(case, handle, options, stop, told)
+        yield _collect(_measure(case, handle, options, stop, told))
         done += case.cost * case.num_seeds
 
 
 def _measure(
     case: Case, handle: store.Run | None, options: Options, stop: store.Stop, told: Callable[[int], None]
-) -> tuple[Any, np.ndarray | None]:
-    """Statistics and samples of one case: finished blocks are read and checked, the others computed and written."""
-    from deepinit.ensembles import blocks, keys, processes
+) -> Iterator[tuple[Any, np.ndarray | None]]:
+    """Statistics and samples of each block: finished ones are read and checked, the others computed and written.
+
+    Nothing on another process than the first, which takes part in the computation only.
+    """
+    from deepinit.ensembles import keys, processes
 
     plan = _shared_plan(handle, case)
     ensemble = None
     if plan is None:
         ensemble = _compiled(case, None, options.block_size)
         plan = ensemble.blocks
-        if handle is not None and not store.has_block(handle, f"{case.name}/{_PLAN}"):
-            store.write_block(handle, f"{case.name}/{_PLAN}", {"plan": np.asarray(plan, np.int64)})
-        plan = blocks.Blocks(*(int(number) for number in _shared_plan(handle, case) or plan))
+        processes.on_first(_write_plan, handle, case, plan)
+        plan = _shared_plan(handle, case)
     first, step = options.shard
     mine = range(first, plan.num_blocks, step)
     names = {block: _block_name(case, plan, block) for block in mine}
     there = processes.from_first([handle is not None and store.has_block(handle, names[block]) for block in mine])
-    merged, samples = None, []
     for block, finished in zip(mine, there, strict=True):
-        if not finished:
+        if finished:
+            part = processes.on_first(_read, handle, names[block])
+        else:
             if ensemble is None or ensemble.blocks != plan:
                 ensemble = _compiled(case, plan, None)
             measured = ensemble.block_fn(keys.root_key(case.key), block)
-            part = measure_block(measured, case.sample_layers)
-            if handle is not None:
-                _write(handle, names[block], *part)
-        elif handle is not None:
-            part = _read(handle, names[block])
-        else:
-            continue
-        merged = part if merged is None else _merge_two(merged, part)
-        samples.append(part[1])
+            part = processes.on_first(_finish, handle, names[block], measured, case)
+        if part is not None:
+            yield part
         told(plan.seeds(block)[1])
         if processes.on_any(stop.requested):
             raise StoppedError(
                 f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
                 "nothing is lost. The same command continues."
             )
-    return (None if merged is None else merged[0]), _join(samples)
 
 
 def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
@@ -214,11 +224,19 @@ def _block_name(case: Case, plan: Any, block: int) -> str:
     return f"{case.name}/{first:09d}-{last - 1:09d}"
 
 
-def _write(handle: store.Run, name: str, part: Any, samples: np.ndarray | None) -> None:
+def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
+    # Another shard may have written it meanwhile; then that one counts.
+    if not store.has_block(handle, f"{case.name}/{_PLAN}"):
+        store.write_block(handle, f"{case.name}/{_PLAN}", {"plan": np.asarray(plan, np.int64)})
+
+
+def _finish(handle: store.Run, name: str, measured: Any, case: Case) -> tuple[Any, np.ndarray | None]:
     from deepinit.ensembles import statistics
 
+    part, samples = measure_block(measured, case.sample_layers)
     arrays = statistics.to_arrays(part)
     store.write_block(handle, name, arrays if samples is None else {**arrays, "samples": samples})
+    return part, samples
 
 
 def _read(handle: store.Run, name: str) -> tuple[Any, np.ndarray | None]:
@@ -233,15 +251,16 @@ def _read(handle: store.Run, name: str) -> tuple[Any, np.ndarray | None]:
         ) from error
 
 
-def _merge_two(a: tuple[Any, Any], b: tuple[Any, Any]) -> tuple[Any, None]:
+def _collect(parts: Iterable[tuple[Any, np.ndarray | None]]) -> tuple[Any, np.ndarray | None]:
+    """Statistics and samples of all blocks, merged as they come; (None, None) without blocks."""
     from deepinit.ensembles import statistics
 
-    return statistics.merge(a[0], b[0]), None
-
-
-def _join(samples: list[np.ndarray | None]) -> np.ndarray | None:
-    kept = [part for part in samples if part is not None]
-    return np.concatenate(kept) if kept else None
+    merged, kept = None, []
+    for part, samples in parts:
+        merged = part if merged is None else statistics.merge(merged, part)
+        if samples is not None:
+            kept.append(samples)
+    return merged, np.concatenate(kept) if kept else None
 
 
 def _compare(case: Case, merged: Any, samples: np.ndarray | None) -> CaseResult:
@@ -263,17 +282,18 @@ def _compare(case: Case, merged: Any, samples: np.ndarray | None) -> CaseResult:
 def _backend() -> str:
     import jax
 
-    return f"{jax.default_backend()} {jax.devices()[0].device_kind}"
+    return f"{jax.default_backend()}, {jax.device_count()} x {jax.devices()[0].device_kind}"
 
 
-def _devices() -> dict[str, Any]:
+def _note_provenance(handle: store.Run) -> None:
     import jax
 
-    return {
+    devices = {
         "device_kind": jax.devices()[0].device_kind,
         "device_count": jax.device_count(),
         "process_count": jax.process_count(),
     }
+    store.write_provenance(handle, store.collect(devices))
 
 
 def _say_stopping(signal_name: str) -> None:

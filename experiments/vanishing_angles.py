@@ -102,7 +102,7 @@ def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inpu
         ANGLE,
         pairs,
         config.num_seeds,
-        checked=("tapered", "hybrid", "second_order") if wide else ("tapered",),
+        checked=("tapered", "hybrid", "second_order") if wide else (),
         rejected=("infinite_width", *(("paper",) if constant == {REJECTED_WIDTH} else ())),
         sample_layers=config.histogram_layers if constant == {config.histogram_width} else (),
         key=config.key,

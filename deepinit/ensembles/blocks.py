@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from deepinit.core.errors import ResourceError, refusal
+from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
 
 SeedFn = Callable[[Any], Any]
 
@@ -18,6 +18,7 @@ _BATCH = {"cpu": 256}
 _ACCELERATOR_BATCH = 4096
 _BLOCKS_PER_ENSEMBLE = 20  # about as many updates as a progress bar needs, and as little work as one may lose
 MEMORY_BUDGET = 2**30
+_HOST_COPIES = 9  # float64 arrays that the statistics of a block hold at once, in units of its outputs: measured, 8.3
 
 
 class Blocks(NamedTuple):
@@ -72,13 +73,25 @@ def compile_ensemble(
         blocks: how a run that is being continued was cut; else chosen here.
         block_size: a wish, rounded up to whole batches on all devices.
         mesh: devices; `local_mesh()` if None.
-        memory_budget: bytes per device for temporaries and outputs of one block.
+        memory_budget: bytes per device for temporaries and outputs of one block, and for its statistics on the host.
 
     Raises:
+        SpecError: a block size below 1.
+        ConflictError: given blocks that these devices cannot share evenly.
         ResourceError: one network alone needs more than the budget.
     """
     mesh = mesh or local_mesh()
+    if block_size is not None and block_size < 1:
+        raise SpecError(refusal(f"block_size={block_size}", "integers >= 1", "Leave it out to have it chosen."))
     if blocks is not None:
+        if blocks.block_size % mesh.size:
+            raise ConflictError(
+                refusal(
+                    f"{mesh.size} devices for a run that was cut into blocks of {blocks.block_size} networks",
+                    "a number of devices that divides it",
+                    "Go on with the devices that the run was started with, or start a new one.",
+                )
+            )
         return Ensemble(blocks, _block_fn(_compile(seed_fn, blocks, mesh), blocks, mesh))
     batch = min(_BATCH.get(mesh.devices.flat[0].platform, _ACCELERATOR_BATCH), -(-num_seeds // mesh.size))
     wanted = block_size or max(1, num_seeds // _BLOCKS_PER_ENSEMBLE)
@@ -128,7 +141,19 @@ def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> Callable[[jax.Array,
     def block_fn(root: jax.Array, block: int) -> Any:
         first, last = blocks.seeds(block)
         arguments = jax.device_put((root, np.uint32(first)), everywhere)
-        return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
+        try:
+            return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise ResourceError(
+                refusal(
+                    f"blocks of {blocks.block_size} networks, for which the device has not enough memory",
+                    "what fits into its free memory",
+                    "Finished blocks are kept. End other programs on the device, or start a new run with a smaller "
+                    "block size.",
+                )
+            ) from error
 
     return block_fn
 
@@ -142,6 +167,8 @@ def _to_host(array: jax.Array) -> np.ndarray:
 
 
 def _bytes_needed(compiled: Any) -> int:
-    """Temporaries and outputs of one block by the compiler's account; 0 where the backend gives none."""
+    """What one block needs on a device, or its statistics on the host, by the compiler's account; 0 without one."""
     analysis = compiled.memory_analysis()
-    return int(analysis.temp_size_in_bytes + analysis.output_size_in_bytes) if analysis is not None else 0
+    if analysis is None:
+        return 0
+    return int(analysis.temp_size_in_bytes + (1 + _HOST_COPIES) * analysis.output_size_in_bytes)

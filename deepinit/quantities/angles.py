@@ -84,7 +84,7 @@ def _kernel_walk(spec: Spec, inputs: Inputs) -> Prediction:
 
 
 def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
-    from deepinit.infinite import angles
+    from deepinit.infinite_width import angles
 
     value = angles.log_sin2_angles(spec, inputs)
     return Prediction(

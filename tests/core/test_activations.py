@@ -34,7 +34,10 @@ def test_difference_keeps_its_digits(name, dtype):
     mpmath.mp.dps = 40
     points, steps = np.array([-2.0, -0.3, 0.0, 0.7, 3.0], dtype), np.array([1e-12, -1e-6, 0.01, 0.4, -1.5], dtype)
     for x in points:
-        exact = [float(REFERENCE[name](mpmath.mpf(float(x)) + mpmath.mpf(float(d))) - REFERENCE[name](float(x))) for d in steps]
+        exact = [
+            float(REFERENCE[name](mpmath.mpf(float(x)) + mpmath.mpf(float(d))) - REFERENCE[name](float(x)))
+            for d in steps
+        ]
         computed = np.asarray(activation.difference(np.full(5, x), steps), np.float64)
         if dtype == np.float32:
             computed = np.asarray(activation.difference(jnp.full(5, x), jnp.asarray(steps)), np.float64)

@@ -51,7 +51,14 @@ def test_scalings():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("gaussian",), ("normal", -1.0), ("normal", math.nan), ("normal", 1.0, "fan_out"), ("sparse",), ("normal", 1.0, "fan_in", 0.5)],
+    [
+        ("gaussian",),
+        ("normal", -1.0),
+        ("normal", math.nan),
+        ("normal", 1.0, "fan_out"),
+        ("sparse",),
+        ("normal", 1.0, "fan_in", 0.5),
+    ],
 )
 def test_bad_laws_are_refused_in_one_paragraph(arguments):
     with pytest.raises(SpecError, match="Allowed: ") as caught:

@@ -10,7 +10,14 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import choose_linear_map, spec_from_json
 
-LAWS = [None, di.normal(1.5), di.uniform(2.0), di.orthogonal(1.0), di.sparse(2.0, density=0.25), di.normal(1.0, "depth")]
+LAWS = [
+    None,
+    di.normal(1.5),
+    di.uniform(2.0),
+    di.orthogonal(1.0),
+    di.sparse(2.0, density=0.25),
+    di.normal(1.0, "depth"),
+]
 
 
 @given(

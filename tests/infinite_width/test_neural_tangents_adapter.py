@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import ResourceError
-from deepinit.infinite.neural_tangents import load, require_structured_derivatives
-from deepinit.infinite.precision import host_float64
+from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite_width.precision import host_float64
 
 
 def _in_a_fresh_process(program):
@@ -41,7 +41,7 @@ def test_loading_leaves_jax_as_it_was_and_imports_no_tensorflow():
 
         names = lambda: (dir(jax), dir(jax.core), dir(ad), "jax.util" in sys.modules)
         before = names()
-        import deepinit.infinite.neural_tangents as adapter
+        import deepinit.infinite_width.neural_tangents as adapter
         assert "neural_tangents" not in sys.modules
         package = adapter.load()
         assert package.__version__.startswith("0.6") and adapter.load() is package
@@ -57,8 +57,8 @@ def test_loading_leaves_jax_as_it_was_and_imports_no_tensorflow():
 def test_importing_the_package_needs_no_jax():
     _in_a_fresh_process("""
         import sys
-        import deepinit.infinite, deepinit.infinite.kernels, deepinit.infinite.recursion, deepinit.infinite.angles
-        import deepinit.infinite.empirical
+        import deepinit.infinite_width, deepinit.infinite_width.kernels, deepinit.infinite_width.recursion, deepinit.infinite_width.angles
+        import deepinit.infinite_width.empirical
         assert "jax" not in sys.modules and "neural_tangents" not in sys.modules
     """)
 
@@ -71,9 +71,9 @@ def test_without_the_package_the_error_says_what_still_works():
         from deepinit.core import inputs
         from deepinit.core.specs import MLP
         from deepinit.core.errors import ResourceError
-        from deepinit.infinite.angles import log_sin2_angles
-        from deepinit.infinite.kernels import nngp_and_ntk
-        from deepinit.infinite.recursion import kernel_layers
+        from deepinit.infinite_width.angles import log_sin2_angles
+        from deepinit.infinite_width.kernels import nngp_and_ntk
+        from deepinit.infinite_width.recursion import kernel_layers
         net = MLP(widths=(4, 4))
         try:
             nngp_and_ntk(net, np.eye(2))
@@ -93,7 +93,7 @@ def test_a_jax_that_breaks_the_import_is_named_and_nothing_half_imported_stays()
         import jax.extend.core
         del jax.extend.core.Jaxpr
         from deepinit.core.errors import ResourceError
-        from deepinit.infinite.neural_tangents import load
+        from deepinit.infinite_width.neural_tangents import load
         for _ in range(2):  # the second attempt must fail for the same reason
             try:
                 load()

@@ -11,8 +11,8 @@ from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal, orthogonal
 from deepinit.core.specs import MLP
-from deepinit.infinite.precision import host_float64
-from deepinit.infinite.recursion import kernel_layers, kernel_scan, layer_variances
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 
 ROWS = np.random.default_rng(0).standard_normal((4, 7))
 BIAS = normal(0.1, scaling="absolute")

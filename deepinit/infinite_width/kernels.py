@@ -7,9 +7,9 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.specs import MLP
-from deepinit.infinite.neural_tangents import load
-from deepinit.infinite.precision import host_float64
-from deepinit.infinite.recursion import checked_rows, layer_variances
+from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import checked_rows, layer_variances
 
 # Gauss-Hermite nodes a dimension for activations without a closed form in neural-tangents: tanh at variance 1 to 1e-10.
 QUADRATURE_NODES = 96

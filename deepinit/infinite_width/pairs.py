@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.infinite.duals import HalfAngle, pair_moments, point_moments
+from deepinit.infinite_width.duals import HalfAngle, pair_moments, point_moments
 
 
 class Rows(NamedTuple):

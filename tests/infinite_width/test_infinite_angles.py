@@ -9,8 +9,8 @@ from deepinit.core import activations as act
 from deepinit.core import gaussian, inputs
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
-from deepinit.infinite.angles import log_sin2_angles
-from deepinit.infinite.recursion import kernel_layers, layer_variances
+from deepinit.infinite_width.angles import log_sin2_angles
+from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 
 BIAS = normal(0.1, scaling="absolute")
 

@@ -12,11 +12,11 @@ from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.infinite import kernels
-from deepinit.infinite.empirical import empirical_ntk, monte_carlo_kernel, predict
-from deepinit.infinite.kernels import nngp_and_ntk, stax_network
-from deepinit.infinite.precision import host_float64
-from deepinit.infinite.recursion import kernel_layers, layer_variances
+from deepinit.infinite_width import kernels
+from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel, predict
+from deepinit.infinite_width.kernels import nngp_and_ntk, stax_network
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 
 ROWS = np.vstack([np.random.default_rng(0).standard_normal((3, 7)), np.ones((1, 7))])
 BIAS = normal(0.1, scaling="absolute")
@@ -132,9 +132,9 @@ _COMPILE_TIMES = """
     import time
     import jax, jax.numpy as jnp, numpy as np
     from deepinit.core.activations import relu, tanh
-    from deepinit.infinite.kernels import stax_network
-    from deepinit.infinite.precision import host_float64
-    from deepinit.infinite.recursion import kernel_scan
+    from deepinit.infinite_width.kernels import stax_network
+    from deepinit.infinite_width.precision import host_float64
+    from deepinit.infinite_width.recursion import kernel_scan
 
     def program(route, depth):
         x, variances = jnp.eye(4), (jnp.full(depth, 2.0), jnp.zeros(depth))

@@ -6,10 +6,10 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP
-from deepinit.infinite.precision import host_float64
+from deepinit.infinite_width.precision import host_float64
 
 if TYPE_CHECKING:
-    from deepinit.infinite.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows
 
 
 class KernelLayers(NamedTuple):
@@ -92,7 +92,7 @@ def kernel_scan(activation, x, weight_vars, bias_vars) -> KernelLayers:
     """
     import jax.numpy as jnp
 
-    from deepinit.infinite.pairs import propagate
+    from deepinit.infinite_width.pairs import propagate
 
     num = x.shape[0]
     rows = rows_of_points(x)
@@ -109,7 +109,7 @@ def rows_of_points(x) -> "Rows":
     """Every point, and every pair of two of them."""
     import jax.numpy as jnp
 
-    from deepinit.infinite.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows
 
     first, second = np.triu_indices(x.shape[0], k=1)
     variance = jnp.mean(x**2, axis=1)
@@ -121,7 +121,7 @@ def half_angle(points, displacements):
     """The half angle between points and points + displacements, [pairs], by Kahan's formula in the displacement."""
     import jax.numpy as jnp
 
-    from deepinit.infinite.duals import HalfAngle
+    from deepinit.infinite_width.duals import HalfAngle
 
     partners = points + displacements
     norm_1, norm_2 = (jnp.linalg.norm(rows, axis=1, keepdims=True) for rows in (points, partners))

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.infinite.neural_tangents import load, require_structured_derivatives
-from deepinit.infinite.precision import host_float64
+from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite_width.precision import host_float64
 
 IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO")
 DTYPES = ("float32", "float64")

@@ -4,8 +4,8 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
-from deepinit.infinite.precision import host_float64
-from deepinit.infinite.recursion import half_angle, layer_variances
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import half_angle, layer_variances
 
 
 def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
@@ -54,7 +54,7 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
     """
     import jax
 
-    from deepinit.infinite.pairs import affine, nonlinearity
+    from deepinit.infinite_width.pairs import affine, nonlinearity
 
     def layer(rows, variances):
         after = nonlinearity(activation, _within_range(affine(rows, *variances)))[0]
@@ -79,7 +79,7 @@ def _within_range(rows):
 def _rows(inputs: Inputs):
     import jax.numpy as jnp
 
-    from deepinit.infinite.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows
 
     points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
     bases = np.asarray(inputs.bases)

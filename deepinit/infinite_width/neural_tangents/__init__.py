@@ -89,8 +89,8 @@ def _installed_version() -> str | None:
 
 
 def _mended_package() -> ModuleType:
-    from deepinit.infinite.neural_tangents.lending import lent_names
-    from deepinit.infinite.neural_tangents.replacements import replace_broken_functions
+    from deepinit.infinite_width.neural_tangents.lending import lent_names
+    from deepinit.infinite_width.neural_tangents.replacements import replace_broken_functions
 
     package = sys.modules.get("neural_tangents")
     if package is None:
@@ -119,5 +119,5 @@ def _message(given: str) -> str:
         "neural-tangents 0.6.5 (or 0.6.6) with jax 0.5.3 to 0.12",
         "Install them: `pip install --no-deps neural-tangents==0.6.5 && pip install frozendict` (TensorFlow, which the "
         "package asks for, is not needed). Everything that does not need neural-tangents still works: simulation, "
-        "finite-width predictions, and the infinite-width recursions of deepinit.infinite.recursion and .angles",
+        "finite-width predictions, and the infinite-width recursions of deepinit.infinite_width.recursion and .angles",
     )
