@@ -25,7 +25,7 @@ class Estimate:
         quantiles: [levels, ...], at QUANTILE_LEVELS.
         num_seeds: networks simulated.
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
-        samples: [seeds, ...] in seed order, NaN where excluded, if asked for; else None.
+        samples: [seeds, ...] in seed order and in the dtype of the simulation, NaN where excluded, if asked for; else None.
         settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
     """
 

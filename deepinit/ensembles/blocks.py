@@ -123,16 +123,13 @@ def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
 
     sharded = jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)
 
-    def block(root: jax.Array, first_seed: jax.Array) -> Any:
+    def block(key_data: jax.Array, first_seed: jax.Array) -> Any:
+        root = jax.random.wrap_key_data(key_data, impl="threefry2x32")
         return sharded(root, first_seed + jnp.arange(blocks.block_size, dtype=jnp.uint32))
 
     everywhere = NamedSharding(mesh, PartitionSpec())
-    root = jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
-    return (
-        jax.jit(block, in_shardings=(everywhere, everywhere))
-        .lower(root, jax.ShapeDtypeStruct((), jnp.uint32))
-        .compile()
-    )
+    key_data, first_seed = (jax.ShapeDtypeStruct(shape, jnp.uint32) for shape in ((2,), ()))
+    return jax.jit(block, in_shardings=(everywhere, everywhere)).lower(key_data, first_seed).compile()
 
 
 def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> Callable[[jax.Array, int], Any]:
@@ -140,7 +137,8 @@ def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> Callable[[jax.Array,
 
     def block_fn(root: jax.Array, block: int) -> Any:
         first, last = blocks.seeds(block)
-        arguments = jax.device_put((root, np.uint32(first)), everywhere)
+        # NumPy arrays: these go to devices of other processes too, where every process passes the same ones.
+        arguments = jax.device_put((np.asarray(jax.random.key_data(root)), np.uint32(first)), everywhere)
         try:
             return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
         except jax.errors.JaxRuntimeError as error:

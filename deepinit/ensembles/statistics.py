@@ -144,8 +144,8 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
 
 def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """[NUM_BINS, entries]: counts of the valid values."""
-    flat = values.reshape(len(values), -1)
-    position = np.arcsinh(np.where(valid, values, 0.0).reshape(flat.shape) / _UNIT) * _BINS_PER_E + _HALF
+    flat = np.where(valid, values, 0.0).reshape(len(values), int(np.prod(values.shape[1:])))
+    position = np.arcsinh(flat / _UNIT) * _BINS_PER_E + _HALF
     index = np.clip(np.floor(position), 0, NUM_BINS - 1).astype(np.int64)
     entries = flat.shape[1]
     linear = index * entries + np.arange(entries)
