@@ -50,7 +50,7 @@ class Layer(NamedTuple):
     depth: int
 
 
-LayerFn = Callable[[Any, jax.Array, Layer], tuple[jax.Array, jax.Array | None]]
+LayerFn = Callable[[Any, Rows, Layer], tuple[jax.Array, jax.Array | None]]
 Tap = Callable[[LayerState], Any]
 
 
@@ -68,11 +68,11 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
     """A layer function that draws its linear map and bias from the layer's key."""
 
-    def layer_fn(key: Any, rows: jax.Array, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+    def layer_fn(key: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         weight_key = jax.random.fold_in(key, 0)
         bias = None
         if layer.bias_law is not None:
-            bias = layer.bias_law.sample(jax.random.fold_in(key, 1), (layer.fan_out, 1), dtype=rows.dtype)[:, 0]
+            bias = layer.bias_law.sample(jax.random.fold_in(key, 1), (layer.fan_out, 1), dtype=rows.points.dtype)[:, 0]
         return linear_map(weight_key, rows, layer.weight_law, layer.fan_out, layer.depth, precision), bias
 
     return layer_fn
@@ -93,7 +93,7 @@ def forward(
     Args:
         spec: the network's description.
         rows: rows of the input layer.
-        layer_fn: `(source, rows [k, fan_in], layer) -> (rows [k, fan_out], bias [fan_out] or None)`.
+        layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out], bias [fan_out] or None)`.
         sources: per segment of `segments(spec, input_width)`, what its layers are made from (keys, or parameters), with
             the layers as leading axis.
         output_source: the same for the output layer; ignored without one.
@@ -104,13 +104,13 @@ def forward(
         after its activation where the spec has no output layer).
     """
     homogeneous, free = spec.activation.is_homogeneous, spec.angles_are_markov
-    taps = []
+    rows, taps = rows.with_known(), []
     for segment, source in zip(segments(spec, rows.points.shape[1]), sources, strict=True):
         layer = Layer(segment.fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
 
         def step(rows: Rows, source: Any, layer: Layer = layer) -> tuple[Rows, Any]:
-            before = affine(rows, *layer_fn(source, rows.stacked, layer))
-            after = detect_events(activate(before, spec.activation), absorbing=free)
+            before = affine(rows, *layer_fn(source, rows, layer))
+            after = detect_events(activate(before, spec.activation).with_known(), absorbing=free)
             if free:
                 after = orthogonalize_partners(after)
             after = rescale(after, rescale_points=homogeneous)
@@ -124,7 +124,7 @@ def forward(
         taps.append(record)
     if spec.output_width is not None:
         output = Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
-        rows = affine(rows, *layer_fn(output_source, rows.stacked, output))
+        rows = affine(rows, *layer_fn(output_source, rows, output))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *taps), rows
 
 
@@ -140,7 +140,7 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     scale = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
     base = rows.of_bases(rows.points)
     displacements = activation.difference(base, scale * rows.displacements) / scale
-    return dataclasses.replace(rows, points=activation(rows.points), displacements=displacements)
+    return dataclasses.replace(rows, points=activation(rows.points), displacements=displacements, known=None)
 
 
 def random_forward(

@@ -1,6 +1,7 @@
 """Two ways to draw the random linear map of a layer: the matrix itself, or its action on the rows at hand.
 
-Both have the signature `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`.
+Both have the signature `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`: the images of
+`rows.stacked`, rows a `networks.rows.Rows`.
 """
 
 import math
@@ -10,25 +11,37 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.laws import Law
+from deepinit.networks.rows import Rows
 
 
-def explicit(key: Any, rows: jax.Array, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+def explicit(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
     """Draws W [fan_out, fan_in] and multiplies: any law, cost fan_in * fan_out."""
-    weights = law.sample(key, (fan_out, rows.shape[1]), depth=depth, dtype=rows.dtype)
-    return jnp.matmul(rows, weights.T, precision=precision)
+    stacked = rows.stacked
+    weights = law.sample(key, (fan_out, stacked.shape[1]), depth=depth, dtype=stacked.dtype)
+    return jnp.matmul(stacked, weights.T, precision=precision)
 
 
-def conditional(key: Any, rows: jax.Array, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
     """Draws W h for the k given rows h without drawing W: exact for Gaussian weights used once, cost k * fan_out.
 
     Given the rows H [k, fan_in], the columns of H W^T are fan_out independent draws of N(0, v H H^T), v the variance of
     one weight. With H = L Q, Q of orthonormal rows, they are sqrt(v) L times k x fan_out standard normals.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
-    num_rows, fan_in = rows.shape
-    factor = math.sqrt(law.entry_variance(fan_in, depth)) * lower_factor(rows)
-    normals = jax.random.normal(key, (num_rows, fan_out), rows.dtype)
+    factor = math.sqrt(law.entry_variance(rows.points.shape[1], depth)) * factor_of(rows)
+    normals = jax.random.normal(key, (factor.shape[0], fan_out), factor.dtype)
     return jnp.matmul(factor, normals, precision="highest")
+
+
+def factor_of(rows: Rows) -> jax.Array:
+    """`lower_factor` of the stacked rows; for one point, or one pair, from the inner products that are known."""
+    if len(rows.points) != 1 or len(rows.displacements) > 1:
+        return lower_factor(rows.stacked)
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    norm = jnp.sqrt(point_norm2)
+    if len(rows.displacements) == 0:
+        return norm[None]
+    return jnp.stack([jnp.concatenate([norm, 0 * norm]), jnp.concatenate([parallel * norm, jnp.sqrt(residual_norm2)])])
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import Layer, forward, layer_keys, random_layer, segments
 from deepinit.networks.linear_maps import explicit
-from deepinit.networks.rows import Rows
+from deepinit.networks.rows import Rows, points_alone
 
 
 class Network(NamedTuple):
@@ -35,7 +35,7 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
 
     def draw(key: Any, fan_in: int, layer: Layer) -> dict[str, jax.Array]:
         # the images of the unit vectors under the one way of drawing a layer are its matrix
-        images, biases = random_layer(explicit, precision)(key, jnp.eye(fan_in, dtype=dtype), layer)
+        images, biases = random_layer(explicit, precision)(key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer)
         return {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
 
     def hidden(fan_out: int) -> Layer:
@@ -53,14 +53,12 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
             parameters.append(draw(jax.random.fold_in(key, spec.depth + 1), spec.widths[-1], output))
         return tuple(parameters)
 
-    def given_layer(parameters: Any, rows: jax.Array, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+    def given_layer(parameters: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         del layer
-        return jnp.matmul(rows, parameters["weights"].T, precision=precision), parameters.get("biases")
+        return jnp.matmul(rows.stacked, parameters["weights"].T, precision=precision), parameters.get("biases")
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
-        point = jnp.asarray(x, dtype)[None]
-        none = jnp.zeros((0,), point.dtype)
-        rows = Rows(point, point[:0], jnp.zeros_like(point[:, 0]), none, none, jnp.zeros((0,), jnp.int8), ())
+        rows = points_alone(jnp.asarray(x, dtype)[None])
         has_output = spec.output_width is not None
         sources, output_source = (parameters[:-1], parameters[-1]) if has_output else (parameters, None)
         _, rows = forward(spec, rows, given_layer, sources, output_source, lambda state: ())

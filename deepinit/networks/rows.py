@@ -10,10 +10,13 @@ with b = bases_q. `partner_scale` is used where the norm of the partner is free 
 bias): the partner is then rescaled after every layer so that its displacement is orthogonal to the base. Without
 that the displacement keeps a part parallel to its base, |b| / |a| - 1, which does not decay with the angle and would
 bury the small orthogonal part in rounding errors.
+
+Sums over neurons cost as much as the rest of a layer, so the few that everything needs are taken once, after the
+activation (`InnerProducts`), and follow the rows through rescaling by formula.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +26,20 @@ from deepinit.core.namespace import array_namespace
 # Why a pair has no angle at a layer. `NOT_FINITE` covers overflow and NaN.
 FINE, COLLINEAR, DEAD, NOT_FINITE = 0, 1, 2, 3
 EVENTS = {"collinear": COLLINEAR, "dead": DEAD, "not_finite": NOT_FINITE}
+
+
+class InnerProducts(NamedTuple):
+    """Of points a and displacements d: with r = d - (a.d / |a|^2) a, the part of d orthogonal to its base, nothing cancels.
+
+    Attributes:
+        point_norm2: [num_points], |a|^2.
+        parallel: [num_pairs], a.d / |a|^2; 0 where a is 0.
+        residual_norm2: [num_pairs], |r|^2.
+    """
+
+    point_norm2: Any
+    parallel: Any
+    residual_norm2: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +54,8 @@ class Rows:
         partner_scales: [num_pairs], relative to the base.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases: for each displacement the index of its point (static).
+        known: inner products of the rows where they are known. Whoever replaces points or displacements replaces this
+            too, or sets it to None.
     """
 
     points: Any
@@ -46,6 +65,21 @@ class Rows:
     partner_scales: Any
     events: Any
     bases: tuple[int, ...]
+    known: InnerProducts | None = None
+
+    @property
+    def inner_products(self) -> InnerProducts:
+        """The known inner products; computed where there are none."""
+        if self.known is not None:
+            return self.known
+        base, point_norm2 = self.of_bases(self.points), _sum(self.points * self.points)
+        parallel = _sum(base * self.displacements) / _safe(self.of_bases(point_norm2))
+        residual = self.displacements - parallel[:, None] * base
+        return InnerProducts(point_norm2, parallel, _sum(residual * residual))
+
+    def with_known(self) -> "Rows":
+        """The same rows, with their inner products."""
+        return dataclasses.replace(self, known=self.inner_products)
 
     @property
     def stacked(self) -> Any:
@@ -64,7 +98,7 @@ class Rows:
         """The same scales with new rows [num_points + num_pairs, new_width], points shifted by [num_points, new_width]."""
         num_points = self.points.shape[0]
         points = stacked[:num_points] if points_shift is None else stacked[:num_points] + points_shift
-        return dataclasses.replace(self, points=points, displacements=stacked[num_points:])
+        return dataclasses.replace(self, points=points, displacements=stacked[num_points:], known=None)
 
 
 def register_rows() -> None:
@@ -73,6 +107,13 @@ def register_rows() -> None:
 
     data = [field.name for field in dataclasses.fields(Rows) if field.name != "bases"]
     jax.tree_util.register_dataclass(Rows, data_fields=data, meta_fields=["bases"])
+
+
+def points_alone(points: Any) -> Rows:
+    """Rows without displacements, [num_points, width], as they are: scale 1."""
+    xp = array_namespace(points)
+    none = xp.zeros((0,), points.dtype)
+    return Rows(points, points[:0], xp.zeros_like(points[:, 0]), none, none, xp.zeros((0,), xp.int8), ())
 
 
 def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> Rows:
@@ -86,56 +127,63 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
         partner_scales=np.zeros(num_pairs),
         events=np.zeros(num_pairs, np.int8),
         bases=inputs.bases,
-    )
+    ).with_known()
     with np.errstate(divide="ignore", invalid="ignore"):
         if partners_are_free:
             rows = orthogonalize_partners(rows)
-        rows = rescale(rows, rescale_points=partners_are_free)
+        rows = rescale(rows, rescale_points=partners_are_free).with_known()
+    assert rows.known is not None
     names = ("points", "displacements", "point_scales", "displacement_scales", "partner_scales")
-    cast: dict[str, Any] = {name: np.asarray(getattr(rows, name), dtype) for name in names}
-    return dataclasses.replace(rows, **cast)
+    cast = {name: np.asarray(getattr(rows, name), dtype) for name in names}
+    known = InnerProducts(*(np.asarray(values, dtype) for values in rows.known))
+    return dataclasses.replace(rows, **cast, known=known)
 
 
 def orthogonalize_partners(rows: Rows) -> Rows:
     """Rescales each partner so that its displacement is orthogonal to its base (only where partners are free).
 
     b -> kappa b with kappa = |a|^2 / (a.b), which leaves the residual of Gram-Schmidt as the displacement; where the
-    two are too far from parallel for that (a.b < |a|^2 / 4), kappa = |a| / |b|, which equalizes the norms.
+    two are too far from parallel for that (a.b < |a|^2 / 4), kappa = |a| / |b|, which equalizes the norms and leaves
+    the component cos - 1 along the base.
     """
     xp = array_namespace(rows.points)
-    base = rows.of_bases(rows.points)
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    base, base_norm2 = rows.of_bases(rows.points), _safe(rows.of_bases(point_norm2))
     scale = xp.exp(rows.displacement_scales)
-    base_norm2 = _sum(base * base)
-    parallel = _sum(base * rows.displacements) / _safe(base_norm2)
-    residual = rows.displacements - parallel[:, None] * base
     projection = 1 + scale * parallel
-    partner = base + scale[:, None] * rows.displacements
-    equal_norms = xp.sqrt(base_norm2 / _safe(_sum(partner * partner)))
     small = projection > 0.25
+    equal_norms = xp.sqrt(base_norm2 / _safe(partner_norm2(rows)))
     kappa = xp.where(small, 1 / xp.where(small, projection, 1), equal_norms)
     # far pairs have displacements of the size of the base: scale is O(1) and may be divided by
-    far = (kappa[:, None] * partner - base) / xp.where(small, 1, scale)[:, None]
+    cosine, divisor = kappa * projection, xp.where(small, 1, scale)
+    minus = (kappa * scale) ** 2 * residual_norm2 / base_norm2 / (1 + xp.maximum(cosine, 0))
+    along = xp.where(small, 0, xp.where(cosine > 0, -minus, cosine - 1) / divisor)
     return dataclasses.replace(
         rows,
-        displacements=xp.where(small[:, None], kappa[:, None] * residual, far),
+        displacements=kappa[:, None] * rows.displacements + (along - kappa * parallel)[:, None] * base,
         partner_scales=rows.partner_scales - xp.log(_safe(kappa)),
+        known=InnerProducts(point_norm2, along, kappa**2 * residual_norm2),
     )
 
 
 def rescale(rows: Rows, *, rescale_points: bool) -> Rows:
     """Moves the root mean square of every displacement, and of every point if asked, into its log-scale."""
     xp = array_namespace(rows.points)
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    width = rows.points.shape[1]
     if rescale_points:
-        size = xp.sqrt(_safe(xp.mean(rows.points * rows.points, axis=1)))
+        size = xp.sqrt(_safe(point_norm2 / width))
     else:
         size = xp.ones_like(rows.point_scales)
-    length = xp.sqrt(_safe(xp.mean(rows.displacements * rows.displacements, axis=1)))
+    length = xp.sqrt(_safe(displacement_norm2(rows) / width))
+    base_size = rows.of_bases(size)
     return dataclasses.replace(
         rows,
         points=rows.points / size[:, None],
         displacements=rows.displacements / length[:, None],
         point_scales=rows.point_scales + xp.log(size),
-        displacement_scales=rows.displacement_scales + xp.log(length) - xp.log(rows.of_bases(size)),
+        displacement_scales=rows.displacement_scales + xp.log(length) - xp.log(base_size),
+        known=InnerProducts(point_norm2 / size**2, parallel * base_size / length, residual_norm2 / length**2),
     )
 
 
@@ -146,18 +194,27 @@ def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
     """
     xp = array_namespace(rows.points)
     tolerance = 4.0 * float(xp.finfo(rows.points.dtype).eps)
-    base = rows.of_bases(rows.points)
-    base_norm2 = _sum(base * base)
-    partner = base + xp.exp(rows.displacement_scales)[:, None] * rows.displacements
-    parallel = _sum(base * rows.displacements) / _safe(base_norm2)
-    residual = rows.displacements - parallel[:, None] * base
-    dead = (base_norm2 == 0) | (_sum(partner * partner) <= tolerance**2 * base_norm2)
-    collinear = _sum(residual * residual) <= tolerance**2 * _sum(rows.displacements * rows.displacements)
-    finite = xp.isfinite(base_norm2) & xp.isfinite(_sum(rows.displacements * rows.displacements))
+    base_norm2, length2 = rows.of_bases(rows.inner_products.point_norm2), displacement_norm2(rows)
+    dead = (base_norm2 == 0) | (partner_norm2(rows) <= tolerance**2 * base_norm2)
+    collinear = rows.inner_products.residual_norm2 <= tolerance**2 * length2
+    finite = xp.isfinite(base_norm2) & xp.isfinite(length2)
     event = xp.where(finite, xp.where(dead, DEAD, xp.where(collinear, COLLINEAR, FINE)), NOT_FINITE).astype(xp.int8)
     if absorbing:
         event = xp.where(rows.events != FINE, rows.events, event)
     return dataclasses.replace(rows, events=event)
+
+
+def displacement_norm2(rows: Rows) -> Any:
+    """[num_pairs]: |d|^2 = (a.d)^2 / |a|^2 + |r|^2."""
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    return parallel**2 * rows.of_bases(point_norm2) + residual_norm2
+
+
+def partner_norm2(rows: Rows) -> Any:
+    """[num_pairs]: |a + s d|^2 = (1 + s a.d / |a|^2)^2 |a|^2 + s^2 |r|^2, in units of the base's scale."""
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    scale = array_namespace(rows.points).exp(rows.displacement_scales)
+    return (1 + scale * parallel) ** 2 * rows.of_bases(point_norm2) + scale**2 * residual_norm2
 
 
 def _sum(values: Any) -> Any:

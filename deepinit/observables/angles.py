@@ -27,12 +27,8 @@ def log_sin2_angle(rows: Any) -> Measurement:
 
     in which nothing cancels however small the angle.
     """
-    base = rows.of_bases(rows.points)
-    base_norm2 = jnp.sum(base * base, axis=1)
-    divisor = jnp.where(base_norm2 == 0, 1, base_norm2)
-    parallel = jnp.sum(base * rows.displacements, axis=1) / divisor
-    residual = rows.displacements - parallel[:, None] * base
-    residual_norm2 = jnp.sum(residual * residual, axis=1)
+    point_norm2, parallel, residual_norm2 = rows.inner_products
+    base_norm2 = rows.of_bases(point_norm2)
     scale = rows.displacement_scales
     scaled = jnp.exp(2 * scale) * residual_norm2
     along = (1 + jnp.exp(scale) * parallel) ** 2 * base_norm2

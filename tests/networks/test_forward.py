@@ -12,7 +12,7 @@ import scipy.stats
 import deepinit as di
 from deepinit.networks import forward, linear_maps
 from deepinit.networks.network import network
-from deepinit.networks.rows import COLLINEAR, DEAD, FINE, rows_from_inputs
+from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone, rows_from_inputs
 from deepinit.observables.angles import log_sin2_angle
 
 
@@ -65,7 +65,7 @@ def test_conditional_rows_have_the_covariance_of_a_matrix_product():
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
     rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others
     law = di.normal(1.7)
-    draw = jax.vmap(lambda key: linear_maps.conditional(key, rows, law, 3, 1, "highest"))
+    draw = jax.vmap(lambda key: linear_maps.conditional(key, points_alone(rows), law, 3, 1, "highest"))
     images = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)), np.float64)
     exact = 1.7 / 6 * np.asarray(rows, np.float64) @ np.asarray(rows, np.float64).T
     flat = images.transpose(0, 2, 1)[:, 0]
@@ -97,7 +97,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name, angle):
     inputs = di.inputs.pair(angle, dimension=3)
 
     def given(source, rows, layer):
-        return rows @ source["weights"].T, source.get("biases")
+        return rows.stacked @ source["weights"].T, source.get("biases")
 
     def angles(dtype):
         rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)

@@ -36,9 +36,10 @@ def test_networks_do_not_depend_on_how_many_are_asked_for():
 
 def test_samples_and_statistics_are_of_the_same_networks():
     estimate = di.simulate(di.MLP(widths=(8, 8)), ANGLE, di.inputs.pair(0.3), num_seeds=500, keep_samples=True)
-    defined = np.isfinite(estimate.samples)
-    np.testing.assert_allclose(np.nanmean(estimate.samples, axis=0, dtype=np.float64), estimate.mean, rtol=1e-12)
-    np.testing.assert_allclose(np.nanvar(estimate.samples, axis=0, ddof=1, dtype=np.float64), estimate.variance, rtol=1e-10)
+    samples = estimate.samples.astype(np.float64)
+    defined = np.isfinite(samples)
+    np.testing.assert_allclose(np.nanmean(samples, axis=0), estimate.mean, rtol=1e-12)
+    np.testing.assert_allclose(np.nanvar(samples, axis=0, ddof=1), estimate.variance, rtol=1e-10)
     np.testing.assert_array_equal((~defined).sum(axis=0), estimate.num_excluded)
 
 
