@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 
@@ -11,7 +12,7 @@ def root_key(key: Any) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.
 
     Raises:
-        SpecError: another generator (its draws depend on the batch), or the flag that changes threefry's numbers.
+        SpecError: an integer outside [0, 2^32), another generator (its draws depend on the batch), or the flag that changes threefry's numbers.
     """
     if not getattr(jax.config, "jax_threefry_partitionable", True):
         raise SpecError(
@@ -21,8 +22,10 @@ def root_key(key: Any) -> jax.Array:
                 "Leave that flag alone: without it the same seed gives other networks.",
             )
         )
-    if isinstance(key, int):
-        return jax.random.key(key, impl="threefry2x32")
+    if isinstance(key, int | np.integer):
+        if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
+            raise SpecError(refusal(f"key={key}", "integers from 0 to 2^32 - 1", "Write key=0."))
+        return jax.random.key(int(key), impl="threefry2x32")
     if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise SpecError(refusal(f"key={key!r}", "an integer or jax.random.key(...)", "Write key=0."))
     if str(jax.random.key_impl(key)) != "threefry2x32":
