@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def conclude(
     failures = tuple(text for _, failed in sentences for text in failed)
     figures = experiment.figures(config, {result.case.name: result for result in results})
     for number, figure in enumerate(figures, start=1):
-        name = f"figures/{number:02d}-{store.portable_name(figure.title)[:60]}"
+        letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
+        name = f"figures/{number:02d}-{letters[:60]}"
         if figure.svg is not None:
             store.write_text(handle, f"{name}.svg", figure.svg)
         if figure.png is not None:

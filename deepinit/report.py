@@ -79,10 +79,13 @@ class Report:
 
 
 def figure_item(title: str, caption: str, figure: Any) -> FigureItem:
-    """A matplotlib figure as a FigureItem, both as SVG and as PNG."""
+    """A matplotlib figure as a FigureItem: SVG, or PNG where the drawing is too large for a page."""
     from deepinit import plots
 
-    return FigureItem(title, caption, svg=plots.to_svg(figure), png=plots.to_png(figure))
+    svg = plots.to_svg(figure)
+    if len(svg) <= MAX_SVG_CHARACTERS:
+        return FigureItem(title, caption, svg=svg)
+    return FigureItem(title, caption, png=plots.to_png(figure))
 
 
 def render(report: Report) -> str:

@@ -35,11 +35,11 @@ class Config:
     """Hidden widths of further ReLU cases."""
     activations: tuple[str, ...] = ("tanh",)
     """Other activations, at activation_width: built-in names; leaky_relu has slope 0.1."""
-    activation_width: int = 256
+    activation_width: int = 128
     """Width of the cases with other activations and with images."""
-    image_pairs: int = 3
+    image_pairs: int = 2
     """Pairs of real MNIST digits; 0 for none."""
-    num_seeds: int = 20_000
+    num_seeds: int = 10_000
     """Networks per case."""
     histogram_layers: tuple[int, ...] = (1, 16)
     """Layers whose distribution is shown, for the width histogram_width."""
@@ -55,6 +55,8 @@ PRESETS = {
         widths=(256,),
         depth=32,
         activations=(),
+        activation_width=256,
+        image_pairs=3,
         num_seeds=5000,
         histogram_layers=(1, 30),
         histogram_width=256,
@@ -65,7 +67,9 @@ PRESETS = {
         angles=(0.01, 0.1, 0.5, 1.5707963267948966, 2.5),
         unequal=((256, 128, 64, 32, 64, 128, 256), (512, 512, 32, 512, 512)),
         activations=("leaky_relu", "tanh", "gelu", "erf"),
+        activation_width=256,
         image_pairs=4,
+        num_seeds=20_000,
         histogram_layers=(1, 30),
         histogram_width=256,
     ),
