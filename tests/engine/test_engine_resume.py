@@ -1,0 +1,139 @@
+"""Stopped, killed or shared out at any moment, a run ends with the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+from deepinit import store
+from deepinit.cli import main
+
+TINY = str(Path(__file__).parent / "tiny_experiment.py")
+LONG = [TINY, "--preset", "long", "--block-size", "20"]  # 200 blocks, and time to interrupt them
+
+# A child for every start, forked after the slow imports and before JAX has a backend. The parent waits for what the
+# child has to have written, then sends the signal.
+INTERRUPTER = """
+import os, pathlib, signal, sys, time
+import deepinit.cli, deepinit.run, deepinit.report, xarray, h5netcdf, jax
+folder, arguments = pathlib.Path(sys.argv[1]), sys.argv[2:]
+blocks = lambda: len(list(folder.glob("blocks/tiny/0*.npz")))
+for number, done in (
+    (signal.SIGKILL, lambda: (folder / "spec.json").exists()),
+    (signal.SIGKILL, lambda: blocks() >= 1),
+    (signal.SIGTERM, lambda: blocks() >= 30),
+    (signal.SIGKILL, lambda: blocks() >= 70),
+    (signal.SIGINT, lambda: blocks() >= 110),
+    (signal.SIGKILL, lambda: (folder / "report.html").exists() or list(folder.glob("figures/*"))),
+):
+    child = os.fork()
+    if not child:
+        try:
+            deepinit.cli.main(["run", *arguments, "--out", str(folder)])
+        except SystemExit as end:
+            os._exit(end.code)
+        os._exit(99)
+    deadline = time.monotonic() + 200
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(child, number)
+    status = os.waitpid(child, 0)[1]
+    print(os.waitstatus_to_exitcode(status), blocks(), flush=True)
+"""
+
+
+def deepinit(*arguments):
+    """Exit code of the command, in this process."""
+    with pytest.raises(SystemExit) as end:
+        main(list(map(str, arguments)))
+    return end.value.code
+
+
+def blocks(folder):
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
+
+
+def assert_same_run(folder, expected):
+    assert blocks(folder) == blocks(expected)
+    xarray.testing.assert_identical(store.read_result(folder), store.read_result(expected))
+    for figure in expected.glob("figures/*"):
+        assert (folder / "figures" / figure.name).read_bytes() == figure.read_bytes()
+    assert store.verify(folder).ok
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    assert deepinit("run", *LONG, "--out", folder) == 0
+    assert len(blocks(folder)) == 201
+    return folder
+
+
+def test_stopped_and_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path, capsys):
+    folder = tmp_path / "interrupted"
+    command = [sys.executable, "-c", INTERRUPTER, str(folder), *LONG]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ)
+    codes, counts = zip(*(map(int, line.split()) for line in done.stdout.splitlines()), strict=True)
+    assert codes == (-signal.SIGKILL, -signal.SIGKILL, 75, -signal.SIGKILL, 75, -signal.SIGKILL), done.stderr
+    assert list(counts) == sorted(counts)
+    assert 1 <= counts[1] < 30 <= counts[2] < counts[3] < counts[4] < counts[5] == 200
+    assert "SIGTERM: finishing the block" in done.stderr
+    assert "Stopped by SIGINT" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert deepinit("run", *LONG, "--out", folder) == 0
+    assert_same_run(folder, whole)
+
+
+def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
+    folder = tmp_path / "shared"
+    assert deepinit("run", *LONG, "--out", folder, "--shard", "1/3") == 0
+    assert "deepinit merge" in capsys.readouterr().out
+    assert deepinit("run", *LONG, "--out", folder, "--shard", "0/3") == 0
+    capsys.readouterr()
+    assert deepinit("merge", *LONG, "--out", folder) == 3
+    message = capsys.readouterr().err
+    assert "lacks the blocks tiny/000000040-000000059, tiny/000000100-000000119" in message
+    assert "Run --shard 2/3, or the same command without --shard." in message
+    assert not (folder / "result.nc").exists()
+    assert deepinit("run", *LONG, "--out", folder, "--shard", "2/3") == 0
+    assert deepinit("merge", *LONG, "--out", folder) == 0
+    assert_same_run(folder, whole)
+
+
+def test_shards_and_a_whole_run_finish_one_another(whole, tmp_path):
+    folder = tmp_path / "mixed"
+    assert deepinit("run", *LONG, "--out", folder, "--shard", "1/2") == 0
+    assert deepinit("run", *LONG, "--out", folder) == 0
+    assert_same_run(folder, whole)
+
+
+def test_a_finished_run_is_shown_and_left_as_it_is(whole, capsys, monkeypatch):
+    before = {
+        file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file() and ".jsonl" not in file.name
+    }
+    monkeypatch.setattr("deepinit.ensembles.blocks.compile_ensemble", None)  # nothing is computed
+    assert deepinit("run", *LONG, "--out", whole) == 0
+    assert "second_order" in capsys.readouterr().out
+    assert deepinit("merge", *LONG, "--out", whole) == 0
+    after = {file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file() and ".jsonl" not in file.name}
+    assert {file: time for file, time in after.items() if file.name != ".lock"} == {
+        file: time for file, time in before.items() if file.name != ".lock"
+    }
+
+
+def test_merging_what_was_never_started_makes_no_directory(tmp_path, capsys):
+    assert deepinit("merge", *LONG, "--out", tmp_path / "nothing") == 2
+    assert "Got" in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_samples_are_kept_in_the_order_of_seeds(whole):
+    samples = store.read_result(whole)["samples"].values[0]
+    assert samples.shape == (4000, 1, 1)
+    last = store.read_block(store.load_run(whole), "tiny/000003980-000003999")
+    np.testing.assert_array_equal(samples[3980:], last["samples"])
