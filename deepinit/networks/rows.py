@@ -134,7 +134,7 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
         rows = rescale(rows, rescale_points=partners_are_free).with_known()
     assert rows.known is not None
     names = ("points", "displacements", "point_scales", "displacement_scales", "partner_scales")
-    cast = {name: np.asarray(getattr(rows, name), dtype) for name in names}
+    cast: dict[str, Any] = {name: np.asarray(getattr(rows, name), dtype) for name in names}
     known = InnerProducts(*(np.asarray(values, dtype) for values in rows.known))
     return dataclasses.replace(rows, **cast, known=known)
 
@@ -171,10 +171,7 @@ def rescale(rows: Rows, *, rescale_points: bool) -> Rows:
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
     width = rows.points.shape[1]
-    if rescale_points:
-        size = xp.sqrt(_safe(point_norm2 / width))
-    else:
-        size = xp.ones_like(rows.point_scales)
+    size = xp.sqrt(_safe(point_norm2 / width)) if rescale_points else xp.ones_like(rows.point_scales)
     length = xp.sqrt(_safe(displacement_norm2(rows) / width))
     base_size = rows.of_bases(size)
     return dataclasses.replace(

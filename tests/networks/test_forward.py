@@ -213,3 +213,30 @@ def test_sharing_a_base_or_not_is_the_same_network():
     one, _ = measured(spec, shared, 32, "explicit")
     two, _ = measured(spec, separate, 32, "explicit")
     np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.parametrize("angle", [1e-3, 1.0, 2.0, math.pi / 2])
+@pytest.mark.parametrize("name", SPECS)
+def test_known_inner_products_are_those_of_the_rows(name, angle):
+    spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
+    rows = rows_from_inputs(di.inputs.pair(angle, 3), partners_are_free=spec.angles_are_markov, dtype=np.float32)
+
+    def tap(state):
+        rows = state.postactivations
+        return rows.known, dataclasses.replace(rows, known=None).inner_products
+
+    keys = jax.random.split(jax.random.key(3), 50)
+    run = jax.jit(
+        jax.vmap(lambda key: forward.random_forward(spec, rows, key, tap, linear_map=linear_maps.conditional))
+    )
+    (known, computed), _ = run(keys)
+    np.testing.assert_allclose(known.point_norm2, computed.point_norm2, rtol=1e-5)
+    np.testing.assert_allclose(known.residual_norm2, computed.residual_norm2, rtol=1e-3)
+    np.testing.assert_allclose(known.parallel, computed.parallel, atol=1e-4)
+
+
+def test_factor_of_a_pair_is_the_lower_factor():
+    rows = rows_from_inputs(di.inputs.pair(0.7, 5), partners_are_free=False, dtype=np.float32)
+    for known in (rows, dataclasses.replace(rows, known=None)):
+        factor, plain = linear_maps.factor_of(known), linear_maps.lower_factor(jnp.asarray(rows.stacked))
+        np.testing.assert_allclose(factor, plain, atol=1e-6)
