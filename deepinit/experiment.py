@@ -117,6 +117,7 @@ class Experiment:
         figures: `(config, results by case name) -> figures of the report`.
         citation: BibTeX of what the experiment reproduces.
         question: one sentence that the report opens with.
+        remarks: `(config, results by case name) -> sentences` that open the verdicts; None for none.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Experiment:
     figures: Callable[[Any, Mapping[str, CaseResult]], list["FigureItem"]]
     citation: str
     question: str
+    remarks: Callable[[Any, Mapping[str, CaseResult]], list[str]] | None = None
 
     def preset(self, name: str | None) -> Any:
         """The config of a preset; the first one for None.

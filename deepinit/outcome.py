@@ -60,10 +60,12 @@ def conclude(
     """Writes figures, report and result.nc (last) of a run whose blocks are all there."""
     from deepinit import report
 
-    sentences = [judge(result) for result in results]
-    verdicts = tuple(text for verdict, _ in sentences for text in verdict)
-    failures = tuple(text for _, failed in sentences for text in failed)
-    figures = experiment.figures(config, {result.case.name: result for result in results})
+    judgements = [judge(result) for result in results]
+    by_name = {result.case.name: result for result in results}
+    remarks = experiment.remarks(config, by_name) if experiment.remarks is not None else []
+    verdicts = (*remarks, *(sentence for sentence, _ in judgements))
+    failures = tuple(failure for _, failed in judgements for failure in failed)
+    figures = experiment.figures(config, by_name)
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
         name = f"figures/{number:02d}-{letters[:60]}"
@@ -103,27 +105,45 @@ def headline(failures: Sequence[str], results: Sequence[CaseResult]) -> str:
     return f"All {checks} checks held (agreement and rejection are judged at {GATE:g} standard errors)."
 
 
-def judge(result: CaseResult) -> tuple[list[str], list[str]]:
-    """What the comparison says of every route, in words, and the checks that failed."""
-    verdicts, failures = [], []
+def judge(result: CaseResult) -> tuple[str, list[str]]:
+    """One sentence on every route of a case, and the checks that failed (or could not be judged)."""
+    agreeing: list[str] = []
+    rejected: list[str] = []
+    failures: list[str] = []
     data = result.dataset
-    for index, route in enumerate(str(name) for name in data["route"].values):
+    routes = [str(name) for name in data["route"].values]
+    for index, route in enumerate(routes):
         z = data["z"].values[index]
+        wanted = "agree" if route in result.case.checked else "be rejected" if route in result.case.rejected else ""
         if not np.isfinite(z).any():
+            if wanted:
+                failures.append(f"{result.case.name}: {route} should {wanted} but cannot be judged without error bars.")
             continue
         worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
-        layer = int(data["layer"].values[worst[0]])
-        size = abs(float(z[worst]))
-        measured = with_error(float(data["mean"].values[worst]), float(data["standard_error"].values[worst]))
-        predicted = float(data["predicted"].values[(index, *worst)])
-        numbers = f"at layer {layer}: measured {measured}, predicted {predicted:.5g}, z = {float(z[worst]):+.1f}"
-        agrees = size < GATE
-        word = "agrees with" if agrees else "is rejected by"
-        text = f"{result.case.name}: {route} {word} {result.estimate.num_seeds} networks (largest deviation {numbers})."
-        verdicts.append(text)
-        if (route in result.case.checked and not agrees) or (route in result.case.rejected and agrees):
-            failures.append(text)
-    return verdicts, failures
+        agrees = abs(float(z[worst])) < GATE
+        described = _described(data, index, worst)
+        (agreeing if agrees else rejected).append(described)
+        if wanted and agrees != (wanted == "agree"):
+            failures.append(f"{result.case.name}: {route} should {wanted}, but its largest deviation is {described}.")
+    for route in {*result.case.checked, *result.case.rejected} - set(routes):
+        failures.append(f"{result.case.name}: {route} should be judged but was not predicted.")
+    resolved = float(data["effect_resolved"].isel(layer=-1, pair=0))
+    parts = [f"{result.case.name}, {result.estimate.num_seeds} networks"]
+    if np.isfinite(resolved):
+        parts[0] += f" (resolving {resolved:.2g} at the last layer)"
+    if agreeing:
+        parts.append("in agreement at every layer: " + ", ".join(agreeing))
+    if rejected:
+        parts.append("rejected: " + ", ".join(rejected))
+    return "; ".join(parts) + ".", failures
+
+
+def _described(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> str:
+    """A route and its largest deviation: `paper (z +29.1 at layer 16: measured -5.4710 +- 0.0095, predicted -5.7492)`."""
+    measured = with_error(float(data["mean"].values[worst]), float(data["standard_error"].values[worst]))
+    predicted, z = float(data["predicted"].values[(route, *worst)]), float(data["z"].values[(route, *worst)])
+    name, layer = str(data["route"].values[route]), int(data["layer"].values[worst[0]])
+    return f"{name} (z {z:+.1f} at layer {layer}: measured {measured}, predicted {predicted:.5g})"
 
 
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
@@ -142,6 +162,8 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
         parts.append(part)
     names = [result.case.name for result in results]
     data = xarray.concat(parts, dim="case", join="outer", fill_value=np.nan).assign_coords(case=names)
+    routes = dict.fromkeys(str(name) for part in parts for name in part["route"].values)
+    data = data.sel(route=sorted(routes, key=lambda name: (name == "infinite_width", list(routes).index(name))))
     records: Mapping[str, list[Any]] = {
         "spec": [json.dumps(result.case.spec.to_json(), sort_keys=True) for result in results],
         "inputs": [result.case.inputs.label for result in results],
@@ -154,27 +176,32 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
 
 
 def summary_table(dataset: "xarray.Dataset") -> Any:
-    """Every case at its last layer, first pair: measured, and each route with its z."""
+    """Every case at its last layer, first pair: measured, then a row per route with its z over all layers and pairs."""
     from deepinit.report import Table
 
-    routes = [str(name) for name in dataset["route"].values]
     rows = []
     for index, name in enumerate(dataset["case"].values):
-        one = dataset.isel(case=index, pair=0)
-        last = int(np.flatnonzero(np.isfinite(one["mean"].values))[-1])
-        layer = one.isel(layer=last)
-        cells = [str(name), str(int(layer["layer"])), str(int(one["num_seeds"]))]
-        cells += [
-            with_error(float(layer["mean"]), float(layer["standard_error"])),
-            f"{float(layer['variance']) ** 0.5:.4g}",
-        ]
-        for route in range(len(routes)):
-            predicted, z = float(layer["predicted"][route]), float(layer["z"][route])
-            cells.append(f"{predicted:.5g} (z {z:+.1f})" if np.isfinite(predicted) else "")
-        rows.append(cells)
-    columns = ["case", "layer", "networks", "measured mean", "sd", *routes]
+        case = dataset.isel(case=index)
+        last = int(np.flatnonzero(np.isfinite(case["mean"].values[:, 0]))[-1])
+        layer = case.isel(layer=last, pair=0)
+        mean, error = float(layer["mean"]), float(layer["standard_error"])
+        cells = [str(name), str(int(layer["layer"])), str(int(case["num_seeds"])), with_error(mean, error)]
+        for route in range(dataset.sizes["route"]):
+            predicted, z = float(layer["predicted"][route]), case["z"].values[route]
+            if np.isfinite(predicted):
+                largest = float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else np.nan
+                verdict = "not judged" if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
+                scores = [f"{float(layer['z'][route]):+.1f}", f"{largest:.1f}"]
+                rows.append([*cells, str(dataset["route"].values[route]), f"{predicted:.5g}", *scores, verdict])
+                cells = [""] * 4
+        if cells[0]:
+            rows.append([*cells, "", "", "", "", ""])
+    columns = ["case", "layer", "networks", "measured mean", "prediction", "predicted", "z", "z, largest", "verdict"]
     quantity = str(dataset["quantity"].values[0])
-    note = "z = (measured - predicted) / standard error of the measured mean; first pair of each case."
+    note = (
+        "z = (measured - predicted) / standard error of the measured mean, at the last layer of the first pair; "
+        f"z, largest: over all layers and pairs. Rejected from {GATE:g} on."
+    )
     return Table(title=f"{quantity} at the last layer of every case", columns=columns, rows=rows, note=note)
 
 

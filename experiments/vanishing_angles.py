@@ -113,6 +113,33 @@ def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inpu
     )
 
 
+def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
+    """What the run says of the paper's correction rho(n), in words."""
+    from deepinit.theory.angles import rho, small_angle_log_sin2_moments
+
+    sentences = []
+    for width in config.widths:
+        data = results[f"relu-w{width}"].dataset
+        z = {str(name): float(abs(data["z"].sel(route=name)).max()) for name in data["route"].values}
+        drift = small_angle_log_sin2_moments(width).mean
+        facts = (
+            f"a layer of width {width} lowers ln sin^2 of a small angle by {-drift:.5g} on average (exact law), "
+            f"the paper's rho(n) says {rho(width):.5g}, the plain 2/n {2 / width:.5g}"
+        )
+        corrected = [name for name in ("tapered", "hybrid", "second_order", "first_order") if z[name] < 5]
+        if z["paper"] >= 5:
+            held = f"in agreement are {', '.join(corrected)}" if corrected else "no other form agrees either"
+            sentences.append(
+                f"At width {width} the paper's correction rho(n) is rejected, by {z['paper']:.0f} standard errors; "
+                f"{held}: {facts}."
+            )
+        else:
+            sentences.append(
+                f"At width {width} the paper's correction rho(n) is not rejected by this many networks: {facts}."
+            )
+    return sentences
+
+
 def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     """Figures of the report, in reading order."""
     from deepinit.report import figure_item
@@ -125,17 +152,17 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
             "The angle, layer by layer",
             "Measured mean over networks with its standard error, its spread, and every prediction. "
             "The infinite-width limit drifts away and has no spread.",
-            di.plots.layers(main.dataset, pair=0),
+            di.plots.layers(main.dataset, pair=0, title="Angle between two inputs, layer by layer"),
         ),
         figure_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors; outside the gate it is rejected.",
-            di.plots.residuals(main.dataset, pair=0),
+            di.plots.residuals(main.dataset, pair=0, title="Distance of every prediction from the measurement"),
         ),
         figure_item(
             "Spread over networks",
             "Standard deviation over networks, measured and predicted.",
-            di.plots.variance_layers(main.dataset, pair=0),
+            di.plots.variance_layers(main.dataset, pair=0, title="Spread over networks, layer by layer"),
         ),
     ]
     if main.estimate.samples is not None:
@@ -144,18 +171,22 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         items.append(bias_by_width(config, results))
     for name in config.activations:
         caption = "The same measurement for another activation, with the first-order theory of the kernel chain."
-        items.append(figure_item(f"Activation {name}", caption, di.plots.layers(results[name].dataset, pair=0)))
+        drawing = di.plots.layers(results[name].dataset, pair=0, title=f"Angle between two inputs, {name}")
+        items.append(figure_item(f"Activation {name}", caption, drawing))
     for name, result in results.items():
         if name.startswith("relu-") and not name.startswith("relu-w"):
             caption = "Every layer contributes through the width that it produces: the bottleneck dominates."
-            items.append(figure_item(f"Unequal widths {name[5:]}", caption, di.plots.layers(result.dataset, pair=0)))
+            drawing = di.plots.layers(result.dataset, pair=0, title=f"Angle between two inputs, widths {name[5:]}")
+            items.append(figure_item(f"Unequal widths {name[5:]}", caption, drawing))
     if "images" in results:
         images = results["images"]
         items.append(
             figure_item(
                 "Angle between real images, layer by layer",
                 "Pairs of MNIST digits through random ReLU networks: different digits become nearly parallel.",
-                di.plots.image_pairs(images.case.inputs, images.dataset),
+                di.plots.image_pairs(
+                    images.case.inputs, images.dataset, title="Angle between real images, layer by layer"
+                ),
             )
         )
     checks = {name: result.dataset for name, result in results.items()}
@@ -192,7 +223,7 @@ def histograms(config: Config, result: CaseResult):
             for form, curve in densities[panel].items()
         ]
         notes[panel] = "KS distance: " + ", ".join(distances).replace("_", " ")
-    drawing = di.plots.histogram(samples, density=densities, label=f"ln sin² θ, {ANGLE.symbol}", notes=notes)
+    drawing = di.plots.histogram(samples, density=densities, label=ANGLE.symbol, notes=notes)
     caption = "Densities over networks with the predicted ones; KS is the one-sample Kolmogorov-Smirnov distance."
     return figure_item("Distribution over networks", caption, drawing)
 
@@ -232,6 +263,7 @@ EXPERIMENT = Experiment(
     figures=figures,
     question="How does the angle between two inputs shrink, layer by layer, in networks of finite width, "
     "and which theory says so?",
+    remarks=remarks,
     citation="""@article{jakub2024depth,
   title   = {Depth Degeneracy in Neural Networks: Vanishing Angles in Fully Connected ReLU Networks on Initialization},
   author  = {Jakub, Cameron and Nica, Mihai},

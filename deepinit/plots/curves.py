@@ -57,8 +57,8 @@ class Curves:
 
     @property
     def axis_label(self) -> str:
-        """Name and symbol of the quantity, for an axis."""
-        return "  ".join(part for part in (words(self.quantity), self.symbol) if part)
+        """Symbol of the quantity for an axis, or its name where it has none."""
+        return self.symbol or words(self.quantity)
 
     @property
     def route_names(self) -> tuple[str, ...]:

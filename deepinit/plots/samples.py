@@ -59,6 +59,8 @@ def histogram(
                 style = styles[route]
                 ax.plot(grid, curve, color=style.colour, linestyle=style.dash, label=words(route), zorder=3)
             ax.set_ylim(bottom=0.0)
+            margin = 0.1 * np.ptp(finite) or 1.0
+            ax.set_xlim(finite.min() - margin, finite.max() + margin)
             excluded = values.size - finite.size
             lines = [name, headings.get(name) or "", f"{excluded} networks excluded" if excluded else ""]
             ax.set_title("\n".join(line for line in lines if line))
