@@ -122,7 +122,10 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
         worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
         agrees = abs(float(z[worst])) < GATE
         described = _described(data, index, worst)
-        (agreeing if agrees else rejected).append(described)
+        if agrees:
+            agreeing.append(f"{route} (|z| <= {abs(float(z[worst])):.1f})")
+        else:
+            rejected.append(described)
         if wanted and agrees != (wanted == "agree"):
             failures.append(f"{result.case.name}: {route} should {wanted}, but its largest deviation is {described}.")
     for route in {*result.case.checked, *result.case.rejected} - set(routes):

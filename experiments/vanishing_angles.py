@@ -137,6 +137,13 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
             sentences.append(
                 f"At width {width} the paper's correction rho(n) is not rejected by this many networks: {facts}."
             )
+    main = results.get(f"relu-w{config.histogram_width}")
+    if main is not None and main.estimate.samples is not None:
+        for index, layer in enumerate(config.histogram_layers):
+            sentences.append(
+                f"Distribution at layer {layer}, width {config.histogram_width}, {len(finite_samples(main, index))} "
+                f"networks against the predicted densities: {ks_words(main, index, layer)} (one sample)."
+            )
     return sentences
 
 
@@ -200,32 +207,53 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     return items
 
 
-def histograms(config: Config, result: CaseResult):
-    """Histograms at the chosen layers with the propagated densities and one-sample Kolmogorov-Smirnov distances."""
-    import numpy as np
+def densities(result: CaseResult, layer: int) -> dict:
+    """The predicted densities at a layer: form -> (grid, density)."""
+    from deepinit.theory.angles import log_sin2_walk
+
+    theta0, widths = float(result.case.inputs.angles[0]), result.case.spec.widths
+    walks = {form: log_sin2_walk(theta0, widths, form=form) for form in ("second_order", "paper")}
+    return {form: (walk.grid, walk.density[layer - 1]) for form, walk in walks.items()}
+
+
+def ks_distances(result: CaseResult, index: int, layer: int) -> dict[str, float]:
+    """One-sample Kolmogorov-Smirnov distance between the networks and each predicted density, by form."""
     import scipy.stats
 
-    from deepinit.report import figure_item
-    from deepinit.theory import angles
-
-    samples, densities, notes = {}, {}, {}
-    theta0 = float(result.case.inputs.angles[0])
-    walks = {
-        form: angles.log_sin2_walk(theta0, result.case.spec.widths, form=form) for form in ("second_order", "paper")
+    values = finite_samples(result, index)
+    return {
+        form: float(scipy.stats.kstest(values, distribution(*curve)).statistic)
+        for form, curve in densities(result, layer).items()
     }
-    for index, layer in enumerate(config.histogram_layers):
-        panel = f"layer {layer}"
-        values = result.estimate.samples[:, index, 0]
-        samples[panel] = values[np.isfinite(values)]
-        densities[panel] = {form: (walk.grid, walk.density[layer - 1]) for form, walk in walks.items()}
-        distances = [
-            f"{form} {scipy.stats.kstest(samples[panel], distribution(*curve)).statistic:.3f}"
-            for form, curve in densities[panel].items()
-        ]
-        notes[panel] = "KS distance: " + ", ".join(distances).replace("_", " ")
-    drawing = di.plots.histogram(samples, density=densities, label=ANGLE.symbol, notes=notes)
+
+
+def finite_samples(result: CaseResult, index: int):
+    """Values of the first pair over the networks that have one."""
+    import numpy as np
+
+    values = result.estimate.samples[:, index, 0]
+    return values[np.isfinite(values)]
+
+
+def histograms(config: Config, result: CaseResult):
+    """Histograms at the chosen layers with the propagated densities and Kolmogorov-Smirnov distances."""
+    from deepinit.report import figure_item
+
+    layers = dict(enumerate(config.histogram_layers))
+    drawing = di.plots.histogram(
+        {f"layer {layer}": finite_samples(result, index) for index, layer in layers.items()},
+        density={f"layer {layer}": densities(result, layer) for layer in layers.values()},
+        label=ANGLE.symbol,
+        notes={f"layer {layer}": ks_words(result, index, layer) for index, layer in layers.items()},
+    )
     caption = "Densities over networks with the predicted ones; KS is the one-sample Kolmogorov-Smirnov distance."
     return figure_item("Distribution over networks", caption, drawing)
+
+
+def ks_words(result: CaseResult, index: int, layer: int) -> str:
+    """`KS distance: second order 0.012, paper 0.021`."""
+    distances = ks_distances(result, index, layer)
+    return "KS distance: " + ", ".join(f"{form.replace('_', ' ')} {value:.3f}" for form, value in distances.items())
 
 
 def distribution(grid, density):
