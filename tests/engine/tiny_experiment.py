@@ -11,7 +11,9 @@ class Config:
     """What to measure."""
 
     width: int = 8
-    """Of both layers."""
+    """Of every layer."""
+    depth: int = 2
+    """Layers."""
     num_seeds: int = 400
     """Networks."""
     checked: tuple[str, ...] = ()
@@ -26,7 +28,7 @@ class Config:
 
 def cases(config):
     law = {"normal": None, "uniform": di.uniform(2.0)}[config.law]
-    spec = di.MLP(widths=(config.width,) * 2, weight_law=law)
+    spec = di.MLP(widths=(config.width,) * config.depth, weight_law=law)
     return (
         Case(
             "tiny",
