@@ -1,0 +1,193 @@
+"""Time per network: conditional and explicit linear maps, a NumPy loop, neural-tangents' Monte Carlo, two inputs.
+
+    python benchmarks/engines.py [--quick] [--out engines.jsonl] [--repeats 5]
+
+All of them draw independent He-normal ReLU networks and pass two inputs at angle 1 through ten layers. Goals: at width 256
+the conditional engine is at least 100 times faster per network than any other, at 1024 at least 400 times; it takes at most
+1.3 times as long as `jax.random.normal` takes alone for the numbers that it draws. Answers are checked before
+anything is timed: mean ln sin^2 of the last angle against the second-order walk of `deepinit.theory` (five standard errors
+of the walk's own variance), neural-tangents' kernel against the exact E[K] on the diagonal (five standard deviations
+of a product of `depth` independent layers). Engines whose networks are slow get few of them; ratios are per network.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import harness
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import deepinit as di
+from deepinit.ensembles.blocks import Blocks, compile_ensemble
+from deepinit.ensembles.keys import root_key
+from deepinit.infinite_width.neural_tangents import load
+from deepinit.quantities.routes import forward_seed_fn
+from deepinit.theory import angles
+
+ANGLE = 1.0
+BATCH = 256  # networks drawn together, as the engine does on a CPU
+SPEEDUP_GOALS = {256: 100.0, 1024: 400.0}
+NORMALS_GOAL = 1.3
+DEPTH = 10
+
+Run = Callable[[], np.ndarray]  # ln sin^2 after the last layer, one per network
+
+
+def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run:
+    """The engine of `di.simulate`, as compiled for many blocks."""
+    spec = di.MLP(widths=(width,) * depth)
+    seed_fn, _ = forward_seed_fn(
+        spec,
+        di.quantities.log_sin2_angle,
+        di.inputs.pair(ANGLE),
+        linear_map=linear_map,
+        dtype="float32",
+        precision="highest",
+    )
+    batch = min(num_seeds, BATCH if linear_map == "conditional" else max(1, 2**24 // width**2))
+    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, batch))
+    root = root_key(0)
+
+    def run() -> np.ndarray:
+        measured = ensemble.block_fn(root, 0)
+        return np.where(measured.event == 0, measured.value, np.nan)[:, -1, 0]
+
+    return run
+
+
+def normals_run(width: int, depth: int, num_seeds: int) -> Run:
+    """`jax.random.normal` alone: the numbers that the conditional engine draws, from the same keys, and their sums."""
+
+    def seed_fn(key: jax.Array) -> jax.Array:
+        def layer(carry: None, layer: jax.Array) -> tuple[None, jax.Array]:
+            weight_key = jax.random.fold_in(jax.random.fold_in(key, layer), 0)
+            return carry, jnp.sum(jax.random.normal(weight_key, (2, width)))
+
+        return jax.lax.scan(layer, None, 1 + jnp.arange(depth, dtype=jnp.uint32))[1]
+
+    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, min(num_seeds, BATCH)))
+    root = root_key(0)
+    return lambda: ensemble.block_fn(root, 0)
+
+
+def numpy_run(width: int, depth: int, num_seeds: int) -> Run:
+    """A plain loop over networks that draws every matrix, float32."""
+    inputs = di.inputs.pair(ANGLE)
+    start = np.concatenate([inputs.points, inputs.partners]).T.astype(np.float32)
+
+    def one(rng: np.random.Generator) -> float:
+        h = start
+        for _ in range(depth):
+            weights = rng.standard_normal((width, len(h)), dtype=np.float32) * np.float32(math.sqrt(2 / len(h)))
+            h = np.maximum(weights @ h, 0)
+        a, b = h.T.astype(np.float64)
+        residual = b - (a @ b) / (a @ a) * a
+        return float(np.log((residual @ residual) / (b @ b)))
+
+    def run() -> np.ndarray:
+        rng = np.random.default_rng(0)
+        return np.array([one(rng) for _ in range(num_seeds)])
+
+    return run
+
+
+def neural_tangents_run(width: int, depth: int, num_seeds: int) -> Run:
+    """`monte_carlo_kernel_fn`, NNGP of the two inputs; returns the mean kernel, not angles."""
+    nt = load()
+    dense = nt.stax.Dense(width, W_std=math.sqrt(2.0))
+    init_fn, apply_fn, _ = nt.stax.serial(dense, *[nt.stax.serial(nt.stax.Relu(), dense)] * (depth - 1))
+    kernel_fn = nt.monte_carlo_kernel_fn(init_fn, apply_fn, jax.random.PRNGKey(0), num_seeds)
+    inputs = di.inputs.pair(ANGLE)
+    x = jnp.asarray(np.concatenate([inputs.points, inputs.partners]), jnp.float32)
+    return lambda: np.asarray(kernel_fn(x, None, "nngp"))
+
+
+def check_angles(name: str, values: np.ndarray, width: int, depth: int) -> None:
+    """Mean ln sin^2 of the last layer against the second-order walk."""
+    walk = angles.log_sin2_walk(ANGLE, (width,) * depth)
+    defined = values[np.isfinite(values)]
+    error = math.sqrt(walk.variance[-1] / len(defined))
+    harness.check(f"{name}, mean ln sin^2 of {len(defined)} networks", defined.mean() - walk.mean[-1], 5 * error)
+
+
+def check_kernel(name: str, kernel: np.ndarray, width: int, depth: int, num_seeds: int) -> None:
+    """E[K^depth] on the diagonal is 2 |x|^2 / 2 = 1 at every width; Var K = (1 + 5/width)^(depth - 1) (1 + 2/width) - 1."""
+    variance = (1 + 5 / width) ** (depth - 1) * (1 + 2 / width) - 1
+    tolerance = 5 * math.sqrt(variance / num_seeds)
+    harness.check(
+        f"{name}, NNGP diagonal of {num_seeds} networks", float(np.max(np.abs(np.diag(kernel) - 1))), tolerance
+    )
+
+
+def compare_engines(report: harness.Report, width: int, counts: dict[str, int], repeats: int) -> None:
+    """All engines at one width, depth 10."""
+    runs: dict[str, Any] = {
+        "conditional": ensemble_run(width, DEPTH, counts["conditional"], "conditional"),
+        "normals": normals_run(width, DEPTH, counts["conditional"]),
+    }
+    slow: dict[str, Any] = {
+        "explicit": ensemble_run(width, DEPTH, counts["explicit"], "explicit"),
+        "numpy": numpy_run(width, DEPTH, counts["numpy"]),
+        "neural_tangents": neural_tangents_run(width, DEPTH, counts["neural_tangents"]),
+    }
+    for name in ("conditional", "explicit", "numpy"):
+        check_angles(f"{name}, width {width}, depth {DEPTH}", (runs | slow)[name](), width, DEPTH)
+    count = counts["neural_tangents"]
+    check_kernel(f"neural_tangents, width {width}", slow["neural_tangents"](), width, DEPTH, count)
+
+    seconds = harness.least_seconds(runs, 2 * repeats + 1) | harness.least_seconds(slow, max(1, repeats // 2))
+    per_network = {name: seconds[name] / counts.get(name, counts["conditional"]) for name in seconds}
+    shape = {"width": width, "depth": DEPTH, "counts": counts, "batch": BATCH}
+    for name, value in per_network.items():
+        report.add(f"width {width}: {name}", 1e6 * value, "us per network", **shape)
+    for name in slow:
+        goal = (">=", SPEEDUP_GOALS[width]) if width in SPEEDUP_GOALS else None
+        ratio = per_network[name] / per_network["conditional"]
+        report.add(f"width {width}: {name} / conditional", ratio, "x", goal, **shape)
+    report.add(f"width {width}: a normal", 1e9 * per_network["normals"] / (2 * width * DEPTH), "ns", **shape)
+    ratio = per_network["conditional"] / per_network["normals"]
+    goal = ("<=", NORMALS_GOAL) if width in SPEEDUP_GOALS else None
+    report.add(f"width {width}: conditional / normals alone", ratio, "x", goal, **shape)
+
+
+def deep_networks(report: harness.Report, width: int, depth: int, num_seeds: int, repeats: int) -> None:
+    """The conditional engine alone, in deep networks."""
+    runs = {
+        "conditional": ensemble_run(width, depth, num_seeds, "conditional"),
+        "normals": normals_run(width, depth, num_seeds),
+    }
+    check_angles(f"conditional, width {width}, depth {depth}", runs["conditional"](), width, depth)
+    seconds = harness.least_seconds(runs, repeats)
+    shape = {"width": width, "depth": depth, "num_seeds": num_seeds}
+    name = f"width {width}, depth {depth}: conditional"
+    report.add(name, 1e6 * seconds["conditional"] / num_seeds, "us per network", **shape)
+    report.add(f"{name} / normals alone", seconds["conditional"] / seconds["normals"], "x", **shape)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = harness.arguments(__doc__)
+    report = harness.Report("engines", options.out, quick=options.quick)
+    report.device()
+    repeats = options.repeats or (1 if options.quick else 5)
+    if options.quick:
+        counts = {"conditional": 256, "explicit": 16, "numpy": 16, "neural_tangents": 4}
+        compare_engines(report, 32, counts, repeats)
+        deep_networks(report, 32, 40, 64, repeats)
+    else:
+        # networks of each engine: about half a second each, and never fewer than two
+        for width in (64, 256, 1024, 4096):
+            small = max(2, 2**22 // width**2)
+            conditional = min(4096, max(BATCH, 2**20 // width))
+            counts = {"conditional": conditional, "explicit": small, "numpy": small}
+            compare_engines(report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats)
+        for depth, num_seeds in ((100, 1024), (1000, 256)):
+            for width in (64, 256):
+                deep_networks(report, width, depth, num_seeds, repeats)
+    report.print()
+
+
+if __name__ == "__main__":
+    main()

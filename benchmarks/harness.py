@@ -1,0 +1,94 @@
+"""What every benchmark shares: command line, timing in one run, one JSON line per measurement, a table, goals."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from deepinit.store import collect
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """`--quick` (small shapes, the checks all the same), `--out FILE` (JSON lines are appended), `--repeats N`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small shapes: does it run, are the answers right")
+    parser.add_argument("--out", type=Path, help="file to which one JSON line per measurement is appended")
+    parser.add_argument("--repeats", type=int, default=0, help="measurements of each time; the least one counts")
+    return parser.parse_args()
+
+
+class Report:
+    """Collects the measurements of one run: a table on stdout, JSON lines in a file."""
+
+    def __init__(self, benchmark: str, out: Path | None, *, quick: bool):
+        self.benchmark, self.out, self.quick = benchmark, out, quick
+        self.rows: list[tuple[str, str, str, str]] = []
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        self.provenance = collect({"num_cpus": os.cpu_count(), "load_average": load})
+
+    def add(self, name: str, value: float, unit: str, goal: tuple[str, float] | None = None, **parameters: Any) -> None:
+        """One measurement; `goal` is ("<=" or ">=", bound). Shapes of `--quick` are not those of the goals."""
+        met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
+        record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value, "unit": unit}
+        record |= {"goal": goal, "met": met, **parameters, "provenance": self.provenance}
+        if self.out is not None:
+            with self.out.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        verdict = "" if met is None else ("met" if met else "MISSED")
+        self.rows.append((name, f"{value:.4g} {unit}", "" if goal is None else f"{goal[0]} {goal[1]:g}", verdict))
+
+    def device(self) -> None:
+        """Note JAX's devices in the record; call it in the process that computes."""
+        import jax
+
+        self.provenance |= {"device": jax.devices()[0].device_kind, "num_devices": jax.device_count()}
+
+    def print(self) -> None:
+        """The table."""
+        table = Table("measurement", "value", "goal", "", title=f"{self.benchmark}{' --quick' if self.quick else ''}")
+        for row in self.rows:
+            table.add_row(*row)
+        Console(width=120).print(table)
+
+
+def check(name: str, error: float, tolerance: float) -> None:
+    """Ends the benchmark where an answer is wrong: no time is worth printing then."""
+    if not abs(error) <= tolerance:
+        raise SystemExit(f"{name}: the answer is off by {error:.3g}, allowed {tolerance:.3g}; nothing was timed.")
+    print(f"checked: {name}: off by {error:.3g}, allowed {tolerance:.3g}")
+
+
+def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """The least time of each function, measured in turns, so that another load on the machine meets all of them.
+
+    Every function is called once before; each must return when its work is done.
+    """
+    for function in functions.values():
+        function()
+    best = dict.fromkeys(functions, float("inf"))
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def in_fresh_process(code: str, *argv: str) -> dict[str, Any]:
+    """Runs Python code in a new process without compilation cache; its last line of output is a JSON object."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION_CACHE")}
+    environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    command = [sys.executable, "-c", code, *argv]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"the measured process failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result

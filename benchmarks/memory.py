@@ -1,0 +1,56 @@
+"""Peak memory of `di.simulate` with 10 million networks against 100 000.
+
+    python benchmarks/memory.py [--quick] [--out memory.jsonl]
+
+Statistics of blocks are merged as they come, so that memory does not grow with the number of networks. Each run is a fresh
+process, and its peak resident size that of `getrusage`. Goal: at most 1.1 times as much. Every run's counts of degenerate
+networks after the first layer are checked against their exact probabilities (five standard errors) first.
+"""
+
+import math
+
+import harness
+
+from deepinit.theory.angles import degeneracy_probability
+
+GOAL = 1.1
+WIDTH, DEPTH, ANGLE = 16, 2, 1.0
+
+RUN = f"""
+import json, resource, sys, time
+import deepinit as di
+start = time.perf_counter()
+spec = di.MLP(widths=({WIDTH},) * {DEPTH})
+estimate = di.simulate(spec, di.quantities.log_sin2_angle, di.inputs.pair({ANGLE}), num_seeds=int(sys.argv[1]),
+                       progress=lambda done, wanted: None)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+events = {{name: int(counts[0, 0]) for name, counts in estimate.events.items()}}
+print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events": events}}))
+"""
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    options = harness.arguments(__doc__)
+    report = harness.Report("memory", options.out, quick=options.quick)
+    sizes = (20_000, 200_000) if options.quick else (100_000, 10_000_000)
+    exact = degeneracy_probability(ANGLE, WIDTH)._asdict()
+    peaks = []
+    for num_seeds in sizes:
+        # the peak of a process is that of its largest moment: one run of each says it, the least of several is steadier
+        results = [harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats or 1)]
+        for event, probability in exact.items():
+            expected = num_seeds * float(probability)
+            found = results[0]["events"][event]
+            harness.check(f"{event} among {num_seeds} networks", found - expected, 5 * math.sqrt(expected) + 3)
+        peaks.append(min(result["peak"] for result in results))
+        seconds = min(result["seconds"] for result in results)
+        shape = {"num_seeds": num_seeds, "width": WIDTH, "depth": DEPTH}
+        report.add(f"{num_seeds} networks: peak resident size", peaks[-1] / 2**20, "MiB", **shape)
+        report.add(f"{num_seeds} networks: whole call", seconds, "s", **shape)
+    report.add(f"peak, {sizes[1]} / {sizes[0]} networks", peaks[1] / peaks[0], "x", ("<=", GOAL))
+    report.print()
+
+
+if __name__ == "__main__":
+    main()
