@@ -42,8 +42,9 @@ def _plain_lines(name: str) -> Iterator[Report]:
         nonlocal last_line
         now = time.monotonic()
         if now - last_line >= _LINE_EVERY:
-            left = (now - start) * (total - done) / max(done, 1e-9 * total)
-            text = f"{label or name}: {done / total:.0%} done, {now - start:.0f} s, about {left:.0f} s left\n"
+            share = done / total
+            left = f"about {(now - start) * (1 - share) / share:.0f} s left" if share > 0 else "compiling"
+            text = f"{label or name}: {share:.0%} done, {now - start:.0f} s, {left}\n"
             sys.stderr.write(text)
             sys.stderr.flush()
             last_line = now

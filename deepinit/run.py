@@ -17,6 +17,7 @@ from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict
 
 _PLAN = "plan"
+_COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left
 _MOST_SHOWN = 5
 
 
@@ -137,16 +138,16 @@ def _owing(handle: store.Run, missing: list[int]) -> str:
 def _measure_all(
     cases: tuple[Case, ...], handle: store.Run | None, options: Options, stop: store.Stop, report: Report
 ) -> Iterator[tuple[Any, np.ndarray | None]]:
-    total = sum(case.cost * case.num_seeds for case in cases)
+    total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
     for case in cases:
+        report(done, total, case.name)
 
         def told(seeds: int, case: Case = case, before: float = done) -> None:
-            report(before + case.cost * seeds, total, case.name)
+            report(before + _COMPILE_COST + case.cost * seeds, total, case.name)
 
-        told(0)
         yield _collect(_measure(case, handle, options, stop, told))
-        done += case.cost * case.num_seeds
+        done += _COMPILE_COST + case.cost * case.num_seeds
 
 
 def _measure(

@@ -98,11 +98,12 @@ def cases(config: Config) -> tuple[Case, ...]:
 
 def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inputs.Inputs) -> Case:
     """A ReLU network with every form of the theory."""
-    wide = min(widths) >= CHECKED_FROM_WIDTH
-    constant = set(widths)
+    spec = di.MLP(widths=widths)  # refuses bad widths before anything is asked of them
+    wide = min(spec.widths) >= CHECKED_FROM_WIDTH
+    constant = set(spec.widths)
     return Case(
         name,
-        di.MLP(widths=widths),
+        spec,
         ANGLE,
         pairs,
         config.num_seeds,
