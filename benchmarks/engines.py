@@ -1,6 +1,6 @@
 """Time per network: conditional and explicit linear maps, a NumPy loop, neural-tangents' Monte Carlo, two inputs.
 
-    python benchmarks/engines.py [--quick] [--out engines.jsonl] [--repeats 5]
+    python benchmarks/engines.py [--quick] [--out engines.jsonl] [--repeats 5] [--part 256 1024]
 
 All of them draw independent He-normal ReLU networks and pass two inputs at angle 1 through ten layers. Goals: at width 256
 the conditional engine is at least 100 times faster per network than any other, at 1024 at least 400 times; it takes at most
@@ -168,7 +168,7 @@ def deep_networks(report: harness.Report, width: int, depth: int, num_seeds: int
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__)
+    options = harness.arguments(__doc__, ("64", "256", "1024", "4096", "deep"))
     report = harness.Report("engines", options.out, quick=options.quick)
     report.device()
     repeats = options.repeats or (1 if options.quick else 5)
@@ -178,12 +178,12 @@ def main() -> None:
         deep_networks(report, 32, 40, 64, repeats)
     else:
         # networks of each engine: about half a second each, and never fewer than two
-        for width in (64, 256, 1024, 4096):
+        for width in (int(part) for part in options.part if part != "deep"):
             small = max(2, 2**22 // width**2)
             conditional = min(4096, max(BATCH, 2**20 // width))
             counts = {"conditional": conditional, "explicit": small, "numpy": small}
             compare_engines(report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats)
-        for depth, num_seeds in ((100, 1024), (1000, 256)):
+        for depth, num_seeds in ((100, 1024), (1000, 256)) if "deep" in options.part else ():
             for width in (64, 256):
                 deep_networks(report, width, depth, num_seeds, repeats)
     report.print()

@@ -16,12 +16,16 @@ from rich.table import Table
 from deepinit.store import collect
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """`--quick` (small shapes, the checks all the same), `--out FILE` (JSON lines are appended), `--repeats N`."""
+def arguments(description: str | None, parts: tuple[str, ...] = ()) -> argparse.Namespace:
+    """`--quick` (small shapes, the checks all the same), `--out FILE` (JSON lines are appended), `--repeats N`, `--part NAME ...`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small shapes: does it run, are the answers right")
     parser.add_argument("--out", type=Path, help="file to which one JSON line per measurement is appended")
     parser.add_argument("--repeats", type=int, default=0, help="measurements of each time; the least one counts")
+    if parts:
+        parser.add_argument(
+            "--part", nargs="+", choices=parts, default=list(parts), help="which parts; all if left out"
+        )
     return parser.parse_args()
 
 
@@ -42,6 +46,7 @@ class Report:
         if self.out is not None:
             with self.out.open("a") as file:
                 file.write(json.dumps(record) + "\n")
+        print(f"measured: {name}: {value:.4g} {unit}", flush=True)  # of a run that is stopped, this is left
         verdict = "" if met is None else ("met" if met else "MISSED")
         self.rows.append((name, f"{value:.4g} {unit}", "" if goal is None else f"{goal[0]} {goal[1]:g}", verdict))
 

@@ -4,17 +4,17 @@
 
 Statistics of blocks are merged as they come, so that memory does not grow with the number of networks. Each run is a fresh
 process, and its peak resident size that of `getrusage`. Goal: at most 1.1 times as much. Every run's counts of degenerate
-networks after the first layer are checked against their exact probabilities (five standard errors) first.
+networks and its mean of ln sin^2 after the first layer are checked against their exact laws (five standard errors) first.
 """
 
 import math
 
 import harness
 
-from deepinit.theory.angles import degeneracy_probability
+from deepinit.theory.angles import degeneracy_probability, small_angle_log_sin2_moments
 
 GOAL = 1.1
-WIDTH, DEPTH, ANGLE = 16, 2, 1.0
+WIDTH, DEPTH, ANGLE = 16, 2, 1e-4  # an angle this small has an exact one-layer law, up to (2/(3 pi)) 1e-4 in the mean
 
 RUN = f"""
 import json, resource, sys, time
@@ -25,7 +25,8 @@ estimate = di.simulate(spec, di.quantities.log_sin2_angle, di.inputs.pair({ANGLE
                        progress=lambda done, wanted: None)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 events = {{name: int(counts[0, 0]) for name, counts in estimate.events.items()}}
-print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events": events}}))
+print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events": events,
+                  "mean": estimate.mean[0, 0], "standard_error": estimate.standard_error[0, 0]}}))
 """
 
 
@@ -43,6 +44,9 @@ def main() -> None:
             expected = num_seeds * float(probability)
             found = results[0]["events"][event]
             harness.check(f"{event} among {num_seeds} networks", found - expected, 5 * math.sqrt(expected) + 3)
+        mean = 2 * math.log(math.sin(ANGLE)) + small_angle_log_sin2_moments(WIDTH).mean
+        error = results[0]["mean"] - mean
+        harness.check(f"mean ln sin^2 of {num_seeds} networks", error, 5 * results[0]["standard_error"])
         peaks.append(min(result["peak"] for result in results))
         seconds = min(result["seconds"] for result in results)
         shape = {"num_seeds": num_seeds, "width": WIDTH, "depth": DEPTH}
