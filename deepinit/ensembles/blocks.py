@@ -17,6 +17,7 @@ SeedFn = Callable[[Any], Any]
 _BATCH = {"cpu": 256}
 _ACCELERATOR_BATCH = 4096
 _BLOCKS_PER_ENSEMBLE = 20  # about as many updates as a progress bar needs, and as little work as one may lose
+_LARGEST_BLOCK = 2**16  # seeds: memory does not grow with the ensemble, and a block this large hides its overheads
 MEMORY_BUDGET = 2**30
 _HOST_COPIES = 9  # float64 arrays that the statistics of a block hold at once, in units of its outputs: measured, 8.3
 
@@ -94,7 +95,7 @@ def compile_ensemble(
             )
         return Ensemble(blocks, _block_fn(_compile(seed_fn, blocks, mesh), blocks, mesh))
     batch = min(_BATCH.get(mesh.devices.flat[0].platform, _ACCELERATOR_BATCH), -(-num_seeds // mesh.size))
-    wanted = block_size or max(1, num_seeds // _BLOCKS_PER_ENSEMBLE)
+    wanted = block_size or min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
     batch = min(batch, -(-wanted // mesh.size)) if block_size is not None else batch
     while True:
         whole = batch * mesh.size
