@@ -20,14 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import deepinit as di
-from deepinit.ensembles.blocks import Blocks, compile_ensemble
+from deepinit.ensembles.blocks import Blocks, compile_ensemble, fitting_batch
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.neural_tangents import load
-from deepinit.quantities.routes import forward_seed_fn
+from deepinit.quantities.routes import forward_seed_fn, seed_bytes
 from deepinit.theory import angles
 
 ANGLE = 1.0
-BATCH = 256  # networks drawn together, as the engine does on a CPU
 SPEEDUP_GOALS = {256: 100.0, 1024: 400.0}
 NORMALS_GOAL = 1.3
 DEPTH = 10
@@ -38,15 +37,16 @@ Run = Callable[[], np.ndarray]  # ln sin^2 after the last layer, one per network
 def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run:
     """The engine of `di.simulate`, as compiled for many blocks."""
     spec = di.MLP(widths=(width,) * depth)
-    seed_fn, _ = forward_seed_fn(
+    inputs = di.inputs.pair(ANGLE)
+    seed_fn, settings = forward_seed_fn(
         spec,
         di.quantities.log_sin2_angle,
-        di.inputs.pair(ANGLE),
+        inputs,
         linear_map=linear_map,
         dtype="float32",
         precision="highest",
     )
-    batch = min(num_seeds, BATCH if linear_map == "conditional" else max(1, 2**24 // width**2))
+    batch = min(num_seeds, fitting_batch("cpu", seed_bytes(spec, inputs, settings)))
     ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, batch))
     root = root_key(0)
 
@@ -67,7 +67,8 @@ def normals_run(width: int, depth: int, num_seeds: int) -> Run:
 
         return jax.lax.scan(layer, None, 1 + jnp.arange(depth, dtype=jnp.uint32))[1]
 
-    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, min(num_seeds, BATCH)))
+    batch = min(num_seeds, fitting_batch("cpu", 2 * width * 4))  # as the conditional engine's
+    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, batch))
     root = root_key(0)
     return lambda: ensemble.block_fn(root, 0)
 
@@ -139,7 +140,7 @@ def compare_engines(report: harness.Report, width: int, counts: dict[str, int], 
 
     seconds = harness.least_seconds(runs, 2 * repeats + 1) | harness.least_seconds(slow, max(1, repeats // 2))
     per_network = {name: seconds[name] / counts.get(name, counts["conditional"]) for name in seconds}
-    shape = {"width": width, "depth": DEPTH, "counts": counts, "batch": BATCH}
+    shape = {"width": width, "depth": DEPTH, "counts": counts}
     for name, value in per_network.items():
         report.add(f"width {width}: {name}", 1e6 * value, "us per network", **shape)
     for name in slow:
@@ -180,7 +181,7 @@ def main() -> None:
         # networks of each engine: about half a second each, and never fewer than two
         for width in (int(part) for part in options.part if part != "deep"):
             small = max(2, 2**22 // width**2)
-            conditional = min(4096, max(BATCH, 2**20 // width))
+            conditional = min(4096, max(1024, 2**20 // width))
             counts = {"conditional": conditional, "explicit": small, "numpy": small}
             compare_engines(report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats)
         for depth, num_seeds in ((100, 1024), (1000, 256)) if "deep" in options.part else ():

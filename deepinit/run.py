@@ -14,7 +14,7 @@ from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
-from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict
+from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict, seed_bytes
 
 _PLAN = "plan"
 _COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left
@@ -191,7 +191,7 @@ def _measure(
 def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
     from deepinit.ensembles import blocks
 
-    seed_fn, _ = forward_seed_fn(
+    seed_fn, settings = forward_seed_fn(
         case.spec,
         case.quantity,
         case.inputs,
@@ -199,7 +199,8 @@ def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
         dtype=case.dtype,
         precision=case.precision,
     )
-    return blocks.compile_ensemble(seed_fn, case.num_seeds, blocks=plan, block_size=block_size)
+    at_hand = seed_bytes(case.spec, case.inputs, settings)
+    return blocks.compile_ensemble(seed_fn, case.num_seeds, seed_bytes=at_hand, blocks=plan, block_size=block_size)
 
 
 def _stored_plan(handle: store.Run | None, case: Case) -> Any:

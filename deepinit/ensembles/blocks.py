@@ -13,8 +13,10 @@ from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusa
 
 SeedFn = Callable[[Any], Any]
 
-# Networks drawn together by one device: enough to fill vector units and threads, small enough for the caches.
-_BATCH = {"cpu": 256}
+# Networks drawn together by one device. On a CPU their rows should stay in a core's cache (measured: 30 % slower at four
+# times this size), within bounds that keep vector units busy and memory small; accelerators want as many as they get.
+_CACHE_BYTES = 2**19
+_FEWEST, _MOST = 16, 1024
 _ACCELERATOR_BATCH = 4096
 _BLOCKS_PER_ENSEMBLE = 20  # about as many updates as a progress bar needs, and as little work as one may lose
 _LARGEST_BLOCK = 2**16  # seeds: memory does not grow with the ensemble, and a block this large hides its overheads
@@ -50,6 +52,13 @@ def local_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("seeds",), axis_types=(AxisType.Auto,))
 
 
+def fitting_batch(platform: str, seed_bytes: int) -> int:
+    """How many networks a device draws together when each keeps this many bytes at hand."""
+    if platform != "cpu":
+        return _ACCELERATOR_BATCH
+    return min(max(_CACHE_BYTES // max(seed_bytes, 1), _FEWEST), _MOST)
+
+
 class Ensemble(NamedTuple):
     """A compiled ensemble: how it is cut, and `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`."""
 
@@ -61,6 +70,7 @@ def compile_ensemble(
     seed_fn: SeedFn,
     num_seeds: int,
     *,
+    seed_bytes: int = 2**11,
     blocks: Blocks | None = None,
     block_size: int | None = None,
     mesh: Mesh | None = None,
@@ -71,6 +81,7 @@ def compile_ensemble(
     Args:
         seed_fn: `key -> pytree of arrays`, one network.
         num_seeds: networks wanted.
+        seed_bytes: what one network keeps at hand at its widest layer: decides how many are drawn together on a CPU.
         blocks: how a run that is being continued was cut; else chosen here.
         block_size: a wish, rounded up to whole batches on all devices.
         mesh: devices; `local_mesh()` if None.
@@ -94,7 +105,7 @@ def compile_ensemble(
                 )
             )
         return Ensemble(blocks, _block_fn(_compile(seed_fn, blocks, mesh), blocks, mesh))
-    batch = min(_BATCH.get(mesh.devices.flat[0].platform, _ACCELERATOR_BATCH), -(-num_seeds // mesh.size))
+    batch = min(fitting_batch(mesh.devices.flat[0].platform, seed_bytes), -(-num_seeds // mesh.size))
     wanted = block_size or min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
     batch = min(batch, -(-wanted // mesh.size)) if block_size is not None else batch
     while True:

@@ -1,6 +1,6 @@
 """The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -56,7 +56,8 @@ def simulate(
     check_num_seeds(num_seeds)
     seed_fn, settings = forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     root = keys.root_key(key)
-    ensemble = blocks.compile_ensemble(seed_fn, num_seeds, block_size=block_size)
+    at_hand = seed_bytes(spec, inputs, settings)
+    ensemble = blocks.compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
     parts, kept = [], []
     with _bar(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
@@ -134,6 +135,16 @@ def forward_seed_fn(
         return measured
 
     return seed_fn, {"linear_map": name, "dtype": dtype, "precision": precision}
+
+
+def seed_bytes(spec: Spec, inputs: Inputs, settings: Mapping[str, str]) -> int:
+    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn."""
+    rows = len(inputs.points) + inputs.num_pairs
+    shapes = zip((inputs.dimension, *spec.widths[:-1]), spec.widths, strict=True)
+    explicit = settings["linear_map"] == "explicit"
+    return np.dtype(settings["dtype"]).itemsize * max(
+        fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes
+    )
 
 
 def event_names() -> tuple[str, ...]:
