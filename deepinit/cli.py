@@ -13,12 +13,12 @@ from typing import Annotated, Any
 import tyro
 
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
-from deepinit.experiment import Experiment, load_experiment
+from deepinit.experiment import Experiment, checked_cases, load_experiment
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Run an experiment, or continue it. Options of its config may follow, for example --config.num-seeds 1000."""
+    """Run an experiment, or continue it. Options of its config may follow (--config.num-seeds 1000); --config.help lists them."""
 
     experiment: tyro.conf.Positional[str]
     """A file such as experiments/vanishing_angles.py, or its name."""
@@ -129,10 +129,10 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
         from deepinit import run
 
         return _print(run.merge(experiment, config, out, _options(command, line)), command.json)
-    return _run(command, experiment, config, out, line)
+    return _run(command, experiment, config, rest, out, line)
 
 
-def _run(command: Run, experiment: Experiment, config: Any, out: Path, line: str) -> int:
+def _run(command: Run, experiment: Experiment, config: Any, rest: list[str], out: Path, line: str) -> int:
     options = _options(command, line)
     if command.dry_run:
         _print_plan(experiment, config, out)
@@ -147,7 +147,7 @@ def _run(command: Run, experiment: Experiment, config: Any, out: Path, line: str
         if not is_first():
             return 0
         if outcome is None:
-            sys.stdout.write(f"shard {command.shard} is done; when all are: {_merge_command(command, out)}\n")
+            sys.stdout.write(f"shard {command.shard} is done; when all are: {_merge_command(command, rest, out)}\n")
             return 0
         return _print(outcome, command.json)
 
@@ -169,13 +169,13 @@ def _config(experiment: Experiment, command: Run | Merge, rest: list[str]) -> An
     if not rest:
         return config
     _refuse_unknown_options(command, config, rest)
+    Options = dataclasses.make_dataclass("Options", [("config", type(config), dataclasses.field(default=config))])
     return tyro.cli(
-        type(config),
+        Options,
         prog=f"deepinit run {experiment.name}",
         description=f"Options of the experiment {experiment.name} (shown: preset {command.preset or 'default'}).",
-        default=config,
-        args=[argument.replace("--config.", "--", 1) for argument in rest],
-    )
+        args=["--help" if argument == "--config.help" else argument for argument in rest],
+    ).config
 
 
 def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) -> None:
@@ -211,9 +211,10 @@ def _shard(text: str) -> tuple[int, int]:
     raise SpecError(refusal(f"--shard {text}", "i/n with 0 <= i < n", "Write --shard 0/4 ... --shard 3/4."))
 
 
-def _merge_command(command: Run, out: Path) -> str:
-    preset = f" --preset {command.preset}" if command.preset else ""
-    return f"deepinit merge {shlex.quote(command.experiment)}{preset} --out {shlex.quote(str(out))}"
+def _merge_command(command: Run, rest: list[str], out: Path) -> str:
+    preset = ["--preset", command.preset] if command.preset else []
+    block_size = ["--block-size", str(command.block_size)] if command.block_size is not None else []
+    return shlex.join(["deepinit", "merge", command.experiment, *preset, *block_size, "--out", str(out), *rest])
 
 
 def _print(outcome: Any, as_json: bool) -> int:
@@ -254,7 +255,7 @@ def _print_plan(experiment: Experiment, config: Any, out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    cases = experiment.cases(config)
+    cases = checked_cases(experiment, config)
     table = Table(title=f"{experiment.title}: {len(cases)} cases -> {out}")
     for column in ("case", "network", "inputs", "networks", "linear map", "random numbers"):
         table.add_column(column)

@@ -33,7 +33,7 @@ class Case:
         num_seeds: number of networks.
         forms: predictions to compare with, from `quantity.forms(spec)`; None takes all of them.
         checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
-        rejected: those that must be rejected by 5 standard errors at some layer: the check's power.
+        rejected: those known to be wrong: the verdicts say whether this many networks reject them.
         sample_layers: layers (from 1) whose per-network values are kept.
         linear_map, dtype, precision, key: as for `simulate`.
     """
@@ -146,6 +146,26 @@ class Experiment:
                 )
             )
         return self.presets[name]
+
+
+def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
+    """The cases of a config; their names tell them apart on disk.
+
+    Raises:
+        SpecError: no case, or two of one name.
+    """
+    cases = experiment.cases(config)
+    names = [case.name for case in cases]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not cases:
+        raise SpecError(
+            refusal(
+                f"two cases called {', '.join(twice)}" if twice else f"a config of {experiment.name} without any case",
+                "one case or more, each with a name of its own",
+                "Give every width and activation once." if twice else "Ask for at least one width or activation.",
+            )
+        )
+    return cases
 
 
 def load_experiment(path: str) -> Experiment:

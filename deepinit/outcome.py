@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit import store
-from deepinit.comparison.compare import GATE, shown_layers, with_error
+from deepinit.comparison.compare import shown_layers, with_error
+from deepinit.core.results import GATE
 from deepinit.experiment import CaseResult, Experiment
 
 if TYPE_CHECKING:
@@ -99,36 +100,39 @@ def conclude(
 
 def headline(failures: Sequence[str], results: Sequence[CaseResult]) -> str:
     """All checks held, or which did not."""
-    checks = sum(len(result.case.checked) + len(result.case.rejected) for result in results)
+    checks = sum(len(result.case.checked) for result in results)
     if failures:
         return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
-    return f"All {checks} checks held (agreement and rejection are judged at {GATE:g} standard errors)."
+    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors, at every layer and pair)."
 
 
 def judge(result: CaseResult) -> tuple[str, list[str]]:
     """One sentence on every route of a case, and the checks that failed (or could not be judged)."""
     agreeing: list[str] = []
     rejected: list[str] = []
+    unresolved: list[str] = []
     failures: list[str] = []
     data = result.dataset
     routes = [str(name) for name in data["route"].values]
     for index, route in enumerate(routes):
         z = data["z"].values[index]
-        wanted = "agree" if route in result.case.checked else "be rejected" if route in result.case.rejected else ""
+        checked = route in result.case.checked
         if not np.isfinite(z).any():
-            if wanted:
-                failures.append(f"{result.case.name}: {route} should {wanted} but cannot be judged without error bars.")
+            if checked:
+                failures.append(f"{result.case.name}: {route} should agree but cannot be judged without error bars.")
             continue
         worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
         agrees = abs(float(z[worst])) < GATE
         described = _described(data, index, worst)
-        if agrees:
+        if agrees and route in result.case.rejected:
+            unresolved.append(f"{route} (|z| <= {abs(float(z[worst])):.1f}, to be rejected by more networks)")
+        elif agrees:
             agreeing.append(f"{route} (|z| <= {abs(float(z[worst])):.1f})")
         else:
             rejected.append(described)
-        if wanted and agrees != (wanted == "agree"):
-            failures.append(f"{result.case.name}: {route} should {wanted}, but its largest deviation is {described}.")
-    for route in {*result.case.checked, *result.case.rejected} - set(routes):
+        if checked and not agrees:
+            failures.append(f"{result.case.name}: {route} should agree, but its largest deviation is {described}.")
+    for route in sorted({*result.case.checked, *result.case.rejected} - set(routes)):
         failures.append(f"{result.case.name}: {route} should be judged but was not predicted.")
     resolved = float(data["effect_resolved"].isel(layer=-1, pair=0))
     parts = [f"{result.case.name}, {result.estimate.num_seeds} networks"]
@@ -136,6 +140,8 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
         parts[0] += f" (resolving {resolved:.2g} at the last layer)"
     if agreeing:
         parts.append("in agreement at every layer: " + ", ".join(agreeing))
+    if unresolved:
+        parts.append("not resolved: " + ", ".join(unresolved))
     if rejected:
         parts.append("rejected: " + ", ".join(rejected))
     return "; ".join(parts) + ".", failures
@@ -146,7 +152,12 @@ def _described(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> st
     measured = with_error(float(data["mean"].values[worst]), float(data["standard_error"].values[worst]))
     predicted, z = float(data["predicted"].values[(route, *worst)]), float(data["z"].values[(route, *worst)])
     name, layer = str(data["route"].values[route]), int(data["layer"].values[worst[0]])
-    return f"{name} (z {z:+.1f} at layer {layer}: measured {measured}, predicted {predicted:.5g})"
+    return f"{name} (z {score(z)} at layer {layer}: measured {measured}, predicted {predicted:.5g})"
+
+
+def score(z: float) -> str:
+    """A z-score with one decimal, or its order of magnitude where that is all that matters."""
+    return f"{z:+.1f}" if abs(z) < 1e4 else f"{z:+.0e}"
 
 
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
@@ -194,7 +205,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
             if np.isfinite(predicted):
                 largest = float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else np.nan
                 verdict = "not judged" if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
-                scores = [f"{float(layer['z'][route]):+.1f}", f"{largest:.1f}"]
+                scores = [score(float(layer["z"][route])), score(largest).lstrip("+")]
                 rows.append([*cells, str(dataset["route"].values[route]), f"{predicted:.5g}", *scores, verdict])
                 cells = [""] * 4
         if cells[0]:
@@ -223,7 +234,7 @@ def layer_table(result: CaseResult) -> Any:
         cells.append(str(int(layer["num_excluded"])))
         for route in range(len(routes)):
             sd = float(layer["predicted_variance"][route]) ** 0.5
-            cells.append(f"{float(layer['predicted'][route]):.5g} ({sd:.4g}), z {float(layer['z'][route]):+.1f}")
+            cells.append(f"{float(layer['predicted'][route]):.5g} ({sd:.4g}), z {score(float(layer['z'][route]))}")
         rows.append(cells)
     settings = ", ".join(f"{name} {value}" for name, value in result.estimate.settings.items())
     return Table(

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import GATE
 from deepinit.report_style import STYLE
 
-GATE = 5.0
 MAX_SVG_CHARACTERS = 400_000
 SECTIONS_WITHOUT_CONTENTS = 6
 LONG_CELL = 32  # characters from which a cell's text may break into lines

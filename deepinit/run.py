@@ -10,8 +10,9 @@ import numpy as np
 
 from deepinit import store
 from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refusal
+from deepinit.core.results import Prediction
 from deepinit.ensembles import DRAW_SCHEME
-from deepinit.experiment import Case, CaseResult, Experiment
+from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict, seed_bytes
@@ -45,7 +46,7 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
     return {
         "experiment": experiment.name,
         "config": dataclasses.asdict(config),
-        "cases": [case.identity() for case in experiment.cases(config)],
+        "cases": [case.identity() for case in checked_cases(experiment, config)],
         "draw_scheme": DRAW_SCHEME,
         "block_size": block_size,
     }
@@ -70,7 +71,7 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
     from deepinit.ensembles import processes
 
     asked = identity(experiment, config, options.block_size)
-    cases = experiment.cases(config)
+    cases = checked_cases(experiment, config)
     with contextlib.ExitStack() as stack:
         handle = processes.on_first(_open, stack, out, asked, options)
         if processes.on_any(handle is not None and options.shard[1] == 1 and store.has_result(handle)):
@@ -79,10 +80,13 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
         stop = stack.enter_context(store.stop_on_signals(_say_stopping))
         shown = bar(experiment.name) if handle is not None else callback(lambda done, total: None)
         report = stack.enter_context(shown)
+        # Theory first: what it refuses is refused before anything is simulated.
+        concludes = handle is not None and options.shard[1] == 1
+        predictions = [_predictions(case) for case in cases] if concludes else []
         measured = list(_measure_all(cases, handle, options, stop, report))
-        if handle is None or options.shard[1] > 1:
+        if handle is None or not concludes:
             return None
-        results = [_compare(case, *parts) for case, parts in zip(cases, measured, strict=True)]
+        results = [_compare(*parts) for parts in zip(cases, predictions, measured, strict=True)]
         return conclude(experiment, config, results, handle, options.command)
 
 
@@ -99,7 +103,7 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
         if store.has_result(handle):
             return Outcome.load(out)
         results = []
-        for case in experiment.cases(config):
+        for case in checked_cases(experiment, config):
             present = set(store.finished_blocks(handle))
             plan = _stored_plan(handle, case)
             wanted = [] if plan is None else [_block_name(case, plan, block) for block in range(plan.num_blocks)]
@@ -114,7 +118,7 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
                         f"Run {_owing(handle, missing)}, or the same command without --shard.",
                     )
                 )
-            results.append(_compare(case, *_collect(_read(handle, name) for name in wanted)))
+            results.append(_compare(case, _predictions(case), _collect(_read(handle, name) for name in wanted)))
         return conclude(experiment, config, results, handle, options.command)
 
 
@@ -265,20 +269,23 @@ def _collect(parts: Iterable[tuple[Any, np.ndarray | None]]) -> tuple[Any, np.nd
     return merged, np.concatenate(kept) if kept else None
 
 
-def _compare(case: Case, merged: Any, samples: np.ndarray | None) -> CaseResult:
+def _predictions(case: Case) -> tuple[Prediction, ...]:
+    forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
+    finite = (predict(case.spec, case.quantity, case.inputs, form) for form in forms)
+    return (*finite, infinite(case.spec, case.quantity, case.inputs))
+
+
+def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[Any, np.ndarray | None]) -> CaseResult:
     from deepinit.comparison.compare import compare
     from deepinit.ensembles import statistics
 
     settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
-    measured = statistics.estimate(case.quantity.name, merged, event_names(), samples=samples, settings=settings)
-    forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
-    predictions = (
-        *(predict(case.spec, case.quantity, case.inputs, form) for form in forms),
-        infinite(case.spec, case.quantity, case.inputs),
-    )
-    dataset = compare(measured, *predictions).dataset
+    merged, samples = measured
+    estimate = statistics.estimate(case.quantity.name, merged, event_names(), samples=samples, settings=settings)
+    pairs = tuple(f"{number}: angle {angle:.3g}" for number, angle in enumerate(case.inputs.angles, start=1))
+    dataset = compare(estimate, *predictions, pairs=pairs).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
-    return CaseResult(case, measured, predictions, dataset)
+    return CaseResult(case, estimate, predictions, dataset)
 
 
 def _backend() -> str:

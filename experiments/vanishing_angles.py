@@ -9,16 +9,15 @@ import dataclasses
 from collections.abc import Mapping
 
 import deepinit as di
+from deepinit.core.errors import SpecError, refusal
 from deepinit.experiment import Case, CaseResult, Experiment
 
 ANGLE = di.quantities.log_sin2_angle
 
-# The second-order theory leaves out O(1/width^3) a layer; from this width on it must hold at every layer, and the
-# paper's form (whose 1/width^2 term is 12 times too large) must fail at exactly this width.
+# The second-order theory leaves out O(1/width^3) a layer; from this width on it must hold at every layer.
 CHECKED_FROM_WIDTH = 64
-REJECTED_WIDTH = 64
-# The kernel walk for general activations is of first order: it must hold where depth / width^2 is below the error bars.
-FIRST_ORDER_FROM_WIDTH = 256
+# hybrid and tapered add an exact small-angle term; hybrid keeps it at large angles, where it does not belong.
+SMALL_ANGLE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Config:
     """Hidden layers of every case."""
     angles: tuple[float, ...] = (0.1,)
     """Angles between the inputs, in radians; one network sees them all."""
-    unequal: tuple[tuple[int, ...], ...] = ()
-    """Hidden widths of further ReLU cases."""
+    unequal: tuple[str, ...] = ()
+    """Hidden widths of further ReLU cases, each as 256-64-256."""
     activations: tuple[str, ...] = ("tanh",)
     """Other activations, at activation_width: built-in names; leaky_relu has slope 0.1."""
     activation_width: int = 128
@@ -41,8 +40,8 @@ class Config:
     """Pairs of real MNIST digits; 0 for none."""
     num_seeds: int = 10_000
     """Networks per case."""
-    histogram_layers: tuple[int, ...] = (1, 16)
-    """Layers whose distribution is shown, for the width histogram_width."""
+    histogram_layers: tuple[int, ...] = ()
+    """Layers whose distribution is shown, for the width histogram_width; the first and the last if left out."""
     histogram_width: int = 64
     """Width of the case whose histograms are shown."""
     key: int = 0
@@ -64,8 +63,8 @@ PRESETS = {
     "full": Config(
         widths=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096),
         depth=32,
-        angles=(0.01, 0.1, 0.5, 1.5707963267948966, 2.5),
-        unequal=((256, 128, 64, 32, 64, 128, 256), (512, 512, 32, 512, 512)),
+        angles=(0.1, 0.01, 0.5, 1.5707963267948966),
+        unequal=("256-128-64-32-64-128-256", "512-512-32-512-512"),
         activations=("leaky_relu", "tanh", "gelu", "erf"),
         activation_width=256,
         image_pairs=4,
@@ -82,7 +81,7 @@ def cases(config: Config) -> tuple[Case, ...]:
     images = di.inputs.image_pairs(config.image_pairs) if config.image_pairs else None
     square = (config.activation_width,) * config.depth
     result = [relu_case(config, f"relu-w{width}", (width,) * config.depth, pairs) for width in config.widths]
-    result += [relu_case(config, f"relu-{'-'.join(map(str, widths))}", widths, pairs) for widths in config.unequal]
+    result += [relu_case(config, f"relu-{text}", unequal_widths(text), pairs) for text in config.unequal]
     for name in config.activations:
         activation = di.leaky_relu(0.1) if name == "leaky_relu" else name
         spec = di.MLP(widths=square, activation=activation)
@@ -99,19 +98,32 @@ def cases(config: Config) -> tuple[Case, ...]:
 def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inputs.Inputs) -> Case:
     """A ReLU network with every form of the theory."""
     spec = di.MLP(widths=widths)  # refuses bad widths before anything is asked of them
-    wide = min(spec.widths) >= CHECKED_FROM_WIDTH
-    constant = set(spec.widths)
+    checked = ("tapered", "second_order", *(("hybrid",) if max(config.angles) <= SMALL_ANGLE else ()))
+    shown = set(spec.widths) == {config.histogram_width}
     return Case(
         name,
         spec,
         ANGLE,
         pairs,
         config.num_seeds,
-        checked=("tapered", "hybrid", "second_order") if wide else (),
-        rejected=("infinite_width", *(("paper",) if constant == {REJECTED_WIDTH} else ())),
-        sample_layers=config.histogram_layers if constant == {config.histogram_width} else (),
+        checked=checked if min(spec.widths) >= CHECKED_FROM_WIDTH else (),
+        rejected=("infinite_width", "paper", "approximation"),
+        sample_layers=histogram_layers(config) if shown else (),
         key=config.key,
     )
+
+
+def unequal_widths(text: str) -> tuple[int, ...]:
+    """`256-64-256` as widths."""
+    parts = text.split("-")
+    if not all(part.isdigit() for part in parts):
+        raise SpecError(refusal(f"the widths {text!r}", "integers joined by '-'", "Write --config.unequal 256-64-256."))
+    return tuple(int(part) for part in parts)
+
+
+def histogram_layers(config: Config) -> tuple[int, ...]:
+    """The layers whose distribution is shown."""
+    return config.histogram_layers or tuple(sorted({1, config.depth}))
 
 
 def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
@@ -122,6 +134,8 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     for width in config.widths:
         data = results[f"relu-w{width}"].dataset
         z = {str(name): float(abs(data["z"].sel(route=name)).max()) for name in data["route"].values}
+        if width < 2:
+            continue
         drift = small_angle_log_sin2_moments(width).mean
         facts = (
             f"a layer of width {width} lowers ln sin^2 of a small angle by {-drift:.5g} on average (exact law), "
@@ -140,10 +154,11 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
             )
     main = results.get(f"relu-w{config.histogram_width}")
     if main is not None and main.estimate.samples is not None:
-        for index, layer in enumerate(config.histogram_layers):
+        walks = density_walks(main)
+        for index, layer in enumerate(histogram_layers(config)):
             sentences.append(
                 f"Distribution at layer {layer}, width {config.histogram_width}, {len(finite_samples(main, index))} "
-                f"networks against the predicted densities: {ks_words(main, index, layer)} (one sample)."
+                f"networks against the predicted densities: {ks_words(main, walks, index, layer)}."
             )
     return sentences
 
@@ -160,31 +175,31 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
             "The angle, layer by layer",
             "Measured mean over networks with its standard error, its spread, and every prediction. "
             "The infinite-width limit drifts away and has no spread.",
-            di.plots.layers(main.dataset, pair=0, title="Angle between two inputs, layer by layer"),
+            di.plots.layers(main.dataset, title="Angle between two inputs, layer by layer"),
         ),
         figure_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors; outside the gate it is rejected.",
-            di.plots.residuals(main.dataset, pair=0, title="Distance of every prediction from the measurement"),
+            di.plots.residuals(main.dataset, title="Distance of every prediction from the measurement"),
         ),
         figure_item(
             "Spread over networks",
             "Standard deviation over networks, measured and predicted.",
-            di.plots.variance_layers(main.dataset, pair=0, title="Spread over networks, layer by layer"),
+            di.plots.variance_layers(main.dataset, title="Spread over networks, layer by layer"),
         ),
     ]
     if main.estimate.samples is not None:
         items.append(histograms(config, main))
     if len(config.widths) > 2:
-        items.append(bias_by_width(config, results))
+        items += [bias_by_width(config, results, pair) for pair in range(len(config.angles))]
     for name in config.activations:
         caption = "The same measurement for another activation, with the first-order theory of the kernel chain."
-        drawing = di.plots.layers(results[name].dataset, pair=0, title=f"Angle between two inputs, {name}")
+        drawing = di.plots.layers(results[name].dataset, title=f"Angle between two inputs, {name}")
         items.append(figure_item(f"Activation {name}", caption, drawing))
     for name, result in results.items():
         if name.startswith("relu-") and not name.startswith("relu-w"):
             caption = "Every layer contributes through the width that it produces: the bottleneck dominates."
-            drawing = di.plots.layers(result.dataset, pair=0, title=f"Angle between two inputs, widths {name[5:]}")
+            drawing = di.plots.layers(result.dataset, title=f"Angle between two inputs, widths {name[5:]}")
             items.append(figure_item(f"Unequal widths {name[5:]}", caption, drawing))
     if "images" in results:
         images = results["images"]
@@ -208,24 +223,25 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     return items
 
 
-def densities(result: CaseResult, layer: int) -> dict:
-    """The predicted densities at a layer: form -> (grid, density)."""
+def density_walks(result: CaseResult) -> dict:
+    """The walks whose densities are compared with the networks: form -> Walk, for the first pair."""
     from deepinit.theory.angles import log_sin2_walk
 
     theta0, widths = float(result.case.inputs.angles[0]), result.case.spec.widths
-    walks = {form: log_sin2_walk(theta0, widths, form=form) for form in ("second_order", "paper")}
-    return {form: (walk.grid, walk.density[layer - 1]) for form, walk in walks.items()}
+    return {form: log_sin2_walk(theta0, widths, form=form) for form in ("second_order", "paper")}
 
 
-def ks_distances(result: CaseResult, index: int, layer: int) -> dict[str, float]:
-    """One-sample Kolmogorov-Smirnov distance between the networks and each predicted density, by form."""
+def ks_words(result: CaseResult, walks: dict, index: int, layer: int) -> str:
+    """One-sample Kolmogorov-Smirnov distances: `KS distance: second order 0.012, paper 0.021`."""
     import scipy.stats
 
     values = finite_samples(result, index)
-    return {
-        form: float(scipy.stats.kstest(values, distribution(*curve)).statistic)
-        for form, curve in densities(result, layer).items()
-    }
+    distances = [
+        f"{form.replace('_', ' ')} "
+        f"{scipy.stats.kstest(values, distribution(walk.grid, walk.density[layer - 1])).statistic:.3f}"
+        for form, walk in walks.items()
+    ]
+    return f"KS distance {', '.join(distances)}"
 
 
 def finite_samples(result: CaseResult, index: int):
@@ -240,21 +256,22 @@ def histograms(config: Config, result: CaseResult):
     """Histograms at the chosen layers with the propagated densities and Kolmogorov-Smirnov distances."""
     from deepinit.report import figure_item
 
-    layers = dict(enumerate(config.histogram_layers))
+    layers = {f"layer {layer}": (index, layer) for index, layer in enumerate(histogram_layers(config))}
+    walks = density_walks(result)
     drawing = di.plots.histogram(
-        {f"layer {layer}": finite_samples(result, index) for index, layer in layers.items()},
-        density={f"layer {layer}": densities(result, layer) for layer in layers.values()},
+        {panel: finite_samples(result, index) for panel, (index, _) in layers.items()},
+        density={
+            panel: {form: (walk.grid, walk.density[layer - 1]) for form, walk in walks.items()}
+            for panel, (_, layer) in layers.items()
+        },
         label=ANGLE.symbol,
-        notes={f"layer {layer}": ks_words(result, index, layer) for index, layer in layers.items()},
+        notes={panel: ks_words(result, walks, *place) for panel, place in layers.items()},
     )
-    caption = "Densities over networks with the predicted ones; KS is the one-sample Kolmogorov-Smirnov distance."
+    caption = (
+        f"Densities over networks with the predicted ones, angle {config.angles[0]:.3g}; KS is the one-sample "
+        "Kolmogorov-Smirnov distance."
+    )
     return figure_item("Distribution over networks", caption, drawing)
-
-
-def ks_words(result: CaseResult, index: int, layer: int) -> str:
-    """`KS distance: second order 0.012, paper 0.021`."""
-    distances = ks_distances(result, index, layer)
-    return "KS distance: " + ", ".join(f"{form.replace('_', ' ')} {value:.3f}" for form, value in distances.items())
 
 
 def distribution(grid, density):
@@ -266,11 +283,11 @@ def distribution(grid, density):
     return lambda x: np.interp(x, grid, cumulative / cumulative[-1])
 
 
-def bias_by_width(config: Config, results: Mapping[str, CaseResult]):
-    """|predicted - measured| against width at the last layer."""
+def bias_by_width(config: Config, results: Mapping[str, CaseResult], pair: int):
+    """|predicted - measured| against width at the last layer, for one of the angles."""
     from deepinit.report import figure_item
 
-    last = [results[f"relu-w{width}"].dataset.isel(layer=-1, pair=0) for width in config.widths]
+    last = [results[f"relu-w{width}"].dataset.isel(layer=-1, pair=pair) for width in config.widths]
     routes = [str(name) for name in last[0]["route"].values]
     drawing = di.plots.widths(
         config.widths,
@@ -278,10 +295,10 @@ def bias_by_width(config: Config, results: Mapping[str, CaseResult]):
         [float(data["standard_error"]) for data in last],
         {name: [float(data["predicted"].sel(route=name)) for data in last] for name in routes},
         label=ANGLE.symbol,
-        note=f"layer {config.depth}, angle {config.angles[0]:g}, {config.num_seeds} networks per width",
+        note=f"layer {config.depth}, angle {config.angles[pair]:.3g}, {config.num_seeds} networks per width",
     )
     caption = "How far each prediction is from the measured mean; inside the grey band nothing can be resolved."
-    return figure_item("Error of every prediction against width", caption, drawing)
+    return figure_item(f"Error of every prediction against width, angle {config.angles[pair]:.3g}", caption, drawing)
 
 
 EXPERIMENT = Experiment(

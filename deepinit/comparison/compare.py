@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.results import QUANTILE_LEVELS, Estimate, Prediction
+from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction
 
 if TYPE_CHECKING:
     import xarray
-
-GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in two million
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +40,8 @@ class Comparison:
 def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None) -> Comparison:
     """Compares one measured quantity with any number of predictions of it.
 
-    z = (measured - predicted) / standard error; the effect resolved is 5 standard errors, the smallest difference
+    z = (measured - predicted) / standard error, the latter no smaller than four roundings of the simulation's dtype (where
+    a quantity is constant but for rounding, as at right angles, there is nothing finer to judge by); the effect resolved is 5 standard errors, the smallest difference
     that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. Entries whose standard error
     is zero or undefined (one seed, a constant quantity) have z = NaN.
 
@@ -75,7 +74,9 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
         [np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape) for p in predictions]
     )
     difference = estimate.mean - predicted
-    z = _ratio(difference, estimate.standard_error)
+    rounding = 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * np.maximum(np.abs(estimate.mean), 1.0)
+    error = np.where(estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan)
+    z = _ratio(difference, error)
     nearest = np.argmin(np.where(np.isnan(difference), np.inf, np.abs(difference)), axis=0)
     names = np.array([prediction.name for prediction in predictions])
     entry, route = ("layer", "pair"), ("route", "layer", "pair")
@@ -89,7 +90,7 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
             "num_used": (entry, estimate.num_seeds - estimate.num_excluded),
             "num_excluded": (entry, estimate.num_excluded),
             **{f"num_{name}": (entry, count) for name, count in estimate.events.items()},
-            "effect_resolved": (entry, GATE * estimate.standard_error),
+            "effect_resolved": (entry, GATE * error),
             "quantiles": (("level", *entry), estimate.quantiles),
             "predicted": (route, predicted),
             "predicted_variance": (route, variance),

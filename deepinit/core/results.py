@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in two million
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 

@@ -33,4 +33,4 @@ def log_sin2_angle(rows: Any) -> Measurement:
     scaled = jnp.exp(2 * scale) * residual_norm2
     along = (1 + jnp.exp(scale) * parallel) ** 2 * base_norm2
     value = 2 * scale + jnp.log(residual_norm2) - jnp.log(along + scaled)
-    return Measurement(value, rows.events)
+    return Measurement(jnp.minimum(value, 0), rows.events)  # rounding may put a right angle a last digit above 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import GATE
 from deepinit.plots.curves import Curves, as_dataset, is_dataset, read_curves
 from deepinit.plots.style import (
     GREY,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
-GATE = 5.0
+
 BAND_COLOUR = "#eef3ee"
 
 
