@@ -10,10 +10,12 @@ import importlib.util
 import math
 import pathlib
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from deepinit.core.errors import ResourceError, SpecError, refusal
+from deepinit.core.specs import check_integer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,20 +71,24 @@ class Inputs:
 
 def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> Inputs:
     """Pairs (first[i], second[i]) of rows [num_pairs, dimension]."""
-    first, second = np.atleast_2d(np.asarray(first, np.float64)), np.atleast_2d(np.asarray(second, np.float64))
-    if first.shape != second.shape or first.ndim != 2:
+    first, second = np.atleast_2d(_numbers(first)), np.atleast_2d(_numbers(second))
+    if first.shape != second.shape or first.ndim != 2 or not first.size:
         raise SpecError(
             refusal(
-                f"rows of shapes {first.shape} and {second.shape}", "equal shapes [pairs, dimension]", "Pair them up."
+                f"rows of shapes {first.shape} and {second.shape}",
+                "equal shapes [pairs, dimension], not empty",
+                "Pair them up.",
             )
         )
-    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        displacements = second - first
+    if not np.isfinite(displacements).all():  # nor is it where one of the two is not
         raise SpecError(
-            refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity from the data.")
+            refusal("inputs that are not finite", "finite numbers with finite differences", "Remove NaN and infinity.")
         )
     if not (np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()):
         raise SpecError(refusal("an input that is zero", "inputs of positive norm", "A zero vector has no angle."))
-    return Inputs(first, second - first, tuple(range(len(first))), label)
+    return Inputs(first, displacements, tuple(range(len(first))), label)
 
 
 def pair(angle: float, dimension: int = 2) -> Inputs:
@@ -97,10 +103,11 @@ def pair(angle: float, dimension: int = 2) -> Inputs:
 
 def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
     """e_1 paired with a unit vector at each of the angles, all in the plane of e_1 and e_2."""
+    if np.ndim(angles) != 1 or len(angles) == 0:
+        raise SpecError(refusal(f"angles={angles!r}", "a tuple of one angle or more", "Write for example (0.1, 1.0)."))
     for angle in angles:
         check_angle(angle)
-    if dimension < 2:
-        raise SpecError(refusal(f"dimension={dimension}", "2 or more", "Two directions need a plane."))
+    _check_dimension(dimension)
     points = np.zeros((1, dimension))
     points[0, 0] = 1.0
     displacements = np.zeros((len(angles), dimension))
@@ -112,6 +119,8 @@ def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
 
 def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
     """Independent pairs, uniform on the unit sphere."""
+    _check_pairs(num_pairs, seed)
+    _check_dimension(dimension)
     rows = np.random.default_rng(seed).standard_normal((2, num_pairs, dimension))
     rows /= np.linalg.norm(rows, axis=2, keepdims=True)
     return from_arrays(rows[0], rows[1], f"{num_pairs} random pairs on the sphere in dimension {dimension}")
@@ -120,6 +129,8 @@ def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     """Equally spaced points of a circle about 0, each paired with the first."""
     _check_count(num_points)
+    if not (_is_number(radius) and 0.0 < radius < math.inf):
+        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
     angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
     inputs = pairs(tuple(np.minimum(angles, 2.0 * np.pi - angles)), dimension)
     displacements = inputs.displacements.copy()
@@ -135,7 +146,9 @@ def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
 def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
     """Equally spaced points of the segment from start to end, each paired with the start."""
     _check_count(num_points)
-    start, end = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    start, end = _numbers(start), _numbers(end)
+    if start.ndim != 1:
+        raise SpecError(refusal(f"a start of shape {start.shape}", "one point [dimension]", "Give one row at a time."))
     from_arrays(start, end)  # refuses what is not finite, zero or of unequal shape
     steps = np.arange(1, num_points)[:, None] / (num_points - 1)
     return Inputs(start[None], steps * (end - start), (0,) * (num_points - 1), f"line of {num_points} points")
@@ -158,6 +171,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) -> Inputs:
     """Pairs of real MNIST digits (pixels / 255), of different digits or of the same one."""
+    _check_pairs(num_pairs, seed)
     pixels, labels = images()
     rng = np.random.default_rng(seed)
     chosen: list[tuple[int, int]] = []
@@ -171,13 +185,44 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
 
 
 def check_angle(angle: float) -> None:
-    """Refuses an angle outside [0, pi]."""
-    if not 0.0 <= angle <= math.pi:
+    """Refuses what is not a number in [0, pi]."""
+    if not (_is_number(angle) and 0.0 <= angle <= math.pi):
         raise SpecError(
-            refusal(f"theta={angle}", "an angle in [0, pi], in radians", "Convert degrees with math.radians.")
+            refusal(
+                f"theta={angle if _is_number(angle) else repr(angle)}",
+                "an angle in [0, pi], in radians",
+                "Convert degrees with math.radians.",
+            )
         )
 
 
 def _check_count(num_points: int) -> None:
-    if num_points < 2:
-        raise SpecError(refusal(f"num_points={num_points}", "2 or more", "One point has no pair."))
+    check_integer("num_points", num_points, 2, "One point has no pair.")
+
+
+def _check_pairs(num_pairs: int, seed: int) -> None:
+    check_integer("num_pairs", num_pairs, 1, "Ask for at least one pair.")
+    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+
+
+def _check_dimension(dimension: int) -> None:
+    check_integer("dimension", dimension, 2, "Two directions need a plane.")
+
+
+def _is_number(value: Any) -> bool:
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """The values in float64; text that spells numbers is refused too."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "USOc":
+            return array.astype(np.float64)
+    except (TypeError, ValueError):  # rows of unequal length, or a kind without numbers
+        pass
+    raise SpecError(
+        refusal(
+            "inputs that are not arrays of real numbers", "rows of equal length", "Convert the data to floats first."
+        )
+    )

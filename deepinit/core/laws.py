@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import Any, Literal
 
 from deepinit.core.errors import SpecError, refusal
@@ -43,18 +44,20 @@ class Law:
             raise SpecError(refusal(f"the law {self.name!r}", ", ".join(LAW_NAMES), "Check the spelling."))
         if self.scaling not in SCALINGS:
             raise SpecError(refusal(f"the scaling {self.scaling!r}", ", ".join(SCALINGS), "Check the spelling."))
-        if not (math.isfinite(self.variance) and self.variance >= 0):
+        if not (_is_real(self.variance) and math.isfinite(self.variance) and self.variance >= 0):
             raise SpecError(
                 refusal(
-                    f"variance={self.variance}", "a finite number >= 0", "He initialization of ReLU nets is variance=2."
+                    f"variance={self.variance!r}",
+                    "a finite number >= 0",
+                    "He initialization of ReLU nets is variance=2.",
                 )
             )
         if (self.density is not None) != (self.name == "sparse") or (
-            self.density is not None and not 0 < self.density <= 1
+            self.density is not None and not (_is_real(self.density) and 0 < self.density <= 1)
         ):
             raise SpecError(
                 refusal(
-                    f"density={self.density} with the law {self.name!r}",
+                    f"density={self.density!r} with the law {self.name!r}",
                     "0 < density <= 1 with the law 'sparse', and no density with any other law",
                     "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
                 )
@@ -121,6 +124,10 @@ class Law:
         """A JSON record that `Law(**record)` reads back."""
         record = dataclasses.asdict(self)
         return {key: value for key, value in record.items() if value is not None}
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def _truncated_moment(order: int) -> float:

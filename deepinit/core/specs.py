@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import math
+import operator
 from typing import Any
 
 from deepinit.core.activations import Activation, as_activation, from_json, relu
@@ -25,7 +25,8 @@ class MLP:
         output_law: law of the output weights; None takes `normal(1.0)`.
 
     Raises:
-        SpecError: no layers, a width below 1, an unknown activation, a bias law that is not `absolute`.
+        SpecError: no layers, a width that is not an integer >= 1, an unknown activation, a law that is not a `Law`, a
+            bias law that is not `absolute`.
     """
 
     widths: tuple[int, ...]
@@ -38,6 +39,8 @@ class MLP:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", _checked_widths(self.widths))
         object.__setattr__(self, "activation", as_activation(self.activation))
+        for name in ("weight_law", "bias_law", "output_law"):
+            _check_law(name, getattr(self, name))
         if self.weight_law is None:
             object.__setattr__(self, "weight_law", normal(default_weight_var(self.activation)))
         if self.bias_law is not None and self.bias_law.scaling != "absolute":
@@ -49,7 +52,7 @@ class MLP:
                 )
             )
         if self.output_width is not None:
-            _checked_widths((self.output_width,))
+            object.__setattr__(self, "output_width", _checked_width(self.output_width, "of the output layer"))
             if self.output_law is None:
                 object.__setattr__(self, "output_law", normal(1.0))
         elif self.output_law is not None:
@@ -133,18 +136,47 @@ def choose_linear_map(spec: Spec, name: str) -> str:
     return name
 
 
+def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> None:
+    """Refuses what is not an integer of least, ..., most (no upper end if None)."""
+    try:
+        allowed = operator.index(given) >= least and (most is None or operator.index(given) <= most)
+    except TypeError:
+        allowed = False
+    if not allowed:
+        numbers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
+        raise SpecError(refusal(f"{name}={given!r}", numbers, remedy))
+
+
+def check_num_seeds(num_seeds: Any) -> None:
+    """Refuses fewer than one network, parts of a network, and more networks than 32 bits number."""
+    check_integer("num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1)
+
+
+def _check_law(name: str, law: Any) -> None:
+    if law is not None and not isinstance(law, Law):
+        remedy = "di.normal(0.01, scaling='absolute')" if name == "bias_law" else "di.normal(2.0)"
+        raise SpecError(refusal(f"{name}={law!r}", "a law, or None for the default", f"Write for example {remedy}."))
+
+
 def _checked_widths(widths: Any) -> tuple[int, ...]:
     try:
-        checked = tuple(int(width) for width in widths)
+        given = tuple(widths)
     except TypeError:
         raise SpecError(
             refusal(f"widths={widths!r}", "one integer per hidden layer", f"Write ({widths!r},) * depth.")
         ) from None
-    if not checked:
+    if not given:
         raise SpecError(refusal("no layers (widths is empty)", "at least one hidden layer", "Write (256,) * 10."))
-    for layer, (width, given) in enumerate(zip(checked, widths, strict=True), start=1):
-        if width < 1 or width != given or not math.isfinite(given):
-            raise SpecError(
-                refusal(f"width {given!r} at layer {layer}", "integers >= 1", "Give every layer at least one neuron.")
-            )
-    return checked
+    return tuple(_checked_width(width, f"at layer {layer}") for layer, width in enumerate(given, start=1))
+
+
+def _checked_width(given: Any, where: str) -> int:
+    try:
+        width = int(given)
+    except (TypeError, ValueError, OverflowError):  # no number; NaN; infinity
+        width = 0
+    if width < 1 or width != given:
+        raise SpecError(
+            refusal(f"width {given!r} {where}", "integers >= 1", "Give every layer a whole number of neurons.")
+        )
+    return width

@@ -57,12 +57,38 @@ def test_digest_depends_on_numbers_only():
         (lambda: inputs.pair(3.2), r"theta=3\.2"),
         (lambda: inputs.pair(math.nan), "theta=nan"),
         (lambda: inputs.pair(0.1, dimension=1), "dimension=1"),
+        (lambda: inputs.pair(0.1, dimension=2.5), r"dimension=2\.5"),
+        (lambda: inputs.pair("a"), "theta='a'"),
+        (lambda: inputs.pair(None), "theta=None"),
+        (lambda: inputs.pairs(()), r"angles=\(\)"),
+        (lambda: inputs.pairs(0.1), r"angles=0\.1"),
+        (lambda: inputs.image_pairs(0), "num_pairs=0"),
+        (lambda: inputs.image_pairs(-1), "num_pairs=-1"),
+        (lambda: inputs.image_pairs(1, seed=-1), "seed=-1"),
+        (lambda: inputs.sphere_pairs(0, 3), "num_pairs=0"),
+        (lambda: inputs.sphere_pairs(3, 1), "dimension=1"),
+        (lambda: inputs.sphere_pairs(2.5, 3), r"num_pairs=2\.5"),
         (lambda: inputs.circle(1), "num_points=1"),
+        (lambda: inputs.circle(4.5), r"num_points=4\.5"),
+        (lambda: inputs.circle(4, radius=0), "radius=0"),
+        (lambda: inputs.circle(4, radius=-1.0), r"radius=-1\.0"),
+        (lambda: inputs.circle(4, radius=math.inf), "radius=inf"),
+        (lambda: inputs.circle(4, radius=math.nan), "radius=nan"),
+        (lambda: inputs.circle(4, radius="a"), "radius='a'"),
+        (lambda: inputs.line("a", "b", 3), "not arrays of real numbers"),
+        (lambda: inputs.line(np.ones((2, 3)), np.ones((2, 3)), 3), r"a start of shape \(2, 3\)"),
+        (lambda: inputs.from_arrays([["1", "2"]], [["3", "4"]]), "not arrays of real numbers"),
+        (lambda: inputs.from_arrays([[1.0, 2.0], [3.0]], [[1.0], [2.0]]), "not arrays of real numbers"),
+        (lambda: inputs.from_arrays([[1j, 2.0]], [[1.0, 2.0]]), "not arrays of real numbers"),
+        (lambda: inputs.from_arrays(np.ones((0, 3)), np.ones((0, 3))), "not empty"),
+        (lambda: inputs.from_arrays([[1e308, 1.0]], [[-1e308, 1.0]]), "not finite"),
         (lambda: inputs.from_arrays(np.zeros((1, 3)), np.ones((1, 3))), "zero"),
         (lambda: inputs.from_arrays(np.ones((1, 3)), np.ones((1, 2))), "shapes"),
         (lambda: inputs.from_arrays(np.full((1, 2), np.inf), np.ones((1, 2))), "not finite"),
     ],
 )
 def test_bad_inputs_are_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+    with pytest.raises(SpecError, match=words) as caught:
         call()
+    assert "Allowed: " in str(caught.value)
+    assert "\n" not in str(caught.value)

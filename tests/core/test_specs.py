@@ -3,12 +3,12 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.core.specs import choose_linear_map, spec_from_json
+from deepinit.core.specs import check_num_seeds, choose_linear_map, spec_from_json
 
 LAWS = [
     None,
@@ -20,6 +20,7 @@ LAWS = [
 ]
 
 
+@settings(deadline=None)  # the first example pays for a quadrature
 @given(
     widths=st.lists(st.integers(1, 5000), min_size=1, max_size=6),
     activation=st.sampled_from([di.relu, di.leaky_relu(0.2), di.tanh, di.gelu]),
@@ -50,6 +51,15 @@ def test_defaults_are_he_initialization_without_bias():
         ({"widths": (8, 0)}, "width 0 at layer 2"),
         ({"widths": (-3,)}, "width -3 at layer 1"),
         ({"widths": (2.5,)}, "width 2.5 at layer 1"),
+        ({"widths": ("a",)}, "width 'a' at layer 1"),
+        ({"widths": (float("nan"),)}, "width nan at layer 1"),
+        ({"widths": (float("inf"),)}, "width inf at layer 1"),
+        ({"widths": ("8",)}, "width '8' at layer 1"),
+        ({"widths": (8,), "weight_law": "normal"}, r"weight_law='normal'.*di\.normal\(2\.0\)"),
+        ({"widths": (8,), "bias_law": 0.1}, r"bias_law=0\.1.*absolute"),
+        ({"widths": (8,), "output_width": 1, "output_law": 2.0}, r"output_law=2\.0.*di\.normal\(2\.0\)"),
+        ({"widths": (8,), "output_width": 1.5}, r"width 1\.5 of the output layer"),
+        ({"widths": (8,), "output_width": "a"}, "width 'a' of the output layer"),
         ({"widths": 8}, "one integer per hidden layer"),
         ({"widths": (8,), "activation": "relo"}, "'relo'"),
         ({"widths": (8,), "bias_law": di.normal(0.1)}, "absolute"),
@@ -62,6 +72,14 @@ def test_bad_specs_are_refused_in_one_paragraph(fields, words):
         di.MLP(**fields)
     assert "Allowed: " in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("num_seeds", [0, -1, 2**32, 10.5, float("nan"), "10", None])
+def test_only_a_whole_number_of_networks_that_32_bits_number_is_allowed(num_seeds):
+    with pytest.raises(SpecError, match=f"num_seeds={num_seeds!r}.*Allowed: integers from 1 to 4294967295"):
+        check_num_seeds(num_seeds)
+    check_num_seeds(1)
+    check_num_seeds(2**32 - 1)
 
 
 def test_conditional_needs_gaussian_weights():
