@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.namespace import array_namespace
 
@@ -117,7 +118,13 @@ def points_alone(points: Any) -> Rows:
 
 
 def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> Rows:
-    """Rows of layer 0: rescaled in float64 on the host, then cast."""
+    """Rows of layer 0: rescaled in float64 on the host, then cast.
+
+    Raises:
+        SpecError: rows too small or too large for their squares to be computed in the dtype (in float64 where partners
+            are free, since the scale then never enters the cast).
+    """
+    _check_sizes(inputs, "float64" if partners_are_free else np.dtype(dtype).name)
     num_points, num_pairs = len(inputs.points), inputs.num_pairs
     rows = Rows(
         points=inputs.points,
@@ -132,11 +139,46 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
         if partners_are_free:
             rows = orthogonalize_partners(rows)
         rows = rescale(rows, rescale_points=partners_are_free).with_known()
+    _check_ratios(rows, np.dtype(dtype).name)
     assert rows.known is not None
     names = ("points", "displacements", "point_scales", "displacement_scales", "partner_scales")
     cast: dict[str, Any] = {name: np.asarray(getattr(rows, name), dtype) for name in names}
     known = InnerProducts(*(np.asarray(values, dtype) for values in rows.known))
     return dataclasses.replace(rows, **cast, known=known)
+
+
+def _check_sizes(inputs: Inputs, dtype: str) -> None:
+    """Refuses rows whose squares leave the range of the dtype; a displacement's own length is kept as a logarithm."""
+    limits, host = np.finfo(dtype), np.finfo(np.float64)
+    # a factor of 1/eps is left at both ends, so that parts of a row's square keep their digits beside the whole
+    smallest, largest = float(np.sqrt(limits.tiny / limits.eps)), float(np.sqrt(limits.max * limits.eps))
+    shortest = max(float(limits.tiny), float(np.sqrt(host.tiny / host.eps)))
+    for name, rows, least in (("points", inputs.points, smallest), ("displacements", inputs.displacements, shortest)):
+        size = np.abs(rows).max(axis=1, initial=0.0)  # the largest coordinate: squares could already overflow here
+        wrong = (size > largest) | ((size > 0) & (size < least))
+        if np.any(wrong):
+            other = ", or take dtype='float64'" if dtype == "float32" else ""
+            raise SpecError(
+                refusal(
+                    f"{name} of size {size[wrong][0]:.2g} in {dtype}",
+                    f"0, or sizes from {least:.2g} to {largest:.2g}",
+                    f"Rescale the inputs{other}.",
+                )
+            )
+
+
+def _check_ratios(rows: Rows, dtype: str) -> None:
+    """Refuses displacements so much longer than their base that the square of the ratio leaves the dtype's range."""
+    limits = np.finfo(dtype)
+    largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
+    if np.any(rows.displacement_scales > largest):
+        raise SpecError(
+            refusal(
+                f"a pair whose second member is 1e{np.max(rows.displacement_scales) / np.log(10.0):.0f} times the first",
+                f"ratios up to {np.exp(largest):.2g} in {dtype}",
+                "Give both members of a pair a similar norm.",
+            )
+        )
 
 
 def orthogonalize_partners(rows: Rows) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, choose_linear_map
+from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
 from deepinit.quantities.quantity import Quantity
 
 DTYPES = ("float32", "float64")
@@ -49,10 +49,11 @@ def simulate(
         An Estimate; networks without a defined value are counted in `events`.
 
     Raises:
-        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed.
+        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed, an argument of another kind.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
+    _check_kinds(spec, quantity, inputs)
     check_num_seeds(num_seeds)
     seed_fn, settings = forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     root = keys.root_key(key)
@@ -86,8 +87,9 @@ def predict(spec: Spec, quantity: Quantity, inputs: Inputs, form: str | None = N
         form: one of `quantity.forms(spec)`; None takes the first, the most accurate that always applies.
 
     Raises:
-        SpecError: an unknown form, or one that does not apply to this spec.
+        SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
     """
+    _check_kinds(spec, quantity, inputs)
     forms = quantity.forms(spec)
     if form is not None and form not in forms:
         raise SpecError(
@@ -102,6 +104,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Inputs, form: str | None = N
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Inputs) -> Prediction:
     """The infinite-width limit of a quantity, in float64."""
+    _check_kinds(spec, quantity, inputs)
     return quantity.infinite(spec, inputs)
 
 
@@ -170,10 +173,16 @@ def measure_block(measured: Any, keep: tuple[int, ...] | None) -> tuple[Any, np.
     return part, np.where(measured.event == 0, measured.value, np.nan)[:, layers]
 
 
-def check_num_seeds(num_seeds: int) -> None:
-    """Refuses fewer than one network, and more than the seeds that 32 bits number."""
-    if not 1 <= num_seeds < 2**32:
-        raise SpecError(refusal(f"num_seeds={num_seeds}", "1 to 2^32 - 1", "A thousand networks give 3 % error bars."))
+def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
+    """Refuses what is not a spec, a quantity and inputs, in this order."""
+    for name, given, kind, allowed, example in (
+        ("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)"),
+        ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),
+        ("inputs", inputs, Inputs, "inputs", "di.inputs.pair(0.1)"),
+    ):
+        if not isinstance(given, kind):
+            shown = repr(given) if isinstance(given, str | int | float) else f"an object of type {type(given).__name__}"
+            raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

@@ -59,6 +59,7 @@ def test_float64_needs_jax_in_64_bit_mode_and_agrees():
     ("arguments", "words"),
     [
         ({"num_seeds": 0}, "num_seeds=0"),
+        ({"num_seeds": 10.5}, r"num_seeds=10\.5"),
         ({"linear_map": "conditonal"}, "conditonal"),
         ({"dtype": "float16"}, "float16"),
         ({"precision": "low"}, "low"),
@@ -68,6 +69,67 @@ def test_float64_needs_jax_in_64_bit_mode_and_agrees():
 def test_bad_arguments_are_refused(arguments, words):
     with pytest.raises(SpecError, match=words):
         di.simulate(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), **{"num_seeds": 5, **arguments})
+
+
+@pytest.mark.parametrize("route", [di.simulate, di.predict, di.infinite])
+@pytest.mark.parametrize(
+    ("replaced", "words"),
+    [
+        ({"spec": (8, 8)}, r"spec=an object of type tuple.*di\.MLP"),
+        ({"quantity": "log_sin2_angle"}, r"quantity='log_sin2_angle'.*di\.quantities\.log_sin2_angle"),
+        ({"inputs": 0.1}, r"inputs=0\.1.*di\.inputs\.pair"),
+        ({"inputs": np.ones((2, 3))}, r"inputs=an object of type ndarray.*di\.inputs\.pair"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_every_route(route, replaced, words):
+    with pytest.raises(SpecError, match=words) as caught:
+        route(**{"spec": di.MLP(widths=(4,)), "quantity": ANGLE, "inputs": di.inputs.pair(0.1), **replaced})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([[1e-25, 0.0], [1e-25, 1e-25]], "points of size 1e-25 in float32"),
+        ([[1e25, 0.0], [1e25, 1e25]], "points of size 1e.25 in float32"),
+        ([[1e45, 0.0], [1e45, 1e45]], "points of size 1e.45 in float32"),
+        ([[1.0, 0.0], [1.0, 1e-40]], "displacements of size 1e-40 in float32"),
+    ],
+)
+def test_rows_whose_squares_float32_cannot_hold_are_refused_unless_the_scale_is_free(rows, words):
+    inputs = di.inputs.from_arrays(rows[:1], rows[1:])
+    for spec in (di.MLP((4,), di.tanh), di.MLP((4,), bias_law=di.normal(0.1, "absolute"))):
+        with pytest.raises(SpecError, match=f"{words}.*float64"):
+            di.simulate(spec, ANGLE, inputs, num_seeds=5)
+    estimate = di.simulate(di.MLP((64,)), ANGLE, inputs, num_seeds=5)
+    assert np.isfinite(estimate.mean).all()
+    with jax.enable_x64(True):
+        double = di.simulate(di.MLP((64,), di.tanh), ANGLE, inputs, num_seeds=5, dtype="float64")
+    assert estimate.num_excluded.sum() == double.num_excluded.sum() == 0
+
+
+def test_pairs_of_incomparable_norms_are_refused():
+    inputs = di.inputs.from_arrays([[1.0, 0.0]], [[1.0, 1e25]])
+    with pytest.raises(SpecError, match=r"displacements of size 1e.25 in float32"):
+        di.simulate(di.MLP((4,), di.tanh), ANGLE, inputs, num_seeds=5)
+    with pytest.raises(SpecError, match=r"second member is 1e25 times the first.*similar norm"):
+        di.simulate(di.MLP((4,)), ANGLE, inputs, num_seeds=5)
+
+
+@pytest.mark.parametrize("size", [3e-14, 1e14])
+def test_sizes_within_the_range_of_float32_give_what_float64_gives(size):
+    spec, inputs = di.MLP((64,) * 2, di.tanh), di.inputs.circle(3, radius=size)
+    single = di.simulate(spec, ANGLE, inputs, num_seeds=2000)
+    with jax.enable_x64(True):
+        double = di.simulate(spec, ANGLE, inputs, num_seeds=2000, key=1, dtype="float64")
+    z = (double.mean - single.mean) / np.hypot(double.standard_error, single.standard_error)
+    assert np.abs(z).max() < 5
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+def test_rows_whose_squares_float64_cannot_hold_are_refused_always(size):
+    with pytest.raises(SpecError, match=r"points of size 1e.170 in float64"):
+        di.simulate(di.MLP((4,)), ANGLE, di.inputs.circle(3, radius=size), num_seeds=5)
 
 
 def test_other_generators_are_refused():
