@@ -120,7 +120,7 @@ def test_a_wrong_type_names_the_option(capsys):
         main(["run", ANGLES, "--dry-run", "--config.num-seeds", "many"])
     assert end.value.code == 2
     message = capsys.readouterr().err
-    assert "--num-seeds" in message
+    assert "--config.num-seeds" in message
     assert "Traceback" not in message
 
 
