@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, choose_linear_map
+from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
 from deepinit.quantities.quantity import Quantity
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class Case:
             raise SpecError(
                 refusal(f"the case name {self.name!r}", "lower-case letters, digits, '.', '_', '-'", "Rename the case.")
             )
-        if not 1 <= self.num_seeds < 2**32:
-            raise SpecError(refusal(f"num_seeds={self.num_seeds}", "1 to 2^32 - 1", "Ask for at least one network."))
+        check_num_seeds(self.num_seeds)
+        if not 0 <= self.key < 2**32:
+            raise SpecError(refusal(f"key={self.key}", "an integer from 0 to 2^32 - 1", "Write key=0."))
         outside = [layer for layer in self.sample_layers if not 1 <= layer <= self.spec.depth]
         if outside:
             raise SpecError(

@@ -1,7 +1,6 @@
 """The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
 
 from collections.abc import Callable, Mapping
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -59,18 +58,17 @@ def simulate(
     root = keys.root_key(key)
     at_hand = seed_bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
-    parts, kept = [], []
+    merged, kept = None, []
     with _bar(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
             part, samples = measure_block(measured, None if keep_samples else ())
-            parts.append(part)
-            parts = [reduce(statistics.merge, parts)]
+            merged = part if merged is None else statistics.merge(merged, part)
             kept.append(samples)
             report(ensemble.blocks.seeds(block)[1], num_seeds)
     return statistics.estimate(
         quantity.name,
-        parts[0],
+        merged,
         event_names(),
         samples=np.concatenate([part for part in kept if part is not None]) if keep_samples else None,
         settings=settings,
