@@ -58,7 +58,8 @@ def simulate(
     root = keys.root_key(key)
     at_hand = seed_bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
-    merged, kept = None, []
+    merged: Any = None
+    kept = []
     with _bar(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
