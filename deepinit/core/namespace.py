@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.errors import SpecError, refusal
+
 
 def array_namespace(*values: Any) -> ModuleType:
     """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
@@ -28,12 +30,32 @@ def special_namespace(xp: ModuleType) -> ModuleType:
     return special
 
 
-def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
-    """The values as floating arrays: float64 in NumPy; in JAX the common dtype of the JAX arrays among them."""
-    if xp is np:
-        return tuple(np.asarray(value, dtype=np.float64) for value in values)
-    import jax
+def is_traced(*values: Any) -> bool:
+    """Is one of the values a JAX tracer, whose numbers the host cannot see?"""
+    jax = sys.modules.get("jax")
+    return jax is not None and any(isinstance(value, jax.core.Tracer) for value in values)
 
-    arrays = [value for value in values if isinstance(value, jax.Array)]
-    dtype = xp.result_type(*arrays, xp.float16) if arrays else xp.float32
-    return tuple(xp.asarray(value, dtype=dtype) for value in values)
+
+def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
+    """The values as floating arrays: float64 in NumPy; in JAX the common dtype of the JAX arrays among them.
+
+    JAX integers and Python floats under jit, grad or vmap (weakly typed) become JAX's default float.
+    """
+    dtype: Any = np.float64
+    if xp is not np:
+        import jax
+
+        arrays = [value for value in values if isinstance(value, jax.Array)]
+        dtype = xp.result_type(*arrays) if arrays else xp.result_type(float)
+        if not xp.issubdtype(dtype, xp.floating):
+            dtype = xp.result_type(float)
+    return tuple(_as_float(xp, value, dtype) for value in values)
+
+
+def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
+    try:
+        if value is None or isinstance(value, str):
+            raise TypeError("no number")  # NumPy would make them nan, and the number that the text spells
+        return xp.asarray(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise SpecError(refusal(repr(value), "real numbers and arrays of them", "Convert it to floats.")) from error

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import array_namespace, as_floats
 from deepinit.theory.angle_exact import check_width
 from deepinit.theory.angle_layer import rho
 from deepinit.theory.angle_relu import next_angle
-from deepinit.theory.mixed_moments import check_angle
 
 DRIFT = 2.0 / (3.0 * math.pi)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
 

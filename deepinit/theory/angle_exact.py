@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace, as_floats
-from deepinit.theory.mixed_moments import check_angle
+from deepinit.core.namespace import array_namespace, as_floats, is_traced
 
 _HALF_WINDOW = 10.0  # standard deviations of the binomial kept on either side: the rest is below 1e-22
 _SERIES_FROM = 60  # active neurons from which the asymptotic series of the digamma difference is exact to rounding
@@ -29,8 +29,8 @@ _SERIES_FROM = 60  # active neurons from which the asymptotic series of the diga
 class SmallAngleMoments(NamedTuple):
     """Mean and variance of ln(sin^2(theta') / sin^2(theta)) as theta -> 0."""
 
-    mean: float
-    variance: float
+    mean: Any
+    variance: Any
 
 
 class Degeneracy(NamedTuple):
@@ -40,8 +40,7 @@ class Degeneracy(NamedTuple):
     dead: Any
 
 
-@lru_cache(maxsize=4096)
-def small_angle_log_sin2_moments(width: int) -> SmallAngleMoments:
+def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
     """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer, in the limit of small angles, exact in width.
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
@@ -49,24 +48,34 @@ def small_angle_log_sin2_moments(width: int) -> SmallAngleMoments:
     m ~ Binomial(n, 1/2) conditional on m >= 2; n = width.
 
     Args:
-        width: neurons of the layer, an integer >= 2.
+        width: [...], neurons of the layer, integers >= 2; concrete, for the sum over m is taken on the host.
 
     Returns:
-        `SmallAngleMoments`, Python floats; conditional on the images being neither zero nor collinear (m >= 2).
+        `SmallAngleMoments` of Python floats for one integer, else of arrays [...]: float64, or JAX's default float for a
+        JAX array; conditional on the images being neither zero nor collinear (m >= 2).
 
     Raises:
-        SpecError: width is not an integer >= 2.
+        SpecError: a width that is not an integer >= 2, a traced width.
 
     Valid for: theta -> 0; exact in the width. Relative error about 1e-13: for widths above 400 the binomial is summed over
     10 standard deviations on either side of its mean.
 
     Reference: derivation in the module docstring.
     """
-    if not (isinstance(width, int | np.integer) and width >= 2):
-        raise SpecError(
-            refusal(f"width={width!r}", "an integer >= 2", "One active neuron maps every pair of inputs to one ray.")
-        )
-    n = int(width)
+    check_concrete_width(width, "small_angle_log_sin2_moments")
+    check_width(width, 2, "two active neurons")
+    if np.ndim(width) == 0 and array_namespace(width) is np:
+        return _one_width(int(width))
+    sizes = np.asarray(width)
+    rows = np.array([_one_width(int(n)) for n in sizes.ravel()], dtype=np.float64).reshape(-1, 2)
+    mean, variance = rows.T.reshape(2, *sizes.shape)
+    xp = array_namespace(width)
+    dtype = np.float64 if xp is np else as_floats(xp, width)[0].dtype
+    return SmallAngleMoments(xp.asarray(mean, dtype=dtype), xp.asarray(variance, dtype=dtype))
+
+
+@lru_cache(maxsize=4096)
+def _one_width(n: int) -> SmallAngleMoments:
     reach = math.ceil(0.5 * _HALF_WINDOW * math.sqrt(n))
     m = np.arange(max(2, n // 2 - reach), min(n, n // 2 + reach) + 1, dtype=np.float64)
     # Binomial probabilities from their ratios: log-gamma of a million would cost nine digits.
@@ -111,14 +120,24 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     return Degeneracy(n * q**n, 2.0 ** (1 - n) - q**n)
 
 
+def check_concrete_width(width: Any, what: str) -> None:
+    """Refuse a traced width where the host sums over the neurons."""
+    if is_traced(width):
+        raise SpecError(
+            refusal(
+                f"a traced width for {what}",
+                "a concrete width, as the sum over the number of active neurons is taken on the host",
+                "Close over the width instead of passing it through jit or vmap, or take second_order, which traces.",
+            )
+        )
+
+
 def check_width(width: Any, least: int, what: str) -> None:
     """Refuse concrete widths below `least` or not whole; tracers pass."""
-    if array_namespace(width) is not np:
-        import jax
-
-        if isinstance(width, jax.core.Tracer):
-            return
-    values = np.asarray(width, dtype=np.float64)
+    if is_traced(width):
+        return
+    values = np.asarray(width)
+    values = np.asarray(math.nan) if values.dtype.kind in "USO" else values.astype(np.float64)  # nan: refused below
     if not (np.all(values >= least) and np.all(values == np.floor(values)) and np.all(np.isfinite(values))):
         raise SpecError(
             refusal(

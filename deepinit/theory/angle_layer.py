@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation, relu
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import array_namespace, as_floats
 from deepinit.theory import pair_cumulants
-from deepinit.theory.angle_exact import check_width, small_angle_log_sin2_moments
+from deepinit.theory.angle_exact import check_concrete_width, check_width, small_angle_log_sin2_moments
 from deepinit.theory.angle_relu import relu_layer
-from deepinit.theory.mixed_moments import check_angle
 
 FORMS = ("paper", "first_order", "second_order", "hybrid", "tapered")
 _RELU_ONLY = {
@@ -66,18 +66,22 @@ def log_sin2_mean(
     Args:
         theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
         width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts with theta.
-        form: one of FORMS; hybrid and tapered need a concrete width.
+        form: one of FORMS; hybrid and tapered need a concrete width. The default is the best form that every activation
+            has; `deepinit.predict` defaults to tapered, the best for ReLU.
         activation: an Activation, a name, or an elementwise JAX function; paper, hybrid and tapered are for ReLU.
         variances: of the two preactivations; without effect for positively homogeneous activations.
 
     Returns:
         [...], natural logarithm; conditional on images that are neither zero nor collinear. -inf at theta = 0; for ReLU
         0 at theta = pi (images of disjoint support), except hybrid. float64, or JAX in theta's dtype; absolute error a few
-        roundings at every theta.
+        roundings at every theta for ReLU. Even and odd activations (`absolute`, `linear`) map theta = pi to collinear
+        images: there ln e is -inf, and what is returned within roundings of pi is a large negative number without digits.
+        For activations that are not positively homogeneous a JAX theta is computed on the host in float64 and cast back:
+        it works under jit and vmap, and has no gradient.
 
     Raises:
         SpecError: unknown form, a form that the activation does not have, concrete theta or width out of range, a traced
-            angle with an activation that is not positively homogeneous.
+            width with hybrid or tapered.
 
     Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, O(n^-3) for the others;
         hybrid and tapered are exact in n as theta -> 0, hybrid is worse than second_order for theta above about 1/2.
@@ -142,7 +146,7 @@ def rho(width: Any) -> Any:
     """
     check_width(width, 2, "rho")
     xp = array_namespace(width)
-    (n,) = as_floats(xp, width) if xp is np else (xp.asarray(width) * 1.0,)
+    (n,) = as_floats(xp, width)
     return xp.log1p(6.0 / (n - 1)) - 10.0 * n / (n + 5) ** 2 + 6.0 * n / (n - 1) ** 2
 
 
@@ -204,7 +208,13 @@ def is_relu(activation: Activation) -> bool:
 def check_form(form: str, activation: Activation) -> None:
     """Refuse a form that does not exist, or that this activation does not have."""
     if form not in FORMS:
-        raise SpecError(refusal(f"form={form!r}", ", ".join(FORMS), "second_order is the most accurate at large."))
+        raise SpecError(
+            refusal(
+                f"form={form!r}",
+                ", ".join(FORMS),
+                "tapered is the most accurate for ReLU; second_order for any activation.",
+            )
+        )
     if form in _RELU_ONLY and not is_relu(activation):
         raise SpecError(
             refusal(
@@ -219,6 +229,8 @@ def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tup
     activation = as_activation(activation)
     check_form(form, activation)
     check_width(width, 2 if form in _RELU_ONLY else 1, f"form {form!r}")
+    if form in ("hybrid", "tapered"):
+        check_concrete_width(width, f"form {form!r}")
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
     check_angle(theta)
@@ -228,9 +240,6 @@ def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tup
 
 def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:
     """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2: a sum over active neurons on the host, for concrete widths."""
-    widths = np.asarray(width)
-    moments = [small_angle_log_sin2_moments(int(n)) for n in widths.ravel()]
-    n = widths.astype(np.float64)
-    mean = np.array([moment.mean for moment in moments]).reshape(n.shape) + 2 / n + 8 / n**2
-    variance = np.array([moment.variance for moment in moments]).reshape(n.shape) - 8 / n - 32 / n**2
-    return mean, variance
+    n = np.asarray(width, dtype=np.float64)
+    moments = small_angle_log_sin2_moments(n)
+    return moments.mean + 2 / n + 8 / n**2, moments.variance - 8 / n - 32 / n**2

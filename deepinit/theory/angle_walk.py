@@ -10,9 +10,11 @@ absorbed nor reflected. The first step starts at theta_0 itself, which may be ob
 
 Two solutions. The density is carried by quadrature (`angle_grid`). The Gaussian closure carries two numbers,
 
-    m' = mu(m) + mu''(m) V / 2,      V' = mu'(m)^2 V + sigma^2(m)      (derivatives in X),
+    m' = E mu(Y),      V' = Var mu(Y) + E sigma^2(Y),      Y = min(m + sqrt(V) N(0, 1), 0),
 
-with mu - 2 ln(theta) as a Chebyshev series in theta on [0, pi/2], where it is smooth, and d theta / dX = tan(theta) / 2.
+by quadrature, with mu - 2 ln(theta) as a Chebyshev series in theta on [0, pi/2], where it is smooth. To first order in V
+this is mu + mu'' V / 2 and mu'^2 V + sigma^2; those derivatives in X diverge at X = 0 (d theta / dX = tan(theta) / 2), which
+an expectation does not. In narrow layers an expansion in 1/n may put mu above 0, where ln sin^2 cannot be: mu is cut at 0.
 """
 
 import math
@@ -23,7 +25,9 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 
 from deepinit.core.activations import Activation, as_activation, relu
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.namespace import array_namespace, as_floats, is_traced
 from deepinit.theory import angle_grid
 from deepinit.theory.angle_chain import DRIFT, acute_angle, check_widths, log_sin2
 from deepinit.theory.angle_layer import (
@@ -35,9 +39,10 @@ from deepinit.theory.angle_layer import (
     rho,
     variance_at_width,
 )
-from deepinit.theory.mixed_moments import check_angle, mixed_moment
+from deepinit.theory.mixed_moments import mixed_moment
 
 _DEGREE = 40  # of the Chebyshev series: the coefficients have fallen to rounding by then
+_CLOSURE_POINTS = 801
 _REACH = 12.0  # standard deviations of the closure that the grid covers on either side, at first
 
 # width -> (mean, variance) of the next ln sin^2, at the angles it was made for
@@ -71,18 +76,18 @@ def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_orde
     infinite-width angles as all widths grow at fixed depth. See the module docstring.
 
     Args:
-        theta0: angle of the inputs in (0, pi], obtuse allowed.
+        theta0: angle of the inputs in (0, pi], obtuse allowed (approximation: below pi).
         widths: neurons of each layer, >= 1 (paper, hybrid, tapered, approximation: >= 2); the step to layer l uses n_l.
         form: one of `FORMS` (see `log_sin2_mean`), or "approximation", the paper's Approximation 2, in every layer
             including the first.
         activation: positively homogeneous (ReLU for paper, hybrid, tapered and approximation).
 
     Returns:
-        `Walk`, float64 NumPy arrays, conditional on no layer being degenerate (`degeneracy_probability`). Mass is conserved
+        `Walk`, computed on the host in float64; NumPy arrays, or JAX arrays of theta0's dtype if theta0 is one. Conditional on no layer being degenerate (`degeneracy_probability`). Mass is conserved
         to rounding; means and standard deviations are those of the walk to about 1e-4 of the standard deviation.
 
     Raises:
-        SpecError: theta0 outside (0, pi], no layers or a width too small, an unknown form, an activation that is not
+        SpecError: theta0 outside (0, pi] or traced, no layers or a width too small, an unknown form, an activation that is not
             positively homogeneous, images at an obtuse angle.
 
     Valid for: no bias, independent Gaussian weights. Against exact simulation of ReLU layers the means of second_order are
@@ -93,10 +98,11 @@ def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_orde
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
+    start = min(float(theta0), math.pi)  # pi in float32 is above pi
     if _is_odd(activation):
-        theta0 = min(theta0, math.pi - theta0)  # b -> -b turns one into the other and leaves sin^2
+        start = min(start, math.pi - start)  # b -> -b turns one into the other and leaves sin^2
     sizes = [int(width) for width in widths]
-    first_mean, first_variance = (float(value[0]) for value in _law(np.array([theta0]), form, activation)(sizes[0]))
+    first_mean, first_variance = (float(value[0]) for value in _law(np.array([start]), form, activation)(sizes[0]))
     closure_mean, closure_variance = _closure(first_mean, first_variance, sizes, form, activation)
 
     reach = _REACH
@@ -106,7 +112,7 @@ def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_orde
         reach *= 1.5
         if masses[:, :2].sum(axis=1).max() < 1e-13 or reach > 100.0:
             break
-    return Walk(
+    walk = Walk(
         mean=moments[:, 0],
         variance=moments[:, 1],
         grid=grid,
@@ -114,10 +120,25 @@ def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_orde
         closure_mean=closure_mean,
         closure_variance=closure_variance,
     )
+    xp = array_namespace(theta0)
+    if xp is np:
+        return walk
+    dtype = as_floats(xp, theta0)[0].dtype
+    return Walk(*(xp.asarray(part, dtype=dtype) for part in walk))
 
 
 def _law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
-    """The mean and variance of the next ln sin^2 at the angles theta, as a function of the width."""
+    """The mean, cut at 0, and variance of the next ln sin^2 at the angles theta, as a function of the width."""
+    raw = _raw_law(theta, form, activation)
+
+    def law(n: int) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance = raw(n)
+        return np.minimum(mean, 0.0), variance
+
+    return law
+
+
+def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
     if form == "approximation":
         return lambda n: (log_sin2(theta) - DRIFT * theta - rho(n), np.full(theta.shape, 8.0 * n / (n + 5.0) ** 2))
     at = layer_coefficients(theta, form, activation, (1.0, 1.0))
@@ -129,13 +150,13 @@ def _closure(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Gaussian closure from the moments after the first layer: [layers], [layers]."""
     nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
-    law = _law(nodes, form, activation)
+    law = _raw_law(nodes, form, activation)  # smooth in theta, as the cut one is not
     domain = [0.0, 0.5 * math.pi]
-    series: dict[int, tuple[Chebyshev, ...]] = {}
+    series: dict[int, tuple[Chebyshev, Chebyshev]] = {}
     for n in set(widths[1:]):
         mu, sigma2 = law(n)
         smooth = Chebyshev.fit(nodes, mu - 2.0 * np.log(nodes), _DEGREE, domain=domain)
-        series[n] = smooth, smooth.deriv(), smooth.deriv(2), Chebyshev.fit(nodes, sigma2, _DEGREE, domain=domain)
+        series[n] = smooth, Chebyshev.fit(nodes, sigma2, _DEGREE, domain=domain)
     states = [(mean, variance)]
     for n in widths[1:]:
         states.append(_closure_step(*states[-1], series[n]))
@@ -143,17 +164,13 @@ def _closure(
     return means, variances
 
 
-def _closure_step(mean: float, variance: float, series: tuple[Chebyshev, ...]) -> tuple[float, float]:
-    theta = float(acute_angle(mean))
-    smooth, slope, curvature, sigma2 = (float(part(theta)) for part in series)
-    mu, sigma2 = smooth + 2.0 * math.log(theta), max(sigma2, 0.0)
-    if variance == 0.0:
-        return mu, sigma2
-    # d/dX = (tan / 2) d/d theta, of 2 ln(theta) and of the smooth rest
-    tan, secant2 = math.tan(theta), 1.0 / math.cos(theta) ** 2
-    first = tan / theta + 0.5 * tan * slope
-    second = 0.5 * tan * (theta * secant2 - tan) / theta**2 + 0.25 * tan * (tan * curvature + secant2 * slope)
-    return min(mu + 0.5 * second * variance, 0.0), first**2 * variance + sigma2
+def _closure_step(mean: float, variance: float, series: tuple[Chebyshev, Chebyshev]) -> tuple[float, float]:
+    points, weights = angle_grid.gaussian_points(mean, variance, _CLOSURE_POINTS)
+    theta = acute_angle(points)
+    smooth, sigma2 = (part(theta) for part in series)
+    mu = np.minimum(smooth + 2.0 * np.log(theta), 0.0)
+    center = float(weights @ mu)
+    return center, float(weights @ ((mu - center) ** 2 + np.maximum(sigma2, 0.0)))
 
 
 def _grid(
@@ -194,7 +211,15 @@ def _propagate(
 def _check(theta0: float, widths: Sequence[int], form: str, activation: Activation) -> None:
     if np.ndim(theta0) != 0:
         raise SpecError(refusal(f"theta0={theta0!r}", "one angle", "Call it once per angle."))
-    check_angle(np.asarray(theta0, dtype=np.float64))
+    if is_traced(theta0):
+        raise SpecError(
+            refusal(
+                "a traced theta0",
+                "concrete angles: the walk is a host function (NumPy float64) whose grid depends on the angle",
+                "Call it outside jit, grad and vmap, or take approximation_1 or infinite_width_angles, which trace.",
+            )
+        )
+    check_angle(theta0)
     if theta0 == 0 or (theta0 >= math.pi and _is_odd(activation)):
         raise SpecError(
             refusal(f"theta0={theta0}", "inputs that are not collinear", "Collinear images stay so: ln sin^2 is -inf.")
@@ -203,6 +228,14 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
         if not is_relu(activation):
             raise SpecError(
                 refusal(f"form={form!r} with {activation!r}", "form 'approximation' with ReLU", "Take second_order.")
+            )
+        if theta0 >= math.pi:
+            raise SpecError(
+                refusal(
+                    f"theta0={theta0} with form 'approximation', whose first step starts at ln sin^2 = -inf",
+                    "angles below pi",
+                    "Take second_order or tapered, which know that the images are at a right angle.",
+                )
             )
     elif form in FORMS:
         check_form(form, activation)
@@ -221,7 +254,8 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
     # E phi(G) phi(H) at theta0: its sign is that of the cosine after the first layer.
     if _is_odd(activation):
         return
-    cosine = (left**2 + right**2) * mixed_moment(1, 1, theta0) - 2 * left * right * mixed_moment(1, 1, math.pi - theta0)
+    start = min(float(theta0), math.pi)
+    cosine = (left**2 + right**2) * mixed_moment(1, 1, start) - 2 * left * right * mixed_moment(1, 1, math.pi - start)
     if cosine < 0:
         raise SpecError(
             refusal(

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import array_namespace, as_floats
 
@@ -136,25 +137,6 @@ def unit_legendre(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
     return 0.5 * (nodes + 1.0), 0.5 * weights
-
-
-def check_angle(theta: Any) -> None:
-    """Refuse concrete angles outside [0, pi]; tracers pass, and so does pi rounded up to float32."""
-    xp = array_namespace(theta)
-    if xp is not np:
-        import jax
-
-        if isinstance(theta, jax.core.Tracer):
-            return
-    values = np.asarray(theta, dtype=np.float64)
-    if not np.all((values >= 0.0) & (values <= np.float32(math.pi))):
-        raise SpecError(
-            refusal(
-                f"the angle theta={values if values.size < 5 else values[~((values >= 0) & (values <= math.pi))][:3]}",
-                "angles in [0, pi], in radians",
-                "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
-            )
-        )
 
 
 def _log_prefactor(k: int) -> float:

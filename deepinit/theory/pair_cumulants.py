@@ -4,13 +4,16 @@ Derivation in `delta_method`; the moments it needs in `pair_frames`.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace, as_floats
+from deepinit.core.namespace import array_namespace, as_floats, is_traced
 from deepinit.theory.delta_method import angle_expansion
 from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
 
@@ -37,11 +40,11 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
     notation of Jakub and Nica, and c1 -> -2, d1 -> 8 as theta -> 0.
 
     Args:
-        theta: [...] in [0, pi], the angle between the two preactivation vectors of infinite width. A JAX array (or tracer)
-            for positively homogeneous activations is computed by JAX in its dtype, anything else by NumPy in float64. An
-            angle outside [0, pi] is refused in NumPy only.
+        theta: [...] in [0, pi], the angle between the two preactivation vectors of infinite width; a JAX array (or
+            tracer) gives JAX in its dtype, anything else NumPy in float64. Tracers are not checked.
         activation: an Activation, a name, or an elementwise JAX function. Those that are not positively homogeneous are
-            integrated on the host, one angle after the other (milliseconds each), and refuse tracers.
+            integrated on the host in float64, one angle after the other (milliseconds each); traced angles call back to
+            the host, which works under jit and vmap and has no gradient.
         variances: of u and v; without effect for positively homogeneous activations.
 
     Returns:
@@ -49,8 +52,8 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
         (homogeneous activations). Near theta = pi, absolute rather than relative accuracy of log_mean where it tends to 0.
 
     Raises:
-        SpecError: an angle outside [0, pi], a variance that is not positive, a tracer with an activation that needs the
-            host, an activation that is 0 everywhere, collinear images (theta = 0) with such an activation.
+        SpecError: a concrete angle outside [0, pi], a variance that is not positive, a traced variance with an activation
+            that needs the host, an activation that is 0 everywhere, collinear images (theta = 0) with such an activation.
 
     Valid for: independent Gaussian weights; activations without jumps. The vectors are assumed neither zero nor
     collinear, events whose probability decays exponentially in n (n 2^-n for ReLU): ln sin^2 is conditioned on that.
@@ -61,44 +64,47 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)
+    (angle,) = as_floats(xp, theta)
+    check_angle(angle)
+    angle = xp.minimum(angle, math.pi)  # pi in float32 is above pi
     if activation.slopes is not None:
-        (angle,) = as_floats(xp, theta)
-        if xp is np:
-            _check_angles(angle)
         frame = homogeneous_frame(xp, angle, activation.slopes)
         log_mean = xp.where(angle > 0, frame.log_sine2, -math.inf)
         expansion = angle_expansion(frame)
         return Coefficients(log_mean, expansion.c1, expansion.d1, expansion.c2, expansion.d2)
-    angle = _on_host(theta, activation)
-    _check_angles(angle)
-    var_u, var_v = variances
-    rows = [_host_coefficients(activation, float(value), (float(var_u), float(var_v))) for value in angle.ravel()]
-    return Coefficients(*np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angle.shape))
+    if is_traced(*variances):
+        raise SpecError(
+            refusal(
+                f"traced variances with {activation!r}",
+                "concrete variances, or a positively homogeneous activation, for which they have no effect",
+                "Tabulate the coefficients over a grid of variances outside jit, and interpolate inside.",
+            )
+        )
+    var_u, var_v = (float(variance) for variance in variances)
+    on_host = partial(_on_host, activation=activation, variances=(var_u, var_v))
+    if is_traced(angle):
+        return Coefficients(*_called_back(on_host, angle))
+    return Coefficients(*(xp.asarray(row, dtype=angle.dtype) for row in on_host(angle)))
+
+
+def _on_host(theta: Any, activation: Activation, variances: tuple[float, float]) -> np.ndarray:
+    """[5, ...] in float64: the coefficients at each angle."""
+    angles = np.minimum(np.asarray(theta, dtype=np.float64), math.pi)
+    rows = [_host_coefficients(activation, float(angle), variances) for angle in angles.ravel()]
+    return np.array(rows, dtype=np.float64).reshape(-1, 5).T.reshape(5, *angles.shape)
+
+
+def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
+    """The five rows of `function` under jit and vmap: XLA calls the host."""
+    import jax
+
+    row = jax.ShapeDtypeStruct(theta.shape, theta.dtype)
+    return jax.pure_callback(
+        lambda angle: tuple(function(angle).astype(row.dtype)), (row,) * 5, theta, vmap_method="expand_dims"
+    )
 
 
 def _host_coefficients(activation: Activation, theta: float, variances: tuple[float, float]) -> tuple[float, ...]:
     frame = quadrature_frame(activation, theta, variances)
     expansion = angle_expansion(frame)
     return tuple(float(value) for value in (frame.log_sine2, *expansion))
-
-
-def _on_host(theta: Any, activation: Activation) -> np.ndarray:
-    import jax
-
-    try:
-        return np.asarray(theta, dtype=np.float64)
-    except jax.errors.TracerArrayConversionError:
-        raise SpecError(
-            refusal(
-                f"a traced angle with {activation!r}",
-                "concrete angles, or a positively homogeneous activation",
-                "Tabulate the coefficients over a grid of angles outside jit, and interpolate inside.",
-            )
-        ) from None
-
-
-def _check_angles(theta: np.ndarray) -> None:
-    if not np.all((theta >= 0.0) & (theta <= math.pi)):
-        raise SpecError(
-            refusal(f"theta={theta}", "angles in [0, pi], in radians", "Convert degrees with numpy.radians.")
-        )

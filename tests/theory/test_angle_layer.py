@@ -267,3 +267,45 @@ def test_bad_arguments_are_refused(function):
             function(1.0, width)
     with pytest.raises(SpecError, match="whole numbers >= 2"):
         rho(1)
+
+
+@pytest.mark.parametrize("form", ["hybrid", "tapered"])
+@pytest.mark.parametrize("function", [log_sin2_mean, log_sin2_variance])
+def test_forms_that_sum_over_neurons_ask_for_a_concrete_width(function, form):
+    with pytest.raises(SpecError, match=f"{form}.*concrete width"):
+        jax.jit(lambda n: function(0.1, n, form))(64)
+    assert float(function(0.1, jnp.asarray(64), form)) == pytest.approx(float(function(0.1, 64, form)), rel=1e-5)
+
+
+def test_text_is_no_angle_and_no_width():
+    for arguments in (("a", 64), ("0.1", 64), (0.1, "64"), (None, 64)):
+        with pytest.raises(SpecError, match="numbers"):
+            log_sin2_mean(*arguments)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_python_floats_under_jax_are_computed_in_float32(form):
+    mean = lambda theta: log_sin2_mean(theta, 64, form)
+    for theta in (1e-12, 1e-4, 0.1):
+        value, slope = jax.jit(mean)(theta), jax.grad(mean)(theta)
+        assert value.dtype == slope.dtype == jnp.float32
+        assert float(value) == pytest.approx(float(mean(theta)), rel=1e-5)
+        exact = (mean(theta * 1.001) - mean(theta * 0.999)) / (0.002 * theta)
+        assert float(slope) == pytest.approx(float(exact), rel=1e-3)
+    assert mean(jnp.asarray(0.1)).dtype == jnp.float32
+    assert mean(jnp.bfloat16(0.1)).dtype == jnp.bfloat16
+
+
+def test_smooth_activations_answer_in_jax_and_trace():
+    layer = lambda theta: log_sin2_mean(theta, 64, activation="tanh")
+    angles = np.array([0.1, 0.5, 1.0])
+    exact = layer(angles)
+    single = layer(jnp.float32(0.1))
+    assert isinstance(single, jax.Array)
+    assert single.dtype == jnp.float32
+    assert float(single) == pytest.approx(exact[0], rel=1e-5)
+    theta = jnp.asarray(angles, dtype=jnp.float32)
+    for function in (layer, jax.jit(layer), jax.vmap(layer), jax.jit(jax.vmap(layer))):
+        np.testing.assert_allclose(function(theta), exact, rtol=1e-5)
+    with pytest.raises(ValueError, match="JVP"):
+        jax.grad(layer)(0.5)

@@ -325,10 +325,20 @@ def test_refusals():
     with pytest.raises(SpecError, match="radians"):
         coefficients([0.1, -0.1], "tanh")
     with pytest.raises(SpecError, match="Tabulate"):
-        jax.jit(lambda t: coefficients(t, "tanh"))(0.3)
+        jax.jit(lambda v: coefficients(0.3, "tanh", (v, v)))(1.0)
     with pytest.raises(SpecError, match="0 everywhere"):
         coefficients(0.3, Activation("zero", lambda x: 0 * x, slopes=(0.0, 0.0)))
     with pytest.raises(SpecError, match="collinear"):
         coefficients(0.0, "tanh")
     with pytest.raises(SpecError, match="variances"):
         coefficients(0.3, "tanh", (1.0, 0.0))
+
+
+def test_pi_in_float32_is_pi():
+    for activation in ("relu", leaky_relu(0.1)):
+        for rounded in (np.float32(np.pi), jnp.float32(np.pi)):
+            np.testing.assert_allclose(
+                coefficients(rounded, activation).c1, coefficients(np.pi, activation).c1, atol=1e-4
+            )
+    with pytest.raises(SpecError, match="radians"):
+        coefficients(jnp.float32(3.2), "relu")
