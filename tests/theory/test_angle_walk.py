@@ -135,11 +135,11 @@ def test_finer_grids_change_nothing(monkeypatch):
 
 @pytest.mark.parametrize(("form", "n"), [("second_order", 50), ("tapered", 12), ("paper", 20), ("hybrid", 8)])
 def test_closure_step_against_adaptive_quadrature(form, n):
+    mu = lambda x: float(log_sin2_mean(math.asin(math.exp(0.5 * x)), n, form))
+    sigma2 = lambda x: float(log_sin2_variance(math.asin(math.exp(0.5 * x)), n, form))
     walk = log_sin2_walk(0.9, (n,) * 4, form)
     for layer in range(3):
         m, sd = walk.closure_mean[layer], math.sqrt(walk.closure_variance[layer])
-        mu = lambda x: float(log_sin2_mean(math.asin(math.exp(0.5 * x)), n, form))
-        sigma2 = lambda x: float(log_sin2_variance(math.asin(math.exp(0.5 * x)), n, form))
 
         def expectation(function, m=m, sd=sd):
             density = lambda x: math.exp(-0.5 * ((x - m) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
