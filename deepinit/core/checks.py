@@ -25,7 +25,7 @@ def check_angle(theta: Any) -> None:
     if outside.any():
         raise SpecError(
             refusal(
-                f"the angle theta={values if values.size < 5 else values[outside][:3]}",
+                f"the angle theta={theta if values.ndim == 0 else values[outside][:3]}",
                 "angles in [0, pi], in radians",
                 "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
             )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_angle
 from deepinit.core.errors import ResourceError, SpecError, refusal
 from deepinit.core.specs import check_integer
 
@@ -182,18 +183,6 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
     first, second = np.array(chosen).T
     names = ", ".join(f"{labels[i]}-{labels[j]}" for i, j in chosen[:6])
     return from_arrays(pixels[first], pixels[second], f"MNIST digits {names}")
-
-
-def check_angle(angle: float) -> None:
-    """Refuses what is not a number in [0, pi]."""
-    if not (_is_number(angle) and 0.0 <= angle <= math.pi):
-        raise SpecError(
-            refusal(
-                f"theta={angle if _is_number(angle) else repr(angle)}",
-                "an angle in [0, pi], in radians",
-                "Convert degrees with math.radians.",
-            )
-        )
 
 
 def _check_count(num_points: int) -> None:
