@@ -19,13 +19,13 @@ def check_angle(theta: Any) -> None:
         values = np.asarray(theta, dtype=np.float64)
     except (TypeError, ValueError):
         raise SpecError(
-            refusal(f"the angle theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats.")
+            refusal(f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats.")
         ) from None
     outside = ~((values >= 0.0) & (values <= LARGEST_ANGLE))
     if outside.any():
         raise SpecError(
             refusal(
-                f"the angle theta={theta if values.ndim == 0 else values[outside][:3]}",
+                f"theta={theta if values.ndim == 0 else values[outside][:3]}",
                 "angles in [0, pi], in radians",
                 "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
             )
