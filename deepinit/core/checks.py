@@ -18,9 +18,7 @@ def check_angle(theta: Any) -> None:
     try:
         values = np.asarray(theta, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SpecError(
-            refusal(f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats.")
-        ) from None
+        raise SpecError(refusal(f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats.")) from None
     outside = ~((values >= 0.0) & (values <= LARGEST_ANGLE))
     if outside.any():
         raise SpecError(
