@@ -1,3 +1,5 @@
+import math
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -67,7 +69,12 @@ def test_a_users_function_with_kinks():
     x = jnp.asarray([0.5, 0.9, 1.5, -1.2])
     dx = jnp.asarray([1e-10, 0.3, 1e-10, 0.3])
     np.testing.assert_allclose(np.asarray(activation.difference(x, dx)), [1e-10, 0.1, 0.0, 0.1], rtol=1e-6)
-    assert activations.from_json(activation.to_json() | {}).fn is hard_tanh or activation.name.endswith("hard_tanh")
+
+
+def test_a_users_importable_function_survives_json():
+    activation = activations.from_function(gaussian.normal_rule.__wrapped__)
+    assert activations.from_json(activation.to_json()).name == activation.name == "deepinit.core.gaussian:normal_rule"
+    assert activations.from_json({"name": "math:tanh"}).fn is math.tanh
 
 
 @pytest.mark.parametrize("activation", ALL, ids=repr)

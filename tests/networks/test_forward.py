@@ -54,7 +54,7 @@ def test_explicit_and_conditional_maps_have_one_law(name):
     assert np.abs(two_sample_z(a, b)).max() < 5
     for layer in range(a.shape[1]):
         for pair in range(2):
-            assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue < 1.0
+            assert not np.array_equal(a[:50, layer, pair], b[:50, layer, pair])  # two engines, not one twice
             assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue > 1e-6
     # the rival: networks half as wide again
     rival = dataclasses.replace(spec, widths=tuple(width + 4 for width in spec.widths))
