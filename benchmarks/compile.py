@@ -98,6 +98,7 @@ def main() -> None:
     options = harness.arguments(__doc__)
     jax.config.update("jax_enable_compilation_cache", False)
     report = harness.Report("compile", options.out, quick=options.quick)
+    di.use_all_cores()
     report.device()
     check_answers()
     depths = (10, 50) if options.quick else (10, 1000)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import deepinit as di
-from deepinit.ensembles.blocks import Blocks, compile_ensemble, fitting_batch
+from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.quantities.routes import forward_seed_fn, seed_bytes
@@ -46,8 +46,9 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
         dtype="float32",
         precision="highest",
     )
-    batch = min(num_seeds, fitting_batch("cpu", seed_bytes(spec, inputs, settings)))
-    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, batch))
+    ensemble = compile_ensemble(
+        seed_fn, num_seeds, seed_bytes=seed_bytes(spec, inputs, settings), block_size=num_seeds
+    )
     root = root_key(0)
 
     def run() -> np.ndarray:
@@ -67,8 +68,8 @@ def normals_run(width: int, depth: int, num_seeds: int) -> Run:
 
         return jax.lax.scan(layer, None, 1 + jnp.arange(depth, dtype=jnp.uint32))[1]
 
-    batch = min(num_seeds, fitting_batch("cpu", 2 * width * 4))  # as the conditional engine's
-    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, num_seeds, batch))
+    # batches as large as the conditional engine's
+    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=2 * width * 4, block_size=num_seeds)
     root = root_key(0)
     return lambda: ensemble.block_fn(root, 0)
 
@@ -171,6 +172,7 @@ def main() -> None:
     """Runs the benchmark."""
     options = harness.arguments(__doc__, ("64", "256", "1024", "4096", "deep"))
     report = harness.Report("engines", options.out, quick=options.quick)
+    di.use_all_cores()
     report.device()
     repeats = options.repeats or (1 if options.quick else 5)
     if options.quick:

@@ -19,6 +19,7 @@ WIDTH, DEPTH, ANGLE = 16, 2, 1e-4  # an angle this small has an exact one-layer 
 RUN = f"""
 import json, resource, sys, time
 import deepinit as di
+di.use_all_cores()
 start = time.perf_counter()
 spec = di.MLP(widths=({WIDTH},) * {DEPTH})
 estimate = di.simulate(spec, di.quantities.log_sin2_angle, di.inputs.pair({ANGLE}), num_seeds=int(sys.argv[1]),

@@ -27,6 +27,7 @@ from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
+from .cores import use_all_cores as use_all_cores
 from .networks.network import Network as Network
 from .networks.network import network as network
 from .quantities.quantity import Quantity as Quantity

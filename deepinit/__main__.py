@@ -1,5 +1,5 @@
 """`python -m deepinit` is the `deepinit` command."""
 
-from deepinit.cli import main
+from deepinit.cli import command
 
-main()
+command()

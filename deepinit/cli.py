@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
+from deepinit.cores import use_all_cores
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 
 
@@ -90,10 +91,16 @@ Command = (
 )
 
 
+def command() -> None:
+    """The console script: `main` in a process of its own, where JAX gets all cores."""
+    use_all_cores()
+    main()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
     given = sys.argv[1:] if arguments is None else arguments
-    command, rest = tyro.cli(
+    asked, rest = tyro.cli(
         Command,
         prog="deepinit",
         description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
@@ -101,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
         return_unknown_args=True,
     )
     try:
-        sys.exit(_dispatch(command, rest, "deepinit " + shlex.join(given)))
+        sys.exit(_dispatch(asked, rest, "deepinit " + shlex.join(given)))
     except DeepinitError as error:
         sys.stderr.write(f"deepinit: {error}\n")
         sys.exit(error.exit_code)
@@ -350,4 +357,4 @@ def _compilation_cache() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    command()

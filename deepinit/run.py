@@ -291,7 +291,7 @@ def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[An
 def _backend() -> str:
     import jax
 
-    return f"{jax.default_backend()}, {jax.device_count()} x {jax.devices()[0].device_kind}"
+    return f"{jax.default_backend()}, {jax.devices()[0].device_kind}"
 
 
 def _note_provenance(handle: store.Run) -> None:

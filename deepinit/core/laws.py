@@ -6,6 +6,7 @@ import numbers
 from typing import Any, Literal
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.generator import sequential_bits
 
 LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse"]
 Scaling = Literal["fan_in", "absolute", "depth"]
@@ -102,23 +103,27 @@ class Law:
 
     def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
         """A matrix [fan_out, fan_in] of this law."""
+        std = math.sqrt(self.entry_variance(shape[1], depth))
+        with sequential_bits():
+            return std * self._sample_standard(key, shape, dtype)
+
+    def _sample_standard(self, key: Any, shape: tuple[int, int], dtype: Any) -> Any:
+        """Entries of variance 1."""
         import jax
 
-        fan_out, fan_in = shape
-        std = math.sqrt(self.entry_variance(fan_in, depth))
         if self.name == "normal":
-            return std * jax.random.normal(key, shape, dtype)
+            return jax.random.normal(key, shape, dtype)
         if self.name == "truncated_normal":
-            return (std / TRUNCATED_STD) * jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
+            return jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype) / TRUNCATED_STD
         if self.name == "uniform":
-            return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0) * std, math.sqrt(3.0) * std)
+            return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0), math.sqrt(3.0))
         if self.name == "sparse":
             assert self.density is not None
             values_key, mask_key = jax.random.split(key)
             kept = jax.random.bernoulli(mask_key, self.density, shape)
-            return (std / math.sqrt(self.density)) * kept * jax.random.normal(values_key, shape, dtype)
+            return kept * jax.random.normal(values_key, shape, dtype) / math.sqrt(self.density)
         tall = jax.random.orthogonal(key, max(shape), dtype=dtype)[:, : min(shape)]
-        return std * math.sqrt(max(shape)) * (tall if fan_out >= fan_in else tall.T)
+        return math.sqrt(max(shape)) * (tall if shape[0] >= shape[1] else tall.T)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `Law(**record)` reads back."""

@@ -12,16 +12,8 @@ def root_key(key: Any) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.
 
     Raises:
-        SpecError: an integer outside [0, 2^32), another generator (its draws depend on the batch), or the flag that changes threefry's numbers.
+        SpecError: an integer outside [0, 2^32), or another generator (its draws depend on the batch).
     """
-    if not getattr(jax.config, "jax_threefry_partitionable", True):
-        raise SpecError(
-            refusal(
-                "jax_threefry_partitionable=False",
-                "the default, True",
-                "Leave that flag alone: without it the same seed gives other networks.",
-            )
-        )
     if isinstance(key, int | np.integer):
         if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
             raise SpecError(refusal(f"key={key}", "integers from 0 to 2^32 - 1", "Write key=0."))

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
 from deepinit.networks.rows import Rows
 
@@ -29,7 +30,8 @@ def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precis
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
     factor = math.sqrt(law.entry_variance(rows.points.shape[1], depth)) * factor_of(rows)
-    normals = jax.random.normal(key, (factor.shape[0], fan_out), factor.dtype)
+    with sequential_bits():
+        normals = jax.random.normal(key, (factor.shape[0], fan_out), factor.dtype)
     return jnp.matmul(factor, normals, precision="highest")
 
 

@@ -137,12 +137,13 @@ def test_a_block_without_networks_is_refused(block_size):
         compile_ensemble(draws, 8, block_size=block_size)
 
 
-def test_devices_that_cannot_share_a_stored_block_are_refused(monkeypatch):
+def test_devices_of_several_processes_that_cannot_share_a_stored_block_are_refused(monkeypatch):
     class Three:
         size = 3
 
-    with pytest.raises(ConflictError, match="3 devices for a run that was cut into blocks of 8 networks"):
-        compile_ensemble(draws, 8, blocks=Blocks(8, 8, 8), mesh=Three())
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    with pytest.raises(ConflictError, match="3 devices for a run that was cut into blocks of 8 batches"):
+        compile_ensemble(draws, 8, blocks=Blocks(8, 8, 1), mesh=Three())
 
 
 def test_values_that_are_not_finite_stay_in_their_seed():

@@ -1,0 +1,36 @@
+"""One JAX device per CPU core: what the command starts with, and what a Python session may ask for."""
+
+import os
+import sys
+
+_FLAG = "xla_force_host_platform_device_count"
+
+
+def num_cores() -> int:
+    """CPU cores that this process may use: its affinity mask where the system has one."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def use_all_cores() -> None:
+    """Gives JAX one CPU device per usable core, so that an ensemble's networks are shared out among the cores.
+
+    One device uses several cores only inside its large operations; a device per core has every core at work on networks
+    of its own, which halves the time of a simulation on two cores. Accelerators are left alone, and so is a count that
+    the user has set by JAX_NUM_CPU_DEVICES, by XLA_FLAGS, or by `jax.config`. The networks are the same for every count.
+
+    Call it before JAX is used for the first time: the `deepinit` command does. Once JAX has devices it changes nothing.
+    """
+    if "JAX_NUM_CPU_DEVICES" in os.environ or _FLAG in os.environ.get("XLA_FLAGS", ""):
+        return
+    if "jax" not in sys.modules:
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(num_cores())  # JAX reads it when it is imported, and that takes a while
+        return
+    import jax
+
+    if jax.config.jax_num_cpu_devices < 0:
+        try:
+            jax.config.update("jax_num_cpu_devices", num_cores())
+        except RuntimeError:
+            return  # JAX has devices already
