@@ -3,6 +3,7 @@ from . import quantities as quantities
 from . import theory as theory
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
+from .core import curves as curves
 from .core import inputs as inputs
 from .core.activations import Activation as Activation
 from .core.activations import absolute as absolute

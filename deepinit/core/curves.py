@@ -1,0 +1,212 @@
+"""Curves in input space whose image a network stretches: a segment, or an arc of a circle.
+
+A curve is `basis(t) @ coefficients`, with the basis (1, t) of a line or (1, cos t, sin t) of a circle. A ReLU network keeps this
+form on every piece of the curve where no unit switches, so that exact sweeps need no other description.
+"""
+
+import dataclasses
+import hashlib
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import images
+from deepinit.core.namespace import array_namespace
+from deepinit.core.specs import check_integer
+
+Kind = Literal["line", "circle"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve of constant speed.
+
+    Attributes:
+        kind: `line` or `circle`.
+        coefficients: [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre, and two orthogonal radii of
+            equal length), float64.
+        start: the parameter t where the curve starts; radians for a circle.
+        stop: where it ends, larger.
+        label: how figures and tables call it.
+    """
+
+    kind: Kind
+    coefficients: np.ndarray
+    start: float
+    stop: float
+    label: str
+
+    @property
+    def dimension(self) -> int:
+        """Number of input coordinates."""
+        return self.coefficients.shape[1]
+
+    @property
+    def speed(self) -> float:
+        """The length of the velocity d gamma / dt, the same all along the curve."""
+        return float(np.linalg.norm(self.coefficients[1]))
+
+    @property
+    def length(self) -> float:
+        """The curve's own length."""
+        return self.speed * (self.stop - self.start)
+
+    @property
+    def is_closed(self) -> bool:
+        """A full circle, whose end is its start."""
+        return self.kind == "circle" and math.isclose(self.stop - self.start, 2.0 * math.pi)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the numbers: part of a run's identity."""
+        numbers = np.concatenate([self.coefficients.ravel(), [self.start, self.stop]])
+        return hashlib.sha256(
+            f"{self.kind} {self.coefficients.shape}".encode() + numbers.astype("<f8").tobytes()
+        ).hexdigest()
+
+    @property
+    def meets_origin(self) -> bool:
+        """Does the curve pass through 0 (to rounding)? There a network without biases switches all its units at once."""
+        return self.distance_to_origin() <= 1e-12 * float(np.abs(self.coefficients).max())
+
+    def distance_to_origin(self) -> float:
+        """The least norm of the curve's points."""
+        if self.kind == "line":
+            point, velocity = self.coefficients
+            nearest = np.clip(-point @ velocity / (velocity @ velocity), self.start, self.stop)
+            return float(np.linalg.norm(self.points(np.array([nearest]))))
+        centre, first, second = self.coefficients
+        # |c + r(t)|^2 is least where r(t) points against c; at the ends if that is not on the arc
+        nearest = math.atan2(-centre @ second, -centre @ first)
+        turns = np.arange(-2, 3) * 2.0 * math.pi + nearest + 2.0 * math.pi * round(self.start / (2.0 * math.pi))
+        candidates = [self.start, self.stop, *(t for t in turns if self.start <= t <= self.stop)]
+        return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
+
+    def points(self, t: Any) -> Any:
+        """gamma(t) for t [num_nodes]: [num_nodes, dimension], NumPy or JAX as t."""
+        xp = array_namespace(t)
+        one = xp.ones_like(t)
+        basis = [one, t] if self.kind == "line" else [one, xp.cos(t), xp.sin(t)]
+        return _combine(xp, basis, self.coefficients)
+
+    def tangents(self, t: Any) -> Any:
+        """d gamma / dt for t [num_nodes]: [num_nodes, dimension]."""
+        xp = array_namespace(t)
+        basis = [xp.ones_like(t)] if self.kind == "line" else [-xp.sin(t), xp.cos(t)]
+        return _combine(xp, basis, self.coefficients[1:])
+
+
+def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
+    """sum_i basis_i(t) coefficient_i, without a matrix product, whose precision would depend on the device."""
+    terms = [values[:, None] * xp.asarray(row, values.dtype) for values, row in zip(basis, coefficients, strict=True)]
+    return sum(terms[1:], terms[0])
+
+
+def line(start: Any, end: Any, label: str | None = None) -> Curve:
+    """The segment from `start` to `end` [dimension], t from 0 to 1.
+
+    Raises:
+        SpecError: no length, unequal shapes, not finite.
+    """
+    start, end = _point("start", start), _point("end", end)
+    _check_dimensions(start, end)
+    velocity = end - start
+    if not np.any(velocity):
+        raise SpecError(
+            refusal("a line from a point to itself", "two different points", "A constant curve has no length.")
+        )
+    return _checked(Curve("line", np.stack([start, velocity]), 0.0, 1.0, label or f"line in dimension {len(start)}"))
+
+
+def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
+    """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
+    check_integer("dimension", dimension, 2, "A circle needs a plane.")
+    if not (isinstance(radius, int | float) and 0.0 < radius < math.inf):
+        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
+    coefficients = np.zeros((3, dimension))
+    coefficients[1, 0] = coefficients[2, 1] = radius
+    return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, f"circle of radius {radius:g}"))
+
+
+def circle_through(first: Any, second: Any, third: Any, label: str | None = None) -> Curve:
+    """The full circle through three points [dimension], starting at the first.
+
+    Raises:
+        SpecError: the points lie on one line (two of them equal included), unequal shapes, not finite.
+    """
+    a, b, c = _point("first", first), _point("second", second), _point("third", third)
+    _check_dimensions(a, b, c)
+    if len(a) < 2:
+        raise SpecError(refusal("points of dimension 1", "dimension 2 or more", "A circle needs a plane."))
+    u, v = b - a, c - a
+    uu, uv, vv = u @ u, u @ v, v @ v
+    gram = uu * vv - uv * uv
+    if not gram > 1e-12 * uu * vv:
+        raise SpecError(
+            refusal("three points on one line", "three points that are not", "Take another point, or a line.")
+        )
+    # centre = a + p u + q v with |centre - a| = |centre - b| = |centre - c|
+    p, q = 0.5 * vv * (uu - uv) / gram, 0.5 * uu * (vv - uv) / gram
+    to_first = -(p * u + q * v)
+    radius = np.linalg.norm(to_first)
+    in_plane = v - (v @ to_first) / radius**2 * to_first
+    if in_plane @ in_plane <= 1e-12 * vv:
+        in_plane = u - (u @ to_first) / radius**2 * to_first
+    second_radius = in_plane * (radius / np.linalg.norm(in_plane))
+    coefficients = np.stack([a - to_first, to_first, second_radius])
+    return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points"))
+
+
+def image_line(seed: int = 0) -> Curve:
+    """The segment between two real MNIST digits of different classes (pixels / 255)."""
+    pixels, names = _digits(2, seed)
+    return line(pixels[0], pixels[1], label=f"line between the digits {names[0]} and {names[1]}")
+
+
+def image_circle(seed: int = 0) -> Curve:
+    """The circle through three real MNIST digits of different classes."""
+    pixels, names = _digits(3, seed)
+    return circle_through(
+        pixels[0], pixels[1], pixels[2], label=f"circle through the digits {', '.join(map(str, names))}"
+    )
+
+
+def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
+    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    pixels, labels = images()
+    rng = np.random.default_rng(seed)
+    classes = rng.choice(10, size=count, replace=False)
+    chosen = [int(rng.choice(np.flatnonzero(labels == digit))) for digit in classes]
+    return pixels[chosen], [int(digit) for digit in classes]
+
+
+def _point(name: str, given: Any) -> np.ndarray:
+    try:
+        point = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        point = np.zeros(0)
+    if point.ndim != 1 or not point.size or not np.isfinite(point).all():
+        raise SpecError(
+            refusal(
+                f"{name} of shape {np.shape(given)} or not finite",
+                "one point [dimension] of finite numbers",
+                "Give one row.",
+            )
+        )
+    return point
+
+
+def _check_dimensions(*points: np.ndarray) -> None:
+    if len({len(point) for point in points}) > 1:
+        sizes = ", ".join(str(len(point)) for point in points)
+        raise SpecError(refusal(f"points of dimensions {sizes}", "points of one dimension", "Pad or cut them."))
+
+
+def _checked(curve: Curve) -> Curve:
+    if not (np.isfinite(curve.coefficients).all() and 0.0 < curve.length < math.inf):
+        raise SpecError(
+            refusal("a curve whose length overflows or vanishes", "a finite length > 0", "Rescale its points.")
+        )
+    return curve
