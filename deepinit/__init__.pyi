@@ -4,6 +4,7 @@ from . import theory as theory
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
 from .core import curves as curves
+from .core import frames as frames
 from .core import inputs as inputs
 from .core.activations import Activation as Activation
 from .core.activations import absolute as absolute
@@ -19,6 +20,7 @@ from .core.activations import sin as sin
 from .core.activations import softplus as softplus
 from .core.activations import tanh as tanh
 from .core.laws import Law as Law
+from .core.laws import constant as constant
 from .core.laws import normal as normal
 from .core.laws import orthogonal as orthogonal
 from .core.laws import sparse as sparse
@@ -27,6 +29,7 @@ from .core.laws import uniform as uniform
 from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
+from .core.specs import ResNet as ResNet
 from .core.specs import spec_from_json as spec_from_json
 from .cores import use_all_cores as use_all_cores
 from .networks.network import Network as Network

@@ -29,7 +29,7 @@ def use_all_cores() -> None:
         return
     import jax
 
-    if jax.config.jax_num_cpu_devices < 0:
+    if getattr(jax.config, "jax_num_cpu_devices", 0) < 0:
         try:
             jax.config.update("jax_num_cpu_devices", num_cores())
         except RuntimeError:

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
 from deepinit.quantities.quantity import Quantity
@@ -41,7 +40,7 @@ class Case:
     name: str
     spec: Spec
     quantity: Quantity
-    inputs: Inputs
+    inputs: Any
     num_seeds: int
     forms: tuple[str, ...] | None = None
     checked: tuple[str, ...] = ()
@@ -67,7 +66,7 @@ class Case:
                     f"sample_layers {outside}", f"layers 1 to {self.spec.depth}", f"The case {self.name} has no more."
                 )
             )
-        object.__setattr__(self, "linear_map", choose_linear_map(self.spec, self.linear_map))
+        object.__setattr__(self, "linear_map", choose_linear_map(self.spec, self.linear_map, self.inputs.num_rows))
 
     def identity(self) -> dict[str, Any]:
         """Everything this case's numbers depend on, as JSON."""
@@ -84,9 +83,10 @@ class Case:
     @property
     def cost(self) -> float:
         """Random numbers per network, for progress and plans."""
-        rows = len(self.inputs.points) + self.inputs.num_pairs
-        sizes = zip((self.inputs.dimension, *self.spec.widths[:-1]), self.spec.widths, strict=True)
-        return sum(fan_out * (fan_in if self.linear_map == "explicit" else rows) for fan_in, fan_out in sizes)
+        if self.linear_map == "chi_square":
+            return 4.0 * self.spec.depth
+        shapes, rows = self.spec.matrix_shapes(self.inputs.dimension), self.inputs.num_rows
+        return sum(fan_out * (fan_in if self.linear_map == "explicit" else rows) for fan_in, fan_out in shapes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -282,8 +282,7 @@ def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[An
     settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
     merged, samples = measured
     estimate = statistics.estimate(case.quantity.name, merged, event_names(), samples=samples, settings=settings)
-    pairs = tuple(f"{number}: angle {angle:.3g}" for number, angle in enumerate(case.inputs.angles, start=1))
-    dataset = compare(estimate, *predictions, pairs=pairs).dataset
+    dataset = compare(estimate, *predictions, pairs=case.inputs.entries).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
     return CaseResult(case, estimate, predictions, dataset)
 

@@ -98,6 +98,67 @@ class Curve:
         return _combine(xp, basis, self.coefficients[1:])
 
 
+Method = Literal["tangents", "polygon"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SampledCurve:
+    """A curve as a network sees it: rows at nodes of the curve.
+
+    Attributes:
+        curve: the curve.
+        num_nodes: pieces of equal length that the curve is cut into.
+        method: `tangents`: a tangent at one random node in each piece, drawn anew for every network (the mean length is
+            unbiased for every number of nodes). `polygon`: the chords between the ends of the pieces (biased low).
+    """
+
+    curve: Curve
+    num_nodes: int
+    method: Method
+
+    @property
+    def dimension(self) -> int:
+        """Number of input coordinates."""
+        return self.curve.dimension
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that travel through a network: a point and a tangent, or a chord, for every piece."""
+        return 2 * self.num_nodes
+
+    @property
+    def label(self) -> str:
+        """The curve's, with the method."""
+        return f"{self.curve.label}, {self.num_nodes} {'random tangents' if self.method == 'tangents' else 'chords'}"
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What the last axis of a measurement is called."""
+        return (self.curve.label,)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the numbers: part of a run's identity."""
+        return hashlib.sha256(f"{self.curve.digest} {self.num_nodes} {self.method}".encode()).hexdigest()
+
+
+def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
+    """A curve cut into `num_nodes` pieces, for `di.simulate`.
+
+    Args:
+        curve: for example `di.curves.circle()`.
+        num_nodes: pieces.
+        method: `tangents` (the default: unbiased) or `polygon` (as the literature does; biased low, for a circle
+            through a bias-free ReLU network by 2 depth / (3 num_nodes)).
+    """
+    if not isinstance(curve, Curve):
+        raise SpecError(refusal(f"curve of type {type(curve).__name__}", "a curve", "Write di.curves.circle()."))
+    check_integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
+    if method not in ("tangents", "polygon"):
+        raise SpecError(refusal(f"method={method!r}", "'tangents', 'polygon'", "Leave it out for 'tangents'."))
+    return SampledCurve(curve, int(num_nodes), method)
+
+
 def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
     """sum_i basis_i(t) coefficient_i, without a matrix product, whose precision would depend on the device."""
     terms = [values[:, None] * xp.asarray(row, values.dtype) for values, row in zip(basis, coefficients, strict=True)]

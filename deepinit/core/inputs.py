@@ -46,6 +46,16 @@ class Inputs:
         return len(self.bases)
 
     @property
+    def num_rows(self) -> int:
+        """Rows that travel through a network."""
+        return len(self.points) + self.num_pairs
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What the last axis of a measurement is called."""
+        return tuple(f"{number}: angle {angle:.3g}" for number, angle in enumerate(self.angles, start=1))
+
+    @property
     def partners(self) -> np.ndarray:
         """[num_pairs, dimension]: the points that the displacements lead to."""
         return self.points[list(self.bases)] + self.displacements

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
 
-LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse"]
+LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant"]
 Scaling = Literal["fan_in", "absolute", "depth"]
-LAW_NAMES = ("normal", "truncated_normal", "uniform", "orthogonal", "sparse")
+LAW_NAMES = ("normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant")
 SCALINGS = ("fan_in", "absolute", "depth")
 
 # Standard deviation of a standard normal truncated to [-2, 2] (the convention of Keras' and JAX's initializers).
@@ -22,23 +22,25 @@ TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """The law of a weight matrix or of a bias vector: symmetric about 0, with a stated entry variance.
+    """The law of a weight matrix or of a bias vector, with a stated entry variance; symmetric about 0 but for `constant`.
 
     Attributes:
         name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal` (Haar; rectangular
-            matrices have orthonormal rows or columns, whichever are fewer) or `sparse` (normal entries kept with
-            probability `density`).
+            matrices have orthonormal rows or columns, whichever are fewer), `sparse` (normal entries kept with
+            probability `density`) or `constant` (every entry is `value`; for biases only).
         variance: the number that `scaling` turns into the variance of one entry.
         scaling: entry variance = `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
             `variance / (fan_in * depth)` with depth the number of hidden layers (`depth`). Truncation, sparsity and
             rectangular shapes are compensated: the entry variance is exact under every law.
         density: the kept fraction, for `sparse` only.
+        value: of every entry, for `constant` only.
     """
 
     name: LawName = "normal"
     variance: float = 1.0
     scaling: Scaling = "fan_in"
     density: float | None = None
+    value: float | None = None
 
     def __post_init__(self) -> None:
         if self.name not in LAW_NAMES:
@@ -63,6 +65,22 @@ class Law:
                     "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
                 )
             )
+
+        if (self.value is not None) != (self.name == "constant") or (
+            self.value is not None and not (_is_real(self.value) and math.isfinite(self.value) and self.variance == 0)
+        ):
+            raise SpecError(
+                refusal(
+                    f"value={self.value!r} with the law {self.name!r}",
+                    "a finite value with the law 'constant', and none with any other law",
+                    "Write di.constant(0.01) for biases that all start at 0.01.",
+                )
+            )
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Symmetric about 0: what the exact laws of lengths need of biases."""
+        return not self.value
 
     @property
     def is_gaussian(self) -> bool:
@@ -103,6 +121,10 @@ class Law:
 
     def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
         """A matrix [fan_out, fan_in] of this law."""
+        if self.value is not None:
+            import jax.numpy as jnp
+
+            return jnp.full(shape, self.value, dtype)
         std = math.sqrt(self.entry_variance(shape[1], depth))
         with sequential_bits():
             return std * self._sample_standard(key, shape, dtype)
@@ -165,3 +187,8 @@ def orthogonal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
 def sparse(variance: float = 1.0, scaling: Scaling = "fan_in", *, density: float = 0.1) -> Law:
     """Normal entries kept with probability `density`, rescaled to the stated variance."""
     return Law("sparse", variance, scaling, density)
+
+
+def constant(value: float) -> Law:
+    """Biases that are all equal to `value`, as some recipes start them; not symmetric about 0, and not random."""
+    return Law("constant", 0.0, "absolute", None, value)

@@ -38,27 +38,7 @@ class MLP:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", _checked_widths(self.widths))
-        object.__setattr__(self, "activation", as_activation(self.activation))
-        for name in ("weight_law", "bias_law", "output_law"):
-            _check_law(name, getattr(self, name))
-        if self.weight_law is None:
-            object.__setattr__(self, "weight_law", normal(default_weight_var(self.activation)))
-        if self.bias_law is not None and self.bias_law.scaling != "absolute":
-            raise SpecError(
-                refusal(
-                    f"a bias law with scaling {self.bias_law.scaling!r}",
-                    "scaling 'absolute': the variance of one bias",
-                    "Write for example di.normal(0.01, scaling='absolute').",
-                )
-            )
-        if self.output_width is not None:
-            object.__setattr__(self, "output_width", _checked_width(self.output_width, "of the output layer"))
-            if self.output_law is None:
-                object.__setattr__(self, "output_law", normal(1.0))
-        elif self.output_law is not None:
-            raise SpecError(
-                refusal("an output law without an output layer", "both or neither", "Give output_width too.")
-            )
+        _complete(self)
 
     @property
     def depth(self) -> int:
@@ -68,52 +48,171 @@ class MLP:
     @property
     def is_gaussian(self) -> bool:
         """Every weight matrix has independent Gaussian entries."""
-        laws = (self.weight_law, self.output_law)
-        return all(law.is_gaussian for law in laws if law is not None)
+        return _all_gaussian(self.weight_law, self.output_law)
 
     @property
-    def angles_are_markov(self) -> bool:
-        """Homogeneous activation and no bias: the angle between two inputs is a Markov chain by itself."""
+    def is_homogeneous(self) -> bool:
+        """F(c x) = c F(x) for every c > 0: homogeneous activation and no bias."""
         return self.activation.is_homogeneous and self.bias_law is None
+
+    def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of every hidden matrix, in order."""
+        return tuple(zip((input_width, *self.widths[:-1]), self.widths, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `spec_from_json` reads back to an equal spec."""
-        return {
-            "architecture": "MLP",
-            "widths": list(self.widths),
-            "activation": self.activation.to_json(),
-            **{
-                name: law.to_json()
-                for name in ("weight_law", "bias_law", "output_law")
-                if (law := getattr(self, name)) is not None
-            },
-            **({"output_width": self.output_width} if self.output_width is not None else {}),
-        }
+        return {"architecture": "MLP", "widths": list(self.widths), **_common_json(self)}
 
 
-Spec = MLP
+@dataclasses.dataclass(frozen=True)
+class ResNet:
+    """A residual network of two-layer blocks: x^{l+1} = x^l + V^l phi(W^l x^l + b^l), x^0 the input.
+
+    Attributes:
+        width: of the stream x; the inputs have the same.
+        depth: number of blocks.
+        branch_width: neurons of a branch, between W and V; None takes `width`.
+        activation: as for MLP.
+        weight_law: law of W; None takes `normal(default_weight_var(activation))`.
+        branch_law: law of V; None takes `normal(1.0, scaling="depth")`: the variances of all branches add up to that of the
+            stream, whatever the depth.
+        bias_law: law of the biases inside the branches and of the output layer (scaling `absolute`); None for no bias.
+        output_width: neurons of the linear output layer; None for no output layer.
+        output_law: law of the output weights; None takes `normal(1.0)`.
+
+    Raises:
+        SpecError: as for MLP.
+    """
+
+    width: int
+    depth: int
+    branch_width: int | None = None
+    activation: Activation = relu
+    weight_law: Law | None = None
+    branch_law: Law | None = None
+    bias_law: Law | None = None
+    output_width: int | None = None
+    output_law: Law | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width", _checked_width(self.width, "of the stream"))
+        check_integer("depth", self.depth, 1, "Give at least one block.")
+        given = self.width if self.branch_width is None else self.branch_width
+        object.__setattr__(self, "branch_width", _checked_width(given, "of the branches"))
+        if self.branch_law is None:
+            object.__setattr__(self, "branch_law", normal(1.0, scaling="depth"))
+        _complete(self)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The stream's width after every block."""
+        return (self.width,) * self.depth
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Every weight matrix has independent Gaussian entries."""
+        return _all_gaussian(self.weight_law, self.branch_law, self.output_law)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """F(c x) = c F(x) for every c > 0: homogeneous activation and no bias."""
+        return self.activation.is_homogeneous and self.bias_law is None
+
+    def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of every matrix of the blocks, in order.
+
+        Raises:
+            SpecError: inputs of another width than the stream.
+        """
+        if input_width != self.width:
+            raise SpecError(
+                refusal(
+                    f"inputs of dimension {input_width} for a residual network of width {self.width}",
+                    "inputs of the stream's width",
+                    f"Take width={input_width}, or other inputs.",
+                )
+            )
+        assert self.branch_width is not None
+        return ((self.width, self.branch_width), (self.branch_width, self.width)) * self.depth
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        numbers = ("width", "depth", "branch_width")
+        return {"architecture": "ResNet", **{name: getattr(self, name) for name in numbers}, **_common_json(self)}
+
+
+Spec = MLP | ResNet
+
+_LAWS = ("weight_law", "branch_law", "bias_law", "output_law")
 
 
 def spec_from_json(record: dict[str, Any] | str) -> Spec:
     """The spec that wrote this record (a dict, or its JSON text)."""
     fields = dict(json.loads(record) if isinstance(record, str) else record)
     architecture = fields.pop("architecture", None)
-    if architecture != "MLP":
+    if architecture not in ("MLP", "ResNet"):
         raise SpecError(
-            refusal(f"the architecture {architecture!r}", "MLP", "A newer deepinit may have written this spec; update.")
+            refusal(
+                f"the architecture {architecture!r}",
+                "MLP, ResNet",
+                "A newer deepinit may have written this spec; update.",
+            )
         )
     fields["activation"] = from_json(fields["activation"])
-    for name in ("weight_law", "bias_law", "output_law"):
+    for name in _LAWS:
         if name in fields:
             fields[name] = Law(**fields[name])
+    if architecture == "ResNet":
+        return ResNet(**fields)
     return MLP(**{**fields, "widths": tuple(fields["widths"])})
 
 
-LINEAR_MAPS = ("auto", "explicit", "conditional")
+def _complete(spec: Any) -> None:
+    """Checks and completes what all specs share: activation, laws, output layer."""
+    object.__setattr__(spec, "activation", as_activation(spec.activation))
+    for name in _LAWS:
+        law = getattr(spec, name, None)
+        _check_law(name, law)
+        if name != "bias_law" and law is not None and not law.is_symmetric:
+            raise SpecError(refusal(f"{name}={law.name}", "laws symmetric about 0", "Constants are for biases only."))
+    if spec.weight_law is None:
+        object.__setattr__(spec, "weight_law", normal(default_weight_var(spec.activation)))
+    if spec.bias_law is not None and spec.bias_law.scaling != "absolute":
+        raise SpecError(
+            refusal(
+                f"a bias law with scaling {spec.bias_law.scaling!r}",
+                "scaling 'absolute': the variance of one bias",
+                "Write for example di.normal(0.01, scaling='absolute').",
+            )
+        )
+    if spec.output_width is not None:
+        object.__setattr__(spec, "output_width", _checked_width(spec.output_width, "of the output layer"))
+        if spec.output_law is None:
+            object.__setattr__(spec, "output_law", normal(1.0))
+    elif spec.output_law is not None:
+        raise SpecError(refusal("an output law without an output layer", "both or neither", "Give output_width too."))
 
 
-def choose_linear_map(spec: Spec, name: str) -> str:
-    """How to draw the linear maps; resolves `auto`: conditional where it is exact (Gaussian weights), explicit elsewhere.
+def _all_gaussian(*laws: Law | None) -> bool:
+    return all(law.is_gaussian for law in laws if law is not None)
+
+
+def _common_json(spec: Any) -> dict[str, Any]:
+    laws = {name: law.to_json() for name in _LAWS if (law := getattr(spec, name, None)) is not None}
+    output = {"output_width": spec.output_width} if spec.output_width is not None else {}
+    return {"activation": spec.activation.to_json(), **laws, **output}
+
+
+LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
+
+
+def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
+    """How to draw the linear maps; resolves `auto`: conditional where it is exact (Gaussian weights) and cheaper, else explicit.
+
+    Args:
+        spec: the network.
+        name: one of LINEAR_MAPS.
+        num_rows: rows that travel through the network together.
 
     Raises:
         SpecError: `conditional` with a law that is not Gaussian, or an unknown name.
@@ -123,9 +222,11 @@ def choose_linear_map(spec: Spec, name: str) -> str:
             refusal(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave it out for the fastest exact one.")
         )
     if name == "auto":
-        return "conditional" if spec.is_gaussian else "explicit"
+        # with as many rows as neurons the action on the rows is as many numbers as the matrix, and needs a factor besides
+        return "conditional" if spec.is_gaussian and 2 * num_rows <= max(spec.widths) else "explicit"
     if name == "conditional" and not spec.is_gaussian:
-        laws = {law.name for law in (spec.weight_law, spec.output_law) if law is not None and not law.is_gaussian}
+        given = (getattr(spec, name, None) for name in ("weight_law", "branch_law", "output_law"))
+        laws = {law.name for law in given if law is not None and not law.is_gaussian}
         raise SpecError(
             refusal(
                 f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",

@@ -135,7 +135,7 @@ def _even_mesh(blocks: Blocks, mesh: Mesh) -> Mesh:
             )
         )
     count = max(count for count in range(1, mesh.size) if batches % count == 0)
-    return jax.make_mesh((count,), ("seeds",), devices=mesh.devices.flat[:count], axis_types=(AxisType.Auto,))
+    return jax.make_mesh((count,), ("seeds",), devices=list(mesh.devices.flat[:count]), axis_types=(AxisType.Auto,))
 
 
 def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:

@@ -71,11 +71,16 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
 
     def at(q):
         std = jnp.sqrt(q)
-        nodes, weights = _outer_rule(activation.kinks, std, std, 0.0, 1.0)
+        nodes, weights = point_rule(activation, std)
         u = std * nodes
         return jnp.sum(weights * activation(u) ** 2), jnp.sum(weights * activation.derivative(u) ** 2)
 
     return jax.vmap(at)(variance)
+
+
+def point_rule(activation: Activation, std: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Nodes z and weights [nodes] for expectations over z ~ N(0, 1) of functions of phi and phi' at u = std z."""
+    return _outer_rule(activation.kinks, std, std, 0.0, 1.0)
 
 
 def pair_moments(
@@ -117,7 +122,21 @@ def _integral_of_t_sin_t(theta: jax.Array) -> jax.Array:
     return 0.5 * theta * jnp.sum(_SHORT_WEIGHTS * t * jnp.sin(t), axis=-1)
 
 
-def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAngle) -> PairMoments:
+class PairRule(NamedTuple):
+    """Nodes for expectations over independent normals z_1, z_2 of functions of a pair (u, v): [nodes, nodes], or [nodes, 1].
+
+    u = sqrt(q_1) z_1 and v = u + step = sqrt(q_2) (cos(theta) z_1 + sin(theta) z_2).
+    """
+
+    weights: jax.Array
+    z_1: jax.Array
+    z_2: jax.Array
+    u: jax.Array
+    step: jax.Array
+
+
+def pair_rule(activation: Activation, first, second, growth, angle: HalfAngle) -> PairRule:
+    """The quadrature of one pair; arguments as in `pair_moments`, but scalars."""
     std_1, std_2 = jnp.sqrt(first), jnp.sqrt(second)
     sum_of_stds = std_1 + std_2
     std_growth = growth / jnp.where(sum_of_stds > 0, sum_of_stds, 1.0)
@@ -125,8 +144,12 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
     z_1, weights_1 = _outer_rule(activation.kinks, std_1, std_2, sine, cosine)
     z_2, weights_2 = _inner_rule(activation.kinks, std_2, sine, cosine, z_1)
     weights = weights_1[:, None] * weights_2
-    u = (std_1 * z_1)[:, None]
     step = ((std_growth - 2.0 * std_2 * angle.sin2) * z_1)[:, None] + std_2 * sine * z_2
+    return PairRule(weights, z_1[:, None], z_2, (std_1 * z_1)[:, None], step)
+
+
+def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAngle) -> PairMoments:
+    weights, _, _, u, step = pair_rule(activation, first, second, growth, angle)
     phi_u, delta = activation(u), activation.difference(u, step)
     phi_v = phi_u + delta
 

@@ -33,7 +33,24 @@ def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Two arrays [depth], or [depth + 1] with an output layer.
+
+    Raises:
+        SpecError: a spec that is no MLP; constant biases, with which preactivations are not centred.
     """
+    if not isinstance(spec, MLP):
+        raise SpecError(
+            refusal(
+                f"a {type(spec).__name__}, whose infinite-width kernels are not here yet", "an MLP", "Simulate it."
+            )
+        )
+    if spec.bias_law is not None and not spec.bias_law.is_symmetric:
+        raise SpecError(
+            refusal(
+                f"biases that are all {spec.bias_law.value:g}, at infinite width",
+                "biases symmetric about 0",
+                "Simulate; or take random biases of the same size.",
+            )
+        )
     assert spec.weight_law is not None
     fan_ins = (dimension, *spec.widths)
     laws = [spec.weight_law] * spec.depth + ([spec.output_law] if spec.output_law is not None else [])

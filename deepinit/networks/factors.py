@@ -131,12 +131,10 @@ def _log_gram(key: Any, rows: jax.Array, reference: Any, d: int, dtype: Any) -> 
     return log_chi_square(key, rows - jnp.arange(d)[:, None], reference, dtype).sum(0)
 
 
-def _orthogonal(
-    key: Any, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
-) -> jax.Array:
+def _orthogonal(key: Any, on: jax.Array, n: Any, fan_in: int, left: float, right: float, dtype: Any) -> jax.Array:
     total = np.maximum(n, [fan_in, *n[:-1]])
     hidden = total - n
-    degrees = jnp.stack([on, n - on, jnp.asarray(hidden)])
+    degrees = jnp.stack([on, jnp.asarray(n) - on, jnp.asarray(hidden)])
     # with equal slopes `on` is n: any division into two halves has the same sum
     parts = log_chi_square(key, degrees, np.stack([n / 2, n / 2, np.maximum(hidden, 1)]), dtype)
     image = _log_mean(parts[:2], np.array([[right], [left]]) / (left + right))

@@ -10,8 +10,15 @@ import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
 from deepinit.core.laws import Law
-from deepinit.core.specs import Spec
-from deepinit.networks.rows import Rows, detect_events, orthogonalize_partners, register_rows, rescale
+from deepinit.core.specs import ResNet, Spec
+from deepinit.networks.rows import (
+    Rows,
+    detect_events,
+    orthogonalize_partners,
+    orthonormalize_frames,
+    register_rows,
+    rescale,
+)
 
 register_rows()
 
@@ -24,8 +31,9 @@ class LayerState(NamedTuple):
     """One layer as the taps see it.
 
     Attributes:
-        preactivations: rows z^l.
-        postactivations: rows phi(z^l), rescaled (see `networks.rows`).
+        preactivations: rows z^l; of a residual network, those inside the branch.
+        postactivations: rows phi(z^l), or the stream after the block, rescaled (see `networks.rows`). At the output layer
+            both are its output.
     """
 
     preactivations: Rows
@@ -55,7 +63,12 @@ Tap = Callable[[LayerState], Any]
 
 
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
-    """The hidden layers, numbered from 1, grouped into runs of equal shape."""
+    """The hidden layers (or blocks), numbered from 1, grouped into runs of equal shape.
+
+    Raises:
+        SpecError: inputs of a width that the spec cannot take.
+    """
+    spec.matrix_shapes(input_width)
     shapes = list(zip((input_width, *spec.widths[:-1]), spec.widths, strict=True))
     result, first = [], 1
     for (fan_in, fan_out), run in itertools.groupby(shapes):
@@ -63,6 +76,22 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
         result.append(Segment(first, length, fan_in, fan_out))
         first += length
     return tuple(result)
+
+
+def inner_layer(spec: Spec, width: int) -> Layer:
+    """The matrix before the activation, in a layer (or block) that produces `width` neurons."""
+    fan_out = spec.branch_width if isinstance(spec, ResNet) else width
+    return Layer(fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+
+
+def outer_layer(spec: Spec) -> Layer | None:
+    """The matrix after the activation in a block, which leads back to the stream; None in an MLP."""
+    return Layer(spec.width, spec.branch_law, None, spec.depth) if isinstance(spec, ResNet) else None  # type: ignore[arg-type]
+
+
+def output_layer(spec: Spec) -> Layer:
+    """The linear output layer."""
+    return Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
 
 
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
@@ -78,15 +107,25 @@ def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerF
     return layer_fn
 
 
-def layer_keys(key: Any, segment: Segment) -> Any:
-    """Layer l's key is `fold_in(key, l)`, whatever the segments."""
-    return jax.vmap(lambda layer: jax.random.fold_in(key, layer))(
+def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
+    """Layer l's key is `fold_in(key, l)`, whatever the segments; a block's outer matrix has `fold_in(., 2)` of it."""
+    inner = jax.vmap(lambda layer: jax.random.fold_in(key, layer))(
         segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
     )
+    if outer_layer(spec) is None:
+        return {"inner": inner}
+    return {"inner": inner, "outer": jax.vmap(lambda layer_key: jax.random.fold_in(layer_key, 2))(inner)}
 
 
 def forward(
-    spec: Spec, rows: Rows, layer_fn: LayerFn, sources: tuple[Any, ...], output_source: Any, tap: Tap
+    spec: Spec,
+    rows: Rows,
+    layer_fn: LayerFn,
+    sources: tuple[Any, ...],
+    output_source: Any,
+    tap: Tap,
+    *,
+    tap_output: bool = False,
 ) -> tuple[Any, Rows]:
     """Passes rows through the network.
 
@@ -94,26 +133,30 @@ def forward(
         spec: the network's description.
         rows: rows of the input layer.
         layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out], bias [fan_out] or None)`.
-        sources: per segment of `segments(spec, input_width)`, what its layers are made from (keys, or parameters), with
-            the layers as leading axis.
+        sources: per segment of `segments(spec, input_width)`, what its matrices are made from (keys, or parameters), with
+            the layers as leading axis: `{"inner": ...}`, of residual blocks also `"outer"`.
         output_source: the same for the output layer; ignored without one.
         tap: what is recorded of every hidden layer; nothing else is kept.
+        tap_output: record it of the output layer too, as the last one.
 
     Returns:
-        The taps with a leading axis of hidden layers, and the rows of the output layer (of the last hidden layer
-        after its activation where the spec has no output layer).
+        The taps with a leading axis of layers, and the rows of the output layer (of the last hidden layer after its
+        activation where the spec has no output layer).
     """
-    homogeneous, free = spec.activation.is_homogeneous, spec.angles_are_markov
+    homogeneous, free, outer = spec.activation.is_homogeneous, rows.partners_are_free, outer_layer(spec)
     rows, taps = rows.with_known(), []
     for segment, source in zip(segments(spec, rows.points.shape[1]), sources, strict=True):
-        layer = Layer(segment.fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+        inner = inner_layer(spec, segment.fan_out)
 
-        def step(rows: Rows, source: Any, layer: Layer = layer) -> tuple[Rows, Any]:
-            before = affine(rows, *layer_fn(source, rows, layer))
-            after = detect_events(activate(before, spec.activation).with_known(), absorbing=free)
+        def step(rows: Rows, source: Any, inner: Layer = inner) -> tuple[Rows, Any]:
+            before = affine(rows, *layer_fn(source["inner"], rows, inner))
+            after = activate(before, spec.activation)
+            if outer is not None:
+                after = rows.plus(affine(after, *layer_fn(source["outer"], after, outer)))
+            after = detect_events(after.with_known(), absorbing=free)
             if free:
                 after = orthogonalize_partners(after)
-            after = rescale(after, rescale_points=homogeneous)
+            after = orthonormalize_frames(rescale(after, rescale_points=homogeneous))
             return after, tap(LayerState(before, after))
 
         if segment.length == 1:
@@ -123,8 +166,9 @@ def forward(
             rows, record = jax.lax.scan(step, rows, source)
         taps.append(record)
     if spec.output_width is not None:
-        output = Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
-        rows = affine(rows, *layer_fn(output_source, rows, output))
+        rows = orthonormalize_frames(affine(rows, *layer_fn(output_source, rows, output_layer(spec))))
+        if tap_output:
+            taps.append(jax.tree.map(lambda leaf: leaf[None], tap(LayerState(rows, rows))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *taps), rows
 
 
@@ -136,17 +180,30 @@ def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
 
 
 def activate(rows: Rows, activation: Activation) -> Rows:
-    """phi of the points, and the exact difference phi(z + dz) - phi(z) of every displacement, at its own scale."""
+    """phi of the points, phi' times the tangents, and the exact difference phi(z + dz) - phi(z) of every displacement."""
+    tangents = rows.tangents
+    if tangents is not None:
+        tangents = rows.of_frame_bases(activation.derivative(rows.points))[:, None] * tangents
     scale = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
     base = rows.of_bases(rows.points)
     displacements = activation.difference(base, scale * rows.displacements) / scale
-    return dataclasses.replace(rows, points=activation(rows.points), displacements=displacements, known=None)
+    return dataclasses.replace(
+        rows, points=activation(rows.points), displacements=displacements, tangents=tangents, known=None
+    )
 
 
 def random_forward(
-    spec: Spec, rows: Rows, key: Any, tap: Tap, *, linear_map: Callable[..., jax.Array], precision: str = "highest"
+    spec: Spec,
+    rows: Rows,
+    key: Any,
+    tap: Tap,
+    *,
+    linear_map: Callable[..., jax.Array],
+    precision: str = "highest",
+    tap_output: bool = False,
 ) -> tuple[Any, Rows]:
     """`forward` through the random network of this key: layer l from `fold_in(key, l)`, the output layer last."""
-    sources = tuple(layer_keys(key, segment) for segment in segments(spec, rows.points.shape[1]))
+    sources = tuple(layer_keys(spec, key, segment) for segment in segments(spec, rows.points.shape[1]))
     output_source = jax.random.fold_in(key, spec.depth + 1)
-    return forward(spec, rows, random_layer(linear_map, precision), sources, output_source, tap)
+    layer_fn = random_layer(linear_map, precision)
+    return forward(spec, rows, layer_fn, sources, output_source, tap, tap_output=tap_output)

@@ -31,13 +31,16 @@ def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precis
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
     factor = math.sqrt(law.entry_variance(rows.points.shape[1], depth)) * factor_of(rows)
     with sequential_bits():
-        normals = jax.random.normal(key, (factor.shape[0], fan_out), factor.dtype)
+        normals = jax.random.normal(key, (factor.shape[1], fan_out), factor.dtype)
     return jnp.matmul(factor, normals, precision="highest")
+
+
+_MOST_UNROLLED = 8
 
 
 def factor_of(rows: Rows) -> jax.Array:
     """`lower_factor` of the stacked rows; for one point, or one pair, from the inner products that are known."""
-    if len(rows.points) != 1 or len(rows.displacements) > 1:
+    if len(rows.points) != 1 or len(rows.displacements) > 1 or rows.tangents is not None:
         return lower_factor(rows.stacked)
     point_norm2, parallel, residual_norm2 = rows.inner_products
     norm = jnp.sqrt(point_norm2)
@@ -47,11 +50,14 @@ def factor_of(rows: Rows) -> jax.Array:
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:
-    """L [k, k], lower triangular with L L^T = H H^T, by Gram-Schmidt on the rows H [k, n], each projected twice.
+    """L [k, min(k, n)], lower triangular with L L^T = H H^T, by Gram-Schmidt on the rows H [k, n], each projected twice.
 
     A row that depends on the earlier ones to rounding gets no direction of its own (Cholesky of H H^T would fail there).
+    Many rows are left to LAPACK's QR of H^T, which is as exact; unrolled, they would take long to compile.
     """
     num_rows = rows.shape[0]
+    if num_rows > _MOST_UNROLLED:
+        return jnp.linalg.qr(rows.T, mode="r").T
     directions: list[jax.Array] = []
     lines = []
     for i in range(num_rows):

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.specs import Spec
-from deepinit.networks.forward import Layer, forward, layer_keys, random_layer, segments
+from deepinit.networks.forward import (
+    Layer,
+    forward,
+    inner_layer,
+    layer_keys,
+    outer_layer,
+    output_layer,
+    random_layer,
+    segments,
+)
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import Rows, points_alone
 
@@ -16,8 +25,9 @@ class Network(NamedTuple):
     """`init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
 
     The output is that of the linear output layer, or of the last activation where the spec has none. Parameters are
-    a tuple over runs of equal layers (leading axis: layers), then the output layer: dicts of `weights`
-    [layers, fan_out, fan_in] and, with a bias law, `biases` [layers, fan_out].
+    a tuple over runs of equal layers (leading axis: layers), then the output layer. A run is `{"inner": matrix}`, of
+    residual blocks `{"inner": matrix, "outer": matrix}`; a matrix a dict of `weights` [layers, fan_out, fan_in] and, with a
+    bias law, `biases` [layers, fan_out]; the output layer is one matrix, without the axis of layers.
     """
 
     init: Callable[[Any, int], Any]
@@ -38,19 +48,17 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         images, biases = random_layer(explicit, precision)(key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer)
         return {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
 
-    def hidden(fan_out: int) -> Layer:
-        return Layer(fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
-
     def init(key: Any, input_width: int) -> Any:
-        parameters = [
-            jax.vmap(lambda key, segment=segment: draw(key, segment.fan_in, hidden(segment.fan_out)))(
-                layer_keys(key, segment)
-            )
-            for segment in segments(spec, input_width)
-        ]
+        parameters: list[Any] = []
+        outer = outer_layer(spec)
+        for segment in segments(spec, input_width):
+            keys, inner = layer_keys(spec, key, segment), inner_layer(spec, segment.fan_out)
+            drawn = {"inner": jax.vmap(lambda key, s=segment, layer=inner: draw(key, s.fan_in, layer))(keys["inner"])}
+            if outer is not None:
+                drawn["outer"] = jax.vmap(lambda key, layer=inner: draw(key, layer.fan_out, outer))(keys["outer"])
+            parameters.append(drawn)
         if spec.output_width is not None:
-            output = Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
-            parameters.append(draw(jax.random.fold_in(key, spec.depth + 1), spec.widths[-1], output))
+            parameters.append(draw(jax.random.fold_in(key, spec.depth + 1), spec.widths[-1], output_layer(spec)))
         return tuple(parameters)
 
     def given_layer(parameters: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:

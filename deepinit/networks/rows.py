@@ -1,4 +1,4 @@
-"""Rows that travel through a network together: points, and displacements from points to their partners.
+"""Rows that travel through a network together: points, displacements from points to their partners, tangents at points.
 
 Every row is stored as a vector of moderate size times the exponential of a log-scale, so that nothing underflows at
 depth 10 000 and an angle of 1e-12 keeps its digits in float32:
@@ -10,6 +10,10 @@ with b = bases_q. `partner_scale` is used where the norm of the partner is free 
 bias): the partner is then rescaled after every layer so that its displacement is orthogonal to the base. Without
 that the displacement keeps a part parallel to its base, |b| / |a| - 1, which does not decay with the angle and would
 bury the small orthogonal part in rounding errors.
+
+Tangents come in frames of d at one point. After every layer a frame is made orthonormal again, and the logarithms of
+what Gram-Schmidt divides by are added up in `log_stretches`: the first is ln |J u_1|, the first d add up to the logarithm of
+the volume that J makes of the frame. So neither lengths nor volumes under- or overflow, and a frame never degenerates.
 
 Sums over neurons cost as much as the rest of a layer, so the few that everything needs are taken once, after the
 activation (`InnerProducts`), and follow the rows through rescaling by formula.
@@ -55,6 +59,10 @@ class Rows:
         partner_scales: [num_pairs], relative to the base.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases: for each displacement the index of its point (static).
+        tangents: [num_frames, d, width], orthonormal in each frame; or None.
+        log_stretches: [num_frames, d]; -inf from where a frame has lost its dimension; or None.
+        frame_bases: for each frame the index of its point (static).
+        partners_are_free: may partners be rescaled (a positively homogeneous network)? (static)
         known: inner products of the rows where they are known. Whoever replaces points or displacements replaces this
             too, or sets it to None.
     """
@@ -67,6 +75,10 @@ class Rows:
     events: Any
     bases: tuple[int, ...]
     known: InnerProducts | None = None
+    tangents: Any = None
+    log_stretches: Any = None
+    frame_bases: tuple[int, ...] = ()
+    partners_are_free: bool = False
 
     @property
     def inner_products(self) -> InnerProducts:
@@ -84,30 +96,60 @@ class Rows:
 
     @property
     def stacked(self) -> Any:
-        """[num_points + num_pairs, width]: what a linear map acts on."""
-        return array_namespace(self.points).concatenate([self.points, self.displacements])
+        """[num_points + num_pairs + num_tangents, width]: what a linear map acts on."""
+        rows = [self.points, self.displacements]
+        if self.tangents is not None:
+            rows.append(self.tangents.reshape(-1, self.tangents.shape[-1]))
+        return array_namespace(self.points).concatenate(rows)
 
     def of_bases(self, values: Any) -> Any:
         """[num_pairs, ...]: the entries of [num_points, ...] at every displacement's base."""
-        if self.bases == tuple(range(len(values))):
-            return values
-        if len(values) == 1:
-            return array_namespace(values).broadcast_to(values, (len(self.bases), *values.shape[1:]))
-        return values[np.asarray(self.bases, np.int32)]
+        return _taken(values, self.bases)
+
+    def of_frame_bases(self, values: Any) -> Any:
+        """[num_frames, ...]: the entries of [num_points, ...] at every frame's point."""
+        return _taken(values, self.frame_bases)
 
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":
-        """The same scales with new rows [num_points + num_pairs, new_width], points shifted by [num_points, new_width]."""
-        num_points = self.points.shape[0]
+        """The same scales with new rows (as `stacked`, of another width), points shifted by [num_points, new_width]."""
+        num_points, num_pairs = self.points.shape[0], len(self.bases)
         points = stacked[:num_points] if points_shift is None else stacked[:num_points] + points_shift
-        return dataclasses.replace(self, points=points, displacements=stacked[num_points:], known=None)
+        displacements, tangents = stacked[num_points : num_points + num_pairs], None
+        if self.tangents is not None:
+            tangents = stacked[num_points + num_pairs :].reshape(*self.tangents.shape[:2], -1)
+        return dataclasses.replace(self, points=points, displacements=displacements, tangents=tangents, known=None)
+
+    def plus(self, branch: "Rows") -> "Rows":
+        """The sum of a stream and of the branch that was computed from it: rows of the same scales."""
+        tangents = None if self.tangents is None else self.tangents + branch.tangents
+        return dataclasses.replace(
+            self,
+            points=self.points + branch.points,
+            displacements=self.displacements + branch.displacements,
+            tangents=tangents,
+            known=None,
+        )
 
 
 def register_rows() -> None:
     """Makes Rows a JAX pytree; called when `deepinit.networks` functions that trace are imported."""
     import jax
 
-    data = [field.name for field in dataclasses.fields(Rows) if field.name != "bases"]
-    jax.tree_util.register_dataclass(Rows, data_fields=data, meta_fields=["bases"])
+    static = ["bases", "frame_bases", "partners_are_free"]
+    data = [field.name for field in dataclasses.fields(Rows) if field.name not in static]
+    jax.tree_util.register_dataclass(Rows, data_fields=data, meta_fields=static)
+
+
+def frames_at(points: Any, tangents: Any) -> Rows:
+    """Rows of layer 0: points [num_points, width], each with an orthonormal frame of tangents [num_points, d, width]."""
+    xp = array_namespace(points)
+    bases = tuple(range(len(points)))
+    return dataclasses.replace(
+        points_alone(points),
+        tangents=tangents,
+        log_stretches=xp.zeros(tangents.shape[:2], tangents.dtype),
+        frame_bases=bases,
+    )
 
 
 def points_alone(points: Any) -> Rows:
@@ -134,6 +176,7 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
         partner_scales=np.zeros(num_pairs),
         events=np.zeros(num_pairs, np.int8),
         bases=inputs.bases,
+        partners_are_free=partners_are_free,
     ).with_known()
     with np.errstate(divide="ignore", invalid="ignore"):
         if partners_are_free:
@@ -254,6 +297,39 @@ def partner_norm2(rows: Rows) -> Any:
     point_norm2, parallel, residual_norm2 = rows.inner_products
     scale = array_namespace(rows.points).exp(rows.displacement_scales)
     return (1 + scale * parallel) ** 2 * rows.of_bases(point_norm2) + scale**2 * residual_norm2
+
+
+def orthonormalize_frames(rows: Rows) -> Rows:
+    """Gram-Schmidt in every frame, each vector projected twice; what it divides by goes into `log_stretches`.
+
+    A vector that depends on the earlier ones to rounding spans no volume: its stretch is zero from then on.
+    """
+    if rows.tangents is None:
+        return rows
+    xp = array_namespace(rows.tangents)
+    tolerance = 4.0 * float(xp.finfo(rows.tangents.dtype).eps)
+    directions: list[Any] = []
+    stretches = []
+    for index in range(rows.tangents.shape[1]):
+        vector = residual = rows.tangents[:, index]
+        for _ in range(2 if directions else 0):
+            for direction in directions:
+                residual = residual - (residual * direction).sum(axis=1, keepdims=True) * direction
+        size2, norm2 = (vector * vector).sum(axis=1), (residual * residual).sum(axis=1)
+        norm = xp.where(norm2 <= tolerance**2 * size2, 0, xp.sqrt(norm2))
+        directions.append(xp.where(norm[:, None] == 0, 0, residual / _safe(norm)[:, None]))
+        stretches.append(xp.where(norm == 0, -xp.inf, xp.log(_safe(norm))))
+    return dataclasses.replace(
+        rows, tangents=xp.stack(directions, axis=1), log_stretches=rows.log_stretches + xp.stack(stretches, axis=1)
+    )
+
+
+def _taken(values: Any, indices: tuple[int, ...]) -> Any:
+    if indices == tuple(range(len(values))):
+        return values
+    if len(values) == 1:
+        return array_namespace(values).broadcast_to(values, (len(indices), *values.shape[1:]))
+    return values[np.asarray(indices, np.int32)]
 
 
 def _sum(values: Any) -> Any:

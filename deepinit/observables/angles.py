@@ -1,21 +1,10 @@
 """The angle between the images of two inputs."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-
-class Measurement(NamedTuple):
-    """One observable of one network at one layer.
-
-    Attributes:
-        value: any shape; meaningless where `event` is not 0.
-        event: int8, same shape: 0, or the code of why there is no value (`networks.rows.EVENTS`).
-    """
-
-    value: jax.Array
-    event: jax.Array
+from deepinit.observables.measurement import Measurement
 
 
 def log_sin2_angle(rows: Any) -> Measurement:

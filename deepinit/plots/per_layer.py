@@ -53,7 +53,7 @@ def layers(
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
     with styled():
-        fig, panels = _panels(len(shown), curves.axis_label)
+        fig, panels = _panels(len(shown), curves.axis_label, shared="x")
         for ax, column in zip(panels, shown, strict=True):
             draw_means(ax, curves, column)
             if len(shown) > 1:
@@ -99,10 +99,11 @@ def variance_layers(
                 sd = np.sqrt(route.variance[:, column])
                 if np.isfinite(sd).any():
                     draw_line(ax, curves.layers, sd, styles[route.name])
-            ax.set_ylim(bottom=-0.02 * ax.get_ylim()[1])  # a spread of 0 is a line that can be seen
             _layer_axis(ax, curves.layers)
             if len(shown) > 1:
                 ax.set_title(curves.pairs[column])
+        # panels share their scale; a spread of 0 is a line that can be seen
+        panels[0].set_ylim(bottom=-0.02 * panels[0].get_ylim()[1])
         silent = [words(route.name) for route in curves.predicted if not np.isfinite(route.variance).any()]
         note = [curves.data_note(shown)] if curves.data_note(shown) else []
         note += [f"no spread predicted by: {', '.join(silent)}"] if silent else []
@@ -155,9 +156,9 @@ def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> No
         ax.plot(x[alone], y[alone], linestyle="none", marker="_", markersize=18, color=style.colour, zorder=3)
 
 
-def _panels(count: int, y_label: str) -> tuple["Figure", list[Any]]:
+def _panels(count: int, y_label: str, *, shared: str = "xy") -> tuple["Figure", list[Any]]:
     fig = new_figure() if count <= 1 else new_figure(9.0, 3.9 if count <= 3 else 6.2)
-    return fig, panel_grid(fig, count, r"layer $\ell$", y_label)
+    return fig, panel_grid(fig, count, r"layer $\ell$", y_label, shared=shared)
 
 
 def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, index: int) -> None:

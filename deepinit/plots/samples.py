@@ -50,7 +50,7 @@ def histogram(
     with styled():
         count = len(panels)
         fig = new_figure() if count == 1 else new_figure(9.0, 3.7 if count <= 3 else 6.2)
-        axes = panel_grid(fig, count, label, "density", shared=False)
+        axes = panel_grid(fig, count, label, "density", shared="")
         for ax, (name, values) in zip(axes, panels.items(), strict=True):
             values = np.asarray(values, np.float64).ravel()
             finite = values[np.isfinite(values)]

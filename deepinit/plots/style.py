@@ -177,11 +177,11 @@ def add_legend(fig: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> 
     )
 
 
-def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: bool = True) -> list[Any]:
-    """Axes of a grid of panels (one row up to three panels), named on x below each column and on y once."""
+def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: str = "xy") -> list[Any]:
+    """Axes of a grid of panels (one row up to three), sharing `shared`, named on x below each column and on y once."""
     columns = num_panels if num_panels <= 3 else math.ceil(num_panels / 2)
     rows = math.ceil(num_panels / columns)
-    grid = fig.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    grid = fig.subplots(rows, columns, sharex="x" in shared, sharey="y" in shared, squeeze=False)
     axes = list(grid.flat)
     for ax in axes[num_panels:]:
         ax.set_visible(False)

@@ -7,13 +7,14 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
-from deepinit.core.specs import Spec
+from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.quantity import Quantity
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 
 
-def _measure(state: Any) -> Any:
+def _measure(state: Any, inputs: Inputs) -> Any:
+    del inputs
     from deepinit.observables import angles
 
     return angles.log_sin2_angle(state.postactivations)
@@ -21,14 +22,16 @@ def _measure(state: Any) -> Any:
 
 def _forms(spec: Spec) -> tuple[str, ...]:
     """The angle chain where the angle is a Markov chain; the kernel walk (first order, norms included) elsewhere."""
-    if not spec.angles_are_markov:
+    if not isinstance(spec, MLP) or (spec.bias_law is not None and not spec.bias_law.is_symmetric):
+        return ()
+    if not spec.is_homogeneous:
         return ("first_order",)
     if spec.activation.name == "relu":
         return ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
     return ("second_order", "first_order")
 
 
-def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
         raise SpecError(
             refusal(
@@ -37,12 +40,12 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
                 "Simulate, or compare with infinite width, which is the same.",
             )
         )
-    if spec.angles_are_markov:
+    if spec.is_homogeneous:
         return _angle_walk(spec, inputs, form)
     return _kernel_walk(spec, inputs)
 
 
-def _angle_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.angles import log_sin2_walk
 
     walks = [log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation) for theta in inputs.angles]
@@ -68,7 +71,7 @@ def _angle_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     )
 
 
-def _kernel_walk(spec: Spec, inputs: Inputs) -> Prediction:
+def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
     from deepinit.theory.kernel_walk import VALID_FOR, log_sin2_kernel_walk
 
     mean, variance = log_sin2_kernel_walk(spec, inputs)
@@ -83,7 +86,7 @@ def _kernel_walk(spec: Spec, inputs: Inputs) -> Prediction:
     )
 
 
-def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
+def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width import angles
 
     value = angles.log_sin2_angles(spec, inputs)
@@ -106,6 +109,7 @@ log_sin2_angle = Quantity(
     predict=_predict,
     forms=_forms,
     infinite=_infinite,
+    accepts=Inputs,
     transform="ln sin^2",
     reference=_PAPER,
 )

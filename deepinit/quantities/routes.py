@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
@@ -18,7 +20,7 @@ PRECISIONS = ("highest", "high", "default")
 def simulate(
     spec: Spec,
     quantity: Quantity,
-    inputs: Inputs,
+    inputs: Any,
     *,
     num_seeds: int = 1000,
     key: Any = 0,
@@ -37,7 +39,8 @@ def simulate(
         inputs: rows that every network sees.
         num_seeds: number of independent networks.
         key: an integer, or a threefry `jax.random.key`; seed i's network is `fold_in(key, i)`.
-        linear_map: `auto`, `explicit` (any law) or `conditional` (Gaussian weights; same law, far faster).
+        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian weights; same law, far faster), or `chi_square` (layer
+            factors from their exact law, without neurons: log_volume at one point).
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
         keep_samples: return every network's value too.
@@ -76,7 +79,7 @@ def simulate(
     )
 
 
-def predict(spec: Spec, quantity: Quantity, inputs: Inputs, form: str | None = None) -> Prediction:
+def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
     """What the finite-width theory says of a quantity.
 
     Args:
@@ -101,18 +104,18 @@ def predict(spec: Spec, quantity: Quantity, inputs: Inputs, form: str | None = N
     return quantity.predict(spec, inputs, form or forms[0])
 
 
-def infinite(spec: Spec, quantity: Quantity, inputs: Inputs) -> Prediction:
+def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     """The infinite-width limit of a quantity, in float64."""
     _check_kinds(spec, quantity, inputs)
     return quantity.infinite(spec, inputs)
 
 
 def forward_seed_fn(
-    spec: Spec, quantity: Quantity, inputs: Inputs, *, linear_map: str, dtype: str, precision: str
+    spec: Spec, quantity: Quantity, inputs: Any, *, linear_map: str, dtype: str, precision: str
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
     """The seed function of a quantity that taps the forward pass, and the settings its numbers depend on."""
     from deepinit.networks import forward, linear_maps
-    from deepinit.networks.rows import rows_from_inputs
+    from deepinit.networks.starting_rows import starting_rows
 
     for name, given, allowed in (("dtype", dtype, DTYPES), ("precision", precision, PRECISIONS)):
         if given not in allowed:
@@ -127,25 +130,48 @@ def forward_seed_fn(
                 "Call inside `with jax.enable_x64(True):`.",
             )
         )
-    name = choose_linear_map(spec, linear_map)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+    name = choose_linear_map(spec, linear_map, inputs.num_rows)
+    settings = {"linear_map": name, "dtype": dtype, "precision": precision}
+    if name == "chi_square":
+        return _sampler(quantity)(spec, inputs, dtype), settings
+    start, output = starting_rows(spec, inputs, dtype), quantity.at_output and spec.output_width is not None
 
     def seed_fn(key: Any) -> Any:
         measured, _ = forward.random_forward(
-            spec, rows, key, quantity.measure, linear_map=linear_maps.FUNCTIONS[name], precision=precision
+            spec,
+            start(key),
+            key,
+            lambda state: quantity.measure(state, inputs),
+            linear_map=linear_maps.FUNCTIONS[name],
+            precision=precision,
+            tap_output=output,
         )
         return measured
 
-    return seed_fn, {"linear_map": name, "dtype": dtype, "precision": precision}
+    return seed_fn, settings
 
 
-def seed_bytes(spec: Spec, inputs: Inputs, settings: Mapping[str, str]) -> int:
+def _sampler(quantity: Quantity) -> Callable[..., Any]:
+    if quantity.sampler is None:
+        raise SpecError(
+            refusal(
+                f"linear_map='chi_square' for {quantity.name}",
+                "quantities at one point, whose layers have a law of their own (log_volume)",
+                "Leave linear_map out.",
+            )
+        )
+    return quantity.sampler
+
+
+def seed_bytes(spec: Spec, inputs: Any, settings: Mapping[str, str]) -> int:
     """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn."""
-    rows = len(inputs.points) + inputs.num_pairs
-    shapes = zip((inputs.dimension, *spec.widths[:-1]), spec.widths, strict=True)
+    itemsize = np.dtype(settings["dtype"]).itemsize
+    if settings["linear_map"] == "chi_square":
+        return itemsize * spec.depth
     explicit = settings["linear_map"] == "explicit"
-    return np.dtype(settings["dtype"]).itemsize * max(
-        fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes
+    return itemsize * max(
+        max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)
+        for fan_in, fan_out in spec.matrix_shapes(inputs.dimension)
     )
 
 
@@ -172,13 +198,23 @@ def measure_block(measured: Any, keep: tuple[int, ...] | None) -> tuple[Any, np.
     return part, np.where(measured.event == 0, measured.value, np.nan)[:, layers]
 
 
+_EXAMPLES = {
+    Inputs: "di.inputs.pair(0.1)",
+    Frames: "di.frames.random(dimension=3)",
+    SampledCurve: "di.curves.sampled(di.curves.circle())",
+}
+
+
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Refuses what is not a spec, a quantity and inputs, in this order."""
-    for name, given, kind, allowed, example in (
+    """Refuses what is not a spec, a quantity and inputs of its kind, in this order."""
+    kinds: tuple[tuple[str, Any, Any, str, str], ...] = (
         ("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)"),
         ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),
-        ("inputs", inputs, Inputs, "inputs", "di.inputs.pair(0.1)"),
-    ):
+    )
+    if isinstance(quantity, Quantity):
+        kind = quantity.accepts
+        kinds += (("inputs", inputs, kind, f"{kind.__name__} for {quantity.name}", _EXAMPLES[kind]),)
+    for name, given, kind, allowed, example in kinds:
         if not isinstance(given, kind):
             shown = repr(given) if isinstance(given, str | int | float) else f"an object of type {type(given).__name__}"
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))

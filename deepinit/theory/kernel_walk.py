@@ -34,10 +34,14 @@ from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
 # on the scale 1; rounding 1e-14 / step^2 = 1e-11.
 _STEP = 0.03
 
+# Variance of a logarithmic coordinate beyond which an expansion about its mean says nothing: a factor of e^2 either way.
+_LARGEST_VARIANCE = 4.0
+
 VALID_FOR = (
     "independent Gaussian weights and Gaussian (or no) biases; sum of 1/width small; activations without jumps; inputs that "
     "are not collinear. Other independent weight laws add a term of the same order, excess kurtosis / width, through "
-    "preactivations that are not Gaussian, which is left out."
+    "preactivations that are not Gaussian, which is left out. NaN from the layer on where the predicted variance of ln |a|^2 or of "
+    "ln tan^2(angle/2) exceeds 4: no expansion about the mean holds there."
 )
 
 
@@ -86,7 +90,7 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
         gram: the inputs: mean squares of their coordinates, and their angle.
 
     Returns:
-        `KernelWalk`, float64. Numerical error about 1e-7 (finite differences). 10 to 50 ms per layer for built-ins, up to
+        `KernelWalk`, float64; NaN from the layer on where first order fails (see `VALID_FOR`). Numerical error about 1e-7 (finite differences). 10 to 50 ms per layer for built-ins, up to
         200 ms for a user's function with kinks.
 
     Raises:
@@ -105,16 +109,16 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     activation = spec.activation
     mean, covariance = np.array(_input_state(gram)), np.zeros((3, 3))
     fan_in = gram.dimension
-    means, covariances = [], []
-    for width in spec.widths:
+    state_mean, state_covariance = np.full((spec.depth, 3), np.nan), np.full((spec.depth, 3, 3), np.nan)
+    for layer, width in enumerate(spec.widths):
         metric = _metric_of(spec, fan_in)
         limit, shift, noise = _layer(activation, metric, mean)
         curvature, spread = _propagated(activation, metric, mean, covariance, limit)
         mean, covariance = limit + curvature + shift / width, spread + noise / width
-        means.append(mean)
-        covariances.append(covariance)
+        if not np.diag(covariance).max() <= _LARGEST_VARIANCE:
+            break
+        state_mean[layer], state_covariance[layer] = mean, covariance
         fan_in = width
-    state_mean, state_covariance = np.array(means), np.array(covariances)
     log_sin2_mean, log_sin2_variance = _log_sin2_of_eta(state_mean[:, 2], state_covariance[:, 2, 2])
     variances = np.diagonal(state_covariance, axis1=1, axis2=2)
     return KernelWalk(

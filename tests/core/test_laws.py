@@ -10,7 +10,7 @@ from deepinit.core.errors import SpecError
 SHAPES = ((3, 5), (5, 3), (4, 4))
 
 
-@pytest.mark.parametrize("name", laws.LAW_NAMES)
+@pytest.mark.parametrize("name", [name for name in laws.LAW_NAMES if name != "constant"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sample_has_its_second_and_fourth_moment(name, shape):
     law = laws.Law(name, 2.0, density=0.3 if name == "sparse" else None)
@@ -67,3 +67,16 @@ def test_bad_laws_are_refused_in_one_paragraph(arguments):
     with pytest.raises(SpecError, match="Allowed: ") as caught:
         laws.Law(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_constant_biases_are_what_they_say_and_nothing_else_is():
+    law = laws.constant(0.5)
+    assert not law.is_symmetric
+    assert laws.constant(0.0).is_symmetric
+    assert laws.normal(1.0).is_symmetric
+    assert not law.is_gaussian
+    np.testing.assert_array_equal(law.sample(jax.random.key(0), (3, 1)), np.full((3, 1), 0.5))
+    assert laws.Law(**law.to_json()) == law
+    for wrong in ({"name": "constant"}, {"name": "normal", "value": 1.0}, {"name": "constant", "value": math.nan}):
+        with pytest.raises(SpecError, match=r"value=.*di.constant\(0.01\)"):
+            laws.Law(**{"variance": 0.0, "scaling": "absolute", **wrong})

@@ -39,9 +39,9 @@ def test_defaults_are_he_initialization_without_bias():
     spec = di.MLP(widths=(8, 8))
     assert spec.weight_law == di.normal(2.0)
     assert spec.bias_law is None
-    assert spec.angles_are_markov
-    assert not di.MLP(widths=(8,), activation=di.tanh).angles_are_markov
-    assert not di.MLP(widths=(8,), bias_law=di.normal(0.1, "absolute")).angles_are_markov
+    assert spec.is_homogeneous
+    assert not di.MLP(widths=(8,), activation=di.tanh).is_homogeneous
+    assert not di.MLP(widths=(8,), bias_law=di.normal(0.1, "absolute")).is_homogeneous
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from deepinit.observables.angles import log_sin2_angle
 
 
 def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):
-    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
 
     def one(key):
         tap = lambda state: log_sin2_angle(state.postactivations)
@@ -56,9 +56,9 @@ def test_explicit_and_conditional_maps_have_one_law(name):
         for pair in range(2):
             assert not np.array_equal(a[:50, layer, pair], b[:50, layer, pair])  # two engines, not one twice
             assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue > 1e-6
-    # the rival: networks half as wide again
-    rival = dataclasses.replace(spec, widths=tuple(width + 4 for width in spec.widths))
-    c, event_c = measured(rival, di.inputs.pairs((0.3, 2.0), dimension=12), num, "conditional", key=2)
+    # the rival: networks twice as wide
+    rival = dataclasses.replace(spec, widths=tuple(2 * width for width in spec.widths))
+    c, event_c = measured(rival, di.inputs.pairs((0.3, 2.0), dimension=8), num, "conditional", key=2)
     c = c[(event_c == FINE).all(axis=(1, 2))]
     assert np.abs(two_sample_z(a, c)).max() > 5
 
@@ -101,7 +101,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
         return rows.stacked @ source["weights"].T, source.get("biases")
 
     def angles(dtype):
-        rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=dtype)
+        rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
         cast = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), parameters)
         tap = lambda state: log_sin2_angle(state.postactivations)
         return np.asarray(forward.forward(spec, rows, given, cast, None, tap)[0].value, np.float64)
@@ -122,7 +122,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
 def plain_images(spec, parameters, first, second):
     vectors = np.stack([first, second])
     result = []
-    for segment in parameters:
+    for segment in (run["inner"] for run in parameters):
         for index in range(len(segment["weights"])):
             vectors = vectors @ np.asarray(segment["weights"][index], np.float64).T
             if "biases" in segment:
@@ -141,7 +141,7 @@ def test_apply_is_the_network_that_simulation_draws(name):
     x = np.array([0.4, -1.0, 2.0, 0.1, 0.0, -0.7, 1.1, 0.3])
     output = np.asarray(net.apply(net.init(key, 8), jnp.asarray(x, jnp.float32)))
     inputs = di.inputs.from_arrays(x, x + 1.0)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=np.float32)
+    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
     _, final = forward.random_forward(spec, rows, key, lambda state: (), linear_map=linear_maps.explicit)
     point = np.exp(np.asarray(final.point_scales))[:, None] * np.asarray(final.points)
     np.testing.assert_allclose(output, point[0], rtol=1e-4, atol=1e-5)
@@ -224,7 +224,7 @@ def test_sharing_a_base_or_not_is_the_same_network():
 def test_known_inner_products_are_those_of_the_rows(name):
     spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
     inputs = di.inputs.pairs((1e-3, 1.0, 2.0, math.pi / 2), 30)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.angles_are_markov, dtype=np.float32)
+    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
 
     def tap(state):
         rows = state.postactivations

@@ -89,12 +89,13 @@ def test_what_carries_a_dataset_is_read_like_it():
 
 
 @pytest.mark.parametrize(("num_pairs", "panels"), [(1, 1), (2, 2), (4, 4), (6, 6), (11, 6)])
-def test_pairs_become_at_most_six_panels_on_shared_axes(num_pairs, panels):
+def test_pairs_become_at_most_six_panels_each_with_its_own_scale(num_pairs, panels):
     mean = data.slope(6, num_pairs) - 10.0 * np.arange(num_pairs)
     fig = plots.layers(data.estimate_of(mean), data.prediction_of(mean))
     visible = [ax for ax in fig.axes if ax.get_visible()]
     assert len(visible) == panels
-    assert len({ax.get_ylim() for ax in visible}) == 1
+    assert len({ax.get_ylim() for ax in visible}) == panels
+    assert len({ax.get_xlim() for ax in visible}) == 1
     np.testing.assert_array_equal(data.errorbars(visible[0])[0][0].get_ydata(), mean[:, 0])
     np.testing.assert_array_equal(data.errorbars(visible[-1])[0][0].get_ydata(), mean[:, -1])
     assert len(set(data.legend_texts(fig))) == len(data.legend_texts(fig)) == 3
