@@ -334,7 +334,7 @@ def test_units_that_vanish_up_to_rounding_create_nothing():
     np.testing.assert_allclose(result.lengths, [1.0, 2.0], rtol=1e-13)
     # with nothing else in the layer, rounding alone goes on, and must not
     for seed in range(5):
-        layers = [(weights[:2], None), *random_net(np.random.default_rng(seed), (2, 6, 6, 3))]
+        layers = [(np.stack([third, -third]), None), *random_net(np.random.default_rng(seed), (2, 6, 6, 3))]
         result = exact_lengths(layers, curve)
         assert result.lengths.tolist() == [0, 0, 0, 0]
         assert result.breakpoints.tolist() == [0, 0, 0, 0]
