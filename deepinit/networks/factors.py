@@ -131,7 +131,9 @@ def _log_gram(key: Any, rows: jax.Array, reference: Any, d: int, dtype: Any) -> 
     return log_chi_square(key, rows - jnp.arange(d)[:, None], reference, dtype).sum(0)
 
 
-def _orthogonal(key: Any, on: jax.Array, n: Any, fan_in: int, left: float, right: float, dtype: Any) -> jax.Array:
+def _orthogonal(
+    key: Any, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
+) -> jax.Array:
     total = np.maximum(n, [fan_in, *n[:-1]])
     hidden = total - n
     degrees = jnp.stack([on, jnp.asarray(n) - on, jnp.asarray(hidden)])
@@ -143,9 +145,9 @@ def _orthogonal(key: Any, on: jax.Array, n: Any, fan_in: int, left: float, right
 
 def _log_mean(logs: jax.Array, weights: np.ndarray) -> jax.Array:
     """log sum_i weights_i exp(logs_i), weights of sum 1; relative accuracy also where the result is near 0."""
-    weights = jnp.asarray(weights, logs.dtype)
-    excess = (weights * jnp.expm1(logs)).sum(0)
-    return jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log((weights * jnp.exp(logs)).sum(0)))
+    shares = jnp.asarray(weights, logs.dtype)
+    excess = (shares * jnp.expm1(logs)).sum(0)
+    return jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log((shares * jnp.exp(logs)).sum(0)))
 
 
 def _check(
