@@ -1,0 +1,425 @@
+import itertools
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from deepinit.core.errors import SpecError
+from deepinit.theory.lengths import (
+    expansion,
+    layer_factor_moment,
+    length_moment,
+    length_moments_by_layer,
+    log_length_moments,
+    log_length_moments_by_layer,
+    log_volume_moments,
+    log_volume_moments_by_layer,
+    output_factor_moment,
+    price_tanner_bound,
+    raghu_lower_bound,
+    raghu_upper_bound,
+    volume_moment,
+)
+
+# widths; moments 1 to 4; mean and variance of log ||Ju||^2; survival
+NETWORKS = [
+    ([10] * 5, (0.7988826502625548, 1, 1.752769795139356, 4.05), (-1.025703276078, 2.821525714895, 0.9970731725916)),
+    (
+        [5, *[20] * 5, 5],
+        (0.8099318460239121, 1, 1.767263672147905, 4.2724609375),
+        (-0.8990677150741, 2.0491481311, 0.9999952316375),
+    ),
+    (
+        [3, 8, 4, 16, 2],
+        (0.5354771603177269, 2 / 3, 1.386423809248365, 4.265625),
+        (-2.274428024782, 6.237879066653, 0.9338236413896),
+    ),
+    (
+        [100, *[50] * 10, 10],
+        (0.2717766571328055, 0.1, 0.04884013524605182, 0.0311249095212),
+        (-2.923293145494, 1.30300428922, 1 - 8.9e-15),
+    ),
+    (
+        [2, 5, 5, 1],
+        (0.4268197288428127, 0.5, 1.009194136128704, 3),
+        (-3.210295755953, 9.659339724699, 0.9384765625),
+    ),
+    (
+        [30, *[16] * 4, 30],
+        (0.8430450024089732, 1, 1.574519032207179, 3.165380859375),
+        (-0.7392928370696, 1.747311804275, 0.9999389662407),
+    ),
+]
+
+# width, hidden layers; mean, first order, second order, Price-Tanner, exp(E log ||Ju||), m = 3, m = 4
+DEPTHS = [
+    (10, 1, 0.9125738327, 0.9162566, 0.9128271, 0.450158, 0.8143292, 1.2636024, 1.8),
+    (10, 5, 0.699355456, 0.7135814, 0.7003264, 0.0456106, 0.4402940, 2.4313044, 9.1125),
+    (10, 20, 0.2578162584, 0.2794425, 0.2592509, 8.52e-6, 0.0438812, 28.294218, 3990.3081),
+    (10, 100, 0.001258662857, 0.0018828686, 0.0012940754, 1.1e-25, 2.0e-7, 1.3685972e7, 4.8787e17),
+    (50, 1, 0.9825028872, 0.9826526, 0.9825052, 0.450158, 0.9647020, 1.0525705, 1.144),
+    (50, 10, 0.8767591403, 0.8780957, 0.8767796, 0.0026073, 0.7643262, 1.4610077, 2.6974922),
+    (50, 50, 0.5285509058, 0.5325920, 0.5286125, 3.0e-13, 0.2715698, 6.2740373, 122.08649),
+]
+DEPTH_DIGITS = (
+    (10, 7, 7, 6, 7, 8, 2),
+    (9, 7, 7, 6, 7, 8, 5),
+    (10, 7, 7, 3, 6, 8, 8),
+    (10, 8, 8, 2, 2, 8, 5),
+    (10, 7, 7, 6, 7, 8, 4),
+    (10, 7, 7, 5, 7, 8, 8),
+    (10, 7, 7, 2, 7, 8, 8),
+)
+
+VOLUMES = [
+    ([10] * 5, 2, (0.4611375824041665, 0.6561, 1.98037224)),
+    ([10] * 5, 3, (0.183343675040444, 0.26873856, 1.33842169022237)),
+    ([3, 8, 4, 16, 2], 2, (0.1163625074744535, 0.13671875, 0.5126953125)),
+    ([6, 20, 20, 20, 6], 2, (0.6075001931190695, 0.7144791666666667, 1.44039)),
+    ([6, 20, 20, 20, 6], 3, (0.328449803013334, 0.347236875, 0.9067032284059702)),
+    ([4, 16, 8, 12, 4], 2, (0.4107112561324016, 0.56396484375, 1.76239013671875)),
+    ([4, 16, 8, 12, 4], 3, (0.1276435057014295, 0.1542091369628906, 0.7319345935775197)),
+]
+
+
+@pytest.mark.parametrize(("widths", "moments", "logs"), NETWORKS)
+def test_networks_against_published_digits(widths, moments, logs):
+    computed = [length_moment(widths, m) for m in (1, 2, 3, 4)]
+    np.testing.assert_allclose(computed, moments, rtol=1e-12)
+    np.testing.assert_allclose(log_length_moments(widths), logs, rtol=2e-12)
+
+
+@pytest.mark.parametrize(("row", "digits"), list(zip(DEPTHS, DEPTH_DIGITS, strict=True)))
+def test_depth_table(row, digits):
+    n, hidden, *published = row
+    widths = [n] * (hidden + 2)
+    computed = (
+        length_moment(widths),
+        expansion(widths, 1),
+        expansion(widths, 2),
+        price_tanner_bound(widths),
+        math.exp(0.5 * log_length_moments(widths).mean),
+        length_moment(widths, 3),
+        length_moment(widths, 4),
+    )
+    for value, expected, places in zip(computed, published, digits, strict=True):
+        # one unit of the last printed digit
+        assert abs(value - expected) <= 10.0 ** (math.floor(math.log10(expected)) + 1 - places)
+
+
+@pytest.mark.parametrize(("widths", "d", "moments"), VOLUMES)
+def test_volumes_against_published_digits(widths, d, moments):
+    np.testing.assert_allclose([volume_moment(widths, d, m) for m in (1, 2, 3)], moments, rtol=1e-13)
+
+
+def test_volume_closed_forms():
+    for n in (2, 3, 10, 500):
+        hidden = volume_moment([n, n], 2, output=None)
+        assert hidden == pytest.approx(1 - 2 / n * (1 - 2.0**-n), rel=1e-13)
+        assert volume_moment([n, n], 2) == pytest.approx((n - 1) / n, rel=1e-13)
+        for d in range(1, min(n, 4) + 1):
+            falling = math.prod(n - j for j in range(d)) / n**d
+            assert volume_moment([n, n], d, 2, output=None) == pytest.approx(falling, rel=1e-13)
+            assert volume_moment([n, n], d, 2) == pytest.approx(falling, rel=1e-13)
+
+
+def test_volume_with_m_one_telescopes():
+    n, d = 7, 3
+    given_k = {k: 2 ** (d / 2) * math.gamma((k + 1) / 2) / math.gamma((k - d + 1) / 2) for k in range(d, n + 1)}
+    exact = (2 / n) ** (d / 2) * sum(math.comb(n, k) / 2**n * value for k, value in given_k.items())
+    assert volume_moment([n, n], d, output=None) == pytest.approx(exact, rel=1e-13)
+
+
+def test_volumes_of_dimension_one_are_lengths():
+    for law, output in itertools.product(("normal", "orthogonal"), ("linear", "relu", None)):
+        lengths = length_moment([3, 8, 4, 2], 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4)
+        volumes = volume_moment([3, 8, 4, 2], 1, 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4)
+        assert lengths == volumes
+
+
+@pytest.mark.parametrize("widths", [[2, 8, 8], [8, 2, 8], [8, 8, 2]])
+def test_volumes_above_a_width_are_exactly_zero(widths):
+    assert volume_moment(widths, 3) == 0.0
+    assert volume_moment(widths, 2) > 0.0
+    assert volume_moment(widths, 3, 0) == 1.0
+    assert expansion(widths, 2, 1, 3) == 0.0
+    mean, variance, alive = log_volume_moments(widths, 3)
+    assert math.isnan(mean)
+    assert math.isnan(variance)
+    assert alive == 0.0
+
+
+def test_formula_with_every_scale():
+    widths, hidden_var, output_var = (3, 8, 4, 16, 2), 1.3, 0.7
+    for m in (1, 2.5):
+        product = math.prod(layer_factor_moment(n, m) for n in widths[1:-1]) * output_factor_moment(2, m)
+        scale = (output_var * 2 / 3 * (hidden_var / 2) ** 3) ** (m / 2)
+        value = length_moment(widths, m, hidden_var=hidden_var, output_var=output_var)
+        assert value == pytest.approx(scale * product, rel=1e-13)
+
+
+def test_by_layer_ends_at_the_network_and_stops_at_every_layer():
+    widths = (3, 8, 4, 16, 2)
+    by_layer = length_moments_by_layer(widths, 1, hidden_var=1.9, output_var=1.4)
+    assert by_layer.shape == (4,)
+    assert by_layer[-1] == length_moment(widths, 1, hidden_var=1.9, output_var=1.4)
+    for layer in (1, 2, 3):
+        prefix = length_moment(widths[: layer + 1], 1, hidden_var=1.9, output=None)
+        assert by_layer[layer - 1] == pytest.approx(prefix, rel=1e-15)
+    logs = log_length_moments_by_layer(widths)
+    for layer in (1, 2, 3):
+        np.testing.assert_allclose(
+            [values[layer - 1] for values in logs], log_length_moments(widths[: layer + 1], output=None), rtol=1e-14
+        )
+    assert log_length_moments(widths) == tuple(values[-1] for values in logs)
+
+
+def test_output_conventions():
+    widths = [3, 5, 2, 4]
+    assert length_moment(widths) == pytest.approx(0.67243, abs=6e-6)
+    assert length_moment(widths, output_var=2.0) == pytest.approx(0.95096, abs=6e-6)
+    assert length_moment(widths, output_var=2.0, output="relu") == pytest.approx(0.59987, abs=6e-6)
+    assert length_moment(widths, output=None) == pytest.approx(0.59987, abs=6e-6)
+    # [3, 5, 2, 4] at hidden variance 3: 3/2 times the mean of the two hidden layers
+    assert length_moment(widths, hidden_var=3.0) == pytest.approx(1.5 * length_moment(widths), rel=1e-14)
+    assert length_moment(widths, hidden_var=3.0) == pytest.approx(1.00864, abs=6e-6)
+
+
+def test_curves_with_known_means():
+    assert length_moment([3, 7, 9, 4]) == pytest.approx(0.91404, abs=6e-6)
+    assert length_moment([2, 6, 6, 6, 5]) == pytest.approx(1.06581, abs=6e-6)
+    assert length_moment([5] * 4, law="orthogonal", output=None) == pytest.approx(0.76376, abs=6e-6)
+
+
+def test_rectangular_orthogonal_layers():
+    # A wider linear layer is an isometry up to scale; a narrower one a projection.
+    assert length_moment([3, 7], 1, law="orthogonal") == pytest.approx(math.sqrt(7 / 3), rel=1e-13)
+    assert log_length_moments([3, 7], law="orthogonal").variance == 0.0
+    ratio = math.gamma(1.5) * math.gamma(3.5) / (math.gamma(1.0) * math.gamma(4.0))
+    assert length_moment([7, 2], 1, law="orthogonal") == pytest.approx(ratio, rel=1e-13)
+    for widths in ([3, 7, 2], [7, 2, 7], [5, 5, 5]):
+        assert length_moment(widths, 2, law="orthogonal") == pytest.approx(widths[-1] / widths[0], rel=1e-13)
+
+
+def chi_square_log_moments(width, d, sphere=None):
+    """ln prod_j chi^2_{K-j} given K >= d, ReLU; of Beta variables in dimension `sphere`, thirty digits."""
+    with mp.workdps(30):
+        weights = {k: mp.binomial(width, k) for k in range(d, width + 1)}
+        total = sum(weights.values())
+        halves = {k: [mp.mpf(k - j) / 2 for j in range(d)] for k in weights}
+        given = {k: sum(mp.digamma(z) for z in halves[k]) for k in weights}
+        mean = sum(weights[k] * given[k] for k in weights) / total
+        spread = sum(weights[k] * (given[k] - mean) ** 2 for k in weights) / total
+        within = sum(weights[k] * sum(mp.psi(1, z) for z in halves[k]) for k in weights) / total
+        shift, less = d * mp.log(2), mp.mpf(0)
+        if sphere is not None:
+            shift = d * mp.log(sphere) - sum(mp.digamma(mp.mpf(sphere - j) / 2) for j in range(d))
+            less = sum(mp.psi(1, mp.mpf(sphere - j) / 2) for j in range(d))
+        return float(mean + shift), float(spread + within - less), float(total / mp.mpf(2) ** width)
+
+
+@pytest.mark.parametrize("law", ["normal", "orthogonal"])
+@pytest.mark.parametrize(("fan_in", "width"), [(3, 3), (3, 8), (9, 5), (40, 40)])
+def test_log_volume_moments_against_the_chi_square_law(fan_in, width, law):
+    for d in (1, 2, 3):
+        sphere = max(fan_in, width) if law == "orthogonal" else None
+        mean, variance, alive = chi_square_log_moments(width, d, sphere)
+        mean += d * math.log(2.0 / fan_in)
+        computed = log_volume_moments([fan_in, width], d, law=law, output=None)
+        np.testing.assert_allclose(computed, (mean, variance, alive), rtol=1e-12, atol=1e-13)
+        if d == 1:
+            assert computed == log_length_moments([fan_in, width], law=law, output=None)
+
+
+def test_log_volumes_by_layer():
+    moments = log_volume_moments_by_layer([4, 3, 5, 2], 2)
+    assert moments.mean.shape == (3,)
+    single = [log_volume_moments([4, 3], 2, output=None), log_volume_moments([3, 5], 2, output=None)]
+    assert moments.mean[1] == pytest.approx(single[0].mean + single[1].mean, rel=1e-13)
+    assert moments.variance[1] == pytest.approx(single[0].variance + single[1].variance, rel=1e-13)
+    assert moments.p_alive[1] == moments.p_alive[2] == pytest.approx(single[0].p_alive * single[1].p_alive, rel=1e-14)
+
+
+def test_wide_layers_reach_the_expansion_of_the_log_moments():
+    for n in (1000, 10000):
+        mean, variance, alive = log_length_moments([n, n], output=None)
+        assert abs(mean + 5 / (2 * n) + 49 / (12 * n**2)) < 50 / n**3 + 1e-15
+        assert abs(variance - 5 / n - 37 / (2 * n**2)) < 300 / n**3 + 1e-15
+        assert alive == 1.0
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 300])
+@pytest.mark.parametrize("law", ["normal", "orthogonal"])
+def test_leaky_log_moments_are_derivatives_of_the_moments(width, law):
+    slope, fan_in, h = 0.2, 3, 2e-3
+
+    def cumulant(s):
+        return math.log(length_moment([fan_in, width], 2 * s, negative_slope=slope, law=law, output=None))
+
+    # One-sided differences of the cumulant function, fourth order in h.
+    values = [cumulant(i * h) for i in range(6)]
+    mean = (-25 * values[0] + 48 * values[1] - 36 * values[2] + 16 * values[3] - 3 * values[4]) / (12 * h)
+    variance = (
+        45 * values[0] - 154 * values[1] + 214 * values[2] - 156 * values[3] + 61 * values[4] - 10 * values[5]
+    ) / (12 * h * h)
+    computed = log_length_moments([fan_in, width], negative_slope=slope, law=law, output=None)
+    assert computed.mean == pytest.approx(mean, abs=1e-7)
+    assert computed.variance == pytest.approx(variance, abs=2e-6, rel=1e-6)
+    assert computed.p_alive == 1.0
+
+
+def test_leaky_log_moments_of_one_neuron():
+    # z -> (z or a z): ln of a chi-square of one degree plus a fair choice of 0 or ln a^2
+    slope = 0.1
+    mean, variance, alive = log_length_moments([1, 1], hidden_var=1.0, negative_slope=slope, output=None)
+    with mp.workdps(20):
+        assert mean == pytest.approx(float(mp.digamma(0.5) + mp.log(2) + mp.log(slope)), rel=1e-13)
+        assert variance == pytest.approx(float(mp.psi(1, 0.5) + mp.log(slope) ** 2), rel=1e-13)
+    assert alive == 1.0
+
+
+def test_default_variance_is_critical_for_the_slope():
+    for slope in (0.0, 0.3, 1.0):
+        assert length_moment([6, 9, 6, 6], 2, negative_slope=slope) == pytest.approx(1.0, rel=1e-13)
+    assert length_moment([6, 9, 6], 1, negative_slope=0.3) == length_moment(
+        [6, 9, 6], 1, negative_slope=0.3, hidden_var=2 / (1 + 0.3**2)
+    )
+
+
+def test_deep_networks_neither_warn_nor_break():
+    widths = [5] * 10_002
+    with np.errstate(all="raise"):
+        assert length_moment(widths) == 0.0
+        assert length_moment(widths, 4) == math.inf
+        assert length_moment(widths, 2) == pytest.approx(1.0, rel=1e-10)
+        mean, variance, alive = log_length_moments(widths)
+    one = log_length_moments([5, 5], output=None)
+    assert mean == pytest.approx(10_000 * one.mean, rel=1e-3)
+    assert variance == pytest.approx(10_000 * one.variance, rel=1e-3)
+    assert alive == pytest.approx((1 - 2.0**-5) ** 10_000, rel=1e-10)
+
+
+def test_zero_variances():
+    assert length_moment([3, 4, 5], hidden_var=0.0) == 0.0
+    assert length_moment([3, 4, 5], output_var=0.0) == 0.0
+    assert length_moment([3, 4, 5], 0, output_var=0.0) == 1.0
+    assert expansion([3, 4, 5], 1, hidden_var=0.0) == 0.0
+    assert price_tanner_bound([3, 4, 5], output_var=0.0) == 0.0
+    mean, _, alive = log_length_moments([3, 4, 5], hidden_var=0.0)
+    assert math.isnan(mean)
+    assert alive == 0.0
+
+
+def test_bounds_bracket_the_exact_mean():
+    for widths in ([10] * 5, [3, 8, 4, 16, 2], [2, 5, 5, 1]):
+        for hidden_var in (1.0, 2.0, 3.0):
+            exact = length_moment(widths, hidden_var=hidden_var)
+            assert price_tanner_bound(widths, hidden_var=hidden_var) < exact
+            assert exact < math.sqrt(length_moment(widths, 2, hidden_var=hidden_var))
+    # exact at width one
+    assert price_tanner_bound([3, 1, 1]) == pytest.approx(length_moment([3, 1, 1]), rel=1e-14)
+    sparse = price_tanner_bound([10] * 5, density=0.25)
+    assert sparse == pytest.approx(price_tanner_bound([10] * 5) * 0.25**2, rel=1e-14)  # four layers, sqrt each
+
+
+def test_price_tanner_of_sampled_sparse_layers():
+    # One neuron, a tangent along a coordinate axis: the bound is the mean itself. Resolves 2 % of it.
+    rng = np.random.default_rng(5)
+    density, fan_in, layers = 0.3, 6, 100_000
+    weights = rng.standard_normal((layers, fan_in)) * (rng.random((layers, fan_in)) < density)
+    weights *= math.sqrt(2.0 / (fan_in * density))
+    active = weights @ rng.standard_normal(fan_in) > 0
+    axis, diagonal = (
+        np.abs(weights @ tangent) * active for tangent in (np.eye(fan_in)[0], fan_in**-0.5 * np.ones(fan_in))
+    )
+    bound = price_tanner_bound([fan_in, 1], density=density, output=None)
+    error = axis.std() / math.sqrt(layers)
+    assert abs(axis.mean() - bound) < 5 * error
+    assert diagonal.mean() > bound + 5 * error
+    # without the sparsity, or with its full power where the variance is that of all weights
+    for rival in (price_tanner_bound([fan_in, 1], output=None), bound * math.sqrt(density)):
+        assert abs(axis.mean() - rival) > 5 * error
+
+
+def test_raghu_bounds():
+    # hard tanh: sigma_w / (sw^2 + sb^2)^{1/4} sqrt(k) / sqrt(sqrt(sw^2 + sb^2) + k)
+    sigma_w2, sigma_b2, k, depth = 4.0, 0.5, 30, 3
+    both = math.sqrt(sigma_w2 + sigma_b2)
+    base = 2.0 / both**0.5 * math.sqrt(k) / math.sqrt(both + k)
+    value = raghu_lower_bound(k, depth, hidden_var=sigma_w2, bias_var=sigma_b2, activation="hard_tanh")
+    assert value == pytest.approx(base**depth, rel=1e-14)
+    no_bias = raghu_lower_bound(k, 1, hidden_var=sigma_w2, activation="hard_tanh")
+    assert no_bias == pytest.approx(math.sqrt(2.0 * k) / math.sqrt(2.0 + k), rel=1e-14)
+    # ReLU: the claimed rate exceeds the exact factor, so it is no bound as it stands
+    for width in (1, 10, 100):
+        exact = layer_factor_moment(width, 1)
+        assert raghu_lower_bound(width, 1) > exact
+        assert raghu_upper_bound(1) > exact
+    assert raghu_upper_bound(4, hidden_var=3.0) == pytest.approx(9.0)
+    assert raghu_lower_bound(10, 0) == raghu_upper_bound(0) == 1.0
+    assert raghu_lower_bound(10, 2, hidden_var=0.0) == 0.0
+
+
+ALL = (length_moment, length_moments_by_layer, log_length_moments, log_length_moments_by_layer, price_tanner_bound)
+
+
+@pytest.mark.parametrize("function", [*ALL, expansion])
+@pytest.mark.parametrize(
+    "widths", [[5], [], [3, 0], [3, 2.5], [3, -1, 4], 7, [3, "4"], None, [3, math.nan], [2, math.inf]]
+)
+def test_bad_widths_are_refused(function, widths):
+    with pytest.raises(SpecError, match="integers >= 1"):
+        function(widths)
+
+
+@pytest.mark.parametrize("function", [*ALL, expansion])
+def test_bad_options_are_refused(function):
+    with pytest.raises(SpecError, match="hidden_var=-1"):
+        function([3, 4], hidden_var=-1)
+    with pytest.raises(SpecError, match="output_var=nan"):
+        function([3, 4], output_var=math.nan)
+    with pytest.raises(SpecError, match="'linear'"):
+        function([3, 4], output="softmax")
+    if function is not price_tanner_bound:
+        with pytest.raises(SpecError, match="'normal' or 'orthogonal'"):
+            function([3, 4], law="truncated_normal")
+        with pytest.raises(SpecError, match="negative_slope"):
+            function([3, 4], negative_slope=math.nan)
+
+
+@pytest.mark.parametrize("m", [-1, math.nan, "2"])
+def test_bad_moments_are_refused(m):
+    for function in (length_moment, length_moments_by_layer):
+        with pytest.raises(SpecError, match="a finite number >= 0"):
+            function([3, 4], m)
+    with pytest.raises(SpecError, match="a finite number >= 0"):
+        volume_moment([3, 4], 1, m)
+    with pytest.raises(SpecError, match="a finite number >= 0"):
+        expansion([3, 4], 1, m)
+
+
+@pytest.mark.parametrize("d", [0, -1, 1.5, "2", None, math.inf])
+def test_bad_dimensions_are_refused(d):
+    for function in (volume_moment, log_volume_moments, log_volume_moments_by_layer):
+        with pytest.raises(SpecError, match="an integer >= 1"):
+            function([3, 4], d)
+    with pytest.raises(SpecError, match="an integer >= 1"):
+        expansion([3, 4], 1, 1, d)
+
+
+def test_bad_bounds_are_refused():
+    with pytest.raises(SpecError, match="density"):
+        price_tanner_bound([3, 4], density=0.0)
+    with pytest.raises(SpecError, match="width"):
+        raghu_lower_bound(0, 3)
+    with pytest.raises(SpecError, match="depth"):
+        raghu_lower_bound(3, -1)
+    with pytest.raises(SpecError, match="depth"):
+        raghu_upper_bound(1.5)
+    with pytest.raises(SpecError, match="hidden_var"):
+        raghu_upper_bound(1, hidden_var=-2)
+    with pytest.raises(SpecError, match="hard_tanh"):
+        raghu_lower_bound(3, 1, activation="tanh")
+    with pytest.raises(SpecError, match="hard_tanh"):
+        raghu_lower_bound(3, 1, bias_var=0.1)
