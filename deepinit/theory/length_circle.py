@@ -106,16 +106,13 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
 
     Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two correlated Gaussian vectors.
     """
-    from scipy.special import hyp2f1
-
     check_integer("depth", depth, 0, "It counts the hidden layers.")
     check_integer("output_width", output_width, 1, "It is the width of the linear output layer.")
     angles = _circle()
     for _ in range(depth):
         angles = _next(angles)
     rho = np.cos(angles.theta) * angles.first**2 + np.sin(angles.theta) * angles.second
-    excess = hyp2f1(-0.5, -0.5, 0.5 * output_width, np.clip(rho, -1.0, 1.0) ** 2) - 1.0
-    return float(unit_legendre(_NUM_NODES)[1] @ excess)
+    return float(unit_legendre(_NUM_NODES)[1] @ _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2))
 
 
 @lru_cache(maxsize=32)
@@ -161,3 +158,18 @@ def _speed_moment(angles: _Angles) -> np.ndarray:
         + 2.0 * covariance**2
     )
     return opening[:, 0] * (integrand @ weights) / (2.0 * math.pi)
+
+
+def _output_excess(output_width: int, rho2: np.ndarray) -> np.ndarray:
+    """2F1(-1/2, -1/2; n_L/2; rho^2) - 1."""
+    from scipy.special import hyp2f1
+
+    c = 0.5 * output_width
+    if c < 10.0:
+        return hyp2f1(-0.5, -0.5, c, rho2) - 1.0
+    # SciPy's function overflows at large c, where the series itself needs few terms: 60 leave 1e-16 at c = 10.
+    term, total = np.ones_like(rho2), np.zeros_like(rho2)
+    for k in range(60):
+        term = term * (k - 0.5) ** 2 / ((c + k) * (k + 1)) * rho2
+        total += term
+    return total
