@@ -52,6 +52,15 @@ def test_entries_of_one_draw_are_independent():
     assert np.abs(correlations).max() * math.sqrt(len(logs)) < 5
 
 
+@pytest.mark.parametrize(("k", "kept"), [(1, 0.84), (2, 0.95), (4, 0.98), (100, 1 - 1 / 1800)])
+def test_how_many_proposals_are_kept(k, kept):
+    d = k / 2 - 1 / 3
+    x = np.linspace(-10, 10, 100_001)
+    y = np.maximum(x / (3 * math.sqrt(d)), -1 + 1e-12)
+    accepted = np.exp(3 * d * (np.log1p(y) - y + y**2 / 2 - y**3 / 3))
+    assert np.average(accepted, weights=np.exp(-(x**2) / 2)) == pytest.approx(kept, abs=max(0.005 * (k < 10), 1e-5))
+
+
 def test_without_rejection_the_law_is_wrong_at_few_degrees_of_freedom():
     normals = np.random.default_rng(0).normal(size=NUM)
     for k in (1, 2, 3):
