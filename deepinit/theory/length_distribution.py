@@ -100,11 +100,9 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
         log_moment = sum(count * (log_factor_moment(factor, s) - factor.log_alive) for factor, count in factors.items())
         return (_LOG_TAIL + log_moment + s * log_scale) / abs(s)
 
-    scales = [size / spread for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
-    below = min(
-        bound(-s) for s in [0.45 * least * fraction for fraction in (0.25, 0.5, 0.9)] + scales if s < 0.45 * least
-    )
-    return below, min(bound(s) for s in [*scales, 0.5, 1.0, 2.0])
+    # The best argument is near 8 / spread for a Gaussian; negative moments exist up to half the least number of units.
+    orders = [size / spread for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
+    return min(bound(-min(s, 0.45 * least)) for s in orders), min(bound(s) for s in [*orders, 0.5, 1.0, 2.0])
 
 
 def _least_units(factor: Any) -> int:

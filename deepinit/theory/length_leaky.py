@@ -28,9 +28,9 @@ def log_angular_moment(n: int, s: Any, slope: float) -> Any:
     s = np.asarray(s)
     highest = 1.0 + float(np.abs(s.imag).max(initial=0.0))
     log_values, weights = angular_nodes(n, slope, 2.0 ** math.ceil(math.log2(highest)))  # few sets of nodes, kept
-    exponents = s[..., None] * log_values
+    exponents = s[..., None] * log_values + np.log(weights)
     largest = exponents.real.max(axis=-1, keepdims=True)
-    return largest[..., 0] + np.log(np.exp(exponents - largest) @ weights)
+    return largest[..., 0] + np.log(np.exp(exponents - largest).sum(axis=-1))
 
 
 def angular_log_moments(n: int, slope: float) -> tuple[float, float]:
@@ -61,4 +61,6 @@ def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndar
     density = np.exp(0.5 * (k[inner, None] - 0.5 * n) * x - 0.5 * n * log_cosh)
     mixture = (probabilities[inner] / density.sum(axis=1)) @ density
     log_values = np.log(square + (1.0 - square) / (1.0 + np.exp(-x)))
-    return np.concatenate([ends, log_values]), np.concatenate([end_weights, mixture])
+    log_values, weights = np.concatenate([ends, log_values]), np.concatenate([end_weights, mixture])
+    kept = weights > 1e-200
+    return log_values[kept], weights[kept]

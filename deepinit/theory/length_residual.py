@@ -8,7 +8,7 @@ Gaussian vector: the block multiplies the squared length by
 independently from block to block. Given tau, with T = 2 tau^2 and r = 1 / (1 + T t),
 
     E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,   G_p the p-th moment of ||r e_1 + sqrt(T r / 2) g||^2,
-    G_{p+1} = ((2p + n/2) T r + r^2) G_p - p (p + n/2 - 1) (T r)^2 G_{p-1},
+    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
 
 and moments of any order are integrals of positive functions over t,
 
@@ -68,7 +68,7 @@ def residual_length_moment(
     check_moment(m)
     h = 0.5 * float(m)
     p = math.ceil(h + 0.5)  # t^{p-h}: between t^{1/2} and t^{3/2}
-    scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var)
+    scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var, h)
     t = np.exp(_LOG_T)[:, None]
     integrand = (np.exp(_log_laplace(t, scale, width)) * _tilted_moment(p, t, scale, width)) @ weights
     total = _STEP * float(np.exp((p - h) * _LOG_T) @ integrand) / math.gamma(p - h)
@@ -121,21 +121,22 @@ def _log_laplace(t: Any, scale: Any, width: int) -> Any:
 def _tilted_moment(p: int, t: Any, scale: Any, width: int) -> Any:
     """G_p: the p-th moment of Q under the law tilted by e^{-tQ}."""
     shrink = 1.0 / (1.0 + scale * t)
-    spread, previous, current = scale * shrink, 0.0, np.ones_like(shrink)
-    for i in range(p):
-        following = ((2 * i + 0.5 * width) * spread + shrink**2) * current
-        following = following - i * (i + 0.5 * width - 1.0) * spread**2 * previous
-        previous, current = current, following
-    return current
+    spread, total = scale * shrink, np.zeros_like(shrink)
+    for j in range(p + 1):
+        rising = math.prod(0.5 * width + i for i in range(j, p))
+        total = total + math.comb(p, j) * rising * shrink ** (2 * j) * spread ** (p - j)
+    return total
 
 
-def _branch_nodes(width: int, mid_width: int, branch_var: float, hidden_var: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values of T = 2 tau^2 and their probabilities."""
+def _branch_nodes(
+    width: int, mid_width: int, branch_var: float, hidden_var: float, order: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of T = 2 tau^2 and their probabilities, fit for moments of T up to this order."""
     variance = check_variance("branch_var", branch_var) / mid_width * check_variance("hidden_var", hidden_var) / width
-    k, probabilities = half_binomial(mid_width)
+    k, probabilities = half_binomial(mid_width, math.ceil(order))
     on = k > 0
     half = 0.5 * k[on, None]
-    step = min(0.2, 1.0 / math.sqrt(mid_width))
+    step = min(0.2, 1.0 / math.sqrt(mid_width + 4.0 * order))  # half a standard deviation of ln(chi^2_k), and less
     far = 80.0 if mid_width <= 200 else 120.0 / math.sqrt(mid_width)
     x = step * np.arange(-math.ceil(far / step), math.ceil(min(far, 8.0) / step) + 1)  # ln(chi^2_K / (n_mid / 2))
     log_density = half * x - 0.25 * mid_width * np.expm1(x)  # chi^2_k density over x, up to a factor

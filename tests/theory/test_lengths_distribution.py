@@ -110,6 +110,19 @@ def test_deep_networks_approach_a_lognormal():
         assert length_cdf(x, widths) != pytest.approx(stats.norm.cdf(z), abs=1e-5)
 
 
+@pytest.mark.parametrize("slope", [1e-3, 0.1, 0.9])
+@pytest.mark.parametrize("width", [50, 400, 3000])
+def test_wide_leaky_layers_against_conditioning_on_the_units(width, slope):
+    """K units on: chi^2_K + a^2 chi^2_{n-K}, by the moments of the law: E L^m = int m x^{m-1} P(L > x) dx."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    x = 1.0 + 0.999 * nodes  # lengths concentrate at 1, standard deviation below 0.16
+    survival = 1.0 - length_cdf(x, [width, width], negative_slope=slope, output=None)
+    for m in (1, 2, 5):
+        integral = 0.999 * (weights * survival * m * x ** (m - 1)).sum() + 0.001**m
+        exact = length_moment([width, width], m, negative_slope=slope, output=None)
+        assert integral == pytest.approx(exact, rel=1e-7)
+
+
 def test_bad_points_and_networks_are_refused():
     with pytest.raises(SpecError, match="nan"):
         length_cdf([1.0, math.nan], [3, 4])

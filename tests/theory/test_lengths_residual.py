@@ -46,6 +46,16 @@ def test_moments_against_the_noncentral_chi_square(width, mid_width, branch_var,
     assert residual_length_moment(width, mid_width, m, branch_var=branch_var) == pytest.approx(exact, rel=1e-11)
 
 
+def test_high_even_moments_of_one_neuron():
+    # Q = (1 + tau g)^2 with tau^2 = 2 branch_var chi^2_1 or 0
+    strength = 0.7
+    for power in (1, 2, 5, 10, 20):
+        odd_factorials = [math.prod(range(2 * j - 1, 0, -2)) for j in range(power + 1)]
+        moments = [math.comb(2 * power, 2 * j) * (2 * strength) ** j * odd**2 for j, odd in enumerate(odd_factorials)]
+        exact = 0.5 + 0.5 * sum(moments)
+        assert residual_length_moment(1, 1, 2 * power, branch_var=strength) == pytest.approx(exact, rel=1e-12)
+
+
 def test_check_value_of_two_blocks():
     assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=2) == pytest.approx(1.4020, abs=8e-4)
     one = residual_length_moment(6, 4, branch_var=0.5)
