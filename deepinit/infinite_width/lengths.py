@@ -123,6 +123,14 @@ def curve_length_moments(spec: MLP, curve: Curve, num_nodes: int = 32) -> Length
     return LengthMoments(mean, variance, abs(mean - coarse_mean), abs(variance - coarse_variance))
 
 
+def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
+    """C(t, t), the diagonal of `velocity_kernel`, without the rest: [nodes]. Arguments and errors as there."""
+    t = _checked_nodes(t)
+    _check_ties(spec, curve)
+    none = np.zeros(0, np.int32)
+    return _velocities(spec, curve, t, none, none)[0]
+
+
 def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarray:
     """Cov[|g|, |h|] / E[|g|]^2 of two standard normal vectors with n = output_width correlated pairs of components.
 
