@@ -30,7 +30,9 @@ class Comparison:
         from rich.console import Console
 
         buffer = io.StringIO()
-        Console(file=buffer, width=130, color_system=None).print(table(self.dataset))
+        Console(file=buffer, width=max(130, 50 + 24 * self.dataset.sizes["route"]), color_system=None).print(
+            table(self.dataset)
+        )
         return buffer.getvalue().rstrip()
 
     def _repr_html_(self) -> str:

@@ -83,6 +83,11 @@ class Law:
         return not self.value
 
     @property
+    def is_haar(self) -> bool:
+        """A Haar-distributed orthogonal matrix, or its first rows or columns."""
+        return self.name == "orthogonal"
+
+    @property
     def is_gaussian(self) -> bool:
         """Independent Gaussian entries: what the conditional linear map needs."""
         return self.name == "normal"
@@ -144,8 +149,12 @@ class Law:
             values_key, mask_key = jax.random.split(key)
             kept = jax.random.bernoulli(mask_key, self.density, shape)
             return kept * jax.random.normal(values_key, shape, dtype) / math.sqrt(self.density)
-        tall = jax.random.orthogonal(key, max(shape), dtype=dtype)[:, : min(shape)]
-        return math.sqrt(max(shape)) * (tall if shape[0] >= shape[1] else tall.T)
+        from deepinit.core.orthonormal import orthonormalize_rows
+
+        # uniform orthonormal rows: Gaussian ones, made orthonormal in order with positive diagonal
+        few, many = sorted(shape)
+        frame = math.sqrt(many) * orthonormalize_rows(jax.random.normal(key, (few, many), dtype))[0]
+        return frame if shape[0] == few else frame.T
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `Law(**record)` reads back."""

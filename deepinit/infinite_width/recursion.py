@@ -39,9 +39,7 @@ def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if not isinstance(spec, MLP):
         raise SpecError(
-            refusal(
-                f"a {type(spec).__name__}, whose infinite-width kernels are not here yet", "an MLP", "Simulate it."
-            )
+            refusal(f"a {type(spec).__name__}, whose infinite-width kernels are not here yet", "an MLP", "Simulate it.")
         )
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         raise SpecError(

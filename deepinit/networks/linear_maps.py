@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
+from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.rows import Rows
 
 
@@ -23,15 +24,22 @@ def explicit(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision
 
 
 def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
-    """Draws W h for the k given rows h without drawing W: exact for Gaussian weights used once, cost k * fan_out.
+    """Draws W h for the k given rows h without drawing W: exact for Gaussian and Haar weights used once, cost k * fan_out.
 
     Given the rows H [k, fan_in], the columns of H W^T are fan_out independent draws of N(0, v H H^T), v the variance of
     one weight. With H = L Q, Q of orthonormal rows, they are sqrt(v) L times k x fan_out standard normals.
+
+    A Haar-distributed W takes the k orthonormal rows of Q to k uniform orthonormal ones, in the larger of the two spaces; of
+    them the first fan_out coordinates are the image.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
-    factor = math.sqrt(law.entry_variance(rows.points.shape[1], depth)) * factor_of(rows)
+    fan_in = rows.points.shape[1]
+    factor = math.sqrt(law.entry_variance(fan_in, depth)) * factor_of(rows)
+    larger = max(fan_in, fan_out)
     with sequential_bits():
-        normals = jax.random.normal(key, (factor.shape[1], fan_out), factor.dtype)
+        normals = jax.random.normal(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
+    if law.is_haar:
+        normals = math.sqrt(larger) * orthonormalize_rows(normals)[0][:, :fan_out]
     return jnp.matmul(factor, normals, precision="highest")
 
 
@@ -50,14 +58,14 @@ def factor_of(rows: Rows) -> jax.Array:
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:
-    """L [k, min(k, n)], lower triangular with L L^T = H H^T, by Gram-Schmidt on the rows H [k, n], each projected twice.
+    """L [k, k], lower triangular with L L^T = H H^T, by Gram-Schmidt on the rows H [k, n], each projected twice.
 
     A row that depends on the earlier ones to rounding gets no direction of its own (Cholesky of H H^T would fail there).
-    Many rows are left to LAPACK's QR of H^T, which is as exact; unrolled, they would take long to compile.
+    Many rows are taken in a loop; unrolled, they would take long to compile.
     """
     num_rows = rows.shape[0]
     if num_rows > _MOST_UNROLLED:
-        return jnp.linalg.qr(rows.T, mode="r").T
+        return orthonormalize_rows(rows)[1]
     directions: list[jax.Array] = []
     lines = []
     for i in range(num_rows):

@@ -39,7 +39,7 @@ def simulate(
         inputs: rows that every network sees.
         num_seeds: number of independent networks.
         key: an integer, or a threefry `jax.random.key`; seed i's network is `fold_in(key, i)`.
-        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian weights; same law, far faster), or `chi_square` (layer
+        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights; same law, far faster), or `chi_square` (layer
             factors from their exact law, without neurons: log_volume at one point).
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).

@@ -83,8 +83,8 @@ def test_only_a_whole_number_of_networks_that_32_bits_number_is_allowed(num_seed
 
 
 def test_conditional_needs_gaussian_weights():
-    with pytest.raises(SpecError, match="linear_map='conditional' with the weight law 'orthogonal'"):
-        choose_linear_map(di.MLP(widths=(8,), weight_law=di.orthogonal(2.0)), "conditional")
+    with pytest.raises(SpecError, match="linear_map='conditional' with the weight law 'uniform'"):
+        choose_linear_map(di.MLP(widths=(8,), weight_law=di.uniform(2.0)), "conditional")
     assert choose_linear_map(di.MLP(widths=(8,), weight_law=di.uniform(2.0)), "auto") == "explicit"
     assert choose_linear_map(di.MLP(widths=(8,)), "auto") == "conditional"
     with pytest.raises(SpecError, match="linear_map='exact'"):

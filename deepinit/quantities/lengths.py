@@ -1,0 +1,229 @@
+"""How a network stretches lengths and volumes: at a point, and along a curve."""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.curves import SampledCurve
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.frames import Frames
+from deepinit.core.results import Prediction
+from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.quantities.length_sampler import log_volume_sampler
+from deepinit.quantities.length_setup import idealized, network_of, residual_of, why_not_exact
+from deepinit.quantities.quantity import Quantity
+
+_PAPER = "Hanin, Jeong & Rolnick 2022, arXiv 2102.10492"
+_EXACT = "Gaussian (or orthogonal) weights, homogeneous activation, biases symmetric about 0, every input; networks that are alive"
+
+
+def _measure_volume(state: Any, inputs: Frames) -> Any:
+    from deepinit.observables import lengths
+
+    del inputs
+    return lengths.log_volume(state.postactivations)
+
+
+def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
+    from deepinit.observables import lengths
+
+    if inputs.method == "tangents":
+        return lengths.curve_length_by_tangents(state.postactivations)
+    return lengths.curve_length_by_chords(state.postactivations, inputs.curve.length / inputs.num_nodes)
+
+
+def _volume_forms(spec: Spec) -> tuple[str, ...]:
+    if not spec.activation.is_homogeneous or (isinstance(spec, ResNet) and why_not_exact(idealized(spec))):
+        return ()
+    return ("exact",) if why_not_exact(spec) is None else ("idealized",)
+
+
+def _curve_forms(spec: Spec) -> tuple[str, ...]:
+    found = _volume_forms(spec)
+    if found != ("exact",) or not isinstance(spec, MLP):
+        return found
+    expansions = ("second_order", "first_order")
+    is_relu = spec.activation.slopes == (0.0, 1.0) and spec.weight_law is not None and spec.weight_law.is_gaussian
+    return (*found, *expansions, "price_tanner", "raghu") if is_relu else (*found, *expansions)
+
+
+def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
+    from deepinit.theory import lengths
+
+    if inputs.frame_size > min(inputs.dimension, *spec.widths, spec.output_width or inputs.dimension):
+        raise SpecError(_zero_volume(inputs.frame_size))
+    ideal = idealized(spec) if form == "idealized" else spec
+    if isinstance(ideal, ResNet):
+        mean, variance = _residual_logs(ideal, inputs.frame_size)
+    else:
+        network = network_of(ideal, inputs.dimension)
+        if inputs.frame_size == 1:
+            moments = lengths.log_length_moments_by_layer(network.widths, **network.options)
+        else:
+            options = dict(network.options)
+            slope = options.pop("negative_slope")
+            if slope != 0.0:
+                raise SpecError(refusal("volumes through a leaky ReLU", "lengths, or ReLU", "Simulate."))
+            moments = lengths.log_volume_moments_by_layer(network.widths, inputs.frame_size, **options)
+        mean, variance = moments.mean, moments.variance
+    entries = (len(mean), len(inputs.points))
+    return Prediction(
+        quantity="log_volume",
+        name=form,
+        value=np.broadcast_to(0.5 * np.asarray(mean)[:, None], entries),
+        variance=np.broadcast_to(0.25 * np.asarray(variance)[:, None], entries),
+        error_order="exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}",
+        valid_for=_EXACT,
+        reference="derived in deepinit.theory.length_logs",
+    )
+
+
+def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
+    from deepinit.theory import lengths
+
+    ideal = idealized(spec) if form == "idealized" else spec
+    orders = {
+        "exact": "exact",
+        "idealized": f"O(1/width): {why_not_exact(spec)}",
+        "second_order": "O(sum 1/width^3)",
+        "first_order": "O(sum 1/width^2)",
+        "price_tanner": "a lower bound",
+        "raghu": "a lower bound up to a constant per layer, here 1",
+    }
+    if isinstance(ideal, ResNet):
+        value = _residual_means(ideal)
+    else:
+        network = network_of(ideal, inputs.dimension)
+        if form in ("exact", "idealized"):
+            value = lengths.length_moments_by_layer(network.widths, **network.options)
+        else:
+            value = np.array([_curve_form(network, layer, spec.depth, form) for layer in range(1, len(network.widths))])
+    return Prediction(
+        quantity="length_distortion",
+        name=form,
+        value=np.asarray(value)[:, None],
+        variance=None,
+        error_order=orders[form],
+        valid_for="the mean of every rectifiable curve: " + _EXACT.rsplit(";", 1)[0],
+        reference=f"{_PAPER}, Theorem 3.1" if form == "first_order" else "derived in deepinit.theory.length_moments",
+    )
+
+
+def _curve_form(network: Any, layer: int, depth: int, form: str) -> float:
+    """One of the approximations, after one layer (from 1)."""
+    from deepinit.theory import lengths
+
+    widths, options = network.widths[: layer + 1], dict(network.options)
+    if layer <= depth:
+        options["output"] = None
+    if form in ("first_order", "second_order"):
+        return lengths.expansion(widths, {"first_order": 1, "second_order": 2}[form], **options)
+    options = {name: options[name] for name in ("hidden_var", "output_var", "output") if name in options}
+    if form == "price_tanner":
+        return lengths.price_tanner_bound(widths, **options)
+    hidden = network.widths[1 : 1 + min(layer, depth)]
+    base = np.prod([lengths.raghu_lower_bound(width, 1, hidden_var=options["hidden_var"]) for width in hidden])
+    return float(base) * np.sqrt(widths[-1] / widths[0])
+
+
+def _residual_logs(spec: ResNet, size: int) -> tuple[np.ndarray, np.ndarray]:
+    from deepinit.theory import lengths
+
+    if size > 1:
+        raise SpecError(refusal("volumes through residual blocks", "lengths (one tangent)", "Simulate."))
+    block = lengths.residual_log_length_moments(**residual_of(spec))
+    count = np.arange(1, spec.depth + 1)
+    mean, variance = count * block.mean, count * block.variance
+    if spec.output_width is not None:
+        output = _output_of(spec)
+        moments = lengths.log_length_moments_by_layer(output.widths, **output.options)
+        mean, variance = (
+            np.append(mean, mean[-1] + moments.mean[-1]),
+            np.append(variance, variance[-1] + moments.variance[-1]),
+        )
+    return mean, variance
+
+
+def _residual_means(spec: ResNet) -> np.ndarray:
+    from deepinit.theory import lengths
+
+    means = lengths.residual_length_moment(**residual_of(spec)) ** np.arange(1, spec.depth + 1)
+    if spec.output_width is None:
+        return means
+    output = _output_of(spec)
+    return np.append(means, means[-1] * lengths.length_moments_by_layer(output.widths, **output.options)[-1])
+
+
+def _output_of(spec: ResNet) -> Any:
+    """The linear output layer alone, as a network without hidden layers."""
+    from deepinit.quantities.length_setup import Network
+
+    assert spec.output_law is not None
+    variance = spec.output_law.entry_variance(spec.width, spec.depth) * spec.width
+    return Network((spec.width, spec.output_width), {"output": "linear", "output_var": variance})  # type: ignore[arg-type]
+
+
+def _zero_volume(size: int) -> str:
+    return refusal(
+        f"a frame of {size} vectors through a layer with fewer neurons",
+        f"layers of {size} neurons or more",
+        "The image has less than that many dimensions, and its volume is exactly 0 in every network. Take fewer vectors.",
+    )
+
+
+def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
+    from deepinit.infinite_width.stretch import log_volumes
+
+    return _limit("log_volume", log_volumes(spec, inputs), "every hidden width to infinity at fixed depth")
+
+
+def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
+    from deepinit.infinite_width.stretch import mean_lengths, output_length_variance
+
+    value = mean_lengths(spec, inputs.curve)[:, None]
+    variance = np.zeros_like(value)
+    if spec.output_width is not None:
+        variance[-1] = output_length_variance(spec, inputs.curve)
+    return _limit("length_distortion", value, "hidden widths to infinity at fixed depth and output width", variance)
+
+
+def _limit(quantity: str, value: np.ndarray, valid_for: str, variance: np.ndarray | None = None) -> Prediction:
+    return Prediction(
+        quantity=quantity,
+        name="infinite_width",
+        value=value,
+        variance=np.zeros_like(value) if variance is None else variance,
+        error_order="O(depth / width)",
+        valid_for=valid_for,
+        reference="velocities of the NNGP: derived in deepinit.infinite_width.lengths",
+    )
+
+
+log_volume = Quantity(
+    name="log_volume",
+    symbol=r"$\ln\, \mathrm{vol}_d(J U)$",
+    label="stretch of a tangent frame (length for one vector), as a logarithm",
+    measure=_measure_volume,
+    predict=_predict_volume,
+    forms=_volume_forms,
+    infinite=_infinite_volume,
+    accepts=Frames,
+    transform="ln",
+    reference=_PAPER,
+    at_output=True,
+    sampler=log_volume_sampler,
+)
+
+length_distortion = Quantity(
+    name="length_distortion",
+    symbol=r"$\mathrm{len}(F \circ \gamma) / \mathrm{len}(\gamma)$",
+    label="length of a curve's image over its own",
+    measure=_measure_curve,
+    predict=_predict_curve,
+    forms=_curve_forms,
+    infinite=_infinite_curve,
+    accepts=SampledCurve,
+    transform="none: light-tailed while depth/width is below about 1",
+    reference=_PAPER,
+    at_output=True,
+)
