@@ -171,7 +171,8 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
         part = part.assign_coords(pair=np.arange(part.sizes["pair"]))
         if result.estimate.samples is not None:
             part["samples"] = (("seed", "sample_layer", "pair"), result.estimate.samples)
-            part = part.assign_coords(sample_layer=list(result.case.sample_layers))
+            seeds = np.arange(len(result.estimate.samples))  # cases differ in the number of networks
+            part = part.assign_coords(sample_layer=list(result.case.sample_layers), seed=seeds)
         part.attrs = {}
         parts.append(part)
     names = [result.case.name for result in results]
@@ -211,7 +212,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         if cells[0]:
             rows.append([*cells, "", "", "", "", ""])
     columns = ["case", "layer", "networks", "measured mean", "prediction", "predicted", "z", "z, largest", "verdict"]
-    quantity = str(dataset["quantity"].values[0])
+    quantity = " and ".join(dict.fromkeys(str(name) for name in dataset["quantity"].values))
     note = (
         "z = (measured - predicted) / standard error of the measured mean, at the last layer of the first pair; "
         f"z, largest: over all layers and pairs. Rejected from {GATE:g} on."

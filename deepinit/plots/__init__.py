@@ -5,19 +5,23 @@ measured, solid lines are finite-width theory, dashed lines are infinite width. 
 figure is drawn, through its object interface: no pyplot state and no global settings change.
 """
 
+from deepinit.plots.curve_images import curve_images
 from deepinit.plots.gate import residuals, z_panel
 from deepinit.plots.images import image_pairs
 from deepinit.plots.per_layer import layers, variance_layers
 from deepinit.plots.samples import histogram
 from deepinit.plots.scaling import by_width, widths
+from deepinit.plots.series import series
 from deepinit.plots.style import to_png, to_svg
 
 __all__ = [
     "by_width",
+    "curve_images",
     "histogram",
     "image_pairs",
     "layers",
     "residuals",
+    "series",
     "to_png",
     "to_svg",
     "variance_layers",

@@ -1,0 +1,158 @@
+"""Measured points and predicted lines against any axis: several cases in one plot."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    MEASURED_COLOURS,
+    ORANGE,
+    PURPLE,
+    ROUTE_MARKERS,
+    SKY,
+    VERMILLION,
+    RouteStyle,
+    add_legend,
+    new_figure,
+    route_styles,
+    set_title,
+    styled,
+    words,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SERIES_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+_DASHES = ("-", "-.", ":")
+
+
+def series(
+    points: Mapping[str, Sequence[Any]],
+    lines: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    title: str = "Measured and predicted",
+    note: str = "",
+) -> "Figure":
+    """Points with error bars and lines, in one plot.
+
+    A line named as a series of points is the prediction for it and shares its colour; it has no entry of its own in the legend.
+    Other lines are routes, with the colours that they have in every figure.
+
+    Args:
+        points: name -> (x, y) or (x, y, standard error), each [points]. What is not finite is not drawn, nor on a
+            logarithmic axis what is not positive.
+        lines: name -> (x, y), in increasing x.
+        x_label, y_label: of the axes, in words or mathtext.
+        log_x, log_y: logarithmic axes.
+        title: the figure's message.
+        note: what the data are, in words.
+
+    Returns:
+        A matplotlib Figure, 7 x 4.5 inches.
+
+    Raises:
+        SpecError: nothing to draw, or lengths that differ.
+    """
+    measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
+    predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
+    if not measured and not predicted:
+        raise SpecError(refusal("nothing to draw", "points, or lines", "Pass at least one series."))
+    styles = _styles(list(measured), list(predicted))
+    with styled():
+        fig = new_figure()
+        ax = fig.subplots()
+        for log, set_scale in ((log_x, ax.set_xscale), (log_y, ax.set_yscale)):
+            if log:
+                set_scale("log")
+        for name, (x, y) in predicted.items():
+            label = "_nolegend_" if name in measured else words(name)
+            ax.plot(x, y, color=styles[name].colour, linestyle=styles[name].dash, label=label, zorder=3)
+        for name, columns in measured.items():
+            _draw_points(ax, name, columns, styles[name], log_y=log_y)
+        _whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
+        ax.set_xlabel(x_label)
+        ax.set_ylabel(y_label)
+        shared = measured.keys() & predicted.keys()
+        lines_note = "lines: predicted" if shared else ""
+        set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
+        add_legend(fig, *ax.get_legend_handles_labels())
+    return fig
+
+
+def _draw_points(ax: "Axes", name: str, columns: list[np.ndarray], style: RouteStyle, *, log_y: bool) -> None:
+    x, y = columns[:2]
+    error = np.nan_to_num(columns[2]) if len(columns) == 3 else np.zeros_like(y)
+    drawn = np.isfinite(y) & ((y > 0) | (not log_y))
+    x, y, error = x[drawn], y[drawn], error[drawn]
+    # on a logarithmic axis a bar that reaches 0 would leave the figure: it ends at a hundredth of its point
+    below = np.minimum(error, 0.99 * y) if log_y else error
+    bars = ax.errorbar(
+        x,
+        y,
+        yerr=[below, error],
+        fmt=style.marker,
+        color=style.colour,
+        markersize=4.5,
+        elinewidth=1.0,
+        capsize=2.0,
+        label=words(name),
+        zorder=4,
+    )
+    bars.lines[0].set_markeredgewidth(0.0)
+
+
+def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
+    """Points in the colours of measurements if they are few and the lines are routes; else each in a colour of its own."""
+    shared = set(points) & set(lines)
+    routes = route_styles(name for name in lines if name not in shared)
+    plain = not shared and len(points) <= len(MEASURED_COLOURS)
+    colours = MEASURED_COLOURS if plain else SERIES_COLOURS
+    styles = dict(routes)
+    if len(points) > len(SERIES_COLOURS):  # among many colours a line of its own is black
+        styles = {name: RouteStyle(name, BLACK, style.dash, style.marker) for name, style in routes.items()}
+    for index, name in enumerate(points):
+        round_number, place = divmod(index, len(colours))
+        marker = ROUTE_MARKERS[(place + round_number) % len(ROUTE_MARKERS)]
+        styles[name] = RouteStyle(name, colours[place], _DASHES[round_number % len(_DASHES)], marker)
+    return styles
+
+
+def _whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:
+    """Ticks at whole numbers where the axis counts something (layers, widths)."""
+    from matplotlib.ticker import MaxNLocator
+
+    x = np.unique(np.concatenate(columns))
+    x = x[np.isfinite(x)]
+    if not x.size or np.any(x != np.round(x)):
+        return
+    if not log_x:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    elif len(x) <= 10:
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+        ax.minorticks_off()
+
+
+def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[np.ndarray]:
+    columns = [np.asarray(value, np.float64) for value in values]
+    fits = len(columns) in counts and all(column.ndim == 1 and column.shape == columns[0].shape for column in columns)
+    if not (fits and columns[0].size):
+        wanted = " or ".join({2: "(x, y)", 3: "(x, y, standard error)"}[count] for count in counts)
+        raise SpecError(
+            refusal(
+                f"{name}: {len(columns)} columns of shapes {[column.shape for column in columns]}",
+                f"{wanted} of one length, not empty",
+                "Give every point its place and its value.",
+            )
+        )
+    return columns
