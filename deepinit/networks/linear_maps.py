@@ -39,8 +39,15 @@ def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precis
     with sequential_bits():
         normals = jax.random.normal(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
     if law.is_haar:
-        normals = math.sqrt(larger) * orthonormalize_rows(normals)[0][:, :fan_out]
+        normals = math.sqrt(larger) * orthonormalize_rows(_of_directions(factor, normals))[0][:, :fan_out]
     return jnp.matmul(factor, normals, precision="highest")
+
+
+def _of_directions(factor: jax.Array, normals: jax.Array) -> jax.Array:
+    """Normals [k, n] that are 0 for the rows of H without a direction of their own, of which there is no room for k > n."""
+    tolerance = 4.0 * float(jnp.finfo(factor.dtype).eps)
+    own2, norm2 = jnp.diagonal(factor) ** 2, jnp.sum(factor * factor, axis=1)
+    return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
 
 
 _MOST_UNROLLED = 8
