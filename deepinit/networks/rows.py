@@ -193,21 +193,34 @@ def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> 
 def _check_sizes(inputs: Inputs, dtype: str) -> None:
     """Refuses rows whose squares leave the range of the dtype; a displacement's own length is kept as a logarithm."""
     limits, host = np.finfo(dtype), np.finfo(np.float64)
-    # a factor of 1/eps is left at both ends, so that parts of a row's square keep their digits beside the whole
-    smallest, largest = float(np.sqrt(limits.tiny / limits.eps)), float(np.sqrt(limits.max * limits.eps))
-    shortest = max(float(limits.tiny), float(np.sqrt(host.tiny / host.eps)))
-    for name, rows, least in (("points", inputs.points, smallest), ("displacements", inputs.displacements, shortest)):
-        size = np.abs(rows).max(axis=1, initial=0.0)  # the largest coordinate: squares could already overflow here
-        wrong = (size > largest) | ((size > 0) & (size < least))
-        if np.any(wrong):
-            other = ", or take dtype='float64'" if dtype == "float32" else ""
-            raise SpecError(
-                refusal(
-                    f"{name} of size {size[wrong][0]:.2g} in {dtype}",
-                    f"0, or sizes from {least:.2g} to {largest:.2g}",
-                    f"Rescale the inputs{other}.",
-                )
+    check_points(inputs.points, dtype)
+    _check_size("displacements", inputs.displacements, dtype, max(float(limits.tiny), _smallest(host)))
+
+
+def check_points(points: np.ndarray, dtype: str) -> None:
+    """Refuses points [num_points, width] whose squares leave the range of the dtype."""
+    _check_size("points", points, dtype, _smallest(np.finfo(dtype)))
+
+
+def _smallest(limits: Any) -> float:
+    """A factor of 1/eps is left, so that parts of a row's square keep their digits beside the whole."""
+    return float(np.sqrt(limits.tiny / limits.eps))
+
+
+def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
+    limits = np.finfo(dtype)
+    largest = float(np.sqrt(limits.max * limits.eps))  # the same factor as for the smallest
+    size = np.abs(rows).max(axis=1, initial=0.0)  # the largest coordinate: squares could already overflow here
+    wrong = (size > largest) | ((size > 0) & (size < least))
+    if np.any(wrong):
+        other = ", or take dtype='float64'" if dtype == "float32" else ""
+        raise SpecError(
+            refusal(
+                f"{name} of size {size[wrong][0]:.2g} in {dtype}",
+                f"0, or sizes from {least:.2g} to {largest:.2g}",
+                f"Rescale the inputs{other}.",
             )
+        )
 
 
 def _check_ratios(rows: Rows, dtype: str) -> None:

@@ -11,7 +11,7 @@ from deepinit.core.frames import Frames
 from deepinit.core.generator import sequential_bits
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import Spec
-from deepinit.networks.rows import Rows, frames_at, rows_from_inputs
+from deepinit.networks.rows import Rows, check_points, frames_at, rows_from_inputs
 
 
 def starting_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
@@ -22,12 +22,14 @@ def starting_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
     """
     spec.matrix_shapes(inputs.dimension)  # refuses what does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
+        check_points(_extent(inputs), dtype)
         return lambda key: _random_nodes(inputs, key, dtype)
     if isinstance(inputs, SampledCurve):
         rows = rows_from_inputs(_chords(inputs), partners_are_free=False, dtype=dtype)
     elif isinstance(inputs, Frames):
         _refuse_ties(spec, inputs)
-        _refuse_narrow_layers(spec, inputs)
+        refuse_narrow_layers(spec, inputs)
+        check_points(inputs.points, dtype)
         rows = frames_at(inputs.points.astype(dtype), inputs.tangents.astype(dtype))
     else:
         rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
@@ -45,6 +47,12 @@ def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
     places = (jnp.arange(count, dtype=dtype) + offsets) / count
     t = curve.start + (curve.stop - curve.start) * places
     return frames_at(curve.points(t), (curve.tangents(t) / curve.speed)[:, None])
+
+
+def _extent(inputs: SampledCurve) -> np.ndarray:
+    """[1, dimension]: the largest size of every coordinate along the curve, to a few percent."""
+    curve = inputs.curve
+    return np.abs(curve.points(np.linspace(curve.start, curve.stop, 17))).max(axis=0, keepdims=True)
 
 
 def _chords(inputs: SampledCurve) -> Inputs:
@@ -71,7 +79,8 @@ def _refuse_ties(spec: Spec, inputs: Frames) -> None:
         )
 
 
-def _refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
+def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
+    """Refuses frames of more vectors than some layer has neurons."""
     narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
     if inputs.frame_size > narrowest:
         raise SpecError(
