@@ -23,7 +23,7 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     width n_L adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L), which does not vanish.
 
     Raises:
-        SpecError: what has no infinite-width kernel here; a frame at a tie.
+        SpecError: what has no infinite-width kernel here (constant biases among it); a frame at a tie.
     """
     from scipy.special import digamma
 
@@ -44,11 +44,18 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     return np.array(result)
 
 
+def output_log_volume_variance(output_width: int, size: int) -> float:
+    """Var ln of the volume of a frame of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}, whatever the layers before."""
+    from scipy.special import polygamma
+
+    return 0.25 * float(sum(polygamma(1, 0.5 * (output_width - j)) for j in range(size)))
+
+
 def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
     """Length of the curve's image over its own: [layers (+1 with an output layer)], float64; the output layer's is a mean.
 
     Raises:
-        SpecError: what has no infinite-width kernel here; a curve through a tie.
+        SpecError: what has no infinite-width kernel here (constant biases among it); a curve through a tie.
     """
     from scipy.special import poch
 
@@ -76,6 +83,14 @@ def output_length_variance(spec: Spec, curve: Curve) -> float:
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
     """ln of the squared stretch of a tangent by the first layers of a homogeneous network."""
+    if spec.bias_law is not None and not spec.bias_law.is_symmetric:
+        raise SpecError(
+            refusal(
+                f"biases that are all {spec.bias_law.value:g}, at infinite width",
+                "biases symmetric about 0",
+                "They switch on more than half of the units. Simulate; or take random biases of the same size.",
+            )
+        )
     assert spec.activation.slopes is not None
     assert spec.weight_law is not None
     active = 0.5 * sum(slope**2 for slope in spec.activation.slopes)

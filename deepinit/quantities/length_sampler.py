@@ -15,8 +15,8 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
     """`key -> Measurement [layers, 1]` of one network.
 
     Raises:
-        SpecError: a spec without the exact law, or several points (which one network sees together: their joint law is not
-            that of one point).
+        SpecError: a spec without the exact law, inputs that do not fit it, or several points (which one network sees
+            together: their joint law is not that of one point).
     """
     reason = why_not_exact(spec)
     if reason is not None:
@@ -33,8 +33,11 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
 
     from deepinit.networks.factors import log_layer_factors, log_layer_scales
     from deepinit.networks.residual_factors import log_residual_factors
+    from deepinit.networks.starting_rows import refuse_narrow_layers
     from deepinit.observables.lengths import log_volume_of
 
+    spec.matrix_shapes(inputs.dimension)  # refuses what does not fit
+    refuse_narrow_layers(spec, inputs)
     d = inputs.frame_size
     assert spec.activation.slopes is not None
     slopes = spec.activation.slopes

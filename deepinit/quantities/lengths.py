@@ -33,7 +33,8 @@ def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
 
 
 def _volume_forms(spec: Spec) -> tuple[str, ...]:
-    if not spec.activation.is_homogeneous or (isinstance(spec, ResNet) and why_not_exact(idealized(spec))):
+    asymmetric = spec.bias_law is not None and not spec.bias_law.is_symmetric  # more units than half are on: O(1)
+    if asymmetric or why_not_exact(idealized(spec)) is not None:
         return ()
     return ("exact",) if why_not_exact(spec) is None else ("idealized",)
 
@@ -50,8 +51,7 @@ def _curve_forms(spec: Spec) -> tuple[str, ...]:
 def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     from deepinit.theory import lengths
 
-    if inputs.frame_size > min(inputs.dimension, *spec.widths, spec.output_width or inputs.dimension):
-        raise SpecError(_zero_volume(inputs.frame_size))
+    _check_fit(spec, inputs)
     ideal = idealized(spec) if form == "idealized" else spec
     if isinstance(ideal, ResNet):
         mean, variance = _residual_logs(ideal, inputs.frame_size)
@@ -63,7 +63,7 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
             options = dict(network.options)
             slope = options.pop("negative_slope")
             if slope != 0.0:
-                raise SpecError(refusal("volumes through a leaky ReLU", "lengths, or ReLU", "Simulate."))
+                raise SpecError(refusal(f"volumes through {spec.activation}", "lengths, or relu", "Simulate."))
             moments = lengths.log_volume_moments_by_layer(network.widths, inputs.frame_size, **options)
         mean, variance = moments.mean, moments.variance
     entries = (len(mean), len(inputs.points))
@@ -81,6 +81,7 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
 def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
     from deepinit.theory import lengths
 
+    spec.matrix_shapes(inputs.dimension)  # refuses what does not fit
     ideal = idealized(spec) if form == "idealized" else spec
     orders = {
         "exact": "exact",
@@ -163,18 +164,23 @@ def _output_of(spec: ResNet) -> Any:
     return Network((spec.width, spec.output_width), {"output": "linear", "output_var": variance})  # type: ignore[arg-type]
 
 
-def _zero_volume(size: int) -> str:
-    return refusal(
-        f"a frame of {size} vectors through a layer with fewer neurons",
-        f"layers of {size} neurons or more",
-        "The image has less than that many dimensions, and its volume is exactly 0 in every network. Take fewer vectors.",
-    )
+def _check_fit(spec: Spec, inputs: Frames) -> None:
+    """Refuses inputs of another width than the spec's, and frames of more vectors than some layer has neurons."""
+    from deepinit.networks.starting_rows import refuse_narrow_layers
+
+    spec.matrix_shapes(inputs.dimension)
+    refuse_narrow_layers(spec, inputs)
 
 
 def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
-    from deepinit.infinite_width.stretch import log_volumes
+    from deepinit.infinite_width.stretch import log_volumes, output_log_volume_variance
 
-    return _limit("log_volume", log_volumes(spec, inputs), "every hidden width to infinity at fixed depth")
+    _check_fit(spec, inputs)
+    value = log_volumes(spec, inputs)
+    variance = np.zeros_like(value)
+    if spec.output_width is not None:
+        variance[-1] = output_log_volume_variance(spec.output_width, inputs.frame_size)
+    return _limit("log_volume", value, "hidden widths to infinity at fixed depth and output width", variance)
 
 
 def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
@@ -187,12 +193,12 @@ def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
     return _limit("length_distortion", value, "hidden widths to infinity at fixed depth and output width", variance)
 
 
-def _limit(quantity: str, value: np.ndarray, valid_for: str, variance: np.ndarray | None = None) -> Prediction:
+def _limit(quantity: str, value: np.ndarray, valid_for: str, variance: np.ndarray) -> Prediction:
     return Prediction(
         quantity=quantity,
         name="infinite_width",
         value=value,
-        variance=np.zeros_like(value) if variance is None else variance,
+        variance=variance,
         error_order="O(depth / width)",
         valid_for=valid_for,
         reference="velocities of the NNGP: derived in deepinit.infinite_width.lengths",
