@@ -93,6 +93,14 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     """
     _check_kinds(spec, quantity, inputs)
     forms = quantity.forms(spec)
+    if not forms:
+        raise SpecError(
+            refusal(
+                f"a finite-width prediction of {quantity.name} for {_in_words(spec)}",
+                f"specs with a theory, those for which di.quantities.{quantity.name}.forms(spec) is not empty",
+                "Simulate, or take infinite width where it is defined.",
+            )
+        )
     if form is not None and form not in forms:
         raise SpecError(
             refusal(
@@ -218,6 +226,13 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
         if not isinstance(given, kind):
             shown = repr(given) if isinstance(given, str | int | float) else f"an object of type {type(given).__name__}"
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
+
+
+def _in_words(spec: Spec) -> str:
+    """What decides whether a theory applies."""
+    biases = spec.bias_law
+    constant = f" and biases that are all {biases.value:g}" if biases is not None and biases.value is not None else ""
+    return f"{type(spec).__name__} networks with the activation {spec.activation}{constant}"
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:
