@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import images
+from deepinit.core.inputs import images, is_number, real_numbers, shape_in_words
 from deepinit.core.namespace import array_namespace
 from deepinit.core.specs import check_integer
 
@@ -184,7 +184,7 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
     check_integer("dimension", dimension, 2, "A circle needs a plane.")
-    if not (isinstance(radius, int | float) and 0.0 < radius < math.inf):
+    if not (is_number(radius) and 0.0 < radius < math.inf):
         raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
     coefficients = np.zeros((3, dimension))
     coefficients[1, 0] = coefficients[2, 1] = radius
@@ -212,9 +212,8 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     p, q = 0.5 * vv * (uu - uv) / gram, 0.5 * uu * (vv - uv) / gram
     to_first = -(p * u + q * v)
     radius = np.linalg.norm(to_first)
-    in_plane = v - (v @ to_first) / radius**2 * to_first
-    if in_plane @ in_plane <= 1e-12 * vv:
-        in_plane = u - (u @ to_first) / radius**2 * to_first
+    # of the two other points that farther from the diameter through the first: the one opposite to it has no direction
+    in_plane = max((w - (w @ to_first) / radius**2 * to_first for w in (v, u)), key=lambda w: float(w @ w))
     second_radius = in_plane * (radius / np.linalg.norm(in_plane))
     coefficients = np.stack([a - to_first, to_first, second_radius])
     return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points"))
@@ -244,14 +243,11 @@ def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
 
 
 def _point(name: str, given: Any) -> np.ndarray:
-    try:
-        point = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
-        point = np.zeros(0)
-    if point.ndim != 1 or not point.size or not np.isfinite(point).all():
+    point = real_numbers(given)
+    if point is None or point.ndim != 1 or not point.size or not np.isfinite(point).all():
         raise SpecError(
             refusal(
-                f"{name} of shape {np.shape(given)} or not finite",
+                f"{name} of {shape_in_words(given)} or not finite",
                 "one point [dimension] of finite numbers",
                 "Give one row.",
             )

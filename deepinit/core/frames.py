@@ -64,17 +64,14 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
     Raises:
         SpecError: shapes that do not fit, not finite, a frame whose vectors are linearly dependent (zero included).
     """
-    try:
-        rows, vectors = np.asarray(points, np.float64), np.asarray(tangents, np.float64)
-    except (TypeError, ValueError):
-        rows, vectors = np.zeros(0), np.zeros(0)
+    rows, vectors = (np.zeros(0) if array is None else array for array in map(inputs.real_numbers, (points, tangents)))
     if rows.ndim == 1:
         rows, vectors = rows[None], (vectors[None, None] if vectors.ndim == 1 else vectors[None])
     fits = rows.ndim == 2 and vectors.ndim == 3 and rows.size and vectors.size
     if not (fits and vectors.shape[0] == len(rows) and vectors.shape[2] == rows.shape[1]):
         raise SpecError(
             refusal(
-                f"points of shape {np.shape(points)} with tangents of shape {np.shape(tangents)}",
+                f"points of {inputs.shape_in_words(points)} with tangents of {inputs.shape_in_words(tangents)}",
                 "points [num_points, dimension] with tangents [num_points, d, dimension]",
                 "Give every point a frame of d vectors.",
             )

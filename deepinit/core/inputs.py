@@ -140,7 +140,7 @@ def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     """Equally spaced points of a circle about 0, each paired with the first."""
     _check_count(num_points)
-    if not (_is_number(radius) and 0.0 < radius < math.inf):
+    if not (is_number(radius) and 0.0 < radius < math.inf):
         raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
     angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
     inputs = pairs(tuple(np.minimum(angles, 2.0 * np.pi - angles)), dimension)
@@ -208,18 +208,30 @@ def _check_dimension(dimension: int) -> None:
     check_integer("dimension", dimension, 2, "Two directions need a plane.")
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A real number, of Python or NumPy."""
     return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
 
 
-def _numbers(values: Any) -> np.ndarray:
-    """The values in float64; text that spells numbers is refused too."""
+def real_numbers(values: Any) -> np.ndarray | None:
+    """The values in float64; None where they are no array of real numbers, text that spells numbers among it."""
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "USOc":
-            return array.astype(np.float64)
+        return None if array.dtype.kind in "USOc" else array.astype(np.float64)
     except (TypeError, ValueError):  # rows of unequal length, or a kind without numbers
-        pass
+        return None
+
+
+def shape_in_words(values: Any) -> str:
+    """For refusals: the shape, or that there is none."""
+    array = real_numbers(values)
+    return "no shape (not an array of real numbers)" if array is None else f"shape {array.shape}"
+
+
+def _numbers(values: Any) -> np.ndarray:
+    array = real_numbers(values)
+    if array is not None:
+        return array
     raise SpecError(
         refusal(
             "inputs that are not arrays of real numbers", "rows of equal length", "Convert the data to floats first."
