@@ -235,7 +235,8 @@ def layer_table(result: CaseResult) -> Any:
         cells.append(str(int(layer["num_excluded"])))
         for route in range(len(routes)):
             sd = float(layer["predicted_variance"][route]) ** 0.5
-            cells.append(f"{float(layer['predicted'][route]):.5g} ({sd:.4g}), z {score(float(layer['z'][route]))}")
+            spread = f" ({sd:.4g})" if np.isfinite(sd) else ""
+            cells.append(f"{float(layer['predicted'][route]):.5g}{spread}, z {score(float(layer['z'][route]))}")
         rows.append(cells)
     settings = ", ".join(f"{name} {value}" for name, value in result.estimate.settings.items())
     return Table(

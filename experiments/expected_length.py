@@ -21,6 +21,7 @@ LENGTH, STRETCH = di.quantities.length_distortion, di.quantities.log_volume
 CHECKED_DEPTH_PER_WIDTH = 2.0
 BOUNDS = ("first_order", "price_tanner", "raghu")
 NARROW_DEPTH, NARROW_OUTPUT = 2, 2
+NARROW_NODES = 64  # few nodes add to the variance of the length (a tenth at 16)
 LAWS = ("constant_bias", "truncated_normal", "uniform", "sparse", "orthogonal", "leaky_relu", "residual")
 WITHOUT_EXACT_LAW = ("constant_bias", "truncated_normal", "uniform", "sparse")
 
@@ -33,7 +34,7 @@ class Config:
     """Widths n of networks with n inputs and n outputs that see a circle."""
     depth: int = 10
     """Hidden layers of these."""
-    num_nodes: int = 16
+    num_nodes: int = 32
     """Random tangents along a curve."""
     polygon_chords: int = 128
     """Chords of the polygon that measures the same circle; 0 for none."""
@@ -62,7 +63,7 @@ class Config:
     law_depth: int = 5
     """Their hidden layers, or residual blocks."""
     num_seeds: int = 4000
-    """Networks per case that measures a curve."""
+    """Networks per case that measures a curve; of the circle at a width below the largest in proportion more, as it varies more."""
     num_point_seeds: int = 20_000
     """Networks per case at one point."""
     key: int = 0
@@ -74,7 +75,6 @@ PRESETS = {
     "paper": Config(
         widths=(5, 10, 20, 50),
         depth=50,
-        num_nodes=32,
         polygon_chords=512,
         unequal=("20-8-64-16-40", "3-8-4-16-2", "30-16-16-16-16-30", "100-50-25-12-25-50-10"),
         weight_vars=(1.0, 2.28, 3.0, 4.0),
@@ -106,7 +106,7 @@ PRESETS = {
 
 def cases(config: Config) -> tuple[Case, ...]:
     """Curves at several widths, shapes, weight variances and biases; points, volumes, deep networks and other laws."""
-    n, wide, depth = middle(config), config.widths[-1], config.depth
+    n, wide, depth = middle(config), max(config.widths), config.depth
     square = (*(n,) * (depth + 1), 0)
     moments = moment_layer(config)
     result = [
@@ -116,6 +116,7 @@ def cases(config: Config) -> tuple[Case, ...]:
             (width,) * (depth + 2),
             forms=("exact", "second_order", *BOUNDS),
             rejected=(*BOUNDS, "infinite_width"),
+            num_seeds=config.num_seeds * wide // width,
             sample_layers=(moments,) if width == wide else (),
         )
         for width in config.widths
@@ -164,12 +165,12 @@ def middle(config: Config) -> int:
     """The width that stands for all."""
     if not config.widths:
         raise SpecError(refusal("no widths", "one width or more", "Write --config.widths 10 20 50."))
-    return config.widths[len(config.widths) // 2]
+    return sorted(config.widths)[len(config.widths) // 2]
 
 
 def moment_layer(config: Config) -> int:
     """The layer where fourth moments of the widest network can still be measured."""
-    return max(1, min(config.depth, config.widths[-1] // 5))
+    return max(1, min(config.depth, max(config.widths) // 5))
 
 
 def curve_case(config: Config, name: str, widths: tuple[int, ...], *, inputs=None, num_seeds=0, **options) -> Case:
@@ -190,7 +191,8 @@ def curve_case(config: Config, name: str, widths: tuple[int, ...], *, inputs=Non
 
 def narrow_case(config: Config, width: int) -> Case:
     """Two hidden layers and two outputs, whose length varies however wide the hidden layers are."""
-    return curve_case(config, f"narrow-w{width}", (2, *(width,) * NARROW_DEPTH, NARROW_OUTPUT))
+    inputs = di.curves.sampled(di.curves.circle(), NARROW_NODES)
+    return curve_case(config, f"narrow-w{width}", (2, *(width,) * NARROW_DEPTH, NARROW_OUTPUT), inputs=inputs)
 
 
 def point_case(config: Config, name: str, spec, inputs, **options) -> Case:
@@ -346,11 +348,11 @@ def depth_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
 def width_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """First order against exact by width; unequal widths and inputs on one line."""
     sentences = []
-    narrow = results[f"circle-w{config.widths[0]}"]
+    narrow = results[f"circle-w{min(config.widths)}"]
     gap = predicted(narrow, "first_order")[config.depth - 1] / predicted(narrow)[config.depth - 1] - 1.0
     judged = "rejected" if largest_z(narrow, "first_order") >= 5 else "not rejected by this many networks"
     sentences.append(
-        f"At width {config.widths[0]} and depth {config.depth} the first-order exponential is {100 * gap:.1f} % above the exact mean "
+        f"At width {min(config.widths)} and depth {config.depth} the first-order exponential is {100 * gap:.1f} % above the exact mean "
         f"and {judged} (|z| <= {largest_z(narrow, 'first_order'):.1f}): the next term is -3/8 sum 1/n^2."
     )
     shapes = [name for name in he_curves(results) if name.startswith("circle-") and "-w" not in name]
@@ -393,7 +395,7 @@ def variance_words(config: Config, results: Mapping[str, CaseResult]) -> list[st
 
 def moment_words(config: Config, results: Mapping[str, CaseResult]) -> str:
     """Moments of the length of a ray, which attain the bound, and of a circle, which do not."""
-    n = config.widths[-1]
+    n = max(config.widths)
     table = moment_table(config, results)
     parts = [
         f"m = {m}: ray {ray:.3g}, circle {circle:.3g}, exact at a point {bound:.3g}"
@@ -415,7 +417,7 @@ def moment_table(config: Config, results: Mapping[str, CaseResult]) -> dict:
     """Moments m = 1 to 4: `ray` and `circle` measured (values, errors), `bound` exact at a point, `least` by Jensen."""
     from deepinit.theory.lengths import length_moment
 
-    n, orders = config.widths[-1], (1, 2, 3, 4)
+    n, orders = max(config.widths), (1, 2, 3, 4)
     widths = (n,) * (moment_layer(config) + 1)
     bound = np.array([length_moment(widths, m, output=None) for m in orders])
     table = {"m": np.array(orders), "bound": bound, "least": bound[0] ** np.array(orders)}
@@ -464,7 +466,7 @@ def spread_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]
     """Variance of the length of a circle: hidden layers, and few outputs of wide layers."""
     from deepinit.theory.lengths import circle_relative_variance
 
-    n, depth = config.widths[-1], config.depth
+    n, depth = max(config.widths), config.depth
     layers = measured(results[f"circle-w{n}"])
     first = (
         f"Averaging over the circle removes most of the variance: width times Var/mean^2 of its length is "
@@ -479,7 +481,7 @@ def spread_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]
         sentences.append(
             f"With {NARROW_OUTPUT} outputs the variance survives infinite width: Var/mean^2 {spread.spread[-1]:.4f} +- "
             f"{spread.spread_error[-1]:.4f} at hidden width {width}, {limit:.4f} from the velocity kernel at infinite width, "
-            f"{limit + circle_relative_variance(NARROW_DEPTH) / width:.4f} with the hidden layers' term in 1/width."
+            f"{limit + circle_relative_variance(NARROW_DEPTH) / width:.4f} with the variance of the hidden length itself; the rest, of order 1/width too, is the fluctuation of the kernel."
         )
     return sentences
 
@@ -581,7 +583,7 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         item(
             "Every comparison with the exact law",
             "One dot a layer. Idealized: where no exact law is known, the one of Gaussian weights without biases. "
-            "Polygons are biased low, and lie outside as they should.",
+            "Polygons are biased low.",
             di.plots.z_panel(checks, routes=("exact", "idealized")),
         )
     )
@@ -612,7 +614,7 @@ def bounds_figure(config: Config, results: Mapping[str, CaseResult]):
         y_label=f"mean of {LENGTH.symbol}",
         log_y=True,
         title="Mean length of a circle: exact, first order, and what earlier bounds allow",
-        note=f"width {n}, {config.num_seeds:,} networks",
+        note=f"width {n}, {main.estimate.num_seeds:,} networks",
     )
     caption = (
         "The measured mean follows the exact product of layer factors. The lower bound of Price & Tanner falls like pi^(-depth/2), "
@@ -624,11 +626,14 @@ def bounds_figure(config: Config, results: Mapping[str, CaseResult]):
 def several_widths(config: Config, results: Mapping[str, CaseResult]) -> list:
     """Mean length against depth at every width, and the error of each prediction against width."""
     by_width = {
-        width: (results[f"circle-w{width}"].dataset.sel(route=["exact", "infinite_width"]).isel(layer=slice(-1)),)
+        width: (
+            results[f"circle-w{width}"]
+            .dataset.sel(route=["exact", "infinite_width"])
+            .isel(layer=slice(-1))
+            .assign_attrs(label="circle"),
+        )
         for width in config.widths
     }
-    for (data,) in by_width.values():
-        data.attrs["label"] = f"circle, {config.num_seeds:,} networks each"
     items = [
         item(
             "Length against depth at several widths",
@@ -639,15 +644,15 @@ def several_widths(config: Config, results: Mapping[str, CaseResult]) -> list:
     if len(config.widths) > 2:
         routes = ("exact", "second_order", "first_order", "infinite_width")
         drawn = [results[f"circle-w{width}"] for width in config.widths]
-        items.append(bias_by_width(config, config.widths, drawn, routes, LENGTH.symbol, config.num_seeds))
+        items.append(bias_by_width(config, config.widths, drawn, routes, LENGTH.symbol))
     if len(config.point_widths) > 2:
         drawn = [results[f"point-w{width}"] for width in config.point_widths]
         routes = ("exact", "infinite_width")
-        items.append(bias_by_width(config, config.point_widths, drawn, routes, STRETCH.symbol, config.num_point_seeds))
+        items.append(bias_by_width(config, config.point_widths, drawn, routes, STRETCH.symbol))
     return items
 
 
-def bias_by_width(config: Config, widths, drawn: list[CaseResult], routes, symbol: str, num_seeds: int):
+def bias_by_width(config: Config, widths, drawn: list[CaseResult], routes, symbol: str):
     """|predicted - measured| against width at the last hidden layer."""
     last = [(measured(result).mean[config.depth - 1], measured(result).error[config.depth - 1]) for result in drawn]
     drawing = di.plots.widths(
@@ -656,7 +661,7 @@ def bias_by_width(config: Config, widths, drawn: list[CaseResult], routes, symbo
         [error for _, error in last],
         {route: [predicted(result, route)[config.depth - 1] for result in drawn] for route in routes},
         label=symbol,
-        note=f"layer {config.depth}, {num_seeds:,} networks per width",
+        note=f"layer {config.depth}",
     )
     caption = "How far each prediction is from the measured mean; inside the grey band nothing can be resolved."
     what = "a curve" if drawn[0].case.quantity is LENGTH else "one tangent"
@@ -680,7 +685,7 @@ def collapse(results: Mapping[str, CaseResult]):
         x_label=r"$\sum_{k \leq \ell} 1/n_k$",
         y_label=r"mean length distortion / $\sqrt{n_\ell / n_0}$",
         log_y=True,
-        title="All architectures on one line, once the widths of layer and input are divided out",
+        title="All architectures on one line, with widths divided out",
         note="every hidden layer of every network with He's variance; any curve, with or without biases",
     )
     caption = (
@@ -708,7 +713,7 @@ def growth(config: Config, results: Mapping[str, CaseResult]):
         y_label=f"mean of {LENGTH.symbol}",
         log_y=True,
         title=f"Length grows only above the weight variance {growth_threshold(n):.3f}",
-        note=f"circle, width {n}, {config.num_seeds:,} networks each",
+        note=f"circle, width {n}",
     )
     caption = "Weight variances are times fan_in. Growth needs more than He's 2, by 5/(2n) to first order."
     return item("Growth by weight variance", caption, drawing)
@@ -727,7 +732,7 @@ def moments(config: Config, results: Mapping[str, CaseResult]):
         y_label=r"$E\,[\mathrm{distortion}^m]$",
         log_y=True,
         title="Moments of the length: attained on rays, far away on circles",
-        note=f"layer {moment_layer(config)}, width {config.widths[-1]}",
+        note=f"layer {moment_layer(config)}, width {max(config.widths)}",
     )
     caption = "On a ray the Jacobian is constant along the curve, which therefore has the moments of one point; a circle averages."
     return item("Moments of the length", caption, drawing)
@@ -735,12 +740,17 @@ def moments(config: Config, results: Mapping[str, CaseResult]):
 
 def volumes(config: Config, results: Mapping[str, CaseResult]):
     """ln of the stretch of frames of several dimensions."""
+    from deepinit.theory.lengths import log_length_moments_by_layer
+
     n, depth = middle(config), config.depth
     layer, points, lines = np.arange(1, depth + 1), {}, {}
     for size in config.dimensions:
         name, result = f"d = {size}", results[f"volume-d{size}-w{n}"]
         points[name] = (layer, measured(result).mean[:depth], measured(result).error[:depth])
         lines[name] = (layer, predicted(result)[:depth])
+    if 1 not in config.dimensions:
+        logs = log_length_moments_by_layer((n,) * (depth + 1), output=None)
+        lines["d = 1, exact"] = (layer, 0.5 * np.asarray(logs.mean))
     drawing = di.plots.series(
         points,
         lines,
@@ -777,7 +787,7 @@ def biases(config: Config, results: Mapping[str, CaseResult]):
         x_label=r"hidden layer $\ell$",
         y_label="standard deviation over networks / mean",
         title="Biases leave the mean length alone and widen its distribution",
-        note=f"circle, width {n}, {config.num_seeds:,} networks each",
+        note=f"circle, width {n}",
     )
     caption = "With large biases nearby points switch the same units: the curve is stretched as one tangent is, and averages less."
     return item("Biases", caption, drawing)
@@ -814,7 +824,7 @@ def spreads(config: Config, results: Mapping[str, CaseResult]):
     )
     caption = (
         "Hidden layers: V/n with V from the angle process of the circle. Two outputs: infinite width (dashed) leaves a variance, by "
-        "the kernel of velocities; the 1/n term adds the hidden layers'."
+        "the kernel of velocities; its solid line adds the variance of the hidden length, and lacks the fluctuation of the kernel, of order 1/n too."
     )
     return item("Variance of the length against width", caption, drawing)
 

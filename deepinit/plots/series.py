@@ -80,6 +80,8 @@ def series(
             ax.plot(x, y, color=styles[name].colour, linestyle=styles[name].dash, label=label, zorder=3)
         for name, columns in measured.items():
             _draw_points(ax, name, columns, styles[name], log_y=log_y)
+        if log_y:
+            _plain_numbers(ax)
         _whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
         ax.set_xlabel(x_label)
         ax.set_ylabel(y_label)
@@ -117,15 +119,29 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
     shared = set(points) & set(lines)
     routes = route_styles(name for name in lines if name not in shared)
     plain = not shared and len(points) <= len(MEASURED_COLOURS)
-    colours = MEASURED_COLOURS if plain else SERIES_COLOURS
     styles = dict(routes)
     if len(points) > len(SERIES_COLOURS):  # among many colours a line of its own is black
         styles = {name: RouteStyle(name, BLACK, style.dash, style.marker) for name, style in routes.items()}
+    taken = {style.colour for style in styles.values()}
+    colours = MEASURED_COLOURS if plain else tuple(colour for colour in SERIES_COLOURS if colour not in taken)
+    colours = colours or SERIES_COLOURS  # only with as many routes as colours
     for index, name in enumerate(points):
         round_number, place = divmod(index, len(colours))
         marker = ROUTE_MARKERS[(place + round_number) % len(ROUTE_MARKERS)]
         styles[name] = RouteStyle(name, colours[place], _DASHES[round_number % len(_DASHES)], marker)
     return styles
+
+
+def _plain_numbers(ax: "Axes") -> None:
+    """On a logarithmic axis of less than two decades: 0.5, 1, 2 instead of powers of ten and multiples of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = ax.get_ylim()
+    if high < 100.0 * low:
+        steps = (1.0, 2.0, 5.0) if high > 5.0 * low else tuple(np.arange(1.0, 10.0))
+        ax.yaxis.set_major_locator(LogLocator(subs=steps))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:
