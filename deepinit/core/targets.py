@@ -1,0 +1,178 @@
+"""Training sets of the literature on early training: inputs with the numbers or the classes a network is to learn.
+
+A two-layer network f(x) = sum_j a_j phi(w_j.z), z = (x, 1), of small weights sees of its training set only the polynomial
+H(w) = (c / n) sum_i y_i (w.z_i)^p, where phi(s) = c s^p + ... near 0: for p = 1 the vector v = (1/n) sum_i y_i z_i. Targets that are
+nearly orthogonal to all such polynomials (fast oscillations, few points) leave directions to sampling noise.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import images
+from deepinit.core.specs import check_integer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examples:
+    """A training set.
+
+    Attributes:
+        inputs: [n, dimension] float64.
+        targets: [n, outputs] float64, or classes [n] of integers from 0 on.
+        label: how figures and tables call it.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    label: str
+
+    @property
+    def dimension(self) -> int:
+        """Number of input coordinates."""
+        return self.inputs.shape[1]
+
+    @property
+    def are_classes(self) -> bool:
+        """The targets are classes, for the cross-entropy."""
+        return self.targets.ndim == 1
+
+
+def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
+    """A training set from arrays.
+
+    Args:
+        inputs: [n, dimension], or [n] for one coordinate.
+        targets: real numbers [n] or [n, outputs]; or integers [n], which are classes.
+        label: how figures and tables call it.
+
+    Raises:
+        SpecError: no examples, unequal numbers of inputs and targets, negative classes, numbers that are not finite.
+    """
+    try:
+        x, y = np.asarray(inputs, dtype=np.float64), np.asarray(targets)
+        y = y if y.dtype.kind in "iu" and y.ndim == 1 else y.astype(np.float64)
+    except (TypeError, ValueError):
+        raise SpecError(
+            refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats.")
+        ) from None
+    x = x[:, None] if x.ndim == 1 else x
+    if y.ndim == 1 and y.dtype.kind == "f":
+        y = y[:, None]
+    if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y) or not x.size or not y.size:
+        raise SpecError(
+            refusal(
+                f"inputs of shape {x.shape} and targets of shape {y.shape}",
+                "[n, dimension] and [n] or [n, outputs], with the same n >= 1",
+                "Give one target to every input.",
+            )
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise SpecError(refusal("examples that are not finite", "finite numbers", "Remove NaN and infinity."))
+    if y.ndim == 1 and y.min() < 0:
+        raise SpecError(refusal(f"the class {y.min()}", "integers from 0 on", "Number the classes from 0."))
+    return Examples(x, y, label)
+
+
+def centred(given: Examples) -> Examples:
+    """The same examples with targets of mean 0: what is left to learn once an output bias has learned the mean."""
+    if given.are_classes:
+        raise SpecError(refusal("classes", "targets that are numbers", "Centre targets before a regression only."))
+    return Examples(given.inputs, given.targets - given.targets.mean(axis=0), f"{given.label}, centred")
+
+
+def sum_of_sines(
+    dimension: int = 5,
+    num_examples: int = 80,
+    *,
+    amplitude: float = 3.5,
+    frequency: float = 5.0,
+    seed: int = 0,
+) -> Examples:
+    """y = sum_k amplitude sin(frequency x_k + 1), x_k uniform on [-4, 2].
+
+    The defaults are those of the two-layer experiments; (3, amplitude=4, frequency=12) is the target of the deep ones, and
+    frequency=2 the one with fewer orientations.
+
+    Reference: arXiv 2105.11686, section 4.
+    """
+    check_integer("dimension", dimension, 1, "Give at least one coordinate.")
+    check_integer("num_examples", num_examples, 1, "Give at least one example.")
+    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
+    y = amplitude * np.sin(frequency * x + 1.0).sum(axis=1)
+    return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
+
+
+def two_sines(num_examples: int = 40) -> Examples:
+    """y = sin 3x + sin(6x) / 2 on equally spaced points of [-1, 1.5].
+
+    Reference: arXiv 2105.11686, section 4 (the one-dimensional experiments).
+    """
+    check_integer("num_examples", num_examples, 2, "Give at least two points.")
+    x = np.linspace(-1.0, 1.5, num_examples)
+    return examples(x, np.sin(3.0 * x) + 0.5 * np.sin(6.0 * x), "two sines")
+
+
+def relu_pieces(num_examples: int = 40) -> Examples:
+    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU, on equally spaced points of [-1, 1].
+
+    Reference: arXiv 2504.09484.
+    """
+    check_integer("num_examples", num_examples, 2, "Give at least two points.")
+    x = np.linspace(-1.0, 1.0, num_examples)
+    relu = lambda s: np.maximum(s, 0.0)
+    y = -relu(x) + relu(2.0 * (x + 0.3)) - relu(1.5 * (x - 0.4)) + relu(0.5 * (x - 0.8))
+    return examples(x, y, "piecewise linear")
+
+
+def four_points() -> Examples:
+    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1: the data of the phase diagram.
+
+    Reference: arXiv 2007.07497, and its authors' public notebook.
+    """
+    x = np.linspace(-1.0, 1.0, 4)
+    return examples(x, 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0), "four points")
+
+
+def simplex(dimension: int, targets: Any = 1.0) -> Examples:
+    """The vertices of a regular simplex with x_k.x_l = -1, |x_k|^2 = dimension.
+
+    The vectors z_k = (x_k, 1) are orthogonal, so H(u) = (c / n) sum_k y_k (u.z_k)^p has, for p >= 3, the 2 (dimension + 1) attractors
+    +- z_k / |z_k|: more than 2 p of them once dimension >= p. For p = 2 and equal targets H is constant on the sphere.
+
+    Args:
+        dimension: at least 1; there are dimension + 1 examples.
+        targets: one number for all, or [dimension + 1].
+    """
+    check_integer("dimension", dimension, 1, "Give at least one coordinate.")
+    count = dimension + 1
+    # rows of the centred identity, in an orthonormal basis of the plane they span (Helmert's), scaled to norm^2 = dimension
+    basis = np.zeros((dimension, count))
+    for k in range(1, count):
+        basis[k - 1, :k] = 1.0 / math.sqrt(k * (k + 1))
+        basis[k - 1, k] = -k / math.sqrt(k * (k + 1))
+    return examples(
+        math.sqrt(count) * basis.T,
+        np.broadcast_to(np.asarray(targets, dtype=np.float64), (count,)),
+        f"simplex in dimension {dimension}",
+    )
+
+
+def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
+    """Real MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
+
+    Args:
+        num_examples: from 1 to 5000.
+        classes: the digit is a class, for the cross-entropy; else the number to be learned by regression.
+        seed: of the choice.
+    """
+    check_integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
+    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    pixels, labels = images()
+    chosen = np.random.default_rng(seed).permutation(len(labels))[:num_examples]
+    y = labels[chosen] if classes else labels[chosen].astype(np.float64)
+    return examples(pixels[chosen], y, f"{num_examples} MNIST digits")

@@ -1,0 +1,119 @@
+"""flax modules as Networks, so that a model written elsewhere is measured and trained like the built-in ones.
+
+`from_linen(module)` takes a `flax.linen` module, `from_nnx(make)` a function that builds a `flax.nnx` module from its generators. A Network is for
+one input without a batch axis; the module is called on a batch of one. Modules whose output depends on the rest of the batch, or
+on state besides parameters (batch normalization, caches) have no such form and are refused. Dropout is off: build linen modules with
+`deterministic=True`; nnx modules are put in evaluation mode.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.generator import sequential_bits
+from deepinit.networks.network import Network
+
+
+def from_linen(module: Any, *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32") -> Network:
+    """The Network of a `flax.linen` module; its parameters are the module's own nested dict.
+
+    Args:
+        module: a linen module whose `__call__` takes a batch of inputs.
+        input_shape: of one input, for modules that want images; rows are reshaped to it. None for vectors.
+        dtype: of the inputs; a module decides on its parameters itself.
+
+    Raises:
+        SpecError: something else than a linen module; at initialization, inputs of another size, or a module with other variables
+            than parameters.
+    """
+    from flax import linen
+
+    if not isinstance(module, linen.Module):
+        raise SpecError(refusal(f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."))
+
+    def init(key: Any, input_width: int) -> Any:
+        with sequential_bits():
+            variables = module.init(key, _batch_of_one(jnp.zeros(input_width, dtype), input_shape))
+        _check_collections(set(variables) - {"params"})
+        return variables["params"]
+
+    def apply(parameters: Any, x: jax.Array) -> jax.Array:
+        outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
+        return outputs[0]
+
+    return Network(init, apply)
+
+
+def from_nnx(
+    make: Callable[[Any], Any], *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32"
+) -> Network:
+    """The Network of a `flax.nnx` module; its parameters are the nested dict of its `nnx.Param` values.
+
+    Args:
+        make: `nnx.Rngs -> module`, for example `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`. Built once for every key.
+        input_shape: as for `from_linen`.
+        dtype: as for `from_linen`.
+
+    Raises:
+        SpecError: `make` is no function that gives an nnx module; a module with state besides parameters; at initialization, inputs
+            of another size.
+    """
+    from flax import nnx
+
+    module = nnx.eval_shape(lambda: make(nnx.Rngs(0))) if callable(make) and not isinstance(make, nnx.Module) else None
+    if not isinstance(module, nnx.Module):
+        raise SpecError(
+            refusal(f"{make!r}", "a function nnx.Rngs -> nnx module", "Write lambda rngs: nnx.Linear(5, 1, rngs=rngs).")
+        )
+    module.eval()  # no dropout
+    parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    definition, _, generators, others = parts
+    _check_collections({type(leaf).__name__ for leaf in jax.tree.leaves(others, is_leaf=_is_variable)})
+
+    def init(key: Any, input_width: int) -> Any:
+        _batch_of_one(jnp.zeros(input_width, dtype), input_shape)  # refuses another size
+        with sequential_bits():
+            built = make(nnx.Rngs(key))
+        return nnx.to_pure_dict(nnx.state(built, nnx.Param))
+
+    def apply(parameters: Any, x: jax.Array) -> jax.Array:
+        state = nnx.State(parameters)
+        unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
+        return nnx.merge(definition, state, unused)(_batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
+
+    return Network(init, apply)
+
+
+def _is_variable(leaf: Any) -> bool:
+    from flax import nnx
+
+    return isinstance(leaf, nnx.Variable)
+
+
+def _batch_of_one(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Array:
+    if input_shape is None:
+        return x[None]
+    if x.size != math.prod(input_shape):
+        raise SpecError(
+            refusal(
+                f"inputs of {x.size} numbers for the input shape {input_shape}",
+                f"{math.prod(input_shape)} numbers",
+                "Give the shape of one input, without the batch.",
+            )
+        )
+    return x.reshape(1, *input_shape)
+
+
+def _check_collections(names: set[str]) -> None:
+    if names:
+        raise SpecError(
+            refusal(
+                f"a module with the state {', '.join(sorted(names))}",
+                "modules whose only variables are parameters",
+                "Batch normalization couples the examples of a batch: measure the module without it.",
+            )
+        )

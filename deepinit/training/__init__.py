@@ -1,0 +1,15 @@
+"""The first moments of training: networks with small weights, optimizers and flows that survive them, records on the device.
+
+`training_seed_fn(network, examples, ...)` gives a seed function, which `ensembles` runs over many keys. What is measured of the
+recorded weights is in `observables.orientations`.
+"""
+
+from deepinit.training.loop import Records as Records
+from deepinit.training.loop import Snapshot as Snapshot
+from deepinit.training.loop import training_seed_fn as training_seed_fn
+from deepinit.training.optimizers import adam as adam
+from deepinit.training.options import MODES as MODES
+from deepinit.training.options import log_spaced_steps as log_spaced_steps
+from deepinit.training.perceptrons import perceptron as perceptron
+from deepinit.training.perceptrons import small_mlp as small_mlp
+from deepinit.training.perceptrons import with_sign_outputs as with_sign_outputs

@@ -1,0 +1,181 @@
+"""Training as a seed function: key -> records of one network's first steps.
+
+A scan over records, with a while loop of steps in between: nothing leaves the device before the end, and memory grows with the records,
+not with the steps. Under `vmap` a network that has stopped stands still while the others go on.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax  # type: ignore[import-untyped]
+
+from deepinit.core.generator import sequential_bits
+from deepinit.core.targets import Examples
+from deepinit.networks.network import Network
+from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
+from deepinit.training.flow import flow_step, longest_step
+from deepinit.training.losses import as_loss
+from deepinit.training.options import check_drop, check_layout, check_options, checked_steps, optimizer_of, pace_of
+
+RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
+_DEFAULT_RATES = {"adam": 1e-5, "sign": 1e-5, "flow": 0.1, "neuron_flow": 0.02}
+_BATCH_STREAM = 2**32 - 1  # no layer has this number
+
+
+class Snapshot(NamedTuple):
+    """A network in training, as the record function sees it.
+
+    Attributes:
+        parameters: now.
+        initial: at step 0.
+        step: steps taken (for `flow`: attempted).
+        time: `rate` times steps; for `flow` the time of the differential equation; for an optax transformation the steps.
+        loss: on all examples.
+        initial_loss: at step 0.
+        status: RUNNING; DROPPED, the loss has reached the drop that stops it; NOT_FINITE, it is infinite or NaN.
+    """
+
+    parameters: Any
+    initial: Any
+    step: jax.Array
+    time: jax.Array
+    loss: jax.Array
+    initial_loss: jax.Array
+    status: jax.Array
+
+
+class Records(NamedTuple):
+    """What is kept of a run; leading axis: records. After a stop the state at the stop repeats.
+
+    Attributes:
+        step, time, loss, status: as in `Snapshot`.
+        values: what the record function returned.
+    """
+
+    step: jax.Array
+    time: jax.Array
+    loss: jax.Array
+    status: jax.Array
+    values: Any
+
+
+class _Progress(NamedTuple):
+    step: jax.Array
+    time: jax.Array
+    parameters: Any
+    loss: jax.Array
+    gradient: Any
+    memory: Any  # of the optimizer; the next step's length under `flow`
+    status: jax.Array
+
+
+def training_seed_fn(
+    network: Network,
+    examples: Examples,
+    *,
+    mode: str | optax.GradientTransformation = "gd",
+    record_steps: Sequence[int],
+    rate: float | None = None,
+    loss: Any = "mse",
+    stop_drop: float | None = None,
+    batch_size: int | None = None,
+    record: Callable[[Snapshot], Any] | None = None,
+    initial_stage: bool = False,
+    tolerance: float = 1e-6,
+) -> Callable[[Any], Records]:
+    """The seed function `key -> Records` of a training run; the network of a key is the one that `network.init` draws from it.
+
+    Args:
+        network: for one input; `training.perceptron(spec)`, `network(spec)`, or a flax module through the bridge.
+        examples: the training set, from `core.targets`.
+        mode: `gd` gradient descent; `sgd` the same on minibatches; `adam` with negligible epsilon; `sign` descent; `flow` gradient flow
+            with an adaptive step; `neuron_flow` gradient flow with a clock per neuron (two-layer perceptrons); or any optax
+            transformation.
+        record_steps: increasing step numbers >= 0 at which the network is recorded; the last one ends the run. See `log_spaced_steps`.
+        rate: the learning rate; for `flow` the largest relative change of a layer in a step, for `neuron_flow` the relative
+            step. Only these two have a default; an optax transformation brings its own.
+        loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or a function (outputs [n, k], targets) -> number.
+        stop_drop: stop once loss <= (1 - stop_drop) times the initial loss; None for never. The state recorded from then on is the
+            first one below.
+        batch_size: examples of a minibatch, drawn with replacement from the key; None for all. Recorded losses are those of all.
+        record: Snapshot -> pytree of arrays; None keeps the parameters.
+        initial_stage: refuse initializations whose outputs are not small against the targets.
+        tolerance: of `flow`, relative error of a layer in one step.
+
+    Raises:
+        SpecError: an option that is unknown or out of range, examples that do not fit, targets that are all zero, gradients that
+            underflow.
+
+    Reference: arXiv 2105.11686, section 3 (set-up); modes and stopping rule: the module docstrings of `training`.
+    """
+    objective_of = as_loss(loss)
+    check_examples(network, examples, objective_of)
+    check_options(mode, rate, stop_drop, batch_size, tolerance, len(examples.inputs))
+    steps = checked_steps(record_steps)
+
+    def objective(parameters: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        return objective_of(jax.vmap(network.apply, (None, 0))(parameters, x), y)
+
+    check_initialization(network, examples, objective, initial_stage)
+    shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
+    dtype = common_dtype(shapes)
+    check_layout(mode, shapes)
+    check_drop(stop_drop, str(dtype))
+    x, y = as_arrays(examples, dtype)
+    pace = pace_of(mode, rate)
+    optimizer = optimizer_of(mode, pace)
+    keep = record if record is not None else lambda snapshot: snapshot.parameters
+
+    def seed_fn(key: Any) -> Records:
+        with sequential_bits():
+            initial = network.init(key, examples.dimension)
+        batch_key = jax.random.fold_in(key, jnp.uint32(_BATCH_STREAM))
+        initial_loss = objective(initial, x, y)
+
+        def slope(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
+            if batch_size is None:
+                return jax.value_and_grad(objective)(parameters, x, y)
+            with sequential_bits():
+                chosen = jax.random.randint(jax.random.fold_in(batch_key, step), (batch_size,), 0, len(x))
+            value, gradient = jax.value_and_grad(objective)(parameters, x[chosen], y[chosen])
+            return (value if stop_drop is None else objective(parameters, x, y)), gradient
+
+        def status_of(value: jax.Array) -> jax.Array:
+            dropped = False if stop_drop is None else value <= (1.0 - stop_drop) * initial_loss
+            return jnp.where(jnp.isfinite(value), jnp.where(dropped, DROPPED, RUNNING), NOT_FINITE).astype(jnp.int8)
+
+        def advance(now: _Progress) -> _Progress:
+            step = now.step + 1
+            if optimizer is None:
+                after = flow_step(
+                    lambda parameters: slope(parameters, step),
+                    now.time,
+                    now.parameters,
+                    now.loss,
+                    now.gradient,
+                    now.memory,
+                    rate=pace,
+                    tolerance=tolerance,
+                )
+                return _Progress(step, *after, status_of(after.loss))
+            updates, memory = optimizer.update(now.gradient, now.memory, now.parameters)
+            parameters: Any = optax.apply_updates(now.parameters, updates)
+            value, gradient = slope(parameters, step)
+            time = (pace * step).astype(now.time.dtype)  # exact, where a sum of paces would gather rounding
+            return _Progress(step, time, parameters, value, gradient, memory, status_of(value))
+
+        def to_record(now: _Progress, last: jax.Array) -> tuple[_Progress, Records]:
+            now = jax.lax.while_loop(lambda at: (at.step < last) & (at.status == RUNNING), advance, now)
+            value = now.loss if batch_size is None else objective(now.parameters, x, y)
+            snapshot = Snapshot(now.parameters, initial, now.step, now.time, value, initial_loss, now.status)
+            return now, Records(now.step, now.time, value, now.status, keep(snapshot))
+
+        value, gradient = slope(initial, jnp.zeros((), jnp.int32))
+        memory = longest_step(initial, gradient, pace) if optimizer is None else optimizer.init(initial)
+        status = jnp.where(jnp.isfinite(value), RUNNING, NOT_FINITE).astype(jnp.int8)
+        start = _Progress(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), initial, value, gradient, memory, status)
+        return jax.lax.scan(to_record, start, jnp.asarray(steps, jnp.int32))[1]
+
+    return seed_fn

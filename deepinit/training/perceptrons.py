@@ -1,0 +1,153 @@
+"""Perceptrons whose weights are to be trained: the network of a spec, with what experiments on early training add to it.
+
+    h^0 = x,   h^l = phi(W^l h^{l-1} + b^l)  [+ h^{l-1}],   f = (W^{L+1} h^L  [+ b^{L+1}]) / alpha
+
+Against `networks.network` of the same spec: no output bias unless asked for, skip connections between hidden layers of one
+width, a law per layer, an output scale, and parameters without the axis of layers. The random draws are the same.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.laws import Law, normal
+from deepinit.core.specs import MLP
+from deepinit.networks.network import Network
+
+Parameters = tuple[dict[str, jax.Array], ...]
+
+
+def small_mlp(
+    widths: tuple[int, ...],
+    activation: Activation,
+    *,
+    std: float,
+    output_std: float | None = None,
+    output_width: int = 1,
+) -> MLP:
+    """The spec of a perceptron all of whose weights and biases are independent N(0, std^2), whatever the fan-in.
+
+    Args:
+        widths: of the hidden layers.
+        activation: as for `MLP`.
+        std: standard deviation of hidden weights and biases. Papers write the variance width^-gamma, which is
+            std = width**(-gamma / 2); some public code takes std = width**-gamma.
+        output_std: of the output weights; None for the same.
+        output_width: number of outputs.
+
+    Raises:
+        SpecError: a standard deviation that is not a finite number > 0.
+    """
+    for name, value in (("std", std), ("output_std", output_std)):
+        if value is not None and not (isinstance(value, int | float) and 0.0 < value < math.inf):
+            raise SpecError(refusal(f"{name}={value!r}", "a finite number > 0", "1e-5 is small for any activation."))
+    law = normal(std**2, "absolute")
+    output_law = law if output_std is None else normal(output_std**2, "absolute")
+    return MLP(widths, activation, law, law, output_width, output_law)
+
+
+def perceptron(
+    spec: MLP,
+    *,
+    residual: bool = False,
+    output_bias: bool = False,
+    output_scale: float = 1.0,
+    layer_laws: Sequence[Law] | None = None,
+    dtype: Any = "float32",
+    precision: str = "highest",
+) -> Network:
+    """The trainable network of a spec; formula in the module docstring.
+
+    `init(key, input_width)` gives a tuple of one dict per layer, the output layer last: `weights` [fan_out, fan_in] and, with a
+    bias law, `biases` [fan_out]. Layers are unrolled: compile time grows with depth.
+
+    Args:
+        spec: a perceptron with an output layer.
+        residual: add h^{l-1} to h^l, l >= 2, where their widths agree.
+        output_bias: the output layer has a bias of the spec's bias law.
+        output_scale: alpha, by which the output is divided.
+        layer_laws: a weight law for each of the depth + 1 matrices, instead of the spec's.
+        dtype: of the parameters: float32, or float64 in JAX's 64-bit mode.
+        precision: of the matrix products, as in `jax.lax.Precision`.
+
+    Raises:
+        SpecError: no output layer, another number of laws, an output bias without a bias law, float64 without 64-bit mode.
+    """
+    laws, output_width = _checked(spec, output_bias, output_scale, layer_laws, dtype)
+
+    def init(key: Any, input_width: int) -> Parameters:
+        fans = (input_width, *spec.widths, output_width)
+        parameters = []
+        for layer, law in enumerate(laws, start=1):
+            layer_key = jax.random.fold_in(key, layer)
+            shape = (fans[layer], fans[layer - 1])
+            weights = law.sample(jax.random.fold_in(layer_key, 0), shape, depth=spec.depth, dtype=dtype)
+            drawn = {"weights": weights}
+            if spec.bias_law is not None and (layer <= spec.depth or output_bias):
+                bias = spec.bias_law.sample(jax.random.fold_in(layer_key, 1), (shape[0], 1), dtype=dtype)
+                drawn["biases"] = bias[:, 0]
+            parameters.append(drawn)
+        return tuple(parameters)
+
+    def affine(layer: dict[str, jax.Array], h: jax.Array) -> jax.Array:
+        image = jnp.matmul(layer["weights"], h, precision=precision)
+        return image + layer["biases"] if "biases" in layer else image
+
+    def apply(parameters: Parameters, x: jax.Array) -> jax.Array:
+        h = jnp.asarray(x, parameters[0]["weights"].dtype)
+        for layer, matrix in enumerate(parameters[:-1], start=1):
+            after = spec.activation(affine(matrix, h))
+            h = after + h if residual and layer > 1 and after.shape == h.shape else after
+        return affine(parameters[-1], h) / output_scale
+
+    return Network(init, apply)
+
+
+def with_sign_outputs(network: Network, amplitude: float) -> Network:
+    """The same network with output weights +-amplitude of random sign.
+
+    For activations phi(s) ~ c s^2 near 0 all neurons of such a network then grow at one rate, and condense together under gradient
+    flow, where Gaussian output weights let one neuron win.
+    """
+
+    def init(key: Any, input_width: int) -> Parameters:
+        *hidden, output = network.init(key, input_width)
+        weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(output["weights"].dtype)
+        return (*hidden, {**output, "weights": weights})
+
+    return Network(init, network.apply)
+
+
+def _checked(
+    spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None, dtype: Any
+) -> tuple[tuple[Law, ...], int]:
+    if not isinstance(spec, MLP) or spec.output_width is None or spec.output_law is None:
+        raise SpecError(
+            refusal(f"the spec {spec!r}", "an MLP with an output layer", "Write di.MLP(..., output_width=1).")
+        )
+    if output_bias and spec.bias_law is None:
+        raise SpecError(refusal("an output bias without a bias law", "both or neither", "Give the spec a bias_law."))
+    if not (isinstance(output_scale, int | float) and 0.0 < output_scale < math.inf):
+        raise SpecError(refusal(f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."))
+    assert spec.weight_law is not None
+    laws = (spec.weight_law,) * spec.depth + (spec.output_law,) if layer_laws is None else tuple(layer_laws)
+    if len(laws) != spec.depth + 1 or not all(isinstance(law, Law) and law.is_symmetric for law in laws):
+        raise SpecError(
+            refusal(f"layer_laws={layer_laws!r}", f"{spec.depth + 1} weight laws", "Give one to every matrix.")
+        )
+    if dtype not in ("float32", "float64"):
+        raise SpecError(refusal(f"dtype={dtype!r}", "float32, float64", "float32 is the default."))
+    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
+        raise SpecError(
+            refusal(
+                "dtype='float64' with JAX's 64-bit mode off",
+                "float32, or float64 in 64-bit mode",
+                "Call inside `with jax.enable_x64(True):`.",
+            )
+        )
+    return laws, spec.output_width
