@@ -9,6 +9,7 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 MEASURED = {
     "engines": "width 32: conditional / normals alone",
+    "lengths": "polygon (equal) / tangents",
     "compile": "simulation, relu: depth 50 / 10",
     "memory": "peak, 200000 / 20000 networks",
     "import_time": "import deepinit / import jax, flax, optax",
