@@ -10,6 +10,8 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
         if module.name != "deepinit.__main__":
             importlib.import_module(module.name)
     kinds = {
+        "curves": types.ModuleType,
+        "frames": types.ModuleType,
         "inputs": types.ModuleType,
         "plots": types.ModuleType,
         "quantities": types.ModuleType,

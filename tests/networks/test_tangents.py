@@ -46,15 +46,16 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     spec, key = SPECS[name], jax.random.key(4)
     frames = di.frames.random(5, 2, num_points=2, seed=3)
     init, apply = network(spec)
-    jacobians = jax.vmap(jax.jacfwd(lambda x: apply(init(key, 5), x)))(jnp.asarray(frames.points, "float32"))
+    jacobian = jax.jit(lambda key, points: jax.vmap(jax.jacfwd(lambda x: apply(init(key, 5), x)))(points))
+    jacobians = jacobian(key, jnp.asarray(frames.points, "float32"))
     image = np.einsum("poi,pdi->pdo", np.asarray(jacobians, np.float64), frames.tangents)
     volumes = 0.5 * np.linalg.slogdet(image @ np.swapaxes(image, 1, 2))[1]
-    found = log_volumes(spec, frames, key)
+    found = jax.jit(lambda key: log_volumes(spec, frames, key))(key)
     np.testing.assert_array_equal(found.event, 0)
     np.testing.assert_allclose(found.value[-1], volumes, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky relu, bias", "tanh, bias", "residual", "residual tanh, bias"])
+@pytest.mark.parametrize("name", ["relu", "tanh, bias", "residual tanh, bias"])
 def test_explicit_and_conditional_tangents_have_one_law(name):
     spec, frames = SPECS[name], di.frames.random(5, 2, seed=1)
     num = 8000

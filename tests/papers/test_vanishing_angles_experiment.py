@@ -38,6 +38,7 @@ def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_corre
     assert float(z.sel(route="infinite_width").max()) > 5
 
 
+@pytest.mark.slow
 def test_every_case_of_full_runs_in_small(tmp_path, capsys):
     small = "--config.num-seeds 400 --config.depth 3 --config.widths 16 64 --config.histogram-width 64 --config.activation-width 32"
     out = tmp_path / "full"
