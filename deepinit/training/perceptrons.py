@@ -64,7 +64,8 @@ def perceptron(
     """The trainable network of a spec; formula in the module docstring.
 
     `init(key, input_width)` gives a tuple of one dict per layer, the output layer last: `weights` [fan_out, fan_in] and, with a
-    bias law, `biases` [fan_out]. Layers are unrolled: compile time grows with depth.
+    bias law, `biases` [fan_out]. Layers are unrolled: compile time grows with depth. For biases in the first layer only, leave out the bias
+    law and append a 1 to the inputs.
 
     Args:
         spec: a perceptron with an output layer.

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import deepinit as di
 from deepinit import training
 from deepinit.core import targets
 from deepinit.core.activations import from_function
@@ -130,3 +131,24 @@ def test_adam_and_sign_descent_condense_onto_the_corner_of_the_cube(mode, rate):
         assert float(found.median) > 0.999
         assert bool(found.visited.all())
         assert float(alignment(w, np.stack([v, -v])).median) < 0.97  # where gradient flow would take it
+
+
+def test_both_hidden_layers_of_a_deep_network_condense():
+    centred = targets.centred(FIVE)
+    z, y = appended(centred)
+    data = targets.examples(z, y)  # the first layer's bias is the weight of a constant input; the second has none
+    law = di.normal(1e-8, "absolute")
+    spec = di.MLP((60, 60), di.tanh, law, None, 1, law)
+    seed_fn = training.training_seed_fn(
+        training.perceptron(spec), data, mode="flow", stop_drop=1e-3, record_steps=(0, 1500), initial_stage=True
+    )
+    records = jax.jit(seed_fn)(jax.random.key(0, impl="threefry2x32"))
+    assert records.status[1] == DROPPED
+    first, second = (np.asarray(records.values[layer]["weights"][1]) for layer in (0, 1))
+    v = z.T @ y / len(y)
+    image = first @ v
+    for layer, direction, rival in ((first, v, np.sign(v)), (second, image, np.ones(60))):
+        weighted = np.linalg.norm(layer, axis=1)
+        cosine = np.asarray(alignment(layer, np.stack([direction, -direction])).best)
+        assert np.average(cosine, weights=weighted) > 0.99
+        assert np.average(np.asarray(alignment(layer, np.stack([rival, -rival])).best), weights=weighted) < 0.95

@@ -65,7 +65,7 @@ def test_flow_is_the_solution_of_the_differential_equation():
         seed_fn = training.training_seed_fn(
             net(std=1e-3, dtype="float64"), EXAMPLES, mode="flow", record_steps=(0, 40, 80, 160), tolerance=1e-9
         )
-        records = jax.jit(seed_fn)(keys(1)[0])
+        records = jax.tree.map(np.asarray, jax.jit(seed_fn)(keys(1)[0]))
     w, a = as_numpy(jax.tree.map(lambda leaf: leaf[0], records.values))
 
     def slope(_, theta):
