@@ -56,7 +56,7 @@ class Config:
     """Its hidden layers."""
     point_widths: tuple[int, ...] = ()
     """Widths of networks that see one tangent, layer factors drawn from their law."""
-    laws: tuple[str, ...] = ("constant_bias", "residual")
+    laws: tuple[str, ...] = ("constant_bias",)
     """Where the exact law ends, or takes another form: of constant_bias, truncated_normal, uniform, sparse, orthogonal, leaky_relu, residual."""
     law_width: int = 10
     """Width of these networks."""
