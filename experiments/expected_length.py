@@ -213,6 +213,8 @@ def law_case(config: Config, name: str) -> Case:
         spec = di.MLP(widths=(n,) * depth, activation=di.leaky_relu(0.3))
     elif name == "constant_bias":
         spec = di.MLP(widths=(n,) * depth, bias_law=di.constant(0.5))
+    elif name == "sparse":
+        spec = di.MLP(widths=(n,) * depth, weight_law=di.sparse(2.0, density=0.5))
     else:
         spec = di.MLP(widths=(n,) * depth, weight_law=getattr(di, name)(2.0))
     without = name in WITHOUT_EXACT_LAW
