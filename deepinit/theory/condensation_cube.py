@@ -17,6 +17,7 @@ from deepinit.theory.condensation_form import TargetForm
 _BATCH = 400
 _MAX_STARTS = 4000
 _MOST_CORNERS = 12  # up to 2^12 corners are all looked at
+_MOST_EDGES = 9
 
 
 def cube_maxima(form: TargetForm) -> np.ndarray:
@@ -62,8 +63,17 @@ def _half_of_the_corners(dimension: int) -> np.ndarray:
     return np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=dimension - 1)])
 
 
+def _corners_and_edges(dimension: int) -> np.ndarray:
+    """Half of the corners and the middles of their edges."""
+    corners = _half_of_the_corners(dimension)
+    if dimension > _MOST_EDGES:
+        return corners
+    middles = np.concatenate([corners * (np.arange(dimension) != free) for free in range(dimension)])
+    return np.unique(np.concatenate([corners, middles]), axis=0)
+
+
 def _face_maxima(form: TargetForm) -> list[np.ndarray]:
-    """Maxima found by ascent: from all corners, next to which the smallest hills lie, then from random starts.
+    """Maxima found by ascent: from all corners and edges, on which the smallest hills lie, and from random starts.
 
     Random starts come in batches until none of the maxima has been met only once.
     """
@@ -72,7 +82,7 @@ def _face_maxima(form: TargetForm) -> list[np.ndarray]:
     for batch in range(_MAX_STARTS // _BATCH):
         starts = starting_points(form, _BATCH, batch)
         starts /= np.abs(starts).max(axis=1, keepdims=True)
-        starts = np.concatenate([_half_of_the_corners(form.dimension), starts]) if batch == 0 else starts
+        starts = np.concatenate([_corners_and_edges(form.dimension), starts]) if batch == 0 else starts
         sign = np.where(form.value(starts) < 0.0, -1.0, 1.0)
         ends = climb(form, sign, starts, to_cube, 1e-7)
         for group in distinct(_halved(ends), 1e-3):
