@@ -1,0 +1,257 @@
+"""Lengths and volumes by every route: samplers, exact laws, infinite width, and what each refuses."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.networks.network import network
+from deepinit.observables.region_sweep import exact_lengths
+from deepinit.observables.relu_layers import layers_of
+
+VOLUME, LENGTH = di.quantities.log_volume, di.quantities.length_distortion
+BIAS = di.normal(0.5, "absolute")
+NUM = 6000
+
+LAWS = {
+    "relu": (di.MLP(widths=(5, 3, 8), output_width=4), di.frames.random(3)),
+    "relu, biases": (di.MLP(widths=(4, 6), bias_law=BIAS, output_width=2), di.frames.random(3)),
+    "one output": (di.MLP(widths=(2, 4), output_width=1), di.frames.random(2)),
+    "planes": (di.MLP(widths=(5, 8, 4), output_width=3), di.frames.random(4, 2)),
+    "leaky": (di.MLP(widths=(3, 5), activation=di.leaky_relu(0.3), output_width=4), di.frames.random(3)),
+    "absolute value, steep": (
+        di.MLP(widths=(3, 4), activation=di.absolute, weight_law=di.normal(3.0)),
+        di.frames.random(2),
+    ),
+    "orthogonal": (di.MLP(widths=(4, 7, 3), weight_law=di.orthogonal(2.0)), di.frames.random(5)),
+    "orthogonal planes": (di.MLP(widths=(6, 5), weight_law=di.orthogonal(2.0)), di.frames.random(5, 2)),
+    "residual": (di.ResNet(width=4, depth=3, branch_width=2), di.frames.random(4)),
+    "residual, output": (di.ResNet(width=3, depth=2, bias_law=BIAS, output_width=2), di.frames.random(3)),
+}
+NOT_SAMPLED = {"orthogonal planes", "residual, output"}
+
+
+def z_scores(estimate, prediction):
+    """Of means and of variances, [layers]."""
+    return (
+        ((estimate.mean - prediction.value) / estimate.standard_error)[:, 0],
+        ((estimate.variance - prediction.variance) / estimate.variance_standard_error)[:, 0],
+    )
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_every_sampler_has_the_exact_mean_and_variance_and_one_law(name):
+    spec, frames = LAWS[name]
+    exact = di.predict(spec, VOLUME, frames)
+    assert (exact.name, exact.error_order) == ("exact", "exact")
+    samplers = ("explicit", "conditional", *(() if name in NOT_SAMPLED else ("chi_square",)))
+    samples = []
+    for key, linear_map in enumerate(samplers):
+        found = di.simulate(spec, VOLUME, frames, num_seeds=NUM, key=key, linear_map=linear_map, keep_samples=True)
+        means, variances = z_scores(found, exact)
+        assert np.abs(means).max() < 5
+        assert np.abs(variances).max() < 5
+        rival = di.infinite(spec, VOLUME, frames).value  # infinite width: rejected by 19 standard errors or more
+        assert abs((found.mean - rival)[-1, 0] / found.standard_error[-1, 0]) > 5
+        samples.append(found.samples[:, -1, 0])
+    for one in samples[1:]:
+        both = [sample[np.isfinite(sample)] for sample in (samples[0], one)]
+        assert scipy.stats.ks_2samp(*both).pvalue > 1e-6
+        assert not np.array_equal(samples[0][:20], one[:20])
+        alive = [np.isfinite(sample).mean() for sample in (samples[0], one)]
+        assert abs(alive[0] - alive[1]) < 5 * np.sqrt(0.5 / NUM)
+
+
+CURVES = {
+    "circle": di.curves.circle(),
+    "line": di.curves.line([0.5, 0.0], [-1.0, 1.5]),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("bias_law", [None, BIAS], ids=["no biases", "biases"])
+def test_the_mean_length_is_exact_for_every_curve(name, bias_law):
+    spec = di.MLP(widths=(5, 8, 6), bias_law=bias_law, output_width=3)
+    held_to_the_exact_mean(spec, di.curves.sampled(CURVES[name], 3))
+
+
+def test_the_mean_length_is_exact_between_images():
+    held_to_the_exact_mean(di.MLP(widths=(6, 6), output_width=3), di.curves.sampled(di.curves.image_line(), 2))
+
+
+@pytest.mark.parametrize("linear_map", ["explicit", "conditional"])
+def test_the_mean_length_is_exact_for_orthogonal_layers_narrower_than_the_rows(linear_map):
+    spec = di.MLP(widths=(4, 4, 4), weight_law=di.orthogonal(2.0))
+    held_to_the_exact_mean(spec, di.curves.sampled(di.curves.circle(), 12), linear_map)
+
+
+def test_the_mean_length_is_exact_for_residual_networks():
+    spec = di.ResNet(width=3, depth=3, branch_width=4, bias_law=BIAS, output_width=2)
+    held_to_the_exact_mean(spec, di.curves.sampled(di.curves.circle(3), 3))
+
+
+def held_to_the_exact_mean(spec, inputs, linear_map="auto"):
+    found = di.simulate(spec, LENGTH, inputs, num_seeds=15_000, linear_map=linear_map)
+    exact, limit = di.predict(spec, LENGTH, inputs), di.infinite(spec, LENGTH, inputs)
+    assert exact.name == "exact"
+    assert np.abs((found.mean - exact.value) / found.standard_error).max() < 5
+    assert (found.num_excluded == 0).all()  # a dead network has length 0, and counts
+    assert abs((found.mean - limit.value) / found.standard_error)[-1, 0] > 5
+
+
+def test_polygons_fall_short_of_the_same_networks_and_tangents_do_not():
+    # exact lengths of the very networks: what is left is the error of the two methods alone
+    spec, depth, num = di.MLP(widths=(24,) * 3), 3, 150
+    curve, key = di.curves.circle(), jax.random.key(9)
+    init = jax.jit(jax.vmap(lambda key: network(spec).init(key, 2)))
+    parameters = init(jax.vmap(lambda seed: jax.random.fold_in(key, seed))(np.arange(num, dtype=np.uint32)))
+    exact = np.array(
+        [
+            exact_lengths(
+                layers_of(spec, jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), parameters)),
+                curve,
+                last_is_linear=False,
+            ).lengths
+            / curve.length
+            for i in range(num)
+        ]
+    )
+    found = {
+        method: di.simulate(
+            spec,
+            LENGTH,
+            di.curves.sampled(curve, num_nodes, method=method),
+            num_seeds=num,
+            key=key,
+            linear_map="explicit",
+            keep_samples=True,
+        ).samples[:, :, 0]
+        for method, num_nodes in (("polygon", 64), ("tangents", 64))
+    }
+    ratios = {method: samples / exact - 1 for method, samples in found.items()}
+    errors = {method: ratio.std(axis=0, ddof=1) / np.sqrt(num) for method, ratio in ratios.items()}
+    assert (ratios["polygon"] < 1e-5).all()
+    # 2 l / (3 N), up to O(1 / width): a fifth of it is allowed; a layer fewer or more is not
+    documented = 2 * np.arange(1, depth + 1) / (3 * 64)
+    deficit = -ratios["polygon"].mean(axis=0)
+    assert np.abs(deficit / documented - 1).max() < 0.2
+    for rival in (documented[-1] * 2 / 3, documented[-1] * 4 / 3):
+        assert abs(deficit[-1] - rival) > 5 * errors["polygon"][-1]
+    assert np.abs(ratios["tangents"].mean(axis=0) / errors["tangents"]).max() < 5
+    assert np.abs(deficit / errors["tangents"])[-1] > 5  # which would have shown the polygon's bias
+
+
+@pytest.mark.slow
+def test_tanh_with_biases_is_near_infinite_width():
+    widths, inputs = (400, 400), di.curves.sampled(di.curves.line([0.5, -1.0, 0.3], [1.0, 1.5, 0.0]), 8)
+    spec = di.MLP(widths=widths, activation=di.tanh, weight_law=di.normal(1.5), bias_law=BIAS, output_width=3)
+    frames = di.frames.at([0.5, -1.0, 0.3], [[1.0, 0.0, 0.0], [0.3, 1.0, 0.0]])
+    for quantity, at in ((LENGTH, inputs), (VOLUME, frames)):
+        found, limit = di.simulate(spec, quantity, at, num_seeds=3000), di.infinite(spec, quantity, at)
+        # lengths relative to themselves, logarithms as they are
+        unit = limit.value[:, 0] if quantity is LENGTH else np.ones(3)
+        allowed = 5 * found.standard_error[:, 0] / unit + 2 / 400  # O(depth / width)
+        assert (np.abs(found.mean - limit.value)[:, 0] / unit < allowed).all()
+        assert allowed.max() < 0.09  # resolved: at the output 5 sqrt(0.64 / 3000) for a plane and three outputs
+        other = di.MLP(widths=widths, activation=di.tanh, weight_law=di.normal(1.5), output_width=3)
+        rival = di.infinite(other, quantity, at).value  # no biases
+        assert np.abs(found.mean - rival)[1, 0] / unit[1] > allowed[1]  # at the output three neurons hide it
+        variances = found.variance[:, 0] / unit**2
+        assert abs(variances[-1] * unit[-1] ** 2 / limit.variance[-1, 0] - 1) < 0.2  # the outputs' own
+        assert (variances[:-1] < 0.1 * variances[-1]).all()
+        assert (limit.variance[:-1] == 0).all()
+
+
+TANH, CONSTANT = di.MLP(widths=(8,), activation=di.tanh), di.MLP(widths=(8,), bias_law=di.constant(0.5))
+UNEQUAL = di.MLP(widths=(8, 4), weight_law=di.normal(0.1, "absolute"))
+CIRCLE, ONE = di.curves.sampled(di.curves.circle()), di.frames.random(2)
+
+
+@pytest.mark.parametrize("case", [(LENGTH, CIRCLE), (VOLUME, ONE)], ids=["length", "volume"])
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (TANH, r"finite-width prediction of .* for MLP networks with the activation tanh.*Simulate"),
+        (CONSTANT, r"activation relu and biases that are all 0\.5"),
+        (di.ResNet(2, 2, bias_law=di.constant(-0.5)), r"ResNet networks.*biases that are all -0\.5"),
+        (di.ResNet(2, 2, activation=di.leaky_relu(0.1)), r"ResNet networks with the activation leaky_relu"),
+        (UNEQUAL, r"one absolute variance in layers of different widths.*fan_in"),
+        (di.ResNet(3, 2), "inputs of dimension 2 for a residual network of width 3"),
+    ],
+)
+def test_what_no_theory_predicts_is_refused(case, spec, words):
+    with pytest.raises(SpecError, match=words):
+        di.predict(spec, *case)
+
+
+def test_absolute_variances_at_equal_widths_are_predicted():
+    spec, same = (di.MLP(widths=(4, 4), weight_law=law) for law in (di.normal(0.5, "absolute"), di.normal(2.0)))
+    at = di.frames.random(4)
+    np.testing.assert_allclose(di.predict(spec, VOLUME, at).value, di.predict(same, VOLUME, at).value, rtol=1e-12)
+
+
+def test_other_laws_are_predicted_as_if_gaussian_and_say_so():
+    spec = di.MLP(widths=(8,), weight_law=di.uniform(2.0))
+    found = di.predict(spec, LENGTH, CIRCLE)
+    assert found.name == "idealized"
+    assert found.error_order.startswith("O(1/width): weights of the law uniform")
+    np.testing.assert_array_equal(found.value, di.predict(di.MLP(widths=(8,)), LENGTH, CIRCLE).value)
+    with pytest.raises(SpecError, match=r"form='exact'.*idealized"):
+        di.predict(spec, LENGTH, CIRCLE, "exact")
+
+
+@pytest.mark.parametrize("case", [(LENGTH, CIRCLE), (VOLUME, ONE)], ids=["length", "volume"])
+def test_infinite_width_refuses_constant_biases(case):
+    for spec in (CONSTANT, di.ResNet(2, 2, bias_law=di.constant(0.5))):
+        with pytest.raises(SpecError, match=r"biases that are all 0\.5, at infinite width"):
+            di.infinite(spec, *case)
+
+
+@pytest.mark.parametrize(
+    "route", [di.simulate, di.predict, di.infinite, lambda *given: di.simulate(*given, linear_map="chi_square")]
+)
+def test_more_vectors_than_neurons_have_volume_0(route):
+    for spec in (di.MLP(widths=(8, 2)), di.MLP(widths=(8,), output_width=2)):
+        with pytest.raises(SpecError, match=r"3 vectors through a layer of 2 neurons.*exactly 0"):
+            route(spec, VOLUME, di.frames.random(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("spec", "frames", "words"),
+    [
+        (TANH, ONE, r"linear_map='chi_square' with the activation tanh"),
+        (CONSTANT, ONE, r"linear_map='chi_square' with biases that are all 0\.5"),
+        (di.MLP(widths=(4,)), di.frames.random(2, num_points=2), r"chi_square' with 2 points.*one point"),
+        (di.ResNet(4, 2), di.frames.random(4, 2), "volumes or outputs of residual networks"),
+        (di.ResNet(4, 2), di.frames.random(3), "inputs of dimension 3 for a residual network"),
+        (di.MLP(widths=(4,), weight_law=di.uniform(2.0)), ONE, "weights of the law uniform"),
+    ],
+)
+def test_chi_square_refuses_what_has_no_such_law(spec, frames, words):
+    with pytest.raises(SpecError, match=words):
+        di.simulate(spec, VOLUME, frames, linear_map="chi_square")
+
+
+def test_chi_square_refuses_curves():
+    with pytest.raises(SpecError, match=r"chi_square' for length_distortion.*log_volume"):
+        di.simulate(di.MLP(widths=(4,)), LENGTH, CIRCLE, linear_map="chi_square")
+
+
+@pytest.mark.parametrize("route", [di.simulate, di.predict, di.infinite])
+def test_inputs_of_the_wrong_kind_are_refused_with_an_example(route):
+    spec = di.MLP(widths=(4,))
+    for quantity, wrong, words in (
+        (
+            LENGTH,
+            di.curves.circle(),
+            r"type Curve.*SampledCurve for length_distortion.*di\.curves\.sampled\(di\.curves",
+        ),
+        (LENGTH, ONE, r"type Frames.*SampledCurve for length_distortion"),
+        (VOLUME, CIRCLE, r"type SampledCurve.*Frames for log_volume.*di\.frames\.random\(dimension=3\)"),
+        (VOLUME, di.inputs.pair(0.1), r"type Inputs.*Frames for log_volume"),
+        (di.quantities.log_sin2_angle, ONE, r"type Frames.*Inputs for log_sin2_angle.*di\.inputs\.pair"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            route(spec, quantity, wrong)
