@@ -46,9 +46,7 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
         dtype="float32",
         precision="highest",
     )
-    ensemble = compile_ensemble(
-        seed_fn, num_seeds, seed_bytes=seed_bytes(spec, inputs, settings), block_size=num_seeds
-    )
+    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=seed_bytes(spec, inputs, settings), block_size=num_seeds)
     root = root_key(0)
 
     def run() -> np.ndarray:
