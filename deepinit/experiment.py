@@ -33,7 +33,7 @@ class Case:
         forms: predictions to compare with, from `quantity.forms(spec)`; None takes all of them.
         checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
         rejected: those known to be wrong: the verdicts say whether this many networks reject them.
-        sample_layers: layers (from 1) whose per-network values are kept.
+        sample_layers: layers (from 1; the output layer, where it is measured, is the last) whose per-network values are kept.
         linear_map, dtype, precision, key: as for `simulate`.
     """
 
@@ -59,12 +59,11 @@ class Case:
         check_num_seeds(self.num_seeds)
         if not 0 <= self.key < 2**32:
             raise SpecError(refusal(f"key={self.key}", "an integer from 0 to 2^32 - 1", "Write key=0."))
-        outside = [layer for layer in self.sample_layers if not 1 <= layer <= self.spec.depth]
+        last = self.spec.depth + (self.quantity.at_output and self.spec.output_width is not None)
+        outside = [layer for layer in self.sample_layers if not 1 <= layer <= last]
         if outside:
             raise SpecError(
-                refusal(
-                    f"sample_layers {outside}", f"layers 1 to {self.spec.depth}", f"The case {self.name} has no more."
-                )
+                refusal(f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more.")
             )
         object.__setattr__(self, "linear_map", choose_linear_map(self.spec, self.linear_map, self.inputs.num_rows))
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import pytest
+
 import deepinit as di
 from deepinit import store
+from deepinit.core.errors import SpecError
 from deepinit.experiment import Case, Experiment
 from deepinit.run import Options, run
 
@@ -34,7 +37,7 @@ def cases(config):
             config.num_seeds,
             ("exact",),
             checked=() if name == "chords" else ("exact",),
-            sample_layers=(2,),
+            sample_layers=(2, 3),
             linear_map="chi_square" if name == "factors" else "auto",
         )
         for name, (quantity, given) in inputs.items()
@@ -69,3 +72,10 @@ def test_a_run_of_lengths_that_is_continued_ends_with_the_same_bytes(tmp_path):
     assert store.verify(shared).ok
     one, other = (store.read_result(folder) for folder in (whole, shared))
     assert one.identical(other)
+    assert list(one["sample_layer"].values) == [2, 3]  # the output layer is the third
+
+
+def test_samples_of_layers_that_are_not_measured_are_refused():
+    quantity, pair = di.quantities.log_sin2_angle, di.inputs.pair(1.0)
+    with pytest.raises(SpecError, match=r"sample_layers \[3\].*layers 1 to 2"):
+        Case("angles", di.MLP(widths=(6, 6), output_width=3), quantity, pair, 64, sample_layers=(3,))

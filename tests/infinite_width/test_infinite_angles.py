@@ -119,6 +119,7 @@ def test_depth_10000_neither_overflows_nor_underflows(weight_var):
     assert -2.0 < critical[-1, 0] - 2.0 * math.log(3.0 * math.pi / 10_000) < 0.0
 
 
+@pytest.mark.slow
 def test_smooth_activations_neither_overflow_nor_underflow_far_from_critical():
     # tanh at weight_var 1/20 shrinks (to 1e-520) to a linear map, which keeps the angle; GELU at 20 grows to a ReLU (at 1e400)
     shrinking = log_sin2_angles(MLP((2,) * 400, "tanh", weight_law=normal(0.05)), inputs.pair(0.3))

@@ -44,7 +44,10 @@ SPECS = {
 }
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("leaky", "gelu", "unequal") else []) for name in SPECS],
+)
 def test_explicit_and_conditional_maps_have_one_law(name):
     spec, inputs = SPECS[name], di.inputs.pairs((0.3, 2.0), dimension=8)
     num = 6000

@@ -136,7 +136,7 @@ def log_moments(widths):
     return mean, variance
 
 
-@pytest.mark.parametrize("law", ["normal", "orthogonal"])
+@pytest.mark.parametrize("law", ["normal", pytest.param("orthogonal", marks=pytest.mark.slow)])
 def test_a_network_does_not_depend_on_how_many_are_drawn_together(law):
     fn = lambda key: log_layer_factors(key, (3, 64, 64, 2, 1000), slopes=(0.0, 1.0), law=law, output_width=2)
     by_batch = {batch: sampled(fn, 48, batch=batch) for batch in (1, 16)}
@@ -150,7 +150,9 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together(law):
     assert np.isclose(sampled(fn, 48, key=1, batch=16), by_batch[1], atol=1e-3)[:, 1:3].mean() < 0.1
 
 
-@pytest.mark.parametrize("options", [{"d": 3}, {"slopes": (0.1, 1.0), "law": "orthogonal"}])
+@pytest.mark.parametrize(
+    "options", [{"d": 3}, pytest.param({"slopes": (0.1, 1.0), "law": "orthogonal"}, marks=pytest.mark.slow)]
+)
 def test_float32_gives_the_network_of_float64(options):
     fn = lambda dtype: lambda key: log_layer_factors(key, (6, 50, 3000), output_width=9, dtype=dtype, **options)
     single = sampled(fn("float32"), 2000)

@@ -86,7 +86,9 @@ def test_descent_of_one_neuron_follows_the_exact_exponential():
     np.testing.assert_allclose(c[1], 0.5 * (up * (a[0] + c[0]) - down * (a[0] - c[0])), atol=2e-4 * scale)
 
 
-@pytest.mark.parametrize(("activation", "power", "expected"), [(x_tanh, 2, 4), (x2_tanh, 3, 6)])
+@pytest.mark.parametrize(
+    ("activation", "power", "expected"), [(x_tanh, 2, 4), pytest.param(x2_tanh, 3, 6, marks=pytest.mark.slow)]
+)
 def test_neuron_flow_in_one_dimension_visits_all_predicted_orientations(activation, power, expected):
     predicted = attractors_on_circle(ONE, power)
     assert len(predicted) == expected
@@ -101,6 +103,7 @@ def test_neuron_flow_in_one_dimension_visits_all_predicted_orientations(activati
         assert bool(found.visited.all())
 
 
+@pytest.mark.slow
 def test_true_gradient_flow_of_a_quadratic_activation_lets_few_neurons_win():
     records, vectors, outputs = run(x_tanh, FIVE, mode="flow", stop_drop=1e-2, record_steps=(0, 400))
     assert (records.status[:, 1] == DROPPED).all()
@@ -110,6 +113,7 @@ def test_true_gradient_flow_of_a_quadratic_activation_lets_few_neurons_win():
         assert (size > 0.05 * size.max()).sum() <= 10
 
 
+@pytest.mark.slow
 def test_sign_outputs_make_a_quadratic_activation_condense_under_gradient_flow():
     spec = training.small_mlp((100,), from_function(x_tanh), std=1e-6)
     network = training.with_sign_outputs(training.perceptron(spec), 0.05)
@@ -121,7 +125,7 @@ def test_sign_outputs_make_a_quadratic_activation_condense_under_gradient_flow()
         assert float(alignment(w, np.concatenate([axes.T, -axes.T])).fraction) > 0.9
 
 
-@pytest.mark.parametrize(("mode", "rate"), [("adam", 1e-5), ("sign", 1e-7)])
+@pytest.mark.parametrize(("mode", "rate"), [("adam", 1e-5), pytest.param("sign", 1e-7, marks=pytest.mark.slow)])
 def test_adam_and_sign_descent_condense_onto_the_corner_of_the_cube(mode, rate):
     v = mean_direction(FIVE)
     _, vectors, _ = run(jnp.tanh, FIVE, std=1e-6, mode=mode, rate=rate, record_steps=(0, 600))
@@ -133,6 +137,7 @@ def test_adam_and_sign_descent_condense_onto_the_corner_of_the_cube(mode, rate):
         assert float(alignment(w, np.stack([v, -v])).median) < 0.97  # where gradient flow would take it
 
 
+@pytest.mark.slow
 def test_both_hidden_layers_of_a_deep_network_condense():
     centred = targets.centred(FIVE)
     z, y = appended(centred)
