@@ -15,7 +15,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
 from deepinit.infinite_width import lengths
-from deepinit.infinite_width.kernels import stax_network
+from deepinit.infinite_width.kernel_derivatives import neural_tangents_velocities
 from deepinit.infinite_width.lengths import curve_length_moments, speed_product_excess, velocity_kernel
 from deepinit.infinite_width.pairs import propagate
 from deepinit.infinite_width.precision import host_float64
@@ -44,16 +44,6 @@ def _mixed_derivative(kernel, t, s):
     return np.asarray(jax.jit(jax.vmap(both))(jnp.asarray(t), jnp.asarray(s)))
 
 
-def _neural_tangents_velocities(spec, curve, t, s):
-    with host_float64():
-        kernel_fn = stax_network(spec.activation, *layer_variances(spec, curve.dimension))[2]
-
-        def kernel(t, s):
-            return kernel_fn(curve.points(t[None]), curve.points(s[None]), "nngp")[0, 0]
-
-        return _mixed_derivative(kernel, t, s)
-
-
 def _recursion_velocities(spec, curve, t, s):
     with host_float64():
         weight_vars, bias_vars = (jnp.asarray(v) for v in layer_variances(spec, curve.dimension))
@@ -71,7 +61,7 @@ def _off_diagonal(num):
 
 def _held_to_neural_tangents(activation, curve, bias_law):
     first, second = _off_diagonal(len(NODES))
-    expected = _neural_tangents_velocities(_three_layers(activation, bias_law), curve, NODES[first], NODES[second])
+    expected = neural_tangents_velocities(_three_layers(activation, bias_law), curve, NODES[first], NODES[second])
     kernel, rival = (
         velocity_kernel(_three_layers(activation, law), curve, NODES)[first, second]
         for law in (bias_law, normal(0.25, scaling="absolute"))
@@ -79,6 +69,19 @@ def _held_to_neural_tangents(activation, curve, bias_law):
     np.testing.assert_allclose(kernel, expected, rtol=1e-9)
     # biases of another variance
     assert np.abs(rival / expected - 1.0).max() > 1e-3
+
+
+@pytest.mark.parametrize(("curve", "bias_law"), [(CIRCLE, None), (LINE, BIAS)])
+def test_the_length_through_neural_tangents_is_that_of_the_recursion(curve, bias_law):
+    spec = MLP((8, 8), bias_law=bias_law, output_width=2)
+    ours, theirs = (curve_length_moments(spec, curve, 16, through=name) for name in ("recursion", "neural_tangents"))
+    np.testing.assert_allclose(theirs, ours, rtol=1e-7, atol=1e-9)
+    assert ours.variance > 0.01
+
+
+def test_another_source_of_the_kernel_is_refused():
+    with pytest.raises(SpecError, match=r"through='monte_carlo'.*'recursion', 'neural_tangents'"):
+        curve_length_moments(MLP((8,), output_width=2), CIRCLE, through="monte_carlo")
 
 
 def _three_layers(activation, bias_law):
