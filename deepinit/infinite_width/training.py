@@ -1,0 +1,271 @@
+r"""Training in the linear regime: the predictions of neural-tangents' `predict` for gradient flow of the mean square error.
+
+The loss is R = 1/(2n) sum_i |f(x_i) - y_i|^2 as in `training`, and time that of the flow theta' = -grad R (the rate times the steps of
+gradient descent). Linearised about the initial weights, with the tangent kernel Theta that these have,
+
+    f_t = y + e^{-Theta t / n} (f_0 - y),     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
+
+neural-tangents divides by n times the number K of outputs, its loss being the mean over both: K is its learning rate here.
+Over initializations f_0 is centred with the covariance of the NNGP kernel; with the mean kernel in place of Theta, f_t has the mean
+(1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t / n}, independent outputs.
+
+The caches of the `predict` functions belong to one prediction: they are built and dropped within the call, outside of any trace.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import real_numbers, shape_in_words
+from deepinit.core.specs import MLP
+from deepinit.core.targets import Examples
+from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import checked_rows
+from deepinit.infinite_width.training_kernels import KernelsOf, TrainingKernels, standard_kernels
+
+# Added to the diagonal, relative to its mean: below rounding, but an eigenvalue that is exactly 0 (a row of zeros, a dead network), of which
+# `predict` takes the quotient (1 - e^{-0 t}) / 0, gets its limit t.
+_RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
+
+
+class NtkTraining(NamedTuple):
+    """The law of a wide network in training; outputs are independent.
+
+    Attributes:
+        times: [T].
+        mean: [T, n, K], of the outputs at the examples over initializations.
+        variance: [T, n, K], of the same.
+        loss: [T]: the mean of R.
+        test_mean, test_variance: [T, num, K] at the test inputs; None without them.
+    """
+
+    times: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    loss: np.ndarray
+    test_mean: np.ndarray | None
+    test_variance: np.ndarray | None
+
+
+class LinearizedTraining(NamedTuple):
+    """One network in training, linearised about its initial weights.
+
+    Attributes:
+        times: [T].
+        outputs: [T, n, K], at the examples.
+        loss: [T]: R.
+        test_outputs: [T, num, K] at the test inputs; None without them.
+    """
+
+    times: np.ndarray
+    outputs: np.ndarray
+    loss: np.ndarray
+    test_outputs: np.ndarray | None
+
+
+def ntk_training(
+    spec: MLP,
+    examples: Examples,
+    times: Any,
+    *,
+    test_inputs: Any = None,
+    kernels: KernelsOf = standard_kernels,
+) -> NtkTraining:
+    """Mean and variance over initializations of a network trained by gradient flow, its tangent kernel frozen at the mean.
+
+    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
+    `neural_tangents.predict.gradient_descent_mse_ensemble`; at other inputs as in the module's docstring.
+
+    Args:
+        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an output bias; in standard
+            parametrization, at its own widths.
+        examples: inputs [n, dimension], targets [n, K].
+        times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
+        test_inputs: [num, dimension]; None for none.
+        kernels: `standard_kernels`, or `stax_standard_kernels` for neural-tangents' own.
+
+    Returns:
+        float64 arrays, see `NtkTraining`. The variance falls to 0 where the kernel has learned everything.
+
+    Raises:
+        SpecError: classes as targets, a spec without output layer or with another number of outputs than the targets, constant biases,
+            times that are negative, decreasing or not finite, test inputs of another dimension.
+        ResourceError: neural-tangents is absent or does not work here.
+
+    Valid for: widths to infinity in the lazy regime, where the kernel moves little until the examples are learned; error O(1/width). Small
+        initializations leave it: their kernels grow and turn, and they learn long before this prediction. At t = 0 the loss is exact at
+        every width of one hidden layer with normal laws.
+
+    Reference: arXiv 1902.06720, eqs. 9-11 and 14-16.
+    """
+    times = _checked_times(times)
+    _check_examples(examples)
+    num, num_outputs = examples.targets.shape
+    if isinstance(spec, MLP) and spec.output_width not in (None, num_outputs):  # what is no MLP, the kernels refuse
+        raise SpecError(_other_outputs(num_outputs, spec.output_width))
+    test = _checked_test(test_inputs, examples)
+    both = kernels(spec, np.concatenate([examples.inputs, test]))
+
+    def kernel_fn(rows, others, get):  # of row numbers, so that every pair has been computed once
+        chosen = np.ix_(rows, rows if others is None else others)
+        wanted = TrainingKernels(both.nngp[chosen], both.ntk[chosen])
+        return getattr(wanted, get) if isinstance(get, str) else wanted
+
+    with host_float64():
+        predict_fn = load().predict.gradient_descent_mse_ensemble(
+            kernel_fn,
+            np.arange(num),
+            examples.targets,
+            learning_rate=float(num_outputs),
+            diag_reg=_floor(np.diag(both.ntk)[:num]),
+            diag_reg_absolute_scale=True,
+        )
+
+        def at_all_times(rows):
+            # one time after the other: the covariance of all rows exists for one time only
+            gaussians = [predict_fn(time, rows, "ntk", compute_cov=True) for time in times]
+            mean = np.stack([np.asarray(gaussian.mean) for gaussian in gaussians])
+            variance = np.stack([np.diagonal(gaussian.covariance) for gaussian in gaussians])
+            # rounding takes a variance that has fallen to 0 below it
+            return mean, np.broadcast_to(np.maximum(variance, 0.0)[:, :, None], mean.shape).copy()
+
+        mean, variance = at_all_times(None)
+        test_mean, test_variance = at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
+    loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
+    return NtkTraining(times, mean, variance, loss, test_mean, test_variance)
+
+
+def linearized_training(
+    apply_fn: Callable[[Any, Any], Any],
+    parameters: Any,
+    examples: Examples,
+    times: Any,
+    *,
+    test_inputs: Any = None,
+) -> LinearizedTraining:
+    """One network trained by gradient flow, linearised about its parameters: its own tangent kernel and its own f_0.
+
+    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by `neural_tangents.predict.gradient_descent_mse`.
+
+    Args:
+        apply_fn: `apply_fn(parameters, x)` for one input, [dimension] -> [K], like `Network.apply`.
+        parameters: a pytree of arrays; computed with in float64.
+        examples: inputs [n, dimension], targets [n, K].
+        times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
+        test_inputs: [num, dimension]; None for none.
+
+    Returns:
+        float64 arrays, see `LinearizedTraining`.
+
+    Raises:
+        SpecError: classes as targets, another number of outputs than of targets, times that are negative, decreasing or not finite, test
+            inputs of another dimension.
+        ResourceError: neural-tangents, or its structured derivatives, do not work here.
+
+    Valid for: exact for the linearised network at any width; the network itself follows it to O(1/sqrt(width)) in the lazy regime.
+
+    Reference: arXiv 1902.06720, eqs. 9-11; arXiv 2206.08720 (the kernel).
+    """
+    times = _checked_times(times)
+    _check_examples(examples)
+    num, num_outputs = examples.targets.shape
+    rows = np.concatenate([examples.inputs, _checked_test(test_inputs, examples)])
+    with host_float64():
+        import jax
+        import jax.numpy as jnp
+
+        require_structured_derivatives()
+        nt = load()
+        parameters = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, "float64"), parameters)
+        batched = jax.vmap(apply_fn, (None, 0))
+        shape = jax.eval_shape(batched, parameters, rows).shape
+        if shape != (len(rows), num_outputs):
+            raise SpecError(_other_outputs(num_outputs, shape[1] if len(shape) == 2 else f"shape {shape[1:]}"))
+        kernel_fn = jax.jit(
+            nt.empirical_ntk_fn(
+                lambda p, x: batched(p, x),
+                trace_axes=(),
+                vmap_axes=0,
+                implementation=nt.NtkImplementation.STRUCTURED_DERIVATIVES,
+            )
+        )
+        kernel = kernel_fn(rows, examples.inputs, parameters)
+        start = jax.jit(batched)(parameters, rows)
+        predict_fn = nt.predict.gradient_descent_mse(
+            kernel[:num],
+            jnp.asarray(examples.targets),
+            learning_rate=float(num_outputs),
+            diag_reg=_floor(np.einsum("iikk->ik", np.asarray(kernel[:num]))),
+            diag_reg_absolute_scale=True,
+            trace_axes=(),
+        )
+        if len(rows) > num:
+            predicted = predict_fn(times, start[:num], start[num:], kernel[num:])
+            outputs, test_outputs = (np.asarray(part) for part in predicted)
+        else:
+            outputs, test_outputs = np.asarray(predict_fn(times, start)), None
+    loss = 0.5 * np.sum((outputs - examples.targets) ** 2, axis=(1, 2)) / num
+    return LinearizedTraining(times, outputs, loss, test_outputs)
+
+
+def _floor(diagonal: np.ndarray) -> float:
+    return _RELATIVE_FLOOR * float(np.mean(diagonal)) + _ABSOLUTE_FLOOR
+
+
+def _checked_times(given: Any) -> np.ndarray:
+    times = real_numbers(given)
+    if times is None or times.ndim != 1 or not times.size:
+        raise SpecError(refusal(f"times of {shape_in_words(given)}", "numbers [T], T >= 1", "Write times=[0.0, 1.0]."))
+    if not (np.isfinite(times).all() and times[0] >= 0 and np.all(np.diff(times) >= 0)):
+        raise SpecError(
+            refusal(
+                f"times {np.array2string(times, threshold=6)}",
+                "finite times >= 0 that do not decrease",
+                "Sort them; gradient descent at the rate r has the time r times the step.",
+            )
+        )
+    return times
+
+
+def _check_examples(examples: Any) -> None:
+    if not isinstance(examples, Examples):
+        raise SpecError(
+            refusal(
+                f"examples of type {type(examples).__name__}", "Examples", "Write targets.examples(inputs, targets)."
+            )
+        )
+    if examples.are_classes:
+        raise SpecError(
+            refusal(
+                "classes as targets of the mse, the one loss whose linear regime has a closed form",
+                "numbers [n, outputs]",
+                "Give floats: one-hot rows, or the class as a number.",
+            )
+        )
+
+
+def _checked_test(test_inputs: Any, examples: Examples) -> np.ndarray:
+    """[num, dimension], no rows without test inputs."""
+    if test_inputs is None:
+        return np.empty((0, examples.dimension))
+    rows = checked_rows(test_inputs)
+    if rows.shape[1] != examples.dimension:
+        raise SpecError(
+            refusal(
+                f"test inputs of dimension {rows.shape[1]} beside examples of dimension {examples.dimension}",
+                "inputs of one dimension",
+                "Give [num, dimension], one input a row.",
+            )
+        )
+    return rows
+
+
+def _other_outputs(num_targets: int, given: Any) -> str:
+    return refusal(
+        f"a network of {given} outputs for targets of {num_targets} numbers",
+        "as many of the one as of the other",
+        f"Take output_width={num_targets}.",
+    )

@@ -1,0 +1,160 @@
+r"""Kernels of networks in standard parametrization: what gradient descent on the weights themselves sees.
+
+The weights W^l [n_l, n_{l-1}] have independent entries of variance v_l, the biases b^l of the hidden layers variance b_l, and the output layer
+has no bias: the perceptrons of `training`. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)] of one neuron,
+(z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
+
+    K^l = n_{l-1} v_l S^{l-1} + b_l,
+    Theta^l = n_{l-1} S^{l-1} + 1 + n_{l-1} v_l D^{l-1} Theta^{l-1},      Theta^1 = x.x' + 1,
+
+the 1 for a trained bias. The sum over the n_{l-1} weights of a neuron is the first term: layers below the output contribute through v_l only.
+At the output, f = W^{L+1} phi(z^L), K and Theta are the same without b and 1. For one hidden layer of m neurons and first-layer biases, z = (x, 1),
+
+    Theta(x, x') = m E[phi(w.z) phi(w.z')] + m v_2 z.z' E[phi'(w.z) phi'(w.z')].
+
+Each layer's weights are independent of the rest. So for one hidden layer with Gaussian weights, and for linear networks of any depth, these
+are the exact means of f f' and of the empirical tangent kernel at every width; else their limits as widths grow.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.specs import MLP
+from deepinit.infinite_width.kernels import stax_activation
+from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import checked_rows, layer_variances, rows_of_points
+
+
+class TrainingKernels(NamedTuple):
+    """Kernels of one output, in standard parametrization.
+
+    Attributes:
+        nngp: [num, num]: covariance of f over initializations.
+        ntk: [num, num]: Theta, the sum over parameters of the products of derivatives of f.
+    """
+
+    nngp: np.ndarray
+    ntk: np.ndarray
+
+
+KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
+
+
+def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
+    """NNGP and NTK of the output in standard parametrization, at the spec's widths and laws; formulas in the module's docstring.
+
+    Args:
+        spec: a perceptron with an output layer, which is taken without a bias; hidden biases are trained where there is a bias law.
+        x: [num, dimension], finite rows.
+
+    Returns:
+        Two arrays [num, num], float64. Relative accuracy as in `recursion.kernel_layers`, also where weights are tiny: nothing is compared
+        with 1. Other activations than homogeneous ones cost one 2-D quadrature a pair and layer.
+
+    Raises:
+        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers.
+
+    Valid for: exact means at every width for one hidden layer with normal weights and biases and for linear networks; else widths to
+        infinity, with corrections O(1/width).
+
+    Reference: arXiv 2001.07301 (standard parametrization); derivation: the module docstring.
+    """
+    x = checked_rows(x)
+    weight_vars, bias_vars, fan_ins = _layers(spec, x.shape[1])
+    with host_float64():
+        import jax
+        import jax.numpy as jnp
+
+        arrays = (jnp.asarray(x), jnp.asarray(weight_vars), jnp.asarray(bias_vars), jnp.asarray(fan_ins))
+        kernels = _jitted()(spec.activation, float(spec.bias_law is not None), *arrays)
+        return TrainingKernels(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+
+
+def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
+    """The same kernels by neural-tangents' stax, where that has the activation: an independent second way.
+
+    Args:
+        spec: as in `standard_kernels`.
+        x: [num, dimension], finite rows.
+
+    Returns:
+        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1; with tiny weights digits are lost (sines are
+        differences of exponentials near 1).
+
+    Raises:
+        SpecError: as `standard_kernels`.
+        ResourceError: neural-tangents is absent or does not work here.
+
+    Reference: arXiv 1912.02803 (neural-tangents), 2001.07301.
+    """
+    x = checked_rows(x)
+    weight_vars, bias_vars, _ = _layers(spec, x.shape[1])
+    stax = load().stax
+    assert spec.output_width is not None
+
+    def dense(layer: int, width: int, biased: bool):
+        b_std = float(np.sqrt(bias_vars[layer])) if biased else None
+        return stax.Dense(width, W_std=float(np.sqrt(weight_vars[layer])), b_std=b_std, parameterization="standard")
+
+    with host_float64():
+        import jax
+
+        parts = []
+        for layer, width in enumerate(spec.widths):
+            parts += [dense(layer, width, spec.bias_law is not None), stax_activation(spec.activation)]
+        kernel_fn = stax.serial(*parts, dense(spec.depth, spec.output_width, False))[2]
+        kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
+        return TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
+
+
+def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
+    import jax
+    import jax.numpy as jnp
+
+    from deepinit.infinite_width.pairs import affine, nonlinearity
+
+    rows = rows_of_points(x)
+
+    def hidden_layer(carry, layer):
+        below, point_response, pair_response = carry
+        weight_var, bias_var, fan_in = layer
+        point_ntk = fan_in * below.variance + has_bias + weight_var * point_response
+        pair_ntk = fan_in * below.covariance + has_bias + weight_var * pair_response
+        above, point_slope, pair_slope = nonlinearity(activation, affine(below, weight_var, bias_var))
+        return (above, point_slope * point_ntk, pair_slope * pair_ntk), None
+
+    start = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
+    hidden = (weight_vars[:-1], bias_vars[:-1], fan_ins[:-1])
+    (last, point_response, pair_response), _ = jax.lax.scan(hidden_layer, start, hidden)
+    weight_var, fan_in = weight_vars[-1], fan_ins[-1]
+
+    def matrix(points, pairs):
+        upper = jnp.zeros((len(points), len(points)), points.dtype).at[rows.first, rows.second].set(pairs)
+        return upper + upper.T + jnp.diag(points)
+
+    return (
+        matrix(weight_var * last.variance, weight_var * last.covariance),
+        matrix(
+            fan_in * last.variance + weight_var * point_response, fan_in * last.covariance + weight_var * pair_response
+        ),
+    )
+
+
+def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1] each."""
+    weight_vars, bias_vars = layer_variances(spec, dimension)
+    if spec.output_width is None:
+        raise SpecError(
+            refusal("a spec without an output layer", "an MLP with one", "Write di.MLP(..., output_width=1).")
+        )
+    return weight_vars, np.append(bias_vars[:-1], 0.0), np.asarray((dimension, *spec.widths), np.float64)
+
+
+def _jitted():
+    import jax
+
+    return jax.jit(_standard_scan, static_argnums=0)
