@@ -99,7 +99,7 @@ def ntk_training(
         initializations leave it: their kernels grow and turn, and they learn long before this prediction. At t = 0 the loss is exact at
         every width of one hidden layer with normal laws.
 
-    Reference: arXiv 1902.06720, eqs. 9-11 and 14-16.
+    Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
     times = _checked_times(times)
     _check_examples(examples)
@@ -167,7 +167,7 @@ def linearized_training(
 
     Valid for: exact for the linearised network at any width; the network itself follows it to O(1/sqrt(width)) in the lazy regime.
 
-    Reference: arXiv 1902.06720, eqs. 9-11; arXiv 2206.08720 (the kernel).
+    Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (the kernel).
     """
     times = _checked_times(times)
     _check_examples(examples)

@@ -81,8 +81,7 @@ def test_inputs_that_no_parameter_sees_are_no_nan():
     np.testing.assert_allclose(found.test_variance, rest.test_variance, rtol=1e-9)
 
 
-@pytest.mark.parametrize("activation", [di.relu, di.erf])
-@pytest.mark.parametrize("bias", [None, BIAS])
+@pytest.mark.parametrize(("activation", "bias"), [(di.relu, BIAS), (di.erf, None)])
 def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(activation, bias):
     spec = di.MLP((5, 7), activation, normal(0.4), bias, 2, normal(0.7, "absolute"))
     ours, theirs = standard_kernels(spec, X), stax_standard_kernels(spec, X)
@@ -102,7 +101,14 @@ def test_tiny_weights_keep_relative_accuracy(std):
     bent = standard_kernels(training.small_mlp((6,), from_function(s_tanh_s), std=std), X)
     square = np.outer(q, q) + 2 * k**2  # E u^2 v^2
     np.testing.assert_allclose(bent.nngp, 6 * std**2 * square, rtol=1e-8)
-    np.testing.assert_allclose(bent.ntk, 6 * (square + std**2 * BIASED * 4 * k), rtol=1e-8)
+    ntk = 6 * (square + std**2 * BIASED * 4 * k)
+    np.testing.assert_allclose(bent.ntk, ntk, rtol=1e-8)
+    time = 4 / np.trace(ntk)  # 1e19 and more
+    spec = training.small_mlp((6,), from_function(s_tanh_s), std=std, output_width=2)
+    found, decay = ntk_training(spec, EXAMPLES, [time]), scipy.linalg.expm(-ntk * time / 4)
+    np.testing.assert_allclose(found.mean[0], Y - decay @ Y, atol=1e-7)
+    variance = np.diag(decay @ (6 * std**2 * square) @ decay)
+    np.testing.assert_allclose(found.variance[0, :, 0], variance, rtol=1e-6)
 
 
 def tangent_kernels(spec, count):
