@@ -1,6 +1,6 @@
 """A run's report: one HTML file that needs nothing else, for reading on a screen, a telephone or paper.
 
-Everything that is shown is escaped; figures are inlined (SVG, or PNG where the drawing would be large); there are no
+Everything that is shown is escaped; figures are inlined (SVG, PNG where the drawing would be large, GIF where it moves); there are no
 scripts, no fonts and no style sheets to fetch. Equal reports give equal bytes.
 """
 
@@ -41,19 +41,21 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class FigureItem:
-    """A figure of the report: `svg`, or `png`, or both (then the SVG unless it is large).
+    """A figure of the report: the `gif` if there is one; else `svg`, or `png`, or of both the SVG unless it is large.
 
     Attributes:
         title: heading.
         caption: what to see, in a sentence or two.
         svg: document of `plots.to_svg`.
         png: file of `plots.to_png`.
+        gif: file of `plots.animate_orientations` or `plots.animate_similarities`.
     """
 
     title: str
     caption: str
     svg: str | None = None
     png: bytes | None = None
+    gif: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,17 +147,26 @@ def _contents(titles: list[str]) -> str:
 
 def _figure(item: FigureItem, number: int) -> str:
     label = _text(f"{item.title}. {item.caption}" if item.caption else item.title)
-    if item.svg is not None and (item.png is None or len(item.svg) <= MAX_SVG_CHARACTERS):
+    if item.gif is not None:
+        # bytes 6 and 7 of a GIF file hold its width, in the page's own pixels
+        picture = _inline_image("gif", item.gif, label, int.from_bytes(item.gif[6:8], "little"))
+    elif item.svg is not None and (item.png is None or len(item.svg) <= MAX_SVG_CHARACTERS):
         picture = _inline_svg(item, number, label)
     elif item.png is not None:
-        data = base64.b64encode(item.png).decode("ascii")
         # bytes 16 to 20 of a PNG file hold its width; a figure has 150 dots per inch, a page 96
         width = int.from_bytes(item.png[16:20], "big") * 96.0 / 150.0
-        picture = f'<img src="data:image/png;base64,{data}" alt="{label}" style="width: {width:.0f}px">'
+        picture = _inline_image("png", item.png, label, width)
     else:
-        raise SpecError(refusal(f"the figure {item.title!r} without a picture", "svg or png", "Use di.plots.to_svg."))
+        raise SpecError(
+            refusal(f"the figure {item.title!r} without a picture", "svg, png or gif", "Use di.plots.to_svg.")
+        )
     caption = f"\n<figcaption>{_text(item.caption)}</figcaption>" if item.caption else ""
     return f"<figure>\n{picture}{caption}\n</figure>"
+
+
+def _inline_image(kind: str, file: bytes, label: str, width: float) -> str:
+    data = base64.b64encode(file).decode("ascii")
+    return f'<img src="data:image/{kind};base64,{data}" alt="{label}" style="width: {width:.0f}px">'
 
 
 def _inline_svg(item: FigureItem, number: int, label: str) -> str:

@@ -1,27 +1,39 @@
-"""Figures of results: a Dataset, or an Estimate and Predictions, in; a matplotlib Figure out. Nothing here simulates.
+"""Figures of results: a Dataset, an Estimate and Predictions, or arrays in; a matplotlib Figure (or a GIF file) out. Nothing here simulates.
 
 Every figure carries one message. The same colour is the same route in every figure; markers with error bars are
 measured, solid lines are finite-width theory, dashed lines are infinite width. Matplotlib is imported when the first
 figure is drawn, through its object interface: no pyplot state and no global settings change.
 """
 
+from deepinit.plots.animation import animate_orientations, animate_similarities
 from deepinit.plots.curve_images import curve_images
+from deepinit.plots.directions import direction_field
 from deepinit.plots.gate import residuals, z_panel
 from deepinit.plots.images import image_pairs
+from deepinit.plots.orientations import amplitude_angles, orientation_paths
 from deepinit.plots.per_layer import layers, variance_layers
+from deepinit.plots.phases import phase_diagram
 from deepinit.plots.samples import histogram
 from deepinit.plots.scaling import by_width, widths
 from deepinit.plots.series import series
+from deepinit.plots.similarities import similarities
 from deepinit.plots.style import to_png, to_svg
 
 __all__ = [
+    "amplitude_angles",
+    "animate_orientations",
+    "animate_similarities",
     "by_width",
     "curve_images",
+    "direction_field",
     "histogram",
     "image_pairs",
     "layers",
+    "orientation_paths",
+    "phase_diagram",
     "residuals",
     "series",
+    "similarities",
     "to_png",
     "to_svg",
     "variance_layers",
