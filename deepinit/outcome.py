@@ -74,6 +74,8 @@ def conclude(
             store.write_text(handle, f"{name}.svg", figure.svg)
         if figure.png is not None:
             store.write_bytes(handle, f"{name}.png", figure.png)
+        if figure.gif is not None:
+            store.write_bytes(handle, f"{name}.gif", figure.gif)
     dataset = combine(results)
     dataset.attrs.update(
         experiment=experiment.name,
