@@ -1,5 +1,7 @@
 import base64
+import dataclasses
 import html.parser
+import pathlib
 import re
 import subprocess
 import sys
@@ -21,6 +23,10 @@ SVG = (
 
 def png(width=1050):
     return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + width.to_bytes(4, "big") + b"\x00" * 16
+
+
+def gif(width=480):
+    return b"GIF89a" + width.to_bytes(2, "little") + (500).to_bytes(2, "little") + b"\x00" * 16
 
 
 class Page(html.parser.HTMLParser):
@@ -58,7 +64,11 @@ def full_report():
         title="Angles",
         summary=["Second order agrees.", "Infinite width is rejected."],
         tables=[Table("Layers", ["layer", "mean", "z"], [(1, -1.5, 0.3), (2, -2.25, -7.0)], "A note.")],
-        figures=[FigureItem("One", "First caption.", svg=SVG), FigureItem("Two", "Second caption.", png=png())],
+        figures=[
+            FigureItem("One", "First caption.", svg=SVG),
+            FigureItem("Two", "Second caption.", png=png()),
+            FigureItem("Three", "It moves.", gif=gif()),
+        ],
         provenance={"commit": "abc", "versions": {"jax": "0.10.2", "deep": {"a": 1}}, "devices": ["cpu:0", "cpu:1"]},
         citation="@article{x, title={T}}",
         command="deepinit run x",
@@ -76,8 +86,8 @@ def test_the_page_is_well_formed_and_complete():
     assert page.all("html") == [{"lang": "en"}]
     assert {"charset": "utf-8"} in page.all("meta")
     assert page.texts["title"] == ["Angles"] == page.texts["h1"]
-    assert page.texts["h2"] == ["Summary", "One", "Two", "Layers", "Provenance", "Run it again", "Citation"]
-    assert page.texts["figcaption"] == ["First caption.", "Second caption."]
+    assert page.texts["h2"] == ["Summary", "One", "Two", "Three", "Layers", "Provenance", "Run it again", "Citation"]
+    assert page.texts["figcaption"] == ["First caption.", "Second caption.", "It moves."]
     assert page.texts["pre"] == ["deepinit run x", "@article{x, title={T}}"]
     assert page.texts["dt"] == ["commit", "versions", "jax", "deep", "a", "devices"]
     assert "cpu:0, cpu:1" in page.texts["dd"]
@@ -95,7 +105,7 @@ def test_the_page_fetches_nothing_and_runs_nothing():
         for name, value in attrs.items():
             assert not name.startswith("on")
             if name in ("src", "href", "xlink:href"):
-                assert value.startswith(("data:image/png;base64,", "#"))
+                assert value.startswith(("data:image/png;base64,", "data:image/gif;base64,", "#"))
 
 
 def test_everything_is_escaped():
@@ -144,6 +154,35 @@ def test_a_large_drawing_gives_way_to_its_picture():
     assert base64.b64decode(image["src"].split(",")[1]) == png()
     assert image["style"] == "width: 672px"
     assert len(Page(render(Report("t", figures=[FigureItem("f", "", svg=large)]))).all("svg")) == 1
+
+
+def test_a_moving_picture_is_shown_in_place_of_its_still_ones_at_its_own_size():
+    figures = [FigureItem("f", "It moves.", svg=SVG, png=png(), gif=gif()), FigureItem("g", "", gif=gif(301))]
+    page = Page(render(Report("t", figures=figures)))
+    assert page.all("svg") == []
+    first, second = page.all("img")
+    kind, data = first["src"].split(",")
+    assert kind == "data:image/gif;base64"
+    assert base64.b64decode(data) == gif()
+    assert (first["alt"], first["style"]) == ("f. It moves.", "width: 480px")
+    assert second["style"] == "width: 301px"
+
+
+def test_a_real_moving_picture_fits_in_and_a_run_writes_it_beside_its_drawing(tmp_path):
+    from deepinit import plots
+    from deepinit.experiment import load_experiment
+    from deepinit.run import run
+
+    tiny = load_experiment(str(pathlib.Path(__file__).parent / "engine" / "tiny_experiment.py"))
+    moving = plots.animate_similarities(np.stack([np.eye(2), -np.eye(2)]), title="t")
+    figures = [FigureItem("It moves!", "", svg=SVG, gif=moving), FigureItem("Still", "", png=png())]
+    experiment = dataclasses.replace(tiny, figures=lambda config, results: figures)
+    run(experiment, dataclasses.replace(tiny.preset("quick"), num_seeds=20), tmp_path / "run")
+    written = {file.name: file.read_bytes() for file in (tmp_path / "run" / "figures").iterdir()}
+    assert written == {"01-it-moves.gif": moving, "01-it-moves.svg": SVG.encode(), "02-still.png": png()}
+    width = int.from_bytes(moving[6:8], "little")
+    first, _ = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).all("img")
+    assert first["style"] == f"width: {width}px"
 
 
 @pytest.mark.parametrize(
