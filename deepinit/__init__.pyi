@@ -1,11 +1,13 @@
 from . import plots as plots
 from . import quantities as quantities
 from . import theory as theory
+from . import training as training
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
 from .core import curves as curves
 from .core import frames as frames
 from .core import inputs as inputs
+from .core import targets as targets
 from .core.activations import Activation as Activation
 from .core.activations import absolute as absolute
 from .core.activations import erf as erf
@@ -19,6 +21,8 @@ from .core.activations import silu as silu
 from .core.activations import sin as sin
 from .core.activations import softplus as softplus
 from .core.activations import tanh as tanh
+from .core.activations import x2_tanh as x2_tanh
+from .core.activations import x_tanh as x_tanh
 from .core.laws import Law as Law
 from .core.laws import constant as constant
 from .core.laws import normal as normal
@@ -31,7 +35,10 @@ from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import ResNet as ResNet
 from .core.specs import spec_from_json as spec_from_json
+from .core.trainings import Training as Training
 from .cores import use_all_cores as use_all_cores
+from .networks.flax_bridge import from_linen as from_linen
+from .networks.flax_bridge import from_nnx as from_nnx
 from .networks.network import Network as Network
 from .networks.network import network as network
 from .quantities.quantity import Quantity as Quantity

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
+from deepinit.core.specs import Spec, check_num_seeds
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.routes import chosen_linear_map, training_cost
 
 if TYPE_CHECKING:
     import xarray
@@ -26,19 +27,20 @@ class Case:
 
     Attributes:
         name: lower-case letters, digits, `.`, `_`, `-`; unique in the run, names its blocks and rows.
-        spec: the network.
+        spec: the network: a spec, or a `Network` with a label for a quantity of training.
         quantity: what is measured.
-        inputs: rows that every network sees.
+        inputs: rows that every network sees, or the `Training` that it goes through.
         num_seeds: number of networks.
         forms: predictions to compare with, from `quantity.forms(spec)`; None takes all of them.
         checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
         rejected: those known to be wrong: the verdicts say whether this many networks reject them.
         sample_layers: layers (from 1; the output layer, where it is measured, is the last) whose per-network values are kept.
+        kept_networks: networks, from the first, of which everything that the quantity keeps (weights at the recorded steps) is stored.
         linear_map, dtype, precision, key: as for `simulate`.
     """
 
     name: str
-    spec: Spec
+    spec: Any
     quantity: Quantity
     inputs: Any
     num_seeds: int
@@ -46,6 +48,7 @@ class Case:
     checked: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     sample_layers: tuple[int, ...] = ()
+    kept_networks: int = 0
     linear_map: str = "auto"
     dtype: str = "float32"
     precision: str = "highest"
@@ -59,29 +62,60 @@ class Case:
         check_num_seeds(self.num_seeds)
         if not 0 <= self.key < 2**32:
             raise SpecError(refusal(f"key={self.key}", "an integer from 0 to 2^32 - 1", "Write key=0."))
-        last = self.spec.depth + (self.quantity.at_output and self.spec.output_width is not None)
+        last = self.num_positions
         outside = [layer for layer in self.sample_layers if not 1 <= layer <= last]
         if outside:
             raise SpecError(
                 refusal(f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more.")
             )
-        object.__setattr__(self, "linear_map", choose_linear_map(self.spec, self.linear_map, self.inputs.num_rows))
+        chosen = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
+        object.__setattr__(self, "linear_map", chosen)
+
+    @property
+    def num_positions(self) -> int:
+        """Layers that are measured, or records of a training run."""
+        if self.quantity.is_of_training:
+            return len(self.inputs.record_steps)
+        return self.spec.depth + (self.quantity.at_output and self.spec.output_width is not None)
+
+    @property
+    def spec_json(self) -> dict[str, Any]:
+        """What tells the network apart, as JSON.
+
+        Raises:
+            SpecError: a Network whose label names nothing that another process could find again.
+        """
+        if isinstance(self.spec, Spec):
+            return self.spec.to_json()
+        label = getattr(self.spec, "label", "")
+        if not label or "<lambda>" in label or "<locals>" in label:
+            raise SpecError(
+                refusal(
+                    f"a network with the label {label!r}",
+                    "one that tells it apart from others, in this process and the next",
+                    "Define activations at the top level of a module, and give from_linen or from_nnx a label.",
+                )
+            )
+        return {"network": label}
 
     def identity(self) -> dict[str, Any]:
         """Everything this case's numbers depend on, as JSON."""
         return {
             "name": self.name,
-            "spec": self.spec.to_json(),
+            "spec": self.spec_json,
             "quantity": self.quantity.name,
             "inputs": {"label": self.inputs.label, "sha256": self.inputs.digest},
             "num_seeds": self.num_seeds,
             "sample_layers": list(self.sample_layers),
+            **({"kept_networks": self.kept_networks} if self.kept_networks else {}),
             **{name: getattr(self, name) for name in ("linear_map", "dtype", "precision", "key")},
         }
 
     @property
     def cost(self) -> float:
-        """Random numbers per network, for progress and plans."""
+        """Random numbers per network, or the work of training in that unit, for progress and plans."""
+        if self.quantity.is_of_training:
+            return training_cost(self.spec, self.inputs)
         if self.linear_map == "chi_square":
             return 4.0 * self.spec.depth
         shapes, rows = self.spec.matrix_shapes(self.inputs.dimension), self.inputs.num_rows
@@ -97,12 +131,14 @@ class CaseResult:
         estimate: what was measured; `samples` holds the case's `sample_layers`.
         predictions: finite-width forms in order, then infinite width.
         dataset: the comparison's Dataset (see `comparison.Comparison`).
+        kept: name -> [kept networks, ...], what the quantity keeps beside its value.
     """
 
     case: Case
     estimate: Estimate
     predictions: tuple[Prediction, ...]
     dataset: "xarray.Dataset"
+    kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit import store
-from deepinit.comparison.compare import shown_layers, with_error
+from deepinit.comparison.compare import axis_of, shown_layers, with_error
 from deepinit.core.results import GATE
 from deepinit.experiment import CaseResult, Experiment
 
@@ -136,12 +136,13 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
             failures.append(f"{result.case.name}: {route} should agree, but its largest deviation is {described}.")
     for route in sorted({*result.case.checked, *result.case.rejected} - set(routes)):
         failures.append(f"{result.case.name}: {route} should be judged but was not predicted.")
-    resolved = float(data["effect_resolved"].isel(layer=-1, pair=0))
+    resolved = float(data["effect_resolved"].values[-1, 0])
+    axis = axis_of(data)
     parts = [f"{result.case.name}, {result.estimate.num_seeds} networks"]
     if np.isfinite(resolved):
-        parts[0] += f" (resolving {resolved:.2g} at the last layer)"
+        parts[0] += f" (resolving {resolved:.2g} at the last {axis})"
     if agreeing:
-        parts.append("in agreement at every layer: " + ", ".join(agreeing))
+        parts.append(f"in agreement at every {axis}: " + ", ".join(agreeing))
     if unresolved:
         parts.append("not resolved: " + ", ".join(unresolved))
     if rejected:
@@ -153,8 +154,9 @@ def _described(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> st
     """A route and its largest deviation: `paper (z +29.1 at layer 16: measured -5.4710 +- 0.0095, predicted -5.7492)`."""
     measured = with_error(float(data["mean"].values[worst]), float(data["standard_error"].values[worst]))
     predicted, z = float(data["predicted"].values[(route, *worst)]), float(data["z"].values[(route, *worst)])
-    name, layer = str(data["route"].values[route]), int(data["layer"].values[worst[0]])
-    return f"{name} (z {score(z)} at layer {layer}: measured {measured}, predicted {predicted:.5g})"
+    axis = axis_of(data)
+    name, layer = str(data["route"].values[route]), int(data[axis].values[worst[0]])
+    return f"{name} (z {score(z)} at {axis} {layer}: measured {measured}, predicted {predicted:.5g})"
 
 
 def score(z: float) -> str:
@@ -163,12 +165,15 @@ def score(z: float) -> str:
 
 
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
-    """One Dataset of all cases; smaller cases are padded with NaN."""
+    """One Dataset of all cases; smaller cases are padded with NaN. Cases by layer and cases by step share the dim `row` (see coord `axis`)."""
     import xarray
 
     parts = []
+    axes = [axis_of(result.dataset) for result in results]
+    shared = axes[0] if len(set(axes)) == 1 else "row"
     for result in results:
         part = result.dataset.drop_vars(["closest", "error_order", "valid_for", "reference"])
+        part = part.rename({axis_of(part): shared}) if axis_of(part) != shared else part
         part = part.assign({name: value.astype(np.float64) for name, value in part.data_vars.items()})
         part = part.assign_coords(pair=np.arange(part.sizes["pair"]))
         if result.estimate.samples is not None:
@@ -182,7 +187,8 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     routes = dict.fromkeys(str(name) for part in parts for name in part["route"].values)
     data = data.sel(route=sorted(routes, key=lambda name: (name == "infinite_width", list(routes).index(name))))
     records: Mapping[str, list[Any]] = {
-        "spec": [json.dumps(result.case.spec.to_json(), sort_keys=True) for result in results],
+        "spec": [json.dumps(result.case.spec_json, sort_keys=True) for result in results],
+        "axis": axes,
         "inputs": [result.case.inputs.label for result in results],
         "quantity": [result.case.quantity.name for result in results],
         "num_seeds": [result.case.num_seeds for result in results],
@@ -197,12 +203,13 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
     from deepinit.report import Table
 
     rows = []
+    axis = axis_of(dataset)
     for index, name in enumerate(dataset["case"].values):
         case = dataset.isel(case=index)
         last = int(np.flatnonzero(np.isfinite(case["mean"].values[:, 0]))[-1])
-        layer = case.isel(layer=last, pair=0)
+        layer = case.isel({axis: last, "pair": 0})
         mean, error = float(layer["mean"]), float(layer["standard_error"])
-        cells = [str(name), str(int(layer["layer"])), str(int(case["num_seeds"])), with_error(mean, error)]
+        cells = [str(name), str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
         for route in range(dataset.sizes["route"]):
             predicted, z = float(layer["predicted"][route]), case["z"].values[route]
             if np.isfinite(predicted):
@@ -213,13 +220,13 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
                 cells = [""] * 4
         if cells[0]:
             rows.append([*cells, "", "", "", "", ""])
-    columns = ["case", "layer", "networks", "measured mean", "prediction", "predicted", "z", "z, largest", "verdict"]
+    columns = ["case", axis, "networks", "measured mean", "prediction", "predicted", "z", "z, largest", "verdict"]
     quantity = " and ".join(dict.fromkeys(str(name) for name in dataset["quantity"].values))
     note = (
-        "z = (measured - predicted) / standard error of the measured mean, at the last layer of the first pair; "
-        f"z, largest: over all layers and pairs. Rejected from {GATE:g} on."
+        f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first pair; "
+        f"z, largest: over all {axis}s and pairs. Rejected from {GATE:g} on."
     )
-    return Table(title=f"{quantity} at the last layer of every case", columns=columns, rows=rows, note=note)
+    return Table(title=f"{quantity} at the last {axis} of every case", columns=columns, rows=rows, note=note)
 
 
 def layer_table(result: CaseResult) -> Any:
@@ -229,9 +236,10 @@ def layer_table(result: CaseResult) -> Any:
     data = result.dataset.isel(pair=0)
     routes = [str(name) for name in data["route"].values]
     rows = []
-    for index in shown_layers(data.sizes["layer"], _LAYERS_IN_TABLE):
-        layer = data.isel(layer=index)
-        cells = [str(int(layer["layer"])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
+    axis = axis_of(data)
+    for index in shown_layers(data.sizes[axis], _LAYERS_IN_TABLE):
+        layer = data.isel({axis: index})
+        cells = [str(int(layer[axis])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
         sd_error = float(layer["variance_standard_error"]) / (2 * float(layer["variance"]) ** 0.5)
         cells.append(with_error(float(layer["variance"]) ** 0.5, sd_error))
         cells.append(str(int(layer["num_excluded"])))
@@ -242,10 +250,10 @@ def layer_table(result: CaseResult) -> Any:
         rows.append(cells)
     settings = ", ".join(f"{name} {value}" for name, value in result.estimate.settings.items())
     return Table(
-        title=f"{result.case.name}: layer by layer",
-        columns=["layer", "measured mean", "measured sd", "excluded", *[f"{route}: mean (sd), z" for route in routes]],
+        title=f"{result.case.name}: {axis} by {axis}",
+        columns=[axis, "measured mean", "measured sd", "excluded", *[f"{route}: mean (sd), z" for route in routes]],
         rows=rows,
-        note=f"{result.case.spec}; {result.case.inputs.label}; {result.estimate.num_seeds} networks; {settings}.",
+        note=f"{getattr(result.case.spec, 'label', result.case.spec)}; {result.case.inputs.label}; {result.estimate.num_seeds} networks; {settings}.",
     )
 
 

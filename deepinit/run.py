@@ -15,9 +15,12 @@ from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
-from deepinit.quantities.routes import event_names, forward_seed_fn, infinite, measure_block, predict, seed_bytes
+from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
 
 _PLAN = "plan"
+_KEPT = "kept."  # in front of the names of arrays of single networks, in a block
+
+Kept = dict[str, np.ndarray]
 _COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left
 _MOST_SHOWN = 5
 
@@ -141,7 +144,7 @@ def _owing(handle: store.Run, missing: list[int]) -> str:
 
 def _measure_all(
     cases: tuple[Case, ...], handle: store.Run | None, options: Options, stop: store.Stop, report: Report
-) -> Iterator[tuple[Any, np.ndarray | None]]:
+) -> Iterator[tuple[Any, Kept]]:
     total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
     done = 0.0
     for case in cases:
@@ -156,7 +159,7 @@ def _measure_all(
 
 def _measure(
     case: Case, handle: store.Run | None, options: Options, stop: store.Stop, told: Callable[[int], None]
-) -> Iterator[tuple[Any, np.ndarray | None]]:
+) -> Iterator[tuple[Any, Kept]]:
     """Statistics and samples of each block: finished ones are read and checked, the others computed and written.
 
     Nothing on another process than the first, which takes part in the computation only.
@@ -181,7 +184,7 @@ def _measure(
             if ensemble is None or ensemble.blocks != plan:
                 ensemble = _compiled(case, plan, None)
             measured = ensemble.block_fn(keys.root_key(case.key), block)
-            part = processes.on_first(_finish, handle, names[block], measured, case)
+            part = processes.on_first(_finish, handle, names[block], measured, case, plan.seeds(block)[0])
         if part is not None:
             yield part
         told(plan.seeds(block)[1])
@@ -195,13 +198,14 @@ def _measure(
 def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
     from deepinit.ensembles import blocks
 
-    seed_fn, settings = forward_seed_fn(
+    seed_fn, settings = seed_fn_of(
         case.spec,
         case.quantity,
         case.inputs,
         linear_map=case.linear_map,
         dtype=case.dtype,
         precision=case.precision,
+        keep=case.kept_networks > 0,
     )
     at_hand = seed_bytes(case.spec, case.inputs, settings)
     return blocks.compile_ensemble(seed_fn, case.num_seeds, seed_bytes=at_hand, blocks=plan, block_size=block_size)
@@ -236,55 +240,59 @@ def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
         store.write_block(handle, f"{case.name}/{_PLAN}", {"plan": np.asarray(plan, np.int64)})
 
 
-def _finish(handle: store.Run, name: str, measured: Any, case: Case) -> tuple[Any, np.ndarray | None]:
+def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed: int) -> tuple[Any, Kept]:
     from deepinit.ensembles import statistics
 
-    part, samples = measure_block(measured, case.sample_layers)
-    arrays = statistics.to_arrays(part)
-    store.write_block(handle, name, arrays if samples is None else {**arrays, "samples": samples})
-    return part, samples
+    part, kept = measure_block(case.quantity, measured, case.sample_layers, max(case.kept_networks - first_seed, 0))
+    others = {key if key == "samples" else _KEPT + key: array for key, array in kept.items()}
+    store.write_block(handle, name, {**statistics.to_arrays(part), **others})
+    return part, kept
 
 
-def _read(handle: store.Run, name: str) -> tuple[Any, np.ndarray | None]:
+def _read(handle: store.Run, name: str) -> tuple[Any, Kept]:
     from deepinit.ensembles import statistics
 
     arrays = store.read_block(handle, name)
     try:
-        return statistics.from_arrays(arrays), arrays.get("samples")
+        kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
+        return statistics.from_arrays(arrays), kept
     except (KeyError, ValueError) as error:
         raise DamagedError(
             refusal(f"the block {name} without {error}", "a block as this deepinit writes it", "Run with --repair.")
         ) from error
 
 
-def _collect(parts: Iterable[tuple[Any, np.ndarray | None]]) -> tuple[Any, np.ndarray | None]:
-    """Statistics and samples of all blocks, merged as they come; (None, None) without blocks."""
+def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
+    """Statistics of all blocks, merged as they come, and what is kept of single networks; (None, {}) without blocks."""
     from deepinit.ensembles import statistics
 
-    merged, kept = None, []
-    for part, samples in parts:
+    merged = None
+    collected: dict[str, list[np.ndarray]] = {}
+    for part, kept in parts:
         merged = part if merged is None else statistics.merge(merged, part)
-        if samples is not None:
-            kept.append(samples)
-    return merged, np.concatenate(kept) if kept else None
+        for name, array in kept.items():
+            collected.setdefault(name, []).append(array)
+    return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 
 def _predictions(case: Case) -> tuple[Prediction, ...]:
     forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
     finite = (predict(case.spec, case.quantity, case.inputs, form) for form in forms)
-    return (*finite, infinite(case.spec, case.quantity, case.inputs))
+    limit = () if case.quantity.infinite is None else (infinite(case.spec, case.quantity, case.inputs),)
+    return (*finite, *limit)
 
 
-def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[Any, np.ndarray | None]) -> CaseResult:
-    from deepinit.comparison.compare import compare
-    from deepinit.ensembles import statistics
+def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[Any, Kept]) -> CaseResult:
+    from deepinit.comparison.compare import comparison
 
     settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
-    merged, samples = measured
-    estimate = statistics.estimate(case.quantity.name, merged, event_names(), samples=samples, settings=settings)
-    dataset = compare(estimate, *predictions, pairs=case.inputs.entries).dataset
+    merged, kept = measured
+    samples = kept.pop("samples", None)
+    estimate = finished_estimate(case.spec, case.quantity, case.inputs, merged, samples, settings)
+    entries = case.quantity.entry_names(case.spec, case.inputs)
+    dataset = comparison(estimate, predictions, pairs=entries).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
-    return CaseResult(case, estimate, predictions, dataset)
+    return CaseResult(case, estimate, predictions, dataset, kept)
 
 
 def _backend() -> str:

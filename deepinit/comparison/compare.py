@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ class Comparison:
     """An xarray Dataset of every comparison, printed as a table per layer.
 
     Attributes:
-        dataset: dims route, layer, pair (and level for quantiles). Variables: mean, standard_error, variance,
+        dataset: dims route, layer, pair (and level for quantiles); of a training run `step` instead of layer. Variables: mean, standard_error, variance,
             variance_standard_error, num_used, num_excluded, effect_resolved [layer, pair]; quantiles
             [level, layer, pair]; predicted, predicted_variance, difference, z, p_value, variance_z
             [route, layer, pair]; closest [layer, pair] (name of the route nearest to the measured mean).
@@ -44,8 +45,9 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
 
     z = (measured - predicted) / standard error, the latter no smaller than four roundings of the simulation's dtype (where
     a quantity is constant but for rounding, as at right angles, there is nothing finer to judge by); the effect resolved is 5 standard errors, the smallest difference
-    that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. Entries whose standard error
-    is zero or undefined (one seed, a constant quantity) have z = NaN.
+    that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. A quantity that is the same in every network has
+    z = 0 where it is the predicted one up to rounding and NaN elsewhere (an event that is rare may not have been seen yet); so have entries whose
+    standard error is undefined (one seed).
 
     Args:
         estimate: measured.
@@ -55,12 +57,20 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
     Raises:
         SpecError: different quantities or shapes, or no prediction.
     """
+    if not predictions:
+        raise SpecError(refusal("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...) too."))
+    return comparison(estimate, predictions, pairs=pairs)
+
+
+def comparison(
+    estimate: Estimate, predictions: Sequence[Prediction], *, pairs: tuple[str, ...] | None = None
+) -> Comparison:
+    """`compare` of any number of predictions, none included."""
     import scipy.stats
     import xarray
 
-    if not predictions:
-        raise SpecError(refusal("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...) too."))
     shape = estimate.mean.shape
+    pairs = estimate.entries if pairs is None else pairs
     for prediction in predictions:
         if prediction.quantity != estimate.quantity or prediction.value.shape != shape:
             raise SpecError(
@@ -71,17 +81,21 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
                     "Call simulate, predict and infinite with the same arguments.",
                 )
             )
-    predicted = np.stack([prediction.value for prediction in predictions])
-    variance = np.stack(
-        [np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape) for p in predictions]
-    )
+    empty = np.zeros((0, *shape))
+    predicted = np.stack([prediction.value for prediction in predictions]) if predictions else empty
+    variances = [
+        np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape) for p in predictions
+    ]
+    variance = np.stack(variances) if predictions else empty
     difference = estimate.mean - predicted
     rounding = 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * np.maximum(np.abs(estimate.mean), 1.0)
     error = np.where(estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan)
-    z = _ratio(difference, error)
-    nearest = np.argmin(np.where(np.isnan(difference), np.inf, np.abs(difference)), axis=0)
-    names = np.array([prediction.name for prediction in predictions])
-    entry, route = ("layer", "pair"), ("route", "layer", "pair")
+    exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
+    z = np.where(exact, 0.0, _ratio(difference, error))
+    names = np.array([prediction.name for prediction in predictions], dtype=str)
+    distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
+    closest = names[np.argmin(distance, axis=0)] if predictions else np.full(shape, "")
+    entry, route = (estimate.axis, "pair"), ("route", estimate.axis, "pair")
     dataset = xarray.Dataset(
         {
             "mean": (entry, estimate.mean),
@@ -100,11 +114,11 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
             "z": (route, z),
             "p_value": (route, 2.0 * scipy.stats.norm.sf(np.abs(z))),
             "variance_z": (route, _ratio(estimate.variance - variance, estimate.variance_standard_error)),
-            "closest": (entry, names[nearest]),
+            "closest": (entry, closest),
         },
         coords={
             "route": names,
-            "layer": np.arange(1, shape[0] + 1),
+            estimate.axis: np.arange(1, shape[0] + 1) if estimate.positions is None else np.array(estimate.positions),
             "pair": np.array(pairs if pairs is not None else [str(index) for index in range(shape[1])]),
             "level": np.array(QUANTILE_LEVELS),
             "error_order": ("route", [prediction.error_order for prediction in predictions]),
@@ -117,27 +131,33 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
 
 
 def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
-    """A rich table: a row per layer (a spread of them if there are many), measured, then every route with its z."""
+    """A rich table: a row per layer or step (a spread of them if there are many), measured, then every route with its z."""
     from rich.table import Table
 
+    axis = axis_of(dataset)
     one = dataset.isel(pair=pair)
-    rows = shown_layers(dataset.sizes["layer"], max_layers)
+    rows = shown_layers(dataset.sizes[axis], max_layers)
     routes = [str(route) for route in dataset["route"].values]
     result = Table(title=table_title(dataset, pair))
-    for name in ("layer", "measured", "sd"):
+    for name in (axis, "measured", "sd"):
         result.add_column(name, justify="right")
     for route in routes:
         result.add_column(route, justify="right")
         result.add_column("z", justify="right")
     result.add_column("closest")
     for index in rows:
-        layer = one.isel(layer=index)
-        cells = [str(int(layer["layer"])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
+        layer = one.isel({axis: index})
+        cells = [str(int(layer[axis])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
         cells.append(f"{float(layer['variance']) ** 0.5:.4g}")
         for column in range(len(routes)):
             cells += [f"{float(layer['predicted'][column]):.5g}", f"{float(layer['z'][column]):+.1f}"]
         result.add_row(*cells, str(layer["closest"].values))
     return result
+
+
+def axis_of(dataset: "xarray.Dataset") -> str:
+    """What the rows of a comparison count: `layer`, `step`, or `row` where a Dataset holds cases of both."""
+    return next(name for name in ("layer", "step", "row") if name in dataset.dims)
 
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:

@@ -4,6 +4,6 @@ Nothing in this package imports another part of deepinit, and nothing imports JA
 command line can answer `--help` and `--dry-run` at once.
 """
 
-from deepinit.core import curves, frames, inputs
+from deepinit.core import curves, frames, inputs, targets
 
-__all__ = ["curves", "frames", "inputs"]
+__all__ = ["curves", "frames", "inputs", "targets"]

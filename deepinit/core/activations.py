@@ -194,6 +194,22 @@ def _sigmoid_derivative(x):
     return special.expit(x) * special.expit(-x)
 
 
+def _x_tanh(x):
+    return x * array_namespace(x).tanh(x)
+
+
+def _x_tanh_derivative(x):
+    return array_namespace(x).tanh(x) + x * _tanh_derivative(x)
+
+
+def _x2_tanh(x):
+    return x * x * array_namespace(x).tanh(x)
+
+
+def _x2_tanh_derivative(x):
+    return 2 * x * array_namespace(x).tanh(x) + x * x * _tanh_derivative(x)
+
+
 relu = Activation("relu", _relu, slopes=(0.0, 1.0), kinks=(0.0,), derivative_fn=_step)
 absolute = Activation("absolute", _abs, slopes=(-1.0, 1.0), kinks=(0.0,), derivative_fn=_abs_derivative)
 linear = Activation("linear", _linear, slopes=(1.0, 1.0), derivative_fn=_linear_derivative)
@@ -204,6 +220,8 @@ gelu = Activation("gelu", _gelu, derivative_fn=_gelu_derivative)
 silu = Activation("silu", _silu, derivative_fn=_silu_derivative)
 softplus = Activation("softplus", _softplus, derivative_fn=_softplus_derivative)
 sigmoid = Activation("sigmoid", _sigmoid, derivative_fn=_sigmoid_derivative)
+x_tanh = Activation("x_tanh", _x_tanh, derivative_fn=_x_tanh_derivative)
+x2_tanh = Activation("x2_tanh", _x2_tanh, derivative_fn=_x2_tanh_derivative)
 
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
@@ -221,7 +239,7 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
     )
 
 
-_PLAIN = (relu, absolute, linear, tanh, erf, sin, gelu, silu, softplus, sigmoid)
+_PLAIN = (relu, absolute, linear, tanh, erf, sin, gelu, silu, softplus, sigmoid, x_tanh, x2_tanh)
 BUILTIN: dict[str, Callable[..., Activation]] = {
     "leaky_relu": leaky_relu,
     **{activation.name: (lambda activation=activation: activation) for activation in _PLAIN},

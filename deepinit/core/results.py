@@ -28,6 +28,9 @@ class Estimate:
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
         samples: [seeds, ...] in seed order and in the dtype of the simulation, NaN where excluded, if asked for; else None.
         settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
+        axis: what the first axis counts: `layer`, or `step` of a training run.
+        positions: the numbers along it; None for 1, 2, ...
+        entries: what the entries of the last axis are called; None for numbers.
     """
 
     quantity: str
@@ -43,6 +46,9 @@ class Estimate:
     events: Mapping[str, np.ndarray]
     samples: np.ndarray | None = None
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    axis: str = "layer"
+    positions: tuple[int, ...] | None = None
+    entries: tuple[str, ...] | None = None
 
     @property
     def num_excluded(self) -> np.ndarray:

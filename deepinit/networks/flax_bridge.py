@@ -7,6 +7,7 @@ on state besides parameters (batch normalization, caches) have no such form and 
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,13 +19,16 @@ from deepinit.core.generator import sequential_bits
 from deepinit.networks.network import Network
 
 
-def from_linen(module: Any, *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32") -> Network:
+def from_linen(
+    module: Any, *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32", label: str | None = None
+) -> Network:
     """The Network of a `flax.linen` module; its parameters are the module's own nested dict.
 
     Args:
         module: a linen module whose `__call__` takes a batch of inputs.
         input_shape: of one input, for modules that want images; rows are reshaped to it. None for vectors.
         dtype: of the inputs; a module decides on its parameters itself.
+        label: what tables call it, and what tells runs that train it apart; None takes the module's `repr`.
 
     Raises:
         SpecError: something else than a linen module; at initialization, inputs of another size, or a module with other variables
@@ -45,11 +49,15 @@ def from_linen(module: Any, *, input_shape: tuple[int, ...] | None = None, dtype
         outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
         return outputs[0]
 
-    return Network(init, apply)
+    return Network(init, apply, label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())))
 
 
 def from_nnx(
-    make: Callable[[Any], Any], *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32"
+    make: Callable[[Any], Any],
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    dtype: Any = "float32",
+    label: str | None = None,
 ) -> Network:
     """The Network of a `flax.nnx` module; its parameters are the nested dict of its `nnx.Param` values.
 
@@ -57,6 +65,7 @@ def from_nnx(
         make: `nnx.Rngs -> module`, for example `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`. Built once for every key.
         input_shape: as for `from_linen`.
         dtype: as for `from_linen`.
+        label: as for `from_linen`; None takes the module's class.
 
     Raises:
         SpecError: `make` is no function that gives an nnx module; a module with state besides parameters; at initialization, inputs
@@ -85,7 +94,7 @@ def from_nnx(
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, state, unused)(_batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
 
-    return Network(init, apply)
+    return Network(init, apply, label or type(module).__name__)
 
 
 def _is_variable(leaf: Any) -> bool:

@@ -22,16 +22,21 @@ from deepinit.networks.rows import Rows, points_alone
 
 
 class Network(NamedTuple):
-    """`init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
+    """Pure functions and a name.
+
+    `init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
 
     The output is that of the linear output layer, or of the last activation where the spec has none. Parameters are
     a tuple over runs of equal layers (leading axis: layers), then the output layer. A run is `{"inner": matrix}`, of
     residual blocks `{"inner": matrix, "outer": matrix}`; a matrix a dict of `weights` [layers, fan_out, fan_in] and, with a
     bias law, `biases` [layers, fan_out]; the output layer is one matrix, without the axis of layers.
+
+    `label` says in one line what the network is, for tables and for the identity of runs.
     """
 
     init: Callable[[Any, int], Any]
     apply: Callable[[Any, jax.Array], jax.Array]
+    label: str = ""
 
 
 def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -> Network:
@@ -72,4 +77,4 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         _, rows = forward(spec, rows, given_layer, sources, output_source, lambda state: ())
         return jnp.exp(rows.point_scales[0]) * rows.points[0]
 
-    return Network(init, apply)
+    return Network(init, apply, repr(spec))

@@ -1,17 +1,19 @@
 """What an observable returns."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 
 class Measurement(NamedTuple):
-    """One observable of one network at one layer.
+    """One observable of one network at one layer, or at one step of its training.
 
     Attributes:
         value: any shape; meaningless where `event` is not 0.
-        event: int8, same shape: 0, or the code of why there is no value (`networks.rows.EVENTS`).
+        event: int8, same shape: 0, or the code of why there is no value: 1 for the first of the quantity's events.
+        kept: arrays that go with the value, for networks that are shown; None for none.
     """
 
     value: jax.Array
     event: jax.Array
+    kept: Any = None

@@ -44,6 +44,7 @@ class Curves:
         layers: [layers], the numbers on the horizontal axis.
         pairs: a name for each pair.
         measured, predicted: what to draw.
+        axis: what `layers` counts: layers, or steps of a training run.
     """
 
     quantity: str
@@ -54,6 +55,12 @@ class Curves:
     pairs: tuple[str, ...]
     measured: tuple[Measured, ...]
     predicted: tuple[Predicted, ...]
+    axis: str = "layer"
+
+    @property
+    def position_label(self) -> str:
+        """Of the horizontal axis."""
+        return r"layer $\ell$" if self.axis == "layer" else self.axis
 
     @property
     def axis_label(self) -> str:
@@ -147,8 +154,11 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
             predicted.append(Predicted(name, _matrix(prediction.value, shape), _matrix(variance, shape)))
     names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
-    layers = np.arange(1, shape[0] + 1)
-    return Curves(quantities[0], symbol or "", "", num_seeds, layers, names, tuple(measured), tuple(predicted))
+    layers, axis = np.arange(1, shape[0] + 1), "layer"
+    if estimates and estimates[0].positions is not None:
+        layers, axis = np.array(estimates[0].positions), estimates[0].axis
+    names = estimates[0].entries or names if estimates else names
+    return Curves(quantities[0], symbol or "", "", num_seeds, layers, names, tuple(measured), tuple(predicted), axis)
 
 
 def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
@@ -169,9 +179,10 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
         return np.asarray(dataset[name].transpose(*dims).values, np.float64)
 
     names = ("mean", "standard_error", "variance", "variance_standard_error")
-    measured = Measured("measured", *(table(name, "layer", "pair") for name in names))
-    values = table("predicted", "route", "layer", "pair")
-    variances = table("predicted_variance", "route", "layer", "pair")
+    axis = str(dataset["mean"].dims[0])
+    measured = Measured("measured", *(table(name, axis, "pair") for name in names))
+    values = table("predicted", "route", axis, "pair")
+    variances = table("predicted_variance", "route", axis, "pair")
     routes = [str(name) for name in dataset["route"].values]
     predicted = tuple(Predicted(*parts) for parts in zip(routes, values, variances, strict=True))
     attrs = dataset.attrs
@@ -180,10 +191,11 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
         symbol if symbol is not None else str(attrs.get("symbol", "")),
         str(attrs.get("label", "")),
         int(attrs.get("num_seeds", 0)),
-        np.asarray(dataset["layer"].values),
+        np.asarray(dataset[axis].values),
         _pair_names([str(name) for name in dataset["pair"].values]),
         (measured,),
         predicted,
+        axis,
     )
 
 

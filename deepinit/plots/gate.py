@@ -84,7 +84,7 @@ def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, 
         ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
         score_axis(ax.yaxis, smallest, largest, gate)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-        ax.set_xlabel(r"layer $\ell$")
+        ax.set_xlabel(curves.position_label)
         ax.set_ylabel("(measured − predicted) / standard error")
         notes = [note for note in (curves.data_note(columns), _hidden(hidden)) if note]
         heading = f"Distance from each prediction: {words(curves.quantity)}"
@@ -210,7 +210,7 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
         if not is_dataset(value):
             rows.append((name, "", np.atleast_1d(np.asarray(value, np.float64))))
             continue
-        z = np.asarray(value["z"].transpose("route", "layer", "pair").values, np.float64)
+        z = np.asarray(value["z"].transpose("route", ..., "pair").values, np.float64)
         for route, scores in zip((str(r) for r in value["route"].values), z, strict=True):
             if routes is None or route in routes:
                 rows.append((name, route, scores))

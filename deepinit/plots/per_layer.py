@@ -53,12 +53,16 @@ def layers(
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
     with styled():
-        fig, panels = _panels(len(shown), curves.axis_label, shared="x")
+        fig, panels = _panels(len(shown), curves.position_label, curves.axis_label, shared="x")
         for ax, column in zip(panels, shown, strict=True):
             draw_means(ax, curves, column)
             if len(shown) > 1:
                 ax.set_title(curves.pairs[column])
-        set_title(fig, title or f"{words(curves.quantity)}, layer by layer".capitalize(), curves.data_note(shown))
+        set_title(
+            fig,
+            title or f"{words(curves.quantity)}, {curves.axis} by {curves.axis}".capitalize(),
+            curves.data_note(shown),
+        )
         add_legend(fig, *legend_entries(panels))
     return fig
 
@@ -86,7 +90,9 @@ def variance_layers(
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
     with styled():
-        fig, panels = _panels(len(shown), f"standard deviation over networks of\n{curves.axis_label}")
+        fig, panels = _panels(
+            len(shown), curves.position_label, f"standard deviation over networks of\n{curves.axis_label}"
+        )
         styles = route_styles(curves.route_names)
         for ax, column in zip(panels, shown, strict=True):
             for index, measured in enumerate(curves.measured):
@@ -134,7 +140,7 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
 def draw_measured(ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0) -> None:
     """Markers with error bars; of many layers only every k-th is marked, and the legend says so."""
     step = math.ceil(len(x) / MAX_MARKERS)
-    label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)} layer)" if step > 1 else "")
+    label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
         x[::step],
         y[::step],
@@ -156,9 +162,9 @@ def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> No
         ax.plot(x[alone], y[alone], linestyle="none", marker="_", markersize=18, color=style.colour, zorder=3)
 
 
-def _panels(count: int, y_label: str, *, shared: str = "xy") -> tuple["Figure", list[Any]]:
+def _panels(count: int, x_label: str, y_label: str, *, shared: str = "xy") -> tuple["Figure", list[Any]]:
     fig = new_figure() if count <= 1 else new_figure(9.0, 3.9 if count <= 3 else 6.2)
-    return fig, panel_grid(fig, count, r"layer $\ell$", y_label, shared=shared)
+    return fig, panel_grid(fig, count, x_label, y_label, shared=shared)
 
 
 def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, index: int) -> None:

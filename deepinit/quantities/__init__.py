@@ -1,19 +1,38 @@
 """One record per measurable thing, tying its observable, its prediction and its infinite-width limit."""
 
 from deepinit.quantities.angles import log_sin2_angle
+from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import infinite, predict, simulate
+from deepinit.quantities.training import accuracy, training_loss
 
-BUILTIN = {quantity.name: quantity for quantity in (log_sin2_angle, log_volume, length_distortion)}
+_ALL = (
+    log_sin2_angle,
+    log_volume,
+    length_distortion,
+    orientation_count,
+    aligned_fraction,
+    drop_time,
+    relative_distance,
+    training_loss,
+    accuracy,
+)
+BUILTIN = {quantity.name: quantity for quantity in _ALL}
 
 __all__ = [
     "BUILTIN",
     "Quantity",
+    "accuracy",
+    "aligned_fraction",
+    "drop_time",
     "infinite",
     "length_distortion",
     "log_sin2_angle",
     "log_volume",
+    "orientation_count",
     "predict",
+    "relative_distance",
     "simulate",
+    "training_loss",
 ]

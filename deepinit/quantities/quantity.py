@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
+from deepinit.core.trainings import Training
 
 
 class Quantity(NamedTuple):
@@ -14,16 +15,19 @@ class Quantity(NamedTuple):
         name: in code, tables and files.
         symbol: mathtext for figures.
         label: in words.
-        measure: tap on the forward pass, `(LayerState, inputs) -> Measurement` of one network at one layer.
+        measure: tap on the forward pass, `(LayerState, inputs) -> Measurement` of one network at one layer; of a quantity of
+            training, `(spec, inputs) -> (Snapshot -> Measurement)` of one network at one recorded step.
         predict: `(spec, inputs, form) -> Prediction` at finite width.
         forms: `spec -> names of the predictions that apply to it`, the default first.
-        infinite: `(spec, inputs) -> Prediction` at infinite width.
-        accepts: the kind of inputs that it is measured at.
+        infinite: `(spec, inputs) -> Prediction` at infinite width; None where there is no limit to compare with.
+        accepts: the kind of inputs that it is measured at: rows, or a `Training`.
         transform: the coordinate in which its statistics are light-tailed.
         reference: where it is defined.
         at_output: is the output layer measured too, as the last one, where the spec has one?
         sampler: `(spec, inputs, dtype) -> (key -> Measurement)` of one network's layers from their exact law, without its
             neurons (`linear_map="chi_square"`); None where no such law is known. Raises SpecError where it does not hold.
+        entries: `(spec, inputs) -> names of the last axis`; None takes those of the inputs.
+        events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
     """
 
     name: str
@@ -32,9 +36,20 @@ class Quantity(NamedTuple):
     measure: Callable[[Any, Any], Any]
     predict: Callable[[Any, Any, str], Prediction]
     forms: Callable[[Spec], tuple[str, ...]]
-    infinite: Callable[[Any, Any], Prediction]
+    infinite: Callable[[Any, Any], Prediction] | None
     accepts: type
     transform: str
     reference: str
     at_output: bool = False
     sampler: Callable[[Any, Any, str], Callable[[Any], Any]] | None = None
+    entries: Callable[[Any, Any], tuple[str, ...]] | None = None
+    events: tuple[str, ...] = ("collinear", "dead", "not_finite")
+
+    @property
+    def is_of_training(self) -> bool:
+        """It is measured while networks train, at recorded steps instead of layers."""
+        return self.accepts is Training
+
+    def entry_names(self, spec: Any, inputs: Any) -> tuple[str, ...]:
+        """What the entries of one measurement are called."""
+        return inputs.entries if self.entries is None else self.entries(spec, inputs)

@@ -1,5 +1,6 @@
 """The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
+from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 
 DTYPES = ("float32", "float64")
@@ -34,13 +36,14 @@ def simulate(
     """Measures a quantity over an ensemble of random networks.
 
     Args:
-        spec: the network.
+        spec: the network; for a quantity of training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax module
+            through `from_linen` or `from_nnx`).
         quantity: what to measure, for example `di.quantities.log_sin2_angle`.
-        inputs: rows that every network sees.
+        inputs: rows that every network sees; for a quantity of training a `Training`.
         num_seeds: number of independent networks.
         key: an integer, or a threefry `jax.random.key`; seed i's network is `fold_in(key, i)`.
         linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights; same law, far faster), or `chi_square` (layer
-            factors from their exact law, without neurons: log_volume at one point).
+            factors from their exact law, without neurons: log_volume at one point). Networks that are trained are explicit.
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
         keep_samples: return every network's value too.
@@ -57,7 +60,8 @@ def simulate(
 
     _check_kinds(spec, quantity, inputs)
     check_num_seeds(num_seeds)
-    seed_fn, settings = forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
+    linear_map = chosen_linear_map(spec, quantity, inputs, linear_map)
+    seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     root = keys.root_key(key)
     at_hand = seed_bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
@@ -66,17 +70,25 @@ def simulate(
     with _bar(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
-            part, samples = measure_block(measured, None if keep_samples else ())
+            part, others = measure_block(quantity, measured, None if keep_samples else ())
             merged = part if merged is None else statistics.merge(merged, part)
-            kept.append(samples)
+            kept.append(others)
             report(ensemble.blocks.seeds(block)[1], num_seeds)
-    return statistics.estimate(
-        quantity.name,
-        merged,
-        event_names(),
-        samples=np.concatenate([part for part in kept if part is not None]) if keep_samples else None,
-        settings=settings,
-    )
+    samples = np.concatenate([others["samples"] for others in kept]) if keep_samples else None
+    return finished_estimate(spec, quantity, inputs, merged, samples, settings)
+
+
+def finished_estimate(
+    spec: Any, quantity: Quantity, inputs: Any, merged: Any, samples: np.ndarray | None, settings: dict[str, str]
+) -> Estimate:
+    """The Estimate of a quantity from the merged statistics of its blocks."""
+    from deepinit.ensembles import statistics
+
+    found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    if not quantity.is_of_training:
+        return found
+    entries = quantity.entry_names(spec, inputs)
+    return dataclasses.replace(found, axis="step", positions=inputs.record_steps, entries=entries)
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
@@ -104,7 +116,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     if form is not None and form not in forms:
         raise SpecError(
             refusal(
-                f"form={form!r} for {quantity.name} of {spec.activation}",
+                f"form={form!r} for {quantity.name} of {_in_words(spec)}",
                 ", ".join(forms),
                 "Leave it out for the default.",
             )
@@ -113,9 +125,54 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
-    """The infinite-width limit of a quantity, in float64."""
+    """The infinite-width limit of a quantity, in float64.
+
+    Raises:
+        SpecError: a quantity without one; an argument of another kind.
+    """
     _check_kinds(spec, quantity, inputs)
+    if quantity.infinite is None:
+        raise SpecError(
+            refusal(f"the infinite-width limit of {quantity.name}", "quantities that have one", "Simulate instead.")
+        )
     return quantity.infinite(spec, inputs)
+
+
+def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
+    """The linear map that `auto` stands for; training needs whole matrices.
+
+    Raises:
+        SpecError: a map that the law, or training, does not allow.
+    """
+    if not quantity.is_of_training:
+        return choose_linear_map(spec, name, inputs.num_rows)
+    if name not in ("auto", "explicit"):
+        raise SpecError(
+            refusal(
+                f"linear_map={name!r} for {quantity.name}", "explicit", "Training changes whole matrices: leave it out."
+            )
+        )
+    return "explicit"
+
+
+def seed_fn_of(
+    spec: Any, quantity: Quantity, inputs: Any, *, linear_map: str, dtype: str, precision: str, keep: bool = False
+) -> tuple[Callable[[Any], Any], dict[str, str]]:
+    """The seed function of a quantity, and the settings its numbers depend on.
+
+    Args:
+        spec: the network.
+        quantity: what it measures.
+        inputs: of the quantity's kind.
+        linear_map: not `auto`.
+        dtype, precision: as for `simulate`.
+        keep: also return what the quantity keeps of a network beside its value.
+    """
+    if not quantity.is_of_training:
+        return forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
+    from deepinit.quantities.training_route import training_seed_fn
+
+    return training_seed_fn(spec, quantity, inputs, dtype=dtype, precision=precision, keep=keep)
 
 
 def forward_seed_fn(
@@ -125,19 +182,7 @@ def forward_seed_fn(
     from deepinit.networks import forward, linear_maps
     from deepinit.networks.starting_rows import starting_rows
 
-    for name, given, allowed in (("dtype", dtype, DTYPES), ("precision", precision, PRECISIONS)):
-        if given not in allowed:
-            raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
-    import jax
-
-    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
-        raise SpecError(
-            refusal(
-                "dtype='float64' with JAX's 64-bit mode off",
-                "float32, or float64 in 64-bit mode",
-                "Call inside `with jax.enable_x64(True):`.",
-            )
-        )
+    check_numbers(dtype, precision)
     name = choose_linear_map(spec, linear_map, inputs.num_rows)
     settings = {"linear_map": name, "dtype": dtype, "precision": precision}
     if name == "chi_square":
@@ -159,6 +204,23 @@ def forward_seed_fn(
     return seed_fn, settings
 
 
+def check_numbers(dtype: str, precision: str) -> None:
+    """Refuses an unknown dtype or precision, and float64 without JAX's 64-bit mode."""
+    for name, given, allowed in (("dtype", dtype, DTYPES), ("precision", precision, PRECISIONS)):
+        if given not in allowed:
+            raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
+    import jax
+
+    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
+        raise SpecError(
+            refusal(
+                "dtype='float64' with JAX's 64-bit mode off",
+                "float32, or float64 in 64-bit mode",
+                "Call inside `with jax.enable_x64(True):`.",
+            )
+        )
+
+
 def _sampler(quantity: Quantity) -> Callable[..., Any]:
     if quantity.sampler is None:
         raise SpecError(
@@ -171,9 +233,11 @@ def _sampler(quantity: Quantity) -> Callable[..., Any]:
     return quantity.sampler
 
 
-def seed_bytes(spec: Spec, inputs: Any, settings: Mapping[str, str]) -> int:
-    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn."""
+def seed_bytes(spec: Any, inputs: Any, settings: Mapping[str, str]) -> int:
+    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn; in training, its values on all examples."""
     itemsize = np.dtype(settings["dtype"]).itemsize
+    if isinstance(inputs, Training):
+        return itemsize * len(inputs.examples.inputs) * max((*getattr(spec, "widths", ()), inputs.dimension))
     if settings["linear_map"] == "chi_square":
         return itemsize * spec.depth
     explicit = settings["linear_map"] == "explicit"
@@ -183,33 +247,40 @@ def seed_bytes(spec: Spec, inputs: Any, settings: Mapping[str, str]) -> int:
     )
 
 
-def event_names() -> tuple[str, ...]:
-    """Names of the reasons why a network has no value, in the order of their codes."""
-    from deepinit.networks.rows import EVENTS
+def training_cost(spec: Any, training: Training) -> float:
+    """The work of training one network, in units of the time that a random number takes (10 ns: some 300 operations)."""
+    shapes = spec.matrix_shapes(training.dimension) if isinstance(spec, Spec) else ((training.dimension, 100),)
+    weights = sum(fan_in * fan_out for fan_in, fan_out in shapes)
+    examples = training.batch_size or len(training.examples.inputs)
+    return 6.0 * examples * weights * training.record_steps[-1] / 300.0
 
-    return tuple(EVENTS)
 
-
-def measure_block(measured: Any, keep: tuple[int, ...] | None) -> tuple[Any, np.ndarray | None]:
-    """Statistics of one block of a Measurement, and its samples [seeds, layers, ...], NaN where there is no value.
+def measure_block(
+    quantity: Quantity, measured: Any, sample_layers: tuple[int, ...] | None, num_kept: int = 0
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Statistics of one block of a Measurement, and what is kept of single networks, by name, each [networks, ...].
 
     Args:
+        quantity: what was measured.
         measured: Measurement of NumPy arrays [seeds, layers, ...].
-        keep: layers (from 1) whose samples are kept; None for all; () for none.
+        sample_layers: layers (from 1) whose values are kept as `samples`, NaN where there is none; None for all; () for none.
+        num_kept: networks of the block, from its first, whose other arrays are kept.
     """
     from deepinit.ensembles import statistics
 
-    part = statistics.statistics(measured.value, measured.event, len(event_names()))
-    if keep == ():
-        return part, None
-    layers = slice(None) if keep is None else [layer - 1 for layer in keep]
-    return part, np.where(measured.event == 0, measured.value, np.nan)[:, layers]
+    part = statistics.statistics(measured.value, measured.event, len(quantity.events))
+    kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
+    if sample_layers != ():
+        layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]
+        kept["samples"] = np.where(measured.event == 0, measured.value, np.nan)[:, layers]
+    return part, kept
 
 
 _EXAMPLES = {
     Inputs: "di.inputs.pair(0.1)",
     Frames: "di.frames.random(dimension=3)",
     SampledCurve: "di.curves.sampled(di.curves.circle())",
+    Training: "di.Training(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), rate=0.01)",
 }
 
 
@@ -221,6 +292,13 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     )
     if isinstance(quantity, Quantity):
         kind = quantity.accepts
+        if quantity.is_of_training and not isinstance(spec, Spec):
+            from deepinit.networks.network import Network
+
+            kinds = (
+                ("spec", spec, Network, "an MLP with an output layer, or a Network", "di.from_linen(module)"),
+                *kinds[1:],
+            )
         kinds += (("inputs", inputs, kind, f"{kind.__name__} for {quantity.name}", _EXAMPLES[kind]),)
     for name, given, kind, allowed, example in kinds:
         if not isinstance(given, kind):
@@ -228,8 +306,10 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
 
 
-def _in_words(spec: Spec) -> str:
+def _in_words(spec: Any) -> str:
     """What decides whether a theory applies."""
+    if not isinstance(spec, Spec):
+        return "networks that no spec describes"
     biases = spec.bias_law
     constant = f" and biases that are all {biases.value:g}" if biases is not None and biases.value is not None else ""
     return f"{type(spec).__name__} networks with the activation {spec.activation}{constant}"

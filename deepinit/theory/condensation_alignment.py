@@ -1,7 +1,8 @@
 """How many neurons have aligned by a given time: multiplicity 1, Gaussian initialization.
 
-After time t the component along v is Gaussian of variance beta_2^2 cosh^2 + beta_1^2 sinh^2 = beta_2^2 + (beta_1^2 + beta_2^2) sinh^2(rate t),
-each of the other D - 1 components has variance beta_2^2 (see condensation_linear): squared tangents are Fisher distributed.
+After time t the component along v is Gaussian of variance beta_2^2 A^2 + beta_1^2 B^2, A = cosh(rate t), B = sinh(rate t), each of the other D - 1
+components has variance beta_2^2 (see condensation_linear): squared tangents are Fisher distributed. Under gradient descent of step size eta, with
+x = eta rate and k = t / eta steps, A and B are ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any
@@ -15,13 +16,20 @@ from deepinit.theory.condensation_input import check_fraction, check_positive, c
 
 
 def alignment_law(
-    tau: Any, time: Any, *, rate: float, dimension: int, output_std: float = 1.0, weight_std: float = 1.0
+    tau: Any,
+    time: Any,
+    *,
+    rate: float,
+    dimension: int,
+    output_std: float = 1.0,
+    weight_std: float = 1.0,
+    step_size: float | None = None,
 ) -> np.ndarray:
     """The probability that a neuron has |cos| > tau with +-v at a time, multiplicity 1: a Fisher law.
 
-        P(|cos| > tau) = F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (1 + (1 + beta_1^2/beta_2^2) sinh^2(rate t)),
+        P(|cos| > tau) = F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
 
-    F_{D-1,1} the distribution function of Fisher's law, D = dimension, beta_1 = output_std, beta_2 = weight_std. For large rate t the fraction
+    A = cosh(rate t), B = sinh(rate t) (gradient descent: see the module docstring), F_{D-1,1} the distribution function of Fisher's law, D = dimension, beta_1 = output_std, beta_2 = weight_std. For large rate t the fraction
     that has not aligned falls like e^{-rate t}: no time aligns every neuron.
 
     Args:
@@ -31,6 +39,7 @@ def alignment_law(
         dimension: input weights D of a neuron, its bias included, >= 2.
         output_std: standard deviation of the output weights; only the ratio to weight_std matters.
         weight_std: standard deviation of the input weights and biases.
+        step_size: of gradient descent, whose times are step_size times the number of steps; None for gradient flow.
 
     Returns:
         Probabilities, of the broadcast shape.
@@ -46,7 +55,8 @@ def alignment_law(
     cosine = np.asarray(tau, dtype=np.float64) if np.asarray(tau).dtype.kind in "iuf" else np.asarray(np.nan)
     if not ((cosine > 0.0) & (cosine < 1.0)).all():
         raise SpecError(refusal(f"tau={tau!r}", "cosines between 0 and 1, ends excluded", "0.9 or 0.99."))
-    growth = 1.0 + ratio * np.sinh(np.minimum(float(rate) * check_times(time), 300.0)) ** 2
+    above, rotated = _rotation(rate, check_times(time), step_size)
+    growth = (1.0 + above) ** 2 + (ratio - 1.0) * rotated**2
     k = (1.0 / cosine - 1.0) * (1.0 / cosine + 1.0) * growth
     return stats.f.cdf(k / (dimension - 1), dimension - 1, 1)
 
@@ -87,11 +97,17 @@ def condensation_time(
 
 
 def relative_displacement(
-    time: Any, *, rate: float, dimension: int, output_std: float = 1.0, weight_std: float = 1.0
+    time: Any,
+    *,
+    rate: float,
+    dimension: int,
+    output_std: float = 1.0,
+    weight_std: float = 1.0,
+    step_size: float | None = None,
 ) -> np.ndarray:
     """How far input weights have moved relative to their initial size: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
-        sqrt(((cosh(rate t) - 1)^2 + (beta_1/beta_2)^2 sinh^2(rate t)) / D).
+        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A = cosh(rate t), B = sinh(rate t) (gradient descent: module docstring).
 
     Args:
         time: of gradient flow, >= 0, any shape.
@@ -99,6 +115,7 @@ def relative_displacement(
         dimension: input weights D of a neuron, its bias included, >= 2.
         output_std: standard deviation of the output weights; only the ratio to weight_std matters.
         weight_std: standard deviation of the input weights and biases.
+        step_size: as for `alignment_law`.
 
     Returns:
         Relative distances, of the shape of time.
@@ -111,8 +128,20 @@ def relative_displacement(
     Reference: module docstring; quantity RD of arXiv:2007.07497.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std) - 1.0
-    moment = np.minimum(float(rate) * check_times(time), 600.0)
-    return np.sqrt((4.0 * np.sinh(0.5 * moment) ** 4 + ratio * np.sinh(moment) ** 2) / dimension)
+    above, rotated = _rotation(rate, check_times(time), step_size)
+    return np.sqrt((above**2 + ratio * rotated**2) / dimension)
+
+
+def _rotation(rate: float, time: np.ndarray, step_size: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """A - 1 and B of the module docstring, without cancellation."""
+    if step_size is None:
+        moment = np.minimum(float(rate) * time, 300.0)
+        return 2.0 * np.sinh(0.5 * moment) ** 2, np.sinh(moment)
+    x = float(rate) * check_positive("step_size", step_size, "Leave it out for gradient flow.")
+    steps = time / step_size
+    up = np.expm1(np.minimum(steps * np.log1p(x), 300.0))
+    down = np.expm1(steps * np.log1p(-x)) if x < 1.0 else (1.0 - x) ** np.round(steps) - 1.0
+    return 0.5 * (up + down), 0.5 * (up - down)
 
 
 def _variance_ratio(rate: Any, dimension: Any, output_std: Any, weight_std: Any) -> float:

@@ -15,6 +15,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import integrate, special
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import check_integer
@@ -27,13 +28,15 @@ class LossDrop(NamedTuple):
     """When the loss first drops, for multiplicity 1.
 
     Attributes:
-        time: of the mean overlap.
-        time_std: standard deviation of the time over initializations, sqrt(2/m) / (2 rate).
+        time: of the mean overlap at leading order, at which `alignment_law` and `relative_displacement` describe the network.
+        mean_time: expected time of gradient flow.
+        time_std: standard deviation of the time over initializations.
         overlap: S* = sum_j a_j c_j at that time, of the sign of sigma'(0).
         rate: |sigma'(0)| nu, the rate at which aligned weights grow.
     """
 
     time: float
+    mean_time: float
     time_std: float
     overlap: float
     rate: float
@@ -135,10 +138,13 @@ def loss_drop_time(
 ) -> LossDrop:
     """When the loss has dropped by a fraction of its initial value, multiplicity 1, Gaussian initialization.
 
-        t = arsinh(2 |S*| / (m (beta_1^2 + beta_2^2))) / (2 |s| nu),    |s| |S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),
+        t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,    |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),
 
     m = width, beta_1 = output_std, beta_2 = weight_std, s = slope, delta = loss_drop, nu = |v|, R(0) = 1/(2n) sum_i y_i^2. At tiny scale
-    arsinh(z) = ln(2 z): t grows like ln(1/std) / (|s| nu).
+    arsinh(z) = ln(2 z): t grows like ln(1/std) / (|s| nu). Two effects make the real time another one. The fit itself
+    slows the growth, by the factor 1 - |s| S q / nu: to |S| = S_0 sinh(2 x) it takes int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). And the
+    overlap of one initialization is (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4, so that its time is later by (ln(m/2) - psi(m/2)) / (2 |s| nu) on
+    average and has the variance psi_1(m/2) / (2 |s| nu)^2 (psi, psi_1: digamma and trigamma functions).
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
@@ -151,13 +157,13 @@ def loss_drop_time(
         bias: whether neurons have a bias.
 
     Returns:
-        `LossDrop(time, time_std, overlap, rate)`, times of gradient flow of the loss 1/(2n) sum_i (f - y)^2.
+        `LossDrop(time, mean_time, time_std, overlap, rate)`, times of gradient flow of the loss 1/(2n) sum_i (f - y)^2.
 
     Raises:
         SpecError: bad data or scales; a loss_drop that the first direction alone cannot reach.
 
-    Valid for: sigma(0) = 0; small loss_drop: the slowing of the flow by the fit itself is left out, relative error of S*'s growth
-        O(loss_drop); large m: time_std is the leading order in 1/m.
+    Valid for: sigma(0) = 0; small loss_drop: weights that turn away from v while the fit along it proceeds are left out, an error of
+        O((s S* q / nu)^2) / (s nu). mean_time and time_std: scales so small that e^{2 rate t} is large.
 
     Reference: module docstring.
     """
@@ -182,8 +188,14 @@ def loss_drop_time(
         )
     overlap = 2.0 * drop / (nu + math.sqrt(discriminant)) / speed
     rate = speed * nu
-    time = math.asinh(2.0 * overlap / (width * (first**2 + second**2))) / (2.0 * rate)
-    return LossDrop(time, math.sqrt(2.0 / width) / (2.0 * rate), math.copysign(overlap, float(slope)), rate)
+    fitted = speed * overlap * q / nu  # below 1, since the discriminant is not negative
+    ratio = 2.0 * overlap / (width * (first**2 + second**2))
+    angle = 0.5 * math.asinh(ratio)
+    slowed, _ = integrate.quad(lambda rest: 1.0 / (1.0 - fitted * math.sinh(2.0 * (angle - rest)) / ratio), 0.0, angle)
+    time = angle / rate
+    mean = slowed / rate + (math.log(0.5 * width) - float(special.digamma(0.5 * width))) / (2.0 * rate)
+    std = math.sqrt(float(special.polygamma(1, 0.5 * width))) / (2.0 * rate)
+    return LossDrop(time, mean, std, math.copysign(overlap, float(slope)), rate)
 
 
 def _linear_form(x: Any, y: Any, slope: Any, bias: bool) -> TargetForm:

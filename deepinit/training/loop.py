@@ -1,7 +1,9 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records, with a while loop of steps in between: nothing leaves the device before the end, and memory grows with the records,
-not with the steps. Under `vmap` a network that has stopped stands still while the others go on.
+A scan over records, with a loop of steps in between: nothing leaves the device before the end, and memory grows with the records,
+not with the steps. Under `vmap` a network that has stopped stands still while the others go on. Where nothing but a loss that is not
+finite stops a run, it does so by updates of zero in a loop of known length: under `vmap` a while loop would select between old and new of
+everything it carries.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +15,12 @@ import optax  # type: ignore[import-untyped]
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
+from deepinit.core.trainings import checked_steps
 from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
-from deepinit.training.options import check_drop, check_layout, check_options, checked_steps, optimizer_of, pace_of
+from deepinit.training.options import check_drop, check_layout, check_options, optimizer_of, pace_of
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
 _DEFAULT_RATES = {"adam": 1e-5, "sign": 1e-5, "flow": 0.1, "neuron_flow": 0.02}
@@ -147,7 +150,8 @@ def training_seed_fn(
             return jnp.where(jnp.isfinite(value), jnp.where(dropped, DROPPED, RUNNING), NOT_FINITE).astype(jnp.int8)
 
         def advance(now: _Progress) -> _Progress:
-            step = now.step + 1
+            running = now.status == RUNNING
+            step = now.step + running.astype(now.step.dtype)
             if optimizer is None:
                 after = flow_step(
                     lambda parameters: slope(parameters, step),
@@ -161,13 +165,18 @@ def training_seed_fn(
                 )
                 return _Progress(step, *after, status_of(after.loss))
             updates, memory = optimizer.update(now.gradient, now.memory, now.parameters)
+            updates = jax.tree.map(lambda update: jnp.where(running, update, 0), updates)
             parameters: Any = optax.apply_updates(now.parameters, updates)
             value, gradient = slope(parameters, step)
             time = (pace * step).astype(now.time.dtype)  # exact, where a sum of paces would gather rounding
             return _Progress(step, time, parameters, value, gradient, memory, status_of(value))
 
-        def to_record(now: _Progress, last: jax.Array) -> tuple[_Progress, Records]:
-            now = jax.lax.while_loop(lambda at: (at.step < last) & (at.status == RUNNING), advance, now)
+        def to_record(now: _Progress, stretch: tuple[jax.Array, jax.Array]) -> tuple[_Progress, Records]:
+            first, last = stretch
+            if stop_drop is None and optimizer is not None:
+                now = jax.lax.fori_loop(first, last, lambda _, at: advance(at), now)
+            else:
+                now = jax.lax.while_loop(lambda at: (at.step < last) & (at.status == RUNNING), advance, now)
             value = now.loss if batch_size is None else objective(now.parameters, x, y)
             snapshot = Snapshot(now.parameters, initial, now.step, now.time, value, initial_loss, now.status)
             return now, Records(now.step, now.time, value, now.status, keep(snapshot))
@@ -176,6 +185,7 @@ def training_seed_fn(
         memory = longest_step(initial, gradient, pace) if optimizer is None else optimizer.init(initial)
         status = jnp.where(jnp.isfinite(value), RUNNING, NOT_FINITE).astype(jnp.int8)
         start = _Progress(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), initial, value, gradient, memory, status)
-        return jax.lax.scan(to_record, start, jnp.asarray(steps, jnp.int32))[1]
+        stretches = jnp.asarray((0, *steps[:-1]), jnp.int32), jnp.asarray(steps, jnp.int32)
+        return jax.lax.scan(to_record, start, stretches)[1]
 
     return seed_fn

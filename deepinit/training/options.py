@@ -1,17 +1,15 @@
 """The options of a training run: modes, rates, steps, and what is refused of them."""
 
-import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import optax  # type: ignore[import-untyped]
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import check_integer
+from deepinit.core.trainings import MODES
 from deepinit.training.optimizers import adam, is_two_layer, neuron_flow, sign_descent
 
-MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")
 _DEFAULT_RATES = {"flow": 0.1, "neuron_flow": 0.02}
 _SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # a hundred roundings of the loss
 
@@ -106,18 +104,6 @@ def check_drop(stop_drop: float | None, dtype: str) -> None:
                 "Take 1e-3, or float64.",
             )
         )
-
-
-def checked_steps(record_steps: Any) -> tuple[int, ...]:
-    """The record steps as a tuple; refuses what does not increase."""
-    steps = tuple(record_steps) if isinstance(record_steps, Sequence | range) else ()
-    for step in steps:
-        check_integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
-    if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
-        raise SpecError(
-            refusal(f"record_steps={record_steps!r}", "increasing integers >= 0", "Write log_spaced_steps(1000).")
-        )
-    return steps
 
 
 def _is_positive(value: Any) -> bool:

@@ -109,7 +109,9 @@ def perceptron(
             h = after + h if residual and layer > 1 and after.shape == h.shape else after
         return affine(parameters[-1], h) / output_scale
 
-    return Network(init, apply)
+    options = {"residual": residual, "output_bias": output_bias, "output_scale": output_scale, "layer_laws": layer_laws}
+    told = "".join(f", {name}={value}" for name, value in options.items() if value not in (None, False, 1.0))
+    return Network(init, apply, f"{spec!r}{told}, {dtype}, {precision}")
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
@@ -124,7 +126,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
         weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(output["weights"].dtype)
         return (*hidden, {**output, "weights": weights})
 
-    return Network(init, network.apply)
+    return Network(init, network.apply, f"{network.label}, output weights +-{amplitude:g}")
 
 
 def _checked(

@@ -43,12 +43,15 @@ def test_scores_are_those_of_the_textbook(draws):
     np.testing.assert_allclose(data["variance_standard_error"], np.sqrt(2 / 4000) * 9.0, rtol=0.1)
 
 
-def test_one_network_has_no_error_bar_and_a_constant_has_no_score():
+def test_one_network_has_no_error_bar_and_a_constant_is_right_or_cannot_be_judged():
     one = di.compare(estimated(np.array([[[1.0]]])), predicted("a", [[1.0]])).dataset
     assert np.isnan(one["standard_error"]).all()
     assert np.isnan(one["z"]).all()
-    constant = di.compare(estimated(np.ones((5, 1, 1))), predicted("a", [[1.0]])).dataset
-    assert np.isnan(constant["z"]).all()
+    constant = di.compare(
+        estimated(np.ones((5, 1, 1))), predicted("same", [[1.0]]), predicted("other", [[1.1]])
+    ).dataset
+    assert constant["z"].sel(route="same").item() == 0.0
+    assert np.isnan(constant["z"].sel(route="other").item())
 
 
 def test_excluded_networks_are_counted_and_left_out():

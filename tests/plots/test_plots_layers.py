@@ -139,7 +139,7 @@ def test_undefined_layers_leave_gaps_and_no_infinite_axis():
 def test_many_layers_are_thinned_and_the_legend_says_so():
     fig = plots.layers(data.estimate_of(data.slope(400)), data.prediction_of(data.slope(400)))
     assert len(data.errorbars(fig.axes[0])[0][0].get_xdata()) == 40
-    assert "measured ± standard error (every 10th layer)" in data.legend_texts(fig)
+    assert "measured ± standard error (every 10th)" in data.legend_texts(fig)
     assert len(data.lines_of(fig.axes[0], BLUE)[0].get_xdata()) == 400
 
 

@@ -79,7 +79,7 @@ def test_loss_drop_time_of_networks():
         times.append(time)
         assert a @ w @ (y @ z) / np.linalg.norm(y @ z) == pytest.approx(predicted.overlap, rel=0.01)
     error = predicted.time_std / 4
-    assert abs(np.mean(times) - predicted.time) < 5 * error
+    assert abs(np.mean(times) - predicted.mean_time) < 5 * error
     rival = predicted.time + math.log(5.0) / (2 * predicted.rate)  # output weights alone
     assert abs(np.mean(times) - rival) > 5 * error
     # chi-square: the spread of 16 values is within a factor of 2.3 at five standard errors
@@ -94,6 +94,11 @@ def test_loss_drop_in_closed_form():
     assert found.rate == pytest.approx(0.5 * 3.0 * math.sqrt(5.0), rel=1e-12)
     assert found.time == pytest.approx(math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-12)
     assert found.time == pytest.approx(math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6)
+    # what is left to fit, 0.8 of the target, slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
+    logs = np.log(np.random.default_rng(0).chisquare(10, 1_000_000) / 10)
+    later = (-math.log(0.8) - logs.mean()) / (2 * found.rate)
+    assert found.mean_time - found.time == pytest.approx(later, rel=0.01)
+    assert found.time_std == pytest.approx(logs.std() / (2 * found.rate), rel=0.02)
     later = loss_drop_time([[2.0]], [3.0], width=10, output_std=1e-6, weight_std=1e-6, slope=-0.5, loss_drop=0.36)
     assert later.time - found.time == pytest.approx(math.log(1e3) / found.rate, rel=1e-6)
 

@@ -1,0 +1,105 @@
+"""A training run as an input of quantities: what is learned, how, and when the network is looked at."""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.specs import check_integer
+from deepinit.core.targets import Examples
+
+MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+    """A training run, in every respect but the network and its key.
+
+    Attributes:
+        examples: the training set, from `di.targets`.
+        record_steps: increasing step numbers >= 0 at which the network is measured; the last one ends the run.
+        mode: one of MODES, or an optax transformation, which then needs a `name`; see `training.training_seed_fn`.
+        rate: learning rate or relative step; only the flows have a default.
+        loss: `mse` or `cross_entropy`.
+        stop_drop: stop once the loss has dropped by this fraction of its initial value; None for never.
+        batch_size: examples of a minibatch; None for all.
+        test: examples that are not trained on, for the test accuracy; None for none.
+        initial_stage: refuse initializations whose outputs are not small against the targets.
+        tolerance: of `flow`, relative error of a layer in one step.
+        name: of the optimizer, in tables and in a run's identity; None takes the mode.
+
+    Raises:
+        SpecError: examples that are none, an unknown mode, an optax transformation without a name, steps that do not increase.
+    """
+
+    examples: Examples
+    record_steps: Sequence[int]
+    mode: Any = "gd"
+    rate: float | None = None
+    loss: str = "mse"
+    stop_drop: float | None = None
+    batch_size: int | None = None
+    test: Examples | None = None
+    initial_stage: bool = False
+    tolerance: float = 1e-6
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        for role, given in (("examples", self.examples), ("test", self.test)):
+            if not isinstance(given, Examples) and not (role == "test" and given is None):
+                remedy = "Write di.targets.examples(inputs, targets)."
+                raise SpecError(refusal(f"{role} of type {type(given).__name__}", "Examples", remedy))
+        object.__setattr__(self, "record_steps", checked_steps(self.record_steps))
+        named = isinstance(self.mode, str)
+        if named and self.mode not in MODES:
+            allowed = ", ".join(MODES) + ", or an optax transformation"
+            raise SpecError(refusal(f"mode={self.mode!r}", allowed, "Check the spelling."))
+        if not named and not self.name:
+            raise SpecError(
+                refusal(
+                    "an optax transformation without a name", "name='...'", "Tables and runs have to call it something."
+                )
+            )
+        object.__setattr__(self, "name", self.name or self.mode)
+
+    @property
+    def dimension(self) -> int:
+        """Number of input coordinates."""
+        return self.examples.dimension
+
+    @property
+    def label(self) -> str:
+        """What is trained on and how."""
+        rate = "" if self.rate is None else f" at rate {self.rate:.3g}"
+        return f"{self.examples.label}, {self.name}{rate}, {self.record_steps[-1]} steps"
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything that decides the run: part of a run directory's identity."""
+        options = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("examples", "test", "mode")
+        }
+        parts = [json.dumps(options, sort_keys=True).encode()]
+        for examples in (self.examples, self.test):
+            for array in () if examples is None else (examples.inputs, examples.targets):
+                parts += [repr((array.shape, array.dtype.kind)).encode(), np.ascontiguousarray(array).tobytes()]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def checked_steps(record_steps: Any) -> tuple[int, ...]:
+    """The record steps as a tuple; refuses what does not increase."""
+    steps = tuple(record_steps) if isinstance(record_steps, Sequence | range) else ()
+    for step in steps:
+        check_integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
+    if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
+        raise SpecError(
+            refusal(f"record_steps={record_steps!r}", "increasing integers >= 0", "Write log_spaced_steps(1000).")
+        )
+    return tuple(int(step) for step in steps)

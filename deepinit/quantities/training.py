@@ -1,0 +1,104 @@
+"""What training achieves: the loss and the accuracy, step by step."""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import Prediction
+from deepinit.core.specs import MLP
+from deepinit.core.trainings import Training
+from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.training_route import network_of
+
+_EVENTS = ("not_finite",)
+
+
+def _measure_loss(spec: Any, training: Training) -> Any:
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    del spec, training
+    return lambda snapshot: Measurement(snapshot.loss[None], jnp.zeros(1, jnp.int8))
+
+
+def _measure_accuracy(spec: Any, training: Training) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    sets = [examples for examples in (training.examples, training.test) if examples is not None]
+    if not all(examples.are_classes for examples in sets):
+        raise SpecError(
+            refusal("the accuracy on targets that are numbers", "classes", "Take training_loss, or integer targets.")
+        )
+    apply = network_of(spec).apply
+    arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(e.targets, "int32")) for e in sets]
+
+    def record(snapshot: Any) -> Measurement:
+        guesses = [jnp.argmax(jax.vmap(apply, (None, 0))(snapshot.parameters, x), axis=1) for x, _ in arrays]
+        right = jnp.stack([jnp.mean(guess == y) for guess, (_, y) in zip(guesses, arrays, strict=True)])
+        return Measurement(jnp.where(jnp.isfinite(snapshot.loss), right, jnp.nan), jnp.zeros(right.shape, jnp.int8))
+
+    return record
+
+
+def _infinite_loss(spec: Any, training: Training) -> Prediction:
+    from deepinit.infinite_width.training import ntk_training
+
+    if not isinstance(spec, MLP) or training.loss != "mse" or training.mode != "gd" or training.rate is None:
+        raise SpecError(
+            refusal(
+                f"the loss at infinite width under {training.name} of {training.loss}",
+                "an MLP trained by gd on the mse, whose linearized training has a closed form",
+                "Simulate alone.",
+            )
+        )
+    times = training.rate * np.array(training.record_steps, dtype=np.float64)
+    found = ntk_training(spec, training.examples, times)
+    return Prediction(
+        quantity="training_loss",
+        name="infinite_width",
+        value=found.loss[:, None],
+        variance=None,
+        error_order="O(1/width) at the scale of the neural tangent kernel; O(1) where networks condense",
+        valid_for="widths so large that the tangent kernel stays as it is at initialization; small steps",
+        reference="neural-tangents' predict; Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
+    )
+
+
+def _no_prediction(spec: Any, training: Training, form: str) -> Prediction:
+    raise AssertionError(f"{form} is no form")  # forms is empty: routes.predict refuses before
+
+
+training_loss = Quantity(
+    name="training_loss",
+    symbol="training loss",
+    label="loss on the training set",
+    measure=_measure_loss,
+    predict=_no_prediction,
+    forms=lambda spec: (),
+    infinite=_infinite_loss,
+    accepts=Training,
+    transform="none",
+    reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
+    entries=lambda spec, training: (training.loss,),
+    events=_EVENTS,
+)
+
+accuracy = Quantity(
+    name="accuracy",
+    symbol="accuracy",
+    label="fraction of examples whose class is recognized",
+    measure=_measure_accuracy,
+    predict=_no_prediction,
+    forms=lambda spec: (),
+    infinite=None,
+    accepts=Training,
+    transform="none: a fraction",
+    reference="Jakub & Nica 2024, arXiv 2302.09712 (training experiment)",
+    entries=lambda spec, training: ("training set", "test set")[: 1 + (training.test is not None)],
+    events=_EVENTS,
+)

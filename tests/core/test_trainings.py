@@ -1,0 +1,63 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+
+EXAMPLES = di.targets.two_sines()
+
+
+def test_a_training_says_what_it_is():
+    training = di.Training(EXAMPLES, record_steps=range(0, 101, 50), rate=0.125)
+    assert training.record_steps == (0, 50, 100)
+    assert training.name == "gd"
+    assert training.label == "two sines, gd at rate 0.125, 100 steps"
+    assert training.dimension == 1
+
+
+def test_everything_that_decides_a_run_changes_its_digest():
+    training = di.Training(EXAMPLES, record_steps=(0, 10), rate=0.1)
+    same = di.Training(di.targets.two_sines(), record_steps=[0, 10], rate=0.1)
+    assert training.digest == same.digest
+    other = di.targets.examples(EXAMPLES.inputs, EXAMPLES.targets + 1e-9)
+    changes = [
+        {"record_steps": (0, 11)},
+        {"mode": "flow"},
+        {"rate": 0.2},
+        {"loss": "cross_entropy"},
+        {"stop_drop": 0.1},
+        {"batch_size": 4},
+        {"test": EXAMPLES},
+        {"initial_stage": True},
+        {"tolerance": 1e-5},
+        {"examples": other},
+    ]
+    digests = [dataclasses.replace(training, **{"name": None, **change}).digest for change in changes]
+    assert len({training.digest, *digests}) == len(changes) + 1
+
+
+def test_optax_transformations_need_a_name():
+    import optax
+
+    with pytest.raises(SpecError, match="without a name"):
+        di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1))
+    assert di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1), name="momentum").name == "momentum"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"mode": "newton"}, "mode='newton'. Allowed: gd, sgd"),
+        ({"examples": np.zeros((3, 2))}, "examples of type ndarray"),
+        ({"test": 3}, "test of type int"),
+        ({"record_steps": (3, 2)}, "increasing integers"),
+        ({"record_steps": ()}, "increasing integers"),
+        ({"record_steps": (0, 1.5)}, "a record step=1.5"),
+    ],
+)
+def test_refusals(change, said):
+    with pytest.raises(SpecError) as error:
+        di.Training(**{"examples": EXAMPLES, "record_steps": (0, 1), **change})
+    assert said in str(error.value)

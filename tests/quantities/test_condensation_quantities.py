@@ -1,0 +1,159 @@
+"""Quantities of training: the exact laws of multiplicity 1 hold in real networks, and what cannot be measured is refused."""
+
+import flax.linen
+import jax
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+
+FIVE, ONE = di.targets.sum_of_sines(seed=1), di.targets.two_sines()
+Q = di.quantities
+
+
+def growth(data):
+    """|v|: the rate of growth of aligned weights of tanh networks."""
+    z = np.c_[data.inputs, np.ones(len(data.inputs))]
+    return np.linalg.norm(z.T @ data.targets[:, 0]) / len(z)
+
+
+RATE = 0.05 / growth(FIVE)
+NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return di.Training(FIVE, record_steps=(0, 10, 20, 40, 60, 80), rate=RATE, initial_stage=True)
+
+
+def worst(comparison, route):
+    return float(np.nanmax(np.abs(comparison.dataset["z"].sel(route=route).values)))
+
+
+@pytest.mark.parametrize("quantity", [Q.aligned_fraction, Q.relative_distance])
+def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quantity):
+    measured = di.simulate(NET, quantity, run, num_seeds=60)
+    found = di.compare(measured, di.predict(NET, quantity, run), di.infinite(NET, quantity, run))
+    assert list(found.dataset["step"].values) == [0, 10, 20, 40, 60, 80]
+    assert worst(found, "leading_order") < 5
+    assert worst(found, "infinite_width") > 20
+    # the law of gradient flow is another one for steps as long as these: 0.05 of the growth time
+    assert measured.entries == Q.BUILTIN[quantity.name].entry_names(NET, run)
+    assert "step" in str(found)
+
+
+def test_orientations_are_counted_once_networks_have_condensed():
+    run = di.Training(FIVE, record_steps=(0, 10, 140), rate=RATE)
+    found = di.compare(
+        di.simulate(NET, Q.orientation_count, run, num_seeds=20), di.predict(NET, Q.orientation_count, run)
+    )
+    assert (found.dataset["num_not_condensed"].values[:, 0] == (20, 20, 0)).all()
+    assert found.dataset["mean"].values[-1, 0] == 2.0
+    assert found.dataset["z"].values[0, -1, 0] == 0.0  # a constant, compared to within rounding
+
+
+def test_the_first_drop_of_the_loss_is_on_time():
+    run = di.Training(FIVE, record_steps=(4000,), rate=0.005 / growth(FIVE), stop_drop=1e-3, initial_stage=True)
+    found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=40), di.predict(NET, Q.drop_time, run))
+    data = found.dataset
+    assert abs(float(data["z"].values[0, 0, 0])) < 5
+    assert abs(float(data["variance_z"].values[0, 0, 0])) < 5
+    # resolved: output and input weights of one standard deviation would be later by ln(1.6) / 2 = 0.24
+    assert float(data["effect_resolved"].values[0, 0]) < 0.24
+
+
+def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
+    run = di.Training(FIVE, record_steps=(5,), rate=RATE, stop_drop=1e-3)
+    measured = di.simulate(NET, Q.drop_time, run, num_seeds=4)
+    assert measured.events["still_training"][0, 0] == 4
+    assert np.isnan(measured.mean).all()
+
+
+def test_adam_turns_neurons_to_the_corners_of_the_cube():
+    run = di.Training(FIVE, record_steps=(0, 600), mode="adam", rate=1e-5)
+    net = di.training.small_mlp((40,), di.tanh, std=1e-6)
+    measured = di.simulate(net, Q.aligned_fraction, run, num_seeds=4)
+    assert (measured.mean[1] > 0.99).all()
+    flow = di.Training(FIVE, record_steps=(0, 600), rate=RATE)  # whose prediction is another direction
+    assert (di.simulate(net, Q.aligned_fraction, flow, num_seeds=4).mean[0] < 0.1).all()
+
+
+class Small(flax.linen.Module):
+    @flax.linen.compact
+    def __call__(self, x):
+        return flax.linen.Dense(3)(flax.linen.relu(flax.linen.Dense(16)(x)))
+
+
+def test_accuracy_of_a_flax_module_on_images_rises():
+    train, test = di.targets.digits(200), di.targets.digits(100, seed=1)
+    few = [di.targets.examples(e.inputs, e.targets % 3, "digits mod 3") for e in (train, test)]
+    run = di.Training(few[0], record_steps=(0, 60), mode="adam", rate=1e-2, loss="cross_entropy", test=few[1])
+    network = di.from_linen(Small())
+    measured = di.simulate(network, Q.accuracy, run, num_seeds=4)
+    assert measured.entries == ("training set", "test set")
+    assert (measured.mean[0] < 0.6).all()
+    assert (measured.mean[1] > 0.7).all()
+    counted = di.simulate(network, Q.orientation_count, run, num_seeds=2)
+    assert counted.entries == ("Dense_0", "Dense_1")
+
+
+def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
+    data = di.targets.four_points()
+    net = di.MLP((512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01))
+    run = di.Training(data, record_steps=(0, 5, 20, 80), rate=2e-4)
+    measured = di.simulate(net, Q.training_loss, run, num_seeds=64)
+    limit = di.infinite(net, Q.training_loss, run)
+    found = di.compare(measured, limit)
+    assert worst(found, "infinite_width") < 5
+    assert limit.value[-1, 0] < 0.8 * limit.value[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda run: di.simulate(NET, Q.aligned_fraction, run, num_seeds=2, linear_map="conditional"), "explicit"),
+        (
+            lambda run: di.simulate(NET, Q.aligned_fraction, di.inputs.pair(0.1), num_seeds=2),
+            "Training for aligned_fraction",
+        ),
+        (lambda run: di.simulate(NET, Q.log_sin2_angle, run, num_seeds=2), "Inputs for log_sin2_angle"),
+        (lambda run: di.simulate("net", Q.accuracy, run, num_seeds=2), "an MLP with an output layer, or a Network"),
+        (lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2), "an MLP with an output layer"),
+        (lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2), "targets that are numbers"),
+        (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
+        (lambda run: di.infinite(NET, Q.accuracy, run), "infinite-width limit of accuracy"),
+        (lambda run: di.predict(NET, Q.accuracy, run), "a finite-width prediction of accuracy"),
+        (lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run), "networks that no spec describes"),
+    ],
+)
+def test_refusals(run, call, said):
+    with pytest.raises(SpecError) as error:
+        call(run)
+    assert said in str(error.value)
+
+
+def test_predictions_by_step_need_steps_of_known_times():
+    adam = di.Training(FIVE, record_steps=(0, 10), mode="adam", rate=1e-5)
+    with pytest.raises(SpecError, match="under gd or flow"):
+        di.predict(NET, Q.aligned_fraction, adam)
+    stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
+    with pytest.raises(SpecError, match="gd without stop_drop"):
+        di.predict(NET, Q.relative_distance, stopped)
+
+
+def test_weights_of_a_network_are_kept_on_request(run):
+    from deepinit.quantities.routes import measure_block, seed_fn_of
+
+    options = {"linear_map": "explicit", "dtype": "float32", "precision": "highest"}
+    seed_fn, _ = seed_fn_of(NET, Q.relative_distance, run, keep=True, **options)
+    root = jax.random.key(0, impl="threefry2x32")
+    keys = jax.vmap(lambda seed: jax.random.fold_in(root, seed))(np.arange(3))
+    measured = jax.tree.map(np.asarray, jax.jit(jax.vmap(seed_fn))(keys))
+    _, kept = measure_block(Q.relative_distance, measured, (), 2)
+    assert kept["layer 1"].shape == (2, 6, 40, 6)
+    assert kept["layer 2"].shape == (2, 6, 1, 40)
+    assert kept["loss"].shape == (2, 6)
+    moved = kept["layer 1"][:, -1] - kept["layer 1"][:, 0]
+    distance = np.linalg.norm(moved, axis=(1, 2)) / np.linalg.norm(kept["layer 1"][:, 0], axis=(1, 2))
+    np.testing.assert_allclose(distance, measured.value[:2, -1, 0], rtol=1e-5)
