@@ -11,6 +11,7 @@ MEASURED = {
     "engines": "width 32: conditional / normals alone",
     "lengths": "polygon (equal) / tangents",
     "compile": "simulation, relu: depth 50 / 10",
+    "condensation": "gd: deepinit",  # with PyTorch or without
     "memory": "peak, 200000 / 20000 networks",
     "import_time": "import deepinit / import jax, flax, optax",
 }
