@@ -239,5 +239,8 @@ def _import_file(file: Path) -> ModuleType:
         raise SpecError(refusal(f"{file}, which Python cannot load", "a Python file", "Give it the ending .py."))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up by name
+    folder = str(file.parent.resolve())
+    if folder not in sys.path:  # as for `python FILE`: an experiment imports the files beside it
+        sys.path.append(folder)
     spec.loader.exec_module(module)
     return module

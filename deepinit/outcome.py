@@ -206,7 +206,9 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
     axis = axis_of(dataset)
     for index, name in enumerate(dataset["case"].values):
         case = dataset.isel(case=index)
-        last = int(np.flatnonzero(np.isfinite(case["mean"].values[:, 0]))[-1])
+        last = int(
+            np.flatnonzero(np.isfinite(case["num_excluded"].values[:, 0]))[-1]
+        )  # smaller cases are padded with NaN
         layer = case.isel({axis: last, "pair": 0})
         mean, error = float(layer["mean"]), float(layer["standard_error"])
         cells = [str(name), str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
@@ -240,8 +242,8 @@ def layer_table(result: CaseResult) -> Any:
     for index in shown_layers(data.sizes[axis], _LAYERS_IN_TABLE):
         layer = data.isel({axis: index})
         cells = [str(int(layer[axis])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
-        sd_error = float(layer["variance_standard_error"]) / (2 * float(layer["variance"]) ** 0.5)
-        cells.append(with_error(float(layer["variance"]) ** 0.5, sd_error))
+        sd = float(layer["variance"]) ** 0.5
+        cells.append(with_error(sd, float(layer["variance_standard_error"]) / (2 * sd) if sd > 0 else 0.0))
         cells.append(str(int(layer["num_excluded"])))
         for route in range(len(routes)):
             sd = float(layer["predicted_variance"][route]) ** 0.5

@@ -11,6 +11,7 @@ import numpy as np
 from deepinit import store
 from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refusal
 from deepinit.core.results import Prediction
+from deepinit.core.specs import Spec
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.outcome import Outcome, conclude
@@ -208,7 +209,10 @@ def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
         keep=case.kept_networks > 0,
     )
     at_hand = seed_bytes(case.spec, case.inputs, settings)
-    return blocks.compile_ensemble(seed_fn, case.num_seeds, seed_bytes=at_hand, blocks=plan, block_size=block_size)
+    alone = not isinstance(case.spec, Spec)
+    return blocks.compile_ensemble(
+        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size
+    )
 
 
 def _stored_plan(handle: store.Run | None, case: Case) -> Any:

@@ -71,6 +71,7 @@ def compile_ensemble(
     num_seeds: int,
     *,
     seed_bytes: int = 2**11,
+    alone: bool = False,
     blocks: Blocks | None = None,
     block_size: int | None = None,
     mesh: Mesh | None = None,
@@ -82,6 +83,7 @@ def compile_ensemble(
         seed_fn: `key -> pytree of arrays`, one network.
         num_seeds: networks wanted.
         seed_bytes: what one network keeps at hand at its widest layer: decides how many are drawn together on a CPU.
+        alone: every network is computed by itself, as convolutions want it: XLA has no fast one with a kernel per network.
         blocks: how a run that is being continued was cut; else chosen here. Of the devices as many are used as
             share them evenly.
         block_size: a wish, rounded up to whole batches on all devices.
@@ -99,7 +101,9 @@ def compile_ensemble(
     if blocks is not None:
         mesh = _even_mesh(blocks, mesh)
         return Ensemble(blocks, _block_fn(_compile(seed_fn, blocks, mesh), blocks, mesh))
-    batch = min(fitting_batch(mesh.devices.flat[0].platform, seed_bytes), -(-num_seeds // mesh.size))
+    share = -(-num_seeds // mesh.size)  # networks of a device
+    batches = -(-share // fitting_batch(mesh.devices.flat[0].platform, seed_bytes))
+    batch = 1 if alone else -(-share // batches)  # batches of equal size: few seeds are computed in vain
     wanted = block_size or min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
     batch = min(batch, -(-wanted // mesh.size)) if block_size is not None else batch
     while True:
@@ -142,7 +146,8 @@ def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
     spec = PartitionSpec("seeds")
 
     def local(root: jax.Array, seeds: jax.Array) -> Any:
-        return jax.lax.map(lambda seed: seed_fn(jax.random.fold_in(root, seed)), seeds, batch_size=blocks.batch_size)
+        batch_size = blocks.batch_size if blocks.batch_size > 1 else None  # a batch of one would still be batched
+        return jax.lax.map(lambda seed: seed_fn(jax.random.fold_in(root, seed)), seeds, batch_size=batch_size)
 
     sharded = jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)
 

@@ -114,10 +114,10 @@ def _predict_counts(spec: Any, training: Training, form: str) -> Prediction:
     return _prediction(
         "orientation_count",
         form,
-        np.full((len(training.record_steps), 1), float(found)),
+        np.array([[np.nan]] * (len(training.record_steps) - 1) + [[float(found)]]),
         None,
         "one orientation, where a basin of attraction is too small for the number of neurons",
-        "networks that have condensed, weights still small; for multiplicity above 1: clocks per neuron, adam or sign descent",
+        "the end of a run, networks that have condensed, weights still small; for multiplicity above 1: clocks per neuron, adam or sign descent",
         f"{_PAPER}; derived in deepinit.theory.condensation_orientations",
     )
 

@@ -53,8 +53,9 @@ def attractors(spec: MLP, training: Training) -> Any:
     bias = spec.bias_law is not None
     if spec.activation.is_homogeneous:
         return homogeneous_orientations(x, y, spec.activation, bias=bias)
-    geometry = "linf" if training.mode in ("adam", "sign") else "l2"
-    return predict_orientations(x, y, spec.activation, geometry=geometry, bias=bias)
+    return predict_orientations(
+        x, y, spec.activation, geometry="linf" if training.mode in ("adam", "sign") else "l2", bias=bias
+    )
 
 
 def linear_setup(spec: MLP, training: Training) -> LinearSetup | None:

@@ -64,7 +64,9 @@ def simulate(
     seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     root = keys.root_key(key)
     at_hand = seed_bytes(spec, inputs, settings)
-    ensemble = blocks.compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
+    ensemble = blocks.compile_ensemble(
+        seed_fn, num_seeds, seed_bytes=at_hand, alone=not isinstance(spec, Spec), block_size=block_size
+    )
     merged: Any = None
     kept = []
     with _bar(progress) as report:

@@ -99,7 +99,6 @@ def check_initialization(
     dtype = common_dtype(shapes)
     x, y = (values[:_FEW] for values in as_arrays(examples, dtype))
 
-    @jax.jit
     def look(key: Any) -> tuple[jax.Array, Any]:
         with sequential_bits():
             parameters = network.init(key, examples.dimension)

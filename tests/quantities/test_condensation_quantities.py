@@ -44,7 +44,7 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
 
 
 def test_orientations_are_counted_once_networks_have_condensed():
-    run = di.Training(FIVE, record_steps=(0, 10, 140), rate=RATE)
+    run = di.Training(FIVE, record_steps=(0, 10, 160), rate=RATE)
     found = di.compare(
         di.simulate(NET, Q.orientation_count, run, num_seeds=20), di.predict(NET, Q.orientation_count, run)
     )

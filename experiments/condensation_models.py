@@ -1,0 +1,72 @@
+"""The flax modules that the condensation experiment trains on images."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+import deepinit as di
+from deepinit.core.errors import SpecError, refusal
+
+SIDE = 28
+
+
+class Convolutional(nn.Module):
+    """Filters, mean over positions, a dense layer of tanh units, ten classes; all weights small."""
+
+    std: float = 1e-3
+
+    @nn.compact
+    def __call__(self, x):
+        """Logits [batch, 10] of images [batch, 28, 28, 1]."""
+        small = nn.initializers.normal(self.std)
+        options = {"kernel_init": small, "bias_init": small}
+        x = nn.tanh(nn.Conv(32, (5, 5), (2, 2), name="filters", **options)(x)).mean(axis=(1, 2))
+        x = nn.tanh(nn.Dense(50, name="hidden", **options)(x))
+        return nn.Dense(10, use_bias=False, name="output", kernel_init=small)(x)
+
+
+class Residual(nn.Module):
+    """A convolutional residual network of customary initialization, then two dense layers whose initialization is chosen."""
+
+    dense_init: str
+
+    @nn.compact
+    def __call__(self, x):
+        """Logits [batch, 10] of images [batch, 28, 28, 1]."""
+        x = nn.relu(nn.Conv(8, (3, 3), (2, 2))(x))
+        for _ in range(2):
+            branch = nn.Conv(8, (3, 3))(nn.relu(nn.Conv(8, (3, 3))(x)))
+            x = nn.relu(x + branch)
+        x = nn.avg_pool(x, (2, 2), (2, 2)).reshape(len(x), -1)
+        for number in (1, 2):
+            x = nn.relu(nn.Dense(128, name=f"dense {number}", kernel_init=self._dense_init)(x))
+        return nn.Dense(10, name="output")(x)
+
+    def _dense_init(self, key, shape, dtype=jnp.float32):
+        """Condensed: standard deviation 128^-1.5, the paper's variance m_out^-3."""
+        if self.dense_init == "condensed":
+            return nn.initializers.normal(shape[1] ** -1.5)(key, shape, dtype)
+        return nn.initializers.glorot_normal()(key, shape, dtype)
+
+
+def convolutional() -> di.Network:
+    """The small convolutional network."""
+    return di.from_linen(Convolutional(), input_shape=(SIDE, SIDE, 1), label="cnn: 32 filters, 50 tanh units, std 1e-3")
+
+
+def residual(kind: str) -> di.Network:
+    """The residual network; `condensed` or `glorot`."""
+    label = f"resnet: 5 convolutions of 8 filters, two dense layers of 128, {kind}"
+    return di.from_linen(Residual(kind), input_shape=(SIDE, SIDE, 1), label=label)
+
+
+def point(text: str) -> tuple[float, float]:
+    """`1.5,-0.4` as numbers."""
+    try:
+        gamma, gamma_prime = (float(part) for part in text.split(","))
+    except ValueError:
+        raise SpecError(
+            refusal(
+                f"the point {text!r} of the phase diagram", "two numbers joined by ','", "Write --config.phases 1.75,0."
+            )
+        ) from None
+    return gamma, gamma_prime
