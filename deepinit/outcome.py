@@ -204,6 +204,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
 
     rows = []
     axis = axis_of(dataset)
+    several = len(set(dataset["quantity"].values)) > 1
     for index, name in enumerate(dataset["case"].values):
         case = dataset.isel(case=index)
         last = int(
@@ -211,7 +212,8 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         )  # smaller cases are padded with NaN
         layer = case.isel({axis: last, "pair": 0})
         mean, error = float(layer["mean"]), float(layer["standard_error"])
-        cells = [str(name), str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
+        quantity = [str(dataset["quantity"].values[index])] if several else []
+        cells = [str(name), *quantity, str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
         for route in range(dataset.sizes["route"]):
             predicted, z = float(layer["predicted"][route]), case["z"].values[route]
             if np.isfinite(predicted):
@@ -219,16 +221,31 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
                 verdict = "not judged" if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
                 scores = [score(float(layer["z"][route])), score(largest).lstrip("+")]
                 rows.append([*cells, str(dataset["route"].values[route]), f"{predicted:.5g}", *scores, verdict])
-                cells = [""] * 4
+                cells = [""] * len(cells)
         if cells[0]:
             rows.append([*cells, "", "", "", "", ""])
-    columns = ["case", axis, "networks", "measured mean", "prediction", "predicted", "z", "z, largest", "verdict"]
-    quantity = " and ".join(dict.fromkeys(str(name) for name in dataset["quantity"].values))
+    columns = [
+        "case",
+        *(["quantity"] if several else []),
+        axis,
+        "networks",
+        "measured mean",
+        "prediction",
+        "predicted",
+        "z",
+        "z, largest",
+        "verdict",
+    ]
+    title = (
+        f"Every case at its last {axis}"
+        if several
+        else f"{dataset['quantity'].values[0]} at the last {axis} of every case"
+    )
     note = (
         f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first pair; "
         f"z, largest: over all {axis}s and pairs. Rejected from {GATE:g} on."
     )
-    return Table(title=f"{quantity} at the last {axis} of every case", columns=columns, rows=rows, note=note)
+    return Table(title=title, columns=columns, rows=rows, note=note)
 
 
 def layer_table(result: CaseResult) -> Any:

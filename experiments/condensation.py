@@ -30,7 +30,7 @@ class Config:
     num_seeds: int = 8
     """Networks of every case in which orientations are counted."""
     law_seeds: int = 100
-    """Networks of the cases that are compared with exact laws."""
+    """Networks of the cases that are compared with exact laws; four times as many where losses are compared."""
     width: int = 100
     """Hidden neurons of the two-layer networks; three times as many for p = 3."""
     std: float = 1e-5
@@ -39,7 +39,7 @@ class Config:
     """Draws of the five-dimensional training set; one case each."""
     deep_activations: tuple[str, ...] = ("tanh",)
     """Of the networks of five hidden layers, with and without residual connections."""
-    deep_steps: int = 1000
+    deep_steps: int = 1400
     """Their steps of Adam."""
     image_steps: int = 150
     """Steps of Adam of the networks on images; 0 leaves them out."""
@@ -66,7 +66,6 @@ PRESETS = {
         law_seeds=400,
         data_seeds=(1, 2, 3),
         deep_activations=("tanh", "x_tanh", "x2_tanh"),
-        deep_steps=1000,
         image_steps=400,
         residual_module=True,
         phases=(
@@ -88,7 +87,6 @@ PRESETS = {
         law_seeds=2000,
         data_seeds=tuple(range(1, 11)),
         deep_activations=("tanh", "x_tanh", "x2_tanh", "sigmoid", "softplus"),
-        deep_steps=1400,
         image_steps=1000,
         residual_module=True,
         phases=tuple(f"{g:g},{h:g}" for g in (0.75, 1.0, 1.25, 1.5, 1.75, 2.5) for h in (-0.4, 0.0, 0.3, 0.7)),
@@ -231,7 +229,15 @@ def scale_cases(config: Config) -> list[Case]:
         run = di.Training(examples, di.training.log_spaced_steps(3000, 30), rate=0.1 / fastest)
         quantity = di.quantities.training_loss
         found.append(
-            Case(scale_name(gamma), net, quantity, run, config.law_seeds, rejected=("infinite_width",), key=config.key)
+            Case(
+                scale_name(gamma),
+                net,
+                quantity,
+                run,
+                4 * config.law_seeds,
+                rejected=("infinite_width",),
+                key=config.key,
+            )
         )
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+import jax
 import numpy as np
 
 import deepinit as di
@@ -12,8 +13,12 @@ from deepinit.report import FigureItem, figure_item
 from deepinit.theory import condensation as theory
 
 Results = Mapping[str, CaseResult]
+LAWS = ("aligned-fraction", "relative-distance", "drop-time")
 MAX_SHOWN = 120  # neurons of a heat map that moves
 FIELD_POINTS = 48
+
+alignment = jax.jit(orientations.alignment)
+cosines = jax.jit(orientations.cosine_similarities)
 
 
 def weights(result: CaseResult, layer: str = "layer 1") -> np.ndarray:
@@ -50,9 +55,16 @@ def predicted(result: CaseResult):
     return attractors(result.case.spec, result.case.inputs)
 
 
+def other(result: CaseResult):
+    """Those that it predicts for the other geometry: the cube instead of the sphere, or the reverse."""
+    run, spec = result.case.inputs, result.case.spec
+    geometry = "l2" if run.mode in ("adam", "sign") else "linf"
+    return theory.predict_orientations(run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry)
+
+
 def ordered_similarities(vectors: np.ndarray) -> np.ndarray:
     """Cosine similarities, neurons ordered so that equal orientations stand together."""
-    found = np.asarray(orientations.cosine_similarities(vectors.astype(np.float32)), np.float64)
+    found = np.asarray(cosines(vectors.astype(np.float32)), np.float64)
     order = orientations.display_order(found)
     return found[order][:, order]
 
@@ -89,9 +101,10 @@ def sentences(
         )
     for gamma in config.scales:
         result = results[scale_name(gamma)]
+        largest, error = departure(result)
         found.append(
             f"Variance width^-{gamma:g}: the loss departs from that of the linearized (infinitely wide) network by at most "
-            f"{departure(result):.2g} of its initial value."
+            f"{largest:.2g} +- {error:.1g} of its initial value."
         )
     return found
 
@@ -103,7 +116,7 @@ def count_words(name: str, result: CaseResult) -> str:
     final, live = weights(result)[-1], amplitudes(result)[-1]
     if result.case.spec.activation.is_homogeneous:
         final = final[live > 0.05 * live.max()]
-    found = orientations.alignment(final.astype(np.float32), theirs.directions)
+    found = alignment(final.astype(np.float32), theirs.directions.astype(np.float32))
     exponents = theirs.kappa[np.isfinite(theirs.kappa)]
     smallest = f", least condensation exponent {exponents.min():.2f}" if exponents.size else ""
     return (
@@ -123,7 +136,7 @@ def geometry_words(results: Results, name: str) -> str:
         found = theory.predict_orientations(
             run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry
         )
-        medians[geometry] = float(orientations.alignment(final, found.directions).median)
+        medians[geometry] = float(alignment(final, found.directions.astype(np.float32)).median)
     return (
         f"{name}: median cosine {medians['linf']:.4f} with the maxima of |H| on the cube (sign descent), {medians['l2']:.4f} with those on "
         "the sphere (gradient flow)."
@@ -158,11 +171,13 @@ def phase_slopes(config, results: Results, points, phase_name) -> list[tuple[flo
     return found
 
 
-def departure(result: CaseResult) -> float:
-    """Largest |measured - linearized| loss over the run, in units of the initial loss."""
-    data = result.dataset
-    difference = np.abs(data["difference"].sel(route="infinite_width").values[:, 0])
-    return float(difference.max() / data["mean"].values[0, 0])
+def departure(result: CaseResult) -> tuple[float, float]:
+    """Largest |measured - linearized| loss over the run, in units of the initial loss, with its standard error."""
+    data = result.dataset.isel(pair=0)
+    difference = np.abs(data["difference"].sel(route="infinite_width").values)
+    start = float(data["predicted"].sel(route="infinite_width")[0])
+    worst = int(difference.argmax())
+    return float(difference[worst] / start), float(data["standard_error"].values[worst] / start)
 
 
 def figures(
@@ -175,16 +190,9 @@ def figures(
         items.append(phase_figure(config, results, points, phase_name))
     if config.scales:
         items += scale_figures(config, results, scale_name)
-    shown = {
-        name: result.dataset
-        for name, result in results.items()
-        if result.dataset.sizes["route"] and not name.startswith(("phase-", "scale-"))
-    }
-    items.append(
-        figure_item(
-            "Every comparison of this run", "One dot a step; a cross is outside the gate.", di.plots.z_panel(shown)
-        )
-    )
+    laws = {name: results[name].dataset for name in LAWS}
+    caption = "One dot a step and level; a cross is outside the gate."
+    items.append(figure_item("Every comparison with a law of multiplicity 1", caption, di.plots.z_panel(laws)))
     return items
 
 
@@ -271,7 +279,7 @@ def moments(result: CaseResult) -> list[str]:
 def similarities_over_time(result: CaseResult) -> np.ndarray:
     """[records, neurons, neurons] in the order of the end."""
     vectors = weights(result)[:, :MAX_SHOWN].astype(np.float32)
-    found = np.stack([np.asarray(orientations.cosine_similarities(vector), np.float64) for vector in vectors])
+    found = np.stack([np.asarray(cosines(vector), np.float64) for vector in vectors])
     order = orientations.display_order(found[-1])
     return found[:, order][:, :, order]
 
@@ -301,12 +309,16 @@ def adam_figure(results: Results) -> FigureItem:
     drawing = di.plots.amplitude_angles(
         {panel: (angles(weights(result)[-1]), amplitudes(result)[-1]) for panel, result in panels.items()},
         predicted={panel: angles(predicted(result).directions) for panel, result in panels.items()},
+        rivals=(
+            "direction predicted for the other optimizer",
+            {panel: angles(other(result).directions) for panel, result in panels.items()},
+        ),
         title="Adam condenses elsewhere: on the cube, not on the sphere",
         note="one network each, one input",
     )
     caption = (
-        "Amplitude and angle of every neuron at the end. Lines: maxima of |H| on the sphere for gradient flow, on the cube for Adam, whose steps "
-        "have the length of the learning rate in every coordinate."
+        "Amplitude and angle of every neuron at the end. Solid lines: maxima of |H| on the sphere for gradient flow, on the cube for Adam, whose "
+        "steps have the length of the learning rate in every coordinate; dashed lines: those of the other."
     )
     return figure_item("Adam against gradient flow", caption, drawing)
 
@@ -426,7 +438,7 @@ def scale_figures(config, results: Results, scale_name) -> list[FigureItem]:
     for name, result in shown.items():
         one = result.dataset.isel(pair=0)
         inside = one["step"].values > 0
-        start = float(one["mean"][0])
+        start = float(one["predicted"].sel(route="infinite_width")[0])
         x = one["step"].values[inside]
         measured[name] = (x, one["mean"].values[inside] / start, one["standard_error"].values[inside] / start)
         lazy[name] = (x, one["predicted"].sel(route="infinite_width").values[inside] / start)
@@ -437,10 +449,10 @@ def scale_figures(config, results: Results, scale_name) -> list[FigureItem]:
         y_label="loss / initial loss",
         log_x=True,
         title="Training against its linearization",
-        note=f"tanh, width {config.scale_width}; lines: neural-tangents' prediction",
+        note=f"tanh, width {config.scale_width}, prediction by neural-tangents",
     )
     departures = di.plots.series(
-        {"largest departure": (list(config.scales), [departure(result) for result in data.values()])},
+        {"largest departure": (list(config.scales), *zip(*map(departure, data.values()), strict=True))},
         x_label="gamma: weights of variance width^-gamma",
         y_label="|loss - linearized loss| / initial loss",
         title="The smaller the initialization, the less the tangent kernel says",

@@ -16,7 +16,7 @@ from deepinit.plots.directions import (
     pair_of,
     per_panel,
 )
-from deepinit.plots.style import BLACK, add_legend, new_figure, panel_grid, set_title, styled
+from deepinit.plots.style import BLACK, VERMILLION, add_legend, new_figure, panel_grid, set_title, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +31,7 @@ def amplitude_angles(
     panels: Mapping[str, tuple[Any, Any]],
     *,
     predicted: Any = None,
+    rivals: Any = None,
     x_label: str = ANGLE_LABEL,
     y_label: str = r"amplitude $|a|\,|w|$",
     projection: bool = False,
@@ -44,6 +45,7 @@ def amplitude_angles(
         panels: name -> (angles [m] in radians, amplitudes [m]); at most six. What is not finite is not drawn, nor on a
             logarithmic axis what is not positive.
         predicted: angles [K] for all panels, or panel name -> angles [K].
+        rivals: (what they are, angles as for `predicted`) of another prediction, as dashed lines.
         x_label, y_label: of the axes.
         projection: the horizontal axis is no angle but a projection of the orientation, in [-1, 1].
         log_y: logarithmic amplitudes.
@@ -58,7 +60,14 @@ def amplitude_angles(
     """
     check_panels(panels)
     columns = {name: _columns(name, *pair_of(name, pair, "(angles, amplitudes)")) for name, pair in panels.items()}
-    lines = per_panel("predicted", predicted, panels, _as_row)
+    rival_label, rival_angles = rivals if rivals is not None else ("", None)
+    styles: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (per_panel("predicted", predicted, panels, _as_row), {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL}),
+        (
+            per_panel("rivals", rival_angles, panels, _as_row),
+            {"color": VERMILLION, "linestyle": "--", "label": rival_label},
+        ),
+    )
     with styled():
         fig, axes = _panels(len(panels), x_label, y_label)
         for ax, (name, (angles, amplitudes)) in zip(axes, columns.items(), strict=True):
@@ -75,9 +84,10 @@ def amplitude_angles(
                 zorder=4,
                 clip_on=False,
             )
-            expected = lines[name]
-            for place in () if expected is None else expected if projection else seen_angles(expected):
-                ax.axvline(place, color=PREDICTED_COLOUR, linewidth=1.6, label=PREDICTED_LABEL, zorder=3)
+            for lines, style in styles:
+                expected = lines[name]
+                for place in () if expected is None else expected if projection else seen_angles(expected):
+                    ax.axvline(place, linewidth=1.6, zorder=3, **style)
             if projection:
                 ax.set_xlim(-1.05, 1.05)
             else:
