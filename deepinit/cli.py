@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
+from deepinit.core.specs import Spec
 from deepinit.cores import use_all_cores
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 
@@ -267,17 +268,24 @@ def _print_plan(experiment: Experiment, config: Any, out: Path) -> None:
     for column in ("case", "network", "inputs", "networks", "linear map", "random numbers"):
         table.add_column(column)
     for case in cases:
-        widths = case.spec.widths
-        shape = f"{widths[0]} x {len(widths)}" if len(set(widths)) == 1 else "-".join(map(str, widths))
         table.add_row(
             case.name,
-            f"{case.spec.activation} {shape}",
+            _in_short(case.spec),
             case.inputs.label,
             str(case.num_seeds),
             case.linear_map,
             f"{case.cost * case.num_seeds:.2g}",
         )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _in_short(spec: Any) -> str:
+    """`relu 64 x 8` of a spec, the label of a Network."""
+    if not isinstance(spec, Spec):
+        return spec.label
+    widths = spec.widths
+    shape = f"{widths[0]} x {len(widths)}" if len(set(widths)) == 1 else "-".join(map(str, widths))
+    return f"{spec.activation} {shape}"
 
 
 def _verify(command: Verify) -> int:

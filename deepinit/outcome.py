@@ -103,6 +103,8 @@ def conclude(
 def headline(failures: Sequence[str], results: Sequence[CaseResult]) -> str:
     """All checks held, or which did not."""
     checks = sum(len(result.case.checked) for result in results)
+    if not checks:
+        return "Nothing was checked: this run measures and compares."
     if failures:
         return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
     return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors, at every layer and pair)."

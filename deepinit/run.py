@@ -282,8 +282,10 @@ def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
 def _predictions(case: Case) -> tuple[Prediction, ...]:
     forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
     finite = (predict(case.spec, case.quantity, case.inputs, form) for form in forms)
-    limit = () if case.quantity.infinite is None else (infinite(case.spec, case.quantity, case.inputs),)
-    return (*finite, *limit)
+    quantity = case.quantity
+    if quantity.infinite is None or (quantity.has_limit is not None and not quantity.has_limit(case.spec, case.inputs)):
+        return tuple(finite)
+    return (*finite, infinite(case.spec, quantity, case.inputs))
 
 
 def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[Any, Kept]) -> CaseResult:

@@ -391,6 +391,8 @@ def residual_figure(results: Results) -> FigureItem:
         lines[f"{kind}, test set"] = (data["step"].values, test["mean"].values, test["standard_error"].values)
     drawing = di.plots.series(
         lines,
+        {name: curve[:2] for name, curve in lines.items()},
+        lines_are="",
         x_label="training step",
         y_label="accuracy",
         title="A residual network of flax on MNIST digits: two initializations of its dense layers",

@@ -129,13 +129,22 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     return found
 
 
+def connected(points, **words):
+    """Points of several series, each connected by a line."""
+    lines = {}
+    for name, (x, y, _) in points.items():
+        x, y = zip(*sorted(zip(x, y, strict=True)), strict=True)
+        lines[name] = (x, y)
+    return di.plots.series(points, lines, lines_are="", **words)
+
+
 def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     """Accuracy against the predicted angle; the angles; accuracy in the course of training."""
     from deepinit.report import figure_item
 
     y, errors = zip(*(tested(results[f"accuracy-{net}"]) for net in config.nets), strict=True)
     theory = [predicted(results[f"angle-{net}"]) for net in config.nets]
-    against = di.plots.series(
+    against = connected(
         {label: ([angles[name] for angles in theory], y, errors) for name, label in THEORIES.items()},
         x_label=r"predicted $\ln \sin^2 \theta^L$ of orthogonal inputs at initialization",
         y_label="test accuracy after training",
@@ -162,7 +171,7 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         figure_item(
             "Accuracy in the course of training",
             "Mean over networks on images that are not trained on.",
-            di.plots.series(
+            connected(
                 curves,
                 x_label="step",
                 y_label="test accuracy",

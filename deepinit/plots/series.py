@@ -43,6 +43,7 @@ def series(
     log_y: bool = False,
     title: str = "Measured and predicted",
     note: str = "",
+    lines_are: str = "predicted",
 ) -> "Figure":
     """Points with error bars and lines, in one plot.
 
@@ -57,6 +58,7 @@ def series(
         log_x, log_y: logarithmic axes.
         title: the figure's message.
         note: what the data are, in words.
+        lines_are: what lines named as points are; empty for lines that only connect the points.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches.
@@ -86,7 +88,7 @@ def series(
         ax.set_xlabel(x_label)
         ax.set_ylabel(y_label)
         shared = measured.keys() & predicted.keys()
-        lines_note = "lines: predicted" if shared else ""
+        lines_note = f"lines: {lines_are}" if shared and lines_are else ""
         set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
         add_legend(fig, *ax.get_legend_handles_labels())
     return fig

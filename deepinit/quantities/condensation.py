@@ -279,6 +279,7 @@ aligned_fraction = Quantity(
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation_alignment",
     entries=lambda spec, training: tuple(f"cos > {level:g}" for level in LEVELS),
+    has_limit=lambda spec, training: is_two_layer(spec),
     events=_EVENTS,
 )
 

@@ -27,6 +27,7 @@ class Quantity(NamedTuple):
         sampler: `(spec, inputs, dtype) -> (key -> Measurement)` of one network's layers from their exact law, without its
             neurons (`linear_map="chi_square"`); None where no such law is known. Raises SpecError where it does not hold.
         entries: `(spec, inputs) -> names of the last axis`; None takes those of the inputs.
+        has_limit: `(spec, inputs) -> is there an infinite-width limit to compare a run of these with`; None for always.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
     """
 
@@ -43,6 +44,7 @@ class Quantity(NamedTuple):
     at_output: bool = False
     sampler: Callable[[Any, Any, str], Callable[[Any], Any]] | None = None
     entries: Callable[[Any, Any], tuple[str, ...]] | None = None
+    has_limit: Callable[[Any, Any], bool] | None = None
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
 
     @property

@@ -48,7 +48,7 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
 def _infinite_loss(spec: Any, training: Training) -> Prediction:
     from deepinit.infinite_width.training import ntk_training
 
-    if not isinstance(spec, MLP) or training.loss != "mse" or training.mode != "gd" or training.rate is None:
+    if not _is_linearized(spec, training):
         raise SpecError(
             refusal(
                 f"the loss at infinite width under {training.name} of {training.loss}",
@@ -56,6 +56,7 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
                 "Simulate alone.",
             )
         )
+    assert training.rate is not None
     times = training.rate * np.array(training.record_steps, dtype=np.float64)
     found = ntk_training(spec, training.examples, times)
     return Prediction(
@@ -67,6 +68,10 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
         valid_for="widths so large that the tangent kernel stays as it is at initialization; small steps",
         reference="neural-tangents' predict; Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
     )
+
+
+def _is_linearized(spec: Any, training: Training) -> bool:
+    return isinstance(spec, MLP) and training.loss == "mse" and training.mode == "gd" and training.rate is not None
 
 
 def _no_prediction(spec: Any, training: Training, form: str) -> Prediction:
@@ -85,6 +90,7 @@ training_loss = Quantity(
     transform="none",
     reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
     entries=lambda spec, training: (training.loss,),
+    has_limit=_is_linearized,
     events=_EVENTS,
 )
 

@@ -1,0 +1,72 @@
+"""Where a curve of survival or total variation falls, and how steeply."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import real_numbers
+
+
+class CutoffSummary(NamedTuple):
+    """Position and width of the fall of a curve S(t), t = 0, 1, ..., in layers.
+
+    Attributes:
+        t_mix: min{t: S(t) <= 1/4}; None if the curve does not get there.
+        t75, t50, t25: where linear interpolation between layers first meets 0.75, 0.50, 0.25; nan where it does not.
+        window: t25 - t75.
+        ratio: window / t50, which tends to 0 along a family with a cut-off.
+    """
+
+    t_mix: int | None
+    t75: float
+    t50: float
+    t25: float
+    window: float
+    ratio: float
+
+
+def summary(S: Any) -> CutoffSummary:  # noqa: N803 - S(t) is the curve's name in the literature
+    """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
+
+    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. One step from 1 to 0 has
+    window 1/2, the floor of linear interpolation: where the window is near 1/2, report S at the two layers around the jump.
+
+    Args:
+        S: [depth + 1], S(0), S(1), ..., between 0 and 1, from layer 0 on; need not be monotone (estimates).
+
+    Returns:
+        `CutoffSummary`. A level that the curve starts below, or does not reach, has nan.
+
+    Raises:
+        SpecError: S is not a curve of numbers between 0 and 1.
+
+    Valid for: any curve; exact. Total variation with maximum 1.
+
+    Reference: t_mix at level 1/4 as arXiv:2104.10727, section on the cut-off phenomenon.
+    """
+    curve = real_numbers(S)
+    if curve is None or curve.ndim != 1 or not curve.size or not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():
+        raise SpecError(
+            refusal(
+                f"S={S!r}" if np.size(S) < 8 else "S that is no curve, or leaves [0, 1]",
+                "numbers between 0 and 1, one per layer from layer 0 on",
+                "S(t) is a probability or a total variation with maximum 1.",
+            )
+        )
+    t75, t50, t25 = (_crossing(curve, level) for level in (0.75, 0.5, 0.25))
+    mixed = np.flatnonzero(curve <= 0.25)
+    ratio = (t25 - t75) / t50 if t50 > 0.0 else math.nan
+    return CutoffSummary(int(mixed[0]) if mixed.size else None, t75, t50, t25, t25 - t75, ratio)
+
+
+def _crossing(curve: np.ndarray, level: float) -> float:
+    below = np.flatnonzero(curve <= level)
+    if not below.size or (below[0] == 0 and curve[0] < level):
+        return math.nan
+    after = int(below[0])
+    if curve[after] == level:
+        return float(after)
+    before = curve[after - 1]
+    return after - 1 + float((before - level) / (before - curve[after]))
