@@ -32,6 +32,7 @@ from .core.laws import truncated_normal as truncated_normal
 from .core.laws import uniform as uniform
 from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
+from .core.rounding import rounded as rounded
 from .core.specs import MLP as MLP
 from .core.specs import ResNet as ResNet
 from .core.specs import spec_from_json as spec_from_json

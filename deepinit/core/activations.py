@@ -26,7 +26,7 @@ class Activation:
     """An elementwise nonlinearity.
 
     Attributes:
-        name: the built-in's name, or `module:function` of a user's function.
+        name: the built-in's name, `rounded` (see `core.rounding`), or `module:function` of a user's function.
         fn: `fn(x, **parameters)`, elementwise, on NumPy or JAX arrays.
         parameters: keyword arguments bound to `fn`, as sorted pairs.
         slopes: (left, right) if the function is positively homogeneous: `left * x` for x < 0, `right * x` for x > 0.
@@ -36,7 +36,7 @@ class Activation:
 
     name: str
     fn: Callable[..., Any]
-    parameters: tuple[tuple[str, float], ...] = ()
+    parameters: tuple[tuple[str, float | str], ...] = ()
     slopes: tuple[float, float] | None = None
     kinks: tuple[float, ...] = ()
     derivative_fn: Callable[..., Any] | None = None
@@ -85,7 +85,7 @@ class Activation:
         Raises:
             SpecError: for a function that no import can reach (a lambda, a local function).
         """
-        if self.name not in BUILTIN and (":" not in self.name or "<" in self.name):
+        if self.name not in (*BUILTIN, "rounded") and (":" not in self.name or "<" in self.name):
             raise SpecError(
                 refusal(
                     f"the activation {self.name!r}, which no import can reach",
@@ -282,6 +282,10 @@ def from_json(record: dict[str, Any]) -> Activation:
     parameters = {key: value for key, value in record.items() if key != "name"}
     if name in BUILTIN:
         return BUILTIN[name](**parameters)
+    if name == "rounded":
+        from deepinit.core.rounding import rounded, unrounded  # which builds on this module
+
+        return rounded(unrounded(parameters.pop("activation")), **parameters)
     module, _, function = name.partition(":")
     try:
         target: Any = importlib.import_module(module)

@@ -80,6 +80,24 @@ class Inputs:
         return hashlib.sha256(b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)).hexdigest()
 
 
+def points(rows: Any, label: str = "points") -> Inputs:
+    """Inputs that travel alone: rows [num_points, dimension], or [dimension] for one, without pairs."""
+    array = np.atleast_2d(_numbers(rows))
+    if array.ndim != 2 or not array.size:
+        raise SpecError(
+            refusal(f"points of shape {array.shape}", "[points, dimension], not empty", "Stack them as rows.")
+        )
+    if not np.isfinite(array).all():
+        raise SpecError(refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity."))
+    return Inputs(array, np.zeros((0, array.shape[1])), (), label)
+
+
+def ones(dimension: int) -> Inputs:
+    """The point (1, ..., 1): the corner of the cube from which chains of bounded activations start."""
+    _check_dimension(dimension, least=1)
+    return points(np.ones(dimension), f"ones in dimension {dimension}")
+
+
 def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> Inputs:
     """Pairs (first[i], second[i]) of rows [num_pairs, dimension]."""
     first, second = np.atleast_2d(_numbers(first)), np.atleast_2d(_numbers(second))
@@ -204,8 +222,8 @@ def _check_pairs(num_pairs: int, seed: int) -> None:
     check_integer("seed", seed, 0, "Leave it out for seed 0.")
 
 
-def _check_dimension(dimension: int) -> None:
-    check_integer("dimension", dimension, 2, "Two directions need a plane.")
+def _check_dimension(dimension: int, least: int = 2) -> None:
+    check_integer("dimension", dimension, least, "Two directions need a plane." if least == 2 else "Give coordinates.")
 
 
 def is_number(value: Any) -> bool:

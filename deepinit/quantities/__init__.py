@@ -5,6 +5,7 @@ from deepinit.quantities.condensation import aligned_fraction, drop_time, orient
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import infinite, predict, simulate
+from deepinit.quantities.survival import log_norm, survival
 from deepinit.quantities.training import accuracy, training_loss
 
 _ALL = (
@@ -17,6 +18,8 @@ _ALL = (
     relative_distance,
     training_loss,
     accuracy,
+    log_norm,
+    survival,
 )
 BUILTIN = {quantity.name: quantity for quantity in _ALL}
 
@@ -28,11 +31,13 @@ __all__ = [
     "drop_time",
     "infinite",
     "length_distortion",
+    "log_norm",
     "log_sin2_angle",
     "log_volume",
     "orientation_count",
     "predict",
     "relative_distance",
     "simulate",
+    "survival",
     "training_loss",
 ]
