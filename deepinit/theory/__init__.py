@@ -7,5 +7,6 @@ One result per file. Nothing here calls the simulator, so that the two can check
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=("angles", "condensation", "kernel_walk", "lengths", "mixed_moments", "pair_cumulants")
+    __name__,
+    submodules=("angles", "condensation", "cutoff", "kernel_walk", "lengths", "mixed_moments", "pair_cumulants"),
 )

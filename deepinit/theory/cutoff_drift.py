@@ -22,7 +22,7 @@ from scipy.special import gammaln
 from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_gain, check_positive, check_width, slopes_at_zero
-from deepinit.theory.length_factors import exp, factor_log_moments
+from deepinit.theory.length_factors import factor_log_moments
 from deepinit.theory.length_input import width_array
 from deepinit.theory.length_network import LayerFactor
 
@@ -144,9 +144,4 @@ def _increment(n: int, left: float, right: float) -> tuple[float, float, float]:
     steep, flat = max(left, right), min(left, right)  # K and N - K have one law
     factor = LayerFactor(n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0)
     mean, variance = factor_log_moments(factor)
-    return 0.5 * (mean - math.log(n)) + math.log(steep), 0.25 * variance, -math.expm1(factor.log_alive)
-
-
-def death_probability(n: int) -> float:
-    """2^-N, without underflow to a negative zero."""
-    return exp(-n * math.log(2.0))
+    return 0.5 * (mean - math.log(n)) + math.log(steep), 0.25 * variance, 0.5**n if factor.can_vanish else 0.0

@@ -27,7 +27,7 @@ class CutoffSummary(NamedTuple):
     ratio: float
 
 
-def summary(S: Any) -> CutoffSummary:  # noqa: N803 - S(t) is the curve's name in the literature
+def summary(S: Any) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
     t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. One step from 1 to 0 has

@@ -1,0 +1,37 @@
+"""The cut-off in depth: where, and how sharply, a deep random network forgets its input. Every public function in one place.
+
+Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`. First passage of that
+random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
+`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`. Reading a curve: `summary`.
+Contraction of positive layers: `thompson_lipschitz`.
+
+Chain x_t = Q(phi(W_t x_{t-1})) of constant width N without biases, W_ij of variance A^2 / N (A the gain, A^2 the weight variance
+times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest". S(t) = P(x_t != 0) is its total
+variation distance from the point mass at 0, with maximum 1, over inputs and weights drawn anew for every path.
+"""
+
+from deepinit.theory.cutoff_chain import ChainSurvival, scalar_survival
+from deepinit.theory.cutoff_drift import LogNormDrift, critical_gain, log_norm_drift, stationary_tail_exponent
+from deepinit.theory.cutoff_lattice import LatticeThresholds, lattice_thresholds, rounded_mean_square, rounded_orbit
+from deepinit.theory.cutoff_lipschitz import thompson_lipschitz
+from deepinit.theory.cutoff_passage import FirstPassage, first_passage_profile, poisson_survival
+from deepinit.theory.cutoff_summary import CutoffSummary, summary
+
+__all__ = [
+    "ChainSurvival",
+    "CutoffSummary",
+    "FirstPassage",
+    "LatticeThresholds",
+    "LogNormDrift",
+    "critical_gain",
+    "first_passage_profile",
+    "lattice_thresholds",
+    "log_norm_drift",
+    "poisson_survival",
+    "rounded_mean_square",
+    "rounded_orbit",
+    "scalar_survival",
+    "stationary_tail_exponent",
+    "summary",
+    "thompson_lipschitz",
+]

@@ -1,0 +1,125 @@
+"""T(u) = sum_k p_k P(w k > u) for all u of a grid at once, in time proportional to the number of k and of u.
+
+Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2, so that T is two suffix sums, of p_k and of p_k / k.
+
+Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail. Q(e^z) is analytic for |Im z| < pi/4 and
+bounded there: on intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m, and 15 terms leave 1e-15.
+So sources are replaced by their Chebyshev moments on these intervals, and T, itself a sum of such functions of y, is
+interpolated between Chebyshev nodes on intervals of y: no pair (k, u) is ever formed.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr
+
+_TERMS = 15
+_LENGTH = 0.25  # of an interval in log k and in log u
+_CHUNK = 8192
+
+Tail = Callable[[np.ndarray], np.ndarray]
+
+
+def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
+    """masses [k] -> T(u) for w uniform on (-bound, bound).
+
+    Args:
+        magnitudes: [k], > 0, ascending.
+        bound: of the weights.
+        at: [u], u >= 0; inf gives 0.
+    """
+    finite = np.isfinite(at)
+    scaled = np.where(finite, at, 0.0) / bound
+    from_here = np.where(finite, np.searchsorted(magnitudes, scaled, side="right"), len(magnitudes))
+
+    def tail(masses: np.ndarray) -> np.ndarray:
+        return 0.5 * (_suffix_sums(masses)[from_here] - scaled * _suffix_sums(masses / magnitudes)[from_here])
+
+    return tail
+
+
+def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
+    """masses [k] -> T(u) for w ~ N(0, std^2); absolute error 1e-14 for masses that sum to 1.
+
+    Args:
+        magnitudes: [k], > 0, ascending.
+        std: of the weights.
+        at: [u], u >= 0; inf gives 0.
+    """
+    sources = _panels(np.log(magnitudes))
+    inside = np.flatnonzero(np.isfinite(at) & (at > 0.0))
+    order = inside[np.argsort(at[inside], kind="stable")]
+    targets = _panels(np.log(at[order] / std))
+    kernel = _kernel(targets, sources)
+
+    def tail(masses: np.ndarray) -> np.ndarray:
+        sums = np.where(at > 0.0, 0.0, 0.5 * masses.sum())
+        if targets:
+            moments = np.concatenate([_moments(masses[panel.start : panel.stop], panel.scaled) for panel in sources])
+            for panel, series in zip(targets, (kernel @ moments).reshape(-1, _TERMS), strict=True):
+                for chunk in _chunks(panel.stop - panel.start):
+                    values = np.polynomial.chebyshev.chebval(panel.scaled[chunk], series)
+                    sums[order[panel.start : panel.stop][chunk]] = values
+        return sums
+
+    return tail
+
+
+class _Panel(NamedTuple):
+    """Points that fall into one interval: where they stand, the interval's middle, the points scaled to [-1, 1]."""
+
+    start: int
+    stop: int
+    middle: float
+    scaled: np.ndarray
+
+
+def _panels(points: np.ndarray) -> list[_Panel]:
+    """The intervals that ascending points fall into."""
+    if not points.size:
+        return []
+    index = np.floor((points - points[0]) / _LENGTH).astype(np.int64)
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(index)) + 1])
+    panels = []
+    for start, stop in zip(starts, np.append(starts[1:], points.size), strict=True):
+        middle = float(points[0] + (index[start] + 0.5) * _LENGTH)
+        panels.append(_Panel(int(start), int(stop), middle, (points[start:stop] - middle) * (2.0 / _LENGTH)))
+    return panels
+
+
+def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
+    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all products of two intervals."""
+    angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
+    to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)  # values at the nodes -> coefficients
+    to_series[0] *= 0.5
+    nodes = 0.5 * _LENGTH * np.cos(angles)
+    y = np.array([panel.middle for panel in targets])[:, None] + nodes
+    x = np.array([panel.middle for panel in sources])[:, None] + nodes
+    gaps = np.minimum(y[:, :, None, None] - x[None, None], 5.0)  # Q(e^5) is 0 in float64
+    series = np.einsum("ai,tisj,bj->tasb", to_series, ndtr(-np.exp(gaps)), to_series, optimize=True)
+    return series.reshape(y.size, x.size)
+
+
+def _moments(masses: np.ndarray, scaled: np.ndarray) -> np.ndarray:
+    """sum_k p_k T_m(x_k), m < _TERMS, by the three-term recurrence."""
+    moments = np.zeros(_TERMS)
+    for chunk in _chunks(masses.size):
+        x = scaled[chunk]
+        older, newer = masses[chunk], masses[chunk] * x
+        moments[0] += older.sum()
+        moments[1] += newer.sum()
+        for m in range(2, _TERMS):
+            older, newer = newer, 2.0 * x * newer - older
+            moments[m] += newer.sum()
+    return moments
+
+
+def _chunks(size: int) -> list[slice]:
+    """Pieces that stay in the processor's cache."""
+    return [slice(start, start + _CHUNK) for start in range(0, size, _CHUNK)]
+
+
+def _suffix_sums(terms: np.ndarray) -> np.ndarray:
+    """[n + 1]: sum of terms[i:], i = 0..n."""
+    return np.append(np.cumsum(terms[::-1])[::-1], 0.0)
