@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import images
+from deepinit.core.inputs import images, is_number, real_numbers, shape_in_words
 from deepinit.core.specs import check_integer
 
 
@@ -52,13 +52,11 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     Raises:
         SpecError: no examples, unequal numbers of inputs and targets, negative classes, numbers that are not finite.
     """
-    try:
-        x, y = np.asarray(inputs, dtype=np.float64), np.asarray(targets)
-        y = y if y.dtype.kind in "iu" and y.ndim == 1 else y.astype(np.float64)
-    except (TypeError, ValueError):
-        raise SpecError(
-            refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats.")
-        ) from None
+    x, y = real_numbers(inputs), real_numbers(targets)
+    if x is None or y is None:
+        raise SpecError(refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats."))
+    given = np.asarray(targets)
+    y = given if given.dtype.kind in "iu" and given.ndim == 1 else y
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim == 1 and y.dtype.kind == "f":
         y = y[:, None]
@@ -79,6 +77,9 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
 
 def centred(given: Examples) -> Examples:
     """The same examples with targets of mean 0: what is left to learn once an output bias has learned the mean."""
+    if not isinstance(given, Examples):
+        remedy = "Write targets.examples(inputs, targets)."
+        raise SpecError(refusal(f"examples of type {type(given).__name__}", "Examples", remedy))
     if given.are_classes:
         raise SpecError(refusal("classes", "targets that are numbers", "Centre targets before a regression only."))
     return Examples(given.inputs, given.targets - given.targets.mean(axis=0), f"{given.label}, centred")
@@ -102,6 +103,9 @@ def sum_of_sines(
     check_integer("dimension", dimension, 1, "Give at least one coordinate.")
     check_integer("num_examples", num_examples, 1, "Give at least one example.")
     check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    for name, value in (("amplitude", amplitude), ("frequency", frequency)):
+        if not (is_number(value) and math.isfinite(value)):
+            raise SpecError(refusal(f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."))
     x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
     y = amplitude * np.sin(frequency * x + 1.0).sum(axis=1)
     return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
@@ -150,6 +154,10 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
     """
     check_integer("dimension", dimension, 1, "Give at least one coordinate.")
     count = dimension + 1
+    y = real_numbers(targets)
+    if y is None or y.shape not in ((), (count,)):
+        given = f"targets of {shape_in_words(targets)}"
+        raise SpecError(refusal(given, f"one number, or {count}", "Leave them out for 1."))
     # rows of the centred identity, in an orthonormal basis of the plane they span (Helmert's), scaled to norm^2 = dimension
     basis = np.zeros((dimension, count))
     for k in range(1, count):
@@ -157,7 +165,7 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
         basis[k - 1, k] = -k / math.sqrt(k * (k + 1))
     return examples(
         math.sqrt(count) * basis.T,
-        np.broadcast_to(np.asarray(targets, dtype=np.float64), (count,)),
+        np.broadcast_to(y, (count,)),
         f"simplex in dimension {dimension}",
     )
 

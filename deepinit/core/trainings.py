@@ -4,16 +4,20 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import is_number
 from deepinit.core.specs import check_integer
 from deepinit.core.targets import Examples
 
 MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")
+LOSSES = ("mse", "cross_entropy")
+GEOMETRIES = ("l2", "linf")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,9 +36,12 @@ class Training:
         initial_stage: refuse initializations whose outputs are not small against the targets.
         tolerance: of `flow`, relative error of a layer in one step.
         name: of the optimizer, in tables and in a run's identity; None takes the mode.
+        geometry: of an optax transformation, `l2` (steps along the gradient, with or without momentum) or `linf` (steps of one size in every
+            coordinate, as Adam's from tiny weights): decides where theory says that neurons turn. None where no orientations are predicted.
 
     Raises:
-        SpecError: examples that are none, an unknown mode, an optax transformation without a name, steps that do not increase.
+        SpecError: examples that are none, test examples of another kind, an unknown mode, loss or geometry, an optax transformation without
+            a name, numbers that are none, steps that do not increase.
     """
 
     examples: Examples
@@ -48,13 +55,21 @@ class Training:
     initial_stage: bool = False
     tolerance: float = 1e-6
     name: str | None = None
+    geometry: str | None = None
 
     def __post_init__(self) -> None:
         for role, given in (("examples", self.examples), ("test", self.test)):
             if not isinstance(given, Examples) and not (role == "test" and given is None):
                 remedy = "Write di.targets.examples(inputs, targets)."
                 raise SpecError(refusal(f"{role} of type {type(given).__name__}", "Examples", remedy))
+        if self.test is not None:
+            _check_alike(self.examples, self.test)
         object.__setattr__(self, "record_steps", checked_steps(self.record_steps))
+        for option in ("rate", "stop_drop", "tolerance"):
+            object.__setattr__(self, option, _checked_number(option, getattr(self, option)))
+        if self.loss not in LOSSES:
+            remedy = "A loss of your own goes to training.training_seed_fn."
+            raise SpecError(refusal(f"loss={self.loss!r}", ", ".join(LOSSES), remedy))
         named = isinstance(self.mode, str)
         if named and self.mode not in MODES:
             allowed = ", ".join(MODES) + ", or an optax transformation"
@@ -65,7 +80,13 @@ class Training:
                     "an optax transformation without a name", "name='...'", "Tables and runs have to call it something."
                 )
             )
-        object.__setattr__(self, "name", self.name or self.mode)
+        if self.geometry not in ((None,) if named else (None, *GEOMETRIES)):
+            allowed = "l2 or linf, beside an optax transformation only"
+            raise SpecError(
+                refusal(f"geometry={self.geometry!r}", allowed, "Leave it out for a mode, which has its own.")
+            )
+        if named and self.name in (None, *MODES):  # dataclasses.replace hands on the name of the former mode
+            object.__setattr__(self, "name", self.mode)
 
     @property
     def dimension(self) -> int:
@@ -84,8 +105,12 @@ class Training:
         options = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("examples", "test", "mode")
+            if field.name not in ("examples", "test", "mode", "geometry")
         }
+        if isinstance(self.mode, str) and self.mode != self.name:
+            options["mode"] = self.mode
+        if self.geometry is not None:
+            options["geometry"] = self.geometry
         parts = [json.dumps(options, sort_keys=True).encode()]
         for examples in (self.examples, self.test):
             for array in () if examples is None else (examples.inputs, examples.targets):
@@ -95,7 +120,7 @@ class Training:
 
 def checked_steps(record_steps: Any) -> tuple[int, ...]:
     """The record steps as a tuple; refuses what does not increase."""
-    steps = tuple(record_steps) if isinstance(record_steps, Sequence | range) else ()
+    steps = tuple(record_steps) if isinstance(record_steps, Sequence | np.ndarray) else ()
     for step in steps:
         check_integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
     if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
@@ -103,3 +128,30 @@ def checked_steps(record_steps: Any) -> tuple[int, ...]:
             refusal(f"record_steps={record_steps!r}", "increasing integers >= 0", "Write log_spaced_steps(1000).")
         )
     return tuple(int(step) for step in steps)
+
+
+def _checked_number(option: str, value: Any) -> float | None:
+    """A number as a float of Python's, of which identities can be made; None remains."""
+    if value is None:
+        return None
+    if not (is_number(value) and math.isfinite(value)):
+        raise SpecError(
+            refusal(f"{option}={value!r}", "a finite number", "Leave it out for the default, if it has one.")
+        )
+    return float(value)
+
+
+def _check_alike(examples: Examples, test: Examples) -> None:
+    """Refuses test examples that a network of the training examples cannot take."""
+    if test.dimension != examples.dimension or test.are_classes != examples.are_classes:
+        words = [
+            f"{'classes' if given.are_classes else 'numbers'} at inputs of dimension {given.dimension}"
+            for given in (test, examples)
+        ]
+        raise SpecError(
+            refusal(
+                f"test examples with {words[0]} beside examples with {words[1]}",
+                "the same dimension, and classes or numbers in both",
+                "Split one set in two.",
+            )
+        )

@@ -13,16 +13,17 @@ from deepinit.quantities.condensation_setup import (
     LinearSetup,
     attractors,
     hidden_names,
+    is_kinked,
     is_two_layer,
     linear_setup,
     multiplicity_of,
+    starts_uniformly,
 )
 from deepinit.quantities.quantity import Quantity
 
 _PAPER = "Zhou, Zhou, Luo, Zhang & Xu 2022, arXiv 2105.11686"
 _FLOW = "gradient flow or descent, Gaussian weights, outputs small against the targets, phi(0) = 0, phi'(0) != 0"
 LEVELS = (0.9, 0.99, 0.999)
-ALIGNED = 0.97  # cosine from which a neuron counts as having reached a predicted orientation
 _EVENTS = ("not_condensed", "still_training", "not_finite")
 _NOT_CONDENSED, _STILL_TRAINING = 1, 2
 
@@ -34,10 +35,9 @@ def _measure_counts(spec: Any, training: Training) -> Any:
     from deepinit.observables.measurement import Measurement
     from deepinit.training import hidden_layers, layer_vectors
 
-    # Under true gradient flow without a linear part, and of units that can be off, most neurons stay where they are.
-    masked = is_two_layer(spec) and (
-        spec.activation.is_homogeneous or (training.mode == "flow" and multiplicity_of(spec) != 1)
-    )
+    # Along the true gradient without a linear part, and of units that can be off, most neurons stay where they are.
+    along_gradient = training.mode in ("gd", "sgd", "flow")
+    masked = is_two_layer(spec) and (is_kinked(spec) or (along_gradient and multiplicity_of(spec) != 1))
 
     def record(snapshot: Any) -> Measurement:
         vectors = layer_vectors(snapshot.parameters)
@@ -60,7 +60,7 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     from deepinit.observables.measurement import Measurement
     from deepinit.training import layer_vectors
 
-    directions = attractors(_two_layer(spec, "aligned_fraction"), training).directions
+    directions = _directions(spec, training)
 
     def record(snapshot: Any) -> Measurement:
         best = orientations.alignment(next(iter(layer_vectors(snapshot.parameters).values())), directions).best
@@ -76,7 +76,7 @@ def _measure_drop(spec: Any, training: Training) -> Any:
     from deepinit.observables.measurement import Measurement
     from deepinit.training.loop import DROPPED
 
-    rate = _setup(spec, training, "drop_time").rate
+    setup = _setup(spec, training, "drop_time", "Take training_loss: this time is in the unit of that law.")
     if training.stop_drop is None:
         raise SpecError(
             refusal(
@@ -84,9 +84,17 @@ def _measure_drop(spec: Any, training: Training) -> Any:
             )
         )
 
+    def overlap(drop: Any) -> Any:  # in units of the largest: the overlap S = sum_j a_j c_j at a drop of the loss
+        part = jnp.minimum(drop / setup.reachable, 1.0)
+        return part / (1.0 + jnp.sqrt(1.0 - part))
+
+    wanted = overlap(training.stop_drop)
+
     def record(snapshot: Any) -> Measurement:
         event = jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING).astype(jnp.int8)
-        return Measurement((rate * snapshot.time)[None], event[None])
+        # the step that passed the drop went beyond it: S grows like e^{2 rate t}
+        beyond = 0.5 * jnp.log(overlap(1.0 - snapshot.loss / snapshot.initial_loss) / wanted)
+        return Measurement((setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)[None], event[None])
 
     return record
 
@@ -150,7 +158,7 @@ def _predict_drop(spec: Any, training: Training, form: str) -> Prediction:
         form,
         np.full(shape, setup.rate * found.mean_time * slower),
         np.full(shape, (setup.rate * found.time_std * slower) ** 2),
-        "O(stop_drop, step size times rate)",
+        "O(stop_drop, (step size times rate)^2)",
         f"{_FLOW}, small stop_drop",
         "derived in deepinit.theory.condensation_linear",
     )
@@ -175,7 +183,15 @@ def _predict_distance(spec: Any, training: Training, form: str) -> Prediction:
 
 def _lazy_alignment(spec: Any, training: Training) -> Prediction:
     """Orientations that stay as they were drawn: caps about the predicted directions, a union of disjoint ones."""
-    directions = attractors(_two_layer(spec, "aligned_fraction"), training).directions
+    directions = _directions(spec, training)
+    if not starts_uniformly(spec, training):
+        raise SpecError(
+            refusal(
+                "the aligned fraction of initial weights that prefer some directions",
+                "Gaussian weights and biases of one variance",
+                "Take training.small_mlp, or leave the limit out.",
+            )
+        )
     count, dimension = directions.shape
     cosines = directions @ directions.T - 2.0 * np.eye(count)
     levels = np.array(LEVELS)
@@ -219,14 +235,30 @@ def _two_layer(spec: Any, quantity: str) -> MLP:
     return spec
 
 
-def _setup(spec: Any, training: Training, quantity: str) -> LinearSetup:
+def _directions(spec: Any, training: Training) -> np.ndarray:
+    """[K, D], K >= 1: where neurons are predicted to turn."""
+    directions = attractors(_two_layer(spec, "aligned_fraction"), training).directions
+    if not len(directions):
+        raise SpecError(
+            refusal(
+                "examples under which |H| has no strict maximum, so that no orientation is preferred",
+                "examples with predicted orientations",
+                "Take orientation_count, or other targets.",
+            )
+        )
+    return directions
+
+
+def _setup(
+    spec: Any, training: Training, quantity: str, remedy: str = "Simulate alone: leave the prediction out."
+) -> LinearSetup:
     setup = linear_setup(_two_layer(spec, quantity), training)
     if setup is None:
         raise SpecError(
             refusal(
                 f"a law of {quantity} for {spec.activation} under {training.name}",
-                "an activation with phi(0) = 0 and phi'(0) != 0 under gd or flow, Gaussian weights of one law with the biases",
-                "Simulate alone: leave the prediction out.",
+                "an activation with phi(0) = 0 and phi'(0) != 0 under gd or flow on all examples, Gaussian weights of one law with the biases",
+                remedy,
             )
         )
     return setup
@@ -279,7 +311,7 @@ aligned_fraction = Quantity(
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation_alignment",
     entries=lambda spec, training: tuple(f"cos > {level:g}" for level in LEVELS),
-    has_limit=lambda spec, training: is_two_layer(spec),
+    has_limit=lambda spec, training: is_two_layer(spec) and starts_uniformly(spec, training),
     events=_EVENTS,
 )
 

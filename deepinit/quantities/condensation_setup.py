@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP, Spec
 from deepinit.core.trainings import Training
 
@@ -20,6 +20,7 @@ class LinearSetup(NamedTuple):
         drop: loss drop -> `LossDrop`.
         slower: by how much gradient descent takes longer than gradient flow; 1 for the latter.
         end: the time at which the loss has dropped by 0.1 %.
+        reachable: loss drop |v|^2 / (2 q R(0)) that a linear output along v can reach at most.
     """
 
     rate: float
@@ -27,6 +28,7 @@ class LinearSetup(NamedTuple):
     drop: Any
     slower: float
     end: float
+    reachable: float
 
 
 def is_two_layer(spec: Any) -> bool:
@@ -46,31 +48,62 @@ def multiplicity_of(spec: MLP) -> int | None:
 
 
 def attractors(spec: MLP, training: Training) -> Any:
-    """The orientations that the theory predicts for this network under this optimizer: `theory.condensation.Orientations`."""
+    """The orientations that the theory predicts for this network under this optimizer: `theory.condensation.Orientations`.
+
+    Raises:
+        SpecError: an optax transformation of unknown geometry; what `predict_orientations` refuses.
+    """
     from deepinit.theory.condensation import homogeneous_orientations, predict_orientations
 
     x, y = training.examples.inputs, training.examples.targets
     bias = spec.bias_law is not None
-    if spec.activation.is_homogeneous:
+    geometry = _geometry(training)
+    if is_kinked(spec):
         return homogeneous_orientations(x, y, spec.activation, bias=bias)
-    return predict_orientations(
-        x, y, spec.activation, geometry="linf" if training.mode in ("adam", "sign") else "l2", bias=bias
-    )
+    return predict_orientations(x, y, spec.activation, geometry=geometry, bias=bias)
+
+
+def is_kinked(spec: MLP) -> bool:
+    """ReLU and its like: homogeneous, but not linear."""
+    slopes = spec.activation.slopes
+    return slopes is not None and slopes[0] != slopes[1]
+
+
+def starts_uniformly(spec: MLP, training: Training) -> bool:
+    """Initial input weights point in all directions alike: Gaussian, biases of the same variance."""
+    weights, biases = spec.weight_law, spec.bias_law
+    assert weights is not None
+    one_law = biases is None or biases.entry_variance(1) == weights.entry_variance(training.dimension)
+    return weights.is_gaussian and (biases is None or biases.is_gaussian) and one_law
+
+
+def _geometry(training: Training) -> Any:
+    if isinstance(training.mode, str):
+        return "linf" if training.mode in ("adam", "sign") else "l2"
+    if training.geometry is None:
+        raise SpecError(
+            refusal(
+                f"orientations predicted for the optax transformation {training.name!r} without a geometry",
+                "geometry='l2' or 'linf'",
+                "Give di.Training geometry='l2' for steps along the gradient (momentum too), 'linf' for Adam and its like.",
+            )
+        )
+    return training.geometry
 
 
 def linear_setup(spec: MLP, training: Training) -> LinearSetup | None:
     """Of networks to which the exact laws apply; None for others."""
     from deepinit.theory.condensation import loss_drop_time, multiplicity
 
-    weights, biases, outputs = spec.weight_law, spec.bias_law, spec.output_law
+    weights, outputs = spec.weight_law, spec.output_law
     assert weights is not None
     assert outputs is not None
     x, y = training.examples.inputs, training.examples.targets
-    bias = biases is not None
+    bias = spec.bias_law is not None
     weight_var = weights.entry_variance(x.shape[1])
-    gaussian = all(law is None or law.is_gaussian for law in (weights, biases, outputs))
-    one_law = biases is None or biases.entry_variance(1) == weight_var
-    if multiplicity_of(spec) != 1 or training.mode not in ("gd", "flow") or not (gaussian and one_law):
+    gaussian = starts_uniformly(spec, training) and outputs.is_gaussian
+    follows_gradient = training.mode in ("gd", "flow") and training.batch_size is None
+    if multiplicity_of(spec) != 1 or not (follows_gradient and gaussian):
         return None
     scales = {"output_std": outputs.entry_variance(spec.widths[-1]) ** 0.5, "weight_std": weight_var**0.5}
     slope = multiplicity(spec.activation).c
@@ -82,7 +115,10 @@ def linear_setup(spec: MLP, training: Training) -> LinearSetup | None:
     step = training.rate if training.mode == "gd" else None
     slower = 1.0 if step is None else step * rate / float(np.log1p(step * rate))
     law = {"rate": rate, "dimension": x.shape[1] + bias, "step_size": step, **scales}
-    return LinearSetup(rate, law, drop, slower, drop(_END).time * slower)
+    z = np.column_stack([x, np.ones(len(x))]) if bias else x
+    v = np.reshape(y, -1) @ z / len(z)
+    reachable = float((v @ v) ** 2 / (np.mean((z @ v) ** 2) * np.mean(y**2)))
+    return LinearSetup(rate, law, drop, slower, drop(_END).time * slower, reachable)
 
 
 def hidden_names(spec: Any, training: Training) -> tuple[str, ...]:

@@ -28,17 +28,21 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
+    from deepinit.training.checks import check_examples
+    from deepinit.training.losses import cross_entropy
 
     sets = [examples for examples in (training.examples, training.test) if examples is not None]
     if not all(examples.are_classes for examples in sets):
         raise SpecError(
             refusal("the accuracy on targets that are numbers", "classes", "Take training_loss, or integer targets.")
         )
-    apply = network_of(spec).apply
+    network = network_of(spec)
+    for examples in sets:
+        check_examples(network, examples, cross_entropy)
     arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(e.targets, "int32")) for e in sets]
 
     def record(snapshot: Any) -> Measurement:
-        guesses = [jnp.argmax(jax.vmap(apply, (None, 0))(snapshot.parameters, x), axis=1) for x, _ in arrays]
+        guesses = [jnp.argmax(jax.vmap(network.apply, (None, 0))(snapshot.parameters, x), axis=1) for x, _ in arrays]
         right = jnp.stack([jnp.mean(guess == y) for guess, (_, y) in zip(guesses, arrays, strict=True)])
         return Measurement(jnp.where(jnp.isfinite(snapshot.loss), right, jnp.nan), jnp.zeros(right.shape, jnp.int8))
 
@@ -52,7 +56,7 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
         raise SpecError(
             refusal(
                 f"the loss at infinite width under {training.name} of {training.loss}",
-                "an MLP trained by gd on the mse, whose linearized training has a closed form",
+                "an MLP trained by gd on all examples of the mse to the end, whose linearized training has a closed form",
                 "Simulate alone.",
             )
         )
@@ -71,7 +75,9 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
 
 
 def _is_linearized(spec: Any, training: Training) -> bool:
-    return isinstance(spec, MLP) and training.loss == "mse" and training.mode == "gd" and training.rate is not None
+    descends = training.mode == "gd" and training.rate is not None
+    whole = training.batch_size is None and training.stop_drop is None  # a run that stops repeats its last loss
+    return isinstance(spec, MLP) and training.loss == "mse" and descends and whole
 
 
 def _no_prediction(spec: Any, training: Training, form: str) -> Prediction:

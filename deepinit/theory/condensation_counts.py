@@ -4,6 +4,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import check_integer
+from deepinit.core.targets import simplex
 from deepinit.theory.condensation_form import TargetForm
 from deepinit.theory.condensation_sphere import critical_angles
 
@@ -104,9 +105,4 @@ def simplex_inputs(d: int) -> np.ndarray:
     Reference: derivation above.
     """
     check_integer("d", d, 1, "The dimension of the inputs.")
-    # Helmert's basis: rows k = 1, ..., d of an orthogonal matrix whose row 0 is constant.
-    basis = np.tril(np.ones((d + 1, d + 1)), 0)[:d].copy()
-    sizes = np.arange(1, d + 1)
-    basis[np.arange(d), sizes] = -sizes
-    basis /= np.sqrt(sizes * (sizes + 1.0))[:, None]
-    return basis.T * np.sqrt(d + 1.0)
+    return simplex(d).inputs

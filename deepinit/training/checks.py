@@ -97,7 +97,9 @@ def check_initialization(
     """
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)
-    x, y = (values[:_FEW] for values in as_arrays(examples, dtype))
+    # spread over the set, which may be sorted by its targets
+    few = np.unique(np.linspace(0, len(examples.inputs) - 1, _FEW).astype(int))
+    x, y = (values[few] for values in as_arrays(examples, dtype))
 
     def look(key: Any) -> tuple[jax.Array, Any]:
         with sequential_bits():

@@ -23,7 +23,6 @@ from deepinit.training.losses import as_loss
 from deepinit.training.options import check_drop, check_layout, check_options, optimizer_of, pace_of
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
-_DEFAULT_RATES = {"adam": 1e-5, "sign": 1e-5, "flow": 0.1, "neuron_flow": 0.02}
 _BATCH_STREAM = 2**32 - 1  # no layer has this number
 
 
@@ -137,12 +136,17 @@ def training_seed_fn(
         batch_key = jax.random.fold_in(key, jnp.uint32(_BATCH_STREAM))
         initial_loss = objective(initial, x, y)
 
-        def slope(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
+        def batch(step: jax.Array) -> tuple[jax.Array, jax.Array]:
             if batch_size is None:
-                return jax.value_and_grad(objective)(parameters, x, y)
+                return x, y
             with sequential_bits():
                 chosen = jax.random.randint(jax.random.fold_in(batch_key, step), (batch_size,), 0, len(x))
-            value, gradient = jax.value_and_grad(objective)(parameters, x[chosen], y[chosen])
+            return x[chosen], y[chosen]
+
+        def slope(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
+            value, gradient = jax.value_and_grad(objective)(parameters, *batch(step))
+            if batch_size is None:
+                return value, gradient
             return (value if stop_drop is None else objective(parameters, x, y)), gradient
 
         def status_of(value: jax.Array) -> jax.Array:
@@ -164,7 +168,15 @@ def training_seed_fn(
                     tolerance=tolerance,
                 )
                 return _Progress(step, *after, status_of(after.loss))
-            updates, memory = optimizer.update(now.gradient, now.memory, now.parameters)
+            updates, memory = optimizer.update(
+                now.gradient,
+                now.memory,
+                now.parameters,
+                # for transformations that search along a line; others take no notice
+                value=now.loss,
+                grad=now.gradient,
+                value_fn=lambda parameters: objective(parameters, *batch(now.step)),
+            )
             updates = jax.tree.map(lambda update: jnp.where(running, update, 0), updates)
             parameters: Any = optax.apply_updates(now.parameters, updates)
             value, gradient = slope(parameters, step)

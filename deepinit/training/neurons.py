@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from deepinit.core.errors import SpecError, refusal
+
 _WEIGHTS = {"weights": False, "kernel": True}  # name -> is the neurons' axis the last one?
 _BIASES = ("biases", "bias")
 
@@ -31,6 +33,9 @@ def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
     Returns:
         Name -> [neurons, fan_in], or [neurons, fan_in + 1] with a bias. Layers of a perceptron are called `layer 1`, ..., those of a flax
         module as in the module.
+
+    Raises:
+        SpecError: runs of equal layers stacked in one array, as in `networks.network`.
     """
     return {layer: _vectors(group) for layer, group in layers(parameters).items()}
 
@@ -46,6 +51,14 @@ def _vectors(group: dict[str, jax.Array]) -> jax.Array:
     weights = group[name]
     if _WEIGHTS[name]:
         weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1]).T
+    elif len(weights.shape) != 2:
+        raise SpecError(
+            refusal(
+                f"weights of shape {weights.shape}, of several layers in one array",
+                "networks with an array per layer",
+                "Train training.perceptron(spec), or the spec itself, instead of network(spec).",
+            )
+        )
     biases = [group[name][:, None] for name in _BIASES if name in group]
     return jnp.concatenate([weights, *biases], axis=1)
 

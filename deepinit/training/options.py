@@ -6,6 +6,7 @@ from typing import Any
 import optax  # type: ignore[import-untyped]
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import is_number
 from deepinit.core.specs import check_integer
 from deepinit.core.trainings import MODES
 from deepinit.training.optimizers import adam, is_two_layer, neuron_flow, sign_descent
@@ -27,14 +28,14 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
     return (0, *sorted(steps))
 
 
-def optimizer_of(mode: str | optax.GradientTransformation, pace: float) -> optax.GradientTransformation | None:
-    """The transformation behind a mode; None for gradient flow."""
+def optimizer_of(mode: str | optax.GradientTransformation, pace: float) -> optax.GradientTransformationExtraArgs | None:
+    """The transformation behind a mode, whose update takes further keywords; None for gradient flow."""
     if not isinstance(mode, str):
-        return mode
+        return optax.with_extra_args_support(mode)
     if mode == "flow":
         return None
     made = {"gd": optax.sgd, "sgd": optax.sgd, "adam": adam, "sign": sign_descent, "neuron_flow": neuron_flow}
-    return made[mode](pace)
+    return optax.with_extra_args_support(made[mode](pace))
 
 
 def pace_of(mode: str | optax.GradientTransformation, rate: float | None) -> float:
@@ -55,7 +56,7 @@ def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, toleran
         raise SpecError(
             refusal(f"rate={rate!r} beside an optax transformation", "one of them", "Give the rate to optax.")
         )
-    if (rate is None and mode in ("gd", "sgd", "adam", "sign")) or (rate is not None and not _is_positive(rate)):
+    if (rate is None and mode in ("gd", "sgd", "adam", "sign")) or (rate is not None and not is_positive(rate)):
         raise SpecError(
             refusal(
                 f"rate={rate!r} for the mode {mode!r}",
@@ -64,9 +65,9 @@ def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, toleran
                 "sign, and ten of them for adam.",
             )
         )
-    if stop_drop is not None and not (_is_positive(stop_drop) and stop_drop < 1):
+    if stop_drop is not None and not (is_positive(stop_drop) and stop_drop < 1):
         raise SpecError(refusal(f"stop_drop={stop_drop!r}", "a number in (0, 1)", "1e-3 is the first visible drop."))
-    if not (_is_positive(tolerance) and tolerance < 1):
+    if not (is_positive(tolerance) and tolerance < 1):
         raise SpecError(refusal(f"tolerance={tolerance!r}", "a number in (0, 1)", "Leave it out for 1e-6."))
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1, "Leave it out for all examples.", most=num_examples)
@@ -106,5 +107,6 @@ def check_drop(stop_drop: float | None, dtype: str) -> None:
         )
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, int | float) and 0.0 < value < math.inf
+def is_positive(value: Any) -> bool:
+    """Is this a finite number > 0, Python's or NumPy's?"""
+    return is_number(value) and 0.0 < value < math.inf

@@ -18,6 +18,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
 from deepinit.networks.network import Network
+from deepinit.training.options import is_positive
 
 Parameters = tuple[dict[str, jax.Array], ...]
 
@@ -44,10 +45,11 @@ def small_mlp(
         SpecError: a standard deviation that is not a finite number > 0.
     """
     for name, value in (("std", std), ("output_std", output_std)):
-        if value is not None and not (isinstance(value, int | float) and 0.0 < value < math.inf):
-            raise SpecError(refusal(f"{name}={value!r}", "a finite number > 0", "1e-5 is small for any activation."))
-    law = normal(std**2, "absolute")
-    output_law = law if output_std is None else normal(output_std**2, "absolute")
+        if value is not None and not (is_positive(value) and 0.0 < float(value) ** 2 < math.inf):
+            allowed = "a finite number > 0 whose square is one too"
+            raise SpecError(refusal(f"{name}={value!r}", allowed, "1e-5 is small for any activation."))
+    law = normal(float(std) ** 2, "absolute")
+    output_law = law if output_std is None else normal(float(output_std) ** 2, "absolute")
     return MLP(widths, activation, law, law, output_width, output_law)
 
 
@@ -119,7 +121,19 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 
     For activations phi(s) ~ c s^2 near 0 all neurons of such a network then grow at one rate, and condense together under gradient
     flow, where Gaussian output weights let one neuron win.
+
+    Args:
+        network: a `perceptron`.
+        amplitude: of the output weights, > 0.
+
+    Raises:
+        SpecError: what is no network, an amplitude that is not a finite number > 0.
     """
+    if not isinstance(network, Network):
+        given = f"a network of type {type(network).__name__}"
+        raise SpecError(refusal(given, "a perceptron", "Write with_sign_outputs(training.perceptron(spec), 0.05)."))
+    if not is_positive(amplitude):
+        raise SpecError(refusal(f"amplitude={amplitude!r}", "a finite number > 0", "0.05 is small for most targets."))
 
     def init(key: Any, input_width: int) -> Parameters:
         *hidden, output = network.init(key, input_width)
@@ -138,10 +152,12 @@ def _checked(
         )
     if output_bias and spec.bias_law is None:
         raise SpecError(refusal("an output bias without a bias law", "both or neither", "Give the spec a bias_law."))
-    if not (isinstance(output_scale, int | float) and 0.0 < output_scale < math.inf):
+    if not is_positive(output_scale):
         raise SpecError(refusal(f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."))
     assert spec.weight_law is not None
-    laws = (spec.weight_law,) * spec.depth + (spec.output_law,) if layer_laws is None else tuple(layer_laws)
+    laws = (spec.weight_law,) * spec.depth + (spec.output_law,)
+    if layer_laws is not None:
+        laws = tuple(layer_laws) if isinstance(layer_laws, Sequence) else ()
     if len(laws) != spec.depth + 1 or not all(isinstance(law, Law) and law.is_symmetric for law in laws):
         raise SpecError(
             refusal(f"layer_laws={layer_laws!r}", f"{spec.depth + 1} weight laws", "Give one to every matrix.")

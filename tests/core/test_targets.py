@@ -62,6 +62,7 @@ def test_digits_are_real_images_with_classes_or_numbers():
         ([[np.nan]], [1.0], "not finite"),
         ([[1.0]], [-1], "class -1"),
         ([["a"]], [1.0], "not numbers"),
+        ([[1.0]], [1j], "not numbers"),
         (np.zeros((0, 2)), np.zeros(0), "same n"),
     ],
 )
@@ -77,3 +78,9 @@ def test_counts_out_of_range():
         targets.simplex(0)
     with pytest.raises(SpecError, match="seed"):
         targets.sum_of_sines(seed=-1)
+    with pytest.raises(SpecError, match="frequency='a'"):
+        targets.sum_of_sines(frequency="a")
+    with pytest.raises(SpecError, match=r"targets of shape \(2,\). Allowed: one number, or 3"):
+        targets.simplex(2, [1.0, 2.0])
+    with pytest.raises(SpecError, match="type tuple"):
+        targets.centred(([0.0], [1.0]))

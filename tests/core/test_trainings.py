@@ -55,9 +55,33 @@ def test_optax_transformations_need_a_name():
         ({"record_steps": (3, 2)}, "increasing integers"),
         ({"record_steps": ()}, "increasing integers"),
         ({"record_steps": (0, 1.5)}, "a record step=1.5"),
+        ({"record_steps": np.linspace(0.0, 5.0, 3)}, "integers from 0"),
+        ({"rate": "fast"}, "rate='fast'. Allowed: a finite number"),
+        ({"stop_drop": True}, "stop_drop=True"),
+        ({"loss": "hinge"}, "loss='hinge'. Allowed: mse, cross_entropy"),
+        ({"loss": abs}, "training_seed_fn"),
+        ({"geometry": "l2"}, "beside an optax transformation only"),
+        ({"test": di.targets.sum_of_sines(2, 5)}, "numbers at inputs of dimension 2 beside"),
+        ({"test": di.targets.examples([0.0, 1.0], [0, 1])}, "classes at inputs of dimension 1 beside"),
     ],
 )
 def test_refusals(change, said):
     with pytest.raises(SpecError) as error:
         di.Training(**{"examples": EXAMPLES, "record_steps": (0, 1), **change})
     assert said in str(error.value)
+
+
+def test_a_copy_with_another_mode_is_called_by_it():
+    training = di.Training(EXAMPLES, record_steps=(0, 10), rate=0.1)
+    copy = dataclasses.replace(training, mode="flow")
+    assert copy.name == "flow"
+    assert copy.digest != training.digest
+    named = dataclasses.replace(training, name="ours")
+    assert named.digest != dataclasses.replace(named, mode="flow").digest
+
+
+def test_numbers_and_steps_may_be_those_of_numpy():
+    training = di.Training(EXAMPLES, np.arange(0, 11, 5), rate=np.float32(0.5), stop_drop=np.float64(0.25))
+    plain = di.Training(EXAMPLES, (0, 5, 10), rate=0.5, stop_drop=0.25)
+    assert training.digest == plain.digest
+    assert training.record_steps == (0, 5, 10)

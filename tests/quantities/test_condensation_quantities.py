@@ -3,6 +3,7 @@
 import flax.linen
 import jax
 import numpy as np
+import optax
 import pytest
 
 import deepinit as di
@@ -61,6 +62,14 @@ def test_the_first_drop_of_the_loss_is_on_time():
     assert abs(float(data["variance_z"].values[0, 0, 0])) < 5
     # resolved: output and input weights of one standard deviation would be later by ln(1.6) / 2 = 0.24
     assert float(data["effect_resolved"].values[0, 0]) < 0.24
+
+
+def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
+    run = di.Training(FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True)
+    found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=200), di.predict(NET, Q.drop_time, run))
+    assert abs(float(found.dataset["z"].values[0, 0, 0])) < 5
+    # resolved: the time of the first state below the drop is later by 0.07
+    assert float(found.dataset["effect_resolved"].values[0, 0]) < 0.07
 
 
 def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
@@ -131,6 +140,71 @@ def test_refusals(run, call, said):
     with pytest.raises(SpecError) as error:
         call(run)
     assert said in str(error.value)
+
+
+def test_orientations_of_linear_networks_in_any_dimension():
+    run = di.Training(FIVE, record_steps=(0, 10), rate=RATE)
+    linear = di.training.small_mlp((40,), di.linear, std=1e-4, output_std=5e-5)
+    law = di.predict(NET, Q.aligned_fraction, run).value
+    np.testing.assert_allclose(di.predict(linear, Q.aligned_fraction, run).value, law, rtol=1e-12)
+    np.testing.assert_allclose(di.infinite(linear, Q.aligned_fraction, run).value[0], law[0], rtol=1e-12)
+
+
+def test_orientations_under_an_optax_transformation_need_its_geometry():
+    options = {"record_steps": (0, 2), "mode": optax.adam(1e-5), "name": "adam of optax"}
+    with pytest.raises(SpecError, match="without a geometry"):
+        di.predict(NET, Q.orientation_count, di.Training(FIVE, **options))
+    cube = di.Training(FIVE, **options, geometry="linf")
+    assert di.predict(NET, Q.orientation_count, cube).value[-1, 0] == 2.0
+    ours = di.Training(FIVE, record_steps=(0, 2), mode="adam", rate=1e-5)
+    theirs = [di.simulate(NET, Q.aligned_fraction, run, num_seeds=2).mean[0] for run in (cube, ours)]
+    np.testing.assert_array_equal(*theirs)
+
+
+def test_examples_without_preferred_orientations():
+    flat = di.Training(di.targets.simplex(2), record_steps=(0, 2), rate=0.1)
+    net = di.training.small_mlp((6,), di.x_tanh, std=1e-3)
+    assert di.predict(net, Q.orientation_count, flat).value[-1, 0] == 0.0
+    for call in (
+        lambda: di.simulate(net, Q.aligned_fraction, flat, num_seeds=2),
+        lambda: di.infinite(net, Q.aligned_fraction, flat),
+    ):
+        with pytest.raises(SpecError, match="no strict maximum"):
+            call()
+
+
+def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
+    batches = di.Training(FIVE, record_steps=(0, 10), rate=RATE, batch_size=8)
+    with pytest.raises(SpecError, match="on all examples"):
+        di.predict(NET, Q.aligned_fraction, batches)
+    stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
+    for run in (batches, stopped):
+        assert not Q.training_loss.has_limit(NET, run)
+        with pytest.raises(SpecError, match="gd on all examples of the mse to the end"):
+            di.infinite(NET, Q.training_loss, run)
+    biased = di.MLP((4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1)  # biases larger than weights
+    with pytest.raises(SpecError, match="prefer some directions"):
+        di.infinite(biased, Q.aligned_fraction, di.Training(FIVE, record_steps=(0, 10), rate=RATE))
+
+
+def test_a_time_in_the_unit_of_a_law_needs_the_law():
+    adam = di.Training(FIVE, record_steps=(10,), mode="adam", rate=1e-5, stop_drop=1e-3)
+    with pytest.raises(SpecError, match="Take training_loss"):
+        di.simulate(NET, Q.drop_time, adam, num_seeds=2)
+
+
+def test_classes_of_the_test_set_out_of_range():
+    x = np.eye(3)
+    run = di.Training(
+        di.targets.examples(x, [0, 1, 2]),
+        (0, 1),
+        rate=0.1,
+        loss="cross_entropy",
+        test=di.targets.examples(x, [0, 1, 7]),
+    )
+    net = di.training.small_mlp((4,), di.tanh, std=0.1, output_width=3)
+    with pytest.raises(SpecError, match="classes up to 7 for a network of 3 outputs"):
+        di.simulate(net, Q.accuracy, run, num_seeds=2)
 
 
 def test_predictions_by_step_need_steps_of_known_times():

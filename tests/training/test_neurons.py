@@ -2,9 +2,11 @@ import flax.linen
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 import deepinit as di
+from deepinit.core.errors import SpecError
 from deepinit.training import hidden_layers, layer_vectors
 
 KEY = jax.random.key(0, impl="threefry2x32")
@@ -42,3 +44,10 @@ def test_nnx_modules_too():
     parameters = di.from_nnx(lambda rngs: nnx.Linear(3, 2, rngs=rngs)).init(KEY, 3)
     found = layer_vectors(parameters)
     assert [vectors.shape for vectors in found.values()] == [(2, 4)]
+
+
+def test_layers_that_share_an_array_have_no_neurons_of_their_own():
+    stacked = di.network(di.MLP((4, 4), di.tanh, output_width=1))
+    shapes = jax.eval_shape(lambda key: stacked.init(key, 2), jax.random.key(0))
+    with pytest.raises(SpecError, match=r"training.perceptron\(spec\)"):
+        layer_vectors(shapes)

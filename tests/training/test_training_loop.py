@@ -205,3 +205,14 @@ def test_log_spaced_steps_start_at_0_and_end_at_the_last():
     steps = training.log_spaced_steps(1000, 4)
     assert steps == (0, 1, 10, 100, 1000)
     assert training.log_spaced_steps(3, 50) == (0, 1, 2, 3)
+
+
+def test_optax_transformations_that_search_along_a_line_are_taken():
+    network = training.perceptron(training.small_mlp((4,), di.tanh, std=0.3))
+    options = {"mode": optax.lbfgs(), "record_steps": (0, 5, 20)}
+    found = jax.jit(training.training_seed_fn(network, EXAMPLES, **options))(jax.random.key(0))
+    assert found.loss[2] < found.loss[1] < found.loss[0]
+    descended = training.training_seed_fn(network, EXAMPLES, mode="gd", rate=0.01, record_steps=(0, 20))(
+        jax.random.key(0)
+    )
+    assert found.loss[2] < descended.loss[1]

@@ -94,6 +94,7 @@ def test_neuron_flow_of_a_deep_network():
     ("options", "said"),
     [
         ({"layer_laws": (di.normal(),)}, "2 weight laws"),
+        ({"layer_laws": 3}, "2 weight laws"),
         ({"output_scale": 0.0}, "output_scale"),
         ({"dtype": "float16"}, "float16"),
         ({"dtype": "float64"}, "64-bit mode off"),
@@ -111,3 +112,15 @@ def test_specs_that_are_no_trainable_perceptron():
         training.perceptron(di.MLP(widths=(4,), output_width=1), output_bias=True)
     with pytest.raises(SpecError, match="std="):
         training.small_mlp((4,), di.tanh, std=0.0)
+    with pytest.raises(SpecError, match="whose square"):
+        training.small_mlp((4,), di.tanh, std=1e-200)
+    with pytest.raises(SpecError, match="of type MLP"):
+        training.with_sign_outputs(training.small_mlp((4,), di.tanh, std=0.1), 0.05)
+    with pytest.raises(SpecError, match="amplitude=-1"):
+        training.with_sign_outputs(net(), -1.0)
+
+
+def test_examples_sorted_by_their_targets_are_looked_at_all_over():
+    x = np.linspace(-1.0, 1.0, 200)
+    late = targets.examples(x, np.where(x > 0.5, 1.0, 0.0))  # the first 64 are learned already
+    start(net(1e-7, cube), late)
