@@ -23,8 +23,9 @@ from deepinit.networks.rows import (
 register_rows()
 
 # exp(-34) = 2e-15: a displacement this small acts through the derivative alone, to every digit of float32 and all but
-# the last of float64, so the activation is evaluated at this scale and not below.
-_SMALLEST_SCALE = -34.0
+# the last of float64, so the activation is evaluated at this scale and not below. A point this small, or as large as exp(34), is
+# in the range where the activation is a power.
+_SMALLEST_SCALE, _LARGEST_SCALE = -34.0, 34.0
 
 
 class LayerState(NamedTuple):
@@ -143,7 +144,7 @@ def forward(
         The taps with a leading axis of layers, and the rows of the output layer (of the last hidden layer after its
         activation where the spec has no output layer).
     """
-    homogeneous, free, outer = spec.activation.is_homogeneous, rows.partners_are_free, outer_layer(spec)
+    free, outer = rows.partners_are_free, outer_layer(spec)
     rows, taps = rows.with_known(), []
     for segment, source in zip(segments(spec, rows.points.shape[1]), sources, strict=True):
         inner = inner_layer(spec, segment.fan_out)
@@ -156,7 +157,7 @@ def forward(
             after = detect_events(after.with_known(), absorbing=free)
             if free:
                 after = orthogonalize_partners(after)
-            after = orthonormalize_frames(rescale(after, rescale_points=homogeneous))
+            after = orthonormalize_frames(rescale(after))
             return after, tap(LayerState(before, after))
 
         if segment.length == 1:
@@ -180,15 +181,43 @@ def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
 
 
 def activate(rows: Rows, activation: Activation) -> Rows:
-    """phi of the points, phi' times the tangents, and the exact difference phi(z + dz) - phi(z) of every displacement."""
-    tangents = rows.tangents
-    if tangents is not None:
-        tangents = rows.of_frame_bases(activation.derivative(rows.points))[:, None] * tangents
-    scale = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
-    base = rows.of_bases(rows.points)
-    displacements = activation.difference(base, scale * rows.displacements) / scale
+    """phi of the points, phi' times the tangents, and the exact difference phi(z + dz) - phi(z) of every displacement.
+
+    A positively homogeneous activation does not see the points' scale s. Any other is evaluated at exp(s) z, or, where exp(s) is so small
+    or so large that the activation is a power of order r there, at the end c of the range in between: phi(e^s z) = e^{r (s - c)} phi(e^c z).
+    """
+    if activation.is_homogeneous:
+        return _activate(rows, activation, jnp.zeros_like(rows.point_scales))
+    orders = activation.orders
+    least = _SMALLEST_SCALE / max(orders[0], 1)
+    most = _LARGEST_SCALE if orders[1] <= 2 else 2.0 * _LARGEST_SCALE / orders[1]
+    within = jnp.clip(rows.point_scales, least, most)
+    beyond = rows.point_scales - within
+    order = jnp.where(beyond < 0, orders[0], orders[1])
+    after = _activate(rows, activation, within)
+    # derivatives are of one order less; a value that is not 0 at 0 leaves the differences of order 1
+    differs = rows.of_bases(jnp.where(order == 0, beyond, 0))
+    stretches = after.log_stretches
+    if stretches is not None:
+        stretches = stretches + rows.of_frame_bases(jnp.maximum(order - 1, 0) * beyond)[:, None]
     return dataclasses.replace(
-        rows, points=activation(rows.points), displacements=displacements, tangents=tangents, known=None
+        after,
+        point_scales=within + order * beyond,
+        displacement_scales=after.displacement_scales + differs,
+        log_stretches=stretches,
+    )
+
+
+def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
+    """The same with points of log-scale `scales` [num_points], which they keep."""
+    size = jnp.exp(scales)[:, None]
+    points, tangents = size * rows.points, rows.tangents
+    if tangents is not None:
+        tangents = rows.of_frame_bases(activation.derivative(points))[:, None] * tangents
+    step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _SMALLEST_SCALE))[:, None]
+    displacements = activation.difference(rows.of_bases(points), step * rows.displacements) / step
+    return dataclasses.replace(
+        rows, points=activation(points) / size, displacements=displacements, tangents=tangents, known=None
     )
 
 

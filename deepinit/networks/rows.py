@@ -120,12 +120,15 @@ class Rows:
         return dataclasses.replace(self, points=points, displacements=displacements, tangents=tangents, known=None)
 
     def plus(self, branch: "Rows") -> "Rows":
-        """The sum of a stream and of the branch that was computed from it: rows of the same scales."""
+        """The sum of a stream and of the branch that was computed from it, at the stream's scales."""
+        xp = array_namespace(self.points)
+        size = xp.exp(branch.point_scales - self.point_scales)[:, None]
+        step = xp.exp(branch.displacement_scales - self.displacement_scales)[:, None] * self.of_bases(size)
         tangents = None if self.tangents is None else self.tangents + branch.tangents
         return dataclasses.replace(
             self,
-            points=self.points + branch.points,
-            displacements=self.displacements + branch.displacements,
+            points=self.points + size * branch.points,
+            displacements=self.displacements + step * branch.displacements,
             tangents=tangents,
             known=None,
         )
@@ -264,8 +267,8 @@ def orthogonalize_partners(rows: Rows) -> Rows:
     )
 
 
-def rescale(rows: Rows, *, rescale_points: bool) -> Rows:
-    """Moves the root mean square of every displacement, and of every point if asked, into its log-scale."""
+def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
+    """Moves the root mean square of every displacement, and of every point unless told otherwise, into its log-scale."""
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
     width = rows.points.shape[1]

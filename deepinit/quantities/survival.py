@@ -68,9 +68,10 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         width = spec.widths[0]
         law = cutoff.log_norm_drift(inner, width, width * spec.weight_law.entry_variance(width, spec.depth))
         layers = np.arange(1, spec.depth + 1)
+        lengths = [float(np.log(np.linalg.norm(point) / rho)) for point in inputs.points]
         curves = [
-            cutoff.first_passage_profile(layers, float(np.log(np.linalg.norm(point) / rho)), -law.drift, law.variance)
-            for point in inputs.points
+            np.asarray(cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival)
+            for length in lengths
         ]
     value = np.stack(curves, axis=1)
     return Prediction(
