@@ -21,7 +21,16 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.observables.expansions import expansions, scaled_activation, scaled_derivative
-from deepinit.observables.scaled import Scaled, added, as_scaled, image, log_norm, log_norm_increment, normalized, to_array
+from deepinit.observables.scaled import (
+    Scaled,
+    added,
+    as_scaled,
+    image,
+    log_norm,
+    log_norm_increment,
+    normalized,
+    to_array,
+)
 
 Draw = Callable[[Any], tuple[Any, Any]]
 
@@ -43,7 +52,7 @@ class Iterates(NamedTuple):
 
 def layer_image(weights: Any, bias: Any, activation: Any, x: Scaled) -> Scaled:
     """T(x) = sigma(W x + b) for a vector of any size."""
-    return scaled_activation(activation, _preactivation(weights, bias, x))
+    return scaled_activation(activation, preactivation(weights, bias, x))
 
 
 def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = None) -> Iterates:
@@ -63,7 +72,7 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
 
     Reference: arXiv:2104.10727, section 1.
     """
-    weights, biases, activation = _checked(weights, biases, activation, x)
+    weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
     return drawn_iterates(draw, weights.shape[0], activation, x)
 
@@ -108,11 +117,13 @@ def backward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = No
 
     Reference: arXiv:2104.10727, section 1.
     """
-    weights, biases, activation = _checked(weights, biases, activation, x)
+    weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
     depths = np.arange(total + 1) if depths is None else np.asarray(depths)
     if depths.ndim != 1 or depths.dtype.kind not in "iu" or (depths < 0).any() or (depths > total).any():
-        raise SpecError(refusal(f"depths={depths.tolist()!r}", f"integers in [0, {total}]", "Draw more layers for a greater depth."))
+        raise SpecError(
+            refusal(f"depths={depths.tolist()!r}", f"integers in [0, {total}]", "Draw more layers for a greater depth.")
+        )
     start = as_scaled(x)
 
     def inward(t: Any) -> Scaled:
@@ -153,7 +164,9 @@ def pulled_back_values(weights: Any, activation: Any, decision: Any, points: Any
     return image(decision, forward_iterates(weights, activation, points, biases=biases).states)
 
 
-def tangent_iterates(weights: Any, activation: Any, x: Any, tangent: Any, *, biases: Any = None) -> tuple[Iterates, jax.Array]:
+def tangent_iterates(
+    weights: Any, activation: Any, x: Any, tangent: Any, *, biases: Any = None
+) -> tuple[Iterates, jax.Array]:
     """x_t and the growth of a tangent vector carried along, v_t = D T_t(x_{t-1}) v_{t-1}.
 
     Args:
@@ -166,12 +179,15 @@ def tangent_iterates(weights: Any, activation: Any, x: Any, tangent: Any, *, bia
     Raises:
         SpecError: for shapes that do not fit.
     """
-    weights, biases, activation = _checked(weights, biases, activation, x)
+    weights, biases, activation = checked_layers(weights, biases, activation, x)
 
     def step(carry: tuple[Scaled, Scaled], t: Any) -> tuple[tuple[Scaled, Scaled], tuple[jax.Array, jax.Array, Scaled]]:
         state, vectors = carry
-        z = _preactivation(weights[t], None if biases is None else biases[t], state)
-        after, moved = scaled_activation(activation, z), _times(scaled_derivative(activation, z), image(weights[t], vectors))
+        z = preactivation(weights[t], None if biases is None else biases[t], state)
+        after, moved = (
+            scaled_activation(activation, z),
+            _times(scaled_derivative(activation, z), image(weights[t], vectors)),
+        )
         return (after, moved), (log_norm_increment(state, after), log_norm_increment(vectors, moved), after)
 
     start = as_scaled(x)
@@ -197,13 +213,13 @@ def log_jacobian_determinants(weights: Any, activation: Any, points: Any, *, bia
 
     Reference: arXiv:2104.10727, section on Jacobian distortion.
     """
-    weights, biases, activation = _checked(weights, biases, activation, points)
+    weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)
     start = as_scaled(points)
     log_slopes = _log_slopes(activation)
 
     def step(state: Scaled, t: Any) -> tuple[Scaled, jax.Array]:
-        z = _preactivation(weights[t], None if biases is None else biases[t], state)
+        z = preactivation(weights[t], None if biases is None else biases[t], state)
         return scaled_activation(activation, z), jnp.sum(log_slopes(z), axis=-1)
 
     _, gained = jax.lax.scan(step, start, jnp.arange(weights.shape[0]))
@@ -242,7 +258,8 @@ def _log_slopes(activation: Activation) -> Callable[[Scaled], jax.Array]:
     return of
 
 
-def _preactivation(weights: Any, bias: Any, x: Scaled) -> Scaled:
+def preactivation(weights: Any, bias: Any, x: Scaled) -> Scaled:
+    """W x + b for a vector of any size."""
     z = image(weights, x)
     return z if bias is None else added(z, as_scaled(jnp.broadcast_to(bias, z.mantissa.shape)))
 
@@ -251,11 +268,16 @@ def _times(factors: Scaled, vectors: Scaled) -> Scaled:
     return normalized(factors.mantissa * vectors.mantissa, factors.exponent + vectors.exponent)
 
 
-def _checked(weights: Any, biases: Any, activation: Any, x: Any) -> tuple[jax.Array, jax.Array | None, Activation]:
+def checked_layers(
+    weights: Any, biases: Any, activation: Any, x: Any
+) -> tuple[jax.Array, jax.Array | None, Activation]:
+    """Weights [T, n, n], biases [T, n] or None and the activation, if they fit together and the input x [..., n]; else a SpecError."""
     weights = jnp.asarray(weights)
     biases = None if biases is None else jnp.asarray(biases)
     width = (x.mantissa if isinstance(x, Scaled) else jnp.asarray(x)).shape[-1:]
-    fits = weights.ndim == 3 and weights.shape[1:] == 2 * width and (biases is None or biases.shape == weights.shape[:2])
+    fits = (
+        weights.ndim == 3 and weights.shape[1:] == 2 * width and (biases is None or biases.shape == weights.shape[:2])
+    )
     if not fits:
         raise SpecError(
             refusal(

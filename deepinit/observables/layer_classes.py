@@ -151,7 +151,9 @@ def _line(radius: float) -> np.ndarray:
 
 def _above(bias: float) -> np.ndarray:
     """Preactivations z > bias, from near to far."""
-    return bias + np.concatenate([np.geomspace(1e-6, 1e-2, 100), np.linspace(1e-2, 30.0, 6000)[1:], np.geomspace(30.0, 1e6, 100)])
+    return bias + np.concatenate(
+        [np.geomspace(1e-6, 1e-2, 100), np.linspace(1e-2, 30.0, 6000)[1:], np.geomspace(30.0, 1e6, 100)]
+    )
 
 
 def _is_subhomogeneous(weights: np.ndarray, bias: np.ndarray, output: Any, activation: Activation) -> bool:

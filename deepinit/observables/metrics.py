@@ -11,6 +11,7 @@ seen and give NaN under jit.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import is_traced
 from deepinit.observables import layer_classes as classes
-from deepinit.observables.scaled import Scaled, added, as_scaled, log_norm, log_ratios, shifted
+from deepinit.observables.scaled import Scaled, added, as_scaled, largest, log_norm, log_ratios, shifted
 
 
 class Metric(NamedTuple):
@@ -63,7 +64,7 @@ def thompson_distance(x: Any, y: Any) -> jax.Array:
 
     Reference: arXiv:2104.10727, section on Thompson's metric.
     """
-    return jnp.max(jnp.abs(_checked_log_ratios("Thompson's metric", x, y)), axis=-1)
+    return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
 
 def hilbert_distance(x: Any, y: Any) -> jax.Array:
@@ -84,8 +85,7 @@ def hilbert_distance(x: Any, y: Any) -> jax.Array:
 
     Reference: arXiv:2104.10727, section on Thompson's metric.
     """
-    ratios = _checked_log_ratios("Hilbert's metric", x, y)
-    return jnp.max(ratios, axis=-1) - jnp.min(ratios, axis=-1)
+    return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
 
 def norm_distance(x: Any, y: Any, order: float = 2) -> jax.Array:
@@ -115,8 +115,9 @@ def bilipschitz_distance(first: Any, second: Any) -> jax.Array:
 
     Reference: arXiv:2104.10727, section on metrics of metrics.
     """
-    ratios = _checked_log_ratios("the bi-Lipschitz metric", first, second, remedy=_IDENTIFIED)
-    return jnp.max(jnp.abs(ratios), axis=-1)
+    return _checked(
+        "the bi-Lipschitz metric", _largest_log_ratio(as_scaled(first), as_scaled(second)), remedy=_IDENTIFIED
+    )
 
 
 def jacobian_distortion(first: Any, second: Any) -> jax.Array:
@@ -144,12 +145,12 @@ def jacobian_distortion(first: Any, second: Any) -> jax.Array:
                 "Use square invertible weights and an activation with a slope other than 0 (no ReLU).",
             )
         )
-    return jnp.max(difference, axis=-1) - jnp.min(difference, axis=-1)
+    return largest(difference) + largest(-difference)
 
 
 def sup_distance(first: Any, second: Any) -> jax.Array:
     """max |f(x) - g(x)| over points, from values [..., points]: never expands under pull-back, and tells nothing of bounded functions."""
-    return jnp.max(jnp.abs(jnp.asarray(first) - jnp.asarray(second)), axis=-1)
+    return largest(jnp.abs(jnp.asarray(first) - jnp.asarray(second)))
 
 
 def distance_function(points: Any, order: float = 2) -> jax.Array:
@@ -163,11 +164,25 @@ _PAPER = "arXiv:2104.10727"
 _IDENTIFIED = "Use injective layers (weights of full column rank, tanh or leaky ReLU, no ReLU) and distinct points."
 
 thompson = Metric(
-    "Thompson", thompson_distance, "the open positive cone", classes.POSITIVE_SUBHOMOGENEOUS, f"{_PAPER}, Thompson's metric"
+    "Thompson",
+    thompson_distance,
+    "the open positive cone",
+    classes.POSITIVE_SUBHOMOGENEOUS,
+    f"{_PAPER}, Thompson's metric",
 )
-hilbert = Metric("Hilbert", hilbert_distance, "rays of the open positive cone", classes.POSITIVE_HOMOGENEOUS, f"{_PAPER}, Thompson's metric")
+hilbert = Metric(
+    "Hilbert",
+    hilbert_distance,
+    "rays of the open positive cone",
+    classes.POSITIVE_HOMOGENEOUS,
+    f"{_PAPER}, Thompson's metric",
+)
 bilipschitz = Metric(
-    "bi-Lipschitz", bilipschitz_distance, "distance functions on one set of points", classes.INJECTIVE, f"{_PAPER}, metrics of metrics"
+    "bi-Lipschitz",
+    bilipschitz_distance,
+    "distance functions on one set of points",
+    classes.INJECTIVE,
+    f"{_PAPER}, metrics of metrics",
 )
 distortion = Metric(
     "Jacobian distortion",
@@ -176,7 +191,13 @@ distortion = Metric(
     classes.SMOOTH_INJECTIVE,
     f"{_PAPER}, Jacobian distortion",
 )
-supremum = Metric("supremum", sup_distance, "values of functions on one set of points", classes.ANY, "derivation: d(f T, g T) <= d(f, g)")
+supremum = Metric(
+    "supremum",
+    sup_distance,
+    "values of functions on one set of points",
+    classes.ANY,
+    "derivation: d(f T, g T) <= d(f, g)",
+)
 
 
 def norm(order: float = 2) -> Metric:
@@ -189,7 +210,11 @@ def norm(order: float = 2) -> Metric:
         raise SpecError(refusal(f"order={order!r}", "1, 2 or numpy.inf", "Write norm(2) for the Euclidean norm."))
     name = {1: "l1 norm", 2: "l2 norm", np.inf: "linf norm"}[order]
     return Metric(
-        name, lambda x, y: norm_distance(x, y, order), "R^n", classes.LIPSCHITZ[order], f"{_PAPER}, norms and 1-Lipschitz layers"
+        name,
+        lambda x, y: norm_distance(x, y, order),
+        "R^n",
+        classes.LIPSCHITZ[order],
+        f"{_PAPER}, norms and 1-Lipschitz layers",
     )
 
 
@@ -238,28 +263,48 @@ def _closure(layer_class: Any) -> set[str]:
     """All classes that contain the given one, or one of the given ones."""
     if isinstance(layer_class, classes.Layer):
         layer_class = classes.classify(layer_class)
-    names = [layer_class] if isinstance(layer_class, str) or not isinstance(layer_class, Iterable) else list(layer_class)
+    names = (
+        [layer_class] if isinstance(layer_class, str) or not isinstance(layer_class, Iterable) else list(layer_class)
+    )
     for name in names:
         if name not in classes.WIDER:
             raise SpecError(
-                refusal(f"the class of layers {name!r}", ", ".join(classes.WIDER), "Or pass a Layer, which is then classified.")
+                refusal(
+                    f"the class of layers {name!r}",
+                    ", ".join(classes.WIDER),
+                    "Or pass a Layer, which is then classified.",
+                )
             )
     return {classes.ANY, *names, *(wider for name in names for wider in classes.WIDER[name])}
 
 
+@jax.jit
+def _largest_log_ratio(x: Scaled, y: Scaled) -> jax.Array:
+    return largest(jnp.abs(log_ratios(x, y)))
+
+
+@jax.jit
+def _spread_of_log_ratios(x: Scaled, y: Scaled) -> jax.Array:
+    ratios = log_ratios(x, y)
+    return largest(ratios) + largest(-ratios)
+
+
+@jax.jit
 def _difference(x: Any, y: Any) -> Scaled:
     x, y = as_scaled(x), as_scaled(y)
     return added(x, Scaled(-y.mantissa, y.exponent))
 
 
+@partial(jax.jit, static_argnums=1)
 def _norm(x: jax.Array, order: float) -> jax.Array:
     if order == 2:
         return jnp.sqrt(jnp.sum(x * x, axis=-1))
-    return jnp.sum(jnp.abs(x), axis=-1) if order == 1 else jnp.max(jnp.abs(x), axis=-1)
+    return jnp.sum(jnp.abs(x), axis=-1) if order == 1 else largest(jnp.abs(x))
 
 
-def _checked_log_ratios(name: str, x: Any, y: Any, remedy: str = "Use weights >= 0 without zero rows and positive inputs.") -> jax.Array:
-    ratios = log_ratios(x, y)
-    if not is_traced(ratios) and bool(jnp.isnan(ratios).any()):
+def _checked(
+    name: str, distance: jax.Array, remedy: str = "Use weights >= 0 without zero rows and positive inputs."
+) -> jax.Array:
+    if not is_traced(distance) and bool(jnp.isnan(distance).any()):
         raise SpecError(refusal(f"values that are not positive, for {name}", "positive finite numbers", remedy))
-    return ratios
+    return distance
