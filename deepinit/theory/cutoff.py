@@ -2,8 +2,9 @@
 
 Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`. First passage of that
 random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
-`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`. Reading a curve: `summary`.
-Contraction of positive layers: `thompson_lipschitz`.
+`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`. Mean-field depth scales and the
+cut-offs that they set: `mean_field`, `mean_field_cutoff` (signals that stay), `ordered_cutoff` (distances that vanish),
+`koenigs_amplitude`. Reading a curve: `summary`. Contraction of positive layers: `thompson_lipschitz`.
 
 Chain x_t = Q(phi(W_t x_{t-1})) of constant width N without biases, W_ij of variance A^2 / N (A the gain, A^2 the weight variance
 times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest". S(t) = P(x_t != 0) is its total
@@ -14,7 +15,10 @@ from deepinit.theory.cutoff_chain import ChainSurvival, scalar_survival
 from deepinit.theory.cutoff_drift import LogNormDrift, critical_gain, log_norm_drift, stationary_tail_exponent
 from deepinit.theory.cutoff_lattice import LatticeThresholds, lattice_thresholds, rounded_mean_square, rounded_orbit
 from deepinit.theory.cutoff_lipschitz import thompson_lipschitz
+from deepinit.theory.cutoff_mean_field import MeanFieldCutoff, koenigs_amplitude, mean_field_cutoff
+from deepinit.theory.cutoff_ordered import OrderedCutoff, ordered_cutoff
 from deepinit.theory.cutoff_passage import FirstPassage, first_passage_profile, poisson_survival
+from deepinit.theory.cutoff_recursion import MeanField, mean_field
 from deepinit.theory.cutoff_summary import CutoffSummary, summary
 
 __all__ = [
@@ -23,10 +27,17 @@ __all__ = [
     "FirstPassage",
     "LatticeThresholds",
     "LogNormDrift",
+    "MeanField",
+    "MeanFieldCutoff",
+    "OrderedCutoff",
     "critical_gain",
     "first_passage_profile",
+    "koenigs_amplitude",
     "lattice_thresholds",
     "log_norm_drift",
+    "mean_field",
+    "mean_field_cutoff",
+    "ordered_cutoff",
     "poisson_survival",
     "rounded_mean_square",
     "rounded_orbit",
