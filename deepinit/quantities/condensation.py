@@ -158,7 +158,7 @@ def _predict_drop(spec: Any, training: Training, form: str) -> Prediction:
         form,
         np.full(shape, setup.rate * found.mean_time * slower),
         np.full(shape, (setup.rate * found.time_std * slower) ** 2),
-        "O(stop_drop, (step size times rate)^2)",
+        "O(stop_drop, (step size times rate)^2, squared inputs of neurons at the drop, which fall like 1/width)",
         f"{_FLOW}, small stop_drop",
         "derived in deepinit.theory.condensation_linear",
     )

@@ -163,7 +163,7 @@ def loss_drop_time(
         SpecError: bad data or scales; a loss_drop that the first direction alone cannot reach.
 
     Valid for: sigma(0) = 0; small loss_drop: weights that turn away from v while the fit along it proceeds are left out, an error of
-        O((s S* q / nu)^2) / (s nu). mean_time and time_std: scales so small that e^{2 rate t} is large.
+        O((s S* q / nu)^2) / (s nu), and so is the next order of sigma, of O((w.z)^2) / (s nu) for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and time_std: scales so small that e^{2 rate t} is large.
 
     Reference: module docstring.
     """
