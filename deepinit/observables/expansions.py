@@ -129,7 +129,8 @@ def scaled_activation(activation: Any, z: Scaled) -> Scaled:
         z: preactivations [..., n].
 
     Returns:
-        `Scaled` [..., n]. NaN where sigma overflows and is no power at infinity.
+        `Scaled` [..., n]. NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0 at preactivations
+        below -14 or so in float32, so a network all of whose neurons are there counts as dead.
     """
     activation = as_activation(activation)
     facts = expansions(activation)

@@ -22,7 +22,8 @@ class Scaled(NamedTuple):
     """The vector mantissa * 2^exponent.
 
     Attributes:
-        mantissa: [..., n], its largest |entry| in [1/2, 1); all zeros for the zero vector.
+        mantissa: [..., n], its largest |entry| in [1/2, 1); all zeros for the zero vector. Entries more than 2^126 (float32) below the
+            largest are lost: they underflow to 0.
         exponent: [...], int32.
     """
 
