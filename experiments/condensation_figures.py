@@ -337,7 +337,7 @@ def law_figures(results: Results) -> list[FigureItem]:
         ),
         figure_item(
             "How far input weights move",
-            "Relative distance from the initialization and its law; it exceeds 100 before the loss has dropped by a thousandth.",
+            "Relative distance from the initialization and its law; the run ends before the loss has dropped by a thousandth.",
             di.plots.layers(distance, title="Distance of the input weights from where they started"),
         ),
     ]
@@ -466,8 +466,8 @@ def scale_figures(config, results: Results, scale_name) -> list[FigureItem]:
     return [
         figure_item(
             "Finite against infinite width in training",
-            "Measured loss (points) and the prediction of the infinitely wide, linearized network (lines): good at the scale of the tangent kernel, "
-            "useless where weights condense.",
+            "Measured loss (points) and the prediction of the infinitely wide, linearized network (lines), from the scale of the tangent kernel "
+            "(gamma = 0.5) to condensation (gamma > 1).",
             curves,
         ),
         figure_item(

@@ -148,7 +148,7 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         {label: ([angles[name] for angles in theory], y, errors) for name, label in THEORIES.items()},
         x_label=r"predicted $\ln \sin^2 \theta^L$ of orthogonal inputs at initialization",
         y_label="test accuracy after training",
-        title="Networks that make all inputs parallel do not learn",
+        title="Test accuracy against the angle predicted at initialization",
         note=f"MNIST, {config.num_seeds} networks each, {config.steps} steps of Adam; every network is drawn once per theory",
     )
     width, depth = (int(part) for part in config.nets[-1].split("x"))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
-from deepinit.networks.network import Network
+from deepinit.networks.network import Network, named
 
 
 def from_linen(
@@ -49,7 +49,7 @@ def from_linen(
         outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
         return outputs[0]
 
-    return Network(init, apply, label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())))
+    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply)
 
 
 def from_nnx(
@@ -94,7 +94,7 @@ def from_nnx(
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, state, unused)(_batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
 
-    return Network(init, apply, label or type(module).__name__)
+    return named(label or type(module).__name__, init, apply)
 
 
 def _is_variable(leaf: Any) -> bool:

@@ -22,7 +22,7 @@ from deepinit.networks.rows import Rows, points_alone
 
 
 class Network(NamedTuple):
-    """Pure functions and a name.
+    """Two pure functions, and what they are called.
 
     `init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
 
@@ -31,12 +31,26 @@ class Network(NamedTuple):
     residual blocks `{"inner": matrix, "outer": matrix}`; a matrix a dict of `weights` [layers, fan_out, fan_in] and, with a
     bias law, `biases` [layers, fan_out]; the output layer is one matrix, without the axis of layers.
 
-    `label` says in one line what the network is, for tables and for the identity of runs.
+    `init` carries the network's label (see `named`).
     """
 
     init: Callable[[Any, int], Any]
     apply: Callable[[Any, jax.Array], jax.Array]
-    label: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the network is, in one line, for tables and for the identity of runs; empty if it has no name."""
+        return getattr(self.init, "label", "")
+
+
+def named(label: str, init: Callable[[Any, int], Any], apply: Callable[[Any, jax.Array], jax.Array]) -> Network:
+    """The network of two functions, with a label. A pair of functions it stays: `init, apply = network`."""
+
+    def labelled(key: Any, input_width: int) -> Any:
+        return init(key, input_width)
+
+    labelled.label = label  # type: ignore[attr-defined]
+    return Network(labelled, apply)
 
 
 def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -> Network:
@@ -77,4 +91,4 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         _, rows = forward(spec, rows, given_layer, sources, output_source, lambda state: ())
         return jnp.exp(rows.point_scales[0]) * rows.points[0]
 
-    return Network(init, apply, repr(spec))
+    return named(repr(spec), init, apply)

@@ -13,6 +13,7 @@ from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
 from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
+from deepinit.training.neurons import part_name
 
 SMALL_OUTPUT = 0.01  # of the targets: with less, the residual is that of the zero network to one per cent
 _FEW = 64  # examples that show the order of magnitude of a gradient
@@ -115,7 +116,7 @@ def check_initialization(
             raise SpecError(
                 refusal(
                     f"an initialization whose loss has a gradient of at most {float(size):.1g} in the parameters "
-                    f"{jax.tree_util.keystr(path)}, which underflows in {np.dtype(dtype).name}",
+                    f"{' '.join(part_name(part) for part in path)}, which underflows in {np.dtype(dtype).name}",
                     f"gradients from {smallest:.0e} on (std^p for an activation like x^p near 0)",
                     "Take a larger standard deviation, or float64; if weights are not small, all neurons are off or the "
                     "targets are learned already.",

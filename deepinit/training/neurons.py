@@ -16,7 +16,7 @@ def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
     """The layers with neurons, by name: what their parameters are called, and the arrays (or their shapes)."""
     groups: dict[str, dict[str, jax.Array]] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
-        names = [_name(part) for part in path]
+        names = [part_name(part) for part in path]
         groups.setdefault("/".join(names[:-1]), {})[names[-1]] = leaf
     return {layer: group for layer, group in groups.items() if any(name in group for name in _WEIGHTS)}
 
@@ -63,7 +63,8 @@ def _vectors(group: dict[str, jax.Array]) -> jax.Array:
     return jnp.concatenate([weights, *biases], axis=1)
 
 
-def _name(part: Any) -> str:
+def part_name(part: Any) -> str:
+    """One step of a path through parameters: `layer 1` for a place in a tuple, the name otherwise."""
     if isinstance(part, jax.tree_util.SequenceKey):
         return f"layer {part.idx + 1}"
     return str(getattr(part, "key", getattr(part, "name", part)))

@@ -17,7 +17,7 @@ from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.networks.network import Network
+from deepinit.networks.network import Network, named
 from deepinit.training.options import is_positive
 
 Parameters = tuple[dict[str, jax.Array], ...]
@@ -113,7 +113,7 @@ def perceptron(
 
     options = {"residual": residual, "output_bias": output_bias, "output_scale": output_scale, "layer_laws": layer_laws}
     told = "".join(f", {name}={value}" for name, value in options.items() if value not in (None, False, 1.0))
-    return Network(init, apply, f"{spec!r}{told}, {dtype}, {precision}")
+    return named(f"{spec!r}{told}, {dtype}, {precision}", init, apply)
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
@@ -140,7 +140,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
         weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(output["weights"].dtype)
         return (*hidden, {**output, "weights": weights})
 
-    return Network(init, network.apply, f"{network.label}, output weights +-{amplitude:g}")
+    return named(f"{network.label}, output weights +-{amplitude:g}", init, network.apply)
 
 
 def _checked(

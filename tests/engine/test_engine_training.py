@@ -106,7 +106,7 @@ def test_a_module_of_flax_is_a_case_without_predictions(tmp_path):
 
 
 def test_networks_without_a_lasting_name_are_no_cases():
-    nameless = di.from_linen(Small())._replace(label="")
+    nameless = di.Network(*di.from_linen(Small())[:1], lambda parameters, x: x)._replace(init=lambda key, width: ())
     with pytest.raises(SpecError, match="tells it apart"):
         _ = Case("nameless", nameless, Q.accuracy, RUN, 2).identity()
     local = di.training.perceptron(di.MLP((4,), lambda x: x, output_width=1))

@@ -89,7 +89,10 @@ def _three_layers(activation, bias_law):
 
 
 @pytest.mark.parametrize("activation", [act.relu, act.leaky_relu(-0.4)], ids=repr)
-@pytest.mark.parametrize(("curve", "bias_law"), [(LINE, BIAS), (TILTED, BIAS), (TILTED, None)])
+@pytest.mark.parametrize(
+    ("curve", "bias_law"),
+    [(LINE, BIAS), *(pytest.param(TILTED, law, marks=pytest.mark.slow) for law in (BIAS, None))],
+)
 def test_homogeneous_velocities_equal_the_derivatives_of_neural_tangents(activation, curve, bias_law):
     _held_to_neural_tangents(activation, curve, bias_law)
 

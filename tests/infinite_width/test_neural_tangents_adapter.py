@@ -219,6 +219,7 @@ def test_training_dynamics_interpolate_between_the_start_and_the_gaussian_proces
         np.testing.assert_allclose(integrated, closed, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_dynamics_under_vmap(nt):
     k_train = jnp.asarray([[[2.0, 0.5], [0.5, 1.0]], [[3.0, 0.1], [0.1, 2.0]]])
     targets = jnp.asarray([[1.0], [-1.0]])
@@ -236,6 +237,7 @@ def test_largest_learning_rate_is_two_over_the_largest_eigenvalue(nt, array):
     assert float(rate) == pytest.approx(2.0 * 3.0 / (4.0 + 1e-12), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_attention_with_positional_embeddings_under_jit(nt):
     def kernel(distance_decay):
         attention = nt.stax.GlobalSelfAttention(

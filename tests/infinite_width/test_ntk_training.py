@@ -70,6 +70,7 @@ def test_prediction_of_a_linear_network_is_the_matrix_exponential():
     assert ntk_training(LINEAR, EXAMPLES, times).test_mean is None
 
 
+@pytest.mark.slow
 def test_inputs_that_no_parameter_sees_are_no_nan():
     """A zero input of a network without biases has an eigenvalue of the kernel that is exactly 0."""
     spec = di.MLP((6,), di.relu, normal(2.0), None, 1, normal(1.0))
@@ -81,7 +82,7 @@ def test_inputs_that_no_parameter_sees_are_no_nan():
     np.testing.assert_allclose(found.test_variance, rest.test_variance, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("activation", "bias"), [(di.relu, BIAS), (di.erf, None)])
+@pytest.mark.parametrize(("activation", "bias"), [(di.relu, BIAS), pytest.param(di.erf, None, marks=pytest.mark.slow)])
 def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(activation, bias):
     spec = di.MLP((5, 7), activation, normal(0.4), bias, 2, normal(0.7, "absolute"))
     ours, theirs = standard_kernels(spec, X), stax_standard_kernels(spec, X)
@@ -91,7 +92,7 @@ def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(a
     np.testing.assert_allclose(through.loss, ntk_training(spec, EXAMPLES, [0.3]).loss, rtol=1e-7)
 
 
-@pytest.mark.parametrize("std", [1e-5, 1e-8])
+@pytest.mark.parametrize("std", [pytest.param(1e-5, marks=pytest.mark.slow), 1e-8])
 def test_tiny_weights_keep_relative_accuracy(std):
     """Leading order in the weights: tanh(s) ~ s, s tanh(s) ~ s^2; the next one is smaller by the variance."""
     k, q = std**2 * BIASED, np.diag(std**2 * BIASED)

@@ -46,7 +46,10 @@ SPECS = {
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in ("leaky", "gelu", "unequal") else []) for name in SPECS],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in ("leaky", "gelu", "unequal", "orthogonal") else [])
+        for name in SPECS
+    ],
 )
 def test_explicit_and_conditional_maps_have_one_law(name):
     spec, inputs = SPECS[name], di.inputs.pairs((0.3, 2.0), dimension=8)
@@ -224,7 +227,13 @@ def test_sharing_a_base_or_not_is_the_same_network():
     np.testing.assert_allclose(one, two, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("relu", "tanh with uniform bias") else [pytest.mark.slow])
+        for name in SPECS
+    ],
+)
 def test_known_inner_products_are_those_of_the_rows(name):
     spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
     inputs = di.inputs.pairs((1e-3, 1.0, 2.0, math.pi / 2), 30)

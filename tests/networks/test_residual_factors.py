@@ -104,6 +104,7 @@ def sampled_inner(n):
     return 2 / n * rng.chisquare(rng.binomial(n, 0.5, 200_000))
 
 
+@pytest.mark.slow
 def test_a_network_does_not_depend_on_how_many_are_drawn_together():
     fn = lambda key: log_residual_factors(key, 5, (3, 64), 0.5)
     alone, together = sampled(fn, 32, batch=1), sampled(fn, 32, batch=16)

@@ -55,7 +55,9 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     np.testing.assert_allclose(found.value[-1], volumes, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["relu", "tanh, bias", "residual tanh, bias"])
+@pytest.mark.parametrize(
+    "name", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh, bias", "residual tanh, bias"))]
+)
 def test_explicit_and_conditional_tangents_have_one_law(name):
     spec, frames = SPECS[name], di.frames.random(5, 2, seed=1)
     num = 8000

@@ -110,6 +110,7 @@ def test_deficit_of_one_narrow_layer_is_exact():
     assert abs(deficit - 2 / 3) > 5 * error  # the rival: infinite width
 
 
+@pytest.mark.slow
 def test_deficit_of_three_wide_layers():
     # the deficit is 2H/3N (1 + c/width): two widths together leave O(1/width^2), and resolve 8 % of 2H/3N
     num_segments, depth, num_nets = 256, 3, 250

@@ -64,7 +64,7 @@ def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_
         "Preserved is the mean at depth / width below 1",
         "No exact law, measured against Gaussian weights of the same variance without biases: constant bias",
         "hanin2022deep",
-        "length_distortion and log_volume at the last layer of every case",
+        "Every case at its last layer",
     ):
         assert words in text
     assert "nan" not in text.lower().split()

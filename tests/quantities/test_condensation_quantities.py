@@ -79,6 +79,7 @@ def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
     assert np.isnan(measured.mean).all()
 
 
+@pytest.mark.slow
 def test_adam_turns_neurons_to_the_corners_of_the_cube():
     run = di.Training(FIVE, record_steps=(0, 600), mode="adam", rate=1e-5)
     net = di.training.small_mlp((40,), di.tanh, std=1e-6)
@@ -94,6 +95,7 @@ class Small(flax.linen.Module):
         return flax.linen.Dense(3)(flax.linen.relu(flax.linen.Dense(16)(x)))
 
 
+@pytest.mark.slow
 def test_accuracy_of_a_flax_module_on_images_rises():
     train, test = di.targets.digits(200), di.targets.digits(100, seed=1)
     few = [di.targets.examples(e.inputs, e.targets % 3, "digits mod 3") for e in (train, test)]
@@ -107,6 +109,7 @@ def test_accuracy_of_a_flax_module_on_images_rises():
     assert counted.entries == ("Dense_0", "Dense_1")
 
 
+@pytest.mark.slow
 def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     data = di.targets.four_points()
     net = di.MLP((512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01))

@@ -51,6 +51,7 @@ def test_sign_outputs_have_one_magnitude_and_both_signs():
     assert abs((outputs > 0).mean() - 0.5) < 5 * 0.5 / 8
 
 
+@pytest.mark.slow
 def test_flax_modules_become_networks_that_train():
     from flax import linen, nnx
 

@@ -85,6 +85,7 @@ def test_flow_is_the_solution_of_the_differential_equation():
     assert records.loss[3] < 0.9 * records.loss[0]
 
 
+@pytest.mark.slow
 def test_a_batch_of_seeds_is_the_loop_over_seeds_and_what_an_ensemble_runs():
     seed_fn = training.training_seed_fn(
         net(std=1e-3), EXAMPLES, mode="flow", record_steps=range(0, 121, 20), stop_drop=1e-2
@@ -128,7 +129,7 @@ def test_a_run_that_diverges_says_so():
     assert records.step[1] == records.step[2] <= 5
 
 
-@pytest.mark.parametrize("epsilon", [1e-30, 1e-3])
+@pytest.mark.parametrize("epsilon", [pytest.param(1e-30, marks=pytest.mark.slow), 1e-3])
 def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
     options = {"record_steps": (0, 1, 30)}
     ours = training.training_seed_fn(net(), EXAMPLES, mode=training.adam(0.01, epsilon=epsilon), **options)
@@ -139,6 +140,7 @@ def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
         assert np.abs(leaf[2] - leaf[0]).max() > 0.05
 
 
+@pytest.mark.slow
 def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
     tiny = net(std=1e-24)
     ours = jax.jit(training.training_seed_fn(tiny, EXAMPLES, mode="adam", rate=1e-25, record_steps=(0, 1)))(keys(1)[0])
@@ -150,6 +152,7 @@ def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
     assert np.abs(theirs.values[0]["weights"][1] - theirs.values[0]["weights"][0]).max() > 1e-22
 
 
+@pytest.mark.slow
 def test_minibatches_come_from_the_key_and_average_to_the_gradient():
     options = {"rate": 1.0, "record_steps": (0, 1)}
     whole = jax.jit(jax.vmap(training.training_seed_fn(net(), EXAMPLES, mode="gd", **options)))(keys(1))
@@ -188,6 +191,7 @@ def test_records_see_the_initial_network_and_user_optimizers_are_taken():
     assert records.time.tolist() == [0.0, 50.0]
 
 
+@pytest.mark.slow
 def test_cross_entropy_learns_classes():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
