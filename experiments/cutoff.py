@@ -201,8 +201,21 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         ),
         figure_item(
             "The exact chain",
-            "Width 1 needs no sampling: prefix sums over the grid give the law of the next layer.",
-            di.plots.layers(one.dataset, title="Survival at width 1: measured and exact"),
+            "Width 1 needs no sampling: the law of every layer follows exactly from that of the one before.",
+            di.plots.series(
+                {
+                    "measured": (
+                        layers[1:],
+                        one.dataset["mean"].values[:, 0],
+                        one.dataset["standard_error"].values[:, 0],
+                    )
+                },
+                {"exact": (layers[1:], one.dataset["predicted"].sel(route="exact").values[:, 0])},
+                x_label="layer",
+                y_label="survival",
+                title="Survival at width 1: measured and exact",
+                note=note,
+            ),
         ),
     ]
     for rounding in config.roundings:
@@ -236,7 +249,7 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         (f"norm-critical-w{last}", "No drift at the critical gain"),
         (f"norm-relu-w{last}", "He weights: the norm drifts down"),
     ):
-        caption = "Mean and spread of the logarithm of the norm, exact at every width; infinite width has neither drift nor spread."
+        caption = "Mean and spread of the logarithm of the norm, exact at every width; infinite width has another drift and no spread."
         items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
     for name, title in (
         ("ordered", "Ordered phase: two inputs become one"),

@@ -11,7 +11,10 @@ infinite-width map. Laws of total mean and covariance, with F expanded to second
     m' = F(m) + (1/2) F''(m) : V + c(m) / n,        V' = F'(m) V F'(m)^T + D(m) / n.
 
 With V = sum_k lambda_k e_k e_k^T only derivatives along the e_k occur: (1/2) sum_k lambda_k (e_k . d)^2 F and
-sum_k lambda_k (e_k . d F)(e_k . d F)^T, by central differences of fourth order.
+sum_k lambda_k (e_k . d F)(e_k . d F)^T, by central differences of fourth order. With biases F varies with the difference of the two
+log-norms on the scale of the angle, since det G contains (|a| - |b|)^2 beside |a| |b| angle^2; that difference itself fluctuates by a multiple of
+the angle. The walk is therefore followed in (mean of the log-norms, their difference, eta), the e_k are eigenvectors where the difference is
+divided by the angle, and angles too small for the difference to keep its digits are magnified together with it: close inputs move as if linearly.
 
 The state never meets ln sin^2 itself, whose inverse is singular and two-valued at a right angle: ln sin^2 is a function of
 eta, and its mean and variance are those of that function of a normal eta.
@@ -33,6 +36,13 @@ from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
 # Fourth-order central differences: truncation step^4/30 F^(5) and step^4/90 F^(6), about 1e-7 and 1e-8 for states that vary
 # on the scale 1; rounding 1e-14 / step^2 = 1e-11.
 _STEP = 0.03
+
+# Pairs closer than this are magnified to it (error: its square), unless their log-norms would then differ by more than the second number.
+_SMALLEST_ANGLE, _LARGEST_DIFFERENCE = 1e-4, 1e-2
+
+# (ln |a|^2/n, ln |b|^2/n, eta) to (mean, difference, eta)
+_MEAN_AND_DIFFERENCE = np.array([[0.5, 0.5, 0.0], [-1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+_LOG_NORMS = np.array([[1.0, -0.5, 0.0], [1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])  # its inverse
 
 # Variance of a logarithmic coordinate beyond which an expansion about its mean says nothing: a factor of e^2 either way.
 _LARGEST_VARIANCE = 4.0
@@ -107,17 +117,22 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     gram = InputGram(*gram)
     _check(spec, gram)
     activation = spec.activation
-    mean, covariance = np.array(_input_state(gram)), np.zeros((3, 3))
+    mean, covariance = _split(np.array(_input_state(gram))), np.zeros((3, 3))
     fan_in = gram.dimension
     state_mean, state_covariance = np.full((spec.depth, 3), np.nan), np.full((spec.depth, 3, 3), np.nan)
     for layer, width in enumerate(spec.widths):
         metric = _metric_of(spec, fan_in)
+        magnified = _magnification(mean)
+        scales, offset = np.array([1.0, magnified, 1.0]), np.array([0.0, 0.0, 2.0 * math.log(magnified)])
+        mean, covariance = scales * mean + offset, covariance * np.outer(scales, scales)
         limit, shift, noise = _layer(activation, metric, mean)
         curvature, spread = _propagated(activation, metric, mean, covariance, limit)
-        mean, covariance = limit + curvature + shift / width, spread + noise / width
-        if not np.diag(covariance).max() <= _LARGEST_VARIANCE:
+        mean = (limit + curvature + shift / width - offset) / scales
+        covariance = (spread + noise / width) / np.outer(scales, scales)
+        state_mean[layer], state_covariance[layer] = _joined(mean), _LOG_NORMS @ covariance @ _LOG_NORMS.T
+        if not np.diag(state_covariance[layer]).max() <= _LARGEST_VARIANCE:
+            state_mean[layer], state_covariance[layer] = np.nan, np.nan
             break
-        state_mean[layer], state_covariance[layer] = mean, covariance
         fan_in = width
     log_sin2_mean, log_sin2_variance = _log_sin2_of_eta(state_mean[:, 2], state_covariance[:, 2, 2])
     variances = np.diagonal(state_covariance, axis1=1, axis2=2)
@@ -216,11 +231,28 @@ def _limit(frame: Frame) -> np.ndarray:
     return np.array([float(frame.log_norm2_a), float(frame.log_norm2_b), eta if frame.cosine >= 0 else -eta])
 
 
-def _layer(activation: Activation, metric: _Metric, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """F(s), c(s), D(s)."""
-    frame = _frame(activation, metric, state)
-    expansion = state_expansion(frame)
-    return _limit(frame), np.asarray(expansion.shift), np.asarray(expansion.covariance)
+def _split(state: np.ndarray) -> np.ndarray:
+    """(mean of the log-norms, their difference, eta); not a matrix product, for eta may be infinite."""
+    return np.array([0.5 * (state[0] + state[1]), state[1] - state[0], state[2]])
+
+
+def _joined(mean: np.ndarray) -> np.ndarray:
+    """The inverse of `_split`."""
+    return np.array([mean[0] - 0.5 * mean[1], mean[0] + 0.5 * mean[1], mean[2]])
+
+
+def _magnification(mean: np.ndarray) -> float:
+    """By how much a close pair is magnified."""
+    angle, difference = 2.0 * math.atan(_exp(0.5 * float(mean[2]))), abs(float(mean[1]))
+    most = _LARGEST_DIFFERENCE / difference if difference > 0.0 else math.inf
+    return max(1.0, min(_SMALLEST_ANGLE / angle if angle > 0.0 else 1.0, most))
+
+
+def _layer(activation: Activation, metric: _Metric, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """F(s), c(s), D(s), all in (mean, difference, eta)."""
+    frame = _frame(activation, metric, _joined(mean))
+    expansion, to = state_expansion(frame), _MEAN_AND_DIFFERENCE
+    return _split(_limit(frame)), to @ np.asarray(expansion.shift), to @ np.asarray(expansion.covariance) @ to.T
 
 
 def _propagated(
@@ -228,12 +260,15 @@ def _propagated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(1/2) F'' : V and F' V F'^T."""
     curvature, spread = np.zeros(3), np.zeros((3, 3))
-    eigenvalues, directions = np.linalg.eigh(covariance)
-    for eigenvalue, direction in zip(eigenvalues, directions.T, strict=True):
+    angle = min(max(2.0 * math.atan(_exp(0.5 * float(mean[2]))), _SMALLEST_ANGLE), 1.0)
+    units = np.array([1.0, angle, 1.0])
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance / np.outer(units, units))
+    for eigenvalue, direction in zip(eigenvalues, (units[:, None] * eigenvectors).T, strict=True):
         if eigenvalue <= 1e-12 * eigenvalues[-1]:
             continue
         far_minus, minus, plus, far_plus = (
-            _limit(_frame(activation, metric, mean + multiple * _STEP * direction)) for multiple in (-2, -1, 1, 2)
+            _split(_limit(_frame(activation, metric, _joined(mean + multiple * _STEP * direction))))
+            for multiple in (-2, -1, 1, 2)
         )
         slope = (8.0 * (plus - minus) - (far_plus - far_minus)) / (12.0 * _STEP)
         second = (16.0 * (plus + minus) - (far_plus + far_minus) - 30.0 * limit) / (12.0 * _STEP**2)

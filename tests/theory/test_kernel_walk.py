@@ -10,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal, orthogonal, uniform
 from deepinit.core.specs import MLP
 from deepinit.theory import kernel_walk as module
+from deepinit.theory.cutoff import ordered_cutoff
 from deepinit.theory.kernel_walk import InputGram, input_grams, kernel_walk, log_sin2_kernel_walk
 from deepinit.theory.pair_cumulants import coefficients
 
@@ -262,3 +263,15 @@ def test_refusals():
         kernel_walk(MLP((64,), "tanh", bias_law=uniform(0.1, "absolute")), gram)
     with pytest.raises(SpecError, match="dimension"):
         kernel_walk(MLP((64,), "tanh", weight_law=normal(0.1, "absolute")), gram)
+
+
+@pytest.mark.parametrize("weight_var", [0.81, 1.0])
+def test_biases_and_small_angles_have_the_drift_of_close_inputs(weight_var):
+    """The walk of the distance of close inputs, derived by itself, to first order; without the norms' difference the drift is -1.76 / width."""
+    width, depth = 4096, 40
+    walk = kernel_walk(mlp((width,) * depth, "tanh", weight_var, 0.09), InputGram(1.0, 1.0, 0.45))
+    law = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=0.09)
+    late = np.diff(walk.log_sin2_mean)[-5:]
+    assert walk.log_sin2_mean[-1] < -14  # an angle of less than 0.001
+    np.testing.assert_allclose(late, 2.0 * law.drift, atol=0.01 / width)
+    np.testing.assert_allclose(np.diff(walk.log_sin2_variance)[-5:], 4.0 * law.variance, rtol=0.01)
