@@ -270,9 +270,10 @@ def precision_figure(exact: Mapping[float, np.ndarray]):
     """Exact curves on a common axis."""
     from deepinit.theory.cutoff import summary
 
-    lines = {
-        f"rho = {mesh:g}": (np.arange(len(values)) / summary(values).t50, values) for mesh, values in exact.items()
-    }
+    lines = {}
+    for mesh, values in exact.items():
+        x = np.arange(len(values)) / summary(values).t50
+        lines[f"rho = {mesh:g}"] = (x[x < 2.5], values[x < 2.5])
     return di.plots.series(
         lines,
         lines,
