@@ -170,6 +170,22 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
     )
 
 
+def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
+    """Two classes: equally spaced points of the unit circle, and of a smaller one about the same centre.
+
+    Args:
+        num_examples: of both together, an even number.
+        inner: radius of the smaller circle, between 0 and 1.
+    """
+    check_integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
+    if not (isinstance(inner, int | float) and 0.0 < inner < 1.0):
+        raise SpecError(refusal(f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."))
+    count = num_examples // 2
+    angles = 2.0 * np.pi * np.arange(count) / count
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return examples(np.concatenate([circle, inner * circle]), np.repeat([0, 1], count), "two circles")
+
+
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
     """Real MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
