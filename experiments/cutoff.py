@@ -137,10 +137,12 @@ def pair_cases(config: Config) -> list[Case]:
 
 def trained_cases(config: Config) -> list[Case]:
     """Accuracy on two circles after 500 full-batch steps: the depth at which training fails, beside that at which signals are lost."""
+    if not config.trained_depths:
+        return []
     import optax
 
     circles, found = di.targets.two_circles(), []
-    optimizers = {"sgd": optax.sgd(0.5), "adam": optax.adam(3e-3)} if config.trained_depths else {}
+    optimizers = {"sgd": optax.sgd(0.5), "adam": optax.adam(3e-3)}
     for depth in config.trained_depths:
         spec = di.MLP((32,) * depth, "tanh", UNIFORM, output_width=2, output_law=UNIFORM)
         for name, optimizer in optimizers.items():

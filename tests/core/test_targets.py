@@ -90,5 +90,5 @@ def test_two_circles_are_two_classes_about_one_centre():
     data = targets.two_circles(40, inner=0.25)
     np.testing.assert_allclose(np.linalg.norm(data.inputs, axis=1), np.where(data.targets == 0, 1.0, 0.25))
     np.testing.assert_allclose(data.inputs[data.targets == 1].mean(axis=0), 0.0, atol=1e-15)
-    with pytest.raises(SpecError, match="inner=1.0"):
+    with pytest.raises(SpecError, match=r"inner=1\.0"):
         targets.two_circles(inner=1.0)
