@@ -12,6 +12,7 @@ MEASURED = {
     "lengths": "polygon (equal) / tangents",
     "compile": "simulation, relu: depth 50 / 10",
     "condensation": "gd: deepinit",  # with PyTorch or without
+    "cutoff": "ratio",
     "memory": "peak, 200000 / 20000 networks",
     "import_time": "import deepinit / import jax, flax, optax",
 }

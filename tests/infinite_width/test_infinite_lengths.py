@@ -97,6 +97,7 @@ def test_homogeneous_velocities_equal_the_derivatives_of_neural_tangents(activat
     _held_to_neural_tangents(activation, curve, bias_law)
 
 
+@pytest.mark.slow
 def test_velocities_by_quadrature_equal_the_derivatives_of_neural_tangents():
     _held_to_neural_tangents(act.erf, LINE, BIAS)
 

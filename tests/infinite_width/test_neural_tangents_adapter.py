@@ -132,7 +132,7 @@ def test_structured_derivatives_that_fail_are_reported(nt, monkeypatch):
         ("NTK_VECTOR_PRODUCTS", 0),
         ("STRUCTURED_DERIVATIVES", 0),
         ("STRUCTURED_DERIVATIVES", None),
-        ("AUTO", 0),
+        pytest.param("AUTO", 0, marks=pytest.mark.slow),
     ],
 )
 def test_every_empirical_ntk_is_the_product_of_jacobians(nt, convolutional, name, vmap_axes, capsys):

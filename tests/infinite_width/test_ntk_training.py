@@ -215,6 +215,7 @@ def trained(spec, examples, *, rate, steps, seeds):
     return jax.jit(jax.vmap(seed_fn))(keys(seeds, seed=1))
 
 
+@pytest.mark.slow
 def test_a_wide_network_follows_its_linearization_and_the_mean_law():
     """Width 2000, to 1/sqrt(width) = 2 % of the targets; the loss of eight networks is that of the mean kernel within 5 standard errors."""
     examples = targets.examples(X, Y[:, 0])

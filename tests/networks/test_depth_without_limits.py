@@ -48,6 +48,7 @@ def test_a_signal_that_dies_out_decays_at_its_exact_rate_for_10_000_layers(activ
     assert abs(late.mean() - 0.5 * np.log(weight_var * slope**2)) > 20 * error
 
 
+@pytest.mark.slow
 def test_angles_of_dying_signals_are_those_of_the_linear_network():
     """tanh is linear for signals as small as these, e^-180 at the end: the same weights give the same angles."""
     rows = 1e-6 * di.inputs.pair(1.0).partners, 1e-6 * di.inputs.pair(1.0).points

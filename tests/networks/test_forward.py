@@ -140,7 +140,10 @@ def plain_images(spec, parameters, first, second):
     return result
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("orthogonal", "leaky", "gelu") else []) for name in SPECS],
+)
 def test_apply_is_the_network_that_simulation_draws(name):
     spec = dataclasses.replace(SPECS[name], output_width=3)
     key = jax.random.key(11)
@@ -205,7 +208,11 @@ def test_events_are_absorbing_without_bias_only():
 LAWS = [di.truncated_normal(2.0), di.uniform(2.0), di.orthogonal(2.0), di.sparse(2.0, density=0.5)]
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(
+    "law",
+    [LAWS[1], *(pytest.param(law, marks=pytest.mark.slow) for law in (LAWS[0], *LAWS[2:]))],
+    ids=lambda law: law.name,
+)
 def test_every_law_simulates_and_approaches_the_same_limit(law):
     from deepinit.quantities import infinite, log_sin2_angle, simulate
 
@@ -218,6 +225,7 @@ def test_every_law_simulates_and_approaches_the_same_limit(law):
     assert np.abs(estimate.mean - 2 * math.log(math.sin(1.0))).max() > 0.2  # the rival: angles stay
 
 
+@pytest.mark.slow
 def test_sharing_a_base_or_not_is_the_same_network():
     spec = di.MLP(widths=(20,) * 3)
     shared = di.inputs.pairs((0.2, 0.9), dimension=4)

@@ -59,7 +59,7 @@ def on_a_grid(cdf):
     return lambda x: np.interp(np.log(x), np.log(grid), cdf(grid))
 
 
-@pytest.mark.parametrize("slope", [0.3, -0.5])
+@pytest.mark.parametrize("slope", [0.3, pytest.param(-0.5, marks=pytest.mark.slow)])
 def test_leaky_layers_have_the_exact_law(slope):
     widths = (1, 2, 5)
     logs = sampled(lambda key: log_layer_factors(key, widths, slopes=(slope, 1.0)), NUM)
@@ -77,6 +77,7 @@ def test_leaky_layers_have_the_exact_law(slope):
         assert abs(z_of_mean(np.exp(logs[:, layer].astype(np.float64)), 1.0)) < 5
 
 
+@pytest.mark.slow
 def test_the_mean_length_of_leaky_layers():
     """E sqrt X at width 5 and slope 0.3 from E sqrt X = int (1 - E exp(-t X)) t^(-3/2) dt / (2 sqrt pi)."""
     n, slope = 5, 0.3
@@ -90,6 +91,7 @@ def test_the_mean_length_of_leaky_layers():
     assert abs(z_of_mean(lengths, 0.8697805884416435)) > 5  # the rival: relu
 
 
+@pytest.mark.slow
 def test_equal_slopes_are_a_linear_layer():
     for slopes in ((1.0, 1.0), (-2.0, 2.0)):
         logs = sampled(lambda key, slopes=slopes: log_layer_factors(key, (1, 6), slopes=slopes), NUM)
@@ -140,7 +142,7 @@ def test_orthogonal_linear_square_layers_are_isometries():
     assert (logs == 0).all()
 
 
-@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("d", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_volumes_have_the_exact_moments(d):
     widths, output = (2, 4, 9, 300), 6
     logs = sampled(lambda key: log_layer_factors(key, widths, output_width=output, d=d), NUM).astype(np.float64)

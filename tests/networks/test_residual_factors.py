@@ -70,6 +70,7 @@ def explicit_logs(width, inner_widths, branch_var, num):
     return np.log((u**2).sum(axis=1))
 
 
+@pytest.mark.slow
 def test_explicit_matrices_have_the_same_law():
     width, inner_widths, branch_var, num = 6, (4, 4), 0.5, 30_000
     drawn = explicit_logs(width, inner_widths, branch_var, num)

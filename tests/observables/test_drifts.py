@@ -159,6 +159,7 @@ def test_log_lipschitz_is_the_operator_norm_of_the_jacobian():
             assert float(log_lipschitz(weights, activation, x, biases=biases)) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_supremum_of_the_exponent_is_at_least_that_of_a_grid_and_of_0():
     rng = np.random.default_rng(0)
     weights = (1.5 * rng.standard_normal((20, 2, 2)) / np.sqrt(2)).astype(np.float32)

@@ -49,7 +49,14 @@ def deep(activation, std, width=8, depth=10_000, seed=0):
 @pytest.mark.parametrize("biases", [None, BIASES], ids=["plain", "biased"])
 @pytest.mark.parametrize(
     "activation",
-    [activations.relu, activations.tanh, activations.gelu, activations.softplus, activations.x_tanh],
+    [
+        activations.relu,
+        activations.softplus,
+        *(
+            pytest.param(slow, marks=pytest.mark.slow)
+            for slow in (activations.tanh, activations.gelu, activations.x_tanh)
+        ),
+    ],
     ids=str,
 )
 def test_three_orders_equal_plain_loops(activation, biases):
@@ -80,7 +87,11 @@ def test_pulled_back_functions_compose_from_the_input_side():
         np.testing.assert_allclose(all_values[1:], rest, rtol=1e-10)
 
 
-@pytest.mark.parametrize("activation", EVERY, ids=str)
+@pytest.mark.parametrize(
+    "activation",
+    [pytest.param(one, marks=[] if one.name in ("tanh", "gelu", "x_tanh") else [pytest.mark.slow]) for one in EVERY],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "std", [0.1, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
 )
@@ -199,7 +210,9 @@ def test_tangents_grow_like_finite_differences():
         np.testing.assert_allclose(to_array(iterates.states)[-1], end(0), rtol=1e-10)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "softplus", "leaky_relu"])
+@pytest.mark.parametrize(
+    "activation", ["tanh", *(pytest.param(one, marks=pytest.mark.slow) for one in ("softplus", "leaky_relu"))]
+)
 def test_log_jacobian_determinants_equal_those_of_the_jacobian(activation):
     points = RNG.standard_normal((3, 5))
     act = activations.as_activation(activation)

@@ -26,6 +26,7 @@ def run(capsys, *arguments):
     return ended.value.code, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_path, capsys):
     out = tmp_path / "small"
     code, printed = run(capsys, "--json", "--out", str(out), *SMALL.split())

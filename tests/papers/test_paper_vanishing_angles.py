@@ -24,6 +24,7 @@ def figure1():
     return di.simulate(SPEC, ANGLE, PAIR, num_seeds=20_000)
 
 
+@pytest.mark.slow
 def test_simulation_reproduces_the_table_within_four_standard_errors(figure1):
     mean, error = figure1.mean[LAYERS - 1, 0], figure1.standard_error[LAYERS - 1, 0]
     combined = np.hypot(error, CHAIN_ERROR)

@@ -16,6 +16,7 @@ def test_simulation_agrees_with_every_route_that_should_and_rejects_the_rest():
     assert np.all(np.abs(data["z"].sel(route="infinite_width")).max(dim="layer") > 5)
 
 
+@pytest.mark.slow
 def test_tanh_with_bias_agrees_to_first_order():
     spec = di.MLP(widths=(128,) * 4, activation=di.tanh, bias_law=di.normal(0.05, "absolute"))
     inputs = di.inputs.pair(0.5, dimension=4)

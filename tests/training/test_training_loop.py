@@ -39,6 +39,7 @@ def numpy_loss_and_slope(w, a, z=Z, y=Y):
     return 0.5 * np.mean(e**2), -(e[:, None] * (1 - h**2) * a).T @ z / len(y), -e @ h / len(y)
 
 
+@pytest.mark.slow
 def test_gradient_descent_is_the_hand_written_loop_in_float64():
     with jax.enable_x64(True):
         seed_fn = training.training_seed_fn(
@@ -121,6 +122,7 @@ def test_a_run_stops_at_the_first_state_below_the_drop_and_keeps_it():
     np.testing.assert_array_equal(stopped.values[0]["weights"][2], stopped.values[0]["weights"][4])
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_says_so():
     records = jax.jit(training.training_seed_fn(net(), EXAMPLES, mode="gd", rate=1e30, record_steps=(0, 5, 50)))(
         keys(1)[0]
