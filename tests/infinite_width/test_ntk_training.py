@@ -238,6 +238,7 @@ def test_a_wide_network_follows_its_linearization_and_the_mean_law():
     assert np.abs(z_scores(ends, Y[:, 0])).max() > 5  # not everything has been learned
 
 
+@pytest.mark.slow
 def test_a_condensed_network_leaves_its_linearization():
     """Small weights grow exponentially and learn while the frozen kernel has hardly begun."""
     examples = targets.examples(X, np.tanh(X[:, 0]))

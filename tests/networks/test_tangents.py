@@ -55,6 +55,7 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     np.testing.assert_allclose(found.value[-1], volumes, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh, bias", "residual tanh, bias"))]
 )

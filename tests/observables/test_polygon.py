@@ -98,6 +98,7 @@ def first_layer_deficit(width):
     return 2 * width * scipy.stats.binom.pmf(others, width - 1, 0.5) @ given / mean_speed
 
 
+@pytest.mark.slow
 def test_deficit_of_one_narrow_layer_is_exact():
     width, num_segments, num_nets = 6, 1024, 1500
     rng = np.random.default_rng(31)

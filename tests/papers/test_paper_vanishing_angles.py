@@ -49,6 +49,7 @@ def test_columns_of_the_theory():
     np.testing.assert_allclose(di.infinite(SPEC, ANGLE, PAIR).value[LAYERS - 1, 0], INFINITE, atol=6e-5)
 
 
+@pytest.mark.slow
 def test_the_papers_correction_is_rejected_at_width_64_and_the_corrected_forms_are_not():
     spec = di.MLP(widths=(64,) * 8)
     estimate = di.simulate(spec, ANGLE, PAIR, num_seeds=40_000)

@@ -52,6 +52,7 @@ def run(activation, data, seeds=3, std=1e-5, width=100, network=None, **options)
     return records, jax.vmap(input_vectors)(hidden["weights"], hidden["biases"]), output["weights"][:, 0]
 
 
+@pytest.mark.slow
 def test_tanh_takes_two_orientations_along_the_mean_direction():
     v = mean_direction(FIVE)
     records, vectors, outputs = run(

@@ -104,6 +104,7 @@ def test_a_batch_of_seeds_is_the_loop_over_seeds_and_what_an_ensemble_runs():
     np.testing.assert_allclose(measured.loss, batch.loss, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_the_first_state_below_the_drop_and_keeps_it():
     options = {"mode": "gd", "rate": 0.1}
     every = jax.jit(
