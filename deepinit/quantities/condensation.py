@@ -119,7 +119,7 @@ def _measure_distance(spec: Any, training: Training) -> Any:
 
 def _predict_counts(spec: Any, training: Training, form: str) -> Prediction:
     found = len(attractors(_two_layer(spec, "orientation_count"), training).directions)
-    return _prediction(
+    return Prediction(
         "orientation_count",
         form,
         np.array([[np.nan]] * (len(training.record_steps) - 1) + [[float(found)]]),
@@ -136,7 +136,7 @@ def _predict_alignment(spec: Any, training: Training, form: str) -> Prediction:
     setup = _setup(spec, training, "aligned_fraction")
     times = _times(training, "aligned_fraction")
     value = alignment_law(np.array(LEVELS)[None], times[:, None], **setup.law)
-    return _prediction(
+    return Prediction(
         "aligned_fraction",
         form,
         np.where((times < setup.end)[:, None], value, np.nan),
@@ -153,7 +153,7 @@ def _predict_drop(spec: Any, training: Training, form: str) -> Prediction:
     # a step of size eta multiplies by 1 + eta rate, where the flow would multiply by e^(eta rate)
     slower = setup.slower
     shape = (len(training.record_steps), 1)
-    return _prediction(
+    return Prediction(
         "drop_time",
         form,
         np.full(shape, setup.rate * found.mean_time * slower),
@@ -170,7 +170,7 @@ def _predict_distance(spec: Any, training: Training, form: str) -> Prediction:
     setup = _setup(spec, training, "relative_distance")
     times = _times(training, "relative_distance")
     value = relative_displacement(times, **setup.law)
-    return _prediction(
+    return Prediction(
         "relative_distance",
         form,
         np.where(times < setup.end, value, np.nan)[:, None],
@@ -215,12 +215,6 @@ def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
         valid_for="width to infinity at the scale of the neural tangent kernel, where input weights do not turn",
         reference="arXiv 2007.07497, linear regime",
     )
-
-
-def _prediction(
-    quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None, error: str, valid_for: str, reference: str
-) -> Prediction:
-    return Prediction(quantity, form, value, variance, error, valid_for, reference)
 
 
 def _two_layer(spec: Any, quantity: str) -> MLP:
