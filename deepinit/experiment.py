@@ -213,7 +213,8 @@ def load_experiment(path: str) -> Experiment:
     candidates = (Path(path), Path("experiments") / f"{path}.py")
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
-        known = sorted(str(found) for found in Path("experiments").glob("*.py"))
+        files = Path("experiments").glob("*.py")
+        known = sorted(str(found) for found in files if "EXPERIMENT = " in found.read_text())
         raise SpecError(
             refusal(
                 f"the experiment {path!r}, which is no file",
