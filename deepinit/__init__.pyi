@@ -33,6 +33,7 @@ from .core.laws import uniform as uniform
 from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.rounding import rounded as rounded
+from .core.rounding import stored as stored
 from .core.specs import MLP as MLP
 from .core.specs import ResNet as ResNet
 from .core.specs import spec_from_json as spec_from_json

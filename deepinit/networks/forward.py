@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
 from deepinit.core.laws import Law
+from deepinit.core.rounding import flush_level
 from deepinit.core.specs import ResNet, Spec
 from deepinit.networks.rows import (
     Rows,
@@ -200,12 +202,14 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     stretches = after.log_stretches
     if stretches is not None:
         stretches = stretches + rows.of_frame_bases(jnp.maximum(order - 1, 0) * beyond)[:, None]
-    return dataclasses.replace(
+    after = dataclasses.replace(
         after,
         point_scales=within + order * beyond,
         displacement_scales=after.displacement_scales + differs,
         log_stretches=stretches,
     )
+    smallest = flush_level(activation)
+    return flushed(after, smallest) if smallest else after
 
 
 def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
@@ -218,6 +222,26 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
     displacements = activation.difference(rows.of_bases(points), step * rows.displacements) / step
     return dataclasses.replace(
         rows, points=activation(points) / size, displacements=displacements, tangents=tangents, known=None
+    )
+
+
+def flushed(rows: Rows, smallest: float) -> Rows:
+    """Coordinates of points, partners and tangents become 0 where the point, or the partner, is below `smallest`.
+
+    Compared by logarithms, since the smallest value of interest (2^-126 in float32) has no place in the dtype beside the scale.
+    """
+    least = math.log(smallest) - rows.point_scales
+    keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # what is not a number stays
+    base, keep_base = rows.of_bases(rows.points), rows.of_bases(keep)
+    step = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
+    partner = base + step * rows.displacements
+    keep_partner = ~(jnp.log(jnp.abs(partner)) < rows.of_bases(least)[:, None])
+    one_only = jnp.where(keep_partner, partner, -base) / step
+    both = jnp.where(keep_base, rows.displacements, 0)
+    displacements = jnp.where(keep_base == keep_partner, both, one_only)
+    tangents = None if rows.tangents is None else rows.of_frame_bases(keep)[:, None] * rows.tangents
+    return dataclasses.replace(
+        rows, points=jnp.where(keep, rows.points, 0), displacements=displacements, tangents=tangents, known=None
     )
 
 
