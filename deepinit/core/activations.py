@@ -4,12 +4,9 @@ The built-in functions compute in NumPy (float64) or in JAX, whichever their arg
 host and simulation on a device use the same definition. Any JAX function becomes one by `from_function`.
 """
 
-import contextlib
 import dataclasses
-import functools
 import importlib
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -78,11 +75,6 @@ class Activation:
         return xp.where(same_piece, smooth, direct)
 
     @property
-    def orders(self) -> tuple[float, float]:
-        """(p, q): phi(x) is of order |x|^p near 0 (0 if phi(0) is not 0), and of order |x|^q far out (0 if it is bounded)."""
-        return (1.0, 1.0) if self.is_homogeneous else _orders(self)
-
-    @property
     def is_homogeneous(self) -> bool:
         """phi(c x) = c phi(x) for every c > 0."""
         return self.slopes is not None
@@ -106,26 +98,6 @@ class Activation:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value}" for key, value in self.parameters)
         return f"{self.name}({arguments})" if arguments else self.name
-
-
-@functools.lru_cache(maxsize=256)
-def _orders(activation: Activation) -> tuple[float, float]:
-    """By doubling the argument: log2 of the ratio, the larger one of the two sides of 0, to whole numbers near 0."""
-
-    spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
-
-    def size(x: float) -> float:
-        points = np.concatenate([-x * spread, x * spread, np.zeros(1)])
-        jax = sys.modules.get("jax")
-        with contextlib.nullcontext() if jax is None else jax.ensure_compile_time_eval():  # also while JAX traces
-            values = np.abs(np.asarray(activation(points), np.float64))
-        return np.inf if x < 1.0 and values[-1] > 0.0 else float(values[:-1].max())
-
-    def order(x: float) -> float:
-        first, second = size(x), size(2.0 * x)
-        return math.log2(second / first) if 0.0 < first < np.inf and 0.0 < second < np.inf else 0.0
-
-    return float(round(order(1e-3))), max(0.0, round(order(1e4), 1))
 
 
 def _relu(x):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
 from deepinit.core.laws import Law
+from deepinit.core.power_laws import evaluation_range, gains, power_laws
 from deepinit.core.rounding import flush_level
 from deepinit.core.specs import ResNet, Spec
 from deepinit.networks.rows import (
@@ -24,10 +25,10 @@ from deepinit.networks.rows import (
 
 register_rows()
 
-# exp(-34) = 2e-15: a displacement this small acts through the derivative alone, to every digit of float32 and all but
-# the last of float64, so the activation is evaluated at this scale and not below. A point this small, or as large as exp(34), is
-# in the range where the activation is a power.
-_SMALLEST_SCALE, _LARGEST_SCALE = -34.0, 34.0
+
+def _smallest_scale(rows: Rows) -> float:
+    """A displacement as small as the square of the rounding unit acts through the derivative alone: phi is not evaluated at smaller ones."""
+    return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))
 
 
 class LayerState(NamedTuple):
@@ -186,26 +187,28 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     """phi of the points, phi' times the tangents, and the exact difference phi(z + dz) - phi(z) of every displacement.
 
     A positively homogeneous activation does not see the points' scale s. Any other is evaluated at exp(s) z, or, where exp(s) is so small
-    or so large that the activation is a power of order r there, at the end c of the range in between: phi(e^s z) = e^{r (s - c)} phi(e^c z).
+    or so large that the activation is a power there, at the end of the range in between (see `core.power_laws`).
     """
     if activation.is_homogeneous:
         return _activate(rows, activation, jnp.zeros_like(rows.point_scales))
-    orders = activation.orders
-    least = _SMALLEST_SCALE / max(orders[0], 1)
-    most = _LARGEST_SCALE if orders[1] <= 2 else 2.0 * _LARGEST_SCALE / orders[1]
-    within = jnp.clip(rows.point_scales, least, most)
-    beyond = rows.point_scales - within
-    order = jnp.where(beyond < 0, orders[0], orders[1])
-    after = _activate(rows, activation, within)
-    # derivatives are of one order less; a value that is not 0 at 0 leaves the differences of order 1
-    differs = rows.of_bases(jnp.where(order == 0, beyond, 0))
-    stretches = after.log_stretches
-    if stretches is not None:
-        stretches = stretches + rows.of_frame_bases(jnp.maximum(order - 1, 0) * beyond)[:, None]
+    laws = power_laws(activation)
+    within = jnp.clip(rows.point_scales, *(math.log(2.0) * end for end in evaluation_range(laws, rows.points.dtype)))
+    after, beyond, base = _activate(rows, activation, within), rows.point_scales - within, rows.of_bases(rows.points)
+    value = gains(laws.values, beyond, after.points, rows.points)
+    partner = base + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    difference = gains(laws.differences, rows.of_bases(beyond), after.displacements, base, partner)
+    tangents, stretches = after.tangents, after.log_stretches
+    if tangents is not None:
+        at = rows.of_frame_bases(rows.points)[:, None]
+        slope = gains(laws.derivatives, rows.of_frame_bases(beyond)[:, None], tangents, at)
+        tangents, stretches = tangents * jnp.exp(slope.entries), stretches + slope.row
     after = dataclasses.replace(
         after,
-        point_scales=within + order * beyond,
-        displacement_scales=after.displacement_scales + differs,
+        points=after.points * jnp.exp(value.entries),
+        displacements=after.displacements * jnp.exp(difference.entries),
+        tangents=tangents,
+        point_scales=within + value.row,
+        displacement_scales=after.displacement_scales + difference.row - rows.of_bases(value.row),
         log_stretches=stretches,
     )
     smallest = flush_level(activation)
@@ -218,7 +221,7 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
     points, tangents = size * rows.points, rows.tangents
     if tangents is not None:
         tangents = rows.of_frame_bases(activation.derivative(points))[:, None] * tangents
-    step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _SMALLEST_SCALE))[:, None]
+    step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows)))[:, None]
     displacements = activation.difference(rows.of_bases(points), step * rows.displacements) / step
     return dataclasses.replace(
         rows, points=activation(points) / size, displacements=displacements, tangents=tangents, known=None
@@ -233,7 +236,7 @@ def flushed(rows: Rows, smallest: float) -> Rows:
     least = math.log(smallest) - rows.point_scales
     keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # what is not a number stays
     base, keep_base = rows.of_bases(rows.points), rows.of_bases(keep)
-    step = jnp.exp(jnp.maximum(rows.displacement_scales, _SMALLEST_SCALE))[:, None]
+    step = jnp.exp(jnp.maximum(rows.displacement_scales, _smallest_scale(rows)))[:, None]
     partner = base + step * rows.displacements
     keep_partner = ~(jnp.log(jnp.abs(partner)) < rows.of_bases(least)[:, None])
     one_only = jnp.where(keep_partner, partner, -base) / step

@@ -8,7 +8,7 @@ For independent layers x_t has one law in the first two orders, but only backwar
 functions are in the order of the backward iterates (T_t^* acts first), and yet cost no more than a forward pass.
 
 States are `Scaled` (mantissa and integer exponent), so that a signal of size e^-20000 keeps all its digits in float32, whatever the activation:
-a homogeneous one acts on mantissas alone, any other by its expansion at 0 once the preactivations are below rounding.
+a homogeneous one acts on mantissas alone, any other by its power law at 0 once the preactivations are below rounding.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.activations import Activation, as_activation
+from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError, refusal
-from deepinit.observables.expansions import expansions, scaled_activation, scaled_derivative
 from deepinit.observables.scaled import (
     Scaled,
     added,
@@ -31,6 +30,7 @@ from deepinit.observables.scaled import (
     normalized,
     to_array,
 )
+from deepinit.observables.scaled_activations import checked_activation, scaled_activation, scaled_derivative
 
 Draw = Callable[[Any], tuple[Any, Any]]
 
@@ -86,8 +86,7 @@ def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
         activation, x: as for `forward_iterates`.
     """
     start = as_scaled(x)
-    activation = as_activation(activation)
-    expansions(activation)  # refused before anything is traced
+    activation = checked_activation(activation)  # refused before anything is traced
 
     def step(state: Scaled, t: Any) -> tuple[Scaled, tuple[Scaled, jax.Array]]:
         after = layer_image(*draw(t), activation, state)
@@ -286,6 +285,4 @@ def checked_layers(
                 "Deep limits compose maps of one space: all layers have one width; project other inputs to it first.",
             )
         )
-    activation = as_activation(activation)
-    expansions(activation)
-    return weights, biases, activation
+    return weights, biases, checked_activation(activation)

@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import differences
 from deepinit.core.generator import sequential_bits
-from deepinit.observables.expansions import expansions, scaled_activation, scaled_derivative
+from deepinit.core.power_laws import power_laws
 from deepinit.observables.iterates import checked_layers, preactivation, tangent_iterates
 from deepinit.observables.scaled import LN2, Scaled, as_scaled, normalized, to_array
+from deepinit.observables.scaled_activations import checked_activation, scaled_activation, scaled_derivative
 
 _SQUARINGS = 12  # singular values closer than 1e-3 are told apart no further, and need not be
 _STEP_SIZES = (0.5, 0.1, 0.02, 0.004, 8e-4)
@@ -80,10 +82,10 @@ def exponent_at_zero(weights: Any, activation: Any) -> jax.Array:
     Raises:
         SpecError: for activations without a derivative at 0 or with sigma(0) other than 0, of whose layers 0 is no fixed point.
     """
-    activation = as_activation(activation)
-    facts = expansions(activation)
-    smooth = facts.small.left_order == facts.small.right_order == 1 and abs(facts.small.left + facts.small.right) < 1e-6
-    if abs(facts.value_at_0) > 0 or not (smooth and facts.small.right):
+    activation = checked_activation(activation)
+    steps = np.array([-1e-8, 1e-8])
+    left, right = differences(activation, 0.0 * steps, steps) / steps
+    if power_laws(activation).values.near != (1, 1) or abs(left - right) > 1e-6 or right == 0:
         raise SpecError(
             refusal(
                 f"the activation {activation!r}",

@@ -8,8 +8,8 @@ import pytest
 from deepinit.core import activations
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
+from deepinit.core.power_laws import power_laws
 from deepinit.observables import metrics
-from deepinit.observables.expansions import expansions, scaled_activation, scaled_derivative
 from deepinit.observables.iterates import (
     backward_iterates,
     drawn_iterates,
@@ -19,6 +19,7 @@ from deepinit.observables.iterates import (
     tangent_iterates,
 )
 from deepinit.observables.scaled import Scaled, as_scaled, to_array
+from deepinit.observables.scaled_activations import scaled_activation, scaled_derivative
 
 RNG = np.random.default_rng(2)
 WEIGHTS = RNG.standard_normal((12, 5, 5)) / np.sqrt(5)
@@ -100,8 +101,7 @@ def test_every_activation_survives_depth_10_000_in_float32(activation, std):
     assert result.log_norms.dtype == jnp.float32
     log_norms = np.asarray(result.log_norms)
     assert not np.isnan(log_norms).any()
-    facts = expansions(activation)
-    if facts.value_at_0 == 0 and facts.small.right_order == 1 and std == 0.1:
+    if power_laws(activation).values.near == (1, 1) and std == 0.1:
         assert np.isfinite(log_norms).all()
         assert -40_000 < log_norms[-1] < -9_000  # far below e^-103, the least float32
         np.testing.assert_allclose(np.asarray(result.increments, float).sum(), log_norms[-1] - log_norms[0], rtol=1e-6)
@@ -110,7 +110,7 @@ def test_every_activation_survives_depth_10_000_in_float32(activation, std):
 @pytest.mark.parametrize("activation", [activations.tanh, activations.gelu], ids=str)
 def test_deep_iterates_keep_the_digits_of_a_linear_loop_in_float64(activation):
     weights = 0.2 * np.random.default_rng(5).standard_normal((2000, 4, 4))
-    small = expansions(activation).small.right
+    small = {"tanh": 1.0, "gelu": 0.5}[activation.name]
     result = forward_iterates(weights.astype(np.float32), activation, np.full(4, 1e-12, np.float32))
     x, log_norm = np.full(4, 1e-12), 0.0
     for w in weights.astype(np.float32).astype(float):
@@ -146,16 +146,9 @@ def test_scaled_activation_agrees_with_the_function_across_its_regimes(activatio
             np.testing.assert_allclose(to_array(scaled_derivative(activation, z32)), slopes, rtol=1e-3, atol=tolerance)
 
 
-def test_expansions_have_the_known_orders_and_coefficients():
-    for name, order, left, right in (("tanh", 1, -1, 1), ("erf", 1, -2 / np.sqrt(np.pi), 2 / np.sqrt(np.pi)), ("gelu", 1, -0.5, 0.5),
-                                     ("x_tanh", 2, 1, 1), ("x2_tanh", 3, -1, 1), ("relu", 1, 0, 1), ("absolute", 1, 1, 1)):  # fmt: skip
-        small = expansions(name).small
-        assert (small.left_order, small.right_order) == (order, order)
-        assert (small.left, small.right) == pytest.approx((left, right), rel=1e-9)
-    assert expansions("sin").large is None
-    assert expansions("gelu").large == pytest.approx((0, 0.0, 1, 1.0))
+def test_activations_that_follow_no_power_at_zero_are_refused():
     with pytest.raises(SpecError, match="no integer power"):
-        expansions(activations.from_function(lambda x: jnp.sqrt(jnp.abs(x))))
+        forward_iterates(WEIGHTS, activations.from_function(lambda x: jnp.sqrt(jnp.abs(x))), START)
 
 
 def test_a_dead_network_stays_dead_and_says_when():

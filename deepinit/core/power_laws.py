@@ -1,0 +1,145 @@
+"""Activations of vectors too small or too large for a float, which travel as e^s x with a log-scale s.
+
+Near 0, phi(x) - phi(0) ~ c |x|^p, and far out phi(x) ~ c |x|^q, with orders p and q on each side of 0. So beyond a scale e^c from which this holds
+to rounding, phi(e^s x) = e^{q (s - c)} phi(e^c x), and phi is evaluated there: no coefficient is needed. The same with p near 0 for
+differences of values, for values where phi(0) = 0 (else order 0), and with orders less by one for derivatives.
+
+The scale may be a natural or a binary logarithm: only multiples of it occur.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation
+from deepinit.core.gaussian import differences, values
+from deepinit.core.namespace import array_namespace
+from deepinit.core.rounding import unrounded
+
+HIGHEST_ORDER = 6
+_SMALL_STEPS = 2.0 ** -np.arange(17.0, 21.0)
+_LARGE = 2.0**40
+_SPREAD = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
+
+
+class Orders(NamedTuple):
+    """Powers of |x|, (left, right) of 0. A side without any term takes the other side's.
+
+    Attributes:
+        near: as x -> 0.
+        far: as |x| -> infinity, to one decimal; 0 where phi is bounded, or no power.
+    """
+
+    near: tuple[float, float]
+    far: tuple[float, float]
+
+
+class PowerLaws(NamedTuple):
+    """The orders of an activation.
+
+    Attributes:
+        values: of phi(x); near 0 that of differences if phi(0) = 0, else 0.
+        differences: of phi(x + dx) - phi(x), dx of the size of x; near 0 an integer from 1 to 6, or 0 where phi follows no such power (sqrt|x|).
+        derivatives: of phi'(x).
+    """
+
+    values: Orders
+    differences: Orders
+    derivatives: Orders
+
+
+@functools.lru_cache(maxsize=256)
+def power_laws(activation: Activation) -> PowerLaws:
+    """The orders of an activation, from its values in float64 on the host, once.
+
+    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy however small h; far out from the ratio of sizes at 2x and x.
+    """
+    if activation.name == "rounded":  # what is rounded to 0 is 0 with any order
+        return power_laws(unrounded(str(dict(activation.parameters)["activation"])))
+    if activation.is_homogeneous:
+        both = Orders((1, 1), (1, 1))
+        return PowerLaws(both, both, Orders((0, 0), (0, 0)))
+    import jax
+
+    with jax.ensure_compile_time_eval():  # also while JAX traces
+        near = _both([_near(activation, sign) for sign in (-1.0, 1.0)], 1)
+        far = _both([_far(activation, sign) for sign in (-1.0, 1.0)], 0)
+        vanishes = float(values(activation, np.zeros(1))[0]) == 0
+    less = Orders(*((max(left - 1, 0), max(right - 1, 0)) for left, right in (near, far)))
+    return PowerLaws(Orders(near if vanishes else (0, 0), far), Orders(near, far), less)
+
+
+def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
+    """(least, most): beyond 2^least and 2^most the power laws hold to rounding, and neither they nor their squares leave the dtype's range.
+
+    Relative corrections near 0 are O(x): order 1 is taken from the square of the rounding unit on, so that sums of them over many layers
+    stay below rounding; higher ones, which would underflow, from the rounding unit itself.
+    """
+    limits = np.finfo(dtype)
+    order, growth = max(laws.differences.near), max(1, *laws.differences.far)
+    unit = int(limits.nmant) + 1
+    least = max(-2 * unit if order <= 1 else -unit, int(limits.minexp) // int(order + 1))
+    return least, int(int(limits.maxexp) // (2 * growth))
+
+
+class Gain(NamedTuple):
+    """f(e^s x) = e^row * e^entries * f(e^c x).
+
+    Attributes:
+        row: [...].
+        entries: [..., n], below 0 for entries on a side of lower order; [..., 1], zeros, where both sides are of one order.
+    """
+
+    row: Any
+    entries: Any
+
+
+def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
+    """What `beyond` = s - c adds to the log-scale of f(e^c x), for f of these orders.
+
+    Args:
+        orders: of f.
+        beyond: [...], negative near 0.
+        images: [..., n], f(e^c x); zeros have no order.
+        ends: [..., n], x, whose signs tell the sides; for a difference f(e^c y) - f(e^c x), both.
+    """
+    xp = array_namespace(images)
+    if all(left == right for left, right in orders):
+        row = xp.where(beyond < 0, orders.near[0], orders.far[0]) * beyond
+        return Gain(row, xp.zeros((1,) * images.ndim, images.dtype))
+    outside = beyond[..., None]
+    left, right = (xp.where(outside < 0, near, far) * outside for near, far in zip(*orders, strict=True))
+    gained = functools.reduce(xp.maximum, (xp.where(end > 0, right, left) for end in ends))
+    live = images != 0
+    row = xp.where(live, gained, xp.minimum(left, right)).max(axis=-1)
+    return Gain(row, xp.where(live, gained - row[..., None], 0).astype(images.dtype))
+
+
+def _both(sides: list[float | None], neither: float) -> tuple[float, float]:
+    left, right = sides
+    known = [side for side in sides if side is not None] or [neither]
+    return (known[0] if left is None else left, known[-1] if right is None else right)
+
+
+def _near(activation: Activation, sign: float) -> float | None:
+    """The order on one side of 0; None without a term, 0 if it is no integer power."""
+    gained = differences(activation, sign * _SMALL_STEPS, sign * _SMALL_STEPS)
+    if np.isfinite(gained).all() and np.all(gained == 0):
+        return None
+    with np.errstate(all="ignore"):
+        found = np.log2(gained[:-1] / gained[1:])
+    order = round(float(found[-1])) if np.isfinite(found).all() else 0
+    return order if 1 <= order <= HIGHEST_ORDER and np.abs(found - order).max() < 1e-3 else 0
+
+
+def _far(activation: Activation, sign: float) -> float | None:
+    """The order far out on one side; None if phi is 0 there."""
+    with np.errstate(all="ignore"):
+        first, second = (np.abs(values(activation, sign * size * _SPREAD)).max() for size in (_LARGE, 2.0 * _LARGE))
+    if not (np.isfinite(first) and np.isfinite(second)):
+        return 0
+    if first == 0 or second == 0:
+        return None
+    order = max(0.0, round(float(np.log2(second / first)), 1))
+    return int(order) if order.is_integer() else order
