@@ -9,9 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from deepinit.core.checks import check_num_seeds
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, check_num_seeds
+from deepinit.core.specs import Spec
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import chosen_linear_map, training_cost
 

@@ -1,6 +1,7 @@
 """Checks that several parts share, so that one function never accepts what the next one refuses."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,39 @@ def check_angle(theta: Any) -> None:
                 "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
             )
         )
+
+
+def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> None:
+    """Refuses what is not an integer of least, ..., most (no upper end if None)."""
+    try:
+        allowed = operator.index(given) >= least and (most is None or operator.index(given) <= most)
+    except TypeError:
+        allowed = False
+    if not allowed:
+        numbers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
+        raise SpecError(refusal(f"{name}={given!r}", numbers, remedy))
+
+
+def check_num_seeds(num_seeds: Any) -> None:
+    """Refuses fewer than one network, parts of a network, and more networks than 32 bits number."""
+    check_integer("num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1)
+
+
+def is_number(value: Any) -> bool:
+    """A real number, of Python or NumPy."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+
+
+def real_numbers(values: Any) -> np.ndarray | None:
+    """The values in float64; None where they are no array of real numbers, text that spells numbers among it."""
+    try:
+        array = np.asarray(values)
+        return None if array.dtype.kind in "USOc" else array.astype(np.float64)
+    except (TypeError, ValueError):  # rows of unequal length, or a kind without numbers
+        return None
+
+
+def shape_in_words(values: Any) -> str:
+    """For refusals: the shape, or that there is none."""
+    array = real_numbers(values)
+    return "no shape (not an array of real numbers)" if array is None else f"shape {array.shape}"

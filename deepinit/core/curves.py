@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepinit.core.checks import check_integer, is_number, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import images, is_number, real_numbers, shape_in_words
+from deepinit.core.inputs import images
 from deepinit.core.namespace import array_namespace
-from deepinit.core.specs import check_integer
 
 Kind = Literal["line", "circle"]
 

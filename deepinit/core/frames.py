@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core import inputs
+from deepinit.core import checks, inputs
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,14 +64,14 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
     Raises:
         SpecError: shapes that do not fit, not finite, a frame whose vectors are linearly dependent (zero included).
     """
-    rows, vectors = (np.zeros(0) if array is None else array for array in map(inputs.real_numbers, (points, tangents)))
+    rows, vectors = (np.zeros(0) if array is None else array for array in map(checks.real_numbers, (points, tangents)))
     if rows.ndim == 1:
         rows, vectors = rows[None], (vectors[None, None] if vectors.ndim == 1 else vectors[None])
     fits = rows.ndim == 2 and vectors.ndim == 3 and rows.size and vectors.size
     if not (fits and vectors.shape[0] == len(rows) and vectors.shape[2] == rows.shape[1]):
         raise SpecError(
             refusal(
-                f"points of {inputs.shape_in_words(points)} with tangents of {inputs.shape_in_words(tangents)}",
+                f"points of {checks.shape_in_words(points)} with tangents of {checks.shape_in_words(tangents)}",
                 "points [num_points, dimension] with tangents [num_points, d, dimension]",
                 "Give every point a frame of d vectors.",
             )

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_angle
+from deepinit.core.checks import check_angle, check_integer, is_number, real_numbers
 from deepinit.core.errors import ResourceError, SpecError, refusal
-from deepinit.core.specs import check_integer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -224,26 +223,6 @@ def _check_pairs(num_pairs: int, seed: int) -> None:
 
 def _check_dimension(dimension: int, least: int = 2) -> None:
     check_integer("dimension", dimension, least, "Two directions need a plane." if least == 2 else "Give coordinates.")
-
-
-def is_number(value: Any) -> bool:
-    """A real number, of Python or NumPy."""
-    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
-
-
-def real_numbers(values: Any) -> np.ndarray | None:
-    """The values in float64; None where they are no array of real numbers, text that spells numbers among it."""
-    try:
-        array = np.asarray(values)
-        return None if array.dtype.kind in "USOc" else array.astype(np.float64)
-    except (TypeError, ValueError):  # rows of unequal length, or a kind without numbers
-        return None
-
-
-def shape_in_words(values: Any) -> str:
-    """For refusals: the shape, or that there is none."""
-    array = real_numbers(values)
-    return "no shape (not an array of real numbers)" if array is None else f"shape {array.shape}"
 
 
 def _numbers(values: Any) -> np.ndarray:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_integer, is_number, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import images, is_number, real_numbers, shape_in_words
-from deepinit.core.specs import check_integer
+from deepinit.core.inputs import images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

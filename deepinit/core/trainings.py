@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import is_number
-from deepinit.core.specs import check_integer
 from deepinit.core.targets import Examples
 
 MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")

@@ -22,9 +22,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import MLP, check_integer
+from deepinit.core.specs import MLP
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import half_angle, layer_variances
 

@@ -10,6 +10,7 @@ from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
+from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
 
@@ -91,6 +92,7 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
                 "They switch on more than half of the units. Simulate; or take random biases of the same size.",
             )
         )
+    _check_blocks(spec)
     assert spec.activation.slopes is not None
     assert spec.weight_law is not None
     active = 0.5 * sum(slope**2 for slope in spec.activation.slopes)
@@ -104,6 +106,17 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
         math.log(active * fan_out * spec.weight_law.entry_variance(fan_in, spec.depth))
         for fan_in, fan_out in shapes[:layer]
     )
+
+
+def _check_blocks(spec: Spec) -> None:
+    if not isinstance(spec, MLP) and not is_plain_resnet(spec):
+        raise SpecError(
+            refusal(
+                f"a {type(spec).__name__} of blocks whose stretch at infinite width is not worked out",
+                "an MLP, or two-layer residual blocks without an embedding",
+                "Simulate.",
+            )
+        )
 
 
 def _cut(spec: Spec, layer: int) -> MLP:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import real_numbers, shape_in_words
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives

@@ -10,15 +10,19 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
+from deepinit.core.activations import linear as identity
 from deepinit.core.laws import Law
+from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.power_laws import evaluation_range, gains, power_laws
 from deepinit.core.rounding import flush_level
-from deepinit.core.specs import ResNet, Spec
+from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
+from deepinit.networks import views
 from deepinit.networks.rows import (
     Rows,
     detect_events,
     orthogonalize_partners,
     orthonormalize_frames,
+    points_alone,
     register_rows,
     rescale,
 )
@@ -54,12 +58,13 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What a layer's linear map is drawn from: its shape, its laws and the network's depth."""
+    """What a layer's linear map is drawn from: its shape, its laws, the network's depth, and what it sees of a row (None: all)."""
 
     fan_out: int
-    weight_law: Law
-    bias_law: Law | None
+    weight_law: Law | MatrixLaw
+    bias_law: Law | MatrixLaw | None
     depth: int
+    view: views.View | None = None
 
 
 LayerFn = Callable[[Any, Rows, Layer], tuple[jax.Array, jax.Array | None]]
@@ -69,11 +74,16 @@ Tap = Callable[[LayerState], Any]
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
     """The hidden layers (or blocks), numbered from 1, grouped into runs of equal shape.
 
+    Args:
+        spec: the network.
+        input_width: of what enters the first layer; of a network with an embedding, the inputs' own or the stream's.
+
     Raises:
         SpecError: inputs of a width that the spec cannot take.
     """
     spec.matrix_shapes(input_width)
-    shapes = list(zip((input_width, *spec.widths[:-1]), spec.widths, strict=True))
+    first_width = input_width if embedding_layer(spec) is None else spec.widths[0]
+    shapes = list(zip((first_width, *spec.widths[:-1]), spec.widths, strict=True))
     result, first = [], 1
     for (fan_in, fan_out), run in itertools.groupby(shapes):
         length = len(list(run))
@@ -82,30 +92,52 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
     return tuple(result)
 
 
+def embedding_layer(spec: Spec) -> Layer | None:
+    """The linear map of the inputs into the stream; None without one."""
+    if isinstance(spec, MLP) or spec.embedding_law is None:
+        return None
+    if isinstance(spec, ConvResNet):
+        return Layer(spec.channels, spec.embedding_law, None, spec.depth, views.pixels(spec))
+    return Layer(spec.width, spec.embedding_law, None, spec.depth)
+
+
 def inner_layer(spec: Spec, width: int) -> Layer:
     """The matrix before the activation, in a layer (or block) that produces `width` neurons."""
-    fan_out = spec.branch_width if isinstance(spec, ResNet) else width
-    return Layer(fan_out, spec.weight_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+    assert spec.weight_law is not None
+    if isinstance(spec, ConvResNet):
+        law, view = spec.weight_law, views.patches(spec)
+        if isinstance(law, Law) and law.scaling != "absolute":  # fan_in counts the channels of one position
+            law = dataclasses.replace(law, variance=law.variance * view.patch_size)
+        return Layer(spec.channels, law, spec.bias_law, spec.depth, view)
+    branch_width = spec.branch_width if isinstance(spec, ResNet) else None
+    return Layer(branch_width or width, spec.weight_law, spec.bias_law, spec.depth)
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """The matrix after the activation in a block, which leads back to the stream; None in an MLP."""
-    return Layer(spec.width, spec.branch_law, None, spec.depth) if isinstance(spec, ResNet) else None  # type: ignore[arg-type]
+    """The matrix after the activation in a block of two layers, which leads back to the stream; None elsewhere."""
+    if not isinstance(spec, ResNet) or spec.branch_law is None:
+        return None
+    return Layer(spec.width, spec.branch_law, None, spec.depth)
 
 
 def output_layer(spec: Spec) -> Layer:
     """The linear output layer."""
-    return Layer(spec.output_width, spec.output_law, spec.bias_law, spec.depth)  # type: ignore[arg-type]
+    assert spec.output_width is not None
+    assert spec.output_law is not None
+    bias_law = spec.bias_law if spec.bias_law is not None and spec.bias_law.scaling == "absolute" else None
+    view = views.average(spec) if isinstance(spec, ConvResNet) else None
+    return Layer(spec.output_width, spec.output_law, bias_law, spec.depth, view)
 
 
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
     """A layer function that draws its linear map and bias from the layer's key."""
 
     def layer_fn(key: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
-        weight_key = jax.random.fold_in(key, 0)
+        weight_key, dtype = jax.random.fold_in(key, 0), rows.points.dtype
         bias = None
         if layer.bias_law is not None:
-            bias = layer.bias_law.sample(jax.random.fold_in(key, 1), (layer.fan_out, 1), dtype=rows.points.dtype)[:, 0]
+            bias_key, shape = jax.random.fold_in(key, 1), (layer.fan_out, 1)
+            bias = layer.bias_law.sample(bias_key, shape, depth=layer.depth, dtype=dtype)[:, 0]
         return linear_map(weight_key, rows, layer.weight_law, layer.fan_out, layer.depth, precision), bias
 
     return layer_fn
@@ -121,12 +153,17 @@ def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
     return {"inner": inner, "outer": jax.vmap(lambda layer_key: jax.random.fold_in(layer_key, 2))(inner)}
 
 
+def end_keys(spec: Spec, key: Any) -> dict[str, Any]:
+    """Keys of the linear maps before and after the hidden layers."""
+    return {"output": jax.random.fold_in(key, spec.depth + 1), "embedding": jax.random.fold_in(key, spec.depth + 2)}
+
+
 def forward(
     spec: Spec,
     rows: Rows,
     layer_fn: LayerFn,
     sources: tuple[Any, ...],
-    output_source: Any,
+    ends: dict[str, Any],
     tap: Tap,
     *,
     tap_output: bool = False,
@@ -138,8 +175,8 @@ def forward(
         rows: rows of the input layer.
         layer_fn: `(source, rows of width fan_in, layer) -> (images of rows.stacked [k, fan_out], bias [fan_out] or None)`.
         sources: per segment of `segments(spec, input_width)`, what its matrices are made from (keys, or parameters), with
-            the layers as leading axis: `{"inner": ...}`, of residual blocks also `"outer"`.
-        output_source: the same for the output layer; ignored without one.
+            the layers as leading axis: `{"inner": ...}`, of two-layer blocks also `"outer"`.
+        ends: the same for the linear maps `"embedding"` and `"output"`, where the spec has them.
         tap: what is recorded of every hidden layer; nothing else is kept.
         tap_output: record it of the output layer too, as the last one.
 
@@ -147,20 +184,28 @@ def forward(
         The taps with a leading axis of layers, and the rows of the output layer (of the last hidden layer after its
         activation where the spec has no output layer).
     """
-    free, outer = rows.partners_are_free, outer_layer(spec)
+    free, outer, is_residual = rows.partners_are_free, outer_layer(spec), not isinstance(spec, MLP)
     rows, taps = rows.with_known(), []
-    for segment, source in zip(segments(spec, rows.points.shape[1]), sources, strict=True):
+    runs, embedding = segments(spec, rows.points.shape[1]), embedding_layer(spec)
+
+    def settle(rows: Rows) -> Rows:
+        rows = detect_events(rows.with_known(), absorbing=free)
+        if free:
+            rows = orthogonalize_partners(rows)
+        return orthonormalize_frames(rescale(rows))
+
+    if embedding is not None:
+        rows = settle(linear(rows, ends["embedding"], embedding, layer_fn))
+    for segment, source in zip(runs, sources, strict=True):
         inner = inner_layer(spec, segment.fan_out)
 
         def step(rows: Rows, source: Any, inner: Layer = inner) -> tuple[Rows, Any]:
-            before = affine(rows, *layer_fn(source["inner"], rows, inner))
+            seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
+            before = linear(seen, source["inner"], inner, layer_fn)
             after = activate(before, spec.activation)
             if outer is not None:
-                after = rows.plus(affine(after, *layer_fn(source["outer"], after, outer)))
-            after = detect_events(after.with_known(), absorbing=free)
-            if free:
-                after = orthogonalize_partners(after)
-            after = orthonormalize_frames(rescale(after))
+                after = linear(after, source["outer"], outer, layer_fn)
+            after = settle(rows.plus(after) if is_residual else after)
             return after, tap(LayerState(before, after))
 
         if segment.length == 1:
@@ -170,10 +215,20 @@ def forward(
             rows, record = jax.lax.scan(step, rows, source)
         taps.append(record)
     if spec.output_width is not None:
-        rows = orthonormalize_frames(affine(rows, *layer_fn(output_source, rows, output_layer(spec))))
+        rows = orthonormalize_frames(linear(rows, ends["output"], output_layer(spec), layer_fn))
         if tap_output:
             taps.append(jax.tree.map(lambda leaf: leaf[None], tap(LayerState(rows, rows))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *taps), rows
+
+
+def linear(rows: Rows, source: Any, layer: Layer, layer_fn: LayerFn) -> Rows:
+    """Rows after the layer's linear map and bias, in the layer's own view of them."""
+    if layer.view is None:
+        return affine(rows, *layer_fn(source, rows, layer))
+    stacked = rows.stacked
+    images, bias = layer_fn(source, points_alone(layer.view.seen(stacked)), layer)
+    together = layer.view.put_together(images, len(stacked))
+    return affine(rows, together, None if bias is None else layer.view.of_bias(bias))
 
 
 def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
@@ -189,6 +244,8 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     A positively homogeneous activation does not see the points' scale s. Any other is evaluated at exp(s) z, or, where exp(s) is so small
     or so large that the activation is a power there, at the end of the range in between (see `core.power_laws`).
     """
+    if activation == identity:
+        return rows
     if activation.is_homogeneous:
         return _activate(rows, activation, jnp.zeros_like(rows.point_scales))
     laws = power_laws(activation)
@@ -260,6 +317,5 @@ def random_forward(
 ) -> tuple[Any, Rows]:
     """`forward` through the random network of this key: layer l from `fold_in(key, l)`, the output layer last."""
     sources = tuple(layer_keys(spec, key, segment) for segment in segments(spec, rows.points.shape[1]))
-    output_source = jax.random.fold_in(key, spec.depth + 1)
     layer_fn = random_layer(linear_map, precision)
-    return forward(spec, rows, layer_fn, sources, output_source, tap, tap_output=tap_output)
+    return forward(spec, rows, layer_fn, sources, end_keys(spec, key), tap, tap_output=tap_output)

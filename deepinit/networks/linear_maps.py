@@ -12,18 +12,19 @@ import jax.numpy as jnp
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
+from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.rows import Rows
 
 
-def explicit(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+def explicit(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str) -> jax.Array:
     """Draws W [fan_out, fan_in] and multiplies: any law, cost fan_in * fan_out."""
     stacked = rows.stacked
     weights = law.sample(key, (fan_out, stacked.shape[1]), depth=depth, dtype=stacked.dtype)
     return jnp.matmul(stacked, weights.T, precision=precision)
 
 
-def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precision: str) -> jax.Array:
+def conditional(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str) -> jax.Array:
     """Draws W h for the k given rows h without drawing W: exact for Gaussian and Haar weights used once, cost k * fan_out.
 
     Given the rows H [k, fan_in], the columns of H W^T are fan_out independent draws of N(0, v H H^T), v the variance of
@@ -33,6 +34,8 @@ def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precis
     them the first fan_out coordinates are the image.
     """
     del precision  # the product is k x k by k x fan_out: full precision costs nothing
+    if isinstance(law, MatrixLaw):
+        return _correlated(key, rows, law, fan_out, depth)
     fan_in = rows.points.shape[1]
     factor = math.sqrt(law.entry_variance(fan_in, depth)) * factor_of(rows)
     larger = max(fan_in, fan_out)
@@ -41,6 +44,17 @@ def conditional(key: Any, rows: Rows, law: Law, fan_out: int, depth: int, precis
     if law.is_haar:
         normals = math.sqrt(larger) * orthonormalize_rows(_of_directions(factor, normals))[0][:, :fan_out]
     return jnp.matmul(factor, normals, precision="highest")
+
+
+def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
+    """The same for W = mean + A Z B^T: the rows B^T h under Z, then A, and the mean's own image."""
+    stacked = rows.stacked
+    mean, outer, inner = law.arrays(depth, stacked.dtype)
+    factor = lower_factor(jnp.matmul(stacked, inner, precision="highest"))
+    with sequential_bits():
+        normals = jax.random.normal(key, (len(stacked), fan_out), stacked.dtype)
+    images = jnp.matmul(jnp.matmul(factor, normals, precision="highest"), outer.T, precision="highest")
+    return images if mean is None else images + jnp.matmul(stacked, mean.T, precision="highest")
 
 
 def _of_directions(factor: jax.Array, normals: jax.Array) -> jax.Array:

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import (
     Layer,
+    embedding_layer,
+    end_keys,
     forward,
     inner_layer,
     layer_keys,
@@ -27,9 +29,9 @@ class Network(NamedTuple):
     `init(key, input_width) -> parameters` and `apply(parameters, x [input_width]) -> output [width]`.
 
     The output is that of the linear output layer, or of the last activation where the spec has none. Parameters are
-    a tuple over runs of equal layers (leading axis: layers), then the output layer. A run is `{"inner": matrix}`, of
-    residual blocks `{"inner": matrix, "outer": matrix}`; a matrix a dict of `weights` [layers, fan_out, fan_in] and, with a
-    bias law, `biases` [layers, fan_out]; the output layer is one matrix, without the axis of layers.
+    a tuple: the embedding, if there is one; runs of equal layers (leading axis: layers); the output layer, if there is one. A run is
+    `{"inner": matrix}`, of two-layer blocks `{"inner": matrix, "outer": matrix}`; a matrix a dict of `weights` [layers, fan_out, fan_in]
+    and, with a bias law, `biases` [layers, fan_out]; embedding and output layer are one matrix each, without the axis of layers.
 
     `init` carries the network's label (see `named`).
     """
@@ -62,14 +64,17 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         precision: of the matrix products, as in `jax.lax.Precision`.
     """
 
-    def draw(key: Any, fan_in: int, layer: Layer) -> dict[str, jax.Array]:
+    def draw(key: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
         # the images of the unit vectors under the one way of drawing a layer are its matrix
+        fan_in = width if layer.view is None else layer.view.fan_in(width)
         images, biases = random_layer(explicit, precision)(key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer)
         return {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
 
     def init(key: Any, input_width: int) -> Any:
         parameters: list[Any] = []
-        outer = outer_layer(spec)
+        outer, embedding, ends = outer_layer(spec), embedding_layer(spec), end_keys(spec, key)
+        if embedding is not None:
+            parameters.append(draw(ends["embedding"], input_width, embedding))
         for segment in segments(spec, input_width):
             keys, inner = layer_keys(spec, key, segment), inner_layer(spec, segment.fan_out)
             drawn = {"inner": jax.vmap(lambda key, s=segment, layer=inner: draw(key, s.fan_in, layer))(keys["inner"])}
@@ -77,7 +82,7 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
                 drawn["outer"] = jax.vmap(lambda key, layer=inner: draw(key, layer.fan_out, outer))(keys["outer"])
             parameters.append(drawn)
         if spec.output_width is not None:
-            parameters.append(draw(jax.random.fold_in(key, spec.depth + 1), spec.widths[-1], output_layer(spec)))
+            parameters.append(draw(ends["output"], spec.widths[-1], output_layer(spec)))
         return tuple(parameters)
 
     def given_layer(parameters: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
@@ -85,10 +90,12 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         return jnp.matmul(rows.stacked, parameters["weights"].T, precision=precision), parameters.get("biases")
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
-        rows = points_alone(jnp.asarray(x, dtype)[None])
-        has_output = spec.output_width is not None
-        sources, output_source = (parameters[:-1], parameters[-1]) if has_output else (parameters, None)
-        _, rows = forward(spec, rows, given_layer, sources, output_source, lambda state: ())
+        rows, sources, ends = points_alone(jnp.asarray(x, dtype)[None]), list(parameters), {}
+        if embedding_layer(spec) is not None:
+            ends["embedding"] = sources.pop(0)
+        if spec.output_width is not None:
+            ends["output"] = sources.pop()
+        _, rows = forward(spec, rows, given_layer, tuple(sources), ends, lambda state: ())
         return jnp.exp(rows.point_scales[0]) * rows.points[0]
 
     return named(repr(spec), init, apply)

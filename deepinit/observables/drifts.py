@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.observables.iterates import Iterates
 from deepinit.observables.metrics import Metric
 from deepinit.observables.scaled import Scaled

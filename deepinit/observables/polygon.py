@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.observables.relu_layers import Layer, checked_layers, checked_slope
 
 

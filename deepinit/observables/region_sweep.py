@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.observables.pieces import Pieces, angular_lengths, basis, lengths, mean_basis, pieces_of
 from deepinit.observables.relu_layers import Layer, checked_layers, checked_slope
 

@@ -4,6 +4,8 @@ import dataclasses
 from typing import Any, NamedTuple
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.laws import Law
+from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.specs import MLP, ResNet, Spec
 
 
@@ -25,6 +27,8 @@ def why_not_exact(spec: Spec) -> str | None:
     Hypotheses: positively homogeneous activation, Gaussian (or, without an output layer, orthogonal) weights, biases
     symmetric about 0; of residual networks, ReLU branches and Gaussian weights.
     """
+    if not isinstance(spec, MLP) and not is_plain_resnet(spec):
+        return "residual blocks of a kind whose lengths are not worked out"
     if not spec.activation.is_homogeneous:
         return f"the activation {spec.activation}, which is not positively homogeneous"
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
@@ -45,7 +49,7 @@ def idealized(spec: Spec) -> Spec:
     changes: dict[str, Any] = {"bias_law": None}
     for name in ("weight_law", "branch_law", "output_law"):
         law = getattr(spec, name, None)
-        if law is not None:
+        if isinstance(law, Law):
             changes[name] = dataclasses.replace(law, name="normal", density=None)
     return dataclasses.replace(spec, **changes)
 

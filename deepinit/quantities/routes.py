@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_num_seeds
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, check_num_seeds, choose_linear_map
+from deepinit.core.specs import Spec, choose_linear_map
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
+from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.quantity import Quantity
@@ -57,7 +58,7 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     parameters: dict[str, Any] = dict(spec.activation.parameters)
     inner = unrounded(parameters["activation"])
     rho, rounding = parameters["rho"], parameters["rounding"]
-    assert spec.weight_law is not None
+    assert isinstance(spec.weight_law, Law)
     if form == "exact":
         _check_scalar(inputs)
         curves = [
@@ -114,7 +115,7 @@ def _log_norm_forms(spec: Spec) -> tuple[str, ...]:
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.cutoff import log_norm_drift
 
-    assert spec.weight_law is not None
+    assert isinstance(spec.weight_law, Law)
     fans = zip((inputs.dimension, *spec.widths[:-1]), spec.widths, strict=True)
     laws = []
     for fan_in, fan_out in fans:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.theory.condensation_input import check_fraction, check_positive, check_times
 
 

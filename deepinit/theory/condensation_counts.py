@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.core.targets import simplex
 from deepinit.theory.condensation_form import TargetForm
 from deepinit.theory.condensation_sphere import critical_angles

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.theory.condensation_input import check_real, check_rows, check_targets, with_bias
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from scipy import integrate
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.theory.condensation_form import TargetForm
 from deepinit.theory.condensation_input import check_positive, check_real
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import integrate, special
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.theory.condensation_form import TargetForm, target_form
 from deepinit.theory.condensation_input import check_fraction, check_positive, check_real, check_rows, check_times
 from deepinit.theory.condensation_orientations import check_not_zero

@@ -2,12 +2,13 @@
 
 Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`. First passage of that
 random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
-`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`. Mean-field depth scales and the
+`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`; at any width, from these: `rounded_survival`.
+Underflow of floating-point numbers: the same with rounding "flush", and `underflow_layer`. Mean-field depth scales and the
 cut-offs that they set: `mean_field`, `mean_field_cutoff` (signals that stay), `ordered_cutoff` (distances that vanish),
 `koenigs_amplitude`. Reading a curve: `summary`. Contraction of positive layers: `thompson_lipschitz`.
 
 Chain x_t = Q(phi(W_t x_{t-1})) of constant width N without biases, W_ij of variance A^2 / N (A the gain, A^2 the weight variance
-times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest". S(t) = P(x_t != 0) is its total
+times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" keeps what is not below rho. S(t) = P(x_t != 0) is its total
 variation distance from the point mass at 0, with maximum 1, over inputs and weights drawn anew for every path.
 """
 
@@ -20,6 +21,7 @@ from deepinit.theory.cutoff_ordered import OrderedCutoff, ordered_cutoff
 from deepinit.theory.cutoff_passage import FirstPassage, first_passage_profile, poisson_survival
 from deepinit.theory.cutoff_recursion import MeanField, mean_field
 from deepinit.theory.cutoff_summary import CutoffSummary, summary
+from deepinit.theory.cutoff_underflow import rounded_survival, underflow_layer
 
 __all__ = [
     "ChainSurvival",
@@ -41,8 +43,10 @@ __all__ = [
     "poisson_survival",
     "rounded_mean_square",
     "rounded_orbit",
+    "rounded_survival",
     "scalar_survival",
     "stationary_tail_exponent",
     "summary",
     "thompson_lipschitz",
+    "underflow_layer",
 ]

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import is_number
 from deepinit.core.laws import Law
 from deepinit.theory.cutoff_input import check_depth, check_positive, check_rho, check_rounding, fixing_zero
 from deepinit.theory.cutoff_levels import Levels, largest_value, level_sets

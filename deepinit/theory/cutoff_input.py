@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation, as_activation
+from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import on_host, values
-from deepinit.core.inputs import is_number
-from deepinit.core.specs import check_integer
 
 # Level k of the lattice is taken from |phi| >= (k - offset) rho on: truncation toward zero, or nearest.
 OFFSETS = {"truncate": 0.0, "nearest": 0.5}
@@ -27,6 +26,14 @@ def check_rho(rho: Any) -> float:
 
 def check_rounding(rounding: Any) -> float:
     """The offset of the levels: k is reached from |phi| = (k - offset) rho on."""
+    if rounding == "flush":
+        raise SpecError(
+            refusal(
+                "rounding='flush', whose values keep to no grid",
+                "'truncate' or 'nearest'",
+                "For underflow take `rounded_survival`, `rounded_orbit` or `underflow_layer`.",
+            )
+        )
     if not isinstance(rounding, str) or rounding not in OFFSETS:
         raise SpecError(
             refusal(

@@ -13,6 +13,10 @@ metastable. Small signals see phi as linear, v -> m(alpha) = sum (2k - 1) erfc((
 
 is the gain below which rounding cannot keep a signal alive on any mesh. Truncation: m(alpha) < alpha^2, so A_lat = 1, as
 alpha -> infinity; and A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335..., below 1.
+
+Underflow ("flush": values below rho become 0, others are kept) has no lattice, but a mean map,
+
+    v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
 
 import math
@@ -21,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import erfc
 
+from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import is_number
 from deepinit.theory.cutoff_input import (
     check_depth,
     check_gain,
@@ -33,6 +37,7 @@ from deepinit.theory.cutoff_input import (
 
 _GRID = 200  # points per decade of alpha
 _FARTHEST = 28.0  # erfc(28) is 0 in float64
+_FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 
 
 class LatticeThresholds(NamedTuple):
@@ -89,7 +94,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     Args:
         alpha: standard deviation of the preactivations over rho, >= 0.
         rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
+        rounding: "truncate", "nearest" or "flush".
 
     Returns:
         v, relative error about 1e-14.
@@ -101,11 +106,14 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 
     Reference: derivation in the module docstring.
     """
-    mesh, offset = check_rho(rho), check_rounding(rounding)
+    mesh, flushes = check_rho(rho), rounding == "flush"
+    offset = 0.0 if flushes else check_rounding(rounding)
     if not (is_number(alpha) and 0.0 <= alpha < math.inf):
         raise SpecError(refusal(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h)."))
     if alpha == 0.0:
         return 0.0
+    if flushes:
+        return _flushed_mean_square(alpha, mesh)
     scale = alpha * math.sqrt(2.0)
     # artanh(y) >= y: levels beyond _FARTHEST * scale contribute nothing
     highest = min(math.floor((1.0 - 1e-14) / mesh + offset), math.ceil(_FARTHEST * scale + 1.0))
@@ -124,7 +132,7 @@ def rounded_orbit(gain: float, rho: float, rounding: str, depth: int, mean_squar
     Args:
         gain: A > 0.
         rho: mesh, 0 < rho < 1.
-        rounding: "truncate" or "nearest".
+        rounding: "truncate", "nearest" or "flush".
         depth: number of layers, >= 0.
         mean_square: |x_0|^2 / N > 0 of the inputs.
 
@@ -139,11 +147,32 @@ def rounded_orbit(gain: float, rho: float, rounding: str, depth: int, mean_squar
     Reference: arXiv:2608.15914 (nearest); derivation in the module docstring.
     """
     a, mesh = check_gain(gain), check_rho(rho)
-    check_rounding(rounding)
+    if rounding != "flush":
+        check_rounding(rounding)
     orbit = [check_positive("mean_square", mean_square, "Inputs of ones have 1.") / mesh**2]
     for _ in range(check_depth(depth)):
         orbit.append(rounded_mean_square(a * math.sqrt(orbit[-1]), mesh, rounding))
     return np.array(orbit)
+
+
+def _flushed_mean_square(alpha: float, mesh: float) -> float:
+    """E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2: Gauss-Legendre beyond the point where values are kept.
+
+    Finer where tanh bends, g = 1 / (rho alpha): panels of half that length (tanh has its poles pi/2 of it away).
+    """
+    std = mesh * alpha
+    least = math.atanh(mesh) / std
+    if least > _FARTHEST_NORMAL:
+        return 0.0
+    bend = min(20.0 / std, _FARTHEST_NORMAL)
+    near = np.linspace(least, max(bend, least), 1 + max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0))))
+    far = np.linspace(near[-1], _FARTHEST_NORMAL, 80)
+    edges = np.unique(np.concatenate([near, far]))
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    half = 0.5 * np.diff(edges)[:, None]
+    g = half * nodes + 0.5 * (edges[1:] + edges[:-1])[:, None]
+    density = half * weights * np.exp(-0.5 * g * g) * math.sqrt(2.0 / math.pi)
+    return float(np.sum(density * (np.tanh(std * g) / mesh) ** 2))
 
 
 def _linear_mean_square(alpha: float) -> float:

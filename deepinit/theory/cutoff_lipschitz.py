@@ -15,9 +15,9 @@ import numpy as np
 from scipy.special import wrightomega
 
 from deepinit.core.activations import Activation, as_activation
+from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
-from deepinit.core.inputs import real_numbers
 from deepinit.theory.cutoff_input import derivative
 
 _FARTHEST = 1e12  # where a limit at infinity is read off

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
-from deepinit.core.inputs import is_number
 from deepinit.theory.cutoff_input import check_layers, check_positive, check_width
 from deepinit.theory.cutoff_recursion import (
     Recursion,

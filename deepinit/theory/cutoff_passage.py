@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import gammainc, ndtr
 
+from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import is_number
 from deepinit.theory.cutoff_input import check_layers, check_positive
 
 QUARTILES = 1.3489795003921634  # between the quartiles of the normal law

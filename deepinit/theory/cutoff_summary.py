@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import real_numbers
 
 
 class CutoffSummary(NamedTuple):

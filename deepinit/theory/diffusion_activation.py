@@ -79,7 +79,7 @@ def diffusion_constants(activation: Any) -> DiffusionConstants:
                 f"Shift it: phi(x) - phi(0), that is the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
             )
         )
-    left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO])).T
+    left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO]))
     scale = 1.0 + np.max(np.abs(middle))
     jump = np.maximum(np.abs(left - middle), np.abs(right - middle))
     if not (np.isfinite(jump).all() and (jump < 1e3 * _BESIDE_ZERO * scale).all()):

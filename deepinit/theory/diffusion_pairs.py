@@ -33,7 +33,7 @@ def product_means(
         slopes: also the second; else zeros.
 
     Returns:
-        To about 1e-12: closed forms, and smooth psi at standard deviations below about 2; with kinks about 1e-9, less where the
+        To about 1e-12: closed forms, and psi as smooth as tanh at standard deviations up to 8; with kinks about 1e-9, less where the
         correlation is within 1e-6 of 1 but not 1.
     """
     variances = np.diag(covariance)
@@ -90,9 +90,9 @@ def _pair_rule(
     rest = math.sqrt(max((std_y - tilt) * (std_y + tilt), 0.0))
     rest = 0.0 if rest < 1e-8 * std_y else rest
     if not kinks:
-        nodes, mass = normal_rule(num_nodes=121)
-        y = means[1] + tilt * nodes[:, None] + (rest * nodes[None, :] if rest else np.zeros((1, 1)))
-        return means[0] + std_x * nodes, y, mass[:, None] * (mass[None, :] if rest else np.ones((1, 1)))
+        nodes, mass = normal_rule(num_nodes=_smooth_nodes(max(std_x, abs(tilt))))
+        others, other_mass = normal_rule(num_nodes=_smooth_nodes(rest)) if rest else (np.zeros(1), np.ones(1))
+        return means[0] + std_x * nodes, means[1] + tilt * nodes[:, None] + rest * others, np.outer(mass, other_mass)
     crossings = [(kink - means[0]) / std_x for kink in kinks if std_x > 0.0]
     crossings += [(kink - means[1]) / tilt for kink in kinks if tilt != 0.0]
     nodes, mass = normal_rule(tuple(crossings), _KINKED_NODES if crossings else 241)
@@ -106,6 +106,11 @@ def _pair_rule(
     inner = (middle + half * _PIECE).reshape(len(nodes), -1)
     weights = (half * _PIECE_WEIGHTS).reshape(len(nodes), -1) * np.exp(-0.5 * inner**2) / math.sqrt(2.0 * math.pi)
     return means[0] + std_x * nodes, centre[:, None] + rest * inner, mass[:, None] * weights
+
+
+def _smooth_nodes(std: float) -> int:
+    """The spacing shrinks with the distance of tanh's poles, pi / (2 std), up to std 8."""
+    return 120 * min(8, max(1, math.ceil(std))) + 1
 
 
 def _derivative(psi: Activation, x: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ deviation. Entries kept with probability alpha have E|w.u| >= alpha times that o
 import math
 from typing import Any, Literal
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import check_integer
 from deepinit.theory.length_input import check_variance
 from deepinit.theory.length_network import Output, network_layers
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.specs import check_integer
+from deepinit.core.checks import check_integer
 from deepinit.theory.length_input import network_widths
 from deepinit.theory.mixed_moments import unit_legendre
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.specs import check_integer
+from deepinit.core.checks import check_integer
 from deepinit.theory.length_factors import exp
 from deepinit.theory.length_gamma import half_binomial
 from deepinit.theory.length_input import check_moment, check_variance

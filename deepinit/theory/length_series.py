@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.specs import check_integer
+from deepinit.core.checks import check_integer
 from deepinit.theory.length_factors import exp, log_factor_moment
 from deepinit.theory.length_input import check_dimension, check_law, check_moment, check_slope, network_widths
 from deepinit.theory.length_network import Output, network_layers

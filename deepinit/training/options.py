@@ -5,9 +5,8 @@ from typing import Any
 
 import optax  # type: ignore[import-untyped]
 
+from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import is_number
-from deepinit.core.specs import check_integer
 from deepinit.core.trainings import MODES
 from deepinit.training.optimizers import adam, is_two_layer, neuron_flow, sign_descent
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepinit as di
+from deepinit.core.checks import check_num_seeds
 from deepinit.core.errors import SpecError
-from deepinit.core.specs import check_num_seeds, choose_linear_map, spec_from_json
+from deepinit.core.specs import choose_linear_map, spec_from_json
 
 LAWS = [
     None,
