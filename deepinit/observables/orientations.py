@@ -152,7 +152,7 @@ def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
     Reference: arXiv 2007.07497, section on condensation.
     """
     outputs = jnp.asarray(outputs)
-    return _row_norms(jnp.asarray(vectors)) * (jnp.abs(outputs) if outputs.ndim == 1 else _row_norms(outputs.T))
+    return row_norms(jnp.asarray(vectors)) * (jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T))
 
 
 def amplitude_angle(vectors: Any, outputs: Any) -> tuple[jax.Array, jax.Array]:
@@ -182,7 +182,7 @@ def relative_distance(parameters: Any, initial: Any) -> jax.Array:
     Reference: arXiv 2007.07497, definition of RD.
     """
     flat = lambda tree: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])[None]
-    return (_row_norms(flat(parameters) - flat(initial)) / _row_norms(flat(initial)))[0]
+    return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]
 
 
 def time_to_condensation(times: Any, best: Any, *, level: float = 0.99, fraction: float = 0.9) -> jax.Array:
@@ -200,9 +200,3 @@ def time_to_condensation(times: Any, best: Any, *, level: float = 0.99, fraction
     times = jnp.asarray(times)
     reached = jnp.mean(jnp.asarray(best) > level, axis=1) >= fraction
     return jnp.where(jnp.any(reached), times[jnp.argmax(reached)], jnp.nan)
-
-
-def _row_norms(rows: jax.Array) -> jax.Array:
-    largest = jnp.max(jnp.abs(rows), axis=1)
-    unit = jnp.where(largest == 0, 1, largest)
-    return largest * jnp.sqrt(jnp.sum((rows / unit[:, None]) ** 2, axis=1))

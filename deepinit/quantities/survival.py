@@ -13,6 +13,17 @@ from deepinit.quantities.quantity import Quantity
 
 _DEAD = 2  # place of "dead" in Quantity.events, from 1
 
+_ERRORS = {
+    "exact": "exact",
+    "orbit": "no order; its centre is off by less than 1 % at gain 0.58, 5 % at gain 0.8 and width 16",
+    "random_walk": "O(1 / sqrt(ln(|x_0| / rho))); the saturation of the activation is left out",
+}
+_RANGES = {
+    "exact": "width 1, values kept to multiples of rho",
+    "orbit": "tanh, wide layers, gain below 1",
+    "random_walk": "rho to 0 at fixed width, drift to 0",
+}
+
 
 def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     del spec
@@ -46,9 +57,12 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
 def _survival_forms(spec: Spec) -> tuple[str, ...]:
     if not (isinstance(spec, MLP) and spec.activation.name == "rounded" and spec.bias_law is None):
         return ()
-    if set(spec.widths) == {1}:
+    parameters = dict(spec.activation.parameters)
+    if set(spec.widths) == {1} and parameters["rounding"] != "flush":
         return ("exact",)
-    return ("random_walk",) if _is_square_gaussian(spec) else ()
+    if not _is_square_gaussian(spec):
+        return ()
+    return ("orbit", "random_walk") if parameters["activation"] == "tanh" else ("random_walk",)
 
 
 def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -59,16 +73,24 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     inner = unrounded(parameters["activation"])
     rho, rounding = parameters["rho"], parameters["rounding"]
     assert isinstance(spec.weight_law, Law)
+    width, layers = spec.widths[0], np.arange(1, spec.depth + 1)
+    variance = width * spec.weight_law.entry_variance(width, spec.depth)
     if form == "exact":
         _check_scalar(inputs)
+        assert isinstance(spec.weight_law, Law)
         curves = [
             cutoff.scalar_survival(inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])).survival[1:]
             for point in inputs.points
         ]
+    elif form == "orbit":
+        curves = [
+            cutoff.rounded_survival(
+                width, variance**0.5, rho, rounding, spec.depth, mean_square=float(np.mean(point**2))
+            )[1:]
+            for point in inputs.points
+        ]
     else:
-        width = spec.widths[0]
-        law = cutoff.log_norm_drift(inner, width, width * spec.weight_law.entry_variance(width, spec.depth))
-        layers = np.arange(1, spec.depth + 1)
+        law = cutoff.log_norm_drift(inner, width, variance)
         lengths = [float(np.log(np.linalg.norm(point) / rho)) for point in inputs.points]
         curves = [
             np.asarray(cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival)
@@ -80,12 +102,8 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         name=form,
         value=value,
         variance=value * (1.0 - value),
-        error_order="exact"
-        if form == "exact"
-        else "O(1 / sqrt(ln(|x_0| / rho))); the saturation of the activation is left out",
-        valid_for="width 1, values kept to multiples of rho"
-        if form == "exact"
-        else "rho to 0 at fixed width, drift to 0",
+        error_order=_ERRORS[form],
+        valid_for=_RANGES[form],
         reference="arXiv 2104.10727 (the chain), arXiv 2608.15914 (the profile); derived in deepinit.theory.cutoff",
     )
 

@@ -82,7 +82,7 @@ def rounded_survival(
     for t in range(1, layers + 1):
         with np.errstate(divide="ignore", over="ignore"):
             inside = np.log1p(-2.0 * ndtr(-least * np.exp(-log_alpha)))
-        survival[t] = weights @ -np.expm1(n * inside)
+        survival[t] = min(float(weights @ -np.expm1(n * inside)), 1.0)
         noise = shift + spread * (math.sqrt(t) - math.sqrt(t - 1)) * g
         log_alpha = log_alpha + math.log(a) + 0.5 * (log_kept(log_alpha) + noise)
     return survival

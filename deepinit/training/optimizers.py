@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax  # type: ignore[import-untyped]
 
-from deepinit.training.norms import row_norms
+from deepinit.core.norms import row_norms
 
 
 class AdamState(NamedTuple):
@@ -85,8 +85,8 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
     return optax.stateless(step)
 
 
-def is_two_layer(parameters: Any) -> bool:
-    """Are these the parameters of a perceptron with one hidden layer and no output bias, as `neuron_flow` needs?"""
+def has_own_neurons(parameters: Any) -> bool:
+    """Has every neuron parameters of its own (one hidden layer, no output bias), as `neuron_flow` needs?"""
     return (
         isinstance(parameters, tuple)
         and len(parameters) == 2

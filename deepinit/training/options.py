@@ -8,7 +8,7 @@ import optax  # type: ignore[import-untyped]
 from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.trainings import MODES
-from deepinit.training.optimizers import adam, is_two_layer, neuron_flow, sign_descent
+from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
 
 _DEFAULT_RATES = {"flow": 0.1, "neuron_flow": 0.02}
 _SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # a hundred roundings of the loss
@@ -83,7 +83,7 @@ def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, toleran
 
 def check_layout(mode: Any, parameters: Any) -> None:
     """Refuses `neuron_flow` for parameters without neurons of their own."""
-    if mode == "neuron_flow" and not is_two_layer(parameters):
+    if mode == "neuron_flow" and not has_own_neurons(parameters):
         raise SpecError(
             refusal(
                 "the mode 'neuron_flow' for a network of another form",

@@ -41,6 +41,23 @@ def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
     assert np.max(np.abs(runs[0].mean - nearest.mean)[judged] / error[judged]) > 5
 
 
+def test_survival_of_wide_chains_falls_where_the_orbit_says():
+    spec, start = chain(32, 18, law=di.normal(1 / 3)), di.inputs.ones(32)
+    assert Q.survival.forms(spec) == ("orbit", "random_walk")
+    measured = di.simulate(spec, Q.survival, start, num_seeds=8000)
+    curves = [curve[:, 0] for curve in (measured.mean, di.predict(spec, Q.survival, start).value)]
+    rival = di.predict(spec, Q.survival, start, "random_walk").value[:, 0]
+    assert np.abs(curves[0] - curves[1]).max() < 0.03
+    assert np.abs(curves[0] - rival).max() > 0.3  # which leaves out that tanh saturates
+
+
+def test_underflow_is_predicted_without_a_grid():
+    flushed = lambda width, law: di.MLP((width, width), di.stored("tanh", "float32"), law)
+    assert Q.survival.forms(flushed(1, UNIT)) == ()
+    assert Q.survival.forms(flushed(8, di.normal(1 / 3))) == ("orbit", "random_walk")
+    assert di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).value[-1, 0] == 1.0
+
+
 @pytest.mark.parametrize(("width", "activation"), [(2, "relu"), (3, "linear"), (5, di.leaky_relu(0.3))])
 def test_norms_grow_as_their_exact_law_says_at_every_width(width, activation):
     spec, start = di.MLP((width, width + 2, width), activation), di.inputs.ones(width)

@@ -1,5 +1,7 @@
 """Underflow and finite precision at finite width: mean map by quadrature, survival against simulated chains, layers against real arithmetic."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +23,7 @@ def test_mean_map_of_underflow_is_its_integral(alpha, rho):
 
     edges = np.unique([np.arctanh(rho) / (rho * alpha), *np.geomspace(0.02, 20, 8), 38.0])
     edges = edges[edges >= np.arctanh(rho) / (rho * alpha)]
-    parts = [quad(integrand, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [quad(integrand, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in itertools.pairwise(edges)]
     assert cutoff.rounded_mean_square(alpha, rho, "flush") == pytest.approx(sum(parts), rel=1e-10)
 
 
@@ -49,7 +51,12 @@ def lost_at(width, paths, keep, depth, seed):
 
 @pytest.mark.parametrize(
     ("width", "rho", "rounding", "tolerance"),
-    [(8, 1e-3, "truncate", 0.003), (32, 1e-3, "truncate", 0.003), (16, TINY, "flush", 0.01), (64, TINY, "flush", 0.01)],
+    [
+        (8, 1e-3, "truncate", 0.003),
+        (32, 1e-3, "truncate", 0.003),
+        (16, TINY, "flush", 0.005),
+        (64, TINY, "flush", 0.005),
+    ],
 )
 def test_survival_from_the_orbit_falls_where_simulated_chains_do(width, rho, rounding, tolerance):
     def keep(x):

@@ -42,7 +42,7 @@ def test_moments_against_the_exact_law_of_a_linear_network_of_growing_depth(widt
         step = np.array([[1.0, 0, 0], np.array([0, 1.0, 0]) + s * dt, square])
         return np.linalg.matrix_power(step, depth) @ [1.0, q, q * q]
 
-    limit = richardson(at_depth, 512)
+    limit = richardson(at_depth, 8192)
     assert mean_square_moments("linear", width, q, weight, bias, horizon) == pytest.approx(limit, rel=1e-8)
 
 
@@ -121,20 +121,6 @@ def test_jacobian_statistics_agree_with_each_other(width):
         assert (law.log_det.mean, law.log_det.variance) == pytest.approx((0.5 * mean, 0.25 * variance))
         assert law.inverse_mean_square == pytest.approx(math.exp(-mean + 0.5 * variance), rel=1e-13)
         assert law.fourth == pytest.approx(math.exp(6 * c), rel=1e-13)
-
-
-def test_moments_of_singular_values_against_the_discrete_recursion():
-    width, c = 3, 0.9
-
-    def at_depth(
-        depth,
-    ):  # one step of M2 and P for g -> (1 + h B) g, h^2 = c / (depth D), exact to order h^2; the rest vanishes
-        dt = c / depth
-        step = np.eye(2) + dt * np.array([[2 + 2 / width, 2], [4 / width**2, 2]])
-        return np.linalg.matrix_power(step, depth) @ np.ones(2)
-
-    law = jacobian_law("linear", width, c)
-    assert (law.fourth, law.squared_trace) == pytest.approx(richardson(at_depth, 2048), rel=1e-7)
 
 
 @pytest.mark.parametrize(("width", "deviation"), [(8, 0.8488), (10, 0.7477), (32, 0.4012), (50, 0.3189), (128, 0.1979)])
