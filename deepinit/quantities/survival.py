@@ -77,7 +77,6 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     variance = width * spec.weight_law.entry_variance(width, spec.depth)
     if form == "exact":
         _check_scalar(inputs)
-        assert isinstance(spec.weight_law, Law)
         curves = [
             cutoff.scalar_survival(inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])).survival[1:]
             for point in inputs.points
