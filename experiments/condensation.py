@@ -14,6 +14,7 @@ import numpy as np
 
 import deepinit as di
 from deepinit.experiment import Case, CaseResult, Experiment
+from deepinit.theory import condensation as theory
 
 COUNT = di.quantities.orientation_count
 ACTIVATIONS = {1: di.tanh, 2: di.x_tanh, 3: di.x2_tanh}
@@ -270,9 +271,8 @@ def records(last: int) -> range:
 
 
 def growth_rate(examples) -> float:
-    """|v|, v = (1/n) sum_i y_i (x_i, 1): the rate at which aligned weights of tanh networks grow."""
-    z = np.column_stack([examples.inputs, np.ones(len(examples.inputs))])
-    return float(np.linalg.norm(examples.targets[:, 0] @ z) / len(z))
+    """The rate at which aligned weights of tanh networks grow."""
+    return theory.growth_rate(examples.inputs, examples.targets)
 
 
 def points(config: Config) -> list[tuple[float, float]]:

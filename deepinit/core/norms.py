@@ -17,12 +17,12 @@ def norm(leaves: list[Any]) -> Any:
 
 
 def row_norms(rows: Any) -> Any:
-    """The norm of every row of a JAX array: [m, 1]."""
+    """The norm of every row of a JAX array: [m]."""
     import jax.numpy as jnp
 
-    largest = jnp.max(jnp.abs(rows), axis=1, keepdims=True)
+    largest = jnp.max(jnp.abs(rows), axis=1)
     unit = jnp.where(largest == 0, 1, largest)
-    return largest * jnp.sqrt(jnp.sum((rows / unit) ** 2, axis=1, keepdims=True))
+    return largest * jnp.sqrt(jnp.sum((rows / unit[:, None]) ** 2, axis=1))
 
 
 def layer_norms(tree: Any) -> Any:

@@ -39,7 +39,7 @@ class Training:
             coordinate, as Adam's from tiny weights): decides where theory says that neurons turn. None where no orientations are predicted.
 
     Raises:
-        SpecError: examples that are none, test examples of another kind, an unknown mode, loss or geometry, an optax transformation without
+        SpecError: examples that are none, test examples of another kind, an unknown mode, loss or geometry, targets that the loss cannot take, an optax transformation without
             a name, numbers that are none, steps that do not increase.
     """
 
@@ -69,6 +69,7 @@ class Training:
         if self.loss not in LOSSES:
             remedy = "A loss of your own goes to training.training_seed_fn."
             raise SpecError(refusal(f"loss={self.loss!r}", ", ".join(LOSSES), remedy))
+        check_targets(self.examples, self.loss)
         named = isinstance(self.mode, str)
         if named and self.mode not in MODES:
             allowed = ", ".join(MODES) + ", or an optax transformation"
@@ -115,6 +116,22 @@ class Training:
             for array in () if examples is None else (examples.inputs, examples.targets):
                 parts += [repr((array.shape, array.dtype.kind)).encode(), np.ascontiguousarray(array).tobytes()]
         return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def check_targets(examples: Examples, loss: str) -> None:
+    """Refuses classes for the mse, and numbers for the cross-entropy."""
+    if loss == "mse" and examples.are_classes:
+        raise SpecError(
+            refusal("classes as targets of the mse", "numbers [n, outputs]", "Take loss='cross_entropy', or floats.")
+        )
+    if loss == "cross_entropy" and not examples.are_classes:
+        raise SpecError(
+            refusal(
+                f"targets of shape {examples.targets.shape} for the cross-entropy",
+                "classes [n], integers",
+                "Give integer labels, or take loss='mse'.",
+            )
+        )
 
 
 def checked_steps(record_steps: Any) -> tuple[int, ...]:

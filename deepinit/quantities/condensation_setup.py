@@ -131,3 +131,46 @@ def hidden_names(spec: Any, training: Training) -> tuple[str, ...]:
 
     shapes = jax.eval_shape(lambda key: spec.init(key, training.dimension), jax.random.key(0))
     return hidden_layers(shapes)
+
+
+def two_layer(spec: Any, quantity: str) -> MLP:
+    """The spec, if it is of the network of the theory; refuses others."""
+    if not is_two_layer(spec):
+        raise SpecError(
+            refusal(
+                f"{quantity} of another network",
+                "an MLP of one hidden layer with one output",
+                "Take orientation_count.",
+            )
+        )
+    return spec
+
+
+def predicted_directions(spec: Any, training: Training) -> np.ndarray:
+    """[K, D], K >= 1: where neurons are predicted to turn."""
+    directions = attractors(two_layer(spec, "aligned_fraction"), training).directions
+    if not len(directions):
+        raise SpecError(
+            refusal(
+                "examples under which |H| has no strict maximum, so that no orientation is preferred",
+                "examples with predicted orientations",
+                "Take orientation_count, or other targets.",
+            )
+        )
+    return directions
+
+
+def checked_setup(
+    spec: Any, training: Training, quantity: str, remedy: str = "Simulate alone: leave the prediction out."
+) -> LinearSetup:
+    """`linear_setup`; refuses what it does not apply to."""
+    setup = linear_setup(two_layer(spec, quantity), training)
+    if setup is None:
+        raise SpecError(
+            refusal(
+                f"a law of {quantity} for {spec.activation} under {training.name}",
+                "an activation with phi(0) = 0 and phi'(0) != 0 under gd or flow on all examples, Gaussian weights of one law with the biases",
+                remedy,
+            )
+        )
+    return setup

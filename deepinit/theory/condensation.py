@@ -3,7 +3,7 @@
 Which activation: `multiplicity`. Where neurons turn: `target_form`, `predict_orientations`, `condensation_exponent`; several outputs,
 convolutions, deep layers: `multi_output_orientations`, `cnn_orientations`, `layer_orientation`; ReLU: `homogeneous_orientations`. How many
 directions: `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`, `simplex_inputs`. When, for multiplicity 1, exactly:
-`linear_flow`, `linear_descent`, `loss_drop_time`, `alignment_law`, `condensation_time`, `relative_displacement`; for higher ones:
+`growth_rate`, `linear_flow`, `linear_descent`, `loss_drop_time`, `alignment_law`, `condensation_time`, `relative_displacement`; for higher ones:
 `leading_order_velocity`, `blow_up_time`. Under which scaling with the width: `initial_regime`, `initial_regime_exponent`,
 `residual_angle_exponent`.
 
@@ -21,7 +21,7 @@ from deepinit.theory.condensation_counts import (
 from deepinit.theory.condensation_form import TargetForm, condensation_exponent, target_form
 from deepinit.theory.condensation_growth import blow_up_time, leading_order_velocity
 from deepinit.theory.condensation_homogeneous import homogeneous_orientations
-from deepinit.theory.condensation_linear import LossDrop, linear_descent, linear_flow, loss_drop_time
+from deepinit.theory.condensation_linear import LossDrop, growth_rate, linear_descent, linear_flow, loss_drop_time
 from deepinit.theory.condensation_multiplicity import Multiplicity, multiplicity
 from deepinit.theory.condensation_orientations import Orientations, predict_orientations
 from deepinit.theory.condensation_outputs import (
@@ -47,6 +47,7 @@ __all__ = [
     "condensation_time",
     "conjectured_most_orientations",
     "critical_lines",
+    "growth_rate",
     "homogeneous_orientations",
     "initial_regime",
     "initial_regime_exponent",

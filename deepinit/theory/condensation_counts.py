@@ -5,7 +5,7 @@ import numpy as np
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.targets import simplex
-from deepinit.theory.condensation_form import TargetForm
+from deepinit.theory.condensation_form import TargetForm, check_form
 from deepinit.theory.condensation_sphere import critical_angles
 
 
@@ -22,12 +22,13 @@ def critical_lines(form: TargetForm) -> np.ndarray:
         Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant on the circle.
 
     Raises:
-        SpecError: a form of another number of variables.
+        SpecError: no form, or one of another number of variables.
 
     Valid for: gradient flow at leading order.
 
     Reference: arXiv:2105.11686, the case d = 1.
     """
+    check_form(form)
     if form.dimension != 2:
         raise SpecError(
             refusal(

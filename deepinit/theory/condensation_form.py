@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core.checks import check_integer, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.condensation_input import check_real, check_rows, check_targets, with_bias
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """H(u) = (c/n) sum_i y_i (u.z_i)^p, and its derivatives, at vectors u [..., D].
+    """H(u) = (c/n) sum_i y_i (u.z_i)^p, and its derivatives, at vectors u [..., D]; others are refused.
 
     Attributes:
         rows: z_i, [n, D]; the last coordinate is 1 for neurons with bias.
@@ -49,18 +49,30 @@ class TargetForm:
 
     def sphere_gradient(self, u: Any) -> np.ndarray:
         """grad_S H(u) = grad H(u) - p H(u) u for unit vectors u, [..., D]: the force along the sphere."""
-        slope = self.gradient(u)
+        slope, u = self.gradient(u), self._vectors(u)
         return slope - (slope * u).sum(axis=-1, keepdims=True) * u
 
     def hessian(self, u: Any) -> np.ndarray:
         """The matrix of second derivatives at one vector u, [D, D]."""
+        if self._vectors(u).ndim != 1:
+            raise SpecError(
+                refusal(f"u of shape {np.shape(u)}", f"one vector [{self.dimension}]", "Call once per vector.")
+            )
         if self.p == 1:
             return np.zeros((self.dimension, self.dimension))
         curvature = self.p * (self.p - 1) * self._products(u) ** (self.p - 2) * self.weights
         return (self.rows.T * curvature) @ self.rows
 
     def _products(self, u: Any) -> np.ndarray:
-        return np.asarray(u, dtype=np.float64) @ self.rows.T
+        return self._vectors(u) @ self.rows.T
+
+    def _vectors(self, u: Any) -> np.ndarray:
+        array = real_numbers(u)
+        if array is None or array.ndim == 0 or array.shape[-1] != self.dimension or not np.isfinite(array).all():
+            remedy = "A neuron's bias is the last coordinate."
+            allowed = f"finite vectors [..., {self.dimension}]"
+            raise SpecError(refusal(f"u of {shape_in_words(u)}", allowed, remedy))
+        return array
 
     @property
     def size(self) -> float:
@@ -113,10 +125,14 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     Returns:
         kappa: > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity in dimension 1, where there is no tangent.
 
+    Raises:
+        SpecError: no form, or no vector of its dimension.
+
     Valid for: gradient flow; u critical.
 
     Reference: derivation above.
     """
+    check_form(form)
     value = float(form.value(u))
     if form.dimension == 1:
         return math.inf
@@ -125,3 +141,9 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     tangent = np.linalg.svd(u[None])[2][1:]
     largest = np.linalg.eigvalsh(math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T)[-1]
     return 1.0 - float(largest) / (form.p * abs(value))
+
+
+def check_form(form: Any) -> None:
+    """Refuses what is not a `TargetForm`."""
+    if not isinstance(form, TargetForm):
+        raise SpecError(refusal(f"a form of type {type(form).__name__}", "a TargetForm", "Write target_form(x, y, p)."))

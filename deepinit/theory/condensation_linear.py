@@ -42,6 +42,28 @@ class LossDrop(NamedTuple):
     rate: float
 
 
+def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> float:
+    """|s| nu, nu = |v|, v = (1/n) sum_i y_i z_i: the rate at which aligned weights grow, multiplicity 1.
+
+    Args:
+        x: inputs [n, d], or [n] for d = 1.
+        y: targets [n].
+        slope: s = sigma'(0), not 0.
+        bias: whether neurons have a bias.
+
+    Returns:
+        The rate, per time of gradient flow of the loss 1/(2n) sum_i (f - y)^2.
+
+    Raises:
+        SpecError: shapes that do not fit, v = 0, s = 0.
+
+    Valid for: outputs small against y; sigma(0) = 0. Relative error O(|w.z|).
+
+    Reference: module docstring.
+    """
+    return _growth(_linear_form(x, y, slope, bias))[0]
+
+
 def linear_flow(x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: float = 1.0, bias: bool = True):
     """Output and input weights under gradient flow at leading order, multiplicity 1: hyperbolic rotation of (a_j, w_j.v/nu).
 
@@ -71,9 +93,7 @@ def linear_flow(x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: 
     moment = check_times(time)
     if moment.ndim:
         raise SpecError(refusal(f"time of shape {moment.shape}", "one number", "Call once per time."))
-    velocity = form.gradient(np.ones(form.dimension))  # s v
-    rate = float(np.linalg.norm(velocity))
-    direction = velocity / rate  # the sign of s in the direction: then the rate is positive
+    rate, direction = _growth(form)
     c0 = w0 @ direction
     grown, rotated = math.cosh(rate * float(moment)), math.sinh(rate * float(moment))
     return a0 * grown + c0 * rotated, w0 + np.outer(c0 * (grown - 1.0) + a0 * rotated, direction)
@@ -116,9 +136,7 @@ def linear_descent(
     a0, w0 = _neurons(output, weights, form.dimension)
     check_integer("num_steps", num_steps, 0, "0 returns the initial weights.")
     step = check_positive("step_size", step_size, "A good one is 0.02 / (s nu).")
-    velocity = form.gradient(np.ones(form.dimension))
-    rate = float(np.linalg.norm(velocity))
-    direction = velocity / rate
+    rate, direction = _growth(form)
     c0 = w0 @ direction
     growing = 0.5 * (a0 + c0) * (1.0 + step * rate) ** num_steps
     shrinking = 0.5 * (a0 - c0) * (1.0 - step * rate) ** num_steps
@@ -173,9 +191,9 @@ def loss_drop_time(
     fraction = check_fraction("loss_drop", loss_drop, "1e-3 is a good criterion.")
     speed = abs(float(slope))
     targets = form.weights * len(form.rows) / float(slope)
-    v = form.gradient(np.ones(form.dimension)) / float(slope)
-    nu = float(np.linalg.norm(v))
-    q = float(np.mean((form.rows @ v / nu) ** 2))
+    rate, direction = _growth(form)
+    nu = rate / speed
+    q = float(np.mean((form.rows @ direction) ** 2))
     drop = fraction * 0.5 * float(np.mean(targets**2))
     discriminant = nu * nu - 2.0 * q * drop
     if discriminant < 0.0:
@@ -187,7 +205,6 @@ def loss_drop_time(
             )
         )
     overlap = 2.0 * drop / (nu + math.sqrt(discriminant)) / speed
-    rate = speed * nu
     fitted = speed * overlap * q / nu  # below 1, since the discriminant is not negative
     ratio = 2.0 * overlap / (width * (first**2 + second**2))
     angle = 0.5 * math.asinh(ratio)
@@ -207,6 +224,13 @@ def _linear_form(x: Any, y: Any, slope: Any, bias: bool) -> TargetForm:
     form = target_form(x, y, 1, factor, bias=bias)
     check_not_zero(form)
     return form
+
+
+def _growth(form: TargetForm) -> tuple[float, np.ndarray]:
+    """|s| nu, and s v / (|s| nu) [D]."""
+    velocity = form.gradient(np.ones(form.dimension))
+    rate = float(np.linalg.norm(velocity))
+    return rate, velocity / rate
 
 
 def _neurons(output: Any, weights: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:

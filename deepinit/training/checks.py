@@ -11,6 +11,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
+from deepinit.core.trainings import check_targets
 from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
 from deepinit.training.neurons import part_name
@@ -39,14 +40,7 @@ def check_examples(network: Network, examples: Any, loss: Any) -> None:
 
 
 def _check_classes(examples: Examples, width: int) -> None:
-    if not examples.are_classes:
-        raise SpecError(
-            refusal(
-                f"targets of shape {examples.targets.shape} for the cross-entropy",
-                "classes [n], integers",
-                "Give integer labels, or take loss='mse'.",
-            )
-        )
+    check_targets(examples, "cross_entropy")
     largest = int(examples.targets.max())
     if largest >= width or width < 2:
         raise SpecError(
@@ -59,10 +53,7 @@ def _check_classes(examples: Examples, width: int) -> None:
 
 
 def _check_numbers(examples: Examples, width: int) -> None:
-    if examples.are_classes:
-        raise SpecError(
-            refusal("classes as targets of the mse", "numbers [n, outputs]", "Take loss='cross_entropy', or floats.")
-        )
+    check_targets(examples, "mse")
     if examples.targets.shape[1] != width:
         raise SpecError(
             refusal(

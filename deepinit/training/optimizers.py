@@ -74,8 +74,8 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
     def step(gradient: Any, parameters: Any) -> Any:
         (slopes, output_slopes), (hidden, output) = gradient, parameters
         g, theta = (_neurons(*pair) for pair in ((slopes, output_slopes), (hidden, output)))
-        size = row_norms(g)
-        moved = jnp.where(size == 0, 0, -rate * row_norms(theta) * (g / jnp.where(size == 0, 1, size)))
+        size, length = (row_norms(rows)[:, None] for rows in (g, theta))
+        moved = jnp.where(size == 0, 0, -rate * length * (g / jnp.where(size == 0, 1, size)))
         fan_in = hidden["weights"].shape[1]
         updates = {"weights": moved[:, :fan_in]}
         if "biases" in hidden:

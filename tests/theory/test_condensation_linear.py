@@ -10,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.theory.condensation import (
     alignment_law,
     condensation_time,
+    growth_rate,
     initial_regime,
     initial_regime_exponent,
     linear_descent,
@@ -92,6 +93,7 @@ def test_loss_drop_in_closed_form():
     overlap = (1 - math.sqrt(0.64)) * 3.0 / math.sqrt(5.0) / -0.5
     assert found.overlap == pytest.approx(overlap, rel=1e-12)
     assert found.rate == pytest.approx(0.5 * 3.0 * math.sqrt(5.0), rel=1e-12)
+    assert growth_rate([[2.0]], [3.0], slope=-0.5) == found.rate
     assert found.time == pytest.approx(math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-12)
     assert found.time == pytest.approx(math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6)
     # what is left to fit, 0.8 of the target, slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
@@ -253,6 +255,8 @@ def test_bad_arguments_are_refused():
     stds = {"width": 10, "output_std": 1.0, "weight_std": 1.0}
     law = {"rate": 1.0, "dimension": 3}
     for call, reason in (
+        (lambda: growth_rate(x, 0.0 * y), "is 0 for every u"),
+        (lambda: growth_rate(x, y, slope=0.0), "slope=0"),
         (lambda: linear_flow(x, y, a, w, -1.0), "time"),
         (lambda: linear_flow(x, y, a, w, [1.0, 2.0]), "one number"),
         (lambda: linear_flow(x, y, a, w[:, :2], 1.0), r"\[m, 3\]"),

@@ -364,6 +364,8 @@ def test_other_bad_arguments_are_refused():
         (lambda: target_form(x, y, 2, 0.0), "c=0"),
         (lambda: target_form(x, y, 2, math.nan), "c=nan"),
         (lambda: critical_lines(target_form(np.ones((3, 2)), np.ones(3), 2)), "form of 3 variables"),
+        (lambda: critical_lines("x"), "form of type str"),
+        (lambda: condensation_exponent(None, np.ones(2)), "form of type NoneType"),
         (lambda: most_critical_lines(0, 2), "p=0"),
         (lambda: most_critical_lines(3, 0), "dimension=0"),
         (lambda: conjectured_most_orientations(0), "p=0"),
@@ -374,6 +376,22 @@ def test_other_bad_arguments_are_refused():
     ):
         with pytest.raises(SpecError, match=reason):
             call()
+
+
+@pytest.mark.parametrize("u", [np.ones(3), 1.0, "x", [[1.0, 0.0], [1.0]], [math.nan, 1.0], [np.inf, 1.0]], ids=str)
+@pytest.mark.parametrize("method", ["value", "gradient", "sphere_gradient", "hessian"])
+@pytest.mark.parametrize("p", [1, 2])
+def test_forms_refuse_what_is_no_vector_of_their_dimension(method, u, p):
+    form = target_form(*one_dimensional(), p)
+    with pytest.raises(SpecError, match="A neuron's bias is the last coordinate"):
+        getattr(form, method)(u)
+
+
+def test_forms_take_lists_and_one_vector_for_the_hessian():
+    form = target_form(*one_dimensional(), 2)
+    np.testing.assert_array_equal(form.sphere_gradient([0.6, 0.8]), form.sphere_gradient(np.array([0.6, 0.8])))
+    with pytest.raises(SpecError, match="Call once per vector"):
+        form.hessian(np.ones((3, 2)))
 
 
 def test_known_numbers_of_critical_lines():
