@@ -8,6 +8,7 @@ At infinite depth only a (noise and drift) and b (the Ito correction (b/2) Var h
 phi(0) != 0 would add depth * phi(0), and a kink at 0 a drift of order sqrt(depth): neither has a limit.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -63,7 +64,12 @@ def diffusion_constants(activation: Any) -> DiffusionConstants:
 
     Reference: arXiv:2007.03253, section 3; derivation in the module docstring.
     """
-    phi = as_activation(activation)
+    return _constants(as_activation(activation))
+
+
+@functools.lru_cache(maxsize=256)
+def _constants(phi: Activation) -> DiffusionConstants:
+    """Once for each activation: differentiation costs 50 ms."""
     if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
         return DiffusionConstants(phi.slopes[0], 0.0, 0.0)
     if phi.name in _EXACT:

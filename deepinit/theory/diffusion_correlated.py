@@ -15,7 +15,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.diffusion_activation import without_curvature
-from deepinit.theory.diffusion_input import check_gram, check_horizon, check_matrix
+from deepinit.theory.diffusion_input import check_gram, check_horizon, check_matrix, real_array
 
 
 class CorrelatedMoments(NamedTuple):
@@ -73,9 +73,9 @@ def correlated_moments(
     from scipy.integrate import solve_ivp
 
     a = without_curvature(activation).slope
-    x = np.atleast_2d(np.asarray(start, dtype=np.float64))
-    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
-        raise SpecError(refusal(f"start of shape {x.shape}", "[N, D] finite numbers", "Give one row for each input."))
+    x = np.atleast_2d(real_array("start", start))
+    if x.ndim != 2 or not x.size:
+        raise SpecError(refusal(f"start of shape {x.shape}", "[N, D]", "Give one row for each input."))
     (n, d), time = x.shape, check_horizon(horizon)
     zero = np.zeros((d, d))
     rows = check_gram("row_covariance", row_covariance, size=d)

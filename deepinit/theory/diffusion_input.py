@@ -115,7 +115,7 @@ def check_gram(name: str, given: Any, *, size: int | None = None) -> np.ndarray:
         given: the matrix.
         size: N if it is known.
     """
-    matrix = _array(name, given)
+    matrix = real_array(name, given)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size or size not in (None, len(matrix)):
         raise SpecError(
@@ -140,7 +140,7 @@ def check_gram(name: str, given: Any, *, size: int | None = None) -> np.ndarray:
 
 def check_vector(name: str, given: Any, size: int) -> np.ndarray:
     """[size] finite float64; a number counts as [1]."""
-    vector = np.atleast_1d(_array(name, given))
+    vector = np.atleast_1d(real_array(name, given))
     if vector.shape != (size,):
         raise SpecError(refusal(f"{name} of shape {vector.shape}", f"shape ({size},)", "One number for each input."))
     return vector
@@ -148,13 +148,14 @@ def check_vector(name: str, given: Any, size: int) -> np.ndarray:
 
 def check_matrix(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Finite float64 of this shape."""
-    matrix = _array(name, given)
+    matrix = real_array(name, given)
     if matrix.shape != shape:
         raise SpecError(refusal(f"{name} of shape {matrix.shape}", f"shape {shape}", "Check widths and inputs."))
     return matrix
 
 
-def _array(name: str, given: Any) -> np.ndarray:
+def real_array(name: str, given: Any) -> np.ndarray:
+    """Finite float64, of any shape."""
     try:
         array = np.asarray(given, dtype=np.float64) if not isinstance(given, str) else np.asarray(math.nan)
     except (TypeError, ValueError):

@@ -12,7 +12,7 @@ and K_W' = kappa (lambda + K_W), which variation of constants reduces to one int
     K_b = r (E - 1),   K_W = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt.
 
 For b = 0: m stays, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the correlation given x_0 depends neither on T
-nor on phi. For b != 0 the kernel is no longer affine in the inner product of the inputs, and it explodes in finite time.
+nor on phi. (The published eq. (39) lacks the drift (b/2) s; the transition density (40) after it has it.) For b != 0 the kernel is no longer affine in the inner product of the inputs, and it explodes in finite time.
 """
 
 from typing import Any, NamedTuple
@@ -111,12 +111,14 @@ def double_limit(
 def explosion_times(
     activation: Any, mean_squares: Any, weight_var: float, bias_var: float = 0.0, mean: Any = None
 ) -> np.ndarray:
-    """T* of each input: when q becomes infinite in the double limit; infinite for b = 0.
+    """T* of each input: when q becomes infinite in the double limit; never for b = 0.
 
     With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A), y = sigma_w u_0 / rho:
 
         A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A)),   A = 0: 2 / (sigma_w^2 u_0),
-        A < 0: log((y + 1) / (y - 1)) / (sigma_w rho) for y > 1, never for y < 1.
+        A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), where always y >= 1.
+
+    Finite for b != 0 unless weight_var = 0, or the input is 0 and there is no bias.
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.

@@ -9,9 +9,13 @@ u = p / n linearises it: p' = A n / 2, n' = -w^2 p / 2, so that with omega = w s
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1
     s = s_0 / n^2,    m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,    eta = (s_0 / 2) (sin(omega t) / omega) / n.
 
-This holds for every b, weight_var and A, zero included. In terms of u it is a tangent for A > 0; for A < 0, with
-rho = sqrt(-A) and y = w u_0 / rho, a hyperbolic tangent (|y| < 1) or cotangent (|y| > 1); a hyperbola for A = 0. The explosion time is
-the first zero of n. The published formula has the tangent alone, and constants "to be found numerically".
+This holds for every b, weight_var and A, zero included; the explosion time is the first zero of n. In terms of u it is a tangent for A > 0, a
+hyperbola for A = 0, and for A < 0 a hyperbolic cotangent: with rho = sqrt(-A) and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
+
+    A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0   makes   u_0 > a^2 / 2 > 0,
+
+so that y >= 1, with equality only for b^2 s_0 = 0. Hence for b != 0 every input with s_0 > 0 explodes. The published formula has the tangent alone,
+and constants "to be found numerically".
 """
 
 import math
