@@ -12,7 +12,6 @@ for K x K filters: K = 3, kappa T = 1: 8100.
 """
 
 import itertools
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -127,7 +126,7 @@ def convolution_limit(
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)
-    check_exponent(len(reads) * growth.exponent / 4.0)
+    check_exponent(len(reads) * growth.exponent, most=600.0)
     flat = check_gram("gram", gram)
     count = reads.shape[1]
     if len(flat) % count:
@@ -163,4 +162,4 @@ def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.nd
 
 
 def _negligible(term: np.ndarray, total: np.ndarray) -> bool:
-    return float(np.max(np.abs(term))) <= 1e-17 * float(np.max(np.abs(total))) or not math.isfinite(float(np.max(term)))
+    return float(np.max(np.abs(term))) <= 1e-17 * float(np.max(np.abs(total)))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_not_negative
 
@@ -95,13 +96,13 @@ def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Gro
     return growth
 
 
-def check_exponent(exponent: float) -> None:
-    """Refuse what grows by more than e^100, whose sixth power (second moments at width 1) nears the end of float64."""
-    if not exponent <= 100.0:
+def check_exponent(exponent: float, most: float = 100.0) -> None:
+    """Refuse growth beyond e^most: by default what leaves room for sixth powers (second moments at width 1) in float64."""
+    if not exponent <= most:
         raise SpecError(
             refusal(
                 f"a growth exponent of {exponent:.4g} over the horizon",
-                "at most 100 (slope^2 * weight_var * horizon, times the filter's size in a convolution)",
+                f"at most {most:g} (slope^2 * weight_var * horizon, times the order of a moment or the filter's size)",
                 "Moments beyond that leave float64; shorten the horizon or scale the weights down.",
             )
         )
@@ -156,10 +157,7 @@ def check_matrix(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def real_array(name: str, given: Any) -> np.ndarray:
     """Finite float64, of any shape."""
-    try:
-        array = np.asarray(given, dtype=np.float64) if not isinstance(given, str) else np.asarray(math.nan)
-    except (TypeError, ValueError):
-        array = np.asarray(math.nan)
-    if not np.isfinite(array).all():
+    array = real_numbers(given)
+    if array is None or not np.isfinite(array).all():
         raise SpecError(refusal(f"{name}={given!r}", "finite real numbers", "Convert it to an array of floats."))
     return array

@@ -28,7 +28,7 @@ from scipy.linalg import expm
 
 from deepinit.theory.cutoff_input import check_width
 from deepinit.theory.diffusion_activation import without_curvature
-from deepinit.theory.diffusion_input import Growth, check_exponent, growth_of
+from deepinit.theory.diffusion_input import Growth, growth_of
 from deepinit.theory.diffusion_moments import LogNormal
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
@@ -122,8 +122,11 @@ def bias_kernel_variance(
     growth: Growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     gamma = 4.0 * growth.rate / check_width(width)
     time = growth.horizon
-    check_exponent((2.0 * growth.rate + gamma) * time / 6.0)
-    u = 0.5 * time * (_NODES + 1.0)  # 100 nodes: exact to rounding for entire functions of this growth
+    if gamma * time > 1.0:  # nothing cancels in the closed form
+        total = 2.0 * growth.rate + gamma
+        bracket = (math.expm1(total * time) / total - growth.mean_time) / (growth.rate + gamma)
+        return growth.bias_rate**2 * (2.0 * bracket - growth.mean_time**2)
+    u = 0.5 * time * (_NODES + 1.0)  # 100 nodes: exact to rounding for e^{(2 kappa + gamma) u} up to exponents of 200
     left = time - u
     ahead = np.exp(growth.rate * u) * left * _exp_ratio(growth.rate * left)
     integral = 0.5 * time * np.sum(_WEIGHTS * np.exp(growth.rate * u) * np.expm1(gamma * u) * ahead)

@@ -94,7 +94,7 @@ def mean_square_moments(
     check_integer("highest", highest, 1, "2 gives the variance.")
     if highest > 12:
         raise SpecError(refusal(f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."))
-    check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent / 4.0)
+    check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
     return expm(growth.horizon * _square_system(growth, size, highest)) @ q ** np.arange(highest + 1)
 
 

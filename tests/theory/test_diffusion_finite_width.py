@@ -129,12 +129,18 @@ def test_spread_of_the_bias_kernel(width, deviation):
 
 
 @pytest.mark.parametrize(
-    ("width", "weight", "bias", "horizon"), [(2, 0.7, 0.4, 1.9), (9, 2.0, 1.0, 0.5), (1, 1.0, 1.0, 1.0)]
+    ("width", "weight", "bias", "horizon"),
+    [(2, 0.7, 0.4, 1.9), (9, 2.0, 1.0, 0.5), (1, 1.0, 1.0, 1.0), (400, 95.0, 1.0, 1.0)],
 )
 def test_spread_of_the_bias_kernel_in_closed_form(width, weight, bias, horizon):
     gamma, r, e = 4 * weight / width, bias / weight, math.exp(weight * horizon)
     bracket = math.expm1((2 * weight + gamma) * horizon) / (2 * weight + gamma) - (e - 1) / weight
     expected = 2 * bias**2 * bracket / (weight + gamma) - (r * (e - 1)) ** 2
+    times, mass = np.polynomial.legendre.leggauss(200)  # and as an integral over two times
+    u = 0.5 * horizon * (times + 1.0)
+    ahead = (e - np.exp(weight * u)) / weight
+    integral = bias**2 * horizon * np.sum(mass * np.exp(weight * u) * np.expm1(gamma * u) * ahead)
+    assert integral == pytest.approx(expected, rel=1e-9)
     assert bias_kernel_variance("linear", width, weight, bias, horizon) == pytest.approx(expected, rel=1e-11)
     assert bias_kernel_variance("linear", width, 0.0, bias, horizon) == 0.0
 
