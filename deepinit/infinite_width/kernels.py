@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.specs import MLP
+from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import checked_rows, layer_variances
@@ -15,7 +15,7 @@ from deepinit.infinite_width.recursion import checked_rows, layer_variances
 QUADRATURE_NODES = 96
 
 
-def nngp_and_ntk(spec: MLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of the last layer at infinite width, by neural-tangents in float64.
 
     The recursion is that of `recursion.kernel_layers`, which gives every layer and needs no neural-tangents. Equal
@@ -23,16 +23,16 @@ def nngp_and_ntk(spec: MLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     `absolute` and changing widths makes one block for every run of equal widths.
 
     Args:
-        spec: the network.
+        spec: the network; residual ones where neural-tangents can express them (see `residual_kernels`).
         x: [num, dimension], finite rows.
 
     Returns:
-        (nngp, ntk), each [num, num] float64, of the outputs, or of z^depth without an output layer; one neuron, NTK
-        parametrization. Relative accuracy about 1e-8 times the number of layers: neural-tangents takes the angle from a
-        difference of products, which keeps half the digits.
+        (nngp, ntk), each [num, num] float64, of the outputs, or of z^depth (a residual network's stream) without an
+        output layer; one neuron, NTK parametrization. Relative accuracy about 1e-8 times the number of layers:
+        neural-tangents takes the angle from a difference of products, which keeps half the digits.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers.
+        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents cannot express.
         ResourceError: neural-tangents is absent or does not work here.
 
     Valid for: widths to infinity at fixed depth. Activations without a closed form use Gauss-Hermite quadrature with
@@ -41,6 +41,10 @@ def nngp_and_ntk(spec: MLP, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Reference: arXiv 1912.02803 (neural-tangents).
     """
     x = checked_rows(x)
+    if not isinstance(spec, MLP):
+        from deepinit.infinite_width.residual_kernels import residual_nngp_and_ntk
+
+        return residual_nngp_and_ntk(spec, x)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     with host_float64():
         import jax

@@ -6,30 +6,31 @@ import numpy as np
 
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
+from deepinit.infinite_width.residual import residual_layers
 
 
 def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """E[phi(z^l)^2], l = 1..depth: |x^l|^2 / width when all widths are infinite.
+    """|x^l|^2 / width, l = 1..depth, when all widths are infinite: E[phi(z^l)^2], or of a residual network's stream after block l.
 
-    With K^{l+1} = w_{l+1} E[phi(z^l)^2] + b_{l+1} on the diagonal of the NNGP kernel.
+    With K^{l+1} = w_{l+1} E[phi(z^l)^2] + b_{l+1} on the diagonal of the NNGP kernel; residual networks: `residual.residual_layers`.
 
     Args:
-        spec: an MLP; its output layer plays no part.
+        spec: the network; its output layer plays no part.
         x: [num, dimension].
 
     Returns:
         [depth, num] float64.
 
     Raises:
-        SpecError: a spec that is no MLP, constant biases, rows that are not finite.
+        SpecError: constant biases, rows that are not finite, what `residual.residual_layers` refuses.
 
     Valid for: widths to infinity at fixed depth, error O(depth / width).
 
     Reference: arXiv 1711.00165; `recursion.kernel_layers`.
     """
-    one_more = spec
-    if isinstance(spec, MLP):
-        one_more = dataclasses.replace(spec, widths=(*spec.widths, 1), output_width=None, output_law=None)
-    weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])  # type: ignore[arg-type]
-    diagonals = np.stack([np.diagonal(kernel) for kernel in kernel_layers(one_more, x).nngp])  # type: ignore[arg-type]
+    if not isinstance(spec, MLP):
+        return residual_layers(spec, x).mean_square
+    one_more = dataclasses.replace(spec, widths=(*spec.widths, 1), output_width=None, output_law=None)
+    weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])
+    diagonals = np.stack([np.diagonal(kernel) for kernel in kernel_layers(one_more, x).nngp])
     return (diagonals[1:] - bias_vars[1:, None]) / weight_vars[1:, None]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.specs import MLP
+from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.precision import host_float64
 
 if TYPE_CHECKING:
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 class KernelLayers(NamedTuple):
     """Kernels of the preactivations z^1, ..., z^depth, and of the outputs last if the spec has an output layer.
 
+    Of a residual network: of the stream x^1, ..., x^depth after every block (averaged over the positions of an image), and of the outputs.
+
     Attributes:
-        nngp: [layers, num, num]: K^l, the covariance of one neuron's preactivations.
+        nngp: [layers, num, num]: K^l, the covariance of one neuron's preactivations; of a stream its second moment.
         ntk: [layers, num, num]: Theta^l, of one neuron, in NTK parametrization.
     """
 
@@ -24,7 +26,7 @@ class KernelLayers(NamedTuple):
     ntk: np.ndarray
 
 
-def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Weight variances times fan_in, and bias variances, of every layer, the output layer last.
 
     Args:
@@ -39,7 +41,11 @@ def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """
     if not isinstance(spec, MLP):
         raise SpecError(
-            refusal(f"a {type(spec).__name__}, whose infinite-width kernels are not here yet", "an MLP", "Simulate it.")
+            refusal(
+                f"a {type(spec).__name__}, for a quantity of fully connected networks at infinite width",
+                "an MLP",
+                "Kernels of residual networks: deepinit.infinite_width.recursion.kernel_layers. Else simulate it.",
+            )
         )
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         raise SpecError(
@@ -59,12 +65,13 @@ def layer_variances(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
 
 
-def kernel_layers(spec: MLP, x: np.ndarray) -> KernelLayers:
+def kernel_layers(spec: Spec, x: np.ndarray) -> KernelLayers:
     """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l. Here w_l is the weight variance times fan_in, b_l
-    the bias variance, n_0 the dimension. The diagonal is computed by itself, exactly.
+    the bias variance, n_0 the dimension. The diagonal is computed by itself, exactly. Residual networks, fully connected or
+    convolutional: the recursion of `residual`, which also has means, kernels by position, and parts of the NTK.
 
     Args:
         spec: the network; per-layer laws follow from its laws' scalings.
@@ -75,7 +82,7 @@ def kernel_layers(spec: MLP, x: np.ndarray) -> KernelLayers:
         2-D quadrature, to about 1e-9 for preactivation variances up to 1e6. A row of zeros has kernel w 0 + b.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers.
+        SpecError: x is not a matrix of finite numbers; of residual networks, what `residual.residual_layers` refuses.
 
     Valid for: any law with independent centred entries (also orthogonal), widths to infinity one after the other or
         together at fixed depth; finite networks differ by O(depth/width).
@@ -83,6 +90,11 @@ def kernel_layers(spec: MLP, x: np.ndarray) -> KernelLayers:
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine formulas); derivation of the
         numerically stable form in the docstrings of `pairs` and `duals`.
     """
+    if not isinstance(spec, MLP):
+        from deepinit.infinite_width.residual import residual_layers
+
+        layers = residual_layers(spec, x)
+        return KernelLayers(layers.nngp, layers.ntk)
     x = checked_rows(x)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     with host_float64():

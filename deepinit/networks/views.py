@@ -4,12 +4,12 @@ Images are rows [positions * channels], positions first. A map on patches acts o
 together again; so one way of drawing linear maps serves convolutions, fully connected layers and pooled outputs.
 """
 
-import itertools
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.patches import neighbours
 from deepinit.core.specs import ConvResNet
 
 
@@ -59,18 +59,3 @@ def pixels(spec: ConvResNet) -> View:
 def average(spec: ConvResNet) -> View:
     """The average over positions."""
     return View(spec.positions, None)
-
-
-def neighbours(image_shape: tuple[int, ...], kernel_size: int, padding: str) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: positions around every one, row by row; -1 beyond the image with zero padding."""
-    reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
-    found = []
-    for position in itertools.product(*(range(size) for size in image_shape)):
-        line = []
-        for offset in itertools.product(reach, repeat=len(image_shape)):
-            place = [p + d for p, d in zip(position, offset, strict=True)]
-            inside = all(0 <= p < size for p, size in zip(place, image_shape, strict=True))
-            wrapped = [p % size for p, size in zip(place, image_shape, strict=True)]
-            line.append(int(np.ravel_multi_index(wrapped, image_shape)) if inside or padding == "circular" else -1)
-        found.append(tuple(line))
-    return tuple(found)

@@ -1,0 +1,233 @@
+r"""NNGP and NTK of residual networks at infinite width and finite depth: one `lax.scan` over the blocks.
+
+At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i and covariance C_ij, the same for every d;
+x^0 the inputs, or their embedding. With weight variance w (times width), bias variance b, branch variance v, every block does
+
+    S_ij = b + w E[psi(x_i) psi(x_j)],    N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
+    shallow:    e_i = E phi(h_i),  mu_i += e_i,  C_ij += E[phi(h_i) phi(h_j)] - e_i e_j,  Theta_ij += E[phi'(h_i) phi'(h_j)] N_ij
+    two layers: C_ij += v E[phi(h_i) phi(h_j)],  Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
+
+with E over coordinates too. (S: a fresh matrix acts on averages over coordinates, which converge. N: the block's own weights and biases give S,
+older parameters come through W. The shortcut carries Theta on unchanged, and its product with the branch has mean 0 and vanishes.) The second
+moment of the stream is lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 + mu_i mu_j + C_ij. A convolution has sites (input, position), and S
+and N sum over the offsets of a patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+
+Exact but in one case: shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L independent terms phi(h), Gaussian
+only as L grows; its third cumulant, of order phi''(0)/L, is left out (odd phi: the fourth, of order 1/L^2).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation, linear
+from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.residual_parts import (
+    PARAMETERS,
+    Start,
+    Trained,
+    Variances,
+    patches,
+    residual_variances,
+    start_of_stream,
+    trained_flags,
+)
+
+MISSING_SHARE = 1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
+
+
+class ResidualLayers(NamedTuple):
+    """The stream after every block, averaged over the positions of an image; and the output, if the spec has one.
+
+    Attributes:
+        mean: [depth, num], of the coordinates.
+        mean_square: [depth, num], |x^l|^2 / width.
+        nngp: [depth (+1), num, num], second moment of one coordinate of the average over positions, lambda for fully connected
+            networks; last the covariance of an output.
+        ntk: [depth (+1), num, num], Theta of the same.
+    """
+
+    mean: np.ndarray
+    mean_square: np.ndarray
+    nngp: np.ndarray
+    ntk: np.ndarray
+
+
+class Positions(NamedTuple):
+    """The stream after the last block of a convolutional network.
+
+    Attributes:
+        mean: [num, positions].
+        nngp: [num, positions, num, positions], second moment of one channel.
+        ntk: [num, positions, num, positions].
+    """
+
+    mean: np.ndarray
+    nngp: np.ndarray
+    ntk: np.ndarray
+
+
+class _Static(NamedTuple):
+    """What a compiled recursion is compiled for."""
+
+    activation: Activation
+    inner: Activation
+    is_shallow: bool
+    has_mean: bool
+    starts_centred: bool
+    depth: int
+    patches: tuple[tuple[int, ...], ...]
+    engine: Any
+
+
+class _Stream(NamedTuple):
+    shift: Any
+    covariance: Any
+    ntk: Any
+
+
+def residual_layers(
+    spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
+) -> ResidualLayers:
+    """Means, second moments and tangent kernels of a residual network's stream after every block, and of its output, all widths infinite.
+
+    Recursion in the module's docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda and Theta averaged over the positions.
+
+    Args:
+        spec: any block, embedding and output layer; widths matter only for laws with scaling `absolute`.
+        x: [num, dimension], finite rows. Without an embedding their dimension is the width, and averages over coordinates are those of x.
+        trained: whose gradients the tangent kernel adds up: "embedding" (A), "weights" (W), "branch" (V), "biases" (all of them, those of the
+            output layer too), "output" (G). All of them by default. Every gradient is in NTK parametrization (of a standard normal parameter,
+            times the standard deviation), with one filter or bias shared by all positions.
+
+    Returns:
+        `ResidualLayers`, float64. Relative error about 1e-10 for smooth activations, 1e-8 with kinks (nearly collinear inputs lose half the
+        digits of an angle).
+
+    Raises:
+        SpecError: rows that are not finite or do not fit; correlated, drifting or constant parameters; non-Gaussian biases or, with a nonlinear
+            psi, a non-Gaussian embedding; an unknown name in `trained`.
+
+    Valid for: widths to infinity at fixed depth, finite networks differ by O(1/width). Shallow blocks with phi and psi both nonlinear: up to
+        O(1/depth), O(1/depth^2) for odd phi (module docstring). Memory: about 12 matrices [num * positions] squared of float64; a kinked psi
+        with a mean (no embedding, say) takes two-dimensional quadrature for every pair and coordinate: slow beyond some ten coordinates.
+
+    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion derived in the module docstring.
+    """
+    layers, _ = _computed(spec, x, trained)
+    return layers
+
+
+def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> Positions:
+    """The stream after the last block by positions: Lambda_{ip,jp'} and its tangent kernel.
+
+    Args and Raises: as `residual_layers`. A fully connected network has one position.
+
+    Valid for: as `residual_layers`.
+
+    Reference: arXiv:2007.03253, section 5.6; recursion derived in the module docstring.
+    """
+    _, (mean, second_moment, ntk) = _computed(spec, x, trained)
+    shape = (len(np.asarray(x)), spec.positions)
+    return Positions(mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2))
+
+
+def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
+    from deepinit.infinite_width.recursion import checked_rows
+    from deepinit.infinite_width.residual_duals import is_odd
+
+    rows = checked_rows(x)
+    variances, flags = residual_variances(spec, rows.shape[1]), trained_flags(trained)
+    start = start_of_stream(spec, rows, variances.embedding)
+    is_shallow = isinstance(spec, ConvResNet) or spec.is_shallow
+    static = _Static(
+        spec.activation,
+        spec.inner_activation,
+        is_shallow,
+        has_mean=is_shallow and not is_odd(spec.activation),
+        starts_centred=spec.embedding_law is not None,
+        depth=spec.depth,
+        patches=patches(spec),
+        engine="series",
+    )
+    with host_float64():
+        import jax
+
+        arguments = jax.tree.map(jax.numpy.asarray, (start, variances, flags))
+        layers, last, missing = _jitted()(static, *arguments)
+        if not float(missing) <= MISSING_SHARE:
+            layers, last, _ = _jitted()(static._replace(engine="quadrature"), *arguments)
+        layers, last = jax.tree.map(np.asarray, (layers, last))
+    if spec.output_width is None:
+        return layers, last
+    weights, bias = variances.output, variances.output_bias
+    nngp = weights * layers.nngp[-1:] + bias
+    ntk = flags.output * weights * layers.nngp[-1:] + flags.biases * bias + weights * layers.ntk[-1:]
+    return layers._replace(nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)), last
+
+
+def _recursion(static: _Static, start: Start, variances: Variances, trained: Trained) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    from deepinit.infinite_width.residual_duals import Products, gaussian_products
+
+    positions = len(static.patches)
+    num = len(start.mean) // positions
+
+    def second_moment(stream: _Stream) -> Any:
+        cross = jnp.outer(start.mean, stream.shift)
+        return start.second_moment + cross + cross.T + jnp.outer(stream.shift, stream.shift) + stream.covariance
+
+    def inner_products(stream: _Stream) -> Products:
+        if static.inner == linear:
+            ones = jnp.ones_like(stream.covariance)
+            return Products(second_moment(stream), ones, start.mean + stream.shift, jnp.zeros(()))
+        centred = static.starts_centred and not static.has_mean
+        means = None if centred else start.means + stream.shift[:, None]
+        return gaussian_products(static.inner, means, start.covariance + stream.covariance, static.engine)
+
+    def over_patches(sites: Any) -> Any:
+        padded = jnp.pad(sites.reshape(num, positions, num, positions), ((0, 0), (0, 1), (0, 0), (0, 1)))
+        offsets = np.asarray(static.patches).T  # -1 is the last place, which holds the zeros
+        seen: Any = sum(padded[:, places][:, :, :, places] for places in offsets)
+        return seen.reshape(sites.shape)
+
+    def block(stream: _Stream, _: None) -> Any:
+        psi = inner_products(stream)
+        weights = variances.weight * over_patches(psi.values)
+        older = variances.weight * over_patches(psi.slopes * stream.ntk)
+        tangents = trained.weights * weights + trained.biases * variances.bias + older
+        phi = gaussian_products(static.activation, None, weights + variances.bias, static.engine)
+        response = phi.slopes * tangents
+        if static.is_shallow:
+            mean = phi.means if static.has_mean else jnp.zeros_like(phi.means)
+            increment, shift = phi.values - jnp.outer(mean, mean), stream.shift + mean
+        else:
+            increment, shift = variances.branch * phi.values, stream.shift
+            response = variances.branch * (trained.branch * phi.values + response)
+        stream = _Stream(shift, stream.covariance + increment, stream.ntk + response)
+        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing))
+
+    def pooled(stream: _Stream) -> Any:
+        average: Any = jnp.mean
+        moments = second_moment(stream)
+        images = (num, positions, num, positions)
+        return ResidualLayers(
+            average((start.mean + stream.shift).reshape(num, positions), axis=1),
+            average(jnp.diagonal(moments).reshape(num, positions), axis=1),
+            average(moments.reshape(images), axis=(1, 3)),
+            average(stream.ntk.reshape(images), axis=(1, 3)),
+        )
+
+    zero = jnp.zeros_like(start.covariance)
+    first = _Stream(jnp.zeros_like(start.mean), zero, trained.embedding * start.covariance)
+    last, (layers, missing) = jax.lax.scan(block, first, None, length=static.depth)
+    return layers, (start.mean + last.shift, second_moment(last), last.ntk), jnp.max(missing)
+
+
+def _jitted() -> Any:
+    import jax
+
+    return jax.jit(_recursion, static_argnums=0)

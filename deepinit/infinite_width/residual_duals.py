@@ -1,0 +1,166 @@
+r"""Gaussian expectations of an activation over many pairs at once, with means: what the residual recursion needs.
+
+For u ~ N(mu, C) over sites i (an input, or an input and a position), every coordinate d of which has its own mean mu_id,
+
+    V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
+
+Centred homogeneous f: the arc-cosine formulas of `duals`. Smooth f: Mehler's series in the correlation rho,
+
+    E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
+
+h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products, whatever the number of pairs and coordinates.
+What NUM_TERMS terms leave out of E[f(u_i)^2] is known (Parseval), and by Cauchy and Schwarz it bounds what they leave out of V_ij: `missing`
+is the largest such share, so that the caller can fall back on quadrature over pairs (`duals.pair_rule`; kinks, or large variances).
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.activations import Activation, linear
+from deepinit.core.gaussian import normal_rule, values
+from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, point_rule
+
+Engine = Literal["series", "quadrature"]
+
+NUM_TERMS = 128  # tanh at standard deviation 2 and erf at 1.5: to 1e-11
+
+
+class Products(NamedTuple):
+    """Expectations of products, for `sites` points.
+
+    Attributes:
+        values: [sites, sites], V.
+        slopes: [sites, sites], D.
+        means: [sites], mean_d E f(u_i).
+        missing: share of a mean square that the series leaves out, at most; 0 where no series is used.
+    """
+
+    values: jax.Array
+    slopes: jax.Array
+    means: jax.Array
+    missing: jax.Array
+
+
+def gaussian_products(
+    activation: Activation, means: jax.Array | None, covariance: jax.Array, engine: Engine
+) -> Products:
+    """V, D and E f of Gaussian sites; formulas in the module's docstring.
+
+    Args:
+        activation: f, static.
+        means: [sites, coordinates]; None for 0, which allows the closed forms.
+        covariance: [sites, sites], the same for every coordinate.
+        engine: `series` where f is smooth, `quadrature` otherwise and where `missing` is too large.
+    """
+    if activation == linear:
+        mean = jnp.zeros(len(covariance), covariance.dtype) if means is None else jnp.mean(means, axis=1)
+        square = 0.0 if means is None else means @ means.T / means.shape[1]
+        return Products(covariance + square, jnp.ones_like(covariance), mean, jnp.zeros(()))
+    if activation.is_homogeneous and means is None:
+        return _arc_cosine(activation, covariance)
+    means = jnp.zeros((len(covariance), 1), covariance.dtype) if means is None else means
+    if engine == "series" and not activation.kinks:
+        return _by_series(activation, means, covariance)
+    return _by_pairs(activation, means, covariance)
+
+
+@lru_cache(maxsize=64)
+def is_odd(activation: Activation) -> bool:
+    """f(-x) = -f(x), checked on a grid: E f(u) is then 0 for centred u, exactly."""
+    grid = np.linspace(0.05, 12.0, 60)
+    return bool(np.allclose(values(activation, -grid), -values(activation, grid), rtol=1e-13, atol=1e-300))
+
+
+def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
+    assert activation.slopes is not None
+    left, right = activation.slopes
+    size = len(covariance)
+    variance, correlation = _correlations(covariance)
+    first, second = (grid.ravel() for grid in jnp.meshgrid(variance, variance, indexing="ij"))
+    angle = HalfAngle(0.5 * (1.0 - correlation).ravel(), 0.5 * (1.0 + correlation).ravel())
+    pair = pair_moments(activation, first, second, second - first, angle)
+    norms = 0.5 * (left**2 + right**2) * jnp.sqrt(first * second)
+    products = norms * (pair.angle.cos2 - pair.angle.sin2)
+    mean = (right - left) * jnp.sqrt(variance) / math.sqrt(2.0 * math.pi)
+    return Products(products.reshape(size, size), pair.derivative.reshape(size, size), mean, jnp.zeros(()))
+
+
+def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) -> Products:
+    nodes, weights = normal_rule()
+    basis = _hermite(nodes)
+    variance, correlation = _correlations(covariance)
+    at = means[:, :, None] + jnp.sqrt(variance)[:, None, None] * nodes
+
+    def product(function: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        found = function(at)
+        coefficients = jnp.moveaxis((found * weights) @ basis.T, 2, 0)  # [terms, sites, coordinates]
+
+        def horner(total, coefficient):
+            return total * correlation + coefficient @ coefficient.T / means.shape[1], None
+
+        total = jax.lax.scan(horner, jnp.zeros_like(covariance), coefficients, reverse=True)[0]
+        square = jnp.mean(found**2 @ weights, axis=1)
+        rest = jnp.abs(square - jnp.mean(jnp.sum(coefficients**2, axis=0), axis=1))
+        share = rest / jnp.where(square > 0, square, 1.0)
+        return total, jnp.mean(coefficients[0], axis=1), jnp.max(share)
+
+    values_, mean, missing = product(activation)
+    slopes, _, missing_slopes = product(activation.derivative)
+    return Products(values_, slopes, mean, jnp.maximum(missing, missing_slopes))
+
+
+def _by_pairs(activation: Activation, means: jax.Array, covariance: jax.Array) -> Products:
+    size = len(covariance)
+    variance, correlation = _correlations(covariance)
+    rows, columns = np.triu_indices(size)
+
+    def at_coordinate(arguments):
+        mean_1, mean_2, first, second, cosine = arguments
+        shifted = tuple(kink - mean for mean in (mean_1, mean_2) for kink in activation.kinks)
+        angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
+        rule = pair_rule(dataclasses.replace(activation, kinks=shifted), first, second, second - first, angle)
+        u, v = mean_1 + rule.u, mean_2 + rule.u + rule.step
+        slopes = activation.derivative(u) * activation.derivative(v)
+        return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
+
+    def at_pair(arguments):
+        row, column = arguments
+        pair = (variance[row], variance[column], correlation[row, column])
+        many = (means[row], means[column], *(jnp.full_like(means[row], value) for value in pair))
+        found, slopes = jax.lax.map(at_coordinate, many)
+        return jnp.mean(found), jnp.mean(slopes)
+
+    found = jax.lax.map(at_pair, (jnp.asarray(rows), jnp.asarray(columns)))
+    upper = [jnp.zeros_like(covariance).at[rows, columns].set(pairs) for pairs in found]
+    full = [matrix + jnp.triu(matrix, 1).T for matrix in upper]
+
+    def mean_at(mean, std):
+        shifted = dataclasses.replace(activation, kinks=tuple(kink - mean for kink in activation.kinks))
+        nodes, weights = point_rule(shifted, std)
+        return jnp.sum(weights * activation(mean + std * nodes))
+
+    mean = jax.vmap(jax.vmap(mean_at, (0, None)))(means, jnp.sqrt(variance))
+    return Products(full[0], full[1], jnp.mean(mean, axis=1), jnp.zeros(()))
+
+
+def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Variances and correlations: 1 on the diagonal, 0 with a site that does not vary."""
+    variance = jnp.maximum(jnp.diagonal(covariance), 0.0)
+    norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
+    correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
+    return variance, jnp.where(jnp.eye(len(covariance), dtype=bool), 1.0, jnp.where(norms > 0, correlation, 0.0))
+
+
+def _hermite(nodes: np.ndarray) -> np.ndarray:
+    """[terms, nodes]: orthonormal Hermite polynomials, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    rows = [np.ones_like(nodes), nodes]
+    for k in range(1, NUM_TERMS - 1):
+        rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
+    return np.stack(rows)
