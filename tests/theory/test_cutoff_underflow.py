@@ -34,6 +34,19 @@ def test_mean_map_of_underflow_lies_between_truncation_and_no_rounding():
     assert cutoff.rounded_orbit(0.5, TINY, "flush", 3)[0] == 2.0**252
 
 
+@pytest.mark.parametrize(("alpha", "rho"), [(9000.0, 1e-6), (9000.0, 1e-4), (40_000.0, 4e-5)])
+@pytest.mark.parametrize("rounding", ["nearest", "truncate"])
+def test_mean_map_of_many_levels_is_their_sum(alpha, rho, rounding, monkeypatch):
+    from deepinit.theory import cutoff_lattice
+
+    monkeypatch.setattr(cutoff_lattice, "_MOST_LEVELS", 1000)
+    by_integral = cutoff.rounded_mean_square(alpha, rho, rounding)
+    monkeypatch.setattr(cutoff_lattice, "_MOST_LEVELS", 10**9)
+    by_sum = cutoff.rounded_mean_square(alpha, rho, rounding)
+    assert by_integral != by_sum
+    assert by_integral == pytest.approx(by_sum, rel=1e-9 if alpha * rho < 0.1 else 1e-6)
+
+
 def lost_at(width, paths, keep, depth, seed):
     """Layers at which tanh chains with normal weights of gain 0.577 are lost, through the exact one-number reduction of a layer."""
     rng = np.random.default_rng(seed)
