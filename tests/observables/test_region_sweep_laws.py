@@ -107,12 +107,12 @@ def test_expected_breakpoints_in_closed_form():
 )
 def test_layers_of_a_spec_are_its_network(spec):
     net = network(spec)
-    parameters = net.init(jax.random.key(0), 2)
+    parameters = jax.jit(lambda key: net.init(key, 2))(jax.random.key(0))
     layers = layers_of(spec, parameters)
     slope, last_is_linear = spec.activation.slopes[0], spec.output_width is not None
     t = np.array([0.1, 2.0, 4.5])
     images, _, _ = states_at(layers, circle(), t, slope, last_is_linear)
-    by_jax = jax.vmap(lambda x: net.apply(parameters, x))(circle().points(t).astype(np.float32))
+    by_jax = jax.jit(jax.vmap(lambda x: net.apply(parameters, x)))(circle().points(t).astype(np.float32))
     np.testing.assert_allclose(images[-1], by_jax, rtol=1e-5, atol=1e-6)
     result = exact_lengths(layers, circle(), negative_slope=slope, last_is_linear=last_is_linear)
     assert len(result.lengths) == len(layers) == spec.depth + last_is_linear
