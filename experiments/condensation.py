@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import condensation_figures
 import condensation_models
+import condensation_words
 import numpy as np
 
 import deepinit as di
@@ -297,7 +298,7 @@ def scale_name(gamma: float) -> str:
 
 def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """What the run says, in words."""
-    return condensation_figures.sentences(config, results, points(config), phase_name, scale_name)
+    return condensation_words.sentences(config, results, points(config), phase_name, scale_name)
 
 
 def figures(config: Config, results: Mapping[str, CaseResult]) -> list:

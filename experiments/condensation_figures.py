@@ -1,184 +1,33 @@
-"""Words and figures of the condensation experiment: from results by case to sentences and pictures."""
+"""Figures of the condensation experiment: from results by case to pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import jax
 import numpy as np
+from condensation_readings import (
+    Results,
+    amplitudes,
+    angles,
+    chosen,
+    cosines,
+    departure,
+    losses,
+    ordered_similarities,
+    other,
+    phase_slopes,
+    predicted,
+    steps,
+    weights,
+)
 
 import deepinit as di
 from deepinit.experiment import CaseResult
 from deepinit.observables import orientations
-from deepinit.quantities.condensation_setup import attractors
 from deepinit.report import FigureItem, figure_item
 from deepinit.theory import condensation as theory
 
-Results = Mapping[str, CaseResult]
 LAWS = ("aligned-fraction", "relative-distance", "drop-time")
 MAX_SHOWN = 120  # neurons of a heat map that moves
 FIELD_POINTS = 48
-
-alignment = jax.jit(orientations.alignment)
-cosines = jax.jit(orientations.cosine_similarities)
-
-
-def weights(result: CaseResult, layer: str = "layer 1") -> np.ndarray:
-    """Input vectors [records, m, D] of the first network, up to where it stopped."""
-    steps = result.kept["step"][0]
-    return np.asarray(result.kept[layer][0][: int(np.argmax(steps == steps[-1])) + 1], np.float64)
-
-
-def steps(result: CaseResult) -> np.ndarray:
-    """The steps of those records."""
-    found = result.kept["step"][0]
-    return found[: int(np.argmax(found == found[-1])) + 1]
-
-
-def losses(result: CaseResult) -> np.ndarray:
-    """Loss over initial loss at those records."""
-    found = result.kept["loss"][0]
-    return (found / found[0])[: len(steps(result))]
-
-
-def amplitudes(result: CaseResult) -> np.ndarray:
-    """|a_j| |w_j| at those records, [records, m]."""
-    outputs = np.asarray(result.kept["layer 2"][0][: len(steps(result)), 0], np.float64)
-    return np.abs(outputs) * np.linalg.norm(weights(result), axis=-1)
-
-
-def angles(vectors: np.ndarray) -> np.ndarray:
-    """atan2(bias, weight) of neurons with one input."""
-    return np.arctan2(vectors[..., 1], vectors[..., 0])
-
-
-def predicted(result: CaseResult):
-    """The orientations that theory predicts for this case's optimizer."""
-    return attractors(result.case.spec, result.case.inputs)
-
-
-def other(result: CaseResult):
-    """Those that it predicts for the other geometry: the cube instead of the sphere, or the reverse."""
-    run, spec = result.case.inputs, result.case.spec
-    geometry = "l2" if run.mode in ("adam", "sign") else "linf"
-    return theory.predict_orientations(run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry)
-
-
-def ordered_similarities(vectors: np.ndarray) -> np.ndarray:
-    """Cosine similarities, neurons ordered so that equal orientations stand together."""
-    found = np.asarray(cosines(vectors.astype(np.float32)), np.float64)
-    order = orientations.display_order(found)
-    return found[order][:, order]
-
-
-def chosen(results: Results, start: str, end: str = "") -> dict[str, CaseResult]:
-    """The cases whose names begin and end so."""
-    return {name: result for name, result in results.items() if name.startswith(start) and name.endswith(end)}
-
-
-def sentences(
-    config, results: Results, points: list[tuple[float, float]], phase_name: Callable, scale_name: Callable
-) -> list[str]:
-    """What the run says, in words."""
-    found = []
-    for name, result in results.items():
-        if result.case.checked == ("leading_order",) and result.case.quantity is di.quantities.orientation_count:
-            found.append(count_words(name, result))
-    if "p3-simplex" in results:
-        count = results["p3-simplex"].estimate.mean[-1, 0]
-        most = theory.conjectured_most_orientations(3)
-        found.append(
-            f"On a simplex in dimension 5 networks of p = 3 take {count:g} orientations: the conjecture of at most 2p = {most} is "
-            f"{'false' if count > most else 'not contradicted'}."
-        )
-    found += [geometry_words(results, name) for name in chosen(results, "adam-")]
-    for name, result in {**chosen(results, "deep-"), **chosen(results, "cnn")}.items():
-        found.append(layer_words(name, result))
-    for (gamma, gamma_prime), (measured, error) in zip(
-        points, phase_slopes(config, results, points, phase_name), strict=True
-    ):
-        found.append(
-            f"gamma = {gamma:g}, gamma' = {gamma_prime:g}: the distance grows like width^{measured:.2f} +- {error:.2f} between widths "
-            f"{config.phase_widths[0]} and {config.phase_widths[-1]}; predicted for large widths "
-            f"{theory.initial_regime_exponent(gamma, gamma_prime):.2f} ({theory.initial_regime(gamma, gamma_prime)})."
-        )
-    for gamma in config.scales:
-        result = results[scale_name(gamma)]
-        largest, error = departure(result)
-        found.append(
-            f"Variance width^-{gamma:g}: the loss departs from that of the linearized (infinitely wide) network by at most "
-            f"{largest:.2g} +- {error:.1g} of its initial value."
-        )
-    return found
-
-
-def count_words(name: str, result: CaseResult) -> str:
-    """How many orientations, and how well they are the predicted ones, in the first network."""
-    data, theirs = result.dataset, predicted(result)
-    unsettled = int(data["num_not_condensed"].values[-1, 0])
-    final, live = weights(result)[-1], amplitudes(result)[-1]
-    if result.case.spec.activation.is_homogeneous:
-        final = final[live > 0.05 * live.max()]
-    found = alignment(final.astype(np.float32), theirs.directions.astype(np.float32))
-    exponents = theirs.kappa[np.isfinite(theirs.kappa)]
-    smallest = f", least condensation exponent {exponents.min():.2f}" if exponents.size else ""
-    return (
-        f"{name}: {result.estimate.mean[-1, 0]:g} orientations (predicted {len(theirs.directions)}), {unsettled} of "
-        f"{result.case.num_seeds} networks not condensed; in the first one {int(found.visited.sum())} of the predicted are visited, median "
-        f"cosine {float(found.median):.5f}{smallest}."
-    )
-
-
-def geometry_words(results: Results, name: str) -> str:
-    """Adam's neurons against the directions of gradient flow and of sign descent."""
-    result = results[name]
-    run, spec = result.case.inputs, result.case.spec
-    final = weights(result)[-1].astype(np.float32)
-    medians = {}
-    for geometry in ("l2", "linf"):
-        found = theory.predict_orientations(
-            run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry
-        )
-        medians[geometry] = float(alignment(final, found.directions.astype(np.float32)).median)
-    return (
-        f"{name}: median cosine {medians['linf']:.4f} with the maxima of |H| on the cube (sign descent), {medians['l2']:.4f} with those on "
-        "the sphere (gradient flow)."
-    )
-
-
-def layer_words(name: str, result: CaseResult) -> str:
-    """Orientations layer by layer, of the networks in which they could be counted."""
-    data = result.dataset.isel(step=-1)
-    parts = []
-    for index, layer in enumerate(data["pair"].values):
-        left = result.case.num_seeds - int(data["num_not_condensed"].values[index])
-        mean = float(data["mean"].values[index])
-        parts.append(
-            f"{layer}: {mean:.3g} ({left} of {result.case.num_seeds} networks condensed)"
-            if left
-            else f"{layer}: not condensed"
-        )
-    return f"{name}, orientations at the end: {', '.join(parts)}."
-
-
-def phase_slopes(config, results: Results, points, phase_name) -> list[tuple[float, float]]:
-    """d log RD / d log m between the least and the greatest width, with its standard error."""
-    found = []
-    low, high = config.phase_widths[0], config.phase_widths[-1]
-    for gamma, gamma_prime in points:
-        ends = [results[phase_name(gamma, gamma_prime, width)].estimate for width in (low, high)]
-        logs = [np.log(end.mean[-1, 0]) for end in ends]
-        errors = [end.standard_error[-1, 0] / end.mean[-1, 0] for end in ends]
-        span = np.log(high / low)
-        found.append((float(logs[1] - logs[0]) / span, float(np.hypot(*errors)) / span))
-    return found
-
-
-def departure(result: CaseResult) -> tuple[float, float]:
-    """Largest |measured - linearized| loss over the run, in units of the initial loss, with its standard error."""
-    data = result.dataset.isel(pair=0)
-    difference = np.abs(data["difference"].sel(route="infinite_width").values)
-    start = float(data["predicted"].sel(route="infinite_width")[0])
-    worst = int(difference.argmax())
-    return float(difference[worst] / start), float(data["standard_error"].values[worst] / start)
 
 
 def figures(
