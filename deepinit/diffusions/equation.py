@@ -1,0 +1,186 @@
+"""The stochastic differential equation to which a residual network of shallow blocks tends as its depth grows.
+
+A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W and b = mu_b dt + dB_b, dt = 1 / depth. With a = phi'(0), b'' = phi''(0) and
+phi(h) = a h + (b''/2) h^2 + ..., where h^2 = Var h + a centred rest that adds up to nothing, several inputs x_i of one network follow
+
+    dx_i = a (mu_W psi(x_i) + mu_b) dt + (b''/2) diag V(x_i) dt + a (dB_W psi(x_i) + dB_b),
+
+V(x) = Var[B_W psi(x) + B_b] in a unit of time. The noise is common to all inputs, and in a convolution to all positions, each of which has
+a row of its own, psi of the patch around it. There are two ways to draw it, with one law:
+
+* `driving`: the matrix dB_W itself, for any law;
+* `gram`: only its images of the k rows H at hand: with independent neurons, k x fan_out normals under a factor of H H^T. Cheaper by fan_in / k.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.generator import sequential_bits
+from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.core.taylor import Taylor, taylor_at_zero
+from deepinit.diffusions.unit_laws import UnitLaw, unit_law
+from deepinit.networks.layers import inner_layer
+from deepinit.networks.linear_maps import lower_factor
+
+Form = Literal["driving", "gram"]
+FORMS = ("driving", "gram")
+
+
+class Noise(NamedTuple):
+    """Increments of the Brownian motions over one step.
+
+    Attributes:
+        weights: [fan_out, fan_in], dB_W; in the form `gram`, [rows, fan_out], of variance dt each.
+        biases: [fan_out], dB_b; None without biases.
+    """
+
+    weights: Any
+    biases: Any
+
+
+class Equation(NamedTuple):
+    """dx = drift(x) dt + noise(x, dB), x [num_inputs, width].
+
+    Attributes:
+        drift: x -> [num_inputs, width], in a unit of time.
+        noise: (x, `Noise`) -> [num_inputs, width], linear in the second.
+        increment: (key, dt) -> `Noise`. In the form `driving`, from layer l's key, it is what the network's layer l draws, without drift.
+        coloured: standard Brownian increments (shaped as `shapes`) -> `Noise`.
+        shapes: of the Brownian motions.
+        taylor: phi'(0) and phi''(0).
+        weights: the law of the weights in a unit of time.
+        form: how the noise is drawn.
+    """
+
+    drift: Callable[[jax.Array], jax.Array]
+    noise: Callable[[jax.Array, Noise], jax.Array]
+    increment: Callable[[Any, float], Noise]
+    coloured: Callable[[Noise], Noise]
+    shapes: Noise
+    taylor: Taylor
+    weights: UnitLaw
+    form: Form
+
+
+def drift_and_noise(
+    spec: ResNet | ConvResNet,
+    num_inputs: int,
+    *,
+    form: Form | None = None,
+    dtype: Any = "float32",
+    brownian: bool = True,
+) -> Equation:
+    """The limit of infinite depth of a residual network of shallow blocks, as an Ito equation.
+
+    The formulas are in the module docstring; sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2 that of `bias_law`, both
+    with scaling `depth`. The output layer, if there is one, acts on the solution and is no part of the equation.
+
+    Args:
+        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth plays no part.
+        num_inputs: N, which share the noise.
+        form: `driving` or `gram`; None takes the cheaper one.
+        dtype: of the states.
+        brownian: Gaussian increments whatever the law; else those of the network's own law.
+
+    Returns:
+        `Equation` on states [num_inputs, width].
+
+    Raises:
+        SpecError: two-layer blocks or an MLP; phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram` for a
+            general covariance.
+
+    Valid for: any width and psi with second derivatives almost everywhere. Where phi''(0) is not 0 and psi grows linearly, solutions may explode.
+
+    Reference: arXiv 2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions); derivation in the module docstring.
+    """
+    check_shallow(spec)
+    layer, slope_and_curvature = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
+    slope, curvature = slope_and_curvature
+    fan_in = spec.width if layer.view is None else layer.view.fan_in(spec.width)
+    law = unit_law(layer.weight_law, (layer.fan_out, fan_in), "weight_law", dtype, brownian=brownian)
+    bias_law = None
+    if layer.bias_law is not None:
+        bias_law = unit_law(layer.bias_law, (layer.fan_out, 1), "bias_law", dtype, brownian=brownian)
+    num_rows = num_inputs * spec.positions
+    form = _chosen(form, law, num_rows)
+
+    def rows_of(x: jax.Array) -> jax.Array:
+        inner = spec.inner_activation(x)
+        return inner if layer.view is None else layer.view.seen(inner)
+
+    def drift(x: jax.Array) -> jax.Array:
+        rows = rows_of(x)
+        total = slope * law.drifted(rows)
+        if bias_law is not None and bias_law.mean is not None:
+            total = total + slope * bias_law.mean[:, 0]
+        if curvature:
+            variances = law.variances(rows)
+            if bias_law is not None:
+                variances = variances + bias_law.variances(jnp.ones((1, 1), x.dtype))
+            total = total + 0.5 * curvature * variances
+        return total.reshape(x.shape)
+
+    def noise(x: jax.Array, increment: Noise) -> jax.Array:
+        rows = rows_of(x)
+        if form == "driving":
+            images = jnp.matmul(rows, increment.weights.T, precision="highest")
+        else:
+            within = jnp.isfinite(jnp.sum(rows, axis=1, keepdims=True))  # a path beyond the floats disturbs no other
+            factor = lower_factor(law.seen(jnp.where(within, rows, 0)))
+            images = law.spread(jnp.matmul(factor, increment.weights, precision="highest"))
+        if increment.biases is not None:
+            images = images + increment.biases
+        return slope * images.reshape(x.shape)
+
+    def increment(key: Any, duration: float) -> Noise:
+        weight_key, biases = jax.random.fold_in(key, 0), None
+        if bias_law is not None:
+            biases = bias_law.increment(jax.random.fold_in(key, 1), duration, dtype)[:, 0]
+        if form == "driving":
+            return Noise(law.increment(weight_key, duration, dtype), biases)
+        with sequential_bits():
+            normals = jax.random.normal(weight_key, (num_rows, layer.fan_out), dtype)
+        return Noise(duration**0.5 * normals, biases)
+
+    def coloured(standard: Noise) -> Noise:
+        biases = None if bias_law is None else bias_law.coloured(standard.biases[:, None])[:, 0]
+        return Noise(law.coloured(standard.weights) if form == "driving" else standard.weights, biases)
+
+    shape = (layer.fan_out, fan_in) if form == "driving" else (num_rows, layer.fan_out)
+    struct = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype))
+    shapes = Noise(struct(*shape), None if bias_law is None else struct(layer.fan_out))
+    return Equation(drift, noise, increment, coloured, shapes, slope_and_curvature, law, form)
+
+
+def check_shallow(spec: Any) -> None:
+    """Refuses what has no limit of infinite depth here."""
+    if isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow):
+        return
+    given = "residual blocks of two layers" if isinstance(spec, ResNet) else f"{type(spec).__name__} networks"
+    raise SpecError(
+        refusal(
+            f"{given} for a limit of infinite depth",
+            "di.ResNet(..., block='shallow') and di.ConvResNet: one matrix in a block, whose output vanishes as the depth grows",
+            "Take shallow blocks; without shortcuts there is no such limit.",
+        )
+    )
+
+
+def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:
+    if form is None:
+        return "gram" if law.acts_on_rows and num_rows < law.shape[1] else "driving"
+    if form not in FORMS:
+        raise SpecError(refusal(f"form={form!r}", "driving, gram", "Leave it out for the cheaper one."))
+    if form == "gram" and not law.acts_on_rows:
+        raise SpecError(
+            refusal(
+                "form='gram' for weights of a general covariance",
+                "independent entries or a covariance that is a product",
+                "Take form='driving'.",
+            )
+        )
+    return form

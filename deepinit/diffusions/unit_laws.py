@@ -1,0 +1,122 @@
+"""The laws of weights and biases in a unit of time: what the blocks of a residual network add up to as they become infinitely many.
+
+A block of L has W = mean / L + noise / sqrt(L). The sum over blocks tends to mean t + a Brownian motion with the covariance of the noise,
+whatever the law of its entries (all laws here have uncorrelated entries of one variance, or are Gaussian with a stated covariance).
+"""
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.laws import Law
+from deepinit.core.matrix_laws import MatrixLaw, semidefinite_factor
+
+
+class UnitLaw(NamedTuple):
+    """A Brownian matrix B(t) [fan_out, fan_in] with a drift: Z standard, B(t) = mean t + sqrt(t) * (scale Z, or A Z B^T, or F vec Z).
+
+    Attributes:
+        law: the sampler of its increments: Gaussian, without the drift.
+        shape: (fan_out, fan_in).
+        mean: drift in a unit of time, or None.
+        scale: standard deviation of every entry, if they are independent.
+        outer, inner: A and B of a product covariance A A^T x B B^T.
+        full: F of a general covariance F F^T.
+    """
+
+    law: Law | MatrixLaw
+    shape: tuple[int, int]
+    mean: Any = None
+    scale: Any = None
+    outer: Any = None
+    inner: Any = None
+    full: Any = None
+
+    @property
+    def acts_on_rows(self) -> bool:
+        """Its action on given rows can be drawn without the matrix."""
+        return self.full is None
+
+    def increment(self, key: Any, duration: float, dtype: Any) -> jax.Array:
+        """The Brownian part over a time `duration`: the very matrix that a network of 1 / duration layers draws from this key."""
+        return self.law.sample(key, self.shape, depth=1.0 / duration, dtype=dtype)  # type: ignore[arg-type]
+
+    def coloured(self, standard: jax.Array) -> jax.Array:
+        """The increment made of standard Brownian increments [fan_out, fan_in]."""
+        if self.scale is not None:
+            return self.scale * standard
+        if self.full is None:
+            return _matmul(_matmul(self.outer, standard), self.inner.T)
+        return _matmul(self.full, standard.reshape(-1)).reshape(self.shape)
+
+    def seen(self, rows: jax.Array) -> jax.Array:
+        """B^T h: rows whose inner products are the covariances of the images."""
+        return rows if self.inner is None else _matmul(rows, self.inner)
+
+    def spread(self, images: jax.Array) -> jax.Array:
+        """A z: images [k, fan_out] of independent neurons, made to covary as the law says."""
+        return self.scale * images if self.outer is None else _matmul(images, self.outer.T)
+
+    def drifted(self, rows: jax.Array) -> jax.Array:
+        """[k, fan_out]: the images of the rows under the drift."""
+        return jnp.zeros((len(rows), self.shape[0]), rows.dtype) if self.mean is None else _matmul(rows, self.mean.T)
+
+    def variances(self, rows: jax.Array) -> jax.Array:
+        """[k, fan_out]: variance rate of every neuron of the rows' images."""
+        if self.full is not None:
+            images = jnp.einsum("oin,ki->kon", self.full.reshape(*self.shape, -1), rows, precision="highest")
+            return jnp.sum(images * images, axis=2)
+        norms = jnp.sum(self.seen(rows) ** 2, axis=1, keepdims=True)
+        if self.outer is None:
+            return jnp.broadcast_to(self.scale**2 * norms, (len(rows), self.shape[0]))
+        return norms * jnp.sum(self.outer**2, axis=1)
+
+    def squared(self, slopes: jax.Array) -> jax.Array:
+        """[n, n]: the rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj] of Z = B diag(slopes), of a square law."""
+        if self.scale is not None:
+            return self.scale**2 * jnp.diag(slopes * slopes)
+        if self.full is None:
+            outer, inner = _matmul(self.outer, self.outer.T), _matmul(self.inner, self.inner.T)
+            return _matmul(outer * slopes, inner * slopes)
+        factor = self.full.reshape(*self.shape, -1)
+        return jnp.einsum("ikn,kjn,k,j->ij", factor, factor, slopes, slopes, precision="highest")
+
+
+def unit_law(law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True) -> UnitLaw:
+    """The law of a unit of time behind the law of one layer.
+
+    Args:
+        law: of one layer's matrix, or of its bias as a matrix with one column.
+        shape: (fan_out, fan_in).
+        name: for refusals.
+        dtype: of the factors.
+        brownian: increments are Gaussian; else those of the law itself (of the network, to which a path is coupled).
+
+    Raises:
+        SpecError: a law that does not shrink with depth.
+    """
+    if law.scaling != "depth":
+        raise SpecError(
+            refusal(
+                f"{name} with scaling {law.scaling!r}, which does not shrink as blocks are added",
+                "scaling 'depth', or a matrix law",
+                f"Write {name}=di.normal(s, scaling='depth'): the sum over all blocks keeps the variance s whatever the depth.",
+            )
+        )
+    if isinstance(law, Law):
+        sampler = dataclasses.replace(law, name="normal", density=None) if brownian else law
+        return UnitLaw(sampler, shape, scale=math.sqrt(law.entry_variance(shape[1])))
+    centred, mean = dataclasses.replace(law, mean=None), law.drift(1, dtype)
+    if law.has_product_covariance:
+        _, outer, inner = law.arrays(1, dtype)
+        return UnitLaw(centred, shape, mean, outer=outer, inner=inner)
+    return UnitLaw(centred, shape, mean, full=np.asarray(semidefinite_factor(law.full_cov), dtype))
+
+
+def _matmul(first: Any, second: Any) -> jax.Array:
+    return jnp.matmul(first, second, precision="highest")
