@@ -13,6 +13,7 @@ UNIFORM, NORMAL = di.uniform(1.0 / 3.0), di.normal(1.0 / 3.0)
 START = 0.05  # mean square of the input whose length relaxes
 ONE_INPUT, TWO_INPUTS = 2.25, 6.25  # weight variances of the relaxing networks
 ANGLE_AT_START = 0.45  # cosine 0.9
+LENGTH_AT_START = 0.6338  # mean square at which two inputs start: the fixed point of TWO_INPUTS
 UNDERFLOW_DEPTHS = {"float32": 180, "float16": 48}
 GAIN_DEPTH = 120
 
@@ -186,10 +187,18 @@ def phase_cases(config: Config) -> list[Case]:
         one = di.MLP((width,) * 24, "tanh", di.normal(ONE_INPUT))
         short = di.inputs.points(np.full((1, width), START**0.5))
         found.append(Case(f"relaxing-w{width}", one, LOG_NORM, short, seeds, key=config.key))
-        two, pair = di.MLP((width,) * 40, "tanh", di.normal(TWO_INPUTS)), di.inputs.pair(ANGLE_AT_START, width)
+        two, pair = di.MLP((width,) * 40, "tanh", di.normal(TWO_INPUTS)), settled_pair(width)
         layers = tuple(range(1, 41))
         found.append(Case(f"chaotic-w{width}", two, ANGLE, pair, seeds, sample_layers=layers, key=config.key))
     return found
+
+
+def settled_pair(width: int) -> di.inputs.Inputs:
+    """Two inputs whose lengths are those that the network settles at, so that only their angle relaxes."""
+    rows = np.zeros((2, width))
+    rows[:, 0], rows[1, 1] = (1.0, np.cos(ANGLE_AT_START)), np.sin(ANGLE_AT_START)
+    rows *= (width * LENGTH_AT_START) ** 0.5
+    return di.inputs.from_arrays(rows[0], rows[1], f"angle {ANGLE_AT_START:g}, mean square {LENGTH_AT_START:g}")
 
 
 def trained_cases(config: Config) -> list[Case]:

@@ -181,12 +181,20 @@ def length_shift(result: CaseResult) -> np.ndarray:
 
 
 def overlap_shift(result: CaseResult) -> np.ndarray:
-    """[layers]: the same of the cosine, whose stationary mean is 0, from E cos^2 = 1 - E sin^2."""
+    """[layers]: the same of the cosine, from how many networks have |cos| above its stationary median m.
+
+    The stationary law is symmetric: m is 0.674 standard deviations, and a normal law that is d of them away has
+    P(|cos| > m) = Phi(d - 0.674) + Phi(-d - 0.674), which is solved for d. (Moments would not do: the variance peaks on the way.)
+    """
+    from scipy.special import ndtr, ndtri
+
     samples = result.estimate.samples
     assert samples is not None
-    squares = -np.expm1(samples[:, :, 0]).mean(axis=0)
-    rest = squares[-10:].mean()
-    return np.sqrt(np.maximum(squares - rest, 0.0) / rest)
+    squares = -np.expm1(samples[:, :, 0])
+    above = np.mean(squares > np.median(squares[:, -10:]), axis=0)
+    shifts = np.linspace(0.0, 5.0, 2001)
+    quartile = float(ndtri(0.75))
+    return np.interp(above, ndtr(shifts - quartile) + ndtr(-shifts - quartile), shifts)
 
 
 def shape_t50(shift: np.ndarray) -> float:

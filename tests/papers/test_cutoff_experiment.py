@@ -13,7 +13,8 @@ EXPERIMENT = str(pathlib.Path(__file__).parents[2] / "experiments" / "cutoff.py"
 
 SMALL = (
     "--config.widths 1 4 --config.relu-widths 1 --config.norm-widths 2 --config.phase-width 16 --config.num-paths 4000 "
-    "--config.depth 14 --config.meshes 0.01 0.001"
+    "--config.depth 14 --config.meshes 0.01 0.001 --config.relaxation-widths 16 --config.underflow-widths 16 --config.underflow-paths 100 "
+    "--config.gains 1.0 --config.gain-width 4 --config.metastable-depth 60"
 )
 
 
@@ -39,16 +40,35 @@ def test_small_run_reproduces_the_papers_curves_and_says_so(tmp_path, capsys):
         "tanh-w1: t_mix 9 (the paper's figure: 9)",
         "tanh-w2: t_mix 11 (the paper's figure: 11)",
         "swish-w1: t_mix 7 (the paper's figure: 7)",
+        "by width, at layer 4: 9.7",
+        "Underflow is a cut-off (float32",
+        "(orbit 150.7, short formula 151.8; 150.6 where matrix products underflow too)",
+        "Rounding to nearest on the grid 1/2",
+        "forget each other; total variation 1/2",
         "avelin2022deep",
     ):
         assert words in text
 
 
 def test_presets_plan_every_case(capsys):
-    for preset, count in {"smoke": 15, "paper": 33, "full": 56}.items():
+    for preset, count in {"smoke": 26, "trainability": 18, "paper": 32, "full": 70}.items():
         code, printed = run(capsys, "--dry-run", "--preset", preset)
         assert code == 0
         assert f"{count} cases" in printed
+
+
+@pytest.mark.slow
+def test_training_succeeds_at_small_depth_and_fails_beyond_its_own(tmp_path, capsys):
+    out = tmp_path / "trained"
+    options = "--preset trainability --config.trained-depths 4 10 --config.widths 4 --config.num-paths 200 --config.phase-width 8"
+    code, printed = run(capsys, "--json", "--out", str(out), *options.split())
+    assert code == 0, json.loads(printed)["failures"]
+    accuracy = store.read_result(out)["mean"].sel(case=[f"trained-{name}" for name in ("sgd-4", "sgd-10", "adam-10")])
+    sgd_4, sgd_10, adam_10 = (
+        float(accuracy.sel(case=f"trained-{name}").max()) for name in ("sgd-4", "sgd-10", "adam-10")
+    )
+    assert min(sgd_4, adam_10) > 0.95
+    assert sgd_10 < 0.7
 
 
 @pytest.mark.parametrize(
