@@ -7,16 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.specs import Spec
-from deepinit.networks.forward import (
+from deepinit.networks.forward import forward, random_layer
+from deepinit.networks.layers import (
     Layer,
     embedding_layer,
     end_keys,
-    forward,
     inner_layer,
     layer_keys,
     outer_layer,
     output_layer,
-    random_layer,
     segments,
 )
 from deepinit.networks.linear_maps import explicit

@@ -8,5 +8,14 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=("angles", "condensation", "cutoff", "kernel_walk", "lengths", "mixed_moments", "pair_cumulants"),
+    submodules=(
+        "angles",
+        "condensation",
+        "cutoff",
+        "diffusion",
+        "kernel_walk",
+        "lengths",
+        "mixed_moments",
+        "pair_cumulants",
+    ),
 )

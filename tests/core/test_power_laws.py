@@ -11,7 +11,7 @@ import deepinit as di
 from deepinit.core import activations
 from deepinit.core.activations import as_activation
 from deepinit.core.power_laws import Orders, gains, power_laws
-from deepinit.networks.forward import activate
+from deepinit.networks.activate import activate
 from deepinit.networks.rows import frames_at, points_alone
 from deepinit.observables.scaled import Scaled, added, direction, log_norm
 from deepinit.observables.scaled_activations import scaled_activation, scaled_derivative

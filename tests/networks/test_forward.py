@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 import deepinit as di
-from deepinit.networks import forward, linear_maps
+from deepinit.networks import forward, layers, linear_maps
 from deepinit.networks.network import network
 from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone, rows_from_inputs
 from deepinit.observables.angles import log_sin2_angle
@@ -174,7 +174,7 @@ def test_nothing_underflows_at_depth_ten_thousand():
 
 
 def test_a_segment_is_a_run_of_equal_layers():
-    shapes = forward.segments(di.MLP(widths=(5, 5, 5, 3, 3, 7)), 5)
+    shapes = layers.segments(di.MLP(widths=(5, 5, 5, 3, 3, 7)), 5)
     assert [(s.first_layer, s.length, s.fan_in, s.fan_out) for s in shapes] == [
         (1, 3, 5, 5),
         (4, 1, 5, 3),

@@ -1,0 +1,91 @@
+"""The transpose of a layer's random linear map, given what the map did on the way forward: two ways, as in `linear_maps`.
+
+Both have the signature `transpose(key, seen, vectors, layer, precision) -> [num, fan_in]`: key of the layer, seen [k, fan_in] the rows that the
+map acted on, vectors [num, fan_out].
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepinit.core.generator import sequential_bits
+from deepinit.core.laws import Law
+from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.core.orthonormal import orthonormalize_rows
+from deepinit.networks.layers import Layer
+from deepinit.networks.linear_maps import lower_factor
+
+
+def explicit(key: Any, seen: jax.Array, vectors: jax.Array, layer: Layer, precision: str) -> jax.Array:
+    """Draws W again from its key and multiplies: any law, cost fan_in * fan_out."""
+    shape = (vectors.shape[1], seen.shape[1])
+    weights = layer.weight_law.sample(jax.random.fold_in(key, 0), shape, depth=layer.depth, dtype=seen.dtype)
+    return jnp.matmul(vectors, weights, precision=precision)
+
+
+def conditional(key: Any, seen: jax.Array, vectors: jax.Array, layer: Layer, precision: str) -> jax.Array:
+    """W^T u for the given vectors u without drawing W, in the exact joint law with the images W h of the k rows seen: cost (k + num) n.
+
+    With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals of the way forward, W' is
+    independent of them and so far untouched. Hence U W = s (U N^T Q + X (I - Q^T Q)), the rows of X Gaussian with covariance U U^T.
+    """
+    del precision
+    law, mean = layer.weight_law, None
+    if isinstance(law, MatrixLaw):
+        mean, outer, inner = law.arrays(layer.depth, seen.dtype)
+        rows, passed, scale = _product(seen, inner), _product(vectors, outer), 1.0
+    else:
+        rows, passed, scale = seen, vectors, math.sqrt(law.entry_variance(seen.shape[1], layer.depth))
+    directions, _ = orthonormalize_rows(rows)
+    with sequential_bits():
+        normals = jax.random.normal(jax.random.fold_in(key, 0), (len(rows), passed.shape[1]), rows.dtype)
+        others = jax.random.normal(jax.random.fold_in(key, 3), (len(passed), rows.shape[1]), rows.dtype)
+    fresh = _product(lower_factor(passed), others)
+    along = _product(passed, normals.T) - _product(fresh, directions.T)
+    images = scale * (fresh + _product(along, directions))
+    if mean is None:
+        return images
+    return _product(images, inner.T) + _product(vectors, mean)
+
+
+def parameter_products(
+    layer: Layer, seen: jax.Array, vectors: jax.Array, points: tuple[int, ...], num: int, num_points: int
+) -> tuple[jax.Array, jax.Array]:
+    """Inner products [num, num] of the gradients with respect to the layer's weights and biases, as multiples of standard normal numbers.
+
+    df / dW = sum over positions of u h^T, so the products are those of the u times those of the h, summed over pairs of positions.
+
+    Args:
+        layer: the layer.
+        seen: [num_points * positions, fan_in], the rows h.
+        vectors: [num * positions, fan_out], the cotangents u.
+        points: of each function.
+        num, num_points: functions, points.
+    """
+    law, chosen = layer.weight_law, seen.reshape(num_points, -1, seen.shape[1])[np.asarray(points)]
+    cotangents = vectors.reshape(num, -1, vectors.shape[1])
+    if isinstance(law, Law):
+        passed, rows = cotangents, math.sqrt(law.entry_variance(seen.shape[1], layer.depth)) * chosen
+    else:
+        _, outer, inner = law.arrays(layer.depth, seen.dtype)
+        passed, rows = _product(cotangents, outer), _product(chosen, inner)
+    products = jnp.einsum("ipo,jqo->ijpq", passed, passed, precision="highest")
+    weights = jnp.sum(products * jnp.einsum("iph,jqh->ijpq", rows, rows, precision="highest"), axis=(2, 3))
+    bias_law, total = layer.bias_law, jnp.sum(cotangents, axis=1)
+    if bias_law is None:
+        return weights, jnp.zeros_like(weights)
+    if isinstance(bias_law, Law):
+        total = math.sqrt(bias_law.entry_variance(1, layer.depth)) * total
+    else:
+        total = _product(total, bias_law.arrays(layer.depth, seen.dtype)[1])
+    return weights, _product(total, total.T)
+
+
+def _product(first: Any, second: Any) -> jax.Array:
+    return jnp.matmul(first, second, precision="highest")
+
+
+TRANSPOSES = {"explicit": explicit, "conditional": conditional}

@@ -1,0 +1,147 @@
+"""Gradients of every architecture: the explicit way is automatic differentiation, the conditional one has its joint law."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.networks.backward import random_gradients
+from deepinit.networks.rows import points_alone
+
+BIAS = di.normal(0.25, "depth")
+MEAN = np.array([[0.3, -1.0, 0.2], [0.5, 0.1, 0.0], [-0.4, 0.2, 0.9]])
+SPECS = {
+    "mlp": di.MLP((3, 3, 3, 3, 3, 4), "tanh", bias_law=di.normal(0.3, "absolute"), output_width=2),
+    "mlp without outputs": di.MLP((3,) * 5, "gelu"),
+    "two layers": di.ResNet(3, 4, 2, inner_activation="tanh", activation="silu"),
+    "shallow": di.ResNet(3, 5, block="shallow", activation="silu", inner_activation="tanh", bias_law=BIAS),
+    "completed": di.ResNet(3, 4, block="shallow", bias_law=BIAS, embedding_law=di.normal(1.0), output_width=1),
+    "correlated": di.ResNet(
+        3,
+        4,
+        block="shallow",
+        weight_law=di.matrix_normal(MEAN @ MEAN.T, np.eye(3) + 0.5, MEAN),
+        bias_law=di.vector_normal(np.eye(3) + 0.3, [1.0, 0.0, -1.0]),
+    ),
+    "convolution": di.ConvResNet(
+        (4,), 2, 3, padding="zero", bias_law=BIAS, inner_activation="tanh", output_width=2, embedding_law=di.normal(1.0)
+    ),
+}
+
+
+def points_of(name):
+    width = 4 if name == "convolution" else 3
+    return np.random.default_rng(2).normal(size=(2, width))
+
+
+def gradients(spec, x, key, linear_map="explicit"):
+    x = jnp.asarray(x, jnp.float32)
+    width = spec.output_width or spec.widths[-1]
+    functions = np.eye(1, width).repeat(len(x), 0)
+    return random_gradients(spec, points_alone(x), key, functions, tuple(range(len(x))), linear_map=linear_map)
+
+
+def matrix_products(law, depth, gradients, fan_in, patch=1):
+    if isinstance(law, di.MatrixLaw):
+        _, outer, inner = law.arrays(depth, np.float64)
+        gradients = [np.einsum("oa,...oi,ib->...ab", outer, gradient, inner) for gradient in gradients]
+        variance = 1.0
+    else:
+        variance = law.entry_variance(fan_in, depth) * patch
+    return variance * np.array([[np.sum(a * b) for b in gradients] for a in gradients])
+
+
+def tangent_kernel(spec, by_parameters, num):
+    """Of gradients [num, ...] with respect to the matrices themselves."""
+    grads = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), list(by_parameters)) for i in range(num)]
+    total, depth = np.zeros((num, num)), spec.depth
+    if getattr(spec, "embedding_law", None) is not None:
+        first = [one.pop(0)["weights"] for one in grads]
+        total += matrix_products(spec.embedding_law, depth, first, first[0].shape[1])
+    if spec.output_width is not None:
+        last = [one.pop() for one in grads]
+        total += matrix_products(spec.output_law, depth, [one["weights"] for one in last], last[0]["weights"].shape[1])
+        if "biases" in last[0]:
+            total += matrix_products(spec.bias_law, depth, [one["biases"][:, None] for one in last], 1)
+    for runs in zip(*grads, strict=True):
+        inner = [run["inner"] for run in runs]
+        patch = getattr(spec, "patch_size", 1)
+        total += matrix_products(
+            spec.weight_law, depth, [one["weights"] for one in inner], inner[0]["weights"].shape[2], patch
+        )
+        if "biases" in inner[0]:
+            total += matrix_products(spec.bias_law, depth, [one["biases"][..., None] for one in inner], 1)
+        if "outer" in runs[0]:
+            outer = [run["outer"]["weights"] for run in runs]
+            total += matrix_products(spec.branch_law, depth, outer, outer[0].shape[2])
+    return total
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_explicit_gradients_are_those_of_automatic_differentiation(name):
+    spec, x, key = SPECS[name], points_of(name), jax.random.key(7)
+    init, apply = di.network(spec)
+    xs = jnp.asarray(x, jnp.float32)
+
+    def automatic(key):
+        parameters = init(key, x.shape[1])
+        first = lambda parameters, point: apply(parameters, point)[0]
+        by_parameters, by_inputs = jax.vmap(jax.grad(first, (0, 1)), (None, 0))(parameters, xs)
+        return jax.vmap(lambda point: apply(parameters, point))(xs), by_parameters, by_inputs
+
+    found, (values, by_parameters, by_inputs) = jax.jit(lambda key: (gradients(spec, x, key), automatic(key)))(key)
+    np.testing.assert_allclose(np.exp(found.output_scales)[:, None] * found.outputs, values, rtol=1e-4, atol=1e-5)
+    ours = np.exp(found.inputs.log_scales)[:, None] * found.inputs.vectors
+    np.testing.assert_allclose(ours, by_inputs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.ntk, tangent_kernel(spec, by_parameters, len(x)), rtol=1e-4, atol=1e-4)
+    assert found.layers.shape == (spec.depth, 2)
+
+
+@pytest.mark.parametrize("name", ["mlp", "completed", "correlated", "convolution"])
+def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
+    spec, x, num = SPECS[name], points_of(name), 3000
+
+    def measured(linear_map, root):
+        def one(key):
+            found = gradients(spec, x, key, linear_map)
+            outputs = jnp.exp(found.output_scales) * found.outputs[:, 0]
+            inputs = (jnp.exp(found.inputs.log_scales)[:, None] * found.inputs.vectors)[:, :2].reshape(-1)
+            kernel = found.ntk[jnp.array([0, 0, 1]), jnp.array([0, 1, 1])]
+            single = jnp.concatenate([outputs, inputs, jnp.sqrt(jnp.abs(kernel)) * jnp.sign(kernel)])
+            products = (single[:, None] * single[None])[jnp.triu_indices(len(single))]
+            # square roots: their tails are lighter
+            return jnp.concatenate([single, jnp.sqrt(jnp.abs(products)) * jnp.sign(products), found.layers.reshape(-1)])
+
+        keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(root), seed))(jnp.arange(num))
+        return np.asarray(jax.jit(jax.vmap(one))(keys), np.float64)
+
+    one, other = measured("explicit", 0), measured("conditional", 1)
+    error = np.sqrt((one.var(0) + other.var(0)) / num)
+    z = (one.mean(0) - other.mean(0)) / error
+    assert np.nanmax(np.abs(z)) < 5
+    # a rival: gradients that know nothing of the way forward, so that they are independent of the outputs
+    size, growth = np.log(np.abs(one[:, 0])), one[:, -2 * spec.depth]
+    assert abs(np.corrcoef(size, growth)[0, 1]) * np.sqrt(num) > 5
+    assert abs(np.corrcoef(size, np.roll(growth, 1))[0, 1]) * np.sqrt(num) < 5
+
+
+def test_nothing_overflows_at_depth_three_thousand():
+    spec = di.MLP((8,) * 3000, di.leaky_relu(0.5), di.normal(4.0))
+    found = jax.jit(lambda key: gradients(spec, np.eye(2, 8), key, "conditional"))(jax.random.key(0))
+    slope = np.polyfit(np.arange(3000), np.asarray(found.layers, np.float64)[:, 0], 1)[0]
+    assert np.isfinite(found.layers).all()
+    assert slope == pytest.approx(
+        -np.log(2.0) + 0.16, abs=0.05
+    )  # of ln |grad|^2, with the drift of -5 / (4 n) per squared norm
+
+
+def test_memory_grows_as_the_square_root_of_the_depth():
+    def peak(depth):
+        spec = di.ResNet(64, depth, block="shallow")
+        lowered = jax.jit(lambda key: gradients(spec, np.ones((2, 64)), key, "conditional").ntk).lower(
+            jax.random.key(0)
+        )
+        return lowered.compile().memory_analysis().temp_size_in_bytes
+
+    assert peak(1600) < 8 * peak(100)  # 16 times as deep
