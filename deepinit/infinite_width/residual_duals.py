@@ -29,7 +29,7 @@ from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, po
 
 Engine = Literal["series", "quadrature"]
 
-NUM_TERMS = 128  # tanh at standard deviation 2 and erf at 1.5: to 1e-11
+NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to 2
 
 
 class Products(NamedTuple):
