@@ -88,7 +88,7 @@ def jacobian_fn(
             )
         )
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
-    check_brownian(brownian)
+    check_brownian(brownian, grid)
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype)
     psi, slope = spec.inner_activation, equation.taylor.slope
     drift_of_one = lambda x: equation.drift(x[None])[0]

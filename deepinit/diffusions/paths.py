@@ -58,7 +58,8 @@ def path_fn(
         horizon: T in units in which the laws of the spec are those of one unit of time; 1 is the network's own limit.
         num_steps: L; None takes the spec's depth.
         form: as for `drift_and_noise`.
-        brownian: `layers`, the increments of a network of that depth; or `tree`: one path for every number of steps that doubles another.
+        brownian: `layers`, the increments of a network of that depth; or `tree`: a virtual Brownian tree, one path for all numbers
+            of steps (powers of 2), at about 2 log2(num_steps) times the cost.
         dtype: of the states.
 
     Returns:
@@ -73,7 +74,7 @@ def path_fn(
     Reference: arXiv 2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs, section 10.2.
     """
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
-    check_brownian(brownian)
+    check_brownian(brownian, grid)
     equation = drift_and_noise(spec, len(points), form=form, dtype=dtype)
 
     def drift(state: Any) -> Any:
@@ -97,10 +98,18 @@ def within_floats(x: jax.Array) -> jax.Array:
     return jnp.all(jnp.isfinite(x), axis=-1)
 
 
-def check_brownian(brownian: Any) -> None:
-    """Refuses an unknown way of drawing Brownian motions."""
+def check_brownian(brownian: Any, grid: Grid) -> None:
+    """Refuses an unknown way of drawing Brownian motions, and a tree whose branching points are no steps of the grid."""
     if brownian not in ("layers", "tree"):
         raise SpecError(refusal(f"brownian={brownian!r}", "layers, tree", "Leave it out for independent steps."))
+    if brownian == "tree" and grid.num_steps & (grid.num_steps - 1):
+        raise SpecError(
+            refusal(
+                f"brownian='tree' with {grid.num_steps} steps",
+                "powers of 2: the tree halves intervals, and only its own points are those of every finer grid",
+                f"Take num_steps={1 << grid.num_steps.bit_length()}.",
+            )
+        )
 
 
 def prepared(

@@ -87,12 +87,11 @@ def euler(
         grid: steps and recorded times.
         key: of the path.
         brownian: `layers`: step l has the increment of key `fold_in(key, l)`, as layer l of the network does; `tree`: a virtual Brownian
-            tree, whose path stays the same when the number of steps is doubled.
+            tree, whose path is the same for all numbers of steps that are powers of 2.
     """
     duration, operand = grid.duration, equation.shapes
     if brownian == "tree":
-        tolerance = 2.0 ** -np.ceil(np.log2(2 * grid.num_steps))
-        path = diffrax.VirtualBrownianTree(0.0, grid.horizon, tolerance * grid.horizon, equation.shapes, key)
+        path = diffrax.VirtualBrownianTree(0.0, grid.horizon, 0.5 * duration, equation.shapes, key)
         act = lambda state, standard: noise(state, equation.coloured(standard))
     else:
         act = noise
