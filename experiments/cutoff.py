@@ -1,6 +1,6 @@
 """Deep limits and the cut-off in depth: Avelin & Karlsson 2022 (arXiv 2104.10727), reproduced, sharpened and predicted.
 
-deepinit run experiments/cutoff.py --preset smoke     a minute or two on two cores
+deepinit run experiments/cutoff.py --preset smoke     two or three minutes on two cores
 deepinit run experiments/cutoff.py --preset paper     the paper's three curves with a million paths each, widths 1 to 128
 deepinit run experiments/cutoff.py --preset trainability   tanh networks trained by SGD and Adam, by depth
 deepinit run experiments/cutoff.py --preset full      widths 1 to 512, two roundings, more paths

@@ -42,7 +42,7 @@ class Config:
     """Widths at which one input forgets its length, and two inputs each other."""
     underflow_widths: tuple[int, ...] = (16, 64)
     """Widths of the tanh networks that lose their signal to underflow, uniform weights."""
-    underflow_paths: int = 200
+    underflow_paths: int = 100
     """Paths of these, at the largest width; in proportion more at the others."""
     gain_width: int = 8
     """Width of the tanh networks at, below and above the critical gain; 0 for none."""
@@ -180,7 +180,7 @@ def norm_cases(config: Config) -> list[Case]:
 
 def phase_cases(config: Config) -> list[Case]:
     """Two inputs that become one in the ordered phase; in the chaotic phase, one that forgets its length, two that forget each other."""
-    seeds, width = min(config.num_paths, 4000), config.phase_width
+    seeds, width = min(config.num_paths, 3000), config.phase_width
     ordered = di.MLP((width,) * 40, "tanh", di.normal(0.81), di.normal(0.09, "absolute"))
     found = [Case("ordered", ordered, ANGLE, di.inputs.pair(ANGLE_AT_START, width), seeds, key=config.key)]
     for width in config.relaxation_widths:

@@ -148,7 +148,7 @@ def underflow_items(config: Config, results: Results) -> list:
         items.append(
             figure_item(
                 f"Underflow in {told}",
-                "Without biases a tanh network with weights U(-1, 1) / sqrt(width) returns exact zeros below this depth, trained or not.",
+                "Without biases a tanh network with weights U(-1, 1) / sqrt(width) returns exact zeros beyond this depth: no signal, no gradient.",
                 survival_figure(
                     results,
                     names,
