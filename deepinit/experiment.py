@@ -77,7 +77,7 @@ class Case:
         """Layers that are measured, or records of a training run."""
         if self.quantity.is_of_training:
             return len(self.inputs.record_steps)
-        return self.spec.depth + (self.quantity.at_output and self.spec.output_width is not None)
+        return 1 if self.quantity.whole else self.quantity.num_layers(self.spec)
 
     @property
     def spec_json(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
     import jax
     import jax.numpy as jnp
 
+    rows = jnp.asarray(rows)
     tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
     num_rows = rows.shape[0]
 

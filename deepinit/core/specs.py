@@ -134,6 +134,24 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
     return name
 
 
+def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
+    """How to draw linear maps that gradients go back through: as `choose_linear_map`, but Haar matrices are explicit.
+
+    Args:
+        spec: the network.
+        name: auto, explicit or conditional.
+        num_rows: points and functions together.
+
+    Raises:
+        SpecError: as `choose_linear_map`; `conditional` with a Haar law, `chi_square`.
+    """
+    haar = any(isinstance(law, Law) and law.is_haar for law in laws_of(spec, WEIGHT_LAWS).values())
+    if name == "chi_square" or (name == "conditional" and haar):
+        given = "with an orthogonal law" if haar else "for a quantity of the backward pass"
+        raise SpecError(refusal(f"linear_map={name!r} {given}", "explicit", "Leave linear_map out."))
+    return "explicit" if haar else choose_linear_map(spec, name, num_rows)
+
+
 def _checked_widths(widths: Any) -> tuple[int, ...]:
     try:
         given = tuple(widths)

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -30,7 +32,30 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
     """
     if not isinstance(spec, MLP):
         return residual_layers(spec, x).mean_square
+    return np.stack([np.diagonal(kernel) for kernel in overlaps(spec, x)])
+
+
+def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
+    """<x_i^l, x_j^l> / width, l = 1..depth, when all widths are infinite: E[phi(z_i^l) phi(z_j^l)], or of a residual stream after block l.
+
+    Args, Valid for and Reference: as `mean_squares`.
+
+    Returns:
+        [depth, num, num] float64.
+
+    Raises:
+        SpecError: as `mean_squares`; a convolutional network, whose overlaps at infinite width differ from position to position.
+    """
+    if isinstance(spec, ConvResNet):
+        raise SpecError(
+            refusal(
+                "overlaps of the images of a convolutional network at infinite width",
+                "fully connected networks",
+                "deepinit.infinite_width.residual.position_kernels has them by position.",
+            )
+        )
+    if not isinstance(spec, MLP):
+        return residual_layers(spec, x).nngp[: spec.depth]
     one_more = dataclasses.replace(spec, widths=(*spec.widths, 1), output_width=None, output_law=None)
     weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])
-    diagonals = np.stack([np.diagonal(kernel) for kernel in kernel_layers(one_more, x).nngp])
-    return (diagonals[1:] - bias_vars[1:, None]) / weight_vars[1:, None]
+    return (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[1:, None, None]

@@ -2,6 +2,7 @@
 
 from deepinit.quantities.angles import log_sin2_angle
 from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
+from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import infinite, predict, simulate
@@ -20,6 +21,11 @@ _ALL = (
     accuracy,
     log_norm,
     survival,
+    nngp,
+    ntk,
+    bias_ntk,
+    log_gradient_norm,
+    log_singular_values,
 )
 BUILTIN = {quantity.name: quantity for quantity in _ALL}
 
@@ -28,12 +34,17 @@ __all__ = [
     "Quantity",
     "accuracy",
     "aligned_fraction",
+    "bias_ntk",
     "drop_time",
     "infinite",
     "length_distortion",
+    "log_gradient_norm",
     "log_norm",
     "log_sin2_angle",
+    "log_singular_values",
     "log_volume",
+    "nngp",
+    "ntk",
     "orientation_count",
     "predict",
     "relative_distance",

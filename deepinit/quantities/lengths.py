@@ -7,8 +7,10 @@ import numpy as np
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
+from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.quantities.diffusions import FORM, is_diffusion, predict_log_volume
 from deepinit.quantities.length_sampler import log_volume_sampler
 from deepinit.quantities.length_setup import idealized, network_of, residual_of, why_not_exact
 from deepinit.quantities.quantity import Quantity
@@ -33,6 +35,10 @@ def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
 
 
 def _volume_forms(spec: Spec) -> tuple[str, ...]:
+    return (FORM,) if is_diffusion(spec) else _one_point_forms(spec)
+
+
+def _one_point_forms(spec: Spec) -> tuple[str, ...]:
     asymmetric = spec.bias_law is not None and not spec.bias_law.is_symmetric  # more units than half are on: O(1)
     if asymmetric or why_not_exact(idealized(spec)) is not None:
         return ()
@@ -40,7 +46,7 @@ def _volume_forms(spec: Spec) -> tuple[str, ...]:
 
 
 def _curve_forms(spec: Spec) -> tuple[str, ...]:
-    found = _volume_forms(spec)
+    found = _one_point_forms(spec)
     if found != ("exact",) or not isinstance(spec, MLP):
         return found
     expansions = ("second_order", "first_order")
@@ -52,6 +58,8 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     from deepinit.theory import lengths
 
     _check_fit(spec, inputs)
+    if form == FORM:
+        return predict_log_volume(spec, inputs, form)
     ideal = idealized(spec) if form == "idealized" else spec
     if isinstance(ideal, ResNet):
         mean, variance = _residual_logs(ideal, inputs.frame_size)
@@ -218,6 +226,7 @@ log_volume = Quantity(
     reference=_PAPER,
     at_output=True,
     sampler=log_volume_sampler,
+    has_limit=lambda spec, inputs: isinstance(spec, MLP) or is_plain_resnet(spec),
 )
 
 length_distortion = Quantity(

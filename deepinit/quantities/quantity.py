@@ -27,6 +27,9 @@ class Quantity(NamedTuple):
         sampler: `(spec, inputs, dtype) -> (key -> Measurement)` of one network's layers from their exact law, without its
             neurons (`linear_map="chi_square"`); None where no such law is known. Raises SpecError where it does not hold.
         entries: `(spec, inputs) -> names of the last axis`; None takes those of the inputs.
+        functions: of a quantity of the backward pass, `(spec, inputs) -> (linear functions of the output [num, width], the point of each)`, whose
+            gradients `measure` takes: `(Gradients, inputs) -> Measurement` of one network, [rows, entries]; None for the forward pass.
+        whole: one row for the whole network instead of one for every layer.
         has_limit: `(spec, inputs) -> is there an infinite-width limit to compare a run of these with`; None for always.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
     """
@@ -45,12 +48,24 @@ class Quantity(NamedTuple):
     sampler: Callable[[Any, Any, str], Callable[[Any], Any]] | None = None
     entries: Callable[[Any, Any], tuple[str, ...]] | None = None
     has_limit: Callable[[Any, Any], bool] | None = None
+    functions: Callable[[Any, Any], tuple[Any, tuple[int, ...]]] | None = None
+    whole: bool = False
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
 
     @property
     def is_of_training(self) -> bool:
         """It is measured while networks train, at recorded steps instead of layers."""
         return self.accepts is Training
+
+    def positions(self, spec: Any, inputs: Any) -> tuple[int, ...] | None:
+        """Numbers along the first axis of a measurement; None for 1, 2, ..."""
+        if self.is_of_training:
+            return inputs.record_steps
+        return (self.num_layers(spec),) if self.whole else None
+
+    def num_layers(self, spec: Any) -> int:
+        """Layers that are measured, or the number of the last one."""
+        return spec.depth + (self.at_output and spec.output_width is not None)
 
     def entry_names(self, spec: Any, inputs: Any) -> tuple[str, ...]:
         """What the entries of one measurement are called."""

@@ -12,7 +12,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, choose_linear_map
+from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 
@@ -88,10 +88,11 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
-    if not quantity.is_of_training:
+    positions = quantity.positions(spec, inputs)
+    if positions is None and quantity.entries is None:
         return found
-    entries = quantity.entry_names(spec, inputs)
-    return dataclasses.replace(found, axis="step", positions=inputs.record_steps, entries=entries)
+    axis, entries = "step" if quantity.is_of_training else "layer", quantity.entry_names(spec, inputs)
+    return dataclasses.replace(found, axis=axis, positions=positions, entries=entries)
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
@@ -147,6 +148,8 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     Raises:
         SpecError: a map that the law, or training, does not allow.
     """
+    if quantity.functions is not None:
+        return choose_transposes(spec, name, inputs.num_rows + len(quantity.functions(spec, inputs)[0]))
     if not quantity.is_of_training:
         return choose_linear_map(spec, name, inputs.num_rows)
     if name not in ("auto", "explicit"):
@@ -171,6 +174,8 @@ def seed_fn_of(
         dtype, precision: as for `simulate`.
         keep: also return what the quantity keeps of a network beside its value.
     """
+    if quantity.functions is not None:
+        return backward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     if not quantity.is_of_training:
         return forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     from deepinit.quantities.training_route import training_seed_fn
@@ -205,6 +210,32 @@ def forward_seed_fn(
         return measured
 
     return seed_fn, settings
+
+
+def backward_seed_fn(
+    spec: Spec, quantity: Quantity, inputs: Inputs, *, linear_map: str, dtype: str, precision: str
+) -> tuple[Callable[[Any], Any], dict[str, str]]:
+    """The seed function of a quantity of the backward pass, and the settings its numbers depend on. Partners are points of their own."""
+    from deepinit.networks.backward import random_gradients
+    from deepinit.networks.starting_rows import starting_rows
+
+    check_numbers(dtype, precision)
+    assert quantity.functions is not None
+    start, (functions, points) = starting_rows(spec, all_points(inputs), dtype), quantity.functions(spec, inputs)
+
+    def seed_fn(key: Any) -> Any:
+        rows = start(key)
+        found = random_gradients(spec, rows, key, functions, points, linear_map=linear_map, precision=precision)
+        return quantity.measure(found, inputs)
+
+    return seed_fn, {"linear_map": linear_map, "dtype": dtype, "precision": precision}
+
+
+def all_points(inputs: Inputs) -> Inputs:
+    """Points, then partners, all as points."""
+    from deepinit.core import inputs as kinds
+
+    return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
 
 
 def check_numbers(dtype: str, precision: str) -> None:

@@ -9,6 +9,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.diffusions import FORM, is_diffusion, predict_log_norm
 from deepinit.quantities.quantity import Quantity
 
 _DEAD = 2  # place of "dead" in Quantity.events, from 1
@@ -126,12 +127,16 @@ def _log_norm_forms(spec: Spec) -> tuple[str, ...]:
     exact = (
         isinstance(spec, MLP) and spec.is_homogeneous and spec.weight_law is not None and spec.weight_law.is_gaussian
     )
-    return ("exact",) if exact else ()
+    if exact:
+        return ("exact",)
+    return (FORM,) if is_diffusion(spec) and spec.bias_law is None else ()
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.cutoff import log_norm_drift
 
+    if form == FORM:
+        return predict_log_norm(spec, inputs, form)
     assert isinstance(spec.weight_law, Law)
     fans = zip((inputs.dimension, *spec.widths[:-1]), spec.widths, strict=True)
     laws = []

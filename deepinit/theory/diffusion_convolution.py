@@ -147,7 +147,7 @@ def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.nd
 
     def shifted(matrix: np.ndarray) -> np.ndarray:
         padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0
-        return growth.rate * sum(padded[:, :, row[:, None], row[None, :]] for row in reads)
+        return growth.rate * np.sum([padded[:, :, row[:, None], row[None, :]] for row in reads], axis=0)
 
     term = growth.horizon * (shifted(start) + growth.bias_rate)
     kernel_term = term

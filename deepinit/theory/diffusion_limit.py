@@ -173,7 +173,8 @@ def _drift_integrals(systems: list[Riccati], growth: Growth, mean: np.ndarray) -
     """Integrals over [0, T] of kappa e^{kappa (T-t)} m_i m_j, and of that times 1 + kappa (T-t)."""
     rate, horizon = growth.rate, growth.horizon
     if horizon == 0.0 or rate == 0.0:
-        return np.zeros((2, len(mean), len(mean)))
+        nothing = np.zeros((len(mean), len(mean)))
+        return nothing, nothing
     nodes, weights = panels(systems, horizon)
     means = np.array([system.at(nodes)[0] for system in systems])
     left = rate * (horizon - nodes)

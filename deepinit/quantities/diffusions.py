@@ -1,0 +1,146 @@
+"""What the diffusion limit says of quantities of shallow residual networks: exact at every width, first order in 1 / depth left out."""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.activations import linear
+from deepinit.core.inputs import Inputs
+from deepinit.core.laws import Law
+from deepinit.core.residual_specs import ResNet
+from deepinit.core.results import Prediction
+from deepinit.core.specs import Spec
+
+FORM = "infinite_depth"
+
+
+def is_diffusion(spec: Spec) -> bool:
+    """Shallow blocks with psi = id, independent Gaussian parameters that shrink with depth, phi(0) = phi''(0) = 0, no end layers."""
+    if not (isinstance(spec, ResNet) and spec.is_shallow and spec.inner_activation == linear):
+        return False
+    laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
+    gaussian = all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws)
+    return gaussian and spec.embedding_law is None and spec.output_width is None and _has_no_curvature(spec.activation)
+
+
+def _has_no_curvature(activation: Any) -> bool:
+    from deepinit.core.errors import SpecError
+    from deepinit.theory.diffusion import diffusion_constants
+
+    try:
+        constants = diffusion_constants(activation)
+    except SpecError:  # phi(0) is not 0, or phi has a kink there
+        return False
+    return constants.curvature == 0.0
+
+
+def kernel_forms(spec: Spec) -> tuple[str, ...]:
+    """Of second moments and tangent kernels."""
+    return (FORM,) if is_diffusion(spec) else ()
+
+
+gradient_forms = kernel_forms
+
+
+def unit_variances(spec: ResNet) -> tuple[float, float]:
+    """(weight_var, bias_var) of a unit of time, the whole depth."""
+    assert isinstance(spec.weight_law, Law)
+    bias_var = spec.bias_law.variance if isinstance(spec.bias_law, Law) else 0.0
+    return spec.weight_law.variance, bias_var
+
+
+def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
+    points = np.concatenate([inputs.points, inputs.partners])
+    return points @ points.T / spec.width
+
+
+def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """E lambda_ij and its variance at every block: `theory.diffusion.overlap_moments`."""
+    from deepinit.theory.diffusion import overlap_moments
+
+    weight_var, bias_var = unit_variances(spec)
+    gram, entries = _gram(spec, inputs), list(zip(*np.triu_indices(inputs.num_rows), strict=True))
+    value, variance = np.zeros((2, spec.depth, len(entries)))
+    for layer in range(spec.depth):
+        horizon = (layer + 1) / spec.depth
+        for column, (i, j) in enumerate(entries):
+            two = gram[np.ix_([i, j], [i, j])]
+            moments = overlap_moments(spec.activation, spec.width, two, weight_var, bias_var, horizon)
+            value[layer, column], variance[layer, column] = moments.mean[0, 1], moments.variance[0, 1]
+    return _prediction("nngp", form, value, variance)
+
+
+def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """E Theta_ij: `theory.diffusion.double_limit`, whose mean holds at every width."""
+    from deepinit.theory.diffusion import double_limit
+
+    limit = double_limit(spec.activation, _gram(spec, inputs), *unit_variances(spec))
+    return _prediction("ntk", form, limit.block_kernel[np.triu_indices(inputs.num_rows)][None], None)
+
+
+def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """E K_b and its variance, the same for all pairs."""
+    from deepinit.theory.diffusion import bias_kernel_variance, double_limit
+
+    weight_var, bias_var = unit_variances(spec)
+    limit = double_limit(spec.activation, _gram(spec, inputs), weight_var, bias_var)
+    value = np.full((1, len(np.triu_indices(inputs.num_rows)[0])), float(np.mean(limit.bias_kernel)))
+    variance = np.full_like(value, bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var))
+    return _prediction("bias_ntk", form, value, variance)
+
+
+def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """ln |J(x_T, x_t)^T e_1|^2 is Gaussian: `theory.diffusion.jacobian_law` with the time that is left."""
+    from deepinit.theory.diffusion import jacobian_law
+
+    left = 1.0 - np.arange(1, spec.depth + 1) / spec.depth
+    laws = [jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square for horizon in left]
+    value, variance = np.array([[law.mean, law.variance] for law in laws]).T
+    shape = (spec.depth, inputs.num_rows)
+    return _prediction(
+        "log_gradient_norm", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+    )
+
+
+def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """ln |x_t| / |x_0| without biases is Gaussian: `theory.diffusion.log_mean_square_law`."""
+    from deepinit.theory.diffusion import log_mean_square_law
+
+    times = np.arange(1, spec.depth + 1) / spec.depth
+    laws = [log_mean_square_law(spec.activation, spec.width, unit_variances(spec)[0], horizon) for horizon in times]
+    value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
+    shape = (spec.depth, len(inputs.points))
+    return _prediction(
+        "log_norm", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+    )
+
+
+def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
+    """ln of the volume of a frame of d tangents is Gaussian: N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
+
+    By Gram-Schmidt the d stretches have independent increments: d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt, because
+    vector i is stretched by noise along itself (variance kappa / D, Ito correction - kappa / (2 D)) and pushed outwards by noise in the
+    D - i directions orthogonal to the vectors so far (kappa (D - i) / (2 D)). For d = 1 the law of |g v|, for d = D that of det g.
+    """
+    from deepinit.theory.diffusion import diffusion_constants
+
+    slope, size, width = diffusion_constants(spec.activation).slope, frames.frame_size, spec.width
+    growth = slope**2 * unit_variances(spec)[0] * np.arange(1, spec.depth + 1) / spec.depth
+    value = 0.5 * growth * size * (1.0 - (size + 1.0) / width)
+    shape = (spec.depth, len(frames.points))
+    variance = growth * size / width
+    return _prediction(
+        "log_volume", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+    )
+
+
+def _prediction(quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None) -> Prediction:
+    return Prediction(
+        quantity=quantity,
+        name=form,
+        value=value,
+        variance=variance,
+        error_order="O(1 / depth), whatever the width",
+        valid_for="depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; every width",
+        reference="arXiv 2007.03253; finite width: derived in deepinit.theory.diffusion",
+    )

@@ -1,0 +1,227 @@
+"""Kernels of single networks: second moments of activations, tangent kernels, gradients by layer, singular values of the Jacobian."""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Prediction
+from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.diffusions import (
+    gradient_forms,
+    kernel_forms,
+    predict_bias_ntk,
+    predict_gradient,
+    predict_nngp,
+    predict_ntk,
+)
+from deepinit.quantities.quantity import Quantity
+
+_DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
+_REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
+
+
+def pairs_of_points(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """Indices (i, j), i <= j, of points and partners, all as points."""
+    return np.triu_indices(inputs.num_rows)
+
+
+def _pair_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    del spec
+    return tuple(f"{i + 1}, {j + 1}" for i, j in zip(*pairs_of_points(inputs), strict=True))
+
+
+def _point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    del spec
+    return tuple(str(number) for number in range(1, inputs.num_rows + 1))
+
+
+def _measure_nngp(state: Any, inputs: Inputs) -> Any:
+    import jax.numpy as jnp
+
+    rows = state.postactivations
+    points = jnp.exp(rows.point_scales)[:, None] * rows.points
+    partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    scales = jnp.exp(rows.of_bases(rows.point_scales) + rows.partner_scales)
+    every = jnp.concatenate([points, scales[:, None] * partners])
+    overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
+    return _finite(overlaps[pairs_of_points(inputs)])
+
+
+def _finite(value: Any) -> Any:
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    fine = jnp.isfinite(value)
+    return Measurement(jnp.where(fine, value, 0), jnp.where(fine, 0, _NOT_FINITE).astype(jnp.int8))
+
+
+def _logarithm(value: Any) -> Any:
+    """A logarithm; -inf is an event of its own: nothing is left."""
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    event = jnp.where(jnp.isneginf(value), _DEAD, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE))
+    return Measurement(jnp.where(event == 0, value, 0), event.astype(jnp.int8))
+
+
+def _first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The first output neuron (the first coordinate of the last layer without an output layer), at every point."""
+    functions = np.zeros((inputs.num_rows, spec.output_width or spec.widths[-1]))
+    functions[:, 0] = 1.0
+    return functions, tuple(range(inputs.num_rows))
+
+
+def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
+    if inputs.num_rows != 1:
+        raise SpecError(
+            refusal(f"the Jacobian at {inputs.num_rows} points", "one point", "Take di.inputs.points(x) of one row.")
+        )
+    width = spec.output_width or spec.widths[-1]
+    return np.eye(width), (0,) * width
+
+
+def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
+    return _finite(gradients.ntk[pairs_of_points(inputs)][None])
+
+
+def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
+    return _finite(gradients.biases.sum(axis=0)[pairs_of_points(inputs)][None])
+
+
+def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
+    del inputs
+    return _logarithm(gradients.layers)
+
+
+def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
+    from deepinit.observables.singular_values import log_singular_values
+
+    del inputs
+    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None])
+
+
+def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
+    count = min(spec.output_width or spec.widths[-1], inputs.dimension)
+    return tuple(f"singular value {number}" for number in range(1, count + 1))
+
+
+def _infinite_nngp(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.infinite_width.norms import overlaps
+    from deepinit.quantities.routes import all_points
+
+    first, second = pairs_of_points(inputs)
+    return _limit("nngp", overlaps(spec, all_points(inputs).points)[:, first, second])
+
+
+def _infinite_ntk(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.infinite_width.recursion import kernel_layers
+    from deepinit.quantities.routes import all_points
+
+    if isinstance(spec, MLP) and spec.output_width is None:
+        raise SpecError(
+            refusal(
+                "the tangent kernel at infinite width of an MLP without an output layer",
+                "networks that end in a linear map",
+                "Write output_width=1.",
+            )
+        )
+    first, second = pairs_of_points(inputs)
+    return _limit("ntk", kernel_layers(spec, all_points(inputs).points).ntk[-1:, first, second])
+
+
+def _limit(quantity: str, value: np.ndarray) -> Prediction:
+    return Prediction(
+        quantity=quantity,
+        name="infinite_width",
+        value=value,
+        variance=np.zeros_like(value),
+        error_order="O(depth / width)",
+        valid_for="all widths to infinity at fixed depth",
+        reference=_REFERENCE,
+    )
+
+
+def _no_forms(spec: Spec) -> tuple[str, ...]:
+    del spec
+    return ()
+
+
+def _no_prediction(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    raise AssertionError((spec, inputs, form))  # `predict` refuses what has no form
+
+
+nngp = Quantity(
+    name="nngp",
+    symbol=r"$\langle x_t, x'_t \rangle / n$",
+    label="second moment of a layer's activations",
+    measure=_measure_nngp,
+    predict=predict_nngp,
+    forms=kernel_forms,
+    infinite=_infinite_nngp,
+    accepts=Inputs,
+    transform="none: light-tailed while depth / width is small",
+    reference=_REFERENCE,
+    entries=_pair_names,
+)
+
+ntk = Quantity(
+    name="ntk",
+    symbol=r"$\Theta$",
+    label="tangent kernel of the first output, all parameters",
+    measure=_measure_ntk,
+    predict=predict_ntk,
+    forms=kernel_forms,
+    infinite=_infinite_ntk,
+    accepts=Inputs,
+    transform="none: light-tailed while depth / width is small",
+    reference=_REFERENCE,
+    at_output=True,
+    entries=_pair_names,
+    functions=_first_output,
+    whole=True,
+)
+
+bias_ntk = ntk._replace(
+    name="bias_ntk",
+    symbol=r"$\Theta_b$",
+    label="tangent kernel of the first output, biases of the hidden layers",
+    measure=_measure_bias_ntk,
+    predict=predict_bias_ntk,
+    infinite=None,
+)
+
+log_gradient_norm = Quantity(
+    name="log_gradient_norm",
+    symbol=r"$\ln |\partial f / \partial x_t|^2$",
+    label="gradient of the first output with respect to every layer, squared, as a logarithm",
+    measure=_measure_gradients,
+    predict=predict_gradient,
+    forms=gradient_forms,
+    infinite=None,
+    accepts=Inputs,
+    transform="ln",
+    reference="arXiv 2007.03253, section 5",
+    entries=_point_names,
+    functions=_first_output,
+)
+
+log_singular_values = Quantity(
+    name="log_singular_values",
+    symbol=r"$\ln s_i$",
+    label="singular values of the Jacobian, from the largest, as logarithms",
+    measure=_measure_singular_values,
+    predict=_no_prediction,
+    forms=_no_forms,
+    infinite=None,
+    accepts=Inputs,
+    transform="ln",
+    reference="arXiv 2007.03253, section 5",
+    at_output=True,
+    entries=_singular_names,
+    functions=_every_output,
+    whole=True,
+)

@@ -1,0 +1,111 @@
+"""Second moments, tangent kernels, gradients and singular values: three routes, and what the diffusion limit says of residual networks."""
+
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+
+Q = di.quantities
+RESIDUAL = di.ResNet(5, 64, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth"))
+TWO = di.inputs.points(np.outer([1.0, -0.5], np.ones(5)) + 0.2 * np.eye(2, 5))
+
+
+def z_of(comparison, route):
+    return comparison.dataset["z"].sel(route=route).values
+
+
+def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_diffusion():
+    # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa; Richardson would be needed for less than 1 / L = 1.6 %
+    spec = di.ResNet(5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth"))
+    sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=2000), di.predict(spec, Q.nngp, TWO)
+    compared = di.compare(sim, pred, di.infinite(spec, Q.nngp, TWO))
+    assert np.abs(z_of(compared, "infinite_depth")).max() < 5
+    assert np.abs(z_of(compared, "infinite_width")).max() < 5  # the mean is the same at every width
+    ratio = sim.variance[-1] / pred.variance[-1]
+    assert np.all(np.abs(ratio - 1) < 0.4)
+    double = di.predict(di.ResNet(10, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")), Q.nngp, di.inputs.points(np.hstack([TWO.points, TWO.points])))  # fmt: skip
+    assert np.all(sim.variance[-1] / double.variance[-1] > 1.5)  # twice the width: rejected
+
+
+def test_tangent_kernels_of_a_residual_network():
+    for quantity in (Q.ntk, Q.bias_ntk):
+        sim, pred = di.simulate(RESIDUAL, quantity, TWO, num_seeds=3000), di.predict(RESIDUAL, quantity, TWO)
+        error = sim.standard_error
+        assert np.all(np.abs(sim.mean - pred.value) < 5 * error + 0.04 * pred.value)  # 1 / L = 1.6 %
+    assert np.all(np.abs(sim.variance / pred.variance - 1) < 0.4)
+    limit = di.infinite(RESIDUAL, Q.ntk, TWO)
+    sim = di.simulate(RESIDUAL, Q.ntk, TWO, num_seeds=3000)
+    assert np.abs((sim.mean - limit.value) / sim.standard_error).max() < 5  # exact at L = 64
+
+
+def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_as_one_over_width():
+    inputs = di.inputs.pair(1.0)
+    gaps = []
+    for width in (16, 64):
+        spec = di.MLP((width,) * 3, "tanh", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1)
+        sim, limit = di.simulate(spec, Q.ntk, inputs, num_seeds=6000), di.infinite(spec, Q.ntk, inputs)
+        gaps.append(((sim.mean - limit.value)[0, 0], sim.standard_error[0, 0]))
+    (wide, _), (gap, error) = gaps[::-1][0], gaps[0]
+    assert abs(gap) > 5 * error  # width 16 is not infinite
+    assert abs(wide) < 0.5 * abs(gap)
+
+
+def test_gradients_of_a_residual_network_are_log_normal():
+    spec = di.ResNet(4, 200, block="shallow")
+    inputs = di.inputs.points(0.05 * np.ones(4))  # small: tanh is nearly linear, no bias of 1 / depth from it
+    sim, pred = (
+        di.simulate(spec, Q.log_gradient_norm, inputs, num_seeds=4000),
+        di.predict(spec, Q.log_gradient_norm, inputs),
+    )
+    z = (sim.mean - pred.value)[:-1] / sim.standard_error[:-1]
+    assert np.abs(z).max() < 5
+    infinite_width = (sim.mean[0] - 1.0) / sim.standard_error[0]  # kappa T: without 2 kappa T / D
+    assert np.abs(infinite_width).max() > 20
+    assert np.all(np.abs(sim.variance[0] / pred.variance[0] - 1) < 0.15)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_volumes_of_a_residual_network_are_log_normal(size):
+    spec = di.ResNet(4, 200, block="shallow")
+    frame = (
+        di.frames.at_points(0.05 * np.ones((1, 4)), np.eye(4)[None, :size]) if hasattr(di.frames, "at_points") else None
+    )
+    frame = frame or di.frames.Frames(0.05 * np.ones((1, 4)), np.eye(4)[None, :size], "frame")
+    sim, pred = di.simulate(spec, Q.log_volume, frame, num_seeds=3000), di.predict(spec, Q.log_volume, frame)
+    assert np.abs((sim.mean - pred.value)[-1] / sim.standard_error[-1]).max() < 5
+    assert np.all(np.abs(sim.variance[-1] / pred.variance[-1] - 1) < 0.2)
+    assert np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5  # infinite width: rejected
+
+
+def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
+    from deepinit.observables.singular_values import log_singular_values
+
+    rng = np.random.default_rng(0)
+    for shape in ((5, 5), (3, 7), (7, 4), (1, 3)):
+        matrix = rng.normal(size=shape)
+        scales = rng.normal(size=shape[0])
+        expected = np.linalg.svd(np.exp(scales)[:, None] * matrix, compute_uv=False)
+        found = np.exp(np.asarray(log_singular_values(matrix.astype(np.float32), scales.astype(np.float32))))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    spec, inputs = di.ResNet(4, 100, block="shallow"), di.inputs.points(0.05 * np.ones(4))
+    sim = di.simulate(spec, Q.log_singular_values, inputs, num_seeds=2000, keep_samples=True)
+    log_det = sim.samples[:, 0].sum(axis=1)
+    assert abs((log_det.mean() + 0.5) / (log_det.std() / np.sqrt(len(log_det)))) < 5
+    assert np.all(np.diff(sim.mean[0]) < 0)
+
+
+REFUSED = {
+    "no theory": (lambda: di.predict(di.MLP((4,)), Q.ntk, di.inputs.pair(1.0)), "finite-width prediction"),
+    "no output layer": (lambda: di.infinite(di.MLP((4,)), Q.ntk, di.inputs.pair(1.0)), "output_width=1"),
+    "two points": (lambda: di.simulate(di.MLP((4,)), Q.log_singular_values, di.inputs.pair(1.0), num_seeds=2), "one point"),
+    "Haar": (lambda: di.simulate(di.MLP((4,), weight_law=di.orthogonal(2.0)), Q.ntk, di.inputs.pair(1.0), linear_map="conditional"), "orthogonal"),
+    "images": (lambda: di.infinite(di.ConvResNet((3,), 2, 2), Q.nngp, di.inputs.points(np.ones(6))), "position_kernels"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name):
+    call, words = REFUSED[name]
+    with pytest.raises(SpecError, match=words):
+        call()
