@@ -179,7 +179,7 @@ def _outer_rule(kinks: tuple[float, ...], std_1, std_2, sine, cosine) -> tuple[j
     reach = _RANGE * sine
     breaks = [_quotient(kink, std_1) for kink in kinks]
     breaks += [_quotient(_quotient(kink, std_2) + sign * reach, cosine) for kink in kinks for sign in (-1.0, 1.0)]
-    return _piecewise_rule(jnp.stack(breaks))
+    return piecewise_rule(jnp.stack(breaks))
 
 
 def _inner_rule(kinks: tuple[float, ...], std, sine, cosine, z_1) -> tuple[jax.Array, jax.Array]:
@@ -189,7 +189,7 @@ def _inner_rule(kinks: tuple[float, ...], std, sine, cosine, z_1) -> tuple[jax.A
         center = jnp.where(spread > 1.0, jnp.clip(_quotient(-cosine * z_1, sine), -_RANGE, _RANGE), 0.0)
         return jax.vmap(_sinh_rule, in_axes=(0, None))(center, _finest_scale(spread))
     breaks = [_quotient(_quotient(kink, std) - cosine * z_1, sine) for kink in kinks]
-    return jax.vmap(_piecewise_rule)(jnp.stack(breaks, axis=-1))
+    return jax.vmap(piecewise_rule)(jnp.stack(breaks, axis=-1))
 
 
 def _sinh_rule(center, scale) -> tuple[jax.Array, jax.Array]:
@@ -200,8 +200,8 @@ def _sinh_rule(center, scale) -> tuple[jax.Array, jax.Array]:
     return nodes, spacing * scale * jnp.cosh(t) * _normal_density(nodes)
 
 
-def _piecewise_rule(breaks) -> tuple[jax.Array, jax.Array]:
-    """Gauss-Legendre between the breaks inside the range; a break outside it leaves an empty piece."""
+def piecewise_rule(breaks) -> tuple[jax.Array, jax.Array]:
+    """Nodes and weights for expectations over z ~ N(0, 1): Gauss-Legendre between the breaks; one outside the range leaves an empty piece."""
     inside = jnp.sort(jnp.clip(breaks, -_RANGE, _RANGE))
     edges = jnp.concatenate([jnp.full((1,), -_RANGE), inside, jnp.full((1,), _RANGE)])
     half, middle = 0.5 * jnp.diff(edges), 0.5 * (edges[1:] + edges[:-1])

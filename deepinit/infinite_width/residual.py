@@ -110,8 +110,9 @@ def residual_layers(
             psi, a non-Gaussian embedding; an unknown name in `trained`.
 
     Valid for: widths to infinity at fixed depth, finite networks differ by O(1/width). Shallow blocks with phi and psi both nonlinear: up to
-        O(1/depth), O(1/depth^2) for odd phi (module docstring). Memory: about 12 matrices [num * positions] squared of float64; a kinked psi
-        with a mean (no embedding, say) takes two-dimensional quadrature for every pair and coordinate: slow beyond some ten coordinates.
+        O(1/depth), O(1/depth^2) for odd phi (module docstring). Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
+        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products; a kinked psi with a mean (no embedding, say) takes a
+        quadrature for every pair and coordinate, one-dimensional if homogeneous, two-dimensional otherwise: slow beyond some ten coordinates.
 
     Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion derived in the module docstring.
     """

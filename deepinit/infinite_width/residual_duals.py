@@ -10,7 +10,9 @@ Centred homogeneous f: the arc-cosine formulas of `duals`. Smooth f: Mehler's se
 
 h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products, whatever the number of pairs and coordinates.
 What NUM_TERMS terms leave out of E[f(u_i)^2] is known (Parseval), and by Cauchy and Schwarz it bounds what they leave out of V_ij: `missing`
-is the largest such share, so that the caller can fall back on quadrature over pairs (`duals.pair_rule`; kinks, or large variances).
+is the largest such share, so that the caller can fall back on quadrature over pairs (`duals.pair_rule`; kinks, or large variances). Homogeneous
+f with means needs one dimension only: given u_i, the other is Gaussian, and with its mean m and standard deviation s, E u_+ = m Phi(m/s) + s
+Phi'(m/s), P(u > 0) = Phi(m/s).
 """
 
 import dataclasses
@@ -25,11 +27,14 @@ import numpy as np
 
 from deepinit.core.activations import Activation, linear
 from deepinit.core.gaussian import normal_rule, values
-from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, point_rule
+from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, piecewise_rule, point_rule
 
 Engine = Literal["series", "quadrature"]
+PairFn = Callable[..., tuple[jax.Array, jax.Array]]
 
 NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to 2
+
+REACH = 9.0  # standard deviations
 
 
 class Products(NamedTuple):
@@ -68,7 +73,7 @@ def gaussian_products(
     means = jnp.zeros((len(covariance), 1), covariance.dtype) if means is None else means
     if engine == "series" and not activation.kinks:
         return _by_series(activation, means, covariance)
-    return _by_pairs(activation, means, covariance)
+    return _by_pairs(activation, means, covariance, _homogeneous_pair if activation.is_homogeneous else _any_pair)
 
 
 @lru_cache(maxsize=64)
@@ -116,19 +121,43 @@ def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) 
     return Products(values_, slopes, mean, jnp.maximum(missing, missing_slopes))
 
 
-def _by_pairs(activation: Activation, means: jax.Array, covariance: jax.Array) -> Products:
+def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
+    """E[f(u) f(v)] and E[f'(u) f'(v)] of one pair by two-dimensional quadrature."""
+    shifted = tuple(kink - mean for mean in means for kink in activation.kinks)
+    angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
+    first, second = variances
+    rule = pair_rule(dataclasses.replace(activation, kinks=shifted), first, second, second - first, angle)
+    u, v = means[0] + rule.u, means[1] + rule.u + rule.step
+    slopes = activation.derivative(u) * activation.derivative(v)
+    return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
+
+
+def _homogeneous_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
+    """The same for a homogeneous f, by one-dimensional quadrature over u; formulas in the module's docstring."""
+    assert activation.slopes is not None
+    left, right = activation.slopes
+    std_1, std_2 = jnp.sqrt(variances[0]), jnp.sqrt(variances[1])
+    sine = jnp.sqrt((1.0 - cosine) * (1.0 + cosine))
+    # z where u changes sign; where v can begin and must cease to
+    turn = _quotient(-means[1], std_2)
+    reach = (_quotient(turn + sign * REACH * sine, cosine) for sign in (-1.0, 0.0, 1.0))
+    nodes, weights = piecewise_rule(jnp.stack([_quotient(-means[0], std_1), *reach]))
+    u, mean, rest = means[0] + std_1 * nodes, means[1] + std_2 * cosine * nodes, std_2 * sine
+    standard = jnp.where(rest > 0, _quotient(mean, rest), jnp.where(mean >= 0, 1.0, -1.0) * 1e300)
+    positive = jax.scipy.special.ndtr(standard)
+    above = mean * positive + rest * jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(2.0 * math.pi)
+    values_ = jnp.sum(weights * activation(u) * (left * mean + (right - left) * above))
+    return values_, jnp.sum(weights * activation.derivative(u) * (left + (right - left) * positive))
+
+
+def _by_pairs(activation: Activation, means: jax.Array, covariance: jax.Array, pair_fn: PairFn) -> Products:
     size = len(covariance)
     variance, correlation = _correlations(covariance)
     rows, columns = np.triu_indices(size)
 
     def at_coordinate(arguments):
         mean_1, mean_2, first, second, cosine = arguments
-        shifted = tuple(kink - mean for mean in (mean_1, mean_2) for kink in activation.kinks)
-        angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
-        rule = pair_rule(dataclasses.replace(activation, kinks=shifted), first, second, second - first, angle)
-        u, v = mean_1 + rule.u, mean_2 + rule.u + rule.step
-        slopes = activation.derivative(u) * activation.derivative(v)
-        return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
+        return pair_fn(activation, (mean_1, mean_2), (first, second), cosine)
 
     def at_pair(arguments):
         row, column = arguments
@@ -156,6 +185,11 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
     norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
     correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
     return variance, jnp.where(jnp.eye(len(covariance), dtype=bool), 1.0, jnp.where(norms > 0, correlation, 0.0))
+
+
+def _quotient(numerator, denominator) -> jax.Array:
+    """numerator / denominator, with a zero denominator moved to 1e-300: beyond the range of any rule."""
+    return numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
 
 
 def _hermite(nodes: np.ndarray) -> np.ndarray:
