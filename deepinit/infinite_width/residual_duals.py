@@ -4,7 +4,7 @@ For u ~ N(mu, C) over sites i (an input, or an input and a position), every coor
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: the arc-cosine formulas of `duals`. Smooth f: Mehler's series in the correlation rho,
+Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f: Mehler's series in the correlation rho,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.activations import Activation, linear
+from deepinit.core.activations import Activation, erf, linear
 from deepinit.core.gaussian import normal_rule, values
 from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, piecewise_rule, point_rule
 
@@ -70,6 +70,8 @@ def gaussian_products(
         return Products(covariance + square, jnp.ones_like(covariance), mean, jnp.zeros(()))
     if activation.is_homogeneous and means is None:
         return _arc_cosine(activation, covariance)
+    if activation == erf and means is None:
+        return _arc_sine(covariance)
     means = jnp.zeros((len(covariance), 1), covariance.dtype) if means is None else means
     if engine == "series" and not activation.kinks:
         return _by_series(activation, means, covariance)
@@ -95,6 +97,15 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
     products = norms * (pair.angle.cos2 - pair.angle.sin2)
     mean = (right - left) * jnp.sqrt(variance) / math.sqrt(2.0 * math.pi)
     return Products(products.reshape(size, size), pair.derivative.reshape(size, size), mean, jnp.zeros(()))
+
+
+def _arc_sine(covariance: jax.Array) -> Products:
+    """E[erf(u) erf(v)] = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))), and its derivative in the covariance c."""
+    scale = 1.0 + 2.0 * jnp.diagonal(covariance)
+    norms = jnp.sqrt(scale[:, None] * scale[None])
+    products = (2.0 / math.pi) * jnp.arcsin(2.0 * covariance / norms)
+    slopes = (4.0 / math.pi) / jnp.sqrt((norms - 2.0 * covariance) * (norms + 2.0 * covariance))
+    return Products(products, slopes, jnp.zeros(len(covariance), covariance.dtype), jnp.zeros(()))
 
 
 def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) -> Products:
