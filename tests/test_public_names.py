@@ -12,6 +12,7 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
     kinds = {
         "curves": types.ModuleType,
         "frames": types.ModuleType,
+        "inference": types.ModuleType,
         "inputs": types.ModuleType,
         "plots": types.ModuleType,
         "quantities": types.ModuleType,

@@ -1,0 +1,80 @@
+"""How much of a kernel is affine in the inner product of the inputs: limited expressivity, measured."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.inference.checks import checked_kernel
+
+
+class AffinePart(NamedTuple):
+    """The nearest affine kernel, intercept_var + slope_var <x, x'> with both >= 0.
+
+    Attributes:
+        intercept_var: its constant.
+        slope_var: its slope.
+        share: |affine part|^2 / |kernel|^2, of the Frobenius norms; 1 for an affine kernel.
+        centred_share: the same of both matrices with the means of rows and columns taken off: what tells inputs apart.
+    """
+
+    intercept_var: float
+    slope_var: float
+    share: float
+    centred_share: float
+
+
+def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
+    """Projects a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
+
+    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0, so that the affine part is a kernel again; share = 1 - |residual|^2 / |K|^2.
+
+    Args:
+        kernel: [n, n].
+        inner_products: [n, n], G_ij = <x_i, x_j>.
+
+    Returns:
+        `AffinePart`. The centred share comes from a projection of its own, the centred kernel on the centred G.
+
+    Raises:
+        SpecError: matrices that are not symmetric or of two sizes; a kernel of zeros.
+
+    Valid for: any kernel. In the double limit of residual networks with psi = id and phi''(0) = 0 the share is 1.
+
+    Reference: the statement of limited expressivity, arXiv 2007.03253, section 5; the projection: docstring.
+    """
+    from scipy.optimize import nnls
+
+    matrix, products = checked_kernel("kernel", kernel), checked_kernel("inner_products", inner_products)
+    if matrix.shape != products.shape:
+        raise SpecError(
+            refusal(
+                f"a kernel {matrix.shape} and inner products {products.shape}",
+                "one size",
+                "Take x @ x.T of its inputs.",
+            )
+        )
+    norm2 = float(np.sum(matrix**2))
+    if norm2 == 0.0:
+        raise SpecError(refusal("a kernel of zeros", "a kernel with some entry that is not 0", "It has no shares."))
+    size = float(len(matrix))
+    scale = float(np.max(np.abs(products))) or 1.0  # of the two columns, equal
+    normal = np.array([[size**2, np.sum(products) / scale], [0.0, np.sum(products**2) / scale**2]])
+    normal[1, 0] = normal[0, 1]
+    lower = np.linalg.cholesky(normal + 1e-15 * np.trace(normal) * np.eye(2))
+    right = np.array([np.sum(matrix), np.sum(matrix * products) / scale])
+    (intercept, slope), _ = nnls(lower.T, np.linalg.solve(lower, right))
+    residual = matrix - intercept - slope / scale * products
+    share = 1.0 - float(np.sum(residual**2)) / norm2
+    return AffinePart(float(intercept), float(slope / scale), share, _centred_share(matrix, products))
+
+
+def _centred_share(matrix: np.ndarray, products: np.ndarray) -> float:
+    kernel, inner = _centred(matrix), _centred(products)
+    total = np.sum(kernel**2) * np.sum(inner**2)
+    return float(max(np.sum(kernel * inner), 0.0) ** 2 / total) if total > 0.0 else float("nan")
+
+
+def _centred(matrix: np.ndarray) -> np.ndarray:
+    means = np.mean(matrix, axis=0)
+    return matrix - means[:, None] - means[None, :] + np.mean(means)

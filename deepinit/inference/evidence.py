@@ -1,0 +1,172 @@
+"""The log marginal likelihood of targets under a Gaussian process: by Cholesky for any kernel, in closed form for affine ones.
+
+log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over outputs. For K = alpha 1 1^T + beta X X^T let
+X X^T = U diag(lambda) U^T; in that basis, with one more place for the complement of the columns of X (lambda = 0, n - rank times), M = beta
+lambda + noise is diagonal, and 1 1^T is a rank one update (Sherman and Morrison):
+
+    a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
+    y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a),
+
+so that after one singular value decomposition every evaluation, with its gradient, costs O(rank).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.inference.checks import checked_kernel, checked_noise, checked_rows, checked_targets
+from deepinit.inference.gaussian import factor
+
+_RANK_ROUNDING = 1e-13
+_LOG_TWO_PI = float(np.log(2.0 * np.pi))
+
+
+class Spectrum(NamedTuple):
+    """Inputs and targets as the evidence of affine kernels sees them; the last place stands for the complement of the columns of X.
+
+    Attributes:
+        eigenvalues: [rank + 1], of X X^T; last 0.
+        counts: [rank + 1], how often each occurs: 1, and last n - rank.
+        ones: [rank + 1], squared component of the vector of ones.
+        mixed: [rank + 1, outputs], components of ones times those of the targets.
+        targets: [rank + 1, outputs], squared components of the targets.
+        num: n.
+    """
+
+    eigenvalues: np.ndarray
+    counts: np.ndarray
+    ones: np.ndarray
+    mixed: np.ndarray
+    targets: np.ndarray
+    num: int
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs, independent under the model."""
+        return self.targets.shape[1]
+
+
+class Evidence(NamedTuple):
+    """The log marginal likelihood and its derivatives.
+
+    Attributes:
+        value: of all targets together; divide by their number for nats per sample.
+        gradient: [3], with respect to (intercept_var, slope_var, noise).
+    """
+
+    value: float
+    gradient: np.ndarray
+
+
+def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
+    """log p(y) of targets under N(0, kernel + noise), summed over outputs.
+
+    Args:
+        kernel: [n, n], NNGP kernel at the training inputs.
+        targets: [n] or [n, outputs], numbers.
+        noise: variance of the observations >= 0.
+
+    Returns:
+        In nats, for all targets together.
+
+    Raises:
+        SpecError: as `posterior`.
+
+    Valid for: any kernel; O(n^3). For affine kernels of thousands of inputs: `linear_log_marginal`.
+
+    Reference: arXiv 2007.03253, section 6.5.
+    """
+    from scipy import linalg
+
+    matrix = checked_kernel("kernel", kernel)
+    values, _ = checked_targets(targets, len(matrix))
+    lower = factor("kernel", matrix, checked_noise(noise))
+    whitened = linalg.solve_triangular(lower, values, lower=True)
+    log_det = 2.0 * float(np.sum(np.log(np.diag(lower))))
+    return -0.5 * float(np.sum(whitened**2)) - 0.5 * values.shape[1] * (log_det + len(matrix) * _LOG_TWO_PI)
+
+
+def spectrum(x: Any, targets: Any) -> Spectrum:
+    """What `linear_log_marginal` needs of the data: one singular value decomposition.
+
+    Args:
+        x: [n, dimension].
+        targets: [n] or [n, outputs], numbers.
+
+    Raises:
+        SpecError: other shapes, classes as targets.
+
+    Reference: derivation in the module docstring.
+    """
+    rows = checked_rows("x", x)
+    values, _ = checked_targets(targets, len(rows))
+    left, singular, _ = np.linalg.svd(rows, full_matrices=False)
+    left = left[:, singular > _RANK_ROUNDING * max(rows.shape) * singular[0]]
+    rank = left.shape[1]
+    both = np.concatenate([np.ones((len(rows), 1)), values], axis=1)
+    inside = left.T @ both
+    outside = both - left @ inside
+    if rank == len(rows):
+        outside = np.zeros_like(outside)  # only rounding
+    mixed = np.concatenate([inside[:, :1] * inside[:, 1:], [outside[:, 0] @ outside[:, 1:]]])
+    squares = np.concatenate([inside**2, [np.sum(outside**2, axis=0)]])
+    return Spectrum(
+        np.append(singular[:rank] ** 2, 0.0),
+        np.append(np.ones(rank), float(len(rows) - rank)),
+        squares[:, 0],
+        mixed,
+        squares[:, 1:],
+        len(rows),
+    )
+
+
+def linear_log_marginal(data: Spectrum, intercept_var: float, slope_var: float, noise: float) -> Evidence:
+    """log p(y) under the affine kernel intercept_var + slope_var <x, x'>, with its gradient, in weight space.
+
+    Formulas in the module docstring; gradient 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y, summed over outputs.
+
+    Args:
+        data: from `spectrum`.
+        intercept_var: sigma_alpha^2 >= 0.
+        slope_var: sigma_beta^2 >= 0.
+        noise: variance of the observations; > 0 unless X has n independent rows and slope_var > 0.
+
+    Returns:
+        `Evidence`.
+
+    Raises:
+        SpecError: negative variances; a singular covariance (the message says the rank).
+
+    Valid for: any n and dimension; O(rank) after the decomposition.
+
+    Reference: arXiv:2007.03253, section 6.5, eq. (41); weight space: derivation in the module docstring.
+    """
+    intercept, slope = checked_noise(intercept_var, "intercept_var"), checked_noise(slope_var, "slope_var")
+    noise_var = checked_noise(noise)
+    present = data.counts > 0
+    diagonal = slope * data.eigenvalues[present] + noise_var
+    if not np.all(diagonal > 0.0):
+        raise SpecError(
+            refusal(
+                f"an affine kernel at {data.num} inputs of rank {len(data.eigenvalues) - 1} without noise: it is singular",
+                "noise > 0",
+                "The density of the targets is infinite or zero without noise; 1e-4 of their mean square is a start.",
+            )
+        )
+    counts, ones = data.counts[present], data.ones[present]
+    inverse = 1.0 / diagonal
+    a = float(inverse @ ones)
+    b = inverse @ data.mixed[present]
+    h = intercept / (1.0 + intercept * a)
+    outputs = data.num_outputs
+    quadratic = float(np.sum(inverse @ data.targets[present]) - h * np.sum(b**2))
+    log_det = float(counts @ np.log(diagonal)) + float(np.log1p(intercept * a))
+    value = -0.5 * quadratic - 0.5 * outputs * (log_det + data.num * _LOG_TWO_PI)
+    squared = data.targets[present] - 2.0 * h * b * data.mixed[present] + (h * b) ** 2 * ones[:, None]
+    fits = inverse**2 * np.sum(squared, axis=1)  # alpha^2, place by place
+    traces = outputs * (counts * inverse - h * ones * inverse**2)
+    by_intercept = 0.5 * float(np.sum(b**2)) / (1.0 + intercept * a) ** 2 - 0.5 * outputs * a / (1.0 + intercept * a)
+    by_slope = 0.5 * float(data.eigenvalues[present] @ (fits - traces))
+    by_noise = 0.5 * float(np.sum(fits - traces))
+    return Evidence(value, np.array([by_intercept, by_slope, by_noise]))

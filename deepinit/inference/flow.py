@@ -1,0 +1,107 @@
+"""Networks trained by gradient flow in the linear regime: mean and covariance over initializations.
+
+A network linear in its parameters, f = f_0 + J (theta - theta_0), on the loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, moves as
+theta - theta_0 = J^T a with a' = (y - f_0) - (Theta + noise) a, Theta = J J^T. Hence with
+
+    A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),      f_t(x) = f_0(x) + Theta_* A_t (y - f_0),
+
+and, f_0 being Gaussian with mean 0 and the NNGP kernel K over initializations while Theta is constant at infinite width,
+
+    mean = Theta_* A_t y,      covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
+
+For Theta = K, noise = 0, t -> infinity this is the posterior. A network whose initial output is subtracted (or zero) has the same mean and no
+variance. The loss sums over the examples: where it is their mean, times are n times as long.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.checks import is_number
+from deepinit.core.errors import SpecError, refusal
+from deepinit.inference.checks import (
+    checked_cross,
+    checked_kernel,
+    checked_noise,
+    checked_targets,
+    require_positive,
+)
+from deepinit.inference.gaussian import Posterior, factor
+from deepinit.inference.kernels import Blocks
+
+
+def trained(
+    ntk_train: Any,
+    ntk_cross: Any,
+    targets: Any,
+    *,
+    prior: Blocks | None = None,
+    time: float | None = None,
+    noise: float = 0.0,
+) -> Posterior:
+    """Outputs of a wide network trained by gradient flow, to the end or up to a time: mean and covariance over initializations.
+
+    Formulas in the module docstring.
+
+    Args:
+        ntk_train: [n, n], tangent kernel Theta of the training inputs; freeze a layer by leaving its share out.
+        ntk_cross: [m, n], Theta_*, test inputs as rows.
+        targets: [n] or [n, outputs], numbers.
+        prior: NNGP blocks K, K_*, K_** of the initial outputs; None for a network whose initial output is zero.
+        time: of the flow on half the sum of squares; None for the limit.
+        noise: weight decay >= 0 towards the initial parameters.
+
+    Returns:
+        `Posterior`; its covariance is zero without a prior.
+
+    Raises:
+        SpecError: as `posterior`; a time that is not a finite number >= 0; a singular tangent kernel without noise at time None.
+
+    Valid for: infinite width, where the tangent kernel keeps its initial value; for residual networks that constancy is assumed.
+
+    Reference: arXiv 1806.07572 (the flow); arXiv 1902.06720, section 2.3, eqs. (14)-(16) (mean and covariance, noise = 0); with
+        noise: derivation in the module docstring.
+    """
+    train = checked_kernel("ntk_train", ntk_train)
+    cross = checked_cross("ntk_cross", ntk_cross, len(train))
+    values, is_vector = checked_targets(targets, len(train))
+    decay = checked_noise(noise)
+    if time is not None and not (is_number(time) and 0.0 <= time < np.inf):
+        raise SpecError(refusal(f"time={time!r}", "a finite number >= 0, or None", "None is the limit of long times."))
+    response = _response(train, cross, time, decay)
+    mean = response @ values
+    return Posterior(mean[:, 0] if is_vector else mean, _covariance(response, prior))
+
+
+def _response(train: np.ndarray, cross: np.ndarray, time: float | None, decay: float) -> np.ndarray:
+    """Theta_* A_t, [m, n]."""
+    from scipy import linalg
+
+    if time is None:
+        return linalg.cho_solve((factor("ntk_train", train, decay), True), cross.T).T
+    eigenvalues, vectors = linalg.eigh(train)
+    require_positive("ntk_train", eigenvalues)
+    rates = np.maximum(eigenvalues, 0.0) + decay
+    # (1 - e^{-rate t}) / rate, which is t at rate 0
+    gains = np.where(rates > 0.0, -np.expm1(-rates * time) / np.where(rates > 0.0, rates, 1.0), time)
+    return ((cross @ vectors) * gains) @ vectors.T
+
+
+def _covariance(response: np.ndarray, prior: Blocks | None) -> np.ndarray:
+    num_test, num_train = response.shape
+    if prior is None:
+        return np.zeros((num_test, num_test))
+    train = checked_kernel("prior.train", prior.train)
+    test = checked_kernel("prior.test", prior.test)
+    cross = checked_cross("prior.cross", prior.cross, num_train, num_test)
+    if len(train) != num_train or len(test) != num_test:
+        raise SpecError(
+            refusal(
+                f"prior blocks of shapes {train.shape} and {test.shape} beside a tangent kernel of {num_train} training "
+                f"and {num_test} test inputs",
+                "both kernels at the same inputs",
+                "Take both from one call of kernel_for.",
+            )
+        )
+    mixed = response @ cross.T
+    return test - mixed - mixed.T + response @ train @ response.T
