@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import forward, random_layer
 from deepinit.networks.layers import (
@@ -19,6 +20,7 @@ from deepinit.networks.layers import (
     segments,
 )
 from deepinit.networks.linear_maps import explicit
+from deepinit.networks.parametrization import scaled_parameters, unit_parameters
 from deepinit.networks.rows import Rows, points_alone
 
 
@@ -54,20 +56,31 @@ def named(label: str, init: Callable[[Any, int], Any], apply: Callable[[Any, jax
     return Network(labelled, apply)
 
 
-def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -> Network:
+def network(
+    spec: Spec, *, dtype: Any = "float32", precision: str = "highest", parametrization: str = "standard"
+) -> Network:
     """The network of a spec; `init(key, ...)` draws the network that simulation with explicit maps draws from that key.
 
     Args:
         spec: description of the network.
         dtype: of the parameters.
         precision: of the matrix products, as in `jax.lax.Precision`.
+        parametrization: `standard`, parameters are the matrices and biases themselves; `ntk`, parameters are the numbers of variance 1 that
+            they are multiples of, which is what tangent kernels take gradients with respect to. The same network either way.
+
+    Raises:
+        SpecError: another parametrization; `ntk` with a general covariance of the weights.
     """
+    if parametrization not in ("standard", "ntk"):
+        raise SpecError(refusal(f"parametrization={parametrization!r}", "standard, ntk", "Check the spelling."))
+    is_standard = parametrization == "standard"
 
     def draw(key: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
         # the images of the unit vectors under the one way of drawing a layer are its matrix
         fan_in = width if layer.view is None else layer.view.fan_in(width)
         images, biases = random_layer(explicit, precision)(key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer)
-        return {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
+        drawn = {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
+        return drawn if is_standard else unit_parameters(key, drawn, layer)
 
     def init(key: Any, input_width: int) -> Any:
         parameters: list[Any] = []
@@ -85,8 +98,8 @@ def network(spec: Spec, *, dtype: Any = "float32", precision: str = "highest") -
         return tuple(parameters)
 
     def given_layer(parameters: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
-        del layer
-        return jnp.matmul(rows.stacked, parameters["weights"].T, precision=precision), parameters.get("biases")
+        matrices = parameters if is_standard else scaled_parameters(parameters, layer)
+        return jnp.matmul(rows.stacked, matrices["weights"].T, precision=precision), matrices.get("biases")
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
         rows, sources, ends = points_alone(jnp.asarray(x, dtype)[None]), list(parameters), {}

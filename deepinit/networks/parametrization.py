@@ -1,0 +1,50 @@
+"""NTK parametrization: matrices and biases as multiples of parameters of variance 1."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.generator import sequential_bits
+from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.networks.layers import Layer
+
+_PURPOSES = {"weights": 0, "biases": 1}  # of a layer's key, as in `forward.random_layer`
+
+
+def unit_parameters(key: Any, drawn: dict[str, jax.Array], layer: Layer) -> dict[str, jax.Array]:
+    """The parameters of variance 1 behind the matrix and biases that were drawn from this key."""
+    laws = {"weights": layer.weight_law, "biases": layer.bias_law}
+    found = {}
+    for name, values in drawn.items():
+        law = laws[name]
+        if isinstance(law, MatrixLaw):
+            shape = values.shape if values.ndim == 2 else (*values.shape, 1)
+            with sequential_bits():
+                normals = jax.random.normal(jax.random.fold_in(key, _PURPOSES[name]), shape, values.dtype)
+            found[name] = normals.reshape(values.shape)
+        else:
+            found[name] = values / _std(law, values, layer.depth)
+    return found
+
+
+def scaled_parameters(parameters: dict[str, jax.Array], layer: Layer) -> dict[str, jax.Array]:
+    """The matrix and biases of these parameters."""
+    laws = {"weights": layer.weight_law, "biases": layer.bias_law}
+    found = {}
+    for name, values in parameters.items():
+        law = laws[name]
+        if isinstance(law, MatrixLaw):
+            mean, outer, inner = law.arrays(layer.depth, values.dtype)
+            matrix = values if values.ndim == 2 else values[:, None]
+            noise = jnp.matmul(jnp.matmul(outer, matrix, precision="highest"), inner.T, precision="highest")
+            found[name] = (noise if mean is None else noise + mean).reshape(values.shape)
+        else:
+            found[name] = _std(law, values, layer.depth) * values
+    return found
+
+
+def _std(law: Any, values: jax.Array, depth: int) -> float:
+    """1 for what is not random."""
+    return math.sqrt(law.entry_variance(values.shape[1] if values.ndim == 2 else 1, depth)) or 1.0
