@@ -12,7 +12,9 @@ def _shallow(activation, weight_var, bias_var, depth=8, law=di.normal, **more):
     return di.ResNet(10, depth, None, activation, *laws, block="shallow", **more)
 
 
-@pytest.mark.parametrize(("activation", "order", "other"), [(di.tanh, 1.0, 0.5), (di.silu, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("activation", "order", "other"), [pytest.param(di.tanh, 1.0, 0.5, marks=pytest.mark.slow), (di.silu, 0.5, 1.0)]
+)
 def test_networks_tend_to_their_diffusion_with_order_one_or_one_half(activation, order, other):
     # effect: the order to 0.1; weights of variance 0.3, so that the next order is small from depth 16
     errors = coupled_errors(_shallow(activation, 0.3, 0.1), 0.5 * np.ones(10), (16, 128), num_seeds=400)
@@ -30,6 +32,7 @@ def test_linear_networks_are_their_euler_scheme_whatever_the_law_of_the_weights(
     assert np.abs(coupled.network[0] - coupled.network[1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_explosions_are_counted_or_refused():
     # the network is Lipschitz and stays; its diffusion squares at every step
     spec = _shallow(di.silu, 1.0, 0.0)

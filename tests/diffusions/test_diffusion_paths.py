@@ -80,7 +80,7 @@ def test_mean_square_has_the_exact_moments_of_euler_and_they_tend_to_those_of_th
     np.testing.assert_allclose(2 * two - one, limit, rtol=2e-5)  # Euler's bias is of order 1 / depth, and of this law
 
 
-@pytest.mark.parametrize("width", [2, 8])
+@pytest.mark.parametrize("width", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_log_of_the_mean_square_is_gaussian_without_biases_at_the_smallest_widths(width):
     # effect: mean and variance of log q to 5 %; one step multiplies q by (1 + e z)^2 + e^2 chi^2(D - 1), e^2 = kappa dt / D
     depth, kappa = 50, 1.0
