@@ -1,3 +1,4 @@
+from . import diffusions as diffusions
 from . import inference as inference
 from . import plots as plots
 from . import quantities as quantities

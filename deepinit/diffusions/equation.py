@@ -98,8 +98,8 @@ def drift_and_noise(
     Reference: arXiv 2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions); derivation in the module docstring.
     """
     check_shallow(spec)
-    layer, slope_and_curvature = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
-    slope, curvature = slope_and_curvature
+    layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
+    slope, curvature = taylor.slope, taylor.curvature
     fan_in = spec.width if layer.view is None else layer.view.fan_in(spec.width)
     law = unit_law(layer.weight_law, (layer.fan_out, fan_in), "weight_law", dtype, brownian=brownian)
     bias_law = None
@@ -153,7 +153,7 @@ def drift_and_noise(
     shape = (layer.fan_out, fan_in) if form == "driving" else (num_rows, layer.fan_out)
     struct = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype))
     shapes = Noise(struct(*shape), None if bias_law is None else struct(layer.fan_out))
-    return Equation(drift, noise, increment, coloured, shapes, slope_and_curvature, law, form)
+    return Equation(drift, noise, increment, coloured, shapes, taylor, law, form)
 
 
 def check_shallow(spec: Any) -> None:

@@ -1,96 +1,17 @@
-"""What survives of the activations when the blocks become infinitely many: three derivatives at 0, and a growth exponent.
+"""What the limit of infinitely many blocks needs of the activations: the outer one's Taylor coefficients, and how fast the inner one grows."""
 
-A block adds phi(h), h of variance O(dt), so that
-
-    phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...,    a = phi'(0), b = phi''(0), c = phi'''(0).
-
-At infinite depth only a (noise and drift) and b (the Ito correction (b/2) Var h) matter; c enters at order 1 / depth. A value
-phi(0) != 0 would add depth * phi(0), and a kink at 0 a drift of order sqrt(depth): neither has a limit.
-"""
-
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation, linear
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.gaussian import on_host, values
+from deepinit.core.gaussian import values
+from deepinit.core.taylor import Taylor as DiffusionConstants
+from deepinit.core.taylor import taylor_at_zero as diffusion_constants
 
-_EXACT = {
-    "linear": (1.0, 0.0, 0.0),
-    "tanh": (1.0, 0.0, -2.0),
-    "sin": (1.0, 0.0, -1.0),
-    "erf": (2.0 / math.sqrt(math.pi), 0.0, -4.0 / math.sqrt(math.pi)),
-    "silu": (0.5, 0.5, 0.0),
-    "gelu": (0.5, math.sqrt(2.0 / math.pi), 0.0),
-    "x_tanh": (0.0, 2.0, 0.0),
-    "x2_tanh": (0.0, 0.0, 6.0),
-}
-_VALUES_AT_ZERO = {"softplus": math.log(2.0), "sigmoid": 0.5}
-_BESIDE_ZERO = 1e-9  # a smooth function's derivatives change by about this much between there and 0
-_ROUNDING = 1e-12
-
-
-class DiffusionConstants(NamedTuple):
-    """The Taylor coefficients of the outer activation at 0.
-
-    Attributes:
-        slope: a = phi'(0).
-        curvature: b = phi''(0); not 0: the coordinates acquire a mean, and the limit may explode.
-        third: c = phi'''(0); enters at order 1 / depth only.
-    """
-
-    slope: float
-    curvature: float
-    third: float
-
-
-def diffusion_constants(activation: Any) -> DiffusionConstants:
-    """a, b, c = phi'(0), phi''(0), phi'''(0) of the activation that ends a block x + phi(W psi(x) + b).
-
-    Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0 and three derivatives at 0.
-
-    Returns:
-        `DiffusionConstants`; built-ins exact, others by automatic differentiation in float64.
-
-    Raises:
-        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, absolute value).
-
-    Valid for: the outer activation; the inner one, psi, may have kinks. Of a function that JAX differentiates wrongly at 0
-        (a hidden division 0/0) the constants are not finite, which is refused as not smooth.
-
-    Reference: arXiv:2007.03253, section 3; derivation in the module docstring.
-    """
-    return _constants(as_activation(activation))
-
-
-@functools.lru_cache(maxsize=256)
-def _constants(phi: Activation) -> DiffusionConstants:
-    """Once for each activation: differentiation costs 50 ms."""
-    if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
-        return DiffusionConstants(phi.slopes[0], 0.0, 0.0)
-    if phi.name in _EXACT:
-        return DiffusionConstants(*_EXACT[phi.name])
-    if 0.0 in phi.kinks:
-        raise _not_smooth(phi)
-    at_zero = _VALUES_AT_ZERO[phi.name] if phi.name in _VALUES_AT_ZERO else float(on_host(phi, np.zeros(())))
-    if not abs(at_zero) <= _ROUNDING:
-        raise SpecError(
-            refusal(
-                f"the activation {phi!r}, whose value at 0 is {at_zero:.6g}",
-                "outer activations with phi(0) = 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-                f"Shift it: phi(x) - phi(0), that is the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
-            )
-        )
-    left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO]))
-    scale = 1.0 + np.max(np.abs(middle))
-    jump = np.maximum(np.abs(left - middle), np.abs(right - middle))
-    if not (np.isfinite(jump).all() and (jump < 1e3 * _BESIDE_ZERO * scale).all()):
-        raise _not_smooth(phi)
-    return DiffusionConstants(*(float(value) if abs(value) > _ROUNDING else 0.0 for value in middle))
+__all__ = ["DiffusionConstants", "diffusion_constants", "growth_order", "may_explode", "without_curvature"]
 
 
 def may_explode(activation: Any, inner: Any = linear) -> bool:
@@ -143,29 +64,3 @@ def without_curvature(activation: Any) -> DiffusionConstants:
             )
         )
     return constants
-
-
-def _derivatives(phi: Activation, points: np.ndarray) -> np.ndarray:
-    """[points, 3]: the first three derivatives, in float64 on the host."""
-
-    def stacked(x):
-        import jax
-        import jax.numpy as jnp
-
-        first = jax.grad(lambda t: phi(t))
-        second = jax.grad(first)
-        third = jax.grad(second)
-        return jax.vmap(lambda t: jnp.stack([first(t), second(t), third(t)]))(x)
-
-    return on_host(stacked, points)
-
-
-def _not_smooth(phi: Activation) -> SpecError:
-    return SpecError(
-        refusal(
-            f"the activation {phi!r}, which is not smooth at 0",
-            "outer activations with three derivatives at 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-            "A kink at 0 gives every block a drift of order sqrt(horizon / depth), which has no limit; "
-            "take ReLU as the inner activation instead.",
-        )
-    )
