@@ -11,6 +11,7 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
             importlib.import_module(module.name)
     kinds = {
         "curves": types.ModuleType,
+        "diffusions": types.ModuleType,
         "frames": types.ModuleType,
         "inference": types.ModuleType,
         "inputs": types.ModuleType,
