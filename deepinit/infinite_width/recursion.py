@@ -37,7 +37,7 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
         Two arrays [depth], or [depth + 1] with an output layer.
 
     Raises:
-        SpecError: a spec that is no MLP; constant biases, with which preactivations are not centred.
+        SpecError: a spec that is no MLP; biases that are not Gaussian (constant ones among them), with which preactivations are not either.
     """
     if not isinstance(spec, MLP):
         raise SpecError(
@@ -53,6 +53,14 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
                 f"biases that are all {spec.bias_law.value:g}, at infinite width",
                 "biases symmetric about 0",
                 "Simulate; or take random biases of the same size.",
+            )
+        )
+    if spec.bias_law is not None and not spec.bias_law.is_gaussian:
+        raise SpecError(
+            refusal(
+                f"biases of the law {spec.bias_law.name!r}, at infinite width",
+                "Gaussian biases: others leave preactivations that are not Gaussian, however wide the network",
+                f"Take di.normal({spec.bias_law.variance:g}, 'absolute'), or simulate.",
             )
         )
     assert spec.weight_law is not None
@@ -84,8 +92,9 @@ def kernel_layers(spec: Spec, x: np.ndarray) -> KernelLayers:
     Raises:
         SpecError: x is not a matrix of finite numbers; of residual networks, what `residual.residual_layers` refuses.
 
-    Valid for: any law with independent centred entries (also orthogonal), widths to infinity one after the other or
-        together at fixed depth; finite networks differ by O(depth/width).
+    Valid for: any law of the weights with independent centred entries (also orthogonal) and Gaussian biases, widths to infinity one after the
+        other or together at fixed depth; finite networks differ by O(depth/width). Weights that are not Gaussian also need many
+        input coordinates: the first layer adds up over those, and is as far from Gaussian as such a sum.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine formulas); derivation of the
         numerically stable form in the docstrings of `pairs` and `duals`.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
-from deepinit.core.laws import Law, normal, orthogonal
+from deepinit.core.laws import Law, normal, orthogonal, uniform
 from deepinit.core.specs import MLP
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
@@ -187,3 +187,9 @@ def test_float64_ends_with_its_scope():
         assert jnp.ones(1).dtype == jnp.float64
         assert jnp.ones(1).devices() == {jax.local_devices(backend="cpu")[0]}
     assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_biases_that_are_not_gaussian_are_refused_since_preactivations_are_not_either():
+    spec = MLP((8, 8), "tanh", bias_law=uniform(0.5, "absolute"))
+    with pytest.raises(SpecError, match="not Gaussian"):
+        kernel_layers(spec, np.eye(2))
