@@ -13,7 +13,7 @@ class Config:
 
     train_sizes: tuple[int, ...] = (500, 1000, 2000, 4000)
     """Training images of the affine kernels, at most 5000 less the test images."""
-    kernel_sizes: tuple[int, ...] = (250, 500, 1000, 2000)
+    kernel_sizes: tuple[int, ...] = (250, 500, 1000)
     """Training images of the other kernels."""
     num_test: int = 1000
     """Test images."""
@@ -40,10 +40,10 @@ PRESETS = {
         kernel_sizes=(100, 200),
         num_test=200,
         resnet_depth=4,
-        draws=5,
+        draws=3,
         calibration_size=200,
         widths=(64, 128),
-        num_seeds=4000,
+        num_seeds=3000,
     ),
 }
 

@@ -72,7 +72,7 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
 def _centred_share(matrix: np.ndarray, products: np.ndarray) -> float:
     kernel, inner = _centred(matrix), _centred(products)
     total = np.sum(kernel**2) * np.sum(inner**2)
-    return float(max(np.sum(kernel * inner), 0.0) ** 2 / total) if total > 0.0 else float("nan")
+    return min(float(max(np.sum(kernel * inner), 0.0) ** 2 / total), 1.0) if total > 0.0 else float("nan")
 
 
 def _centred(matrix: np.ndarray) -> np.ndarray:

@@ -1,0 +1,112 @@
+"""The experiment on inference, function by function in small: first order in 1 / width, regression on digits, evidence, words, figures."""
+
+import dataclasses
+import html
+import json
+import pathlib
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit import cli
+from deepinit.core.errors import SpecError
+
+FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
+EXPERIMENT = str(FOLDER / "kernel_inference.py")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    sys.path.append(str(FOLDER))
+    import kernel_inference_cases
+    import kernel_inference_data
+    import kernel_inference_readout
+    import kernel_inference_words
+
+    return kernel_inference_cases, kernel_inference_data, kernel_inference_readout, kernel_inference_words
+
+
+def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_posterior(parts):
+    readout = parts[2]
+    spec, rows = readout.network(48), readout.inputs()
+    measured = di.simulate(spec, readout.READOUT, rows, num_seeds=4000)
+    first, limit = di.predict(spec, readout.READOUT, rows), di.infinite(spec, readout.READOUT, rows)
+    # two routes to the limit: the recursion of the kernels, and Gauss-Hermite sums over a neuron's weights
+    assert np.allclose(readout.first_order(rows.points)[0], limit.value[0], atol=1e-9)
+    scores = [np.abs(measured.mean - one.value) / measured.standard_error for one in (first, limit)]
+    assert scores[0].max() < 5
+    assert scores[1].min() > 5  # resolves 1 % of the prediction
+    assert np.allclose(measured.variance, first.variance, rtol=0.15)  # 5 standard errors of a variance from 4000
+
+
+def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
+    readout = parts[2]
+    rows = readout.inputs()
+    samples = di.simulate(readout.network(3), readout.READOUT, rows, num_seeds=3, keep_samples=True).samples
+    assert np.isfinite(samples).all()
+    features = np.random.default_rng(0).normal(size=(9, 5))
+    kernel = features @ features.T
+    right = readout.targets(rows.points)
+    found = readout._solve(kernel[:6, :6] + 0.1 * np.eye(6), right)
+    assert np.allclose(found, np.linalg.solve(kernel[:6, :6] + 0.1 * np.eye(6), right), rtol=1e-3)
+
+
+def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
+    cases, data, _, words = parts
+    config = dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(100, 300), num_test=300, draws=2)
+    rates = data.affine_accuracies(config)
+    for found in rates.values():
+        assert (found > 0.5).all()  # chance is 0.1, and 300 images give it to 0.03
+    assert "100: " in words.accuracy_words(config)
+    labels = np.repeat(np.arange(10), 30)
+    noisy = np.eye(10)[labels] - 0.1 + 0.2 * np.random.default_rng(1).normal(size=(300, 10))
+    right, wrong = (data.judge(noisy, np.zeros(300), noise, labels) for noise in (0.04, 0.01))
+    assert np.allclose(right.coverage, data.LEVELS, atol=0.045)  # 5 standard errors of 3000 intervals
+    assert wrong.coverage[-1] < 0.75
+
+
+def test_evidence_of_threes_and_sevens(parts):
+    cases, data, _, words = parts
+    config = dataclasses.replace(cases.PRESETS["smoke"], draws=3)
+    found = data.evidence(config)
+    for one in found.values():
+        assert np.allclose(one.default, 3.51, atol=0.06)  # eq. (41); the paper's figure has 3.25
+        assert (one.optimum < 1.0).all()
+    assert (found["free"].optimum <= found["0.01"].optimum + 1e-9).all()
+    told = " ".join(words.evidence_words(config))
+    assert "it would be 3.2" in told
+    assert "8 of 8 starts agree" in told
+
+
+def test_too_many_training_images_are_refused(parts):
+    cases, data, *_ = parts
+    with pytest.raises(SpecError, match="1 to 4800"):
+        data.affine_accuracies(dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(4900,)))
+
+
+def test_presets_plan_their_cases(capsys):
+    for preset, count in {"default": 3, "smoke": 2}.items():
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["run", EXPERIMENT, "--dry-run", "--preset", preset])
+        assert ended.value.code == 0
+        assert f"{count} cases" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_small_run_ends_well_and_says_what_it_found(tmp_path, capsys):
+    out = tmp_path / "small"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", EXPERIMENT, "--json", "--preset", "smoke", "--out", str(out)])
+    assert ended.value.code == 0, json.loads(capsys.readouterr().out)["failures"]
+    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text())))
+    for words in (
+        "ResNet phi = tanh, NTK: 100.000 % of the squared norm is affine",
+        "flat along (1.000, -0.582, -1.000)",
+        "inside the 90 % interval",
+        "rejected: infinite_width",
+        "peluchetti2021doubly",
+    ):
+        assert words in text
