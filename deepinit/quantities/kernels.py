@@ -8,6 +8,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.corrections import correction_forms, predict_overlaps, predict_tangent, tangent_forms
 from deepinit.quantities.diffusions import (
     gradient_forms,
     kernel_forms,
@@ -154,13 +155,21 @@ def _no_prediction(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     raise AssertionError((spec, inputs, form))  # `predict` refuses what has no form
 
 
+def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return (predict_overlaps if isinstance(spec, MLP) else predict_nngp)(spec, inputs, form)
+
+
+def _predict_ntk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return (predict_tangent if isinstance(spec, MLP) else predict_ntk)(spec, inputs, form)
+
+
 nngp = Quantity(
     name="nngp",
     symbol=r"$\langle x_t, x'_t \rangle / n$",
     label="second moment of a layer's activations",
     measure=_measure_nngp,
-    predict=predict_nngp,
-    forms=kernel_forms,
+    predict=_predict_nngp,
+    forms=lambda spec: kernel_forms(spec) + correction_forms(spec),
     infinite=_infinite_nngp,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
@@ -173,8 +182,8 @@ ntk = Quantity(
     symbol=r"$\Theta$",
     label="tangent kernel of the first output, all parameters",
     measure=_measure_ntk,
-    predict=predict_ntk,
-    forms=kernel_forms,
+    predict=_predict_ntk,
+    forms=lambda spec: kernel_forms(spec) + tangent_forms(spec),
     infinite=_infinite_ntk,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
@@ -191,6 +200,7 @@ bias_ntk = ntk._replace(
     label="tangent kernel of the first output, biases of the hidden layers",
     measure=_measure_bias_ntk,
     predict=predict_bias_ntk,
+    forms=kernel_forms,
     infinite=None,
 )
 
