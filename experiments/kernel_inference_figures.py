@@ -11,6 +11,7 @@ from kernel_inference_data import (
     sample_37,
     standard_error,
 )
+from kernel_inference_readout import READOUT, inputs
 from kernel_inference_words import Results
 
 import deepinit as di
@@ -199,7 +200,7 @@ def readout_item(results: Results):
     bias = np.array([data["mean"].values[0] for data in rows]) - limits
     errors = np.array([data["standard_error"].values[0] for data in rows])
     theory = np.array([data["predicted"].sel(route="first_order").values[0] for data in rows]) - limits
-    names = [str(name) for name in rows[0]["pair"].values]
+    names = READOUT.entry_names(None, inputs())
     drawn = di.plots.series(
         {name: (widths, np.abs(bias[:, k]), errors[:, k]) for k, name in enumerate(names)},
         {name: (widths, np.abs(theory[:, k])) for k, name in enumerate(names)},
