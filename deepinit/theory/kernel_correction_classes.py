@@ -3,7 +3,8 @@
 One input: chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point K* = bias_var + w g(K*).
 
 Scale invariant (homogeneous activation, no biases): G is a product of independent factors with E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1,
-p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r and D/(K T) = (c + 1)/2 r.
+p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c - 1)/3 r, the mean
+over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G and of the backward norm).
 
 K* = 0, marginal (phi odd, w phi'(0)^2 = 1, no biases, K decreasing like 1/(|a| l)): chi_par = 1 - 2/l, C = 2K^2, so V = c K^2 l/n with -c/4 = 1/2 - c in
 units of tanh, c = 2/3; 0 = -(2/l) K1 + a V gives K1/K = -r/3; E phi'^2 = 1 - 1/l (odd phi), B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
@@ -21,7 +22,7 @@ from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
 from deepinit.theory.kernel_correction_layer import single_entry_moments
-from deepinit.theory.kernel_correction_moments import slopes_at
+from deepinit.theory.kernel_correction_nodes import values_and_slopes
 
 _MARGINAL = 1e-6  # |chi - 1| that counts as critical
 _SMALL = 1e-9  # K* below it is 0
@@ -33,7 +34,7 @@ class Criticality(NamedTuple):
 
     Attributes:
         name: "scale_invariant", "zero_critical" (K* = 0, marginal), "ordered", "chaotic", "marginal" (K* > 0 and chi_perp = 1),
-            "vanishing" (K* = 0, chi < 1), "exploding" (no fixed point reached).
+            "vanishing" (K* = 0, chi < 1), "unsettled" (no fixed point within 200 layers).
         fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
         chi_parallel, chi_perpendicular: at the fixed point.
         kernel_variance: lim V/K^2, in units of `per`.
@@ -42,7 +43,7 @@ class Criticality(NamedTuple):
         tangent_shift: lim T1/T.
         mixed: lim D/(K T).
         per: "depth/width" (r) or "1/width".
-        largest_sum: r up to which first-order variances are within about 30 %.
+        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends on the depth, `kernel_corrections` then estimates it.
     """
 
     name: str
@@ -58,7 +59,9 @@ class Criticality(NamedTuple):
     largest_sum: float
 
 
-def criticality_class(activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0) -> Criticality:
+def criticality_class(
+    activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
+) -> Criticality:
     """Where an initialization stands: its universality class, and what depth does to corrections of order 1/width there.
 
     Slopes such that V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module docstring.
@@ -75,7 +78,7 @@ def criticality_class(activation: Any, weight_var: float, bias_var: float = 0.0,
     Raises:
         SpecError: variances out of range.
 
-    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh); 0.01 where nothing is known.
+    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh).
 
     Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
     """
@@ -100,10 +103,10 @@ def criticality_class(activation: Any, weight_var: float, bias_var: float = 0.0,
             return Criticality("zero_critical", 0.0, 1.0, 1.0, 2.0 / 3.0, -1.0 / 3.0, *tangent, "depth/width", 0.5)
     fixed = _fixed_point(phi, weight_var, bias_var, mean_square)
     if not math.isfinite(fixed):
-        return Criticality("exploding", *(_UNKNOWN,) * 8, "depth/width", 0.01)
+        return Criticality("unsettled", *(_UNKNOWN,) * 8, "depth/width", _UNKNOWN)
     if fixed < _SMALL:
         chi = weight_var * (start or 0.0) ** 2
-        return Criticality("vanishing", 0.0, chi, chi, *(_UNKNOWN,) * 5, "depth/width", 0.1)
+        return Criticality("vanishing", 0.0, chi, chi, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
     moments = single_entry_moments(phi, np.array([fixed]))
     parallel = weight_var * float(moments.g.gradient[0, 0])
     perpendicular = weight_var * float(moments.h.value[0])
@@ -113,11 +116,11 @@ def criticality_class(activation: Any, weight_var: float, bias_var: float = 0.0,
         variance = noise / (1.0 - parallel**2)
         shift = 0.5 * weight_var * float(moments.g.hessian[0, 0, 0]) * variance / (1.0 - parallel)
     if abs(perpendicular - 1.0) < _MARGINAL:
-        name, largest = "marginal", 0.01
+        name = "marginal"
     elif perpendicular < 1.0:
-        name, largest = "ordered", 0.1
+        name = "ordered"
     else:
-        name, largest = "chaotic", 0.03
+        name = "chaotic"
     return Criticality(
         name,
         fixed,
@@ -127,7 +130,7 @@ def criticality_class(activation: Any, weight_var: float, bias_var: float = 0.0,
         shift / fixed,
         *(_UNKNOWN,) * 3,
         "1/width",
-        largest if parallel < 0.9 else 0.01,
+        _UNKNOWN,
     )
 
 
@@ -135,7 +138,7 @@ def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Critical
     p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
     c, chi = 3.0 * q / p**2 - 1.0, weight_var * p
     critical = abs(chi - 1.0) < _MARGINAL
-    tangent = ((7.0 * c - 2.0) / 9.0, 0.0, 0.5 * (c + 1.0)) if critical else (_UNKNOWN, 0.0, _UNKNOWN)
+    tangent = ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0) if critical else (_UNKNOWN, 0.0, _UNKNOWN)
     fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
     return Criticality("scale_invariant", fixed, chi, chi, c, 0.0, *tangent, "depth/width", 0.1 * 5.0 / max(c, 1e-300))
 
@@ -144,7 +147,7 @@ def _slope_at_zero(phi: Activation) -> float | None:
     """phi'(0) of an activation that is 0 and smooth there."""
     if 0.0 in phi.kinks or abs(float(values(phi, np.zeros(1))[0])) > 1e-12:
         return None
-    return float(slopes_at(phi, np.zeros(1))[0])
+    return float(values_and_slopes(phi, np.zeros(1))[1][0])
 
 
 def _is_odd(phi: Activation) -> bool:
@@ -158,9 +161,9 @@ def _decreasing(phi: Activation, weight_var: float) -> bool:
 
 
 def _fixed_point(phi: Activation, weight_var: float, bias_var: float, start: float) -> float:
-    """The limit of K' = bias_var + w g(K): 200 steps, then Newton's method where it has nearly arrived."""
+    """The limit of K' = bias_var + w g(K): its own steps, and Newton's method where it has nearly arrived; NaN or inf without limit."""
     variance = start
-    for step in range(1000):
+    for step in range(200):
         if not 1e-12 < variance < 1e12:
             return 0.0 if variance <= 1e-12 else math.inf
         moments = single_entry_moments(phi, np.array([variance]))
@@ -169,6 +172,6 @@ def _fixed_point(phi: Activation, weight_var: float, bias_var: float, start: flo
         change = value - variance
         if abs(change) <= 1e-15 * variance:
             break
-        newton = step >= 20 and chi < 1.0 and abs(change) < 0.05 * variance * (1.0 - chi)
+        newton = step >= 10 and chi < 1.0 and abs(change) < 0.05 * variance * (1.0 - chi)
         variance += change / (1.0 - chi) if newton else change
     return variance if abs(change) <= 1e-6 * variance else math.nan

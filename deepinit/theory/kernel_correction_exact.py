@@ -1,4 +1,4 @@
-"""Kernels of deep networks at every width: linear layers with several inputs, homogeneous activations with one.
+"""Kernels of deep networks with one input at every width: positively homogeneous activations.
 
 One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins independent of their sizes, so that a layer multiplies the kernel by an
 independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2), known through its moments (`length_factors`). With p, q the means of the squares and
@@ -9,8 +9,6 @@ fourth powers of the slopes, u_l = w^2 (p^2 + (3q - p^2)/n_l), G^l the forward n
 
 The coins act on both sides of the weights between layers l < m as on independent Gaussian matrices; with P the gated product between them a = E (tr P^T P)^2 and
 t = E tr (P^T P)^2 obey a two-term recursion per layer, and E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
-
-Linear, k inputs: E_abcd = E G_ab G_cd obeys E' = w^2 (E_abcd + (E_acbd + E_adbc)/n), exactly.
 """
 
 import math
@@ -21,9 +19,8 @@ import numpy as np
 from deepinit.core.activations import as_activation
 from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.theory.kernel_correction_input import checked_kernel, per_layer
+from deepinit.theory.kernel_correction_input import checked_layers, per_layer
 from deepinit.theory.length_factors import factor_log_moments, layer_factor_moment
-from deepinit.theory.length_input import width_array
 from deepinit.theory.length_network import LayerFactor
 
 
@@ -69,7 +66,7 @@ def homogeneous_kernel_moment(activation: Any, widths: Any, weight_var: Any, ord
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     steep, ratio = _steep_and_ratio(activation)
-    sizes, weights = _sizes(widths), per_layer("weight_var", weight_var, len(_sizes(widths)), 0.0, True)
+    sizes, weights = checked_layers(widths), per_layer("weight_var", weight_var, len(checked_layers(widths)), 0.0, True)
     mean = 0.5 * steep**2 * (1.0 + ratio**2)
     factors = np.log(layer_factor_moment(sizes, 2.0 * order, negative_slope=ratio))
     with np.errstate(over="ignore"):
@@ -96,7 +93,7 @@ def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> Log
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     steep, ratio = _steep_and_ratio(activation)
-    sizes = _sizes(widths)
+    sizes = checked_layers(widths)
     weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
     factors = [LayerFactor(int(n), masked=ratio != 1.0, slope=ratio if ratio != 1.0 else 0.0) for n in sizes]
     moments = np.array([factor_log_moments(factor) for factor in factors])
@@ -131,7 +128,7 @@ def homogeneous_ntk_moments(
     Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation in the module docstring.
     """
     p, q, _ = homogeneous_constants(activation)
-    sizes = _sizes(widths).astype(np.float64)
+    sizes = checked_layers(widths).astype(np.float64)
     k, w, tb = _positive(first_kernel, "first_kernel"), _positive(weight_var, "weight_var"), float(bias_rate)
     if not (math.isfinite(tb) and tb >= 0.0):
         raise SpecError(refusal(f"bias_rate={bias_rate!r}", "numbers >= 0", "0 is without trained biases."))
@@ -162,32 +159,6 @@ def homogeneous_ntk_moments(
     return TangentMoments(mean, second)
 
 
-def linear_kernel_second_moments(first_kernel: Any, widths: Any, weight_var: Any) -> np.ndarray:
-    """[k, k, k, k] E G_ab G_cd of a linear network of L hidden layers with k inputs, exact at every width; E G = K^1 prod w.
-
-        E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)
-
-    Args:
-        first_kernel: [k, k] K^1, or a number.
-        widths: [L] integers >= 1.
-        weight_var: w, one number or [L].
-
-    Raises:
-        SpecError: a matrix that is no kernel, bad widths or variances.
-
-    Valid for: Gaussian weights, no biases; exact.
-
-    Reference: derivation in the module docstring.
-    """
-    k = checked_kernel("first_kernel", first_kernel)
-    sizes = _sizes(widths)
-    second = np.einsum("ab,cd->abcd", k, k)
-    for n, w in zip(sizes, per_layer("weight_var", weight_var, len(sizes), 0.0, True), strict=True):
-        crossed = second.transpose(0, 2, 1, 3) + second.transpose(0, 2, 3, 1)
-        second = w**2 * (second + crossed / n)
-    return second
-
-
 def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
     """(p, q, c): means of squares and fourth powers of the two slopes, and c = 3q/p^2 - 1 of E X^2/(E X)^2 = 1 + c/n."""
     phi = as_activation(activation)
@@ -208,13 +179,6 @@ def _steep_and_ratio(activation: Any) -> tuple[float, float]:
     homogeneous_constants(activation)
     low, high = sorted(abs(slope) for slope in as_activation(activation).slopes or ())
     return high, low / high
-
-
-def _sizes(widths: Any) -> np.ndarray:
-    sizes = width_array(widths)
-    if sizes.ndim != 1 or not sizes.size:
-        raise SpecError(refusal(f"widths={widths!r}", "one integer per hidden layer", "Write (256,) * 10."))
-    return sizes
 
 
 def _positive(given: Any, name: str) -> float:

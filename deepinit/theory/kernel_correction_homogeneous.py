@@ -15,6 +15,8 @@ import numpy as np
 
 from deepinit.theory.kernel_correction_moments import Derivatives, EntryMoments
 
+PARALLEL = 1e-7  # 1 - |rho| below which rounding leaves less than four digits of the corrections, and none soon after
+
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 4 on arcs up to pi
 
 
@@ -42,37 +44,38 @@ def homogeneous_single_moments(slopes: tuple[float, float], variances: np.ndarra
 
 
 def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b; layout of `pair_moments`."""
+    """Entries (a, b), a != b; layout of `pair_moments`. Derivatives that are infinite for parallel inputs are NaN beyond `PARALLEL`."""
     left, right = slopes
     straight, bent = (0.5 * (right + left)) ** 2, (0.5 * (right - left)) ** 2 * 2.0 / math.pi
     a, c, b = np.asarray(kernels, dtype=np.float64).T
     root = np.sqrt((np.sqrt(a * b) - c) * (np.sqrt(a * b) + c))  # keeps the digits of a small angle
     angle = np.arctan2(c, root)  # asin rho
+    singular = np.where(root * root > 2.0 * PARALLEL * a * b, root, np.nan)
     zero, one = np.zeros_like(a), np.ones_like(a)
 
     absolute = Derivatives(
         root + c * angle,
         np.stack([0.5 * root / a, angle, 0.5 * root / b], axis=-1),
         _symmetric(
-            0.25 * b / (a * root) - 0.5 * root / a**2,
-            -0.5 * c / (a * root),
-            0.25 / root,
-            1.0 / root,
-            -0.5 * c / (b * root),
-            0.25 * a / (b * root) - 0.5 * root / b**2,
+            0.25 * b / (a * singular) - 0.5 * singular / a**2,
+            -0.5 * c / (a * singular),
+            0.25 / singular,
+            1.0 / singular,
+            -0.5 * c / (b * singular),
+            0.25 * a / (b * singular) - 0.5 * singular / b**2,
         ),
     )
-    cube = root**3
+    cube = singular**3
     sign = Derivatives(
         angle,
-        np.stack([-0.5 * c / (a * root), 1.0 / root, -0.5 * c / (b * root)], axis=-1),
+        np.stack([-0.5 * c / (a * singular), 1.0 / singular, -0.5 * c / (b * singular)], axis=-1),
         _symmetric(
-            0.5 * c / (a**2 * root) + 0.25 * c * b / (a * cube),
+            0.5 * c / (a**2 * singular) + 0.25 * c * b / (a * cube),
             -0.5 * b / cube,
             0.25 * c / cube,
             c / cube,
             -0.5 * a / cube,
-            0.5 * c / (b**2 * root) + 0.25 * c * a / (b * cube),
+            0.5 * c / (b**2 * singular) + 0.25 * c * a / (b * cube),
         ),
     )
     if bent == 0.0:  # linear: nothing singular even for parallel inputs

@@ -8,8 +8,8 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import real_numbers, shape_in_words
 from deepinit.core.errors import ResourceError, SpecError, refusal
-from deepinit.core.gaussian import normal_rule, values
-from deepinit.theory.kernel_correction_moments import slopes_at
+from deepinit.core.gaussian import normal_rule
+from deepinit.theory.kernel_correction_nodes import values_and_slopes
 from deepinit.theory.length_input import width_array
 
 LARGEST_SUM = (
@@ -27,7 +27,7 @@ def checked_activation(activation: Any, variance: float) -> Activation:
         return phi
     std = math.sqrt(variance)
     nodes, weights = normal_rule(tuple(kink / std for kink in phi.kinks))
-    height, slope = values(phi, std * nodes), slopes_at(phi, std * nodes)
+    height, slope = values_and_slopes(phi, std * nodes)
     by_parts, direct = float(weights @ (nodes * height)) / std, float(weights @ slope)
     scale = math.sqrt(float(weights @ slope**2)) + math.sqrt(float(weights @ height**2)) / std
     if not abs(by_parts - direct) <= 1e-6 * scale:
@@ -77,11 +77,17 @@ def checked_kernel(name: str, kernel: Any) -> np.ndarray:
     return matrix
 
 
-def checked_widths(widths: Any) -> np.ndarray:
-    """[layers] widths >= 1 of which the inverses do not add up to nonsense."""
+def checked_layers(widths: Any) -> np.ndarray:
+    """[layers] integers >= 1, at least one."""
     sizes = width_array(widths)
     if sizes.ndim != 1 or not sizes.size:
         raise SpecError(refusal(f"widths={widths!r}", "one integer per hidden layer", "Write (256,) * 10."))
+    return sizes
+
+
+def checked_widths(widths: Any) -> np.ndarray:
+    """[layers] widths >= 1 of which the inverses do not add up to nonsense."""
+    sizes = checked_layers(widths)
     total = float(np.sum(1.0 / sizes))
     if total > LARGEST_SUM:
         raise SpecError(

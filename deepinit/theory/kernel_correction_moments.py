@@ -15,17 +15,16 @@ Since g_ab and h_ab depend on K_aa, K_ab, K_bb alone, all derivatives are [.., 3
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.activations import BUILTIN, Activation
-from deepinit.core.gaussian import normal_rule, on_host, values
+from deepinit.core.activations import Activation
+from deepinit.core.gaussian import normal_rule
+from deepinit.theory.kernel_correction_nodes import disk_rule, has_parity, values_and_slopes
 from deepinit.theory.pair_frames import _kinked_rule
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
-_RADIUS = 9.0  # the weight of the plane outside it is 3e-18
 _LARGEST_BLOCK = 400_000  # nodes times pairs held at once: about 100 MB
 
 
@@ -46,13 +45,6 @@ class EntryMoments(NamedTuple):
     products: np.ndarray
 
 
-def slopes_at(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi'(x) in float64 on the host; built-ins need no JAX."""
-    if activation.name in BUILTIN:
-        return np.asarray(activation.derivative(x))
-    return on_host(activation.derivative, x)
-
-
 def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
     """Entries (a, a) by one-dimensional quadrature; derivatives stand in the first of the three places.
 
@@ -65,7 +57,7 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
     """
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
     if activation.kinks:
-        rules = [normal_rule(tuple(kink / s for kink in activation.kinks)) for s in std]
+        rules = [normal_rule(tuple(kink / s for kink in activation.kinks), 120) for s in std]
         nodes, weights = (np.stack([rule[part] for rule in rules]) for part in range(2))
     else:
         nodes, weights = normal_rule((), 2 * round(120 * max(1.0, float(std.max(initial=1.0)))) + 1)
@@ -74,7 +66,7 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
             np.broadcast_to(weights, (len(std), len(nodes))),
         )
     z = std[:, None] * nodes
-    phi, slope = values(activation, z), slopes_at(activation, z)
+    phi, slope = values_and_slopes(activation, z)
     hermite = np.stack([np.ones_like(nodes), nodes**2 - 1.0, nodes**4 - 6.0 * nodes**2 + 3.0], axis=1)
     features = np.stack([phi * phi, slope * slope], axis=1)
     moments = np.einsum("nwq,nq,nfq->fnw", hermite, weights, features)
@@ -116,15 +108,6 @@ def pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
     return joined(blocks)
 
 
-@lru_cache(maxsize=64)
-def has_parity(activation: Activation) -> bool:
-    """phi is odd or even."""
-    grid = np.linspace(0.05, 8.0, 160)
-    left, right = values(activation, -grid), values(activation, grid)
-    scale = 1e-13 * (1.0 + np.abs(right))
-    return bool((np.abs(left + right) <= scale).all() or (np.abs(left - right) <= scale).all())
-
-
 def joined(blocks: list[EntryMoments]) -> EntryMoments:
     """Blocks of entries one after the other."""
 
@@ -132,33 +115,6 @@ def joined(blocks: list[EntryMoments]) -> EntryMoments:
         return Derivatives(*(np.concatenate(part) for part in zip(*(getattr(b, name) for b in blocks), strict=True)))
 
     return EntryMoments(derivatives("g"), derivatives("h"), np.concatenate([block.products for block in blocks]))
-
-
-@lru_cache(maxsize=8)
-def _trapezoidal_disk(half: int) -> tuple[np.ndarray, np.ndarray]:
-    line = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
-    x, y = (grid.ravel() for grid in np.meshgrid(line, line, indexing="ij"))
-    square = x * x + y * y
-    kept = square <= _RADIUS**2
-    weights = (_RADIUS / half) ** 2 * np.exp(-0.5 * square[kept]) / (2.0 * math.pi)
-    return np.stack([x[kept], y[kept]], axis=1), weights
-
-
-def spacing(std: float) -> float:
-    """Of the trapezoidal rule, in units of the standard normal: 0.2 in units of the widest preactivation, between 0.05 and 0.4: tanh costs 1e-13."""
-    return min(max(0.2 / max(std, 1e-300), 0.05), 0.4)
-
-
-def line_rule(std: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [m] and weights [m] for one standard normal."""
-    half = math.ceil(_RADIUS / spacing(std))
-    nodes = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
-    return nodes, (_RADIUS / half) * np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
-
-
-def disk_rule(std: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [m, 2] and weights [m] for a pair of standard normals: the trapezoidal rule on a disk."""
-    return _trapezoidal_disk(2 * math.ceil(0.5 * _RADIUS / spacing(std)))  # in steps, so that layers share their nodes
 
 
 def cholesky_pair(kernels: np.ndarray) -> np.ndarray:
@@ -190,7 +146,7 @@ def _kinked_block(activation: Activation, kernel: np.ndarray) -> EntryMoments:
 def _block(activation: Activation, kernels: np.ndarray, nodes: np.ndarray, hermite: np.ndarray) -> EntryMoments:
     lower = cholesky_pair(kernels)
     z = np.einsum("nij,nmj->inm", lower, np.broadcast_to(nodes, (len(kernels), *nodes.shape[1:])))
-    (phi_a, phi_b), (slope_a, slope_b) = values(activation, z), slopes_at(activation, z)
+    (phi_a, phi_b), (slope_a, slope_b) = values_and_slopes(activation, z)
     features = np.stack(
         [phi_a * phi_a, phi_a * phi_b, phi_b * phi_b, slope_a * slope_a, slope_a * slope_b, slope_b * slope_b], axis=1
     )

@@ -17,7 +17,7 @@ import numpy as np
 from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.kernel_correction_exact import homogeneous_constants
-from deepinit.theory.kernel_corrections_walk import KernelCorrections
+from deepinit.theory.kernel_corrections_result import KernelCorrections
 
 
 class OutputStatistics(NamedTuple):
@@ -63,7 +63,9 @@ def output_statistics(relative_variance: Any) -> OutputStatistics:
     return OutputStatistics(3.0 * v, v / (2.0 + 3.0 * v))
 
 
-def output_fourth_cumulant(corrections: KernelCorrections, inputs: tuple[int, int, int, int], same: bool = True) -> np.ndarray:
+def output_fourth_cumulant(
+    corrections: KernelCorrections, inputs: tuple[int, int, int, int], same: bool = True
+) -> np.ndarray:
     """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, i = j (`same`) or not.
 
     Args:
@@ -146,10 +148,8 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
     """
     c = homogeneous_constants(activation)[2]
     x = (c + 1.0) * _beta(beta)
-    if x < 1e-3:  # (x - 1 + e^-x)/x^2 without cancellation
-        rest = 0.5 - x / 6.0 + x**2 / 24.0 - x**3 / 120.0
-    else:
-        rest = (x + math.expm1(-x)) / x**2
+    series = 0.5 - x / 6.0 + x**2 / 24.0 - x**3 / 120.0
+    rest = series if x < 1e-3 else (x + math.expm1(-x)) / x**2  # cancels for small x
     return math.exp(c * beta) * (1.0 + 4.0 * rest) / 3.0
 
 

@@ -9,13 +9,14 @@ errs by s^(2m).
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
-from deepinit.core.gaussian import on_host
-from deepinit.theory.kernel_correction_moments import NEAR, Derivatives, EntryMoments, disk_rule, joined, line_rule
+from deepinit.theory.kernel_correction_moments import NEAR, Derivatives, EntryMoments, joined
+from deepinit.theory.kernel_correction_nodes import disk_rule, line_rule, on_padded
 
 _LARGEST_BLOCK = 200_000  # nodes times pairs held at once
 _ACROSS = 10  # nodes across for nearly parallel inputs: s^20 < 1e-20 of the unit of variation
@@ -51,9 +52,7 @@ def _thin_rule(std: float) -> tuple[np.ndarray, np.ndarray]:
 
 def derivatives_at(activation: Activation, x: np.ndarray) -> np.ndarray:
     """[6, ...]: phi and its first five derivatives at x."""
-    size = 2 ** math.ceil(math.log2(max(x.size, 1)))  # few shapes to compile
-    padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
-    return on_host(_compiled(activation), padded)[:, : x.size].reshape(_ORDERS, *x.shape)
+    return on_padded(_compiled(activation), x)
 
 
 @lru_cache(maxsize=16)
@@ -67,7 +66,7 @@ def _compiled(activation: Activation):
         def derivative(f):
             return lambda t: jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
 
-        orders = [activation]
+        orders: list[Callable] = [activation]
         # the derivative that a built-in carries is written to be accurate; JAX takes over from there
         orders.append(activation.derivative if activation.name in BUILTIN else derivative(activation))
         while len(orders) < _ORDERS:

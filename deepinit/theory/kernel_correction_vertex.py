@@ -11,9 +11,8 @@ from functools import lru_cache
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.gaussian import values
 from deepinit.theory.kernel_correction_layer import Entries, LayerMoments
-from deepinit.theory.kernel_correction_moments import slopes_at
+from deepinit.theory.kernel_correction_nodes import values_and_slopes
 
 _REPLICATES, _LOG2_POINTS = 4, 10
 _SPACING, _RADIUS = 0.3, 8.5
@@ -80,7 +79,7 @@ def _covariance(
 ) -> np.ndarray:
     """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
     z = factor @ nodes.T
-    phi, slope = values(activation, z), slopes_at(activation, z)
+    phi, slope = values_and_slopes(activation, z)
     a, b = where.rows, where.columns
     features = np.concatenate([phi[a] * phi[b], slope[a] * slope[b]])
     features -= (features @ weights)[:, None]

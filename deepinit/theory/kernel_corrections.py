@@ -16,8 +16,8 @@ from deepinit.theory.kernel_correction_exact import (
     homogeneous_kernel_log,
     homogeneous_kernel_moment,
     homogeneous_ntk_moments,
-    linear_kernel_second_moments,
 )
+from deepinit.theory.kernel_correction_linear import linear_kernel_second_moments
 from deepinit.theory.kernel_correction_outputs import (
     LogKernel,
     LogNormal,
@@ -28,7 +28,8 @@ from deepinit.theory.kernel_correction_outputs import (
     output_fourth_cumulant,
     output_statistics,
 )
-from deepinit.theory.kernel_corrections_walk import KernelCorrections, kernel_corrections, tangent_covariance
+from deepinit.theory.kernel_corrections_result import KernelCorrections, tangent_covariance
+from deepinit.theory.kernel_corrections_walk import kernel_corrections
 
 __all__ = [
     "Criticality",

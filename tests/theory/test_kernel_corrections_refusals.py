@@ -1,0 +1,113 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepinit.core.activations import from_function
+from deepinit.core.errors import ResourceError, SpecError
+from deepinit.theory.kernel_corrections import (
+    criticality_class,
+    kernel_corrections,
+    output_fourth_cumulant,
+    tangent_covariance,
+)
+
+PAIR = np.array([[1.0, 0.4], [0.4, 0.7]])
+
+
+def _staircase(x):
+    return jnp.round(4.0 * x) / 4.0
+
+
+def _hidden_kink(x):
+    return jnp.where(x > 0.5, x - 0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("tanh", [[1.0, 0.2, 1.0], [0.2, 1.0, 0.2], [1.0, 0.2, 1.0]], (9,)), "inputs 0 and 2 of correlation 1"),
+        (("relu", [[1.0, -2.0], [-2.0, 4.0]], (9,)), "inputs 0 and 1 of correlation -1"),
+        (("tanh", [[1.0, 0.0], [0.0, 0.0]], (9,)), "input 1 with itself"),
+        (("tanh", [[1.0, 0.3], [0.2, 1.0]], (9,)), "not symmetric"),
+        (("tanh", [[1.0, 0.3]], (9,)), r"\(1, 2\)"),
+        (("tanh", [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]], (9,)), "negative eigenvalue"),
+        (("tanh", PAIR, ()), "one integer per hidden layer"),
+        (("tanh", PAIR, (9, 0)), "integers >= 1"),
+        (("tanh", PAIR, (2,) * 7), "add up to 3.5"),
+        (("tanh", PAIR, (9, 9), (1.0,)), "one for each of the 2 hidden layers"),
+        (("tanh", PAIR, (9,), -1.0), "weight_var"),
+        (("tanh", PAIR, (9,), 1.0, -0.1), "bias_var"),
+        (("relu", PAIR, (10**6,) * 400, 20.0), "after hidden layer 7"),
+        ((from_function(_staircase), PAIR, (9,), 1.0), "has no tangent kernel"),
+        ((from_function(_hidden_kink), PAIR, (9,), 1.0), "Declare where the derivative jumps"),
+    ],
+)
+def test_refusals_say_what_and_what_to_do(arguments, words):
+    with pytest.raises(SpecError, match=words):
+        kernel_corrections(*arguments)
+
+
+def test_declared_kinks_pass():
+    found = kernel_corrections(from_function(_hidden_kink, kinks=(0.5,)), 1.0, (9,), 1.0)
+    assert np.isfinite(found.tangent_covariance).all()
+
+
+def test_memory_is_estimated_first():
+    with pytest.raises(ResourceError, match="GiB"):
+        kernel_corrections("tanh", np.eye(300), (1000,) * 100)
+
+
+def test_other_refusals():
+    with pytest.raises(SpecError, match="vertex"):
+        kernel_corrections("tanh", PAIR, (9,), vertex="everything")
+    with pytest.raises(SpecError, match="first_tangent"):
+        kernel_corrections("tanh", PAIR, (9,), first_tangent=[1.0])
+    with pytest.raises(SpecError, match="weight_rate"):
+        kernel_corrections("tanh", PAIR, (9,), weight_rate=-1.0)
+    found = kernel_corrections("tanh", PAIR, (9,))
+    with pytest.raises(SpecError, match="num_outputs"):
+        tangent_covariance(found, 0)
+    with pytest.raises(SpecError, match="inputs"):
+        output_fourth_cumulant(found, (0, 1, 2, 0))
+    with pytest.raises(SpecError, match="weight_var"):
+        criticality_class("tanh", 0.0)
+
+
+def test_range_travels_with_the_result():
+    wide, narrow = (kernel_corrections("gelu", 1.0, (n,) * 10, 1.8, 0.05) for n in (1000, 10))
+    assert wide.largest_sum == pytest.approx(narrow.largest_sum, rel=1e-10)
+    assert (
+        0.005 < wide.largest_sum < 0.03
+    )  # simulated variances at depth 10, width 256 are 1.8 times those of first order
+    assert wide.sum_inverse_widths[-1] == pytest.approx(0.01)
+    assert "here 1" in narrow.valid_for
+    assert kernel_corrections("relu", 1.0, (100,)).largest_sum == 0.1
+
+
+def test_nearly_parallel_inputs_of_relu_are_marked():
+    found = kernel_corrections("relu", PAIR, (100,) * 200)
+    assert np.isnan(found.angle_spread[:, 0]).all()
+    assert found.angle_spread[0, 1] < 0.2
+    assert found.angle_spread[-1, 1] > 1.0
+
+
+def test_parallel_inputs_of_relu_are_not_a_number_and_spoil_nothing_else():
+    found = kernel_corrections("relu", PAIR, (1000,) * 80, 1.5, 0.1)
+    alone = kernel_corrections("relu", 1.0, (1000,) * 80, 1.5, 0.1)
+    lost = np.isnan(found.tangent_shift[:, 1])
+    correlation = found.kernel[:, 1] / np.sqrt(found.kernel[:, 0] * found.kernel[:, 2])
+    assert 40 < np.flatnonzero(lost)[0] < 60
+    assert lost[np.flatnonzero(lost)[0] :].all()
+    assert correlation[~lost][:-1].max() < 1.0 - 1e-7
+    assert np.isfinite(found.kernel_covariance).all()
+    assert tangent_covariance(found)[:, 0, 0] == pytest.approx(tangent_covariance(alone)[:, 0, 0], rel=1e-12)
+
+
+def test_ordered_phase_brings_inputs_together_without_breaking():
+    found = kernel_corrections("tanh", PAIR, (1000,) * 120, 0.8, 0.2)
+    for name in ("kernel_shift", "tangent_shift", "kernel_covariance", "tangent_covariance"):
+        assert np.isfinite(getattr(found, name)).all()
+    assert found.kernel_shift[-1, 1] == pytest.approx(found.kernel_shift[-1, 0], rel=1e-9)
+    assert found.tangent_shift[-1, 1] == pytest.approx(found.tangent_shift[-1, 0], rel=1e-9)
+    saturated = 1000.0 * tangent_covariance(found)[-1] / np.outer(found.tangent[-1], found.tangent[-1])
+    assert saturated == pytest.approx(np.full((3, 3), 0.874819), rel=1e-6)
