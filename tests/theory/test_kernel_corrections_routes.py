@@ -40,7 +40,7 @@ def _standard_rule(kinked, kernel):
 
 @lru_cache(maxsize=2)
 def _map_and_derivatives(name):
-    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, sb2 + sw2 g + sw2 h Theta) at frozen nodes."""
+    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, tb + tw g + sw2 h Theta) at frozen nodes."""
     phi = as_activation(name)
 
     def log_density(z, k):
@@ -49,33 +49,34 @@ def _map_and_derivatives(name):
             determinant
         )
 
-    def layer(state, frozen, z, weights, sw2, sb2):
+    def layer(state, frozen, z, weights, sw2, sb2, tw, tb):
         moving = weights * jnp.exp(log_density(z, state[:3]) - log_density(z, frozen))
         f, d = phi(z), phi.derivative(z)
         g = jnp.stack([jnp.sum(moving * f[a] * f[b]) for a, b in ENTRIES])
         h = jnp.stack([jnp.sum(moving * d[a] * d[b]) for a, b in ENTRIES])
-        return jnp.concatenate([sb2 + sw2 * g, sb2 + sw2 * g + sw2 * h * state[3:]])
+        return jnp.concatenate([sb2 + sw2 * g, tb + tw * g + sw2 * h * state[3:]])
 
     return jax.jit(lambda *args: (layer(*args), jax.jacfwd(layer)(*args), jax.hessian(layer)(*args)))
 
 
-def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True):
+def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates=None, first_tangent=FIRST):
     """The recursion of the state (G, Theta) as a whole; Fc with its indices written out."""
     phi, k = as_activation(name), 2
     step = _map_and_derivatives(name)
-    state = np.tile([FIRST[a, b] for a, b in ENTRIES], 2)
+    state = np.array([matrix[a, b] for matrix in (FIRST, first_tangent) for a, b in ENTRIES])
     covariance, shift = np.zeros((6, 6)), np.zeros(6)
     crossed, reuse = np.zeros((k,) * 4), np.zeros((k,) * 4)  # B_ab|cd, Fc_cd;ab
-    for n in widths:
+    for layer, n in enumerate(widths):
+        tw, tb = (sw2, sb2) if rates is None else (rates[0][layer], rates[1])
         kernel = np.array([[state[0], state[1]], [state[1], state[2]]])
         tangent = np.array([[state[3], state[4]], [state[4], state[5]]])
         u, w = _standard_rule(bool(phi.kinks), kernel)
         z = np.linalg.cholesky(kernel) @ u
         with jax.enable_x64(True):
-            value, jacobian, hessian = (np.asarray(part) for part in step(state, state[:3], z, w, sw2, sb2))
+            value, jacobian, hessian = (np.asarray(part) for part in step(state, state[:3], z, w, sw2, sb2, tw, tb))
         f, d = np.asarray(phi(z)), np.asarray(phi.derivative(z))
         one = np.stack([sw2 * f[a] * f[b] for a, b in ENTRIES])
-        two = np.stack([sw2 * (f[a] * f[b] + tangent[a, b] * d[a] * d[b]) for a, b in ENTRIES])
+        two = np.stack([tw * f[a] * f[b] + sw2 * tangent[a, b] * d[a] * d[b] for a, b in ENTRIES])
         both = np.concatenate([one, two])
         both = both - (both @ w)[:, None]
         y = np.linalg.solve(kernel, z)
@@ -98,12 +99,17 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True):
     return state, shift, covariance, np.array(pairs)
 
 
+@pytest.mark.parametrize("standard", [False, True])
 @pytest.mark.parametrize(("name", "weight_var", "bias_var"), [("relu", 2.0, 0.0), ("tanh", 1.3, 0.1)])
-def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var):
+def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var, standard):
     widths = (20, 40, 30)
-    found = kernel_corrections(name, FIRST, widths, weight_var, bias_var)
-    state, shift, covariance, crossed = _by_automatic_differentiation(name, widths, weight_var, bias_var)
-    digits = {"rel": 1e-10, "abs": 1e-13}
+    ours, theirs = {}, {}
+    if standard:  # parametrisation: the weights themselves are trained, and so are biases
+        ours = {"weight_rate": widths, "bias_rate": 1.0, "first_tangent": 1.0 + FIRST}
+        theirs = {"rates": (np.array(widths, dtype=float), 1.0), "first_tangent": 1.0 + FIRST}
+    found = kernel_corrections(name, FIRST, widths, weight_var, bias_var, **ours)
+    state, shift, covariance, crossed = _by_automatic_differentiation(name, widths, weight_var, bias_var, **theirs)
+    digits = {"rel": 1e-10, "abs": 1e-13 * found.tangent[-1, 0] ** 2}
     assert np.concatenate([found.kernel[-1], found.tangent[-1]]) == pytest.approx(state, **digits)
     assert np.concatenate([found.kernel_shift[-1], found.tangent_shift[-1]]) == pytest.approx(shift, **digits)
     assert found.kernel_covariance[-1] == pytest.approx(covariance[:3, :3], **digits)
