@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "condensation",
         "cutoff",
         "diffusion",
+        "kernel_corrections",
         "kernel_walk",
         "lengths",
         "mixed_moments",
