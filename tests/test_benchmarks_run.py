@@ -14,6 +14,7 @@ MEASURED = {
     "condensation": "gd: deepinit",  # with PyTorch or without
     "cutoff": "ratio",
     "memory": "peak, 200000 / 20000 networks",
+    "resnet_ntk": "ratio",
     "import_time": "import deepinit / import jax, flax, optax",
 }
 

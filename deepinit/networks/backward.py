@@ -228,12 +228,19 @@ def _transpose(linear_map: str, precision: str, points: tuple[int, ...]) -> Tran
 
 def _stretches(segment: Segment, source: Any) -> list[tuple[Segment, Any]]:
     """A run of layers as stretches of about sqrt(length) each: [stretches, layers, ...], and what is left over as one more."""
-    length = max(1, math.isqrt(segment.length))
+    length = _stretch_length(segment.length)
     whole = segment.length // length * length
     parts = [(whole, jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, length, *leaf.shape[1:]), source))]
     if whole < segment.length:
         parts.append((segment.length - whole, jax.tree.map(lambda leaf: leaf[whole:][None], source)))
     return [(segment._replace(length=count), part) for count, part in parts]
+
+
+def _stretch_length(length: int) -> int:
+    """The divisor nearest to sqrt(length), by ratio, if it is within a factor 2: stretches left over would be compiled once more."""
+    root = math.sqrt(length)
+    near = [count for count in range(1, length + 1) if length % count == 0 and root / 2 <= count <= 2 * root]
+    return min(near, key=lambda count: abs(math.log(count / root))) if near else math.isqrt(length)
 
 
 def _enter_all(spec: Spec, width: int, rows: Rows, source: Any, layer_fn: Any) -> tuple[Rows, Rows]:

@@ -8,6 +8,7 @@ figure is drawn, through its object interface: no pyplot state and no global set
 from deepinit.plots.animation import animate_orientations, animate_similarities
 from deepinit.plots.curve_images import curve_images
 from deepinit.plots.directions import direction_field
+from deepinit.plots.functions import correlation_maps, function_draws
 from deepinit.plots.gate import residuals, z_panel
 from deepinit.plots.images import image_pairs
 from deepinit.plots.orientations import amplitude_angles, orientation_paths
@@ -24,8 +25,10 @@ __all__ = [
     "animate_orientations",
     "animate_similarities",
     "by_width",
+    "correlation_maps",
     "curve_images",
     "direction_field",
+    "function_draws",
     "histogram",
     "image_pairs",
     "layers",

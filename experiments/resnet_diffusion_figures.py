@@ -1,0 +1,309 @@
+"""What the results of the experiment on diffusions look like."""
+
+import numpy as np
+from resnet_diffusion_cases import BEYOND, EXPLODING, IMAGE, Config, explosion_time, numbers
+from resnet_diffusion_limits import (
+    correlations,
+    drawn_quantiles,
+    equation_moments,
+    exploding_limit,
+    last,
+    limit_kernels,
+    route,
+    strong_errors,
+)
+from resnet_diffusion_readings import DOUBLE_LIMIT, EXACT
+from resnet_diffusion_words import Results
+
+import deepinit as di
+
+WORDS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
+CAPTIONS = {
+    "mlp": "ReLU functions are piecewise linear with a variance in proportion to z squared; tanh ones are nearly constant.",
+    "resnet": "Gaussian processes in the limit; swish has a mean of its own.",
+}
+
+
+def figures(config: Config, results: Results) -> list:
+    """Figures of the report, in reading order."""
+    from deepinit.report import figure_item
+
+    checks = {name: result.dataset for name, result in results.items() if result.case.checked}
+    return [
+        *function_items(config, results),
+        *moment_items(config, results),
+        *kernel_items(config, results),
+        *gradient_items(results),
+        *limit_items(config, results),
+        convolution_item(config, results),
+        figure_item(
+            "Every check of this run", "One dot a layer; a cross is outside the gate.", di.plots.z_panel(checks)
+        ),
+    ]
+
+
+def function_items(config: Config, results: Results) -> list:
+    """Draws with quantiles, and correlation maps."""
+    from deepinit.report import figure_item
+
+    items, z = [], numbers(config)
+    note = f"width and depth {config.size}, {config.num_draws:,} networks"
+    for kind, activations, title in (
+        ("mlp", ("tanh", "relu"), "Deep feed-forward networks at the edge of chaos forget their input"),
+        ("resnet", ("tanh", "silu"), "Deep residual networks keep it"),
+    ):
+        panels, bands = {}, {}
+        for activation in activations:
+            name = f"functions-{kind}-{activation}"
+            panels[WORDS[activation]] = (z, results[name].estimate.samples[:, 0])
+            bands[WORDS[activation]] = drawn_quantiles(results, config, name)
+        limit = "both limits" if kind == "resnet" else "infinite width"
+        figure = di.plots.function_draws(
+            panels,
+            bands,
+            x_label="input z, copied to all coordinates",
+            y_label="one coordinate" if kind == "resnet" else "one preactivation",
+            title=title,
+            note=note,
+            bands_are=f"Gaussian quantiles of {limit}",
+        )
+        caption = "A coordinate of the last layer as a random function of the input. " + (
+            "ReLU functions are piecewise linear with a variance in proportion to z squared; of tanh only a random sign is left."
+            if kind == "mlp"
+            else "Gaussian processes in the limit; swish has a mean of its own."
+        )
+        items.append(figure_item(title, caption, figure))
+    title = "Correlations between inputs survive infinite depth in residual networks only"
+    figure = di.plots.correlation_maps(
+        correlations(config),
+        x_label="input z",
+        y_label="input z'",
+        title=title,
+        note=f"infinite width; residual networks of infinite depth, feed-forward ones at the edge of chaos, {config.map_depth} layers",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Correlation of the values of one coordinate at two inputs: closed forms (residual), recursion (feed-forward).",
+            figure,
+        )
+    )
+    return items
+
+
+def moment_items(config: Config, results: Results) -> list:
+    """Deviations from the limit, of networks and equation; mean squares by layer."""
+    from deepinit.report import figure_item
+
+    network, equation = last(results["moments"]), equation_moments(config)
+    limit, finite = route(results["moments"], DOUBLE_LIMIT), route(results["moments"], "infinite_width")
+    places = np.arange(len(limit))
+    points = {
+        "network": (places - 0.06, network.mean - limit, network.error),
+        "equation (Euler)": (places + 0.06, equation.mean - limit, equation.error),
+    }
+    lines = {"infinite_width": (places, finite - limit)}
+    title = "Network, equation, closed form"
+    figure = di.plots.series(
+        points,
+        lines,
+        x_label="entry ("
+        + ", ".join(f"{k}: {name}" for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1")))
+        + ")",
+        y_label="less the value of both limits",
+        title=title,
+        note=f"one coordinate at z = 0 and 1, width and depth {config.size}, {config.num_draws:,} networks, {config.num_paths:,} paths",
+    )
+    items = [
+        figure_item(
+            title, "Means at z = 0 and 1, variances and covariance. The line is what finite depth adds.", figure
+        )
+    ]
+    title = "The bias of finite depth, resolved"
+    caption = "Mean square of the stream at z = 1, averaged over coordinates: infinite depth is rejected, infinite width at this depth is not."
+    items.append(figure_item(title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)))
+    return items
+
+
+def kernel_items(config: Config, results: Results) -> list:
+    """The table of kernels as curves: means by depth, variances by width; D = L."""
+    from deepinit.report import figure_item
+
+    depths, items, means, variances = np.array(config.table_depths), [], {}, {}
+    first = config.table_widths[0]
+    recursion = [route(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths]
+    for width in config.table_widths:
+        columns = [last(results[f"table-w{width}-l{depth}"]) for depth in depths]
+        means[f"D = {width}"] = (
+            depths * (1 + 0.01 * width / max(config.table_widths)),
+            [c.mean[0] for c in columns],
+            [c.error[0] for c in columns],
+        )
+    for depth in depths:
+        measured = [results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, pair=2) for width in config.table_widths]
+        variances[f"L = {depth}"] = (
+            config.table_widths,
+            [float(one["variance"]) for one in measured],
+            [float(one["variance_standard_error"]) for one in measured],
+        )
+    limit = np.full(depths.size, limit_kernels()[0])
+    title = "Means of kernels move with the depth, not with the width"
+    figure = di.plots.series(
+        means,
+        {"infinite_width": (depths, recursion), "both limits": (depths, limit)},
+        log_x=True,
+        x_label="depth L",
+        y_label=r"$K_W^{12}$",
+        title=title,
+        note=f"tanh, z = 1 and 2, {config.table_networks:,} networks for every point",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Tangent kernel of the weights between two inputs; the dashed line is the recursion of infinite width.",
+            figure,
+        )
+    )
+    exact = [
+        route(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2] for width in config.table_widths
+    ]
+    title = "Variances of kernels move with the width"
+    figure = di.plots.series(
+        variances,
+        {"infinite_depth": (config.table_widths, exact)},
+        log_x=True,
+        log_y=True,
+        x_label="width D",
+        y_label=r"variance of $q_1$",
+        title=title,
+        note=f"tanh, z = 1, {config.table_networks:,} networks for every point",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Variance over networks of the mean square; the line is exact at every width, at infinite depth.",
+            figure,
+        )
+    )
+    return [*items, square_item(config, results)]
+
+
+def square_item(config: Config, results: Results):
+    """Tangent kernels of networks as deep as wide, with twice their standard deviation."""
+    from deepinit.report import figure_item
+
+    sizes, points, lines = np.array(config.squares), {}, {}
+    recursion = np.array([route(results[f"square-{size}"], "infinite_width") for size in sizes])
+    for entry, name in ((0, "weights"), (1, "biases")):
+        columns = [last(results[f"square-{size}"]) for size in sizes]
+        points[name] = (sizes, [c.mean[entry] for c in columns], [2.0 * c.variance[entry] ** 0.5 for c in columns])
+        lines[name] = (sizes, recursion[:, entry])
+    title = "Tangent kernels of networks as deep as wide"
+    figure = di.plots.series(
+        points,
+        lines,
+        log_x=True,
+        x_label="width and depth D = L",
+        y_label=r"$K_W^{12}$, $K_b$",
+        title=title,
+        lines_are="infinite width at this depth",
+        note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two standard deviations over networks",
+    )
+    weight, bias = limit_kernels()[:2]
+    caption = (
+        f"Both limits: {weight:.4f} and {bias:.4f}. The slow approach is one of depth; the spread is one of width."
+    )
+    return figure_item(title, caption, figure)
+
+
+def gradient_items(results: Results) -> list:
+    """Gradients by layer, determinant."""
+    from deepinit.report import figure_item
+
+    items = []
+    for name, title in (
+        ("gradients", "Gradients by layer are log-normal"),
+        ("determinant", "The determinant of the Jacobian shrinks, whatever the width"),
+    ):
+        caption = "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
+        items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
+    return items
+
+
+def limit_items(config: Config, results: Results) -> list:
+    """Strong orders; explosion."""
+    from deepinit.report import figure_item
+
+    points, lines = {}, {}
+    for activation, errors in strong_errors(config).items():
+        order = errors.orders[0]
+        name = f"{WORDS[activation]}: order {order:.2f}"
+        points[name] = (errors.depths, errors.rms[:, 0], errors.standard_errors[:, 0])
+        theory = 1.0 if activation == "tanh" else 0.5
+        middle = np.exp(np.mean(np.log(errors.rms[:, 0])) + theory * np.mean(np.log(errors.depths)))
+        lines[name] = (errors.depths, middle * errors.depths**-theory)
+    title = "How fast a network tends to its diffusion"
+    figure = di.plots.series(
+        points,
+        lines,
+        log_x=True,
+        log_y=True,
+        x_label="depth L",
+        y_label="root mean square distance",
+        title=title,
+        lines_are="order 1 for tanh, 1/2 for swish",
+        note=f"width 10, z = 1, the same weights and biases, {config.strong_networks} networks for every depth",
+    )
+    items = [
+        figure_item(
+            title, "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.", figure
+        )
+    ]
+    points, lines = {}, {}
+    for depth in config.exploding_depths:
+        data = results[f"explosion-l{depth}"].dataset.isel(pair=0)
+        times = BEYOND * explosion_time(EXPLODING) * np.arange(1, depth + 1) / depth
+        values = data["predicted"].sel(route="infinite_width").values
+        shown = np.unique(np.linspace(0, depth - 1, 16).astype(int))
+        name = f"L = {depth}"
+        points[name] = (times[shown], data["mean"].values[shown], data["standard_error"].values[shown])
+        lines[name] = (times, values)
+    lines["both limits"] = exploding_limit()
+    title = "Beyond the explosion time finite networks grow with their depth"
+    figure = di.plots.series(
+        points,
+        lines,
+        x_label="time t = layer T / L",
+        y_label=r"$\ln |x_t| / |x_0|$",
+        title=title,
+        lines_are="infinite width at this depth",
+        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the explosion time {explosion_time(EXPLODING):.3f}",
+    )
+    return [
+        *items,
+        figure_item(
+            title, "The limit reaches infinity at its explosion time; deeper networks follow it further.", figure
+        ),
+    ]
+
+
+def convolution_item(config: Config, results: Results):
+    """Overlaps of the positions of an image."""
+    from deepinit.report import figure_item
+
+    result, count = results["convolution"], len(IMAGE)
+    column, places = last(result), np.arange(count)
+    figure = di.plots.series(
+        {"measured": (places, column.mean[:count], column.error[:count])},
+        {
+            "infinite_width": (places, route(result, "infinite_width")[:count]),
+            "double limit": (places, route(result, DOUBLE_LIMIT)[:count]),
+        },
+        x_label="position p",
+        y_label=r"$\Lambda_{0p}$",
+        title="Overlaps between the positions of an image",
+        note=f"{config.channels} channels, {config.convolution_depth} layers, circular, patches of 3, {config.convolution_networks:,} networks",
+    )
+    return figure_item(
+        "A convolutional network", "Second moments of one position with all others at the last layer.", figure
+    )

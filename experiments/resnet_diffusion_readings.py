@@ -1,0 +1,261 @@
+"""What the experiment on diffusions reads off a network, with what recursion and limit say of it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import deepinit as di
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Prediction
+from deepinit.quantities.diffusions import kernel_forms, unit_variances
+from deepinit.quantities.quantity import Quantity
+
+REFERENCE = "arXiv 2007.03253"
+DOUBLE_LIMIT, EXACT = "double_limit", "infinite_depth"
+KERNEL_ENTRIES = ("weight kernel 1, 2", "bias kernel", "mean square 1", "mean square 2", "overlap 1, 2")
+
+
+def finite(value: Any) -> Any:
+    """A Measurement; what is not finite has no value."""
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    fine = jnp.isfinite(value)
+    return Measurement(jnp.where(fine, value, 0), jnp.where(fine, 0, 3).astype(jnp.int8))
+
+
+def first_coordinate(rows: Any) -> Any:
+    """Of every point, [points]."""
+    import jax.numpy as jnp
+
+    return jnp.exp(rows.point_scales) * rows.points[:, 0]
+
+
+def prediction(quantity: str, name: str, value: Any, variance: Any = None) -> Prediction:
+    """Of one of the quantities below."""
+    left_out = {"infinite_width": "O(depth / width)", EXACT: "O(1 / depth)"}.get(name, "O(1 / depth) + O(1 / width)")
+    return Prediction(
+        quantity, name, np.asarray(value), variance, left_out, "shallow residual blocks, psi = id", REFERENCE
+    )
+
+
+def reading(name: str, label: str, measure: Callable[..., Any], **others: Any) -> Quantity:
+    """A quantity of the forward pass."""
+    given: dict[str, Any] = {
+        "symbol": r"$x_{t, 1}$",
+        "predict": None,
+        "forms": lambda spec: (),
+        "infinite": None,
+        "accepts": Inputs,
+        "transform": "none: nearly Gaussian",
+        "reference": REFERENCE,
+    }
+    return Quantity(name=name, label=label, measure=measure, **(given | others))
+
+
+# One coordinate as a random function of the input
+
+
+def limits_by_layer(spec: di.ResNet, inputs: Inputs) -> list[Any]:
+    """The double limit at the time of every block, for inputs copied to all coordinates."""
+    from deepinit.theory.diffusion import double_limit
+
+    start, variances = inputs.points[:, 0], unit_variances(spec)
+    times = np.arange(1, spec.depth + 1) / spec.depth
+    return [double_limit(spec.activation, np.outer(start, start), *variances, time, start) for time in times]
+
+
+def draw_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """Mean and variance of x_1 in the double limit."""
+    limits = limits_by_layer(spec, inputs)
+    variance = np.array([np.diag(limit.conditional_covariance) for limit in limits])
+    return prediction("draw", form, [limit.mean for limit in limits], variance)
+
+
+def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
+    """Mean and variance of x_1 at infinite width and this depth; of an MLP those of a preactivation."""
+    if isinstance(spec, di.MLP):
+        from deepinit.infinite_width.recursion import kernel_layers
+
+        variance = np.diagonal(kernel_layers(spec, inputs.points).nngp, axis1=1, axis2=2)
+        return prediction("draw", "infinite_width", np.zeros_like(variance), variance)
+    from deepinit.infinite_width.residual import residual_layers
+
+    layers = residual_layers(spec, inputs.points)
+    return prediction("draw", "infinite_width", layers.mean, layers.mean_square - layers.mean**2)
+
+
+def names_of_points(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    """z of every input."""
+    del spec
+    return tuple(f"z = {z:g}" for z in inputs.points[:, 0])
+
+
+DRAW = reading(
+    "draw",
+    "first coordinate of the stream",
+    lambda state, inputs: finite(first_coordinate(state.postactivations)),
+    predict=draw_limit,
+    forms=lambda spec: (DOUBLE_LIMIT,) if isinstance(spec, di.ResNet) else (),
+    infinite=draw_infinite,
+    entries=names_of_points,
+)
+PREACTIVATION = DRAW._replace(
+    measure=lambda state, inputs: finite(first_coordinate(state.preactivations)),
+    label="first preactivation of the layer",
+)
+
+
+# Its first and second moments at two inputs
+
+
+def measure_moments(state: Any, inputs: Inputs) -> Any:
+    """x_1, its square and its products, as central at the start: of x - x_0."""
+    import jax.numpy as jnp
+
+    x = first_coordinate(state.postactivations)
+    shift = x - jnp.asarray(inputs.points[:, 0], x.dtype)
+    i, j = np.triu_indices(inputs.num_rows)
+    return finite(jnp.concatenate([x, shift[i] * shift[j]]))
+
+
+def moment_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    """mean at z, then (co)variances."""
+    del spec
+    z, (i, j) = inputs.points[:, 0], np.triu_indices(inputs.num_rows)
+    products = [f"covariance at {z[a]:g}, {z[b]:g}" for a, b in zip(i, j, strict=True)]
+    return (*(f"mean at {value:g}" for value in z), *products)
+
+
+def moments_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """Of the double limit; for b = 0 exact at every width."""
+    limits, upper = limits_by_layer(spec, inputs), np.triu_indices(inputs.num_rows)
+    return prediction("moments", form, [np.append(one.mean, one.conditional_covariance[upper]) for one in limits])
+
+
+def moments_infinite(spec: Any, inputs: Inputs) -> Prediction:
+    """At infinite width and this depth (phi odd, so that the mean stays)."""
+    from deepinit.infinite_width.residual import residual_layers
+
+    layers, start = residual_layers(spec, inputs.points), inputs.points[:, 0]
+    i, j = np.triu_indices(inputs.num_rows)
+    products = layers.nngp[:, i, j] - start[i] * start[j]
+    return prediction("moments", "infinite_width", np.concatenate([layers.mean, products], axis=1))
+
+
+MOMENTS = reading(
+    "moments",
+    "mean and covariance of the first coordinate, given the inputs",
+    measure_moments,
+    predict=moments_limit,
+    forms=lambda spec: (DOUBLE_LIMIT,),
+    infinite=moments_infinite,
+    entries=moment_entries,
+)
+
+
+# Kernels of single networks at two inputs, outputs and gradients of one pass
+
+
+def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
+    """K_W^12, K_b, q_1, q_2, lambda_12 of one network."""
+    import jax.numpy as jnp
+
+    del inputs
+    stream = jnp.exp(gradients.output_scales)[:, None] * gradients.outputs
+    overlaps = jnp.matmul(stream, stream.T, precision="highest") / stream.shape[1]
+    biases = jnp.sum(gradients.biases, axis=0)[0, 1]
+    weights = jnp.sum(gradients.weights, axis=0)[0, 1]
+    return finite(jnp.stack([weights, biases, overlaps[0, 0], overlaps[1, 1], overlaps[0, 1]])[None])
+
+
+def kernels_exact(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """Infinite depth at this width: means, and the variances that are known (all but that of K_W)."""
+    tangent, biases, moments = (
+        di.predict(spec, quantity, inputs, form)
+        for quantity in (di.quantities.ntk, di.quantities.bias_ntk, di.quantities.nngp)
+    )
+    order = [0, 2, 1]  # (1, 1), (2, 2), (1, 2)
+    value = [tangent.value[0, 1] - biases.value[0, 1], biases.value[0, 1], *moments.value[-1, order]]
+    variance = [np.nan, biases.variance[0, 1], *moments.variance[-1, order]]
+    return prediction("kernels", form, [value], np.array([variance]))
+
+
+def kernels_infinite(spec: Any, inputs: Inputs) -> Prediction:
+    """Infinite width at this depth."""
+    from deepinit.infinite_width.residual import residual_layers
+
+    every = residual_layers(spec, inputs.points)
+    biases = residual_layers(spec, inputs.points, trained=("biases",)).ntk[-1, 0, 1]
+    overlaps = every.nngp[-1]
+    value = [every.ntk[-1, 0, 1] - biases, biases, overlaps[0, 0], overlaps[1, 1], overlaps[0, 1]]
+    return prediction("kernels", "infinite_width", [value], np.zeros((1, len(value))))
+
+
+KERNELS = reading(
+    "kernels",
+    "tangent kernels of weights and biases, mean squares and overlap",
+    measure_kernels,
+    symbol=r"$K$",
+    predict=kernels_exact,
+    forms=kernel_forms,
+    infinite=kernels_infinite,
+    entries=lambda spec, inputs: KERNEL_ENTRIES,
+    functions=di.quantities.ntk.functions,
+    whole=True,
+    transform="none: light-tailed while horizon / width is small",
+)
+
+
+# Positions of an image
+
+
+def measure_positions(gradients: Any, inputs: Inputs, positions: int) -> Any:
+    """Lambda_{0 p}, position 0 with every other, divided by the channels; and the tangent kernel at position 0."""
+    import jax.numpy as jnp
+
+    del inputs
+    image = (jnp.exp(gradients.output_scales)[0] * gradients.outputs[0]).reshape(positions, -1)
+    overlaps = jnp.matmul(image, image[0], precision="highest") / image.shape[1]
+    return finite(jnp.append(overlaps, gradients.ntk[0, 0])[None])
+
+
+def positions_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """Both limits taken."""
+    from deepinit.theory.diffusion import convolution_limit
+
+    image = inputs.points.reshape(spec.positions, -1)
+    gram, shape = image @ image.T / spec.channels, (spec.image_shape, spec.kernel_size)
+    limit = convolution_limit(spec.activation, gram, *shape, *unit_variances(spec), padding=spec.padding)
+    return prediction("positions", form, [np.append(limit.overlap[0, 0, 0], limit.block_kernel[0, 0, 0, 0])])
+
+
+def positions_infinite(spec: Any, inputs: Inputs) -> Prediction:
+    """Infinite width at this depth."""
+    from deepinit.infinite_width.residual import position_kernels
+
+    limit = position_kernels(spec, inputs.points)
+    return prediction("positions", "infinite_width", [np.append(limit.nngp[0, 0, 0], limit.ntk[0, 0, 0, 0])])
+
+
+def position_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    """overlap 0, p; then the tangent kernel."""
+    del inputs
+    return (*(f"overlap 0, {position}" for position in range(spec.positions)), "tangent kernel 0, 0")
+
+
+def positions_quantity(positions: int) -> Quantity:
+    """For images of so many positions."""
+    return KERNELS._replace(
+        name="positions",
+        label="overlaps of position 0 with all others, and its tangent kernel",
+        symbol=r"$\Lambda$",
+        measure=functools.partial(measure_positions, positions=positions),
+        predict=positions_limit,
+        forms=lambda spec: (DOUBLE_LIMIT,),
+        infinite=positions_infinite,
+        entries=position_entries,
+    )
