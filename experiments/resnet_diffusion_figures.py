@@ -1,23 +1,21 @@
 """What the results of the experiment on diffusions look like."""
 
 import numpy as np
-from resnet_diffusion_cases import BEYOND, EXPLODING, IMAGE, Config, explosion_time, numbers
+from resnet_diffusion_cases import Config, numbers
+from resnet_diffusion_limit_figures import WORDS, convolution_item, limit_items
 from resnet_diffusion_limits import (
     correlations,
     drawn_quantiles,
     equation_moments,
-    exploding_limit,
     last,
     limit_kernels,
     route,
-    strong_errors,
 )
 from resnet_diffusion_readings import DOUBLE_LIMIT, EXACT
 from resnet_diffusion_words import Results
 
 import deepinit as di
 
-WORDS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
 CAPTIONS = {
     "mlp": "ReLU functions are piecewise linear with a variance in proportion to z squared; tanh ones are nearly constant.",
     "resnet": "Gaussian processes in the limit; swish has a mean of its own.",
@@ -135,7 +133,7 @@ def kernel_items(config: Config, results: Results) -> list:
     for width in config.table_widths:
         columns = [last(results[f"table-w{width}-l{depth}"]) for depth in depths]
         means[f"D = {width}"] = (
-            depths * (1 + 0.01 * width / max(config.table_widths)),
+            depths,
             [c.mean[0] for c in columns],
             [c.error[0] for c in columns],
         )
@@ -228,82 +226,3 @@ def gradient_items(results: Results) -> list:
         caption = "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
         items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
     return items
-
-
-def limit_items(config: Config, results: Results) -> list:
-    """Strong orders; explosion."""
-    from deepinit.report import figure_item
-
-    points, lines = {}, {}
-    for activation, errors in strong_errors(config).items():
-        order = errors.orders[0]
-        name = f"{WORDS[activation]}: order {order:.2f}"
-        points[name] = (errors.depths, errors.rms[:, 0], errors.standard_errors[:, 0])
-        theory = 1.0 if activation == "tanh" else 0.5
-        middle = np.exp(np.mean(np.log(errors.rms[:, 0])) + theory * np.mean(np.log(errors.depths)))
-        lines[name] = (errors.depths, middle * errors.depths**-theory)
-    title = "How fast a network tends to its diffusion"
-    figure = di.plots.series(
-        points,
-        lines,
-        log_x=True,
-        log_y=True,
-        x_label="depth L",
-        y_label="root mean square distance",
-        title=title,
-        lines_are="order 1 for tanh, 1/2 for swish",
-        note=f"width 10, z = 1, the same weights and biases, {config.strong_networks} networks for every depth",
-    )
-    items = [
-        figure_item(
-            title, "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.", figure
-        )
-    ]
-    points, lines = {}, {}
-    for depth in config.exploding_depths:
-        data = results[f"explosion-l{depth}"].dataset.isel(pair=0)
-        times = BEYOND * explosion_time(EXPLODING) * np.arange(1, depth + 1) / depth
-        values = data["predicted"].sel(route="infinite_width").values
-        shown = np.unique(np.linspace(0, depth - 1, 16).astype(int))
-        name = f"L = {depth}"
-        points[name] = (times[shown], data["mean"].values[shown], data["standard_error"].values[shown])
-        lines[name] = (times, values)
-    lines["both limits"] = exploding_limit()
-    title = "Beyond the explosion time finite networks grow with their depth"
-    figure = di.plots.series(
-        points,
-        lines,
-        x_label="time t = layer T / L",
-        y_label=r"$\ln |x_t| / |x_0|$",
-        title=title,
-        lines_are="infinite width at this depth",
-        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the explosion time {explosion_time(EXPLODING):.3f}",
-    )
-    return [
-        *items,
-        figure_item(
-            title, "The limit reaches infinity at its explosion time; deeper networks follow it further.", figure
-        ),
-    ]
-
-
-def convolution_item(config: Config, results: Results):
-    """Overlaps of the positions of an image."""
-    from deepinit.report import figure_item
-
-    result, count = results["convolution"], len(IMAGE)
-    column, places = last(result), np.arange(count)
-    figure = di.plots.series(
-        {"measured": (places, column.mean[:count], column.error[:count])},
-        {
-            "infinite_width": (places, route(result, "infinite_width")[:count]),
-            "double limit": (places, route(result, DOUBLE_LIMIT)[:count]),
-        },
-        x_label="position p",
-        y_label=r"$\Lambda_{0p}$",
-        title="Overlaps between the positions of an image",
-        note=f"{config.channels} channels, {config.convolution_depth} layers, circular, patches of 3, {config.convolution_networks:,} networks",
-    )
-    return figure_item(
-        "A convolutional network", "Second moments of one position with all others at the last layer.", figure
-    )

@@ -116,7 +116,10 @@ def correlations(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         kernel = kernel_layers(spec, np.outer(z, np.ones(2))).nngp[-1]
         deviation = np.sqrt(np.diag(kernel))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found[f"feed-forward, {activation}"] = (z, kernel / np.outer(deviation, deviation))
+            found["feed-forward, " + ("ReLU" if activation == "relu" else activation)] = (
+                z,
+                kernel / np.outer(deviation, deviation),
+            )
     return found
 
 

@@ -218,11 +218,11 @@ def gradient_words(config: Config, results: Results) -> list[str]:
 def limit_words(config: Config, results: Results) -> list[str]:
     """Strong orders, and what becomes of networks beyond the explosion."""
     found = []
-    for name, expected in (("tanh", "1"), ("silu", "1/2")):
+    for name, expected in (("tanh", "1, reached from below as L grows"), ("silu", "1/2")):
         errors = strong_errors(config)[name]
         found.append(
             f"Networks and their limit on the same noise, {name}: root mean square distance of order {with_error(errors.orders[0], errors.order_errors[0])} in 1 / L "
-            f"(theory: {expected}, reached from below as L grows)."
+            f"(theory: {expected})."
         )
     time = explosion_time(EXPLODING)
     ends = ", ".join(

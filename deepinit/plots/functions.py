@@ -105,7 +105,9 @@ def correlation_maps(
             image = ax.pcolormesh(
                 x, x, correlations, cmap=colours, vmin=-1.0, vmax=1.0, shading="nearest", rasterized=True
             )
-            lines = ax.contour(x, x, np.nan_to_num(correlations), (-0.5, 0.0, 0.5, 0.9), colors=BLACK, linewidths=0.6)
+            lines = ax.contour(
+                x, x, np.ma.masked_invalid(correlations), (-0.5, 0.0, 0.5, 0.9), colors=BLACK, linewidths=0.6
+            )
             ax.clabel(lines, fontsize=7.0)
             ax.set_aspect("equal")
             ax.grid(visible=False)
