@@ -173,15 +173,19 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     parts = []
     axes = [axis_of(result.dataset) for result in results]
     shared = axes[0] if len(set(axes)) == 1 else "row"
+    sampled = any(result.estimate.samples is not None for result in results)
     for result in results:
         part = result.dataset.drop_vars(["closest", "error_order", "valid_for", "reference"])
         part = part.rename({axis_of(part): shared}) if axis_of(part) != shared else part
         part = part.assign({name: value.astype(np.float64) for name, value in part.data_vars.items()})
         part = part.assign_coords(pair=np.arange(part.sizes["pair"]))
-        if result.estimate.samples is not None:
-            part["samples"] = (("seed", "sample_layer", "pair"), result.estimate.samples)
-            seeds = np.arange(len(result.estimate.samples))  # cases differ in the number of networks
-            part = part.assign_coords(sample_layer=list(result.case.sample_layers), seed=seeds)
+        if sampled:
+            samples, layers = result.estimate.samples, list(result.case.sample_layers)
+            if samples is None:  # xarray wants the variable in every part
+                samples, layers = np.zeros((0, 0, part.sizes["pair"])), []
+            part["samples"] = (("seed", "sample_layer", "pair"), samples)
+            seeds = np.arange(len(samples))  # cases differ in the number of networks
+            part = part.assign_coords(sample_layer=np.array(layers, np.int64), seed=seeds)
         part.attrs = {}
         parts.append(part)
     names = [result.case.name for result in results]

@@ -37,7 +37,7 @@ def cases(config):
             config.num_seeds,
             ("exact",),
             checked=() if name == "chords" else ("exact",),
-            sample_layers=(2, 3),
+            sample_layers=() if name == "chords" else (2, 3),
             linear_map="chi_square" if name == "factors" else "auto",
         )
         for name, (quantity, given) in inputs.items()
