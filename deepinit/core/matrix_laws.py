@@ -91,10 +91,19 @@ class MatrixLaw:
         """
         if self.output_cov is None or self.input_cov is None:
             raise SpecError(
-                refusal("a general covariance", "a product of two", "Take linear_map='explicit', or leave it out.")
+                refusal(
+                    "a general covariance, which has no factors of its own for rows and columns",
+                    "a product of two (di.matrix_normal)",
+                    "Take the matrix itself: linear_map='explicit', parametrization='standard'.",
+                )
             )
         outer, inner = semidefinite_factor(self.output_cov), semidefinite_factor(self.input_cov)
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
+
+    def full_factor(self, depth: int, dtype: Any) -> Any:
+        """F of one layer of `depth`, of a general covariance: the entries, row by row, are those of the mean + F Z."""
+        assert self.full_cov is not None
+        return (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
 
     def drift(self, depth: int, dtype: Any) -> Any:
         """mean / depth, or None."""
@@ -112,8 +121,7 @@ class MatrixLaw:
             _, outer, inner = self.arrays(depth, dtype)
             noise = jnp.matmul(jnp.matmul(outer, normals, precision="highest"), inner.T, precision="highest")
         else:
-            factor = (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
-            noise = jnp.matmul(factor, normals.reshape(-1), precision="highest").reshape(shape)
+            noise = jnp.matmul(self.full_factor(depth, dtype), normals.reshape(-1), precision="highest").reshape(shape)
         return noise if drift is None else drift + noise
 
     def to_json(self) -> dict[str, Any]:
@@ -175,8 +183,8 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
 
 def vector_normal(output_cov: Any, mean: Any = None) -> MatrixLaw:
     """The law of a bias vector b = mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
-    column = None if mean is None else np.reshape(np.asarray(mean, np.float64), (-1, 1))
-    return matrix_normal(output_cov, np.eye(1), column)
+    drift = None if mean is None else real_numbers(mean)
+    return matrix_normal(output_cov, np.eye(1), mean if drift is None else drift.reshape(-1, 1))
 
 
 def semidefinite_factor(covariance: Any) -> np.ndarray:

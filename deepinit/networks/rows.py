@@ -121,7 +121,9 @@ class Rows:
 
     def plus(self, branch: "Rows") -> "Rows":
         """The sum of a stream and of the branch that was computed from it, at the stream's scales."""
-        xp = array_namespace(self.points)
+        xp = array_namespace(
+            branch.points
+        )  # which may be traced where the stream is still the inputs, constants on the host
         size = xp.exp(branch.point_scales - self.point_scales)[:, None]
         step = xp.exp(branch.displacement_scales - self.displacement_scales)[:, None] * self.of_bases(size)
         tangents = None if self.tangents is None else self.tangents + branch.tangents

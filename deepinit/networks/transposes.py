@@ -67,20 +67,27 @@ def parameter_products(
     """
     law, chosen = layer.weight_law, seen.reshape(num_points, -1, seen.shape[1])[np.asarray(points)]
     cotangents = vectors.reshape(num, -1, vectors.shape[1])
-    if isinstance(law, Law):
-        passed, rows = cotangents, math.sqrt(law.entry_variance(seen.shape[1], layer.depth)) * chosen
+    if isinstance(law, MatrixLaw) and not law.has_product_covariance:
+        gradients = jnp.einsum("ipo,iph->ioh", cotangents, chosen, precision="highest").reshape(num, -1)
+        gradients = _product(gradients, law.full_factor(layer.depth, seen.dtype))
+        weights = _product(gradients, gradients.T)
     else:
-        _, outer, inner = law.arrays(layer.depth, seen.dtype)
-        passed, rows = _product(cotangents, outer), _product(chosen, inner)
-    products = jnp.einsum("ipo,jqo->ijpq", passed, passed, precision="highest")
-    weights = jnp.sum(products * jnp.einsum("iph,jqh->ijpq", rows, rows, precision="highest"), axis=(2, 3))
+        if isinstance(law, Law):
+            passed, rows = cotangents, math.sqrt(law.entry_variance(seen.shape[1], layer.depth)) * chosen
+        else:
+            _, outer, inner = law.arrays(layer.depth, seen.dtype)
+            passed, rows = _product(cotangents, outer), _product(chosen, inner)
+        products = jnp.einsum("ipo,jqo->ijpq", passed, passed, precision="highest")
+        weights = jnp.sum(products * jnp.einsum("iph,jqh->ijpq", rows, rows, precision="highest"), axis=(2, 3))
     bias_law, total = layer.bias_law, jnp.sum(cotangents, axis=1)
     if bias_law is None:
         return weights, jnp.zeros_like(weights)
     if isinstance(bias_law, Law):
         total = math.sqrt(bias_law.entry_variance(1, layer.depth)) * total
-    else:
+    elif bias_law.has_product_covariance:
         total = _product(total, bias_law.arrays(layer.depth, seen.dtype)[1])
+    else:
+        total = _product(total, bias_law.full_factor(layer.depth, seen.dtype))
     return weights, _product(total, total.T)
 
 

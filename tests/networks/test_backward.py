@@ -149,3 +149,19 @@ def test_memory_grows_as_the_square_root_of_the_depth():
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     assert peak(1600) < 8 * peak(100)  # 16 times as deep
+
+
+def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product():
+    # the symmetric root of a Kronecker product is that of the roots: one network, written in two ways
+    outer, inner = MEAN @ MEAN.T + np.eye(3), np.eye(3) + 0.5
+    laws = di.matrix_normal(outer, inner, MEAN), di.gaussian_matrix(np.kron(outer, inner), MEAN)
+    biases = di.vector_normal(outer), di.gaussian_matrix(outer, np.zeros((3, 1)))
+    x, key = points_of("dense"), jax.random.key(4)
+    product, general = (
+        gradients(di.ResNet(3, 4, block="shallow", activation="silu", weight_law=law, bias_law=bias_law), x, key)
+        for law, bias_law in zip(laws, biases, strict=True)
+    )
+    assert np.asarray(general.outputs) == pytest.approx(np.asarray(product.outputs), rel=1e-4, abs=1e-5)
+    assert np.asarray(general.weights) == pytest.approx(np.asarray(product.weights), rel=1e-4)
+    assert np.asarray(general.biases) == pytest.approx(np.asarray(product.biases), rel=1e-4)
+    assert np.asarray(general.layers) == pytest.approx(np.asarray(product.layers), abs=1e-4)
