@@ -51,6 +51,7 @@ def unit_variances(spec: ResNet) -> tuple[float, float]:
 
 def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
     points = np.concatenate([inputs.points, inputs.partners])
+    spec.matrix_shapes(inputs.dimension)  # refuses inputs of another width
     return points @ points.T / spec.width
 
 
@@ -93,6 +94,7 @@ def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """ln |J(x_T, x_t)^T e_1|^2 is Gaussian: `theory.diffusion.jacobian_law` with the time that is left."""
     from deepinit.theory.diffusion import jacobian_law
 
+    spec.matrix_shapes(inputs.dimension)
     left = 1.0 - np.arange(1, spec.depth + 1) / spec.depth
     laws = [jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square for horizon in left]
     value, variance = np.array([[law.mean, law.variance] for law in laws]).T
@@ -106,6 +108,7 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """ln |x_t| / |x_0| without biases is Gaussian: `theory.diffusion.log_mean_square_law`."""
     from deepinit.theory.diffusion import log_mean_square_law
 
+    spec.matrix_shapes(inputs.dimension)
     times = np.arange(1, spec.depth + 1) / spec.depth
     laws = [log_mean_square_law(spec.activation, spec.width, unit_variances(spec)[0], horizon) for horizon in times]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T

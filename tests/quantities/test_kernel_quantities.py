@@ -132,3 +132,16 @@ def test_refused(name):
     call, words = REFUSED[name]
     with pytest.raises(SpecError, match=words):
         call()
+
+
+@pytest.mark.parametrize("quantity", [Q.nngp, Q.ntk, Q.log_gradient_norm])
+def test_inputs_of_another_width_have_no_prediction(quantity):
+    with pytest.raises(SpecError, match="dimension 3"):
+        di.predict(RESIDUAL, quantity, di.inputs.points(np.eye(3)))
+
+
+@pytest.mark.parametrize("block", ["shallow", "two_layer"])
+def test_one_block_is_simulated(block):
+    spec = di.ResNet(5, 1, block=block)
+    sim = di.simulate(spec, Q.nngp, TWO, num_seeds=200)
+    assert np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).value).max() < 5 * sim.standard_error.max() + 0.05
