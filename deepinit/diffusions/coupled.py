@@ -19,7 +19,7 @@ from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
-from deepinit.diffusions.equation import drift_and_noise
+from deepinit.diffusions.equation import check_shallow, drift_and_noise
 from deepinit.diffusions.paths import prepared, stream_start, within_floats
 from deepinit.diffusions.steps import euler
 from deepinit.networks.forward import random_forward
@@ -119,8 +119,11 @@ def coupled_errors(
 
     Reference: derivation in the module docstring.
     """
+    check_shallow(spec)
     check_integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
     check_integer("key", key, 0, "Leave it out for 0.", most=2**32 - 1)
+    if np.ndim(depths) != 1:
+        raise SpecError(refusal(f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."))
     for depth in depths:
         check_integer("depths", depth, 1, "Write for example (32, 64, 128).")
     if len(depths) < 2 or list(depths) != sorted(set(depths)):

@@ -23,6 +23,7 @@ from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.inference.checks import checked_noise
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
+from deepinit.theory.diffusion import diffusion_constants
 from deepinit.theory.diffusion import linear_model as double_limit_model
 
 NAMES = ("weight_var", "bias_var", "embedding_var", "noise")
@@ -98,7 +99,7 @@ def empirical_bayes(
 
     Raises:
         SpecError: inputs or targets of other shapes, targets that are all 0, a variance that is not positive, an activation whose limit is
-            not affine.
+            not affine, or that has no slope at 0.
 
     Valid for: the double limit, psi = id; any n and dimension.
 
@@ -112,6 +113,15 @@ def empirical_bayes(
         _check_positive("noise", noise)
     check_integer("num_starts", num_starts, 1, "8 is usual.")
     check_integer("seed", seed, 0, "Leave it out for 0.")
+    slope = diffusion_constants(activation).slope
+    if slope == 0.0:
+        raise SpecError(
+            refusal(
+                f"the activation {activation!r} with phi'(0) = 0",
+                "activations with a slope at 0 (tanh, erf, sin, linear)",
+                "In the limit its blocks add nothing.",
+            )
+        )
     unit = double_limit_model(activation, weight_var, 1.0, horizon, embedding_var=1.0, readout_var=readout_var)
     data = spectrum(x, targets)
     total = data.num * data.num_outputs
@@ -138,8 +148,8 @@ def empirical_bayes(
     at_bound = tuple(
         name for name, log, scale in zip(names, logs, centre, strict=True) if abs(log - scale) > 0.999 * _REACH
     )
-    growth = float(np.log(unit.slope_var / readout_var))  # C
-    gain = growth * np.exp(growth) / np.expm1(growth)
+    growth = slope**2 * weight_var * horizon  # C
+    gain = growth / -np.expm1(-growth)
     jacobian = np.array([[gain - 1.0, 1.0, 0.0, 0.0], [growth, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
     jacobian = jacobian[: len(logs), : len(logs) + 1]
     curvatures, vectors = np.linalg.eigh(jacobian.T @ _hessian(negative, logs) @ jacobian)

@@ -62,7 +62,7 @@ def checked_targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     Raises:
         SpecError: classes, another number of rows, values that are not finite.
     """
-    raw = np.asarray(given)
+    targets, raw = finite("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:
         raise SpecError(
             refusal(
@@ -71,7 +71,6 @@ def checked_targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
                 "One-hot rows: np.eye(10)[labels]; if the numbers are meant, convert them: targets.astype(float).",
             )
         )
-    targets = finite("targets", given)
     if targets.ndim not in (1, 2) or len(targets) != num or not targets.size:
         raise SpecError(
             refusal(

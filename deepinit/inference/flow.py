@@ -91,6 +91,14 @@ def _covariance(response: np.ndarray, prior: Blocks | None) -> np.ndarray:
     num_test, num_train = response.shape
     if prior is None:
         return np.zeros((num_test, num_test))
+    if not isinstance(prior, Blocks):
+        raise SpecError(
+            refusal(
+                f"a prior of type {type(prior).__name__}",
+                "di.inference.Blocks(train, cross, test), or None",
+                "Take kernel_for(...).nngp.",
+            )
+        )
     train = checked_kernel("prior.train", prior.train)
     test = checked_kernel("prior.test", prior.test)
     cross = checked_cross("prior.cross", prior.cross, num_train, num_test)

@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import Spec
 from deepinit.inference.checks import checked_kernel, checked_rows
@@ -87,10 +88,5 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
         SpecError: no symmetric matrix; n that leaves no training or no test input.
     """
     matrix = checked_kernel("kernel", kernel)
-    if not 0 < num_train < len(matrix):
-        raise SpecError(
-            refusal(
-                f"num_train={num_train} of {len(matrix)} inputs", f"1 to {len(matrix) - 1}", "Leave some for the test."
-            )
-        )
+    check_integer("num_train", num_train, 1, "Leave some inputs for the test.", most=len(matrix) - 1)
     return Blocks(matrix[:num_train, :num_train], matrix[num_train:, :num_train], matrix[num_train:, num_train:])

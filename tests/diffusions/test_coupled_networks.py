@@ -43,11 +43,16 @@ def test_explosions_are_counted_or_refused():
 @pytest.mark.parametrize(
     ("more", "words"),
     [({"depths": (32,)}, "increasing"), ({"depths": (32, 16)}, "increasing"), ({"num_seeds": 1}, "num_seeds"),
-     ({"key": -1}, "key"), ({"depths": (0, 4)}, "depths")],
+     ({"key": -1}, "key"), ({"depths": (0, 4)}, "depths"), ({"depths": 64}, "depths=64")],
 )  # fmt: skip
 def test_bad_arguments_are_refused(more, words):
     with pytest.raises(SpecError, match=words):
         coupled_errors(_shallow(di.tanh, 1.0, 1.0), np.ones(10), **more)
+
+
+def test_networks_without_a_limit_are_refused():
+    with pytest.raises(SpecError, match="MLP networks"):
+        coupled_errors(di.MLP((10, 10)), np.ones(10))
 
 
 @pytest.mark.slow

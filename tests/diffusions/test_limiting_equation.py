@@ -163,3 +163,9 @@ def test_outer_activations_without_a_limit_are_refused_with_what_to_do(activatio
 def test_specs_without_a_limit_are_refused(spec, form, words):
     with pytest.raises(SpecError, match=words):
         drift_and_noise(spec, 1, form=form)
+
+
+@pytest.mark.parametrize("num_inputs", [0, "two", None])
+def test_a_number_of_inputs_is_a_number(num_inputs):
+    with pytest.raises(SpecError, match="num_inputs"):
+        drift_and_noise(_spec(LAWS["no bias"]), num_inputs)

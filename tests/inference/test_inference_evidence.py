@@ -76,6 +76,12 @@ def test_the_network_of_the_optimum_has_its_variances_and_one_flat_direction():
     assert moved == pytest.approx(found.flat_direction[1:], rel=2e-3)
 
 
+def test_the_flat_direction_of_small_weights_keeps_its_digits():
+    found = INF.empirical_bayes(X, Y, noise=0.1, weight_var=1e-20)  # C E / (E - 1) -> 1
+    assert found.flat_direction == pytest.approx([1.0, 0.0, -1e-20], abs=1e-30)
+    assert np.all(np.isfinite(found.curvatures))
+
+
 def test_targets_without_an_intercept_say_that_it_has_no_optimum_of_its_own():
     x = np.concatenate([X, -X])
     y = np.concatenate([X @ [1.0, 2.0, 0.0, 0.0], -(X @ [1.0, 2.0, 0.0, 0.0])])
