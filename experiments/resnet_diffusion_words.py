@@ -135,7 +135,7 @@ def table_words(config: Config, results: Results) -> list[str]:
     found.append(f"Both infinite: K_W {weight:.5f}, K_b {bias:.5f}, q_1 {q1:.5f}, lambda_12 {overlap:.5f}.")
     spread_widths, spread_depths = mean_spreads(config, results)
     found.append(
-        f"Means move only with L, variances only with D: K_W moves by {spread_depths:.0%} from L = {config.table_depths[0]} to {config.table_depths[-1]}, "
+        f"Means move with L and not with D, variances fall like 1 / D (and grow with L, towards their limits): K_W moves by {spread_depths:.0%} from L = {config.table_depths[0]} to {config.table_depths[-1]}, "
         f"and by {spread_widths:.1%} at most between widths; the variance of q_1 times D stays "
         f"within {scaled_variances(config, results)} at L = {config.table_depths[-1]}."
     )
