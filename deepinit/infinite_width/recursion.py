@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.precision import host_float64
@@ -175,7 +176,13 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
     Raises:
         SpecError: it is not a matrix of finite numbers.
     """
-    rows = np.asarray(x, np.float64)
+    rows = real_numbers(x)
+    if rows is None:
+        raise SpecError(
+            refusal(
+                "inputs that are no array of real numbers", "a matrix [num, dimension]", "Convert them to floats first."
+            )
+        )
     if rows.ndim != 2 or 0 in rows.shape or not np.isfinite(rows).all():
         raise SpecError(
             refusal(

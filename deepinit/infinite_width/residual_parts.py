@@ -59,8 +59,16 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
         dimension: of the inputs.
 
     Raises:
-        SpecError: inputs that do not fit; laws for which the stream's coordinates are not exchangeable or not Gaussian where they need be.
+        SpecError: no residual network; inputs that do not fit; laws for which the stream's coordinates are not exchangeable or not Gaussian where they need be.
     """
+    if not isinstance(spec, ResNet | ConvResNet):
+        raise SpecError(
+            refusal(
+                f"spec=an object of type {type(spec).__name__}, for kernels of residual networks",
+                "di.ResNet or di.ConvResNet",
+                "Kernels of an MLP: deepinit.infinite_width.recursion.kernel_layers.",
+            )
+        )
     spec.matrix_shapes(dimension)
     _check_laws(spec)
     stream = spec.channels if isinstance(spec, ConvResNet) else spec.width
@@ -110,9 +118,11 @@ def trained_flags(trained: tuple[str, ...]) -> Trained:
     Raises:
         SpecError: an unknown group.
     """
-    unknown = [name for name in trained if name not in PARAMETERS]
-    if unknown:
-        raise SpecError(refusal(f"trained={tuple(trained)}", ", ".join(PARAMETERS), "Name groups of parameters."))
+    is_list = isinstance(trained, tuple | list | set | frozenset)
+    if not is_list or any(name not in PARAMETERS for name in trained):
+        raise SpecError(
+            refusal(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups of parameters, in a tuple.")
+        )
     return Trained(*(1.0 if name in trained else 0.0 for name in PARAMETERS))
 
 

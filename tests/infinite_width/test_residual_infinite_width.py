@@ -385,3 +385,18 @@ def test_unknown_groups_of_parameters_and_bad_rows_are_refused():
         residual_layers(spec, PAIR, trained=("readout",))
     with pytest.raises(SpecError, match="finite"):
         residual_layers(spec, np.array([[1.0, np.nan, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: residual_layers(di.MLP((2,)), np.eye(2)), "type MLP"),
+        (lambda: kernel_layers(None, np.eye(2)), "type NoneType"),
+        (lambda: position_kernels(di.ResNet(2, 2, block="shallow"), "a"), "real numbers"),
+        (lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained="biases"), "trained='biases'"),
+        (lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained=5), "trained=5"),
+    ],
+)
+def test_what_is_no_network_no_rows_or_no_group_is_refused(call, words):
+    with pytest.raises(SpecError, match=words):
+        call()
