@@ -29,6 +29,12 @@ class Config:
     """Widths of the networks whose readout alone is trained."""
     num_seeds: int = 20_000
     """Networks of each width."""
+    trained_sizes: tuple[int, ...] = (15,)
+    """Width, and depth, of residual networks that are trained in all layers."""
+    trained_on: int = 1000
+    """Images that they are trained on."""
+    trained_networks: int = 4
+    """Networks of each size."""
     key: int = 0
     """Of the networks, and of the choice of images."""
 
@@ -44,13 +50,16 @@ PRESETS = {
         calibration_size=200,
         widths=(32, 64),
         num_seeds=2000,
+        trained_sizes=(),
     ),
 }
 
 
 def cases(config: Config) -> tuple[Case, ...]:
-    """Weakly trained networks: first order in 1 / width must hold, infinite width is rejected."""
-    return tuple(
+    """Weakly trained networks: first order in 1 / width must hold, infinite width is rejected. Networks trained in all layers."""
+    from kernel_inference_trained import trained_cases
+
+    weakly = tuple(
         Case(
             f"readout-w{width}",
             network(width),
@@ -63,3 +72,4 @@ def cases(config: Config) -> tuple[Case, ...]:
         )
         for width in config.widths
     )
+    return (*weakly, *(trained_cases(config) if config.trained_sizes else ()))

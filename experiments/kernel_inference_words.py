@@ -13,6 +13,7 @@ from kernel_inference_data import (
     sample_37,
     standard_error,
 )
+from kernel_inference_trained import trained_words
 
 import deepinit as di
 from deepinit.experiment import CaseResult
@@ -29,6 +30,7 @@ def remarks(config: Config, results: Results) -> list[str]:
         *evidence_words(config),
         *calibration_words(config),
         *readout_words(results),
+        *trained_words(config, results),
     ]
 
 

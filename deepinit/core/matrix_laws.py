@@ -112,16 +112,21 @@ class MatrixLaw:
     def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
         """A matrix [fan_out, fan_in] of this law."""
         import jax
+
+        with sequential_bits():
+            return self.of_normals(jax.random.normal(key, shape, dtype), depth)
+
+    def of_normals(self, normals: Any, depth: int) -> Any:
+        """The matrix of standard normals Z [fan_out, fan_in]: mean + A Z B^T, or mean + F Z of a general covariance."""
         import jax.numpy as jnp
 
-        drift = self.drift(depth, dtype)
-        with sequential_bits():
-            normals = jax.random.normal(key, shape, dtype)
+        dtype, drift = normals.dtype, self.drift(depth, normals.dtype)
         if self.full_cov is None:
             _, outer, inner = self.arrays(depth, dtype)
             noise = jnp.matmul(jnp.matmul(outer, normals, precision="highest"), inner.T, precision="highest")
         else:
-            noise = jnp.matmul(self.full_factor(depth, dtype), normals.reshape(-1), precision="highest").reshape(shape)
+            flat = jnp.matmul(self.full_factor(depth, dtype), normals.reshape(-1), precision="highest")
+            noise = flat.reshape(normals.shape)
         return noise if drift is None else drift + noise
 
     def to_json(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def network(
             they are multiples of, which is what tangent kernels take gradients with respect to. The same network either way.
 
     Raises:
-        SpecError: another parametrization; `ntk` with a general covariance of the weights.
+        SpecError: another parametrization.
     """
     if parametrization not in ("standard", "ntk"):
         raise SpecError(refusal(f"parametrization={parametrization!r}", "standard, ntk", "Check the spelling."))

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.matrix_laws import MatrixLaw
@@ -36,10 +35,8 @@ def scaled_parameters(parameters: dict[str, jax.Array], layer: Layer) -> dict[st
     for name, values in parameters.items():
         law = laws[name]
         if isinstance(law, MatrixLaw):
-            mean, outer, inner = law.arrays(layer.depth, values.dtype)
             matrix = values if values.ndim == 2 else values[:, None]
-            noise = jnp.matmul(jnp.matmul(outer, matrix, precision="highest"), inner.T, precision="highest")
-            found[name] = (noise if mean is None else noise + mean).reshape(values.shape)
+            found[name] = law.of_normals(matrix, layer.depth).reshape(values.shape)
         else:
             found[name] = _std(law, values, layer.depth) * values
     return found

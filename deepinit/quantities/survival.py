@@ -132,7 +132,13 @@ def _log_norm_forms(spec: Spec) -> tuple[str, ...]:
     return (FORM,) if is_diffusion(spec) and spec.bias_law is None else ()
 
 
+def _check_sizes(inputs: Inputs) -> None:
+    if not np.any(inputs.points != 0, axis=1).all():
+        raise SpecError(refusal("an input that is zero", "inputs of positive norm", "The norm of 0 does not grow."))
+
+
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    _check_sizes(inputs)
     from deepinit.theory.cutoff import log_norm_drift
 
     if form == FORM:
@@ -158,6 +164,7 @@ def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
+    _check_sizes(inputs)
     from deepinit.infinite_width.norms import mean_squares
 
     start = np.sum(inputs.points**2, axis=1)

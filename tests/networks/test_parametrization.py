@@ -49,8 +49,11 @@ def test_neural_tangents_finds_the_tangent_kernel_of_the_backward_pass(name):
 def test_refusals():
     with pytest.raises(SpecError, match="standard, ntk"):
         di.network(SPECS["mlp"], parametrization="mup")
-    general = di.ResNet(2, 2, block="shallow", weight_law=di.gaussian_matrix(np.eye(4), np.zeros((2, 2))))
-    init, apply = di.network(general, parametrization="ntk")
-    parameters = init(jax.random.key(0), 2)
-    with pytest.raises(SpecError, match="general covariance"):
-        apply(parameters, jnp.ones(2))
+
+
+def test_a_general_covariance_gives_the_same_network_in_either_parametrization():
+    full = np.arange(16.0).reshape(4, 4) / 8
+    spec = di.ResNet(2, 2, block="shallow", weight_law=di.gaussian_matrix(full @ full.T, np.ones((2, 2))))
+    (init, apply), (plain_init, plain_apply) = di.network(spec, parametrization="ntk"), di.network(spec)
+    key, x = jax.random.key(0), jnp.array([0.5, -1.0])
+    np.testing.assert_allclose(apply(init(key, 2), x), plain_apply(plain_init(key, 2), x), rtol=1e-5)
