@@ -88,7 +88,7 @@ def test_too_many_training_images_are_refused(parts):
 
 
 def test_presets_plan_their_cases(capsys):
-    for preset, count in {"default": 3, "smoke": 2}.items():
+    for preset, count in {"default": 4, "smoke": 2}.items():
         with pytest.raises(SystemExit) as ended:
             cli.main(["run", EXPERIMENT, "--dry-run", "--preset", preset])
         assert ended.value.code == 0
