@@ -104,8 +104,7 @@ class ResNet:
     @property
     def is_homogeneous(self) -> bool:
         """F(c x) = c F(x) for every c > 0: homogeneous activations and no bias."""
-        homogeneous = self.activation.is_homogeneous and self.inner_activation.is_homogeneous
-        return homogeneous and self.bias_law is None and not _drifts(self)
+        return _is_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of every matrix of the embedding and the blocks, in order.
@@ -231,8 +230,7 @@ class ConvResNet:
     @property
     def is_homogeneous(self) -> bool:
         """F(c x) = c F(x) for every c > 0: homogeneous activations and no bias."""
-        homogeneous = self.activation.is_homogeneous and self.inner_activation.is_homogeneous
-        return homogeneous and self.bias_law is None and not _drifts(self)
+        return _is_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
         """(fan_in, fan_out) of every matrix of the embedding and the blocks, in order.
@@ -276,8 +274,10 @@ def _inner_json(spec: Any) -> dict[str, Any]:
     return {} if spec.inner_activation == linear else {"inner_activation": spec.inner_activation.to_json()}
 
 
-def _drifts(spec: Any) -> bool:
-    return any(isinstance(law, MatrixLaw) and not law.is_symmetric for law in (spec.weight_law, spec.bias_law))
+def _is_homogeneous(spec: Any) -> bool:
+    drifts = any(isinstance(law, MatrixLaw) and not law.is_symmetric for law in (spec.weight_law, spec.bias_law))
+    homogeneous = spec.activation.is_homogeneous and spec.inner_activation.is_homogeneous
+    return homogeneous and spec.bias_law is None and not drifts
 
 
 def _check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:

@@ -4,6 +4,8 @@ import itertools
 import math
 
 import numpy as np
+import scipy.integrate
+import scipy.optimize
 
 from deepinit.core.curves import Curve
 from deepinit.observables.relu_layers import checked_layers
@@ -45,3 +47,41 @@ def states_at(layers, curve, t, slope=0.0, last_is_linear=True):
         images.append(x)
         velocities.append(v)
     return images, velocities, preactivations
+
+
+def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_001):
+    """Lengths by adaptive quadrature between the sign changes and speed minima that a fine scan finds."""
+    scanned = np.linspace(curve.start, curve.stop, num_scanned)
+    _, velocities, preactivations = states_at(layers, curve, scanned, slope, last_is_linear)
+    edges = {curve.start, curve.stop}
+    for number, z in enumerate(preactivations):
+        for step, unit in zip(*np.nonzero((z[1:] > 0) != (z[:-1] > 0)), strict=True):
+
+            def at(t, number=number, unit=unit):
+                return states_at(layers, curve, np.array([t]), slope, last_is_linear)[2][number][0, unit]
+
+            if at(scanned[step]) * at(scanned[step + 1]) < 0:
+                edges.add(scipy.optimize.brentq(at, scanned[step], scanned[step + 1], xtol=1e-15))
+    lengths = []
+    for number, velocity in enumerate(velocities):
+
+        def speed(t, number=number):
+            return np.linalg.norm(states_at(layers, curve, np.array([t]), slope, last_is_linear)[1][number])
+
+        # the speed may have a kink of its own where the velocity passes 0: a sharp minimum
+        v = np.linalg.norm(velocity, axis=1)
+        sharp = np.flatnonzero((v[1:-1] < v[:-2]) & (v[1:-1] <= v[2:]) & (v[1:-1] < 0.02 * v.max())) + 1
+        minima = [
+            scipy.optimize.minimize_scalar(
+                speed, bounds=scanned[[k - 1, k + 1]], method="bounded", options={"xatol": 1e-12}
+            ).x
+            for k in sharp
+        ]
+        ends = np.array(sorted(edges | set(minima)))
+        lengths.append(
+            sum(
+                scipy.integrate.quad(speed, a, b, epsabs=1e-12, epsrel=1e-11, limit=200)[0]
+                for a, b in itertools.pairwise(ends)
+            )
+        )
+    return np.array(lengths), len(edges) - 2

@@ -1,14 +1,11 @@
 """Exact lengths by the region sweep where zeros are not in general position: lines through 0, equal units, dead networks."""
 
 import importlib.util
-import itertools
 import math
 import pathlib
 
 import numpy as np
 import pytest
-import scipy.integrate
-import scipy.optimize
 
 from deepinit.core.curves import Curve, circle, line
 from deepinit.observables.pieces import pieces_of
@@ -18,47 +15,9 @@ _path = pathlib.Path(__file__).with_name("sweep_networks.py")
 _spec = importlib.util.spec_from_file_location("sweep_networks", _path)
 sweep_networks = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(sweep_networks)
-random_net, states_at = (sweep_networks.random_net, sweep_networks.states_at)
+brute_force, random_net, states_at = (sweep_networks.brute_force, sweep_networks.random_net, sweep_networks.states_at)
 
 TURN = 2.0 * math.pi
-
-
-def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_001):
-    """Lengths by adaptive quadrature between the sign changes and speed minima that a fine scan finds."""
-    scanned = np.linspace(curve.start, curve.stop, num_scanned)
-    _, velocities, preactivations = states_at(layers, curve, scanned, slope, last_is_linear)
-    edges = {curve.start, curve.stop}
-    for number, z in enumerate(preactivations):
-        for step, unit in zip(*np.nonzero((z[1:] > 0) != (z[:-1] > 0)), strict=True):
-
-            def at(t, number=number, unit=unit):
-                return states_at(layers, curve, np.array([t]), slope, last_is_linear)[2][number][0, unit]
-
-            if at(scanned[step]) * at(scanned[step + 1]) < 0:
-                edges.add(scipy.optimize.brentq(at, scanned[step], scanned[step + 1], xtol=1e-15))
-    lengths = []
-    for number, velocity in enumerate(velocities):
-
-        def speed(t, number=number):
-            return np.linalg.norm(states_at(layers, curve, np.array([t]), slope, last_is_linear)[1][number])
-
-        # the speed may have a kink of its own where the velocity passes 0: a sharp minimum
-        v = np.linalg.norm(velocity, axis=1)
-        sharp = np.flatnonzero((v[1:-1] < v[:-2]) & (v[1:-1] <= v[2:]) & (v[1:-1] < 0.02 * v.max())) + 1
-        minima = [
-            scipy.optimize.minimize_scalar(
-                speed, bounds=scanned[[k - 1, k + 1]], method="bounded", options={"xatol": 1e-12}
-            ).x
-            for k in sharp
-        ]
-        ends = np.array(sorted(edges | set(minima)))
-        lengths.append(
-            sum(
-                scipy.integrate.quad(speed, a, b, epsabs=1e-12, epsrel=1e-11, limit=200)[0]
-                for a, b in itertools.pairwise(ends)
-            )
-        )
-    return np.array(lengths), len(edges) - 2
 
 
 @pytest.mark.parametrize("depth", [1, 3, 12])
