@@ -107,3 +107,9 @@ def test_refusals(call, said):
     with pytest.raises(SpecError) as error:
         call()
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize("route", [di.predict, di.infinite])
+def test_the_growth_of_a_zero_input_is_refused(route):
+    with pytest.raises(SpecError, match="norm of 0"):
+        route(di.MLP((4, 4)), di.quantities.log_norm, di.inputs.points(np.zeros(3)))
