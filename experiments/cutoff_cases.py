@@ -54,6 +54,8 @@ class Config:
     """Their layers."""
     trained_depths: tuple[int, ...] = ()
     """Depths of tanh networks of width 32 that are trained on two circles, by SGD and by Adam."""
+    glorot_depths: tuple[int, ...] = ()
+    """The same with weights U(-1, 1) sqrt(3 / width), of the critical variance."""
     trained_networks: int = 4
     """Networks that are trained, per depth and optimizer."""
     num_paths: int = 20_000
@@ -80,6 +82,7 @@ PRESETS = {
         gain_width=0,
         metastable_widths=(),
         trained_depths=(4, 6, 8, 10, 12, 16),
+        glorot_depths=(12, 16, 24),
         trained_networks=2,
     ),
     "full": Config(
@@ -203,19 +206,20 @@ def settled_pair(width: int) -> di.inputs.Inputs:
 
 def trained_cases(config: Config) -> list[Case]:
     """Accuracy on two circles after 500 full-batch steps: the depth at which training fails, beside that at which signals are lost."""
-    if not config.trained_depths:
+    tables = [("", UNIFORM, config.trained_depths), ("glorot-", di.uniform(1.0), config.glorot_depths)]
+    if not any(depths for _, _, depths in tables):
         return []
     import optax
 
     circles, found = di.targets.two_circles(), []
     optimizers = {"sgd": optax.sgd(0.5), "adam": optax.adam(3e-3)}
-    for depth in config.trained_depths:
-        spec = di.MLP((32,) * depth, "tanh", UNIFORM, output_width=2, output_law=UNIFORM, bias_law=di.constant(0.0))
+    for start, law, depth in [(start, law, depth) for start, law, depths in tables for depth in depths]:
+        spec = di.MLP((32,) * depth, "tanh", law, output_width=2, output_law=law, bias_law=di.constant(0.0))
         for name, optimizer in optimizers.items():
             run = di.Training(circles, (0, 500), optimizer, loss="cross_entropy", name=name)
             found.append(
                 Case(
-                    f"trained-{name}-{depth}",
+                    f"trained-{start}{name}-{depth}",
                     spec,
                     di.quantities.accuracy,
                     run,

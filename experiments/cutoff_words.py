@@ -213,12 +213,13 @@ def shape_t50(shift: np.ndarray) -> float:
 
 
 def trained_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
-    """Accuracy by depth, for both optimizers."""
+    """Accuracy by depth, for both optimizers and both variances of the weights."""
     found = []
-    for name in ("sgd", "adam") if config.trained_depths else ():
-        ends = {
-            depth: results[f"trained-{name}-{depth}"].dataset.isel(step=-1, pair=0) for depth in config.trained_depths
-        }
-        told = ", ".join(f"{depth}: {float(end['mean']):.2f}" for depth, end in ends.items())
-        found.append(f"Trained by {name} on two circles, width 32, accuracy at depth {told}.")
+    for start, law, depths in (("", "1 / (3 N)", config.trained_depths), ("glorot-", "1 / N", config.glorot_depths)):
+        for name in ("sgd", "adam") if depths else ():
+            ends = {depth: results[f"trained-{start}{name}-{depth}"].dataset.isel(step=-1, pair=0) for depth in depths}
+            told = ", ".join(f"{depth}: {float(end['mean']):.2f}" for depth, end in ends.items())
+            found.append(
+                f"Trained by {name} on two circles, width N = 32, weights of variance {law}, accuracy at depth {told}."
+            )
     return found

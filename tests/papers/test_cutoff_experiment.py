@@ -51,7 +51,7 @@ def test_small_run_reproduces_the_papers_curves_and_says_so(tmp_path, capsys):
 
 
 def test_presets_plan_every_case(capsys):
-    for preset, count in {"smoke": 26, "trainability": 18, "paper": 32, "full": 70}.items():
+    for preset, count in {"smoke": 26, "trainability": 24, "paper": 32, "full": 70}.items():
         code, printed = run(capsys, "--dry-run", "--preset", preset)
         assert code == 0
         assert f"{count} cases" in printed
