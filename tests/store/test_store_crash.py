@@ -124,36 +124,57 @@ import os, random, signal, sys, time
 sys.path.insert(0, sys.argv[1])
 import test_store_crash as crash
 chance, folder = random.Random(0), sys.argv[2]
-blocks = lambda: len(list(crash.Path(folder).glob("blocks/case/*.npz")))
-for _ in range(10):
+write_block = crash.write_block
+for _ in range(int(sys.argv[3])):
+    hears, tells = os.pipe()
+    untouched, delay = chance.randrange(3), chance.uniform(0.0, 0.004)
     child = os.fork()
     if not child:
-        crash.work(folder, num_blocks=90, size=2000)
+        written = 0
+
+        def counted(*arguments):
+            global written
+            if written == untouched:
+                os.write(tells, b"now")
+            if written == untouched + 3:  # a busy parent may come late: the child waits, and never reaches the end of the run
+                signal.pause()
+            written += 1
+            return write_block(*arguments)
+
+        crash.write_block = counted
+        crash.work(folder, num_blocks=int(sys.argv[4]), size=2000)
         os._exit(0)
-    enough = blocks() + chance.randrange(9)  # by progress, not by the clock: the machine may be busy
-    while blocks() < enough:
-        time.sleep(0.001)
-    time.sleep(chance.uniform(0.0, 0.005))
+    os.read(hears, 3)
+    time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    os.close(hears), os.close(tells)
     report = crash.verify(folder)
     print(len(report.good), len(report.damaged), len(report.damaged_files), len(report.missing))
 """
 
 
-def test_killed_at_random_times_the_run_ends_the_same(tmp_path):
-    folder = tmp_path / "killed"
+def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
+    folder, num_kills, num_blocks = tmp_path / "killed", 50, 50 * 5 + 5
     with open_run(folder, IDENTITY):
         pass
-    command = [sys.executable, "-c", RANDOM_KILLER, str(Path(__file__).parent), str(folder)]
+    command = [
+        sys.executable,
+        "-c",
+        RANDOM_KILLER,
+        str(Path(__file__).parent),
+        str(folder),
+        str(num_kills),
+        str(num_blocks),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
-    counts = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert len(counts) == 10
-    assert [count[0] for count in counts] == sorted(count[0] for count in counts)
-    assert 0 < counts[-1][0] < 90
-    assert {count[1:] for count in counts} == {(0, 0, 0)}
+    good, *bad = np.array([line.split() for line in done.stdout.splitlines()], int).T
+    assert len(good) == num_kills
+    assert np.all(np.diff(good) >= 0)
+    assert num_kills / 2 < good[-1] < num_blocks  # blocks were written between the kills, and the run was never whole
+    assert not np.any(bad)
     for each in (folder, tmp_path / "whole"):
-        work(each, num_blocks=90, size=2000)
+        work(each, num_blocks=num_blocks, size=2000)
     assert products(folder) == products(tmp_path / "whole")
 
 
