@@ -9,6 +9,8 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import is_traced
 
+DTYPES = ("float32", "float64")
+PRECISIONS = ("highest", "high", "default")
 LARGEST_ANGLE = float(np.float32(math.pi))  # pi rounded to float32 lies 9e-8 above pi; in float16 and bfloat16 below
 
 
@@ -29,6 +31,32 @@ def check_angle(theta: Any) -> None:
                 "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
             )
         )
+
+
+def check_dtype(dtype: Any) -> None:
+    """Refuses an unknown dtype, and float64 outside JAX's 64-bit mode, where JAX would take float32 in silence."""
+    _check_name("dtype", dtype, DTYPES)
+    if dtype == "float64":
+        import jax
+
+        if not getattr(jax.config, "jax_enable_x64", False):
+            raise SpecError(
+                refusal(
+                    "dtype='float64' with JAX's 64-bit mode off",
+                    "float32, or float64 in 64-bit mode",
+                    "Call inside `with jax.enable_x64(True):`.",
+                )
+            )
+
+
+def check_precision(precision: Any) -> None:
+    """Refuses an unknown precision of matrix products."""
+    _check_name("precision", precision, PRECISIONS)
+
+
+def _check_name(name: str, given: Any, allowed: tuple[str, ...]) -> None:
+    if not (isinstance(given, str) and given in allowed):
+        raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
 
 
 def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> None:

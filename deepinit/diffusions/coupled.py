@@ -66,7 +66,7 @@ def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = 
     Args:
         spec: shallow blocks, of any law that shrinks with depth; the output layer is left out.
         inputs: as for `path_fn`.
-        dtype: of the streams.
+        dtype: of the streams, as for `drift_and_noise`.
 
     Returns:
         `key -> Coupled`. The network is the one that `di.network(spec).init(key, ...)` draws; the path takes one Euler step for every block.
@@ -106,7 +106,7 @@ def coupled_errors(
         depths: at least two, increasing.
         num_seeds: networks for every depth, independent between depths.
         key: integer.
-        dtype: of the streams. In float32 rounding adds about 1e-7 sqrt(depth): nothing down to distances of 1e-5.
+        dtype: of the streams, as for `drift_and_noise`. In float32 rounding adds about 1e-7 sqrt(depth): nothing down to distances of 1e-5.
 
     Returns:
         `CoupledErrors`, float64.

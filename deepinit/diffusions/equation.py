@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.checks import check_integer
+from deepinit.core.checks import check_dtype, check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -84,14 +84,14 @@ def drift_and_noise(
         spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth plays no part.
         num_inputs: N, which share the noise.
         form: `driving` or `gram`; None takes the cheaper one.
-        dtype: of the states.
+        dtype: of the states: float32, or float64 inside a `jax.enable_x64()` context.
         brownian: Gaussian increments whatever the law; else those of the network's own law.
 
     Returns:
         `Equation` on states [num_inputs, width].
 
     Raises:
-        SpecError: two-layer blocks or an MLP; phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram` for a
+        SpecError: two-layer blocks or an MLP; an unknown dtype, float64 outside JAX's 64-bit mode; phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram` for a
             general covariance.
 
     Valid for: any width and psi with second derivatives almost everywhere. Where phi''(0) is not 0 and psi grows linearly, solutions may explode.
@@ -99,6 +99,7 @@ def drift_and_noise(
     Reference: arXiv 2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions); derivation in the module docstring.
     """
     check_shallow(spec)
+    check_dtype(dtype)
     check_integer("num_inputs", num_inputs, 1, "Give the number of rows that pass through the network.")
     layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
     slope, curvature = taylor.slope, taylor.curvature

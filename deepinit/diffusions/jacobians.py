@@ -66,7 +66,7 @@ def jacobian_fn(
         horizon: T.
         num_steps: None takes the spec's depth.
         brownian: as for `path_fn`.
-        dtype: of the states.
+        dtype: of the states, as for `drift_and_noise`.
 
     Returns:
         `key -> Jacobians`. The cost of a step is width^3 for every input. A gradient at x_T is carried back to x_t by the transpose of

@@ -60,7 +60,7 @@ def path_fn(
         form: as for `drift_and_noise`.
         brownian: `layers`, the increments of a network of that depth; or `tree`: a virtual Brownian tree, one path for all numbers
             of steps (powers of 2), at about 2 log2(num_steps) times the cost.
-        dtype: of the states.
+        dtype: of the states, as for `drift_and_noise`.
 
     Returns:
         `key -> Paths`. Paths that leave the floats are reported, never hidden: with phi''(0) not 0 and psi linear the diffusion explodes

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_num_seeds
+from deepinit.core.checks import check_dtype, check_num_seeds, check_precision
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
@@ -15,9 +15,6 @@ from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
-
-DTYPES = ("float32", "float64")
-PRECISIONS = ("highest", "high", "default")
 
 
 def simulate(
@@ -238,21 +235,10 @@ def all_points(inputs: Inputs) -> Inputs:
     return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
 
 
-def check_numbers(dtype: str, precision: str) -> None:
+def check_numbers(dtype: Any, precision: Any) -> None:
     """Refuses an unknown dtype or precision, and float64 without JAX's 64-bit mode."""
-    for name, given, allowed in (("dtype", dtype, DTYPES), ("precision", precision, PRECISIONS)):
-        if given not in allowed:
-            raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
-    import jax
-
-    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
-        raise SpecError(
-            refusal(
-                "dtype='float64' with JAX's 64-bit mode off",
-                "float32, or float64 in 64-bit mode",
-                "Call inside `with jax.enable_x64(True):`.",
-            )
-        )
+    check_dtype(dtype)
+    check_precision(precision)
 
 
 def _sampler(quantity: Quantity) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
+from deepinit.core.checks import check_dtype
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
@@ -162,14 +163,5 @@ def _checked(
         raise SpecError(
             refusal(f"layer_laws={layer_laws!r}", f"{spec.depth + 1} weight laws", "Give one to every matrix.")
         )
-    if dtype not in ("float32", "float64"):
-        raise SpecError(refusal(f"dtype={dtype!r}", "float32, float64", "float32 is the default."))
-    if dtype == "float64" and not getattr(jax.config, "jax_enable_x64", False):
-        raise SpecError(
-            refusal(
-                "dtype='float64' with JAX's 64-bit mode off",
-                "float32, or float64 in 64-bit mode",
-                "Call inside `with jax.enable_x64(True):`.",
-            )
-        )
+    check_dtype(dtype)
     return laws, spec.output_width
