@@ -4,6 +4,7 @@ from deepinit.quantities.angles import log_sin2_angle
 from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
 from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
 from deepinit.quantities.lengths import length_distortion, log_volume
+from deepinit.quantities.outputs import output_kurtosis
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import infinite, predict, simulate
 from deepinit.quantities.survival import log_norm, survival
@@ -23,6 +24,7 @@ _ALL = (
     survival,
     nngp,
     ntk,
+    output_kurtosis,
     bias_ntk,
     log_gradient_norm,
     log_singular_values,
@@ -46,6 +48,7 @@ __all__ = [
     "nngp",
     "ntk",
     "orientation_count",
+    "output_kurtosis",
     "predict",
     "relative_distance",
     "simulate",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deepinit.core.results import Prediction
+from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
 from deepinit.core.trainings import Training
 
@@ -19,6 +19,7 @@ class Quantity(NamedTuple):
             training, `(spec, inputs) -> (Snapshot -> Measurement)` of one network at one recorded step.
         predict: `(spec, inputs, form) -> Prediction` at finite width.
         forms: `spec -> names of the predictions that apply to it`, the default first.
+        forms_at: `(spec, inputs) -> those of them that hold at these inputs`, the default first; None where inputs make no difference.
         infinite: `(spec, inputs) -> Prediction` at infinite width; None where there is no limit to compare with.
         accepts: the kind of inputs that it is measured at: rows, or a `Training`.
         transform: the coordinate in which its statistics are light-tailed.
@@ -30,6 +31,8 @@ class Quantity(NamedTuple):
         functions: of a quantity of the backward pass, `(spec, inputs) -> (linear functions of the output [num, width], the point of each)`, whose
             gradients `measure` takes: `(Gradients, inputs) -> Measurement` of one network, [rows, entries]; None for the forward pass.
         whole: one row for the whole network instead of one for every layer.
+        of_ensemble: `(spec, Estimate of what is measured) -> Estimate`, of a statistic that only an ensemble has; samples stay what is measured.
+        requires: `(spec, inputs) -> None`, raises SpecError where the quantity has no meaning; None where it always has.
         has_limit: `(spec, inputs) -> is there an infinite-width limit to compare a run of these with`; None for always.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
     """
@@ -50,7 +53,14 @@ class Quantity(NamedTuple):
     has_limit: Callable[[Any, Any], bool] | None = None
     functions: Callable[[Any, Any], tuple[Any, tuple[int, ...]]] | None = None
     whole: bool = False
+    of_ensemble: Callable[[Any, Estimate], Estimate] | None = None
+    requires: Callable[[Any, Any], None] | None = None
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
+    forms_at: Callable[[Any, Any], tuple[str, ...]] | None = None
+
+    def forms_for(self, spec: Any, inputs: Any) -> tuple[str, ...]:
+        """Names of the predictions that hold for a spec at these inputs, the default first."""
+        return self.forms(spec) if self.forms_at is None else self.forms_at(spec, inputs)
 
     @property
     def is_of_training(self) -> bool:

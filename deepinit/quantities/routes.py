@@ -85,6 +85,8 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    if quantity.of_ensemble is not None:
+        found = quantity.of_ensemble(spec, found)
     positions = quantity.positions(spec, inputs)
     if positions is None and quantity.entries is None:
         return found
@@ -99,7 +101,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        form: one of `quantity.forms(spec)`; None takes the first, the most accurate that always applies.
+        form: one of `quantity.forms(spec)`; None takes the first that holds at these inputs, the most accurate that always applies.
 
     Raises:
         SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
@@ -122,7 +124,9 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
                 "Leave it out for the default.",
             )
         )
-    return quantity.predict(spec, inputs, form or forms[0])
+    if form is None:
+        form = (*quantity.forms_for(spec, inputs), forms[-1])[0]  # where none holds, the most general one says why
+    return quantity.predict(spec, inputs, form)
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
@@ -143,8 +147,10 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     """The linear map that `auto` stands for; training needs whole matrices.
 
     Raises:
-        SpecError: a map that the law, or training, does not allow.
+        SpecError: a map that the law, or training, does not allow; a quantity without a meaning for this spec.
     """
+    if quantity.requires is not None:
+        quantity.requires(spec, inputs)
     if quantity.functions is not None:
         return choose_transposes(spec, name, inputs.num_rows + len(quantity.functions(spec, inputs)[0]))
     if not quantity.is_of_training:

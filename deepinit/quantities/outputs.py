@@ -1,0 +1,138 @@
+"""How far the neurons of one layer are from independent Gaussians: a statistic of the ensemble, not of single networks.
+
+Given the layer before, with q = |x|^2 / n, the preactivations at one input are i.i.d. N(0, G), G = bias_var + weight_var q. Over networks they are mixtures of
+Gaussians with excess kurtosis 3 Var G / (E G)^2, exactly. So what is measured of every network is q; the ensemble's estimate of the kurtosis has the
+standard error 3 sqrt(2 / R) v from R networks, where drawing outputs themselves would have sqrt(24 / R).
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.laws import Law
+from deepinit.core.results import Estimate, Prediction
+from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.kernels import nngp
+from deepinit.quantities.quantity import Quantity
+
+_REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
+
+
+def _requires(spec: Spec, inputs: Inputs) -> None:
+    """Sums over weights and biases must be Gaussian given the layer before."""
+    del inputs
+    laws = (spec.weight_law, spec.output_law, spec.bias_law) if isinstance(spec, MLP) else (spec.output_law,)
+    for law in laws:
+        if law is not None and not (isinstance(law, Law) and law.is_gaussian):
+            raise SpecError(
+                refusal(
+                    f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}",
+                    "Gaussian weights and biases: a sum with other weights has a kurtosis of its own",
+                    "Take di.normal(...), or keep samples of an output and take their kurtosis.",
+                )
+            )
+
+
+def _measure(state: Any, inputs: Inputs) -> Any:
+    from deepinit.observables.measurement import Measurement
+
+    found, own = nngp.measure(state, inputs), _own_entries(inputs)
+    return Measurement(found.value[own], found.event[own])
+
+
+def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
+    """(weight_var [layers, 1], bias_var) of the linear map after every hidden layer; of residual networks a readout without biases."""
+    if not isinstance(spec, MLP):
+        return np.ones((spec.depth, 1)), 0.0
+    assert isinstance(spec.weight_law, Law)
+    last = spec.output_law if spec.output_width is not None and isinstance(spec.output_law, Law) else spec.weight_law
+    laws = [spec.weight_law] * (spec.depth - 1) + [last]
+    variances = [width * law.entry_variance(width, spec.depth) for width, law in zip(spec.widths, laws, strict=True)]
+    bias_var = spec.bias_law.entry_variance(1) if isinstance(spec.bias_law, Law) else 0.0
+    return np.array(variances)[:, None], bias_var
+
+
+def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
+    """3 Var G / (E G)^2, its error by the delta method; what only single networks have (spread, quantiles) is NaN."""
+    weight_var, bias_var = _next_layer(spec)
+    count = estimate.num_seeds - estimate.num_excluded
+    mean, variance = bias_var + weight_var * estimate.mean, weight_var**2 * estimate.variance
+    mean_error2, variance_error2 = (
+        (weight_var * estimate.standard_error) ** 2,
+        (weight_var**2 * estimate.variance_standard_error) ** 2,
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        common = estimate.skewness * variance**1.5 / count  # covariance of the two estimates
+        value = 3.0 * variance / mean**2
+        error2 = 9.0 * (
+            variance_error2 / mean**4 + 4.0 * variance**2 * mean_error2 / mean**6 - 4.0 * variance * common / mean**5
+        )
+    error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
+    unknown = np.full_like(value, np.nan)
+    return dataclasses.replace(
+        estimate,
+        mean=value,
+        standard_error=error,
+        variance=unknown,
+        variance_standard_error=unknown,
+        skewness=unknown,
+        minimum=unknown,
+        maximum=unknown,
+        quantiles=np.full_like(estimate.quantiles, np.nan),
+    )
+
+
+def _own_entries(inputs: Inputs) -> np.ndarray:
+    first, second = np.triu_indices(inputs.num_rows)
+    return np.flatnonzero(first == second)
+
+
+def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    """From mean and variance of the kernel at one input after the other."""
+    from deepinit.core.inputs import points
+
+    rows = np.concatenate([inputs.points, inputs.partners])
+    kernels = [nngp.predict(spec, points(row), form) for row in rows]
+    weight_var, bias_var = _next_layer(spec)
+    mean = bias_var + weight_var * np.hstack([kernel.value for kernel in kernels])
+    variance = weight_var**2 * np.hstack([np.asarray(kernel.variance) for kernel in kernels])
+    value = 3.0 * variance / mean**2
+    return dataclasses.replace(kernels[0], quantity="output_kurtosis", value=value, variance=None, reference=_REFERENCE)
+
+
+def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
+    value = np.zeros((spec.depth, inputs.num_rows))
+    return Prediction(
+        quantity="output_kurtosis",
+        name="infinite_width",
+        value=value,
+        variance=None,
+        error_order="O(depth / width)",
+        valid_for="all widths to infinity at fixed depth",
+        reference=_REFERENCE,
+    )
+
+
+def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    del spec
+    return tuple(str(number) for number in range(1, inputs.num_rows + 1))
+
+
+output_kurtosis = Quantity(
+    name="output_kurtosis",
+    symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
+    label="excess kurtosis over networks of the next layer's preactivations, or outputs",
+    measure=_measure,
+    predict=_predict,
+    forms=nngp.forms,
+    infinite=_infinite,
+    accepts=Inputs,
+    transform="none: light-tailed while depth / width is small",
+    reference=_REFERENCE,
+    entries=_names,
+    of_ensemble=_of_ensemble,
+    requires=_requires,
+)

@@ -1,0 +1,99 @@
+"""The excess kurtosis of outputs over networks: three routes, against outputs themselves, against the exact law of ReLU."""
+
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.ensembles import statistics
+from deepinit.experiment import Case
+from deepinit.quantities.routes import finished_estimate
+
+KURTOSIS = di.quantities.output_kurtosis
+ONE = di.inputs.points(np.ones((1, 3)))
+
+
+def test_relu_networks_have_the_kurtosis_of_their_exact_law_at_every_layer_and_not_that_of_first_order():
+    widths = (16, 24, 16)
+    spec = di.MLP(widths, output_width=1, output_law=di.normal(1.7))
+    sim = di.simulate(spec, KURTOSIS, ONE, num_seeds=60_000)
+    inverse = 1.0 / np.array(widths)
+    exact = 3.0 * (np.cumprod(1 + 5 * inverse) - 1)[:, None]
+    assert np.abs((sim.mean - exact) / sim.standard_error).max() < 5
+    first = di.predict(spec, KURTOSIS, ONE, "first_order").value
+    np.testing.assert_allclose(first, 15 * np.cumsum(inverse)[:, None], rtol=1e-9)
+    assert (sim.mean - first)[-1, 0] / sim.standard_error[-1, 0] > 5
+    assert np.all(di.infinite(spec, KURTOSIS, ONE).value == 0.0)
+
+
+def test_smooth_networks_with_biases_have_the_kurtosis_of_the_outputs_that_are_drawn():
+    spec = di.MLP((6, 5), "tanh", di.normal(1.5), di.normal(0.3, "absolute"), output_width=1)
+    sim = di.simulate(spec, KURTOSIS, ONE, num_seeds=40_000)
+    outputs = drawn_outputs(spec, 200_000)
+    drawn = np.mean(outputs**4) / np.mean(outputs**2) ** 2 - 3
+    error = np.hypot(np.sqrt(24 / len(outputs)) * 2, sim.standard_error[-1, 0])
+    assert abs(drawn - sim.mean[-1, 0]) < 5 * error
+    assert sim.mean[-1, 0] > 5 * sim.standard_error[-1, 0]  # not Gaussian: infinite width is rejected
+    without = 3 * (sim_variance(spec) / sim_mean(spec) ** 2)  # biases left out of the kernel: another number
+    assert abs(without - sim.mean[-1, 0]) > 5 * sim.standard_error[-1, 0]
+
+
+def drawn_outputs(spec, num):
+    rng, x = np.random.default_rng(0), np.ones((num, 3))
+    for width, variance in zip((*spec.widths, 1), (1.5, 1.5, 1.0), strict=True):
+        weights = rng.normal(size=(num, width, x.shape[1])) * np.sqrt(variance / x.shape[1])
+        z = np.einsum("rij,rj->ri", weights, x) + np.sqrt(0.3) * rng.normal(size=(num, width))
+        x = np.tanh(z)
+    return z[:, 0]
+
+
+def sim_mean(spec):
+    return di.simulate(spec, di.quantities.nngp, ONE, num_seeds=4000).mean[-1, 0]
+
+
+def sim_variance(spec):
+    return di.simulate(spec, di.quantities.nngp, ONE, num_seeds=4000).variance[-1, 0]
+
+
+def test_first_order_is_that_of_the_dossier():
+    spec = di.MLP(
+        (40, 30), "tanh", di.normal(1.5), di.normal(0.05, "absolute"), output_width=1, output_law=di.normal(1.5)
+    )
+    x = di.inputs.points([[np.sqrt((1 - 0.05) / 1.5)]])
+    assert di.predict(spec, KURTOSIS, x, "first_order").value[-1, 0] == pytest.approx(0.07312, rel=0.02)
+
+
+def test_error_bars_are_those_of_repeated_runs():
+    spec = di.MLP((8,), "tanh")
+    samples = di.simulate(spec, KURTOSIS, ONE, num_seeds=100_000, keep_samples=True).samples
+    assert samples.shape == (100_000, 1, 1)  # of single networks: of the kernel
+    runs = []
+    for part in samples.reshape(100, 1000, 1, 1):
+        merged = statistics.statistics(part, np.zeros(part.shape, int), 3)
+        runs.append(finished_estimate(spec, KURTOSIS, ONE, merged, None, {}))
+    spread = np.std([run.mean for run in runs], ddof=1)
+    stated = np.mean([run.standard_error for run in runs])
+    assert 0.65 < spread / stated < 1.35  # 100 runs: 7 %
+
+
+def test_residual_networks_tend_to_the_kurtosis_of_their_diffusion():
+    spec = di.ResNet(4, 128, block="shallow", activation="linear")
+    x = di.inputs.points(np.ones((1, 4)))
+    sim, pred = di.simulate(spec, KURTOSIS, x, num_seeds=20_000), di.predict(spec, KURTOSIS, x)
+    assert np.abs((sim.mean - pred.value) / sim.standard_error)[::16].max() < 5
+    assert sim.mean[-1, 0] > 10 * sim.standard_error[-1, 0]
+
+
+def test_pairs_have_an_entry_for_every_point_and_partner():
+    sim = di.simulate(di.MLP((8, 8), "tanh"), KURTOSIS, di.inputs.pair(0.5), num_seeds=50)
+    assert sim.mean.shape == (2, 2)
+    assert sim.entries == ("1", "2")
+
+
+@pytest.mark.parametrize("law", [di.uniform(1.0), di.orthogonal(1.0)])
+def test_other_laws_than_gaussian_are_refused_before_anything_is_drawn(law):
+    spec = di.MLP((8,), weight_law=law)
+    with pytest.raises(SpecError, match="kurtosis of its own"):
+        di.simulate(spec, KURTOSIS, ONE)
+    with pytest.raises(SpecError, match="kurtosis of its own"):
+        Case("uniform", spec, KURTOSIS, ONE, 10)
