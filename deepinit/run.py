@@ -280,7 +280,7 @@ def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
 
 
 def _predictions(case: Case) -> tuple[Prediction, ...]:
-    forms = case.quantity.forms(case.spec) if case.forms is None else case.forms
+    forms = case.quantity.forms_for(case.spec, case.inputs) if case.forms is None else case.forms
     finite = (predict(case.spec, case.quantity, case.inputs, form) for form in forms)
     quantity = case.quantity
     if quantity.infinite is None or (quantity.has_limit is not None and not quantity.has_limit(case.spec, case.inputs)):

@@ -1,40 +1,89 @@
-"""What the theory of order 1/width says of kernels of fully connected networks."""
+"""What theory says of kernels of fully connected networks: to order 1/width, and exactly where activations are homogeneous.
+
+Exact: Gaussian weights, no biases, a positively homogeneous activation, and one input; second moments of linear networks at any inputs.
+"""
 
 from typing import Any
 
 import numpy as np
 
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 
-FORM = "first_order"
+FORM, EXACT = "first_order", "exact"
 _REFERENCE = "arXiv 2106.10165, 1910.00019, 1909.05989; derived in deepinit.theory.kernel_corrections_walk"
+_EXACT_REFERENCE = (
+    "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_correction_exact, kernel_correction_linear"
+)
 
 
 def has_corrections(spec: Spec) -> bool:
     """An MLP with Gaussian weights, and Gaussian biases or none."""
     if not isinstance(spec, MLP):
         return False
-    laws = (spec.weight_law, spec.output_law, spec.bias_law)
-    return all(law is None or (isinstance(law, Law) and law.is_gaussian) for law in laws)
+    laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
+    gaussian = all(isinstance(law, Law) and law.is_gaussian for law in laws)
+    return gaussian and (spec.bias_law is None or spec.bias_law.is_gaussian or _no_biases(spec))
+
+
+def _no_biases(spec: MLP) -> bool:
+    law = spec.bias_law
+    return law is None or (law.variance == 0.0 and not law.value)
+
+
+def _is_solvable(spec: Spec) -> bool:
+    """A homogeneous activation that is not 0, and no biases."""
+    if not (isinstance(spec, MLP) and has_corrections(spec) and _no_biases(spec)):
+        return False
+    return spec.activation.slopes is not None and any(spec.activation.slopes)
+
+
+def _is_linear(spec: MLP) -> bool:
+    return spec.activation.slopes is not None and spec.activation.slopes[0] == spec.activation.slopes[1]
 
 
 def correction_forms(spec: Spec) -> tuple[str, ...]:
-    """Of second moments of activations."""
+    """The expansion alone."""
     return (FORM,) if has_corrections(spec) else ()
 
 
+def overlap_forms(spec: Spec) -> tuple[str, ...]:
+    """Of second moments of activations, at some inputs."""
+    if not has_corrections(spec):
+        return ()
+    return (EXACT, FORM) if _is_solvable(spec) else (FORM,)
+
+
+def overlap_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
+    """Of second moments of activations, at these inputs."""
+    every = isinstance(spec, MLP) and _is_linear(spec)
+    return _that_hold(overlap_forms(spec), spec, every or inputs.num_rows == 1)
+
+
 def tangent_forms(spec: Spec) -> tuple[str, ...]:
-    """Of tangent kernels, which need an output layer."""
-    return correction_forms(spec) if isinstance(spec, MLP) and spec.output_width is not None else ()
+    """Of tangent kernels, which need an output layer, at some inputs."""
+    return overlap_forms(spec) if spec.output_width is not None else ()
 
 
-def _corrections(spec: MLP, inputs: Inputs) -> tuple[Any, np.ndarray, float]:
-    """`kernel_corrections` of the spec, the weight variances after every hidden layer, the bias variance."""
-    from deepinit.theory.kernel_corrections import kernel_corrections
+def tangent_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
+    """Of tangent kernels, at these inputs."""
+    return _that_hold(tangent_forms(spec), spec, inputs.num_rows == 1)
 
+
+def _that_hold(forms: tuple[str, ...], spec: Any, exactly: bool) -> tuple[str, ...]:
+    from deepinit.theory.kernel_correction_input import LARGEST_SUM
+
+    if not forms:
+        return ()
+    expands = float(np.sum(1.0 / np.asarray(spec.widths))) <= LARGEST_SUM
+    return tuple(form for form in forms if (exactly if form == EXACT else expands))
+
+
+def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, float]:
+    """K^1, the weight variances after every hidden layer, the bias variance."""
     points = np.concatenate([inputs.points, inputs.partners])
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
     weights = np.array(
@@ -42,31 +91,76 @@ def _corrections(spec: MLP, inputs: Inputs) -> tuple[Any, np.ndarray, float]:
     )
     bias_var = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
     first = bias_var + spec.weight_law.entry_variance(inputs.dimension, spec.depth) * points @ points.T  # type: ignore[union-attr]
-    return kernel_corrections(spec.activation, first, spec.widths, weights, bias_var), weights, bias_var
+    return first, weights, bias_var
 
 
 def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """Mean and variance of <x, x'> / n after every hidden layer: (G - bias_var) / weight_var of the layer that follows."""
-    found, weights, bias_var = _corrections(spec, inputs)
-    value = (found.kernel + found.kernel_shift - bias_var) / weights[:, None]
-    variance = np.diagonal(found.kernel_covariance, axis1=1, axis2=2) / weights[:, None] ** 2
-    return _prediction("nngp", form, value, variance, found.valid_for)
+    from deepinit.theory.kernel_corrections import homogeneous_kernel_layers, kernel_corrections, linear_kernel_layers
+
+    first, weights, bias_var = _first_layer(spec, inputs)
+    if form == EXACT:
+        _check_exact("nngp", spec, inputs, "one input, or any number of them through linear networks")
+        if inputs.num_rows == 1:
+            found = homogeneous_kernel_layers(spec.activation, float(first[0, 0]), spec.widths, weights)
+            mean, variance = found.mean[:, None], found.variance[:, None]
+        else:
+            entries = (slice(None), *np.triu_indices(len(first)))
+            layers = linear_kernel_layers(first, spec.widths, weights * spec.activation.slopes[1] ** 2)
+            mean, variance = (part[entries] for part in layers)
+        return _exact("nngp", mean / weights[:, None], variance / weights[:, None] ** 2)
+    expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
+    value = (expansion.kernel + expansion.kernel_shift - bias_var) / weights[:, None]
+    variance = np.diagonal(expansion.kernel_covariance, axis1=1, axis2=2) / weights[:, None] ** 2
+    return _first_order("nngp", value, variance, expansion.valid_for)
 
 
 def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """Mean and variance of the tangent kernel of one output."""
-    from deepinit.theory.kernel_corrections import tangent_covariance
+    from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections, tangent_covariance
 
-    found, _, _ = _corrections(spec, inputs)
-    value = (found.tangent + found.tangent_shift)[-1:]
-    variance = np.diagonal(tangent_covariance(found)[-1])[None]
-    return _prediction("ntk", form, value, variance, found.valid_for)
+    first, weights, bias_var = _first_layer(spec, inputs)
+    if form == EXACT:
+        _check_exact("ntk", spec, inputs, "one input")
+        found = homogeneous_ntk_moments(spec.activation, float(first[0, 0]), spec.widths, weights)
+        return _exact("ntk", np.array([[found.mean]]), np.array([[found.variance]]))
+    expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
+    value = (expansion.tangent + expansion.tangent_shift)[-1:]
+    variance = np.diagonal(tangent_covariance(expansion)[-1])[None]
+    return _first_order("ntk", value, variance, expansion.valid_for)
 
 
-def _prediction(quantity: str, form: str, value: np.ndarray, variance: np.ndarray, valid_for: str) -> Prediction:
+def _check_exact(quantity: str, spec: MLP, inputs: Inputs, allowed: str) -> None:
+    if inputs.num_rows != 1 and not (quantity == "nngp" and _is_linear(spec)):
+        raise SpecError(
+            refusal(
+                f"form='exact' of {quantity} for {spec.activation} at {inputs.num_rows} inputs",
+                allowed,
+                "Take the inputs one by one, form='first_order', or leave the form out.",
+            )
+        )
+
+
+def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:
+    spread = float(np.max(variance[-1] / np.maximum(value[-1] ** 2, 1e-300)))
     return Prediction(
         quantity=quantity,
-        name=form,
+        name=EXACT,
+        value=value,
+        variance=variance,
+        error_order="exact",
+        valid_for=(
+            "independent Gaussian weights, no biases, homogeneous activation; every width. "
+            f"Relative variance in the last layer {spread:.3g}: beyond about 0.3 sample variances have heavy tails"
+        ),
+        reference=_EXACT_REFERENCE,
+    )
+
+
+def _first_order(quantity: str, value: np.ndarray, variance: np.ndarray, valid_for: str) -> Prediction:
+    return Prediction(
+        quantity=quantity,
+        name=FORM,
         value=value,
         variance=variance,
         error_order="O((sum of 1 / width)^2)",

@@ -8,7 +8,14 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities.corrections import correction_forms, predict_overlaps, predict_tangent, tangent_forms
+from deepinit.quantities.corrections import (
+    overlap_forms,
+    overlap_forms_at,
+    predict_overlaps,
+    predict_tangent,
+    tangent_forms,
+    tangent_forms_at,
+)
 from deepinit.quantities.diffusions import (
     gradient_forms,
     kernel_forms,
@@ -169,7 +176,8 @@ nngp = Quantity(
     label="second moment of a layer's activations",
     measure=_measure_nngp,
     predict=_predict_nngp,
-    forms=lambda spec: kernel_forms(spec) + correction_forms(spec),
+    forms=lambda spec: kernel_forms(spec) + overlap_forms(spec),
+    forms_at=lambda spec, inputs: kernel_forms(spec) + overlap_forms_at(spec, inputs),
     infinite=_infinite_nngp,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
@@ -184,6 +192,7 @@ ntk = Quantity(
     measure=_measure_ntk,
     predict=_predict_ntk,
     forms=lambda spec: kernel_forms(spec) + tangent_forms(spec),
+    forms_at=lambda spec, inputs: kernel_forms(spec) + tangent_forms_at(spec, inputs),
     infinite=_infinite_ntk,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
@@ -201,6 +210,7 @@ bias_ntk = ntk._replace(
     measure=_measure_bias_ntk,
     predict=predict_bias_ntk,
     forms=kernel_forms,
+    forms_at=None,
     infinite=None,
 )
 

@@ -41,8 +41,8 @@ def checked_activation(activation: Any, variance: float) -> Activation:
     return phi
 
 
-def checked_kernel(name: str, kernel: Any) -> np.ndarray:
-    """[k, k], symmetric, positive semi-definite, no two inputs parallel; a number is one input."""
+def checked_kernel(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarray:
+    """[k, k], symmetric, positive semi-definite, no two inputs parallel unless allowed; a number is one input."""
     given = real_numbers(kernel)
     matrix = given.reshape(1, 1) if given is not None and given.ndim == 0 else given
     if matrix is None or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
@@ -63,7 +63,7 @@ def checked_kernel(name: str, kernel: Any) -> np.ndarray:
         )
     rho = matrix / np.outer(scale, scale)
     close = np.argwhere(np.triu(np.abs(rho) > 1.0 - _PARALLEL, 1))
-    if len(close):
+    if len(close) and not parallel:
         a, b = (int(each) for each in close[0])
         raise SpecError(
             refusal(

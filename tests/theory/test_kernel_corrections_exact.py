@@ -10,10 +10,12 @@ from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections import (
     deep_wide_kernel,
     deep_wide_ntk_ratio,
+    homogeneous_kernel_layers,
     homogeneous_kernel_log,
     homogeneous_kernel_moment,
     homogeneous_ntk_moments,
     kernel_corrections,
+    linear_kernel_layers,
     linear_kernel_second_moments,
     output_fourth_cumulant,
     output_statistics,
@@ -60,6 +62,22 @@ def test_leaky_kernels_have_the_stated_second_moment(slope):
     assert logs.variance == pytest.approx((3.0 * q / p**2 - 1.0) / 500, rel=0.02)
 
 
+@pytest.mark.parametrize("activation", ["relu", leaky_relu(-0.5), "linear"])
+def test_layers_of_one_input_have_the_moments_of_their_product(activation):
+    widths, weights = (2, 3, 8), (1.3, 0.9, 1.7)
+    found = homogeneous_kernel_layers(activation, 0.7, widths, weights)
+    for layer in range(3):
+        one, two = (
+            0.7**power * homogeneous_kernel_moment(activation, widths[: layer + 1], weights[: layer + 1], power)
+            for power in (1, 2)
+        )
+        assert found.mean[layer] == pytest.approx(one, rel=1e-12)
+        assert found.variance[layer] == pytest.approx(two - one**2, rel=1e-11)
+    wide = homogeneous_kernel_layers(activation, 0.7, (10**13,), 1.0)
+    c = {"relu": 5.0, "linear": 2.0}.get(activation if isinstance(activation, str) else "", 3 * 0.53125 / 0.625**2 - 1)
+    assert wide.variance[0] / wide.mean[0] ** 2 == pytest.approx(c * 1e-13, rel=1e-12)
+
+
 def test_tangent_kernel_of_relu_exactly():
     assert homogeneous_ntk_moments("relu", 1.0, (12, 24, 16), 2.0).second == pytest.approx(28.760417, abs=6e-7)
     assert homogeneous_ntk_moments("relu", 1.0, (24, 48, 32), 2.0).second == pytest.approx(21.707031, abs=6e-7)
@@ -70,9 +88,10 @@ def test_tangent_kernel_of_relu_exactly():
 def _enumerated(widths, weight_var, gates, bias_rate):
     """E Theta^2 of two hidden layers, K^1 = 1: a sum over all gates of Isserlis' theorem for the Gaussian weights."""
     total = 0.0
+    weights = np.broadcast_to(weight_var, 2)
     for first in itertools.product(gates, repeat=widths[0]):
         for second in itertools.product(gates, repeat=widths[1]):
-            total += _given_gates(np.array(first), np.array(second), weight_var, bias_rate)
+            total += _given_gates(np.array(first), np.array(second), weights, bias_rate)
     return total * 0.5 ** sum(widths)
 
 
@@ -81,7 +100,7 @@ def _given_gates(first, second, w, tb):
 
     G2 = a |D1 g|^2, G3 = a b |D2 W D1 g|^2, Delta2 = b |D2 v|^2, Delta1 = a b |D1 W^T D2 v|^2; g, v, W standard normal.
     """
-    a, b = w / len(first), w / len(second)
+    a, b = w[0] / len(first), w[1] / len(second)
     m1, m2, q1, q2 = (first**2).sum(), (second**2).sum(), (first**4).sum(), (second**4).sum()
     g2, g2_g2 = a * m1, a**2 * (m1**2 + 2 * q1)
     g3, g3_g3 = b * m2 * g2, b**2 * (m2**2 + 2 * q2) * g2_g2
@@ -97,9 +116,10 @@ def _given_gates(first, second, w, tb):
 
 @pytest.mark.parametrize(("slope", "bias_rate"), [(0.0, 0.0), (0.3, 0.0), (0.3, 0.6), (1.0, 0.6)])
 def test_tangent_kernel_against_sums_over_gates(slope, bias_rate):
-    found = homogeneous_ntk_moments(leaky_relu(slope), 1.0, (2, 3), 1.3, bias_rate=bias_rate)
-    gated = _enumerated((2, 3), 1.3, (slope, 1.0), bias_rate)
-    assert found.second == pytest.approx(gated, rel=1e-12)
+    for weights in (1.3, (1.3, 0.8)):
+        found = homogeneous_ntk_moments(leaky_relu(slope), 1.0, (2, 3), weights, bias_rate=bias_rate)
+        gated = _enumerated((2, 3), weights, (slope, 1.0), bias_rate)
+        assert found.second == pytest.approx(gated, rel=1e-12)
 
 
 @pytest.mark.parametrize("bias_rate", [0.0, 0.7])
@@ -135,6 +155,19 @@ def test_linear_networks_with_several_inputs():
         [0.64571904, 0.83607552, 1.46313216],
     ]
     assert covariance == pytest.approx(np.array(expected), rel=1e-12)
+
+
+def test_entries_of_linear_networks_layer_by_layer():
+    x = np.random.default_rng(1).normal(size=(3, 5))
+    first, widths, weights = x @ x.T / 5.0, (2, 5, 3), (1.3, 0.9, 1.7)
+    found = linear_kernel_layers(first, widths, weights)
+    for layer in range(3):
+        second = linear_kernel_second_moments(first, widths[: layer + 1], weights[: layer + 1])
+        mean = np.prod(weights[: layer + 1]) * first
+        assert found.mean[layer] == pytest.approx(mean, rel=1e-14)
+        assert found.variance[layer] == pytest.approx(np.einsum("abab->ab", second) - mean**2, rel=1e-12)
+    one = homogeneous_kernel_layers("linear", first[0, 0], widths, weights)
+    assert found.variance[:, 0, 0] == pytest.approx(one.variance, rel=1e-13)
 
 
 def test_recursion_is_the_first_order_of_the_exact_linear_kernel():
@@ -185,6 +218,10 @@ def test_output_statistics():
         lambda: homogeneous_kernel_moment("tanh", (3,), 1.0),
         lambda: homogeneous_kernel_moment("relu", (), 2.0),
         lambda: homogeneous_kernel_log("relu", (3, 4), (2.0,)),
+        lambda: homogeneous_kernel_layers("relu", 0.0, (3,), 2.0),
+        lambda: homogeneous_kernel_layers("gelu", 1.0, (3,), 2.0),
+        lambda: linear_kernel_layers([[1.0, 2.0], [2.0, 1.0]], (3,), 1.0),
+        lambda: homogeneous_ntk_moments("relu", 1.0, (3, 4), (2.0,)),
         lambda: homogeneous_ntk_moments("relu", -1.0, (3,), 2.0),
         lambda: homogeneous_ntk_moments("relu", 1.0, (3,), 2.0, bias_rate=-1.0),
         lambda: linear_kernel_second_moments([[1.0, 2.0]], (3,), 1.0),
