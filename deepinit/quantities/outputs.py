@@ -128,6 +128,7 @@ output_kurtosis = Quantity(
     measure=_measure,
     predict=_predict,
     forms=nngp.forms,
+    forms_at=nngp.forms_at,
     infinite=_infinite,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
