@@ -6,6 +6,10 @@ from . import theory as theory
 from . import training as training
 from .comparison.compare import Comparison as Comparison
 from .comparison.compare import compare as compare
+from .comparison.covariances import Covariance as Covariance
+from .comparison.covariances import covariance as covariance
+from .comparison.widths import WidthComparison as WidthComparison
+from .comparison.widths import compare_widths as compare_widths
 from .core import curves as curves
 from .core import frames as frames
 from .core import inputs as inputs

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from deepinit.core.checks import check_num_seeds
 from deepinit.core.errors import SpecError, refusal
@@ -142,6 +142,18 @@ class CaseResult:
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+class Check(NamedTuple):
+    """What several cases must show together.
+
+    Attributes:
+        sentence: what was compared and found, for the report.
+        held: does it hold? If not the run ends with exit code 6.
+    """
+
+    sentence: str
+    held: bool
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """One paper's experiment: declarative, no engine code.
@@ -155,6 +167,7 @@ class Experiment:
         citation: BibTeX of what the experiment reproduces.
         question: one sentence that the report opens with.
         remarks: `(config, results by case name) -> sentences` that open the verdicts; None for none.
+        checks: `(config, results by case name) -> Checks` of several cases together; None for none.
     """
 
     name: str
@@ -165,6 +178,7 @@ class Experiment:
     citation: str
     question: str
     remarks: Callable[[Any, Mapping[str, CaseResult]], list[str]] | None = None
+    checks: Callable[[Any, Mapping[str, CaseResult]], list[Check]] | None = None
 
     def preset(self, name: str | None) -> Any:
         """The config of a preset; the first one for None.

@@ -64,8 +64,12 @@ def conclude(
     judgements = [judge(result) for result in results]
     by_name = {result.case.name: result for result in results}
     remarks = experiment.remarks(config, by_name) if experiment.remarks is not None else []
-    verdicts = (*remarks, *(sentence for sentence, _ in judgements))
-    failures = tuple(failure for _, failed in judgements for failure in failed)
+    checks = experiment.checks(config, by_name) if experiment.checks is not None else []
+    verdicts = (*remarks, *(check.sentence for check in checks), *(sentence for sentence, _ in judgements))
+    failures = (
+        *(check.sentence for check in checks if not check.held),
+        *(failure for _, failed in judgements for failure in failed),
+    )
     figures = experiment.figures(config, by_name)
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
@@ -87,7 +91,7 @@ def conclude(
     html = report.render(
         report.Report(
             title=experiment.title,
-            summary=[experiment.question, headline(failures, results), *verdicts],
+            summary=[experiment.question, headline(failures, results, len(checks)), *verdicts],
             tables=[summary_table(dataset), *(layer_table(result) for result in results)],
             figures=figures,
             provenance=_provenance(handle),
@@ -100,9 +104,9 @@ def conclude(
     return Outcome(handle.path, dataset, verdicts, failures)
 
 
-def headline(failures: Sequence[str], results: Sequence[CaseResult]) -> str:
-    """All checks held, or which did not."""
-    checks = sum(len(result.case.checked) for result in results)
+def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:
+    """All checks held, or which did not; `num_joint` are of several cases together."""
+    checks = num_joint + sum(len(result.case.checked) for result in results)
     if not checks:
         return "Nothing was checked: this run measures and compares."
     if failures:

@@ -1,0 +1,43 @@
+"""Checks of several cases together decide how a run ends, as those of single cases do."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepinit.experiment import Check, load_experiment
+from deepinit.outcome import headline
+from deepinit.run import run
+
+
+def falls(config, results):
+    mean = results["tiny"].dataset["mean"].values[:, 0]
+    return [Check(f"Over {config.depth} layers the angle shrinks.", bool(np.all(np.diff(mean) < 0)))]
+
+
+def rises(config, results):
+    return [Check("The angle grows.", not falls(config, results)[0].held)]
+
+
+@pytest.mark.parametrize(
+    ("checks", "sentence", "failures"),
+    [
+        (falls, "Over 2 layers the angle shrinks.", ()),
+        (rises, "The angle grows.", ("The angle grows.",)),
+    ],
+)
+def test_joint_checks_are_said_counted_and_decide(tmp_path, checks, sentence, failures):
+    experiment = load_experiment(str(Path(__file__).parent / "tiny_experiment.py"))
+    config = dataclasses.replace(experiment.preset(None), num_seeds=50)
+    outcome = run(dataclasses.replace(experiment, checks=checks), config, tmp_path / "run")
+    assert outcome is not None
+    assert outcome.failures == failures
+    assert outcome.verdicts[0] == sentence
+    said = "1 of 1 checks FAILED: The angle grows." if failures else "All 1 checks"
+    assert said in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_the_headline_counts_both_kinds():
+    assert headline((), []).startswith("Nothing was checked")
+    assert "All 3 checks" in headline((), [], 3)
