@@ -73,6 +73,17 @@ def tangent_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
     return _that_hold(tangent_forms(spec), spec, inputs.num_rows == 1)
 
 
+def bias_tangent_forms(spec: Spec) -> tuple[str, ...]:
+    """Of the part of tangent kernels that hidden biases make, where there are biases."""
+    return correction_forms(spec) if isinstance(spec, MLP) and spec.output_width and not _no_biases(spec) else ()
+
+
+def bias_tangent_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
+    """Of that part, at these inputs."""
+    del inputs
+    return _that_hold(bias_tangent_forms(spec), spec, False)
+
+
 def _that_hold(forms: tuple[str, ...], spec: Any, exactly: bool) -> tuple[str, ...]:
     from deepinit.theory.kernel_correction_input import LARGEST_SUM
 
@@ -128,6 +139,26 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     value = (expansion.tangent + expansion.tangent_shift)[-1:]
     variance = np.diagonal(tangent_covariance(expansion)[-1])[None]
     return _first_order("ntk", value, variance, expansion.valid_for)
+
+
+def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
+    """Mean and variance of what the biases of the hidden layers add to the tangent kernel: learning rates of all others 0."""
+    from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
+
+    first, weights, bias_var = _first_layer(spec, inputs)
+    rates = np.append(np.full(spec.depth - 1, bias_var), 0.0)  # none for the output layer's
+    found = kernel_corrections(
+        spec.activation,
+        first,
+        spec.widths,
+        weights,
+        bias_var,
+        first_tangent=np.full_like(first, bias_var),
+        weight_rate=0.0,
+        bias_rate=rates,
+    )
+    value = (found.tangent + found.tangent_shift)[-1:]
+    return _first_order("bias_ntk", value, np.diagonal(tangent_covariance(found)[-1])[None], found.valid_for)
 
 
 def _check_exact(quantity: str, spec: MLP, inputs: Inputs, allowed: str) -> None:

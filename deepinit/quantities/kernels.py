@@ -9,8 +9,11 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.corrections import (
+    bias_tangent_forms,
+    bias_tangent_forms_at,
     overlap_forms,
     overlap_forms_at,
+    predict_bias_tangent,
     predict_overlaps,
     predict_tangent,
     tangent_forms,
@@ -170,6 +173,10 @@ def _predict_ntk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     return (predict_tangent if isinstance(spec, MLP) else predict_ntk)(spec, inputs, form)
 
 
+def _predict_bias_ntk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return (predict_bias_tangent if isinstance(spec, MLP) else predict_bias_ntk)(spec, inputs, form)
+
+
 nngp = Quantity(
     name="nngp",
     symbol=r"$\langle x_t, x'_t \rangle / n$",
@@ -208,9 +215,9 @@ bias_ntk = ntk._replace(
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers",
     measure=_measure_bias_ntk,
-    predict=predict_bias_ntk,
-    forms=kernel_forms,
-    forms_at=None,
+    predict=_predict_bias_ntk,
+    forms=lambda spec: kernel_forms(spec) + bias_tangent_forms(spec),
+    forms_at=lambda spec, inputs: kernel_forms(spec) + bias_tangent_forms_at(spec, inputs),
     infinite=None,
 )
 

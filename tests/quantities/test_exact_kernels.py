@@ -97,6 +97,24 @@ def test_the_default_always_holds():
     assert (di.predict(linear, Q.nngp, TWO).name, di.predict(linear, Q.ntk, TWO).name) == ("exact", "first_order")
 
 
+def test_tangent_kernel_of_the_biases_of_an_mlp():
+    spec = di.MLP((32, 32, 48), "relu", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1)
+    sim, pred = di.simulate(spec, Q.bias_ntk, TWO, num_seeds=40_000), di.predict(spec, Q.bias_ntk, TWO)
+    wide = di.predict(di.MLP((10**6,) * 3, *_rest(spec)), Q.bias_ntk, TWO)
+    left_out = 2.5 * (2 / 32 + 1 / 48)  # O(r), with the constant of ReLU's variances
+    allowed = GATE * sim.standard_error + left_out * np.abs(pred.value - wide.value)
+    assert np.all(np.abs(sim.mean - pred.value) < allowed)
+    # infinite width: two inputs share more gates than they do there, by 3 %
+    assert (sim.mean - wide.value)[0, 1] > GATE * sim.standard_error[0, 1]
+    assert np.all(np.abs(sim.variance - pred.variance) < GATE * sim.variance_standard_error + left_out * pred.variance)
+    assert np.all(di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance)  # not the whole tangent kernel
+    assert Q.bias_ntk.forms(_spec((9,))) == ()
+
+
+def _rest(spec):
+    return spec.activation, spec.weight_law, spec.bias_law, spec.output_width
+
+
 def test_both_forms_agree_at_large_width():
     spec = _spec((10**6, 10**6))
     for quantity in (Q.nngp, Q.ntk):
