@@ -20,7 +20,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import check_shallow, drift_and_noise
-from deepinit.diffusions.paths import prepared, stream_start, within_floats
+from deepinit.diffusions.paths import check_explosion, prepared, stream_start, within_floats
 from deepinit.diffusions.steps import euler
 from deepinit.networks.forward import random_forward
 from deepinit.networks.linear_maps import explicit
@@ -72,11 +72,12 @@ def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = 
         `key -> Coupled`. The network is the one that `di.network(spec).init(key, ...)` draws; the path takes one Euler step for every block.
 
     Raises:
-        SpecError: as `path_fn`.
+        SpecError: as `path_fn`, for the horizon 1.
 
     Reference: arXiv 2007.03253, theorem 5 (convergence in law); the coupling is derived in the module docstring.
     """
     spec, points, grid = prepared(spec, inputs, None, 1.0, None)
+    check_explosion(spec, points, grid.horizon, remedy="")
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype, brownian=False)
 
     def coupled(key: Any) -> Coupled:

@@ -21,7 +21,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import drift_and_noise
-from deepinit.diffusions.paths import check_brownian, prepared, stream_start, within_floats
+from deepinit.diffusions.paths import check_brownian, check_explosion, prepared, stream_start, within_floats
 from deepinit.diffusions.steps import Brownian, euler
 
 
@@ -56,6 +56,7 @@ def jacobian_fn(
     num_steps: int | None = None,
     brownian: Brownian = "layers",
     dtype: Any = "float32",
+    allow_explosion: bool = False,
 ) -> Callable[[Any], Jacobians]:
     """A pure function from a key to a path with its Jacobian and inverse Jacobian; formulas in the module docstring.
 
@@ -67,6 +68,7 @@ def jacobian_fn(
         num_steps: None takes the spec's depth.
         brownian: as for `path_fn`.
         dtype: of the states, as for `drift_and_noise`.
+        allow_explosion: as for `path_fn`.
 
     Returns:
         `key -> Jacobians`. The cost of a step is width^3 for every input. A gradient at x_T is carried back to x_t by the transpose of
@@ -88,6 +90,7 @@ def jacobian_fn(
             )
         )
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
+    check_explosion(spec, points, grid.horizon, allow_explosion)
     check_brownian(brownian, grid)
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype)
     psi, slope = spec.inner_activation, equation.taylor.slope

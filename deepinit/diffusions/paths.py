@@ -10,8 +10,11 @@ import numpy as np
 
 from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points
+from deepinit.core.laws import Law
+from deepinit.core.patches import neighbours
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import Form, check_shallow, drift_and_noise
 from deepinit.diffusions.steps import Brownian, Grid, euler, grid_of
@@ -19,6 +22,8 @@ from deepinit.networks.forward import linear, random_layer
 from deepinit.networks.layers import embedding_layer, end_keys
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import points_alone
+
+_COUNTED = " Or write allow_explosion=True, and see how many paths leave: at finite width they explode at random times."
 
 
 class Paths(NamedTuple):
@@ -45,6 +50,7 @@ def path_fn(
     form: Form | None = None,
     brownian: Brownian = "layers",
     dtype: Any = "float32",
+    allow_explosion: bool = False,
 ) -> Callable[[Any], Paths]:
     """A pure function from a key to a path of the limiting diffusion, for jit and vmap (see `drift_and_noise` for the equation).
 
@@ -61,19 +67,23 @@ def path_fn(
         brownian: `layers`, the increments of a network of that depth; or `tree`: a virtual Brownian tree, one path for all numbers
             of steps (powers of 2), at about 2 log2(num_steps) times the cost.
         dtype: of the states, as for `drift_and_noise`.
+        allow_explosion: go on to a horizon at which the limit of large width has exploded, and count the paths that have left.
 
     Returns:
-        `key -> Paths`. Paths that leave the floats are reported, never hidden: with phi''(0) not 0 and psi linear the diffusion explodes
-        with positive probability, and almost surely (as the width grows) beyond the explosion time of the double limit.
+        `key -> Paths`. Paths that leave the floats are reported, never hidden. Where psi grows faster than |x|^(1/2) and phi''(0) is not 0,
+        or faster than |x|, a path of finite width explodes before the explosion time of large width with positive probability, less and less
+        likely as the width grows; after it, ever more likely.
 
     Raises:
-        SpecError: as `drift_and_noise`; inputs of another width; times off the grid.
+        SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at or beyond the explosion time of
+            an input at large width (laws with independent entries: of correlated ones no time is known).
 
     Valid for: strong order 1/2 in the step, weak order 1.
 
     Reference: arXiv 2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs, section 10.2.
     """
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
+    check_explosion(spec, points, grid.horizon, allow_explosion)
     check_brownian(brownian, grid)
     equation = drift_and_noise(spec, len(points), form=form, dtype=dtype)
 
@@ -96,6 +106,46 @@ def path_fn(
 def within_floats(x: jax.Array) -> jax.Array:
     """[num_inputs] bool."""
     return jnp.all(jnp.isfinite(x), axis=-1)
+
+
+def check_explosion(
+    spec: ResNet | ConvResNet, points: np.ndarray, horizon: float, allowed: Any = False, remedy: str = _COUNTED
+) -> None:
+    """Refuses a horizon at or beyond the explosion time of an input at large width.
+
+    Args:
+        spec: of the stream.
+        points: [num_inputs, dimension].
+        horizon: T.
+        allowed: is that what the caller wants?
+        remedy: how to go on all the same.
+    """
+    if not isinstance(allowed, bool):
+        raise SpecError(refusal(f"allow_explosion={allowed!r}", "True, False", "False, the default, refuses."))
+    if allowed or not (isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)):
+        return
+    images = points.reshape(len(points), spec.positions, -1)
+    variances = np.zeros(images.shape[:2])
+    if spec.embedding_law is not None:
+        variances = spec.embedding_law.entry_variance(images.shape[2], spec.depth) * np.sum(images**2, axis=2)
+        images = np.zeros_like(images[:, :, :1])
+    around = np.zeros((1, 1), int)
+    if isinstance(spec, ConvResNet):
+        around = np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding))
+    bias_var = 0.0 if spec.bias_law is None else spec.bias_law.variance
+    for which, (image, variance) in enumerate(zip(images, variances, strict=True)):
+        time = explosion_time(
+            spec.activation,
+            spec.inner_activation,
+            image,
+            around,
+            spec.weight_law.variance,
+            bias_var,
+            horizon,
+            variance,
+        )
+        if not horizon < time:
+            raise explosion_refusal(horizon, time, which, remedy)
 
 
 def check_brownian(brownian: Any, grid: Grid) -> None:

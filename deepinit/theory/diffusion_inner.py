@@ -16,10 +16,10 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.explosions import explosion_refusal
 from deepinit.theory.diffusion_activation import diffusion_constants, growth_order
 from deepinit.theory.diffusion_input import check_gram, check_variances, check_vector
 from deepinit.theory.diffusion_pairs import product_means
-from deepinit.theory.diffusion_riccati import explosion_refusal
 
 _TOLERANCE = 1e-10
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.explosions import explosion_refusal
 from deepinit.theory.diffusion_activation import DiffusionConstants
 
 
@@ -113,18 +113,6 @@ def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
     first = int(np.argmin(explosion_times))
     if not horizon < explosion_times[first]:
         raise explosion_refusal(horizon, float(explosion_times[first]), first)
-
-
-def explosion_refusal(horizon: float, time: float, which: int | None = None) -> SpecError:
-    """The refusal that names the explosion time."""
-    whose = "" if which is None else f" for input {which}"
-    return SpecError(
-        refusal(
-            f"horizon={horizon:g}, while the limit explodes{whose} at the time {time:.6g}",
-            f"horizons below {time:.6g}",
-            "Shorten the horizon, scale weights or inputs down, or take an outer activation with phi''(0) = 0 (tanh).",
-        )
-    )
 
 
 def panels(systems: list[Riccati], horizon: float, num_nodes: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,148 @@
+r"""When the diffusion of a residual network explodes: growth of the inner activation, and the explosion time at large width.
+
+Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weights of variance sigma_w^2 dt / D, biases of variance sigma_b^2 dt. As the
+width D grows the coordinates become independent, and what the noise has done to position p up to t is told by one clock tau_p:
+
+    x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),      tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2,
+
+since mean and variance move as (b/2) tau' and a^2 tau' (v_p the variance of an embedding, else 0). For one position the explosion time is the
+integral of 1 / tau'(tau) over tau > 0, finite where E psi^2 grows faster than tau. For psi = id it has the closed form of
+`theory.diffusion.explosion_times`. At finite width the diffusion may explode earlier, or live longer, by chance.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.activations import Activation, as_activation, linear
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import normal_rule, values
+from deepinit.core.taylor import taylor_at_zero
+
+_FAR = 300.0  # e-folds of the clock: what is left of the integral beyond is below 1e-15 for psi growing like |x|^0.6
+_LARGEST = 1e300
+
+
+def may_explode(activation: Any, inner: Any = linear) -> bool:
+    """May the diffusion dx = a dW psi(x) + (b/2) diag Var dt + ... reach infinity in finite time?
+
+    Not if psi grows at most like |x|^(1/2) (bounded functions among them), and not if psi grows at most linearly and
+    b = phi''(0) = 0; otherwise explosion is possible, at finite width with positive probability at every time.
+
+    Args:
+        activation: phi, as for `taylor_at_zero`.
+        inner: psi: an `Activation`, a built-in's name or a JAX function.
+
+    Returns:
+        True where neither condition holds.
+
+    Raises:
+        SpecError: as `taylor_at_zero`.
+
+    Valid for: Gaussian weights. The growth exponent of psi is read off between 10^4 and 4 * 10^4, to one decimal.
+
+    Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
+    """
+    order = growth_order(as_activation(inner))
+    return order > 1.0 or (order > 0.5 and taylor_at_zero(activation).curvature != 0.0)
+
+
+def growth_order(psi: Activation) -> float:
+    """The power of |x| with which psi grows far out, to one decimal; 0 if it is bounded, infinite beyond every power."""
+    if psi.is_homogeneous:
+        return 1.0
+    spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
+    with np.errstate(over="ignore", invalid="ignore"):
+        first, second = (
+            float(np.max(np.abs(values(psi, size * np.concatenate([-spread, spread]))))) for size in (1e4, 2e4)
+        )
+    if not math.isfinite(second):
+        return math.inf
+    return max(0.0, round(math.log2(second / first), 1)) if first > 0.0 < second else 0.0
+
+
+def explosion_time(
+    activation: Any,
+    inner: Any,
+    start: np.ndarray,
+    around: np.ndarray,
+    weight_var: float,
+    bias_var: float,
+    horizon: float,
+    variance: np.ndarray | float = 0.0,
+) -> float:
+    """The explosion time of one input at large width, if it lies within the horizon; else infinity.
+
+    Equations in the module docstring.
+
+    Args:
+        activation: phi.
+        inner: psi.
+        start: [positions, channels], x at time 0 (its mean, after an embedding).
+        around: [positions, patch], the positions that each one sees; -1 for none.
+        weight_var: sigma_w^2.
+        bias_var: sigma_b^2.
+        horizon: where to stop.
+        variance: [positions], of the coordinates at time 0.
+
+    Returns:
+        To about 1e-5, with kinks of psi to about 1e-3.
+
+    Reference: derivation in the module docstring.
+    """
+    from scipy.integrate import solve_ivp
+
+    psi = as_activation(inner)
+    if not may_explode(activation, psi):
+        return math.inf
+    slope, curvature, _ = taylor_at_zero(activation)
+
+    def rates(clocks: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            variances = (variance + slope**2 * clocks)[:, None]
+            squares = _mean_squares(psi, start + (0.5 * curvature * clocks)[:, None], variances).mean(axis=1)
+            return np.fmin(bias_var + weight_var * np.append(squares, 0.0)[around].sum(axis=1), _LARGEST)
+
+    square = min(float(np.mean(np.square(start)) + np.max(variance)), _LARGEST)
+    scale = (
+        min(square, math.sqrt(square)) or 1.0
+    )  # of the clocks: variance and mean have moved by the size of the input
+    first = np.max(rates(np.zeros(len(start))))
+    if first == 0.0:
+        return math.inf  # nothing moves
+
+    def slowed(_: float, state: np.ndarray) -> np.ndarray:
+        """Time and ln(1 + clock / scale), so that one of the logarithms grows by 1 in a unit."""
+        clocks = scale * np.expm1(state[1:])
+        speeds = rates(clocks) / (scale + clocks)
+        return np.append(1.0, speeds) / np.max(speeds)
+
+    over = lambda _, state: state[0] - horizon
+    far = lambda _, state: np.max(state[1:]) - _FAR
+    over.terminal = far.terminal = True  # type: ignore[attr-defined]
+    tolerance = np.append(1e-6 * scale / first, np.full(len(start), 1e-6))
+    state = np.zeros(1 + len(start))
+    found = solve_ivp(slowed, (0.0, _FAR * len(start)), state, rtol=1e-6, atol=tolerance, events=(over, far))
+    return float(found.y[0, -1]) if found.y[0, -1] < horizon and found.success else math.inf
+
+
+def explosion_refusal(horizon: float, time: float, which: int | None = None, remedy: str = "") -> SpecError:
+    """The refusal that names the explosion time."""
+    whose = "" if which is None else f" for input {which}"
+    return SpecError(
+        refusal(
+            f"horizon={horizon:g}, while the limit explodes{whose} at the time {time:.6g}",
+            f"horizons below {time:.6g}",
+            "Shorten the horizon, scale weights or inputs down, or take an outer activation with phi''(0) = 0 (tanh)."
+            + remedy,
+        )
+    )
+
+
+def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """E psi(x)^2, x ~ N(means, variances)."""
+    if psi.slopes is not None and psi.slopes[0] == psi.slopes[1]:
+        return psi.slopes[0] ** 2 * (means**2 + variances)
+    nodes, weights = normal_rule(num_nodes=61)
+    return values(psi, means[..., None] + np.sqrt(variances)[..., None] * nodes) ** 2 @ weights
