@@ -13,6 +13,7 @@ MEASURED = {
     "compile": "simulation, relu: depth 50 / 10",
     "condensation": "gd: deepinit",  # with PyTorch or without
     "cutoff": "ratio",
+    "kernel_corrections": "ratio",
     "memory": "peak, 200000 / 20000 networks",
     "resnet_ntk": "ratio",
     "import_time": "import deepinit / import jax, flax, optax",

@@ -1,0 +1,266 @@
+"""Tangent kernels of an ensemble against neural-tangents' Monte Carlo, and the theory of order 1/width at depth 100.
+
+    python benchmarks/kernel_corrections.py [--quick] [--out kernel_corrections.jsonl] [--repeats 3] [--part ensemble theory]
+
+Ensemble: ReLU networks of 10 hidden layers of width 256 and one output, He-normal without biases, 10 inputs in 10 dimensions, the tangent kernel of the
+output. Here by the engine of `di.simulate` with conditional maps and transposes: mean and variance of every entry. There by `monte_carlo_kernel_fn` in all
+its implementations, which returns the mean, on the same network in `stax`. ReLU, since both moments of its diagonal are known exactly at every width.
+
+One kernel function of neural-tangents is timed: its first call traces and compiles, the others do not. It draws one network after another, so that fewer
+networks are enough, and its time is per network. It is given `vmap_axes` None and 0, and `device_count` 0 (one device) and -1 (the rows of the kernel
+shared out to all devices, of which each draws all weights). The fastest of a kind counts. Goal: 20 times as fast as the fastest of all.
+What it does not offer is timed beside it, without a goal: a loop over networks around `empirical_ntk_fn`, compiled and shared out to all devices by hand.
+
+Checked before: our mean against first order in 1/width (five standard errors), which has to reject infinite width alone in full size; mean and second moment of the
+diagonal against their exact values; the mean of every implementation against ours, and all of them against each other, since they draw the same networks.
+
+Theory: `kernel_corrections` for 10 inputs and 100 layers, after a first call. Goal: less than a second for every activation.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import harness
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec
+
+import deepinit as di
+from deepinit.ensembles.blocks import compile_ensemble
+from deepinit.ensembles.keys import root_key
+from deepinit.infinite_width.empirical import IMPLEMENTATIONS
+from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.recursion import kernel_layers
+from deepinit.quantities.routes import seed_bytes, seed_fn_of
+from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections
+
+SPEEDUP_GOAL = 20.0
+THEORY_GOAL = 1.0
+NUM_INPUTS = 10
+
+Run = Callable[[], np.ndarray]
+
+
+def points() -> np.ndarray:
+    """[10, 10], norms 2.2 to 4.2."""
+    return np.random.default_rng(0).normal(size=(NUM_INPUTS, NUM_INPUTS))
+
+
+def network(width: int, depth: int) -> di.MLP:
+    """One output."""
+    return di.MLP((width,) * depth, output_width=1)
+
+
+def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
+    """Tangent kernels [num_networks, entries] by the engine of `di.simulate`, as compiled for many blocks."""
+    spec, inputs = network(width, depth), di.inputs.points(points())
+    seed_fn, settings = seed_fn_of(
+        spec, di.quantities.ntk, inputs, linear_map="conditional", dtype="float32", precision="highest"
+    )
+    at_hand = seed_bytes(spec, inputs, settings)
+    ensemble = compile_ensemble(seed_fn, num_networks, seed_bytes=at_hand, block_size=num_networks)
+    root = root_key(0)
+    return lambda: ensemble.block_fn(root, 0).value[:, 0]
+
+
+def stax_network(width: int, depth: int) -> tuple[Any, Any]:
+    """(init_fn, apply_fn) of the same network."""
+    stax = load().stax
+    hidden = [layer for _ in range(depth) for layer in (stax.Dense(width, W_std=2.0**0.5), stax.Relu())]
+    init_fn, apply_fn, _ = stax.serial(*hidden, stax.Dense(1, W_std=1.0))
+    return init_fn, apply_fn
+
+
+def peer_runs(width: int, depth: int, num_networks: int, *, quick: bool) -> dict[tuple[str, str], Run]:
+    """Mean kernels [10, 10] by `monte_carlo_kernel_fn`, by implementation and options."""
+    nt, x = load(), jnp.asarray(points(), jnp.float32)
+    init_fn, apply_fn = stax_network(width, depth)
+
+    def run(implementation: str, **options: Any) -> Run:
+        kernel_fn = nt.monte_carlo_kernel_fn(
+            init_fn,
+            apply_fn,
+            jax.random.PRNGKey(1),
+            num_networks,
+            implementation=nt.NtkImplementation[implementation],
+            **options,
+        )
+        return lambda: np.asarray(kernel_fn(x, None, "ntk"))
+
+    counts = (0, -1) if jax.device_count() > 1 and NUM_INPUTS % jax.device_count() == 0 else (0,)
+    options = [{"vmap_axes": axes, "device_count": count} for axes in (None, 0) for count in counts]
+    options = options[:1] if quick else options
+    names = [", ".join(f"{name}={value}" for name, value in chosen.items()) for chosen in options]
+    return {
+        (implementation, name): run(implementation, **chosen)
+        for implementation in IMPLEMENTATIONS
+        for name, chosen in zip(names, options, strict=True)
+    }
+
+
+def by_hand(width: int, depth: int, num_networks: int) -> Run:
+    """The mean of `empirical_ntk_fn` over networks, in one compiled loop on every device."""
+    nt, x = load(), jnp.asarray(points(), jnp.float32)
+    init_fn, apply_fn = stax_network(width, depth)
+    implementation = nt.NtkImplementation.STRUCTURED_DERIVATIVES
+    kernel_fn = nt.empirical_ntk_fn(apply_fn, implementation=implementation)
+    mesh = jax.make_mesh((jax.device_count(),), ("networks",), axis_types=(AxisType.Auto,))
+    over = PartitionSpec("networks")
+
+    def local(keys: jax.Array) -> jax.Array:
+        kernels = jax.lax.map(lambda key: kernel_fn(x, None, init_fn(key, x.shape)[1]), keys)
+        return jnp.mean(kernels, axis=0, keepdims=True)
+
+    run = jax.jit(jax.shard_map(local, mesh=mesh, in_specs=over, out_specs=over, check_vma=False))
+    keys = jax.random.split(jax.random.PRNGKey(2), -(-num_networks // mesh.size) * mesh.size)
+    return lambda: np.asarray(run(keys)).mean(axis=0)
+
+
+def largest_z(found: np.ndarray, wanted: np.ndarray, deviation: np.ndarray, count: float) -> float:
+    """Of a mean of so many."""
+    return float(np.max(np.abs(found - wanted) / (deviation / count**0.5)))
+
+
+def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: bool) -> None:
+    """Mean kernels and exact moments of the diagonal; infinite width alone is rejected where the ensemble is large enough."""
+    spec, inputs = network(width, depth), di.inputs.points(points())
+    mean, deviation, count = kernels.mean(axis=0), kernels.std(axis=0), len(kernels)
+    first = di.predict(spec, di.quantities.ntk, inputs, "first_order").value[0]
+    limit = di.infinite(spec, di.quantities.ntk, inputs).value[0]
+    harness.check(
+        f"mean kernel of {count} networks against first order, largest |z|",
+        largest_z(mean, first, deviation, count),
+        5.0,
+    )
+    beyond = largest_z(mean, limit, deviation, count)
+    print(f"mean kernel against infinite width alone: largest |z| {beyond:.3g}")
+    if resolves and not beyond > 5.0:
+        raise SystemExit("infinite width alone is not rejected: the check resolves nothing, and nothing was timed.")
+    x = points()
+    own = np.flatnonzero(np.equal(*np.triu_indices(NUM_INPUTS)))
+    exact = [
+        homogeneous_ntk_moments(di.relu, 2.0 * row @ row / len(row), spec.widths, [2.0] * (depth - 1) + [1.0])
+        for row in x
+    ]
+    squares = kernels[:, own] ** 2
+    second = np.array([moments.second for moments in exact])
+    harness.check(
+        "mean diagonal against its exact value, largest |z|",
+        largest_z(mean[own], np.array([moments.mean for moments in exact]), deviation[own], count),
+        5.0,
+    )
+    harness.check(
+        "second moment of the diagonal against its exact value, largest |z|",
+        largest_z(squares.mean(axis=0), second, squares.std(axis=0), count),
+        5.0,
+    )
+
+
+def ensemble_part(report: harness.Report, repeats: int, quick: bool) -> None:
+    """Ours, then every implementation of neural-tangents, in turns."""
+    width, depth, networks, many, few = (32, 3, 200, 1000, 4) if quick else (256, 10, 1000, 20000, 30)
+    kernels = ensemble_run(width, depth, many)().astype(np.float64)
+    check_ensemble(kernels, width, depth, resolves=not quick)
+    pairs, mean, deviation = np.triu_indices(NUM_INPUTS), kernels.mean(axis=0), kernels.std(axis=0)
+    shape = {"width": width, "depth": depth, "inputs": NUM_INPUTS}
+
+    start = time.perf_counter()
+    ours = ensemble_run(width, depth, networks)
+    ours()
+    whole = {"ours": time.perf_counter() - start}
+    runs: dict[Any, Run] = {"ours": lambda: moments(ours())}
+    found = {}
+    for name, run in {**peer_runs(width, depth, few, quick=quick), ("hand", ""): by_hand(width, depth, few)}.items():
+        start = time.perf_counter()
+        try:
+            found[name] = run()
+        except Exception as error:  # noqa: BLE001  # whatever JAX has broken is a result
+            print(f"failed: {' '.join(name)}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            continue
+        whole[name] = time.perf_counter() - start
+        runs[name] = run
+    count = 1.0 / (1.0 / few + 1.0 / many)  # of the difference of two means
+    for name, kernel in found.items():
+        harness.check(
+            f"mean of {few} networks, {' '.join(name)}, largest |z|",
+            largest_z(kernel[pairs], mean, deviation, count),
+            5.0,
+        )
+        if name[0] != "hand":
+            other = next(iter(found.values()))
+            harness.check(f"the same networks, {' '.join(name)}", float(np.max(np.abs(kernel / other - 1.0))), 1e-3)
+
+    seconds = harness.least_seconds(runs, repeats)
+    per_network = {name: seconds[name] / (networks if name == "ours" else few) for name in runs}
+    # of a whole call for so many networks: the first call's compilation, and the networks at the measured pace
+    total = {name: whole[name] - seconds[name] + networks * per_network[name] for name in runs}
+    report.add("deepinit, mean and variance", 1e3 * per_network["ours"], "ms per network", networks=networks, **shape)
+    report.add(f"deepinit, {networks} networks, compilation included", total["ours"], "s", **shape)
+    peers = {}
+    for implementation in (*IMPLEMENTATIONS, "hand"):
+        of_kind = [name for name in found if name[0] == implementation]
+        if of_kind:
+            best = min(of_kind, key=lambda name: per_network[name])
+            peers[implementation] = best
+            more = {"networks": few, "options": best[1], "slowest": max(per_network[name] for name in of_kind), **shape}
+            shown = "by hand in one loop" if implementation == "hand" else f"{implementation} ({best[1]})"
+            report.add(f"neural-tangents, {shown}", 1e3 * per_network[best], "ms per network", **more)
+            report.add(f"neural-tangents, {shown}, {networks} networks, compilation included", total[best], "s", **more)
+    hand = peers.pop("hand")
+    fastest = min(peers.values(), key=lambda name: per_network[name])
+    goal = None if quick else (">=", SPEEDUP_GOAL)
+    report.add("ratio", per_network[fastest] / per_network["ours"], "x", goal, fastest=" ".join(fastest), **shape)
+    least = min(total[name] for name in peers.values())
+    report.add("ratio, compilation included", least / total["ours"], "x", **shape)
+    report.add("ratio to a loop by hand", per_network[hand] / per_network["ours"], "x", **shape)
+
+
+def moments(kernels: np.ndarray) -> np.ndarray:
+    """[2, entries]: mean and variance, in float64."""
+    return np.stack([kernels.mean(axis=0, dtype=np.float64), kernels.var(axis=0, dtype=np.float64)])
+
+
+def theory_part(report: harness.Report, repeats: int, quick: bool) -> None:
+    """First order in 1/width, at criticality."""
+    depth, width = (10, 1000) if quick else (100, 1000)
+    x = points() / np.linalg.norm(points(), axis=1, keepdims=True)
+    for activation in (di.relu, di.tanh, di.erf):
+        spec = di.MLP((width,) * depth, activation, output_width=1)
+        assert spec.weight_law is not None
+        assert spec.output_law is not None
+        weights = [spec.weight_law.variance] * (depth - 1) + [spec.output_law.variance]
+        first = spec.weight_law.variance * x @ x.T / x.shape[1]
+
+        def run(activation: Any = activation, first: Any = first, weights: Any = weights) -> Any:
+            return kernel_corrections(activation, first, (width,) * depth, weights)
+
+        start = time.perf_counter()
+        found = run()
+        whole = time.perf_counter() - start
+        tangent = kernel_layers(spec, x).ntk[-1][found.rows, found.columns]
+        error = np.max(np.abs(found.tangent[-1] / tangent - 1.0))
+        harness.check(f"{activation.name}: tangent kernel against the infinite-width recursion", float(error), 1e-6)
+        seconds = harness.least_seconds({"theory": run}, repeats)["theory"]
+        name = f"theory, {NUM_INPUTS} inputs, depth {depth}, {activation.name}"
+        report.add(name, seconds, "s", None if quick else ("<=", THEORY_GOAL), width=width)
+        report.add(f"{name}, first call", whole, "s", width=width)
+
+
+def main() -> None:
+    """Checks, times, tells."""
+    options = harness.arguments(__doc__, ("ensemble", "theory"))
+    report = harness.Report("kernel_corrections", options.out, quick=options.quick)
+    di.use_all_cores()
+    report.device()
+    repeats = options.repeats or (1 if options.quick else 3)
+    if "ensemble" in options.part:
+        ensemble_part(report, repeats, options.quick)
+    if "theory" in options.part:
+        theory_part(report, repeats, options.quick)
+    report.print()
+
+
+if __name__ == "__main__":
+    main()
