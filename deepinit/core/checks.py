@@ -65,6 +65,7 @@ def check_integer(name: str, given: Any, least: int, remedy: str, most: int | No
         allowed = operator.index(given) >= least and (most is None or operator.index(given) <= most)
     except TypeError:
         allowed = False
+    allowed = allowed and not isinstance(given, bool)  # which counts as 0 or 1
     if not allowed:
         numbers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
         raise SpecError(refusal(f"{name}={given!r}", numbers, remedy))

@@ -79,7 +79,7 @@ def checked_width(given: Any, where: str) -> int:
         width = int(given)
     except (TypeError, ValueError, OverflowError):  # no number; NaN; infinity
         width = 0
-    if width < 1 or width != given:
+    if width < 1 or width != given or isinstance(given, bool):
         raise SpecError(
             refusal(f"width {given!r} {where}", "integers >= 1", "Give every layer a whole number of neurons.")
         )

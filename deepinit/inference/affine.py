@@ -7,6 +7,8 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.inference.checks import checked_kernel
 
+_ROUNDING = 1e-14  # of an entry that centring should have made 0
+
 
 class AffinePart(NamedTuple):
     """The nearest affine kernel, intercept_var + slope_var <x, x'> with both >= 0.
@@ -15,7 +17,9 @@ class AffinePart(NamedTuple):
         intercept_var: its constant.
         slope_var: its slope.
         share: |affine part|^2 / |kernel|^2, of the Frobenius norms; 1 for an affine kernel.
-        centred_share: the same of both matrices with the means of rows and columns taken off: what tells inputs apart.
+        centred_share: the same of both matrices with the means of rows and columns taken off: what tells inputs apart. NaN where there
+            is nothing to share, because one of the two tells no input apart: a constant kernel, inputs that are all one point, a
+            single input.
     """
 
     intercept_var: float
@@ -54,25 +58,30 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
                 "Take x @ x.T of its inputs.",
             )
         )
-    norm2 = float(np.sum(matrix**2))
-    if norm2 == 0.0:
+    height = float(np.max(np.abs(matrix)))
+    if height == 0.0:
         raise SpecError(refusal("a kernel of zeros", "a kernel with some entry that is not 0", "It has no shares."))
+    matrix = matrix / height
     size = float(len(matrix))
     scale = float(np.max(np.abs(products))) or 1.0  # of the two columns, equal
-    normal = np.array([[size**2, np.sum(products) / scale], [0.0, np.sum(products**2) / scale**2]])
+    products = products / scale
+    normal = np.array([[size**2, np.sum(products)], [0.0, np.sum(products**2)]])
     normal[1, 0] = normal[0, 1]
     lower = np.linalg.cholesky(normal + 1e-15 * np.trace(normal) * np.eye(2))
-    right = np.array([np.sum(matrix), np.sum(matrix * products) / scale])
+    right = np.array([np.sum(matrix), np.sum(matrix * products)])
     (intercept, slope), _ = nnls(lower.T, np.linalg.solve(lower, right))
-    residual = matrix - intercept - slope / scale * products
-    share = 1.0 - float(np.sum(residual**2)) / norm2
-    return AffinePart(float(intercept), float(slope / scale), share, _centred_share(matrix, products))
+    residual = matrix - intercept - slope * products
+    share = 1.0 - float(np.sum(residual**2) / np.sum(matrix**2))
+    return AffinePart(float(height * intercept), float(height / scale * slope), share, _centred_share(matrix, products))
 
 
 def _centred_share(matrix: np.ndarray, products: np.ndarray) -> float:
+    """Of matrices whose largest entry is 1."""
     kernel, inner = _centred(matrix), _centred(products)
-    total = np.sum(kernel**2) * np.sum(inner**2)
-    return min(float(max(np.sum(kernel * inner), 0.0) ** 2 / total), 1.0) if total > 0.0 else float("nan")
+    squares = float(np.sum(kernel**2)), float(np.sum(inner**2))
+    if min(squares) < (_ROUNDING * len(matrix)) ** 2:
+        return float("nan")
+    return min(float(max(np.sum(kernel * inner), 0.0)) ** 2 / (squares[0] * squares[1]), 1.0)
 
 
 def _centred(matrix: np.ndarray) -> np.ndarray:

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import tanh
-from deepinit.core.checks import check_integer, is_number
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.inference.checks import checked_noise
+from deepinit.inference.checks import check_positive
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
 from deepinit.theory.diffusion import diffusion_constants
 from deepinit.theory.diffusion import linear_model as double_limit_model
@@ -108,9 +108,9 @@ def empirical_bayes(
     from scipy import optimize
 
     for name, given in (("weight_var", weight_var), ("horizon", horizon), ("readout_var", readout_var)):
-        _check_positive(name, given)
+        check_positive(name, given)
     if noise is not None:
-        _check_positive("noise", noise)
+        check_positive("noise", noise)
     check_integer("num_starts", num_starts, 1, "8 is usual.")
     check_integer("seed", seed, 0, "Leave it out for 0.")
     slope = diffusion_constants(activation).slope
@@ -202,10 +202,3 @@ def _shifts(num_starts: int, size: int, seed: int) -> np.ndarray:
     shifts = np.random.default_rng(seed).uniform(-_SPREAD, _SPREAD, (num_starts, size))
     shifts[0] = 0.0
     return shifts
-
-
-def _check_positive(name: str, given: Any) -> None:
-    if not (is_number(given) and checked_noise(given, name) > 0.0):
-        raise SpecError(
-            refusal(f"{name}={given!r}", "a finite number > 0", "A variance or a time of 0 switches it off.")
-        )

@@ -7,6 +7,7 @@ import numpy as np
 from deepinit.core.checks import is_number, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 
+SMALLEST, LARGEST = 1e-75, 1e75  # products of two squares, or their ratios, stay in float64
 _ROUNDING = (
     1e-8  # relative to the largest entry, for symmetry and positivity: neural-tangents keeps about that many digits
 )
@@ -83,16 +84,32 @@ def checked_targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
 
 
 def checked_noise(given: Any, name: str = "noise") -> float:
-    """A variance, finite and >= 0.
+    """A variance: 0, or from 1e-75 to 1e75.
 
     Raises:
         SpecError: anything else.
     """
-    if not (is_number(given) and 0.0 <= given < np.inf):
+    if not (is_number(given) and (given == 0.0 or SMALLEST <= given <= LARGEST)):
         raise SpecError(
-            refusal(f"{name}={given!r}", "a finite number >= 0, a variance", "Square a standard deviation first.")
+            refusal(
+                f"{name}={given!r}",
+                f"0, or a number from {SMALLEST:g} to {LARGEST:g}, a variance",
+                "Square a standard deviation first.",
+            )
         )
     return float(given)
+
+
+def check_positive(name: str, given: Any) -> None:
+    """Refuses what is no variance or time > 0, from 1e-75 to 1e75."""
+    if not (is_number(given) and SMALLEST <= given <= LARGEST):
+        raise SpecError(
+            refusal(
+                f"{name}={given!r}",
+                f"a number > 0 (from {SMALLEST:g} to {LARGEST:g})",
+                "A variance or a time of 0 switches it off.",
+            )
+        )
 
 
 def checked_rows(name: str, given: Any, dimension: int | None = None) -> np.ndarray:
@@ -114,13 +131,22 @@ def finite(name: str, given: Any) -> np.ndarray:
     """Finite float64 of any shape.
 
     Raises:
-        SpecError: no numbers, NaN, infinity.
+        SpecError: no numbers, NaN, infinity, numbers beyond 1e75.
     """
     array = real_numbers(given)
     if array is None:
         raise SpecError(refusal(f"{name} of {shape_in_words(given)}", "real numbers", "Convert it to floats."))
     if not np.isfinite(array).all():
         raise SpecError(refusal(f"{name} with NaN or infinity", "finite numbers", "Remove them first."))
+    largest = float(np.max(np.abs(array), initial=0.0))
+    if largest > LARGEST:
+        raise SpecError(
+            refusal(
+                f"{name} with numbers up to {largest:.3g}",
+                f"numbers up to {LARGEST:g}, whose squares stay in float64",
+                "Rescale it, and the variances with it.",
+            )
+        )
     return array
 
 

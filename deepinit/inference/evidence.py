@@ -136,12 +136,20 @@ def linear_log_marginal(data: Spectrum, intercept_var: float, slope_var: float, 
         `Evidence`.
 
     Raises:
-        SpecError: negative variances; a singular covariance (the message says the rank).
+        SpecError: data that are no `Spectrum`; negative variances; a singular covariance (the message says the rank).
 
     Valid for: any n and dimension; O(rank) after the decomposition.
 
     Reference: arXiv:2007.03253, section 6.5, eq. (41); weight space: derivation in the module docstring.
     """
+    if not isinstance(data, Spectrum):
+        raise SpecError(
+            refusal(
+                f"data of type {type(data).__name__}",
+                "di.inference.Spectrum, the decomposition of inputs and targets",
+                "Write data=di.inference.spectrum(x, targets), once for all variances.",
+            )
+        )
     intercept, slope = checked_noise(intercept_var, "intercept_var"), checked_noise(slope_var, "slope_var")
     noise_var = checked_noise(noise)
     present = data.counts > 0

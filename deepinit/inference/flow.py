@@ -20,6 +20,7 @@ import numpy as np
 from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.inference.checks import (
+    LARGEST,
     checked_cross,
     checked_kernel,
     checked_noise,
@@ -55,7 +56,7 @@ def trained(
         `Posterior`; its covariance is zero without a prior.
 
     Raises:
-        SpecError: as `posterior`; a time that is not a finite number >= 0; a singular tangent kernel without noise at time None.
+        SpecError: as `posterior`; a time that is not a number from 0 to 1e75; a singular tangent kernel without noise at time None.
 
     Valid for: infinite width, where the tangent kernel keeps its initial value; for residual networks that constancy is assumed.
 
@@ -66,8 +67,10 @@ def trained(
     cross = checked_cross("ntk_cross", ntk_cross, len(train))
     values, is_vector = checked_targets(targets, len(train))
     decay = checked_noise(noise)
-    if time is not None and not (is_number(time) and 0.0 <= time < np.inf):
-        raise SpecError(refusal(f"time={time!r}", "a finite number >= 0, or None", "None is the limit of long times."))
+    if time is not None and not (is_number(time) and 0.0 <= time <= LARGEST):
+        raise SpecError(
+            refusal(f"time={time!r}", f"a number from 0 to {LARGEST:g}, or None", "None is the limit of long times.")
+        )
     response = _response(train, cross, time, decay)
     mean = response @ values
     return Posterior(mean[:, 0] if is_vector else mean, _covariance(response, prior))

@@ -41,10 +41,10 @@ class NetworkBlocks(NamedTuple):
 def kernel_for(
     spec: Spec, x_train: Any, x_test: Any, *, engine: Literal["recursion", "neural_tangents"] = "recursion"
 ) -> NetworkBlocks:
-    """NNGP and NTK of a network's last layer at infinite width, in blocks for `posterior` and `trained`.
+    """NNGP and NTK of a network's outputs at infinite width, in blocks for `posterior` and `trained`.
 
     Args:
-        spec: an MLP or a residual network; give it an output layer (output_width) to speak of its outputs.
+        spec: an MLP with an output layer, or a residual network; without an output layer the kernels are those of its stream.
         x_train: [n, dimension].
         x_test: [m, dimension].
         engine: `recursion`, our own, for every spec; or `neural_tangents`, far faster for thousands of inputs where the activation has a
@@ -54,20 +54,29 @@ def kernel_for(
         `NetworkBlocks`, float64.
 
     Raises:
-        SpecError: inputs of other shapes or dimensions; an unknown engine; what the engine refuses.
+        SpecError: an MLP without an output layer; inputs of other shapes or dimensions; an unknown engine; what the engine refuses.
 
     Valid for: infinite width at the spec's depth.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
-    if engine not in ENGINES:
+    from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
+
+    if not isinstance(spec, Spec):
+        raise SpecError(
+            refusal(
+                f"spec=an object of type {type(spec).__name__}",
+                "di.MLP, di.ResNet or di.ConvResNet",
+                "Write for example di.MLP((256,) * 3, output_width=1).",
+            )
+        )
+    if not (isinstance(engine, str) and engine in ENGINES):
         raise SpecError(refusal(f"engine={engine!r}", ", ".join(ENGINES), "Check the spelling."))
     train = checked_rows("x_train", x_train)
     test = checked_rows("x_test", x_test, train.shape[1])
     rows = np.concatenate([train, test])
+    check_output_layer(spec)
     if engine == "recursion":
-        from deepinit.infinite_width.recursion import kernel_layers
-
         layers = kernel_layers(spec, rows)
         nngp, ntk = layers.nngp[-1], layers.ntk[-1]
     else:

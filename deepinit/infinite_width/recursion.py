@@ -27,6 +27,18 @@ class KernelLayers(NamedTuple):
     ntk: np.ndarray
 
 
+def check_output_layer(spec: Spec) -> None:
+    """Refuses an MLP whose last layer is hidden: its kernels are those of preactivations, and its NTK is not that of what it returns."""
+    if isinstance(spec, MLP) and spec.output_width is None:
+        raise SpecError(
+            refusal(
+                "the kernels at infinite width of an MLP without an output layer",
+                "networks that end in a linear map",
+                "Write output_width=1.",
+            )
+        )
+
+
 def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Weight variances times fan_in, and bias variances, of every layer, the output layer last.
 

@@ -129,17 +129,10 @@ def _infinite_nngp(spec: Spec, inputs: Inputs) -> Prediction:
 
 
 def _infinite_ntk(spec: Spec, inputs: Inputs) -> Prediction:
-    from deepinit.infinite_width.recursion import kernel_layers
+    from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
     from deepinit.quantities.routes import all_points
 
-    if isinstance(spec, MLP) and spec.output_width is None:
-        raise SpecError(
-            refusal(
-                "the tangent kernel at infinite width of an MLP without an output layer",
-                "networks that end in a linear map",
-                "Write output_width=1.",
-            )
-        )
+    check_output_layer(spec)
     first, second = pairs_of_points(inputs)
     return _limit("ntk", kernel_layers(spec, all_points(inputs).points).ntk[-1:, first, second])
 

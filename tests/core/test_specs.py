@@ -98,3 +98,9 @@ def test_specs_and_inputs_need_no_jax():
         "di.quantities.log_sin2_angle; assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("call", [lambda: di.MLP((True, 4)), lambda: di.ResNet(True, 4), lambda: di.ResNet(4, True)])
+def test_truth_values_are_no_sizes(call):
+    with pytest.raises(SpecError, match=r"True.*integers >= 1"):
+        call()

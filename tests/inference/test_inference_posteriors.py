@@ -192,3 +192,20 @@ def test_log_marginal_is_the_gaussian_density():
     kernel = root @ root.T
     right = sum(multivariate_normal(np.zeros(12), kernel + 0.2 * np.eye(12)).logpdf(y) for y in Y.T)
     assert INF.log_marginal(kernel, Y, 0.2) == pytest.approx(right, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "products"),
+    [(np.full((3, 3), 0.1), X[:3] @ X[:3].T), (X[:3] @ X[:3].T, np.full((3, 3), 0.1)), (np.eye(1), np.eye(1))],
+)
+def test_centred_share_is_nan_where_nothing_tells_inputs_apart(kernel, products):
+    found = INF.affine_part(kernel, products)
+    assert np.isnan(found.centred_share)
+    assert np.isfinite(found[:3]).all()
+
+
+def test_affine_part_scales_with_the_kernel_also_where_squares_underflow():
+    products, odd = X @ X.T, (X @ X.T) ** 2
+    one, small = INF.affine_part(odd, products), INF.affine_part(1e-200 * odd, 1e60 * products)
+    assert small.slope_var == pytest.approx(1e-260 * one.slope_var, rel=1e-9)
+    assert small[2:] == pytest.approx(one[2:], rel=1e-9)
