@@ -4,8 +4,8 @@ A cotangent is the gradient of one linear function of the network's output, at o
 transpose of its linear map is drawn in the same way as the map itself (`networks.transposes`), so that values and gradients have their joint
 law with conditional maps too, at a cost of O(n k^2) per layer.
 
-Only the rows at the starts of stretches of about sqrt(depth) layers are kept from the way forward; a stretch is computed again when
-the way back enters it. Cotangents carry log-scales, as rows do.
+What the way back needs of every layer is kept from the way forward where it is small. Of many layers only the rows at the starts of stretches of
+about sqrt(depth) layers are kept; a stretch is computed again when the way back enters it. Cotangents carry log-scales, as rows do.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import numpy as np
 from deepinit.core.activations import Activation
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
-from deepinit.networks.forward import layer_step, linear, random_layer, scan_layers, settle
+from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
 from deepinit.networks.layers import (
     Layer,
     Segment,
@@ -32,7 +32,7 @@ from deepinit.networks.layers import (
     output_layer,
     segments,
 )
-from deepinit.networks.linear_maps import FUNCTIONS
+from deepinit.networks.linear_maps import KEEPING
 from deepinit.networks.rows import Rows
 from deepinit.networks.transposes import TRANSPOSES, parameter_products
 
@@ -79,7 +79,24 @@ class Gradients(NamedTuple):
 
 
 Products = tuple[jax.Array, jax.Array]
-Transpose = Callable[[Any, Rows, Cotangents, Layer], tuple[Cotangents, Products]]
+Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Products]]
+
+
+class Passed(NamedTuple):
+    """What the way back needs of one layer, or block.
+
+    Attributes:
+        rows: what entered.
+        before: the preactivations of its activation.
+        drawn: what was kept of its linear maps, in the order in which they act.
+    """
+
+    rows: Rows
+    before: Rows
+    drawn: tuple[Any, ...]
+
+
+Pass = Callable[[int, Rows, Any], tuple[Rows, Passed]]
 
 
 def random_gradients(
@@ -103,29 +120,35 @@ def random_gradients(
         linear_map: explicit or conditional.
         precision: of the matrix products.
     """
-    layer_fn, transpose = random_layer(FUNCTIONS[linear_map], precision), _transpose(linear_map, precision, points)
+    transpose, keeping = _transpose(linear_map, precision, points), _keeping(linear_map, precision)
     runs, ends, embedding = segments(spec, rows.points.shape[1]), end_keys(spec, key), embedding_layer(spec)
     rows = start = rows.with_known()
     if embedding is not None:
-        rows = settle(linear(rows, ends["embedding"], embedding, layer_fn))
+        rows, embedding_drawn = keeping(lambda layer_fn: settle(linear(rows, ends["embedding"], embedding, layer_fn)))
+
+    def layer(width: int, rows: Rows, source: Any) -> tuple[Rows, Passed]:
+        (after, state), drawn = keeping(lambda layer_fn: layer_step(spec, width, rows, source, layer_fn))
+        return after, Passed(rows, state.preactivations, drawn)
+
     stretches = []
     for segment in runs:
-        for piece, source in _stretches(segment, layer_keys(spec, key, segment)):
-            rows, entered = _enter_all(spec, piece.fan_out, rows, source, layer_fn)
+        for piece, source in _stretches(segment, layer_keys(spec, key, segment), rows):
+            rows, entered = _enter_all(piece.fan_out, rows, source, layer)
             stretches.append((piece.fan_out, source, entered))
     functions = jnp.asarray(functions, rows.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
     outputs, readout = rows, _no_products(functions)
     if spec.output_width is not None:
-        outputs = linear(rows, ends["output"], output_layer(spec), layer_fn)
-        back, readout = transpose(ends["output"], rows, back, output_layer(spec))
+        last = output_layer(spec)
+        outputs, (drawn,) = keeping(lambda layer_fn: linear(rows, ends["output"], last, layer_fn))
+        back, readout = transpose(ends["output"], drawn, rows, back, last)
     records: list[Any] = []
     for width, source, entered in reversed(stretches):
-        back, record = _leave_all(spec, width, entered, source, back, points, layer_fn, transpose)
+        back, record = _leave_all(spec, width, entered, source, back, points, layer, transpose)
         records.insert(0, record)
     embedded = _no_products(functions)
     if embedding is not None:
-        back, embedded = transpose(ends["embedding"], start, back, embedding)
+        back, embedded = transpose(ends["embedding"], embedding_drawn[0], start, back, embedding)
     layers, weights, biases = (jnp.concatenate(parts) for parts in zip(*records, strict=True))
     ends_products = (embedded[0] + embedded[1], readout[0] + readout[1])
     return Gradients(outputs.points, outputs.point_scales, layers, back, weights, biases, *ends_products)
@@ -134,8 +157,7 @@ def random_gradients(
 def layer_back(
     spec: Spec,
     width: int,
-    rows: Rows,
-    before: Rows,
+    passed: Passed,
     source: Any,
     back: Cotangents,
     points: tuple[int, ...],
@@ -146,19 +168,19 @@ def layer_back(
     Args:
         spec: the network.
         width: neurons that the layer produces.
-        rows: what enters.
-        before: the preactivations of its activation.
+        passed: what was kept on the way forward.
         source: what its matrices are drawn from.
         back: of what leaves.
         points: of each cotangent.
         transpose: draws transposed maps.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
+    rows, before, drawn = passed
     if outer is not None:
-        through, products = transpose(source["outer"], activate(before, spec.activation), through, outer)
+        through, products = transpose(source["outer"], drawn[1], activate(before, spec.activation), through, outer)
     through = times_slopes(through, before, points, spec.activation)
     seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
-    through, others = transpose(source["inner"], seen, through, inner_layer(spec, width))
+    through, others = transpose(source["inner"], drawn[0], seen, through, inner_layer(spec, width))
     products = products[0] + others[0], products[1] + others[1]
     if not isinstance(spec, MLP):
         through = plus(back, times_slopes(through, rows, points, spec.inner_activation))
@@ -204,16 +226,16 @@ def _transpose(linear_map: str, precision: str, points: tuple[int, ...]) -> Tran
     """How cotangents go back through a layer's linear map, whatever it sees of its rows."""
     draw = TRANSPOSES[linear_map]
 
-    def transpose(key: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, Products]:
+    def transpose(key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, Products]:
         stacked, vectors, num = rows.points, back.vectors, len(back.vectors)
         if layer.view is None:
-            images = draw(key, stacked, vectors, layer, precision)
             seen = stacked
+            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
         else:
             view = layer.view
             seen = view.seen(stacked)
             vectors = vectors.reshape(num * len(seen) // len(stacked), -1)
-            images = draw(key, seen, vectors, layer, precision)
+            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
             # a cotangent for each function: the view's own transpose acts on each alone
             one = jax.vjp(view.seen, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
             images = jax.vmap(lambda image: one(image)[0][0])(images.reshape(num, -1, images.shape[1]))
@@ -226,9 +248,34 @@ def _transpose(linear_map: str, precision: str, points: tuple[int, ...]) -> Tran
     return transpose
 
 
-def _stretches(segment: Segment, source: Any) -> list[tuple[Segment, Any]]:
-    """A run of layers as stretches of about sqrt(length) each: [stretches, layers, ...], and what is left over as one more."""
-    length = _stretch_length(segment.length)
+def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
+    """`of(layer function)` with random maps, and what each of them keeps for its transpose, in the order in which they act."""
+    draw = KEEPING[linear_map]
+
+    def keeping(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
+        drawn: list[Any] = []
+
+        def linear_map_fn(*arguments: Any) -> jax.Array:
+            images, kept = draw(*arguments)
+            drawn.append(kept)
+            return images
+
+        found = of(random_layer(linear_map_fn, precision))
+        return found, tuple(drawn)
+
+    return keeping
+
+
+_KEPT_BYTES = 2**19  # of one network: as much as is kept of all layers of a run
+
+
+def _stretches(segment: Segment, source: Any, rows: Rows) -> list[tuple[Segment, Any]]:
+    """A run of layers as stretches [stretches, layers, ...]: one if all of it may be kept, else about sqrt(length), and what is left over as one more.
+
+    Of a layer what enters, the preactivations, directions and normals are kept, each about as large as the widest rows.
+    """
+    size = 4 * len(rows.points) * max(segment.fan_in, segment.fan_out) * rows.points.dtype.itemsize
+    length = segment.length if segment.length * size <= _KEPT_BYTES else _stretch_length(segment.length)
     whole = segment.length // length * length
     parts = [(whole, jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, length, *leaf.shape[1:]), source))]
     if whole < segment.length:
@@ -243,11 +290,13 @@ def _stretch_length(length: int) -> int:
     return min(near, key=lambda count: abs(math.log(count / root))) if near else math.isqrt(length)
 
 
-def _enter_all(spec: Spec, width: int, rows: Rows, source: Any, layer_fn: Any) -> tuple[Rows, Rows]:
-    """Forward through stretches; the rows that enter the first layer alone, if its width differs, and every stretch."""
+def _enter_all(width: int, rows: Rows, source: Any, layer: Pass) -> tuple[Rows, Rows | Passed]:
+    """Forward through stretches; what was passed in every layer of the only one, or the rows that enter every stretch."""
+    if _is_one(source):
+        return scan_layers(lambda rows, keys: layer(width, rows, keys), rows, _only(source))
 
     def stretch(rows: Rows, keys: Any) -> tuple[Rows, Rows]:
-        after, _ = scan_layers(lambda rows, key: (layer_step(spec, width, rows, key, layer_fn)[0], None), rows, keys)
+        after, _ = scan_layers(lambda rows, key: (layer(width, rows, key)[0], None), rows, keys)
         return after, rows
 
     return scan_layers(stretch, rows, source)
@@ -256,28 +305,34 @@ def _enter_all(spec: Spec, width: int, rows: Rows, source: Any, layer_fn: Any) -
 def _leave_all(
     spec: Spec,
     width: int,
-    entered: Rows,
+    entered: Rows | Passed,
     source: Any,
     back: Cotangents,
     points: tuple[int, ...],
-    layer_fn: Any,
+    layer: Pass,
     transpose: Transpose,
 ) -> tuple[Cotangents, tuple[jax.Array, jax.Array, jax.Array]]:
     """Back through stretches, the last one first; records in the order of layers."""
 
-    def again(rows: Rows, key: Any) -> tuple[Rows, tuple[Rows, Rows]]:
-        after, state = layer_step(spec, width, rows, key, layer_fn)
-        return after, (rows, state.preactivations)
-
-    def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        key, rows, before = at
-        into, (weights, biases) = layer_back(spec, width, rows, before, key, back, points, transpose)
+    def leave(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
+        key, passed = at
+        into, (weights, biases) = layer_back(spec, width, passed, key, back, points, transpose)
         return into, (log_norm2(back), weights, biases)
 
     def stretch(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
         keys, rows = at
-        _, (entries, befores) = scan_layers(again, rows, keys)
-        return scan_layers(layer, back, (keys, entries, befores), reverse=True)
+        _, passed = scan_layers(lambda rows, key: layer(width, rows, key), rows, keys)
+        return scan_layers(leave, back, (keys, passed), reverse=True)
 
+    if _is_one(source):
+        return scan_layers(leave, back, (_only(source), entered), reverse=True)
     back, records = scan_layers(stretch, back, (source, entered), reverse=True)
     return back, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), records)
+
+
+def _is_one(source: Any) -> bool:
+    return len(jax.tree.leaves(source)[0]) == 1
+
+
+def _only(source: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], source)

@@ -1,11 +1,11 @@
 """Two ways to draw the random linear map of a layer: the matrix itself, or its action on the rows at hand.
 
 Both have the signature `linear_map(key, rows, law, fan_out, depth, precision) -> [num_rows, fan_out]`: the images of
-`rows.stacked`, rows a `networks.rows.Rows`.
+`rows.stacked`, rows a `networks.rows.Rows`. Those of `KEEPING` also return what the transpose of the map asks for.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,48 @@ def _of_directions(factor: jax.Array, normals: jax.Array) -> jax.Array:
     return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
 
 
+class Drawn(NamedTuple):
+    """What a conditional map has fixed of W, with H = L Q the rows that Z sees, W = mean + A Z B^T (A = B = 1 for a law of independent entries).
+
+    Attributes:
+        directions: Q [k, fan_in], orthonormal rows.
+        normals: N [k, fan_out]: Z takes the directions to N, as far as it is known.
+    """
+
+    directions: jax.Array
+    normals: jax.Array
+
+
+def explicit_again(
+    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> tuple[jax.Array, None]:
+    """`explicit`; nothing is kept, W is drawn once more: keeping it would cost fan_in * fan_out of memory in every layer."""
+    return explicit(key, rows, law, fan_out, depth, precision), None
+
+
+def conditional_kept(
+    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> tuple[jax.Array, Drawn]:
+    """`conditional` of Gaussian weights, with the directions and normals: one factorization and one draw serve both ways."""
+    del precision
+    seen, mean, outer = rows.stacked, None, None
+    if isinstance(law, MatrixLaw):
+        stacked = seen
+        mean, outer, inner = law.arrays(depth, stacked.dtype)
+        seen, scale = jnp.matmul(stacked, inner, precision="highest"), 1.0
+    else:
+        scale = math.sqrt(law.entry_variance(seen.shape[1], depth))
+    directions, factor = orthonormalize_rows(seen)
+    with sequential_bits():
+        normals = jax.random.normal(key, (len(seen), fan_out), seen.dtype)
+    images = jnp.matmul(scale * factor, normals, precision="highest")
+    if outer is not None:
+        images = jnp.matmul(images, outer.T, precision="highest")
+    if mean is not None:
+        images = images + jnp.matmul(stacked, mean.T, precision="highest")
+    return images, Drawn(directions, normals)
+
+
 _MOST_UNROLLED = 8
 
 
@@ -104,3 +146,4 @@ def lower_factor(rows: jax.Array) -> jax.Array:
 
 
 FUNCTIONS = {"explicit": explicit, "conditional": conditional}
+KEEPING = {"explicit": explicit_again, "conditional": conditional_kept}

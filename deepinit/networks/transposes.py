@@ -1,10 +1,11 @@
 """The transpose of a layer's random linear map, given what the map did on the way forward: two ways, as in `linear_maps`.
 
-Both have the signature `transpose(key, seen, vectors, layer, precision) -> [num, fan_in]`: key of the layer, seen [k, fan_in] the rows that the
-map acted on, vectors [num, fan_out].
+Both have the signature `transpose(key, drawn, vectors, layer, fan_in, precision) -> [num, fan_in]`: key of the layer, drawn what the map of
+`linear_maps.KEEPING` has kept, vectors [num, fan_out].
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,20 +15,20 @@ import numpy as np
 from deepinit.core.generator import sequential_bits
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
-from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.layers import Layer
-from deepinit.networks.linear_maps import lower_factor
+from deepinit.networks.linear_maps import Drawn, lower_factor
 
 
-def explicit(key: Any, seen: jax.Array, vectors: jax.Array, layer: Layer, precision: str) -> jax.Array:
+def explicit(key: Any, drawn: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str) -> jax.Array:
     """Draws W again from its key and multiplies: any law, cost fan_in * fan_out."""
-    shape = (vectors.shape[1], seen.shape[1])
-    weights = layer.weight_law.sample(jax.random.fold_in(key, 0), shape, depth=layer.depth, dtype=seen.dtype)
+    del drawn
+    shape = (vectors.shape[1], fan_in)
+    weights = layer.weight_law.sample(jax.random.fold_in(key, 0), shape, depth=layer.depth, dtype=vectors.dtype)
     return jnp.matmul(vectors, weights, precision=precision)
 
 
-def conditional(key: Any, seen: jax.Array, vectors: jax.Array, layer: Layer, precision: str) -> jax.Array:
-    """W^T u for the given vectors u without drawing W, in the exact joint law with the images W h of the k rows seen: cost (k + num) n.
+def conditional(key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in: int, precision: str) -> jax.Array:
+    """W^T u for the given vectors u without drawing W, in the exact joint law with the images W h of the k rows h: cost (k + num) n.
 
     With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals of the way forward, W' is
     independent of them and so far untouched. Hence U W = s (U N^T Q + X (I - Q^T Q)), the rows of X Gaussian with covariance U U^T.
@@ -35,17 +36,15 @@ def conditional(key: Any, seen: jax.Array, vectors: jax.Array, layer: Layer, pre
     del precision
     law, mean = layer.weight_law, None
     if isinstance(law, MatrixLaw):
-        mean, outer, inner = law.arrays(layer.depth, seen.dtype)
-        rows, passed, scale = _product(seen, inner), _product(vectors, outer), 1.0
+        mean, outer, inner = law.arrays(layer.depth, vectors.dtype)
+        passed, scale = _product(vectors, outer), 1.0
     else:
-        rows, passed, scale = seen, vectors, math.sqrt(law.entry_variance(seen.shape[1], layer.depth))
-    directions, _ = orthonormalize_rows(rows)
+        passed, scale = vectors, math.sqrt(law.entry_variance(fan_in, layer.depth))
     with sequential_bits():
-        normals = jax.random.normal(jax.random.fold_in(key, 0), (len(rows), passed.shape[1]), rows.dtype)
-        others = jax.random.normal(jax.random.fold_in(key, 3), (len(passed), rows.shape[1]), rows.dtype)
+        others = jax.random.normal(jax.random.fold_in(key, 3), (len(passed), fan_in), passed.dtype)
     fresh = _product(lower_factor(passed), others)
-    along = _product(passed, normals.T) - _product(fresh, directions.T)
-    images = scale * (fresh + _product(along, directions))
+    along = _product(passed, drawn.normals.T) - _product(fresh, drawn.directions.T)
+    images = scale * (fresh + _product(along, drawn.directions))
     if mean is None:
         return images
     return _product(images, inner.T) + _product(vectors, mean)
@@ -95,4 +94,4 @@ def _product(first: Any, second: Any) -> jax.Array:
     return jnp.matmul(first, second, precision="highest")
 
 
-TRANSPOSES = {"explicit": explicit, "conditional": conditional}
+TRANSPOSES: dict[str, Callable[..., jax.Array]] = {"explicit": explicit, "conditional": conditional}
