@@ -11,6 +11,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
 from deepinit.core.residual_specs import is_plain_resnet
+from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
 
@@ -112,8 +113,8 @@ def _check_blocks(spec: Spec) -> None:
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
         raise SpecError(
             refusal(
-                f"a {type(spec).__name__} of blocks whose stretch at infinite width is not worked out",
-                "an MLP, or two-layer residual blocks without an embedding",
+                f"the stretch at infinite width of {in_words(spec)}, which is not worked out",
+                "an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding",
                 "Simulate.",
             )
         )
@@ -122,8 +123,13 @@ def _check_blocks(spec: Spec) -> None:
 def _cut(spec: Spec, layer: int) -> MLP:
     """The first layers, with one output whose squared speed is that of one neuron after the activation."""
     if not isinstance(spec, MLP):
+        _check_blocks(spec)
         raise SpecError(
-            refusal(f"a residual network with {spec.activation}, at infinite width", "an MLP, or relu", "Simulate.")
+            refusal(
+                f"the stretch at infinite width of {in_words(spec)}, which is not positively homogeneous",
+                "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear",
+                "Simulate.",
+            )
         )
     law = spec.weight_law
     if law is not None and law.scaling == "depth":  # the cut network is shallower

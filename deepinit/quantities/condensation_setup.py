@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, Spec
 from deepinit.core.trainings import Training
 
@@ -138,9 +139,9 @@ def two_layer(spec: Any, quantity: str) -> MLP:
     if not is_two_layer(spec):
         raise SpecError(
             refusal(
-                f"{quantity} of another network",
+                f"{quantity} of {in_words(spec)}, not of one hidden layer with one output",
                 "an MLP of one hidden layer with one output",
-                "Take orientation_count.",
+                "Of deeper MLPs take orientation_count; residual networks are trained as flax modules only (di.from_linen).",
             )
         )
     return spec

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import is_plain_resnet
+from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 
 
@@ -28,7 +29,7 @@ def why_not_exact(spec: Spec) -> str | None:
     symmetric about 0; of residual networks, ReLU branches and Gaussian weights.
     """
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
-        return "residual blocks of a kind whose lengths are not worked out"
+        return f"{in_words(spec)}, whose lengths are not worked out"
     if not spec.activation.is_homogeneous:
         return f"the activation {spec.activation}, which is not positively homogeneous"
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:

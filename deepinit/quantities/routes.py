@@ -12,7 +12,8 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
+from deepinit.core.spec_words import in_words
+from deepinit.core.specs import MLP, ResNet, Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 
@@ -111,15 +112,15 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     if not forms:
         raise SpecError(
             refusal(
-                f"a finite-width prediction of {quantity.name} for {_in_words(spec)}",
-                f"specs with a theory, those for which di.quantities.{quantity.name}.forms(spec) is not empty",
-                "Simulate, or take infinite width where it is defined.",
+                f"a finite-width prediction of {quantity.name} for {in_words(spec)}",
+                _theories(quantity),
+                "Simulate." if quantity.infinite is None else "Simulate, or take infinite width where it is defined.",
             )
         )
     if form is not None and form not in forms:
         raise SpecError(
             refusal(
-                f"form={form!r} for {quantity.name} of {_in_words(spec)}",
+                f"form={form!r} for {quantity.name} of {in_words(spec)}",
                 ", ".join(forms),
                 "Leave it out for the default.",
             )
@@ -310,6 +311,20 @@ _EXAMPLES = {
 }
 
 
+_WITH_THEORY = (
+    ((MLP((4,)), MLP((4,), output_width=1)), "di.MLP for which di.quantities.{}.forms(spec) is not empty"),
+    (
+        (ResNet(4, 2),),
+        "di.ResNet of two-layer blocks with relu, normal weights and neither inner activation nor embedding",
+    ),
+    (
+        (ResNet(4, 2, block="shallow"),),
+        "di.ResNet of shallow blocks with phi(0) = phi''(0) = 0 (tanh), normal weights and biases of scaling 'depth', and neither inner "
+        "activation nor embedding nor output layer",
+    ),
+)
+
+
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     """Refuses what is not a spec, a quantity and inputs of its kind, in this order."""
     kinds: tuple[tuple[str, Any, Any, str, str], ...] = (
@@ -332,13 +347,14 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
 
 
-def _in_words(spec: Any) -> str:
-    """What decides whether a theory applies."""
-    if not isinstance(spec, Spec):
-        return "networks that no spec describes"
-    biases = spec.bias_law
-    constant = f" and biases that are all {biases.value:g}" if biases is not None and biases.value is not None else ""
-    return f"{type(spec).__name__} networks with the activation {spec.activation}{constant}"
+def _theories(quantity: Quantity) -> str:
+    """Which networks some finite-width theory of the quantity is about."""
+    known = [
+        words.format(quantity.name)
+        for examples, words in _WITH_THEORY
+        if any(quantity.forms(example) for example in examples)
+    ]
+    return ", or ".join(known) or "no network: no finite-width theory of it is known"
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

@@ -1,0 +1,69 @@
+"""Refusals of residual networks name what it is that no theory covers."""
+
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+
+Q = di.quantities
+PAIR = di.inputs.pair(0.5, 4)
+FRAMES = di.frames.random(dimension=4)
+CURVE = di.curves.sampled(di.curves.circle(dimension=4))
+TRAINING = di.Training(di.targets.sum_of_sines(), record_steps=range(0, 5, 2), rate=0.01)
+SHALLOW = di.ResNet(4, 3, block="shallow")
+CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "allowed"),
+    [
+        (lambda: di.infinite(SHALLOW, Q.log_volume, FRAMES), "shallow blocks with the activation tanh", "two-layer"),
+        (lambda: di.infinite(CONVOLUTION, Q.log_volume, FRAMES), "ConvResNet networks", "an MLP, or a ResNet"),
+        (lambda: di.infinite(SHALLOW, Q.length_distortion, CURVE), "shallow blocks", "two-layer"),
+        (
+            lambda: di.infinite(di.ResNet(4, 3, activation=di.tanh), Q.length_distortion, CURVE),
+            "not positively",
+            "relu",
+        ),
+        (lambda: di.infinite(di.ResNet(4, 3, embedding_law=di.normal(1.0)), Q.log_volume, FRAMES), "an embedding", ""),
+        (
+            lambda: di.predict(di.ResNet(4, 3, block="shallow", output_width=2), Q.log_volume, FRAMES),
+            "an output layer",
+            "nor output layer",
+        ),
+        (
+            lambda: di.predict(di.ResNet(4, 3, block="shallow", weight_law=di.normal(1.0)), Q.nngp, PAIR),
+            "weights normal (fan_in)",
+            "scaling 'depth'",
+        ),
+        (
+            lambda: di.predict(di.ResNet(4, 3, block="shallow", inner_activation=di.relu), Q.bias_ntk, PAIR),
+            "the inner activation relu",
+            "neither inner activation",
+        ),
+        (lambda: di.predict(CONVOLUTION, Q.log_gradient_norm, PAIR), "ConvResNet networks", "di.ResNet of shallow"),
+        (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "accuracy", "no network"),
+        (lambda: di.predict(SHALLOW, Q.log_singular_values, PAIR), "log_singular_values", "no network"),
+        (lambda: di.infinite(SHALLOW, Q.aligned_fraction, TRAINING), "shallow blocks", "one hidden layer"),
+        (lambda: di.simulate(SHALLOW, Q.drop_time, TRAINING), "shallow blocks", "one hidden layer"),
+        (
+            lambda: di.simulate(SHALLOW, Q.log_volume, FRAMES, linear_map="chi_square"),
+            "shallow blocks with the activation tanh",
+            "exact law",
+        ),
+    ],
+)
+def test_the_real_reason_is_named(call, given, allowed):
+    with pytest.raises(SpecError) as refused:
+        call()
+    first, second = str(refused.value).split("Allowed: ")
+    assert given in first
+    assert allowed in second
+
+
+def test_predictions_are_offered_only_where_there_are_any():
+    for name, words in (("bias_ntk", "di.MLP"), ("log_gradient_norm", "two-layer"), ("length_distortion", "shallow")):
+        quantity = getattr(Q, name)
+        with pytest.raises(SpecError) as refused:
+            di.predict(CONVOLUTION, quantity, CURVE if name == "length_distortion" else PAIR)
+        assert words not in str(refused.value).split("Allowed: ")[1]
