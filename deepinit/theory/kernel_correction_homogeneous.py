@@ -10,6 +10,7 @@ trigonometric polynomials on the arcs between sign changes, times E R^4, E R^2, 
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -95,10 +96,15 @@ def _symmetric(aa_aa, aa_ab, aa_bb, ab_ab, ab_bb, bb_bb):
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
+@lru_cache(maxsize=1)
+def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(_ARC_NODES)
+
+
 def _products(slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs between sign changes."""
     left, right = slopes
-    legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
+    legendre, mass = _arc_rule()
     unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)
     opening = theta[:, None]
     wide = np.maximum(math.pi - opening, 0.0)

@@ -15,13 +15,14 @@ Since g_ab and h_ab depend on K_aa, K_ab, K_bb alone, all derivatives are [.., 3
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.gaussian import normal_rule
-from deepinit.theory.kernel_correction_nodes import disk_rule, has_parity, values_and_slopes
+from deepinit.theory.kernel_correction_nodes import DiskRule, disk_rule, half_count, has_parity, values_and_slopes
 from deepinit.theory.pair_frames import _kinked_rule
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
@@ -67,10 +68,11 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
         )
     z = std[:, None] * nodes
     phi, slope = values_and_slopes(activation, z)
-    hermite = np.stack([np.ones_like(nodes), nodes**2 - 1.0, nodes**4 - 6.0 * nodes**2 + 3.0], axis=1)
+    square = nodes**2
+    hermite = np.stack([weights, weights * (square - 1.0), weights * (square**2 - 6.0 * square + 3.0)], axis=2)
     features = np.stack([phi * phi, slope * slope], axis=1)
-    moments = np.einsum("nwq,nq,nfq->fnw", hermite, weights, features)
-    second = np.einsum("nfq,nq,neq->nfe", features, weights, features)
+    moments = (features @ hermite).transpose(1, 0, 2)
+    second = (features * weights[:, None]) @ features.transpose(0, 2, 1)
     products = np.repeat(np.repeat(second, 3, axis=1), 3, axis=2)
 
     def derivatives(f: np.ndarray) -> Derivatives:
@@ -96,16 +98,19 @@ def pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
     if activation.kinks:
         blocks = [_kinked_block(activation, kernel) for kernel in kernels]
     else:
-        nodes, weights = disk_rule(math.sqrt(float(kernels[:, [0, 2]].max(initial=0.0))))
-        if has_parity(activation):  # z and -z give the same features
-            kept = (nodes[:, 0] > 1e-9) | ((np.abs(nodes[:, 0]) <= 1e-9) & (nodes[:, 1] >= -1e-9))
-            twice = np.where((np.abs(nodes) <= 1e-9).all(axis=1), 1.0, 2.0)
-            nodes, weights = nodes[kept], (twice * weights)[kept]
-        size = max(1, _LARGEST_BLOCK // len(nodes))
+        half = half_count(activation, math.sqrt(float(kernels[:, [0, 2]].max(initial=0.0))))
+        folded = has_parity(activation)  # z and -z give the same features
+        rule, hermite = disk_rule(half, folded), _disk_weights(half, folded)
+        size = max(1, _LARGEST_BLOCK // len(rule.weights))
         parts = [kernels[start : start + size] for start in range(0, len(kernels), size)]
-        hermite = _hermite_weights(nodes, weights)
-        blocks = [_block(activation, part, nodes[None], hermite[None]) for part in parts]
+        blocks = [_smooth_block(activation, part, rule, hermite) for part in parts]
     return joined(blocks)
+
+
+@lru_cache(maxsize=16)
+def _disk_weights(half: int, folded: bool) -> np.ndarray:
+    rule = disk_rule(half, folded)
+    return _hermite_weights(rule.nodes, rule.weights)
 
 
 def joined(blocks: list[EntryMoments]) -> EntryMoments:
@@ -140,31 +145,58 @@ def _kinked_block(activation: Activation, kernel: np.ndarray) -> EntryMoments:
     theta = math.acos(min(max(kernel[1] / (std_a * std_b), -1.0), 1.0))
     x, y, weights = _kinked_rule(theta, std_a, std_b, activation.kinks)
     nodes = np.stack([x, y], axis=1)
-    return _block(activation, kernel[None], nodes[None], _hermite_weights(nodes, weights)[None])
+    z = nodes @ cholesky_pair(kernel[None])[0].T
+    (phi_a, phi_b), (slope_a, slope_b) = (each.T[:, None] for each in values_and_slopes(activation, z))
+    return _from_values(kernel[None], phi_a, phi_b, slope_a, slope_b, _hermite_weights(nodes, weights))
 
 
-def _block(activation: Activation, kernels: np.ndarray, nodes: np.ndarray, hermite: np.ndarray) -> EntryMoments:
+def _smooth_block(activation: Activation, kernels: np.ndarray, rule: DiskRule, hermite: np.ndarray) -> EntryMoments:
+    """z_a depends on u alone, which has few values."""
     lower = cholesky_pair(kernels)
-    z = np.einsum("nij,nmj->inm", lower, np.broadcast_to(nodes, (len(kernels), *nodes.shape[1:])))
-    (phi_a, phi_b), (slope_a, slope_b) = values_and_slopes(activation, z)
-    features = np.stack(
-        [phi_a * phi_a, phi_a * phi_b, phi_b * phi_b, slope_a * slope_a, slope_a * slope_b, slope_b * slope_b], axis=1
-    )
-    products = (features * hermite[:, :1]) @ features.transpose(0, 2, 1)
-    moments = features[:, [1, 4]] @ hermite.transpose(0, 2, 1)  # [n, 2, 9]
-    inverse = np.linalg.inv(lower).transpose(0, 2, 1)
-    return EntryMoments(_from_hermite(moments[:, 0], inverse), _from_hermite(moments[:, 1], inverse), products)
+    of_a = values_and_slopes(activation, lower[:, 0, :1] * rule.line)
+    of_b = values_and_slopes(activation, lower[:, 1] @ rule.nodes.T)
+    phi_a, slope_a = (each[:, rule.place] for each in of_a)
+    return _from_values(kernels, phi_a, of_b[0], slope_a, of_b[1], hermite)
 
 
-_SECOND = np.array([[0, 1], [1, 2]]) + 1
-_FOURTH = np.indices((2, 2, 2, 2)).sum(axis=0) + 4
-_ROWS, _COLUMNS, _HALVES = np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.5, 1.0, 0.5])
+def _from_values(
+    kernels: np.ndarray,
+    phi_a: np.ndarray,
+    phi_b: np.ndarray,
+    slope_a: np.ndarray,
+    slope_b: np.ndarray,
+    hermite: np.ndarray,
+) -> EntryMoments:
+    """From phi and phi' at the nodes, [n, m] each, and `_hermite_weights`."""
+    features = np.empty((len(kernels), 6, hermite.shape[1]))
+    for at, (left, right) in enumerate(
+        [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b), (slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]
+    ):
+        np.multiply(left, right, out=features[:, at])
+    moments = features[:, [1, 4]] @ hermite.T  # [n, 2, 9]
+    products = (features * hermite[0]) @ features.transpose(0, 2, 1)
+    return EntryMoments(*_from_hermite(moments, kernels), products)
 
 
-def _from_hermite(moments: np.ndarray, inverse: np.ndarray) -> Derivatives:
-    """From E f He(u) [n, 9] and A = L^-T [n, 2, 2]."""
-    second = np.einsum("nij,nai,nbj->nab", moments[:, _SECOND], inverse, inverse)
-    fourth = np.einsum("nijkl,nai,nbj,nck,ndl->nabcd", moments[:, _FOURTH], *[inverse] * 4, optimize=True)
-    gradient = _HALVES * second[:, _ROWS, _COLUMNS]
-    pairs = fourth[:, _ROWS, _COLUMNS][:, :, _ROWS, _COLUMNS]
-    return Derivatives(moments[:, 0], gradient, np.outer(_HALVES, _HALVES) * pairs)
+_HALVES = np.array([0.5, 1.0, 0.5])
+_INDEX = np.arange(3)[:, None] + np.arange(3)  # how many of the four indices are b
+
+
+def _from_hermite(moments: np.ndarray, kernels: np.ndarray) -> tuple[Derivatives, Derivatives]:
+    """From E f He(u) of g and h, [n, 2, 9]: y = L^-T u, so that y_a = x u + y v, y_b = z v, and Hermite tensors of y are polynomials in x, y, z."""
+    lower = cholesky_pair(kernels)
+    z = 1.0 / lower[:, 1, 1]
+    x = 1.0 / lower[:, 0, 0]
+    y = -lower[:, 1, 0] * x * z
+    zero = np.zeros_like(x)
+    second = np.array([[x * x, 2.0 * x * y, y * y], [zero, x * z, y * z], [zero, zero, z * z]])  # aa, ab, bb
+    powers = [x**4, 4.0 * x**3 * y, 6.0 * x**2 * y**2, 4.0 * x * y**3, y**4]
+    cubes = [zero, x**3 * z, 3.0 * x**2 * y * z, 3.0 * x * y**2 * z, y**3 * z]
+    squares = [zero, zero, x**2 * z**2, 2.0 * x * y * z**2, y**2 * z**2]
+    singles = [zero, zero, zero, x * z**3, y * z**3]
+    fourth = np.array([powers, cubes, squares, singles, [zero, zero, zero, zero, z**4]])  # aaaa, aaab, aabb, abbb, bbbb
+    gradients = moments[:, :, 1:4] @ np.moveaxis(second, 2, 0).transpose(0, 2, 1)
+    tensors = moments[:, :, 4:] @ np.moveaxis(fourth, 2, 0).transpose(0, 2, 1)
+    hessians = np.outer(_HALVES, _HALVES) * tensors[:, :, _INDEX]
+    g, h = (Derivatives(moments[:, f, 0], _HALVES * gradients[:, f], hessians[:, f]) for f in range(2))
+    return g, h

@@ -16,7 +16,7 @@ import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
 from deepinit.theory.kernel_correction_moments import NEAR, Derivatives, EntryMoments, joined
-from deepinit.theory.kernel_correction_nodes import disk_rule, line_rule, on_padded
+from deepinit.theory.kernel_correction_nodes import DiskRule, disk_rule, half_count, line_rule, on_padded
 
 _LARGEST_BLOCK = 200_000  # nodes times pairs held at once
 _ACROSS = 10  # nodes across for nearly parallel inputs: s^20 < 1e-20 of the unit of variation
@@ -35,19 +35,20 @@ def smooth_pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMom
     kernels = np.asarray(kernels, dtype=np.float64)
     std = math.sqrt(float(kernels[:, [0, 2]].max(initial=0.0)))
     near = (1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])).max() < NEAR
-    nodes, weights = _thin_rule(std) if near else disk_rule(std)
-    size = max(1, _LARGEST_BLOCK // len(nodes))
-    return joined(
-        [_block(activation, kernels[start : start + size], nodes, weights) for start in range(0, len(kernels), size)]
-    )
+    half = half_count(activation, std)
+    rule = _thin_rule(half) if near else disk_rule(half)
+    size = max(1, _LARGEST_BLOCK // len(rule.weights))
+    return joined([_block(activation, kernels[start : start + size], rule) for start in range(0, len(kernels), size)])
 
 
-def _thin_rule(std: float) -> tuple[np.ndarray, np.ndarray]:
-    """[m, 2] nodes and weights: many along, few across."""
-    along, mass = line_rule(std)
+@lru_cache(maxsize=16)
+def _thin_rule(half: int) -> DiskRule:
+    """Many nodes along, few across."""
+    along, mass = line_rule(half)
     across, share = np.polynomial.hermite_e.hermegauss(_ACROSS)
     nodes = np.stack([axis.ravel() for axis in np.meshgrid(along, across, indexing="ij")], axis=1)
-    return nodes, np.outer(mass, share / math.sqrt(2.0 * math.pi)).ravel()
+    weights = np.outer(mass, share / math.sqrt(2.0 * math.pi)).ravel()
+    return DiskRule(nodes, weights, along, np.repeat(np.arange(len(along)), _ACROSS))
 
 
 def derivatives_at(activation: Activation, x: np.ndarray) -> np.ndarray:
@@ -76,13 +77,13 @@ def _compiled(activation: Activation):
     return jax.jit(all_orders)
 
 
-def _block(activation: Activation, kernels: np.ndarray, nodes: np.ndarray, weights: np.ndarray) -> EntryMoments:
-    a, c, b = kernels.T
+def _block(activation: Activation, kernels: np.ndarray, rule: DiskRule) -> EntryMoments:
+    (a, c, b), weights = kernels.T, rule.weights
     across = np.sqrt(np.maximum(b - c * c / a, 0.0))
-    za = np.sqrt(a)[:, None] * nodes[:, 0]
-    zb = (c / np.sqrt(a))[:, None] * nodes[:, 0] + across[:, None] * nodes[:, 1]
-    of_a, of_b = derivatives_at(activation, za), derivatives_at(activation, zb)
-    table = np.einsum("inq,q,jnq->nij", of_a, weights, of_b, optimize=True)  # E phi^(i)(z_a) phi^(j)(z_b)
+    zb = (c / np.sqrt(a))[:, None] * rule.nodes[:, 0] + across[:, None] * rule.nodes[:, 1]
+    of_a = derivatives_at(activation, np.sqrt(a)[:, None] * rule.line)[:, :, rule.place]
+    of_b = derivatives_at(activation, zb)
+    table = (of_a * weights).transpose(1, 0, 2) @ of_b.transpose(1, 2, 0)  # E phi^(i)(z_a) phi^(j)(z_b)
 
     def derivatives(order: int) -> Derivatives:
         orders = order + _SECOND
