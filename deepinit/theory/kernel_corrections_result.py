@@ -26,11 +26,13 @@ class KernelCorrections(NamedTuple):
         angle_spread: [L, p], standard deviation of the correlation of inputs a and b divided by 1 - |correlation|; NaN for a = b. Where it is
             not small the two inputs are nearly parallel and the expansion of ReLU fails.
         sum_inverse_widths: [L], r = sum of 1/width.
+        relative_variance, relative_shift: [L], the largest of V/K^2 and Var Theta/T^2, and of |K1/K| and |T1/T|, of one input with itself: where they are of order 1
+            first order says nothing.
         vertex_error: largest relative standard error of the covariances of three and four inputs; 0 where exact.
         largest_sum: r up to which first-order variances are within about 30 %: of the class where known, else an estimate, the r at which the largest
             relative variance on the way would be 0.1.
         class_name: of `criticality_class`.
-        valid_for: hypotheses and range, in words.
+        valid_for: hypotheses and range, in words and numbers.
     """
 
     rows: np.ndarray
@@ -46,6 +48,8 @@ class KernelCorrections(NamedTuple):
     crossed: np.ndarray
     angle_spread: np.ndarray
     sum_inverse_widths: np.ndarray
+    relative_variance: np.ndarray
+    relative_shift: np.ndarray
     vertex_error: float
     largest_sum: float
     class_name: str

@@ -33,6 +33,7 @@ from deepinit.theory.kernel_correction_input import (
     per_layer,
 )
 from deepinit.theory.kernel_correction_layer import entries, layer_moments
+from deepinit.theory.kernel_correction_range import estimated_range, range_in_words, relative_sizes
 from deepinit.theory.kernel_correction_recursion import LayerScales, State, first_state, next_state
 from deepinit.theory.kernel_correction_vertex import with_vertex
 from deepinit.theory.kernel_corrections_result import KernelCorrections
@@ -122,7 +123,14 @@ def kernel_corrections(
     kind = criticality_class(phi, float(weights[-1]), float(biases[-1]), mean_square=float(first[0, 0]))
     total = np.cumsum(1.0 / sizes)
     each = State(*(np.stack(field) for field in zip(*states, strict=True)))
-    largest = kind.largest_sum if math.isfinite(kind.largest_sum) else _estimated_range(each, where.diagonal, total)
+    own = where.diagonal
+    kernels = relative_sizes(each.kernel, each.kernel_shift, each.kernel_covariance, own)
+    outputs = each.tangent_covariance + each.straight + each.crossed
+    tangents = relative_sizes(each.tangent, each.tangent_shift, outputs, own)
+    variances, shifts = (np.maximum(*both) for both in zip(kernels, tangents, strict=True))
+    largest = kind.largest_sum if math.isfinite(kind.largest_sum) else estimated_range(variances, total)
+    spread = _angle_spread(each, where)
+    kinked = float(np.nanmax(spread)) if phi.kinks and len(where.mixed) else 0.0
     return KernelCorrections(
         rows=where.rows,
         columns=where.columns,
@@ -135,24 +143,15 @@ def kernel_corrections(
         tangent_kernel_covariance=each.tangent_kernel,
         straight=each.straight,
         crossed=each.crossed,
-        angle_spread=_angle_spread(each, where),
+        angle_spread=spread,
         sum_inverse_widths=total,
+        relative_variance=variances,
+        relative_shift=shifts,
         vertex_error=error,
         largest_sum=largest,
         class_name=kind.name,
-        valid_for=(
-            f"independent Gaussian weights; sum of 1/width up to about {largest:.2g} (class {kind.name}), here "
-            f"{total[-1]:.3g}; error O(r^2), which two widths show. With kinks also angle_spread << 1."
-        ),
+        valid_for=range_in_words(kind.name, largest, total, variances, shifts, kinked),
     )
-
-
-def _estimated_range(each: State, own: np.ndarray, total: np.ndarray) -> float:
-    """r at which the relative variance of kernel or tangent kernel of one input would be 0.1, wherever on the way that comes first."""
-    kernel = each.kernel_covariance[:, own, own] / each.kernel[:, own] ** 2
-    tangents = (each.tangent_covariance + each.straight + each.crossed)[:, own, own]
-    tangent = np.where(each.tangent[:, own] != 0.0, tangents / np.maximum(each.tangent[:, own] ** 2, 1e-300), 0.0)
-    return float(min(0.5, 0.1 / max((np.maximum(kernel, tangent) / total[:, None]).max(), 1e-300)))
 
 
 def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:

@@ -1,3 +1,5 @@
+import math
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -80,8 +82,33 @@ def test_range_travels_with_the_result():
         0.005 < wide.largest_sum < 0.03
     )  # simulated variances at depth 10, width 256 are 1.8 times those of first order
     assert wide.sum_inverse_widths[-1] == pytest.approx(0.01)
-    assert "here 1" in narrow.valid_for
+    assert "here 1." in narrow.valid_for
+    assert "within its range" in wide.valid_for
+    assert "meaningless" in narrow.valid_for
+    assert narrow.relative_variance == pytest.approx(100.0 * wide.relative_variance, rel=1e-10)
     assert kernel_corrections("relu", 1.0, (100,)).largest_sum == 0.1
+
+
+@pytest.mark.parametrize(
+    ("width", "words"), [(1000, "within"), (256, "beyond its range after 3 of 10"), (20, "meaningless")]
+)
+def test_gelu_off_criticality_is_said_to_be_out_of_range_where_it_is(width, words):
+    # simulated variances at width 256 are 1.8 times those of first order, at 64 eight times, though V/K^2 of the last layer is 0.03
+    found = kernel_corrections("gelu", PAIR, (width,) * 10, 1.8, 0.05)
+    assert words in found.valid_for
+    assert (found.sum_inverse_widths[-1] <= found.largest_sum) == (words == "within")
+    last = found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2
+    assert found.relative_variance.max() > 3.0 * last
+
+
+@pytest.mark.parametrize(("activation", "edge"), [("relu", 0.1), ("tanh", 0.5)])
+def test_range_in_layers_and_widths(activation, edge):
+    found = kernel_corrections(activation, 1.0, (50,) * 30, None)
+    held = int(50 * edge)
+    assert f"{held} of 30 layers" in found.valid_for
+    assert f"{30 / 50 / edge:.3g} times as large" in found.valid_for
+    enough = math.ceil(30 / edge)
+    assert "within its range" in kernel_corrections(activation, 1.0, (enough,) * 30, None).valid_for
 
 
 def test_nearly_parallel_inputs_of_relu_are_marked():
@@ -89,6 +116,8 @@ def test_nearly_parallel_inputs_of_relu_are_marked():
     assert np.isnan(found.angle_spread[:, 0]).all()
     assert found.angle_spread[0, 1] < 0.2
     assert found.angle_spread[-1, 1] > 1.0
+    assert "Nearly parallel" in found.valid_for
+    assert "Nearly parallel" not in kernel_corrections("relu", PAIR, (1000,)).valid_for
 
 
 def test_parallel_inputs_of_relu_are_not_a_number_and_spoil_nothing_else():
