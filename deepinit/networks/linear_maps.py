@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.generator import sequential_bits
+from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.orthonormal import orthonormalize_rows
@@ -39,8 +39,7 @@ def conditional(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth:
     fan_in = rows.points.shape[1]
     factor = math.sqrt(law.entry_variance(fan_in, depth)) * factor_of(rows)
     larger = max(fan_in, fan_out)
-    with sequential_bits():
-        normals = jax.random.normal(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
+    normals = standard_normals(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
     if law.is_haar:
         normals = math.sqrt(larger) * orthonormalize_rows(_of_directions(factor, normals))[0][:, :fan_out]
     return jnp.matmul(factor, normals, precision="highest")
@@ -51,8 +50,7 @@ def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) 
     stacked = rows.stacked
     mean, outer, inner = law.arrays(depth, stacked.dtype)
     factor = lower_factor(jnp.matmul(stacked, inner, precision="highest"))
-    with sequential_bits():
-        normals = jax.random.normal(key, (len(stacked), fan_out), stacked.dtype)
+    normals = standard_normals(key, (len(stacked), fan_out), stacked.dtype)
     images = jnp.matmul(jnp.matmul(factor, normals, precision="highest"), outer.T, precision="highest")
     return images if mean is None else images + jnp.matmul(stacked, mean.T, precision="highest")
 
@@ -96,8 +94,7 @@ def conditional_kept(
     else:
         scale = math.sqrt(law.entry_variance(seen.shape[1], depth))
     directions, factor = orthonormalize_rows(seen)
-    with sequential_bits():
-        normals = jax.random.normal(key, (len(seen), fan_out), seen.dtype)
+    normals = standard_normals(key, (len(seen), fan_out), seen.dtype)
     images = jnp.matmul(scale * factor, normals, precision="highest")
     if outer is not None:
         images = jnp.matmul(images, outer.T, precision="highest")

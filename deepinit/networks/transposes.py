@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.generator import sequential_bits
+from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.networks.layers import Layer
@@ -40,8 +40,7 @@ def conditional(key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in
         passed, scale = _product(vectors, outer), 1.0
     else:
         passed, scale = vectors, math.sqrt(law.entry_variance(fan_in, layer.depth))
-    with sequential_bits():
-        others = jax.random.normal(jax.random.fold_in(key, 3), (len(passed), fan_in), passed.dtype)
+    others = standard_normals(jax.random.fold_in(key, 3), (len(passed), fan_in), passed.dtype)
     fresh = _product(lower_factor(passed), others)
     along = _product(passed, drawn.normals.T) - _product(fresh, drawn.directions.T)
     images = scale * (fresh + _product(along, drawn.directions))
