@@ -26,7 +26,8 @@ def checked_activation(activation: Any, variance: float) -> Activation:
     if phi.slopes is not None:
         return phi
     std = math.sqrt(variance)
-    nodes, weights = normal_rule(tuple(kink / std for kink in phi.kinks))
+    kinks = tuple(kink / std for kink in phi.kinks)
+    nodes, weights = normal_rule(kinks)
     height, slope = values_and_slopes(phi, std * nodes)
     by_parts, direct = float(weights @ (nodes * height)) / std, float(weights @ slope)
     scale = math.sqrt(float(weights @ slope**2)) + math.sqrt(float(weights @ height**2)) / std
@@ -35,7 +36,17 @@ def checked_activation(activation: Any, variance: float) -> Activation:
             refusal(
                 f"the activation {phi!r}, whose derivative ({direct:.6g} on average) is not that of its values ({by_parts:.6g})",
                 "continuous activations with a first derivative, smooth between their kinks",
-                "Declare where the derivative jumps, from_function(fn, kinks=(0.0,)). A step or a staircase has no tangent kernel.",
+                "Declare where the derivative jumps, or the second one (ELU), from_function(fn, kinks=(0.0,)). A step or a staircase has no tangent kernel.",
+            )
+        )
+    finer, masses = normal_rule(kinks, 481)
+    squares = float(weights @ slope**2), float(masses @ values_and_slopes(phi, std * finer)[1] ** 2)
+    if not abs(squares[0] - squares[1]) <= 1e-3 * squares[1]:
+        raise SpecError(
+            refusal(
+                f"the activation {phi!r}, whose squared derivative has no mean that quadrature finds ({squares[0]:.6g}, {squares[1]:.6g} on finer nodes)",
+                "activations with a bounded first derivative",
+                "Without E phi'^2 there is no tangent kernel: take a function whose slope stays finite, or declare its kinks.",
             )
         )
     return phi
@@ -127,8 +138,8 @@ def check_memory(num_inputs: int, depth: int, vertex: str) -> None:
     if needed > _LARGEST_BYTES:
         raise ResourceError(
             refusal(
-                f"{num_inputs} inputs and {depth} layers, whose covariances of pairs of inputs take {needed / 2**30:.3g} GiB",
-                f"{_LARGEST_BYTES // 2**30} GiB",
+                f"{num_inputs} inputs and {depth} layers, whose covariances of pairs of inputs take {needed} bytes ({needed / 2**30:.3g} GiB)",
+                f"{_LARGEST_BYTES} bytes ({_LARGEST_BYTES // 2**30} GiB)",
                 "Means and variances of an entry need the two inputs of that entry alone: take the inputs two by two.",
             )
         )

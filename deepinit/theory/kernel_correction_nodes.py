@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import on_host, values
 
 _RADIUS = 9.0  # the weight of the plane outside it is 3e-18
@@ -32,6 +33,7 @@ _HALF_COUNTS = (
     150,
     180,
 )  # few, so that layers share nodes
+_LARGEST_ERROR = 1e-6
 _ACCURACY = 1e-11  # for equal inputs; of others the error is about 1e-12
 
 
@@ -85,7 +87,15 @@ def _half_count(activation: Activation, level: int) -> int:
         scale = np.stack([phi * phi, phi * slope, slope * slope, phi, slope]) @ weights
         error = np.abs(2.0 * features[:, ::2] @ weights[::2] - features @ weights)
         if (error <= _ACCURACY * scale).all():
-            break
+            return half
+    if not (error <= _LARGEST_ERROR * scale).all():
+        raise SpecError(
+            refusal(
+                f"the activation {activation!r} at preactivations of standard deviation {std:.3g}, whose products are not integrated to {_LARGEST_ERROR:g}",
+                "activations with five continuous derivatives between their kinks, on the scale 0.1 of the preactivations or wider",
+                "Declare where a derivative jumps, from_function(fn, kinks=(0.0,)); or take smaller variances.",
+            )
+        )
     return half
 
 

@@ -1,5 +1,6 @@
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,6 +19,14 @@ PAIR = np.array([[1.0, 0.4], [0.4, 0.7]])
 
 def _staircase(x):
     return jnp.round(4.0 * x) / 4.0
+
+
+def _cusp(x):
+    return jnp.sqrt(jnp.abs(x))
+
+
+def _steep(x):
+    return jnp.tanh(100.0 * x)
 
 
 def _hidden_kink(x):
@@ -40,6 +49,16 @@ def _hidden_kink(x):
         (("tanh", PAIR, (9,), -1.0), "weight_var"),
         (("tanh", PAIR, (9,), 1.0, -0.1), "bias_var"),
         (("relu", PAIR, (10**6,) * 400, 20.0), "after hidden layer 7"),
+        (("tanh", [[1.0, np.nan], [np.nan, 1.0]], (9,)), "not finite"),
+        (("tanh", np.inf, (9,)), "not finite"),
+        (("tanh", "one", (9,)), "first_kernel"),
+        (("tnah", PAIR, (9,)), "tnah"),
+        (("tanh", PAIR, (9,), np.nan), "weight_var"),
+        (("tanh", PAIR, (9, 9), 1.0, (0.1,)), "bias_var"),
+        ((from_function(_cusp, kinks=(0.0,)), PAIR, (9,), 1.0), "slope stays finite"),
+        ((from_function(jax.nn.elu), PAIR, (9,), 1.0), "the second one .ELU"),
+        ((from_function(_steep), PAIR, (9,), 1.0), "is not that of its values"),
+        (("tanh", PAIR, (9, 9), 400.0), r"standard deviation 1\d.*take smaller variances"),
         ((from_function(_staircase), PAIR, (9,), 1.0), "has no tangent kernel"),
         ((from_function(_hidden_kink), PAIR, (9,), 1.0), "Declare where the derivative jumps"),
     ],
@@ -52,10 +71,12 @@ def test_refusals_say_what_and_what_to_do(arguments, words):
 def test_declared_kinks_pass():
     found = kernel_corrections(from_function(_hidden_kink, kinks=(0.5,)), 1.0, (9,), 1.0)
     assert np.isfinite(found.tangent_covariance).all()
+    smoother = kernel_corrections(from_function(jax.nn.elu, kinks=(0.0,)), PAIR, (9,), 1.0)
+    assert np.isfinite(smoother.tangent_covariance).all()
 
 
 def test_memory_is_estimated_first():
-    with pytest.raises(ResourceError, match="GiB"):
+    with pytest.raises(ResourceError, match=r"take 8643\d+ bytes .*2147483648 bytes"):
         kernel_corrections("tanh", np.eye(300), (1000,) * 100)
 
 
