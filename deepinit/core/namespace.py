@@ -30,6 +30,15 @@ def special_namespace(xp: ModuleType) -> ModuleType:
     return special
 
 
+def without_slopes(*values: Any) -> tuple[Any, ...]:
+    """The values as constants: JAX takes no derivative through them."""
+    if array_namespace(*values) is np:
+        return values
+    import jax
+
+    return jax.lax.stop_gradient(values)
+
+
 def is_traced(*values: Any) -> bool:
     """Is one of the values a JAX tracer, whose numbers the host cannot see?"""
     jax = sys.modules.get("jax")

@@ -53,8 +53,10 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
     points, tangents = size * rows.points, rows.tangents
     if tangents is not None:
         tangents = rows.of_frame_bases(activation.derivative(points))[:, None] * tangents
-    step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows)))[:, None]
-    displacements = activation.difference(rows.of_bases(points), step * rows.displacements) / step
+    displacements = rows.displacements
+    if rows.bases:  # else no time is spent on compiling differences of nothing
+        step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows)))[:, None]
+        displacements = activation.difference(rows.of_bases(points), step * displacements) / step
     return dataclasses.replace(
         rows, points=activation(points) / size, displacements=displacements, tangents=tangents, known=None
     )

@@ -26,7 +26,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
-from deepinit.core.namespace import array_namespace
+from deepinit.core.namespace import array_namespace, without_slopes
 
 # Why a pair has no angle at a layer. `NOT_FINITE` covers overflow and NaN.
 FINE, COLLINEAR, DEAD, NOT_FINITE = 0, 1, 2, 3
@@ -97,10 +97,12 @@ class Rows:
     @property
     def stacked(self) -> Any:
         """[num_points + num_pairs + num_tangents, width]: what a linear map acts on."""
-        rows = [self.points, self.displacements]
+        rows = [self.points]
+        if self.bases:
+            rows.append(self.displacements)
         if self.tangents is not None:
             rows.append(self.tangents.reshape(-1, self.tangents.shape[-1]))
-        return array_namespace(self.points).concatenate(rows)
+        return array_namespace(self.points).concatenate(rows) if len(rows) > 1 else self.points
 
     def of_bases(self, values: Any) -> Any:
         """[num_pairs, ...]: the entries of [num_points, ...] at every displacement's base."""
@@ -270,12 +272,17 @@ def orthogonalize_partners(rows: Rows) -> Rows:
 
 
 def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
-    """Moves the root mean square of every displacement, and of every point unless told otherwise, into its log-scale."""
+    """Moves the root mean square of every displacement, and of every point unless told otherwise, into its log-scale.
+
+    What moves cancels in everything that is computed from rows and scales together, so that no derivative is taken through it: that would
+    be 0 by terms that cancel, at several times the cost of all the others.
+    """
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
     width = rows.points.shape[1]
     size = xp.sqrt(_safe(point_norm2 / width)) if rescale_points else xp.ones_like(rows.point_scales)
     length = xp.sqrt(_safe(displacement_norm2(rows) / width))
+    size, length = without_slopes(size, length)
     base_size = rows.of_bases(size)
     return dataclasses.replace(
         rows,

@@ -100,7 +100,7 @@ def check_initialization(
         gradient = jax.grad(objective)(parameters, x, y)
         return jnp.abs(outputs).max(), jax.tree.map(lambda leaf: jnp.abs(leaf).max(), gradient)
 
-    largest_output, sizes = look(jax.random.key(0))
+    largest_output, sizes = jax.jit(look)(jax.random.key(0))
     smallest = 1e3 * float(jnp.finfo(dtype).tiny)
     for path, size in jax.tree_util.tree_leaves_with_path(sizes):
         if float(size) < smallest:
