@@ -199,3 +199,42 @@ def test_logarithms_take_half_the_variance():
     assert logs.variance[:, 0] == pytest.approx(relative)
     assert 3.0 * relative[-1] == pytest.approx(0.07312, abs=6e-6)
     assert logs.mean[-1, 0] - np.log(found.kernel[-1, 0]) == pytest.approx(-0.014839, abs=6e-7)
+
+
+def test_tangent_kernel_between_two_outputs():
+    # simulated: second moments .0924(7) at these widths and .0452(3) at twice, mixed inputs .0586
+    found = kernel_corrections("tanh", FIRST, (24, 32, 40), 1.4, 0.1)
+    assert found.straight[-1][[0, 0], [0, 2]] == pytest.approx([0.0890, 0.05857], abs=5e-5)
+    assert found.tangent_covariance[-1, 0, 0] == pytest.approx(0.0071, abs=5e-5)
+
+
+@pytest.mark.parametrize(("weight_var", "grows"), [(1.3, 0.0), (3.0, 5.2)])
+def test_tangent_kernel_saturates_in_the_ordered_phase_and_grows_with_depth_in_the_chaotic_one(weight_var, grows):
+    found = kernel_corrections("tanh", 1.0, (1000,) * 200, weight_var, 0.1)
+    variance = 1000 * tangent_covariance(found)[:, 0, 0] / found.tangent[:, 0] ** 2
+    shift = 1000 * found.tangent_shift[:, 0] / found.tangent[:, 0]
+    if grows:
+        assert variance[-1] / 200 == pytest.approx(grows, abs=0.05)
+        assert shift[-1] / 200 == pytest.approx(0.30, abs=0.005)
+    else:
+        assert variance[[100, -1]] == pytest.approx([5.39772, 5.39772], abs=5e-6)
+        assert abs(shift[-1] - shift[100]) < 1e-9
+
+
+def test_two_inputs_on_the_critical_line():
+    relu = kernel_corrections("relu", FIRST, (1000,) * 100)
+    assert 1000 * relu.kernel_shift[9, 1] / relu.kernel[9, 1] == pytest.approx(-2.12, abs=5e-3)
+    depths = np.array([10, 100])
+    slopes = 1000 * (relu.tangent_shift / relu.tangent)[depths - 1, 1] / depths
+    assert slopes == pytest.approx([0.63, 1.14], abs=5e-3)  # more than at infinite width, and the kernel less
+    tanh = kernel_corrections("tanh", FIRST, (1000,) * 999, 1.0)
+    k = tanh.kernel[-1]
+    assert k[1] / np.sqrt(k[0] * k[2]) == pytest.approx(0.4255, abs=2e-4)
+    assert tanh.kernel_covariance[-1, 1, 1] / k[1] ** 2 == pytest.approx(4.9, abs=0.02)
+
+
+def test_networks_that_show_the_shift_of_the_mean():
+    # z^2 V / K1^2 of them show it at z standard errors
+    for setting, number in ((("gelu", 1.8, 0.05), 320), (("tanh", 1.3, 0.1), 980)):
+        found = kernel_corrections(setting[0], FIRST, WIDTHS, *setting[1:])
+        assert found.kernel_covariance[-1, 0, 0] / found.kernel_shift[-1, 0] ** 2 == pytest.approx(number, rel=0.02)
