@@ -78,7 +78,11 @@ def check_num_seeds(num_seeds: Any) -> None:
 
 def is_number(value: Any) -> bool:
     """A real number, of Python or NumPy."""
-    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        return False
+    return array.ndim == 0 and array.dtype.kind in "iuf"
 
 
 def real_numbers(values: Any) -> np.ndarray | None:

@@ -63,7 +63,7 @@ class ResNet:
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", checked_width(self.width, "of the stream"))
         check_integer("depth", self.depth, 1, "Give at least one block.")
-        if self.block not in BLOCKS:
+        if not (isinstance(self.block, str) and self.block in BLOCKS):
             raise SpecError(refusal(f"block={self.block!r}", ", ".join(BLOCKS), "Check the spelling."))
         if self.activation is None:
             object.__setattr__(self, "activation", tanh if self.is_shallow else relu)
@@ -141,7 +141,9 @@ class ConvResNet:
     """A convolutional residual network of shallow blocks: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b), p a position.
 
     Inputs are images as rows, positions first: [height, width, channels], flattened. W [channels, size^d channels] and b are the same
-    at every position; the patch around p is zero, or wraps around, beyond the image.
+    at every position. The patch around p is centred, with stride 1: it wraps around at the border (`circular`) or reads 0 beyond it (`zero`),
+    so that the stream keeps the image's shape. The variance is not divided by the positions of a patch: constant images grow like
+    e^(size^d kappa), kappa = phi'(0)^2 times the variance of weight_law, as depth grows.
 
     Attributes:
         image_shape: positions, (length,) or (height, width).
@@ -151,8 +153,12 @@ class ConvResNet:
         padding: `circular` or `zero`.
         activation: phi.
         weight_law: of W; None takes `normal(1.0, scaling="depth")`. Its fan_in is the number of channels, not that of the entries of a
-            patch: entries have variance 1 / (channels L), so that the limit of depth keeps all positions of the patch.
-        bias_law: of b, `absolute` or `depth`; None for no bias.
+            patch: entries have variance 1 / (channels L), not 1 / (size^d channels L), so that the limit of depth keeps all positions
+            of the patch. With scaling `absolute` the variance is that of one entry, whatever channels and size.
+        bias_law: of b, one number for each channel, the same at every position; None for no bias. With scaling `depth` the variance
+            of one bias is variance / L, and the limit of depth exists; with `absolute` it is variance in every block, so that the biases
+            of all blocks add up to phi'(0)^2 L times that, and there is no limit of depth. The output layer has biases of this law
+            too if it is `absolute`.
         output_width: neurons of the linear output layer on the average over positions; None for no output layer.
         output_law: law of the output weights; None takes `normal(1.0)`.
         inner_activation: psi, before W.
@@ -190,7 +196,7 @@ class ConvResNet:
                     "3 is usual; an even patch has no centre.",
                 )
             )
-        if self.padding not in PADDINGS:
+        if not (isinstance(self.padding, str) and self.padding in PADDINGS):
             raise SpecError(
                 refusal(
                     f"padding={self.padding!r}",

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core.checks import check_integer, real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -113,7 +113,7 @@ def coupled_errors(
         `CoupledErrors`, float64.
 
     Raises:
-        SpecError: as `coupled_fn`; depths that are not increasing; fewer than two networks.
+        SpecError: as `coupled_fn`; a linear outer activation, with which the two are one; an input that stays at 0; depths that are not increasing; fewer than two networks.
 
     Valid for: the order is that of the limit 1 / depth -> 0; at small depth the terms after the first show in `local_orders`, which they change
         by a relative amount of order sigma^2 |psi(x)|^2 / (width depth).
@@ -123,7 +123,17 @@ def coupled_errors(
     check_shallow(spec)
     check_integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
     check_integer("key", key, 0, "Leave it out for 0.", most=2**32 - 1)
-    if np.ndim(depths) != 1:
+    phi = spec.activation
+    if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
+        raise SpecError(
+            refusal(
+                f"coupled_errors of networks with the outer activation {phi}",
+                "activations that bend (tanh, erf, silu)",
+                "With a linear one network and Euler's method are the same at every depth, up to rounding, and there is no order.",
+            )
+        )
+    numbers = real_numbers(depths)
+    if numbers is None or numbers.ndim != 1:
         raise SpecError(refusal(f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."))
     for depth in depths:
         check_integer("depths", depth, 1, "Write for example (32, 64, 128).")
@@ -133,6 +143,15 @@ def coupled_errors(
     moments = [_square_distances(spec, inputs, depth, num_seeds, root, dtype) for depth in depths]
     means, errors, num_left = (np.array(values) for values in zip(*moments, strict=True))
     rms = np.sqrt(means)
+    if not means.all():
+        which = int(np.argmin(means.all(axis=0)))
+        raise SpecError(
+            refusal(
+                f"input {which}, at which network and diffusion do not differ at all",
+                "inputs and laws that move the stream",
+                "An input of zeros without biases stays at 0: leave it out.",
+            )
+        )
     relative = errors / (2.0 * np.where(means > 0, means, 1.0))  # of rms, by the delta method
     logs, steps = np.log(rms), np.log(np.asarray(depths, np.float64))
     orders, order_errors = _slopes(-logs, relative, steps)

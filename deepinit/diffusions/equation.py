@@ -100,6 +100,10 @@ def drift_and_noise(
     """
     check_shallow(spec)
     check_dtype(dtype)
+    if not isinstance(brownian, bool):
+        raise SpecError(
+            refusal(f"brownian={brownian!r}", "True, False", "True, the default, draws Gaussian increments.")
+        )
     check_integer("num_inputs", num_inputs, 1, "Give the number of rows that pass through the network.")
     layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
     slope, curvature = taylor.slope, taylor.curvature
@@ -176,7 +180,7 @@ def check_shallow(spec: Any) -> None:
 def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:
     if form is None:
         return "gram" if law.acts_on_rows and num_rows < law.shape[1] else "driving"
-    if form not in FORMS:
+    if not (isinstance(form, str) and form in FORMS):
         raise SpecError(refusal(f"form={form!r}", "driving, gram", "Leave it out for the cheaper one."))
     if form == "gram" and not law.acts_on_rows:
         raise SpecError(
@@ -186,4 +190,4 @@ def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:
                 "Take form='driving'.",
             )
         )
-    return form
+    return "gram" if form == "gram" else "driving"

@@ -150,7 +150,7 @@ def check_explosion(
 
 def check_brownian(brownian: Any, grid: Grid) -> None:
     """Refuses an unknown way of drawing Brownian motions, and a tree whose branching points are no steps of the grid."""
-    if brownian not in ("layers", "tree"):
+    if not (isinstance(brownian, str) and brownian in ("layers", "tree")):
         raise SpecError(refusal(f"brownian={brownian!r}", "layers, tree", "Leave it out for independent steps."))
     if brownian == "tree" and grid.num_steps & (grid.num_steps - 1):
         raise SpecError(

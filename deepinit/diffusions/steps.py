@@ -52,7 +52,8 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
     if times is None:
         return Grid(float(horizon), int(num_steps), (int(num_steps),))
     given = real_numbers(times)
-    positions = np.array([]) if given is None else np.atleast_1d(given) * num_steps / horizon
+    with np.errstate(over="ignore"):
+        positions = np.array([]) if given is None else np.atleast_1d(given) * (num_steps / horizon)
     numbers = np.round(positions)
     fine = positions.ndim == 1 and positions.size > 0 and np.isfinite(positions).all()
     if not fine or np.abs(positions - numbers).max() > 1e-6 * num_steps or (np.diff(numbers) <= 0).any():

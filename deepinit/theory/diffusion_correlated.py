@@ -15,7 +15,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.diffusion_activation import without_curvature
-from deepinit.theory.diffusion_input import check_gram, check_horizon, check_matrix, real_array
+from deepinit.theory.diffusion_input import check_exponent, check_gram, check_horizon, check_matrix, real_array
 
 
 class CorrelatedMoments(NamedTuple):
@@ -92,6 +92,7 @@ def correlated_moments(
         return np.concatenate([(a * (mean @ drift.T + push)).ravel(), (a * along + a**2 * noise).ravel()])
 
     begin = np.concatenate([x.ravel(), np.einsum("id,je->ijde", x, x).ravel()])
+    check_exponent(a**2 * time * np.trace(rows) * np.max(np.abs(columns)) + 2.0 * abs(a) * time * np.max(np.abs(drift)))
     found = solve_ivp(rates, (0.0, time), begin, "DOP853", rtol=1e-11, atol=1e-14)
     if not (found.success and np.isfinite(found.y[:, -1]).all()):
         raise SpecError(

@@ -18,7 +18,7 @@ from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.explosions import explosion_refusal
 from deepinit.theory.diffusion_activation import diffusion_constants, growth_order
-from deepinit.theory.diffusion_input import check_gram, check_variances, check_vector
+from deepinit.theory.diffusion_input import check_exponent, check_gram, check_variances, check_vector
 from deepinit.theory.diffusion_pairs import product_means
 
 _TOLERANCE = 1e-10
@@ -79,6 +79,7 @@ def inner_limit(
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = check_variances(weight_var, bias_var, horizon)
+    check_exponent(constants.slope**2 * weight * time)
     sigma = check_gram("covariance", covariance)
     size = len(sigma)
     start_mean = check_vector("mean", np.zeros(size) if mean is None else mean, size)

@@ -16,6 +16,7 @@ from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_not_negative
 
+SMALLEST, LARGEST = 1e-75, 1e75  # third powers, and ratios of two numbers, stay in float64
 _ROUNDING = 1e-9  # relative, for symmetry and positivity of given matrices
 
 
@@ -71,17 +72,25 @@ def exp_excess(c: float) -> float:
 
 
 def check_variances(weight_var: Any, bias_var: Any, horizon: Any) -> tuple[float, float, float]:
-    """Three finite numbers >= 0."""
+    """Three numbers >= 0."""
     return (
-        check_not_negative("weight_var", weight_var, "A block's weights have variance weight_var * dt / width."),
-        check_not_negative("bias_var", bias_var, "A block's biases have variance bias_var * dt; 0 for none."),
+        check_size("weight_var", weight_var, "A block's weights have variance weight_var * dt / width."),
+        check_size("bias_var", bias_var, "A block's biases have variance bias_var * dt; 0 for none."),
         check_horizon(horizon),
     )
 
 
 def check_horizon(horizon: Any) -> float:
-    """T, a finite number >= 0."""
-    return check_not_negative("horizon", horizon, "The horizon is depth * dt; 1 is usual.")
+    """T, a number >= 0."""
+    return check_size("horizon", horizon, "The horizon is depth * dt; 1 is usual.")
+
+
+def check_size(name: str, given: Any, remedy: str) -> float:
+    """0, or a number from 1e-75 to 1e75."""
+    number = check_not_negative(name, given, remedy)
+    if number != 0.0 and not SMALLEST <= number <= LARGEST:
+        raise SpecError(refusal(f"{name}={given!r}", f"0, or a number from {SMALLEST:g} to {LARGEST:g}", remedy))
+    return number
 
 
 def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Growth:
@@ -160,4 +169,7 @@ def real_array(name: str, given: Any) -> np.ndarray:
     array = real_numbers(given)
     if array is None or not np.isfinite(array).all():
         raise SpecError(refusal(f"{name}={given!r}", "finite real numbers", "Convert it to an array of floats."))
+    if np.max(np.abs(array), initial=0.0) > LARGEST:
+        allowed = f"numbers up to {LARGEST:g}, whose powers stay in float64"
+        raise SpecError(refusal(f"{name} with numbers up to {np.max(np.abs(array)):.3g}", allowed, "Scale them down."))
     return array

@@ -21,7 +21,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.diffusion_activation import DiffusionConstants, diffusion_constants
-from deepinit.theory.diffusion_input import Growth, check_gram, check_variances, check_vector, growth_of
+from deepinit.theory.diffusion_input import Growth, check_gram, check_variances, check_vector, growth_of, real_array
 from deepinit.theory.diffusion_riccati import Riccati, check_horizon_before, panels
 
 
@@ -139,7 +139,8 @@ def explosion_times(
     """
     constants = diffusion_constants(activation)
     weight, bias, _ = check_variances(weight_var, bias_var, 0.0)
-    squares = check_vector("mean_squares", mean_squares, np.size(mean_squares))
+    squares = real_array("mean_squares", mean_squares)
+    squares = check_vector("mean_squares", squares, squares.size)
     _, means = check_start(np.diag(squares), mean, with_means=False)
     if (squares < means**2 * (1.0 - 1e-9)).any():
         raise SpecError(

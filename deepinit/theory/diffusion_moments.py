@@ -24,9 +24,9 @@ from scipy.linalg import expm
 
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.theory.cutoff_input import check_not_negative, check_width
+from deepinit.theory.cutoff_input import check_width
 from deepinit.theory.diffusion_activation import without_curvature
-from deepinit.theory.diffusion_input import Growth, check_exponent, check_gram, growth_of
+from deepinit.theory.diffusion_input import Growth, check_exponent, check_gram, check_size, growth_of
 
 
 class PairMoments(NamedTuple):
@@ -95,7 +95,17 @@ def mean_square_moments(
     if highest > 12:
         raise SpecError(refusal(f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."))
     check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
-    return expm(growth.horizon * _square_system(growth, size, highest)) @ q ** np.arange(highest + 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = expm(growth.horizon * _square_system(growth, size, highest)) @ q ** np.arange(highest + 1)
+    if not np.isfinite(found).all():
+        raise SpecError(
+            refusal(
+                f"mean_square={mean_square:g}, bias_var={bias_var:g} and highest={highest}",
+                "numbers whose powers up to `highest` stay in float64",
+                "Scale them down, both by one factor: E q^k scales with its k-th power.",
+            )
+        )
+    return found
 
 
 def overlap_moments(
@@ -167,7 +177,7 @@ def checked_start(
     """Rates, width and q_0 of a linear diffusion."""
     slope = without_curvature(activation).slope
     growth = growth_of(slope, weight_var, bias_var, horizon)
-    return growth, check_width(width), check_not_negative("mean_square", mean_square, "It is |x|^2 / width.")
+    return growth, check_width(width), check_size("mean_square", mean_square, "It is |x|^2 / width.")
 
 
 def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:

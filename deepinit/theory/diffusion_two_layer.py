@@ -14,9 +14,9 @@ import numpy as np
 
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError, refusal
-from deepinit.theory.cutoff_input import check_not_negative, check_width
+from deepinit.theory.cutoff_input import check_width
 from deepinit.theory.diffusion_inner import integrated, not_superlinear
-from deepinit.theory.diffusion_input import check_exponent, check_gram, check_horizon, check_variances
+from deepinit.theory.diffusion_input import check_exponent, check_gram, check_horizon, check_size, check_variances
 from deepinit.theory.diffusion_moments import LogNormal
 from deepinit.theory.diffusion_pairs import product_means
 
@@ -51,7 +51,7 @@ def two_layer_limit(
     """
     phi = not_superlinear(as_activation(activation))
     weight, bias, time = check_variances(weight_var, bias_var, horizon)
-    branch = check_not_negative("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    branch = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
     start = check_gram("gram", gram)
     mean = np.zeros(len(start))
 
@@ -95,8 +95,8 @@ def two_layer_log_mean_square_law(
                 "Others have no closed law; `two_layer_limit` has their limit of large width.",
             )
         )
-    first = check_not_negative("weight_var", weight_var, "W has variance weight_var / width.")
-    second = check_not_negative("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    first = check_size("weight_var", weight_var, "W has variance weight_var / width.")
+    second = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
     exponent = 0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) * first * second * check_horizon(horizon)
     check_exponent(exponent)
     d = check_width(width)

@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -89,3 +90,19 @@ def test_refused(name):
     call, words = REFUSED[name]
     with pytest.raises(SpecError, match=words):
         call()
+
+
+@pytest.mark.parametrize("given", [np.ones(2), ["shallow"], 1, None])
+def test_blocks_and_paddings_are_words(given):
+    with pytest.raises(SpecError, match="block="):
+        di.ResNet(3, 2, block=given)
+    with pytest.raises(SpecError, match="padding="):
+        di.ConvResNet((3,), 2, 2, padding=given)
+
+
+def test_bias_laws_of_images_are_the_variance_of_one_bias_in_every_block_or_in_all():
+    for scaling, variance in (("absolute", 0.5), ("depth", 0.5 / 4)):
+        spec = di.ConvResNet((3,), 400, 4, bias_law=di.normal(0.5, scaling))
+        biases = di.network(spec).init(jax.random.key(0), spec.width)[0]["inner"]["biases"]
+        assert biases.shape == (4, 400)  # one number for each channel
+        assert abs(biases.var() / variance - 1.0) < 5 * (2 / 1600) ** 0.5

@@ -86,3 +86,28 @@ def test_explosion_times_of_images_count_every_position_of_the_patch():
 def test_allow_explosion_is_a_bool(given):
     with pytest.raises(SpecError, match="allow_explosion="):
         path_fn(SPEC, np.ones(3), allow_explosion=given)
+
+
+def test_orders_of_linear_networks_and_of_inputs_that_stay_are_refused():
+    linear = di.ResNet(3, 4, activation=di.linear, block="shallow")
+    with pytest.raises(SpecError, match=r"outer activation linear.*the same at every depth"):
+        coupled_errors(linear, np.ones(3), (2, 4), num_seeds=2)
+    with pytest.raises(SpecError, match=r"input 1, at which network and diffusion do not differ"):
+        coupled_errors(SPEC, np.stack([np.ones(3), np.zeros(3)]), (2, 4), num_seeds=2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: path_fn(SPEC, np.ones(3), form=np.ones(2)), "form="),
+        (lambda: path_fn(SPEC, np.ones(3), brownian=np.ones(2)), "brownian="),
+        (lambda: path_fn(SPEC, np.ones(3), horizon=[[1, 2], [3]]), "horizon="),
+        (lambda: path_fn(SPEC, np.ones(3), times=1e308), "times="),
+        (lambda: drift_and_noise(SPEC, 1, brownian=np.ones(2)), "True, False"),
+        (lambda: coupled_errors(SPEC, np.ones(3), [[1, 2], [3]]), "depths="),
+        (lambda: coupled_errors(SPEC, np.ones(3), "ab"), "depths="),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(call, words):
+    with pytest.raises(SpecError, match=words):
+        call()
