@@ -4,25 +4,31 @@ Images are rows [positions * channels], positions first. A map on patches acts o
 together again; so one way of drawing linear maps serves convolutions, fully connected layers and pooled outputs.
 """
 
+import itertools
+import math
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-import numpy as np
 
-from deepinit.core.patches import neighbours
 from deepinit.core.specs import ConvResNet
 
 
 class View(NamedTuple):
-    """Static: of images with this many positions, the neighbours [positions, patch] of each (-1: zero), or None for the average."""
+    """Static: of images of this shape, patches with this many positions along each side, or the average over positions (None)."""
 
-    positions: int
-    neighbours: tuple[tuple[int, ...], ...] | None
+    image_shape: tuple[int, ...]
+    kernel_size: int | None
+    padding: str = "circular"
+
+    @property
+    def positions(self) -> int:
+        """Of an image."""
+        return math.prod(self.image_shape)
 
     @property
     def patch_size(self) -> int:
         """Positions in what the map sees."""
-        return 1 if self.neighbours is None else len(self.neighbours[0])
+        return 1 if self.kernel_size is None else self.kernel_size ** len(self.image_shape)
 
     def fan_in(self, width: int) -> int:
         """Numbers that the map sees of rows of this width."""
@@ -30,12 +36,21 @@ class View(NamedTuple):
 
     def seen(self, rows: Any) -> Any:
         """[num, width] -> [num * positions, fan_in], or [num, channels] for the average."""
-        images = rows.reshape(rows.shape[0], self.positions, -1)
-        if self.neighbours is None:
-            return jnp.mean(images, axis=1)
-        beyond = jnp.zeros((images.shape[0], 1, images.shape[2]), images.dtype)
-        patches = jnp.concatenate([images, beyond], axis=1)[:, np.asarray(self.neighbours)]
-        return patches.reshape(rows.shape[0] * self.positions, -1)
+        num = rows.shape[0]
+        if self.kernel_size is None:
+            return jnp.mean(rows.reshape(num, self.positions, -1), axis=1)
+        if self.kernel_size == 1:
+            return rows.reshape(num * self.positions, -1)
+        # shifted images, not gathered patches: the derivative of a gather is a scatter, which takes several times as long
+        reach = self.kernel_size // 2
+        beyond = ((0, 0), *((reach, reach),) * len(self.image_shape), (0, 0))
+        mode = "wrap" if self.padding == "circular" else "constant"
+        images = jnp.pad(rows.reshape(num, *self.image_shape, -1), beyond, mode=mode)
+        shifted = []
+        for first in itertools.product(range(self.kernel_size), repeat=len(self.image_shape)):
+            window = (slice(at, at + size) for at, size in zip(first, self.image_shape, strict=True))
+            shifted.append(images[(slice(None), *window)])
+        return jnp.stack(shifted, axis=-2).reshape(num * self.positions, -1)
 
     def put_together(self, images: Any, num: int) -> Any:
         """The map's images as rows again: [num, positions * fan_out], or [num, fan_out] for the average."""
@@ -43,19 +58,19 @@ class View(NamedTuple):
 
     def of_bias(self, bias: Any) -> Any:
         """The bias of every position."""
-        return bias if self.neighbours is None else jnp.tile(bias, self.positions)
+        return bias if self.kernel_size is None else jnp.tile(bias, self.positions)
 
 
 def patches(spec: ConvResNet) -> View:
     """The patch around every position."""
-    return View(spec.positions, neighbours(spec.image_shape, spec.kernel_size, spec.padding))
+    return View(spec.image_shape, spec.kernel_size, spec.padding)
 
 
 def pixels(spec: ConvResNet) -> View:
     """Every position by itself: a convolution of size 1."""
-    return View(spec.positions, tuple((position,) for position in range(spec.positions)))
+    return View(spec.image_shape, 1)
 
 
 def average(spec: ConvResNet) -> View:
     """The average over positions."""
-    return View(spec.positions, None)
+    return View(spec.image_shape, None)
