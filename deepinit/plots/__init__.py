@@ -16,7 +16,7 @@ from deepinit.plots.per_layer import layers, variance_layers
 from deepinit.plots.phases import phase_diagram
 from deepinit.plots.samples import histogram
 from deepinit.plots.scaling import by_width, widths
-from deepinit.plots.series import series
+from deepinit.plots.series import series, series_panels
 from deepinit.plots.similarities import similarities
 from deepinit.plots.style import to_png, to_svg
 
@@ -36,6 +36,7 @@ __all__ = [
     "phase_diagram",
     "residuals",
     "series",
+    "series_panels",
     "similarities",
     "to_png",
     "to_svg",

@@ -19,6 +19,7 @@ from deepinit.plots.style import (
     RouteStyle,
     add_legend,
     new_figure,
+    panel_grid,
     route_styles,
     set_title,
     styled,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MAX_PANELS = 6
+Columns = dict[str, list[np.ndarray]]
 SERIES_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _DASHES = ("-", "-.", ":")
 
@@ -66,25 +69,11 @@ def series(
     Raises:
         SpecError: nothing to draw, or lengths that differ.
     """
-    measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
-    predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
-    if not measured and not predicted:
-        raise SpecError(refusal("nothing to draw", "points, or lines", "Pass at least one series."))
-    styles = _styles(list(measured), list(predicted))
+    measured, predicted = _checked(points, lines)
     with styled():
         fig = new_figure()
         ax = fig.subplots()
-        for log, set_scale in ((log_x, ax.set_xscale), (log_y, ax.set_yscale)):
-            if log:
-                set_scale("log")
-        for name, (x, y) in predicted.items():
-            label = "_nolegend_" if name in measured else words(name)
-            ax.plot(x, y, color=styles[name].colour, linestyle=styles[name].dash, label=label, zorder=3)
-        for name, columns in measured.items():
-            _draw_points(ax, name, columns, styles[name], log_y=log_y)
-        if log_y:
-            _plain_numbers(ax)
-        _whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
+        _draw(ax, measured, predicted, log_x=log_x, log_y=log_y)
         ax.set_xlabel(x_label)
         ax.set_ylabel(y_label)
         shared = measured.keys() & predicted.keys()
@@ -92,6 +81,81 @@ def series(
         set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
         add_legend(fig, *ax.get_legend_handles_labels())
     return fig
+
+
+def series_panels(
+    panels: Mapping[str, tuple[Mapping[str, Sequence[Any]], Mapping[str, Sequence[Any]]]],
+    *,
+    x_label: str,
+    y_label: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    title: str = "Measured and predicted",
+    note: str = "",
+    lines_are: str = "predicted",
+) -> "Figure":
+    """`series` in several panels of one figure; a name has one colour in all of them.
+
+    Args:
+        panels: name -> (points, lines) as for `series`; at most six.
+        x_label, y_label, log_x, log_y, title, note, lines_are: as for `series`.
+
+    Returns:
+        A matplotlib Figure.
+
+    Raises:
+        SpecError: no panel or more than six, an empty one, lengths that differ.
+    """
+    if not 1 <= len(panels) <= MAX_PANELS:
+        raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few."))
+    checked = {name: _checked(points, lines) for name, (points, lines) in panels.items()}
+    points, lines = ([name for pair in checked.values() for name in pair[place]] for place in (0, 1))
+    styles = _styles(list(dict.fromkeys(points)), list(dict.fromkeys(lines)))
+    with styled():
+        across = len(checked) if len(checked) <= 3 else -(-len(checked) // 2)  # as panel_grid has it
+        fig = new_figure(3.4 * across + 1.2, 3.0 * -(-len(checked) // across) + 1.1)
+        axes = panel_grid(fig, len(checked), x_label, y_label, shared="")
+        for ax, (name, (measured, predicted)) in zip(axes, checked.items(), strict=True):
+            _draw(ax, measured, predicted, log_x=log_x, log_y=log_y, styles=styles)
+            ax.set_title(name)
+        lines_note = f"lines: {lines_are}" if set(points) & set(lines) and lines_are else ""
+        set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
+        entries = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        add_legend(fig, list(entries.values()), list(entries))
+    return fig
+
+
+def _checked(points: Mapping[str, Sequence[Any]], lines: Mapping[str, Sequence[Any]] | None) -> tuple[Columns, Columns]:
+    measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
+    predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
+    if not measured and not predicted:
+        raise SpecError(refusal("nothing to draw", "points, or lines", "Pass at least one series."))
+    return measured, predicted
+
+
+def _draw(
+    ax: "Axes",
+    measured: Columns,
+    predicted: Columns,
+    *,
+    log_x: bool,
+    log_y: bool,
+    styles: Mapping[str, RouteStyle] | None = None,
+) -> None:
+    styles = _styles(list(measured), list(predicted)) if styles is None else styles
+    for log, set_scale in ((log_x, ax.set_xscale), (log_y, ax.set_yscale)):
+        if log:
+            set_scale("log")
+    for name, (x, y) in predicted.items():
+        label = "_nolegend_" if name in measured else words(name)
+        ax.plot(x, y, color=styles[name].colour, linestyle=styles[name].dash, label=label, zorder=3)
+    for name, columns in measured.items():
+        _draw_points(ax, name, columns, styles[name], log_y=log_y)
+    if log_y:
+        _plain_numbers(ax.yaxis, *ax.get_ylim())
+    if log_x:
+        _plain_numbers(ax.xaxis, *ax.get_xlim())
+    _whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
 
 
 def _draw_points(ax: "Axes", name: str, columns: list[np.ndarray], style: RouteStyle, *, log_y: bool) -> None:
@@ -134,16 +198,15 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
     return styles
 
 
-def _plain_numbers(ax: "Axes") -> None:
+def _plain_numbers(axis: Any, low: float, high: float) -> None:
     """On a logarithmic axis of less than two decades: 0.5, 1, 2 instead of powers of ten and multiples of them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    low, high = ax.get_ylim()
     if high < 100.0 * low:
         steps = (1.0, 2.0, 5.0) if high > 5.0 * low else tuple(np.arange(1.0, 10.0))
-        ax.yaxis.set_major_locator(LogLocator(subs=steps))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+        axis.set_major_locator(LogLocator(subs=steps))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def _whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:

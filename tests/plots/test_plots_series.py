@@ -103,3 +103,34 @@ def test_curve_images_refuses_curves_that_are_no_images():
         plots.curve_images({"circle": (curves.circle(2), result)})
     with pytest.raises(SpecError, match="0 curves"):
         plots.curve_images({})
+
+
+def test_panels_share_colours_and_one_legend():
+    fig = plots.series_panels(
+        {
+            "first": ({"narrow": (X, 0.9**X)}, {"narrow": (X, 0.91**X)}),
+            "second": ({"wide": (X, 0.8**X), "narrow": (X, X)}, {}),
+        },
+        **AXES,
+        title="Two panels",
+    )
+    axes = [ax for ax in fig.axes if ax.get_visible()]
+    assert [ax.get_title(loc="left") for ax in axes] == ["first", "second"]
+    colours = {bars.get_label(): bars[0].get_color() for ax in axes for bars in data.errorbars(ax)}
+    assert len(set(colours.values())) == 2
+    assert data.errorbars(axes[0])[0][0].get_color() == colours["narrow"]
+    assert data.legend_texts(fig) == ["narrow", "wide"]
+    assert data.notes(fig) == "lines: predicted"
+
+
+@pytest.mark.parametrize(
+    ("panels", "message"),
+    [
+        ({}, "0 panels"),
+        ({str(k): ({"a": (X, X)}, {}) for k in range(7)}, "7 panels"),
+        ({"a": ({}, {})}, "nothing to draw"),
+    ],
+)
+def test_panels_that_make_no_sense_are_refused(panels, message):
+    with pytest.raises(SpecError, match=message):
+        plots.series_panels(panels, **AXES)

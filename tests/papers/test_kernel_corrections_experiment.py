@@ -1,0 +1,129 @@
+"""The experiment on kernels at finite width through the real command, in small: its cases, readings, checks and figures."""
+
+import html
+import json
+import pathlib
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from deepinit import cli, store
+
+FOLDER = pathlib.Path(__file__).parents[2] / "experiments"
+EXPERIMENT = str(FOLDER / "kernel_corrections.py")
+SMALL = [
+    "--config.activations",
+    "relu",
+    "tanh",
+    "--config.widths",
+    "16",
+    "24",
+    "32",
+    "--config.depth",
+    "3",
+    "--config.shown-depths",
+    "1",
+    "3",
+    "--config.num-networks",
+    "2000",
+    "--config.tangent-widths",
+    "16",
+    "24",
+    "32",
+    "--config.tangent-depths",
+    "2",
+    "--config.tangent-networks",
+    "1000",
+    "--config.narrow-networks",
+    "4000",
+    "--config.covariance-networks",
+    "2000",
+    "--config.num-images",
+    "2",
+    "--config.image-networks",
+    "200",
+    "--config.image-width",
+    "32",
+    "--config.image-depth",
+    "2",
+]
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", EXPERIMENT, *arguments])
+    return ended.value.code, capsys.readouterr().out
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import kernel_corrections_cases
+    import kernel_corrections_readings
+    import kernel_corrections_words
+
+    yield kernel_corrections_cases, kernel_corrections_readings, kernel_corrections_words
+    for name in ("cases", "readings", "words"):
+        sys.modules.pop(f"kernel_corrections_{name}", None)
+
+
+def test_presets_plan_every_case(capsys, parts):
+    cases, _, _ = parts
+    for preset, config in cases.PRESETS.items():
+        code, printed = run(capsys, "--dry-run", "--preset", preset)
+        assert code == 0
+        assert f"{len(cases.cases(config))} cases" in printed
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "erf", "gelu"])
+def test_inputs_have_the_gram_matrix_that_is_said(parts, activation):
+    cases, _, _ = parts
+    weight_var, bias_var = cases.GAINS[activation]
+    x = cases.pair(activation).points
+    np.testing.assert_allclose(bias_var + weight_var * x @ x.T / x.shape[1], cases.GRAM, rtol=1e-12)
+
+
+def test_slopes_take_wide_networks_alone(parts):
+    import deepinit as di
+    from deepinit.experiment import CaseResult
+
+    cases, readings, _ = parts
+    config = cases.Config(
+        activations=("relu",), widths=(8, 64, 96, 128), depth=2, shown_depths=(1, 2), num_networks=300
+    )
+    results = {}
+    for case in cases.kernel_cases(config):
+        first, limit = (
+            di.predict(case.spec, case.quantity, case.inputs, "first_order"),
+            di.infinite(case.spec, case.quantity, case.inputs),
+        )
+        sim = di.simulate(case.spec, case.quantity, case.inputs, num_seeds=300, key=case.key)
+        results[case.name] = CaseResult(case, sim, (first, limit), None)
+    found = readings.kernel_slopes(config, results)
+    assert [(slope.depth, slope.widths) for slope in found] == [
+        (1, (64, 96, 128)),
+        (2, (64, 96, 128)),
+    ]  # 5 layers / 8 is too much
+    np.testing.assert_allclose(found[1].dataset["predicted_slope"].sel(route="first_order").values[0], 0.0, atol=1e-12)
+    variance = readings.kernel_slopes(config, results, "variance")[1].dataset
+    np.testing.assert_allclose(
+        variance["predicted_slope"].sel(route="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
+    )
+
+
+def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
+    code, printed = run(capsys, *SMALL, "--out", str(tmp_path / "run"))
+    assert code == 0, printed
+    said = " ".join(json.loads(store.read_result(tmp_path / "run").attrs["verdicts"]))
+    for words in (
+        "slopes of the mean in 1/width",
+        "slopes of the variance",
+        "Covariances over tanh",
+        "by the exact law",
+        "Digits, relu",
+    ):
+        assert words in said
+    report = html.unescape((tmp_path / "run" / "report.html").read_text())
+    assert len(re.findall("<svg", report)) == len(list((tmp_path / "run" / "figures").glob("*.svg"))) >= 10
