@@ -1,0 +1,76 @@
+"""Finite minus infinite width against 1/width: what is measured, and the line that theory predicts."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.plots.series import series_panels
+from deepinit.plots.style import words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_LAYERS = 5
+
+
+def width_slopes(
+    comparison: Any,
+    *,
+    layers: tuple[int, ...] | None = None,
+    pairs: tuple[int, ...] | None = None,
+    title: str | None = None,
+) -> "Figure":
+    """A `WidthComparison` as points against 1/width with the predicted differences as lines: a panel for each pair, a colour for each layer.
+
+    Args:
+        comparison: of `di.compare_widths`, or its Dataset.
+        layers: numbers of the layers (or steps) that are shown, at most five; None for a spread that keeps the last.
+        pairs: indices of the pairs that are shown, at most six; None for the first ones.
+        title: None for one that says what is shown.
+
+    Returns:
+        A matplotlib Figure; lines are the first finite-width prediction (0 without one).
+
+    Raises:
+        SpecError: layers or pairs that are not there, or too many of them.
+    """
+    data = getattr(comparison, "dataset", comparison)
+    axis = next((name for name in ("layer", "step") if name in data.dims), None)
+    if axis is None or "difference" not in data:
+        raise SpecError(refusal(f"{type(comparison).__name__}", "what di.compare_widths returns", "Pass it as it is."))
+    numbers = [int(number) for number in data[axis].values]
+    spread = sorted({numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1})
+    chosen = tuple(spread) if layers is None else tuple(layers)
+    places = tuple(range(min(data.sizes["pair"], 6))) if pairs is None else tuple(pairs)
+    absent = [layer for layer in chosen if layer not in numbers] + [
+        p for p in places if not 0 <= p < data.sizes["pair"]
+    ]
+    if absent or not 1 <= len(chosen) <= MAX_LAYERS:
+        raise SpecError(
+            refusal(
+                f"layers {chosen} and pairs {places}",
+                f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}, pairs 0 to {data.sizes['pair'] - 1}",
+                "Leave them out for a spread.",
+            )
+        )
+    route = str(data["route"].values[0])
+    x = 1.0 / data["width"].values
+    panels = {}
+    for place in places:
+        points, lines = {}, {}
+        for layer in chosen:
+            one = data.sel({axis: layer}).isel(pair=place)
+            name = f"{axis} {layer}"
+            points[name] = (x, one["difference"].values, one["standard_error"].values)
+            predicted = one["predicted_difference"].sel(route=route).values
+            lines[name] = (np.append(x, 0.0)[::-1], np.append(predicted, 0.0)[::-1])
+        panels[str(data["pair"].values[place])] = (points, lines)
+    of = words(data.attrs["quantity"]) + (" (variance over networks)" if data.attrs["statistic"] == "variance" else "")
+    return series_panels(
+        panels,
+        x_label="1 / width",
+        y_label="finite - infinite width",
+        title=title or f"{of}: finite less infinite width against 1/width",
+        lines_are=words(route),
+    )
