@@ -7,6 +7,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
+from deepinit.core.targets import Examples
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.training_route import network_of
@@ -29,17 +30,13 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
 
     from deepinit.observables.measurement import Measurement
     from deepinit.training.checks import check_examples
-    from deepinit.training.losses import cross_entropy
+    from deepinit.training.losses import cross_entropy, mse
 
     sets = [examples for examples in (training.examples, training.test) if examples is not None]
-    if not all(examples.are_classes for examples in sets):
-        raise SpecError(
-            refusal("the accuracy on targets that are numbers", "classes", "Take training_loss, or integer targets.")
-        )
     network = network_of(spec)
     for examples in sets:
-        check_examples(network, examples, cross_entropy)
-    arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(e.targets, "int32")) for e in sets]
+        check_examples(network, examples, cross_entropy if examples.are_classes else mse)
+    arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(_classes(e), "int32")) for e in sets]
 
     def record(snapshot: Any) -> Measurement:
         guesses = [jnp.argmax(jax.vmap(network.apply, (None, 0))(snapshot.parameters, x), axis=1) for x, _ in arrays]
@@ -47,6 +44,21 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
         return Measurement(jnp.where(jnp.isfinite(snapshot.loss), right, jnp.nan), jnp.zeros(right.shape, jnp.int8))
 
     return record
+
+
+def _classes(examples: Examples) -> np.ndarray:
+    """The classes; of numbers, as one-hot targets are, the place of the largest."""
+    if examples.are_classes:
+        return examples.targets
+    if examples.targets.shape[1] < 2:
+        raise SpecError(
+            refusal(
+                "the accuracy on targets that are numbers, one an example",
+                "classes, or one-hot targets",
+                "Take training_loss, or integer targets.",
+            )
+        )
+    return np.argmax(examples.targets, axis=1)
 
 
 def _infinite_loss(spec: Any, training: Training) -> Prediction:

@@ -109,6 +109,19 @@ def test_accuracy_of_a_flax_module_on_images_rises():
     assert counted.entries == ("Dense_0", "Dense_1")
 
 
+def test_accuracy_of_one_hot_targets_is_that_of_their_classes():
+    rng = np.random.default_rng(0)
+    x, classes = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
+    net = di.MLP((5,), di.tanh, output_width=3)
+    found = []
+    for targets, loss in ((classes, "cross_entropy"), (np.eye(3)[classes], "mse")):
+        data = di.targets.examples(x, targets)
+        run = di.Training(data, record_steps=(0,), rate=0.1, loss=loss, test=data)
+        found.append(di.simulate(net, Q.accuracy, run, num_seeds=3, keep_samples=True).samples)
+    np.testing.assert_array_equal(*found)
+    assert np.ptp(found[0]) > 0  # networks differ
+
+
 @pytest.mark.slow
 def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     data = di.targets.four_points()
