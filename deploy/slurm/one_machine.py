@@ -1,0 +1,293 @@
+"""A rehearsal of `array.sbatch`: SLURM on this machine alone, jobs that are preempted, queued again and resumed.
+
+    apt-get install --no-install-recommends slurmctld slurmd slurm-client munge     once, on Debian or Ubuntu
+    python deploy/slurm/one_machine.py                                              about ten minutes, most of them waiting
+
+Starts munged, slurmctld and slurmd with a configuration of its own, on the loopback address, and stops them at the end. Two
+partitions of low priority (SLURM kills at once, or after a grace time) and one of high priority share one node of four
+nominal cores. Then
+
+1.  a cancelled array stays cancelled;
+2.  two arrays of two shards run, one in each partition of low priority, until a job of high priority takes the node from them;
+3.  all four shards are queued again by themselves and finish;
+4.  no block was computed twice or touched again, and the merged result has the same bytes as that of one process that nobody
+    disturbed.
+
+Ends with code 0 if all of that held. Otherwise, or with --keep, the folder with the runs and the logs is left.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ARRAY = ROOT / "deploy" / "slurm" / "array.sbatch"
+EXPERIMENT = [str(ROOT / "tests" / "engine" / "tiny_experiment.py"), "--preset", "quick"]
+SIZE = {"width": "256", "depth": "24", "linear-map": "explicit", "num-seeds": "800"}
+WORK = [*EXPERIMENT, "--block-size", "20", *(word for name in SIZE for word in (f"--config.{name}", SIZE[name]))]
+SHARDS = 2
+NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
+SLURM_PORTS = (26817, 26818)
+MINUTE = 60.0
+
+CONFIGURATION = """\
+ClusterName=rehearsal
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4
+PartitionName=abrupt Nodes={host} PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 Default=YES
+PartitionName=graceful Nodes={host} PriorityTier=1 PreemptMode=REQUEUE GraceTime=120
+PartitionName=urgent Nodes={host} PriorityTier=10 PreemptMode=OFF
+"""
+
+
+class Failure(Exception):
+    """The rehearsal did not go as it must."""
+
+
+def main() -> int:
+    """Rehearse, and say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", action="store_true", help="leave the folder with the runs and the logs")
+    keep = parser.parse_args().keep
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+    lacking = [name for name in (*NEEDED, "deepinit") if shutil.which(name) is None]
+    if lacking:
+        sys.stderr.write(f"not installed: {', '.join(lacking)}. {__doc__.splitlines()[2].strip()}\n")
+        return 5
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    folder = Path(tempfile.mkdtemp(prefix="deepinit-slurm-"))
+    folder.chmod(0o755)  # munged wants its socket to be reachable for all
+    try:
+        rehearse(folder)
+    except (Failure, subprocess.CalledProcessError) as error:
+        say(f"VERDICT: FAILED: {error}\n{getattr(error, 'stderr', None) or ''}The runs and the logs are in {folder}")
+        return 1
+    say("VERDICT: cancelled for good; preempted, queued again, resumed, the same bytes. Nothing is left running.")
+    if keep:
+        say(f"the runs and the logs are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return 0
+
+
+def rehearse(folder: Path) -> None:
+    """One process undisturbed; then arrays on SLURM, disturbed."""
+    say("one process, undisturbed")
+    whole = folder / "whole"
+    command(["deepinit", "run", *WORK, "--out", str(whole)])
+    blocks = finished_blocks(whole)
+    say(f"  {len(blocks)} blocks")
+    with slurm(folder):
+        rehearse_cancelling(folder)
+        runs = {partition: folder / partition for partition in ("abrupt", "graceful")}
+        jobs = {partition: submit(partition, runs[partition]) for partition in runs}
+        wait("blocks of every shard", lambda: all(shards_with_blocks(run) == SHARDS for run in runs.values()))
+        urgent = command(["sbatch", "--parsable", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null",
+                          "--wrap=sleep 5"]).strip()  # fmt: skip
+        say("a job of high priority asks for the node")
+        tasks = [f"{job}_{shard}" for job in jobs.values() for shard in range(SHARDS)]
+        wait("all tasks to be queued again", lambda: all(field(task, "Restarts") == "1" for task in tasks))
+        wait("the job of high priority", lambda: field(urgent, "JobState") == "COMPLETED", 4 * MINUTE)
+        kept = {partition: finished_blocks(run) for partition, run in runs.items()}
+        for partition, done in kept.items():
+            say(f"  {partition}: both shards queued again, {len(done)} of {len(blocks)} blocks finished")
+            require(0 < len(done) < len(blocks), "the arrays were to be preempted in their midst")
+        say("SLURM starts queued jobs again after two minutes")
+        wait("all tasks to end", lambda: all(field(task, "JobState") in ENDED for task in tasks), 8 * MINUTE)
+        for task in tasks:
+            found = (
+                f"{field(task, 'JobState')}, exit code {field(task, 'ExitCode')}, restarts {field(task, 'Restarts')}"
+            )
+            say(f"  task {task}: {found}")
+            require(found == "COMPLETED, exit code 0:0, restarts 1", f"task {task} is {found}")
+    for partition, run in runs.items():
+        check(partition, run, kept[partition], whole)
+
+
+def rehearse_cancelling(folder: Path) -> None:
+    """What a person cancels must not be queued again by the script."""
+    job = submit("abrupt", folder / "cancelled")
+    wait("a block", lambda: shards_with_blocks(folder / "cancelled") >= 1)
+    command(["scancel", job])
+    wait("the cancelled array to end", lambda: not command(["squeue", "--noheader"]).strip())
+    time.sleep(5)
+    states = [field(f"{job}_{shard}", "JobState") for shard in range(SHARDS)]
+    say(f"a cancelled array: {', '.join(states)}")
+    require(states == ["CANCELLED"] * SHARDS, "a cancelled array must stay cancelled")
+
+
+def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: Path) -> None:
+    """The journal, the blocks and the merged result of an array that was preempted."""
+    log = "".join(file.read_text() for file in run.parent.glob(f"{partition}-*.log"))
+    stopped = log.count("Stopped by SIGTERM after a finished block")
+    require(stopped == SHARDS, f"{partition}: {stopped} shards stopped after a finished block, not {SHARDS}")
+    journal = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+    restarts = sorted(
+        (event["shard"], event["record"]["environment"].get("SLURM_RESTART_COUNT", "0"))
+        for event in journal
+        if event["event"] == "provenance"
+    )
+    expected = sorted((f"{shard}/{SHARDS}", count) for shard in range(SHARDS) for count in ("0", "1"))
+    require(restarts == expected, f"{partition}: provenance has the starts {restarts}")
+    names = [event["name"] for event in journal if event["event"] == "block" and not event["name"].endswith("/plan")]
+    require(len(names) == len(set(names)), f"{partition}: blocks were computed twice")
+    now = finished_blocks(run)
+    require(all(now[name] == kept[name] for name in kept), f"{partition}: finished blocks were touched")
+    command(["deepinit", "merge", *WORK, "--out", str(run)])
+    files = {path.relative_to(whole) for path in whole.glob("blocks/**/*.npz")} | {Path("result.nc")}
+    differing = [str(name) for name in sorted(files) if (run / name).read_bytes() != (whole / name).read_bytes()]
+    require(not differing, f"{partition}: not the bytes of the undisturbed run: {', '.join(differing)}")
+    say(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added, none twice; result.nc and all blocks "
+        "have the bytes of the undisturbed run")  # fmt: skip
+
+
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+
+
+def submit(partition: str, run: Path) -> str:
+    """Number of the submitted array."""
+    return command(
+        [
+            "sbatch",
+            "--parsable",
+            f"--array=0-{SHARDS - 1}",
+            f"--partition={partition}",
+            "--cpus-per-task=1",
+            "--time=30",
+            f"--output={run.parent}/{run.name}-%a.log",
+            str(ARRAY),
+            *WORK,
+            "--out",
+            str(run),
+        ]
+    ).strip()
+
+
+def field(job: str, name: str) -> str:
+    """A field of a job, as `scontrol show job` has it."""
+    words = command(["scontrol", "show", "job", job]).split()
+    return next(word.split("=", 1)[1] for word in words if word.startswith(name + "="))
+
+
+def finished_blocks(run: Path) -> dict[str, tuple[int, bytes]]:
+    """Name -> (time of writing, bytes) of each block."""
+    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in run.glob("blocks/tiny/0*.npz")}
+
+
+def shards_with_blocks(run: Path) -> int:
+    """How many shards have finished three blocks."""
+    journal = run / "journal.jsonl"
+    lines = journal.read_text().splitlines() if journal.exists() else []
+    return sum(
+        sum('"event":"block"' in line and f'"shard":"{shard}/' in line for line in lines) >= 3
+        for shard in range(SHARDS)
+    )
+
+
+@contextlib.contextmanager
+def slurm(folder: Path) -> Iterator[None]:
+    """SLURM on the loopback address, for as long as the context lasts."""
+    host, user = socket.gethostname().split(".")[0], pwd.getpwuid(os.getuid()).pw_name
+    (folder / "state").mkdir()
+    (folder / "spool").mkdir()
+    key = folder / "munge.key"
+    key.touch(0o600)
+    key.write_bytes(os.urandom(128))
+    configuration = folder / "slurm.conf"
+    configuration.write_text(CONFIGURATION.format(host=host, ports=SLURM_PORTS, user=user, folder=folder))
+    os.environ["SLURM_CONF"] = str(configuration)
+    munge = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munge.pid"}
+    munge |= {"log-file": folder / "munge.log", "seed-file": folder / "munge.seed"}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(daemon("munged", "--foreground", *(f"--{name}={path}" for name, path in munge.items())))
+        wait("munged", munge["socket"].exists)
+        stack.enter_context(daemon("slurmctld", "-D", "-f", str(configuration)))
+        stack.enter_context(daemon("slurmd", "-D", "-f", str(configuration)))
+        wait("the node", lambda: "idle" in command(["sinfo", "--noheader", "--format=%T"], may_fail=True))
+        version = command(["sinfo", "--version"]).split()[1]
+        say(f"SLURM {version} is up: one node of four nominal cores, on 127.0.0.1 alone")
+        try:
+            yield
+        finally:
+            command(["scancel", f"--user={user}"], may_fail=True)
+            wait("the jobs to go", lambda: not command(["squeue", "--noheader"], may_fail=True).strip(), MINUTE)
+
+
+@contextlib.contextmanager
+def daemon(name: str, *arguments: str) -> Iterator[None]:
+    """A daemon in the foreground, ended with the context."""
+    process = subprocess.Popen([name, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def command(words: list[str], may_fail: bool = False) -> str:
+    """What a command prints."""
+    return subprocess.run(words, check=not may_fail, capture_output=True, text=True).stdout
+
+
+def wait(what: str, condition: Callable[[], bool], seconds: float = 3 * MINUTE) -> None:
+    """Until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failure(f"waited {seconds:.0f} s for {what}")
+        time.sleep(0.5)
+
+
+def require(condition: bool, otherwise: str) -> None:
+    """Or else the rehearsal has failed."""
+    if not condition:
+        raise Failure(otherwise)
+
+
+STARTED = time.monotonic()
+
+
+def say(line: str) -> None:
+    """A line with the seconds since the start."""
+    sys.stdout.write(f"{time.monotonic() - STARTED:5.0f} s  {line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
