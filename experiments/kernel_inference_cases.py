@@ -29,12 +29,26 @@ class Config:
     """Widths of the networks whose readout alone is trained."""
     num_seeds: int = 20_000
     """Networks of each width."""
-    trained_sizes: tuple[int, ...] = (15,)
+    trained_sizes: tuple[int, ...] = (15, 50)
     """Width, and depth, of residual networks that are trained in all layers."""
     trained_on: int = 1000
-    """Images that they are trained on."""
+    """Images that networks are trained on."""
+    trained_epochs: int = 120
+    """Passes through them."""
     trained_networks: int = 4
-    """Networks of each size."""
+    """Networks of each size and optimizer."""
+    optimizers: tuple[str, ...] = ("gd", "sgd", "full-adam", "adam")
+    """How: by gradient descent, or by Adam, on all images or (sgd, adam) on minibatches; convolutions by the latter two."""
+    batch_size: int = 200
+    """Images of a minibatch."""
+    conv_sizes: tuple[int, ...] = (8,)
+    """Channels, and depth, of convolutional networks, and width and depth of fully connected ones on the same images."""
+    conv_side: int = 7
+    """Pixels along a side of these images, a divisor of 28."""
+    conv_epochs: int = 40
+    """Passes through the images."""
+    conv_networks: int = 2
+    """Networks of each kind and optimizer."""
     key: int = 0
     """Of the networks, and of the choice of images."""
 
@@ -50,7 +64,23 @@ PRESETS = {
         calibration_size=200,
         widths=(32, 64),
         num_seeds=2000,
-        trained_sizes=(),
+        trained_sizes=(6,),
+        trained_on=250,
+        trained_epochs=10,
+        trained_networks=2,
+        optimizers=("sgd", "adam"),
+        batch_size=50,
+        conv_sizes=(3,),
+        conv_epochs=2,
+    ),
+    "paper": Config(
+        trained_sizes=(15, 50, 150),
+        trained_on=4000,
+        trained_networks=10,
+        conv_sizes=(15, 50, 150),
+        conv_side=28,
+        conv_epochs=120,
+        conv_networks=4,
     ),
 }
 
@@ -72,4 +102,4 @@ def cases(config: Config) -> tuple[Case, ...]:
         )
         for width in config.widths
     )
-    return (*weakly, *(trained_cases(config) if config.trained_sizes else ()))
+    return (*weakly, *trained_cases(config))

@@ -36,9 +36,15 @@ class Digits(NamedTuple):
         return self.images[:num], np.eye(10)[self.labels[:num]]
 
 
+@functools.cache
+def all_images() -> tuple[np.ndarray, np.ndarray]:
+    """5000 digits, read once."""
+    return di.inputs.images()
+
+
 def digits(config: Config) -> Digits:
     """5000 digits in an order of the config's key."""
-    images, labels = di.inputs.images()
+    images, labels = all_images()
     order = np.random.default_rng(config.key).permutation(len(labels))
     return Digits(images[order], labels[order], config.num_test)
 
@@ -170,7 +176,7 @@ def default_37() -> tuple[float, float]:
 
 def sample_37(draw: int) -> tuple[np.ndarray, np.ndarray]:
     """50 images of each digit, pixels in [-1, 1]; targets -1 for 3 and 1 for 7."""
-    images, labels = di.inputs.images()
+    images, labels = all_images()
     rng = np.random.default_rng(draw)
     chosen = np.concatenate([rng.choice(np.flatnonzero(labels == digit), 50, replace=False) for digit in (3, 7)])
     return 2.0 * images[chosen] - 1.0, np.where(labels[chosen] == 3, -1.0, 1.0)

@@ -12,7 +12,8 @@ from kernel_inference_data import (
     standard_error,
 )
 from kernel_inference_readout import READOUT, inputs
-from kernel_inference_words import Results
+from kernel_inference_trained_figures import trained_items
+from kernel_inference_words import Results, weakly_trained
 
 import deepinit as di
 from deepinit.theory import diffusion
@@ -24,12 +25,15 @@ def figures(config: Config, results: Results) -> list:
     """Figures of the report, in reading order."""
     from deepinit.report import figure_item
 
-    checks = di.plots.z_panel({name: result.dataset for name, result in results.items()}, routes=("first_order",))
+    checks = di.plots.z_panel(
+        {name: result.dataset for name, result in weakly_trained(results).items()}, routes=("first_order",)
+    )
     return [
         *accuracy_items(config),
         *evidence_items(config),
         *calibration_items(config),
-        readout_item(results),
+        readout_item(weakly_trained(results)),
+        *trained_items(config, results),
         figure_item("Every check of this run", "One dot a test point; a cross is outside the gate.", checks),
     ]
 

@@ -107,10 +107,15 @@ def calibration_words(config: Config) -> list[str]:
     return found
 
 
+def weakly_trained(results: Results) -> Results:
+    """Networks whose readout alone is trained."""
+    return {name: result for name, result in results.items() if name.startswith("readout-")}
+
+
 def readout_words(results: Results) -> list[str]:
     """Bias of networks of finite width against the posterior, times their width."""
     found = []
-    for name, result in results.items():
+    for name, result in weakly_trained(results).items():
         data, width = result.dataset, result.case.spec.widths[0]
         limit = data["predicted"].sel(route="infinite_width").values[0]
         bias = width * (data["mean"].values[0] - limit)

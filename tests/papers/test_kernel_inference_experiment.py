@@ -87,8 +87,38 @@ def test_too_many_training_images_are_refused(parts):
         data.affine_accuracies(dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(4900,)))
 
 
+def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits(parts):
+    cases, data, *_ = parts
+    import kernel_inference_trained as trained
+
+    config = dataclasses.replace(cases.PRESETS["default"], trained_sizes=(3,), conv_sizes=(2,), conv_side=7)
+    runs = {case.name: case.inputs for case in trained.trained_cases(config)}
+    assert list(runs)[:4] == ["trained-3-gd", "trained-3-sgd", "trained-3-full-adam", "trained-3-adam"]
+    assert list(runs)[4:] == ["conv-2-sgd", "coarse-2-sgd", "conv-2-adam", "coarse-2-adam"]
+    # 120 epochs of 1000 images: as many steps without, five times as many with minibatches of 200
+    assert [runs[f"trained-3-{name}"].record_steps[-1] for name in trained.OPTIMIZERS] == [120, 600, 120, 600]
+    images = data.digits(config).images[:2]
+    assert np.allclose(trained.coarse(images, 7)[1, 10], images[1].reshape(28, 28)[4:8, 12:16].mean())
+    assert runs["conv-2-sgd"].dimension == 49
+    with pytest.raises(SpecError, match="4, 7, 14, 28"):
+        trained.coarse(images, 10)
+    with pytest.raises(SpecError, match="gd, sgd, full-adam, adam"):
+        trained.chosen(dataclasses.replace(config, optimizers=("lion",)))
+
+
+def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_learns_with_time(parts):
+    cases, data, *_ = parts
+    import kernel_inference_trained as trained
+
+    config = dataclasses.replace(cases.PRESETS["smoke"], num_test=300, trained_on=100, train_sizes=(100,))
+    ended, short = trained.kernel_rates(dataclasses.replace(config, trained_epochs=1))
+    assert abs(ended - data.affine_accuracies(config)["NTK"][0]) < 1.5 / 300  # one image by rounding
+    assert short < ended - 0.1
+    assert trained.kernel_rates(dataclasses.replace(config, trained_epochs=10_000))[1] > 0.5
+
+
 def test_presets_plan_their_cases(capsys):
-    for preset, count in {"default": 4, "smoke": 2}.items():
+    for preset, count in {"default": 15, "smoke": 8, "paper": 27}.items():
         with pytest.raises(SystemExit) as ended:
             cli.main(["run", EXPERIMENT, "--dry-run", "--preset", preset])
         assert ended.value.code == 0
@@ -107,6 +137,8 @@ def test_small_run_ends_well_and_says_what_it_found(tmp_path, capsys):
         "flat along (1.000, -0.582, -1.000)",
         "inside the 90 % interval",
         "rejected: infinite_width",
+        "Trained in all layers for 10 epochs on 250 images",
+        "On digits of 7 x 7 pixels, 2 epochs: convolutions D = L = 3",
         "peluchetti2021doubly",
     ):
         assert words in text
