@@ -13,24 +13,33 @@ def num_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _num_devices() -> int:
+    # Two at least: XLA compiles a program for several devices alike for any number of them, but otherwise for a single one,
+    # and a core more or less should not change the last digits.
+    return max(2, num_cores())
+
+
 def use_all_cores() -> None:
     """Gives JAX one CPU device per usable core, so that an ensemble's networks are shared out among the cores.
 
     One device uses several cores only inside its large operations; a device per core has every core at work on networks
     of its own, which halves the time of a simulation on two cores. Accelerators are left alone, and so is a count that
-    the user has set by JAX_NUM_CPU_DEVICES, by XLA_FLAGS, or by `jax.config`. The networks are the same for every count.
+    the user has set by JAX_NUM_CPU_DEVICES, by XLA_FLAGS, or by `jax.config`. The networks are the same for every count; on
+    a single core JAX gets two devices, so that rounding is that of several.
 
     Call it before JAX is used for the first time: the `deepinit` command does. Once JAX has devices it changes nothing.
     """
     if "JAX_NUM_CPU_DEVICES" in os.environ or _FLAG in os.environ.get("XLA_FLAGS", ""):
         return
     if "jax" not in sys.modules:
-        os.environ["JAX_NUM_CPU_DEVICES"] = str(num_cores())  # JAX reads it when it is imported, and that takes a while
+        os.environ["JAX_NUM_CPU_DEVICES"] = str(
+            _num_devices()
+        )  # JAX reads it when it is imported, and that takes a while
         return
     import jax
 
     if getattr(jax.config, "jax_num_cpu_devices", 0) < 0:
         try:
-            jax.config.update("jax_num_cpu_devices", num_cores())
+            jax.config.update("jax_num_cpu_devices", _num_devices())
         except RuntimeError:
             return  # JAX has devices already

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.core.errors import ConflictError, ResourceError, SpecError
+from deepinit.core.errors import ResourceError, SpecError
+from deepinit.ensembles import blocks
 from deepinit.ensembles.blocks import MEMORY_BUDGET, Blocks, compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.routes import forward_seed_fn, simulate
@@ -93,7 +94,7 @@ def test_all_blocks_share_one_compilation():
 def test_a_continued_run_keeps_its_blocks():
     first = compile_ensemble(draws, 30, block_size=7).blocks
     again = compile_ensemble(draws, 30, blocks=first)
-    assert again.blocks == first == Blocks(30, 7, 7)
+    assert again.blocks == first == Blocks(30, 7, 1)
     np.testing.assert_array_equal(all_blocks(again)[7:14], again.block_fn(ROOT, 1))
 
 
@@ -120,30 +121,55 @@ def test_a_network_beyond_the_budget_is_refused():
         compile_ensemble(normals((1024, 1024)), 10, memory_budget=2**20)
 
 
-def test_a_device_out_of_memory_is_told_in_one_paragraph(monkeypatch):
-    def exhausted(*arguments):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.")
+class Crowded:
+    """A device with room for a number of networks at a time: what runs out of memory beyond it."""
 
-    monkeypatch.setattr("deepinit.ensembles.blocks._compile", lambda *arguments: exhausted)
-    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 8))
-    with pytest.raises(ResourceError, match=r"blocks of 8 networks.*Finished blocks are kept") as error:
+    def __init__(self, monkeypatch, room):
+        self.tried = []
+
+        def compile_(seed_fn, cut, mesh, compile_=blocks._compile):
+            self.tried.append(cut.batch_size)
+
+            def exhausted(*arguments):
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.")
+
+            return compile_(seed_fn, cut, mesh) if cut.batch_size <= room else exhausted
+
+        monkeypatch.setattr(blocks, "_compile", compile_)
+
+
+def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypatch):
+    cut = Blocks(64, 64, 32)
+    whole = all_blocks(compile_ensemble(draws, 64, blocks=cut))
+    device, told = Crowded(monkeypatch, 8), []
+    ensemble = compile_ensemble(draws, 64, blocks=cut, halved=lambda *batches: told.append(batches))
+    np.testing.assert_array_equal(all_blocks(ensemble), whole)
+    np.testing.assert_array_equal(ensemble.block_fn(ROOT, 0), whole)
+    assert device.tried == [32, 16, 8]  # found once, and kept
+    assert told == [(32, 16), (16, 8)]
+    assert ensemble.blocks == cut
+    with pytest.warns(ResourceWarning, match="Out of memory with 32 networks at a time .* going on with 16"):
+        compile_ensemble(draws, 64, blocks=cut).block_fn(ROOT, 0)
+
+
+def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypatch):
+    device = Crowded(monkeypatch, 0)
+    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), halved=lambda *batches: None)
+    with pytest.raises(ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are kept") as error:
         ensemble.block_fn(ROOT, 0)
     assert error.value.exit_code == 5
+    assert device.tried == [3, 2, 1]
+
+
+def test_huge_blocks_are_the_whole_ensemble_or_what_memory_has_room_for():
+    assert compile_ensemble(draws, 22, block_size=10**30).blocks.block_size == 22
+    assert compile_ensemble(normals((100,)), 512, block_size=10**30, memory_budget=10**5).blocks.block_size < 30
 
 
 @pytest.mark.parametrize("block_size", [0, -3])
 def test_a_block_without_networks_is_refused(block_size):
     with pytest.raises(SpecError, match=f"block_size={block_size}. Allowed: integers >= 1"):
         compile_ensemble(draws, 8, block_size=block_size)
-
-
-def test_devices_of_several_processes_that_cannot_share_a_stored_block_are_refused(monkeypatch):
-    class Three:
-        size = 3
-
-    monkeypatch.setattr(jax, "process_count", lambda: 3)
-    with pytest.raises(ConflictError, match="3 devices for a run that was cut into blocks of 8 batches"):
-        compile_ensemble(draws, 8, blocks=Blocks(8, 8, 1), mesh=Three())
 
 
 def test_values_that_are_not_finite_stay_in_their_seed():
