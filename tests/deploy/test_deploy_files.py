@@ -56,6 +56,7 @@ def commands_of(job):
 def commands_in(path):
     """The command lines that a text file shows or runs, without comments after them and what the shell does with them."""
     text = re.sub(r"\\\n\s*", "", path.read_text()).replace("`deepinit", "\n`deepinit")
+    text = re.sub(r"sbatch .*deploy/slurm/array\.sbatch", "deepinit run", text)
     for found in COMMAND.findall(text):
         line = re.split(r"\s+#|\s+[;&|>]|'$|\*\*|, |\. ", found)[0].rstrip("`',.;")
         if "..." not in line and len(line.split()) > 2:
@@ -74,9 +75,15 @@ def accepted(words, capsys):
     return end.value.code == 2 and "run directory" in said.err
 
 
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with the experiments and without any run."""
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: path.name)
-def test_every_command_line_is_accepted(path, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_every_command_line_is_accepted(path, capsys, checkout):
     lines = list(commands_in(path)) if path.suffix != ".yaml" else []
     if path.suffix == ".yaml":
         lines = [words for manifest, job in jobs() if manifest == path for words in commands_of(job)]
@@ -86,8 +93,7 @@ def test_every_command_line_is_accepted(path, capsys, monkeypatch):
         assert lines, "no command line was found"
 
 
-def test_a_wrong_command_line_would_be_noticed(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_wrong_command_line_would_be_noticed(tmp_path, capsys, checkout):
     text = ARRAY.read_text().replace("--shard", "--shards")
     (tmp_path / "wrong.sbatch").write_text(text)
     assert not all(accepted(line, capsys) for line in commands_in(tmp_path / "wrong.sbatch"))
