@@ -1,6 +1,6 @@
 """Compile time at depth 1000 against depth 10: simulation, infinite-width kernels and angles, neural-tangents' kernels.
 
-    python benchmarks/compile.py [--quick] [--out compile.jsonl] [--repeats 3]
+    python benchmarks/compile.py [--quick] [--out compile.jsonl] [--repeats 3] [--part relu tanh]
 
 Layers of one shape run under one scan, so that tracing and compiling cost the same at every depth. Goal: depth 1000 within
 1.5 times depth 10. Every compilation starts from empty caches (`jax.clear_caches`, no persistent cache), the least of
@@ -95,7 +95,7 @@ def check_answers() -> None:
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__)
+    options = harness.arguments(__doc__, ("relu", "tanh"))
     jax.config.update("jax_enable_compilation_cache", False)
     report = harness.Report("compile", options.out, quick=options.quick)
     di.use_all_cores()
@@ -103,7 +103,7 @@ def main() -> None:
     check_answers()
     depths = (10, 50) if options.quick else (10, 1000)
     repeats = options.repeats or (1 if options.quick else 3)
-    for activation in ("relu",) if options.quick else ("relu", "tanh"):
+    for activation in ("relu",) if options.quick else options.part:
         for name, compilation in COMPILATIONS.items():
             best = dict.fromkeys(depths, math.inf)
             for _ in range(repeats):

@@ -145,7 +145,8 @@ def measure(
     linear = per_seed["one thread"] / (seconds["few"] / few)
     report.add(f"{mode}: PyTorch, a seed among {more} / among {few}", linear, "x", **shape)
     whole = num_seeds * min(per_seed.values())  # scaled
-    report.add(f"{mode}: PyTorch / deepinit", whole / seconds["deepinit"], "x", (">=", GOAL), **shape)
+    ratio, peer = whole / seconds["deepinit"], f"PyTorch loop, training ({mode})"
+    report.add(f"{mode}: PyTorch / deepinit", ratio, "x", (">=", GOAL), peer=peer, **shape)
     report.add(f"{mode}: PyTorch / deepinit, compilation included", whole / with_compilation, "x", **shape)
 
 
@@ -161,9 +162,7 @@ def main() -> None:
     report.device()
     report.provenance |= {"jax": jax.__version__, "torch": None if torch is None else torch.__version__}
     if torch is None:
-        print(
-            "without PyTorch, nothing to compare with; `uv run --with torch python benchmarks/condensation.py` has it"
-        )
+        harness.missing("PyTorch, the peer: `uv run --with torch python benchmarks/condensation.py` has it")
     repeats = options.repeats or (1 if options.quick else 3)
     for mode in RATES:
         if options.quick:

@@ -1,4 +1,4 @@
-"""Time per network: conditional and explicit linear maps, a NumPy loop, neural-tangents' Monte Carlo, two inputs.
+"""Time per network: conditional and explicit linear maps, loops in NumPy and PyTorch, neural-tangents' Monte Carlo, two inputs.
 
     python benchmarks/engines.py [--quick] [--out engines.jsonl] [--repeats 5] [--part 256 1024]
 
@@ -7,7 +7,7 @@ the conditional engine is at least 100 times faster per network than any other, 
 1.3 times as long as `jax.random.normal` takes alone for the numbers that it draws. Answers are checked before
 anything is timed: mean ln sin^2 of the last angle against the second-order walk of `deepinit.theory` (five standard errors
 of the walk's own variance), neural-tangents' kernel against the exact E[K] on the diagonal (five standard deviations
-of a product of `depth` independent layers). Engines whose networks are slow get few of them; ratios are per network.
+of a product of `depth` independent layers). Without PyTorch its loop is left out. Engines whose networks are slow get few of them; ratios are per network.
 """
 
 import math
@@ -26,10 +26,17 @@ from deepinit.infinite_width.neural_tangents import load
 from deepinit.quantities.routes import forward_seed_fn, seed_bytes
 from deepinit.theory import angles
 
+try:
+    import torch
+except ImportError:
+    torch = None  # type: ignore[assignment]
+
 ANGLE = 1.0
 SPEEDUP_GOALS = {256: 100.0, 1024: 400.0}
 NORMALS_GOAL = 1.3
 DEPTH = 10
+
+PEERS = {"numpy": "NumPy loop", "torch": "PyTorch loop", "neural_tangents": "neural-tangents, Monte Carlo NNGP"}
 
 Run = Callable[[], np.ndarray]  # ln sin^2 after the last layer, one per network
 
@@ -72,23 +79,51 @@ def normals_run(width: int, depth: int, num_seeds: int) -> Run:
     return lambda: ensemble.block_fn(root, 0)
 
 
+def two_inputs() -> np.ndarray:
+    """[dimension, 2], float32."""
+    inputs = di.inputs.pair(ANGLE)
+    return np.concatenate([inputs.points, inputs.partners]).T.astype(np.float32)
+
+
+def log_sin2(h: np.ndarray) -> float:
+    """Of the angle between two columns."""
+    a, b = h.T.astype(np.float64)
+    residual = b - (a @ b) / (a @ a) * a
+    return float(np.log((residual @ residual) / (b @ b)))
+
+
 def numpy_run(width: int, depth: int, num_seeds: int) -> Run:
     """A plain loop over networks that draws every matrix, float32."""
-    inputs = di.inputs.pair(ANGLE)
-    start = np.concatenate([inputs.points, inputs.partners]).T.astype(np.float32)
+    start = two_inputs()
 
     def one(rng: np.random.Generator) -> float:
         h = start
         for _ in range(depth):
             weights = rng.standard_normal((width, len(h)), dtype=np.float32) * np.float32(math.sqrt(2 / len(h)))
             h = np.maximum(weights @ h, 0)
-        a, b = h.T.astype(np.float64)
-        residual = b - (a @ b) / (a @ a) * a
-        return float(np.log((residual @ residual) / (b @ b)))
+        return log_sin2(h)
 
     def run() -> np.ndarray:
         rng = np.random.default_rng(0)
         return np.array([one(rng) for _ in range(num_seeds)])
+
+    return run
+
+
+def torch_run(width: int, depth: int, num_seeds: int) -> Run:
+    """The same loop in PyTorch, on its own default device and number of threads."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    start = torch.tensor(two_inputs(), device=device)
+
+    def run() -> np.ndarray:
+        torch.manual_seed(0)
+        values = []
+        for _ in range(num_seeds):
+            h = start
+            for _ in range(depth):
+                h = torch.relu(torch.randn(width, len(h), device=device) * math.sqrt(2 / len(h)) @ h)
+            values.append(log_sin2(h.cpu().numpy()))
+        return np.array(values)
 
     return run
 
@@ -132,7 +167,9 @@ def compare_engines(report: harness.Report, width: int, counts: dict[str, int], 
         "numpy": numpy_run(width, DEPTH, counts["numpy"]),
         "neural_tangents": neural_tangents_run(width, DEPTH, counts["neural_tangents"]),
     }
-    for name in ("conditional", "explicit", "numpy"):
+    if torch is not None:
+        slow["torch"], counts = torch_run(width, DEPTH, counts["numpy"]), counts | {"torch": counts["numpy"]}
+    for name in ("conditional", "explicit", "numpy", *(("torch",) if torch is not None else ())):
         check_angles(f"{name}, width {width}, depth {DEPTH}", (runs | slow)[name](), width, DEPTH)
     count = counts["neural_tangents"]
     check_kernel(f"neural_tangents, width {width}", slow["neural_tangents"](), width, DEPTH, count)
@@ -145,7 +182,8 @@ def compare_engines(report: harness.Report, width: int, counts: dict[str, int], 
     for name in slow:
         goal = (">=", SPEEDUP_GOALS[width]) if width in SPEEDUP_GOALS else None
         ratio = per_network[name] / per_network["conditional"]
-        report.add(f"width {width}: {name} / conditional", ratio, "x", goal, **shape)
+        more = {"peer": f"{PEERS[name]}, width {width}", **shape} if name in PEERS else shape
+        report.add(f"width {width}: {name} / conditional", ratio, "x", goal, **more)
     report.add(f"width {width}: a normal", 1e9 * per_network["normals"] / (2 * width * DEPTH), "ns", **shape)
     ratio = per_network["conditional"] / per_network["normals"]
     goal = ("<=", NORMALS_GOAL) if width in SPEEDUP_GOALS else None
@@ -172,6 +210,8 @@ def main() -> None:
     report = harness.Report("engines", options.out, quick=options.quick)
     di.use_all_cores()
     report.device()
+    if torch is None:
+        harness.missing("PyTorch, one of the peers: `uv run --with torch python benchmarks/engines.py` has it")
     repeats = options.repeats or (1 if options.quick else 5)
     if options.quick:
         counts = {"conditional": 256, "explicit": 16, "numpy": 16, "neural_tangents": 4}

@@ -1,6 +1,6 @@
 """Peak memory of `di.simulate` with 10 million networks against 100 000.
 
-    python benchmarks/memory.py [--quick] [--out memory.jsonl]
+    python benchmarks/memory.py [--quick] [--out memory.jsonl] [--networks 10000000]
 
 Statistics of blocks are merged as they come, so that memory does not grow with the number of networks. Each run is a fresh
 process, and its peak resident size that of `getrusage`. Goal: at most 1.1 times as much. Every run's counts of degenerate
@@ -33,9 +33,9 @@ print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events
 
 def main() -> None:
     """Runs the benchmark."""
-    options = harness.arguments(__doc__)
+    options = harness.arguments(__doc__, networks="networks of the larger ensemble")
     report = harness.Report("memory", options.out, quick=options.quick)
-    sizes = (20_000, 200_000) if options.quick else (100_000, 10_000_000)
+    sizes = (20_000, 200_000) if options.quick else (100_000, options.networks or 10_000_000)
     exact = degeneracy_probability(ANGLE, WIDTH)._asdict()
     peaks = []
     for num_seeds in sizes:

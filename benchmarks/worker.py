@@ -1,0 +1,115 @@
+"""One process of an ensemble that several arrangements of devices and processes share; no benchmark by itself.
+
+    python benchmarks/worker.py TASK     TASK as JSON, see `Task`
+
+It compiles, says `ready`, and then answers every line on stdin by computing its blocks once more: an empty line keeps statistics in
+memory, any other is the run directory to which they are written, as `deepinit run --shard` does. The answer is a JSON object
+with the seconds that it took and, where it has all blocks, the digest of the merged statistics.
+"""
+
+import contextlib
+import hashlib
+import json
+import sys
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import deepinit as di
+from deepinit import store
+from deepinit.ensembles import statistics
+from deepinit.ensembles.blocks import Blocks, Ensemble, compile_ensemble
+from deepinit.ensembles.keys import root_key
+from deepinit.quantities.routes import forward_seed_fn, measure_block
+
+ANGLE = 1.0
+
+
+class Task(NamedTuple):
+    """What one process computes: angles of one pair in ReLU networks, and its share of their blocks.
+
+    Attributes:
+        width, depth: of the networks.
+        num_seeds, block_size, batch_size: how the ensemble is cut; the same in every arrangement, and so is every bit of the results.
+        shard: [i, n]: blocks i, i + n, ...
+    """
+
+    width: int
+    depth: int
+    num_seeds: int
+    block_size: int
+    batch_size: int
+    shard: tuple[int, int] = (0, 1)
+
+    @property
+    def blocks(self) -> Blocks:
+        """How the ensemble is cut."""
+        return Blocks(self.num_seeds, self.block_size, self.batch_size)
+
+
+def digest(stats: statistics.Statistics) -> str:
+    """SHA-256 of every array of the statistics."""
+    found = hashlib.sha256()
+    for name, array in sorted(statistics.to_arrays(stats).items()):
+        found.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def block_name(task: Task, block: int) -> str:
+    """As a run names it."""
+    first, last = task.blocks.seeds(block)
+    return f"angles/{first:09d}-{last - 1:09d}"
+
+
+def compiled(task: Task) -> Ensemble:
+    """On all devices of this process."""
+    spec, pair = di.MLP((task.width,) * task.depth), di.inputs.pair(ANGLE)
+    seed_fn, _ = forward_seed_fn(
+        spec, di.quantities.log_sin2_angle, pair, linear_map="auto", dtype="float32", precision="highest"
+    )
+    return compile_ensemble(seed_fn, task.num_seeds, blocks=task.blocks)
+
+
+def compute(task: Task, ensemble: Ensemble, folder: str) -> dict[str, Any]:
+    """The blocks of this shard, once."""
+    root, merged = root_key(0), None
+    with contextlib.ExitStack() as stack:
+        handle = (
+            stack.enter_context(store.open_run(folder, {"experiment": "scaling"}, shard=task.shard)) if folder else None
+        )
+        start = time.perf_counter()
+        for block in range(task.shard[0], task.blocks.num_blocks, task.shard[1]):
+            part, _ = measure_block(di.quantities.log_sin2_angle, ensemble.block_fn(root, block), ())
+            merged = part if merged is None else statistics.merge(merged, part)
+            if handle is not None:
+                store.write_block(handle, block_name(task, block), statistics.to_arrays(part))
+        seconds = time.perf_counter() - start
+    assert merged is not None
+    devices = {"platform": jax.default_backend(), "num_devices": jax.device_count()}
+    return {"seconds": seconds, "digest": digest(merged), "mean": float(merged.mean[-1, 0]), **devices}
+
+
+def merged_digest(task: Task, folder: str) -> str:
+    """Of the statistics of all blocks in a run directory, merged in the order of seeds, as `deepinit merge` does."""
+    handle, merged = store.load_run(folder), None
+    for block in range(task.blocks.num_blocks):
+        part = statistics.from_arrays(store.read_block(handle, block_name(task, block)))
+        merged = part if merged is None else statistics.merge(merged, part)
+    assert merged is not None
+    return digest(merged)
+
+
+def main() -> None:
+    """Compiles, then answers line by line."""
+    task = Task(**json.loads(sys.argv[1]))
+    ensemble = compiled(task)
+    ensemble.block_fn(root_key(0), 0)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(compute(task, ensemble, line.strip())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
