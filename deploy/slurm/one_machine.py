@@ -1,7 +1,7 @@
 """A rehearsal of `array.sbatch`: SLURM on this machine alone, jobs that are preempted, queued again and resumed.
 
     apt-get install --no-install-recommends slurmctld slurmd slurm-client munge     once, on Debian or Ubuntu
-    python deploy/slurm/one_machine.py                                              about five minutes, most of them waiting
+    python deploy/slurm/one_machine.py                                              about six minutes, two of them waiting
 
 Starts munged, slurmctld and slurmd with a configuration of its own, on the loopback address, and stops them at the end. Two
 partitions of low priority (SLURM kills at once, or after a grace time) and one of high priority share one node of four
