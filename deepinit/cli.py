@@ -6,16 +6,16 @@ import difflib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
-from deepinit.core.specs import Spec
+from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.cores import use_all_cores
 from deepinit.experiment import Experiment, checked_cases, load_experiment
+from deepinit.joining import Place, joined, place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +29,26 @@ class Run:
     out: Path | None = None
     """Run directory; runs/EXPERIMENT-PRESET-HASH if left out."""
     dry_run: bool = False
-    """Say what would be done, and stop."""
+    """Say what would be done, and stop. Needs no JAX; --timed adds blocks, memory and time."""
+    timed: bool = False
+    """With --dry-run: compile every case, read its memory analysis and time one block, to predict the whole; writes nothing."""
     shard: str = "0/1"
     """i/n: compute every n-th block, starting with the i-th (from 0); `deepinit merge` concludes."""
     distributed: bool = False
-    """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM and MPI say by themselves who
-    they are; elsewhere set JAX_COORDINATOR_ADDRESS (host:port of the first process), JAX_NUM_PROCESSES and
-    JAX_PROCESS_ID (0, 1, ...) for each process."""
+    """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and Kubernetes say by
+    themselves who they are; elsewhere give every process the next three options, or set JAX_COORDINATOR_ADDRESS,
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID."""
+    coordinator: str | None = None
+    """host:port at which the first process listens."""
+    num_processes: int | None = None
+    """How many processes are joined."""
+    process_id: int | None = None
+    """Which of them this is, from 0."""
+    join_timeout: float = 300.0
+    """Seconds to wait for the others."""
     block_size: int | None = None
-    """Networks per block; chosen from the memory that they need if left out."""
+    """Networks per block; chosen for the devices and from the memory that they need if left out. Given one, runs on any
+    number of devices end with the same bits."""
     repair: bool = False
     """Set damaged files aside first and compute them anew."""
     allow_mixed: bool = False
@@ -58,6 +69,8 @@ class Merge:
     """As for run."""
     block_size: int | None = None
     """As for run."""
+    repair: bool = False
+    """Compute missing and damaged blocks here, then conclude."""
     allow_mixed: bool = False
     """As for run."""
     json: bool = False
@@ -66,7 +79,7 @@ class Merge:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Print the table and the verdicts of a finished run."""
+    """Print the table of a finished run, or of a running one as far as it is: finished blocks, statistics, last block."""
 
     directory: tyro.conf.Positional[Path]
     """A run directory."""
@@ -76,7 +89,7 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """Check every byte of a run directory."""
+    """Check every byte of a run directory, name the blocks that are missing, and say where its numbers come from."""
 
     directory: tyro.conf.Positional[Path]
     """A run directory."""
@@ -111,7 +124,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         sys.exit(_dispatch(asked, rest, "deepinit " + shlex.join(given)))
     except DeepinitError as error:
-        sys.stderr.write(f"deepinit: {error}\n")
+        if str(error):  # else the first of several joined processes says it
+            sys.stderr.write(f"deepinit: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("deepinit: stopped at once; finished blocks are kept, the same command continues.\n")
@@ -127,9 +141,7 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
     if isinstance(command, Verify):
         return _verify(command)
     if isinstance(command, Show):
-        from deepinit.outcome import Outcome
-
-        return _print(Outcome.load(command.directory), command.json)
+        return _show(command)
     experiment = load_experiment(command.experiment)
     config = _config(experiment, command, rest)
     out = command.out or _default_directory(experiment, command, config)
@@ -142,13 +154,16 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
 
 def _run(command: Run, experiment: Experiment, config: Any, rest: list[str], out: Path, line: str) -> int:
     options = _options(command, line)
+    where = _place(command)
+    if command.timed and not command.dry_run:
+        raise SpecError(refusal("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out."))
     if command.dry_run:
-        _print_plan(experiment, config, out)
+        _print_plan(experiment, config, out, options if command.timed else None)
         return 0
-    if not command.json:
-        sys.stderr.write(f"deepinit: {experiment.title}\n-> {out}\n")
-        sys.stderr.flush()
-    with _distributed(command.distributed) as is_first, _compilation_cache():
+    with _joined(where, command.join_timeout) as is_first, _compilation_cache():
+        if is_first() and not command.json:
+            sys.stderr.write(f"deepinit: {experiment.title}\n-> {out}\n")
+            sys.stderr.flush()
         from deepinit import run
 
         outcome = run.run(experiment, config, out, options)
@@ -160,6 +175,35 @@ def _run(command: Run, experiment: Experiment, config: Any, rest: list[str], out
         return _print(outcome, command.json)
 
 
+def _place(command: Run) -> Place | None:
+    """Where this process stands among those that are joined; None where none are."""
+    given = Place(command.coordinator, command.num_processes, command.process_id)
+    if command.distributed:
+        if not 0 < command.join_timeout < float("inf"):
+            raise SpecError(
+                refusal(f"--join-timeout {command.join_timeout:g}", "positive seconds", "Leave it out for 300.")
+            )
+        return place(given)
+    if given != Place():
+        raise SpecError(
+            refusal(
+                "--coordinator, --num-processes or --process-id without --distributed",
+                "them with --distributed, which joins processes",
+                "Add --distributed, or leave them out.",
+            )
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _joined(where: Place | None, seconds: float) -> Iterator[Callable[[], bool]]:
+    if where is None:
+        yield lambda: True
+    else:
+        with joined(where, seconds) as is_first:
+            yield is_first
+
+
 def _options(command: Run | Merge, line: str) -> Any:
     from deepinit.run import Options
 
@@ -167,8 +211,8 @@ def _options(command: Run | Merge, line: str) -> Any:
         raise SpecError(
             refusal(f"--block-size {command.block_size}", "integers >= 1", "Leave it out to have it chosen.")
         )
-    shard, repair = (_shard(command.shard), command.repair) if isinstance(command, Run) else ((0, 1), False)
-    return Options(shard, command.block_size, command.allow_mixed, repair, line)
+    shard = _shard(command.shard) if isinstance(command, Run) else (0, 1)
+    return Options(shard, command.block_size, command.allow_mixed, command.repair, line)
 
 
 def _config(experiment: Experiment, command: Run | Merge, rest: list[str]) -> Any:
@@ -248,106 +292,76 @@ def _print(outcome: Any, as_json: bool) -> int:
 
 
 def _print_table(content: Any) -> None:
+    _print_rows(content.title, content.columns, content.rows, content.note)
+
+
+def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=content.title, caption=content.note)
-    for column in content.columns:
-        table.add_column(column, justify="left" if column == "case" else "right")
-    for row in content.rows:
+    table = Table(title=title, caption=note)
+    for column in columns:
+        table.add_column(column, justify="left" if column in _IN_WORDS else "right")
+    for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
-def _print_plan(experiment: Experiment, config: Any, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
+_IN_WORDS = ("case", "network", "inputs", "linear map", "quantity")
+
+
+def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> None:
+    from deepinit import plan
 
     cases = checked_cases(experiment, config)
-    table = Table(title=f"{experiment.title}: {len(cases)} cases -> {out}")
-    for column in ("case", "network", "inputs", "networks", "linear map", "random numbers"):
-        table.add_column(column)
-    for case in cases:
-        table.add_row(
-            case.name,
-            _in_short(case.spec),
-            case.inputs.label,
-            str(case.num_seeds),
-            case.linear_map,
-            f"{case.cost * case.num_seeds:.2g}",
-        )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    _print_rows(f"{experiment.title}: {len(cases)} cases -> {out}", plan.COLUMNS, plan.rows(cases))
+    if timed is None:
+        sys.stdout.write("--timed adds blocks, memory and time, measured on one block of every case.\n")
+        return
+    with _compilation_cache():
+        measured = plan.timed(cases, timed)
+    _print_rows("Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured))
+    sys.stdout.write(plan.in_sum(measured, timed.shard) + "\n")
 
 
-def _in_short(spec: Any) -> str:
-    """`relu 64 x 8` of a spec, the label of a Network."""
-    if not isinstance(spec, Spec):
-        return spec.label
-    widths = spec.widths
-    shape = f"{widths[0]} x {len(widths)}" if len(set(widths)) == 1 else "-".join(map(str, widths))
-    return f"{spec.activation} {shape}"
+def _show(command: Show) -> int:
+    from deepinit import inspection, store
+    from deepinit.outcome import Outcome
+
+    if store.has_result(store.load_run(command.directory)):
+        return _print(Outcome.load(command.directory), command.json)
+    record = inspection.so_far(command.directory)
+    if command.json:
+        sys.stdout.write(json.dumps(record, indent=1) + "\n")
+        return 0
+    columns, rows, sentences = inspection.in_words(record)
+    _print_rows(f"{command.directory}: not finished", columns, rows)
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in sentences))
+    return 0
 
 
 def _verify(command: Verify) -> int:
-    from deepinit import store
+    from deepinit import inspection, store
 
     found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
     for name, fault in {**found.damaged, **found.damaged_files}.items():
         sys.stdout.write(f"damaged: {name} {fault}{'; set aside' if command.repair else ''}\n")
     for name in found.missing:
-        sys.stdout.write(f"missing: {name}\n")
-    sys.stdout.write(f"{len(found.good)} blocks are whole\n")
+        sys.stdout.write(f"missing: {name}, which the journal has as written\n")
+    run = store.load_run(command.directory)
+    holes = [] if store.has_result(run) and found.ok else inspection.holes(run)
+    for line in holes:
+        sys.stdout.write(f"hole: {line}\n")
+    if store.JOURNAL not in found.damaged_files or command.repair:
+        for line in inspection.provenance(run):
+            sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{len(found.good)} blocks are whole; identity {run.identity_hash}\n")
     if not found.ok and not command.repair:
         sys.stdout.write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
         return 4
+    if holes:
+        sys.stdout.write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
     return 0
-
-
-@contextlib.contextmanager
-def _distributed(wanted: bool) -> Iterator[Callable[[], bool]]:
-    """Joins a JAX program of several processes before JAX is used, if asked to."""
-    if not wanted:
-        yield lambda: True
-        return
-    import jax
-
-    place = _place_from_environment()
-    try:
-        jax.distributed.initialize(**place)
-    except (RuntimeError, ValueError) as error:
-        raise ResourceError(
-            refusal(
-                f"--distributed, and found no other processes to join ({str(error).splitlines()[0]})",
-                "a TPU slice, a SLURM or MPI job, or processes with " + ", ".join(_PLACE),
-                "Set these three for every process, or leave --distributed out: --shard i/n needs no connection.",
-            )
-        ) from error
-    try:
-        yield lambda: jax.process_index() == 0
-    finally:
-        jax.distributed.shutdown()
-
-
-_PLACE = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-
-
-def _place_from_environment() -> dict[str, Any]:
-    """Arguments of `jax.distributed.initialize`; none where a cluster knows them."""
-    import os
-
-    given = {name: os.environ[name] for name in _PLACE if os.environ.get(name)}
-    if not {"JAX_NUM_PROCESSES", "JAX_PROCESS_ID"} & set(given):
-        return {}  # JAX reads the address itself
-    address, count, number = (given.get(name, "") for name in _PLACE)
-    if not (address and count.isdigit() and number.isdigit() and int(number) < int(count)):
-        raise SpecError(
-            refusal(
-                ", ".join(f"{name}={given.get(name, '')}" for name in _PLACE),
-                "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
-                "Set all three for every process.",
-            )
-        )
-    return {"coordinator_address": address, "num_processes": int(count), "process_id": int(number)}
 
 
 @contextlib.contextmanager

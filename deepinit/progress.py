@@ -36,7 +36,7 @@ def bar(label: str) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def _plain_lines(name: str) -> Iterator[Report]:
-    start = last_line = time.monotonic()
+    start = last_line = time.monotonic()  # a clock that cannot be set back
 
     def report(done: float, total: float, label: str = "") -> None:
         nonlocal last_line

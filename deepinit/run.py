@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from deepinit import store
-from deepinit.core.errors import ConflictError, DamagedError, StoppedError, refusal
+from deepinit.core.errors import ConflictError, DamagedError, DeepinitError, StoppedError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
+from deepinit.inspection import block_name, plan_name
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
 
-_PLAN = "plan"
 _KEPT = "kept."  # in front of the names of arrays of single networks, in a block
 
 Kept = dict[str, np.ndarray]
@@ -34,7 +34,7 @@ class Options:
         shard: (i, n): compute blocks i, i + n, i + 2n, ... only.
         block_size: a wish in seeds per block; None chooses from the memory analysis.
         allow_mixed: go on under other versions or another backend than the first start's.
-        repair: set damaged files aside first and compute them anew.
+        repair: set damaged files aside first and compute them anew; merging, compute what is missing too.
         command: the command line, for the report.
     """
 
@@ -99,17 +99,23 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
 
     Raises:
         SpecError: there is no run.
-        ConflictError: blocks are missing (which ones, and the shards that owe them).
+        ConflictError: blocks are missing (which ones, and the shards that owe them), and it was not asked to repair them.
     """
     store.load_run(out)
     asked = identity(experiment, config, options.block_size)
+    if options.repair:
+        outcome = run(experiment, config, out, dataclasses.replace(options, shard=(0, 1)))
+        if outcome is None:
+            raise DeepinitError("A run of the whole has no outcome.")  # of one process: it always has
+        return outcome
+    _refuse_other_blocks(out, asked)
     with store.open_run(out, asked, allow_mixed=options.allow_mixed) as handle:
         if store.has_result(handle):
             return Outcome.load(out)
         results = []
         for case in checked_cases(experiment, config):
             present = set(store.finished_blocks(handle))
-            plan = _stored_plan(handle, case)
+            plan = stored_plan(handle, case)
             wanted = [] if plan is None else [_block_name(case, plan, block) for block in range(plan.num_blocks)]
             missing = [block for block, name in enumerate(wanted) if name not in present]
             if plan is None or missing:
@@ -119,7 +125,7 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
                     refusal(
                         f"a run in {out} that lacks the blocks {lacks}{more}",
                         "a run whose shards have all finished",
-                        f"Run {_owing(handle, missing)}, or the same command without --shard.",
+                        f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here.",
                     )
                 )
             results.append(_compare(case, _predictions(case), _collect(_read(handle, name) for name in wanted)))
@@ -127,10 +133,33 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
 
 
 def _open(stack: contextlib.ExitStack, out: Path, asked: dict[str, Any], options: Options) -> store.Run:
+    _refuse_other_blocks(out, asked)
     if options.repair and (out / "spec.json").exists():
         store.discard_damaged(out)
     return stack.enter_context(
         store.open_run(out, asked, backend=_backend(), shard=options.shard, allow_mixed=options.allow_mixed)
+    )
+
+
+def _refuse_other_blocks(out: Path, asked: dict[str, Any]) -> None:
+    """A run that is the one asked for but for its block size."""
+    if not (out / "spec.json").exists():
+        return
+    here = store.load_run(out).identity
+    if [difference.partition(":")[0] for difference in store.differences(here, asked)] != ["block_size"]:
+        return
+    had, wanted = here.get("block_size"), asked["block_size"]
+    as_before = "without --block-size" if had is None else f"with --block-size {had}"
+    raise ConflictError(
+        refusal(
+            f"--block-size {wanted} for the run in {out}, which was begun {as_before}"
+            if wanted is not None
+            else f"no --block-size for the run in {out}, which was begun {as_before}",
+            "the block size of its first start: finished blocks cover other ranges of networks, and batches of another size "
+            "round otherwise",
+            f"Go on {as_before}, or start anew with another --out; nothing here has been touched. Where memory is short, "
+            "batches are made smaller by themselves, and blocks stay.",
+        )
     )
 
 
@@ -165,14 +194,21 @@ def _measure(
 
     Nothing on another process than the first, which takes part in the computation only.
     """
-    from deepinit.ensembles import keys, processes
+    from deepinit.ensembles import blocks, keys, processes
+
+    def halved(batch: int, smaller: int) -> None:
+        _say(f"{case.name}: {blocks.in_halves(batch, smaller)}")
+        if handle is not None:
+            store.append_event(handle, "retry", case=case.name, reason="out of memory", batch=batch, smaller=smaller)
 
     plan = _shared_plan(handle, case)
     ensemble = None
     if plan is None:
-        ensemble = _compiled(case, None, options.block_size)
+        ensemble = compiled(case, None, options.block_size, halved)
         plan = ensemble.blocks
         processes.on_first(_write_plan, handle, case, plan)
+        if options.block_size is not None and plan.block_size < min(options.block_size, case.num_seeds):
+            _say(f"{case.name}: blocks of {plan.block_size} networks; memory has no room for {options.block_size}")
         plan = _shared_plan(handle, case)
     first, step = options.shard
     mine = range(first, plan.num_blocks, step)
@@ -183,7 +219,7 @@ def _measure(
             part = processes.on_first(_read, handle, names[block])
         else:
             if ensemble is None or ensemble.blocks != plan:
-                ensemble = _compiled(case, plan, None)
+                ensemble = compiled(case, plan, None, halved)
             measured = ensemble.block_fn(keys.root_key(case.key), block)
             part = processes.on_first(_finish, handle, names[block], measured, case, plan.seeds(block)[0])
         if part is not None:
@@ -191,12 +227,15 @@ def _measure(
         told(plan.seeds(block)[1])
         if processes.on_any(stop.requested):
             raise StoppedError(
-                f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
+                ""
+                if handle is None
+                else f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
                 "nothing is lost. The same command continues."
             )
 
 
-def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
+def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None) -> Any:
+    """The case's ensemble, compiled: cut as the plan says, or else by the block size."""
     from deepinit.ensembles import blocks
 
     seed_fn, settings = seed_fn_of(
@@ -211,14 +250,15 @@ def _compiled(case: Case, plan: Any, block_size: int | None) -> Any:
     at_hand = seed_bytes(case.spec, case.inputs, settings)
     alone = not isinstance(case.spec, Spec)
     return blocks.compile_ensemble(
-        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size
+        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size, halved=halved
     )
 
 
-def _stored_plan(handle: store.Run | None, case: Case) -> Any:
+def stored_plan(handle: store.Run | None, case: Case) -> Any:
+    """How the run directory's case was cut; None before its first block."""
     from deepinit.ensembles import blocks
 
-    name = f"{case.name}/{_PLAN}"
+    name = plan_name(case.name)
     if handle is None or not store.has_block(handle, name):
         return None
     return blocks.Blocks(*(int(number) for number in store.read_block(handle, name)["plan"]))
@@ -228,20 +268,19 @@ def _shared_plan(handle: store.Run | None, case: Case) -> Any:
     """The plan that the run directory holds, as the first process sees it; None if there is none yet."""
     from deepinit.ensembles import blocks, processes
 
-    plan = _stored_plan(handle, case)
+    plan = stored_plan(handle, case)
     numbers = processes.from_first(np.asarray(plan if plan is not None else (0, 0, 0), np.int64))
     return blocks.Blocks(*(int(number) for number in numbers)) if numbers[0] else None
 
 
 def _block_name(case: Case, plan: Any, block: int) -> str:
-    first, last = plan.seeds(block)
-    return f"{case.name}/{first:09d}-{last - 1:09d}"
+    return block_name(case.name, *plan.seeds(block))
 
 
 def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
     # Another shard may have written it meanwhile; then that one counts.
-    if not store.has_block(handle, f"{case.name}/{_PLAN}"):
-        store.write_block(handle, f"{case.name}/{_PLAN}", {"plan": np.asarray(plan, np.int64)})
+    if not store.has_block(handle, plan_name(case.name)):
+        store.write_block(handle, plan_name(case.name), {"plan": np.asarray(plan, np.int64)})
 
 
 def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed: int) -> tuple[Any, Kept]:
@@ -315,10 +354,26 @@ def _note_provenance(handle: store.Run) -> None:
         "device_count": jax.device_count(),
         "process_count": jax.process_count(),
     }
+    earlier = [event["record"] for event in store.read_journal(handle.path) if event["event"] == "provenance"]
+    first = earlier[0].get("device_count") if earlier else None
+    if isinstance(first, int) and (first == 1) != (devices["device_count"] == 1):
+        _say(
+            f"begun on {first} device{'s' if first > 1 else ''}, going on with {devices['device_count']}: XLA compiles for one "
+            "device otherwise than for several, so that new blocks may round otherwise than finished ones"
+        )
     store.write_provenance(handle, store.collect(devices))
 
 
 def _say_stopping(signal_name: str) -> None:
+    _say(f"{signal_name}: finishing the block, then stopping (again to stop now)")
+
+
+def _say(sentence: str) -> None:
+    """A remark on standard error, from the first process only."""
     import sys
 
-    sys.stderr.write(f"{signal_name}: finishing the block, then stopping (again to stop now)\n")
+    from deepinit.ensembles import processes
+
+    if processes.is_first():
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()

@@ -65,10 +65,11 @@ def fitting_batch(platform: str, seed_bytes: int) -> int:
 
 
 class Ensemble(NamedTuple):
-    """A compiled ensemble: how it is cut, and `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`."""
+    """A compiled ensemble: how it is cut, `block_fn(root key, block) -> pytree of NumPy arrays [seeds, ...]`, and the bytes of a block."""
 
     blocks: Blocks
     block_fn: BlockFn
+    bytes_needed: int = 0
 
 
 def compile_ensemble(
@@ -106,7 +107,8 @@ def compile_ensemble(
     if block_size is not None and block_size < 1:
         raise SpecError(refusal(f"block_size={block_size}", "integers >= 1", "Leave it out to have it chosen."))
     if blocks is not None:
-        return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, _compile(seed_fn, blocks, mesh), halved))
+        compiled = _compile(seed_fn, blocks, mesh)
+        return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, compiled, halved), _bytes_needed(compiled))
     fitting = 1 if alone else fitting_batch(mesh.devices.flat[0].platform, seed_bytes)
     if block_size is not None:
         blocks = _cut_as_asked(seed_fn, num_seeds, block_size, fitting, mesh, memory_budget)
@@ -116,7 +118,7 @@ def compile_ensemble(
         compiled = _compile(seed_fn, blocks, mesh)
         needed = _bytes_needed(compiled)
         if needed <= memory_budget:
-            return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, compiled, halved))
+            return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, compiled, halved), needed)
         if blocks.batch_size == 1 and (block_size is not None or blocks.block_size <= mesh.size):
             raise ResourceError(
                 refusal(
@@ -249,7 +251,7 @@ def _to_host(array: jax.Array) -> np.ndarray:
 
 def _bytes_needed(compiled: Any) -> int:
     """What one block needs on a device, or its statistics on the host, by the compiler's account; 0 without one."""
-    analysis = compiled.memory_analysis()
+    analysis = compiled.memory_analysis() if hasattr(compiled, "memory_analysis") else None
     if analysis is None:
         return 0
     return int(analysis.temp_size_in_bytes + (1 + _HOST_COPIES) * analysis.output_size_in_bytes)

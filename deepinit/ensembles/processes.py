@@ -50,7 +50,7 @@ def on_first(action: Callable[..., T], *arguments: Any) -> T | None:
     if refused is not None:
         raise refused
     if exit_code:
-        elsewhere = DeepinitError("The first process was refused; its message says why.")
+        elsewhere = DeepinitError("")  # the first process says why
         elsewhere.exit_code = exit_code
         raise elsewhere
     return result

@@ -13,7 +13,8 @@ Killed at any moment and started again, a run goes on from its finished blocks a
 from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
 from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
-from deepinit.store.layout import FORMAT_VERSION, Run, portable_name
+from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
+from deepinit.store.locks import writers
 from deepinit.store.provenance import collect, write_provenance
 from deepinit.store.results import has_result, read_result, write_bytes, write_result, write_text
 from deepinit.store.runs import load_run, open_run
@@ -22,6 +23,7 @@ from deepinit.store.verification import VerifyReport, discard_damaged, verify
 
 __all__ = [
     "FORMAT_VERSION",
+    "JOURNAL",
     "Run",
     "Stop",
     "VerifyReport",
@@ -47,4 +49,5 @@ __all__ = [
     "write_provenance",
     "write_result",
     "write_text",
+    "writers",
 ]

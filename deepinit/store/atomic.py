@@ -18,6 +18,8 @@ from deepinit.core.errors import ResourceError, refusal
 
 _TEMPORARY = re.compile(r"\.deepinit-tmp-(\d+)-of-(\d+)-[0-9a-f]{16}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_COPYING = ("s3fs", "gcsfuse", "goofys", "geesefs", "rclone", "blobfuse", "mountpoint-s3", "ossfs", "cosfs", "obsfs")
+_MOUNTS = Path("/proc/self/mounts")
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -61,6 +63,72 @@ def make_folder(path: Path) -> None:
             _flush_folder(folder.parent)
 
 
+def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
+    """Refuse a file system on which a file can be there in part under its final name: object stores mounted as folders.
+
+    Raises:
+        ResourceError: such a file system, by its name or by how a rename turned out; or as `replace_file`.
+    """
+    name = _copying_file_system(folder)
+    with system_refusals(folder, 0):
+        try:
+            if name is None and _renames_in_one_step(folder, shard):
+                return
+        except PermissionError:
+            return  # a finished run may be looked at; what is to be written is refused where it is
+    raise ResourceError(
+        refusal(
+            f"{folder}, on a file system ({name or 'unknown'}) that copies files instead of renaming them in one step, so that a "
+            "run killed meanwhile would leave half a block under its final name",
+            "a local disk, NFS, Lustre or another file system with atomic rename",
+            "Write the run there, and copy the finished directory to the object store.",
+        )
+    )
+
+
+def _copying_file_system(folder: Path) -> str | None:
+    """Its name, if the folder's mount is one of those known to copy; None where the system does not tell."""
+    try:
+        lines = _MOUNTS.read_text().splitlines()
+    except OSError:
+        return None
+    place = folder.resolve()
+    mounts = [
+        (Path(point.replace("\\040", " ")), f"{source} {kind}") for source, point, kind, *_ in map(str.split, lines)
+    ]
+    on = [(point, kind) for point, kind in mounts if point == place or point in place.parents]
+    kind = max(on, key=lambda mount: len(mount[0].parts))[1].lower() if on else ""
+    return next((name for name in _COPYING if name in kind and "fuse" in kind), None)
+
+
+def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
+    """Whether a file renamed onto another stays itself, while who has the other one open goes on reading that."""
+    old, new = (folder / _temporary_name(shard) for _ in range(2))
+    reader = None
+    try:
+        for path, data in ((old, b"old"), (new, b"new")):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                write_all(descriptor, data)
+            finally:
+                os.close(descriptor)
+        reader = os.open(old, os.O_RDONLY)
+        renamed = new.stat().st_ino
+        os.replace(new, old)
+        same = old.stat().st_ino == renamed and old.read_bytes() == b"new" and not new.exists()
+        return same and os.read(reader, 9) == b"old"
+    finally:
+        if reader is not None:
+            os.close(reader)
+        for path in (old, new):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def _temporary_name(shard: tuple[int, int]) -> str:
+    return f".deepinit-tmp-{shard[0]}-of-{shard[1]}-{secrets.token_hex(8)}"
+
+
 def temporary_shard(name: str) -> tuple[int, int] | None:
     """Which shard a temporary file belongs to; None for a name that this package did not give."""
     match = _TEMPORARY.fullmatch(name)
@@ -77,7 +145,7 @@ def system_refusals(path: Path, num_bytes: int) -> Iterator[None]:
 
 
 def _write(path: Path, data: bytes, shard: tuple[int, int], publish: Callable[[Path, Path], None]) -> None:
-    temporary = path.parent / f".deepinit-tmp-{shard[0]}-of-{shard[1]}-{secrets.token_hex(8)}"
+    temporary = path.parent / _temporary_name(shard)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:

@@ -123,6 +123,12 @@ def _is_held(path: Path) -> bool:
     return False
 
 
+def writers(folder: Path) -> str:
+    """Who is writing into a run directory now; empty if nobody is."""
+    paths = [folder / ".lock", *(path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name))]
+    return "; ".join(_described(path) for path in paths if _is_held(path))
+
+
 def _holder(folder: Path) -> str:
     """Who keeps the whole run from being locked: shards at work, or a writer of the whole."""
     shards = [path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name) and _is_held(path)]

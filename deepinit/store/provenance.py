@@ -89,8 +89,13 @@ def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
         SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
     """
     append_event(run, "provenance", record=record)
-    records = [event["record"] for event in read_journal(run.path) if event["event"] == "provenance"]
-    replace_file(run.path / PROVENANCE, (canonical_json(records) + "\n").encode("ascii"), run.shard)
+    replace_file(run.path / PROVENANCE, provenance_bytes(run.path), run.shard)
+
+
+def provenance_bytes(path: Path) -> bytes:
+    """The file of all starts' records, from the journal."""
+    records = [event["record"] for event in read_journal(path) if event["event"] == "provenance"]
+    return (canonical_json(records) + "\n").encode("ascii")
 
 
 def _versions() -> dict[str, str]:

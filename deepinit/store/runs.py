@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deepinit.core.errors import ConflictError, DamagedError, SpecError, refusal
-from deepinit.store.atomic import create_file, make_folder, system_refusals
+from deepinit.store.atomic import create_file, make_folder, require_atomic_rename, system_refusals
 from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, SPEC, Run
@@ -51,7 +51,7 @@ def open_run(
         ConflictError: another writer holds it; the directory belongs to another run or to something else; it was started
             by other versions or in another format.
         DamagedError: spec.json or the journal is damaged.
-        ResourceError: the directory cannot be written.
+        ResourceError: the directory cannot be written, or is on a file system without atomic rename.
     """
     folder = Path(path)
     asked: dict[str, Any] = json.loads(canonical_json(identity))
@@ -59,6 +59,7 @@ def open_run(
     _refuse_foreign(folder)
     make_folder(folder)
     with writer_lock(folder, shard):
+        require_atomic_rename(folder, shard)
         if not (folder / SPEC).exists():
             create_file(folder / SPEC, _spec_bytes(asked, format_version), shard)
         _refuse_other_run(folder, _read_spec(folder, format_version), asked)

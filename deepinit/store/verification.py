@@ -1,18 +1,21 @@
 """Check a run directory byte by byte, and set what is damaged aside."""
 
 import dataclasses
+import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from deepinit.core.errors import DamagedError
 from deepinit.store.atomic import make_folder, replace_file, system_refusals
 from deepinit.store.blocks import block_fault
 from deepinit.store.canonical import canonical_json
 from deepinit.store.journal import append_event, parsed_journal
-from deepinit.store.layout import BLOCKS, DAMAGED, JOURNAL, RESULT, Run, block_names, block_path
+from deepinit.store.layout import BLOCKS, DAMAGED, JOURNAL, PROVENANCE, RESULT, Run, block_names, block_path
 from deepinit.store.locks import writer_lock
+from deepinit.store.provenance import provenance_bytes
 from deepinit.store.results import result_fault
 from deepinit.store.runs import load_run
 
@@ -25,7 +28,7 @@ class VerifyReport:
         good: names of the blocks that hold what was written.
         damaged: name of a block -> what is wrong with it.
         missing: names of the blocks that the journal has as written and that are not there.
-        damaged_files: name of another file (result.nc, journal.jsonl) -> what is wrong with it.
+        damaged_files: name of another file (result.nc, journal.jsonl, provenance.json) -> what is wrong with it.
     """
 
     good: tuple[str, ...]
@@ -61,6 +64,9 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
         fault = None  # the journal that has its check is itself damaged, and named
     if fault:
         files[RESULT] = fault
+    fault = _provenance_fault(run.path, events)
+    if fault and not damaged_lines:
+        files[PROVENANCE] = fault
     good = tuple(name for name in present if name not in damaged)
     return VerifyReport(good, damaged, tuple(sorted(written - set(present))), files)
 
@@ -68,7 +74,8 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
 def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
     """Move what is damaged to `blocks/damaged/`, where nothing is lost and nothing is in the way of computing it anew.
 
-    A damaged journal is set aside likewise, and a new one begins with the lines that can be read.
+    A damaged journal is set aside likewise, and a new one begins with the lines that can be read; provenance.json is made
+    again from the journal.
 
     Returns:
         What `verify` found before.
@@ -89,6 +96,10 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
         if RESULT in report.damaged_files:
             kept = _set_aside(run.path, run.path / RESULT, RESULT)
             append_event(run, "discarded", name=RESULT, reason=report.damaged_files[RESULT], kept=kept)
+        if PROVENANCE in report.damaged_files:
+            kept = _set_aside(run.path, run.path / PROVENANCE, PROVENANCE)
+            replace_file(run.path / PROVENANCE, provenance_bytes(run.path), run.shard)
+            append_event(run, "discarded", name=PROVENANCE, reason=report.damaged_files[PROVENANCE], kept=kept)
         for name, fault in report.damaged.items():
             kept = _set_aside(run.path, block_path(run.path, name), f"{name}.npz")
             append_event(run, "discarded", name=name, reason=fault, kept=kept)
@@ -101,6 +112,25 @@ def _fault(run: Run, name: str) -> str | None:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return block_fault(data, run.identity_hash, name)
+
+
+def _provenance_fault(folder: Path, events: list[dict[str, Any]]) -> str | None:
+    """What is wrong with provenance.json: its records are the journal's, of which a killed start may have one more."""
+    try:
+        records = json.loads((folder / PROVENANCE).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return "cannot be read as JSON"
+    known = {
+        canonical_json(event["record"]) for event in events if event["event"] == "provenance" and "record" in event
+    }
+    if not isinstance(records, list):
+        return "is no list of starts"
+    lost = any(event["event"] == "discarded" and event.get("name") == JOURNAL for event in events)
+    if not lost and any(canonical_json(record) not in known for record in records):
+        return "says otherwise than the journal"
+    return None
 
 
 def _set_aside(folder: Path, file: Path, name: str) -> str:

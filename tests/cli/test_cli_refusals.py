@@ -259,6 +259,71 @@ def test_theory_that_fails_is_a_failed_check(tmp_path, capsys):
         assert "infinite_width" in failed[0]
 
 
+def test_another_block_size_is_refused_with_the_reason_and_the_way_round(refused, copied):
+    before = contents(copied)
+    for command in ("run", "merge"):
+        message = refused(3, command, TINY, "--out", copied, "--block-size", "50")
+        assert "--block-size 50" in message
+        assert "which was begun with --block-size 100" in message
+        assert "finished blocks cover other ranges of networks, and batches of another size round otherwise" in message
+        assert "Go on with --block-size 100, or start anew with another --out" in message
+        assert "Got no --block-size" in refused(3, command, TINY, "--out", copied)
+    assert contents(copied) == before
+
+
+def test_a_huge_block_size_is_one_block(finished, tmp_path, capsys):
+    for size in ("400", str(10**30)):
+        with pytest.raises(SystemExit) as end:
+            main(["run", TINY, "--out", str(tmp_path / size[:4]), "--block-size", size])
+        assert end.value.code == 0
+    one, other = (tmp_path / name / "blocks" / "tiny" for name in ("400", "1000"))
+    assert [file.name for file in sorted(other.iterdir())] == ["000000000-000000399.npz", "plan.npz"]
+    arrays = [
+        store.read_block(store.load_run(folder.parents[1]), "tiny/000000000-000000399") for folder in (one, other)
+    ]
+    assert {name: array.tobytes() for name, array in arrays[0].items()} == {
+        name: array.tobytes() for name, array in arrays[1].items()
+    }
+    assert "memory has no room" not in capsys.readouterr().err
+
+
+def test_an_option_of_joining_without_joining(refused, tmp_path):
+    message = refused(2, "run", TINY, "--out", tmp_path / "run", "--num-processes", "2")
+    assert "without --distributed" in message
+    assert "--timed" in refused(2, "run", TINY, "--out", tmp_path / "run", "--timed")
+    assert "--join-timeout -1" in refused(2, "run", TINY, "--distributed", "--join-timeout", "-1")
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (["--num-processes", "2", "--process-id", "0"], {}, "--coordinator=, --num-processes=2, --process-id=0"),
+        (["--coordinator", "here:9", "--num-processes", "2", "--process-id", "2"], {}, "--process-id=2"),
+        (["--coordinator", "here", "--num-processes", "2", "--process-id", "1"], {}, "--coordinator=here"),
+        (
+            ["--coordinator", "here:9", "--num-processes", "4", "--process-id", "0"],
+            {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"},
+            "--num-processes=4 in a job for which SLURM started 2 processes (SLURM_NTASKS=2)",
+        ),
+        (
+            [],
+            {
+                "JAX_COORDINATOR_ADDRESS": "a:1",
+                "JAX_NUM_PROCESSES": "3",
+                "JAX_PROCESS_ID": "0",
+                "OMPI_COMM_WORLD_SIZE": "2",
+            },
+            "JAX_NUM_PROCESSES=3 in a job for which MPI started 2",
+        ),
+    ],
+)
+def test_a_process_count_that_does_not_match_the_cluster(refused, tmp_path, monkeypatch, options, environment, said):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert said in refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run", *options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_places_of_processes_that_do_not_add_up(refused, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
     message = refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run")

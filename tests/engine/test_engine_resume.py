@@ -1,17 +1,22 @@
 """Stopped, killed or shared out at any moment, a run ends with the same bytes."""
 
+import datetime
+import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import xarray
 
 from deepinit import store
 from deepinit.cli import main
+from deepinit.ensembles import blocks as engine
 
 TINY = str(Path(__file__).parent / "tiny_experiment.py")
 LONG = [TINY, "--preset", "long", "--block-size", "20"]  # 200 blocks, and time to interrupt them
@@ -98,11 +103,89 @@ def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     assert deepinit("merge", *LONG, "--out", folder) == 3
     message = capsys.readouterr().err
     assert "lacks the blocks tiny/000000040-000000059, tiny/000000100-000000119" in message
-    assert "Run --shard 2/3, or the same command without --shard." in message
+    assert "Run --shard 2/3, or merge with --repair, which computes them here." in message
     assert not (folder / "result.nc").exists()
     assert deepinit("run", *LONG, "--out", folder, "--shard", "2/3") == 0
     assert deepinit("merge", *LONG, "--out", folder) == 0
     assert_same_run(folder, whole)
+
+
+def test_merging_with_repair_computes_holes_and_damaged_blocks(whole, tmp_path, capsys):
+    folder = tmp_path / "holes"
+    shutil.copytree(whole, folder)
+    for file in (
+        "result.nc",
+        "report.html",
+        "blocks/tiny/000000040-000000059.npz",
+        "blocks/tiny/000003980-000003999.npz",
+    ):
+        (folder / file).unlink()
+    torn = folder / "blocks/tiny/000000100-000000119.npz"
+    torn.write_bytes(torn.read_bytes()[:1000])
+    assert deepinit("merge", *LONG, "--out", folder) == 3
+    assert deepinit("merge", *LONG, "--out", folder, "--repair") == 0
+    assert (folder / "blocks/damaged/tiny/000000100-000000119.npz").stat().st_size == 1000
+    shutil.rmtree(folder / "blocks/damaged")
+    assert_same_run(folder, whole)
+
+
+def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch, capsys):
+    class Backwards(datetime.datetime):
+        hours = itertools.count()
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.datetime(2030, 1, 1, tzinfo=tz) - datetime.timedelta(hours=next(cls.hours))
+
+    short = [TINY, "--block-size", "100"]
+    assert deepinit("run", *short, "--out", tmp_path / "forwards") == 0
+    monkeypatch.setattr("deepinit.store.journal.datetime", Backwards)
+    monkeypatch.setattr("deepinit.store.provenance.datetime", Backwards)
+    assert deepinit("run", *short, "--out", tmp_path / "backwards", "--shard", "0/2") == 0
+    assert "by a clock that has been set back since" in shown(capsys, tmp_path / "backwards")
+    assert deepinit("run", *short, "--out", tmp_path / "backwards") == 0
+    times = [event["time"] for event in store.read_journal(tmp_path / "backwards")]
+    assert times == sorted(times, reverse=True)
+    assert_same_run(tmp_path / "backwards", tmp_path / "forwards")
+
+
+def shown(capsys, folder):
+    capsys.readouterr()
+    assert deepinit("show", folder) == 0
+    return capsys.readouterr().out
+
+
+def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, monkeypatch, capsys):
+    short = [TINY, "--block-size", "100"]  # 8 batches of 13
+    assert deepinit("run", *short, "--out", tmp_path / "roomy") == 0
+    compile_ = engine._compile
+
+    def crowded(seed_fn, cut, mesh):
+        def exhausted(*arguments):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.")
+
+        return compile_(seed_fn, cut, mesh) if cut.batch_size <= 7 else exhausted
+
+    monkeypatch.setattr(engine, "_compile", crowded)
+    capsys.readouterr()
+    assert deepinit("run", *short, "--out", tmp_path / "crowded") == 0
+    assert "tiny: Out of memory with 13 networks at a time on a device: going on with 7" in capsys.readouterr().err
+    retries = [event for event in store.read_journal(tmp_path / "crowded") if event["event"] == "retry"]
+    assert [(event["case"], event["batch"], event["smaller"]) for event in retries] == [("tiny", 13, 7)]
+    here, there = (store.read_result(tmp_path / name) for name in ("crowded", "roomy"))
+    assert blocks(tmp_path / "crowded").keys() == blocks(tmp_path / "roomy").keys()
+    np.testing.assert_allclose(here["samples"].values, there["samples"].values, rtol=1e-4, atol=1e-5)
+
+
+def test_going_on_with_several_devices_what_one_began_is_said(tmp_path, capsys):
+    short = [TINY, "--block-size", "100", "--out", tmp_path / "run"]
+    assert deepinit("run", *short, "--shard", "0/2") == 0
+    for name in ("journal.jsonl",):
+        text = (tmp_path / "run" / name).read_text()
+        (tmp_path / "run" / name).write_text(text.replace('"device_count":1,', '"device_count":8,'))
+    capsys.readouterr()
+    assert deepinit("run", *short) == 0
+    assert "begun on 8 devices, going on with 1: " in capsys.readouterr().err
 
 
 def test_shards_and_a_whole_run_finish_one_another(whole, tmp_path):

@@ -263,3 +263,41 @@ def test_a_folder_without_permission_is_a_clear_resource_error(unprivileged):
         pass
     run.chmod(0o755)
     (run / "blocks").chmod(0o755)
+
+
+def copying(source, target):
+    shutil.copyfile(source, target)
+    Path(source).unlink()
+
+
+def test_a_file_system_that_copies_instead_of_renaming_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", copying)
+    with pytest.raises(ResourceError, match=r"copies files instead of renaming .*atomic rename") as error:
+        open_run(tmp_path / "run", IDENTITY).__enter__()
+    assert error.value.exit_code == 5
+    assert [file.name for file in (tmp_path / "run").iterdir()] == [".lock"]
+    monkeypatch.undo()
+    with open_run(tmp_path / "run", IDENTITY):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("mounted", "refused"),
+    [
+        ("bucket {} fuse.gcsfuse rw 0 0", "gcsfuse"),
+        ("s3fs {} fuse.s3fs rw 0 0", "s3fs"),
+        ("mountpoint-s3 {} fuse rw 0 0", "mountpoint-s3"),
+        ("rclone-backup:/x {} nfs4 rw 0 0", None),
+        ("server:/home {} nfs4 rw 0 0\nbucket {}-elsewhere fuse.gcsfuse rw 0 0", None),
+    ],
+)
+def test_object_stores_mounted_as_folders_are_refused_by_name(tmp_path, monkeypatch, mounted, refused):
+    point = tmp_path / "with space"
+    table = tmp_path / "mounts"
+    table.write_text("root / ext4 rw 0 0\n" + mounted.replace("{}", str(point).replace(" ", "\\040")) + "\n")
+    monkeypatch.setattr("deepinit.store.atomic._MOUNTS", table)
+    if refused is None:
+        with open_run(point / "run", IDENTITY):
+            return
+    with pytest.raises(ResourceError, match=refused):
+        open_run(point / "run", IDENTITY).__enter__()
