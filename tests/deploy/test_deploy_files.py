@@ -78,7 +78,8 @@ def accepted(words, capsys):
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder with the experiments and without any run."""
-    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name in ("experiments", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
 
 
