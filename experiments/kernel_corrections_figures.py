@@ -2,7 +2,7 @@
 
 import numpy as np
 from kernel_corrections_cases import CRITICAL, GAINS, Config, kernel_name, tangent_name
-from kernel_corrections_readings import Cloud, Results, covariances, kernel_cloud, named, tangent_cloud
+from kernel_corrections_readings import Cloud, Results, covariances, in_range, kernel_cloud, named, tangent_cloud
 
 import deepinit as di
 
@@ -38,10 +38,12 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
         points, lines = {}, {}
         for depth in depths[-_SHOWN:]:
             row = 0 if tangent else depth - 1
-            found = [
-                results[tangent_name(activation, width, depth) if tangent else kernel_name(activation, width)]
+            names = {
+                width: tangent_name(activation, width, depth) if tangent else kernel_name(activation, width)
                 for width in widths
-            ]
+            }
+            by_width = in_range(results, names)
+            found = list(by_width.values())
             limit = np.array([named(result, "infinite_width").value[row, _ENTRY] for result in found])
             mean, error, first = (
                 np.array(values)
@@ -57,7 +59,7 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
                     strict=True,
                 )
             )
-            x = 1.0 / np.array(widths)
+            x = 1.0 / np.array(list(by_width))
             points[f"depth {depth}"] = (x, 100 * (mean - limit) / limit, 100 * error / limit)
             ends = np.array([0.0, x.max()])
             lines[f"depth {depth}"] = (ends, ends / x.max() * 100 * ((first - limit) / limit)[np.argmax(x)])

@@ -45,6 +45,15 @@ def named(result: CaseResult, name: str) -> Any:
     return next(found for found in result.predictions if found.name == name)
 
 
+def in_range(results: Results, names: Mapping[int, str]) -> dict[int, CaseResult]:
+    """By width, those whose widths are not too small for any expansion (sum of 1/width up to 3): the others have no first order."""
+    return {
+        width: results[name]
+        for width, name in names.items()
+        if any(found.name == "first_order" for found in results[name].predictions)
+    }
+
+
 def diagonal(result: CaseResult) -> np.ndarray:
     """Entries (a, a)."""
     first, second = np.triu_indices(result.case.inputs.num_rows)
@@ -55,7 +64,7 @@ def kernel_slopes(config: Config, results: Results, statistic: str = "mean") -> 
     """Of every activation at the depths that are shown, from the widths that are wide enough for an expansion."""
     found = []
     for activation in config.activations:
-        by_width = {width: results[kernel_name(activation, width)] for width in config.widths}
+        by_width = in_range(results, {width: kernel_name(activation, width) for width in config.widths})
         for depth in config.shown_depths:
             found += _slope(activation, depth, by_width, depth - 1, statistic)
     return found
@@ -66,7 +75,8 @@ def tangent_slopes(config: Config, results: Results, statistic: str = "mean") ->
     found = []
     for activation in config.activations:
         for depth in config.tangent_depths:
-            by_width = {width: results[tangent_name(activation, width, depth)] for width in config.tangent_widths}
+            names = {width: tangent_name(activation, width, depth) for width in config.tangent_widths}
+            by_width = in_range(results, names)
             found += _slope(activation, depth, by_width, 0, statistic)
     return found
 
@@ -95,8 +105,8 @@ class Cloud(NamedTuple):
 def kernel_cloud(config: Config, results: Results, activation: str) -> Cloud:
     """Of all widths and layers, first input."""
     rows = []
-    for width in config.widths:
-        result = results[kernel_name(activation, width)]
+    names = {width: kernel_name(activation, width) for width in config.widths}
+    for width, result in in_range(results, names).items():
         layers = np.arange(1, config.depth + 1)
         rows.append(_cloud(result, layers / width, width, layers - 1))
     return Cloud(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
@@ -104,11 +114,11 @@ def kernel_cloud(config: Config, results: Results, activation: str) -> Cloud:
 
 def tangent_cloud(config: Config, results: Results, activation: str) -> Cloud:
     """Of all widths and depths, first input."""
-    rows = [
-        _cloud(results[tangent_name(activation, width, depth)], np.array([depth / width]), width, np.array([0]))
-        for depth in config.tangent_depths
-        for width in config.tangent_widths
-    ]
+    rows = []
+    for depth in config.tangent_depths:
+        names = {width: tangent_name(activation, width, depth) for width in config.tangent_widths}
+        for width, result in in_range(results, names).items():
+            rows.append(_cloud(result, np.array([depth / width]), width, np.array([0])))
     return Cloud(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
 
 
