@@ -109,4 +109,6 @@ def figures(record: "Record") -> dict[str, "Figure"]:
 def _note(record: "Record") -> str:
     facts = record["provenance"]
     quick = ", small shapes of --quick" if record["quick"] else ""
-    return f"{facts.get('device') or facts.get('cpu') or 'unknown machine'}, {facts.get('num_cpus')} cores{quick}"
+    device = facts.get("device")
+    shown = facts.get("cpu", "unknown machine") if device in (None, "cpu") else device
+    return f"{shown}, {facts.get('num_cpus')} cores{quick}"

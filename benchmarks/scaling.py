@@ -102,7 +102,9 @@ def devices_part(report: harness.Report, task: worker.Task, counts: tuple[int, .
     with contextlib.ExitStack() as stack:
         workers = {f"{count} devices": stack.enter_context(started(task, count)) for count in counts}
         if jax.default_backend() != "cpu" and jax.device_count() > 1:
-            workers["accelerators"] = stack.enter_context(started(task, None))
+            # as many networks at once as share a block evenly: accelerators want large batches
+            large = task._replace(batch_size=task.block_size // jax.device_count())
+            workers["accelerators"] = stack.enter_context(started(large, None))
         for process in workers.values():
             told(process)
         first = {name: run_all([process], "")[1][0] for name, process in workers.items()}
