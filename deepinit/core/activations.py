@@ -278,7 +278,9 @@ def as_activation(value: Any) -> Activation:
 
 def from_json(record: dict[str, Any]) -> Activation:
     """The inverse of `Activation.to_json`."""
-    name = record["name"]
+    name = record.get("name")
+    if not isinstance(name, str):
+        raise SpecError(_unknown(repr(record)))
     parameters = {key: value for key, value in record.items() if key != "name"}
     if name in BUILTIN:
         return BUILTIN[name](**parameters)

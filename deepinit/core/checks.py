@@ -90,7 +90,7 @@ def real_numbers(values: Any) -> np.ndarray | None:
     try:
         array = np.asarray(values)
         return None if array.dtype.kind in "USOc" else array.astype(np.float64)
-    except (TypeError, ValueError):  # rows of unequal length, or a kind without numbers
+    except (TypeError, ValueError, OverflowError):  # rows of unequal length, or a kind without numbers
         return None
 
 

@@ -19,13 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
+from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
 from deepinit.theory.kernel_correction_layer import single_entry_moments
+from deepinit.theory.kernel_correction_moments import LARGEST_STD
 from deepinit.theory.kernel_correction_nodes import values_and_slopes
 
 _MARGINAL = 1e-6  # |chi - 1| that counts as critical
 _SMALL = 1e-9  # K* below it is 0
+_VANISHED = 1e-12  # a variance on its way to 0
 _UNKNOWN = math.nan
 
 
@@ -34,7 +37,7 @@ class Criticality(NamedTuple):
 
     Attributes:
         name: "scale_invariant", "zero_critical" (K* = 0, marginal), "ordered", "chaotic", "marginal" (K* > 0 and chi_perp = 1),
-            "vanishing" (K* = 0, chi < 1), "unsettled" (no fixed point within 200 layers).
+            "vanishing" (K* = 0, chi < 1), "unsettled" (no fixed point within 200 layers, or none below 1e7).
         fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
         chi_parallel, chi_perpendicular: at the fixed point.
         kernel_variance: lim V/K^2, in units of `per`.
@@ -82,8 +85,9 @@ def criticality_class(
 
     Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
     """
-    numbers = np.array([weight_var, bias_var, mean_square], dtype=np.float64)
-    if not (np.isfinite(numbers).all() and weight_var > 0 and bias_var >= 0 and mean_square > 0):
+    numbers = (weight_var, bias_var, mean_square)
+    good = all(is_number(each) and np.isfinite(each) for each in numbers)
+    if not (good and weight_var > 0 and bias_var >= 0 and mean_square > 0):
         raise SpecError(
             refusal(
                 f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",
@@ -162,10 +166,10 @@ def _decreasing(phi: Activation, weight_var: float) -> bool:
 
 def _fixed_point(phi: Activation, weight_var: float, bias_var: float, start: float) -> float:
     """The limit of K' = bias_var + w g(K): its own steps, and Newton's method where it has nearly arrived; NaN or inf without limit."""
-    variance = start
+    variance = max(start, 10.0 * _VANISHED)  # from which it decreases where 0 attracts
     for step in range(200):
-        if not 1e-12 < variance < 1e12:
-            return 0.0 if variance <= 1e-12 else math.inf
+        if not _VANISHED < variance < LARGEST_STD**2:
+            return 0.0 if variance <= _VANISHED else math.inf
         moments = single_entry_moments(phi, np.array([variance]))
         value = bias_var + weight_var * float(moments.g.value[0])
         chi = weight_var * float(moments.g.gradient[0, 0])

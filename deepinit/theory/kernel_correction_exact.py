@@ -33,8 +33,8 @@ class TangentMoments(NamedTuple):
 
     @property
     def variance(self) -> float:
-        """E Theta^2 - (E Theta)^2."""
-        return self.second - self.mean**2
+        """E Theta^2 - (E Theta)^2; inf where E Theta^2 overflows."""
+        return self.second - self.mean * self.mean if math.isfinite(self.second) else self.second
 
 
 class ExactKernel(NamedTuple):
@@ -74,7 +74,8 @@ def homogeneous_kernel_moment(activation: Any, widths: Any, weight_var: Any, ord
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     steep, ratio = _steep_and_ratio(activation)
-    sizes, weights = checked_layers(widths), per_layer("weight_var", weight_var, len(checked_layers(widths)), 0.0, True)
+    sizes, order = checked_layers(widths), _positive(order, "order", or_zero=True)
+    weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
     mean = 0.5 * steep**2 * (1.0 + ratio**2)
     factors = np.log(layer_factor_moment(sizes, 2.0 * order, negative_slope=ratio))
     with np.errstate(over="ignore"):
@@ -153,7 +154,7 @@ def homogeneous_ntk_moments(
         bias_rate: tb >= 0, learning rates' factor of biases that are 0 at initialization; 0 for none.
 
     Returns:
-        `TangentMoments`.
+        `TangentMoments`; inf where they overflow.
 
     Raises:
         SpecError: another activation, bad widths or numbers.
@@ -162,13 +163,18 @@ def homogeneous_ntk_moments(
 
     Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation in the module docstring.
     """
+    with np.errstate(over="ignore"):
+        return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)
+
+
+def _ntk_moments(
+    activation: Any, first_kernel: float, widths: Any, weight_var: Any, bias_rate: float
+) -> TangentMoments:
     p, q, _ = homogeneous_constants(activation)
     sizes = checked_layers(widths).astype(np.float64)
     depth = len(sizes)
     w = per_layer("weight_var", weight_var, depth, 0.0, True)
-    k, tb = _positive(first_kernel, "first_kernel"), float(bias_rate)
-    if not (math.isfinite(tb) and tb >= 0.0):
-        raise SpecError(refusal(f"bias_rate={bias_rate!r}", "numbers >= 0", "0 is without trained biases."))
+    k, tb = _positive(first_kernel, "first_kernel"), _positive(bias_rate, "bias_rate", or_zero=True)
     factor, factor2 = w * p, w**2 * (p**2 + (3.0 * q - p**2) / sizes)
     g, g2 = (first * np.append(1.0, np.cumprod(each)) for first, each in ((k, factor), (k**2, factor2)))
     delta, delta2 = (np.append(np.cumprod(each[::-1])[::-1], 1.0) for each in (factor, factor2))
@@ -214,7 +220,14 @@ def _steep_and_ratio(activation: Any) -> tuple[float, float]:
     return high, low / high
 
 
-def _positive(given: Any, name: str) -> float:
-    if not (is_number(given) and math.isfinite(given) and given > 0.0):
-        raise SpecError(refusal(f"{name}={given!r}", "a finite number > 0", "One input has one variance."))
-    return float(given)
+_WORDS = {
+    "first_kernel": "One input has one variance.",
+    "order": "2 is the second moment.",
+    "bias_rate": "0 is without trained biases.",
+}
+
+
+def _positive(given: Any, name: str, *, or_zero: bool = False) -> np.float64:
+    if not (is_number(given) and np.isfinite(given) and (given > 0.0 or (or_zero and given == 0.0))):
+        raise SpecError(refusal(f"{name}={given!r}", f"a finite number {'>=' if or_zero else '>'} 0", _WORDS[name]))
+    return np.float64(given)  # which overflows to inf

@@ -131,7 +131,7 @@ def per_layer(name: str, given: Any, depth: int, least: float, strictly: bool = 
 
 def check_memory(num_inputs: int, depth: int, vertex: str) -> None:
     """Refuse four-point tensors that do not fit, before anything is computed."""
-    if vertex not in ("pairs", "all"):
+    if not (isinstance(vertex, str) and vertex in ("pairs", "all")):
         raise SpecError(refusal(f"vertex={vertex!r}", "'pairs', 'all'", "'pairs' is exact and cheap."))
     count = num_inputs * (num_inputs + 1) // 2
     needed = 8 * count**2 * (5 * depth + 30)  # five tensors kept per layer, the rest while one layer is computed

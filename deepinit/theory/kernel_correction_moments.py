@@ -21,11 +21,13 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import normal_rule
 from deepinit.theory.kernel_correction_nodes import DiskRule, disk_rule, half_count, has_parity, values_and_slopes
 from deepinit.theory.pair_frames import _kinked_rule
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
+LARGEST_STD = 3000.0  # of preactivations of a smooth activation: nodes are as many as its unit is small beside them
 _LARGEST_BLOCK = 400_000  # nodes times pairs held at once: about 100 MB
 
 
@@ -55,8 +57,19 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
 
     Returns:
         Relative error about 1e-13; `products` has its six features from a = b.
+
+    Raises:
+        SpecError: no kinks, and standard deviations beyond `LARGEST_STD`.
     """
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
+    if not activation.kinks and not std.max(initial=0.0) <= LARGEST_STD:
+        raise SpecError(
+            refusal(
+                f"the activation {activation!r} at preactivations of standard deviation {std.max():.3g}",
+                f"standard deviations up to {LARGEST_STD:g}",
+                "Take a weight variance at which the kernel does not explode, smaller variances or fewer layers.",
+            )
+        )
     if activation.kinks:
         rules = [normal_rule(tuple(kink / s for kink in activation.kinks), 120) for s in std]
         nodes, weights = (np.stack([rule[part] for rule in rules]) for part in range(2))

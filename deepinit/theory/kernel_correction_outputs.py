@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import is_number
+from deepinit.core.checks import is_number, real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.kernel_correction_exact import homogeneous_constants
-from deepinit.theory.kernel_corrections_result import KernelCorrections
+from deepinit.theory.kernel_corrections_result import KernelCorrections, check_corrections
 
 
 class OutputStatistics(NamedTuple):
@@ -51,15 +51,15 @@ def output_statistics(relative_variance: Any) -> OutputStatistics:
         `OutputStatistics` of that shape.
 
     Raises:
-        SpecError: negative values.
+        SpecError: negative values, or none.
 
     Valid for: Gaussian output weights and biases; exact in v.
 
     Reference: arXiv:2106.10165, chapter 4; derivation in the module docstring.
     """
-    v = np.asarray(relative_variance, dtype=np.float64)
-    if not (v >= 0.0).all():
-        raise SpecError(refusal(f"relative_variance={relative_variance!r}", "numbers >= 0", "Take V/K^2."))
+    v = real_numbers(relative_variance)
+    if v is None or not (np.isfinite(v) & (v >= 0.0)).all():
+        raise SpecError(refusal(f"relative_variance={relative_variance!r}", "finite numbers >= 0", "Take V/K^2."))
     return OutputStatistics(3.0 * v, v / (2.0 + 3.0 * v))
 
 
@@ -74,14 +74,16 @@ def output_fourth_cumulant(
         same: one neuron, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc), or two, V_(ab)(cd).
 
     Raises:
-        SpecError: inputs that are not there.
+        SpecError: inputs that are not there, or something else than `KernelCorrections`.
 
     Valid for: first order in 1/width, as `kernel_corrections`.
 
     Reference: arXiv:1910.00019.
     """
+    check_corrections(corrections)
     count = int(corrections.rows.max()) + 1
-    if len(inputs) != 4 or not all(0 <= each < count for each in inputs):
+    numbers = real_numbers(inputs)
+    if numbers is None or numbers.shape != (4,) or not np.isin(numbers, np.arange(count)).all():
         raise SpecError(refusal(f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}", "They count from 0."))
     at = {(int(i), int(j)): e for e, (i, j) in enumerate(zip(corrections.rows, corrections.columns, strict=True))}
 
@@ -89,7 +91,9 @@ def output_fourth_cumulant(
         left, right = at[min(i, j), max(i, j)], at[min(k, m), max(k, m)]
         return corrections.kernel_covariance[:, left, right]
 
-    a, b, c, d = inputs
+    if not isinstance(same, bool):
+        raise SpecError(refusal(f"same={same!r}", "True, False", "True is one neuron, False is two."))
+    a, b, c, d = (int(each) for each in numbers)
     return vertex(a, b, c, d) + vertex(a, c, b, d) + vertex(a, d, b, c) if same else vertex(a, b, c, d)
 
 
@@ -102,10 +106,14 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
     Returns:
         `LogKernel`, [L, inputs]: the coordinates in which samples have no heavy tails.
 
+    Raises:
+        SpecError: something else than `KernelCorrections`.
+
     Valid for: as `kernel_corrections`; error O(r^2).
 
     Reference: derivation in the module docstring (delta method).
     """
+    check_corrections(corrections)
     own = np.flatnonzero(corrections.rows == corrections.columns)
     k, shift = corrections.kernel[:, own], corrections.kernel_shift[:, own]
     variance = corrections.kernel_covariance[:, own, own] / k**2
@@ -139,6 +147,9 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
         activation: positively homogeneous.
         beta: >= 0.
 
+    Returns:
+        The ratio; inf where it overflows.
+
     Raises:
         SpecError: another activation, a negative beta.
 
@@ -148,9 +159,10 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
     """
     c = homogeneous_constants(activation)[2]
     x = (c + 1.0) * _beta(beta)
-    series = 0.5 - x / 6.0 + x**2 / 24.0 - x**3 / 120.0
-    rest = series if x < 1e-3 else (x + math.expm1(-x)) / x**2  # cancels for small x
-    return math.exp(c * beta) * (1.0 + 4.0 * rest) / 3.0
+    series = 0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x / 120.0))
+    rest = series if x < 1e-3 else (1.0 + math.expm1(-x) / x) / x  # cancels for small x
+    with np.errstate(over="ignore"):
+        return float(np.exp(c * _beta(beta))) * (1.0 + 4.0 * rest) / 3.0
 
 
 def _beta(beta: Any) -> float:

@@ -1,10 +1,10 @@
 """What `kernel_corrections` returns, and the covariance of the tangent kernel that an experiment sees."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import is_number
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 
 
@@ -31,7 +31,7 @@ class KernelCorrections(NamedTuple):
         vertex_error: largest relative standard error of the covariances of three and four inputs; 0 where exact.
         largest_sum: r up to which first-order variances are within about 30 %: of the class where known, else an estimate, the r at which the largest
             relative variance on the way would be 0.1.
-        class_name: of `criticality_class`.
+        class_name: of `criticality_class`, at the variances of the weights and biases between hidden layers (the first of them).
         valid_for: hypotheses and range, in words and numbers.
     """
 
@@ -64,12 +64,24 @@ def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> 
         num_outputs: outputs over which Theta_ii is averaged, >= 1; 1 for a single one.
 
     Raises:
-        SpecError: less than one output.
+        SpecError: less than one output, or something else than `KernelCorrections`.
 
     Valid for: as `kernel_corrections`.
 
     Reference: derivation in `kernel_corrections_walk`.
     """
-    if not (is_number(num_outputs) and num_outputs >= 1):
-        raise SpecError(refusal(f"num_outputs={num_outputs!r}", "integers >= 1", "1 is a single output neuron."))
+    check_corrections(corrections)
+    check_integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
     return corrections.tangent_covariance + (corrections.straight + corrections.crossed) / num_outputs
+
+
+def check_corrections(given: Any) -> None:
+    """Refuses what is not of `kernel_corrections`."""
+    if not isinstance(given, KernelCorrections):
+        raise SpecError(
+            refusal(
+                f"corrections of type {type(given).__name__}",
+                "KernelCorrections",
+                "Pass what kernel_corrections(activation, first_kernel, widths) returns.",
+            )
+        )

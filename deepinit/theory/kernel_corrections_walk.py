@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import default_weight_var
 from deepinit.theory.kernel_correction_classes import criticality_class
@@ -120,7 +121,9 @@ def kernel_corrections(
             )
         states.append(state)
 
-    kind = criticality_class(phi, float(weights[-1]), float(biases[-1]), mean_square=float(first[0, 0]))
+    kind = criticality_class(phi, float(weights[0]), float(biases[0]), mean_square=float(first[0, 0]))
+    between = slice(0, max(depth - 1, 1))  # what depth repeats: the last weights are those of the output
+    steady = all(np.allclose(each[between], each[0], rtol=1e-9, atol=0.0) for each in (weights, biases))
     total = np.cumsum(1.0 / sizes)
     each = State(*(np.stack(field) for field in zip(*states, strict=True)))
     own = where.diagonal
@@ -128,7 +131,8 @@ def kernel_corrections(
     outputs = each.tangent_covariance + each.straight + each.crossed
     tangents = relative_sizes(each.tangent, each.tangent_shift, outputs, own)
     variances, shifts = (np.maximum(*both) for both in zip(kernels, tangents, strict=True))
-    largest = kind.largest_sum if math.isfinite(kind.largest_sum) else estimated_range(variances, total)
+    known = steady and math.isfinite(kind.largest_sum)
+    largest = kind.largest_sum if known else estimated_range(variances, total)
     spread = _angle_spread(each, where)
     kinked = float(np.nanmax(spread)) if phi.kinks and len(where.mixed) else 0.0
     return KernelCorrections(
@@ -157,10 +161,14 @@ def kernel_corrections(
 def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:
     if given is None:
         return first
-    matrix = np.asarray(given, dtype=np.float64)
-    if matrix.size != first.size or not np.isfinite(matrix).all():
+    matrix = real_numbers(given)
+    if matrix is None or matrix.size != first.size or not np.isfinite(matrix).all():
         raise SpecError(
-            refusal(f"first_tangent of shape {matrix.shape}", f"a finite {first.shape}", "Leave it out to take K^1.")
+            refusal(
+                f"first_tangent of {shape_in_words(given)}",
+                f"finite numbers of shape {first.shape}",
+                "Leave it out to take K^1.",
+            )
         )
     return matrix.reshape(first.shape)
 

@@ -44,10 +44,12 @@ def width_array(width: Any) -> np.ndarray:
         )
     try:
         values = np.asarray(width, dtype=np.float64) if not isinstance(width, str) else np.asarray(math.nan)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.asarray(math.nan)
-    if not (np.isfinite(values) & (values >= 1) & (values == np.floor(values))).all():
-        raise SpecError(refusal(f"width={width!r}", "integers >= 1", "The width is that of the layer produced."))
+    if not ((values >= 1) & (values <= 2.0**53) & (values == np.floor(values))).all():
+        raise SpecError(
+            refusal(f"width={width!r}", "integers >= 1, below 2^53", "The width is that of the layer produced.")
+        )
     return values.astype(np.int64)
 
 

@@ -9,8 +9,13 @@ from deepinit.core.activations import from_function
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.theory.kernel_corrections import (
     criticality_class,
+    deep_wide_ntk_ratio,
+    homogeneous_kernel_moment,
+    homogeneous_ntk_moments,
     kernel_corrections,
+    log_kernel,
     output_fourth_cumulant,
+    output_statistics,
     tangent_covariance,
 )
 
@@ -161,3 +166,91 @@ def test_ordered_phase_brings_inputs_together_without_breaking():
     assert found.tangent_shift[-1, 1] == pytest.approx(found.tangent_shift[-1, 0], rel=1e-9)
     saturated = 1000.0 * tangent_covariance(found)[-1] / np.outer(found.tangent[-1], found.tangent[-1])
     assert saturated == pytest.approx(np.full((3, 3), 0.874819), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "output", "words"),
+    [
+        (1.5, 1.0, "class chaotic"),  # at the variance of the output alone it would be critical
+        (1.0, 3.0, "class zero_critical"),
+    ],
+)
+def test_the_class_is_that_of_the_hidden_layers_and_not_of_the_output(hidden, output, words):
+    found = kernel_corrections("tanh", 1.0, (500,) * 6, [hidden] * 5 + [output])
+    assert words in found.valid_for
+    assert found.class_name == criticality_class("tanh", hidden).name != criticality_class("tanh", output).name
+    assert found.largest_sum == 0.5 if hidden == 1.0 else found.largest_sum < 0.5
+
+
+def test_variances_that_change_from_layer_to_layer_have_an_estimated_range():
+    found = kernel_corrections("relu", 1.0, (500,) * 3, [2.0, 1.0, 1.0])
+    assert found.class_name == "scale_invariant"
+    assert found.largest_sum < 0.5 * kernel_corrections("relu", 1.0, (500,) * 3, 2.0).largest_sum
+
+
+def test_kernels_that_explode_are_refused_before_they_take_all_memory():
+    assert criticality_class("gelu", 3.0).name == "unsettled"
+    with pytest.raises(SpecError, match="does not explode"):
+        kernel_corrections("gelu", 1.0, (1000,) * 60, 3.0)
+    with pytest.raises(SpecError, match=r"up to 3000.*does not explode"):
+        kernel_corrections("tanh", PAIR, (9, 8), 1e18)
+
+
+def test_a_small_start_does_not_hide_that_the_kernel_grows():
+    small, usual = (criticality_class("tanh", 1.5, mean_square=start) for start in (1e-300, 1.0))
+    assert small.name == usual.name == "chaotic"
+    assert small.fixed_point == pytest.approx(usual.fixed_point, rel=1e-9)
+    assert criticality_class("tanh", 0.5, mean_square=1e-300).name == "vanishing"
+
+
+FOUND = kernel_corrections("tanh", PAIR, (9,))
+
+
+@pytest.mark.parametrize("bad", [None, "one", "1.0", [1.0, [2.0]], {}, 1j, np.nan, True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bad: criticality_class("tanh", bad),
+        lambda bad: criticality_class("tanh", 1.0, bad),
+        lambda bad: criticality_class("tanh", 1.0, mean_square=bad),
+        lambda bad: tangent_covariance(bad),
+        lambda bad: tangent_covariance(FOUND, bad),
+        lambda bad: log_kernel(bad),
+        lambda bad: output_fourth_cumulant(bad, (0, 0, 1, 1)),
+        lambda bad: output_fourth_cumulant(FOUND, bad),
+        lambda bad: output_fourth_cumulant(FOUND, (0, 0, 1, 0.5 if bad is True else bad)),
+        lambda bad: kernel_corrections("tanh", PAIR, (9,), first_tangent={} if bad is None else bad),
+        lambda bad: homogeneous_kernel_moment("relu", (3,), 2.0, bad),
+        lambda bad: homogeneous_ntk_moments("relu", 1.0, (3,), 2.0, bias_rate=bad),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_in_words(call, bad):
+    with pytest.raises(SpecError, match="Allowed"):
+        call(bad)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: kernel_corrections({}, PAIR, (9,)),
+        lambda: kernel_corrections("tanh", PAIR, (9,), vertex=np.array([True, False])),
+        lambda: kernel_corrections("tanh", PAIR, 10**60),
+        lambda: kernel_corrections("tanh", PAIR, (1e300,)),
+        lambda: kernel_corrections("tanh", 10**400, (9,)),
+        lambda: tangent_covariance(FOUND, 1.5),
+        lambda: tangent_covariance(FOUND, np.inf),
+        lambda: output_fourth_cumulant(FOUND, (0, 0, 1, 1), same="no"),
+        lambda: output_statistics("one"),
+        lambda: output_statistics(np.inf),
+    ],
+)
+def test_sizes_and_kinds_that_nothing_can_be_done_with(call):
+    with pytest.raises(SpecError, match="Allowed"):
+        call()
+
+
+def test_moments_beyond_float64_are_infinite():
+    found = homogeneous_ntk_moments("relu", 1e300, (4, 3), 2.0)
+    assert (found.second, found.variance) == (math.inf, math.inf)
+    assert found.mean == pytest.approx(3e300)
+    assert deep_wide_ntk_ratio("relu", 1e300) == deep_wide_ntk_ratio("relu", 1e3) == math.inf
