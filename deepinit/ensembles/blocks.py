@@ -230,7 +230,7 @@ def _no_room(blocks: Blocks, batch: int) -> str:
 
 
 def _warn_of_halves(batch: int, smaller: int) -> None:
-    warnings.warn(in_halves(batch, smaller), ResourceWarning, stacklevel=2)
+    warnings.warn(in_halves(batch, smaller), RuntimeWarning, stacklevel=2)
 
 
 def in_halves(batch: int, smaller: int) -> str:

@@ -76,6 +76,7 @@ def contents(folder):
         (["--shard", "3/2"], "--shard 3/2", "0 <= i < n"),
         (["--shard", "half"], "--shard half", "i/n"),
         (["--block-size", "0"], "--block-size 0", "integers >= 1"),
+        (["--block-size", "-7"], "--block-size -7", "integers >= 1"),
     ],
 )
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -223,6 +224,18 @@ def test_a_damaged_result_is_named(refused, copied):
     flip(copied / "result.nc")
     assert "result.nc" in refused(4, "show", copied)
     assert "result.nc" in refused(4, "run", TINY, "--block-size", "100", "--out", copied)
+
+
+def test_a_torn_line_of_the_journal_is_passed_over_and_the_run_goes_on(copied, finished):
+    (copied / "result.nc").unlink()
+    with (copied / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"event":"block","name":"tiny/0000')
+    assert store.verify(copied).ok
+    with pytest.raises(SystemExit) as end:
+        main(["run", TINY, "--block-size", "100", "--out", str(copied)])
+    assert end.value.code == 0
+    assert store.verify(copied).ok
+    assert (copied / "result.nc").read_bytes() == (finished / "result.nc").read_bytes()
 
 
 def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):

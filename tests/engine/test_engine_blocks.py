@@ -148,7 +148,7 @@ def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypat
     assert device.tried == [32, 16, 8]  # found once, and kept
     assert told == [(32, 16), (16, 8)]
     assert ensemble.blocks == cut
-    with pytest.warns(ResourceWarning, match="Out of memory with 32 networks at a time .* going on with 16"):
+    with pytest.warns(RuntimeWarning, match="Out of memory with 32 networks at a time .* going on with 16"):
         compile_ensemble(draws, 64, blocks=cut).block_fn(ROOT, 0)
 
 

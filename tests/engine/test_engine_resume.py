@@ -94,6 +94,45 @@ def test_stopped_and_killed_again_and_again_it_ends_with_the_same_bytes(whole, t
     assert_same_run(folder, whole)
 
 
+RANDOM_KILLER = """
+import os, pathlib, random, signal, sys, time
+import deepinit.cli, deepinit.run, deepinit.report, xarray, h5netcdf, jax
+from deepinit import store
+folder, kills, arguments = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+blocks = lambda: len(list(folder.glob("blocks/tiny/0*.npz")))
+chance = random.Random(0)
+for _ in range(kills):
+    child = os.fork()
+    if not child:
+        try:
+            deepinit.cli.main(["run", *arguments, "--out", str(folder)])
+        finally:
+            os._exit(99)
+    wanted, delay, deadline = blocks() + chance.randrange(4), chance.uniform(0, 0.05), time.monotonic() + 100
+    while (blocks() < wanted or not (folder / "spec.json").exists()) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    report = store.verify(folder)
+    print(os.waitstatus_to_exitcode(status), blocks(), len(report.damaged) + len(report.missing) + len(report.damaged_files))
+"""
+
+
+@pytest.mark.slow
+def test_killed_fifty_times_at_random_the_command_ends_with_the_same_bytes(whole, tmp_path):
+    folder = tmp_path / "killed"
+    command = [sys.executable, "-c", RANDOM_KILLER, str(folder), "50", *LONG]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1500, env=os.environ)
+    codes, counts, faults = zip(*(map(int, line.split()) for line in done.stdout.splitlines()), strict=True)
+    assert codes == (-signal.SIGKILL,) * 50, done.stderr
+    assert list(counts) == sorted(counts)
+    assert 50 < counts[-1] < 200  # blocks were written between the kills, and the run was never whole
+    assert not any(faults)
+    assert deepinit("run", *LONG, "--out", folder) == 0
+    assert_same_run(folder, whole)
+
+
 def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     folder = tmp_path / "shared"
     assert deepinit("run", *LONG, "--out", folder, "--shard", "1/3") == 0
