@@ -8,22 +8,17 @@ What the way back needs of every layer is kept from the way forward where it is 
 about sqrt(depth) layers are kept; a stretch is computed again when the way back enters it. Cotangents carry log-scales, as rows do.
 """
 
-import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from deepinit.core.activations import Activation
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
+from deepinit.networks.cotangents import Cotangents, log_norm2, plus, rescaled, times_slopes
 from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
 from deepinit.networks.layers import (
-    Layer,
-    Segment,
     embedding_layer,
     end_keys,
     inner_layer,
@@ -34,19 +29,8 @@ from deepinit.networks.layers import (
 )
 from deepinit.networks.linear_maps import KEEPING
 from deepinit.networks.rows import Rows
-from deepinit.networks.transposes import TRANSPOSES, parameter_products
-
-
-class Cotangents(NamedTuple):
-    """Gradients of scalar functions of the output with respect to one layer: exp(log_scales) * vectors.
-
-    Attributes:
-        vectors: [num, width].
-        log_scales: [num], natural logarithms.
-    """
-
-    vectors: jax.Array
-    log_scales: jax.Array
+from deepinit.networks.stretches import stretches
+from deepinit.networks.transposes import Products, Transpose, cotangent_maps
 
 
 class Gradients(NamedTuple):
@@ -76,10 +60,6 @@ class Gradients(NamedTuple):
     def ntk(self) -> jax.Array:
         """[num, num]: inner products of the gradients with respect to all parameters."""
         return jnp.sum(self.weights + self.biases, axis=0) + self.embedding + self.readout
-
-
-Products = tuple[jax.Array, jax.Array]
-Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Products]]
 
 
 class Passed(NamedTuple):
@@ -120,7 +100,7 @@ def random_gradients(
         linear_map: explicit or conditional.
         precision: of the matrix products.
     """
-    transpose, keeping = _transpose(linear_map, precision, points), _keeping(linear_map, precision)
+    transpose, keeping = cotangent_maps(linear_map, precision, points), _keeping(linear_map, precision)
     runs, ends, embedding = segments(spec, rows.points.shape[1]), end_keys(spec, key), embedding_layer(spec)
     rows = start = rows.with_known()
     if embedding is not None:
@@ -130,11 +110,11 @@ def random_gradients(
         (after, state), drawn = keeping(lambda layer_fn: layer_step(spec, width, rows, source, layer_fn))
         return after, Passed(rows, state.preactivations, drawn)
 
-    stretches = []
+    passed = []
     for segment in runs:
-        for piece, source in _stretches(segment, layer_keys(spec, key, segment), rows):
+        for piece, source in stretches(segment, layer_keys(spec, key, segment), rows):
             rows, entered = _enter_all(piece.fan_out, rows, source, layer)
-            stretches.append((piece.fan_out, source, entered))
+            passed.append((piece.fan_out, source, entered))
     functions = jnp.asarray(functions, rows.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
     outputs, readout = rows, _no_products(functions)
@@ -143,7 +123,7 @@ def random_gradients(
         outputs, (drawn,) = keeping(lambda layer_fn: linear(rows, ends["output"], last, layer_fn))
         back, readout = transpose(ends["output"], drawn, rows, back, last)
     records: list[Any] = []
-    for width, source, entered in reversed(stretches):
+    for width, source, entered in reversed(passed):
         back, record = _leave_all(spec, width, entered, source, back, points, layer, transpose)
         records.insert(0, record)
     embedded = _no_products(functions)
@@ -187,65 +167,9 @@ def layer_back(
     return rescaled(through), products
 
 
-def times_slopes(back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation) -> Cotangents:
-    """phi'(rows) times the cotangents: the same product as of tangents, which `activate` takes with its log-scales."""
-    scales = back.log_scales[:, None]
-    frames = _with_frames(rows, back.vectors[:, None], scales, points)
-    after = activate(frames, activation)
-    return Cotangents(after.tangents[:, 0], after.log_stretches[:, 0])
-
-
-def plus(first: Cotangents, second: Cotangents) -> Cotangents:
-    """The sum, at the first one's scales."""
-    ratio = jnp.exp(second.log_scales - first.log_scales)[:, None]
-    return first._replace(vectors=first.vectors + ratio * second.vectors)
-
-
-def rescaled(back: Cotangents) -> Cotangents:
-    """The root mean square of every vector moved into its log-scale."""
-    size = jnp.sqrt(jnp.mean(back.vectors**2, axis=1))
-    size = jnp.where(size == 0, 1, size)
-    return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))
-
-
-def log_norm2(back: Cotangents) -> jax.Array:
-    """[num]: ln of the squared norms, -inf for 0."""
-    return 2 * back.log_scales + jnp.log(jnp.sum(back.vectors**2, axis=1))
-
-
-def _with_frames(rows: Rows, tangents: jax.Array, scales: jax.Array, points: tuple[int, ...]) -> Rows:
-    return dataclasses.replace(rows, tangents=tangents, log_stretches=scales, frame_bases=points, known=None)
-
-
 def _no_products(functions: jax.Array) -> Products:
     none = jnp.zeros((len(functions), len(functions)), functions.dtype)
     return none, none
-
-
-def _transpose(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
-    """How cotangents go back through a layer's linear map, whatever it sees of its rows."""
-    draw = TRANSPOSES[linear_map]
-
-    def transpose(key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, Products]:
-        stacked, vectors, num = rows.points, back.vectors, len(back.vectors)
-        if layer.view is None:
-            seen = stacked
-            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
-        else:
-            view = layer.view
-            seen = view.seen(stacked)
-            vectors = vectors.reshape(num * len(seen) // len(stacked), -1)
-            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
-            # a cotangent for each function: the view's own transpose acts on each alone
-            one = jax.vjp(view.seen, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
-            images = jax.vmap(lambda image: one(image)[0][0])(images.reshape(num, -1, images.shape[1]))
-        weights, biases = parameter_products(layer, seen, vectors, points, num, len(stacked))
-        at = np.asarray(points)
-        scale = jnp.exp(back.log_scales[:, None] + back.log_scales[None])
-        sizes = jnp.exp(rows.point_scales[at][:, None] + rows.point_scales[at][None])
-        return Cotangents(images, back.log_scales), (weights * scale * sizes, biases * scale)
-
-    return transpose
 
 
 def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
@@ -264,30 +188,6 @@ def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], A
         return found, tuple(drawn)
 
     return keeping
-
-
-_KEPT_BYTES = 2**19  # of one network: as much as is kept of all layers of a run
-
-
-def _stretches(segment: Segment, source: Any, rows: Rows) -> list[tuple[Segment, Any]]:
-    """A run of layers as stretches [stretches, layers, ...]: one if all of it may be kept, else about sqrt(length), and what is left over as one more.
-
-    Of a layer what enters, the preactivations, directions and normals are kept, each about as large as the widest rows.
-    """
-    size = 4 * len(rows.points) * max(segment.fan_in, segment.fan_out) * rows.points.dtype.itemsize
-    length = segment.length if segment.length * size <= _KEPT_BYTES else _stretch_length(segment.length)
-    whole = segment.length // length * length
-    parts = [(whole, jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, length, *leaf.shape[1:]), source))]
-    if whole < segment.length:
-        parts.append((segment.length - whole, jax.tree.map(lambda leaf: leaf[whole:][None], source)))
-    return [(segment._replace(length=count), part) for count, part in parts]
-
-
-def _stretch_length(length: int) -> int:
-    """The divisor nearest to sqrt(length), by ratio, if it is within a factor 2: stretches left over would be compiled once more."""
-    root = math.sqrt(length)
-    near = [count for count in range(1, length + 1) if length % count == 0 and root / 2 <= count <= 2 * root]
-    return min(near, key=lambda count: abs(math.log(count / root))) if near else math.isqrt(length)
 
 
 def _enter_all(width: int, rows: Rows, source: Any, layer: Pass) -> tuple[Rows, Rows | Passed]:

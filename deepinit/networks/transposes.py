@@ -15,8 +15,10 @@ import numpy as np
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.networks.cotangents import Cotangents
 from deepinit.networks.layers import Layer
 from deepinit.networks.linear_maps import Drawn, lower_factor
+from deepinit.networks.rows import Rows
 
 
 def explicit(key: Any, drawn: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str) -> jax.Array:
@@ -94,3 +96,33 @@ def _product(first: Any, second: Any) -> jax.Array:
 
 
 TRANSPOSES: dict[str, Callable[..., jax.Array]] = {"explicit": explicit, "conditional": conditional}
+
+
+Products = tuple[jax.Array, jax.Array]
+Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Products]]
+
+
+def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
+    """How cotangents go back through a layer's linear map, whatever it sees of its rows."""
+    draw = TRANSPOSES[linear_map]
+
+    def transpose(key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, Products]:
+        stacked, vectors, num = rows.points, back.vectors, len(back.vectors)
+        if layer.view is None:
+            seen = stacked
+            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
+        else:
+            view = layer.view
+            seen = view.seen(stacked)
+            vectors = vectors.reshape(num * len(seen) // len(stacked), -1)
+            images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
+            # a cotangent for each function: the view's own transpose acts on each alone
+            one = jax.vjp(view.seen, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
+            images = jax.vmap(lambda image: one(image)[0][0])(images.reshape(num, -1, images.shape[1]))
+        weights, biases = parameter_products(layer, seen, vectors, points, num, len(stacked))
+        at = np.asarray(points)
+        scale = jnp.exp(back.log_scales[:, None] + back.log_scales[None])
+        sizes = jnp.exp(rows.point_scales[at][:, None] + rows.point_scales[at][None])
+        return Cotangents(images, back.log_scales), (weights * scale * sizes, biases * scale)
+
+    return transpose
