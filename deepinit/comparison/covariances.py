@@ -28,9 +28,12 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
         value in either are left out, entry by entry.
 
     Raises:
-        SpecError: no samples, different numbers of networks or rows.
+        SpecError: no Estimate, no samples, different numbers of networks or rows.
     """
     second = first if second is None else second
+    if not (isinstance(first, Estimate) and isinstance(second, Estimate)):
+        kinds = " and ".join(type(each).__name__ for each in (first, second))
+        raise SpecError(refusal(kinds, "Estimates", "Pass what di.simulate(..., keep_samples=True) returns."))
     if first.samples is None or second.samples is None:
         raise SpecError(refusal("an Estimate without samples", "one with them", "Simulate with keep_samples=True."))
     x, y = (np.asarray(estimate.samples, np.float64) for estimate in (first, second))

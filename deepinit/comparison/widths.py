@@ -8,28 +8,21 @@ its chi-square: where it is poor, more terms (and widths) are needed, or the wid
 import dataclasses
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepinit.comparison.compare import axis_of, shown_layers, with_error
+from deepinit.comparison.width_fit import WidthFit, fit_widths
+from deepinit.comparison.width_rows import are_labels, check_rows, measured_values, predicted_values, sorted_out
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.results import Estimate, Prediction
+from deepinit.core.results import Estimate
 
 if TYPE_CHECKING:
     import xarray
 
 STATISTICS = ("mean", "variance")
-
-
-class WidthFit(NamedTuple):
-    """Coefficients of 1/n, 1/n^2, ... [terms, ...], covariance of them [terms, terms, ...], chi-square [...] and its degrees of freedom."""
-
-    coefficients: np.ndarray
-    covariance: np.ndarray
-    chi_square: np.ndarray
-    degrees_of_freedom: int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,34 +51,6 @@ class WidthComparison:
         return self.dataset._repr_html_()
 
 
-def fit_widths(widths: Any, differences: Any, standard_errors: Any, terms: int) -> WidthFit:
-    """Least squares of d(n) = c1/n + ... + c_terms/n^terms, every entry by itself.
-
-    Args:
-        widths: [widths], positive; any unit (width, or the inverse of a sum of 1/width).
-        differences: [widths, ...].
-        standard_errors: [widths, ...], positive, of independent differences.
-        terms: >= 1, at most the number of widths.
-    """
-    inverse = 1.0 / np.asarray(widths, np.float64)
-    values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)
-    powers = inverse[:, None] ** np.arange(1, terms + 1)
-    shape = values.shape[1:]
-    coefficients, covariance = np.full((terms, *shape), np.nan), np.full((terms, terms, *shape), np.nan)
-    chi_square = np.full(shape, np.nan)
-    for place in np.ndindex(shape):
-        value, error = values[(slice(None), *place)], errors[(slice(None), *place)]
-        if not (np.isfinite(value).all() and np.isfinite(error).all() and (error > 0).all()):
-            continue
-        scaled = powers / error[:, None]
-        inner = np.linalg.pinv(scaled)  # [terms, widths]
-        found = inner @ (value / error)
-        coefficients[(slice(None), *place)] = found
-        covariance[(slice(None), slice(None), *place)] = inner @ inner.T
-        chi_square[place] = np.sum((value / error - scaled @ found) ** 2)
-    return WidthFit(coefficients, covariance, chi_square, len(inverse) - terms)
-
-
 def compare_widths(
     results: Mapping[float, Sequence[Any]],
     *,
@@ -107,13 +72,15 @@ def compare_widths(
         and z = (measured slope - predicted) / standard error. Infinite width predicts slope 0.
 
     Raises:
-        SpecError: fewer widths than terms, no prediction called infinite_width, quantities or shapes that differ, a statistic that a prediction lacks.
+        SpecError: fewer widths than terms, no prediction called infinite_width, quantities or shapes that differ, a statistic that a prediction lacks, results that are no mapping of widths to tuples,
+            another number of labels than of entries.
 
     Valid for: widths at which the powers beyond `terms` are below the noise; see chi_square.
     """
     if statistic not in STATISTICS:
         raise SpecError(refusal(f"statistic={statistic!r}", " or ".join(STATISTICS), "mean is the default."))
     check_integer("terms", terms, 1, "2 is the default.")
+    check_rows(results)
     if len(results) < terms:
         raise SpecError(
             refusal(
@@ -121,81 +88,21 @@ def compare_widths(
             )
         )
     n = np.array(sorted(results), np.float64)
-    if not (np.isfinite(n).all() and (n > 0).all()):
-        raise SpecError(refusal(f"widths {[*results]!r}", "positive numbers", "Write {64: (sim, fin, inf), ...}."))
-    estimates, limits, routes = _sorted_out([results[width] for width in sorted(results)])
-    measured, error = _measured(estimates, statistic)
+    estimates, limits, routes = sorted_out([results[width] for width in sorted(results)])
+    measured, error = measured_values(estimates, statistic)
+    if pairs is not None and not are_labels(pairs, measured.shape[-1]):
+        raise SpecError(refusal(f"pairs={pairs!r}", f"{measured.shape[-1]} words", "Leave it out for their numbers."))
     limit = limits if statistic == "mean" else np.zeros_like(limits)
     difference = measured - limit
     fit = fit_widths(n, difference, error, terms)
     slope_error = np.sqrt(fit.covariance[0, 0])
-    predicted = {name: _predicted(parts, statistic) - limit for name, parts in routes.items()}
+    predicted = {name: predicted_values(parts, statistic) - limit for name, parts in routes.items()}
     slopes = {name: fit_widths(n, values, error, terms).coefficients[0] for name, values in predicted.items()}
     slopes["infinite_width"] = np.zeros_like(slope_error)
     predicted["infinite_width"] = np.zeros_like(difference)
     return WidthComparison(
         _dataset(estimates[-1], n, difference, error, fit, predicted, slopes, slope_error, statistic, pairs)
     )
-
-
-def _sorted_out(rows: list[Sequence[Any]]) -> tuple[list[Estimate], np.ndarray, dict[str, list[Prediction]]]:
-    """Estimates, infinite width [widths, ...], and every other route at each width."""
-    estimates: list[Estimate] = []
-    limits: list[np.ndarray] = []
-    routes: dict[str, list[Prediction]] = {}
-    for row in rows:
-        measured = [part for part in row if isinstance(part, Estimate)]
-        predictions = [part for part in row if isinstance(part, Prediction)]
-        infinite = [part for part in predictions if part.name == "infinite_width"]
-        if len(measured) != 1 or len(infinite) != 1:
-            raise SpecError(
-                refusal(
-                    f"results of a width with {', '.join(getattr(part, 'name', type(part).__name__) for part in row) or 'nothing'}",
-                    "one Estimate, any finite-width Predictions, and the one of infinite width",
-                    "Write {64: (di.simulate(...), di.predict(...), di.infinite(...)), ...}.",
-                )
-            )
-        estimate = measured[0]
-        estimates.append(estimate)
-        limits.append(infinite[0].value)
-        for prediction in predictions:
-            if prediction is not infinite[0]:
-                routes.setdefault(prediction.name, []).append(prediction)
-        others: list[tuple[Any, tuple[int, ...]]] = [(part, part.value.shape) for part in predictions]
-        for part, shape in (*others, (estimates[0], estimates[0].mean.shape)):
-            if part.quantity != estimate.quantity or shape != estimate.mean.shape:
-                raise SpecError(
-                    refusal(
-                        f"{part.quantity} {shape} beside {estimate.quantity} {estimate.mean.shape}",
-                        "one quantity of networks that differ in width alone",
-                        "Keep depth and inputs the same at every width.",
-                    )
-                )
-    partial = [name for name, parts in routes.items() if len(parts) != len(rows)]
-    if partial:
-        raise SpecError(
-            refusal(f"{', '.join(partial)} at some widths only", "every prediction at every width", "Add or drop it.")
-        )
-    return estimates, np.stack(limits), routes
-
-
-def _measured(estimates: list[Estimate], statistic: str) -> tuple[np.ndarray, np.ndarray]:
-    errors = {"mean": "standard_error", "variance": "variance_standard_error"}
-    values = np.stack([getattr(estimate, statistic) for estimate in estimates])
-    return values, np.stack([getattr(estimate, errors[statistic]) for estimate in estimates])
-
-
-def _predicted(parts: list[Prediction], statistic: str) -> np.ndarray:
-    if statistic == "mean":
-        return np.stack([part.value for part in parts])
-    lacking = [part.name for part in parts if part.variance is None]
-    if lacking:
-        raise SpecError(
-            refusal(
-                f"{lacking[0]} without a variance", "predictions of the variance", "Leave it out, or compare means."
-            )
-        )
-    return np.stack([np.broadcast_to(np.asarray(part.variance), part.value.shape) for part in parts])
 
 
 def _dataset(

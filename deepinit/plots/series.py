@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.plots.style import (
     BLACK,
@@ -25,6 +26,7 @@ from deepinit.plots.style import (
     styled,
     words,
 )
+from deepinit.plots.ticks import plain_numbers, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,8 +108,13 @@ def series_panels(
     Raises:
         SpecError: no panel or more than six, an empty one, lengths that differ.
     """
+    _check_mapping("panels", panels)
     if not 1 <= len(panels) <= MAX_PANELS:
         raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few."))
+    if not all(isinstance(both, tuple | list) and len(both) == 2 for both in panels.values()):
+        raise SpecError(
+            refusal("panels that are no pairs", "name -> (points, lines)", "Write ({...}, {}) without lines.")
+        )
     checked = {name: _checked(points, lines) for name, (points, lines) in panels.items()}
     points, lines = ([name for pair in checked.values() for name in pair[place]] for place in (0, 1))
     styles = _styles(list(dict.fromkeys(points)), list(dict.fromkeys(lines)))
@@ -126,11 +133,20 @@ def series_panels(
 
 
 def _checked(points: Mapping[str, Sequence[Any]], lines: Mapping[str, Sequence[Any]] | None) -> tuple[Columns, Columns]:
+    _check_mapping("points", points)
+    _check_mapping("lines", {} if lines is None else lines)
     measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
     predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
     if not measured and not predicted:
         raise SpecError(refusal("nothing to draw", "points, or lines", "Pass at least one series."))
     return measured, predicted
+
+
+def _check_mapping(name: str, given: Any) -> None:
+    if not isinstance(given, Mapping):
+        raise SpecError(
+            refusal(f"{name} of type {type(given).__name__}", "a mapping of names", 'Write {"name": (x, y), ...}.')
+        )
 
 
 def _draw(
@@ -152,10 +168,10 @@ def _draw(
     for name, columns in measured.items():
         _draw_points(ax, name, columns, styles[name], log_y=log_y)
     if log_y:
-        _plain_numbers(ax.yaxis, *ax.get_ylim())
+        plain_numbers(ax.yaxis, *ax.get_ylim())
     if log_x:
-        _plain_numbers(ax.xaxis, *ax.get_xlim())
-    _whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
+        plain_numbers(ax.xaxis, *ax.get_xlim())
+    whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
 
 
 def _draw_points(ax: "Axes", name: str, columns: list[np.ndarray], style: RouteStyle, *, log_y: bool) -> None:
@@ -198,35 +214,14 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
     return styles
 
 
-def _plain_numbers(axis: Any, low: float, high: float) -> None:
-    """On a logarithmic axis of less than two decades: 0.5, 1, 2 instead of powers of ten and multiples of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if high < 100.0 * low:
-        steps = (1.0, 2.0, 5.0) if high > 5.0 * low else tuple(np.arange(1.0, 10.0))
-        axis.set_major_locator(LogLocator(subs=steps))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
-
-
-def _whole_numbers(ax: "Axes", columns: list[np.ndarray], *, log_x: bool) -> None:
-    """Ticks at whole numbers where the axis counts something (layers, widths)."""
-    from matplotlib.ticker import MaxNLocator
-
-    x = np.unique(np.concatenate(columns))
-    x = x[np.isfinite(x)]
-    if not x.size or np.any(x != np.round(x)):
-        return
-    if not log_x:
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-    elif len(x) <= 10:
-        ax.set_xticks(x, [f"{value:g}" for value in x])
-        ax.minorticks_off()
-
-
 def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[np.ndarray]:
-    columns = [np.asarray(value, np.float64) for value in values]
-    fits = len(columns) in counts and all(column.ndim == 1 and column.shape == columns[0].shape for column in columns)
+    found = [real_numbers(value) for value in values] if isinstance(values, Sequence | np.ndarray) else []
+    columns = [column for column in found if column is not None]
+    fits = (
+        len(columns) == len(found)
+        and len(columns) in counts
+        and all(column.ndim == 1 and column.shape == columns[0].shape for column in columns)
+    )
     if not (fits and columns[0].size):
         wanted = " or ".join({2: "(x, y)", 3: "(x, y, standard error)"}[count] for count in counts)
         raise SpecError(

@@ -136,3 +136,33 @@ def test_covariances_of_linear_networks_are_the_exact_ones_and_of_two_quantities
         di.covariance(di.simulate(spec, di.quantities.nngp, x, num_seeds=10))
     with pytest.raises(SpecError, match="two quantities of the same networks"):
         di.covariance(sim, di.simulate(spec, di.quantities.nngp, x, num_seeds=10, keep_samples=True))
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        (None, "mapping of widths"),
+        (("a", "b", "c"), "mapping of widths"),
+        ({"8": (), "16": ()}, "positive numbers"),
+        ({None: (), 16: ()}, "positive numbers"),
+        ({True: (), 16: ()}, "positive numbers"),
+        ({8: None, 16: ()}, "a tuple for each width"),
+    ],
+)
+def test_results_of_another_kind_are_refused(results, words):
+    with pytest.raises(SpecError, match=words):
+        di.compare_widths(results)
+
+
+@pytest.mark.parametrize("pairs", ["a", ("a", "b"), (1,), [["a"]], 3])
+def test_labels_of_pairs_are_as_many_words_as_there_are_pairs(pairs):
+    results = made(1.0, 0.0, np.random.default_rng(3), 10)
+    with pytest.raises(SpecError, match="1 words"):
+        di.compare_widths(results, pairs=pairs)
+    assert di.compare_widths(results, pairs=("first",)).dataset["pair"].values == ["first"]
+
+
+@pytest.mark.parametrize("bad", [None, "simulation", 3.0])
+def test_covariances_of_something_else_are_refused(bad):
+    with pytest.raises(SpecError, match="Estimates"):
+        di.covariance(bad, bad)

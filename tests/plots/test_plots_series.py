@@ -134,3 +134,17 @@ def test_panels_share_colours_and_one_legend():
 def test_panels_that_make_no_sense_are_refused(panels, message):
     with pytest.raises(SpecError, match=message):
         plots.series_panels(panels, **AXES)
+
+
+@pytest.mark.parametrize("bad", [None, "abc", [], 3, {"a": None}, {"a": "abc"}, {"a": ("x", "y")}, {"a": (X, 1j * X)}])
+def test_points_and_panels_of_another_kind_are_refused(bad):
+    for call in (
+        lambda: plots.series(bad, **AXES),
+        lambda: plots.series_panels(bad, **AXES),
+        lambda: plots.series_panels({"one": (bad, {})}, **AXES),
+    ):
+        with pytest.raises(SpecError, match="Allowed"):
+            call()
+    if bad is not None:
+        with pytest.raises(SpecError, match="Allowed"):
+            plots.series({"a": (X, X)}, bad, **AXES)

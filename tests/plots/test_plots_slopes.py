@@ -53,7 +53,20 @@ def test_a_spread_of_layers_keeps_the_last(comparison):
     assert data.legend_texts(plots.width_slopes(comparison))[-1] == "layer 6"
 
 
-@pytest.mark.parametrize(("layers", "pairs"), [((7,), None), ((), None), (None, (2,)), ((1, 2, 3, 4, 5, 6), None)])
+@pytest.mark.parametrize(
+    ("layers", "pairs"),
+    [
+        ((7,), None),
+        ((), None),
+        (None, (2,)),
+        ((1, 2, 3, 4, 5, 6), None),
+        (3, None),
+        ("12", None),
+        ((1.5,), None),
+        (None, True),
+        (None, ("1, 1",)),
+    ],
+)
 def test_what_is_not_there_is_refused(comparison, layers, pairs):
     with pytest.raises(SpecError, match="Leave them out"):
         plots.width_slopes(comparison, layers=layers, pairs=pairs)
@@ -62,3 +75,5 @@ def test_what_is_not_there_is_refused(comparison, layers, pairs):
 def test_other_datasets_are_refused(comparison):
     with pytest.raises(SpecError, match=r"what di\.compare_widths"):
         plots.width_slopes(comparison.drop_vars("difference"))
+    with pytest.raises(SpecError, match=r"what di\.compare_widths"):
+        plots.width_slopes(None)
