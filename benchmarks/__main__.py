@@ -84,7 +84,7 @@ def run(name: str, options: argparse.Namespace, console: Console, place: str) ->
     """One benchmark, its output kept in a file and its progress shown."""
     lines, log = options.out / f"{name}.jsonl", options.out / f"{name}.txt"
     command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(lines), *arguments_of(name, options)]
-    before, start, said = harness.load_average(), time.perf_counter(), []
+    before, used, start, said = harness.load_average(), harness.child_seconds(), time.perf_counter(), []
     with (
         console.status(f"{place} {name}") as status,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
@@ -100,20 +100,23 @@ def run(name: str, options: argparse.Namespace, console: Console, place: str) ->
         except BaseException:  # stopped: so is the benchmark
             process.terminate()
             raise
-    seconds = time.perf_counter() - start
-    outcome = {
+    seconds, used_now = time.perf_counter() - start, harness.child_seconds()
+    outcome: record.Record = {
         "benchmark": name,
         "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments_of(name, options)]),
         "exit_code": process.returncode,
         "message": " ".join(" ".join(line for line in said if line)[-400:].split()) if process.returncode else "",
         "missing": [line.removeprefix("missing: ") for line in said if line.startswith("missing: ")],
         "seconds": round(seconds, 1),
+        "processor_seconds": None if used is None or used_now is None else round(used_now - used, 1),
         "load_average": [load for load in (before, harness.load_average()) if load is not None],
     }
     entry = record.benchmark_entry(record.read_lines(lines), outcome)
     word = "[red]FAILED[/]" if process.returncode else "done"
     counts = f"{len(entry['checks'])} checks passed, {len(entry['measurements'])} measurements"
-    console.print(f"{place} {name}: {word} in {seconds:.0f} s: {counts}")
+    console.print(
+        f"{place} {name}: {word} in {seconds:.0f} s ({outcome['processor_seconds']} s of processor): {counts}"
+    )
     for what in outcome["missing"]:
         console.print(f"    missing: {what}", markup=False)
     if process.returncode:
@@ -167,9 +170,9 @@ def main() -> int:
         run(name, options, console, f"[{place}/{len(names)}]".replace("[", r"\["))
         for place, name in enumerate(names, start=1)
     ]
-    devices = [entry["provenance"] for entry in entries if "device" in entry["provenance"]]
-    for name in ("backend", "device", "num_devices"):
-        facts[name] = devices[0][name] if devices else None
+    for name in ("backend", "device", "num_devices", "torch"):  # of the first that knows: this process has no JAX
+        known = [entry["provenance"][name] for entry in entries if entry["provenance"].get(name) is not None]
+        facts[name] = known[0] if known else None
     found = {
         "format": record.FORMAT,
         "quick": options.quick,

@@ -160,7 +160,7 @@ def main() -> None:
     di.use_all_cores()
     jax.config.update("jax_enable_compilation_cache", False)  # what compilation costs is measured
     report.device()
-    report.provenance |= {"jax": jax.__version__, "torch": None if torch is None else torch.__version__}
+    report.provenance |= {"torch": None if torch is None else torch.__version__}
     if torch is None:
         harness.missing("PyTorch, the peer: `uv run --with torch python benchmarks/condensation.py` has it")
     repeats = options.repeats or (1 if options.quick else 3)

@@ -210,6 +210,7 @@ def main() -> None:
     report = harness.Report("engines", options.out, quick=options.quick)
     di.use_all_cores()
     report.device()
+    report.provenance |= {"torch": None if torch is None else torch.__version__}
     if torch is None:
         harness.missing("PyTorch, one of the peers: `uv run --with torch python benchmarks/engines.py` has it")
     repeats = options.repeats or (1 if options.quick else 5)

@@ -60,6 +60,16 @@ def load_average() -> float | None:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
+def child_seconds() -> float | None:
+    """Processor time of all child processes that have ended, and of theirs; None where the system does not count it."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Report:
     """Collects the measurements of one run: a table on stdout, JSON lines in a file."""
 

@@ -23,7 +23,6 @@ from collections.abc import Callable
 from typing import Any
 
 import harness
-import jax
 import numpy as np
 
 import deepinit as di
@@ -173,7 +172,6 @@ def main() -> None:
     report = harness.Report("lengths", options.out, quick=options.quick)
     di.use_all_cores()
     report.device()
-    report.provenance |= {"jax": jax.__version__}
     repeats = options.repeats or (1 if options.quick else 3)
     if options.quick:
         samplers(report, 32, 10, {"chi_square": 4096, "conditional": 512, "explicit": 64}, 10_000, repeats)

@@ -274,8 +274,15 @@ def main() -> None:
         report.add(f"{count} inputs: formula / measured", said / whole, "x", **shape)
     for other in ((48, 6, 3),) if options.quick else ((512, 5, 4), (64, 40, 2), (128, 10, 16)):
         held_out(report, found, *other, 512 if options.quick else 4096, repeats)
-    large_run(report, found, costs.Work(256, 10, 2, 10), "10^9 networks, 10^4 devices, width 256, depth 10")
-    large_run(report, found, costs.Work(1024, 100, 2, 100), "10^9 networks, 10^4 devices, width 1024, depth 100")
+    large_run(
+        report, found, costs.Work(256, 10, 2, 10), "by the formula, 10^9 networks, 10^4 devices, width 256, depth 10"
+    )
+    large_run(
+        report,
+        found,
+        costs.Work(1024, 100, 2, 100),
+        "by the formula, 10^9 networks, 10^4 devices, width 1024, depth 100",
+    )
     report.print()
 
 

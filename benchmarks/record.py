@@ -19,7 +19,7 @@ def benchmark_entry(lines: Sequence[Record], outcome: Record) -> Record:
 
     Args:
         lines: the measurements, as `harness.Report.add` wrote them.
-        outcome: `benchmark`, `exit_code`, `seconds`, `load_average` before and after, `missing`, `message`.
+        outcome: `benchmark`, `exit_code`, `seconds` (of the clock, and of processors), `load_average` before and after, `missing`, `message`.
     """
     checks = max(
         (line["checks"] for line in lines), key=len, default=[]
@@ -100,7 +100,8 @@ def machine_lines(record: Record) -> list[str]:
     """What the numbers depend on: machine, versions, commit, load, command."""
     facts = record["provenance"]
     git = facts.get("git_deepinit") or {}
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    known = facts["versions"] | ({"torch": facts["torch"]} if facts.get("torch") else {})
+    versions = ", ".join(f"{name} {version}" for name, version in known.items())
     loads = [entry["load_average"] for entry in record["benchmarks"] if entry["load_average"]]
     load = f"{min(map(min, loads)):.1f} to {max(map(max, loads)):.1f}" if loads else "unknown"
     commit = f"{git.get('commit', 'unknown')}{', with changes that are not committed' if git.get('dirty') else ''}"
