@@ -27,6 +27,7 @@ GAINS = {
     "erf": Gain(float(np.pi / 4), 0.0),
     "gelu": Gain(1.7, 0.2),
 }
+NAMES = {"relu": "ReLU", "tanh": "tanh", "erf": "erf", "gelu": "GELU"}
 CRITICAL = ("relu", "tanh", "erf")
 
 
@@ -71,7 +72,7 @@ class Config:
     image_networks: int = 2000
     """Of these."""
     key: int = 0
-    """Root key of the ensembles; each has its own, from this one on."""
+    """Root key; ensembles that are fitted together have one each, from this one on, and all others this one."""
 
 
 PRESETS = {

@@ -1,13 +1,13 @@
 """Figures of the experiment on kernels at finite width."""
 
 import numpy as np
-from kernel_corrections_cases import CRITICAL, GAINS, Config, kernel_name, tangent_name
-from kernel_corrections_readings import Cloud, Results, covariances, in_range, kernel_cloud, named, tangent_cloud
+from kernel_corrections_cases import CRITICAL, GAINS, NAMES, Config, kernel_name, tangent_name
+from kernel_corrections_entries import checked_item, covariance_item, image_items, kurtosis_items
+from kernel_corrections_readings import Cloud, Results, in_range, kernel_cloud, named, tangent_cloud
 
 import deepinit as di
 
 _ENTRY = 1  # of two inputs: the mixed one
-_NAMES = {"relu": "ReLU", "tanh": "tanh", "erf": "erf", "gelu": "GELU"}
 _SHOWN = 4  # depths in one panel
 
 
@@ -82,7 +82,7 @@ def panel_name(activation: str) -> str:
     """Activation and gain."""
     weight_var, bias_var = GAINS[activation]
     biases = f", bias variance {bias_var:g}" if bias_var else ""
-    return f"{_NAMES[activation]}, weight variance {weight_var:.3g}{biases}"
+    return f"{NAMES[activation]}, weight variance {weight_var:.3g}{biases}"
 
 
 def collapse_item(config: Config, results: Results, *, tangent: bool):
@@ -153,7 +153,7 @@ def range_item(config: Config, results: Results):
                 column[order] for column in (cloud.ratio, cloud.value, cloud.error, cloud.first_order)
             )
             places = shown_places(len(order))
-            points[_NAMES[activation]] = tuple(column[places] for column in (ratio, value / first, error / first))
+            points[NAMES[activation]] = tuple(column[places] for column in (ratio, value / first, error / first))
         panels[kind] = (points, {"first_order": (np.array([cloud.ratio.min(), ratio.max()]), np.ones(2))})
     title = "Where first order stops being good"
     figure = di.plots.series_panels(
@@ -198,67 +198,3 @@ def error_item(config: Config, results: Results):
         note="kernel, one input",
     )
     return figure_item(title, "It depends on depth over width: first order is an expansion in that ratio.", figure)
-
-
-def kurtosis_items(results: Results) -> list:
-    """Excess kurtosis of preactivations by layer."""
-    from deepinit.report import figure_item
-
-    found = []
-    for activation in ("relu", "tanh"):
-        result = results[f"kurtosis-{activation}"]
-        title = f"Outputs are not Gaussian: excess kurtosis, {_NAMES[activation]}, width {result.case.spec.widths[0]}"
-        caption = "Excess kurtosis over networks of the next layer's preactivations; 0 at infinite width."
-        found.append(figure_item(title, caption, di.plots.layers(result.dataset, title=title)))
-    return found
-
-
-def covariance_item(results: Results):
-    """Measured against predicted covariances of kernel and tangent kernel."""
-    from deepinit.report import figure_item
-
-    entries = covariances(results)
-    points = {}
-    for name, first, second in (("kernel", "G", "G"), ("tangent kernel", "T", "T"), ("both", "T", "G")):
-        own = [k for k, told in enumerate(entries.names) if told[0] == first and told.split()[1][0] == second]
-        points[name] = (entries.predicted[own], entries.measured[own], entries.error[own])
-    ends = np.array([entries.predicted.min(), entries.predicted.max()])
-    spec = results["covariance-kernel"].case.spec
-    title = "Covariances over networks, entry by entry"
-    figure = di.plots.series(
-        points,
-        {"first_order": (ends, ends)},
-        x_label="first order in 1/width",
-        y_label="measured",
-        log_x=True,
-        log_y=True,
-        title=title,
-        note=f"tanh, width {spec.widths[0]}, depth {spec.depth}, two inputs",
-    )
-    return figure_item(title, "Every pair of entries (11), (12), (22); at infinite width all of them are 0.", figure)
-
-
-def image_items(results: Results) -> list:
-    """Kernels of real digits, layer by layer."""
-    from deepinit.report import figure_item
-
-    found = []
-    for name, result in results.items():
-        if name.startswith("images-kernel-"):
-            data = result.dataset
-            title = f"Kernel of real digits, {_NAMES[name.rsplit('-', 1)[1]]}"
-            caption = (
-                "Overlap of the first two digits, layer by layer: mean over networks, first order, infinite width."
-            )
-            found.append(figure_item(title, caption, di.plots.layers(data, pair=1, title=title)))
-    return found
-
-
-def checked_item(results: Results):
-    """The checks of single cases."""
-    from deepinit.report import figure_item
-
-    chosen = {name: result.dataset for name, result in results.items() if result.case.checked}
-    return figure_item(
-        "Every check of a single case", "One dot a layer; a cross is outside the gate.", di.plots.z_panel(chosen)
-    )

@@ -135,12 +135,14 @@ def _cloud(result: CaseResult, ratio: np.ndarray, width: int, rows: np.ndarray) 
 
 
 class CovarianceEntries(NamedTuple):
-    """Covariances of kernel and tangent kernel of tanh networks of three layers: names, measured, standard errors, first order, all [entries]."""
+    """Covariances of kernel and tangent kernel of tanh networks of three layers, all [entries]: names, measured, standard errors, first order, and the entries'
+    natural sizes, the square roots of the products of the two first-order variances."""
 
     names: list[str]
     measured: np.ndarray
     error: np.ndarray
     predicted: np.ndarray
+    natural: np.ndarray
 
 
 def covariances(results: Results) -> CovarianceEntries:
@@ -168,4 +170,8 @@ def covariances(results: Results) -> CovarianceEntries:
                     (scale * measured.value[0, a, b], scale * measured.standard_error[0, a, b], predicted[a, b])
                 )
     value, error, predicted = np.array(columns).T
-    return CovarianceEntries(names, value, error, predicted)
+    variances = {name: size for name, size in zip(names, predicted, strict=True) if len(set(name.split())) == 1}
+    natural = [
+        np.sqrt(variances[f"{left} {left}"] * variances[f"{right} {right}"]) for left, right in map(str.split, names)
+    ]
+    return CovarianceEntries(names, value, error, predicted, np.array(natural))

@@ -65,7 +65,7 @@ def parts(monkeypatch):
     import kernel_corrections_words
 
     yield kernel_corrections_cases, kernel_corrections_readings, kernel_corrections_words
-    for name in ("cases", "readings", "words"):
+    for name in ("cases", "entries", "figures", "readings", "words"):
         sys.modules.pop(f"kernel_corrections_{name}", None)
 
 
@@ -111,6 +111,52 @@ def test_slopes_take_wide_networks_alone(parts):
     np.testing.assert_allclose(
         variance["predicted_slope"].sel(route="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
     )
+
+
+def test_covariances_agree_within_r_and_no_further(parts, monkeypatch):
+    from deepinit.experiment import CaseResult
+
+    cases, readings, words = parts
+    case = next(case for case in cases.covariance_cases(cases.Config()) if case.name == "covariance-kernel")
+    results = {"covariance-kernel": CaseResult(case, None, (), None)}
+    predicted, natural = np.array([2.0, 0.3, 1.0]), np.array([2.0, np.sqrt(2.0), 1.0])
+
+    def held(measured):
+        entries = readings.CovarianceEntries(
+            ["G11 G11", "G11 T11", "T11 T11"], np.array(measured), 0.002 * natural, predicted, natural
+        )
+        monkeypatch.setattr(words, "covariances", lambda results: entries)
+        return words.covariance_check(results)
+
+    assert held(predicted).held
+    assert "for 3 of them" in held(predicted).sentence
+    assert held(predicted + 0.06 * natural).held  # r = 3 / 48
+    assert not held(predicted * [1.0, 0.0, 1.0]).held  # without the covariance of the two
+    assert not held(predicted * 1.2).held
+    assert not held([2.0, np.nan, 1.0]).held
+
+
+def test_a_slope_that_is_missing_is_no_agreement(parts):
+    import xarray
+
+    _, readings, words = parts
+
+    def check(z):
+        data = xarray.Dataset(
+            {
+                "slope_z": (("route", "pair"), np.array([z, [9.0, 9.0]])),
+                "predicted_slope": (("route", "pair"), np.zeros((2, 2))),
+                "slope": ("pair", np.ones(2)),
+                "slope_standard_error": ("pair", np.ones(2)),
+            },
+            coords={"route": ["first_order", "infinite_width"]},
+        )
+        return words.slope_check("NTK", "relu", "mean", [readings.Slope("relu", 2, (8, 16, 32), data)])
+
+    assert check([1.0, 4.9]).held
+    assert "NOT SO" in check([1.0, -5.1]).sentence
+    for z in ([1.0, np.nan], [np.nan, np.nan]):
+        assert not check(z).held
 
 
 def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
