@@ -43,7 +43,8 @@ def _pair_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     return tuple(f"{i + 1}, {j + 1}" for i, j in zip(*pairs_of_points(inputs), strict=True))
 
 
-def _point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+def point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
+    """Numbers of points and partners, from 1."""
     del spec
     return tuple(str(number) for number in range(1, inputs.num_rows + 1))
 
@@ -225,7 +226,7 @@ log_gradient_norm = Quantity(
     accepts=Inputs,
     transform="ln",
     reference="arXiv 2007.03253, section 5",
-    entries=_point_names,
+    entries=point_names,
     functions=_first_output,
 )
 

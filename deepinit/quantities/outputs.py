@@ -15,7 +15,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities.kernels import nngp
+from deepinit.quantities.kernels import nngp, point_names
 from deepinit.quantities.quantity import Quantity
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
@@ -116,11 +116,6 @@ def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
     )
 
 
-def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
-    del spec
-    return tuple(str(number) for number in range(1, inputs.num_rows + 1))
-
-
 output_kurtosis = Quantity(
     name="output_kurtosis",
     symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
@@ -133,7 +128,7 @@ output_kurtosis = Quantity(
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
-    entries=_names,
+    entries=point_names,
     of_ensemble=_of_ensemble,
     requires=_requires,
 )
