@@ -173,7 +173,7 @@ def _check_exact(quantity: str, spec: MLP, inputs: Inputs, allowed: str) -> None
 
 
 def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:
-    spread = float(np.max(variance[-1] / np.maximum(value[-1] ** 2, 1e-300)))
+    spread = float(np.max(np.sqrt(variance[-1]) / np.maximum(np.abs(value[-1]), 1e-150))) ** 2
     return Prediction(
         quantity=quantity,
         name=EXACT,

@@ -99,7 +99,16 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     weight_var, bias_var = _next_layer(spec)
     mean = bias_var + weight_var * np.hstack([kernel.value for kernel in kernels])
     variance = weight_var**2 * np.hstack([np.asarray(kernel.variance) for kernel in kernels])
-    value = 3.0 * variance / mean**2
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = 3.0 * variance / mean**2
+    if not np.isfinite(value).all():
+        raise SpecError(
+            refusal(
+                f"kernels of {np.max(mean):.3g}, whose squares overflow",
+                "kernels between 1e-150 and 1e150",
+                "Take smaller inputs (without biases the kurtosis of homogeneous activations does not depend on their size), or a smaller weight variance.",
+            )
+        )
     return dataclasses.replace(kernels[0], quantity="output_kurtosis", value=value, variance=None, reference=_REFERENCE)
 
 

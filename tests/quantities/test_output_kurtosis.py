@@ -55,7 +55,7 @@ def sim_variance(spec):
     return di.simulate(spec, di.quantities.nngp, ONE, num_seeds=4000).variance[-1, 0]
 
 
-def test_first_order_is_that_of_the_dossier():
+def test_first_order_is_the_value_worked_out_by_hand():
     spec = di.MLP(
         (40, 30), "tanh", di.normal(1.5), di.normal(0.05, "absolute"), output_width=1, output_law=di.normal(1.5)
     )
@@ -97,3 +97,11 @@ def test_other_laws_than_gaussian_are_refused_before_anything_is_drawn(law):
         di.simulate(spec, KURTOSIS, ONE)
     with pytest.raises(SpecError, match="kurtosis of its own"):
         Case("uniform", spec, KURTOSIS, ONE, 10)
+
+
+def test_kernels_beyond_float64_are_refused_and_large_ones_have_the_kurtosis_of_others():
+    spec = di.MLP((9, 8), output_width=1)
+    large, usual = (di.predict(spec, KURTOSIS, di.inputs.points([[size, 1.0]])).value for size in (1e30, 1.0))
+    assert large == pytest.approx(usual, rel=1e-12)
+    with pytest.raises(SpecError, match="whose squares overflow"):
+        di.predict(spec, KURTOSIS, di.inputs.points([[1e80, 1.0]]))
