@@ -284,19 +284,11 @@ def test_another_block_size_is_refused_with_the_reason_and_the_way_round(refused
     assert contents(copied) == before
 
 
-def test_a_huge_block_size_is_one_block(finished, tmp_path, capsys):
-    for size in ("400", str(10**30)):
-        with pytest.raises(SystemExit) as end:
-            main(["run", TINY, "--out", str(tmp_path / size[:4]), "--block-size", size])
-        assert end.value.code == 0
-    one, other = (tmp_path / name / "blocks" / "tiny" for name in ("400", "1000"))
-    assert [file.name for file in sorted(other.iterdir())] == ["000000000-000000399.npz", "plan.npz"]
-    arrays = [
-        store.read_block(store.load_run(folder.parents[1]), "tiny/000000000-000000399") for folder in (one, other)
-    ]
-    assert {name: array.tobytes() for name, array in arrays[0].items()} == {
-        name: array.tobytes() for name, array in arrays[1].items()
-    }
+def test_a_huge_block_size_is_one_block(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["run", TINY, "--out", str(tmp_path), "--block-size", str(10**30)])
+    assert end.value.code == 0
+    assert store.finished_blocks(store.load_run(tmp_path)) == ["tiny/000000000-000000399", "tiny/plan"]
     assert "memory has no room" not in capsys.readouterr().err
 
 

@@ -100,15 +100,24 @@ import deepinit.cli, deepinit.run, deepinit.report, xarray, h5netcdf, jax
 from deepinit import store
 folder, kills, arguments = pathlib.Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
 blocks = lambda: len(list(folder.glob("blocks/tiny/0*.npz")))
-chance = random.Random(0)
+chance, write_block = random.Random(0), store.write_block
+
+def three_blocks(run, name, arrays, written=[]):
+    if name.startswith("tiny/0"):
+        if len(written) == 3:  # a busy parent may come late: the child waits, and never reaches the end of the run
+            signal.pause()
+        written.append(name)
+    write_block(run, name, arrays)
+
 for _ in range(kills):
     child = os.fork()
     if not child:
         try:
+            store.write_block = three_blocks
             deepinit.cli.main(["run", *arguments, "--out", str(folder)])
         finally:
             os._exit(99)
-    wanted, delay, deadline = blocks() + chance.randrange(4), chance.uniform(0, 0.05), time.monotonic() + 100
+    wanted, delay, deadline = blocks() + chance.randrange(4), chance.uniform(0, 0.01), time.monotonic() + 100
     while (blocks() < wanted or not (folder / "spec.json").exists()) and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(delay)
@@ -127,7 +136,7 @@ def test_killed_fifty_times_at_random_the_command_ends_with_the_same_bytes(whole
     codes, counts, faults = zip(*(map(int, line.split()) for line in done.stdout.splitlines()), strict=True)
     assert codes == (-signal.SIGKILL,) * 50, done.stderr
     assert list(counts) == sorted(counts)
-    assert 50 < counts[-1] < 200  # blocks were written between the kills, and the run was never whole
+    assert 50 < counts[-1] <= 150  # blocks were written between the kills, and the run was never whole
     assert not any(faults)
     assert deepinit("run", *LONG, "--out", folder) == 0
     assert_same_run(folder, whole)
