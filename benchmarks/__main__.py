@@ -2,7 +2,7 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-Default shapes take about ten minutes on two idle cores, `--quick` runs small shapes (are the answers right, does everything run), `--full` every part of
+Default shapes take about twelve minutes on two idle cores, `--quick` runs small shapes (are the answers right, does everything run), `--full` every part of
 every script with the script's own number of repetitions (an hour). In DIR stand `record.json`, `ratios.md`, `figures/`, and of every benchmark its
 output and its JSON lines. `--write-results` also writes `benchmarks/RESULTS.md`, which keeps what other backends (CPU, GPU) have measured.
 
@@ -39,17 +39,17 @@ class Default(NamedTuple):
 DEFAULTS = {
     "precision": Default("", 30),
     "import_time": Default("--repeats 1", 30),
-    "compile": Default("--part relu --repeats 1", 50),
+    "compile": Default("--part relu --repeats 1", 35),
     "engines": Default("--part 256 1024 --repeats 2", 50),
-    "routes": Default("", 45),
-    "scaling": Default("--repeats 2", 100),
-    "model": Default("", 60),
-    "memory": Default("--networks 1000000", 30),
+    "routes": Default("", 55),
+    "scaling": Default("--repeats 2", 110),
+    "model": Default("", 70),
+    "memory": Default("--networks 1000000", 20),
     "lengths": Default("--part samplers --repeats 1 --networks 200000", 45),
-    "cutoff": Default("--repeats 1 --networks 100000", 35),
+    "cutoff": Default("--repeats 1 --networks 100000", 40),
     "condensation": Default("--repeats 2", 30),
-    "kernel_corrections": Default("--part ensemble --repeats 1", 120),
-    "resnet_ntk": Default("--repeats 1 --networks 100", 90),
+    "kernel_corrections": Default("--part ensemble --repeats 1", 105),
+    "resnet_ntk": Default("--repeats 1 --networks 100", 85),
 }
 
 

@@ -21,9 +21,8 @@ def benchmark_entry(lines: Sequence[Record], outcome: Record) -> Record:
         lines: the measurements, as `harness.Report.add` wrote them.
         outcome: `benchmark`, `exit_code`, `seconds` (of the clock, and of processors), `load_average` before and after, `missing`, `message`.
     """
-    checks = max(
-        (line["checks"] for line in lines), key=len, default=[]
-    )  # each line names all that had passed before it
+    # each line names all that had passed before it
+    checks: list[Record] = max((line["checks"] for line in lines), key=len, default=[])
     measurements = []
     for line in lines:
         more = {name: value for name, value in line.items() if name not in _OWN}
