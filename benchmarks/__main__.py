@@ -42,7 +42,7 @@ DEFAULTS = {
     "compile": Default("--part relu --repeats 1", 35),
     "engines": Default("--part 256 1024 --repeats 2", 50),
     "routes": Default("", 55),
-    "scaling": Default("--repeats 2", 110),
+    "scaling": Default("--repeats 2", 105),
     "model": Default("", 70),
     "memory": Default("--networks 1000000", 20),
     "lengths": Default("--part samplers --repeats 1 --networks 200000", 45),
