@@ -16,7 +16,9 @@ def trained_items(config: Config, results: Mapping[str, CaseResult]) -> list:
 
     found = []
     if config.trained_sizes:
-        caption = "Accuracy at the end; bars are the standard error over networks."
+        caption = (
+            "Accuracy at the end; bars are the standard error over networks. Points of one size stand side by side."
+        )
         found.append(figure_item("Networks trained in all layers", caption, sizes_figure(config, results)))
     if config.conv_sizes:
         caption = "Test accuracy while networks train; bars are the standard error over networks."
@@ -27,16 +29,17 @@ def trained_items(config: Config, results: Mapping[str, CaseResult]) -> list:
 def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
     """Figure 6 of the paper: by optimizer, with the kernel's two accuracies as lines."""
     sizes = np.array(config.trained_sizes, float)
-    points = {}
-    for name, one in chosen(config).items():
+    points, how = {}, chosen(config)
+    for place, (name, one) in enumerate(how.items()):
         ends = [curve(results[f"trained-{size}-{name}"]) for size in config.trained_sizes]
-        points[one.name] = (sizes, np.array([e.mean[-1] for e in ends]), np.array([e.error[-1] for e in ends]))
+        beside = sizes * 1.04 ** (place - (len(how) - 1) / 2)  # points of one size would hide each other
+        points[one.name] = (beside, np.array([e.mean[-1] for e in ends]), np.array([e.error[-1] for e in ends]))
     ends = np.array([0.8 * sizes[0], 1.25 * sizes[-1]])
     lines = {
         name: (ends, np.full(2, rate))
         for name, rate in zip(("kernel regression", "kernel, gradient flow"), kernel_rates(config), strict=True)
     }
-    return di.plots.series(
+    drawn = di.plots.series(
         points,
         lines,
         x_label="width and depth, D = L",
@@ -45,6 +48,10 @@ def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
         title="Trained networks beside the kernel of their limit",
         note=f"{config.trained_on} images, {config.trained_epochs} epochs, {config.trained_networks} networks a point",
     )
+    axis = drawn.axes[0].xaxis
+    axis.set_ticks(sizes, [str(size) for size in config.trained_sizes])
+    axis.set_ticks([], minor=True)
+    return drawn
 
 
 def epochs_figure(config: Config, results: Mapping[str, CaseResult]):
