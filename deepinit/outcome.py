@@ -100,6 +100,7 @@ def conclude(
         )
     )
     store.write_text(handle, "report.html", html)
+    store.export_provenance(handle)
     store.write_result(handle, dataset)
     return Outcome(handle.path, dataset, verdicts, failures)
 

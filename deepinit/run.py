@@ -343,7 +343,9 @@ def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[An
 def _backend() -> str:
     import jax
 
-    return f"{jax.default_backend()}, {jax.devices()[0].device_kind}"
+    # XLA compiles a program for one device otherwise than one for several, whose number makes no difference: the last digits differ.
+    several = "several devices" if jax.device_count() > 1 else "one device"
+    return f"{jax.default_backend()}, {jax.devices()[0].device_kind}, {several}"
 
 
 def _note_provenance(handle: store.Run) -> None:

@@ -15,7 +15,7 @@ from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
 from deepinit.store.locks import writers
-from deepinit.store.provenance import collect, write_provenance
+from deepinit.store.provenance import collect, export_provenance, write_provenance
 from deepinit.store.results import has_result, read_result, write_bytes, write_result, write_text
 from deepinit.store.runs import load_run, open_run
 from deepinit.store.signals import Stop, stop_on_signals
@@ -32,6 +32,7 @@ __all__ = [
     "collect",
     "differences",
     "discard_damaged",
+    "export_provenance",
     "finished_blocks",
     "has_block",
     "has_result",

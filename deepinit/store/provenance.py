@@ -83,12 +83,24 @@ def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
-    """Note this start's record in the journal, and write those of all starts to provenance.json.
+    """Note this start's record in the journal; the first shard also writes those of all starts so far to provenance.json.
+
+    Ten thousand shards that each wrote the records of all would write a square of them; `export_provenance` has the rest.
 
     Raises:
         SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
     """
     append_event(run, "provenance", record=record)
+    if run.shard[0] == 0:
+        export_provenance(run)
+
+
+def export_provenance(run: Run) -> None:
+    """Write the records of all starts to provenance.json.
+
+    Raises:
+        SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
+    """
     replace_file(run.path / PROVENANCE, provenance_bytes(run.path), run.shard)
 
 

@@ -15,7 +15,7 @@ from deepinit.store.canonical import canonical_json
 from deepinit.store.journal import append_event, parsed_journal
 from deepinit.store.layout import BLOCKS, DAMAGED, JOURNAL, PROVENANCE, RESULT, Run, block_names, block_path
 from deepinit.store.locks import writer_lock
-from deepinit.store.provenance import provenance_bytes
+from deepinit.store.provenance import export_provenance
 from deepinit.store.results import result_fault
 from deepinit.store.runs import load_run
 
@@ -98,7 +98,7 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
             append_event(run, "discarded", name=RESULT, reason=report.damaged_files[RESULT], kept=kept)
         if PROVENANCE in report.damaged_files:
             kept = _set_aside(run.path, run.path / PROVENANCE, PROVENANCE)
-            replace_file(run.path / PROVENANCE, provenance_bytes(run.path), run.shard)
+            export_provenance(run)
             append_event(run, "discarded", name=PROVENANCE, reason=report.damaged_files[PROVENANCE], kept=kept)
         for name, fault in report.damaged.items():
             kept = _set_aside(run.path, block_path(run.path, name), f"{name}.npz")

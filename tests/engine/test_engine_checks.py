@@ -41,3 +41,19 @@ def test_joint_checks_are_said_counted_and_decide(tmp_path, checks, sentence, fa
 def test_the_headline_counts_both_kinds():
     assert headline((), []).startswith("Nothing was checked")
     assert "All 3 checks" in headline((), [], 3)
+
+
+def test_one_device_does_not_continue_what_several_began_unless_asked(tmp_path, monkeypatch):
+    import jax
+
+    from deepinit.core.errors import ConflictError
+    from deepinit.run import Options
+
+    experiment = load_experiment(str(Path(__file__).parent / "tiny_experiment.py"))
+    config = dataclasses.replace(experiment.preset(None), num_seeds=50)
+    others = 2 if jax.device_count() == 1 else 1
+    run(experiment, config, tmp_path / "run")
+    monkeypatch.setattr(jax, "device_count", lambda: others)
+    with pytest.raises(ConflictError, match=r"one device.*several devices|several devices.*one device"):
+        run(experiment, config, tmp_path / "run")
+    assert run(experiment, config, tmp_path / "run", Options(allow_mixed=True)) is not None

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from deepinit.store import canonical_json, collect, open_run, read_journal, write_provenance
+from deepinit.store import canonical_json, collect, export_provenance, open_run, read_journal, write_provenance
 
 IDENTITY = {"experiment": "test"}
 
@@ -85,6 +85,17 @@ def test_every_start_adds_its_record(tmp_path):
     assert [record["device_kind"] for record in records] == ["cpu", "gpu"]
     journalled = [event["record"] for event in read_journal(tmp_path) if event["event"] == "provenance"]
     assert journalled == records
+
+
+def test_shards_note_their_starts_and_the_export_has_them_all(tmp_path):
+    for shard in range(3):
+        with open_run(tmp_path, IDENTITY, shard=(shard, 3)) as run:
+            write_provenance(run, collect({"shard": shard}))
+    file = tmp_path / "provenance.json"
+    assert [record["shard"] for record in json.loads(file.read_text())] == [0]
+    with open_run(tmp_path, IDENTITY) as run:
+        export_provenance(run)
+    assert [record["shard"] for record in json.loads(file.read_text())] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("name", ["time", "python"])
