@@ -181,7 +181,10 @@ CIRCLE, ONE = di.curves.sampled(di.curves.circle()), di.frames.random(2)
         (TANH, r"finite-width prediction of .* for MLP networks with the activation tanh.*Simulate"),
         (CONSTANT, r"activation relu and biases that are all 0\.5"),
         (di.ResNet(2, 2, bias_law=di.constant(-0.5)), r"ResNet networks.*biases that are all -0\.5"),
-        (di.ResNet(2, 2, activation=di.leaky_relu(0.1)), r"ResNet networks of two-layer blocks with the activation leaky_relu"),
+        (
+            di.ResNet(2, 2, activation=di.leaky_relu(0.1)),
+            r"ResNet networks of two-layer blocks with the activation leaky_relu",
+        ),
         (UNEQUAL, r"one absolute variance in layers of different widths.*fan_in"),
         (di.ResNet(3, 2), "inputs of dimension 2 for a residual network of width 3"),
     ],
