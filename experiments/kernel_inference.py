@@ -1,6 +1,6 @@
 """Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 to 6.5, and beyond.
 
-deepinit run experiments/kernel_inference.py --preset default     six minutes or so on two cores
+deepinit run experiments/kernel_inference.py --preset default     five minutes or so on two cores
 deepinit run experiments/kernel_inference.py --preset smoke       about a minute
 deepinit run experiments/kernel_inference.py --preset paper       trained networks of the paper's sizes: for large machines
 
