@@ -356,13 +356,6 @@ def _note_provenance(handle: store.Run) -> None:
         "device_count": jax.device_count(),
         "process_count": jax.process_count(),
     }
-    earlier = [event["record"] for event in store.read_journal(handle.path) if event["event"] == "provenance"]
-    first = earlier[0].get("device_count") if earlier else None
-    if isinstance(first, int) and (first == 1) != (devices["device_count"] == 1):
-        _say(
-            f"begun on {first} device{'s' if first > 1 else ''}, going on with {devices['device_count']}: XLA compiles for one "
-            "device otherwise than for several, so that new blocks may round otherwise than finished ones"
-        )
     store.write_provenance(handle, store.collect(devices))
 
 

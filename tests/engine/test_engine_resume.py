@@ -225,17 +225,6 @@ def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, mo
     np.testing.assert_allclose(here["samples"].values, there["samples"].values, rtol=1e-4, atol=1e-5)
 
 
-def test_going_on_with_several_devices_what_one_began_is_said(tmp_path, capsys):
-    short = [TINY, "--block-size", "100", "--out", tmp_path / "run"]
-    assert deepinit("run", *short, "--shard", "0/2") == 0
-    for name in ("journal.jsonl",):
-        text = (tmp_path / "run" / name).read_text()
-        (tmp_path / "run" / name).write_text(text.replace('"device_count":1,', '"device_count":8,'))
-    capsys.readouterr()
-    assert deepinit("run", *short) == 0
-    assert "begun on 8 devices, going on with 1: " in capsys.readouterr().err
-
-
 def test_shards_and_a_whole_run_finish_one_another(whole, tmp_path):
     folder = tmp_path / "mixed"
     assert deepinit("run", *LONG, "--out", folder, "--shard", "1/2") == 0
