@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from benchmarks import harness, record
-from deepinit.store import collect
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -164,7 +163,7 @@ def main() -> int:
         console.print(
             f"{len(names)} benchmarks, about {minutes:.0f} minutes on two idle cores; record in {options.out}"
         )
-    facts: dict[str, Any] = collect(harness.machine())
+    facts: dict[str, Any] = harness.facts()
     start = time.perf_counter()
     entries = [
         run(name, options, console, f"[{place}/{len(names)}]".replace("[", r"\["))

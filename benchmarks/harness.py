@@ -43,6 +43,11 @@ def arguments(description: str | None, parts: tuple[str, ...] = (), *, networks:
     return parser.parse_args()
 
 
+def facts() -> dict[str, Any]:
+    """Provenance that may be published: without the host's name, and without its paths (records say which script)."""
+    return {name: value for name, value in collect(machine()).items() if name not in ("host", "command")}
+
+
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, load: what times depend on, as far as the system tells."""
     model, memory = platform.processor() or platform.machine(), None
@@ -78,7 +83,7 @@ class Report:
         self.rows: list[tuple[str, str, str, str]] = []
         # Where a benchmark writes files whose cost it measures: the file system of its record.
         self.folder = Path() if out is None else out.resolve().parent
-        self.provenance = collect(machine())
+        self.provenance = facts()
 
     def add(self, name: str, value: float, unit: str, goal: tuple[str, float] | None = None, **parameters: Any) -> None:
         """One measurement; `goal` is ("<=" or ">=", bound). Shapes of `--quick` are not those of the goals.
