@@ -20,7 +20,7 @@ class Gain(NamedTuple):
     bias_var: float
 
 
-# ReLU, tanh and erf on their critical lines, where corrections accumulate with depth; GELU in its ordered phase, where they settle, but at ten times the size.
+# ReLU, tanh and erf on their critical lines, where corrections accumulate with depth; GELU in its ordered phase, where they settle.
 GAINS = {
     "relu": Gain(2.0, 0.0),
     "tanh": Gain(1.0, 0.0),

@@ -121,7 +121,7 @@ def collapse_lines(activation: str, cloud: Cloud, *, tangent: bool) -> dict:
     limit = criticality_class(activation, *GAINS[activation])
     coefficient = limit.tangent_variance if tangent else limit.kernel_variance
     ratio = np.geomspace(cloud.ratio.min(), cloud.ratio.max(), 60)
-    lines = {} if coefficient is None else {"first_order": (ratio, coefficient * ratio)}
+    lines = {"first_order": (ratio, coefficient * ratio)}
     if activation == "relu":
         ratio = ratio[ratio <= 1.5]
         law = [
@@ -165,7 +165,7 @@ def range_item(config: Config, results: Results):
         title=title,
         note="one input",
     )
-    caption = "At the critical gains the error is a function of depth over width; GELU off its critical line has a tiny range."
+    caption = "At the critical gains the error is a function of depth over width; off them, as for GELU here, it depends on both."
     return figure_item(title, caption, figure)
 
 
