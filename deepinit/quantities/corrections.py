@@ -93,14 +93,17 @@ def _that_hold(forms: tuple[str, ...], spec: Any, exactly: bool) -> tuple[str, .
     return tuple(form for form in forms if (exactly if form == EXACT else expands))
 
 
-def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, float]:
-    """K^1, the weight variances after every hidden layer, the bias variance."""
-    points = np.concatenate([inputs.points, inputs.partners])
+def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
+    """Variances of the linear map after every hidden layer, the next one's or the output layer's: weights, times fan-in [L]; biases."""
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
-    weights = np.array(
-        [width * law.entry_variance(width, spec.depth) for width, law in zip(spec.widths, laws, strict=True)]  # type: ignore[union-attr]
-    )
-    bias_var = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
+    weights = [width * law.entry_variance(width, spec.depth) for width, law in zip(spec.widths, laws, strict=True)]  # type: ignore[union-attr]
+    return np.array(weights), 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
+
+
+def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, float]:
+    """K^1, and `next_layers`."""
+    points = np.concatenate([inputs.points, inputs.partners])
+    weights, bias_var = next_layers(spec)
     first = bias_var + spec.weight_law.entry_variance(inputs.dimension, spec.depth) * points @ points.T  # type: ignore[union-attr]
     return first, weights, bias_var
 

@@ -15,6 +15,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.corrections import next_layers
 from deepinit.quantities.kernels import nngp, point_names
 from deepinit.quantities.quantity import Quantity
 
@@ -47,12 +48,8 @@ def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
     """(weight_var [layers, 1], bias_var) of the linear map after every hidden layer; of residual networks a readout without biases."""
     if not isinstance(spec, MLP):
         return np.ones((spec.depth, 1)), 0.0
-    assert isinstance(spec.weight_law, Law)
-    last = spec.output_law if spec.output_width is not None and isinstance(spec.output_law, Law) else spec.weight_law
-    laws = [spec.weight_law] * (spec.depth - 1) + [last]
-    variances = [width * law.entry_variance(width, spec.depth) for width, law in zip(spec.widths, laws, strict=True)]
-    bias_var = spec.bias_law.entry_variance(1) if isinstance(spec.bias_law, Law) else 0.0
-    return np.array(variances)[:, None], bias_var
+    weight_var, bias_var = next_layers(spec)
+    return weight_var[:, None], bias_var
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
@@ -88,6 +85,13 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
 def _own_entries(inputs: Inputs) -> np.ndarray:
     first, second = np.triu_indices(inputs.num_rows)
     return np.flatnonzero(first == second)
+
+
+def _forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
+    """Those of the kernel at one input: every input is predicted by itself."""
+    from deepinit.core.inputs import points
+
+    return nngp.forms_for(spec, points(inputs.points[0]))
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -132,7 +136,7 @@ output_kurtosis = Quantity(
     measure=_measure,
     predict=_predict,
     forms=nngp.forms,
-    forms_at=nngp.forms_at,
+    forms_at=_forms_at,
     infinite=_infinite,
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",

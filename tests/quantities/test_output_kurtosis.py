@@ -105,3 +105,11 @@ def test_kernels_beyond_float64_are_refused_and_large_ones_have_the_kurtosis_of_
     assert large == pytest.approx(usual, rel=1e-12)
     with pytest.raises(SpecError, match="whose squares overflow"):
         di.predict(spec, KURTOSIS, di.inputs.points([[1e80, 1.0]]))
+
+
+def test_relu_networks_are_predicted_exactly_at_several_inputs_each_by_itself():
+    spec, two = di.MLP((6, 6)), di.inputs.points(np.eye(2, 3))
+    both = di.predict(spec, KURTOSIS, two)
+    assert both.name == "exact"
+    alone = di.predict(spec, KURTOSIS, ONE)
+    np.testing.assert_allclose(both.value, np.repeat(alone.value, 2, axis=1), rtol=1e-12)
