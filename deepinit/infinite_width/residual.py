@@ -13,7 +13,8 @@ moment of the stream is lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 + mu_i
 and N sum over the offsets of a patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
 Exact but in one case: shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L independent terms phi(h), Gaussian
-only as L grows; its third cumulant, of order phi''(0)/L, is left out (odd phi: the fourth, of order 1/L^2).
+only as L grows; its third cumulant, of order phi''(0)/L, is left out (odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at
+most 0.05 % (tanh in tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), at depths 2 to 4 (tests/infinite_width/test_residual_closure.py).
 """
 
 from typing import Any, NamedTuple
@@ -110,7 +111,7 @@ def residual_layers(
             psi, a non-Gaussian embedding; an unknown name in `trained`.
 
     Valid for: widths to infinity at fixed depth, finite networks differ by O(1/width). Shallow blocks with phi and psi both nonlinear: up to
-        O(1/depth), O(1/depth^2) for odd phi (module docstring). Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
+        O(1/depth), O(1/depth^2) for odd phi, both small (module docstring). Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
         nonlinear psi takes num * positions * channels * 256 more. Time: matrix products; a kinked psi with a mean (no embedding, say) takes a
         quadrature for every pair and coordinate, one-dimensional if homogeneous, two-dimensional otherwise: slow beyond some ten coordinates.
         So do smooth activations (all but a centred erf) at standard deviations of preactivations above about 2.5: slow beyond some ten sites

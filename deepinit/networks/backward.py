@@ -4,11 +4,14 @@ A cotangent is the gradient of one linear function of the network's output, at o
 transpose of its linear map is drawn in the same way as the map itself (`networks.transposes`), so that values and gradients have their joint
 law with conditional maps too, at a cost of O(n k^2) per layer.
 
-What the way back needs of every layer is kept from the way forward where it is small. Of many layers only the rows at the starts of stretches of
-about sqrt(depth) layers are kept; a stretch is computed again when the way back enters it. Cotangents carry log-scales, as rows do.
+What the way back needs of every layer is kept from the way forward where it is small. Of many layers only the rows at the starts of stretches
+are kept; a stretch is computed again when the way back enters it (`networks.stretches`: memory has a bound at every depth). Cotangents carry
+log-scales, as rows do.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,14 +25,15 @@ from deepinit.networks.layers import (
     embedding_layer,
     end_keys,
     inner_layer,
-    layer_keys,
+    layer_key,
+    layer_numbers,
     outer_layer,
     output_layer,
     segments,
 )
 from deepinit.networks.linear_maps import KEEPING
 from deepinit.networks.rows import Rows
-from deepinit.networks.stretches import stretches
+from deepinit.networks.stretches import stretch_shapes
 from deepinit.networks.transposes import Products, Transpose, cotangent_maps
 
 
@@ -42,8 +46,8 @@ class Gradients(NamedTuple):
         layers: [layers, num], ln of the squared norm of the gradient with respect to what every hidden layer returns (the stream after
             every block), the last one first computed and last in order.
         inputs: Cotangents of the inputs, [num, dimension].
-        weights, biases: [layers, num, num], inner products of the gradients with respect to the parameters of every hidden layer, in NTK
-            parametrization (gradients with respect to standard normal numbers).
+        weights, biases: [num, num], inner products of the gradients with respect to the parameters of all hidden layers, in NTK parametrization
+            (gradients with respect to standard normal numbers).
         embedding, readout: [num, num], the same of these two layers, weights and biases together; zeros without them.
     """
 
@@ -59,7 +63,7 @@ class Gradients(NamedTuple):
     @property
     def ntk(self) -> jax.Array:
         """[num, num]: inner products of the gradients with respect to all parameters."""
-        return jnp.sum(self.weights + self.biases, axis=0) + self.embedding + self.readout
+        return self.weights + self.biases + self.embedding + self.readout
 
 
 class Passed(NamedTuple):
@@ -76,7 +80,9 @@ class Passed(NamedTuple):
     drawn: tuple[Any, ...]
 
 
-Pass = Callable[[int, Rows, Any], tuple[Rows, Passed]]
+Enter = Callable[[Rows, Any], tuple[Rows, Passed]]  # of one layer, by its number
+Leave = Callable[[Cotangents, Passed, Any], tuple[Cotangents, Products]]
+Shape = tuple[int, ...]
 
 
 def random_gradients(
@@ -106,15 +112,22 @@ def random_gradients(
     if embedding is not None:
         rows, embedding_drawn = keeping(lambda layer_fn: settle(linear(rows, ends["embedding"], embedding, layer_fn)))
 
-    def layer(width: int, rows: Rows, source: Any) -> tuple[Rows, Passed]:
+    def enter(width: int, rows: Rows, number: Any) -> tuple[Rows, Passed]:
+        source = layer_key(spec, key, number)
         (after, state), drawn = keeping(lambda layer_fn: layer_step(spec, width, rows, source, layer_fn))
         return after, Passed(rows, state.preactivations, drawn)
 
+    def leave(width: int, back: Cotangents, passed: Passed, number: Any) -> tuple[Cotangents, Products]:
+        return layer_back(spec, width, passed, layer_key(spec, key, number), back, points, transpose)
+
     passed = []
     for segment in runs:
-        for piece, source in stretches(segment, layer_keys(spec, key, segment), rows):
-            rows, entered = _enter_all(piece.fan_out, rows, source, layer)
-            passed.append((piece.fan_out, source, entered))
+        numbers = layer_numbers(segment)
+        for shape in stretch_shapes(segment.length, rows, max(segment.fan_in, segment.fan_out)):
+            here, numbers = jnp.split(numbers, [math.prod(shape)])
+            way = partial(enter, segment.fan_out), partial(leave, segment.fan_out)
+            rows, entered = _enter_all(rows, here, shape, way[0])
+            passed.append((entered, here, shape, *way))
     functions = jnp.asarray(functions, rows.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
     outputs, readout = rows, _no_products(functions)
@@ -123,15 +136,17 @@ def random_gradients(
         outputs, (drawn,) = keeping(lambda layer_fn: linear(rows, ends["output"], last, layer_fn))
         back, readout = transpose(ends["output"], drawn, rows, back, last)
     records: list[Any] = []
-    for width, source, entered in reversed(passed):
-        back, record = _leave_all(spec, width, entered, source, back, points, layer, transpose)
+    for entered, *run in reversed(passed):
+        back, record = _leave_all(back, entered, *run)
         records.insert(0, record)
     embedded = _no_products(functions)
     if embedding is not None:
         back, embedded = transpose(ends["embedding"], embedding_drawn[0], start, back, embedding)
-    layers, weights, biases = (jnp.concatenate(parts) for parts in zip(*records, strict=True))
+    layers, weights, biases = zip(*records, strict=True)
     ends_products = (embedded[0] + embedded[1], readout[0] + readout[1])
-    return Gradients(outputs.points, outputs.point_scales, layers, back, weights, biases, *ends_products)
+    return Gradients(
+        outputs.points, outputs.point_scales, jnp.concatenate(layers), back, sum(weights), sum(biases), *ends_products
+    )
 
 
 def layer_back(
@@ -190,49 +205,32 @@ def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], A
     return keeping
 
 
-def _enter_all(width: int, rows: Rows, source: Any, layer: Pass) -> tuple[Rows, Rows | Passed]:
-    """Forward through stretches; what was passed in every layer of the only one, or the rows that enter every stretch."""
-    if _is_one(source):
-        return scan_layers(lambda rows, keys: layer(width, rows, keys), rows, _only(source))
+def _enter_all(rows: Rows, numbers: Any, shape: Shape, enter: Enter) -> tuple[Rows, Rows | Passed]:
+    """Forward; what was passed in every layer, or the rows that enter every stretch."""
+    if len(shape) == 1:
+        return scan_layers(enter, rows, numbers)
 
-    def stretch(rows: Rows, keys: Any) -> tuple[Rows, Rows]:
-        after, _ = scan_layers(lambda rows, key: (layer(width, rows, key)[0], None), rows, keys)
+    def stretch(rows: Rows, numbers: Any) -> tuple[Rows, Rows]:
+        after, _ = scan_layers(lambda rows, number: (enter(rows, number)[0], None), rows, numbers)
         return after, rows
 
-    return scan_layers(stretch, rows, source)
+    return scan_layers(stretch, rows, numbers.reshape(shape[0], -1))
 
 
 def _leave_all(
-    spec: Spec,
-    width: int,
-    entered: Rows | Passed,
-    source: Any,
-    back: Cotangents,
-    points: tuple[int, ...],
-    layer: Pass,
-    transpose: Transpose,
-) -> tuple[Cotangents, tuple[jax.Array, jax.Array, jax.Array]]:
-    """Back through stretches, the last one first; records in the order of layers."""
+    back: Cotangents, entered: Rows | Passed, numbers: Any, shape: Shape, enter: Enter, leave: Leave
+) -> tuple[Cotangents, tuple[Any, Any, Any]]:
+    """Back, the last layer first; squared norms in the order of layers, and the sums of products."""
 
-    def leave(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        key, passed = at
-        into, (weights, biases) = layer_back(spec, width, passed, key, back, points, transpose)
-        return into, (log_norm2(back), weights, biases)
+    def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
+        into, (weights, biases) = leave(back, *at)
+        return into, (log_norm2(back)[None], weights, biases)
 
     def stretch(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        keys, rows = at
-        _, passed = scan_layers(lambda rows, key: layer(width, rows, key), rows, keys)
-        return scan_layers(leave, back, (keys, passed), reverse=True)
+        rows, numbers = at
+        _, inside = _enter_all(rows, numbers, shape[1:], enter)
+        return _leave_all(back, inside, numbers, shape[1:], enter, leave)
 
-    if _is_one(source):
-        return scan_layers(leave, back, (_only(source), entered), reverse=True)
-    back, records = scan_layers(stretch, back, (source, entered), reverse=True)
-    return back, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), records)
-
-
-def _is_one(source: Any) -> bool:
-    return len(jax.tree.leaves(source)[0]) == 1
-
-
-def _only(source: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], source)
+    step, sources = (layer, numbers) if len(shape) == 1 else (stretch, numbers.reshape(shape[0], -1))
+    back, (layers, weights, biases) = scan_layers(step, back, (entered, sources), reverse=True)
+    return back, (layers.reshape(-1, layers.shape[-1]), jnp.sum(weights, axis=0), jnp.sum(biases, axis=0))

@@ -90,14 +90,22 @@ def output_layer(spec: Spec) -> Layer:
     return Layer(spec.output_width, spec.output_law, bias_law, spec.depth, view)
 
 
-def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
+def layer_key(spec: Spec, key: Any, layer: Any) -> dict[str, Any]:
     """Layer l's key is `fold_in(key, l)`, whatever the segments; a block's outer matrix has `fold_in(., 2)` of it."""
-    inner = jax.vmap(lambda layer: jax.random.fold_in(key, layer))(
-        segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
-    )
+    inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
         return {"inner": inner}
-    return {"inner": inner, "outer": jax.vmap(lambda layer_key: jax.random.fold_in(layer_key, 2))(inner)}
+    return {"inner": inner, "outer": jax.random.fold_in(inner, 2)}
+
+
+def layer_numbers(segment: Segment) -> jax.Array:
+    """[length], from 1."""
+    return segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
+
+
+def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
+    """Keys of all layers of a segment, stacked."""
+    return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 
 def end_keys(spec: Spec, key: Any) -> dict[str, Any]:

@@ -1,32 +1,58 @@
-"""Runs of layers in stretches: of many layers the way back keeps only the rows at the starts of about sqrt(depth) stretches."""
+"""Where the way back starts anew: layers are computed again from rows that were kept, so that memory has a bound at every depth.
+
+The shape (n_1, ..., n_k) divides n_1 ... n_k layers into n_1 stretches, every one of them into n_2, and so on; the last, of n_k layers, are kept
+whole. Whoever goes back holds n_1 + ... + n_{k-1} sets of rows and n_k layers, and computes every layer k times: once on the way forward, once
+more with every division it lies in. Depth costs time then (every layer once more for each further division), not memory.
+"""
 
 import math
-from typing import Any
 
-import jax
-
-from deepinit.networks.layers import Segment
 from deepinit.networks.rows import Rows
 
-_KEPT_BYTES = 2**19  # of one network: as much as is kept of all layers of a run
+_KEPT_BYTES = 2**19  # of one network: caches hold this
+_KEPT_ROWS = 96  # or so many sets of rows, where a few already take more
+_SETS_OF_A_LAYER = 4  # what enters, preactivations, directions and normals
 
 
-def stretches(segment: Segment, source: Any, rows: Rows) -> list[tuple[Segment, Any]]:
-    """A run of layers as stretches [stretches, layers, ...]: one if all of it may be kept, else about sqrt(length), and what is left over as one more.
+def stretch_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
+    """Shapes of consecutive runs, of `length` layers together: one run, and short ones for what its stretches leave over.
 
-    Of a layer what enters, the preactivations, directions and normals are kept, each about as large as the widest rows.
+    Args:
+        length: layers of one shape.
+        rows: what enters the first.
+        width: of the widest rows in a layer.
     """
-    size = 4 * len(rows.points) * max(segment.fan_in, segment.fan_out) * rows.points.dtype.itemsize
-    length = segment.length if segment.length * size <= _KEPT_BYTES else _stretch_length(segment.length)
-    whole = segment.length // length * length
-    parts = [(whole, jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, length, *leaf.shape[1:]), source))]
-    if whole < segment.length:
-        parts.append((segment.length - whole, jax.tree.map(lambda leaf: leaf[whole:][None], source)))
-    return [(segment._replace(length=count), part) for count, part in parts]
+    capacity = max(_KEPT_ROWS, _KEPT_BYTES // (len(rows.points) * width * rows.points.dtype.itemsize))
+    found = []
+    while length:
+        divisions = 0
+        while sets_kept(shape := _shape(length, divisions)) > capacity and shape[0] > 3:
+            divisions += 1
+        found.append(shape)
+        length -= math.prod(shape)
+    return found
 
 
-def _stretch_length(length: int) -> int:
-    """The divisor nearest to sqrt(length), by ratio, if it is within a factor 2: stretches left over would be compiled once more."""
-    root = math.sqrt(length)
-    near = [count for count in range(1, length + 1) if length % count == 0 and root / 2 <= count <= 2 * root]
-    return min(near, key=lambda count: abs(math.log(count / root))) if near else math.isqrt(length)
+def sets_kept(shape: tuple[int, ...]) -> int:
+    """Sets of rows that are held at once, at most."""
+    return sum(shape[:-1]) + _SETS_OF_A_LAYER * shape[-1]
+
+
+def _shape(length: int, divisions: int) -> tuple[int, ...]:
+    """With (nearly) the least `sets_kept`: n_1 = ... = n_{k-1} = 4 n_k, as far as divisors allow."""
+    if divisions == 0:
+        return (length,)
+    side = (_SETS_OF_A_LAYER * length) ** (1 / (divisions + 1))
+    last = _near(length, side / _SETS_OF_A_LAYER)
+    shape: tuple[int, ...] = (last,)
+    for left in range(divisions, 0, -1):
+        length //= shape[0]
+        shape = (_near(length, length ** (1 / left)) if left > 1 else length, *shape)
+    return shape
+
+
+def _near(length: int, wanted: float) -> int:
+    """The divisor nearest to `wanted`, by ratio, if it is within a factor 2: layers left over would be compiled once more."""
+    wanted = max(wanted, 1.0)
+    near = [count for count in range(1, length + 1) if length % count == 0 and wanted / 2 <= count <= 2 * wanted]
+    return min(near, key=lambda count: abs(math.log(count / wanted))) if near else round(wanted)

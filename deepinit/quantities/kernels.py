@@ -101,7 +101,7 @@ def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
 
 
 def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.biases.sum(axis=0)[pairs_of_points(inputs)][None])
+    return _finite(gradients.biases[pairs_of_points(inputs)][None])
 
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:

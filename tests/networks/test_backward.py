@@ -1,5 +1,8 @@
 """Gradients of every architecture: the explicit way is automatic differentiation, the conditional one has its joint law."""
 
+import math
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 import deepinit as di
 from deepinit.networks.backward import random_gradients
 from deepinit.networks.rows import points_alone
+from deepinit.networks.stretches import sets_kept, stretch_shapes
 from deepinit.theory.cutoff import log_norm_drift
 
 BIAS = di.normal(0.25, "depth")
@@ -140,7 +144,7 @@ def test_nothing_overflows_at_depth_three_thousand():
     assert abs(norms[0, 0] - 2 * 2999 * law.drift) < 5 * 2 * np.sqrt(2999 * law.variance)
 
 
-def test_memory_grows_as_the_square_root_of_the_depth():
+def test_memory_has_a_bound_at_every_depth():
     def peak(depth):
         spec = di.ResNet(64, depth, block="shallow")
         lowered = jax.jit(lambda key: gradients(spec, np.ones((2, 64)), key, "conditional").ntk).lower(
@@ -148,7 +152,32 @@ def test_memory_grows_as_the_square_root_of_the_depth():
         )
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
-    assert peak(1600) < 8 * peak(100)  # 16 times as deep
+    sizes = {depth: peak(depth) for depth in (250, 4000, 64_000)}
+    # four bytes a layer, its number, come on top of the rows
+    assert all(size - 4 * depth < 1.2 * 2**19 for depth, size in sizes.items()), sizes
+    assert 64_000 * 64 * 2 * 4 > 60 * 2**19  # the rows alone of all layers
+
+
+@pytest.mark.parametrize(
+    ("length", "points", "width"), [(500, 2, 500), (1601, 2, 500), (25_601, 2, 64), (997, 50, 900)]
+)
+def test_stretches_hold_all_layers_and_few_rows(length, points, width):
+    rows = points_alone(jnp.zeros((points, width)))
+    shapes = stretch_shapes(length, rows, width)
+    assert sum(map(math.prod, shapes)) == length
+    assert len(shapes) <= 4
+    assert sum(map(sets_kept, shapes)) * points * width * 4 < 1.3 * max(2**19, 96 * points * width * 4)
+
+
+@pytest.mark.parametrize("name", ["mlp without outputs", "two layers"])
+def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
+    spec = {"mlp without outputs": di.MLP((3,) * 23, "gelu"), "two layers": di.ResNet(3, 23, 2)}[name]
+    found = []
+    for shapes in ([(23,)], [(2, 11), (1,)], [(2, 3, 3), (1, 5)]):
+        monkeypatch.setattr("deepinit.networks.backward.stretch_shapes", lambda *_, shapes=shapes: shapes)
+        found.append(jax.jit(lambda key: gradients(spec, np.eye(2, 3), key, "conditional"))(jax.random.key(3)))
+    for other in found[1:]:
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=1e-6), other, found[0])
 
 
 def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product():
