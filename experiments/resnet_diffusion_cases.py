@@ -35,6 +35,10 @@ class Config:
     """Inputs z in [-2, 2] of the random functions."""
     num_draws: int = 1000
     """Networks of these."""
+    drawn_widths: tuple[int, ...] = (8, 64)
+    """Other widths of random functions of residual networks, at most four; () for none."""
+    drawn_depths: tuple[int, ...] = (8, 64)
+    """Their depths, at most two."""
     num_paths: int = 1000
     """Paths of the limiting equation for the moments of x_T, steps as the networks' layers."""
     table_widths: tuple[int, ...] = (8, 32)
@@ -83,6 +87,8 @@ PRESETS = {
         size=500,
         num_inputs=17,
         num_draws=10_000,
+        drawn_widths=(15, 50, 150, 500),
+        drawn_depths=(15, 500),
         num_paths=10_000,
         table_widths=(8, 32, 128),
         table_depths=(16, 64, 256),
@@ -106,6 +112,8 @@ PRESETS = {
         size=500,
         num_inputs=41,
         num_draws=10_000,
+        drawn_widths=(15, 50, 150, 500),
+        drawn_depths=(15, 500),
         num_paths=10_000,
         table_widths=(8, 32, 128, 512),
         table_depths=(16, 64, 256, 1024),
@@ -165,20 +173,34 @@ def function_cases(config: Config) -> list[Case]:
         spec = di.MLP((size,) * size, activation, di.normal(weight_var), bias_law)
         name = f"functions-mlp-{activation}"
         found.append(Case(name, spec, PREACTIVATION, inputs, config.num_draws, sample_layers=last, key=config.key))
+    sizes = {drawn_name(config, width, depth): (width, depth) for width, depth in ((size, size), *drawn_sizes(config))}
     for activation in ("tanh", "silu"):
-        found.append(
-            Case(
-                f"functions-resnet-{activation}",
-                shallow(size, size, activation),
-                DRAW,
-                inputs,
-                config.num_draws,
-                checked=("infinite_width",),
-                sample_layers=last,
-                key=config.key,
+        for name, (width, depth) in sizes.items():
+            # a mean that depends on squares (phi'' != 0) has a bias of order 1 / width
+            checked = ("infinite_width",) if activation == "tanh" or width == size else ()
+            found.append(
+                Case(
+                    f"{name}-{activation}",
+                    shallow(width, depth, activation),
+                    DRAW,
+                    copied(tuple(numbers(config)), width, "z in [-2, 2]"),
+                    config.num_draws,
+                    checked=checked,
+                    sample_layers=(depth,),
+                    key=config.key,
+                )
             )
-        )
     return found
+
+
+def drawn_sizes(config: Config) -> list[tuple[int, int]]:
+    """Widths and depths of the residual networks beside each other in one figure."""
+    return [(width, depth) for depth in config.drawn_depths for width in config.drawn_widths]
+
+
+def drawn_name(config: Config, width: int, depth: int) -> str:
+    """Of the case, less its activation."""
+    return "functions-resnet" if width == depth == config.size else f"functions-resnet-w{width}-l{depth}"
 
 
 def moment_cases(config: Config) -> list[Case]:

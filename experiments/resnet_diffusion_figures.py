@@ -1,7 +1,7 @@
 """What the results of the experiment on diffusions look like."""
 
 import numpy as np
-from resnet_diffusion_cases import Config, numbers
+from resnet_diffusion_cases import Config, drawn_name, drawn_sizes, numbers
 from resnet_diffusion_limit_figures import WORDS, convolution_item, limit_items
 from resnet_diffusion_limits import (
     correlations,
@@ -15,11 +15,6 @@ from resnet_diffusion_readings import DOUBLE_LIMIT, EXACT
 from resnet_diffusion_words import Results
 
 import deepinit as di
-
-CAPTIONS = {
-    "mlp": "ReLU functions are piecewise linear with a variance in proportion to z squared; tanh ones are nearly constant.",
-    "resnet": "Gaussian processes in the limit; swish has a mean of its own.",
-}
 
 
 def figures(config: Config, results: Results) -> list:
@@ -71,6 +66,7 @@ def function_items(config: Config, results: Results) -> list:
             else "Gaussian processes in the limit; swish has a mean of its own."
         )
         items.append(figure_item(title, caption, figure))
+    items += [size_item(config, results, activation) for activation in ("tanh", "silu") if drawn_sizes(config)]
     title = "Correlations between inputs survive infinite depth in residual networks only"
     figure = di.plots.correlation_maps(
         correlations(config),
@@ -87,6 +83,31 @@ def function_items(config: Config, results: Results) -> list:
         )
     )
     return items
+
+
+def size_item(config: Config, results: Results, activation: str):
+    """Draws by width and depth: depth sets the quantiles, width how Gaussian they are."""
+    from deepinit.report import figure_item
+
+    z, panels, bands = numbers(config), {}, {}
+    for width, depth in drawn_sizes(config):
+        name, panel = f"{drawn_name(config, width, depth)}-{activation}", f"D = {width}, L = {depth}"
+        panels[panel] = (z, results[name].estimate.samples[:, 0])
+        bands[panel] = drawn_quantiles(results, config, name)
+    title = f"Width, depth and both limits: {WORDS[activation]}"
+    figure = di.plots.function_draws(
+        panels,
+        bands,
+        x_label="input z, copied to all coordinates",
+        y_label="one coordinate",
+        title=title,
+        note=f"{config.num_draws:,} networks each",
+        bands_are="Gaussian quantiles of both limits",
+        one_scale=True,
+    )
+    return figure_item(
+        title, "Residual networks of every width (columns) and depth (rows) beside the same limit.", figure
+    )
 
 
 def moment_items(config: Config, results: Results) -> list:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from resnet_diffusion_cases import BEYOND, EXPLODING, IMAGE, Config, explosion_time
+from resnet_diffusion_cases import BEYOND, EXPLODING, IMAGE, Config, drawn_name, drawn_sizes, explosion_time
 from resnet_diffusion_limits import (
     ENTRIES,
     correlations,
@@ -62,6 +62,12 @@ def function_words(config: Config, results: Results) -> list[str]:
             f"Residual networks, {activation}, D = L = {config.size}, z = 2: 5, 50 and 95 % quantiles {quantiles_at(result, -1)}; "
             f"double limit {told}; the paper's figure at D = L = 500: {paper}."
         )
+        told = "; ".join(
+            f"({width}, {depth}): {quantiles_at(results[f'{drawn_name(config, width, depth)}-{activation}'], -1)}"
+            for width, depth in drawn_sizes(config)
+        )
+        if told:
+            found.append(f"The same quantiles by width and depth (D, L), {activation}, z = 2: {told}.")
     feed = results["functions-mlp-tanh"]
     relu = results["functions-mlp-relu"]
     found.append(

@@ -112,7 +112,7 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
         num_rows: rows that travel through the network together.
 
     Raises:
-        SpecError: `conditional` with a law that is neither Gaussian nor Haar, or an unknown name.
+        SpecError: `conditional` with a law that is neither Gaussian with independent entries or a product covariance nor Haar, or an unknown name.
     """
     if name not in LINEAR_MAPS:
         raise SpecError(
@@ -127,7 +127,8 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
         raise SpecError(
             refusal(
                 f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
-                "'conditional' with Gaussian or orthogonal weights, 'explicit' with every law",
+                "'conditional' with independent or matrix-normal Gaussian, or orthogonal, weights (a general covariance has as many entries as all "
+                "pairs of weights, so that nothing is cheaper than the matrix), 'explicit' with every law",
                 "Take linear_map='explicit', or leave it out.",
             )
         )

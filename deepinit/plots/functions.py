@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_PANELS = 6
+MAX_FUNCTIONS = 8  # widths by two depths
 LEVELS = (0.05, 0.5, 0.95)
 _THREADS = 24  # draws that are drawn as lines
 
@@ -26,31 +27,38 @@ def function_draws(
     title: str,
     note: str = "",
     bands_are: str = "predicted quantiles",
+    one_scale: bool = False,
 ) -> "Figure":
     """Some draws of a random function as thin lines, the quantiles of all draws as dots, predicted quantiles as dashed lines: a panel for each law.
 
     Args:
-        panels: name -> (x [points], draws [draws, points]); at most six. Draws that are not finite somewhere are left out.
+        panels: name -> (x [points], draws [draws, points]); at most eight, from four on in two rows. Draws that are not finite somewhere are left out.
         bands: name -> (x [fine], quantiles [3, fine]), predicted 5 %, 50 % and 95 % quantiles of a panel.
         x_label, y_label: of the axes.
         title: the figure's message.
         note: what the data are, in words.
         bands_are: what the predicted quantiles are called.
+        one_scale: the same y axis in all panels; each has its own otherwise.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, a band for a panel that is not there.
+        SpecError: no panel or more than eight, shapes that do not fit, a band for a panel that is not there.
     """
     drawn = {name: _draws(name, *values) for name, values in panels.items()}
     lines = {name: _band(name, values, drawn) for name, values in (bands or {}).items()}
-    if not 1 <= len(drawn) <= MAX_PANELS:
-        raise SpecError(refusal(f"{len(drawn)} panels", f"1 to {MAX_PANELS}", "Choose a few laws."))
+    if not 1 <= len(drawn) <= MAX_FUNCTIONS:
+        raise SpecError(refusal(f"{len(drawn)} panels", f"1 to {MAX_FUNCTIONS}", "Choose a few laws."))
     with styled():
         across = len(drawn) if len(drawn) <= 3 else -(-len(drawn) // 2)  # as panel_grid has it
         fig = new_figure(3.4 * across + 1.2, 3.0 * -(-len(drawn) // across) + 1.1)
-        axes = panel_grid(fig, len(drawn), x_label, y_label, shared="x")
+        axes = panel_grid(fig, len(drawn), x_label, y_label, shared="xy" if one_scale else "x")
+        bounds = {name: _bounds(draws, lines.get(name)) for name, (_, draws) in drawn.items()}
+        if one_scale:
+            bounds = dict.fromkeys(
+                bounds, np.array([min(b[0] for b in bounds.values()), max(b[1] for b in bounds.values())])
+            )
         for ax, (name, (x, draws)) in zip(axes, drawn.items(), strict=True):
             for thread in draws[:_THREADS]:
                 ax.plot(x, thread, color="#9a9a9a", linewidth=0.6, alpha=0.7, zorder=2)
@@ -60,15 +68,20 @@ def function_draws(
                 ax.plot(x, values, "o", color=BLUE, markersize=3.8, label="measured 5, 50, 95 % quantiles", zorder=4)
             for values in lines.get(name, (x, np.empty((0, x.size))))[1]:
                 ax.plot(lines[name][0], values, "--", color=VERMILLION, label=bands_are, zorder=3)
-            # single draws of heavy tails do not set the scale
-            low, high = np.quantile(draws, (0.01, 0.99), axis=0)
-            margin = 0.06 * float(high.max() - low.min() or 1.0)
-            ax.set_ylim(low.min() - margin, high.max() + margin)
+            margin = 0.06 * float(np.ptp(bounds[name]) or 1.0)
+            ax.set_ylim(bounds[name][0] - margin, bounds[name][1] + margin)
             ax.set_title(name)
         set_title(fig, title, note)
         entries = [entry for ax in axes for entry in zip(*ax.get_legend_handles_labels(), strict=True)]
         add_legend(fig, [handle for handle, _ in entries], [text for _, text in entries])
     return fig
+
+
+def _bounds(draws: np.ndarray, band: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
+    """Of a panel: single draws of heavy tails do not set the scale."""
+    low, high = np.quantile(draws, (0.01, 0.99), axis=0)
+    shown = np.concatenate([low, high, np.array([]) if band is None else band[1].ravel()])
+    return np.array([np.nanmin(shown), np.nanmax(shown)])
 
 
 def correlation_maps(

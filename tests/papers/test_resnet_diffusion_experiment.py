@@ -34,7 +34,7 @@ def readings(monkeypatch):
 
 
 def test_presets_plan_every_case(capsys):
-    for preset, count in {"smoke": 18, "paper": 30, "full": 38}.items():
+    for preset, count in {"smoke": 24, "paper": 44, "full": 52}.items():
         code, printed = run(capsys, "--dry-run", "--preset", preset)
         assert code == 0
         assert f"{count} cases" in printed

@@ -27,6 +27,19 @@ def test_draws_show_their_quantiles_and_the_predicted_ones():
     assert plots.to_png(fig)
 
 
+def test_panels_have_one_scale_if_asked_and_hold_their_bands():
+    panels = {"a": (X, DRAWS), "b": (X, 10 * DRAWS)}
+    own, one = (
+        plots.function_draws(panels, {"a": (X, 40 * BAND)}, x_label="z", y_label="f", title="", one_scale=one_scale)
+        for one_scale in (False, True)
+    )
+    assert own.axes[0].get_ylim() != own.axes[1].get_ylim()
+    assert one.axes[0].get_ylim() == one.axes[1].get_ylim()
+    for fig in (own, one):
+        low, high = fig.axes[0].get_ylim()
+        assert low < 40 * BAND.min() < 40 * BAND.max() < high
+
+
 def test_draws_that_are_not_finite_are_left_out():
     broken = DRAWS.copy()
     broken[0, 3] = np.nan
@@ -49,6 +62,10 @@ def test_correlation_maps_have_one_scale():
     ("call", "words"),
     [
         (lambda: plots.function_draws({}, x_label="", y_label="", title=""), "0 panels"),
+        (
+            lambda: plots.function_draws({str(k): (X, DRAWS) for k in range(9)}, x_label="", y_label="", title=""),
+            "9 panels",
+        ),
         (lambda: plots.function_draws({"a": (X, DRAWS.T)}, x_label="", y_label="", title=""), "One row a draw"),
         (lambda: plots.function_draws({"a": (X, DRAWS * np.nan)}, x_label="", y_label="", title=""), "no finite draw"),
         (lambda: plots.function_draws({"a": (X, DRAWS)}, {"b": (X, BAND)}, x_label="", y_label="", title=""), "a band"),
