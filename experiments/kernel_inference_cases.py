@@ -23,6 +23,8 @@ class Config:
     """Blocks of the residual networks with an inner activation."""
     draws: int = 20
     """Samples of 100 images of 3 and 7, for empirical Bayes."""
+    evidence_sizes: tuple[int, ...] = (25, 50, 100, 200)
+    """Width, and depth, of networks whose evidence for these samples stands beside that of both limits; () for none."""
     calibration_size: int = 1000
     """Training images of the posteriors whose intervals are tested."""
     widths: tuple[int, ...] = (64, 128, 256)
@@ -61,6 +63,7 @@ PRESETS = {
         num_test=200,
         resnet_depth=4,
         draws=3,
+        evidence_sizes=(10, 20),
         calibration_size=200,
         widths=(32, 64),
         num_seeds=2000,
@@ -74,6 +77,7 @@ PRESETS = {
         conv_epochs=2,
     ),
     "paper": Config(
+        evidence_sizes=(25, 50, 100, 200, 300),
         trained_sizes=(15, 50, 150),
         trained_on=4000,
         trained_networks=10,

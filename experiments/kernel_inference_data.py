@@ -1,4 +1,4 @@
-"""Regression on MNIST digits with infinite-width kernels: accuracies, affine parts, evidence, intervals."""
+"""Regression on MNIST digits with infinite-width kernels: accuracies, affine parts, intervals."""
 
 import functools
 from typing import NamedTuple
@@ -12,7 +12,6 @@ from deepinit.theory import diffusion
 
 PARTS = {"NNGP": ("readout",), "NTK": ("readout", "blocks", "embedding")}
 BIAS_VAR = 0.01
-NOISES = {"0.01": 1e-2, "0.0001": 1e-4, "free": None}  # variances, of targets -1 and 1
 LEVELS = np.linspace(0.1, 0.95, 18)
 
 
@@ -141,45 +140,6 @@ def expressivity(config: Config) -> dict[str, Expressivity]:
             affine.append(accuracy(di.inference.linear_model(x, y, test, *model, 1.0 / num).mean, labels))
         found[name] = Expressivity(np.array(whole), np.array(affine), part.share, part.centred_share)
     return found
-
-
-class Evidence37(NamedTuple):
-    """Negative log marginal likelihood per image of 100 images of 3 and 7, [draws] each, by noise variance.
-
-    Attributes:
-        default: all variances 1.
-        optimum: best intercept and slope at this noise.
-    """
-
-    default: np.ndarray
-    optimum: np.ndarray
-
-
-@functools.lru_cache(maxsize=2)
-def evidence(config: Config) -> dict[str, Evidence37]:
-    """Noise variance, or `free` where it is optimized -> evidence."""
-    rows: dict[str, list] = {name: [] for name in NOISES}
-    for draw in range(config.draws):
-        x, y = sample_37(draw)
-        data = di.inference.spectrum(x, y)
-        for name, noise in NOISES.items():
-            best = di.inference.empirical_bayes(x, y, noise=noise)
-            default = di.inference.linear_log_marginal(data, *default_37(), best.noise)
-            rows[name].append((-default.value / len(y), best.negative_per_target))
-    return {name: Evidence37(*np.array(values).T) for name, values in rows.items()}
-
-
-def default_37() -> tuple[float, float]:
-    """All variances 1."""
-    return diffusion.linear_model("tanh", 1.0, 1.0)
-
-
-def sample_37(draw: int) -> tuple[np.ndarray, np.ndarray]:
-    """50 images of each digit, pixels in [-1, 1]; targets -1 for 3 and 1 for 7."""
-    images, labels = all_images()
-    rng = np.random.default_rng(draw)
-    chosen = np.concatenate([rng.choice(np.flatnonzero(labels == digit), 50, replace=False) for digit in (3, 7)])
-    return 2.0 * images[chosen] - 1.0, np.where(labels[chosen] == 3, -1.0, 1.0)
 
 
 class Calibration(NamedTuple):

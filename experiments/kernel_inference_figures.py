@@ -6,11 +6,10 @@ from kernel_inference_data import (
     LEVELS,
     affine_accuracies,
     calibration,
-    evidence,
     expressivity,
-    sample_37,
     standard_error,
 )
+from kernel_inference_evidence import evidence, network_evidence, sample_37
 from kernel_inference_readout import READOUT, inputs
 from kernel_inference_trained_figures import trained_items
 from kernel_inference_words import Results, weakly_trained

@@ -7,12 +7,10 @@ from kernel_inference_cases import Config
 from kernel_inference_data import (
     affine_accuracies,
     calibration,
-    default_37,
-    evidence,
     expressivity,
-    sample_37,
     standard_error,
 )
+from kernel_inference_evidence import default_37, evidence, network_evidence, sample_37
 from kernel_inference_trained import trained_words
 
 import deepinit as di

@@ -21,6 +21,7 @@ from deepinit.training.checks import as_arrays, check_examples, check_initializa
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
 from deepinit.training.options import check_drop, check_layout, check_options, optimizer_of, pace_of
+from deepinit.training.outputs import outputs_fn
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
 _BATCH_STREAM = 2**32 - 1  # no layer has this number
@@ -117,15 +118,17 @@ def training_seed_fn(
     check_options(mode, rate, stop_drop, batch_size, tolerance, len(examples.inputs))
     steps = checked_steps(record_steps)
 
-    def objective(parameters: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-        return objective_of(jax.vmap(network.apply, (None, 0))(parameters, x), y)
-
-    check_initialization(network, examples, objective, initial_stage)
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)
+    x, y = as_arrays(examples, dtype)
+    outputs = outputs_fn(network, shapes, x)
+
+    def objective(parameters: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        return objective_of(outputs(parameters, x), y)
+
+    check_initialization(network, examples, objective, initial_stage)
     check_layout(mode, shapes)
     check_drop(stop_drop, str(dtype))
-    x, y = as_arrays(examples, dtype)
     pace = pace_of(mode, rate)
     optimizer = optimizer_of(mode, pace)
     keep = record if record is not None else lambda snapshot: snapshot.parameters
