@@ -1,8 +1,9 @@
 """Empirical Bayes on 3 against 7: the evidence of both limits, and of finite networks of which only the readout is learned (Figure 8 of the paper).
 
-A finite network of width D is a Bayesian linear model on its last layer X, K = X X^T / D: of rank D, so that narrower than the data it explains
-them by noise alone. The paper says how wide and deep its networks are, and that "sigma_e = .01"; here that is the noise's standard deviation.
-The likelihood of the limit fixes two combinations of three variances; here the weight variance stays 1.
+A finite network of width D is a Bayesian linear model on its last layer X, K = X X^T / D: of rank D, so that a network narrower than the data is
+wide has noise alone for the rest of them. The paper says how wide and deep its networks are, and that "sigma_e = .01"; here that is the noise's standard
+deviation. The likelihood of the limit fixes two combinations of three variances, and its optimum is a family: here it is taken at two weight
+variances, which finite networks tell apart.
 """
 
 import functools
@@ -17,14 +18,15 @@ from deepinit.theory import diffusion
 
 NOISES = {"0.01": 1e-2, "0.0001": 1e-4, "free": None}  # variances, of targets -1 and 1
 NETWORK_NOISE = "0.0001"
-ALMOST_NONE = 1e-12  # of a bias variance
-# NLL per image of the paper's figure, by D = L
+UNIT = di.normal(1.0, "absolute")
+OPTIMA = (0.1, 1.0)  # weight variances of the optimum
+# per image, the paper's figure, by D = L
 PAPER_DEFAULT = {25: 853.0, 50: 376.0, 100: 3.71, 200: 2.91, 300: 3.00}
 PAPER_OPTIMUM = {25: 831.0, 50: 368.0, 100: 19.2, 200: 1.07, 300: 0.80}
 
 
 class Evidence37(NamedTuple):
-    """Negative log marginal likelihood per image of 100 images of 3 and 7, [draws] each, by noise variance.
+    """Of both limits: negative log marginal likelihood per image of 100 images of 3 and 7, [draws] each, by noise variance.
 
     Attributes:
         default: all variances 1.
@@ -33,6 +35,18 @@ class Evidence37(NamedTuple):
 
     default: np.ndarray
     optimum: np.ndarray
+
+
+class NetworkEvidence(NamedTuple):
+    """The same of networks of one width and depth, one for each sample.
+
+    Attributes:
+        default: [draws], all variances 1.
+        optima: [OPTIMA, draws], the limit's best intercept and slope, by weight variance.
+    """
+
+    default: np.ndarray
+    optima: np.ndarray
 
 
 @functools.lru_cache(maxsize=2)
@@ -50,45 +64,46 @@ def evidence(config: Config) -> dict[str, Evidence37]:
 
 
 @functools.lru_cache(maxsize=2)
-def network_evidence(config: Config) -> dict[int, Evidence37]:
-    """Width and depth -> evidence of networks, one for each sample: with all variances 1, and with those that are best in the limit."""
+def network_evidence(config: Config) -> dict[int, NetworkEvidence]:
+    """Width and depth -> evidence."""
     noise, found = NOISES[NETWORK_NOISE], {}
     assert noise is not None
     for size in config.evidence_sizes:
         rows = []
         for draw in range(config.draws):
             x, y = sample_37(draw)
-            best = di.inference.empirical_bayes(x, y, noise=noise)
-            settings = (1.0, 1.0, 1.0), (best.weight_var, best.bias_var, best.embedding_var)
+            best = [di.inference.empirical_bayes(x, y, noise=noise, weight_var=weight) for weight in OPTIMA]
+            settings = [(1.0, 1.0, 1.0), *((one.weight_var, one.bias_var, one.embedding_var) for one in best)]
             kernels = (network_kernel(size, variances, x, config.key + draw) for variances in settings)
             rows.append([-di.inference.log_marginal(kernel, y, noise) / len(y) for kernel in kernels])
-        found[size] = Evidence37(*np.array(rows).T)
+        default, *optima = np.array(rows).T
+        found[size] = NetworkEvidence(default, np.array(optima))
     return found
 
 
 def network_kernel(size: int, variances: tuple[float, float, float], x: np.ndarray, seed: int) -> np.ndarray:
     """[n, n]: X X^T / size of the random network of D = L = size, of (weight, bias, embedding) variance."""
-    last = np.asarray(_last_layer(size, *variances)(x.astype(np.float32), seed), np.float64)
+    deviations = np.sqrt(variances).astype(np.float32)
+    last = np.asarray(_last_layer_fn(size)(deviations, x.astype(np.float32), seed), np.float64)
     return last @ last.T / size
 
 
-@functools.lru_cache(maxsize=2)
-def _last_layer(size: int, weight: float, bias: float, embedding: float) -> Any:
+@functools.lru_cache(maxsize=8)
+def _last_layer_fn(size: int) -> Any:
+    """(deviations [3], x, seed) -> [n, size]: one compiled function for all variances, which scale the parameters."""
     import jax
 
-    spec = di.ResNet(
-        size,
-        size,
-        block="shallow",
-        weight_law=di.normal(weight, "depth"),
-        bias_law=di.normal(bias, "depth") if bias > ALMOST_NONE else None,
-        embedding_law=di.normal(embedding, "absolute"),
+    init, apply = di.network(
+        di.ResNet(size, size, block="shallow", bias_law=di.normal(1.0, "depth"), embedding_law=UNIT)
     )
-    init, apply = di.network(spec)
 
-    def last(x: Any, seed: Any) -> Any:
+    def last(deviations: Any, x: Any, seed: Any) -> Any:
+        weight, bias, start = deviations
         key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
-        return jax.vmap(apply, (None, 0))(init(key, x.shape[1]), x)
+        embedding, *runs = init(key, x.shape[1])
+        inner = [run["inner"] for run in runs]
+        scaled = [{"inner": {"weights": weight * one["weights"], "biases": bias * one["biases"]}} for one in inner]
+        return jax.vmap(apply, (None, 0))([{"weights": start * embedding["weights"]}, *scaled], x)
 
     return jax.jit(last)
 

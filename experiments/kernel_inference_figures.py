@@ -9,7 +9,7 @@ from kernel_inference_data import (
     expressivity,
     standard_error,
 )
-from kernel_inference_evidence import evidence, network_evidence, sample_37
+from kernel_inference_evidence import NETWORK_NOISE, OPTIMA, evidence, network_evidence, sample_37
 from kernel_inference_readout import READOUT, inputs
 from kernel_inference_trained_figures import trained_items
 from kernel_inference_words import Results, weakly_trained
@@ -140,6 +140,7 @@ def evidence_items(config: Config) -> list:
         note="3 against 7, noise .01",
     )
     return [
+        *network_evidence_items(config),
         figure_item(
             "The likelihood along the variances",
             "The weight variance acts through intercept and slopes; along the flat family biases and embedding make up for it.",
@@ -147,6 +148,43 @@ def evidence_items(config: Config) -> list:
         ),
         figure_item("Empirical Bayes", "The spread over samples is larger than the effect of the noise.", samples),
     ]
+
+
+def network_evidence_items(config: Config) -> list:
+    """Finite networks beside both limits: Figure 8 of the paper."""
+    from deepinit.report import figure_item
+
+    networks, limit = network_evidence(config), evidence(config)[NETWORK_NOISE]
+    if not networks:
+        return []
+    sizes = np.array(list(networks))
+    curves = {"all variances 1": [one.default for one in networks.values()]}
+    for k, weight in enumerate(OPTIMA):
+        curves[f"optimum of the limit, weight variance {weight:g}"] = [one.optima[k] for one in networks.values()]
+    points = {
+        name: (sizes * shift, np.mean(values, axis=1), np.std(values, axis=1, ddof=1) / config.draws**0.5)
+        for shift, (name, values) in zip((0.97, 1.0, 1.03), curves.items(), strict=True)
+    }
+    ends = sizes[[0, -1]]
+    lines = {
+        "both limits, all variances 1": (ends, np.full(2, limit.default.mean())),
+        "both limits, optimum": (ends, np.full(2, limit.optimum.mean())),
+    }
+    title = "Networks narrower than the data explain them by noise"
+    figure = di.plots.series(
+        points,
+        lines,
+        x_label="width and depth",
+        y_label="- ln p(targets) per image",
+        log_x=True,
+        log_y=True,
+        title=title,
+        note=f"100 images of 3 and 7, {config.draws} samples, noise of deviation .01; only the readout is learned",
+    )
+    caption = (
+        "What is flat in the limit is not flat in networks: its optimum at a smaller weight variance is closer to it."
+    )
+    return [figure_item(title, caption, figure)]
 
 
 def flat_family(data: di.inference.Spectrum, start: np.ndarray, num: int) -> np.ndarray:

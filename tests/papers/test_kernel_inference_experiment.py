@@ -23,10 +23,17 @@ def parts():
     sys.path.append(str(FOLDER))
     import kernel_inference_cases
     import kernel_inference_data
+    import kernel_inference_evidence
     import kernel_inference_readout
     import kernel_inference_words
 
-    return kernel_inference_cases, kernel_inference_data, kernel_inference_readout, kernel_inference_words
+    return (
+        kernel_inference_cases,
+        kernel_inference_data,
+        kernel_inference_readout,
+        kernel_inference_words,
+        kernel_inference_evidence,
+    )
 
 
 def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_posterior(parts):
@@ -55,7 +62,7 @@ def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
 
 
 def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
-    cases, data, _, words = parts
+    cases, data, _, words, _ = parts
     config = dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(100, 300), num_test=300, draws=2)
     rates = data.affine_accuracies(config)
     for found in rates.values():
@@ -69,8 +76,8 @@ def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
 
 
 def test_evidence_of_threes_and_sevens(parts):
-    cases, data, _, words = parts
-    config = dataclasses.replace(cases.PRESETS["smoke"], draws=3)
+    cases, _, _, words, data = parts
+    config = dataclasses.replace(cases.PRESETS["smoke"], draws=3, evidence_sizes=())
     found = data.evidence(config)
     for one in found.values():
         assert np.allclose(one.default, 3.51, atol=0.06)  # eq. (41); the paper's figure has 3.25
@@ -79,6 +86,33 @@ def test_evidence_of_threes_and_sevens(parts):
     told = " ".join(words.evidence_words(config))
     assert "it would be 3.2" in told
     assert "8 of 8 starts agree" in told
+
+
+def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_where_tanh_is_linear(parts):
+    evidence = parts[4]
+    from deepinit.infinite_width.residual import residual_layers
+
+    size, x, (weight, bias, start) = 12, np.random.default_rng(0).normal(size=(3, 5)), (0.7, 3e-4, 2e-4)
+    laws = {"weight_law": di.normal(weight, "depth"), "bias_law": di.normal(bias, "depth")}
+    spec = di.ResNet(size, size, block="shallow", embedding_law=di.normal(start, "absolute"), **laws)
+    expected = residual_layers(spec, x).nngp[-1]
+    kernels = np.array([evidence.network_kernel(size, (weight, bias, start), x, seed) for seed in range(600)])
+    error = kernels.std(axis=0) / 600**0.5
+    assert (np.abs(kernels.mean(axis=0) - expected) < 5 * error).all()
+    for other in ((1.0, bias, start), (weight, 6e-4, start), (weight, bias, 3e-4)):  # each variance is seen
+        rival = np.mean([evidence.network_kernel(size, other, x, seed) for seed in range(200)], axis=0)
+        assert (np.abs(rival - expected) > 5 * error).any()
+
+
+def test_networks_narrower_than_the_data_explain_them_by_noise(parts):
+    cases, _, _, words, evidence = parts
+    config = dataclasses.replace(cases.PRESETS["smoke"], draws=1, evidence_sizes=(10, 25))
+    narrow, wide = evidence.network_evidence(config).values()
+    assert (narrow.default > wide.default).all()
+    assert (wide.default > 100).all()  # the paper's figure: 853; both limits: 3.5
+    # what is left of targets of size 1 outside 25 directions, over twice the noise
+    assert (wide.optima < 75 / 100 / 2e-4).all()
+    assert "Networks of width and depth 10, 25" in " ".join(words.evidence_words(config))
 
 
 def test_too_many_training_images_are_refused(parts):
