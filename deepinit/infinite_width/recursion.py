@@ -8,6 +8,7 @@ from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
 
 if TYPE_CHECKING:
     from deepinit.infinite_width.pairs import Rows
@@ -86,24 +87,27 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
     return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
 
 
-def kernel_layers(spec: Spec, x: np.ndarray) -> KernelLayers:
+def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> KernelLayers:
     """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l. Here w_l is the weight variance times fan_in, b_l
     the bias variance, n_0 the dimension. The diagonal is computed by itself, exactly. Residual networks, fully connected or
-    convolutional: the recursion of `residual`, which also has means, kernels by position, and parts of the NTK.
+    convolutional: the recursion of `residual`, which also has means and kernels by position.
 
     Args:
         spec: the network; per-layer laws follow from its laws' scalings.
         x: [num, dimension], finite rows.
+        trained: whose gradients the tangent kernel adds up: "weights" of the hidden layers, "biases" of all layers, "output" (its weights);
+            of residual networks "embedding" and "branch" too. All of them by default.
 
     Returns:
         Two arrays [depth (+1 with an output layer), num, num], float64. Closed form for homogeneous activations; else
         2-D quadrature, to about 1e-9 for preactivation variances up to 1e6. A row of zeros has kernel w 0 + b.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; of residual networks, what `residual.residual_layers` refuses.
+        SpecError: x is not a matrix of finite numbers; an unknown name in `trained`; of residual networks, what `residual.residual_layers`
+            refuses.
 
     Valid for: any law of the weights with independent centred entries (also orthogonal) and Gaussian biases, widths to infinity one after the
         other or together at fixed depth; finite networks differ by O(depth/width). Weights that are not Gaussian also need many
@@ -115,19 +119,21 @@ def kernel_layers(spec: Spec, x: np.ndarray) -> KernelLayers:
     if not isinstance(spec, MLP):
         from deepinit.infinite_width.residual import residual_layers
 
-        layers = residual_layers(spec, x)
+        layers = residual_layers(spec, x, trained=trained)
         return KernelLayers(layers.nngp, layers.ntk)
-    x = checked_rows(x)
+    x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
+    weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
     with host_float64():
         import jax
         import jax.numpy as jnp
 
-        kernels = _jitted()(spec.activation, jnp.asarray(x), jnp.asarray(weight_vars), jnp.asarray(bias_vars))
+        arguments = (x, weight_vars, bias_vars, 1.0 - weights, np.full_like(bias_vars, 1.0 - flags.biases))
+        kernels = _jitted()(spec.activation, *map(jnp.asarray, arguments))
         return KernelLayers(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
 
 
-def kernel_scan(activation, x, weight_vars, bias_vars) -> KernelLayers:
+def kernel_scan(activation, x, weight_vars, bias_vars, frozen_weights=None, frozen_biases=None) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
 
     Args:
@@ -135,17 +141,18 @@ def kernel_scan(activation, x, weight_vars, bias_vars) -> KernelLayers:
         x: [num, dimension].
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers].
+        frozen_weights, frozen_biases: [layers], 1.0 where they have no share in the NTK; both None for 0.0 everywhere.
 
     Returns:
         JAX arrays [layers, num, num], in the precision of x; call it inside `host_float64()`.
     """
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.pairs import propagate
+    from deepinit.infinite_width.pairs import Frozen, propagate
 
     num = x.shape[0]
-    rows = rows_of_points(x)
-    layers = propagate(activation, rows, weight_vars, bias_vars)
+    rows, frozen = rows_of_points(x), None if frozen_weights is None else Frozen(frozen_weights, frozen_biases)
+    layers = propagate(activation, rows, weight_vars, bias_vars, frozen)
 
     def matrix(points, pairs):
         upper = jnp.zeros((points.shape[0], num, num), points.dtype).at[:, rows.first, rows.second].set(pairs)

@@ -6,6 +6,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
+from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.corrections import (
@@ -138,6 +139,19 @@ def _infinite_ntk(spec: Spec, inputs: Inputs) -> Prediction:
     return _limit("ntk", kernel_layers(spec, all_points(inputs).points).ntk[-1:, first, second])
 
 
+def _infinite_bias_ntk(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
+    from deepinit.quantities.routes import all_points
+
+    check_output_layer(spec)
+    first, second = pairs_of_points(inputs)
+    found = kernel_layers(spec, all_points(inputs).points, trained=("biases",)).ntk[-1:, first, second]
+    law = spec.bias_law if spec.output_width is not None else None
+    # biases of an output layer are none of a hidden one
+    at_output = law.entry_variance(1) if isinstance(law, Law) and law.scaling == "absolute" else 0.0
+    return _limit("bias_ntk", found - at_output)
+
+
 def _limit(quantity: str, value: np.ndarray) -> Prediction:
     return Prediction(
         quantity=quantity,
@@ -212,7 +226,7 @@ bias_ntk = ntk._replace(
     predict=_predict_bias_ntk,
     forms=lambda spec: kernel_forms(spec) + bias_tangent_forms(spec),
     forms_at=lambda spec, inputs: kernel_forms(spec) + bias_tangent_forms_at(spec, inputs),
-    infinite=None,
+    infinite=_infinite_bias_ntk,
 )
 
 log_gradient_norm = Quantity(

@@ -7,6 +7,7 @@ import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import deepinit as di
 from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal, orthogonal, uniform
@@ -193,3 +194,28 @@ def test_biases_that_are_not_gaussian_are_refused_since_preactivations_are_not_e
     spec = MLP((8, 8), "tanh", bias_law=uniform(0.5, "absolute"))
     with pytest.raises(SpecError, match="not Gaussian"):
         kernel_layers(spec, np.eye(2))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        di.MLP((9, 8, 7), "tanh", bias_law=di.normal(0.3, "absolute"), output_width=2),
+        di.MLP((9, 8), "relu", bias_law=di.normal(0.3, "absolute")),
+        di.ResNet(
+            6, 4, block="shallow", bias_law=di.normal(0.3, "depth"), output_width=1, embedding_law=di.normal(1.0)
+        ),
+    ],
+)
+def test_parts_of_the_tangent_kernel_add_up_and_a_frozen_network_has_none(spec):
+    x = np.random.default_rng(3).normal(size=(3, 6))
+    whole = kernel_layers(spec, x)
+    parts = [kernel_layers(spec, x, trained=(name,)) for name in ("weights", "biases", "output", "embedding")]
+    np.testing.assert_allclose(sum(part.ntk for part in parts), whole.ntk, rtol=1e-12)
+    np.testing.assert_allclose(parts[0].nngp, whole.nngp, rtol=1e-14)
+    np.testing.assert_allclose(kernel_layers(spec, x, trained=()).ntk, 0.0, atol=1e-14)
+    # of the output layer's weights: its kernel less its biases
+    if spec.output_width is not None:
+        bias = 0.3 if isinstance(spec, di.MLP) else 0.0
+        np.testing.assert_allclose(parts[2].ntk[-1], whole.nngp[-1] - bias, rtol=1e-12)
+    with pytest.raises(SpecError, match="weights, branch"):
+        kernel_layers(spec, x, trained=("readout",))

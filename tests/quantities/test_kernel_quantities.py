@@ -145,3 +145,23 @@ def test_one_block_is_simulated(block):
     spec = di.ResNet(5, 1, block=block)
     sim = di.simulate(spec, Q.nngp, TWO, num_seeds=200)
     assert np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).value).max() < 5 * sim.standard_error.max() + 0.05
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_wide_networks(activation):
+    widths, laws = (10**7,) * 3, (di.normal(1.7), di.normal(0.1, "absolute"))
+    spec = di.MLP(widths, activation, *laws, output_width=1)
+    limit, theory = di.infinite(spec, Q.bias_ntk, TWO), di.predict(spec, Q.bias_ntk, TWO)
+    np.testing.assert_allclose(limit.value, theory.value, rtol=1e-5)
+    assert np.all(np.abs(limit.value) < 0.5 * np.abs(di.infinite(spec, Q.ntk, TWO).value))
+
+
+def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width_at_their_depth():
+    wide = di.inputs.points(np.outer([1.0, -0.5], np.ones(64)))
+    completed = di.ResNet(
+        64, 5, block="shallow", activation="erf", bias_law=di.normal(0.5, "depth"), output_width=1
+    )  # 0.4 % of its mean is of order 1 / width
+    for spec, inputs in ((RESIDUAL, TWO), (completed, wide)):
+        sim, limit = di.simulate(spec, Q.bias_ntk, inputs, num_seeds=3000), di.infinite(spec, Q.bias_ntk, inputs)
+        assert np.abs((sim.mean - limit.value) / sim.standard_error).max() < 5
+        assert np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).value) / sim.standard_error).max() > 20
