@@ -41,10 +41,11 @@ def _plain_lines(name: str) -> Iterator[Report]:
     def report(done: float, total: float, label: str = "") -> None:
         nonlocal last_line
         now = time.monotonic()
-        if now - last_line >= _LINE_EVERY:
+        ends = done >= total and last_line > start  # what comes after long work should not look as if it hung
+        if now - last_line >= _LINE_EVERY or ends:
             share = done / total
-            left = f"about {(now - start) * (1 - share) / share:.0f} s left" if share > 0 else "compiling"
-            text = f"{label or name}: {share:.0%} done, {now - start:.0f} s, {left}\n"
+            left = f", about {(now - start) * (1 - share) / share:.0f} s left" if share > 0 else ", compiling"
+            text = f"{label or name}: {share:.0%} done, {now - start:.0f} s{left if share < 1 else ''}\n"
             sys.stderr.write(text)
             sys.stderr.flush()
             last_line = now

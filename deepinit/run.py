@@ -82,12 +82,13 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
             return Outcome.load(out) if handle is not None else None
         processes.on_first(_note_provenance, handle)
         stop = stack.enter_context(store.stop_on_signals(_say_stopping))
+        concludes = handle is not None and options.shard[1] == 1
+        # Theory first: what it refuses is refused before anything is simulated.
+        predictions = _all_predictions(cases) if concludes else []
         shown = bar(experiment.name) if handle is not None else callback(lambda done, total: None)
         report = stack.enter_context(shown)
-        # Theory first: what it refuses is refused before anything is simulated.
-        concludes = handle is not None and options.shard[1] == 1
-        predictions = [_predictions(case) for case in cases] if concludes else []
         measured = list(_measure_all(cases, handle, options, stop, report))
+        report(1, 1, "networks are done; figures and report")
         if handle is None or not concludes:
             return None
         results = [_compare(*parts) for parts in zip(cases, predictions, measured, strict=True)]
@@ -316,6 +317,15 @@ def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
         for name, array in kept.items():
             collected.setdefault(name, []).append(array)
     return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
+
+
+def _all_predictions(cases: tuple[Case, ...]) -> list[Any]:
+    with bar("theory") as report:
+        found = []
+        for number, case in enumerate(cases):
+            report(number, len(cases), f"theory of {case.name}")
+            found.append(_predictions(case))
+        return found
 
 
 def _predictions(case: Case) -> tuple[Prediction, ...]:

@@ -19,6 +19,7 @@ from resnet_diffusion_readings import DOUBLE_LIMIT, moment_entries
 import deepinit as di
 from deepinit.experiment import CaseResult
 
+FEW_POINTS = 17  # along each side of a map without closed forms
 ENTRIES = ("K_W", "K_b", "q_1", "q_2", "lambda_12")  # of a `KERNELS` measurement
 
 
@@ -111,8 +112,11 @@ def correlations(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     for activation, name in (("tanh", "residual, tanh"), ("silu", "residual, swish")):
         found[name] = (z, double_limit(activation, np.outer(z, z), 1.0, 1.0, mean=z).correlation)
     for activation, (weight_var, bias_var) in EDGE_OF_CHAOS.items():
+        z = np.linspace(-2.0, 2.0, config.map_points)
         bias_law = di.normal(bias_var, "absolute") if bias_var else None
         spec = di.MLP((2,) * config.map_depth, activation, di.normal(weight_var), bias_law)
+        if not spec.activation.is_homogeneous:  # a quadrature for every pair and layer
+            z = np.linspace(-2.0, 2.0, min(config.map_points, FEW_POINTS))
         kernel = kernel_layers(spec, np.outer(z, np.ones(2))).nngp[-1]
         deviation = np.sqrt(np.diag(kernel))
         with np.errstate(invalid="ignore", divide="ignore"):

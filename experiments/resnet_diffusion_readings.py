@@ -80,7 +80,8 @@ def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
     if isinstance(spec, di.MLP):
         from deepinit.infinite_width.recursion import kernel_layers
 
-        variance = np.diagonal(kernel_layers(spec, inputs.points).nngp, axis1=1, axis2=2)
+        # one by one: no pairs, each of which is a quadrature
+        variance = np.concatenate([kernel_layers(spec, point[None]).nngp[:, 0] for point in inputs.points], axis=1)
         return prediction("draw", "infinite_width", np.zeros_like(variance), variance)
     from deepinit.infinite_width.residual import residual_layers
 
