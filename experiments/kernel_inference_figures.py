@@ -181,9 +181,7 @@ def network_evidence_items(config: Config) -> list:
         title=title,
         note=f"100 images of 3 and 7, {config.draws} samples, noise of deviation .01; only the readout is learned",
     )
-    caption = (
-        "What is flat in the limit is not flat in networks: its optimum at a smaller weight variance is closer to it."
-    )
+    caption = "Points: networks, whose likelihood depends on the weight variance too. Lines: both limits, where two combinations of the variances are all that counts."
     return [figure_item(title, caption, figure)]
 
 

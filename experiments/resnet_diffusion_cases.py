@@ -14,8 +14,10 @@ from resnet_diffusion_readings import (
 )
 
 import deepinit as di
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.experiment import Case
+from deepinit.plots.functions import MAX_FUNCTIONS
 
 UNIT = di.normal(1.0, "depth")
 EDGE_OF_CHAOS = {"tanh": (1.3041**2, 0.2**2), "relu": (2.0, 0.0)}
@@ -36,9 +38,9 @@ class Config:
     num_draws: int = 1000
     """Networks of these."""
     drawn_widths: tuple[int, ...] = (8, 64)
-    """Other widths of random functions of residual networks, at most four; () for none."""
+    """Other widths of random functions of residual networks, () for none; at most eight pairs with the depths."""
     drawn_depths: tuple[int, ...] = (8, 64)
-    """Their depths, at most two."""
+    """Their depths."""
     num_paths: int = 1000
     """Paths of the limiting equation for the moments of x_T, steps as the networks' layers."""
     table_widths: tuple[int, ...] = (8, 32)
@@ -194,8 +196,21 @@ def function_cases(config: Config) -> list[Case]:
 
 
 def drawn_sizes(config: Config) -> list[tuple[int, int]]:
-    """Widths and depths of the residual networks beside each other in one figure."""
-    return [(width, depth) for depth in config.drawn_depths for width in config.drawn_widths]
+    """Widths and depths of the residual networks beside each other in one figure.
+
+    Raises:
+        SpecError: more than the figure has panels.
+    """
+    sizes = [(width, depth) for depth in config.drawn_depths for width in config.drawn_widths]
+    if len(sizes) > MAX_FUNCTIONS:
+        raise SpecError(
+            refusal(
+                f"{len(config.drawn_widths)} widths by {len(config.drawn_depths)} depths of random functions",
+                f"{MAX_FUNCTIONS} pairs, which one figure shows",
+                "Take fewer --config.drawn-widths or --config.drawn-depths.",
+            )
+        )
+    return sizes
 
 
 def drawn_name(config: Config, width: int, depth: int) -> str:

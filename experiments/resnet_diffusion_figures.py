@@ -61,7 +61,7 @@ def function_items(config: Config, results: Results) -> list:
             bands_are=f"Gaussian quantiles of {limit}",
         )
         caption = "A coordinate of the last layer as a random function of the input. " + (
-            "ReLU functions are piecewise linear with a variance in proportion to z squared; of tanh only a random sign is left."
+            "ReLU functions are piecewise linear with a variance in proportion to z squared; of tanh a random constant is left."
             if kind == "mlp"
             else "Gaussian processes in the limit; swish has a mean of its own."
         )

@@ -58,15 +58,15 @@ class Layers(NamedTuple):
     pair_ntk: jax.Array
 
 
-class Frozen(NamedTuple):
-    """[layers] each: 1.0 where a layer's weights, or its biases, have no share in the kernel of tangents, 0.0 elsewhere."""
+class Shares(NamedTuple):
+    """[layers] each: 1.0 where a layer's weights, or its biases, have a share in the kernel of tangents, 0.0 elsewhere."""
 
     weights: jax.Array
     biases: jax.Array
 
 
 def propagate(
-    activation: Activation, rows: Rows, weight_vars: jax.Array, bias_vars: jax.Array, frozen: Frozen | None = None
+    activation: Activation, rows: Rows, weight_vars: jax.Array, bias_vars: jax.Array, shares: Shares | None = None
 ) -> Layers:
     """Every layer's kernels.
 
@@ -75,25 +75,25 @@ def propagate(
         rows: the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers], variance of a bias.
-        frozen: parameters without a share in the kernel of tangents; None for none.
+        shares: in the kernel of tangents; None for those of all parameters.
     """
-    frozen = frozen or Frozen(jnp.zeros_like(weight_vars), jnp.zeros_like(bias_vars))
+    shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
     def layer(carry, variances):
         rows, point_response, pair_response = carry
-        weight_var, bias_var, without = variances
+        weight_var, bias_var, share = variances
         before = affine(rows, weight_var, bias_var)
         covariance = before.covariance
         # A kernel of tangents: the layer's own weights and biases give K, the layers below pass through the weights.
-        by_weights, by_biases = without.weights * weight_var, without.biases * bias_var
-        point_ntk = before.variance - by_weights * rows.variance - by_biases + weight_var * point_response
-        pair_ntk = covariance - by_weights * rows.covariance - by_biases + weight_var * pair_response
+        by_weights, by_biases = share.weights * weight_var, share.biases * bias_var
+        point_ntk = by_weights * rows.variance + by_biases + weight_var * point_response
+        pair_ntk = by_weights * rows.covariance + by_biases + weight_var * pair_response
         after, point_slope, pair_slope = nonlinearity(activation, before)
         seen = Layers(before.variance, covariance, point_ntk, pair_ntk)
         return (after, point_slope * point_ntk, pair_slope * pair_ntk), seen
 
     carry = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
-    return jax.lax.scan(layer, carry, (weight_vars, bias_vars, frozen))[1]
+    return jax.lax.scan(layer, carry, (weight_vars, bias_vars, shares))[1]
 
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:

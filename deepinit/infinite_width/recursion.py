@@ -11,7 +11,7 @@ from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
 
 if TYPE_CHECKING:
-    from deepinit.infinite_width.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows, Shares
 
 
 class KernelLayers(NamedTuple):
@@ -128,12 +128,14 @@ def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAM
         import jax
         import jax.numpy as jnp
 
-        arguments = (x, weight_vars, bias_vars, 1.0 - weights, np.full_like(bias_vars, 1.0 - flags.biases))
-        kernels = _jitted()(spec.activation, *map(jnp.asarray, arguments))
+        from deepinit.infinite_width.pairs import Shares
+
+        shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
+        kernels = _jitted()(spec.activation, *map(jnp.asarray, (x, weight_vars, bias_vars)), shares)
         return KernelLayers(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
 
 
-def kernel_scan(activation, x, weight_vars, bias_vars, frozen_weights=None, frozen_biases=None) -> KernelLayers:
+def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" = None) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
 
     Args:
@@ -141,18 +143,18 @@ def kernel_scan(activation, x, weight_vars, bias_vars, frozen_weights=None, froz
         x: [num, dimension].
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers].
-        frozen_weights, frozen_biases: [layers], 1.0 where they have no share in the NTK; both None for 0.0 everywhere.
+        shares: of every layer's weights and biases in the NTK; None for all of them.
 
     Returns:
         JAX arrays [layers, num, num], in the precision of x; call it inside `host_float64()`.
     """
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.pairs import Frozen, propagate
+    from deepinit.infinite_width.pairs import propagate
 
     num = x.shape[0]
-    rows, frozen = rows_of_points(x), None if frozen_weights is None else Frozen(frozen_weights, frozen_biases)
-    layers = propagate(activation, rows, weight_vars, bias_vars, frozen)
+    rows = rows_of_points(x)
+    layers = propagate(activation, rows, weight_vars, bias_vars, shares)
 
     def matrix(points, pairs):
         upper = jnp.zeros((points.shape[0], num, num), points.dtype).at[:, rows.first, rows.second].set(pairs)

@@ -9,7 +9,7 @@ import math
 
 from deepinit.networks.rows import Rows
 
-_KEPT_BYTES = 2**19  # of one network: caches hold this
+_KEPT_BYTES = 2**19  # of one network
 _KEPT_ROWS = 96  # or so many sets of rows, where a few already take more
 _SETS_OF_A_LAYER = 4  # what enters, preactivations, directions and normals
 

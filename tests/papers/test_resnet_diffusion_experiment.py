@@ -77,6 +77,7 @@ def test_overlaps_of_positions_in_the_limit(readings):
         (("--config.gradient-width", "0"), "width"),
         (("--config.table-widths", "8", "8"), "table-w8-l16"),
         (("--config.table-networks", "0"), "num_seeds"),
+        (("--config.drawn-widths", "8", "16", "32", "--config.drawn-depths", "4", "8", "16"), "3 widths by 3 depths"),
     ],
 )
 def test_configs_that_make_no_sense_are_refused(option, words, capsys):
