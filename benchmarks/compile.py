@@ -82,7 +82,7 @@ def check_answers() -> None:
     spec = di.MLP(widths=(64,) * 10)
     simulated = di.simulate(spec, di.quantities.log_sin2_angle, PAIR, num_seeds=512)
     predicted = di.predict(spec, di.quantities.log_sin2_angle, PAIR)
-    z = (simulated.mean - predicted.value) / simulated.standard_error
+    z = (simulated.mean - predicted.mean) / simulated.standard_error
     harness.check("simulated mean against theory, standard errors", float(np.abs(z).max()), 5.0)
     nngp, ntk = nngp_and_ntk(spec, X)
     layers = kernel_layers(spec, X)

@@ -128,8 +128,8 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
     """Mean kernels and exact moments of the diagonal; infinite width alone is rejected where the ensemble is large enough."""
     spec, inputs = network(width, depth), di.inputs.points(points())
     mean, deviation, count = kernels.mean(axis=0), kernels.std(axis=0), len(kernels)
-    first = di.predict(spec, di.quantities.ntk, inputs, "first_order").value[0]
-    limit = di.infinite(spec, di.quantities.ntk, inputs).value[0]
+    first = di.predict(spec, di.quantities.ntk, inputs, "first_order").mean[0]
+    limit = di.infinite(spec, di.quantities.ntk, inputs).mean[0]
     harness.check(
         f"mean kernel of {count} networks against first order, largest |z|",
         largest_z(mean, first, deviation, count),

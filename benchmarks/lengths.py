@@ -72,7 +72,7 @@ def samplers(report: harness.Report, width: int, depth: int, counts: dict[str, i
     }
     for name, run in runs.items():
         error = math.sqrt(exact.variance[-1, 0] / counts[name])
-        harness.check(f"{name}, mean ln |J u| of {counts[name]} networks", run().mean() - exact.value[-1, 0], 5 * error)
+        harness.check(f"{name}, mean ln |J u| of {counts[name]} networks", run().mean() - exact.mean[-1, 0], 5 * error)
     seconds = {name: harness.least_seconds({name: run}, repeats)[name] for name, run in runs.items()}
     shape = {"width": width, "depth": depth, "counts": counts}
     per_network = {name: value / counts[name] for name, value in seconds.items()}
@@ -83,7 +83,7 @@ def samplers(report: harness.Report, width: int, depth: int, counts: dict[str, i
         report.add(f"width {width}, depth {depth}: {name} / chi_square", ratio, "x", **shape)
     arguments = {"num_seeds": draws, "linear_map": "chi_square"}
     whole, found = seconds_of(lambda: di.simulate(spec, di.quantities.log_volume, frames, **arguments))
-    z = float((found.mean - exact.value)[-1, 0] / found.standard_error[-1, 0])
+    z = float((found.mean - exact.mean)[-1, 0] / found.standard_error[-1, 0])
     harness.check(f"chi_square, mean ln |J u| of {draws} networks, in standard errors", z, 5.0)
     report.add(
         f"{draws} draws, compilation included",
@@ -98,7 +98,7 @@ def samplers(report: harness.Report, width: int, depth: int, counts: dict[str, i
 def curves(report: harness.Report, width: int, depth: int, num_nets: int, num_nodes: int, repeats: int) -> None:
     """Part `curves`."""
     spec, circle = di.MLP(widths=(width,) * depth), di.curves.circle()
-    exact = float(di.predict(spec, di.quantities.length_distortion, di.curves.sampled(circle)).value[-1, 0])
+    exact = float(di.predict(spec, di.quantities.length_distortion, di.curves.sampled(circle)).mean[-1, 0])
 
     def run_of(method: str, count: int, nets: int = num_nets) -> Run:
         inputs = di.curves.sampled(circle, count, method=method)
@@ -154,7 +154,7 @@ def rule(report: harness.Report, width: int, depth: int, nodes: tuple[int, ...],
             name: compiled_run(spec, di.quantities.length_distortion, inputs, num_nets, name)
             for name in ("conditional", "explicit")
         }
-        exact = float(di.predict(spec, di.quantities.length_distortion, inputs).value[-1, 0])
+        exact = float(di.predict(spec, di.quantities.length_distortion, inputs).mean[-1, 0])
         for name, run in runs.items():
             values = run()
             error = values.std(ddof=1) / math.sqrt(num_nets)

@@ -102,7 +102,7 @@ def compiled(width: int, depth: int, count: int, num_seeds: int, seed_fn: Callab
 def check_diagonal(values: np.ndarray, width: int, depth: int, count: int) -> None:
     """The mean of the last layer's diagonal is that of infinite width; its variance (1 + 5/n)^L - 1 at most."""
     own = np.flatnonzero(np.equal(*np.triu_indices(count)))
-    exact = di.infinite(di.MLP((width,) * depth), NNGP, points(count)).value[-1][own]
+    exact = di.infinite(di.MLP((width,) * depth), NNGP, points(count)).mean[-1][own]
     error = exact * math.sqrt(((1 + 5 / width) ** depth - 1) / len(values))
     z = np.abs(np.asarray(values[:, -1], np.float64)[:, own].mean(axis=0) - exact) / error
     harness.check(f"mean diagonal of {len(values)} networks, {count} inputs, largest |z|", float(z.max()), 5.0)

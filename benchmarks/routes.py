@@ -45,14 +45,14 @@ def simulation(width: int, depth: int) -> Any:
 def check(width: int, depth: int, run: Any) -> None:
     """All three routes at one shape."""
     spec, found = network(width, depth), run()
-    walk = di.predict(spec, ANGLE, PAIR).value[:, 0]
+    walk = di.predict(spec, ANGLE, PAIR).mean[:, 0]
     count = found.num_valid[:, 0]
     error = np.sqrt(found.moment2[:, 0] / np.maximum(count - 1, 1) / count)
     z = np.abs(found.mean[:, 0] - walk) / error
     name = f"width {width}, depth {depth}"
     harness.check(f"{name}: simulation against theory, largest |z|", float(z.max()), 5.0)
-    limit = di.infinite(spec, ANGLE, PAIR).value[:, 0]
-    wide = di.predict(network(WIDE, depth), ANGLE, PAIR).value[:, 0]
+    limit = di.infinite(spec, ANGLE, PAIR).mean[:, 0]
+    wide = di.predict(network(WIDE, depth), ANGLE, PAIR).mean[:, 0]
     off = float(np.abs(limit - wide).max())
     harness.check(f"{name}: infinite width against width {WIDE}", off, 10 * depth / WIDE)
     if 100 * depth > width:

@@ -44,7 +44,7 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
             }
             by_width = in_range(results, names)
             found = list(by_width.values())
-            limit = np.array([named(result, "infinite_width").value[row, _ENTRY] for result in found])
+            limit = np.array([named(result, "infinite_width").mean[row, _ENTRY] for result in found])
             mean, error, first = (
                 np.array(values)
                 for values in zip(
@@ -52,7 +52,7 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
                         (
                             result.estimate.mean[row, _ENTRY],
                             result.estimate.standard_error[row, _ENTRY],
-                            named(result, "first_order").value[row, _ENTRY],
+                            named(result, "first_order").mean[row, _ENTRY],
                         )
                         for result in found
                     ],

@@ -37,7 +37,7 @@ def relative_variance(result: CaseResult, row: int) -> float:
     """Largest variance over squared mean at infinite width that first order predicts of a diagonal entry."""
     first, limit = (named(result, name) for name in ("first_order", "infinite_width"))
     own = diagonal(result)
-    return float(np.max(np.asarray(first.variance)[row, own] / limit.value[row, own] ** 2))
+    return float(np.max(np.asarray(first.variance)[row, own] / limit.mean[row, own] ** 2))
 
 
 def named(result: CaseResult, name: str) -> Any:
@@ -130,7 +130,7 @@ def _cloud(result: CaseResult, ratio: np.ndarray, width: int, rows: np.ndarray) 
         np.full(len(rows), width),
         estimate.variance[rows, 0] / mean**2,
         estimate.variance_standard_error[rows, 0] / mean**2,
-        np.asarray(first.variance)[rows, 0] / limit.value[rows, 0] ** 2,
+        np.asarray(first.variance)[rows, 0] / limit.mean[rows, 0] ** 2,
     )
 
 

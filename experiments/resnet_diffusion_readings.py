@@ -180,7 +180,7 @@ def kernels_exact(spec: Any, inputs: Inputs, form: str) -> Prediction:
         for quantity in (di.quantities.ntk, di.quantities.bias_ntk, di.quantities.nngp)
     )
     order = [0, 2, 1]  # (1, 1), (2, 2), (1, 2)
-    value = [tangent.value[0, 1] - biases.value[0, 1], biases.value[0, 1], *moments.value[-1, order]]
+    value = [tangent.mean[0, 1] - biases.mean[0, 1], biases.mean[0, 1], *moments.mean[-1, order]]
     variance = [np.nan, biases.variance[0, 1], *moments.variance[-1, order]]
     return prediction("kernels", form, [value], np.array([variance]))
 

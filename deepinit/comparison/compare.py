@@ -72,17 +72,17 @@ def comparison(
     shape = estimate.mean.shape
     pairs = estimate.entries if pairs is None else pairs
     for prediction in predictions:
-        if prediction.quantity != estimate.quantity or prediction.value.shape != shape:
+        if prediction.quantity != estimate.quantity or prediction.mean.shape != shape:
             raise SpecError(
                 refusal(
-                    f"{prediction.quantity} {prediction.value.shape} by {prediction.name} "
+                    f"{prediction.quantity} {prediction.mean.shape} by {prediction.name} "
                     f"against measured {estimate.quantity} {shape}",
                     "the same quantity for the same spec and inputs",
                     "Call simulate, predict and infinite with the same arguments.",
                 )
             )
     empty = np.zeros((0, *shape))
-    predicted = np.stack([prediction.value for prediction in predictions]) if predictions else empty
+    predicted = np.stack([prediction.mean for prediction in predictions]) if predictions else empty
     variances = [
         np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape) for p in predictions
     ]

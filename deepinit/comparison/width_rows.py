@@ -47,11 +47,11 @@ def sorted_out(rows: list[Sequence[Any]]) -> tuple[list[Estimate], np.ndarray, d
             )
         estimate = measured[0]
         estimates.append(estimate)
-        limits.append(infinite[0].value)
+        limits.append(infinite[0].mean)
         for prediction in predictions:
             if prediction is not infinite[0]:
                 routes.setdefault(prediction.name, []).append(prediction)
-        others: list[tuple[Any, tuple[int, ...]]] = [(part, part.value.shape) for part in predictions]
+        others: list[tuple[Any, tuple[int, ...]]] = [(part, part.mean.shape) for part in predictions]
         for part, shape in (*others, (estimates[0], estimates[0].mean.shape)):
             if part.quantity != estimate.quantity or shape != estimate.mean.shape:
                 raise SpecError(
@@ -79,7 +79,7 @@ def measured_values(estimates: list[Estimate], statistic: str) -> tuple[np.ndarr
 def predicted_values(parts: list[Prediction], statistic: str) -> np.ndarray:
     """The statistic by one theory, [widths, ...]."""
     if statistic == "mean":
-        return np.stack([part.value for part in parts])
+        return np.stack([part.mean for part in parts])
     lacking = [part.name for part in parts if part.variance is None]
     if lacking:
         raise SpecError(
@@ -87,4 +87,4 @@ def predicted_values(parts: list[Prediction], statistic: str) -> np.ndarray:
                 f"{lacking[0]} without a variance", "predictions of the variance", "Leave it out, or compare means."
             )
         )
-    return np.stack([np.broadcast_to(np.asarray(part.variance), part.value.shape) for part in parts])
+    return np.stack([np.broadcast_to(np.asarray(part.variance), part.mean.shape) for part in parts])

@@ -63,7 +63,7 @@ class Prediction:
     Attributes:
         quantity: the quantity's name.
         name: the theory or its form, as it appears in tables and legends.
-        value: predicted mean, usually [layers, pairs], float64.
+        mean: predicted mean, usually [layers, pairs], float64.
         variance: predicted variance over networks, same shape; None where the theory gives none.
         error_order: order of what is left out, e.g. "O(depth / width^2)".
         valid_for: hypotheses and range.
@@ -72,7 +72,7 @@ class Prediction:
 
     quantity: str
     name: str
-    value: np.ndarray
+    mean: np.ndarray
     variance: np.ndarray | None
     error_order: str
     valid_for: str

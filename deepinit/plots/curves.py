@@ -134,7 +134,7 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
     quantities = list(dict.fromkeys(result.quantity for result in results))
     if len(quantities) > 1:
         raise SpecError(refusal(f"the quantities {', '.join(quantities)}", "one quantity", "Draw one figure for each."))
-    first = [r.mean if isinstance(r, Estimate) else r.value for r in results]
+    first = [r.mean for r in results]
     shape = max((_matrix(array).shape for array in first), key=lambda shape: shape[0] * shape[1])
     estimates = [result for result in results if isinstance(result, Estimate)]
     measured: list[Measured] = []
@@ -151,7 +151,7 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
             name = prediction.name
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
-            predicted.append(Predicted(name, _matrix(prediction.value, shape), _matrix(variance, shape)))
+            predicted.append(Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape)))
     names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
     layers, axis = np.arange(1, shape[0] + 1), "layer"

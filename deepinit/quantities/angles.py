@@ -60,7 +60,7 @@ def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     return Prediction(
         quantity="log_sin2_angle",
         name=form,
-        value=np.stack([walk.mean for walk in walks], axis=1),
+        mean=np.stack([walk.mean for walk in walks], axis=1),
         variance=np.stack([walk.variance for walk in walks], axis=1),
         error_order=orders[form],
         valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / width), no bias, "
@@ -78,7 +78,7 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
     return Prediction(
         quantity="log_sin2_angle",
         name="first_order",
-        value=mean,
+        mean=mean,
         variance=variance,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
@@ -93,7 +93,7 @@ def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
     return Prediction(
         quantity="log_sin2_angle",
         name="infinite_width",
-        value=value,
+        mean=value,
         variance=np.zeros_like(value),
         error_order="O(depth / width)",
         valid_for="every width to infinity at fixed depth",

@@ -119,7 +119,7 @@ def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
     return Prediction(
         quantity=quantity,
         name="infinite_width",
-        value=entries,
+        mean=entries,
         variance=np.zeros_like(entries),
         error_order="o(1)",
         valid_for="width to infinity at the scale of the neural tangent kernel, where input weights do not turn",

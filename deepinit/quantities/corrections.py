@@ -180,7 +180,7 @@ def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction
     return Prediction(
         quantity=quantity,
         name=EXACT,
-        value=value,
+        mean=value,
         variance=variance,
         error_order="exact",
         valid_for=(
@@ -195,7 +195,7 @@ def _first_order(quantity: str, value: np.ndarray, variance: np.ndarray, valid_f
     return Prediction(
         quantity=quantity,
         name=FORM,
-        value=value,
+        mean=value,
         variance=variance,
         error_order="O((sum of 1 / width)^2)",
         valid_for=valid_for,

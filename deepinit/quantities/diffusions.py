@@ -141,7 +141,7 @@ def _prediction(quantity: str, form: str, value: np.ndarray, variance: np.ndarra
     return Prediction(
         quantity=quantity,
         name=form,
-        value=value,
+        mean=value,
         variance=variance,
         error_order="O(1 / depth), whatever the width",
         valid_for="depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; every width",

@@ -156,7 +156,7 @@ def _limit(quantity: str, value: np.ndarray) -> Prediction:
     return Prediction(
         quantity=quantity,
         name="infinite_width",
-        value=value,
+        mean=value,
         variance=np.zeros_like(value),
         error_order="O(depth / width)",
         valid_for="all widths to infinity at fixed depth",

@@ -78,7 +78,7 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     return Prediction(
         quantity="log_volume",
         name=form,
-        value=np.broadcast_to(0.5 * np.asarray(mean)[:, None], entries),
+        mean=np.broadcast_to(0.5 * np.asarray(mean)[:, None], entries),
         variance=np.broadcast_to(0.25 * np.asarray(variance)[:, None], entries),
         error_order="exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}",
         valid_for=_EXACT,
@@ -110,7 +110,7 @@ def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
     return Prediction(
         quantity="length_distortion",
         name=form,
-        value=np.asarray(value)[:, None],
+        mean=np.asarray(value)[:, None],
         variance=None,
         error_order=orders[form],
         valid_for="the mean of every rectifiable curve: " + _EXACT.rsplit(";", 1)[0],
@@ -205,7 +205,7 @@ def _limit(quantity: str, value: np.ndarray, valid_for: str, variance: np.ndarra
     return Prediction(
         quantity=quantity,
         name="infinite_width",
-        value=value,
+        mean=value,
         variance=variance,
         error_order="O(depth / width)",
         valid_for=valid_for,

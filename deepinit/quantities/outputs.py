@@ -101,7 +101,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     rows = np.concatenate([inputs.points, inputs.partners])
     kernels = [nngp.predict(spec, points(row), form) for row in rows]
     weight_var, bias_var = _next_layer(spec)
-    mean = bias_var + weight_var * np.hstack([kernel.value for kernel in kernels])
+    mean = bias_var + weight_var * np.hstack([kernel.mean for kernel in kernels])
     variance = weight_var**2 * np.hstack([np.asarray(kernel.variance) for kernel in kernels])
     with np.errstate(over="ignore", invalid="ignore"):
         value = 3.0 * variance / mean**2
@@ -113,7 +113,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
                 "Take smaller inputs (without biases the kurtosis of homogeneous activations does not depend on their size), or a smaller weight variance.",
             )
         )
-    return dataclasses.replace(kernels[0], quantity="output_kurtosis", value=value, variance=None, reference=_REFERENCE)
+    return dataclasses.replace(kernels[0], quantity="output_kurtosis", mean=value, variance=None, reference=_REFERENCE)
 
 
 def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
@@ -121,7 +121,7 @@ def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
     return Prediction(
         quantity="output_kurtosis",
         name="infinite_width",
-        value=value,
+        mean=value,
         variance=None,
         error_order="O(depth / width)",
         valid_for="all widths to infinity at fixed depth",

@@ -100,7 +100,7 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     return Prediction(
         quantity="survival",
         name=form,
-        value=value,
+        mean=value,
         variance=value * (1.0 - value),
         error_order=_ERRORS[form],
         valid_for=_RANGES[form],
@@ -155,7 +155,7 @@ def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     return Prediction(
         quantity="log_norm",
         name=form,
-        value=np.broadcast_to(mean[:, None], shape),
+        mean=np.broadcast_to(mean[:, None], shape),
         variance=np.broadcast_to(variance[:, None], shape),
         error_order="exact",
         valid_for="Gaussian weights, no bias, homogeneous activation, every width; networks that are alive",
@@ -172,7 +172,7 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
     return Prediction(
         quantity="log_norm",
         name="infinite_width",
-        value=value,
+        mean=value,
         variance=np.zeros_like(value),
         error_order="O(depth / width)",
         valid_for="every width to infinity at fixed depth; here with the widths of the spec",

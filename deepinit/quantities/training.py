@@ -78,7 +78,7 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
     return Prediction(
         quantity="training_loss",
         name="infinite_width",
-        value=found.loss[:, None],
+        mean=found.loss[:, None],
         variance=None,
         error_order="O(1/width) at the scale of the neural tangent kernel; O(1) where networks condense",
         valid_for="widths so large that the tangent kernel stays as it is at initialization; small steps",

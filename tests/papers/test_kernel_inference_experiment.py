@@ -42,8 +42,8 @@ def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_poster
     measured = di.simulate(spec, readout.READOUT, rows, num_seeds=4000)
     first, limit = di.predict(spec, readout.READOUT, rows), di.infinite(spec, readout.READOUT, rows)
     # two routes to the limit: the recursion of the kernels, and Gauss-Hermite sums over a neuron's weights
-    assert np.allclose(readout.first_order(rows.points)[0], limit.value[0], atol=1e-9)
-    scores = [np.abs(measured.mean - one.value) / measured.standard_error for one in (first, limit)]
+    assert np.allclose(readout.first_order(rows.points)[0], limit.mean[0], atol=1e-9)
+    scores = [np.abs(measured.mean - one.mean) / measured.standard_error for one in (first, limit)]
     assert scores[0].max() < 5
     assert scores[1].min() > 5  # resolves 1 % of the prediction
     assert np.allclose(measured.variance, first.variance, rtol=0.15)  # 5 standard errors of a variance from 4000

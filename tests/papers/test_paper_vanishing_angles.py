@@ -46,7 +46,7 @@ def test_finite_width_theory_agrees_and_infinite_width_does_not(figure1):
 
 def test_columns_of_the_theory():
     np.testing.assert_allclose(angles.approximation_1(0.1, SPEC.widths)[LAYERS - 1], APPROXIMATION_1, atol=6e-5)
-    np.testing.assert_allclose(di.infinite(SPEC, ANGLE, PAIR).value[LAYERS - 1, 0], INFINITE, atol=6e-5)
+    np.testing.assert_allclose(di.infinite(SPEC, ANGLE, PAIR).mean[LAYERS - 1, 0], INFINITE, atol=6e-5)
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_the_papers_correction_is_rejected_at_width_64_and_the_corrected_forms_a
     estimate = di.simulate(spec, ANGLE, PAIR, num_seeds=40_000)
     routes = {form: di.predict(spec, ANGLE, PAIR, form) for form in ("tapered", "second_order", "hybrid", "paper")}
     worst = {
-        form: float(np.abs((estimate.mean - route.value) / estimate.standard_error).max())
+        form: float(np.abs((estimate.mean - route.mean) / estimate.standard_error).max())
         for form, route in routes.items()
     }
     assert worst["paper"] > 5

@@ -43,7 +43,7 @@ def test_presets_plan_every_case(capsys):
 def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
     cases, reading, limits = readings
     inputs = cases.copied((1.0, 2.0), 2, "")
-    value = reading.kernels_infinite(cases.shallow(2, 16), inputs).value[0]
+    value = reading.kernels_infinite(cases.shallow(2, 16), inputs).mean[0]
     np.testing.assert_allclose(value[[0, 1, 2, 4]], [2.864414, 0.955127, 3.179440, 4.745604], atol=2e-6)
     np.testing.assert_allclose(limits.limit_kernels()[[0, 1, 2, 4]], [6.43656, 1.71828, 4.43656, 7.15485], atol=5e-6)
     for width, deviation, variance in ((8, 0.8488, 12.864), (32, 0.4012, 2.6788), (128, 0.1979, 0.64092)):
@@ -55,7 +55,7 @@ def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
 def test_moments_in_the_limit_are_those_of_the_figure(readings):
     cases, reading, _ = readings
     spec, inputs = cases.shallow(2, 3), cases.copied((0.0, 1.0), 2, "")
-    limit = reading.moments_limit(spec, inputs, reading.DOUBLE_LIMIT).value
+    limit = reading.moments_limit(spec, inputs, reading.DOUBLE_LIMIT).mean
     np.testing.assert_allclose(limit[-1], [0.0, 1.0, 1.71828, 1.71828, 3.43656], atol=5e-6)
     assert reading.moment_entries(spec, inputs)[2:] == (
         "covariance at 0, 0",
@@ -67,7 +67,7 @@ def test_moments_in_the_limit_are_those_of_the_figure(readings):
 def test_overlaps_of_positions_in_the_limit(readings):
     cases, _, _ = readings
     case = cases.convolution_case(cases.Config())
-    limit = case.quantity.predict(case.spec, case.inputs, "double_limit").value[0]
+    limit = case.quantity.predict(case.spec, case.inputs, "double_limit").mean[0]
     np.testing.assert_allclose(limit[:6], [2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878], atol=6e-5)
 
 

@@ -33,8 +33,8 @@ def prediction_of(value, name="second_order", variance=None):
 
 
 def dataset_of(estimate, *predictions, pairs=None, **attrs):
-    predicted = np.stack([p.value for p in predictions])
-    variances = np.stack([np.full_like(p.value, np.nan) if p.variance is None else p.variance for p in predictions])
+    predicted = np.stack([p.mean for p in predictions])
+    variances = np.stack([np.full_like(p.mean, np.nan) if p.variance is None else p.variance for p in predictions])
     entry = ("layer", "pair")
     return xarray.Dataset(
         {

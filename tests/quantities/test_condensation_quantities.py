@@ -131,7 +131,7 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     limit = di.infinite(net, Q.training_loss, run)
     found = di.compare(measured, limit)
     assert worst(found, "infinite_width") < 5
-    assert limit.value[-1, 0] < 0.8 * limit.value[0, 0]
+    assert limit.mean[-1, 0] < 0.8 * limit.mean[0, 0]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_refusals(run, call, said):
 def test_orientations_of_linear_networks_in_any_dimension():
     run = di.Training(FIVE, record_steps=(0, 10), rate=RATE)
     linear = di.training.small_mlp((40,), di.linear, std=1e-4, output_std=5e-5)
-    law = di.predict(NET, Q.aligned_fraction, run).value
-    np.testing.assert_allclose(di.predict(linear, Q.aligned_fraction, run).value, law, rtol=1e-12)
-    np.testing.assert_allclose(di.infinite(linear, Q.aligned_fraction, run).value[0], law[0], rtol=1e-12)
+    law = di.predict(NET, Q.aligned_fraction, run).mean
+    np.testing.assert_allclose(di.predict(linear, Q.aligned_fraction, run).mean, law, rtol=1e-12)
+    np.testing.assert_allclose(di.infinite(linear, Q.aligned_fraction, run).mean[0], law[0], rtol=1e-12)
 
 
 def test_orientations_under_an_optax_transformation_need_its_geometry():
@@ -171,7 +171,7 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
     with pytest.raises(SpecError, match="without a geometry"):
         di.predict(NET, Q.orientation_count, di.Training(FIVE, **options))
     cube = di.Training(FIVE, **options, geometry="linf")
-    assert di.predict(NET, Q.orientation_count, cube).value[-1, 0] == 2.0
+    assert di.predict(NET, Q.orientation_count, cube).mean[-1, 0] == 2.0
     ours = di.Training(FIVE, record_steps=(0, 2), mode="adam", rate=1e-5)
     theirs = [di.simulate(NET, Q.aligned_fraction, run, num_seeds=2).mean[0] for run in (cube, ours)]
     np.testing.assert_array_equal(*theirs)
@@ -180,7 +180,7 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
 def test_examples_without_preferred_orientations():
     flat = di.Training(di.targets.simplex(2), record_steps=(0, 2), rate=0.1)
     net = di.training.small_mlp((6,), di.x_tanh, std=1e-3)
-    assert di.predict(net, Q.orientation_count, flat).value[-1, 0] == 0.0
+    assert di.predict(net, Q.orientation_count, flat).mean[-1, 0] == 0.0
     for call in (
         lambda: di.simulate(net, Q.aligned_fraction, flat, num_seeds=2),
         lambda: di.infinite(net, Q.aligned_fraction, flat),

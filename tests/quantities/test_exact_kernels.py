@@ -25,7 +25,7 @@ def test_second_moments_at_every_width(spec):
     num_seeds = 100_000
     sim, pred = di.simulate(spec, Q.nngp, ONE, num_seeds=num_seeds), di.predict(spec, Q.nngp, ONE)
     assert pred.name == "exact"
-    mean, variance = pred.value[:, 0], pred.variance[:, 0]
+    mean, variance = pred.mean[:, 0], pred.variance[:, 0]
     assert np.abs((sim.mean[:, 0] - mean) / np.sqrt(variance / num_seeds)).max() < GATE
     # the error of a second moment from the exact fourth one: with the sample's own a heavy tail is taken for a small error
     weight_var, first = spec.weight_law.variance, spec.weight_law.variance * np.mean(ONE.points**2)
@@ -41,8 +41,8 @@ def test_second_moments_at_every_width(spec):
         assert abs(second[layer] - moments[0]) < GATE * error
     if spec.widths == (3, 3):  # 1 + 10/3 instead of (1 + 5/3)^2
         rival = di.predict(spec, Q.nngp, ONE, "first_order")
-        assert rival.value == pytest.approx(pred.value)
-        expected = rival.value[-1, 0] ** 2 + rival.variance[-1, 0]
+        assert rival.mean == pytest.approx(pred.mean)
+        expected = rival.mean[-1, 0] ** 2 + rival.variance[-1, 0]
         assert second[-1] - expected > GATE * error
 
 
@@ -56,11 +56,11 @@ def test_tangent_kernels_at_every_width(spec):
     sim, pred = di.simulate(spec, Q.ntk, ONE, num_seeds=100_000), di.predict(spec, Q.ntk, ONE)
     assert pred.name == "exact"
     error = np.sqrt(pred.variance / sim.num_seeds)
-    assert np.abs((sim.mean - pred.value) / error).max() < GATE
+    assert np.abs((sim.mean - pred.mean) / error).max() < GATE
     assert np.abs((sim.variance - pred.variance) / sim.variance_standard_error).max() < GATE
     if spec.widths == (3, 3):
         rival = di.predict(spec, Q.ntk, ONE, "first_order")
-        assert rival.value == pytest.approx(pred.value)
+        assert rival.mean == pytest.approx(pred.mean)
         assert np.all(sim.variance - rival.variance > GATE * sim.variance_standard_error)
 
 
@@ -68,7 +68,7 @@ def test_linear_networks_at_several_inputs():
     spec = di.MLP((3, 4), "linear", di.normal(1.1))
     sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=100_000), di.predict(spec, Q.nngp, TWO)
     assert pred.name == "exact"
-    assert np.abs((sim.mean - pred.value) / np.sqrt(pred.variance / sim.num_seeds)).max() < GATE
+    assert np.abs((sim.mean - pred.mean) / np.sqrt(pred.variance / sim.num_seeds)).max() < GATE
     assert np.abs((sim.variance - pred.variance) / sim.variance_standard_error).max() < GATE
     rival = di.predict(spec, Q.nngp, TWO, "first_order")
     assert np.abs((sim.variance - rival.variance)[-1] / sim.variance_standard_error[-1]).min() > GATE
@@ -102,10 +102,10 @@ def test_tangent_kernel_of_the_biases_of_an_mlp():
     sim, pred = di.simulate(spec, Q.bias_ntk, TWO, num_seeds=40_000), di.predict(spec, Q.bias_ntk, TWO)
     wide = di.predict(di.MLP((10**6,) * 3, *_rest(spec)), Q.bias_ntk, TWO)
     left_out = 2.5 * (2 / 32 + 1 / 48)  # O(r), with the constant of ReLU's variances
-    allowed = GATE * sim.standard_error + left_out * np.abs(pred.value - wide.value)
-    assert np.all(np.abs(sim.mean - pred.value) < allowed)
+    allowed = GATE * sim.standard_error + left_out * np.abs(pred.mean - wide.mean)
+    assert np.all(np.abs(sim.mean - pred.mean) < allowed)
     # infinite width: two inputs share more gates than they do there, by 3 %
-    assert (sim.mean - wide.value)[0, 1] > GATE * sim.standard_error[0, 1]
+    assert (sim.mean - wide.mean)[0, 1] > GATE * sim.standard_error[0, 1]
     assert np.all(np.abs(sim.variance - pred.variance) < GATE * sim.variance_standard_error + left_out * pred.variance)
     assert np.all(di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance)  # not the whole tangent kernel
     assert Q.bias_ntk.forms(_spec((9,))) == ()
@@ -119,6 +119,6 @@ def test_both_forms_agree_at_large_width():
     spec = _spec((10**6, 10**6))
     for quantity in (Q.nngp, Q.ntk):
         one, two = (di.predict(spec, quantity, ONE, form) for form in ("exact", "first_order"))
-        assert one.value == pytest.approx(two.value, rel=1e-12)
+        assert one.mean == pytest.approx(two.mean, rel=1e-12)
         assert one.variance == pytest.approx(two.variance, rel=1e-5)
     assert "Relative variance in the last layer 1e-05" in di.predict(spec, Q.nngp, ONE).valid_for

@@ -32,11 +32,11 @@ def test_tangent_kernels_of_a_residual_network():
     for quantity in (Q.ntk, Q.bias_ntk):
         sim, pred = di.simulate(RESIDUAL, quantity, TWO, num_seeds=3000), di.predict(RESIDUAL, quantity, TWO)
         error = sim.standard_error
-        assert np.all(np.abs(sim.mean - pred.value) < 5 * error + 0.04 * pred.value)  # 1 / L = 1.6 %
+        assert np.all(np.abs(sim.mean - pred.mean) < 5 * error + 0.04 * pred.mean)  # 1 / L = 1.6 %
     assert np.all(np.abs(sim.variance / pred.variance - 1) < 0.4)
     limit = di.infinite(RESIDUAL, Q.ntk, TWO)
     sim = di.simulate(RESIDUAL, Q.ntk, TWO, num_seeds=3000)
-    assert np.abs((sim.mean - limit.value) / sim.standard_error).max() < 5  # exact at L = 64
+    assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5  # exact at L = 64
 
 
 def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_zero_as_one_over_width():
@@ -46,7 +46,7 @@ def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_ze
         sim, limit = di.simulate(spec, Q.ntk, inputs, num_seeds=4000), di.infinite(spec, Q.ntk, inputs)
         variances.append(sim.variance[0])
     # tanh: the mean differs by less than 0.2 / width (measured at width 16: 0.002(10) of 4.5)
-    assert np.all(np.abs(sim.mean - limit.value) < 5 * sim.standard_error + 0.2 / 64 * np.abs(limit.value))
+    assert np.all(np.abs(sim.mean - limit.mean) < 5 * sim.standard_error + 0.2 / 64 * np.abs(limit.mean))
     assert np.all((variances[0] > 3 * variances[1]) & (variances[0] < 6 * variances[1]))
 
 
@@ -57,7 +57,7 @@ def test_gradients_of_a_residual_network_are_log_normal():
         di.simulate(spec, Q.log_gradient_norm, inputs, num_seeds=4000),
         di.predict(spec, Q.log_gradient_norm, inputs),
     )
-    z = (sim.mean - pred.value)[:-1] / sim.standard_error[:-1]
+    z = (sim.mean - pred.mean)[:-1] / sim.standard_error[:-1]
     assert np.abs(z).max() < 5
     infinite_width = (sim.mean[0] - 1.0) / sim.standard_error[0]  # kappa T: without 2 kappa T / D
     assert np.abs(infinite_width).max() > 20
@@ -69,7 +69,7 @@ def test_volumes_of_a_residual_network_are_log_normal(size):
     spec = di.ResNet(4, 200, block="shallow")
     frame = di.frames.at(0.05 * np.ones((1, 4)), np.eye(4)[None, :size])
     sim, pred = di.simulate(spec, Q.log_volume, frame, num_seeds=3000), di.predict(spec, Q.log_volume, frame)
-    assert np.abs((sim.mean - pred.value)[-1] / sim.standard_error[-1]).max() < 5
+    assert np.abs((sim.mean - pred.mean)[-1] / sim.standard_error[-1]).max() < 5
     assert np.all(np.abs(sim.variance[-1] / pred.variance[-1] - 1) < 0.2)
     assert np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5  # infinite width: rejected
 
@@ -106,7 +106,7 @@ def test_first_order_in_one_over_width_says_more_of_kernels_than_infinite_width(
         sim, pred = di.simulate(spec, quantity, inputs, num_seeds=6000), di.predict(spec, quantity, inputs)
         limit = di.infinite(spec, quantity, inputs)
         # what is left out is O(r^2), r = 0.046: a few percent of the shift and of the variance
-        assert np.all(np.abs(sim.mean - pred.value) < 5 * sim.standard_error + 0.2 * np.abs(pred.value - limit.value))
+        assert np.all(np.abs(sim.mean - pred.mean) < 5 * sim.standard_error + 0.2 * np.abs(pred.mean - limit.mean))
         allowed = 5 * sim.variance_standard_error + 0.35 * pred.variance
         assert np.all(np.abs(sim.variance - pred.variance) < allowed)
         assert np.all(sim.variance > 5 * sim.variance_standard_error)  # not the 0 of infinite width
@@ -144,7 +144,7 @@ def test_inputs_of_another_width_have_no_prediction(quantity):
 def test_one_block_is_simulated(block):
     spec = di.ResNet(5, 1, block=block)
     sim = di.simulate(spec, Q.nngp, TWO, num_seeds=200)
-    assert np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).value).max() < 5 * sim.standard_error.max() + 0.05
+    assert np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).mean).max() < 5 * sim.standard_error.max() + 0.05
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -152,8 +152,8 @@ def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_w
     widths, laws = (10**7,) * 3, (di.normal(1.7), di.normal(0.1, "absolute"))
     spec = di.MLP(widths, activation, *laws, output_width=1)
     limit, theory = di.infinite(spec, Q.bias_ntk, TWO), di.predict(spec, Q.bias_ntk, TWO)
-    np.testing.assert_allclose(limit.value, theory.value, rtol=1e-5)
-    assert np.all(np.abs(limit.value) < 0.5 * np.abs(di.infinite(spec, Q.ntk, TWO).value))
+    np.testing.assert_allclose(limit.mean, theory.mean, rtol=1e-5)
+    assert np.all(np.abs(limit.mean) < 0.5 * np.abs(di.infinite(spec, Q.ntk, TWO).mean))
 
 
 def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width_at_their_depth():
@@ -163,5 +163,5 @@ def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width
     )  # 0.4 % of its mean is of order 1 / width
     for spec, inputs in ((RESIDUAL, TWO), (completed, wide)):
         sim, limit = di.simulate(spec, Q.bias_ntk, inputs, num_seeds=3000), di.infinite(spec, Q.bias_ntk, inputs)
-        assert np.abs((sim.mean - limit.value) / sim.standard_error).max() < 5
-        assert np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).value) / sim.standard_error).max() > 20
+        assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5
+        assert np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).mean) / sim.standard_error).max() > 20

@@ -36,7 +36,7 @@ NOT_SAMPLED = {"orthogonal planes", "residual, output"}
 def z_scores(estimate, prediction):
     """Of means and of variances, [layers]."""
     return (
-        ((estimate.mean - prediction.value) / estimate.standard_error)[:, 0],
+        ((estimate.mean - prediction.mean) / estimate.standard_error)[:, 0],
         ((estimate.variance - prediction.variance) / estimate.variance_standard_error)[:, 0],
     )
 
@@ -56,7 +56,7 @@ def test_every_sampler_has_the_exact_mean_and_variance_and_one_law(name):
         means, variances = z_scores(found, exact)
         assert np.abs(means).max() < 5
         assert np.abs(variances).max() < 5
-        rival = di.infinite(spec, VOLUME, frames).value  # infinite width: rejected by 19 standard errors or more
+        rival = di.infinite(spec, VOLUME, frames).mean  # infinite width: rejected by 19 standard errors or more
         assert abs((found.mean - rival)[-1, 0] / found.standard_error[-1, 0]) > 5
         samples.append(found.samples[:, -1, 0])
     for one in samples[1:]:
@@ -100,9 +100,9 @@ def held_to_the_exact_mean(spec, inputs, linear_map="auto"):
     found = di.simulate(spec, LENGTH, inputs, num_seeds=15_000, linear_map=linear_map)
     exact, limit = di.predict(spec, LENGTH, inputs), di.infinite(spec, LENGTH, inputs)
     assert exact.name == "exact"
-    assert np.abs((found.mean - exact.value) / found.standard_error).max() < 5
+    assert np.abs((found.mean - exact.mean) / found.standard_error).max() < 5
     assert (found.num_excluded == 0).all()  # a dead network has length 0, and counts
-    assert abs((found.mean - limit.value) / found.standard_error)[-1, 0] > 5
+    assert abs((found.mean - limit.mean) / found.standard_error)[-1, 0] > 5
 
 
 @pytest.mark.slow
@@ -156,12 +156,12 @@ def test_tanh_with_biases_is_near_infinite_width():
     for quantity, at in ((LENGTH, inputs), (VOLUME, frames)):
         found, limit = di.simulate(spec, quantity, at, num_seeds=3000), di.infinite(spec, quantity, at)
         # lengths relative to themselves, logarithms as they are
-        unit = limit.value[:, 0] if quantity is LENGTH else np.ones(3)
+        unit = limit.mean[:, 0] if quantity is LENGTH else np.ones(3)
         allowed = 5 * found.standard_error[:, 0] / unit + 2 / 400  # O(depth / width)
-        assert (np.abs(found.mean - limit.value)[:, 0] / unit < allowed).all()
+        assert (np.abs(found.mean - limit.mean)[:, 0] / unit < allowed).all()
         assert allowed.max() < 0.09  # resolved: at the output 5 sqrt(0.64 / 3000) for a plane and three outputs
         other = di.MLP(widths=widths, activation=di.tanh, weight_law=di.normal(1.5), output_width=3)
-        rival = di.infinite(other, quantity, at).value  # no biases
+        rival = di.infinite(other, quantity, at).mean  # no biases
         assert np.abs(found.mean - rival)[1, 0] / unit[1] > allowed[1]  # at the output three neurons hide it
         variances = found.variance[:, 0] / unit**2
         assert abs(variances[-1] * unit[-1] ** 2 / limit.variance[-1, 0] - 1) < 0.2  # the outputs' own
@@ -197,7 +197,7 @@ def test_what_no_theory_predicts_is_refused(case, spec, words):
 def test_absolute_variances_at_equal_widths_are_predicted():
     spec, same = (di.MLP(widths=(4, 4), weight_law=law) for law in (di.normal(0.5, "absolute"), di.normal(2.0)))
     at = di.frames.random(4)
-    np.testing.assert_allclose(di.predict(spec, VOLUME, at).value, di.predict(same, VOLUME, at).value, rtol=1e-12)
+    np.testing.assert_allclose(di.predict(spec, VOLUME, at).mean, di.predict(same, VOLUME, at).mean, rtol=1e-12)
 
 
 def test_other_laws_are_predicted_as_if_gaussian_and_say_so():
@@ -205,7 +205,7 @@ def test_other_laws_are_predicted_as_if_gaussian_and_say_so():
     found = di.predict(spec, LENGTH, CIRCLE)
     assert found.name == "idealized"
     assert found.error_order.startswith("O(1/width): weights of the law uniform")
-    np.testing.assert_array_equal(found.value, di.predict(di.MLP(widths=(8,)), LENGTH, CIRCLE).value)
+    np.testing.assert_array_equal(found.mean, di.predict(di.MLP(widths=(8,)), LENGTH, CIRCLE).mean)
     with pytest.raises(SpecError, match=r"form='exact'.*idealized"):
         di.predict(spec, LENGTH, CIRCLE, "exact")
 

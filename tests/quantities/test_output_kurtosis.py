@@ -20,10 +20,10 @@ def test_relu_networks_have_the_kurtosis_of_their_exact_law_at_every_layer_and_n
     inverse = 1.0 / np.array(widths)
     exact = 3.0 * (np.cumprod(1 + 5 * inverse) - 1)[:, None]
     assert np.abs((sim.mean - exact) / sim.standard_error).max() < 5
-    first = di.predict(spec, KURTOSIS, ONE, "first_order").value
+    first = di.predict(spec, KURTOSIS, ONE, "first_order").mean
     np.testing.assert_allclose(first, 15 * np.cumsum(inverse)[:, None], rtol=1e-9)
     assert (sim.mean - first)[-1, 0] / sim.standard_error[-1, 0] > 5
-    assert np.all(di.infinite(spec, KURTOSIS, ONE).value == 0.0)
+    assert np.all(di.infinite(spec, KURTOSIS, ONE).mean == 0.0)
 
 
 def test_smooth_networks_with_biases_have_the_kurtosis_of_the_outputs_that_are_drawn():
@@ -60,7 +60,7 @@ def test_first_order_is_the_value_worked_out_by_hand():
         (40, 30), "tanh", di.normal(1.5), di.normal(0.05, "absolute"), output_width=1, output_law=di.normal(1.5)
     )
     x = di.inputs.points([[np.sqrt((1 - 0.05) / 1.5)]])
-    assert di.predict(spec, KURTOSIS, x, "first_order").value[-1, 0] == pytest.approx(0.07312, rel=0.02)
+    assert di.predict(spec, KURTOSIS, x, "first_order").mean[-1, 0] == pytest.approx(0.07312, rel=0.02)
 
 
 def test_error_bars_are_those_of_repeated_runs():
@@ -80,7 +80,7 @@ def test_residual_networks_tend_to_the_kurtosis_of_their_diffusion():
     spec = di.ResNet(4, 128, block="shallow", activation="linear")
     x = di.inputs.points(np.ones((1, 4)))
     sim, pred = di.simulate(spec, KURTOSIS, x, num_seeds=20_000), di.predict(spec, KURTOSIS, x)
-    assert np.abs((sim.mean - pred.value) / sim.standard_error)[::16].max() < 5
+    assert np.abs((sim.mean - pred.mean) / sim.standard_error)[::16].max() < 5
     assert sim.mean[-1, 0] > 10 * sim.standard_error[-1, 0]
 
 
@@ -101,7 +101,7 @@ def test_other_laws_than_gaussian_are_refused_before_anything_is_drawn(law):
 
 def test_kernels_beyond_float64_are_refused_and_large_ones_have_the_kurtosis_of_others():
     spec = di.MLP((9, 8), output_width=1)
-    large, usual = (di.predict(spec, KURTOSIS, di.inputs.points([[size, 1.0]])).value for size in (1e30, 1.0))
+    large, usual = (di.predict(spec, KURTOSIS, di.inputs.points([[size, 1.0]])).mean for size in (1e30, 1.0))
     assert large == pytest.approx(usual, rel=1e-12)
     with pytest.raises(SpecError, match="whose squares overflow"):
         di.predict(spec, KURTOSIS, di.inputs.points([[1e80, 1.0]]))
@@ -112,4 +112,4 @@ def test_relu_networks_are_predicted_exactly_at_several_inputs_each_by_itself():
     both = di.predict(spec, KURTOSIS, two)
     assert both.name == "exact"
     alone = di.predict(spec, KURTOSIS, ONE)
-    np.testing.assert_allclose(both.value, np.repeat(alone.value, 2, axis=1), rtol=1e-12)
+    np.testing.assert_allclose(both.mean, np.repeat(alone.mean, 2, axis=1), rtol=1e-12)

@@ -45,8 +45,8 @@ def test_survival_of_wide_chains_falls_where_the_orbit_says():
     spec, start = chain(32, 18, law=di.normal(1 / 3)), di.inputs.ones(32)
     assert Q.survival.forms(spec) == ("orbit", "random_walk")
     measured = di.simulate(spec, Q.survival, start, num_seeds=8000)
-    curves = [curve[:, 0] for curve in (measured.mean, di.predict(spec, Q.survival, start).value)]
-    rival = di.predict(spec, Q.survival, start, "random_walk").value[:, 0]
+    curves = [curve[:, 0] for curve in (measured.mean, di.predict(spec, Q.survival, start).mean)]
+    rival = di.predict(spec, Q.survival, start, "random_walk").mean[:, 0]
     assert np.abs(curves[0] - curves[1]).max() < 0.03
     assert np.abs(curves[0] - rival).max() > 0.3  # which leaves out that tanh saturates
 
@@ -55,7 +55,7 @@ def test_underflow_is_predicted_without_a_grid():
     flushed = lambda width, law: di.MLP((width, width), di.stored("tanh", "float32"), law)
     assert Q.survival.forms(flushed(1, UNIT)) == ()
     assert Q.survival.forms(flushed(8, di.normal(1 / 3))) == ("orbit", "random_walk")
-    assert di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).value[-1, 0] == 1.0
+    assert di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).mean[-1, 0] == 1.0
 
 
 @pytest.mark.parametrize(("width", "activation"), [(2, "relu"), (3, "linear"), (5, di.leaky_relu(0.3))])
@@ -74,7 +74,7 @@ def test_norms_of_wide_networks_are_those_of_the_kernel():
     spec, start = di.MLP((400, 400), "tanh", di.normal(1.5), di.normal(0.1, "absolute")), di.inputs.ones(3)
     measured = di.simulate(spec, Q.log_norm, start, num_seeds=500)
     limit = di.infinite(spec, Q.log_norm, start)
-    np.testing.assert_allclose(measured.mean, limit.value, atol=0.01)
+    np.testing.assert_allclose(measured.mean, limit.mean, atol=0.01)
 
 
 def test_rounded_activations_round_trip_and_keep_to_the_grid():
