@@ -158,11 +158,18 @@ def _first_point(activation: Activation, shift: float, variances: np.ndarray, bi
 
 
 def root_between(function: Callable[[float], float], left: float, right: float) -> float:
-    """The root of a function of K that changes its sign between left and right, to rounding."""
+    """The root of a function of K that changes its sign between left and right, to rounding; the
+    better end where rounding alone changed the sign."""
     from scipy.optimize import brentq
 
+    def of_log(log: float) -> float:
+        return function(math.exp(log))
+
     ends = math.log(left), math.log(right)
-    return math.exp(brentq(lambda log: function(math.exp(log)), *ends, xtol=1e-15, rtol=1e-14))
+    values = of_log(ends[0]), of_log(ends[1])
+    if not values[0] * values[1] < 0.0:
+        return left if abs(values[0]) <= abs(values[1]) else right
+    return math.exp(brentq(of_log, *ends, xtol=1e-15, rtol=1e-14))
 
 
 def _snapped(bias: float, variance: float) -> float:
