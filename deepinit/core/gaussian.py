@@ -87,8 +87,8 @@ def default_weight_var(activation: Activation) -> float:
         return 2.0 / sum(slope**2 for slope in activation.slopes)
     grid = np.linspace(0.1, 5.0, 50)
     if np.allclose(values(activation, -grid), -values(activation, grid), rtol=1e-12, atol=1e-12):
-        steps = np.asarray([1e-8, 2e-8])  # `differences` keeps its digits however small the step
+        steps = np.asarray([1e-20, 2e-20])  # `differences` keeps its digits however small the step
         near, far = differences(activation, 0.0 * steps, steps) / steps
         if abs(far - near) < 1e-6 * abs(near):  # else phi'(0) = 0, as for x^2 tanh x
-            return float(1.0 / (2.0 * near - far) ** 2)  # extrapolated to 0, for softsign
+            return float(1.0 / near**2)
     return 1.0 / expectation(activation, power=2)
