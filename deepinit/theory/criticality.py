@@ -15,7 +15,7 @@ from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.criticality_edge import Edge, EdgePoint, edge_of_chaos, edge_point, root_between
 from deepinit.theory.criticality_moments import single_variance_moments
-from deepinit.theory.criticality_origin import Decay, norm_decay, origin
+from deepinit.theory.criticality_origin import VANISHES, Decay, norm_decay, origin
 
 __all__ = ["Critical", "Decay", "OtherSide", "critical", "norm_decay", "other_side"]
 
@@ -230,9 +230,9 @@ def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
         allowed += f"; {phi!r} has neither, the bias variance is negative at every K"
     else:
         allowed += f"; {phi!r} is of class {edge.kind}"
-    remedies = []
-    if edge.kind in ("none", "edge_saturated", "edge_unstable") and origin(phi).value:
-        remedies = [_shifted_remedy(phi, origin(phi).value)]
+    value = origin(phi).value
+    tried = edge.kind in ("none", "edge_saturated", "edge_unstable") and abs(value) > VANISHES
+    remedies = [_shifted_remedy(phi, value)] if tried else []
     return SpecError(refusal(given, allowed, " ".join([*remedies, f"Else {_RESIDUAL}."])))
 
 

@@ -27,13 +27,12 @@ import numpy as np
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.criticality_moments import SingleMoments, single_variance_moments
-from deepinit.theory.criticality_origin import origin
+from deepinit.theory.criticality_origin import VANISHES, origin
 
 SMALLEST, LARGEST = 1e-8, 1e6  # variances of the grid
 _PER_DECADE = 8
 _ZERO = 1e-10  # R, and b relative to K, that count as 0: a thousand times the error of quadrature
 _JUMP = 1e-6
-VANISHES = 1e-12  # |phi(0)| that counts as 0
 
 
 class EdgePoint(NamedTuple):
@@ -120,11 +119,11 @@ def _kind(
 ) -> str:
     if not (excess.any() or bias.any()):
         return "scale_invariant"
-    near = origin(activation, shift)
     signs = excess[excess != 0.0]
-    attracts = len(signs) > 0 and signs[0] < 0.0
-    if attracts and abs(near.value) <= VANISHES and math.isfinite(near.weight_var):
-        return "zero_critical"
+    if len(signs) and signs[0] < 0.0:
+        near = origin(activation, shift)
+        if abs(near.value) <= VANISHES and math.isfinite(near.weight_var):
+            return "zero_critical"
     if critical:
         return "half_stable"
     allowed = bias >= 0.0

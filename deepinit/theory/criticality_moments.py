@@ -22,6 +22,7 @@ _TOLERANCE = 1e-13
 _ROUNDS = 60
 _MOST_PANELS = 4096  # of one variance at once: sin at K = 1e6 takes 3000
 _CHUNK = 2048  # panels evaluated at once
+_SIZES = (4096, 16 * _CHUNK)  # of the arrays that an activation sees: two compilations
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
@@ -97,7 +98,7 @@ def _first_panels(std: np.ndarray, kinks: tuple[float, ...]) -> tuple[np.ndarray
 def _ends(activation: Activation, shift: float, std: np.ndarray) -> np.ndarray:
     """[2, k]: what phi^2 and phi'^2 may add to their integrals beyond the range."""
     with np.errstate(over="ignore"):
-        phi, slope = values_and_slopes(activation, _RADIUS * np.stack([-std, std]))
+        phi, slope = _values_and_slopes(activation, _RADIUS * np.stack([-std, std]))
         squares = np.stack([phi - shift, slope]) ** 2
     return squares.max(axis=1) * _RADIUS * math.exp(-0.5 * _RADIUS**2)
 
@@ -130,13 +131,20 @@ def _chunk_integrals(
     unit = z / std[:, None]
     root = np.exp(-0.25 * unit * unit) / (2.0 * math.pi) ** 0.25  # of the density, never 0
     with np.errstate(over="ignore", invalid="ignore"):
-        phi, slope = values_and_slopes(activation, z)
+        phi, slope = _values_and_slopes(activation, z)
         phi, slope = (phi - shift) * root, slope * root
         square, growth = phi * phi, z * phi * slope
         by_parts = growth - 0.5 * (unit * unit - 1.0) * square
         integrands = np.stack([square, slope * slope, growth, by_parts])
         weights = _WEIGHTS * (half / std)[:, None]
         return (integrands * weights).sum(axis=-1), (np.abs(integrands) * weights).sum(axis=-1)
+
+
+def _values_and_slopes(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """[2, ...] phi(x) and phi'(x)."""
+    size = next(size for size in _SIZES if x.size <= size)
+    padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
+    return np.stack(values_and_slopes(activation, padded))[:, : x.size].reshape(2, *x.shape)
 
 
 def _sums(parts: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:

@@ -16,11 +16,10 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.gaussian import values
 from deepinit.theory.kernel_correction_smooth import derivatives_at
 
 _BESIDE = 1e-20  # where the one-sided derivatives are taken, and once more at twice the distance
-_ROUNDING = 1e-12
+VANISHES = 1e-12  # |phi(0)|, and coefficients relative to phi'(0)^2, that count as 0
 _SAME = 1e-9  # relative difference of the two for a derivative that has a limit
 
 
@@ -58,15 +57,15 @@ class Decay(NamedTuple):
 @lru_cache(maxsize=256)
 def origin(activation: Activation, shift: float = 0.0) -> Origin:
     """The expansion of phi - shift."""
-    value = float(values(activation, np.zeros(1))[0]) - shift
-    orders = derivatives_at(activation, _BESIDE * np.array([-1.0, 1.0, -2.0, 2.0]))[1:]
-    orders = _limits(orders[:, :2], orders[:, 2:])
+    phi, *orders = derivatives_at(activation, _BESIDE * np.array([-1.0, 1.0, -2.0, 2.0]))
+    value = float(phi[0]) - shift
+    orders = _limits(np.array(orders)[:, :2], np.array(orders)[:, 2:])
     left, right = (orders / np.cumprod(np.arange(1.0, 6.0))[:, None]).T
     slopes = (float(left[0]), float(right[0]))
     mean = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
     if not (math.isfinite(mean) and mean > 0.0):
         return Origin(value, slopes, math.inf if mean == 0.0 else math.nan, math.nan, math.nan)
-    size = _ROUNDING * mean
+    size = VANISHES * mean
     for order in range(3, 7):  # phi^2 is known to the order z^6
         term = 0.5 * _absolute_moment(order) * (_square(right, order) + (-1) ** order * _square(left, order))
         if not math.isfinite(term):
@@ -102,9 +101,9 @@ def norm_decay(activation: Any) -> Decay:
     """
     phi = as_activation(activation)
     near = origin(phi)
-    if math.isinf(near.power) and abs(near.value) <= _ROUNDING:
+    if math.isinf(near.power) and abs(near.value) <= VANISHES:
         return Decay(math.inf, math.nan)
-    if not (abs(near.value) <= _ROUNDING and near.deficit > 0.0):
+    if not (abs(near.value) <= VANISHES and near.deficit > 0.0):
         raise SpecError(
             refusal(
                 f"norm_decay of {phi!r}, which has no critical point at K* = 0 that attracts",
