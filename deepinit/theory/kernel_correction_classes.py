@@ -157,7 +157,8 @@ def _zero_critical(phi: Activation) -> Criticality:
     variance = _four_point(near.slopes) / 3.0
     kernel = (variance, -0.25 * (1.0 + p) * variance) if p > 0.0 else (_UNKNOWN, _UNKNOWN)
     tangent = (2.0 / 3.0, -0.25, 0.0) if p == 1.0 and _is_odd(phi) else (_UNKNOWN,) * 3
-    return Criticality("zero_critical", 0.0, 1.0, 1.0, *kernel, *tangent, "depth/width", 0.5)
+    largest = 0.5 if p == 1.0 else _UNKNOWN
+    return Criticality("zero_critical", 0.0, 1.0, 1.0, *kernel, *tangent, "depth/width", largest)
 
 
 def _four_point(slopes: tuple[float, float]) -> float:
