@@ -58,5 +58,7 @@ from .quantities.quantity import Quantity as Quantity
 from .quantities.routes import infinite as infinite
 from .quantities.routes import predict as predict
 from .quantities.routes import simulate as simulate
+from .theory.criticality import Critical as Critical
+from .theory.criticality import critical as critical
 
 __version__: str

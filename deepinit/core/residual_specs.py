@@ -29,7 +29,7 @@ class ResNet:
         depth: number of blocks, L.
         branch_width: neurons of a two-layer branch, between W and V; None takes `width`.
         activation: phi; None takes relu in two-layer blocks and tanh in shallow ones.
-        weight_law: law of W. None takes `normal(default_weight_var(activation))` in two-layer blocks; in shallow ones
+        weight_law: law of W. None takes `normal(default_weight_var(activation))` (see `MLP`) in two-layer blocks; in shallow ones
             `normal(1.0, scaling="depth")`, entries of variance 1 / (width L): the network is then a diffusion as L grows.
         branch_law: law of V (two-layer blocks only); None takes `normal(1.0, scaling="depth")`: the variances of all branches add up
             to that of the stream, whatever the depth.

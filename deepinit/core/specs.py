@@ -27,8 +27,9 @@ class MLP:
     Attributes:
         widths: neurons of each hidden layer, in order; the input width comes with the inputs.
         activation: an Activation, a built-in's name, or any elementwise JAX function.
-        weight_law: law of every hidden layer's weights; None takes `normal(default_weight_var(activation))`, which is
-            He initialization for ReLU.
+        weight_law: law of every hidden layer's weights; None takes `normal(default_weight_var(activation))`: He
+            initialization for ReLU, critical for homogeneous and odd activations. For others (GELU, SiLU, softplus) it
+            keeps unit preactivation variance and is not critical; `di.critical` has the variances that are.
         bias_law: law of every layer's biases (scaling `absolute`); None for no bias.
         output_width: neurons of the linear output layer; None for no output layer.
         output_law: law of the output weights; None takes `normal(1.0)`.

@@ -6,11 +6,15 @@ Scale invariant (homogeneous activation, no biases): G is a product of independe
 p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c - 1)/3 r, the mean
 over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G and of the backward norm).
 
-K* = 0, marginal (phi odd, w phi'(0)^2 = 1, no biases, K decreasing like 1/(|a| l)): chi_par = 1 - 2/l, C = 2K^2, so V = c K^2 l/n with -c/4 = 1/2 - c in
-units of tanh, c = 2/3; 0 = -(2/l) K1 + a V gives K1/K = -r/3; E phi'^2 = 1 - 1/l (odd phi), B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where phi'' jumps at 0 (ELU) or phi' does (SELU), see
+`criticality_origin`. With chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 from the two slopes at 0, V = v K^2 l/n solves
+v (1 - 2/p) = -2 (1 + 1/p) v + c0: v = c0/3 for every p. K1 = k K l/n solves k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2: k = -(1 + p) v/4. Tanh: 2/3 and -1/3,
+ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l, B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
 
 Else, at a stable fixed point, depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the tangent kernel's variance saturates in the ordered
 phase (chi_perp < 1) and grows with depth in the chaotic one. Slopes that are not known are NaN: the recursion gives the numbers.
+
+Variances are taken as given to seven digits: those within 1e-6 of a critical point are that point, and a K within 1e-5 of a fixed point is at it, also where it repels.
 """
 
 import math
@@ -22,13 +26,13 @@ from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
+from deepinit.theory.criticality_edge import Edge, edge_of_chaos, root_between
+from deepinit.theory.criticality_moments import single_variance_moments
+from deepinit.theory.criticality_origin import origin
 from deepinit.theory.kernel_correction_layer import single_entry_moments
-from deepinit.theory.kernel_correction_moments import LARGEST_STD
-from deepinit.theory.kernel_correction_nodes import values_and_slopes
 
-_MARGINAL = 1e-6  # |chi - 1| that counts as critical
-_SMALL = 1e-9  # K* below it is 0
-_VANISHED = 1e-12  # a variance on its way to 0
+_MARGINAL = 1e-6  # |chi - 1| that counts as critical, relative error of constants of seven digits
+_AT_FIXED_POINT = 1e-5  # such constants move a fixed point by 1e-6 / |1 - chi_parallel|
 _UNKNOWN = math.nan
 
 
@@ -36,10 +40,10 @@ class Criticality(NamedTuple):
     """The class of an activation at given variances, and its slopes.
 
     Attributes:
-        name: "scale_invariant", "zero_critical" (K* = 0, marginal), "ordered", "chaotic", "marginal" (K* > 0 and chi_perp = 1),
-            "vanishing" (K* = 0, chi < 1), "unsettled" (no fixed point within 200 layers, or none below 1e7).
+        name: "scale_invariant", "zero_critical" (K* = 0, marginal) and "half_stable" (K* > 0, both chi = 1), the critical points of `di.critical`; "ordered" (chi_perp < 1),
+            "chaotic" (chi_perp > 1), "marginal" (K* > 0 and chi_perp = 1: the edge of chaos); "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
         fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
-        chi_parallel, chi_perpendicular: at the fixed point.
+        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels, and is kept only by a first layer of mean square K*.
         kernel_variance: lim V/K^2, in units of `per`.
         kernel_shift: lim K1/K.
         tangent_variance: lim Var Theta/T^2, one output.
@@ -73,13 +77,13 @@ def criticality_class(
         activation: an Activation, a built-in's name or a JAX function.
         weight_var: variance times fan_in, > 0.
         bias_var: >= 0.
-        mean_square: K of the first layer, from which the fixed point is approached, > 0.
+        mean_square: K of the first layer, from which the fixed point is approached, > 0. At the variances of a critical point it does not matter, however slow the approach.
 
     Returns:
-        `Criticality`. Asymptotic slopes of "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
+        `Criticality`. Fixed points are found between 1e-8 and 1e6. Asymptotic slopes of "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
 
     Raises:
-        SpecError: variances out of range.
+        SpecError: variances out of range; an activation that `di.critical` refuses to examine.
 
     Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh).
 
@@ -96,24 +100,25 @@ def criticality_class(
             )
         )
     phi = as_activation(activation)
-    if phi.slopes is not None and bias_var == 0.0:
-        return _scale_invariant(phi.slopes, weight_var)
-    start = _slope_at_zero(phi)
-    if bias_var == 0.0 and start is not None:
-        chi = weight_var * start**2
-        if abs(chi - 1.0) < _MARGINAL and _decreasing(phi, weight_var):
-            odd = _is_odd(phi)
-            tangent = (2.0 / 3.0, -0.25, 0.0) if odd else (_UNKNOWN,) * 3
-            return Criticality("zero_critical", 0.0, 1.0, 1.0, 2.0 / 3.0, -1.0 / 3.0, *tangent, "depth/width", 0.5)
-    fixed = _fixed_point(phi, weight_var, bias_var, mean_square)
+    edge = edge_of_chaos(phi)
+    if bias_var == 0.0 and edge.kind == "scale_invariant":
+        return _scale_invariant(phi.slopes or origin(phi).slopes, weight_var)
+    if bias_var == 0.0 and edge.kind == "zero_critical" and abs(weight_var / origin(phi).weight_var - 1.0) < _MARGINAL:
+        return _zero_critical(phi)
+    for point in edge.critical:
+        if math.isclose(weight_var, point.weight_var, rel_tol=_MARGINAL) and math.isclose(
+            bias_var, point.bias_var, rel_tol=_MARGINAL
+        ):
+            return Criticality("half_stable", point.fixed_point, 1.0, 1.0, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
+    fixed = _fixed_point(phi, edge, weight_var, bias_var, mean_square)
     if not math.isfinite(fixed):
         return Criticality("unsettled", *(_UNKNOWN,) * 8, "depth/width", _UNKNOWN)
-    if fixed < _SMALL:
-        chi = weight_var * (start or 0.0) ** 2
+    if fixed == 0.0:
+        chi = weight_var / origin(phi).weight_var
         return Criticality("vanishing", 0.0, chi, chi, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
     moments = single_entry_moments(phi, np.array([fixed]))
-    parallel = weight_var * float(moments.g.gradient[0, 0])
-    perpendicular = weight_var * float(moments.h.value[0])
+    _, slope_square, growth, _ = single_variance_moments(phi, np.array([fixed]))
+    parallel, perpendicular = weight_var * float(growth[0]), weight_var * float(slope_square[0])
     noise = weight_var**2 * float(moments.products[0, 0, 0] - moments.g.value[0] ** 2)
     variance, shift = _UNKNOWN, _UNKNOWN
     if abs(parallel) < 1.0 - _MARGINAL:
@@ -139,19 +144,27 @@ def criticality_class(
 
 
 def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Criticality:
-    p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
-    c, chi = 3.0 * q / p**2 - 1.0, weight_var * p
+    c, chi = _four_point(slopes), weight_var * 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
     critical = abs(chi - 1.0) < _MARGINAL
     tangent = ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0) if critical else (_UNKNOWN, 0.0, _UNKNOWN)
     fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
     return Criticality("scale_invariant", fixed, chi, chi, c, 0.0, *tangent, "depth/width", 0.1 * 5.0 / max(c, 1e-300))
 
 
-def _slope_at_zero(phi: Activation) -> float | None:
-    """phi'(0) of an activation that is 0 and smooth there."""
-    if 0.0 in phi.kinks or abs(float(values(phi, np.zeros(1))[0])) > 1e-12:
-        return None
-    return float(values_and_slopes(phi, np.zeros(1))[1][0])
+def _zero_critical(phi: Activation) -> Criticality:
+    near = origin(phi)
+    p = near.power if math.isfinite(near.power) else _UNKNOWN
+    variance = _four_point(near.slopes) / 3.0
+    kernel = (variance, -0.25 * (1.0 + p) * variance) if p > 0.0 else (_UNKNOWN, _UNKNOWN)
+    tangent = (2.0 / 3.0, -0.25, 0.0) if p == 1.0 and _is_odd(phi) else (_UNKNOWN,) * 3
+    largest = 0.5 if p == 1.0 else _UNKNOWN
+    return Criticality("zero_critical", 0.0, 1.0, 1.0, *kernel, *tangent, "depth/width", largest)
+
+
+def _four_point(slopes: tuple[float, float]) -> float:
+    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2, for two slopes."""
+    p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
+    return 3.0 * q / p**2 - 1.0
 
 
 def _is_odd(phi: Activation) -> bool:
@@ -159,23 +172,36 @@ def _is_odd(phi: Activation) -> bool:
     return bool(np.allclose(values(phi, -grid), -values(phi, grid), rtol=1e-12, atol=1e-12))
 
 
-def _decreasing(phi: Activation, weight_var: float) -> bool:
-    small = np.array([1e-3])
-    return bool(weight_var * single_entry_moments(phi, small).g.value[0] < small[0])
+def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float) -> float:
+    """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the first step; inf beyond the grid."""
 
+    def change(variance: float) -> tuple[float, float]:
+        """K' - K and chi_parallel."""
+        moments = single_variance_moments(phi, np.array([variance]))
+        return bias_var + weight_var * float(moments.square[0]) - variance, weight_var * float(moments.growth[0])
 
-def _fixed_point(phi: Activation, weight_var: float, bias_var: float, start: float) -> float:
-    """The limit of K' = bias_var + w g(K): its own steps, and Newton's method where it has nearly arrived; NaN or inf without limit."""
-    variance = max(start, 10.0 * _VANISHED)  # from which it decreases where 0 attracts
-    for step in range(200):
-        if not _VANISHED < variance < LARGEST_STD**2:
-            return 0.0 if variance <= _VANISHED else math.inf
-        moments = single_entry_moments(phi, np.array([variance]))
-        value = bias_var + weight_var * float(moments.g.value[0])
-        chi = weight_var * float(moments.g.gradient[0, 0])
-        change = value - variance
-        if abs(change) <= 1e-15 * variance:
-            break
-        newton = step >= 10 and chi < 1.0 and abs(change) < 0.05 * variance * (1.0 - chi)
-        variance += change / (1.0 - chi) if newton else change
-    return variance if abs(change) <= 1e-6 * variance else math.nan
+    grid = edge.variances
+    start = min(max(mean_square, grid[0]), grid[-1])
+    moved, chi = change(start)
+    if start == mean_square and abs(moved) <= _AT_FIXED_POINT * abs(1.0 - chi) * start:
+        for _ in range(4):  # Newton's method, from 1e-5
+            start += moved / (1.0 - chi)
+            moved, chi = change(start)
+        return start
+    rises = moved > 0.0
+    ahead = np.flatnonzero(grid > start) if rises else np.flatnonzero(grid < start)[::-1]
+    ends = [start, *grid[ahead]]
+    moves = [moved, *(bias_var + weight_var * edge.moments.square - grid)[ahead]]
+    chis = [chi, *(weight_var * edge.moments.growth)[ahead]]
+    for i in range(len(ahead)):
+        left, right = ends[i : i + 2]
+        if (chis[i] > 1.0) != (chis[i + 1] > 1.0):  # K' - K turns: a pair of fixed points may lie in between
+            turn = root_between(lambda k: change(k)[1] - 1.0, left, right)
+            if (change(turn)[0] > 0.0) != rises:
+                return root_between(lambda k: change(k)[0], left, turn)
+        if (moves[i + 1] > 0.0) != rises:
+            return root_between(lambda k: change(k)[0], left, right)
+    if rises or not math.isfinite(moved):
+        return math.inf
+    at_zero = bias_var + weight_var * origin(phi).value ** 2
+    return root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0]) if at_zero > 1e-9 * grid[0] else 0.0

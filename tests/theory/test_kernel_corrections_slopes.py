@@ -1,10 +1,12 @@
 """Universality classes at criticality: the recursion at depth 1000 and beyond has the slopes that `criticality_class` states, to 1 %."""
 
+import jax
 import numpy as np
 import pytest
 
-from deepinit.core.activations import absolute, as_activation, leaky_relu
+from deepinit.core.activations import absolute, as_activation, from_function, leaky_relu
 from deepinit.core.gaussian import default_weight_var
+from deepinit.theory.criticality import critical
 from deepinit.theory.kernel_corrections import criticality_class, kernel_corrections, tangent_covariance
 
 pytestmark = pytest.mark.slow
@@ -51,3 +53,16 @@ def test_marginal_at_zero(name):
     assert found[:4, 998] == pytest.approx(stated[:4], rel=0.015)  # layer 1000
     assert np.abs(found[:4, 8] / stated[:4] - 1.0).max() > 0.2  # log(depth)/depth: far off at layer 10
     assert 0.0 < abs(found[4, -1]) < 0.5 * abs(found[4, 298]) < 0.05  # D vanishes, slowly
+
+
+@pytest.mark.parametrize("fn", [jax.nn.elu, jax.nn.selu])
+def test_marginal_at_zero_with_a_kink(fn):
+    activation = from_function(fn, kinks=(0.0,))
+    weight = critical(activation).weight_var
+    kind = criticality_class(activation, weight, mean_square=0.3)
+    found = kernel_corrections(activation, 0.3, (WIDTH,) * 1000, weight)
+    ratios = np.array(
+        [found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2, found.kernel_shift[-1, 0] / found.kernel[-1, 0]]
+    )
+    assert found.class_name == kind.name == "zero_critical"
+    assert ratios * WIDTH / 1001 == pytest.approx([kind.kernel_variance, kind.kernel_shift], rel=0.015)
