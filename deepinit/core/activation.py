@@ -151,7 +151,7 @@ class Activation:
 
         try:
             record = self.to_json()
-            if not self.is_default and from_json(record) == self:
+            if not self.is_default and from_json(record) == self:  # the mark is kept too
                 return from_json, (record,)
         except SpecError:
             pass  # a lambda: only some picklers can (cloudpickle)

@@ -18,7 +18,7 @@ from deepinit.core.kinks import find_kinks, search_grid
 
 _SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
 _REACH = 12.0
-_CELLS = 160
+_CELLS = 157  # so that no round number is an edge, where a hidden kink would not show
 _LEVELS = 6  # of halving a cell, before its derivative is said not to be that of its values
 _INTEGRAL_ERROR = 1e-9
 _LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
@@ -116,7 +116,8 @@ def _reason(error: Exception) -> tuple[str, str]:
 
     if isinstance(error, jax.errors.TracerArrayConversionError):
         return "computes with NumPy", "Write jnp.tanh instead of np.tanh, and no np.vectorize."
-    if isinstance(error, jax.errors.ConcretizationTypeError):
+    ambiguous = isinstance(error, ValueError) and "ambiguous" in str(error)
+    if ambiguous or isinstance(error, jax.errors.ConcretizationTypeError):
         remedy = "Write jnp.maximum(x, 0) or jnp.where instead of max, if, and, or."
         return "decides by the value of x in Python (max, if, bool)", remedy
     what = f"{type(error).__name__}: {_first_line(error)}"
@@ -178,10 +179,10 @@ def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
 def _check_finite(name: str, what: str, x: np.ndarray, found: np.ndarray) -> None:
     bad = ~np.isfinite(found)
     if bad.any():
-        place = x[bad][np.argmin(np.abs(x[bad]))]
+        place = np.argmin(np.where(bad, np.abs(x), np.inf))
         raise _refused(
             name,
-            f"has the {what} {found[bad][0]:g} at x={place:.4g}",
+            f"has the {what} {found[place]:g} at x={x[place]:.4g}",
             "Both are needed on all of [-12, 12]; jnp.where keeps a NaN of the branch not taken.",
         )
 
@@ -190,7 +191,7 @@ def _slopes_of_homogeneous(grid: np.ndarray, values: np.ndarray) -> tuple[float,
     left, right = -values[np.searchsorted(grid, -1.0)], values[np.searchsorted(grid, 1.0)]
     expected = np.where(grid > 0, right, left) * grid
     same = np.abs(values - expected) <= 1e-15 * np.abs(expected)
-    return (float(left), float(right)) if same.all() else None
+    return (float(left) + 0.0, float(right) + 0.0) if same.all() else None
 
 
 def _is_near(kink: float, found: tuple[float, ...]) -> bool:

@@ -193,7 +193,8 @@ def _apply(equation: Any, inputs: list[Any], record: list, held: Any) -> list[An
         record.append(state)
         dtype = equation.outvars[0].aval.dtype
         return [_array(value_of(state, *inputs), dtype)]
-    functions, rest = equation.primitive.get_bind_params(params)
+    given = equation.primitive.get_bind_params(params)
+    functions, rest = given if isinstance(given, tuple) else ((), given)  # of older JAX
     found = equation.primitive.bind(*functions, *inputs, **rest)
     return list(found) if equation.primitive.multiple_results else [found]
 

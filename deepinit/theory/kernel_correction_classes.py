@@ -149,7 +149,7 @@ def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Critical
 
 def _slope_at_zero(phi: Activation) -> float | None:
     """phi'(0) of an activation that is 0 and smooth there."""
-    if 0.0 in phi.kinks or abs(float(values(phi, np.zeros(1))[0])) > 1e-12:
+    if phi.has_corner(0.0) or abs(float(values(phi, np.zeros(1))[0])) > 1e-12:
         return None
     return float(values_and_slopes(phi, np.zeros(1))[1][0])
 
