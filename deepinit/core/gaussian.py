@@ -75,11 +75,14 @@ def default_weight_var(activation: Activation) -> float:
 
     Homogeneous activations: 2 / (left^2 + right^2), which keeps the mean square of every layer (He: 2 for ReLU).
     Odd ones with a slope at 0 (tanh, erf, sin): 1 / phi'(0)^2, the edge of chaos at zero bias. Others (GELU, SiLU,
-    softplus, ...): 1 / E[phi(Z)^2], which keeps unit preactivation variance.
+    softplus, ...): 1 / E[phi(Z)^2], which keeps unit preactivation variance. A rounded one takes that of its
+    inner activation.
 
     Raises:
         SpecError: a step function, through which no gradient passes; E[phi(Z)^2] that is not finite.
     """
+    if activation.name == "rounded":
+        return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     if activation.slopes is not None:
         return 2.0 / sum(slope**2 for slope in activation.slopes)
     grid = np.linspace(0.1, 5.0, 50)
