@@ -88,8 +88,7 @@ class Activation:
         """The integral of phi' from x to x + dx, piece by piece between the kinks."""
         if not self.kinks:
             return dx * sum(
-                float(w) * self.derivative(x + float(t) * dx)
-                for t, w in zip(_NODES, _WEIGHTS, strict=True)
+                float(w) * self.derivative(x + float(t) * dx) for t, w in zip(_NODES, _WEIGHTS, strict=True)
             )
         x, dx = xp.broadcast_arrays(x, dx)
         forward = dx > 0
@@ -97,9 +96,7 @@ class Activation:
         cuts = [start, *(_share_before(xp, kink, x, dx) for kink in self.kinks), 1 - start]
         edges = (-math.inf, *self.kinks, math.inf)
         total = xp.zeros_like(dx)
-        for (before, after), (low, high) in zip(
-            itertools.pairwise(cuts), itertools.pairwise(edges), strict=True
-        ):
+        for (before, after), (low, high) in zip(itertools.pairwise(cuts), itertools.pairwise(edges), strict=True):
             least, most = _inside(low, high, dx.dtype)
             for t, w in zip(_NODES, _WEIGHTS, strict=True):
                 at = xp.clip(x + (before + float(t) * (after - before)) * dx, least, most)

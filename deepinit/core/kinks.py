@@ -10,7 +10,6 @@ switches held as they are on the left is its continuation from there; the same f
 two agree as functions where the function is smooth, and differ where any derivative jumps.
 """
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -57,9 +56,7 @@ def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
     states_at = lambda x: _padded_states(jaxpr, x, len(grid))
     states = states_at(grid)
     brackets = [
-        (switch, place)
-        for switch, state in enumerate(states)
-        for place in np.flatnonzero(state[1:] != state[:-1])
+        (switch, place) for switch, state in enumerate(states) for place in np.flatnonzero(state[1:] != state[:-1])
     ]
     if not brackets:
         return Kinks((), ())
@@ -96,9 +93,7 @@ def _narrowed(
         x = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, points)
         x[:, -1] = high
         states = states_at(x.ravel())
-        own = np.stack(
-            [states[switch].reshape(len(which), -1)[row] for row, switch in enumerate(which)]
-        )
+        own = np.stack([states[switch].reshape(len(which), -1)[row] for row, switch in enumerate(which)])
         changed = np.argmax(own != own[:, :1], axis=1)
         low, high = x[rows, np.maximum(changed, 1) - 1], x[rows, np.maximum(changed, 1)]
     return low, high
@@ -116,9 +111,7 @@ def _distinct(points: np.ndarray) -> list[float]:
     return kept
 
 
-def _classified(
-    jaxpr: Any, points: list[float], size: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _classified(jaxpr: Any, points: list[float], size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The points at which the continuations from both sides differ, and where their values do."""
     gaps = np.diff([-np.inf, *points, np.inf])
     kinks, jumps = [], []
@@ -152,9 +145,7 @@ def _padded_states(jaxpr: Any, x: np.ndarray, size: int) -> list[np.ndarray]:
     return [np.broadcast_to(state, (size,))[: len(x)] for state in record]
 
 
-def _evaluate(
-    jaxpr: Any, x: np.ndarray, record: list[np.ndarray], held: Iterator[np.ndarray] | None
-) -> np.ndarray:
+def _evaluate(jaxpr: Any, x: np.ndarray, record: list[np.ndarray], held: Iterator[np.ndarray] | None) -> np.ndarray:
     """The function at x, every switch in its own state (appended to `record`) or in a held one."""
     import jax.numpy as jnp
 
