@@ -99,7 +99,7 @@ def _traced(name: str, fn: Callable[[Any], Any], shape: tuple[int, ...], dtype: 
 
     try:
         jaxpr = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
         raise _refused(name, *_reason(error)) from None
     found = jaxpr.out_avals
     if len(found) != 1 or getattr(found[0], "shape", None) != shape:
@@ -135,7 +135,7 @@ def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray
 
     try:
         return np.asarray(fn(jnp.asarray(x)), np.float64)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
         raise _refused(name, *_reason(error)) from None
 
 
@@ -165,9 +165,9 @@ def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     import jax.numpy as jnp
 
     try:
-        x = jnp.asarray(x)
-        return np.asarray(jax.jvp(fn, (x,), (jnp.ones_like(x),))[1], np.float64)
-    except Exception as error:
+        at = jnp.asarray(x)
+        return np.asarray(jax.jvp(fn, (at,), (jnp.ones_like(at),))[1], np.float64)
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
         custom = "custom_vjp" in str(error)
         what = "has a reverse derivative only (jax.custom_vjp)" if custom else "has no derivative"
         remedy = "Write jax.custom_jvp: forward derivatives are needed too." if custom else ""

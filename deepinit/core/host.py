@@ -20,7 +20,7 @@ def outside_traces(call: Callable[[], T]) -> T:
     def work() -> None:
         try:
             outcome.extend((call(), None))
-        except BaseException as error:  # raised again on the calling thread
+        except BaseException as error:  # noqa: BLE001 - raised again on the calling thread
             outcome.extend((None, error))
 
     thread = threading.Thread(target=work, name="deepinit-host")
