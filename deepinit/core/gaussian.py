@@ -7,13 +7,13 @@ kinks: Gauss-Legendre on the pieces between the kinks.
 
 import itertools
 import math
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from deepinit.core.activations import BUILTIN, Activation
+from deepinit.core.activation import Activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.host import on_host as on_host
 
 _RANGE = 12.0  # the normal density integrates to 1 - 4e-33 on [-12, 12]
 
@@ -43,23 +43,21 @@ def normal_rule(kinks: tuple[float, ...] = (), num_nodes: int = 241) -> tuple[np
     return nodes, weights * np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
 
 
-def on_host(fn: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
-    """fn of float64 NumPy arrays as a float64 NumPy array, also where fn is a JAX function (scoped x64, on the CPU)."""
-    import jax
-    import jax.numpy as jnp
-
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return np.asarray(fn(*(jnp.asarray(array, jnp.float64) for array in arrays)), dtype=np.float64)
-
-
 def values(activation: Activation, x: np.ndarray) -> np.ndarray:
     """phi(x) in float64 on the host; built-ins need no JAX."""
-    return np.asarray(activation(x)) if activation.name in BUILTIN else on_host(activation, x)
+    return np.asarray(activation(x)) if activation.is_builtin else on_host(activation, x)
+
+
+def derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """phi'(x) in float64 on the host; built-ins need no JAX."""
+    if activation.is_builtin:
+        return np.asarray(activation.derivative(x), dtype=np.float64)
+    return on_host(activation.derivative, x)
 
 
 def differences(activation: Activation, x: np.ndarray, dx: np.ndarray) -> np.ndarray:
     """phi(x + dx) - phi(x) in float64 on the host, to relative accuracy."""
-    if activation.name in BUILTIN:
+    if activation.is_builtin:
         return np.asarray(activation.difference(x, dx))
     return on_host(activation.difference, x, dx)
 
@@ -82,13 +80,31 @@ def default_weight_var(activation: Activation) -> float:
     variance and is not critical: gradients and small angles grow by chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] in every layer,
     1.072 for GELU, 1.067 for SiLU (chaotic), 0.318 for softplus (ordered), and deviations of K from 1 by chi_parallel,
     1.144 and 1.173 for GELU and SiLU, whose norms run off. `di.critical` has critical variances.
+
+    A rounded activation takes the variance of its inner activation.
+
+    Raises:
+        SpecError: a step function, through which no gradient passes; E[phi(Z)^2] that is not finite.
     """
+    if activation.name == "rounded":
+        return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     if activation.slopes is not None:
         return 2.0 / sum(slope**2 for slope in activation.slopes)
     grid = np.linspace(0.1, 5.0, 50)
     if np.allclose(values(activation, -grid), -values(activation, grid), rtol=1e-12, atol=1e-12):
-        steps = np.asarray([1e-20, 2e-20])  # `differences` keeps its digits however small the step
-        near, far = differences(activation, 0.0 * steps, steps) / steps
-        if abs(far - near) < 1e-6 * abs(near):  # else phi'(0) = 0, as for x^2 tanh x
-            return float(1.0 / near**2)
-    return 1.0 / expectation(activation, power=2)
+        slope = float(derivatives(activation, np.zeros(1))[0])
+        if slope != 0.0:
+            return 1.0 / slope**2
+    with np.errstate(over="ignore"):
+        square = expectation(activation, power=2)
+    flat = not derivatives(activation, np.concatenate([-grid, grid])).any()
+    if flat or not (math.isfinite(square) and square > 0.0):
+        what = "piecewise constant" if flat else f"of mean square E[phi(Z)^2] = {square:g}"
+        raise SpecError(
+            refusal(
+                f"the activation {activation!r}, {what}, without a weight law",
+                "activations with a slope and a finite mean square, such as jnp.tanh or jax.nn.relu; or a weight law",
+                "Write the variance of the weights, weight_law=di.normal(1.0).",
+            )
+        )
+    return 1.0 / square

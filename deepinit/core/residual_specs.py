@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
 from deepinit.core.checks import check_integer
+from deepinit.core.defaults import as_default, forget_defaults
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.matrix_laws import MatrixLaw
@@ -61,18 +62,23 @@ class ResNet:
     positions = 1
 
     def __post_init__(self) -> None:
+        forget_defaults(self)
         object.__setattr__(self, "width", checked_width(self.width, "of the stream"))
         check_integer("depth", self.depth, 1, "Give at least one block.")
         if not (isinstance(self.block, str) and self.block in BLOCKS):
             raise SpecError(refusal(f"block={self.block!r}", ", ".join(BLOCKS), "Check the spelling."))
         if self.activation is None:
-            object.__setattr__(self, "activation", tanh if self.is_shallow else relu)
+            default = as_default(tanh if self.is_shallow else relu)
+            object.__setattr__(self, "activation", default)
         object.__setattr__(self, "inner_activation", as_activation(self.inner_activation))
         if not self.is_shallow:
-            given = self.width if self.branch_width is None else self.branch_width
-            object.__setattr__(self, "branch_width", checked_width(given, "of the branches"))
+            if self.branch_width is None:
+                object.__setattr__(self, "branch_width", as_default(self.width))
+            else:
+                width = checked_width(self.branch_width, "of the branches")
+                object.__setattr__(self, "branch_width", width)
             if self.branch_law is None:
-                object.__setattr__(self, "branch_law", normal(1.0, scaling="depth"))
+                object.__setattr__(self, "branch_law", as_default(normal(1.0, scaling="depth")))
         elif self.branch_width is not None or self.branch_law is not None:
             raise SpecError(
                 refusal(
@@ -184,6 +190,7 @@ class ConvResNet:
     embedding_law: Law | None = None
 
     def __post_init__(self) -> None:
+        forget_defaults(self)
         object.__setattr__(self, "image_shape", _checked_image(self.image_shape))
         object.__setattr__(self, "channels", checked_width(self.channels, "(channels)"))
         check_integer("depth", self.depth, 1, "Give at least one block.")

@@ -10,7 +10,8 @@ below 2^-126 in float32 and bfloat16 ("flush": no subnormal numbers); float16 ha
 import json
 from typing import Any, Literal
 
-from deepinit.core.activations import Activation, as_activation
+from deepinit.core.activation import Activation
+from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import array_namespace
 
@@ -38,8 +39,7 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
             than rho in absolute value become 0, all others are kept; rho may be smaller than any number of the dtype.
 
     Raises:
-        SpecError: a rho outside (0, 1), a grid finer than 1e-13, an unknown rounding, an activation that is rounded already, or
-            that no import can reach.
+        SpecError: a rho outside (0, 1), a grid finer than 1e-13, an unknown rounding, an activation that is rounded already.
 
     Reference: Avelin & Karlsson 2022, arXiv 2104.10727 (truncation); Avelin 2026, arXiv 2608.15914 (nearest).
     """
@@ -60,10 +60,19 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
             )
         )
 
-    record = inner.to_json()
-    text = record["name"] if len(record) == 1 else json.dumps(record, sort_keys=True)
-    parameters = (("activation", text), ("rho", float(rho)), ("rounding", rounding))
-    return Activation("rounded", _rounded, parameters)
+    return Activation(
+        "rounded",
+        _rounded,
+        parameters=(("activation", inner), ("rho", float(rho)), ("rounding", rounding)),
+        derivative_fn=_rounded_derivative if inner.is_builtin else None,
+        difference_fn=_rounded_difference,
+    )
+
+
+def from_parameters(activation: Any, rho: float, rounding: Rounding) -> Activation:
+    """The rounded activation of a JSON record, whose inner one is a name or a record as text."""
+    is_record = isinstance(activation, str) and activation.startswith("{")
+    return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 
 
 def stored(activation: Any, dtype: str) -> Activation:
@@ -97,13 +106,26 @@ def flush_level(activation: Activation) -> float:
     return parameters["rho"] if parameters["rounding"] == "flush" else 0.0
 
 
-def _rounded(x: Any, activation: str, rho: float, rounding: Rounding) -> Any:
-    return to_grid(unrounded(activation)(x), rho, rounding)
+def _rounded(x: Any, activation: Activation, rho: float, rounding: Rounding) -> Any:
+    return to_grid(activation(x), rho, rounding)
 
 
-def unrounded(text: str) -> Activation:
-    """The activation that the parameter `activation` of a rounded one names."""
-    return as_activation(json.loads(text) if text.startswith("{") else text)
+def _rounded_derivative(x: Any, activation: Activation, rho: float, rounding: Rounding) -> Any:
+    xp, slope = array_namespace(x), activation.derivative(x)
+    flat = xp.abs(activation(x)) < rho if rounding == "flush" else xp.ones_like(x, dtype=bool)
+    return xp.where(flat, xp.zeros_like(slope), slope)
+
+
+def _rounded_difference(
+    x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding
+) -> Any:
+    """Of two multiples of rho; of two values that are not flushed, that of the inner activation."""
+    xp = array_namespace(x, dx)
+    direct = _rounded(x + dx, activation, rho, rounding) - _rounded(x, activation, rho, rounding)
+    if rounding != "flush":
+        return direct
+    kept = (xp.abs(activation(x)) >= rho) & (xp.abs(activation(x + dx)) >= rho)
+    return xp.where(kept, activation.difference(x, dx), direct)
 
 
 def to_grid(values: Any, rho: float, rounding: Rounding) -> Any:

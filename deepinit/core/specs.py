@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from deepinit.core.activations import Activation, from_json, relu
+from deepinit.core.defaults import forget_defaults
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -49,6 +50,7 @@ class MLP:
     positions = 1  # rows of an input: images have one at every position
 
     def __post_init__(self) -> None:
+        forget_defaults(self)
         object.__setattr__(self, "widths", _checked_widths(self.widths))
         complete(self)
 

@@ -245,7 +245,7 @@ def _is_stationary(curve: Curve) -> bool:
 
 
 def _check_ties(spec: MLP, curve: Curve) -> None:
-    if spec.bias_law is None and 0.0 in spec.activation.kinks and curve.meets_origin:
+    if spec.bias_law is None and curve.meets_origin and spec.activation.has_corner(0.0):
         raise SpecError(
             refusal(
                 f"a curve through 0 for a network without biases whose activation {spec.activation!r} has a kink there",

@@ -69,7 +69,7 @@ def _chords(inputs: SampledCurve) -> Inputs:
 
 def _refuse_ties(spec: Spec, inputs: Frames) -> None:
     at_zero = ~np.any(inputs.points, axis=1)
-    if at_zero.any() and spec.bias_law is None and 0.0 in spec.activation.kinks:
+    if at_zero.any() and spec.bias_law is None and spec.activation.has_corner(0.0):
         raise SpecError(
             refusal(
                 f"a tangent at the origin of a network without biases, where {spec.activation} has a kink",

@@ -58,20 +58,19 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
 def _survival_forms(spec: Spec) -> tuple[str, ...]:
     if not (isinstance(spec, MLP) and spec.activation.name == "rounded" and spec.bias_law is None):
         return ()
-    parameters = dict(spec.activation.parameters)
+    parameters: dict[str, Any] = dict(spec.activation.parameters)
     if set(spec.widths) == {1} and parameters["rounding"] != "flush":
         return ("exact",)
     if not _is_square_gaussian(spec):
         return ()
-    return ("orbit", "random_walk") if parameters["activation"] == "tanh" else ("random_walk",)
+    return ("orbit", "random_walk") if parameters["activation"].name == "tanh" else ("random_walk",)
 
 
 def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    from deepinit.core.rounding import unrounded
     from deepinit.theory import cutoff
 
     parameters: dict[str, Any] = dict(spec.activation.parameters)
-    inner = unrounded(parameters["activation"])
+    inner = parameters["activation"]
     rho, rounding = parameters["rho"], parameters["rounding"]
     assert isinstance(spec.weight_law, Law)
     width, layers = spec.widths[0], np.arange(1, spec.depth + 1)

@@ -1,0 +1,258 @@
+"""What a user's function must be to serve as an activation, looked at once, in float64 on the host.
+
+Elementwise, traceable, float to float, differentiable forward, finite, with the derivative of its
+values. Kinks come from `core.kinks`; that none was missed is checked by integrating the derivative
+over short cells between them.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.activation import Activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.host import in_float64, outside_traces
+from deepinit.core.kinks import find_kinks, search_grid
+
+_SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
+_REACH = 12.0
+_CELLS = 157  # so that no round number is an edge, where a hidden kink would not show
+_LEVELS = 6  # of halving a cell, before its derivative is said not to be that of its values
+_INTEGRAL_ERROR = 1e-9
+_ROOT_ERROR = 1e-2  # in the last cell beside a kink: there |x|^1.5 is a function like any other
+_LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
+
+ALLOWED = (
+    "a function of one float array, applied entry by entry, that JAX can trace and differentiate, "
+    "with finite values and derivatives (jax.nn.relu, jnp.tanh, lambda x: x * jnp.tanh(x))"
+)
+
+
+def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ()) -> Activation:
+    """The activation of a function, with the kinks and slopes that it was found to have.
+
+    Args:
+        name: `module:function`.
+        fn: on JAX arrays.
+        kinks: declared, beyond those that are found.
+
+    Raises:
+        SpecError: a function that is no activation, with the reason.
+    """
+    try:
+        hash(fn)
+    except TypeError:
+        raise _refused(name, "is not hashable", "Wrap it: def phi(x): return ...") from None
+    return _examined(name, fn, kinks)
+
+
+@functools.lru_cache(maxsize=512)
+def _examined(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -> Activation:
+    outside_traces(lambda: _check_single_precision(name, fn))
+    return in_float64(lambda: _examine(name, fn, declared))
+
+
+def _examine(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -> Activation:
+    import jax
+
+    grid = search_grid(_SIZE)
+    inner = np.abs(grid) <= _REACH
+    jaxpr = _traced(name, fn, (_SIZE,), "float64")
+    values = _evaluated(name, fn, grid)
+    _check_elementwise(name, fn, grid, values)
+    _check_finite(name, "value", grid[inner], values[inner])
+    if (values == values[0]).all():
+        raise _refused(name, f"is constant ({values[0]:g})", "Every network would be constant too.")
+    _check_finite(name, "derivative", grid[inner], _slopes(name, fn, grid)[inner])
+
+    try:
+        kinks, jumps, too_many = find_kinks(jaxpr, grid)
+    except jax.errors.JAXTypeError as error:  # an operation that cannot be evaluated by itself
+        raise _refused(name, f"cannot be evaluated ({_first_line(error)})") from None
+    if too_many:
+        first = ", ".join(f"{kink:.6g}" for kink in kinks[:4])
+        raise _refused(
+            name,
+            f"has kinks at {first}, and at many more points",
+            "Kinks are handled exactly up to 16; di.rounded models values on a grid.",
+        )
+    slopes = _slopes_of_homogeneous(grid, values) if set(kinks) <= {0.0} else None
+    if slopes is not None:
+        kinks = (0.0,) if slopes[0] != slopes[1] else ()
+    kinks = tuple(sorted({*kinks, *(kink for kink in declared if not _is_near(kink, kinks))}))
+    _check_derivative(name, fn, kinks)
+    return Activation(name, fn, slopes=slopes, kinks=kinks, jumps=jumps)
+
+
+def _check_single_precision(name: str, fn: Callable[[Any], Any]) -> None:
+    """Traced with JAX's default types, as in most simulations; all traps of tracing show here."""
+    import jax
+
+    with jax.enable_x64(False):
+        _traced(name, fn, (4,), "float32")
+
+
+def _traced(name: str, fn: Callable[[Any], Any], shape: tuple[int, ...], dtype: str) -> Any:
+    import jax
+
+    try:
+        jaxpr = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype))
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        raise _refused(name, *_reason(error)) from None
+    found = jaxpr.out_avals
+    if len(found) != 1 or getattr(found[0], "shape", None) != shape:
+        given = ", ".join(str(getattr(each, "shape", each)) for each in found) or "nothing"
+        raise _refused(name, f"makes {given} of an array of shape {shape}")
+    if found[0].dtype != dtype:
+        remedy = "Return the dtype of x: no astype, and no NumPy float64 constants."
+        raise _refused(name, f"makes {found[0].dtype} of {dtype}", remedy)
+    return jaxpr
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Why a function cannot be traced, and what to write."""
+    import jax
+
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return "computes with NumPy", "Write jnp.tanh instead of np.tanh, and no np.vectorize."
+    ambiguous = isinstance(error, ValueError) and "ambiguous" in str(error)
+    if ambiguous or isinstance(error, jax.errors.ConcretizationTypeError):
+        remedy = "Write jnp.maximum(x, 0) or jnp.where instead of max, if, and, or."
+        return "decides by the value of x in Python (max, if, bool)", remedy
+    what = f"{type(error).__name__}: {_first_line(error)}"
+    return f"cannot be applied to one float array ({what})", "It is called as phi(x)."
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else ""
+
+
+def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    import jax.numpy as jnp
+
+    try:
+        return np.asarray(fn(jnp.asarray(x)), np.float64)
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        raise _refused(name, *_reason(error)) from None
+
+
+def _check_elementwise(name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray) -> None:
+    """One entry at a time, and in another order in another shape, values are the same."""
+    import jax
+
+    order = np.random.default_rng(0).permutation(_SIZE)
+    shuffled = _evaluated(name, fn, grid[order].reshape(4, -1))
+    single = _evaluated(name, jax.vmap(fn), grid)
+    for found, expected in ((shuffled, values[order].reshape(4, -1)), (single, values)):
+        if found.shape != expected.shape:
+            raise _refused(name, f"makes shape {found.shape} of shape {expected.shape}")
+        same = np.isclose(found, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+        if not same.all():
+            place = grid[order].reshape(4, -1)[~same] if found is shuffled else grid[~same]
+            raise _refused(
+                name,
+                f"is not elementwise: its value at x={place[0]:.4g} depends on the other entries, "
+                "or changes from call to call",
+                "softmax, GLU, normalization and dropout are layers; di.network takes any model.",
+            )
+
+
+def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    import jax
+    import jax.numpy as jnp
+
+    try:
+        at = jnp.asarray(x)
+        return np.asarray(jax.jvp(fn, (at,), (jnp.ones_like(at),))[1], np.float64)
+    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+        custom = "custom_vjp" in str(error)
+        what = "has a reverse derivative only (jax.custom_vjp)" if custom else "has no derivative"
+        remedy = "Write jax.custom_jvp: forward derivatives are needed too." if custom else ""
+        detail = "" if custom else f" ({_first_line(error)})"
+        raise _refused(name, what + detail, remedy) from None
+
+
+def _check_finite(name: str, what: str, x: np.ndarray, found: np.ndarray) -> None:
+    bad = ~np.isfinite(found)
+    if bad.any():
+        place = np.argmin(np.where(bad, np.abs(x), np.inf))
+        raise _refused(
+            name,
+            f"has the {what} {found[place]:g} at x={x[place]:.4g}",
+            "Both are needed on all of [-12, 12]; jnp.where keeps a NaN of the branch not taken.",
+        )
+
+
+def _slopes_of_homogeneous(grid: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
+    left, right = -values[np.searchsorted(grid, -1.0)], values[np.searchsorted(grid, 1.0)]
+    expected = np.where(grid > 0, right, left) * grid
+    same = np.abs(values - expected) <= 1e-15 * np.abs(expected)
+    return (float(left) + 0.0, float(right) + 0.0) if same.all() else None
+
+
+def _is_near(kink: float, found: tuple[float, ...]) -> bool:
+    return any(abs(kink - each) <= 1e-9 * (1.0 + abs(kink)) for each in found)
+
+
+def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...]) -> None:
+    """The integral of phi' over cells between kinks is the increment of phi.
+
+    A cell in which it is not is halved: a smooth function passes on a finer scale, while a hidden
+    kink stays in one of the halves.
+    """
+    edges = np.unique([*np.linspace(-_REACH, _REACH, _CELLS + 1), *kinks])
+    edges = edges[np.abs(edges) <= _REACH]
+    low, high = edges[:-1], edges[1:]
+    wide = high - low > 1e-9
+    low, high = low[wide], high[wide]
+    for level in range(_LEVELS):
+        error = _misfit(name, fn, low, high, kinks)
+        beside = (np.isin(low, kinks) | np.isin(high, kinks)) & (level == _LEVELS - 1)
+        failed = ~(error <= np.where(beside, _ROOT_ERROR, _INTEGRAL_ERROR))
+        if not failed.any():
+            return
+        middle = 0.5 * (low + high)[failed]
+        low = np.concatenate([low[failed], middle])
+        high = np.concatenate([middle, high[failed]])
+    # of the halves, the first that does not fit
+    error = _misfit(name, fn, low, high, kinks)
+    place = int(np.argmax(error > _INTEGRAL_ERROR))
+    raise _refused(
+        name,
+        f"has a derivative that is not that of its values between x={low[place]:.6g} and {high[place]:.6g}",
+        "Declare a kink that a loop or a table hides, di.from_function(fn, kinks=(0.0,)); "
+        "a derivative given by jax.custom_jvp has to be that of the values.",
+    )
+
+
+def _misfit(name: str, fn: Callable, low: np.ndarray, high: np.ndarray, kinks: tuple[float, ...]) -> np.ndarray:
+    """[cells]: the difference of the two, relative to the size of the terms."""
+    half = 0.5 * (high - low)
+    nodes = (0.5 * (high + low))[:, None] + half[:, None] * _LEGENDRE
+    at_kink = np.isin(low, kinks), np.isin(high, kinks)
+    ends = (_beside(low, np.inf, at_kink[0]), _beside(high, -np.inf, at_kink[1]))
+    first, last = _in_chunks(lambda x: _evaluated(name, fn, x), np.stack(ends))
+    slopes = _in_chunks(lambda x: _slopes(name, fn, x), nodes)
+    integral = half * (slopes @ _MASS)
+    scale = np.maximum(np.abs(first), np.abs(last)) + half * np.abs(slopes).max(axis=1)
+    return np.abs(integral - (last - first)) / np.where(scale > 0.0, scale, 1.0)
+
+
+def _beside(x: np.ndarray, toward: float, where: np.ndarray) -> np.ndarray:
+    """The neighbouring float of a kink; 1e-300 beside 0, where subnormal numbers are flushed."""
+    beside = np.where(x == 0.0, np.copysign(1e-300, toward), np.nextafter(x, toward))
+    return np.where(where, beside, x)
+
+
+def _in_chunks(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    flat = x.ravel()
+    padded = np.concatenate([flat, np.zeros(-len(flat) % _SIZE)])
+    found = np.concatenate([function(part) for part in padded.reshape(-1, _SIZE)])
+    return found[: len(flat)].reshape(x.shape)
+
+
+def _refused(name: str, what: str, remedy: str = "") -> SpecError:
+    return SpecError(refusal(f"the function {name!r}, which {what}", ALLOWED, remedy).strip())
