@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from deepinit.infinite_width.pairs import Rows, Shares
 
 
+_BATCH = 2**20  # numbers of input rows that are compared at a time
+
+
 class KernelLayers(NamedTuple):
     """Kernels of the preactivations z^1, ..., z^depth, and of the outputs last if the spec has an output layer.
 
@@ -165,24 +168,46 @@ def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" =
 
 def rows_of_points(x) -> "Rows":
     """Every point, and every pair of two of them."""
+    first, second = _pairs_above_diagonal(x.shape[0])
+    return rows_of_pairs(x, first, second)
+
+
+def rows_of_pairs(x, first, second) -> "Rows":
+    """Every point, and the pairs of points that `first` and `second` [pairs] count."""
+    import jax
     import jax.numpy as jnp
 
     from deepinit.infinite_width.pairs import Rows
 
-    first, second = np.triu_indices(x.shape[0], k=1)
-    variance = jnp.mean(x**2, axis=1)
-    difference, total = x[second] - x[first], x[second] + x[first]
-    return Rows(variance, jnp.mean(difference * total, axis=1), half_angle(x[first], difference), first, second)
+    def pair(indices):
+        start, partner = x[indices[0]], x[indices[1]]
+        difference = partner - start
+        growth, covariance = jnp.mean(difference * (start + partner)), jnp.mean(start * partner)
+        return growth, covariance, jax.tree.map(lambda part: part[0], half_angle(start[None], difference[None]))
+
+    # in batches: rows of all pairs at once would take [pairs, dimension]
+    growth, covariance, angle = jax.lax.map(pair, (first, second), batch_size=max(1, _BATCH // x.shape[1]))
+    return Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
+
+
+def _pairs_above_diagonal(num: int):
+    """`np.triu_indices(num, 1)` computed in the program, of which it is no constant: [pairs] twice."""
+    import jax.numpy as jnp
+
+    counts = jnp.arange(num - 1, -1, -1)
+    total = num * (num - 1) // 2
+    first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)
+    return first, jnp.arange(total) - (jnp.cumsum(counts) - counts)[first] + first + 1
 
 
 def half_angle(points, displacements):
     """The half angle between points and points + displacements, [pairs], by Kahan's formula in the displacement."""
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.duals import HalfAngle
+    from deepinit.infinite_width.duals import HalfAngle, root
 
     partners = points + displacements
-    norm_1, norm_2 = (jnp.linalg.norm(rows, axis=1, keepdims=True) for rows in (points, partners))
+    norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
     growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(total > 0, total, 1.0)
     minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
