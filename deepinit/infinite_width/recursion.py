@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _BATCH = 2**20  # numbers of input rows that are compared at a time
+_BLOCK = 320  # rows of a block of a kernel
 
 
 class KernelLayers(NamedTuple):
@@ -90,7 +91,9 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
     return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
 
 
-def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> KernelLayers:
+def kernel_layers(
+    spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS, last_only: bool = False
+) -> KernelLayers:
     """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
@@ -103,6 +106,7 @@ def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAM
         x: [num, dimension], finite rows.
         trained: whose gradients the tangent kernel adds up: "weights" of the hidden layers, "biases" of all layers, "output" (its weights);
             of residual networks "embedding" and "branch" too. All of them by default.
+        last_only: return the last layer alone, [1, num, num]; of an MLP the others are then never stored.
 
     Returns:
         Two arrays [depth (+1 with an output layer), num, num], float64. Closed form for homogeneous activations; else
@@ -123,23 +127,97 @@ def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAM
         from deepinit.infinite_width.residual import residual_layers
 
         layers = residual_layers(spec, x, trained=trained)
-        return KernelLayers(layers.nngp, layers.ntk)
+        kept = slice(-1 if last_only else None, None)
+        return checked_limit(KernelLayers(layers.nngp[kept], layers.ntk[kept]))
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
     with host_float64():
-        import jax
         import jax.numpy as jnp
 
         from deepinit.infinite_width.pairs import Shares
 
         shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
-        kernels = _jitted()(spec.activation, *map(jnp.asarray, (x, weight_vars, bias_vars)), shares)
-        return KernelLayers(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+        layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
+        return checked_limit(_in_blocks(spec.activation, x, layers, last_only))
+
+
+def checked_limit(kernels: KernelLayers) -> KernelLayers:
+    """The kernels, all finite.
+
+    Raises:
+        SpecError: an entry is infinite or NaN.
+    """
+    for name, kernel in zip(kernels._fields, kernels, strict=True):
+        finite = np.isfinite(kernel).all(axis=(1, 2))
+        if not finite.all():
+            raise SpecError(
+                refusal(
+                    f"a network whose {name.upper()} kernel at infinite width is not finite from layer {np.argmin(finite) + 1} on:"
+                    " it exceeds the range of float64",
+                    "kernels below 1e308",
+                    "Take smaller weight variances, inputs or depth; log_norm and log_sin2_angle have limits at every depth.",
+                )
+            )
+    return kernels
+
+
+def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
+    """`kernel_scan` block by block of the symmetric matrices: memory of a program is that of one block."""
+    import jax
+
+    num = len(x)
+    num_blocks = -(-num // _BLOCK)
+    size = -(-num // num_blocks)
+    # All blocks have one size, so that two programs are compiled; the last one overlaps the one before.
+    starts = [min(index * size, num - size) for index in range(num_blocks)]
+    depth = 1 if last_only else len(layers[0])
+    kernels = KernelLayers(*(np.empty((depth, num, num)) for _ in KernelLayers._fields))
+    square, rectangle = (jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block))
+    for index, start in enumerate(starts):
+        rows = slice(start, start + size)
+        for other in starts[: index + 1]:
+            columns = slice(other, other + size)
+            if other == start:
+                block = square(activation, last_only, x[rows], *layers)
+            else:
+                block = rectangle(activation, last_only, x[rows], x[columns], *layers)
+            for kernel, part in zip(kernels, block, strict=True):
+                kernel[:, rows, columns] = np.asarray(part)
+                if other != start:
+                    kernel[:, columns, rows] = kernel[:, rows, columns].swapaxes(1, 2)
+    return kernels
+
+
+def _square_block(activation, last_only, x, *layers) -> KernelLayers:
+    return _kept(kernel_scan(activation, x, *layers), last_only)
+
+
+def _rectangle_block(activation, last_only, x, others, *layers) -> KernelLayers:
+    import jax.numpy as jnp
+
+    from deepinit.infinite_width.pairs import propagate
+
+    shape = (len(x), len(others))
+    first, second = (grid.ravel() for grid in jnp.meshgrid(*map(jnp.arange, shape), indexing="ij"))
+    rows = rows_of_pairs(jnp.concatenate([x, others]), first, len(x) + second)
+    found = propagate(activation, rows, *layers)
+    kernels = KernelLayers(found.covariance.reshape(-1, *shape), found.pair_ntk.reshape(-1, *shape))
+    return _kept(kernels, last_only)
+
+
+def _kept(kernels: KernelLayers, last_only: bool) -> KernelLayers:
+    return KernelLayers(*(kernel[-1:] for kernel in kernels)) if last_only else kernels
 
 
 def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" = None) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
+
+    Derivatives in x, weight_vars and bias_vars are finite at all rows (`price`). At equal, parallel and opposite rows the NTK of a
+    homogeneous activation (relu) has a kink: its derivative there is the symmetric one, the mean of both sides. Where a kernel has
+    an infinite slope (relu's NTK of unequal parallel rows in a bias variance of 0) or no derivative (relu at a zero row, in that
+    row), the term without a limit is left out. Second derivatives likewise; activations that are neither smooth nor homogeneous
+    are differentiated through their quadrature.
 
     Args:
         activation: static.
@@ -239,8 +317,3 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
         )
     return rows
 
-
-def _jitted():
-    import jax
-
-    return jax.jit(kernel_scan, static_argnums=0)
