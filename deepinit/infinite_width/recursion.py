@@ -316,4 +316,3 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
             )
         )
     return rows
-

@@ -11,6 +11,8 @@ from deepinit.infinite_width import recursion
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan
 
+QUICK = [di.absolute, di.linear, di.leaky_relu(0.2)]
+SLOW = [pytest.param(activation, marks=pytest.mark.slow) for activation in (di.tanh, di.erf, di.gelu, di.silu)]
 R04 = [
     ([[1, 2], [1, 2]], "nngp", [[1, 2], [1, 2]]),
     ([[1, 2], [1, 2]], "ntk", [[3, 6], [3, 6]]),
@@ -20,7 +22,8 @@ R04 = [
 
 
 def _entry(activation, name, bias_var=0.0, depth=3):
-    def entry(x, weight_vars=jnp.full(depth, 2.0)):
+    def entry(x, weight_vars=None):
+        weight_vars = jnp.full(depth, 2.0) if weight_vars is None else weight_vars
         kernels = kernel_scan(activation, x, weight_vars, jnp.full(depth, bias_var, weight_vars.dtype))
         return getattr(kernels, name)[-1][0, 1]
 
@@ -42,7 +45,7 @@ def test_r04_a_zero_row_leaves_the_other_without_gradient():
     np.testing.assert_array_equal(found[0], 0.0)
 
 
-@pytest.mark.parametrize("activation", [di.absolute, di.linear, di.leaky_relu(0.2), di.tanh, di.erf])
+@pytest.mark.parametrize("activation", QUICK + SLOW)
 @pytest.mark.parametrize("rows", [[[1, 2], [1, 2]], [[1, 2], [-1, -2]], [[1, 2], [0, 0]]])
 def test_r04_gradients_equal_finite_differences(activation, rows):
     if activation in (di.absolute, di.leaky_relu(0.2)) and not np.any(rows[1]):

@@ -103,10 +103,7 @@ def _with_single_outputs(program, inputs):
     if not any(equation.primitive.name in _SEVERAL_OUTPUTS for equation in program.jaxpr.eqns):
         return program
     read = {
-        variable
-        for equation in program.jaxpr.eqns
-        for variable in equation.invars
-        if not isinstance(variable, Literal)
+        variable for equation in program.jaxpr.eqns for variable in equation.invars if not isinstance(variable, Literal)
     }
     read |= {variable for variable in program.jaxpr.outvars if not isinstance(variable, Literal)}
 
