@@ -77,7 +77,7 @@ def kernel_for(
     rows = np.concatenate([train, test])
     check_output_layer(spec)
     if engine == "recursion":
-        layers = kernel_layers(spec, rows)
+        layers = kernel_layers(spec, rows, last_only=True)
         nngp, ntk = layers.nngp[-1], layers.ntk[-1]
     else:
         from deepinit.infinite_width.kernels import nngp_and_ntk

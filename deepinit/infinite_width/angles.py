@@ -73,7 +73,8 @@ def _within_range(rows):
 
     largest = jnp.max(rows.variance)
     factor = jnp.where(largest < 1e-200, 1e100, jnp.where(largest > 1e200, 1e-100, 1.0))
-    return rows._replace(variance=factor * rows.variance, growth=factor * rows.growth)
+    scaled = {name: factor * getattr(rows, name) for name in ("variance", "growth", "covariance")}
+    return rows._replace(**scaled)
 
 
 def _rows(inputs: Inputs):
@@ -89,6 +90,7 @@ def _rows(inputs: Inputs):
         variance=jnp.mean(jnp.concatenate([points, partners]) ** 2, axis=1),
         growth=jnp.mean(displacements * (start + partners), axis=1),
         angle=half_angle(start, displacements),
+        covariance=jnp.mean(start * partners, axis=1),
         first=bases,
         second=points.shape[0] + np.arange(inputs.num_pairs),
     )

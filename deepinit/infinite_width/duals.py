@@ -17,7 +17,9 @@ displacement: delta = phi(v) - phi(u) comes from `Activation.difference`, and si
 Gram-Schmidt residual rho = delta - phi(u) E[phi(u) delta] / E[phi(u)^2], subtracted node by node so that nothing cancels.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +36,8 @@ _FINEST_SCALE = 1e-3
 _NUM_NODES = 129
 # Activations with kinks: Gauss-Legendre on the pieces between the kinks.
 _LEGENDRE_NODES, _LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(64)
-_SHORT_NODES, _SHORT_WEIGHTS = np.polynomial.legendre.leggauss(16)
+# sin(t) - t cos(t) = t^3 sum_k a_k t^(2k): to float64 rounding for t < 1
+_ARC_SERIES = [(-1) ** k * (2 * k + 2) / math.factorial(2 * k + 3) for k in range(10)]
 
 
 class HalfAngle(NamedTuple):
@@ -70,7 +73,7 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
         return mean_square * variance, jnp.full_like(variance, mean_square)
 
     def at(q):
-        std = jnp.sqrt(q)
+        std = root(q)
         nodes, weights = point_rule(activation, std)
         u = std * nodes
         return jnp.sum(weights * activation(u) ** 2), jnp.sum(weights * activation.derivative(u) ** 2)
@@ -106,20 +109,79 @@ def pair_moments(
 
 def _homogeneous(slopes: tuple[float, float], growth: jax.Array, angle: HalfAngle) -> PairMoments:
     left, right = slopes
-    p, r = 0.5 * (left**2 + right**2), (right - left) ** 2 / (2.0 * np.pi)
-    theta = 2.0 * jnp.arctan2(jnp.sqrt(angle.sin2), jnp.sqrt(angle.cos2))
-    psi = 2.0 * jnp.arctan2(jnp.sqrt(angle.cos2), jnp.sqrt(angle.sin2))
-    arc = r * _integral_of_t_sin_t(jnp.minimum(theta, psi))
-    acute = theta <= psi
+    p, r = 0.5 * (left**2 + right**2), bend(slopes)
+    acute = angle.sin2 <= angle.cos2
+    near, far = jnp.where(acute, angle.sin2, angle.cos2), jnp.where(acute, angle.cos2, angle.sin2)
+    arc = r * _arc(near, far)
     minus = jnp.where(acute, 2 * p * angle.sin2 - arc, 0.5 * (left + right) ** 2 - 2 * left * right * angle.cos2 - arc)
     plus = jnp.where(acute, 2 * p * angle.cos2 + arc, 0.5 * (left - right) ** 2 + 2 * left * right * angle.cos2 + arc)
-    return PairMoments(p * growth, HalfAngle(minus / (2 * p), plus / (2 * p)), p - r * theta)
+    return PairMoments(p * growth, HalfAngle(minus / (2 * p), plus / (2 * p)), p - r * theta(*angle))
 
 
-def _integral_of_t_sin_t(theta: jax.Array) -> jax.Array:
-    """sin(theta) - theta cos(theta) on [0, pi/2], to relative accuracy at 0 (its terms cancel to theta^3/3)."""
-    t = 0.5 * theta[..., None] * (1.0 + _SHORT_NODES)
-    return 0.5 * theta * jnp.sum(_SHORT_WEIGHTS * t * jnp.sin(t), axis=-1)
+def bend(slopes: tuple[float, float]) -> float:
+    """r = (right - left)^2 / (2 pi)."""
+    return (slopes[1] - slopes[0]) ** 2 / (2.0 * np.pi)
+
+
+def root(x: jax.Array) -> jax.Array:
+    """sqrt(x), with the derivative 0 at 0: the symmetric one of a norm at a zero row."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
+
+
+def sine(angle: HalfAngle) -> jax.Array:
+    """sin(theta), 0 for rows that are collinear to rounding, where its derivative is 0 too."""
+    is_sharp, product = _sharp(*angle)
+    return jnp.where(is_sharp, 2.0 * jnp.sqrt(product), 0.0)
+
+
+@jax.custom_jvp
+def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
+    """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
+
+    At 0 and pi it has a kink in the rows, with slopes of both signs: the derivative there is their mean, 0.
+    """
+    small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
+    return jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
+
+
+@theta.defjvp
+def _(primals, tangents):
+    (sin2, cos2), (sin2_change, cos2_change) = primals, tangents
+    is_sharp, product = _sharp(sin2, cos2)
+    slope = jnp.where(is_sharp, 1.0 / jnp.sqrt(product), 0.0)
+    return theta(sin2, cos2), slope * (cos2 * sin2_change - sin2 * cos2_change)
+
+
+def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Is the angle more than a few roundings from 0 and pi; and sin2 * cos2, or 1 where it is not."""
+    is_sharp = sin2 * cos2 > (4.0 * jnp.finfo(sin2.dtype).eps) ** 2
+    return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
+
+
+@jax.custom_jvp
+def _arc(near: jax.Array, far: jax.Array) -> jax.Array:
+    """g(t) = sin(t) - t cos(t) of t in [0, pi/2] with near = sin^2(t/2), far = cos^2(t/2); dg = t sin(t) dt."""
+    t, square = 2.0 * jnp.arctan2(jnp.sqrt(near), jnp.sqrt(far)), 4.0 * near * far
+    series = jnp.zeros_like(t)
+    for k in range(len(_ARC_SERIES) - 1, -1, -1):
+        series = series * t**2 + _ARC_SERIES[k]
+    return jnp.where(t < 1.0, t**3 * series, jnp.sqrt(square) - t * (far - near))
+
+
+@_arc.defjvp
+def _(primals, tangents):
+    (near, far), (near_change, far_change) = primals, tangents
+    return _arc(near, far), 2.0 * theta(near, far) * (far * near_change - near * far_change)
+
+
+def derivative_of_order(activation: Activation, order: int) -> Callable[[Any], Any]:
+    """phi^(order), between the kinks."""
+    if order == 0:
+        return activation
+    if order == 1:
+        return activation.derivative
+    lower = derivative_of_order(activation, order - 1)
+    return lambda x: jax.jvp(lower, (x,), (jnp.ones_like(x),))[1]
 
 
 class PairRule(NamedTuple):
@@ -137,10 +199,10 @@ class PairRule(NamedTuple):
 
 def pair_rule(activation: Activation, first, second, growth, angle: HalfAngle) -> PairRule:
     """The quadrature of one pair; arguments as in `pair_moments`, but scalars."""
-    std_1, std_2 = jnp.sqrt(first), jnp.sqrt(second)
+    std_1, std_2 = root(first), root(second)
     sum_of_stds = std_1 + std_2
     std_growth = growth / jnp.where(sum_of_stds > 0, sum_of_stds, 1.0)
-    sine, cosine = 2.0 * jnp.sqrt(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
+    sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
     z_1, weights_1 = _outer_rule(activation.kinks, std_1, std_2, sine, cosine)
     z_2, weights_2 = _inner_rule(activation.kinks, std_2, sine, cosine, z_1)
     weights = weights_1[:, None] * weights_2
@@ -157,7 +219,7 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
     overlap = jnp.sum(weights * phi_u * delta)
     residual = delta - (overlap / jnp.where(square_u > 0, square_u, 1.0)) * phi_u
     sin2 = jnp.sum(weights * residual**2) / jnp.where(square_v > 0, square_v, 1.0)
-    norms = jnp.sqrt(square_u) * jnp.sqrt(square_v)  # a product of squares would overflow at half the range
+    norms = root(square_u) * root(square_v)  # a product of squares would overflow at half the range
     cosine_out = (square_u + overlap) / jnp.where(norms > 0, norms, 1.0)
     derivative = jnp.sum(weights * activation.derivative(u) * activation.derivative(u + step))
     return PairMoments(jnp.sum(weights * delta * (phi_u + phi_v)), _half_angle(sin2, cosine_out), derivative)

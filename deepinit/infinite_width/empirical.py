@@ -1,6 +1,7 @@
 """Kernels of finite networks by neural-tangents: one network's NTK, and Monte Carlo means over networks."""
 
 import contextlib
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -27,8 +28,9 @@ def empirical_ntk(
 
     Args:
         apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].
-        params: a pytree of arrays; the parametrization of the kernel is that of `params`.
-        x: [num, ...].
+        params: a pytree of arrays; the parametrization of the kernel is that of `params`. Leaves of integers or
+            booleans are no trained parameters and stay as they are.
+        x: [num, ...]; integers (tokens) stay integers.
         implementation: all four give the same numbers; structured derivatives are the fastest for dense networks.
         dtype: `float64` computes on the host, `float32` on the default device.
 
@@ -46,17 +48,19 @@ def empirical_ntk(
     _check(implementation, IMPLEMENTATIONS, "implementation")
     with _precision(dtype):
         import jax
-        import jax.numpy as jnp
 
         if implementation in ("STRUCTURED_DERIVATIVES", "AUTO"):
             require_structured_derivatives()
         nt = load()
-        params, x = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, dtype), (params, x))
+        params, x = jax.tree_util.tree_map(lambda leaf: in_dtype(leaf, dtype), (params, x))
+        trained, with_trained = trained_leaves(params)
         choice = nt.NtkImplementation[implementation]
-        kernel_fn = nt.empirical_ntk_fn(lambda p, rows: apply_fn(p, rows), implementation=choice, vmap_axes=0)
+        kernel_fn = nt.empirical_ntk_fn(
+            lambda leaves, rows: apply_fn(with_trained(leaves), rows), implementation=choice, vmap_axes=0
+        )
         # AUTO compiles and counts each candidate, which it cannot do with traced arguments.
         run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn, static_argnums=1)
-        return np.asarray(run(x, None, params))
+        return np.asarray(run(x, None, trained))
 
 
 def monte_carlo_kernel(
@@ -95,15 +99,45 @@ def monte_carlo_kernel(
     if num_seeds < 1:
         raise SpecError(refusal(f"num_seeds={num_seeds}", "1 or more", "A mean needs at least one network."))
     with _precision(dtype):
-        import jax.numpy as jnp
-
-        kernel_fn = load().monte_carlo_kernel_fn(init_fn, apply_fn, key, num_seeds, vmap_axes=0)
-        return np.asarray(kernel_fn(jnp.asarray(x, dtype), None, kind))
+        # neural-tangents calls with further keywords (rng), which only its own layers take
+        with_keywords = apply_fn if _takes_keywords(apply_fn) else lambda params, rows, **_: apply_fn(params, rows)
+        kernel_fn = load().monte_carlo_kernel_fn(init_fn, with_keywords, key, num_seeds, vmap_axes=0)
+        return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
 def predict() -> Any:
     """neural-tangents' module `predict`: training dynamics of wide networks, in closed form."""
     return load().predict
+
+
+def in_dtype(leaf: Any, dtype: str) -> Any:
+    """An array; of that dtype unless it holds integers or booleans, which are indices, counts and flags."""
+    import jax.numpy as jnp
+
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+
+
+def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
+    """The leaves of floats, and the function that puts leaves in their places, the others as they are."""
+    import jax
+    import jax.numpy as jnp
+
+    leaves, tree = jax.tree_util.tree_flatten(params)
+    places = [place for place, leaf in enumerate(leaves) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+
+    def with_trained(trained: Any) -> Any:
+        filled = list(leaves)
+        for place, leaf in zip(places, trained, strict=True):
+            filled[place] = leaf
+        return jax.tree_util.tree_unflatten(tree, filled)
+
+    return [leaves[place] for place in places], with_trained
+
+
+def _takes_keywords(fn: Callable[..., Any]) -> bool:
+    kinds = [parameter.kind for parameter in inspect.signature(fn).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds or "rng" in inspect.signature(fn).parameters
 
 
 def _precision(dtype: str) -> contextlib.AbstractContextManager[None]:

@@ -202,7 +202,8 @@ def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_v
 
     difference, total = x[second] - x[first], x[second] + x[first]
     growth, angle = jnp.mean(difference * total, axis=1), half_angle(x[first], difference)
-    rows = Rows(jnp.mean(x**2, axis=1), growth, angle, first, second)
+    covariance = jnp.mean(x[first] * x[second], axis=1)
+    rows = Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
     return velocity_scan(activation, rows, velocities_of_points(x, tangents, first, second), weight_vars, bias_vars)
 
 

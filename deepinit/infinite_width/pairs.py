@@ -15,10 +15,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, pair_moments, point_moments
+from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, root, sine
+from deepinit.infinite_width.price import (
+    Geometry,
+    PairKernel,
+    arc_cosine_derivatives,
+    following,
+    pair_derivatives,
+    point_derivatives,
+    ratio,
+)
 
 
 class Rows(NamedTuple):
@@ -28,20 +36,17 @@ class Rows(NamedTuple):
         variance: [points]; of the inputs: |x|^2 / dimension.
         growth: [pairs]: variance of the second less that of the first.
         angle: [pairs] each.
-        first, second: [pairs]: indices of the points, static.
+        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the derivatives: angles
+            and norms have none at zero rows.
+        first, second: [pairs]: indices of the points.
     """
 
     variance: jax.Array
     growth: jax.Array
     angle: HalfAngle
-    first: np.ndarray
-    second: np.ndarray
-
-    @property
-    def covariance(self) -> jax.Array:
-        """[pairs]."""
-        norms = jnp.sqrt(self.variance[self.first] * self.variance[self.second])
-        return norms * (self.angle.cos2 - self.angle.sin2)
+    covariance: jax.Array
+    first: jax.Array
+    second: jax.Array
 
 
 class Layers(NamedTuple):
@@ -98,27 +103,55 @@ def propagate(
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
     """q -> weight_var q + bias_var; formulas in the module's docstring."""
-    variance = weight_var * rows.variance + bias_var
+    variance, covariance = weight_var * rows.variance + bias_var, weight_var * rows.covariance + bias_var
     q_1, q_2 = rows.variance[rows.first], rows.variance[rows.second]
-    s_1, s_2 = jnp.sqrt(q_1), jnp.sqrt(q_2)
-    t_1, t_2 = jnp.sqrt(variance[rows.first]), jnp.sqrt(variance[rows.second])
+    s_1, s_2 = root(q_1), root(q_2)
+    t_1, t_2 = root(variance[rows.first]), root(variance[rows.second])
     product, new_product = s_1 * s_2, t_1 * t_2
-    excess = bias_var + _ratio(weight_var * bias_var * (q_1 + q_2) + bias_var**2, new_product + weight_var * product)
-    gap = _ratio(rows.growth, s_1 + s_2)
-    four_sin2 = weight_var * (4.0 * product * rows.angle.sin2 + 2.0 * excess * _ratio(gap, t_1 + t_2) ** 2)
+    excess = bias_var + ratio(weight_var * bias_var * (q_1 + q_2) + bias_var**2, new_product + weight_var * product)
+    gap = ratio(rows.growth, s_1 + s_2)
+    four_sin2 = weight_var * (4.0 * product * rows.angle.sin2 + 2.0 * excess * ratio(gap, t_1 + t_2) ** 2)
     four_cos2 = weight_var * 4.0 * product * rows.angle.cos2 + 2.0 * excess
-    angle = HalfAngle(_ratio(four_sin2, 4.0 * new_product), _ratio(four_cos2, 4.0 * new_product))
-    return rows._replace(variance=variance, growth=weight_var * rows.growth, angle=angle)
+    angle = HalfAngle(ratio(four_sin2, 4.0 * new_product), ratio(four_cos2, 4.0 * new_product))
+    # A zero row has no angle, and a norm without derivative; after a bias both follow from the covariance.
+    angle = _choose(product > 0, angle, _angle_of(angle, covariance, new_product))
+    return rows._replace(variance=variance, growth=weight_var * rows.growth, angle=angle, covariance=covariance)
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
     """The rows after the activation, and E[phi'(u)^2] of the points and E[phi'(u) phi'(v)] of the pairs."""
-    variance, point_slope = point_moments(activation, rows.variance)
     first, second = rows.variance[rows.first], rows.variance[rows.second]
-    pair = pair_moments(activation, first, second, rows.growth, rows.angle)
-    return rows._replace(variance=variance, growth=pair.growth, angle=pair.angle), point_slope, pair.derivative
+    kernel, at = PairKernel(first, second, rows.covariance), Geometry(first, second, rows.growth, rows.angle)
+    is_smooth = activation.slopes is None and not activation.kinks
+    if is_smooth:
+        at = jax.lax.stop_gradient(at)
+    variance, point_slope = point_moments(activation, rows.variance)
+    pair = pair_moments(activation, *at)
+    growth, angle, pair_slope = pair
+    if is_smooth:
+        variance, point_slope = (
+            point_derivatives(activation, (i, i), jax.lax.stop_gradient(value), rows.variance)
+            for i, value in enumerate((variance, point_slope))
+        )
+        pair_slope = pair_derivatives(activation, (1, 1), jax.lax.stop_gradient(pair_slope), kernel, at)
+    norms = root(variance[rows.first]) * root(variance[rows.second])
+    covariance = norms * (angle.cos2 - angle.sin2)
+    if activation.slopes is not None:
+        value = jax.lax.stop_gradient(covariance)
+        covariance = arc_cosine_derivatives(bend(activation.slopes), value, kernel, pair_slope, sine(rows.angle))
+    elif is_smooth:
+        covariance = pair_derivatives(activation, (0, 0), jax.lax.stop_gradient(covariance), kernel, at)
+        growth = following(growth, variance[rows.second] - variance[rows.first])
+        angle = _angle_of(angle, covariance, norms)
+    after = rows._replace(variance=variance, growth=growth, angle=angle, covariance=covariance)
+    return after, point_slope, pair_slope
 
 
-def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """numerator / denominator, and 0 where the denominator is 0 (a zero row)."""
-    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
+def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> HalfAngle:
+    """The angle to all digits, with the derivatives of the covariance's cosine."""
+    cosine = ratio(covariance, norms)
+    return HalfAngle(following(angle.sin2, -0.5 * cosine), following(angle.cos2, 0.5 * cosine))
+
+
+def _choose(condition: jax.Array, one: HalfAngle, other: HalfAngle) -> HalfAngle:
+    return HalfAngle(jnp.where(condition, one.sin2, other.sin2), jnp.where(condition, one.cos2, other.cos2))

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from deepinit.infinite_width.pairs import Rows, Shares
 
 
+_BATCH = 2**20  # numbers of input rows that are compared at a time
+_BLOCK = 320  # rows of a block of a kernel
+
+
 class KernelLayers(NamedTuple):
     """Kernels of the preactivations z^1, ..., z^depth, and of the outputs last if the spec has an output layer.
 
@@ -87,7 +91,9 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
     return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
 
 
-def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> KernelLayers:
+def kernel_layers(
+    spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS, last_only: bool = False
+) -> KernelLayers:
     """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
@@ -100,6 +106,7 @@ def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAM
         x: [num, dimension], finite rows.
         trained: whose gradients the tangent kernel adds up: "weights" of the hidden layers, "biases" of all layers, "output" (its weights);
             of residual networks "embedding" and "branch" too. All of them by default.
+        last_only: return the last layer alone, [1, num, num]; of an MLP the others are then never stored.
 
     Returns:
         Two arrays [depth (+1 with an output layer), num, num], float64. Closed form for homogeneous activations; else
@@ -120,23 +127,97 @@ def kernel_layers(spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAM
         from deepinit.infinite_width.residual import residual_layers
 
         layers = residual_layers(spec, x, trained=trained)
-        return KernelLayers(layers.nngp, layers.ntk)
+        kept = slice(-1 if last_only else None, None)
+        return checked_limit(KernelLayers(layers.nngp[kept], layers.ntk[kept]))
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
     with host_float64():
-        import jax
         import jax.numpy as jnp
 
         from deepinit.infinite_width.pairs import Shares
 
         shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
-        kernels = _jitted()(spec.activation, *map(jnp.asarray, (x, weight_vars, bias_vars)), shares)
-        return KernelLayers(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+        layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
+        return checked_limit(_in_blocks(spec.activation, x, layers, last_only))
+
+
+def checked_limit(kernels: KernelLayers) -> KernelLayers:
+    """The kernels, all finite.
+
+    Raises:
+        SpecError: an entry is infinite or NaN.
+    """
+    for name, kernel in zip(kernels._fields, kernels, strict=True):
+        finite = np.isfinite(kernel).all(axis=(1, 2))
+        if not finite.all():
+            raise SpecError(
+                refusal(
+                    f"a network whose {name.upper()} kernel at infinite width is not finite from layer {np.argmin(finite) + 1} on:"
+                    " it exceeds the range of float64",
+                    "kernels below 1e308",
+                    "Take smaller weight variances, inputs or depth; log_norm and log_sin2_angle have limits at every depth.",
+                )
+            )
+    return kernels
+
+
+def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
+    """`kernel_scan` block by block of the symmetric matrices: memory of a program is that of one block."""
+    import jax
+
+    num = len(x)
+    num_blocks = -(-num // _BLOCK)
+    size = -(-num // num_blocks)
+    # All blocks have one size, so that two programs are compiled; the last one overlaps the one before.
+    starts = [min(index * size, num - size) for index in range(num_blocks)]
+    depth = 1 if last_only else len(layers[0])
+    kernels = KernelLayers(*(np.empty((depth, num, num)) for _ in KernelLayers._fields))
+    square, rectangle = (jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block))
+    for index, start in enumerate(starts):
+        rows = slice(start, start + size)
+        for other in starts[: index + 1]:
+            columns = slice(other, other + size)
+            if other == start:
+                block = square(activation, last_only, x[rows], *layers)
+            else:
+                block = rectangle(activation, last_only, x[rows], x[columns], *layers)
+            for kernel, part in zip(kernels, block, strict=True):
+                kernel[:, rows, columns] = np.asarray(part)
+                if other != start:
+                    kernel[:, columns, rows] = kernel[:, rows, columns].swapaxes(1, 2)
+    return kernels
+
+
+def _square_block(activation, last_only, x, *layers) -> KernelLayers:
+    return _kept(kernel_scan(activation, x, *layers), last_only)
+
+
+def _rectangle_block(activation, last_only, x, others, *layers) -> KernelLayers:
+    import jax.numpy as jnp
+
+    from deepinit.infinite_width.pairs import propagate
+
+    shape = (len(x), len(others))
+    first, second = (grid.ravel() for grid in jnp.meshgrid(*map(jnp.arange, shape), indexing="ij"))
+    rows = rows_of_pairs(jnp.concatenate([x, others]), first, len(x) + second)
+    found = propagate(activation, rows, *layers)
+    kernels = KernelLayers(found.covariance.reshape(-1, *shape), found.pair_ntk.reshape(-1, *shape))
+    return _kept(kernels, last_only)
+
+
+def _kept(kernels: KernelLayers, last_only: bool) -> KernelLayers:
+    return KernelLayers(*(kernel[-1:] for kernel in kernels)) if last_only else kernels
 
 
 def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" = None) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
+
+    Derivatives in x, weight_vars and bias_vars are finite at all rows (`price`). At equal, parallel and opposite rows the NTK of a
+    homogeneous activation (relu) has a kink: its derivative there is the symmetric one, the mean of both sides. Where a kernel has
+    an infinite slope (relu's NTK of unequal parallel rows in a bias variance of 0) or no derivative (relu at a zero row, in that
+    row), the term without a limit is left out. Second derivatives likewise; activations that are neither smooth nor homogeneous
+    are differentiated through their quadrature.
 
     Args:
         activation: static.
@@ -165,24 +246,46 @@ def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" =
 
 def rows_of_points(x) -> "Rows":
     """Every point, and every pair of two of them."""
+    first, second = _pairs_above_diagonal(x.shape[0])
+    return rows_of_pairs(x, first, second)
+
+
+def rows_of_pairs(x, first, second) -> "Rows":
+    """Every point, and the pairs of points that `first` and `second` [pairs] count."""
+    import jax
     import jax.numpy as jnp
 
     from deepinit.infinite_width.pairs import Rows
 
-    first, second = np.triu_indices(x.shape[0], k=1)
-    variance = jnp.mean(x**2, axis=1)
-    difference, total = x[second] - x[first], x[second] + x[first]
-    return Rows(variance, jnp.mean(difference * total, axis=1), half_angle(x[first], difference), first, second)
+    def pair(indices):
+        start, partner = x[indices[0]], x[indices[1]]
+        difference = partner - start
+        growth, covariance = jnp.mean(difference * (start + partner)), jnp.mean(start * partner)
+        return growth, covariance, jax.tree.map(lambda part: part[0], half_angle(start[None], difference[None]))
+
+    # in batches: rows of all pairs at once would take [pairs, dimension]
+    growth, covariance, angle = jax.lax.map(pair, (first, second), batch_size=max(1, _BATCH // x.shape[1]))
+    return Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
+
+
+def _pairs_above_diagonal(num: int):
+    """`np.triu_indices(num, 1)` computed in the program, of which it is no constant: [pairs] twice."""
+    import jax.numpy as jnp
+
+    counts = jnp.arange(num - 1, -1, -1)
+    total = num * (num - 1) // 2
+    first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)
+    return first, jnp.arange(total) - (jnp.cumsum(counts) - counts)[first] + first + 1
 
 
 def half_angle(points, displacements):
     """The half angle between points and points + displacements, [pairs], by Kahan's formula in the displacement."""
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.duals import HalfAngle
+    from deepinit.infinite_width.duals import HalfAngle, root
 
     partners = points + displacements
-    norm_1, norm_2 = (jnp.linalg.norm(rows, axis=1, keepdims=True) for rows in (points, partners))
+    norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
     growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(total > 0, total, 1.0)
     minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
@@ -213,9 +316,3 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
             )
         )
     return rows
-
-
-def _jitted():
-    import jax
-
-    return jax.jit(kernel_scan, static_argnums=0)

@@ -48,7 +48,7 @@ def load() -> ModuleType:
 
 @lru_cache(maxsize=1)  # once a process; an exception is not remembered
 def require_structured_derivatives() -> None:
-    """Checks the part of the adapter that a new JAX release is likeliest to break, on a product of two 2x2 matrices.
+    """Checks the part of the adapter that a new JAX release is likeliest to break, on two matrix products and a split.
 
     Raises:
         ResourceError: the structured derivatives fail or disagree with the Jacobian contraction.
@@ -60,8 +60,12 @@ def require_structured_derivatives() -> None:
     nt = load()
     first, second = jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), jnp.asarray([[0.5], [-1.0]])
 
+    def network(p, x):
+        left, right = jnp.split(jnp.maximum(x @ p[0], 0), 2, axis=-1)
+        return jnp.concatenate([left, 2.0 * right], axis=-1) @ p[1]
+
     def kernel(implementation):
-        fn = nt.empirical_ntk_fn(lambda p, x: jnp.maximum(x @ p[0], 0) @ p[1], implementation=implementation)
+        fn = nt.empirical_ntk_fn(network, implementation=implementation)
         return np.asarray(fn(first, None, (first, second)))
 
     try:

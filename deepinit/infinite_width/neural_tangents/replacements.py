@@ -74,7 +74,7 @@ def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *pr
 
     with jax.disable_jit():  # so that the program is flat: no nested jit, scan or conditional
         leaves_out, linear_fn = jax.linearize(flat_fn, *leaves_in)
-        program = jax.make_jaxpr(linear_fn)(*leaves_in)
+        program = _with_single_outputs(jax.make_jaxpr(linear_fn)(*leaves_in), leaves_in)
 
     def pullback(*cotangents):
         collected = empirical._backward_pass(
@@ -90,6 +90,57 @@ def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *pr
         return jax.tree_util.tree_unflatten(in_tree, collected)
 
     return jax.tree_util.tree_unflatten(out_tree, leaves_out), pullback
+
+
+_SEVERAL_OUTPUTS = ("split", "unstack")
+
+
+def _with_single_outputs(program, inputs):
+    """The program with split and unstack as slices of the outputs that are read; neural-tangents knows no others."""
+    import jax
+    from jax.extend.core import Literal
+
+    if not any(equation.primitive.name in _SEVERAL_OUTPUTS for equation in program.jaxpr.eqns):
+        return program
+    read = {
+        variable for equation in program.jaxpr.eqns for variable in equation.invars if not isinstance(variable, Literal)
+    }
+    read |= {variable for variable in program.jaxpr.outvars if not isinstance(variable, Literal)}
+
+    def traced(*arguments):
+        known = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+        known |= dict(zip(program.jaxpr.invars, arguments, strict=True))
+
+        def value(variable):
+            return variable.val if isinstance(variable, Literal) else known[variable]
+
+        for equation in program.jaxpr.eqns:
+            values = [value(variable) for variable in equation.invars]
+            if equation.primitive.name in _SEVERAL_OUTPUTS:
+                wanted = [variable in read for variable in equation.outvars]
+                known |= zip(equation.outvars, _slices(equation, values[0], wanted), strict=True)
+                continue
+            parameters = equation.primitive.get_bind_params(equation.params)
+            leading, parameters = parameters if isinstance(parameters, tuple) else ((), parameters)
+            out = equation.primitive.bind(*leading, *values, **parameters)
+            known |= zip(equation.outvars, out if equation.primitive.multiple_results else [out], strict=True)
+        return [value(variable) for variable in program.jaxpr.outvars]
+
+    return jax.make_jaxpr(traced)(*inputs)
+
+
+def _slices(equation, operand, wanted):
+    """The outputs of a split or unstack that are wanted, None for the others."""
+    import jax
+
+    axis, start, outs = equation.params["axis"], 0, []
+    is_split = equation.primitive.name == "split"
+    for variable, is_wanted in zip(equation.outvars, wanted, strict=True):
+        size = variable.aval.shape[axis] if is_split else 1
+        part = jax.lax.slice_in_dim(operand, start, start + size, axis=axis) if is_wanted else None
+        outs.append(part if is_split or part is None else jax.lax.reshape(part, variable.aval.shape))
+        start += size
+    return outs
 
 
 def _bind(equation, *values):

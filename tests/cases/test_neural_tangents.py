@@ -1,0 +1,53 @@
+"""Kernels of finite networks through neural-tangents: layers that split, integers, plain functions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
+
+X = np.random.default_rng(0).standard_normal((3, 4))
+P = np.random.default_rng(1).standard_normal((4, 6))
+
+
+def _glu(p, x):
+    return jax.nn.glu(x @ p)
+
+
+def _uneven(p, x):
+    left, _, right = jnp.array_split(x @ p, [1, 4], axis=1)
+    return jnp.sin(left) * right
+
+
+def _unstacked(p, x):
+    one, other, _ = jnp.unstack((x @ p).reshape(len(x), 3, 2), axis=1)
+    return jnp.tanh(one) * other
+
+
+@pytest.mark.parametrize("fn", [_glu, _uneven, _unstacked])
+def test_n1_structured_derivatives_take_split_and_unstack(fn):
+    structured = empirical_ntk(fn, P, X)
+    contracted = empirical_ntk(fn, P, X, implementation="JACOBIAN_CONTRACTION")
+    np.testing.assert_allclose(structured, contracted, rtol=1e-12, atol=1e-12)
+
+
+def test_n3_integers_are_neither_cast_nor_trained():
+    table = np.random.default_rng(2).standard_normal((5, 2))
+    tokens = np.array([[0, 1], [1, 1], [4, 2]])
+    params = {"table": table, "power": np.array(2)}
+
+    def apply_fn(p, x):
+        return jnp.sum(p["table"][x], axis=(1, 2))[:, None] * p["power"]
+
+    counts = np.stack([np.bincount(row, minlength=5) for row in tokens])
+    expected = 4.0 * 2.0 * counts @ counts.T  # power^2, times two columns
+    np.testing.assert_allclose(empirical_ntk(apply_fn, params, tokens), expected, rtol=1e-12)
+
+
+def test_n4_the_documented_apply_fn_is_enough():
+    def init_fn(key, shape):
+        return (shape[0], 1), jax.random.normal(key, (shape[-1], 1))
+
+    found = monte_carlo_kernel(init_fn, lambda params, x: x @ params, X, key=jax.random.PRNGKey(0), num_seeds=2)
+    np.testing.assert_allclose(found, X @ X.T, rtol=1e-12)  # linear in the parameters: the same for every seed
