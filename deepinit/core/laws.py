@@ -45,6 +45,10 @@ class Law:
     is_default: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        for field in ("variance", "density", "value"):  # NumPy scalars have no JSON
+            given = getattr(self, field)
+            if _is_real(given) and hasattr(given, "item"):
+                object.__setattr__(self, field, given.item())
         if self.name not in LAW_NAMES:
             raise SpecError(refusal(f"the law {self.name!r}", ", ".join(LAW_NAMES), "Check the spelling."))
         if self.scaling not in SCALINGS:

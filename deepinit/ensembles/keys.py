@@ -12,7 +12,7 @@ def root_key(key: Any) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.
 
     Raises:
-        SpecError: an integer outside [0, 2^32), or another generator (its draws depend on the batch).
+        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another generator (its draws depend on the batch).
     """
     if isinstance(key, int | np.integer):
         if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
@@ -20,6 +20,10 @@ def root_key(key: Any) -> jax.Array:
         return jax.random.key(int(key), impl="threefry2x32")
     if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise SpecError(refusal(f"key={key!r}", "an integer or jax.random.key(...)", "Write key=0."))
+    if isinstance(key, jax.core.Tracer):
+        raise SpecError(refusal("a traced key", "concrete keys", "Call it outside jax.jit, vmap and grad."))
+    if key.shape != ():
+        raise SpecError(refusal(f"keys of shape {key.shape}", "one key, shape ()", "Pass one of them, key=keys[0]."))
     if str(jax.random.key_impl(key)) != "threefry2x32":
         raise SpecError(
             refusal(
