@@ -122,7 +122,8 @@ def _kind(
     signs = excess[excess != 0.0]
     if len(signs) and signs[0] < 0.0:
         near = origin(activation, shift)
-        if abs(near.value) <= VANISHES and math.isfinite(near.weight_var):
+        grows = near.deficit < 0.0  # R < 0 was rounding of phi, as in float32
+        if abs(near.value) <= VANISHES and math.isfinite(near.weight_var) and not grows:
             return "zero_critical"
     if critical:
         return "half_stable"

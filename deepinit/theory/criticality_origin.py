@@ -57,9 +57,9 @@ class Decay(NamedTuple):
 @lru_cache(maxsize=256)
 def origin(activation: Activation, shift: float = 0.0) -> Origin:
     """The expansion of phi - shift."""
-    phi, *orders = derivatives_at(activation, _BESIDE * np.array([-1.0, 1.0, -2.0, 2.0]))
-    value = float(phi[0]) - shift
-    orders = _limits(np.array(orders)[:, :2], np.array(orders)[:, 2:])
+    orders = derivatives_at(activation, _BESIDE * np.array([-1.0, 1.0, -2.0, 2.0]))
+    value = float(orders[0, 0]) - shift
+    orders = _limits(orders[1:, :2], orders[1:, 2:])
     left, right = (orders / np.cumprod(np.arange(1.0, 6.0))[:, None]).T
     slopes = (float(left[0]), float(right[0]))
     mean = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
