@@ -80,7 +80,7 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
         excess = spread * kurtosis * share / (4.0 * width)
         means.append(gaussian.drift - excess)
         variances.append(gaussian.variance + excess)
-        share = 3.0 * spread / width
+        share = np.full(len(rows), 3.0 * spread / width)
     return LogNormWalk(np.cumsum(means, axis=0), np.cumsum(variances, axis=0), kurtosis == 0.0)
 
 
