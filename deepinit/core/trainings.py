@@ -35,6 +35,7 @@ class Training:
         initial_stage: refuse initializations whose outputs are not small against the targets.
         tolerance: of `flow`, relative error of a layer in one step.
         name: of the optimizer, in tables and in a run's identity; None takes the mode.
+        end_time: of `flow`, the time at which it stands still, > 0; None for never.
         geometry: of an optax transformation, `l2` (steps along the gradient, with or without momentum) or `linf` (steps of one size in every
             coordinate, as Adam's from tiny weights): decides where theory says that neurons turn. None where no orientations are predicted.
 
@@ -55,6 +56,7 @@ class Training:
     tolerance: float = 1e-6
     name: str | None = None
     geometry: str | None = None
+    end_time: float | None = None
 
     def __post_init__(self) -> None:
         for role, given in (("examples", self.examples), ("test", self.test)):
@@ -64,7 +66,7 @@ class Training:
         if self.test is not None:
             _check_alike(self.examples, self.test)
         object.__setattr__(self, "record_steps", checked_steps(self.record_steps))
-        for option in ("rate", "stop_drop", "tolerance"):
+        for option in ("rate", "stop_drop", "tolerance", "end_time"):
             object.__setattr__(self, option, _checked_number(option, getattr(self, option)))
         if self.loss not in LOSSES:
             remedy = "A loss of your own goes to training.training_seed_fn."
@@ -105,12 +107,14 @@ class Training:
         options = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("examples", "test", "mode", "geometry")
+            if field.name not in ("examples", "test", "mode", "geometry", "end_time")
         }
         if isinstance(self.mode, str) and self.mode != self.name:
             options["mode"] = self.mode
         if self.geometry is not None:
             options["geometry"] = self.geometry
+        if self.end_time is not None:
+            options["end_time"] = self.end_time
         parts = [json.dumps(options, sort_keys=True).encode()]
         for examples in (self.examples, self.test):
             for array in () if examples is None else (examples.inputs, examples.targets):

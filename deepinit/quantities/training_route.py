@@ -42,6 +42,7 @@ def training_seed_fn(
         batch_size=inputs.batch_size,
         initial_stage=inputs.initial_stage,
         tolerance=inputs.tolerance,
+        end_time=inputs.end_time,
         record=record,
     )
 

@@ -2,7 +2,7 @@
 
 Which activation: `multiplicity`. Where neurons turn: `target_form`, `predict_orientations`, `condensation_exponent`; several outputs,
 convolutions, deep layers: `multi_output_orientations`, `cnn_orientations`, `layer_orientation`; ReLU: `homogeneous_orientations`. How many
-directions: `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`, `simplex_inputs`. When, for multiplicity 1, exactly:
+directions: `count_lines`, `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`, `simplex_inputs`. When, for multiplicity 1, exactly:
 `growth_rate`, `linear_flow`, `linear_descent`, `loss_drop_time`, `alignment_law`, `condensation_time`, `relative_displacement`; for higher ones:
 `leading_order_velocity`, `blow_up_time`. Under which scaling with the width: `initial_regime`, `initial_regime_exponent`,
 `residual_angle_exponent`.
@@ -14,6 +14,7 @@ against the targets. An input weight is the whole vector w_j, its bias last.
 from deepinit.theory.condensation_alignment import alignment_law, condensation_time, relative_displacement
 from deepinit.theory.condensation_counts import (
     conjectured_most_orientations,
+    count_lines,
     critical_lines,
     most_critical_lines,
     simplex_inputs,
@@ -46,6 +47,7 @@ __all__ = [
     "condensation_exponent",
     "condensation_time",
     "conjectured_most_orientations",
+    "count_lines",
     "critical_lines",
     "growth_rate",
     "homogeneous_orientations",

@@ -1,12 +1,16 @@
 """How many orientations there can be, and data that have more than 2p."""
 
+from typing import Any
+
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core.checks import check_integer, real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.targets import simplex
 from deepinit.theory.condensation_form import TargetForm, check_form
 from deepinit.theory.condensation_sphere import critical_angles
+
+_PARALLEL = 1e-3  # angle below which two lines are one
 
 
 def critical_lines(form: TargetForm) -> np.ndarray:
@@ -38,6 +42,38 @@ def critical_lines(form: TargetForm) -> np.ndarray:
             )
         )
     return critical_angles(form)
+
+
+def count_lines(directions: Any) -> int:
+    """The number of lines spanned by directions, u and -u as one.
+
+    Args:
+        directions: [K, D], rows other than 0, of any norms; K = 0 has no line.
+
+    Returns:
+        The number of classes of rows that are parallel to 1e-3 in angle.
+
+    Raises:
+        SpecError: what is no matrix of finite numbers, a row that is 0.
+
+    Valid for: directions that are either parallel to 1e-3 or clearly not, as the predicted ones.
+
+    Reference: arXiv:2105.11686, where orientations are counted as lines.
+    """
+    rows = real_numbers(directions)
+    if rows is None or rows.ndim != 2 or not np.isfinite(rows).all() or not np.any(rows != 0.0, axis=1).all():
+        raise SpecError(
+            refusal(
+                "directions that are no rows of finite numbers, or 0", "[K, D], rows other than 0", "Drop zero rows."
+            )
+        )
+    lines: list[np.ndarray] = []
+    for row in rows:
+        unit = row / np.max(np.abs(row))
+        unit = unit / np.linalg.norm(unit)
+        if all(min(np.linalg.norm(unit - line), np.linalg.norm(unit + line)) > _PARALLEL for line in lines):
+            lines.append(unit)
+    return len(lines)
 
 
 def conjectured_most_orientations(p: int) -> int:

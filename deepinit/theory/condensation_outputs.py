@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.condensation_counts import count_lines
 from deepinit.theory.condensation_form import target_form
 from deepinit.theory.condensation_input import VANISHING, check_rows, check_targets, with_bias
 from deepinit.theory.condensation_multiplicity import multiplicity
@@ -28,12 +29,19 @@ class MatrixOrientations(NamedTuple):
         outputs: [2, K], the unit direction of the output weights that go with each.
         rate: s_1 |sigma'(0)|, the rate of growth.
         kappa: 1 - s_2/s_1, the condensation exponent; 1 for a matrix of rank 1.
+        matrix: V [K, D] (positions for outputs with a read-out by position), whose singular vectors these are.
     """
 
     directions: np.ndarray
     outputs: np.ndarray
     rate: float
     kappa: float
+    matrix: np.ndarray
+
+    @property
+    def num_lines(self) -> int:
+        """Lines, u and -u as one: `count_lines` of the directions."""
+        return count_lines(self.directions)
 
 
 def multi_output_orientations(
@@ -184,6 +192,7 @@ def _singular_orientations(matrix: np.ndarray, sizes: np.ndarray, slope: float) 
         sign * np.array([left[:, 0], -left[:, 0]]),
         abs(slope) * float(values[0]),
         1.0 - second / float(values[0]),
+        matrix,
     )
 
 

@@ -1,6 +1,7 @@
 """The cut-off in depth: where, and how sharply, a deep random network forgets its input. Every public function in one place.
 
-Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`. First passage of that
+Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`; layer by layer, under any
+weight law: `log_norm_walk`. First passage of that
 random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
 `scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`; at any width, from these: `rounded_survival`.
 Underflow of floating-point numbers: the same with rounding "flush", and `underflow_layer`. Mean-field depth scales and the
@@ -22,6 +23,7 @@ from deepinit.theory.cutoff_passage import FirstPassage, first_passage_profile, 
 from deepinit.theory.cutoff_recursion import MeanField, mean_field
 from deepinit.theory.cutoff_summary import CutoffSummary, summary
 from deepinit.theory.cutoff_underflow import rounded_survival, underflow_layer
+from deepinit.theory.cutoff_walk import LogNormWalk, log_norm_walk
 
 __all__ = [
     "ChainSurvival",
@@ -29,6 +31,7 @@ __all__ = [
     "FirstPassage",
     "LatticeThresholds",
     "LogNormDrift",
+    "LogNormWalk",
     "MeanField",
     "MeanFieldCutoff",
     "OrderedCutoff",
@@ -37,6 +40,7 @@ __all__ = [
     "koenigs_amplitude",
     "lattice_thresholds",
     "log_norm_drift",
+    "log_norm_walk",
     "mean_field",
     "mean_field_cutoff",
     "ordered_cutoff",

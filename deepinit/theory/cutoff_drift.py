@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from deepinit.core.activations import linear
+from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_gain, check_positive, check_width, slopes_at_zero
 from deepinit.theory.length_factors import factor_log_moments
@@ -41,23 +42,30 @@ class LogNormDrift(NamedTuple):
     death_probability: Any
 
 
-def log_norm_drift(activation: Any, width: Any, weight_var: float) -> LogNormDrift:
+def log_norm_drift(
+    activation: Any, width: Any, weight_var: float, *, excess_kurtosis: float = 0.0, sphere: int | None = None
+) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and the probability that the layer kills the signal, exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), W_ij ~ N(0, weight_var / N), no bias: formulas in the module docstring.
+    Square layers x_t = phi(W_t x_{t-1}), W_ij of variance weight_var / N, no bias: formulas in the module docstring. Weights of
+    excess kurtosis k (uniform: -6/5) take 3 m^2 k / (4 N^2) from the drift and add it to the variance, m = 1 for linear
+    layers and 2 for ReLU; see `cutoff_walk`, which also has the first layer.
 
     Args:
         activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0.
         width: [...], N >= 1, integers: of the layer before and the layer produced.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
+        excess_kurtosis: of one weight, E w^4 / (E w^2)^2 - 3, at least -2; 0 for Gaussian weights.
+        sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for independent entries.
 
     Returns:
         `LogNormDrift`. For ReLU drift and variance are conditional on survival, and not monotone in N.
 
     Raises:
-        SpecError: phi(0) != 0, slope 0 on both sides of 0, a width below 1 or not whole, weight_var <= 0.
+        SpecError: phi(0) != 0, slope 0 on both sides of 0, a width below 1 or not whole, weight_var <= 0, a kurtosis that no
+            law has, a sphere smaller than a width.
 
-    Valid for: Gaussian weights. Positively homogeneous activations (linear, ReLU, leaky ReLU, absolute value): exact, absolute
+    Valid for: Gaussian or Haar weights; others that are independent and symmetric about 0 with error O(1 / N^3). Positively homogeneous activations (linear, ReLU, leaky ReLU, absolute value): exact, absolute
         error 1e-13. Others: the limit |x| -> 0, where the layer is linear on either side of 0; error O(|x|).
 
     Reference: derivation in the module docstring; linear layers: arXiv:2608.15914.
@@ -65,7 +73,8 @@ def log_norm_drift(activation: Any, width: Any, weight_var: float) -> LogNormDri
     left, right = slopes_at_zero(activation)
     variance = check_positive("weight_var", weight_var, "He initialization of ReLU nets is weight_var=2.")
     sizes = width_array(width)
-    laws = {int(n): _increment(int(n), abs(left), abs(right)) for n in np.unique(sizes)}
+    _check_law(excess_kurtosis, sphere, int(sizes.max()))
+    laws = {int(n): _increment(int(n), abs(left), abs(right), excess_kurtosis, sphere) for n in np.unique(sizes)}
     drift, spread, death = (
         np.array([laws[int(n)][part] for n in sizes.ravel()]).reshape(sizes.shape) for part in range(3)
     )
@@ -139,9 +148,29 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
     return float(brentq(log_moment, low, high, xtol=1e-13 * n, rtol=1e-14))
 
 
-def _increment(n: int, left: float, right: float) -> tuple[float, float, float]:
+def fourth_moment_ratio(left: float, right: float) -> float:
+    """m = 2 (l^4 + r^4) / (l^2 + r^2)^2: E phi(h)^4 / (E phi(h)^2)^2 = m E h^4 for symmetric h of variance 1."""
+    return 2.0 * (left**4 + right**4) / (left**2 + right**2) ** 2
+
+
+def _increment(n: int, left: float, right: float, kurtosis: float, sphere: int | None) -> tuple[float, float, float]:
     """Mean and variance of (1/2) log(X / N) given X > 0, and P(X = 0)."""
     steep, flat = max(left, right), min(left, right)  # K and N - K have one law
-    factor = LayerFactor(n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0)
+    factor = LayerFactor(n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0, sphere=sphere)
     mean, variance = factor_log_moments(factor)
-    return 0.5 * (mean - math.log(n)) + math.log(steep), 0.25 * variance, 0.5**n if factor.can_vanish else 0.0
+    excess = 0.75 * fourth_moment_ratio(left, right) ** 2 * kurtosis / n**2
+    drift = 0.5 * (mean - math.log(n)) + math.log(steep) - excess
+    return drift, 0.25 * variance + excess, 0.5**n if factor.can_vanish else 0.0
+
+
+def _check_law(excess_kurtosis: Any, sphere: Any, widest: int) -> None:
+    if not (is_number(excess_kurtosis) and -2.0 <= excess_kurtosis < math.inf):
+        raise SpecError(
+            refusal(
+                f"excess_kurtosis={excess_kurtosis!r}",
+                "a finite number >= -2",
+                "Write law.standardized_moment(4) - 3; uniform weights have -1.2.",
+            )
+        )
+    if sphere is not None:
+        check_integer("sphere", sphere, widest, "It is max(fan_in, width) of the orthogonal matrix.")

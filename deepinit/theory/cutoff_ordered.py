@@ -22,7 +22,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import values
-from deepinit.theory.cutoff_drift import log_norm_drift
+from deepinit.theory.cutoff_drift import fourth_moment_ratio, log_norm_drift
 from deepinit.theory.cutoff_input import check_positive, check_width, derivative, slopes_at_zero
 from deepinit.theory.cutoff_passage import first_passage_profile
 from deepinit.theory.cutoff_recursion import (
@@ -49,6 +49,9 @@ class OrderedCutoff(NamedTuple):
         centre: L / |drift|.
         window: t25 - t75 of the Gaussian profile.
         survival: [...], P(distance still above exp(-L) times the first); None without layers.
+        drift_limit: (1/2) log chi_1, the drift at infinite width.
+        drift_coefficient: c of drift = drift_limit + c / width + O(1 / width^2).
+        variance_coefficient: v of variance = v / width + O(1 / width^2).
     """
 
     drift: float
@@ -58,6 +61,9 @@ class OrderedCutoff(NamedTuple):
     centre: float
     window: float
     survival: Any
+    drift_limit: float
+    drift_coefficient: float
+    variance_coefficient: float
 
 
 def ordered_cutoff(
@@ -104,9 +110,12 @@ def ordered_cutoff(
         left, right = slopes_at_zero(recursion.activation)
         chi_1 = 0.5 * recursion.weight_var * (left * left + right * right)
         drift, variance, _ = log_norm_drift(recursion.activation, n, recursion.weight_var)
+        variance_coefficient = 0.25 * (3.0 * fourth_moment_ratio(left, right) - 1.0)
+        drift_coefficient = -variance_coefficient
     else:
         chi_1 = tangent_multiplier(recursion, q)
-        drift, variance = pair_walk(recursion, q, n)
+        drift_coefficient, variance_coefficient = pair_coefficients(recursion, q)
+        drift, variance = 0.5 * math.log(chi_1) + drift_coefficient / n, variance_coefficient / n
     if not (chi_1 < 1.0 and drift < 0.0):
         raise SpecError(
             refusal(
@@ -117,11 +126,22 @@ def ordered_cutoff(
         )
     profile = first_passage_profile(length, drift, variance, layers)
     xi = scale_of(chi_1)
-    return OrderedCutoff(drift, variance, xi, 2.0 * xi * length, profile.centre, profile.window, profile.survival)
+    return OrderedCutoff(
+        drift,
+        variance,
+        xi,
+        2.0 * xi * length,
+        profile.centre,
+        profile.window,
+        profile.survival,
+        0.5 * math.log(chi_1),
+        drift_coefficient,
+        variance_coefficient,
+    )
 
 
-def pair_walk(recursion: Recursion, q: float, width: int) -> tuple[float, float]:
-    """Drift and variance per layer of log|x_t - y_t| for inputs that are close, to first order in 1/width, at q* = q > 0."""
+def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
+    """Coefficients of 1/width of drift and variance per layer of log|x_t - y_t|, inputs close, at q* = q > 0."""
     g, z, weights = gaussian_nodes(recursion, q)
     phi2, tangent = values(recursion.activation, z) ** 2, derivative(recursion.activation, z)
     tangent2 = tangent**2
@@ -152,4 +172,4 @@ def pair_walk(recursion: Recursion, q: float, width: int) -> tuple[float, float]
         + excess * share * overlap_noise / (1.0 - overlap**2)
     )
     variance = tangent_noise + 2.0 * first * cross / (1.0 - mu) + first**2 * length_noise / (1.0 - mu) ** 2
-    return 0.5 * (log_tangent(q) + drift / width), 0.25 * variance / width
+    return 0.5 * drift, 0.25 * variance

@@ -2,7 +2,8 @@
 
 Activations: `diffusion_constants`, `may_explode`. Exact at any width, infinite depth: `mean_square_moments`, `overlap_moments`,
 `log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`, and with correlated weights and drift
-`correlated_moments`. Finite depth: `depth_bias` (first order in 1 / depth), `linear_network` (exact). Both limits taken: `double_limit`,
+`correlated_moments`. Finite depth: `depth_bias` (first order in 1 / depth), and of linear networks, exactly,
+`linear_network` and the moments with `depth=`. Both limits taken: `double_limit`,
 `explosion_times`, complete networks `network_kernels`, `linear_model`; with an inner activation `inner_limit`, two layers in a block
 `two_layer_limit`, `two_layer_log_mean_square_law`; convolutions `convolution_limit`, `patch_indices`.
 

@@ -15,13 +15,25 @@ Markov by themselves. Moments solve triangular linear systems (kappa = a^2 sigma
 The published bracket of lambda lacks 2 s_12 lambda; it matters at finite width. Fluctuations are of order horizon / width,
 whatever the depth: that is why the two limits commute. The moments of q are log-normal in size: do not estimate high ones
 from samples.
+
+Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x, h = a (dW x + db) has independent
+rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L, so that q' = |x + h|^2 / D is V/D times a noncentral chi-square of D
+degrees of freedom, whose cumulants are polynomials in q,
+
+    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
+
+and for two inputs E lambda' = lambda + V and
+
+    Cov(lambda_ij', lambda_kl') = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import expm
 
+from deepinit.core.activations import as_activation
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_width
@@ -68,8 +80,10 @@ def mean_square_moments(
     bias_var: float = 0.0,
     horizon: float = 1.0,
     highest: int = 2,
+    *,
+    depth: int | None = None,
 ) -> np.ndarray:
-    """E q_T^k for k = 0, ..., highest, q = |x|^2 / D, exact at width D and infinite depth.
+    """E q^k for k = 0, ..., highest at the last block, q = |x|^2 / D, exact at width D.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0 (tanh, erf, sin, linear, ...).
@@ -79,14 +93,17 @@ def mean_square_moments(
         bias_var: sigma_b^2; biases of a block have variance bias_var dt.
         horizon: T = depth * dt.
         highest: largest k, 1 to 12.
+        depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
     Returns:
-        [highest + 1], float64, to about 1e-13 relative.
+        [highest + 1], float64, to about 1e-13 relative (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad width or order.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad width, order or
+            depth; a depth with an activation that is not linear.
 
-    Valid for: depth -> infinity at fixed width; at depth L the error is O(horizon / L), see `depth_bias`.
+    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth -> infinity at fixed
+        width; at depth L the error is O(horizon / L), see `depth_bias`.
 
     Reference: derivation in the module docstring.
     """
@@ -95,8 +112,13 @@ def mean_square_moments(
     if highest > 12:
         raise SpecError(refusal(f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."))
     check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
+    start = q ** np.arange(highest + 1)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = expm(growth.horizon * _square_system(growth, size, highest)) @ q ** np.arange(highest + 1)
+        if depth is None:
+            found = expm(growth.horizon * _square_system(growth, size, highest)) @ start
+        else:
+            step = _square_step(_block(activation, growth, depth), size, highest)
+            found = np.linalg.matrix_power(step, depth) @ start
     if not np.isfinite(found).all():
         raise SpecError(
             refusal(
@@ -109,9 +131,16 @@ def mean_square_moments(
 
 
 def overlap_moments(
-    activation: Any, width: int, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    activation: Any,
+    width: int,
+    gram: Any,
+    weight_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
+    *,
+    depth: int | None = None,
 ) -> PairMoments:
-    """E lambda_ij, E lambda_ij^2 and E q_1 q_2 of two inputs at the horizon, exact at width D and infinite depth.
+    """E lambda_ij, E lambda_ij^2 and E q_1 q_2 of two inputs at the last block, exact at width D.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -120,31 +149,28 @@ def overlap_moments(
         weight_var: sigma_w^2.
         bias_var: sigma_b^2.
         horizon: T.
+        depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
     Returns:
-        `PairMoments`, to about 1e-13 relative. The mean has no finite-width correction: lambda_0 E + r (E - 1).
+        `PairMoments`, to about 1e-13 relative. The mean has no finite-width correction: lambda_0 E + r (E - 1), with
+        (1 + C / L)^L for E at depth L.
 
     Raises:
         SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive semidefinite [2, 2].
 
-    Valid for: depth -> infinity at fixed width.
+    Valid for: as `mean_square_moments`.
 
     Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = check_gram("gram", gram, size=2)
     (q1, overlap), (_, q2) = start
-    k, beta, d = growth.rate, growth.bias_rate, float(size)
-    # of (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)
-    system = np.zeros((8, 8))
-    for first, second in ((1, 3), (2, 4)):
-        system[first, [0, first]] = beta, k
-        system[second, [first, second]] = 2.0 * (1.0 + 2.0 / d) * np.array([beta, k])
-    system[5, [0, 5]] = beta, k
-    system[6, [5, 6, 1, 2, 7]] = 2 * (1 + 1 / d) * beta, 2 * (1 + 1 / d) * k, beta / d, beta / d, 2 * k / d
-    system[7, [1, 2, 7, 5, 6]] = beta, beta, 2 * k, 4 * beta / d, 4 * k / d
+    if depth is None:
+        propagator = expm(growth.horizon * _pair_system(growth, size))
+    else:
+        propagator = np.linalg.matrix_power(_pair_step(_block(activation, growth, depth), size), depth)
     at_start = np.array([1.0, q1, q2, q1**2, q2**2, overlap, overlap**2, q1 * q2])
-    _, eq1, eq2, eq11, eq22, el, ell, eq12 = (expm(growth.horizon * system) @ at_start).tolist()
+    _, eq1, eq2, eq11, eq22, el, ell, eq12 = (propagator @ at_start).tolist()
     return PairMoments(np.array([[eq1, el], [el, eq2]]), np.array([[eq11, ell], [ell, eq22]]), eq12)
 
 
@@ -188,3 +214,65 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
     system[order, order - 1] = rates * growth.bias_rate
     system[order, order] = rates * growth.rate
     return system
+
+
+def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
+    """One block of a linear network on (1, q, ..., q^highest): moments of a noncentral chi-square from its cumulants."""
+    q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
+    powers = [np.ones(1)]
+    for _ in range(highest):
+        powers.append(np.convolve(powers[-1], noise))
+    moments = [np.ones(1)]
+    for k in range(1, highest + 1):
+        moment = np.zeros(k + 1)
+        for n in range(1, k + 1):
+            scale = math.comb(k - 1, n - 1) * math.factorial(n - 1) * (2.0 / width) ** (n - 1)
+            cumulant = powers[n] + n * np.convolve(q, powers[n - 1])
+            moment += scale * np.convolve(cumulant, moments[k - n])
+        moments.append(moment)
+    return np.array([np.pad(moment, (0, highest + 1 - len(moment))) for moment in moments])
+
+
+def _pair_system(growth: Growth, width: int) -> np.ndarray:
+    """The generator on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
+    k, beta, d = growth.rate, growth.bias_rate, float(width)
+    system = np.zeros((8, 8))
+    for first, second in ((1, 3), (2, 4)):
+        system[first, [0, first]] = beta, k
+        system[second, [first, second]] = 2.0 * (1.0 + 2.0 / d) * np.array([beta, k])
+    system[5, [0, 5]] = beta, k
+    system[6, [5, 6, 1, 2, 7]] = 2 * (1 + 1 / d) * beta, 2 * (1 + 1 / d) * k, beta / d, beta / d, 2 * k / d
+    system[7, [1, 2, 7, 5, 6]] = beta, beta, 2 * k, 4 * beta / d, 4 * k / d
+    return system
+
+
+def _pair_step(block: Growth, width: int) -> np.ndarray:
+    """One block of a linear network on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
+    b, gain, d = block.bias_rate, 1.0 + block.rate, float(width)
+    cross, noise = b * gain, block.rate * (1.0 + gain)  # noise = gain^2 - 1
+    constant = (1.0 + 2.0 / d) * b * b
+    step = np.zeros((8, 8))
+    step[0, 0] = 1.0
+    for first, second in ((1, 3), (2, 4)):
+        step[first, [0, first]] = b, gain
+        step[second, [0, first, second]] = constant, (2 + 4 / d) * cross, gain**2 + 2 * noise / d
+    step[5, [0, 5]] = b, gain
+    step[6, [0, 1, 2, 5, 6, 7]] = constant, cross / d, cross / d, (2 + 2 / d) * cross, gain**2 + noise / d, noise / d
+    step[7, [0, 1, 2, 5, 6, 7]] = constant, cross, cross, 4 * cross / d, 2 * noise / d, gain**2
+    return step
+
+
+def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
+    """The rates of one block of a linear network, times its length."""
+    check_integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
+    slopes = as_activation(activation).slopes
+    if slopes is None or slopes[0] != slopes[1]:
+        raise SpecError(
+            refusal(
+                f"depth={depth} with the activation {as_activation(activation)!r}",
+                "a linear activation at a finite depth",
+                "Leave depth out for the limit of infinite depth; `depth_bias` has the term of order 1 / depth.",
+            )
+        )
+    length = growth.horizon / depth
+    return Growth(growth.rate * length, growth.bias_rate * length, length)

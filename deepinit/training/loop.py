@@ -20,7 +20,7 @@ from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
-from deepinit.training.options import check_drop, check_layout, check_options, optimizer_of, pace_of
+from deepinit.training.options import check_drop, check_end_time, check_layout, check_options, optimizer_of, pace_of
 from deepinit.training.outputs import outputs_fn
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
@@ -87,6 +87,7 @@ def training_seed_fn(
     record: Callable[[Snapshot], Any] | None = None,
     initial_stage: bool = False,
     tolerance: float = 1e-6,
+    end_time: float | None = None,
 ) -> Callable[[Any], Records]:
     """The seed function `key -> Records` of a training run; the network of a key is the one that `network.init` draws from it.
 
@@ -106,6 +107,8 @@ def training_seed_fn(
         record: Snapshot -> pytree of arrays; None keeps the parameters.
         initial_stage: refuse initializations whose outputs are not small against the targets.
         tolerance: of `flow`, relative error of a layer in one step.
+        end_time: of `flow`, the time of the differential equation at which it stands still: the last step ends there; None for never.
+            `record_steps` has to leave enough steps to arrive; `Records.time` shows the time of each record.
 
     Raises:
         SpecError: an option that is unknown or out of range, examples that do not fit, targets that are all zero, gradients that
@@ -116,6 +119,7 @@ def training_seed_fn(
     objective_of = as_loss(loss)
     check_examples(network, examples, objective_of)
     check_options(mode, rate, stop_drop, batch_size, tolerance, len(examples.inputs))
+    check_end_time(mode, end_time)
     steps = checked_steps(record_steps)
 
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
@@ -131,6 +135,7 @@ def training_seed_fn(
     check_drop(stop_drop, str(dtype))
     pace = pace_of(mode, rate)
     optimizer = optimizer_of(mode, pace)
+    end = None if end_time is None else jnp.asarray(end_time, dtype)
     keep = record if record is not None else lambda snapshot: snapshot.parameters
 
     def seed_fn(key: Any) -> Records:
@@ -166,10 +171,13 @@ def training_seed_fn(
                     now.parameters,
                     now.loss,
                     now.gradient,
-                    now.memory,
+                    now.memory if end is None else jnp.minimum(now.memory, end - now.time),
                     rate=pace,
                     tolerance=tolerance,
                 )
+                if end is not None:  # a step that was cut at the end arrives there, to the last digit
+                    arrived = (now.memory >= end - now.time) & (after.time > now.time)
+                    after = after._replace(time=jnp.where(arrived, end, after.time))
                 return _Progress(step, *after, status_of(after.loss))
             updates, memory = optimizer.update(
                 now.gradient,
@@ -186,12 +194,16 @@ def training_seed_fn(
             time = (pace * step).astype(now.time.dtype)  # exact, where a sum of paces would gather rounding
             return _Progress(step, time, parameters, value, gradient, memory, status_of(value))
 
+        def goes_on(at: _Progress) -> jax.Array:
+            running = at.status == RUNNING
+            return running if end is None else running & (at.time < end)
+
         def to_record(now: _Progress, stretch: tuple[jax.Array, jax.Array]) -> tuple[_Progress, Records]:
             first, last = stretch
             if stop_drop is None and optimizer is not None:
                 now = jax.lax.fori_loop(first, last, lambda _, at: advance(at), now)
             else:
-                now = jax.lax.while_loop(lambda at: (at.step < last) & (at.status == RUNNING), advance, now)
+                now = jax.lax.while_loop(lambda at: (at.step < last) & goes_on(at), advance, now)
             value = now.loss if batch_size is None else objective(now.parameters, x, y)
             snapshot = Snapshot(now.parameters, initial, now.step, now.time, value, initial_loss, now.status)
             return now, Records(now.step, now.time, value, now.status, keep(snapshot))

@@ -81,6 +81,18 @@ def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, toleran
         )
 
 
+def check_end_time(mode: Any, end_time: Any) -> None:
+    """Refuses an end time that is no number > 0, or that goes with another mode than `flow`."""
+    if end_time is not None and not (is_positive(end_time) and isinstance(mode, str) and mode == "flow"):
+        raise SpecError(
+            refusal(
+                f"end_time={end_time!r} for the mode {mode!r}",
+                "a finite number > 0 with mode='flow'",
+                "The steps of other modes have one length: end them by record_steps.",
+            )
+        )
+
+
 def check_layout(mode: Any, parameters: Any) -> None:
     """Refuses `neuron_flow` for parameters without neurons of their own."""
     if mode == "neuron_flow" and not has_own_neurons(parameters):

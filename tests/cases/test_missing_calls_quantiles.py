@@ -1,0 +1,22 @@
+"""Quantiles near the bound of a bounded quantity are exact where samples are kept."""
+
+import numpy as np
+
+from deepinit.core.results import QUANTILE_LEVELS
+from deepinit.ensembles import statistics
+
+
+def test_quantiles_of_kept_samples_near_a_bound_are_those_of_the_values():
+    values = -1e-6 * np.random.default_rng(0).exponential(size=(999, 2))  # below 0, as ln sin^2 of right angles
+    events = np.zeros(values.shape, int)
+    events[:, 1] = 1  # an entry without values
+    merged = statistics.merge(*(statistics.statistics(values[s], events[s], 1) for s in (slice(500), slice(500, None))))
+    samples = np.where(events == 0, values, np.nan)
+    exact = np.quantile(values[:, 0], QUANTILE_LEVELS)
+    found = statistics.estimate("q", merged, ("dead",), samples=samples).quantiles
+    assert np.array_equal(found[:, 0], exact)
+    assert np.isnan(found[:, 1]).all()
+    grid = statistics.estimate("q", merged, ("dead",)).quantiles[:, 0]
+    assert np.abs(grid - exact).max() > 1e-7  # the rival: bins near 0 are wider than the values
+    first_half = statistics.estimate("q", merged, ("dead",), samples=samples[:500]).quantiles[:, 0]
+    assert np.array_equal(first_half, grid)  # some samples only: the grid
