@@ -11,7 +11,7 @@ positive terms only, so that a tiny angle keeps its digits through biases and un
 the difference of the norms; multiply out.) The nonlinearity is in `duals`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,8 +45,8 @@ class Rows(NamedTuple):
     growth: jax.Array
     angle: HalfAngle
     covariance: jax.Array
-    first: jax.Array
-    second: jax.Array
+    first: Any
+    second: Any
 
 
 class Layers(NamedTuple):

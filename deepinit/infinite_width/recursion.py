@@ -1,6 +1,6 @@
 """NNGP and NTK kernels of every layer at infinite width, by our own recursion: see `pairs` and `duals` for the formulas."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +28,8 @@ class KernelLayers(NamedTuple):
         ntk: [layers, num, num]: Theta^l, of one neuron, in NTK parametrization.
     """
 
-    nngp: np.ndarray
-    ntk: np.ndarray
+    nngp: Any
+    ntk: Any
 
 
 def check_output_layer(spec: Spec) -> None:
@@ -126,9 +126,9 @@ def kernel_layers(
     if not isinstance(spec, MLP):
         from deepinit.infinite_width.residual import residual_layers
 
-        layers = residual_layers(spec, x, trained=trained)
+        streams = residual_layers(spec, x, trained=trained)
         kept = slice(-1 if last_only else None, None)
-        return checked_limit(KernelLayers(layers.nngp[kept], layers.ntk[kept]))
+        return checked_limit(KernelLayers(streams.nngp[kept], streams.ntk[kept]))
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
