@@ -9,7 +9,13 @@ from deepinit.core.errors import ResourceError, refusal
 _FLAG = "xla_force_host_platform_device_count"
 # Flags that change no number, by their beginning: device counts, dumps and logs.
 _SILENT = (f"--{_FLAG}", "--xla_dump", "--xla_log", "--xla_hlo_profile")
-_NUMERIC = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE", "JAX_DEFAULT_MATMUL_PRECISION", "JAX_DISABLE_MOST_OPTIMIZATIONS")
+_NUMERIC = (
+    "XLA_FLAGS",
+    "LIBTPU_INIT_ARGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS",
+)
 
 
 def num_cores() -> int:

@@ -13,12 +13,12 @@ from deepinit import store
 from deepinit.core.errors import ConflictError, DamagedError, DeepinitError, StoppedError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
-from deepinit.ensembles import DRAW_SCHEME
+from deepinit.core.terminal import remark
 from deepinit.cores import numeric_flags, require_devices
+from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.inspection import block_name, plan_name
 from deepinit.outcome import Outcome, conclude
-from deepinit.core.terminal import remark
 from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
 

@@ -44,9 +44,7 @@ def end(code: int) -> NoReturn:
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     try:
-        os.write(
-            2, f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode()
-        )
+        os.write(2, f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode())
     except OSError:
         pass
     os._exit(STOPPED)

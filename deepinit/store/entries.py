@@ -107,9 +107,7 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
             yield from own_files(root, name, depth - 1)
 
 
-def foreign_entries(
-    root: Path, folder: str = "", depth: int = 3, skip: str = ""
-) -> Iterator[tuple[str, str]]:
+def foreign_entries(root: Path, folder: str = "", depth: int = 3, skip: str = "") -> Iterator[tuple[str, str]]:
     """Entries that are neither a folder nor a regular file: name, and what is wrong with it.
 
     The folder `skip`, of what has been set aside, is not looked into.

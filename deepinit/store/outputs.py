@@ -147,7 +147,9 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
             journal = read_own(run.path, JOURNAL) if has_own(run.path, JOURNAL) else b""
         wanted = manifest["journal"]
         if _check(journal[: wanted["bytes"]]) != wanted:
-            faults[JOURNAL] = f"has lost or changed lines of the {wanted['bytes']:,} bytes that {MANIFEST} has on record"
+            faults[JOURNAL] = (
+                f"has lost or changed lines of the {wanted['bytes']:,} bytes that {MANIFEST} has on record"
+            )
         elif manifest["files"] != recorded:
             faults[MANIFEST] = "says otherwise than the journal"
     return faults

@@ -15,8 +15,8 @@ from typing import Any
 from deepinit.core.errors import DamagedError
 from deepinit.store.atomic import replace_file
 from deepinit.store.canonical import canonical_json
-from deepinit.store.journal import append_event, read_journal
 from deepinit.store.entries import read_own
+from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import JOURNAL, PROVENANCE, Run, require_writable
 
 _PACKAGES = (

@@ -38,7 +38,7 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
         raise DamagedError(_damaged(run, fault))
     try:
         return xarray.open_dataset(io.BytesIO(read_own(run.path, RESULT)), engine="h5netcdf").load()
-    except Exception as error:  # noqa: BLE001 (HDF5's readers raise whatever a strange file leads to)
+    except Exception as error:
         raise DamagedError(_damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")) from error
 
 

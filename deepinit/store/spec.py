@@ -53,8 +53,7 @@ def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
             refusal(
                 f"{folder / SPEC}, which is torn or changed",
                 "the file as the run's first start wrote it",
-                "Put a copy of the file back, or choose a new directory; the blocks in this one are "
-                "untouched.",
+                "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
             )
         )
     if version > format_version:
