@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
+from deepinit.core.errors import DamagedError, DeepinitError, ResourceError, SpecError, refusal
 from deepinit.core.terminal import discard, output_refused, printable, remark, write
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 from deepinit.joining import Place, joined, place
@@ -387,7 +387,18 @@ def _show(command: Show) -> int:
     from deepinit.outcome import Outcome
 
     if store.has_result(store.load_run(command.directory)):
-        return _print(Outcome.load(command.directory), command.json)
+        try:
+            return _print(Outcome.load(command.directory), command.json)
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+            if isinstance(error, DeepinitError):
+                raise
+            raise DamagedError(
+                refusal(
+                    f"the result in {command.directory}, which lacks what a result has ({error})",
+                    "the file that the run exported",
+                    "Remove result.nc; the run's own command exports it again.",
+                )
+            ) from error
     record = inspection.so_far(command.directory)
     if command.json:
         write(json.dumps(record, indent=1) + "\n")

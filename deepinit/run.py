@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from deepinit import store
-from deepinit.core.errors import ConflictError, DamagedError, DeepinitError, StoppedError, refusal
+from deepinit.core.errors import ConflictError, DeepinitError, StoppedError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
 from deepinit.core.terminal import remark
 from deepinit.cores import numeric_flags, require_devices
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
-from deepinit.inspection import block_name, plan_name
+from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
@@ -274,7 +274,7 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
     name = plan_name(case.name)
     if handle is None or not store.has_block(handle, name):
         return None
-    return blocks.Blocks(*(int(number) for number in store.read_block(handle, name)["plan"]))
+    return blocks.Blocks(*read_plan(handle, case.name))
 
 
 def _shared_plan(handle: store.Run | None, case: Case) -> Any:
@@ -306,16 +306,9 @@ def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed:
 
 
 def _read(handle: store.Run, name: str) -> tuple[Any, Kept]:
-    from deepinit.ensembles import statistics
-
-    arrays = store.read_block(handle, name)
-    try:
-        kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
-        return statistics.from_arrays(arrays), kept
-    except (KeyError, ValueError) as error:
-        raise DamagedError(
-            refusal(f"the block {name} without {error}", "a block as this deepinit writes it", "Run with --repair.")
-        ) from error
+    part, arrays = read_statistics(handle, name)
+    kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
+    return part, kept
 
 
 def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:

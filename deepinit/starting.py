@@ -3,6 +3,7 @@
 Imports nothing heavy: it runs before everything else.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -52,10 +53,8 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 def say(sentence: str) -> None:
     """One sentence on standard error, as far as it can be written."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(2, f"deepinit: {sentence}. Allow more memory (ulimit -v) and run again.\n".encode())
-    except OSError:
-        pass
 
 
 def is_out_of_memory(error: BaseException) -> bool:
