@@ -31,6 +31,7 @@ from deepinit.store.layout import (
     RESULT,
     SPEC,
     Run,
+    block_names,
     checked_name,
     require_writable,
 )
@@ -85,14 +86,18 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
 
 
 def is_concluded(run: Run) -> bool:
-    """Whether every output of the run stands.
+    """Whether every output of the run stands, and every block that it was made of.
 
     Raises:
         DamagedError: the journal is damaged, an output is not what was written, or is a link or a
             special file.
     """
-    recorded = recorded_outputs(run)
+    events = read_journal(run.path)
+    recorded = outputs_of(events)
+    blocks = {event.get("name") for event in events if event["event"] == "block"}
     with system_refusals(run.path, 0):
+        if not blocks <= set(block_names(run.path)):
+            return False
         names = [*(recorded or {}), *([MANIFEST] if run.format_version > 1 else [])]
         if recorded is None or has_own(run.path, MARKER) or not all(has_own(run.path, name) for name in names):
             return False

@@ -176,7 +176,7 @@ def test_a08_hostile_blocks_with_valid_checksums_are_never_a_traceback(ended, co
         assert key != "mean" or code == 4
 
 
-@pytest.mark.parametrize("drop", ["verdicts", "failures", "mean", "z", "case"])
+@pytest.mark.parametrize("drop", ["verdicts", "failures", "mean", "z"])
 def test_a08_a_hostile_result_with_a_valid_checksum_is_damage(ended, copied, drop):
     data = store.read_result(copied)
     if drop in data.attrs:

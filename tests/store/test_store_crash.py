@@ -258,7 +258,8 @@ def test_a_full_disk_at_export_leaves_no_result(small_disk):
     with open_run(small_disk / "run", IDENTITY) as run:
         with pytest.raises(ResourceError, match=r"result\.nc"):
             write_outputs(
-                run, {"result.nc": result_bytes(xr.Dataset({"x": ("seed", np.random.default_rng(0).normal(size=50_000))}))}
+                run,
+                {"result.nc": result_bytes(xr.Dataset({"x": ("seed", np.random.default_rng(0).normal(size=50_000))}))},
             )
         assert not has_result(run)
         assert not list(small_disk.rglob(".deepinit-tmp*"))

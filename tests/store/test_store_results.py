@@ -108,7 +108,7 @@ def test_dataset_that_netcdf_cannot_hold_is_refused_and_nothing_written(tmp_path
 
 def test_report_and_figures_are_written_and_replaced(tmp_path):
     with open_run(tmp_path, IDENTITY) as run:
-        write_outputs(run, {"report.html": "<p>first</p>".encode()})
+        write_outputs(run, {"report.html": b"<p>first</p>"})
         write_outputs(run, {"report.html": "<p>naïve</p>".encode()})
         write_outputs(run, {"figures/angles.png": b"\x89PNG"})
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == "<p>naïve</p>"
@@ -120,20 +120,23 @@ def test_report_and_figures_are_written_and_replaced(tmp_path):
 )
 def test_report_may_not_take_the_place_of_the_runs_own_files(tmp_path, name):
     with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="does not use itself"):
-        write_outputs(run, {name: "x".encode()})
+        write_outputs(run, {name: b"x"})
 
 
 @pytest.mark.parametrize("name", ["../report.html", "/report.html", ".lock", "Report.html", "a/b/c.png"])
 def test_report_names_are_portable_and_stay_inside(tmp_path, name):
     with open_run(tmp_path / "run", IDENTITY) as run, pytest.raises(SpecError, match="at most one folder"):
-        write_outputs(run, {name: "x".encode()})
+        write_outputs(run, {name: b"x"})
 
 
 def test_a_reader_may_not_export(tmp_path):
     with open_run(tmp_path, IDENTITY):
         pass
     run = load_run(tmp_path)
-    for attempt in (lambda: write_outputs(run, {"result.nc": result_bytes(dataset())}), lambda: write_outputs(run, {"report.html": "x".encode()})):
+    for attempt in (
+        lambda: write_outputs(run, {"result.nc": result_bytes(dataset())}),
+        lambda: write_outputs(run, {"report.html": b"x"}),
+    ):
         with pytest.raises(ConflictError, match="opened for reading"):
             attempt()
 
