@@ -83,8 +83,9 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
         DamagedError: the block holds no such numbers.
     """
     plan = store.read_block(run, plan_name(case)).get("plan")
-    intact = plan is not None and plan.shape == (3,) and plan.dtype.kind in "iu" and bool(np.all(plan > 0))
-    if not intact or (num_seeds is not None and (plan[0] != num_seeds or num_seeds > plan[1] * _MOST_BLOCKS)):
+    if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
+        raise DamagedError(_no_record(run, plan_name(case)))
+    if num_seeds is not None and (plan[0] != num_seeds or num_seeds > plan[1] * _MOST_BLOCKS):
         raise DamagedError(_no_record(run, plan_name(case)))
     return tuple(int(number) for number in plan)
 

@@ -44,10 +44,8 @@ def end(code: int) -> NoReturn:
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
-    try:
+    with contextlib.suppress(OSError):
         os.write(2, f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode())
-    except OSError:
-        pass
     os._exit(STOPPED)
 
 
