@@ -173,6 +173,7 @@ def test_a04_a_linked_folder_is_named_and_nothing_in_it_removed(copied, tmp_path
     def write():
         with store.open_run(copied, IDENTITY) as run:
             store.write_outputs(run, {"figures/a.svg": b"new"})
+            store.write_block(run, "c/0", {"x": np.ones(1)})
 
     with pytest.raises(DamagedError):
         write()
