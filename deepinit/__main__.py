@@ -1,5 +1,30 @@
 """`python -m deepinit` is the `deepinit` command."""
 
-from deepinit.cli import command
+from deepinit import starting
 
-command()
+
+def command() -> None:
+    """The console script: `main` in a process of its own, where JAX gets all cores."""
+    starting.begin()
+    code = 1
+    try:
+        from deepinit.cli import main
+        from deepinit.cores import use_all_cores
+
+        use_all_cores()
+        main()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except MemoryError:
+        code = 5
+        starting.say("out of memory")
+    except ImportError as error:
+        if not starting.is_out_of_memory(error):
+            raise
+        code = 5
+        starting.say(f"out of memory ({error})")
+    starting.end(code)
+
+
+if __name__ == "__main__":
+    command()

@@ -3,17 +3,20 @@
 import contextlib
 import dataclasses
 import difflib
+import errno
 import json
+import re
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from deepinit.core.errors import DeepinitError, SpecError, refusal
-from deepinit.cores import use_all_cores
+from deepinit.core.errors import DamagedError, DeepinitError, ResourceError, SpecError, refusal
+from deepinit.core.terminal import discard, output_refused, printable, remark, write
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 from deepinit.joining import Place, joined, place
 
@@ -105,34 +108,54 @@ Command = (
 )
 
 
-def command() -> None:
-    """The console script: `main` in a process of its own, where JAX gets all cores."""
-    use_all_cores()
-    main()
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
     given = sys.argv[1:] if arguments is None else arguments
-    asked, rest = tyro.cli(
-        Command,
-        prog="deepinit",
-        description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
-        args=given,
-        return_unknown_args=True,
-    )
+    sys.exit(_exit_code(given))
+
+
+def _exit_code(given: list[str]) -> int:
+    """Carries the command out and says in a sentence what it was refused for."""
+    code = 1
     try:
-        sys.exit(_dispatch(asked, rest, "deepinit " + shlex.join(given)))
+        asked, rest = tyro.cli(
+            Command,
+            prog="deepinit",
+            description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
+            args=given,
+            return_unknown_args=True,
+        )
+        code = _dispatch(asked, rest, "deepinit " + shlex.join(given))
+    except SystemExit as leaving:  # of tyro, after help or a usage error
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except DeepinitError as error:
         if str(error):  # else the first of several joined processes says it
-            sys.stderr.write(f"deepinit: {error}\n")
-        sys.exit(error.exit_code)
+            remark(f"deepinit: {error}\n")
+        code = error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("deepinit: stopped at once; finished blocks are kept, the same command continues.\n")
-        sys.exit(75)
+        remark("deepinit: stopped at once; finished blocks are kept, the same command continues.\n")
+        code = 75
     except MemoryError:
-        sys.stderr.write("deepinit: out of memory; finished blocks are kept. Take a smaller --block-size.\n")
-        sys.exit(5)
+        remark("deepinit: out of memory; finished blocks are kept. Take a smaller --block-size.\n")
+        code = 5
+    except BrokenPipeError:
+        discard(1)
+        code = 0
+    except OSError as error:
+        where = f" at {error.filename}" if error.filename else ""
+        refused = refusal(
+            f"'{error.strerror or error}'{where}",
+            "files and names that the system takes",
+            "Finished blocks are kept: mend this and run the same command again.",
+        )
+        remark(f"deepinit: {refused}\n")
+        code = 5
+    try:
+        write("")  # what libraries have printed
+    except DeepinitError as error:
+        remark(f"deepinit: {error}\n")
+        code = error.exit_code
+    return code
 
 
 def _dispatch(command: Any, rest: list[str], line: str) -> int:
@@ -142,7 +165,7 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
         return _verify(command)
     if isinstance(command, Show):
         return _show(command)
-    experiment = load_experiment(command.experiment)
+    experiment = _experiment(command.experiment)
     config = _config(experiment, command, rest)
     out = command.out or _default_directory(experiment, command, config)
     if isinstance(command, Merge):
@@ -150,6 +173,30 @@ def _dispatch(command: Any, rest: list[str], line: str) -> int:
 
         return _print(run.merge(experiment, config, out, _options(command, line)), command.json)
     return _run(command, experiment, config, rest, out, line)
+
+
+def _experiment(path: str) -> Experiment:
+    """The experiment of a file; an error of the file's own code is a refusal that says where."""
+    try:
+        return load_experiment(path)
+    except (DeepinitError, KeyboardInterrupt, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG and error.filename == path:
+            raise
+        given = f"the experiment {path[:60]}{'...' if len(path) > 60 else ''}, which cannot be read ({error.strerror})"
+        raise SpecError(refusal(given, "a Python file that defines EXPERIMENT", "Check the path.")) from error
+    except (Exception, SystemExit) as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "deepinit/" not in frame.filename]
+        line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else None)
+        at = f", line {line}" if line else ""
+        raise SpecError(
+            refusal(
+                f"the experiment {path}, which cannot be imported ({type(error).__name__}: {error}{at})",
+                "a Python file that defines EXPERIMENT",
+                "Mend the file; `python FILE` shows the whole error.",
+            )
+        ) from error
 
 
 def _run(command: Run, experiment: Experiment, config: Any, rest: list[str], out: Path, line: str) -> int:
@@ -162,15 +209,14 @@ def _run(command: Run, experiment: Experiment, config: Any, rest: list[str], out
         return 0
     with _joined(where, command.join_timeout) as is_first, _compilation_cache():
         if is_first() and not command.json:
-            sys.stderr.write(f"deepinit: {experiment.title}\n-> {out}\n")
-            sys.stderr.flush()
+            remark(f"deepinit: {experiment.title}\n-> {out}\n")
         from deepinit import run
 
         outcome = run.run(experiment, config, out, options)
         if not is_first():
             return 0
         if outcome is None:
-            sys.stdout.write(f"shard {command.shard} is done; when all are: {_merge_command(command, rest, out)}\n")
+            write(f"shard {command.shard} is done; when all are: {_merge_command(command, rest, out)}\n")
             return 0
         return _print(outcome, command.json)
 
@@ -257,9 +303,9 @@ def _default_directory(experiment: Experiment, command: Run | Merge, config: Any
 
 
 def _shard(text: str) -> tuple[int, int]:
-    first, _, count = text.partition("/")
-    if first.isdigit() and count.isdigit() and int(first) < int(count):
-        return int(first), int(count)
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
+    if match and int(match[1]) < int(match[2]):
+        return int(match[1]), int(match[2])
     raise SpecError(refusal(f"--shard {text}", "i/n with 0 <= i < n", "Write --shard 0/4 ... --shard 3/4."))
 
 
@@ -282,12 +328,13 @@ def _print(outcome: Any, as_json: bool) -> int:
             "columns": list(table.columns),
             "rows": [list(row) for row in table.rows],
         }
-        sys.stdout.write(json.dumps(record, indent=1) + "\n")
+        write(json.dumps(record, indent=1) + "\n")
     else:
         _print_table(summary_table(outcome.dataset))
         for failure in outcome.failures:
-            sys.stdout.write(f"CHECK FAILED: {failure}\n")
-        sys.stdout.write(f"report: {outcome.report}\n")
+            write(f"CHECK FAILED: {failure}\n")
+        if outcome.report.is_file():
+            write(f"report: {outcome.report}\n")
     return 6 if outcome.failures else 0
 
 
@@ -298,13 +345,24 @@ def _print_table(content: Any) -> None:
 def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, caption=note)
+    def plain(text: str) -> Text:  # stored text is neither markup nor control characters
+        return Text(printable(text))
+
+    table = Table(title=plain(title), caption=plain(note) if note else None)
     for column in columns:
-        table.add_column(column, justify="left" if column in _IN_WORDS else "right")
+        table.add_column(plain(column), justify="left" if column in _IN_WORDS else "right")
     for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+        table.add_row(*map(plain, row))
+    try:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(1)
+    except OSError as error:
+        discard(1)
+        raise ResourceError(output_refused(error)) from error
 
 
 _IN_WORDS = ("case", "network", "inputs", "linear map", "quantity")
@@ -316,12 +374,12 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
     cases = checked_cases(experiment, config)
     _print_rows(f"{experiment.title}: {len(cases)} cases -> {out}", plan.COLUMNS, plan.rows(cases))
     if timed is None:
-        sys.stdout.write("--timed adds blocks, memory and time, measured on one block of every case.\n")
+        write("--timed adds blocks, memory and time, measured on one block of every case.\n")
         return
     with _compilation_cache():
         measured = plan.timed(cases, timed)
     _print_rows("Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured))
-    sys.stdout.write(plan.in_sum(measured, timed.shard) + "\n")
+    write(plan.in_sum(measured, timed.shard) + "\n")
 
 
 def _show(command: Show) -> int:
@@ -329,14 +387,25 @@ def _show(command: Show) -> int:
     from deepinit.outcome import Outcome
 
     if store.has_result(store.load_run(command.directory)):
-        return _print(Outcome.load(command.directory), command.json)
+        try:
+            return _print(Outcome.load(command.directory), command.json)
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+            if isinstance(error, DeepinitError):
+                raise
+            raise DamagedError(
+                refusal(
+                    f"the result in {command.directory}, which lacks what a result has ({error})",
+                    "the file that the run exported",
+                    "Remove result.nc; the run's own command exports it again.",
+                )
+            ) from error
     record = inspection.so_far(command.directory)
     if command.json:
-        sys.stdout.write(json.dumps(record, indent=1) + "\n")
+        write(json.dumps(record, indent=1) + "\n")
         return 0
     columns, rows, sentences = inspection.in_words(record)
     _print_rows(f"{command.directory}: not finished", columns, rows)
-    sys.stdout.write("".join(f"{sentence}\n" for sentence in sentences))
+    write("".join(f"{sentence}\n" for sentence in sentences))
     return 0
 
 
@@ -345,22 +414,23 @@ def _verify(command: Verify) -> int:
 
     found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
     for name, fault in {**found.damaged, **found.damaged_files}.items():
-        sys.stdout.write(f"damaged: {name} {fault}{'; set aside' if command.repair else ''}\n")
+        done = "; written again" if name in found.restored else "; set aside" if command.repair else ""
+        write(f"damaged: {name} {fault}{done}\n")
     for name in found.missing:
-        sys.stdout.write(f"missing: {name}, which the journal has as written\n")
+        write(f"missing: {name}, which the journal has as written\n")
     run = store.load_run(command.directory)
     holes = [] if store.has_result(run) and found.ok else inspection.holes(run)
     for line in holes:
-        sys.stdout.write(f"hole: {line}\n")
+        write(f"hole: {line}\n")
     if store.JOURNAL not in found.damaged_files or command.repair:
         for line in inspection.provenance(run):
-            sys.stdout.write(f"{line}\n")
-    sys.stdout.write(f"{len(found.good)} blocks are whole; identity {run.identity_hash}\n")
+            write(f"{line}\n")
+    write(f"{len(found.good)} blocks are whole; identity {run.identity_hash}\n")
     if not found.ok and not command.repair:
-        sys.stdout.write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
+        write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
         return 4
     if holes:
-        sys.stdout.write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
+        write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
     return 0
 
 
@@ -372,11 +442,9 @@ def _compilation_cache() -> Iterator[None]:
     import jax
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepinit" / "jax"
+        # Empty counts as unset, and so does a relative path, as the XDG specification has it.
+        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        cache = (given if given.is_absolute() else Path.home() / ".cache") / "deepinit" / "jax"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     yield
-
-
-if __name__ == "__main__":
-    command()

@@ -2,8 +2,20 @@
 
 import os
 import sys
+from collections.abc import Mapping
+
+from deepinit.core.errors import ResourceError, refusal
 
 _FLAG = "xla_force_host_platform_device_count"
+# Flags that change no number, by their beginning: device counts, dumps and logs.
+_SILENT = (f"--{_FLAG}", "--xla_dump", "--xla_log", "--xla_hlo_profile")
+_NUMERIC = (
+    "XLA_FLAGS",
+    "LIBTPU_INIT_ARGS",
+    "NVIDIA_TF32_OVERRIDE",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS",
+)
 
 
 def num_cores() -> int:
@@ -43,3 +55,36 @@ def use_all_cores() -> None:
             jax.config.update("jax_num_cpu_devices", _num_devices())
         except RuntimeError:
             return  # JAX has devices already
+
+
+def numeric_flags(environment: Mapping[str, str]) -> str:
+    """The environment's flags that change numbers, sorted; empty without any."""
+    found = []
+    for name in _NUMERIC:
+        flags = sorted(flag for flag in environment.get(name, "").split() if not flag.startswith(_SILENT))
+        if flags:
+            found.append(f"{name}={' '.join(flags)}")
+    return "; ".join(found)
+
+
+def require_devices() -> None:
+    """Refuse a platform that JAX cannot use, such as JAX_PLATFORMS=cuda without a GPU.
+
+    Raises:
+        ResourceError: JAX has no device.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError, ValueError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        lines = str(error).splitlines()
+        reason = f" ({lines[0][:200]})" if lines else ""
+        raise ResourceError(
+            refusal(
+                f"JAX_PLATFORMS={asked!r}, for which JAX finds no device{reason}",
+                "a platform whose devices and plugin are installed here",
+                "Leave JAX_PLATFORMS out, or write JAX_PLATFORMS=cpu.",
+            )
+        ) from error

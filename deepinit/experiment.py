@@ -56,9 +56,13 @@ class Case:
     key: int = 0
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.name):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name):
             raise SpecError(
-                refusal(f"the case name {self.name!r}", "lower-case letters, digits, '.', '_', '-'", "Rename the case.")
+                refusal(
+                    f"the case name {self.name[:120]!r}",
+                    "1 to 100 lower-case letters, digits, '.', '_', '-'",
+                    "Rename the case.",
+                )
             )
         check_num_seeds(self.num_seeds)
         if not 0 <= self.key < 2**32:

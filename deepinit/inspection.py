@@ -1,6 +1,7 @@
 """What a run directory holds so far, in words and numbers: blocks, holes, statistics, where they come from. Needs no experiment file."""
 
 import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 
 from deepinit import store
 from deepinit.comparison.compare import with_error
-from deepinit.core.errors import DamagedError
+from deepinit.core.errors import DamagedError, refusal
 
 _MOST_SHOWN = 5
+_MOST_BLOCKS = 10**6
 
 
 class Progress(NamedTuple):
@@ -48,13 +50,87 @@ def plan_name(case: str) -> str:
 def progress(run: store.Run) -> list[Progress]:
     """How far each case is."""
     present = set(store.finished_blocks(run))
-    return [_progress(run, case, present) for case in run.identity.get("cases", ())]
+    return [_progress(run, case, present) for case in _cases(run)]
+
+
+def _cases(run: store.Run) -> list[dict[str, Any]]:
+    """The cases in spec.json, examined: a checksum says who wrote them last, not that they are sane."""
+    cases = run.identity.get("cases", [])
+    intact = isinstance(cases, list) and all(
+        isinstance(case, dict)
+        and isinstance(case.get("name"), str)
+        and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", case["name"])
+        and isinstance(case.get("quantity"), str)
+        and type(case.get("num_seeds")) is int
+        and 1 <= case["num_seeds"] < 2**53
+        for case in cases
+    )
+    if not intact:
+        raise DamagedError(
+            refusal(
+                f"{run.path}, whose spec.json lists cases that no run has",
+                "cases with a name, a quantity and a number of networks",
+                "Choose another directory.",
+            )
+        )
+    return cases
+
+
+def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[int, ...]:
+    """How a case was cut: num_seeds, block size, batch size.
+
+    Raises:
+        DamagedError: the block holds no such numbers.
+    """
+    plan = store.read_block(run, plan_name(case)).get("plan")
+    if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
+        raise DamagedError(_no_record(run, plan_name(case)))
+    if num_seeds is not None and (plan[0] != num_seeds or num_seeds > plan[1] * _MOST_BLOCKS):
+        raise DamagedError(_no_record(run, plan_name(case)))
+    return tuple(int(number) for number in plan)
+
+
+def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
+    """The statistics of a block, and its arrays.
+
+    Raises:
+        DamagedError: the arrays are no statistics.
+    """
+    from deepinit.ensembles import statistics
+
+    arrays = store.read_block(run, name)
+    try:
+        shape = arrays["mean"].shape
+        real = ("mean", "moment2", "moment3", "moment4", "minimum", "maximum")
+        counts = ("num_valid", "num_seeds", "events", "occupied", "counts")
+        intact = (
+            all(arrays[key].shape == shape and arrays[key].dtype.kind == "f" for key in real)
+            and all(arrays[key].dtype.kind in "iu" and np.all(arrays[key] >= 0) for key in counts)
+            and arrays["num_valid"].shape == shape
+            and arrays["num_seeds"].shape == ()
+            and arrays["occupied"].shape == arrays["counts"].shape
+            and arrays["events"].ndim >= 1
+            and bool(np.all(arrays["num_valid"] <= arrays["num_seeds"]))
+        )
+        if intact:
+            return statistics.from_arrays(arrays), arrays
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError):
+        pass
+    raise DamagedError(_no_record(run, name))
+
+
+def _no_record(run: store.Run, name: str) -> str:
+    return refusal(
+        f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
+        "a block as this deepinit writes it",
+        "Run with --repair after removing it, or choose another directory.",
+    )
 
 
 def _progress(run: store.Run, case: dict[str, Any], present: set[str]) -> Progress:
     name, num_seeds = case["name"], case["num_seeds"]
     try:
-        size = int(store.read_block(run, plan_name(name))["plan"][1]) if plan_name(name) in present else None
+        size = read_plan(run, name, num_seeds)[1] if plan_name(name) in present else None
     except DamagedError:
         size = None
     if size is None:
@@ -98,6 +174,8 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
 
     merged = None
     for part in _parts(run, case):
+        if merged is not None and part.mean.shape != merged.mean.shape:
+            raise DamagedError(_no_record(run, case.name))
         merged = part if merged is None else statistics.merge(merged, part)
     record: dict[str, Any] = {
         "case": case.name,
@@ -113,8 +191,10 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
     if getattr(getattr(quantities, case.quantity, None), "of_ensemble", None) is not None:
         return record
     last = (-1, *([0] * (merged.mean.ndim - 1))) if merged.mean.ndim else ()
+    if not merged.mean.size:
+        return record
     valid, mean = int(merged.num_valid[last]), float(merged.mean[last])
-    error = math.sqrt(float(merged.moment2[last]) / (valid - 1) / valid) if valid > 1 else math.nan
+    error = math.sqrt(max(float(merged.moment2[last]), 0.0) / (valid - 1) / valid) if valid > 1 else math.nan
     excluded = merged.num_seeds - valid
     return {
         **record,
@@ -126,13 +206,11 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
 
 def _parts(run: store.Run, case: Progress) -> Iterator[Any]:
     """Statistics of the finished blocks in the order of seeds."""
-    from deepinit.ensembles import statistics
-
     size = case.block_size or case.num_seeds
     for first in range(0, case.num_seeds, size):
         name = block_name(case.name, first, min(first + size, case.num_seeds))
         if case.block_size is not None and name not in case.missing:
-            yield statistics.from_arrays(store.read_block(run, name))
+            yield read_statistics(run, name)[0]
 
 
 def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> float | None:

@@ -39,7 +39,7 @@ def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
         if texts[1:] == [None, None]:
             return Place()  # JAX reads the address itself
     address, count, number = (text or "" for text in texts)
-    if not (":" in address and count.isdigit() and number.isdigit() and int(number) < int(count)):
+    if not (":" in address and _is_number(count) and _is_number(number) and int(number) < int(count)):
         said = ", ".join(f"{name}={text or ''}" for name, text in zip(named, texts, strict=True))
         raise SpecError(
             refusal(
@@ -50,7 +50,7 @@ def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
         )
     for launcher, (sign, variable) in _LAUNCHERS.items():
         started = environment.get(variable, "") if sign in environment else ""
-        if started.isdigit() and int(started) != int(count):
+        if _is_number(started) and int(started) != int(count):
             raise SpecError(
                 refusal(
                     f"{named[1]}={count} in a job for which {launcher} started {started} processes ({variable}={started})",
@@ -59,6 +59,10 @@ def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
                 )
             )
     return Place(address, int(count), int(number))
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 @contextlib.contextmanager

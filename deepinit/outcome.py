@@ -58,7 +58,7 @@ class Outcome:
 def conclude(
     experiment: Experiment, config: Any, results: Sequence[CaseResult], handle: store.Run, command: str
 ) -> Outcome:
-    """Writes figures, report and result.nc (last) of a run whose blocks are all there."""
+    """Writes figures, report, result.nc and their manifest (last) of a run whose blocks are all there."""
     from deepinit import report
 
     judgements = [judge(result) for result in results]
@@ -71,15 +71,16 @@ def conclude(
         *(failure for _, failed in judgements for failure in failed),
     )
     figures = experiment.figures(config, by_name)
+    files: dict[str, bytes] = {}
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
         name = f"figures/{number:02d}-{letters[:60]}"
         if figure.svg is not None:
-            store.write_text(handle, f"{name}.svg", figure.svg)
+            files[f"{name}.svg"] = figure.svg.encode("utf-8")
         if figure.png is not None:
-            store.write_bytes(handle, f"{name}.png", figure.png)
+            files[f"{name}.png"] = figure.png
         if figure.gif is not None:
-            store.write_bytes(handle, f"{name}.gif", figure.gif)
+            files[f"{name}.gif"] = figure.gif
     dataset = combine(results)
     dataset.attrs.update(
         experiment=experiment.name,
@@ -99,9 +100,10 @@ def conclude(
             command=command,
         )
     )
-    store.write_text(handle, "report.html", html)
+    files["report.html"] = html.encode("utf-8", "backslashreplace")  # of a command line that is no UTF-8
+    files["result.nc"] = store.result_bytes(dataset)
     store.export_provenance(handle)
-    store.write_result(handle, dataset)
+    store.write_outputs(handle, files)
     return Outcome(handle.path, dataset, verdicts, failures)
 
 

@@ -1,10 +1,11 @@
 """Progress with the time left: a bar on a terminal, a plain line every ten seconds elsewhere, nothing for short work."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
+
+from deepinit.core.terminal import remark
 
 _PATIENCE = 2.0  # seconds before anything is shown
 _LINE_EVERY = 10.0
@@ -46,8 +47,7 @@ def _plain_lines(name: str) -> Iterator[Report]:
             share = done / total
             left = f", about {(now - start) * (1 - share) / share:.0f} s left" if share > 0 else ", compiling"
             text = f"{label or name}: {share:.0%} done, {now - start:.0f} s{left if share < 1 else ''}\n"
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            remark(text)
             last_line = now
 
     yield report

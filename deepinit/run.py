@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from deepinit import store
-from deepinit.core.errors import ConflictError, DamagedError, DeepinitError, StoppedError, refusal
+from deepinit.core.errors import ConflictError, DeepinitError, StoppedError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
+from deepinit.core.terminal import remark
+from deepinit.cores import numeric_flags, require_devices
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
-from deepinit.inspection import block_name, plan_name
+from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
 from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
@@ -76,18 +79,20 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
 
     asked = identity(experiment, config, options.block_size)
     cases = checked_cases(experiment, config)
+    require_devices()
     with contextlib.ExitStack() as stack:
         handle = processes.on_first(_open, stack, out, asked, options)
-        if processes.on_any(handle is not None and options.shard[1] == 1 and store.has_result(handle)):
+        if processes.on_any(handle is not None and options.shard[1] == 1 and store.is_concluded(handle)):
             return Outcome.load(out) if handle is not None else None
         processes.on_first(_note_provenance, handle)
-        stop = stack.enter_context(store.stop_on_signals(_say_stopping))
         concludes = handle is not None and options.shard[1] == 1
         # Theory first: what it refuses is refused before anything is simulated.
         predictions = _all_predictions(cases) if concludes else []
         shown = bar(experiment.name) if handle is not None else callback(lambda done, total: None)
         report = stack.enter_context(shown)
-        measured = list(_measure_all(cases, handle, options, stop, report))
+        # Elsewhere a signal ends the command at once: what is being written is whole or absent.
+        with store.stop_on_signals(_say_stopping) as stop:
+            measured = list(_measure_all(cases, handle, options, stop, report))
         report(1, 1, "networks are done; figures and report")
         if handle is None or not concludes:
             return None
@@ -111,7 +116,7 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
         return outcome
     _refuse_other_blocks(out, asked)
     with store.open_run(out, asked, allow_mixed=options.allow_mixed) as handle:
-        if store.has_result(handle):
+        if store.is_concluded(handle):
             return Outcome.load(out)
         results = []
         for case in checked_cases(experiment, config):
@@ -135,16 +140,23 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
 
 def _open(stack: contextlib.ExitStack, out: Path, asked: dict[str, Any], options: Options) -> store.Run:
     _refuse_other_blocks(out, asked)
-    if options.repair and (out / "spec.json").exists():
+    if options.repair and store.has_run(out):
         store.discard_damaged(out)
     return stack.enter_context(
-        store.open_run(out, asked, backend=_backend(), shard=options.shard, allow_mixed=options.allow_mixed)
+        store.open_run(
+            out,
+            asked,
+            backend=_backend(),
+            flags=numeric_flags(os.environ),
+            shard=options.shard,
+            allow_mixed=options.allow_mixed,
+        )
     )
 
 
 def _refuse_other_blocks(out: Path, asked: dict[str, Any]) -> None:
     """A run that is the one asked for but for its block size."""
-    if not (out / "spec.json").exists():
+    if not store.has_run(out):
         return
     here = store.load_run(out).identity
     if [difference.partition(":")[0] for difference in store.differences(here, asked)] != ["block_size"]:
@@ -262,7 +274,7 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
     name = plan_name(case.name)
     if handle is None or not store.has_block(handle, name):
         return None
-    return blocks.Blocks(*(int(number) for number in store.read_block(handle, name)["plan"]))
+    return blocks.Blocks(*read_plan(handle, case.name))
 
 
 def _shared_plan(handle: store.Run | None, case: Case) -> Any:
@@ -294,16 +306,9 @@ def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed:
 
 
 def _read(handle: store.Run, name: str) -> tuple[Any, Kept]:
-    from deepinit.ensembles import statistics
-
-    arrays = store.read_block(handle, name)
-    try:
-        kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
-        return statistics.from_arrays(arrays), kept
-    except (KeyError, ValueError) as error:
-        raise DamagedError(
-            refusal(f"the block {name} without {error}", "a block as this deepinit writes it", "Run with --repair.")
-        ) from error
+    part, arrays = read_statistics(handle, name)
+    kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
+    return part, kept
 
 
 def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
@@ -375,10 +380,7 @@ def _say_stopping(signal_name: str) -> None:
 
 def _say(sentence: str) -> None:
     """A remark on standard error, from the first process only."""
-    import sys
-
     from deepinit.ensembles import processes
 
     if processes.is_first():
-        sys.stderr.write(f"{sentence}\n")
-        sys.stderr.flush()
+        remark(f"{sentence}\n")

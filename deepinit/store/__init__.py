@@ -4,8 +4,8 @@
     journal.jsonl     one line per event
     blocks/*.npz      finished work, each file whole and checked, or absent
     provenance.json   versions, commit, machine, flags, command line of every start
-    result.nc         the exported Dataset, written last
-    report.html, figures/
+    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a second copy of these)
+    manifest.json     checksums of the outputs, written last
 
 Killed at any moment and started again, a run goes on from its finished blocks and ends with the same bytes.
 """
@@ -15,9 +15,10 @@ from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
 from deepinit.store.locks import writers
+from deepinit.store.outputs import is_concluded, write_outputs
 from deepinit.store.provenance import collect, export_provenance, write_provenance
-from deepinit.store.results import has_result, read_result, write_bytes, write_result, write_text
-from deepinit.store.runs import load_run, open_run
+from deepinit.store.results import has_result, read_result, result_bytes
+from deepinit.store.runs import has_run, load_run, open_run
 from deepinit.store.signals import Stop, stop_on_signals
 from deepinit.store.verification import VerifyReport, discard_damaged, verify
 
@@ -36,19 +37,20 @@ __all__ = [
     "finished_blocks",
     "has_block",
     "has_result",
+    "has_run",
     "identity_hash",
+    "is_concluded",
     "load_run",
     "open_run",
     "portable_name",
     "read_block",
     "read_journal",
     "read_result",
+    "result_bytes",
     "stop_on_signals",
     "verify",
     "write_block",
-    "write_bytes",
+    "write_outputs",
     "write_provenance",
-    "write_result",
-    "write_text",
     "writers",
 ]

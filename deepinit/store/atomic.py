@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deepinit.core.errors import ResourceError, refusal
+from deepinit.store.entries import own_path
 
 _TEMPORARY = re.compile(r"\.deepinit-tmp-(\d+)-of-(\d+)-[0-9a-f]{16}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -23,29 +24,46 @@ _MOUNTS = Path("/proc/self/mounts")
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def replace_file(path: Path, data: bytes, shard: tuple[int, int]) -> None:
-    """Write a whole file under its final name, in place of an earlier one.
+def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> None:
+    """Write a whole file under its final name below `root`, in place of an earlier one.
+
+    Folders on the way to it are created.
 
     Raises:
-        ResourceError: the disk is full, the folder is read-only, or any other refusal of the system; nothing of the new
-            file stays and an earlier file of that name is untouched.
+        DamagedError: a link or a special file stands there or on the way.
+        ResourceError: the disk is full, the folder is read-only, or any other refusal of the
+            system; nothing of the new file stays and an earlier file is untouched.
     """
-    with system_refusals(path, len(data)):
+    with system_refusals(root / name, len(data)):
+        path = own_path(root, name)
+        make_folder(path.parent)
         _write(path, data, shard, os.replace)
 
 
-def create_file(path: Path, data: bytes, shard: tuple[int, int]) -> bool:
+def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> bool:
     """As `replace_file`, but only if no file has that name: False, and nothing done, if one has.
 
     Raises:
-        ResourceError: as `replace_file`.
+        DamagedError, ResourceError: as `replace_file`.
     """
-    with system_refusals(path, len(data)):
+    with system_refusals(root / name, len(data)):
         try:
-            _write(path, data, shard, _link)
+            _write(own_path(root, name), data, shard, _link)
         except FileExistsError:
             return False
     return True
+
+
+def remove_file(root: Path, name: str) -> None:
+    """Remove a file below `root`, if it is there, flushed to the disk.
+
+    Raises:
+        DamagedError, ResourceError: as `replace_file`.
+    """
+    with system_refusals(root / name, 0):
+        path = own_path(root, name)
+        path.unlink(missing_ok=True)
+        _flush_folder(path.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -8,6 +8,8 @@ same arrays under the same name give the same bytes, whenever and wherever they 
 import hashlib
 import io
 import json
+import struct
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
-from deepinit.store.atomic import make_folder, replace_file
+from deepinit.store.atomic import replace_file, system_refusals
 from deepinit.store.canonical import canonical_json
+from deepinit.store.entries import has_own, read_own
 from deepinit.store.journal import append_event
-from deepinit.store.layout import Run, block_names, block_path, repair_remedy, require_writable
+from deepinit.store.layout import Run, block_file, block_names, repair_remedy, require_writable
 
 _DIGEST_LENGTH = 64
 
@@ -37,10 +40,14 @@ def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         ResourceError: no room or no permission; earlier blocks are untouched.
     """
     require_writable(run)
-    path = block_path(run.path, name)
+    file = block_file(name)
     data = block_bytes(run.identity_hash, name, arrays)
-    make_folder(path.parent)
-    replace_file(path, data, run.shard)
+    replace_file(run.path, file, data, run.shard)
+    record_block(run, name, data)
+
+
+def record_block(run: Run, name: str, data: bytes) -> None:
+    """Note in the journal that a block stands."""
     append_event(run, "block", name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -49,11 +56,11 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
 
     Raises:
         SpecError: there is no such block.
-        DamagedError: the file is not what was written, or is another block's or another run's.
+        DamagedError: the file is not what was written, or is another block's or another run's, or
+            is a link or a special file.
     """
-    path = block_path(run.path, name)
     try:
-        data = path.read_bytes()
+        data = read_own(run.path, block_file(name))
     except FileNotFoundError:
         raise SpecError(
             refusal(
@@ -67,16 +74,20 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
     fault = block_fault(data, run.identity_hash, name)
     if fault:
         raise DamagedError(_damaged(run.path, name, fault))
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return {
-            member.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(member)), allow_pickle=False)
-            for member in archive.namelist()
-        }
+    try:
+        return _arrays(data)
+    except _UNREADABLE as error:
+        raise DamagedError(_damaged(run.path, name, f"cannot be decoded ({error})")) from error
 
 
 def has_block(run: Run, name: str) -> bool:
-    """Whether a block of this name stands in the run; its content is checked on reading."""
-    return block_path(run.path, name).is_file()
+    """Whether a block of this name stands in the run; its content is checked on reading.
+
+    Raises:
+        DamagedError: a link or a special file in its place.
+    """
+    with system_refusals(run.path, 0):
+        return has_own(run.path, block_file(name))
 
 
 def finished_blocks(run: Run) -> list[str]:
@@ -107,14 +118,45 @@ def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             label = json.loads(archive.comment[:-_DIGEST_LENGTH])
-        block, identity = label["block"], label["identity"]
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError):
+        block, identity = str(label["block"]), str(label["identity"])
+    except _UNREADABLE:
         return "is not a block of deepinit"
     if identity != identity_hash:
         return f"belongs to another run (identity {identity[:8]}, here {identity_hash[:8]})"
     if block != name:
         return f"holds the block {block!r}"
     return None
+
+
+# What NumPy and zipfile raise on bytes that nobody wrote with them.
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+
+
+def _arrays(data: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a block's bytes."""
+    found = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):
+                raise ValueError("a member that is compressed or larger than the file")
+            stream = io.BytesIO(archive.read(member))
+            array = np.lib.format.read_array(stream, allow_pickle=False)
+            found[member.filename.removesuffix(".npy")] = array
+    return found
 
 
 def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:

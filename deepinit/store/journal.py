@@ -1,22 +1,45 @@
 """The journal: one JSON line per event, in the order of events, of every start and every shard.
 
-A line counts once its newline is there. What a killed writer leaves after the last newline is passed over by the reader
-and cut off by the next writer; anything else that is no JSON is damage.
+A line counts once its newline is there; it ends in a checksum of its other bytes. What a killed
+writer leaves after the last newline is passed over by the reader and cut off by the next writer;
+anything else that is not as it was written is damage.
 """
 
 import contextlib
+import hashlib
 import json
 import os
+import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
 from deepinit.store.atomic import system_refusals, write_all
 from deepinit.store.canonical import canonical_json
-from deepinit.store.layout import JOURNAL, Run, repair_remedy, require_writable
+from deepinit.store.entries import has_own, open_own, read_own
+from deepinit.store.layout import JOURNAL, SPEC, Run, repair_remedy, require_writable
+from deepinit.store.spec import read_spec
 
-_OWN = ("event", "time", "start", "shard")
+_OWN = ("event", "time", "start", "shard", "check")
+_SHARD = re.compile(r"[0-9]{1,9}/[0-9]{1,9}", re.ASCII)
+_CHECK = re.compile(rb',"check":"([0-9a-f]{16})"}')
+_CHECK_LENGTH = len(b',"check":""}') + 16
+
+
+class Journal(NamedTuple):
+    """A journal as far as it can be read.
+
+    Attributes:
+        lines: the intact lines, without their newlines.
+        events: what they say.
+        damaged: numbers (from 1) of the finished lines that are not as they were written.
+    """
+
+    lines: list[bytes]
+    events: list[dict[str, Any]]
+    damaged: list[int]
 
 
 def append_event(run: Run, event: str, **fields: Any) -> None:
@@ -25,6 +48,7 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
     Raises:
         SpecError: a field that JSON has no word for, or named as one of the journal's own.
         ConflictError: the run was opened for reading.
+        DamagedError: the journal is a link or a special file.
         ResourceError: the line could not be written; the journal is as it was before.
     """
     require_writable(run)
@@ -33,51 +57,129 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
         raise SpecError(refusal(f"journal fields named {taken}", f"any names but {list(_OWN)}", "Rename them."))
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = {"event": event, "time": now, "start": run.start, "shard": f"{run.shard[0]}/{run.shard[1]}", **fields}
-    _append(run.path / JOURNAL, canonical_json(line).encode("ascii") + b"\n")
+    _append(run.path, checked_line(line) + b"\n")
+
+
+def checked_line(event: dict[str, Any]) -> bytes:
+    """An event as a line with its checksum, without the newline."""
+    text = canonical_json(event).encode("ascii")
+    return text[:-1] + b',"check":"' + _digest(text) + b'"}'
 
 
 def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """All events of a run directory, oldest first; empty without a journal.
 
     Raises:
-        DamagedError: a line other than an unfinished last one is no JSON object.
+        DamagedError: a line other than an unfinished last one is not as it was written.
     """
-    events, damaged = parsed_journal(Path(path))
-    if damaged:
+    journal = parsed_journal(Path(path))
+    if journal.damaged:
         raise DamagedError(
             refusal(
-                f"line {damaged[0]} of {Path(path) / JOURNAL}, which is no JSON object",
+                f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, which does not match its checksum",
                 "the lines that were written",
                 f"{repair_remedy(Path(path))} The journal's other lines are kept.",
             )
         )
-    return events
+    return journal.events
 
 
-def parsed_journal(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """The events that can be read, and the numbers (from 1) of the finished lines that cannot."""
-    try:
-        data = (path / JOURNAL).read_bytes()
-    except FileNotFoundError:
-        return [], []
-    events, damaged = [], []
+def parsed_journal(path: Path) -> Journal:
+    """The lines that can be read, and the numbers of those that cannot.
+
+    Raises:
+        DamagedError: the journal is a link or a special file, or spec.json is damaged.
+        ResourceError: it cannot be read.
+    """
+    with system_refusals(path / JOURNAL, 0):
+        if not has_own(path, JOURNAL):
+            return Journal([], [], [])
+        unchecked = has_own(path, SPEC) and read_spec(path, 10**9).format_version == 1
+        data = read_own(path, JOURNAL)
+    lines, events, damaged = [], [], []
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in _OWN):
-            events.append(event)
-        else:
+        event = _event(line, unchecked)
+        if event is None:
             damaged.append(number)
-    return events, damaged
+        else:
+            lines.append(line)
+            events.append(event)
+    return Journal(lines, events, damaged)
 
 
-def _append(path: Path, line: bytes) -> None:
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:16].encode("ascii")
+
+
+def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
+    """The event of a line, without its checksum; None if the line is not as it was written.
+
+    Lines of format 1 have no checksum.
+    """
+    body, check = line[:-_CHECK_LENGTH] + b"}", _CHECK.fullmatch(line[-_CHECK_LENGTH:])
+    if check is None and unchecked:
+        body = line
+    elif check is None or _digest(body) != check[1]:
+        return None
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return event if _is_event(event) else None
+
+
+def _is_event(event: Any) -> bool:
+    """Whether a value is a record that readers of the journal rely on."""
+    if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in _OWN[:-1]):
+        return False
+    if not _SHARD.fullmatch(event["shard"]):
+        return False
+    fields = _FIELDS.get(event["event"], {})
+    return all(name not in event or is_valid(event[name]) for name, is_valid in fields.items())
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _is_text_record(value: Any) -> bool:
+    return isinstance(value, dict) and all(text is None or isinstance(text, str) for text in value.values())
+
+
+def is_checks(value: Any) -> bool:
+    """Whether a value is a record of files: name -> bytes and SHA-256."""
+    return isinstance(value, dict) and all(
+        isinstance(check, dict) and type(check.get("bytes")) is int and isinstance(check.get("sha256"), str)
+        for check in value.values()
+    )
+
+
+def _is_provenance(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    git = value.get("git_deepinit")
+    return (
+        _is_text_record(value.get("versions", {}))
+        and _is_texts(value.get("command", []))
+        and (git is None or (isinstance(git, dict) and isinstance(git.get("commit", ""), str)))
+    )
+
+
+_FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "start": {"environment": _is_text_record, "mixed": _is_texts},
+    "block": {"name": lambda value: isinstance(value, str)},
+    "result": {"sha256": lambda value: isinstance(value, str)},
+    "provenance": {"record": _is_provenance},
+    "concluded": {"files": is_checks},
+    "discarded": {"name": lambda value: isinstance(value, str)},
+}
+
+
+def _append(folder: Path, line: bytes) -> None:
     import fcntl
 
-    with system_refusals(path, len(line)):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    with system_refusals(folder / JOURNAL, len(line)):
+        descriptor = open_own(folder, JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             # Shards append to one journal: without a lock, cutting a torn end could cut another's line being written.
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from deepinit.core.errors import ConflictError, SpecError, refusal
+from deepinit.store.entries import own_files
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: without checksums of journal lines and outputs; it is read
 SPEC = "spec.json"
 JOURNAL = "journal.jsonl"
 PROVENANCE = "provenance.json"
 RESULT = "result.nc"
+MANIFEST = "manifest.json"
+COPY = "outputs.zip"
+MARKER = ".concluding"
 BLOCKS = "blocks"
+FIGURES = "figures"
 DAMAGED = "damaged"
 
 _PART = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,99}")
@@ -33,6 +38,7 @@ class Run:
         identity_hash: SHA-256 of its canonical JSON.
         shard: (i, n): this writer has part i of n; (0, 1) has the whole.
         start: identifies this start in the journal; None when the run was opened for reading.
+        format_version: of the directory's layout.
     """
 
     path: Path
@@ -40,6 +46,7 @@ class Run:
     identity_hash: str
     shard: tuple[int, int] = (0, 1)
     start: str | None = None
+    format_version: int = FORMAT_VERSION
 
 
 def require_writable(run: Run) -> None:
@@ -87,8 +94,8 @@ def portable_name(text: str) -> str:
     return f"{letters}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def block_path(path: Path, name: str) -> Path:
-    """Where a block of this name stands."""
+def block_file(name: str) -> str:
+    """The file of a block, relative to the run directory."""
     checked_name(name, "block")
     if name.split("/")[0] == DAMAGED:
         raise SpecError(
@@ -96,20 +103,23 @@ def block_path(path: Path, name: str) -> Path:
                 f"the block name {name!r}", f"any folder but {DAMAGED!r}", "Damaged blocks are kept there: rename it."
             )
         )
-    return path / BLOCKS / f"{name}.npz"
+    return f"{BLOCKS}/{name}.npz"
 
 
 def block_names(path: Path) -> list[str]:
-    """Names of the blocks that stand in a run directory, sorted; what is no block of ours is passed over."""
-    root = path / BLOCKS
+    """Names of the blocks that stand in a run directory, sorted; other files are passed over.
+
+    Raises:
+        DamagedError: a link or a special file in place of the folder of the blocks.
+    """
     names = []
-    for file in sorted([*root.glob("*.npz"), *root.glob("*/*.npz")]):
-        name = file.relative_to(root).as_posix().removesuffix(".npz")
+    for file in own_files(path, BLOCKS, depth=2):
+        name = file.removeprefix(f"{BLOCKS}/").removesuffix(".npz")
         try:
-            block_path(path, name)
+            if block_file(name) == file:
+                names.append(name)
         except SpecError:
             continue
-        names.append(name)
     return sorted(names)
 
 

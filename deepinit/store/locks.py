@@ -17,7 +17,8 @@ from pathlib import Path
 
 from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
 from deepinit.store.atomic import system_refusals, temporary_shard, write_all
-from deepinit.store.layout import BLOCKS
+from deepinit.store.entries import open_own, own_files, read_own
+from deepinit.store.layout import BLOCKS, FIGURES
 
 _SHARD_LOCK = re.compile(r"\.lock-\d+-of-\d+")
 
@@ -45,13 +46,13 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
     """
     index, count = checked_shard(shard)
     with contextlib.ExitStack() as stack:
-        whole = stack.enter_context(_opened(folder / ".lock"))
+        whole = stack.enter_context(_opened(folder, ".lock"))
         if not _acquired(whole, folder / ".lock", shared=count > 1):
             raise ConflictError(_second_writer(folder, shard, _holder(folder)))
         own, path = whole, folder / ".lock"
         if count > 1:
             path = _shard_lock(folder, shard)
-            own = stack.enter_context(_opened(path))
+            own = stack.enter_context(_opened(folder, path.name))
             if not _acquired(own, path, shared=False):
                 raise ConflictError(_second_writer(folder, shard, _described(path)))
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -66,13 +67,12 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
     """Remove the temporary files of writers that are gone; the holder of `shard` calls it. Returns how many."""
     removed = 0
-    patterns = (".deepinit-tmp-*", "*/.deepinit-tmp-*", f"{BLOCKS}/*/.deepinit-tmp-*")
-    for file in sorted({file for pattern in patterns for file in folder.glob(pattern)}):
-        owner = temporary_shard(file.name)
-        if owner and (shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))):
-            with system_refusals(file, 0):
-                file.unlink(missing_ok=True)
-            removed += 1
+    with system_refusals(folder, 0):
+        for name in [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, depth=2)]:
+            owner = temporary_shard(name.rpartition("/")[2])
+            if owner and (shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))):
+                (folder / name).unlink(missing_ok=True)
+                removed += 1
     return removed
 
 
@@ -81,13 +81,14 @@ def _shard_lock(folder: Path, shard: tuple[int, int]) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    with system_refusals(path, 0):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _opened(folder: Path, name: str) -> Iterator[int]:
+    with system_refusals(folder / name, 0):
+        descriptor = open_own(folder, name, os.O_RDWR | os.O_CREAT)
     try:
         yield descriptor
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # the lock is released all the same
+            os.close(descriptor)
 
 
 def _acquired(descriptor: int, path: Path, shared: bool) -> bool:
@@ -111,9 +112,12 @@ def _is_held(path: Path) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
+        with system_refusals(path, 0):
+            descriptor = open_own(path.parent, path.name, os.O_RDONLY)
+    except ResourceError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -137,9 +141,9 @@ def _holder(folder: Path) -> str:
 
 def _described(path: Path) -> str:
     try:
-        holder = json.loads(path.read_text())
+        holder = json.loads(read_own(path.parent, path.name))
         return f"process {holder['pid']} on host {holder['host']} (shard {holder['shard']}, started {holder['start']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "a process that has only just started"
 
 

@@ -1,20 +1,23 @@
 """Where numbers come from: versions, commit, machine, flags, command line. Never part of a run's identity."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deepinit.core.errors import DamagedError
 from deepinit.store.atomic import replace_file
 from deepinit.store.canonical import canonical_json
+from deepinit.store.entries import read_own
 from deepinit.store.journal import append_event, read_journal
-from deepinit.store.layout import PROVENANCE, Run
+from deepinit.store.layout import JOURNAL, PROVENANCE, Run, require_writable
 
 _PACKAGES = (
     "deepinit",
@@ -90,9 +93,11 @@ def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
     Raises:
         SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
     """
-    append_event(run, "provenance", record=record)
+    require_writable(run)
     if run.shard[0] == 0:
-        export_provenance(run)
+        # The file first: a record of the first shard in the journal always stands in the file.
+        _export(run, [*provenance_records(read_journal(run.path)), record])
+    append_event(run, "provenance", record=record)
 
 
 def export_provenance(run: Run) -> None:
@@ -101,12 +106,50 @@ def export_provenance(run: Run) -> None:
     Raises:
         SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
     """
-    replace_file(run.path / PROVENANCE, provenance_bytes(run.path), run.shard)
+    _export(run, provenance_records(read_journal(run.path)))
 
 
-def provenance_bytes(path: Path) -> bytes:
-    """The file of all starts' records, from the journal."""
-    records = [event["record"] for event in read_journal(path) if event["event"] == "provenance"]
+def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """The records of all starts in a journal."""
+    return [event["record"] for event in events if event["event"] == "provenance" and "record" in event]
+
+
+def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with provenance.json: its records are those of the journal.
+
+    A killed start may have left one more at its end; those of other shards than the first are
+    exported at the end of the run.
+    """
+    by_first = [event for event in events if event["event"] == "provenance" and event["shard"].startswith("0/")]
+    # Records of lines that a damaged journal has lost.
+    lost = any(event["event"] == "discarded" and event.get("name") == JOURNAL for event in events)
+    try:
+        data = read_own(run.path, PROVENANCE)
+        records = json.loads(data)
+        texts = [canonical_json(record) for record in records]
+        known_first = {canonical_json(record) for record in provenance_records(by_first)}
+        known = {canonical_json(record) for record in provenance_records(events)}
+    except FileNotFoundError:
+        return "is missing" if by_first and run.format_version > 1 else None
+    except DamagedError as error:
+        return f"is no file of its own ({error})"
+    except (OSError, ValueError, TypeError, RecursionError):
+        return "cannot be read as JSON"
+    if not isinstance(records, list) or data != _file_bytes(records):
+        return "is no list of starts as it was written"
+    unknown = [number for number, text in enumerate(texts) if text not in known]
+    if not lost and unknown not in ([], [len(texts) - 1]):
+        return "says otherwise than the journal"
+    if run.format_version > 1 and not known_first <= set(texts):
+        return "lacks a start that the journal has"
+    return None
+
+
+def _export(run: Run, records: list[Any]) -> None:
+    replace_file(run.path, PROVENANCE, _file_bytes(records), run.shard)
+
+
+def _file_bytes(records: list[Any]) -> bytes:
     return (canonical_json(records) + "\n").encode("ascii")
 
 

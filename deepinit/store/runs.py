@@ -11,10 +11,13 @@ from typing import Any
 
 from deepinit.core.errors import ConflictError, DamagedError, SpecError, refusal
 from deepinit.store.atomic import create_file, make_folder, require_atomic_rename, system_refusals
+from deepinit.store.blocks import block_fault, record_block
 from deepinit.store.canonical import canonical_json, differences, identity_hash
+from deepinit.store.entries import has_own, read_own
 from deepinit.store.journal import append_event, read_journal
-from deepinit.store.layout import FORMAT_VERSION, SPEC, Run
+from deepinit.store.layout import FORMAT_VERSION, JOURNAL, SPEC, Run, block_file, block_names
 from deepinit.store.locks import checked_shard, is_own_leftover, remove_leftovers, writer_lock
+from deepinit.store.spec import read_spec, spec_bytes
 
 _MOST_SHOWN = 20
 
@@ -25,6 +28,7 @@ def open_run(
     identity: Mapping[str, Any],
     *,
     backend: str | None = None,
+    flags: str | None = None,
     shard: tuple[int, int] = (0, 1),
     allow_mixed: bool = False,
     format_version: int = FORMAT_VERSION,
@@ -39,6 +43,7 @@ def open_run(
         identity: everything the stored numbers depend on, as JSON. An entry `experiment` names the experiment.
         backend: what the numbers depend on beside identity and versions, in words, for example "cpu" or
             "gpu NVIDIA H200"; compared with that of the first start if both are known.
+        flags: compiler flags and options that change numbers, compared likewise.
         shard: (i, n): this writer's part. Shards of one directory write side by side; (0, 1) writes alone.
         allow_mixed: go on under other versions or another backend than the first start's, and record it.
         format_version: of the directory's layout.
@@ -60,12 +65,13 @@ def open_run(
     make_folder(folder)
     with writer_lock(folder, shard):
         require_atomic_rename(folder, shard)
-        if not (folder / SPEC).exists():
-            create_file(folder / SPEC, _spec_bytes(asked, format_version), shard)
-        _refuse_other_run(folder, _read_spec(folder, format_version), asked)
-        run = Run(folder, asked, identity_hash(asked), shard, secrets.token_hex(4))
+        if not has_run(folder):
+            create_file(folder, SPEC, spec_bytes(asked, format_version), shard)
+        here, version = read_spec(folder, format_version)
+        _refuse_other_run(folder, here, asked)
+        run = Run(folder, asked, identity_hash(asked), shard, secrets.token_hex(4), version)
         removed = remove_leftovers(folder, shard)
-        environment = _environment(backend)
+        environment = {**_environment(backend), "flags": flags}
         mixed = _mixed(folder, environment)
         if mixed and not allow_mixed:
             raise ConflictError(
@@ -76,6 +82,8 @@ def open_run(
                     "Go on with those, choose another directory, or allow mixing (--allow-mixed), which is recorded.",
                 )
             )
+        if shard[1] == 1:
+            adopt_blocks(run)
         append_event(run, "start", environment=environment, mixed=mixed, leftovers_removed=removed)
         yield run
 
@@ -89,21 +97,65 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         DamagedError: spec.json is damaged.
     """
     folder = Path(path)
-    with system_refusals(folder, 0):
-        there = (folder / SPEC).is_file()
-    if not there:
+    if not has_run(folder):
+        with system_refusals(folder, 0):
+            is_run = folder.is_dir() and has_own(folder, JOURNAL)
+        if is_run:
+            raise DamagedError(
+                refusal(
+                    f"{folder}, whose {SPEC} is missing",
+                    "a run directory as it was written",
+                    "Put a copy of the file back; the blocks in this directory are untouched.",
+                )
+            )
         raise SpecError(
             refusal(
                 f"{folder}, which has no {SPEC}", "a run directory", "Give the directory that a run was written to."
             )
         )
-    identity = _read_spec(folder, FORMAT_VERSION)
-    return Run(folder, identity, identity_hash(identity))
+    identity, version = read_spec(folder)
+    return Run(folder, identity, identity_hash(identity), format_version=version)
+
+
+def has_run(path: str | os.PathLike[str]) -> bool:
+    """Whether a run directory stands there.
+
+    Raises:
+        DamagedError: a link or a special file in the place of spec.json.
+        ResourceError: the system refuses to look.
+    """
+    folder = Path(path)
+    with system_refusals(folder, 0):
+        try:
+            return has_own(folder, SPEC)
+        except NotADirectoryError:
+            return False
+
+
+def adopt_blocks(run: Run) -> list[str]:
+    """Note in the journal the intact blocks that it does not have.
+
+    A writer killed between a block and its line leaves one such block; a damaged journal has lost
+    the lines of several.
+    """
+    adopted = []
+    for name in unrecorded_blocks(run.path, read_journal(run.path)):
+        data = read_own(run.path, block_file(name))
+        if block_fault(data, run.identity_hash, name) is None:
+            record_block(run, name, data)
+            adopted.append(name)
+    return adopted
+
+
+def unrecorded_blocks(path: Path, events: list[dict[str, Any]]) -> list[str]:
+    """Names of the blocks that stand without a line in the journal."""
+    recorded = {event.get("name") for event in events if event["event"] == "block"}
+    return [name for name in block_names(path) if name not in recorded]
 
 
 def _refuse_foreign(folder: Path) -> None:
     with system_refusals(folder, 0):
-        if (folder / SPEC).exists() or not folder.exists():
+        if not folder.exists() or (folder.is_dir() and has_own(folder, SPEC)):
             return
         others = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
     others = [name for name in others if not is_own_leftover(name)]
@@ -117,40 +169,6 @@ def _refuse_foreign(folder: Path) -> None:
             "Choose another directory; nothing in this one has been touched.",
         )
     )
-
-
-def _spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
-    # Three entries, in every format to come: so that any version can check any spec and tell newer from damaged.
-    record = {"format_version": format_version, "identity": identity}
-    return (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
-
-
-def _read_spec(folder: Path, format_version: int) -> dict[str, Any]:
-    """The identity in spec.json, if its bytes are as they were written and its format is no newer than ours."""
-    with system_refusals(folder / SPEC, 0):
-        data = (folder / SPEC).read_bytes()
-    try:
-        record = json.loads(data)
-        whole = data == _spec_bytes(record["identity"], record["format_version"])
-    except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise DamagedError(
-            refusal(
-                f"{folder / SPEC}, which is torn or changed",
-                "the file as the run's first start wrote it",
-                "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
-            )
-        )
-    if record["format_version"] > format_version:
-        raise ConflictError(
-            refusal(
-                f"{folder}, written in format {record['format_version']} by a newer deepinit",
-                f"formats up to {format_version}, which this deepinit knows",
-                "Update deepinit; nothing in the directory has been touched.",
-            )
-        )
-    return record["identity"]
 
 
 def _refuse_other_run(folder: Path, here: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -186,7 +204,7 @@ def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
     first = next((event.get("environment") for event in read_journal(folder) if event["event"] == "start"), None)
     known = first if isinstance(first, dict) else {}
     return [
-        f"{name} {known[name]} then, {now} now"
+        f"{name} {known[name] or 'none'} then, {now or 'none'} now"
         for name, now in environment.items()
         if now is not None and known.get(name) not in (None, now)
     ]

@@ -1,23 +1,21 @@
-"""Check a run directory byte by byte, and set what is damaged aside."""
+"""Check a run directory byte by byte, set what is damaged aside, and write again what has a copy."""
 
 import dataclasses
-import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from deepinit.core.errors import DamagedError
 from deepinit.store.atomic import make_folder, replace_file, system_refusals
 from deepinit.store.blocks import block_fault
-from deepinit.store.canonical import canonical_json
+from deepinit.store.entries import foreign_entries, own_path, read_own
 from deepinit.store.journal import append_event, parsed_journal
-from deepinit.store.layout import BLOCKS, DAMAGED, JOURNAL, PROVENANCE, RESULT, Run, block_names, block_path
+from deepinit.store.layout import BLOCKS, DAMAGED, JOURNAL, PROVENANCE, Run, block_file, block_names
 from deepinit.store.locks import writer_lock
-from deepinit.store.provenance import export_provenance
-from deepinit.store.results import result_fault
-from deepinit.store.runs import load_run
+from deepinit.store.outputs import output_faults, restore_outputs
+from deepinit.store.provenance import export_provenance, provenance_fault
+from deepinit.store.runs import adopt_blocks, load_run, unrecorded_blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,13 +26,16 @@ class VerifyReport:
         good: names of the blocks that hold what was written.
         damaged: name of a block -> what is wrong with it.
         missing: names of the blocks that the journal has as written and that are not there.
-        damaged_files: name of another file (result.nc, journal.jsonl, provenance.json) -> what is wrong with it.
+        damaged_files: name of another file (journal.jsonl, provenance.json, an output, or anything
+            that is neither a file nor a folder) -> what is wrong with it.
+        restored: names of the files that `discard_damaged` has written again.
     """
 
     good: tuple[str, ...]
     damaged: Mapping[str, str]
     missing: tuple[str, ...]
     damaged_files: Mapping[str, str]
+    restored: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -43,104 +44,122 @@ class VerifyReport:
 
 
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
-    """Read and check every block, the journal and result.nc. Changes nothing.
+    """Read and check every block, the journal and the outputs. Changes nothing.
 
     Raises:
         SpecError: no run directory.
         ConflictError: a newer deepinit wrote it.
-        DamagedError: spec.json is damaged, so that nothing can be checked against it.
+        DamagedError: spec.json is damaged, so that nothing can be checked against it; a link or a
+            special file stands in the place of spec.json, the journal or the folder of the blocks.
     """
     run = load_run(path)
     present = block_names(run.path)
     damaged = {name: fault for name in present if (fault := _fault(run, name))}
-    events, damaged_lines = parsed_journal(run.path)
-    written = {event["name"] for event in events if event["event"] == "block" and isinstance(event.get("name"), str)}
-    files = {}
-    if damaged_lines:
-        files[JOURNAL] = f"has lines that are no JSON object: {', '.join(map(str, damaged_lines[:20]))}"
-    try:
-        fault = result_fault(run)
-    except DamagedError:
-        fault = None  # the journal that has its check is itself damaged, and named
-    if fault:
-        files[RESULT] = fault
-    fault = _provenance_fault(run.path, events)
-    if fault and not damaged_lines:
+    journal = parsed_journal(run.path)
+    events = journal.events
+    written = {event["name"] for event in events if event["event"] == "block" and "name" in event}
+    with system_refusals(run.path, 0):
+        files = dict(foreign_entries(run.path, skip=f"{BLOCKS}/{DAMAGED}"))
+    files.update({name: fault for name, fault in output_faults(run, events).items() if name not in files})
+    files.update(_journal_fault(run, journal.damaged, damaged))
+    fault = provenance_fault(run, events)
+    if fault and not journal.damaged and JOURNAL not in files:
         files[PROVENANCE] = fault
     good = tuple(name for name in present if name not in damaged)
     return VerifyReport(good, damaged, tuple(sorted(written - set(present))), files)
 
 
+def _journal_fault(run: Run, damaged_lines: list[int], damaged: Mapping[str, str]) -> dict[str, str]:
+    if damaged_lines:
+        return {JOURNAL: f"has lines that do not match their checksum: {', '.join(map(str, damaged_lines[:20]))}"}
+    if run.format_version == 1:
+        return {}
+    events = parsed_journal(run.path).events
+    # Killed between a block and its line, a start leaves one block; a whole run's start adopts it.
+    starts = 0
+    for event in events:
+        if event["event"] == "start":
+            starts = 1 if event["shard"] == "0/1" else starts + 1
+    lost = [name for name in unrecorded_blocks(run.path, events) if name not in damaged]
+    if len(lost) > starts:
+        return {JOURNAL: f"has lost the lines of {len(lost)} blocks that stand, {lost[0]} among them"}
+    return {}
+
+
 def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
     """Move what is damaged to `blocks/damaged/`, where nothing is lost and nothing is in the way of computing it anew.
 
-    A damaged journal is set aside likewise, and a new one begins with the lines that can be read; provenance.json is made
-    again from the journal.
+    A damaged journal is set aside likewise, and a new one begins with the lines that can be read;
+    provenance.json is made again from the journal, outputs from their copy. Where the copy is
+    damaged too, the run counts as not concluded, and its own command writes the outputs again.
 
     Returns:
-        What `verify` found before.
+        What `verify` found before, and what was written again.
 
     Raises:
         ConflictError: a writer is at work.
-        SpecError, DamagedError, ResourceError: as `verify` and the writing of any file.
+        DamagedError: what the repair itself writes to is a link or a special file.
+        SpecError, ResourceError: as `verify` and the writing of any file.
     """
     run = load_run(path)
     with writer_lock(run.path, (0, 1)):
         run = dataclasses.replace(run, start=secrets.token_hex(4))
         report = verify(run.path)
+        own_path(run.path, f"{BLOCKS}/{DAMAGED}", folder=True)
+        restored: list[str] = []
         if JOURNAL in report.damaged_files:
-            lines = "".join(canonical_json(event) + "\n" for event in parsed_journal(run.path)[0])
-            kept = _set_aside(run.path, run.path / JOURNAL, JOURNAL)
-            replace_file(run.path / JOURNAL, lines.encode("ascii"), run.shard)
+            journal = parsed_journal(run.path)
+            kept = None
+            if journal.damaged:
+                kept = _set_aside(run.path, JOURNAL)
+                lines = b"".join(line + b"\n" for line in journal.lines)
+                replace_file(run.path, JOURNAL, lines, run.shard)
             append_event(run, "discarded", name=JOURNAL, reason=report.damaged_files[JOURNAL], kept=kept)
-        if RESULT in report.damaged_files:
-            kept = _set_aside(run.path, run.path / RESULT, RESULT)
-            append_event(run, "discarded", name=RESULT, reason=report.damaged_files[RESULT], kept=kept)
-        if PROVENANCE in report.damaged_files:
-            kept = _set_aside(run.path, run.path / PROVENANCE, PROVENANCE)
-            export_provenance(run)
-            append_event(run, "discarded", name=PROVENANCE, reason=report.damaged_files[PROVENANCE], kept=kept)
+        for name, fault in report.damaged_files.items():
+            if name != JOURNAL:
+                kept = _set_aside(run.path, name)
+                append_event(run, "discarded", name=name, reason=fault, kept=kept)
         for name, fault in report.damaged.items():
-            kept = _set_aside(run.path, block_path(run.path, name), f"{name}.npz")
+            kept = _set_aside(run.path, block_file(name), f"{name}.npz")
             append_event(run, "discarded", name=name, reason=fault, kept=kept)
-    return report
+        if JOURNAL in report.damaged_files:
+            adopt_blocks(run)
+        if PROVENANCE in report.damaged_files:
+            export_provenance(run)
+            restored.append(PROVENANCE)
+        outputs = {name: fault for name, fault in report.damaged_files.items() if name != PROVENANCE}
+        restored += restore_outputs(run, outputs)
+    return dataclasses.replace(report, restored=tuple(restored))
 
 
 def _fault(run: Run, name: str) -> str | None:
     try:
-        data = block_path(run.path, name).read_bytes()
+        data = read_own(run.path, block_file(name))
+    except DamagedError as error:
+        return f"is no file of its own ({error})"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return block_fault(data, run.identity_hash, name)
 
 
-def _provenance_fault(folder: Path, events: list[dict[str, Any]]) -> str | None:
-    """What is wrong with provenance.json: its records are the journal's, of which a killed start may have one more."""
-    try:
-        records = json.loads((folder / PROVENANCE).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return "cannot be read as JSON"
-    known = {
-        canonical_json(event["record"]) for event in events if event["event"] == "provenance" and "record" in event
-    }
-    if not isinstance(records, list):
-        return "is no list of starts"
-    lost = any(event["event"] == "discarded" and event.get("name") == JOURNAL for event in events)
-    if not lost and any(canonical_json(record) not in known for record in records):
-        return "says otherwise than the journal"
-    return None
+def _set_aside(folder: Path, name: str, kept: str | None = None) -> str | None:
+    """Rename an entry into `blocks/damaged/`, never onto an earlier one.
 
+    A link is renamed itself, never what it leads to.
 
-def _set_aside(folder: Path, file: Path, name: str) -> str:
-    """Rename a file into `blocks/damaged/`, never onto an earlier one. Returns its new place in the directory."""
-    target = folder / BLOCKS / DAMAGED / name
-    make_folder(target.parent)
-    number = 0
-    while target.exists():
-        number += 1
-        target = folder / BLOCKS / DAMAGED / f"{name}.{number}"
-    with system_refusals(target, 0):
-        os.rename(file, target)
-    return target.relative_to(folder).as_posix()
+    Returns:
+        Its new place in the directory; None if it is not there.
+    """
+    source = folder / name
+    with system_refusals(source, 0):
+        if not os.path.lexists(source):
+            return None
+        target = folder / BLOCKS / DAMAGED / (kept or name.removeprefix(f"{BLOCKS}/"))
+        own_path(folder, target.parent.relative_to(folder).as_posix(), folder=True)
+        make_folder(target.parent)
+        number, free = 0, target
+        while os.path.lexists(free):
+            number += 1
+            free = target.with_name(f"{target.name}.{number}")
+        os.rename(source, free)
+    return free.relative_to(folder).as_posix()

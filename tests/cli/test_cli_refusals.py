@@ -10,6 +10,7 @@ import pytest
 
 from deepinit import store
 from deepinit.cli import main
+from deepinit.store.journal import checked_line
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "tests" / "engine" / "tiny_experiment.py")
@@ -169,8 +170,9 @@ def test_a_second_writer(refused, finished, tmp_path):
 
 
 def test_other_versions_go_on_only_when_asked(refused, copied):
-    journal = (copied / "journal.jsonl").read_text()
-    (copied / "journal.jsonl").write_text(journal.replace('"backend":"cpu', '"backend":"tpu'))
+    events = store.read_journal(copied)
+    events[0]["environment"]["backend"] = "tpu"
+    (copied / "journal.jsonl").write_bytes(b"".join(checked_line(event) + b"\n" for event in events))
     message = refused(3, "run", TINY, "--block-size", "100", "--out", copied)
     assert "backend tpu" in message
     assert "--allow-mixed" in message
@@ -230,7 +232,7 @@ def test_a_torn_line_of_the_journal_is_passed_over_and_the_run_goes_on(copied, f
     (copied / "result.nc").unlink()
     with (copied / "journal.jsonl").open("ab") as journal:
         journal.write(b'{"event":"block","name":"tiny/0000')
-    assert store.verify(copied).ok
+    assert list(store.verify(copied).damaged_files) == ["result.nc"]
     with pytest.raises(SystemExit) as end:
         main(["run", TINY, "--block-size", "100", "--out", str(copied)])
     assert end.value.code == 0

@@ -214,7 +214,7 @@ def test_a_file_that_is_there_is_not_created_again(tmp_path, monkeypatch, number
     if number:
         monkeypatch.setattr(os, "link", failing(number))
     (tmp_path / "spec.json").write_text("first")
-    assert not create_file(tmp_path / "spec.json", b"second", (0, 1))
+    assert not create_file(tmp_path, "spec.json", b"second", (0, 1))
     assert [file.name for file in tmp_path.iterdir()] == ["spec.json"]
     assert (tmp_path / "spec.json").read_text() == "first"
 

@@ -1,0 +1,55 @@
+"""Standard output and standard error of the command: no control character, no traceback."""
+
+import contextlib
+import os
+import re
+import sys
+
+from deepinit.core.errors import ResourceError, refusal
+
+# C0 but newline and tab, DEL, C1, and characters that reorder the text around them.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with control characters written out: stored text must not steer a terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def write(text: str) -> None:
+    """Print to standard output. A reader that has gone away, as in `| head`, ends it quietly.
+
+    Raises:
+        ResourceError: the output cannot be written.
+    """
+    try:
+        sys.stdout.write(printable(text))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(1)
+    except OSError as error:
+        discard(1)
+        raise ResourceError(output_refused(error)) from error
+
+
+def remark(text: str) -> None:
+    """Print to standard error, as far as it can be written."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(printable(text))
+        sys.stderr.flush()
+
+
+def discard(descriptor: int) -> None:
+    """Send what is still printed to a standard stream nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def output_refused(error: OSError) -> str:
+    """The refusal of a standard output that takes no more."""
+    return refusal(
+        f"'{error.strerror or error}' at the standard output",
+        "an output that can be written",
+        "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
+    )

@@ -1,0 +1,130 @@
+"""Files of a run directory, opened without following a link.
+
+A run directory holds folders and regular files. A link, a FIFO, a device or a socket under one of
+its names was put there by another hand: it is refused before it is opened, because a link leads
+out of the directory and a FIFO can block forever. The directory itself may be reached by a link.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from deepinit.core.errors import DamagedError, refusal
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISREG, "a file"),
+)
+
+
+def kind(mode: int) -> str:
+    """What a mode stands for, with its article."""
+    return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
+
+
+def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
+    """The path of `name` below `root`, each part of it a folder or file of its own, or absent.
+
+    Args:
+        root: the run directory; links on the way to it are followed.
+        name: relative, with `/`.
+        folder: the last part is a folder instead of a file.
+
+    Raises:
+        DamagedError: a part is a link, a special file, or a file in place of a folder.
+        OSError: the system's own refusals.
+    """
+    path = root
+    parts = name.split("/")
+    for number, part in enumerate(parts, start=1):
+        path = path / part
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            return root / name
+        if not (stat.S_ISDIR if number < len(parts) or folder else stat.S_ISREG)(mode):
+            raise DamagedError(_foreign(path, kind(mode)))
+    return path
+
+
+def open_own(root: Path, name: str, flags: int) -> int:
+    """`os.open` of a regular file below `root`; see `own_path`.
+
+    Raises:
+        DamagedError: as `own_path`.
+        OSError: the system's own refusals.
+    """
+    path = own_path(root, name)
+    # Between the look and the opening the entry may change: O_NOFOLLOW and O_NONBLOCK hold anyway.
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise DamagedError(_foreign(path, kind(mode)))
+    return descriptor
+
+
+def read_own(root: Path, name: str) -> bytes:
+    """All bytes of a regular file below `root`.
+
+    Raises:
+        DamagedError, OSError: as `open_own`.
+    """
+    with os.fdopen(open_own(root, name, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def has_own(root: Path, name: str) -> bool:
+    """Whether a regular file of this name stands below `root`.
+
+    Raises:
+        DamagedError, OSError: as `own_path`.
+    """
+    return own_path(root, name).exists()
+
+
+def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
+    """Names of the regular files in a folder below `root` and in `depth - 1` levels under it.
+
+    Nothing else is entered or listed.
+    """
+    try:
+        place = own_path(root, folder, folder=True) if folder else root
+        entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        name = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_file(follow_symlinks=False):
+            yield name
+        elif depth > 1 and entry.is_dir(follow_symlinks=False):
+            yield from own_files(root, name, depth - 1)
+
+
+def foreign_entries(root: Path, folder: str = "", depth: int = 3, skip: str = "") -> Iterator[tuple[str, str]]:
+    """Entries that are neither a folder nor a regular file: name, and what is wrong with it.
+
+    The folder `skip`, of what has been set aside, is not looked into.
+    """
+    for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
+        name = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if depth > 1 and name != skip:
+                yield from foreign_entries(root, name, depth - 1, skip)
+        elif not entry.is_file(follow_symlinks=False):
+            yield name, f"is {kind(entry.stat(follow_symlinks=False).st_mode)}, not a file or folder"
+
+
+def _foreign(path: Path, what: str) -> str:
+    return refusal(
+        f"{path}, which is {what}",
+        "in a run directory files and folders of its own, never links or special files",
+        "Nothing was opened. Put the file itself in its place or remove it; the run's own command "
+        "then computes what is missing.",
+    )

@@ -1,0 +1,253 @@
+"""What a finished run is exported to: result, report, figures. Written in one go, each file checked.
+
+    .concluding     stands while the files below are being written
+    report.html, figures/, result.nc
+    outputs.zip     a second copy of them, from which a damaged one is written again
+    manifest.json   written last: sizes and SHA-256 of these files and of the journal up to here
+
+The journal holds the same checksums, so that either finds damage of the other.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.store.atomic import remove_file, replace_file, system_refusals
+from deepinit.store.canonical import canonical_json, identity_hash
+from deepinit.store.entries import has_own, read_own
+from deepinit.store.journal import append_event, is_checks, read_journal
+from deepinit.store.layout import (
+    BLOCKS,
+    COPY,
+    JOURNAL,
+    MANIFEST,
+    MARKER,
+    PROVENANCE,
+    RESULT,
+    SPEC,
+    Run,
+    block_names,
+    checked_name,
+    require_writable,
+)
+
+Checks = dict[str, dict[str, Any]]
+_RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
+
+
+def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
+    """Write the files of a finished run. Killed meanwhile, the run counts as not finished.
+
+    Args:
+        run: from `open_run`.
+        files: name -> bytes: `result.nc`, `report.html`, `figures/angles.svg`.
+
+    Raises:
+        SpecError: a name that is not portable, or one of the run's own files.
+        ConflictError: the run was opened for reading.
+        DamagedError: a link or a special file in the place of one.
+        ResourceError: no room or no permission.
+    """
+    require_writable(run)
+    for name in files:
+        checked_name(name, "file")
+        if name.split("/")[0] in _RESERVED:
+            raise SpecError(
+                refusal(f"the file name {name!r}", "any name that the run does not use itself", "Rename it.")
+            )
+    replace_file(run.path, MARKER, b"", run.shard)
+    for name, data in files.items():
+        replace_file(run.path, name, data, run.shard)
+    _seal(run, files)
+
+
+def recorded_outputs(run: Run) -> Checks | None:
+    """The checksums of the outputs, from the journal; None before the run is concluded.
+
+    Raises:
+        DamagedError: the journal is damaged.
+    """
+    return outputs_of(read_journal(run.path))
+
+
+def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
+    """The checksums of the outputs in these events of a journal."""
+    for event in reversed(events):
+        if event["event"] == "concluded":
+            return event.get("files")
+        if event["event"] == "result" and "sha256" in event:  # format 1 has no others
+            return {RESULT: event}
+    return None
+
+
+def is_concluded(run: Run) -> bool:
+    """Whether every output of the run stands, and every block that it was made of.
+
+    Raises:
+        DamagedError: the journal is damaged, an output is not what was written, or is a link or a
+            special file.
+    """
+    events = read_journal(run.path)
+    recorded = outputs_of(events)
+    blocks = {event.get("name") for event in events if event["event"] == "block"}
+    with system_refusals(run.path, 0):
+        if not blocks <= set(block_names(run.path)):
+            return False
+        names = [*(recorded or {}), *([MANIFEST] if run.format_version > 1 else [])]
+        if recorded is None or has_own(run.path, MARKER) or not all(has_own(run.path, name) for name in names):
+            return False
+    for name, check in recorded.items():
+        fault = output_fault(run, name, check)
+        if fault:
+            raise DamagedError(
+                refusal(
+                    f"{run.path / name}, which {fault}",
+                    "the files that the run exported",
+                    "The same command with --repair writes them again.",
+                )
+            )
+    return True
+
+
+def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | None:
+    """What is wrong with an output; None if nothing is."""
+    try:
+        data = read_own(run.path, name)
+    except FileNotFoundError:
+        return "is missing"
+    except DamagedError as error:
+        return f"is no file of its own ({error})"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if check is None or hashlib.sha256(data).hexdigest() != check["sha256"]:
+        return f"does not match the SHA-256 in the journal ({len(data):,} bytes on disk)"
+    return None
+
+
+def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
+    """What is wrong with the outputs, the manifest and the length of the journal, by file name."""
+    with system_refusals(run.path, 0):
+        if has_own(run.path, MARKER):
+            return {}  # killed while it was concluded; the run's own command does so again
+        manifest, fault = _read_manifest(run)
+    recorded = outputs_of(events)
+    faults = {} if fault is None or (recorded is None and fault == _MISSING) else {MANIFEST: fault}
+    if recorded is None and manifest is not None:
+        recorded = manifest["files"]
+    if run.format_version == 1:
+        faults.pop(MANIFEST, None)
+        if recorded is None or not has_own(run.path, RESULT):
+            return {}
+    for name, check in (recorded or {}).items():
+        found = output_fault(run, name, check)
+        if found:
+            faults[name] = found
+    if manifest is not None:
+        with system_refusals(run.path, 0):
+            journal = read_own(run.path, JOURNAL) if has_own(run.path, JOURNAL) else b""
+        wanted = manifest["journal"]
+        if _check(journal[: wanted["bytes"]]) != wanted:
+            faults[JOURNAL] = (
+                f"has lost or changed lines of the {wanted['bytes']:,} bytes that {MANIFEST} has on record"
+            )
+        elif manifest["files"] != recorded:
+            faults[MANIFEST] = "says otherwise than the journal"
+    return faults
+
+
+def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
+    """Write damaged outputs again from their copy; what cannot be leaves the run unconcluded.
+
+    Args:
+        run: opened for writing; its journal is intact.
+        faults: from `output_faults`; the files themselves have been set aside.
+
+    Returns:
+        Names of the files written.
+    """
+    if not faults:
+        return ()
+    manifest, _ = _read_manifest(run)
+    recorded = recorded_outputs(run) or (manifest["files"] if manifest is not None else None)
+    if recorded is None:
+        replace_file(run.path, MARKER, b"", run.shard)
+        return ()
+    copies = _read_copies(run)
+    files = {}
+    for name, check in recorded.items():
+        if name == COPY:
+            continue
+        data = copies.get(name) if name in faults else read_own(run.path, name)
+        if data is not None and _check(data) == {"bytes": check.get("bytes"), "sha256": check["sha256"]}:
+            files[name] = data
+    replace_file(run.path, MARKER, b"", run.shard)
+    written = [name for name in files if name in faults]
+    for name in written:
+        replace_file(run.path, name, files[name], run.shard)
+    if files.keys() == recorded.keys() - {COPY}:
+        _seal(run, files)
+        written += [name for name in (COPY, MANIFEST) if name in faults]
+    return tuple(written)
+
+
+def _seal(run: Run, files: Mapping[str, bytes]) -> None:
+    """Put the copy, the checksums and the manifest beside files that stand; the run is concluded."""
+    copy = _copy_bytes(files)
+    replace_file(run.path, COPY, copy, run.shard)
+    checks = {name: _check(data) for name, data in {**files, COPY: copy}.items()}
+    append_event(run, "concluded", files=checks)
+    with system_refusals(run.path / JOURNAL, 0):
+        record = {"files": checks, "journal": _check(read_own(run.path, JOURNAL))}
+    data = canonical_json({**record, "sha256": identity_hash(record)}) + "\n"
+    replace_file(run.path, MANIFEST, data.encode("ascii"), run.shard)
+    remove_file(run.path, MARKER)
+
+
+def _check(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+_MISSING = "is missing"
+
+
+def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
+    """The record in manifest.json, and what is wrong with it."""
+    try:
+        data = read_own(run.path, MANIFEST)
+        record = json.loads(data)
+        digest = record.pop("sha256")
+        intact = data == (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
+        if intact and isinstance(digest, str) and is_checks({**record["files"], JOURNAL: record["journal"]}):
+            return record, None
+    except FileNotFoundError:
+        return None, _MISSING
+    except DamagedError as error:
+        return None, f"is no file of its own ({error})"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return None, "is torn or changed"
+
+
+def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), files[name], zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _read_copies(run: Run) -> dict[str, bytes]:
+    """The copies that can be read, by file name; each is compared with its checksum by the caller."""
+    copies: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:
+            for member in archive.infolist():
+                copies[member.filename] = archive.read(member)
+    except (DamagedError, OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+        pass  # what has been read is what there is
+    return copies

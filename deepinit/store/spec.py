@@ -1,0 +1,67 @@
+"""spec.json: the identity of a run, its format and a checksum of both."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepinit.core.errors import ConflictError, DamagedError, refusal
+from deepinit.store.atomic import system_refusals
+from deepinit.store.canonical import canonical_json, identity_hash
+from deepinit.store.entries import read_own
+from deepinit.store.layout import FORMAT_VERSION, SPEC
+
+
+class Spec(NamedTuple):
+    """What spec.json holds.
+
+    Attributes:
+        identity: what the run computes.
+        format_version: of the directory's layout.
+    """
+
+    identity: dict[str, Any]
+    format_version: int
+
+
+def spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
+    """The file of an identity."""
+    # Three entries, in every format to come: so that any version can check any spec and tell newer
+    # from damaged.
+    record = {"format_version": format_version, "identity": identity}
+    return (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
+
+
+def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
+    """The record in spec.json, if its bytes are as they were written and its format is known.
+
+    Raises:
+        DamagedError: spec.json is torn, changed or no file.
+        ConflictError: a newer deepinit wrote it.
+        ResourceError: it cannot be read.
+    """
+    with system_refusals(folder / SPEC, 0):
+        data = read_own(folder, SPEC)
+    try:
+        record = json.loads(data)
+        identity, version = record["identity"], record["format_version"]
+        intact = data == spec_bytes(identity, version) and type(version) is int
+    except (ValueError, KeyError, TypeError, RecursionError):
+        intact = False
+    if not intact or not isinstance(identity, dict):
+        raise DamagedError(
+            refusal(
+                f"{folder / SPEC}, which is torn or changed",
+                "the file as the run's first start wrote it",
+                "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
+            )
+        )
+    if version > format_version:
+        raise ConflictError(
+            refusal(
+                f"{folder}, written in format {version} by a newer deepinit",
+                f"formats up to {format_version}, which this deepinit knows",
+                "Update deepinit; nothing in the directory has been touched.",
+            )
+        )
+    return Spec(identity, version)
