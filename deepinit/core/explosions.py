@@ -49,7 +49,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 
 
 def growth_order(psi: Activation) -> float:
-    """The power of |x| with which psi grows far out, to one decimal; 0 if it is bounded, infinite beyond every power."""
+    """The power of |x| with which psi grows far out, to one decimal (halves up, so that 1.05 explodes); 0 if it is bounded, infinite beyond every power."""
     if psi.is_homogeneous:
         return 1.0
     spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
@@ -59,7 +59,7 @@ def growth_order(psi: Activation) -> float:
         )
     if not math.isfinite(second):
         return math.inf
-    return max(0.0, round(math.log2(second / first), 1)) if first > 0.0 < second else 0.0
+    return max(0.0, round(math.log2(second / first) + 1e-6, 1)) if first > 0.0 < second else 0.0
 
 
 def explosion_time(

@@ -1,4 +1,4 @@
-"""Answers that must not hang on the last bits of a solver: explosion times of residual diffusions."""
+"""Answers that must not hang on the last bits of a solver, of a factorization or of a sum."""
 
 import math
 
@@ -8,8 +8,11 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.core.explosions import explosion_time
+from deepinit.core.explosions import explosion_time, may_explode
 from deepinit.diffusions import path_fn
+from deepinit.observables.orientations import display_order
+from deepinit.theory.condensation_climb import highest_first
+from deepinit.theory.condensation_homogeneous import _merged
 from deepinit.theory.diffusion import explosion_times
 
 ALONE = np.zeros((1, 1), int)
@@ -56,3 +59,27 @@ def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
         for horizon in np.linspace(0.1, 4.0, 100)
     ]
     assert found == [math.inf] * 100
+
+
+@pytest.mark.parametrize("off", [-1e-9, 0.0, 1e-9])
+def test_growth_between_two_decimals_explodes(off):
+    assert may_explode("tanh", lambda x: abs(x) ** (1.05 + off))
+
+
+def test_equal_heights_keep_their_order_whatever_their_last_bits():
+    heights = np.array([0.5, -1.0, 1.0, 0.5, 2.0])
+    for noise in np.random.default_rng(0).choice([-1e-15, 0.0, 1e-15], (20, 5)):
+        assert highest_first(heights * (1.0 + noise)).tolist() == [4, 1, 2, 0, 3]
+
+
+@pytest.mark.parametrize("noise", [-1e-15, 0.0, 1e-15])
+def test_a_kink_at_the_angle_0_is_one_kink(noise):
+    kinks = _merged(np.array([noise, 2.0 * np.pi - 1e-15, 1.0]) % (2.0 * np.pi))
+    assert len(kinks) == 2
+
+
+def test_the_order_of_neurons_is_that_of_either_sign_of_an_eigenvector(monkeypatch):
+    units = np.random.default_rng(0).choice([1.0, -1.0], (9, 1)) * [[0.6, 0.8]]
+    found, eigh = display_order(units @ units.T), np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
+    np.testing.assert_array_equal(display_order(units @ units.T), found)

@@ -47,7 +47,7 @@ def test_small_run_finds_the_predicted_orientations_and_says_so(tmp_path, capsys
     text = words_of(out / "report.html")
     for words in (
         "p3-simplex: 12 orientations (predicted 12), 0 of 2 networks not condensed",
-        "The conjecture of at most 2p orientations is false",
+        "take 12 orientations: the conjecture of at most 2p = 6 is false",
         "predicted for large widths 0.38 (condensed)",
         "zhou2022condensation",
     ):
