@@ -22,7 +22,7 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
     if form.p == 1 or form.dimension == 1:
         candidates = to_sphere(form.gradient(np.ones((1, form.dimension))))
     elif form.p == 2:
-        candidates = np.linalg.eigh(form.hessian(np.zeros(form.dimension)))[1].T[[0, -1]]
+        candidates = _lines(np.linalg.eigh(form.hessian(np.zeros(form.dimension)))[1].T[[0, -1]])
         values = form.value(candidates)
         candidates = candidates[[values[0] < 0.0, values[1] > 0.0]]
     elif form.dimension == 2:
@@ -31,9 +31,7 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
     else:
         candidates = _searched(form)
     floor = 1e-12 * form.size
-    strict = [
-        u for u in _lines(candidates) if abs(form.value(u)) > floor and condensation_exponent(form, u) > LEAST_EXPONENT
-    ]
+    strict = [u for u in candidates if abs(form.value(u)) > floor and condensation_exponent(form, u) > LEAST_EXPONENT]
     if not strict:
         return np.zeros((0, form.dimension))
     order = highest_first(form.value(np.array(strict)))
