@@ -49,7 +49,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 
 
 def growth_order(psi: Activation) -> float:
-    """The power of |x| with which psi grows far out, to one decimal; 0 if it is bounded, infinite beyond every power."""
+    """The power of |x| with which psi grows far out, to one decimal (halves up, so that 1.05 explodes); 0 if it is bounded, infinite beyond every power."""
     if psi.is_homogeneous:
         return 1.0
     spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
@@ -59,7 +59,7 @@ def growth_order(psi: Activation) -> float:
         )
     if not math.isfinite(second):
         return math.inf
-    return max(0.0, round(math.log2(second / first), 1)) if first > 0.0 < second else 0.0
+    return max(0.0, round(math.log2(second / first) + 1e-6, 1)) if first > 0.0 < second else 0.0
 
 
 def explosion_time(
@@ -113,18 +113,20 @@ def explosion_time(
         return math.inf  # nothing moves
 
     def slowed(_: float, state: np.ndarray) -> np.ndarray:
-        """Time and ln(1 + clock / scale), so that one of the logarithms grows by 1 in a unit."""
-        clocks = scale * np.expm1(state[1:])
+        """Time and ln(1 + clock / scale), so that the fastest logarithm grows by 1 in a unit; where all rest, time does."""
+        clocks = scale * np.expm1(np.minimum(state[1:], _FAR))  # a trial step may go beyond
         speeds = rates(clocks) / (scale + clocks)
-        return np.append(1.0, speeds) / np.max(speeds)
+        return np.append(1.0, speeds) / (np.max(speeds) or 1.0)
 
     over = lambda _, state: state[0] - horizon
     far = lambda _, state: np.max(state[1:]) - _FAR
     over.terminal = far.terminal = True  # type: ignore[attr-defined]
     tolerance = np.append(1e-6 * scale / first, np.full(len(start), 1e-6))
     state = np.zeros(1 + len(start))
-    found = solve_ivp(slowed, (0.0, _FAR * len(start)), state, rtol=1e-6, atol=tolerance, events=(over, far))
-    return float(found.y[0, -1]) if found.y[0, -1] < horizon and found.success else math.inf
+    # One of the two events ends the integration: which one fired is the answer. The time at that event carries the
+    # rounding of the root search, and a bound on the interval would be met in the same step as `far`.
+    found = solve_ivp(slowed, (0.0, math.inf), state, rtol=1e-6, atol=tolerance, events=(over, far))
+    return float(found.y[0, -1]) if found.t_events[1].size else math.inf
 
 
 def explosion_refusal(horizon: float, time: float, which: int | None = None, remedy: str = "") -> SpecError:

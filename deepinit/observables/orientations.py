@@ -58,6 +58,11 @@ def display_order(similarities: Any) -> np.ndarray:
         [m] indices: show `similarities[order][:, order]`.
     """
     values, vectors = np.linalg.eigh(np.asarray(similarities, dtype=np.float64))
+    sizes = np.abs(
+        vectors
+    )  # a factorization leaves the signs open: the first entry of at least half the largest is positive
+    first = (sizes > 0.5 * sizes.max(axis=0)).argmax(axis=0)
+    vectors = vectors * np.sign(vectors[first, np.arange(len(vectors))])
     coordinates = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, ::-1]
     leading = np.argmax(np.abs(coordinates), axis=1)
     return np.lexsort((np.take_along_axis(coordinates, leading[:, None], axis=1)[:, 0], leading))

@@ -75,6 +75,16 @@ def starting_points(form: TargetForm, number: int, seed: int) -> np.ndarray:
     return to_sphere(np.random.default_rng(seed).standard_normal((number, form.dimension)))
 
 
+def highest_first(heights: np.ndarray) -> np.ndarray:
+    """The order of falling |height|; heights that are equal up to rounding keep the order in which they were found."""
+    sizes = np.abs(heights)
+    falling = np.argsort(-sizes, kind="stable")
+    steps = np.append(0.0, -np.diff(sizes[falling])) > 1e-9 * np.max(sizes, initial=0.0)
+    level = np.empty(len(sizes), int)
+    level[falling] = np.cumsum(steps)
+    return np.argsort(level, kind="stable")
+
+
 def distinct(points: np.ndarray, closeness: float) -> list[np.ndarray]:
     """Indices of the points [K, D] of each group that lies within a Euclidean distance of its first member."""
     groups: list[np.ndarray] = []

@@ -11,7 +11,7 @@ import itertools
 
 import numpy as np
 
-from deepinit.theory.condensation_climb import climb, distinct, starting_points, to_cube
+from deepinit.theory.condensation_climb import climb, distinct, highest_first, starting_points, to_cube
 from deepinit.theory.condensation_form import TargetForm
 
 _BATCH = 400
@@ -33,7 +33,7 @@ def cube_maxima(form: TargetForm) -> np.ndarray:
     found = np.array(_corner_maxima(form) + _face_maxima(form)).reshape(-1, form.dimension)
     if len(found):
         found = found[[group[0] for group in distinct(_halved(found), 1e-6)]]
-        found = found[np.argsort(-np.abs(form.value(found)), kind="stable")]
+        found = found[highest_first(form.value(found))]
     return np.array([s * u for u in found for s in (1.0, -1.0)]).reshape(-1, form.dimension)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.condensation_climb import highest_first
 from deepinit.theory.condensation_input import VANISHING, check_rows, check_targets, with_bias
 from deepinit.theory.condensation_orientations import Orientations
 
@@ -91,11 +92,13 @@ def homogeneous_orientations(x: Any, y: Any, activation: Any = "relu", *, bias: 
     angles, kappa = np.array(found).reshape(-1, 2).T
     units = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     values = (slopes(angles) * units).sum(axis=1)
-    order = np.argsort(-np.abs(values), kind="stable")
+    order = highest_first(values)
     return Orientations(units[order], values[order], np.sign(values[order]), kappa[order])
 
 
 def _merged(angles: np.ndarray) -> np.ndarray:
-    """Sorted angles, equal ones (up to rounding) once."""
+    """Sorted angles of [0, 2 pi), equal ones (up to rounding, and 2 pi as 0) once."""
     ordered = np.sort(angles)
-    return ordered[np.append(True, np.diff(ordered) > 1e-13)]
+    ordered = ordered[np.append(True, np.diff(ordered) > 1e-13)]
+    wraps = len(ordered) > 1 and ordered[0] + 2.0 * np.pi - ordered[-1] <= 1e-13
+    return ordered[:-1] if wraps else ordered

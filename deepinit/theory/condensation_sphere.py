@@ -8,7 +8,7 @@ batches until no maximum has been met only once.
 
 import numpy as np
 
-from deepinit.theory.condensation_climb import climb, distinct, starting_points, to_sphere
+from deepinit.theory.condensation_climb import climb, distinct, highest_first, starting_points, to_sphere
 from deepinit.theory.condensation_form import TargetForm, condensation_exponent
 
 # Below this exponent weights must grow by e^700 to align: no maximum that anything could condense on.
@@ -22,7 +22,7 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
     if form.p == 1 or form.dimension == 1:
         candidates = to_sphere(form.gradient(np.ones((1, form.dimension))))
     elif form.p == 2:
-        candidates = np.linalg.eigh(form.hessian(np.zeros(form.dimension)))[1].T[[0, -1]]
+        candidates = _lines(np.linalg.eigh(form.hessian(np.zeros(form.dimension)))[1].T[[0, -1]])
         values = form.value(candidates)
         candidates = candidates[[values[0] < 0.0, values[1] > 0.0]]
     elif form.dimension == 2:
@@ -34,8 +34,8 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
     strict = [u for u in candidates if abs(form.value(u)) > floor and condensation_exponent(form, u) > LEAST_EXPONENT]
     if not strict:
         return np.zeros((0, form.dimension))
-    strict.sort(key=lambda u: -abs(float(form.value(u))))
-    return np.array([s * u for u in strict for s in (1.0, -1.0)])
+    order = highest_first(form.value(np.array(strict)))
+    return np.array([s * strict[k] for k in order for s in (1.0, -1.0)])
 
 
 def critical_angles(form: TargetForm) -> np.ndarray:
@@ -53,7 +53,8 @@ def critical_angles(form: TargetForm) -> np.ndarray:
     kept = np.nonzero(np.abs(coefficients) > 1e-15 * largest)[0]
     roots = np.roots(coefficients[kept[0] : kept[-1] + 1][::-1])
     angles = 0.5 * np.angle(roots[np.abs(np.abs(roots) - 1.0) < 1e-5])
-    angles = np.array([_polished(form, float(angle)) for angle in angles]) % np.pi
+    angles = np.array([_polished(form, float(angle)) for angle in angles])
+    angles = (angles + 1e-9) % np.pi - 1e-9  # an angle that is 0 up to rounding stays at 0
     # A simple root near the circle is on it (roots come as reflected pairs); double roots, polished, coincide.
     lines = np.exp(2j * angles)
     groups = distinct(np.column_stack([lines.real, lines.imag]), 1e-6)
@@ -108,8 +109,9 @@ def _searched(form: TargetForm) -> np.ndarray:
 
 
 def _lines(points: np.ndarray) -> np.ndarray:
-    """Of each pair of opposite vectors the one with a positive largest entry: one representative per line."""
-    largest = np.abs(points).argmax(axis=1)
+    """Of each pair of opposite vectors the one whose first entry among the largest (within 1 %) is positive: one per line."""
+    sizes = np.abs(points)
+    largest = (sizes > 0.99 * sizes.max(axis=1, keepdims=True)).argmax(axis=1)
     return points * np.sign(points[np.arange(len(points)), largest])[:, None]
 
 

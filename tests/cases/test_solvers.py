@@ -1,0 +1,85 @@
+"""Answers that must not hang on the last bits of a solver, of a factorization or of a sum."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.core.explosions import explosion_time, may_explode
+from deepinit.diffusions import path_fn
+from deepinit.observables.orientations import display_order
+from deepinit.theory.condensation_climb import highest_first
+from deepinit.theory.condensation_homogeneous import _merged
+from deepinit.theory.diffusion import explosion_times
+
+ALONE = np.zeros((1, 1), int)
+
+
+def silu_network(weight_var=1.21, bias_var=0.36, width=10):
+    laws = di.normal(weight_var, "depth"), None, di.normal(bias_var, "depth")
+    return di.ResNet(width, 8, None, di.silu, *laws, block="shallow")
+
+
+def random_cases(count):
+    """Activation, input, variances, explosion time by the closed form; sizes of inputs over six decades."""
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        name = str(rng.choice(["silu", "gelu"]))
+        row = rng.standard_normal(int(rng.integers(1, 12))) * 10.0 ** rng.uniform(-3, 3)
+        weight_var, bias_var = 10.0 ** rng.uniform(-2, 1, 2)
+        bias_var *= rng.random() < 0.8
+        (time,) = explosion_times(name, [np.mean(row**2)], weight_var, bias_var, [row.mean()])
+        yield name, row, weight_var, bias_var, time
+
+
+def test_a12_a_horizon_far_before_the_explosion_is_answered():
+    (time,) = explosion_times("silu", [0.529**2], 1.21, 0.36, [0.529])
+    assert time == pytest.approx(3.9, abs=0.01)
+    point = 0.529 * np.ones(10)
+    for horizon in (0.25, 1.0, 3.0, 0.9999 * time):
+        assert np.isfinite(path_fn(silu_network(), point, horizon=horizon)(jax.random.key(0)).states[0, 0, 0])
+    with pytest.raises(SpecError, match=f"explodes for input 0 at the time {time:.5g}"):
+        path_fn(silu_network(), point, horizon=1.0001 * time)
+
+
+def test_a12_every_horizon_before_the_explosion_is_answered_and_none_after_it():
+    for name, row, weight_var, bias_var, time in random_cases(25):
+        for share in (1e-3, 0.5, 0.999, 1.001, 2.0, 1e3):
+            found = explosion_time(name, "linear", row[None], ALONE, weight_var, bias_var, share * time)
+            assert found == (math.inf if share < 1 else pytest.approx(time, rel=1e-5)), (name, row, share)
+
+
+def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
+    # 100 horizons: the time at the event is the horizon up to rounding, below it in about half of the cases
+    found = [
+        explosion_time("silu", "linear", np.full((1, 10), 0.5), ALONE, 1.21, 0.36, horizon)
+        for horizon in np.linspace(0.1, 4.0, 100)
+    ]
+    assert found == [math.inf] * 100
+
+
+@pytest.mark.parametrize("off", [-1e-9, 0.0, 1e-9])
+def test_growth_between_two_decimals_explodes(off):
+    assert may_explode("tanh", lambda x: abs(x) ** (1.05 + off))
+
+
+def test_equal_heights_keep_their_order_whatever_their_last_bits():
+    heights = np.array([0.5, -1.0, 1.0, 0.5, 2.0])
+    for noise in np.random.default_rng(0).choice([-1e-15, 0.0, 1e-15], (20, 5)):
+        assert highest_first(heights * (1.0 + noise)).tolist() == [4, 1, 2, 0, 3]
+
+
+@pytest.mark.parametrize("noise", [-1e-15, 0.0, 1e-15])
+def test_a_kink_at_the_angle_0_is_one_kink(noise):
+    kinks = _merged(np.array([noise, 2.0 * np.pi - 1e-15, 1.0]) % (2.0 * np.pi))
+    assert len(kinks) == 2
+
+
+def test_the_order_of_neurons_is_that_of_either_sign_of_an_eigenvector(monkeypatch):
+    units = np.random.default_rng(0).choice([1.0, -1.0], (9, 1)) * [[0.6, 0.8]]
+    found, eigh = display_order(units @ units.T), np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
+    np.testing.assert_array_equal(display_order(units @ units.T), found)
