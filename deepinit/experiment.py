@@ -32,7 +32,7 @@ class Case:
         quantity: what is measured.
         inputs: rows that every network sees, or the `Training` that it goes through.
         num_seeds: number of networks.
-        forms: predictions to compare with, from `quantity.forms(spec)`; None takes all of them.
+        forms: theories to compare with, from `quantity.theories`; None takes all that apply.
         checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
         rejected: those known to be wrong: the verdicts say whether this many networks reject them.
         sample_layers: layers (from 1; the output layer, where it is measured, is the last) whose per-network values are kept.
@@ -137,6 +137,7 @@ class CaseResult:
         predictions: finite-width forms in order, then infinite width.
         dataset: the comparison's Dataset (see `comparison.Comparison`).
         kept: name -> [kept networks, ...], what the quantity keeps beside its value.
+        not_applicable: theory -> why it does not apply to this case.
     """
 
     case: Case
@@ -144,6 +145,7 @@ class CaseResult:
     predictions: tuple[Prediction, ...]
     dataset: "xarray.Dataset"
     kept: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    not_applicable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Check(NamedTuple):

@@ -93,7 +93,7 @@ def conclude(
         report.Report(
             title=experiment.title,
             summary=[experiment.question, headline(failures, results, len(checks)), *verdicts],
-            tables=[summary_table(dataset), *(layer_table(result) for result in results)],
+            tables=[summary_table(dataset), *missing_table(results), *(layer_table(result) for result in results)],
             figures=figures,
             provenance=_provenance(handle),
             citation=f"{experiment.citation}\n\n{CITATION}",
@@ -259,6 +259,14 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         f"z, largest: over all {axis}s and pairs. Rejected from {GATE:g} on."
     )
     return Table(title=title, columns=columns, rows=rows, note=note)
+
+
+def missing_table(results: Sequence[CaseResult]) -> list[Any]:
+    """The theories that do not apply, with the reason; no table where all do."""
+    from deepinit.report import Table
+
+    rows = [[result.case.name, name, reason] for result in results for name, reason in result.not_applicable.items()]
+    return [Table("Theories that do not apply", ["case", "theory", "why not"], rows)] if rows else []
 
 
 def layer_table(result: CaseResult) -> Any:

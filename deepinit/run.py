@@ -20,11 +20,12 @@ from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
-from deepinit.quantities.routes import finished_estimate, infinite, measure_block, predict, seed_bytes, seed_fn_of
+from deepinit.quantities.routes import evaluate, finished_estimate, measure_block, seed_bytes, seed_fn_of
 
 _KEPT = "kept."  # in front of the names of arrays of single networks, in a block
 
 Kept = dict[str, np.ndarray]
+Theory = tuple[tuple[Prediction, ...], dict[str, str]]  # predictions, and why others do not apply
 _COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left
 _MOST_SHOWN = 5
 
@@ -333,26 +334,21 @@ def _all_predictions(cases: tuple[Case, ...]) -> list[Any]:
         return found
 
 
-def _predictions(case: Case) -> tuple[Prediction, ...]:
-    forms = case.quantity.forms_for(case.spec, case.inputs) if case.forms is None else case.forms
-    finite = (predict(case.spec, case.quantity, case.inputs, form) for form in forms)
-    quantity = case.quantity
-    if quantity.infinite is None or (quantity.has_limit is not None and not quantity.has_limit(case.spec, case.inputs)):
-        return tuple(finite)
-    return (*finite, infinite(case.spec, quantity, case.inputs))
+def _predictions(case: Case) -> Theory:
+    return evaluate(case.spec, case.quantity, case.inputs, case.forms)
 
 
-def _compare(case: Case, predictions: tuple[Prediction, ...], measured: tuple[Any, Kept]) -> CaseResult:
+def _compare(case: Case, theory: Theory, measured: tuple[Any, Kept]) -> CaseResult:
     from deepinit.comparison.compare import comparison
 
     settings = {name: getattr(case, name) for name in ("linear_map", "dtype", "precision")}
-    merged, kept = measured
+    (predictions, not_applicable), (merged, kept) = theory, measured
     samples = kept.pop("samples", None)
     estimate = finished_estimate(case.spec, case.quantity, case.inputs, merged, samples, settings)
     entries = case.quantity.entry_names(case.spec, case.inputs)
     dataset = comparison(estimate, predictions, pairs=entries).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
-    return CaseResult(case, estimate, predictions, dataset, kept)
+    return CaseResult(case, estimate, predictions, dataset, kept, not_applicable)
 
 
 def _backend() -> str:

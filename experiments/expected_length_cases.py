@@ -1,12 +1,14 @@
 """What the experiment on lengths and volumes measures: its config, its presets, its cases."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 import deepinit as di
 from deepinit.core.errors import SpecError, refusal
 from deepinit.experiment import Case
+from deepinit.quantities.theory import always, limit, theories
 
 LENGTH, STRETCH = di.quantities.length_distortion, di.quantities.log_volume
 
@@ -228,12 +230,14 @@ def law_case(config: Config, name: str) -> Case:
 def ignoring_biases(quantity: di.Quantity) -> di.Quantity:
     """A quantity whose predictions are those of the network without its biases, which is all there is for constant ones."""
     without = lambda spec: dataclasses.replace(spec, bias_law=None)
-    exact = lambda spec, inputs, form: quantity.predict(without(spec), inputs, "exact")
-    return quantity._replace(
-        forms=lambda spec: ("idealized",),
-        predict=lambda *given: dataclasses.replace(exact(*given), name="idealized", error_order="O(1): no biases"),
-        infinite=lambda spec, inputs: quantity.infinite(without(spec), inputs),
-    )
+    exact, infinite = quantity.theory("exact"), quantity.theory("infinite_width")
+
+    def predict(spec: Any, inputs: Any, name: str) -> Any:
+        found = exact.predict(without(spec), inputs)
+        return dataclasses.replace(found, name=name, error_order="O(1): no biases")
+
+    limits = limit(lambda spec, inputs: infinite.predict(without(spec), inputs))
+    return quantity._replace(theories=(*theories(("idealized",), always, predict), limits))
 
 
 def layer_widths(text: str) -> tuple[int, ...]:

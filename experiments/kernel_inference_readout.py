@@ -15,6 +15,7 @@ import numpy as np
 import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 NUM_TRAIN = 6
 NOISE = 0.1
@@ -120,9 +121,12 @@ READOUT = Quantity(
     symbol=r"$f_*$",
     label="prediction of a network whose readout alone is trained",
     measure=_measure,
-    predict=_predict,
-    forms=lambda spec: ("first_order",) if spec.depth == 1 else (),
-    infinite=_infinite,
+    theories=(
+        *theories(
+            ("first_order",), lambda spec, *_: None if spec.depth == 1 else "it is that of one hidden layer", _predict
+        ),
+        limit(_infinite),
+    ),
     accepts=di.inputs.Inputs,
     transform="none: a bounded function of the features",
     reference="arXiv 1711.00165 (the limit); first order derived here",

@@ -9,8 +9,9 @@ import numpy as np
 import deepinit as di
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
-from deepinit.quantities.diffusions import kernel_forms, unit_variances
+from deepinit.quantities.diffusions import unit_variances, why_no_diffusion
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import always, limit, theories
 
 REFERENCE = "arXiv 2007.03253"
 DOUBLE_LIMIT, EXACT = "double_limit", "infinite_depth"
@@ -46,9 +47,7 @@ def reading(name: str, label: str, measure: Callable[..., Any], **others: Any) -
     """A quantity of the forward pass."""
     given: dict[str, Any] = {
         "symbol": r"$x_{t, 1}$",
-        "predict": None,
-        "forms": lambda spec: (),
-        "infinite": None,
+        "theories": (),
         "accepts": Inputs,
         "transform": "none: nearly Gaussian",
         "reference": REFERENCE,
@@ -99,9 +98,12 @@ DRAW = reading(
     "draw",
     "first coordinate of the stream",
     lambda state, inputs: finite(first_coordinate(state.postactivations)),
-    predict=draw_limit,
-    forms=lambda spec: (DOUBLE_LIMIT,) if isinstance(spec, di.ResNet) else (),
-    infinite=draw_infinite,
+    theories=(
+        *theories(
+            (DOUBLE_LIMIT,), lambda spec, *_: None if isinstance(spec, di.ResNet) else "it is no ResNet", draw_limit
+        ),
+        limit(draw_infinite),
+    ),
     entries=names_of_points,
 )
 PREACTIVATION = DRAW._replace(
@@ -151,9 +153,7 @@ MOMENTS = reading(
     "moments",
     "mean and covariance of the first coordinate, given the inputs",
     measure_moments,
-    predict=moments_limit,
-    forms=lambda spec: (DOUBLE_LIMIT,),
-    infinite=moments_infinite,
+    theories=(*theories((DOUBLE_LIMIT,), always, moments_limit), limit(moments_infinite)),
     entries=moment_entries,
 )
 
@@ -201,9 +201,10 @@ KERNELS = reading(
     "tangent kernels of weights and biases, mean squares and overlap",
     measure_kernels,
     symbol=r"$K$",
-    predict=kernels_exact,
-    forms=kernel_forms,
-    infinite=kernels_infinite,
+    theories=(
+        *theories((EXACT,), lambda spec, *_: why_no_diffusion(spec), kernels_exact),
+        limit(kernels_infinite),
+    ),
     entries=lambda spec, inputs: KERNEL_ENTRIES,
     functions=di.quantities.ntk.functions,
     whole=True,
@@ -255,8 +256,6 @@ def positions_quantity(positions: int) -> Quantity:
         label="overlaps of position 0 with all others, and its tangent kernel",
         symbol=r"$\Lambda$",
         measure=functools.partial(measure_positions, positions=positions),
-        predict=positions_limit,
-        forms=lambda spec: (DOUBLE_LIMIT,),
-        infinite=positions_infinite,
+        theories=(*theories((DOUBLE_LIMIT,), always, positions_limit), limit(positions_infinite)),
         entries=position_entries,
     )

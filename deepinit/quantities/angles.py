@@ -9,6 +9,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 
@@ -20,29 +21,27 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return angles.log_sin2_angle(state.postactivations)
 
 
-def _forms(spec: Spec) -> tuple[str, ...]:
+_RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
+
+
+def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
     """The angle chain where the angle is a Markov chain; the kernel walk (first order, norms included) elsewhere."""
-    if not isinstance(spec, MLP) or (spec.bias_law is not None and not spec.bias_law.is_symmetric):
-        return ()
-    if not spec.is_homogeneous:
-        return ("first_order",)
-    if spec.activation.name == "relu":
-        return ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
-    return ("second_order", "first_order")
+    del inputs
+    if not isinstance(spec, MLP):
+        return "the spec is a residual network: the finite-width law of its angle is not worked out"
+    if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
+        return "the weights are orthogonal: their entries are dependent, which changes the 1/width terms"
+    if spec.bias_law is not None and not spec.bias_law.is_gaussian:
+        return f"the biases have the law {spec.bias_law.name!r}: preactivations are not Gaussian at any width"
+    if form in _RELU_ONLY and not (spec.is_homogeneous and spec.activation.name == "relu"):
+        return "it is worked out for relu without biases"
+    if form == "second_order" and not spec.is_homogeneous:
+        return "the activation is not homogeneous, or there are biases: the angle alone is no Markov chain"
+    return None
 
 
 def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
-    if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
-        raise SpecError(
-            refusal(
-                "a prediction for orthogonal weights",
-                "independent weights: the entries of an orthogonal matrix are dependent, and its 1/width terms differ",
-                "Simulate, or compare with infinite width, which is the same.",
-            )
-        )
-    if spec.is_homogeneous:
-        return _angle_walk(spec, inputs, form)
-    return _kernel_walk(spec, inputs)
+    return _angle_walk(spec, inputs, form) if spec.is_homogeneous else _kernel_walk(spec, inputs)
 
 
 def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
@@ -86,6 +85,24 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
     )
 
 
+def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
+    del inputs
+    return None if isinstance(spec, MLP) else "the spec is a residual network: the limit of its angle is not built in"
+
+
+def _requires(spec: Spec, inputs: Inputs) -> None:
+    """Two images make an angle."""
+    del spec
+    if not inputs.num_pairs:
+        raise SpecError(
+            refusal(
+                f"log_sin2_angle at {len(inputs.points)} points without a partner",
+                "pairs of inputs",
+                "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second).",
+            )
+        )
+
+
 def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width import angles
 
@@ -106,9 +123,11 @@ log_sin2_angle = Quantity(
     symbol=r"$\ln \sin^2 \theta^\ell$",
     label="angle between two inputs, as ln sin^2",
     measure=_measure,
-    predict=_predict,
-    forms=_forms,
-    infinite=_infinite,
+    theories=(
+        *theories(("tapered", "hybrid", "second_order", "first_order", "paper", "approximation"), _why_not, _predict),
+        limit(_infinite, _why_no_limit),
+    ),
+    requires=_requires,
     accepts=Inputs,
     transform="ln sin^2",
     reference=_PAPER,

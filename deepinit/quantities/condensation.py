@@ -24,6 +24,7 @@ from deepinit.quantities.condensation_setup import (
     starts_uniformly,
 )
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 _EVENTS = ("not_condensed", "still_training", "not_finite")
 _NOT_CONDENSED, _STILL_TRAINING = 1, 2
@@ -118,12 +119,33 @@ def _measure_distance(spec: Any, training: Training) -> Any:
     return record
 
 
-def _forms(spec: Any) -> tuple[str, ...]:
-    return ("leading_order",) if is_two_layer(spec) else ()
+_NAMES = ("leading_order",)
 
 
-def _linear_forms(spec: Any) -> tuple[str, ...]:
-    return ("leading_order",) if is_two_layer(spec) and multiplicity_of(spec) == 1 else ()
+def _why_not(spec: Any, training: Training, form: str) -> str | None:
+    del training, form
+    return None if is_two_layer(spec) else "the theory is that of an MLP of one hidden layer with one output"
+
+
+def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
+    reason = _why_not(spec, training, form)
+    if reason is None and multiplicity_of(spec) != 1:
+        return f"it is worked out for phi(0) = 0 and phi'(0) != 0 (multiplicity 1), not for {spec.activation}"
+    return reason
+
+
+def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
+    reason = _why_not_linear(spec, training, form)
+    if reason is None and (training.mode != "gd" or training.rate is None or training.stop_drop is not None):
+        return f"steps of known times are needed: gd without stop_drop, not {training.name}"
+    return reason
+
+
+def _why_no_limit(spec: Any, training: Training) -> str | None:
+    reason = _why_not(spec, training, "")
+    if reason is None and not starts_uniformly(spec, training):
+        return "initial input weights prefer some directions: Gaussian weights and biases of one variance are needed"
+    return reason
 
 
 orientation_count = Quantity(
@@ -131,9 +153,7 @@ orientation_count = Quantity(
     symbol="orientations",
     label="orientations of the input weights of a layer that has condensed",
     measure=_measure_counts,
-    predict=predict_counts,
-    forms=_forms,
-    infinite=None,
+    theories=theories(_NAMES, _why_not, predict_counts),
     accepts=Training,
     transform="none: a count",
     reference=PAPER,
@@ -146,14 +166,11 @@ aligned_fraction = Quantity(
     symbol="fraction of neurons",
     label="fraction of neurons within a cosine of a predicted orientation",
     measure=_measure_alignment,
-    predict=predict_alignment,
-    forms=_linear_forms,
-    infinite=lazy_alignment,
+    theories=(*theories(_NAMES, _why_not_in_time, predict_alignment), limit(lazy_alignment, _why_no_limit)),
     accepts=Training,
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation_alignment",
     entries=lambda spec, training: tuple(f"cos > {level:g}" for level in LEVELS),
-    has_limit=lambda spec, training: is_two_layer(spec) and starts_uniformly(spec, training),
     events=_EVENTS,
 )
 
@@ -162,9 +179,7 @@ drop_time = Quantity(
     symbol=r"$\sigma'(0)\,|v|\,t$",
     label="time of the first drop of the loss, in units of the growth time of aligned weights",
     measure=_measure_drop,
-    predict=predict_drop,
-    forms=_linear_forms,
-    infinite=None,
+    theories=theories(_NAMES, _why_not_linear, predict_drop),
     accepts=Training,
     transform="none: a logarithm of the overlap",
     reference="derived in deepinit.theory.condensation_linear",
@@ -177,9 +192,7 @@ relative_distance = Quantity(
     symbol=r"$|W - W(0)| / |W(0)|$",
     label="distance of input weights from where they started, relative to their size there",
     measure=_measure_distance,
-    predict=predict_distance,
-    forms=_linear_forms,
-    infinite=lazy_distance,
+    theories=(*theories(_NAMES, _why_not_in_time, predict_distance), limit(lazy_distance)),
     accepts=Training,
     transform="none: a ratio of norms",
     reference="Luo, Xu, Ma & Zhang 2021, arXiv 2007.07497",

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
@@ -20,13 +19,16 @@ _EXACT_REFERENCE = (
 )
 
 
-def has_corrections(spec: Spec) -> bool:
-    """An MLP with Gaussian weights, and Gaussian biases or none."""
+def _why_no_corrections(spec: Spec) -> str | None:
+    """The expansion needs an MLP with Gaussian weights, and Gaussian biases or none."""
     if not isinstance(spec, MLP):
-        return False
+        return "the 1/width expansion is that of MLPs"
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
-    gaussian = all(isinstance(law, Law) and law.is_gaussian for law in laws)
-    return gaussian and (spec.bias_law is None or spec.bias_law.is_gaussian or _no_biases(spec))
+    if not all(isinstance(law, Law) and law.is_gaussian for law in laws):
+        return "the 1/width expansion needs Gaussian weights"
+    if not (spec.bias_law is None or spec.bias_law.is_gaussian or _no_biases(spec)):
+        return "the 1/width expansion needs Gaussian biases, or none"
+    return None
 
 
 def _no_biases(spec: MLP) -> bool:
@@ -34,63 +36,49 @@ def _no_biases(spec: MLP) -> bool:
     return law is None or (law.variance == 0.0 and not law.value)
 
 
-def _is_solvable(spec: Spec) -> bool:
-    """A homogeneous activation that is not 0, and no biases."""
-    if not (isinstance(spec, MLP) and has_corrections(spec) and _no_biases(spec)):
-        return False
-    return spec.activation.slopes is not None and any(spec.activation.slopes)
-
-
 def _is_linear(spec: MLP) -> bool:
     return spec.activation.slopes is not None and spec.activation.slopes[0] == spec.activation.slopes[1]
 
 
-def correction_forms(spec: Spec) -> tuple[str, ...]:
-    """The expansion alone."""
-    return (FORM,) if has_corrections(spec) else ()
+def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Of second moments of activations."""
+    return _why_not(spec, inputs, form, every=True)
 
 
-def overlap_forms(spec: Spec) -> tuple[str, ...]:
-    """Of second moments of activations, at some inputs."""
-    if not has_corrections(spec):
-        return ()
-    return (EXACT, FORM) if _is_solvable(spec) else (FORM,)
+def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Of tangent kernels."""
+    return _why_no_output(spec) or _why_not(spec, inputs, form)
 
 
-def overlap_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    """Of second moments of activations, at these inputs."""
-    every = isinstance(spec, MLP) and _is_linear(spec)
-    return _that_hold(overlap_forms(spec), spec, every or inputs.num_rows == 1)
+def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Of the part of tangent kernels that hidden biases make."""
+    if form == EXACT:
+        return "no exact law of it is known"
+    if isinstance(spec, MLP) and _no_biases(spec):
+        return "there are no biases"
+    return why_not_tangent(spec, inputs, form)
 
 
-def tangent_forms(spec: Spec) -> tuple[str, ...]:
-    """Of tangent kernels, which need an output layer, at some inputs."""
-    return overlap_forms(spec) if spec.output_width is not None else ()
+def _why_no_output(spec: Spec) -> str | None:
+    missing = isinstance(spec, MLP) and spec.output_width is None
+    return "tangent kernels are predicted with an output layer (output_width=1)" if missing else None
 
 
-def tangent_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    """Of tangent kernels, at these inputs."""
-    return _that_hold(tangent_forms(spec), spec, inputs.num_rows == 1)
-
-
-def bias_tangent_forms(spec: Spec) -> tuple[str, ...]:
-    """Of the part of tangent kernels that hidden biases make, where there are biases."""
-    return correction_forms(spec) if isinstance(spec, MLP) and spec.output_width and not _no_biases(spec) else ()
-
-
-def bias_tangent_forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    """Of that part, at these inputs."""
-    del inputs
-    return _that_hold(bias_tangent_forms(spec), spec, False)
-
-
-def _that_hold(forms: tuple[str, ...], spec: Any, exactly: bool) -> tuple[str, ...]:
+def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
+    """`every`: is the law of linear networks exact at any number of inputs?"""
     from deepinit.theory.kernel_correction_input import LARGEST_SUM
 
-    if not forms:
-        return ()
-    expands = float(np.sum(1.0 / np.asarray(spec.widths))) <= LARGEST_SUM
-    return tuple(form for form in forms if (exactly if form == EXACT else expands))
+    reason = _why_no_corrections(spec)
+    if reason is not None or not isinstance(spec, MLP):
+        return reason
+    if form == EXACT:
+        if not (_no_biases(spec) and spec.activation.slopes is not None and any(spec.activation.slopes)):
+            return "the exact law needs a homogeneous activation that is not 0, and no biases"
+        if inputs.num_rows == 1 or (every and _is_linear(spec)):
+            return None
+        return f"the exact law is that of one input, not of {inputs.num_rows}"
+    total = float(np.sum(1.0 / np.asarray(spec.widths)))
+    return None if total <= LARGEST_SUM else f"the sum of 1/width is {total:.3g}, beyond {LARGEST_SUM:g}"
 
 
 def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
@@ -114,7 +102,6 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
-        _check_exact("nngp", spec, inputs, "one input, or any number of them through linear networks")
         if inputs.num_rows == 1:
             found = homogeneous_kernel_layers(spec.activation, float(first[0, 0]), spec.widths, weights)
             mean, variance = found.mean[:, None], found.variance[:, None]
@@ -135,7 +122,6 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
-        _check_exact("ntk", spec, inputs, "one input")
         found = homogeneous_ntk_moments(spec.activation, float(first[0, 0]), spec.widths, weights)
         return _exact("ntk", np.array([[found.mean]]), np.array([[found.variance]]))
     expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
@@ -162,17 +148,6 @@ def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     )
     value = (found.tangent + found.tangent_shift)[-1:]
     return _first_order("bias_ntk", value, np.diagonal(tangent_covariance(found)[-1])[None], found.valid_for)
-
-
-def _check_exact(quantity: str, spec: MLP, inputs: Inputs, allowed: str) -> None:
-    if inputs.num_rows != 1 and not (quantity == "nngp" and _is_linear(spec)):
-        raise SpecError(
-            refusal(
-                f"form='exact' of {quantity} for {spec.activation} at {inputs.num_rows} inputs",
-                allowed,
-                "Take the inputs one by one, form='first_order', or leave the form out.",
-            )
-        )
 
 
 def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:

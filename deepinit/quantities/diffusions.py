@@ -14,13 +14,23 @@ from deepinit.core.specs import Spec
 FORM = "infinite_depth"
 
 
-def is_diffusion(spec: Spec) -> bool:
+def why_no_diffusion(spec: Spec) -> str | None:
     """Shallow blocks with psi = id, independent Gaussian parameters that shrink with depth, phi(0) = phi''(0) = 0, no end layers."""
     if not (isinstance(spec, ResNet) and spec.is_shallow and spec.inner_activation == linear):
-        return False
+        return "the diffusion limit is that of a di.ResNet of shallow blocks without an inner activation"
     laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
-    gaussian = all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws)
-    return gaussian and spec.embedding_law is None and spec.output_width is None and _has_no_curvature(spec.activation)
+    if not all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws):
+        return "the diffusion limit needs independent Gaussian weights and biases of scaling 'depth'"
+    if spec.embedding_law is not None or spec.output_width is not None:
+        return "the diffusion limit is that of the stream, without embedding and output layer"
+    if not _has_no_curvature(spec.activation):
+        return f"the diffusion limit is worked out for phi(0) = phi''(0) = 0 (tanh), not for {spec.activation}"
+    return None
+
+
+def is_diffusion(spec: Spec) -> bool:
+    """Has the spec a diffusion limit?"""
+    return why_no_diffusion(spec) is None
 
 
 def _has_no_curvature(activation: Any) -> bool:
@@ -32,14 +42,6 @@ def _has_no_curvature(activation: Any) -> bool:
     except SpecError:  # phi(0) is not 0, or phi has a kink there
         return False
     return constants.curvature == 0.0
-
-
-def kernel_forms(spec: Spec) -> tuple[str, ...]:
-    """Of second moments and tangent kernels."""
-    return (FORM,) if is_diffusion(spec) else ()
-
-
-gradient_forms = kernel_forms
 
 
 def unit_variances(spec: ResNet) -> tuple[float, float]:
@@ -91,13 +93,13 @@ def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """ln |J(x_T, x_t)^T e_1|^2 is Gaussian: `theory.diffusion.jacobian_law` with the time that is left."""
+    """ln |J(x_T, x_t)^T e_1| is Gaussian: `theory.diffusion.jacobian_law` with the time that is left."""
     from deepinit.theory.diffusion import jacobian_law
 
     spec.matrix_shapes(inputs.dimension)
     left = 1.0 - np.arange(1, spec.depth + 1) / spec.depth
     laws = [jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square for horizon in left]
-    value, variance = np.array([[law.mean, law.variance] for law in laws]).T
+    value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
     shape = (spec.depth, inputs.num_rows)
     return _prediction(
         "log_gradient_norm", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)

@@ -8,27 +8,27 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, Spec
+from deepinit.core.specs import MLP, ConvResNet, Spec
 from deepinit.quantities.corrections import (
-    bias_tangent_forms,
-    bias_tangent_forms_at,
-    overlap_forms,
-    overlap_forms_at,
+    EXACT,
     predict_bias_tangent,
     predict_overlaps,
     predict_tangent,
-    tangent_forms,
-    tangent_forms_at,
+    why_not_bias_tangent,
+    why_not_overlaps,
+    why_not_tangent,
 )
+from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import (
-    gradient_forms,
-    kernel_forms,
+    FORM,
     predict_bias_ntk,
     predict_gradient,
     predict_nngp,
     predict_ntk,
+    why_no_diffusion,
 )
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import Theory, limit, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 _REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
@@ -107,7 +107,7 @@ def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
     del inputs
-    return _logarithm(gradients.layers)
+    return _logarithm(0.5 * gradients.layers)  # layers: ln of the square
 
 
 def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
@@ -164,25 +164,26 @@ def _limit(quantity: str, value: np.ndarray) -> Prediction:
     )
 
 
-def _no_forms(spec: Spec) -> tuple[str, ...]:
-    del spec
-    return ()
+def _why_no_limit_nngp(spec: Spec, inputs: Inputs) -> str | None:
+    del inputs
+    if isinstance(spec, ConvResNet):
+        return "overlaps of images differ from position to position (infinite_width.residual.position_kernels)"
+    return None
 
 
-def _no_prediction(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    raise AssertionError((spec, inputs, form))  # `predict` refuses what has no form
+def _why_no_limit_tangent(spec: Spec, inputs: Inputs) -> str | None:
+    del inputs
+    if isinstance(spec, MLP) and spec.output_width is None:
+        return "tangent kernels at infinite width are those of outputs (output_width=1)"
+    return None
 
 
-def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (predict_overlaps if isinstance(spec, MLP) else predict_nngp)(spec, inputs, form)
-
-
-def _predict_ntk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (predict_tangent if isinstance(spec, MLP) else predict_ntk)(spec, inputs, form)
-
-
-def _predict_bias_ntk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (predict_bias_tangent if isinstance(spec, MLP) else predict_bias_ntk)(spec, inputs, form)
+def _kernel_theories(why_not: Any, predict_mlp: Any, predict_residual: Any) -> tuple[Theory, ...]:
+    """Exact laws and expansion of MLPs, infinite depth of residual networks."""
+    return (
+        *theories((EXACT, FIRST_ORDER), why_not, predict_mlp),
+        *theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_residual),
+    )
 
 
 nngp = Quantity(
@@ -190,10 +191,10 @@ nngp = Quantity(
     symbol=r"$\langle x_t, x'_t \rangle / n$",
     label="second moment of a layer's activations",
     measure=_measure_nngp,
-    predict=_predict_nngp,
-    forms=lambda spec: kernel_forms(spec) + overlap_forms(spec),
-    forms_at=lambda spec, inputs: kernel_forms(spec) + overlap_forms_at(spec, inputs),
-    infinite=_infinite_nngp,
+    theories=(
+        *_kernel_theories(why_not_overlaps, predict_overlaps, predict_nngp),
+        limit(_infinite_nngp, _why_no_limit_nngp),
+    ),
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
@@ -205,10 +206,10 @@ ntk = Quantity(
     symbol=r"$\Theta$",
     label="tangent kernel of the first output, all parameters",
     measure=_measure_ntk,
-    predict=_predict_ntk,
-    forms=lambda spec: kernel_forms(spec) + tangent_forms(spec),
-    forms_at=lambda spec, inputs: kernel_forms(spec) + tangent_forms_at(spec, inputs),
-    infinite=_infinite_ntk,
+    theories=(
+        *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
+        limit(_infinite_ntk, _why_no_limit_tangent),
+    ),
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
@@ -223,20 +224,18 @@ bias_ntk = ntk._replace(
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers",
     measure=_measure_bias_ntk,
-    predict=_predict_bias_ntk,
-    forms=lambda spec: kernel_forms(spec) + bias_tangent_forms(spec),
-    forms_at=lambda spec, inputs: kernel_forms(spec) + bias_tangent_forms_at(spec, inputs),
-    infinite=_infinite_bias_ntk,
+    theories=(
+        *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk),
+        limit(_infinite_bias_ntk, _why_no_limit_tangent),
+    ),
 )
 
 log_gradient_norm = Quantity(
     name="log_gradient_norm",
-    symbol=r"$\ln |\partial f / \partial x_t|^2$",
-    label="gradient of the first output with respect to every layer, squared, as a logarithm",
+    symbol=r"$\ln |\partial f / \partial x_t|$",
+    label="norm of the gradient of the first output with respect to every layer, as a logarithm",
     measure=_measure_gradients,
-    predict=predict_gradient,
-    forms=gradient_forms,
-    infinite=None,
+    theories=theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_gradient),
     accepts=Inputs,
     transform="ln",
     reference="arXiv 2007.03253, section 5",
@@ -249,9 +248,7 @@ log_singular_values = Quantity(
     symbol=r"$\ln s_i$",
     label="singular values of the Jacobian, from the largest, as logarithms",
     measure=_measure_singular_values,
-    predict=_no_prediction,
-    forms=_no_forms,
-    infinite=None,
+    theories=(),
     accepts=Inputs,
     transform="ln",
     reference="arXiv 2007.03253, section 5",

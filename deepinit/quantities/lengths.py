@@ -5,15 +5,16 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.curves import SampledCurve
-from deepinit.core.errors import SpecError, refusal
 from deepinit.core.frames import Frames
 from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
+from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
-from deepinit.quantities.diffusions import FORM, is_diffusion, predict_log_volume
+from deepinit.quantities.diffusions import FORM, predict_log_volume, why_no_diffusion
 from deepinit.quantities.length_sampler import log_volume_sampler
 from deepinit.quantities.length_setup import idealized, network_of, residual_of, why_not_exact
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 _PAPER = "Hanin, Jeong & Rolnick 2022, arXiv 2102.10492"
 _EXACT = "Gaussian (or orthogonal) weights, homogeneous activation, biases symmetric about 0, every input; networks that are alive"
@@ -34,24 +35,44 @@ def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
     return lengths.curve_length_by_chords(state.postactivations, inputs.curve.length / inputs.num_nodes)
 
 
-def _volume_forms(spec: Spec) -> tuple[str, ...]:
-    return (FORM,) if is_diffusion(spec) else _one_point_forms(spec)
+_RELU_BOUNDS = ("price_tanner", "raghu")
 
 
-def _one_point_forms(spec: Spec) -> tuple[str, ...]:
-    asymmetric = spec.bias_law is not None and not spec.bias_law.is_symmetric  # more units than half are on: O(1)
-    if asymmetric or why_not_exact(idealized(spec)) is not None:
-        return ()
-    return ("exact",) if why_not_exact(spec) is None else ("idealized",)
+def _why_not_one_point(spec: Spec, form: str) -> str | None:
+    """Of the exact law at one point, and of the same law for the spec with Gaussian weights and no biases."""
+    reason = why_not_exact(spec)
+    if form == "exact":
+        return reason and f"the law is not exact for {reason}"
+    if reason is None:
+        return "the exact law applies"
+    if spec.bias_law is not None and not spec.bias_law.is_symmetric:  # more units than half are on: O(1)
+        return f"no law is near for {reason}"
+    return why_not_exact(idealized(spec))
 
 
-def _curve_forms(spec: Spec) -> tuple[str, ...]:
-    found = _one_point_forms(spec)
-    if found != ("exact",) or not isinstance(spec, MLP):
-        return found
-    expansions = ("second_order", "first_order")
+def _why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
+    if form == FORM:
+        return why_no_diffusion(spec)
+    reason = _why_not_one_point(spec, form)
+    if reason is not None or inputs.frame_size == 1:
+        return reason
+    if not isinstance(spec, MLP):
+        return "volumes through residual blocks are not worked out, lengths (one tangent) are"
+    slopes = spec.activation.slopes
+    return None if slopes is not None and slopes[0] == 0.0 else f"volumes through {spec.activation} are not worked out"
+
+
+def _why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
+    del inputs
+    if form == "idealized":
+        return _why_not_one_point(spec, form)
+    reason = _why_not_one_point(spec, "exact")
+    if reason is not None or form == "exact":
+        return reason
+    if not isinstance(spec, MLP):
+        return "it is worked out for fully connected networks"
     is_relu = spec.activation.slopes == (0.0, 1.0) and spec.weight_law is not None and spec.weight_law.is_gaussian
-    return (*found, *expansions, "price_tanner", "raghu") if is_relu else (*found, *expansions)
+    return "it is worked out for relu with Gaussian weights" if form in _RELU_BOUNDS and not is_relu else None
 
 
 def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
@@ -62,16 +83,14 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
         return predict_log_volume(spec, inputs, form)
     ideal = idealized(spec) if form == "idealized" else spec
     if isinstance(ideal, ResNet):
-        mean, variance = _residual_logs(ideal, inputs.frame_size)
+        mean, variance = _residual_logs(ideal)
     else:
         network = network_of(ideal, inputs.dimension)
         if inputs.frame_size == 1:
             moments = lengths.log_length_moments_by_layer(network.widths, **network.options)
         else:
             options = dict(network.options)
-            slope = options.pop("negative_slope")
-            if slope != 0.0:
-                raise SpecError(refusal(f"volumes through {spec.activation}", "lengths, or relu", "Simulate."))
+            del options["negative_slope"]
             moments = lengths.log_volume_moments_by_layer(network.widths, inputs.frame_size, **options)
         mean, variance = moments.mean, moments.variance
     entries = (len(mean), len(inputs.points))
@@ -135,11 +154,9 @@ def _curve_form(network: Any, layer: int, depth: int, form: str) -> float:
     return float(base) * np.sqrt(widths[-1] / widths[0])
 
 
-def _residual_logs(spec: ResNet, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _residual_logs(spec: ResNet) -> tuple[np.ndarray, np.ndarray]:
     from deepinit.theory import lengths
 
-    if size > 1:
-        raise SpecError(refusal("volumes through residual blocks", "lengths (one tangent)", "Simulate."))
     block = lengths.residual_log_length_moments(**residual_of(spec))
     count = np.arange(1, spec.depth + 1)
     mean, variance = count * block.mean, count * block.variance
@@ -180,6 +197,13 @@ def _check_fit(spec: Spec, inputs: Frames) -> None:
     refuse_narrow_layers(spec, inputs)
 
 
+def _why_no_limit(spec: Spec, inputs: Any) -> str | None:
+    del inputs
+    if isinstance(spec, MLP) or is_plain_resnet(spec):
+        return None
+    return f"the stretch at infinite width of {in_words(spec)} is not worked out"
+
+
 def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
     from deepinit.infinite_width.stretch import log_volumes, output_log_volume_variance
 
@@ -218,15 +242,15 @@ log_volume = Quantity(
     symbol=r"$\ln\, \mathrm{vol}_d(J U)$",
     label="stretch of a tangent frame (length for one vector), as a logarithm",
     measure=_measure_volume,
-    predict=_predict_volume,
-    forms=_volume_forms,
-    infinite=_infinite_volume,
+    theories=(
+        *theories(("exact", "idealized", FORM), _why_not_volume, _predict_volume),
+        limit(_infinite_volume, _why_no_limit),
+    ),
     accepts=Frames,
     transform="ln",
     reference=_PAPER,
     at_output=True,
     sampler=log_volume_sampler,
-    has_limit=lambda spec, inputs: isinstance(spec, MLP) or is_plain_resnet(spec),
 )
 
 length_distortion = Quantity(
@@ -234,9 +258,10 @@ length_distortion = Quantity(
     symbol=r"$\mathrm{len}(F \circ \gamma) / \mathrm{len}(\gamma)$",
     label="length of a curve's image over its own",
     measure=_measure_curve,
-    predict=_predict_curve,
-    forms=_curve_forms,
-    infinite=_infinite_curve,
+    theories=(
+        *theories(("exact", "idealized", "second_order", "first_order", *_RELU_BOUNDS), _why_not_curve, _predict_curve),
+        limit(_infinite_curve, _why_no_limit),
+    ),
     accepts=SampledCurve,
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,

@@ -15,9 +15,12 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities.corrections import next_layers
+from deepinit.quantities.corrections import EXACT, next_layers
+from deepinit.quantities.corrections import FORM as FIRST_ORDER
+from deepinit.quantities.diffusions import FORM
 from deepinit.quantities.kernels import nngp, point_names
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
 
@@ -87,11 +90,11 @@ def _own_entries(inputs: Inputs) -> np.ndarray:
     return np.flatnonzero(first == second)
 
 
-def _forms_at(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    """Those of the kernel at one input: every input is predicted by itself."""
+def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """As the kernel at one input: every input is predicted by itself."""
     from deepinit.core.inputs import points
 
-    return nngp.forms_for(spec, points(inputs.points[0]))
+    return nngp.theory(form).conditions(spec, points(inputs.points[0]))
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -99,7 +102,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     from deepinit.core.inputs import points
 
     rows = np.concatenate([inputs.points, inputs.partners])
-    kernels = [nngp.predict(spec, points(row), form) for row in rows]
+    kernels = [nngp.theory(form).predict(spec, points(row)) for row in rows]
     weight_var, bias_var = _next_layer(spec)
     mean = bias_var + weight_var * np.hstack([kernel.mean for kernel in kernels])
     variance = weight_var**2 * np.hstack([np.asarray(kernel.variance) for kernel in kernels])
@@ -134,10 +137,7 @@ output_kurtosis = Quantity(
     symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
     label="excess kurtosis over networks of the next layer's preactivations, or outputs",
     measure=_measure,
-    predict=_predict,
-    forms=nngp.forms,
-    forms_at=_forms_at,
-    infinite=_infinite,
+    theories=(*theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict), limit(_infinite)),
     accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deepinit.core.results import Estimate, Prediction
-from deepinit.core.specs import Spec
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import Estimate
 from deepinit.core.trainings import Training
+from deepinit.quantities.theory import Theory
 
 
 class Quantity(NamedTuple):
-    """One measurable thing and the three routes to it.
+    """One measurable thing: how a network is measured, and the theories that predict it.
 
     Attributes:
         name: in code, tables and files.
@@ -17,10 +18,7 @@ class Quantity(NamedTuple):
         label: in words.
         measure: tap on the forward pass, `(LayerState, inputs) -> Measurement` of one network at one layer; of a quantity of
             training, `(spec, inputs) -> (Snapshot -> Measurement)` of one network at one recorded step.
-        predict: `(spec, inputs, form) -> Prediction` at finite width.
-        forms: `spec -> names of the predictions that apply to it`, the default first.
-        forms_at: `(spec, inputs) -> those of them that hold at these inputs`, the default first; None where inputs make no difference.
-        infinite: `(spec, inputs) -> Prediction` at infinite width; None where there is no limit to compare with.
+        theories: its predictions, best first; the infinite-width limit, where one is known, last.
         accepts: the kind of inputs that it is measured at: rows, or a `Training`.
         transform: the coordinate in which its statistics are light-tailed.
         reference: where it is defined.
@@ -33,7 +31,6 @@ class Quantity(NamedTuple):
         whole: one row for the whole network instead of one for every layer.
         of_ensemble: `(spec, Estimate of what is measured) -> Estimate`, of a statistic that only an ensemble has; samples stay what is measured.
         requires: `(spec, inputs) -> None`, raises SpecError where the quantity has no meaning; None where it always has.
-        has_limit: `(spec, inputs) -> is there an infinite-width limit to compare a run of these with`; None for always.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
     """
 
@@ -41,26 +38,39 @@ class Quantity(NamedTuple):
     symbol: str
     label: str
     measure: Callable[[Any, Any], Any]
-    predict: Callable[[Any, Any, str], Prediction]
-    forms: Callable[[Spec], tuple[str, ...]]
-    infinite: Callable[[Any, Any], Prediction] | None
+    theories: tuple[Theory, ...]
     accepts: type
     transform: str
     reference: str
     at_output: bool = False
     sampler: Callable[[Any, Any, str], Callable[[Any], Any]] | None = None
     entries: Callable[[Any, Any], tuple[str, ...]] | None = None
-    has_limit: Callable[[Any, Any], bool] | None = None
     functions: Callable[[Any, Any], tuple[Any, tuple[int, ...]]] | None = None
     whole: bool = False
     of_ensemble: Callable[[Any, Estimate], Estimate] | None = None
     requires: Callable[[Any, Any], None] | None = None
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
-    forms_at: Callable[[Any, Any], tuple[str, ...]] | None = None
 
-    def forms_for(self, spec: Any, inputs: Any) -> tuple[str, ...]:
-        """Names of the predictions that hold for a spec at these inputs, the default first."""
-        return self.forms(spec) if self.forms_at is None else self.forms_at(spec, inputs)
+    def theory(self, name: str) -> Theory:
+        """The theory of this name.
+
+        Raises:
+            SpecError: no such theory.
+        """
+        found = [theory for theory in self.theories if theory.name == name]
+        if not found:
+            names = ", ".join(theory.name for theory in self.theories) or "none: no theory of it is known"
+            raise SpecError(refusal(f"the theory {name!r} of {self.name}", names, "Check the spelling."))
+        return found[0]
+
+    def applicable(self, spec: Any, inputs: Any) -> tuple[str, ...]:
+        """Names of the finite-width theories that apply, the default first."""
+        finite = [theory for theory in self.theories if not theory.is_limit]
+        return tuple(theory.name for theory in finite if theory.why_not(spec, inputs) is None)
+
+    def has_limit(self, spec: Any, inputs: Any) -> bool:
+        """Is an infinite-width limit known here?"""
+        return any(theory.is_limit and theory.why_not(spec, inputs) is None for theory in self.theories)
 
     @property
     def is_of_training(self) -> bool:

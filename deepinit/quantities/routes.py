@@ -13,7 +13,7 @@ from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.spec_words import in_words
-from deepinit.core.specs import MLP, ResNet, Spec, choose_linear_map, choose_transposes
+from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 
@@ -102,32 +102,32 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        form: one of `quantity.forms(spec)`; None takes the first that holds at these inputs, the most accurate that always applies.
+        form: the name of one of `quantity.theories`; None takes the first finite-width theory that applies.
 
     Raises:
         SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
-    forms = quantity.forms(spec)
-    if not forms:
-        raise SpecError(
-            refusal(
-                f"a finite-width prediction of {quantity.name} for {in_words(spec)}",
-                _theories(quantity),
-                "Simulate." if quantity.infinite is None else "Simulate, or take infinite width where it is defined.",
-            )
-        )
-    if form is not None and form not in forms:
-        raise SpecError(
-            refusal(
-                f"form={form!r} for {quantity.name} of {in_words(spec)}",
-                ", ".join(forms),
-                "Leave it out for the default.",
-            )
-        )
-    if form is None:
-        form = (*quantity.forms_for(spec, inputs), forms[-1])[0]  # where none holds, the most general one says why
-    return quantity.predict(spec, inputs, form)
+    _check_meaning(spec, quantity, inputs)
+    finite = [theory for theory in quantity.theories if not theory.is_limit]
+    reasons = []
+    for theory in finite if form is None else [quantity.theory(form)]:
+        found = theory.evaluate(spec, inputs)
+        if isinstance(found, Prediction):
+            return found
+        reasons.append(f"{theory.name}: {found}")
+    why = "; ".join(reasons) or "no theory of it is known"
+    raise SpecError(
+        f"{quantity.name} has no such finite-width prediction for {in_words(spec)}. {why}. "
+        f"{_others(spec, quantity, inputs)}"
+    )
+
+
+def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:
+    """What else there is."""
+    names = quantity.applicable(spec, inputs)
+    finite = f"Theories that apply: {', '.join(names)}. " if names else ""
+    return finite + ("Use di.simulate, or di.infinite." if quantity.has_limit(spec, inputs) else "Use di.simulate.")
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
@@ -137,11 +137,33 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
         SpecError: a quantity without one; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
-    if quantity.infinite is None:
-        raise SpecError(
-            refusal(f"the infinite-width limit of {quantity.name}", "quantities that have one", "Simulate instead.")
-        )
-    return quantity.infinite(spec, inputs)
+    _check_meaning(spec, quantity, inputs)
+    limits = [theory for theory in quantity.theories if theory.is_limit]
+    found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
+    if isinstance(found, str):
+        raise SpecError(f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate.")
+    return found
+
+
+def evaluate(
+    spec: Any, quantity: Quantity, inputs: Any, names: tuple[str, ...] | None = None
+) -> tuple[tuple[Prediction, ...], dict[str, str]]:
+    """Every prediction that applies, and theory name -> reason of those that do not.
+
+    Args:
+        spec: the network.
+        quantity: what is predicted.
+        inputs: as for `simulate`.
+        names: finite-width theories; None takes all. The infinite-width limit comes last in any case.
+
+    Raises:
+        SpecError: a name that the quantity does not have.
+    """
+    finite = [theory.name for theory in quantity.theories if not theory.is_limit] if names is None else names
+    limits = [theory.name for theory in quantity.theories if theory.is_limit]
+    found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
+    predictions = tuple(value for value in found.values() if isinstance(value, Prediction))
+    return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
@@ -150,8 +172,7 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     Raises:
         SpecError: a map that the law, or training, does not allow; a quantity without a meaning for this spec.
     """
-    if quantity.requires is not None:
-        quantity.requires(spec, inputs)
+    _check_meaning(spec, quantity, inputs)
     if quantity.functions is not None:
         return choose_transposes(spec, name, inputs.num_rows + len(quantity.functions(spec, inputs)[0]))
     if not quantity.is_of_training:
@@ -311,20 +332,6 @@ _EXAMPLES = {
 }
 
 
-_WITH_THEORY = (
-    ((MLP((4,)), MLP((4,), output_width=1)), "di.MLP for which di.quantities.{}.forms(spec) is not empty"),
-    (
-        (ResNet(4, 2),),
-        "di.ResNet of two-layer blocks with relu, normal weights and neither inner activation nor embedding",
-    ),
-    (
-        (ResNet(4, 2, block="shallow"),),
-        "di.ResNet of shallow blocks with phi(0) = phi''(0) = 0 (tanh), normal weights and biases of scaling 'depth', and neither inner "
-        "activation nor embedding nor output layer",
-    ),
-)
-
-
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     """Refuses what is not a spec, a quantity and inputs of its kind, in this order."""
     kinds: tuple[tuple[str, Any, Any, str, str], ...] = (
@@ -347,14 +354,10 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
 
 
-def _theories(quantity: Quantity) -> str:
-    """Which networks some finite-width theory of the quantity is about."""
-    known = [
-        words.format(quantity.name)
-        for examples, words in _WITH_THEORY
-        if any(quantity.forms(example) for example in examples)
-    ]
-    return ", or ".join(known) or "no network: no finite-width theory of it is known"
+def _check_meaning(spec: Any, quantity: Quantity, inputs: Any) -> None:
+    """Refuses what the quantity has no meaning for."""
+    if quantity.requires is not None:
+        quantity.requires(spec, inputs)
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

@@ -9,8 +9,9 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
-from deepinit.quantities.diffusions import FORM, is_diffusion, predict_log_norm
+from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit, theories
 
 _DEAD = 2  # place of "dead" in Quantity.events, from 1
 
@@ -55,15 +56,21 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     return Measurement(value, jnp.where(norm2 > 0, 0, _DEAD).astype(jnp.int8))
 
 
-def _survival_forms(spec: Spec) -> tuple[str, ...]:
+def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
     if not (isinstance(spec, MLP) and spec.activation.name == "rounded" and spec.bias_law is None):
-        return ()
+        return "survival is predicted for MLPs of rounded activations (di.rounded) without biases"
     parameters: dict[str, Any] = dict(spec.activation.parameters)
+    if form == "exact":
+        if set(spec.widths) != {1} or parameters["rounding"] == "flush":
+            return "the exact law is that of width 1 on a grid"
+        return None if inputs.dimension == 1 else "at width 1 the input is one number (di.inputs.ones(1))"
     if set(spec.widths) == {1} and parameters["rounding"] != "flush":
-        return ("exact",)
+        return "at width 1 the exact law applies"
     if not _is_square_gaussian(spec):
-        return ()
-    return ("orbit", "random_walk") if parameters["activation"].name == "tanh" else ("random_walk",)
+        return "it is worked out for Gaussian weights and layers of one width"
+    if form == "orbit" and parameters["activation"].name != "tanh":
+        return "it is worked out for tanh"
+    return None if np.any(inputs.points != 0, axis=1).all() else "an input is zero"
 
 
 def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -76,7 +83,6 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     width, layers = spec.widths[0], np.arange(1, spec.depth + 1)
     variance = width * spec.weight_law.entry_variance(width, spec.depth)
     if form == "exact":
-        _check_scalar(inputs)
         curves = [
             cutoff.scalar_survival(inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])).survival[1:]
             for point in inputs.points
@@ -107,63 +113,55 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     )
 
 
-def _check_scalar(inputs: Inputs) -> None:
-    if inputs.dimension != 1:
-        raise SpecError(
-            refusal(
-                f"inputs of dimension {inputs.dimension} for the exact law at width 1",
-                "one number",
-                "Take di.inputs.ones(1).",
-            )
-        )
-
-
 def _is_square_gaussian(spec: MLP) -> bool:
     return len(set(spec.widths)) == 1 and spec.weight_law is not None and spec.weight_law.is_gaussian
 
 
-def _log_norm_forms(spec: Spec) -> tuple[str, ...]:
-    exact = (
-        isinstance(spec, MLP) and spec.is_homogeneous and spec.weight_law is not None and spec.weight_law.is_gaussian
-    )
+def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    if form == FORM:
+        return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
+    del inputs
+    if not isinstance(spec, MLP):
+        return "the walk of the norm is worked out for MLPs"
+    if not (spec.is_homogeneous and any(spec.activation.slopes or ())):
+        return "the activation is not homogeneous, is 0, or there are biases: the norm alone is no Markov chain"
+    exact = spec.weight_law is not None and (spec.weight_law.is_gaussian or spec.weight_law.is_haar)
+    if form == "exact":
+        return None if exact else "the weights are neither Gaussian nor orthogonal"
     if exact:
-        return ("exact",)
-    return (FORM,) if is_diffusion(spec) and spec.bias_law is None else ()
+        return "the exact law applies"
+    if spec.weight_law is not None and spec.weight_law.density is not None:
+        return "the weights are sparse: the expansion holds for width * density far above 1 alone"
+    return None
 
 
-def _check_sizes(inputs: Inputs) -> None:
+def _requires(spec: Spec, inputs: Inputs) -> None:
+    """The growth of a norm needs a norm to start from."""
+    del spec
     if not np.any(inputs.points != 0, axis=1).all():
         raise SpecError(refusal("an input that is zero", "inputs of positive norm", "The norm of 0 does not grow."))
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    _check_sizes(inputs)
-    from deepinit.theory.cutoff import log_norm_drift
+    from deepinit.theory.cutoff import log_norm_walk
 
     if form == FORM:
         return predict_log_norm(spec, inputs, form)
-    assert isinstance(spec.weight_law, Law)
-    fans = zip((inputs.dimension, *spec.widths[:-1]), spec.widths, strict=True)
-    laws = []
-    for fan_in, fan_out in fans:
-        # of a square layer of the width that is produced, but for its fan_in
-        law = log_norm_drift(spec.activation, fan_out, fan_out * spec.weight_law.entry_variance(fan_in, spec.depth))
-        laws.append((law.drift, law.variance))
-    mean, variance = np.cumsum(np.array(laws), axis=0).T
-    shape = (spec.depth, len(inputs.points))
+    assert isinstance(spec, MLP)
+    walk = log_norm_walk(spec, inputs.points)
     return Prediction(
         quantity="log_norm",
         name=form,
-        mean=np.broadcast_to(mean[:, None], shape),
-        variance=np.broadcast_to(variance[:, None], shape),
-        error_order="exact",
-        valid_for="Gaussian weights, no bias, homogeneous activation, every width; networks that are alive",
-        reference="derived in deepinit.theory.cutoff_drift",
+        mean=walk.mean,
+        variance=walk.variance,
+        error_order="exact" if walk.is_exact else "O(1 / width^2) in every layer, of the law of the weights",
+        valid_for="no bias, homogeneous activation; networks that are alive; "
+        + ("Gaussian or orthogonal weights, every width" if walk.is_exact else "independent weights, wide layers"),
+        reference="derived in deepinit.theory.cutoff_walk",
     )
 
 
 def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
-    _check_sizes(inputs)
     from deepinit.infinite_width.norms import mean_squares
 
     start = np.sum(inputs.points**2, axis=1)
@@ -184,9 +182,7 @@ survival = Quantity(
     symbol=r"$P(x_t \neq 0)$",
     label="is the signal still there",
     measure=_measure_survival,
-    predict=_predict_survival,
-    forms=_survival_forms,
-    infinite=None,
+    theories=theories(("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival),
     accepts=Inputs,
     transform="none: 0 or 1",
     reference="Avelin & Karlsson 2022, arXiv 2104.10727",
@@ -198,9 +194,11 @@ log_norm = Quantity(
     symbol=r"$\ln |x_t| / |x_0|$",
     label="growth of one signal, as a logarithm",
     measure=_measure_log_norm,
-    predict=_predict_log_norm,
-    forms=_log_norm_forms,
-    infinite=_infinite_log_norm,
+    theories=(
+        *theories(("exact", "first_order", FORM), _why_not_log_norm, _predict_log_norm),
+        limit(_infinite_log_norm),
+    ),
+    requires=_requires,
     accepts=Inputs,
     transform="ln",
     reference="derived in deepinit.theory.cutoff_drift",

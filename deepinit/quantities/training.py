@@ -10,6 +10,7 @@ from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import limit
 from deepinit.quantities.training_route import network_of
 
 _EVENTS = ("not_finite",)
@@ -64,14 +65,6 @@ def _classes(examples: Examples) -> np.ndarray:
 def _infinite_loss(spec: Any, training: Training) -> Prediction:
     from deepinit.infinite_width.training import ntk_training
 
-    if not _is_linearized(spec, training):
-        raise SpecError(
-            refusal(
-                f"the loss at infinite width under {training.name} of {training.loss}",
-                "an MLP trained by gd on all examples of the mse to the end, whose linearized training has a closed form",
-                "Simulate alone.",
-            )
-        )
     assert training.rate is not None
     times = training.rate * np.array(training.record_steps, dtype=np.float64)
     found = ntk_training(spec, training.examples, times)
@@ -86,14 +79,15 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
     )
 
 
-def _is_linearized(spec: Any, training: Training) -> bool:
+def _why_no_limit(spec: Any, training: Training) -> str | None:
     descends = training.mode == "gd" and training.rate is not None
     whole = training.batch_size is None and training.stop_drop is None  # a run that stops repeats its last loss
-    return isinstance(spec, MLP) and training.loss == "mse" and descends and whole
-
-
-def _no_prediction(spec: Any, training: Training, form: str) -> Prediction:
-    raise AssertionError(f"{form} is no form")  # forms is empty: routes.predict refuses before
+    if isinstance(spec, MLP) and training.loss == "mse" and descends and whole:
+        return None
+    return (
+        "linearized training has a closed form for an MLP trained by gd on all examples of the mse to the end, "
+        f"not under {training.name} of {training.loss}"
+    )
 
 
 training_loss = Quantity(
@@ -101,14 +95,11 @@ training_loss = Quantity(
     symbol="training loss",
     label="loss on the training set",
     measure=_measure_loss,
-    predict=_no_prediction,
-    forms=lambda spec: (),
-    infinite=_infinite_loss,
+    theories=(limit(_infinite_loss, _why_no_limit),),
     accepts=Training,
     transform="none",
     reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
     entries=lambda spec, training: (training.loss,),
-    has_limit=_is_linearized,
     events=_EVENTS,
 )
 
@@ -117,9 +108,7 @@ accuracy = Quantity(
     symbol="accuracy",
     label="fraction of examples whose class is recognized",
     measure=_measure_accuracy,
-    predict=_no_prediction,
-    forms=lambda spec: (),
-    infinite=None,
+    theories=(),
     accepts=Training,
     transform="none: a fraction",
     reference="Jakub & Nica 2024, arXiv 2302.09712 (training experiment)",
