@@ -43,8 +43,8 @@ class Comparison:
 def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None) -> Comparison:
     """Compares one measured quantity with any number of predictions of it.
 
-    z = (measured - predicted) / standard error, the latter no smaller than four roundings of the simulation's dtype (where
-    a quantity is constant but for rounding, as at right angles, there is nothing finer to judge by); the effect resolved is 5 standard errors, the smallest difference
+    z = (measured - predicted) / standard error. The standard error is at least four units of rounding of the simulation's dtype, at the scale of
+    the values (`Estimate.rounding`: at least 1 for logarithms), which bounds z where a quantity is constant up to rounding. The effect resolved is 5 standard errors, the smallest difference
     that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. A quantity that is the same in every network has
     z = 0 where it is the predicted one up to rounding and NaN elsewhere (an event that is rare may not have been seen yet); so have entries whose
     standard error is undefined (one seed).
@@ -88,7 +88,7 @@ def comparison(
     ]
     variance = np.stack(variances) if predictions else empty
     difference = estimate.mean - predicted
-    rounding = 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * np.maximum(np.abs(estimate.mean), 1.0)
+    rounding = _rounding(estimate)
     error = np.where(estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan)
     exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
     z = np.where(exact, 0.0, _ratio(difference, error))
@@ -182,6 +182,15 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.5g}"
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 10))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def _rounding(estimate: Estimate) -> np.ndarray:
+    """Four units of rounding of the simulation's dtype at the scale of the values, per entry."""
+    scale = np.maximum(np.abs(estimate.minimum), np.abs(estimate.maximum))  # a mean near 0 says nothing of its terms
+    scale = np.fmax(scale, np.abs(estimate.mean))
+    if estimate.rounding == "absolute":
+        scale = np.maximum(scale, 1.0)
+    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * scale
 
 
 def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
 GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in two million
+Rounding = Literal["relative", "absolute"]
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -31,6 +33,7 @@ class Estimate:
         axis: what the first axis counts: `layer`, or `step` of a training run.
         positions: the numbers along it; None for 1, 2, ...
         entries: what the entries of the last axis are called; None for numbers.
+        rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
     """
 
     quantity: str
@@ -49,6 +52,7 @@ class Estimate:
     axis: str = "layer"
     positions: tuple[int, ...] | None = None
     entries: tuple[str, ...] | None = None
+    rounding: Rounding = "relative"
 
     @property
     def num_excluded(self) -> np.ndarray:

@@ -242,6 +242,7 @@ log_gradient_norm = Quantity(
     reference="arXiv 2007.03253, section 5",
     entries=point_names,
     functions=_first_output,
+    rounding="absolute",
 )
 
 log_singular_values = Quantity(
@@ -259,4 +260,5 @@ log_singular_values = Quantity(
     entries=_singular_names,
     functions=_every_output,
     whole=True,
+    rounding="absolute",
 )

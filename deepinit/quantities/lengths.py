@@ -227,6 +227,7 @@ log_volume = Quantity(
     at_output=True,
     sampler=log_volume_sampler,
     has_limit=lambda spec, inputs: isinstance(spec, MLP) or is_plain_resnet(spec),
+    rounding="absolute",
 )
 
 length_distortion = Quantity(

@@ -144,4 +144,5 @@ output_kurtosis = Quantity(
     entries=point_names,
     of_ensemble=_of_ensemble,
     requires=_requires,
+    rounding="absolute",
 )

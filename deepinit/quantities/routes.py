@@ -88,6 +88,7 @@ def finished_estimate(
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
     if quantity.of_ensemble is not None:
         found = quantity.of_ensemble(spec, found)
+    found = dataclasses.replace(found, rounding=quantity.rounding)
     positions = quantity.positions(spec, inputs)
     if positions is None and quantity.entries is None:
         return found
