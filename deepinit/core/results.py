@@ -34,6 +34,8 @@ class Estimate:
         positions: the numbers along it; None for 1, 2, ...
         entries: what the entries of the last axis are called; None for numbers.
         rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
+        light_tailed: name of the light-tailed quantity to compare where tails are heavy; None where this one is light-tailed.
+        heavy_tails: bool: entries whose standard error cannot be trusted, by the sample's own moments; None for none.
     """
 
     quantity: str
@@ -53,6 +55,8 @@ class Estimate:
     positions: tuple[int, ...] | None = None
     entries: tuple[str, ...] | None = None
     rounding: Rounding = "relative"
+    light_tailed: str | None = None
+    heavy_tails: np.ndarray | None = None
 
     @property
     def num_excluded(self) -> np.ndarray:

@@ -198,6 +198,7 @@ nngp = Quantity(
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
     entries=_pair_names,
+    light_tailed="log_norm",
 )
 
 ntk = Quantity(
@@ -216,6 +217,7 @@ ntk = Quantity(
     entries=_pair_names,
     functions=_first_output,
     whole=True,
+    light_tailed="log_gradient_norm",
 )
 
 bias_ntk = ntk._replace(

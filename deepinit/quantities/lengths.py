@@ -242,4 +242,5 @@ length_distortion = Quantity(
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,
     at_output=True,
+    light_tailed="log_volume",
 )

@@ -145,4 +145,5 @@ output_kurtosis = Quantity(
     of_ensemble=_of_ensemble,
     requires=_requires,
     rounding="absolute",
+    light_tailed="log_norm",
 )

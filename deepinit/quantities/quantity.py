@@ -37,6 +37,7 @@ class Quantity(NamedTuple):
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
         rounding: scale of the rounding error of one value: `relative` to the value, or `absolute`, at least 1, for logarithms (the absolute
             error of a logarithm is the relative error of its argument), probabilities and ratios that do not depend on the scale of inputs.
+        light_tailed: name of the quantity to compare instead where this one has heavy tails; None where it has none.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Quantity(NamedTuple):
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
     forms_at: Callable[[Any, Any], tuple[str, ...]] | None = None
     rounding: Rounding = "relative"
+    light_tailed: str | None = None
 
     def forms_for(self, spec: Any, inputs: Any) -> tuple[str, ...]:
         """Names of the predictions that hold for a spec at these inputs, the default first."""

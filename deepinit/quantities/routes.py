@@ -16,6 +16,7 @@ from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.tails import heavy_tails
 
 
 def simulate(
@@ -86,6 +87,9 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    if quantity.light_tailed is not None:
+        heavy = heavy_tails(found, second_moment=quantity.of_ensemble is not None)
+        found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
     if quantity.of_ensemble is not None:
         found = quantity.of_ensemble(spec, found)
     found = dataclasses.replace(found, rounding=quantity.rounding)

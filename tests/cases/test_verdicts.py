@@ -1,6 +1,7 @@
 """Verdicts: error bars at the scale of the values, whatever their size."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
+from deepinit.outcome import judge
 
 quantities, points = di.quantities, di.inputs.points
 
@@ -39,13 +41,14 @@ def test_r01_powers_of_two_change_no_verdict_of_a_homogeneous_network():
 def test_a1_a_prediction_of_a_small_number_can_be_rejected():
     """5.7e-10 at layer 30: the closed form is right, a hundredfold of it and zero are not."""
     net, x = di.MLP((64,) * 30, weight_law=di.normal(1.0)), points([[1.0, 0.5]])
-    measured = di.simulate(net, quantities.nngp, x, num_seeds=1000, progress=lambda *_: None)
+    measured = di.simulate(net, quantities.nngp, x, num_seeds=4000, progress=lambda *_: None)
     right = di.predict(net, quantities.nngp, x)
     data = di.compare(measured, right, _scaled(right, 100.0), _scaled(right, 0.0)).dataset
     z = data["z"].values[:, -1, 0]
     assert abs(z[0]) < 5
     assert z[1] < -500
     assert z[2] > 10
+    assert data["judged"].values[1, :, 0].all()
 
 
 def test_a1_training_losses_of_small_targets():
@@ -82,3 +85,53 @@ def test_every_logarithm_says_so():
         assert getattr(quantities, name).rounding == "absolute"
     for name in ("nngp", "ntk", "bias_ntk", "training_loss", "length_distortion"):
         assert getattr(quantities, name).rounding == "relative"
+
+
+def _case_result(quantity, spec, inputs, measured, checked=("exact",), **changes):
+    data = di.compare(measured, dataclasses.replace(di.predict(spec, quantity, inputs), **changes)).dataset
+    case = SimpleNamespace(name="deep", checked=checked, rejected=())
+    return SimpleNamespace(case=case, estimate=measured, dataset=data)
+
+
+def _heavy():
+    circle = di.curves.sampled(di.curves.circle(), num_nodes=16)
+    one = points(np.ones((1, 16)))
+    return [
+        (quantities.nngp, di.MLP((16,) * 100), one, 2000, "log_norm"),
+        (quantities.output_kurtosis, di.MLP((16,) * 60), one, 2000, "log_norm"),
+        (quantities.length_distortion, di.MLP((8,) * 60), circle, 500, "log_volume"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "spec", "inputs", "num_seeds", "instead"), _heavy(), ids=lambda v: getattr(v, "name", "")
+)
+def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, num_seeds, instead):
+    """z at the last layer has been -621, -1e5 and -7.5: the sample mean misses the rare large networks."""
+    for key in (0, 1):
+        measured = di.simulate(spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=lambda *_: None)
+        result = _case_result(quantity, spec, inputs, measured)
+        judged = result.dataset["judged"].values[0, :, 0]
+        assert judged[0]
+        assert not judged[-1]
+        sentence, failures = judge(result)
+        assert "rejected" not in sentence
+        assert f"tails are too heavy for {num_seeds} networks; compare {instead}" in sentence
+        assert not failures
+        deep = SimpleNamespace(case=result.case, estimate=measured, dataset=result.dataset.isel(layer=slice(-1, None)))
+        _, failures = judge(deep)
+        assert len(failures) == 1
+        assert "cannot be judged because tails" in failures[0]
+
+
+def test_a3_light_tails_are_judged_and_can_reject():
+    """Width 64, depth 10: a mean 20 % too large is rejected although the prediction states its variance."""
+    spec, inputs = di.MLP((64,) * 10), points(np.ones((1, 16)))
+    measured = di.simulate(spec, quantities.nngp, inputs, num_seeds=4000, progress=lambda *_: None)
+    right = _case_result(quantities.nngp, spec, inputs, measured)
+    assert right.dataset["judged"].all()
+    assert judge(right)[1] == []
+    wrong = _case_result(quantities.nngp, spec, inputs, measured, mean=1.2 * right.dataset["predicted"].values[0])
+    assert wrong.dataset["judged"].all()
+    assert "rejected" in judge(wrong)[0]
+    assert len(judge(wrong)[1]) == 1
