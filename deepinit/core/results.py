@@ -28,7 +28,7 @@ class Estimate:
         quantiles: [levels, ...], at QUANTILE_LEVELS.
         num_seeds: networks simulated.
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
-        samples: [seeds, ...] in seed order and in the dtype of the simulation, NaN where excluded, if asked for; else None.
+        samples: [seeds, ...] in seed order and in the dtype of the simulation (float64 where values carry a log-scale), NaN where excluded, if asked for; else None.
         settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
         axis: what the first axis counts: `layer`, or `step` of a training run.
         positions: the numbers along it; None for 1, 2, ...

@@ -300,12 +300,25 @@ def measure_block(
     """
     from deepinit.ensembles import statistics
 
-    part = statistics.statistics(measured.value, measured.event, len(quantity.events))
+    value = _scaled(measured)
+    part = statistics.statistics(value, measured.event, len(quantity.events))
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
         layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]
-        kept["samples"] = np.where(measured.event == 0, measured.value, np.nan)[:, layers]
+        kept["samples"] = np.where(measured.event == 0, value, np.nan)[:, layers]
     return part, kept
+
+
+def _scaled(measured: Any) -> np.ndarray:
+    """Values with their scales, in float64; NaN, an event, outside its normal range."""
+    if measured.log_scale is None:
+        return measured.value
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        value = np.asarray(measured.value, np.float64)
+        scaled = value * np.exp(np.asarray(measured.log_scale, np.float64))
+    return np.where(
+        (value != 0) & (np.abs(scaled) < np.finfo(np.float64).tiny), np.nan, np.where(value == 0, 0.0, scaled)
+    )
 
 
 _EXAMPLES = {

@@ -20,6 +20,6 @@ def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarra
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         if not second_moment:
-            return np.abs(measured.skewness) / np.sqrt(count) > _LARGEST_SKEWNESS
+            return (measured.variance > 0) & ~(np.abs(measured.skewness) / np.sqrt(count) <= _LARGEST_SKEWNESS)
         kurtosis = count * (measured.variance_standard_error / measured.variance) ** 2 - 2.0
-        return kurtosis / count > _LARGEST_KURTOSIS
+        return (measured.variance > 0) & ~(kurtosis / count <= _LARGEST_KURTOSIS)

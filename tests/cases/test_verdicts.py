@@ -135,3 +135,25 @@ def test_a3_light_tails_are_judged_and_can_reject():
     assert wrong.dataset["judged"].all()
     assert "rejected" in judge(wrong)[0]
     assert len(judge(wrong)[1]) == 1
+
+
+def test_a2_kernels_below_the_range_of_float32_are_measured():
+    """float32 ends at 1e-45; the kernel is 2^-200 times its input's, and every network is 2^-100 times He's."""
+    x = points(np.ones((2, 16)) * [[1.0], [2.0]])
+    low, he = (
+        di.simulate(di.MLP((16,) * 200, weight_law=di.normal(v)),
+                    quantities.nngp, x, num_seeds=20, keep_samples=True, progress=lambda *_: None)
+        for v in (1.0, 2.0)
+    )  # fmt: skip
+    assert low.num_excluded.sum() == 0
+    assert 0 < low.mean[-1, 0] < 1e-45
+    expected = he.samples.astype(float) * 2.0 ** -np.arange(1, 201)[:, None]
+    np.testing.assert_allclose(low.samples, expected, rtol=1e-3)
+    np.testing.assert_allclose(low.samples[:, -1, 2], 4 * low.samples[:, -1, 0], rtol=1e-3)
+
+
+def test_a2_a_tangent_kernel_that_underflows_is_an_event():
+    net = di.MLP((16,) * 150, output_width=1, weight_law=di.normal(0.5))
+    measured = di.simulate(net, quantities.ntk, points(np.ones((1, 16))), num_seeds=20, progress=lambda *_: None)
+    assert measured.events["not_finite"].item() == 20
+    assert np.isnan(measured.mean).all()
