@@ -227,6 +227,7 @@ log_volume = Quantity(
     at_output=True,
     sampler=log_volume_sampler,
     has_limit=lambda spec, inputs: isinstance(spec, MLP) or is_plain_resnet(spec),
+    rounding="absolute",
 )
 
 length_distortion = Quantity(
@@ -241,4 +242,5 @@ length_distortion = Quantity(
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,
     at_output=True,
+    light_tailed="log_volume",
 )

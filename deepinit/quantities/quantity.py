@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deepinit.core.results import Estimate, Prediction
+from deepinit.core.results import Estimate, Prediction, Rounding
 from deepinit.core.specs import Spec
 from deepinit.core.trainings import Training
 
@@ -35,6 +35,9 @@ class Quantity(NamedTuple):
         requires: `(spec, inputs) -> None`, raises SpecError where the quantity has no meaning; None where it always has.
         has_limit: `(spec, inputs) -> is there an infinite-width limit to compare a run of these with`; None for always.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
+        rounding: scale of the rounding error of one value: `relative` to the value, or `absolute`, at least 1, for logarithms (the absolute
+            error of a logarithm is the relative error of its argument), probabilities and ratios that do not depend on the scale of inputs.
+        light_tailed: name of the quantity to compare instead where this one has heavy tails; None where it has none.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Quantity(NamedTuple):
     requires: Callable[[Any, Any], None] | None = None
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
     forms_at: Callable[[Any, Any], tuple[str, ...]] | None = None
+    rounding: Rounding = "relative"
+    light_tailed: str | None = None
 
     def forms_for(self, spec: Any, inputs: Any) -> tuple[str, ...]:
         """Names of the predictions that hold for a spec at these inputs, the default first."""
