@@ -39,6 +39,8 @@ def from_linen(
     if not isinstance(module, linen.Module):
         raise SpecError(refusal(f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."))
 
+    definition = module, input_shape, str(dtype)
+
     def init(key: Any, input_width: int) -> Any:
         with sequential_bits():
             variables = module.init(key, _batch_of_one(jnp.zeros(input_width, dtype), input_shape))
@@ -49,7 +51,7 @@ def from_linen(
         outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
         return outputs[0]
 
-    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply)
+    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply, definition)
 
 
 def from_nnx(
@@ -94,7 +96,7 @@ def from_nnx(
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, state, unused)(_batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
 
-    return named(label or type(module).__name__, init, apply)
+    return named(label or type(module).__name__, init, apply, (make, input_shape, str(dtype)))
 
 
 def _is_variable(leaf: Any) -> bool:
