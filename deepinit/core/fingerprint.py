@@ -24,7 +24,7 @@ from deepinit.core.rounding import unrounded
 
 _LIBRARY = (str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"])
 _POINTS = np.array([-7.31, -2.17, -0.613, -0.0371, 0.0523, 0.719, 1.93, 6.47])
-_LONGEST = 40  # characters of a constant that a record shows
+_LONGEST = 80  # characters of a constant that a record shows
 _RULES = ("jvp", "fwd", "bwd")  # of jax.custom_jvp and jax.custom_vjp
 
 
@@ -50,18 +50,19 @@ def activation_record(activation: Activation) -> dict[str, str]:
     return {**source_record(activation), "values": shown}
 
 
-def source_record(thing: Any) -> dict[str, str]:
+def source_record(thing: Any, name: str = "it") -> dict[str, str]:
     """The source of a function, class or object and of everything it names in code that belongs to no library.
 
-    Comments, docstrings and whitespace make no difference. A function without source counts by its bytecode.
+    Comments, docstrings and whitespace make no difference. A function without source counts by its bytecode. `name` is what
+    the record calls `thing` itself.
     """
     record: dict[str, str] = {}
-    _visit(thing, "it", record, {})
+    _visit(thing, name, record, {})
     return record
 
 
-def _visit(thing: Any, name: str, record: dict[str, str], seen: dict[int, Any]) -> None:
-    """Adds what identifies `thing`, called `name` where it has no name of its own."""
+def _visit(thing: Any, name: str, record: dict[str, str], seen: dict[int, tuple[str, Any]]) -> None:
+    """Adds what identifies `thing`, which the code around it calls `name`."""
     if isinstance(thing, bool | int | float | complex | str | bytes | None):
         _put(record, name, repr(thing))
         return
@@ -69,9 +70,14 @@ def _visit(thing: Any, name: str, record: dict[str, str], seen: dict[int, Any]) 
         array = np.asarray(thing)
         _put(record, name, repr(array.item()) if array.ndim == 0 else _hash(f"{array.shape} {array.dtype}", array))
         return
+    named = isinstance(thing, FunctionType | type)
+    if named:
+        _put(record, name, _name(thing))
     if id(thing) in seen:
+        if not named:
+            _put(record, name, f"as {seen[id(thing)][0]}")
         return
-    seen[id(thing)] = thing  # kept, so that no other object takes its id
+    seen[id(thing)] = name, thing  # kept, so that no other object takes its id
     for part_name, part in _parts(thing, name, record):
         _visit(part, part_name, record, seen)
 
@@ -87,7 +93,7 @@ def _parts(thing: Any, name: str, record: dict[str, str]) -> Iterator[tuple[str,
     elif isinstance(thing, FunctionType):
         yield from _function_parts(thing, record)
     elif isinstance(thing, type):
-        yield from _class_parts(thing, name, record)
+        yield from _class_parts(thing, record)
     elif callable(thing) and hasattr(thing, "__wrapped__"):  # jit, custom_jvp, lru_cache
         yield name, thing.__wrapped__
         yield from ((f"{name}.{rule}", getattr(thing, rule)) for rule in _RULES if hasattr(thing, rule))
@@ -106,7 +112,7 @@ def _parts(thing: Any, name: str, record: dict[str, str]) -> Iterator[tuple[str,
     elif callable(thing) and hasattr(thing, "__name__"):  # of C: no source
         _put(record, name, _name(thing))
     else:
-        yield f"{name}.__class__", type(thing)
+        yield f"{name} is", type(thing)
         yield from ((f"{name}.{field}", value) for field, value in _fields(thing))
 
 
@@ -118,13 +124,13 @@ def _function_parts(function: FunctionType, record: dict[str, str]) -> Iterator[
         except ValueError:  # not assigned yet
             continue
     if hasattr(function, "__wrapped__"):
-        yield name, function.__wrapped__
+        yield f"{name}.__wrapped__", function.__wrapped__
     if _is_library(code.co_filename, function.__globals__):
-        _put(record, name, "of a library")
         return
     _put(record, name, _hash(_function_source(code) or _bytecode(code)))
-    yield f"{name}.__defaults__", function.__defaults__
-    yield f"{name}.__kwdefaults__", function.__kwdefaults__
+    for given in ("__defaults__", "__kwdefaults__"):
+        if getattr(function, given):
+            yield f"{name}.{given}", getattr(function, given)
     names, known = dict.fromkeys(_names(code)), function.__globals__
     for used in names:
         if used not in known:
@@ -135,14 +141,13 @@ def _function_parts(function: FunctionType, record: dict[str, str]) -> Iterator[
             yield from ((f"{used}.{part}", inside[part]) for part in names if part in inside)
 
 
-def _class_parts(cls: type, name: str, record: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _class_parts(cls: type, record: dict[str, str]) -> Iterator[tuple[str, Any]]:
     try:
         file = inspect.getfile(cls)
         text = "" if _is_library(file, {}) else inspect.getsource(cls)
     except (OSError, TypeError):  # of C, or without a file
         file = text = ""
     if not text:
-        _put(record, name, _name(cls))
         return
     _put(record, _name(cls), _hash(_normalized(ast.parse(inspect.cleandoc("\n" + text)))))
     for member, value in vars(cls).items():
@@ -226,7 +231,9 @@ def _function_source(code: CodeType) -> str:
     if len(found) > 1:  # lambdas in one line: the one whose body returns
         places = set(code.co_positions())
         ends = ("lineno", "end_lineno", "col_offset", "end_col_offset")
-        named = [node for node in found if tuple(getattr(getattr(node, "body", node), end, 0) for end in ends) in places]
+        named = [
+            node for node in found if tuple(getattr(getattr(node, "body", node), end, 0) for end in ends) in places
+        ]
         found = named or found
     return "\n".join(_normalized(node) for node in found)
 
