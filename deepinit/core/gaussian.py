@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
+from deepinit.core.forks import require_unforked
 
 _RANGE = 12.0  # the normal density integrates to 1 - 4e-33 on [-12, 12]
 
@@ -48,6 +49,7 @@ def on_host(fn: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     import jax
     import jax.numpy as jnp
 
+    require_unforked()
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         return np.asarray(fn(*(jnp.asarray(array, jnp.float64) for array in arrays)), dtype=np.float64)
 

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from deepinit.core.forks import require_unforked
 from deepinit.core.errors import SpecError, refusal
 
 
@@ -14,6 +15,7 @@ def root_key(key: Any) -> jax.Array:
     Raises:
         SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another generator (its draws depend on the batch).
     """
+    require_unforked()
     if isinstance(key, int | np.integer):
         if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
             raise SpecError(refusal(f"key={key}", "integers from 0 to 2^32 - 1", "Write key=0."))
