@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from deepinit.core.forks import require_unforked
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.forks import require_unforked
 
 
 def root_key(key: Any) -> jax.Array:

@@ -53,7 +53,9 @@ class CoupledNnx(nnx.Module):
 
 
 @pytest.mark.parametrize(
-    "net", [lambda c: from_linen(Coupled(c)), lambda c: from_nnx(lambda rngs: CoupledNnx(c, rngs))], ids=["linen", "nnx"]
+    "net",
+    [lambda c: from_linen(Coupled(c)), lambda c: from_nnx(lambda rngs: CoupledNnx(c, rngs))],
+    ids=["linen", "nnx"],
 )
 def test_r08_modules_that_look_at_their_batch_are_refused(net):
     draw = jax.vmap(lambda key: net(0.0).init(key, 2))(jax.random.split(jax.random.key(1), 2))
