@@ -69,4 +69,4 @@ def test_r20_a_process_forked_after_the_use_of_jax_is_refused(monkeypatch):
     forks.require_unforked()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(ResourceError, match="by spawn"):
-        di.simulate(di.MLP((3,)), di.quantities.log_norm, di.inputs.ones(2), 4)
+        di.simulate(di.MLP((3,)), di.quantities.log_norm, di.inputs.ones(2), num_seeds=4)
