@@ -56,7 +56,9 @@ def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
     states_at = lambda x: _padded_states(jaxpr, x, len(grid))
     states = states_at(grid)
     brackets: list[tuple[int, int]] = [
-        (switch, place) for switch, state in enumerate(states) for place in np.flatnonzero(state[1:] != state[:-1]).tolist()
+        (switch, place)
+        for switch, state in enumerate(states)
+        for place in np.flatnonzero(state[1:] != state[:-1]).tolist()
     ]
     if not brackets:
         return Kinks((), ())

@@ -116,9 +116,7 @@ def _rounded_derivative(x: Any, activation: Activation, rho: float, rounding: Ro
     return xp.where(flat, xp.zeros_like(slope), slope)
 
 
-def _rounded_difference(
-    x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding
-) -> Any:
+def _rounded_difference(x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding) -> Any:
     """Of two multiples of rho; of two values that are not flushed, that of the inner activation."""
     xp = array_namespace(x, dx)
     direct = _rounded(x + dx, activation, rho, rounding) - _rounded(x, activation, rho, rounding)

@@ -51,9 +51,7 @@ def test_the_affinity_mask_counts():
 
 def test_the_console_script_takes_all_cores():
     code = "import sys; sys.argv = ['deepinit', '--help']\nfrom deepinit import __main__, cores; cores.num_cores = lambda: 3"
-    code += (
-        "\ntry: __main__.command()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
-    )
+    code += "\ntry: __main__.command()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
     free = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
     done = subprocess.run(
         [sys.executable, "-c", code + "\nimport jax; print('devices', jax.device_count())"],
