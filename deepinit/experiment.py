@@ -9,10 +9,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from deepinit.core.activations import Activation
 from deepinit.core.checks import check_num_seeds
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.fingerprint import activation_record, is_builtin, source_record
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
+from deepinit.quantities import BUILTIN
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import chosen_linear_map, training_cost
 
@@ -103,8 +106,27 @@ class Case:
             )
         return {"network": label}
 
+    @property
+    def code(self) -> dict[str, dict[str, str]]:
+        """What identifies the functions that deepinit does not define: role -> record (see `core.fingerprint`)."""
+        source = getattr(self.spec, "source", self.spec)
+        records: dict[str, dict[str, str]] = {}
+        if isinstance(source, Spec):
+            for field in dataclasses.fields(source):
+                value = getattr(source, field.name)
+                if isinstance(value, Activation) and not is_builtin(value):
+                    records[field.name] = activation_record(value)
+        else:
+            records["network"] = source_record(source)
+        if BUILTIN.get(self.quantity.name) is not self.quantity:
+            records["quantity"] = source_record(self.quantity)
+        if not isinstance(getattr(self.inputs, "mode", ""), str):
+            records["optimizer"] = source_record(self.inputs.mode)
+        return records
+
     def identity(self) -> dict[str, Any]:
         """Everything this case's numbers depend on, as JSON."""
+        code = self.code
         return {
             "name": self.name,
             "spec": self.spec_json,
@@ -113,6 +135,7 @@ class Case:
             "num_seeds": self.num_seeds,
             "sample_layers": list(self.sample_layers),
             **({"kept_networks": self.kept_networks} if self.kept_networks else {}),
+            **({"code": code} if code else {}),
             **{name: getattr(self, name) for name in ("linear_map", "dtype", "precision", "key")},
         }
 

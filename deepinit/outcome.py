@@ -122,16 +122,24 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
     agreeing: list[str] = []
     rejected: list[str] = []
     unresolved: list[str] = []
+    unjudged: list[str] = []
     failures: list[str] = []
     data = result.dataset
     routes = [str(name) for name in data["route"].values]
     for index, route in enumerate(routes):
-        z = data["z"].values[index]
+        z, judged = data["z"].values[index], data["judged"].values[index]
+        heavy = int(np.sum(np.isfinite(z) & ~judged))  # entries of heavy tails
+        z = np.where(judged, z, np.nan)
         checked = route in result.case.checked
         if not np.isfinite(z).any():
+            why = _too_heavy(data) if heavy else "without error bars"
+            if heavy:
+                unjudged.append(f"{route} ({why})")
             if checked:
-                failures.append(f"{result.case.name}: {route} should agree but cannot be judged without error bars.")
+                failures.append(f"{result.case.name}: {route} should agree but cannot be judged {why}.")
             continue
+        if heavy:
+            unjudged.append(f"{route} at {heavy} of {z.size} entries ({_too_heavy(data)})")
         worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
         agrees = abs(float(z[worst])) < GATE
         described = _described(data, index, worst)
@@ -151,12 +159,18 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
     if np.isfinite(resolved):
         parts[0] += f" (resolving {resolved:.2g} at the last {axis})"
     if agreeing:
-        parts.append(f"in agreement at every {axis}: " + ", ".join(agreeing))
+        parts.append(f"in agreement at every {axis}{' that is judged' if unjudged else ''}: " + ", ".join(agreeing))
     if unresolved:
         parts.append("not resolved: " + ", ".join(unresolved))
     if rejected:
         parts.append("rejected: " + ", ".join(rejected))
+    if unjudged:
+        parts.append("not judged: " + ", ".join(unjudged))
     return "; ".join(parts) + ".", failures
+
+
+def _too_heavy(data: "xarray.Dataset") -> str:
+    return f"because tails are too heavy for {data.attrs['num_seeds']} networks; compare {data.attrs['light_tailed']}"
 
 
 def _described(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> str:
@@ -229,6 +243,8 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         cells = [str(name), *quantity, str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
         for route in range(dataset.sizes["route"]):
             predicted, z = float(layer["predicted"][route]), case["z"].values[route]
+            if "judged" in case:  # padded with NaN
+                z = np.where(case["judged"].values[route] == 1, z, np.nan)
             if np.isfinite(predicted):
                 largest = float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else np.nan
                 verdict = "not judged" if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
@@ -256,7 +272,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
     )
     note = (
         f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first pair; "
-        f"z, largest: over all {axis}s and pairs. Rejected from {GATE:g} on."
+        f"z, largest: over all {axis}s and pairs that are judged. Rejected from {GATE:g} on. Not judged: no standard error, or tails too heavy for it."
     )
     return Table(title=title, columns=columns, rows=rows, note=note)
 

@@ -13,6 +13,8 @@ from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction
 if TYPE_CHECKING:
     import xarray
 
+_CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 whatever the tails
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
@@ -22,7 +24,7 @@ class Comparison:
         dataset: dims route, layer, pair (and level for quantiles); of a training run `step` instead of layer. Variables: mean, standard_error, variance,
             variance_standard_error, num_used, num_excluded, effect_resolved [layer, pair]; quantiles
             [level, layer, pair]; predicted, predicted_variance, difference, z, p_value, variance_z
-            [route, layer, pair]; closest [layer, pair] (name of the route nearest to the measured mean).
+            [route, layer, pair]; judged [route, layer, pair] (may z decide? see `compare`); closest [layer, pair] (name of the route nearest to the measured mean).
     """
 
     dataset: "xarray.Dataset"
@@ -43,11 +45,15 @@ class Comparison:
 def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None) -> Comparison:
     """Compares one measured quantity with any number of predictions of it.
 
-    z = (measured - predicted) / standard error, the latter no smaller than four roundings of the simulation's dtype (where
-    a quantity is constant but for rounding, as at right angles, there is nothing finer to judge by); the effect resolved is 5 standard errors, the smallest difference
+    z = (measured - predicted) / standard error. The standard error is at least four units of rounding of the simulation's dtype, at the scale of
+    the values (`Estimate.rounding`: at least 1 for logarithms), which bounds z where a quantity is constant up to rounding. The effect resolved is 5 standard errors, the smallest difference
     that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. A quantity that is the same in every network has
     z = 0 where it is the predicted one up to rounding and NaN elsewhere (an event that is rare may not have been seen yet); so have entries whose
     standard error is undefined (one seed).
+
+    `judged` is False where z is NaN, and, for quantities that may have heavy tails (`Quantity.light_tailed`), where the sample's skewness shows
+    that its standard error cannot be trusted, or where z rejects a prediction by the sample's standard error but the difference is within
+    5 standard errors of the variance that the prediction itself states. Beyond 1000 of the latter any tails are judged (Chebyshev's inequality).
 
     Args:
         estimate: measured.
@@ -88,7 +94,7 @@ def comparison(
     ]
     variance = np.stack(variances) if predictions else empty
     difference = estimate.mean - predicted
-    rounding = 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * np.maximum(np.abs(estimate.mean), 1.0)
+    rounding = _rounding(estimate)
     error = np.where(estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan)
     exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
     z = np.where(exact, 0.0, _ratio(difference, error))
@@ -112,6 +118,7 @@ def comparison(
             "predicted_variance": (route, variance),
             "difference": (route, difference),
             "z": (route, z),
+            "judged": (route, _judged(estimate, z, difference, variance)),
             "p_value": (route, 2.0 * scipy.stats.norm.sf(np.abs(z))),
             "variance_z": (route, _ratio(estimate.variance - variance, estimate.variance_standard_error)),
             "closest": (entry, closest),
@@ -125,7 +132,12 @@ def comparison(
             "valid_for": ("route", [prediction.valid_for for prediction in predictions]),
             "reference": ("route", [prediction.reference for prediction in predictions]),
         },
-        attrs={"quantity": estimate.quantity, "num_seeds": estimate.num_seeds, **dict(estimate.settings)},
+        attrs={
+            "quantity": estimate.quantity,
+            "light_tailed": estimate.light_tailed or "",
+            "num_seeds": estimate.num_seeds,
+            **dict(estimate.settings),
+        },
     )
     return Comparison(dataset)
 
@@ -182,6 +194,29 @@ def with_error(value: float, error: float) -> str:
         return f"{value:.5g}"
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 10))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
+def _rounding(estimate: Estimate) -> np.ndarray:
+    """Four units of rounding of the simulation's dtype at the scale of the values, per entry."""
+    scale = np.maximum(np.abs(estimate.minimum), np.abs(estimate.maximum))  # a mean near 0 says nothing of its terms
+    scale = np.fmax(scale, np.abs(estimate.mean))
+    if estimate.rounding == "absolute":
+        scale = np.maximum(scale, 1.0)
+    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * scale
+
+
+def _judged(estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Where z decides, bool [route, layer, pair]: see `compare`."""
+    judged = np.isfinite(z)
+    if estimate.light_tailed is None:
+        return judged
+    count = np.maximum(estimate.num_seeds - estimate.num_excluded, 1)
+    with np.errstate(invalid="ignore"):
+        distance, error = np.abs(difference), np.sqrt(variance / count)
+        expected = distance < GATE * error
+        excluded = (variance > 0) & (distance >= _CHEBYSHEV * error)  # a variance of 0 is only a leading order
+    heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
+    return judged & ((~heavy & ~((np.abs(z) >= GATE) & expected)) | excluded)
 
 
 def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:

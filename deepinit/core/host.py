@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from deepinit.core.forks import require_unforked
+
 T = TypeVar("T")
 
 
@@ -35,6 +37,8 @@ def outside_traces(call: Callable[[], T]) -> T:
 def in_float64(call: Callable[[], T]) -> T:
     """call() outside every trace, on the CPU, with JAX in 64-bit mode."""
     import jax
+
+    require_unforked()
 
     def work() -> T:
         with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):

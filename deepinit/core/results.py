@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
 GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in two million
+Rounding = Literal["relative", "absolute"]
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
@@ -26,11 +28,14 @@ class Estimate:
         quantiles: [levels, ...], at QUANTILE_LEVELS.
         num_seeds: networks simulated.
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
-        samples: [seeds, ...] in seed order and in the dtype of the simulation, NaN where excluded, if asked for; else None.
+        samples: [seeds, ...] in seed order and in the dtype of the simulation (float64 where values carry a log-scale), NaN where excluded, if asked for; else None.
         settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
         axis: what the first axis counts: `layer`, or `step` of a training run.
         positions: the numbers along it; None for 1, 2, ...
         entries: what the entries of the last axis are called; None for numbers.
+        rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
+        light_tailed: name of the light-tailed quantity to compare where tails are heavy; None where this one is light-tailed.
+        heavy_tails: bool: entries whose standard error cannot be trusted, by the sample's own moments; None for none.
     """
 
     quantity: str
@@ -49,6 +54,9 @@ class Estimate:
     axis: str = "layer"
     positions: tuple[int, ...] | None = None
     entries: tuple[str, ...] | None = None
+    rounding: Rounding = "relative"
+    light_tailed: str | None = None
+    heavy_tails: np.ndarray | None = None
 
     @property
     def num_excluded(self) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from deepinit.core.errors import ResourceError, SpecError, refusal
+from deepinit.core.forks import require_unforked
 
 SeedFn = Callable[[Any], Any]
 BlockFn = Callable[[jax.Array, int], Any]
@@ -103,6 +104,7 @@ def compile_ensemble(
         SpecError: a block size below 1.
         ResourceError: one network alone needs more than the budget.
     """
+    require_unforked()
     mesh, halved = mesh or local_mesh(), halved or _warn_of_halves
     if block_size is not None and block_size < 1:
         raise SpecError(refusal(f"block_size={block_size}", "integers >= 1", "Leave it out to have it chosen."))

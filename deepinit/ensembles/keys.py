@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.forks import require_unforked
 
 
 def root_key(key: Any) -> jax.Array:
@@ -14,6 +15,7 @@ def root_key(key: Any) -> jax.Array:
     Raises:
         SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another generator (its draws depend on the batch).
     """
+    require_unforked()
     if isinstance(key, int | np.integer):
         if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
             raise SpecError(refusal(f"key={key}", "integers from 0 to 2^32 - 1", "Write key=0."))

@@ -39,7 +39,18 @@ def from_linen(
     if not isinstance(module, linen.Module):
         raise SpecError(refusal(f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."))
 
+    definition = module, input_shape, str(dtype)
+
+    checked: set[int] = set()
+
     def init(key: Any, input_width: int) -> Any:
+        if input_width not in checked:
+            checked.add(input_width)
+            with jax.ensure_compile_time_eval():
+                pair = _pair(input_width, input_shape, dtype)
+                drawn = module.init(jax.random.key(0), pair)
+                _check_collections(set(drawn) - {"params"})
+                _check_rows(lambda batch: module.apply(drawn, batch), pair)
         with sequential_bits():
             variables = module.init(key, _batch_of_one(jnp.zeros(input_width, dtype), input_shape))
         _check_collections(set(variables) - {"params"})
@@ -49,7 +60,7 @@ def from_linen(
         outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
         return outputs[0]
 
-    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply)
+    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply, definition)
 
 
 def from_nnx(
@@ -82,9 +93,16 @@ def from_nnx(
     parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)
     definition, _, generators, others = parts
     _check_collections({type(leaf).__name__ for leaf in jax.tree.leaves(others, is_leaf=_is_variable)})
+    checked: set[int] = set()
 
     def init(key: Any, input_width: int) -> Any:
-        _batch_of_one(jnp.zeros(input_width, dtype), input_shape)  # refuses another size
+        if input_width not in checked:
+            checked.add(input_width)
+            with jax.ensure_compile_time_eval():
+                pair = _pair(input_width, input_shape, dtype)  # refuses another size
+                drawn = make(nnx.Rngs(0))
+                drawn.eval()
+                _check_rows(drawn, pair)
         with sequential_bits():
             built = make(nnx.Rngs(key))
         return nnx.to_pure_dict(nnx.state(built, nnx.Param))
@@ -94,7 +112,7 @@ def from_nnx(
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, state, unused)(_batch_of_one(jnp.asarray(x, dtype), input_shape))[0]
 
-    return named(label or type(module).__name__, init, apply)
+    return named(label or type(module).__name__, init, apply, (make, input_shape, str(dtype)))
 
 
 def _is_variable(leaf: Any) -> bool:
@@ -115,6 +133,28 @@ def _batch_of_one(x: jax.Array, input_shape: tuple[int, ...] | None) -> jax.Arra
             )
         )
     return x.reshape(1, *input_shape)
+
+
+def _pair(input_width: int, input_shape: tuple[int, ...] | None, dtype: Any) -> jax.Array:
+    """A batch of two inputs in general position."""
+    numbers = jnp.arange(2 * input_width)
+    rows = (jnp.sin(1.0 + 2.3 * numbers).reshape(2, -1)).astype(dtype)
+    return jnp.concatenate([_batch_of_one(row, input_shape) for row in rows])
+
+
+def _check_rows(apply: Callable[[jax.Array], Any], pair: jax.Array) -> None:
+    """Refuses a module whose outputs for two inputs together are not those for each alone, to 1e-3 of the largest."""
+    with jax.default_matmul_precision("highest"):
+        together = jnp.asarray(apply(pair), "float32")
+        alone = jnp.concatenate([jnp.asarray(apply(pair[row : row + 1]), "float32") for row in (0, 1)])
+    if together.shape != alone.shape or bool(jnp.max(jnp.abs(together - alone)) > 1e-3 * jnp.max(jnp.abs(alone))):
+        raise SpecError(
+            refusal(
+                "a module whose output for one input depends on the others in its batch",
+                "modules that take each input by itself",
+                "Leave out means and products over the batch axis.",
+            )
+        )
 
 
 def _check_collections(names: set[str]) -> None:

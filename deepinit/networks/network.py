@@ -45,14 +45,25 @@ class Network(NamedTuple):
         """What the network is, in one line, for tables and for the identity of runs; empty if it has no name."""
         return getattr(self.init, "label", "")
 
+    @property
+    def source(self) -> Any:
+        """What defines the network: a spec, or functions, classes and objects whose code identifies it in runs."""
+        return getattr(self.init, "source", (self.init, self.apply))
 
-def named(label: str, init: Callable[[Any, int], Any], apply: Callable[[Any, jax.Array], jax.Array]) -> Network:
-    """The network of two functions, with a label. A pair of functions it stays: `init, apply = network`."""
+
+def named(
+    label: str, init: Callable[[Any, int], Any], apply: Callable[[Any, jax.Array], jax.Array], source: Any = None
+) -> Network:
+    """The network of two functions, with a label. A pair of functions it stays: `init, apply = network`.
+
+    `source` is what defines it (see `Network.source`); None takes the two functions.
+    """
 
     def labelled(key: Any, input_width: int) -> Any:
         return init(key, input_width)
 
     labelled.label = label  # type: ignore[attr-defined]
+    labelled.source = (init, apply) if source is None else source  # type: ignore[attr-defined]
     return Network(labelled, apply)
 
 
@@ -110,4 +121,4 @@ def network(
         _, rows = forward(spec, rows, given_layer, tuple(sources), ends, lambda state: ())
         return jnp.exp(rows.point_scales[0]) * rows.points[0]
 
-    return named(repr(spec), init, apply)
+    return named(repr(spec), init, apply, spec)

@@ -211,6 +211,8 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
             rows.append((name, "", np.atleast_1d(np.asarray(value, np.float64))))
             continue
         z = np.asarray(value["z"].transpose("route", ..., "pair").values, np.float64)
+        if "judged" in value:
+            z = np.where(value["judged"].transpose("route", ..., "pair").values, z, np.nan)
         for route, scores in zip((str(r) for r in value["route"].values), z, strict=True):
             if routes is None or route in routes:
                 rows.append((name, route, scores))
@@ -227,4 +229,4 @@ def _row_name(case: str, route: str) -> str:
 
 
 def _hidden(count: int) -> str:
-    return f"{count} comparison{'s' * (count > 1)} without a standard error not shown" if count else ""
+    return f"{count} comparison{'s' * (count > 1)} that cannot be judged not shown" if count else ""

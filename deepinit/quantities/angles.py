@@ -131,4 +131,5 @@ log_sin2_angle = Quantity(
     accepts=Inputs,
     transform="ln sin^2",
     reference=_PAPER,
+    rounding="absolute",
 )

@@ -185,6 +185,7 @@ drop_time = Quantity(
     reference="derived in deepinit.theory.condensation_linear",
     entries=lambda spec, training: (f"loss drop {training.stop_drop:g}",),
     events=_EVENTS,
+    rounding="absolute",
 )
 
 relative_distance = Quantity(

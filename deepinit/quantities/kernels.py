@@ -54,12 +54,12 @@ def _measure_nngp(state: Any, inputs: Inputs) -> Any:
     import jax.numpy as jnp
 
     rows = state.postactivations
-    points = jnp.exp(rows.point_scales)[:, None] * rows.points
     partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
-    scales = jnp.exp(rows.of_bases(rows.point_scales) + rows.partner_scales)
-    every = jnp.concatenate([points, scales[:, None] * partners])
+    scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
+    every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
-    return _finite(overlaps[pairs_of_points(inputs)])
+    first, second = pairs_of_points(inputs)
+    return _finite(overlaps[first, second])._replace(log_scale=scales[first] + scales[second])
 
 
 def _finite(value: Any) -> Any:
@@ -98,7 +98,13 @@ def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ..
 
 
 def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.ntk[pairs_of_points(inputs)][None])
+    import jax.numpy as jnp
+
+    kernel, (first, second) = gradients.ntk, pairs_of_points(inputs)
+    own = jnp.diagonal(kernel)
+    # products are formed in the dtype of the simulation: below its normal range their digits, then they themselves are lost
+    lost = (own < jnp.finfo(own.dtype).tiny) & jnp.any(jnp.isfinite(gradients.layers), axis=0)
+    return _finite(jnp.where(lost[first] | lost[second], jnp.nan, kernel[first, second])[None])
 
 
 def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
@@ -199,6 +205,7 @@ nngp = Quantity(
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
     entries=_pair_names,
+    light_tailed="log_norm",
 )
 
 ntk = Quantity(
@@ -217,6 +224,7 @@ ntk = Quantity(
     entries=_pair_names,
     functions=_first_output,
     whole=True,
+    light_tailed="log_gradient_norm",
 )
 
 bias_ntk = ntk._replace(
@@ -241,6 +249,7 @@ log_gradient_norm = Quantity(
     reference="arXiv 2007.03253, section 5",
     entries=point_names,
     functions=_first_output,
+    rounding="absolute",
 )
 
 log_singular_values = Quantity(
@@ -256,4 +265,5 @@ log_singular_values = Quantity(
     entries=_singular_names,
     functions=_every_output,
     whole=True,
+    rounding="absolute",
 )

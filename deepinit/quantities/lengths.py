@@ -251,6 +251,7 @@ log_volume = Quantity(
     reference=_PAPER,
     at_output=True,
     sampler=log_volume_sampler,
+    rounding="absolute",
 )
 
 length_distortion = Quantity(
@@ -266,4 +267,5 @@ length_distortion = Quantity(
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,
     at_output=True,
+    light_tailed="log_volume",
 )

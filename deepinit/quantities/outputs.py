@@ -44,7 +44,7 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     from deepinit.observables.measurement import Measurement
 
     found, own = nngp.measure(state, inputs), _own_entries(inputs)
-    return Measurement(found.value[own], found.event[own])
+    return Measurement(found.value[own], found.event[own], log_scale=found.log_scale[own])
 
 
 def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
@@ -144,4 +144,6 @@ output_kurtosis = Quantity(
     entries=point_names,
     of_ensemble=_of_ensemble,
     requires=_requires,
+    rounding="absolute",
+    light_tailed="log_norm",
 )

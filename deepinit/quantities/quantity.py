@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.results import Estimate
+from deepinit.core.results import Estimate, Rounding
 from deepinit.core.trainings import Training
 from deepinit.quantities.theory import Theory
 
@@ -32,6 +32,9 @@ class Quantity(NamedTuple):
         of_ensemble: `(spec, Estimate of what is measured) -> Estimate`, of a statistic that only an ensemble has; samples stay what is measured.
         requires: `(spec, inputs) -> None`, raises SpecError where the quantity has no meaning; None where it always has.
         events: why a network may have no value, in the order of their codes; the last stands for values that are not finite.
+        rounding: scale of the rounding error of one value: `relative` to the value, or `absolute`, at least 1, for logarithms (the absolute
+            error of a logarithm is the relative error of its argument), probabilities and ratios that do not depend on the scale of inputs.
+        light_tailed: name of the quantity to compare instead where this one has heavy tails; None where it has none.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Quantity(NamedTuple):
     of_ensemble: Callable[[Any, Estimate], Estimate] | None = None
     requires: Callable[[Any, Any], None] | None = None
     events: tuple[str, ...] = ("collinear", "dead", "not_finite")
+    rounding: Rounding = "relative"
+    light_tailed: str | None = None
 
     def theory(self, name: str) -> Theory:
         """The theory of this name.

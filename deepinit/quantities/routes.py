@@ -16,6 +16,7 @@ from deepinit.core.spec_words import in_words
 from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.tails import heavy_tails
 
 
 def simulate(
@@ -86,8 +87,12 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    if quantity.light_tailed is not None:
+        heavy = heavy_tails(found, second_moment=quantity.of_ensemble is not None)
+        found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
     if quantity.of_ensemble is not None:
         found = quantity.of_ensemble(spec, found)
+    found = dataclasses.replace(found, rounding=quantity.rounding)
     positions = quantity.positions(spec, inputs)
     if positions is None and quantity.entries is None:
         return found
@@ -316,12 +321,25 @@ def measure_block(
     """
     from deepinit.ensembles import statistics
 
-    part = statistics.statistics(measured.value, measured.event, len(quantity.events))
+    value = _scaled(measured)
+    part = statistics.statistics(value, measured.event, len(quantity.events))
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
         layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]
-        kept["samples"] = np.where(measured.event == 0, measured.value, np.nan)[:, layers]
+        kept["samples"] = np.where(measured.event == 0, value, np.nan)[:, layers]
     return part, kept
+
+
+def _scaled(measured: Any) -> np.ndarray:
+    """Values with their scales, in float64; NaN, an event, outside its normal range."""
+    if measured.log_scale is None:
+        return measured.value
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        value = np.asarray(measured.value, np.float64)
+        scaled = value * np.exp(np.asarray(measured.log_scale, np.float64))
+    return np.where(
+        (value != 0) & (np.abs(scaled) < np.finfo(np.float64).tiny), np.nan, np.where(value == 0, 0.0, scaled)
+    )
 
 
 _EXAMPLES = {

@@ -187,6 +187,7 @@ survival = Quantity(
     transform="none: 0 or 1",
     reference="Avelin & Karlsson 2022, arXiv 2104.10727",
     entries=_names,
+    rounding="absolute",
 )
 
 log_norm = Quantity(
@@ -203,4 +204,5 @@ log_norm = Quantity(
     transform="ln",
     reference="derived in deepinit.theory.cutoff_drift",
     entries=_names,
+    rounding="absolute",
 )

@@ -56,7 +56,7 @@ def test_residuals_without_a_standard_error_are_counted_not_drawn():
     estimate.standard_error[1] = 0.0
     estimate.standard_error[2] = np.nan
     fig = plots.residuals(estimate, prediction)
-    assert "2 comparisons without a standard error not shown" in data.notes(fig)
+    assert "2 comparisons that cannot be judged not shown" in data.notes(fig)
     plots.to_png(fig)
 
 
@@ -103,7 +103,7 @@ def test_z_panel_takes_lists_and_bare_scores_and_names_undefined_ones():
     assert len(plots.z_panel([dataset, dataset]).axes[0].get_yticklabels()) == 2
     fig = plots.z_panel({"scores": np.array([0.1, np.nan, -9.0])})
     assert "1 of 2 comparisons" in fig.get_suptitle()
-    assert "1 comparison without a standard error" in data.notes(fig)
+    assert "1 comparison that cannot be judged" in data.notes(fig)
 
 
 def test_z_panel_without_rows_is_refused():
