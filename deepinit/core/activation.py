@@ -51,6 +51,9 @@ class Activation:
     difference_fn: Callable[..., Any] | None = None
     is_default: bool = dataclasses.field(default=False, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinks", tuple(sorted(self.kinks)))
+
     def __call__(self, x: Any) -> Any:
         """phi(x), elementwise."""
         return self.fn(x, **dict(self.parameters))

@@ -129,12 +129,12 @@ def _x2_tanh_derivative(x):
 
 def _elu(x, alpha):
     xp = array_namespace(x)
-    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.where(x > 0, 0, x)))
 
 
 def _elu_derivative(x, alpha):
     xp = array_namespace(x)
-    return xp.where(x > 0, xp.ones_like(x), alpha * xp.exp(xp.minimum(x, 0)))
+    return xp.where(x > 0, xp.ones_like(x), alpha * xp.exp(xp.where(x > 0, 0, x)))
 
 
 def _selu(x):
@@ -147,12 +147,12 @@ def _selu_derivative(x):
 
 def _celu(x, alpha):
     xp = array_namespace(x)
-    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0) / alpha))
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.where(x > 0, 0, x) / alpha))
 
 
 def _celu_derivative(x, alpha):
     xp = array_namespace(x)
-    return xp.where(x > 0, xp.ones_like(x), xp.exp(xp.minimum(x, 0) / alpha))
+    return xp.where(x > 0, xp.ones_like(x), xp.exp(xp.where(x > 0, 0, x) / alpha))
 
 
 def _relu6(x):

@@ -112,8 +112,8 @@ def mean_square_moments(
     if highest > 12:
         raise SpecError(refusal(f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."))
     check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
-    start = q ** np.arange(highest + 1)
     with np.errstate(over="ignore", invalid="ignore"):
+        start = q ** np.arange(highest + 1)
         if depth is None:
             found = expm(growth.horizon * _square_system(growth, size, highest)) @ start
         else:

@@ -234,3 +234,9 @@ def test_rounded_holds_its_inner_activation_and_reads_old_records():
     assert as_activation(record) == outer
     x, dx = np.array([0.149, 0.11]), np.array([0.002, 0.002])
     np.testing.assert_allclose(outer.difference(x, dx), [0.1, 0.0], atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ["elu", "celu", "selu"])
+def test_automatic_derivatives_at_a_smooth_kink_are_the_derivative(name):
+    activation = BUILTIN[name]()
+    assert float(jax.grad(activation)(0.0)) == pytest.approx(float(activation.derivative(np.float64(0.0))))

@@ -65,7 +65,7 @@ def contents(folder):
         (["--config.angles", "4.0"], "theta=4.0", "[0, pi]"),
         (["--config.angles", "-0.1"], "theta=-0.1", "[0, pi]"),
         (["--config.angles", "nan"], "theta=nan", "[0, pi]"),
-        (["--config.activations", "nosuch"], "the activation 'nosuch'", "softplus, tanh"),
+        (["--config.activations", "nosuch"], "the activation 'nosuch'", "softplus, softsign"),
         (["--config.activations", "rleu"], "the activation 'rleu'", "relu"),
         (["--config.num-seeds", "0"], "num_seeds=0", "integers from 1"),
         (["--config.num-seeds", "-7"], "num_seeds=-7", "integers from 1"),

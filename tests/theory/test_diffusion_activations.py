@@ -68,7 +68,7 @@ def test_outer_activations_without_a_limit_are_refused(activation, words):
         ("silu", "linear", True),
         ("silu", "tanh", False),
         ("gelu", "relu", True),
-        ("silu", lambda x: jnp.sign(x) * jnp.sqrt(jnp.abs(x)), False),
+        ("silu", lambda x: x / (1.0 + x * x) ** 0.25, False),
         ("tanh", "x2_tanh", True),
         ("tanh", jnp.sinh, True),
     ],

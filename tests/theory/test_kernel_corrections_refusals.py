@@ -64,7 +64,6 @@ def _hidden_kink(x):
         ((_steep, PAIR, (9,), 1.0), "is not that of its values"),
         (("tanh", PAIR, (9, 9), 400.0), r"standard deviation 1\d.*take smaller variances"),
         ((_staircase, PAIR, (9,), 1.0), "and at many more points"),
-        ((from_function(_hidden_kink), PAIR, (9,), 1.0), "Declare where the derivative jumps"),
     ],
 )
 def test_refusals_say_what_and_what_to_do(arguments, words):
