@@ -9,6 +9,7 @@ from flax import linen, nnx
 import deepinit as di
 from deepinit.cli import main
 from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import source_record
 from deepinit.experiment import Case, load_experiment
 from deepinit.networks.flax_bridge import from_linen, from_nnx
@@ -146,7 +147,9 @@ def test_r05_the_values_of_an_activation_tell_it_apart_without_source():
 
 
 def test_r05_a_name_of_deepinit_on_another_function():
-    impostor = Activation("tanh", jnp.sin)
+    with pytest.raises(SpecError, match="'tanh', which no import can reach"):
+        Activation("tanh", jnp.sin).to_json()
+    impostor = Activation("tanh", jnp.sin, derivative_fn=jnp.cos)
     first, other = (
         Case("c", di.MLP((4,), act, di.normal(1.0)), Q.log_norm, di.inputs.ones(2), 2, forms=()).identity()
         for act in (di.tanh, impostor)
@@ -226,7 +229,7 @@ def test_a_changed_rate_in_an_optax_transformation_is_another_run():
     ("one", "other"),
     [
         (lambda x: x, lambda x: 2 * x),  # both start in one line
-        (di.from_function(jnp.tanh, kinks=(0.0,)), di.from_function(jnp.tanh)),
+        (di.from_function(jnp.sinh, kinks=(0.0,)), di.from_function(jnp.sinh)),
         (np.arange(3.0), np.arange(4.0)),
         ({"a": 1}, {"a": 2}),
         ((1, jnp.sin), (1, jnp.cos)),
