@@ -72,7 +72,8 @@ class Prediction:
         quantity: the quantity's name.
         name: the theory or its form, as it appears in tables and legends.
         mean: predicted mean, usually [layers, pairs], float64.
-        variance: predicted variance over networks, same shape; None where the theory gives none.
+        variance: predicted variance over networks, same shape; None where the theory gives none, NaN at
+            single positions where it gives none.
         error_order: order of what is left out, e.g. "O(depth / width^2)".
         valid_for: hypotheses and range.
         reference: source, with equation or section.

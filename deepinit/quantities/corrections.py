@@ -52,8 +52,6 @@ def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
     """Of the part of tangent kernels that hidden biases make."""
-    if form == EXACT:
-        return "no exact law of it is known"
     if isinstance(spec, MLP) and _no_biases(spec):
         return "there are no biases"
     return why_not_tangent(spec, inputs, form)

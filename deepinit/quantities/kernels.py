@@ -178,10 +178,12 @@ def _why_no_limit_tangent(spec: Spec, inputs: Inputs) -> str | None:
     return None
 
 
-def _kernel_theories(why_not: Any, predict_mlp: Any, predict_residual: Any) -> tuple[Theory, ...]:
+def _kernel_theories(
+    why_not: Any, predict_mlp: Any, predict_residual: Any, of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER)
+) -> tuple[Theory, ...]:
     """Exact laws and expansion of MLPs, infinite depth of residual networks."""
     return (
-        *theories((EXACT, FIRST_ORDER), why_not, predict_mlp),
+        *theories(of_mlps, why_not, predict_mlp),
         *theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_residual),
     )
 
@@ -227,7 +229,7 @@ bias_ntk = ntk._replace(
     label="tangent kernel of the first output, biases of the hidden layers",
     measure=_measure_bias_ntk,
     theories=(
-        *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk),
+        *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)),
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
     ),
 )

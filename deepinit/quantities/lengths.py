@@ -8,7 +8,6 @@ from deepinit.core.curves import SampledCurve
 from deepinit.core.frames import Frames
 from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
-from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_volume, why_no_diffusion
 from deepinit.quantities.length_sampler import log_volume_sampler
@@ -201,7 +200,7 @@ def _why_no_limit(spec: Spec, inputs: Any) -> str | None:
     del inputs
     if isinstance(spec, MLP) or is_plain_resnet(spec):
         return None
-    return f"the stretch at infinite width of {in_words(spec)} is not worked out"
+    return "it is worked out for an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding"
 
 
 def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:

@@ -114,18 +114,22 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     """
     _check_kinds(spec, quantity, inputs)
     _check_meaning(spec, quantity, inputs)
-    finite = [theory for theory in quantity.theories if not theory.is_limit]
-    reasons = []
-    for theory in finite if form is None else [quantity.theory(form)]:
-        found = theory.evaluate(spec, inputs)
+    if form is not None:
+        found = quantity.theory(form).evaluate(spec, inputs)
         if isinstance(found, Prediction):
             return found
-        reasons.append(f"{theory.name}: {found}")
+        others = _others(spec, quantity, inputs)
+        raise SpecError(f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}")
+    reasons = []
+    for theory in quantity.theories:
+        if not theory.is_limit:
+            found = theory.evaluate(spec, inputs)
+            if isinstance(found, Prediction):
+                return found
+            reasons.append(f"{theory.name}: {found}")
     why = "; ".join(reasons) or "no theory of it is known"
-    raise SpecError(
-        f"{quantity.name} has no such finite-width prediction for {in_words(spec)}. {why}. "
-        f"{_others(spec, quantity, inputs)}"
-    )
+    others = _others(spec, quantity, inputs)
+    raise SpecError(f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}")
 
 
 def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:

@@ -147,8 +147,8 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
         (lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2), "an MLP with an output layer"),
         (lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2), "targets that are numbers"),
         (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
-        (lambda run: di.infinite(NET, Q.accuracy, run), "infinite-width limit of accuracy"),
-        (lambda run: di.predict(NET, Q.accuracy, run), "a finite-width prediction of accuracy"),
+        (lambda run: di.infinite(NET, Q.accuracy, run), "accuracy has no infinite-width limit"),
+        (lambda run: di.predict(NET, Q.accuracy, run), "accuracy has no finite-width prediction"),
         (lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run), "networks that no spec describes"),
     ],
 )
@@ -225,7 +225,7 @@ def test_classes_of_the_test_set_out_of_range():
 
 def test_predictions_by_step_need_steps_of_known_times():
     adam = di.Training(FIVE, record_steps=(0, 10), mode="adam", rate=1e-5)
-    with pytest.raises(SpecError, match="under gd or flow"):
+    with pytest.raises(SpecError, match="gd without stop_drop, not adam"):
         di.predict(NET, Q.aligned_fraction, adam)
     stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
     with pytest.raises(SpecError, match="gd without stop_drop"):

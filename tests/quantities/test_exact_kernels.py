@@ -83,14 +83,14 @@ def test_the_default_always_holds():
     for quantity in (Q.nngp, Q.ntk):
         names = [di.predict(spec, quantity, inputs).name for spec in (relu, zeros, tanh) for inputs in (ONE, TWO)]
         assert names == ["exact", "first_order"] * 2 + ["first_order"] * 2
-        assert quantity.forms_for(relu, ONE) == quantity.forms(relu) == ("exact", "first_order")
-        assert quantity.forms_for(relu, TWO) == ("first_order",)
-        assert quantity.forms_for(narrow, ONE) == ("exact",)  # sum of 1/width is 4
-        assert quantity.forms_for(narrow, TWO) == ()
-        assert quantity.forms_for(_spec((9,), bias_law=di.normal(0.1, "absolute")), ONE) == ("first_order",)
-        with pytest.raises(SpecError, match="one by one"):
+        assert quantity.applicable(relu, ONE) == ("exact", "first_order")
+        assert quantity.applicable(relu, TWO) == ("first_order",)
+        assert quantity.applicable(narrow, ONE) == ("exact",)  # sum of 1/width is 4
+        assert quantity.applicable(narrow, TWO) == ()
+        assert quantity.applicable(_spec((9,), bias_law=di.normal(0.1, "absolute")), ONE) == ("first_order",)
+        with pytest.raises(SpecError, match="that of one input, not of 2"):
             di.predict(relu, quantity, TWO, "exact")
-        with pytest.raises(SpecError, match="add up to 4"):
+        with pytest.raises(SpecError, match="sum of 1/width is 4"):
             di.predict(narrow, quantity, TWO)
     assert di.predict(zeros, Q.nngp, ONE).variance == pytest.approx(di.predict(relu, Q.nngp, ONE).variance)
     linear = _spec((9, 8), "linear", 1.0)
@@ -108,7 +108,7 @@ def test_tangent_kernel_of_the_biases_of_an_mlp():
     assert (sim.mean - wide.mean)[0, 1] > GATE * sim.standard_error[0, 1]
     assert np.all(np.abs(sim.variance - pred.variance) < GATE * sim.variance_standard_error + left_out * pred.variance)
     assert np.all(di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance)  # not the whole tangent kernel
-    assert Q.bias_ntk.forms(_spec((9,))) == ()
+    assert Q.bias_ntk.applicable(_spec((9,)), TWO) == ()
 
 
 def _rest(spec):

@@ -178,7 +178,7 @@ CIRCLE, ONE = di.curves.sampled(di.curves.circle()), di.frames.random(2)
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (TANH, r"finite-width prediction of .* for MLP networks with the activation tanh.*Simulate"),
+        (TANH, r"no finite-width prediction for MLP networks with the activation tanh.*di\.simulate"),
         (CONSTANT, r"activation relu and biases that are all 0\.5"),
         (di.ResNet(2, 2, bias_law=di.constant(-0.5)), r"ResNet networks.*biases that are all -0\.5"),
         (
@@ -206,7 +206,7 @@ def test_other_laws_are_predicted_as_if_gaussian_and_say_so():
     assert found.name == "idealized"
     assert found.error_order.startswith("O(1/width): weights of the law uniform")
     np.testing.assert_array_equal(found.mean, di.predict(di.MLP(widths=(8,)), LENGTH, CIRCLE).mean)
-    with pytest.raises(SpecError, match=r"form='exact'.*idealized"):
+    with pytest.raises(SpecError, match=r"exact does not predict.*uniform.*apply: idealized"):
         di.predict(spec, LENGTH, CIRCLE, "exact")
 
 

@@ -29,7 +29,7 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         (
             lambda: di.predict(di.ResNet(4, 3, block="shallow", output_width=2), Q.log_volume, FRAMES),
             "an output layer",
-            "nor output layer",
+            "without embedding and output layer",
         ),
         (
             lambda: di.predict(di.ResNet(4, 3, block="shallow", weight_law=di.normal(1.0)), Q.nngp, PAIR),
@@ -39,11 +39,11 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         (
             lambda: di.predict(di.ResNet(4, 3, block="shallow", inner_activation=di.relu), Q.bias_ntk, PAIR),
             "the inner activation relu",
-            "neither inner activation",
+            "without an inner activation",
         ),
         (lambda: di.predict(CONVOLUTION, Q.log_gradient_norm, PAIR), "ConvResNet networks", "di.ResNet of shallow"),
-        (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "accuracy", "no network"),
-        (lambda: di.predict(SHALLOW, Q.log_singular_values, PAIR), "log_singular_values", "no network"),
+        (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "accuracy", "no theory of it is known"),
+        (lambda: di.predict(SHALLOW, Q.log_singular_values, PAIR), "log_singular_values", "no theory of it is known"),
         (lambda: di.infinite(SHALLOW, Q.aligned_fraction, TRAINING), "shallow blocks", "one hidden layer"),
         (lambda: di.simulate(SHALLOW, Q.drop_time, TRAINING), "shallow blocks", "one hidden layer"),
         (
@@ -56,9 +56,8 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
 def test_the_real_reason_is_named(call, given, allowed):
     with pytest.raises(SpecError) as refused:
         call()
-    first, second = str(refused.value).split("Allowed: ")
-    assert given in first
-    assert allowed in second
+    assert given in str(refused.value)
+    assert allowed in str(refused.value)
 
 
 def test_predictions_are_offered_only_where_there_are_any():
@@ -66,4 +65,4 @@ def test_predictions_are_offered_only_where_there_are_any():
         quantity = getattr(Q, name)
         with pytest.raises(SpecError) as refused:
             di.predict(CONVOLUTION, quantity, CURVE if name == "length_distortion" else PAIR)
-        assert words not in str(refused.value).split("Allowed: ")[1]
+        assert words not in str(refused.value)

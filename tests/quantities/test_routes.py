@@ -139,9 +139,9 @@ def test_other_generators_are_refused():
 
 
 def test_unknown_form_and_orthogonal_prediction_are_refused():
-    with pytest.raises(SpecError, match="form='third_order'"):
+    with pytest.raises(SpecError, match="the theory 'third_order'"):
         di.predict(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), "third_order")
-    with pytest.raises(SpecError, match="paper"):
+    with pytest.raises(SpecError, match=r"paper does not predict.*worked out for relu.*first_order"):
         di.predict(di.MLP(widths=(4,), activation=di.tanh), ANGLE, di.inputs.pair(0.1), "paper")
     with pytest.raises(SpecError, match="orthogonal"):
         di.predict(di.MLP(widths=(4,), weight_law=di.orthogonal(2.0)), ANGLE, di.inputs.pair(0.1))

@@ -43,7 +43,7 @@ def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
 
 def test_survival_of_wide_chains_falls_where_the_orbit_says():
     spec, start = chain(32, 18, law=di.normal(1 / 3)), di.inputs.ones(32)
-    assert Q.survival.forms(spec) == ("orbit", "random_walk")
+    assert Q.survival.applicable(spec, start) == ("orbit", "random_walk")
     measured = di.simulate(spec, Q.survival, start, num_seeds=8000)
     curves = [curve[:, 0] for curve in (measured.mean, di.predict(spec, Q.survival, start).mean)]
     rival = di.predict(spec, Q.survival, start, "random_walk").mean[:, 0]
@@ -53,8 +53,8 @@ def test_survival_of_wide_chains_falls_where_the_orbit_says():
 
 def test_underflow_is_predicted_without_a_grid():
     flushed = lambda width, law: di.MLP((width, width), di.stored("tanh", "float32"), law)
-    assert Q.survival.forms(flushed(1, UNIT)) == ()
-    assert Q.survival.forms(flushed(8, di.normal(1 / 3))) == ("orbit", "random_walk")
+    assert Q.survival.applicable(flushed(1, UNIT), di.inputs.ones(1)) == ()
+    assert Q.survival.applicable(flushed(8, di.normal(1 / 3)), di.inputs.ones(8)) == ("orbit", "random_walk")
     assert di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).mean[-1, 0] == 1.0
 
 
@@ -99,8 +99,8 @@ def test_rounded_activations_round_trip_and_keep_to_the_grid():
         (lambda: di.inputs.points(np.ones((2, 2, 2))), "points of shape (2, 2, 2)"),
         (lambda: di.inputs.points([np.nan]), "not finite"),
         (lambda: di.inputs.ones(0), "dimension=0"),
-        (lambda: di.predict(chain(1, 3), Q.survival, di.inputs.ones(2)), "exact law at width 1"),
-        (lambda: di.infinite(chain(1, 3), Q.survival, di.inputs.ones(1)), "infinite-width limit of survival"),
+        (lambda: di.predict(chain(1, 3), Q.survival, di.inputs.ones(2)), "at width 1 the input is one number"),
+        (lambda: di.infinite(chain(1, 3), Q.survival, di.inputs.ones(1)), "survival has no infinite-width limit"),
     ],
 )
 def test_refusals(call, said):

@@ -1,0 +1,119 @@
+"""Every quantity x every kind of network x inputs: a theory predicts, finite and in shape, or says in words why not."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.core.results import Prediction
+from deepinit.quantities.routes import chosen_linear_map, evaluate
+
+Q = di.quantities
+DIMENSION = 4
+ROWS = np.array([[1.0, 0.2, -0.5, 0.3], [0.1, -1.0, 0.4, 0.8]])
+BIASES = (None, di.normal(0.1, "absolute"), di.uniform(0.1, "absolute"), di.constant(0.3))
+LAWS = (None, di.uniform(2.0), di.orthogonal(2.0), di.normal(0.02, "absolute"))
+ACTIVATIONS = ("relu", di.leaky_relu(0.2), "linear", "absolute", "tanh", "gelu", "sigmoid", di.elu(), di.hard_swish)
+
+
+def mlps():
+    """Every activation with every law, every bias and both ends."""
+    for number, (activation, law, bias) in enumerate(itertools.product(ACTIVATIONS, LAWS, BIASES)):
+        if number % 3 == 0 or activation == "relu":
+            yield di.MLP((96, 96, 96), activation, law, bias, output_width=(None, 1)[number % 2])
+    yield di.MLP((96, 48), "relu", di.normal(0.02, "absolute"), output_width=2)
+    yield di.MLP((2,) * 8, output_width=1)
+    yield di.MLP((1,) * 3, di.rounded("tanh", 0.1), di.normal(1.0))
+    yield di.MLP((96,) * 3, di.rounded("relu", 0.01))
+
+
+def residuals():
+    """Every kind of block and of ends."""
+    yield di.ResNet(DIMENSION, 3)
+    yield di.ResNet(DIMENSION, 3, output_width=1)
+    yield di.ResNet(DIMENSION, 3, activation=di.tanh)
+    yield di.ResNet(DIMENSION, 3, bias_law=di.normal(0.1, "absolute"))
+    yield di.ResNet(DIMENSION, 3, embedding_law=di.normal(1.0))
+    for options in ({}, {"output_width": 1}, {"inner_activation": di.relu}, {"activation": di.relu}):
+        yield di.ResNet(DIMENSION, 3, block="shallow", **options)
+    yield di.ResNet(DIMENSION, 3, block="shallow", bias_law=di.normal(0.1, "depth"))
+    yield di.ConvResNet((2,), 2, 3, kernel_size=1)
+
+
+SPECS = (*mlps(), *residuals())
+POINTS = {
+    "one": di.inputs.points(ROWS[:1]),
+    "two": di.inputs.points(ROWS),
+    "equal": di.inputs.points(np.stack([ROWS[0], ROWS[0]])),
+    "zero": di.inputs.points(np.stack([ROWS[0], 0.0 * ROWS[0]])),
+    "pair": di.inputs.pair(0.3, DIMENSION),
+}
+INPUTS = {
+    **{name: POINTS for name in ("nngp", "ntk", "bias_ntk", "output_kurtosis", "log_norm", "survival")},
+    **{name: POINTS for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle")},
+    "log_volume": {str(d): di.frames.random(dimension=DIMENSION, size=d) for d in (1, 2)},
+    "length_distortion": {"circle": di.curves.sampled(di.curves.circle(dimension=DIMENSION))},
+}
+
+
+def test_the_battery_has_at_least_sixty_networks():
+    assert len(SPECS) >= 60
+
+
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", sorted(INPUTS))
+def test_a_theory_predicts_or_says_why_not(name, every):
+    quantity, applied = getattr(Q, name), set()
+    for spec, (label, inputs) in itertools.product(SPECS[::every], INPUTS[name].items()):
+        try:
+            chosen_linear_map(spec, quantity, inputs, "auto")
+        except SpecError:
+            continue  # the quantity has no meaning here: nothing is simulated
+        predictions, reasons = evaluate(spec, quantity, inputs)
+        where = f"{name} of {spec} at {label}"
+        shape = (1 if quantity.whole else quantity.num_layers(spec), len(quantity.entry_names(spec, inputs)))
+        for prediction in predictions:
+            assert prediction.mean.shape == shape, f"{prediction.name}, {where}"
+            assert np.isfinite(prediction.mean).all(), f"{prediction.name}, {where}"
+            assert prediction.variance is None or not np.isinf(prediction.variance).any(), f"{prediction.name}, {where}"
+            applied.add(prediction.name)
+        assert {p.name for p in predictions} | set(reasons) == {theory.name for theory in quantity.theories}
+        finite = [p.name for p in predictions if p.name != "infinite_width"]
+        assert list(quantity.applicable(spec, inputs)) == finite, where
+        if finite:
+            assert di.predict(spec, quantity, inputs).name == finite[0]
+        else:
+            with pytest.raises(SpecError):
+                di.predict(spec, quantity, inputs)
+    expected = {theory.name for theory in quantity.theories}
+    assert applied == expected or every > 1 or name == "survival"  # the whole battery reaches every theory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["log_sin2_angle", "nngp", "log_norm", "log_volume"])
+def test_limits_are_those_of_wide_networks(name):
+    """At width 4096 a simulation is within its error bars and the order depth / width of every limit."""
+    quantity = getattr(Q, name)
+    inputs = di.frames.random(dimension=DIMENSION) if name == "log_volume" else di.inputs.pair(0.3, DIMENSION)
+    for activation, bias in itertools.product(("relu", "tanh", di.elu()), (None, di.normal(0.1, "absolute"))):
+        spec = di.MLP((4096,) * 2, activation, None, bias)
+        sim, limit = di.simulate(spec, quantity, inputs, num_seeds=60), di.infinite(spec, quantity, inputs)
+        off = np.abs(sim.mean - limit.mean)
+        assert np.all(off < 5 * sim.standard_error + 10 * 2 / 4096), (activation, bias)
+        rival = di.infinite(di.MLP((4096,) * 2, di.softplus, None, bias), quantity, inputs)
+        assert np.any(np.abs(sim.mean - rival.mean) > 5 * sim.standard_error + 10 * 2 / 4096)
+
+
+def test_a07_an_angle_needs_a_pair():
+    for route in (di.simulate, di.predict, di.infinite):
+        for inputs in (di.inputs.ones(4), di.inputs.points(ROWS)):
+            with pytest.raises(SpecError, match=r"without a partner.*di\.inputs\.pair"):
+                route(di.MLP((8,)), Q.log_sin2_angle, inputs)
+
+
+def test_a_reason_is_returned_not_raised():
+    found = Q.nngp.theory("exact").evaluate(di.MLP((8,), "tanh"), POINTS["one"])
+    assert isinstance(found, str)
+    assert isinstance(Q.nngp.theory("exact").evaluate(di.MLP((8,)), POINTS["one"]), Prediction)
