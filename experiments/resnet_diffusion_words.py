@@ -207,9 +207,9 @@ def gradient_words(config: Config, results: Results) -> list[str]:
     """Log-normal gradients and determinants, with what infinite width says of them."""
     first = results["gradients"].dataset.isel(layer=0, pair=0)
     told = [
-        f"Gradient of the first coordinate with respect to layer 1, D = {config.gradient_width}: ln of its square "
+        f"Gradient of the first coordinate with respect to layer 1, D = {config.gradient_width}: ln of its norm "
         f"{with_error(float(first['mean']), float(first['standard_error']))} with variance {float(first['variance']):.3f} "
-        f"(exact at infinite depth {float(first['predicted'][0]):.4f} and {float(first['predicted_variance'][0]):.4f}; infinite width 1 and 0)."
+        f"(exact at infinite depth {float(first['predicted'][0]):.4f} and {float(first['predicted_variance'][0]):.4f}; infinite width 1/2 and 0)."
     ]
     determinant = results["determinant"].dataset.isel(layer=-1, pair=0)
     mean, error = float(determinant["mean"]), float(determinant["standard_error"])

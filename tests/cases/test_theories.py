@@ -117,3 +117,12 @@ def test_a_reason_is_returned_not_raised():
     found = Q.nngp.theory("exact").evaluate(di.MLP((8,), "tanh"), POINTS["one"])
     assert isinstance(found, str)
     assert isinstance(Q.nngp.theory("exact").evaluate(di.MLP((8,)), POINTS["one"]), Prediction)
+
+
+def test_log_gradient_norm_is_the_logarithm_of_the_norm():
+    """Of one output weight N(0, 1): E ln|w| = -(gamma + ln 2) / 2 = -0.635; the square has twice that."""
+    net = di.MLP((1,), "linear", output_width=1)
+    sim = di.simulate(net, Q.log_gradient_norm, di.inputs.ones(1), num_seeds=4000)
+    exact = -0.5 * (np.euler_gamma + np.log(2.0))
+    assert np.abs((sim.mean - exact) / sim.standard_error).max() < 5
+    assert np.abs((sim.mean - 2.0 * exact) / sim.standard_error).min() > 20
