@@ -67,7 +67,7 @@ def test_moments_in_the_limit_are_those_of_the_figure(readings):
 def test_overlaps_of_positions_in_the_limit(readings):
     cases, _, _ = readings
     case = cases.convolution_case(cases.Config())
-    limit = case.quantity.predict(case.spec, case.inputs, "double_limit").mean[0]
+    limit = case.quantity.theory("double_limit").predict(case.spec, case.inputs).mean[0]
     np.testing.assert_allclose(limit[:6], [2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878], atol=6e-5)
 
 
