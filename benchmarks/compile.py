@@ -24,7 +24,7 @@ from deepinit.infinite_width.angles import log_sin2_angles
 from deepinit.infinite_width.kernels import nngp_and_ntk, stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
-from deepinit.quantities.routes import forward_seed_fn
+from deepinit.quantities.routes import seed_fn_of
 
 GOAL = 1.5
 PAIR = di.inputs.pair(1.0)
@@ -34,7 +34,7 @@ X = np.concatenate([PAIR.points, PAIR.partners])
 def simulation(spec: MLP) -> float:
     """One compiled ensemble."""
     start = time.perf_counter()
-    seed_fn, _ = forward_seed_fn(
+    seed_fn, _ = seed_fn_of(
         spec, di.quantities.log_sin2_angle, PAIR, linear_map="auto", dtype="float32", precision="highest"
     )
     compile_ensemble(seed_fn, 64, blocks=Blocks(64, 64, 64))

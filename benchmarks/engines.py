@@ -23,7 +23,8 @@ import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.neural_tangents import load
-from deepinit.quantities.routes import forward_seed_fn, seed_bytes
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory import angles
 
 try:
@@ -45,7 +46,7 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
     """The engine of `di.simulate`, as compiled for many blocks."""
     spec = di.MLP(widths=(width,) * depth)
     inputs = di.inputs.pair(ANGLE)
-    seed_fn, settings = forward_seed_fn(
+    seed_fn, settings = seed_fn_of(
         spec,
         di.quantities.log_sin2_angle,
         inputs,
@@ -53,7 +54,7 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
         dtype="float32",
         precision="highest",
     )
-    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=seed_bytes(spec, inputs, settings), block_size=num_seeds)
+    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=pass_bytes(spec, inputs, settings), block_size=num_seeds)
     root = root_key(0)
 
     def run() -> np.ndarray:

@@ -33,7 +33,8 @@ from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.empirical import IMPLEMENTATIONS
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.recursion import kernel_layers
-from deepinit.quantities.routes import seed_bytes, seed_fn_of
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections
 
 SPEEDUP_GOAL = 20.0
@@ -59,7 +60,7 @@ def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
     seed_fn, settings = seed_fn_of(
         spec, di.quantities.ntk, inputs, linear_map="conditional", dtype="float32", precision="highest"
     )
-    at_hand = seed_bytes(spec, inputs, settings)
+    at_hand = pass_bytes(spec, inputs, settings)
     ensemble = compile_ensemble(seed_fn, num_networks, seed_bytes=at_hand, block_size=num_networks)
     root = root_key(0)
     return lambda: ensemble.block_fn(root, 0).value[:, 0]

@@ -29,7 +29,8 @@ import deepinit as di
 from deepinit.core.specs import choose_linear_map
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import forward_seed_fn, seed_bytes
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import seed_fn_of
 
 DRAWS, DRAWS_GOAL = 1_000_000, 30.0
 SLACK = 1.01
@@ -39,10 +40,8 @@ Run = Callable[[], np.ndarray]  # the last layer's value of every network
 
 def compiled_run(spec: Any, quantity: Any, inputs: Any, num_seeds: int, linear_map: str, key: int = 0) -> Run:
     """The engine of `di.simulate`, compiled once for all networks in one block."""
-    seed_fn, settings = forward_seed_fn(
-        spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest"
-    )
-    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=seed_bytes(spec, inputs, settings), block_size=num_seeds)
+    seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest")
+    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=pass_bytes(spec, inputs, settings), block_size=num_seeds)
     root = root_key(key)
 
     def run() -> np.ndarray:

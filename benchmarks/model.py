@@ -33,7 +33,8 @@ from deepinit.ensembles.keys import root_key
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
 from deepinit.networks.starting_rows import starting_rows
-from deepinit.quantities.routes import measure_block, seed_bytes
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import measure_block
 
 NNGP = di.quantities.nngp
 SETTINGS = {"linear_map": "conditional", "dtype": "float32", "precision": "highest"}
@@ -50,7 +51,7 @@ def forward_fn(width: int, depth: int, count: int, linear_map: Callable[..., Any
     """`key -> Measurement`: the engine's forward pass with this linear map."""
     spec, inputs = di.MLP((width,) * depth), points(count)
     start = starting_rows(spec, inputs, "float32")
-    measure = lambda state: NNGP.measure(state, inputs)
+    measure = lambda state: NNGP.measurement.tap(state, inputs)
     return lambda key: random_forward(spec, start(key), key, measure, linear_map=linear_map)[0]
 
 
@@ -95,7 +96,7 @@ def parts(width: int, depth: int, count: int) -> dict[str, Callable[[Any], Any]]
 
 def compiled(width: int, depth: int, count: int, num_seeds: int, seed_fn: Callable[[Any], Any]) -> Ensemble:
     """One block, cut as the engine cuts it."""
-    at_hand = seed_bytes(di.MLP((width,) * depth), points(count), SETTINGS)
+    at_hand = pass_bytes(di.MLP((width,) * depth), points(count), SETTINGS)
     return compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=num_seeds)
 
 

@@ -141,7 +141,7 @@ def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
 
             def one(seed: Any, start: Any = start, quantity: Any = quantity, spec: Any = spec) -> Any:
                 key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
-                measure: Callable[[Any], Any] = lambda state: quantity.measure(state, PAIR)
+                measure: Callable[[Any], Any] = lambda state: quantity.measurement.tap(state, PAIR)
                 return random_forward(spec, start(key), key, measure, linear_map=linear_map)[0].value
 
             seeds = jnp.arange(num_networks, dtype=jnp.uint32)

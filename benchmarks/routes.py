@@ -19,7 +19,8 @@ import numpy as np
 import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import forward_seed_fn, measure_block, seed_bytes
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import measure_block, seed_fn_of
 
 NUM_NETWORKS = 1000
 WIDE = 10**6
@@ -35,8 +36,8 @@ def network(width: int, depth: int) -> di.MLP:
 def simulation(width: int, depth: int) -> Any:
     """Compiled: () -> statistics of NUM_NETWORKS networks."""
     spec = network(width, depth)
-    seed_fn, settings = forward_seed_fn(spec, ANGLE, PAIR, linear_map="auto", dtype="float32", precision="highest")
-    at_hand = seed_bytes(spec, PAIR, settings)
+    seed_fn, settings = seed_fn_of(spec, ANGLE, PAIR, linear_map="auto", dtype="float32", precision="highest")
+    at_hand = pass_bytes(spec, PAIR, settings)
     ensemble = compile_ensemble(seed_fn, NUM_NETWORKS, seed_bytes=at_hand, block_size=NUM_NETWORKS)
     root = root_key(0)
     return lambda: measure_block(ANGLE, ensemble.block_fn(root, 0), ())[0]

@@ -36,7 +36,8 @@ import worker
 import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import forward_seed_fn, measure_block, seed_bytes
+from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.routes import measure_block, seed_fn_of
 from deepinit.theory.angles import log_sin2_walk
 
 COUNTS = (1, 2, 4, 8)
@@ -160,10 +161,8 @@ def processes_part(report: harness.Report, task: worker.Task, counts: tuple[int,
 
 def engine(spec: Any, quantity: Any, inputs: Any, linear_map: str, num_seeds: int, block_size: int) -> Any:
     """The engine of `di.simulate` as compiled for blocks of this size."""
-    seed_fn, settings = forward_seed_fn(
-        spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest"
-    )
-    at_hand = seed_bytes(spec, inputs, settings)
+    seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest")
+    at_hand = pass_bytes(spec, inputs, settings)
     return compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
 
 

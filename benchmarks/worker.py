@@ -22,7 +22,7 @@ from deepinit import store
 from deepinit.ensembles import statistics
 from deepinit.ensembles.blocks import Blocks, Ensemble, compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import forward_seed_fn, measure_block
+from deepinit.quantities.routes import measure_block, seed_fn_of
 
 ANGLE = 1.0
 
@@ -66,7 +66,7 @@ def block_name(task: Task, block: int) -> str:
 def compiled(task: Task) -> Ensemble:
     """On all devices of this process."""
     spec, pair = di.MLP((task.width,) * task.depth), di.inputs.pair(ANGLE)
-    seed_fn, _ = forward_seed_fn(
+    seed_fn, _ = seed_fn_of(
         spec, di.quantities.log_sin2_angle, pair, linear_map="auto", dtype="float32", precision="highest"
     )
     return compile_ensemble(seed_fn, task.num_seeds, blocks=task.blocks)

@@ -17,7 +17,7 @@ from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.routes import chosen_linear_map, training_cost
+from deepinit.quantities.routes import chosen_linear_map
 
 if TYPE_CHECKING:
     import xarray
@@ -82,9 +82,7 @@ class Case:
     @property
     def num_positions(self) -> int:
         """Layers that are measured, or records of a training run."""
-        if self.quantity.is_of_training:
-            return len(self.inputs.record_steps)
-        return 1 if self.quantity.whole else self.quantity.num_layers(self.spec)
+        return self.quantity.measurement.axis(self.spec, self.inputs).length
 
     @property
     def spec_json(self) -> dict[str, Any]:
@@ -142,12 +140,7 @@ class Case:
     @property
     def cost(self) -> float:
         """Random numbers per network, or the work of training in that unit, for progress and plans."""
-        if self.quantity.is_of_training:
-            return training_cost(self.spec, self.inputs)
-        if self.linear_map == "chi_square":
-            return 4.0 * self.spec.depth
-        shapes, rows = self.spec.matrix_shapes(self.inputs.dimension), self.inputs.num_rows
-        return sum(fan_out * (fan_in if self.linear_map == "explicit" else rows) for fan_in, fan_out in shapes)
+        return self.quantity.measurement.cost(self.spec, self.inputs, self.linear_map)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

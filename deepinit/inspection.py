@@ -188,7 +188,8 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
     if merged is None:
         return record
     # A statistic that only a whole ensemble has is not the mean of what its blocks hold.
-    if getattr(getattr(quantities, case.quantity, None), "of_ensemble", None) is not None:
+    known = quantities.BUILTIN.get(case.quantity)
+    if known is not None and known.measurement.statistic is not None:
         return record
     last = (-1, *([0] * (merged.mean.ndim - 1))) if merged.mean.ndim else ()
     if not merged.mean.size:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from deepinit.core.specs import Spec
+from deepinit.core.trainings import Training
 from deepinit.experiment import Case
 from deepinit.store.canonical import canonical_json
 
@@ -93,7 +94,7 @@ def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
 
 def _shape(case: Case) -> Any:
     """What the compiled program takes from the inputs: their shape, not their values; all of a training set."""
-    if case.quantity.is_of_training:
+    if isinstance(case.inputs, Training):
         return case.inputs.digest
     return [type(case.inputs).__name__, case.inputs.num_rows, case.inputs.dimension]
 

@@ -20,7 +20,7 @@ from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
 from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
 from deepinit.outcome import Outcome, conclude
 from deepinit.progress import Report, bar, callback
-from deepinit.quantities.routes import evaluate, finished_estimate, measure_block, seed_bytes, seed_fn_of
+from deepinit.quantities.routes import evaluate, finished_estimate, measure_block, seed_fn_of
 
 _KEPT = "kept."  # in front of the names of arrays of single networks, in a block
 
@@ -261,7 +261,7 @@ def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[in
         precision=case.precision,
         keep=case.kept_networks > 0,
     )
-    at_hand = seed_bytes(case.spec, case.inputs, settings)
+    at_hand = case.quantity.measurement.bytes(case.spec, case.inputs, settings)
     alone = not isinstance(case.spec, Spec)
     return blocks.compile_ensemble(
         seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size, halved=halved
@@ -345,8 +345,7 @@ def _compare(case: Case, theory: Theory, measured: tuple[Any, Kept]) -> CaseResu
     (predictions, not_applicable), (merged, kept) = theory, measured
     samples = kept.pop("samples", None)
     estimate = finished_estimate(case.spec, case.quantity, case.inputs, merged, samples, settings)
-    entries = case.quantity.entry_names(case.spec, case.inputs)
-    dataset = comparison(estimate, predictions, pairs=entries).dataset
+    dataset = comparison(estimate, predictions).dataset
     dataset.attrs.update(label=case.name, symbol=case.quantity.symbol)
     return CaseResult(case, estimate, predictions, dataset, kept, not_applicable)
 

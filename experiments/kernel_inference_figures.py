@@ -239,7 +239,7 @@ def readout_item(results: Results):
     bias = np.array([data["mean"].values[0] for data in rows]) - limits
     errors = np.array([data["standard_error"].values[0] for data in rows])
     theory = np.array([data["predicted"].sel(route="first_order").values[0] for data in rows]) - limits
-    names = READOUT.entry_names(None, inputs())
+    names = READOUT.measurement.entries(None, inputs())
     drawn = di.plots.series(
         {name: (widths, np.abs(bias[:, k]), errors[:, k]) for k, name in enumerate(names)},
         {name: (widths, np.abs(theory[:, k])) for k, name in enumerate(names)},

@@ -120,15 +120,13 @@ READOUT = Quantity(
     name="readout_prediction",
     symbol=r"$f_*$",
     label="prediction of a network whose readout alone is trained",
-    measure=_measure,
+    measurement=di.quantities.Forward(_measure, entries=_names),
     theories=(
         *theories(
             ("first_order",), lambda spec, *_: None if spec.depth == 1 else "it is that of one hidden layer", _predict
         ),
         limit(_infinite),
     ),
-    accepts=di.inputs.Inputs,
     transform="none: a bounded function of the features",
     reference="arXiv 1711.00165 (the limit); first order derived here",
-    entries=_names,
 )

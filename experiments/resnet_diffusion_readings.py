@@ -1,7 +1,6 @@
 """What the experiment on diffusions reads off a network, with what recursion and limit say of it."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import deepinit as di
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.quantities.diffusions import unit_variances, why_no_diffusion
+from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import always, limit, theories
 
@@ -43,16 +43,15 @@ def prediction(quantity: str, name: str, value: Any, variance: Any = None) -> Pr
     )
 
 
-def reading(name: str, label: str, measure: Callable[..., Any], **others: Any) -> Quantity:
-    """A quantity of the forward pass."""
+def reading(name: str, label: str, measurement: Any, **others: Any) -> Quantity:
+    """A quantity of the stream."""
     given: dict[str, Any] = {
         "symbol": r"$x_{t, 1}$",
         "theories": (),
-        "accepts": Inputs,
         "transform": "none: nearly Gaussian",
         "reference": REFERENCE,
     }
-    return Quantity(name=name, label=label, measure=measure, **(given | others))
+    return Quantity(name=name, label=label, measurement=measurement, **(given | others))
 
 
 # One coordinate as a random function of the input
@@ -97,17 +96,16 @@ def names_of_points(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 DRAW = reading(
     "draw",
     "first coordinate of the stream",
-    lambda state, inputs: finite(first_coordinate(state.postactivations)),
+    Forward(lambda state, inputs: finite(first_coordinate(state.postactivations)), entries=names_of_points),
     theories=(
         *theories(
             (DOUBLE_LIMIT,), lambda spec, *_: None if isinstance(spec, di.ResNet) else "it is no ResNet", draw_limit
         ),
         limit(draw_infinite),
     ),
-    entries=names_of_points,
 )
 PREACTIVATION = DRAW._replace(
-    measure=lambda state, inputs: finite(first_coordinate(state.preactivations)),
+    measurement=Forward(lambda state, inputs: finite(first_coordinate(state.preactivations)), entries=names_of_points),
     label="first preactivation of the layer",
 )
 
@@ -152,9 +150,8 @@ def moments_infinite(spec: Any, inputs: Inputs) -> Prediction:
 MOMENTS = reading(
     "moments",
     "mean and covariance of the first coordinate, given the inputs",
-    measure_moments,
+    Forward(measure_moments, entries=moment_entries),
     theories=(*theories((DOUBLE_LIMIT,), always, moments_limit), limit(moments_infinite)),
-    entries=moment_entries,
 )
 
 
@@ -199,15 +196,12 @@ def kernels_infinite(spec: Any, inputs: Inputs) -> Prediction:
 KERNELS = reading(
     "kernels",
     "tangent kernels of weights and biases, mean squares and overlap",
-    measure_kernels,
+    Backward(measure_kernels, di.quantities.ntk.measurement.functions, entries=lambda spec, inputs: KERNEL_ENTRIES),
     symbol=r"$K$",
     theories=(
         *theories((EXACT,), lambda spec, *_: why_no_diffusion(spec), kernels_exact),
         limit(kernels_infinite),
     ),
-    entries=lambda spec, inputs: KERNEL_ENTRIES,
-    functions=di.quantities.ntk.functions,
-    whole=True,
     transform="none: light-tailed while horizon / width is small",
 )
 
@@ -255,7 +249,8 @@ def positions_quantity(positions: int) -> Quantity:
         name="positions",
         label="overlaps of position 0 with all others, and its tangent kernel",
         symbol=r"$\Lambda$",
-        measure=functools.partial(measure_positions, positions=positions),
+        measurement=KERNELS.measurement._replace(
+            tap=functools.partial(measure_positions, positions=positions), entries=position_entries
+        ),
         theories=(*theories((DOUBLE_LIMIT,), always, positions_limit), limit(positions_infinite)),
-        entries=position_entries,
     )

@@ -3,11 +3,13 @@
 from deepinit.quantities.angles import log_sin2_angle
 from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
 from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
+from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Trained
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.outputs import output_kurtosis
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import infinite, predict, simulate
 from deepinit.quantities.survival import log_norm, survival
+from deepinit.quantities.theory import Theory
 from deepinit.quantities.training import accuracy, training_loss
 
 _ALL = (
@@ -33,7 +35,12 @@ BUILTIN = {quantity.name: quantity for quantity in _ALL}
 
 __all__ = [
     "BUILTIN",
+    "Backward",
+    "ExactLaw",
+    "Forward",
     "Quantity",
+    "Theory",
+    "Trained",
     "accuracy",
     "aligned_fraction",
     "bias_ntk",

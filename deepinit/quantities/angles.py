@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
@@ -90,17 +91,16 @@ def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
     return None if isinstance(spec, MLP) else "the spec is a residual network: the limit of its angle is not built in"
 
 
-def _requires(spec: Spec, inputs: Inputs) -> None:
+def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
     """Two images make an angle."""
     del spec
-    if not inputs.num_pairs:
-        raise SpecError(
-            refusal(
-                f"log_sin2_angle at {len(inputs.points)} points without a partner",
-                "pairs of inputs",
-                "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second).",
-            )
-        )
+    if inputs.num_pairs:
+        return None
+    return refusal(
+        f"log_sin2_angle at {len(inputs.points)} points without a partner",
+        "pairs of inputs",
+        "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second).",
+    )
 
 
 def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
@@ -122,13 +122,11 @@ log_sin2_angle = Quantity(
     name="log_sin2_angle",
     symbol=r"$\ln \sin^2 \theta^\ell$",
     label="angle between two inputs, as ln sin^2",
-    measure=_measure,
+    measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
         *theories(("tapered", "hybrid", "second_order", "first_order", "paper", "approximation"), _why_not, _predict),
         limit(_infinite, _why_no_limit),
     ),
-    requires=_requires,
-    accepts=Inputs,
     transform="ln sin^2",
     reference=_PAPER,
     rounding="absolute",

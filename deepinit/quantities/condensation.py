@@ -23,6 +23,7 @@ from deepinit.quantities.condensation_setup import (
     predicted_directions,
     starts_uniformly,
 )
+from deepinit.quantities.kinds import Trained
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
@@ -152,12 +153,10 @@ orientation_count = Quantity(
     name="orientation_count",
     symbol="orientations",
     label="orientations of the input weights of a layer that has condensed",
-    measure=_measure_counts,
+    measurement=Trained(_measure_counts, hidden_names),
     theories=theories(_NAMES, _why_not, predict_counts),
-    accepts=Training,
     transform="none: a count",
     reference=PAPER,
-    entries=lambda spec, training: hidden_names(spec, training),
     events=_EVENTS,
 )
 
@@ -165,12 +164,10 @@ aligned_fraction = Quantity(
     name="aligned_fraction",
     symbol="fraction of neurons",
     label="fraction of neurons within a cosine of a predicted orientation",
-    measure=_measure_alignment,
+    measurement=Trained(_measure_alignment, lambda *_: tuple(f"cos > {level:g}" for level in LEVELS)),
     theories=(*theories(_NAMES, _why_not_in_time, predict_alignment), limit(lazy_alignment, _why_no_limit)),
-    accepts=Training,
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation_alignment",
-    entries=lambda spec, training: tuple(f"cos > {level:g}" for level in LEVELS),
     events=_EVENTS,
 )
 
@@ -178,12 +175,10 @@ drop_time = Quantity(
     name="drop_time",
     symbol=r"$\sigma'(0)\,|v|\,t$",
     label="time of the first drop of the loss, in units of the growth time of aligned weights",
-    measure=_measure_drop,
+    measurement=Trained(_measure_drop, lambda spec, training: (f"loss drop {training.stop_drop:g}",)),
     theories=theories(_NAMES, _why_not_linear, predict_drop),
-    accepts=Training,
     transform="none: a logarithm of the overlap",
     reference="derived in deepinit.theory.condensation_linear",
-    entries=lambda spec, training: (f"loss drop {training.stop_drop:g}",),
     events=_EVENTS,
     rounding="absolute",
 )
@@ -192,11 +187,9 @@ relative_distance = Quantity(
     name="relative_distance",
     symbol=r"$|W - W(0)| / |W(0)|$",
     label="distance of input weights from where they started, relative to their size there",
-    measure=_measure_distance,
+    measurement=Trained(_measure_distance, hidden_names),
     theories=(*theories(_NAMES, _why_not_in_time, predict_distance), limit(lazy_distance)),
-    accepts=Training,
     transform="none: a ratio of norms",
     reference="Luo, Xu, Ma & Zhang 2021, arXiv 2007.07497",
-    entries=lambda spec, training: hidden_names(spec, training),
     events=_EVENTS,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
@@ -27,6 +27,8 @@ from deepinit.quantities.diffusions import (
     predict_ntk,
     why_no_diffusion,
 )
+from deepinit.quantities.kinds import Backward, Forward
+from deepinit.quantities.kinds.backward import all_points
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import Theory, limit, theories
 
@@ -50,7 +52,8 @@ def point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     return tuple(str(number) for number in range(1, inputs.num_rows + 1))
 
 
-def _measure_nngp(state: Any, inputs: Inputs) -> Any:
+def tap_overlaps(state: Any, inputs: Inputs) -> Any:
+    """<x, x'> / width of every pair, with its log-scale."""
     import jax.numpy as jnp
 
     rows = state.postactivations
@@ -88,11 +91,15 @@ def _first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ..
     return functions, tuple(range(inputs.num_rows))
 
 
+def _why_no_jacobian(spec: Spec, inputs: Inputs) -> str | None:
+    del spec
+    if inputs.num_rows == 1:
+        return None
+    return refusal(f"the Jacobian at {inputs.num_rows} points", "one point", "Take di.inputs.points(x) of one row.")
+
+
 def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    if inputs.num_rows != 1:
-        raise SpecError(
-            refusal(f"the Jacobian at {inputs.num_rows} points", "one point", "Take di.inputs.points(x) of one row.")
-        )
+    del inputs
     width = spec.output_width or spec.widths[-1]
     return np.eye(width), (0,) * width
 
@@ -124,7 +131,6 @@ def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
 
 def _infinite_nngp(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.norms import overlaps
-    from deepinit.quantities.routes import all_points
 
     first, second = pairs_of_points(inputs)
     return _limit("nngp", overlaps(spec, all_points(inputs).points)[:, first, second])
@@ -132,7 +138,6 @@ def _infinite_nngp(spec: Spec, inputs: Inputs) -> Prediction:
 
 def _infinite_ntk(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
-    from deepinit.quantities.routes import all_points
 
     check_output_layer(spec)
     first, second = pairs_of_points(inputs)
@@ -141,7 +146,6 @@ def _infinite_ntk(spec: Spec, inputs: Inputs) -> Prediction:
 
 def _infinite_bias_ntk(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
-    from deepinit.quantities.routes import all_points
 
     check_output_layer(spec)
     first, second = pairs_of_points(inputs)
@@ -192,15 +196,13 @@ nngp = Quantity(
     name="nngp",
     symbol=r"$\langle x_t, x'_t \rangle / n$",
     label="second moment of a layer's activations",
-    measure=_measure_nngp,
+    measurement=Forward(tap_overlaps, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_overlaps, predict_overlaps, predict_nngp),
         limit(_infinite_nngp, _why_no_limit_nngp),
     ),
-    accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
-    entries=_pair_names,
     light_tailed="log_norm",
 )
 
@@ -208,18 +210,13 @@ ntk = Quantity(
     name="ntk",
     symbol=r"$\Theta$",
     label="tangent kernel of the first output, all parameters",
-    measure=_measure_ntk,
+    measurement=Backward(_measure_ntk, _first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
         limit(_infinite_ntk, _why_no_limit_tangent),
     ),
-    accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
-    at_output=True,
-    entries=_pair_names,
-    functions=_first_output,
-    whole=True,
     light_tailed="log_gradient_norm",
 )
 
@@ -227,7 +224,7 @@ bias_ntk = ntk._replace(
     name="bias_ntk",
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers",
-    measure=_measure_bias_ntk,
+    measurement=Backward(_measure_bias_ntk, _first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)),
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
@@ -238,13 +235,10 @@ log_gradient_norm = Quantity(
     name="log_gradient_norm",
     symbol=r"$\ln |\partial f / \partial x_t|$",
     label="norm of the gradient of the first output with respect to every layer, as a logarithm",
-    measure=_measure_gradients,
+    measurement=Backward(_measure_gradients, _first_output, per_layer=True, entries=point_names),
     theories=theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_gradient),
-    accepts=Inputs,
     transform="ln",
     reference="arXiv 2007.03253, section 5",
-    entries=point_names,
-    functions=_first_output,
     rounding="absolute",
 )
 
@@ -252,14 +246,9 @@ log_singular_values = Quantity(
     name="log_singular_values",
     symbol=r"$\ln s_i$",
     label="singular values of the Jacobian, from the largest, as logarithms",
-    measure=_measure_singular_values,
+    measurement=Backward(_measure_singular_values, _every_output, entries=_singular_names, why_not=_why_no_jacobian),
     theories=(),
-    accepts=Inputs,
     transform="ln",
     reference="arXiv 2007.03253, section 5",
-    at_output=True,
-    entries=_singular_names,
-    functions=_every_output,
-    whole=True,
     rounding="absolute",
 )

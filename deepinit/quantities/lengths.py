@@ -10,6 +10,7 @@ from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_volume, why_no_diffusion
+from deepinit.quantities.kinds import ExactLaw, Forward
 from deepinit.quantities.length_sampler import log_volume_sampler
 from deepinit.quantities.length_setup import idealized, network_of, residual_of, why_not_exact
 from deepinit.quantities.quantity import Quantity
@@ -240,16 +241,13 @@ log_volume = Quantity(
     name="log_volume",
     symbol=r"$\ln\, \mathrm{vol}_d(J U)$",
     label="stretch of a tangent frame (length for one vector), as a logarithm",
-    measure=_measure_volume,
+    measurement=ExactLaw(Forward(_measure_volume, Frames, at_output=True), log_volume_sampler),
     theories=(
         *theories(("exact", "idealized", FORM), _why_not_volume, _predict_volume),
         limit(_infinite_volume, _why_no_limit),
     ),
-    accepts=Frames,
     transform="ln",
     reference=_PAPER,
-    at_output=True,
-    sampler=log_volume_sampler,
     rounding="absolute",
 )
 
@@ -257,14 +255,12 @@ length_distortion = Quantity(
     name="length_distortion",
     symbol=r"$\mathrm{len}(F \circ \gamma) / \mathrm{len}(\gamma)$",
     label="length of a curve's image over its own",
-    measure=_measure_curve,
+    measurement=Forward(_measure_curve, SampledCurve, at_output=True),
     theories=(
         *theories(("exact", "idealized", "second_order", "first_order", *_RELU_BOUNDS), _why_not_curve, _predict_curve),
         limit(_infinite_curve, _why_no_limit),
     ),
-    accepts=SampledCurve,
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,
-    at_output=True,
     light_tailed="log_volume",
 )

@@ -18,32 +18,32 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.corrections import EXACT, next_layers
 from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import FORM
-from deepinit.quantities.kernels import nngp, point_names
+from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
+from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
 
 
-def _requires(spec: Spec, inputs: Inputs) -> None:
+def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
     """Sums over weights and biases must be Gaussian given the layer before."""
     del inputs
     laws = (spec.weight_law, spec.output_law, spec.bias_law) if isinstance(spec, MLP) else (spec.output_law,)
     for law in laws:
         if law is not None and not (isinstance(law, Law) and law.is_gaussian):
-            raise SpecError(
-                refusal(
-                    f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}",
-                    "Gaussian weights and biases: a sum with other weights has a kurtosis of its own",
-                    "Take di.normal(...), or keep samples of an output and take their kurtosis.",
-                )
+            return refusal(
+                f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}",
+                "Gaussian weights and biases: a sum with other weights has a kurtosis of its own",
+                "Take di.normal(...), or keep samples of an output and take their kurtosis.",
             )
+    return None
 
 
 def _measure(state: Any, inputs: Inputs) -> Any:
     from deepinit.observables.measurement import Measurement
 
-    found, own = nngp.measure(state, inputs), _own_entries(inputs)
+    found, own = tap_overlaps(state, inputs), _own_entries(inputs)
     return Measurement(found.value[own], found.event[own], log_scale=found.log_scale[own])
 
 
@@ -136,14 +136,10 @@ output_kurtosis = Quantity(
     name="output_kurtosis",
     symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
     label="excess kurtosis over networks of the next layer's preactivations, or outputs",
-    measure=_measure,
+    measurement=Forward(_measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble),
     theories=(*theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict), limit(_infinite)),
-    accepts=Inputs,
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
-    entries=point_names,
-    of_ensemble=_of_ensemble,
-    requires=_requires,
     rounding="absolute",
     light_tailed="log_norm",
 )

@@ -1,7 +1,7 @@
 """The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.spec_words import in_words
-from deepinit.core.specs import Spec, choose_linear_map, choose_transposes
+from deepinit.core.specs import Spec
 from deepinit.core.trainings import Training
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.tails import heavy_tails
+from deepinit.quantities.theory import INFINITE_WIDTH
 
 
 def simulate(
@@ -60,10 +61,9 @@ def simulate(
 
     _check_kinds(spec, quantity, inputs)
     check_num_seeds(num_seeds)
-    linear_map = chosen_linear_map(spec, quantity, inputs, linear_map)
     seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
     root = keys.root_key(key)
-    at_hand = seed_bytes(spec, inputs, settings)
+    at_hand = quantity.measurement.bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(
         seed_fn, num_seeds, seed_bytes=at_hand, alone=not isinstance(spec, Spec), block_size=block_size
     )
@@ -87,17 +87,16 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    statistic = quantity.measurement.statistic
     if quantity.light_tailed is not None:
-        heavy = heavy_tails(found, second_moment=quantity.of_ensemble is not None)
+        heavy = heavy_tails(found, second_moment=statistic is not None)
         found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
-    if quantity.of_ensemble is not None:
-        found = quantity.of_ensemble(spec, found)
-    found = dataclasses.replace(found, rounding=quantity.rounding)
-    positions = quantity.positions(spec, inputs)
-    if positions is None and quantity.entries is None:
-        return found
-    axis, entries = "step" if quantity.is_of_training else "layer", quantity.entry_names(spec, inputs)
-    return dataclasses.replace(found, axis=axis, positions=positions, entries=entries)
+    if statistic is not None:
+        found = statistic(spec, found)
+    axis = quantity.measurement.axis(spec, inputs)
+    return dataclasses.replace(
+        found, rounding=quantity.rounding, axis=axis.name, positions=axis.positions, entries=axis.entries
+    )
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
@@ -135,8 +134,9 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
 def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:
     """What else there is."""
     names = quantity.applicable(spec, inputs)
-    finite = f"Theories that apply: {', '.join(names)}. " if names else ""
-    return finite + ("Use di.simulate, or di.infinite." if quantity.has_limit(spec, inputs) else "Use di.simulate.")
+    finite = ", ".join(name for name in names if name != INFINITE_WIDTH)
+    routes = "di.simulate, or di.infinite" if INFINITE_WIDTH in names else "di.simulate"
+    return (f"Theories that apply: {finite}. " if finite else "") + f"Use {routes}."
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
@@ -176,27 +176,24 @@ def evaluate(
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
-    """The linear map that `auto` stands for; training needs whole matrices.
+    """The linear map that `auto` stands for.
 
     Raises:
-        SpecError: a map that the law, or training, does not allow; a quantity without a meaning for this spec.
+        SpecError: a map that the law, or the kind of measurement, does not allow; a quantity without a meaning for this spec.
     """
     _check_meaning(spec, quantity, inputs)
-    if quantity.functions is not None:
-        return choose_transposes(spec, name, inputs.num_rows + len(quantity.functions(spec, inputs)[0]))
-    if not quantity.is_of_training:
-        return choose_linear_map(spec, name, inputs.num_rows)
-    if name not in ("auto", "explicit"):
-        raise SpecError(
-            refusal(
-                f"linear_map={name!r} for {quantity.name}", "explicit", "Training changes whole matrices: leave it out."
-            )
-        )
-    return "explicit"
+    return quantity.measurement.linear_map(spec, inputs, name)
 
 
 def seed_fn_of(
-    spec: Any, quantity: Quantity, inputs: Any, *, linear_map: str, dtype: str, precision: str, keep: bool = False
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    *,
+    linear_map: str = "auto",
+    dtype: str = "float32",
+    precision: str = "highest",
+    keep: bool = False,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
     """The seed function of a quantity, and the settings its numbers depend on.
 
@@ -204,112 +201,14 @@ def seed_fn_of(
         spec: the network.
         quantity: what it measures.
         inputs: of the quantity's kind.
-        linear_map: not `auto`.
-        dtype, precision: as for `simulate`.
+        linear_map, dtype, precision: as for `simulate`.
         keep: also return what the quantity keeps of a network beside its value.
     """
-    if quantity.functions is not None:
-        return backward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
-    if not quantity.is_of_training:
-        return forward_seed_fn(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
-    from deepinit.quantities.training_route import training_seed_fn
-
-    return training_seed_fn(spec, quantity, inputs, dtype=dtype, precision=precision, keep=keep)
-
-
-def forward_seed_fn(
-    spec: Spec, quantity: Quantity, inputs: Any, *, linear_map: str, dtype: str, precision: str
-) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """The seed function of a quantity that taps the forward pass, and the settings its numbers depend on."""
-    from deepinit.networks import forward, linear_maps
-    from deepinit.networks.starting_rows import starting_rows
-
-    check_numbers(dtype, precision)
-    name = choose_linear_map(spec, linear_map, inputs.num_rows)
-    settings = {"linear_map": name, "dtype": dtype, "precision": precision}
-    if name == "chi_square":
-        return _sampler(quantity)(spec, inputs, dtype), settings
-    start, output = starting_rows(spec, inputs, dtype), quantity.at_output and spec.output_width is not None
-
-    def seed_fn(key: Any) -> Any:
-        measured, _ = forward.random_forward(
-            spec,
-            start(key),
-            key,
-            lambda state: quantity.measure(state, inputs),
-            linear_map=linear_maps.FUNCTIONS[name],
-            precision=precision,
-            tap_output=output,
-        )
-        return measured
-
-    return seed_fn, settings
-
-
-def backward_seed_fn(
-    spec: Spec, quantity: Quantity, inputs: Inputs, *, linear_map: str, dtype: str, precision: str
-) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """The seed function of a quantity of the backward pass, and the settings its numbers depend on. Partners are points of their own."""
-    from deepinit.networks.backward import random_gradients
-    from deepinit.networks.starting_rows import starting_rows
-
-    check_numbers(dtype, precision)
-    assert quantity.functions is not None
-    start, (functions, points) = starting_rows(spec, all_points(inputs), dtype), quantity.functions(spec, inputs)
-
-    def seed_fn(key: Any) -> Any:
-        rows = start(key)
-        found = random_gradients(spec, rows, key, functions, points, linear_map=linear_map, precision=precision)
-        return quantity.measure(found, inputs)
-
-    return seed_fn, {"linear_map": linear_map, "dtype": dtype, "precision": precision}
-
-
-def all_points(inputs: Inputs) -> Inputs:
-    """Points, then partners, all as points."""
-    from deepinit.core import inputs as kinds
-
-    return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)
-
-
-def check_numbers(dtype: Any, precision: Any) -> None:
-    """Refuses an unknown dtype or precision, and float64 without JAX's 64-bit mode."""
+    name = chosen_linear_map(spec, quantity, inputs, linear_map)
     check_dtype(dtype)
     check_precision(precision)
-
-
-def _sampler(quantity: Quantity) -> Callable[..., Any]:
-    if quantity.sampler is None:
-        raise SpecError(
-            refusal(
-                f"linear_map='chi_square' for {quantity.name}",
-                "quantities at one point, whose layers have a law of their own (log_volume)",
-                "Leave linear_map out.",
-            )
-        )
-    return quantity.sampler
-
-
-def seed_bytes(spec: Any, inputs: Any, settings: Mapping[str, str]) -> int:
-    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn; in training, its values on all examples."""
-    itemsize = np.dtype(settings["dtype"]).itemsize
-    if isinstance(inputs, Training):
-        return itemsize * len(inputs.examples.inputs) * max((*getattr(spec, "widths", ()), inputs.dimension))
-    if settings["linear_map"] == "chi_square":
-        return itemsize * spec.depth
-    explicit = settings["linear_map"] == "explicit"
-    return itemsize * max(
-        max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)
-        for fan_in, fan_out in spec.matrix_shapes(inputs.dimension)
-    )
-
-
-def training_cost(spec: Any, training: Training) -> float:
-    """The work of training one network, in units of the time that a random number takes (10 ns: some 300 operations)."""
-    shapes = spec.matrix_shapes(training.dimension) if isinstance(spec, Spec) else ((training.dimension, 100),)
-    weights = sum(fan_in * fan_out for fan_in, fan_out in shapes)
-    examples = training.batch_size or len(training.examples.inputs)
-    return 6.0 * examples * weights * training.record_steps[-1] / 300.0
+    settings = {"linear_map": name, "dtype": dtype, "precision": precision}
+    return quantity.measurement.seed_fn(spec, inputs, settings, keep), settings
 
 
 def measure_block(
@@ -361,8 +260,8 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
         ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),
     )
     if isinstance(quantity, Quantity):
-        kind = quantity.accepts
-        if quantity.is_of_training and not isinstance(spec, Spec):
+        kind = quantity.measurement.accepts
+        if kind is Training and not isinstance(spec, Spec):
             from deepinit.networks.network import Network
 
             kinds = (
@@ -378,8 +277,9 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
 
 def _check_meaning(spec: Any, quantity: Quantity, inputs: Any) -> None:
     """Refuses what the quantity has no meaning for."""
-    if quantity.requires is not None:
-        quantity.requires(spec, inputs)
+    reason = quantity.measurement.why_not(spec, inputs)
+    if reason is not None:
+        raise SpecError(reason)
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

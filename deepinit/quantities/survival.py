@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
+from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
@@ -135,11 +136,12 @@ def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
     return None
 
 
-def _requires(spec: Spec, inputs: Inputs) -> None:
+def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     """The growth of a norm needs a norm to start from."""
     del spec
-    if not np.any(inputs.points != 0, axis=1).all():
-        raise SpecError(refusal("an input that is zero", "inputs of positive norm", "The norm of 0 does not grow."))
+    if np.any(inputs.points != 0, axis=1).all():
+        return None
+    return refusal("an input that is zero", "inputs of positive norm", "The norm of 0 does not grow.")
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -181,12 +183,10 @@ survival = Quantity(
     name="survival",
     symbol=r"$P(x_t \neq 0)$",
     label="is the signal still there",
-    measure=_measure_survival,
+    measurement=Forward(_measure_survival, entries=_names),
     theories=theories(("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival),
-    accepts=Inputs,
     transform="none: 0 or 1",
     reference="Avelin & Karlsson 2022, arXiv 2104.10727",
-    entries=_names,
     rounding="absolute",
 )
 
@@ -194,15 +194,12 @@ log_norm = Quantity(
     name="log_norm",
     symbol=r"$\ln |x_t| / |x_0|$",
     label="growth of one signal, as a logarithm",
-    measure=_measure_log_norm,
+    measurement=Forward(_measure_log_norm, entries=_names, why_not=_why_no_growth),
     theories=(
         *theories(("exact", "first_order", FORM), _why_not_log_norm, _predict_log_norm),
         limit(_infinite_log_norm),
     ),
-    requires=_requires,
-    accepts=Inputs,
     transform="ln",
     reference="derived in deepinit.theory.cutoff_drift",
-    entries=_names,
     rounding="absolute",
 )

@@ -9,9 +9,10 @@ from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.core.trainings import Training
+from deepinit.quantities.kinds import Trained
+from deepinit.quantities.kinds.trained import trained_network
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit
-from deepinit.quantities.training_route import network_of
 
 _EVENTS = ("not_finite",)
 
@@ -34,7 +35,7 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
     from deepinit.training.losses import cross_entropy, mse
 
     sets = [examples for examples in (training.examples, training.test) if examples is not None]
-    network = network_of(spec)
+    network = trained_network(spec)
     for examples in sets:
         check_examples(network, examples, cross_entropy if examples.are_classes else mse)
     arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(_classes(e), "int32")) for e in sets]
@@ -94,12 +95,10 @@ training_loss = Quantity(
     name="training_loss",
     symbol="training loss",
     label="loss on the training set",
-    measure=_measure_loss,
+    measurement=Trained(_measure_loss, lambda spec, training: (training.loss,)),
     theories=(limit(_infinite_loss, _why_no_limit),),
-    accepts=Training,
     transform="none",
     reference="Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
-    entries=lambda spec, training: (training.loss,),
     events=_EVENTS,
 )
 
@@ -107,11 +106,11 @@ accuracy = Quantity(
     name="accuracy",
     symbol="accuracy",
     label="fraction of examples whose class is recognized",
-    measure=_measure_accuracy,
+    measurement=Trained(
+        _measure_accuracy, lambda spec, training: ("training set", "test set")[: 1 + (training.test is not None)]
+    ),
     theories=(),
-    accepts=Training,
     transform="none: a fraction",
     reference="Jakub & Nica 2024, arXiv 2302.09712 (training experiment)",
-    entries=lambda spec, training: ("training set", "test set")[: 1 + (training.test is not None)],
     events=_EVENTS,
 )

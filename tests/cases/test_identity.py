@@ -30,14 +30,14 @@ def act(x):
     return jnp.tanh(x)
 
 def measure(state, inputs):
-    found = di.quantities.log_norm.measure(state, inputs)
+    found = di.quantities.log_norm.measurement.tap(state, inputs)
     return found._replace(value=OFFSET + found.value)
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     pass
 
-own = di.quantities.log_norm._replace(name="own", measure=measure)
+own = di.quantities.log_norm._replace(name="own", measurement=di.quantities.log_norm.measurement._replace(tap=measure))
 
 def cases(config):
     spec = di.MLP((16,) * 2, act, di.normal(1.5))

@@ -10,7 +10,7 @@ from deepinit.core.errors import ResourceError, SpecError
 from deepinit.ensembles import blocks
 from deepinit.ensembles.blocks import MEMORY_BUDGET, Blocks, compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import forward_seed_fn, simulate
+from deepinit.quantities.routes import seed_fn_of, simulate
 
 ROOT = root_key(3)
 SPEC = di.MLP(widths=(3,) * 4)  # narrow: dead and collinear networks occur
@@ -28,7 +28,7 @@ def normals(shape):
 
 def angle_seed_fn():
     quantity = di.quantities.log_sin2_angle
-    return forward_seed_fn(SPEC, quantity, PAIR, linear_map="conditional", dtype="float32", precision="highest")[0]
+    return seed_fn_of(SPEC, quantity, PAIR, linear_map="conditional", dtype="float32", precision="highest")[0]
 
 
 def all_blocks(ensemble, root=ROOT):

@@ -40,7 +40,7 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
     assert worst(found, "leading_order") < 5
     assert worst(found, "infinite_width") > 20
     # the law of gradient flow is another one for steps as long as these: 0.05 of the growth time
-    assert measured.entries == Q.BUILTIN[quantity.name].entry_names(NET, run)
+    assert measured.entries == quantity.measurement.entries(NET, run)
     assert "step" in str(found)
 
 
@@ -195,7 +195,7 @@ def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
         di.predict(NET, Q.aligned_fraction, batches)
     stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
     for run in (batches, stopped):
-        assert not Q.training_loss.has_limit(NET, run)
+        assert Q.training_loss.applicable(NET, run) == ()
         with pytest.raises(SpecError, match="gd on all examples of the mse to the end"):
             di.infinite(NET, Q.training_loss, run)
     biased = di.MLP((4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1)  # biases larger than weights

@@ -83,10 +83,10 @@ def test_the_default_always_holds():
     for quantity in (Q.nngp, Q.ntk):
         names = [di.predict(spec, quantity, inputs).name for spec in (relu, zeros, tanh) for inputs in (ONE, TWO)]
         assert names == ["exact", "first_order"] * 2 + ["first_order"] * 2
-        assert quantity.applicable(relu, ONE) == ("exact", "first_order")
-        assert quantity.applicable(relu, TWO) == ("first_order",)
-        assert quantity.applicable(narrow, ONE) == ("exact",)  # sum of 1/width is 4
-        assert quantity.applicable(narrow, TWO) == ()
+        assert quantity.applicable(relu, ONE) == ("exact", "first_order", "infinite_width")
+        assert quantity.applicable(relu, TWO) == ("first_order", "infinite_width")
+        assert quantity.applicable(narrow, ONE) == ("exact", "infinite_width")  # sum of 1/width is 4
+        assert quantity.applicable(narrow, TWO) == ("infinite_width",)
         assert quantity.applicable(_spec((9,), bias_law=di.normal(0.1, "absolute")), ONE) == ("first_order",)
         with pytest.raises(SpecError, match="that of one input, not of 2"):
             di.predict(relu, quantity, TWO, "exact")

@@ -1,0 +1,53 @@
+"""Where the values of one network stand, and what drawing them costs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Conditions = Callable[[Any, Any], str | None]
+Entries = Callable[[Any, Any], tuple[str, ...]]
+Settings = Mapping[str, str]
+
+
+class Axis(NamedTuple):
+    """The two axes of a measurement.
+
+    Attributes:
+        name: of the first axis: `layer`, or `step` in training.
+        length: of the first axis.
+        entries: names along the second axis.
+        positions: numbers along the first axis; None for 1, 2, ...
+    """
+
+    name: str
+    length: int
+    entries: tuple[str, ...]
+    positions: tuple[int, ...] | None = None
+
+
+def no_conditions(spec: Any, inputs: Any) -> str | None:
+    """It always has a meaning."""
+    del spec, inputs
+    return None
+
+
+def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
+    """The names that the inputs bring."""
+    del spec
+    return inputs.entries
+
+
+def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
+    """Random numbers of one network."""
+    shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
+    return float(sum(fan_out * (fan_in if linear_map == "explicit" else rows) for fan_in, fan_out in shapes))
+
+
+def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
+    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn."""
+    explicit = settings["linear_map"] == "explicit"
+    return np.dtype(settings["dtype"]).itemsize * max(
+        max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)
+        for fan_in, fan_out in spec.matrix_shapes(inputs.dimension)
+    )

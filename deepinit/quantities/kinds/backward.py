@@ -1,0 +1,78 @@
+"""A reading of the backward pass: outputs, and gradients of linear functions of the output."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core import inputs as kinds
+from deepinit.core.inputs import Inputs
+from deepinit.core.specs import choose_transposes
+from deepinit.quantities.kinds.axis import (
+    Axis,
+    Conditions,
+    Entries,
+    Settings,
+    entries_of_inputs,
+    no_conditions,
+    pass_bytes,
+    pass_cost,
+)
+
+
+class Backward(NamedTuple):
+    """Measured once the gradients have come back. Partners are points of their own.
+
+    Attributes:
+        tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
+        functions: `(spec, inputs) -> (linear functions of the output [num, width], the point of each)`, whose gradients are taken.
+        per_layer: one row for every hidden layer, or one for the whole network.
+        entries, why_not, accepts, statistic: as of `Forward`.
+    """
+
+    tap: Callable[[Any, Any], Any]
+    functions: Callable[[Any, Any], tuple[Any, tuple[int, ...]]]
+    per_layer: bool = False
+    entries: Entries = entries_of_inputs
+    why_not: Conditions = no_conditions
+    accepts: type = Inputs
+    statistic: None = None
+
+    def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
+        """The linear map that `auto` stands for.
+
+        Raises:
+            SpecError: a map that the law does not allow, or that no gradient goes back through.
+        """
+        return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
+
+    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+        """`key -> Measurement` [rows, entries] of one network."""
+        from deepinit.networks.backward import random_gradients
+        from deepinit.networks.starting_rows import starting_rows
+
+        del keep
+        start = starting_rows(spec, all_points(inputs), settings["dtype"])
+        functions, points = self.functions(spec, inputs)
+        drawn = {name: settings[name] for name in ("linear_map", "precision")}
+        return lambda key: self.tap(random_gradients(spec, start(key), key, functions, points, **drawn), inputs)
+
+    def axis(self, spec: Any, inputs: Any) -> Axis:
+        """Hidden layers from 1; or the one place of the whole network, at its last layer."""
+        entries = self.entries(spec, inputs)
+        if self.per_layer:
+            return Axis("layer", spec.depth, entries)
+        return Axis("layer", 1, entries, (spec.depth + (spec.output_width is not None),))
+
+    def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
+        """Random numbers of one network."""
+        return pass_cost(spec, inputs, linear_map)
+
+    def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
+        """What one network keeps at hand."""
+        return pass_bytes(spec, inputs, settings)
+
+
+def all_points(inputs: Inputs) -> Inputs:
+    """Points, then partners, all as points."""
+    return kinds.points(np.concatenate([inputs.points, inputs.partners]), inputs.label)

@@ -1,0 +1,57 @@
+"""A tap on the forward pass whose layers also have an exact law, which draws them without neurons."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.quantities.kinds.axis import Axis, Settings
+from deepinit.quantities.kinds.forward import Forward
+
+
+class ExactLaw(NamedTuple):
+    """Measured at every layer of the forward pass, or drawn from the exact law of its layers with `linear_map="chi_square"`.
+
+    Attributes:
+        forward: the tap.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries] of one network from the exact law.
+            Raises SpecError where the law does not hold.
+        statistic: as of `Forward`.
+    """
+
+    forward: Forward
+    sampler: Callable[[Any, Any, str], Callable[[Any], Any]]
+    statistic: None = None
+
+    @property
+    def accepts(self) -> type:
+        """The kind of inputs."""
+        return self.forward.accepts
+
+    def why_not(self, spec: Any, inputs: Any) -> str | None:
+        """Why the quantity has no meaning; None where it has one."""
+        return self.forward.why_not(spec, inputs)
+
+    def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
+        """The linear map that `auto` stands for; `chi_square` is itself."""
+        return name if name == "chi_square" else self.forward.linear_map(spec, inputs, name)
+
+    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+        """`key -> Measurement` [layers, entries] of one network."""
+        if settings["linear_map"] == "chi_square":
+            return self.sampler(spec, inputs, settings["dtype"])
+        return self.forward.seed_fn(spec, inputs, settings, keep)
+
+    def axis(self, spec: Any, inputs: Any) -> Axis:
+        """Layers from 1."""
+        return self.forward.axis(spec, inputs)
+
+    def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
+        """Random numbers of one network."""
+        return 4.0 * spec.depth if linear_map == "chi_square" else self.forward.cost(spec, inputs, linear_map)
+
+    def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
+        """What one network keeps at hand."""
+        if settings["linear_map"] == "chi_square":
+            return np.dtype(settings["dtype"]).itemsize * spec.depth
+        return self.forward.bytes(spec, inputs, settings)

@@ -1,0 +1,85 @@
+"""A tap on the forward pass."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Estimate
+from deepinit.core.specs import choose_linear_map
+from deepinit.quantities.kinds.axis import (
+    Axis,
+    Conditions,
+    Entries,
+    Settings,
+    entries_of_inputs,
+    no_conditions,
+    pass_bytes,
+    pass_cost,
+)
+
+
+class Forward(NamedTuple):
+    """Measured at every layer of the forward pass.
+
+    Attributes:
+        tap: `(LayerState, inputs) -> Measurement` of one network at one layer.
+        accepts: the kind of inputs.
+        at_output: is the output layer measured too, as the last one, where the spec has one?
+        entries: `(spec, inputs) -> names` along the last axis.
+        why_not: `(spec, inputs) -> refusal` of what the quantity has no meaning for; None where it has one.
+        statistic: `(spec, Estimate of the tap) -> Estimate`, of what only an ensemble has; samples stay what is tapped.
+    """
+
+    tap: Callable[[Any, Any], Any]
+    accepts: type = Inputs
+    at_output: bool = False
+    entries: Entries = entries_of_inputs
+    why_not: Conditions = no_conditions
+    statistic: Callable[[Any, Estimate], Estimate] | None = None
+
+    def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
+        """The linear map that `auto` stands for.
+
+        Raises:
+            SpecError: a map that the law does not allow.
+        """
+        if name == "chi_square":
+            allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
+            raise SpecError(refusal("linear_map='chi_square' for this quantity", allowed, "Leave linear_map out."))
+        return choose_linear_map(spec, name, inputs.num_rows)
+
+    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+        """`key -> Measurement` [layers, entries] of one network."""
+        from deepinit.networks import forward, linear_maps
+        from deepinit.networks.starting_rows import starting_rows
+
+        del keep
+        start, output = starting_rows(spec, inputs, settings["dtype"]), self.at_output and spec.output_width is not None
+
+        def seed_fn(key: Any) -> Any:
+            measured, _ = forward.random_forward(
+                spec,
+                start(key),
+                key,
+                lambda state: self.tap(state, inputs),
+                linear_map=linear_maps.FUNCTIONS[settings["linear_map"]],
+                precision=settings["precision"],
+                tap_output=output,
+            )
+            return measured
+
+        return seed_fn
+
+    def axis(self, spec: Any, inputs: Any) -> Axis:
+        """Layers from 1."""
+        length = spec.depth + (self.at_output and spec.output_width is not None)
+        return Axis("layer", length, self.entries(spec, inputs))
+
+    def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
+        """Random numbers of one network."""
+        return pass_cost(spec, inputs, linear_map)
+
+    def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
+        """What one network keeps at hand."""
+        return pass_bytes(spec, inputs, settings)
