@@ -10,7 +10,8 @@ homogeneous activations have closed forms: with G = p - r theta and F = E[phi(u)
 
     dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2),    s_i = sqrt(q_i).
 
-Values come from elsewhere, computed to relative accuracy; the functions here attach derivatives.
+Values come from elsewhere, computed to relative accuracy; the functions here attach derivatives. A rule returns its own function
+as the primal output: a bare value would have no derivative of second order.
 """
 
 import functools
@@ -55,14 +56,14 @@ def _(activation, orders, primals, tangents):
     i, j = orders
 
     def moment(i, j):
-        here = jax.lax.stop_gradient(_pair_quadrature(activation, (i, j), at))
+        here = _pair_quadrature(activation, (i, j), jax.lax.stop_gradient(at))
         return pair_derivatives(activation, (i, j), here, kernel, at)
 
     _, change, _ = tangents
     tangent = moment(i + 1, j + 1) * change.covariance + 0.5 * (
         moment(i + 2, j) * change.first + moment(i, j + 2) * change.second
     )
-    return value, tangent
+    return pair_derivatives(activation, orders, value, kernel, at), tangent
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -79,11 +80,11 @@ def _(activation, orders, primals, tangents):
     i, j = orders
 
     def moment(i, j):
-        here = jax.lax.stop_gradient(_point_quadrature(activation, (i, j), variance))
+        here = _point_quadrature(activation, (i, j), jax.lax.stop_gradient(variance))
         return point_derivatives(activation, (i, j), here, variance)
 
     slope = moment(i + 1, j + 1) + 0.5 * (moment(i + 2, j) + moment(i, j + 2))
-    return value, slope * tangents[1]
+    return point_derivatives(activation, orders, value, variance), slope * tangents[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -101,7 +102,8 @@ def _(bend, primals, tangents):
     std_1, std_2 = root(kernel.first), root(kernel.second)
     tilt = 0.5 * bend * sine
     by_first = tilt * ratio(std_2, std_1) * change.first
-    return value, slope * change.covariance + by_first + tilt * ratio(std_1, std_2) * change.second
+    tangent = slope * change.covariance + by_first + tilt * ratio(std_1, std_2) * change.second
+    return arc_cosine_derivatives(bend, value, kernel, slope, sine), tangent
 
 
 def following(value: jax.Array, smooth: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ from deepinit.core.results import Estimate, Prediction
 from deepinit.core.spec_words import in_words
 from deepinit.core.specs import Spec
 from deepinit.core.trainings import Training
+from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.tails import heavy_tails
 from deepinit.quantities.theory import INFINITE_WIDTH
@@ -182,6 +183,9 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
         SpecError: a map that the law, or the kind of measurement, does not allow; a quantity without a meaning for this spec.
     """
     _check_meaning(spec, quantity, inputs)
+    if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
+        allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
+        raise SpecError(refusal(f"linear_map={name!r} for {quantity.name}", allowed, "Leave linear_map out."))
     return quantity.measurement.linear_map(spec, inputs, name)
 
 

@@ -87,7 +87,8 @@ def test_the_default_always_holds():
         assert quantity.applicable(relu, TWO) == ("first_order", "infinite_width")
         assert quantity.applicable(narrow, ONE) == ("exact", "infinite_width")  # sum of 1/width is 4
         assert quantity.applicable(narrow, TWO) == ("infinite_width",)
-        assert quantity.applicable(_spec((9,), bias_law=di.normal(0.1, "absolute")), ONE) == ("first_order",)
+        biased = _spec((9,), bias_law=di.normal(0.1, "absolute"))
+        assert quantity.applicable(biased, ONE) == ("first_order", "infinite_width")
         with pytest.raises(SpecError, match="that of one input, not of 2"):
             di.predict(relu, quantity, TWO, "exact")
         with pytest.raises(SpecError, match="sum of 1/width is 4"):

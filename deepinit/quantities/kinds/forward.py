@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate
 from deepinit.core.specs import choose_linear_map
@@ -44,9 +43,6 @@ class Forward(NamedTuple):
         Raises:
             SpecError: a map that the law does not allow.
         """
-        if name == "chi_square":
-            allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
-            raise SpecError(refusal("linear_map='chi_square' for this quantity", allowed, "Leave linear_map out."))
         return choose_linear_map(spec, name, inputs.num_rows)
 
     def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
