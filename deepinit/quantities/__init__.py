@@ -2,6 +2,7 @@
 
 from deepinit.quantities.angles import log_sin2_angle
 from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
+from deepinit.quantities.distances import log_distance
 from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.outputs import output_kurtosis
@@ -12,6 +13,7 @@ from deepinit.quantities.training import accuracy, training_loss
 
 _ALL = (
     log_sin2_angle,
+    log_distance,
     log_volume,
     length_distortion,
     orientation_count,
@@ -40,6 +42,7 @@ __all__ = [
     "drop_time",
     "infinite",
     "length_distortion",
+    "log_distance",
     "log_gradient_norm",
     "log_norm",
     "log_sin2_angle",

@@ -55,6 +55,7 @@ def _measure_nngp(state: Any, inputs: Inputs) -> Any:
 
     rows = state.postactivations
     partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    partners = jnp.where(jnp.isneginf(rows.partner_scales)[:, None], 0, partners)  # dead
     scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]

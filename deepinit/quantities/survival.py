@@ -120,6 +120,11 @@ def _is_square_gaussian(spec: MLP) -> bool:
 def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
     if form == FORM:
         return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
+    return why_no_walk(spec, inputs, form)
+
+
+def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Why the norm is no walk of independent steps (`exact`), or none to first order; None where it is."""
     del inputs
     if not isinstance(spec, MLP):
         return "the walk of the norm is worked out for MLPs"
@@ -143,10 +148,13 @@ def _requires(spec: Spec, inputs: Inputs) -> None:
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return predict_log_norm(spec, inputs, form) if form == FORM else predict_walk(spec, inputs, form)
+
+
+def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    """ln |x_l| / |x_0| of every point: `theory.cutoff.log_norm_walk`."""
     from deepinit.theory.cutoff import log_norm_walk
 
-    if form == FORM:
-        return predict_log_norm(spec, inputs, form)
     assert isinstance(spec, MLP)
     walk = log_norm_walk(spec, inputs.points)
     return Prediction(
