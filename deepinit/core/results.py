@@ -25,7 +25,8 @@ class Estimate:
         variance_standard_error: of the variance, from the fourth central moment.
         skewness: third standardized moment.
         minimum, maximum: extremes.
-        quantiles: [levels, ...], at QUANTILE_LEVELS.
+        quantiles: [levels, ...], at QUANTILE_LEVELS. Exact where samples were kept (`keep_samples=True`); else from
+            bins, off by at most 0.4 % of |x|, or 4e-5 where |x| < 0.01.
         num_seeds: networks simulated.
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
         samples: [seeds, ...] in seed order and in the dtype of the simulation (float64 where values carry a log-scale), NaN where excluded, if asked for; else None.

@@ -8,7 +8,7 @@ from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, ConvResNet, Spec
+from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.quantities.corrections import (
     EXACT,
     predict_bias_tangent,
@@ -26,6 +26,7 @@ from deepinit.quantities.diffusions import (
     predict_nngp,
     predict_ntk,
     why_no_diffusion,
+    why_no_linear_network,
 )
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import Theory, limit, theories
@@ -179,6 +180,16 @@ def _why_no_limit_tangent(spec: Spec, inputs: Inputs) -> str | None:
     return None
 
 
+def _why_not_nngp(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    if form == EXACT and isinstance(spec, ResNet):
+        return why_no_linear_network(spec)
+    return why_not_overlaps(spec, inputs, form)
+
+
+def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return (predict_nngp if isinstance(spec, ResNet) else predict_overlaps)(spec, inputs, form)
+
+
 def _kernel_theories(
     why_not: Any, predict_mlp: Any, predict_residual: Any, of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER)
 ) -> tuple[Theory, ...]:
@@ -195,7 +206,7 @@ nngp = Quantity(
     label="second moment of a layer's activations",
     measure=_measure_nngp,
     theories=(
-        *_kernel_theories(why_not_overlaps, predict_overlaps, predict_nngp),
+        *_kernel_theories(_why_not_nngp, _predict_nngp, predict_nngp),
         limit(_infinite_nngp, _why_no_limit_nngp),
     ),
     accepts=Inputs,

@@ -46,7 +46,7 @@ def simulate(
             factors from their exact law, without neurons: log_volume at one point). Networks that are trained are explicit.
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
-        keep_samples: return every network's value too.
+        keep_samples: return every network's value too; quantiles are then exact.
         block_size: seeds per block; chosen from the memory analysis if None.
         progress: called with (seeds done, seeds wanted) after every block; None shows a bar when it takes long.
 
