@@ -152,7 +152,7 @@ def _why_no_limit(spec: Any, training: Training) -> str | None:
 
 orientation_count = Quantity(
     name="orientation_count",
-    symbol="orientations",
+    symbol="number of orientations",
     label="orientations of the input weights of a layer that has condensed",
     measure=_measure_counts,
     theories=theories(_NAMES, _why_not, predict_counts),
@@ -165,7 +165,7 @@ orientation_count = Quantity(
 
 line_count = orientation_count._replace(
     name="line_count",
-    symbol="lines",
+    symbol="number of lines",
     label="orientations up to sign of the input weights of a layer that has condensed",
     measure=functools.partial(_measure_counts, lines=True),
     theories=theories(_NAMES, _why_not, predict_lines),

@@ -97,6 +97,9 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     assert isinstance(spec, MLP)
     walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
+    if not np.isfinite(mean).all():
+        end = int(np.argmin(np.isfinite(mean).all(axis=1)))
+        raise SpecError(f"the expansion in 1/width holds up to layer {end} only: fluctuations are of order 1 beyond")
     return Prediction(
         quantity="log_distance",
         name=form,
@@ -137,7 +140,7 @@ def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
 
 log_distance = Quantity(
     name="log_distance",
-    symbol=r"$\ln |x_t - x'_t| / |x_0 - x'_0|$",
+    symbol=r"$\ln (|x_\ell - x'_\ell| / |x_0 - x'_0|)$",
     label="growth of the distance of two inputs, as a logarithm",
     measure=_measure,
     theories=(

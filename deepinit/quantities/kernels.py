@@ -202,7 +202,7 @@ def _kernel_theories(
 
 nngp = Quantity(
     name="nngp",
-    symbol=r"$\langle x_t, x'_t \rangle / n$",
+    symbol=r"$\langle x_\ell, x'_\ell \rangle / n$",
     label="second moment of a layer's activations",
     measure=_measure_nngp,
     theories=(
@@ -219,7 +219,7 @@ nngp = Quantity(
 ntk = Quantity(
     name="ntk",
     symbol=r"$\Theta$",
-    label="tangent kernel of the first output, all parameters",
+    label="tangent kernel of the first output, all parameters, in NTK parametrization",
     measure=_measure_ntk,
     theories=(
         *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
@@ -235,20 +235,30 @@ ntk = Quantity(
     light_tailed="log_gradient_norm",
 )
 
+"""Theta(x, x') = sum over all parameters of df(x)/dp df(x')/dp, f the first output.
+
+NTK parametrization: a parameter is its standard deviation times p of variance 1, so that every derivative carries the
+standard deviation, W_ij = sqrt(v / fan_in) p_ij for `di.normal(v)`, b_i = sqrt(variance) p_i. No division by the number
+of parameters or outputs: Theta is of order depth at infinite width, and (x.x') v / dimension for one linear layer.
+Tangent kernels in standard parametrization weigh every layer by fan_in / v instead. Entries: pairs i <= j of points, partners
+after the points. One row, for the whole network.
+"""
+
 bias_ntk = ntk._replace(
     name="bias_ntk",
     symbol=r"$\Theta_b$",
-    label="tangent kernel of the first output, biases of the hidden layers",
+    label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
     measure=_measure_bias_ntk,
     theories=(
         *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)),
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
     ),
 )
+"""The part of `ntk` that the biases of hidden layers make, in the same parametrization: db_i = sqrt(variance) dp_i."""
 
 log_gradient_norm = Quantity(
     name="log_gradient_norm",
-    symbol=r"$\ln |\partial f / \partial x_t|$",
+    symbol=r"$\ln |\partial f / \partial x_\ell|$",
     label="norm of the gradient of the first output with respect to every layer, as a logarithm",
     measure=_measure_gradients,
     theories=theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_gradient),

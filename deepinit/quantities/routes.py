@@ -92,7 +92,7 @@ def finished_estimate(
         found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
     if quantity.of_ensemble is not None:
         found = quantity.of_ensemble(spec, found)
-    found = dataclasses.replace(found, rounding=quantity.rounding)
+    found = dataclasses.replace(found, rounding=quantity.rounding, symbol=quantity.symbol)
     positions = quantity.positions(spec, inputs)
     if positions is None and quantity.entries is None:
         return found
@@ -117,7 +117,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     if form is not None:
         found = quantity.theory(form).evaluate(spec, inputs)
         if isinstance(found, Prediction):
-            return found
+            return dataclasses.replace(found, symbol=quantity.symbol)
         others = _others(spec, quantity, inputs)
         raise SpecError(f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}")
     reasons = []
@@ -125,7 +125,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         if not theory.is_limit:
             found = theory.evaluate(spec, inputs)
             if isinstance(found, Prediction):
-                return found
+                return dataclasses.replace(found, symbol=quantity.symbol)
             reasons.append(f"{theory.name}: {found}")
     why = "; ".join(reasons) or "no theory of it is known"
     others = _others(spec, quantity, inputs)
@@ -151,7 +151,7 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
     if isinstance(found, str):
         raise SpecError(f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate.")
-    return found
+    return dataclasses.replace(found, symbol=quantity.symbol)
 
 
 def evaluate(
@@ -171,7 +171,9 @@ def evaluate(
     finite = [theory.name for theory in quantity.theories if not theory.is_limit] if names is None else names
     limits = [theory.name for theory in quantity.theories if theory.is_limit]
     found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(value for value in found.values() if isinstance(value, Prediction))
+    predictions = tuple(
+        dataclasses.replace(value, symbol=quantity.symbol) for value in found.values() if isinstance(value, Prediction)
+    )
     return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
 
 

@@ -187,7 +187,7 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
 
 survival = Quantity(
     name="survival",
-    symbol=r"$P(x_t \neq 0)$",
+    symbol=r"$P(x_\ell \neq 0)$",
     label="is the signal still there",
     measure=_measure_survival,
     theories=theories(("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival),
@@ -200,7 +200,7 @@ survival = Quantity(
 
 log_norm = Quantity(
     name="log_norm",
-    symbol=r"$\ln |x_t| / |x_0|$",
+    symbol=r"$\ln (|x_\ell| / |x_0|)$",
     label="growth of one signal, as a logarithm",
     measure=_measure_log_norm,
     theories=(

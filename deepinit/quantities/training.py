@@ -92,7 +92,7 @@ def _why_no_limit(spec: Any, training: Training) -> str | None:
 
 training_loss = Quantity(
     name="training_loss",
-    symbol="training loss",
+    symbol="loss $R$, mean over examples",
     label="loss on the training set",
     measure=_measure_loss,
     theories=(limit(_infinite_loss, _why_no_limit),),
@@ -105,7 +105,7 @@ training_loss = Quantity(
 
 accuracy = Quantity(
     name="accuracy",
-    symbol="accuracy",
+    symbol="fraction of examples",
     label="fraction of examples whose class is recognized",
     measure=_measure_accuracy,
     theories=(),
