@@ -85,7 +85,9 @@ class Curves:
                 )
             return [self.pairs.index(name)]
         if not -len(self.pairs) <= pair < len(self.pairs):
-            raise SpecError(refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Components are counted from 0."))
+            raise SpecError(
+                refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Components are counted from 0.")
+            )
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:

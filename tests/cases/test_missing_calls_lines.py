@@ -39,6 +39,8 @@ def test_neurons_of_multiplicity_1_condense_on_one_line():
 def test_two_lines_of_multiplicity_2():
     net = di.MLP((40,), di.x_tanh, output_width=1)
     x = np.array([[1.0, 0.5], [-0.3, 1.0], [0.7, -1.2]])
-    run = di.Training(di.targets.examples(x, np.array([[1.0], [-0.5], [0.8]])), record_steps=(9,), mode="adam", rate=0.1)
+    run = di.Training(
+        di.targets.examples(x, np.array([[1.0], [-0.5], [0.8]])), record_steps=(9,), mode="adam", rate=0.1
+    )
     orientations = di.predict(net, Q.orientation_count, run).mean[-1, 0]
     assert di.predict(net, Q.line_count, run).mean[-1, 0] == pytest.approx(orientations / 2)

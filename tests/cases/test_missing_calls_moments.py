@@ -121,7 +121,10 @@ def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
     )
     inputs = di.inputs.points(np.random.default_rng(3).normal(size=(2, 4)))
     sim = di.simulate(net, di.quantities.nngp, inputs, num_seeds=20_000)
-    exact, deep = di.predict(net, di.quantities.nngp, inputs), di.predict(net, di.quantities.nngp, inputs, "infinite_depth")
+    exact, deep = (
+        di.predict(net, di.quantities.nngp, inputs),
+        di.predict(net, di.quantities.nngp, inputs, "infinite_depth"),
+    )
     assert (exact.name, exact.error_order) == ("exact", "exact")
     found = di.compare(sim, exact, deep).dataset
     for z in (found["z"], found["variance_z"]):

@@ -18,10 +18,14 @@ CODE_NAMES = {quantity.name for quantity in QUANTITIES if "_" in quantity.name}
 def results(symbol, shape=(3, 2), quantity="log_norm", entries=None):
     """An Estimate and a Prediction of this shape."""
     values = np.arange(np.prod(shape), dtype=float).reshape(shape)
-    statistics = {name: values + 1.0 for name in ("variance", "variance_standard_error", "skewness", "minimum", "maximum")}
+    statistics = {
+        name: values + 1.0 for name in ("variance", "variance_standard_error", "skewness", "minimum", "maximum")
+    }
     quantiles, events = np.stack([values] * len(QUANTILE_LEVELS)), {"dead": np.zeros(shape, int)}
     shown = {"symbol": symbol, "entries": entries}
-    estimate = Estimate(quantity, values, 0.1 + 0 * values, **statistics, quantiles=quantiles, num_seeds=9, events=events, **shown)
+    estimate = Estimate(
+        quantity, values, 0.1 + 0 * values, **statistics, quantiles=quantiles, num_seeds=9, events=events, **shown
+    )
     return estimate, Prediction(quantity, "exact", values, 0 * values + 1.0, "exact", "", "", symbol)
 
 
@@ -38,7 +42,9 @@ def test_axes_show_the_symbol_of_the_quantity(quantity):
     comparison = di.compare(estimate, prediction)
     others = [dataclasses.replace(one, mean=2.0 * one.mean) for one in (estimate, prediction)]
     limit = dataclasses.replace(prediction, name="infinite_width")
-    widths = di.compare_widths({8: (estimate, prediction, limit), 16: (*others, limit), 32: (estimate, prediction, limit)})
+    widths = di.compare_widths(
+        {8: (estimate, prediction, limit), 16: (*others, limit), 32: (estimate, prediction, limit)}
+    )
     figures = [di.plots.layers(prediction), di.plots.layers(comparison), di.plots.variance_layers(estimate, prediction)]
     figures += [di.plots.by_width({8: (estimate, prediction)}), di.plots.width_slopes(widths)]
     MathTextParser("path").parse(quantity.symbol)
@@ -89,7 +95,7 @@ def titles(fig):
 def test_a_comparison_prints_its_components_or_how_many_it_leaves_out(count):
     text = str(di.compare(*results("", (3, count))))
     for index in range(count):
-        assert (f"component {index}:" in text) == (1 < count and index < 4)
+        assert (f"component {index}:" in text) == (count > 1 and index < 4)
     assert ("3 of 7 components are not shown: .dataset has them all." in text) == (count == 7)
 
 
