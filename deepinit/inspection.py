@@ -226,7 +226,7 @@ def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> flo
 
 def in_words(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
     """Columns, rows and closing sentences of `so_far`."""
-    columns = ["case", "quantity", "blocks", "networks", "measured so far (last layer, first pair)", "excluded"]
+    columns = ["case", "quantity", "blocks", "networks", "measured so far (last layer, first component)", "excluded"]
     rows = []
     for case in record["cases"]:
         mean, error = case.get("mean"), case.get("standard_error")

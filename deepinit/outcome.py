@@ -114,7 +114,7 @@ def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: 
         return "Nothing was checked: this run measures and compares."
     if failures:
         return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
-    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors, at every layer and pair)."
+    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors, at every layer and component)."
 
 
 def judge(result: CaseResult) -> tuple[str, list[str]]:
@@ -226,7 +226,7 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
 
 
 def summary_table(dataset: "xarray.Dataset") -> Any:
-    """Every case at its last layer, first pair: measured, then a row per route with its z over all layers and pairs."""
+    """Every case at its last layer, first component: measured, then a row per route with its z over all layers and components."""
     from deepinit.report import Table
 
     rows = []
@@ -271,8 +271,8 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         else f"{dataset['quantity'].values[0]} at the last {axis} of every case"
     )
     note = (
-        f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first pair; "
-        f"z, largest: over all {axis}s and pairs that are judged. Rejected from {GATE:g} on. Not judged: no standard error, or tails too heavy for it."
+        f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first component; "
+        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on. Not judged: no standard error, or tails too heavy for it."
     )
     return Table(title=title, columns=columns, rows=rows, note=note)
 
@@ -286,7 +286,7 @@ def missing_table(results: Sequence[CaseResult]) -> list[Any]:
 
 
 def layer_table(result: CaseResult) -> Any:
-    """One case, a spread of its layers, first pair."""
+    """One case, a spread of its layers, first component."""
     from deepinit.report import Table
 
     data = result.dataset.isel(pair=0)

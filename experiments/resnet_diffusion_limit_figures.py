@@ -55,7 +55,7 @@ def limit_items(config: Config, results: Results) -> list:
         points,
         lines,
         x_label="time t = layer T / L",
-        y_label=r"$\ln |x_t| / |x_0|$",
+        y_label=r"$\ln (|x_t| / |x_0|)$",
         title=title,
         lines_are="infinite width at this depth",
         note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the explosion time {explosion_time(EXPLODING):.3f}",

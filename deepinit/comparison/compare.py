@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction
+from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
 
 if TYPE_CHECKING:
     import xarray
 
+_MOST_PRINTED = 4
 _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 whatever the tails
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """An xarray Dataset of every comparison, printed as a table per layer.
+    """An xarray Dataset of every comparison, printed as a table for each of the first four components, a row per layer.
 
     Attributes:
         dataset: dims route, layer, pair (and level for quantiles); of a training run `step` instead of layer. Variables: mean, standard_error, variance,
@@ -30,13 +31,8 @@ class Comparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        buffer = io.StringIO()
-        Console(file=buffer, width=max(130, 50 + 24 * self.dataset.sizes["route"]), color_system=None).print(
-            table(self.dataset)
-        )
-        return buffer.getvalue().rstrip()
+        width = max(130, 50 + 24 * self.dataset.sizes["route"])
+        return printed(self.dataset, [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)], width)
 
     def _repr_html_(self) -> str:
         return self.dataset._repr_html_()
@@ -134,6 +130,7 @@ def comparison(
         },
         attrs={
             "quantity": estimate.quantity,
+            "symbol": estimate.symbol,
             "light_tailed": estimate.light_tailed or "",
             "num_seeds": estimate.num_seeds,
             **dict(estimate.settings),
@@ -173,12 +170,35 @@ def axis_of(dataset: "xarray.Dataset") -> str:
 
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
-    """What the table shows: quantity, pair, number of networks, exclusions."""
+    """What the table shows: quantity, component, number of networks, exclusions."""
     excluded = int(dataset["num_excluded"].isel(pair=pair).max())
     note = f", up to {excluded} excluded" if excluded else ""
-    return (
-        f"{dataset.attrs['quantity']}, pair {dataset['pair'].values[pair]}: {dataset.attrs['num_seeds']} networks{note}"
-    )
+    return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
+
+
+def component_title(dataset: "xarray.Dataset", pair: int) -> str:
+    """The quantity, and the component if there are several or it has a name."""
+    name = component_names([str(name) for name in dataset["pair"].values])[pair]
+    return ", ".join(filter(None, (dataset.attrs["quantity"], name)))
+
+
+def shown_components(dataset: "xarray.Dataset") -> range:
+    """The components that are printed: the first `_MOST_PRINTED`."""
+    return range(min(dataset.sizes["pair"], _MOST_PRINTED))
+
+
+def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
+    """Rich tables as text, and how many components of the Dataset are not among them."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    console = Console(file=buffer, width=width, color_system=None)
+    for each in tables:
+        console.print(each)
+    hidden = dataset.sizes["pair"] - len(tables)
+    if hidden:
+        buffer.write(f"{hidden} of {dataset.sizes['pair']} components are not shown: .dataset has them all.")
+    return buffer.getvalue().rstrip()
 
 
 def shown_layers(num_layers: int, at_most: int) -> list[int]:

@@ -6,13 +6,19 @@ its chi-square: where it is poor, more terms (and widths) are needed, or the wid
 """
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.comparison.compare import axis_of, shown_layers, with_error
+from deepinit.comparison.compare import (
+    axis_of,
+    component_title,
+    printed,
+    shown_components,
+    shown_layers,
+    with_error,
+)
 from deepinit.comparison.width_fit import WidthFit, fit_widths
 from deepinit.comparison.width_rows import are_labels, check_rows, measured_values, predicted_values, sorted_out
 from deepinit.core.checks import check_integer
@@ -38,14 +44,9 @@ class WidthComparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        from rich.console import Console
-
-        buffer = io.StringIO()
         width = max(130, 60 + 18 * self.dataset.sizes["width"] + 24 * self.dataset.sizes["route"])
-        console = Console(file=buffer, width=width, color_system=None)
-        for pair in range(min(self.dataset.sizes["pair"], 3)):
-            console.print(width_table(self.dataset, pair=pair))
-        return buffer.getvalue().rstrip()
+        tables = [width_table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
+        return printed(self.dataset, tables, width)
 
     def _repr_html_(self) -> str:
         return self.dataset._repr_html_()
@@ -145,6 +146,7 @@ def _dataset(
         },
         attrs={
             "quantity": last.quantity,
+            "symbol": last.symbol,
             "statistic": statistic,
             "terms": len(fit.coefficients),
             "degrees_of_freedom": fit.degrees_of_freedom,
@@ -158,9 +160,7 @@ def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 
 
     axis, one = axis_of(dataset), dataset.isel(pair=pair)
     of = "" if dataset.attrs["statistic"] == "mean" else "variance of "
-    result = Table(
-        title=f"{of}{dataset.attrs['quantity']}, pair {dataset['pair'].values[pair]}: width x (finite - infinite width), and its limit"
-    )
+    result = Table(title=f"{of}{component_title(dataset, pair)}: width x (finite - infinite width), and its limit")
     routes, n = [str(name) for name in dataset["route"].values], dataset["width"].values
     for name in (axis, *(f"n = {width:g}" for width in n), "slope", "chi2"):
         result.add_column(name, justify="right")

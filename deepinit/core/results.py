@@ -1,7 +1,7 @@
 """Typed results: what a simulation estimates, what a theory predicts."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,8 @@ class Estimate:
         variance_standard_error: of the variance, from the fourth central moment.
         skewness: third standardized moment.
         minimum, maximum: extremes.
-        quantiles: [levels, ...], at QUANTILE_LEVELS.
+        quantiles: [levels, ...], at QUANTILE_LEVELS. Exact where samples were kept (`keep_samples=True`); else from
+            bins, off by at most 0.4 % of |x|, or 4e-5 where |x| < 0.01.
         num_seeds: networks simulated.
         events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
         samples: [seeds, ...] in seed order and in the dtype of the simulation (float64 where values carry a log-scale), NaN where excluded, if asked for; else None.
@@ -36,6 +37,7 @@ class Estimate:
         rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
         light_tailed: name of the light-tailed quantity to compare where tails are heavy; None where this one is light-tailed.
         heavy_tails: bool: entries whose standard error cannot be trusted, by the sample's own moments; None for none.
+        symbol: of the quantity, mathtext with its normalization; empty where it is not known.
     """
 
     quantity: str
@@ -57,6 +59,7 @@ class Estimate:
     rounding: Rounding = "relative"
     light_tailed: str | None = None
     heavy_tails: np.ndarray | None = None
+    symbol: str = ""
 
     @property
     def num_excluded(self) -> np.ndarray:
@@ -77,6 +80,7 @@ class Prediction:
         error_order: order of what is left out, e.g. "O(depth / width^2)".
         valid_for: hypotheses and range.
         reference: source, with equation or section.
+        symbol: of the quantity, as in `Estimate`.
     """
 
     quantity: str
@@ -86,3 +90,11 @@ class Prediction:
     error_order: str
     valid_for: str
     reference: str
+    symbol: str = ""
+
+
+def component_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the components of a measurement, for titles: a bare number or index gets a noun, a lone one is left out."""
+    if len(names) == 1 and not any(map(str.isalpha, names[0])):
+        return ("",)
+    return tuple(name if any(map(str.isalpha, name)) else f"component {name}" for name in names)

@@ -13,6 +13,7 @@ import numpy as np
 from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.targets import Examples
+from deepinit.core.training_options import check_end_time, check_options
 
 MODES = ("gd", "sgd", "adam", "sign", "flow", "neuron_flow")
 LOSSES = ("mse", "cross_entropy")
@@ -41,7 +42,8 @@ class Training:
 
     Raises:
         SpecError: examples that are none, test examples of another kind, an unknown mode, loss or geometry, targets that the loss cannot take, an optax transformation without
-            a name, numbers that are none, steps that do not increase.
+            a name, numbers that are none, steps that do not increase, options out of range or of another mode (a batch
+            size of a flow, an end time of gd).
     """
 
     examples: Examples
@@ -87,6 +89,9 @@ class Training:
             raise SpecError(
                 refusal(f"geometry={self.geometry!r}", allowed, "Leave it out for a mode, which has its own.")
             )
+        number = len(self.examples.inputs)
+        check_options(self.mode, self.rate, self.stop_drop, self.batch_size, self.tolerance, number)
+        check_end_time(self.mode, self.end_time)
         if named and self.name in (None, *MODES):  # dataclasses.replace hands on the name of the former mode
             object.__setattr__(self, "name", self.mode)
 

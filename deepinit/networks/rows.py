@@ -56,7 +56,7 @@ class Rows:
         displacements: [num_pairs, width].
         point_scales: [num_points], natural logarithms.
         displacement_scales: [num_pairs], relative to the base.
-        partner_scales: [num_pairs], relative to the base.
+        partner_scales: [num_pairs], relative to the base; -inf where a free partner is dead.
         events: [num_pairs] int8: FINE, COLLINEAR, DEAD or NOT_FINITE.
         bases: for each displacement the index of its point (static).
         tangents: [num_frames, d, width], orthonormal in each frame; or None.
@@ -255,10 +255,13 @@ def orthogonalize_partners(rows: Rows) -> Rows:
     point_norm2, parallel, residual_norm2 = rows.inner_products
     base, base_norm2 = rows.of_bases(rows.points), _safe(rows.of_bases(point_norm2))
     scale = xp.exp(rows.displacement_scales)
-    projection = 1 + scale * parallel
+    projection_less_1 = scale * parallel
+    projection = 1 + projection_less_1
     small = projection > 0.25
     equal_norms = xp.sqrt(base_norm2 / _safe(partner_norm2(rows)))
     kappa = xp.where(small, 1 / xp.where(small, projection, 1), equal_norms)
+    # -ln kappa, to relative accuracy for close pairs: their distance depends on it
+    change = xp.where(small, xp.log1p(xp.where(small, projection_less_1, 0)), -xp.log(_safe(kappa)))
     # far pairs have displacements of the size of the base: scale is O(1) and may be divided by
     cosine, divisor = kappa * projection, xp.where(small, 1, scale)
     minus = (kappa * scale) ** 2 * residual_norm2 / base_norm2 / (1 + xp.maximum(cosine, 0))
@@ -266,7 +269,7 @@ def orthogonalize_partners(rows: Rows) -> Rows:
     return dataclasses.replace(
         rows,
         displacements=kappa[:, None] * rows.displacements + (along - kappa * parallel)[:, None] * base,
-        partner_scales=rows.partner_scales - xp.log(_safe(kappa)),
+        partner_scales=rows.partner_scales + change,
         known=InnerProducts(point_norm2, along, kappa**2 * residual_norm2),
     )
 
@@ -302,13 +305,17 @@ def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
     xp = array_namespace(rows.points)
     tolerance = 4.0 * float(xp.finfo(rows.points.dtype).eps)
     base_norm2, length2 = rows.of_bases(rows.inner_products.point_norm2), displacement_norm2(rows)
-    dead = (base_norm2 == 0) | (partner_norm2(rows) <= tolerance**2 * base_norm2)
+    partner_is_dead = partner_norm2(rows) <= tolerance**2 * base_norm2
+    dead = (base_norm2 == 0) | partner_is_dead
     collinear = rows.inner_products.residual_norm2 <= tolerance**2 * length2
     finite = xp.isfinite(base_norm2) & xp.isfinite(length2)
     event = xp.where(finite, xp.where(dead, DEAD, xp.where(collinear, COLLINEAR, FINE)), NOT_FINITE).astype(xp.int8)
-    if absorbing:
-        event = xp.where(rows.events != FINE, rows.events, event)
-    return dataclasses.replace(rows, events=event)
+    if not absorbing:
+        return dataclasses.replace(rows, events=event)
+    event = xp.where(rows.events != FINE, rows.events, event)
+    # what is left of a dead partner is rounding, which would grow again relative to its base
+    scales = xp.where(partner_is_dead & (base_norm2 > 0), -xp.inf, rows.partner_scales)
+    return dataclasses.replace(rows, events=event, partner_scales=scales)
 
 
 def displacement_norm2(rows: Rows) -> Any:

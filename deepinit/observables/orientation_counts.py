@@ -35,7 +35,9 @@ class OrientationCount(NamedTuple):
     live: jax.Array
 
 
-def count_orientations(vectors: Any, *, amplitudes: Any = None, smallest_amplitude: float = 0.05) -> OrientationCount:
+def count_orientations(
+    vectors: Any, *, amplitudes: Any = None, smallest_amplitude: float = 0.05, lines: bool = False
+) -> OrientationCount:
     """The number of orientations of a layer and whether it has condensed; runs under jit and vmap.
 
     Args:
@@ -43,6 +45,7 @@ def count_orientations(vectors: Any, *, amplitudes: Any = None, smallest_amplitu
         amplitudes: [m]; neurons below `smallest_amplitude` of the largest are left out. Give them under true gradient flow of
             activations with phi'(0) = 0 or of ReLU, where most neurons have not moved yet when the first have condensed.
         smallest_amplitude: relative to the largest.
+        lines: count u and -u as one.
     """
     vectors = jnp.asarray(vectors)
     live = jnp.any(vectors != 0, axis=1)
@@ -50,6 +53,7 @@ def count_orientations(vectors: Any, *, amplitudes: Any = None, smallest_amplitu
         amplitudes = jnp.asarray(amplitudes)
         live = live & (amplitudes >= smallest_amplitude * jnp.max(amplitudes))
     similarities = cosine_similarities(vectors)
+    similarities = jnp.abs(similarities) if lines else similarities
     members, count = _clusters(similarities, live, LEVEL)
     others = [_clusters(similarities, live, level)[1] for level in LEVELS_OF_DOUBT]
     num_live = jnp.sum(live)

@@ -28,7 +28,7 @@ def curve_images(
         curves: name -> (curve through square images [side * side], its comparison Dataset), at most three. Grey values are
             cut to 0 (white) to 1 (black).
         title: None for one that says what is shown.
-        symbol: of the quantity, in mathtext; None takes the Datasets'.
+        symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.results import Estimate, Prediction
+from deepinit.core.results import Estimate, Prediction, component_names
 from deepinit.plots.style import words
 
 MAX_PANELS = 6
@@ -78,25 +78,27 @@ class Curves:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
         if isinstance(pair, str):
-            name = next((name for name in (pair, f"pair {pair}") if name in self.pairs), None)
+            name = next((name for name in (pair, f"component {pair}") if name in self.pairs), None)
             if name is None:
                 raise SpecError(
-                    refusal(f"pair={pair!r}", f"one of {', '.join(self.pairs)}", "Name a pair that exists.")
+                    refusal(f"pair={pair!r}", f"one of {', '.join(self.pairs)}", "Name a component that exists.")
                 )
             return [self.pairs.index(name)]
         if not -len(self.pairs) <= pair < len(self.pairs):
-            raise SpecError(refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Pairs are counted from 0."))
+            raise SpecError(
+                refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Components are counted from 0.")
+            )
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:
-        """What the figure's data are: label, number of networks, which of the pairs are shown."""
+        """What the figure's data are: label, number of networks, which of the components are shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
         if len(shown) == 1 and self.pairs[shown[0]]:
             parts.append(self.pairs[shown[0]])
         elif len(shown) < len(self.pairs):
-            parts.append(f"{len(shown)} of {len(self.pairs)} pairs shown")
+            parts.append(f"{len(shown)} of {len(self.pairs)} components shown")
         return ", ".join(parts)
 
 
@@ -152,13 +154,15 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
             predicted.append(Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape)))
-    names = ("",) if shape[1] == 1 else tuple(f"pair {i}" for i in range(shape[1]))
+    names = tuple(str(index) for index in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
     layers, axis = np.arange(1, shape[0] + 1), "layer"
     if estimates and estimates[0].positions is not None:
         layers, axis = np.array(estimates[0].positions), estimates[0].axis
-    names = estimates[0].entries or names if estimates else names
-    return Curves(quantities[0], symbol or "", "", num_seeds, layers, names, tuple(measured), tuple(predicted), axis)
+    names = component_names((estimates[0].entries if estimates else None) or names)
+    known = next((result.symbol for result in results if result.symbol), "")
+    symbol = known if symbol is None else symbol
+    return Curves(quantities[0], symbol, "", num_seeds, layers, names, tuple(measured), tuple(predicted), axis)
 
 
 def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
@@ -192,18 +196,11 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
         str(attrs.get("label", "")),
         int(attrs.get("num_seeds", 0)),
         np.asarray(dataset[axis].values),
-        _pair_names([str(name) for name in dataset["pair"].values]),
+        component_names([str(name) for name in dataset["pair"].values]),
         (measured,),
         predicted,
         axis,
     )
-
-
-def _pair_names(names: list[str]) -> tuple[str, ...]:
-    """Names for headings: a bare number says that it counts pairs, and a lone one nothing at all."""
-    if len(names) == 1 and names[0].isdecimal():
-        return ("",)
-    return tuple(f"pair {name}" if name.isdecimal() else name for name in names)
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:

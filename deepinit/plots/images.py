@@ -25,7 +25,7 @@ def image_pairs(inputs: Inputs, *results: Any, title: str | None = None, symbol:
             first four pairs are shown.
         results: Estimates and Predictions [layers, pairs], or one comparison Dataset; none shows the images alone.
         title: None for one that says what is shown.
-        symbol: of the quantity, in mathtext; None takes the Dataset's.
+        symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure.

@@ -42,7 +42,7 @@ def layers(
             Dataset.
         pair: name or index (from 0) of the one pair to draw; None draws up to six side by side.
         title: None for one that says what is shown.
-        symbol: of the quantity, in mathtext; None takes the Dataset's.
+        symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches for one pair.
@@ -79,7 +79,7 @@ def variance_layers(
         results: as for `layers`.
         pair: as for `layers`.
         title: None for one that says what is shown.
-        symbol: of the quantity, in mathtext; None takes the Dataset's.
+        symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure.

@@ -100,7 +100,7 @@ def by_width(
             "infinite" are drawn once, from the largest width.
         pair: name or index of the pair.
         title: None for one that says what is shown.
-        symbol: of the quantity, in mathtext; None takes the Dataset's.
+        symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches.

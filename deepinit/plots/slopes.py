@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import component_names
 from deepinit.plots.series import MAX_PANELS, series_panels
 from deepinit.plots.style import words
 
@@ -54,6 +55,9 @@ def width_slopes(
         )
     route = str(data["route"].values[0])
     x = 1.0 / data["width"].values
+    names = component_names([str(name) for name in data["pair"].values])
+    symbol = str(data.attrs.get("symbol", "")) or words(data.attrs["quantity"])
+    of_variance = data.attrs["statistic"] == "variance"
     panels = {}
     for place in places:
         points, lines = {}, {}
@@ -63,12 +67,12 @@ def width_slopes(
             points[name] = (x, one["difference"].values, one["standard_error"].values)
             predicted = one["predicted_difference"].sel(route=route).values
             lines[name] = (np.append(x, 0.0)[::-1], np.append(predicted, 0.0)[::-1])
-        panels[str(data["pair"].values[place])] = (points, lines)
-    of = words(data.attrs["quantity"]) + (" (variance over networks)" if data.attrs["statistic"] == "variance" else "")
+        panels[names[place] or symbol] = (points, lines)
+    of = words(data.attrs["quantity"]) + (" (variance over networks)" if of_variance else "")
     return series_panels(
         panels,
-        x_label="1 / width",
-        y_label="finite - infinite width",
+        x_label=r"1 / width $n$",
+        y_label=f"finite − infinite width of\n{'the variance of ' if of_variance else ''}{symbol}",
         title=title or f"{of}: finite less infinite width against 1/width",
         lines_are=words(route),
     )

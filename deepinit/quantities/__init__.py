@@ -1,7 +1,14 @@
 """One record per measurable thing, tying its observable, its prediction and its infinite-width limit."""
 
 from deepinit.quantities.angles import log_sin2_angle
-from deepinit.quantities.condensation import aligned_fraction, drop_time, orientation_count, relative_distance
+from deepinit.quantities.condensation import (
+    aligned_fraction,
+    drop_time,
+    line_count,
+    orientation_count,
+    relative_distance,
+)
+from deepinit.quantities.distances import log_distance
 from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
 from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Trained
 from deepinit.quantities.lengths import length_distortion, log_volume
@@ -14,9 +21,11 @@ from deepinit.quantities.training import accuracy, training_loss
 
 _ALL = (
     log_sin2_angle,
+    log_distance,
     log_volume,
     length_distortion,
     orientation_count,
+    line_count,
     aligned_fraction,
     drop_time,
     relative_distance,
@@ -47,6 +56,8 @@ __all__ = [
     "drop_time",
     "infinite",
     "length_distortion",
+    "line_count",
+    "log_distance",
     "log_gradient_norm",
     "log_norm",
     "log_sin2_angle",

@@ -1,5 +1,6 @@
 """Condensation of input weights in early training: orientations, alignment, the first drop of the loss, distance travelled."""
 
+import functools
 from typing import Any
 
 from deepinit.core.errors import SpecError, refusal
@@ -13,6 +14,7 @@ from deepinit.quantities.condensation_predictions import (
     predict_counts,
     predict_distance,
     predict_drop,
+    predict_lines,
 )
 from deepinit.quantities.condensation_setup import (
     checked_setup,
@@ -31,7 +33,7 @@ _EVENTS = ("not_condensed", "still_training", "not_finite")
 _NOT_CONDENSED, _STILL_TRAINING = 1, 2
 
 
-def _measure_counts(spec: Any, training: Training) -> Any:
+def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables import orientation_counts, orientations
@@ -48,7 +50,7 @@ def _measure_counts(spec: Any, training: Training) -> Any:
         for name in hidden_layers(snapshot.parameters):
             outputs = snapshot.parameters[-1]["weights"] if masked else None
             sizes = orientations.amplitudes(vectors[name], outputs) if masked else None
-            counts.append(orientation_counts.count_orientations(vectors[name], amplitudes=sizes))
+            counts.append(orientation_counts.count_orientations(vectors[name], amplitudes=sizes, lines=lines))
         value = jnp.stack([count.num_orientations for count in counts]).astype(snapshot.loss.dtype)
         accepted = jnp.stack([count.condensed for count in counts])
         return Measurement(value, jnp.where(accepted, 0, _NOT_CONDENSED).astype(jnp.int8))
@@ -151,13 +153,21 @@ def _why_no_limit(spec: Any, training: Training) -> str | None:
 
 orientation_count = Quantity(
     name="orientation_count",
-    symbol="orientations",
+    symbol="number of orientations",
     label="orientations of the input weights of a layer that has condensed",
     measurement=Trained(_measure_counts, hidden_names),
     theories=theories(_NAMES, _why_not, predict_counts),
     transform="none: a count",
     reference=PAPER,
     events=_EVENTS,
+)
+
+line_count = orientation_count._replace(
+    name="line_count",
+    symbol="number of lines",
+    label="orientations up to sign of the input weights of a layer that has condensed",
+    measurement=Trained(functools.partial(_measure_counts, lines=True), hidden_names),
+    theories=theories(_NAMES, _why_not, predict_lines),
 )
 
 aligned_fraction = Quantity(

@@ -24,14 +24,27 @@ _FLOW = "gradient flow or descent, Gaussian weights, outputs small against the t
 
 def predict_counts(spec: Any, training: Training, form: str) -> Prediction:
     """How many orientations there are at the end."""
-    found = len(attractors(two_layer(spec, "orientation_count"), training).directions)
+    found = attractors(two_layer(spec, "orientation_count"), training).directions
+    return _count("orientation_count", form, len(found), training)
+
+
+def predict_lines(spec: Any, training: Training, form: str) -> Prediction:
+    """How many orientations there are at the end, u and -u as one."""
+    from deepinit.theory.condensation import count_lines
+
+    found = attractors(two_layer(spec, "line_count"), training).directions
+    return _count("line_count", form, count_lines(found), training)
+
+
+def _count(quantity: str, form: str, count: int, training: Training) -> Prediction:
     return Prediction(
-        "orientation_count",
+        quantity,
         form,
-        np.array([[np.nan]] * (len(training.record_steps) - 1) + [[float(found)]]),
+        np.array([[np.nan]] * (len(training.record_steps) - 1) + [[float(count)]]),
         None,
         "one orientation, where a basin of attraction is too small for the number of neurons",
-        "the end of a run, networks that have condensed, weights still small; for multiplicity above 1: clocks per neuron, adam or sign descent",
+        "the end of a run, networks that have condensed, weights still small; for multiplicity above 1: clocks per "
+        "neuron, adam or sign descent",
         f"{PAPER}; derived in deepinit.theory.condensation_orientations",
     )
 

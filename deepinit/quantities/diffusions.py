@@ -11,7 +11,7 @@ from deepinit.core.residual_specs import ResNet
 from deepinit.core.results import Prediction
 from deepinit.core.specs import Spec
 
-FORM = "infinite_depth"
+FORM, EXACT = "infinite_depth", "exact"
 
 
 def why_no_diffusion(spec: Spec) -> str | None:
@@ -26,6 +26,14 @@ def why_no_diffusion(spec: Spec) -> str | None:
     if not _has_no_curvature(spec.activation):
         return f"the diffusion limit is worked out for phi(0) = phi''(0) = 0 (tanh), not for {spec.activation}"
     return None
+
+
+def why_no_linear_network(spec: Spec) -> str | None:
+    """The laws at finite width and depth are those of linear networks."""
+    reason = why_no_diffusion(spec)
+    if reason is None and spec.activation != linear:
+        return f"the law at finite depth is that of linear networks, not of {spec.activation}"
+    return reason
 
 
 def is_diffusion(spec: Spec) -> bool:
@@ -58,7 +66,7 @@ def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
 
 
 def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E lambda_ij and its variance at every block: `theory.diffusion.overlap_moments`."""
+    """E lambda_ij and its variance at every block: `theory.diffusion.overlap_moments`, exact of linear networks (form `exact`)."""
     from deepinit.theory.diffusion import overlap_moments
 
     weight_var, bias_var = unit_variances(spec)
@@ -68,7 +76,8 @@ def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
         horizon = (layer + 1) / spec.depth
         for column, (i, j) in enumerate(entries):
             two = gram[np.ix_([i, j], [i, j])]
-            moments = overlap_moments(spec.activation, spec.width, two, weight_var, bias_var, horizon)
+            depth = layer + 1 if form == EXACT else None
+            moments = overlap_moments(spec.activation, spec.width, two, weight_var, bias_var, horizon, depth=depth)
             value[layer, column], variance[layer, column] = moments.mean[0, 1], moments.variance[0, 1]
     return _prediction("nngp", form, value, variance)
 
@@ -145,7 +154,9 @@ def _prediction(quantity: str, form: str, value: np.ndarray, variance: np.ndarra
         name=form,
         mean=value,
         variance=variance,
-        error_order="O(1 / depth), whatever the width",
-        valid_for="depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; every width",
+        error_order="exact" if form == EXACT else "O(1 / depth), whatever the width",
+        valid_for="linear blocks, independent Gaussian parameters; every width and depth"
+        if form == EXACT
+        else "depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; every width",
         reference="arXiv 2007.03253; finite width: derived in deepinit.theory.diffusion",
     )

@@ -8,7 +8,7 @@ from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
-from deepinit.core.specs import MLP, ConvResNet, Spec
+from deepinit.core.specs import MLP, ConvResNet, ResNet, Spec
 from deepinit.quantities.corrections import (
     EXACT,
     predict_bias_tangent,
@@ -26,6 +26,7 @@ from deepinit.quantities.diffusions import (
     predict_nngp,
     predict_ntk,
     why_no_diffusion,
+    why_no_linear_network,
 )
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
@@ -58,6 +59,7 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
 
     rows = state.postactivations
     partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    partners = jnp.where(jnp.isneginf(rows.partner_scales)[:, None], 0, partners)  # dead
     scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
@@ -182,6 +184,16 @@ def _why_no_limit_tangent(spec: Spec, inputs: Inputs) -> str | None:
     return None
 
 
+def _why_not_nngp(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    if form == EXACT and isinstance(spec, ResNet):
+        return why_no_linear_network(spec)
+    return why_not_overlaps(spec, inputs, form)
+
+
+def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return (predict_nngp if isinstance(spec, ResNet) else predict_overlaps)(spec, inputs, form)
+
+
 def _kernel_theories(
     why_not: Any, predict_mlp: Any, predict_residual: Any, of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER)
 ) -> tuple[Theory, ...]:
@@ -194,11 +206,11 @@ def _kernel_theories(
 
 nngp = Quantity(
     name="nngp",
-    symbol=r"$\langle x_t, x'_t \rangle / n$",
+    symbol=r"$\langle x_\ell, x'_\ell \rangle / n$",
     label="second moment of a layer's activations",
     measurement=Forward(tap_overlaps, entries=_pair_names),
     theories=(
-        *_kernel_theories(why_not_overlaps, predict_overlaps, predict_nngp),
+        *_kernel_theories(_why_not_nngp, _predict_nngp, predict_nngp),
         limit(_infinite_nngp, _why_no_limit_nngp),
     ),
     transform="none: light-tailed while depth / width is small",
@@ -209,7 +221,7 @@ nngp = Quantity(
 ntk = Quantity(
     name="ntk",
     symbol=r"$\Theta$",
-    label="tangent kernel of the first output, all parameters",
+    label="tangent kernel of the first output, all parameters, in NTK parametrization",
     measurement=Backward(_measure_ntk, _first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
@@ -220,20 +232,30 @@ ntk = Quantity(
     light_tailed="log_gradient_norm",
 )
 
+"""Theta(x, x') = sum over all parameters of df(x)/dp df(x')/dp, f the first output.
+
+NTK parametrization: a parameter is its standard deviation times p of variance 1, so that every derivative carries the
+standard deviation, W_ij = sqrt(v / fan_in) p_ij for `di.normal(v)`, b_i = sqrt(variance) p_i. No division by the number
+of parameters or outputs: Theta is of order depth at infinite width, and (x.x') v / dimension for one linear layer.
+Tangent kernels in standard parametrization weigh every layer by fan_in / v instead. Entries: pairs i <= j of points, partners
+after the points. One row, for the whole network.
+"""
+
 bias_ntk = ntk._replace(
     name="bias_ntk",
     symbol=r"$\Theta_b$",
-    label="tangent kernel of the first output, biases of the hidden layers",
+    label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
     measurement=Backward(_measure_bias_ntk, _first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)),
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
     ),
 )
+"""The part of `ntk` that the biases of hidden layers make, in the same parametrization: db_i = sqrt(variance) dp_i."""
 
 log_gradient_norm = Quantity(
     name="log_gradient_norm",
-    symbol=r"$\ln |\partial f / \partial x_t|$",
+    symbol=r"$\ln |\partial f / \partial x_\ell|$",
     label="norm of the gradient of the first output with respect to every layer, as a logarithm",
     measurement=Backward(_measure_gradients, _first_output, per_layer=True, entries=point_names),
     theories=theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_gradient),

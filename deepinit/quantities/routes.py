@@ -48,7 +48,7 @@ def simulate(
             factors from their exact law, without neurons: log_volume at one point). Networks that are trained are explicit.
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
-        keep_samples: return every network's value too.
+        keep_samples: return every network's value too; quantiles are then exact.
         block_size: seeds per block; chosen from the memory analysis if None.
         progress: called with (seeds done, seeds wanted) after every block; None shows a bar when it takes long.
 
@@ -96,7 +96,12 @@ def finished_estimate(
         found = statistic(spec, found)
     axis = quantity.measurement.axis(spec, inputs)
     return dataclasses.replace(
-        found, rounding=quantity.rounding, axis=axis.name, positions=axis.positions, entries=axis.entries
+        found,
+        rounding=quantity.rounding,
+        symbol=quantity.symbol,
+        axis=axis.name,
+        positions=axis.positions,
+        entries=axis.entries,
     )
 
 
@@ -117,7 +122,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     if form is not None:
         found = quantity.theory(form).evaluate(spec, inputs)
         if isinstance(found, Prediction):
-            return found
+            return dataclasses.replace(found, symbol=quantity.symbol)
         others = _others(spec, quantity, inputs)
         raise SpecError(f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}")
     reasons = []
@@ -125,7 +130,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         if not theory.is_limit:
             found = theory.evaluate(spec, inputs)
             if isinstance(found, Prediction):
-                return found
+                return dataclasses.replace(found, symbol=quantity.symbol)
             reasons.append(f"{theory.name}: {found}")
     why = "; ".join(reasons) or "no theory of it is known"
     others = _others(spec, quantity, inputs)
@@ -152,7 +157,7 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
     if isinstance(found, str):
         raise SpecError(f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate.")
-    return found
+    return dataclasses.replace(found, symbol=quantity.symbol)
 
 
 def evaluate(
@@ -172,7 +177,9 @@ def evaluate(
     finite = [theory.name for theory in quantity.theories if not theory.is_limit] if names is None else names
     limits = [theory.name for theory in quantity.theories if theory.is_limit]
     found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(value for value in found.values() if isinstance(value, Prediction))
+    predictions = tuple(
+        dataclasses.replace(value, symbol=quantity.symbol) for value in found.values() if isinstance(value, Prediction)
+    )
     return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
 
 

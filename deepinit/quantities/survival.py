@@ -121,6 +121,11 @@ def _is_square_gaussian(spec: MLP) -> bool:
 def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
     if form == FORM:
         return "there are biases" if spec.bias_law is not None else why_no_diffusion(spec)
+    return why_no_walk(spec, inputs, form)
+
+
+def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Why the norm is no walk of independent steps (`exact`), or none to first order; None where it is."""
     del inputs
     if not isinstance(spec, MLP):
         return "the walk of the norm is worked out for MLPs"
@@ -145,10 +150,13 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    return predict_log_norm(spec, inputs, form) if form == FORM else predict_walk(spec, inputs, form)
+
+
+def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    """ln |x_l| / |x_0| of every point: `theory.cutoff.log_norm_walk`."""
     from deepinit.theory.cutoff import log_norm_walk
 
-    if form == FORM:
-        return predict_log_norm(spec, inputs, form)
     assert isinstance(spec, MLP)
     walk = log_norm_walk(spec, inputs.points)
     return Prediction(
@@ -181,7 +189,7 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
 
 survival = Quantity(
     name="survival",
-    symbol=r"$P(x_t \neq 0)$",
+    symbol=r"$P(x_\ell \neq 0)$",
     label="is the signal still there",
     measurement=Forward(_measure_survival, entries=_names),
     theories=theories(("exact", "orbit", "random_walk"), _why_not_survival, _predict_survival),
@@ -192,7 +200,7 @@ survival = Quantity(
 
 log_norm = Quantity(
     name="log_norm",
-    symbol=r"$\ln |x_t| / |x_0|$",
+    symbol=r"$\ln (|x_\ell| / |x_0|)$",
     label="growth of one signal, as a logarithm",
     measurement=Forward(_measure_log_norm, entries=_names, why_not=_why_no_growth),
     theories=(

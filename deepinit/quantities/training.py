@@ -93,7 +93,7 @@ def _why_no_limit(spec: Any, training: Training) -> str | None:
 
 training_loss = Quantity(
     name="training_loss",
-    symbol="training loss",
+    symbol="loss $R$, mean over examples",
     label="loss on the training set",
     measurement=Trained(_measure_loss, lambda spec, training: (training.loss,)),
     theories=(limit(_infinite_loss, _why_no_limit),),
@@ -104,7 +104,7 @@ training_loss = Quantity(
 
 accuracy = Quantity(
     name="accuracy",
-    symbol="accuracy",
+    symbol="fraction of examples",
     label="fraction of examples whose class is recognized",
     measurement=Trained(
         _measure_accuracy, lambda spec, training: ("training set", "test set")[: 1 + (training.test is not None)]

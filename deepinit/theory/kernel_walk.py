@@ -31,6 +31,7 @@ from deepinit.core.gaussian import normal_rule
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
 from deepinit.theory.delta_method import Frame, state_expansion
+from deepinit.theory.distances import log_distance2_moments
 from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
 
 # Fourth-order central differences: truncation step^4/30 F^(5) and step^4/90 F^(6), about 1e-7 and 1e-8 for states that vary
@@ -62,12 +63,14 @@ class InputGram(NamedTuple):
         norm2_a, norm2_b: x.x / n_0, the mean square of the coordinates of each input.
         angle: between the inputs, in [0, pi].
         dimension: n_0, needed only for a weight law whose scaling is `absolute`.
+        log_ratio: ln(norm2_b / norm2_a), where it is known to relative accuracy (close pairs); None takes it from both.
     """
 
     norm2_a: float
     norm2_b: float
     angle: float
     dimension: int | None = None
+    log_ratio: float | None = None
 
 
 class KernelWalk(NamedTuple):
@@ -78,6 +81,7 @@ class KernelWalk(NamedTuple):
         log_norm2_mean, log_norm2_variance: [layers, 2], of ln |a|^2/n and ln |b|^2/n.
         state_mean: [layers, 3], of (ln |a|^2/n, ln |b|^2/n, ln tan^2(angle/2)).
         state_covariance: [layers, 3, 3].
+        log_distance2_mean, log_distance2_variance: [layers], of ln |a - b|^2/n.
     """
 
     log_sin2_mean: np.ndarray
@@ -86,6 +90,8 @@ class KernelWalk(NamedTuple):
     log_norm2_variance: np.ndarray
     state_mean: np.ndarray
     state_covariance: np.ndarray
+    log_distance2_mean: np.ndarray
+    log_distance2_variance: np.ndarray
 
 
 def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
@@ -118,8 +124,10 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     _check(spec, gram)
     activation = spec.activation
     mean, covariance = _split(np.array(_input_state(gram))), np.zeros((3, 3))
+    mean[1] = mean[1] if gram.log_ratio is None else gram.log_ratio
     fan_in = gram.dimension
     state_mean, state_covariance = np.full((spec.depth, 3), np.nan), np.full((spec.depth, 3, 3), np.nan)
+    log_distance2 = np.full((2, spec.depth), np.nan)
     for layer, width in enumerate(spec.widths):
         metric = _metric_of(spec, fan_in)
         magnified = _magnification(mean)
@@ -133,11 +141,18 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
         if not np.diag(state_covariance[layer]).max() <= _LARGEST_VARIANCE:
             state_mean[layer], state_covariance[layer] = np.nan, np.nan
             break
+        log_distance2[:, layer] = log_distance2_moments(mean, covariance)
         fan_in = width
     log_sin2_mean, log_sin2_variance = _log_sin2_of_eta(state_mean[:, 2], state_covariance[:, 2, 2])
     variances = np.diagonal(state_covariance, axis1=1, axis2=2)
     return KernelWalk(
-        log_sin2_mean, log_sin2_variance, state_mean[:, :2], variances[:, :2], state_mean, state_covariance
+        log_sin2_mean,
+        log_sin2_variance,
+        state_mean[:, :2],
+        variances[:, :2],
+        state_mean,
+        state_covariance,
+        *log_distance2,
     )
 
 
@@ -168,9 +183,12 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
     """The `InputGram` of every pair."""
     first = np.mean(inputs.points[list(inputs.bases)] ** 2, axis=1)
     second = np.mean(inputs.partners**2, axis=1)
+    growth = np.mean(inputs.displacements * (inputs.points[list(inputs.bases)] + inputs.partners), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a zero row: refused by `kernel_walk`
+        ratios = np.where(np.abs(growth) < 0.5 * first, np.log1p(growth / first), np.log(second / first))
     return tuple(
-        InputGram(float(a), float(b), float(angle), inputs.dimension)
-        for a, b, angle in zip(first, second, inputs.angles, strict=True)
+        InputGram(float(a), float(b), float(angle), inputs.dimension, float(ratio))
+        for a, b, angle, ratio in zip(first, second, inputs.angles, ratios, strict=True)
     )
 
 

@@ -15,12 +15,13 @@ import optax  # type: ignore[import-untyped]
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
+from deepinit.core.training_options import check_end_time, check_options
 from deepinit.core.trainings import checked_steps
 from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
-from deepinit.training.options import check_drop, check_end_time, check_layout, check_options, optimizer_of, pace_of
+from deepinit.training.options import check_drop, check_layout, check_optimizer, optimizer_of, pace_of
 from deepinit.training.outputs import outputs_fn
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
@@ -118,6 +119,7 @@ def training_seed_fn(
     """
     objective_of = as_loss(loss)
     check_examples(network, examples, objective_of)
+    check_optimizer(mode)
     check_options(mode, rate, stop_drop, batch_size, tolerance, len(examples.inputs))
     check_end_time(mode, end_time)
     steps = checked_steps(record_steps)

@@ -1,11 +1,10 @@
 """The options of a training run: modes, rates, steps, and what is refused of them."""
 
-import math
 from typing import Any
 
 import optax  # type: ignore[import-untyped]
 
-from deepinit.core.checks import check_integer, is_number
+from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.trainings import MODES
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
@@ -44,52 +43,12 @@ def pace_of(mode: str | optax.GradientTransformation, rate: float | None) -> flo
     return float(_DEFAULT_RATES[mode] if rate is None else rate)
 
 
-def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, tolerance: Any, num_examples: int) -> None:
-    """Refuses modes, rates, drops and batch sizes that are unknown, out of range or do not go together."""
+def check_optimizer(mode: Any) -> None:
+    """Refuses what is neither a mode nor an optax transformation."""
     named = isinstance(mode, str)
     if (named and mode not in MODES) or not (named or isinstance(mode, optax.GradientTransformation)):
         raise SpecError(
             refusal(f"mode={mode!r}", ", ".join(MODES) + ", or an optax transformation", "Check the spelling.")
-        )
-    if rate is not None and not named:
-        raise SpecError(
-            refusal(f"rate={rate!r} beside an optax transformation", "one of them", "Give the rate to optax.")
-        )
-    if (rate is None and mode in ("gd", "sgd", "adam", "sign")) or (rate is not None and not is_positive(rate)):
-        raise SpecError(
-            refusal(
-                f"rate={rate!r} for the mode {mode!r}",
-                "a finite number > 0",
-                "Accurate are 0.02 / |v| for gd of small tanh-like networks, v = mean of y (x, 1), a tenth of the standard deviation for "
-                "sign, and ten of them for adam.",
-            )
-        )
-    if stop_drop is not None and not (is_positive(stop_drop) and stop_drop < 1):
-        raise SpecError(refusal(f"stop_drop={stop_drop!r}", "a number in (0, 1)", "1e-3 is the first visible drop."))
-    if not (is_positive(tolerance) and tolerance < 1):
-        raise SpecError(refusal(f"tolerance={tolerance!r}", "a number in (0, 1)", "Leave it out for 1e-6."))
-    if batch_size is not None:
-        check_integer("batch_size", batch_size, 1, "Leave it out for all examples.", most=num_examples)
-    flows = mode in ("flow", "neuron_flow")
-    if (mode == "sgd") > (batch_size is not None) or (flows and batch_size is not None):
-        raise SpecError(
-            refusal(
-                f"batch_size={batch_size!r} for the mode {mode!r}",
-                "minibatches for sgd (needed), gd, adam, sign and optax transformations",
-                "A flow follows the gradient on all examples.",
-            )
-        )
-
-
-def check_end_time(mode: Any, end_time: Any) -> None:
-    """Refuses an end time that is no number > 0, or that goes with another mode than `flow`."""
-    if end_time is not None and not (is_positive(end_time) and isinstance(mode, str) and mode == "flow"):
-        raise SpecError(
-            refusal(
-                f"end_time={end_time!r} for the mode {mode!r}",
-                "a finite number > 0 with mode='flow'",
-                "The steps of other modes have one length: end them by record_steps.",
-            )
         )
 
 
@@ -116,8 +75,3 @@ def check_drop(stop_drop: float | None, dtype: str) -> None:
                 "Take 1e-3, or float64.",
             )
         )
-
-
-def is_positive(value: Any) -> bool:
-    """Is this a finite number > 0, Python's or NumPy's?"""
-    return is_number(value) and 0.0 < value < math.inf

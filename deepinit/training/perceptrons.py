@@ -18,8 +18,8 @@ from deepinit.core.checks import check_dtype
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
+from deepinit.core.training_options import is_positive
 from deepinit.networks.network import Network, named
-from deepinit.training.options import is_positive
 
 Parameters = tuple[dict[str, jax.Array], ...]
 

@@ -27,3 +27,22 @@ def test_end_times_that_are_refused(mode, end_time):
     net = di.training.perceptron(di.MLP((3,), di.tanh, output_width=1))
     with pytest.raises(SpecError, match="end_time"):
         di.training.training_seed_fn(net, data, mode=mode, rate=0.1, record_steps=(0, 5), end_time=end_time)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "gd", "rate": 0.1, "end_time": 1.0}, "end_time=1.0 for the mode 'gd'.*record_steps"),
+        ({"mode": "neuron_flow", "end_time": 1.0}, "end_time"),
+        ({"mode": "flow", "end_time": -1.0}, "end_time"),
+        ({"mode": "flow", "batch_size": 1}, "batch_size"),
+        ({"mode": "sgd", "rate": 0.1}, "batch_size=None"),
+        ({"mode": "adam", "rate": -0.1}, "rate"),
+        ({"mode": "flow", "tolerance": 2.0}, "tolerance"),
+        ({"mode": "flow", "stop_drop": 1.5}, "stop_drop"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_at_construction(options, words):
+    data = di.targets.examples(np.ones((1, 1)), np.full((1, 1), 2.0))
+    with pytest.raises(SpecError, match=words):
+        di.Training(data, record_steps=(0, 5), **options)

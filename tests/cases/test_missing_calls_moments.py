@@ -108,3 +108,27 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
 def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, words):
     with pytest.raises(SpecError, match=words):
         mean_square_moments(activation, 4, 1.0, 1.0, depth=depth)
+
+
+def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
+    net = di.ResNet(
+        4,
+        3,
+        block="shallow",
+        activation=di.linear,
+        weight_law=di.normal(0.9, "depth"),
+        bias_law=di.normal(0.4, "depth"),
+    )
+    inputs = di.inputs.points(np.random.default_rng(3).normal(size=(2, 4)))
+    sim = di.simulate(net, di.quantities.nngp, inputs, num_seeds=20_000)
+    exact, deep = (
+        di.predict(net, di.quantities.nngp, inputs),
+        di.predict(net, di.quantities.nngp, inputs, "infinite_depth"),
+    )
+    assert (exact.name, exact.error_order) == ("exact", "exact")
+    found = di.compare(sim, exact, deep).dataset
+    for z in (found["z"], found["variance_z"]):
+        assert np.abs(z.sel(route="exact")).max() < 5
+    assert np.abs(found["variance_z"].sel(route="infinite_depth")).max() > 5
+    tanh = di.ResNet(4, 3, block="shallow", activation=di.tanh)
+    assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth",)

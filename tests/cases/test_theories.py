@@ -53,6 +53,13 @@ POINTS = {
 INPUTS = {
     **{name: POINTS for name in ("nngp", "ntk", "bias_ntk", "output_kurtosis", "log_norm", "survival")},
     **{name: POINTS for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle")},
+    "log_distance": {
+        "pair": POINTS["pair"],
+        "unequal": di.inputs.from_arrays(ROWS[0], 2.0 * ROWS[1]),
+        "close": di.inputs.pair(1e-8, DIMENSION),
+        "parallel": di.inputs.from_arrays(ROWS[0], 2.0 * ROWS[0]),
+        "opposite": di.inputs.from_arrays(ROWS[0], -ROWS[0]),
+    },
     "log_volume": {str(d): di.frames.random(dimension=DIMENSION, size=d) for d in (1, 2)},
     "length_distortion": {"circle": di.curves.sampled(di.curves.circle(dimension=DIMENSION))},
 }
@@ -93,7 +100,7 @@ def test_a_theory_predicts_or_says_why_not(name, every):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["log_sin2_angle", "nngp", "log_norm", "log_volume"])
+@pytest.mark.parametrize("name", ["log_sin2_angle", "log_distance", "nngp", "log_norm", "log_volume"])
 def test_limits_are_those_of_wide_networks(name):
     """At width 4096 a simulation is within its error bars and the order depth / width of every limit."""
     quantity = getattr(Q, name)

@@ -153,7 +153,7 @@ def test_image_pairs_puts_both_images_above_their_curve(num_pairs, shown):
     assert pictures[0].get_title(loc="left") == f"angle {np.degrees(pairs.angles[0]):.0f}°"
     np.testing.assert_array_equal(data.errorbars(panels[-1])[0][0].get_ydata(), estimate.mean[:, shown - 1])
     if shown < num_pairs:
-        assert "4 of 6 pairs shown" in data.notes(fig)
+        assert "4 of 6 components shown" in data.notes(fig)
 
 
 def test_image_pairs_shows_images_alone_and_refuses_what_is_no_image():

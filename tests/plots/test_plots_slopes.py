@@ -39,7 +39,7 @@ def comparison():
 def test_points_lie_at_one_over_width_and_lines_start_at_infinite_width(comparison):
     fig = plots.width_slopes(comparison, layers=(2, 6))
     axes = [ax for ax in fig.axes if ax.get_visible()]
-    assert [ax.get_title(loc="left") for ax in axes] == ["1, 1", "1, 2"]
+    assert [ax.get_title(loc="left") for ax in axes] == ["component 1, 1", "component 1, 2"]
     bars = data.errorbars(axes[1])
     np.testing.assert_allclose(bars[0][0].get_xdata(), 1 / WIDTHS)
     np.testing.assert_allclose(bars[1][0].get_ydata(), 12.0 / WIDTHS)

@@ -43,7 +43,11 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         ),
         (lambda: di.predict(CONVOLUTION, Q.log_gradient_norm, PAIR), "ConvResNet networks", "di.ResNet of shallow"),
         (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "accuracy", "no theory of it is known"),
-        (lambda: di.predict(SHALLOW, Q.log_singular_values, di.inputs.ones(SHALLOW.width)), "log_singular_values", "no theory of it is known"),
+        (
+            lambda: di.predict(SHALLOW, Q.log_singular_values, di.inputs.ones(SHALLOW.width)),
+            "log_singular_values",
+            "no theory of it is known",
+        ),
         (lambda: di.infinite(SHALLOW, Q.aligned_fraction, TRAINING), "shallow blocks", "one hidden layer"),
         (lambda: di.simulate(SHALLOW, Q.drop_time, TRAINING), "shallow blocks", "one hidden layer"),
         (

@@ -1,0 +1,154 @@
+"""The distance between the images of two inputs, layer by layer."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from deepinit.core import inputs as kinds
+from deepinit.core.activations import linear
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.inputs import Inputs
+from deepinit.core.results import Prediction
+from deepinit.core.specs import MLP, Spec
+from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
+from deepinit.quantities.kinds import Forward
+from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.survival import predict_walk, why_no_walk
+from deepinit.quantities.theory import limit, theories
+
+_EQUAL, _NOT_FINITE = 1, 2  # places in `events`, from 1
+_COLLINEAR = 1e-14  # angles up to rounding
+
+
+def _measure(state: Any, inputs: Inputs) -> Any:
+    import jax.numpy as jnp
+
+    from deepinit.observables.distances import log_distance
+    from deepinit.observables.measurement import Measurement
+
+    value = log_distance(state.postactivations)
+    event = jnp.where(jnp.isneginf(value), _EQUAL, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE)).astype(jnp.int8)
+    start = jnp.asarray(_log_start(inputs), value.dtype)
+    return Measurement(jnp.where(event == 0, value - start, 0), event)
+
+
+def _log_start(inputs: Inputs) -> np.ndarray:
+    """[pairs]: ln |x_0 - x'_0|."""
+    size = np.max(np.abs(inputs.displacements), axis=1)
+    return np.log(size) + np.log(np.linalg.norm(inputs.displacements / size[:, None], axis=1))
+
+
+def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
+    """Two different inputs have a distance that can grow."""
+    del spec
+    if inputs.num_pairs and np.any(inputs.displacements != 0, axis=1).all():
+        return None
+    got = "a pair of equal inputs" if inputs.num_pairs else f"{len(inputs.points)} points without a partner"
+    return refusal(
+        f"log_distance at {got}",
+        "pairs of different inputs",
+        "Write di.inputs.pair(0.1), or di.inputs.from_arrays(first, second).",
+    )
+
+
+def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
+    """Is the difference of the images the image of one input, up to sign? Linear networks; parallel inputs of homogeneous ones."""
+    if _is_linear(spec):
+        return True
+    return isinstance(spec, MLP) and spec.is_homogeneous and bool(np.all(inputs.angles <= _COLLINEAR))
+
+
+def _is_linear(spec: Spec) -> bool:
+    return spec.activation == linear and (isinstance(spec, MLP) or spec.inner_activation == linear)
+
+
+def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
+    """That input, and the network without biases, which cancel."""
+    return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
+
+
+def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    if form == FORM:
+        return why_no_diffusion(spec)
+    if not isinstance(spec, MLP):
+        return "the walk of a pair is worked out for MLPs"
+    if _is_one_signal(spec, inputs):
+        return why_no_walk(*_as_one_signal(spec, inputs), form)
+    if form == "exact":
+        return "the activation is nonlinear: the distance depends on both norms and the angle"
+    assert spec.weight_law is not None
+    if not spec.weight_law.is_gaussian:
+        return f"the weights are {spec.weight_law.name}: terms of order 1/width beside those of Gaussian weights are left out"
+    if spec.bias_law is not None and not spec.bias_law.is_gaussian:
+        return f"the biases have the law {spec.bias_law.name!r}: preactivations are not Gaussian at any width"
+    if np.any(inputs.angles <= _COLLINEAR):
+        return "a pair is parallel: the walk is that of norms and an angle"
+    return None
+
+
+def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
+    from deepinit.theory.kernel_walk import VALID_FOR, input_grams, kernel_walk
+
+    if form == FORM:  # phi is linear in the limit, and biases cancel
+        return _renamed(predict_log_norm(spec, kinds.points(inputs.displacements), form))
+    if _is_one_signal(spec, inputs):
+        return _renamed(predict_walk(*_as_one_signal(spec, inputs), form))
+    assert isinstance(spec, MLP)
+    walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
+    mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
+    if not np.isfinite(mean).all():
+        end = int(np.argmin(np.isfinite(mean).all(axis=1)))
+        raise SpecError(f"the expansion in 1/width holds up to layer {end} only: fluctuations are of order 1 beyond")
+    return Prediction(
+        quantity="log_distance",
+        name=form,
+        mean=mean + 0.5 * np.log(np.array(spec.widths))[:, None] - _log_start(inputs),
+        variance=0.25 * np.array([walk.log_distance2_variance for walk in walks]).T,
+        error_order="O(depth / width^2)",
+        valid_for=VALID_FOR,
+        reference="derived in the docstrings of deepinit.theory.kernel_walk and distances",
+    )
+
+
+def _renamed(prediction: Prediction) -> Prediction:
+    return dataclasses.replace(prediction, quantity="log_distance")
+
+
+def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
+    from deepinit.infinite_width.distances import mean_square_distances
+    from deepinit.infinite_width.norms import mean_squares
+
+    if _is_linear(spec):
+        spec, signal = _as_one_signal(spec, inputs)
+        squares = mean_squares(spec, signal.points)
+    else:
+        squares = mean_square_distances(spec, inputs)
+    if np.any(squares == 0.0):
+        raise SpecError("the images of a pair are equal at infinite width: their distance is 0")
+    value = 0.5 * np.log(squares * np.array(spec.widths)[:, None]) - _log_start(inputs)
+    return Prediction(
+        quantity="log_distance",
+        name="infinite_width",
+        mean=value,
+        variance=np.zeros_like(value),
+        error_order="O(depth / width)",
+        valid_for="every width to infinity at fixed depth; here with the widths of the spec",
+        reference="NNGP kernel",
+    )
+
+
+log_distance = Quantity(
+    name="log_distance",
+    symbol=r"$\ln (|x_\ell - x'_\ell| / |x_0 - x'_0|)$",
+    label="growth of the distance of two inputs, as a logarithm",
+    measurement=Forward(_measure, why_not=_why_no_growth),
+    theories=(
+        *theories(("exact", "first_order", FORM), _why_not, _predict),
+        limit(_infinite),
+    ),
+    transform="ln",
+    reference="derived in deepinit.theory.distances",
+    events=("equal", "not_finite"),
+    rounding="absolute",
+)
