@@ -1,0 +1,70 @@
+"""Values computed elsewhere, with derivatives of their own under every transformation.
+
+`jax.custom_jvp` would do, but for one gap: the reverse mode of a `lax.scan` keeps the values of its body without their rules, so that
+`jax.hessian` of a recursion over layers would be wrong. A primitive carries its rule through.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+Rule = Callable[[Any, Any, Any], Any]
+
+
+def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
+    """`values`, with the derivatives of `rule` in `variables`.
+
+    Args:
+        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis. To have a second derivative, it calls
+            `attach` itself.
+        static: hashable, handed to the rule.
+        values: arrays of one shape; not differentiated.
+        variables: arrays of that shape.
+    """
+    flat_values, values_tree = jax.tree.flatten(values)
+    flat_variables, variables_tree = jax.tree.flatten(variables)
+    settings = {"rule": rule, "static": static, "num": len(flat_values), "trees": (values_tree, variables_tree)}
+    return jax.tree.unflatten(values_tree, _attached.bind(*flat_values, *flat_variables, **settings))
+
+
+_attached = Primitive("attached_derivatives")
+_attached.multiple_results = True
+
+
+def _values(*arrays: Any, num: int, **_: Any) -> list[Any]:
+    return list(arrays[:num])
+
+
+def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
+    num, trees = settings["num"], settings["trees"]
+    values = _attached.bind(*primals, **settings)
+    if all(isinstance(change, ad.Zero) for change in tangents[num:]):
+        return values, [ad.Zero.from_primal_value(value) for value in values]
+    shape, size = jnp.shape(values[0]), math.prod(jnp.shape(values[0]))
+    variables, changes = (
+        jax.tree.unflatten(trees[1], [jnp.reshape(ad.instantiate_zeros(part), size) for part in parts[num:]])
+        for parts in (primals, tangents)
+    )
+    found = settings["rule"](settings["static"], variables, changes)
+    return values, [jnp.reshape(change, shape) for change in jax.tree.leaves(found)]
+
+
+def _batched(arrays: Any, axes: Any, **settings: Any) -> tuple[Any, Any]:
+    sizes = [jnp.shape(array)[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None]
+    fronted = [
+        jnp.broadcast_to(array, (sizes[0], *jnp.shape(array))) if axis is None else jnp.moveaxis(array, axis, 0)
+        for array, axis in zip(arrays, axes, strict=True)
+    ]
+    return _attached.bind(*fronted, **settings), [0] * settings["num"]
+
+
+_attached.def_impl(_values)
+_attached.def_abstract_eval(_values)
+mlir.register_lowering(_attached, lambda _, *arrays, **settings: _values(*arrays, **settings))
+ad.primitive_jvps[_attached] = _jvp
+batching.primitive_batchers[_attached] = _batched
