@@ -121,7 +121,7 @@ def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("OFFSET = 0", "OFFSET = 1000"))
     capsys.readouterr()
     assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 3
-    assert 'code.quantity.OFFSET: "0" here, "1000" asked' in capsys.readouterr().err
+    assert 'code.quantity.deepinit_experiment_own_a11:OFFSET: "0" here, "1000" asked' in capsys.readouterr().err
 
 
 def test_a11_source_counts_and_layout_does_not(tmp_path):
