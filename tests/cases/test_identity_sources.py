@@ -44,15 +44,67 @@ def record_of(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-SCALED = "def scaled(c):\n    def wrap(fn):\n        @functools.wraps(fn)\n        def inner(x):\n            return c * fn(x)\n        return inner\n    return wrap\n"  # noqa: E501
+SCALED = """\
+def scaled(c):
+    def wrap(fn):
+        @functools.wraps(fn)
+        def inner(x):
+            return c * fn(x)
+        return inner
+    return wrap
+"""
 HOLDER = "class Holder:\n    gain = 1.0\n    def __init__(self, c):\n        self.c = c\n"
 CALLED = HOLDER + "    def __call__(self, x):\n        return self.c * self.turned(x)\n"
 METHODS = CALLED + "    def turned(self, x):\n        return self.gain * x\n"
-BASED = "class Base:\n    def turned(self, x):\n        return x\nclass Holder(Base):\n    def __call__(self, x):\n        return self.turned(x)\nf = Holder()\n"  # noqa: E501
-SLOTTED = "class Holder:\n    __slots__ = ('c',)\n    def __call__(self, x):\n        return self.c * x\nf = Holder()\nf.c = 1\n"  # noqa: E501
-DECORATOR = "class Scaled:\n    def __init__(self, fn):\n        functools.update_wrapper(self, fn)\n        self.c = 1\n    def __call__(self, x):\n        return self.c * self.__wrapped__(x)\n@Scaled\ndef f(x):\n    return x\n"  # noqa: E501
-FIELDS = "@dataclasses.dataclass(frozen=True)\nclass Phi:\n    c: float = 1.0\n    def __call__(self, x):\n        return self.c * x\n"  # noqa: E501
-PROPERTY = "class Phi:\n    @property\n    def c(self):\n        return 1\n    @functools.cached_property\n    def d(self):\n        return factor()\n    def __call__(self, x):\n        return self.c * self.d * x\ndef factor():\n    return 1\nf = Phi()\n"  # noqa: E501
+BASED = """\
+class Base:
+    def turned(self, x):
+        return x
+class Holder(Base):
+    def __call__(self, x):
+        return self.turned(x)
+f = Holder()
+"""
+SLOTTED = """\
+class Holder:
+    __slots__ = ('c',)
+    def __call__(self, x):
+        return self.c * x
+f = Holder()
+f.c = 1
+"""
+DECORATOR = """\
+class Scaled:
+    def __init__(self, fn):
+        functools.update_wrapper(self, fn)
+        self.c = 1
+    def __call__(self, x):
+        return self.c * self.__wrapped__(x)
+@Scaled
+def f(x):
+    return x
+"""
+FIELDS = """\
+@dataclasses.dataclass(frozen=True)
+class Phi:
+    c: float = 1.0
+    def __call__(self, x):
+        return self.c * x
+"""
+PROPERTY = """\
+class Phi:
+    @property
+    def c(self):
+        return 1
+    @functools.cached_property
+    def d(self):
+        return factor()
+    def __call__(self, x):
+        return self.c * self.d * x
+def factor():
+    return 1
+f = Phi()
+"""
 LIBRARY = "from fractions import Fraction\nC = Fraction(1, 3)\ndef f(x):\n    return float(C) * x\n"
 
 EDITS = {  # text, what is replaced, by what
