@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from deepinit.core.activations import Activation
 from deepinit.core.checks import check_num_seeds
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.fingerprint import activation_record, is_builtin, source_record
+from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
 from deepinit.quantities import BUILTIN
@@ -117,7 +117,7 @@ class Case:
                 if isinstance(value, Activation) and not is_builtin(value):
                     records[field.name] = activation_record(value)
         else:
-            records["network"] = source_record(source)
+            records["network"] = network_record(self.spec, source, self.inputs.dimension)
         if BUILTIN.get(self.quantity.name) is not self.quantity:
             records["quantity"] = source_record(self.quantity)
         if not isinstance(getattr(self.inputs, "mode", ""), str):

@@ -11,8 +11,10 @@ import numpy as np
 from deepinit.core.activation import Activation
 from deepinit.core.activations import BUILTIN
 from deepinit.core.gaussian import on_host
+from deepinit.core.network_values import network_values
 from deepinit.core.source_records import source_record as source_record
 
+_PRECISIONS = {7: "float64", 3: "float32"}
 _POINTS = np.array([-7.31, -2.17, -0.613, -0.0371, 0.0523, 0.719, 1.93, 6.47])
 
 
@@ -32,6 +34,19 @@ def activation_record(activation: Activation) -> dict[str, str]:
     if activation.name == "rounded":
         return activation_record(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     return {**source_record(activation), "values": rounded_values(on_host(activation, _POINTS), 7)}
+
+
+def network_record(network: Any, source: Any, input_width: int) -> dict[str, str]:
+    """Source of a network, and its outputs for two inputs at fixed parameters (see `network_values`).
+
+    Args:
+        network: has `init` and `apply`.
+        source: what defines it: a module, or functions.
+        input_width: dimension of the inputs.
+    """
+    outputs, digits = network_values(network.init, network.apply, input_width)
+    shown = f"{_PRECISIONS[digits]}: {rounded_values(outputs, digits)}" if digits else "none in float32 or float64"
+    return {**source_record(source), "values": shown}
 
 
 def rounded_values(values: np.ndarray, digits: int) -> str:
