@@ -258,6 +258,9 @@ def _is_of_user(cls: type) -> bool:
 
 
 def _name(thing: Any) -> str:
+    """`module:name`, of a function where its code stands: `functools.wraps` gives it the name of another."""
+    if isinstance(thing, FunctionType):
+        return f"{thing.__globals__.get('__name__')}:{thing.__code__.co_qualname}"
     own = getattr(thing, "__qualname__", None) or thing.__name__
     return f"{getattr(thing, '__module__', None)}:{own}"
 
