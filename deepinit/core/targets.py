@@ -56,7 +56,7 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     if x is None or y is None:
         raise SpecError(refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats."))
     given = np.asarray(targets)
-    y = given if given.dtype.kind in "iu" and given.ndim == 1 else y
+    y = given.astype(np.int64) if given.dtype.kind in "iu" and given.ndim == 1 else y
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim == 1 and y.dtype.kind == "f":
         y = y[:, None]
@@ -178,7 +178,7 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
         inner: radius of the smaller circle, between 0 and 1.
     """
     check_integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
-    if not (isinstance(inner, int | float) and 0.0 < inner < 1.0):
+    if not (is_number(inner) and 0.0 < inner < 1.0):
         raise SpecError(refusal(f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."))
     count = num_examples // 2
     angles = 2.0 * np.pi * np.arange(count) / count

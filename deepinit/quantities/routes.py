@@ -179,8 +179,10 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     """The linear map that `auto` stands for; training needs whole matrices.
 
     Raises:
-        SpecError: a map that the law, or training, does not allow; a quantity without a meaning for this spec.
+        SpecError: no spec, no quantity, or inputs of another kind; a map that the law, or training, does not allow; a
+            quantity without a meaning for this spec.
     """
+    _check_kinds(spec, quantity, inputs)
     _check_meaning(spec, quantity, inputs)
     if quantity.functions is not None:
         return choose_transposes(spec, name, inputs.num_rows + len(quantity.functions(spec, inputs)[0]))
