@@ -9,10 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from deepinit.core.activations import Activation
-from deepinit.core.checks import check_num_seeds
+from deepinit.core.checks import DTYPES, PRECISIONS, check_integer, check_num_seeds, chosen, whole_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.fingerprint import activation_record, is_builtin, source_record
+from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
 from deepinit.quantities import BUILTIN
@@ -59,25 +61,32 @@ class Case:
     key: int = 0
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name):
+        if not (isinstance(self.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name)):
             raise SpecError(
                 refusal(
-                    f"the case name {self.name[:120]!r}",
+                    f"the case name {str(self.name)[:120]!r}",
                     "1 to 100 lower-case letters, digits, '.', '_', '-'",
                     "Rename the case.",
                 )
             )
-        check_num_seeds(self.num_seeds)
-        if not 0 <= self.key < 2**32:
-            raise SpecError(refusal(f"key={self.key}", "an integer from 0 to 2^32 - 1", "Write key=0."))
+        linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
+        plain = {  # Python's own integers and strings, of which identities are made
+            "linear_map": linear_map,
+            "dtype": chosen("dtype=", self.dtype, DTYPES),
+            "precision": chosen("precision=", self.precision, PRECISIONS),
+            "num_seeds": check_num_seeds(self.num_seeds),
+            "key": check_integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
+            "kept_networks": check_integer("kept_networks", self.kept_networks, 0, "Leave it out for none."),
+            "sample_layers": _whole_numbers(self.sample_layers),
+        }
+        for field, value in plain.items():
+            object.__setattr__(self, field, value)
         last = self.num_positions
         outside = [layer for layer in self.sample_layers if not 1 <= layer <= last]
         if outside:
             raise SpecError(
                 refusal(f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more.")
             )
-        chosen = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
-        object.__setattr__(self, "linear_map", chosen)
 
     @property
     def num_positions(self) -> int:
@@ -115,7 +124,7 @@ class Case:
                 if isinstance(value, Activation) and not is_builtin(value):
                     records[field.name] = activation_record(value)
         else:
-            records["network"] = source_record(source)
+            records["network"] = network_record(self.spec, source, self.inputs.dimension)
         if BUILTIN.get(self.quantity.name) is not self.quantity:
             records["quantity"] = source_record(self.quantity)
         if not isinstance(getattr(self.inputs, "mode", ""), str):
@@ -219,6 +228,13 @@ class Experiment:
                 )
             )
         return self.presets[name]
+
+
+def _whole_numbers(layers: Any) -> tuple[int, ...]:
+    found = [whole_number(layer) for layer in (layers if np.iterable(layers) else [None])]
+    if None in found:
+        raise SpecError(refusal(f"sample_layers={layers!r}", "a tuple of layers, from 1", "Write (1, 2)."))
+    return tuple(layer for layer in found if layer is not None)
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:

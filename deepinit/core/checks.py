@@ -1,6 +1,7 @@
 """Checks that several parts share, so that one function never accepts what the next one refuses."""
 
 import math
+import numbers
 import operator
 from typing import Any
 
@@ -59,21 +60,22 @@ def _check_name(name: str, given: Any, allowed: tuple[str, ...]) -> None:
         raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
 
 
-def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> None:
-    """Refuses what is not an integer of least, ..., most (no upper end if None)."""
+def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> int:
+    """The integer as Python's; refuses what is not one of least, ..., most (no upper end if None)."""
     try:
         allowed = operator.index(given) >= least and (most is None or operator.index(given) <= most)
     except TypeError:
         allowed = False
     allowed = allowed and not isinstance(given, bool)  # which counts as 0 or 1
     if not allowed:
-        numbers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
-        raise SpecError(refusal(f"{name}={given!r}", numbers, remedy))
+        integers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
+        raise SpecError(refusal(f"{name}={given!r}", integers, remedy))
+    return operator.index(given)
 
 
-def check_num_seeds(num_seeds: Any) -> None:
+def check_num_seeds(num_seeds: Any) -> int:
     """Refuses fewer than one network, parts of a network, and more networks than 32 bits number."""
-    check_integer("num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1)
+    return check_integer("num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1)
 
 
 def is_number(value: Any) -> bool:
@@ -83,6 +85,43 @@ def is_number(value: Any) -> bool:
     except ValueError:  # rows of unequal length
         return False
     return array.ndim == 0 and array.dtype.kind in "iuf"
+
+
+def real_number(value: Any) -> float | None:
+    """A real number of Python, NumPy or JAX as a float, -0 as 0; None for anything else, booleans among it.
+
+    What equals a number is then stored as that number: one JSON text, one hash.
+    """
+    if is_traced(value) or not (isinstance(value, numbers.Rational) or is_number(value)):
+        return None
+    try:
+        return None if isinstance(value, bool) else float(value) + 0.0
+    except OverflowError:
+        return None
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of Python, NumPy or JAX, 3.0 among them, as an integer; None for anything else."""
+    number = real_number(value)
+    return int(value) if number is not None and math.isfinite(number) and number == int(number) else None
+
+
+def chosen(what: str, value: Any, allowed: tuple[str, ...], remedy: str = "Check the spelling.") -> str:
+    """The one of the allowed texts that equals the value, as Python's own string.
+
+    Args:
+        what: what a refusal writes before the value (`block=`, `the law `).
+        value: what was given.
+        allowed: all texts that may be.
+        remedy: last sentence of a refusal.
+
+    Raises:
+        SpecError: none of them.
+    """
+    found = [each for each in allowed if isinstance(value, str) and value == each]
+    if not found:
+        raise SpecError(refusal(f"{what}{value!r}", ", ".join(allowed), remedy))
+    return found[0]
 
 
 def real_numbers(values: Any) -> np.ndarray | None:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, is_number, real_numbers, shape_in_words
+from deepinit.core.checks import check_integer, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.inputs import images
+from deepinit.core.inputs import checked_radius, images
 from deepinit.core.namespace import array_namespace
 
 Kind = Literal["line", "circle"]
@@ -184,8 +184,7 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
     check_integer("dimension", dimension, 2, "A circle needs a plane.")
-    if not (is_number(radius) and 0.0 < radius < math.inf):
-        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
+    radius = checked_radius(radius)
     coefficients = np.zeros((3, dimension))
     coefficients[1, 0] = coefficients[2, 1] = radius
     return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, f"circle of radius {radius:g}"))

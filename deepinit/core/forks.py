@@ -1,6 +1,7 @@
 """A process that was forked after JAX had been used hangs in its first computation: it is refused instead."""
 
 import os
+import sys
 
 from deepinit.core.errors import ResourceError, refusal
 
@@ -23,3 +24,14 @@ def require_unforked() -> None:
                 "Start children by spawn: multiprocessing.get_context('spawn').",
             )
         )
+
+
+def _before_fork() -> None:
+    """Notes that JAX is in use here, also where deepinit has not called it."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if not _USER and bridge is not None and bridge.backends_are_initialized():
+        _USER.append(os.getpid())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)

@@ -3,6 +3,8 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
+from deepinit.core.forks import require_unforked
+
 
 def sequential_bits() -> AbstractContextManager[Any]:
     """A context in which `jax.random` uses both words of every threefry block.
@@ -13,6 +15,7 @@ def sequential_bits() -> AbstractContextManager[Any]:
     """
     import jax
 
+    require_unforked()
     return jax.threefry_partitionable(False)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_angle, check_integer, is_number, real_numbers
+from deepinit.core.checks import check_angle, check_integer, real_number, real_numbers
 from deepinit.core.errors import ResourceError, SpecError, refusal
 
 
@@ -157,8 +157,7 @@ def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     """Equally spaced points of a circle about 0, each paired with the first."""
     _check_count(num_points)
-    if not (is_number(radius) and 0.0 < radius < math.inf):
-        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
+    radius = checked_radius(radius)
     angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
     inputs = pairs(tuple(np.minimum(angles, 2.0 * np.pi - angles)), dimension)
     displacements = inputs.displacements.copy()
@@ -210,6 +209,14 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
     first, second = np.array(chosen).T
     names = ", ".join(f"{labels[i]}-{labels[j]}" for i, j in chosen[:6])
     return from_arrays(pixels[first], pixels[second], f"MNIST digits {names}")
+
+
+def checked_radius(radius: Any) -> float:
+    """A finite positive number as a float."""
+    number = real_number(radius)
+    if number is None or not 0.0 < number < math.inf:
+        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
+    return number
 
 
 def _check_count(num_points: int) -> None:

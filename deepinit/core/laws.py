@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-import numbers
 from typing import Any, Literal
 
+from deepinit.core.checks import chosen, real_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
 
@@ -45,15 +45,13 @@ class Law:
     is_default: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for field in ("variance", "density", "value"):  # NumPy scalars have no JSON
-            given = getattr(self, field)
-            if _is_real(given) and hasattr(given, "item"):
-                object.__setattr__(self, field, given.item())
-        if self.name not in LAW_NAMES:
-            raise SpecError(refusal(f"the law {self.name!r}", ", ".join(LAW_NAMES), "Check the spelling."))
-        if self.scaling not in SCALINGS:
-            raise SpecError(refusal(f"the scaling {self.scaling!r}", ", ".join(SCALINGS), "Check the spelling."))
-        if not (_is_real(self.variance) and math.isfinite(self.variance) and self.variance >= 0):
+        object.__setattr__(self, "name", chosen("the law ", self.name, LAW_NAMES))
+        object.__setattr__(self, "scaling", chosen("the scaling ", self.scaling, SCALINGS))
+        for field in ("variance", "density", "value"):
+            number = real_number(getattr(self, field))
+            if number is not None and math.isfinite(number):
+                object.__setattr__(self, field, number)
+        if not (_is_finite(self.variance) and self.variance >= 0):
             raise SpecError(
                 refusal(
                     f"variance={self.variance!r}",
@@ -62,7 +60,7 @@ class Law:
                 )
             )
         if (self.density is not None) != (self.name == "sparse") or (
-            self.density is not None and not (_is_real(self.density) and 0 < self.density <= 1)
+            self.density is not None and not (_is_finite(self.density) and 0 < self.density <= 1)
         ):
             raise SpecError(
                 refusal(
@@ -73,7 +71,7 @@ class Law:
             )
 
         if (self.value is not None) != (self.name == "constant") or (
-            self.value is not None and not (_is_real(self.value) and math.isfinite(self.value) and self.variance == 0)
+            self.value is not None and not (_is_finite(self.value) and self.variance == 0)
         ):
             raise SpecError(
                 refusal(
@@ -169,8 +167,8 @@ class Law:
         return {key: value for key, value in record.items() if value is not None}
 
 
-def _is_real(value: Any) -> bool:
-    return isinstance(value, numbers.Real)
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _truncated_moment(order: int) -> float:

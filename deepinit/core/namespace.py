@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.forks import require_unforked
 
 
 def array_namespace(*values: Any) -> ModuleType:
     """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
     jax = sys.modules.get("jax")
     if jax is not None and any(isinstance(value, jax.Array) for value in values):
+        require_unforked()
         return jax.numpy
     return np
 

@@ -5,12 +5,20 @@ import math
 from typing import Any, Literal
 
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
-from deepinit.core.checks import check_integer
+from deepinit.core.checks import chosen, whole_number
 from deepinit.core.defaults import as_default, forget_defaults
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.matrix_laws import MatrixLaw
-from deepinit.core.spec_parts import WEIGHT_LAWS, acts_on_rows, checked_width, common_json, complete, laws_of
+from deepinit.core.spec_parts import (
+    WEIGHT_LAWS,
+    acts_on_rows,
+    checked_count,
+    checked_width,
+    common_json,
+    complete,
+    laws_of,
+)
 
 Block = Literal["two_layer", "shallow"]
 Padding = Literal["circular", "zero"]
@@ -64,9 +72,8 @@ class ResNet:
     def __post_init__(self) -> None:
         forget_defaults(self)
         object.__setattr__(self, "width", checked_width(self.width, "of the stream"))
-        check_integer("depth", self.depth, 1, "Give at least one block.")
-        if not (isinstance(self.block, str) and self.block in BLOCKS):
-            raise SpecError(refusal(f"block={self.block!r}", ", ".join(BLOCKS), "Check the spelling."))
+        object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))
+        object.__setattr__(self, "block", chosen("block=", self.block, BLOCKS))
         if self.activation is None:
             default = as_default(tanh if self.is_shallow else relu)
             object.__setattr__(self, "activation", default)
@@ -193,8 +200,8 @@ class ConvResNet:
         forget_defaults(self)
         object.__setattr__(self, "image_shape", _checked_image(self.image_shape))
         object.__setattr__(self, "channels", checked_width(self.channels, "(channels)"))
-        check_integer("depth", self.depth, 1, "Give at least one block.")
-        check_integer("kernel_size", self.kernel_size, 1, "3 is usual.")
+        object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))
+        object.__setattr__(self, "kernel_size", checked_count("kernel_size", self.kernel_size, "3 is usual."))
         if self.kernel_size % 2 == 0 or self.kernel_size > min(self.image_shape):
             raise SpecError(
                 refusal(
@@ -203,14 +210,8 @@ class ConvResNet:
                     "3 is usual; an even patch has no centre.",
                 )
             )
-        if not (isinstance(self.padding, str) and self.padding in PADDINGS):
-            raise SpecError(
-                refusal(
-                    f"padding={self.padding!r}",
-                    ", ".join(PADDINGS),
-                    "A residual network keeps the image's shape: there is no 'valid' padding.",
-                )
-            )
+        remedy = "A residual network keeps the image's shape: there is no 'valid' padding."
+        object.__setattr__(self, "padding", chosen("padding=", self.padding, PADDINGS, remedy))
         object.__setattr__(self, "inner_activation", as_activation(self.inner_activation))
         complete(self, default_law=normal(1.0, scaling="depth"), structured=True)
         _check_matrix_laws(self, self.channels, self.channels * self.patch_size)
@@ -306,11 +307,11 @@ def _check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:
 
 def _checked_image(given: Any) -> tuple[int, ...]:
     try:
-        shape = tuple(int(size) for size in given)
-        fine = 1 <= len(shape) <= 2 and all(size >= 1 for size in shape) and shape == tuple(given)
-    except (TypeError, ValueError, OverflowError):
-        fine = False
-    if not fine:
+        sizes = [whole_number(size) for size in given]
+    except TypeError:
+        sizes = []
+    shape = tuple(size for size in sizes if size is not None and size >= 1)
+    if not 1 <= len(shape) <= 2 or len(shape) != len(sizes):
         raise SpecError(
             refusal(f"image_shape={given!r}", "(length,) or (height, width), integers >= 1", "Write (8, 8).")
         )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from deepinit.core.activation import Activation
 from deepinit.core.activations import as_activation
+from deepinit.core.checks import chosen, real_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.namespace import array_namespace
 
@@ -46,15 +47,14 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     inner = as_activation(activation)
     if inner.name == "rounded":
         raise SpecError(refusal(f"the activation {inner}", "one that is not rounded yet", "Round once."))
-    number = isinstance(rho, int | float) and not isinstance(rho, bool)
-    if not (number and 0.0 < rho < 1.0):
+    number = real_number(rho)
+    if number is None or not 0.0 < number < 1.0:
         raise SpecError(refusal(f"rho={rho!r}", "a number between 0 and 1, ends excluded", "0.001 keeps three digits."))
-    if rounding not in ROUNDINGS:
-        raise SpecError(refusal(f"rounding={rounding!r}", ", ".join(ROUNDINGS), "Check the spelling."))
-    if rounding != "flush" and rho < _FINEST_GRID:
+    name = chosen("rounding=", rounding, ROUNDINGS)
+    if name != "flush" and number < _FINEST_GRID:
         raise SpecError(
             refusal(
-                f"a grid of rho={rho:g}",
+                f"a grid of rho={number:g}",
                 f"rho from {_FINEST_GRID:g} on",
                 "rounding='flush' models the smallest number of floating-point arithmetic.",
             )
@@ -63,7 +63,7 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     return Activation(
         "rounded",
         _rounded,
-        parameters=(("activation", inner), ("rho", float(rho)), ("rounding", rounding)),
+        parameters=(("activation", inner), ("rho", number), ("rounding", name)),
         derivative_fn=_rounded_derivative if inner.is_builtin else None,
         difference_fn=_rounded_difference,
     )

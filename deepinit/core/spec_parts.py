@@ -3,6 +3,7 @@
 from typing import Any
 
 from deepinit.core.activations import as_activation
+from deepinit.core.checks import whole_number
 from deepinit.core.defaults import as_default
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import default_weight_var
@@ -76,15 +77,20 @@ def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
 
 def checked_width(given: Any, where: str) -> int:
     """A whole number of neurons."""
-    try:
-        width = int(given)
-    except (TypeError, ValueError, OverflowError):  # no number; NaN; infinity
-        width = 0
-    if width < 1 or width != given or isinstance(given, bool):
+    width = whole_number(given)
+    if width is None or width < 1:
         raise SpecError(
             refusal(f"width {given!r} {where}", "integers >= 1", "Give every layer a whole number of neurons.")
         )
     return width
+
+
+def checked_count(name: str, given: Any, remedy: str) -> int:
+    """A whole number of layers or positions, at least 1."""
+    count = whole_number(given)
+    if count is None or count < 1:
+        raise SpecError(refusal(f"{name}={given!r}", "integers >= 1", remedy))
+    return count
 
 
 def _check_law(name: str, law: Any, structured: bool) -> None:

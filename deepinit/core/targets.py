@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, is_number, real_numbers, shape_in_words
+from deepinit.core.checks import check_integer, real_number, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import images
 
@@ -56,7 +56,7 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     if x is None or y is None:
         raise SpecError(refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats."))
     given = np.asarray(targets)
-    y = given if given.dtype.kind in "iu" and given.ndim == 1 else y
+    y = given.astype(np.int64) if given.dtype.kind in "iu" and given.ndim == 1 else y
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim == 1 and y.dtype.kind == "f":
         y = y[:, None]
@@ -103,12 +103,17 @@ def sum_of_sines(
     check_integer("dimension", dimension, 1, "Give at least one coordinate.")
     check_integer("num_examples", num_examples, 1, "Give at least one example.")
     check_integer("seed", seed, 0, "Leave it out for seed 0.")
-    for name, value in (("amplitude", amplitude), ("frequency", frequency)):
-        if not (is_number(value) and math.isfinite(value)):
-            raise SpecError(refusal(f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."))
+    amplitude, frequency = _checked_wave("amplitude", amplitude), _checked_wave("frequency", frequency)
     x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
     y = amplitude * np.sin(frequency * x + 1.0).sum(axis=1)
     return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
+
+
+def _checked_wave(name: str, value: Any) -> float:
+    number = real_number(value)
+    if number is None or not math.isfinite(number):
+        raise SpecError(refusal(f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."))
+    return number
 
 
 def two_sines(num_examples: int = 40) -> Examples:
@@ -178,12 +183,13 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
         inner: radius of the smaller circle, between 0 and 1.
     """
     check_integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
-    if not (isinstance(inner, int | float) and 0.0 < inner < 1.0):
+    radius = real_number(inner)
+    if radius is None or not 0.0 < radius < 1.0:
         raise SpecError(refusal(f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."))
     count = num_examples // 2
     angles = 2.0 * np.pi * np.arange(count) / count
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return examples(np.concatenate([circle, inner * circle]), np.repeat([0, 1], count), "two circles")
+    return examples(np.concatenate([circle, radius * circle]), np.repeat([0, 1], count), "two circles")
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, is_number
+from deepinit.core.checks import check_integer, chosen, real_number
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import check_end_time, check_options
@@ -70,14 +70,22 @@ class Training:
         object.__setattr__(self, "record_steps", checked_steps(self.record_steps))
         for option in ("rate", "stop_drop", "tolerance", "end_time"):
             object.__setattr__(self, option, _checked_number(option, getattr(self, option)))
-        if self.loss not in LOSSES:
-            remedy = "A loss of your own goes to training.training_seed_fn."
-            raise SpecError(refusal(f"loss={self.loss!r}", ", ".join(LOSSES), remedy))
+        remedy = "A loss of your own goes to training.training_seed_fn."
+        object.__setattr__(self, "loss", chosen("loss=", self.loss, LOSSES, remedy))
+        if self.batch_size is not None:
+            size = check_integer("batch_size", self.batch_size, 1, "Leave it out for all examples.")
+            object.__setattr__(self, "batch_size", size)
+        if not isinstance(self.initial_stage, bool | np.bool_):
+            given = f"initial_stage={self.initial_stage!r}"
+            raise SpecError(refusal(given, "True or False", "True refuses initializations that are not small."))
+        object.__setattr__(self, "initial_stage", bool(self.initial_stage))
         check_targets(self.examples, self.loss)
         named = isinstance(self.mode, str)
         if named and self.mode not in MODES:
             allowed = ", ".join(MODES) + ", or an optax transformation"
             raise SpecError(refusal(f"mode={self.mode!r}", allowed, "Check the spelling."))
+        if not (self.name is None or isinstance(self.name, str)):
+            raise SpecError(refusal(f"name={self.name!r}", "text", "Leave it out for the name of the mode."))
         if not named and not self.name:
             raise SpecError(
                 refusal(
@@ -108,7 +116,11 @@ class Training:
 
     @property
     def digest(self) -> str:
-        """A hash of everything that decides the run: part of a run directory's identity."""
+        """A hash of all fields but an optax transformation: part of a run directory's identity.
+
+        Of a transformation it holds the name alone; its source and its constants are a part of the
+        identity of their own (`Case.code`). The labels of the examples do not count.
+        """
         options = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -123,7 +135,8 @@ class Training:
         parts = [json.dumps(options, sort_keys=True).encode()]
         for examples in (self.examples, self.test):
             for array in () if examples is None else (examples.inputs, examples.targets):
-                parts += [repr((array.shape, array.dtype.kind)).encode(), np.ascontiguousarray(array).tobytes()]
+                kind = "f" if array.dtype.kind == "f" else "i"
+                parts += [repr((array.shape, kind)).encode(), array.astype(f"<{kind}8").tobytes()]
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
@@ -159,11 +172,12 @@ def _checked_number(option: str, value: Any) -> float | None:
     """A number as a float of Python's, of which identities can be made; None remains."""
     if value is None:
         return None
-    if not (is_number(value) and math.isfinite(value)):
+    number = real_number(value)
+    if number is None or not math.isfinite(number):
         raise SpecError(
             refusal(f"{option}={value!r}", "a finite number", "Leave it out for the default, if it has one.")
         )
-    return float(value)
+    return number
 
 
 def _check_alike(examples: Examples, test: Examples) -> None:

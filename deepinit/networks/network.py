@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.forks import require_unforked
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import forward, random_layer
 from deepinit.networks.layers import (
@@ -60,11 +61,16 @@ def named(
     """
 
     def labelled(key: Any, input_width: int) -> Any:
+        require_unforked()
         return init(key, input_width)
+
+    def guarded(parameters: Any, x: jax.Array) -> jax.Array:
+        require_unforked()
+        return apply(parameters, x)
 
     labelled.label = label  # type: ignore[attr-defined]
     labelled.source = (init, apply) if source is None else source  # type: ignore[attr-defined]
-    return Network(labelled, apply)
+    return Network(labelled, guarded)
 
 
 def network(

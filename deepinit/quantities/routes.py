@@ -9,6 +9,7 @@ import numpy as np
 from deepinit.core.checks import check_dtype, check_num_seeds, check_precision
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.forks import require_unforked
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
@@ -187,8 +188,10 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     """The linear map that `auto` stands for.
 
     Raises:
-        SpecError: a map that the law, or the kind of measurement, does not allow; a quantity without a meaning for this spec.
+        SpecError: no spec, no quantity, or inputs of another kind; a map that the law, or the kind of measurement, does not
+            allow; a quantity without a meaning for this spec.
     """
+    _check_kinds(spec, quantity, inputs)
     _check_meaning(spec, quantity, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
         allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
@@ -265,7 +268,8 @@ _EXAMPLES = {
 
 
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Refuses what is not a spec, a quantity and inputs of its kind, in this order."""
+    """Refuses what is not a spec, a quantity and inputs of its kind, in this order; and forked use of JAX."""
+    require_unforked()
     kinds: tuple[tuple[str, Any, Any, str, str], ...] = (
         ("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)"),
         ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),

@@ -121,7 +121,7 @@ def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("OFFSET = 0", "OFFSET = 1000"))
     capsys.readouterr()
     assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 3
-    assert 'code.quantity.OFFSET: "0" here, "1000" asked' in capsys.readouterr().err
+    assert 'code.quantity.deepinit_experiment_own_a11:OFFSET: "0" here, "1000" asked' in capsys.readouterr().err
 
 
 def test_a11_source_counts_and_layout_does_not(tmp_path):
@@ -187,7 +187,7 @@ def test_r05_flax_modules_of_one_label():
     nets = [from_linen(module, label="net") for module in (Gained(), Gained(), Gained(2.0), Other())]
     first, same, field, body = map(of_network, nets)
     assert changed(first, same) == []
-    assert changed(first, field) == ["code.network.it.0.gain"]
+    assert changed(first, field) == ["code.network.it.0.gain", "code.network.values"]
     assert any("Gained.__call__" in name for name in changed(first, body))
 
     def linear(rngs):
