@@ -1,6 +1,7 @@
 """Answers that must not hang on the last bits of a solver, of a factorization or of a sum."""
 
 import math
+import re
 
 import jax
 import numpy as np
@@ -13,7 +14,13 @@ from deepinit.diffusions import path_fn
 from deepinit.observables.orientations import display_order
 from deepinit.theory.condensation_climb import highest_first
 from deepinit.theory.condensation_homogeneous import _merged
-from deepinit.theory.diffusion import explosion_times
+from deepinit.theory.diffusion import (
+    correlated_moments,
+    double_limit,
+    explosion_times,
+    inner_limit,
+    two_layer_limit,
+)
 
 ALONE = np.zeros((1, 1), int)
 
@@ -59,6 +66,40 @@ def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
         for horizon in np.linspace(0.1, 4.0, 100)
     ]
     assert found == [math.inf] * 100
+
+
+@pytest.mark.parametrize("square", [1e-4, 1.0, 16.0])
+def test_the_explosion_with_an_inner_activation_is_an_event(square):
+    (time,) = explosion_times("silu", [square], 1.0)
+    for share in (0.5, 0.99, 1.0 - 1e-6):
+        found, limit = (
+            call(share * time)
+            for call in (
+                lambda horizon: inner_limit("silu", "linear", square, 1.0, 0.0, horizon),
+                lambda horizon: double_limit("silu", square, 1.0, 0.0, horizon),
+            )
+        )
+        assert found.covariance == pytest.approx(limit.covariance, rel=1e-10 / (1.0 - share))
+    for share in (1.0 + 1e-6, 1.5, 10.0):
+        with pytest.raises(SpecError, match=re.escape(f"explodes at the time {time:.6g}")):
+            inner_limit("silu", "linear", square, 1.0, 0.0, min(share * time, 300.0))
+
+
+def test_growth_beyond_float64_is_no_explosion():
+    steep = di.leaky_relu(5.0)  # E psi^2 = 13 v: e^(13 T)
+    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 20.0).covariance == pytest.approx(math.exp(260.0), rel=1e-6)
+    with pytest.raises(SpecError, match="grows beyond float64 at the time 23"):
+        inner_limit("tanh", steep, 1.0, 1.0, 0.0, 30.0)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e-20, 1e-10, 1.0, 1e30])
+def test_units_change_no_digit_of_an_integration(scale):
+    gram, row = np.array([[1.0, 0.3], [0.3, 0.6]]), np.array([1.0, 0.5, -0.3])
+    inner = inner_limit("tanh", "linear", scale * gram, 1.0, 0.0, 3.0).covariance
+    two_layer = two_layer_limit("linear", scale * gram, 1.0, 1.0, 0.0, 3.0)
+    second = correlated_moments("tanh", math.sqrt(scale) * row, np.eye(3) / 3.0, np.eye(3), horizon=3.0).second[0, 0]
+    for found, start in ((inner, gram), (two_layer, gram), (np.trace(second), row @ row)):
+        np.testing.assert_allclose(found / scale, math.exp(3.0) * start, rtol=2e-10)
 
 
 @pytest.mark.parametrize("off", [-1e-9, 0.0, 1e-9])
