@@ -4,14 +4,18 @@ import math
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_time, may_explode
+from deepinit.core.power_laws import power_laws
 from deepinit.diffusions import path_fn
 from deepinit.observables.orientations import display_order
+from deepinit.observables.scaled import Scaled, log_norm
+from deepinit.observables.scaled_activations import scaled_activation
 from deepinit.theory.condensation_climb import highest_first
 from deepinit.theory.condensation_homogeneous import _merged
 from deepinit.theory.diffusion import (
@@ -100,6 +104,24 @@ def test_units_change_no_digit_of_an_integration(scale):
     second = correlated_moments("tanh", math.sqrt(scale) * row, np.eye(3) / 3.0, np.eye(3), horizon=3.0).second[0, 0]
     for found, start in ((inner, gram), (two_layer, gram), (np.trace(second), row @ row)):
         np.testing.assert_allclose(found / scale, math.exp(3.0) * start, rtol=2e-10)
+
+
+@pytest.mark.parametrize("order", [0.25, 0.45, 1.0 / 3.0, 0.5, 1.5, 0.2537])
+@pytest.mark.parametrize("off", [-1e-15, 0.0, 1e-15])
+def test_a_power_between_two_decimals_is_that_power(order, off):
+    power = order * (1.0 + off)
+    activation = di.from_function(lambda x: x * (1.0 + jnp.abs(x)) ** (power - 1.0))
+    assert power_laws(activation).values.far == pytest.approx((order, order), rel=1e-9)
+    if order != 0.2537:  # no fraction of a small denominator
+        assert power_laws(activation).values.far == (order, order)
+    huge = scaled_activation(activation, Scaled(jnp.ones(1), jnp.int32(3000)))
+    assert float(log_norm(huge)) == pytest.approx(3000 * order * math.log(2.0), rel=1e-6)
+
+
+def test_a_logarithm_leaves_one_decimal_of_a_power():
+    assert power_laws(di.from_function(lambda x: x * jnp.log1p(x * x))).values.far == (1, 1)
+    assert power_laws(di.from_function(lambda x: x * jnp.sin(x))).values.far == (1, 1)
+    assert power_laws(di.from_function(jnp.arcsinh)).values.far == (0, 0)
 
 
 @pytest.mark.parametrize("off", [-1e-9, 0.0, 1e-9])
