@@ -146,3 +146,13 @@ def test_the_order_of_neurons_is_that_of_either_sign_of_an_eigenvector(monkeypat
     found, eigh = display_order(units @ units.T), np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
     np.testing.assert_array_equal(display_order(units @ units.T), found)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1.0, 1e300])
+def test_units_of_a_covariance_decide_nothing(scale):
+    for matrix in ([[1.0, 0.5], [0.5, 1.0]], [[1.0, 1.0], [1.0, 1.0 - 1e-13]], [[1.0, 0.5], [0.5 + 1e-12, 1.0]]):
+        law = di.matrix_normal(scale * np.array(matrix), np.eye(2))
+        np.testing.assert_allclose(law.output_cov, scale * np.array(matrix), rtol=1e-11)
+    for matrix, words in (([[1.0, 0.5], [0.6, 1.0]], "symmetric"), ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue")):
+        with pytest.raises(SpecError, match=words):
+            di.matrix_normal(scale * np.array(matrix), np.eye(2))
