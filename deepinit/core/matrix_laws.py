@@ -5,6 +5,7 @@ cut into L steps, so that the sum over layers neither vanishes nor grows with L.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from deepinit.core.generator import sequential_bits
 
 Matrix = tuple[tuple[float, ...], ...]
 
+_ROUNDING = 1e-10  # of symmetry and of eigenvalues, relative to the largest entry
 _LARGEST_FULL = 1024  # entries of the matrix; their covariance then has 8 MB
 
 
@@ -207,16 +209,17 @@ def _covariance(name: str, given: Any, size: int | None = None) -> np.ndarray:
             refusal(f"{name} of {shown}", f"a square matrix{f' of {size} rows' if size else ''}", "Check it.")
         )
     assert matrix is not None
-    if not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T, rtol=1e-10, atol=1e-12):
+    scale = float(np.abs(matrix).max())
+    if not (math.isfinite(scale) and np.abs(matrix - matrix.T).max() <= _ROUNDING * scale):
         raise SpecError(
             refusal(f"{name} that is not finite and symmetric", "a covariance matrix", "Check its entries.")
         )
     least = float(np.linalg.eigvalsh(matrix)[0])
-    if least < -1e-10 * max(1.0, float(np.abs(matrix).max())):
+    if least < -_ROUNDING * scale * len(matrix):
         raise SpecError(
             refusal(f"{name} with the eigenvalue {least:.3g}", "a positive semidefinite matrix", "Check its entries.")
         )
-    return matrix
+    return matrix + 0.5 * (matrix.T - matrix)
 
 
 def _mean(given: Any, shape: tuple[int, int]) -> Matrix | None:

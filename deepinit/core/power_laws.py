@@ -8,6 +8,7 @@ The scale may be a natural or a binary logarithm: only multiples of it occur.
 """
 
 import functools
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,10 @@ from deepinit.core.namespace import array_namespace
 
 HIGHEST_ORDER = 6
 _SMALL_STEPS = 2.0 ** -np.arange(17.0, 21.0)
-_LARGE = 2.0**40
-_SPREAD = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
+_FAR_OUT = 2.0 ** np.array([40.0, 41.0, 50.0, 51.0])
+_ROUNDING = 1e-9  # of measured orders
+_LARGEST_DENOMINATOR = 20
+_SPREAD = 1.0 + np.arange(16) / 16.0  # an oscillating function is not judged by one value; exact, as its phase far out must be
 
 
 class Orders(NamedTuple):
@@ -27,7 +30,7 @@ class Orders(NamedTuple):
 
     Attributes:
         near: as x -> 0.
-        far: as |x| -> infinity, to one decimal; 0 where phi is bounded, or no power.
+        far: as |x| -> infinity, to one decimal where logarithms multiply the power; 0 where phi is bounded, or no power.
     """
 
     near: tuple[float, float]
@@ -52,7 +55,7 @@ class PowerLaws(NamedTuple):
 def power_laws(activation: Activation) -> PowerLaws:
     """The orders of an activation, from its values in float64 on the host, once.
 
-    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy however small h; far out from the ratio of sizes at 2x and x.
+    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy however small h; far out from ratios of sizes between 2^40 and 2^51.
     """
     if activation.name == "rounded":  # what is rounded to 0 is 0 with any order
         inner = dict(activation.parameters)["activation"]
@@ -132,12 +135,24 @@ def _near(activation: Activation, sign: float) -> float | None:
 
 
 def _far(activation: Activation, sign: float) -> float | None:
-    """The order far out on one side; None if phi is 0 there."""
+    """The order far out on one side; None if phi is 0 there.
+
+    A power has the same order over both octaves. Logarithms and oscillations change it, and leave one decimal of it.
+    """
     with np.errstate(all="ignore"):
-        first, second = (np.abs(values(activation, sign * size * _SPREAD)).max() for size in (_LARGE, 2.0 * _LARGE))
-    if not (np.isfinite(first) and np.isfinite(second)):
-        return 0
-    if first == 0 or second == 0:
-        return None
-    order = max(0.0, round(float(np.log2(second / first)), 1))
-    return int(order) if order.is_integer() else order
+        sizes = [np.abs(values(activation, sign * size * _SPREAD)).max() for size in _FAR_OUT]
+        if not np.isfinite(sizes).all():
+            return 0
+        if 0 in sizes:
+            return None
+        first, over, last = np.diff(np.log2(sizes)) / np.diff(np.log2(_FAR_OUT))
+    order = max(0.0, float(over))
+    return _simple(order) if np.ptp([first, over, last]) <= _ROUNDING else _simple(round(order, 1))
+
+
+def _simple(order: float) -> float:
+    """The order as a fraction where it is one: rounding then decides neither what is an integer nor what is equal."""
+    fraction = Fraction(order).limit_denominator(_LARGEST_DENOMINATOR)
+    if abs(order - fraction) > _ROUNDING:
+        return order
+    return int(fraction) if fraction.denominator == 1 else float(fraction)

@@ -16,6 +16,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.diffusion_activation import without_curvature
 from deepinit.theory.diffusion_input import check_exponent, check_gram, check_horizon, check_matrix, real_array
+from deepinit.theory.diffusion_solver import integrated
 
 
 class CorrelatedMoments(NamedTuple):
@@ -70,8 +71,6 @@ def correlated_moments(
 
     Reference: arXiv:2007.03253, assumption 6 and section 3; moments: derivation in the module docstring.
     """
-    from scipy.integrate import solve_ivp
-
     a = without_curvature(activation).slope
     x = np.atleast_2d(real_array("start", start))
     if x.ndim != 2 or not x.size:
@@ -84,7 +83,7 @@ def correlated_moments(
     drift = check_matrix("weight_drift", zero if weight_drift is None else weight_drift, (d, d))
     push = check_matrix("bias_drift", np.zeros(d) if bias_drift is None else bias_drift, (d,))
 
-    def rates(_: float, state: np.ndarray) -> np.ndarray:
+    def rates(state: np.ndarray) -> np.ndarray:
         mean, second = state[: n * d].reshape(n, d), state[n * d :].reshape(n, n, d, d)
         pushed = np.einsum("d,je->jde", push, mean)
         along = drift @ second + second @ drift.T + pushed[None] + pushed.transpose(0, 2, 1)[:, None]
@@ -93,9 +92,6 @@ def correlated_moments(
 
     begin = np.concatenate([x.ravel(), np.einsum("id,je->ijde", x, x).ravel()])
     check_exponent(a**2 * time * np.trace(rows) * np.max(np.abs(columns)) + 2.0 * abs(a) * time * np.max(np.abs(drift)))
-    found = solve_ivp(rates, (0.0, time), begin, "DOP853", rtol=1e-11, atol=1e-14)
-    if not (found.success and np.isfinite(found.y[:, -1]).all()):
-        raise SpecError(
-            refusal(f"moments that leave float64 before horizon={time:g}", "smaller drifts and covariances", "Scale.")
-        )
-    return CorrelatedMoments(found.y[: n * d, -1].reshape(n, d), found.y[n * d :, -1].reshape(n, n, d, d))
+    size = np.sqrt(np.max(x**2) + np.max(time * np.abs(rates(begin)[n * d :])) + np.max((a * time * push) ** 2))
+    end = integrated(rates, begin, time, np.repeat([size, size**2], [n * d, len(begin) - n * d]))
+    return CorrelatedMoments(end[: n * d].reshape(n, d), end[n * d :].reshape(n, n, d, d))

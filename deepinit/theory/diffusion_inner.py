@@ -9,19 +9,16 @@ covariance Sigma close, contrary to what the publication says of general psi:
 The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with psi = id and b = 0.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.explosions import explosion_refusal
 from deepinit.theory.diffusion_activation import diffusion_constants, growth_order
 from deepinit.theory.diffusion_input import check_exponent, check_gram, check_variances, check_vector
 from deepinit.theory.diffusion_pairs import product_means
-
-_TOLERANCE = 1e-10
+from deepinit.theory.diffusion_solver import integrated
 
 
 class InnerLimit(NamedTuple):
@@ -91,22 +88,12 @@ def inner_limit(
         s = bias + weight * products
         return _pack(0.5 * b * np.diag(s), a2 * s, a2 * (s + weight * slopes * kernel))
 
-    end = integrated(rates, _pack(start_mean, sigma, np.zeros_like(sigma)), time)
+    start = _pack(start_mean, sigma, np.zeros_like(sigma))
+    _, moved, _ = _unpack(rates(start), size)
+    roots = np.sqrt(start_mean**2 + np.abs(np.diag(sigma)) + time * np.diag(moved))
+    sizes = _pack(roots, np.outer(roots, roots), np.outer(roots, roots))
+    end = integrated(rates, start, time, sizes)
     return InnerLimit(*_unpack(end, size))
-
-
-def integrated(rates: Callable[[np.ndarray], np.ndarray], start: np.ndarray, horizon: float) -> np.ndarray:
-    """The solution at the horizon, by an explicit Runge-Kutta method of order 8."""
-    from scipy.integrate import solve_ivp
-
-    if horizon == 0.0:
-        return start
-    # towards an explosion the steps shrink in proportion to the time left, until they are lost in rounding
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = solve_ivp(lambda t, state: rates(state), (0.0, horizon), start, "DOP853", rtol=_TOLERANCE, atol=1e-13)
-    if not (found.success and np.isfinite(found.y[:, -1]).all()):
-        raise explosion_refusal(horizon, float(found.t[-1]))
-    return found.y[:, -1]
 
 
 def not_superlinear(psi: Activation) -> Activation:

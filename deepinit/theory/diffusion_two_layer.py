@@ -15,10 +15,11 @@ import numpy as np
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.theory.cutoff_input import check_width
-from deepinit.theory.diffusion_inner import integrated, not_superlinear
+from deepinit.theory.diffusion_inner import not_superlinear
 from deepinit.theory.diffusion_input import check_exponent, check_gram, check_horizon, check_size, check_variances
 from deepinit.theory.diffusion_moments import LogNormal
 from deepinit.theory.diffusion_pairs import product_means
+from deepinit.theory.diffusion_solver import integrated
 
 
 def two_layer_limit(
@@ -59,7 +60,8 @@ def two_layer_limit(
         preactivations = bias + weight * state.reshape(start.shape)
         return branch * product_means(phi, mean, preactivations, slopes=False)[0].ravel()
 
-    return integrated(rates, start.ravel(), time).reshape(start.shape)
+    ends = np.sqrt(np.abs(np.diag(start)) + time * np.diag(rates(start.ravel()).reshape(start.shape)))
+    return integrated(rates, start.ravel(), time, np.outer(ends, ends).ravel()).reshape(start.shape)
 
 
 def two_layer_log_mean_square_law(

@@ -1,19 +1,30 @@
 """Answers that must not hang on the last bits of a solver, of a factorization or of a sum."""
 
 import math
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_time, may_explode
+from deepinit.core.power_laws import power_laws
 from deepinit.diffusions import path_fn
 from deepinit.observables.orientations import display_order
+from deepinit.observables.scaled import Scaled, log_norm
+from deepinit.observables.scaled_activations import scaled_activation
 from deepinit.theory.condensation_climb import highest_first
 from deepinit.theory.condensation_homogeneous import _merged
-from deepinit.theory.diffusion import explosion_times
+from deepinit.theory.diffusion import (
+    correlated_moments,
+    double_limit,
+    explosion_times,
+    inner_limit,
+    two_layer_limit,
+)
 
 ALONE = np.zeros((1, 1), int)
 
@@ -61,6 +72,58 @@ def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
     assert found == [math.inf] * 100
 
 
+@pytest.mark.parametrize("square", [1e-4, 1.0, 16.0])
+def test_the_explosion_with_an_inner_activation_is_an_event(square):
+    (time,) = explosion_times("silu", [square], 1.0)
+    for share in (0.5, 0.99, 1.0 - 1e-6):
+        found, limit = (
+            call(share * time)
+            for call in (
+                lambda horizon: inner_limit("silu", "linear", square, 1.0, 0.0, horizon),
+                lambda horizon: double_limit("silu", square, 1.0, 0.0, horizon),
+            )
+        )
+        assert found.covariance == pytest.approx(limit.covariance, rel=1e-10 / (1.0 - share))
+    for share in (1.0 + 1e-6, 1.5, 10.0):
+        with pytest.raises(SpecError, match=re.escape(f"explodes at the time {time:.6g}")):
+            inner_limit("silu", "linear", square, 1.0, 0.0, min(share * time, 300.0))
+
+
+def test_growth_beyond_float64_is_no_explosion():
+    steep = di.leaky_relu(5.0)  # E psi^2 = 13 v: e^(13 T)
+    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 20.0).covariance == pytest.approx(math.exp(260.0), rel=1e-6)
+    with pytest.raises(SpecError, match="grows beyond float64 at the time 23"):
+        inner_limit("tanh", steep, 1.0, 1.0, 0.0, 30.0)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e-20, 1e-10, 1.0, 1e30])
+def test_units_change_no_digit_of_an_integration(scale):
+    gram, row = np.array([[1.0, 0.3], [0.3, 0.6]]), np.array([1.0, 0.5, -0.3])
+    inner = inner_limit("tanh", "linear", scale * gram, 1.0, 0.0, 3.0).covariance
+    two_layer = two_layer_limit("linear", scale * gram, 1.0, 1.0, 0.0, 3.0)
+    second = correlated_moments("tanh", math.sqrt(scale) * row, np.eye(3) / 3.0, np.eye(3), horizon=3.0).second[0, 0]
+    for found, start in ((inner, gram), (two_layer, gram), (np.trace(second), row @ row)):
+        np.testing.assert_allclose(found / scale, math.exp(3.0) * start, rtol=2e-10)
+
+
+@pytest.mark.parametrize("order", [0.25, 0.45, 1.0 / 3.0, 0.5, 1.5, 0.2537])
+@pytest.mark.parametrize("off", [-1e-15, 0.0, 1e-15])
+def test_a_power_between_two_decimals_is_that_power(order, off):
+    power = order * (1.0 + off)
+    activation = di.from_function(lambda x: x * (1.0 + jnp.abs(x)) ** (power - 1.0))
+    assert power_laws(activation).values.far == pytest.approx((order, order), rel=1e-9)
+    if order != 0.2537:  # no fraction of a small denominator
+        assert power_laws(activation).values.far == (order, order)
+    huge = scaled_activation(activation, Scaled(jnp.ones(1), jnp.int32(3000)))
+    assert float(log_norm(huge)) == pytest.approx(3000 * order * math.log(2.0), rel=1e-6)
+
+
+def test_a_logarithm_leaves_one_decimal_of_a_power():
+    assert power_laws(di.from_function(lambda x: x * jnp.log1p(x * x))).values.far == (1, 1)
+    assert power_laws(di.from_function(lambda x: x * jnp.sin(x))).values.far == (1, 1)
+    assert power_laws(di.from_function(jnp.arcsinh)).values.far == (0, 0)
+
+
 @pytest.mark.parametrize("off", [-1e-9, 0.0, 1e-9])
 def test_growth_between_two_decimals_explodes(off):
     assert may_explode("tanh", lambda x: abs(x) ** (1.05 + off))
@@ -83,3 +146,13 @@ def test_the_order_of_neurons_is_that_of_either_sign_of_an_eigenvector(monkeypat
     found, eigh = display_order(units @ units.T), np.linalg.eigh
     monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (eigh(matrix)[0], -eigh(matrix)[1]))
     np.testing.assert_array_equal(display_order(units @ units.T), found)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-12, 1.0, 1e300])
+def test_units_of_a_covariance_decide_nothing(scale):
+    for matrix in ([[1.0, 0.5], [0.5, 1.0]], [[1.0, 1.0], [1.0, 1.0 - 1e-13]], [[1.0, 0.5], [0.5 + 1e-12, 1.0]]):
+        law = di.matrix_normal(scale * np.array(matrix), np.eye(2))
+        np.testing.assert_allclose(law.output_cov, scale * np.array(matrix), rtol=1e-11)
+    for matrix, words in (([[1.0, 0.5], [0.6, 1.0]], "symmetric"), ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue")):
+        with pytest.raises(SpecError, match=words):
+            di.matrix_normal(scale * np.array(matrix), np.eye(2))

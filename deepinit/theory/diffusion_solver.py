@@ -1,0 +1,86 @@
+"""Integration of the double limit's equations y' = f(y) up to a horizon, with explosions as events.
+
+In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, the logarithm of |y| grows by at most
+1 in a unit of s. An explosion, at a finite time, then lies at infinite s, and whether it comes before the horizon is the
+question which of two events comes first: growth at a rate that leaves no time, or the horizon.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.explosions import explosion_refusal
+
+_TOLERANCE = 1e-10
+_FASTEST = 1e10  # e-folds per horizon: an exponential has at most the 300 of float64, an explosion ever more
+_LARGEST = 1e130  # in units of the sizes
+
+
+def integrated(
+    rates: Callable[[np.ndarray], np.ndarray], start: np.ndarray, horizon: float, sizes: np.ndarray
+) -> np.ndarray:
+    """The solution at the horizon, by an explicit Runge-Kutta method of order 8.
+
+    Args:
+        rates: f, of a state [n].
+        start: [n], y(0).
+        horizon: T.
+        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its size if it is
+            smaller, so that a change of units changes no digit.
+
+    Returns:
+        [n], relative error about 1e-9.
+
+    Raises:
+        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without one.
+    """
+    from scipy import linalg
+    from scipy.integrate import solve_ivp
+
+    if horizon == 0.0:
+        return start
+    units = np.where(sizes > 0.0, sizes, 1.0)
+
+    def size(state: np.ndarray) -> float:
+        return float(linalg.norm(state / units, check_finite=False))  # BLAS's, without overflow of squares
+
+    def speed(state: np.ndarray, moved: np.ndarray) -> float:
+        return 1.0 / horizon + size(moved) / (1.0 + size(state))
+
+    def slowed(_: float, timed: np.ndarray) -> np.ndarray:
+        if not np.isfinite(timed).all():
+            return np.full_like(timed, math.nan)  # a trial step beyond the floats is rejected
+        moved = rates(timed[1:])
+        slow = speed(timed[1:], moved)
+        return np.append(1.0, moved) / (slow if math.isfinite(slow) else math.nan)
+
+    events = [
+        lambda _, timed: timed[0] - horizon,
+        lambda _, timed: speed(timed[1:], rates(timed[1:])) * horizon - _FASTEST,
+        lambda _, timed: size(timed[1:]) - _LARGEST,
+    ]
+    for event in events:
+        event.terminal = True  # type: ignore[attr-defined]
+    control = {"method": "DOP853", "rtol": _TOLERANCE, "atol": 1e-3 * _TOLERANCE * np.append(horizon, units)}
+    with np.errstate(over="ignore", invalid="ignore"):
+        path = solve_ivp(slowed, (0.0, math.inf), np.append(0.0, start), events=events, **control)
+    reached, exploded, _ = (times.size for times in path.t_events)
+    if exploded:
+        raise explosion_refusal(horizon, float(path.y[0, -1]))
+    if not reached:
+        raise _too_large(horizon, float(path.y[0, -1]))
+    # Values at an event are interpolated: the last step is taken again, up to the event, and the rest of the time linearly.
+    time, *end = solve_ivp(slowed, path.t[-2:], path.y[:, -2], **control).y[:, -1]
+    return np.array(end) + rates(np.array(end)) * (horizon - time)
+
+
+def _too_large(horizon: float, time: float) -> SpecError:
+    return SpecError(
+        refusal(
+            f"horizon={horizon:g}, while the solution grows beyond float64 at the time {time:.4g}",
+            f"horizons below {time:.4g}",
+            "Shorten the horizon, or scale weights and drifts down.",
+        )
+    )
