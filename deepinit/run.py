@@ -94,6 +94,8 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
         # Elsewhere a signal ends the command at once: what is being written is whole or absent.
         with store.stop_on_signals(_say_stopping) as stop:
             measured = list(_measure_all(cases, handle, options, stop, report))
+            if processes.on_any(stop.requested):  # after the last block
+                raise StoppedError(_stopped(handle, stop, cases[-1]))
         report(1, 1, "networks are done; figures and report")
         if handle is None or not concludes:
             return None
@@ -240,12 +242,15 @@ def _measure(
             yield part
         told(plan.seeds(block)[1])
         if processes.on_any(stop.requested):
-            raise StoppedError(
-                ""
-                if handle is None
-                else f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
-                "nothing is lost. The same command continues."
-            )
+            raise StoppedError(_stopped(handle, stop, case))
+
+
+def _stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> str:
+    """Said by the first of several processes; the others end without a word."""
+    if handle is None:
+        return ""
+    by = stop.signal_name or "another process"
+    return f"Stopped by {by} after a finished block of {case.name}; nothing is lost. The same command continues."
 
 
 def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None) -> Any:
