@@ -33,7 +33,7 @@ def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Sto
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    earlier = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def handle(number: int, frame: FrameType | None) -> None:
         if not stop.requested:
