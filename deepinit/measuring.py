@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from deepinit import store
-from deepinit.core.errors import StoppedError
+from deepinit.core.errors import DamagedError, StoppedError, refusal
 from deepinit.core.specs import Spec
 from deepinit.core.terminal import remark
 from deepinit.experiment import Case
-from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
+from deepinit.inspection import block_name, no_record, plan_name, read_plan, read_statistics
 from deepinit.progress import Report
 from deepinit.quantities.routes import measure_block, seed_bytes, seed_fn_of
 
@@ -92,7 +92,7 @@ def _measure(
     there = processes.from_first([handle is not None and store.has_block(handle, names[block]) for block in mine])
     for block, finished in zip(mine, there, strict=True):
         if finished:
-            part = processes.on_first(read_part, handle, names[block])
+            part = processes.on_first(read_part, handle, case, plan, block)
         else:
             if ensemble is None or ensemble.blocks != plan:
                 ensemble = compiled(case, plan, None, halved)
@@ -140,7 +140,7 @@ def stored_plan(handle: store.Run | None, case: Case) -> Any:
     name = plan_name(case.name)
     if handle is None or not store.has_block(handle, name):
         return None
-    return blocks.Blocks(*read_plan(handle, case.name))
+    return blocks.Blocks(*read_plan(handle, case.name, case.num_seeds))
 
 
 def _shared_plan(handle: store.Run | None, case: Case) -> Any:
@@ -172,10 +172,27 @@ def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed:
     return part, kept
 
 
-def read_part(handle: store.Run, name: str) -> tuple[Any, Kept]:
-    """Statistics and samples of a finished block, checked."""
+def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> tuple[Any, Kept]:
+    """Statistics and samples of a finished block.
+
+    Raises:
+        DamagedError: it is not as it was written, or holds other things than this block of this case.
+    """
+    name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
     kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
+    entries = len(case.quantity.entry_names(case.spec, case.inputs))
+    num_kept = min(max(case.kept_networks - first, 0), last - first)
+    fits = (
+        part.num_seeds == last - first
+        and part.mean.shape == (case.num_positions, entries)
+        and len(part.events) == len(case.quantity.events)
+        and (samples := kept.get("samples", np.zeros((last - first, 0, entries)))).dtype.kind == "f"
+        and samples.shape == (last - first, len(case.sample_layers), entries)
+        and all(array.shape[:1] == (num_kept,) for key, array in kept.items() if key != "samples")
+    )
+    if not fits:
+        raise DamagedError(no_record(handle, name))
     return part, kept
 
 
@@ -189,6 +206,15 @@ def collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
         merged = part if merged is None else statistics.merge(merged, part)
         for name, array in kept.items():
             collected.setdefault(name, []).append(array)
+    for name, arrays in collected.items():
+        if len({(array.shape[1:], array.dtype) for array in arrays}) > 1:
+            raise DamagedError(
+                refusal(
+                    f"blocks whose arrays {name!r} differ in shape or type",
+                    "blocks of one run",
+                    "Set the odd one aside, or choose another directory; the run's own command computes it anew.",
+                )
+            )
     return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 

@@ -120,7 +120,13 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHO
                         f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here.",
                     )
                 )
-            results.append(_compare(case, _predictions(case), collect(read_part(handle, name) for name in wanted)))
+            results.append(
+                _compare(
+                    case,
+                    _predictions(case),
+                    collect(read_part(handle, case, plan, block) for block in range(len(wanted))),
+                )
+            )
         return conclude(experiment, config, results, handle, options.command)
 
 

@@ -7,8 +7,9 @@ import sys
 
 from deepinit.core.errors import ResourceError, refusal
 
-# C0 but newline and tab, DEL, C1, and characters that reorder the text around them.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# C0 but newline and tab, DEL, C1, characters that reorder the text around them, and halves of
+# surrogate pairs, which no encoding writes.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:

@@ -20,10 +20,18 @@ FAILING = {
     "cases that leave": ("def cases(config):\n", "    raise SystemExit(3)\n", "SystemExit: 3"),
     "cases that recur": ("def cases(config):\n", "    return cases(config)\n", "RecursionError"),
     "cases that read": ("def cases(config):\n", "    open('/no/such/file')\n", "FileNotFoundError"),
-    "config": ("    angle: float = 1.0\n", "    def __post_init__(self):\n        1 / self.depth\n", "ZeroDivisionError"),
+    "config": (
+        "    angle: float = 1.0\n",
+        "    def __post_init__(self):\n        1 / self.depth\n",
+        "ZeroDivisionError",
+    ),
     "figures": ("def figures(config, results):\n", "    results['tiny'].estimate[3]\n", "TypeError: "),
     "figures of none": ("def figures(config, results):\n", "    return None\n", "NoneType from figures()"),
-    "figures of text": ("def figures(config, results):\n", "    return 'tiny'\n", "an object of type str from figures()"),
+    "figures of text": (
+        "def figures(config, results):\n",
+        "    return 'tiny'\n",
+        "an object of type str from figures()",
+    ),
 }
 
 
