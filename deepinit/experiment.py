@@ -20,6 +20,7 @@ from deepinit.core.specs import Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.routes import chosen_linear_map
+from deepinit.user_code import check_experiment, listed
 
 if TYPE_CHECKING:
     import xarray
@@ -211,6 +212,9 @@ class Experiment:
     remarks: Callable[[Any, Mapping[str, CaseResult]], list[str]] | None = None
     checks: Callable[[Any, Mapping[str, CaseResult]], list[Check]] | None = None
 
+    def __post_init__(self) -> None:
+        check_experiment(self)
+
     def preset(self, name: str | None) -> Any:
         """The config of a preset; the first one for None.
 
@@ -243,7 +247,7 @@ def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
     Raises:
         SpecError: no case, or two of one name.
     """
-    cases = experiment.cases(config)
+    cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not cases:

@@ -84,9 +84,10 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
     """
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
-        raise DamagedError(_no_record(run, plan_name(case)))
-    if num_seeds is not None and (plan[0] != num_seeds or num_seeds > plan[1] * _MOST_BLOCKS):
-        raise DamagedError(_no_record(run, plan_name(case)))
+        raise DamagedError(no_record(run, plan_name(case)))
+    fits = plan[2] <= plan[1] <= 2 * plan[0] + _MOST_BLOCKS and plan[0] <= plan[1] * _MOST_BLOCKS
+    if not fits or num_seeds not in (None, plan[0]):
+        raise DamagedError(no_record(run, plan_name(case)))
     return tuple(int(number) for number in plan)
 
 
@@ -110,16 +111,20 @@ def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarra
             and arrays["num_seeds"].shape == ()
             and arrays["occupied"].shape == arrays["counts"].shape
             and arrays["events"].ndim >= 1
-            and bool(np.all(arrays["num_valid"] <= arrays["num_seeds"]))
+            and arrays["events"].shape[1:] == shape
+            and np.array_equal(arrays["num_valid"] + arrays["events"].sum(axis=0), np.full(shape, arrays["num_seeds"]))
+            and arrays["counts"].sum() == arrays["num_valid"].sum()
+            and not np.any(arrays["moment2"] < 0)
         )
         if intact:
             return statistics.from_arrays(arrays), arrays
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError):
         pass
-    raise DamagedError(_no_record(run, name))
+    raise DamagedError(no_record(run, name))
 
 
-def _no_record(run: store.Run, name: str) -> str:
+def no_record(run: store.Run, name: str) -> str:
+    """The refusal of a block that holds other things than its name says."""
     return refusal(
         f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
         "a block as this deepinit writes it",
@@ -175,7 +180,7 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
     merged = None
     for part in _parts(run, case):
         if merged is not None and part.mean.shape != merged.mean.shape:
-            raise DamagedError(_no_record(run, case.name))
+            raise DamagedError(no_record(run, case.name))
         merged = part if merged is None else statistics.merge(merged, part)
     record: dict[str, Any] = {
         "case": case.name,

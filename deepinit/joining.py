@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
+from deepinit import user_code
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, StoppedError, refusal
 
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
@@ -198,6 +199,9 @@ def _leave(error: BaseException) -> NoReturn:
             "Finished blocks are kept; the same command on every process continues.",
             StoppedError.exit_code,
         )
+    theirs = user_code.refused(error)
+    if theirs:
+        _exit(theirs, SpecError.exit_code)
     traceback.print_exception(error)
     _exit("one of several joined processes has failed, and ends without the others.", 1)
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from deepinit import store
 from deepinit.comparison.compare import axis_of, shown_layers, with_error
+from deepinit.core.errors import DamagedError, refusal
 from deepinit.core.results import GATE
-from deepinit.experiment import CaseResult, Experiment
+from deepinit.experiment import CaseResult, Check, Experiment
+from deepinit.user_code import listed
 
 if TYPE_CHECKING:
     import xarray
@@ -44,9 +46,23 @@ class Outcome:
 
     @classmethod
     def load(cls, path: Path) -> "Outcome":
-        """The outcome that a finished run directory holds."""
+        """The outcome that a finished run directory holds.
+
+        Raises:
+            SpecError, DamagedError: as `store.read_result`; result.nc is not that of a run.
+        """
         dataset = store.read_result(path)
-        verdicts, failures = (tuple(json.loads(dataset.attrs[name])) for name in ("verdicts", "failures"))
+        try:
+            verdicts, failures = (_texts(dataset.attrs[name]) for name in ("verdicts", "failures"))
+            summary_table(dataset)
+        except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise DamagedError(
+                refusal(
+                    f"the result in {path}, which lacks what a result has ({type(error).__name__}: {error})",
+                    "the file that the run exported",
+                    "Remove result.nc; the run's own command exports it again.",
+                )
+            ) from error
         return cls(path, dataset, verdicts, failures)
 
     @property
@@ -63,14 +79,14 @@ def conclude(
 
     judgements = [judge(result) for result in results]
     by_name = {result.case.name: result for result in results}
-    remarks = experiment.remarks(config, by_name) if experiment.remarks is not None else []
-    checks = experiment.checks(config, by_name) if experiment.checks is not None else []
+    remarks = listed(experiment.remarks(config, by_name), str, "remarks()") if experiment.remarks else ()
+    checks = listed(experiment.checks(config, by_name), Check, "checks()") if experiment.checks else ()
     verdicts = (*remarks, *(check.sentence for check in checks), *(sentence for sentence, _ in judgements))
     failures = (
         *(check.sentence for check in checks if not check.held),
         *(failure for _, failed in judgements for failure in failed),
     )
-    figures = experiment.figures(config, by_name)
+    figures = listed(experiment.figures(config, by_name), report.FigureItem, "figures()")
     files: dict[str, bytes] = {}
     for number, figure in enumerate(figures, start=1):
         letters = re.sub(r"[^a-z0-9]+", "-", figure.title.lower()).strip("-")
@@ -105,6 +121,13 @@ def conclude(
     store.export_provenance(handle)
     store.write_outputs(handle, files)
     return Outcome(handle.path, dataset, verdicts, failures)
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    texts = json.loads(text)
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise ValueError("sentences that are none")
+    return tuple(texts)
 
 
 def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:

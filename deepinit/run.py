@@ -3,50 +3,33 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from deepinit import store
 from deepinit.core.errors import ConflictError, DeepinitError, StoppedError, refusal
 from deepinit.core.results import Prediction
-from deepinit.core.specs import Spec
-from deepinit.core.terminal import remark
 from deepinit.cores import numeric_flags, require_devices
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.experiment import Case, CaseResult, Experiment, checked_cases
-from deepinit.inspection import block_name, plan_name, read_plan, read_statistics
+from deepinit.measuring import (
+    WHOLE,
+    Kept,
+    Options,
+    collect,
+    measure_all,
+    read_part,
+    say,
+    stopped,
+    stored_plan,
+    wanted_block,
+)
 from deepinit.outcome import Outcome, conclude
-from deepinit.progress import Report, bar, callback
-from deepinit.quantities.routes import evaluate, finished_estimate, measure_block, seed_fn_of
+from deepinit.progress import bar, callback
+from deepinit.quantities.routes import evaluate, finished_estimate
 
-_KEPT = "kept."  # in front of the names of arrays of single networks, in a block
-
-Kept = dict[str, np.ndarray]
 Theory = tuple[tuple[Prediction, ...], dict[str, str]]  # predictions, and why others do not apply
-_COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left
 _MOST_SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a run is carried out; nothing here changes its numbers beyond rounding.
-
-    Attributes:
-        shard: (i, n): compute blocks i, i + n, i + 2n, ... only.
-        block_size: a wish in seeds per block; None chooses from the memory analysis.
-        allow_mixed: go on under other versions or another backend than the first start's.
-        repair: set damaged files aside first and compute them anew; merging, compute what is missing too.
-        command: the command line, for the report.
-    """
-
-    shard: tuple[int, int] = (0, 1)
-    block_size: int | None = None
-    allow_mixed: bool = False
-    repair: bool = False
-    command: str = ""
 
 
 def identity(experiment: Experiment, config: Any, block_size: int | None = None) -> dict[str, Any]:
@@ -60,7 +43,7 @@ def identity(experiment: Experiment, config: Any, block_size: int | None = None)
     }
 
 
-def run(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome | None:
+def run(experiment: Experiment, config: Any, out: Path, options: Options = WHOLE) -> Outcome | None:
     """Carries an experiment out, or continues it.
 
     Args:
@@ -93,7 +76,9 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
         report = stack.enter_context(shown)
         # Elsewhere a signal ends the command at once: what is being written is whole or absent.
         with store.stop_on_signals(_say_stopping) as stop:
-            measured = list(_measure_all(cases, handle, options, stop, report))
+            measured = list(measure_all(cases, handle, options, stop, report))
+            if processes.on_any(stop.requested):  # after the last block
+                raise StoppedError(stopped(handle, stop, cases[-1]))
         report(1, 1, "networks are done; figures and report")
         if handle is None or not concludes:
             return None
@@ -101,7 +86,7 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = Optio
         return conclude(experiment, config, results, handle, options.command)
 
 
-def merge(experiment: Experiment, config: Any, out: Path, options: Options = Options()) -> Outcome:
+def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHOLE) -> Outcome:
     """Concludes a run whose shards have finished.
 
     Raises:
@@ -123,7 +108,7 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
         for case in checked_cases(experiment, config):
             present = set(store.finished_blocks(handle))
             plan = stored_plan(handle, case)
-            wanted = [] if plan is None else [_block_name(case, plan, block) for block in range(plan.num_blocks)]
+            wanted = [] if plan is None else [wanted_block(case, plan, block) for block in range(plan.num_blocks)]
             missing = [block for block, name in enumerate(wanted) if name not in present]
             if plan is None or missing:
                 lacks = ", ".join(wanted[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
@@ -135,7 +120,13 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = Opt
                         f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here.",
                     )
                 )
-            results.append(_compare(case, _predictions(case), _collect(_read(handle, name) for name in wanted)))
+            results.append(
+                _compare(
+                    case,
+                    _predictions(case),
+                    collect(read_part(handle, case, plan, block) for block in range(len(wanted))),
+                )
+            )
         return conclude(experiment, config, results, handle, options.command)
 
 
@@ -186,145 +177,6 @@ def _owing(handle: store.Run, missing: list[int]) -> str:
     return ", ".join(f"--shard {shard}/{count}" for shard in sorted({block % count for block in missing}))
 
 
-def _measure_all(
-    cases: tuple[Case, ...], handle: store.Run | None, options: Options, stop: store.Stop, report: Report
-) -> Iterator[tuple[Any, Kept]]:
-    total = sum(_COMPILE_COST + case.cost * case.num_seeds for case in cases)
-    done = 0.0
-    for case in cases:
-        report(done, total, case.name)
-
-        def told(seeds: int, case: Case = case, before: float = done) -> None:
-            report(before + _COMPILE_COST + case.cost * seeds, total, case.name)
-
-        yield _collect(_measure(case, handle, options, stop, told))
-        done += _COMPILE_COST + case.cost * case.num_seeds
-
-
-def _measure(
-    case: Case, handle: store.Run | None, options: Options, stop: store.Stop, told: Callable[[int], None]
-) -> Iterator[tuple[Any, Kept]]:
-    """Statistics and samples of each block: finished ones are read and checked, the others computed and written.
-
-    Nothing on another process than the first, which takes part in the computation only.
-    """
-    from deepinit.ensembles import blocks, keys, processes
-
-    def halved(batch: int, smaller: int) -> None:
-        _say(f"{case.name}: {blocks.in_halves(batch, smaller)}")
-        if handle is not None:
-            store.append_event(handle, "retry", case=case.name, reason="out of memory", batch=batch, smaller=smaller)
-
-    plan = _shared_plan(handle, case)
-    ensemble = None
-    if plan is None:
-        ensemble = compiled(case, None, options.block_size, halved)
-        plan = ensemble.blocks
-        processes.on_first(_write_plan, handle, case, plan)
-        if options.block_size is not None and plan.block_size < min(options.block_size, case.num_seeds):
-            _say(f"{case.name}: blocks of {plan.block_size} networks; memory has no room for {options.block_size}")
-        plan = _shared_plan(handle, case)
-    first, step = options.shard
-    mine = range(first, plan.num_blocks, step)
-    names = {block: _block_name(case, plan, block) for block in mine}
-    there = processes.from_first([handle is not None and store.has_block(handle, names[block]) for block in mine])
-    for block, finished in zip(mine, there, strict=True):
-        if finished:
-            part = processes.on_first(_read, handle, names[block])
-        else:
-            if ensemble is None or ensemble.blocks != plan:
-                ensemble = compiled(case, plan, None, halved)
-            measured = ensemble.block_fn(keys.root_key(case.key), block)
-            part = processes.on_first(_finish, handle, names[block], measured, case, plan.seeds(block)[0])
-        if part is not None:
-            yield part
-        told(plan.seeds(block)[1])
-        if processes.on_any(stop.requested):
-            raise StoppedError(
-                ""
-                if handle is None
-                else f"Stopped by {stop.signal_name or 'another process'} after a finished block of {case.name}; "
-                "nothing is lost. The same command continues."
-            )
-
-
-def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None) -> Any:
-    """The case's ensemble, compiled: cut as the plan says, or else by the block size."""
-    from deepinit.ensembles import blocks
-
-    seed_fn, settings = seed_fn_of(
-        case.spec,
-        case.quantity,
-        case.inputs,
-        linear_map=case.linear_map,
-        dtype=case.dtype,
-        precision=case.precision,
-        keep=case.kept_networks > 0,
-    )
-    at_hand = case.quantity.measurement.bytes(case.spec, case.inputs, settings)
-    alone = not isinstance(case.spec, Spec)
-    return blocks.compile_ensemble(
-        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size, halved=halved
-    )
-
-
-def stored_plan(handle: store.Run | None, case: Case) -> Any:
-    """How the run directory's case was cut; None before its first block."""
-    from deepinit.ensembles import blocks
-
-    name = plan_name(case.name)
-    if handle is None or not store.has_block(handle, name):
-        return None
-    return blocks.Blocks(*read_plan(handle, case.name))
-
-
-def _shared_plan(handle: store.Run | None, case: Case) -> Any:
-    """The plan that the run directory holds, as the first process sees it; None if there is none yet."""
-    from deepinit.ensembles import blocks, processes
-
-    plan = stored_plan(handle, case)
-    numbers = processes.from_first(np.asarray(plan if plan is not None else (0, 0, 0), np.int64))
-    return blocks.Blocks(*(int(number) for number in numbers)) if numbers[0] else None
-
-
-def _block_name(case: Case, plan: Any, block: int) -> str:
-    return block_name(case.name, *plan.seeds(block))
-
-
-def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
-    # Another shard may have written it meanwhile; then that one counts.
-    if not store.has_block(handle, plan_name(case.name)):
-        store.write_block(handle, plan_name(case.name), {"plan": np.asarray(plan, np.int64)})
-
-
-def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed: int) -> tuple[Any, Kept]:
-    from deepinit.ensembles import statistics
-
-    part, kept = measure_block(case.quantity, measured, case.sample_layers, max(case.kept_networks - first_seed, 0))
-    others = {key if key == "samples" else _KEPT + key: array for key, array in kept.items()}
-    store.write_block(handle, name, {**statistics.to_arrays(part), **others})
-    return part, kept
-
-
-def _read(handle: store.Run, name: str) -> tuple[Any, Kept]:
-    part, arrays = read_statistics(handle, name)
-    kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
-    return part, kept
-
-
-def _collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
-    """Statistics of all blocks, merged as they come, and what is kept of single networks; (None, {}) without blocks."""
-    from deepinit.ensembles import statistics
-
-    merged = None
-    collected: dict[str, list[np.ndarray]] = {}
-    for part, kept in parts:
-        merged = part if merged is None else statistics.merge(merged, part)
-        for name, array in kept.items():
-            collected.setdefault(name, []).append(array)
-    return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
-
-
 def _all_predictions(cases: tuple[Case, ...]) -> list[Any]:
     with bar("theory") as report:
         found = []
@@ -370,12 +222,4 @@ def _note_provenance(handle: store.Run) -> None:
 
 
 def _say_stopping(signal_name: str) -> None:
-    _say(f"{signal_name}: finishing the block, then stopping (again to stop now)")
-
-
-def _say(sentence: str) -> None:
-    """A remark on standard error, from the first process only."""
-    from deepinit.ensembles import processes
-
-    if processes.is_first():
-        remark(f"{sentence}\n")
+    say(f"{signal_name}: finishing the block, then stopping (again to stop now)")

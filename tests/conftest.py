@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 
 import pytest
 
@@ -21,3 +22,22 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid in long:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run of the tiny experiment, in four blocks; to be read only."""
+    from deepinit.cli import main
+
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    tiny = pathlib.Path(__file__).parent / "engine" / "tiny_experiment.py"
+    with pytest.raises(SystemExit) as end:
+        main(["run", str(tiny), "--out", str(folder), "--block-size", "100"])
+    assert end.value.code == 0
+    return folder
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A finished run of its own to damage."""
+    return shutil.copytree(finished, tmp_path / "copied")

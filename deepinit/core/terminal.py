@@ -7,8 +7,9 @@ import sys
 
 from deepinit.core.errors import ResourceError, refusal
 
-# C0 but newline and tab, DEL, C1, and characters that reorder the text around them.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# C0 but newline and tab, DEL, C1, characters that reorder the text around them, and halves of
+# surrogate pairs, which no encoding writes.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -22,14 +23,29 @@ def write(text: str) -> None:
     Raises:
         ResourceError: the output cannot be written.
     """
+    emit(printable(text))
+
+
+def emit(text: str) -> None:
+    """As `write`, of text that may hold the command's own control sequences.
+
+    Raises:
+        ResourceError: as `write`.
+    """
     try:
-        sys.stdout.write(printable(text))
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         discard(1)
     except OSError as error:
         discard(1)
-        raise ResourceError(output_refused(error)) from error
+        raise ResourceError(
+            refusal(
+                f"'{error.strerror or error}' at the standard output",
+                "an output that can be written",
+                "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
+            )
+        ) from error
 
 
 def remark(text: str) -> None:
@@ -44,12 +60,3 @@ def discard(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
-
-
-def output_refused(error: OSError) -> str:
-    """The refusal of a standard output that takes no more."""
-    return refusal(
-        f"'{error.strerror or error}' at the standard output",
-        "an output that can be written",
-        "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
-    )

@@ -7,9 +7,6 @@ same arrays under the same name give the same bytes, whenever and wherever they 
 
 import hashlib
 import io
-import json
-import struct
-import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +15,8 @@ import numpy as np
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
 from deepinit.store.atomic import replace_file, system_refusals
-from deepinit.store.canonical import canonical_json
-from deepinit.store.entries import has_own, read_own
+from deepinit.store.canonical import canonical_json, loads
+from deepinit.store.entries import UNREADABLE, has_own, read_own
 from deepinit.store.journal import append_event
 from deepinit.store.layout import Run, block_file, block_names, repair_remedy, require_writable
 
@@ -76,7 +73,7 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
         raise DamagedError(_damaged(run.path, name, fault))
     try:
         return _arrays(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DamagedError(_damaged(run.path, name, f"cannot be decoded ({error})")) from error
 
 
@@ -117,33 +114,15 @@ def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
     # From here on the bytes are those that were written, by this run or by another.
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            label = json.loads(archive.comment[:-_DIGEST_LENGTH])
+            label = loads(archive.comment[:-_DIGEST_LENGTH])
         block, identity = str(label["block"]), str(label["identity"])
-    except _UNREADABLE:
+    except UNREADABLE:
         return "is not a block of deepinit"
     if identity != identity_hash:
         return f"belongs to another run (identity {identity[:8]}, here {identity_hash[:8]})"
     if block != name:
         return f"holds the block {block!r}"
     return None
-
-
-# What NumPy and zipfile raise on bytes that nobody wrote with them.
-_UNREADABLE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    OSError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    RuntimeError,
-    SyntaxError,
-    struct.error,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-)
 
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:

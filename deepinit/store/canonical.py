@@ -24,6 +24,39 @@ def canonical_json(value: Any) -> str:
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def loads(data: str | bytes) -> Any:
+    """`json.loads` of a file that anybody may have written: what `canonical_json` can write, and nothing else.
+
+    Raises:
+        ValueError: no JSON, a number that is not finite, or lists and mappings in one another more
+            than 50 levels deep.
+    """
+    try:
+        value = json.loads(data, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    if not _is_shallow(value, _MOST_LEVELS):
+        raise ValueError("too deep")
+    return value
+
+
+_MOST_LEVELS = 50
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not finite")
+    return number
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in items)
+
+
 def identity_hash(identity: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of an identity, in hexadecimal.
 

@@ -7,6 +7,9 @@ out of the directory and a FIFO can block forever. The directory itself may be r
 
 import os
 import stat
+import struct
+import tokenize
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,24 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISREG, "a file"),
+)
+
+
+# What NumPy and zipfile raise on bytes that nobody wrote with them.
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
 )
 
 
@@ -37,11 +58,13 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
         folder: the last part is a folder instead of a file.
 
     Raises:
-        DamagedError: a part is a link, a special file, or a file in place of a folder.
+        DamagedError: a part is a link, a special file, a file in place of a folder, or leads upwards.
         OSError: the system's own refusals.
     """
     path = root
     parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise DamagedError(_foreign(root / name, "no name of a file in it"))
     for number, part in enumerate(parts, start=1):
         path = path / part
         try:

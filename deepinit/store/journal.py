@@ -7,7 +7,6 @@ anything else that is not as it was written is damage.
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -17,13 +16,13 @@ from typing import Any, NamedTuple
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
 from deepinit.store.atomic import system_refusals, write_all
-from deepinit.store.canonical import canonical_json
+from deepinit.store.canonical import canonical_json, loads
 from deepinit.store.entries import has_own, open_own, read_own
-from deepinit.store.layout import JOURNAL, SPEC, Run, repair_remedy, require_writable
+from deepinit.store.layout import JOURNAL, SPEC, Run, is_portable, repair_remedy, require_writable
 from deepinit.store.spec import read_spec
 
 _OWN = ("event", "time", "start", "shard", "check")
-_SHARD = re.compile(r"[0-9]{1,9}/[0-9]{1,9}", re.ASCII)
+_SHARD = re.compile(r"([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
 _CHECK = re.compile(rb',"check":"([0-9a-f]{16})"}')
 _CHECK_LENGTH = len(b',"check":""}') + 16
 
@@ -122,8 +121,8 @@ def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
     elif check is None or _digest(body) != check[1]:
         return None
     try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
+        event = loads(body)
+    except ValueError:
         return None
     return event if _is_event(event) else None
 
@@ -132,7 +131,8 @@ def _is_event(event: Any) -> bool:
     """Whether a value is a record that readers of the journal rely on."""
     if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in _OWN[:-1]):
         return False
-    if not _SHARD.fullmatch(event["shard"]):
+    shard = _SHARD.fullmatch(event["shard"])
+    if not shard or int(shard[1]) >= int(shard[2]):
         return False
     fields = _FIELDS.get(event["event"], {})
     return all(name not in event or is_valid(event[name]) for name, is_valid in fields.items())
@@ -149,8 +149,11 @@ def _is_text_record(value: Any) -> bool:
 def is_checks(value: Any) -> bool:
     """Whether a value is a record of files: name -> bytes and SHA-256."""
     return isinstance(value, dict) and all(
-        isinstance(check, dict) and type(check.get("bytes")) is int and isinstance(check.get("sha256"), str)
-        for check in value.values()
+        is_portable(name)
+        and isinstance(check, dict)
+        and type(check.get("bytes")) is int
+        and isinstance(check.get("sha256"), str)
+        for name, check in value.items()
     )
 
 

@@ -80,16 +80,21 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
+def is_portable(name: str) -> bool:
+    """Whether `checked_name` takes the name."""
+    try:
+        return bool(checked_name(name, "file"))
+    except SpecError:
+        return False
+
+
 def portable_name(text: str) -> str:
     """A file name for any text: the text itself where it is portable, else its letters and eight digits of its hash.
 
     Two texts never share a name, short of a collision of 32 bits of SHA-256.
     """
-    if "/" not in text:
-        try:
-            return checked_name(text, "file")
-        except SpecError:
-            pass
+    if "/" not in text and is_portable(text):
+        return text
     letters = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80].rstrip("-") or "x"
     return f"{letters}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
 from deepinit.store.atomic import system_refusals, temporary_shard, write_all
+from deepinit.store.canonical import loads
 from deepinit.store.entries import open_own, own_files, read_own
 from deepinit.store.layout import BLOCKS, FIGURES
 
@@ -141,9 +142,9 @@ def _holder(folder: Path) -> str:
 
 def _described(path: Path) -> str:
     try:
-        holder = json.loads(read_own(path.parent, path.name))
+        holder = loads(read_own(path.parent, path.name))
         return f"process {holder['pid']} on host {holder['host']} (shard {holder['shard']}, started {holder['start']})"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "a process that has only just started"
 
 

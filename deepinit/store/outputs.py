@@ -10,7 +10,6 @@ The journal holds the same checksums, so that either finds damage of the other.
 
 import hashlib
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,8 +17,8 @@ from typing import Any
 
 from deepinit.core.errors import DamagedError, SpecError, refusal
 from deepinit.store.atomic import remove_file, replace_file, system_refusals
-from deepinit.store.canonical import canonical_json, identity_hash
-from deepinit.store.entries import has_own, read_own
+from deepinit.store.canonical import canonical_json, identity_hash, loads
+from deepinit.store.entries import UNREADABLE, has_own, read_own
 from deepinit.store.journal import append_event, is_checks, read_journal
 from deepinit.store.layout import (
     BLOCKS,
@@ -177,7 +176,7 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
     if recorded is None:
         replace_file(run.path, MARKER, b"", run.shard)
         return ()
-    copies = _read_copies(run)
+    copies = _read_copies(run, recorded)
     files = {}
     for name, check in recorded.items():
         if name == COPY:
@@ -219,7 +218,7 @@ def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
     """The record in manifest.json, and what is wrong with it."""
     try:
         data = read_own(run.path, MANIFEST)
-        record = json.loads(data)
+        record = loads(data)
         digest = record.pop("sha256")
         intact = data == (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
         if intact and isinstance(digest, str) and is_checks({**record["files"], JOURNAL: record["journal"]}):
@@ -228,7 +227,7 @@ def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
         return None, _MISSING
     except DamagedError as error:
         return None, f"is no file of its own ({error})"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     return None, "is torn or changed"
 
@@ -241,13 +240,14 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_copies(run: Run) -> dict[str, bytes]:
-    """The copies that can be read, by file name; each is compared with its checksum by the caller."""
+def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
+    """The copies that can be read, of the size on record; the caller compares their checksums."""
     copies: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:
             for member in archive.infolist():
-                copies[member.filename] = archive.read(member)
-    except (DamagedError, OSError, ValueError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error):
+                if member.file_size == recorded.get(member.filename, {}).get("bytes"):
+                    copies[member.filename] = archive.read(member)
+    except (DamagedError, zlib.error, *UNREADABLE):
         pass  # what has been read is what there is
     return copies

@@ -1,7 +1,6 @@
 """Where numbers come from: versions, commit, machine, flags, command line. Never part of a run's identity."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import socket
@@ -14,7 +13,7 @@ from typing import Any
 
 from deepinit.core.errors import DamagedError
 from deepinit.store.atomic import replace_file
-from deepinit.store.canonical import canonical_json
+from deepinit.store.canonical import canonical_json, loads
 from deepinit.store.entries import read_own
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import JOURNAL, PROVENANCE, Run, require_writable
@@ -125,7 +124,7 @@ def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | Non
     lost = any(event["event"] == "discarded" and event.get("name") == JOURNAL for event in events)
     try:
         data = read_own(run.path, PROVENANCE)
-        records = json.loads(data)
+        records = loads(data)
         texts = [canonical_json(record) for record in records]
         known_first = {canonical_json(record) for record in provenance_records(by_first)}
         known = {canonical_json(record) for record in provenance_records(events)}
@@ -133,7 +132,7 @@ def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | Non
         return "is missing" if by_first and run.format_version > 1 else None
     except DamagedError as error:
         return f"is no file of its own ({error})"
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError):
         return "cannot be read as JSON"
     if not isinstance(records, list) or data != _file_bytes(records):
         return "is no list of starts as it was written"

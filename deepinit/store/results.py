@@ -37,9 +37,28 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
     if fault:
         raise DamagedError(_damaged(run, fault))
     try:
-        return xarray.open_dataset(io.BytesIO(read_own(run.path, RESULT)), engine="h5netcdf").load()
+        data = read_own(run.path, RESULT)
+        _refuse_foreign(data)
+        return xarray.open_dataset(io.BytesIO(data), engine="h5netcdf").load()
     except Exception as error:
         raise DamagedError(_damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")) from error
+
+
+def _refuse_foreign(data: bytes) -> None:
+    """Refuse a file that has its numbers elsewhere, or claims more of them than it has bytes."""
+    import h5py
+
+    size = 0
+    with h5py.File(io.BytesIO(data), "r") as file:
+        for name in file:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(f"{name} is a link")
+            variable = file[name]
+            if not isinstance(variable, h5py.Dataset) or variable.external or variable.is_virtual:
+                raise ValueError(f"{name} is no variable of its own")
+            size += variable.size * variable.dtype.itemsize
+    if size > 2 * len(data) + 10**6:  # dimensions without values take no room
+        raise ValueError(f"{size:,} bytes of numbers in {len(data):,} bytes")
 
 
 def has_result(run: Run) -> bool:

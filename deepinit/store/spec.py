@@ -1,13 +1,12 @@
 """spec.json: the identity of a run, its format and a checksum of both."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepinit.core.errors import ConflictError, DamagedError, refusal
 from deepinit.store.atomic import system_refusals
-from deepinit.store.canonical import canonical_json, identity_hash
+from deepinit.store.canonical import canonical_json, identity_hash, loads
 from deepinit.store.entries import read_own
 from deepinit.store.layout import FORMAT_VERSION, SPEC
 
@@ -43,10 +42,10 @@ def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
     with system_refusals(folder / SPEC, 0):
         data = read_own(folder, SPEC)
     try:
-        record = json.loads(data)
+        record = loads(data)
         identity, version = record["identity"], record["format_version"]
         intact = data == spec_bytes(identity, version) and type(version) is int
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         intact = False
     if not intact or not isinstance(identity, dict):
         raise DamagedError(

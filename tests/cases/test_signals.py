@@ -1,6 +1,7 @@
-"""A signal at any moment, once or twice, ends the command with 75."""
+"""A signal at any moment, once or twice, ends the command with 75, and the next start ends the same."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,18 +75,119 @@ def test_a05_handlers_hold_from_the_first_moment_to_the_last(moment):
     assert (done.returncode, done.stdout) == (75, "")
 
 
-@pytest.mark.slow
-def test_a05_a_storm_of_signals_over_run_and_merge(tmp_path):
-    folder = tmp_path / "run"
-    options = [TINY, "--preset", "long", "--block-size", "20", "--out", folder]
-    moments = [0.3 * number for number in range(25)]
-    for twice in (False, True):
-        codes = list(terminated(["run", *options, "--shard", "0/2"], moments, twice))
-        assert set(codes) <= {75, 0}
+# A command in a child per moment, forked before JAX has threads: the child sends itself signals
+# before the system call of that number that changes a file. Prints the exit code of each, and of
+# the next start; ends after the moment that the command did not reach.
+STORM = """
+import itertools, os, shutil, signal, sys
+from deepinit import starting
+from deepinit.cli import main
+from deepinit.cores import use_all_cores
+use_all_cores()
+import h5netcdf, jax, matplotlib.figure, scipy.special, xarray
+import deepinit.comparison, deepinit.ensembles.blocks, deepinit.outcome, deepinit.plots, deepinit.report, deepinit.run
+
+template, folder, step, *arguments = sys.argv[1:]
+KINDS = [("TERM",), ("INT", "INT"), ("TERM", "TERM"), ("INT",), ("INT", "TERM"), ("TERM", "INT")]
+CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "ftruncate")
+
+def command(moment, kind):
+    number = 0
+    def counted(name, call):
+        def wrapped(*given, **options):
+            nonlocal number
+            if name != "open" or str(given[0]).startswith(folder):
+                number += 1
+                if number == moment:
+                    for signal_name in kind:
+                        os.kill(os.getpid(), getattr(signal, f"SIG{signal_name}"))
+            return call(*given, **options)
+        return wrapped
+    for name in CALLS:
+        setattr(os, name, counted(name, getattr(os, name)))
+    starting.begin()
+    code = 0
+    try:
+        main(arguments)
+    except SystemExit as leaving:
+        code = leaving.code
+    sys.stdout.flush()
+    os._exit(code if number >= moment else 99)
+
+def exit_code(moment, kind):
+    child = os.fork()
+    if not child:
+        command(moment, kind)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+for number, moment in enumerate(itertools.count(1, int(step))):
+    shutil.copytree(template, folder)
+    codes = [exit_code(moment, KINDS[number % len(KINDS)])]
+    shutil.copytree(folder, f"{folder}-{moment}-stopped")
+    if number % 4 == 0 and codes != [99]:
+        codes.append(exit_code(0, ()))
+        shutil.copytree(folder, f"{folder}-{moment}-ended")
+    shutil.rmtree(folder)
+    print("codes", *codes, flush=True)
+    if codes == [99]:
+        break
+"""
+
+
+def storm(template, folder, step, arguments):
+    """Exit codes of a command with signals at every step-th system call, and of the next starts."""
+    line = [sys.executable, "-c", STORM, *map(str, (template, folder, step, *arguments))]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    codes = [list(map(int, text.split()[1:])) for text in done.stdout.splitlines() if text.startswith("codes")]
+    assert codes.pop() == [99]
+    return [code for code, *_ in codes], [code for _, *after in codes for code in after]
+
+
+def command(*arguments):
+    line = [sys.executable, "-m", "deepinit", *map(str, arguments)]
+    subprocess.run(line, check=True, capture_output=True)
+
+
+def products(folder):
+    """Everything but the history."""
+    history = ("journal.jsonl", "provenance.json", "manifest.json", "report.html", "outputs.zip")
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name not in history and not file.name.startswith(".")
+    }
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """A run of four blocks whose two shards have ended, and the same run merged."""
+    folder = tmp_path_factory.mktemp("storm") / "shards"
     for shard in ("0/2", "1/2"):
-        command = [sys.executable, "-m", "deepinit", "run", *map(str, options), "--shard", shard]
-        subprocess.run(command, check=True, capture_output=True)
-    codes = list(terminated(["merge", *options], moments, twice=True))
-    assert codes[0] == 75
-    assert set(codes) <= {75, 0}
-    assert store.verify(folder).ok
+        command("run", TINY, "--block-size", "100", "--out", folder, "--shard", shard)
+    whole = shutil.copytree(folder, folder.parent / "whole")
+    command("merge", TINY, "--block-size", "100", "--out", whole)
+    return folder, products(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "step"), [("merge", 5), ("run", 12)])
+def test_a05_a_storm_of_signals_over_run_and_merge(shards, tmp_path, name, step):
+    template, whole = shards
+    if name == "run":
+        template = shutil.copytree(template, tmp_path / "template")
+        (template / "blocks/tiny/000000300-000000399.npz").unlink()
+    arguments = [name, TINY, "--block-size", "100", "--out", tmp_path / "run"]
+    stopped, ended = storm(template, tmp_path / "run", step, arguments)
+    assert len(stopped) > 8
+    assert set(stopped) == {75}
+    assert set(ended) == {0}
+    for folder in tmp_path.glob("run-*-stopped"):
+        report = store.verify(folder)
+        assert not report.damaged
+        assert not report.damaged_files
+    for folder in tmp_path.glob("run-*-ended"):
+        assert store.verify(folder).ok
+        assert products(folder) == whole

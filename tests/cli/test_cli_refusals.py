@@ -2,7 +2,6 @@
 
 import json
 import resource
-import shutil
 from pathlib import Path
 
 import jax
@@ -32,21 +31,6 @@ def refused(capsys):
         return message[0]
 
     return run
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    with pytest.raises(SystemExit) as end:
-        main(["run", TINY, "--out", str(folder), "--block-size", "100"])
-    assert end.value.code == 0
-    return folder
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A run of its own to damage."""
-    return Path(shutil.copytree(finished, tmp_path / "copied"))
 
 
 def contents(folder):

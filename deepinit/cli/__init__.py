@@ -1,0 +1,77 @@
+"""The `deepinit` command. `--help` and `--dry-run` answer before JAX is imported."""
+
+import shlex
+import sys
+import traceback
+
+from deepinit import user_code
+from deepinit.cli import commands
+from deepinit.cli.arguments import Merge, Run, Show, Verify, parsed
+from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.core.terminal import discard, remark, write
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
+    given = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_exit_code(given))
+
+
+def _exit_code(given: list[str]) -> int:
+    """Carries the command out; what ends it early is said in a sentence."""
+    try:
+        code = _dispatch(given)
+    except BaseException as error:  # noqa: BLE001 (bugs of ours are raised again)
+        code, sentence = _ended_by(error)
+        if "--traceback" in given and not isinstance(error, SystemExit):
+            remark("".join(traceback.format_exception(error)))
+        if sentence:
+            remark(f"deepinit: {sentence}\n")
+    try:
+        write("")  # what libraries have printed
+    except DeepinitError as error:
+        remark(f"deepinit: {error}\n")
+        code = error.exit_code
+    return code
+
+
+def _dispatch(given: list[str]) -> int:
+    command, rest = parsed(given)
+    if rest and not isinstance(command, Run | Merge):
+        raise SpecError(refusal(f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."))
+    line = "deepinit " + shlex.join(given)
+    match command:
+        case Run():
+            return commands.run(command, rest, line)
+        case Merge():
+            return commands.merge(command, rest, line)
+        case Show():
+            return commands.show(command)
+        case Verify():
+            return commands.verify(command)
+
+
+def _ended_by(error: BaseException) -> tuple[int, str]:
+    """The exit code and the sentence of what ended a command; a bug of ours is raised again."""
+    if isinstance(error, DeepinitError):
+        return error.exit_code, str(error)  # empty where the first of several joined processes says it
+    if isinstance(error, KeyboardInterrupt):
+        return 75, "stopped at once; finished blocks are kept, the same command continues."
+    if isinstance(error, MemoryError):
+        return 5, "out of memory; finished blocks are kept. Take a smaller --block-size."
+    if isinstance(error, BrokenPipeError):
+        discard(1)
+        return 0, ""
+    theirs = user_code.refused(error)
+    if theirs:
+        return SpecError.exit_code, theirs
+    if isinstance(error, SystemExit):  # of tyro, after help or a usage error
+        return error.code if isinstance(error.code, int) else int(error.code is not None), ""
+    if isinstance(error, OSError):
+        where = f" at {error.filename}" if error.filename else ""
+        return 5, refusal(
+            f"'{error.strerror or error}'{where}",
+            "files and names that the system takes",
+            "Finished blocks are kept: mend this and run the same command again.",
+        )
+    raise error

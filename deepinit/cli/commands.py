@@ -1,0 +1,200 @@
+"""The commands, one function each: run, merge, show, verify. Each returns its exit code."""
+
+import contextlib
+import errno
+import json
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from deepinit import user_code
+from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
+from deepinit.cli.printing import print_outcome, print_rows
+from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.core.terminal import remark, write
+from deepinit.experiment import Experiment, checked_cases, load_experiment
+from deepinit.joining import Place, joined, place
+
+
+def run(command: Run, rest: list[str], line: str) -> int:
+    """Runs an experiment, or says what would be done."""
+    experiment, config, out = _asked(command, rest)
+    options = _options(command, line)
+    where = _place(command)
+    if command.timed and not command.dry_run:
+        raise SpecError(refusal("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out."))
+    if command.dry_run:
+        _print_plan(experiment, config, out, options if command.timed else None)
+        return 0
+    with _joined(where, command.join_timeout) as is_first, _compilation_cache():
+        if is_first() and not command.json:
+            remark(f"deepinit: {experiment.title}\n-> {out}\n")
+        from deepinit import run
+
+        outcome = run.run(experiment, config, out, options)
+        if not is_first():
+            return 0
+        if outcome is None:
+            write(f"shard {command.shard} is done; when all are: {merge_command(command, rest, out)}\n")
+            return 0
+        return print_outcome(outcome, command.json)
+
+
+def merge(command: Merge, rest: list[str], line: str) -> int:
+    """Concludes a run whose shards have finished."""
+    experiment, config, out = _asked(command, rest)
+    from deepinit import run
+
+    return print_outcome(run.merge(experiment, config, out, _options(command, line)), command.json)
+
+
+def show(command: Show) -> int:
+    """Prints a finished run, or a running one as far as it is."""
+    from deepinit import inspection, store
+    from deepinit.outcome import Outcome
+
+    if store.has_result(store.load_run(command.directory)):
+        return print_outcome(Outcome.load(command.directory), command.json)
+    record = inspection.so_far(command.directory)
+    if command.json:
+        write(json.dumps(record, indent=1) + "\n")
+        return 0
+    columns, rows, sentences = inspection.in_words(record)
+    print_rows(f"{command.directory}: not finished", columns, rows)
+    write("".join(f"{sentence}\n" for sentence in sentences))
+    return 0
+
+
+def verify(command: Verify) -> int:
+    """Checks a run directory, and mends it if asked to."""
+    from deepinit import inspection, store
+
+    found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
+    for name, fault in {**found.damaged, **found.damaged_files}.items():
+        done = "; written again" if name in found.restored else "; set aside" if command.repair else ""
+        write(f"damaged: {name} {fault}{done}\n")
+    for name in found.missing:
+        write(f"missing: {name}, which the journal has as written\n")
+    run = store.load_run(command.directory)
+    holes = [] if store.has_result(run) and found.ok else inspection.holes(run)
+    for line in holes:
+        write(f"hole: {line}\n")
+    if store.JOURNAL not in found.damaged_files or command.repair:
+        for line in inspection.provenance(run):
+            write(f"{line}\n")
+    write(f"{len(found.good)} blocks are whole; identity {run.identity_hash}\n")
+    if not found.ok and not command.repair:
+        write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
+        return 4
+    if holes:
+        write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
+    return 0
+
+
+def _asked(command: Run | Merge, rest: list[str]) -> tuple[Experiment, Any, Path]:
+    """The experiment, its config and the run directory."""
+    experiment = _experiment(command.experiment)
+    config = config_of(experiment, command, rest)
+    return experiment, config, command.out or _default_directory(experiment, command, config)
+
+
+def _experiment(path: str) -> Experiment:
+    """The experiment of a file; an error of the file's own code is a refusal that says where."""
+    try:
+        return load_experiment(path)
+    except (DeepinitError, KeyboardInterrupt, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG and error.filename == path:
+            raise
+        given = f"the experiment {path[:60]}{'...' if len(path) > 60 else ''}, which cannot be read ({error.strerror})"
+        raise SpecError(refusal(given, "a Python file that defines EXPERIMENT", "Check the path.")) from error
+    except (Exception, SystemExit) as error:
+        where = user_code.place(error)
+        raise SpecError(
+            refusal(
+                f"the experiment {path}, which cannot be imported ({user_code.described(error)}{', at ' if where else ''}{where})",
+                "a Python file that defines EXPERIMENT",
+                "Mend the file; --traceback shows the whole error.",
+            )
+        ) from error
+
+
+def _place(command: Run) -> Place | None:
+    """Where this process stands among those that are joined; None where none are."""
+    given = Place(command.coordinator, command.num_processes, command.process_id)
+    if command.distributed:
+        if not 0 < command.join_timeout < float("inf"):
+            raise SpecError(
+                refusal(f"--join-timeout {command.join_timeout:g}", "positive seconds", "Leave it out for 300.")
+            )
+        return place(given)
+    if given != Place():
+        raise SpecError(
+            refusal(
+                "--coordinator, --num-processes or --process-id without --distributed",
+                "them with --distributed, which joins processes",
+                "Add --distributed, or leave them out.",
+            )
+        )
+    return None
+
+
+@contextlib.contextmanager
+def _joined(where: Place | None, seconds: float) -> Iterator[Callable[[], bool]]:
+    if where is None:
+        yield lambda: True
+    else:
+        with joined(where, seconds) as is_first:
+            yield is_first
+
+
+def _options(command: Run | Merge, line: str) -> Any:
+    from deepinit.run import Options
+
+    if command.block_size is not None and command.block_size < 1:
+        raise SpecError(
+            refusal(f"--block-size {command.block_size}", "integers >= 1", "Leave it out to have it chosen.")
+        )
+    shard = shard_of(command.shard) if isinstance(command, Run) else (0, 1)
+    return Options(shard, command.block_size, command.allow_mixed, command.repair, line)
+
+
+def _default_directory(experiment: Experiment, command: Run | Merge, config: Any) -> Path:
+    from deepinit import store
+    from deepinit.run import identity
+
+    name = command.preset or next(iter(experiment.presets))
+    digest = store.identity_hash(identity(experiment, config, command.block_size))
+    return Path("runs") / f"{experiment.name}-{name}-{digest[:8]}"
+
+
+def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> None:
+    from deepinit import plan
+
+    cases = checked_cases(experiment, config)
+    print_rows(f"{experiment.title}: {len(cases)} cases -> {out}", plan.COLUMNS, plan.rows(cases))
+    if timed is None:
+        write("--timed adds blocks, memory and time, measured on one block of every case.\n")
+        return
+    with _compilation_cache():
+        measured = plan.timed(cases, timed)
+    print_rows("Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured))
+    write(plan.in_sum(measured, timed.shard) + "\n")
+
+
+@contextlib.contextmanager
+def _compilation_cache() -> Iterator[None]:
+    """Keeps compiled programs between commands, unless the user has set JAX's own cache options."""
+    import os
+
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        # Empty counts as unset, and so does a relative path, as the XDG specification has it.
+        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        cache = (given if given.is_absolute() else Path.home() / ".cache") / "deepinit" / "jax"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    yield

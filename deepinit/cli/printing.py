@@ -1,0 +1,56 @@
+"""What the command prints to standard output: tables, or one JSON object."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from deepinit.core.terminal import emit, printable, write
+
+
+def print_outcome(outcome: Any, as_json: bool) -> int:
+    """The table, failed checks and report of a run. Returns the exit code."""
+    from deepinit.outcome import summary_table
+
+    if as_json:
+        table = summary_table(outcome.dataset)
+        record = {
+            "directory": str(outcome.path),
+            "report": str(outcome.report),
+            "verdicts": list(outcome.verdicts),
+            "failures": list(outcome.failures),
+            "columns": list(table.columns),
+            "rows": [list(row) for row in table.rows],
+        }
+        write(json.dumps(record, indent=1) + "\n")
+    else:
+        table = summary_table(outcome.dataset)
+        print_rows(table.title, table.columns, table.rows, table.note)
+        for failure in outcome.failures:
+            write(f"CHECK FAILED: {failure}\n")
+        if outcome.report.is_file():
+            write(f"report: {outcome.report}\n")
+    return 6 if outcome.failures else 0
+
+
+def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> None:
+    """A table, as wide as the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    def plain(text: str) -> Text:  # stored text is neither markup nor control characters
+        return Text(printable(text))
+
+    table = Table(title=plain(title), caption=plain(note) if note else None)
+    for column in columns:
+        table.add_column(plain(column), justify="left" if column in _IN_WORDS else "right")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with console.capture() as captured:
+        console.print(table)
+    emit(captured.get())
+
+
+_IN_WORDS = ("case", "network", "inputs", "linear map", "quantity")
