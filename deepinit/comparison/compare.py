@@ -197,12 +197,11 @@ def with_error(value: float, error: float) -> str:
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
-    """Four units of rounding of the simulation's dtype at the scale of the values, per entry."""
-    scale = np.maximum(np.abs(estimate.minimum), np.abs(estimate.maximum))  # a mean near 0 says nothing of its terms
-    scale = np.fmax(scale, np.abs(estimate.mean))
+    """Four units of rounding of the simulation's dtype at the size of what was computed, per entry."""
+    size = np.abs(estimate.mean) if estimate.size is None else np.fmax(estimate.size, np.abs(estimate.mean))
     if estimate.rounding == "absolute":
-        scale = np.maximum(scale, 1.0)
-    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * scale
+        size = np.maximum(size, 1.0)
+    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
 
 
 def _judged(estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from deepinit.quantities.diffusions import (
     predict_ntk,
     why_no_diffusion,
 )
-from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import Theory, limit, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
@@ -58,17 +58,20 @@ def _measure_nngp(state: Any, inputs: Inputs) -> Any:
     scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
-    first, second = pairs_of_points(inputs)
-    return _finite(overlaps[first, second])._replace(log_scale=scales[first] + scales[second])
+    return _kernel(overlaps, scales[:, None] + scales[None], inputs)
 
 
-def _finite(value: Any) -> Any:
+def _kernel(value: Any, log_scale: Any, inputs: Inputs) -> Any:
+    """Entries i <= j of the kernel K = exp(log_scale) * value, in units of sqrt(K_ii K_jj): rounding is relative to that."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
 
-    fine = jnp.isfinite(value)
-    return Measurement(jnp.where(fine, value, 0), jnp.where(fine, 0, _NOT_FINITE).astype(jnp.int8))
+    own = jnp.diagonal(value)
+    logs = 0.5 * (jnp.diagonal(log_scale) + jnp.log(jnp.where(own > 0, own, 1)))
+    units, entries = logs[:, None] + logs[None], pairs_of_points(inputs)
+    value = jnp.where(value == 0, 0, value * jnp.exp(log_scale - units))[entries]
+    return Measurement(value, jnp.zeros(value.shape, jnp.int8), log_scale=units[entries])
 
 
 def _logarithm(value: Any) -> Any:
@@ -98,11 +101,17 @@ def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ..
 
 
 def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.ntk[pairs_of_points(inputs)][None])
+    return _whole(_kernel(*gradients.products, inputs))
 
 
 def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.biases[pairs_of_points(inputs)][None])
+    return _whole(_kernel(*gradients.biases, inputs))
+
+
+def _whole(measured: Any) -> Any:
+    """One row, for the whole network."""
+    value, event, log_scale = (part[None] for part in (measured.value, measured.event, measured.log_scale))
+    return measured._replace(value=value, event=event, log_scale=log_scale)
 
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
@@ -201,7 +210,9 @@ nngp = Quantity(
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
     entries=_pair_names,
+    events=SCALED_EVENTS,
     light_tailed="log_norm",
+    input_degree=2,
 )
 
 ntk = Quantity(
@@ -220,7 +231,9 @@ ntk = Quantity(
     entries=_pair_names,
     functions=_first_output,
     whole=True,
+    events=SCALED_EVENTS,
     light_tailed="log_gradient_norm",
+    input_degree=2,
 )
 
 bias_ntk = ntk._replace(
