@@ -205,4 +205,5 @@ log_norm = Quantity(
     reference="derived in deepinit.theory.cutoff_drift",
     entries=_names,
     rounding="absolute",
+    input_degree=0,
 )
