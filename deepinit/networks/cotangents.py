@@ -35,7 +35,7 @@ class Products(NamedTuple):
 
 def total(parts: Products) -> Products:
     """The sum over the first axis, at the largest log-scale of products other than 0."""
-    there = parts.value != 0
+    there = (parts.value != 0) | ~(parts.log_scale < jnp.inf)  # rows that overflowed are 0 at an infinite scale
     largest = jnp.max(jnp.where(there, parts.log_scale, -jnp.inf), axis=0)
     largest = jnp.where(jnp.any(there, axis=0), largest, 0)
     shares = jnp.exp(jnp.where(there, parts.log_scale - largest, 0))

@@ -259,6 +259,7 @@ log_gradient_norm = Quantity(
     entries=point_names,
     functions=_first_output,
     rounding="absolute",
+    input_degree=0,
 )
 
 log_singular_values = Quantity(
@@ -275,4 +276,5 @@ log_singular_values = Quantity(
     functions=_every_output,
     whole=True,
     rounding="absolute",
+    input_degree=0,
 )
