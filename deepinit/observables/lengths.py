@@ -15,7 +15,13 @@ def log_volume(rows: Any) -> Measurement:
 
     Of a frame of one vector u this is ln |J u|. A frame that has lost its dimension (fewer active units than vectors) is dead.
     """
-    return log_volume_of(rows.log_stretches.sum(axis=1))
+    return log_volume_of(_log_stretches(rows).sum(axis=1))
+
+
+def _log_stretches(rows: Any) -> Any:
+    """[num_frames, d]; NaN where the point is not finite: the derivative of an activation there may be a number."""
+    finite = jnp.isfinite(rows.inner_products.point_norm2) & jnp.isfinite(rows.point_scales)
+    return jnp.where(rows.of_frame_bases(finite)[:, None], rows.log_stretches, jnp.nan)
 
 
 def log_volume_of(value: Any) -> Measurement:
@@ -30,7 +36,7 @@ def curve_length_by_tangents(rows: Any) -> Measurement:
     Nodes are uniform in pieces of equal length, so the mean over networks is that of the true length whatever their number;
     for one network the error falls like 1/num_nodes. Nothing is excluded: a network that is dead has length 0.
     """
-    log_stretches = rows.log_stretches[:, 0]
+    log_stretches = _log_stretches(rows)[:, 0]
     return _mean(jnp.ones_like(log_stretches), log_stretches)
 
 

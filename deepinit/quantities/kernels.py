@@ -74,12 +74,15 @@ def _kernel(value: Any, log_scale: Any, inputs: Inputs) -> Any:
     return Measurement(value, jnp.zeros(value.shape, jnp.int8), log_scale=units[entries])
 
 
-def _logarithm(value: Any) -> Any:
-    """A logarithm; -inf is an event of its own: nothing is left."""
+def _logarithm(value: Any, gradients: Any) -> Any:
+    """A logarithm of gradients; -inf is an event of its own: nothing is left."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
 
+    # The derivative of an activation at NaN may be a number: no gradients without outputs.
+    finite = jnp.isfinite(gradients.outputs).all() & jnp.isfinite(gradients.output_scales).all()
+    value = jnp.where(finite, value, jnp.nan)
     event = jnp.where(jnp.isneginf(value), _DEAD, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE))
     return Measurement(jnp.where(event == 0, value, 0), event.astype(jnp.int8))
 
@@ -116,14 +119,14 @@ def _whole(measured: Any) -> Any:
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
     del inputs
-    return _logarithm(0.5 * gradients.layers)  # layers: ln of the square
+    return _logarithm(0.5 * gradients.layers, gradients)  # layers: ln of the square
 
 
 def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
     from deepinit.observables.singular_values import log_singular_values
 
     del inputs
-    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None])
+    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None], gradients)
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
