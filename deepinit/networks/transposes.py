@@ -106,7 +106,9 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
     """How cotangents go back through a layer's linear map, whatever it sees of its rows."""
     draw = TRANSPOSES[linear_map]
 
-    def transpose(key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, WeightsAndBiases]:
+    def transpose(
+        key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer
+    ) -> tuple[Cotangents, WeightsAndBiases]:
         stacked, vectors, num = rows.points, back.vectors, len(back.vectors)
         if layer.view is None:
             seen = stacked

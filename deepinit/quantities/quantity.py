@@ -10,7 +10,12 @@ from deepinit.quantities.theory import Theory
 
 
 EVENTS = ("collinear", "dead", "not_finite")
-SCALED_EVENTS = ("collinear", "dead", "underflow", "not_finite")  # of values with log-scales, which float64 may not hold
+SCALED_EVENTS = (
+    "collinear",
+    "dead",
+    "underflow",
+    "not_finite",
+)  # of values with log-scales, which float64 may not hold
 
 
 class Quantity(NamedTuple):

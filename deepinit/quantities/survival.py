@@ -55,7 +55,9 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     norm2 = jnp.sum(rows.points * rows.points, axis=1)
     start = jnp.asarray(0.5 * np.log(np.sum(inputs.points**2, axis=1)), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
-    event = jnp.where(jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales), jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE)
+    event = jnp.where(
+        jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales), jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE
+    )
     return Measurement(value, event.astype(jnp.int8))
 
 

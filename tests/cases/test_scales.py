@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import numpy as np
 import pytest
 
@@ -82,7 +81,9 @@ def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activati
     one, data = found.pop(0)
     for exponent, (other, others) in found.items():
         kernel = 2 if name == "output_kurtosis" else OF_POINTS[name]  # its samples are kernels
-        np.testing.assert_array_equal(other.samples, np.ldexp(one.samples.astype(other.samples.dtype), kernel * exponent))
+        np.testing.assert_array_equal(
+            other.samples, np.ldexp(one.samples.astype(other.samples.dtype), kernel * exponent)
+        )
         for field in ("mean", "standard_error", "minimum", "maximum"):
             expected = np.ldexp(getattr(one, field), OF_POINTS[name] * exponent)
             np.testing.assert_array_equal(getattr(other, field), expected, err_msg=field)
