@@ -17,6 +17,7 @@ import harness
 import numpy as np
 
 import deepinit as di
+from deepinit.ensembles import statistics
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
@@ -47,8 +48,7 @@ def check(width: int, depth: int, run: Any) -> None:
     """All three routes at one shape."""
     spec, found = network(width, depth), run()
     walk = di.predict(spec, ANGLE, PAIR).mean[:, 0]
-    count = found.num_valid[:, 0]
-    error = np.sqrt(found.moment2[:, 0] / np.maximum(count - 1, 1) / count)
+    error = statistics.estimate(ANGLE.name, found, ()).standard_error[:, 0]
     z = np.abs(found.mean[:, 0] - walk) / error
     name = f"width {width}, depth {depth}"
     harness.check(f"{name}: simulation against theory, largest |z|", float(z.max()), 5.0)

@@ -1,6 +1,5 @@
 """What a run directory holds so far, in words and numbers: blocks, holes, statistics, where they come from. Needs no experiment file."""
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -108,6 +107,10 @@ def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarra
             all(arrays[key].shape == shape and arrays[key].dtype.kind == "f" for key in real)
             and all(arrays[key].dtype.kind in "iu" and np.all(arrays[key] >= 0) for key in counts)
             and arrays["num_valid"].shape == shape
+            and arrays.get("exponent", arrays["num_valid"]).shape == shape
+            and arrays.get("exponent", arrays["num_valid"]).dtype.kind == "i"
+            and arrays.get("size", arrays["mean"]).shape == shape
+            and arrays.get("size", arrays["mean"]).dtype.kind == "f"
             and arrays["num_seeds"].shape == ()
             and arrays["occupied"].shape == arrays["counts"].shape
             and arrays["events"].ndim >= 1
@@ -199,8 +202,8 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
     last = (-1, *([0] * (merged.mean.ndim - 1))) if merged.mean.ndim else ()
     if not merged.mean.size:
         return record
-    valid, mean = int(merged.num_valid[last]), float(merged.mean[last])
-    error = math.sqrt(max(float(merged.moment2[last]), 0.0) / (valid - 1) / valid) if valid > 1 else math.nan
+    valid, found = int(merged.num_valid[last]), statistics.estimate(case.quantity, merged, ())
+    mean, error = float(found.mean[last]), float(found.standard_error[last])
     excluded = merged.num_seeds - valid
     return {
         **record,

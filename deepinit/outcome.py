@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit import store
-from deepinit.comparison.compare import axis_of, shown_layers, with_error
+from deepinit.comparison.compare import NOT_JUDGED, axis_of, judged_z, largest_z, shown_layers, verdict, with_error
 from deepinit.core.errors import DamagedError, refusal
 from deepinit.core.results import GATE
 from deepinit.experiment import CaseResult, Check, Experiment
@@ -137,7 +137,21 @@ def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: 
         return "Nothing was checked: this run measures and compares."
     if failures:
         return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
-    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors, at every layer and component)."
+    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors{_where_checked(results)})."
+
+
+def _where_checked(results: Sequence[CaseResult]) -> str:
+    """Where the routes that should agree were judged: everywhere, or in so many places."""
+    routes = [(result.dataset, route) for result in results for route in result.case.checked]
+    if not routes:
+        return ""
+    judged = sum(int(np.isfinite(judged_z(data, route)).sum()) for data, route in routes)
+    total = sum(int(np.isfinite(data["predicted"].sel(route=route).values).sum()) for data, route in routes)
+    if judged < total:
+        return f", in {judged} of {total} places: the others have no standard error"
+    axes = " or ".join(dict.fromkeys(axis_of(data) for data, _ in routes))
+    entries = " and component" if any(data.sizes["pair"] > 1 for data, _ in routes) else ""
+    return f", at every {axes}{entries}"
 
 
 def judge(result: CaseResult) -> tuple[str, list[str]]:
@@ -150,9 +164,8 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
     data = result.dataset
     routes = [str(name) for name in data["route"].values]
     for index, route in enumerate(routes):
-        z, judged = data["z"].values[index], data["judged"].values[index]
-        heavy = int(np.sum(np.isfinite(z) & ~judged))  # entries of heavy tails
-        z = np.where(judged, z, np.nan)
+        z = judged_z(data, route)
+        heavy = int(np.sum(np.isfinite(data["z"].values[index]) & np.isnan(z)))  # entries of heavy tails
         checked = route in result.case.checked
         if not np.isfinite(z).any():
             why = _too_heavy(data) if heavy else "without error bars"
@@ -174,6 +187,11 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
             rejected.append(described)
         if checked and not agrees:
             failures.append(f"{result.case.name}: {route} should agree, but its largest deviation is {described}.")
+        elif checked and heavy:
+            failures.append(
+                f"{result.case.name}: {route} should agree everywhere, and does where it is judged, "
+                f"but {heavy} of {z.size} entries cannot be judged {_too_heavy(data)}."
+            )
     for route in sorted({*result.case.checked, *result.case.rejected} - set(routes)):
         failures.append(f"{result.case.name}: {route} should be judged but was not predicted.")
     resolved = float(data["effect_resolved"].values[-1, 0])
@@ -208,6 +226,12 @@ def _described(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> st
 def score(z: float) -> str:
     """A z-score with one decimal, or its order of magnitude where that is all that matters."""
     return f"{z:+.1f}" if abs(z) < 1e4 else f"{z:+.0e}"
+
+
+def _score_at(data: "xarray.Dataset", route: int, index: int) -> str:
+    """z of the first entry at one place of the first axis, or that it is not judged."""
+    z, judged = (float(data[name].isel({"route": route, axis_of(data): index, "pair": 0})) for name in ("z", "judged"))
+    return NOT_JUDGED if np.isfinite(z) and judged != 1 else score(z)
 
 
 def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
@@ -265,14 +289,14 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
         quantity = [str(dataset["quantity"].values[index])] if several else []
         cells = [str(name), *quantity, str(int(layer[axis])), str(int(case["num_seeds"])), with_error(mean, error)]
         for route in range(dataset.sizes["route"]):
-            predicted, z = float(layer["predicted"][route]), case["z"].values[route]
-            if "judged" in case:  # padded with NaN
-                z = np.where(case["judged"].values[route] == 1, z, np.nan)
+            predicted, name = float(layer["predicted"][route]), str(dataset["route"].values[route])
             if np.isfinite(predicted):
-                largest = float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else np.nan
-                verdict = "not judged" if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
-                scores = [score(float(layer["z"][route])), score(largest).lstrip("+")]
-                rows.append([*cells, str(dataset["route"].values[route]), f"{predicted:.5g}", *scores, verdict])
+                z = judged_z(case, name)
+                unjudged = int(np.sum(np.isfinite(case["z"].values[route]) & np.isnan(z)))
+                largest = largest_z(z)
+                found = verdict(largest) + (f", {unjudged} {NOT_JUDGED}" if unjudged and np.isfinite(largest) else "")
+                scores = [_score_at(case, route, last), score(largest).lstrip("+")]
+                rows.append([*cells, name, f"{predicted:.5g}", *scores, found])
                 cells = [""] * len(cells)
         if cells[0]:
             rows.append([*cells, "", "", "", "", ""])
@@ -325,7 +349,8 @@ def layer_table(result: CaseResult) -> Any:
         for route in range(len(routes)):
             sd = float(layer["predicted_variance"][route]) ** 0.5
             spread = f" ({sd:.4g})" if np.isfinite(sd) else ""
-            cells.append(f"{float(layer['predicted'][route]):.5g}{spread}, z {score(float(layer['z'][route]))}")
+            z = _score_at(result.dataset, route, index)
+            cells.append(f"{float(layer['predicted'][route]):.5g}{spread}, {z if z == NOT_JUDGED else 'z ' + z}")
         rows.append(cells)
     settings = ", ".join(f"{name} {value}" for name, value in result.estimate.settings.items())
     return Table(

@@ -16,6 +16,8 @@ from expected_length_cases import (
     moment_layer,
 )
 
+from deepinit.comparison.compare import NOT_JUDGED, judged_z, verdict, worst_of
+from deepinit.comparison.compare import largest_z as largest
 from deepinit.experiment import Case, CaseResult
 
 
@@ -40,6 +42,14 @@ class Layers:
     spread_error: np.ndarray
 
 
+_IN_WORDS = {"agrees": "in agreement with", "rejected": "REJECTING", NOT_JUDGED: "not judged against"}
+_OF_VARIANCE = {
+    "agrees": "agrees with the exact one too",
+    "rejected": "REJECTS the exact one",
+    NOT_JUDGED: "is not judged against the exact one",
+}
+
+
 def measured(result: CaseResult) -> Layers:
     """The first entry of a case."""
     data = result.dataset.isel(pair=0)
@@ -55,8 +65,8 @@ def predicted(result: CaseResult, route: str = "exact") -> np.ndarray:
 
 
 def largest_z(result: CaseResult, route: str) -> float:
-    """The largest |z| of a route."""
-    return float(np.nanmax(np.abs(result.dataset["z"].sel(route=route).values)))
+    """The largest |z| of a route where it is judged; NaN where it is nowhere."""
+    return largest(judged_z(result.dataset, route))
 
 
 def he_curves(results: Mapping[str, CaseResult]) -> dict[str, CaseResult]:
@@ -89,7 +99,7 @@ def depth_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     n, depth = middle(config), config.depth
     main = results[f"circle-w{n}"]
     layers, routes = measured(main), {route: predicted(main, route)[depth - 1] for route in ("exact", *BOUNDS)}
-    held = "in agreement with" if largest_z(main, "exact") < 5 else "REJECTING"
+    held = _IN_WORDS[verdict(largest_z(main, "exact"))]
     sentences = [
         f"Expected length does not grow: after {depth} layers of width {n} a circle keeps "
         f"{layers.mean[depth - 1]:.4f} +- {layers.error[depth - 1]:.4f} of its length on average, {held} the exact "
@@ -114,7 +124,8 @@ def width_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     sentences = []
     narrow = results[f"circle-w{min(config.widths)}"]
     gap = predicted(narrow, "first_order")[config.depth - 1] / predicted(narrow)[config.depth - 1] - 1.0
-    judged = "rejected" if largest_z(narrow, "first_order") >= 5 else "not rejected by this many networks"
+    found = verdict(largest_z(narrow, "first_order"))
+    judged = "not rejected by this many networks" if found == "agrees" else found
     sentences.append(
         f"At width {min(config.widths)} and depth {config.depth} the first-order exponential is {100 * gap:.1f} % above the exact mean "
         f"and {judged} (|z| <= {largest_z(narrow, 'first_order'):.1f}): the next term is -3/8 sum 1/n^2."
@@ -122,8 +133,12 @@ def width_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     shapes = [name for name in he_curves(results) if name.startswith("circle-") and "-w" not in name]
     shapes += [name for name in ("image-line", "image-circle") if name in results]
     if shapes:
-        worst = max(largest_z(results[name], "exact") for name in shapes)
-        unit = "one exact formula covers" if worst < 5 else "the exact formula FAILS for"
+        worst = worst_of(largest_z(results[name], "exact") for name in shapes)
+        unit = {
+            "agrees": "one exact formula covers",
+            "rejected": "the exact formula FAILS for",
+            NOT_JUDGED: "the exact formula cannot be judged for some of",
+        }[verdict(worst)]
         sentences.append(
             f"Divided by sqrt(n_l / n_0), {unit} unequal widths and other input widths, real images included "
             f"({', '.join(shapes)}; |z| <= {worst:.1f}): the mean depends on sum 1/n_l alone, to first order."
@@ -198,15 +213,16 @@ def volume_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]
 
     if not config.dimensions:
         return []
-    n, depth, parts, worst = middle(config), config.depth, [], 0.0
+    n, depth, parts, worst = middle(config), config.depth, [], []
     for size in config.dimensions:
         result = results[f"volume-d{size}-w{n}"]
-        worst = max(worst, float(np.nanmax(np.abs(result.dataset["variance_z"].sel(route="exact").values))))
+        worst.append(largest(result.dataset["variance_z"].sel(route="exact").values))
         mean = volume_moment((n,) * (depth + 1), size, output=None)
         parts.append(f"d = {size}: {measured(result).mean[depth - 1]:.3f} (mean volume {mean:.3g})")
+    found = worst_of(worst)
     return [
         f"Volumes of dimension d shrink faster, to first order like exp(-d(3d+2)/8 sum 1/n): ln of the stretch after {depth} "
-        f"layers of width {n} is on average {', '.join(parts)}; its variance over networks agrees with the exact one too (|z| <= {worst:.1f})."
+        f"layers of width {n} is on average {', '.join(parts)}; its variance over networks {_OF_VARIANCE[verdict(found)]} (|z| <= {found:.1f})."
     ]
 
 

@@ -17,6 +17,7 @@ from resnet_diffusion_limits import (
 )
 from resnet_diffusion_readings import DOUBLE_LIMIT, EXACT
 
+from deepinit.comparison.compare import NOT_JUDGED, judged_z, largest_z
 from deepinit.experiment import CaseResult
 
 Results = Mapping[str, CaseResult]
@@ -81,6 +82,10 @@ def function_words(config: Config, results: Results) -> list[str]:
     return found
 
 
+def _off(z: float) -> str:
+    return NOT_JUDGED if np.isnan(z) else f"{z:.0f} standard errors off"
+
+
 def moment_words(config: Config, results: Results) -> list[str]:
     """Network, equation, closed form; the bias of the depth."""
     from deepinit.theory.diffusion import depth_bias
@@ -96,12 +101,11 @@ def moment_words(config: Config, results: Results) -> list[str]:
     found = [f"x_T at D = L = {config.size}: " + "; ".join(columns) + "."]
     bias = depth_bias("tanh", np.outer([0.0, 1.0], [0.0, 1.0]), 1.0, 1.0).overlap / config.size
     overlaps, data = last(results["overlaps"]), results["overlaps"].dataset
-    z = data["z"].sel(route=EXACT).isel(layer=-1).values
-    worst = int(np.argmax(np.abs(z)))
+    z = largest_z(judged_z(data, EXACT)[-1])
     found.append(
         f"The means over all coordinates resolve the bias of the depth, {bias[0, 0]:.3f}, {bias[0, 1]:.3f} and {bias[1, 1]:.3f} to first order in 1 / L for "
         f"(0, 0), (0, 1) and (1, 1): measured less limit {', '.join(f'{v:.4f}' for v in overlaps.mean - route(results['overlaps'], EXACT))}; "
-        f"the limit without it is {abs(z[worst]):.0f} standard errors off."
+        f"the limit without it is {_off(z)}."
     )
     steps = (equation.mean - limit) / equation.error
     found.append(

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import deepinit as di
+from deepinit.comparison.compare import NOT_JUDGED, judged_z, largest_z, verdict
 from deepinit.core.errors import SpecError, refusal
 from deepinit.experiment import Case, CaseResult, Experiment
 
@@ -133,7 +134,7 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     sentences = []
     for width in config.widths:
         data = results[f"relu-w{width}"].dataset
-        z = {str(name): float(abs(data["z"].sel(route=name)).max()) for name in data["route"].values}
+        z = {str(name): largest_z(judged_z(data, str(name))) for name in data["route"].values}
         if width < 2:
             continue
         drift = small_angle_log_sin2_moments(width).mean
@@ -149,9 +150,8 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
                 f"{held}: {facts}."
             )
         else:
-            sentences.append(
-                f"At width {width} the paper's correction rho(n) is not rejected by this many networks: {facts}."
-            )
+            found = {"agrees": "not rejected by this many networks"}.get(verdict(z["paper"]), NOT_JUDGED)
+            sentences.append(f"At width {width} the paper's correction rho(n) is {found}: {facts}.")
     main = results.get(f"relu-w{config.histogram_width}")
     if main is not None and main.estimate.samples is not None:
         walks = density_walks(main)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray
 
 _MOST_PRINTED = 4
+NOT_JUDGED = "not judged"
 _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 whatever the tails
 
 
@@ -159,9 +160,33 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
         cells = [str(int(layer[axis])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
         cells.append(f"{float(layer['variance']) ** 0.5:.4g}")
         for column in range(len(routes)):
-            cells += [f"{float(layer['predicted'][column]):.5g}", f"{float(layer['z'][column]):+.1f}"]
+            z, judged = float(layer["z"][column]), bool(layer["judged"][column])
+            shown = f"{z:+.1f}" if judged or np.isnan(z) else NOT_JUDGED
+            cells += [f"{float(layer['predicted'][column]):.5g}", shown]
         result.add_row(*cells, str(layer["closest"].values))
     return result
+
+
+def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
+    """z of one route, NaN where it cannot decide: what every verdict is formed from."""
+    one = dataset.sel(route=route)
+    return np.where(one["judged"].values == 1, one["z"].values, np.nan)  # padded with NaN where cases differ in size
+
+
+def largest_z(z: np.ndarray) -> float:
+    """The largest |z|; NaN where nothing is judged, which neither agrees nor rejects."""
+    return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
+
+
+def worst_of(values: Iterable[float]) -> float:
+    """Of several largest |z|: a rejection before one that is not judged, that before agreement."""
+    z = np.array([*values])
+    return largest_z(z) if np.nanmax(z, initial=0.0) >= GATE or not np.isnan(z).any() else float("nan")
+
+
+def verdict(largest: float) -> str:
+    """`agrees`, `rejected`, or `not judged` for NaN."""
+    return NOT_JUDGED if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
 
 
 def axis_of(dataset: "xarray.Dataset") -> str:
@@ -217,12 +242,11 @@ def with_error(value: float, error: float) -> str:
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
-    """Four units of rounding of the simulation's dtype at the scale of the values, per entry."""
-    scale = np.maximum(np.abs(estimate.minimum), np.abs(estimate.maximum))  # a mean near 0 says nothing of its terms
-    scale = np.fmax(scale, np.abs(estimate.mean))
+    """Four units of rounding of the simulation's dtype at the size of what was computed, per entry."""
+    size = np.abs(estimate.mean) if estimate.size is None else np.fmax(estimate.size, np.abs(estimate.mean))
     if estimate.rounding == "absolute":
-        scale = np.maximum(scale, 1.0)
-    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * scale
+        size = np.maximum(size, 1.0)
+    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
 
 
 def _judged(estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray) -> np.ndarray:

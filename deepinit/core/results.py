@@ -36,6 +36,8 @@ class Estimate:
         entries: what the entries of the last axis are called; None for numbers.
         rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
         light_tailed: name of the light-tailed quantity to compare where tails are heavy; None where this one is light-tailed.
+        size: mean over networks of the size of what a value was computed from: rounding is relative to it; None for the mean's.
+        relative_variance_error: standard error of the variance over the variance, defined where their squares have no place in float64.
         heavy_tails: bool: entries whose standard error cannot be trusted, by the sample's own moments; None for none.
         symbol: of the quantity, mathtext with its normalization; empty where it is not known.
     """
@@ -60,6 +62,8 @@ class Estimate:
     light_tailed: str | None = None
     heavy_tails: np.ndarray | None = None
     symbol: str = ""
+    size: np.ndarray | None = None
+    relative_variance_error: np.ndarray | None = None
 
     @property
     def num_excluded(self) -> np.ndarray:

@@ -2,6 +2,9 @@
 
 Central moments up to the fourth merge by Chan's and Pebay's formulas; quantiles come from counts on a fixed grid,
 the same in every block, so that merging is exact and independent of how the seeds were cut.
+
+Central moments are kept in units of a power of two near the largest value: the fourth power of 1e-100 has no place in
+float64. A change of the unit is exact.
 """
 
 import warnings
@@ -17,13 +20,21 @@ _UNIT = 0.01
 _BINS_PER_E = 256
 _HALF = int(np.arcsinh(1e5 / _UNIT) * _BINS_PER_E) + 1
 NUM_BINS = 2 * _HALF
+_POWERS = {"moment2": 2, "moment3": 3, "moment4": 4}
+_NO_VALUE = -2000  # exponent without a value other than 0: below every exponent of float64
 
 
 class Statistics(NamedTuple):
-    """Statistics of the values seen so far; all arrays have the measurement's shape, `histogram` [NUM_BINS, entries]."""
+    """Statistics of the values seen so far; all arrays have the measurement's shape, `histogram` [NUM_BINS, entries].
+
+    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent). `size` is the mean over
+    networks of the size of what a value was computed from: rounding is relative to it.
+    """
 
     num_seeds: int
     num_valid: np.ndarray
+    exponent: np.ndarray
+    size: np.ndarray
     mean: np.ndarray
     moment2: np.ndarray
     moment3: np.ndarray
@@ -34,26 +45,34 @@ class Statistics(NamedTuple):
     events: np.ndarray
 
 
-def statistics(values: Any, events: Any, num_events: int) -> Statistics:
+def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) -> Statistics:
     """Statistics of one block.
 
     Args:
         values: [seeds, ...].
         events: [seeds, ...] integers; values count where the event is 0 and the value is finite.
         num_events: events are numbered 1..num_events; the last stands for values that are not finite.
+        sizes: [seeds, ...], the size of what every value was computed from; None for the absolute values.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)
     valid = events == 0
     count = valid.sum(axis=0)
     divisor = np.maximum(count, 1)
-    mean = np.where(valid, values, 0.0).sum(axis=0) / divisor
-    centred = np.where(valid, values - mean, 0.0)
+    used = np.where(valid, values, 0.0)
+    sizes = np.abs(used) if sizes is None else np.where(valid, sizes, 0.0)
+    largest = np.abs(used).max(axis=0, initial=0.0)
+    exponent = np.where(largest > 0, np.frexp(largest)[1], _NO_VALUE).astype(np.int64)
+    scaled = np.ldexp(used, -exponent)
+    mean = scaled.sum(axis=0) / divisor
+    centred = np.where(valid, scaled - mean, 0.0)
     squared = centred * centred
     return Statistics(
         num_seeds=len(values),
         num_valid=count,
-        mean=mean,
+        exponent=exponent,
+        size=(sizes / divisor).sum(axis=0),
+        mean=np.ldexp(mean, exponent),
         moment2=squared.sum(axis=0),
         moment3=(squared * centred).sum(axis=0),
         moment4=(squared * squared).sum(axis=0),
@@ -66,16 +85,21 @@ def statistics(values: Any, events: Any, num_events: int) -> Statistics:
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
     """Statistics of the union of two disjoint sets of seeds. Associative and commutative up to rounding."""
+    exponent = np.maximum(a.exponent, b.exponent)
+    a, b = _in_units(a, exponent), _in_units(b, exponent)
     count = a.num_valid + b.num_valid
     n = np.maximum(count, 1)
     na, nb = a.num_valid.astype(np.float64), b.num_valid.astype(np.float64)
     delta = np.where(na == 0, b.mean, np.where(nb == 0, 0.0, b.mean - a.mean))
+    delta = np.ldexp(delta, -exponent)
     step = delta / n
     product = na * nb
     return Statistics(
         num_seeds=a.num_seeds + b.num_seeds,
         num_valid=count,
-        mean=np.where(na == 0, b.mean, a.mean + nb * step),
+        exponent=exponent,
+        size=a.size * (na / n) + b.size * (nb / n),
+        mean=np.where(na == 0, b.mean, a.mean + np.ldexp(nb * step, exponent)),
         moment2=a.moment2 + b.moment2 + product * delta * step,
         moment3=a.moment3
         + b.moment3
@@ -93,6 +117,13 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
     )
 
 
+def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
+    """The same statistics with moments in units of powers of 2^exponent."""
+    shift = stats.exponent - exponent
+    moments = {name: np.ldexp(getattr(stats, name), power * shift) for name, power in _POWERS.items()}
+    return stats._replace(exponent=exponent, **moments)
+
+
 def estimate(
     quantity: str,
     stats: Statistics,
@@ -102,20 +133,23 @@ def estimate(
     settings: dict[str, str] | None = None,
 ) -> Estimate:
     """The Estimate of a quantity from its merged statistics; NaN where too few values are defined."""
-    count = stats.num_valid.astype(np.float64)
+    count, exponent = stats.num_valid.astype(np.float64), stats.exponent
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(count > 0, stats.mean, np.nan)
         variance = np.where(count > 1, stats.moment2 / (count - 1), np.nan)
         central4 = stats.moment4 / count
         biased = stats.moment2 / count
         variance_of_variance = (central4 - (count - 3) / (count - 1) * biased**2) / count
+        variance_error = np.sqrt(np.maximum(np.where(count > 3, variance_of_variance, np.nan), 0.0))
+        relative_error = variance_error / variance
         skewness = (stats.moment3 / count) / biased**1.5
+    with np.errstate(over="ignore", under="ignore"):  # squares of 1e200 have no place in float64, standard errors do
+        variances = [np.ldexp(value, 2 * exponent) for value in (variance, variance_error)]
     return Estimate(
         quantity=quantity,
-        mean=mean,
-        standard_error=np.sqrt(variance / np.maximum(count, 1)),
-        variance=variance,
-        variance_standard_error=np.sqrt(np.maximum(np.where(count > 3, variance_of_variance, np.nan), 0.0)),
+        mean=np.where(count > 0, stats.mean, np.nan),
+        standard_error=np.ldexp(np.sqrt(variance / np.maximum(count, 1)), exponent),
+        variance=variances[0],
+        variance_standard_error=variances[1],
         skewness=np.where(count > 2, skewness, np.nan),
         minimum=np.where(count > 0, stats.minimum, np.nan),
         maximum=np.where(count > 0, stats.maximum, np.nan),
@@ -124,6 +158,8 @@ def estimate(
         events={name: stats.events[index] for index, name in enumerate(event_names)},
         samples=samples,
         settings=settings or {},
+        size=np.where(count > 0, stats.size, np.nan),
+        relative_variance_error=relative_error,
     )
 
 
@@ -139,6 +175,8 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
     shape = (NUM_BINS, arrays["num_valid"].size)
     histogram = np.zeros(shape[0] * shape[1], np.int64)
     histogram[arrays["occupied"]] = arrays["counts"]
+    # Blocks from before moments had units: their unit is 1.
+    arrays = {"exponent": np.zeros(arrays["mean"].shape, np.int64), "size": np.abs(arrays["mean"]), **arrays}
     fields = {name: arrays[name] for name in Statistics._fields if name not in ("num_seeds", "histogram")}
     return Statistics(num_seeds=int(arrays["num_seeds"]), histogram=histogram.reshape(shape), **fields)
 

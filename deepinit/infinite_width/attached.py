@@ -44,7 +44,7 @@ def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
     num, trees = settings["num"], settings["trees"]
     values = _attached.bind(*primals, **settings)
     if all(isinstance(change, ad.Zero) for change in tangents[num:]):
-        return values, [ad.Zero.from_primal_value(value) for value in values]
+        return values, [ad.Zero.from_primal_value(value) for value in values]  # type: ignore[attr-defined]
     shape, size = jnp.shape(values[0]), math.prod(jnp.shape(values[0]))
     variables, changes = (
         jax.tree.unflatten(trees[1], [jnp.reshape(ad.instantiate_zeros(part), size) for part in parts[num:]])

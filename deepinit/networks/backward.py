@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
-from deepinit.networks.cotangents import Cotangents, log_norm2, plus, rescaled, times_slopes
+from deepinit.networks.cotangents import Cotangents, Products, log_norm2, plus, rescaled, sum_of, times_slopes, total
 from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
 from deepinit.networks.layers import (
     embedding_layer,
@@ -34,7 +34,7 @@ from deepinit.networks.layers import (
 from deepinit.networks.linear_maps import KEEPING
 from deepinit.networks.rows import Rows
 from deepinit.networks.stretches import stretch_shapes
-from deepinit.networks.transposes import Products, Transpose, cotangent_maps
+from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_maps
 
 
 class Gradients(NamedTuple):
@@ -46,24 +46,29 @@ class Gradients(NamedTuple):
         layers: [layers, num], ln of the squared norm of the gradient with respect to what every hidden layer returns (the stream after
             every block), the last one first computed and last in order.
         inputs: Cotangents of the inputs, [num, dimension].
-        weights, biases: [num, num], inner products of the gradients with respect to the parameters of all hidden layers, in NTK parametrization
-            (gradients with respect to standard normal numbers).
-        embedding, readout: [num, num], the same of these two layers, weights and biases together; zeros without them.
+        weights, biases: Products [num, num] of the gradients with respect to the parameters of all hidden layers, in NTK
+            parametrization (gradients with respect to standard normal numbers).
+        embedding, readout: Products [num, num], the same of these two layers, weights and biases together; zeros without them.
     """
 
     outputs: jax.Array
     output_scales: jax.Array
     layers: jax.Array
     inputs: Cotangents
-    weights: jax.Array
-    biases: jax.Array
-    embedding: jax.Array
-    readout: jax.Array
+    weights: Products
+    biases: Products
+    embedding: Products
+    readout: Products
+
+    @property
+    def products(self) -> Products:
+        """[num, num]: inner products of the gradients with respect to all parameters."""
+        return sum_of(self.weights, self.biases, self.embedding, self.readout)
 
     @property
     def ntk(self) -> jax.Array:
-        """[num, num]: inner products of the gradients with respect to all parameters."""
-        return self.weights + self.biases + self.embedding + self.readout
+        """[num, num]: `products` as numbers of the dtype, which may underflow or overflow."""
+        return self.products.value * jnp.exp(self.products.log_scale)
 
 
 class Passed(NamedTuple):
@@ -81,7 +86,7 @@ class Passed(NamedTuple):
 
 
 Enter = Callable[[Rows, Any], tuple[Rows, Passed]]  # of one layer, by its number
-Leave = Callable[[Cotangents, Passed, Any], tuple[Cotangents, Products]]
+Leave = Callable[[Cotangents, Passed, Any], tuple[Cotangents, WeightsAndBiases]]
 Shape = tuple[int, ...]
 
 
@@ -117,7 +122,7 @@ def random_gradients(
         (after, state), drawn = keeping(lambda layer_fn: layer_step(spec, width, rows, source, layer_fn))
         return after, Passed(rows, state.preactivations, drawn)
 
-    def leave(width: int, back: Cotangents, passed: Passed, number: Any) -> tuple[Cotangents, Products]:
+    def leave(width: int, back: Cotangents, passed: Passed, number: Any) -> tuple[Cotangents, WeightsAndBiases]:
         return layer_back(spec, width, passed, layer_key(spec, key, number), back, points, transpose)
 
     passed = []
@@ -143,10 +148,8 @@ def random_gradients(
     if embedding is not None:
         back, embedded = transpose(ends["embedding"], embedding_drawn[0], start, back, embedding)
     layers, weights, biases = zip(*records, strict=True)
-    ends_products = (embedded[0] + embedded[1], readout[0] + readout[1])
-    return Gradients(
-        outputs.points, outputs.point_scales, jnp.concatenate(layers), back, sum(weights), sum(biases), *ends_products
-    )
+    products = (sum_of(*parts) for parts in (weights, biases, embedded, readout))
+    return Gradients(outputs.points, outputs.point_scales, jnp.concatenate(layers), back, *products)
 
 
 def layer_back(
@@ -157,7 +160,7 @@ def layer_back(
     back: Cotangents,
     points: tuple[int, ...],
     transpose: Transpose,
-) -> tuple[Cotangents, Products]:
+) -> tuple[Cotangents, WeightsAndBiases]:
     """Cotangents of what enters a hidden layer or block, from those of what leaves it.
 
     Args:
@@ -176,15 +179,15 @@ def layer_back(
     through = times_slopes(through, before, points, spec.activation)
     seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
     through, others = transpose(source["inner"], drawn[0], seen, through, inner_layer(spec, width))
-    products = products[0] + others[0], products[1] + others[1]
+    products = sum_of(products[0], others[0]), sum_of(products[1], others[1])
     if not isinstance(spec, MLP):
         through = plus(back, times_slopes(through, rows, points, spec.inner_activation))
     return rescaled(through), products
 
 
-def _no_products(functions: jax.Array) -> Products:
-    none = jnp.zeros((len(functions), len(functions)), functions.dtype)
-    return none, none
+def _no_products(functions: jax.Array) -> WeightsAndBiases:
+    zeros = jnp.zeros((len(functions), len(functions)), functions.dtype)
+    return Products(zeros, zeros), Products(zeros, zeros)
 
 
 def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
@@ -233,4 +236,4 @@ def _leave_all(
 
     step, sources = (layer, numbers) if len(shape) == 1 else (stretch, numbers.reshape(shape[0], -1))
     back, (layers, weights, biases) = scan_layers(step, back, (entered, sources), reverse=True)
-    return back, (layers.reshape(-1, layers.shape[-1]), jnp.sum(weights, axis=0), jnp.sum(biases, axis=0))
+    return back, (layers.reshape(-1, layers.shape[-1]), total(weights), total(biases))

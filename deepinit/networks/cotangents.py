@@ -23,6 +23,30 @@ class Cotangents(NamedTuple):
     log_scales: jax.Array
 
 
+class Products(NamedTuple):
+    """Inner products exp(log_scale) * value, [..., num, num], of gradients with respect to some parameters.
+
+    The products of one layer of a deep network may be 1e-80: they are summed over layers at the largest log-scale.
+    """
+
+    value: jax.Array
+    log_scale: jax.Array
+
+
+def total(parts: Products) -> Products:
+    """The sum over the first axis, at the largest log-scale of products other than 0."""
+    there = (parts.value != 0) | ~(parts.log_scale < jnp.inf)  # rows that overflowed are 0 at an infinite scale
+    largest = jnp.max(jnp.where(there, parts.log_scale, -jnp.inf), axis=0)
+    largest = jnp.where(jnp.any(there, axis=0), largest, 0)
+    shares = jnp.exp(jnp.where(there, parts.log_scale - largest, 0))
+    return Products(jnp.sum(parts.value * shares, axis=0), largest)
+
+
+def sum_of(*parts: Products) -> Products:
+    """The sum of several products."""
+    return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
+
+
 def times_slopes(back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation) -> Cotangents:
     """phi'(rows) times the cotangents: the same product as of tangents, which `activate` takes with its log-scales."""
     scales = back.log_scales[:, None]

@@ -348,7 +348,8 @@ def orthonormalize_frames(rows: Rows) -> Rows:
             for direction in directions:
                 residual = residual - (residual * direction).sum(axis=1, keepdims=True) * direction
         size2, norm2 = (vector * vector).sum(axis=1), (residual * residual).sum(axis=1)
-        norm = xp.where(norm2 <= tolerance**2 * size2, 0, xp.sqrt(norm2))
+        lost = (norm2 <= tolerance**2 * size2) & xp.isfinite(size2)  # an overflow is no lost dimension
+        norm = xp.where(lost, 0, xp.sqrt(norm2))
         directions.append(xp.where(norm[:, None] == 0, 0, residual / _safe(norm)[:, None]))
         stretches.append(xp.where(norm == 0, -xp.inf, xp.log(_safe(norm))))
     return dataclasses.replace(

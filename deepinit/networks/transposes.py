@@ -15,7 +15,7 @@ import numpy as np
 from deepinit.core.generator import standard_normals
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw
-from deepinit.networks.cotangents import Cotangents
+from deepinit.networks.cotangents import Cotangents, Products
 from deepinit.networks.layers import Layer
 from deepinit.networks.linear_maps import Drawn, lower_factor
 from deepinit.networks.rows import Rows
@@ -98,15 +98,17 @@ def _product(first: Any, second: Any) -> jax.Array:
 TRANSPOSES: dict[str, Callable[..., jax.Array]] = {"explicit": explicit, "conditional": conditional}
 
 
-Products = tuple[jax.Array, jax.Array]
-Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, Products]]
+WeightsAndBiases = tuple[Products, Products]  # of weights, of biases
+Transpose = Callable[[Any, Any, Rows, Cotangents, Layer], tuple[Cotangents, WeightsAndBiases]]
 
 
 def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> Transpose:
     """How cotangents go back through a layer's linear map, whatever it sees of its rows."""
     draw = TRANSPOSES[linear_map]
 
-    def transpose(key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer) -> tuple[Cotangents, Products]:
+    def transpose(
+        key: Any, drawn: Any, rows: Rows, back: Cotangents, layer: Layer
+    ) -> tuple[Cotangents, WeightsAndBiases]:
         stacked, vectors, num = rows.points, back.vectors, len(back.vectors)
         if layer.view is None:
             seen = stacked
@@ -121,8 +123,8 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
             images = jax.vmap(lambda image: one(image)[0][0])(images.reshape(num, -1, images.shape[1]))
         weights, biases = parameter_products(layer, seen, vectors, points, num, len(stacked))
         at = np.asarray(points)
-        scale = jnp.exp(back.log_scales[:, None] + back.log_scales[None])
-        sizes = jnp.exp(rows.point_scales[at][:, None] + rows.point_scales[at][None])
-        return Cotangents(images, back.log_scales), (weights * scale * sizes, biases * scale)
+        scale = back.log_scales[:, None] + back.log_scales[None]
+        sizes = rows.point_scales[at][:, None] + rows.point_scales[at][None]
+        return Cotangents(images, back.log_scales), (Products(weights, scale + sizes), Products(biases, scale))
 
     return transpose

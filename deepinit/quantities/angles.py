@@ -130,4 +130,5 @@ log_sin2_angle = Quantity(
     transform="ln sin^2",
     reference=_PAPER,
     rounding="absolute",
+    input_degree=0,
 )

@@ -30,7 +30,17 @@ from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
 _EVENTS = ("not_condensed", "still_training", "not_finite")
-_NOT_CONDENSED, _STILL_TRAINING = 1, 2
+_NOT_CONDENSED, _STILL_TRAINING, _NOT_FINITE = 1, 2, 3
+
+
+def _unless_diverged(snapshot: Any, event: Any) -> Any:
+    """Events of a network in training; comparisons with NaN are False, and would count it as something else."""
+    import jax
+    import jax.numpy as jnp
+
+    leaves = jax.tree.leaves((snapshot.loss, snapshot.parameters))
+    finite = jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves]).all()
+    return jnp.where(finite, event, _NOT_FINITE).astype(jnp.int8)
 
 
 def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> Any:
@@ -53,7 +63,7 @@ def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> An
             counts.append(orientation_counts.count_orientations(vectors[name], amplitudes=sizes, lines=lines))
         value = jnp.stack([count.num_orientations for count in counts]).astype(snapshot.loss.dtype)
         accepted = jnp.stack([count.condensed for count in counts])
-        return Measurement(value, jnp.where(accepted, 0, _NOT_CONDENSED).astype(jnp.int8))
+        return Measurement(value, _unless_diverged(snapshot, jnp.where(accepted, 0, _NOT_CONDENSED)))
 
     return record
 
@@ -70,7 +80,7 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     def record(snapshot: Any) -> Measurement:
         best = orientations.alignment(next(iter(layer_vectors(snapshot.parameters).values())), directions).best
         value = jnp.stack([jnp.mean(best > level) for level in LEVELS]).astype(snapshot.loss.dtype)
-        return Measurement(value, jnp.zeros(value.shape, jnp.int8))
+        return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
     return record
 
@@ -96,7 +106,7 @@ def _measure_drop(spec: Any, training: Training) -> Any:
     wanted = overlap(training.stop_drop)
 
     def record(snapshot: Any) -> Measurement:
-        event = jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING).astype(jnp.int8)
+        event = _unless_diverged(snapshot, jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING))
         # the step that passed the drop went beyond it: S grows like e^{2 rate t}
         beyond = 0.5 * jnp.log(overlap(1.0 - snapshot.loss / snapshot.initial_loss) / wanted)
         return Measurement((setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)[None], event[None])
@@ -117,7 +127,7 @@ def _measure_distance(spec: Any, training: Training) -> Any:
         now, initial = layer_vectors(snapshot.parameters), layer_vectors(snapshot.initial)
         names = hidden_layers(snapshot.parameters)
         value = jnp.stack([orientations.relative_distance(now[name], initial[name]) for name in names])
-        return Measurement(value, jnp.zeros(value.shape, jnp.int8))
+        return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
     return record
 

@@ -30,7 +30,7 @@ from deepinit.quantities.diffusions import (
 )
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
-from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import Theory, limit, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
@@ -63,25 +63,31 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
     scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
-    first, second = pairs_of_points(inputs)
-    return _finite(overlaps[first, second])._replace(log_scale=scales[first] + scales[second])
+    return _kernel(overlaps, scales[:, None] + scales[None], inputs)
 
 
-def _finite(value: Any) -> Any:
+def _kernel(value: Any, log_scale: Any, inputs: Inputs) -> Any:
+    """Entries i <= j of the kernel K = exp(log_scale) * value, in units of sqrt(K_ii K_jj): rounding is relative to that."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
 
-    fine = jnp.isfinite(value)
-    return Measurement(jnp.where(fine, value, 0), jnp.where(fine, 0, _NOT_FINITE).astype(jnp.int8))
+    own = jnp.diagonal(value)
+    logs = 0.5 * (jnp.diagonal(log_scale) + jnp.log(jnp.where(own > 0, own, 1)))
+    units, entries = logs[:, None] + logs[None], pairs_of_points(inputs)
+    value = jnp.where(value == 0, 0, value * jnp.exp(log_scale - units))[entries]
+    return Measurement(value, jnp.zeros(value.shape, jnp.int8), log_scale=units[entries])
 
 
-def _logarithm(value: Any) -> Any:
-    """A logarithm; -inf is an event of its own: nothing is left."""
+def _logarithm(value: Any, gradients: Any) -> Any:
+    """A logarithm of gradients; -inf is an event of its own: nothing is left."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
 
+    # The derivative of an activation at NaN may be a number: no gradients without outputs.
+    finite = jnp.isfinite(gradients.outputs).all() & jnp.isfinite(gradients.output_scales).all()
+    value = jnp.where(finite, value, jnp.nan)
     event = jnp.where(jnp.isneginf(value), _DEAD, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE))
     return Measurement(jnp.where(event == 0, value, 0), event.astype(jnp.int8))
 
@@ -107,23 +113,29 @@ def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ..
 
 
 def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.ntk[pairs_of_points(inputs)][None])
+    return _whole(_kernel(gradients.products.value, gradients.products.log_scale, inputs))
 
 
 def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _finite(gradients.biases[pairs_of_points(inputs)][None])
+    return _whole(_kernel(gradients.biases.value, gradients.biases.log_scale, inputs))
+
+
+def _whole(measured: Any) -> Any:
+    """One row, for the whole network."""
+    value, event, log_scale = (part[None] for part in (measured.value, measured.event, measured.log_scale))
+    return measured._replace(value=value, event=event, log_scale=log_scale)
 
 
 def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
     del inputs
-    return _logarithm(0.5 * gradients.layers)  # layers: ln of the square
+    return _logarithm(0.5 * gradients.layers, gradients)  # layers: ln of the square
 
 
 def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
     from deepinit.observables.singular_values import log_singular_values
 
     del inputs
-    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None])
+    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None], gradients)
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
@@ -215,7 +227,9 @@ nngp = Quantity(
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
+    events=SCALED_EVENTS,
     light_tailed="log_norm",
+    input_degree=2,
 )
 
 ntk = Quantity(
@@ -229,7 +243,9 @@ ntk = Quantity(
     ),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
+    events=SCALED_EVENTS,
     light_tailed="log_gradient_norm",
+    input_degree=2,
 )
 
 """Theta(x, x') = sum over all parameters of df(x)/dp df(x')/dp, f the first output.
@@ -262,6 +278,7 @@ log_gradient_norm = Quantity(
     transform="ln",
     reference="arXiv 2007.03253, section 5",
     rounding="absolute",
+    input_degree=0,
 )
 
 log_singular_values = Quantity(
@@ -273,4 +290,5 @@ log_singular_values = Quantity(
     transform="ln",
     reference="arXiv 2007.03253, section 5",
     rounding="absolute",
+    input_degree=0,
 )

@@ -13,7 +13,7 @@ from deepinit.quantities.diffusions import FORM, predict_log_volume, why_no_diff
 from deepinit.quantities.kinds import ExactLaw, Forward
 from deepinit.quantities.length_sampler import log_volume_sampler
 from deepinit.quantities.length_setup import idealized, network_of, residual_of, why_not_exact
-from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import limit, theories
 
 _PAPER = "Hanin, Jeong & Rolnick 2022, arXiv 2102.10492"
@@ -262,5 +262,6 @@ length_distortion = Quantity(
     ),
     transform="none: light-tailed while depth/width is below about 1",
     reference=_PAPER,
+    events=SCALED_EVENTS,
     light_tailed="log_volume",
 )

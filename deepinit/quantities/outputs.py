@@ -20,7 +20,7 @@ from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import FORM
 from deepinit.quantities.kernels import nngp, point_names, tap_overlaps
 from deepinit.quantities.kinds import Forward
-from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
 from deepinit.quantities.theory import limit, theories
 
 _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.outputs"
@@ -59,17 +59,16 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
     """3 Var G / (E G)^2, its error by the delta method; what only single networks have (spread, quantiles) is NaN."""
     weight_var, bias_var = _next_layer(spec)
     count = estimate.num_seeds - estimate.num_excluded
-    mean, variance = bias_var + weight_var * estimate.mean, weight_var**2 * estimate.variance
-    mean_error2, variance_error2 = (
-        (weight_var * estimate.standard_error) ** 2,
-        (weight_var**2 * estimate.variance_standard_error) ** 2,
-    )
+    assert estimate.relative_variance_error is not None
     with np.errstate(divide="ignore", invalid="ignore"):
-        common = estimate.skewness * variance**1.5 / count  # covariance of the two estimates
-        value = 3.0 * variance / mean**2
-        error2 = 9.0 * (
-            variance_error2 / mean**4 + 4.0 * variance**2 * mean_error2 / mean**6 - 4.0 * variance * common / mean**5
-        )
+        # G over its mean: squares of the kernel itself may underflow
+        unit = weight_var / (bias_var + weight_var * estimate.mean)
+        spread = unit * estimate.standard_error * np.sqrt(count)
+        variance = spread**2
+        value = 3.0 * variance
+        # errors of the variance and of the mean, and the covariance of the two
+        common = estimate.relative_variance_error**2 + 4.0 * variance / count - 4.0 * estimate.skewness * spread / count
+        error2 = 9.0 * variance**2 * common
     error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
     unknown = np.full_like(value, np.nan)
     return dataclasses.replace(
@@ -140,6 +139,8 @@ output_kurtosis = Quantity(
     theories=(*theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict), limit(_infinite)),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,
+    events=SCALED_EVENTS,
+    input_degree=2,
     rounding="absolute",
     light_tailed="log_norm",
 )

@@ -7,6 +7,14 @@ from deepinit.core.results import Rounding
 from deepinit.quantities.kinds import Kind
 from deepinit.quantities.theory import Theory
 
+EVENTS = ("collinear", "dead", "not_finite")
+SCALED_EVENTS = (
+    "collinear",
+    "dead",
+    "underflow",
+    "not_finite",
+)  # of values with log-scales, which float64 may not hold
+
 
 class Quantity(NamedTuple):
     """One measurable thing: how a network is measured, and the theories that predict it.
@@ -23,6 +31,9 @@ class Quantity(NamedTuple):
         rounding: scale of the rounding error of one value: `relative` to the value, or `absolute`, at least 1, for logarithms (the absolute
             error of a logarithm is the relative error of its argument), probabilities and ratios that do not depend on the scale of inputs.
         light_tailed: name of the quantity to compare instead where this one has heavy tails; None where it has none.
+        input_degree: the power of the inputs' size that values of a homogeneous network (`Spec.is_homogeneous`) are proportional
+            to. Such networks are simulated at inputs of a size near 1, and values multiplied by an exact power of two, so
+            that scaling the inputs by one changes no rounding. None: inputs as they are.
     """
 
     name: str
@@ -32,9 +43,10 @@ class Quantity(NamedTuple):
     theories: tuple[Theory, ...]
     transform: str
     reference: str
-    events: tuple[str, ...] = ("collinear", "dead", "not_finite")
+    events: tuple[str, ...] = EVENTS
     rounding: Rounding = "relative"
     light_tailed: str | None = None
+    input_degree: int | None = None
 
     def theory(self, name: str) -> Theory:
         """The theory of this name.

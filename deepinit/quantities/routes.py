@@ -222,7 +222,26 @@ def seed_fn_of(
     check_dtype(dtype)
     check_precision(precision)
     settings = {"linear_map": name, "dtype": dtype, "precision": precision}
-    return quantity.measurement.seed_fn(spec, inputs, settings, keep), settings
+    scaled, exponent = at_unit_size(spec, quantity, inputs)
+    seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)
+    return (lambda key: times_power_of_two(seed_fn(key), exponent)) if exponent else seed_fn, settings
+
+
+def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
+    """Inputs divided by a power of two, and the exponent of the one that values are multiplied by (`Quantity.input_degree`)."""
+    if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
+        return inputs, 0
+    exponent = int(np.frexp(np.abs(inputs.points).max(initial=0.0))[1])
+    points, displacements = (np.ldexp(rows, -exponent) for rows in (inputs.points, inputs.displacements))
+    scaled = dataclasses.replace(inputs, points=points, displacements=displacements)
+    return scaled, quantity.input_degree * exponent
+
+
+def times_power_of_two(measured: Any, exponent: int) -> Any:
+    """The Measurement of values 2^exponent times as large."""
+    import jax.numpy as jnp
+
+    return measured._replace(exponent=jnp.full(measured.value.shape, exponent, jnp.int32)) if exponent else measured
 
 
 def measure_block(
@@ -238,25 +257,33 @@ def measure_block(
     """
     from deepinit.ensembles import statistics
 
-    value = _scaled(measured)
-    part = statistics.statistics(value, measured.event, len(quantity.events))
+    value, event, sizes = _scaled(quantity, measured)
+    part = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
         layers = slice(None) if sample_layers is None else [layer - 1 for layer in sample_layers]
-        kept["samples"] = np.where(measured.event == 0, value, np.nan)[:, layers]
+        kept["samples"] = np.where(event == 0, value, np.nan)[:, layers]
     return part, kept
 
 
-def _scaled(measured: Any) -> np.ndarray:
-    """Values with their scales, in float64; NaN, an event, outside its normal range."""
-    if measured.log_scale is None:
-        return measured.value
+def _scaled(quantity: Quantity, measured: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Values, events, and sizes of what values were computed from, in float64 where there are scales; underflow is an event."""
+    value, event = measured.value, measured.event
+    if measured.log_scale is None and measured.exponent is None:
+        return value, event, None
+    value = np.asarray(value, np.float64)
+    log_scale = np.zeros(value.shape) if measured.log_scale is None else np.asarray(measured.log_scale, np.float64)
+    exponent = 0 if measured.exponent is None else measured.exponent
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        value = np.asarray(measured.value, np.float64)
-        scaled = value * np.exp(np.asarray(measured.log_scale, np.float64))
-    return np.where(
-        (value != 0) & (np.abs(scaled) < np.finfo(np.float64).tiny), np.nan, np.where(value == 0, 0.0, scaled)
-    )
+        half = np.exp(0.5 * log_scale)  # twice, since exp(log_scale) may leave the range where the number does not
+        scaled = np.ldexp(value * half * half, exponent)
+        # A scale is a sum of logarithms, whose rounding is relative to its own size.
+        size = np.abs(scaled) if measured.log_scale is None else np.ldexp(half * half, exponent)
+        sizes = np.where(value == 0, 0.0, size) * np.maximum(np.abs(log_scale), 1.0)
+    lost = (event == 0) & (value != 0) & (np.abs(scaled) < np.finfo(np.float64).tiny)
+    if "underflow" in quantity.events:
+        event = np.where(lost, quantity.events.index("underflow") + 1, event)
+    return np.where(lost, np.nan, scaled), event, np.where(np.isfinite(sizes), sizes, 0.0)
 
 
 _EXAMPLES = {

@@ -14,7 +14,7 @@ from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
 
-_DEAD = 2  # place of "dead" in Quantity.events, from 1
+_DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
 _ERRORS = {
     "exact": "exact",
@@ -40,9 +40,11 @@ def _measure_survival(state: Any, inputs: Inputs) -> Any:
     from deepinit.observables.measurement import Measurement
 
     del inputs
-    points = state.postactivations.points
-    alive = jnp.any(points != 0, axis=1).astype(points.dtype)
-    return Measurement(alive, jnp.zeros(alive.shape, jnp.int8))
+    rows = state.postactivations
+    alive = jnp.any(rows.points != 0, axis=1).astype(rows.points.dtype)
+    # NaN is no sign of life, 0 at an infinite scale no death
+    finite = jnp.all(jnp.isfinite(rows.points), axis=1) & jnp.isfinite(rows.point_scales)
+    return Measurement(alive, jnp.where(finite, 0, _NOT_FINITE).astype(jnp.int8))
 
 
 def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
@@ -54,7 +56,10 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     norm2 = jnp.sum(rows.points * rows.points, axis=1)
     start = jnp.asarray(0.5 * np.log(np.sum(inputs.points**2, axis=1)), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
-    return Measurement(value, jnp.where(norm2 > 0, 0, _DEAD).astype(jnp.int8))
+    event = jnp.where(
+        jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales), jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE
+    )
+    return Measurement(value, event.astype(jnp.int8))
 
 
 def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
@@ -196,6 +201,7 @@ survival = Quantity(
     transform="none: 0 or 1",
     reference="Avelin & Karlsson 2022, arXiv 2104.10727",
     rounding="absolute",
+    input_degree=0,
 )
 
 log_norm = Quantity(
@@ -210,4 +216,5 @@ log_norm = Quantity(
     transform="ln",
     reference="derived in deepinit.theory.cutoff_drift",
     rounding="absolute",
+    input_degree=0,
 )

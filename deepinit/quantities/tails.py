@@ -18,8 +18,10 @@ def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarra
         second_moment: judge the error bar of the variance instead of the mean's, for statistics made of both.
     """
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
+    spread = measured.standard_error > 0  # the variance may have underflowed
     with np.errstate(divide="ignore", invalid="ignore"):
         if not second_moment:
-            return (measured.variance > 0) & ~(np.abs(measured.skewness) / np.sqrt(count) <= _LARGEST_SKEWNESS)
-        kurtosis = count * (measured.variance_standard_error / measured.variance) ** 2 - 2.0
-        return (measured.variance > 0) & ~(kurtosis / count <= _LARGEST_KURTOSIS)
+            return spread & ~(np.abs(measured.skewness) / np.sqrt(count) <= _LARGEST_SKEWNESS)
+        assert measured.relative_variance_error is not None
+        kurtosis = count * measured.relative_variance_error**2 - 2.0
+        return spread & ~(kurtosis / count <= _LARGEST_KURTOSIS)

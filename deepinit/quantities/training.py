@@ -41,9 +41,11 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
     arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(_classes(e), "int32")) for e in sets]
 
     def record(snapshot: Any) -> Measurement:
-        guesses = [jnp.argmax(jax.vmap(network.apply, (None, 0))(snapshot.parameters, x), axis=1) for x, _ in arrays]
-        right = jnp.stack([jnp.mean(guess == y) for guess, (_, y) in zip(guesses, arrays, strict=True)])
-        return Measurement(jnp.where(jnp.isfinite(snapshot.loss), right, jnp.nan), jnp.zeros(right.shape, jnp.int8))
+        outputs = [jax.vmap(network.apply, (None, 0))(snapshot.parameters, x) for x, _ in arrays]
+        right = [jnp.mean(jnp.argmax(out, axis=1) == y) for out, (_, y) in zip(outputs, arrays, strict=True)]
+        finite = jnp.stack([jnp.all(jnp.isfinite(out)) for out in outputs])  # the largest of NaN is the first
+        value = jnp.where(finite & jnp.isfinite(snapshot.loss), jnp.stack(right), jnp.nan)
+        return Measurement(value, jnp.zeros(value.shape, jnp.int8))
 
     return record
 

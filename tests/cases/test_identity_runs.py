@@ -46,7 +46,7 @@ def doubled(measure):
 
 @doubled
 def measure(state, inputs, offset=0.0):
-    found = di.quantities.log_norm.measure(state, inputs)
+    found = di.quantities.log_norm.measurement.tap(state, inputs)
     return found._replace(value=offset + own_helper.shifted(found.value))
 
 class Net(linen.Module):
@@ -66,7 +66,9 @@ def rows():
 class Config:
     pass
 
-own = di.quantities.log_norm._replace(name="own", measure=measure, theories=())
+own = di.quantities.log_norm._replace(
+    name="own", measurement=di.quantities.log_norm.measurement._replace(tap=measure), theories=()
+)
 
 def cases(config):
     spec = di.MLP((4,) * 2, Swollen(), di.normal(1.5))

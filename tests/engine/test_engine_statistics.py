@@ -143,4 +143,4 @@ def test_what_too_few_values_cannot_define_is_nan():
 def test_what_a_block_keeps_does_not_grow_with_its_seeds(num_seeds):
     sample = np.random.default_rng(3).normal(size=(num_seeds, 4))
     stats = s.statistics(sample, np.zeros(sample.shape), 3)
-    assert sum(np.asarray(array).nbytes for array in stats) == s.NUM_BINS * 4 * 8 + (8 * 4 + 3 * 4) * 8 - 8 * 4 + 8
+    assert sum(np.asarray(array).nbytes for array in stats) == s.NUM_BINS * 4 * 8 + (9 * 4 + 3 * 4) * 8 + 8
