@@ -165,8 +165,9 @@ def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
     del inputs
     stream = jnp.exp(gradients.output_scales)[:, None] * gradients.outputs
     overlaps = jnp.matmul(stream, stream.T, precision="highest") / stream.shape[1]
-    biases = gradients.biases[0, 1]
-    weights = gradients.weights[0, 1]
+    weights, biases = (
+        part.value[0, 1] * jnp.exp(part.log_scale[0, 1]) for part in (gradients.weights, gradients.biases)
+    )
     return finite(jnp.stack([weights, biases, overlaps[0, 0], overlaps[1, 1], overlaps[0, 1]])[None])
 
 
