@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -145,3 +146,66 @@ def test_a9_accuracy_on_test_inputs_that_overflow():
     net = di.MLP((4, 4), "relu", di.normal(1e12), output_width=3)
     found = di.simulate(net, Q.accuracy, training, num_seeds=5, **QUIET)
     np.testing.assert_array_equal(found.events["not_finite"], [[0, 5]])
+
+
+@pytest.mark.parametrize(("variance", "depth"), [(0.5, 180), (8.0, 180)])
+def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth):
+    """At width 3 every network's own matrices, multiplied in float64: kernels of 1e-160, and of 1e+70, in a float32 simulation."""
+    net, x = di.MLP((3,) * depth, di.leaky_relu(0.5), di.normal(variance), output_width=1), np.array([1.0, -0.5, 0.7])
+    net = dataclasses.replace(net, output_law=di.normal(variance))
+    found = {
+        q: di.simulate(
+            net, getattr(Q, q), points(x[None]), num_seeds=3, keep_samples=True, linear_map="explicit", **QUIET
+        )
+        for q in ("nngp", "ntk")
+    }
+    init, _ = di.network(net)
+    for seed in range(3):
+        parameters = init(jax.random.fold_in(jax.random.key(0), seed), 3)
+        matrices = [np.asarray(m, np.float64) for m in _matrices(parameters)]
+        assert len(matrices) == depth + 1
+        rows, total = [x], 0.0
+        for matrix in matrices[:-1]:
+            z = matrix @ rows[-1]
+            rows.append(np.where(z > 0, z, 0.5 * z))
+        nngp = [np.mean(row**2) for row in rows[1:]]
+        u = np.ones(1)
+        for number in range(depth, -1, -1):
+            if number < depth:
+                u = u * np.where(rows[number + 1] > 0, 1.0, 0.5)
+            total += variance / 3 * (u @ u) * (rows[number] @ rows[number])
+            u = matrices[number].T @ u
+        np.testing.assert_allclose(found["nngp"].samples[seed, :, 0], nngp, rtol=2e-3)
+        np.testing.assert_allclose(found["ntk"].samples[seed, 0, 0], total, rtol=2e-3)
+        assert not 1e-45 < total < 3e38
+
+
+def _matrices(parameters):
+    for run in parameters:
+        stacked = run["inner"]["weights"] if "inner" in run else run["weights"]
+        yield from (stacked if stacked.ndim == 3 else [stacked])
+
+
+@pytest.mark.parametrize("name", ["nngp", "ntk"])
+def test_a2_simulation_and_prediction_agree_at_depth_200_of_a_contracting_network(name):
+    """Linear networks of width 1024 and variance 1/2: 1e-60 either way; a hundredth more per layer is rejected."""
+    net, x = di.MLP((1024,) * 200, "linear", di.normal(0.5), output_width=1), points(np.ones((1, 16)))
+    measured = di.simulate(net, getattr(Q, name), x, num_seeds=600, **QUIET)
+    right = di.predict(net, getattr(Q, name), x)
+    rival = dataclasses.replace(right, name="rival", mean=right.mean * 1.01**200)
+    data = di.compare(measured, right, rival).dataset
+    assert measured.num_excluded.sum() == 0
+    assert 0 < measured.mean[-1, 0] < 1e-45
+    assert data["judged"].values[:, -1, 0].all()
+    assert abs(data["z"].values[0, -1, 0]) < 5
+    assert data["z"].values[1, -1, 0] < -5
+
+
+def test_a2_what_float64_cannot_hold_is_an_event():
+    """2^-1100 at layer 1100: underflow is counted, and layers before keep their values."""
+    net = di.MLP((4,) * 1100, "linear", di.normal(0.5))
+    found = di.simulate(net, Q.nngp, points(np.ones((1, 4))), num_seeds=6, **QUIET)
+    assert found.events["underflow"][-1] == 6
+    assert found.num_excluded[400] == 0
+    assert found.mean[400] > 0
+    assert found.standard_error[600] > 0  # whose square has no place in float64
