@@ -231,7 +231,10 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
     """Inputs divided by a power of two, and the exponent of the one that values are multiplied by (`Quantity.input_degree`)."""
     if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
         return inputs, 0
-    exponent = int(np.frexp(np.abs(inputs.points).max(initial=0.0))[1])
+    size = np.abs(inputs.points).max(initial=0.0)
+    if not 1e-140 <= size <= 1e140:  # no squares in float64: refused by the forward pass, as by theories
+        return inputs, 0
+    exponent = int(np.frexp(size)[1])
     points, displacements = (np.ldexp(rows, -exponent) for rows in (inputs.points, inputs.displacements))
     scaled = dataclasses.replace(inputs, points=points, displacements=displacements)
     return scaled, quantity.input_degree * exponent
