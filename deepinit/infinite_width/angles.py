@@ -4,6 +4,7 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import half_angle, layer_variances
 
@@ -37,7 +38,8 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
 
         run = jax.jit(angle_scan, static_argnums=0)
         variances = jnp.asarray(weight_vars[: spec.depth]), jnp.asarray(bias_vars[: spec.depth])
-        return np.asarray(run(spec.activation, _rows(inputs), *variances))
+        angles = np.asarray(run(spec.activation, _rows(inputs), *variances))
+    return checked_limit(angles, "ln sin^2 of the angle", along="layer", is_log=True)
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
