@@ -74,7 +74,10 @@ def _within_range(rows):
     import jax.numpy as jnp
 
     largest = jnp.max(rows.variance)
-    factor = jnp.where(largest < 1e-200, 1e100, jnp.where(largest > 1e200, 1e-100, 1.0))
+    # to 1e-100 and 1e100 exactly: the next layer may multiply by 1e-200 or 1e200
+    target = jnp.where(largest < 1.0, 1e-100, 1e100)
+    is_within = (largest >= 1e-150) & (largest <= 1e150) | (largest == 0.0)
+    factor = jnp.where(is_within, 1.0, target / jnp.where(is_within, 1.0, largest))
     scaled = {name: factor * getattr(rows, name) for name in ("variance", "growth", "covariance")}
     return rows._replace(**scaled)
 

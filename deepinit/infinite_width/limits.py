@@ -9,9 +9,7 @@ from deepinit.core.errors import SpecError, refusal
 T = TypeVar("T")
 
 
-def checked_limit(
-    limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False
-) -> T:
+def checked_limit(limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False) -> T:
     """The limit, all numbers finite.
 
     Args:

@@ -50,7 +50,10 @@ def _(activation, orders, primals, tangents):
         table, corrections = _pair_quadrature(activation, needed, orders, at)
         angle_change = jax.jvp(theta, at.angle, at_change.angle)[1]
         by_kinks = [
-            by_covariance * change.covariance + by_first * change.first + by_second * change.second + by_angle * angle_change
+            by_covariance * change.covariance
+            + by_first * change.first
+            + by_second * change.second
+            + by_angle * angle_change
             for by_covariance, by_first, by_second, by_angle in corrections
         ]
     else:
