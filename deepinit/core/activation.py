@@ -100,7 +100,7 @@ class Activation:
         edges = (-math.inf, *self.kinks, math.inf)
         total = xp.zeros_like(dx)
         for (before, after), (low, high) in zip(itertools.pairwise(cuts), itertools.pairwise(edges), strict=True):
-            least, most = _inside(low, high, dx.dtype)
+            least, most = inside(low, high, dx.dtype)
             for t, w in zip(_NODES, _WEIGHTS, strict=True):
                 at = xp.clip(x + (before + float(t) * (after - before)) * dx, least, most)
                 total = total + float(w) * abs(after - before) * self.derivative(at)
@@ -178,8 +178,8 @@ def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
     return xp.where(met, gap / xp.where(met, dx, 1), ahead.astype(dx.dtype))
 
 
-def _inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
-    """The least and the largest float between two kinks, which are not among them."""
+def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
+    """The least and the largest float between two kinks, excluding them."""
     floats, tiny = np.dtype(dtype).type, np.finfo(dtype).tiny
     least, most = floats(low), floats(high)
     if math.isfinite(low):  # beside 0, XLA takes numbers below `tiny` for 0

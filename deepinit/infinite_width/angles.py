@@ -4,6 +4,7 @@ import numpy as np
 
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import half_angle, layer_variances
 
@@ -37,7 +38,8 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
 
         run = jax.jit(angle_scan, static_argnums=0)
         variances = jnp.asarray(weight_vars[: spec.depth]), jnp.asarray(bias_vars[: spec.depth])
-        return np.asarray(run(spec.activation, _rows(inputs), *variances))
+        angles = np.asarray(run(spec.activation, _rows(inputs), *variances))
+    return checked_limit(angles, "ln sin^2 of the angle", along="layer", is_log=True)
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
@@ -72,7 +74,10 @@ def _within_range(rows):
     import jax.numpy as jnp
 
     largest = jnp.max(rows.variance)
-    factor = jnp.where(largest < 1e-200, 1e100, jnp.where(largest > 1e200, 1e-100, 1.0))
+    # to 1e-100 and 1e100 exactly: the next layer may multiply by 1e-200 or 1e200
+    target = jnp.where(largest < 1.0, 1e-100, 1e100)
+    is_within = (largest >= 1e-150) & (largest <= 1e150) | (largest == 0.0)
+    factor = jnp.where(is_within, 1.0, target / jnp.where(is_within, 1.0, largest))
     scaled = {name: factor * getattr(rows, name) for name in ("variance", "growth", "covariance")}
     return rows._replace(**scaled)
 

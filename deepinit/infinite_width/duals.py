@@ -174,14 +174,19 @@ def _(primals, tangents):
     return _arc(near, far), 2.0 * theta(near, far) * (far * near_change - near * far_change)
 
 
-def derivative_of_order(activation: Activation, order: int) -> Callable[[Any], Any]:
-    """phi^(order), between the kinks."""
+def derivatives_up_to(activation: Activation, order: int) -> Callable[[Any], tuple[Any, ...]]:
+    """x -> (phi(x), phi'(x), ..., phi^(order)(x)), between the kinks."""
     if order == 0:
-        return activation
+        return lambda x: (activation(x),)
     if order == 1:
-        return activation.derivative
-    lower = derivative_of_order(activation, order - 1)
-    return lambda x: jax.jvp(lower, (x,), (jnp.ones_like(x),))[1]
+        return lambda x: (activation(x), activation.derivative(x))
+    lower = derivatives_up_to(activation, order - 1)
+
+    def stacked(x):
+        found, slopes = jax.jvp(lower, (x,), (jnp.ones_like(x),))
+        return (*found, slopes[-1])
+
+    return stacked
 
 
 class PairRule(NamedTuple):
@@ -239,8 +244,8 @@ def _outer_rule(kinks: tuple[float, ...], std_1, std_2, sine, cosine) -> tuple[j
         return _sinh_rule(jnp.zeros(()), _finest_scale(jnp.maximum(std_1, std_2)))
     # Where u has its kinks, and where those of v begin and cease to be in reach of z_2.
     reach = _RANGE * sine
-    breaks = [_quotient(kink, std_1) for kink in kinks]
-    breaks += [_quotient(_quotient(kink, std_2) + sign * reach, cosine) for kink in kinks for sign in (-1.0, 1.0)]
+    breaks = [quotient(kink, std_1) for kink in kinks]
+    breaks += [quotient(quotient(kink, std_2) + sign * reach, cosine) for kink in kinks for sign in (-1.0, 1.0)]
     return piecewise_rule(jnp.stack(breaks))
 
 
@@ -248,9 +253,9 @@ def _inner_rule(kinks: tuple[float, ...], std, sine, cosine, z_1) -> tuple[jax.A
     """For every z_1, nodes and weights for z_2 in v = std (cosine z_1 + sine z_2): both [nodes of z_1, nodes of z_2]."""
     if not kinks:
         spread = std * sine
-        center = jnp.where(spread > 1.0, jnp.clip(_quotient(-cosine * z_1, sine), -_RANGE, _RANGE), 0.0)
+        center = jnp.where(spread > 1.0, jnp.clip(quotient(-cosine * z_1, sine), -_RANGE, _RANGE), 0.0)
         return jax.vmap(_sinh_rule, in_axes=(0, None))(center, _finest_scale(spread))
-    breaks = [_quotient(_quotient(kink, std) - cosine * z_1, sine) for kink in kinks]
+    breaks = [quotient(quotient(kink, std) - cosine * z_1, sine) for kink in kinks]
     return jax.vmap(piecewise_rule)(jnp.stack(breaks, axis=-1))
 
 
@@ -275,7 +280,7 @@ def _finest_scale(std) -> jax.Array:
     return jnp.clip(1.0 / jnp.maximum(std, 1e-300), _FINEST_SCALE, 1.0)
 
 
-def _quotient(numerator, denominator) -> jax.Array:
+def quotient(numerator, denominator) -> jax.Array:
     """numerator / denominator with a zero denominator moved to 1e-300: outside the range, as a break has to be."""
     return numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
 

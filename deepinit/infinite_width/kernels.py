@@ -7,6 +7,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.specs import MLP, Spec
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import checked_rows, layer_variances
@@ -51,7 +52,8 @@ def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
         _, _, kernel_fn = stax_network(spec.activation, weight_vars, bias_vars)
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
-        return np.asarray(kernel.nngp), np.asarray(kernel.ntk)
+        nngp, ntk = np.asarray(kernel.nngp), np.asarray(kernel.ntk)
+    return checked_limit(nngp, "NNGP kernel"), checked_limit(ntk, "NTK kernel")
 
 
 def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray):

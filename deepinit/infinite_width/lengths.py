@@ -26,6 +26,7 @@ from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import half_angle, layer_variances
 
@@ -127,7 +128,8 @@ def curve_length_moments(
         raise SpecError(refusal(f"through={through!r}", "'recursion', 'neural_tangents'", "Leave it out."))
     mean, variance = _moments(spec, curve, num_nodes, through)
     coarse_mean, coarse_variance = _moments(spec, curve, 3 * num_nodes // 4, through)
-    return LengthMoments(mean, variance, abs(mean - coarse_mean), abs(variance - coarse_variance))
+    moments = LengthMoments(mean, variance, abs(mean - coarse_mean), abs(variance - coarse_variance))
+    return checked_limit(moments, "of the length")
 
 
 def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
@@ -191,7 +193,8 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
         run = jax.jit(_last_velocities, static_argnums=0)
         x, tangents = jnp.asarray(small.points(t)), jnp.asarray(small.tangents(t))
         last = run(spec.activation, x, tangents, first, second, jnp.asarray(weight_vars), jnp.asarray(bias_vars))
-        return np.asarray(last.point), np.asarray(last.pair)
+        point, pair = np.asarray(last.point), np.asarray(last.pair)
+    return checked_limit(point, "velocity of a curve"), checked_limit(pair, "velocity of a curve")
 
 
 def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_vars):

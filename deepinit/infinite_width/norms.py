@@ -7,6 +7,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
 
@@ -58,4 +59,6 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
         return residual_layers(spec, x).nngp[: spec.depth]
     one_more = dataclasses.replace(spec, widths=(*spec.widths, 1), output_width=None, output_law=None)
     weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])
-    return (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[1:, None, None]
+    with np.errstate(invalid="ignore"):  # weights of variance 0
+        found = (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[1:, None, None]
+    return checked_limit(found, "overlap", along="layer")

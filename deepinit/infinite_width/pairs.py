@@ -18,15 +18,16 @@ import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
 from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, root, sine
+from deepinit.infinite_width.kink_terms import Geometry, PairKernel
 from deepinit.infinite_width.price import (
-    Geometry,
-    PairKernel,
     arc_cosine_derivatives,
     following,
     pair_derivatives,
     point_derivatives,
     ratio,
 )
+
+_PRODUCTS = ((0, 0), (1, 1))  # E[phi phi] and E[phi' phi']
 
 
 class Rows(NamedTuple):
@@ -122,25 +123,22 @@ def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, j
     """The rows after the activation, and E[phi'(u)^2] of the points and E[phi'(u) phi'(v)] of the pairs."""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = PairKernel(first, second, rows.covariance), Geometry(first, second, rows.growth, rows.angle)
-    is_smooth = activation.slopes is None and not activation.kinks
-    if is_smooth:
+    is_closed_form = activation.slopes is not None
+    if not (is_closed_form or activation.kinks):
         at = jax.lax.stop_gradient(at)
     variance, point_slope = point_moments(activation, rows.variance)
-    pair = pair_moments(activation, *at)
-    growth, angle, pair_slope = pair
-    if is_smooth:
-        variance, point_slope = (
-            point_derivatives(activation, (i, i), jax.lax.stop_gradient(value), rows.variance)
-            for i, value in enumerate((variance, point_slope))
-        )
-        pair_slope = pair_derivatives(activation, (1, 1), jax.lax.stop_gradient(pair_slope), kernel, at)
+    growth, angle, pair_slope = pair_moments(activation, *at)
+    if not is_closed_form:
+        values = jax.lax.stop_gradient((variance, point_slope))
+        variance, point_slope = point_derivatives(activation, _PRODUCTS, values, rows.variance)
     norms = root(variance[rows.first]) * root(variance[rows.second])
-    covariance = norms * (angle.cos2 - angle.sin2)
-    if activation.slopes is not None:
-        value = jax.lax.stop_gradient(covariance)
-        covariance = arc_cosine_derivatives(bend(activation.slopes), value, kernel, pair_slope, sine(rows.angle))
-    elif is_smooth:
-        covariance = pair_derivatives(activation, (0, 0), jax.lax.stop_gradient(covariance), kernel, at)
+    covariance = jax.lax.stop_gradient(norms * (angle.cos2 - angle.sin2))
+    if is_closed_form:
+        assert activation.slopes is not None
+        covariance = arc_cosine_derivatives(bend(activation.slopes), covariance, kernel, pair_slope, sine(rows.angle))
+    else:
+        values = covariance, jax.lax.stop_gradient(pair_slope)
+        covariance, pair_slope = pair_derivatives(activation, _PRODUCTS, values, kernel, at)
         growth = following(growth, variance[rows.second] - variance[rows.first])
         angle = _angle_of(angle, covariance, norms)
     after = rows._replace(variance=variance, growth=growth, angle=angle, covariance=covariance)

@@ -5,105 +5,102 @@ For (u, v) centred Gaussian with variances q_1, q_2 and covariance c, and M_ij =
     dM_ij = M_{i+1,j+1} dc + (1/2) M_{i+2,j} dq_1 + (1/2) M_{i,j+2} dq_2.
 
 In these variables a smooth activation has finite derivatives of every order at all inputs, also at
-equal, parallel, opposite and zero rows, where angles and norms are not differentiable. The positively
-homogeneous activations have closed forms: with G = p - r theta and F = E[phi(u) phi(v)],
+equal, parallel, opposite and zero rows, where angles and norms are not differentiable. Kinks add the
+terms of `kink_terms`. The positively homogeneous activations have closed forms: with G = p - r theta
+and F = E[phi(u) phi(v)],
 
     dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2),    s_i = sqrt(q_i).
 
-Values come from elsewhere, computed to relative accuracy; the functions here attach derivatives. A rule returns its own function
-as the primal output: a bare value would have no derivative of second order.
+Values come from elsewhere, computed to relative accuracy; the functions here attach derivatives.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, derivative_of_order, pair_rule, point_rule, root
+from deepinit.infinite_width import kink_terms
+from deepinit.infinite_width.attached import attach
+from deepinit.infinite_width.duals import derivatives_up_to, pair_rule, point_rule, root, theta
+from deepinit.infinite_width.kink_terms import Geometry, PairKernel
+
+Orders = tuple[tuple[int, int], ...]
 
 
-class PairKernel(NamedTuple):
-    """Kernel entries of pairs, [pairs] each: the variables of differentiation."""
-
-    first: jax.Array
-    second: jax.Array
-    covariance: jax.Array
-
-
-class Geometry(NamedTuple):
-    """The same pairs to relative accuracy, arguments of `duals.pair_rule`; not differentiated."""
-
-    first: jax.Array
-    second: jax.Array
-    growth: jax.Array
-    angle: HalfAngle
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def pair_derivatives(
-    activation: Activation, orders: tuple[int, int], value: jax.Array, kernel: PairKernel, at: Geometry
-) -> jax.Array:
-    """`value` = M_ij [pairs] of a smooth activation, with the derivatives of the module docstring."""
-    return value
+    activation: Activation, orders: Orders, values: tuple[jax.Array, ...], kernel: PairKernel, at: Geometry
+) -> tuple[jax.Array, ...]:
+    """`values` = M_ij [pairs] for every (i, j) of `orders`, with the derivatives of the module docstring.
+
+    Smooth activations: derivatives of every order, `at` is not differentiated. With kinks: orders
+    (0, 0) and (1, 1), whose second derivatives are those of a quadrature and need rows that are not
+    collinear.
+    """
+    return attach(_pair_changes, (activation, orders), values, (kernel, at))
 
 
-@pair_derivatives.defjvp
-def _(activation, orders, primals, tangents):
-    value, kernel, at = primals
-    i, j = orders
-
-    def moment(i, j):
-        here = _pair_quadrature(activation, (i, j), jax.lax.stop_gradient(at))
-        return pair_derivatives(activation, (i, j), here, kernel, at)
-
-    _, change, _ = tangents
-    tangent = moment(i + 1, j + 1) * change.covariance + 0.5 * (
-        moment(i + 2, j) * change.first + moment(i, j + 2) * change.second
+def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tuple[jax.Array, ...]:
+    (activation, orders), (kernel, at), (change, at_change) = static, variables, changes
+    needed = _needed(orders)
+    if activation.kinks:
+        table, corrections = _pair_quadrature(activation, needed, orders, at)
+        angle_change = jax.jvp(theta, at.angle, at_change.angle)[1]
+        by_kinks = [
+            by_covariance * change.covariance
+            + by_first * change.first
+            + by_second * change.second
+            + by_angle * angle_change
+            for by_covariance, by_first, by_second, by_angle in corrections
+        ]
+    else:
+        table = pair_derivatives(activation, needed, _pair_quadrature(activation, needed, (), at)[0], kernel, at)
+        by_kinks = [0.0] * len(orders)
+    moments = dict(zip(needed, table, strict=True))
+    return tuple(
+        moments[i + 1, j + 1] * change.covariance
+        + 0.5 * (moments[i + 2, j] * change.first + moments[i, j + 2] * change.second)
+        + by_kink
+        for (i, j), by_kink in zip(orders, by_kinks, strict=True)
     )
-    return pair_derivatives(activation, orders, value, kernel, at), tangent
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def point_derivatives(
-    activation: Activation, orders: tuple[int, int], value: jax.Array, variance: jax.Array
-) -> jax.Array:
-    """`value` = M_ij at u = v [points] of a smooth activation, with its derivative in the variance."""
-    return value
+    activation: Activation, orders: Orders, values: tuple[jax.Array, ...], variance: jax.Array
+) -> tuple[jax.Array, ...]:
+    """`values` = M_ij at u = v [points] for every (i, j) of `orders`, with derivatives in the variance."""
+    return attach(_point_changes, (activation, orders), values, variance)
 
 
-@point_derivatives.defjvp
-def _(activation, orders, primals, tangents):
-    value, variance = primals
-    i, j = orders
+def _point_changes(static: tuple[Activation, Orders], variance, change) -> tuple[jax.Array, ...]:
+    activation, orders = static
+    needed = _needed(orders)
+    if activation.kinks:
+        table = _point_quadrature(activation, needed, variance)
+    else:
+        fixed = _point_quadrature(activation, needed, jax.lax.stop_gradient(variance))
+        table = point_derivatives(activation, needed, fixed, variance)
+    moments = dict(zip(needed, table, strict=True))
+    slopes = [moments[i + 1, j + 1] + 0.5 * (moments[i + 2, j] + moments[i, j + 2]) for i, j in orders]
+    if activation.kinks:
+        corrections = kink_terms.of_points(activation, [i for i, _ in orders], variance)
+        slopes = [slope + correction for slope, correction in zip(slopes, corrections, strict=True)]
+    return tuple(slope * change for slope in slopes)
 
-    def moment(i, j):
-        here = _point_quadrature(activation, (i, j), jax.lax.stop_gradient(variance))
-        return point_derivatives(activation, (i, j), here, variance)
 
-    slope = moment(i + 1, j + 1) + 0.5 * (moment(i + 2, j) + moment(i, j + 2))
-    return point_derivatives(activation, orders, value, variance), slope * tangents[1]
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def arc_cosine_derivatives(
     bend: float, value: jax.Array, kernel: PairKernel, slope: jax.Array, sine: jax.Array
 ) -> jax.Array:
     """`value` = F [pairs] of a homogeneous activation, with its derivatives; `bend` is r, `slope` is G."""
-    return value
+    return attach(_arc_cosine_changes, bend, (value,), (kernel, slope, sine))[0]
 
 
-@arc_cosine_derivatives.defjvp
-def _(bend, primals, tangents):
-    value, kernel, slope, sine = primals
-    change = tangents[1]
+def _arc_cosine_changes(bend: float, variables, changes) -> tuple[jax.Array]:
+    (kernel, slope, sine), change = variables, changes[0]
     std_1, std_2 = root(kernel.first), root(kernel.second)
     tilt = 0.5 * bend * sine
     by_first = tilt * ratio(std_2, std_1) * change.first
-    tangent = slope * change.covariance + by_first + tilt * ratio(std_1, std_2) * change.second
-    return arc_cosine_derivatives(bend, value, kernel, slope, sine), tangent
+    return (slope * change.covariance + by_first + tilt * ratio(std_1, std_2) * change.second,)
 
 
 def following(value: jax.Array, smooth: jax.Array) -> jax.Array:
@@ -116,26 +113,33 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
-def _pair_quadrature(activation: Activation, orders: tuple[int, int], at: Geometry) -> jax.Array:
-    f, g = _derivatives(activation, orders)
+def _needed(orders: Iterable[tuple[int, int]]) -> Orders:
+    """The moments in the derivatives of M_ij, in order."""
+    return tuple(sorted({(i + a, j + b) for i, j in orders for a, b in ((1, 1), (2, 0), (0, 2))}))
 
-    def one(arguments: Geometry) -> jax.Array:
+
+def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, at: Geometry):
+    """([M_ij of `orders`], [`kink_terms.of_pair` of `of_kinks`]), [pairs] each; phi^(i) between the kinks."""
+    derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
+
+    def one(arguments: Geometry):
+        arguments = kink_terms.apart_from_zero(arguments)
         rule = pair_rule(activation, *arguments)
-        return jnp.sum(rule.weights * f(rule.u) * g(rule.u + rule.step))
+        f, g = derivatives(rule.u), derivatives(rule.u + rule.step)
+        inner = {j: jnp.sum(rule.weights * g[j], axis=1) for _, j in orders}
+        table = tuple(jnp.sum(f[i][:, 0] * inner[j]) for i, j in orders)
+        return table, kink_terms.of_pair(activation, [i for i, _ in of_kinks], arguments) if of_kinks else []
 
     return jax.lax.map(one, at)
 
 
-def _point_quadrature(activation: Activation, orders: tuple[int, int], variance: jax.Array) -> jax.Array:
-    f, g = _derivatives(activation, orders)
+def _point_quadrature(activation: Activation, orders: Orders, variance: jax.Array) -> tuple[jax.Array, ...]:
+    derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
 
-    def one(q: jax.Array) -> jax.Array:
-        nodes, weights = point_rule(activation, root(q))
-        u = root(q) * nodes
-        return jnp.sum(weights * f(u) * g(u))
+    def one(q: jax.Array) -> tuple[jax.Array, ...]:
+        std = root(jnp.maximum(q, kink_terms.LEAST))
+        nodes, weights = point_rule(activation, std)
+        f = derivatives(std * nodes)
+        return tuple(jnp.sum(weights * f[i] * f[j]) for i, j in orders)
 
     return jax.vmap(one)(variance)
-
-
-def _derivatives(activation: Activation, orders: tuple[int, int]) -> list[Callable[[Any], Any]]:
-    return [derivative_of_order(activation, order) for order in orders]

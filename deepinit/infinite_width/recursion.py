@@ -7,6 +7,7 @@ import numpy as np
 from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP, Spec
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
 
@@ -113,8 +114,8 @@ def kernel_layers(
         2-D quadrature, to about 1e-9 for preactivation variances up to 1e6. A row of zeros has kernel w 0 + b.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; an unknown name in `trained`; of residual networks, what `residual.residual_layers`
-            refuses.
+        SpecError: x is not a matrix of finite numbers; an unknown name in `trained`; a kernel that is not finite; of residual
+            networks, what `residual.residual_layers` refuses.
 
     Valid for: any law of the weights with independent centred entries (also orthogonal) and Gaussian biases, widths to infinity one after the
         other or together at fixed depth; finite networks differ by O(depth/width). Weights that are not Gaussian also need many
@@ -128,7 +129,7 @@ def kernel_layers(
 
         streams = residual_layers(spec, x, trained=trained)
         kept = slice(-1 if last_only else None, None)
-        return checked_limit(KernelLayers(streams.nngp[kept], streams.ntk[kept]))
+        return KernelLayers(streams.nngp[kept], streams.ntk[kept])
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
@@ -139,27 +140,8 @@ def kernel_layers(
 
         shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
         layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
-        return checked_limit(_in_blocks(spec.activation, x, layers, last_only))
-
-
-def checked_limit(kernels: KernelLayers) -> KernelLayers:
-    """The kernels, all finite.
-
-    Raises:
-        SpecError: an entry is infinite or NaN.
-    """
-    for name, kernel in zip(kernels._fields, kernels, strict=True):
-        finite = np.isfinite(kernel).all(axis=(1, 2))
-        if not finite.all():
-            raise SpecError(
-                refusal(
-                    f"a network whose {name.upper()} kernel at infinite width is not finite from layer {np.argmin(finite) + 1} on:"
-                    " it exceeds the range of float64",
-                    "kernels below 1e308",
-                    "Take smaller weight variances, inputs or depth; log_norm and log_sin2_angle have limits at every depth.",
-                )
-            )
-    return kernels
+        kernels = _in_blocks(spec.activation, x, layers, last_only)
+        return checked_limit(kernels, along="" if last_only else "layer", is_kernel=True)
 
 
 def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
@@ -213,11 +195,15 @@ def _kept(kernels: KernelLayers, last_only: bool) -> KernelLayers:
 def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" = None) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
 
-    Derivatives in x, weight_vars and bias_vars are finite at all rows (`price`). At equal, parallel and opposite rows the NTK of a
-    homogeneous activation (relu) has a kink: its derivative there is the symmetric one, the mean of both sides. Where a kernel has
-    an infinite slope (relu's NTK of unequal parallel rows in a bias variance of 0) or no derivative (relu at a zero row, in that
-    row), the term without a limit is left out. Second derivatives likewise; activations that are neither smooth nor homogeneous
-    are differentiated through their quadrature.
+    Derivatives in x, weight_vars and bias_vars are finite for every activation and all rows (`price`, `kink_terms`). They are
+    the derivatives, except where there is none, because phi' jumps (relu) or has a kink (softsign):
+
+    - NTK at equal, parallel and opposite rows: one-sided derivatives differ; their mean is returned.
+    - A zero row with bias variances 0, in that row, and a kink at 0: a cone like the norm, which counts as 0.
+    - bias_vars at 0: infinite slopes, of the NTK at parallel rows of different norms and at opposite rows, and, with a kink at 0,
+      of both kernels at a zero row. The terms without a limit are left out; such entries need a positive bias variance.
+
+    Second derivatives: of smooth and of homogeneous activations likewise; of others at rows that are not collinear.
 
     Args:
         activation: static.

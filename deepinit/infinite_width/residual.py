@@ -23,6 +23,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation, linear
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import (
     PARAMETERS,
@@ -108,7 +109,7 @@ def residual_layers(
 
     Raises:
         SpecError: rows that are not finite or do not fit; correlated, drifting or constant parameters; non-Gaussian biases or, with a nonlinear
-            psi, a non-Gaussian embedding; an unknown name in `trained`.
+            psi, a non-Gaussian embedding; an unknown name in `trained`; a moment that is not finite.
 
     Valid for: widths to infinity at fixed depth, finite networks differ by O(1/width). Shallow blocks with phi and psi both nonlinear: up to
         O(1/depth), O(1/depth^2) for odd phi, both small (module docstring). Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
@@ -120,7 +121,7 @@ def residual_layers(
     Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion derived in the module docstring.
     """
     layers, _ = _computed(spec, x, trained)
-    return layers
+    return checked_limit(layers, "of the stream", along="layer")
 
 
 def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> Positions:
@@ -134,7 +135,8 @@ def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple
     """
     _, (mean, second_moment, ntk) = _computed(spec, x, trained)
     shape = (len(np.asarray(x)), spec.positions)
-    return Positions(mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2))
+    kernels = Positions(mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2))
+    return checked_limit(kernels, "of the positions")
 
 
 def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 from deepinit.core.activations import Activation, linear
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.residual_specs import ConvResNet, ResNet
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import Variances, residual_variances
@@ -49,7 +50,8 @@ def residual_nngp_and_ntk(spec: ResNet | ConvResNet, x: np.ndarray) -> tuple[np.
         warnings.simplefilter("ignore", UserWarning)
         _, _, kernel_fn = residual_stax_network(spec, variances)
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
-        return np.asarray(kernel.nngp), np.asarray(kernel.ntk)
+        nngp, ntk = np.asarray(kernel.nngp), np.asarray(kernel.ntk)
+    return checked_limit(nngp, "NNGP kernel"), checked_limit(ntk, "NTK kernel")
 
 
 def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> Any:

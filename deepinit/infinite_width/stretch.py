@@ -14,6 +14,7 @@ from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.spec_words import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
+from deepinit.infinite_width.limits import checked_limit
 
 _NUM_NODES = 33
 
@@ -43,7 +44,7 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
         chi2 = sum(digamma(0.5 * (spec.output_width - j)) + math.log(2.0) for j in range(size))
         result.append(result[-1] + 0.5 * (size * math.log(variance) + chi2))
-    return np.array(result)
+    return checked_limit(np.array(result), "ln of a volume", along="layer", is_log=True)
 
 
 def output_log_volume_variance(output_width: int, size: int) -> float:
@@ -64,7 +65,8 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
     result = []
     for layer in range(1, spec.depth + 1):
         if spec.activation.is_homogeneous:
-            result.append(math.exp(0.5 * _log_growth(spec, curve.dimension, layer)))
+            with np.errstate(over="ignore"):
+                result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
         else:
             nodes, weights = _rule(curve)
             speeds = np.sqrt(spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes))
@@ -73,7 +75,7 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
         result.append(result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5)))
-    return np.array(result)
+    return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
 def output_length_variance(spec: Spec, curve: Curve) -> float:

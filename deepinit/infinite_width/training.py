@@ -21,6 +21,7 @@ from deepinit.core.checks import real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import checked_rows
@@ -135,7 +136,8 @@ def ntk_training(
         mean, variance = at_all_times(None)
         test_mean, test_variance = at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
     loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
-    return NtkTraining(times, mean, variance, loss, test_mean, test_variance)
+    found = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
+    return checked_limit(found, "of training")
 
 
 def linearized_training(
@@ -208,7 +210,7 @@ def linearized_training(
         else:
             outputs, test_outputs = np.asarray(predict_fn(times, start)), None
     loss = 0.5 * np.sum((outputs - examples.targets) ** 2, axis=(1, 2)) / num
-    return LinearizedTraining(times, outputs, loss, test_outputs)
+    return checked_limit(LinearizedTraining(times, outputs, loss, test_outputs), "of training")
 
 
 def _floor(diagonal: np.ndarray) -> float:

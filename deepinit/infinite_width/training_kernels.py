@@ -24,6 +24,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP
 from deepinit.infinite_width.kernels import stax_activation
+from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import checked_rows, layer_variances, rows_of_points
@@ -71,7 +72,8 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
 
         arrays = (jnp.asarray(x), jnp.asarray(weight_vars), jnp.asarray(bias_vars), jnp.asarray(fan_ins))
         kernels = _jitted()(spec.activation, float(spec.bias_law is not None), *arrays)
-        return TrainingKernels(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+        kernels = TrainingKernels(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+    return checked_limit(kernels, is_kernel=True)
 
 
 def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
@@ -108,7 +110,8 @@ def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
             parts += [dense(layer, width, spec.bias_law is not None), stax_activation(spec.activation)]
         kernel_fn = stax.serial(*parts, dense(spec.depth, spec.output_width, False))[2]
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
-        return TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
+        kernels = TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
+    return checked_limit(kernels, is_kernel=True)
 
 
 def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):

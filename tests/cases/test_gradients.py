@@ -1,4 +1,4 @@
-"""Gradients of the infinite-width recursion at equal, parallel, opposite and zero rows."""
+"""Gradients, blocks and finiteness of the infinite-width recursion."""
 
 import jax
 import jax.numpy as jnp
@@ -6,77 +6,67 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.core.errors import SpecError
 from deepinit.infinite_width import recursion
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan
 
-QUICK = [di.absolute, di.linear, di.leaky_relu(0.2)]
-SLOW = [pytest.param(activation, marks=pytest.mark.slow) for activation in (di.tanh, di.erf, di.gelu, di.silu)]
-R04 = [
-    ([[1, 2], [1, 2]], "nngp", [[1, 2], [1, 2]]),
-    ([[1, 2], [1, 2]], "ntk", [[3, 6], [3, 6]]),
-    ([[1, 2], [2, 4]], "nngp", [[2, 4], [1, 2]]),
-    ([[1, 2], [2, 4]], "ntk", [[6, 12], [3, 6]]),
-]
+ROWS = [[[1, 2], [1, 2]], [[1, 2], [2, 4]], [[1, 2], [0, 0]]]
+R04 = {  # of the entry (1, 2) after three layers with weight variances 2, by rows
+    "nngp": [[[1, 2], [1, 2]], [[2, 4], [1, 2]]],
+    "ntk": [[[3, 6], [3, 6]], [[6, 12], [3, 6]]],
+}
 
 
-def _entry(activation, name, bias_var=0.0, depth=3):
-    def entry(x, weight_vars=None):
-        weight_vars = jnp.full(depth, 2.0) if weight_vars is None else weight_vars
-        kernels = kernel_scan(activation, x, weight_vars, jnp.full(depth, bias_var, weight_vars.dtype))
-        return getattr(kernels, name)[-1][0, 1]
-
-    return entry
+def _entry(x, weight_vars):
+    """The entries (1, 2) of both kernels of a ReLU network without biases."""
+    kernels = kernel_scan(di.relu, x, weight_vars, jnp.zeros_like(weight_vars))
+    return {name: getattr(kernels, name)[-1][0, 1] for name in ("nngp", "ntk")}
 
 
-@pytest.mark.parametrize(("rows", "name", "right"), R04)
-@pytest.mark.parametrize("mode", [jax.grad, jax.jacfwd])
-def test_r04_gradients_at_collinear_rows(rows, name, right, mode):
+@pytest.mark.parametrize("mode", [jax.jacrev, pytest.param(jax.jacfwd, marks=pytest.mark.slow)])
+def test_r04_n2_gradients_at_collinear_and_zero_rows(mode):
     with host_float64():
-        found = jax.jit(mode(_entry(di.relu, name)))(jnp.array(rows, float))
-    np.testing.assert_allclose(found, right, atol=1e-12)
+        jacobians = jax.jit(jax.vmap(mode(_entry, (0, 1)), (0, None)))
+        found = jax.tree.map(np.asarray, jacobians(jnp.array(ROWS, float), jnp.full(3, 2.0)))
+    for name, right in R04.items():
+        of_rows, of_variances = found[name]
+        np.testing.assert_allclose(of_rows[:2], right, atol=1e-12)
+        assert np.isfinite(of_rows).all()
+        np.testing.assert_array_equal(of_rows[2, 0], 0.0)  # the row beside a zero row
+        assert np.isfinite(of_variances).all()
+    kernel = np.array([2.5, 5.0, 0.0])  # proportional to every weight variance, which is 2
+    np.testing.assert_allclose(found["nngp"][1], np.outer(kernel, np.full(3, 0.5)), rtol=1e-12)
 
 
-def test_r04_a_zero_row_leaves_the_other_without_gradient():
+@pytest.mark.slow
+@pytest.mark.parametrize("activation", [di.tanh, di.selu, di.relu], ids=repr)
+def test_second_derivatives(activation):
+    x = np.array([[1.0, 2.0], [0.5, -0.3]])
+    direction = np.array([[0.3, -0.7], [1.1, 0.4]])
+
+    def ntk(x):
+        return kernel_scan(activation, x, jnp.full(2, 1.5), jnp.full(2, 0.1)).ntk[-1][0, 1]
+
     with host_float64():
-        found = jax.grad(_entry(di.relu, "nngp"))(jnp.array([[1.0, 2.0], [0.0, 0.0]]))
-    assert np.isfinite(found).all()
-    np.testing.assert_array_equal(found[0], 0.0)
+        slope = jax.jit(lambda x: jax.jvp(ntk, (x,), (jnp.asarray(direction),))[1])
+        found = jax.jit(jax.grad(slope))(jnp.asarray(x))
+        gradient = jax.jit(jax.grad(ntk))
+        expected = (gradient(x + 1e-5 * direction) - gradient(x - 1e-5 * direction)) / 2e-5
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("activation", QUICK + SLOW)
-@pytest.mark.parametrize("rows", [[[1, 2], [1, 2]], [[1, 2], [-1, -2]], [[1, 2], [0, 0]]])
-def test_r04_gradients_equal_finite_differences(activation, rows):
-    if activation in (di.absolute, di.leaky_relu(0.2)) and not np.any(rows[1]):
-        pytest.skip("no derivative at a zero row")
-    with host_float64():
-        x, step = jnp.array(rows, float), 1e-5
-        entry = jax.jit(_entry(activation, "ntk", depth=2))
-        found = jax.jit(jax.grad(_entry(activation, "ntk", depth=2)))(x)
-        steps = step * np.eye(4).reshape(4, 2, 2)
-        expected = [(entry(x + h) - entry(x - h)) / (2 * step) for h in steps]
-    np.testing.assert_allclose(np.ravel(found), expected, atol=2e-8)
-
-
-def test_n2_hyperparameters_at_equal_rows():
-    with host_float64():
-        x = jnp.array([[1.0, 0.0], [1.0, 0.0]])
-        found = jax.grad(_entry(di.relu, "nngp"), 1)(x, jnp.full(3, 2.0))
-    np.testing.assert_allclose(found, 0.5, rtol=1e-12)  # K = 1 is proportional to every variance
-
-
-def test_blocks_of_a_kernel_equal_the_whole(monkeypatch):
-    x = np.random.default_rng(0).standard_normal((11, 3))
+def test_n5_blocks_of_a_kernel_equal_the_whole(monkeypatch):
+    x = np.random.default_rng(0).standard_normal((5, 3))
     net = di.MLP((4, 4), bias_law=di.normal(0.1, "absolute"), output_width=1)
     whole = kernel_layers(net, x)
-    monkeypatch.setattr(recursion, "_BLOCK", 4)
-    for one, other in zip(kernel_layers(net, x), whole, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-13)
-        np.testing.assert_array_equal(one, one.swapaxes(1, 2))
-    np.testing.assert_array_equal(kernel_layers(net, x, last_only=True).ntk[0], kernel_layers(net, x).ntk[-1])
+    monkeypatch.setattr(recursion, "_BLOCK", 2)
+    for block, full in zip(kernel_layers(net, x), whole, strict=True):
+        np.testing.assert_allclose(block, full, rtol=1e-13)
+        np.testing.assert_array_equal(block, block.swapaxes(1, 2))
 
 
-def test_a_limit_that_is_not_finite_is_refused():
-    with pytest.raises(SpecError, match="not finite from layer"):
-        kernel_layers(di.MLP((4,) * 400, weight_law=di.normal(200.0)), np.eye(2))
+@pytest.mark.slow
+def test_n5_the_last_layer_alone():
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    net = di.MLP((4, 4), output_width=1)
+    np.testing.assert_allclose(kernel_layers(net, x, last_only=True).ntk[0], kernel_layers(net, x).ntk[-1], rtol=1e-13)
