@@ -204,7 +204,8 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
     else:
         single = is_dataset(as_dataset(comparisons))
         datasets = [as_dataset(value) for value in ([comparisons] if single else comparisons)]
-        named = [(str(d.attrs.get("label") or words(d.attrs.get("quantity", ""))), d) for d in datasets]
+        names = [d.attrs.get("label") or d.attrs.get("symbol") or words(d.attrs.get("quantity", "")) for d in datasets]
+        named = list(zip(map(str, names), datasets, strict=True))
     rows = []
     for name, value in named:
         if not is_dataset(value):
@@ -222,7 +223,7 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
 def _row_name(case: str, route: str) -> str:
     import textwrap
 
-    lines = textwrap.wrap(case, 32)
+    lines = [case] if "$" in case else textwrap.wrap(case, 32)  # mathtext stays on one line
     if len(lines) > 1:
         lines = textwrap.wrap(case, 32, max_lines=1 if route else 2, placeholder=" …")
     return "\n".join([*lines, *([words(route)] if route else [])])

@@ -54,6 +54,13 @@ def test_axes_show_the_symbol_of_the_quantity(quantity):
         assert not any(name in text or name.replace("_", " ") in text for name in CODE_NAMES for text in texts), texts
 
 
+def test_rows_of_scores_show_symbols():
+    comparisons = [di.compare(*results(quantity.symbol, quantity=quantity.name)) for quantity in QUANTITIES]
+    rows = [text.get_text() for text in di.plots.z_panel(comparisons).axes[0].get_yticklabels()]
+    assert len(rows) == len(QUANTITIES)
+    assert all(any(quantity.symbol in row for row in rows) for quantity in QUANTITIES)
+
+
 def test_routes_hand_on_the_symbol():
     net, inputs = di.MLP((4,)), di.inputs.pair(0.5)
     sim = di.simulate(net, Q.log_norm, inputs, num_seeds=4)

@@ -221,7 +221,7 @@ def test_every_pair_of_inputs():
     mean, variance = log_sin2_kernel_walk(spec, rows)
     assert mean.shape == variance.shape == (3, 2)
     grams = input_grams(rows)
-    assert grams[0] == pytest.approx((5 / 3, 2 / 3, math.acos(1 / math.sqrt(10)), 3))
+    assert grams[0] == pytest.approx((5 / 3, 2 / 3, math.acos(1 / math.sqrt(10)), 3, math.log(2 / 5)))
     np.testing.assert_array_equal(mean[:, 1], kernel_walk(spec, grams[1]).log_sin2_mean)
     np.testing.assert_array_equal(kernel_walk(spec, (5 / 3, 2 / 3, grams[0].angle)).log_sin2_mean.shape, (3,))
 
