@@ -60,3 +60,13 @@ def test_a9_extreme_variances_give_numbers_or_a_sentence(quantity, spec):
 def test_a9_a_formula_beyond_float64_is_named():
     with pytest.raises(SpecError, match="leaves the range of float64"):
         di.infinite(mlp("relu", 0.0), Q.log_volume, di.frames.random(2))
+
+
+def test_a9_entries_beyond_float32_are_refused_before_they_are_drawn():
+    for spec in (mlp("relu", 1e300), mlp("relu", 1e-300), mlp("relu", 2.0, 1e300), mlp("relu", 1e300, law=di.uniform)):
+        with pytest.raises(SpecError, match=r"entries of size .* in float32"):
+            di.simulate(spec, Q.log_norm, di.inputs.ones(2), num_seeds=2)
+    with pytest.raises(SpecError, match="entries of size 1e"):
+        di.constant(1e300).sample(None, (2, 1))
+    assert di.normal(1e60).entry_std(1) == 1e30
+    assert di.normal(0.0).entry_std(1) == 0.0
