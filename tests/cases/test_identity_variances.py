@@ -36,7 +36,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("quantity", "spec"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("quantity", "spec"), CASES, ids=[f"{number}-{case[0].name}" for number, case in enumerate(CASES)]
+)
 def test_a9_extreme_variances_give_numbers_or_a_sentence(quantity, spec):
     inputs = {
         "Inputs": PAIR,
