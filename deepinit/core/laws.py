@@ -101,6 +101,26 @@ class Law:
         divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
         return self.variance / divisor
 
+    def entry_std(self, fan_in: int, depth: int = 1, dtype: Any = "float32") -> float:
+        """The standard deviation of one entry, as a number of the dtype.
+
+        Raises:
+            SpecError: a standard deviation beyond the dtype's range: entries would all be infinite, or 0.
+        """
+        import jax.numpy as jnp
+
+        std, limits = math.sqrt(self.entry_variance(fan_in, depth)), jnp.finfo(dtype)
+        largest = max(std, abs(self.value or 0.0))
+        if largest > float(limits.max) or 0.0 < std < float(limits.tiny):
+            raise SpecError(
+                refusal(
+                    f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}",
+                    f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}",
+                    "Take a variance nearer to 1, or scale the inputs.",
+                )
+            )
+        return std
+
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
         """E[(w / std)^order] of one entry, exactly; odd moments are 0.
 
@@ -129,12 +149,16 @@ class Law:
         return normal
 
     def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
-        """A matrix [fan_out, fan_in] of this law."""
+        """A matrix [fan_out, fan_in] of this law.
+
+        Raises:
+            SpecError: entries beyond the dtype's range.
+        """
+        std = self.entry_std(shape[1], depth, dtype)
         if self.value is not None:
             import jax.numpy as jnp
 
             return jnp.full(shape, self.value, dtype)
-        std = math.sqrt(self.entry_variance(shape[1], depth))
         with sequential_bits():
             return std * self._sample_standard(key, shape, dtype)
 

@@ -92,7 +92,7 @@ def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray
 
     for dtype in (np.float64, np.float32):
         try:
-            return in_float64(lambda dtype=dtype: at(dtype))
+            return in_float64(functools.partial(at, dtype))
         except DeepinitError:
             raise
         except Exception:  # noqa: BLE001 - functions that do not take float64, or do not run: simulation says why

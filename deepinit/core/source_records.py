@@ -247,7 +247,6 @@ def _is_of_library(function: FunctionType) -> bool:
     return is_library(function.__code__.co_filename, function.__globals__)
 
 
-@functools.lru_cache(maxsize=1024)
 def _is_of_user(cls: type) -> bool:
     """Is this a class of the user's own? One without a file is, if it has a method of Python."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)

@@ -37,7 +37,7 @@ def conditional(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth:
     if isinstance(law, MatrixLaw):
         return _correlated(key, rows, law, fan_out, depth)
     fan_in = rows.points.shape[1]
-    factor = math.sqrt(law.entry_variance(fan_in, depth)) * factor_of(rows)
+    factor = law.entry_std(fan_in, depth, rows.points.dtype) * factor_of(rows)
     larger = max(fan_in, fan_out)
     normals = standard_normals(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
     if law.is_haar:
@@ -92,7 +92,7 @@ def conditional_kept(
         mean, outer, inner = law.arrays(depth, stacked.dtype)
         seen, scale = jnp.matmul(stacked, inner, precision="highest"), 1.0
     else:
-        scale = math.sqrt(law.entry_variance(seen.shape[1], depth))
+        scale = law.entry_std(seen.shape[1], depth, seen.dtype)
     directions, factor = orthonormalize_rows(seen)
     normals = standard_normals(key, (len(seen), fan_out), seen.dtype)
     images = jnp.matmul(scale * factor, normals, precision="highest")

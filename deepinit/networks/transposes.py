@@ -4,7 +4,6 @@ Both have the signature `transpose(key, drawn, vectors, layer, fan_in, precision
 `linear_maps.KEEPING` has kept, vectors [num, fan_out].
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +40,7 @@ def conditional(key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in
         mean, outer, inner = law.arrays(layer.depth, vectors.dtype)
         passed, scale = _product(vectors, outer), 1.0
     else:
-        passed, scale = vectors, math.sqrt(law.entry_variance(fan_in, layer.depth))
+        passed, scale = vectors, law.entry_std(fan_in, layer.depth, vectors.dtype)
     others = standard_normals(jax.random.fold_in(key, 3), (len(passed), fan_in), passed.dtype)
     fresh = _product(lower_factor(passed), others)
     along = _product(passed, drawn.normals.T) - _product(fresh, drawn.directions.T)
@@ -73,7 +72,7 @@ def parameter_products(
         weights = _product(gradients, gradients.T)
     else:
         if isinstance(law, Law):
-            passed, rows = cotangents, math.sqrt(law.entry_variance(seen.shape[1], layer.depth)) * chosen
+            passed, rows = cotangents, law.entry_std(seen.shape[1], layer.depth, seen.dtype) * chosen
         else:
             _, outer, inner = law.arrays(layer.depth, seen.dtype)
             passed, rows = _product(cotangents, outer), _product(chosen, inner)
@@ -83,7 +82,7 @@ def parameter_products(
     if bias_law is None:
         return weights, jnp.zeros_like(weights)
     if isinstance(bias_law, Law):
-        total = math.sqrt(bias_law.entry_variance(1, layer.depth)) * total
+        total = bias_law.entry_std(1, layer.depth, seen.dtype) * total
     elif bias_law.has_product_covariance:
         total = _product(total, bias_law.arrays(layer.depth, seen.dtype)[1])
     else:

@@ -8,6 +8,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
+from deepinit.core.trainings import Training
 
 INFINITE_WIDTH = "infinite_width"
 
@@ -35,17 +36,24 @@ class Theory(NamedTuple):
     def evaluate(self, spec: Any, inputs: Any) -> Prediction | str:
         """The prediction, or the reason why the theory does not apply.
 
-        A mean or variance that overflows is a reason. NaN marks positions that a prediction leaves out (the later
-        steps of a training run); a prediction that leaves out everything is a reason too.
+        A mean or variance that overflows is a reason, and so is a logarithm of 0. NaN marks steps of a training run that a
+        prediction leaves out; a prediction that leaves out everything is a reason too.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:
             return reason
         try:
-            prediction = self.predict(spec, inputs)
+            with np.errstate(all="ignore"):  # what leaves the range of float64 shows in the result
+                prediction = self.predict(spec, inputs)
         except SpecError as error:
             return str(error)
-        if np.isinf(prediction.mean).any() or not np.isfinite(prediction.mean).any():
+        except (ArithmeticError, ValueError) as error:
+            if not (isinstance(error, ArithmeticError | np.linalg.LinAlgError) or str(error) == "math domain error"):
+                raise
+            return f"its formula leaves the range of float64 ({error}): variances nearer to 1 are needed"
+        finite = np.isfinite(prediction.mean)
+        allows_nan = isinstance(inputs, Training)
+        if np.isinf(prediction.mean).any() or not (finite.any() if allows_nan else finite.all()):
             return "its mean is not finite in float64: a smaller variance or depth, or other inputs, are needed"
         if prediction.variance is not None and np.isinf(prediction.variance).any():
             return "its variance is not finite in float64: a smaller variance or depth is needed"
