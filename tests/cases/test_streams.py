@@ -44,12 +44,13 @@ for line in sys.argv[2:]:
 LINES = (
     "--help", "run|--help", "run|TINY|--config.help", "run|TINY|--dry-run", "run|TINY|--nonsense", "nonsense",
     "show|BEGUN", "show|BEGUN|--json", "verify|BEGUN", "merge|TINY|--out|RUN|SIZE", "merge|TINY|--out|RUN|SIZE|--json",
-    "run|TINY|--out|RUN|SIZE", "show|RUN", "show|RUN|--json", "verify|RUN", "verify|RUN|--repair", "verify|DAMAGED",
+    "run|TINY|--out|RUN|SIZE|--allow-mixed", "show|RUN", "show|RUN|--json", "verify|RUN", "verify|RUN|--repair", "verify|DAMAGED",
 )  # fmt: skip
 CODES = {"run|TINY|--nonsense": 2, "nonsense": 2, "verify|BEGUN": 4, "verify|DAMAGED": 4}
 
 
-@pytest.mark.parametrize("streams", [pytest.param("1"), pytest.param("1,2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", ["1", "1,2"])
 def test_a08_a_broken_pipe_ends_quietly(copied, tmp_path, streams):
     damaged, begun = (shutil.copytree(copied, tmp_path / name) for name in ("damaged", "begun"))
     (damaged / "report.html").write_text("forged")
