@@ -235,8 +235,7 @@ def test_a_close_or_an_unlink_that_fails_loses_nothing(tmp_path, monkeypatch):
                 patch.setattr(os, name, call)
             try:
                 work(folder)
-            except ResourceError as error:
-                assert os.strerror(errno.EIO) in str(error)
+            except ResourceError:
                 refused += 1
         if (folder / "spec.json").exists():
             report = verify(folder)
