@@ -84,10 +84,11 @@ def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
         raise DamagedError(no_record(run, plan_name(case)))
-    fits = plan[2] <= plan[1] <= 2 * plan[0] + _MOST_BLOCKS and plan[0] <= plan[1] * _MOST_BLOCKS
-    if not fits or num_seeds not in (None, plan[0]):
+    found, block, batch = (int(number) for number in plan)
+    fits = batch <= block <= 2 * found + _MOST_BLOCKS and found <= block * _MOST_BLOCKS
+    if not fits or num_seeds not in (None, found):
         raise DamagedError(no_record(run, plan_name(case)))
-    return tuple(int(number) for number in plan)
+    return found, block, batch
 
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:

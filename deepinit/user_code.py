@@ -54,10 +54,11 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
     Raises:
         SpecError: anything else.
     """
-    items = tuple(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes | dict) else None
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
+    items = tuple(values) if several else None
     wrong = [item for item in items or () if not isinstance(item, kind)]
     if items is None or wrong:
-        given = f"an object of type {type(values).__name__}" if items is None else f"{wrong[0]!r:.80} in a list"
+        given = f"{wrong[0]!r:.80} in a list" if wrong else f"an object of type {type(values).__name__}"
         raise SpecError(
             refusal(f"{given} from {function}", f"a list of {kind.__name__}", "Mend the experiment's file.")
         )

@@ -1,5 +1,6 @@
 """The `deepinit` command. `--help` and `--dry-run` answer before JAX is imported."""
 
+import importlib.metadata
 import shlex
 import sys
 import traceback
@@ -36,6 +37,9 @@ def _exit_code(given: list[str]) -> int:
 
 
 def _dispatch(given: list[str]) -> int:
+    if given == ["--version"]:
+        write(f"deepinit {importlib.metadata.version('deepinit')}\n")
+        return 0
     command, rest = parsed(given)
     if rest and not isinstance(command, Run | Merge):
         raise SpecError(refusal(f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."))

@@ -113,7 +113,8 @@ def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify, list[str]]:
     return tyro.cli(
         Command,
         prog="deepinit",
-        description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared.",
+        description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared. "
+        "--version prints the version.",
         args=given,
         return_unknown_args=True,
     )

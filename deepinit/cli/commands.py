@@ -11,7 +11,7 @@ from typing import Any
 from deepinit import user_code
 from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
 from deepinit.cli.printing import print_outcome, print_rows
-from deepinit.core.errors import DeepinitError, SpecError, refusal
+from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
 from deepinit.core.terminal import remark, write
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 from deepinit.joining import Place, joined, place
@@ -24,6 +24,8 @@ def run(command: Run, rest: list[str], line: str) -> int:
     where = _place(command)
     if command.timed and not command.dry_run:
         raise SpecError(refusal("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out."))
+    if command.timed or not command.dry_run:
+        _require_addresses()
     if command.dry_run:
         _print_plan(experiment, config, out, options if command.timed else None)
         return 0
@@ -44,6 +46,7 @@ def run(command: Run, rest: list[str], line: str) -> int:
 def merge(command: Merge, rest: list[str], line: str) -> int:
     """Concludes a run whose shards have finished."""
     experiment, config, out = _asked(command, rest)
+    _require_addresses()
     from deepinit import run
 
     return print_outcome(run.merge(experiment, config, out, _options(command, line)), command.json)
@@ -90,6 +93,30 @@ def verify(command: Verify) -> int:
     if holes:
         write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
     return 0
+
+
+def _require_addresses() -> None:
+    """Refuse a limit on addresses (`ulimit -v`) under which JAX and OpenBLAS abort the process.
+
+    Raises:
+        ResourceError: the limit is below 2 GiB.
+    """
+    try:
+        import resource
+    except ImportError:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit not in (-1, resource.RLIM_INFINITY) and limit < _FEWEST_ADDRESSES:
+        raise ResourceError(
+            refusal(
+                f"a limit of {limit / 2**30:.2g} GiB on the addresses of a process (ulimit -v)",
+                f"{_FEWEST_ADDRESSES / 2**30:g} GiB or more, which JAX and its threads take",
+                "Raise it, or limit the resident memory instead; finished blocks are kept.",
+            )
+        )
+
+
+_FEWEST_ADDRESSES = 2 * 2**30
 
 
 def _asked(command: Run | Merge, rest: list[str]) -> tuple[Experiment, Any, Path]:

@@ -22,8 +22,6 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
         SpecError: no run directory, or a run that is not finished.
         DamagedError: result.nc is not what was written.
     """
-    import xarray
-
     run = load_run(path)
     if not has_result(run):
         raise SpecError(
@@ -37,11 +35,17 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
     if fault:
         raise DamagedError(_damaged(run, fault))
     try:
-        data = read_own(run.path, RESULT)
-        _refuse_foreign(data)
-        return xarray.open_dataset(io.BytesIO(data), engine="h5netcdf").load()
+        return dataset_of(read_own(run.path, RESULT))
     except Exception as error:
         raise DamagedError(_damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")) from error
+
+
+def dataset_of(data: bytes) -> "xarray.Dataset":
+    """The Dataset in a netCDF-4 file; any exception for bytes that are none."""
+    import xarray
+
+    _refuse_foreign(data)
+    return xarray.open_dataset(io.BytesIO(data), engine="h5netcdf").load()
 
 
 def _refuse_foreign(data: bytes) -> None:

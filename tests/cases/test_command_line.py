@@ -190,6 +190,8 @@ SHELL = {
     "{} verify {} > /dev/full 2> /dev/full": 5,
     "{} --help > /dev/full": 5,
     "ulimit -v 300000; {} run " + TINY + " --out {}": 5,
+    "ulimit -v 1600000; {} run " + TINY + " --out {}": 5,
+    "ulimit -v 1600000; {} merge " + TINY + " --out {}": 5,
 }
 
 

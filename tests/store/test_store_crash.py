@@ -216,6 +216,36 @@ def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_sa
         assert products(folder) == expected
 
 
+def test_a_close_or_an_unlink_that_fails_loses_nothing(tmp_path, monkeypatch):
+    calls = num_calls(tmp_path / "whole", monkeypatch)
+    expected = products(tmp_path / "whole")
+    refused = 0
+    for fail_at, failing in enumerate(calls, start=1):
+        if failing not in ("close", "unlink"):
+            continue
+        folder = tmp_path / str(fail_at)
+
+        def fail(count, name, call, arguments, fail_at=fail_at):
+            if count == fail_at:
+                call(*arguments)  # the system closes a file even where it reports an error
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as patch:
+            for name, call in counting(fail).items():
+                patch.setattr(os, name, call)
+            try:
+                work(folder)
+            except ResourceError:
+                refused += 1
+        if (folder / "spec.json").exists():
+            report = verify(folder)
+            assert (dict(report.damaged), dict(report.damaged_files)) == ({}, {})
+        work(folder)
+        assert products(folder) == expected
+        assert verify(folder).ok
+    assert refused > 5
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A real file system of 256 kB."""
