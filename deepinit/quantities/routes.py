@@ -123,7 +123,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
     if form is not None:
         found = quantity.theory(form).evaluate(spec, inputs)
         if isinstance(found, Prediction):
-            return dataclasses.replace(found, symbol=quantity.symbol)
+            return _of(quantity, found)
         others = _others(spec, quantity, inputs)
         raise SpecError(f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}")
     reasons = []
@@ -131,11 +131,16 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         if not theory.is_limit:
             found = theory.evaluate(spec, inputs)
             if isinstance(found, Prediction):
-                return dataclasses.replace(found, symbol=quantity.symbol)
+                return _of(quantity, found)
             reasons.append(f"{theory.name}: {found}")
     why = "; ".join(reasons) or "no theory of it is known"
     others = _others(spec, quantity, inputs)
     raise SpecError(f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}")
+
+
+def _of(quantity: Quantity, prediction: Prediction) -> Prediction:
+    """The prediction under the quantity's own name: theories are shared by quantities that differ in what they tap."""
+    return dataclasses.replace(prediction, quantity=quantity.name, symbol=quantity.symbol)
 
 
 def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:
@@ -158,7 +163,7 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
     if isinstance(found, str):
         raise SpecError(f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate.")
-    return dataclasses.replace(found, symbol=quantity.symbol)
+    return _of(quantity, found)
 
 
 def evaluate(
@@ -178,9 +183,7 @@ def evaluate(
     finite = [theory.name for theory in quantity.theories if not theory.is_limit] if names is None else names
     limits = [theory.name for theory in quantity.theories if theory.is_limit]
     found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(
-        dataclasses.replace(value, symbol=quantity.symbol) for value in found.values() if isinstance(value, Prediction)
-    )
+    predictions = tuple(_of(quantity, value) for value in found.values() if isinstance(value, Prediction))
     return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
 
 

@@ -134,3 +134,12 @@ def test_log_gradient_norm_is_the_logarithm_of_the_norm():
     exact = -0.5 * (np.euler_gamma + np.log(2.0))
     assert np.abs((sim.mean - exact) / sim.standard_error).max() < 5
     assert np.abs((sim.mean - 2.0 * exact) / sim.standard_error).min() > 20
+
+
+def test_a_quantity_derived_from_another_is_compared_under_its_own_name():
+    own = Q.log_norm._replace(name="own")
+    net, inputs = di.MLP((4,) * 2), di.inputs.ones(3)
+    sim = di.simulate(net, own, inputs, num_seeds=10)
+    found = [di.predict(net, own, inputs), di.infinite(net, own, inputs), *evaluate(net, own, inputs)[0]]
+    assert {prediction.quantity for prediction in found} == {"own"}
+    assert di.compare(sim, *found[:2]).dataset.sizes["route"] == 2
