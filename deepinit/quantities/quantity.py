@@ -8,7 +8,6 @@ from deepinit.core.results import Estimate, Rounding
 from deepinit.core.trainings import Training
 from deepinit.quantities.theory import Theory
 
-
 EVENTS = ("collinear", "dead", "not_finite")
 SCALED_EVENTS = (
     "collinear",
