@@ -57,21 +57,24 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
     """<x, x'> / width of every pair, with its log-scale."""
     import jax.numpy as jnp
 
+    from deepinit.networks.cotangents import Products
+
     rows = state.postactivations
     partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
     partners = jnp.where(jnp.isneginf(rows.partner_scales)[:, None], 0, partners)  # dead
     scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
-    return _kernel(overlaps, scales[:, None] + scales[None], inputs)
+    return _kernel(Products(overlaps, scales[:, None] + scales[None]), inputs)
 
 
-def _kernel(value: Any, log_scale: Any, inputs: Inputs) -> Any:
-    """Entries i <= j of the kernel K = exp(log_scale) * value, in units of sqrt(K_ii K_jj): rounding is relative to that."""
+def _kernel(products: Any, inputs: Inputs) -> Any:
+    """Entries i <= j of the kernel K = exp(log_scale) * value of `Products`, in units of sqrt(K_ii K_jj): rounding is relative to that."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
 
+    value, log_scale = products
     own = jnp.diagonal(value)
     logs = 0.5 * (jnp.diagonal(log_scale) + jnp.log(jnp.where(own > 0, own, 1)))
     units, entries = logs[:, None] + logs[None], pairs_of_points(inputs)
@@ -113,11 +116,11 @@ def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ..
 
 
 def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _whole(_kernel(gradients.products.value, gradients.products.log_scale, inputs))
+    return _whole(_kernel(gradients.products, inputs))
 
 
 def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
-    return _whole(_kernel(gradients.biases.value, gradients.biases.log_scale, inputs))
+    return _whole(_kernel(gradients.biases, inputs))
 
 
 def _whole(measured: Any) -> Any:
