@@ -140,13 +140,13 @@ def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, a
     return jax.lax.map(one, at)
 
 
-def _point_quadrature(activation: Activation, orders: Orders, variance: jax.Array) -> list[jax.Array]:
+def _point_quadrature(activation: Activation, orders: Orders, variance: jax.Array) -> tuple[jax.Array, ...]:
     derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
 
-    def one(q: jax.Array) -> list[jax.Array]:
+    def one(q: jax.Array) -> tuple[jax.Array, ...]:
         std = root(jnp.maximum(q, kink_terms.LEAST))
         nodes, weights = point_rule(activation, std)
         f = derivatives(std * nodes)
-        return [jnp.sum(weights * f[i] * f[j]) for i, j in orders]
+        return tuple(jnp.sum(weights * f[i] * f[j]) for i, j in orders)
 
     return jax.vmap(one)(variance)
