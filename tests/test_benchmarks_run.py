@@ -16,6 +16,7 @@ MEASURED = {
     "kernel_corrections": "ratio",
     "memory": "peak, 200000 / 20000 networks",
     "resnet_ntk": "ratio",
+    "gradients": "ratio, tanh",
     "import_time": "import deepinit / import jax, flax, optax",
     "model": "formula / measured, width 48, depth 6, 3 inputs",
     "precision": "operands in TF32 (planted): error of tangent kernels",

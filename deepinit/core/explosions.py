@@ -22,6 +22,7 @@ from deepinit.core.taylor import taylor_at_zero
 
 _FAR = 300.0  # e-folds of the clock: what is left of the integral beyond is below 1e-15 for psi growing like |x|^0.6
 _LARGEST = 1e300
+_REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: error below 1e-12
 
 
 def may_explode(activation: Any, inner: Any = linear) -> bool:
@@ -87,7 +88,7 @@ def explosion_time(
         variance: [positions], of the coordinates at time 0.
 
     Returns:
-        To about 1e-5, with kinks of psi to about 1e-3.
+        To about 1e-5.
 
     Reference: derivation in the module docstring.
     """
@@ -143,8 +144,33 @@ def explosion_refusal(horizon: float, time: float, which: int | None = None, rem
 
 
 def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """E psi(x)^2, x ~ N(means, variances)."""
-    if psi.slopes is not None and psi.slopes[0] == psi.slopes[1]:
-        return psi.slopes[0] ** 2 * (means**2 + variances)
-    nodes, weights = normal_rule(num_nodes=61)
-    return values(psi, means[..., None] + np.sqrt(variances)[..., None] * nodes) ** 2 @ weights
+    """E psi(x)^2, x ~ N(means, variances): closed form if homogeneous, else quadrature between the kinks."""
+    stds = np.sqrt(variances)
+    if psi.slopes is None:
+        nodes, weights = _rules(psi.kinks, means, stds)
+        return np.sum(values(psi, means[..., None] + stds[..., None] * nodes) ** 2 * weights, axis=-1)
+    from scipy.special import ndtr
+
+    left, right = psi.slopes
+    square, scores = means**2 + variances, _quotients(means, stds)
+    of_positive = square * ndtr(scores) + means * stds * np.exp(-0.5 * scores**2) / math.sqrt(2.0 * math.pi)
+    return left**2 * (square - of_positive) + right**2 * of_positive
+
+
+def _rules(kinks: tuple[float, ...], means: np.ndarray, stds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes z and weights, [..., nodes], for expectations over z ~ N(0, 1) of functions of means + stds z."""
+    if not kinks:
+        return normal_rule(num_nodes=121)
+    breaks = [np.clip(_quotients(kink - means, stds), -_REACH, _REACH) for kink in kinks]
+    end = np.full_like(breaks[0], _REACH)
+    edges = np.stack([-end, *breaks, end], axis=-1)
+    half, middle = 0.5 * np.diff(edges)[..., None], 0.5 * (edges[..., 1:] + edges[..., :-1])[..., None]
+    legendre, mass = np.polynomial.legendre.leggauss(_NODES)
+    nodes = (middle + half * legendre).reshape(*end.shape, -1)
+    density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
+    return nodes, (half * mass).reshape(*end.shape, -1) * density
+
+
+def _quotients(numerators: np.ndarray, stds: np.ndarray) -> np.ndarray:
+    """numerators / stds, with a standard deviation of 0 moved to 1e-300."""
+    return numerators / np.maximum(stds, 1e-300)

@@ -70,3 +70,12 @@ def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
         return xp.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
         raise SpecError(refusal(repr(value), "real numbers and arrays of them", "Convert it to floats.")) from error
+
+
+def with_derivative_of(variable: Any, value: Any) -> Any:
+    """`value`, in JAX with the derivative of `variable`: a clip that does not end a gradient at the bound."""
+    if array_namespace(variable, value) is np:
+        return value
+    import jax
+
+    return variable + jax.lax.stop_gradient(value - variable)

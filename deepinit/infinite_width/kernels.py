@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
@@ -33,11 +34,12 @@ def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         neural-tangents takes the angle from a difference of products, which keeps half the digits.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents cannot express.
+        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents cannot express; an activation with kinks
+            that is not homogeneous; kernels that are not finite.
         ResourceError: neural-tangents is absent or does not work here.
 
     Valid for: widths to infinity at fixed depth. Activations without a closed form use Gauss-Hermite quadrature with
-        QUADRATURE_NODES nodes a dimension: good for smooth ones at variances of order 1, poor across a kink.
+        QUADRATURE_NODES nodes a dimension: good for smooth ones at variances of order 1.
 
     Reference: arXiv 1912.02803 (neural-tangents).
     """
@@ -78,13 +80,25 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
 
 
 def stax_activation(activation: Activation):
-    """neural-tangents' layer of an activation: closed form where it has one, else numerical."""
+    """neural-tangents' layer of an activation: closed form where it has one, else numerical.
+
+    Raises:
+        SpecError: an activation with kinks that is not homogeneous (elu, selu, relu6, hard_swish).
+    """
     stax = load().stax
     if activation.slopes is not None:
         return stax.ABRelu(*activation.slopes)
     closed = {"erf": stax.Erf, "sin": stax.Sin, "gelu": stax.Gelu}
     if activation.name in closed:
         return closed[activation.name]()
+    if activation.kinks:
+        raise SpecError(
+            refusal(
+                f"the activation {activation!r} for neural-tangents, whose quadrature takes no notice of its kinks",
+                "homogeneous activations, erf, sin, gelu, and smooth ones",
+                "deepinit.infinite_width.recursion.kernel_layers (engine='recursion') integrates between the kinks.",
+            )
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # it always warns that it is numerical; the docstring says so
         return stax.ElementwiseNumerical(activation, deg=QUADRATURE_NODES, df=activation.derivative)

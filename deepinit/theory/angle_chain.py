@@ -14,6 +14,7 @@ from deepinit.theory.angle_exact import check_width
 from deepinit.theory.angle_layer import rho
 from deepinit.theory.angle_relu import next_angle
 
+_COLLINEAR = -1400.0  # of ln sin^2: the angle does not depend on it below
 DRIFT = 2.0 / (3.0 * math.pi)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
 
 
@@ -89,7 +90,7 @@ def log_sin2(theta: Any) -> Any:
 def acute_angle(x: Any) -> Any:
     """The angle in [0, pi/2] whose ln sin^2 is x; pi/2 for x > 0."""
     xp = array_namespace(x)
-    return xp.arcsin(xp.exp(0.5 * xp.minimum(x, 0.0)))
+    return xp.arcsin(xp.exp(0.5 * xp.minimum(xp.where(x > _COLLINEAR, x, _COLLINEAR), 0.0)))
 
 
 def check_widths(widths: Sequence[int], least: int) -> None:

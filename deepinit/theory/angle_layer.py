@@ -23,7 +23,7 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace, as_floats
+from deepinit.core.namespace import array_namespace, as_floats, with_derivative_of
 from deepinit.theory import pair_cumulants
 from deepinit.theory.angle_exact import check_concrete_width, check_width, small_angle_log_sin2_moments
 from deepinit.theory.angle_relu import relu_layer
@@ -77,7 +77,7 @@ def log_sin2_mean(
         roundings at every theta for ReLU. Even and odd activations (`absolute`, `linear`) map theta = pi to collinear
         images: there ln e is -inf, and what is returned within roundings of pi is a large negative number without digits.
         For activations that are not positively homogeneous a JAX theta is computed on the host in float64 and cast back:
-        it works under jit and vmap, and has no gradient.
+        it works under jit and vmap; a gradient is refused.
 
     Raises:
         SpecError: unknown form, a form that the activation does not have, concrete theta or width out of range, a traced
@@ -234,7 +234,7 @@ def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tup
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
     check_angle(theta)
-    theta = xp.minimum(theta, math.pi)  # pi in float32 is above pi
+    theta = with_derivative_of(theta, xp.minimum(theta, math.pi))  # pi in float32 is above pi
     return layer_coefficients(theta, form, activation, variances)
 
 

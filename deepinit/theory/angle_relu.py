@@ -64,11 +64,10 @@ def relu_layer(theta: Any) -> ReluLayer:
     """
     xp = array_namespace(theta)
     # Each branch sees only angles where it is good, so that its gradient stays finite where it is not taken.
-    acute = _acute(xp, xp.minimum(theta, 0.5 * math.pi))
-    obtuse = _obtuse(xp, xp.maximum(theta, 0.5 * math.pi))
-    return ReluLayer(
-        *(xp.where(theta < 0.5 * math.pi, small, large) for small, large in zip(acute, obtuse, strict=True))
-    )
+    is_acute, right_angle = theta < 0.5 * math.pi, xp.full_like(theta, 0.5 * math.pi)
+    acute = _acute(xp, xp.where(is_acute, theta, right_angle))
+    obtuse = _obtuse(xp, xp.where(is_acute, right_angle, theta))
+    return ReluLayer(*(xp.where(is_acute, small, large) for small, large in zip(acute, obtuse, strict=True)))
 
 
 def next_angle(theta: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace, as_floats, is_traced
+from deepinit.core.namespace import array_namespace, as_floats, is_traced, with_derivative_of
 from deepinit.theory.delta_method import angle_expansion
 from deepinit.theory.pair_frames import homogeneous_frame, quadrature_frame
 
@@ -44,7 +44,7 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
             tracer) gives JAX in its dtype, anything else NumPy in float64. Tracers are not checked.
         activation: an Activation, a name, or an elementwise JAX function. Those that are not positively homogeneous are
             integrated on the host in float64, one angle after the other (milliseconds each); traced angles call back to
-            the host, which works under jit and vmap and has no gradient.
+            the host, which works under jit and vmap; a gradient is refused.
         variances: of u and v; without effect for positively homogeneous activations.
 
     Returns:
@@ -66,10 +66,11 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
     xp = array_namespace(theta)
     (angle,) = as_floats(xp, theta)
     check_angle(angle)
-    angle = xp.minimum(angle, math.pi)  # pi in float32 is above pi
+    angle = with_derivative_of(angle, xp.minimum(angle, math.pi))  # pi in float32 is above pi
     if activation.slopes is not None:
         frame = homogeneous_frame(xp, angle, activation.slopes)
-        log_mean = xp.where(angle > 0, frame.log_sine2, -math.inf)
+        with np.errstate(divide="ignore"):
+            log_mean = xp.where(angle > 0, frame.log_sine2, xp.log(angle))  # -inf at 0, with an infinite slope
         expansion = angle_expansion(frame)
         return Coefficients(log_mean, expansion.c1, expansion.d1, expansion.c2, expansion.d2)
     if is_traced(*variances):
@@ -99,9 +100,24 @@ def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
     import jax
 
     row = jax.ShapeDtypeStruct(theta.shape, theta.dtype)
-    return jax.pure_callback(
-        lambda angle: tuple(function(angle).astype(row.dtype)), (row,) * 5, theta, vmap_method="expand_dims"
-    )
+
+    @jax.custom_jvp
+    def called(theta: Any) -> Any:
+        return jax.pure_callback(
+            lambda angle: tuple(function(angle).astype(row.dtype)), (row,) * 5, theta, vmap_method="expand_dims"
+        )
+
+    @called.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        raise SpecError(
+            refusal(
+                "a derivative in the angle of an activation that is not positively homogeneous",
+                "values, which the host computes, or a positively homogeneous activation",
+                "Take a difference of two angles outside jax.grad.",
+            )
+        )
+
+    return called(theta)
 
 
 def _host_coefficients(activation: Activation, theta: float, variances: tuple[float, float]) -> tuple[float, ...]:

@@ -27,6 +27,7 @@ import numpy as np
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import differences, normal_rule, values
+from deepinit.core.namespace import with_derivative_of
 from deepinit.theory.delta_method import Frame
 
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 6 on arcs up to pi
@@ -50,19 +51,21 @@ def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -
     left, right = slopes
     if left == 0.0 and right == 0.0:
         raise SpecError(refusal("an activation that is 0 everywhere", "slopes not both 0", "No output, no angle."))
-    theta = xp.maximum(theta, _SMALLEST_ANGLE)
+    theta = with_derivative_of(theta, xp.maximum(theta, _SMALLEST_ANGLE))
     if left == -right:
-        theta = xp.where(theta > 0.5 * math.pi, xp.maximum(math.pi - theta, _SMALLEST_ANGLE), theta)
+        opposite = with_derivative_of(math.pi - theta, xp.maximum(math.pi - theta, _SMALLEST_ANGLE))
+        theta = xp.where(theta > 0.5 * math.pi, opposite, theta)
     legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
     unit = xp.asarray(0.5 * (legendre + 1.0), dtype=theta.dtype)
     mass = xp.asarray(0.5 * mass / (2.0 * math.pi), dtype=theta.dtype)
 
     angle = theta[..., None]
-    wide = xp.maximum(math.pi - angle, 0.0)
+    wide = with_derivative_of(math.pi - angle, xp.maximum(math.pi - angle, 0.0))
     p = 0.5 * math.pi - wide * unit
     t = angle * unit
-    half = 2.0 * xp.sin(0.5 * angle)
-    c, k, m = xp.cos(angle), xp.cos(0.5 * angle), xp.sin(t) / half
+    # sin(t) / (2 sin(angle / 2)), whose derivative is finite at 0 by that of sinc
+    m = unit * xp.sinc(t / math.pi) / xp.sinc(0.5 * angle / math.pi)
+    c, k = xp.cos(angle), xp.cos(0.5 * angle)
     crossing = (left - right) * c * m
     a = xp.concatenate([right * xp.cos(p), left * xp.cos(p), right * xp.sin(t), -left * xp.sin(t)], axis=-1)
     w = xp.concatenate(

@@ -34,7 +34,7 @@ def test_r04_n2_gradients_at_collinear_and_zero_rows(mode):
         assert np.isfinite(of_rows).all()
         np.testing.assert_array_equal(of_rows[2, 0], 0.0)  # the row beside a zero row
         assert np.isfinite(of_variances).all()
-    kernel = np.array([2.5, 5.0, 0.0])  # proportional to every weight variance, which is 2
+    kernel = np.array([5.0, 10.0, 0.0])  # w x.x' / n_0, w = 2, kept by He weights; proportional to every variance
     np.testing.assert_allclose(found["nngp"][1], np.outer(kernel, np.full(3, 0.5)), rtol=1e-12)
 
 
