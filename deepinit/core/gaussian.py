@@ -14,6 +14,7 @@ import numpy as np
 from deepinit.core.activation import Activation
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.host import on_host as on_host
+from deepinit.core.reproducible import constant
 
 _RANGE = 12.0  # the normal density integrates to 1 - 4e-33 on [-12, 12]
 
@@ -81,6 +82,8 @@ def default_weight_var(activation: Activation) -> float:
     1.072 for GELU, 1.067 for SiLU (chaotic), 0.318 for softplus (ordered), and deviations of K from 1 by chi_parallel,
     1.144 and 1.173 for GELU and SiLU, whose norms run off. `di.critical` has critical variances.
 
+    Rounded to 13 digits, so that every processor takes the same variance.
+
     A rounded activation takes the variance of its inner activation.
 
     Raises:
@@ -107,4 +110,4 @@ def default_weight_var(activation: Activation) -> float:
                 "Write the variance of the weights, weight_law=di.normal(1.0).",
             )
         )
-    return 1.0 / square
+    return constant(1.0 / square, 13)

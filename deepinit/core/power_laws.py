@@ -22,7 +22,9 @@ _SMALL_STEPS = 2.0 ** -np.arange(17.0, 21.0)
 _FAR_OUT = 2.0 ** np.array([40.0, 41.0, 50.0, 51.0])
 _ROUNDING = 1e-9  # of measured orders
 _LARGEST_DENOMINATOR = 20
-_SPREAD = 1.0 + np.arange(16) / 16.0  # an oscillating function is not judged by one value; exact, as its phase far out must be
+_SPREAD = (
+    1.0 + np.arange(16) / 16.0
+)  # an oscillating function is not judged by one value; exact, as its phase far out must be
 
 
 class Orders(NamedTuple):
