@@ -97,7 +97,8 @@ def comparison(
     z = np.where(exact, 0.0, _ratio(difference, error))
     names = np.array([prediction.name for prediction in predictions], dtype=str)
     distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
-    closest = names[np.argmin(distance, axis=0)] if predictions else np.full(shape, "")
+    nearest = distance <= np.min(distance, axis=0, initial=np.inf) + rounding  # of equal ones the first
+    closest = names[np.argmax(nearest, axis=0)] if predictions else np.full(shape, "")
     entry, route = (estimate.axis, "pair"), ("route", estimate.axis, "pair")
     dataset = xarray.Dataset(
         {

@@ -15,6 +15,7 @@ from deepinit.core.checks import check_integer, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import checked_radius, images
 from deepinit.core.namespace import array_namespace
+from deepinit.core.reproducible import dot, norm
 
 Kind = Literal["line", "circle"]
 
@@ -201,7 +202,7 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     if len(a) < 2:
         raise SpecError(refusal("points of dimension 1", "dimension 2 or more", "A circle needs a plane."))
     u, v = b - a, c - a
-    uu, uv, vv = u @ u, u @ v, v @ v
+    uu, uv, vv = dot(u, u), dot(u, v), dot(v, v)
     gram = uu * vv - uv * uv
     if not gram > 1e-12 * uu * vv:
         raise SpecError(
@@ -210,10 +211,10 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     # centre = a + p u + q v with |centre - a| = |centre - b| = |centre - c|
     p, q = 0.5 * vv * (uu - uv) / gram, 0.5 * uu * (vv - uv) / gram
     to_first = -(p * u + q * v)
-    radius = np.linalg.norm(to_first)
+    radius = norm(to_first)
     # of the two other points that farther from the diameter through the first: the one opposite to it has no direction
-    in_plane = max((w - (w @ to_first) / radius**2 * to_first for w in (v, u)), key=lambda w: float(w @ w))
-    second_radius = in_plane * (radius / np.linalg.norm(in_plane))
+    in_plane = max((w - dot(w, to_first) / radius**2 * to_first for w in (v, u)), key=norm)
+    second_radius = in_plane * (radius / norm(in_plane))
     coefficients = np.stack([a - to_first, to_first, second_radius])
     return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points"))
 

@@ -21,6 +21,7 @@ _REACH = 12.0
 _CELLS = 157  # so that no round number is an edge, where a hidden kink would not show
 _LEVELS = 6  # of halving a cell, before its derivative is said not to be that of its values
 _ROUNDING = 1e-14  # of the largest value
+_HOMOGENEOUS = 1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
 _INTEGRAL_ERROR = 1e-9
 _ROOT_ERROR = 1e-2  # in the last cell beside a kink: there |x|^1.5 is a function like any other
 _LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
@@ -190,7 +191,8 @@ def _check_finite(name: str, what: str, x: np.ndarray, found: np.ndarray) -> Non
 def _slopes_of_homogeneous(grid: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
     left, right = -values[np.searchsorted(grid, -1.0)], values[np.searchsorted(grid, 1.0)]
     expected = np.where(grid > 0, right, left) * grid
-    same = np.abs(values - expected) <= 1e-15 * np.abs(expected)
+    same = np.abs(values - expected) <= _HOMOGENEOUS * np.abs(expected)
+    left = right if abs(left - right) <= _HOMOGENEOUS * abs(right) else left
     return (float(left) + 0.0, float(right) + 0.0) if same.all() else None
 
 

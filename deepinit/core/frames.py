@@ -9,6 +9,7 @@ import numpy as np
 from deepinit.core import checks, inputs
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.reproducible import orthonormalized
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,16 +88,14 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
                 "Any more are linearly dependent, and span no volume.",
             )
         )
-    directions, triangle = np.linalg.qr(np.swapaxes(vectors, 1, 2))
-    diagonal = np.abs(np.diagonal(triangle, axis1=1, axis2=2))
-    if not (diagonal > 1e-10 * np.linalg.norm(vectors, axis=2)).all():
+    directions, shares = (np.stack(parts) for parts in zip(*map(orthonormalized, vectors), strict=True))
+    if not (shares > 1e-10).all():
         raise SpecError(
             refusal(
                 "tangent vectors that are linearly dependent", "vectors that span d dimensions", "Drop one of them."
             )
         )
-    signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))  # the first direction is that of the first vector
-    return Frames(rows, np.swapaxes(directions, 1, 2) * signs[:, :, None], label)
+    return Frames(rows, directions, label)
 
 
 def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0) -> Frames:

@@ -16,6 +16,7 @@ import numpy as np
 
 from deepinit.core.checks import check_angle, check_integer, real_number, real_numbers
 from deepinit.core.errors import ResourceError, SpecError, refusal
+from deepinit.core.reproducible import sine
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,8 +140,8 @@ def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
     points = np.zeros((1, dimension))
     points[0, 0] = 1.0
     displacements = np.zeros((len(angles), dimension))
-    displacements[:, 0] = [-2.0 * math.sin(0.5 * angle) ** 2 for angle in angles]
-    displacements[:, 1] = [math.sin(angle) for angle in angles]
+    displacements[:, 0] = -2.0 * sine(0.5 * np.array(angles, np.float64)) ** 2
+    displacements[:, 1] = sine(angles)
     label = "angle " + ", ".join(f"{angle:g}" for angle in angles) if len(angles) <= 4 else f"{len(angles)} angles"
     return Inputs(points, displacements, (0,) * len(angles), label)
 

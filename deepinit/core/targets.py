@@ -14,6 +14,7 @@ import numpy as np
 from deepinit.core.checks import check_integer, real_number, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import images
+from deepinit.core.reproducible import cosine, sine
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ def sum_of_sines(
     check_integer("seed", seed, 0, "Leave it out for seed 0.")
     amplitude, frequency = _checked_wave("amplitude", amplitude), _checked_wave("frequency", frequency)
     x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
-    y = amplitude * np.sin(frequency * x + 1.0).sum(axis=1)
+    y = amplitude * sine(frequency * x + 1.0).sum(axis=1)
     return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
 
 
@@ -123,7 +124,7 @@ def two_sines(num_examples: int = 40) -> Examples:
     """
     check_integer("num_examples", num_examples, 2, "Give at least two points.")
     x = np.linspace(-1.0, 1.5, num_examples)
-    return examples(x, np.sin(3.0 * x) + 0.5 * np.sin(6.0 * x), "two sines")
+    return examples(x, sine(3.0 * x) + 0.5 * sine(6.0 * x), "two sines")
 
 
 def relu_pieces(num_examples: int = 40) -> Examples:
@@ -188,7 +189,7 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
         raise SpecError(refusal(f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."))
     count = num_examples // 2
     angles = 2.0 * np.pi * np.arange(count) / count
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    circle = np.stack([cosine(angles), sine(angles)], axis=1)
     return examples(np.concatenate([circle, radius * circle]), np.repeat([0, 1], count), "two circles")
 
 

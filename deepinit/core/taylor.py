@@ -16,7 +16,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.gaussian import on_host
+from deepinit.core.gaussian import on_host, values
 
 _EXACT = {
     "linear": (1.0, 0.0, 0.0),
@@ -30,7 +30,7 @@ _EXACT = {
 }
 _VALUES_AT_ZERO = {"softplus": math.log(2.0), "sigmoid": 0.5}
 _BESIDE_ZERO = 1e-9  # a smooth function's derivatives change by about this much between there and 0
-_ROUNDING = 1e-12
+_ROUNDING = 1e-12  # of the largest value on [-1, 1]
 
 
 class Taylor(NamedTuple):
@@ -77,7 +77,8 @@ def _constants(phi: Activation) -> Taylor:
     if 0.0 in phi.kinks:
         raise _not_smooth(phi)
     at_zero = _VALUES_AT_ZERO[phi.name] if phi.name in _VALUES_AT_ZERO else float(on_host(phi, np.zeros(())))
-    if not abs(at_zero) <= _ROUNDING:
+    size = float(np.abs(values(phi, np.linspace(-1.0, 1.0, 65))).max())
+    if not abs(at_zero) <= _ROUNDING * size:
         raise SpecError(
             refusal(
                 f"the activation {phi!r}, whose value at 0 is {at_zero:.6g}",
@@ -86,11 +87,11 @@ def _constants(phi: Activation) -> Taylor:
             )
         )
     left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO]))
-    scale = 1.0 + np.max(np.abs(middle))
+    scale = size + np.max(np.abs(middle))
     jump = np.maximum(np.abs(left - middle), np.abs(right - middle))
     if not (np.isfinite(jump).all() and (jump < 1e3 * _BESIDE_ZERO * scale).all()):
         raise _not_smooth(phi)
-    return Taylor(*(float(value) if abs(value) > _ROUNDING else 0.0 for value in middle))
+    return Taylor(*(float(value) if abs(value) > _ROUNDING * size else 0.0 for value in middle))
 
 
 def _derivatives(phi: Activation, points: np.ndarray) -> np.ndarray:

@@ -140,8 +140,8 @@ def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple
 
 
 def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
+    from deepinit.core.gaussian import is_odd
     from deepinit.infinite_width.recursion import checked_rows
-    from deepinit.infinite_width.residual_duals import is_odd
 
     rows = checked_rows(x)
     variances, flags = residual_variances(spec, rows.shape[1]), trained_flags(trained)

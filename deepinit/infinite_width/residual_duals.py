@@ -18,7 +18,6 @@ Phi'(m/s), P(u > 0) = Phi(m/s).
 import dataclasses
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -26,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation, erf, linear
-from deepinit.core.gaussian import normal_rule, values
+from deepinit.core.gaussian import normal_rule
 from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, piecewise_rule, point_rule
 
 Engine = Literal["series", "quadrature"]
@@ -76,13 +75,6 @@ def gaussian_products(
     if engine == "series" and not activation.kinks:
         return _by_series(activation, means, covariance)
     return _by_pairs(activation, means, covariance, _homogeneous_pair if activation.is_homogeneous else _any_pair)
-
-
-@lru_cache(maxsize=64)
-def is_odd(activation: Activation) -> bool:
-    """f(-x) = -f(x), checked on a grid: E f(u) is then 0 for centred u, exactly."""
-    grid = np.linspace(0.05, 12.0, 60)
-    return bool(np.allclose(values(activation, -grid), -values(activation, grid), rtol=1e-13, atol=1e-300))
 
 
 def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:

@@ -55,4 +55,5 @@ def _near(length: int, wanted: float) -> int:
     """The divisor nearest to `wanted`, by ratio, if it is within a factor 2: layers left over would be compiled once more."""
     wanted = max(wanted, 1.0)
     near = [count for count in range(1, length + 1) if length % count == 0 and wanted / 2 <= count <= 2 * wanted]
-    return min(near, key=lambda count: abs(math.log(count / wanted))) if near else round(wanted)
+    distance = lambda count: round(abs(math.log(count / wanted)), 9)  # of two at one ratio the smaller
+    return min(near, key=distance) if near else round(wanted)

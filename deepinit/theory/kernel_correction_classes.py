@@ -25,7 +25,7 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.gaussian import values
+from deepinit.core.gaussian import is_odd
 from deepinit.theory.criticality_edge import Edge, edge_of_chaos, root_between
 from deepinit.theory.criticality_moments import single_variance_moments
 from deepinit.theory.criticality_origin import origin
@@ -156,7 +156,7 @@ def _zero_critical(phi: Activation) -> Criticality:
     p = near.power if math.isfinite(near.power) else _UNKNOWN
     variance = _four_point(near.slopes) / 3.0
     kernel = (variance, -0.25 * (1.0 + p) * variance) if p > 0.0 else (_UNKNOWN, _UNKNOWN)
-    tangent = (2.0 / 3.0, -0.25, 0.0) if p == 1.0 and _is_odd(phi) else (_UNKNOWN,) * 3
+    tangent = (2.0 / 3.0, -0.25, 0.0) if p == 1.0 and is_odd(phi) else (_UNKNOWN,) * 3
     largest = 0.5 if p == 1.0 else _UNKNOWN
     return Criticality("zero_critical", 0.0, 1.0, 1.0, *kernel, *tangent, "depth/width", largest)
 
@@ -165,11 +165,6 @@ def _four_point(slopes: tuple[float, float]) -> float:
     """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2, for two slopes."""
     p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
     return 3.0 * q / p**2 - 1.0
-
-
-def _is_odd(phi: Activation) -> bool:
-    grid = np.linspace(0.1, 5.0, 50)
-    return bool(np.allclose(values(phi, -grid), -values(phi, grid), rtol=1e-12, atol=1e-12))
 
 
 def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float) -> float:

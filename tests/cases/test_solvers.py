@@ -1,5 +1,6 @@
 """Answers that must not hang on the last bits of a solver, of a factorization or of a sum."""
 
+import dataclasses
 import math
 import re
 
@@ -11,7 +12,9 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_time, may_explode
+from deepinit.core.gaussian import is_odd
 from deepinit.core.power_laws import power_laws
+from deepinit.core.taylor import taylor_at_zero
 from deepinit.diffusions import path_fn
 from deepinit.observables.orientations import display_order
 from deepinit.observables.scaled import Scaled, log_norm
@@ -91,7 +94,7 @@ def test_the_explosion_with_an_inner_activation_is_an_event(square):
 
 def test_growth_beyond_float64_is_no_explosion():
     steep = di.leaky_relu(5.0)  # E psi^2 = 13 v: e^(13 T)
-    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 20.0).covariance == pytest.approx(math.exp(260.0), rel=1e-6)
+    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 4.0).covariance == pytest.approx(math.exp(52.0), rel=1e-8)
     with pytest.raises(SpecError, match="grows beyond float64 at the time 23"):
         inner_limit("tanh", steep, 1.0, 1.0, 0.0, 30.0)
 
@@ -156,3 +159,35 @@ def test_units_of_a_covariance_decide_nothing(scale):
     for matrix, words in (([[1.0, 0.5], [0.6, 1.0]], "symmetric"), ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue")):
         with pytest.raises(SpecError, match=words):
             di.matrix_normal(scale * np.array(matrix), np.eye(2))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-14, 1.0, 1e30])
+def test_the_size_of_an_activation_decides_nothing(size):
+    odd, tilted = (
+        di.from_function(lambda x: size * (2.0 * jax.nn.sigmoid(2.0 * x) - 1.0)),  # tanh, with its cancellation
+        di.from_function(lambda x: size * jax.nn.silu(x)),
+    )
+    assert is_odd(odd)
+    assert not is_odd(tilted)
+    assert taylor_at_zero(odd) == pytest.approx((size, 0.0, -2.0 * size), rel=1e-12)
+    assert taylor_at_zero(odd).curvature == 0.0
+    assert taylor_at_zero(tilted) == pytest.approx((0.5 * size, 0.5 * size, 0.0), rel=1e-12)
+    with pytest.raises(SpecError, match="whose value at 0"):
+        taylor_at_zero(di.from_function(lambda x: size * jax.nn.softplus(x)))
+
+
+def test_rounding_makes_no_kink():
+    activation = di.from_function(lambda x: jnp.where(x > 0.0, (0.1 * 3.0) * x, 0.3 * x))  # slopes one bit apart
+    assert activation.slopes == (0.1 * 3.0, 0.1 * 3.0)
+    assert activation.kinks == ()
+    roundings = di.from_function(lambda x: jnp.maximum(x, 0.0) * (x * x + 1.0) / (x * x + 1.0) / 3.0 * 7.0 / 5.0)
+    assert roundings.slopes == pytest.approx((0.0, 7.0 / 15.0), rel=1e-15)
+
+
+def test_of_equal_predictions_the_first_is_the_closest():
+    estimate = di.simulate(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2), num_seeds=50)
+    prediction = di.predict(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2))
+    for share in (1.0 - 1e-15, 1.0, 1.0 + 1e-15):
+        other = dataclasses.replace(prediction, name="other", mean=prediction.mean * share)
+        found = di.compare(estimate, prediction, other).dataset
+        assert set(found.closest.values.ravel()) == {prediction.name}

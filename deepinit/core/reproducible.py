@@ -1,0 +1,74 @@
+"""Sines, dot products, frames and constants with the same last bit on every processor.
+
+Inputs, targets and variances are part of a run's identity, so that a run is continued by another
+processor only where their numbers agree. Math libraries and BLAS round differently from one processor to the next;
+decimal arithmetic, sums by `math.fsum` and single floating-point operations do not.
+"""
+
+import decimal
+import math
+from typing import Any
+
+import numpy as np
+
+_PI = decimal.Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+
+
+def sine(x: Any) -> np.ndarray:
+    """sin x, correctly rounded, float64 of any shape; |x| up to 1e15."""
+    return np.vectorize(_sine, otypes=[np.float64])(np.asarray(x, np.float64))
+
+
+def cosine(x: Any) -> np.ndarray:
+    """cos x, correctly rounded."""
+    return np.vectorize(lambda angle: _sine(angle, quarters=1), otypes=[np.float64])(np.asarray(x, np.float64))
+
+
+def constant(number: float, digits: int) -> float:
+    """The number to so many digits; what quadrature and root search make of it differs in the 15th and 16th."""
+    return float(f"{number:.{digits - 1}e}")
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Inner products along the last axis; NumPy's sums have one order everywhere, those of BLAS do not."""
+    return np.sum(a * b, axis=-1)
+
+
+def norm(vector: np.ndarray) -> float:
+    """The length of a vector, also where its square is no float."""
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(vector).max()))[1] - 1)
+    scaled = vector / unit
+    return unit * math.sqrt(float(dot(scaled, scaled)))
+
+
+def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gram-Schmidt, projections taken off twice.
+
+    Args:
+        vectors: [d, dimension], finite.
+
+    Returns:
+        Rows [d, dimension], orthonormal to rounding, the first along the first vector; and the share [d] of
+        each vector's length that the vectors before it leave, 0 for a zero vector.
+    """
+    rows, shares = np.zeros_like(vectors), np.zeros(len(vectors))
+    for index, vector in enumerate(vectors):
+        rest = vector / (norm(vector) or 1.0)
+        for _ in range(2):
+            rest = rest - np.sum(dot(rows[:index], rest)[:, None] * rows[:index], axis=0)
+        shares[index] = norm(rest)
+        rows[index] = rest / (shares[index] or 1.0)
+    return rows, shares
+
+
+def _sine(x: float, quarters: int = 0) -> float:
+    """sin(x + quarters pi / 2) by its series, in 70 digits."""
+    with decimal.localcontext(prec=70):
+        angle = (decimal.Decimal(float(x)) + quarters * _PI / 2).remainder_near(2 * _PI)
+        total = term = angle
+        order = 1
+        while abs(term) > abs(total) * decimal.Decimal("1e-40"):
+            order += 2
+            term = -term * angle * angle / (order * (order - 1))
+            total += term
+        return float(total)
