@@ -151,4 +151,5 @@ log_distance = Quantity(
     reference="derived in deepinit.theory.distances",
     events=("equal", "not_finite"),
     rounding="absolute",
+    input_degree=0,
 )

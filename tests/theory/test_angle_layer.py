@@ -307,5 +307,5 @@ def test_smooth_activations_answer_in_jax_and_trace():
     theta = jnp.asarray(angles, dtype=jnp.float32)
     for function in (layer, jax.jit(layer), jax.vmap(layer), jax.jit(jax.vmap(layer))):
         np.testing.assert_allclose(function(theta), exact, rtol=1e-5)
-    with pytest.raises(ValueError, match="JVP"):
+    with pytest.raises(SpecError, match="not positively homogeneous"):
         jax.grad(layer)(0.5)
