@@ -23,7 +23,7 @@ BASE = {
 OTHER = {  # field -> another value of it, and what else that needs
     "examples": {"examples": di.targets.examples(EXAMPLES.inputs, EXAMPLES.targets + 1e-15)},
     "record_steps": {"record_steps": (0, 2)},
-    "mode": {"mode": "sgd"},
+    "mode": {"mode": "adam"},
     "rate": {"rate": 0.1 + 1e-16},
     "loss": {"loss": "cross_entropy", "examples": CLASSES},
     "stop_drop": {"stop_drop": 0.5},
@@ -32,10 +32,11 @@ OTHER = {  # field -> another value of it, and what else that needs
     "initial_stage": {"initial_stage": True},
     "tolerance": {"tolerance": 1e-5},
     "name": {"name": "mine"},
-    "end_time": {"end_time": 2.0},
+    "end_time": {"mode": "flow", "rate": None, "end_time": 2.0},
     "geometry": {"mode": optax.sgd(0.1), "rate": None, "name": "mine", "geometry": "l2"},
 }
 WITHOUT = {  # the same need, with the field as it was
+    "end_time": {"mode": "flow", "rate": None},
     "loss": {"examples": CLASSES, "loss": "mse"},
     "geometry": {**OTHER["geometry"], "geometry": None},
 }
