@@ -44,7 +44,7 @@ def test_a9_extreme_variances_give_numbers_or_a_sentence(quantity, spec):
         "Inputs": PAIR,
         "Frames": di.frames.random(2),
         "SampledCurve": di.curves.sampled(di.curves.circle(), 3),
-    }[quantity.accepts.__name__]
+    }[quantity.measurement.accepts.__name__]
     calls = [lambda: di.infinite(spec, quantity, inputs)]
     for theory in quantity.theories:
         if not theory.is_limit:

@@ -131,4 +131,4 @@ def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
         assert np.abs(z.sel(route="exact")).max() < 5
     assert np.abs(found["variance_z"].sel(route="infinite_depth")).max() > 5
     tanh = di.ResNet(4, 3, block="shallow", activation=di.tanh)
-    assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth",)
+    assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth", "infinite_width")

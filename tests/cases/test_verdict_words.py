@@ -53,7 +53,7 @@ def test_a_check_that_is_judged_in_part_is_not_passed():
     ("z", "words"),
     [
         ([[1.0], [2.0]], "at every layer)"),
-        ([[1.0, 0.5], [2.0, 1.0]], "at every layer and entry)"),
+        ([[1.0, 0.5], [2.0, 1.0]], "at every layer and component)"),
         ([[1.0, 0.5], [2.0, np.nan]], "in 3 of 4 places: the others have no standard error)"),
     ],
 )
