@@ -3,8 +3,12 @@
 import os
 import pathlib
 import shutil
+import signal
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `pytest &` or nohup: a run would keep ignoring it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling dominates small shapes: without XLA's expensive passes the suite takes two thirds of the time. The slow tests, the
