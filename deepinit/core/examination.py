@@ -18,7 +18,7 @@ from deepinit.core.kinks import find_kinks, search_grid
 
 _SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
 _REACH = 12.0
-_CELLS = 157  # so that no round number is an edge, where a hidden kink would not show
+_LAST, _CELLS = 11.964, 157  # no round number, 0 included, is an edge at any level, where a hidden kink would not show
 _LEVELS = 6  # of halving a cell, before its derivative is said not to be that of its values
 _ROUNDING = 1e-14  # of the largest value
 _HOMOGENEOUS = 1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
@@ -206,7 +206,7 @@ def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, .
     A cell in which it is not is halved: a smooth function passes on a finer scale, while a hidden
     kink stays in one of the halves.
     """
-    edges = np.unique([*np.linspace(-_REACH, _REACH, _CELLS + 1), *kinks])
+    edges = np.unique([*np.linspace(-_REACH, _LAST, _CELLS + 1), _REACH, *kinks])
     edges = edges[np.abs(edges) <= _REACH]
     low, high = edges[:-1], edges[1:]
     wide = high - low > 1e-9

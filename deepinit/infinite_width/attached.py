@@ -26,7 +26,7 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
         values: arrays of one shape; not differentiated.
         variables: arrays of that shape.
     """
-    flat_values, values_tree = jax.tree.flatten(values)
+    flat_values, values_tree = jax.tree.flatten(jax.lax.stop_gradient(values))
     flat_variables, variables_tree = jax.tree.flatten(variables)
     settings = {"rule": rule, "static": static, "num": len(flat_values), "trees": (values_tree, variables_tree)}
     return jax.tree.unflatten(values_tree, _attached.bind(*flat_values, *flat_variables, **settings))

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation
+from deepinit.infinite_width.attached import attach
 
 # Smooth activations: the trapezoidal rule in t with z = center + scale * sinh(t), which puts nodes at the scale 1 of the
 # preactivation (where tanh, GELU, ... bend) as well as at the scale of its standard deviation. The integrand is analytic
@@ -134,22 +135,21 @@ def sine(angle: HalfAngle) -> jax.Array:
     return jnp.where(is_sharp, 2.0 * jnp.sqrt(product), 0.0)
 
 
-@jax.custom_jvp
 def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
     """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
 
     At 0 and pi it has a kink in the rows, with slopes of both signs: the derivative there is their mean, 0.
     """
     small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
-    return jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
+    value = jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
+    return attach(_theta_changes, None, (value,), (sin2, cos2))[0]
 
 
-@theta.defjvp
-def _(primals, tangents):
-    (sin2, cos2), (sin2_change, cos2_change) = primals, tangents
+def _theta_changes(_: None, variables, changes) -> tuple[jax.Array]:
+    (sin2, cos2), (sin2_change, cos2_change) = variables, changes
     is_sharp, product = _sharp(sin2, cos2)
     slope = jnp.where(is_sharp, 1.0 / jnp.sqrt(product), 0.0)
-    return theta(sin2, cos2), slope * (cos2 * sin2_change - sin2 * cos2_change)
+    return (slope * (cos2 * sin2_change - sin2 * cos2_change),)
 
 
 def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -158,20 +158,19 @@ def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
     return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
 
 
-@jax.custom_jvp
 def _arc(near: jax.Array, far: jax.Array) -> jax.Array:
     """g(t) = sin(t) - t cos(t) of t in [0, pi/2] with near = sin^2(t/2), far = cos^2(t/2); dg = t sin(t) dt."""
     t, square = 2.0 * jnp.arctan2(jnp.sqrt(near), jnp.sqrt(far)), 4.0 * near * far
     series = jnp.zeros_like(t)
     for k in range(len(_ARC_SERIES) - 1, -1, -1):
         series = series * t**2 + _ARC_SERIES[k]
-    return jnp.where(t < 1.0, t**3 * series, jnp.sqrt(square) - t * (far - near))
+    value = jnp.where(t < 1.0, t**3 * series, jnp.sqrt(square) - t * (far - near))
+    return attach(_arc_changes, None, (value,), (near, far))[0]
 
 
-@_arc.defjvp
-def _(primals, tangents):
-    (near, far), (near_change, far_change) = primals, tangents
-    return _arc(near, far), 2.0 * theta(near, far) * (far * near_change - near * far_change)
+def _arc_changes(_: None, variables, changes) -> tuple[jax.Array]:
+    (near, far), (near_change, far_change) = variables, changes
+    return (2.0 * theta(near, far) * (far * near_change - near * far_change),)
 
 
 def derivatives_up_to(activation: Activation, order: int) -> Callable[[Any], tuple[Any, ...]]:
@@ -259,10 +258,15 @@ def _inner_rule(kinks: tuple[float, ...], std, sine, cosine, z_1) -> tuple[jax.A
     return jax.vmap(piecewise_rule)(jnp.stack(breaks, axis=-1))
 
 
-def _sinh_rule(center, scale) -> tuple[jax.Array, jax.Array]:
+def smooth_rule(std: jax.Array, doubled: bool = False) -> tuple[jax.Array, jax.Array]:
+    """`point_rule` of smooth activations, or the same with twice the nodes."""
+    return _sinh_rule(jnp.zeros(()), _finest_scale(std), 2 * _NUM_NODES - 1 if doubled else _NUM_NODES)
+
+
+def _sinh_rule(center, scale, num_nodes: int = _NUM_NODES) -> tuple[jax.Array, jax.Array]:
     start, stop = jnp.arcsinh((-_RANGE - center) / scale), jnp.arcsinh((_RANGE - center) / scale)
-    spacing = (stop - start) / (_NUM_NODES - 1)
-    t = start + spacing * jnp.arange(_NUM_NODES)
+    spacing = (stop - start) / (num_nodes - 1)
+    t = start + spacing * jnp.arange(num_nodes)
     nodes = center + scale * jnp.sinh(t)
     return nodes, spacing * scale * jnp.cosh(t) * _normal_density(nodes)
 

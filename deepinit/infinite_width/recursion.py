@@ -10,6 +10,7 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
+from deepinit.infinite_width.resolution import checked_resolution
 
 if TYPE_CHECKING:
     from deepinit.infinite_width.pairs import Rows, Shares
@@ -114,7 +115,7 @@ def kernel_layers(
         2-D quadrature, to about 1e-9 for preactivation variances up to 1e6. A row of zeros has kernel w 0 + b.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; an unknown name in `trained`; a kernel that is not finite; of residual
+        SpecError: the quadrature does not resolve the activation; x is not a matrix of finite numbers; an unknown name in `trained`; a kernel that is not finite; of residual
             networks, what `residual.residual_layers` refuses.
 
     Valid for: any law of the weights with independent centred entries (also orthogonal) and Gaussian biases, widths to infinity one after the
@@ -138,6 +139,7 @@ def kernel_layers(
 
         from deepinit.infinite_width.pairs import Shares
 
+        checked_resolution(spec.activation, np.mean(x**2, axis=1), weight_vars, bias_vars)
         shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
         layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
         kernels = _in_blocks(spec.activation, x, layers, last_only)

@@ -227,7 +227,8 @@ def seed_fn_of(
     settings = {"linear_map": name, "dtype": dtype, "precision": precision}
     scaled, exponent = at_unit_size(spec, quantity, inputs)
     seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)
-    return (lambda key: times_power_of_two(seed_fn(key), exponent)) if exponent else seed_fn, settings
+    shape = (axis := quantity.measurement.axis(spec, inputs)).length, len(axis.entries)
+    return lambda key: times_power_of_two(checked(seed_fn(key), quantity, shape), exponent), settings
 
 
 def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
@@ -241,6 +242,28 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
     points, displacements = (np.ldexp(rows, -exponent) for rows in (inputs.points, inputs.displacements))
     scaled = dataclasses.replace(inputs, points=points, displacements=displacements)
     return scaled, quantity.input_degree * exponent
+
+
+def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...]) -> Any:
+    """The Measurement, if a tap returns one of this shape [layers or steps, entries]; else a refusal, when it is traced."""
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+
+    if not isinstance(measured, Measurement):
+        kind = "an array" if hasattr(measured, "dtype") else type(measured).__name__
+        got = f"a tap of {quantity.name} that returns {kind}"
+        raise SpecError(refusal(got, "a Measurement", "Write Measurement(value, jnp.zeros(value.shape, jnp.int8))."))
+    value, event = jnp.shape(measured.value), jnp.shape(measured.event)
+    kinds = jnp.result_type(measured.value), jnp.result_type(measured.event)
+    if value != shape or event != shape or not (_is_real(kinds[0]) and jnp.issubdtype(kinds[1], jnp.integer)):
+        got = f"a Measurement of {quantity.name} with values {kinds[0]}{value} and events {kinds[1]}{event}"
+        raise SpecError(refusal(got, f"real values and integer events of shape {shape}", "One entry for every name."))
+    return measured
+
+
+def _is_real(dtype: Any) -> bool:
+    return np.dtype(dtype).kind in "fiub"
 
 
 def times_power_of_two(measured: Any, exponent: int) -> Any:
@@ -264,6 +287,9 @@ def measure_block(
     from deepinit.ensembles import statistics
 
     value, event, sizes = _scaled(quantity, measured)
+    if event.size and not (event.min() >= 0 and event.max() <= len(quantity.events)):
+        got = f"events {event.min()} to {event.max()} of {quantity.name}"
+        raise SpecError(refusal(got, f"0 to {len(quantity.events)}, one for each of its events", "Name every event."))
     part = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():

@@ -1,0 +1,81 @@
+"""What a quadrature does not resolve is refused; what a tap returns is looked at; second derivatives where angles tie."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import deepinit as di
+from deepinit.core.errors import SpecError
+from deepinit.infinite_width.precision import host_float64
+from deepinit.infinite_width.recursion import kernel_scan
+from deepinit.observables.measurement import Measurement
+
+ONES = di.inputs.ones(3)
+
+
+def _net(activation, variance):
+    return di.MLP((8,), activation, di.normal(variance), output_width=1, output_law=di.normal(1.0))
+
+
+@pytest.mark.parametrize(
+    ("activation", "variance"),
+    [("sin", 100.0), ("sin", 1e4), (lambda x: jnp.sin(20 * x), 1.0), (lambda x: jnp.tanh(30 * (x - 0.7)) + x, 1.0)],
+    ids=["sin at 100", "sin at 1e4", "sin of 20 x", "a steep step"],
+)
+def test_functions_that_the_quadrature_does_not_resolve_are_refused(activation, variance):
+    with pytest.raises(SpecError, match="does not resolve"):
+        di.infinite(_net(activation, variance), di.quantities.ntk, ONES)
+
+
+def test_functions_that_it_resolves_are_right():
+    """E sin^2 = (1 - exp(-2 q)) / 2 for N(0, q), E cos^2 the rest."""
+    mean = di.infinite(_net("sin", 2.0), di.quantities.nngp, ONES).mean[0, 0]
+    assert mean == pytest.approx(0.5 * (1.0 - np.exp(-4.0)), rel=1e-12)
+    assert di.infinite(_net("tanh", 1e4), di.quantities.nngp, ONES).mean[0, 0] == pytest.approx(0.99202148, rel=1e-8)
+
+
+def test_a_hidden_kink_at_zero_is_refused():
+    table = lambda x: jnp.interp(x, jnp.array([-1.0, 0.0, 2.0]), jnp.array([0.0, 1.0, 5.0]))
+    with pytest.raises(SpecError, match=r"kinks=\(0\.0,\)"):
+        di.MLP((4,), table)
+
+
+def test_hessians_of_relu_at_orthogonal_and_equal_rows():
+    """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2) in two dimensions, by hand."""
+
+    def kernel(x):
+        return kernel_scan(di.relu, x, jnp.full(2, 2.0), jnp.zeros(2)).nngp[-1][0, 1]
+
+    with host_float64():
+        orthogonal, equal = (
+            np.asarray(jax.hessian(kernel)(jnp.array(rows)))
+            for rows in ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 2.0], [1.0, 2.0]])
+        )
+    assert orthogonal[0, 1, 0, 1] == pytest.approx(2.0 / np.pi, rel=1e-9)
+    assert orthogonal[0, 1, 1, 0] == pytest.approx(1.0 / np.pi, rel=1e-9)
+    np.testing.assert_allclose(equal[0, :, 1, :], np.eye(2), atol=1e-9)
+    np.testing.assert_allclose(equal[0, :, 0, :], 0.0, atol=1e-9)
+
+
+def _event(code, shape=(1,)):
+    return lambda state, inputs: Measurement(jnp.ones(1), jnp.full(shape, code, jnp.int8))
+
+
+@pytest.mark.parametrize(
+    ("tap", "words"),
+    [
+        (lambda state, inputs: jnp.ones(1), "returns an array"),
+        (lambda state, inputs: Measurement(jnp.ones(8), jnp.zeros(8, jnp.int8)), "integer events of shape"),
+        (lambda state, inputs: Measurement(jnp.ones(1) + 1j, jnp.zeros(1, jnp.int8)), "real values"),
+        (_event(0, ()), "integer events of shape"),
+        (_event(77), "events 77 to 77"),
+        (_event(-1), "events -1 to -1"),
+    ],
+    ids=["array", "eight values", "complex", "event of another shape", "event 77", "event -1"],
+)
+def test_what_an_own_tap_returns_is_looked_at(tap, words):
+    own = di.quantities.log_norm._replace(name="own", theories=(), measurement=di.quantities.Forward(tap))
+    one = own._replace(measurement=own.measurement._replace(entries=lambda spec, inputs: ("it",)))
+    with pytest.raises(SpecError, match=words):
+        di.simulate(di.MLP((4,)), one, di.inputs.ones(2), num_seeds=3)
