@@ -70,6 +70,8 @@ class Case:
                     "Rename the case.",
                 )
             )
+        for theory in (*(self.forms or ()), *self.checked, *self.rejected):
+            self.quantity.theory(theory)  # a misspelling is refused before anything is computed
         linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
         plain = {  # Python's own integers and strings, of which identities are made
             "linear_map": linear_map,

@@ -7,6 +7,7 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
+from deepinit.experiment import Case
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_scan
 from deepinit.observables.measurement import Measurement
@@ -79,3 +80,9 @@ def test_what_an_own_tap_returns_is_looked_at(tap, words):
     one = own._replace(measurement=own.measurement._replace(entries=lambda spec, inputs: ("it",)))
     with pytest.raises(SpecError, match=words):
         di.simulate(di.MLP((4,)), one, di.inputs.ones(2), num_seeds=3)
+
+
+@pytest.mark.parametrize("field", ["forms", "checked", "rejected"])
+def test_a_misspelt_theory_is_refused_when_the_case_is_made(field):
+    with pytest.raises(SpecError, match="the theory 'nope' of log_norm"):
+        Case("a", di.MLP((4,)), di.quantities.log_norm, di.inputs.ones(2), 5, **{field: ("nope",)})
