@@ -108,6 +108,9 @@ def default_weight_var(activation: Activation) -> float:
             return 1.0 / slope**2
     with np.errstate(over="ignore"):
         square = expectation(activation, power=2)
+        ends = float(np.max(on_host(activation, np.array([-_RANGE, _RANGE])) ** 2)) * math.exp(-0.5 * _RANGE**2)
+    if not ends < 1e-9 * square:  # the integrand has not decayed: exp(x^2)
+        square = math.inf
     flat = not derivatives(activation, np.concatenate([-grid, grid])).any()
     if flat or not (math.isfinite(square) and square > 0.0):
         what = "piecewise constant" if flat else f"of mean square E[phi(Z)^2] = {square:g}"

@@ -86,3 +86,11 @@ def test_what_an_own_tap_returns_is_looked_at(tap, words):
 def test_a_misspelt_theory_is_refused_when_the_case_is_made(field):
     with pytest.raises(SpecError, match="the theory 'nope' of log_norm"):
         Case("a", di.MLP((4,)), di.quantities.log_norm, di.inputs.ones(2), 5, **{field: ("nope",)})
+
+
+def test_a_mean_square_that_is_infinite_gives_no_default_variance():
+    for grows in (lambda x: jnp.exp(x * x), lambda x: jnp.exp(0.25 * x * x)):
+        with pytest.raises(SpecError, match="mean square"):
+            di.MLP((4,), grows)
+    finite = di.MLP((4,), lambda x: jnp.exp(0.125 * x * x))  # E exp(Z^2 / 4) = sqrt(2)
+    assert finite.weight_law.variance == pytest.approx(0.5**0.5, rel=1e-9)
