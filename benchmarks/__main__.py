@@ -48,7 +48,7 @@ DEFAULTS = {
     "cutoff": Default("--repeats 1 --networks 100000", 40),
     "condensation": Default("--repeats 2", 30),
     "kernel_corrections": Default("--part ensemble --repeats 1", 105),
-    "gradients": Default("--repeats 1", 20),
+    "gradients": Default("--repeats 1", 15),
     "resnet_ntk": Default("--repeats 1 --networks 100", 85),
 }
 

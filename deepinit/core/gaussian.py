@@ -108,7 +108,7 @@ def default_weight_var(activation: Activation) -> float:
             return 1.0 / slope**2
     with np.errstate(over="ignore"):
         square = expectation(activation, power=2)
-        ends = float(np.max(on_host(activation, np.array([-_RANGE, _RANGE])) ** 2)) * math.exp(-0.5 * _RANGE**2)
+        ends = float(np.max(values(activation, np.array([-_RANGE, _RANGE])) ** 2)) * math.exp(-0.5 * _RANGE**2)
     if not ends < 1e-9 * square:  # the integrand has not decayed: exp(x^2)
         square = math.inf
     flat = not derivatives(activation, np.concatenate([-grid, grid])).any()
