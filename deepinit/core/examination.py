@@ -19,7 +19,7 @@ from deepinit.core.kinks import find_kinks, search_grid
 _SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
 _REACH = 12.0
 _LAST, _CELLS = 11.964, 157  # no round number, 0 included, is an edge at any level, where a hidden kink would not show
-_LEVELS = 6  # of halving a cell, before its derivative is said not to be that of its values
+_LEVELS = 9  # of halving a cell, before its derivative is said not to be that of its values
 _ROUNDING = 1e-14  # of the largest value
 _HOMOGENEOUS = 1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
 _INTEGRAL_ERROR = 1e-9
