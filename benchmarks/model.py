@@ -34,7 +34,7 @@ from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
 from deepinit.networks.starting_rows import starting_rows
 from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.routes import measure_block
+from deepinit.quantities.measured import measure_block
 
 NNGP = di.quantities.nngp
 SETTINGS = {"linear_map": "conditional", "dtype": "float32", "precision": "highest"}

@@ -21,7 +21,8 @@ from deepinit.ensembles import statistics
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.routes import measure_block, seed_fn_of
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.routes import seed_fn_of
 
 NUM_NETWORKS = 1000
 WIDE = 10**6

@@ -37,7 +37,8 @@ import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.routes import measure_block, seed_fn_of
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory.angles import log_sin2_walk
 
 COUNTS = (1, 2, 4, 8)

@@ -22,7 +22,8 @@ from deepinit import store
 from deepinit.ensembles import statistics
 from deepinit.ensembles.blocks import Blocks, Ensemble, compile_ensemble
 from deepinit.ensembles.keys import root_key
-from deepinit.quantities.routes import measure_block, seed_fn_of
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.routes import seed_fn_of
 
 ANGLE = 1.0
 

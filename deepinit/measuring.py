@@ -13,7 +13,8 @@ from deepinit.core.terminal import remark
 from deepinit.experiment import Case
 from deepinit.inspection import block_name, no_record, plan_name, read_plan, read_statistics
 from deepinit.progress import Report
-from deepinit.quantities.routes import measure_block, seed_fn_of
+from deepinit.quantities.measured import measure_block
+from deepinit.quantities.routes import seed_fn_of
 
 _KEPT = "kept."  # in front of the names of arrays of single networks, in a block
 _COMPILE_COST = 2e8  # random numbers drawn in the time that compiling takes, for the time left

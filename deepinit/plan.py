@@ -79,7 +79,7 @@ def timed(cases: Sequence[Case], options: Any) -> list[Timed]:
 def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
     from deepinit.ensembles import keys, statistics
     from deepinit.measuring import compiled
-    from deepinit.quantities.routes import measure_block
+    from deepinit.quantities.measured import measure_block
     from deepinit.store.blocks import block_bytes
 
     start = time.perf_counter()

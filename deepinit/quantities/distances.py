@@ -14,7 +14,7 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.survival import predict_walk, why_no_walk
+from deepinit.quantities.survival import growth_limit, predict_walk, why_no_walk
 from deepinit.quantities.theory import limit, theories
 
 _EQUAL, _NOT_FINITE = 1, 2  # places in `events`, from 1
@@ -91,9 +91,9 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.kernel_walk import VALID_FOR, input_grams, kernel_walk
 
     if form == FORM:  # phi is linear in the limit, and biases cancel
-        return _renamed(predict_log_norm(spec, kinds.points(inputs.displacements), form))
+        return predict_log_norm(spec, kinds.points(inputs.displacements), form)
     if _is_one_signal(spec, inputs):
-        return _renamed(predict_walk(*_as_one_signal(spec, inputs), form))
+        return predict_walk(*_as_one_signal(spec, inputs), form)
     assert isinstance(spec, MLP)
     walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
@@ -111,10 +111,6 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     )
 
 
-def _renamed(prediction: Prediction) -> Prediction:
-    return dataclasses.replace(prediction, quantity="log_distance")
-
-
 def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.distances import mean_square_distances
     from deepinit.infinite_width.norms import mean_squares
@@ -126,16 +122,7 @@ def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
         squares = mean_square_distances(spec, inputs)
     if np.any(squares == 0.0):
         raise SpecError("the images of a pair are equal at infinite width: their distance is 0")
-    value = 0.5 * np.log(squares * np.array(spec.widths)[:, None]) - _log_start(inputs)
-    return Prediction(
-        quantity="log_distance",
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
-        valid_for="every width to infinity at fixed depth; here with the widths of the spec",
-        reference="NNGP kernel",
-    )
+    return growth_limit(0.5 * np.log(squares * np.array(spec.widths)[:, None]) - _log_start(inputs))
 
 
 log_distance = Quantity(

@@ -180,7 +180,11 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.norms import mean_squares
 
     start = np.sum(inputs.points**2, axis=1)
-    value = 0.5 * np.log(np.array(spec.widths)[:, None] * mean_squares(spec, inputs.points) / start[None])
+    return growth_limit(0.5 * np.log(np.array(spec.widths)[:, None] * mean_squares(spec, inputs.points) / start[None]))
+
+
+def growth_limit(value: np.ndarray) -> Prediction:
+    """The limit of the logarithm of a norm over its start, [layers, entries]."""
     return Prediction(
         quantity="log_norm",
         name="infinite_width",

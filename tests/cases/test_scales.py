@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.quantities.routes import at_unit_size, evaluate
+from deepinit.quantities.measured import at_unit_size
+from deepinit.quantities.routes import evaluate
 
 Q, points = di.quantities, di.inputs.points
 RNG = np.random.default_rng(5)

@@ -233,7 +233,8 @@ def test_predictions_by_step_need_steps_of_known_times():
 
 
 def test_weights_of_a_network_are_kept_on_request(run):
-    from deepinit.quantities.routes import measure_block, seed_fn_of
+    from deepinit.quantities.measured import measure_block
+    from deepinit.quantities.routes import seed_fn_of
 
     options = {"linear_map": "explicit", "dtype": "float32", "precision": "highest"}
     seed_fn, _ = seed_fn_of(NET, Q.relative_distance, run, keep=True, **options)
