@@ -1,7 +1,7 @@
-"""Values computed elsewhere, with derivatives of their own under every transformation.
+"""A primitive that attaches a derivative rule to precomputed values.
 
-`jax.custom_jvp` would do, but for one gap: the reverse mode of a `lax.scan` keeps the values of its body without their rules, so that
-`jax.hessian` of a recursion over layers would be wrong. A primitive carries its rule through.
+`jax.custom_jvp` is not enough: partial evaluation of `lax.scan` in reverse mode drops its rules, so that `jax.hessian` of a recursion
+over layers is wrong. A primitive keeps its rule.
 """
 
 import math

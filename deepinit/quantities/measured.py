@@ -1,4 +1,4 @@
-"""What is measured of single networks: at unit input size, looked at, made into the statistics of a block."""
+"""Measurements of single networks: scaling of inputs, validation, statistics of a block."""
 
 import dataclasses
 from typing import Any
@@ -25,7 +25,11 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
 
 
 def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...]) -> Any:
-    """The Measurement, if a tap returns one of this shape [layers or steps, entries]; else a refusal, when it is traced."""
+    """Validates what a tap returns, when it is traced.
+
+    Raises:
+        SpecError: no Measurement, or values and events of another shape [layers or steps, entries] or type.
+    """
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement

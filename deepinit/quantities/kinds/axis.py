@@ -1,4 +1,4 @@
-"""Where the values of one network stand, and what drawing them costs."""
+"""Axes of a measurement, and the cost of one forward pass."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -27,13 +27,13 @@ class Axis(NamedTuple):
 
 
 def no_conditions(spec: Any, inputs: Any) -> str | None:
-    """It always has a meaning."""
+    """Defined for every spec and input."""
     del spec, inputs
     return None
 
 
 def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
-    """The names that the inputs bring."""
+    """`inputs.entries`."""
     del spec
     return inputs.entries
 
