@@ -19,6 +19,7 @@ from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
 from deepinit.quantities import BUILTIN
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.record import quantity_record
 from deepinit.quantities.routes import chosen_linear_map
 from deepinit.user_code import check_experiment, listed
 
@@ -129,7 +130,7 @@ class Case:
         else:
             records["network"] = network_record(self.spec, source, self.inputs.dimension)
         if BUILTIN.get(self.quantity.name) is not self.quantity:
-            records["quantity"] = source_record(self.quantity)
+            records["quantity"] = quantity_record(self.quantity, self.spec, self.inputs)
         if not isinstance(getattr(self.inputs, "mode", ""), str):
             records["optimizer"] = source_record(self.inputs.mode)
         return records

@@ -1,4 +1,4 @@
-"""Values of a network, given as two functions, at fixed parameters and inputs."""
+"""Values of functions that users bring, at fixed arguments."""
 
 import functools
 import math
@@ -75,20 +75,44 @@ def network_values(init: Callable[..., Any], apply: Callable[..., Any], input_wi
 def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray, int]:
     import jax
 
-    inputs = general_rows((2, input_width), 0.5)
+    def given() -> Any:
+        shapes = jax.eval_shape(lambda key: init(key, input_width), jax.random.key(0))
+        return general_parameters(shapes), general_rows((2, input_width), 0.5)
+
+    def outputs(parameters: Any, rows: Any) -> Any:
+        return jax.vmap(apply, (None, 0))(parameters, rows)
+
+    values, digits = values_at(outputs, given)
+    values = values.reshape(2, -1) if digits else values
+    return (values[:, :: max(1, values.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS] if digits else values), digits
+
+
+def values_at(function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]) -> tuple[np.ndarray, int]:
+    """One array, computed in float64, or in float32 by functions that do not take it.
+
+    Args:
+        function: arguments -> an array.
+        given: the arguments, called with float64 enabled.
+
+    Returns:
+        The array, flat, and the decimal digits of its largest value that another processor computes alike: 7 in
+        float64, 3 in float32, 0 (and no values) in narrower types.
+
+    Raises:
+        SpecError: what the function refuses.
+    """
+    import jax
 
     def at(dtype: Any) -> tuple[np.ndarray, int]:
-        shapes = jax.eval_shape(lambda key: init(key, input_width), jax.random.key(0))
         cast = lambda leaf: leaf.astype(dtype) if _is_float(leaf) else leaf
-        given = jax.tree.map(cast, (general_parameters(shapes), inputs))
-        traced = jax.jit(lambda parameters, rows: jax.vmap(apply, (None, 0))(parameters, rows)).trace(*given)
+        arguments = jax.tree.map(cast, given())
+        traced = jax.jit(function).trace(*arguments)
         digits = _DIGITS.get(_narrowest(traced.jaxpr.jaxpr), 0)
         if not digits:
             return np.zeros(0), 0
         # without optimization, which would take longer than the computation
         compiled = traced.lower().compile(compiler_options={"xla_backend_optimization_level": 0})
-        outputs = np.asarray(compiled(*given), np.float64).reshape(2, -1)
-        return outputs[:, :: max(1, outputs.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS], digits
+        return np.asarray(compiled(*arguments), np.float64).ravel(), digits
 
     for dtype in (np.float64, np.float32):
         try:

@@ -1,0 +1,88 @@
+"""What identifies a quantity that users bring: its source, and what its tap makes of fixed numbers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.fingerprint import shown_values, source_record
+from deepinit.core.network_values import general_rows, values_at
+from deepinit.quantities.kinds import ExactLaw, Trained
+from deepinit.quantities.quantity import Quantity
+
+_NUM_VALUES = 8
+_SETTINGS = {"dtype": "float32", "precision": "highest"}
+
+
+def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str]:
+    """Source of a quantity, and up to 8 values of its tap at fixed numbers of the shapes that the tap sees (see `values_at`).
+
+    Args:
+        quantity: of any kind.
+        spec: what is measured.
+        inputs: where.
+    """
+    measurement: Any = (
+        quantity.measurement.forward if isinstance(quantity.measurement, ExactLaw) else quantity.measurement
+    )
+    values, digits = values_at(
+        _values_of(measurement, spec, inputs), lambda: (_numbers(_shapes(measurement, spec, inputs)),)
+    )
+    return {**source_record(quantity), "values": shown_values(values[:: max(1, len(values) // _NUM_VALUES)], digits)}
+
+
+def _values_of(measurement: Any, spec: Any, inputs: Any) -> Callable[[Any], Any]:
+    """What the tap sees -> its values, log-scales and events."""
+    import jax.numpy as jnp
+
+    def values(seen: Any) -> Any:
+        measured = (
+            measurement.tap(spec, inputs)(seen) if isinstance(measurement, Trained) else measurement.tap(seen, inputs)
+        )
+        parts = [part for part in (measured.value, measured.log_scale, measured.event) if part is not None]
+        return jnp.stack([jnp.ravel(part).astype(parts[0].dtype) for part in parts], axis=1).ravel()
+
+    return values
+
+
+def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
+    """What the tap sees when it is first called, as shapes and dtypes."""
+    import jax
+
+    seen: list[Any] = []
+
+    def note(state: Any) -> None:
+        seen.append(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state))
+
+    def tap(state: Any, inputs: Any) -> Any:
+        note(state)
+        return measurement.tap(state, inputs)
+
+    def training_tap(spec: Any, inputs: Any) -> Callable[[Any], Any]:
+        record = measurement.tap(spec, inputs)
+
+        def noted(snapshot: Any) -> Any:
+            note(snapshot)
+            return record(snapshot)
+
+        return noted
+
+    listening = measurement._replace(tap=training_tap if isinstance(measurement, Trained) else tap)
+    settings = {**_SETTINGS, "linear_map": measurement.linear_map(spec, inputs, "auto")}
+    jax.eval_shape(listening.seed_fn(spec, inputs, settings), jax.random.key(0))
+    return seen[0]
+
+
+def _numbers(shapes: Any) -> Any:
+    """Numbers in general position, other ones for every array; integers are 1, for steps and layers."""
+    import jax
+    import jax.numpy as jnp
+
+    leaves, structure = jax.tree.flatten(shapes)
+    numbers = [
+        general_rows(leaf.shape, 1.0 + number).astype(leaf.dtype)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+        else np.ones(leaf.shape, leaf.dtype)
+        for number, leaf in enumerate(leaves)
+    ]
+    return jax.tree.unflatten(structure, numbers)
