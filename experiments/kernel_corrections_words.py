@@ -40,7 +40,9 @@ def checks(config: Config, results: Results) -> list[Check]:
 def slope_check(kind: str, activation: str, statistic: str, slopes: list[Slope]) -> Check:
     """Slopes of one activation at every depth against first order; how far slope 0 is."""
     z = {
-        route: np.array([slope.dataset["slope_z"].sel(route=route).values for slope in slopes])
+        route: np.array(
+            [slope.dataset["slope_z"].sel(route=route).where(slope.dataset["judged"]).values for slope in slopes]
+        )
         for route in ("first_order", "infinite_width")
     }
     size = np.where(

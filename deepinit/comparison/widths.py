@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.comparison.compare import (
+    NOT_JUDGED,
     axis_of,
     component_title,
     printed,
@@ -24,6 +25,7 @@ from deepinit.comparison.width_rows import are_labels, check_rows, measured_valu
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Estimate
+from deepinit.core.tails import heavy_tails
 
 if TYPE_CHECKING:
     import xarray
@@ -37,8 +39,7 @@ class WidthComparison:
 
     Attributes:
         dataset: dims width, route, layer, pair. Variables: difference, standard_error [width, layer, pair]; predicted_difference
-            [width, route, layer, pair]; slope, slope_standard_error, curvature, chi_square [layer, pair]; predicted_slope, slope_z [route, layer, pair]. The slope is
-            the coefficient of 1/width, the curvature that of 1/width^2 (0 if `terms` is 1).
+    XX
     """
 
     dataset: "xarray.Dataset"
@@ -101,9 +102,18 @@ def compare_widths(
     slopes = {name: fit_widths(n, values, error, terms).coefficients[0] for name, values in predicted.items()}
     slopes["infinite_width"] = np.zeros_like(slope_error)
     predicted["infinite_width"] = np.zeros_like(difference)
+    judged = np.isfinite(slope_error) & ~np.any([_is_heavy(estimate, statistic) for estimate in estimates], axis=0)
     return WidthComparison(
-        _dataset(estimates[-1], n, difference, error, fit, predicted, slopes, slope_error, statistic, pairs)
+        _dataset(estimates[-1], n, difference, error, fit, predicted, slopes, slope_error, judged, statistic, pairs)
     )
+
+
+def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
+    """Where the error bar of the statistic cannot be trusted, bool [layer, pair]."""
+    if estimate.light_tailed is None:
+        return np.zeros(estimate.mean.shape, bool)
+    mean = np.zeros(estimate.mean.shape, bool) if estimate.heavy_tails is None else estimate.heavy_tails
+    return mean | heavy_tails(estimate, second_moment=True) if statistic == "variance" else mean
 
 
 def _dataset(
@@ -115,6 +125,7 @@ def _dataset(
     predicted: dict[str, np.ndarray],
     slopes: dict[str, np.ndarray],
     slope_error: np.ndarray,
+    judged: np.ndarray,
     statistic: str,
     pairs: tuple[str, ...] | None,
 ) -> "xarray.Dataset":
@@ -135,6 +146,7 @@ def _dataset(
             "slope_standard_error": (entry, slope_error),
             "curvature": (entry, fit.coefficients[1] if len(fit.coefficients) > 1 else np.zeros(shape)),
             "chi_square": (entry, fit.chi_square),
+            "judged": (entry, judged),
             "predicted_slope": (("route", *entry), np.stack([slopes[name] for name in names])),
             "slope_z": (("route", *entry), z),
         },
@@ -147,6 +159,7 @@ def _dataset(
         attrs={
             "quantity": last.quantity,
             "symbol": last.symbol,
+            "light_tailed": last.light_tailed or "",
             "statistic": statistic,
             "terms": len(fit.coefficients),
             "degrees_of_freedom": fit.degrees_of_freedom,
@@ -179,6 +192,8 @@ def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 
             f"{float(layer['chi_square']):.1f}/{dataset.attrs['degrees_of_freedom']}",
         ]
         for column in range(len(routes)):
-            cells += [f"{float(layer['predicted_slope'][column]):.4g}", f"{float(layer['slope_z'][column]):+.1f}"]
+            z = float(layer["slope_z"][column])
+            shown = f"{z:+.1f}" if bool(layer["judged"]) or np.isnan(z) else NOT_JUDGED
+            cells += [f"{float(layer['predicted_slope'][column]):.4g}", shown]
         result.add_row(*cells)
     return result

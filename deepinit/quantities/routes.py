@@ -15,11 +15,11 @@ from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.spec_words import in_words
 from deepinit.core.specs import Spec
+from deepinit.core.tails import heavy_tails
 from deepinit.core.trainings import Training
 from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import at_unit_size, checked, measure_block, times_power_of_two
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.tails import heavy_tails
 from deepinit.quantities.theory import INFINITE_WIDTH
 
 

@@ -9,6 +9,7 @@ import deepinit as di
 from deepinit.comparison.widths import fit_widths
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
+from deepinit.core.tails import heavy_tails
 from deepinit.ensembles import statistics
 
 
@@ -166,3 +167,23 @@ def test_labels_of_pairs_are_as_many_words_as_there_are_pairs(pairs):
 def test_covariances_of_something_else_are_refused(bad):
     with pytest.raises(SpecError, match="Estimates"):
         di.covariance(bad, bad)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "variance"])
+def test_slopes_of_heavy_tails_are_not_judged(statistic):
+    rng = np.random.default_rng(0)
+
+    def results(sigma, light_tailed):
+        rows = {}
+        for n in (4, 8, 16):
+            found = estimated(rng.lognormal(-(sigma**2) / 2, sigma, 2000))
+            found = dataclasses.replace(found, light_tailed=light_tailed, heavy_tails=heavy_tails(found))
+            rows[n] = found, predicted("infinite_width", 1.0)
+        return di.compare_widths(rows, terms=1, statistic=statistic)
+
+    heavy, light, untold = results(4.0, "log_norm"), results(0.1, "log_norm"), results(4.0, None)
+    assert not heavy.dataset["judged"].item()
+    assert "not judged" in str(heavy)
+    for other in (light, untold):
+        assert other.dataset["judged"].item()
+        assert "not judged" not in str(other)

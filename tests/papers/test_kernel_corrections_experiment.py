@@ -141,10 +141,11 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
 
     _, readings, words = parts
 
-    def check(z):
+    def check(z, judged=(True, True)):
         data = xarray.Dataset(
             {
                 "slope_z": (("route", "pair"), np.array([z, [9.0, 9.0]])),
+                "judged": ("pair", np.array(judged)),
                 "predicted_slope": (("route", "pair"), np.zeros((2, 2))),
                 "slope": ("pair", np.ones(2)),
                 "slope_standard_error": ("pair", np.ones(2)),
@@ -157,6 +158,7 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
     assert "NOT SO" in check([1.0, -5.1]).sentence
     for z in ([1.0, np.nan], [np.nan, np.nan]):
         assert not check(z).held
+    assert not check([1.0, 1.0], (True, False)).held  # tails too heavy
 
 
 def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
