@@ -17,6 +17,7 @@ from deepinit.core.spec_words import in_words
 from deepinit.core.specs import Spec
 from deepinit.core.tails import heavy_tails
 from deepinit.core.trainings import Training
+from deepinit.quantities.checks import applied_statistic, check_answers, check_quantity
 from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import at_unit_size, checked, measure_block, times_power_of_two
 from deepinit.quantities.quantity import Quantity
@@ -90,12 +91,10 @@ def finished_estimate(
     from deepinit.ensembles import statistics
 
     found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
-    statistic = quantity.measurement.statistic
     if quantity.light_tailed is not None:
-        heavy = heavy_tails(found, second_moment=statistic is not None)
+        heavy = heavy_tails(found, second_moment=quantity.measurement.statistic is not None)
         found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
-    if statistic is not None:
-        found = statistic(spec, found)
+    found = applied_statistic(quantity, spec, found)
     axis = quantity.measurement.axis(spec, inputs)
     return dataclasses.replace(
         found,
@@ -120,7 +119,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
-    _check_meaning(spec, quantity, inputs)
+    check_answers(quantity, spec, inputs)
     if form is not None:
         found = quantity.theory(form).evaluate(spec, inputs)
         if isinstance(found, Prediction):
@@ -159,7 +158,7 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
         SpecError: a quantity without one; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
-    _check_meaning(spec, quantity, inputs)
+    check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
     found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
     if isinstance(found, str):
@@ -196,7 +195,7 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
             allow; a quantity without a meaning for this spec.
     """
     _check_kinds(spec, quantity, inputs)
-    _check_meaning(spec, quantity, inputs)
+    check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
         allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
         raise SpecError(refusal(f"linear_map={name!r} for {quantity.name}", allowed, "Leave linear_map out."))
@@ -248,6 +247,7 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
         ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),
     )
     if isinstance(quantity, Quantity):
+        check_quantity(quantity, tuple(_EXAMPLES))
         kind = quantity.measurement.accepts
         if kind is Training and not isinstance(spec, Spec):
             from deepinit.networks.network import Network
@@ -261,13 +261,6 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
         if not isinstance(given, kind):
             shown = repr(given) if isinstance(given, str | int | float) else f"an object of type {type(given).__name__}"
             raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
-
-
-def _check_meaning(spec: Any, quantity: Quantity, inputs: Any) -> None:
-    """Refuses what the quantity has no meaning for."""
-    reason = quantity.measurement.why_not(spec, inputs)
-    if reason is not None:
-        raise SpecError(reason)
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
+from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.trainings import Training
 
@@ -41,6 +41,7 @@ class Theory(NamedTuple):
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:
+            self._require(isinstance(reason, str), "conditions", reason, "text, or None")
             return reason
         try:
             with np.errstate(all="ignore"):  # what leaves the range of float64 shows in the result
@@ -51,6 +52,7 @@ class Theory(NamedTuple):
             if not (isinstance(error, ArithmeticError | np.linalg.LinAlgError) or str(error) == "math domain error"):
                 raise
             return f"its formula leaves the range of float64 ({error}): variances nearer to 1 are needed"
+        self._require(isinstance(prediction, Prediction), "predict", prediction, "a Prediction")
         finite = np.isfinite(prediction.mean)
         allows_nan = isinstance(inputs, Training)
         if np.isinf(prediction.mean).any() or not (finite.any() if allows_nan else finite.all()):
@@ -58,6 +60,11 @@ class Theory(NamedTuple):
         if prediction.variance is not None and np.isinf(prediction.variance).any():
             return "its variance is not finite in float64: a smaller variance or depth is needed"
         return prediction
+
+    def _require(self, holds: bool, function: str, returned: Any, allowed: str) -> None:
+        if not holds:
+            given = f"{returned!r:.80} from {function} of the theory {self.name!r}"
+            raise SpecError(refusal(given, allowed, "Mend that function."))
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
         """None where the theory applies, else the reason. The only place that knows."""
