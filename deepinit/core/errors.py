@@ -1,5 +1,8 @@
 """Errors that a user can act on. Each carries the exit code with which the command line ends."""
 
+from collections.abc import Callable
+from typing import Any
+
 
 class DeepinitError(Exception):
     """A refusal with a one-paragraph message: what was given, what is allowed, what to do."""
@@ -46,3 +49,12 @@ class StoppedError(DeepinitError):
 def refusal(given: str, allowed: str, remedy: str) -> str:
     """One paragraph: what was given, what is allowed, what to do."""
     return f"Got {given}. Allowed: {allowed}. {remedy}"
+
+
+def reason_against(call: Callable[[], Any]) -> str | None:
+    """The refusal of a call; None where it is carried out."""
+    try:
+        call()
+    except SpecError as error:
+        return str(error)
+    return None

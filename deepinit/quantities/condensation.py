@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.trainings import Training
 from deepinit.quantities.condensation_predictions import (
     LEVELS,
@@ -85,12 +85,8 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     return record
 
 
-def _measure_drop(spec: Any, training: Training) -> Any:
-    import jax.numpy as jnp
-
-    from deepinit.observables.measurement import Measurement
-    from deepinit.training.loop import DROPPED
-
+def _drop_setup(spec: Any, training: Training) -> Any:
+    """What the law of the first drop needs; refuses what it does not hold for."""
     setup = checked_setup(spec, training, "drop_time", "Take training_loss: this time is in the unit of that law.")
     if training.stop_drop is None:
         raise SpecError(
@@ -98,6 +94,16 @@ def _measure_drop(spec: Any, training: Training) -> Any:
                 "drop_time of a training without stop_drop", "stop_drop=0.001 or another fraction", "Give stop_drop."
             )
         )
+    return setup
+
+
+def _measure_drop(spec: Any, training: Training) -> Any:
+    import jax.numpy as jnp
+
+    from deepinit.observables.measurement import Measurement
+    from deepinit.training.loop import DROPPED
+
+    setup = _drop_setup(spec, training)
 
     def overlap(drop: Any) -> Any:  # in units of the largest: the overlap S = sum_j a_j c_j at a drop of the loss
         part = jnp.minimum(drop / setup.reachable, 1.0)
@@ -184,7 +190,11 @@ aligned_fraction = Quantity(
     name="aligned_fraction",
     symbol="fraction of neurons",
     label="fraction of neurons within a cosine of a predicted orientation",
-    measurement=Trained(_measure_alignment, lambda *_: tuple(f"cos > {level:g}" for level in LEVELS)),
+    measurement=Trained(
+        _measure_alignment,
+        lambda *_: tuple(f"cos > {level:g}" for level in LEVELS),
+        lambda spec, training: reason_against(lambda: predicted_directions(spec, training)),
+    ),
     theories=(*theories(_NAMES, _why_not_in_time, predict_alignment), limit(lazy_alignment, _why_no_limit)),
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation_alignment",
@@ -195,7 +205,11 @@ drop_time = Quantity(
     name="drop_time",
     symbol=r"$\sigma'(0)\,|v|\,t$",
     label="time of the first drop of the loss, in units of the growth time of aligned weights",
-    measurement=Trained(_measure_drop, lambda spec, training: (f"loss drop {training.stop_drop:g}",)),
+    measurement=Trained(
+        _measure_drop,
+        lambda spec, training: (f"loss drop {training.stop_drop:g}",),
+        lambda spec, training: reason_against(lambda: _drop_setup(spec, training)),
+    ),
     theories=theories(_NAMES, _why_not_linear, predict_drop),
     transform="none: a logarithm of the overlap",
     reference="derived in deepinit.theory.condensation_linear",

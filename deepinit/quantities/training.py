@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
@@ -34,8 +34,7 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
     from deepinit.training.checks import check_examples
     from deepinit.training.losses import cross_entropy, mse
 
-    sets = [examples for examples in (training.examples, training.test) if examples is not None]
-    network = trained_network(spec)
+    sets, network = _sets(training), trained_network(spec)
     for examples in sets:
         check_examples(network, examples, cross_entropy if examples.are_classes else mse)
     arrays = [(jnp.asarray(e.inputs, "float32"), jnp.asarray(_classes(e), "int32")) for e in sets]
@@ -48,6 +47,15 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
         return Measurement(value, jnp.zeros(value.shape, jnp.int8))
 
     return record
+
+
+def _sets(training: Training) -> list[Examples]:
+    return [examples for examples in (training.examples, training.test) if examples is not None]
+
+
+def _why_no_classes(spec: Any, training: Training) -> str | None:
+    del spec
+    return reason_against(lambda: [_classes(examples) for examples in _sets(training)])
 
 
 def _classes(examples: Examples) -> np.ndarray:
@@ -109,7 +117,9 @@ accuracy = Quantity(
     symbol="fraction of examples",
     label="fraction of examples whose class is recognized",
     measurement=Trained(
-        _measure_accuracy, lambda spec, training: ("training set", "test set")[: 1 + (training.test is not None)]
+        _measure_accuracy,
+        lambda spec, training: ("training set", "test set")[: len(_sets(training))],
+        _why_no_classes,
     ),
     theories=(),
     transform="none: a fraction",

@@ -64,9 +64,8 @@ def test_a_field_of_another_kind_is_named_by_every_call(name):
         lambda: Case("c", SPEC, quantity, POINT, 2),
     )
     for call in calls:
-        with pytest.raises(SpecError, match=f"{words}.* Allowed: ") as error:
+        with pytest.raises(SpecError, match=f"{words}.* Allowed: "):
             call()
-        assert "own" in str(error.value) or "log_norm" in str(error.value)
 
 
 @pytest.mark.parametrize("result", [3.0, None, np.zeros((2, 1))])
