@@ -20,6 +20,7 @@ def growth(data):
 
 
 RATE = 0.05 / growth(FIVE)
+CLASSES = di.Training(di.targets.examples(np.eye(3), [0, 1, 2]), (0, 1), rate=RATE, loss="cross_entropy")
 NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
 
 
@@ -147,8 +148,8 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
         (lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2), "an MLP with an output layer"),
         (lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2), "targets that are numbers"),
         (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
-        (lambda run: di.infinite(NET, Q.accuracy, run), "accuracy has no infinite-width limit"),
-        (lambda run: di.predict(NET, Q.accuracy, run), "accuracy has no finite-width prediction"),
+        (lambda run: di.infinite(NET, Q.accuracy, CLASSES), "accuracy has no infinite-width limit"),
+        (lambda run: di.predict(NET, Q.accuracy, CLASSES), "accuracy has no finite-width prediction"),
         (lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run), "networks that no spec describes"),
     ],
 )
