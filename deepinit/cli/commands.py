@@ -12,7 +12,7 @@ from deepinit import user_code
 from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
 from deepinit.cli.printing import print_outcome, print_rows
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
-from deepinit.core.terminal import remark, write
+from deepinit.core.terminal import remark, write, write_line
 from deepinit.experiment import Experiment, checked_cases, load_experiment
 from deepinit.joining import Place, joined, place
 
@@ -38,7 +38,7 @@ def run(command: Run, rest: list[str], line: str) -> int:
         if not is_first():
             return 0
         if outcome is None:
-            write(f"shard {command.shard} is done; when all are: {merge_command(command, rest, out)}\n")
+            write_line(f"shard {command.shard} is done; when all are: {merge_command(command, rest, out)}")
             return 0
         return print_outcome(outcome, command.json)
 
@@ -65,7 +65,8 @@ def show(command: Show) -> int:
         return 0
     columns, rows, sentences = inspection.in_words(record)
     print_rows(f"{command.directory}: not finished", columns, rows)
-    write("".join(f"{sentence}\n" for sentence in sentences))
+    for sentence in sentences:
+        write_line(sentence)
     return 0
 
 
@@ -76,22 +77,22 @@ def verify(command: Verify) -> int:
     found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
     for name, fault in {**found.damaged, **found.damaged_files}.items():
         done = "; written again" if name in found.restored else "; set aside" if command.repair else ""
-        write(f"damaged: {name} {fault}{done}\n")
+        write_line(f"damaged: {name} {fault}{done}")
     for name in found.missing:
-        write(f"missing: {name}, which the journal has as written\n")
+        write_line(f"missing: {name}, which the journal has as written")
     run = store.load_run(command.directory)
     holes = [] if store.has_result(run) and found.ok else inspection.holes(run)
     for line in holes:
-        write(f"hole: {line}\n")
+        write_line(f"hole: {line}")
     if store.JOURNAL not in found.damaged_files or command.repair:
         for line in inspection.provenance(run):
-            write(f"{line}\n")
-    write(f"{len(found.good)} blocks are whole; identity {run.identity_hash}\n")
+            write_line(line)
+    write_line(f"{len(found.good)} blocks are whole; identity {run.identity_hash}")
     if not found.ok and not command.repair:
-        write(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair\n")
+        write_line(f"mend with: deepinit verify {shlex.quote(str(command.directory))} --repair")
         return 4
     if holes:
-        write("holes are filled by the run's own command, or by `deepinit merge --repair`\n")
+        write_line("holes are filled by the run's own command, or by `deepinit merge --repair`")
     return 0
 
 
@@ -203,12 +204,12 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
     cases = checked_cases(experiment, config)
     print_rows(f"{experiment.title}: {len(cases)} cases -> {out}", plan.COLUMNS, plan.rows(cases))
     if timed is None:
-        write("--timed adds blocks, memory and time, measured on one block of every case.\n")
+        write_line("--timed adds blocks, memory and time, measured on one block of every case.")
         return
     with _compilation_cache():
         measured = plan.timed(cases, timed)
     print_rows("Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured))
-    write(plan.in_sum(measured, timed.shard) + "\n")
+    write_line(plan.in_sum(measured, timed.shard))
 
 
 @contextlib.contextmanager

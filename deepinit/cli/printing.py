@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from deepinit.core.terminal import emit, printable, write
+from deepinit.core.terminal import emit, one_line, write, write_line
 
 
 def print_outcome(outcome: Any, as_json: bool) -> int:
@@ -27,9 +27,9 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
         table = summary_table(outcome.dataset)
         print_rows(table.title, table.columns, table.rows, table.note)
         for failure in outcome.failures:
-            write(f"CHECK FAILED: {failure}\n")
+            write_line(f"CHECK FAILED: {failure}")
         if outcome.report.is_file():
-            write(f"report: {outcome.report}\n")
+            write_line(f"report: {outcome.report}")
     return 6 if outcome.failures else 0
 
 
@@ -39,8 +39,8 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.table import Table
     from rich.text import Text
 
-    def plain(text: str) -> Text:  # stored text is neither markup nor control characters
-        return Text(printable(text))
+    def plain(text: str) -> Text:  # stored text is neither markup, nor control characters, nor several lines
+        return Text(one_line(text))
 
     table = Table(title=plain(title), caption=plain(note) if note else None)
     for column in columns:

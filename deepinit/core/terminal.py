@@ -17,6 +17,16 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
+def one_line(text: str) -> str:
+    """`printable`, of one line: newlines of stored text are written out too."""
+    return printable(text).replace("\n", "\\x0a")
+
+
+def write_line(text: str) -> None:
+    """Print one line to standard output; see `write`."""
+    write(f"{one_line(text)}\n")
+
+
 def write(text: str) -> None:
     """Print to standard output. A reader that has gone away, as in `| head`, ends it quietly.
 

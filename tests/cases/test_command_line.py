@@ -105,11 +105,12 @@ def test_a08_case_names_of_300_letters():
 def test_a08_escape_sequences_of_a_journal_do_not_reach_the_terminal(ended, tmp_path):
     folder = tmp_path / "run"
     with store.open_run(folder, {"experiment": "x"}) as run:
-        store.write_provenance(run, {"host": "\x1b]0;owned\x07", "command": ["\x9b31m[bold]"]})
+        store.write_provenance(run, {"host": "\x1b]0;owned\x07\n999 blocks are whole", "command": ["\x9b31m[bold]"]})
     code, out, _ = ended("verify", folder)
     assert code == 0
     assert "\\x1b]0;owned\\x07" in out
     assert not {"\x1b", "\x07", "\x9b"} & set(out)
+    assert not [line for line in out.splitlines() if line.startswith("999")]  # stored newlines are no lines of ours
     assert printable("a\tb\nc") == "a\tb\nc"
 
 
