@@ -47,20 +47,26 @@ class Found:
         with host_float64():
             return [np.asarray(part) for part in self.jacobians(*self.arguments(bias_var))]
 
-    def along(self, bias_var, argument, direction):
-        """(derivative, finite difference) of [kernel, row, row] along a direction in one argument."""
-        product = np.tensordot(self.jacobian(bias_var)[argument], direction, axes=np.ndim(direction))
+    def along(self, bias_var, *directions):
+        """(derivative, finite difference) of [kernel, row, row], rows before NEAR, along a direction in x, weight and bias variances; None for 0."""
+        parts = [
+            np.zeros(np.shape(at)) if step is None else step
+            for at, step in zip(self.arguments(bias_var), directions, strict=True)
+        ]
+        derivative = sum(
+            np.tensordot(jacobian, part, axes=np.ndim(part))
+            for jacobian, part in zip(self.jacobian(bias_var), parts, strict=True)
+        )[:, :NEAR, :NEAR]
         with host_float64():
 
             def at(step):
-                moved = list(self.arguments(bias_var))
-                moved[argument] = moved[argument] + step * direction
-                return np.asarray(self.last(*moved))
+                rows, *variances = (at + step * part for at, part in zip(self.arguments(bias_var), parts, strict=True))
+                return np.asarray(self.last(rows[:NEAR], *variances))
 
-            if argument == 2 and bias_var == 0.0:
-                return product, (4 * at(STEP) - at(2 * STEP) - 3 * at(0.0)) / (2 * STEP)
+            if bias_var == 0.0 and directions[2] is not None:
+                return derivative, (4 * at(STEP) - at(2 * STEP) - 3 * at(0.0)) / (2 * STEP)
             central = [(at(step) - at(-step)) / (2 * step) for step in (STEP, 2 * STEP)]
-            return product, 2 * central[0] - central[1]  # beside a kink its error is that of |h| h
+            return derivative, 2 * central[0] - central[1]  # beside a kink its error is that of |h| h
 
 
 @functools.cache
@@ -82,15 +88,14 @@ def test_gradients_of_every_builtin(activation):
     zero_row = np.where(np.arange(len(ROWS)) == ZERO, rng.standard_normal(ROWS.T.shape), 0.0).T
     others[ZERO] = 0.0
     layers = rng.uniform(0.5, 1.0, DEPTH)
-    for bias_var in (0.0, 0.1):
-        assert all(np.isfinite(part).all() for part in kernels.jacobian(bias_var))
-        check(*kernels.along(bias_var, 0, others), [0, *PAIRS])
-        check(*kernels.along(bias_var, 1, layers), [0, *PAIRS])
-        if bias_var > 0.0 or not activation.has_corner(0.0):
-            check(*kernels.along(bias_var, 0, zero_row), [ZERO])
-    check(*kernels.along(0.1, 2, layers), [0, *PAIRS])
+    assert all(np.isfinite(part).all() for bias_var in (0.0, 0.1) for part in kernels.jacobian(bias_var))
+    check(*kernels.along(0.1, others + zero_row, layers, 0.7 * layers[::-1]), [0, *PAIRS])
+    if activation.has_corner(0.0):
+        check(*kernels.along(0.0, others, layers, None), [0, *PAIRS])
+    else:
+        check(*kernels.along(0.0, others + zero_row, layers, None), [0, *PAIRS])
     # at a bias variance of 0: the infinite slopes that the docstring names are left out
-    check(*kernels.along(0.0, 2, layers), [0, *PAIRS] if is_smooth else [0, EQUAL, GENERIC])
+    check(*kernels.along(0.0, None, None, layers), [0, *PAIRS] if is_smooth else [0, EQUAL, GENERIC])
 
 
 @pytest.mark.parametrize("activation", ALL)
