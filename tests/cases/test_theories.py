@@ -73,7 +73,7 @@ def test_the_battery_has_at_least_sixty_networks():
 @pytest.mark.parametrize("name", sorted(INPUTS))
 def test_a_theory_predicts_or_says_why_not(name, every):
     quantity, applied = getattr(Q, name), set()
-    for spec, (label, inputs) in itertools.product(SPECS[::every], INPUTS[name].items()):
+    for number, (spec, (label, inputs)) in enumerate(itertools.product(SPECS[::every], INPUTS[name].items())):
         try:
             chosen_linear_map(spec, quantity, inputs, "auto")
         except SpecError:
@@ -88,6 +88,8 @@ def test_a_theory_predicts_or_says_why_not(name, every):
             assert prediction.variance is None or not np.isinf(prediction.variance).any(), f"{prediction.name}, {where}"
             applied.add(prediction.name)
         assert {p.name for p in predictions} | set(reasons) == {theory.name for theory in quantity.theories}
+        if number % 4 and every == 1:  # each of these computes every prediction again
+            continue
         finite = [p.name for p in predictions if p.name != "infinite_width"]
         assert list(quantity.applicable(spec, inputs)) == [p.name for p in predictions], where
         if finite:
