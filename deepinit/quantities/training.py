@@ -10,7 +10,7 @@ from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
 from deepinit.core.trainings import Training
 from deepinit.quantities.kinds import Trained
-from deepinit.quantities.kinds.trained import trained_network
+from deepinit.quantities.kinds.trained import trained_network, why_not_trained
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit
 
@@ -54,8 +54,7 @@ def _sets(training: Training) -> list[Examples]:
 
 
 def _why_no_classes(spec: Any, training: Training) -> str | None:
-    del spec
-    return reason_against(lambda: [_classes(examples) for examples in _sets(training)])
+    return why_not_trained(spec, training) or reason_against(lambda: [*map(_classes, _sets(training))])
 
 
 def _classes(examples: Examples) -> np.ndarray:

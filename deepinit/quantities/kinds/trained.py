@@ -5,10 +5,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.specs import Spec
 from deepinit.core.trainings import Training
-from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings, no_conditions
+from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
+
+
+def why_not_trained(spec: Any, inputs: Any) -> str | None:
+    """Why this network cannot be trained; None where it can."""
+    del inputs
+    return reason_against(lambda: trained_network(spec))
 
 
 class Trained(NamedTuple):
@@ -17,12 +23,13 @@ class Trained(NamedTuple):
     Attributes:
         tap: `(spec, Training) -> (Snapshot -> Measurement)` of one network at one recorded step.
         entries: `(spec, Training) -> names` along the last axis.
-        why_not, accepts, statistic: as of `Forward`.
+        why_not: as of `Forward`; by default `why_not_trained`.
+        accepts, statistic: as of `Forward`.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
     entries: Entries
-    why_not: Conditions = no_conditions
+    why_not: Conditions = why_not_trained
     accepts: type = Training
     statistic: None = None
 
