@@ -42,7 +42,7 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
             "without an inner activation",
         ),
         (lambda: di.predict(CONVOLUTION, Q.log_gradient_norm, PAIR), "ConvResNet networks", "di.ResNet of shallow"),
-        (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "the accuracy on targets that are numbers", "one-hot"),
+        (lambda: di.predict(SHALLOW, Q.accuracy, TRAINING), "ResNet(", "an MLP with an output layer"),
         (
             lambda: di.predict(SHALLOW, Q.log_singular_values, di.inputs.ones(SHALLOW.width)),
             "log_singular_values",
