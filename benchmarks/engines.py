@@ -24,6 +24,7 @@ from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory import angles
 
@@ -58,8 +59,7 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
     root = root_key(0)
 
     def run() -> np.ndarray:
-        measured = ensemble.block_fn(root, 0)
-        return np.where(measured.event == 0, measured.value, np.nan)[:, -1, 0]
+        return values_of(di.quantities.log_sin2_angle, ensemble.block_fn(root, 0))[:, -1, 0]
 
     return run
 

@@ -34,6 +34,7 @@ from deepinit.infinite_width.empirical import IMPLEMENTATIONS
 from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.recursion import kernel_layers
 from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections
 
@@ -63,7 +64,7 @@ def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
     at_hand = pass_bytes(spec, inputs, settings)
     ensemble = compile_ensemble(seed_fn, num_networks, seed_bytes=at_hand, block_size=num_networks)
     root = root_key(0)
-    return lambda: ensemble.block_fn(root, 0).value[:, 0]
+    return lambda: values_of(di.quantities.ntk, ensemble.block_fn(root, 0))[:, 0]
 
 
 def stax_network(width: int, depth: int) -> tuple[Any, Any]:

@@ -30,6 +30,7 @@ from deepinit.core.specs import choose_linear_map
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
+from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 
 DRAWS, DRAWS_GOAL = 1_000_000, 30.0
@@ -46,7 +47,7 @@ def compiled_run(spec: Any, quantity: Any, inputs: Any, num_seeds: int, linear_m
 
     def run() -> np.ndarray:
         found = [ensemble.block_fn(root, block) for block in range(ensemble.blocks.num_blocks)]
-        values = np.concatenate([np.where(one.event == 0, one.value, np.nan)[:, -1, 0] for one in found])
+        values = np.concatenate([values_of(quantity, one)[:, -1, 0] for one in found])
         return values[:num_seeds]
 
     return run

@@ -28,6 +28,7 @@ from deepinit.infinite_width.precision import host_float64
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
 from deepinit.networks.starting_rows import starting_rows
+from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 
 UNITS = 8.0  # of float32's 1.2e-7, a layer
@@ -61,7 +62,7 @@ def engine(shape: tuple[int, int], num_networks: int, linear_map: str, precision
         spec = network(*shape, ACTIVATIONS[name])
         seed_fn, _ = seed_fn_of(spec, quantity, PAIR, linear_map=linear_map, dtype="float32", precision=precision)
         ensemble = compile_ensemble(seed_fn, num_networks, block_size=num_networks)
-        found[name] = np.asarray(ensemble.block_fn(root_key(0), 0).value, np.float64)
+        found[name] = values_of(quantity, ensemble.block_fn(root_key(0), 0))
     return found
 
 
@@ -142,10 +143,11 @@ def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
             def one(seed: Any, start: Any = start, quantity: Any = quantity, spec: Any = spec) -> Any:
                 key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
                 measure: Callable[[Any], Any] = lambda state: quantity.measurement.tap(state, PAIR)
-                return random_forward(spec, start(key), key, measure, linear_map=linear_map)[0].value
+                return random_forward(spec, start(key), key, measure, linear_map=linear_map)[0]
 
             seeds = jnp.arange(num_networks, dtype=jnp.uint32)
-            found[name] = np.asarray(jax.jit(lambda seeds, one=one: jax.lax.map(one, seeds))(seeds))
+            measured = jax.jit(lambda seeds, one=one: jax.lax.map(one, seeds))(seeds)
+            found[name] = values_of(quantity, jax.tree.map(np.asarray, measured))
     return found
 
 

@@ -37,7 +37,7 @@ import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
-from deepinit.quantities.measured import measure_block
+from deepinit.quantities.measured import measure_block, values_of
 from deepinit.quantities.routes import seed_fn_of
 from deepinit.theory.angles import log_sin2_walk
 
@@ -178,8 +178,7 @@ def against_shape(
             cost = depth * width * (2 if name == "conditional" else width)
             seeds[name] = max(2, min(4096, work // cost))
             ensemble = engine(di.MLP((width,) * depth), angle, pair, name, seeds[name], seeds[name])
-            measured = ensemble.block_fn(root, 0)
-            values = np.where(measured.event == 0, measured.value, np.nan)[:, -1, 0]
+            values = values_of(angle, ensemble.block_fn(root, 0))[:, -1, 0]
             values, walk = values[np.isfinite(values)], log_sin2_walk(worker.ANGLE, (width,) * depth)
             error = math.sqrt(walk.variance[-1] / len(values))
             harness.check(f"{name}, width {width}, depth {depth}: mean", values.mean() - walk.mean[-1], 5 * error)
@@ -236,7 +235,7 @@ def against_inputs(
             rows = count if name == "conditional" else width
             seeds[name] = max(16, min(4096, work // (rows * width * depth)))
             ensemble = engine(spec, di.quantities.nngp, points, name, seeds[name], seeds[name])
-            values = np.asarray(ensemble.block_fn(root, 0).value[:, -1], np.float64)[:, own]
+            values = values_of(di.quantities.nngp, ensemble.block_fn(root, 0))[:, -1, own]
             # the mean of the diagonal is that of infinite width at every width; variance (1 + 5/n)^(depth - 1) (1 + 5/n) at most
             error = exact[own] * math.sqrt(((1 + 5 / width) ** depth - 1) / seeds[name])
             z = np.abs(values.mean(axis=0) - exact[own]) / error

@@ -82,6 +82,12 @@ def measure_block(
     return part, kept
 
 
+def values_of(quantity: Quantity, measured: Any) -> np.ndarray:
+    """What was measured of every network, float64 [networks, layers, ...], with its scales; NaN where there is no value."""
+    value, event, _ = _scaled(quantity, measured)
+    return np.where(event == 0, np.asarray(value, np.float64), np.nan)
+
+
 def _scaled(quantity: Quantity, measured: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Values, events, and sizes of what values were computed from, in float64 where there are scales; underflow is an event."""
     value, event = measured.value, measured.event

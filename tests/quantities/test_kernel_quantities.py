@@ -18,13 +18,14 @@ def z_of(comparison, route):
 def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_diffusion():
     # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa; Richardson would be needed for less than 1 / L = 1.6 %
     spec = di.ResNet(5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth"))
-    sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=2000), di.predict(spec, Q.nngp, TWO)
-    compared = di.compare(sim, pred, di.infinite(spec, Q.nngp, TWO))
+    sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=2000), di.predict(spec, Q.nngp, TWO, "infinite_depth")
+    compared = di.compare(sim, pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO))
     assert np.abs(z_of(compared, "infinite_depth")).max() < 5
+    assert np.abs(z_of(compared, "exact")).max() < 5
     assert np.abs(z_of(compared, "infinite_width")).max() < 5  # the mean is the same at every width
     ratio = sim.variance[-1] / pred.variance[-1]
     assert np.all(np.abs(ratio - 1) < 0.4)
-    double = di.predict(di.ResNet(10, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")), Q.nngp, di.inputs.points(np.hstack([TWO.points, TWO.points])))  # fmt: skip
+    double = di.predict(di.ResNet(10, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")), Q.nngp, di.inputs.points(np.hstack([TWO.points, TWO.points])), "infinite_depth")  # fmt: skip
     assert np.all(sim.variance[-1] / double.variance[-1] > 1.5)  # twice the width: rejected
 
 
