@@ -38,7 +38,6 @@ class Activation:
         jumps: the kinks at which the value itself jumps.
         difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of the
             derivative.
-        is_default: taken because none was given; `dataclasses.replace` chooses it anew.
     """
 
     name: str
@@ -49,7 +48,6 @@ class Activation:
     derivative_fn: Callable[..., Any] | None = None
     jumps: tuple[float, ...] = ()
     difference_fn: Callable[..., Any] | None = None
-    is_default: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinks", tuple(sorted(self.kinks)))
@@ -151,7 +149,7 @@ class Activation:
 
         try:
             record = self.to_json()
-            if not self.is_default and from_json(record) == self:  # the mark is kept too
+            if from_json(record) == self:
                 return from_json, (record,)
         except SpecError:
             pass  # a lambda: only some picklers can (cloudpickle)

@@ -34,7 +34,6 @@ class Law:
             rectangular shapes are compensated: the entry variance is exact under every law.
         density: the kept fraction, for `sparse` only.
         value: of every entry, for `constant` only.
-        is_default: taken because none was given; `dataclasses.replace` of a spec chooses it anew.
     """
 
     name: LawName = "normal"
@@ -42,7 +41,6 @@ class Law:
     scaling: Scaling = "fan_in"
     density: float | None = None
     value: float | None = None
-    is_default: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", chosen("the law ", self.name, LAW_NAMES))
@@ -186,9 +184,7 @@ class Law:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `Law(**record)` reads back."""
-        record = dataclasses.asdict(self)
-        del record["is_default"]
-        return {key: value for key, value in record.items() if value is not None}
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def _is_finite(value: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
 from deepinit.core.checks import chosen, whole_number
-from deepinit.core.defaults import as_default, forget_defaults
+from deepinit.core.defaults import Chosen, choose, forget_choices, pickled
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.matrix_laws import MatrixLaw
@@ -66,26 +66,27 @@ class ResNet:
     block: Block = "two_layer"
     inner_activation: Activation = linear
     embedding_law: Law | None = None
+    _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
 
     positions = 1
+    __reduce__ = pickled
 
     def __post_init__(self) -> None:
-        forget_defaults(self)
+        forget_choices(self)
         object.__setattr__(self, "width", checked_width(self.width, "of the stream"))
         object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))
         object.__setattr__(self, "block", chosen("block=", self.block, BLOCKS))
         if self.activation is None:
-            default = as_default(tanh if self.is_shallow else relu)
-            object.__setattr__(self, "activation", default)
+            choose(self, "activation", tanh if self.is_shallow else relu)
         object.__setattr__(self, "inner_activation", as_activation(self.inner_activation))
         if not self.is_shallow:
             if self.branch_width is None:
-                object.__setattr__(self, "branch_width", as_default(self.width))
+                choose(self, "branch_width", self.width)
             else:
                 width = checked_width(self.branch_width, "of the branches")
                 object.__setattr__(self, "branch_width", width)
             if self.branch_law is None:
-                object.__setattr__(self, "branch_law", as_default(normal(1.0, scaling="depth")))
+                choose(self, "branch_law", normal(1.0, scaling="depth"))
         elif self.branch_width is not None or self.branch_law is not None:
             raise SpecError(
                 refusal(
@@ -195,9 +196,12 @@ class ConvResNet:
     output_law: Law | None = None
     inner_activation: Activation = linear
     embedding_law: Law | None = None
+    _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
+
+    __reduce__ = pickled
 
     def __post_init__(self) -> None:
-        forget_defaults(self)
+        forget_choices(self)
         object.__setattr__(self, "image_shape", _checked_image(self.image_shape))
         object.__setattr__(self, "channels", checked_width(self.channels, "(channels)"))
         object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))

@@ -219,7 +219,7 @@ def _fields(thing: Any) -> Parts:
         names = dict.fromkeys([*fields, *others])
         yield from ((name, getattr(thing, name)) for name in names if hasattr(thing, name))
     elif fields:
-        yield from ((name, getattr(thing, name)) for name in fields if hasattr(thing, name))
+        yield from ((name, getattr(thing, name)) for name in fields if hasattr(thing, name) and name != "_chosen")
     else:
         yield from _pickled(thing)
 

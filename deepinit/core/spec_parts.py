@@ -4,7 +4,7 @@ from typing import Any
 
 from deepinit.core.activations import as_activation
 from deepinit.core.checks import whole_number
-from deepinit.core.defaults import as_default
+from deepinit.core.defaults import choose
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.gaussian import default_weight_var
 from deepinit.core.laws import Law, normal
@@ -31,7 +31,7 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
             raise SpecError(refusal(f"{name}={law.name}", "laws symmetric about 0", "Constants are for biases only."))
     if spec.weight_law is None:
         law = default_law if default_law is not None else normal(default_weight_var(spec.activation))
-        object.__setattr__(spec, "weight_law", as_default(law))
+        choose(spec, "weight_law", law)
     scalings = ("absolute", "depth") if structured else ("absolute",)
     if spec.bias_law is not None and spec.bias_law.scaling not in scalings:
         raise SpecError(
@@ -45,7 +45,7 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
     if spec.output_width is not None:
         object.__setattr__(spec, "output_width", checked_width(spec.output_width, "of the output layer"))
         if spec.output_law is None:
-            object.__setattr__(spec, "output_law", as_default(normal(1.0)))
+            choose(spec, "output_law", normal(1.0))
     elif spec.output_law is not None:
         raise SpecError(refusal("an output law without an output layer", "both or neither", "Give output_width too."))
 

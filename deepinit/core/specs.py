@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from deepinit.core.activations import Activation, from_json, relu
-from deepinit.core.defaults import forget_defaults
+from deepinit.core.defaults import Chosen, forget_choices, pickled
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -46,11 +46,13 @@ class MLP:
     bias_law: Law | None = None
     output_width: int | None = None
     output_law: Law | None = None
+    _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
 
     positions = 1  # rows of an input: images have one at every position
+    __reduce__ = pickled
 
     def __post_init__(self) -> None:
-        forget_defaults(self)
+        forget_choices(self)
         object.__setattr__(self, "widths", _checked_widths(self.widths))
         complete(self)
 
