@@ -96,7 +96,7 @@ def test_biases_of_a_linear_network_cancel():
     rival = di.infinite(net, Q.log_distance, pair)
     assert np.abs((sim.mean - rival.mean) / sim.standard_error).min() > 10
     uniform = di.MLP((64,) * 3, "linear", di.uniform(1.0), di.constant(0.3))
-    assert Q.log_distance.applicable(uniform, pair) == ("first_order",)
+    assert Q.log_distance.applicable(uniform, pair) == ("first_order", "infinite_width")
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_distances_at_infinite_width_keep_their_digits():
     close = di.infinite(net, Q.log_distance, di.inputs.pair(1e-10, 3))
     assert np.allclose(close.mean, di.infinite(net, Q.log_volume, point).mean, rtol=0, atol=1e-8)
     blocks = di.ResNet(3, 4, activation=di.tanh)
-    assert Q.log_distance.has_limit(blocks, di.inputs.pair(0.5, 3))
+    assert "infinite_width" in Q.log_distance.applicable(blocks, di.inputs.pair(0.5, 3))
     with pytest.raises(SpecError, match="do not resolve"):
         di.infinite(blocks, Q.log_distance, di.inputs.pair(1e-6, 3))
 
