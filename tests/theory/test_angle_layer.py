@@ -286,8 +286,9 @@ def test_text_is_no_angle_and_no_width():
 @pytest.mark.parametrize("form", ["second_order", "tapered"])
 def test_python_floats_under_jax_are_computed_in_float32(form):
     mean = lambda theta: log_sin2_mean(theta, 64, form)
+    both = jax.jit(jax.value_and_grad(mean))
     for theta in (1e-12, 1e-4, 0.1):
-        value, slope = jax.jit(mean)(theta), jax.grad(mean)(theta)
+        value, slope = both(theta)
         assert value.dtype == slope.dtype == jnp.float32
         assert float(value) == pytest.approx(float(mean(theta)), rel=1e-5)
         exact = (mean(theta * 1.001) - mean(theta * 0.999)) / (0.002 * theta)
