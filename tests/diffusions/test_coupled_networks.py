@@ -27,7 +27,7 @@ def test_networks_tend_to_their_diffusion_with_order_one_or_one_half(activation,
 
 def test_linear_networks_are_their_euler_scheme_whatever_the_law_of_the_weights():
     spec = _shallow(di.linear, 1.0, 0.5, law=di.uniform, embedding_law=di.normal(1.0), output_width=3)
-    coupled = coupled_fn(spec, np.random.default_rng(0).standard_normal((2, 4)))(jax.random.key(0))
+    coupled = jax.jit(coupled_fn(spec, np.random.default_rng(0).standard_normal((2, 4))))(jax.random.key(0))
     np.testing.assert_allclose(coupled.network, coupled.diffusion, rtol=1e-5, atol=1e-5)
     assert np.abs(coupled.network[0] - coupled.network[1]).max() > 0.1
 

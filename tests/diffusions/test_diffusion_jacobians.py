@@ -42,8 +42,8 @@ def test_forward_jacobian_is_the_derivative_of_the_path_in_its_start():
     # the path's start is fixed when it is built, so each derivative is a difference in float64
     with jax.enable_x64(True):
         key64, step = jax.random.key(1), 1e-6
-        base = jacobian_fn(spec, points, dtype="float64")(key64)
-        moved = path_fn(spec, points + step * np.eye(4)[1], form="driving", dtype="float64")(key64)
+        base = jax.jit(jacobian_fn(spec, points, dtype="float64"))(key64)
+        moved = jax.jit(path_fn(spec, points + step * np.eye(4)[1], form="driving", dtype="float64"))(key64)
         column = (np.asarray(moved.states[-1]) - np.asarray(base.states[-1])) / step
         np.testing.assert_allclose(base.forward[-1, :, :, 1], column, rtol=2e-5)
     assert np.abs(column - np.eye(4)[1]).max() > 0.1

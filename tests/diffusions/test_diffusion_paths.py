@@ -52,7 +52,7 @@ def _euler_square_moments(q, weight_var, bias_var, width, num_steps):
 def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_orders():
     spec = _shallow(4, 8, 1.5, 0.6, di.silu, inner_activation=di.tanh, embedding_law=di.normal(1.0), output_width=2)
     points, key = np.random.default_rng(0).standard_normal((2, 3)), jax.random.key(5)
-    paths = path_fn(spec, points, times=[0.0, 0.5, 1.0], form="driving")(key)
+    paths = jax.jit(path_fn(spec, points, times=[0.0, 0.5, 1.0], form="driving"))(key)
     embedding, blocks, _ = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), di.network(spec).init(key, 3))
     x, expected = points @ embedding["weights"].T, []
     for weights, bias in zip(blocks["inner"]["weights"], blocks["inner"]["biases"], strict=True):
@@ -181,7 +181,9 @@ def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
 def test_brownian_tree_is_one_path_for_all_steps_and_layers_are_not():
     spec, key = _shallow(3, 4, 0.0, 1.0), jax.random.key(7)  # dx = dB
     ends = {
-        (brownian, steps): path_fn(spec, np.zeros(3), num_steps=steps, times=[0.5, 1.0], brownian=brownian)(key).states
+        (brownian, steps): jax.jit(path_fn(spec, np.zeros(3), num_steps=steps, times=[0.5, 1.0], brownian=brownian))(
+            key
+        ).states
         for brownian in ("tree", "layers")
         for steps in (4, 16)
     }

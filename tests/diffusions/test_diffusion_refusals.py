@@ -36,7 +36,7 @@ def test_unknown_dtypes_and_float64_outside_64_bit_mode_are_refused(call):
 
 def test_float64_in_64_bit_mode_is_float64():
     with jax.enable_x64(True):
-        assert path_fn(SPEC, np.ones(3), dtype="float64")(jax.random.key(0)).states.dtype == np.float64
+        assert jax.jit(path_fn(SPEC, np.ones(3), dtype="float64"))(jax.random.key(0)).states.dtype == np.float64
 
 
 EXPLODING = {  # the closed form of the double limit: 0.941622 for the second row
