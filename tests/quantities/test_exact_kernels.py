@@ -109,7 +109,7 @@ def test_tangent_kernel_of_the_biases_of_an_mlp():
     assert (sim.mean - wide.mean)[0, 1] > GATE * sim.standard_error[0, 1]
     assert np.all(np.abs(sim.variance - pred.variance) < GATE * sim.variance_standard_error + left_out * pred.variance)
     assert np.all(di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance)  # not the whole tangent kernel
-    assert Q.bias_ntk.applicable(_spec((9,)), TWO) == ()
+    assert Q.bias_ntk.applicable(_spec((9,)), TWO) == ("infinite_width",)
 
 
 def _rest(spec):
