@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import random
 import re
 import signal
@@ -256,14 +255,19 @@ def ended(capsys, command, folder, experiment):
     return end.value.code
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        pytest.param(range(3), marks=pytest.mark.slow, id="3"),
+        pytest.param(range(3, 15), marks=pytest.mark.exhaustive, id="12"),
+    ],
+)
 @pytest.mark.parametrize("hostile", KINDS)
-def test_a08_hostile_files_of_every_kind(hostile, finished, tmp_path, experiment, capsys):
+def test_a08_hostile_files_of_every_kind(hostile, seeds, finished, tmp_path, experiment, capsys):
     import shutil
 
     codes = set()
-    first, last = map(int, os.environ.get("HOSTILE_SEEDS", "0-12").split("-"))
-    for seed in range(first, last):
+    for seed in seeds:
         folder = shutil.copytree(finished, tmp_path / "run")
         hostile(folder, random.Random(seed))
         outside = sorted(tmp_path.parent.rglob("x"))

@@ -172,8 +172,14 @@ def shards(tmp_path_factory):
     return folder, products(whole)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "step"), [("merge", 5), ("run", 12)])
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        pytest.param("merge", 20, marks=pytest.mark.slow),
+        pytest.param("merge", 5, marks=pytest.mark.exhaustive),
+        pytest.param("run", 12, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a05_a_storm_of_signals_over_run_and_merge(shards, tmp_path, name, step):
     template, whole = shards
     if name == "run":

@@ -95,8 +95,14 @@ def test_eight_devices_and_four_shards_on_three_devices_end_with_the_bits_of_a_s
     assert_same_bits(tmp_path / "four", single)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("processes", "devices"), [(2, 1), (4, 1), (2, 3)])
+@pytest.mark.parametrize(
+    ("processes", "devices"),
+    [
+        pytest.param(2, 3, marks=pytest.mark.slow),
+        pytest.param(2, 1, marks=pytest.mark.exhaustive),
+        pytest.param(4, 1, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_joined_processes_end_with_the_bits_of_a_single_one_and_only_the_first_prints(
     single, tmp_path, processes, devices
 ):
@@ -114,8 +120,9 @@ def test_joined_processes_end_with_the_bits_of_a_single_one_and_only_the_first_p
     assert all("deepinit" not in error for error in said[1:]), said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    "victim", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
 def test_one_of_two_processes_dies_and_the_same_command_continues(tmp_path, victim):
     folder, arguments = tmp_path / "run", ("--preset", "long", "--block-size", "40")  # 100 blocks
     started = start(*arguments, "--out", folder, processes=2)
