@@ -1,15 +1,19 @@
 """Arguments of the command: what may be given, and an experiment's config with its overrides."""
 
+import contextlib
 import dataclasses
 import difflib
+import io
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.terminal import remark
 from deepinit.experiment import Experiment
 
 
@@ -110,14 +114,27 @@ def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify, list[str]]:
     Raises:
         SystemExit: after --help or a usage error, both printed.
     """
-    return tyro.cli(
-        Command,
-        prog="deepinit",
-        description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared. "
-        "--version prints the version.",
-        args=given,
-        return_unknown_args=True,
-    )
+    with _usage_errors_that_may_be_lost():
+        return tyro.cli(
+            Command,
+            prog="deepinit",
+            description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared. "
+            "--version prints the version.",
+            args=given,
+            return_unknown_args=True,
+        )
+
+
+@contextlib.contextmanager
+def _usage_errors_that_may_be_lost() -> Iterator[None]:
+    """tyro's usage errors end with 2 also where standard error has no reader."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    finally:
+        if said.getvalue():
+            remark(said.getvalue())
 
 
 def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> Any:
@@ -127,12 +144,13 @@ def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> 
         return config
     _refuse_unknown_options(command, config, rest)
     Options = dataclasses.make_dataclass("Options", [("config", type(config), dataclasses.field(default=config))])
-    return tyro.cli(
-        Options,
-        prog=f"deepinit run {experiment.name}",
-        description=f"Options of the experiment {experiment.name} (shown: preset {command.preset or 'default'}).",
-        args=["--help" if argument == "--config.help" else argument for argument in rest],
-    ).config
+    with _usage_errors_that_may_be_lost():
+        return tyro.cli(
+            Options,
+            prog=f"deepinit run {experiment.name}",
+            description=f"Options of the experiment {experiment.name} (shown: preset {command.preset or 'default'}).",
+            args=["--help" if argument == "--config.help" else argument for argument in rest],
+        ).config
 
 
 def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) -> None:
