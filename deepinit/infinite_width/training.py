@@ -140,6 +140,18 @@ def ntk_training(
     return checked_limit(found, "of training")
 
 
+def _check_parameters(parameters: Any) -> None:
+    """Refuses leaves that have no derivative: as float64 they would be trained too."""
+    import jax
+    import jax.numpy as jnp
+
+    for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
+        kind = jnp.result_type(leaf)
+        if not jnp.issubdtype(kind, jnp.floating):
+            given = f"the parameter {jax.tree_util.keystr(path) or 'parameters'} of type {kind}"
+            raise SpecError(refusal(given, "floating-point arrays", "Bind it to apply_fn by functools.partial."))
+
+
 def linearized_training(
     apply_fn: Callable[[Any, Any], Any],
     parameters: Any,
@@ -154,7 +166,7 @@ def linearized_training(
 
     Args:
         apply_fn: `apply_fn(parameters, x)` for one input, [dimension] -> [K], like `Network.apply`.
-        parameters: a pytree of arrays; computed with in float64.
+        parameters: a pytree of floating-point arrays; computed with in float64.
         examples: inputs [n, dimension], targets [n, K].
         times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
         test_inputs: [num, dimension]; None for none.
@@ -164,7 +176,7 @@ def linearized_training(
 
     Raises:
         SpecError: classes as targets, another number of outputs than of targets, times that are negative, decreasing or not finite, test
-            inputs of another dimension.
+            inputs of another dimension, parameters that are no floating-point numbers.
         ResourceError: neural-tangents, or its structured derivatives, do not work here.
 
     Valid for: exact for the linearised network at any width; the network itself follows it to O(1/sqrt(width)) in the lazy regime.
@@ -181,6 +193,7 @@ def linearized_training(
 
         require_structured_derivatives()
         nt = load()
+        _check_parameters(parameters)
         parameters = jax.tree_util.tree_map(lambda leaf: jnp.asarray(leaf, "float64"), parameters)
         batched = jax.vmap(apply_fn, (None, 0))
         shape = jax.eval_shape(batched, parameters, rows).shape

@@ -303,3 +303,10 @@ def test_a_network_that_does_not_fit_its_examples_is_refused(examples, what):
     net = training.perceptron(LINEAR)
     with pytest.raises(SpecError, match=what):
         linearized_training(net.apply, net.init(keys(1)[0], 3), examples, [1.0])
+
+
+@pytest.mark.parametrize("leaf", [np.array([1, 2]), 3, np.array([True]), np.ones(2, np.complex64)])
+def test_parameters_without_a_derivative_are_refused(leaf):
+    apply_fn = lambda parameters, x: parameters["w"] * x[:1]
+    with pytest.raises(SpecError, match=r"the parameter \['step'\] of type .*floating"):
+        linearized_training(apply_fn, {"w": np.ones(1), "step": leaf}, EXAMPLES, [1.0])
