@@ -21,11 +21,15 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
-    """Tests named in `long_tests.txt`, measured to take seconds of a core each, are slow: every file keeps others that run in the gate."""
-    long = set((pathlib.Path(__file__).parent / "long_tests.txt").read_text().splitlines())
-    for item in items:
-        if item.nodeid in long:
-            item.add_marker(pytest.mark.slow)
+    """Tests of measured length: those in `long_tests.txt` take seconds of a core, those in `exhaustive_tests.txt` tens.
+
+    Every file keeps others that run in the gate.
+    """
+    for file, mark in (("long_tests.txt", pytest.mark.slow), ("exhaustive_tests.txt", pytest.mark.exhaustive)):
+        names = set((pathlib.Path(__file__).parent / file).read_text().splitlines())
+        for item in items:
+            if item.nodeid in names:
+                item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")
