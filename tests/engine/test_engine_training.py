@@ -108,7 +108,7 @@ def test_a_module_of_flax_is_a_case_without_predictions(tmp_path):
 def test_networks_without_a_lasting_name_are_no_cases():
     nameless = di.Network(*di.from_linen(Small())[:1], lambda parameters, x: x)._replace(init=lambda key, width: ())
     with pytest.raises(SpecError, match="tells it apart"):
-        _ = Case("nameless", nameless, Q.accuracy, RUN, 2).identity()
+        _ = Case("nameless", nameless, Q.training_loss, RUN, 2).identity()
     local = di.training.perceptron(di.MLP((4,), lambda x: x, output_width=1))
     with pytest.raises(SpecError, match="top level of a module"):
-        _ = Case("local", local, Q.accuracy, RUN, 2).identity()
+        _ = Case("local", local, Q.training_loss, RUN, 2).identity()
