@@ -75,16 +75,16 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
 
     def at(q):
         std = root(q)
-        nodes, weights = point_rule(activation, std)
+        nodes, weights = point_rule(activation.kinks, std)
         u = std * nodes
         return jnp.sum(weights * activation(u) ** 2), jnp.sum(weights * activation.derivative(u) ** 2)
 
     return jax.vmap(at)(variance)
 
 
-def point_rule(activation: Activation, std: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Nodes z and weights [nodes] for expectations over z ~ N(0, 1) of functions of phi and phi' at u = std z."""
-    return _outer_rule(activation.kinks, std, std, 0.0, 1.0)
+def point_rule(kinks: tuple[Any, ...], std: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Nodes z and weights [nodes] for expectations over z ~ N(0, 1) of functions of phi and phi' at u = std z, phi with these kinks."""
+    return _outer_rule(kinks, std, std, 0.0, 1.0)
 
 
 def pair_moments(
@@ -201,21 +201,21 @@ class PairRule(NamedTuple):
     step: jax.Array
 
 
-def pair_rule(activation: Activation, first, second, growth, angle: HalfAngle) -> PairRule:
-    """The quadrature of one pair; arguments as in `pair_moments`, but scalars."""
+def pair_rule(kinks: tuple[Any, ...], first, second, growth, angle: HalfAngle) -> PairRule:
+    """The quadrature of one pair for functions with these kinks; other arguments as in `pair_moments`, but scalars."""
     std_1, std_2 = root(first), root(second)
     sum_of_stds = std_1 + std_2
     std_growth = growth / jnp.where(sum_of_stds > 0, sum_of_stds, 1.0)
     sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
-    z_1, weights_1 = _outer_rule(activation.kinks, std_1, std_2, sine, cosine)
-    z_2, weights_2 = _inner_rule(activation.kinks, std_2, sine, cosine, z_1)
+    z_1, weights_1 = _outer_rule(kinks, std_1, std_2, sine, cosine)
+    z_2, weights_2 = _inner_rule(kinks, std_2, sine, cosine, z_1)
     weights = weights_1[:, None] * weights_2
     step = ((std_growth - 2.0 * std_2 * angle.sin2) * z_1)[:, None] + std_2 * sine * z_2
     return PairRule(weights, z_1[:, None], z_2, (std_1 * z_1)[:, None], step)
 
 
 def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAngle) -> PairMoments:
-    weights, _, _, u, step = pair_rule(activation, first, second, growth, angle)
+    weights, _, _, u, step = pair_rule(activation.kinks, first, second, growth, angle)
     phi_u, delta = activation(u), activation.difference(u, step)
     phi_v = phi_u + delta
 
@@ -237,7 +237,7 @@ def _half_angle(sin2: jax.Array, cosine: jax.Array) -> HalfAngle:
     return HalfAngle(jnp.where(cosine > 0, small, 1.0 - small), jnp.where(cosine > 0, 1.0 - small, small))
 
 
-def _outer_rule(kinks: tuple[float, ...], std_1, std_2, sine, cosine) -> tuple[jax.Array, jax.Array]:
+def _outer_rule(kinks: tuple[Any, ...], std_1, std_2, sine, cosine) -> tuple[jax.Array, jax.Array]:
     """Nodes and weights for z_1: sum(weights * f(nodes)) = E f(z_1)."""
     if not kinks:
         return _sinh_rule(jnp.zeros(()), _finest_scale(jnp.maximum(std_1, std_2)))
@@ -248,7 +248,7 @@ def _outer_rule(kinks: tuple[float, ...], std_1, std_2, sine, cosine) -> tuple[j
     return piecewise_rule(jnp.stack(breaks))
 
 
-def _inner_rule(kinks: tuple[float, ...], std, sine, cosine, z_1) -> tuple[jax.Array, jax.Array]:
+def _inner_rule(kinks: tuple[Any, ...], std, sine, cosine, z_1) -> tuple[jax.Array, jax.Array]:
     """For every z_1, nodes and weights for z_2 in v = std (cosine z_1 + sine z_2): both [nodes of z_1, nodes of z_2]."""
     if not kinks:
         spread = std * sine

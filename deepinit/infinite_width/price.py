@@ -124,7 +124,7 @@ def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, a
 
     def one(arguments: Geometry):
         arguments = kink_terms.apart_from_zero(arguments)
-        rule = pair_rule(activation, *arguments)
+        rule = pair_rule(activation.kinks, *arguments)
         f, g = derivatives(rule.u), derivatives(rule.u + rule.step)
         inner = {j: jnp.sum(rule.weights * g[j], axis=1) for _, j in orders}
         table = tuple(jnp.sum(f[i][:, 0] * inner[j]) for i, j in orders)
@@ -138,7 +138,7 @@ def _point_quadrature(activation: Activation, orders: Orders, variance: jax.Arra
 
     def one(q: jax.Array) -> tuple[jax.Array, ...]:
         std = root(jnp.maximum(q, kink_terms.LEAST))
-        nodes, weights = point_rule(activation, std)
+        nodes, weights = point_rule(activation.kinks, std)
         f = derivatives(std * nodes)
         return tuple(jnp.sum(weights * f[i] * f[j]) for i, j in orders)
 

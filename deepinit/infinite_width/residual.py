@@ -35,6 +35,7 @@ from deepinit.infinite_width.residual_parts import (
     start_of_stream,
     trained_flags,
 )
+from deepinit.infinite_width.resolution import checked_blocks
 
 MISSING_SHARE = 1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
 
@@ -165,6 +166,11 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
         if not float(missing) <= MISSING_SHARE:
             layers, last, _ = _jitted()(static._replace(engine="quadrature"), *arguments)
         layers, last = jax.tree.map(np.asarray, (layers, last))
+        start_square = np.mean(np.diagonal(start.second_moment).reshape(len(rows), -1), axis=1)
+        squares = np.concatenate([start_square[None], layers.mean_square[:-1]])
+        reach = variances.weight * len(static.patches[0])
+        if np.isfinite(squares).all():  # what is not finite is refused by name
+            checked_blocks(spec.activation, spec.inner_activation, squares, reach, variances.bias)
     if spec.output_width is None:
         return layers, last
     weights, bias = variances.output, variances.output_bias

@@ -15,7 +15,6 @@ f with means needs one dimension only: given u_i, the other is Gaussian, and wit
 Phi'(m/s), P(u > 0) = Phi(m/s).
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -129,7 +128,7 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
     shifted = tuple(kink - mean for mean in means for kink in activation.kinks)
     angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
     first, second = variances
-    rule = pair_rule(dataclasses.replace(activation, kinks=shifted), first, second, second - first, angle)
+    rule = pair_rule(shifted, first, second, second - first, angle)
     u, v = means[0] + rule.u, means[1] + rule.u + rule.step
     slopes = activation.derivative(u) * activation.derivative(v)
     return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
@@ -174,8 +173,7 @@ def _by_pairs(activation: Activation, means: jax.Array, covariance: jax.Array, p
     full = [matrix + jnp.triu(matrix, 1).T for matrix in upper]
 
     def mean_at(mean, std):
-        shifted = dataclasses.replace(activation, kinks=tuple(kink - mean for kink in activation.kinks))
-        nodes, weights = point_rule(shifted, std)
+        nodes, weights = point_rule(tuple(kink - mean for kink in activation.kinks), std)
         return jnp.sum(weights * activation(mean + std * nodes))
 
     mean = jax.vmap(jax.vmap(mean_at, (0, None)))(means, jnp.sqrt(variance))

@@ -142,7 +142,7 @@ def _homogeneous(
 def _points_by_quadrature(activation: Activation, variance, velocities: Velocities, point_slope):
     def at(q, point_cross, point, slope):
         std = jnp.sqrt(q)
-        z, weights = point_rule(activation, std)
+        z, weights = point_rule(activation.kinks, std)
         u = std * z
         phi, derivative = activation(u), activation.derivative(u)
         along = _ratio(point_cross, std)
@@ -155,7 +155,7 @@ def _points_by_quadrature(activation: Activation, variance, velocities: Velociti
 def _pairs_by_quadrature(activation: Activation, rows: Rows, velocities: Velocities, pair_slope):
     def at(arguments):
         (first, second, growth, angle), axes, pair, slope = arguments
-        weights, z_1, z_2, u, step = pair_rule(activation, first, second, growth, angle)
+        weights, z_1, z_2, u, step = pair_rule(activation.kinks, first, second, growth, angle)
         slope_1, slope_2 = activation.derivative(u), activation.derivative(u + step)
         mean_1, mean_2 = axes.along_1 * z_1 + axes.across_1 * z_2, axes.along_2 * z_1 + axes.across_2 * z_2
         rest = pair - axes.along_1 * axes.along_2 - axes.across_1 * axes.across_2

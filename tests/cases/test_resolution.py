@@ -10,6 +10,7 @@ from deepinit.core.errors import SpecError
 from deepinit.experiment import Case
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_scan
+from deepinit.infinite_width.residual import residual_layers
 from deepinit.observables.measurement import Measurement
 
 ONES = di.inputs.ones(3)
@@ -27,6 +28,60 @@ def _net(activation, variance):
 def test_functions_that_the_quadrature_does_not_resolve_are_refused(activation, variance):
     with pytest.raises(SpecError, match="does not resolve"):
         di.infinite(_net(activation, variance), di.quantities.ntk, ONES)
+
+
+HALF_SINE = di.from_function(lambda x: jnp.where(x > 0, jnp.sin(60 * x), 0.0), kinks=(0.0,))
+FAST = di.from_function(lambda x: jnp.sin(20 * x))
+
+
+@pytest.mark.parametrize(
+    ("spec", "dimension"),
+    [
+        (_net(HALF_SINE, 1.0), 3),
+        (di.ResNet(3, 4, activation=FAST, weight_law=di.normal(1.0)), 3),
+        (di.ResNet(3, 4, block="shallow", activation=FAST), 3),
+        (di.ResNet(3, 4, block="shallow", activation="linear", inner_activation=FAST), 3),
+        (di.ResNet(3, 4, activation=HALF_SINE, weight_law=di.normal(1.0)), 3),
+    ],
+    ids=["kinked", "blocks", "shallow blocks", "inner", "kinked blocks"],
+)
+def test_kinks_and_blocks_that_the_quadrature_does_not_resolve_are_refused(spec, dimension):
+    with pytest.raises(SpecError, match="does not resolve"):
+        di.infinite(spec, di.quantities.nngp, di.inputs.ones(dimension))
+
+
+def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
+    with pytest.raises(SpecError, match="does not resolve"):
+        residual_layers(di.ConvResNet((3,), 1, 4, activation=FAST), np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("name", ["elu", "hard_swish", "relu6", "selu"])
+def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
+    """One block x + V phi(W x) of variances w = 1.5 and v = 1: K = x.y / n + E phi(u) phi(v), on a grid of spacing 0.005."""
+    phi, rows = getattr(di, name), np.array([[1.0, 2.0, -0.5], [0.3, -1.0, 0.2]])
+    if not isinstance(phi, di.Activation):
+        phi = phi()
+    net = di.ResNet(3, 1, activation=phi, weight_law=di.normal(1.5))
+    found = di.infinite(net, di.quantities.nngp, di.inputs.points(rows)).mean[-1]
+    z = np.arange(-8.0, 8.0, 0.005)
+    density = 0.005 * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
+    factor = np.linalg.cholesky(1.5 * rows @ rows.T / 3.0)
+    first, second = phi(factor[0, 0] * z), phi(factor[1, 0] * z[:, None] + factor[1, 1] * z)
+    moments = (
+        density @ first**2,
+        density @ (first * (second @ density)),
+        density @ (second**2 @ density),
+    )
+    pairs = (rows @ rows.T / 3.0)[np.triu_indices(2)]
+    np.testing.assert_allclose(found, pairs + np.array(moments), rtol=1e-5)
+
+
+@pytest.mark.parametrize("variance", [1e-6, 0.3, 30.0])
+@pytest.mark.parametrize("name", ["elu", "selu", "celu", "relu6", "hard_swish", "softsign", "gelu", "silu", "mish"])
+def test_built_ins_are_resolved_at_every_variance(name, variance):
+    activation = getattr(di, name)
+    net = di.MLP((8,), activation, di.normal(variance), output_width=1, output_law=di.normal(1.0))
+    assert np.isfinite(di.infinite(net, di.quantities.ntk, ONES).mean).all()
 
 
 def test_functions_that_it_resolves_are_right():

@@ -34,6 +34,9 @@ def residuals():
     yield di.ResNet(DIMENSION, 3)
     yield di.ResNet(DIMENSION, 3, output_width=1)
     yield di.ResNet(DIMENSION, 3, activation=di.tanh)
+    for activation in (di.elu(), di.hard_swish):
+        yield di.ResNet(DIMENSION, 3, activation=activation)
+        yield di.ResNet(DIMENSION, 3, block="shallow", inner_activation=activation)
     yield di.ResNet(DIMENSION, 3, bias_law=di.normal(0.1, "absolute"))
     yield di.ResNet(DIMENSION, 3, embedding_law=di.normal(1.0))
     for options in ({}, {"output_width": 1}, {"inner_activation": di.relu}, {"activation": di.relu}):
