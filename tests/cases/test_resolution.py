@@ -55,7 +55,9 @@ def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
         residual_layers(di.ConvResNet((3,), 1, 4, activation=FAST), np.ones((1, 3)))
 
 
-@pytest.mark.parametrize("name", ["elu", "hard_swish", "relu6", "selu"])
+@pytest.mark.parametrize(
+    "name", ["elu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hard_swish", "relu6", "selu"))]
+)
 def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
     """One block x + V phi(W x) of variances w = 1.5 and v = 1: K = x.y / n + E phi(u) phi(v), on a grid of spacing 0.005."""
     phi, rows = getattr(di, name), np.array([[1.0, 2.0, -0.5], [0.3, -1.0, 0.2]])
@@ -76,6 +78,7 @@ def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
     np.testing.assert_allclose(found, pairs + np.array(moments), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variance", [1e-6, 0.3, 30.0])
 @pytest.mark.parametrize("name", ["elu", "selu", "celu", "relu6", "hard_swish", "softsign", "gelu", "silu", "mish"])
 def test_built_ins_are_resolved_at_every_variance(name, variance):
