@@ -1,10 +1,11 @@
-"""Which options of a training run go together."""
+"""Which options of a training run go together, and what can be trained."""
 
 import math
 from typing import Any
 
 from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.specs import MLP
 
 
 def check_options(mode: Any, rate: Any, stop_drop: Any, batch_size: Any, tolerance: Any, num_examples: int) -> None:
@@ -55,3 +56,15 @@ def check_end_time(mode: Any, end_time: Any) -> None:
 def is_positive(value: Any) -> bool:
     """Is this a finite number > 0, Python's or NumPy's?"""
     return is_number(value) and 0.0 < value < math.inf
+
+
+def require_output_layer(spec: Any) -> None:
+    """Refuse what is no MLP with an output layer, the only spec that is trained.
+
+    Raises:
+        SpecError: any other spec.
+    """
+    if not isinstance(spec, MLP) or spec.output_width is None:
+        raise SpecError(
+            refusal(f"the spec {spec!r}", "an MLP with an output layer", "Write di.MLP(..., output_width=1).")
+        )

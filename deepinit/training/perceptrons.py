@@ -18,7 +18,7 @@ from deepinit.core.checks import check_dtype
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.core.training_options import is_positive
+from deepinit.core.training_options import is_positive, require_output_layer
 from deepinit.networks.network import Network, named
 
 Parameters = tuple[dict[str, jax.Array], ...]
@@ -147,15 +147,13 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
 def _checked(
     spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None, dtype: Any
 ) -> tuple[tuple[Law, ...], int]:
-    if not isinstance(spec, MLP) or spec.output_width is None or spec.output_law is None:
-        raise SpecError(
-            refusal(f"the spec {spec!r}", "an MLP with an output layer", "Write di.MLP(..., output_width=1).")
-        )
+    require_output_layer(spec)
     if output_bias and spec.bias_law is None:
         raise SpecError(refusal("an output bias without a bias law", "both or neither", "Give the spec a bias_law."))
     if not is_positive(output_scale):
         raise SpecError(refusal(f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."))
     assert spec.weight_law is not None
+    assert spec.output_law is not None
     laws = (spec.weight_law,) * spec.depth + (spec.output_law,)
     if layer_laws is not None:
         laws = tuple(layer_laws) if isinstance(layer_laws, Sequence) else ()

@@ -7,6 +7,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.specs import Spec
+from deepinit.core.training_options import require_output_layer
 from deepinit.core.trainings import Training
 from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
 
@@ -14,7 +15,7 @@ from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
 def why_not_trained(spec: Any, inputs: Any) -> str | None:
     """Why this network cannot be trained; None where it can."""
     del inputs
-    return reason_against(lambda: trained_network(spec))
+    return reason_against(lambda: require_output_layer(spec)) if isinstance(spec, Spec) else None
 
 
 class Trained(NamedTuple):
