@@ -22,7 +22,8 @@ import sys
 from deepinit.cli import main
 for arguments in (["--help"], ["--version"], ["run", "--help"], ["run", ANGLES, "--config.help"], ["run", ANGLES, "--dry-run"],
                   ["run", ANGLES, "--dry-run", "--preset", "full", "--config.num-seeds", "100"],
-                  ["run", ANGLES, "--preset", "nosuch"], ["run", ANGLES, "--config.widths", "0"]):
+                  ["run", ANGLES, "--preset", "nosuch"], ["run", ANGLES, "--config.widths", "0"],
+                  ["run", TRAINED, "--dry-run"]):
     try:
         main(arguments)
     except SystemExit as end:
@@ -39,11 +40,12 @@ def said(capsys, code, *arguments):
 
 
 def test_help_plans_and_refusals_need_no_jax():
-    program = WITHOUT_JAX.replace("ANGLES", repr(ANGLES))
+    trained = str(ROOT / "experiments" / "trainability.py")
+    program = WITHOUT_JAX.replace("ANGLES", repr(ANGLES)).replace("TRAINED", repr(trained))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
-    assert codes == ["code 0"] * 6 + ["code 2"] * 2
+    assert codes == ["code 0"] * 6 + ["code 2"] * 2 + ["code 0"]
     assert "JAX_COORDINATOR_ADDRESS" in done.stdout
     assert "relu-w4096" in done.stdout
     assert "--timed" in done.stdout
