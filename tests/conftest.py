@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
-    """Tests of measured length: those in `long_tests.txt` take seconds of a core, those in `exhaustive_tests.txt` tens.
+    """Tests of measured length: those in `long_tests.txt` take more than a second of a core, those in `exhaustive_tests.txt` up to minutes.
 
     Every file keeps others that run in the gate.
     """
