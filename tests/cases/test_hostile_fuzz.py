@@ -258,8 +258,8 @@ def ended(capsys, command, folder, experiment):
 @pytest.mark.parametrize(
     "seeds",
     [
-        pytest.param(range(3), marks=pytest.mark.slow, id="3"),
-        pytest.param(range(3, 15), marks=pytest.mark.exhaustive, id="12"),
+        pytest.param(range(6), marks=pytest.mark.slow, id="6"),
+        pytest.param(range(12), marks=pytest.mark.exhaustive, id="12"),
     ],
 )
 @pytest.mark.parametrize("hostile", KINDS)
