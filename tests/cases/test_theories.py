@@ -140,8 +140,7 @@ def test_limits_are_those_of_wide_networks(name):
     """At width 4096 a simulation is within its error bars and the order depth / width of every limit."""
     quantity = getattr(Q, name)
     inputs = di.frames.random(dimension=DIMENSION) if name == "log_volume" else di.inputs.pair(0.3, DIMENSION)
-    biased = di.normal(0.1, "absolute")
-    for activation, bias in (("relu", None), ("tanh", biased), (di.elu(), biased)):
+    for activation, bias in itertools.product(("relu", "tanh", di.elu()), (None, di.normal(0.1, "absolute"))):
         spec = di.MLP((4096,) * 2, activation, None, bias)
         sim, limit = di.simulate(spec, quantity, inputs, num_seeds=60), di.infinite(spec, quantity, inputs)
         off = np.abs(sim.mean - limit.mean)
