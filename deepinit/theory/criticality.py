@@ -208,8 +208,10 @@ def _half_stable_note(phi: Activation, edge: Edge) -> str:
     else:
         goes = "runs off" if side.fixed_point else "goes to 0"
     scale = (point.fixed_point - point.bias_var) / point.weight_var
+    every = abs(edge_point(phi, 2.0 * point.fixed_point).excess) < 1e-9
+    choice = " Every K has a critical point: fixed_point= chooses it." if every else ""
     return (
-        f"K* attracts from {side.attracts_from}; K from {away} {goes}. Both are slow, so the first layer "
+        f"K* attracts from {side.attracts_from}; K from {away} {goes}.{choice} Both are slow, so the first layer "
         f"must set the norm: by the variance first_weight_var / mean_square(inputs), or by inputs of mean "
         f"square {scale:.6g} under weight_var.{_others(edge.critical[1:])}"
     )

@@ -10,7 +10,8 @@ and b on a logarithmic grid of K, and the limit K -> 0, decide the class:
 
     scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
     zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
-    half_stable        R(K*) = 0 with b > 0                           GELU, SiLU, Mish, hard swish
+    half_stable        R(K*) = 0 with b > 0                           GELU, SiLU, Mish, hard swish;
+                       (at every K)                                   softshrink, relu(x - c)
     edge_unstable      R > 0 wherever b >= 0                          softplus - log 2
     edge_saturated     R < 0, b >= 0 only above some K > 0            sigmoid
     none               b < 0 for every K                              softplus
@@ -105,7 +106,7 @@ def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
     excess = growth / h - 1.0
     excess[np.abs(excess) <= _ZERO] = 0.0
 
-    critical = _critical_points(activation, shift, variances, excess)
+    critical = _critical_points(activation, shift, variances, excess, bias)
     first = _first_point(activation, shift, variances, bias)
     return Edge(_kind(activation, shift, bias, excess, critical), critical, first, variances, moments)
 
@@ -134,9 +135,12 @@ def _kind(
 
 
 def _critical_points(
-    activation: Activation, shift: float, variances: np.ndarray, excess: np.ndarray
+    activation: Activation, shift: float, variances: np.ndarray, excess: np.ndarray, bias: np.ndarray
 ) -> tuple[EdgePoint, ...]:
-    """R = 0 between grid points where its sign changes."""
+    """R = 0 between grid points where its sign changes; the K nearest to 1 where R = 0 for every K."""
+    if not excess.any() and (bias > 0.0).any():
+        nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
+        return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)
     some = np.flatnonzero(excess)
     ends = [pair for pair in itertools.pairwise(some) if excess[pair[0]] * excess[pair[1]] < 0.0]
     roots = [

@@ -163,6 +163,27 @@ def test_a10_x_plus_sin_squared_is_half_stable():
 # -- refusals
 
 
+@pytest.mark.parametrize("threshold", [0.5, 2.0])
+def test_soft_thresholds_are_critical_at_every_variance(threshold):
+    """phi phi'' = 0, so g' = h at every K; h = 2 P(z > c), g = 2 E (z - c)_+^2, exact at K = 1."""
+
+    def soft(x):
+        return jnp.sign(x) * jnp.maximum(jnp.abs(x) - threshold, 0.0)
+
+    point = di.critical(di.from_function(soft, kinks=(-threshold, threshold)))
+    tail = 0.5 * math.erfc(threshold / math.sqrt(2.0))
+    density = math.exp(-0.5 * threshold**2) / math.sqrt(2.0 * math.pi)
+    square = (1.0 + threshold**2) * tail - threshold * density
+    assert point.kind == "half_stable"
+    assert point.fixed_point == 1.0
+    assert point.weight_var == pytest.approx(0.5 / tail, rel=1e-11)
+    assert point.bias_var == pytest.approx(1.0 - square / tail, rel=1e-10)
+    assert "attracts from below" in point.note
+    assert "Every K has a critical point" in point.note
+    assert di.critical("gelu").kind == "half_stable"
+    assert "Every K" not in di.critical("gelu").note
+
+
 def test_a10_sigmoid_is_refused_with_the_remedy():
     with pytest.raises(
         SpecError, match=r"fixed_point >= 45\.624278 \(weight_var 103\.00755.*zero_critical.*weight_var 16 "
