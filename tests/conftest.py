@@ -19,17 +19,14 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 
-@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
-    """Tests of measured length: those in `long_tests.txt` take more than a second of a core, those in `exhaustive_tests.txt` up to minutes.
-
-    Every file keeps others that run in the gate.
-    """
-    for file, mark in (("long_tests.txt", pytest.mark.slow), ("exhaustive_tests.txt", pytest.mark.exhaustive)):
-        names = set((pathlib.Path(__file__).parent / file).read_text().splitlines())
-        for item in items:
-            if item.nodeid in names:
-                item.add_marker(mark)
+    """`slow_cases(*ids)` and `exhaustive_cases(*ids)` mark those parameter sets of a test; the others stay in the fast suite."""
+    for item in items:
+        for mark in ("slow", "exhaustive"):
+            for cases in item.iter_markers(f"{mark}_cases"):
+                if item.callspec.id in cases.args:
+                    item.add_marker(mark)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ def test_every_script_is_measured_here():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", MEASURED)
+@pytest.mark.exhaustive
 def test_a_benchmark_checks_its_answers_and_records_what_it_measured(script, everything):
     found = {
         entry["benchmark"]: entry for entry in json.loads((everything[0] / "record.json").read_text())["benchmarks"]
@@ -79,6 +80,7 @@ def check_record(folder, names):
     return found
 
 
+@pytest.mark.exhaustive
 def test_the_runner_makes_a_record_and_a_table(tmp_path):
     done = run_all(tmp_path / "out", "--quick", "--only", "cutoff")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -87,6 +89,7 @@ def test_the_runner_makes_a_record_and_a_table(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_runner_runs_everything(everything):
     folder, done = everything
     assert done.returncode == 0, done.stdout + done.stderr

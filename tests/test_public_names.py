@@ -2,6 +2,8 @@ import importlib
 import pkgutil
 import types
 
+import pytest
+
 import deepinit as di
 
 
@@ -29,6 +31,7 @@ def test_public_names_are_what_they_say_even_after_every_module_is_loaded():
             assert value.__doc__, name
 
 
+@pytest.mark.slow
 def test_the_ten_lines_of_the_readme(tmp_path, monkeypatch, capsys):
     readme = next(
         path for path in (tmp_path.__class__(__file__).parents[1] / "README.md",) if path.exists()

@@ -168,6 +168,7 @@ def test_a_moving_picture_is_shown_in_place_of_its_still_ones_at_its_own_size():
     assert second["style"] == "width: 301px"
 
 
+@pytest.mark.slow
 def test_a_real_moving_picture_fits_in_and_a_run_writes_it_beside_its_drawing(tmp_path):
     from deepinit import plots
     from deepinit.experiment import load_experiment

@@ -42,6 +42,7 @@ def kernel(activation, variance=None, quantity=Q.ntk):
         (jax.nn.hard_swish, 3.0158776701608554, 2.47863, 1.02722),
     ],
 )
+@pytest.mark.slow
 def test_r02_tangent_kernels_of_functions_with_kinks(activation, variance, own, crossed):
     np.testing.assert_allclose(kernel(activation, variance)[:2], [own, crossed], atol=6e-6)
 
@@ -51,6 +52,8 @@ def test_r02_tangent_kernels_of_functions_with_kinks(activation, variance, own, 
     [jax.nn.relu, jax.nn.leaky_relu, jax.nn.selu, jax.nn.hard_swish, jax.nn.elu, jax.nn.relu6,
      jax.nn.celu, jax.nn.soft_sign],
 )  # fmt: skip
+@pytest.mark.slow_cases("hard_silu", "selu")
+@pytest.mark.exhaustive_cases("celu", "elu", "relu6", "soft_sign")
 def test_r02_kinks_that_are_found_give_the_kernels_of_the_builtin(activation):
     own = as_activation(lambda x: activation(x))
     assert own.fn is not as_activation(activation).fn
@@ -103,6 +106,7 @@ def test_r02_differences_across_kinks_are_exact(name):
 
 @pytest.mark.parametrize("activation", [jax.nn.relu, jax.nn.relu6, lambda x: jax.nn.selu(x)])
 @pytest.mark.parametrize("name", ["log_sin2_angle", "log_norm", "ntk"])
+@pytest.mark.slow
 def test_r03_functions_of_jax_can_be_simulated(activation, name):
     inputs = P.pair(0.5) if name == "log_sin2_angle" else P.points([[1.0, 0.5]])
     net = di.MLP((8,) * 2, activation, output_width=1 if name == "ntk" else None)
@@ -114,6 +118,7 @@ def test_r03_functions_of_jax_can_be_simulated(activation, name):
         np.testing.assert_array_equal(found, np.asarray(ours))
 
 
+@pytest.mark.slow
 def test_r03_orders_are_worked_out_while_jax_traces():
     def orders(x):
         own = as_activation(lambda z: jax.nn.relu6(z) + jax.nn.silu(z))
@@ -155,6 +160,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("which", WRONG)
+@pytest.mark.slow_cases("hidden", "softmax")
 def test_r09_what_is_no_activation_is_refused_where_it_enters(which):
     activation, reason = WRONG[which]
     with pytest.raises(SpecError) as error:
@@ -168,6 +174,7 @@ def test_r09_a_step_is_refused_for_what_it_is():
         di.MLP((8,), jnp.sign)
 
 
+@pytest.mark.slow
 def test_n6_a_step_of_the_value_is_found():
     sign = di.from_function(jnp.sign)
     assert (sign.kinks, sign.jumps) == ((0.0,), (0.0,))

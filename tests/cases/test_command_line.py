@@ -31,6 +31,8 @@ def ended(capsys):
 
 
 @pytest.mark.parametrize("command", [["run"], ["run", "--repair"], ["merge"]])
+@pytest.mark.slow_cases("command2")
+@pytest.mark.exhaustive_cases("command0")
 def test_a06_a_deleted_report_is_written_again(ended, copied, command):
     (copied / "report.html").unlink()
     assert ended("verify", copied)[0] == 4
@@ -150,6 +152,7 @@ def mutations(arrays):
 
 
 @pytest.mark.parametrize("block", ["plan", "000000000-000000099"])
+@pytest.mark.slow_cases("000000000-000000099")
 def test_a08_hostile_blocks_with_valid_checksums_are_never_a_traceback(ended, copied, block):
     for name in ("result.nc", "manifest.json"):
         (copied / name).unlink()
@@ -164,6 +167,7 @@ def test_a08_hostile_blocks_with_valid_checksums_are_never_a_traceback(ended, co
 
 
 @pytest.mark.parametrize("drop", ["verdicts", "failures", "mean", "z"])
+@pytest.mark.slow
 def test_a08_a_hostile_result_with_a_valid_checksum_is_damage(ended, copied, drop):
     data = store.read_result(copied)
     if drop in data.attrs:
@@ -197,6 +201,15 @@ SHELL = {
 
 
 @pytest.mark.parametrize("line", SHELL)
+@pytest.mark.slow_cases(
+    "{} --help > /dev/full",
+    "{} verify {} 2>&-",
+    "{} verify {} > /dev/full",
+    "{} verify {} > /dev/full 2> /dev/full",
+    "{} verify {} >&-",
+    "{} verify {} >&- 2>&- <&-",
+    "{} verify {} | true",
+)
 def test_a08_closed_and_full_streams_and_little_memory(copied, line):
     command = line.replace("{}", f"{sys.executable} -m deepinit", 1).replace("{}", str(copied))
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60)
@@ -205,6 +218,7 @@ def test_a08_closed_and_full_streams_and_little_memory(copied, line):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 def test_r13_a_platform_without_a_device(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "deepinit", "run", TINY, "--out", str(tmp_path / "run")],

@@ -72,6 +72,7 @@ SCALE_INVARIANT = {"relu": 2.0, "leaky": 2.0 / 1.04, "absolute": 1.0, "linear": 
 
 
 @pytest.mark.parametrize("name", HALF_STABLE)
+@pytest.mark.slow_cases("gelu_tanh")
 def test_a10_half_stable_constants(name):
     weight, bias, fixed, side, away, chi_away, sensitivity = HALF_STABLE[name]
     found = di.critical(ACTIVATIONS[name])
@@ -145,6 +146,7 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", ["shifted_softplus", pytest.param("signed_log_cosh", marks=SLOW), "x2_tanh"])
+@pytest.mark.exhaustive_cases("signed_log_cosh")
 def test_a10_edge_unstable(name):
     found = di.critical(ACTIVATIONS[name])
     assert found.kind == "edge_unstable"
@@ -154,6 +156,7 @@ def test_a10_edge_unstable(name):
     assert "norms run off" in found.note
 
 
+@pytest.mark.slow
 def test_a10_x_plus_sin_squared_is_half_stable():
     found = di.critical(ACTIVATIONS["x_sin"])
     assert found.kind == "half_stable"

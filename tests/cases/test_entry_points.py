@@ -57,6 +57,7 @@ class CoupledNnx(nnx.Module):
     [lambda c: from_linen(Coupled(c)), lambda c: from_nnx(lambda rngs: CoupledNnx(c, rngs))],
     ids=["linen", "nnx"],
 )
+@pytest.mark.exhaustive_cases("linen")
 def test_r08_modules_that_look_at_their_batch_are_refused(net):
     draw = jax.vmap(lambda key: net(0.0).init(key, 2))(jax.random.split(jax.random.key(1), 2))
     assert all(leaf.shape[0] == 2 and jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(draw))

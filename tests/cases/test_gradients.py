@@ -24,6 +24,7 @@ def _entry(x, weight_vars):
 
 
 @pytest.mark.parametrize("mode", [jax.jacrev, pytest.param(jax.jacfwd, marks=pytest.mark.slow)])
+@pytest.mark.exhaustive
 def test_r04_n2_gradients_at_collinear_and_zero_rows(mode):
     with host_float64():
         jacobians = jax.jit(jax.vmap(mode(_entry, (0, 1)), (0, None)))
@@ -40,6 +41,7 @@ def test_r04_n2_gradients_at_collinear_and_zero_rows(mode):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", [di.tanh, di.selu, di.relu], ids=repr)
+@pytest.mark.exhaustive
 def test_second_derivatives(activation):
     x = np.array([[1.0, 2.0], [0.5, -0.3]])
     direction = np.array([[0.3, -0.7], [1.1, 0.4]])
@@ -66,6 +68,7 @@ def test_n5_blocks_of_a_kernel_equal_the_whole(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_n5_the_last_layer_alone():
     x = np.random.default_rng(0).standard_normal((5, 3))
     net = di.MLP((4, 4), output_width=1)

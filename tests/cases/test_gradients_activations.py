@@ -79,6 +79,7 @@ def compare(derivative, difference, rows, tolerance):
 
 
 @pytest.mark.parametrize("activation", ALL)
+@pytest.mark.slow_cases("relu")
 def test_gradients_of_every_builtin(activation):
     kernels, is_smooth = found(activation), not activation.kinks
     check = functools.partial(compare, tolerance=1e-6 if is_smooth else 1e-5)
@@ -99,6 +100,7 @@ def test_gradients_of_every_builtin(activation):
 
 
 @pytest.mark.parametrize("activation", ALL)
+@pytest.mark.slow_cases("relu")
 def test_gradients_at_nearly_equal_rows_are_the_limit_from_their_side(activation):
     has_kink = bool(activation.kinks) and any(map(activation.has_corner, activation.kinks))
     for bias_var in (0.0, 0.1):

@@ -49,6 +49,8 @@ CASES += [pytest.param(call, id=name, marks=pytest.mark.slow) for name, call in 
 
 
 @pytest.mark.parametrize("call", CASES)
+@pytest.mark.slow_cases("stream")
+@pytest.mark.exhaustive_cases("last layer", "velocity")
 def test_a_limit_beyond_float64_is_refused(call):
     with pytest.raises(SpecError, match=r"not finite.*exceeds the range of float64"):
         call()

@@ -100,6 +100,7 @@ def test_identities_of_what_deepinit_defines_stay():
     assert "code" not in of_network.identity()
 
 
+@pytest.mark.slow
 def test_r05_shards_of_a_changed_activation_are_refused(tmp_path, capsys):
     file, out = tmp_path / "own_r05.py", tmp_path / "run"
     file.write_text(EXPERIMENT)
@@ -114,6 +115,7 @@ def test_r05_shards_of_a_changed_activation_are_refused(tmp_path, capsys):
         assert "code.activation.values" in said
 
 
+@pytest.mark.slow
 def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
     file, out = tmp_path / "own_a11.py", tmp_path / "run"
     file.write_text(EXPERIMENT)
@@ -183,6 +185,7 @@ class Other(linen.Module):
         return self.gain * linen.Dense(1)(jnp.sin(x))
 
 
+@pytest.mark.slow
 def test_r05_flax_modules_of_one_label():
     nets = [from_linen(module, label="net") for module in (Gained(), Gained(), Gained(2.0), Other())]
     first, same, field, body = map(of_network, nets)

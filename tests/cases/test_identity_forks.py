@@ -60,6 +60,7 @@ OTHERS = ("simulate", "train", "predict", "infinite", "examine", "draw", "sample
     ],
     ids=["a key", "an array", "unused"],
 )
+@pytest.mark.slow_cases("a key", "unused")
 def test_r20_forked_children(key, names, codes):
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PARENT.format(key=key, names=names)],

@@ -78,6 +78,7 @@ class Net(linen.Module):
         return linen.Dense(1)(jnp.tanh(self.scale * linen.Dense(4)(x)))
 
 
+@pytest.mark.slow
 def test_flax_modules_are_computed_in_float64():
     linens = [values_of(from_linen(Net(scale), label="net"), 2) for scale in (1.0, 1.0, 1.1)]
     assert linens[0] == linens[1] != linens[2]

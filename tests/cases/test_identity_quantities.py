@@ -57,6 +57,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow_cases("backward", "trained")
 def test_values_tell_taps_apart_that_have_one_source(kind, monkeypatch):
     quantity, inputs = KINDS[kind]
     spec = di.MLP((4,) * 2, output_width=1)

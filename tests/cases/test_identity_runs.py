@@ -130,6 +130,7 @@ def begun(tmp_path_factory):
 
 
 @pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.slow_cases("activation", "default of measure", "helper", "helper's body", "inputs")
 def test_r05_a11_edited_code_neither_continues_nor_merges(begun, edit, capsys):
     old, new, names = EDITS[edit]
     assert (HELPER + TEXT).count(old) == 1
@@ -144,6 +145,7 @@ def test_r05_a11_edited_code_neither_continues_nor_merges(begun, edit, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_same_code_continues_and_merges(tmp_path):
     arguments = (tmp_path / "own_runs.py", "--out", tmp_path / "run", "--block-size", 4)
     write(tmp_path)

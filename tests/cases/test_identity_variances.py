@@ -39,6 +39,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("quantity", "spec"), CASES, ids=[f"{number}-{case[0].name}" for number, case in enumerate(CASES)]
 )
+@pytest.mark.slow_cases("4-log_volume", "7-log_sin2_angle")
 def test_a9_extreme_variances_give_numbers_or_a_sentence(quantity, spec):
     inputs = {
         "Inputs": PAIR,

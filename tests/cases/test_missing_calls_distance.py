@@ -62,6 +62,7 @@ def log_growth(phi, segments, point, step):
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SPECS]
 )
+@pytest.mark.exhaustive
 def test_distances_in_float32_are_those_of_explicit_networks(name):
     spec = SPECS[name]
     sim = di.simulate(spec, Q.log_distance, PAIRS, num_seeds=6, linear_map="explicit", keep_samples=True)
@@ -73,6 +74,7 @@ def test_distances_in_float32_are_those_of_explicit_networks(name):
     assert np.allclose(sim.samples[~equal], exact[~equal], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_distance_of_parallel_inputs_grows_like_their_norm():
     """Homogeneous networks: x' = 3 x stays 3 x, and the law is that of log_norm."""
     net, pair = di.MLP((3,) * 3, di.leaky_relu(0.3)), di.inputs.from_arrays(FIRST, 3.0 * FIRST)
@@ -85,6 +87,7 @@ def test_the_distance_of_parallel_inputs_grows_like_their_norm():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_biases_of_a_linear_network_cancel():
     """Exact at width 3, with constant biases; uniform weights to first order."""
     pair = di.inputs.from_arrays(FIRST, SECOND)
@@ -100,6 +103,7 @@ def test_biases_of_a_linear_network_cancel():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_first_order_in_the_width():
     """Norms, their ratio and the angle all fluctuate: tanh with biases at width 24, unequal norms."""
     net, pair = di.MLP((24,) * 3, "tanh", di.normal(1.5), BIAS), di.inputs.from_arrays(FIRST, 2.0 * SECOND)
@@ -126,6 +130,7 @@ def test_first_order_leaves_out_the_second():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_distances_at_infinite_width_keep_their_digits():
     """0.5 rad: the difference of kernels; 1e-10 rad: the stretch of a tangent; residual networks likewise."""
     net, point = di.MLP((16,) * 4, "tanh", None, BIAS), di.frames.at(np.eye(3)[:1], np.eye(3)[None, 1:2])
@@ -141,6 +146,7 @@ def test_distances_at_infinite_width_keep_their_digits():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_shallow_residual_networks_of_infinite_depth():
     """phi acts linearly on the increments and biases cancel: the law of log_norm without biases, at width 4."""
     net = di.ResNet(4, 256, activation=di.tanh, block="shallow", bias_law=di.normal(1.0, "depth"))
@@ -160,6 +166,7 @@ def test_inputs_without_a_distance_are_refused():
                 route(di.MLP((4,)), Q.log_distance, inputs)
 
 
+@pytest.mark.slow
 def test_theories_say_where_they_do_not_apply():
     pair = di.inputs.pair(0.5, 3)
     reasons = {
@@ -174,6 +181,7 @@ def test_theories_say_where_they_do_not_apply():
     assert "equal" in evaluate(di.MLP((8,), di.absolute), Q.log_distance, opposite)[1]["infinite_width"]
 
 
+@pytest.mark.slow
 def test_a_dead_partner_has_a_kernel_of_zero():
     """relu of width 2: where one image of the pair is 0, its kernels are 0, not what rounding leaves."""
     sim = di.simulate(di.MLP((2,) * 9), Q.nngp, di.inputs.pair(2.0), num_seeds=200, keep_samples=True)

@@ -11,6 +11,8 @@ X = np.eye(6)[:1] + 0.1
 
 
 @pytest.mark.parametrize(("activation", "variance"), [(di.linear, 1.0), (di.relu, 2.0)])
+@pytest.mark.slow_cases("activation1-2.0")
+@pytest.mark.exhaustive_cases("activation0-1.0")
 def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_rejected(activation, variance):
     net = di.MLP((32, 32, 32), activation, di.uniform(variance))
     sim = di.simulate(net, di.quantities.log_norm, di.inputs.points(X), num_seeds=20_000, key=3, linear_map="explicit")
@@ -22,6 +24,7 @@ def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_r
 
 
 @pytest.mark.parametrize("width", [2, 7])
+@pytest.mark.slow
 def test_drift_of_orthogonal_relu_layers_is_exact(width):
     net = di.MLP((width, width + 1), di.leaky_relu(0.3), di.orthogonal(1.7))
     sim = di.simulate(net, di.quantities.log_norm, di.inputs.points(X), num_seeds=20_000, key=3)

@@ -9,6 +9,7 @@ from deepinit.core.errors import SpecError
 from deepinit.networks.network import Network
 
 
+@pytest.mark.slow
 def test_flow_ends_at_its_end_time_with_the_exact_solution_of_a_linear_readout():
     # f = w x, R = (w - 2)^2 / 2
     data = di.targets.examples(np.ones((1, 1)), np.full((1, 1), 2.0))

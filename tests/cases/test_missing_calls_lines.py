@@ -9,6 +9,7 @@ from deepinit.observables.orientation_counts import count_orientations
 Q = di.quantities
 
 
+@pytest.mark.slow
 def test_opposite_vectors_are_one_line():
     rng = np.random.default_rng(0)
     directions = np.array([[1.0, 0.2, 0.0], [-1.0, -0.2, 0.0], [0.0, 1.0, 1.0]])  # two lines, three orientations
@@ -20,6 +21,7 @@ def test_opposite_vectors_are_one_line():
     assert np.bincount(np.asarray(lines.members)).tolist() == [40, 20]
 
 
+@pytest.mark.exhaustive
 def test_neurons_of_multiplicity_1_condense_on_one_line():
     """tanh turns to v and -v: 2 orientations, 1 line."""
     x = np.array([[-1.0], [-0.5], [0.2], [0.6], [1.0]])

@@ -34,6 +34,7 @@ def enumerated(width, rows, depth):
 
 
 @pytest.mark.parametrize(("width", "depth"), [(1, 3), (2, 2), (3, 1)])
+@pytest.mark.slow_cases("3-1")
 def test_moments_by_enumeration_of_explicit_matrices(width, depth):
     rows = np.array([[0.9, -0.4, 0.3], [0.2, 1.1, -0.7]])[:, :width]
     gram = rows @ rows.T / width
@@ -79,6 +80,7 @@ def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_dep
 
 
 @pytest.mark.parametrize("width", [2, 5, 8])
+@pytest.mark.slow
 def test_moments_against_simulated_networks_at_five_standard_errors(width):
     depth = 3
     net = di.ResNet(
@@ -110,6 +112,7 @@ def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, words):
         mean_square_moments(activation, 4, 1.0, 1.0, depth=depth)
 
 
+@pytest.mark.slow
 def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
     net = di.ResNet(
         4,

@@ -50,6 +50,7 @@ def test_lines_of_the_simplex_are_half_its_orientations(dimension):
         count_lines([[0.0, 0.0]])
 
 
+@pytest.mark.slow
 def test_antisymmetric_networks_start_at_zero_with_the_kernel_of_one_copy():
     net = di.training.perceptron(di.MLP((5,), di.tanh, output_width=1))
     pair = di.training.antisymmetric(net)

@@ -36,6 +36,7 @@ def axis_texts(fig):
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
+@pytest.mark.slow_cases("log_norm", "log_sin2_angle")
 def test_axes_show_the_symbol_of_the_quantity(quantity):
     assert not any(name in quantity.symbol or name.replace("_", " ") == quantity.symbol for name in CODE_NAMES)
     estimate, prediction = results(quantity.symbol, quantity=quantity.name)
@@ -61,6 +62,7 @@ def test_rows_of_scores_show_symbols():
     assert all(any(quantity.symbol in row for row in rows) for quantity in QUANTITIES)
 
 
+@pytest.mark.slow
 def test_routes_hand_on_the_symbol():
     net, inputs = di.MLP((4,)), di.inputs.pair(0.5)
     sim = di.simulate(net, Q.log_norm, inputs, num_seeds=4)
@@ -113,6 +115,7 @@ def test_names_of_several_components_are_printed(quantity):
     assert all(f"{quantity.name}, {name}: 9 networks" in text for name in component_names(names))
 
 
+@pytest.mark.slow
 def test_the_tangent_kernel_is_that_of_the_parametrization_it_states():
     """One linear layer without biases: Theta = v (x.x') / dimension, the same for every network."""
     inputs = di.inputs.points([[1.0, 2.0], [0.5, -1.0]])

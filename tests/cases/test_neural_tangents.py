@@ -26,6 +26,7 @@ def _unstacked(p, x):
 
 
 @pytest.mark.parametrize("fn", [_glu, _uneven, _unstacked])
+@pytest.mark.slow_cases("_glu")
 def test_n1_structured_derivatives_take_split_and_unstack(fn):
     structured = empirical_ntk(fn, P, X)
     contracted = empirical_ntk(fn, P, X, implementation="JACOBIAN_CONTRACTION")

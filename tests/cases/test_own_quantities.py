@@ -69,6 +69,7 @@ def test_a_field_of_another_kind_is_named_by_every_call(name):
 
 
 @pytest.mark.parametrize("result", [3.0, None, np.zeros((2, 1))])
+@pytest.mark.slow_cases("3.0")
 def test_a_statistic_must_return_an_estimate(result):
     quantity = own(measurement={"statistic": lambda spec, found: result})
     with pytest.raises(SpecError, match=r"measurement\.statistic of the quantity 'own'"):
@@ -84,6 +85,7 @@ def test_functions_of_a_theory_must_return_what_they_say():
         di.predict(SPEC, wrong, POINT)
 
 
+@pytest.mark.slow
 def test_a_right_quantity_of_ones_own_goes_through_every_call():
     def predicted(spec, inputs):
         return Prediction("own", "exact", np.zeros((2, 1)), None, "O(1)", "always", "here")

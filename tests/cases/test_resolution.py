@@ -25,6 +25,7 @@ def _net(activation, variance):
     [("sin", 100.0), ("sin", 1e4), (lambda x: jnp.sin(20 * x), 1.0), (lambda x: jnp.tanh(30 * (x - 0.7)) + x, 1.0)],
     ids=["sin at 100", "sin at 1e4", "sin of 20 x", "a steep step"],
 )
+@pytest.mark.slow_cases("a steep step")
 def test_functions_that_the_quadrature_does_not_resolve_are_refused(activation, variance):
     with pytest.raises(SpecError, match="does not resolve"):
         di.infinite(_net(activation, variance), di.quantities.ntk, ONES)
@@ -87,6 +88,7 @@ def test_built_ins_are_resolved_at_every_variance(name, variance):
     assert np.isfinite(di.infinite(net, di.quantities.ntk, ONES).mean).all()
 
 
+@pytest.mark.slow
 def test_functions_that_it_resolves_are_right():
     """E sin^2 = (1 - exp(-2 q)) / 2 for N(0, q), E cos^2 the rest."""
     mean = di.infinite(_net("sin", 2.0), di.quantities.nngp, ONES).mean[0, 0]
@@ -94,12 +96,14 @@ def test_functions_that_it_resolves_are_right():
     assert di.infinite(_net("tanh", 1e4), di.quantities.nngp, ONES).mean[0, 0] == pytest.approx(0.99202148, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_a_hidden_kink_at_zero_is_refused():
     table = lambda x: jnp.interp(x, jnp.array([-1.0, 0.0, 2.0]), jnp.array([0.0, 1.0, 5.0]))
     with pytest.raises(SpecError, match=r"kinks=\(0\.0,\)"):
         di.MLP((4,), table)
 
 
+@pytest.mark.exhaustive
 def test_hessians_of_relu_at_orthogonal_and_equal_rows():
     """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2) in two dimensions, by hand."""
 

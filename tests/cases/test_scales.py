@@ -71,6 +71,8 @@ def test_r01_homogeneous_networks_see_inputs_of_one_size(name, activation):
 
 
 @pytest.mark.parametrize(("name", "activation"), CASES, ids=str)
+@pytest.mark.slow_cases("log_norm-relu")
+@pytest.mark.exhaustive_cases("nngp-relu")
 def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activation):
     """Values are equal but for the exact factor; z and what decides it are equal to the rounding of the prediction."""
     net, quantity = di.MLP((5, 6, 4), activation, output_width=2), getattr(Q, name)
@@ -106,6 +108,21 @@ CURVES = [di.curves.sampled(CIRCLE, num_nodes=5, method=method) for method in ("
     [*((name, _inputs(name, 1.0)) for name in OF_POINTS), *(("length_distortion", curve) for curve in CURVES)],
     ids=lambda v: v if isinstance(v, str) else "",
 )
+@pytest.mark.slow_cases(
+    "bias_ntk-",
+    "length_distortion-0",
+    "length_distortion-1",
+    "log_distance-",
+    "log_gradient_norm-",
+    "log_norm-",
+    "log_sin2_angle-",
+    "log_singular_values-",
+    "log_volume-",
+    "nngp-",
+    "output_kurtosis-",
+    "survival-",
+)
+@pytest.mark.exhaustive_cases("ntk-")
 def test_a9_a_network_that_overflows_is_an_event_not_a_value(name, inputs):
     """Comparisons with NaN are False, and 0 at an infinite scale is 0: both were counted as dead, or as alive."""
     found = di.simulate(HUGE, getattr(Q, name), inputs, num_seeds=7, **QUIET)
@@ -132,6 +149,7 @@ def _training(**options):
         ("drop_time", {"stop_drop": 0.001}),
     ],
 )
+@pytest.mark.slow
 def test_a9_a_training_that_diverges_is_an_event_not_a_value(name, options):
     net = di.MLP((12,), di.tanh, di.normal(1e-6), output_width=1)
     found = di.simulate(net, getattr(Q, name), _training(**options), num_seeds=5, **QUIET)
@@ -141,6 +159,7 @@ def test_a9_a_training_that_diverges_is_an_event_not_a_value(name, options):
         assert np.isfinite(found.mean[0]).all()
 
 
+@pytest.mark.slow
 def test_a9_accuracy_on_test_inputs_that_overflow():
     classes = di.targets.examples(RNG.normal(size=(6, 2)), np.arange(6) % 3)
     test = di.targets.examples(np.full((2, 2), 1e30), np.array([0, 1]))
@@ -151,6 +170,8 @@ def test_a9_accuracy_on_test_inputs_that_overflow():
 
 
 @pytest.mark.parametrize(("variance", "depth"), [(0.5, 180), (8.0, 180)])
+@pytest.mark.slow_cases("8.0-180")
+@pytest.mark.exhaustive_cases("0.5-180")
 def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth):
     """At width 3 every network's own matrices, multiplied in float64: kernels of 1e-160, and of 1e+70, in a float32 simulation."""
     net, x = di.MLP((3,) * depth, di.leaky_relu(0.5), di.normal(variance), output_width=1), np.array([1.0, -0.5, 0.7])
@@ -189,6 +210,7 @@ def _matrices(parameters):
 
 
 @pytest.mark.parametrize("name", ["nngp", pytest.param("ntk", marks=pytest.mark.slow)])
+@pytest.mark.exhaustive_cases("nngp")
 def test_a2_simulation_and_prediction_agree_in_a_contracting_network(name):
     """Linear networks of width 512, depth 100, variance 1/5: 1e-70 either way; a hundredth more per layer is rejected."""
     net, x = di.MLP((512,) * 100, "linear", di.normal(0.2), output_width=1), points(np.ones((1, 16)))
@@ -203,6 +225,7 @@ def test_a2_simulation_and_prediction_agree_in_a_contracting_network(name):
     assert data["z"].values[1, -1, 0] < -5
 
 
+@pytest.mark.slow
 def test_a2_what_float64_cannot_hold_is_an_event():
     """2^-1100 at layer 1100: underflow is counted, and layers before keep their values."""
     net = di.MLP((4,) * 1100, "linear", di.normal(0.5))

@@ -48,6 +48,7 @@ def terminated(arguments, delays, twice=False):
 
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="reads /proc")
 @pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.slow
 def test_a05_a_signal_during_start_up_ends_with_75(tmp_path, twice):
     arguments = ["run", TINY, "--out", tmp_path / "run"]
     assert list(terminated(arguments, (0.0, 0.5, 1.5), twice)) == [75] * 3

@@ -49,6 +49,7 @@ def random_cases(count):
         yield name, row, weight_var, bias_var, time
 
 
+@pytest.mark.exhaustive
 def test_a12_a_horizon_far_before_the_explosion_is_answered():
     (time,) = explosion_times("silu", [0.529**2], 1.21, 0.36, [0.529])
     assert time == pytest.approx(3.9, abs=0.01)
@@ -59,6 +60,7 @@ def test_a12_a_horizon_far_before_the_explosion_is_answered():
         path_fn(silu_network(), point, horizon=1.0001 * time)
 
 
+@pytest.mark.slow
 def test_a12_every_horizon_before_the_explosion_is_answered_and_none_after_it():
     for name, row, weight_var, bias_var, time in random_cases(25):
         for share in (1e-3, 0.5, 0.999, 1.001, 2.0, 1e3):
@@ -92,6 +94,7 @@ def test_the_explosion_with_an_inner_activation_is_an_event(square):
             inner_limit("silu", "linear", square, 1.0, 0.0, min(share * time, 300.0))
 
 
+@pytest.mark.slow
 def test_growth_beyond_float64_is_no_explosion():
     steep = di.leaky_relu(5.0)  # E psi^2 = 13 v: e^(13 T)
     assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 4.0).covariance == pytest.approx(math.exp(52.0), rel=1e-8)
@@ -111,6 +114,7 @@ def test_units_change_no_digit_of_an_integration(scale):
 
 @pytest.mark.parametrize("order", [0.25, 0.45, 1.0 / 3.0, 0.5, 1.5, 0.2537])
 @pytest.mark.parametrize("off", [-1e-15, 0.0, 1e-15])
+@pytest.mark.slow_cases("-1e-15-0.25")
 def test_a_power_between_two_decimals_is_that_power(order, off):
     power = order * (1.0 + off)
     activation = di.from_function(lambda x: x * (1.0 + jnp.abs(x)) ** (power - 1.0))
@@ -121,6 +125,7 @@ def test_a_power_between_two_decimals_is_that_power(order, off):
     assert float(log_norm(huge)) == pytest.approx(3000 * order * math.log(2.0), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_logarithm_leaves_one_decimal_of_a_power():
     assert power_laws(di.from_function(lambda x: x * jnp.log1p(x * x))).values.far == (1, 1)
     assert power_laws(di.from_function(lambda x: x * jnp.sin(x))).values.far == (1, 1)
@@ -162,6 +167,7 @@ def test_units_of_a_covariance_decide_nothing(scale):
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-14, 1.0, 1e30])
+@pytest.mark.slow_cases("1e-30")
 def test_the_size_of_an_activation_decides_nothing(size):
     odd, tilted = (
         di.from_function(lambda x: size * (2.0 * jax.nn.sigmoid(2.0 * x) - 1.0)),  # tanh, with its cancellation
@@ -176,6 +182,7 @@ def test_the_size_of_an_activation_decides_nothing(size):
         taylor_at_zero(di.from_function(lambda x: size * jax.nn.softplus(x)))
 
 
+@pytest.mark.slow
 def test_rounding_makes_no_kink():
     activation = di.from_function(lambda x: jnp.where(x > 0.0, (0.1 * 3.0) * x, 0.3 * x))  # slopes one bit apart
     assert activation.slopes == (0.1 * 3.0, 0.1 * 3.0)
@@ -184,6 +191,7 @@ def test_rounding_makes_no_kink():
     assert roundings.slopes == pytest.approx((0.0, 7.0 / 15.0), rel=1e-15)
 
 
+@pytest.mark.slow
 def test_of_equal_predictions_the_first_is_the_closest():
     estimate = di.simulate(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2), num_seeds=50)
     prediction = di.predict(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2))

@@ -51,6 +51,7 @@ CODES = {"run|TINY|--nonsense": 2, "nonsense": 2, "verify|BEGUN": 4, "verify|DAM
 
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", ["1", "1,2"])
+@pytest.mark.exhaustive
 def test_a08_a_broken_pipe_ends_quietly(copied, tmp_path, streams):
     damaged, begun = (shutil.copytree(copied, tmp_path / name) for name in ("damaged", "begun"))
     (damaged / "report.html").write_text("forged")
@@ -70,6 +71,7 @@ def test_a08_a_broken_pipe_ends_quietly(copied, tmp_path, streams):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a08_a_run_whose_reader_has_gone_goes_on(tmp_path):
     out = tmp_path / "run"
     for line in (

@@ -103,6 +103,8 @@ def test_the_battery_has_every_quantity():
 
 @pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(INPUTS))
+@pytest.mark.slow_cases("bias_ntk-16", "log_distance-16", "log_sin2_angle-16")
+@pytest.mark.exhaustive_cases("length_distortion-1")
 def test_a_theory_predicts_or_says_why_not(name, every):
     quantity, applied = getattr(Q, name), set()
     for number, (spec, (label, inputs)) in enumerate(itertools.product(SPECS[::every], INPUTS[name].items())):
@@ -136,6 +138,7 @@ def test_a_theory_predicts_or_says_why_not(name, every):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["log_sin2_angle", "log_distance", "nngp", "log_norm", "log_volume"])
+@pytest.mark.exhaustive_cases("log_distance", "log_sin2_angle", "log_volume", "nngp")
 def test_limits_are_those_of_wide_networks(name):
     """At width 4096 a simulation is within its error bars and the order depth / width of every limit."""
     quantity = getattr(Q, name)
@@ -162,6 +165,7 @@ def test_a_reason_is_returned_not_raised():
     assert isinstance(Q.nngp.theory("exact").evaluate(di.MLP((8,)), POINTS["one"]), Prediction)
 
 
+@pytest.mark.slow
 def test_log_gradient_norm_is_the_logarithm_of_the_norm():
     """Of one output weight N(0, 1): E ln|w| = -(gamma + ln 2) / 2 = -0.635; the square has twice that."""
     net = di.MLP((1,), "linear", output_width=1)
@@ -171,6 +175,7 @@ def test_log_gradient_norm_is_the_logarithm_of_the_norm():
     assert np.abs((sim.mean - 2.0 * exact) / sim.standard_error).min() > 20
 
 
+@pytest.mark.slow
 def test_a_quantity_derived_from_another_is_compared_under_its_own_name():
     own = Q.log_norm._replace(name="own")
     net, inputs = di.MLP((4,) * 2), di.inputs.ones(3)

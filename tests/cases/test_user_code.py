@@ -59,6 +59,7 @@ def written(folder, after, text):
 
 
 @pytest.mark.parametrize("name", FAILING)
+@pytest.mark.slow_cases("figures", "figures of none", "figures of text")
 def test_an_error_of_own_code_is_a_sentence(ended, tmp_path, name):
     after, text, said = FAILING[name]
     file, line = written(tmp_path, after, text)
@@ -71,6 +72,7 @@ def test_an_error_of_own_code_is_a_sentence(ended, tmp_path, name):
         assert re.search(rf"mine\.py, line {line}\)", message), message
 
 
+@pytest.mark.slow
 def test_figures_mended_after_a_failure_conclude_the_same_run(ended, tmp_path):
     file, _ = written(tmp_path, "def figures(config, results):\n", "    raise ValueError\n")
     run = ["run", file, "--out", tmp_path / "run", "--block-size", "200"]

@@ -134,6 +134,7 @@ def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected(
     assert np.isnan(_judged_z(_products(16, 4, (100, 1, 200)), kurtosis, 3 * ((1 + 2 / 16) ** 4 - 1))).all()
 
 
+@pytest.mark.exhaustive
 def test_r01_losses_of_scaled_targets_have_the_same_z():
     """One hidden layer has the loss of infinite width at step 0, exactly; a scale of 2^-13 changes no z."""
     x, found = np.linspace(-1, 1, 4)[:, None], {}

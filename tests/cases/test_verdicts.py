@@ -18,6 +18,7 @@ def _scaled(prediction, factor):
     return dataclasses.replace(prediction, name="wrong", mean=factor * prediction.mean)
 
 
+@pytest.mark.exhaustive
 def test_r01_powers_of_two_change_no_verdict_of_a_homogeneous_network():
     """A weight variance of 3 for 2 is off by a factor 1.5 and 2.25: 113 and 196 standard errors."""
     net, wrong = di.MLP((64,) * 2), di.MLP((64,) * 2, weight_law=di.normal(3.0))
@@ -38,6 +39,7 @@ def test_r01_powers_of_two_change_no_verdict_of_a_homogeneous_network():
     np.testing.assert_allclose(found[2.0**12], found[1.0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a1_a_prediction_of_a_small_number_can_be_rejected():
     """5.7e-10 at layer 30: the closed form is right, a hundredfold of it and zero are not."""
     net, x = di.MLP((64,) * 30, weight_law=di.normal(1.0)), points([[1.0, 0.5]])
@@ -51,6 +53,7 @@ def test_a1_a_prediction_of_a_small_number_can_be_rejected():
     assert data["judged"].values[1, :, 0].all()
 
 
+@pytest.mark.slow
 def test_a1_training_losses_of_small_targets():
     """Losses of 1e-8: a prediction half as large again is 19 standard errors off at 200 networks."""
     net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(1e-8))
@@ -106,6 +109,7 @@ def _heavy():
 @pytest.mark.parametrize(
     ("quantity", "spec", "inputs", "num_seeds", "instead"), _heavy(), ids=lambda v: getattr(v, "name", "")
 )
+@pytest.mark.slow
 def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, num_seeds, instead):
     """z at the last layer has been -621, -1e5 and -7.5: the sample mean misses the rare large networks."""
     for key in (0, 1):
@@ -125,6 +129,7 @@ def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, 
         assert "cannot be judged because tails" in failures[0]
 
 
+@pytest.mark.slow
 def test_a3_light_tails_are_judged_and_can_reject():
     """Width 64, depth 10: a mean 20 % too large is rejected although the prediction states its variance."""
     spec, inputs = di.MLP((64,) * 10), points(np.ones((1, 16)))
@@ -138,6 +143,7 @@ def test_a3_light_tails_are_judged_and_can_reject():
     assert len(judge(wrong)[1]) == 1
 
 
+@pytest.mark.slow
 def test_a2_kernels_below_the_range_of_float32_are_measured():
     """float32 ends at 1e-45; the kernel is 2^-200 times its input's, and every network is 2^-100 times He's."""
     x = points(np.ones((2, 16)) * [[1.0], [2.0]])

@@ -39,6 +39,7 @@ def said(capsys, code, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_help_plans_and_refusals_need_no_jax():
     trained = str(ROOT / "experiments" / "trainability.py")
     program = WITHOUT_JAX.replace("ANGLES", repr(ANGLES)).replace("TRAINED", repr(trained))
@@ -69,6 +70,7 @@ def test_directories_are_named_by_what_they_hold(capsys):
     assert all(name.startswith("runs/tiny-quick-") for name in names)
 
 
+@pytest.mark.slow
 def test_a_run_as_json_and_what_show_and_verify_say(capsys, tmp_path):
     folder = tmp_path / "a run"
     run = ["run", TINY, "--out", folder, "--block-size", 100, "--config.num-seeds", 300]
@@ -85,6 +87,7 @@ def test_a_run_as_json_and_what_show_and_verify_say(capsys, tmp_path):
     assert "deepinit run" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(capsys, tmp_path):
     folder, options = tmp_path / "run", ["--block-size", 40]
     out = said(capsys, 0, "run", TINY, "--dry-run", "--timed", "--out", folder, *options)
@@ -101,6 +104,7 @@ def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(ca
     assert "shard 1/4: 3 blocks, " in said(capsys, 0, "run", TINY, "--dry-run", "--timed", *options, "--shard", "1/4")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_named(capsys, tmp_path):
     folder, options = tmp_path / "a run", ["--block-size", 40]
     said(capsys, 0, "run", TINY, "--out", folder, "--shard", "1/4", *options)

@@ -65,6 +65,7 @@ def contents(folder):
     ],
 )
 @pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.slow_cases("True-options0-width 0 at layer 1-integers >= 1")
 def test_bad_options_of_an_experiment(refused, tmp_path, options, given, help_, dry_run):
     message = refused(2, "run", ANGLES, "--out", tmp_path / "run", *options, *(["--dry-run"] if dry_run else []))
     assert f"Got {given}" in message
@@ -92,6 +93,7 @@ def test_a_file_that_is_no_experiment(refused):
     assert "which defines no EXPERIMENT" in refused(2, "run", __file__)
 
 
+@pytest.mark.exhaustive
 def test_options_that_a_command_does_not_have(refused, finished):
     assert "Got the arguments --frobnicate" in refused(2, "show", finished, "--frobnicate")
 
@@ -171,6 +173,7 @@ def flip(file, position=1000):
     file.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_named_and_mended(refused, copied, finished, capsys):
     (copied / "result.nc").unlink()
     flip(copied / "blocks" / "tiny" / "000000100-000000199.npz")
@@ -196,6 +199,7 @@ def test_a_flipped_bit_is_named_and_mended(refused, copied, finished, capsys):
         assert (copied / "blocks" / "tiny" / file.name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 def test_repair_in_one_command(copied, finished):
     flip(copied / "blocks" / "tiny" / "plan.npz", 200)
     flip(copied / "result.nc")
@@ -212,6 +216,7 @@ def test_a_damaged_result_is_named(refused, copied):
     assert "result.nc" in refused(4, "run", TINY, "--block-size", "100", "--out", copied)
 
 
+@pytest.mark.slow
 def test_a_torn_line_of_the_journal_is_passed_over_and_the_run_goes_on(copied, finished):
     (copied / "result.nc").unlink()
     with (copied / "journal.jsonl").open("ab") as journal:
@@ -224,6 +229,7 @@ def test_a_torn_line_of_the_journal_is_passed_over_and_the_run_goes_on(copied, f
     assert (copied / "result.nc").read_bytes() == (finished / "result.nc").read_bytes()
 
 
+@pytest.mark.exhaustive
 def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     run = ["run", TINY, "--block-size", "20", "--out", tmp_path / "full"]
@@ -246,6 +252,7 @@ def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):
     assert kept.items() <= contents(tmp_path / "full").items()
 
 
+@pytest.mark.slow
 def test_theory_that_fails_is_a_failed_check(tmp_path, capsys):
     out = tmp_path / "checked"
     for arguments in (["run", TINY, "--config.checked", "infinite_width", "--out", str(out)], ["show", str(out)]):
@@ -270,6 +277,7 @@ def test_another_block_size_is_refused_with_the_reason_and_the_way_round(refused
     assert contents(copied) == before
 
 
+@pytest.mark.exhaustive
 def test_a_huge_block_size_is_one_block(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["run", TINY, "--out", str(tmp_path), "--block-size", str(10**30)])

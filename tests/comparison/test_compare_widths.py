@@ -95,6 +95,7 @@ def test_bad_results_are_refused():
         di.compare_widths({4: (results[4][0], silent, results[4][2]), 8: results[8]}, statistic="variance")
 
 
+@pytest.mark.exhaustive
 def test_the_slope_of_real_networks_is_that_of_theory():
     q, x = di.quantities.nngp, di.inputs.points([[1.0]])
     results = {}
@@ -112,6 +113,7 @@ def test_the_slope_of_real_networks_is_that_of_theory():
     assert np.abs(variance["slope_z"].sel(route="first_order").values).max() < 5
 
 
+@pytest.mark.exhaustive
 def test_covariances_of_linear_networks_are_the_exact_ones_and_of_two_quantities_of_the_same_networks():
     from deepinit.theory.kernel_corrections import linear_kernel_second_moments
 

@@ -20,6 +20,7 @@ REFERENCE = {
 
 
 @pytest.mark.parametrize("activation", ALL, ids=repr)
+@pytest.mark.slow_cases("gelu")
 def test_numpy_and_jax_agree_and_the_derivative_is_the_derivative(activation):
     x = np.linspace(-3.0, 3.0, 41) + 0.01
     np.testing.assert_allclose(np.asarray(activation(jnp.asarray(x, jnp.float32))), activation(x), rtol=2e-5, atol=1e-6)
@@ -62,6 +63,7 @@ def hard_tanh(x):
     return jnp.clip(x, -1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_a_users_function_with_kinks():
     activation = activations.from_function(hard_tanh, kinks=(-1.0, 1.0))
     x = jnp.asarray([0.5, 0.9, 1.5, -1.2])

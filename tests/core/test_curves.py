@@ -122,6 +122,7 @@ def test_a_sampled_curve_says_what_it_is():
     assert sampled(circle()).num_nodes == 32
 
 
+@pytest.mark.slow
 def test_image_curves_go_through_real_digits():
     pixels, labels = curves.images()
     for curve, places, count in ((image_line(3), [0.0, 1.0], 2), (image_circle(3), [0.0], 3)):

@@ -23,6 +23,7 @@ def test_explosion_time_at_every_size_of_the_input(size):
 
 
 @pytest.mark.parametrize("inner", ["relu", "silu", "gelu"])
+@pytest.mark.slow
 def test_explosion_time_with_an_inner_activation_is_where_the_limit_equations_end(inner):
     found = explosion_time("silu", inner, np.full((1, 5), 1.5), ALONE, 1.0, 0.5, 100.0)
     inner_limit("silu", inner, [[0.0]], 1.0, 0.5, 0.999 * found, [1.5])

@@ -6,6 +6,7 @@ from deepinit.core.generator import sequential_bits, standard_normals
 
 
 @pytest.mark.parametrize("shape", [(2,), (10, 256), (3, 5), (0, 4), (1, 1)])
+@pytest.mark.slow_cases("shape0", "shape1")
 def test_normals_are_those_of_jax_in_sequential_mode_bit_for_bit(shape):
     for seed in range(3):
         key = jax.random.fold_in(jax.random.key(7, impl="threefry2x32"), seed)
@@ -18,6 +19,7 @@ def test_normals_are_those_of_jax_in_sequential_mode_bit_for_bit(shape):
             assert not np.array_equal(np.asarray(jax.random.normal(key, shape, np.float32)), wanted)
 
 
+@pytest.mark.slow
 def test_normals_of_a_batch_of_keys_are_those_of_each_key():
     keys = jax.random.split(jax.random.key(3, impl="threefry2x32"), 4)
     together = jax.jit(jax.vmap(lambda key: standard_normals(key, (2, 8), np.float32)))(keys)

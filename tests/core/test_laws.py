@@ -12,6 +12,7 @@ SHAPES = ((3, 5), (5, 3), (4, 4))
 
 @pytest.mark.parametrize("name", [name for name in laws.LAW_NAMES if name != "constant"])
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.slow_cases("shape0-normal")
 def test_sample_has_its_second_and_fourth_moment(name, shape):
     law = laws.Law(name, 2.0, density=0.3 if name == "sparse" else None)
     num = 20_000

@@ -44,12 +44,14 @@ VECTOR = np.array([0.9, -0.6, 0.3, -0.1, 0.5])
         (lambda x: jnp.where(x > 0, x, 2 * x), 1, 1, True),
     ],
 )
+@pytest.mark.slow_cases("<lambda>-0-1.5-True", "exp-1-0-False")
 def test_orders_near_zero_and_far_out(activation, near, far, vanishes):
     laws = power_laws(as_activation(activation))
     assert laws.differences == Orders((near, near), (far, far))
     assert laws.values == Orders((near if vanishes else 0,) * 2, (far, far))
 
 
+@pytest.mark.slow
 def test_orders_of_each_side():
     assert power_laws(as_activation(jax.nn.selu)).values.far == (0, 1)
     bent = as_activation(lambda x: jnp.where(x > 0, x, x * x))
@@ -73,6 +75,8 @@ def test_gain_of_a_row_is_that_of_its_largest_live_entries():
     ids=["tanh", "gelu", "softplus", "x_tanh", "x2_tanh", "selu", "bent", "cos"],
 )
 @pytest.mark.parametrize("vector", [VECTOR, -np.abs(VECTOR)], ids=["both", "negative"])
+@pytest.mark.slow_cases("both-bent--60", "both-gelu--60", "both-selu--60", "both-tanh--60")
+@pytest.mark.exhaustive_cases("both-bent--3000", "both-gelu--3000", "both-selu--3000", "both-tanh--3000")
 def test_forward_pass_and_observables_agree_at_every_size(activation, vector, log2_size):
     """Values, derivatives along a tangent, and differences over a small step, of one vector with two kinds of scale."""
     activation = as_activation(activation)
@@ -100,6 +104,8 @@ def test_forward_pass_and_observables_agree_at_every_size(activation, vector, lo
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("activation", "order"), [("gelu", 1), ("x_tanh", 2), ("x2_tanh", 3)])
+@pytest.mark.slow_cases("x_tanh-2-float64")
+@pytest.mark.exhaustive_cases("gelu-1-float64")
 def test_small_displacements_of_small_points_act_through_the_derivative(activation, order, dtype):
     with jax.enable_x64(dtype == "float64"):
         rows = points_alone(jnp.asarray(VECTOR[None], dtype))

@@ -100,6 +100,7 @@ def test_blocks_and_paddings_are_words(given):
         di.ConvResNet((3,), 2, 2, padding=given)
 
 
+@pytest.mark.slow
 def test_bias_laws_of_images_are_the_variance_of_one_bias_in_every_block_or_in_all():
     for scaling, variance in (("absolute", 0.5), ("depth", 0.5 / 4)):
         spec = di.ConvResNet((3,), 400, 4, bias_law=di.normal(0.5, scaling))

@@ -43,6 +43,8 @@ def plain_lifetimes(weights, keep):
 
 
 @pytest.mark.parametrize("smallest", [1e-3, 1e-20, TINY, 1e-60])
+@pytest.mark.slow_cases("1.1754943508222875e-38", "1e-20", "1e-60")
+@pytest.mark.exhaustive_cases("0.001")
 def test_forward_pass_in_float32_flushes_where_a_plain_chain_in_float64_does(smallest):
     keys = jax.random.split(jax.random.key(3), 40)
     spec = di.MLP((5,) * 240, di.rounded("tanh", smallest, "flush"), UNIFORM)
@@ -57,6 +59,8 @@ def test_forward_pass_in_float32_flushes_where_a_plain_chain_in_float64_does(sma
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.slow_cases("float16")
+@pytest.mark.exhaustive_cases("float32")
 def test_stored_values_are_lost_where_real_arithmetic_of_the_dtype_loses_them(dtype):
     keys, depth = jax.random.split(jax.random.key(5), 60), {"float32": 200, "float16": 50}[dtype]
     spec = di.MLP((4,) * depth, di.stored("tanh", dtype), UNIFORM)
@@ -84,6 +88,7 @@ def test_stored_values_are_lost_where_real_arithmetic_of_the_dtype_loses_them(dt
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "num", "layer"), [(16, 1000, 151.99), (64, 150, 158.23)])
+@pytest.mark.exhaustive
 def test_layer_of_absorption_of_wide_networks(width, num, layer):
     # references: plain float64 chains of 400 and 60 networks, standard errors 0.19 and 0.28
     keys = jax.random.split(jax.random.key(7), num)
@@ -106,6 +111,7 @@ def test_stored_activations_round_trip_and_say_their_level():
     assert di.stored("tanh", "float16") == di.rounded("tanh", 2.0**-24)
 
 
+@pytest.mark.exhaustive
 def test_a_partner_below_the_level_becomes_zero_too():
     spec = di.MLP((3, 3), di.rounded("linear", 0.5, "flush"), di.normal(1.0))
     pair = di.inputs.pair(0.3, 3)

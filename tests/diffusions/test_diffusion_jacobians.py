@@ -37,6 +37,7 @@ def _correlated(psi):
     )
 
 
+@pytest.mark.exhaustive
 def test_forward_jacobian_is_the_derivative_of_the_path_in_its_start():
     spec, points = _correlated(di.tanh), np.random.default_rng(0).standard_normal((2, 4))
     # the path's start is fixed when it is built, so each derivative is a difference in float64
@@ -50,6 +51,7 @@ def test_forward_jacobian_is_the_derivative_of_the_path_in_its_start():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to_the_step():
     # both have strong order 1/2: 16 times the steps, a quarter of the distance (order 0 would leave it, order 1 take a sixteenth)
     spec, distances = _correlated(di.tanh), []
@@ -64,6 +66,7 @@ def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to
     assert (ratios < 6.5).all()
 
 
+@pytest.mark.exhaustive
 def test_linear_diffusion_has_the_exact_jacobian_laws():
     # effect: log |det g| to 0.1, norms to 3 %; kappa = 0.5, g independent of the state
     width, kappa, depth = 6, 0.5, 64
@@ -88,6 +91,7 @@ def test_linear_diffusion_has_the_exact_jacobian_laws():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_jacobian_of_the_network_of_200_blocks_has_the_law_of_the_diffusion():
     # effect: tr g / D to 1.3 %, tr g^T g / D to 3 %, log |det g| to 0.06
     spec = _shallow(4, 200, 1.96, 0.25, di.silu, di.tanh)

@@ -49,6 +49,7 @@ def _euler_square_moments(q, weight_var, bias_var, width, num_steps):
     return np.array([first, second])
 
 
+@pytest.mark.exhaustive
 def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_orders():
     spec = _shallow(4, 8, 1.5, 0.6, di.silu, inner_activation=di.tanh, embedding_law=di.normal(1.0), output_width=2)
     points, key = np.random.default_rng(0).standard_normal((2, 3)), jax.random.key(5)
@@ -66,6 +67,7 @@ def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_order
     assert np.abs(x - paths.states[1]).max() > 0.1
 
 
+@pytest.mark.exhaustive
 def test_mean_square_has_the_exact_moments_of_euler_and_they_tend_to_those_of_the_diffusion():
     # effect: the mean of q to 1 %, its second moment to 2 %
     width, depth, start, weight_var, bias_var = 20, 32, 0.64, 0.5, 0.25
@@ -81,6 +83,8 @@ def test_mean_square_has_the_exact_moments_of_euler_and_they_tend_to_those_of_th
 
 
 @pytest.mark.parametrize("width", [2, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow_cases("2")
+@pytest.mark.exhaustive_cases("8")
 def test_log_of_the_mean_square_is_gaussian_without_biases_at_the_smallest_widths(width):
     # effect: mean and variance of log q to 5 %; one step multiplies q by (1 + e z)^2 + e^2 chi^2(D - 1), e^2 = kappa dt / D
     depth, kappa = 50, 1.0
@@ -117,6 +121,7 @@ def _correlated_moments(points, laws, num_steps):
     return mean, second
 
 
+@pytest.mark.slow
 def test_correlated_weights_with_drift_have_the_moments_of_their_equation():
     # effect: every first and second moment of two inputs to about 2 % of their size
     rng, width, depth = np.random.default_rng(4), 3, 32
@@ -138,6 +143,7 @@ def test_correlated_weights_with_drift_have_the_moments_of_their_equation():
     np.testing.assert_allclose(2 * two - one, limit.second, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
     # effect: overlaps of all pairs of positions to about 0.03; the rival has an average over the patch for the sum
     positions, channels, depth, weight_var, bias_var = 6, 4, 32, 0.2, 0.16
@@ -162,6 +168,8 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
 
 
 @pytest.mark.parametrize("form", ["gram", pytest.param("driving", marks=pytest.mark.slow)])
+@pytest.mark.slow_cases("gram")
+@pytest.mark.exhaustive_cases("driving")
 def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
     # SiLU and no inner activation: from 5, nearly every path explodes; from 0 without biases none moves
     spec = _shallow(6, 100, 4.0, 0.0, di.silu)
@@ -178,6 +186,7 @@ def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_brownian_tree_is_one_path_for_all_steps_and_layers_are_not():
     spec, key = _shallow(3, 4, 0.0, 1.0), jax.random.key(7)  # dx = dB
     ends = {
@@ -226,6 +235,7 @@ def test_inputs_of_another_width_are_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [5, 20])
+@pytest.mark.exhaustive
 def test_first_moments_of_the_mean_square_at_200_steps(width):
     # reference values of the exact laws at weight_var 1, bias_var 1/4, q = 0.64; Euler's bias is 0.25 % of the mean
     spec = _shallow(width, 200, 1.0, 0.25)
@@ -241,6 +251,7 @@ def test_first_moments_of_the_mean_square_at_200_steps(width):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_both_forms_have_one_law_of_two_inputs_along_the_path():
     # effect: 4 % of the distribution functions of log q and of the angle between two inputs
     spec = _shallow(5, 64, 1.0, 0.25, di.silu, inner_activation=di.tanh)
@@ -259,6 +270,7 @@ def test_both_forms_have_one_law_of_two_inputs_along_the_path():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_euler_has_strong_order_one_half_on_one_brownian_path():
     # distances between L and 2 L steps on the same tree; order 1 would fall by 2, and independent paths not at all
     spec, distances = _shallow(4, 8, 1.0, 0.25), []

@@ -34,6 +34,7 @@ def test_unknown_dtypes_and_float64_outside_64_bit_mode_are_refused(call):
         call("float64")
 
 
+@pytest.mark.slow
 def test_float64_in_64_bit_mode_is_float64():
     with jax.enable_x64(True):
         assert jax.jit(path_fn(SPEC, np.ones(3), dtype="float64"))(jax.random.key(0)).states.dtype == np.float64
@@ -48,6 +49,7 @@ EXPLODING = {  # the closed form of the double limit: 0.941622 for the second ro
 
 
 @pytest.mark.parametrize("case", EXPLODING)
+@pytest.mark.slow_cases("superlinear")
 def test_horizons_beyond_the_explosion_are_refused_with_its_time(case):
     spec, rows, words = EXPLODING[case]
     for call in (lambda: path_fn(spec, rows), lambda: jacobian_fn(spec, rows), lambda: coupled_errors(spec, rows)):
@@ -88,6 +90,7 @@ def test_allow_explosion_is_a_bool(given):
         path_fn(SPEC, np.ones(3), allow_explosion=given)
 
 
+@pytest.mark.exhaustive
 def test_orders_of_linear_networks_and_of_inputs_that_stay_are_refused():
     linear = di.ResNet(3, 4, activation=di.linear, block="shallow")
     with pytest.raises(SpecError, match=r"outer activation linear.*the same at every depth"):

@@ -53,6 +53,8 @@ def _points(num, width):
 
 
 @pytest.mark.parametrize("name", LAWS)
+@pytest.mark.slow_cases("no bias", "product")
+@pytest.mark.exhaustive_cases("independent")
 def test_gram_and_driving_noise_have_one_covariance_also_when_inputs_coincide(name):
     x, spec = _points(3, WIDTH), _spec(LAWS[name])
     gram, driving = (_increment_covariance(drift_and_noise(spec, 3, form=form), x) for form in ("gram", "driving"))
@@ -61,6 +63,7 @@ def test_gram_and_driving_noise_have_one_covariance_also_when_inputs_coincide(na
     assert np.abs(gram * (1 - alone)).max() > 0.01  # inputs with noise of their own would have none between them
 
 
+@pytest.mark.slow
 def test_positions_of_an_image_share_the_noise_in_either_form():
     spec = _image()
     x = _points(3, spec.width)
@@ -83,6 +86,7 @@ def test_drift_and_covariance_of_correlated_laws_are_the_formulas():
     np.testing.assert_allclose(_increment_covariance(equation, x), covariance, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_one_law_written_in_three_ways_gives_one_equation():
     var, x = 1.3, _points(3, WIDTH)
     general = di.gaussian_matrix(var / WIDTH * np.eye(WIDTH**2), np.zeros((WIDTH, WIDTH)))
@@ -107,6 +111,7 @@ def test_squared_of_correlated_laws_is_the_sum_over_inner_neurons():
         assert np.abs(expected - expected.T).max() > 0.1  # a transposed product would be seen
 
 
+@pytest.mark.slow
 def test_increments_are_the_weights_of_the_network_of_that_key():
     spec, key = _spec(LAWS["independent"]), jax.random.key(3)
     equation = drift_and_noise(spec, 2, form="driving")
@@ -130,6 +135,7 @@ def test_increments_are_the_weights_of_the_network_of_that_key():
         (di.from_function(lambda x: jnp.logaddexp(x, 0.0) - jnp.log(2.0)), 0.5, 0.25),
     ],
 )
+@pytest.mark.slow_cases("activation7-0.5-0.25")
 def test_first_two_derivatives_at_zero(activation, slope, curvature):
     np.testing.assert_allclose(taylor_at_zero(activation)[:2], (slope, curvature), atol=1e-12)
 

@@ -36,6 +36,7 @@ def all_blocks(ensemble, root=ROOT):
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
+@pytest.mark.slow
 def test_a_seed_draws_the_same_network_in_every_ensemble_and_block():
     looped = np.stack([draws(jax.random.fold_in(ROOT, seed)) for seed in range(40)])
     assert len(np.unique(looped)) == looped.size
@@ -44,6 +45,7 @@ def test_a_seed_draws_the_same_network_in_every_ensemble_and_block():
         np.testing.assert_array_equal(drawn, looped[:num_seeds])
 
 
+@pytest.mark.exhaustive
 def test_in_blocks_at_once_and_looped_give_one_measurement():
     seed_fn = angle_seed_fn()
     one_at_a_time = jax.jit(seed_fn)
@@ -58,6 +60,7 @@ def test_in_blocks_at_once_and_looped_give_one_measurement():
         np.testing.assert_allclose(np.where(events == 0, measured.value, 0.0), values, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_estimate_does_not_depend_on_the_block_size():
     whole, cut = (
         simulate(SPEC, di.quantities.log_sin2_angle, PAIR, num_seeds=100, key=1, block_size=size, keep_samples=True)
@@ -98,12 +101,14 @@ def test_a_continued_run_keeps_its_blocks():
     np.testing.assert_array_equal(all_blocks(again)[7:14], again.block_fn(ROOT, 1))
 
 
+@pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_number_of_networks():
     sizes = [compile_ensemble(normals((64, 64)), num_seeds).blocks.block_size for num_seeds in (10**3, 10**6, 10**9)]
     assert sizes[0] < sizes[1] == pytest.approx(sizes[2], rel=0.5)
     assert max(sizes) * 64 * 64 * 4 < MEMORY_BUDGET
 
 
+@pytest.mark.slow
 def test_a_small_budget_makes_smaller_batches_of_the_same_networks():
     fn = normals((100,))
     wide, narrow = (
@@ -116,6 +121,7 @@ def test_a_small_budget_makes_smaller_batches_of_the_same_networks():
     np.testing.assert_allclose(all_blocks(narrow), all_blocks(wide), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_network_beyond_the_budget_is_refused():
     with pytest.raises(ResourceError, match=r"a network that needs .* MiB.*Allowed: 1 MiB.*raise the memory budget"):
         compile_ensemble(normals((1024, 1024)), 10, memory_budget=2**20)
@@ -138,6 +144,7 @@ class Crowded:
         monkeypatch.setattr(blocks, "_compile", compile_)
 
 
+@pytest.mark.slow
 def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypatch):
     cut = Blocks(64, 64, 32)
     whole = all_blocks(compile_ensemble(draws, 64, blocks=cut))
@@ -161,6 +168,7 @@ def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypa
     assert device.tried == [3, 2, 1]
 
 
+@pytest.mark.slow
 def test_huge_blocks_are_the_whole_ensemble_or_what_memory_has_room_for():
     assert compile_ensemble(draws, 22, block_size=10**30).blocks.block_size == 22
     assert compile_ensemble(normals((100,)), 512, block_size=10**30, memory_budget=10**5).blocks.block_size < 30

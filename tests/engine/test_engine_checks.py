@@ -27,6 +27,8 @@ def rises(config, results):
         (rises, "The angle grows.", ("The angle grows.",)),
     ],
 )
+@pytest.mark.slow_cases("rises-The angle grows.-failures1")
+@pytest.mark.exhaustive_cases("falls-Over 2 layers the angle shrinks.-failures0")
 def test_joint_checks_are_said_counted_and_decide(tmp_path, checks, sentence, failures):
     experiment = load_experiment(str(Path(__file__).parent / "tiny_experiment.py"))
     config = dataclasses.replace(experiment.preset(None), num_seeds=50)
@@ -43,6 +45,7 @@ def test_the_headline_counts_both_kinds():
     assert "All 3 checks" in headline((), [], 3)
 
 
+@pytest.mark.slow
 def test_one_device_does_not_continue_what_several_began_unless_asked(tmp_path, monkeypatch):
     import jax
 

@@ -33,6 +33,7 @@ ASK = "from deepinit import cores; cores.num_cores = lambda: 3; cores.use_all_co
     ],
     ids=["before JAX", "after its import", "after its setting", "after its use", "variable", "flag"],
 )
+@pytest.mark.slow
 def test_a_device_per_core_unless_the_user_chose(before, environment, expected):
     assert devices(f"{before}\n{ASK}", **environment) == expected
 
@@ -49,6 +50,7 @@ def test_the_affinity_mask_counts():
     assert num_cores() == len(mask)
 
 
+@pytest.mark.slow
 def test_the_console_script_takes_all_cores():
     code = "import sys; sys.argv = ['deepinit', '--help']\nfrom deepinit import __main__, cores; cores.num_cores = lambda: 3"
     code += "\ntry: __main__.command()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules; print(end='', file=sys.stdout)"

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 EIGHT_DEVICES = """
 import jax, numpy as np
 import deepinit as di
@@ -61,6 +63,7 @@ print("equal")
 """
 
 
+@pytest.mark.exhaustive
 def test_eight_devices_share_the_networks_of_one():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run(

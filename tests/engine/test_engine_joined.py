@@ -85,6 +85,7 @@ def assert_same_bits(folder, single):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_eight_devices_and_four_shards_on_three_devices_end_with_the_bits_of_a_single_process(single, tmp_path):
     alone("run", TINY, *CUT, "--out", tmp_path / "eight", devices=8)
     assert_same_bits(tmp_path / "eight", single)
@@ -103,6 +104,7 @@ def test_eight_devices_and_four_shards_on_three_devices_end_with_the_bits_of_a_s
         pytest.param(4, 1, marks=pytest.mark.exhaustive),
     ],
 )
+@pytest.mark.exhaustive
 def test_joined_processes_end_with_the_bits_of_a_single_one_and_only_the_first_prints(
     single, tmp_path, processes, devices
 ):
@@ -123,6 +125,7 @@ def test_joined_processes_end_with_the_bits_of_a_single_one_and_only_the_first_p
 @pytest.mark.parametrize(
     "victim", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
 )
+@pytest.mark.exhaustive
 def test_one_of_two_processes_dies_and_the_same_command_continues(tmp_path, victim):
     folder, arguments = tmp_path / "run", ("--preset", "long", "--block-size", "40")  # 100 blocks
     started = start(*arguments, "--out", folder, processes=2)
@@ -149,6 +152,7 @@ def test_one_of_two_processes_dies_and_the_same_command_continues(tmp_path, vict
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_sigterm_at_one_of_two_processes_stops_both_after_the_block(tmp_path):
     folder, arguments = tmp_path / "run", ("--preset", "long", "--block-size", "40")
     started = start(*arguments, "--out", folder, processes=2)
@@ -170,6 +174,7 @@ def wait_for(done):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_processes_that_disagree_about_their_number_are_told(tmp_path):
     started = start("--out", tmp_path / "run", "--join-timeout", 15, processes=2, counts={1: 3})
     codes, _, said = ended(started)
@@ -180,6 +185,7 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
     process = command(
         "run", TINY, "--distributed", "--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id", 0,

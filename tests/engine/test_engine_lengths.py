@@ -59,6 +59,7 @@ def blocks(folder):
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_lengths_that_is_continued_ends_with_the_same_bytes(tmp_path):
     whole, shared = tmp_path / "whole", tmp_path / "shared"
     outcome = run(EXPERIMENT, Config(), whole, Options(block_size=16))

@@ -79,6 +79,7 @@ def whole(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_stopped_and_killed_again_and_again_it_ends_with_the_same_bytes(whole, tmp_path, capsys):
     folder = tmp_path / "interrupted"
     command = [sys.executable, "-c", INTERRUPTER, str(folder), *LONG]
@@ -144,6 +145,7 @@ def test_killed_again_and_again_at_random_the_command_ends_with_the_same_bytes(w
     assert_same_run(folder, whole)
 
 
+@pytest.mark.exhaustive
 def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     folder = tmp_path / "shared"
     assert deepinit("run", *LONG, "--out", folder, "--shard", "1/3") == 0
@@ -160,6 +162,7 @@ def test_shards_merge_to_the_whole(whole, tmp_path, capsys):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.exhaustive
 def test_merging_with_repair_computes_holes_and_damaged_blocks(whole, tmp_path, capsys):
     folder = tmp_path / "holes"
     shutil.copytree(whole, folder)
@@ -179,6 +182,7 @@ def test_merging_with_repair_computes_holes_and_damaged_blocks(whole, tmp_path, 
     assert_same_run(folder, whole)
 
 
+@pytest.mark.exhaustive
 def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch, capsys):
     class Backwards(datetime.datetime):
         hours = itertools.count()
@@ -205,6 +209,7 @@ def shown(capsys, folder):
     return capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, monkeypatch, capsys):
     short = [TINY, "--block-size", "100"]  # 8 batches of 13
     assert deepinit("run", *short, "--out", tmp_path / "roomy") == 0
@@ -227,6 +232,7 @@ def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, mo
     np.testing.assert_allclose(here["samples"].values, there["samples"].values, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_shards_and_a_whole_run_finish_one_another(whole, tmp_path):
     folder = tmp_path / "mixed"
     assert deepinit("run", *LONG, "--out", folder, "--shard", "1/2") == 0
@@ -234,6 +240,7 @@ def test_shards_and_a_whole_run_finish_one_another(whole, tmp_path):
     assert_same_run(folder, whole)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_shown_and_left_as_it_is(whole, capsys, monkeypatch):
     before = {
         file: file.stat().st_mtime_ns for file in whole.rglob("*") if file.is_file() and ".jsonl" not in file.name

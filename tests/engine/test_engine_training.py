@@ -57,6 +57,7 @@ def blocks(folder):
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
 
 
+@pytest.mark.exhaustive
 def test_a_run_of_trainings_that_is_continued_ends_with_the_same_bytes(tmp_path):
     seen = {}
 
@@ -86,6 +87,7 @@ def test_a_run_of_trainings_that_is_continued_ends_with_the_same_bytes(tmp_path)
     assert data["mean"].dims == ("case", "step", "pair")
 
 
+@pytest.mark.exhaustive
 def test_cases_by_layer_and_by_step_share_rows(tmp_path):
     experiment = dataclasses.replace(EXPERIMENT, cases=only_loss_of_specs)
     outcome = run(experiment, Config(), tmp_path / "mixed")
@@ -96,6 +98,7 @@ def test_cases_by_layer_and_by_step_share_rows(tmp_path):
     assert "Every case at its last row" in report
 
 
+@pytest.mark.exhaustive
 def test_a_module_of_flax_is_a_case_without_predictions(tmp_path):
     experiment = dataclasses.replace(EXPERIMENT, cases=lambda config: cases(config)[1:])
     outcome = run(experiment, Config(), tmp_path / "flax")

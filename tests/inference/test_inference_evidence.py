@@ -35,6 +35,7 @@ def test_evidence_without_noise_where_the_kernel_has_full_rank():
     assert found.value == pytest.approx(INF.log_marginal(1.0 + x @ x.T, y), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_empirical_bayes_finds_what_a_population_search_finds():
     found = INF.empirical_bayes(X, Y)
     data = INF.spectrum(X, Y)
@@ -55,6 +56,7 @@ def test_empirical_bayes_finds_what_a_population_search_finds():
     assert 0.04 < found.noise < 0.12
 
 
+@pytest.mark.slow
 def test_the_network_of_the_optimum_has_its_variances_and_one_flat_direction():
     found = INF.empirical_bayes(X, Y, "erf", noise=0.1, weight_var=0.8, horizon=1.5, readout_var=2.0)
     model = diffusion.linear_model(

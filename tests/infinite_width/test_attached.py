@@ -41,6 +41,14 @@ DERIVATIVES = {
 
 
 @pytest.mark.parametrize("derivative", DERIVATIVES.values(), ids=DERIVATIVES)
+@pytest.mark.slow_cases(
+    "hessian",
+    "hessian of a vmap",
+    "hessian under vmap",
+    "reverse over forward",
+    "reverse over reverse",
+    "third, forward over hessian",
+)
 def test_derivatives_are_those_of_the_function(derivative):
     with host_float64():
         t = jnp.array([0.4, 0.6])
@@ -48,6 +56,7 @@ def test_derivatives_are_those_of_the_function(derivative):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_derivatives_are_right_without_jit():
     with host_float64():
         t = jnp.array([0.4, 0.6])

@@ -34,6 +34,7 @@ def _chain_in_80_digits(spec, first, displacement):
         return np.array(found)
 
 
+@pytest.mark.slow
 def test_relu_angles_equal_the_reference_values():
     theta = np.arcsin(np.exp(log_sin2_angles(MLP((8,) * 1000), inputs.pair(0.3))[[9, 99, 999], 0] / 2))
     np.testing.assert_allclose(theta, [0.2249263816, 0.07046334405, 0.009089632667], rtol=5e-10)
@@ -41,6 +42,8 @@ def test_relu_angles_equal_the_reference_values():
 
 @pytest.mark.parametrize("activation", [act.relu, act.leaky_relu(0.3), act.leaky_relu(-0.4), act.absolute])
 @pytest.mark.parametrize("bias_law", [None, BIAS])
+@pytest.mark.slow_cases("None-activation1")
+@pytest.mark.exhaustive_cases("None-activation0")
 def test_homogeneous_angles_equal_the_chain_in_80_digits(activation, bias_law):
     spec = MLP((4,) * 12, activation, bias_law=bias_law)
     pairs = inputs.pairs((1e-12, 1e-7, 1e-3, 0.5, math.pi / 2, 2.5, math.pi - 1e-3), dimension=3)
@@ -50,6 +53,8 @@ def test_homogeneous_angles_equal_the_chain_in_80_digits(activation, bias_law):
 
 
 @pytest.mark.parametrize("bias_law", [None, BIAS])
+@pytest.mark.slow_cases("bias_law1")
+@pytest.mark.exhaustive_cases("None")
 def test_unequal_norms_and_tiny_displacements(bias_law):
     rng = np.random.default_rng(0)
     points, directions = rng.standard_normal((2, 4, 5))
@@ -60,6 +65,7 @@ def test_unequal_norms_and_tiny_displacements(bias_law):
     np.testing.assert_allclose(log_sin2_angles(spec, pairs), expected, rtol=0, atol=2e-12)
 
 
+@pytest.mark.exhaustive
 def test_real_images_give_the_angles_of_the_kernels():
     pairs = inputs.image_pairs(2, seed=1)
     spec = MLP((4,) * 3, "tanh", bias_law=BIAS, weight_law=normal(1.5))
@@ -73,6 +79,8 @@ def test_real_images_give_the_angles_of_the_kernels():
 
 
 @pytest.mark.parametrize("activation", [act.tanh, act.gelu, act.sin, act.softplus])
+@pytest.mark.slow_cases("activation1", "activation2", "activation3")
+@pytest.mark.exhaustive_cases("activation0")
 def test_smooth_activations_multiply_tiny_angles_by_the_stretch_of_the_linearized_map(activation):
     # theta'^2 / theta^2 -> q E[phi'(u)^2] / E[phi(u)^2] as theta -> 0 at equal norms, u ~ N(0, q)
     weight_var = 1.7
@@ -91,6 +99,7 @@ def _relu_with_a_kink(x):
     return jnp.maximum(x, 0.0)
 
 
+@pytest.mark.slow
 def test_quadrature_across_a_kink_keeps_the_cubic_term_of_small_angles():
     angles = (1e-6, 1e-3, 0.1, 1.0)
     spec = MLP((4,), act.from_function(_relu_with_a_kink, kinks=(0.0,)), weight_law=normal(2.0))
@@ -101,6 +110,7 @@ def test_quadrature_across_a_kink_keeps_the_cubic_term_of_small_angles():
     assert shift == pytest.approx(-2.0 / (3.0 * math.pi) * 1e-3, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_only_homogeneous_networks_without_bias_ignore_norms():
     first, second = np.random.default_rng(0).standard_normal((2, 1, 3))
     for spec, ignores in ((MLP((4,) * 3), True), (MLP((4,) * 3, bias_law=BIAS), False), (MLP((4,) * 3, "tanh"), False)):
@@ -110,6 +120,7 @@ def test_only_homogeneous_networks_without_bias_ignore_norms():
 
 
 @pytest.mark.parametrize("weight_var", [1e-3, 1e3])
+@pytest.mark.slow_cases("0.001")
 def test_depth_10000_neither_overflows_nor_underflows(weight_var):
     critical, other = (
         log_sin2_angles(MLP((2,) * 10_000, weight_law=normal(v)), inputs.pair(0.3)) for v in (2.0, weight_var)
@@ -120,6 +131,7 @@ def test_depth_10000_neither_overflows_nor_underflows(weight_var):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_smooth_activations_neither_overflow_nor_underflow_far_from_critical():
     # tanh at weight_var 1/20 shrinks (to 1e-520) to a linear map, which keeps the angle; GELU at 20 grows to a ReLU (at 1e400)
     shrinking = log_sin2_angles(MLP((2,) * 400, "tanh", weight_law=normal(0.05)), inputs.pair(0.3))
@@ -130,6 +142,7 @@ def test_smooth_activations_neither_overflow_nor_underflow_far_from_critical():
     assert np.exp(-growing[-1] / 2) == pytest.approx(np.exp(-relu[-1] / 2), rel=0.02)
 
 
+@pytest.mark.slow
 def test_biases_far_from_critical_neither_overflow():
     grown = log_sin2_angles(MLP((2,) * 3000, weight_law=normal(20.0), bias_law=BIAS), inputs.pair(0.3))
     assert np.isfinite(grown).all()

@@ -20,6 +20,8 @@ BIAS = normal(0.1, scaling="absolute")
 @pytest.mark.parametrize(
     "activation", [act.relu, act.leaky_relu(0.2), act.absolute, act.linear, act.erf, act.sin, act.gelu], ids=repr
 )
+@pytest.mark.slow_cases("absolute", "leaky_relu(negative_slope=0.2)", "linear")
+@pytest.mark.exhaustive_cases("erf", "gelu", "relu", "sin")
 def test_neural_tangents_and_the_recursion_agree(activation):
     spec = MLP((8,) * 3, activation, bias_law=BIAS, output_width=1)
     nngp, ntk = nngp_and_ntk(spec, ROWS)
@@ -37,6 +39,7 @@ def test_neural_tangents_and_the_recursion_agree(activation):
     [(act.tanh, 1e-6), (act.sigmoid, 1e-8), (act.softplus, 1e-8)],
     ids=repr,
 )
+@pytest.mark.exhaustive
 def test_numerical_activations_agree_to_the_error_of_gauss_hermite(activation, tolerance):
     spec = MLP((8,) * 3, activation, weight_law=normal(1.0), bias_law=BIAS)
     nngp, ntk = nngp_and_ntk(spec, ROWS)
@@ -45,6 +48,7 @@ def test_numerical_activations_agree_to_the_error_of_gauss_hermite(activation, t
     np.testing.assert_allclose(layers.ntk[-1], ntk, rtol=tolerance)
 
 
+@pytest.mark.slow
 def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch):
     spec = MLP((8,) * 3, "tanh", weight_law=normal(1.0))
     exact = kernel_layers(spec, ROWS).ntk[-1]
@@ -55,6 +59,7 @@ def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch
     assert errors[1] < 0.1 * errors[0]
 
 
+@pytest.mark.slow
 def test_unequal_layers_run_in_blocks_of_equal_ones():
     spec = MLP((8, 8, 8, 3, 3), weight_law=Law("normal", 0.2, "absolute"), bias_law=BIAS, output_width=2)
     nngp, ntk = nngp_and_ntk(spec, ROWS)
@@ -76,6 +81,8 @@ def _two_layers(params, x):
     "implementation", ["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"]
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.slow_cases("float32-NTK_VECTOR_PRODUCTS", "float32-STRUCTURED_DERIVATIVES")
+@pytest.mark.exhaustive_cases("float32-AUTO", "float64-AUTO", "float64-STRUCTURED_DERIVATIVES")
 def test_empirical_ntk_of_two_layers_is_the_formula(implementation, dtype):
     rng = np.random.default_rng(0)
     params = {"in": rng.standard_normal((7, 5)), "out": rng.standard_normal((5, 2))}
@@ -88,6 +95,7 @@ def test_empirical_ntk_of_two_layers_is_the_formula(implementation, dtype):
     np.testing.assert_allclose(kernel, expected, rtol={"float64": 1e-12, "float32": 1e-4}[dtype])
 
 
+@pytest.mark.slow
 def test_monte_carlo_kernels_approach_the_infinite_ones():
     spec = MLP((4,), act.relu)
     weight_vars, bias_vars = layer_variances(spec, 7)

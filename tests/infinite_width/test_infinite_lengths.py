@@ -32,6 +32,7 @@ def _relative_variance(moments):
 
 
 @pytest.mark.parametrize(("curve", "bias_law"), [(CIRCLE, None), (LINE, BIAS)])
+@pytest.mark.exhaustive
 def test_the_length_through_neural_tangents_is_that_of_the_recursion(curve, bias_law):
     spec = MLP((8, 8), bias_law=bias_law, output_width=2)
     ours, theirs = (curve_length_moments(spec, curve, 16, through=name) for name in ("recursion", "neural_tangents"))
@@ -69,6 +70,7 @@ def test_the_product_of_two_correlated_norms(num_outputs, rho):
 @pytest.mark.parametrize(
     ("depth", "num_outputs", "expected"), [(2, 1, 0.0607574), (2, 2, 0.0299389), (2, 10, 0.0058399), (4, 3, 0.0107007)]
 )
+@pytest.mark.slow_cases("2-1-0.0607574", "2-2-0.0299389", "4-3-0.0107007")
 def test_the_circle_without_biases_has_its_reference_variance(depth, num_outputs, expected):
     spec = MLP((8,) * depth, weight_law=normal(2.5), output_width=num_outputs, output_law=normal(0.6))
     moments = curve_length_moments(spec, CIRCLE)
@@ -85,6 +87,7 @@ def test_the_circle_without_biases_has_its_reference_variance(depth, num_outputs
     ("activation", "curve"),
     [(act.relu, curves.line([1.0, 1.0], [3.0, 3.0])), (act.linear, LINE)],
 )
+@pytest.mark.slow
 def test_a_curve_of_constant_velocity_has_a_length_like_chi(activation, curve):
     moments = curve_length_moments(MLP((8,) * 3, activation, output_width=4), curve)
     # chi with 4 degrees of freedom: mean sqrt(2) Gamma(5/2) / Gamma(2), mean square 4
@@ -92,6 +95,7 @@ def test_a_curve_of_constant_velocity_has_a_length_like_chi(activation, curve):
     assert _relative_variance(moments) == pytest.approx(mean_square_ratio - 1.0, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_linear_network_on_a_circle_equals_the_length_of_random_ellipses():
     moments = curve_length_moments(MLP((8,), act.linear, output_width=3), CIRCLE)
 
@@ -103,6 +107,7 @@ def test_a_linear_network_on_a_circle_equals_the_length_of_random_ellipses():
 
 
 @pytest.mark.parametrize("curve", [LINE, TILTED], ids=["open", "closed"])
+@pytest.mark.exhaustive
 def test_moments_equal_a_plain_double_sum_over_the_kernel(curve):
     spec = _three_layers(act.relu, BIAS)
     with_output = MLP((8,) * 2, bias_law=BIAS, output_width=2, output_law=normal(2.0))  # the same kernel
@@ -126,6 +131,7 @@ def test_moments_equal_a_plain_double_sum_over_the_kernel(curve):
     assert errors[3] < 2e-5
 
 
+@pytest.mark.slow
 def test_an_arc_and_its_complement_have_the_variance_of_the_circle_and_no_more_than_it():
     def arc(start, stop):
         return curves.Curve("circle", TILTED.coefficients, start, stop, "arc")
@@ -144,6 +150,7 @@ def test_an_arc_and_its_complement_have_the_variance_of_the_circle_and_no_more_t
     assert covariance == pytest.approx((math.pi - 1.0) * mass @ cross @ mass, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_stationary_circles_take_one_direction_and_give_the_same(monkeypatch):
     shifted = curves.Curve("circle", np.vstack([[0.0, 0.0, 0.8], np.eye(3)[:2]]), 0.0, 2.0 * math.pi, "above 0")
     quarter = curves.Curve("circle", shifted.coefficients, 0.5, 2.0, "arc above 0")
@@ -160,6 +167,7 @@ def test_stationary_circles_take_one_direction_and_give_the_same(monkeypatch):
     [(LINE, None), (TILTED, BIAS), (curves.circle_through([2.0, 0.0], [0.0, 1.0], [-1.0, -0.5]), None)],
     ids=["line", "tilted circle", "circle around 0 off centre"],
 )
+@pytest.mark.exhaustive
 def test_the_error_estimate_bounds_the_error(curve, bias_law):
     spec = MLP((8,) * 3, bias_law=bias_law, output_width=1)
     reference = curve_length_moments(spec, curve, 160)
@@ -217,6 +225,8 @@ def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
         pytest.param("tanh", LINE, BIAS, 3, id="tanh line with biases", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow_cases("relu circle", "relu line with biases")
+@pytest.mark.exhaustive_cases("tanh line with biases")
 def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(activation, curve, bias_law, num_outputs):
     # Resolves two thirds of the variance on the circle, where it is smallest, and 40 % on the lines.
     width, depth, num_networks = 200, 2, 1000
@@ -241,6 +251,7 @@ def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(activatio
 @pytest.mark.parametrize(
     ("curve", "bias_law", "num_outputs"), [(CIRCLE, None, 2), (curves.line([0.5, -2.0], [0.5, 2.0]), BIAS, 1)]
 )
+@pytest.mark.exhaustive
 def test_the_variance_of_finite_networks_approaches_that_of_infinite_ones_like_one_over_width(
     curve, bias_law, num_outputs
 ):
@@ -274,6 +285,7 @@ def test_no_output_layer_too_few_nodes_and_more_than_a_turn_are_refused():
         curve_length_moments(MLP((8,), output_width=1), twice)
 
 
+@pytest.mark.slow
 def test_a_curve_through_the_origin_is_refused_only_where_all_units_switch_at_once():
     through = curves.line([-1.0, -2.0], [1.0, 2.0])
     for call in (lambda spec: velocity_kernel(spec, through, NODES), lambda spec: curve_length_moments(spec, through)):

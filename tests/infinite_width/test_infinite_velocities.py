@@ -74,11 +74,18 @@ def _three_layers(activation, bias_law):
     ("curve", "bias_law"),
     [(LINE, BIAS), *(pytest.param(TILTED, law, marks=pytest.mark.slow) for law in (BIAS, None))],
 )
+@pytest.mark.slow_cases("curve0-bias_law0-relu")
+@pytest.mark.exhaustive_cases(
+    "curve0-bias_law0-leaky_relu(negative_slope=-0.4)",
+    "curve1-bias_law1-leaky_relu(negative_slope=-0.4)",
+    "curve1-bias_law1-relu",
+)
 def test_homogeneous_velocities_equal_the_derivatives_of_neural_tangents(activation, curve, bias_law):
     _held_to_neural_tangents(activation, curve, bias_law)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_velocities_by_quadrature_equal_the_derivatives_of_neural_tangents():
     _held_to_neural_tangents(act.erf, LINE, BIAS)
 
@@ -86,12 +93,16 @@ def test_velocities_by_quadrature_equal_the_derivatives_of_neural_tangents():
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", [act.erf, act.sin, act.gelu, act.absolute], ids=repr)
 @pytest.mark.parametrize(("curve", "bias_law"), [(LINE, BIAS), (TILTED, None)])
+@pytest.mark.exhaustive_cases(
+    "curve0-bias_law0-gelu", "curve0-bias_law0-sin", "curve1-None-erf", "curve1-None-gelu", "curve1-None-sin"
+)
 def test_more_activations_equal_the_derivatives_of_neural_tangents(activation, curve, bias_law):
     _held_to_neural_tangents(activation, curve, bias_law)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", [act.tanh, act.softplus], ids=repr)
+@pytest.mark.exhaustive
 def test_velocities_equal_the_derivatives_of_the_recursion_where_there_is_no_closed_form(activation):
     spec = MLP((8,) * 3, activation, weight_law=normal(1.5), bias_law=BIAS)
     first, second = _off_diagonal(len(NODES))
@@ -116,6 +127,7 @@ def _tanh_kernel_by_gauss_hermite(spec, curve, t):
     return kernel
 
 
+@pytest.mark.slow
 def test_tanh_velocities_equal_differences_of_a_kernel_by_another_rule():
     spec = MLP((8,) * 3, "tanh", weight_law=normal(1.5), bias_law=BIAS)
     kernel = velocity_kernel(spec, LINE, NODES)
@@ -141,6 +153,7 @@ def test_quadrature_across_a_kink_equals_the_closed_form():
 
 
 @pytest.mark.parametrize("bias_law", [None, BIAS])
+@pytest.mark.slow
 def test_the_diagonal_for_relu_is_a_product_of_half_variances(bias_law):
     spec = MLP((8,) * 3, weight_law=normal(3.0), bias_law=bias_law, output_width=1, output_law=normal(0.7))
     expected = 0.7 * (3.0 / 2.0) ** 3 * LINE.speed**2 / LINE.dimension
@@ -148,6 +161,8 @@ def test_the_diagonal_for_relu_is_a_product_of_half_variances(bias_law):
 
 
 @pytest.mark.parametrize("activation", [act.relu, act.tanh], ids=repr)
+@pytest.mark.slow_cases("relu")
+@pytest.mark.exhaustive_cases("tanh")
 def test_the_diagonal_is_the_limit_of_the_pairs(activation):
     spec = MLP((8,) * 3, activation, bias_law=BIAS)
     gap = 1e-5
@@ -159,6 +174,7 @@ def test_the_diagonal_is_the_limit_of_the_pairs(activation):
     assert kink > 0.1 if activation is act.relu else kink < 10.0
 
 
+@pytest.mark.slow
 def test_velocities_on_the_circle_are_the_second_derivative_of_the_arc_cosine_chain():
     nodes = np.array([0.0, 0.05, 1.0, 3.0, math.pi])
 
@@ -178,6 +194,7 @@ def test_velocities_on_the_circle_are_the_second_derivative_of_the_arc_cosine_ch
 
 
 @pytest.mark.parametrize("activation", [act.relu, act.tanh], ids=repr)
+@pytest.mark.slow_cases("tanh")
 def test_repeated_points_have_the_velocity_of_one(activation):
     kernel = velocity_kernel(
         _three_layers(activation, BIAS), TILTED, np.array([0.0, 2.0 * math.pi, 0.0, 0.0, 0.0, 0.0])

@@ -33,6 +33,7 @@ def convolutional(nt):
     return apply_fn, kernel_fn, init_fn(jax.random.PRNGKey(1), x.shape)[1], x
 
 
+@pytest.mark.slow
 def test_loading_leaves_jax_as_it_was_and_imports_no_tensorflow():
     _in_a_fresh_process("""
         import sys
@@ -63,6 +64,7 @@ def test_importing_the_package_needs_no_jax():
     """)
 
 
+@pytest.mark.slow
 def test_without_the_package_the_error_says_what_still_works():
     _in_a_fresh_process("""
         import sys
@@ -87,6 +89,7 @@ def test_without_the_package_the_error_says_what_still_works():
     """)
 
 
+@pytest.mark.slow
 def test_a_jax_that_breaks_the_import_is_named_and_nothing_half_imported_stays():
     _in_a_fresh_process("""
         import sys
@@ -135,6 +138,10 @@ def test_structured_derivatives_that_fail_are_reported(nt, monkeypatch):
         pytest.param("AUTO", 0, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow_cases("NTK_VECTOR_PRODUCTS-0")
+@pytest.mark.exhaustive_cases(
+    "AUTO-0", "JACOBIAN_CONTRACTION-0", "STRUCTURED_DERIVATIVES-0", "STRUCTURED_DERIVATIVES-None"
+)
 def test_every_empirical_ntk_is_the_product_of_jacobians(nt, convolutional, name, vmap_axes, capsys):
     apply_fn, _, params, x = convolutional
     ntk_fn = nt.empirical_ntk_fn(
@@ -153,6 +160,7 @@ def test_every_empirical_ntk_is_the_product_of_jacobians(nt, convolutional, name
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_structured_derivatives_handle_outputs_without_parameters_and_repeated_use(nt):
     def apply_fn(params, x):
         shared, bias = params
@@ -171,6 +179,7 @@ def test_structured_derivatives_handle_outputs_without_parameters_and_repeated_u
 
 
 @pytest.mark.parametrize(("rules", "forward"), [(True, True), (False, True), (False, False)])
+@pytest.mark.slow
 def test_the_generic_derivatives_of_an_equation_agree(nt, convolutional, rules, forward):
     apply_fn, _, params, x = convolutional
     names = nt.NtkImplementation
@@ -182,6 +191,7 @@ def test_the_generic_derivatives_of_an_equation_agree(nt, convolutional, rules, 
     np.testing.assert_allclose(*kernels, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_structured_derivatives_under_jit_and_vmap(nt):
     fn = nt.empirical_ntk_fn(
         lambda p, x: jnp.tanh(x @ p), implementation=nt.NtkImplementation.STRUCTURED_DERIVATIVES, trace_axes=()
@@ -192,6 +202,7 @@ def test_structured_derivatives_under_jit_and_vmap(nt):
     np.testing.assert_allclose(many[2], fn(x, None, weights[2]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batched_kernels_equal_unbatched_ones(nt, convolutional):
     _, kernel_fn, _, x = convolutional
     rows = jnp.concatenate([x, 2.0 * x[:1]])
@@ -199,6 +210,7 @@ def test_batched_kernels_equal_unbatched_ones(nt, convolutional):
     np.testing.assert_allclose(whole, batched, rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_training_dynamics_interpolate_between_the_start_and_the_gaussian_process_limit(nt):
     with host_float64():
         _, _, kernel_fn = nt.stax.serial(nt.stax.Dense(1), nt.stax.Relu(), nt.stax.Dense(1))
@@ -220,6 +232,7 @@ def test_training_dynamics_interpolate_between_the_start_and_the_gaussian_proces
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_training_dynamics_under_vmap(nt):
     k_train = jnp.asarray([[[2.0, 0.5], [0.5, 1.0]], [[3.0, 0.1], [0.1, 2.0]]])
     targets = jnp.asarray([[1.0], [-1.0]])

@@ -45,11 +45,13 @@ def linear_kernels(spec, x):
 LINEAR = di.MLP((5,), di.linear, normal(0.7), BIAS, 2, normal(0.2, "absolute"))
 
 
+@pytest.mark.slow
 def test_kernels_of_a_linear_network_are_those_by_hand():
     for found, exact in zip(standard_kernels(LINEAR, X), linear_kernels(LINEAR, X), strict=True):
         np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_prediction_of_a_linear_network_is_the_matrix_exponential():
     times = np.array([0.0, 0.1, 0.1, 3.0])
     found = ntk_training(LINEAR, EXAMPLES, times, test_inputs=TEST)
@@ -71,6 +73,7 @@ def test_prediction_of_a_linear_network_is_the_matrix_exponential():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_inputs_that_no_parameter_sees_are_no_nan():
     """A zero input of a network without biases has an eigenvalue of the kernel that is exactly 0."""
     spec = di.MLP((6,), di.relu, normal(2.0), None, 1, normal(1.0))
@@ -83,6 +86,8 @@ def test_inputs_that_no_parameter_sees_are_no_nan():
 
 
 @pytest.mark.parametrize(("activation", "bias"), [(di.relu, BIAS), pytest.param(di.erf, None, marks=pytest.mark.slow)])
+@pytest.mark.slow_cases("activation0-bias0")
+@pytest.mark.exhaustive_cases("activation1-None")
 def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(activation, bias):
     spec = di.MLP((5, 7), activation, normal(0.4), bias, 2, normal(0.7, "absolute"))
     ours, theirs = standard_kernels(spec, X), stax_standard_kernels(spec, X)
@@ -93,6 +98,8 @@ def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(a
 
 
 @pytest.mark.parametrize("std", [pytest.param(1e-5, marks=pytest.mark.slow), 1e-8])
+@pytest.mark.slow_cases("1e-08")
+@pytest.mark.exhaustive_cases("1e-05")
 def test_tiny_weights_keep_relative_accuracy(std):
     """Leading order in the weights: tanh(s) ~ s, s tanh(s) ~ s^2; the next one is smaller by the variance."""
     k, q = std**2 * BIASED, np.diag(std**2 * BIASED)
@@ -133,6 +140,7 @@ def z_scores(samples, predicted):
 @pytest.mark.parametrize(
     ("width", "activation"), [(2, di.tanh), (4, from_function(s_tanh_s)), (8, di.relu)], ids=["tanh", "stanhs", "relu"]
 )
+@pytest.mark.exhaustive
 def test_mean_tangent_kernel_of_one_hidden_layer_is_exact_at_every_width(width, activation):
     """Resolves 5 %: without trained biases, or with weights counted as in NTK parametrization, it is off by far more."""
     spec = training.small_mlp((width,), activation, std=0.6, output_std=0.8)
@@ -146,6 +154,7 @@ def test_mean_tangent_kernel_of_one_hidden_layer_is_exact_at_every_width(width, 
         assert np.abs(z_scores(found, rival)).max() > 10
 
 
+@pytest.mark.slow
 def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
     """Pins the width factor of every layer; the rival counts widths in the wrong order."""
     spec = di.MLP((2, 5), di.linear, normal(0.5, "absolute"), BIAS, 1, normal(0.4, "absolute"))
@@ -155,6 +164,7 @@ def test_mean_tangent_kernel_of_deep_linear_networks_is_exact_at_every_width():
     assert np.abs(z_scores(found, standard_kernels(turned, X).ntk)).max() > 10
 
 
+@pytest.mark.slow
 def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
     """Exact for one hidden layer; resolves 3 %. The rival forgets the variance of the outputs."""
     spec = training.small_mlp((8,), di.tanh, std=0.6, output_std=0.8, output_width=2)
@@ -171,6 +181,7 @@ def test_loss_at_time_zero_is_the_mean_loss_at_initialization():
     np.testing.assert_array_equal(predicted.mean, 0.0)
 
 
+@pytest.mark.exhaustive
 def test_prediction_of_one_network_is_the_limit_of_euler_steps_of_its_linearization():
     spec = training.small_mlp((5,), di.tanh, std=0.7, output_width=2)
     inputs, time = np.concatenate([X, TEST]), 2.0
@@ -216,6 +227,7 @@ def trained(spec, examples, *, rate, steps, seeds):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_wide_network_follows_its_linearization_and_the_mean_law():
     """Width 2000, to 1/sqrt(width) = 2 % of the targets; the loss of eight networks is that of the mean kernel within 5 standard errors."""
     examples = targets.examples(X, Y[:, 0])
@@ -239,6 +251,7 @@ def test_a_wide_network_follows_its_linearization_and_the_mean_law():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_condensed_network_leaves_its_linearization():
     """Small weights grow exponentially and learn while the frozen kernel has hardly begun."""
     examples = targets.examples(X, np.tanh(X[:, 0]))
@@ -265,6 +278,7 @@ def test_a_condensed_network_leaves_its_linearization():
         (["a"], "array of real numbers"),
     ],
 )
+@pytest.mark.slow_cases("times0-times", "times1-do not decrease")
 def test_times_that_no_run_has_are_refused(times, what):
     net = training.perceptron(LINEAR)
     with pytest.raises(SpecError, match=what):
@@ -299,6 +313,7 @@ def test_what_has_no_prediction_is_refused(spec, examples, test_inputs, what):
         (X, "examples of type"),
     ],
 )
+@pytest.mark.slow_cases("examples1-2 outputs for targets of 3")
 def test_a_network_that_does_not_fit_its_examples_is_refused(examples, what):
     net = training.perceptron(LINEAR)
     with pytest.raises(SpecError, match=what):

@@ -52,6 +52,15 @@ def _arc_cosine_in_50_digits(spec, x):
 
 @pytest.mark.parametrize("activation", [act.relu, act.leaky_relu(0.3), act.absolute, act.linear])
 @pytest.mark.parametrize("bias_law", [None, BIAS])
+@pytest.mark.slow_cases(
+    "None-activation2",
+    "None-activation3",
+    "bias_law1-activation0",
+    "bias_law1-activation1",
+    "bias_law1-activation2",
+    "bias_law1-activation3",
+)
+@pytest.mark.exhaustive_cases("None-activation0", "None-activation1")
 def test_homogeneous_kernels_equal_the_arc_cosine_recursion_in_50_digits(activation, bias_law):
     spec = MLP((5, 9, 5), activation, bias_law=bias_law, output_width=1)
     x = np.vstack([ROWS[:3], 1.7 * ROWS[2] + 1e-9, -ROWS[0]])
@@ -63,6 +72,7 @@ def test_homogeneous_kernels_equal_the_arc_cosine_recursion_in_50_digits(activat
     np.testing.assert_allclose(layers.ntk, ntk, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_critical_relu_has_constant_diagonal_and_linear_ntk_at_depth_1000():
     layers = kernel_layers(MLP((3,) * 1000), ROWS)
     norms = 2.0 * np.mean(ROWS**2, axis=1)
@@ -79,6 +89,8 @@ def _price(function, a, b, c):
 
 
 @pytest.mark.parametrize(("name", "scale"), [("erf", 1.0), ("erf", 30.0), ("sin", 1.0), ("sin", 3.0)])
+@pytest.mark.slow_cases("erf-30.0", "sin-3.0")
+@pytest.mark.exhaustive_cases("erf-1.0", "sin-1.0")
 def test_quadrature_equals_the_closed_forms_of_erf_and_sin(name, scale):
     spec = MLP((4, 4), name, weight_law=normal(1.3))
     k_1, k_2 = kernel_layers(spec, scale * ROWS).nngp
@@ -88,6 +100,7 @@ def test_quadrature_equals_the_closed_forms_of_erf_and_sin(name, scale):
 
 
 @pytest.mark.parametrize("std", [1e-3, 1.0, 30.0, 1e3])
+@pytest.mark.exhaustive_cases("0.001", "1.0")
 def test_quadrature_keeps_its_accuracy_from_small_to_large_preactivations(std):
     k_1, k_2 = kernel_layers(MLP((4, 4), "gelu", weight_law=normal(1.0)), std * ROWS).nngp
     variance = np.diag(k_1)
@@ -105,6 +118,7 @@ def _hard_tanh(x):
     return jnp.clip(x, -1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_quadrature_across_a_kink_equals_the_closed_form():
     closed, numerical = (
         kernel_layers(MLP((4, 4, 4), activation, weight_law=normal(2.0), bias_law=BIAS), ROWS[:3])
@@ -114,6 +128,7 @@ def test_quadrature_across_a_kink_equals_the_closed_form():
     np.testing.assert_allclose(numerical.ntk, closed.ntk, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_two_kinks_off_the_origin_equal_their_expression_by_normal_integrals():
     spec = MLP((4, 4), act.from_function(_hard_tanh, kinks=(-1.0, 1.0)), weight_law=normal(1.0))
     k_1, k_2 = kernel_layers(spec, ROWS[:2]).nngp
@@ -133,6 +148,7 @@ def test_two_kinks_off_the_origin_equal_their_expression_by_normal_integrals():
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31), st.sampled_from([act.relu, act.absolute, act.leaky_relu(0.5)]))
+@pytest.mark.exhaustive
 def test_kernels_are_symmetric_and_positive_semidefinite(seed, activation):
     x = np.random.default_rng(seed).standard_normal((4, 3)) * 10.0 ** np.random.default_rng(seed).uniform(-3, 3, (4, 1))
     for kernels in kernel_layers(MLP((3,) * 4, activation, bias_law=BIAS), x):
@@ -142,6 +158,7 @@ def test_kernels_are_symmetric_and_positive_semidefinite(seed, activation):
 
 
 @pytest.mark.parametrize("activation", [act.relu, act.gelu])
+@pytest.mark.exhaustive_cases("activation1")
 def test_zero_and_equal_rows(activation):
     x = np.stack([ROWS[0], ROWS[0], np.zeros(7)])
     for bias_law in (None, BIAS):
@@ -152,6 +169,7 @@ def test_zero_and_equal_rows(activation):
                 np.testing.assert_array_equal(kernels[:, 2], 0.0)
 
 
+@pytest.mark.exhaustive
 def test_hyperparameters_are_swept_by_vmap_and_differentiable():
     depth, sweep = 3, np.array([1.0, 2.0, 3.0])
     with host_float64():
@@ -206,6 +224,8 @@ def test_biases_that_are_not_gaussian_are_refused_since_preactivations_are_not_e
         ),
     ],
 )
+@pytest.mark.slow_cases("spec1", "spec2")
+@pytest.mark.exhaustive_cases("spec0")
 def test_parts_of_the_tangent_kernel_add_up_and_a_frozen_network_has_none(spec):
     x = np.random.default_rng(3).normal(size=(3, 6))
     whole = kernel_layers(spec, x)

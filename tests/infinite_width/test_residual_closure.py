@@ -44,6 +44,7 @@ def error_of_the_recursion(phi, psi, depth):
 
 
 @pytest.mark.parametrize(("phi", "psi", "depth"), [("silu", "linear", 5), ("linear", "tanh", 5), ("silu", "tanh", 1)])
+@pytest.mark.slow_cases("linear-tanh-5", "silu-linear-5")
 def test_exact_where_one_activation_is_linear_and_for_one_block(phi, psi, depth):
     assert abs(error_of_the_recursion(phi, psi, depth)) < 1e-10
 
@@ -52,12 +53,15 @@ def test_exact_where_one_activation_is_linear_and_for_one_block(phi, psi, depth)
     ("phi", "psi", "order", "largest"),
     [("tanh", "tanh", 2, 6e-4), ("silu", "tanh", 1, 1.3e-3), ("silu", "relu", 1, 3.8e-3)],
 )
+@pytest.mark.slow_cases("silu-tanh-1-0.0013", "tanh-tanh-2-0.0006")
+@pytest.mark.exhaustive_cases("silu-relu-1-0.0038")
 def test_the_closure_is_off_by_little_and_by_its_order_in_depth(phi, psi, order, largest):
     few, *more = (abs(error_of_the_recursion(phi, psi, depth)) for depth in (4, 32, 64))
     assert 1e-8 < more[1] < more[0] < few < largest
     assert np.log2(more[0] / more[1]) == pytest.approx(order, abs=0.4)
 
 
+@pytest.mark.slow
 def test_the_closure_of_odd_functions_around_relu_is_exact_at_one_input():
     # the stream is then symmetric, and E relu^2 half its second moment
     assert abs(error_of_the_recursion("tanh", "relu", 4)) < 1e-10

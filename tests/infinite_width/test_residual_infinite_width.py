@@ -41,6 +41,7 @@ def copied(depth, trained=("weights", "biases")):
         (256, [5.844601, 1.601384, 4.290327, 6.800602]),
     ],
 )
+@pytest.mark.slow
 def test_tanh_blocks_have_the_reference_values_of_weights_and_biases_apart(depth, expected):
     weights, biases = (copied(depth, (name,)) for name in ("weights", "biases"))
     moments = weights.nngp[-1]
@@ -49,6 +50,7 @@ def test_tanh_blocks_have_the_reference_values_of_weights_and_biases_apart(depth
     np.testing.assert_allclose(np.diagonal(moments), weights.mean_square[-1], rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_tanh_blocks_approach_the_limit_of_depth_with_the_derived_first_order():
     # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e; first orders -40.08, -240.33, -102.16, -208.4
     e = np.e
@@ -151,6 +153,8 @@ SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("two layers", "c
 
 
 @pytest.mark.parametrize("name", ["pre-activation", "two layers and psi", "convolution, zero padding", *SLOW])
+@pytest.mark.slow_cases("pre-activation", "two layers and psi")
+@pytest.mark.exhaustive_cases("convolution around a ring", "convolution, zero padding", "two layers")
 def test_neural_tangents_and_the_recursion_agree(name):
     spec, x, tolerance = NETWORKS[name]
     nngp, ntk = nngp_and_ntk(spec, x)
@@ -168,6 +172,7 @@ def test_pre_activation_erf_blocks_have_the_reference_values():
     np.testing.assert_allclose(layers.ntk[-1][upper], [3.3291438, -0.44324203, 3.96518414], atol=6e-9)
 
 
+@pytest.mark.slow
 def test_rectified_two_layer_blocks_grow_by_half_the_variances():
     spec = di.ResNet(3, 9, weight_law=di.normal(1.4), branch_law=di.normal(1.8, "depth"))
     growth = 1.0 + 1.4 * 0.5 * 1.8 / 9
@@ -179,6 +184,7 @@ def test_rectified_two_layer_blocks_grow_by_half_the_variances():
     np.testing.assert_allclose(np.diagonal(kernel_layers(spec, PAIR).ntk, axis1=1, axis2=2), ntk, rtol=1e-13)
 
 
+@pytest.mark.exhaustive
 def test_a_two_layer_block_adds_the_kernel_of_a_perceptron_also_at_large_variances():
     # std 10: the series misses a thousandth, so that this is the quadrature over pairs
     block = di.ResNet(3, 1, 3, activation="tanh", weight_law=di.normal(100.0), branch_law=di.normal(1.5), bias_law=BIAS)
@@ -198,6 +204,7 @@ def found_products(activation, engine):
         return [np.asarray(part) for part in compiled(MEANS, COVARIANCE)[:3]]
 
 
+@pytest.mark.slow
 def test_products_of_a_smooth_activation_with_means_equal_a_dense_rule():
     nodes = np.linspace(-9.0, 9.0, 301)
     a, b = np.meshgrid(nodes, nodes, indexing="ij")
@@ -211,6 +218,7 @@ def test_products_of_a_smooth_activation_with_means_equal_a_dense_rule():
         np.testing.assert_allclose(means, np.einsum("idab,ab->i", act.gelu(u), density) / 2, rtol=1e-11)
 
 
+@pytest.mark.slow
 def test_products_of_relu_with_means_equal_one_dimensional_integrals():
     values, slopes, means = found_products(act.relu, "quadrature")
     stds, covariance = np.sqrt(np.diagonal(COVARIANCE)), COVARIANCE[0, 1]
@@ -269,11 +277,14 @@ def in_the_limit_of_depth(phi, psi, weight_std, bias_std):
         ("silu", "tanh", (1.5, 0.5), [0.3006, 1.3909, 0.5237, 0.3390, 0.1638]),
     ],
 )
+@pytest.mark.slow_cases("silu-tanh-stds2-expected2")
+@pytest.mark.exhaustive_cases("tanh-erf-stds0-expected0", "tanh-relu-stds1-expected1")
 def test_an_inner_activation_has_its_known_limit_of_depth(phi, psi, stds, expected):
     np.testing.assert_allclose(in_the_limit_of_depth(phi, psi, *stds), expected, rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("padding", ["zero", "circular"])
+@pytest.mark.slow
 def test_linear_convolutions_sum_their_kernels_over_the_patches(padding):
     length, depth, weight = 4, 2, 0.7
     x = np.random.default_rng(2).normal(size=(2, length * 3))
@@ -329,6 +340,7 @@ def scores(draws, expected):
         pytest.param("silu", "linear", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.exhaustive
 def test_random_convolutions_of_64_channels_have_these_kernels(phi, psi):
     spec = di.ConvResNet(
         (4,),

@@ -81,6 +81,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.exhaustive
 def test_tangent_kernels_of_wide_networks_have_these_shares(name):
     spec = SPECS[name]
     x = np.random.default_rng(4).normal(size=(2, 6)) if isinstance(spec, di.ConvResNet) else PAIR
@@ -100,6 +101,7 @@ def test_tangent_kernels_of_wide_networks_have_these_shares(name):
     assert np.max((np.abs(seen.mean(0) - rival) - 0.01 * np.abs(rival)) / error) > 5.0
 
 
+@pytest.mark.exhaustive
 def test_the_ring_has_its_known_kernel_in_the_limit_of_depth():
     image = np.repeat([1.0, 0.2, -0.5, 0.3, 0.8, -0.1], 2)[None]
 
@@ -131,6 +133,7 @@ def exact_mean_square(phi, psi, depth):
 
 
 @pytest.mark.parametrize(("phi", "psi", "order"), [("silu", "tanh", 1), ("silu", "relu", 1), ("tanh", "tanh", 2)])
+@pytest.mark.exhaustive
 def test_the_gaussian_closure_of_two_nonlinearities_errs_in_the_stated_order(phi, psi, order):
     def error(depth):
         spec = di.ResNet(

@@ -52,6 +52,7 @@ def explicit_logs(widths, d, num, *, slopes=(0.0, 1.0), orthogonal=False, seed=0
         ((4, 4, 6, 3), 1, {"orthogonal": True}),
     ],
 )
+@pytest.mark.exhaustive_cases("widths0-1-options0", "widths1-2-options1", "widths2-3-options2", "widths4-1-options4")
 def test_explicit_matrices_have_the_same_law(widths, d, options):
     num = 20_000
     slopes, law = options.get("slopes", (0.0, 1.0)), "orthogonal" if options.get("orthogonal") else "normal"

@@ -84,6 +84,7 @@ def tangent_kernel(spec, by_parameters, num):
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.exhaustive
 def test_explicit_gradients_are_those_of_automatic_differentiation(name):
     spec, x, key = SPECS[name], points_of(name), jax.random.key(7)
     init, apply = di.network(spec)
@@ -104,6 +105,7 @@ def test_explicit_gradients_are_those_of_automatic_differentiation(name):
 
 
 @pytest.mark.parametrize("name", ["mlp", "completed", "correlated", "convolution"])
+@pytest.mark.exhaustive
 def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
     spec, x, num = SPECS[name], points_of(name), 3000
 
@@ -135,6 +137,7 @@ def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
     assert abs(np.corrcoef(f, np.roll(along, 1))[0, 1]) * np.sqrt(num) < 5
 
 
+@pytest.mark.exhaustive
 def test_nothing_overflows_at_depth_three_thousand():
     spec = di.MLP((8,) * 3000, di.leaky_relu(0.5), di.normal(4.0))
     found = jax.jit(lambda key: gradients(spec, np.eye(2, 8), key, "conditional"))(jax.random.key(0))
@@ -144,6 +147,7 @@ def test_nothing_overflows_at_depth_three_thousand():
     assert abs(norms[0, 0] - 2 * 2999 * law.drift) < 5 * 2 * np.sqrt(2999 * law.variance)
 
 
+@pytest.mark.exhaustive
 def test_memory_has_a_bound_at_every_depth():
     def peak(depth):
         spec = di.ResNet(64, depth, block="shallow")
@@ -170,6 +174,7 @@ def test_stretches_hold_all_layers_and_few_rows(length, points, width):
 
 
 @pytest.mark.parametrize("name", ["mlp without outputs", "two layers"])
+@pytest.mark.exhaustive
 def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
     spec = {"mlp without outputs": di.MLP((3,) * 23, "gelu"), "two layers": di.ResNet(3, 23, 2)}[name]
     found = []
@@ -180,6 +185,7 @@ def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
         jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=1e-6), other, found[0])
 
 
+@pytest.mark.exhaustive
 def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product():
     # the symmetric root of a Kronecker product is that of the roots: one network, written in two ways
     outer, inner = MEAN @ MEAN.T + np.eye(3), np.eye(3) + 0.5

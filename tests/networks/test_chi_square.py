@@ -27,6 +27,7 @@ def logs():
     return drawn(DEGREES, DEGREES / 2, NUM).astype(np.float64)
 
 
+@pytest.mark.exhaustive
 def test_the_law_is_chi_square(logs):
     for column, k in enumerate(DEGREES):
         values = np.exp(logs[:, column]) * k / 2
@@ -35,6 +36,7 @@ def test_the_law_is_chi_square(logs):
         assert scipy.stats.kstest(values * (1 + 0.05 * math.sqrt(2 / k)), scipy.stats.chi2(k).cdf).pvalue < 1e-6
 
 
+@pytest.mark.slow
 def test_mean_and_variance_of_the_logarithm(logs):
     mean = scipy.special.digamma(DEGREES / 2) + np.log(4 / DEGREES)
     variance = scipy.special.polygamma(1, DEGREES / 2)
@@ -46,6 +48,7 @@ def test_mean_and_variance_of_the_logarithm(logs):
     assert np.abs((logs.mean(0) - math.log(2)) / np.sqrt(variance / NUM)).min() > 5
 
 
+@pytest.mark.slow
 def test_entries_of_one_draw_are_independent():
     logs = drawn(np.full(6, 1), 1.0, 50_000)
     correlations = np.corrcoef(logs.T)[np.triu_indices(6, 1)]
@@ -81,6 +84,7 @@ def test_the_rejection_is_the_ratio_of_the_two_densities():
         assert np.ptp(kept - target) < 1e-9 * np.abs(target).max()
 
 
+@pytest.mark.slow
 def test_the_log_ratio_keeps_its_digits_in_float32():
     y = np.concatenate([np.linspace(-0.999, 4, 997), np.geomspace(1e-6, 0.3, 99), -np.geomspace(1e-6, 0.3, 99)])
     y = y.astype(np.float32)
@@ -92,6 +96,7 @@ def test_the_log_ratio_keeps_its_digits_in_float32():
     np.testing.assert_allclose(values[~small], exact[~small], rtol=1e-6, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_float32_and_float64_draw_the_same_numbers():
     degrees = np.tile(DEGREES, 8)
     single = drawn(degrees, degrees, 4000)
@@ -128,6 +133,7 @@ def test_normals_at_the_extreme_bits_are_finite_and_symmetric():
     assert 0 < above < 1e-9
 
 
+@pytest.mark.slow
 def test_no_degrees_of_freedom_give_minus_infinity():
     logs = np.asarray(log_chi_square(jax.random.key(0), jnp.asarray([0, -3, 5]), 2.5))
     assert np.isneginf(logs[:2]).all()

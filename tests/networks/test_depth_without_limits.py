@@ -13,6 +13,7 @@ Q = di.quantities
 
 
 @pytest.mark.parametrize(("activation", "weight_var"), [("tanh", 0.3), ("gelu", 1.2), ("sin", 0.5)])
+@pytest.mark.exhaustive
 def test_a_signal_that_dies_out_decays_at_its_exact_rate_for_10_000_layers(activation, weight_var):
     width, depth = 4, 10_000
     spec = di.MLP((width,) * depth, activation, di.normal(weight_var))
@@ -28,6 +29,7 @@ def test_a_signal_that_dies_out_decays_at_its_exact_rate_for_10_000_layers(activ
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_angles_of_dying_signals_are_those_of_the_linear_network():
     """tanh is linear for signals as small as these, e^-180 at the end: the same weights give the same angles."""
     rows = 1e-6 * di.inputs.pair(1.0).partners, 1e-6 * di.inputs.pair(1.0).points
@@ -40,6 +42,8 @@ def test_angles_of_dying_signals_are_those_of_the_linear_network():
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "x_tanh", "x2_tanh", "softplus"])
+@pytest.mark.slow_cases("x_tanh")
+@pytest.mark.exhaustive_cases("gelu", "tanh", "x2_tanh")
 def test_scales_change_nothing_where_nothing_is_small_or_large(activation):
     """The same network layer by layer in float64, without scales."""
     spec = di.MLP((6, 5, 7), activation, di.normal(2.0), di.normal(0.1, "absolute"), 2)
@@ -56,6 +60,8 @@ def test_scales_change_nothing_where_nothing_is_small_or_large(activation):
 
 
 @pytest.mark.parametrize(("activation", "size"), [("x_tanh", 1e-4), ("x2_tanh", 1e-3), ("gelu", 1e10), ("tanh", 1e-12)])
+@pytest.mark.slow_cases("x2_tanh-0.001")
+@pytest.mark.exhaustive_cases("x_tanh-0.0001")
 def test_points_displacements_and_tangents_beyond_the_range_follow_the_power_law(activation, size):
     """One layer on inputs so small (or large) that squares and cubes of them leave float32, against float64."""
     spec = di.MLP((5,), activation, di.normal(1.0))

@@ -54,6 +54,7 @@ def test_the_alias_table_holds_the_weights_exactly(width):
     assert len(coin_tables((width,)).columns) < 40 * math.sqrt(width) + 2
 
 
+@pytest.mark.slow
 def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
     tables = coin_tables((10, 1000))
     for layer, (start, shift, first) in enumerate(zip(tables.starts, tables.shifts, tables.firsts, strict=True)):
@@ -69,6 +70,7 @@ def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
                 assert drawn == first + (column if own else packed >> int(shift))
 
 
+@pytest.mark.slow
 def test_draws_of_unequal_layers_have_the_binomial_law_and_are_independent():
     tables, num = coin_tables((*WIDTHS, 64)), 200_000
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(0), seed))(jnp.arange(num))

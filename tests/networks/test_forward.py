@@ -51,6 +51,8 @@ SPECS = {
         for name in SPECS
     ],
 )
+@pytest.mark.slow_cases("relu with bias", "tanh with uniform bias")
+@pytest.mark.exhaustive_cases("relu")
 def test_explicit_and_conditional_maps_have_one_law(name):
     spec, inputs = SPECS[name], di.inputs.pairs((0.3, 2.0), dimension=8)
     num = 6000
@@ -70,6 +72,7 @@ def test_explicit_and_conditional_maps_have_one_law(name):
     assert np.abs(two_sample_z(a, c)).max() > 5
 
 
+@pytest.mark.slow
 def test_conditional_rows_have_the_covariance_of_a_matrix_product():
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
     rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others
@@ -99,6 +102,7 @@ def test_lower_factor_is_the_factor_of_the_gram_matrix(num_rows):
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh with uniform bias"])
+@pytest.mark.slow
 def test_float32_angles_agree_with_float64_for_the_same_network(name):
     spec = dataclasses.replace(SPECS[name], widths=(40,) * 6)
     parameters = network(spec).init(jax.random.key(5), 40)
@@ -144,6 +148,8 @@ def plain_images(spec, parameters, first, second):
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] if name in ("orthogonal", "leaky", "gelu") else []) for name in SPECS],
 )
+@pytest.mark.slow_cases("relu", "relu with bias", "unequal")
+@pytest.mark.exhaustive_cases("tanh with uniform bias")
 def test_apply_is_the_network_that_simulation_draws(name):
     spec = dataclasses.replace(SPECS[name], output_width=3)
     key = jax.random.key(11)
@@ -162,6 +168,7 @@ def test_apply_is_the_network_that_simulation_draws(name):
     np.testing.assert_allclose(second, np.asarray(partner)[0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_underflows_at_depth_ten_thousand():
     values, events = measured(di.MLP(widths=(16,) * 10_000), di.inputs.pair(1e-3), 64, "conditional")
     alive = events[:, -1, 0] == FINE
@@ -184,6 +191,7 @@ def test_a_segment_is_a_run_of_equal_layers():
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.slow
 def test_degenerate_pairs_are_counted_by_the_exact_law(width):
     angle, num = 1.0, 40_000
     _, events = measured(di.MLP(widths=(width,)), di.inputs.pair(angle), num, "conditional")
@@ -195,6 +203,7 @@ def test_degenerate_pairs_are_counted_by_the_exact_law(width):
         assert abs(np.mean(events == code) - 1.1 * probability) > 5 * error or error > 0.02 * probability
 
 
+@pytest.mark.slow
 def test_events_are_absorbing_without_bias_only():
     _, events = measured(di.MLP(widths=(2,) * 6), di.inputs.pair(0.5), 2000, "conditional")
     first, last = events[:, 1, 0], events[:, -1, 0]
@@ -213,6 +222,7 @@ LAWS = [di.truncated_normal(2.0), di.uniform(2.0), di.orthogonal(2.0), di.sparse
     [LAWS[1], *(pytest.param(law, marks=pytest.mark.slow) for law in (LAWS[0], *LAWS[2:]))],
     ids=lambda law: law.name,
 )
+@pytest.mark.slow_cases("uniform")
 def test_every_law_simulates_and_approaches_the_same_limit(law):
     from deepinit.quantities import infinite, log_sin2_angle, simulate
 
@@ -242,6 +252,8 @@ def test_sharing_a_base_or_not_is_the_same_network():
         for name in SPECS
     ],
 )
+@pytest.mark.slow_cases("relu", "tanh with uniform bias")
+@pytest.mark.exhaustive_cases("gelu")
 def test_known_inner_products_are_those_of_the_rows(name):
     spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
     inputs = di.inputs.pairs((1e-3, 1.0, 2.0, math.pi / 2), 30)

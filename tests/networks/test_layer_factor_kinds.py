@@ -60,6 +60,8 @@ def on_a_grid(cdf):
 
 
 @pytest.mark.parametrize("slope", [0.3, pytest.param(-0.5, marks=pytest.mark.slow)])
+@pytest.mark.slow_cases("0.3")
+@pytest.mark.exhaustive_cases("-0.5")
 def test_leaky_layers_have_the_exact_law(slope):
     widths = (1, 2, 5)
     logs = sampled(lambda key: log_layer_factors(key, widths, slopes=(slope, 1.0)), NUM)
@@ -111,6 +113,7 @@ def relu_cdf(n):
     return lambda x: scipy.special.gammainc(degrees / 2, x[:, None] * n / 4) @ probabilities / probabilities.sum()
 
 
+@pytest.mark.slow
 def test_orthogonal_relu_layers_have_the_exact_law():
     """Square, more inputs than neurons, more neurons than inputs: shares of a uniform point of the sphere."""
     fan_in, widths = 5, (5, 3, 4)
@@ -137,12 +140,14 @@ def test_orthogonal_relu_layers_have_the_exact_law():
         assert scipy.stats.binomtest(int(dead), NUM, 2.0**-n).pvalue > TOO_UNLIKELY
 
 
+@pytest.mark.slow
 def test_orthogonal_linear_square_layers_are_isometries():
     logs = sampled(lambda key: log_layer_factors(key, (7, 7), slopes=(1.0, 1.0), law="orthogonal"), 100)
     assert (logs == 0).all()
 
 
 @pytest.mark.parametrize("d", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.exhaustive
 def test_volumes_have_the_exact_moments(d):
     widths, output = (2, 4, 9, 300), 6
     logs = sampled(lambda key: log_layer_factors(key, widths, output_width=output, d=d), NUM).astype(np.float64)

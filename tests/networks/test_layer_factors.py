@@ -58,6 +58,7 @@ def relu_cdf(n):
     return scipy.interpolate.CubicSpline(grid, exact(grid))
 
 
+@pytest.mark.exhaustive
 def test_each_layer_has_the_exact_law(relu_logs):
     for layer, n in enumerate(WIDTHS):
         logs = relu_logs[:, layer]
@@ -69,6 +70,7 @@ def test_each_layer_has_the_exact_law(relu_logs):
     assert p_value(relu_logs[:, -1], scipy.stats.chi2(4, scale=1 / 4).cdf) > TOO_UNLIKELY
 
 
+@pytest.mark.slow
 def test_layers_die_as_often_as_all_coins_fall_on_one_side(relu_logs):
     dead = np.isneginf(relu_logs)
     for layer, n in enumerate(WIDTHS[:5]):
@@ -98,6 +100,8 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("widths", NETWORKS)
+@pytest.mark.slow_cases("widths0")
+@pytest.mark.exhaustive_cases("widths1")
 def test_logarithms_of_deep_networks(widths):
     mean, variance, survival = NETWORKS[widths]
     exact_mean, exact_variance = log_moments(widths)
@@ -137,6 +141,7 @@ def log_moments(widths):
 
 
 @pytest.mark.parametrize("law", ["normal", pytest.param("orthogonal", marks=pytest.mark.slow)])
+@pytest.mark.exhaustive
 def test_a_network_does_not_depend_on_how_many_are_drawn_together(law):
     fn = lambda key: log_layer_factors(key, (3, 64, 64, 2, 1000), slopes=(0.0, 1.0), law=law, output_width=2)
     by_batch = {batch: sampled(fn, 48, batch=batch) for batch in (1, 16)}
@@ -153,6 +158,7 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together(law):
 @pytest.mark.parametrize(
     "options", [{"d": 3}, pytest.param({"slopes": (0.1, 1.0), "law": "orthogonal"}, marks=pytest.mark.slow)]
 )
+@pytest.mark.exhaustive
 def test_float32_gives_the_network_of_float64(options):
     fn = lambda dtype: lambda key: log_layer_factors(key, (6, 50, 3000), output_width=9, dtype=dtype, **options)
     single = sampled(fn("float32"), 2000)

@@ -29,6 +29,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.exhaustive
 def test_neural_tangents_finds_the_tangent_kernel_of_the_backward_pass(name):
     spec, key = SPECS[name], jax.random.key(3)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3)), jnp.float32)
@@ -51,6 +52,7 @@ def test_refusals():
         di.network(SPECS["mlp"], parametrization="mup")
 
 
+@pytest.mark.slow
 def test_a_general_covariance_gives_the_same_network_in_either_parametrization():
     full = np.arange(16.0).reshape(4, 4) / 8
     spec = di.ResNet(2, 2, block="shallow", weight_law=di.gaussian_matrix(full @ full.T, np.ones((2, 2))))

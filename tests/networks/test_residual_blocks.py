@@ -56,6 +56,8 @@ def outputs(spec, x, name, num, key=0):
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.slow_cases("shallow")
+@pytest.mark.exhaustive_cases("convolution", "convolution, zero padding", "correlated", "pre-activation", "two layers")
 def test_explicit_and_conditional_maps_of_blocks_have_one_law(name):
     spec, num = SPECS[name], 4000
     x = 0.5 * np.random.default_rng(1).normal(size=(2, WIDTHS.get(name, 3)))
@@ -108,6 +110,8 @@ def numpy_forward(spec, parameters, x):
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.slow_cases("correlated")
+@pytest.mark.exhaustive_cases("convolution", "convolution, zero padding", "pre-activation", "shallow", "two layers")
 def test_apply_is_the_formula_of_the_block_and_the_network_that_simulation_draws(name):
     spec, width, key = SPECS[name], WIDTHS.get(name, 3), jax.random.key(7)
     x = np.random.default_rng(2).normal(size=width)

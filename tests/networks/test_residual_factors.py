@@ -38,6 +38,7 @@ def logs():
     return sampled(lambda key: log_residual_factors(key, 3, (3, 4), (1.0, 0.4)), NUM)
 
 
+@pytest.mark.slow
 def test_each_block_has_the_exact_law(logs):
     for block, (inner, strength) in enumerate(((3, 1.0), (4, 0.4))):
         values = np.exp(logs[:, block])
@@ -71,6 +72,7 @@ def explicit_logs(width, inner_widths, branch_var, num):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_explicit_matrices_have_the_same_law():
     width, inner_widths, branch_var, num = 6, (4, 4), 0.5, 30_000
     drawn = explicit_logs(width, inner_widths, branch_var, num)
@@ -81,6 +83,7 @@ def test_explicit_matrices_have_the_same_law():
     assert scipy.stats.ks_2samp(logs, rival).pvalue < TOO_UNLIKELY
 
 
+@pytest.mark.slow
 def test_the_weakest_branches_keep_their_digits():
     logs = sampled(lambda key: log_residual_factors(key, 200, (200,), 1e-12), 2000)[:, 0]
     # to first order log = 2 tau g_1, of variance 4 strength / width
@@ -89,6 +92,7 @@ def test_the_weakest_branches_keep_their_digits():
     assert len(np.unique(logs)) == 2000
 
 
+@pytest.mark.slow
 def test_a_trunk_of_one_neuron_and_blocks_without_branch():
     logs = sampled(lambda key: log_residual_factors(key, 1, (50, 50), jnp.asarray([2.0, 0.0])), 20_000)
     assert np.isfinite(logs).all()
@@ -106,6 +110,7 @@ def sampled_inner(n):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_network_does_not_depend_on_how_many_are_drawn_together():
     fn = lambda key: log_residual_factors(key, 5, (3, 64), 0.5)
     alone, together = sampled(fn, 32, batch=1), sampled(fn, 32, batch=16)
@@ -124,6 +129,8 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
         ({"slopes": (0.0, 0.0)}, "slopes"),
     ],
 )
+@pytest.mark.slow_cases("arguments3-strengths=inf")
+@pytest.mark.exhaustive_cases("arguments2-strengths=-0.1")
 def test_refusals(arguments, match):
     with pytest.raises(SpecError, match=match):
         log_residual_factors(jax.random.key(0), **{"width": 4, "inner_widths": (4, 4), "strengths": 1.0, **arguments})

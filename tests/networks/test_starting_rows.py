@@ -28,6 +28,7 @@ def places_of(curve, points):
 
 
 @pytest.mark.parametrize("name", CURVES)
+@pytest.mark.slow
 def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     curve = CURVES[name]
     start = starting_rows(RELU, di.curves.sampled(curve, NUM_NODES), "float32")
@@ -49,6 +50,7 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     assert np.abs(offsets.mean(axis=0) - 0.45).min() > 5 / np.sqrt(12 * NUM_NETS)  # the rival: cells off by 5 %
 
 
+@pytest.mark.slow
 def test_nodes_are_drawn_anew_for_every_network_and_not_with_the_keys_of_layers():
     start = starting_rows(RELU, di.curves.sampled(di.curves.circle(), 4), "float32")
     key = jax.random.key(1)

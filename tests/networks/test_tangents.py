@@ -42,6 +42,7 @@ SPECS = {
 
 
 @pytest.mark.parametrize("name", SPECS)
+@pytest.mark.exhaustive
 def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     spec, key = SPECS[name], jax.random.key(4)
     frames = di.frames.random(5, 2, num_points=2, seed=3)
@@ -59,6 +60,7 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
 @pytest.mark.parametrize(
     "name", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh, bias", "residual tanh, bias"))]
 )
+@pytest.mark.exhaustive
 def test_explicit_and_conditional_tangents_have_one_law(name):
     spec, frames = SPECS[name], di.frames.random(5, 2, seed=1)
     num = 8000
@@ -80,6 +82,7 @@ def test_explicit_and_conditional_tangents_have_one_law(name):
     assert abs((x.mean() + 0.05 * a.shape[1] - y.mean()) / np.sqrt(x.var() / len(x) + y.var() / len(y))) > 5
 
 
+@pytest.mark.slow
 def test_ten_thousand_layers_neither_under_nor_overflow():
     spec = di.MLP(widths=(4,) * 10_000, activation=di.leaky_relu(0.5), weight_law=di.normal(0.02))
     found = log_volumes(spec, di.frames.random(4, 2), jax.random.key(0), "conditional")
@@ -89,6 +92,7 @@ def test_ten_thousand_layers_neither_under_nor_overflow():
 
 
 @pytest.mark.parametrize("linear_map", ["explicit", "conditional"])
+@pytest.mark.slow
 def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     frames, spec = di.frames.random(4, 2), di.MLP(widths=(6, 2, 6, 6), output_width=4)
     one = lambda key: log_volumes(spec, frames, key, linear_map)

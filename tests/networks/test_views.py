@@ -16,6 +16,7 @@ SPECS = [
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.image_shape}-{s.kernel_size}-{s.padding}")
+@pytest.mark.slow_cases("(3, 4)-3-circular", "(5, 6)-5-circular", "(5,)-3-circular")
 def test_patches_are_those_of_the_table_of_neighbours_and_so_is_their_derivative(spec):
     view, table = views.patches(spec), np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding))
     rng = np.random.default_rng(0)

@@ -42,6 +42,7 @@ def z_score(found, exact):
 
 
 @pytest.mark.parametrize("width", [2, 4])
+@pytest.mark.slow
 def test_linear_drift_is_the_digamma_function(width):
     """400 networks of 100 layers resolve sqrt(psi_1(n/2) / 4 / 40 000), 0.003 at width 2; the drift 0 of infinite width is rejected."""
     result = drift_of_increments(np.asarray(gaussian_walks("linear", 1.0, width, 100).increments))
@@ -51,6 +52,7 @@ def test_linear_drift_is_the_digamma_function(width):
     assert result.standard_error == pytest.approx(np.sqrt(polygamma(1, width / 2) / 4 / 40_000), rel=0.2)
 
 
+@pytest.mark.slow
 def test_tanh_near_0_has_the_linear_drift_and_both_estimators_agree():
     walks = gaussian_walks("tanh", 0.25, 4, 200, start=1e-3)
     exact = 0.5 * (digamma(2) + np.log(2 * 0.25 / 4))
@@ -59,6 +61,7 @@ def test_tanh_near_0_has_the_linear_drift_and_both_estimators_agree():
         assert z_score(result, 0.5 * np.log(0.25)) > 3 * GATE  # infinite width
 
 
+@pytest.mark.slow
 def test_relu_drift_is_a_binomial_mixture_given_survival():
     """Increments of layers that survive, one per network; the drift 0 of E|x|^2 under He initialization is rejected."""
     width = 4
@@ -75,6 +78,7 @@ def test_relu_drift_is_a_binomial_mixture_given_survival():
     assert abs(result.num_excluded / 20_000 - 2.0**-width) < GATE * np.sqrt(2.0**-width / 20_000)
 
 
+@pytest.mark.exhaustive
 def test_thompson_drift_and_sup_growth_differ_where_the_decaying_coordinate_is_faster():
     weights = np.broadcast_to(np.diag([2.0, 0.125]).astype(np.float32), (400, 2, 2))
     iterates = forward_iterates(weights, "linear", np.ones(2, np.float32))
@@ -88,6 +92,7 @@ def test_thompson_drift_and_sup_growth_differ_where_the_decaying_coordinate_is_f
     assert not bool(horofunction.grows[-1, 0])
 
 
+@pytest.mark.slow
 def test_positive_linear_networks_have_a_drift_below_the_logarithm_of_the_mean():
     """W_ij = exp(g) / 8: 0.4873 from an independent simulation (standard error 0.0013), below ln E = 0.5."""
 
@@ -104,6 +109,7 @@ def test_positive_linear_networks_have_a_drift_below_the_logarithm_of_the_mean()
     assert z_score(result, 0.5) > GATE
 
 
+@pytest.mark.slow
 def test_the_norm_drift_of_orthogonal_identity_layers_is_the_mean_bias():
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
@@ -118,6 +124,7 @@ def width_one(amplitude, key, depth=4000):
         return jax.random.uniform(key, (depth, 1, 1), minval=-amplitude, maxval=amplitude)
 
 
+@pytest.mark.slow
 def test_exponents_of_width_one_disagree_at_0_and_at_typical_inputs():
     """tanh, weights uniform on (-4, 4): ln 4 - 1 at 0, -1.107 at typical inputs; 40 networks of 4 000 layers."""
     at_zero, typical = [], []
@@ -134,6 +141,7 @@ JIT_ZERO = jax.jit(lambda weights: exponent_at_zero(weights, "tanh"))
 JIT_INPUT = jax.jit(lambda weights: exponent_at_inputs(weights, "tanh", jnp.array([0.5]), jnp.ones(1), burn_in=50))
 
 
+@pytest.mark.exhaustive
 def test_jacobian_distortion_of_width_one_grows_at_the_stated_rate():
     """2 ln cosh(w x) under the stationary law: 1.488(3) per layer at (-4, 4), extremes at x = 0 and x = 1."""
     points, rates = jnp.array([[0.0], [0.5], [1.0]]), []
@@ -143,6 +151,7 @@ def test_jacobian_distortion_of_width_one_grows_at_the_stated_rate():
     assert abs(np.mean(rates) - 1.488) < GATE * np.hypot(np.std(rates, ddof=1) / np.sqrt(20), 0.003)
 
 
+@pytest.mark.exhaustive
 def test_log_lipschitz_is_the_operator_norm_of_the_jacobian():
     rng = np.random.default_rng(3)
     weights, biases = rng.standard_normal((6, 4, 4)), rng.standard_normal((6, 4))
@@ -160,6 +169,7 @@ def test_log_lipschitz_is_the_operator_norm_of_the_jacobian():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_supremum_of_the_exponent_is_at_least_that_of_a_grid_and_of_0():
     rng = np.random.default_rng(0)
     weights = (1.5 * rng.standard_normal((20, 2, 2)) / np.sqrt(2)).astype(np.float32)
@@ -173,6 +183,7 @@ def test_supremum_of_the_exponent_is_at_least_that_of_a_grid_and_of_0():
     np.testing.assert_allclose(log_lipschitz(weights, "tanh", best.point) / 20, best.value, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_exponent_at_0_of_gaussian_layers_is_the_linear_drift():
     """N(0, A^2/n), A = 1.5, n = 2: ln A + (psi(1) + ln 1) / 2 = 0.117; infinite width has ln A = 0.405."""
 
@@ -186,6 +197,7 @@ def test_the_exponent_at_0_of_gaussian_layers_is_the_linear_drift():
     assert abs(values.mean() - np.log(1.5)) > 3 * GATE * error
 
 
+@pytest.mark.slow
 def test_horofunctions_are_limits_of_differences_of_distances():
     rng = np.random.default_rng(0)
     y, z = np.exp(rng.standard_normal((2, 4))).astype(np.float32)

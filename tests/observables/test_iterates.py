@@ -60,6 +60,7 @@ def deep(activation, std, width=8, depth=10_000, seed=0):
     ],
     ids=str,
 )
+@pytest.mark.slow_cases("relu-biased", "relu-plain", "softplus-biased", "softplus-plain")
 def test_three_orders_equal_plain_loops(activation, biases):
     with jax.enable_x64(True):
         forward = forward_iterates(WEIGHTS, activation, START, biases=biases)
@@ -78,6 +79,7 @@ def test_three_orders_equal_plain_loops(activation, biases):
         )
 
 
+@pytest.mark.slow
 def test_pulled_back_functions_compose_from_the_input_side():
     points = RNG.standard_normal((6, 5))
     decision = RNG.standard_normal((2, 5))
@@ -96,6 +98,7 @@ def test_pulled_back_functions_compose_from_the_input_side():
 @pytest.mark.parametrize(
     "std", [0.1, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow_cases("0.1-gelu", "0.1-tanh", "0.1-x_tanh")
 def test_every_activation_survives_depth_10_000_in_float32(activation, std):
     result = deep(activation, std, width=32)
     assert result.log_norms.dtype == jnp.float32
@@ -108,6 +111,7 @@ def test_every_activation_survives_depth_10_000_in_float32(activation, std):
 
 
 @pytest.mark.parametrize("activation", [activations.tanh, activations.gelu], ids=str)
+@pytest.mark.slow
 def test_deep_iterates_keep_the_digits_of_a_linear_loop_in_float64(activation):
     weights = 0.2 * np.random.default_rng(5).standard_normal((2000, 4, 4))
     small = {"tanh": 1.0, "gelu": 0.5}[activation.name]
@@ -123,6 +127,7 @@ def test_deep_iterates_keep_the_digits_of_a_linear_loop_in_float64(activation):
     np.testing.assert_allclose(final / np.linalg.norm(final), x, atol=2e-3)  # 2 000 roundings of a direction
 
 
+@pytest.mark.slow
 def test_activations_of_higher_order_shrink_doubly_exponentially_with_the_right_exponent():
     weights = np.broadcast_to(np.eye(2, dtype=np.float32), (20, 2, 2))
     result = forward_iterates(weights, "x_tanh", np.array([2.0**-30, 2.0**-31], np.float32))
@@ -131,6 +136,7 @@ def test_activations_of_higher_order_shrink_doubly_exponentially_with_the_right_
 
 
 @pytest.mark.parametrize("activation", EVERY, ids=str)
+@pytest.mark.slow_cases("gelu", "leaky_relu(negative_slope=0.1)", "relu", "selu", "tanh")
 def test_scaled_activation_agrees_with_the_function_across_its_regimes(activation):
     vector = np.array([0.9, -0.6, 0.3, -0.01])
     with jax.enable_x64(True):
@@ -151,6 +157,7 @@ def test_activations_that_follow_no_power_at_zero_are_refused():
         forward_iterates(WEIGHTS, activations.from_function(lambda x: jnp.sqrt(jnp.abs(x))), START)
 
 
+@pytest.mark.slow
 def test_a_dead_network_stays_dead_and_says_when():
     weights = np.stack([np.eye(2), -np.eye(2), np.eye(2)]).astype(np.float32)
     result = forward_iterates(weights, "relu", np.ones(2, np.float32))
@@ -160,6 +167,7 @@ def test_a_dead_network_stays_dead_and_says_when():
     assert np.isnan(result.increments[2])
 
 
+@pytest.mark.slow
 def test_backward_iterates_settle_and_forward_ones_do_not_where_layers_contract():
     rng = np.random.default_rng(0)
     weights, biases = rng.uniform(0, 2, (41, 4, 4)).astype(np.float32), rng.uniform(-1, 1, (41, 4)).astype(np.float32)
@@ -172,6 +180,7 @@ def test_backward_iterates_settle_and_forward_ones_do_not_where_layers_contract(
     assert step(forward)[20:].max() > 0.02
 
 
+@pytest.mark.slow
 def test_forward_and_backward_iterates_have_one_law_at_fixed_depth():
     """Kolmogorov-Smirnov at 4 000 networks resolves 0.05; the law one layer earlier is rejected."""
     from scipy.stats import ks_2samp
@@ -193,6 +202,7 @@ def test_forward_and_backward_iterates_have_one_law_at_fixed_depth():
     assert ks_2samp(earlier[:4000], backward[4000:]).pvalue < 1e-6
 
 
+@pytest.mark.slow
 def test_tangents_grow_like_finite_differences():
     with jax.enable_x64(True):
         direction = RNG.standard_normal(5)
@@ -206,6 +216,7 @@ def test_tangents_grow_like_finite_differences():
 @pytest.mark.parametrize(
     "activation", ["tanh", *(pytest.param(one, marks=pytest.mark.slow) for one in ("softplus", "leaky_relu"))]
 )
+@pytest.mark.slow_cases("tanh")
 def test_log_jacobian_determinants_equal_those_of_the_jacobian(activation):
     points = RNG.standard_normal((3, 5))
     act = activations.as_activation(activation)
@@ -239,6 +250,7 @@ def test_bad_layers_are_refused():
         forward_iterates(WEIGHTS, "tanhh", START)
 
 
+@pytest.mark.slow
 def test_states_accept_any_size_of_start():
     tiny = Scaled(as_scaled(jnp.ones(5)).mantissa, jnp.int32(-50_000))
     result = forward_iterates(WEIGHTS.astype(np.float32), "tanh", tiny)

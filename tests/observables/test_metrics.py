@@ -22,6 +22,7 @@ def at_scale(x, exponent):
     return Scaled(start.mantissa, start.exponent + exponent)
 
 
+@pytest.mark.slow
 def test_thompson_and_hilbert_equal_their_definitions():
     x, y = np.exp(RNG.standard_normal((2, 50, 6)))
     up, down = (x / y).max(axis=1), (y / x).max(axis=1)
@@ -35,6 +36,7 @@ def test_thompson_and_hilbert_equal_their_definitions():
 
 @given(entries, entries, entries)
 @settings(max_examples=25, deadline=None)
+@pytest.mark.slow
 def test_metrics_on_points_satisfy_the_axioms(x, y, z):
     x, y, z = (np.array(v, np.float32) for v in (x, y, z))
     for metric in (metrics.thompson, metrics.hilbert, metrics.norm(1), metrics.norm(2), metrics.norm(np.inf)):
@@ -48,6 +50,7 @@ def test_metrics_on_points_satisfy_the_axioms(x, y, z):
 
 
 @pytest.mark.parametrize("exponent", [-30_000, 30_000])
+@pytest.mark.slow_cases("-30000")
 def test_metrics_keep_their_digits_at_sizes_no_float_holds(exponent):
     x, y = np.exp(RNG.standard_normal((2, 5))).astype(np.float32)
     far_x, far_y = at_scale(x, exponent), at_scale(y, exponent)
@@ -68,12 +71,14 @@ def test_thompson_of_near_points_has_relative_accuracy_in_float32():
     assert float(metrics.thompson(x, y)) == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_norms_equal_their_definitions():
     x, y = RNG.standard_normal((2, 7, 4)).astype(np.float32)
     for order in (1, 2, np.inf):
         np.testing.assert_allclose(metrics.norm(order)(x, y), np.linalg.norm(x - y, order, axis=1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_bilipschitz_distance_of_linear_maps_is_the_logarithm_of_their_extreme_stretch():
     points = RNG.standard_normal((400, 2)).astype(np.float32)
     stretched = metrics.distance_function(points * np.array([3.0, 0.1], np.float32))
@@ -81,6 +86,7 @@ def test_bilipschitz_distance_of_linear_maps_is_the_logarithm_of_their_extreme_s
     assert np.log(10) - 1e-3 < found <= np.log(10) + 1e-5
 
 
+@pytest.mark.slow
 def test_jacobian_distortion_is_hilberts_metric_of_jacobians():
     first, second = RNG.standard_normal((2, 30)).astype(np.float32)
     np.testing.assert_allclose(
@@ -90,6 +96,7 @@ def test_jacobian_distortion_is_hilberts_metric_of_jacobians():
     np.testing.assert_allclose(metrics.distortion(first, second), np.abs(pairs).max(), rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_metrics_run_under_jit_and_vmap():
     x, y = np.exp(RNG.standard_normal((2, 9, 4))).astype(np.float32)
     for metric in metrics.METRICS:
@@ -98,6 +105,7 @@ def test_metrics_run_under_jit_and_vmap():
         )
 
 
+@pytest.mark.slow
 def test_non_positive_vectors_are_refused_and_nan_under_jit():
     x = np.array([1.0, 0.0, 2.0], np.float32)
     for metric in (metrics.thompson, metrics.hilbert):
@@ -108,6 +116,8 @@ def test_non_positive_vectors_are_refused_and_nan_under_jit():
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 3000, 4)])
+@pytest.mark.slow_cases("shape0")
+@pytest.mark.exhaustive_cases("shape1")
 def test_nan_survives_every_metric_whatever_the_shape(shape):
     ones = jnp.ones(shape)
     for metric in metrics.METRICS:
@@ -115,6 +125,7 @@ def test_nan_survives_every_metric_whatever_the_shape(shape):
         assert np.isnan(jax.jit(metric.function)(ones, ones.at[..., 1].set(jnp.nan))).all(), metric.name
 
 
+@pytest.mark.slow
 def test_identified_points_and_vanishing_jacobians_are_refused():
     points = np.array([[-1.0, -2.0], [-3.0, -1.0], [1.0, 1.0]], np.float32)
     with pytest.raises(SpecError, match="injective"):

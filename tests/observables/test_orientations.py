@@ -51,6 +51,7 @@ def test_cosines_do_not_depend_on_the_scale(scale):
     assert np.abs(np.diag(found) - 1).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_zero_vectors_have_no_orientation_and_leave_gradients_of_others_finite():
     vectors = np.array([[0.0, 0.0], [3.0, 4.0]], np.float32)
     np.testing.assert_allclose(orientations(vectors), [[0, 0], [0.6, 0.8]], rtol=1e-6)
@@ -59,6 +60,7 @@ def test_zero_vectors_have_no_orientation_and_leave_gradients_of_others_finite()
     assert float(participation_ratio(vectors)) == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_display_order_gathers_lines():
     vectors = planted([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], (20, 15, 9, 7))
     order = display_order(cosine_similarities(vectors))
@@ -69,6 +71,8 @@ def test_display_order_gathers_lines():
 
 
 @pytest.mark.parametrize("dimension", [2, 4, 6])
+@pytest.mark.slow_cases("4")
+@pytest.mark.exhaustive_cases("2", "6")
 def test_mean_absolute_cosine_of_random_directions(dimension):
     weight = lambda t: np.sin(t) ** (dimension - 2)
     exact = scipy.integrate.quad(lambda t: abs(np.cos(t)) * weight(t), 0, np.pi)[0]
@@ -85,6 +89,7 @@ def test_mean_absolute_cosine_of_random_directions(dimension):
     assert abs(np.mean(values) - random_absolute_cosine(dimension + 1)) / (np.std(values) / 20) > 5  # the rival
 
 
+@pytest.mark.slow
 def test_participation_counts_orthogonal_lines():
     for lines in (1, 2, 3):
         vectors = np.repeat(np.eye(5)[:lines], 4, axis=0) * np.tile([1, -2, 3, -4], lines)[:, None]
@@ -94,6 +99,7 @@ def test_participation_counts_orthogonal_lines():
     assert float(participation_ratio(oblique)) == pytest.approx(4 / (2 + 2 * 0.36))
 
 
+@pytest.mark.slow
 def test_small_angles_keep_their_digits_in_float32():
     angle = 1e-5
     vectors = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]], np.float32)
@@ -102,6 +108,7 @@ def test_small_angles_keep_their_digits_in_float32():
     assert float(jnp.arccos(cosine_similarities(vectors)[0, 1])) != pytest.approx(angle, rel=0.5)  # the rival
 
 
+@pytest.mark.slow
 def test_alignment_says_who_is_where():
     directions = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
     vectors = np.concatenate([planted(directions[:2], (6, 3)), np.array([[1, 1, 1]], np.float32)])
@@ -114,6 +121,8 @@ def test_alignment_says_who_is_where():
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 6])
+@pytest.mark.slow_cases("3", "6")
+@pytest.mark.exhaustive_cases("2")
 def test_planted_orientations_are_counted(dimension):
     turn = np.linalg.qr(np.random.default_rng(dimension).standard_normal((dimension, dimension)))[0]
     directions = np.concatenate([turn[:2], -turn[:2]])
@@ -127,12 +136,15 @@ def test_planted_orientations_are_counted(dimension):
 
 
 @pytest.mark.parametrize("dimension", [2, 6])
+@pytest.mark.slow_cases("6")
+@pytest.mark.exhaustive_cases("2")
 def test_a_random_cloud_is_not_condensed(dimension):
     clouds = np.random.default_rng(dimension).standard_normal((20, 100, dimension))
     found = jax.vmap(count_orientations)(clouds)
     assert not bool(found.condensed.any())
 
 
+@pytest.mark.exhaustive
 def test_small_clusters_and_small_neurons_are_left_out():
     vectors = planted([[1, 0, 0], [0, 1, 0]], (50, 2))
     found = count_orientations(vectors)
@@ -146,12 +158,14 @@ def test_small_clusters_and_small_neurons_are_left_out():
     assert int(masked.live) == 52
 
 
+@pytest.mark.slow
 def test_no_neurons_at_all_are_not_condensed():
     found = count_orientations(np.zeros((5, 3)))
     assert int(found.num_orientations) == 0
     assert not bool(found.condensed)
 
 
+@pytest.mark.slow
 def test_amplitudes_and_angles_of_the_scatter_plot():
     vectors, outputs = np.array([[0.0, 2.0], [-3.0, -3.0]]), np.array([-0.5, 2.0])
     angle, amplitude = amplitude_angle(vectors, outputs)
@@ -179,6 +193,7 @@ def test_time_to_condensation_is_the_first_record_with_enough_neurons():
     assert np.isnan(time_to_condensation(times, best, level=0.9999))
 
 
+@pytest.mark.slow
 def test_everything_runs_under_jit_and_vmap():
     batch = np.stack([planted([[1, 0, 0], [-1, 0, 0]], (10, 10), seed=seed) for seed in range(3)])
     ours = jax.jit(jax.vmap(count_orientations))(batch)

@@ -50,6 +50,8 @@ def output_mean(n):
     ],
     ids=["circle", "line with biases"],
 )
+@pytest.mark.slow_cases("line with biases")
+@pytest.mark.exhaustive_cases("circle")
 def test_mean_length_is_exact_at_finite_width(widths, curve, bias_std):
     num_nets = 2000
     rng = np.random.default_rng(2022)
@@ -65,6 +67,8 @@ def test_mean_length_is_exact_at_finite_width(widths, curve, bias_std):
 
 
 @pytest.mark.parametrize("curve", [circle(), segment(2, -2.0, 2.0)], ids=lambda curve: curve.kind)
+@pytest.mark.slow_cases("line")
+@pytest.mark.exhaustive_cases("circle")
 def test_expected_breakpoints_given_the_first_layers(curve):
     rng = np.random.default_rng(5)
     first = random_net(rng, (2, 8, 6), bias_std=0.4)
@@ -105,6 +109,8 @@ def test_expected_breakpoints_in_closed_form():
         di.ResNet(width=2, depth=3, branch_width=4, bias_law=di.normal(0.2, "absolute")),
     ],
 )
+@pytest.mark.slow_cases("spec1", "spec2")
+@pytest.mark.exhaustive_cases("spec0")
 def test_layers_of_a_spec_are_its_network(spec):
     net = network(spec)
     parameters = jax.jit(lambda key: net.init(key, 2))(jax.random.key(0))
@@ -118,6 +124,7 @@ def test_layers_of_a_spec_are_its_network(spec):
     assert len(result.lengths) == len(layers) == spec.depth + last_is_linear
 
 
+@pytest.mark.slow
 def test_layers_of_refuses_other_activations_and_other_parameters():
     spec = di.MLP(widths=(4, 4))
     parameters = network(spec).init(jax.random.key(0), 2)

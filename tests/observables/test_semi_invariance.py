@@ -33,6 +33,19 @@ def audited(layer, metric, num_pairs=PAIRS, **options):
     [("relu", 0), ("relu", 0.5), ("leaky_relu", 0), ("linear", 0.2), ("tanh", 0), ("tanh", 0.5), ("erf", 0), ("sigmoid", 1),
      ("sigmoid", 0), ("sigmoid", -1), ("sigmoid", -2), ("softplus", 0), ("gelu", 0.5), ("silu", 0.5), ("x_tanh", 0.5)],
 )  # fmt: skip
+@pytest.mark.slow_cases(
+    "erf-0",
+    "gelu-0.5",
+    "leaky_relu-0",
+    "linear-0.2",
+    "relu-0",
+    "relu-0.5",
+    "sigmoid-1",
+    "silu-0.5",
+    "softplus-0",
+    "tanh-0",
+    "x_tanh-0.5",
+)
 def test_thompson_never_expands_under_its_class(activation, bias):
     layer = Layer(POSITIVE, activation, np.full(4, float(bias)))
     assert "positive subhomogeneous" in classify(layer)
@@ -42,6 +55,7 @@ def test_thompson_never_expands_under_its_class(activation, bias):
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "linear", "absolute"])
+@pytest.mark.slow
 def test_hilbert_never_expands_under_its_class_and_contracts_by_birkhoff(activation):
     result = audited(Layer(POSITIVE, activation), metrics.hilbert, bound=birkhoff(POSITIVE))
     assert not bool(result.violations.any())
@@ -51,6 +65,7 @@ def test_hilbert_never_expands_under_its_class_and_contracts_by_birkhoff(activat
     )
 
 
+@pytest.mark.slow
 def test_birkhoffs_constant_is_attained_in_the_limit_at_width_2():
     matrix = np.array([[2.0, 1.0], [0.5, 3.0]])
     assert birkhoff(matrix) == pytest.approx(np.tanh(0.25 * np.log(12)))
@@ -66,6 +81,7 @@ def test_birkhoffs_constant_is_attained_in_the_limit_at_width_2():
 
 @pytest.mark.parametrize("order", [1, 2, np.inf])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sin", "sigmoid"])
+@pytest.mark.slow
 def test_norms_never_expand_under_their_class(order, activation):
     weights = RNG.standard_normal((4, 4))
     weights /= max(np.linalg.norm(weights, order), np.linalg.norm(weights.T, order))
@@ -74,6 +90,7 @@ def test_norms_never_expand_under_their_class(order, activation):
     assert not bool(audited(layer, metrics.norm(order)).violations.any())
 
 
+@pytest.mark.slow
 def test_audits_run_in_float32_with_their_rounding_stated():
     layer = Layer(POSITIVE, "tanh")
     result = audit(layer, metrics.thompson, jax.random.key(0), num_pairs=PAIRS)
@@ -82,6 +99,7 @@ def test_audits_run_in_float32_with_their_rounding_stated():
     assert float(result.rounding[1].max()) > 1e-4  # near pairs in float32: this is why an audit states it
 
 
+@pytest.mark.slow
 def test_hilbert_expands_under_tanh_and_under_relu_with_bias():
     for layer, kinds in (
         (Layer(4 * POSITIVE, "tanh"), {1, 2}),
@@ -95,6 +113,7 @@ def test_hilbert_expands_under_tanh_and_under_relu_with_bias():
 
 
 @pytest.mark.parametrize(("bias", "expected"), [(1, 0.1200), (0, 0.2785), (-1, 0.5671), (-2, 1.0), (-3, 1.5571)])
+@pytest.mark.slow_cases("0-0.2785", "1-0.12")
 def test_thompson_constant_of_the_sigmoid_is_lamberts_function_whatever_the_weights(bias, expected):
     exact = float(lambertw(np.exp(-(1.0 + bias))).real)
     assert exact == pytest.approx(expected, abs=6e-5)
@@ -107,6 +126,7 @@ def test_thompson_constant_of_the_sigmoid_is_lamberts_function_whatever_the_weig
         assert bool((result.ratios > 1 + result.rounding).any()) == (bias == -3)
 
 
+@pytest.mark.slow
 def test_a_norm_without_that_of_the_transpose_expands():
     weights = np.array([[1.0, 0.0], [1.0, 0.0]])
     layer = Layer(weights, "relu", None, weights.T)
@@ -116,6 +136,7 @@ def test_a_norm_without_that_of_the_transpose_expands():
     assert not bool(audited(Layer(weights, "relu"), metrics.norm(np.inf)).violations.any())
 
 
+@pytest.mark.slow
 def test_the_gelu_expands_the_norm_although_its_weights_do_not():
     result = audited(Layer(np.eye(3), "gelu"), metrics.norm(2))
     assert bool(result.violations.any())
@@ -146,12 +167,14 @@ def test_one_sided_distance_is_contracted_by_subhomogeneous_maps_only_in_its_pos
     assert max(after, 0) <= max(before, 0)
 
 
+@pytest.mark.slow
 def test_relu_with_a_lower_bias_than_allowed_and_tanh_are_told_apart_by_ray_pairs():
     result = audited(Layer(POSITIVE, "gelu"), metrics.thompson)  # gelu(s x) <= s gelu(x): the wrong way round
     assert float(result.largest[2]) > 1.1
     assert "positive subhomogeneous" not in classify(Layer(POSITIVE, "gelu"))
 
 
+@pytest.mark.slow
 def test_pull_back_by_injective_layers_never_expands_the_bilipschitz_metric_and_relu_has_none():
     points = RNG.uniform(-1, 1, (40, 3)).astype(np.float32)
     for seed in range(20):
@@ -165,6 +188,7 @@ def test_pull_back_by_injective_layers_never_expands_the_bilipschitz_metric_and_
         audit_pull_back(Layer(weights, "tanh"), points, first, np.ones((3, 3)))
 
 
+@pytest.mark.slow
 def test_jacobian_distortion_never_expands_under_injective_maps_of_an_interval():
     grid = np.linspace(-1, 1, 200_001)
     slope = lambda w, x: np.log(w) - 2 * np.log(np.cosh(w * x))
@@ -183,6 +207,7 @@ def test_metrics_on_functions_have_no_pairs_of_points():
         lipschitz_constant(Layer(POSITIVE, "tanh"), metrics.hilbert)
 
 
+@pytest.mark.slow
 def test_expansion_ratios_run_under_jit():
     layer = Layer(np.float32(POSITIVE), "relu")
     x, y = draw_pairs(jax.random.key(3), metrics.thompson, 4, 50)

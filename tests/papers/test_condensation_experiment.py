@@ -30,6 +30,7 @@ def words_of(report):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_run_finds_the_predicted_orientations_and_says_so(tmp_path, capsys):
     out = tmp_path / "small"
     code, printed = run(capsys, CONDENSATION, "--json", "--out", str(out), *SMALL.split())
@@ -62,6 +63,7 @@ def test_small_run_finds_the_predicted_orientations_and_says_so(tmp_path, capsys
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_training_run_ranks_architectures(tmp_path, capsys):
     out = tmp_path / "small"
     options = "--config.nets 60x1 8x20 --config.num-seeds 2 --config.steps 60 --config.angle-seeds 200"

@@ -25,6 +25,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_run_reproduces_the_papers_curves_and_says_so(tmp_path, capsys):
     out = tmp_path / "small"
     code, printed = run(capsys, "--json", "--out", str(out), *SMALL.split())
@@ -58,6 +59,7 @@ def test_presets_plan_every_case(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_training_succeeds_at_small_depth_and_fails_beyond_its_own(tmp_path, capsys):
     out = tmp_path / "trained"
     options = "--preset trainability --config.trained-depths 4 10 --config.widths 4 --config.num-paths 200 --config.phase-width 8"

@@ -27,6 +27,7 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_path, capsys):
     out = tmp_path / "small"
     code, printed = run(capsys, "--json", "--out", str(out), *SMALL.split())
@@ -72,6 +73,7 @@ def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_
     assert len(list((out / "figures").iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_presets_plan_every_case(capsys):
     for preset, count in {"smoke": 14, "paper": 35, "full": 41}.items():
         code, printed = run(capsys, "--dry-run", "--preset", preset)

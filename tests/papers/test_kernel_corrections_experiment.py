@@ -69,6 +69,7 @@ def parts(monkeypatch):
         sys.modules.pop(f"kernel_corrections_{name}", None)
 
 
+@pytest.mark.slow
 def test_presets_plan_every_case(capsys, parts):
     cases, _, _ = parts
     for preset, config in cases.PRESETS.items():
@@ -85,6 +86,7 @@ def test_inputs_have_the_gram_matrix_that_is_said(parts, activation):
     np.testing.assert_allclose(bias_var + weight_var * x @ x.T / x.shape[1], cases.GRAM, rtol=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_slopes_take_wide_networks_alone(parts):
     import deepinit as di
     from deepinit.experiment import CaseResult
@@ -161,6 +163,7 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
     assert not check([1.0, 1.0], (True, False)).held  # tails too heavy
 
 
+@pytest.mark.exhaustive
 def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
     code, printed = run(capsys, *SMALL, "--out", str(tmp_path / "run"))
     assert code == 0, printed

@@ -36,6 +36,7 @@ def parts():
     )
 
 
+@pytest.mark.exhaustive
 def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_posterior(parts):
     readout = parts[2]
     spec, rows = readout.network(48), readout.inputs()
@@ -49,6 +50,7 @@ def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_poster
     assert np.allclose(measured.variance, first.variance, rtol=0.15)  # 5 standard errors of a variance from 4000
 
 
+@pytest.mark.slow
 def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
     readout = parts[2]
     rows = readout.inputs()
@@ -61,6 +63,7 @@ def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
     assert np.allclose(found, np.linalg.solve(kernel[:6, :6] + 0.1 * np.eye(6), right), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
     cases, data, _, words, _ = parts
     config = dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(100, 300), num_test=300, draws=2)
@@ -75,6 +78,7 @@ def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
     assert wrong.coverage[-1] < 0.75
 
 
+@pytest.mark.exhaustive
 def test_evidence_of_threes_and_sevens(parts):
     cases, _, _, words, data = parts
     config = dataclasses.replace(cases.PRESETS["smoke"], draws=3, evidence_sizes=())
@@ -88,6 +92,7 @@ def test_evidence_of_threes_and_sevens(parts):
     assert "8 of 8 starts agree" in told
 
 
+@pytest.mark.slow
 def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_where_tanh_is_linear(parts):
     evidence = parts[4]
     from deepinit.infinite_width.residual import residual_layers
@@ -104,6 +109,7 @@ def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_wher
         assert (np.abs(rival - expected) > 5 * error).any()
 
 
+@pytest.mark.exhaustive
 def test_networks_narrower_than_the_data_explain_them_by_noise(parts):
     cases, _, _, words, evidence = parts
     config = dataclasses.replace(cases.PRESETS["smoke"], draws=1, evidence_sizes=(10, 25))
@@ -140,6 +146,7 @@ def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits(parts
         trained.chosen(dataclasses.replace(config, optimizers=("lion",)))
 
 
+@pytest.mark.slow
 def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_learns_with_time(parts):
     cases, data, *_ = parts
     import kernel_inference_trained as trained
@@ -151,6 +158,7 @@ def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_lea
     assert trained.kernel_rates(dataclasses.replace(config, trained_epochs=10_000))[1] > 0.5
 
 
+@pytest.mark.exhaustive
 def test_presets_plan_their_cases(capsys):
     for preset, count in {"default": 15, "smoke": 8, "paper": 27}.items():
         with pytest.raises(SystemExit) as ended:
@@ -160,6 +168,7 @@ def test_presets_plan_their_cases(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_small_run_ends_well_and_says_what_it_found(tmp_path, capsys):
     out = tmp_path / "small"
     with pytest.raises(SystemExit) as ended:

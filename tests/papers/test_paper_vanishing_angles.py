@@ -25,6 +25,7 @@ def figure1():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_simulation_reproduces_the_table_within_four_standard_errors(figure1):
     mean, error = figure1.mean[LAYERS - 1, 0], figure1.standard_error[LAYERS - 1, 0]
     combined = np.hypot(error, CHAIN_ERROR)
@@ -36,6 +37,7 @@ def test_simulation_reproduces_the_table_within_four_standard_errors(figure1):
     assert np.all((np.abs(mean - INFINITE) > 5 * combined)[1:])
 
 
+@pytest.mark.slow
 def test_finite_width_theory_agrees_and_infinite_width_does_not(figure1):
     comparison = di.compare(figure1, di.predict(SPEC, ANGLE, PAIR), di.infinite(SPEC, ANGLE, PAIR)).dataset
     z = np.abs(comparison["z"].values)
@@ -50,6 +52,7 @@ def test_columns_of_the_theory():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_papers_correction_is_rejected_at_width_64_and_the_corrected_forms_are_not():
     spec = di.MLP(widths=(64,) * 8)
     estimate = di.simulate(spec, ANGLE, PAIR, num_seeds=40_000)

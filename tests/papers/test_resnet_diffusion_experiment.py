@@ -33,6 +33,7 @@ def readings(monkeypatch):
         sys.modules.pop(f"resnet_diffusion_{name}", None)
 
 
+@pytest.mark.exhaustive
 def test_presets_plan_every_case(capsys):
     for preset, count in {"smoke": 24, "paper": 44, "full": 52}.items():
         code, printed = run(capsys, "--dry-run", "--preset", preset)
@@ -40,6 +41,7 @@ def test_presets_plan_every_case(capsys):
         assert f"{count} cases" in printed
 
 
+@pytest.mark.slow
 def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
     cases, reading, limits = readings
     inputs = cases.copied((1.0, 2.0), 2, "")
@@ -88,6 +90,7 @@ def test_configs_that_make_no_sense_are_refused(option, words, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_smoke_run_holds_its_checks_and_says_what_it_found(tmp_path, capsys):
     out = tmp_path / "smoke"
     code, printed = run(capsys, "--json", "--out", str(out), "--preset", "smoke")

@@ -18,6 +18,7 @@ def run(capsys, *arguments):
     return ended.value.code, capsys.readouterr().out
 
 
+@pytest.mark.exhaustive
 def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_correction_is_rejected(tmp_path, capsys):
     out = tmp_path / "smoke"
     code, printed = run(capsys, "--out", str(out))
@@ -39,6 +40,7 @@ def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_corre
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_case_of_full_runs_in_small(tmp_path, capsys):
     small = "--config.num-seeds 400 --config.depth 3 --config.widths 16 64 --config.histogram-width 64 --config.activation-width 32"
     out = tmp_path / "full"

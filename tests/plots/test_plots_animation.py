@@ -54,6 +54,7 @@ def test_neurons_move_frame_by_frame_to_where_they_turn():
         assert (frame[0, 0] == 255).all()
 
 
+@pytest.mark.slow
 def test_equal_data_give_equal_bytes_and_vectors_are_angles_with_norms():
     angles, amplitudes = turning(2)
     options = {"times": [0.0, 5.0], "labels": ["start", "end"], "title": "t"}
@@ -85,6 +86,7 @@ def test_neurons_without_direction_are_left_out():
     assert all((one == two).all() for one, two in zip(whole, partial, strict=True))
 
 
+@pytest.mark.slow
 def test_forty_frames_stay_small():
     rng = np.random.default_rng(0)
     angles = np.cumsum(0.1 * rng.standard_normal((40, 100)), axis=0)
@@ -145,6 +147,7 @@ def test_moving_similarities_that_make_no_sense_are_refused(panels, labels, mess
         plots.animate_similarities(panels, labels, title="t")
 
 
+@pytest.mark.slow
 def test_drawing_leaves_pyplot_alone_and_importing_loads_no_pictures():
     code = (
         "import sys, deepinit.plots.animation as animation; print([m for m in ('matplotlib', 'PIL') if m in sys.modules]);"

@@ -15,6 +15,7 @@ def lines_of(ax, colour):
     return [line for line in ax.lines if line.get_color() == colour and len(line.get_xdata())]
 
 
+@pytest.mark.slow
 def test_draws_show_their_quantiles_and_the_predicted_ones():
     fig = plots.function_draws(
         {"a": (X, DRAWS), "b": (X, -DRAWS)}, {"a": (X, BAND)}, x_label="z", y_label="f", title="Functions"
@@ -48,6 +49,7 @@ def test_draws_that_are_not_finite_are_left_out():
     np.testing.assert_allclose(measured, np.median(DRAWS[1:], axis=0))
 
 
+@pytest.mark.slow
 def test_correlation_maps_have_one_scale():
     correlations = np.outer(np.sign(X), np.sign(X))
     correlations[4] = correlations[:, 4] = np.nan  # no variance at 0

@@ -68,6 +68,7 @@ def test_axes_are_named_with_symbols_or_else_in_words():
     assert "Log sin2 angle, layer by layer" in fig.get_suptitle()
 
 
+@pytest.mark.slow
 def test_a_dataset_gives_the_same_curves_as_the_results_it_holds():
     estimate, prediction = data.estimate_of(data.slope(3)), data.prediction_of(data.slope(3) + 0.02, variance=0.3)
     one = plots.layers(estimate, prediction, symbol=data.SYMBOL)
@@ -83,6 +84,7 @@ class Holder:
     dataset: xarray.Dataset
 
 
+@pytest.mark.slow
 def test_what_carries_a_dataset_is_read_like_it():
     dataset = data.dataset_of(data.estimate_of(data.slope()), data.prediction_of(data.slope()))
     assert plots.to_svg(plots.layers(Holder(dataset))) == plots.to_svg(plots.layers(dataset))
@@ -122,6 +124,7 @@ def test_one_layer_is_visible_without_lines():
     assert list(ax.get_xticks()) == [1]
 
 
+@pytest.mark.slow
 def test_undefined_layers_leave_gaps_and_no_infinite_axis():
     mean = data.slope(8)
     mean[3:5] = np.nan
@@ -212,6 +215,7 @@ def test_a_route_keeps_its_colour_from_figure_to_figure():
     assert len({width_colour(2**k) for k in range(2, 12)}) == 10
 
 
+@pytest.mark.slow
 def test_files_are_reproducible_and_the_process_settings_stay():
     before = dict(matplotlib.rcParams)
 
@@ -230,12 +234,14 @@ def test_files_are_reproducible_and_the_process_settings_stay():
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 def test_writing_a_figure_twice_does_not_move_it():
     mean = data.slope(16, 4) - np.arange(4)
     fig = plots.layers(data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), label="four pairs"))
     assert plots.to_svg(fig) == plots.to_svg(fig)
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_involved():
     code = (
         "import sys, numpy as np; from deepinit import plots; from deepinit.core.results import Prediction;"
@@ -246,6 +252,7 @@ def test_pyplot_is_never_involved():
     assert output.strip() == "False"
 
 
+@pytest.mark.slow
 def test_no_text_of_a_figure_overlaps_another():
     fig = plots.layers(
         data.dataset_of(

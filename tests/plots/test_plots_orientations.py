@@ -48,6 +48,7 @@ def test_arrows_have_one_length_and_the_direction_of_the_velocity():
     np.testing.assert_array_equal(arrows.get_offsets(), np.delete(GRID, [0, 12], axis=0))
 
 
+@pytest.mark.slow
 def test_rays_point_along_the_predictions_of_their_panel_and_leave_it():
     predicted = {"$a > 0$": [[0.6, 0.8], [-3.0, 0.0]], "$a < 0$": [[0.0, -2.0]]}
     fig = plots.direction_field({name: (GRID, GRID) for name in predicted}, orientations=predicted, title="t")

@@ -52,6 +52,7 @@ def test_no_series_has_the_colour_of_a_route_beside_it():
     assert VERMILLION not in colours
 
 
+@pytest.mark.slow
 def test_a_logarithmic_axis_leaves_out_what_it_cannot_show_and_cuts_bars_that_reach_zero():
     y = np.array([1.0, -1.0, np.nan, 0.5, 0.01])
     fig = plots.series({"measured": (X, y, np.full(5, 0.2))}, **AXES, log_y=True)
@@ -83,6 +84,7 @@ def test_series_that_make_no_sense_are_refused(points, message):
         plots.series(points, **AXES)
 
 
+@pytest.mark.slow
 def test_curve_images_shows_points_of_the_curve_above_its_results():
     start, end = np.zeros(16), np.ones(16)
     drawn = curves.line(start, end, "white to black")

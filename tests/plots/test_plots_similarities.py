@@ -89,6 +89,7 @@ def test_what_is_no_matrix_of_cosines_is_refused(panels, message):
 POINTS = np.array([[0.5, 0.0], [1.0, 0.0], [2.5, -0.4], [2.0, 0.5]])
 
 
+@pytest.mark.slow
 def test_phase_diagram_shows_exponents_in_colours_around_zero_with_their_values():
     exponents, errors = np.array([-0.5, 0.0, 0.75, np.nan]), np.array([0.02, 0.0004, np.nan, 0.1])
     fig = plots.phase_diagram(

@@ -34,6 +34,8 @@ def worst(comparison, route):
 
 
 @pytest.mark.parametrize("quantity", [Q.aligned_fraction, Q.relative_distance])
+@pytest.mark.slow_cases("quantity1")
+@pytest.mark.exhaustive_cases("quantity0")
 def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quantity):
     measured = di.simulate(NET, quantity, run, num_seeds=60)
     found = di.compare(measured, di.predict(NET, quantity, run), di.infinite(NET, quantity, run))
@@ -45,6 +47,7 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
     assert "step" in str(found)
 
 
+@pytest.mark.slow
 def test_orientations_are_counted_once_networks_have_condensed():
     run = di.Training(FIVE, record_steps=(0, 10, 160), rate=RATE)
     found = di.compare(
@@ -55,6 +58,7 @@ def test_orientations_are_counted_once_networks_have_condensed():
     assert found.dataset["z"].values[0, -1, 0] == 0.0  # a constant, compared to within rounding
 
 
+@pytest.mark.slow
 def test_the_first_drop_of_the_loss_is_on_time():
     run = di.Training(FIVE, record_steps=(4000,), rate=0.005 / growth(FIVE), stop_drop=1e-3, initial_stage=True)
     found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=40), di.predict(NET, Q.drop_time, run))
@@ -65,6 +69,7 @@ def test_the_first_drop_of_the_loss_is_on_time():
     assert float(data["effect_resolved"].values[0, 0]) < 0.24
 
 
+@pytest.mark.exhaustive
 def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
     run = di.Training(FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True)
     found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=200), di.predict(NET, Q.drop_time, run))
@@ -73,6 +78,7 @@ def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
     assert float(found.dataset["effect_resolved"].values[0, 0]) < 0.07
 
 
+@pytest.mark.slow
 def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
     run = di.Training(FIVE, record_steps=(5,), rate=RATE, stop_drop=1e-3)
     measured = di.simulate(NET, Q.drop_time, run, num_seeds=4)
@@ -81,6 +87,7 @@ def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_adam_turns_neurons_to_the_corners_of_the_cube():
     run = di.Training(FIVE, record_steps=(0, 600), mode="adam", rate=1e-5)
     net = di.training.small_mlp((40,), di.tanh, std=1e-6)
@@ -97,6 +104,7 @@ class Small(flax.linen.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_accuracy_of_a_flax_module_on_images_rises():
     train, test = di.targets.digits(200), di.targets.digits(100, seed=1)
     few = [di.targets.examples(e.inputs, e.targets % 3, "digits mod 3") for e in (train, test)]
@@ -110,6 +118,7 @@ def test_accuracy_of_a_flax_module_on_images_rises():
     assert counted.entries == ("Dense_0", "Dense_1")
 
 
+@pytest.mark.exhaustive
 def test_accuracy_of_one_hot_targets_is_that_of_their_classes():
     rng = np.random.default_rng(0)
     x, classes = rng.normal(size=(30, 4)), rng.integers(0, 3, 30)
@@ -124,6 +133,7 @@ def test_accuracy_of_one_hot_targets_is_that_of_their_classes():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     data = di.targets.four_points()
     net = di.MLP((512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01))
@@ -167,6 +177,7 @@ def test_orientations_of_linear_networks_in_any_dimension():
     np.testing.assert_allclose(di.infinite(linear, Q.aligned_fraction, run).mean[0], law[0], rtol=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_orientations_under_an_optax_transformation_need_its_geometry():
     options = {"record_steps": (0, 2), "mode": optax.adam(1e-5), "name": "adam of optax"}
     with pytest.raises(SpecError, match="without a geometry"):
@@ -233,6 +244,7 @@ def test_predictions_by_step_need_steps_of_known_times():
         di.predict(NET, Q.relative_distance, stopped)
 
 
+@pytest.mark.slow
 def test_weights_of_a_network_are_kept_on_request(run):
     from deepinit.quantities.measured import measure_block
     from deepinit.quantities.routes import seed_fn_of

@@ -21,6 +21,7 @@ def _spec(widths, activation="relu", variance=2.0, **others):
     [_spec((3, 3)), _spec((8, 5), variance=1.7), _spec((2, 7), "linear", 1.2)],
     ids=["relu", "relu 1.7", "linear"],
 )
+@pytest.mark.slow
 def test_second_moments_at_every_width(spec):
     num_seeds = 100_000
     sim, pred = di.simulate(spec, Q.nngp, ONE, num_seeds=num_seeds), di.predict(spec, Q.nngp, ONE)
@@ -51,6 +52,7 @@ def test_second_moments_at_every_width(spec):
     [_spec((3, 3)), _spec((8, 4, 6), "absolute", 1.0), _spec((2, 5), "linear", 1.3)],
     ids=["relu", "absolute", "linear"],
 )
+@pytest.mark.exhaustive
 def test_tangent_kernels_at_every_width(spec):
     # z of the sample variance at two or three layers of this width: mean -0.3, standard deviation 1.0 in 20 runs of a fifth of this size
     sim, pred = di.simulate(spec, Q.ntk, ONE, num_seeds=100_000), di.predict(spec, Q.ntk, ONE)
@@ -64,6 +66,7 @@ def test_tangent_kernels_at_every_width(spec):
         assert np.all(sim.variance - rival.variance > GATE * sim.variance_standard_error)
 
 
+@pytest.mark.slow
 def test_linear_networks_at_several_inputs():
     spec = di.MLP((3, 4), "linear", di.normal(1.1))
     sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=100_000), di.predict(spec, Q.nngp, TWO)
@@ -77,6 +80,7 @@ def test_linear_networks_at_several_inputs():
     assert same.variance == pytest.approx(np.repeat(alone.variance, 3, axis=1), rel=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_the_default_always_holds():
     relu, tanh, narrow = _spec((9, 8)), _spec((9, 8), "tanh"), _spec((2,) * 8)
     zeros = _spec((9, 8), bias_law=di.normal(0.0, "absolute"))
@@ -98,6 +102,7 @@ def test_the_default_always_holds():
     assert (di.predict(linear, Q.nngp, TWO).name, di.predict(linear, Q.ntk, TWO).name) == ("exact", "first_order")
 
 
+@pytest.mark.exhaustive
 def test_tangent_kernel_of_the_biases_of_an_mlp():
     spec = di.MLP((32, 32, 48), "relu", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1)
     sim, pred = di.simulate(spec, Q.bias_ntk, TWO, num_seeds=40_000), di.predict(spec, Q.bias_ntk, TWO)

@@ -15,6 +15,7 @@ def z_of(comparison, route):
     return comparison.dataset["z"].sel(route=route).values
 
 
+@pytest.mark.exhaustive
 def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_diffusion():
     # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa; Richardson would be needed for less than 1 / L = 1.6 %
     spec = di.ResNet(5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth"))
@@ -29,6 +30,7 @@ def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_
     assert np.all(sim.variance[-1] / double.variance[-1] > 1.5)  # twice the width: rejected
 
 
+@pytest.mark.exhaustive
 def test_tangent_kernels_of_a_residual_network():
     for quantity in (Q.ntk, Q.bias_ntk):
         sim, pred = di.simulate(RESIDUAL, quantity, TWO, num_seeds=3000), di.predict(RESIDUAL, quantity, TWO)
@@ -40,6 +42,7 @@ def test_tangent_kernels_of_a_residual_network():
     assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5  # exact at L = 64
 
 
+@pytest.mark.exhaustive
 def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_zero_as_one_over_width():
     inputs, variances = di.inputs.pair(1.0), []
     for width in (16, 64):
@@ -51,6 +54,7 @@ def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_ze
     assert np.all((variances[0] > 3 * variances[1]) & (variances[0] < 6 * variances[1]))
 
 
+@pytest.mark.slow
 def test_gradients_of_a_residual_network_are_log_normal():
     spec = di.ResNet(4, 200, block="shallow")
     inputs = di.inputs.points(0.05 * np.ones(4))  # small: tanh is nearly linear, no bias of 1 / depth from it
@@ -66,6 +70,8 @@ def test_gradients_of_a_residual_network_are_log_normal():
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.slow_cases("1")
+@pytest.mark.exhaustive_cases("2", "4")
 def test_volumes_of_a_residual_network_are_log_normal(size):
     spec = di.ResNet(4, 200, block="shallow")
     frame = di.frames.at(0.05 * np.ones((1, 4)), np.eye(4)[None, :size])
@@ -75,6 +81,7 @@ def test_volumes_of_a_residual_network_are_log_normal(size):
     assert np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5  # infinite width: rejected
 
 
+@pytest.mark.exhaustive
 def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
     from deepinit.observables.singular_values import log_singular_values
 
@@ -101,6 +108,7 @@ def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
     ],
     ids=str,
 )
+@pytest.mark.exhaustive
 def test_first_order_in_one_over_width_says_more_of_kernels_than_infinite_width(spec):
     inputs = di.inputs.points([[1.0, 0.2, 0.4], [0.3, -0.6, 0.8]])
     for quantity in (Q.nngp, Q.ntk):
@@ -129,6 +137,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.slow_cases("no theory")
 def test_refused(name):
     call, words = REFUSED[name]
     with pytest.raises(SpecError, match=words):
@@ -142,6 +151,7 @@ def test_inputs_of_another_width_have_no_prediction(quantity):
 
 
 @pytest.mark.parametrize("block", ["shallow", "two_layer"])
+@pytest.mark.slow
 def test_one_block_is_simulated(block):
     spec = di.ResNet(5, 1, block=block)
     sim = di.simulate(spec, Q.nngp, TWO, num_seeds=200)
@@ -149,6 +159,7 @@ def test_one_block_is_simulated(block):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.slow
 def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_wide_networks(activation):
     widths, laws = (10**7,) * 3, (di.normal(1.7), di.normal(0.1, "absolute"))
     spec = di.MLP(widths, activation, *laws, output_width=1)
@@ -157,6 +168,7 @@ def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_w
     assert np.all(np.abs(limit.mean) < 0.5 * np.abs(di.infinite(spec, Q.ntk, TWO).mean))
 
 
+@pytest.mark.exhaustive
 def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width_at_their_depth():
     wide = di.inputs.points(np.outer([1.0, -0.5], np.ones(64)))
     completed = di.ResNet(

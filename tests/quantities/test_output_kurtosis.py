@@ -13,6 +13,7 @@ KURTOSIS = di.quantities.output_kurtosis
 ONE = di.inputs.points(np.ones((1, 3)))
 
 
+@pytest.mark.slow
 def test_relu_networks_have_the_kurtosis_of_their_exact_law_at_every_layer_and_not_that_of_first_order():
     widths = (16, 24, 16)
     spec = di.MLP(widths, output_width=1, output_law=di.normal(1.7))
@@ -26,6 +27,7 @@ def test_relu_networks_have_the_kurtosis_of_their_exact_law_at_every_layer_and_n
     assert np.all(di.infinite(spec, KURTOSIS, ONE).mean == 0.0)
 
 
+@pytest.mark.exhaustive
 def test_smooth_networks_with_biases_have_the_kurtosis_of_the_outputs_that_are_drawn():
     spec = di.MLP((6, 5), "tanh", di.normal(1.5), di.normal(0.3, "absolute"), output_width=1)
     sim = di.simulate(spec, KURTOSIS, ONE, num_seeds=40_000)
@@ -63,6 +65,7 @@ def test_first_order_is_the_value_worked_out_by_hand():
     assert di.predict(spec, KURTOSIS, x, "first_order").mean[-1, 0] == pytest.approx(0.07312, rel=0.02)
 
 
+@pytest.mark.slow
 def test_error_bars_are_those_of_repeated_runs():
     spec = di.MLP((8,), "tanh")
     samples = di.simulate(spec, KURTOSIS, ONE, num_seeds=100_000, keep_samples=True).samples
@@ -76,6 +79,7 @@ def test_error_bars_are_those_of_repeated_runs():
     assert 0.65 < spread / stated < 1.35  # 100 runs: 7 %
 
 
+@pytest.mark.exhaustive
 def test_residual_networks_tend_to_the_kurtosis_of_their_diffusion():
     spec = di.ResNet(4, 128, block="shallow", activation="linear")
     x = di.inputs.points(np.ones((1, 4)))
@@ -84,6 +88,7 @@ def test_residual_networks_tend_to_the_kurtosis_of_their_diffusion():
     assert sim.mean[-1, 0] > 10 * sim.standard_error[-1, 0]
 
 
+@pytest.mark.slow
 def test_pairs_have_an_entry_for_every_point_and_partner():
     sim = di.simulate(di.MLP((8, 8), "tanh"), KURTOSIS, di.inputs.pair(0.5), num_seeds=50)
     assert sim.mean.shape == (2, 2)

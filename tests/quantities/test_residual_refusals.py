@@ -57,6 +57,9 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         ),
     ],
 )
+@pytest.mark.slow_cases(
+    "<lambda>-the inner activation relu-without an inner activation", "<lambda>-weights normal (fan_in)-scaling 'depth'"
+)
 def test_the_real_reason_is_named(call, given, allowed):
     with pytest.raises(SpecError) as refused:
         call()
@@ -64,6 +67,7 @@ def test_the_real_reason_is_named(call, given, allowed):
     assert allowed in str(refused.value)
 
 
+@pytest.mark.slow
 def test_predictions_are_offered_only_where_there_are_any():
     for name, words in (("bias_ntk", "di.MLP"), ("log_gradient_norm", "two-layer"), ("length_distortion", "shallow")):
         quantity = getattr(Q, name)

@@ -8,6 +8,7 @@ from deepinit.core.errors import SpecError
 ANGLE = di.quantities.log_sin2_angle
 
 
+@pytest.mark.exhaustive
 def test_simulation_agrees_with_every_route_that_should_and_rejects_the_rest():
     spec, inputs = di.MLP(widths=(64, 32, 64), activation=di.leaky_relu(0.1)), di.inputs.pairs((0.2, 1.2))
     estimate = di.simulate(spec, ANGLE, inputs, num_seeds=20_000)
@@ -17,6 +18,7 @@ def test_simulation_agrees_with_every_route_that_should_and_rejects_the_rest():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tanh_with_bias_agrees_to_first_order():
     spec = di.MLP(widths=(128,) * 4, activation=di.tanh, bias_law=di.normal(0.05, "absolute"))
     inputs = di.inputs.pair(0.5, dimension=4)
@@ -26,6 +28,7 @@ def test_tanh_with_bias_agrees_to_first_order():
     assert np.abs(data["z"].sel(route="infinite_width")).max() > 5
 
 
+@pytest.mark.exhaustive
 def test_networks_do_not_depend_on_how_many_are_asked_for():
     spec, pair = di.MLP(widths=(16,) * 3), di.inputs.pair(0.3)
     many = di.simulate(spec, ANGLE, pair, num_seeds=50, keep_samples=True)
@@ -35,6 +38,7 @@ def test_networks_do_not_depend_on_how_many_are_asked_for():
     assert np.abs(other.samples - few.samples).min() > 1e-4
 
 
+@pytest.mark.slow
 def test_samples_and_statistics_are_of_the_same_networks():
     estimate = di.simulate(di.MLP(widths=(8, 8)), ANGLE, di.inputs.pair(0.3), num_seeds=500, keep_samples=True)
     samples = estimate.samples.astype(np.float64)
@@ -44,6 +48,7 @@ def test_samples_and_statistics_are_of_the_same_networks():
     np.testing.assert_array_equal((~defined).sum(axis=0), estimate.num_excluded)
 
 
+@pytest.mark.exhaustive
 def test_float64_needs_jax_in_64_bit_mode_and_agrees():
     spec, pair = di.MLP(widths=(16,) * 3), di.inputs.pair(1e-9)
     with pytest.raises(SpecError, match="enable_x64"):
@@ -97,6 +102,12 @@ def test_arguments_of_another_kind_are_refused_by_every_route(route, replaced, w
         ([[1.0, 0.0], [1.0, 1e-40]], "displacements of size 1e-40 in float32"),
     ],
 )
+@pytest.mark.slow_cases(
+    "rows0-points of size 1e-25 in float32",
+    "rows2-points of size 1e.45 in float32",
+    "rows3-displacements of size 1e-40 in float32",
+)
+@pytest.mark.exhaustive_cases("rows1-points of size 1e.25 in float32")
 def test_rows_whose_squares_float32_cannot_hold_are_refused_unless_the_scale_is_free(rows, words):
     inputs = di.inputs.from_arrays(rows[:1], rows[1:])
     for spec in (di.MLP((4,), di.tanh), di.MLP((4,), bias_law=di.normal(0.1, "absolute"))):
@@ -118,6 +129,7 @@ def test_pairs_of_incomparable_norms_are_refused():
 
 
 @pytest.mark.parametrize("size", [3e-14, 1e14])
+@pytest.mark.exhaustive
 def test_sizes_within_the_range_of_float32_give_what_float64_gives(size):
     spec, inputs = di.MLP((64,) * 2, di.tanh), di.inputs.circle(3, radius=size)
     single = di.simulate(spec, ANGLE, inputs, num_seeds=2000)
@@ -138,6 +150,7 @@ def test_other_generators_are_refused():
         di.simulate(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), num_seeds=5, key=jax.random.key(0, impl="rbg"))
 
 
+@pytest.mark.slow
 def test_unknown_form_and_orthogonal_prediction_are_refused():
     with pytest.raises(SpecError, match="the theory 'third_order'"):
         di.predict(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), "third_order")
@@ -147,6 +160,7 @@ def test_unknown_form_and_orthogonal_prediction_are_refused():
         di.predict(di.MLP(widths=(4,), weight_law=di.orthogonal(2.0)), ANGLE, di.inputs.pair(0.1))
 
 
+@pytest.mark.slow
 def test_progress_is_reported_to_the_caller():
     seen = []
     di.simulate(

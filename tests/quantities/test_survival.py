@@ -19,6 +19,7 @@ def worst(*results):
 
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
+@pytest.mark.slow
 def test_the_chain_of_width_1_survives_as_the_exact_law_says(rounding):
     spec, start = chain(1, 13, rounding), di.inputs.ones(1)
     measured = di.simulate(spec, Q.survival, start, num_seeds=20_000)
@@ -29,6 +30,7 @@ def test_the_chain_of_width_1_survives_as_the_exact_law_says(rounding):
     assert wrong > 20  # the rounding mode is part of the model
 
 
+@pytest.mark.slow
 def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
     spec, start = chain(6, 12, law=di.normal(1 / 3)), di.inputs.ones(6)
     runs = [
@@ -41,6 +43,7 @@ def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
     assert np.max(np.abs(runs[0].mean - nearest.mean)[judged] / error[judged]) > 5
 
 
+@pytest.mark.slow
 def test_survival_of_wide_chains_falls_where_the_orbit_says():
     spec, start = chain(32, 18, law=di.normal(1 / 3)), di.inputs.ones(32)
     assert Q.survival.applicable(spec, start) == ("orbit", "random_walk")
@@ -51,6 +54,7 @@ def test_survival_of_wide_chains_falls_where_the_orbit_says():
     assert np.abs(curves[0] - rival).max() > 0.3  # which leaves out that tanh saturates
 
 
+@pytest.mark.slow
 def test_underflow_is_predicted_without_a_grid():
     flushed = lambda width, law: di.MLP((width, width), di.stored("tanh", "float32"), law)
     assert Q.survival.applicable(flushed(1, UNIT), di.inputs.ones(1)) == ()
@@ -59,6 +63,7 @@ def test_underflow_is_predicted_without_a_grid():
 
 
 @pytest.mark.parametrize(("width", "activation"), [(2, "relu"), (3, "linear"), (5, di.leaky_relu(0.3))])
+@pytest.mark.slow
 def test_norms_grow_as_their_exact_law_says_at_every_width(width, activation):
     spec, start = di.MLP((width, width + 2, width), activation), di.inputs.ones(width)
     measured = di.simulate(spec, Q.log_norm, start, num_seeds=20_000)
@@ -70,6 +75,7 @@ def test_norms_grow_as_their_exact_law_says_at_every_width(width, activation):
     assert np.nanmax(np.abs(data["variance_z"].values)) < 5
 
 
+@pytest.mark.slow
 def test_norms_of_wide_networks_are_those_of_the_kernel():
     spec, start = di.MLP((400, 400), "tanh", di.normal(1.5), di.normal(0.1, "absolute")), di.inputs.ones(3)
     measured = di.simulate(spec, Q.log_norm, start, num_seeds=500)

@@ -70,6 +70,7 @@ def test_block_returns_what_was_written_and_numpy_opens_it(tmp_path):
         max_size=4,
     )
 )
+@pytest.mark.slow
 def test_any_arrays_return_with_their_dtypes_shapes_and_bytes(tmp_path_factory, arrays):
     with open_run(tmp_path_factory.mktemp("run"), IDENTITY) as run:
         write_block(run, "b", arrays)
@@ -248,6 +249,7 @@ def test_array_names_that_zip_would_change_are_refused(tmp_path, key):
 
 
 @given(st.text(), st.text())
+@pytest.mark.slow
 def test_portable_names_are_portable_and_tell_texts_apart(one, other):
     for text in (one, other):
         assert portable_name(portable_name(text)) == portable_name(text)

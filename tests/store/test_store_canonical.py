@@ -26,6 +26,7 @@ def test_text_returns_the_value_and_is_its_own_canonical_form(value):
 
 
 @given(st.dictionaries(st.text(max_size=8), json_values, min_size=2, max_size=6))
+@pytest.mark.slow
 def test_hash_does_not_see_the_order_of_keys(identity):
     assert identity_hash(identity) == identity_hash(dict(reversed(identity.items())))
 

@@ -98,6 +98,7 @@ for kill_at in range(1, total + 1):
 """
 
 
+@pytest.mark.exhaustive
 def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_the_same(tmp_path, monkeypatch):
     calls = num_calls(tmp_path / "whole", monkeypatch)
     assert {"open", "write", "fsync", "replace", "link", "mkdir"} <= set(calls)
@@ -156,6 +157,7 @@ for _ in range(int(sys.argv[3])):
 """
 
 
+@pytest.mark.slow
 def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
     folder, num_kills, num_blocks = tmp_path / "killed", 50, 50 * 5 + 5
     with open_run(folder, IDENTITY):
@@ -181,6 +183,7 @@ def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+@pytest.mark.slow
 def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_same(tmp_path, monkeypatch, number):
     calls = num_calls(tmp_path / "whole", monkeypatch)
     expected = products(tmp_path / "whole")
@@ -216,6 +219,7 @@ def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_sa
         assert products(folder) == expected
 
 
+@pytest.mark.slow
 def test_a_close_or_an_unlink_that_fails_loses_nothing(tmp_path, monkeypatch):
     calls = num_calls(tmp_path / "whole", monkeypatch)
     expected = products(tmp_path / "whole")

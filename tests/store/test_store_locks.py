@@ -109,6 +109,7 @@ def test_a_shard_leaves_the_temporary_files_of_a_living_shard_alone(tmp_path, ho
         assert not living.exists()
 
 
+@pytest.mark.slow
 def test_shards_starting_together_write_one_directory(tmp_path):
     folder = tmp_path / "one run"
     command = [sys.executable, "-c", SHARD, str(folder)]

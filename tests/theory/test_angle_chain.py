@@ -32,6 +32,7 @@ def test_infinite_width_against_the_arc_cosine_kernel_at_fifty_digits():
         np.testing.assert_allclose(infinite_width_angles(theta0, 30), exact, rtol=5e-15)
 
 
+@pytest.mark.slow
 def test_infinite_width_published_digits_and_asymptotic_rate():
     theta = infinite_width_angles(0.3, 100_000)
     np.testing.assert_allclose(theta[[10, 100, 1000]], [0.2249263816, 0.07046334405, 0.009089632667], rtol=1e-9)

@@ -84,6 +84,8 @@ def test_first_order_keeps_its_digits_as_it_vanishes_at_pi():
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.slow_cases("paper")
+@pytest.mark.exhaustive_cases("hybrid", "second_order", "tapered")
 def test_float32_against_float64_from_tiny_angles_to_pi(form):
     theta = np.concatenate([np.geomspace(1e-12, 1.0, 120), np.linspace(1.0, 3.1, 80)]).astype(np.float32)
     for function in (log_sin2_mean, log_sin2_variance):
@@ -188,6 +190,7 @@ def test_rho_and_the_published_small_angle_expansion_of_the_paper():
     assert log_sin2_mean(theta, n, "paper") == pytest.approx(expansion, abs=2e-9)
 
 
+@pytest.mark.slow
 def test_ends_of_the_range():
     for form in FORMS:
         assert log_sin2_mean(0.0, 64, form) == -math.inf
@@ -201,6 +204,8 @@ def test_ends_of_the_range():
 
 
 @pytest.mark.parametrize("form", ["paper", "tapered"])
+@pytest.mark.slow_cases("paper")
+@pytest.mark.exhaustive_cases("tapered")
 def test_traces_under_jit_vmap_and_grad(form):
     with jax.enable_x64(True):
         theta = jnp.asarray([0.2, 1.0, 1.9], dtype=jnp.float64)
@@ -214,6 +219,7 @@ def test_traces_under_jit_vmap_and_grad(form):
         np.testing.assert_allclose(gradient(tiny) * tiny, 2.0, rtol=1e-6)  # d(ln theta^2) / d ln theta
 
 
+@pytest.mark.slow
 def test_widths_broadcast_and_trace():
     theta, widths = np.array([0.1, 1.0])[:, None], np.array([8, 64, 512])
     for form in FORMS:
@@ -271,6 +277,8 @@ def test_bad_arguments_are_refused(function):
 
 @pytest.mark.parametrize("form", ["hybrid", "tapered"])
 @pytest.mark.parametrize("function", [log_sin2_mean, log_sin2_variance])
+@pytest.mark.slow_cases("log_sin2_mean-tapered")
+@pytest.mark.exhaustive_cases("log_sin2_mean-hybrid")
 def test_forms_that_sum_over_neurons_ask_for_a_concrete_width(function, form):
     with pytest.raises(SpecError, match=f"{form}.*concrete width"):
         jax.jit(lambda n: function(0.1, n, form))(64)
@@ -284,6 +292,7 @@ def test_text_is_no_angle_and_no_width():
 
 
 @pytest.mark.parametrize("form", ["second_order", "tapered"])
+@pytest.mark.slow
 def test_python_floats_under_jax_are_computed_in_float32(form):
     mean = lambda theta: log_sin2_mean(theta, 64, form)
     both = jax.jit(jax.value_and_grad(mean))
@@ -297,6 +306,7 @@ def test_python_floats_under_jax_are_computed_in_float32(form):
     assert mean(jnp.bfloat16(0.1)).dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_smooth_activations_answer_in_jax_and_trace():
     layer = lambda theta: log_sin2_mean(theta, 64, activation="tanh")
     angles = np.array([0.1, 0.5, 1.0])

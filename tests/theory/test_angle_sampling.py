@@ -83,6 +83,7 @@ def test_chain_of_sixteen_layers():
     assert abs(scores(x, rival.mean[-1], rival.variance[-1])[0]) > 20
 
 
+@pytest.mark.slow
 def test_the_produced_layer_sets_the_variance():
     # 16 -> 256 and 256 -> 16 neurons: the increment's variance is that of the second width
     rng = np.random.default_rng(4)

@@ -31,6 +31,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: str(row[0]))
+@pytest.mark.slow_cases("16", "40")
 def test_published_table_of_walks(row):
     n, theta0, depth, (truth, truth_error, truth_sd), forms = row
     walks = {form: log_sin2_walk(theta0, (n,) * depth, form) for form in (*forms, "tapered")}
@@ -86,6 +87,8 @@ def simulated_walk(theta0, widths, form, num_paths, seed):
         (1.0, (10, 100_000, 10), "first_order"),
     ],
 )
+@pytest.mark.slow_cases("1.5707963267948966-widths0-second_order", "2.5-widths1-tapered")
+@pytest.mark.exhaustive_cases("1.0-widths3-first_order")
 def test_density_solves_the_walk(theta0, widths, form):
     walk = log_sin2_walk(theta0, widths, form)
     num_paths = 200_000
@@ -103,6 +106,7 @@ def test_density_solves_the_walk(theta0, widths, form):
     assert np.max(np.abs(cumulative[:-1] - empirical)) < 1.95 / math.sqrt(num_paths) + 1e-3
 
 
+@pytest.mark.slow
 def test_first_layer_is_the_one_layer_law():
     for theta0 in (0.1, 1.0, 2.0, math.pi):
         walk = log_sin2_walk(theta0, (200, 200))
@@ -120,6 +124,7 @@ def test_mass_is_conserved_and_densities_are_densities(form):
     np.testing.assert_allclose(np.trapezoid(walk.density * walk.grid, walk.grid)[1:], walk.mean[1:], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_finer_grids_change_nothing(monkeypatch):
     cases = [(math.pi / 2, (64,) * 6, "second_order"), (0.5, (16,) * 12, "tapered"), (2.5, (8, 64, 512), "paper")]
     coarse = [log_sin2_walk(*case) for case in cases]
@@ -134,6 +139,7 @@ def test_finer_grids_change_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize(("form", "n"), [("second_order", 50), ("tapered", 12), ("paper", 20), ("hybrid", 8)])
+@pytest.mark.exhaustive_cases("hybrid-8", "second_order-50", "tapered-12")
 def test_closure_step_against_adaptive_quadrature(form, n):
     mu = lambda x: float(log_sin2_mean(math.asin(math.exp(0.5 * x)), n, form))
     sigma2 = lambda x: float(log_sin2_variance(math.asin(math.exp(0.5 * x)), n, form))
@@ -177,6 +183,7 @@ def scan(angles, widths):
                 check_walk(log_sin2_walk(theta0, (n,) * 6, form), 6)
 
 
+@pytest.mark.slow
 def test_walks_of_every_form_are_finite_from_obtuse_angles():
     scan((2.5, math.pi), (2, 16))
     check_walk(log_sin2_walk(1.4, (2,) * 4, "hybrid"), 4)
@@ -185,6 +192,7 @@ def test_walks_of_every_form_are_finite_from_obtuse_angles():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theta0", [1e-6, 0.1, 1.0, math.pi / 2, 2.0, 2.5, 3.0, math.pi])
+@pytest.mark.exhaustive
 def test_walks_of_every_form_are_finite(theta0):
     scan((theta0,), (2, 3, 8, 16, 64, 256))
 

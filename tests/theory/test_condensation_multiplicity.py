@@ -31,6 +31,7 @@ from deepinit.theory.condensation import multiplicity
         (lambda x: jnp.sin(x) - x + x**3 / 6.0, 5, 1.0 / 120.0, 0.0),
     ],
 )
+@pytest.mark.exhaustive_cases("<lambda>-5-0.008333333333333333-0.0")
 def test_known_expansions(activation, p, c, value_at_0):
     found = multiplicity(activation)
     assert found.p == p

@@ -106,6 +106,7 @@ def test_one_and_two_have_closed_forms():
 
 
 @pytest.mark.parametrize("p", [2, 3, 5])
+@pytest.mark.slow_cases("5")
 def test_circle_against_a_fine_grid(p):
     angles = np.pi * np.arange(2001) / 2001
     u = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -202,6 +203,7 @@ def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
 
 @pytest.mark.parametrize("d", [1, 5])
 @pytest.mark.parametrize(("sigma", "p"), [("tanh", 1), ("x tanh", 2), ("x^2 tanh", 3)])
+@pytest.mark.slow_cases("x tanh-2-5", "x^2 tanh-3-5")
 def test_adam_condenses_on_the_cube_and_not_on_the_sphere(d, sigma, p):
     x, y = data(d)
     found = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")

@@ -100,6 +100,8 @@ def test_moments_that_are_infinite_or_beyond_the_range_are_nan():
 
 
 @pytest.mark.parametrize("exact", [jax.nn.silu, pytest.param(jax.nn.selu, marks=pytest.mark.slow)])
+@pytest.mark.slow_cases("silu")
+@pytest.mark.exhaustive_cases("selu")
 def test_covariance_under_scaling_and_reflection(exact):
     weight, bias, fixed = di.critical(di.from_function(exact, kinks=(0.0,)))[:3]
     for beta in (0.02, 30.0):
@@ -165,6 +167,7 @@ def test_half_stable_norms_relax_so_slowly_that_the_first_layer_must_set_them():
     assert after(1000, found.bias_var + found.first_weight_var) == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_infinitely_wide_networks_keep_the_norm_and_the_gradients():
     found = di.critical("silu")
     size = (found.fixed_point - found.bias_var) / found.weight_var  # mean square of the inputs, as the note says

@@ -46,6 +46,7 @@ def test_tanh_against_its_transition_matrix(rounding, law, cdf):
 
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
+@pytest.mark.slow_cases("nearest")
 def test_silu_falls_again_on_the_left(rounding):
     # levels below the minimum -0.278 are reached between two points left of 0; normal weights
     def silu(u):
@@ -98,6 +99,7 @@ def test_published_curve_of_tanh():
         pytest.param(1e-6, 17, 13.609, 4.758, 0.350, 18, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.exhaustive_cases("1e-06-17-13.609-4.758-0.35-18")
 def test_vanishing_mesh(rho, t_mix, t50, window, ratio, nearest_t_mix):
     found = summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "truncate", 35).survival)
     assert found.t_mix == t_mix
@@ -116,6 +118,7 @@ def test_vanishing_mesh(rho, t_mix, t50, window, ratio, nearest_t_mix):
         ("tanh", normal(1.0 / 3.0), "truncate", 8),
     ],
 )
+@pytest.mark.slow_cases("silu-law0-truncate-7")
 def test_mixing_times_at_three_decimals(activation, law, rounding, t_mix):
     assert summary(scalar_survival(activation, law, 1e-3, rounding, 30, largest=30.0).survival).t_mix == t_mix
 
@@ -191,6 +194,7 @@ def test_mesh_that_no_signal_reaches():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_finest_mesh_with_normal_weights():
     found = scalar_survival("tanh", normal(1.0 / 3.0), 1e-6, "truncate", 24)
     direct = scalar_survival("tanh", normal(1.0 / 3.0), 1e-3, "truncate", 24)

@@ -24,6 +24,7 @@ def bias_law(variance):
     ("activation", "weight_var", "bias_var"),
     [("erf", 0.8, 0.1), ("tanh", 1.2, 0.2), ("tanh", 2.25, 0.05), ("erf", 3.0, 0.0)],
 )
+@pytest.mark.exhaustive_cases("erf-0.8-0.1", "tanh-1.2-0.2", "tanh-2.25-0.05")
 def test_depth_scales_are_those_of_the_kernel_map(activation, weight_var, bias_var):
     law = mean_field(activation, weight_var, bias_var)
     # from the fixed length, so that only the overlap relaxes
@@ -42,6 +43,7 @@ def test_depth_scales_are_those_of_the_kernel_map(activation, weight_var, bias_v
 
 
 @pytest.mark.parametrize(("activation", "weight_var", "bias_var"), [("erf", 1.5, 0.1), ("tanh", 1.2, 0.2)])
+@pytest.mark.slow_cases("tanh-1.2-0.2")
 def test_one_step_of_the_kernel_map_has_the_multipliers_at_the_fixed_point(activation, weight_var, bias_var):
     law = mean_field(activation, weight_var, bias_var)
     h, angle = 1e-3, np.arccos(law.cosine) if law.cosine < 1 else 0.0

@@ -32,6 +32,7 @@ def test_one_input_of_tanh(width_t50):
     ("gain", "scale", "multiplier", "amplitude", "t50"),
     [(1.5, 17.05, 0.94303, 1.9085, (22.6, 34.4, 46.2)), (2.5, 5.672, None, 1.7104, (9.70, 13.63, 17.56))],
 )
+@pytest.mark.slow_cases("2.5-5.672-None-1.7104-t501")
 def test_two_inputs_of_tanh(gain, scale, multiplier, amplitude, t50):
     found = [mean_field_cutoff("tanh", gain**2, width, cosine=0.9) for width in (64, 256, 1024)]
     limit = mean_field("tanh", gain**2)
@@ -98,6 +99,7 @@ def test_rate_of_sampled_networks_with_biases():
 @pytest.mark.parametrize(
     ("activation", "weight_var", "bias_var"), [("tanh", 0.81, 0.09), ("gelu", 1.21, 0.05), ("erf", 0.64, 0.2)]
 )
+@pytest.mark.slow_cases("gelu-1.21-0.05")
 def test_variance_agrees_with_the_walk_of_norms_and_angle(activation, weight_var, bias_var):
     width = 10_000
     q = mean_field(activation, weight_var, bias_var).mean_square
@@ -158,6 +160,7 @@ def test_overlap_map_against_a_plain_sum(activation):
     assert overlap_step(recursion, q, p) == pytest.approx(plain, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_stationary_fluctuations_of_the_length():
     # scalar chain of widths 256, 20 000 networks: the error of the variance is 1 %
     rng, width, networks = np.random.default_rng(4), 256, 20_000
@@ -172,6 +175,7 @@ def test_stationary_fluctuations_of_the_length():
     assert width * q.var() > 1.2 * one_layer
 
 
+@pytest.mark.slow
 def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
     # a fixed point c* other than 0, where the lengths pull on the overlap; 6000 networks: the error is 2 %
     rng, width, networks, weight_var, bias_var = np.random.default_rng(6), 128, 6000, 4.0, 0.09
@@ -227,6 +231,7 @@ def test_koenigs_amplitude_of_solvable_maps():
         lambda: koenigs_amplitude(lambda x: x + 1.0, 1.0, 0.0, 0.5, most_steps=50),
     ],
 )
+@pytest.mark.slow_cases("<lambda>5")
 def test_bad_input_is_refused(call):
     with pytest.raises(SpecError):
         call()

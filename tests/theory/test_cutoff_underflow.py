@@ -71,6 +71,7 @@ def lost_at(width, paths, keep, depth, seed):
         (64, TINY, "flush", 0.005),
     ],
 )
+@pytest.mark.slow_cases("16-1.1754943508222875e-38-flush-0.005", "64-1.1754943508222875e-38-flush-0.005")
 def test_survival_from_the_orbit_falls_where_simulated_chains_do(width, rho, rounding, tolerance):
     def keep(x):
         return np.where(np.abs(x) < rho, 0, x) if rounding == "flush" else np.sign(x) * np.floor(np.abs(x) / rho) * rho
@@ -87,6 +88,7 @@ def test_survival_from_the_orbit_falls_where_simulated_chains_do(width, rho, rou
 
 
 @pytest.mark.parametrize("width", [16, 64])
+@pytest.mark.slow
 def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_says(width):
     num, depth = {16: 300, 64: 40}[width], 185
 

@@ -27,6 +27,7 @@ def shifted_softplus(x):
 
 
 @pytest.mark.parametrize("name", TABLE)
+@pytest.mark.exhaustive_cases("gelu")
 def test_table_of_constants_and_automatic_derivatives(name):
     assert diffusion_constants(name) == pytest.approx(TABLE[name], abs=1e-15)
     builtin = BUILTIN[name]()
@@ -34,6 +35,7 @@ def test_table_of_constants_and_automatic_derivatives(name):
     assert diffusion_constants(lambda x: builtin.fn(x)) == pytest.approx(TABLE[name], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_constants_of_users_functions():
     assert diffusion_constants(shifted_softplus) == pytest.approx((0.5, 0.25, 0.0), abs=1e-14)
     assert diffusion_constants(lambda x: 3.0 * x - 2.0 * x**2 + x**3) == pytest.approx((3.0, -4.0, 6.0), abs=1e-14)

@@ -93,6 +93,7 @@ BRANCHES = {  # name: (b, weight_var, bias_var, (q, m), horizon)
 
 
 @pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.slow_cases("tangent")
 def test_closed_forms_against_a_generic_solver(name):
     b, weight, bias, (q, m), horizon = BRANCHES[name]
     activation = polynomial(b)

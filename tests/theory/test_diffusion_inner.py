@@ -96,6 +96,7 @@ def test_quadrature_of_products_against_an_adaptive_one():
     )
 
 
+@pytest.mark.slow
 def test_wide_distributions_through_smooth_activations():
     wide = product_means(as_activation("tanh"), np.zeros(2), 36.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))[0]
     user = from_function(lambda x: jnp.tanh(x), kinks=(0.0,))  # on pieces instead

@@ -148,6 +148,7 @@ def test_covariances_are_positive(activation, weight_var):
 
 
 @pytest.mark.parametrize(("activation", "weight_var"), [("tanh", 1.0), ("erf", np.pi / 4.0)])
+@pytest.mark.slow_cases("erf-0.7853981633974483")
 def test_marginal_activations_reach_their_slopes(activation, weight_var):
     depth, width = 999, 10**6  # the printed values are those of layer 1000, which 999 hidden layers precede
     found = kernel_corrections(activation, 0.3, (width,) * depth, weight_var)
@@ -221,6 +222,7 @@ def test_tangent_kernel_saturates_in_the_ordered_phase_and_grows_with_depth_in_t
         assert abs(shift[-1] - shift[150]) < 1e-9  # chi_perp^150 is 1e-13
 
 
+@pytest.mark.slow
 def test_two_inputs_on_the_critical_line():
     relu = kernel_corrections("relu", FIRST, (1000,) * 100)
     assert 1000 * relu.kernel_shift[9, 1] / relu.kernel[9, 1] == pytest.approx(-2.12, abs=5e-3)

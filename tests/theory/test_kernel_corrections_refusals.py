@@ -71,6 +71,7 @@ def test_refusals_say_what_and_what_to_do(arguments, words):
         kernel_corrections(*arguments)
 
 
+@pytest.mark.slow
 def test_declared_kinks_pass():
     found = kernel_corrections(from_function(_hidden_kink, kinks=(0.5,)), 1.0, (9,), 1.0)
     assert np.isfinite(found.tangent_covariance).all()
@@ -156,6 +157,7 @@ def test_parallel_inputs_of_relu_are_not_a_number_and_spoil_nothing_else():
     assert tangent_covariance(found)[:, 0, 0] == pytest.approx(tangent_covariance(alone)[:, 0, 0], rel=1e-12)
 
 
+@pytest.mark.slow
 def test_ordered_phase_brings_inputs_together_without_breaking():
     found = kernel_corrections("tanh", PAIR, (1000,) * 120, 0.8, 0.2)
     for name in ("kernel_shift", "tangent_shift", "kernel_covariance", "tangent_covariance"):

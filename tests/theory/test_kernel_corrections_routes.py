@@ -101,6 +101,7 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates
 
 @pytest.mark.parametrize("standard", [False, True])
 @pytest.mark.parametrize(("name", "weight_var", "bias_var"), [("relu", 2.0, 0.0), ("tanh", 1.3, 0.1)])
+@pytest.mark.slow
 def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var, standard):
     widths = (20, 40, 30)
     ours, theirs = {}, {}
@@ -137,6 +138,7 @@ KERNELS = np.array([[1.0, 0.4, 0.7], [0.5, -0.3, 0.6], [0.2, 0.15, 0.3]])
 
 
 @pytest.mark.parametrize("activation", [tanh, gelu, erf])
+@pytest.mark.slow_cases("activation1")
 def test_differentiating_the_density_or_the_activation(activation):
     _assert_same(pair_moments(activation, KERNELS), smooth_pair_moments(activation, KERNELS), 1e-9)
 

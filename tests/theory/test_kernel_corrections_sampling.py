@@ -1,6 +1,7 @@
 """The coefficients against random networks drawn here in NumPy; every check rejects a rival in the same run."""
 
 import numpy as np
+import pytest
 
 from deepinit.theory.kernel_corrections import (
     criticality_class,
@@ -29,6 +30,7 @@ def _kernel_chain(first, widths, weight_var, bias_var, num_networks, rng):
     return np.stack([a, c, b], axis=1)
 
 
+@pytest.mark.slow
 def test_kernels_of_two_inputs_at_width_48():
     first, widths, num_networks = [[1.0, 0.4], [0.4, 0.7]], (48, 48, 48), 120_000
     found = kernel_corrections("tanh", first, widths, 1.3, 0.1)

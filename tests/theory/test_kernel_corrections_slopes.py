@@ -44,6 +44,7 @@ def test_scale_invariant(activation):
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sin"])
+@pytest.mark.exhaustive
 def test_marginal_at_zero(name):
     activation = as_activation(name)
     (kind, stated), found = _stated(activation), _slopes(activation, 3000)
@@ -56,6 +57,7 @@ def test_marginal_at_zero(name):
 
 
 @pytest.mark.parametrize("fn", [jax.nn.elu, jax.nn.selu])
+@pytest.mark.exhaustive
 def test_marginal_at_zero_with_a_kink(fn):
     activation = from_function(fn, kinks=(0.0,))
     weight = critical(activation).weight_var

@@ -82,6 +82,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("spec", "gram"), CASES, ids=lambda value: value.activation.name if hasattr(value, "activation") else ""
 )
+@pytest.mark.exhaustive_cases("gelu-")
 def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
     # 5000 networks resolve means to 0.014 standard deviations and variances to 2 %; the terms left out stay below three
     # standard errors (GELU needs width 256 for that: its norm variance is 13 % off at 128, 28 % at 64), the infinite-width
@@ -101,6 +102,7 @@ def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_is_left_out_falls_with_the_square_of_the_width():
     # At a right angle under tanh: the worst case seen. The discrepancy of the mean is resolved to 3 % at width 32, 15 % at 64.
     gram, misses = InputGram(1.0, 1.0, math.pi / 2), []
@@ -111,6 +113,7 @@ def test_what_is_left_out_falls_with_the_square_of_the_width():
     assert 3.0 < misses[0] / misses[1] < 6.0  # 4 if of second order; 2 would be a wrong 1/n term
 
 
+@pytest.mark.slow
 def test_covariance_of_norms_and_angle_against_the_chain():
     # 6000 networks resolve correlations to 0.006; the terms left out are 0.01 at these widths, falling as 1/width
     spec, gram = mlp((256, 192, 320, 256) * 2, "tanh", 1.5, 0.05), CASES[1][1]
@@ -135,6 +138,7 @@ def test_first_layer_has_the_coefficients_of_one_layer(name):
     assert walk.log_sin2_variance[0] * width == pytest.approx(float(one.d1), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_infinite_width_limit_of_relu_angles():
     walk = kernel_walk(mlp((INFINITE,) * 100, "relu"), InputGram(1.0, 1.0, 0.3))
     sines = np.exp(0.5 * walk.log_sin2_mean[[9, 99]])
@@ -184,6 +188,7 @@ def test_odd_activation_sees_opposite_inputs_as_equal():
     np.testing.assert_allclose(acute.state_mean[:, 2], -obtuse.state_mean[:, 2], rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_differences_have_converged(monkeypatch):
     spec, gram = CASES[2]
     coarse = kernel_walk(spec, gram)
@@ -266,6 +271,7 @@ def test_refusals():
 
 
 @pytest.mark.parametrize("weight_var", [0.81, 1.0])
+@pytest.mark.slow_cases("0.81")
 def test_biases_and_small_angles_have_the_drift_of_close_inputs(weight_var):
     """The walk of the distance of close inputs, derived by itself, to first order; without the norms' difference the drift is -1.76 / width."""
     width, depth = 4096, 40

@@ -93,6 +93,7 @@ def test_unequal_widths_add_up():
     np.testing.assert_allclose(circle_relative_variances_by_layer([7] * 3), np.array(v) / 7, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_circles_through_sampled_networks():
     """The length after two layers of 100 neurons: mean to 0.8 %, relative variance to 16 %."""
     rng = np.random.default_rng(11)

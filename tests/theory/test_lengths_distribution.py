@@ -62,6 +62,7 @@ def test_two_leaky_neurons_against_quadrature():
 
 
 @pytest.mark.parametrize("widths", [[10] * 5, [3, 8, 4, 16, 2], [2, 5, 5, 1], [100, *[50] * 10, 10], [4, 300, 300, 7]])
+@pytest.mark.slow_cases("widths0", "widths1", "widths2")
 def test_moments_of_the_distribution_are_the_moments(widths):
     # E min(L, b) = int_0^b P(L > x) dx, with b out in the tail; Gauss-Legendre in ln x
     nodes, weights = np.polynomial.legendre.leggauss(300)

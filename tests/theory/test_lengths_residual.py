@@ -46,6 +46,7 @@ def test_moments_against_the_noncentral_chi_square(width, mid_width, branch_var,
     assert residual_length_moment(width, mid_width, m, branch_var=branch_var) == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_high_even_moments_of_one_neuron():
     # Q = (1 + tau g)^2 with tau^2 = 2 branch_var chi^2_1 or 0
     strength = 0.7

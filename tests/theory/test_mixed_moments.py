@@ -150,6 +150,7 @@ def test_recursion_by_gaussian_integration_by_parts():
         np.testing.assert_allclose(moment(a, 0), (a - 1) * moment(a - 2, 0) + boundary, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_derivative_in_the_angle_is_plackett_identity():
     with jax.enable_x64(True):
         theta = jnp.asarray([0.2, 1.0, 2.0, 3.0], dtype=jnp.float64)
@@ -173,6 +174,7 @@ def test_small_angle_expansion():
     )
 
 
+@pytest.mark.slow
 def test_large_exponents_overflow_only_with_the_moment():
     assert mixed_moment(150, 148, 0.0) == pytest.approx(marginal_moment(298), rel=1e-12)
     assert mixed_moment(200, 200, 3.0) == pytest.approx(float(polar_integral(200, 200, 3.0)), rel=1e-12)

@@ -146,6 +146,8 @@ def tensor_coefficients(moments):
 @pytest.mark.parametrize(
     ("slopes", "theta"), [((0, 1), "0.001"), ((0, 1), "3.0"), ((0.1, 1), "0.4"), ((-1, 1), "1.0"), ((-0.3, 2), "2.2")]
 )
+@pytest.mark.slow_cases("slopes2-0.4", "slopes4-2.2")
+@pytest.mark.exhaustive_cases("slopes3-1.0")
 def test_homogeneous_coefficients_equal_the_raw_tensor_sums_in_40_digits(slopes, theta):
     with mpmath.workdps(40):
         expected = tensor_coefficients(polar_moments(tuple(mpmath.mpf(v) for v in slopes), mpmath.mpf(theta)))
@@ -155,6 +157,8 @@ def test_homogeneous_coefficients_equal_the_raw_tensor_sums_in_40_digits(slopes,
 
 
 @pytest.mark.parametrize(("theta", "variances"), [("0.001", (1.0, 1.0)), ("2.6", (0.5, 1.0))])
+@pytest.mark.slow_cases("0.001-variances0")
+@pytest.mark.exhaustive_cases("2.6-variances1")
 def test_tanh_coefficients_equal_the_raw_tensor_sums_in_40_digits(theta, variances):
     with mpmath.workdps(40):
         exact_variances = tuple(mpmath.mpf(v) for v in variances)
@@ -201,6 +205,7 @@ def test_coefficients_do_not_see_the_scale_of_a_homogeneous_activation():
     )
 
 
+@pytest.mark.exhaustive
 def test_jax_float32_jit_vmap_and_gradient():
     theta = np.array([1e-12, 1e-6, 1e-3, 0.1, 1.0, 2.0, 3.1])
     exact = coefficients(theta, leaky_relu(0.1))
@@ -300,6 +305,7 @@ def sampled_log_sin2(activation, theta, variances, width, num_seeds, seed):
         ("erf", 1.0, (0.5, 1.5), 32, False),
     ],
 )
+@pytest.mark.slow_cases("leaky_relu-0.3-variances0-64-False")
 def test_sampled_layers_follow_the_second_order_and_reject_the_first_and_infinite_width(
     name, theta, variances, width, rejects_first_order_mean
 ):

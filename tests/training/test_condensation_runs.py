@@ -53,6 +53,7 @@ def run(activation, data, seeds=3, std=1e-5, width=100, network=None, **options)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tanh_takes_two_orientations_along_the_mean_direction():
     v = mean_direction(FIVE)
     records, vectors, outputs = run(
@@ -74,6 +75,7 @@ def test_tanh_takes_two_orientations_along_the_mean_direction():
         assert float(rival.median) < 0.97
 
 
+@pytest.mark.slow
 def test_descent_of_one_neuron_follows_the_exact_exponential():
     v = mean_direction(FIVE)
     nu, rate = np.linalg.norm(v), 0.02 / np.linalg.norm(v)
@@ -90,6 +92,7 @@ def test_descent_of_one_neuron_follows_the_exact_exponential():
 @pytest.mark.parametrize(
     ("activation", "power", "expected"), [(x_tanh, 2, 4), pytest.param(x2_tanh, 3, 6, marks=pytest.mark.slow)]
 )
+@pytest.mark.exhaustive
 def test_neuron_flow_in_one_dimension_visits_all_predicted_orientations(activation, power, expected):
     predicted = attractors_on_circle(ONE, power)
     assert len(predicted) == expected
@@ -105,6 +108,7 @@ def test_neuron_flow_in_one_dimension_visits_all_predicted_orientations(activati
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_true_gradient_flow_of_a_quadratic_activation_lets_few_neurons_win():
     records, vectors, outputs = run(x_tanh, FIVE, mode="flow", stop_drop=1e-2, record_steps=(0, 400))
     assert (records.status[:, 1] == DROPPED).all()
@@ -115,6 +119,7 @@ def test_true_gradient_flow_of_a_quadratic_activation_lets_few_neurons_win():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_sign_outputs_make_a_quadratic_activation_condense_under_gradient_flow():
     spec = training.small_mlp((100,), from_function(x_tanh), std=1e-6)
     network = training.with_sign_outputs(training.perceptron(spec), 0.05)
@@ -127,6 +132,7 @@ def test_sign_outputs_make_a_quadratic_activation_condense_under_gradient_flow()
 
 
 @pytest.mark.parametrize(("mode", "rate"), [("adam", 1e-5), pytest.param("sign", 1e-7, marks=pytest.mark.slow)])
+@pytest.mark.exhaustive
 def test_adam_and_sign_descent_condense_onto_the_corner_of_the_cube(mode, rate):
     v = mean_direction(FIVE)
     _, vectors, _ = run(jnp.tanh, FIVE, std=1e-6, mode=mode, rate=rate, record_steps=(0, 600))
@@ -139,6 +145,7 @@ def test_adam_and_sign_descent_condense_onto_the_corner_of_the_cube(mode, rate):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_both_hidden_layers_of_a_deep_network_condense():
     centred = targets.centred(FIVE)
     z, y = appended(centred)

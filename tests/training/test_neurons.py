@@ -12,6 +12,7 @@ from deepinit.training import hidden_layers, layer_vectors
 KEY = jax.random.key(0, impl="threefry2x32")
 
 
+@pytest.mark.slow
 def test_a_perceptrons_vectors_are_rows_with_their_bias_last():
     law = di.normal(1.0, "absolute")
     network = di.training.perceptron(di.MLP((4, 3), di.tanh, bias_law=law, output_width=2))
@@ -31,6 +32,7 @@ class Convolutional(flax.linen.Module):
         return flax.linen.Dense(2, use_bias=False, name="output")(x)
 
 
+@pytest.mark.exhaustive
 def test_filters_and_dense_units_of_flax_modules_are_neurons():
     parameters = di.from_linen(Convolutional(), input_shape=(5, 5, 1)).init(KEY, 25)
     found = layer_vectors(parameters)
@@ -40,6 +42,7 @@ def test_filters_and_dense_units_of_flax_modules_are_neurons():
     assert hidden_layers(parameters) == ("filters", "output")
 
 
+@pytest.mark.slow
 def test_nnx_modules_too():
     parameters = di.from_nnx(lambda rngs: nnx.Linear(3, 2, rngs=rngs)).init(KEY, 3)
     found = layer_vectors(parameters)

@@ -16,6 +16,8 @@ X = np.array([0.3, -1.2, 0.7], np.float32)
 
 
 @pytest.mark.parametrize("widths", [(5,), (5, 5), (6, 4)])
+@pytest.mark.slow_cases("widths0", "widths1")
+@pytest.mark.exhaustive_cases("widths2")
 def test_it_is_the_network_of_the_spec_drawn_from_the_same_key(widths):
     spec = di.MLP(widths, di.tanh, bias_law=di.normal(0.3, "absolute"), output_width=2)
     ours, theirs = training.perceptron(spec, output_bias=True), di.network(spec)
@@ -24,6 +26,7 @@ def test_it_is_the_network_of_the_spec_drawn_from_the_same_key(widths):
     np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_residual_connections_join_hidden_layers_of_one_width_only():
     spec = di.MLP((3, 3, 4), di.tanh, bias_law=di.normal(0.3, "absolute"), output_width=1)
     net = training.perceptron(spec, residual=True, output_scale=2.0)
@@ -36,6 +39,7 @@ def test_residual_connections_join_hidden_layers_of_one_width_only():
     assert "biases" not in layers[3]
 
 
+@pytest.mark.slow
 def test_every_layer_may_have_its_law():
     spec = training.small_mlp((400, 300), di.tanh, std=0.1)
     laws = [di.normal(variance, "absolute") for variance in (1.0, 4.0, 9.0)]
@@ -44,6 +48,7 @@ def test_every_layer_may_have_its_law():
     np.testing.assert_allclose(stds, [1.0, 2.0, 3.0], rtol=5 * np.sqrt(0.5 / 300))
 
 
+@pytest.mark.slow
 def test_sign_outputs_have_one_magnitude_and_both_signs():
     net = training.with_sign_outputs(training.perceptron(training.small_mlp((64,), di.tanh, std=1e-6)), 0.05)
     outputs = np.asarray(net.init(KEY, 3)[1]["weights"])
@@ -52,6 +57,7 @@ def test_sign_outputs_have_one_magnitude_and_both_signs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_flax_modules_become_networks_that_train():
     from flax import linen, nnx
 

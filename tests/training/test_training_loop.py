@@ -40,6 +40,7 @@ def numpy_loss_and_slope(w, a, z=Z, y=Y):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_gradient_descent_is_the_hand_written_loop_in_float64():
     with jax.enable_x64(True):
         seed_fn = training.training_seed_fn(
@@ -61,6 +62,7 @@ def test_gradient_descent_is_the_hand_written_loop_in_float64():
         np.testing.assert_allclose(records.time, 0.05 * np.array([0, 1, 7, 40]))
 
 
+@pytest.mark.exhaustive
 def test_flow_is_the_solution_of_the_differential_equation():
     with jax.enable_x64(True):
         seed_fn = training.training_seed_fn(
@@ -87,6 +89,7 @@ def test_flow_is_the_solution_of_the_differential_equation():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_batch_of_seeds_is_the_loop_over_seeds_and_what_an_ensemble_runs():
     seed_fn = training.training_seed_fn(
         net(std=1e-3), EXAMPLES, mode="flow", record_steps=range(0, 121, 20), stop_drop=1e-2
@@ -105,6 +108,7 @@ def test_a_batch_of_seeds_is_the_loop_over_seeds_and_what_an_ensemble_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_stops_at_the_first_state_below_the_drop_and_keeps_it():
     options = {"mode": "gd", "rate": 0.1}
     every = jax.jit(
@@ -133,6 +137,7 @@ def test_a_run_that_diverges_says_so():
 
 
 @pytest.mark.parametrize("epsilon", [pytest.param(1e-30, marks=pytest.mark.slow), 1e-3])
+@pytest.mark.exhaustive
 def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
     options = {"record_steps": (0, 1, 30)}
     ours = training.training_seed_fn(net(), EXAMPLES, mode=training.adam(0.01, epsilon=epsilon), **options)
@@ -144,6 +149,7 @@ def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
     tiny = net(std=1e-24)
     ours = jax.jit(training.training_seed_fn(tiny, EXAMPLES, mode="adam", rate=1e-25, record_steps=(0, 1)))(keys(1)[0])
@@ -156,6 +162,7 @@ def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_minibatches_come_from_the_key_and_average_to_the_gradient():
     options = {"rate": 1.0, "record_steps": (0, 1)}
     whole = jax.jit(jax.vmap(training.training_seed_fn(net(), EXAMPLES, mode="gd", **options)))(keys(1))
@@ -179,6 +186,7 @@ def test_minibatches_come_from_the_key_and_average_to_the_gradient():
     np.testing.assert_array_equal(again.loss, jax.jit(stochastic)(keys(1)[0]).loss)
 
 
+@pytest.mark.slow
 def test_records_see_the_initial_network_and_user_optimizers_are_taken():
     def distance(snapshot):
         gap = snapshot.parameters[0]["weights"] - snapshot.initial[0]["weights"]
@@ -195,6 +203,7 @@ def test_records_see_the_initial_network_and_user_optimizers_are_taken():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_cross_entropy_learns_classes():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
@@ -214,6 +223,7 @@ def test_log_spaced_steps_start_at_0_and_end_at_the_last():
     assert training.log_spaced_steps(3, 50) == (0, 1, 2, 3)
 
 
+@pytest.mark.exhaustive
 def test_optax_transformations_that_search_along_a_line_are_taken():
     network = training.perceptron(training.small_mlp((4,), di.tanh, std=0.3))
     options = {"mode": optax.lbfgs(), "record_steps": (0, 5, 20)}

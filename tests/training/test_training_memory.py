@@ -23,6 +23,7 @@ def gradient(monkeypatch, kept):
 
 
 @pytest.mark.parametrize("kept", [2**17, 1])  # chunks that do not divide the examples; one example at a time
+@pytest.mark.exhaustive_cases("131072")
 def test_gradients_of_chunks_are_those_of_all_examples_and_take_less_memory(monkeypatch, kept):
     (whole, much), (parts, little) = gradient(monkeypatch, 2**27), gradient(monkeypatch, kept)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5), whole, parts)
@@ -30,6 +31,7 @@ def test_gradients_of_chunks_are_those_of_all_examples_and_take_less_memory(monk
     assert little < much / 4
 
 
+@pytest.mark.exhaustive
 def test_training_in_chunks_is_training(monkeypatch):
     def losses(kept):
         monkeypatch.setattr(chunked, "KEPT_BYTES", kept)

@@ -45,6 +45,7 @@ def start(network=None, examples=EXAMPLES, **options):
         ({"examples": (1, 2)}, "type tuple"),
     ],
 )
+@pytest.mark.exhaustive_cases("options7-rounding of the loss")
 def test_options_out_of_range(options, said):
     with pytest.raises(SpecError, match=said):
         start(**options)
@@ -72,12 +73,14 @@ def cube(s):
     return s * s * jnp.tanh(s)
 
 
+@pytest.mark.slow
 def test_an_initialization_too_small_for_float32_names_the_gradient():
     start(net(1e-10, cube))
     with pytest.raises(SpecError, match=r"gradient.*biases.*underflows in float32.*float64"):
         start(net(1e-13, cube))
 
 
+@pytest.mark.slow
 def test_an_initialization_too_large_for_the_initial_stage():
     start(net(1e-2), initial_stage=True)
     start(net(1.0))
@@ -85,6 +88,7 @@ def test_an_initialization_too_large_for_the_initial_stage():
         start(net(1.0), initial_stage=True)
 
 
+@pytest.mark.slow
 def test_neuron_flow_of_a_deep_network():
     with pytest.raises(SpecError, match="neuron_flow"):
         start(net(widths=(4, 4), std=0.1), mode="neuron_flow", rate=0.02)
@@ -120,6 +124,7 @@ def test_specs_that_are_no_trainable_perceptron():
         training.with_sign_outputs(net(), -1.0)
 
 
+@pytest.mark.slow
 def test_examples_sorted_by_their_targets_are_looked_at_all_over():
     x = np.linspace(-1.0, 1.0, 200)
     late = targets.examples(x, np.where(x > 0.5, 1.0, 0.0))  # the first 64 are learned already
