@@ -32,7 +32,7 @@ from deepinit.ensembles.blocks import Ensemble, compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
-from deepinit.networks.starting_rows import starting_rows
+from deepinit.networks.input_rows import starting_rows
 from deepinit.quantities.kinds.axis import pass_bytes
 from deepinit.quantities.measured import measure_block, values_of
 

@@ -27,7 +27,7 @@ from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.precision import host_float64
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
-from deepinit.networks.starting_rows import starting_rows
+from deepinit.networks.input_rows import starting_rows
 from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 

@@ -10,7 +10,7 @@ Goal: 100 times as fast.
 
 Checked before: both have one mean tangent kernel, within five standard errors, on small networks.
 Then the memory at hand of the compiled sampler at depths 400 to 25 600, which must stay as it is: what is kept for the way back has a bound,
-and deep networks are computed again from more of the rows that were kept (`deepinit/networks/stretches.py`).
+and deep networks are computed again from more of the rows that were kept (`deepinit/networks/checkpointing.py`).
 """
 
 import time

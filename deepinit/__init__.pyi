@@ -58,8 +58,8 @@ from .core.rounding import rounded as rounded
 from .core.rounding import stored as stored
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
-from .core.trainings import Training as Training
-from .cores import use_all_cores as use_all_cores
+from .core.training_config import Training as Training
+from .devices import use_all_cores as use_all_cores
 from .networks.flax_bridge import from_linen as from_linen
 from .networks.flax_bridge import from_nnx as from_nnx
 from .networks.network import Network as Network

@@ -1,15 +1,15 @@
 """`python -m deepinit` is the `deepinit` command."""
 
-from deepinit import starting
+from deepinit import startup
 
 
 def command() -> None:
     """The console script: `main` in a process of its own, where JAX gets all cores."""
-    starting.begin()
+    startup.begin()
     code = 1
     try:
         from deepinit.cli import main
-        from deepinit.cores import use_all_cores
+        from deepinit.devices import use_all_cores
 
         use_all_cores()
         main()
@@ -17,13 +17,13 @@ def command() -> None:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except MemoryError:
         code = 5
-        starting.say("out of memory")
+        startup.say("out of memory")
     except ImportError as error:
-        if not starting.is_out_of_memory(error):
+        if not startup.is_out_of_memory(error):
             raise
         code = 5
-        starting.say(f"out of memory ({error})")
-    starting.end(code)
+        startup.say(f"out of memory ({error})")
+    startup.end(code)
 
 
 if __name__ == "__main__":

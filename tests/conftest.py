@@ -6,6 +6,7 @@ import shutil
 import signal
 
 import pytest
+from paths import TINY_EXPERIMENT
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `pytest &` or nohup: a run would keep ignoring it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,7 +36,7 @@ def finished(tmp_path_factory):
     from deepinit.cli import main
 
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    tiny = pathlib.Path(__file__).parent / "engine" / "tiny_experiment.py"
+    tiny = TINY_EXPERIMENT
     with pytest.raises(SystemExit) as end:
         main(["run", str(tiny), "--out", str(folder), "--block-size", "100"])
     assert end.value.code == 0

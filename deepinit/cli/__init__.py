@@ -5,11 +5,11 @@ import shlex
 import sys
 import traceback
 
-from deepinit import user_code
 from deepinit.cli import commands
 from deepinit.cli.arguments import Merge, Run, Show, Verify, parsed
 from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.core.terminal import discard, remark, write
+from deepinit.runs import user_code
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,7 +14,7 @@ import tyro
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.terminal import remark
-from deepinit.experiment import Experiment
+from deepinit.runs.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from deepinit import user_code
 from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
 from deepinit.cli.printing import print_outcome, print_rows
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
 from deepinit.core.terminal import remark, write, write_line
-from deepinit.experiment import Experiment, checked_cases, load_experiment
-from deepinit.joining import Place, joined, place
+from deepinit.runs import user_code
+from deepinit.runs.distributed import Place, joined, place
+from deepinit.runs.experiment import Experiment, checked_cases
+from deepinit.runs.load import load_experiment
 
 
 def run(command: Run, rest: list[str], line: str) -> int:
@@ -32,9 +33,9 @@ def run(command: Run, rest: list[str], line: str) -> int:
     with _joined(where, command.join_timeout) as is_first, _compilation_cache():
         if is_first() and not command.json:
             remark(f"deepinit: {experiment.title}\n-> {out}\n")
-        from deepinit import run
+        from deepinit.runs import execute
 
-        outcome = run.run(experiment, config, out, options)
+        outcome = execute.run(experiment, config, out, options)
         if not is_first():
             return 0
         if outcome is None:
@@ -47,23 +48,24 @@ def merge(command: Merge, rest: list[str], line: str) -> int:
     """Concludes a run whose shards have finished."""
     experiment, config, out = _asked(command, rest)
     _require_addresses()
-    from deepinit import run
+    from deepinit.runs import execute
 
-    return print_outcome(run.merge(experiment, config, out, _options(command, line)), command.json)
+    return print_outcome(execute.merge(experiment, config, out, _options(command, line)), command.json)
 
 
 def show(command: Show) -> int:
     """Prints a finished run, or a running one as far as it is."""
-    from deepinit import inspection, store
-    from deepinit.outcome import Outcome
+    from deepinit import store
+    from deepinit.runs import inspect
+    from deepinit.runs.outcome import Outcome
 
     if store.has_result(store.load_run(command.directory)):
         return print_outcome(Outcome.load(command.directory), command.json)
-    record = inspection.so_far(command.directory)
+    record = inspect.so_far(command.directory)
     if command.json:
         write(json.dumps(record, indent=1) + "\n")
         return 0
-    columns, rows, sentences = inspection.in_words(record)
+    columns, rows, sentences = inspect.in_words(record)
     print_rows(f"{command.directory}: not finished", columns, rows)
     for sentence in sentences:
         write_line(sentence)
@@ -72,7 +74,8 @@ def show(command: Show) -> int:
 
 def verify(command: Verify) -> int:
     """Checks a run directory, and mends it if asked to."""
-    from deepinit import inspection, store
+    from deepinit import store
+    from deepinit.runs import inspect
 
     found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
     for name, fault in {**found.damaged, **found.damaged_files}.items():
@@ -81,11 +84,11 @@ def verify(command: Verify) -> int:
     for name in found.missing:
         write_line(f"missing: {name}, which the journal has as written")
     run = store.load_run(command.directory)
-    holes = [] if store.has_result(run) and found.ok else inspection.holes(run)
+    holes = [] if store.has_result(run) and found.ok else inspect.holes(run)
     for line in holes:
         write_line(f"hole: {line}")
     if store.JOURNAL not in found.damaged_files or command.repair:
-        for line in inspection.provenance(run):
+        for line in inspect.provenance(run):
             write_line(line)
     write_line(f"{len(found.good)} blocks are whole; identity {run.identity_hash}")
     if not found.ok and not command.repair:
@@ -179,7 +182,7 @@ def _joined(where: Place | None, seconds: float) -> Iterator[Callable[[], bool]]
 
 
 def _options(command: Run | Merge, line: str) -> Any:
-    from deepinit.run import Options
+    from deepinit.runs.execute import Options
 
     if command.block_size is not None and command.block_size < 1:
         raise SpecError(
@@ -191,7 +194,7 @@ def _options(command: Run | Merge, line: str) -> Any:
 
 def _default_directory(experiment: Experiment, command: Run | Merge, config: Any) -> Path:
     from deepinit import store
-    from deepinit.run import identity
+    from deepinit.runs.execute import identity
 
     name = command.preset or next(iter(experiment.presets))
     digest = store.identity_hash(identity(experiment, config, command.block_size))
@@ -199,7 +202,7 @@ def _default_directory(experiment: Experiment, command: Run | Merge, config: Any
 
 
 def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> None:
-    from deepinit import plan
+    from deepinit.runs import plan
 
     cases = checked_cases(experiment, config)
     print_rows(f"{experiment.title}: {len(cases)} cases -> {out}", plan.COLUMNS, plan.rows(cases))

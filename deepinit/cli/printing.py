@@ -10,7 +10,7 @@ from deepinit.core.terminal import emit, one_line, write, write_line
 
 def print_outcome(outcome: Any, as_json: bool) -> int:
     """The table, failed checks and report of a run. Returns the exit code."""
-    from deepinit.outcome import summary_table
+    from deepinit.runs.outcome import summary_table
 
     if as_json:
         table = summary_table(outcome.dataset)

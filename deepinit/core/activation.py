@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.array_api import array_namespace
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace
 
 # Gauss-Legendre on [0, 1], 6 nodes: exact for polynomials of degree 11. On steps of at most 1/2 the
 # error for tanh, GELU and their like is below 1e-9 relative, under float32 rounding; longer steps

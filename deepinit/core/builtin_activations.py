@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 
 from deepinit.core.activation import Activation
+from deepinit.core.array_api import array_namespace, special_namespace
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace, special_namespace
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _GELU_TANH = (2.0 * math.sqrt(2.0 / math.pi), 0.044715)  # sigmoid(a (x + b x^3))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core.array_api import is_traced
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import is_traced
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "high", "default")

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepinit.core.array_api import array_namespace
 from deepinit.core.checks import check_integer, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import checked_radius, images
-from deepinit.core.namespace import array_namespace
 from deepinit.core.reproducible import dot, norm
 
 Kind = Literal["line", "circle"]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activation import Activation
+from deepinit.core.array_api import array_namespace
 from deepinit.core.gaussian import differences, values
-from deepinit.core.namespace import array_namespace
 
 HIGHEST_ORDER = 6
 _SMALL_STEPS = 2.0 ** -np.arange(17.0, 21.0)

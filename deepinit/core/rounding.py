@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from deepinit.core.activation import Activation
 from deepinit.core.activations import as_activation
+from deepinit.core.array_api import array_namespace
 from deepinit.core.checks import chosen, real_number
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.namespace import array_namespace
 
 ROUNDINGS = ("nearest", "truncate", "flush")
 Rounding = Literal["nearest", "truncate", "flush"]

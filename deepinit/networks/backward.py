@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
+from deepinit.networks.checkpointing import stretch_shapes
 from deepinit.networks.cotangents import Cotangents, Products, log_norm2, plus, rescaled, sum_of, times_slopes, total
 from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
 from deepinit.networks.layers import (
@@ -33,7 +34,6 @@ from deepinit.networks.layers import (
 )
 from deepinit.networks.linear_maps import KEEPING
 from deepinit.networks.rows import Rows
-from deepinit.networks.stretches import stretch_shapes
 from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_maps
 
 

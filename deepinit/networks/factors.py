@@ -28,8 +28,8 @@ import numpy as np
 
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
+from deepinit.networks.binomial_half import coin_tables, heads
 from deepinit.networks.chi_square import log_chi_square
-from deepinit.networks.fair_coins import coin_tables, heads
 
 RELU_SLOPES = (0.0, 1.0)
 WIDEST = 2**23  # half integers up to here are float32 numbers

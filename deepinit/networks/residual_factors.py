@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core.array_api import is_traced
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
-from deepinit.core.namespace import is_traced
 from deepinit.networks.chi_square import log_chi_square, normal_from_bits
 from deepinit.networks.factors import RELU_SLOPES, WIDEST, log_layer_factors
 

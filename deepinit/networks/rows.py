@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core.array_api import array_namespace, without_slopes
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.inputs import Inputs
-from deepinit.core.namespace import array_namespace, without_slopes
 
 # Why a pair has no angle at a layer. `NOT_FINITE` covers overflow and NaN.
 FINE, COLLINEAR, DEAD, NOT_FINITE = 0, 1, 2, 3

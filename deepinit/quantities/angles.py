@@ -67,12 +67,12 @@ def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
         "homogeneous activation; networks with a defined angle",
         reference=f"{_PAPER}, Theorem 1 and Approximation 2"
         if form in ("paper", "approximation")
-        else "derived in the docstrings of deepinit.theory.delta_method and angle_layer",
+        else "derived in the docstrings of deepinit.theory.numerics.delta_method and angle_layer",
     )
 
 
 def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
-    from deepinit.theory.kernel_walk import VALID_FOR, log_sin2_kernel_walk
+    from deepinit.theory.angles.kernel_propagation import VALID_FOR, log_sin2_kernel_walk
 
     mean, variance = log_sin2_kernel_walk(spec, inputs)
     return Prediction(
@@ -82,7 +82,7 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
         variance=variance,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
-        reference="derived in the docstring of deepinit.theory.kernel_walk",
+        reference="derived in the docstring of deepinit.theory.angles.kernel_propagation",
     )
 
 

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from deepinit.core.errors import SpecError, reason_against, refusal
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 from deepinit.quantities.condensation_predictions import (
     LEVELS,
     PAPER,
@@ -197,7 +197,7 @@ aligned_fraction = Quantity(
     ),
     theories=(*theories(_NAMES, _why_not_in_time, predict_alignment), limit(lazy_alignment, _why_no_limit)),
     transform="none: a fraction",
-    reference="derived in deepinit.theory.condensation_alignment",
+    reference="derived in deepinit.theory.condensation.alignment",
     events=_EVENTS,
 )
 
@@ -212,7 +212,7 @@ drop_time = Quantity(
     ),
     theories=theories(_NAMES, _why_not_linear, predict_drop),
     transform="none: a logarithm of the overlap",
-    reference="derived in deepinit.theory.condensation_linear",
+    reference="derived in deepinit.theory.condensation.linear_regime",
     events=_EVENTS,
     rounding="absolute",
 )

@@ -7,7 +7,7 @@ from scipy import special
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Prediction
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 from deepinit.quantities.condensation_setup import (
     attractors,
     checked_setup,
@@ -45,7 +45,7 @@ def _count(quantity: str, form: str, count: int, training: Training) -> Predicti
         "one orientation, where a basin of attraction is too small for the number of neurons",
         "the end of a run, networks that have condensed, weights still small; for multiplicity above 1: clocks per "
         "neuron, adam or sign descent",
-        f"{PAPER}; derived in deepinit.theory.condensation_orientations",
+        f"{PAPER}; derived in deepinit.theory.condensation.orientations",
     )
 
 
@@ -63,7 +63,7 @@ def predict_alignment(spec: Any, training: Training, form: str) -> Prediction:
         None,
         "O(relative drop of the loss, squared size of the weights)",
         f"{_FLOW}, any width, until the loss has dropped by 0.1 %",
-        "derived in deepinit.theory.condensation_alignment",
+        "derived in deepinit.theory.condensation.alignment",
     )
 
 
@@ -81,7 +81,7 @@ def predict_drop(spec: Any, training: Training, form: str) -> Prediction:
         np.full(shape, (setup.rate * found.time_std * slower) ** 2),
         "O(stop_drop, (step size times rate)^2, squared inputs of neurons at the drop, which fall like 1/width)",
         f"{_FLOW}, small stop_drop",
-        "derived in deepinit.theory.condensation_linear",
+        "derived in deepinit.theory.condensation.linear_regime",
     )
 
 
@@ -99,7 +99,7 @@ def predict_distance(spec: Any, training: Training, form: str) -> Prediction:
         None,
         "O(1/width, relative drop of the loss)",
         f"{_FLOW}, until the loss has dropped by 0.1 %",
-        "derived in deepinit.theory.condensation_alignment",
+        "derived in deepinit.theory.condensation.alignment",
     )
 
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.spec_words import in_words
+from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, Spec
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 
 _END = 1e-3  # loss drop up to which neurons do not feel each other
 

@@ -13,9 +13,9 @@ from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 
 FORM, EXACT = "first_order", "exact"
-_REFERENCE = "arXiv 2106.10165, 1910.00019, 1909.05989; derived in deepinit.theory.kernel_corrections_walk"
+_REFERENCE = "arXiv 2106.10165, 1910.00019, 1909.05989; derived in deepinit.theory.kernel_corrections.expansion"
 _EXACT_REFERENCE = (
-    "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_correction_exact, kernel_correction_linear"
+    "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_corrections.exact, kernel_correction_linear"
 )
 
 
@@ -64,7 +64,7 @@ def _why_no_output(spec: Spec) -> str | None:
 
 def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
     """`every`: is the law of linear networks exact at any number of inputs?"""
-    from deepinit.theory.kernel_correction_input import LARGEST_SUM
+    from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)
     if reason is not None or not isinstance(spec, MLP):

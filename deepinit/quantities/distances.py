@@ -88,7 +88,7 @@ def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    from deepinit.theory.kernel_walk import VALID_FOR, input_grams, kernel_walk
+    from deepinit.theory.angles.kernel_propagation import VALID_FOR, input_grams, kernel_walk
 
     if form == FORM:  # phi is linear in the limit, and biases cancel
         return predict_log_norm(spec, kinds.points(inputs.displacements), form)
@@ -107,7 +107,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         variance=0.25 * np.array([walk.log_distance2_variance for walk in walks]).T,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
-        reference="derived in the docstrings of deepinit.theory.kernel_walk and distances",
+        reference="derived in the docstrings of deepinit.theory.angles.kernel_propagation and distances",
     )
 
 
@@ -135,7 +135,7 @@ log_distance = Quantity(
         limit(_infinite),
     ),
     transform="ln",
-    reference="derived in deepinit.theory.distances",
+    reference="derived in deepinit.theory.angles.distances",
     events=("equal", "not_finite"),
     rounding="absolute",
     input_degree=0,

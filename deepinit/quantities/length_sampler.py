@@ -32,8 +32,8 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
     import jax.numpy as jnp
 
     from deepinit.networks.factors import log_layer_factors, log_layer_scales
+    from deepinit.networks.input_rows import refuse_narrow_layers
     from deepinit.networks.residual_factors import log_residual_factors
-    from deepinit.networks.starting_rows import refuse_narrow_layers
     from deepinit.observables.lengths import log_volume_of
 
     spec.matrix_shapes(inputs.dimension)  # refuses what does not fit

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import is_plain_resnet
-from deepinit.core.spec_words import in_words
+from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 
 

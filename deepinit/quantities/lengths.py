@@ -101,7 +101,7 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
         variance=np.broadcast_to(0.25 * np.asarray(variance)[:, None], entries),
         error_order="exact" if form == "exact" else f"O(1/width): {why_not_exact(spec)}",
         valid_for=_EXACT,
-        reference="derived in deepinit.theory.length_logs",
+        reference="derived in deepinit.theory.lengths.log_moments",
     )
 
 
@@ -133,7 +133,7 @@ def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
         variance=None,
         error_order=orders[form],
         valid_for="the mean of every rectifiable curve: " + _EXACT.rsplit(";", 1)[0],
-        reference=f"{_PAPER}, Theorem 3.1" if form == "first_order" else "derived in deepinit.theory.length_moments",
+        reference=f"{_PAPER}, Theorem 3.1" if form == "first_order" else "derived in deepinit.theory.lengths.moments",
     )
 
 
@@ -191,7 +191,7 @@ def _output_of(spec: ResNet) -> Any:
 
 def _check_fit(spec: Spec, inputs: Frames) -> None:
     """Refuses inputs of another width than the spec's, and frames of more vectors than some layer has neurons."""
-    from deepinit.networks.starting_rows import refuse_narrow_layers
+    from deepinit.networks.input_rows import refuse_narrow_layers
 
     spec.matrix_shapes(inputs.dimension)
     refuse_narrow_layers(spec, inputs)
@@ -205,7 +205,7 @@ def _why_no_limit(spec: Spec, inputs: Any) -> str | None:
 
 
 def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
-    from deepinit.infinite_width.stretch import log_volumes, output_log_volume_variance
+    from deepinit.infinite_width.norm_growth import log_volumes, output_log_volume_variance
 
     _check_fit(spec, inputs)
     value = log_volumes(spec, inputs)
@@ -216,7 +216,7 @@ def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
 
 
 def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
-    from deepinit.infinite_width.stretch import mean_lengths, output_length_variance
+    from deepinit.infinite_width.norm_growth import mean_lengths, output_length_variance
 
     value = mean_lengths(spec, inputs.curve)[:, None]
     variance = np.zeros_like(value)

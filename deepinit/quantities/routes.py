@@ -13,10 +13,10 @@ from deepinit.core.forks import require_unforked
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
-from deepinit.core.spec_words import in_words
+from deepinit.core.spec_text import in_words
 from deepinit.core.specs import Spec
 from deepinit.core.tails import heavy_tails
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 from deepinit.quantities.checks import applied_statistic, check_answers, check_quantity
 from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import at_unit_size, checked, measure_block, times_power_of_two
@@ -264,6 +264,6 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:
-    from deepinit.progress import bar, callback
+    from deepinit.core.progress import bar, callback
 
     return callback(progress) if progress is not None else bar("networks")

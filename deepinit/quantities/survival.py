@@ -172,7 +172,7 @@ def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         error_order="exact" if walk.is_exact else "O(1 / width^2) in every layer, of the law of the weights",
         valid_for="no bias, homogeneous activation; networks that are alive; "
         + ("Gaussian or orthogonal weights, every width" if walk.is_exact else "independent weights, wide layers"),
-        reference="derived in deepinit.theory.cutoff_walk",
+        reference="derived in deepinit.theory.cutoff.norm_propagation",
     )
 
 
@@ -218,7 +218,7 @@ log_norm = Quantity(
         limit(_infinite_log_norm),
     ),
     transform="ln",
-    reference="derived in deepinit.theory.cutoff_drift",
+    reference="derived in deepinit.theory.cutoff.log_norm_drift",
     rounding="absolute",
     input_degree=0,
 )

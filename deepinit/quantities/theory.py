@@ -8,7 +8,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Prediction
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 
 INFINITE_WIDTH = "infinite_width"
 

@@ -8,7 +8,7 @@ from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
-from deepinit.core.trainings import Training
+from deepinit.core.training_config import Training
 from deepinit.quantities.kinds import Trained
 from deepinit.quantities.kinds.trained import trained_network, why_not_trained
 from deepinit.quantities.quantity import Quantity

@@ -1,7 +1,7 @@
 """Finite-width predictions: numbers in, numbers out, no randomness and no simulation.
 
 One result per file. Nothing here calls the simulator, so that the two can check each other. Modules load when used:
-`deepinit.theory.angles`, `deepinit.theory.mixed_moments`, ...
+`deepinit.theory.angles`, `deepinit.theory.lengths`, ...
 """
 
 import lazy_loader
@@ -15,9 +15,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cutoff",
         "diffusion",
         "kernel_corrections",
-        "kernel_walk",
         "lengths",
-        "mixed_moments",
-        "pair_cumulants",
     ),
 )

@@ -4,7 +4,7 @@
 recorded weights is in `observables.orientations`.
 """
 
-from deepinit.core.trainings import MODES as MODES
+from deepinit.core.training_config import MODES as MODES
 from deepinit.training.antisymmetric import antisymmetric as antisymmetric
 from deepinit.training.loop import Records as Records
 from deepinit.training.loop import Snapshot as Snapshot

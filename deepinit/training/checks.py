@@ -11,7 +11,7 @@ import numpy as np
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
-from deepinit.core.trainings import check_targets
+from deepinit.core.training_config import check_targets
 from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
 from deepinit.training.neurons import part_name

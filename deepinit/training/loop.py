@@ -15,8 +15,8 @@ import optax  # type: ignore[import-untyped]
 
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
+from deepinit.core.training_config import checked_steps
 from deepinit.core.training_options import check_end_time, check_options
-from deepinit.core.trainings import checked_steps
 from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step

@@ -6,7 +6,7 @@ import optax  # type: ignore[import-untyped]
 
 from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError, refusal
-from deepinit.core.trainings import MODES
+from deepinit.core.training_config import MODES
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
 
 _DEFAULT_RATES = {"flow": 0.1, "neuron_flow": 0.02}

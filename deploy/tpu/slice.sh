@@ -5,4 +5,4 @@
 #
 # The first host writes the run directory, which must be on a disk that outlives it. Stopped or preempted, the same command continues.
 set -eu
-exec uv run --extra tpu deepinit run experiments/vanishing_angles.py --preset "${PRESET:-full}" --out "${OUT:-runs/tpu}" --distributed
+exec uv run --extra tpu deepinit run vanishing_angles --preset "${PRESET:-full}" --out "${OUT:-runs/tpu}" --distributed

@@ -13,8 +13,8 @@ from deepinit.core.activations import as_activation
 from deepinit.core.power_laws import Orders, gains, power_laws
 from deepinit.networks.activate import activate
 from deepinit.networks.rows import frames_at, points_alone
-from deepinit.observables.scaled import Scaled, added, direction, log_norm
-from deepinit.observables.scaled_activations import scaled_activation, scaled_derivative
+from deepinit.random_maps.scaled import Scaled, added, direction, log_norm
+from deepinit.random_maps.scaled_activations import scaled_activation, scaled_derivative
 
 BENT = [
     activations.from_function(jax.nn.selu, kinks=(0.0,)),

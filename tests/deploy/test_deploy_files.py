@@ -5,14 +5,13 @@ import re
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
+from paths import ROOT
 
 from deepinit.cli import main
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 ARRAY = DEPLOY / "slurm" / "array.sbatch"
 MANIFESTS = sorted(DEPLOY.glob("**/*.yaml"))
@@ -22,7 +21,7 @@ VARIABLES = {
     "SLURM_ARRAY_TASK_ID": "3",
     "SLURM_ARRAY_TASK_COUNT": "16",
     "JOB_COMPLETION_INDEX": "15",
-    "@": "experiments/vanishing_angles.py --preset full --out runs/full",
+    "@": "vanishing_angles --preset full --out runs/full",
 }
 COMMAND = re.compile(r"\bdeepinit (?:run|merge|show|verify) [^\n`]*")
 

@@ -10,8 +10,8 @@ import pytest
 
 import deepinit as di
 from deepinit.networks.backward import random_gradients
+from deepinit.networks.checkpointing import sets_kept, stretch_shapes
 from deepinit.networks.rows import points_alone
-from deepinit.networks.stretches import sets_kept, stretch_shapes
 from deepinit.theory.cutoff import log_norm_drift
 
 BIAS = di.normal(0.25, "depth")

@@ -6,7 +6,7 @@ import pytest
 
 import deepinit as di
 from deepinit.networks import forward, linear_maps
-from deepinit.networks.starting_rows import starting_rows
+from deepinit.networks.input_rows import starting_rows
 from deepinit.theory.cutoff import log_norm_drift
 
 Q = di.quantities

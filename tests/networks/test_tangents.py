@@ -9,9 +9,9 @@ import scipy.stats
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.networks import forward, linear_maps
+from deepinit.networks.input_rows import starting_rows
 from deepinit.networks.network import network
 from deepinit.networks.rows import EVENTS
-from deepinit.networks.starting_rows import starting_rows
 from deepinit.observables import lengths
 
 

@@ -7,10 +7,10 @@ import scipy.stats
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.infinite_width.stretch import mean_lengths
+from deepinit.infinite_width.norm_growth import mean_lengths
 from deepinit.networks.network import network
-from deepinit.observables.region_sweep import exact_lengths
-from deepinit.observables.relu_layers import layers_of
+from deepinit.piecewise_linear.region_sweep import exact_lengths
+from deepinit.piecewise_linear.relu_layers import layers_of
 
 VOLUME, LENGTH = di.quantities.log_volume, di.quantities.length_distortion
 BIAS = di.normal(0.5, "absolute")

@@ -6,8 +6,8 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.ensembles import statistics
-from deepinit.experiment import Case
 from deepinit.quantities.routes import finished_estimate
+from deepinit.runs.experiment import Case
 
 KURTOSIS = di.quantities.output_kurtosis
 ONE = di.inputs.points(np.ones((1, 3)))

@@ -49,7 +49,7 @@ class Backward(NamedTuple):
     def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
         """`key -> Measurement` [rows, entries] of one network."""
         from deepinit.networks.backward import random_gradients
-        from deepinit.networks.starting_rows import starting_rows
+        from deepinit.networks.input_rows import starting_rows
 
         del keep
         start = starting_rows(spec, all_points(inputs), settings["dtype"])

@@ -48,7 +48,7 @@ class Forward(NamedTuple):
     def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
         """`key -> Measurement` [layers, entries] of one network."""
         from deepinit.networks import forward, linear_maps
-        from deepinit.networks.starting_rows import starting_rows
+        from deepinit.networks.input_rows import starting_rows
 
         del keep
         start, output = starting_rows(spec, inputs, settings["dtype"]), self.at_output and spec.output_width is not None

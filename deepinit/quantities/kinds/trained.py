@@ -7,8 +7,8 @@ import numpy as np
 
 from deepinit.core.errors import SpecError, reason_against, refusal
 from deepinit.core.specs import Spec
+from deepinit.core.training_config import Training
 from deepinit.core.training_options import require_output_layer
-from deepinit.core.trainings import Training
 from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
 
 

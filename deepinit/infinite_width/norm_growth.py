@@ -1,0 +1,164 @@
+"""Stretch of tangents, volumes and curves at infinite hidden width, layer by layer."""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.curves import Curve
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.frames import Frames
+from deepinit.core.laws import normal
+from deepinit.core.residual_specs import is_plain_resnet
+from deepinit.core.spec_text import in_words
+from deepinit.core.specs import MLP, ResNet, Spec
+from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
+from deepinit.infinite_width.limits import checked_limit
+
+_NUM_NODES = 33
+
+
+def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
+    """ln of the volume that the network makes of each frame: [layers (+1 with an output layer), points], float64.
+
+    The d images of a frame have the Gram matrix n_l C_ij, with C the velocity kernel at the point; the output layer's finite
+    width n_L adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L), which does not vanish.
+
+    Raises:
+        SpecError: what has no infinite-width kernel here (constant biases among it); a frame at a tie.
+    """
+    from scipy.special import digamma
+
+    size = frames.frame_size
+    result = []
+    for layer in range(1, spec.depth + 1):
+        if spec.activation.is_homogeneous:
+            result.append(np.full(len(frames.points), 0.5 * size * _log_growth(spec, frames.dimension, layer)))
+        else:
+            result.append(
+                np.array([_log_gram_volume(spec, frames, layer, point) for point in range(len(frames.points))])
+            )
+    if spec.output_width is not None:
+        assert spec.output_law is not None
+        variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
+        chi2 = sum(digamma(0.5 * (spec.output_width - j)) + math.log(2.0) for j in range(size))
+        result.append(result[-1] + 0.5 * (size * math.log(variance) + chi2))
+    return checked_limit(np.array(result), "ln of a volume", along="layer", is_log=True)
+
+
+def output_log_volume_variance(output_width: int, size: int) -> float:
+    """Var ln of the volume of a frame of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}, whatever the layers before."""
+    from scipy.special import polygamma
+
+    return 0.25 * float(sum(polygamma(1, 0.5 * (output_width - j)) for j in range(size)))
+
+
+def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
+    """Length of the curve's image over its own: [layers (+1 with an output layer)], float64; the output layer's is a mean.
+
+    Raises:
+        SpecError: what has no infinite-width kernel here (constant biases among it); a curve through a tie.
+    """
+    from scipy.special import poch
+
+    result = []
+    for layer in range(1, spec.depth + 1):
+        if spec.activation.is_homogeneous:
+            with np.errstate(over="ignore"):
+                result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
+        else:
+            nodes, weights = _rule(curve)
+            speeds = np.sqrt(spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes))
+            result.append(float(weights @ speeds) / curve.length)
+    if spec.output_width is not None:
+        assert spec.output_law is not None
+        variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
+        result.append(result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5)))
+    return checked_limit(np.array(result), "length of a curve", along="layer")
+
+
+def output_length_variance(spec: Spec, curve: Curve) -> float:
+    """Variance of the length of the output's curve over the curve's own length: `curve_length_moments`; NaN for residual nets."""
+    if not isinstance(spec, MLP):
+        return math.nan
+    return curve_length_moments(spec, curve).variance / curve.length**2
+
+
+def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
+    """ln of the squared stretch of a tangent by the first layers of a homogeneous network."""
+    if spec.bias_law is not None and not spec.bias_law.is_symmetric:
+        raise SpecError(
+            refusal(
+                f"biases that are all {spec.bias_law.value:g}, at infinite width",
+                "biases symmetric about 0",
+                "They switch on more than half of the units. Simulate; or take random biases of the same size.",
+            )
+        )
+    _check_blocks(spec)
+    assert spec.activation.slopes is not None
+    assert spec.weight_law is not None
+    active = 0.5 * sum(slope**2 for slope in spec.activation.slopes)
+    shapes = spec.matrix_shapes(dimension)
+    if isinstance(spec, ResNet):
+        assert spec.branch_law is not None
+        (_, inner), (_, outer) = shapes[:2]
+        branch = spec.branch_law.entry_variance(inner, spec.depth) * outer
+        return layer * math.log1p(branch * inner * active * spec.weight_law.entry_variance(outer, spec.depth))
+    return sum(
+        math.log(active * fan_out * spec.weight_law.entry_variance(fan_in, spec.depth))
+        for fan_in, fan_out in shapes[:layer]
+    )
+
+
+def _check_blocks(spec: Spec) -> None:
+    if not isinstance(spec, MLP) and not is_plain_resnet(spec):
+        raise SpecError(
+            refusal(
+                f"the stretch at infinite width of {in_words(spec)}, which is not worked out",
+                "an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding",
+                "Simulate.",
+            )
+        )
+
+
+def _cut(spec: Spec, layer: int) -> MLP:
+    """The first layers, with one output whose squared speed is that of one neuron after the activation."""
+    if not isinstance(spec, MLP):
+        _check_blocks(spec)
+        raise SpecError(
+            refusal(
+                f"the stretch at infinite width of {in_words(spec)}, which is not positively homogeneous",
+                "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear",
+                "Simulate.",
+            )
+        )
+    law = spec.weight_law
+    if law is not None and law.scaling == "depth":  # the cut network is shallower
+        law = dataclasses.replace(law, scaling="fan_in", variance=law.variance / spec.depth)
+    return dataclasses.replace(
+        spec, widths=spec.widths[:layer], weight_law=law, output_width=1, output_law=normal(1.0), bias_law=spec.bias_law
+    )
+
+
+def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:
+    """(1/2) ln det of the Gram matrix of the images of a frame, by polarization of the squared speeds."""
+    vectors, size = frames.tangents[point], frames.frame_size
+    cut = _cut(spec, layer)
+
+    def squared(vector: np.ndarray) -> float:
+        curve = Curve("line", np.stack([frames.points[point], vector]), 0.0, 1.0, "tangent")
+        return float(squared_speeds(cut, curve, np.zeros(1))[0])
+
+    gram = np.diag([squared(vector) for vector in vectors])
+    for i in range(size):
+        for j in range(i):
+            gram[i, j] = gram[j, i] = 0.25 * (squared(vectors[i] + vectors[j]) - squared(vectors[i] - vectors[j]))
+    return 0.5 * float(size * math.log(spec.widths[layer - 1]) + np.linalg.slogdet(gram)[1])
+
+
+def _rule(curve: Curve) -> tuple[Any, Any]:
+    """Nodes on the curve, and weights that add up to its parameter's range times 1 (speeds are per unit of parameter)."""
+    x, w = np.polynomial.legendre.leggauss(_NUM_NODES)
+    half = 0.5 * (curve.stop - curve.start)
+    return curve.start + half * (x + 1.0), half * w

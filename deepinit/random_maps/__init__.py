@@ -1,0 +1,1 @@
+"""Compositions of random maps: semi-invariant metrics, Lyapunov exponents, horofunctions."""

@@ -1,0 +1,31 @@
+"""The angle of two inputs through a random network, at finite width: every public function in one place.
+
+One layer: `log_sin2_mean`, `log_sin2_variance` (any activation), `rho`; exact laws in the width:
+`small_angle_log_sin2_moments`, `degeneracy_probability`. Many layers: `log_sin2_walk`, `approximation_1`,
+`infinite_width_angles`.
+"""
+
+from deepinit.theory.angles.chain import approximation_1, infinite_width_angles
+from deepinit.theory.angles.layer import FORMS, log_sin2_mean, log_sin2_variance, rho
+from deepinit.theory.angles.propagation import Walk, log_sin2_walk
+from deepinit.theory.angles.small_angle import (
+    Degeneracy,
+    SmallAngleMoments,
+    degeneracy_probability,
+    small_angle_log_sin2_moments,
+)
+
+__all__ = [
+    "FORMS",
+    "Degeneracy",
+    "SmallAngleMoments",
+    "Walk",
+    "approximation_1",
+    "degeneracy_probability",
+    "infinite_width_angles",
+    "log_sin2_mean",
+    "log_sin2_variance",
+    "log_sin2_walk",
+    "rho",
+    "small_angle_log_sin2_moments",
+]

@@ -1,0 +1,117 @@
+"""Deterministic recursions for the angle of two inputs through a ReLU network."""
+
+import math
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.array_api import array_namespace, as_floats
+from deepinit.core.checks import check_angle
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.angles.layer import rho
+from deepinit.theory.angles.relu import next_angle
+from deepinit.theory.angles.small_angle import check_width
+
+_COLLINEAR = -1400.0  # of ln sin^2: the angle does not depend on it below
+DRIFT = 2.0 / (3.0 * math.pi)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
+
+
+def infinite_width_angles(theta0: Any, depth: int) -> Any:
+    """The angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
+
+    cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of order one, evaluated
+    without cancellation at any angle.
+
+    Args:
+        theta0: [...], the angle of the inputs in [0, pi].
+        depth: the number of layers, >= 0.
+
+    Returns:
+        [depth + 1, ...], theta_0, ..., theta_depth in radians; float64, or JAX in theta0's dtype. Relative error a few
+        roundings per layer.
+
+    Raises:
+        SpecError: a concrete theta0 outside [0, pi], a depth that is not an integer >= 0.
+
+    Valid for: ReLU, no bias, weights of any law with finite variance; width to infinity at fixed depth.
+
+    Reference: arXiv:2302.09712v3, the infinite-width rule it compares with; stable form in `angles.relu`.
+    """
+    if not (isinstance(depth, int | np.integer) and depth >= 0):
+        raise SpecError(refusal(f"depth={depth!r}", "an integer >= 0", "It counts the layers after the input."))
+    xp = array_namespace(theta0)
+    (theta,) = as_floats(xp, theta0)
+    check_angle(theta)
+    return _iterate(xp, lambda angle, _: next_angle(angle), theta, np.zeros(int(depth)))
+
+
+def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
+    """ln sin^2 of the angle after each layer by the paper's deterministic rule (Approximation 1).
+
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0), theta_l = arcsin(exp(X_l / 2)) from l = 1 on.
+
+    Args:
+        theta0: [...], the angle of the inputs in [0, pi].
+        widths: neurons of each layer, >= 2; n_{l+1} is the layer that is produced.
+
+    Returns:
+        [layers, ...], X_1, ..., X_L; float64, or JAX in theta0's dtype.
+
+    Raises:
+        SpecError: a concrete theta0 outside [0, pi], no layers, a width below 2.
+
+    Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer, and putting the mean
+        into theta understates it; the two offset each other in part (`log_sin2_walk` has neither error).
+
+    Reference: arXiv:2302.09712v3, Approximation 1.
+    """
+    check_widths(widths, 2)
+    xp = array_namespace(theta0)
+    (theta,) = as_floats(xp, theta0)
+    check_angle(theta)
+    start = log_sin2(theta)
+
+    def step(x: Any, drift: Any) -> Any:
+        return x - DRIFT * acute_angle(x) - drift
+
+    drifts = rho(np.asarray(widths))
+    return _iterate(xp, step, start - DRIFT * theta - drifts[0], drifts[1:])
+
+
+def log_sin2(theta: Any) -> Any:
+    """ln sin^2(theta); -inf at 0."""
+    xp = array_namespace(theta)
+    with np.errstate(divide="ignore"):
+        return 2.0 * xp.log(xp.sin(xp.minimum(theta, math.pi - theta)))
+
+
+def acute_angle(x: Any) -> Any:
+    """The angle in [0, pi/2] whose ln sin^2 is x; pi/2 for x > 0."""
+    xp = array_namespace(x)
+    return xp.arcsin(xp.exp(0.5 * xp.minimum(xp.where(x > _COLLINEAR, x, _COLLINEAR), 0.0)))
+
+
+def check_widths(widths: Sequence[int], least: int) -> None:
+    """Refuse an empty list of widths and widths below `least`."""
+    if np.ndim(widths) != 1 or len(widths) == 0:
+        raise SpecError(refusal(f"widths={widths!r}", "one whole number per layer", "Write (256,) * depth."))
+    check_width(widths, least, "every layer")
+
+
+def _iterate(xp: ModuleType, step: Callable[[Any, Any], Any], start: Any, inputs: np.ndarray) -> Any:
+    """start, step(start, inputs[0]), ...: [len(inputs) + 1, ...]."""
+    if xp is np:
+        states = [start]
+        for value in inputs:
+            states.append(step(states[-1], value))
+        return np.stack(states)
+    import jax
+
+    def body(state: Any, value: Any) -> tuple[Any, Any]:
+        following = step(state, value)
+        return following, following
+
+    _, states = jax.lax.scan(body, start, xp.asarray(inputs, dtype=start.dtype))
+    return xp.concatenate([start[None], states])

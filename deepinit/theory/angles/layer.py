@@ -1,0 +1,245 @@
+"""Mean and variance of ln sin^2 of the angle of two inputs after one layer, given the angle before it.
+
+X = ln sin^2(theta') of the images in R^n. To second order in 1/n, for any activation (see `angles.pair_cumulants`),
+
+    E X = log_mean + c1/n + c2/n^2 + O(n^-3),      Var X = d1/n + d2/n^2 + O(n^-3),
+
+and five ways to use it, all of which ask for the width n of the layer that is produced:
+
+    paper          the formulas of arXiv:2302.09712, equal to first_order up to n^-2 (ReLU); their n^-2 terms, -100/n^2 for
+                   the mean and -80/n^2 for the variance at small angles, replace the true -8 and 32
+    first_order    the expansions above to order 1/n
+    second_order   to order 1/n^2
+    hybrid         second_order plus what the exact small-angle law (ReLU, `angles.small_angle`) has beyond it, at every angle
+    tapered        the same, but the addition fades as the second order does: times c2/(-8) and d2/32, which are 1 at
+                   small angles and 0 at pi. The best of the five for layers narrower than about 50.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation, as_activation, relu
+from deepinit.core.array_api import array_namespace, as_floats, with_derivative_of
+from deepinit.core.checks import check_angle
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.angles import pair_cumulants
+from deepinit.theory.angles.relu import relu_layer
+from deepinit.theory.angles.small_angle import check_concrete_width, check_width, small_angle_log_sin2_moments
+
+FORMS = ("paper", "first_order", "second_order", "hybrid", "tapered")
+_RELU_ONLY = {
+    "paper": "the paper's formulas are derived for ReLU",
+    "hybrid": "the exact small-angle law it is built on is that of ReLU",
+    "tapered": "the exact small-angle law it is built on is that of ReLU",
+}
+
+
+class LayerCoefficients(NamedTuple):
+    """What the moments at any width are made of, at given angles. `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
+
+    log_mean: Any
+    c1: Any
+    d1: Any
+    c2: Any
+    d2: Any
+    ratio_t: Any = None
+    ratio_u: Any = None
+    j22: Any = None
+
+
+def log_sin2_mean(
+    theta: Any,
+    width: Any,
+    form: str = "second_order",
+    *,
+    activation: Any = relu,
+    variances: tuple[float, float] = (1.0, 1.0),
+) -> Any:
+    """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; ln e(theta) as width grows.
+
+    second_order: ln e + c1/n + c2/n^2; first_order: ln e + c1/n; for ReLU also hybrid:
+    ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2, tapered: second_order + (E0(n) + 2/n + 8/n^2) c2/(-8), and paper:
+    ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n; n = width.
+
+    Args:
+        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
+        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts with theta.
+        form: one of FORMS; hybrid and tapered need a concrete width. The default is the best form that every activation
+            has; `deepinit.predict` defaults to tapered, the best for ReLU.
+        activation: an Activation, a name, or an elementwise JAX function; paper, hybrid and tapered are for ReLU.
+        variances: of the two preactivations; without effect for positively homogeneous activations.
+
+    Returns:
+        [...], natural logarithm; conditional on images that are neither zero nor collinear. -inf at theta = 0; for ReLU
+        0 at theta = pi (images of disjoint support), except hybrid. float64, or JAX in theta's dtype; absolute error a few
+        roundings at every theta for ReLU. Even and odd activations (`absolute`, `linear`) map theta = pi to collinear
+        images: there ln e is -inf, and what is returned within roundings of pi is a large negative number without digits.
+        For activations that are not positively homogeneous a JAX theta is computed on the host in float64 and cast back:
+        it works under jit and vmap; a gradient is refused.
+
+    Raises:
+        SpecError: unknown form, a form that the activation does not have, concrete theta or width out of range, a traced
+            width with hybrid or tapered.
+
+    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, O(n^-3) for the others;
+        hybrid and tapered are exact in n as theta -> 0, hybrid is worse than second_order for theta above about 1/2.
+
+    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    """
+    return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
+
+
+def log_sin2_variance(
+    theta: Any,
+    width: Any,
+    form: str = "second_order",
+    *,
+    activation: Any = relu,
+    variances: tuple[float, float] = (1.0, 1.0),
+) -> Any:
+    """Var ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; 0 as width grows.
+
+    second_order: d1/n + d2/n^2; first_order: d1/n; for ReLU also hybrid: V0(n) + (d1 - 8)/n + (d2 - 32)/n^2,
+    tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32, and paper:
+    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n; n = width.
+
+    Args:
+        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
+        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts with theta.
+        form: one of FORMS; hybrid and tapered need a concrete width.
+        activation: an Activation, a name, or an elementwise JAX function; paper, hybrid and tapered are for ReLU.
+        variances: of the two preactivations; without effect for positively homogeneous activations.
+
+    Returns:
+        [...], >= 0; conditional on images that are neither zero nor collinear. At theta = 0 the limit; for ReLU 0 at
+        theta = pi, except hybrid. Types as for `log_sin2_mean`.
+
+    Raises:
+        SpecError: as `log_sin2_mean`.
+
+    Valid for: as `log_sin2_mean`.
+
+    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    """
+    return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
+
+
+def rho(width: Any) -> Any:
+    """The paper's finite-width drift rho(n) = ln((n+5)/(n-1)) - 10 n/(n+5)^2 + 6 n/(n-1)^2 = 2/n + 100/n^2 + O(n^-3).
+
+    The true drift at small angles is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
+
+    Args:
+        width: [...], neurons of the layer that is produced, >= 2.
+
+    Returns:
+        [...], what ln sin^2 loses per layer at small angle; float64, or JAX for a JAX array.
+
+    Raises:
+        SpecError: a concrete width below 2.
+
+    Valid for: ReLU, theta -> 0; error O(n^-2).
+
+    Reference: arXiv:2302.09712v3, Approximation 1.
+    """
+    check_width(width, 2, "rho")
+    xp = array_namespace(width)
+    (n,) = as_floats(xp, width)
+    return xp.log1p(6.0 / (n - 1)) - 10.0 * n / (n + 5) ** 2 + 6.0 * n / (n - 1) ** 2
+
+
+def layer_coefficients(
+    theta: Any, form: str, activation: Activation, variances: tuple[float, float]
+) -> LayerCoefficients:
+    """Everything a form needs at the angles theta that does not depend on the width."""
+    check_form(form, activation)
+    if not is_relu(activation):
+        return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
+    log_mean, c1, d1, *ratios = relu_layer(theta)  # keeps the digits of d1 as it vanishes at pi
+    c2, d2 = None, None
+    if form in ("second_order", "hybrid", "tapered"):
+        *_, c2, d2 = pair_cumulants.coefficients(theta, relu)
+    return LayerCoefficients(log_mean, c1, d1, c2, d2, *ratios)
+
+
+def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
+    """The mean of ln sin^2 from coefficients at the angle, in a layer of the given width."""
+    xp = array_namespace(at.log_mean, width)
+    n = xp.asarray(width, dtype=at.log_mean.dtype)
+    if form == "paper":
+        total = 4 * at.j22 - 1 + n
+        correction = xp.log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
+        return at.log_mean + correction + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
+    mean = at.log_mean + at.c1 / n
+    if form == "first_order":
+        return mean
+    mean = mean + at.c2 / n**2
+    if form in ("hybrid", "tapered"):
+        beyond, _ = _beyond_second_order(width)
+        mean = mean + xp.asarray(beyond, dtype=n.dtype) * (at.c2 / -8 if form == "tapered" else 1)
+    return mean
+
+
+def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
+    """The variance of ln sin^2 from coefficients at the angle, in a layer of the given width; rounding below 0 is cut."""
+    xp = array_namespace(at.log_mean, width)
+    n = xp.asarray(width, dtype=at.log_mean.dtype)
+    if form == "paper":
+        total = 4 * at.j22 - 1 + n
+        norms, numerator, cross = (at.j22 + 1) / total**2, at.ratio_t / (n - 1) ** 2, at.ratio_u / (total * (n - 1))
+        variance = 8 * n * (norms + numerator - 2 * cross)
+    else:
+        variance = at.d1 / n
+    if form in ("second_order", "hybrid", "tapered"):
+        variance = variance + at.d2 / n**2
+    if form in ("hybrid", "tapered"):
+        _, beyond = _beyond_second_order(width)
+        variance = variance + xp.asarray(beyond, dtype=n.dtype) * (at.d2 / 32 if form == "tapered" else 1)
+    return xp.maximum(variance, 0.0)
+
+
+def is_relu(activation: Activation) -> bool:
+    """ReLU up to a factor and a reflection, neither of which an angle sees."""
+    return activation.slopes is not None and sum(slope != 0.0 for slope in activation.slopes) == 1
+
+
+def check_form(form: str, activation: Activation) -> None:
+    """Refuse a form that does not exist, or that this activation does not have."""
+    if form not in FORMS:
+        raise SpecError(
+            refusal(
+                f"form={form!r}",
+                ", ".join(FORMS),
+                "tapered is the most accurate for ReLU; second_order for any activation.",
+            )
+        )
+    if form in _RELU_ONLY and not is_relu(activation):
+        raise SpecError(
+            refusal(
+                f"form={form!r} with {activation!r}",
+                f"form {form!r} with ReLU: {_RELU_ONLY[form]}",
+                "Take first_order or second_order.",
+            )
+        )
+
+
+def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tuple[float, float]) -> LayerCoefficients:
+    activation = as_activation(activation)
+    check_form(form, activation)
+    check_width(width, 2 if form in _RELU_ONLY else 1, f"form {form!r}")
+    if form in ("hybrid", "tapered"):
+        check_concrete_width(width, f"form {form!r}")
+    xp = array_namespace(theta, width)
+    (theta,) = as_floats(xp, theta)
+    check_angle(theta)
+    theta = with_derivative_of(theta, xp.minimum(theta, math.pi))  # pi in float32 is above pi
+    return layer_coefficients(theta, form, activation, variances)
+
+
+def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:
+    """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2: a sum over active neurons on the host, for concrete widths."""
+    n = np.asarray(width, dtype=np.float64)
+    moments = small_angle_log_sin2_moments(n)
+    return moments.mean + 2 / n + 8 / n**2, moments.variance - 8 / n - 32 / n**2

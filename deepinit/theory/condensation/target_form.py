@@ -1,0 +1,149 @@
+"""The form that the data impose on every neuron at tiny initialization.
+
+Network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss R = 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near 0. While f is
+small against y the residual is -y, neurons do not interact, and gradient flow moves each of them by
+
+    a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
+
+a form (homogeneous polynomial) of degree p. With r = |w|, u = w/r and grad_S H = grad H - p H u:
+u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u), a' = r^p H(u), and |w|^2 - p a^2 is conserved.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.checks import check_integer, real_numbers, shape_in_words
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.condensation.validate import check_real, check_rows, check_targets, with_bias
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TargetForm:
+    """H(u) = (c/n) sum_i y_i (u.z_i)^p, and its derivatives, at vectors u [..., D]; others are refused.
+
+    Attributes:
+        rows: z_i, [n, D]; the last coordinate is 1 for neurons with bias.
+        weights: c y_i / n, [n].
+        p: the degree.
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray
+    p: int
+
+    @property
+    def dimension(self) -> int:
+        """D: number of input weights of a neuron, its bias included."""
+        return self.rows.shape[1]
+
+    def value(self, u: Any) -> np.ndarray:
+        """H(u), [...]."""
+        return (self._products(u) ** self.p) @ self.weights
+
+    def gradient(self, u: Any) -> np.ndarray:
+        """grad H(u), [..., D]."""
+        return self.p * (self._products(u) ** (self.p - 1) * self.weights) @ self.rows
+
+    def sphere_gradient(self, u: Any) -> np.ndarray:
+        """grad_S H(u) = grad H(u) - p H(u) u for unit vectors u, [..., D]: the force along the sphere."""
+        slope, u = self.gradient(u), self._vectors(u)
+        return slope - (slope * u).sum(axis=-1, keepdims=True) * u
+
+    def hessian(self, u: Any) -> np.ndarray:
+        """The matrix of second derivatives at one vector u, [D, D]."""
+        if self._vectors(u).ndim != 1:
+            raise SpecError(
+                refusal(f"u of shape {np.shape(u)}", f"one vector [{self.dimension}]", "Call once per vector.")
+            )
+        if self.p == 1:
+            return np.zeros((self.dimension, self.dimension))
+        curvature = self.p * (self.p - 1) * self._products(u) ** (self.p - 2) * self.weights
+        return (self.rows.T * curvature) @ self.rows
+
+    def _products(self, u: Any) -> np.ndarray:
+        return self._vectors(u) @ self.rows.T
+
+    def _vectors(self, u: Any) -> np.ndarray:
+        array = real_numbers(u)
+        if array is None or array.ndim == 0 or array.shape[-1] != self.dimension or not np.isfinite(array).all():
+            remedy = "A neuron's bias is the last coordinate."
+            allowed = f"finite vectors [..., {self.dimension}]"
+            raise SpecError(refusal(f"u of {shape_in_words(u)}", allowed, remedy))
+        return array
+
+    @property
+    def size(self) -> float:
+        """(|c|/n) sum_i |y_i| |z_i|^p: no value of |H| on the unit sphere is larger."""
+        return float(np.abs(self.weights) @ np.linalg.norm(self.rows, axis=1) ** self.p)
+
+
+def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) -> TargetForm:
+    """The form H(u) = (c/n) sum_i y_i (u.z_i)^p whose maxima in size are the orientations of condensing neurons.
+
+    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization; z = (x, 1) with bias, z = x without.
+
+    Args:
+        x: inputs [n, d], or [n] for d = 1.
+        y: targets [n].
+        p: multiplicity of the activation, >= 1.
+        c: sigma^{(p)}(0) / p!, not 0. The loss is 1/(2n) times the sum of squares; double c for the mean of squares.
+        bias: whether neurons have a bias, the last coordinate of u.
+
+    Returns:
+        A `TargetForm` with methods `value`, `gradient`, `sphere_gradient`, `hessian`.
+
+    Raises:
+        SpecError: shapes that do not fit, values that are not finite, p < 1, c = 0.
+
+    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else pass y minus its mean). Relative error of the
+        force O(|w.z|), or O(|w.z|^2) for odd and even activations.
+
+    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; in general, module docstring.
+    """
+    inputs = check_rows("x", x)
+    targets = check_targets(y, len(inputs))
+    check_integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
+    factor = check_real("c", c, "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity.")
+    if factor == 0.0:
+        raise SpecError(refusal("c=0", "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."))
+    return TargetForm(with_bias(inputs, bias), factor * targets / len(targets), int(p))
+
+
+def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
+    """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
+
+    mu is the largest eigenvalue of sign(H) Hess H on the tangent space of u. Along the ray r grows like r'/r = p a r^{p-2} H while a
+    small tangent part decays like a r^{p-2} (mu - p H) (for H > 0), so |u(t) - u| is proportional to (|w|/|w_0|)^{-kappa}.
+
+    Args:
+        form: the form.
+        u: unit vector [D] with H(u) != 0.
+
+    Returns:
+        kappa: > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity in dimension 1, where there is no tangent.
+
+    Raises:
+        SpecError: no form, or no vector of its dimension.
+
+    Valid for: gradient flow; u critical.
+
+    Reference: derivation above.
+    """
+    check_form(form)
+    value = float(form.value(u))
+    if form.dimension == 1:
+        return math.inf
+    if form.p == 1:
+        return 1.0
+    tangent = np.linalg.svd(u[None])[2][1:]
+    largest = np.linalg.eigvalsh(math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T)[-1]
+    return 1.0 - float(largest) / (form.p * abs(value))
+
+
+def check_form(form: Any) -> None:
+    """Refuses what is not a `TargetForm`."""
+    if not isinstance(form, TargetForm):
+        raise SpecError(refusal(f"a form of type {type(form).__name__}", "a TargetForm", "Write target_form(x, y, p)."))

@@ -1,0 +1,190 @@
+"""The edge of chaos of an activation, and the six classes that it falls into.
+
+Layers z' = b + W phi(z), W of variance w / fan_in, b of variance b; for z ~ N(0, K)
+
+    K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
+
+chi_perp = 1 at the fixed point K on the edge w = 1 / h(K), b = K - g(K) / h(K), where it is not
+negative. There R(K) = chi_parallel - 1 = g'(K) / h(K) - 1, and K attracts iff R < 0. The signs of R
+and b on a logarithmic grid of K, and the limit K -> 0, decide the class:
+
+    scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
+    zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
+    half_stable        R(K*) = 0 with b > 0                           GELU, SiLU, Mish, hard swish;
+                       (at every K)                                   softshrink, relu(x - c)
+    edge_unstable      R > 0 wherever b >= 0                          softplus - log 2
+    edge_saturated     R < 0, b >= 0 only above some K > 0            sigmoid
+    none               b < 0 for every K                              softplus
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.criticality.moments import SingleMoments, single_variance_moments
+from deepinit.theory.criticality.origin import VANISHES, origin
+
+SMALLEST, LARGEST = 1e-8, 1e6  # variances of the grid
+_PER_DECADE = 8
+_ZERO = 1e-10  # R, and b relative to K, that count as 0: a thousand times the error of quadrature
+_JUMP = 1e-6
+
+
+class EdgePoint(NamedTuple):
+    """The edge of chaos at one K.
+
+    Attributes:
+        fixed_point: K.
+        weight_var, bias_var: 1 / h and K - g / h; a bias variance below 0 is that of no network.
+        excess: R = chi_parallel - 1.
+    """
+
+    fixed_point: float
+    weight_var: float
+    bias_var: float
+    excess: float
+
+
+class Edge(NamedTuple):
+    """The edge of chaos on the grid.
+
+    Attributes:
+        kind: the class.
+        critical: points with R = 0 and b >= 0, the nearest to K = 1 first; empty but in half_stable
+            and, rarely, in zero_critical.
+        first: the point where b becomes >= 0; None where it is so from the smallest K of the grid
+            on, or nowhere.
+        variances: [k] the K at which the moments are finite.
+        moments: g, h, g' there.
+    """
+
+    kind: str
+    critical: tuple[EdgePoint, ...]
+    first: EdgePoint | None
+    variances: np.ndarray
+    moments: SingleMoments
+
+
+def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> EdgePoint:
+    """The edge at K = variance; NaN where the moments are not finite or h is 0."""
+    moments = single_variance_moments(activation, np.array([variance]), shift)
+    g, h, growth = (float(moment[0]) for moment in moments[:3])
+    if not h > 0.0:
+        return EdgePoint(variance, math.nan, math.nan, math.nan)
+    return EdgePoint(variance, 1.0 / h, _snapped(variance - g / h, variance), growth / h - 1.0)
+
+
+@lru_cache(maxsize=128)
+def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
+    """The class of phi - shift.
+
+    Raises:
+        SpecError: a constant phi; a phi that jumps, has undeclared kinks, or a derivative that is not
+            that of its values; a phi whose moments are nowhere finite.
+    """
+    num = round(_PER_DECADE * math.log10(LARGEST / SMALLEST)) + 1
+    variances = np.geomspace(SMALLEST, LARGEST, num)
+    moments = single_variance_moments(activation, variances, shift)
+    resolved = np.isfinite(moments.square)
+    if not resolved.any():
+        raise _not_examined(activation, "whose Gaussian moments do not converge")
+    if moments.discontinuity[resolved].max() > _JUMP:
+        raise _not_examined(activation, "which jumps or has undeclared kinks")
+    known = resolved & (moments.slope_square > 0.0)
+    if not known.any():
+        raise _not_examined(activation, "which is constant")
+    variances = variances[known]
+    moments = SingleMoments(*(field[known] for field in moments))
+    g, h, growth, _ = moments
+    bias = np.array([_snapped(*pair) for pair in zip(variances - g / h, variances, strict=True)])
+    excess = growth / h - 1.0
+    excess[np.abs(excess) <= _ZERO] = 0.0
+
+    critical = _critical_points(activation, shift, variances, excess, bias)
+    first = _first_point(activation, shift, variances, bias)
+    return Edge(_kind(activation, shift, bias, excess, critical), critical, first, variances, moments)
+
+
+def _kind(
+    activation: Activation,
+    shift: float,
+    bias: np.ndarray,
+    excess: np.ndarray,
+    critical: tuple[EdgePoint, ...],
+) -> str:
+    if not (excess.any() or bias.any()):
+        return "scale_invariant"
+    signs = excess[excess != 0.0]
+    if len(signs) and signs[0] < 0.0:
+        near = origin(activation, shift)
+        grows = near.deficit < 0.0  # R < 0 was rounding of phi, as in float32
+        if abs(near.value) <= VANISHES and math.isfinite(near.weight_var) and not grows:
+            return "zero_critical"
+    if critical:
+        return "half_stable"
+    allowed = bias >= 0.0
+    if not allowed.any():
+        return "none"
+    return "edge_unstable" if (excess[allowed] >= 0.0).all() else "edge_saturated"
+
+
+def _critical_points(
+    activation: Activation, shift: float, variances: np.ndarray, excess: np.ndarray, bias: np.ndarray
+) -> tuple[EdgePoint, ...]:
+    """R = 0 between grid points where its sign changes; the K nearest to 1 where R = 0 for every K."""
+    if not excess.any() and (bias > 0.0).any():
+        nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
+        return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)
+    some = np.flatnonzero(excess)
+    ends = [pair for pair in itertools.pairwise(some) if excess[pair[0]] * excess[pair[1]] < 0.0]
+    roots = [
+        root_between(lambda k: edge_point(activation, k, shift).excess, variances[left], variances[right])
+        for left, right in ends
+    ]
+    points = [edge_point(activation, root, shift) for root in roots]
+    points = [point._replace(excess=0.0) for point in points if point.bias_var >= 0.0]
+    return tuple(sorted(points, key=lambda point: abs(math.log(point.fixed_point))))
+
+
+def _first_point(activation: Activation, shift: float, variances: np.ndarray, bias: np.ndarray) -> EdgePoint | None:
+    allowed = np.flatnonzero(bias >= 0.0)
+    if not len(allowed) or allowed[0] == 0:
+        return None
+    ends = variances[allowed[0] - 1], variances[allowed[0]]
+    least = root_between(lambda k: edge_point(activation, k, shift).bias_var, *ends)
+    return edge_point(activation, least, shift)
+
+
+def root_between(function: Callable[[float], float], left: float, right: float) -> float:
+    """The root of a function of K that changes its sign between left and right, to rounding; the
+    better end where rounding alone changed the sign."""
+    from scipy.optimize import brentq
+
+    def of_log(log: float) -> float:
+        return function(math.exp(log))
+
+    ends = math.log(left), math.log(right)
+    values = of_log(ends[0]), of_log(ends[1])
+    if not values[0] * values[1] < 0.0:
+        return left if abs(values[0]) <= abs(values[1]) else right
+    return math.exp(brentq(of_log, *ends, xtol=1e-15, rtol=1e-14))
+
+
+def _snapped(bias: float, variance: float) -> float:
+    return 0.0 if abs(bias) <= _ZERO * variance else float(bias)
+
+
+def _not_examined(activation: Activation, what: str) -> SpecError:
+    return SpecError(
+        refusal(
+            f"the activation {activation!r}, {what}",
+            "continuous activations, differentiable between declared kinks, of finite E phi(z)^2",
+            "Declare kinks, di.from_function(fn, kinks=(-1.0, 1.0)); replace jumps by steep slopes.",
+        )
+    )

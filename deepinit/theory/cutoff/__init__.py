@@ -1,0 +1,56 @@
+"""The cut-off in depth: where, and how sharply, a deep random network forgets its input. Every public function in one place.
+
+Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`; layer by layer, under any
+weight law: `log_norm_walk`. First passage of that
+random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
+`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`; at any width, from these: `rounded_survival`.
+Underflow of floating-point numbers: the same with rounding "flush", and `underflow_layer`. Mean-field depth scales and the
+cut-offs that they set: `mean_field`, `mean_field_cutoff` (signals that stay), `ordered_cutoff` (distances that vanish),
+`koenigs_amplitude`. Reading a curve: `summary`. Contraction of positive layers: `thompson_lipschitz`.
+
+Chain x_t = Q(phi(W_t x_{t-1})) of constant width N without biases, W_ij of variance A^2 / N (A the gain, A^2 the weight variance
+times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" keeps what is not below rho. S(t) = P(x_t != 0) is its total
+variation distance from the point mass at 0, with maximum 1, over inputs and weights drawn anew for every path.
+"""
+
+from deepinit.theory.cutoff.first_passage import FirstPassage, first_passage_profile, poisson_survival
+from deepinit.theory.cutoff.lattice import LatticeThresholds, lattice_thresholds, rounded_mean_square, rounded_orbit
+from deepinit.theory.cutoff.log_norm_drift import LogNormDrift, critical_gain, log_norm_drift, stationary_tail_exponent
+from deepinit.theory.cutoff.mean_field import MeanField, mean_field
+from deepinit.theory.cutoff.mean_field_cutoff import MeanFieldCutoff, koenigs_amplitude, mean_field_cutoff
+from deepinit.theory.cutoff.norm_propagation import LogNormWalk, log_norm_walk
+from deepinit.theory.cutoff.ordered_phase import OrderedCutoff, ordered_cutoff
+from deepinit.theory.cutoff.scalar_chain import ChainSurvival, scalar_survival
+from deepinit.theory.cutoff.summary import CutoffSummary, summary
+from deepinit.theory.cutoff.thompson import thompson_lipschitz
+from deepinit.theory.cutoff.underflow import rounded_survival, underflow_layer
+
+__all__ = [
+    "ChainSurvival",
+    "CutoffSummary",
+    "FirstPassage",
+    "LatticeThresholds",
+    "LogNormDrift",
+    "LogNormWalk",
+    "MeanField",
+    "MeanFieldCutoff",
+    "OrderedCutoff",
+    "critical_gain",
+    "first_passage_profile",
+    "koenigs_amplitude",
+    "lattice_thresholds",
+    "log_norm_drift",
+    "log_norm_walk",
+    "mean_field",
+    "mean_field_cutoff",
+    "ordered_cutoff",
+    "poisson_survival",
+    "rounded_mean_square",
+    "rounded_orbit",
+    "rounded_survival",
+    "scalar_survival",
+    "stationary_tail_exponent",
+    "summary",
+    "thompson_lipschitz",
+    "underflow_layer",
+]

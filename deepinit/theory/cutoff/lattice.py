@@ -1,0 +1,201 @@
+"""The rounded chain at infinite width: its mean map, and the gains at which a lattice keeps a signal alive.
+
+In units of the mesh, h = mean square / rho^2, wide layers obey h' = V(h) with alpha = A sqrt(h) the standard deviation of the
+preactivations. From Q^2 = sum_{k <= |Q|} (2k - 1), in units of rho, and s = 0 (truncation) or 1/2 (nearest),
+
+    V(h) = v(A sqrt(h)),    v(alpha) = sum_{k >= 1} (2k - 1) P(|phi(rho alpha g)| >= (k - s) rho),
+    tanh: v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)).
+
+0 attracts. A positive fixed point exists if and only if A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha): above A_ex the signal is
+metastable. Small signals see phi as linear, v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
+
+    A_lat^2 = inf_alpha alpha^2 / m(alpha)
+
+is the gain below which rounding cannot keep a signal alive on any mesh. Truncation: m(alpha) < alpha^2, so A_lat = 1, as
+alpha -> infinity; and A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335..., below 1.
+
+Underflow ("flush": values below rho become 0, others are kept) has no lattice, but a mean map,
+
+    v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import erfc
+
+from deepinit.core.checks import is_number
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.cutoff.validate import (
+    check_depth,
+    check_gain,
+    check_positive,
+    check_rho,
+    check_rounding,
+)
+
+_GRID = 200  # points per decade of alpha
+_FARTHEST = 28.0  # erfc(28) is 0 in float64
+_MOST_LEVELS = 100_000  # beyond, the sum over levels is an integral and its first corrections
+_FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
+
+
+class LatticeThresholds(NamedTuple):
+    """Gains of the rounded tanh chain at infinite width.
+
+    Attributes:
+        lattice_gain: A_lat; below it the signal dies on every mesh.
+        lattice_alpha: where its infimum is attained; inf for truncation.
+        existence_gain: A_ex(rho); from it on a positive fixed point exists and the chain is metastable, its life time exponential
+            in the width.
+        existence_alpha: where its infimum is attained, in units of the mesh.
+    """
+
+    lattice_gain: float
+    lattice_alpha: float
+    existence_gain: float
+    existence_alpha: float
+
+
+def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
+    """A_lat and A_ex(rho): the gains of the phase diagram of x_t = Q(tanh(W_t x_{t-1})) at infinite width, fixed mesh.
+
+    The two infima of the module docstring, W_ij ~ N(0, A^2 / N).
+
+    Args:
+        rho: mesh, 0 < rho < 1.
+        rounding: "truncate" (toward zero) or "nearest".
+
+    Returns:
+        `LatticeThresholds`, relative error about 1e-12.
+
+    Raises:
+        SpecError: rho outside (0, 1), unknown rounding.
+
+    Valid for: tanh without biases, width to infinity at fixed mesh, any independent centred weights of this variance. Between
+        A_lat and A_ex (a gap that closes as rho -> 0) the orbit goes to 0 as well.
+
+    Reference: arXiv:2608.15914 (nearest); truncation: derivation in the module docstring.
+    """
+    mesh, offset = check_rho(rho), check_rounding(rounding)
+    existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
+    if offset == 0.0:
+        return LatticeThresholds(1.0, math.inf, existence, at)
+    # beyond alpha = 3 the lattice is fine: m = alpha^2 + 1/12 to 1e-70, and alpha^2 / m rises to 1
+    lattice, lattice_at = _infimum(_linear_mean_square, 10.0)
+    return LatticeThresholds(lattice, lattice_at, existence, at)
+
+
+def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
+    """v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1): the mean map of the rounded chain, in units of the mesh.
+
+    Formula in the module docstring; h' = v(A sqrt(h)).
+
+    Args:
+        alpha: standard deviation of the preactivations over rho, >= 0.
+        rho: mesh, 0 < rho < 1.
+        rounding: "truncate", "nearest" or "flush".
+
+    Returns:
+        v, relative error about 1e-14; where more than 100 000 levels count (by Euler-Maclaurin), at most rho.
+
+    Raises:
+        SpecError: bad rho, rounding, or alpha.
+
+    Valid for: Gaussian preactivations; exact.
+
+    Reference: derivation in the module docstring.
+    """
+    mesh, flushes = check_rho(rho), rounding == "flush"
+    offset = 0.0 if flushes else check_rounding(rounding)
+    if not (is_number(alpha) and 0.0 <= alpha < math.inf):
+        raise SpecError(refusal(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h)."))
+    if alpha == 0.0:
+        return 0.0
+    if flushes:
+        return _moment(alpha, mesh, math.atanh(mesh) / (mesh * alpha), 2)
+    scale = alpha * math.sqrt(2.0)
+    # artanh(y) >= y: levels beyond _FARTHEST * scale contribute nothing
+    highest = min(math.floor((1.0 - 1e-14) / mesh + offset), math.ceil(_FARTHEST * scale + 1.0))
+    if highest > _MOST_LEVELS:
+        square = _moment(alpha, mesh, 0.0, 2)
+        if rounding == "nearest":
+            return square + 1.0 / 12.0
+        return square - _moment(alpha, mesh, 0.0, 1) + 1.0 / 3.0 - math.sqrt(2.0 / math.pi) / (12.0 * alpha)
+    k = np.arange(1, highest + 1, dtype=np.float64)
+    k = k[(k - offset) * mesh < 1.0 - 1e-14]
+    return float(np.sum((2.0 * k - 1.0) * erfc(np.arctanh((k - offset) * mesh) / (mesh * scale))))
+
+
+def rounded_orbit(gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0) -> np.ndarray:
+    """The mean square of the rounded tanh chain at infinite width, layer by layer, in units of the mesh.
+
+        h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
+
+    At finite width N the signal dies around the first t at which h_t is below 1 / log N: a cut-off with bounded window.
+
+    Args:
+        gain: A > 0.
+        rho: mesh, 0 < rho < 1.
+        rounding: "truncate", "nearest" or "flush".
+        depth: number of layers, >= 0.
+        mean_square: |x_0|^2 / N > 0 of the inputs.
+
+    Returns:
+        [depth + 1], h_0, ..., h_depth.
+
+    Raises:
+        SpecError: bad gain, rho, rounding, depth or mean_square.
+
+    Valid for: tanh without biases, width to infinity; relative error 1e-14 per layer.
+
+    Reference: arXiv:2608.15914 (nearest); derivation in the module docstring.
+    """
+    a, mesh = check_gain(gain), check_rho(rho)
+    if rounding != "flush":
+        check_rounding(rounding)
+    orbit = [check_positive("mean_square", mean_square, "Inputs of ones have 1.") / mesh**2]
+    for _ in range(check_depth(depth)):
+        orbit.append(rounded_mean_square(a * math.sqrt(orbit[-1]), mesh, rounding))
+    return np.array(orbit)
+
+
+def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
+    """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre.
+
+    Panels finer where tanh bends, g = 1 / (rho alpha): of half that length (tanh has its poles pi/2 of it away).
+    """
+    std = mesh * alpha
+    if least > _FARTHEST_NORMAL:
+        return 0.0
+    bend = min(20.0 / std, _FARTHEST_NORMAL)
+    near = np.linspace(least, max(bend, least), 1 + max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0))))
+    far = np.linspace(near[-1], _FARTHEST_NORMAL, 80)
+    edges = np.unique(np.concatenate([near, far]))
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    half = 0.5 * np.diff(edges)[:, None]
+    g = half * nodes + 0.5 * (edges[1:] + edges[:-1])[:, None]
+    density = half * weights * np.exp(-0.5 * g * g) * math.sqrt(2.0 / math.pi)
+    return float(np.sum(density * (np.tanh(std * g) / mesh) ** power))
+
+
+def _linear_mean_square(alpha: float) -> float:
+    """m(alpha) for rounding to nearest: v(alpha) as rho -> 0."""
+    k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
+    return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
+
+
+def _infimum(mean_square: Any, largest: float) -> tuple[float, float]:
+    """(A, alpha) of A^2 = inf alpha^2 / v(alpha): the lowest point of a logarithmic grid up to `largest`, refined."""
+    from scipy.optimize import minimize_scalar
+
+    def log_ratio(log_alpha: float) -> float:
+        square = mean_square(math.exp(log_alpha))
+        return 2.0 * log_alpha - math.log(square) if square > 0.0 else math.inf
+
+    grid = np.linspace(math.log(0.1), math.log(largest), round(_GRID * math.log10(largest / 0.1)))
+    best = int(np.argmin([log_ratio(point) for point in grid]))
+    bounds = (grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)])
+    found = minimize_scalar(log_ratio, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    return math.exp(0.5 * found.fun), math.exp(found.x)

@@ -1,0 +1,228 @@
+"""Cut-offs of wide networks that keep their signal: how many layers until the start is forgotten within fluctuations 1/sqrt(N).
+
+The state x (q of one input, or the overlap p of two) relaxes like V^t(x_0) - x* ~ C m^t, with m the multiplier and C Koenigs' amplitude,
+and fluctuates about x* with standard deviation s / sqrt(N), s^2 = v / (1 - m^2) for one-layer noise of variance v / N. The law at
+depth t is forgotten where the two meet: a cut-off at
+
+    t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,    TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1
+
+(two normal laws of one variance, their means C m^t apart). Since the window does not shrink, ratio ~ 1/log N.
+
+Two inputs at q_x = q_y = q*: with noise D / N of (q_x, q_y, p) per layer and the Jacobian J of their recursion, the stationary
+covariance is Sigma / N, Sigma = J Sigma J^T + D, the start is (0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and
+no bias p decouples: s = q* / sqrt(1 - chi_0^2).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from deepinit.core.checks import is_number
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import values
+from deepinit.theory.cutoff.mean_field import (
+    Recursion,
+    checked_recursion,
+    fixed_mean_square,
+    fixed_overlap,
+    gaussian_nodes,
+    length_multiplier,
+    length_step,
+    overlap_step,
+    pair_frame,
+    scale_of,
+    slope,
+    tangent_multiplier,
+)
+from deepinit.theory.cutoff.validate import check_layers, check_positive, check_width
+
+_LINEAR = 3e-6  # relative distance from the fixed point at which Koenigs' limit is extrapolated
+
+
+class MeanFieldCutoff(NamedTuple):
+    """The relaxation of one input's length, or of two inputs' overlap, at width N.
+
+    Attributes:
+        fixed_point: q*, or p* = q* c* for two inputs.
+        multiplier: m, of the relaxation.
+        depth_scale: xi = 1/|log m|: quadrupling the width adds xi log 2 layers.
+        amplitude: C, in units of the state.
+        spread: s, in units of the state: stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
+        centre: t_N = (log(N)/2 + log|C|) / |log m|.
+        t50: where TV = 1/2.
+        total_variation: [...], TV at the given layers; None if none were given.
+    """
+
+    fixed_point: float
+    multiplier: float
+    depth_scale: float
+    amplitude: float
+    spread: float
+    centre: float
+    t50: float
+    total_variation: Any
+
+
+def mean_field_cutoff(
+    activation: Any,
+    weight_var: float,
+    width: int,
+    *,
+    bias_var: float = 0.0,
+    mean_square: float = 1.0,
+    cosine: float | None = None,
+    layers: Any = None,
+) -> MeanFieldCutoff:
+    """Depth at which a wide network forgets the length of its input, or the angle between two, within its fluctuations.
+
+    Formulas in the module docstring. One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state
+    p = <x, y> / N at lengths q*, m = chi = A^2 E phi'(u) phi'(v).
+
+    Args:
+        activation: an `Activation`, a built-in's name or a JAX function.
+        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        width: N >= 1.
+        bias_var: sigma_b^2 >= 0.
+        mean_square: q_0 = |x_0|^2 / N > 0 of one input; for two, only which q* attracts (they start at q*).
+        cosine: None for one input; else that of two inputs, in (-1, 1).
+        layers: [...], t >= 0 where to evaluate the total variation; None for none.
+
+    Returns:
+        `MeanFieldCutoff`; C, m, s to about 1e-8.
+
+    Raises:
+        SpecError: signals that die out or explode, two inputs in the ordered phase (their distance goes to 0: take
+            `ordered_cutoff`), multipliers of 1 (critical: no cut-off) or 0, a start at the fixed point; bad numbers.
+
+    Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV O(1 / sqrt(N)).
+
+    Reference: one input: arXiv:2608.15914, supercritical cut-off; two inputs and the shape: module docstring.
+    """
+    recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
+    start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
+    if cosine is not None and not (is_number(cosine) and -1.0 < cosine < 1.0):
+        raise SpecError(refusal(f"cosine={cosine!r}", "-1 < cosine < 1", "Leave it out for one input."))
+    q = fixed_mean_square(recursion, start)
+    if q == 0.0:
+        raise SpecError(
+            refusal(
+                f"weight_var={recursion.weight_var:g}, bias_var=0, where signals die out",
+                "a length with a fixed point above 0",
+                "Take `ordered_cutoff` for the depth at which the signal falls below a precision.",
+            )
+        )
+    if cosine is None:
+        multiplier = length_multiplier(recursion, q)
+        fixed = q
+        amplitude = koenigs_amplitude(lambda x: length_step(recursion, x), start, q, multiplier)
+        spread = math.sqrt(_length_noise(recursion, q) / (1.0 - multiplier**2))
+    else:
+        if tangent_multiplier(recursion, q) <= 1.0:
+            raise SpecError(
+                refusal(
+                    "two inputs in the ordered phase (chi_1 <= 1)",
+                    "two inputs in the chaotic phase, or one input",
+                    "Their distance goes to 0 without a floor: take `ordered_cutoff` with a precision.",
+                )
+            )
+        fixed = fixed_overlap(recursion, q)
+        multiplier = slope(lambda p: overlap_step(recursion, q, p), fixed, q)
+        amplitude = koenigs_amplitude(lambda p: overlap_step(recursion, q, p), float(cosine) * q, fixed, multiplier)
+        spread = _pair_spread(recursion, q, fixed, multiplier)
+    return _cutoff(fixed, multiplier, amplitude, spread, n, layers)
+
+
+def koenigs_amplitude(
+    step: Callable[[float], float], start: float, fixed_point: float, multiplier: float, most_steps: int = 20_000
+) -> float:
+    """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at an attracting fixed point.
+
+    The iteration stops at relative distance 3e-6 and is extrapolated by (C_{t+1} - m C_t) / (1 - m), which removes the m^t term of
+    C_t = (x_t - x*) / m^t.
+
+    Args:
+        step: the map, smooth at its fixed point.
+        start: x_0, in the basin of attraction.
+        fixed_point: x*, to 1e-14 of its size.
+        multiplier: the derivative there, 0 < |m| < 1.
+        most_steps: after which the orbit is given up.
+
+    Returns:
+        C, relative error about 1e-8; exact for affine maps.
+
+    Raises:
+        SpecError: |m| is 0 or not below 1, a start at x*, an orbit that does not arrive.
+
+    Valid for: maps of class C^2 at x*.
+
+    Reference: G. Koenigs, 1884; module docstring.
+    """
+    if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
+        raise SpecError(
+            refusal(
+                f"a multiplier of {multiplier:g}",
+                "0 < |m| < 1",
+                "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets.",
+            )
+        )
+    unit = max(abs(fixed_point), abs(start - fixed_point))
+    previous, power, x = math.nan, 1.0, start
+    if not abs(start - fixed_point) > 1e-12 * unit:
+        raise SpecError(refusal("a start at the fixed point", "another start", "Nothing relaxes from there."))
+    for t in range(most_steps):
+        here = (x - fixed_point) / power
+        if abs(x - fixed_point) < _LINEAR * unit and t:
+            return (here - multiplier * previous) / (1.0 - multiplier)
+        previous, power, x = here, power * multiplier, step(x)
+    raise SpecError(
+        refusal(f"a start at {start:g} that does not reach {fixed_point:g}", "a start in its basin", "Start nearer.")
+    )
+
+
+def _length_noise(recursion: Recursion, q: float) -> float:
+    """Var phi(z)^2."""
+    _, z, weights = gaussian_nodes(recursion, q)
+    squares = values(recursion.activation, z) ** 2
+    mean = float(weights @ squares)
+    return float(weights @ (squares - mean) ** 2)
+
+
+def _pair_spread(recursion: Recursion, q: float, p: float, chi: float) -> float:
+    """s of the overlap given the lengths, from the stationary covariance of (q_x, q_y, p)."""
+    from scipy.linalg import solve_discrete_lyapunov
+
+    frame = pair_frame(recursion, q, p)
+    norm2 = math.exp(float(frame.log_norm2_a))
+    a = frame.alpha
+    b = float(frame.cosine) * a + float(frame.sine) * frame.omega
+    products = np.stack([a * a, b * b, a * b])
+    means = products @ frame.weights
+    noise = norm2**2 * (frame.radial4 * (products * frame.weights) @ products.T - np.outer(means, means))
+    mu = length_multiplier(recursion, q)
+    pull = 0.5 * slope(lambda both: overlap_step(recursion, both, p), q, q)  # of one length on the overlap
+    jacobian = np.array([[mu, 0.0, 0.0], [0.0, mu, 0.0], [pull, pull, chi]])
+    return float(np.linalg.inv(solve_discrete_lyapunov(jacobian, noise))[2, 2] ** -0.5)
+
+
+def _cutoff(
+    fixed: float, multiplier: float, amplitude: float, spread: float, width: int, layers: Any
+) -> MeanFieldCutoff:
+    rate = abs(math.log(abs(multiplier)))
+    start = abs(amplitude) * math.sqrt(width)
+    half = 2.0 * float(ndtri(0.75)) * spread
+    curve = None
+    if layers is not None:
+        curve = 2.0 * ndtr(start * np.exp(-rate * check_layers(layers)) / (2.0 * spread)) - 1.0
+    return MeanFieldCutoff(
+        fixed,
+        multiplier,
+        scale_of(multiplier),
+        amplitude,
+        spread,
+        math.log(start) / rate,
+        math.log(start / half) / rate,
+        curve,
+    )

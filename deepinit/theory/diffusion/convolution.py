@@ -1,0 +1,165 @@
+"""The double limit of convolutional blocks, psi = id and b = phi''(0) = 0: covariances between positions.
+
+x_p + phi(dW x_(patch of p) + db) with one filter for all positions, dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets (the variance is not
+divided by their number), so that positions share their noise and, for inputs i, j and positions p, p',
+
+    Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_delta Lambda_{i p+delta, j p'+delta}),
+    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_delta (Lambda + Theta)_{i p+delta, j p'+delta}).
+
+Padding is a map of indices: circular, or zero, where what lies outside is 0 and drops out. The right-hand sides are linear with positive
+coefficients, so the exponential series of the horizon loses no digits. Constant images under circular padding grow like e^{K^2 kappa T}
+for K x K filters: K = 3, kappa T = 1: 8100.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.checks import check_integer
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.diffusion.constants import without_curvature
+from deepinit.theory.diffusion.validate import Growth, check_exponent, check_gram, growth_of
+
+PADDINGS = ("circular", "zero")
+_MOST_TERMS = 2000
+
+
+class ConvolutionLimit(NamedTuple):
+    """Covariances at the horizon, for N inputs of P positions.
+
+    Attributes:
+        overlap: [N, N, P, P], Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
+        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two positions.
+    """
+
+    overlap: np.ndarray
+    block_kernel: np.ndarray
+
+    @property
+    def pooled(self) -> np.ndarray:
+        """[N, N], kernel after global average pooling: mean of Lambda over pairs of positions."""
+        return self.overlap.mean(axis=(2, 3))
+
+    @property
+    def pooled_block_kernel(self) -> np.ndarray:
+        """[N, N], mean of Theta over pairs of positions."""
+        return self.block_kernel.mean(axis=(2, 3))
+
+
+def patch_indices(image_shape: tuple[int, ...], filter_size: int, padding: str = "circular") -> np.ndarray:
+    """Which position each offset of the filter reads at each position.
+
+    Args:
+        image_shape: (P,), or (U, V); positions are numbered row by row.
+        filter_size: K, odd; the filter has K or K x K offsets, centred.
+        padding: "circular", or "zero" (also called "same"), where the outside reads 0.
+
+    Returns:
+        [offsets, P] integers; P, one beyond the last position, stands for 0.
+
+    Raises:
+        SpecError: an image without pixels or with more than two dimensions, an even filter, one larger than the image, an unknown padding.
+
+    Valid for: stride 1.
+
+    Reference: arXiv:2007.03253, section 3.2 (whose filter of size U V D reads K^2 D).
+    """
+    shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
+    for side in shape:
+        check_integer("image_shape", side, 1, "Give (P,) or (U, V).")
+    check_integer("filter_size", filter_size, 1, "3 is usual.")
+    name = "zero" if padding == "same" else padding
+    if len(shape) not in (1, 2) or filter_size % 2 == 0 or filter_size > min(shape) or name not in PADDINGS:
+        raise SpecError(
+            refusal(
+                f"image_shape={image_shape}, filter_size={filter_size}, padding={padding!r}",
+                "one or two sides, an odd filter no larger than the image, padding 'circular' or 'zero' ('same')",
+                "A filter larger than the image would read a position twice, or nothing.",
+            )
+        )
+    reach = filter_size // 2
+    positions = np.stack(np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")).reshape(len(shape), -1)
+    count, sides = positions.shape[1], np.array(shape)[:, None]
+    rows = []
+    for offset in itertools.product(range(-reach, reach + 1), repeat=len(shape)):
+        read = positions + np.array(offset)[:, None]
+        inside = ((read >= 0) & (read < sides)).all(axis=0) | (name == "circular")
+        rows.append(np.where(inside, np.ravel_multi_index(tuple(read % sides), shape), count))
+    return np.array(rows)
+
+
+def convolution_limit(
+    activation: Any,
+    gram: Any,
+    image_shape: tuple[int, ...],
+    filter_size: int,
+    weight_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
+    padding: str = "circular",
+) -> ConvolutionLimit:
+    """Covariances between positions and inputs at the horizon, and the tangent kernel, both limits taken.
+
+    Equations in the module docstring.
+
+    Args:
+        activation: phi with phi(0) = phi''(0) = 0.
+        gram: [N P, N P], <x_ip, x_jp'> / D at the start, input by input, positions row by row.
+        image_shape: (P,) or (U, V).
+        filter_size: K, odd.
+        weight_var: sigma_w^2: a filter weight has variance weight_var dt / D, whatever K.
+        bias_var: sigma_b^2.
+        horizon: T.
+        padding: "circular" or "zero" ("same").
+
+    Returns:
+        `ConvolutionLimit`, to about 1e-13 of the largest entry.
+
+    Raises:
+        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram matrix
+            that is none or of another size, growth beyond float64.
+
+    Valid for: psi = id, stride 1, depth and width -> infinity.
+
+    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the module docstring.
+    """
+    growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
+    reads = patch_indices(image_shape, filter_size, padding)
+    check_exponent(len(reads) * growth.exponent, most=600.0)
+    flat = check_gram("gram", gram)
+    count = reads.shape[1]
+    if len(flat) % count:
+        raise SpecError(
+            refusal(
+                f"a gram matrix of size {len(flat)} for images of {count} positions",
+                "[N P, N P]: every pair of input and position",
+                "For inputs x [N, P, D] write the gram matrix of x.reshape(N * P, D), divided by D.",
+            )
+        )
+    inputs = len(flat) // count
+    start = flat.reshape(inputs, count, inputs, count).transpose(0, 2, 1, 3)
+    return ConvolutionLimit(*_series(start, reads, growth))
+
+
+def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the Taylor terms of Lambda and Theta at the horizon."""
+
+    def shifted(matrix: np.ndarray) -> np.ndarray:
+        padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0
+        return growth.rate * np.sum([padded[:, :, row[:, None], row[None, :]] for row in reads], axis=0)
+
+    term = growth.horizon * (shifted(start) + growth.bias_rate)
+    kernel_term = term
+    overlap, kernel = start + term, kernel_term
+    for order in range(2, _MOST_TERMS):
+        if order > len(reads) * growth.exponent and _negligible(kernel_term, kernel) and _negligible(term, overlap):
+            break
+        step = growth.horizon / order
+        term, kernel_term = step * shifted(term), step * shifted(term + kernel_term)
+        overlap, kernel = overlap + term, kernel + kernel_term
+    return overlap, kernel
+
+
+def _negligible(term: np.ndarray, total: np.ndarray) -> bool:
+    return float(np.max(np.abs(term))) <= 1e-17 * float(np.max(np.abs(total)))

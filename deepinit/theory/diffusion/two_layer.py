@@ -1,0 +1,105 @@
+"""Blocks with two layers, x + sqrt(dt) V phi(W x + b), infinitely many of them.
+
+With W_ij ~ N(0, sigma_1^2 / D) not shrunk, V_ij ~ N(0, sigma_2^2 / n): increments are centred given x, and
+
+    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2),
+
+whatever the inner width n; phi needs neither smoothness nor phi(0) = 0. For positively homogeneous phi without bias, at every width D,
+log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D), kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.activations import as_activation
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.cutoff.validate import check_width
+from deepinit.theory.diffusion.inner_activation import not_superlinear
+from deepinit.theory.diffusion.moments import LogNormal
+from deepinit.theory.diffusion.pairs import product_means
+from deepinit.theory.diffusion.solver import integrated
+from deepinit.theory.diffusion.validate import check_exponent, check_gram, check_horizon, check_size, check_variances
+
+
+def two_layer_limit(
+    activation: Any,
+    gram: Any,
+    weight_var: float,
+    branch_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
+) -> np.ndarray:
+    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), depth and width -> infinity.
+
+    Args:
+        activation: phi, any that grows at most linearly; kinks and phi(0) != 0 are allowed.
+        gram: [N, N], <x_i, x_j> / D at the start.
+        weight_var: sigma_1^2: W has variance weight_var / D, not shrinking with depth.
+        branch_var: sigma_2^2: V has variance branch_var dt / n, n the inner width.
+        bias_var: sigma_b1^2, of b.
+        horizon: T.
+
+    Returns:
+        [N, N], relative error about 1e-9.
+
+    Raises:
+        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix that is none.
+
+    Valid for: any inner width n, which drops out.
+
+    Reference: derivation in the module docstring.
+    """
+    phi = not_superlinear(as_activation(activation))
+    weight, bias, time = check_variances(weight_var, bias_var, horizon)
+    branch = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    start = check_gram("gram", gram)
+    mean = np.zeros(len(start))
+
+    def rates(state: np.ndarray) -> np.ndarray:
+        preactivations = bias + weight * state.reshape(start.shape)
+        return branch * product_means(phi, mean, preactivations, slopes=False)[0].ravel()
+
+    ends = np.sqrt(np.abs(np.diag(start)) + time * np.diag(rates(start.ravel()).reshape(start.shape)))
+    return integrated(rates, start.ravel(), time, np.outer(ends, ends).ravel()).reshape(start.shape)
+
+
+def two_layer_log_mean_square_law(
+    activation: Any, width: int, weight_var: float, branch_var: float, horizon: float = 1.0
+) -> LogNormal:
+    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D) at infinite depth.
+
+    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for ReLU.
+
+    Args:
+        activation: phi, positively homogeneous.
+        width: D >= 1, of the stream.
+        weight_var: sigma_1^2.
+        branch_var: sigma_2^2.
+        horizon: T.
+
+    Returns:
+        Mean and variance of the natural logarithm.
+
+    Raises:
+        SpecError: an activation that is not positively homogeneous, a negative variance or horizon, a bad width.
+
+    Valid for: depth -> infinity at fixed D and any inner width.
+
+    Reference: derivation in the module docstring.
+    """
+    phi = as_activation(activation)
+    if phi.slopes is None:
+        raise SpecError(
+            refusal(
+                f"the activation {phi!r}",
+                "positively homogeneous activations (ReLU, leaky ReLU, absolute value, linear)",
+                "Others have no closed law; `two_layer_limit` has their limit of large width.",
+            )
+        )
+    first = check_size("weight_var", weight_var, "W has variance weight_var / width.")
+    second = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    exponent = 0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) * first * second * check_horizon(horizon)
+    check_exponent(exponent)
+    d = check_width(width)
+    return LogNormal(exponent * (1.0 - 2.0 / d), 4.0 * exponent / d)

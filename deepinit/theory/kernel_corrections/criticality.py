@@ -1,0 +1,202 @@
+"""How corrections of order 1/width grow with depth: universality classes of one input, their slopes in r = depth/width and their range.
+
+One input: chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point K* = bias_var + w g(K*).
+
+Scale invariant (homogeneous activation, no biases): G is a product of independent factors with E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1,
+p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c - 1)/3 r, the mean
+over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G and of the backward norm).
+
+K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where phi'' jumps at 0 (ELU) or phi' does (SELU), see
+`criticality.origin`. With chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 from the two slopes at 0, V = v K^2 l/n solves
+v (1 - 2/p) = -2 (1 + 1/p) v + c0: v = c0/3 for every p. K1 = k K l/n solves k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2: k = -(1 + p) v/4. Tanh: 2/3 and -1/3,
+ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l, B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+
+Else, at a stable fixed point, depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the tangent kernel's variance saturates in the ordered
+phase (chi_perp < 1) and grows with depth in the chaotic one. Slopes that are not known are NaN: the recursion gives the numbers.
+
+Variances are taken as given to seven digits: those within 1e-6 of a critical point are that point, and a K within 1e-5 of a fixed point is at it, also where it repels.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation, as_activation
+from deepinit.core.checks import is_number
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import is_odd
+from deepinit.theory.criticality.edge import Edge, edge_of_chaos, root_between
+from deepinit.theory.criticality.moments import single_variance_moments
+from deepinit.theory.criticality.origin import origin
+from deepinit.theory.kernel_corrections.layer_moments import single_entry_moments
+
+_MARGINAL = 1e-6  # |chi - 1| that counts as critical, relative error of constants of seven digits
+_AT_FIXED_POINT = 1e-5  # such constants move a fixed point by 1e-6 / |1 - chi_parallel|
+_UNKNOWN = math.nan
+
+
+class Criticality(NamedTuple):
+    """The class of an activation at given variances, and its slopes.
+
+    Attributes:
+        name: "scale_invariant", "zero_critical" (K* = 0, marginal) and "half_stable" (K* > 0, both chi = 1), the critical points of `di.critical`; "ordered" (chi_perp < 1),
+            "chaotic" (chi_perp > 1), "marginal" (K* > 0 and chi_perp = 1: the edge of chaos); "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
+        fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
+        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels, and is kept only by a first layer of mean square K*.
+        kernel_variance: lim V/K^2, in units of `per`.
+        kernel_shift: lim K1/K.
+        tangent_variance: lim Var Theta/T^2, one output.
+        tangent_shift: lim T1/T.
+        mixed: lim D/(K T).
+        per: "depth/width" (r) or "1/width".
+        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends on the depth, `kernel_corrections` then estimates it.
+    """
+
+    name: str
+    fixed_point: float
+    chi_parallel: float
+    chi_perpendicular: float
+    kernel_variance: float
+    kernel_shift: float
+    tangent_variance: float
+    tangent_shift: float
+    mixed: float
+    per: str
+    largest_sum: float
+
+
+def criticality_class(
+    activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
+) -> Criticality:
+    """Where an initialization stands: its universality class, and what depth does to corrections of order 1/width there.
+
+    Slopes such that V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module docstring.
+
+    Args:
+        activation: an Activation, a built-in's name or a JAX function.
+        weight_var: variance times fan_in, > 0.
+        bias_var: >= 0.
+        mean_square: K of the first layer, from which the fixed point is approached, > 0. At the variances of a critical point it does not matter, however slow the approach.
+
+    Returns:
+        `Criticality`. Fixed points are found between 1e-8 and 1e6. Asymptotic slopes of "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
+
+    Raises:
+        SpecError: variances out of range; an activation that `di.critical` refuses to examine.
+
+    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh).
+
+    Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
+    """
+    numbers = (weight_var, bias_var, mean_square)
+    good = all(is_number(each) and np.isfinite(each) for each in numbers)
+    if not (good and weight_var > 0 and bias_var >= 0 and mean_square > 0):
+        raise SpecError(
+            refusal(
+                f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",
+                "weight_var > 0, bias_var >= 0, mean_square > 0",
+                "He initialization of ReLU is weight_var=2.",
+            )
+        )
+    phi = as_activation(activation)
+    edge = edge_of_chaos(phi)
+    if bias_var == 0.0 and edge.kind == "scale_invariant":
+        return _scale_invariant(phi.slopes or origin(phi).slopes, weight_var)
+    if bias_var == 0.0 and edge.kind == "zero_critical" and abs(weight_var / origin(phi).weight_var - 1.0) < _MARGINAL:
+        return _zero_critical(phi)
+    for point in edge.critical:
+        if math.isclose(weight_var, point.weight_var, rel_tol=_MARGINAL) and math.isclose(
+            bias_var, point.bias_var, rel_tol=_MARGINAL
+        ):
+            return Criticality("half_stable", point.fixed_point, 1.0, 1.0, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
+    fixed = _fixed_point(phi, edge, weight_var, bias_var, mean_square)
+    if not math.isfinite(fixed):
+        return Criticality("unsettled", *(_UNKNOWN,) * 8, "depth/width", _UNKNOWN)
+    if fixed == 0.0:
+        chi = weight_var / origin(phi).weight_var
+        return Criticality("vanishing", 0.0, chi, chi, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
+    moments = single_entry_moments(phi, np.array([fixed]))
+    _, slope_square, growth, _ = single_variance_moments(phi, np.array([fixed]))
+    parallel, perpendicular = weight_var * float(growth[0]), weight_var * float(slope_square[0])
+    noise = weight_var**2 * float(moments.products[0, 0, 0] - moments.g.value[0] ** 2)
+    variance, shift = _UNKNOWN, _UNKNOWN
+    if abs(parallel) < 1.0 - _MARGINAL:
+        variance = noise / (1.0 - parallel**2)
+        shift = 0.5 * weight_var * float(moments.g.hessian[0, 0, 0]) * variance / (1.0 - parallel)
+    if abs(perpendicular - 1.0) < _MARGINAL:
+        name = "marginal"
+    elif perpendicular < 1.0:
+        name = "ordered"
+    else:
+        name = "chaotic"
+    return Criticality(
+        name,
+        fixed,
+        parallel,
+        perpendicular,
+        variance / fixed**2,
+        shift / fixed,
+        *(_UNKNOWN,) * 3,
+        "1/width",
+        _UNKNOWN,
+    )
+
+
+def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Criticality:
+    c, chi = _four_point(slopes), weight_var * 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
+    critical = abs(chi - 1.0) < _MARGINAL
+    tangent = ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0) if critical else (_UNKNOWN, 0.0, _UNKNOWN)
+    fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
+    return Criticality("scale_invariant", fixed, chi, chi, c, 0.0, *tangent, "depth/width", 0.1 * 5.0 / max(c, 1e-300))
+
+
+def _zero_critical(phi: Activation) -> Criticality:
+    near = origin(phi)
+    p = near.power if math.isfinite(near.power) else _UNKNOWN
+    variance = _four_point(near.slopes) / 3.0
+    kernel = (variance, -0.25 * (1.0 + p) * variance) if p > 0.0 else (_UNKNOWN, _UNKNOWN)
+    tangent = (2.0 / 3.0, -0.25, 0.0) if p == 1.0 and is_odd(phi) else (_UNKNOWN,) * 3
+    largest = 0.5 if p == 1.0 else _UNKNOWN
+    return Criticality("zero_critical", 0.0, 1.0, 1.0, *kernel, *tangent, "depth/width", largest)
+
+
+def _four_point(slopes: tuple[float, float]) -> float:
+    """c = Var z^2 E phi'^4 / (E phi'^2)^2 in units of K^2, for two slopes."""
+    p, q = 0.5 * (slopes[0] ** 2 + slopes[1] ** 2), 0.5 * (slopes[0] ** 4 + slopes[1] ** 4)
+    return 3.0 * q / p**2 - 1.0
+
+
+def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float) -> float:
+    """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the first step; inf beyond the grid."""
+
+    def change(variance: float) -> tuple[float, float]:
+        """K' - K and chi_parallel."""
+        moments = single_variance_moments(phi, np.array([variance]))
+        return bias_var + weight_var * float(moments.square[0]) - variance, weight_var * float(moments.growth[0])
+
+    grid = edge.variances
+    start = min(max(mean_square, grid[0]), grid[-1])
+    moved, chi = change(start)
+    if start == mean_square and abs(moved) <= _AT_FIXED_POINT * abs(1.0 - chi) * start:
+        for _ in range(4):  # Newton's method, from 1e-5
+            start += moved / (1.0 - chi)
+            moved, chi = change(start)
+        return start
+    rises = moved > 0.0
+    ahead = np.flatnonzero(grid > start) if rises else np.flatnonzero(grid < start)[::-1]
+    ends = [start, *grid[ahead]]
+    moves = [moved, *(bias_var + weight_var * edge.moments.square - grid)[ahead]]
+    chis = [chi, *(weight_var * edge.moments.growth)[ahead]]
+    for i in range(len(ahead)):
+        left, right = ends[i : i + 2]
+        if (chis[i] > 1.0) != (chis[i + 1] > 1.0):  # K' - K turns: a pair of fixed points may lie in between
+            turn = root_between(lambda k: change(k)[1] - 1.0, left, right)
+            if (change(turn)[0] > 0.0) != rises:
+                return root_between(lambda k: change(k)[0], left, turn)
+        if (moves[i + 1] > 0.0) != rises:
+            return root_between(lambda k: change(k)[0], left, right)
+    if rises or not math.isfinite(moved):
+        return math.inf
+    at_zero = bias_var + weight_var * origin(phi).value ** 2
+    return root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0]) if at_zero > 1e-9 * grid[0] else 0.0

@@ -1,0 +1,127 @@
+"""Everything that one layer's Gaussian law says to the corrections of order 1/width, for all entries of the kernels at once.
+
+Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e stand at the entries `neighbours[e]` = (aa, ab, bb);
+for a = b only the first place is used. `second_moments` knows those pairs of entries that involve at most two inputs; with three or
+four different inputs it has no closed form, and `kernel_corrections.four_point` fills it in where asked for, NaN otherwise.
+"""
+
+import itertools
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from deepinit.core.activations import Activation
+from deepinit.theory.kernel_corrections.homogeneous import homogeneous_pair_moments, homogeneous_single_moments
+from deepinit.theory.numerics.kernel_moments import (
+    NEAR,
+    Derivatives,
+    EntryMoments,
+    joined,
+    pair_moments,
+    single_moments,
+)
+from deepinit.theory.numerics.smooth_moments import smooth_pair_moments
+
+
+class Entries(NamedTuple):
+    """The entries of a symmetric [k, k] matrix.
+
+    Attributes:
+        rows, columns: [p] a and b of every entry.
+        at: [k, k] the number of entry (a, b).
+        neighbours: [p, 3] the numbers of (a, a), (a, b), (b, b).
+        diagonal: [k] the numbers of (a, a).
+        mixed: [n] the numbers of the entries with a != b.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    at: np.ndarray
+    neighbours: np.ndarray
+    diagonal: np.ndarray
+    mixed: np.ndarray
+
+
+class LayerMoments(NamedTuple):
+    """Of one layer with preactivations N(0, K).
+
+    Attributes:
+        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at `neighbours`.
+        phi_phi: [p, p] E phi_a phi_b phi_c phi_d.
+        phi_slope: [p, p] E phi_a phi_b phi'_c phi'_d.
+        slope_slope: [p, p] E phi'_a phi'_b phi'_c phi'_d.
+    """
+
+    g: Derivatives
+    h: Derivatives
+    phi_phi: np.ndarray
+    phi_slope: np.ndarray
+    slope_slope: np.ndarray
+
+
+@lru_cache(maxsize=64)
+def entries(num_inputs: int) -> Entries:
+    """The entries of a [num_inputs, num_inputs] matrix."""
+    rows, columns = np.triu_indices(num_inputs)
+    at = np.empty((num_inputs, num_inputs), dtype=np.int64)
+    at[rows, columns] = at[columns, rows] = np.arange(len(rows))
+    neighbours = np.stack([at[rows, rows], at[rows, columns], at[columns, columns]], axis=1)
+    return Entries(rows, columns, at, neighbours, np.diag(at).copy(), np.flatnonzero(rows != columns))
+
+
+def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) -> LayerMoments:
+    """All moments of one layer but those of three or more inputs, which are NaN.
+
+    Args:
+        activation: see `kernel_corrections`.
+        kernel: [p], positive definite on every pair.
+        where: `entries`.
+    """
+    single = single_entry_moments(activation, kernel[where.diagonal])
+    pair = pair_entry_moments(activation, kernel[where.neighbours[where.mixed]]) if len(where.mixed) else None
+    order = np.concatenate([where.diagonal, where.mixed])
+
+    def in_order(name: str) -> Derivatives:
+        parts = [getattr(single, name)] + ([getattr(pair, name)] if pair is not None else [])
+        result = []
+        for fields in zip(*parts, strict=True):
+            stacked = np.concatenate(fields)
+            ordered = np.empty_like(stacked)
+            ordered[order] = stacked
+            result.append(ordered)
+        return Derivatives(*result)
+
+    count = len(where.rows)
+    second = np.full((2, 2, count, count), np.nan)
+    blocks = [(where.neighbours[where.mixed], pair.products)] if pair is not None else []
+    blocks.append((where.diagonal[:, None], single.products[:, ::3, ::3]))  # last: the more accurate ones stay
+    for places, products in blocks:
+        width = places.shape[1]
+        for i, j in itertools.product(range(2), repeat=2):
+            block = products[:, i * width : (i + 1) * width, j * width : (j + 1) * width]
+            second[i, j, places[:, :, None], places[:, None, :]] = block
+    return LayerMoments(in_order("g"), in_order("h"), second[0, 0], second[0, 1], second[1, 1])
+
+
+def single_entry_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
+    """Closed form where known, else quadrature."""
+    if activation.slopes is not None:
+        return homogeneous_single_moments(activation.slopes, variances)
+    return single_moments(activation, variances)
+
+
+def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
+    """Closed form where known; else quadrature, differentiating the density, or the activation where inputs are nearly parallel."""
+    if activation.slopes is not None:
+        return homogeneous_pair_moments(activation.slopes, kernels)
+    sine2 = 1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])
+    near = (sine2 < NEAR) & (not activation.kinks)
+    if not near.any():
+        return pair_moments(activation, kernels)
+    if near.all():
+        return smooth_pair_moments(activation, kernels)
+    both = joined([pair_moments(activation, kernels[~near]), smooth_pair_moments(activation, kernels[near])])
+    back = np.argsort(np.concatenate([np.flatnonzero(~near), np.flatnonzero(near)]))
+    g, h = (Derivatives(*(part[back] for part in each)) for each in (both.g, both.h))
+    return EntryMoments(g, h, both.products[back])

@@ -1,0 +1,127 @@
+"""The distribution function of ||J u||, by inversion of the characteristic function of its logarithm.
+
+Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0].
+With t_j = (j + 1/2) delta the Gil-Pelaez sum
+
+    P(Y <= y) = 1/2 - (1/pi) sum_{j>=0} Im(e^{-i t_j y} phi(t_j)) / (j + 1/2)
+
+misses the integral's value by at most P(|Y - y| > 2 pi / delta) (Poisson summation), and |phi| decreases in t at least like
+exp(-pi t / 2) per layer. Chernoff's bound with the same Mellin transforms at real arguments chooses delta.
+"""
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.array_api import as_floats
+from deepinit.core.errors import SpecError, refusal
+from deepinit.theory.lengths.log_moments import cumulative_log_moments, log_alive
+from deepinit.theory.numerics.homogeneous_layers import Layer, Output, network_layers
+from deepinit.theory.numerics.layer_factors import log_factor_moment, log_mellin
+
+_LOG_TAIL = 34.0  # e^-34 = 2e-15: what is neglected on either side, in t and in y
+_BLOCK = 64  # points t evaluated at once
+
+
+def length_cdf(
+    x: Any,
+    widths: Any,
+    *,
+    hidden_var: float | None = None,
+    output_var: float = 1.0,
+    negative_slope: float = 0.0,
+    output: Output = "linear",
+) -> Any:
+    """P(||J u|| <= x) at any input and any unit tangent u, Gaussian weights, exact in the widths.
+
+        P(||Ju|| <= x) = 1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),   p = P(Ju != 0) = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
+
+    Args:
+        x: [...], ratio of output to input length; any real, negative ones have probability 0.
+        widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
+        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 + negative_slope^2), He's 2 for ReLU.
+        output_var: variance times fan_in of the output weights.
+        negative_slope: slope of the activation for negative inputs; 0 for ReLU.
+        output: "linear", "relu" or None, as in `length_moment`.
+
+    Returns:
+        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is the probability of a
+        dead network.
+
+    Raises:
+        SpecError: as `length_moment`; x that is nan or no number.
+
+    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at positive lengths).
+
+    Reference: derivation in the module docstring.
+    """
+    layers = network_layers(
+        widths,
+        hidden_var=hidden_var,
+        output_var=output_var,
+        negative_slope=negative_slope,
+        law="normal",
+        output=output,
+    )
+    (points,) = as_floats(np, x)
+    if np.isnan(points).any():
+        raise SpecError(refusal(f"x={x!r}", "real numbers", "Drop the nan, for instance by x[~numpy.isnan(x)]."))
+    log_p = float(log_alive(layers)[-1])
+    alive = math.exp(log_p)
+    result = np.where(points >= 0.0, -math.expm1(log_p), 0.0)
+    positive = points > 0.0
+    if alive > 0.0 and positive.any():
+        result[positive] += alive * _log_cdf(2.0 * np.log(points[positive]), layers)
+    return float(result) if points.ndim == 0 else result
+
+
+def _log_cdf(y: np.ndarray, layers: list[Layer]) -> np.ndarray:
+    """P(Y <= y | alive), y [m]."""
+    moments = cumulative_log_moments(layers)
+    mean, spread = float(moments.mean[-1]), math.sqrt(float(moments.variance[-1]))
+    factors = Counter(layer.factor for layer in layers)
+    log_scale = sum(math.log(layer.entry_var) for layer in layers) - mean
+    below, above = _support(factors, log_scale, spread)
+    y = y - mean  # Y is centred below: the phases stay small
+    inside = (y > -below) & (y < above)
+    probability = np.where(y >= above, 1.0, 0.0)
+    if inside.any():
+        probability[inside] = _gil_pelaez(y[inside], factors, log_scale, 2.0 * math.pi / (below + above))
+    return probability
+
+
+def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
+    """Distances below and above the mean beyond which Y has probability e^-34, by Chernoff's bound."""
+    least = min(_least_units(factor) for factor in factors)
+
+    def bound(s: float) -> float:
+        log_moment = sum(count * (log_factor_moment(factor, s) - factor.log_alive) for factor, count in factors.items())
+        return (_LOG_TAIL + log_moment + s * log_scale) / abs(s)
+
+    # The best argument is near 8 / spread for a Gaussian; negative moments exist up to half the least number of units.
+    orders = [size / spread for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
+    return min(bound(-min(s, 0.45 * least)) for s in orders), min(bound(s) for s in [*orders, 0.5, 1.0, 2.0])
+
+
+def _least_units(factor: Any) -> int:
+    """The least number of units that are on with probability above 1e-80: moments of order above -half of it exist."""
+    if not factor.can_vanish:
+        return factor.width
+    return max(1, factor.width // 2 - math.ceil(10.0 * math.sqrt(factor.width)))
+
+
+def _gil_pelaez(y: np.ndarray, factors: Counter, log_scale: float, step: float) -> np.ndarray:
+    total = np.zeros_like(y)
+    start = 0
+    while True:
+        half_odd = np.arange(start, start + _BLOCK) + 0.5
+        t = step * half_odd
+        log_phi = 1j * t * log_scale
+        for factor, count in factors.items():
+            log_phi = log_phi + count * (log_mellin(factor, 1j * t) - factor.log_alive)
+        total += (np.exp(log_phi - 1j * np.multiply.outer(y, t)).imag / half_odd).sum(axis=-1)
+        if log_phi.real.max() < -_LOG_TAIL - 2.0:
+            return np.clip(0.5 - total / math.pi, 0.0, 1.0) + 0.0  # no negative zeros
+        start += _BLOCK

@@ -1,0 +1,217 @@
+"""Post-activations of two correlated Gaussians in the orthonormal frame of `numerics.delta_method`, on quadrature nodes.
+
+Positively homogeneous activations (slopes l on the left, r on the right): polar coordinates u = R cos p,
+v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48). Take
+w = (b - cos(theta) a) / (2 sin(theta/2)); with k = cos(theta/2) and m(t) = sin(t) / (2 sin(theta/2)),
+
+    both positive:          p in (theta - pi/2, pi/2)       a = r cos p    w = r k sin p
+    both negative:          the opposite arc                a = l cos p    w = l k sin p
+    u > 0 > v, opening theta:   p = -pi/2 + t               a = r sin t    w = -l k cos t + (l - r) cos(theta) m(t)
+    u < 0 < v, opening theta:   p =  pi/2 + t               a = -l sin t   w =  r k cos t + (l - r) cos(theta) m(t)
+
+so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) sees theta as pi - theta, which is
+used above pi/2.
+
+Other activations: 2-D quadrature of (u, v) = (std_u x, std_u x + displacement), the residual of b - a after projection on
+a formed node by node, before it is squared.
+"""
+
+import itertools
+import math
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.activations import Activation
+from deepinit.core.array_api import with_derivative_of
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.gaussian import differences, normal_rule, values
+from deepinit.theory.numerics.delta_method import Frame
+
+_ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 6 on arcs up to pi
+_SMALLEST_ANGLE = 1e-18  # its square is still a normal float32
+_PLAIN_DIFFERENCE = 1e-3  # angle above which b - a loses less than 3 digits by plain subtraction
+_RADIUS = 10.5  # the weight of the plane outside it is 1e-24
+_PANEL_NODES = 20
+
+
+def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -> Frame:
+    """The frame of a positively homogeneous activation at unit variances, traceable in JAX.
+
+    Args:
+        xp: NumPy or jax.numpy.
+        theta: [...] in (0, pi], floating; clipped below at 1e-18.
+        slopes: (left, right), not both 0.
+
+    Returns:
+        The frame, the radius integrated out; relative accuracy of the dtype.
+    """
+    left, right = slopes
+    if left == 0.0 and right == 0.0:
+        raise SpecError(refusal("an activation that is 0 everywhere", "slopes not both 0", "No output, no angle."))
+    theta = with_derivative_of(theta, xp.maximum(theta, _SMALLEST_ANGLE))
+    if left == -right:
+        opposite = with_derivative_of(math.pi - theta, xp.maximum(math.pi - theta, _SMALLEST_ANGLE))
+        theta = xp.where(theta > 0.5 * math.pi, opposite, theta)
+    legendre, mass = np.polynomial.legendre.leggauss(_ARC_NODES)
+    unit = xp.asarray(0.5 * (legendre + 1.0), dtype=theta.dtype)
+    mass = xp.asarray(0.5 * mass / (2.0 * math.pi), dtype=theta.dtype)
+
+    angle = theta[..., None]
+    wide = with_derivative_of(math.pi - angle, xp.maximum(math.pi - angle, 0.0))
+    p = 0.5 * math.pi - wide * unit
+    t = angle * unit
+    # sin(t) / (2 sin(angle / 2)), whose derivative is finite at 0 by that of sinc
+    m = unit * xp.sinc(t / math.pi) / xp.sinc(0.5 * angle / math.pi)
+    c, k = xp.cos(angle), xp.cos(0.5 * angle)
+    crossing = (left - right) * c * m
+    a = xp.concatenate([right * xp.cos(p), left * xp.cos(p), right * xp.sin(t), -left * xp.sin(t)], axis=-1)
+    w = xp.concatenate(
+        [
+            right * k * xp.sin(p),
+            left * k * xp.sin(p),
+            crossing - left * k * xp.cos(t),
+            crossing + right * k * xp.cos(t),
+        ],
+        axis=-1,
+    )
+    weights = xp.concatenate([wide * mass, wide * mass, angle * mass, angle * mass], axis=-1)
+    return _orthonormal(xp, a, w, weights, (2.0, 2.0, 6.0), xp.cos(theta), 2.0 * xp.sin(0.5 * theta))
+
+
+def quadrature_frame(
+    activation: Activation, theta: float, variances: tuple[float, float], num_nodes: int | None = None
+) -> Frame:
+    """The frame of any activation, in float64 on the host.
+
+    Args:
+        activation: smooth between its `kinks`.
+        theta: in [0, pi], the angle of the Gaussian pair.
+        variances: of u and v, positive.
+        num_nodes: of the trapezoidal rule per axis; None takes 161 for standard deviations up to 1 and proportionally
+            more (at most 481) beyond. Ignored for activations with kinks.
+
+    Returns:
+        The frame. Relative error of the coefficients about 1e-12 for activations as smooth as tanh (nearest pole at
+        i pi/2) up to variance 25, larger beyond (e^(-197 / std) times a power of std), and about 1e-12 with kinks. Unequal variances lose a factor |std_u - std_v| / theta
+        of the digits.
+
+    Raises:
+        SpecError: if a and b are collinear to rounding (equal or opposite preactivations), or a variance is not positive.
+    """
+    var_u, var_v = variances
+    if not (var_u > 0.0 and var_v > 0.0 and math.isfinite(var_u) and math.isfinite(var_v)):
+        raise SpecError(
+            refusal(f"preactivation variances {variances}", "finite numbers > 0", "Check weight variance and inputs.")
+        )
+    std_u, std_v = math.sqrt(var_u), math.sqrt(var_v)
+    if activation.kinks:
+        x, y, weights = _kinked_rule(theta, std_u, std_v, activation.kinks)
+    else:
+        x, y, weights = _disk_rule(num_nodes or _nodes_for(max(std_u, std_v)))
+    # v - u, written so that nothing cancels at a small angle: cos - 1 = -2 sin^2(theta / 2)
+    step = (std_v - std_u - 2.0 * std_v * math.sin(0.5 * theta) ** 2) * x + std_v * math.sin(theta) * y
+    u = std_u * x
+    a = values(activation, u)
+    difference = values(activation, u + step) - a if theta > _PLAIN_DIFFERENCE else differences(activation, u, step)
+    frame = _orthonormal(np, a, difference, weights, (1.0, 1.0, 1.0), np.float64(1.0), np.float64(1.0))
+    spread = float(np.sum(weights * difference**2))
+    residual = math.exp(float(frame.log_sine2 + frame.log_norm2_b)) if np.isfinite(frame.log_sine2) else 0.0
+    if not residual > 1e-28 * spread:
+        raise SpecError(
+            refusal(
+                f"post-activations that are collinear (angle {theta:g}, variances {var_u:g} and {var_v:g})",
+                "two inputs with different images",
+                "Take a positive angle below pi.",
+            )
+        )
+    return frame
+
+
+def _orthonormal(
+    xp: ModuleType, a: Any, w: Any, weights: Any, radial: tuple[float, float, float], scale_a: Any, scale_w: Any
+) -> Frame:
+    """Gram-Schmidt of (a, w) on the nodes, where b = scale_a * a + scale_w * w."""
+    radial2, radial4, radial6 = radial
+
+    def mean(product: Any) -> Any:
+        return (weights * product).sum(-1)
+
+    square_a = mean(a * a)
+    slope = mean(a * w) / square_a
+    residual = w - slope[..., None] * a
+    again = mean(a * residual) / square_a  # a second pass removes what rounding left of the first
+    residual = residual - again[..., None] * a
+    square_w = mean(residual * residual)
+    along, across = (scale_a + scale_w * (slope + again)) * xp.sqrt(square_a), scale_w * xp.sqrt(square_w)
+    norm = xp.hypot(along, across)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Frame(
+            alpha=a / xp.sqrt(square_a)[..., None],
+            omega=residual / xp.sqrt(square_w)[..., None],
+            weights=weights,
+            radial4=radial4,
+            radial6=radial6,
+            cosine=along / norm,
+            sine=across / norm,
+            log_norm2_a=xp.log(radial2 * square_a),
+            log_norm2_b=2.0 * xp.log(norm) + math.log(radial2),
+            log_sine2=2.0 * (xp.log(scale_w) - xp.log(norm)) + xp.log(square_w),
+        )
+
+
+def _nodes_for(std: float) -> int:
+    """Odd number of trapezoidal nodes on [-12, 12]: spacing 0.15 in units of the wider preactivation, at least 0.05.
+
+    Moments of degree 6 have poles of order 6: tanh at unit variance keeps 1e-13 at spacing 0.15, but 1e-10 at 0.2.
+    """
+    return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
+
+
+@lru_cache(maxsize=8)
+def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The product of two trapezoidal rules for a pair of standard normals, cut to a disk."""
+    nodes, mass = normal_rule((), num_nodes)
+    x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
+    kept = x * x + y * y < _RADIUS**2
+    return x[kept], y[kept], np.outer(mass, mass).ravel()[kept]
+
+
+def _kinked_rule(
+    theta: float, std_u: float, std_v: float, kinks: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gauss-Legendre panels for a pair of standard normals, split along the lines where u or v meets a kink.
+
+    The inner rule (in y, at fixed x) is split where v = std_v (c x + s y) meets a kink, at y = (kink/std_v - c x) / s. As
+    a function of x the inner integral is then smooth on the scale s / |c| around the x where that y is of order 1, which
+    the outer panels resolve, besides being split where u meets a kink.
+    """
+    c, s = math.cos(theta), max(math.sin(theta), 1e-300)
+    clusters = [(kink / std_v + s * y) / c for kink in kinks for y in (-8, -4, 0, 4, 8) if abs(c) > 1e-3]
+    x, mass_x = _panels([kink / std_u for kink in kinks] + clusters)
+    breaks = np.clip([(kink / std_v - c * x) / s for kink in sorted(kinks)], -_RADIUS, _RADIUS)
+    breaks = np.sort(breaks, axis=0)
+    fixed = np.linspace(-_RADIUS, _RADIUS, 8)[:, None] * np.ones_like(x)
+    edges = np.sort(np.concatenate([fixed, breaks]), axis=0)  # [edges, x]
+    legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)
+    half, middle = 0.5 * np.diff(edges, axis=0), 0.5 * (edges[1:] + edges[:-1])
+    y = middle[..., None] + half[..., None] * legendre
+    weights = half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
+    grid = np.broadcast_to(x[:, None], y.shape)
+    kept = weights > 1e-26
+    return grid[kept], y[kept], weights[kept]
+
+
+def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at the given points."""
+    inside = [split for split in splits if -_RADIUS < split < _RADIUS]
+    edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
+    legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)
+    nodes, weights = [], []
+    for a, b in itertools.pairwise(edges):
+        nodes.append(0.5 * (b - a) * legendre + 0.5 * (a + b))
+        weights.append(0.5 * (b - a) * mass)
+    x = np.concatenate(nodes)
+    return x, np.concatenate(weights) * np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)

@@ -1,0 +1,290 @@
+"""What the experiment trains: configs, presets and cases."""
+
+import dataclasses
+
+import numpy as np
+
+import deepinit as di
+from deepinit.core.reproducible import constant
+from deepinit.runs.experiment import Case
+from deepinit.theory import condensation as theory
+
+from . import models
+
+COUNT = di.quantities.orientation_count
+ACTIVATIONS = {1: di.tanh, 2: di.x_tanh, 3: di.x2_tanh}
+LAST_STEP, NUM_RECORDS = 640, 32  # of the runs that condense
+FIRST_DROP = 1e-3  # loss drop that ends the initial stage for multiplicity 1; 1e-2 for higher ones
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What to train."""
+
+    multiplicities: tuple[int, ...] = (1, 2, 3)
+    """p of the activations tanh, x tanh x, x^2 tanh x."""
+    num_seeds: int = 8
+    """Networks of every case in which orientations are counted."""
+    law_seeds: int = 100
+    """Networks of the cases that are compared with exact laws; four times as many where losses are compared."""
+    width: int = 100
+    """Hidden neurons of the two-layer networks; three times as many for p = 3."""
+    std: float = 1e-5
+    """Standard deviation of all initial weights."""
+    data_seeds: tuple[int, ...] = (1,)
+    """Draws of the five-dimensional training set; one case each."""
+    deep_activations: tuple[str, ...] = ("tanh",)
+    """Of the networks of five hidden layers, with and without residual connections."""
+    deep_steps: int = 1400
+    """Their steps of Adam."""
+    image_steps: int = 150
+    """Steps of Adam of the networks on images; 0 leaves them out."""
+    residual_module: bool = False
+    """Also train a convolutional residual network of flax, with condensed and with customary initialization."""
+    phases: tuple[str, ...] = ("0.8,0.3", "1,0", "1.75,0", "1.5,-0.4")
+    """Points gamma,gamma' of the phase diagram."""
+    phase_widths: tuple[int, ...] = (100, 800)
+    """Widths between which the growth of the distance is measured."""
+    phase_seeds: int = 8
+    """Networks per point and width."""
+    scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
+    """gamma of the variances width^-gamma whose training is compared with its linearization."""
+    scale_width: int = 200
+    """Hidden neurons of those networks."""
+    key: int = 0
+    """Root key of the ensembles."""
+
+
+PRESETS = {
+    "smoke": Config(),
+    "paper": Config(
+        num_seeds=24,
+        law_seeds=400,
+        data_seeds=(1, 2, 3),
+        deep_activations=("tanh", "x_tanh", "x2_tanh"),
+        image_steps=400,
+        residual_module=True,
+        phases=(
+            "0.75,0",
+            "0.8,-0.3",
+            "0.8,0.3",
+            "1,0",
+            "1.2,-0.4",
+            "1.5,-0.4",
+            "1.5,0.3",
+            "1.5,0.7",
+            "1.75,0",
+            "2.5,0",
+        ),
+        phase_widths=(300, 3000),
+    ),
+    "full": Config(
+        num_seeds=100,
+        law_seeds=2000,
+        data_seeds=tuple(range(1, 11)),
+        deep_activations=("tanh", "x_tanh", "x2_tanh", "sigmoid", "softplus"),
+        image_steps=1000,
+        residual_module=True,
+        phases=tuple(f"{g:g},{h:g}" for g in (0.75, 1.0, 1.25, 1.5, 1.75, 2.5) for h in (-0.4, 0.0, 0.3, 0.7)),
+        phase_widths=(300, 10_000),
+        phase_seeds=16,
+        scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
+        scale_width=1000,
+    ),
+}
+
+
+def cases(config: Config) -> tuple[Case, ...]:
+    """All of them; see the functions below."""
+    return (
+        *multiplicity_cases(config),
+        *law_cases(config),
+        *other_cases(config),
+        *deep_cases(config),
+        *image_cases(config),
+        *phase_cases(config),
+        *scale_cases(config),
+    )
+
+
+def multiplicity_cases(config: Config) -> list[Case]:
+    """Two-layer networks of multiplicity 1, 2, 3 on data in one and in five dimensions, and on a simplex: 2 (d + 1) orientations."""
+    found = []
+    for p in config.multiplicities:
+        net = di.training.small_mlp((config.width * (3 if p == 3 else 1),), ACTIVATIONS[p], std=config.std)
+        data = {f"p{p}-1d": di.targets.two_sines()}
+        data |= {f"p{p}-5d-data{seed}": di.targets.sum_of_sines(seed=seed) for seed in config.data_seeds}
+        if p == 3:
+            data["p3-simplex"] = di.targets.simplex(5)
+        found += [counted(config, name, net, condensing(examples, p)) for name, examples in data.items()]
+    return found
+
+
+def law_cases(config: Config) -> list[Case]:
+    """Multiplicity 1 in five dimensions: how many neurons are aligned when, how far they are, when the loss drops."""
+    net = di.training.small_mlp((config.width,), di.tanh, std=config.std)
+    examples = di.targets.sum_of_sines(seed=1)
+    rate = growth_rate(examples)
+    steps = di.Training(examples, range(0, 321, 20), rate=0.02 / rate, initial_stage=True)
+    drop = di.Training(examples, (6000,), rate=0.002 / rate, stop_drop=FIRST_DROP, initial_stage=True)
+    runs = {"aligned_fraction": steps, "relative_distance": steps, "drop_time": drop}
+    return [
+        Case(
+            name.replace("_", "-"),
+            net,
+            di.quantities.BUILTIN[name],
+            run,
+            config.law_seeds,
+            checked=("leading_order",),
+            rejected=("infinite_width",) if run is steps else (),
+            key=config.key,
+        )
+        for name, run in runs.items()
+    ]
+
+
+def other_cases(config: Config) -> list[Case]:
+    """Adam instead of gradient flow; ReLU, which has no multiplicity."""
+    small = 0.1 * config.std
+    tanh, quadratic = (
+        di.training.small_mlp((config.width,), activation, std=small) for activation in (di.tanh, di.x_tanh)
+    )
+    relu = di.training.small_mlp((3 * config.width,), di.relu, std=config.std)
+    steps = range(0, 601, 20)
+    adam = {"mode": "adam", "rate": 10.0 * small}
+    return [
+        counted(config, "adam-p1-5d", tanh, di.Training(di.targets.sum_of_sines(seed=1), steps, **adam)),
+        counted(config, "adam-p1-1d", tanh, di.Training(di.targets.two_sines(), steps, **adam)),
+        counted(config, "adam-p2-1d", quadratic, di.Training(di.targets.two_sines(), steps, **adam)),
+        counted(config, "relu-1d", relu, condensing(di.targets.two_sines(), 0)),
+    ]
+
+
+def deep_cases(config: Config) -> list[Case]:
+    """Five hidden layers of 18 neurons under Adam, with and without residual connections, targets of mean 0."""
+    examples = di.targets.centred(di.targets.sum_of_sines(3, amplitude=4.0, frequency=12.0))
+    run = di.Training(examples, records(config.deep_steps), mode="adam", rate=4e-5)
+    found = []
+    for name in config.deep_activations:
+        spec = di.training.small_mlp((18,) * 5, name, std=0.01)
+        for residual in (False, True):
+            label = f"deep-{name.replace('_', '-')}{'-residual' if residual else ''}"
+            network = di.training.perceptron(spec, residual=residual)
+            found.append(counted(config, label, network, run, checked=()))
+    return found
+
+
+def image_cases(config: Config) -> list[Case]:
+    """A small convolutional network of flax on MNIST digits; on request a residual one, with two initializations of its dense layers."""
+    if not config.image_steps:
+        return []
+    train, test = di.targets.digits(500), di.targets.digits(500, seed=1)
+    small = di.Training(train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy")
+    found = [counted(config, "cnn", models.convolutional(), small, num_seeds=2, checked=())]
+    if config.residual_module:
+        run = di.Training(
+            train, records(config.image_steps), mode="adam", rate=1e-3, loss="cross_entropy", batch_size=128, test=test
+        )
+        for kind in ("condensed", "glorot"):
+            network = models.residual(kind)
+            accuracy = di.quantities.accuracy
+            found.append(Case(f"resnet-{kind}", network, accuracy, run, 2, kept_networks=1, key=config.key))
+    return found
+
+
+def phase_cases(config: Config) -> list[Case]:
+    """Distance of the input weights when the loss has dropped by a tenth, at every point of the phase diagram and every width."""
+    x = np.linspace(-1.0, 1.0, 8)
+    run = di.Training(di.targets.examples(x, x + 0.5, "a line"), (4000,), mode="flow", stop_drop=0.1)
+    return [
+        Case(
+            phase_name(gamma, gamma_prime, width),
+            di.training.small_mlp((width,), di.tanh, std=input_std, output_std=output_std),
+            di.quantities.relative_distance,
+            run,
+            config.phase_seeds,
+            forms=(),
+            key=config.key,
+        )
+        for gamma, gamma_prime in points(config)
+        for width in config.phase_widths
+        for output_std, input_std in [stds(width, gamma, gamma_prime)]
+    ]
+
+
+def scale_cases(config: Config) -> list[Case]:
+    """Training from variances width^-gamma: from the scale of the tangent kernel (1/2) to condensation."""
+    examples = di.targets.two_sines()
+    found = []
+    for gamma in config.scales:
+        std = config.scale_width ** (-0.5 * gamma)
+        net = di.training.small_mlp((config.scale_width,), di.tanh, std=std)
+        # no eigenvalue of the tangent kernel exceeds this: steps are a tenth of the shortest time of the flow
+        squares = float(np.mean(examples.inputs**2)) + 1.0
+        fastest = 2.0 * config.scale_width * std**2 * squares + growth_rate(examples)
+        run = di.Training(examples, di.training.log_spaced_steps(3000, 30), rate=0.1 / fastest)
+        quantity = di.quantities.training_loss
+        found.append(
+            Case(
+                scale_name(gamma),
+                net,
+                quantity,
+                run,
+                4 * config.law_seeds,
+                rejected=("infinite_width",),
+                key=config.key,
+            )
+        )
+    return found
+
+
+def counted(
+    config: Config,
+    name: str,
+    net,
+    run: di.Training,
+    *,
+    num_seeds: int = 0,
+    checked: tuple[str, ...] = ("leading_order",),
+) -> Case:
+    """A case in which orientations are counted, and the weights of its first network kept."""
+    seeds = num_seeds or config.num_seeds
+    return Case(name, net, COUNT, run, seeds, checked=checked, kept_networks=1, key=config.key)
+
+
+def condensing(examples, p: int) -> di.Training:
+    """The run in which all neurons condense: descent for p = 1; a clock per neuron for p >= 2, and for ReLU (p = 0)."""
+    options = {"stop_drop": FIRST_DROP if p == 1 else 10 * FIRST_DROP, "initial_stage": True}
+    if p == 1:
+        return di.Training(examples, records(LAST_STEP), mode="gd", rate=0.02 / growth_rate(examples), **options)
+    return di.Training(examples, records(LAST_STEP), mode="neuron_flow", rate=0.02, **options)
+
+
+def records(last: int) -> range:
+    """About NUM_RECORDS equally spaced steps."""
+    return range(0, last + 1, max(1, last // NUM_RECORDS))
+
+
+def growth_rate(examples) -> float:
+    """The rate at which aligned weights of tanh networks grow, to 12 digits: part of a run's identity."""
+    return constant(theory.growth_rate(examples.inputs, examples.targets), 12)
+
+
+def points(config: Config) -> list[tuple[float, float]]:
+    """(gamma, gamma') of the phase diagram."""
+    return [models.point(text) for text in config.phases]
+
+
+def stds(width: int, gamma: float, gamma_prime: float) -> tuple[float, float]:
+    """Standard deviations of output and input weights: their product is width^-gamma, their ratio width^-gamma'."""
+    return width ** (-0.5 * (gamma + gamma_prime)), width ** (-0.5 * (gamma - gamma_prime))
+
+
+def phase_name(gamma: float, gamma_prime: float, width: int) -> str:
+    """Of a case."""
+    return f"phase-{gamma:g}-{gamma_prime:g}-w{width}".replace("--", "-minus")
+
+
+def scale_name(gamma: float) -> str:
+    """Of a case."""
+    return f"scale-{gamma:g}"

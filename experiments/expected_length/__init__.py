@@ -1,0 +1,29 @@
+"""Expected length of curves through random ReLU networks: Hanin, Jeong & Rolnick 2022 (arXiv 2102.10492), measured exactly.
+
+deepinit run expected_length --preset smoke     about a minute on two cores
+deepinit run expected_length --preset paper     depth 50, more widths, variances, volumes, laws
+deepinit run expected_length --preset full      more networks, wider ones, deeper ones
+"""
+
+from deepinit.runs.experiment import Experiment
+
+from .cases import PRESETS, cases
+from .figures import figures
+from .remarks import remarks
+
+EXPERIMENT = Experiment(
+    name="expected_length",
+    title="Expected length of curves through random networks",
+    presets=PRESETS,
+    cases=cases,
+    figures=figures,
+    question="Does a random network of finite width lengthen or shorten the curves that pass through it, and by how much?",
+    remarks=remarks,
+    citation="""@inproceedings{hanin2022deep,
+  title     = {Deep {ReLU} Networks Preserve Expected Length},
+  author    = {Hanin, Boris and Jeong, Ryan and Rolnick, David},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2022},
+  note      = {arXiv:2102.10492},
+}""",
+)

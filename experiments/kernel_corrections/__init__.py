@@ -1,0 +1,41 @@
+"""Kernels of random networks at finite width: what NNGP and tangent kernel leave out at order 1/width, measured.
+
+deepinit run kernel_corrections --preset smoke       two or three minutes on two cores
+deepinit run kernel_corrections --preset default     depth 64, 10 000 networks a width: about a quarter of an hour
+deepinit run kernel_corrections --preset full        widths to 1024, 100 000 networks: for an accelerator
+
+Fully connected networks at random initialization; ReLU, tanh and erf at their critical gains, GELU in its ordered phase. Slopes of means and variances in 1/width, their growth with depth,
+the range of the first order, exact laws of ReLU at one input, covariances, real digits.
+"""
+
+from deepinit.runs.experiment import Experiment
+
+from .cases import PRESETS, cases
+from .figures import figures
+from .remarks import checks, remarks
+
+EXPERIMENT = Experiment(
+    name="kernel_corrections",
+    title="Kernels at finite width: what NNGP and NTK leave out",
+    presets=PRESETS,
+    cases=cases,
+    figures=figures,
+    remarks=remarks,
+    checks=checks,
+    question="How far are the kernels of networks of finite width from those of infinite width, and does theory of order 1/width say so?",
+    citation="""@article{hanin2020finite,
+  title   = {Finite Depth and Width Corrections to the Neural Tangent Kernel},
+  author  = {Hanin, Boris and Nica, Mihai},
+  journal = {International Conference on Learning Representations},
+  year    = {2020},
+  note    = {arXiv:1909.05989},
+}
+
+@book{roberts2022principles,
+  title     = {The Principles of Deep Learning Theory},
+  author    = {Roberts, Daniel A. and Yaida, Sho and Hanin, Boris},
+  publisher = {Cambridge University Press},
+  year      = {2022},
+  note      = {arXiv:2106.10165},
+}""",
+)

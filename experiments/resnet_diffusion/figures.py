@@ -1,0 +1,250 @@
+"""What the results of the experiment on diffusions look like."""
+
+import numpy as np
+
+import deepinit as di
+
+from .analysis import DOUBLE_LIMIT, EXACT
+from .cases import Config, drawn_name, drawn_sizes, numbers
+from .limit_figures import WORDS, convolution_item, limit_items
+from .limits import (
+    correlations,
+    drawn_quantiles,
+    equation_moments,
+    last,
+    limit_kernels,
+    route,
+)
+from .remarks import Results
+
+
+def figures(config: Config, results: Results) -> list:
+    """Figures of the report, in reading order."""
+    from deepinit.runs.report import figure_item
+
+    checks = {name: result.dataset for name, result in results.items() if result.case.checked}
+    return [
+        *function_items(config, results),
+        *moment_items(config, results),
+        *kernel_items(config, results),
+        *gradient_items(results),
+        *limit_items(config, results),
+        convolution_item(config, results),
+        figure_item(
+            "Every check of this run", "One dot a layer; a cross is outside the gate.", di.plots.z_panel(checks)
+        ),
+    ]
+
+
+def function_items(config: Config, results: Results) -> list:
+    """Draws with quantiles, and correlation maps."""
+    from deepinit.runs.report import figure_item
+
+    items, z = [], numbers(config)
+    note = f"width and depth {config.size}, {config.num_draws:,} networks"
+    for kind, activations, title in (
+        ("mlp", ("tanh", "relu"), "Deep feed-forward networks at the edge of chaos forget their input"),
+        ("resnet", ("tanh", "silu"), "Deep residual networks keep it"),
+    ):
+        panels, bands = {}, {}
+        for activation in activations:
+            name = f"functions-{kind}-{activation}"
+            panels[WORDS[activation]] = (z, results[name].estimate.samples[:, 0])
+            bands[WORDS[activation]] = drawn_quantiles(results, config, name)
+        limit = "both limits" if kind == "resnet" else "infinite width"
+        figure = di.plots.function_draws(
+            panels,
+            bands,
+            x_label="input z, copied to all coordinates",
+            y_label="one coordinate" if kind == "resnet" else "one preactivation",
+            title=title,
+            note=note,
+            bands_are=f"Gaussian quantiles of {limit}",
+        )
+        caption = "A coordinate of the last layer as a random function of the input. " + (
+            "ReLU functions are piecewise linear with a variance in proportion to z squared; of tanh a random constant is left."
+            if kind == "mlp"
+            else "Gaussian processes in the limit; swish has a mean of its own."
+        )
+        items.append(figure_item(title, caption, figure))
+    items += [size_item(config, results, activation) for activation in ("tanh", "silu") if drawn_sizes(config)]
+    title = "Correlations between inputs survive infinite depth in residual networks only"
+    figure = di.plots.correlation_maps(
+        correlations(config),
+        x_label="input z",
+        y_label="input z'",
+        title=title,
+        note=f"infinite width; residual networks of infinite depth, feed-forward ones at the edge of chaos, {config.map_depth} layers",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Correlation of the values of one coordinate at two inputs: closed forms (residual), recursion (feed-forward).",
+            figure,
+        )
+    )
+    return items
+
+
+def size_item(config: Config, results: Results, activation: str):
+    """Draws by width and depth: depth sets the quantiles, width how Gaussian they are."""
+    from deepinit.runs.report import figure_item
+
+    z, panels, bands = numbers(config), {}, {}
+    for width, depth in drawn_sizes(config):
+        name, panel = f"{drawn_name(config, width, depth)}-{activation}", f"D = {width}, L = {depth}"
+        panels[panel] = (z, results[name].estimate.samples[:, 0])
+        bands[panel] = drawn_quantiles(results, config, name)
+    title = f"Width, depth and both limits: {WORDS[activation]}"
+    figure = di.plots.function_draws(
+        panels,
+        bands,
+        x_label="input z, copied to all coordinates",
+        y_label="one coordinate",
+        title=title,
+        note=f"{config.num_draws:,} networks each",
+        bands_are="Gaussian quantiles of both limits",
+        one_scale=True,
+    )
+    return figure_item(
+        title, "Residual networks of every width (columns) and depth (rows) beside the same limit.", figure
+    )
+
+
+def moment_items(config: Config, results: Results) -> list:
+    """Deviations from the limit, of networks and equation; mean squares by layer."""
+    from deepinit.runs.report import figure_item
+
+    network, equation = last(results["moments"]), equation_moments(config)
+    limit, finite = route(results["moments"], DOUBLE_LIMIT), route(results["moments"], "infinite_width")
+    places = np.arange(len(limit))
+    points = {
+        "network": (places - 0.06, network.mean - limit, network.error),
+        "equation (Euler)": (places + 0.06, equation.mean - limit, equation.error),
+    }
+    lines = {"infinite_width": (places, finite - limit)}
+    title = "Network, equation, closed form"
+    figure = di.plots.series(
+        points,
+        lines,
+        x_label="entry ("
+        + ", ".join(f"{k}: {name}" for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1")))
+        + ")",
+        y_label="less the value of both limits",
+        title=title,
+        note=f"one coordinate at z = 0 and 1, width and depth {config.size}, {config.num_draws:,} networks, {config.num_paths:,} paths",
+    )
+    items = [
+        figure_item(
+            title, "Means at z = 0 and 1, variances and covariance. The line is what finite depth adds.", figure
+        )
+    ]
+    title = "The bias of finite depth, resolved"
+    caption = "Mean square of the stream at z = 1, averaged over coordinates: infinite depth is rejected, infinite width at this depth is not."
+    items.append(figure_item(title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)))
+    return items
+
+
+def kernel_items(config: Config, results: Results) -> list:
+    """The table of kernels as curves: means by depth, variances by width; D = L."""
+    from deepinit.runs.report import figure_item
+
+    depths, items, means, variances = np.array(config.table_depths), [], {}, {}
+    first = config.table_widths[0]
+    recursion = [route(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths]
+    for width in config.table_widths:
+        columns = [last(results[f"table-w{width}-l{depth}"]) for depth in depths]
+        means[f"D = {width}"] = (
+            depths,
+            [c.mean[0] for c in columns],
+            [c.error[0] for c in columns],
+        )
+    for depth in depths:
+        measured = [results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, pair=2) for width in config.table_widths]
+        variances[f"L = {depth}"] = (
+            config.table_widths,
+            [float(one["variance"]) for one in measured],
+            [float(one["variance_standard_error"]) for one in measured],
+        )
+    limit = np.full(depths.size, limit_kernels()[0])
+    title = "Means of kernels move with the depth, not with the width"
+    figure = di.plots.series(
+        means,
+        {"infinite_width": (depths, recursion), "both limits": (depths, limit)},
+        log_x=True,
+        x_label="depth L",
+        y_label=r"$K_W^{12}$",
+        title=title,
+        note=f"tanh, z = 1 and 2, {config.table_networks:,} networks for every point",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Tangent kernel of the weights between two inputs; the dashed line is the recursion of infinite width.",
+            figure,
+        )
+    )
+    exact = [
+        route(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2] for width in config.table_widths
+    ]
+    title = "Variances of kernels move with the width"
+    figure = di.plots.series(
+        variances,
+        {"infinite_depth": (config.table_widths, exact)},
+        log_x=True,
+        log_y=True,
+        x_label="width D",
+        y_label=r"variance of $q_1$",
+        title=title,
+        note=f"tanh, z = 1, {config.table_networks:,} networks for every point",
+    )
+    items.append(
+        figure_item(
+            title,
+            "Variance over networks of the mean square; the line is exact at every width, at infinite depth.",
+            figure,
+        )
+    )
+    return [*items, square_item(config, results)]
+
+
+def square_item(config: Config, results: Results):
+    """Tangent kernels of networks as deep as wide, with twice their standard deviation."""
+    from deepinit.runs.report import figure_item
+
+    sizes, points, lines = np.array(config.squares), {}, {}
+    recursion = np.array([route(results[f"square-{size}"], "infinite_width") for size in sizes])
+    for entry, name in ((0, "weights"), (1, "biases")):
+        columns = [last(results[f"square-{size}"]) for size in sizes]
+        points[name] = (sizes, [c.mean[entry] for c in columns], [2.0 * c.variance[entry] ** 0.5 for c in columns])
+        lines[name] = (sizes, recursion[:, entry])
+    title = "Tangent kernels of networks as deep as wide"
+    figure = di.plots.series(
+        points,
+        lines,
+        log_x=True,
+        x_label="width and depth D = L",
+        y_label=r"$K_W^{12}$, $K_b$",
+        title=title,
+        lines_are="infinite width at this depth",
+        note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two standard deviations over networks",
+    )
+    weight, bias = limit_kernels()[:2]
+    caption = (
+        f"Both limits: {weight:.4f} and {bias:.4f}. The slow approach is one of depth; the spread is one of width."
+    )
+    return figure_item(title, caption, figure)
+
+
+def gradient_items(results: Results) -> list:
+    """Gradients by layer, determinant."""
+    from deepinit.runs.report import figure_item
+
+    items = []
+    for name, title in (
+        ("gradients", "Gradients by layer are log-normal"),
+        ("determinant", "The determinant of the Jacobian shrinks, whatever the width"),
+    ):
+        caption = "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
+        items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
+    return items

@@ -1,0 +1,91 @@
+"""Figures of the experiment on diffusions: coupled networks, explosions, the convolution."""
+
+import numpy as np
+
+import deepinit as di
+
+from .analysis import DOUBLE_LIMIT
+from .cases import BEYOND, EXPLODING, IMAGE, Config, explosion_time
+from .limits import exploding_limit, last, route, strong_errors
+from .remarks import Results
+
+WORDS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
+
+
+def limit_items(config: Config, results: Results) -> list:
+    """Strong orders; explosion."""
+    from deepinit.runs.report import figure_item
+
+    points, lines = {}, {}
+    for activation, errors in strong_errors(config).items():
+        order = errors.orders[0]
+        name = f"{WORDS[activation]}: order {order:.2f}"
+        points[name] = (errors.depths, errors.rms[:, 0], errors.standard_errors[:, 0])
+        theory = 1.0 if activation == "tanh" else 0.5
+        middle = np.exp(np.mean(np.log(errors.rms[:, 0])) + theory * np.mean(np.log(errors.depths)))
+        lines[name] = (errors.depths, middle * errors.depths**-theory)
+    title = "How fast a network tends to its diffusion"
+    figure = di.plots.series(
+        points,
+        lines,
+        log_x=True,
+        log_y=True,
+        x_label="depth L",
+        y_label="root mean square distance",
+        title=title,
+        lines_are="order 1 for tanh, 1/2 for swish",
+        note=f"width 10, z = 1, the same weights and biases, {config.strong_networks} networks for every depth",
+    )
+    items = [
+        figure_item(
+            title, "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.", figure
+        )
+    ]
+    points, lines = {}, {}
+    for depth in config.exploding_depths:
+        data = results[f"explosion-l{depth}"].dataset.isel(pair=0)
+        times = BEYOND * explosion_time(EXPLODING) * np.arange(1, depth + 1) / depth
+        values = data["predicted"].sel(route="infinite_width").values
+        shown = np.unique(np.linspace(0, depth - 1, 16).astype(int))
+        name = f"L = {depth}"
+        points[name] = (times[shown], data["mean"].values[shown], data["standard_error"].values[shown])
+        lines[name] = (times, values)
+    lines["both limits"] = exploding_limit()
+    title = "Beyond the explosion time finite networks grow with their depth"
+    figure = di.plots.series(
+        points,
+        lines,
+        x_label="time t = layer T / L",
+        y_label=r"$\ln (|x_t| / |x_0|)$",
+        title=title,
+        lines_are="infinite width at this depth",
+        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the explosion time {explosion_time(EXPLODING):.3f}",
+    )
+    return [
+        *items,
+        figure_item(
+            title, "The limit reaches infinity at its explosion time; deeper networks follow it further.", figure
+        ),
+    ]
+
+
+def convolution_item(config: Config, results: Results):
+    """Overlaps of the positions of an image."""
+    from deepinit.runs.report import figure_item
+
+    result, count = results["convolution"], len(IMAGE)
+    column, places = last(result), np.arange(count)
+    figure = di.plots.series(
+        {"measured": (places, column.mean[:count], column.error[:count])},
+        {
+            "infinite_width": (places, route(result, "infinite_width")[:count]),
+            "double limit": (places, route(result, DOUBLE_LIMIT)[:count]),
+        },
+        x_label="position p",
+        y_label=r"$\Lambda_{0p}$",
+        title="Overlaps between the positions of an image",
+        note=f"{config.channels} channels, {config.convolution_depth} layers, circular, patches of 3, {config.convolution_networks:,} networks",
+    )
+    return figure_item(
+        "A convolutional network", "Second moments of one position with all others at the last layer.", figure
+    )
