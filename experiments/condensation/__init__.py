@@ -7,17 +7,15 @@ deepinit run condensation --preset full      many networks, the phase diagram on
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="condensation",
     title="Initial condensation of input weights",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
-    remarks=remarks,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
+    remarks=remarks.remarks,
     question="In which directions do the input weights of neurons gather in the first moments of training, how many "
     "directions are there, and when does none of this happen?",
     citation="""@inproceedings{zhou2022condensation,

@@ -12,17 +12,15 @@ third curve has normal weights; these choices reproduce its curves to a thousand
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="cutoff",
     title="Deep limits and the cut-off in depth",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
-    remarks=remarks,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
+    remarks=remarks.remarks,
     question="At which depth does a network in finite precision lose its signal, how sharply, and what decides it?",
     citation="""@article{avelin2022deep,
   title   = {Deep Limits and a Cut-Off Phenomenon for Neural Networks},

@@ -7,18 +7,16 @@ deepinit run expected_length --preset full      more networks, wider ones, deepe
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="expected_length",
     title="Expected length of curves through random networks",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
     question="Does a random network of finite width lengthen or shorten the curves that pass through it, and by how much?",
-    remarks=remarks,
+    remarks=remarks.remarks,
     citation="""@inproceedings{hanin2022deep,
   title     = {Deep {ReLU} Networks Preserve Expected Length},
   author    = {Hanin, Boris and Jeong, Ryan and Rolnick, David},

@@ -10,18 +10,16 @@ the range of the first order, exact laws of ReLU at one input, covariances, real
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import checks, remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="kernel_corrections",
     title="Kernels at finite width: what NNGP and NTK leave out",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
-    remarks=remarks,
-    checks=checks,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
+    remarks=remarks.remarks,
+    checks=remarks.checks,
     question="How far are the kernels of networks of finite width from those of infinite width, and does theory of order 1/width say so?",
     citation="""@article{hanin2020finite,
   title   = {Finite Depth and Width Corrections to the Neural Tangent Kernel},

@@ -11,17 +11,15 @@ learn that are trained in all layers?
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="kernel_inference",
     title="Inference with infinite-width kernels",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
-    remarks=remarks,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
+    remarks=remarks.remarks,
     question="What do infinitely wide and deep residual networks predict, how sure are they of it, and which of their variances can data tell?",
     citation="""@article{peluchetti2021doubly,
   title   = {Doubly infinite residual neural networks: a diffusion process approach},

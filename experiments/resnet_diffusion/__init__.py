@@ -11,17 +11,15 @@ depth as well, from which it must not differ, and with infinite depth at its own
 
 from deepinit.runs.experiment import Experiment
 
-from .cases import PRESETS, cases
-from .figures import figures
-from .remarks import remarks
+from . import cases, figures, remarks
 
 EXPERIMENT = Experiment(
     name="resnet_diffusion",
     title="Residual networks of infinite depth and width",
-    presets=PRESETS,
-    cases=cases,
-    figures=figures,
-    remarks=remarks,
+    presets=cases.PRESETS,
+    cases=cases.cases,
+    figures=figures.figures,
+    remarks=remarks.remarks,
     question="What is left of a residual network when its depth and its width go to infinity, and how far from that is a finite one?",
     citation="""@article{peluchetti2021doubly,
   title   = {Doubly infinite residual neural networks: a diffusion process approach},

@@ -214,7 +214,7 @@ def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(monkeyp
     def ends(message, code):
         raise SystemExit(f"{code} {message}")
 
-    monkeypatch.setattr(joining, "_exit", ends)
+    monkeypatch.setattr(distributed, "_exit", ends)
     with pytest.raises(SystemExit, match=rf"^{code} .*{said}"):
         distributed._leave(error)
     assert (type(error).__name__ in capsys.readouterr().err) == (code == 1)  # our bug: where it happened

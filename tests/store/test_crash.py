@@ -80,7 +80,7 @@ def num_calls(folder, monkeypatch):
 KILLER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
-import test_store_crash as crash
+import test_crash as crash
 folder, total = sys.argv[2], int(sys.argv[3])
 for kill_at in range(1, total + 1):
     child = os.fork()
@@ -125,7 +125,7 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
 RANDOM_KILLER = """
 import os, random, signal, sys, time
 sys.path.insert(0, sys.argv[1])
-import test_store_crash as crash
+import test_crash as crash
 chance, folder = random.Random(0), sys.argv[2]
 write_block = crash.write_block
 for _ in range(int(sys.argv[3])):
@@ -314,7 +314,7 @@ def test_a_read_only_disk_can_be_read_and_refuses_writers(small_disk):
 LIMITED = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
-import test_store_crash as crash
+import test_crash as crash
 from deepinit.core.errors import DeepinitError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
