@@ -56,14 +56,28 @@ DEFAULTS = {
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small shapes")
     sizes.add_argument("--full", action="store_true", help="all parts of all benchmarks")
-    parser.add_argument("--only", nargs="+", choices=list(DEFAULTS), metavar="NAME", help=f"of {', '.join(DEFAULTS)}")
-    parser.add_argument("--out", type=Path, help="folder, new or empty; runs/benchmarks-TIME if left out")
-    parser.add_argument("--write-results", action="store_true", help="also write benchmarks/RESULTS.md and its records")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(DEFAULTS),
+        metavar="NAME",
+        help=f"of {', '.join(DEFAULTS)}",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder, new or empty; runs/benchmarks-TIME if left out"
+    )
+    parser.add_argument(
+        "--write-results",
+        action="store_true",
+        help="also write benchmarks/RESULTS.md and its records",
+    )
     options = parser.parse_args()
     if options.write_results and (options.quick or options.only):
         parser.error("--write-results is for complete runs: leave out --quick and --only")
@@ -83,11 +97,24 @@ def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
 def run(name: str, options: argparse.Namespace, console: Console, place: str) -> record.Record:
     """One benchmark, its output kept in a file and its progress shown."""
     lines, log = options.out / f"{name}.jsonl", options.out / f"{name}.txt"
-    command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(lines), *arguments_of(name, options)]
-    before, used, start, said = harness.load_average(), harness.child_seconds(), time.perf_counter(), []
+    command = [
+        sys.executable,
+        str(HERE / f"{name}.py"),
+        "--out",
+        str(lines),
+        *arguments_of(name, options),
+    ]
+    before, used, start, said = (
+        harness.load_average(),
+        harness.child_seconds(),
+        time.perf_counter(),
+        [],
+    )
     with (
         console.status(f"{place} {name}") as status,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process,
         log.open("w") as file,
     ):
         try:
@@ -105,10 +132,16 @@ def run(name: str, options: argparse.Namespace, console: Console, place: str) ->
         "benchmark": name,
         "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments_of(name, options)]),
         "exit_code": process.returncode,
-        "message": " ".join(" ".join(line for line in said if line)[-400:].split()) if process.returncode else "",
-        "missing": [line.removeprefix("missing: ") for line in said if line.startswith("missing: ")],
+        "message": " ".join(" ".join(line for line in said if line)[-400:].split())
+        if process.returncode
+        else "",
+        "missing": [
+            line.removeprefix("missing: ") for line in said if line.startswith("missing: ")
+        ],
         "seconds": round(seconds, 1),
-        "processor_seconds": None if used is None or used_now is None else round(used_now - used, 1),
+        "processor_seconds": None
+        if used is None or used_now is None
+        else round(used_now - used, 1),
         "load_average": [load for load in (before, harness.load_average()) if load is not None],
     }
     entry = record.benchmark_entry(record.read_lines(lines), outcome)
@@ -146,7 +179,9 @@ def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
     draw(found, folder / own)
     records = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     shown = {
-        name: [f"{folder.name}/{name}/{path.name}" for path in sorted((folder / name).glob("*.svg"))]
+        name: [
+            f"{folder.name}/{name}/{path.name}" for path in sorted((folder / name).glob("*.svg"))
+        ]
         for name in records
     }
     target = folder.parent / "RESULTS.md"
@@ -170,8 +205,17 @@ def main() -> int:
         run(name, options, console, f"[{place}/{len(names)}]".replace("[", r"\["))
         for place, name in enumerate(names, start=1)
     ]
-    for name in ("backend", "device", "num_devices", "torch"):  # of the first that knows: this process has no JAX
-        known = [entry["provenance"][name] for entry in entries if entry["provenance"].get(name) is not None]
+    for name in (
+        "backend",
+        "device",
+        "num_devices",
+        "torch",
+    ):  # of the first that knows: this process has no JAX
+        known = [
+            entry["provenance"][name]
+            for entry in entries
+            if entry["provenance"].get(name) is not None
+        ]
         facts[name] = known[0] if known else None
     found = {
         "format": record.FORMAT,
@@ -182,16 +226,21 @@ def main() -> int:
         "benchmarks": entries,
     }
     (options.out / "record.json").write_text(json.dumps(found, indent=1) + "\n")
-    (options.out / "ratios.md").write_text("\n".join([*record.machine_lines(found), "", record.ratios_markdown(found)]))
+    (options.out / "ratios.md").write_text(
+        "\n".join([*record.machine_lines(found), "", record.ratios_markdown(found)])
+    )
     paths = draw(found, options.out / "figures")
     console.print(record.table(found))
-    console.print(f"{found['seconds']:.0f} s; record.json, ratios.md and {len(paths)} figures in {options.out}")
+    console.print(
+        f"{found['seconds']:.0f} s; record.json, ratios.md and {len(paths)} figures in {options.out}"
+    )
     failed = [entry["benchmark"] for entry in entries if entry["exit_code"]]
     if options.write_results and not failed:
         console.print(f"written: {write_results(found)}")
     if failed:
         console.print(
-            f"[red]failed: {', '.join(failed)}[/]" + ("; RESULTS.md is as it was" if options.write_results else "")
+            f"[red]failed: {', '.join(failed)}[/]"
+            + ("; RESULTS.md is as it was" if options.write_results else "")
         )
     return 1 if failed else 0
 

@@ -35,7 +35,12 @@ def simulation(spec: MLP) -> float:
     """One compiled ensemble."""
     start = time.perf_counter()
     seed_fn, _ = seed_fn_of(
-        spec, di.quantities.log_sin2_angle, PAIR, linear_map="auto", dtype="float32", precision="highest"
+        spec,
+        di.quantities.log_sin2_angle,
+        PAIR,
+        linear_map="auto",
+        dtype="float32",
+        precision="highest",
     )
     compile_ensemble(seed_fn, 64, blocks=Blocks(64, 64, 64))
     return time.perf_counter() - start
@@ -46,7 +51,9 @@ def kernels(spec: MLP) -> float:
     variances = layer_variances(spec, X.shape[1])
     with host_float64():
         start = time.perf_counter()
-        jax.jit(kernel_scan, static_argnums=0).lower(spec.activation, jnp.asarray(X), *variances).compile()
+        jax.jit(kernel_scan, static_argnums=0).lower(
+            spec.activation, jnp.asarray(X), *variances
+        ).compile()
         return time.perf_counter() - start
 
 
@@ -90,7 +97,11 @@ def check_answers() -> None:
     harness.check("kernels against neural-tangents", float(error), 1e-7)
     cosine = layers.nngp[1:, 0, 1] / layers.nngp[1:, 0, 0]
     angles = log_sin2_angles(spec, PAIR)[:-1, 0]
-    harness.check("infinite-width angles against kernels", float(np.abs(angles - np.log(1 - cosine**2)).max()), 1e-9)
+    harness.check(
+        "infinite-width angles against kernels",
+        float(np.abs(angles - np.log(1 - cosine**2)).max()),
+        1e-9,
+    )
 
 
 def main() -> None:
@@ -115,7 +126,13 @@ def main() -> None:
             for depth in depths:
                 report.add(f"{name}, {activation}, depth {depth}", 1e3 * best[depth], "ms", **shape)
             ratio = best[depths[1]] / best[depths[0]]
-            report.add(f"{name}, {activation}: depth {depths[1]} / {depths[0]}", ratio, "x", ("<=", GOAL), **shape)
+            report.add(
+                f"{name}, {activation}: depth {depths[1]} / {depths[0]}",
+                ratio,
+                "x",
+                ("<=", GOAL),
+                **shape,
+            )
     report.print()
 
 

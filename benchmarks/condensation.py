@@ -48,11 +48,15 @@ def ensemble_of(mode: str, num_seeds: int, num_steps: int) -> Callable[[], Any]:
     """All networks in one compiled call, in batches that fill all devices; returns their weights at the records."""
     network = training.perceptron(training.small_mlp((WIDTH,), di.tanh, std=STD))
     steps = range(0, num_steps + 1, EVERY)
-    seed_fn = training.training_seed_fn(network, EXAMPLES, mode=mode, rate=RATES[mode], record_steps=steps)
+    seed_fn = training.training_seed_fn(
+        network, EXAMPLES, mode=mode, rate=RATES[mode], record_steps=steps
+    )
     devices = jax.device_count()
     rounds = -(-num_seeds // (BATCH * devices))
     batch = -(-num_seeds // (rounds * devices))
-    ensemble = compile_ensemble(seed_fn, num_seeds, blocks=Blocks(num_seeds, rounds * devices * batch, batch))
+    ensemble = compile_ensemble(
+        seed_fn, num_seeds, blocks=Blocks(num_seeds, rounds * devices * batch, batch)
+    )
     root = root_key(0)
     return lambda: ensemble.block_fn(root, 0).values
 
@@ -60,8 +64,12 @@ def ensemble_of(mode: str, num_seeds: int, num_steps: int) -> Callable[[], Any]:
 def torch_run(mode: str, seed: int, num_steps: int, start: Any = None) -> list[list[Any]]:
     """One network in PyTorch: copies of (weights, biases, output weights) every EVERY steps."""
     torch.manual_seed(seed)
-    x, y = (torch.tensor(values, dtype=torch.float32) for values in (EXAMPLES.inputs, EXAMPLES.targets))
-    net = torch.nn.Sequential(torch.nn.Linear(5, WIDTH), torch.nn.Tanh(), torch.nn.Linear(WIDTH, 1, bias=False))
+    x, y = (
+        torch.tensor(values, dtype=torch.float32) for values in (EXAMPLES.inputs, EXAMPLES.targets)
+    )
+    net = torch.nn.Sequential(
+        torch.nn.Linear(5, WIDTH), torch.nn.Tanh(), torch.nn.Linear(WIDTH, 1, bias=False)
+    )
     parameters = list(net.parameters())
     for index, parameter in enumerate(parameters):
         torch.nn.init.normal_(parameter, 0.0, STD)
@@ -87,16 +95,25 @@ def check_orientations(mode: str, values: Any) -> None:
     """Half of all neurons are aligned up to MISALIGNED, and both orientations are taken in every network."""
     last = values[0]["weights"][:, -1], values[0]["biases"][:, -1]
     limits = np.stack([LIMITS[mode], -LIMITS[mode]])
-    found = jax.vmap(lambda weights, biases: alignment(input_vectors(weights, biases), limits))(*last)
-    harness.check(
-        f"{mode}, 1 - median cosine with the predicted orientations", 1 - float(np.median(found.best)), MISALIGNED
+    found = jax.vmap(lambda weights, biases: alignment(input_vectors(weights, biases), limits))(
+        *last
     )
-    harness.check(f"{mode}, networks that miss an orientation", float(np.sum(~np.asarray(found.visited))), 0.0)
+    harness.check(
+        f"{mode}, 1 - median cosine with the predicted orientations",
+        1 - float(np.median(found.best)),
+        MISALIGNED,
+    )
+    harness.check(
+        f"{mode}, networks that miss an orientation", float(np.sum(~np.asarray(found.visited))), 0.0
+    )
 
 
 def check_trajectory(mode: str, values: Any, num_steps: int) -> None:
     """The weights of the first network at every record against PyTorch's from the same start, relative to the largest."""
-    ours = [np.asarray(leaf[0]) for leaf in (values[0]["weights"], values[0]["biases"], values[1]["weights"])]
+    ours = [
+        np.asarray(leaf[0])
+        for leaf in (values[0]["weights"], values[0]["biases"], values[1]["weights"])
+    ]
     theirs = torch_run(mode, 0, num_steps, start=[leaf[0] for leaf in ours])
     gaps = [
         np.abs(leaf[record] - copies[index].numpy()).max() / np.abs(leaf[record]).max()
@@ -118,7 +135,12 @@ def torch_loop(mode: str, num_seeds: int, num_steps: int, num_threads: int) -> C
 
 
 def measure(
-    report: harness.Report, mode: str, num_seeds: int, torch_seeds: tuple[int, int], num_steps: int, repeats: int
+    report: harness.Report,
+    mode: str,
+    num_seeds: int,
+    torch_seeds: tuple[int, int],
+    num_steps: int,
+    repeats: int,
 ) -> None:
     """Checks and times of one mode."""
     start = time.perf_counter()
@@ -130,24 +152,43 @@ def measure(
     if torch is not None:
         check_trajectory(mode, values, num_steps)
         few, more = torch_seeds
-        runs |= {"few": torch_loop(mode, few, num_steps, 1), "one thread": torch_loop(mode, more, num_steps, 1)}
+        runs |= {
+            "few": torch_loop(mode, few, num_steps, 1),
+            "one thread": torch_loop(mode, more, num_steps, 1),
+        }
         runs["default threads"] = torch_loop(mode, few, num_steps, DEFAULT_THREADS)
     seconds = harness.least_seconds(runs, repeats)
-    shape = {"num_seeds": num_seeds, "num_steps": num_steps, "width": WIDTH, "torch_seeds": torch_seeds}
+    shape = {
+        "num_seeds": num_seeds,
+        "num_steps": num_steps,
+        "width": WIDTH,
+        "torch_seeds": torch_seeds,
+    }
     per_step = 1e6 / (num_seeds * num_steps)
-    report.add(f"{mode}: deepinit", per_step * seconds["deepinit"], "us per step and network", **shape)
-    report.add(f"{mode}: {num_seeds} networks, compilation included", with_compilation, "s", **shape)
+    report.add(
+        f"{mode}: deepinit", per_step * seconds["deepinit"], "us per step and network", **shape
+    )
+    report.add(
+        f"{mode}: {num_seeds} networks, compilation included", with_compilation, "s", **shape
+    )
     if torch is None:
         return
-    per_seed = {"one thread": seconds["one thread"] / more, "default threads": seconds["default threads"] / few}
+    per_seed = {
+        "one thread": seconds["one thread"] / more,
+        "default threads": seconds["default threads"] / few,
+    }
     for name, value in per_seed.items():
-        report.add(f"{mode}: PyTorch, {name}", 1e6 * value / num_steps, "us per step and network", **shape)
+        report.add(
+            f"{mode}: PyTorch, {name}", 1e6 * value / num_steps, "us per step and network", **shape
+        )
     linear = per_seed["one thread"] / (seconds["few"] / few)
     report.add(f"{mode}: PyTorch, a seed among {more} / among {few}", linear, "x", **shape)
     whole = num_seeds * min(per_seed.values())  # scaled
     ratio, peer = whole / seconds["deepinit"], f"PyTorch loop, training ({mode})"
     report.add(f"{mode}: PyTorch / deepinit", ratio, "x", (">=", GOAL), peer=peer, **shape)
-    report.add(f"{mode}: PyTorch / deepinit, compilation included", whole / with_compilation, "x", **shape)
+    report.add(
+        f"{mode}: PyTorch / deepinit, compilation included", whole / with_compilation, "x", **shape
+    )
 
 
 DEFAULT_THREADS = 1 if torch is None else torch.get_num_threads()
@@ -162,7 +203,9 @@ def main() -> None:
     report.device()
     report.provenance |= {"torch": None if torch is None else torch.__version__}
     if torch is None:
-        harness.missing("PyTorch, the peer: `uv run --with torch python benchmarks/condensation.py` has it")
+        harness.missing(
+            "PyTorch, the peer: `uv run --with torch python benchmarks/condensation.py` has it"
+        )
     repeats = options.repeats or (1 if options.quick else 3)
     for mode in RATES:
         if options.quick:

@@ -27,7 +27,9 @@ from typing import NamedTuple
 from deepinit.ensembles.blocks import MEMORY_BUDGET
 from deepinit.ensembles.statistics import NUM_BINS
 
-BYTES_AT_HAND = 50  # of every value of a block: itself and its event, and nine such copies in the statistics
+BYTES_AT_HAND = (
+    50  # of every value of a block: itself and its event, and nine such copies in the statistics
+)
 _MOMENTS = 8  # arrays of one number per value in a block: counts, moments, extremes, events
 
 
@@ -128,7 +130,9 @@ def run_seconds(costs: Costs, work: Work, seeds: int, how: Arrangement) -> RunSe
     blocks = -(-seeds // how.block_size)
     rounds = -(-blocks // how.processes)
     size = min(how.block_size, seeds)
-    random, linear, activation = (rounds * size * part / how.devices for part in network_seconds(costs, work))
+    random, linear, activation = (
+        rounds * size * part / how.devices for part in network_seconds(costs, work)
+    )
     own = rounds * block_seconds(costs, work, size, how.devices)
     return RunSeconds(
         start=costs.start * how.processes,
@@ -159,13 +163,17 @@ def largest_block(work: Work) -> int:
     return max(1, MEMORY_BUDGET // (BYTES_AT_HAND * work.values))
 
 
-def advised_block_size(costs: Costs, work: Work, seeds: int, processes: int, devices: int, share: float = 0.05) -> int:
+def advised_block_size(
+    costs: Costs, work: Work, seeds: int, processes: int, devices: int, share: float = 0.05
+) -> int:
     """The least block with which what every block costs, and the merge, each take at most this share of computing, and no writer waits.
 
     At most one block for every process, and what memory holds: where that is less, there are too many processes for so little work.
     """
     fixed, growing = fixed_seconds(costs, work), growing_seconds(costs, work, devices)
-    alone = processes * (costs.read + costs.unpack * work.values)  # of the merge, while the processes could compute
+    alone = processes * (
+        costs.read + costs.unpack * work.values
+    )  # of the merge, while the processes could compute
     wanted = max(fixed / share, alone / share, processes * costs.journal - fixed) / growing
     return max(1, min(math.ceil(wanted), -(-seeds // processes), largest_block(work)))
 

@@ -56,7 +56,9 @@ def main() -> None:
     taken, fast = seconds_of(lambda: survival(width, depth, paths, "conditional", 0))
     taken_explicit, slow = seconds_of(lambda: survival(width, depth, few, "explicit", 1))
     error = np.hypot(fast.standard_error, slow.standard_error)[:, 0]
-    expected = fast.mean[:, 0] * few  # survivors among the few paths: where ten or more live and ten or more are lost
+    expected = (
+        fast.mean[:, 0] * few
+    )  # survivors among the few paths: where ten or more live and ten or more are lost
     judged = (expected >= 10) & (few - expected >= 10)
     z = np.abs((fast.mean - slow.mean)[:, 0][judged] / error[judged])
     harness.check("scalar reduction against whole matrices, largest |z|", float(z.max()), 5.0)
@@ -64,7 +66,11 @@ def main() -> None:
     if not options.quick:
         harness.check("t_mix at width 64 less 13", found.t_mix - 13, 0.0)
     report.add(
-        f"{paths:,} paths, scalar reduction", taken, "s", ("<=", GOAL_SECONDS) if paths == PATHS else None, paths=paths
+        f"{paths:,} paths, scalar reduction",
+        taken,
+        "s",
+        ("<=", GOAL_SECONDS) if paths == PATHS else None,
+        paths=paths,
     )
     # compilation out of the ratio: the same program once more
     times = harness.least_seconds(
@@ -79,8 +85,14 @@ def main() -> None:
     report.add("ratio", times["matrices"] / few / (times["scalar"] / (few * 10)), "x")
     del taken_explicit
     rho = 1e-4 if options.quick else 1e-6
-    chain, exact = seconds_of(lambda: scalar_survival("tanh", di.uniform(1.0 / 3.0), rho, "truncate", 40))
-    harness.check("t_mix of the exact chain", summary(exact.survival).t_mix - (11 if options.quick else 17), 0.0)
+    chain, exact = seconds_of(
+        lambda: scalar_survival("tanh", di.uniform(1.0 / 3.0), rho, "truncate", 40)
+    )
+    harness.check(
+        "t_mix of the exact chain",
+        summary(exact.survival).t_mix - (11 if options.quick else 17),
+        0.0,
+    )
     report.add(f"exact width-1 chain, rho = {rho:g}, 40 layers", chain, "s", rho=rho)
     report.print()
 

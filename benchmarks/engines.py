@@ -38,7 +38,11 @@ SPEEDUP_GOALS = {256: 100.0, 1024: 400.0}
 NORMALS_GOAL = 1.3
 DEPTH = 10
 
-PEERS = {"numpy": "NumPy loop", "torch": "PyTorch loop", "neural_tangents": "neural-tangents, Monte Carlo NNGP"}
+PEERS = {
+    "numpy": "NumPy loop",
+    "torch": "PyTorch loop",
+    "neural_tangents": "neural-tangents, Monte Carlo NNGP",
+}
 
 Run = Callable[[], np.ndarray]  # ln sin^2 after the last layer, one per network
 
@@ -55,7 +59,9 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
         dtype="float32",
         precision="highest",
     )
-    ensemble = compile_ensemble(seed_fn, num_seeds, seed_bytes=pass_bytes(spec, inputs, settings), block_size=num_seeds)
+    ensemble = compile_ensemble(
+        seed_fn, num_seeds, seed_bytes=pass_bytes(spec, inputs, settings), block_size=num_seeds
+    )
     root = root_key(0)
 
     def run() -> np.ndarray:
@@ -100,7 +106,9 @@ def numpy_run(width: int, depth: int, num_seeds: int) -> Run:
     def one(rng: np.random.Generator) -> float:
         h = start
         for _ in range(depth):
-            weights = rng.standard_normal((width, len(h)), dtype=np.float32) * np.float32(math.sqrt(2 / len(h)))
+            weights = rng.standard_normal((width, len(h)), dtype=np.float32) * np.float32(
+                math.sqrt(2 / len(h))
+            )
             h = np.maximum(weights @ h, 0)
         return log_sin2(h)
 
@@ -122,7 +130,9 @@ def torch_run(width: int, depth: int, num_seeds: int) -> Run:
         for _ in range(num_seeds):
             h = start
             for _ in range(depth):
-                h = torch.relu(torch.randn(width, len(h), device=device) * math.sqrt(2 / len(h)) @ h)
+                h = torch.relu(
+                    torch.randn(width, len(h), device=device) * math.sqrt(2 / len(h)) @ h
+                )
             values.append(log_sin2(h.cpu().numpy()))
         return np.array(values)
 
@@ -133,7 +143,9 @@ def neural_tangents_run(width: int, depth: int, num_seeds: int) -> Run:
     """`monte_carlo_kernel_fn`, NNGP of the two inputs; returns the mean kernel, not angles."""
     nt = load()
     dense = nt.stax.Dense(width, W_std=math.sqrt(2.0))
-    init_fn, apply_fn, _ = nt.stax.serial(dense, *[nt.stax.serial(nt.stax.Relu(), dense)] * (depth - 1))
+    init_fn, apply_fn, _ = nt.stax.serial(
+        dense, *[nt.stax.serial(nt.stax.Relu(), dense)] * (depth - 1)
+    )
     kernel_fn = nt.monte_carlo_kernel_fn(init_fn, apply_fn, jax.random.PRNGKey(0), num_seeds)
     inputs = di.inputs.pair(ANGLE)
     x = jnp.asarray(np.concatenate([inputs.points, inputs.partners]), jnp.float32)
@@ -145,7 +157,11 @@ def check_angles(name: str, values: np.ndarray, width: int, depth: int) -> None:
     walk = angles.log_sin2_walk(ANGLE, (width,) * depth)
     defined = values[np.isfinite(values)]
     error = math.sqrt(walk.variance[-1] / len(defined))
-    harness.check(f"{name}, mean ln sin^2 of {len(defined)} networks", defined.mean() - walk.mean[-1], 5 * error)
+    harness.check(
+        f"{name}, mean ln sin^2 of {len(defined)} networks",
+        defined.mean() - walk.mean[-1],
+        5 * error,
+    )
 
 
 def check_kernel(name: str, kernel: np.ndarray, width: int, depth: int, num_seeds: int) -> None:
@@ -153,11 +169,15 @@ def check_kernel(name: str, kernel: np.ndarray, width: int, depth: int, num_seed
     variance = (1 + 5 / width) ** (depth - 1) * (1 + 2 / width) - 1
     tolerance = 5 * math.sqrt(variance / num_seeds)
     harness.check(
-        f"{name}, NNGP diagonal of {num_seeds} networks", float(np.max(np.abs(np.diag(kernel) - 1))), tolerance
+        f"{name}, NNGP diagonal of {num_seeds} networks",
+        float(np.max(np.abs(np.diag(kernel) - 1))),
+        tolerance,
     )
 
 
-def compare_engines(report: harness.Report, width: int, counts: dict[str, int], repeats: int) -> None:
+def compare_engines(
+    report: harness.Report, width: int, counts: dict[str, int], repeats: int
+) -> None:
     """All engines at one width, depth 10."""
     runs: dict[str, Any] = {
         "conditional": ensemble_run(width, DEPTH, counts["conditional"], "conditional"),
@@ -169,14 +189,21 @@ def compare_engines(report: harness.Report, width: int, counts: dict[str, int], 
         "neural_tangents": neural_tangents_run(width, DEPTH, counts["neural_tangents"]),
     }
     if torch is not None:
-        slow["torch"], counts = torch_run(width, DEPTH, counts["numpy"]), counts | {"torch": counts["numpy"]}
+        slow["torch"], counts = (
+            torch_run(width, DEPTH, counts["numpy"]),
+            counts | {"torch": counts["numpy"]},
+        )
     for name in ("conditional", "explicit", "numpy", *(("torch",) if torch is not None else ())):
         check_angles(f"{name}, width {width}, depth {DEPTH}", (runs | slow)[name](), width, DEPTH)
     count = counts["neural_tangents"]
     check_kernel(f"neural_tangents, width {width}", slow["neural_tangents"](), width, DEPTH, count)
 
-    seconds = harness.least_seconds(runs, 2 * repeats + 1) | harness.least_seconds(slow, max(1, repeats // 2))
-    per_network = {name: seconds[name] / counts.get(name, counts["conditional"]) for name in seconds}
+    seconds = harness.least_seconds(runs, 2 * repeats + 1) | harness.least_seconds(
+        slow, max(1, repeats // 2)
+    )
+    per_network = {
+        name: seconds[name] / counts.get(name, counts["conditional"]) for name in seconds
+    }
     shape = {"width": width, "depth": DEPTH, "counts": counts}
     for name, value in per_network.items():
         report.add(f"width {width}: {name}", 1e6 * value, "us per network", **shape)
@@ -185,13 +212,20 @@ def compare_engines(report: harness.Report, width: int, counts: dict[str, int], 
         ratio = per_network[name] / per_network["conditional"]
         more = {"peer": f"{PEERS[name]}, width {width}", **shape} if name in PEERS else shape
         report.add(f"width {width}: {name} / conditional", ratio, "x", goal, **more)
-    report.add(f"width {width}: a normal", 1e9 * per_network["normals"] / (2 * width * DEPTH), "ns", **shape)
+    report.add(
+        f"width {width}: a normal",
+        1e9 * per_network["normals"] / (2 * width * DEPTH),
+        "ns",
+        **shape,
+    )
     ratio = per_network["conditional"] / per_network["normals"]
     goal = ("<=", NORMALS_GOAL) if width in SPEEDUP_GOALS else None
     report.add(f"width {width}: conditional / normals alone", ratio, "x", goal, **shape)
 
 
-def deep_networks(report: harness.Report, width: int, depth: int, num_seeds: int, repeats: int) -> None:
+def deep_networks(
+    report: harness.Report, width: int, depth: int, num_seeds: int, repeats: int
+) -> None:
     """The conditional engine alone, in deep networks."""
     runs = {
         "conditional": ensemble_run(width, depth, num_seeds, "conditional"),
@@ -213,7 +247,9 @@ def main() -> None:
     report.device()
     report.provenance |= {"torch": None if torch is None else torch.__version__}
     if torch is None:
-        harness.missing("PyTorch, one of the peers: `uv run --with torch python benchmarks/engines.py` has it")
+        harness.missing(
+            "PyTorch, one of the peers: `uv run --with torch python benchmarks/engines.py` has it"
+        )
     repeats = options.repeats or (1 if options.quick else 5)
     if options.quick:
         counts = {"conditional": 256, "explicit": 16, "numpy": 16, "neural_tangents": 4}
@@ -225,7 +261,9 @@ def main() -> None:
             small = max(2, 2**22 // width**2)
             conditional = min(4096, max(1024, 2**20 // width))
             counts = {"conditional": conditional, "explicit": small, "numpy": small}
-            compare_engines(report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats)
+            compare_engines(
+                report, width, counts | {"neural_tangents": max(2, min(16, small))}, repeats
+            )
         for depth, num_seeds in ((100, 1024), (1000, 256)) if "deep" in options.part else ():
             for width in (64, 256):
                 deep_networks(report, width, depth, num_seeds, repeats)

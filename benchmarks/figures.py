@@ -20,18 +20,26 @@ AXES = {
 }
 
 
-def points(record: "Record", benchmark: str, axis: str) -> dict[str, tuple[list[float], list[float], str]]:
+def points(
+    record: "Record", benchmark: str, axis: str
+) -> dict[str, tuple[list[float], list[float], str]]:
     """line -> (places, values, unit) of the measurements that are points of a figure, in the order of places."""
     found: dict[str, list[tuple[float, float, str]]] = {}
     for entry in record["benchmarks"]:
         for one in entry["measurements"] if entry["benchmark"] == benchmark else ():
             parameters: dict[str, Any] = one["parameters"]
             if parameters.get("axis") == axis:
-                found.setdefault(parameters["line"], []).append((parameters["at"], one["value"], one["unit"]))
+                found.setdefault(parameters["line"], []).append(
+                    (parameters["at"], one["value"], one["unit"])
+                )
     lines = {}
     for name, values in found.items():
         ordered = sorted(values)
-        lines[name] = [place for place, *_ in ordered], [value for _, value, _ in ordered], ordered[0][2]
+        lines[name] = (
+            [place for place, *_ in ordered],
+            [value for _, value, _ in ordered],
+            ordered[0][2],
+        )
     return lines
 
 
@@ -75,7 +83,12 @@ def peers(record: "Record") -> "Figure | None":
             value, goal = bars[name]
             ax.annotate(f" {value:.3g}", (value, place), va="center", fontsize=8.5)
             if goal is not None:
-                ax.plot([goal[1]] * 2, [place - 0.4, place + 0.4], color=SERIES_COLOURS[1], linewidth=1.6)
+                ax.plot(
+                    [goal[1]] * 2,
+                    [place - 0.4, place + 0.4],
+                    color=SERIES_COLOURS[1],
+                    linewidth=1.6,
+                )
         ax.set_xscale("log")
         ax.set_xlim(min(1.0, *values) / 1.5, max(values) * 4)
         ax.set_xlabel("times as long per network as deepinit")

@@ -46,7 +46,10 @@ def main() -> None:
             value = jax.jit(mean_ntk).lower(*parts).compile()
             both = jax.jit(jax.value_and_grad(mean_ntk, (0, 1, 2))).lower(*parts).compile()
             way = [np.random.default_rng(1).uniform(0.5, 1.0, part.shape) for part in parts]
-            ahead, behind = (value(*(p + sign * 1e-5 * w for p, w in zip(parts, way, strict=True))) for sign in (1, -1))
+            ahead, behind = (
+                value(*(p + sign * 1e-5 * w for p, w in zip(parts, way, strict=True)))
+                for sign in (1, -1)
+            )
             slope = sum(float(jnp.sum(g * w)) for g, w in zip(both(*parts)[1], way, strict=True))
             error = abs(slope / (float(ahead - behind) / 2e-5) - 1.0)
             harness.check(f"derivative along a direction, {activation.name}", error, 1e-7)
@@ -61,7 +64,14 @@ def main() -> None:
         report.add(f"value, {activation.name}", times["value"], "s", **shape)
         report.add(f"value and gradient, {activation.name}", times["gradient"], "s", **shape)
         goal = None if options.quick else ("<=", GOAL)
-        report.add(f"ratio, {activation.name}", times["gradient"] / times["value"], "x", goal, peer="value", **shape)
+        report.add(
+            f"ratio, {activation.name}",
+            times["gradient"] / times["value"],
+            "x",
+            goal,
+            peer="value",
+            **shape,
+        )
     report.print()
 
 

@@ -35,7 +35,9 @@ def main() -> None:
     for name, statement in {**STATEMENTS, "import deepinit leaves JAX alone": CHECK}.items():
         harness.check(name, run(statement), 0)
     repeats = options.repeats or (1 if options.quick else 5)
-    runs = {name: (lambda statement=statement: run(statement)) for name, statement in STATEMENTS.items()}
+    runs = {
+        name: (lambda statement=statement: run(statement)) for name, statement in STATEMENTS.items()
+    }
     seconds = harness.least_seconds(runs, repeats)
     own = {name: value - seconds["python"] for name, value in seconds.items() if name != "python"}
     for name, value in own.items():

@@ -59,7 +59,12 @@ def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
     """Tangent kernels [num_networks, entries] by the engine of `di.simulate`, as compiled for many blocks."""
     spec, inputs = network(width, depth), di.inputs.points(points())
     seed_fn, settings = seed_fn_of(
-        spec, di.quantities.ntk, inputs, linear_map="conditional", dtype="float32", precision="highest"
+        spec,
+        di.quantities.ntk,
+        inputs,
+        linear_map="conditional",
+        dtype="float32",
+        precision="highest",
     )
     at_hand = pass_bytes(spec, inputs, settings)
     ensemble = compile_ensemble(seed_fn, num_networks, seed_bytes=at_hand, block_size=num_networks)
@@ -70,12 +75,16 @@ def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
 def stax_network(width: int, depth: int) -> tuple[Any, Any]:
     """(init_fn, apply_fn) of the same network."""
     stax = load().stax
-    hidden = [layer for _ in range(depth) for layer in (stax.Dense(width, W_std=2.0**0.5), stax.Relu())]
+    hidden = [
+        layer for _ in range(depth) for layer in (stax.Dense(width, W_std=2.0**0.5), stax.Relu())
+    ]
     init_fn, apply_fn, _ = stax.serial(*hidden, stax.Dense(1, W_std=1.0))
     return init_fn, apply_fn
 
 
-def peer_runs(width: int, depth: int, num_networks: int, *, every: bool) -> dict[tuple[str, str], Run]:
+def peer_runs(
+    width: int, depth: int, num_networks: int, *, every: bool
+) -> dict[tuple[str, str], Run]:
     """Mean kernels [10, 10] by `monte_carlo_kernel_fn`, by implementation and options."""
     nt, x = load(), jnp.asarray(points(), jnp.float32)
     init_fn, apply_fn = stax_network(width, depth)
@@ -140,11 +149,15 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
     beyond = largest_z(mean, limit, deviation, count)
     print(f"mean kernel against infinite width alone: largest |z| {beyond:.3g}")
     if resolves and not beyond > 5.0:
-        raise SystemExit("infinite width alone is not rejected: the check resolves nothing, and nothing was timed.")
+        raise SystemExit(
+            "infinite width alone is not rejected: the check resolves nothing, and nothing was timed."
+        )
     x = points()
     own = np.flatnonzero(np.equal(*np.triu_indices(NUM_INPUTS)))
     exact = [
-        homogeneous_ntk_moments(di.relu, 2.0 * row @ row / len(row), spec.widths, [2.0] * (depth - 1) + [1.0])
+        homogeneous_ntk_moments(
+            di.relu, 2.0 * row @ row / len(row), spec.widths, [2.0] * (depth - 1) + [1.0]
+        )
         for row in x
     ]
     squares = kernels[:, own] ** 2
@@ -163,7 +176,9 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
 
 def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: bool) -> None:
     """Ours, then every implementation of neural-tangents, in turns."""
-    width, depth, networks, many, few = (32, 3, 200, 1000, 4) if quick else (256, 10, 1000, 20000, 20)
+    width, depth, networks, many, few = (
+        (32, 3, 200, 1000, 4) if quick else (256, 10, 1000, 20000, 20)
+    )
     kernels = ensemble_run(width, depth, many)().astype(np.float64)
     check_ensemble(kernels, width, depth, resolves=not quick)
     pairs, mean, deviation = np.triu_indices(NUM_INPUTS), kernels.mean(axis=0), kernels.std(axis=0)
@@ -175,7 +190,10 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
     whole = {"ours": time.perf_counter() - start}
     runs: dict[Any, Run] = {"ours": lambda: moments(ours())}
     found = {}
-    for name, run in {**peer_runs(width, depth, few, every=every), ("hand", ""): by_hand(width, depth, few)}.items():
+    for name, run in {
+        **peer_runs(width, depth, few, every=every),
+        ("hand", ""): by_hand(width, depth, few),
+    }.items():
         start = time.perf_counter()
         try:
             found[name] = run()
@@ -193,13 +211,23 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
         )
         if name[0] != "hand":
             other = next(iter(found.values()))
-            harness.check(f"the same networks, {' '.join(name)}", float(np.max(np.abs(kernel / other - 1.0))), 1e-3)
+            harness.check(
+                f"the same networks, {' '.join(name)}",
+                float(np.max(np.abs(kernel / other - 1.0))),
+                1e-3,
+            )
 
     seconds = harness.least_seconds(runs, repeats)
     per_network = {name: seconds[name] / (networks if name == "ours" else few) for name in runs}
     # of a whole call for so many networks: the first call's compilation, and the networks at the measured pace
     total = {name: whole[name] - seconds[name] + networks * per_network[name] for name in runs}
-    report.add("deepinit, mean and variance", 1e3 * per_network["ours"], "ms per network", networks=networks, **shape)
+    report.add(
+        "deepinit, mean and variance",
+        1e3 * per_network["ours"],
+        "ms per network",
+        networks=networks,
+        **shape,
+    )
     report.add(f"deepinit, {networks} networks, compilation included", total["ours"], "s", **shape)
     peers = {}
     for implementation in (*IMPLEMENTATIONS, "hand"):
@@ -207,10 +235,26 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
         if of_kind:
             best = min(of_kind, key=lambda name: per_network[name])
             peers[implementation] = best
-            more = {"networks": few, "options": best[1], "slowest": max(per_network[name] for name in of_kind), **shape}
-            shown = "by hand in one loop" if implementation == "hand" else f"{implementation} ({best[1]})"
-            report.add(f"neural-tangents, {shown}", 1e3 * per_network[best], "ms per network", **more)
-            report.add(f"neural-tangents, {shown}, {networks} networks, compilation included", total[best], "s", **more)
+            more = {
+                "networks": few,
+                "options": best[1],
+                "slowest": max(per_network[name] for name in of_kind),
+                **shape,
+            }
+            shown = (
+                "by hand in one loop"
+                if implementation == "hand"
+                else f"{implementation} ({best[1]})"
+            )
+            report.add(
+                f"neural-tangents, {shown}", 1e3 * per_network[best], "ms per network", **more
+            )
+            report.add(
+                f"neural-tangents, {shown}, {networks} networks, compilation included",
+                total[best],
+                "s",
+                **more,
+            )
     hand = peers.pop("hand")
     fastest = min(peers.values(), key=lambda name: per_network[name])
     goal = None if quick else (">=", SPEEDUP_GOAL)
@@ -219,7 +263,13 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
     least = min(total[name] for name in peers.values())
     report.add("ratio, compilation included", least / total["ours"], "x", **shape)
     ratio = per_network[hand] / per_network["ours"]
-    report.add("ratio to a loop by hand", ratio, "x", peer="neural-tangents in a compiled loop, NTK", **shape)
+    report.add(
+        "ratio to a loop by hand",
+        ratio,
+        "x",
+        peer="neural-tangents in a compiled loop, NTK",
+        **shape,
+    )
 
 
 def moments(kernels: np.ndarray) -> np.ndarray:
@@ -246,7 +296,11 @@ def theory_part(report: harness.Report, repeats: int, quick: bool) -> None:
         whole = time.perf_counter() - start
         tangent = kernel_layers(spec, x).ntk[-1][found.rows, found.columns]
         error = np.max(np.abs(found.tangent[-1] / tangent - 1.0))
-        harness.check(f"{activation.name}: tangent kernel against the infinite-width recursion", float(error), 1e-6)
+        harness.check(
+            f"{activation.name}: tangent kernel against the infinite-width recursion",
+            float(error),
+            1e-6,
+        )
         seconds = harness.least_seconds({"theory": run}, repeats)["theory"]
         name = f"theory, {NUM_INPUTS} inputs, depth {depth}, {activation.name}"
         report.add(name, seconds, "s", None if quick else ("<=", THEORY_GOAL), width=width)
@@ -261,7 +315,9 @@ def main() -> None:
     report.device()
     repeats = options.repeats or (1 if options.quick else 3)
     if "ensemble" in options.part:
-        ensemble_part(report, repeats, options.quick, every=not options.quick and "options" in options.part)
+        ensemble_part(
+            report, repeats, options.quick, every=not options.quick and "options" in options.part
+        )
     if "theory" in options.part:
         theory_part(report, repeats, options.quick)
     report.print()

@@ -14,7 +14,11 @@ import harness
 from deepinit.theory.angles import degeneracy_probability, small_angle_log_sin2_moments
 
 GOAL = 1.1
-WIDTH, DEPTH, ANGLE = 16, 2, 1e-4  # an angle this small has an exact one-layer law, up to (2/(3 pi)) 1e-4 in the mean
+WIDTH, DEPTH, ANGLE = (
+    16,
+    2,
+    1e-4,
+)  # an angle this small has an exact one-layer law, up to (2/(3 pi)) 1e-4 in the mean
 
 RUN = f"""
 import json, resource, sys, time
@@ -40,14 +44,20 @@ def main() -> None:
     peaks = []
     for num_seeds in sizes:
         # the peak of a process is that of its largest moment: one run of each says it, the least of several is steadier
-        results = [harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats or 1)]
+        results = [
+            harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats or 1)
+        ]
         for event, probability in exact.items():
             expected = num_seeds * float(probability)
             found = results[0]["events"][event]
-            harness.check(f"{event} among {num_seeds} networks", found - expected, 5 * math.sqrt(expected) + 3)
+            harness.check(
+                f"{event} among {num_seeds} networks", found - expected, 5 * math.sqrt(expected) + 3
+            )
         mean = 2 * math.log(math.sin(ANGLE)) + small_angle_log_sin2_moments(WIDTH).mean
         error = results[0]["mean"] - mean
-        harness.check(f"mean ln sin^2 of {num_seeds} networks", error, 5 * results[0]["standard_error"])
+        harness.check(
+            f"mean ln sin^2 of {num_seeds} networks", error, 5 * results[0]["standard_error"]
+        )
         peaks.append(min(result["peak"] for result in results))
         seconds = min(result["seconds"] for result in results)
         shape = {"num_seeds": num_seeds, "width": WIDTH, "depth": DEPTH}

@@ -47,7 +47,9 @@ def points(count: int) -> Any:
     return di.inputs.points(np.random.default_rng(0).normal(size=(count, 32)))
 
 
-def forward_fn(width: int, depth: int, count: int, linear_map: Callable[..., Any]) -> Callable[[Any], Any]:
+def forward_fn(
+    width: int, depth: int, count: int, linear_map: Callable[..., Any]
+) -> Callable[[Any], Any]:
     """`key -> Measurement`: the engine's forward pass with this linear map."""
     spec, inputs = di.MLP((width,) * depth), points(count)
     start = starting_rows(spec, inputs, "float32")
@@ -67,16 +69,24 @@ def parts(width: int, depth: int, count: int) -> dict[str, Callable[[Any], Any]]
     """Seed functions of the whole and of its parts."""
 
     def layers(step: Callable[[Any, Any], Any], start: Any, key: Any) -> Any:
-        keys = jax.vmap(lambda layer: jax.random.fold_in(key, layer))(jnp.arange(depth, dtype=jnp.uint32))
+        keys = jax.vmap(lambda layer: jax.random.fold_in(key, layer))(
+            jnp.arange(depth, dtype=jnp.uint32)
+        )
         return jax.lax.scan(step, start, keys)[1]
 
     def random(key: Any) -> Any:
-        return layers(lambda none, one: (none, jnp.sum(standard_normals(one, (count, width), jnp.float32))), None, key)
+        return layers(
+            lambda none, one: (none, jnp.sum(standard_normals(one, (count, width), jnp.float32))),
+            None,
+            key,
+        )
 
     def linear(key: Any) -> Any:
         # numbers that cost nothing beside the factor and the product, of about their size
         angles = jnp.arange(count * width, dtype=jnp.float32).reshape(count, width)
-        numbers = jnp.sin(angles * angles) * (1 + 1e-3 * (jax.random.key_data(key)[0] & 255).astype(jnp.float32))
+        numbers = jnp.sin(angles * angles) * (
+            1 + 1e-3 * (jax.random.key_data(key)[0] & 255).astype(jnp.float32)
+        )
 
         def step(rows: Any, one: Any) -> tuple[Any, Any]:
             del one
@@ -94,7 +104,9 @@ def parts(width: int, depth: int, count: int) -> dict[str, Callable[[Any], Any]]
     }
 
 
-def compiled(width: int, depth: int, count: int, num_seeds: int, seed_fn: Callable[[Any], Any]) -> Ensemble:
+def compiled(
+    width: int, depth: int, count: int, num_seeds: int, seed_fn: Callable[[Any], Any]
+) -> Ensemble:
     """One block, cut as the engine cuts it."""
     at_hand = pass_bytes(di.MLP((width,) * depth), points(count), SETTINGS)
     return compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=num_seeds)
@@ -106,7 +118,9 @@ def check_diagonal(values: np.ndarray, width: int, depth: int, count: int) -> No
     exact = di.infinite(di.MLP((width,) * depth), NNGP, points(count)).mean[-1][own]
     error = exact * math.sqrt(((1 + 5 / width) ** depth - 1) / len(values))
     z = np.abs(values[:, -1, own].mean(axis=0) - exact) / error
-    harness.check(f"mean diagonal of {len(values)} networks, {count} inputs, largest |z|", float(z.max()), 5.0)
+    harness.check(
+        f"mean diagonal of {len(values)} networks, {count} inputs, largest |z|", float(z.max()), 5.0
+    )
 
 
 def linear_and_square(few: float, many: float) -> tuple[float, float]:
@@ -115,7 +129,9 @@ def linear_and_square(few: float, many: float) -> tuple[float, float]:
     return max(0.0, few / FEW - b * FEW), b
 
 
-def device_costs(width: int, depth: int, num_seeds: int, repeats: int) -> tuple[dict[str, float], dict[int, Any]]:
+def device_costs(
+    width: int, depth: int, num_seeds: int, repeats: int
+) -> tuple[dict[str, float], dict[int, Any]]:
     """Constants of the devices, and one block's measurements by number of inputs."""
     root, runs, blocks = root_key(0), {}, {}
     for count in (FEW, MANY):
@@ -124,20 +140,35 @@ def device_costs(width: int, depth: int, num_seeds: int, repeats: int) -> tuple[
             runs[name, count] = lambda ensemble=ensemble: ensemble.block_fn(root, 0)
         blocks[count] = runs["whole", count]()
         check_diagonal(values_of(NNGP, blocks[count]), width, depth, count)
-    trivial = compile_ensemble(lambda key: jax.random.key_data(key)[0], num_seeds, block_size=num_seeds)
+    trivial = compile_ensemble(
+        lambda key: jax.random.key_data(key)[0], num_seeds, block_size=num_seeds
+    )
     runs["call", 0] = lambda: trivial.block_fn(root, 0)
     seconds = harness.least_seconds({repr(key): run for key, run in runs.items()}, repeats)
     call = seconds[repr(("call", 0))]
     scale = jax.device_count() / (num_seeds * width * depth)
-    per = {key: max(0.0, seconds[repr(key)] - call) * scale for key in runs}  # seconds of one device, by neuron
+    per = {
+        key: max(0.0, seconds[repr(key)] - call) * scale for key in runs
+    }  # seconds of one device, by neuron
     row, pair = linear_and_square(per["linear", FEW], per["linear", MANY])
     active, overlap = linear_and_square(per["active", FEW], per["active", MANY])
     normal = 0.5 * (per["random", FEW] / FEW + per["random", MANY] / MANY)
-    sums = [per["random", count] + per["linear", count] + per["active", count] for count in (FEW, MANY)]
+    sums = [
+        per["random", count] + per["linear", count] + per["active", count] for count in (FEW, MANY)
+    ]
     together = math.sqrt(per["whole", FEW] * per["whole", MANY] / math.prod(sums))
-    found = {"normal": normal, "row": row, "pair": pair, "active": active, "overlap": overlap, "call": call}
+    found = {
+        "normal": normal,
+        "row": row,
+        "pair": pair,
+        "active": active,
+        "overlap": overlap,
+        "call": call,
+    }
     found["together"] = together
-    return found | {f"whole {count}": seconds[repr(("whole", count))] for count in (FEW, MANY)}, blocks
+    return found | {
+        f"whole {count}": seconds[repr(("whole", count))] for count in (FEW, MANY)
+    }, blocks
 
 
 def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[str, float]:
@@ -154,7 +185,10 @@ def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[st
         again = statistics.from_arrays(store.read_block(run, "kept/whole"))
         same = all(np.array_equal(a, b) for a, b in zip(whole, again, strict=True))
         harness.check("statistics after the store, arrays that differ", float(not same), 0.0)
-        sizes = {name: len((run.path / "blocks" / "kept" / f"{name}.npz").read_bytes()) for name in ("whole", "tiny")}
+        sizes = {
+            name: len((run.path / "blocks" / "kept" / f"{name}.npz").read_bytes())
+            for name in ("whole", "tiny")
+        }
 
         def several(action: Callable[[], Any]) -> Callable[[], None]:
             def act() -> None:
@@ -168,15 +202,30 @@ def host_costs(measured: Any, folder: str, repeats: int, writes: int) -> dict[st
                 "whole": lambda: measure_block(NNGP, measured, ()),
                 "quarter": lambda: measure_block(NNGP, small, ()),
                 "merge": lambda: statistics.merge(whole, quarter),
-                "write whole": several(lambda: store.write_block(run, next(names), statistics.to_arrays(whole))),
-                "write tiny": several(lambda: store.write_block(run, next(names), statistics.to_arrays(tiny))),
-                "journal": several(lambda: store.append_event(run, "measured", name="costs", bytes=0, sha256="0" * 64)),
-                "read whole": several(lambda: statistics.from_arrays(store.read_block(run, "kept/whole"))),
-                "read tiny": several(lambda: statistics.from_arrays(store.read_block(run, "kept/tiny"))),
+                "write whole": several(
+                    lambda: store.write_block(run, next(names), statistics.to_arrays(whole))
+                ),
+                "write tiny": several(
+                    lambda: store.write_block(run, next(names), statistics.to_arrays(tiny))
+                ),
+                "journal": several(
+                    lambda: store.append_event(
+                        run, "measured", name="costs", bytes=0, sha256="0" * 64
+                    )
+                ),
+                "read whole": several(
+                    lambda: statistics.from_arrays(store.read_block(run, "kept/whole"))
+                ),
+                "read tiny": several(
+                    lambda: statistics.from_arrays(store.read_block(run, "kept/tiny"))
+                ),
             },
             repeats,
         )
-    each = {name: value / (writes if " " in name or name == "journal" else 1) for name, value in seconds.items()}
+    each = {
+        name: value / (writes if " " in name or name == "journal" else 1)
+        for name, value in seconds.items()
+    }
     value = max(0.0, (each["whole"] - each["quarter"]) / (0.75 * num_seeds * values))
     byte = max(0.0, (each["write whole"] - each["write tiny"]) / (sizes["whole"] - sizes["tiny"]))
     merge = each["merge"] / values
@@ -206,19 +255,40 @@ def start_cost(folder: str, starts: int) -> float:
 
 
 def held_out(
-    report: harness.Report, found: costs.Costs, width: int, depth: int, count: int, num_seeds: int, repeats: int
+    report: harness.Report,
+    found: costs.Costs,
+    width: int,
+    depth: int,
+    count: int,
+    num_seeds: int,
+    repeats: int,
 ) -> None:
     """One block of another shape: device and statistics by the formula, and as measured."""
-    ensemble = compiled(width, depth, count, num_seeds, forward_fn(width, depth, count, linear_maps.conditional))
+    ensemble = compiled(
+        width, depth, count, num_seeds, forward_fn(width, depth, count, linear_maps.conditional)
+    )
     root = root_key(1)
     check_diagonal(values_of(NNGP, ensemble.block_fn(root, 0)), width, depth, count)
     run = lambda: measure_block(NNGP, ensemble.block_fn(root, 0), ())
     measured = harness.least_seconds({"block": run}, repeats)["block"]
     work = costs.Work(width, depth, count, depth * count * (count + 1) // 2)
     padded = ensemble.blocks.block_size  # whole batches on all devices are computed
-    said = costs.block_seconds(found._replace(write=0.0, byte=0.0), work, padded, jax.device_count())
-    shape = {"width": width, "depth": depth, "inputs": count, "num_seeds": num_seeds, "measured_seconds": measured}
-    report.add(f"formula / measured, width {width}, depth {depth}, {count} inputs", said / measured, "x", **shape)
+    said = costs.block_seconds(
+        found._replace(write=0.0, byte=0.0), work, padded, jax.device_count()
+    )
+    shape = {
+        "width": width,
+        "depth": depth,
+        "inputs": count,
+        "num_seeds": num_seeds,
+        "measured_seconds": measured,
+    }
+    report.add(
+        f"formula / measured, width {width}, depth {depth}, {count} inputs",
+        said / measured,
+        "x",
+        **shape,
+    )
 
 
 def large_run(report: harness.Report, found: costs.Costs, work: costs.Work, label: str) -> None:
@@ -234,13 +304,27 @@ def large_run(report: harness.Report, found: costs.Costs, work: costs.Work, labe
     }.items():
         seconds = costs.run_seconds(found, work, SEEDS, how)
         blocks = -(-SEEDS // how.block_size)
-        more = {"block_size": how.block_size, "blocks": blocks, "parts": seconds._asdict(), **work._asdict()}
-        report.add(f"{label}: {name} ({how.block_size} networks, {blocks} files)", seconds.total, "s", **more)
+        more = {
+            "block_size": how.block_size,
+            "blocks": blocks,
+            "parts": seconds._asdict(),
+            **work._asdict(),
+        }
+        report.add(
+            f"{label}: {name} ({how.block_size} networks, {blocks} files)",
+            seconds.total,
+            "s",
+            **more,
+        )
         around = seconds.start + seconds.store_waits + seconds.merge
         report.add(f"{label}: {name}: of them starts, waits for the store, merge", around, "s")
     bound = costs.store_bound_processes(found, work, default.block_size, 1)
     report.add(f"{label}: processes that keep the store busy, default blocks", bound, "processes")
-    report.add(f"{label}: most useful processes", costs.most_useful_processes(found, work, SEEDS, 1), "processes")
+    report.add(
+        f"{label}: most useful processes",
+        costs.most_useful_processes(found, work, SEEDS, 1),
+        "processes",
+    )
     report.add(f"{label}: memory of the merge", costs.merge_bytes(work) / 2**20, "MiB")
 
 
@@ -256,8 +340,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=report.folder) as home:
         host = host_costs(blocks[FEW], f"{home}/blocks", repeats, 5 if options.quick else 20)
         start = start_cost(f"{home}/starts", 9 if options.quick else 120)
-    found = costs.Costs(**{name: (device | host | {"start": start})[name] for name in costs.Costs._fields})
-    shape = {"width": width, "depth": depth, "num_seeds": num_seeds, "num_devices": jax.device_count()}
+    found = costs.Costs(
+        **{name: (device | host | {"start": start})[name] for name in costs.Costs._fields}
+    )
+    shape = {
+        "width": width,
+        "depth": depth,
+        "num_seeds": num_seeds,
+        "num_devices": jax.device_count(),
+    }
     report.add("constant together", found.together, "", **shape)
     for name, seconds in found._asdict().items():
         if name == "together":
@@ -266,17 +357,24 @@ def main() -> None:
         report.add(f"constant {name}", factor * seconds, unit, seconds=seconds, **shape)
     for count in (FEW, MANY):
         work = costs.Work(width, depth, count, depth * count * (count + 1) // 2)
-        parts_of = dict(zip(("random", "linear", "activation"), costs.network_seconds(found, work), strict=True))
+        parts_of = dict(
+            zip(("random", "linear", "activation"), costs.network_seconds(found, work), strict=True)
+        )
         whole = device[f"whole {count}"]
         for name, seconds in parts_of.items():
             share = seconds * num_seeds / jax.device_count() / whole
-            report.add(f"{count} inputs: {name}, share of a block on the devices", share, "", **shape)
+            report.add(
+                f"{count} inputs: {name}, share of a block on the devices", share, "", **shape
+            )
         said = sum(parts_of.values()) * num_seeds / jax.device_count() + found.call
         report.add(f"{count} inputs: formula / measured", said / whole, "x", **shape)
     for other in ((48, 6, 3),) if options.quick else ((512, 5, 4), (64, 40, 2), (128, 10, 16)):
         held_out(report, found, *other, 512 if options.quick else 4096, repeats)
     large_run(
-        report, found, costs.Work(256, 10, 2, 10), "by the formula, 10^9 networks, 10^4 devices, width 256, depth 10"
+        report,
+        found,
+        costs.Work(256, 10, 2, 10),
+        "by the formula, 10^9 networks, 10^4 devices, width 256, depth 10",
     )
     large_run(
         report,

@@ -60,7 +60,9 @@ def engine(shape: tuple[int, int], num_networks: int, linear_map: str, precision
     found = {}
     for name, quantity in QUANTITIES.items():
         spec = network(*shape, ACTIVATIONS[name])
-        seed_fn, _ = seed_fn_of(spec, quantity, PAIR, linear_map=linear_map, dtype="float32", precision=precision)
+        seed_fn, _ = seed_fn_of(
+            spec, quantity, PAIR, linear_map=linear_map, dtype="float32", precision=precision
+        )
         ensemble = compile_ensemble(seed_fn, num_networks, block_size=num_networks)
         found[name] = values_of(quantity, ensemble.block_fn(root_key(0), 0))
     return found
@@ -107,7 +109,11 @@ def numpy_values(spec: di.MLP, weights: list[np.ndarray], bits: int | None) -> V
     back, tangent = np.ones((2, 1)), np.zeros((2, 2))
     for layer in range(spec.depth, -1, -1):  # gradients with respect to weights of variance 1
         rows = hidden[layer]
-        tangent += laws(spec)[layer].entry_variance(rows.shape[1], spec.depth) * (back @ back.T) * (rows @ rows.T)
+        tangent += (
+            laws(spec)[layer].entry_variance(rows.shape[1], spec.depth)
+            * (back @ back.T)
+            * (rows @ rows.T)
+        )
         if layer:
             back = product(back, weights[layer]) * SLOPES[spec.activation.name](before[layer - 1])
     found = {"ln sin^2": np.array(sines)[:, None], "second moments": np.array(kernels)}
@@ -120,7 +126,11 @@ def reference(shape: tuple[int, int], num_networks: int, bits: int | None = None
     for activation in SLOPES:
         spec = network(*shape, activation)
         each = [numpy_values(spec, matrices(spec, seed), bits) for seed in range(num_networks)]
-        found |= {name: np.stack([one[name] for one in each]) for name in QUANTITIES if ACTIVATIONS[name] == activation}
+        found |= {
+            name: np.stack([one[name] for one in each])
+            for name in QUANTITIES
+            if ACTIVATIONS[name] == activation
+        }
     return found
 
 
@@ -131,7 +141,9 @@ def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
         del precision
         std = law.entry_variance(rows.points.shape[1], depth) ** 0.5
         factor = linear_maps.factor_of(rows)
-        normals = standard_normals(key, (factor.shape[0], fan_out), jnp.float32).astype(factor.dtype)
+        normals = standard_normals(key, (factor.shape[0], fan_out), jnp.float32).astype(
+            factor.dtype
+        )
         return jnp.matmul(std * factor, normals, precision="highest")
 
     found = {}
@@ -140,7 +152,9 @@ def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
             quantity, spec = QUANTITIES[name], network(*shape, ACTIVATIONS[name])
             start = starting_rows(spec, PAIR, "float64")
 
-            def one(seed: Any, start: Any = start, quantity: Any = quantity, spec: Any = spec) -> Any:
+            def one(
+                seed: Any, start: Any = start, quantity: Any = quantity, spec: Any = spec
+            ) -> Any:
                 key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
                 measure: Callable[[Any], Any] = lambda state: quantity.measurement.tap(state, PAIR)
                 return random_forward(spec, start(key), key, measure, linear_map=linear_map)[0]
@@ -171,19 +185,39 @@ def main() -> None:
     exact = reference(size, num_networks)
     pairs = {
         "explicit": (engine(size, num_networks, "explicit", "highest"), exact),
-        "conditional": (engine(size, num_networks, "conditional", "highest"), conditional_float64(size, num_networks)),
+        "conditional": (
+            engine(size, num_networks, "conditional", "highest"),
+            conditional_float64(size, num_networks),
+        ),
     }
     for linear_map, (found, wanted) in pairs.items():
         for name, error in errors(found, wanted).items():
             harness.check(f"{linear_map}, float32 on {backend}: {name}", error, allowed)
-            report.add(f"{linear_map}, float32 on {backend}: error of {name}", error, "", ("<=", allowed), **shape)
+            report.add(
+                f"{linear_map}, float32 on {backend}: error of {name}",
+                error,
+                "",
+                ("<=", allowed),
+                **shape,
+            )
     for format_name, bits in BITS.items():
         for name, error in errors(reference(size, num_networks, bits), exact).items():
             harness.reject(f"operands in {format_name}: {name}", error, allowed)
-            report.add(f"operands in {format_name} (planted): error of {name}", error, "", (">=", allowed), **shape)
+            report.add(
+                f"operands in {format_name} (planted): error of {name}",
+                error,
+                "",
+                (">=", allowed),
+                **shape,
+            )
     for name, error in errors(engine(size, num_networks, "explicit", "default"), exact).items():
         verdict = "within the bound" if error <= allowed else "rejected"
-        report.add(f"explicit at precision default on {backend}: error of {name}: {verdict}", error, "", **shape)
+        report.add(
+            f"explicit at precision default on {backend}: error of {name}: {verdict}",
+            error,
+            "",
+            **shape,
+        )
     report.print()
 
 

@@ -66,7 +66,13 @@ def _verdict(one: Record, *, quick: bool) -> str:
 def ratios(record: Record) -> list[tuple[str, str, str, str, str]]:
     """(benchmark, what, ratio, goal, verdict): all ratios, and whatever else has a goal."""
     return [
-        (entry["benchmark"], one["name"], _value(one), _goal(one), _verdict(one, quick=record["quick"]))
+        (
+            entry["benchmark"],
+            one["name"],
+            _value(one),
+            _goal(one),
+            _verdict(one, quick=record["quick"]),
+        )
         for entry, one in rows(record)
         if one["unit"] == "x" or one["goal"] is not None
     ]
@@ -74,7 +80,14 @@ def ratios(record: Record) -> list[tuple[str, str, str, str, str]]:
 
 def table(record: Record) -> Table:
     """The ratios for a terminal, and what did not pass."""
-    shown = Table("benchmark", "ratio", "value", "goal", "", title="Ratios" + (", --quick" if record["quick"] else ""))
+    shown = Table(
+        "benchmark",
+        "ratio",
+        "value",
+        "goal",
+        "",
+        title="Ratios" + (", --quick" if record["quick"] else ""),
+    )
     for row in ratios(record):
         shown.add_row(*row)
     for entry in record["benchmarks"]:
@@ -86,7 +99,9 @@ def table(record: Record) -> Table:
 def ratios_markdown(record: Record) -> str:
     """The same in Markdown."""
     head = ["| benchmark | | value | goal | |", "|---|---|---|---|---|"]
-    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in ratios(record)]
+    body = [
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in ratios(record)
+    ]
     failed = [
         f"| {entry['benchmark']} | {entry['message'].replace('|', chr(92) + '|')} | | | FAILED |"
         for entry in record["benchmarks"]
@@ -105,11 +120,16 @@ def machine_lines(record: Record) -> list[str]:
     load = f"{min(map(min, loads)):.1f} to {max(map(max, loads)):.1f}" if loads else "unknown"
     commit = f"{git.get('commit', 'unknown')}{', with changes that are not committed' if git.get('dirty') else ''}"
     return [
-        "- Machine: " + ", ".join(f"{name} {facts[name]}" for name in _MACHINE if facts.get(name) is not None),
+        "- Machine: "
+        + ", ".join(f"{name} {facts[name]}" for name in _MACHINE if facts.get(name) is not None),
         f"- Versions: {versions}",
         f"- Commit: {commit}",
         f"- Load average while it ran: {load} on {facts.get('num_cpus')} cores"
-        + (" (a busy machine: of such times only the ratios mean anything)" if _is_busy(record, loads) else ""),
+        + (
+            " (a busy machine: of such times only the ratios mean anything)"
+            if _is_busy(record, loads)
+            else ""
+        ),
         f"- Time: {facts['time']}, {record['seconds'] / 60:.1f} minutes; command: `{record['command']}`",
     ]
 
@@ -144,7 +164,11 @@ def results_markdown(records: dict[str, Record], figures: dict[str, Sequence[str
                 else "Not run yet: `python -m benchmarks --write-results`."
             )
             continue
-        parts += ["\n".join(machine_lines(record)), "### Ratios and goals", ratios_markdown(record).rstrip()]
+        parts += [
+            "\n".join(machine_lines(record)),
+            "### Ratios and goals",
+            ratios_markdown(record).rstrip(),
+        ]
         parts += [f"![{Path(path).stem}]({path})" for path in figures.get(name, ())]
         for entry in record["benchmarks"]:
             if not entry["measurements"]:

@@ -48,7 +48,12 @@ def sampler(width: int, depth: int, num_networks: int) -> Any:
     def one(seed: Any) -> Any:
         key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
         found = random_gradients(
-            spec, points_alone(jnp.asarray(inputs(width))), key, functions, (0, 1), linear_map="conditional"
+            spec,
+            points_alone(jnp.asarray(inputs(width))),
+            key,
+            functions,
+            (0, 1),
+            linear_map="conditional",
         )
         return jnp.exp(found.output_scales) * found.outputs[:, 0], found.ntk
 
@@ -64,7 +69,9 @@ def peer(width: int, depth: int) -> Any:
     def apply_fn(params: Any, x: Any) -> Any:
         def block(x: Any, layer: Any) -> Any:
             weights, biases = layer
-            return x + jnp.tanh(weight_std * jnp.matmul(x, weights.T, precision="highest") + bias_std * biases), None
+            return x + jnp.tanh(
+                weight_std * jnp.matmul(x, weights.T, precision="highest") + bias_std * biases
+            ), None
 
         return jax.lax.scan(block, x, params)[0][:, :1]
 
@@ -92,23 +99,37 @@ def main() -> None:
     report = harness.Report("resnet_ntk", options.out, quick=options.quick)
     report.device()
     small, few = 12, 200 if options.quick else 1000
-    kernels = np.asarray(sampler(small, small, few)(jnp.arange(few, dtype=jnp.uint32))[1], np.float64)
-    error = kernels.std(axis=0) * (2.0 / few) ** 0.5  # of the difference of two means of so many networks
+    kernels = np.asarray(
+        sampler(small, small, few)(jnp.arange(few, dtype=jnp.uint32))[1], np.float64
+    )
+    error = (
+        kernels.std(axis=0) * (2.0 / few) ** 0.5
+    )  # of the difference of two means of so many networks
     z = np.abs(kernels.mean(axis=0) - mean_of_peer(peer(small, small), few, 1)) / error
-    harness.check("mean tangent kernels of small networks, both samplers, largest |z|", float(z.max()), 5.0)
+    harness.check(
+        "mean tangent kernels of small networks, both samplers, largest |z|", float(z.max()), 5.0
+    )
     size, networks = (40, 40) if options.quick else (500, options.networks or 1000)
     explicit = 8 if options.quick else 3
     compiled, seeds = sampler(size, size, networks), jnp.arange(networks, dtype=jnp.uint32)
-    outputs, kernels = (np.asarray(part, np.float64) for part in jax.block_until_ready(compiled(seeds)))
-    limit = di.infinite(residual(size, size), di.quantities.ntk, di.inputs.points(inputs(size))).mean[0]
+    outputs, kernels = (
+        np.asarray(part, np.float64) for part in jax.block_until_ready(compiled(seeds))
+    )
+    limit = di.infinite(
+        residual(size, size), di.quantities.ntk, di.inputs.points(inputs(size))
+    ).mean[0]
     found = kernels.mean(axis=0)[np.triu_indices(2)]
     error = (kernels.std(axis=0) / networks**0.5)[np.triu_indices(2)]
     harness.check(
-        "against infinite width at this depth, largest |z|", float(np.abs((found - limit) / error).max()), 5.0
+        "against infinite width at this depth, largest |z|",
+        float(np.abs((found - limit) / error).max()),
+        5.0,
     )
     spread = outputs.std(axis=0) / networks**0.5
     harness.check(
-        "mean outputs less 1 and 2, largest |z|", float(np.abs((outputs.mean(axis=0) - [1, 2]) / spread).max()), 5.0
+        "mean outputs less 1 and 2, largest |z|",
+        float(np.abs((outputs.mean(axis=0) - [1, 2]) / spread).max()),
+        5.0,
     )
     of_peer, explicit_fn = [], peer(size, size)
     times = harness.least_seconds(
@@ -119,7 +140,9 @@ def main() -> None:
         options.repeats or 1,
     )
     off = np.abs(of_peer[-1] - kernels.mean(axis=0)) / (kernels.std(axis=0) / explicit**0.5)
-    harness.check(f"mean of {explicit} networks by neural-tangents, largest |z|", float(off.max()), 5.0)
+    harness.check(
+        f"mean of {explicit} networks by neural-tangents, largest |z|", float(off.max()), 5.0
+    )
     ours, theirs = times["conditional"] / networks, times["explicit"] / explicit
     shape = {"width": size, "depth": size}
     report.add(f"{networks} networks, conditional", times["conditional"], "s", **shape)
@@ -137,7 +160,9 @@ def main() -> None:
     for depth in (100, 1600) if options.quick else (400, 1600, 6400, 25_600):
         start = time.perf_counter()
         memory[depth] = sampler(size, depth, 20).memory_analysis().temp_size_in_bytes
-        report.add(f"memory at hand, 20 networks of depth {depth}", memory[depth] / 1e6, "MB", width=size)
+        report.add(
+            f"memory at hand, 20 networks of depth {depth}", memory[depth] / 1e6, "MB", width=size
+        )
         report.add(f"compilation at depth {depth}", time.perf_counter() - start, "s")
     first, *_, last = memory
     goal = None if options.quick else ("<=", MEMORY_GOAL)

@@ -38,7 +38,9 @@ def network(width: int, depth: int) -> di.MLP:
 def simulation(width: int, depth: int) -> Any:
     """Compiled: () -> statistics of NUM_NETWORKS networks."""
     spec = network(width, depth)
-    seed_fn, settings = seed_fn_of(spec, ANGLE, PAIR, linear_map="auto", dtype="float32", precision="highest")
+    seed_fn, settings = seed_fn_of(
+        spec, ANGLE, PAIR, linear_map="auto", dtype="float32", precision="highest"
+    )
     at_hand = pass_bytes(spec, PAIR, settings)
     ensemble = compile_ensemble(seed_fn, NUM_NETWORKS, seed_bytes=at_hand, block_size=NUM_NETWORKS)
     root = root_key(0)
@@ -59,7 +61,9 @@ def check(width: int, depth: int, run: Any) -> None:
     harness.check(f"{name}: infinite width against width {WIDE}", off, 10 * depth / WIDE)
     if 100 * depth > width:
         harness.reject(
-            f"{name}: infinite width against this width", float(np.abs(limit - walk).max()), 10 * depth / WIDE
+            f"{name}: infinite width against this width",
+            float(np.abs(limit - walk).max()),
+            10 * depth / WIDE,
         )
 
 
@@ -71,7 +75,9 @@ def main() -> None:
     report.device()
     repeats = options.repeats or (1 if options.quick else 3)
     widths, depths = ((16,), (4, 8)) if options.quick else ((64, 256, 1024), (10, 100, 1000))
-    shapes = [("width", width, depths[0]) for width in widths] + [("depth", widths[0], depth) for depth in depths]
+    shapes = [("width", width, depths[0]) for width in widths] + [
+        ("depth", widths[0], depth) for depth in depths
+    ]
     for place, (axis, width, depth) in enumerate(shapes):
         spec, first = network(width, depth), {}
         start = time.perf_counter()
@@ -95,7 +101,13 @@ def main() -> None:
             more = {"axis": axis, "at": at, "line": line, "width": width, "depth": depth}
             report.add(f"{axis} {at}: {line}", 1e3 * value, "ms", **more)
             if place == 0:
-                report.add(f"{axis} {at}: {line}, first call", 1e3 * first[name], "ms", width=width, depth=depth)
+                report.add(
+                    f"{axis} {at}: {line}, first call",
+                    1e3 * first[name],
+                    "ms",
+                    width=width,
+                    depth=depth,
+                )
         ratio = seconds["simulate"] / seconds["infinite"]
         report.add(f"{axis} {at}: simulate / infinite", ratio, "x", width=width, depth=depth)
     report.print()

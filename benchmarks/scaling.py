@@ -50,10 +50,19 @@ _FORCED = "--xla_force_host_platform_device_count"
 @contextlib.contextmanager
 def started(task: worker.Task, num_devices: int | None) -> Iterator[subprocess.Popen[str]]:
     """A worker with so many simulated devices; None leaves the machine's own accelerators."""
-    environment = {name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "JAX_NUM_CPU_DEVICES"
+    }
     if num_devices is not None:
-        flags = [flag for flag in environment.get("XLA_FLAGS", "").split() if not flag.startswith(_FORCED)]
-        environment |= {"XLA_FLAGS": " ".join([*flags, f"{_FORCED}={num_devices}"]), "JAX_PLATFORMS": "cpu"}
+        flags = [
+            flag
+            for flag in environment.get("XLA_FLAGS", "").split()
+            if not flag.startswith(_FORCED)
+        ]
+        environment |= {
+            "XLA_FLAGS": " ".join([*flags, f"{_FORCED}={num_devices}"]),
+            "JAX_PLATFORMS": "cpu",
+        }
     command = [sys.executable, str(Path(worker.__file__)), json.dumps(task._asdict())]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -71,11 +80,15 @@ def told(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise SystemExit("a worker ended before it answered; its message is above, and nothing was timed.")
+        raise SystemExit(
+            "a worker ended before it answered; its message is above, and nothing was timed."
+        )
     return line
 
 
-def run_all(processes: list[subprocess.Popen[str]], folder: str) -> tuple[float, list[dict[str, Any]]]:
+def run_all(
+    processes: list[subprocess.Popen[str]], folder: str
+) -> tuple[float, list[dict[str, Any]]]:
     """Starts the workers of one arrangement together: seconds until the last has answered, and the answers."""
     start = time.perf_counter()
     for process in processes:
@@ -96,13 +109,19 @@ def check_mean(task: worker.Task, mean: float) -> None:
 def check_equal(names: list[str], digests: list[str]) -> None:
     """All statistics are the first one's."""
     for name, found in zip(names[1:], digests[1:], strict=True):
-        harness.check(f"bits of the statistics, {name} against {names[0]}", float(found != digests[0]), 0.0)
+        harness.check(
+            f"bits of the statistics, {name} against {names[0]}", float(found != digests[0]), 0.0
+        )
 
 
-def devices_part(report: harness.Report, task: worker.Task, counts: tuple[int, ...], repeats: int) -> None:
+def devices_part(
+    report: harness.Report, task: worker.Task, counts: tuple[int, ...], repeats: int
+) -> None:
     """So many devices in one process."""
     with contextlib.ExitStack() as stack:
-        workers = {f"{count} devices": stack.enter_context(started(task, count)) for count in counts}
+        workers = {
+            f"{count} devices": stack.enter_context(started(task, count)) for count in counts
+        }
         if jax.default_backend() != "cpu" and jax.device_count() > 1:
             # as many networks at once as share a block evenly: accelerators want large batches
             large = task._replace(batch_size=task.block_size // jax.device_count())
@@ -111,7 +130,9 @@ def devices_part(report: harness.Report, task: worker.Task, counts: tuple[int, .
             told(process)
         first = {name: run_all([process], "")[1][0] for name, process in workers.items()}
         check_mean(task, first["1 devices"]["mean"])
-        on_cpu = [name for name in workers if name != "accelerators"]  # another backend rounds otherwise
+        on_cpu = [
+            name for name in workers if name != "accelerators"
+        ]  # another backend rounds otherwise
         check_equal(on_cpu[1:], [first[name]["digest"] for name in on_cpu[1:]])
         rounding = first["1 devices"]["mean"] - first["2 devices"]["mean"]
         harness.check("mean, one device against two", rounding, ROUNDING)
@@ -126,15 +147,22 @@ def devices_part(report: harness.Report, task: worker.Task, counts: tuple[int, .
         more = {"axis": "devices", "at": count, "line": line, **shape}
         report.add(f"{count} {line}", task.num_seeds / seconds, "networks per s", **more)
     for count in counts[1:]:
-        report.add(f"{count} devices / 1", best["1 devices"] / best[f"{count} devices"], "x", **shape)
+        report.add(
+            f"{count} devices / 1", best["1 devices"] / best[f"{count} devices"], "x", **shape
+        )
 
 
-def processes_part(report: harness.Report, task: worker.Task, counts: tuple[int, ...], repeats: int) -> None:
+def processes_part(
+    report: harness.Report, task: worker.Task, counts: tuple[int, ...], repeats: int
+) -> None:
     """So many processes of one device that write into one run directory."""
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(dir=report.folder))
         workers = {
-            count: [stack.enter_context(started(task._replace(shard=(i, count)), 1)) for i in range(count)]
+            count: [
+                stack.enter_context(started(task._replace(shard=(i, count)), 1))
+                for i in range(count)
+            ]
             for count in counts
         }
         for processes in workers.values():
@@ -160,15 +188,23 @@ def processes_part(report: harness.Report, task: worker.Task, counts: tuple[int,
         report.add(f"{count} processes / 1", best[1] / best[count], "x", **shape)
 
 
-def engine(spec: Any, quantity: Any, inputs: Any, linear_map: str, num_seeds: int, block_size: int) -> Any:
+def engine(
+    spec: Any, quantity: Any, inputs: Any, linear_map: str, num_seeds: int, block_size: int
+) -> Any:
     """The engine of `di.simulate` as compiled for blocks of this size."""
-    seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest")
+    seed_fn, settings = seed_fn_of(
+        spec, quantity, inputs, linear_map=linear_map, dtype="float32", precision="highest"
+    )
     at_hand = pass_bytes(spec, inputs, settings)
     return compile_ensemble(seed_fn, num_seeds, seed_bytes=at_hand, block_size=block_size)
 
 
 def against_shape(
-    report: harness.Report, axis: str, shapes: list[tuple[int, int]], counts: dict[str, int], repeats: int
+    report: harness.Report,
+    axis: str,
+    shapes: list[tuple[int, int]],
+    counts: dict[str, int],
+    repeats: int,
 ) -> None:
     """Microseconds per network at each (width, depth), by linear map."""
     pair, angle, root = di.inputs.pair(worker.ANGLE), di.quantities.log_sin2_angle, root_key(0)
@@ -179,18 +215,34 @@ def against_shape(
             seeds[name] = max(2, min(4096, work // cost))
             ensemble = engine(di.MLP((width,) * depth), angle, pair, name, seeds[name], seeds[name])
             values = values_of(angle, ensemble.block_fn(root, 0))[:, -1, 0]
-            values, walk = values[np.isfinite(values)], log_sin2_walk(worker.ANGLE, (width,) * depth)
+            values, walk = (
+                values[np.isfinite(values)],
+                log_sin2_walk(worker.ANGLE, (width,) * depth),
+            )
             error = math.sqrt(walk.variance[-1] / len(values))
-            harness.check(f"{name}, width {width}, depth {depth}: mean", values.mean() - walk.mean[-1], 5 * error)
+            harness.check(
+                f"{name}, width {width}, depth {depth}: mean",
+                values.mean() - walk.mean[-1],
+                5 * error,
+            )
             runs[name] = lambda ensemble=ensemble: ensemble.block_fn(root, 0)
         seconds = harness.least_seconds(runs, repeats)
         for name, value in seconds.items():
             at = width if axis == "width" else depth
-            more = {"axis": axis, "at": at, "line": name, "width": width, "depth": depth, "num_seeds": seeds[name]}
+            more = {
+                "axis": axis,
+                "at": at,
+                "line": name,
+                "width": width,
+                "depth": depth,
+                "num_seeds": seeds[name],
+            }
             report.add(f"{axis} {at}: {name}", 1e6 * value / seeds[name], "us per network", **more)
 
 
-def against_seeds(report: harness.Report, width: int, depth: int, counts: tuple[int, ...], repeats: int) -> None:
+def against_seeds(
+    report: harness.Report, width: int, depth: int, counts: tuple[int, ...], repeats: int
+) -> None:
     """The whole loop over blocks, statistics included, of compiled ensembles cut into equal blocks."""
     pair, angle, root = di.inputs.pair(worker.ANGLE), di.quantities.log_sin2_angle, root_key(0)
     block_size = counts[0]
@@ -210,14 +262,28 @@ def against_seeds(report: harness.Report, width: int, depth: int, counts: tuple[
     small = engine(di.MLP((width,) * depth), angle, pair, "auto", size, size)
     if small.blocks.batch_size == ensemble.blocks.batch_size:  # else the two round otherwise
         part, _ = measure_block(angle, small.block_fn(root, 0), ())
-        check_equal(["the first block", "an ensemble of one block"], [worker.digest(loop(1)), worker.digest(part)])
+        check_equal(
+            ["the first block", "an ensemble of one block"],
+            [worker.digest(loop(1)), worker.digest(part)],
+        )
     found = loop(rounds[counts[-1]])
     error = math.sqrt(walk.variance[-1] / int(found.num_valid[-1, 0]))
-    harness.check(f"mean of {found.num_seeds} networks", found.mean[-1, 0] - walk.mean[-1], 5 * error)
-    seconds = harness.least_seconds({str(count): lambda n=n: loop(n) for count, n in rounds.items()}, repeats)
+    harness.check(
+        f"mean of {found.num_seeds} networks", found.mean[-1, 0] - walk.mean[-1], 5 * error
+    )
+    seconds = harness.least_seconds(
+        {str(count): lambda n=n: loop(n) for count, n in rounds.items()}, repeats
+    )
     for count, blocks in rounds.items():
         seeds = min(blocks * size, ensemble.blocks.num_seeds)
-        more = {"axis": "seeds", "at": seeds, "line": "conditional", "width": width, "depth": depth, "block_size": size}
+        more = {
+            "axis": "seeds",
+            "at": seeds,
+            "line": "conditional",
+            "width": width,
+            "depth": depth,
+            "block_size": size,
+        }
         report.add(f"{seeds} networks", 1e6 * seconds[str(count)] / seeds, "us per network", **more)
 
 
@@ -239,7 +305,9 @@ def against_inputs(
             # the mean of the diagonal is that of infinite width at every width; variance (1 + 5/n)^(depth - 1) (1 + 5/n) at most
             error = exact[own] * math.sqrt(((1 + 5 / width) ** depth - 1) / seeds[name])
             z = np.abs(values.mean(axis=0) - exact[own]) / error
-            harness.check(f"{name}, {count} inputs: mean diagonal, largest |z|", float(z.max()), 5.0)
+            harness.check(
+                f"{name}, {count} inputs: mean diagonal, largest |z|", float(z.max()), 5.0
+            )
             runs[name] = lambda ensemble=ensemble: ensemble.block_fn(root, 0)
         for name, value in harness.least_seconds(runs, repeats).items():
             more = {
@@ -250,7 +318,9 @@ def against_inputs(
                 "depth": depth,
                 "num_seeds": seeds[name],
             }
-            report.add(f"{count} inputs: {name}", 1e6 * value / seeds[name], "us per network", **more)
+            report.add(
+                f"{count} inputs: {name}", 1e6 * value / seeds[name], "us per network", **more
+            )
 
 
 def main() -> None:
@@ -261,10 +331,18 @@ def main() -> None:
     report.device()
     repeats = options.repeats or (1 if options.quick else 3)
     if "devices" in options.part:
-        task = worker.Task(16, 4, 1024, 512, 16) if options.quick else worker.Task(256, 10, 32768, 16384, 64)
+        task = (
+            worker.Task(16, 4, 1024, 512, 16)
+            if options.quick
+            else worker.Task(256, 10, 32768, 16384, 64)
+        )
         devices_part(report, task, (1, 2, 8) if options.quick else COUNTS, repeats)
     if "processes" in options.part:
-        task = worker.Task(16, 4, 1024, 128, 16) if options.quick else worker.Task(256, 10, 32768, 4096, 64)
+        task = (
+            worker.Task(16, 4, 1024, 128, 16)
+            if options.quick
+            else worker.Task(256, 10, 32768, 4096, 64)
+        )
         processes_part(report, task, (1, 2) if options.quick else PROCESSES, repeats)
     if "shapes" in options.part and options.quick:
         counts = {"conditional": 2**18, "explicit": 2**18}

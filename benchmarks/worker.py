@@ -68,7 +68,12 @@ def compiled(task: Task) -> Ensemble:
     """On all devices of this process."""
     spec, pair = di.MLP((task.width,) * task.depth), di.inputs.pair(ANGLE)
     seed_fn, _ = seed_fn_of(
-        spec, di.quantities.log_sin2_angle, pair, linear_map="auto", dtype="float32", precision="highest"
+        spec,
+        di.quantities.log_sin2_angle,
+        pair,
+        linear_map="auto",
+        dtype="float32",
+        precision="highest",
     )
     return compile_ensemble(seed_fn, task.num_seeds, blocks=task.blocks)
 
@@ -78,18 +83,27 @@ def compute(task: Task, ensemble: Ensemble, folder: str) -> dict[str, Any]:
     root, merged = root_key(0), None
     with contextlib.ExitStack() as stack:
         handle = (
-            stack.enter_context(store.open_run(folder, {"experiment": "scaling"}, shard=task.shard)) if folder else None
+            stack.enter_context(store.open_run(folder, {"experiment": "scaling"}, shard=task.shard))
+            if folder
+            else None
         )
         start = time.perf_counter()
         for block in range(task.shard[0], task.blocks.num_blocks, task.shard[1]):
-            part, _ = measure_block(di.quantities.log_sin2_angle, ensemble.block_fn(root, block), ())
+            part, _ = measure_block(
+                di.quantities.log_sin2_angle, ensemble.block_fn(root, block), ()
+            )
             merged = part if merged is None else statistics.merge(merged, part)
             if handle is not None:
                 store.write_block(handle, block_name(task, block), statistics.to_arrays(part))
         seconds = time.perf_counter() - start
     assert merged is not None
     devices = {"platform": jax.default_backend(), "num_devices": jax.device_count()}
-    return {"seconds": seconds, "digest": digest(merged), "mean": float(merged.mean[-1, 0]), **devices}
+    return {
+        "seconds": seconds,
+        "digest": digest(merged),
+        "mean": float(merged.mean[-1, 0]),
+        **devices,
+    }
 
 
 def merged_digest(task: Task, folder: str) -> str:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from deepinit.core.errors import ResourceError, refusal
+from deepinit.core.errors import ResourceError
 
 _FLAG = "xla_force_host_platform_device_count"
 # Flags that change no number, by their beginning: device counts, dumps and logs.
@@ -61,7 +61,9 @@ def numeric_flags(environment: Mapping[str, str]) -> str:
     """The environment's flags that change numbers, sorted; empty without any."""
     found = []
     for name in _NUMERIC:
-        flags = sorted(flag for flag in environment.get(name, "").split() if not flag.startswith(_SILENT))
+        flags = sorted(
+            flag for flag in environment.get(name, "").split() if not flag.startswith(_SILENT)
+        )
         if flags:
             found.append(f"{name}={' '.join(flags)}")
     return "; ".join(found)
@@ -82,9 +84,7 @@ def require_devices() -> None:
         lines = str(error).splitlines()
         reason = f" ({lines[0][:200]})" if lines else ""
         raise ResourceError(
-            refusal(
-                f"JAX_PLATFORMS={asked!r}, for which JAX finds no device{reason}",
-                "a platform whose devices and plugin are installed here",
-                "Leave JAX_PLATFORMS out, or write JAX_PLATFORMS=cpu.",
-            )
+            f"JAX_PLATFORMS={asked!r}, for which JAX finds no device{reason}",
+            "a platform whose devices and plugin are installed here",
+            "Leave JAX_PLATFORMS out, or write JAX_PLATFORMS=cpu.",
         ) from error

@@ -45,14 +45,19 @@ def end(code: int) -> NoReturn:
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
     with contextlib.suppress(OSError):
-        os.write(2, f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode())
+        os.write(
+            2,
+            f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode(),
+        )
     os._exit(STOPPED)
 
 
 def say(sentence: str) -> None:
     """One sentence on standard error, as far as it can be written."""
     with contextlib.suppress(OSError):
-        os.write(2, f"deepinit: {sentence}. Allow more memory (ulimit -v) and run again.\n".encode())
+        os.write(
+            2, f"deepinit: {sentence}. Allow more memory (ulimit -v) and run again.\n".encode()
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

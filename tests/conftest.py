@@ -8,14 +8,18 @@ import signal
 import pytest
 from paths import TINY_EXPERIMENT
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by `pytest &` or nohup: a run would keep ignoring it
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # started by `pytest &` or nohup: a run would keep ignoring it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling dominates small shapes: without XLA's expensive passes the suite takes two thirds of the time. Outside the suite
 # everything uses full optimization.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache"))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 

@@ -42,7 +42,9 @@ def _dispatch(given: list[str]) -> int:
         return 0
     command, rest = parsed(given)
     if rest and not isinstance(command, Run | Merge):
-        raise SpecError(refusal(f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."))
+        raise SpecError(
+            f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."
+        )
     line = "deepinit " + shlex.join(given)
     match command:
         case Run():
@@ -58,7 +60,9 @@ def _dispatch(given: list[str]) -> int:
 def _ended_by(error: BaseException) -> tuple[int, str]:
     """The exit code and the sentence of what ended a command; a bug of ours is raised again."""
     if isinstance(error, DeepinitError):
-        return error.exit_code, str(error)  # empty where the first of several joined processes says it
+        return error.exit_code, str(
+            error
+        )  # empty where the first of several joined processes says it
     if isinstance(error, KeyboardInterrupt):
         return 75, "stopped at once; finished blocks are kept, the same command continues."
     if isinstance(error, MemoryError):

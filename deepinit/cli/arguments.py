@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.terminal import remark
 from deepinit.runs.experiment import Experiment
 
@@ -143,7 +143,9 @@ def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> 
     if not rest:
         return config
     _refuse_unknown_options(command, config, rest)
-    Options = dataclasses.make_dataclass("Options", [("config", type(config), dataclasses.field(default=config))])
+    Options = dataclasses.make_dataclass(
+        "Options", [("config", type(config), dataclasses.field(default=config))]
+    )
     with _usage_errors_that_may_be_lost():
         return tyro.cli(
             Options,
@@ -156,18 +158,23 @@ def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> 
 def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) -> None:
     """A wrong option is one of the command or of the config misspelled: tyro, which parses them apart, cannot tell."""
     own, of_config = (
-        [field.name.replace("_", "-") for field in dataclasses.fields(given)] for given in (command, config)
+        [field.name.replace("_", "-") for field in dataclasses.fields(given)]
+        for given in (command, config)
     )
-    options = [f"--{name}" for name in own if name != "experiment"] + [f"--config.{name}" for name in of_config]
+    options = [f"--{name}" for name in own if name != "experiment"] + [
+        f"--config.{name}" for name in of_config
+    ]
     for argument in rest:
         option = argument.partition("=")[0].replace("_", "-")
         name = option.removeprefix("--").removeprefix("config.")
-        if option.startswith("--") and {name.split(".")[0], name.removeprefix("no-")}.isdisjoint({*of_config, "help"}):
+        if option.startswith("--") and {name.split(".")[0], name.removeprefix("no-")}.isdisjoint(
+            {*of_config, "help"}
+        ):
             close = difflib.get_close_matches(option, options, n=2) or difflib.get_close_matches(
                 f"--config.{name}", options, n=2
             )
             remedy = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling."
-            raise SpecError(refusal(f"the option {option}", ", ".join(options), remedy))
+            raise SpecError(f"the option {option}", ", ".join(options), remedy)
 
 
 def shard_of(text: str) -> tuple[int, int]:
@@ -179,11 +186,13 @@ def shard_of(text: str) -> tuple[int, int]:
     match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text)
     if match and int(match[1]) < int(match[2]):
         return int(match[1]), int(match[2])
-    raise SpecError(refusal(f"--shard {text}", "i/n with 0 <= i < n", "Write --shard 0/4 ... --shard 3/4."))
+    raise SpecError(f"--shard {text}", "i/n with 0 <= i < n", "Write --shard 0/4 ... --shard 3/4.")
 
 
 def merge_command(command: Run, rest: list[str], out: Path) -> str:
     """The command line that concludes a run of several shards."""
     preset = ["--preset", command.preset] if command.preset else []
     block_size = ["--block-size", str(command.block_size)] if command.block_size is not None else []
-    return shlex.join(["deepinit", "merge", command.experiment, *preset, *block_size, "--out", str(out), *rest])
+    return shlex.join(
+        ["deepinit", "merge", command.experiment, *preset, *block_size, "--out", str(out), *rest]
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from deepinit.cli.arguments import Merge, Run, Show, Verify, config_of, merge_command, shard_of
 from deepinit.cli.printing import print_outcome, print_rows
-from deepinit.core.errors import DeepinitError, ResourceError, SpecError, refusal
+from deepinit.core.errors import DeepinitError, ResourceError, SpecError
 from deepinit.core.terminal import remark, write, write_line
 from deepinit.runs import user_code
 from deepinit.runs.distributed import Place, joined, place
@@ -24,7 +24,7 @@ def run(command: Run, rest: list[str], line: str) -> int:
     options = _options(command, line)
     where = _place(command)
     if command.timed and not command.dry_run:
-        raise SpecError(refusal("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out."))
+        raise SpecError("--timed", "it with --dry-run", "Add --dry-run, or leave --timed out.")
     if command.timed or not command.dry_run:
         _require_addresses()
     if command.dry_run:
@@ -39,7 +39,9 @@ def run(command: Run, rest: list[str], line: str) -> int:
         if not is_first():
             return 0
         if outcome is None:
-            write_line(f"shard {command.shard} is done; when all are: {merge_command(command, rest, out)}")
+            write_line(
+                f"shard {command.shard} is done; when all are: {merge_command(command, rest, out)}"
+            )
             return 0
         return print_outcome(outcome, command.json)
 
@@ -50,7 +52,9 @@ def merge(command: Merge, rest: list[str], line: str) -> int:
     _require_addresses()
     from deepinit.runs import execute
 
-    return print_outcome(execute.merge(experiment, config, out, _options(command, line)), command.json)
+    return print_outcome(
+        execute.merge(experiment, config, out, _options(command, line)), command.json
+    )
 
 
 def show(command: Show) -> int:
@@ -77,9 +81,15 @@ def verify(command: Verify) -> int:
     from deepinit import store
     from deepinit.runs import inspect
 
-    found = store.discard_damaged(command.directory) if command.repair else store.verify(command.directory)
+    found = (
+        store.discard_damaged(command.directory)
+        if command.repair
+        else store.verify(command.directory)
+    )
     for name, fault in {**found.damaged, **found.damaged_files}.items():
-        done = "; written again" if name in found.restored else "; set aside" if command.repair else ""
+        done = (
+            "; written again" if name in found.restored else "; set aside" if command.repair else ""
+        )
         write_line(f"damaged: {name} {fault}{done}")
     for name in found.missing:
         write_line(f"missing: {name}, which the journal has as written")
@@ -112,11 +122,9 @@ def _require_addresses() -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit not in (-1, resource.RLIM_INFINITY) and limit < _FEWEST_ADDRESSES:
         raise ResourceError(
-            refusal(
-                f"a limit of {limit / 2**30:.2g} GiB on the addresses of a process (ulimit -v)",
-                f"{_FEWEST_ADDRESSES / 2**30:g} GiB or more, which JAX and its threads take",
-                "Raise it, or limit the resident memory instead; finished blocks are kept.",
-            )
+            f"a limit of {limit / 2**30:.2g} GiB on the addresses of a process (ulimit -v)",
+            f"{_FEWEST_ADDRESSES / 2**30:g} GiB or more, which JAX and its threads take",
+            "Raise it, or limit the resident memory instead; finished blocks are kept.",
         )
 
 
@@ -140,15 +148,15 @@ def _experiment(path: str) -> Experiment:
         if error.errno != errno.ENAMETOOLONG and error.filename == path:
             raise
         given = f"the experiment {path[:60]}{'...' if len(path) > 60 else ''}, which cannot be read ({error.strerror})"
-        raise SpecError(refusal(given, "a Python file that defines EXPERIMENT", "Check the path.")) from error
+        raise SpecError(
+            given, "a Python file that defines EXPERIMENT", "Check the path."
+        ) from error
     except (Exception, SystemExit) as error:
         where = user_code.place(error)
         raise SpecError(
-            refusal(
-                f"the experiment {path}, which cannot be imported ({user_code.described(error)}{', at ' if where else ''}{where})",
-                "a Python file that defines EXPERIMENT",
-                "Mend the file; --traceback shows the whole error.",
-            )
+            f"the experiment {path}, which cannot be imported ({user_code.described(error)}{', at ' if where else ''}{where})",
+            "a Python file that defines EXPERIMENT",
+            "Mend the file; --traceback shows the whole error.",
         ) from error
 
 
@@ -158,16 +166,16 @@ def _place(command: Run) -> Place | None:
     if command.distributed:
         if not 0 < command.join_timeout < float("inf"):
             raise SpecError(
-                refusal(f"--join-timeout {command.join_timeout:g}", "positive seconds", "Leave it out for 300.")
+                f"--join-timeout {command.join_timeout:g}",
+                "positive seconds",
+                "Leave it out for 300.",
             )
         return place(given)
     if given != Place():
         raise SpecError(
-            refusal(
-                "--coordinator, --num-processes or --process-id without --distributed",
-                "them with --distributed, which joins processes",
-                "Add --distributed, or leave them out.",
-            )
+            "--coordinator, --num-processes or --process-id without --distributed",
+            "them with --distributed, which joins processes",
+            "Add --distributed, or leave them out.",
         )
     return None
 
@@ -186,7 +194,7 @@ def _options(command: Run | Merge, line: str) -> Any:
 
     if command.block_size is not None and command.block_size < 1:
         raise SpecError(
-            refusal(f"--block-size {command.block_size}", "integers >= 1", "Leave it out to have it chosen.")
+            f"--block-size {command.block_size}", "integers >= 1", "Leave it out to have it chosen."
         )
     shard = shard_of(command.shard) if isinstance(command, Run) else (0, 1)
     return Options(shard, command.block_size, command.allow_mixed, command.repair, line)
@@ -211,7 +219,9 @@ def _print_plan(experiment: Experiment, config: Any, out: Path, timed: Any) -> N
         return
     with _compilation_cache():
         measured = plan.timed(cases, timed)
-    print_rows("Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured))
+    print_rows(
+        "Predicted from one block of each", plan.TIMED_COLUMNS, plan.timed_rows(cases, measured)
+    )
     write_line(plan.in_sum(measured, timed.shard))
 
 

@@ -33,13 +33,17 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
     return 6 if outcome.failures else 0
 
 
-def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None) -> None:
+def print_rows(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None
+) -> None:
     """A table, as wide as the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    def plain(text: str) -> Text:  # stored text is neither markup, nor control characters, nor several lines
+    def plain(
+        text: str,
+    ) -> Text:  # stored text is neither markup, nor control characters, nor several lines
         return Text(one_line(text))
 
     table = Table(title=plain(title), caption=plain(note) if note else None)

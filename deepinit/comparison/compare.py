@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
 
 if TYPE_CHECKING:
@@ -33,13 +33,19 @@ class Comparison:
 
     def __str__(self) -> str:
         width = max(130, 50 + 24 * self.dataset.sizes["route"])
-        return printed(self.dataset, [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)], width)
+        return printed(
+            self.dataset,
+            [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)],
+            width,
+        )
 
     def _repr_html_(self) -> str:
         return self.dataset._repr_html_()
 
 
-def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None) -> Comparison:
+def compare(
+    estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None
+) -> Comparison:
     """Compares one measured quantity with any number of predictions of it.
 
     z = (measured - predicted) / standard error. The standard error is at least four units of rounding of the simulation's dtype, at the scale of
@@ -61,7 +67,9 @@ def compare(estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...]
         SpecError: different quantities or shapes, or no prediction.
     """
     if not predictions:
-        raise SpecError(refusal("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...) too."))
+        raise SpecError(
+            "no prediction", "one or more", "Pass di.predict(...) or di.infinite(...) too."
+        )
     return comparison(estimate, predictions, pairs=pairs)
 
 
@@ -77,27 +85,30 @@ def comparison(
     for prediction in predictions:
         if prediction.quantity != estimate.quantity or prediction.mean.shape != shape:
             raise SpecError(
-                refusal(
-                    f"{prediction.quantity} {prediction.mean.shape} by {prediction.name} "
-                    f"against measured {estimate.quantity} {shape}",
-                    "the same quantity for the same spec and inputs",
-                    "Call simulate, predict and infinite with the same arguments.",
-                )
+                f"{prediction.quantity} {prediction.mean.shape} by {prediction.name} "
+                f"against measured {estimate.quantity} {shape}",
+                "the same quantity for the same spec and inputs",
+                "Call simulate, predict and infinite with the same arguments.",
             )
     empty = np.zeros((0, *shape))
     predicted = np.stack([prediction.mean for prediction in predictions]) if predictions else empty
     variances = [
-        np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape) for p in predictions
+        np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape)
+        for p in predictions
     ]
     variance = np.stack(variances) if predictions else empty
     difference = estimate.mean - predicted
     rounding = _rounding(estimate)
-    error = np.where(estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan)
+    error = np.where(
+        estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan
+    )
     exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
     z = np.where(exact, 0.0, _ratio(difference, error))
     names = np.array([prediction.name for prediction in predictions], dtype=str)
     distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
-    nearest = distance <= np.min(distance, axis=0, initial=np.inf) + rounding  # of equal ones the first
+    nearest = (
+        distance <= np.min(distance, axis=0, initial=np.inf) + rounding
+    )  # of equal ones the first
     closest = names[np.argmax(nearest, axis=0)] if predictions else np.full(shape, "")
     entry, route = (estimate.axis, "pair"), ("route", estimate.axis, "pair")
     dataset = xarray.Dataset(
@@ -118,13 +129,20 @@ def comparison(
             "z": (route, z),
             "judged": (route, _judged(estimate, z, difference, variance)),
             "p_value": (route, 2.0 * scipy.stats.norm.sf(np.abs(z))),
-            "variance_z": (route, _ratio(estimate.variance - variance, estimate.variance_standard_error)),
+            "variance_z": (
+                route,
+                _ratio(estimate.variance - variance, estimate.variance_standard_error),
+            ),
             "closest": (entry, closest),
         },
         coords={
             "route": names,
-            estimate.axis: np.arange(1, shape[0] + 1) if estimate.positions is None else np.array(estimate.positions),
-            "pair": np.array(pairs if pairs is not None else [str(index) for index in range(shape[1])]),
+            estimate.axis: np.arange(1, shape[0] + 1)
+            if estimate.positions is None
+            else np.array(estimate.positions),
+            "pair": np.array(
+                pairs if pairs is not None else [str(index) for index in range(shape[1])]
+            ),
             "level": np.array(QUANTILE_LEVELS),
             "error_order": ("route", [prediction.error_order for prediction in predictions]),
             "valid_for": ("route", [prediction.valid_for for prediction in predictions]),
@@ -158,7 +176,10 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
     result.add_column("closest")
     for index in rows:
         layer = one.isel({axis: index})
-        cells = [str(int(layer[axis])), with_error(float(layer["mean"]), float(layer["standard_error"]))]
+        cells = [
+            str(int(layer[axis])),
+            with_error(float(layer["mean"]), float(layer["standard_error"])),
+        ]
         cells.append(f"{float(layer['variance']) ** 0.5:.4g}")
         for column in range(len(routes)):
             z, judged = float(layer["z"][column]), bool(layer["judged"][column])
@@ -171,7 +192,9 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
 def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
     """z of one route, NaN where it cannot decide: what every verdict is formed from."""
     one = dataset.sel(route=route)
-    return np.where(one["judged"].values == 1, one["z"].values, np.nan)  # padded with NaN where cases differ in size
+    return np.where(
+        one["judged"].values == 1, one["z"].values, np.nan
+    )  # padded with NaN where cases differ in size
 
 
 def largest_z(z: np.ndarray) -> float:
@@ -182,7 +205,9 @@ def largest_z(z: np.ndarray) -> float:
 def worst_of(values: Iterable[float]) -> float:
     """Of several largest |z|: a rejection before one that is not judged, that before agreement."""
     z = np.array([*values])
-    return largest_z(z) if np.nanmax(z, initial=0.0) >= GATE or not np.isnan(z).any() else float("nan")
+    return (
+        largest_z(z) if np.nanmax(z, initial=0.0) >= GATE or not np.isnan(z).any() else float("nan")
+    )
 
 
 def verdict(largest: float) -> str:
@@ -223,7 +248,9 @@ def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str
         console.print(each)
     hidden = dataset.sizes["pair"] - len(tables)
     if hidden:
-        buffer.write(f"{hidden} of {dataset.sizes['pair']} components are not shown: .dataset has them all.")
+        buffer.write(
+            f"{hidden} of {dataset.sizes['pair']} components are not shown: .dataset has them all."
+        )
     return buffer.getvalue().rstrip()
 
 
@@ -244,13 +271,19 @@ def with_error(value: float, error: float) -> str:
 
 def _rounding(estimate: Estimate) -> np.ndarray:
     """Four units of rounding of the simulation's dtype at the size of what was computed, per entry."""
-    size = np.abs(estimate.mean) if estimate.size is None else np.fmax(estimate.size, np.abs(estimate.mean))
+    size = (
+        np.abs(estimate.mean)
+        if estimate.size is None
+        else np.fmax(estimate.size, np.abs(estimate.mean))
+    )
     if estimate.rounding == "absolute":
         size = np.maximum(size, 1.0)
     return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
 
 
-def _judged(estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray) -> np.ndarray:
+def _judged(
+    estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
     """Where z decides, bool [route, layer, pair]: see `compare`."""
     judged = np.isfinite(z)
     if estimate.light_tailed is None:
@@ -259,7 +292,9 @@ def _judged(estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance:
     with np.errstate(invalid="ignore"):
         distance, error = np.abs(difference), np.sqrt(variance / count)
         expected = distance < GATE * error
-        excluded = (variance > 0) & (distance >= _CHEBYSHEV * error)  # a variance of 0 is only a leading order
+        excluded = (variance > 0) & (
+            distance >= _CHEBYSHEV * error
+        )  # a variance of 0 is only a leading order
     heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
     return judged & ((~heavy & ~((np.abs(z) >= GATE) & expected)) | excluded)
 

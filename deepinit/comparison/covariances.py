@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate
 
 
@@ -33,19 +33,21 @@ def covariance(first: Estimate, second: Estimate | None = None) -> Covariance:
     second = first if second is None else second
     if not (isinstance(first, Estimate) and isinstance(second, Estimate)):
         kinds = " and ".join(type(each).__name__ for each in (first, second))
-        raise SpecError(refusal(kinds, "Estimates", "Pass what di.simulate(..., keep_samples=True) returns."))
+        raise SpecError(
+            kinds, "Estimates", "Pass what di.simulate(..., keep_samples=True) returns."
+        )
     if first.samples is None or second.samples is None:
-        raise SpecError(refusal("an Estimate without samples", "one with them", "Simulate with keep_samples=True."))
+        raise SpecError(
+            "an Estimate without samples", "one with them", "Simulate with keep_samples=True."
+        )
     x, y = (np.asarray(estimate.samples, np.float64) for estimate in (first, second))
     if x.shape[1] != y.shape[1] and 1 in (x.shape[1], y.shape[1]):
         x, y = x[:, -1:], y[:, -1:]
     if x.shape[:2] != y.shape[:2]:
         raise SpecError(
-            refusal(
-                f"{x.shape[0]} networks with {x.shape[1]} rows beside {y.shape[0]} with {y.shape[1]}",
-                "two quantities of the same networks",
-                "Simulate both with the same spec, key and num_seeds.",
-            )
+            f"{x.shape[0]} networks with {x.shape[1]} rows beside {y.shape[0]} with {y.shape[1]}",
+            "two quantities of the same networks",
+            "Simulate both with the same spec, key and num_seeds.",
         )
     value = np.empty((x.shape[1], x.shape[2], y.shape[2]))
     error = np.empty_like(value)

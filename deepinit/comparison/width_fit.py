@@ -27,7 +27,10 @@ def fit_widths(widths: Any, differences: Any, standard_errors: Any, terms: int) 
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)
     powers = inverse[:, None] ** np.arange(1, terms + 1)
     shape = values.shape[1:]
-    coefficients, covariance = np.full((terms, *shape), np.nan), np.full((terms, terms, *shape), np.nan)
+    coefficients, covariance = (
+        np.full((terms, *shape), np.nan),
+        np.full((terms, terms, *shape), np.nan),
+    )
     chi_square = np.full(shape, np.nan)
     for place in np.ndindex(shape):
         value, error = values[(slice(None), *place)], errors[(slice(None), *place)]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction
 
 _WRITE = "Write {64: (di.simulate(...), di.predict(...), di.infinite(...)), ...}."
@@ -15,20 +15,28 @@ _WRITE = "Write {64: (di.simulate(...), di.predict(...), di.infinite(...)), ...}
 def check_rows(results: Any) -> None:
     """Refuses what is not a mapping of widths to sequences."""
     if not isinstance(results, Mapping):
-        raise SpecError(refusal(f"results of type {type(results).__name__}", "a mapping of widths to results", _WRITE))
+        raise SpecError(
+            f"results of type {type(results).__name__}", "a mapping of widths to results", _WRITE
+        )
     if not all(is_number(width) and np.isfinite(width) and width > 0 for width in results):
-        raise SpecError(refusal(f"widths {[*results]!r}", "positive numbers", _WRITE))
+        raise SpecError(f"widths {[*results]!r}", "positive numbers", _WRITE)
     if not all(isinstance(row, Sequence) for row in results.values()):
         kinds = ", ".join(type(row).__name__ for row in results.values())
-        raise SpecError(refusal(f"results of widths of types {kinds}", "a tuple for each width", _WRITE))
+        raise SpecError(f"results of widths of types {kinds}", "a tuple for each width", _WRITE)
 
 
 def are_labels(pairs: Any, count: int) -> bool:
     """As many words as there are entries."""
-    return isinstance(pairs, list | tuple) and len(pairs) == count and all(isinstance(name, str) for name in pairs)
+    return (
+        isinstance(pairs, list | tuple)
+        and len(pairs) == count
+        and all(isinstance(name, str) for name in pairs)
+    )
 
 
-def sorted_out(rows: list[Sequence[Any]]) -> tuple[list[Estimate], np.ndarray, dict[str, list[Prediction]]]:
+def sorted_out(
+    rows: list[Sequence[Any]],
+) -> tuple[list[Estimate], np.ndarray, dict[str, list[Prediction]]]:
     """Estimates, infinite width [widths, ...], and every other route at each width."""
     estimates: list[Estimate] = []
     limits: list[np.ndarray] = []
@@ -39,11 +47,9 @@ def sorted_out(rows: list[Sequence[Any]]) -> tuple[list[Estimate], np.ndarray, d
         infinite = [part for part in predictions if part.name == "infinite_width"]
         if len(measured) != 1 or len(infinite) != 1:
             raise SpecError(
-                refusal(
-                    f"results of a width with {', '.join(getattr(part, 'name', type(part).__name__) for part in row) or 'nothing'}",
-                    "one Estimate, any finite-width Predictions, and the one of infinite width",
-                    _WRITE,
-                )
+                f"results of a width with {', '.join(getattr(part, 'name', type(part).__name__) for part in row) or 'nothing'}",
+                "one Estimate, any finite-width Predictions, and the one of infinite width",
+                _WRITE,
             )
         estimate = measured[0]
         estimates.append(estimate)
@@ -51,20 +57,22 @@ def sorted_out(rows: list[Sequence[Any]]) -> tuple[list[Estimate], np.ndarray, d
         for prediction in predictions:
             if prediction is not infinite[0]:
                 routes.setdefault(prediction.name, []).append(prediction)
-        others: list[tuple[Any, tuple[int, ...]]] = [(part, part.mean.shape) for part in predictions]
+        others: list[tuple[Any, tuple[int, ...]]] = [
+            (part, part.mean.shape) for part in predictions
+        ]
         for part, shape in (*others, (estimates[0], estimates[0].mean.shape)):
             if part.quantity != estimate.quantity or shape != estimate.mean.shape:
                 raise SpecError(
-                    refusal(
-                        f"{part.quantity} {shape} beside {estimate.quantity} {estimate.mean.shape}",
-                        "one quantity of networks that differ in width alone",
-                        "Keep depth and inputs the same at every width.",
-                    )
+                    f"{part.quantity} {shape} beside {estimate.quantity} {estimate.mean.shape}",
+                    "one quantity of networks that differ in width alone",
+                    "Keep depth and inputs the same at every width.",
                 )
     partial = [name for name, parts in routes.items() if len(parts) != len(rows)]
     if partial:
         raise SpecError(
-            refusal(f"{', '.join(partial)} at some widths only", "every prediction at every width", "Add or drop it.")
+            f"{', '.join(partial)} at some widths only",
+            "every prediction at every width",
+            "Add or drop it.",
         )
     return estimates, np.stack(limits), routes
 
@@ -83,8 +91,8 @@ def predicted_values(parts: list[Prediction], statistic: str) -> np.ndarray:
     lacking = [part.name for part in parts if part.variance is None]
     if lacking:
         raise SpecError(
-            refusal(
-                f"{lacking[0]} without a variance", "predictions of the variance", "Leave it out, or compare means."
-            )
+            f"{lacking[0]} without a variance",
+            "predictions of the variance",
+            "Leave it out, or compare means.",
         )
     return np.stack([np.broadcast_to(np.asarray(part.variance), part.mean.shape) for part in parts])

@@ -21,9 +21,15 @@ from deepinit.comparison.compare import (
     with_error,
 )
 from deepinit.comparison.width_fit import WidthFit, fit_widths
-from deepinit.comparison.width_rows import are_labels, check_rows, measured_values, predicted_values, sorted_out
+from deepinit.comparison.width_rows import (
+    are_labels,
+    check_rows,
+    measured_values,
+    predicted_values,
+    sorted_out,
+)
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate
 from deepinit.core.tails import heavy_tails
 
@@ -80,31 +86,50 @@ def compare_widths(
     Valid for: widths at which the powers beyond `terms` are below the noise; see chi_square.
     """
     if statistic not in STATISTICS:
-        raise SpecError(refusal(f"statistic={statistic!r}", " or ".join(STATISTICS), "mean is the default."))
+        raise SpecError(f"statistic={statistic!r}", " or ".join(STATISTICS), "mean is the default.")
     check_integer("terms", terms, 1, "2 is the default.")
     check_rows(results)
     if len(results) < terms:
         raise SpecError(
-            refusal(
-                f"{len(results)} widths for {terms} powers of 1/width", "a width for each", "Add widths or lower terms."
-            )
+            f"{len(results)} widths for {terms} powers of 1/width",
+            "a width for each",
+            "Add widths or lower terms.",
         )
     n = np.array(sorted(results), np.float64)
     estimates, limits, routes = sorted_out([results[width] for width in sorted(results)])
     measured, error = measured_values(estimates, statistic)
     if pairs is not None and not are_labels(pairs, measured.shape[-1]):
-        raise SpecError(refusal(f"pairs={pairs!r}", f"{measured.shape[-1]} words", "Leave it out for their numbers."))
+        raise SpecError(
+            f"pairs={pairs!r}", f"{measured.shape[-1]} words", "Leave it out for their numbers."
+        )
     limit = limits if statistic == "mean" else np.zeros_like(limits)
     difference = measured - limit
     fit = fit_widths(n, difference, error, terms)
     slope_error = np.sqrt(fit.covariance[0, 0])
     predicted = {name: predicted_values(parts, statistic) - limit for name, parts in routes.items()}
-    slopes = {name: fit_widths(n, values, error, terms).coefficients[0] for name, values in predicted.items()}
+    slopes = {
+        name: fit_widths(n, values, error, terms).coefficients[0]
+        for name, values in predicted.items()
+    }
     slopes["infinite_width"] = np.zeros_like(slope_error)
     predicted["infinite_width"] = np.zeros_like(difference)
-    judged = np.isfinite(slope_error) & ~np.any([_is_heavy(estimate, statistic) for estimate in estimates], axis=0)
+    judged = np.isfinite(slope_error) & ~np.any(
+        [_is_heavy(estimate, statistic) for estimate in estimates], axis=0
+    )
     return WidthComparison(
-        _dataset(estimates[-1], n, difference, error, fit, predicted, slopes, slope_error, judged, statistic, pairs)
+        _dataset(
+            estimates[-1],
+            n,
+            difference,
+            error,
+            fit,
+            predicted,
+            slopes,
+            slope_error,
+            judged,
+            statistic,
+            pairs,
+        )
     )
 
 
@@ -112,7 +137,11 @@ def _is_heavy(estimate: Estimate, statistic: str) -> np.ndarray:
     """Where the error bar of the statistic cannot be trusted, bool [layer, pair]."""
     if estimate.light_tailed is None:
         return np.zeros(estimate.mean.shape, bool)
-    mean = np.zeros(estimate.mean.shape, bool) if estimate.heavy_tails is None else estimate.heavy_tails
+    mean = (
+        np.zeros(estimate.mean.shape, bool)
+        if estimate.heavy_tails is None
+        else estimate.heavy_tails
+    )
     return mean | heavy_tails(estimate, second_moment=True) if statistic == "variance" else mean
 
 
@@ -141,10 +170,16 @@ def _dataset(
         {
             "difference": (("width", *entry), difference),
             "standard_error": (("width", *entry), error),
-            "predicted_difference": (("width", "route", *entry), np.stack([predicted[name] for name in names], axis=1)),
+            "predicted_difference": (
+                ("width", "route", *entry),
+                np.stack([predicted[name] for name in names], axis=1),
+            ),
             "slope": (entry, slope),
             "slope_standard_error": (entry, slope_error),
-            "curvature": (entry, fit.coefficients[1] if len(fit.coefficients) > 1 else np.zeros(shape)),
+            "curvature": (
+                entry,
+                fit.coefficients[1] if len(fit.coefficients) > 1 else np.zeros(shape),
+            ),
             "chi_square": (entry, fit.chi_square),
             "judged": (entry, judged),
             "predicted_slope": (("route", *entry), np.stack([slopes[name] for name in names])),
@@ -153,8 +188,12 @@ def _dataset(
         coords={
             "width": n,
             "route": names,
-            last.axis: np.arange(1, shape[0] + 1) if last.positions is None else np.array(last.positions),
-            "pair": np.array(labels if labels is not None else [str(index) for index in range(shape[1])]),
+            last.axis: np.arange(1, shape[0] + 1)
+            if last.positions is None
+            else np.array(last.positions),
+            "pair": np.array(
+                labels if labels is not None else [str(index) for index in range(shape[1])]
+            ),
         },
         attrs={
             "quantity": last.quantity,
@@ -173,7 +212,9 @@ def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 
 
     axis, one = axis_of(dataset), dataset.isel(pair=pair)
     of = "" if dataset.attrs["statistic"] == "mean" else "variance of "
-    result = Table(title=f"{of}{component_title(dataset, pair)}: width x (finite - infinite width), and its limit")
+    result = Table(
+        title=f"{of}{component_title(dataset, pair)}: width x (finite - infinite width), and its limit"
+    )
     routes, n = [str(name) for name in dataset["route"].values], dataset["width"].values
     for name in (axis, *(f"n = {width:g}" for width in n), "slope", "chi2"):
         result.add_column(name, justify="right")
@@ -185,7 +226,9 @@ def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 
         cells = [str(int(layer[axis]))]
         cells += [
             with_error(float(width * value), float(width * error))
-            for width, value, error in zip(n, layer["difference"].values, layer["standard_error"].values, strict=True)
+            for width, value, error in zip(
+                n, layer["difference"].values, layer["standard_error"].values, strict=True
+            )
         ]
         cells += [
             with_error(float(layer["slope"]), float(layer["slope_standard_error"])),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.array_api import array_namespace
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 # Gauss-Legendre on [0, 1], 6 nodes: exact for polynomials of degree 11. On steps of at most 1/2 the
 # error for tanh, GELU and their like is below 1e-9 relative, under float32 rounding; longer steps
@@ -89,7 +89,8 @@ class Activation:
         """The integral of phi' from x to x + dx, piece by piece between the kinks."""
         if not self.kinks:
             return dx * sum(
-                float(w) * self.derivative(x + float(t) * dx) for t, w in zip(_NODES, _WEIGHTS, strict=True)
+                float(w) * self.derivative(x + float(t) * dx)
+                for t, w in zip(_NODES, _WEIGHTS, strict=True)
             )
         x, dx = xp.broadcast_arrays(x, dx)
         forward = dx > 0
@@ -97,7 +98,9 @@ class Activation:
         cuts = [start, *(_share_before(xp, kink, x, dx) for kink in self.kinks), 1 - start]
         edges = (-math.inf, *self.kinks, math.inf)
         total = xp.zeros_like(dx)
-        for (before, after), (low, high) in zip(itertools.pairwise(cuts), itertools.pairwise(edges), strict=True):
+        for (before, after), (low, high) in zip(
+            itertools.pairwise(cuts), itertools.pairwise(edges), strict=True
+        ):
             least, most = inside(low, high, dx.dtype)
             for t, w in zip(_NODES, _WEIGHTS, strict=True):
                 at = xp.clip(x + (before + float(t) * (after - before)) * dx, least, most)
@@ -135,11 +138,9 @@ class Activation:
         importable = ":" in self.name and "<" not in self.name
         if not (self.is_builtin or self.name == "rounded" or importable):
             raise SpecError(
-                refusal(
-                    f"the activation {self.name!r}, which no import can reach",
-                    "a built-in activation, or a function at the top level of an importable module",
-                    "Move the function to a module (a lambda cannot be written to disk).",
-                )
+                f"the activation {self.name!r}, which no import can reach",
+                "a built-in activation, or a function at the top level of an importable module",
+                "Move the function to a module (a lambda cannot be written to disk).",
             )
         return {"name": self.name, **{key: _record(value) for key, value in self.parameters}}
 

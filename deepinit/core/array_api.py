@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.forks import require_unforked
 
 
@@ -66,10 +66,14 @@ def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
 def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
     try:
         if value is None or isinstance(value, str):
-            raise TypeError("no number")  # NumPy would make them nan, and the number that the text spells
+            raise TypeError(
+                "no number"
+            )  # NumPy would make them nan, and the number that the text spells
         return xp.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
-        raise SpecError(refusal(repr(value), "real numbers and arrays of them", "Convert it to floats.")) from error
+        raise SpecError(
+            repr(value), "real numbers and arrays of them", "Convert it to floats."
+        ) from error
 
 
 def with_derivative_of(variable: Any, value: Any) -> Any:

@@ -10,7 +10,7 @@ from functools import partial
 
 from deepinit.core.activation import Activation
 from deepinit.core.array_api import array_namespace, special_namespace
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _GELU_TANH = (2.0 * math.sqrt(2.0 / math.pi), 0.044715)  # sigmoid(a (x + b x^3))
@@ -214,7 +214,9 @@ def _gelu_tanh_derivative(x):
 
 
 relu = Activation("relu", _relu, slopes=(0.0, 1.0), kinks=(0.0,), derivative_fn=_step)
-absolute = Activation("absolute", _abs, slopes=(-1.0, 1.0), kinks=(0.0,), derivative_fn=_abs_derivative)
+absolute = Activation(
+    "absolute", _abs, slopes=(-1.0, 1.0), kinks=(0.0,), derivative_fn=_abs_derivative
+)
 linear = Activation("linear", _linear, slopes=(1.0, 1.0), derivative_fn=_linear_derivative)
 tanh = Activation("tanh", _tanh, derivative_fn=_tanh_derivative)
 erf = Activation("erf", _erf, derivative_fn=_erf_derivative)
@@ -230,7 +232,9 @@ swish = silu
 mish = Activation("mish", _mish, derivative_fn=_mish_derivative)
 selu = Activation("selu", _selu, kinks=(0.0,), derivative_fn=_selu_derivative)
 relu6 = Activation("relu6", _relu6, kinks=(0.0, 6.0), derivative_fn=_relu6_derivative)
-hard_swish = Activation("hard_swish", _hard_swish, kinks=(-3.0, 3.0), derivative_fn=_hard_swish_derivative)
+hard_swish = Activation(
+    "hard_swish", _hard_swish, kinks=(-3.0, 3.0), derivative_fn=_hard_swish_derivative
+)
 x_tanh = Activation("x_tanh", _x_tanh, derivative_fn=_x_tanh_derivative)
 x2_tanh = Activation("x2_tanh", _x2_tanh, derivative_fn=_x2_tanh_derivative)
 
@@ -275,7 +279,7 @@ def _finite(name: str, given: float, remedy: str, positive: bool = False) -> flo
         value = math.nan
     if not math.isfinite(value) or (positive and value <= 0.0):
         allowed = "a finite number > 0" if positive else "a finite number"
-        raise SpecError(refusal(f"{name}={given!r}", allowed, remedy))
+        raise SpecError(f"{name}={given!r}", allowed, remedy)
     return value
 
 

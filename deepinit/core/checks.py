@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.array_api import is_traced
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("highest", "high", "default")
-LARGEST_ANGLE = float(np.float32(math.pi))  # pi rounded to float32 lies 9e-8 above pi; in float16 and bfloat16 below
+LARGEST_ANGLE = float(
+    np.float32(math.pi)
+)  # pi rounded to float32 lies 9e-8 above pi; in float16 and bfloat16 below
 
 
 def check_angle(theta: Any) -> None:
@@ -22,15 +24,15 @@ def check_angle(theta: Any) -> None:
     try:
         values = np.asarray(theta, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SpecError(refusal(f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats.")) from None
+        raise SpecError(
+            f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats."
+        ) from None
     outside = ~((values >= 0.0) & (values <= LARGEST_ANGLE))
     if outside.any():
         raise SpecError(
-            refusal(
-                f"theta={theta if values.ndim == 0 else values[outside][:3]}",
-                "angles in [0, pi], in radians",
-                "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
-            )
+            f"theta={theta if values.ndim == 0 else values[outside][:3]}",
+            "angles in [0, pi], in radians",
+            "Convert degrees by numpy.deg2rad; take |theta| for signed angles.",
         )
 
 
@@ -42,11 +44,9 @@ def check_dtype(dtype: Any) -> None:
 
         if not getattr(jax.config, "jax_enable_x64", False):
             raise SpecError(
-                refusal(
-                    "dtype='float64' with JAX's 64-bit mode off",
-                    "float32, or float64 in 64-bit mode",
-                    "Call inside `with jax.enable_x64(True):`.",
-                )
+                "dtype='float64' with JAX's 64-bit mode off",
+                "float32, or float64 in 64-bit mode",
+                "Call inside `with jax.enable_x64(True):`.",
             )
 
 
@@ -57,7 +57,7 @@ def check_precision(precision: Any) -> None:
 
 def _check_name(name: str, given: Any, allowed: tuple[str, ...]) -> None:
     if not (isinstance(given, str) and given in allowed):
-        raise SpecError(refusal(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default."))
+        raise SpecError(f"{name}={given!r}", ", ".join(allowed), f"{allowed[0]} is the default.")
 
 
 def check_integer(name: str, given: Any, least: int, remedy: str, most: int | None = None) -> int:
@@ -69,13 +69,15 @@ def check_integer(name: str, given: Any, least: int, remedy: str, most: int | No
     allowed = allowed and not isinstance(given, bool)  # which counts as 0 or 1
     if not allowed:
         integers = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
-        raise SpecError(refusal(f"{name}={given!r}", integers, remedy))
+        raise SpecError(f"{name}={given!r}", integers, remedy)
     return operator.index(given)
 
 
 def check_num_seeds(num_seeds: Any) -> int:
     """Refuses fewer than one network, parts of a network, and more networks than 32 bits number."""
-    return check_integer("num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1)
+    return check_integer(
+        "num_seeds", num_seeds, 1, "A thousand networks give 3 % error bars.", most=2**32 - 1
+    )
 
 
 def is_number(value: Any) -> bool:
@@ -103,10 +105,16 @@ def real_number(value: Any) -> float | None:
 def whole_number(value: Any) -> int | None:
     """A whole number of Python, NumPy or JAX, 3.0 among them, as an integer; None for anything else."""
     number = real_number(value)
-    return int(value) if number is not None and math.isfinite(number) and number == int(number) else None
+    return (
+        int(value)
+        if number is not None and math.isfinite(number) and number == int(number)
+        else None
+    )
 
 
-def chosen(what: str, value: Any, allowed: tuple[str, ...], remedy: str = "Check the spelling.") -> str:
+def chosen(
+    what: str, value: Any, allowed: tuple[str, ...], remedy: str = "Check the spelling."
+) -> str:
     """The one of the allowed texts that equals the value, as Python's own string.
 
     Args:
@@ -120,7 +128,7 @@ def chosen(what: str, value: Any, allowed: tuple[str, ...], remedy: str = "Check
     """
     found = [each for each in allowed if isinstance(value, str) and value == each]
     if not found:
-        raise SpecError(refusal(f"{what}{value!r}", ", ".join(allowed), remedy))
+        raise SpecError(f"{what}{value!r}", ", ".join(allowed), remedy)
     return found[0]
 
 
@@ -129,7 +137,11 @@ def real_numbers(values: Any) -> np.ndarray | None:
     try:
         array = np.asarray(values)
         return None if array.dtype.kind in "USOc" else array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):  # rows of unequal length, or a kind without numbers
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # rows of unequal length, or a kind without numbers
         return None
 
 

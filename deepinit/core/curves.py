@@ -13,7 +13,7 @@ import numpy as np
 
 from deepinit.core.array_api import array_namespace
 from deepinit.core.checks import check_integer, real_numbers, shape_in_words
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import checked_radius, images
 from deepinit.core.reproducible import dot, norm
 
@@ -81,7 +81,11 @@ class Curve:
         centre, first, second = self.coefficients
         # |c + r(t)|^2 is least where r(t) points against c; at the ends if that is not on the arc
         nearest = math.atan2(-centre @ second, -centre @ first)
-        turns = np.arange(-2, 3) * 2.0 * math.pi + nearest + 2.0 * math.pi * round(self.start / (2.0 * math.pi))
+        turns = (
+            np.arange(-2, 3) * 2.0 * math.pi
+            + nearest
+            + 2.0 * math.pi * round(self.start / (2.0 * math.pi))
+        )
         candidates = [self.start, self.stop, *(t for t in turns if self.start <= t <= self.stop)]
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
@@ -140,7 +144,9 @@ class SampledCurve:
     @property
     def digest(self) -> str:
         """A hash of the numbers: part of a run's identity."""
-        return hashlib.sha256(f"{self.curve.digest} {self.num_nodes} {self.method}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.curve.digest} {self.num_nodes} {self.method}".encode()
+        ).hexdigest()
 
 
 def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
@@ -153,16 +159,23 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
             through a bias-free ReLU network by 2 depth / (3 num_nodes)).
     """
     if not isinstance(curve, Curve):
-        raise SpecError(refusal(f"curve of type {type(curve).__name__}", "a curve", "Write di.curves.circle()."))
+        raise SpecError(
+            f"curve of type {type(curve).__name__}", "a curve", "Write di.curves.circle()."
+        )
     check_integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
     if method not in ("tangents", "polygon"):
-        raise SpecError(refusal(f"method={method!r}", "'tangents', 'polygon'", "Leave it out for 'tangents'."))
+        raise SpecError(
+            f"method={method!r}", "'tangents', 'polygon'", "Leave it out for 'tangents'."
+        )
     return SampledCurve(curve, int(num_nodes), method)
 
 
 def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
     """sum_i basis_i(t) coefficient_i, without a matrix product, whose precision would depend on the device."""
-    terms = [values[:, None] * xp.asarray(row, values.dtype) for values, row in zip(basis, coefficients, strict=True)]
+    terms = [
+        values[:, None] * xp.asarray(row, values.dtype)
+        for values, row in zip(basis, coefficients, strict=True)
+    ]
     return sum(terms[1:], terms[0])
 
 
@@ -177,9 +190,19 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
     velocity = end - start
     if not np.any(velocity):
         raise SpecError(
-            refusal("a line from a point to itself", "two different points", "A constant curve has no length.")
+            "a line from a point to itself",
+            "two different points",
+            "A constant curve has no length.",
         )
-    return _checked(Curve("line", np.stack([start, velocity]), 0.0, 1.0, label or f"line in dimension {len(start)}"))
+    return _checked(
+        Curve(
+            "line",
+            np.stack([start, velocity]),
+            0.0,
+            1.0,
+            label or f"line in dimension {len(start)}",
+        )
+    )
 
 
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
@@ -188,7 +211,9 @@ def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     radius = checked_radius(radius)
     coefficients = np.zeros((3, dimension))
     coefficients[1, 0] = coefficients[2, 1] = radius
-    return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, f"circle of radius {radius:g}"))
+    return _checked(
+        Curve("circle", coefficients, 0.0, 2.0 * math.pi, f"circle of radius {radius:g}")
+    )
 
 
 def circle_through(first: Any, second: Any, third: Any, label: str | None = None) -> Curve:
@@ -200,13 +225,15 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     a, b, c = _point("first", first), _point("second", second), _point("third", third)
     _check_dimensions(a, b, c)
     if len(a) < 2:
-        raise SpecError(refusal("points of dimension 1", "dimension 2 or more", "A circle needs a plane."))
+        raise SpecError("points of dimension 1", "dimension 2 or more", "A circle needs a plane.")
     u, v = b - a, c - a
     uu, uv, vv = dot(u, u), dot(u, v), dot(v, v)
     gram = uu * vv - uv * uv
     if not gram > 1e-12 * uu * vv:
         raise SpecError(
-            refusal("three points on one line", "three points that are not", "Take another point, or a line.")
+            "three points on one line",
+            "three points that are not",
+            "Take another point, or a line.",
         )
     # centre = a + p u + q v with |centre - a| = |centre - b| = |centre - c|
     p, q = 0.5 * vv * (uu - uv) / gram, 0.5 * uu * (vv - uv) / gram
@@ -216,7 +243,9 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     in_plane = max((w - dot(w, to_first) / radius**2 * to_first for w in (v, u)), key=norm)
     second_radius = in_plane * (radius / norm(in_plane))
     coefficients = np.stack([a - to_first, to_first, second_radius])
-    return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points"))
+    return _checked(
+        Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points")
+    )
 
 
 def image_line(seed: int = 0) -> Curve:
@@ -229,7 +258,10 @@ def image_circle(seed: int = 0) -> Curve:
     """The circle through three real MNIST digits of different classes."""
     pixels, names = _digits(3, seed)
     return circle_through(
-        pixels[0], pixels[1], pixels[2], label=f"circle through the digits {', '.join(map(str, names))}"
+        pixels[0],
+        pixels[1],
+        pixels[2],
+        label=f"circle through the digits {', '.join(map(str, names))}",
     )
 
 
@@ -246,11 +278,9 @@ def _point(name: str, given: Any) -> np.ndarray:
     point = real_numbers(given)
     if point is None or point.ndim != 1 or not point.size or not np.isfinite(point).all():
         raise SpecError(
-            refusal(
-                f"{name} of {shape_in_words(given)} or not finite",
-                "one point [dimension] of finite numbers",
-                "Give one row.",
-            )
+            f"{name} of {shape_in_words(given)} or not finite",
+            "one point [dimension] of finite numbers",
+            "Give one row.",
         )
     return point
 
@@ -258,12 +288,16 @@ def _point(name: str, given: Any) -> np.ndarray:
 def _check_dimensions(*points: np.ndarray) -> None:
     if len({len(point) for point in points}) > 1:
         sizes = ", ".join(str(len(point)) for point in points)
-        raise SpecError(refusal(f"points of dimensions {sizes}", "points of one dimension", "Pad or cut them."))
+        raise SpecError(
+            f"points of dimensions {sizes}", "points of one dimension", "Pad or cut them."
+        )
 
 
 def _checked(curve: Curve) -> Curve:
     if not (np.isfinite(curve.coefficients).all() and 0.0 < curve.length < math.inf):
         raise SpecError(
-            refusal("a curve whose length overflows or vanishes", "a finite length > 0", "Rescale its points.")
+            "a curve whose length overflows or vanishes",
+            "a finite length > 0",
+            "Rescale its points.",
         )
     return curve

@@ -9,7 +9,9 @@ from anywhere else is given, also one equal to a choice, or the choice of anothe
 import dataclasses
 from typing import Any
 
-Chosen = tuple[tuple[str, Any], ...]  # of the field `_chosen`: name and value; no part of equality, hash or JSON
+Chosen = tuple[
+    tuple[str, Any], ...
+]  # of the field `_chosen`: name and value; no part of equality, hash or JSON
 
 
 class _ChosenInt(int):

@@ -5,9 +5,18 @@ from typing import Any
 
 
 class DeepinitError(Exception):
-    """A refusal with a one-paragraph message: what was given, what is allowed, what to do."""
+    """A refusal with a one-paragraph message: what was given, what is allowed, what to write.
+
+    Args:
+        given: what was given; the whole message where `allowed` is left out.
+        allowed: what is allowed.
+        remedy: what to write.
+    """
 
     exit_code = 1
+
+    def __init__(self, given: str = "", allowed: str | None = None, remedy: str = "") -> None:
+        super().__init__(given if allowed is None else refusal(given, allowed, remedy))
 
 
 class SpecError(DeepinitError, ValueError):

@@ -18,10 +18,15 @@ from deepinit.core.kinks import find_kinks, search_grid
 
 _SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
 _REACH = 12.0
-_LAST, _CELLS = 11.964, 157  # no round number, 0 included, is an edge at any level, where a hidden kink would not show
+_LAST, _CELLS = (
+    11.964,
+    157,
+)  # no round number, 0 included, is an edge at any level, where a hidden kink would not show
 _LEVELS = 9  # of halving a cell, before its derivative is said not to be that of its values
 _ROUNDING = 1e-14  # of the largest value
-_HOMOGENEOUS = 1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
+_HOMOGENEOUS = (
+    1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
+)
 _INTEGRAL_ERROR = 1e-9
 _ROOT_ERROR = 1e-2  # in the last cell beside a kink: there |x|^1.5 is a function like any other
 _LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
@@ -141,7 +146,9 @@ def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray
         raise _refused(name, *_reason(error)) from None
 
 
-def _check_elementwise(name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray) -> None:
+def _check_elementwise(
+    name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray
+) -> None:
     """One entry at a time, and in another order in another shape, values are the same."""
     import jax
 
@@ -234,7 +241,12 @@ def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, .
 
 
 def _misfit(
-    name: str, fn: Callable, low: np.ndarray, high: np.ndarray, kinks: tuple[float, ...], rounding: float
+    name: str,
+    fn: Callable,
+    low: np.ndarray,
+    high: np.ndarray,
+    kinks: tuple[float, ...],
+    rounding: float,
 ) -> np.ndarray:
     """[cells]: the difference of the two beyond rounding, relative to the size of the terms."""
     half = 0.5 * (high - low)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation, linear
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule, values
 from deepinit.core.taylor import taylor_at_zero
 
@@ -53,10 +53,13 @@ def growth_order(psi: Activation) -> float:
     """The power of |x| with which psi grows far out, to one decimal (halves up, so that 1.05 explodes); 0 if it is bounded, infinite beyond every power."""
     if psi.is_homogeneous:
         return 1.0
-    spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # an oscillating function is not judged by one value
+    spread = np.geomspace(
+        1.0, 2.0, 16, endpoint=False
+    )  # an oscillating function is not judged by one value
     with np.errstate(over="ignore", invalid="ignore"):
         first, second = (
-            float(np.max(np.abs(values(psi, size * np.concatenate([-spread, spread]))))) for size in (1e4, 2e4)
+            float(np.max(np.abs(values(psi, size * np.concatenate([-spread, spread])))))
+            for size in (1e4, 2e4)
         )
     if not math.isfinite(second):
         return math.inf
@@ -102,8 +105,12 @@ def explosion_time(
     def rates(clocks: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             variances = (variance + slope**2 * clocks)[:, None]
-            squares = _mean_squares(psi, start + (0.5 * curvature * clocks)[:, None], variances).mean(axis=1)
-            return np.fmin(bias_var + weight_var * np.append(squares, 0.0)[around].sum(axis=1), _LARGEST)
+            squares = _mean_squares(
+                psi, start + (0.5 * curvature * clocks)[:, None], variances
+            ).mean(axis=1)
+            return np.fmin(
+                bias_var + weight_var * np.append(squares, 0.0)[around].sum(axis=1), _LARGEST
+            )
 
     square = min(float(np.mean(np.square(start)) + np.max(variance)), _LARGEST)
     scale = (
@@ -130,16 +137,16 @@ def explosion_time(
     return float(found.y[0, -1]) if found.t_events[1].size else math.inf
 
 
-def explosion_refusal(horizon: float, time: float, which: int | None = None, remedy: str = "") -> SpecError:
+def explosion_refusal(
+    horizon: float, time: float, which: int | None = None, remedy: str = ""
+) -> SpecError:
     """The refusal that names the explosion time."""
     whose = "" if which is None else f" for input {which}"
     return SpecError(
-        refusal(
-            f"horizon={horizon:g}, while the limit explodes{whose} at the time {time:.6g}",
-            f"horizons below {time:.6g}",
-            "Shorten the horizon, scale weights or inputs down, or take an outer activation with phi''(0) = 0 (tanh)."
-            + remedy,
-        )
+        f"horizon={horizon:g}, while the limit explodes{whose} at the time {time:.6g}",
+        f"horizons below {time:.6g}",
+        "Shorten the horizon, scale weights or inputs down, or take an outer activation with phi''(0) = 0 (tanh)."
+        + remedy,
     )
 
 
@@ -148,23 +155,32 @@ def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> 
     stds = np.sqrt(variances)
     if psi.slopes is None:
         nodes, weights = _rules(psi.kinks, means, stds)
-        return np.sum(values(psi, means[..., None] + stds[..., None] * nodes) ** 2 * weights, axis=-1)
+        return np.sum(
+            values(psi, means[..., None] + stds[..., None] * nodes) ** 2 * weights, axis=-1
+        )
     from scipy.special import ndtr
 
     left, right = psi.slopes
     square, scores = means**2 + variances, _quotients(means, stds)
-    of_positive = square * ndtr(scores) + means * stds * np.exp(-0.5 * scores**2) / math.sqrt(2.0 * math.pi)
+    of_positive = square * ndtr(scores) + means * stds * np.exp(-0.5 * scores**2) / math.sqrt(
+        2.0 * math.pi
+    )
     return left**2 * (square - of_positive) + right**2 * of_positive
 
 
-def _rules(kinks: tuple[float, ...], means: np.ndarray, stds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rules(
+    kinks: tuple[float, ...], means: np.ndarray, stds: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes z and weights, [..., nodes], for expectations over z ~ N(0, 1) of functions of means + stds z."""
     if not kinks:
         return normal_rule(num_nodes=121)
     breaks = [np.clip(_quotients(kink - means, stds), -_REACH, _REACH) for kink in kinks]
     end = np.full_like(breaks[0], _REACH)
     edges = np.stack([-end, *breaks, end], axis=-1)
-    half, middle = 0.5 * np.diff(edges)[..., None], 0.5 * (edges[..., 1:] + edges[..., :-1])[..., None]
+    half, middle = (
+        0.5 * np.diff(edges)[..., None],
+        0.5 * (edges[..., 1:] + edges[..., :-1])[..., None],
+    )
     legendre, mass = np.polynomial.legendre.leggauss(_NODES)
     nodes = (middle + half * legendre).reshape(*end.shape, -1)
     density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)

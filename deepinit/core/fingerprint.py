@@ -44,12 +44,19 @@ def network_record(network: Any, source: Any, input_width: int) -> dict[str, str
         source: what defines it: a module, or functions.
         input_width: dimension of the inputs.
     """
-    return {**source_record(source), "values": shown_values(*network_values(network.init, network.apply, input_width))}
+    return {
+        **source_record(source),
+        "values": shown_values(*network_values(network.init, network.apply, input_width)),
+    }
 
 
 def shown_values(values: np.ndarray, digits: int) -> str:
     """What `network_values.values_at` returns, as text."""
-    return f"{_PRECISIONS[digits]}: {rounded_values(values, digits)}" if digits else "none in float32 or float64"
+    return (
+        f"{_PRECISIONS[digits]}: {rounded_values(values, digits)}"
+        if digits
+        else "none in float32 or float64"
+    )
 
 
 def rounded_values(values: np.ndarray, digits: int) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from deepinit.core.errors import ResourceError, refusal
+from deepinit.core.errors import ResourceError
 
 _USER: list[int] = []  # id of the process that used JAX first
 
@@ -18,11 +18,9 @@ def require_unforked() -> None:
         _USER.append(os.getpid())
     if _USER[0] != os.getpid():
         raise ResourceError(
-            refusal(
-                f"the process {os.getpid()}, forked from {_USER[0]} after that had used JAX",
-                "children that start anew, or fork before the first simulation",
-                "Start children by spawn: multiprocessing.get_context('spawn').",
-            )
+            f"the process {os.getpid()}, forked from {_USER[0]} after that had used JAX",
+            "children that start anew, or fork before the first simulation",
+            "Start children by spawn: multiprocessing.get_context('spawn').",
         )
 
 

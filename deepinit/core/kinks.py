@@ -95,7 +95,9 @@ def _narrowed(
         x = low[:, None] + (high - low)[:, None] * np.linspace(0.0, 1.0, points)
         x[:, -1] = high
         states = states_at(x.ravel())
-        own = np.stack([states[switch].reshape(len(which), -1)[row] for row, switch in enumerate(which)])
+        own = np.stack(
+            [states[switch].reshape(len(which), -1)[row] for row, switch in enumerate(which)]
+        )
         changed = np.argmax(own != own[:, :1], axis=1)
         low, high = x[rows, np.maximum(changed, 1) - 1], x[rows, np.maximum(changed, 1)]
     return low, high
@@ -113,7 +115,9 @@ def _distinct(points: np.ndarray) -> list[float]:
     return kept
 
 
-def _classified(jaxpr: Any, points: list[float], size: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _classified(
+    jaxpr: Any, points: list[float], size: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The points at which the continuations from both sides differ, and where their values do."""
     gaps = np.diff([-np.inf, *points, np.inf])
     kinks, jumps = [], []
@@ -147,7 +151,9 @@ def _padded_states(jaxpr: Any, x: np.ndarray, size: int) -> list[np.ndarray]:
     return [np.broadcast_to(state, (size,))[: len(x)] for state in record]
 
 
-def _evaluate(jaxpr: Any, x: np.ndarray, record: list[np.ndarray], held: Iterator[np.ndarray] | None) -> np.ndarray:
+def _evaluate(
+    jaxpr: Any, x: np.ndarray, record: list[np.ndarray], held: Iterator[np.ndarray] | None
+) -> np.ndarray:
     """The function at x, every switch in its own state (appended to `record`) or in a held one."""
     import jax.numpy as jnp
 

@@ -5,7 +5,7 @@ import math
 from typing import Any, Literal
 
 from deepinit.core.checks import chosen, real_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 
 LawName = Literal["normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant"]
@@ -51,32 +51,26 @@ class Law:
                 object.__setattr__(self, field, number)
         if not (_is_finite(self.variance) and self.variance >= 0):
             raise SpecError(
-                refusal(
-                    f"variance={self.variance!r}",
-                    "a finite number >= 0",
-                    "He initialization of ReLU nets is variance=2.",
-                )
+                f"variance={self.variance!r}",
+                "a finite number >= 0",
+                "He initialization of ReLU nets is variance=2.",
             )
         if (self.density is not None) != (self.name == "sparse") or (
             self.density is not None and not (_is_finite(self.density) and 0 < self.density <= 1)
         ):
             raise SpecError(
-                refusal(
-                    f"density={self.density!r} with the law {self.name!r}",
-                    "0 < density <= 1 with the law 'sparse', and no density with any other law",
-                    "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
-                )
+                f"density={self.density!r} with the law {self.name!r}",
+                "0 < density <= 1 with the law 'sparse', and no density with any other law",
+                "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
             )
 
         if (self.value is not None) != (self.name == "constant") or (
             self.value is not None and not (_is_finite(self.value) and self.variance == 0)
         ):
             raise SpecError(
-                refusal(
-                    f"value={self.value!r} with the law {self.name!r}",
-                    "a finite value with the law 'constant', and none with any other law",
-                    "Write di.constant(0.01) for biases that all start at 0.01.",
-                )
+                f"value={self.value!r} with the law {self.name!r}",
+                "a finite value with the law 'constant', and none with any other law",
+                "Write di.constant(0.01) for biases that all start at 0.01.",
             )
 
     @property
@@ -111,11 +105,9 @@ class Law:
         largest = max(std, abs(self.value or 0.0))
         if largest > float(limits.max) or 0.0 < std < float(limits.tiny):
             raise SpecError(
-                refusal(
-                    f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}",
-                    f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}",
-                    "Take a variance nearer to 1, or scale the inputs.",
-                )
+                f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}",
+                f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}",
+                "Take a variance nearer to 1, or scale the inputs.",
             )
         return std
 
@@ -140,13 +132,19 @@ class Law:
         if self.name == "orthogonal":
             if shape is None:
                 raise SpecError(
-                    refusal("no shape", "shape=(fan_out, fan_in)", "The orthogonal law's moments depend on it.")
+                    "no shape",
+                    "shape=(fan_out, fan_in)",
+                    "The orthogonal law's moments depend on it.",
                 )
-            size = max(shape)  # one entry is one coordinate of a uniform point on the sphere in this dimension
+            size = max(
+                shape
+            )  # one entry is one coordinate of a uniform point on the sphere in this dimension
             return normal * size**half / math.prod(size + 2 * j for j in range(half))
         return normal
 
-    def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
+    def sample(
+        self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
+    ) -> Any:
         """A matrix [fan_out, fan_in] of this law.
 
         Raises:
@@ -167,7 +165,10 @@ class Law:
         if self.name == "normal":
             return jax.random.normal(key, shape, dtype)
         if self.name == "truncated_normal":
-            return jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype) / TRUNCATED_STD
+            return (
+                jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
+                / TRUNCATED_STD
+            )
         if self.name == "uniform":
             return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0), math.sqrt(3.0))
         if self.name == "sparse":
@@ -195,7 +196,9 @@ def _truncated_moment(order: int) -> float:
     """E[x^order] of a standard normal truncated to [-2, 2], by parts: m_k = (k-1) m_{k-2} - 2 c^{k-1} pdf(c) / mass."""
     if order == 0:
         return 1.0
-    return (order - 1) * _truncated_moment(order - 2) - 2 * _TRUNCATION ** (order - 1) * _BOUNDARY / _MASS
+    return (order - 1) * _truncated_moment(order - 2) - 2 * _TRUNCATION ** (
+        order - 1
+    ) * _BOUNDARY / _MASS
 
 
 def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 
 Matrix = tuple[tuple[float, ...], ...]
@@ -78,11 +78,9 @@ class MatrixLaw:
         """
         del fan_in, depth
         raise SpecError(
-            refusal(
-                "the variance of one entry of a matrix with correlated entries",
-                "laws of independent entries",
-                "Take di.normal(...), or simulate.",
-            )
+            "the variance of one entry of a matrix with correlated entries",
+            "laws of independent entries",
+            "Take di.normal(...), or simulate.",
         )
 
     def arrays(self, depth: int, dtype: Any) -> tuple[Any, Any, Any]:
@@ -93,11 +91,9 @@ class MatrixLaw:
         """
         if self.output_cov is None or self.input_cov is None:
             raise SpecError(
-                refusal(
-                    "a general covariance, which has no factors of its own for rows and columns",
-                    "a product of two (di.matrix_normal)",
-                    "Take the matrix itself: linear_map='explicit', parametrization='standard'.",
-                )
+                "a general covariance, which has no factors of its own for rows and columns",
+                "a product of two (di.matrix_normal)",
+                "Take the matrix itself: linear_map='explicit', parametrization='standard'.",
             )
         outer, inner = semidefinite_factor(self.output_cov), semidefinite_factor(self.input_cov)
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
@@ -111,7 +107,9 @@ class MatrixLaw:
         """mean / depth, or None."""
         return None if self.mean is None else (np.asarray(self.mean) / depth).astype(dtype)
 
-    def sample(self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32") -> Any:
+    def sample(
+        self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
+    ) -> Any:
         """A matrix [fan_out, fan_in] of this law."""
         import jax
 
@@ -125,9 +123,13 @@ class MatrixLaw:
         dtype, drift = normals.dtype, self.drift(depth, normals.dtype)
         if self.full_cov is None:
             _, outer, inner = self.arrays(depth, dtype)
-            noise = jnp.matmul(jnp.matmul(outer, normals, precision="highest"), inner.T, precision="highest")
+            noise = jnp.matmul(
+                jnp.matmul(outer, normals, precision="highest"), inner.T, precision="highest"
+            )
         else:
-            flat = jnp.matmul(self.full_factor(depth, dtype), normals.reshape(-1), precision="highest")
+            flat = jnp.matmul(
+                self.full_factor(depth, dtype), normals.reshape(-1), precision="highest"
+            )
             noise = flat.reshape(normals.shape)
         return noise if drift is None else drift + noise
 
@@ -174,15 +176,15 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
     drift = real_numbers(mean)
     if drift is None or drift.ndim != 2 or not drift.size or not np.isfinite(drift).all():
         raise SpecError(
-            refusal("a mean that is no matrix of finite numbers", "[fan_out, fan_in]", "Give zeros for none.")
+            "a mean that is no matrix of finite numbers",
+            "[fan_out, fan_in]",
+            "Give zeros for none.",
         )
     if drift.size > _LARGEST_FULL:
         raise SpecError(
-            refusal(
-                f"a general covariance of {drift.size} entries",
-                f"at most {_LARGEST_FULL}",
-                "Take di.matrix_normal, whose covariance is a product.",
-            )
+            f"a general covariance of {drift.size} entries",
+            f"at most {_LARGEST_FULL}",
+            "Take di.matrix_normal, whose covariance is a product.",
         )
     full = _covariance("covariance", covariance, drift.size)
     return MatrixLaw(_tuples(drift), full_cov=_tuples(full), name="gaussian_matrix")
@@ -202,22 +204,31 @@ def semidefinite_factor(covariance: Any) -> np.ndarray:
 
 def _covariance(name: str, given: Any, size: int | None = None) -> np.ndarray:
     matrix = real_numbers(given)
-    square = matrix is not None and matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size > 0
+    square = (
+        matrix is not None
+        and matrix.ndim == 2
+        and matrix.shape[0] == matrix.shape[1]
+        and matrix.size > 0
+    )
     if not square or (size is not None and matrix is not None and len(matrix) != size):
         shown = "no array of numbers" if matrix is None else f"shape {matrix.shape}"
         raise SpecError(
-            refusal(f"{name} of {shown}", f"a square matrix{f' of {size} rows' if size else ''}", "Check it.")
+            f"{name} of {shown}",
+            f"a square matrix{f' of {size} rows' if size else ''}",
+            "Check it.",
         )
     assert matrix is not None
     scale = float(np.abs(matrix).max())
     if not (math.isfinite(scale) and np.abs(matrix - matrix.T).max() <= _ROUNDING * scale):
         raise SpecError(
-            refusal(f"{name} that is not finite and symmetric", "a covariance matrix", "Check its entries.")
+            f"{name} that is not finite and symmetric", "a covariance matrix", "Check its entries."
         )
     least = float(np.linalg.eigvalsh(matrix)[0])
     if least < -_ROUNDING * scale * len(matrix):
         raise SpecError(
-            refusal(f"{name} with the eigenvalue {least:.3g}", "a positive semidefinite matrix", "Check its entries.")
+            f"{name} with the eigenvalue {least:.3g}",
+            "a positive semidefinite matrix",
+            "Check its entries.",
         )
     return matrix + 0.5 * (matrix.T - matrix)
 
@@ -229,7 +240,7 @@ def _mean(given: Any, shape: tuple[int, int]) -> Matrix | None:
     if mean is None or mean.shape != shape or not np.isfinite(mean).all():
         shown = "no array of numbers" if mean is None else f"shape {mean.shape}"
         raise SpecError(
-            refusal(f"a mean of {shown}", f"finite numbers of shape {shape}", "One entry for every weight.")
+            f"a mean of {shown}", f"finite numbers of shape {shape}", "One entry for every weight."
         )
     return _tuples(mean) if mean.any() else None
 

@@ -56,7 +56,9 @@ def general_parameters(shapes: Any) -> Any:
     return jax.tree.map(parameter, shapes)
 
 
-def network_values(init: Callable[..., Any], apply: Callable[..., Any], input_width: int) -> tuple[np.ndarray, int]:
+def network_values(
+    init: Callable[..., Any], apply: Callable[..., Any], input_width: int
+) -> tuple[np.ndarray, int]:
     """Outputs of `apply` [2, at most 4] for two inputs, at parameters of the shapes that `init` gives.
 
     Computed in float64, unless `apply` casts to a narrower type.
@@ -84,10 +86,16 @@ def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray
 
     values, digits = values_at(outputs, given)
     values = values.reshape(2, -1) if digits else values
-    return (values[:, :: max(1, values.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS] if digits else values), digits
+    return (
+        values[:, :: max(1, values.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS]
+        if digits
+        else values
+    ), digits
 
 
-def values_at(function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]) -> tuple[np.ndarray, int]:
+def values_at(
+    function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]
+) -> tuple[np.ndarray, int]:
     """One array, computed in float64, or in float32 by functions that do not take it.
 
     Args:
@@ -132,7 +140,9 @@ def _narrowest(jaxpr: Any, is_outer: bool = True) -> int:
         name = equation.primitive.name
         inner = list(_inner(equation.params))
         bits += [_narrowest(each, False) for each in inner]
-        operands_are_given = all(id(operand) in given for operand in equation.invars if not hasattr(operand, "val"))
+        operands_are_given = all(
+            id(operand) in given for operand in equation.invars if not hasattr(operand, "val")
+        )
         if inner or name in _EXACT or (name == "convert_element_type" and operands_are_given):
             if operands_are_given and not inner:
                 given.update(map(id, equation.outvars))

@@ -112,7 +112,9 @@ def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
         row = xp.where(beyond < 0, orders.near[0], orders.far[0]) * beyond
         return Gain(row, xp.zeros((1,) * images.ndim, images.dtype))
     outside = beyond[..., None]
-    left, right = (xp.where(outside < 0, near, far) * outside for near, far in zip(*orders, strict=True))
+    left, right = (
+        xp.where(outside < 0, near, far) * outside for near, far in zip(*orders, strict=True)
+    )
     gained = functools.reduce(xp.maximum, (xp.where(end > 0, right, left) for end in ends))
     live = images != 0
     row = xp.where(live, gained, xp.minimum(left, right)).max(axis=-1)

@@ -42,10 +42,16 @@ def _plain_lines(name: str) -> Iterator[Report]:
     def report(done: float, total: float, label: str = "") -> None:
         nonlocal last_line
         now = time.monotonic()
-        ends = done >= total and last_line > start  # what comes after long work should not look as if it hung
+        ends = (
+            done >= total and last_line > start
+        )  # what comes after long work should not look as if it hung
         if now - last_line >= _LINE_EVERY or ends:
             share = done / total
-            left = f", about {(now - start) * (1 - share) / share:.0f} s left" if share > 0 else ", compiling"
+            left = (
+                f", about {(now - start) * (1 - share) / share:.0f} s left"
+                if share > 0
+                else ", compiling"
+            )
             text = f"{label or name}: {share:.0%} done, {now - start:.0f} s{left if share < 1 else ''}\n"
             remark(text)
             last_line = now

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-_PI = decimal.Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+_PI = decimal.Decimal(
+    "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899"
+)
 
 
 def sine(x: Any) -> np.ndarray:
@@ -21,7 +23,9 @@ def sine(x: Any) -> np.ndarray:
 
 def cosine(x: Any) -> np.ndarray:
     """cos x, correctly rounded."""
-    return np.vectorize(lambda angle: _sine(angle, quarters=1), otypes=[np.float64])(np.asarray(x, np.float64))
+    return np.vectorize(lambda angle: _sine(angle, quarters=1), otypes=[np.float64])(
+        np.asarray(x, np.float64)
+    )
 
 
 def constant(number: float, digits: int) -> float:

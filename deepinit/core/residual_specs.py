@@ -7,7 +7,7 @@ from typing import Any, Literal
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
 from deepinit.core.checks import chosen, whole_number
 from deepinit.core.defaults import Chosen, choose, forget_choices, pickled
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.matrix_laws import MatrixLaw
 from deepinit.core.spec_parts import (
@@ -74,7 +74,9 @@ class ResNet:
     def __post_init__(self) -> None:
         forget_choices(self)
         object.__setattr__(self, "width", checked_width(self.width, "of the stream"))
-        object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))
+        object.__setattr__(
+            self, "depth", checked_count("depth", self.depth, "Give at least one block.")
+        )
         object.__setattr__(self, "block", chosen("block=", self.block, BLOCKS))
         if self.activation is None:
             choose(self, "activation", tanh if self.is_shallow else relu)
@@ -89,14 +91,14 @@ class ResNet:
                 choose(self, "branch_law", normal(1.0, scaling="depth"))
         elif self.branch_width is not None or self.branch_law is not None:
             raise SpecError(
-                refusal(
-                    "a branch width or a branch law for shallow blocks, which have one matrix",
-                    "neither, or block='two_layer'",
-                    "The law of the one matrix is weight_law.",
-                )
+                "a branch width or a branch law for shallow blocks, which have one matrix",
+                "neither, or block='two_layer'",
+                "The law of the one matrix is weight_law.",
             )
         complete(
-            self, default_law=normal(1.0, scaling="depth") if self.is_shallow else None, structured=self.is_shallow
+            self,
+            default_law=normal(1.0, scaling="depth") if self.is_shallow else None,
+            structured=self.is_shallow,
         )
         _check_matrix_laws(self, self.width, self.width)
 
@@ -129,16 +131,17 @@ class ResNet:
         embedding = ((input_width, self.width),) if self.embedding_law is not None else ()
         if not embedding and input_width != self.width:
             raise SpecError(
-                refusal(
-                    f"inputs of dimension {input_width} for a residual network of width {self.width}",
-                    "inputs of the stream's width",
-                    f"Take width={input_width}, or other inputs, or an embedding (embedding_law=di.normal(1.0)).",
-                )
+                f"inputs of dimension {input_width} for a residual network of width {self.width}",
+                "inputs of the stream's width",
+                f"Take width={input_width}, or other inputs, or an embedding (embedding_law=di.normal(1.0)).",
             )
         if self.is_shallow:
             return (*embedding, *((self.width, self.width),) * self.depth)
         assert self.branch_width is not None
-        return (*embedding, *((self.width, self.branch_width), (self.branch_width, self.width)) * self.depth)
+        return (
+            *embedding,
+            *((self.width, self.branch_width), (self.branch_width, self.width)) * self.depth,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `spec_from_json` reads back to an equal spec."""
@@ -204,15 +207,17 @@ class ConvResNet:
         forget_choices(self)
         object.__setattr__(self, "image_shape", _checked_image(self.image_shape))
         object.__setattr__(self, "channels", checked_width(self.channels, "(channels)"))
-        object.__setattr__(self, "depth", checked_count("depth", self.depth, "Give at least one block."))
-        object.__setattr__(self, "kernel_size", checked_count("kernel_size", self.kernel_size, "3 is usual."))
+        object.__setattr__(
+            self, "depth", checked_count("depth", self.depth, "Give at least one block.")
+        )
+        object.__setattr__(
+            self, "kernel_size", checked_count("kernel_size", self.kernel_size, "3 is usual.")
+        )
         if self.kernel_size % 2 == 0 or self.kernel_size > min(self.image_shape):
             raise SpecError(
-                refusal(
-                    f"kernel_size={self.kernel_size} on images of {' x '.join(map(str, self.image_shape))} positions",
-                    f"an odd number up to {min(self.image_shape)}",
-                    "3 is usual; an even patch has no centre.",
-                )
+                f"kernel_size={self.kernel_size} on images of {' x '.join(map(str, self.image_shape))} positions",
+                f"an odd number up to {min(self.image_shape)}",
+                "3 is usual; an even patch has no centre.",
             )
         remedy = "A residual network keeps the image's shape: there is no 'valid' padding."
         object.__setattr__(self, "padding", chosen("padding=", self.padding, PADDINGS, remedy))
@@ -256,19 +261,25 @@ class ConvResNet:
         Raises:
             SpecError: inputs that are no images of this shape.
         """
-        fits = input_width % self.positions == 0 if self.embedding_law is not None else input_width == self.width
+        fits = (
+            input_width % self.positions == 0
+            if self.embedding_law is not None
+            else input_width == self.width
+        )
         if not fits:
             shape = " x ".join(map(str, self.image_shape))
             channels = "any number of" if self.embedding_law is not None else str(self.channels)
             raise SpecError(
-                refusal(
-                    f"inputs of dimension {input_width} for a convolutional network",
-                    f"images of {shape} positions with {channels} channels, as rows",
-                    "Reshape them, or take an embedding (embedding_law=di.normal(1.0)).",
-                )
+                f"inputs of dimension {input_width} for a convolutional network",
+                f"images of {shape} positions with {channels} channels, as rows",
+                "Reshape them, or take an embedding (embedding_law=di.normal(1.0)).",
             )
         blocks = ((self.patch_size * self.channels, self.channels),) * self.depth
-        return blocks if self.embedding_law is None else ((input_width // self.positions, self.channels), *blocks)
+        return (
+            blocks
+            if self.embedding_law is None
+            else ((input_width // self.positions, self.channels), *blocks)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON record that `spec_from_json` reads back to an equal spec."""
@@ -289,11 +300,18 @@ def is_plain_resnet(spec: Any) -> bool:
 
 
 def _inner_json(spec: Any) -> dict[str, Any]:
-    return {} if spec.inner_activation == linear else {"inner_activation": spec.inner_activation.to_json()}
+    return (
+        {}
+        if spec.inner_activation == linear
+        else {"inner_activation": spec.inner_activation.to_json()}
+    )
 
 
 def _is_homogeneous(spec: Any) -> bool:
-    drifts = any(isinstance(law, MatrixLaw) and not law.is_symmetric for law in (spec.weight_law, spec.bias_law))
+    drifts = any(
+        isinstance(law, MatrixLaw) and not law.is_symmetric
+        for law in (spec.weight_law, spec.bias_law)
+    )
     homogeneous = spec.activation.is_homogeneous and spec.inner_activation.is_homogeneous
     return homogeneous and spec.bias_law is None and not drifts
 
@@ -303,9 +321,9 @@ def _check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:
         law = getattr(spec, name)
         if isinstance(law, MatrixLaw) and law.shape != shape:
             raise SpecError(
-                refusal(
-                    f"{name} of a matrix {law.shape}", f"shape {shape}", "Give covariances of the layer's own sizes."
-                )
+                f"{name} of a matrix {law.shape}",
+                f"shape {shape}",
+                "Give covariances of the layer's own sizes.",
             )
 
 
@@ -317,6 +335,6 @@ def _checked_image(given: Any) -> tuple[int, ...]:
     shape = tuple(size for size in sizes if size is not None and size >= 1)
     if not 1 <= len(shape) <= 2 or len(shape) != len(sizes):
         raise SpecError(
-            refusal(f"image_shape={given!r}", "(length,) or (height, width), integers >= 1", "Write (8, 8).")
+            f"image_shape={given!r}", "(length,) or (height, width), integers >= 1", "Write (8, 8)."
         )
     return shape

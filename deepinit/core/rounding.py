@@ -14,7 +14,7 @@ from deepinit.core.activation import Activation
 from deepinit.core.activations import as_activation
 from deepinit.core.array_api import array_namespace
 from deepinit.core.checks import chosen, real_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 ROUNDINGS = ("nearest", "truncate", "flush")
 Rounding = Literal["nearest", "truncate", "flush"]
@@ -46,18 +46,18 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     """
     inner = as_activation(activation)
     if inner.name == "rounded":
-        raise SpecError(refusal(f"the activation {inner}", "one that is not rounded yet", "Round once."))
+        raise SpecError(f"the activation {inner}", "one that is not rounded yet", "Round once.")
     number = real_number(rho)
     if number is None or not 0.0 < number < 1.0:
-        raise SpecError(refusal(f"rho={rho!r}", "a number between 0 and 1, ends excluded", "0.001 keeps three digits."))
+        raise SpecError(
+            f"rho={rho!r}", "a number between 0 and 1, ends excluded", "0.001 keeps three digits."
+        )
     name = chosen("rounding=", rounding, ROUNDINGS)
     if name != "flush" and number < _FINEST_GRID:
         raise SpecError(
-            refusal(
-                f"a grid of rho={number:g}",
-                f"rho from {_FINEST_GRID:g} on",
-                "rounding='flush' models the smallest number of floating-point arithmetic.",
-            )
+            f"a grid of rho={number:g}",
+            f"rho from {_FINEST_GRID:g} on",
+            "rounding='flush' models the smallest number of floating-point arithmetic.",
         )
 
     return Activation(
@@ -94,7 +94,9 @@ def stored(activation: Any, dtype: str) -> Activation:
     Reference: IEEE 754; arXiv 2104.10727 for the cut-off that this is.
     """
     if dtype not in _STORED:
-        raise SpecError(refusal(f"dtype={dtype!r}", ", ".join(_STORED), "Write di.rounded for another precision."))
+        raise SpecError(
+            f"dtype={dtype!r}", ", ".join(_STORED), "Write di.rounded for another precision."
+        )
     return rounded(activation, *_STORED[dtype])
 
 
@@ -116,7 +118,9 @@ def _rounded_derivative(x: Any, activation: Activation, rho: float, rounding: Ro
     return xp.where(flat, xp.zeros_like(slope), slope)
 
 
-def _rounded_difference(x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding) -> Any:
+def _rounded_difference(
+    x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding
+) -> Any:
     """Of two multiples of rho; of two values that are not flushed, that of the inner activation."""
     xp = array_namespace(x, dx)
     direct = _rounded(x + dx, activation, rho, rounding) - _rounded(x, activation, rho, rounding)

@@ -25,7 +25,12 @@ from deepinit.core.source_text import class_text, function_text, imports_in, is_
 _LONGEST = 80  # characters of a constant that a record shows
 _MOST = 100  # entries of a container that a record shows
 _RULES = ("jvp", "fwd", "bwd")  # of jax.custom_jvp and jax.custom_vjp
-_WRAPPED = ("fget", "fset", "func", "__func__")  # of properties, cached ones, partial methods, classmethods
+_WRAPPED = (
+    "fget",
+    "fset",
+    "func",
+    "__func__",
+)  # of properties, cached ones, partial methods, classmethods
 
 Parts = Iterator[tuple[str, Any]]
 Record = dict[str, str]
@@ -92,25 +97,41 @@ def _parts(thing: Any, name: str, record: Record) -> Parts:
     elif isinstance(thing, MethodType):
         yield from ((name, thing.__func__), (f"{name}.__self__", thing.__self__))
     elif isinstance(thing, functools.partial):
-        yield from ((name, thing.func), (f"{name}.args", thing.args), (f"{name}.keywords", thing.keywords))
+        yield from (
+            (name, thing.func),
+            (f"{name}.args", thing.args),
+            (f"{name}.keywords", thing.keywords),
+        )
     elif isinstance(thing, set | frozenset):
         _put(record, name, " ".join(sorted(map(_alone, thing))))
     elif isinstance(thing, Mapping):
-        yield from _entries([(f"{name}[{_plain_repr(key)}]", value) for key, value in thing.items()], name, record)
+        yield from _entries(
+            [(f"{name}[{_plain_repr(key)}]", value) for key, value in thing.items()], name, record
+        )
     elif isinstance(thing, tuple | list):
         if thing and all(isinstance(value, bool | int | float | str | None) for value in thing):
             _put(record, name, repr(tuple(thing)))
         else:
             fields = getattr(thing, "_fields", range(len(thing)))
             yield from _entries(
-                [(f"{name}.{field}", value) for field, value in zip(fields, thing, strict=True)], name, record
+                [(f"{name}.{field}", value) for field, value in zip(fields, thing, strict=True)],
+                name,
+                record,
             )
-    elif not _is_of_user(type(thing)) and callable(thing) and hasattr(thing, "__wrapped__"):  # jit, custom_jvp
+    elif (
+        not _is_of_user(type(thing)) and callable(thing) and hasattr(thing, "__wrapped__")
+    ):  # jit, custom_jvp
         yield name, thing.__wrapped__
-        yield from ((f"{name}.{rule}", getattr(thing, rule)) for rule in _RULES if hasattr(thing, rule))
-    elif callable(thing) and hasattr(thing, "__name__") and not hasattr(thing, "__dict__"):  # of C: no source
+        yield from (
+            (f"{name}.{rule}", getattr(thing, rule)) for rule in _RULES if hasattr(thing, rule)
+        )
+    elif (
+        callable(thing) and hasattr(thing, "__name__") and not hasattr(thing, "__dict__")
+    ):  # of C: no source
         _put(record, name, _name(thing))
-        if isinstance(thing, BuiltinFunctionType) and not isinstance(thing.__self__, ModuleType | None):
+        if isinstance(thing, BuiltinFunctionType) and not isinstance(
+            thing.__self__, ModuleType | None
+        ):
             yield f"{name}.__self__", thing.__self__
     else:
         yield f"{name} is", type(thing)
@@ -137,7 +158,9 @@ def _array_parts(thing: Any, name: str, record: Record) -> Parts:
     if array.dtype.hasobject:
         yield name, array.tolist()
     else:
-        shown = repr(array.item()) if array.ndim == 0 else _hash(f"{array.shape} {array.dtype}", array)
+        shown = (
+            repr(array.item()) if array.ndim == 0 else _hash(f"{array.shape} {array.dtype}", array)
+        )
         _put(record, name, shown)
 
 
@@ -155,7 +178,9 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
     for given in ("__defaults__", "__kwdefaults__"):
         if getattr(function, given):
             yield f"{name}.{given}", getattr(function, given)
-    yield from ((f"{name}.{key}", value) for key, value in vars(function).items() if key != "__wrapped__")
+    yield from (
+        (f"{name}.{key}", value) for key, value in vars(function).items() if key != "__wrapped__"
+    )
     names = tuple(dict.fromkeys(names_in(code)))
     modules = [known[used] for used in names if isinstance(known.get(used), ModuleType)]
     yield from ((f"{known.get('__name__')}:{used}", known[used]) for used in names if used in known)
@@ -179,7 +204,10 @@ def _imported(function: FunctionType) -> Iterator[ModuleType]:
     """Own modules that import statements inside a function name."""
     package = function.__globals__.get("__package__") or ""
     for name, taken in imports_in(function.__code__):
-        for wanted in (name, *(f"{name.rstrip('.')}.{part}" if name.strip(".") else name + part for part in taken)):
+        for wanted in (
+            name,
+            *(f"{name.rstrip('.')}.{part}" if name.strip(".") else name + part for part in taken),
+        ):
             try:
                 full = importlib.util.resolve_name(wanted, package)
                 found = sys.modules.get(full) or importlib.util.find_spec(full)
@@ -195,7 +223,9 @@ def _class_parts(cls: type) -> Parts:
     for member, value in vars(cls).items():
         functions = [value, *(getattr(value, way) for way in _WRAPPED if hasattr(value, way))]
         found = [inner for given in functions if (inner := _unwrapped(given)) is not None]
-        yield from ((f"{own}.{member}", function) for function in found if not _is_of_library(function))
+        yield from (
+            (f"{own}.{member}", function) for function in found if not _is_of_library(function)
+        )
         if not found and not member.startswith("__") and not hasattr(value, "__get__"):
             yield f"{own}.{member}", value
     yield from ((f"{own} from {base.__name__}", base) for base in cls.__mro__[1:-1])
@@ -210,7 +240,11 @@ def _unwrapped(value: Any) -> FunctionType | None:
 
 def _fields(thing: Any) -> Parts:
     """What an object consists of: its fields and attributes, or what its library pickles of it."""
-    fields = [field.name for field in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else []
+    fields = (
+        [field.name for field in dataclasses.fields(thing)]
+        if dataclasses.is_dataclass(thing)
+        else []
+    )
     if _is_of_user(type(thing)):
         slots = [name for base in type(thing).__mro__ for name in _slots(base)]
         others = [*slots, *sorted(getattr(thing, "__dict__", ()))]
@@ -219,7 +253,11 @@ def _fields(thing: Any) -> Parts:
         names = dict.fromkeys([*fields, *others])
         yield from ((name, getattr(thing, name)) for name in names if hasattr(thing, name))
     elif fields:
-        yield from ((name, getattr(thing, name)) for name in fields if hasattr(thing, name) and name != "_chosen")
+        yield from (
+            (name, getattr(thing, name))
+            for name in fields
+            if hasattr(thing, name) and name != "_chosen"
+        )
     else:
         yield from _pickled(thing)
 
@@ -239,7 +277,12 @@ def _pickled(thing: Any) -> Parts:
         yield "name", reduced
         return
     _, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    named = {"arguments": arguments, "state": state, "items": items and list(items), "pairs": pairs and dict(pairs)}
+    named = {
+        "arguments": arguments,
+        "state": state,
+        "items": items and list(items),
+        "pairs": pairs and dict(pairs),
+    }
     yield from ((part, value) for part, value in named.items() if value)
 
 

@@ -36,7 +36,9 @@ def function_text(code: CodeType) -> str:
         places = set(code.co_positions())
         ends = ("lineno", "end_lineno", "col_offset", "end_col_offset")
         named = [
-            node for node in found if tuple(getattr(getattr(node, "body", node), end, 0) for end in ends) in places
+            node
+            for node in found
+            if tuple(getattr(getattr(node, "body", node), end, 0) for end in ends) in places
         ]
         found = named or found
     return "\n".join(_normalized(node) for node in found) or _bytecode(code)

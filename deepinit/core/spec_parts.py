@@ -5,7 +5,7 @@ from typing import Any
 from deepinit.core.activations import as_activation
 from deepinit.core.checks import whole_number
 from deepinit.core.defaults import choose
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
 from deepinit.core.laws import Law, normal
 from deepinit.core.matrix_laws import MatrixLaw
@@ -28,26 +28,32 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
         allowed = structured and name in ("weight_law", "bias_law")
         _check_law(name, law, allowed)
         if name != "bias_law" and isinstance(law, Law) and not law.is_symmetric:
-            raise SpecError(refusal(f"{name}={law.name}", "laws symmetric about 0", "Constants are for biases only."))
+            raise SpecError(
+                f"{name}={law.name}", "laws symmetric about 0", "Constants are for biases only."
+            )
     if spec.weight_law is None:
-        law = default_law if default_law is not None else normal(default_weight_var(spec.activation))
+        law = (
+            default_law if default_law is not None else normal(default_weight_var(spec.activation))
+        )
         choose(spec, "weight_law", law)
     scalings = ("absolute", "depth") if structured else ("absolute",)
     if spec.bias_law is not None and spec.bias_law.scaling not in scalings:
         raise SpecError(
-            refusal(
-                f"a bias law with scaling {spec.bias_law.scaling!r}",
-                "scaling 'absolute': the variance of one bias"
-                + (", or 'depth': divided by the number of blocks" if structured else ""),
-                "Write for example di.normal(0.01, scaling='absolute').",
-            )
+            f"a bias law with scaling {spec.bias_law.scaling!r}",
+            "scaling 'absolute': the variance of one bias"
+            + (", or 'depth': divided by the number of blocks" if structured else ""),
+            "Write for example di.normal(0.01, scaling='absolute').",
         )
     if spec.output_width is not None:
-        object.__setattr__(spec, "output_width", checked_width(spec.output_width, "of the output layer"))
+        object.__setattr__(
+            spec, "output_width", checked_width(spec.output_width, "of the output layer")
+        )
         if spec.output_law is None:
             choose(spec, "output_law", normal(1.0))
     elif spec.output_law is not None:
-        raise SpecError(refusal("an output law without an output layer", "both or neither", "Give output_width too."))
+        raise SpecError(
+            "an output law without an output layer", "both or neither", "Give output_width too."
+        )
 
 
 def laws_of(spec: Any, names: tuple[str, ...] = LAWS) -> dict[str, Any]:
@@ -57,7 +63,9 @@ def laws_of(spec: Any, names: tuple[str, ...] = LAWS) -> dict[str, Any]:
 
 def acts_on_rows(law: Any) -> bool:
     """Can the law's action on given rows be drawn without the matrix?"""
-    return law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian or law.is_haar
+    return (
+        law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian or law.is_haar
+    )
 
 
 def common_json(spec: Any) -> dict[str, Any]:
@@ -80,7 +88,9 @@ def checked_width(given: Any, where: str) -> int:
     width = whole_number(given)
     if width is None or width < 1:
         raise SpecError(
-            refusal(f"width {given!r} {where}", "integers >= 1", "Give every layer a whole number of neurons.")
+            f"width {given!r} {where}",
+            "integers >= 1",
+            "Give every layer a whole number of neurons.",
         )
     return width
 
@@ -89,7 +99,7 @@ def checked_count(name: str, given: Any, remedy: str) -> int:
     """A whole number of layers or positions, at least 1."""
     count = whole_number(given)
     if count is None or count < 1:
-        raise SpecError(refusal(f"{name}={given!r}", "integers >= 1", remedy))
+        raise SpecError(f"{name}={given!r}", "integers >= 1", remedy)
     return count
 
 
@@ -97,9 +107,15 @@ def _check_law(name: str, law: Any, structured: bool) -> None:
     kinds = (Law, MatrixLaw) if structured else (Law,)
     if law is not None and not isinstance(law, kinds):
         remedy = "di.normal(0.01, scaling='absolute')" if name == "bias_law" else "di.normal(2.0)"
-        where = "; correlated entries are for shallow residual blocks" if isinstance(law, MatrixLaw) else ""
+        where = (
+            "; correlated entries are for shallow residual blocks"
+            if isinstance(law, MatrixLaw)
+            else ""
+        )
         raise SpecError(
-            refusal(f"{name}={law!r}", f"a law, or None for the default{where}", f"Write for example {remedy}.")
+            f"{name}={law!r}",
+            f"a law, or None for the default{where}",
+            f"Write for example {remedy}.",
         )
 
 

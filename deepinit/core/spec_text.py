@@ -21,7 +21,9 @@ def in_words(spec: Any) -> str:
         )
     kind = type(spec).__name__
     blocks = (
-        f"{kind} networks of {spec.block.replace('_', '-')} blocks" if isinstance(spec, ResNet) else f"{kind} networks"
+        f"{kind} networks of {spec.block.replace('_', '-')} blocks"
+        if isinstance(spec, ResNet)
+        else f"{kind} networks"
     )
     if spec.inner_activation != linear:
         parts.append(f"the inner activation {spec.inner_activation}")
@@ -34,7 +36,9 @@ def in_words(spec: Any) -> str:
         )
         if found
     ]
-    parts += ["an embedding"] * (spec.embedding_law is not None) + ["an output layer"] * (spec.output_width is not None)
+    parts += ["an embedding"] * (spec.embedding_law is not None) + ["an output layer"] * (
+        spec.output_width is not None
+    )
     return f"{blocks} with {', '.join(parts)}"
 
 

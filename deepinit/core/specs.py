@@ -6,7 +6,7 @@ from typing import Any
 
 from deepinit.core.activations import Activation, from_json, relu
 from deepinit.core.defaults import Chosen, forget_choices, pickled
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import (
@@ -91,17 +91,17 @@ def spec_from_json(record: dict[str, Any] | str) -> Spec:
     architecture = fields.pop("architecture", None)
     if architecture not in _ARCHITECTURES:
         raise SpecError(
-            refusal(
-                f"the architecture {architecture!r}",
-                ", ".join(_ARCHITECTURES),
-                "A newer deepinit may have written this spec; update.",
-            )
+            f"the architecture {architecture!r}",
+            ", ".join(_ARCHITECTURES),
+            "A newer deepinit may have written this spec; update.",
         )
     for name in ("activation", "inner_activation"):
         if name in fields:
             fields[name] = from_json(fields[name])
     fields.update({name: law_from_json(fields[name]) for name in LAWS if name in fields})
-    fields.update({name: tuple(fields[name]) for name in ("widths", "image_shape") if name in fields})
+    fields.update(
+        {name: tuple(fields[name]) for name in ("widths", "image_shape") if name in fields}
+    )
     return _ARCHITECTURES[architecture](**fields)
 
 
@@ -121,7 +121,9 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
     """
     if name not in LINEAR_MAPS:
         raise SpecError(
-            refusal(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), "Leave it out for the fastest exact one.")
+            f"linear_map={name!r}",
+            ", ".join(LINEAR_MAPS),
+            "Leave it out for the fastest exact one.",
         )
     if name == "auto":
         # making k rows orthogonal takes 4 k^2 n operations, drawing a matrix n^2 numbers (measured: even at k^2 = 12 n)
@@ -130,12 +132,10 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
     if name == "conditional" and not spec.has_conditional_map:
         laws = {law.name for law in laws_of(spec, WEIGHT_LAWS).values() if not acts_on_rows(law)}
         raise SpecError(
-            refusal(
-                f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
-                "'conditional' with independent or matrix-normal Gaussian, or orthogonal, weights (a general covariance has as many entries as all "
-                "pairs of weights, so that nothing is cheaper than the matrix), 'explicit' with every law",
-                "Take linear_map='explicit', or leave it out.",
-            )
+            f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
+            "'conditional' with independent or matrix-normal Gaussian, or orthogonal, weights (a general covariance has as many entries as all "
+            "pairs of weights, so that nothing is cheaper than the matrix), 'explicit' with every law",
+            "Take linear_map='explicit', or leave it out.",
         )
     return name
 
@@ -154,7 +154,7 @@ def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
     haar = any(isinstance(law, Law) and law.is_haar for law in laws_of(spec, WEIGHT_LAWS).values())
     if name == "chi_square" or (name == "conditional" and haar):
         given = "with an orthogonal law" if haar else "for a quantity of the backward pass"
-        raise SpecError(refusal(f"linear_map={name!r} {given}", "explicit", "Leave linear_map out."))
+        raise SpecError(f"linear_map={name!r} {given}", "explicit", "Leave linear_map out.")
     return "explicit" if haar else choose_linear_map(spec, name, num_rows)
 
 
@@ -163,8 +163,12 @@ def _checked_widths(widths: Any) -> tuple[int, ...]:
         given = tuple(widths)
     except TypeError:
         raise SpecError(
-            refusal(f"widths={widths!r}", "one integer per hidden layer", f"Write ({widths!r},) * depth.")
+            f"widths={widths!r}", "one integer per hidden layer", f"Write ({widths!r},) * depth."
         ) from None
     if not given:
-        raise SpecError(refusal("no layers (widths is empty)", "at least one hidden layer", "Write (256,) * 10."))
-    return tuple(checked_width(width, f"at layer {layer}") for layer, width in enumerate(given, start=1))
+        raise SpecError(
+            "no layers (widths is empty)", "at least one hidden layer", "Write (256,) * 10."
+        )
+    return tuple(
+        checked_width(width, f"at layer {layer}") for layer, width in enumerate(given, start=1)
+    )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import check_integer, real_number, real_numbers, shape_in_words
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import images
 from deepinit.core.reproducible import cosine, sine
 
@@ -55,7 +55,9 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     """
     x, y = real_numbers(inputs), real_numbers(targets)
     if x is None or y is None:
-        raise SpecError(refusal("examples that are not numbers", "arrays of real numbers", "Convert to floats."))
+        raise SpecError(
+            "examples that are not numbers", "arrays of real numbers", "Convert to floats."
+        )
     given = np.asarray(targets)
     y = given.astype(np.int64) if given.dtype.kind in "iu" and given.ndim == 1 else y
     x = x[:, None] if x.ndim == 1 else x
@@ -63,16 +65,16 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
         y = y[:, None]
     if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y) or not x.size or not y.size:
         raise SpecError(
-            refusal(
-                f"inputs of shape {x.shape} and targets of shape {y.shape}",
-                "[n, dimension] and [n] or [n, outputs], with the same n >= 1",
-                "Give one target to every input.",
-            )
+            f"inputs of shape {x.shape} and targets of shape {y.shape}",
+            "[n, dimension] and [n] or [n, outputs], with the same n >= 1",
+            "Give one target to every input.",
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise SpecError(refusal("examples that are not finite", "finite numbers", "Remove NaN and infinity."))
+        raise SpecError(
+            "examples that are not finite", "finite numbers", "Remove NaN and infinity."
+        )
     if y.ndim == 1 and y.min() < 0:
-        raise SpecError(refusal(f"the class {y.min()}", "integers from 0 on", "Number the classes from 0."))
+        raise SpecError(f"the class {y.min()}", "integers from 0 on", "Number the classes from 0.")
     return Examples(x, y, label)
 
 
@@ -80,10 +82,14 @@ def centred(given: Examples) -> Examples:
     """The same examples with targets of mean 0: what is left to learn once an output bias has learned the mean."""
     if not isinstance(given, Examples):
         remedy = "Write targets.examples(inputs, targets)."
-        raise SpecError(refusal(f"examples of type {type(given).__name__}", "Examples", remedy))
+        raise SpecError(f"examples of type {type(given).__name__}", "Examples", remedy)
     if given.are_classes:
-        raise SpecError(refusal("classes", "targets that are numbers", "Centre targets before a regression only."))
-    return Examples(given.inputs, given.targets - given.targets.mean(axis=0), f"{given.label}, centred")
+        raise SpecError(
+            "classes", "targets that are numbers", "Centre targets before a regression only."
+        )
+    return Examples(
+        given.inputs, given.targets - given.targets.mean(axis=0), f"{given.label}, centred"
+    )
 
 
 def sum_of_sines(
@@ -104,7 +110,10 @@ def sum_of_sines(
     check_integer("dimension", dimension, 1, "Give at least one coordinate.")
     check_integer("num_examples", num_examples, 1, "Give at least one example.")
     check_integer("seed", seed, 0, "Leave it out for seed 0.")
-    amplitude, frequency = _checked_wave("amplitude", amplitude), _checked_wave("frequency", frequency)
+    amplitude, frequency = (
+        _checked_wave("amplitude", amplitude),
+        _checked_wave("frequency", frequency),
+    )
     x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
     y = amplitude * sine(frequency * x + 1.0).sum(axis=1)
     return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
@@ -113,7 +122,9 @@ def sum_of_sines(
 def _checked_wave(name: str, value: Any) -> float:
     number = real_number(value)
     if number is None or not math.isfinite(number):
-        raise SpecError(refusal(f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."))
+        raise SpecError(
+            f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."
+        )
     return number
 
 
@@ -145,7 +156,9 @@ def four_points() -> Examples:
     Reference: arXiv 2007.07497, and its authors' public notebook.
     """
     x = np.linspace(-1.0, 1.0, 4)
-    return examples(x, 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0), "four points")
+    return examples(
+        x, 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0), "four points"
+    )
 
 
 def simplex(dimension: int, targets: Any = 1.0) -> Examples:
@@ -163,7 +176,7 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
     y = real_numbers(targets)
     if y is None or y.shape not in ((), (count,)):
         given = f"targets of {shape_in_words(targets)}"
-        raise SpecError(refusal(given, f"one number, or {count}", "Leave them out for 1."))
+        raise SpecError(given, f"one number, or {count}", "Leave them out for 1.")
     # rows of the centred identity, in an orthonormal basis of the plane they span (Helmert's), scaled to norm^2 = dimension
     basis = np.zeros((dimension, count))
     for k in range(1, count):
@@ -186,11 +199,15 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
     check_integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
     radius = real_number(inner)
     if radius is None or not 0.0 < radius < 1.0:
-        raise SpecError(refusal(f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."))
+        raise SpecError(
+            f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."
+        )
     count = num_examples // 2
     angles = 2.0 * np.pi * np.arange(count) / count
     circle = np.stack([cosine(angles), sine(angles)], axis=1)
-    return examples(np.concatenate([circle, radius * circle]), np.repeat([0, 1], count), "two circles")
+    return examples(
+        np.concatenate([circle, radius * circle]), np.repeat([0, 1], count), "two circles"
+    )
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:

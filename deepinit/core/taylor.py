@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
 _EXACT = {
@@ -76,15 +76,17 @@ def _constants(phi: Activation) -> Taylor:
         return Taylor(*_EXACT[phi.name])
     if 0.0 in phi.kinks:
         raise _not_smooth(phi)
-    at_zero = _VALUES_AT_ZERO[phi.name] if phi.name in _VALUES_AT_ZERO else float(on_host(phi, np.zeros(())))
+    at_zero = (
+        _VALUES_AT_ZERO[phi.name]
+        if phi.name in _VALUES_AT_ZERO
+        else float(on_host(phi, np.zeros(())))
+    )
     size = float(np.abs(values(phi, np.linspace(-1.0, 1.0, 65))).max())
     if not abs(at_zero) <= _ROUNDING * size:
         raise SpecError(
-            refusal(
-                f"the activation {phi!r}, whose value at 0 is {at_zero:.6g}",
-                "outer activations with phi(0) = 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-                f"Shift it: phi(x) - phi(0), that is the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
-            )
+            f"the activation {phi!r}, whose value at 0 is {at_zero:.6g}",
+            "outer activations with phi(0) = 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
+            f"Shift it: phi(x) - phi(0), that is the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
         )
     left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO]))
     scale = size + np.max(np.abs(middle))
@@ -111,10 +113,8 @@ def _derivatives(phi: Activation, points: np.ndarray) -> np.ndarray:
 
 def _not_smooth(phi: Activation) -> SpecError:
     return SpecError(
-        refusal(
-            f"the activation {phi!r}, which is not smooth at 0",
-            "outer activations with three derivatives at 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-            "A kink at 0 gives every block a drift of order sqrt(horizon / depth), which has no limit; "
-            "take ReLU as inner_activation instead, where kinks do no harm.",
-        )
+        f"the activation {phi!r}, which is not smooth at 0",
+        "outer activations with three derivatives at 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
+        "A kink at 0 gives every block a drift of order sqrt(horizon / depth), which has no limit; "
+        "take ReLU as inner_activation instead, where kinks do no harm.",
     )

@@ -5,11 +5,13 @@ import os
 import re
 import sys
 
-from deepinit.core.errors import ResourceError, refusal
+from deepinit.core.errors import ResourceError
 
 # C0 but newline and tab, DEL, C1, characters that reorder the text around them, and halves of
 # surrogate pairs, which no encoding writes.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -50,11 +52,9 @@ def emit(text: str) -> None:
     except OSError as error:
         discard(1)
         raise ResourceError(
-            refusal(
-                f"'{error.strerror or error}' at the standard output",
-                "an output that can be written",
-                "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
-            )
+            f"'{error.strerror or error}' at the standard output",
+            "an output that can be written",
+            "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
         ) from error
 
 

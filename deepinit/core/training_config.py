@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import check_integer, chosen, real_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import check_end_time, check_options
 
@@ -64,7 +64,7 @@ class Training:
         for role, given in (("examples", self.examples), ("test", self.test)):
             if not isinstance(given, Examples) and not (role == "test" and given is None):
                 remedy = "Write di.targets.examples(inputs, targets)."
-                raise SpecError(refusal(f"{role} of type {type(given).__name__}", "Examples", remedy))
+                raise SpecError(f"{role} of type {type(given).__name__}", "Examples", remedy)
         if self.test is not None:
             _check_alike(self.examples, self.test)
         object.__setattr__(self, "record_steps", checked_steps(self.record_steps))
@@ -77,30 +77,37 @@ class Training:
             object.__setattr__(self, "batch_size", size)
         if not isinstance(self.initial_stage, bool | np.bool_):
             given = f"initial_stage={self.initial_stage!r}"
-            raise SpecError(refusal(given, "True or False", "True refuses initializations that are not small."))
+            raise SpecError(
+                given, "True or False", "True refuses initializations that are not small."
+            )
         object.__setattr__(self, "initial_stage", bool(self.initial_stage))
         check_targets(self.examples, self.loss)
         named = isinstance(self.mode, str)
         if named and self.mode not in MODES:
             allowed = ", ".join(MODES) + ", or an optax transformation"
-            raise SpecError(refusal(f"mode={self.mode!r}", allowed, "Check the spelling."))
+            raise SpecError(f"mode={self.mode!r}", allowed, "Check the spelling.")
         if not (self.name is None or isinstance(self.name, str)):
-            raise SpecError(refusal(f"name={self.name!r}", "text", "Leave it out for the name of the mode."))
+            raise SpecError(f"name={self.name!r}", "text", "Leave it out for the name of the mode.")
         if not named and not self.name:
             raise SpecError(
-                refusal(
-                    "an optax transformation without a name", "name='...'", "Tables and runs have to call it something."
-                )
+                "an optax transformation without a name",
+                "name='...'",
+                "Tables and runs have to call it something.",
             )
         if self.geometry not in ((None,) if named else (None, *GEOMETRIES)):
             allowed = "l2 or linf, beside an optax transformation only"
             raise SpecError(
-                refusal(f"geometry={self.geometry!r}", allowed, "Leave it out for a mode, which has its own.")
+                f"geometry={self.geometry!r}",
+                allowed,
+                "Leave it out for a mode, which has its own.",
             )
         number = len(self.examples.inputs)
         check_options(self.mode, self.rate, self.stop_drop, self.batch_size, self.tolerance, number)
         check_end_time(self.mode, self.end_time)
-        if named and self.name in (None, *MODES):  # dataclasses.replace hands on the name of the former mode
+        if named and self.name in (
+            None,
+            *MODES,
+        ):  # dataclasses.replace hands on the name of the former mode
             object.__setattr__(self, "name", self.mode)
 
     @property
@@ -144,15 +151,15 @@ def check_targets(examples: Examples, loss: str) -> None:
     """Refuses classes for the mse, and numbers for the cross-entropy."""
     if loss == "mse" and examples.are_classes:
         raise SpecError(
-            refusal("classes as targets of the mse", "numbers [n, outputs]", "Take loss='cross_entropy', or floats.")
+            "classes as targets of the mse",
+            "numbers [n, outputs]",
+            "Take loss='cross_entropy', or floats.",
         )
     if loss == "cross_entropy" and not examples.are_classes:
         raise SpecError(
-            refusal(
-                f"targets of shape {examples.targets.shape} for the cross-entropy",
-                "classes [n], integers",
-                "Give integer labels, or take loss='mse'.",
-            )
+            f"targets of shape {examples.targets.shape} for the cross-entropy",
+            "classes [n], integers",
+            "Give integer labels, or take loss='mse'.",
         )
 
 
@@ -163,7 +170,9 @@ def checked_steps(record_steps: Any) -> tuple[int, ...]:
         check_integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
     if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
         raise SpecError(
-            refusal(f"record_steps={record_steps!r}", "increasing integers >= 0", "Write log_spaced_steps(1000).")
+            f"record_steps={record_steps!r}",
+            "increasing integers >= 0",
+            "Write log_spaced_steps(1000).",
         )
     return tuple(int(step) for step in steps)
 
@@ -175,7 +184,7 @@ def _checked_number(option: str, value: Any) -> float | None:
     number = real_number(value)
     if number is None or not math.isfinite(number):
         raise SpecError(
-            refusal(f"{option}={value!r}", "a finite number", "Leave it out for the default, if it has one.")
+            f"{option}={value!r}", "a finite number", "Leave it out for the default, if it has one."
         )
     return number
 
@@ -188,9 +197,7 @@ def _check_alike(examples: Examples, test: Examples) -> None:
             for given in (test, examples)
         ]
         raise SpecError(
-            refusal(
-                f"test examples with {words[0]} beside examples with {words[1]}",
-                "the same dimension, and classes or numbers in both",
-                "Split one set in two.",
-            )
+            f"test examples with {words[0]} beside examples with {words[1]}",
+            "the same dimension, and classes or numbers in both",
+            "Split one set in two.",
         )

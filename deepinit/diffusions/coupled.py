@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.checks import check_integer, real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import check_shallow, drift_and_noise
@@ -126,19 +126,21 @@ def coupled_errors(
     phi = spec.activation
     if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
         raise SpecError(
-            refusal(
-                f"coupled_errors of networks with the outer activation {phi}",
-                "activations that bend (tanh, erf, silu)",
-                "With a linear one network and Euler's method are the same at every depth, up to rounding, and there is no order.",
-            )
+            f"coupled_errors of networks with the outer activation {phi}",
+            "activations that bend (tanh, erf, silu)",
+            "With a linear one network and Euler's method are the same at every depth, up to rounding, and there is no order.",
         )
     numbers = real_numbers(depths)
     if numbers is None or numbers.ndim != 1:
-        raise SpecError(refusal(f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."))
+        raise SpecError(
+            f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."
+        )
     for depth in depths:
         check_integer("depths", depth, 1, "Write for example (32, 64, 128).")
     if len(depths) < 2 or list(depths) != sorted(set(depths)):
-        raise SpecError(refusal(f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."))
+        raise SpecError(
+            f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."
+        )
     root = jax.random.key(key, impl="threefry2x32")
     moments = [_square_distances(spec, inputs, depth, num_seeds, root, dtype) for depth in depths]
     means, errors, num_left = (np.array(values) for values in zip(*moments, strict=True))
@@ -146,11 +148,9 @@ def coupled_errors(
     if not means.all():
         which = int(np.argmin(means.all(axis=0)))
         raise SpecError(
-            refusal(
-                f"input {which}, at which network and diffusion do not differ at all",
-                "inputs and laws that move the stream",
-                "An input of zeros without biases stays at 0: leave it out.",
-            )
+            f"input {which}, at which network and diffusion do not differ at all",
+            "inputs and laws that move the stream",
+            "An input of zeros without biases stays at 0: leave it out.",
         )
     relative = errors / (2.0 * np.where(means > 0, means, 1.0))  # of rms, by the delta method
     logs, steps = np.log(rms), np.log(np.asarray(depths, np.float64))
@@ -187,16 +187,20 @@ def _square_distances(
     kept = squares[fine].astype(np.float64)
     if len(kept) < 2:
         raise SpecError(
-            refusal(
-                f"{len(kept)} of {num_seeds} draws within the floats at depth {depth}",
-                "at least two",
-                "The diffusion explodes: scale the weights down, or take phi''(0) = 0.",
-            )
+            f"{len(kept)} of {num_seeds} draws within the floats at depth {depth}",
+            "at least two",
+            "The diffusion explodes: scale the weights down, or take phi''(0) = 0.",
         )
-    return kept.mean(axis=0), kept.std(axis=0, ddof=1) / math.sqrt(len(kept)), int(num_seeds - len(kept))
+    return (
+        kept.mean(axis=0),
+        kept.std(axis=0, ddof=1) / math.sqrt(len(kept)),
+        int(num_seeds - len(kept)),
+    )
 
 
-def _slopes(logs: np.ndarray, errors: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _slopes(
+    logs: np.ndarray, errors: np.ndarray, steps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Weighted least squares of logs [num_depths, num_inputs] against steps, and the standard error of the slope."""
     weights = 1.0 / np.where(errors > 0, errors, 1.0) ** 2
     total = weights.sum(axis=0)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.checks import check_dtype, check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.taylor import Taylor, taylor_at_zero
@@ -102,16 +102,22 @@ def drift_and_noise(
     check_dtype(dtype)
     if not isinstance(brownian, bool):
         raise SpecError(
-            refusal(f"brownian={brownian!r}", "True, False", "True, the default, draws Gaussian increments.")
+            f"brownian={brownian!r}", "True, False", "True, the default, draws Gaussian increments."
         )
-    check_integer("num_inputs", num_inputs, 1, "Give the number of rows that pass through the network.")
+    check_integer(
+        "num_inputs", num_inputs, 1, "Give the number of rows that pass through the network."
+    )
     layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
     slope, curvature = taylor.slope, taylor.curvature
     fan_in = spec.width if layer.view is None else layer.view.fan_in(spec.width)
-    law = unit_law(layer.weight_law, (layer.fan_out, fan_in), "weight_law", dtype, brownian=brownian)
+    law = unit_law(
+        layer.weight_law, (layer.fan_out, fan_in), "weight_law", dtype, brownian=brownian
+    )
     bias_law = None
     if layer.bias_law is not None:
-        bias_law = unit_law(layer.bias_law, (layer.fan_out, 1), "bias_law", dtype, brownian=brownian)
+        bias_law = unit_law(
+            layer.bias_law, (layer.fan_out, 1), "bias_law", dtype, brownian=brownian
+        )
     num_rows = num_inputs * spec.positions
     form = _chosen(form, law, num_rows)
 
@@ -136,7 +142,9 @@ def drift_and_noise(
         if form == "driving":
             images = jnp.matmul(rows, increment.weights.T, precision="highest")
         else:
-            within = jnp.isfinite(jnp.sum(rows, axis=1, keepdims=True))  # a path beyond the floats disturbs no other
+            within = jnp.isfinite(
+                jnp.sum(rows, axis=1, keepdims=True)
+            )  # a path beyond the floats disturbs no other
             factor = lower_factor(law.seen(jnp.where(within, rows, 0)))
             images = law.spread(jnp.matmul(factor, increment.weights, precision="highest"))
         if increment.biases is not None:
@@ -155,7 +163,9 @@ def drift_and_noise(
 
     def coloured(standard: Noise) -> Noise:
         biases = None if bias_law is None else bias_law.coloured(standard.biases[:, None])[:, 0]
-        return Noise(law.coloured(standard.weights) if form == "driving" else standard.weights, biases)
+        return Noise(
+            law.coloured(standard.weights) if form == "driving" else standard.weights, biases
+        )
 
     shape = (layer.fan_out, fan_in) if form == "driving" else (num_rows, layer.fan_out)
     struct = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype))
@@ -167,13 +177,15 @@ def check_shallow(spec: Any) -> None:
     """Refuses what has no limit of infinite depth here."""
     if isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow):
         return
-    given = "residual blocks of two layers" if isinstance(spec, ResNet) else f"{type(spec).__name__} networks"
+    given = (
+        "residual blocks of two layers"
+        if isinstance(spec, ResNet)
+        else f"{type(spec).__name__} networks"
+    )
     raise SpecError(
-        refusal(
-            f"{given} for a limit of infinite depth",
-            "di.ResNet(..., block='shallow') and di.ConvResNet: one matrix in a block, whose output vanishes as the depth grows",
-            "Take shallow blocks; without shortcuts there is no such limit.",
-        )
+        f"{given} for a limit of infinite depth",
+        "di.ResNet(..., block='shallow') and di.ConvResNet: one matrix in a block, whose output vanishes as the depth grows",
+        "Take shallow blocks; without shortcuts there is no such limit.",
     )
 
 
@@ -181,13 +193,11 @@ def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:
     if form is None:
         return "gram" if law.acts_on_rows and num_rows < law.shape[1] else "driving"
     if not (isinstance(form, str) and form in FORMS):
-        raise SpecError(refusal(f"form={form!r}", "driving, gram", "Leave it out for the cheaper one."))
+        raise SpecError(f"form={form!r}", "driving, gram", "Leave it out for the cheaper one.")
     if form == "gram" and not law.acts_on_rows:
         raise SpecError(
-            refusal(
-                "form='gram' for weights of a general covariance",
-                "independent entries or a covariance that is a product",
-                "Take form='driving'.",
-            )
+            "form='gram' for weights of a general covariance",
+            "independent entries or a covariance that is a product",
+            "Take form='driving'.",
         )
     return "gram" if form == "gram" else "driving"

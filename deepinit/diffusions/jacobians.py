@@ -17,11 +17,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import drift_and_noise
-from deepinit.diffusions.paths import check_brownian, check_explosion, prepared, stream_start, within_floats
+from deepinit.diffusions.paths import (
+    check_brownian,
+    check_explosion,
+    prepared,
+    stream_start,
+    within_floats,
+)
 from deepinit.diffusions.steps import Brownian, euler
 
 
@@ -83,11 +89,9 @@ def jacobian_fn(
     """
     if isinstance(spec, ConvResNet):
         raise SpecError(
-            refusal(
-                "the Jacobian of a convolutional diffusion",
-                "fully connected networks (di.ResNet)",
-                "Differentiate path_fn by jax.jacfwd in the inputs of one path instead.",
-            )
+            "the Jacobian of a convolutional diffusion",
+            "fully connected networks (di.ResNet)",
+            "Differentiate path_fn by jax.jacfwd in the inputs of one path instead.",
         )
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
     check_explosion(spec, points, grid.horizon, allow_explosion)
@@ -97,25 +101,43 @@ def jacobian_fn(
     drift_of_one = lambda x: equation.drift(x[None])[0]
 
     def squared(x: jax.Array) -> jax.Array:
-        return jax.vmap(lambda slopes: slope**2 * equation.weights.squared(slopes))(psi.derivative(x))
+        return jax.vmap(lambda slopes: slope**2 * equation.weights.squared(slopes))(
+            psi.derivative(x)
+        )
 
     def drift(state: Any) -> Any:
         x, g, inverse, _ = state
         change, square = jax.vmap(jax.jacfwd(drift_of_one))(x), squared(x)
         log_determinant = jnp.trace(change - 0.5 * square, axis1=1, axis2=2)
-        return equation.drift(x), _matmul(change, g), _matmul(inverse, square - change), log_determinant
+        return (
+            equation.drift(x),
+            _matmul(change, g),
+            _matmul(inverse, square - change),
+            log_determinant,
+        )
 
     def noise(state: Any, increment: Any) -> Any:
         x, g, inverse, _ = state
         change = slope * increment.weights * psi.derivative(x)[:, None, :]
         log_determinant = jnp.trace(change, axis1=1, axis2=2)
-        return equation.noise(x, increment), _matmul(change, g), -_matmul(inverse, change), log_determinant
+        return (
+            equation.noise(x, increment),
+            _matmul(change, g),
+            -_matmul(inverse, change),
+            log_determinant,
+        )
 
     def path(key: Any) -> Jacobians:
         start = stream_start(spec, points, key, dtype)
         one = jnp.broadcast_to(jnp.eye(start.shape[1], dtype=dtype), (*start.shape, start.shape[1]))
         states, g, inverse, log_determinants = euler(
-            drift, noise, (start, one, one, jnp.zeros(len(points), dtype)), equation, grid, key, brownian
+            drift,
+            noise,
+            (start, one, one, jnp.zeros(len(points), dtype)),
+            equation,
+            grid,
+            key,
+            brownian,
         )
         return Jacobians(states, g, inverse, log_determinants, ~within_floats(states[-1]))
 

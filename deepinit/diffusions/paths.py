@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points
@@ -97,7 +97,9 @@ def path_fn(
 
     def path(key: Any) -> Paths:
         start = stream_start(spec, points, key, dtype)
-        states, lifetimes = euler(drift, noise, (start, jnp.zeros(len(points), dtype)), equation, grid, key, brownian)
+        states, lifetimes = euler(
+            drift, noise, (start, jnp.zeros(len(points), dtype)), equation, grid, key, brownian
+        )
         return Paths(states, lifetimes[-1], ~within_floats(states[-1]))
 
     return path
@@ -109,7 +111,11 @@ def within_floats(x: jax.Array) -> jax.Array:
 
 
 def check_explosion(
-    spec: ResNet | ConvResNet, points: np.ndarray, horizon: float, allowed: Any = False, remedy: str = _COUNTED
+    spec: ResNet | ConvResNet,
+    points: np.ndarray,
+    horizon: float,
+    allowed: Any = False,
+    remedy: str = _COUNTED,
 ) -> None:
     """Refuses a horizon at or beyond the explosion time of an input at large width.
 
@@ -121,13 +127,17 @@ def check_explosion(
         remedy: how to go on all the same.
     """
     if not isinstance(allowed, bool):
-        raise SpecError(refusal(f"allow_explosion={allowed!r}", "True, False", "False, the default, refuses."))
+        raise SpecError(
+            f"allow_explosion={allowed!r}", "True, False", "False, the default, refuses."
+        )
     if allowed or not (isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)):
         return
     images = points.reshape(len(points), spec.positions, -1)
     variances = np.zeros(images.shape[:2])
     if spec.embedding_law is not None:
-        variances = spec.embedding_law.entry_variance(images.shape[2], spec.depth) * np.sum(images**2, axis=2)
+        variances = spec.embedding_law.entry_variance(images.shape[2], spec.depth) * np.sum(
+            images**2, axis=2
+        )
         images = np.zeros_like(images[:, :, :1])
     around = np.zeros((1, 1), int)
     if isinstance(spec, ConvResNet):
@@ -151,14 +161,14 @@ def check_explosion(
 def check_brownian(brownian: Any, grid: Grid) -> None:
     """Refuses an unknown way of drawing Brownian motions, and a tree whose branching points are no steps of the grid."""
     if not (isinstance(brownian, str) and brownian in ("layers", "tree")):
-        raise SpecError(refusal(f"brownian={brownian!r}", "layers, tree", "Leave it out for independent steps."))
+        raise SpecError(
+            f"brownian={brownian!r}", "layers, tree", "Leave it out for independent steps."
+        )
     if brownian == "tree" and grid.num_steps & (grid.num_steps - 1):
         raise SpecError(
-            refusal(
-                f"brownian='tree' with {grid.num_steps} steps",
-                "powers of 2: the tree halves intervals, and only its own points are those of every finer grid",
-                f"Take num_steps={1 << grid.num_steps.bit_length()}.",
-            )
+            f"brownian='tree' with {grid.num_steps} steps",
+            "powers of 2: the tree halves intervals, and only its own points are those of every finer grid",
+            f"Take num_steps={1 << grid.num_steps.bit_length()}.",
         )
 
 

@@ -10,7 +10,7 @@ import lineax
 import numpy as np
 
 from deepinit.core.checks import check_integer, is_number, real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.diffusions.equation import Equation, Noise
 
 Brownian = Literal["layers", "tree"]
@@ -48,7 +48,9 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
     """
     check_integer("num_steps", num_steps, 1, "200 steps leave a bias of about half a per cent.")
     if not (is_number(horizon) and 0.0 < horizon < float("inf")):
-        raise SpecError(refusal(f"horizon={horizon!r}", "a finite number > 0", "1 is the limit of the network itself."))
+        raise SpecError(
+            f"horizon={horizon!r}", "a finite number > 0", "1 is the limit of the network itself."
+        )
     if times is None:
         return Grid(float(horizon), int(num_steps), (int(num_steps),))
     given = real_numbers(times)
@@ -56,16 +58,18 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
         positions = np.array([]) if given is None else np.atleast_1d(given) * (num_steps / horizon)
     numbers = np.round(positions)
     fine = positions.ndim == 1 and positions.size > 0 and np.isfinite(positions).all()
-    if not fine or np.abs(positions - numbers).max() > 1e-6 * num_steps or (np.diff(numbers) <= 0).any():
+    if (
+        not fine
+        or np.abs(positions - numbers).max() > 1e-6 * num_steps
+        or (np.diff(numbers) <= 0).any()
+    ):
         raise SpecError(
-            refusal(
-                f"times={times!r}",
-                f"increasing multiples of horizon / num_steps = {horizon / num_steps:.6g}",
-                "Between two steps a path is not known; take another number of steps.",
-            )
+            f"times={times!r}",
+            f"increasing multiples of horizon / num_steps = {horizon / num_steps:.6g}",
+            "Between two steps a path is not known; take another number of steps.",
         )
     if numbers[0] < 0 or numbers[-1] > num_steps:
-        raise SpecError(refusal(f"times={times!r}", f"0 to horizon={horizon:g}", "Take a longer horizon."))
+        raise SpecError(f"times={times!r}", f"0 to horizon={horizon:g}", "Take a longer horizon.")
     return Grid(float(horizon), int(num_steps), tuple(int(number) for number in numbers))
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.matrix_laws import MatrixLaw, semidefinite_factor
 
@@ -64,12 +64,18 @@ class UnitLaw(NamedTuple):
 
     def drifted(self, rows: jax.Array) -> jax.Array:
         """[k, fan_out]: the images of the rows under the drift."""
-        return jnp.zeros((len(rows), self.shape[0]), rows.dtype) if self.mean is None else _matmul(rows, self.mean.T)
+        return (
+            jnp.zeros((len(rows), self.shape[0]), rows.dtype)
+            if self.mean is None
+            else _matmul(rows, self.mean.T)
+        )
 
     def variances(self, rows: jax.Array) -> jax.Array:
         """[k, fan_out]: variance rate of every neuron of the rows' images."""
         if self.full is not None:
-            images = jnp.einsum("oin,ki->kon", self.full.reshape(*self.shape, -1), rows, precision="highest")
+            images = jnp.einsum(
+                "oin,ki->kon", self.full.reshape(*self.shape, -1), rows, precision="highest"
+            )
             return jnp.sum(images * images, axis=2)
         norms = jnp.sum(self.seen(rows) ** 2, axis=1, keepdims=True)
         if self.outer is None:
@@ -87,7 +93,9 @@ class UnitLaw(NamedTuple):
         return jnp.einsum("ikn,kjn,k,j->ij", factor, factor, slopes, slopes, precision="highest")
 
 
-def unit_law(law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True) -> UnitLaw:
+def unit_law(
+    law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True
+) -> UnitLaw:
     """The law of a unit of time behind the law of one layer.
 
     Args:
@@ -102,11 +110,9 @@ def unit_law(law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any
     """
     if law.scaling != "depth":
         raise SpecError(
-            refusal(
-                f"{name} with scaling {law.scaling!r}, which does not shrink as blocks are added",
-                "scaling 'depth', or a matrix law",
-                f"Write {name}=di.normal(s, scaling='depth'): the sum over all blocks keeps the variance s whatever the depth.",
-            )
+            f"{name} with scaling {law.scaling!r}, which does not shrink as blocks are added",
+            "scaling 'depth', or a matrix law",
+            f"Write {name}=di.normal(s, scaling='depth'): the sum over all blocks keeps the variance s whatever the depth.",
         )
     if isinstance(law, Law):
         sampler = dataclasses.replace(law, name="normal", density=None) if brownian else law

@@ -21,10 +21,16 @@ BlockFn = Callable[[jax.Array, int], Any]
 _CACHE_BYTES = 2**17
 _FEWEST, _MOST = 16, 1024
 _ACCELERATOR_BATCH = 4096
-_BLOCKS_PER_ENSEMBLE = 20  # about as many updates as a progress bar needs, and as little work as one may lose
-_SHARES = {"cpu": 8}  # batches that a block of a given size is cut into at least, for that many devices to share it
+_BLOCKS_PER_ENSEMBLE = (
+    20  # about as many updates as a progress bar needs, and as little work as one may lose
+)
+_SHARES = {
+    "cpu": 8
+}  # batches that a block of a given size is cut into at least, for that many devices to share it
 _ACCELERATOR_SHARES = 64
-_LARGEST_BLOCK = 2**16  # seeds: memory does not grow with the ensemble, and a block this large hides its overheads
+_LARGEST_BLOCK = (
+    2**16
+)  # seeds: memory does not grow with the ensemble, and a block this large hides its overheads
 MEMORY_BUDGET = 2**30
 _HOST_COPIES = 9  # float64 arrays that the statistics of a block hold at once, in units of its outputs: measured, 8.3
 
@@ -107,10 +113,14 @@ def compile_ensemble(
     require_unforked()
     mesh, halved = mesh or local_mesh(), halved or _warn_of_halves
     if block_size is not None and block_size < 1:
-        raise SpecError(refusal(f"block_size={block_size}", "integers >= 1", "Leave it out to have it chosen."))
+        raise SpecError(
+            f"block_size={block_size}", "integers >= 1", "Leave it out to have it chosen."
+        )
     if blocks is not None:
         compiled = _compile(seed_fn, blocks, mesh)
-        return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, compiled, halved), _bytes_needed(compiled))
+        return Ensemble(
+            blocks, _with_room(seed_fn, blocks, mesh, compiled, halved), _bytes_needed(compiled)
+        )
     fitting = 1 if alone else fitting_batch(mesh.devices.flat[0].platform, seed_bytes)
     if block_size is not None:
         blocks = _cut_as_asked(seed_fn, num_seeds, block_size, fitting, mesh, memory_budget)
@@ -123,11 +133,9 @@ def compile_ensemble(
             return Ensemble(blocks, _with_room(seed_fn, blocks, mesh, compiled, halved), needed)
         if blocks.batch_size == 1 and (block_size is not None or blocks.block_size <= mesh.size):
             raise ResourceError(
-                refusal(
-                    f"a network that needs {needed / 2**20:.0f} MiB of memory",
-                    f"{memory_budget / 2**20:.0f} MiB",
-                    "Take smaller widths or the conditional linear map, or raise the memory budget.",
-                )
+                f"a network that needs {needed / 2**20:.0f} MiB of memory",
+                f"{memory_budget / 2**20:.0f} MiB",
+                "Take smaller widths or the conditional linear map, or raise the memory budget.",
             )
         smaller = memory_budget / needed / 1.1
         batch = max(1, int(blocks.batch_size * smaller))
@@ -141,7 +149,9 @@ def compile_ensemble(
 def _cut_for_devices(num_seeds: int, fitting: int, mesh: Mesh) -> Blocks:
     """Blocks of whole batches on all devices."""
     share = -(-num_seeds // mesh.size)  # networks of a device
-    batch = -(-share // -(-share // fitting))  # batches of equal size: few seeds are computed in vain
+    batch = -(
+        -share // -(-share // fitting)
+    )  # batches of equal size: few seeds are computed in vain
     wanted = min(max(1, num_seeds // _BLOCKS_PER_ENSEMBLE), _LARGEST_BLOCK)
     return Blocks(num_seeds, _in_whole_batches(wanted, batch, mesh), batch)
 
@@ -157,7 +167,9 @@ def _cut_as_asked(
     """Blocks of the size asked for, in batches that depend on nothing but it: the same for every number of devices."""
     outputs = jax.tree.leaves(jax.eval_shape(seed_fn, jax.random.key(0, impl="threefry2x32")))
     seed_outputs = sum(output.size * output.dtype.itemsize for output in outputs)
-    room = max(1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs))  # the other half is for temporaries
+    room = max(
+        1, memory_budget // 2 // max(1, (1 + _HOST_COPIES) * seed_outputs)
+    )  # the other half is for temporaries
     wanted = min(block_size, num_seeds, room)
     shares = _SHARES.get(mesh.devices.flat[0].platform, _ACCELERATOR_SHARES)
     batches = -(-wanted // min(fitting, -(-wanted // shares)))
@@ -170,10 +182,16 @@ def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
     num_computed = rounds * blocks.batch_size * mesh.size
 
     def local(root: jax.Array, seeds: jax.Array) -> Any:
-        batch_size = blocks.batch_size if blocks.batch_size > 1 else None  # a batch of one would still be batched
-        return jax.lax.map(lambda seed: seed_fn(jax.random.fold_in(root, seed)), seeds, batch_size=batch_size)
+        batch_size = (
+            blocks.batch_size if blocks.batch_size > 1 else None
+        )  # a batch of one would still be batched
+        return jax.lax.map(
+            lambda seed: seed_fn(jax.random.fold_in(root, seed)), seeds, batch_size=batch_size
+        )
 
-    sharded = jax.shard_map(local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False)
+    sharded = jax.shard_map(
+        local, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False
+    )
 
     def block(key_data: jax.Array, first_seed: jax.Array) -> Any:
         root = jax.random.wrap_key_data(key_data, impl="threefry2x32")
@@ -181,7 +199,9 @@ def _compile(seed_fn: SeedFn, blocks: Blocks, mesh: Mesh) -> Any:
 
     everywhere = NamedSharding(mesh, PartitionSpec())
     key_data, first_seed = (jax.ShapeDtypeStruct(shape, jnp.uint32) for shape in ((2,), ()))
-    return jax.jit(block, in_shardings=(everywhere, everywhere)).lower(key_data, first_seed).compile()
+    return (
+        jax.jit(block, in_shardings=(everywhere, everywhere)).lower(key_data, first_seed).compile()
+    )
 
 
 def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> BlockFn:
@@ -190,7 +210,9 @@ def _block_fn(compiled: Any, blocks: Blocks, mesh: Mesh) -> BlockFn:
     def block_fn(root: jax.Array, block: int) -> Any:
         first, last = blocks.seeds(block)
         # NumPy arrays: these go to devices of other processes too, where every process passes the same ones.
-        arguments = jax.device_put((np.asarray(jax.random.key_data(root)), np.uint32(first)), everywhere)
+        arguments = jax.device_put(
+            (np.asarray(jax.random.key_data(root)), np.uint32(first)), everywhere
+        )
         return jax.tree.map(lambda leaf: _to_host(leaf)[: last - first], compiled(*arguments))
 
     return block_fn

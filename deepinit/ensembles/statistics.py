@@ -120,7 +120,9 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
 def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
     """The same statistics with moments in units of powers of 2^exponent."""
     shift = stats.exponent - exponent
-    moments = {name: np.ldexp(getattr(stats, name), power * shift) for name, power in _POWERS.items()}
+    moments = {
+        name: np.ldexp(getattr(stats, name), power * shift) for name, power in _POWERS.items()
+    }
     return stats._replace(exponent=exponent, **moments)
 
 
@@ -142,7 +144,9 @@ def estimate(
         variance_error = np.sqrt(np.maximum(np.where(count > 3, variance_of_variance, np.nan), 0.0))
         relative_error = variance_error / variance
         skewness = (stats.moment3 / count) / biased**1.5
-    with np.errstate(over="ignore", under="ignore"):  # squares of 1e200 have no place in float64, standard errors do
+    with np.errstate(
+        over="ignore", under="ignore"
+    ):  # squares of 1e200 have no place in float64, standard errors do
         variances = [np.ldexp(value, 2 * exponent) for value in (variance, variance_error)]
     return Estimate(
         quantity=quantity,
@@ -166,7 +170,9 @@ def estimate(
 def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
     """Arrays for a file: the histogram as its nonzero bins."""
     occupied = np.flatnonzero(stats.histogram)
-    arrays = {name: np.asarray(value) for name, value in stats._asdict().items() if name != "histogram"}
+    arrays = {
+        name: np.asarray(value) for name, value in stats._asdict().items() if name != "histogram"
+    }
     return {**arrays, "occupied": occupied, "counts": stats.histogram.ravel()[occupied]}
 
 
@@ -176,9 +182,17 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
     histogram = np.zeros(shape[0] * shape[1], np.int64)
     histogram[arrays["occupied"]] = arrays["counts"]
     # Blocks from before moments had units: their unit is 1.
-    arrays = {"exponent": np.zeros(arrays["mean"].shape, np.int64), "size": np.abs(arrays["mean"]), **arrays}
-    fields = {name: arrays[name] for name in Statistics._fields if name not in ("num_seeds", "histogram")}
-    return Statistics(num_seeds=int(arrays["num_seeds"]), histogram=histogram.reshape(shape), **fields)
+    arrays = {
+        "exponent": np.zeros(arrays["mean"].shape, np.int64),
+        "size": np.abs(arrays["mean"]),
+        **arrays,
+    }
+    fields = {
+        name: arrays[name] for name in Statistics._fields if name not in ("num_seeds", "histogram")
+    }
+    return Statistics(
+        num_seeds=int(arrays["num_seeds"]), histogram=histogram.reshape(shape), **fields
+    )
 
 
 def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -211,7 +225,9 @@ def _quantiles(stats: Statistics) -> np.ndarray:
             counts = stats.histogram[occupied, entry]
             cumulative = np.concatenate([[0], np.cumsum(counts)])
             targets = np.asarray(QUANTILE_LEVELS) * cumulative[-1]
-            found = np.clip(np.searchsorted(cumulative, targets, side="left") - 1, 0, occupied.size - 1)
+            found = np.clip(
+                np.searchsorted(cumulative, targets, side="left") - 1, 0, occupied.size - 1
+            )
             fraction = (targets - cumulative[found]) / counts[found]
             left, right = edges[occupied[found]], edges[occupied[found] + 1]
             result[:, entry] = left + fraction * (right - left)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.inference.checks import checked_kernel
 
 _ROUNDING = 1e-14  # of an entry that centring should have made 0
@@ -49,18 +49,21 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     """
     from scipy.optimize import nnls
 
-    matrix, products = checked_kernel("kernel", kernel), checked_kernel("inner_products", inner_products)
+    matrix, products = (
+        checked_kernel("kernel", kernel),
+        checked_kernel("inner_products", inner_products),
+    )
     if matrix.shape != products.shape:
         raise SpecError(
-            refusal(
-                f"a kernel {matrix.shape} and inner products {products.shape}",
-                "one size",
-                "Take x @ x.T of its inputs.",
-            )
+            f"a kernel {matrix.shape} and inner products {products.shape}",
+            "one size",
+            "Take x @ x.T of its inputs.",
         )
     height = float(np.max(np.abs(matrix)))
     if height == 0.0:
-        raise SpecError(refusal("a kernel of zeros", "a kernel with some entry that is not 0", "It has no shares."))
+        raise SpecError(
+            "a kernel of zeros", "a kernel with some entry that is not 0", "It has no shares."
+        )
     matrix = matrix / height
     size = float(len(matrix))
     scale = float(np.max(np.abs(products))) or 1.0  # of the two columns, equal
@@ -72,7 +75,12 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     (intercept, slope), _ = nnls(lower.T, np.linalg.solve(lower, right))
     residual = matrix - intercept - slope * products
     share = 1.0 - float(np.sum(residual**2) / np.sum(matrix**2))
-    return AffinePart(float(height * intercept), float(height / scale * slope), share, _centred_share(matrix, products))
+    return AffinePart(
+        float(height * intercept),
+        float(height / scale * slope),
+        share,
+        _centred_share(matrix, products),
+    )
 
 
 def _centred_share(matrix: np.ndarray, products: np.ndarray) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 
 from deepinit.core.activations import tanh
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.inference.checks import check_positive
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
 from deepinit.theory.diffusion import diffusion_constants
@@ -107,7 +107,11 @@ def empirical_bayes(
     """
     from scipy import optimize
 
-    for name, given in (("weight_var", weight_var), ("horizon", horizon), ("readout_var", readout_var)):
+    for name, given in (
+        ("weight_var", weight_var),
+        ("horizon", horizon),
+        ("readout_var", readout_var),
+    ):
         check_positive(name, given)
     if noise is not None:
         check_positive("noise", noise)
@@ -116,13 +120,13 @@ def empirical_bayes(
     slope = diffusion_constants(activation).slope
     if slope == 0.0:
         raise SpecError(
-            refusal(
-                f"the activation {activation!r} with phi'(0) = 0",
-                "activations with a slope at 0 (tanh, erf, sin, linear)",
-                "In the limit its blocks add nothing.",
-            )
+            f"the activation {activation!r} with phi'(0) = 0",
+            "activations with a slope at 0 (tanh, erf, sin, linear)",
+            "In the limit its blocks add nothing.",
         )
-    unit = double_limit_model(activation, weight_var, 1.0, horizon, embedding_var=1.0, readout_var=readout_var)
+    unit = double_limit_model(
+        activation, weight_var, 1.0, horizon, embedding_var=1.0, readout_var=readout_var
+    )
     data = spectrum(x, targets)
     total = data.num * data.num_outputs
     centre = _scales(data, free_noise=noise is None)
@@ -146,11 +150,15 @@ def empirical_bayes(
     final_noise = float(found[2]) if noise is None else float(noise)
     names = ("intercept_var", "slope_var", "noise")[: len(logs)]
     at_bound = tuple(
-        name for name, log, scale in zip(names, logs, centre, strict=True) if abs(log - scale) > 0.999 * _REACH
+        name
+        for name, log, scale in zip(names, logs, centre, strict=True)
+        if abs(log - scale) > 0.999 * _REACH
     )
     growth = slope**2 * weight_var * horizon  # C
     gain = growth / -np.expm1(-growth)
-    jacobian = np.array([[gain - 1.0, 1.0, 0.0, 0.0], [growth, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    jacobian = np.array(
+        [[gain - 1.0, 1.0, 0.0, 0.0], [growth, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
+    )
     jacobian = jacobian[: len(logs), : len(logs) + 1]
     curvatures, vectors = np.linalg.eigh(jacobian.T @ _hessian(negative, logs) @ jacobian)
     return EmpiricalBayes(
@@ -172,7 +180,9 @@ def empirical_bayes(
     )
 
 
-def _negative(data: Spectrum, logs: np.ndarray, noise: float | None, total: int) -> tuple[float, np.ndarray]:
+def _negative(
+    data: Spectrum, logs: np.ndarray, noise: float | None, total: int
+) -> tuple[float, np.ndarray]:
     """-log p per target and its gradient in the logarithms."""
     free = np.exp(logs)
     evidence = linear_log_marginal(data, free[0], free[1], free[2] if noise is None else noise)
@@ -182,7 +192,10 @@ def _negative(data: Spectrum, logs: np.ndarray, noise: float | None, total: int)
 def _hessian(negative: Any, logs: np.ndarray) -> np.ndarray:
     """Central differences of the exact gradient."""
     step = 1e-4
-    rows = [(negative(logs + step * e)[1] - negative(logs - step * e)[1]) / (2 * step) for e in np.eye(len(logs))]
+    rows = [
+        (negative(logs + step * e)[1] - negative(logs - step * e)[1]) / (2 * step)
+        for e in np.eye(len(logs))
+    ]
     return 0.5 * (np.array(rows) + np.array(rows).T)
 
 
@@ -192,7 +205,7 @@ def _scales(data: Spectrum, *, free_noise: bool) -> np.ndarray:
     size = float(data.counts @ data.eigenvalues) / data.num
     if not (square > 0.0 and size > 0.0):
         raise SpecError(
-            refusal("inputs or targets that are all 0", "some that are not", "There is nothing to explain.")
+            "inputs or targets that are all 0", "some that are not", "There is nothing to explain."
         )
     scales = np.log([square, square / size, 0.1 * square])
     return scales if free_noise else scales[:2]

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import is_number, real_numbers, shape_in_words
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 SMALLEST, LARGEST = 1e-75, 1e75  # products of two squares, or their ratios, stay in float64
-_ROUNDING = (
-    1e-8  # relative to the largest entry, for symmetry and positivity: neural-tangents keeps about that many digits
+_ROUNDING = 1e-8  # relative to the largest entry, for symmetry and positivity: neural-tangents keeps about that many digits
+RANK_ROUNDING = (
+    1e-13  # eigenvalues below this times the number of rows times the largest one are rounding
 )
-RANK_ROUNDING = 1e-13  # eigenvalues below this times the number of rows times the largest one are rounding
 
 
 def checked_kernel(name: str, given: Any) -> np.ndarray:
@@ -23,17 +23,17 @@ def checked_kernel(name: str, given: Any) -> np.ndarray:
     matrix = finite(name, given)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise SpecError(
-            refusal(f"{name} of shape {matrix.shape}", "a square matrix [n, n]", "Evaluate the kernel at all pairs.")
+            f"{name} of shape {matrix.shape}",
+            "a square matrix [n, n]",
+            "Evaluate the kernel at all pairs.",
         )
     scale = float(np.max(np.abs(matrix)))
     skew = float(np.max(np.abs(matrix - matrix.T)))
     if skew > _ROUNDING * scale:
         raise SpecError(
-            refusal(
-                f"{name} that differs from its transpose by {skew:.3g}, entries up to {scale:.3g}",
-                "a symmetric matrix",
-                "Rows and columns are the same inputs, in the same order; a block between two sets is a kernel_cross.",
-            )
+            f"{name} that differs from its transpose by {skew:.3g}, entries up to {scale:.3g}",
+            "a symmetric matrix",
+            "Rows and columns are the same inputs, in the same order; a block between two sets is a kernel_cross.",
         )
     return 0.5 * (matrix + matrix.T)
 
@@ -48,11 +48,9 @@ def checked_cross(name: str, given: Any, num_train: int, num_test: int | None = 
     if matrix.ndim != 2 or matrix.shape[1] != num_train or num_test not in (None, len(matrix)):
         tests = "m" if num_test is None else num_test
         raise SpecError(
-            refusal(
-                f"{name} of shape {matrix.shape}",
-                f"[{tests}, {num_train}]: test inputs as rows, training inputs as columns",
-                "Transpose it, or give kernels of the same inputs.",
-            )
+            f"{name} of shape {matrix.shape}",
+            f"[{tests}, {num_train}]: test inputs as rows, training inputs as columns",
+            "Transpose it, or give kernels of the same inputs.",
         )
     return matrix
 
@@ -66,19 +64,15 @@ def checked_targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     targets, raw = finite("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:
         raise SpecError(
-            refusal(
-                f"integer targets with {np.unique(raw).size} values, which look like classes",
-                "numbers [n] or [n, outputs], as floats",
-                "One-hot rows: np.eye(10)[labels]; if the numbers are meant, convert them: targets.astype(float).",
-            )
+            f"integer targets with {np.unique(raw).size} values, which look like classes",
+            "numbers [n] or [n, outputs], as floats",
+            "One-hot rows: np.eye(10)[labels]; if the numbers are meant, convert them: targets.astype(float).",
         )
     if targets.ndim not in (1, 2) or len(targets) != num or not targets.size:
         raise SpecError(
-            refusal(
-                f"targets of shape {targets.shape} for {num} training inputs",
-                f"[{num}] or [{num}, outputs]",
-                "One row of numbers for each training input.",
-            )
+            f"targets of shape {targets.shape} for {num} training inputs",
+            f"[{num}] or [{num}, outputs]",
+            "One row of numbers for each training input.",
         )
     return targets.reshape(num, -1), targets.ndim == 1
 
@@ -91,11 +85,9 @@ def checked_noise(given: Any, name: str = "noise") -> float:
     """
     if not (is_number(given) and (given == 0.0 or SMALLEST <= given <= LARGEST)):
         raise SpecError(
-            refusal(
-                f"{name}={given!r}",
-                f"0, or a number from {SMALLEST:g} to {LARGEST:g}, a variance",
-                "Square a standard deviation first.",
-            )
+            f"{name}={given!r}",
+            f"0, or a number from {SMALLEST:g} to {LARGEST:g}, a variance",
+            "Square a standard deviation first.",
         )
     return float(given)
 
@@ -104,11 +96,9 @@ def check_positive(name: str, given: Any) -> None:
     """Refuses what is no variance or time > 0, from 1e-75 to 1e75."""
     if not (is_number(given) and SMALLEST <= given <= LARGEST):
         raise SpecError(
-            refusal(
-                f"{name}={given!r}",
-                f"a number > 0 (from {SMALLEST:g} to {LARGEST:g})",
-                "A variance or a time of 0 switches it off.",
-            )
+            f"{name}={given!r}",
+            f"a number > 0 (from {SMALLEST:g} to {LARGEST:g})",
+            "A variance or a time of 0 switches it off.",
         )
 
 
@@ -122,7 +112,7 @@ def checked_rows(name: str, given: Any, dimension: int | None = None) -> np.ndar
     if rows.ndim != 2 or not rows.size or dimension not in (None, rows.shape[1]):
         wanted = "dimension" if dimension is None else dimension
         raise SpecError(
-            refusal(f"{name} of shape {rows.shape}", f"[num, {wanted}]", "One input a row; flatten images.")
+            f"{name} of shape {rows.shape}", f"[num, {wanted}]", "One input a row; flatten images."
         )
     return rows
 
@@ -135,17 +125,17 @@ def finite(name: str, given: Any) -> np.ndarray:
     """
     array = real_numbers(given)
     if array is None:
-        raise SpecError(refusal(f"{name} of {shape_in_words(given)}", "real numbers", "Convert it to floats."))
+        raise SpecError(
+            f"{name} of {shape_in_words(given)}", "real numbers", "Convert it to floats."
+        )
     if not np.isfinite(array).all():
-        raise SpecError(refusal(f"{name} with NaN or infinity", "finite numbers", "Remove them first."))
+        raise SpecError(f"{name} with NaN or infinity", "finite numbers", "Remove them first.")
     largest = float(np.max(np.abs(array), initial=0.0))
     if largest > LARGEST:
         raise SpecError(
-            refusal(
-                f"{name} with numbers up to {largest:.3g}",
-                f"numbers up to {LARGEST:g}, whose squares stay in float64",
-                "Rescale it, and the variances with it.",
-            )
+            f"{name} with numbers up to {largest:.3g}",
+            f"numbers up to {LARGEST:g}, whose squares stay in float64",
+            "Rescale it, and the variances with it.",
         )
     return array
 
@@ -161,26 +151,26 @@ def cannot_solve(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
     num, largest = len(eigenvalues), float(np.max(np.abs(eigenvalues)))
     if eigenvalues[0] < -_ROUNDING * largest * num**0.5:
         return SpecError(
-            refusal(
-                f"{name} with the eigenvalue {eigenvalues[0]:.3g} (the largest is {eigenvalues[-1]:.3g})",
-                "a positive semidefinite matrix",
-                "No kernel has negative eigenvalues: check how its blocks were put together.",
-            )
+            f"{name} with the eigenvalue {eigenvalues[0]:.3g} (the largest is {eigenvalues[-1]:.3g})",
+            "a positive semidefinite matrix",
+            "No kernel has negative eigenvalues: check how its blocks were put together.",
         )
     rank = numerical_rank(eigenvalues)
     return SpecError(
-        refusal(
-            f"{name} [{num}, {num}] of numerical rank {rank} with noise {noise:g}: it cannot be inverted",
-            "a kernel of full rank, or noise well above its rounding",
-            "An affine kernel, intercept + slope <x, x'>, has rank dimension + 1 at most: give noise > 0 "
-            f"(from about {1e-12 * largest:.1g} on), or work in weight space with `linear_model`, which also has the limit noise = 0.",
-        )
+        f"{name} [{num}, {num}] of numerical rank {rank} with noise {noise:g}: it cannot be inverted",
+        "a kernel of full rank, or noise well above its rounding",
+        "An affine kernel, intercept + slope <x, x'>, has rank dimension + 1 at most: give noise > 0 "
+        f"(from about {1e-12 * largest:.1g} on), or work in weight space with `linear_model`, which also has the limit noise = 0.",
     )
 
 
 def numerical_rank(eigenvalues: np.ndarray) -> int:
     """Eigenvalues above rounding."""
-    return int(np.sum(eigenvalues > RANK_ROUNDING * len(eigenvalues) * max(float(np.max(eigenvalues)), 0.0)))
+    return int(
+        np.sum(
+            eigenvalues > RANK_ROUNDING * len(eigenvalues) * max(float(np.max(eigenvalues)), 0.0)
+        )
+    )
 
 
 def require_positive(name: str, eigenvalues: np.ndarray) -> None:

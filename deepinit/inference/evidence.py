@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.inference.checks import checked_kernel, checked_noise, checked_rows, checked_targets
 from deepinit.inference.gaussian import factor
 
@@ -84,7 +84,9 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
     lower = factor("kernel", matrix, checked_noise(noise))
     whitened = linalg.solve_triangular(lower, values, lower=True)
     log_det = 2.0 * float(np.sum(np.log(np.diag(lower))))
-    return -0.5 * float(np.sum(whitened**2)) - 0.5 * values.shape[1] * (log_det + len(matrix) * _LOG_TWO_PI)
+    return -0.5 * float(np.sum(whitened**2)) - 0.5 * values.shape[1] * (
+        log_det + len(matrix) * _LOG_TWO_PI
+    )
 
 
 def spectrum(x: Any, targets: Any) -> Spectrum:
@@ -121,7 +123,9 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
     )
 
 
-def linear_log_marginal(data: Spectrum, intercept_var: float, slope_var: float, noise: float) -> Evidence:
+def linear_log_marginal(
+    data: Spectrum, intercept_var: float, slope_var: float, noise: float
+) -> Evidence:
     """log p(y) under the affine kernel intercept_var + slope_var <x, x'>, with its gradient, in weight space.
 
     Formulas in the module docstring; gradient 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y, summed over outputs.
@@ -144,23 +148,22 @@ def linear_log_marginal(data: Spectrum, intercept_var: float, slope_var: float, 
     """
     if not isinstance(data, Spectrum):
         raise SpecError(
-            refusal(
-                f"data of type {type(data).__name__}",
-                "di.inference.Spectrum, the decomposition of inputs and targets",
-                "Write data=di.inference.spectrum(x, targets), once for all variances.",
-            )
+            f"data of type {type(data).__name__}",
+            "di.inference.Spectrum, the decomposition of inputs and targets",
+            "Write data=di.inference.spectrum(x, targets), once for all variances.",
         )
-    intercept, slope = checked_noise(intercept_var, "intercept_var"), checked_noise(slope_var, "slope_var")
+    intercept, slope = (
+        checked_noise(intercept_var, "intercept_var"),
+        checked_noise(slope_var, "slope_var"),
+    )
     noise_var = checked_noise(noise)
     present = data.counts > 0
     diagonal = slope * data.eigenvalues[present] + noise_var
     if not np.all(diagonal > 0.0):
         raise SpecError(
-            refusal(
-                f"an affine kernel at {data.num} inputs of rank {len(data.eigenvalues) - 1} without noise: it is singular",
-                "noise > 0",
-                "The density of the targets is infinite or zero without noise; 1e-4 of their mean square is a start.",
-            )
+            f"an affine kernel at {data.num} inputs of rank {len(data.eigenvalues) - 1} without noise: it is singular",
+            "noise > 0",
+            "The density of the targets is infinite or zero without noise; 1e-4 of their mean square is a start.",
         )
     counts, ones = data.counts[present], data.ones[present]
     inverse = 1.0 / diagonal
@@ -171,10 +174,14 @@ def linear_log_marginal(data: Spectrum, intercept_var: float, slope_var: float, 
     quadratic = float(np.sum(inverse @ data.targets[present]) - h * np.sum(b**2))
     log_det = float(counts @ np.log(diagonal)) + float(np.log1p(intercept * a))
     value = -0.5 * quadratic - 0.5 * outputs * (log_det + data.num * _LOG_TWO_PI)
-    squared = data.targets[present] - 2.0 * h * b * data.mixed[present] + (h * b) ** 2 * ones[:, None]
+    squared = (
+        data.targets[present] - 2.0 * h * b * data.mixed[present] + (h * b) ** 2 * ones[:, None]
+    )
     fits = inverse**2 * np.sum(squared, axis=1)  # alpha^2, place by place
     traces = outputs * (counts * inverse - h * ones * inverse**2)
-    by_intercept = 0.5 * float(np.sum(b**2)) / (1.0 + intercept * a) ** 2 - 0.5 * outputs * a / (1.0 + intercept * a)
+    by_intercept = 0.5 * float(np.sum(b**2)) / (1.0 + intercept * a) ** 2 - 0.5 * outputs * a / (
+        1.0 + intercept * a
+    )
     by_slope = 0.5 * float(data.eigenvalues[present] @ (fits - traces))
     by_noise = 0.5 * float(np.sum(fits - traces))
     return Evidence(value, np.array([by_intercept, by_slope, by_noise]))

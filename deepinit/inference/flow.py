@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.inference.checks import (
     LARGEST,
     checked_cross,
@@ -69,7 +69,9 @@ def trained(
     decay = checked_noise(noise)
     if time is not None and not (is_number(time) and 0.0 <= time <= LARGEST):
         raise SpecError(
-            refusal(f"time={time!r}", f"a number from 0 to {LARGEST:g}, or None", "None is the limit of long times.")
+            f"time={time!r}",
+            f"a number from 0 to {LARGEST:g}, or None",
+            "None is the limit of long times.",
         )
     response = _response(train, cross, time, decay)
     mean = response @ values
@@ -86,7 +88,9 @@ def _response(train: np.ndarray, cross: np.ndarray, time: float | None, decay: f
     require_positive("ntk_train", eigenvalues)
     rates = np.maximum(eigenvalues, 0.0) + decay
     # (1 - e^{-rate t}) / rate, which is t at rate 0
-    gains = np.where(rates > 0.0, -np.expm1(-rates * time) / np.where(rates > 0.0, rates, 1.0), time)
+    gains = np.where(
+        rates > 0.0, -np.expm1(-rates * time) / np.where(rates > 0.0, rates, 1.0), time
+    )
     return ((cross @ vectors) * gains) @ vectors.T
 
 
@@ -96,23 +100,19 @@ def _covariance(response: np.ndarray, prior: Blocks | None) -> np.ndarray:
         return np.zeros((num_test, num_test))
     if not isinstance(prior, Blocks):
         raise SpecError(
-            refusal(
-                f"a prior of type {type(prior).__name__}",
-                "di.inference.Blocks(train, cross, test), or None",
-                "Take kernel_for(...).nngp.",
-            )
+            f"a prior of type {type(prior).__name__}",
+            "di.inference.Blocks(train, cross, test), or None",
+            "Take kernel_for(...).nngp.",
         )
     train = checked_kernel("prior.train", prior.train)
     test = checked_kernel("prior.test", prior.test)
     cross = checked_cross("prior.cross", prior.cross, num_train, num_test)
     if len(train) != num_train or len(test) != num_test:
         raise SpecError(
-            refusal(
-                f"prior blocks of shapes {train.shape} and {test.shape} beside a tangent kernel of {num_train} training "
-                f"and {num_test} test inputs",
-                "both kernels at the same inputs",
-                "Take both from one call of kernel_for.",
-            )
+            f"prior blocks of shapes {train.shape} and {test.shape} beside a tangent kernel of {num_train} training "
+            f"and {num_test} test inputs",
+            "both kernels at the same inputs",
+            "Take both from one call of kernel_for.",
         )
     mixed = response @ cross.T
     return test - mixed - mixed.T + response @ train @ response.T

@@ -39,7 +39,9 @@ class Posterior(NamedTuple):
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
-def posterior(kernel_train: Any, kernel_cross: Any, kernel_test: Any, targets: Any, noise: float = 0.0) -> Posterior:
+def posterior(
+    kernel_train: Any, kernel_cross: Any, kernel_test: Any, targets: Any, noise: float = 0.0
+) -> Posterior:
     """The Gaussian posterior of a wide network given training targets: Bayes, and the weakly trained network.
 
     Formulas in the module docstring, by Cholesky factors in float64.

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import Spec
 from deepinit.inference.checks import checked_kernel, checked_rows
 
@@ -39,7 +39,11 @@ class NetworkBlocks(NamedTuple):
 
 
 def kernel_for(
-    spec: Spec, x_train: Any, x_test: Any, *, engine: Literal["recursion", "neural_tangents"] = "recursion"
+    spec: Spec,
+    x_train: Any,
+    x_test: Any,
+    *,
+    engine: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> NetworkBlocks:
     """NNGP and NTK of a network's outputs at infinite width, in blocks for `posterior` and `trained`.
 
@@ -64,14 +68,12 @@ def kernel_for(
 
     if not isinstance(spec, Spec):
         raise SpecError(
-            refusal(
-                f"spec=an object of type {type(spec).__name__}",
-                "di.MLP, di.ResNet or di.ConvResNet",
-                "Write for example di.MLP((256,) * 3, output_width=1).",
-            )
+            f"spec=an object of type {type(spec).__name__}",
+            "di.MLP, di.ResNet or di.ConvResNet",
+            "Write for example di.MLP((256,) * 3, output_width=1).",
         )
     if not (isinstance(engine, str) and engine in ENGINES):
-        raise SpecError(refusal(f"engine={engine!r}", ", ".join(ENGINES), "Check the spelling."))
+        raise SpecError(f"engine={engine!r}", ", ".join(ENGINES), "Check the spelling.")
     train = checked_rows("x_train", x_train)
     test = checked_rows("x_test", x_test, train.shape[1])
     rows = np.concatenate([train, test])
@@ -97,5 +99,11 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
         SpecError: no symmetric matrix; n that leaves no training or no test input.
     """
     matrix = checked_kernel("kernel", kernel)
-    check_integer("num_train", num_train, 1, "Leave some inputs for the test.", most=len(matrix) - 1)
-    return Blocks(matrix[:num_train, :num_train], matrix[num_train:, :num_train], matrix[num_train:, num_train:])
+    check_integer(
+        "num_train", num_train, 1, "Leave some inputs for the test.", most=len(matrix) - 1
+    )
+    return Blocks(
+        matrix[:num_train, :num_train],
+        matrix[num_train:, :num_train],
+        matrix[num_train:, num_train:],
+    )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.inference.checks import checked_noise, checked_rows, checked_targets
 
 _RANK_ROUNDING = 1e-13  # of the largest singular value, times the number of rows
@@ -40,7 +40,12 @@ class LinearPosterior(NamedTuple):
 
 
 def linear_model(
-    x_train: Any, targets: Any, x_test: Any, intercept_var: float, slope_var: float, noise: float = 0.0
+    x_train: Any,
+    targets: Any,
+    x_test: Any,
+    intercept_var: float,
+    slope_var: float,
+    noise: float = 0.0,
 ) -> LinearPosterior:
     """The posterior of intercept and slopes, and its predictions: those of `posterior` for the kernel intercept_var + slope_var <x, x'>.
 
@@ -84,14 +89,21 @@ def linear_model(
     variance = np.einsum("ij,jk,ik->i", features, covariance, features, optimize=True)
     if is_vector:
         weights, mean = weights[:, 0], mean[:, 0]
-    return LinearPosterior(weights[0], weights[1:], covariance, mean, np.maximum(variance, 0.0), int(np.sum(kept)))
+    return LinearPosterior(
+        weights[0], weights[1:], covariance, mean, np.maximum(variance, 0.0), int(np.sum(kept))
+    )
 
 
 def _prior_deviations(intercept_var: Any, slope_var: Any, dimension: int) -> np.ndarray:
-    intercept, slope = checked_noise(intercept_var, "intercept_var"), checked_noise(slope_var, "slope_var")
+    intercept, slope = (
+        checked_noise(intercept_var, "intercept_var"),
+        checked_noise(slope_var, "slope_var"),
+    )
     if intercept == 0.0 == slope:
         raise SpecError(
-            refusal("intercept_var = slope_var = 0", "one of them > 0", "Such a model predicts 0 everywhere.")
+            "intercept_var = slope_var = 0",
+            "one of them > 0",
+            "Such a model predicts 0 everywhere.",
         )
     return np.sqrt(np.concatenate([[intercept], np.full(dimension, slope)]))
 

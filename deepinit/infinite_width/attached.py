@@ -28,8 +28,15 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
     """
     flat_values, values_tree = jax.tree.flatten(jax.lax.stop_gradient(values))
     flat_variables, variables_tree = jax.tree.flatten(variables)
-    settings = {"rule": rule, "static": static, "num": len(flat_values), "trees": (values_tree, variables_tree)}
-    return jax.tree.unflatten(values_tree, _attached.bind(*flat_values, *flat_variables, **settings))
+    settings = {
+        "rule": rule,
+        "static": static,
+        "num": len(flat_values),
+        "trees": (values_tree, variables_tree),
+    }
+    return jax.tree.unflatten(
+        values_tree, _attached.bind(*flat_values, *flat_variables, **settings)
+    )
 
 
 _attached = Primitive("attached_derivatives")
@@ -47,7 +54,9 @@ def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
         return values, [ad.Zero.from_primal_value(value) for value in values]  # type: ignore[attr-defined]
     shape, size = jnp.shape(values[0]), math.prod(jnp.shape(values[0]))
     variables, changes = (
-        jax.tree.unflatten(trees[1], [jnp.reshape(ad.instantiate_zeros(part), size) for part in parts[num:]])
+        jax.tree.unflatten(
+            trees[1], [jnp.reshape(ad.instantiate_zeros(part), size) for part in parts[num:]]
+        )
         for parts in (primals, tangents)
     )
     found = settings["rule"](settings["static"], variables, changes)
@@ -55,9 +64,13 @@ def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
 
 
 def _batched(arrays: Any, axes: Any, **settings: Any) -> tuple[Any, Any]:
-    sizes = [jnp.shape(array)[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None]
+    sizes = [
+        jnp.shape(array)[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None
+    ]
     fronted = [
-        jnp.broadcast_to(array, (sizes[0], *jnp.shape(array))) if axis is None else jnp.moveaxis(array, axis, 0)
+        jnp.broadcast_to(array, (sizes[0], *jnp.shape(array)))
+        if axis is None
+        else jnp.moveaxis(array, axis, 0)
         for array, axis in zip(arrays, axes, strict=True)
     ]
     return _attached.bind(*fronted, **settings), [0] * settings["num"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.angles import _rows
@@ -74,10 +74,8 @@ def _residual(spec: Spec, inputs: Inputs) -> np.ndarray:
     found = squares - 2.0 * kernels[:, first, second]
     if not (found > _LEAST_SHARE * squares).all():
         raise SpecError(
-            refusal(
-                "a pair so close that the kernels of a residual network do not resolve it",
-                f"distances above {_LEAST_SHARE**0.5:g} of the norms",
-                "Simulate it, or take log_volume at one point: the stretch of an infinitesimal displacement.",
-            )
+            "a pair so close that the kernels of a residual network do not resolve it",
+            f"distances above {_LEAST_SHARE**0.5:g} of the norms",
+            "Simulate it, or take log_volume at one point: the stretch of an infinitesimal displacement.",
         )
     return found

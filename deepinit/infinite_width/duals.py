@@ -77,7 +77,9 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
         std = root(q)
         nodes, weights = point_rule(activation.kinks, std)
         u = std * nodes
-        return jnp.sum(weights * activation(u) ** 2), jnp.sum(weights * activation.derivative(u) ** 2)
+        return jnp.sum(weights * activation(u) ** 2), jnp.sum(
+            weights * activation.derivative(u) ** 2
+        )
 
     return jax.vmap(at)(variance)
 
@@ -114,9 +116,19 @@ def _homogeneous(slopes: tuple[float, float], growth: jax.Array, angle: HalfAngl
     acute = angle.sin2 <= angle.cos2
     near, far = jnp.where(acute, angle.sin2, angle.cos2), jnp.where(acute, angle.cos2, angle.sin2)
     arc = r * _arc(near, far)
-    minus = jnp.where(acute, 2 * p * angle.sin2 - arc, 0.5 * (left + right) ** 2 - 2 * left * right * angle.cos2 - arc)
-    plus = jnp.where(acute, 2 * p * angle.cos2 + arc, 0.5 * (left - right) ** 2 + 2 * left * right * angle.cos2 + arc)
-    return PairMoments(p * growth, HalfAngle(minus / (2 * p), plus / (2 * p)), p - r * theta(*angle))
+    minus = jnp.where(
+        acute,
+        2 * p * angle.sin2 - arc,
+        0.5 * (left + right) ** 2 - 2 * left * right * angle.cos2 - arc,
+    )
+    plus = jnp.where(
+        acute,
+        2 * p * angle.cos2 + arc,
+        0.5 * (left - right) ** 2 + 2 * left * right * angle.cos2 + arc,
+    )
+    return PairMoments(
+        p * growth, HalfAngle(minus / (2 * p), plus / (2 * p)), p - r * theta(*angle)
+    )
 
 
 def bend(slopes: tuple[float, float]) -> float:
@@ -226,15 +238,21 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
     norms = root(square_u) * root(square_v)  # a product of squares would overflow at half the range
     cosine_out = (square_u + overlap) / jnp.where(norms > 0, norms, 1.0)
     derivative = jnp.sum(weights * activation.derivative(u) * activation.derivative(u + step))
-    return PairMoments(jnp.sum(weights * delta * (phi_u + phi_v)), _half_angle(sin2, cosine_out), derivative)
+    return PairMoments(
+        jnp.sum(weights * delta * (phi_u + phi_v)), _half_angle(sin2, cosine_out), derivative
+    )
 
 
 def _half_angle(sin2: jax.Array, cosine: jax.Array) -> HalfAngle:
     """The half angle from sin^2 where that is the small one, from the cosine where the angle is near pi/2."""
     small = jnp.where(
-        sin2 < 0.5, 0.5 * sin2 / (1.0 + jnp.sqrt(1.0 - jnp.minimum(sin2, 0.5))), 0.5 * (1.0 - jnp.abs(cosine))
+        sin2 < 0.5,
+        0.5 * sin2 / (1.0 + jnp.sqrt(1.0 - jnp.minimum(sin2, 0.5))),
+        0.5 * (1.0 - jnp.abs(cosine)),
     )
-    return HalfAngle(jnp.where(cosine > 0, small, 1.0 - small), jnp.where(cosine > 0, 1.0 - small, small))
+    return HalfAngle(
+        jnp.where(cosine > 0, small, 1.0 - small), jnp.where(cosine > 0, 1.0 - small, small)
+    )
 
 
 def _outer_rule(kinks: tuple[Any, ...], std_1, std_2, sine, cosine) -> tuple[jax.Array, jax.Array]:
@@ -244,7 +262,11 @@ def _outer_rule(kinks: tuple[Any, ...], std_1, std_2, sine, cosine) -> tuple[jax
     # Where u has its kinks, and where those of v begin and cease to be in reach of z_2.
     reach = _RANGE * sine
     breaks = [quotient(kink, std_1) for kink in kinks]
-    breaks += [quotient(quotient(kink, std_2) + sign * reach, cosine) for kink in kinks for sign in (-1.0, 1.0)]
+    breaks += [
+        quotient(quotient(kink, std_2) + sign * reach, cosine)
+        for kink in kinks
+        for sign in (-1.0, 1.0)
+    ]
     return piecewise_rule(jnp.stack(breaks))
 
 
@@ -252,7 +274,9 @@ def _inner_rule(kinks: tuple[Any, ...], std, sine, cosine, z_1) -> tuple[jax.Arr
     """For every z_1, nodes and weights for z_2 in v = std (cosine z_1 + sine z_2): both [nodes of z_1, nodes of z_2]."""
     if not kinks:
         spread = std * sine
-        center = jnp.where(spread > 1.0, jnp.clip(quotient(-cosine * z_1, sine), -_RANGE, _RANGE), 0.0)
+        center = jnp.where(
+            spread > 1.0, jnp.clip(quotient(-cosine * z_1, sine), -_RANGE, _RANGE), 0.0
+        )
         return jax.vmap(_sinh_rule, in_axes=(0, None))(center, _finest_scale(spread))
     breaks = [quotient(quotient(kink, std) - cosine * z_1, sine) for kink in kinks]
     return jax.vmap(piecewise_rule)(jnp.stack(breaks, axis=-1))
@@ -260,7 +284,9 @@ def _inner_rule(kinks: tuple[Any, ...], std, sine, cosine, z_1) -> tuple[jax.Arr
 
 def smooth_rule(std: jax.Array, doubled: bool = False) -> tuple[jax.Array, jax.Array]:
     """`point_rule` of smooth activations, or the same with twice the nodes."""
-    return _sinh_rule(jnp.zeros(()), _finest_scale(std), 2 * _NUM_NODES - 1 if doubled else _NUM_NODES)
+    return _sinh_rule(
+        jnp.zeros(()), _finest_scale(std), 2 * _NUM_NODES - 1 if doubled else _NUM_NODES
+    )
 
 
 def _sinh_rule(center, scale, num_nodes: int = _NUM_NODES) -> tuple[jax.Array, jax.Array]:

@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
 IMPLEMENTATIONS = ("JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO")
 DTYPES = ("float32", "float64")
-Implementation = Literal["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"]
+Implementation = Literal[
+    "JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"
+]
 
 
 def empirical_ntk(
@@ -56,7 +58,9 @@ def empirical_ntk(
         trained, with_trained = trained_leaves(params)
         choice = nt.NtkImplementation[implementation]
         kernel_fn = nt.empirical_ntk_fn(
-            lambda leaves, rows: apply_fn(with_trained(leaves), rows), implementation=choice, vmap_axes=0
+            lambda leaves, rows: apply_fn(with_trained(leaves), rows),
+            implementation=choice,
+            vmap_axes=0,
         )
         # AUTO compiles and counts each candidate, which it cannot do with traced arguments.
         run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn, static_argnums=1)
@@ -97,11 +101,17 @@ def monte_carlo_kernel(
     """
     _check(kind, ("nngp", "ntk"), "kind")
     if num_seeds < 1:
-        raise SpecError(refusal(f"num_seeds={num_seeds}", "1 or more", "A mean needs at least one network."))
+        raise SpecError(f"num_seeds={num_seeds}", "1 or more", "A mean needs at least one network.")
     with _precision(dtype):
         # neural-tangents calls with further keywords (rng), which only its own layers take
-        with_keywords = apply_fn if _takes_keywords(apply_fn) else lambda params, rows, **_: apply_fn(params, rows)
-        kernel_fn = load().monte_carlo_kernel_fn(init_fn, with_keywords, key, num_seeds, vmap_axes=0)
+        with_keywords = (
+            apply_fn
+            if _takes_keywords(apply_fn)
+            else lambda params, rows, **_: apply_fn(params, rows)
+        )
+        kernel_fn = load().monte_carlo_kernel_fn(
+            init_fn, with_keywords, key, num_seeds, vmap_axes=0
+        )
         return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
@@ -124,7 +134,11 @@ def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
     import jax.numpy as jnp
 
     leaves, tree = jax.tree_util.tree_flatten(params)
-    places = [place for place, leaf in enumerate(leaves) if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    places = [
+        place
+        for place, leaf in enumerate(leaves)
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    ]
 
     def with_trained(trained: Any) -> Any:
         filled = list(leaves)
@@ -147,4 +161,4 @@ def _precision(dtype: str) -> contextlib.AbstractContextManager[None]:
 
 def _check(given: str, allowed: tuple[str, ...], what: str) -> None:
     if given not in allowed:
-        raise SpecError(refusal(f"the {what} {given!r}", ", ".join(allowed), "Check the spelling."))
+        raise SpecError(f"the {what} {given!r}", ", ".join(allowed), "Check the spelling.")

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
@@ -70,12 +70,20 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
 
     def dense(weight_var: float, bias_var: float):
         # Widths do not enter an infinite-width kernel in NTK parametrization.
-        return stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=float(np.sqrt(bias_var)) if bias_var else None)
+        return stax.Dense(
+            1,
+            W_std=float(np.sqrt(weight_var)),
+            b_std=float(np.sqrt(bias_var)) if bias_var else None,
+        )
 
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
     blocks = [dense(*layers[0])]
     for variances, equal in itertools.groupby(layers[1:]):
-        blocks.append(stax.repeat(stax.serial(stax_activation(activation), dense(*variances)), len(list(equal))))
+        blocks.append(
+            stax.repeat(
+                stax.serial(stax_activation(activation), dense(*variances)), len(list(equal))
+            )
+        )
     return stax.serial(*blocks)
 
 
@@ -93,12 +101,12 @@ def stax_activation(activation: Activation):
         return closed[activation.name]()
     if activation.kinks:
         raise SpecError(
-            refusal(
-                f"the activation {activation!r} for neural-tangents, whose quadrature takes no notice of its kinks",
-                "homogeneous activations, erf, sin, gelu, and smooth ones",
-                "deepinit.infinite_width.recursion.kernel_layers (engine='recursion') integrates between the kinks.",
-            )
+            f"the activation {activation!r} for neural-tangents, whose quadrature takes no notice of its kinks",
+            "homogeneous activations, erf, sin, gelu, and smooth ones",
+            "deepinit.infinite_width.recursion.kernel_layers (engine='recursion') integrates between the kinks.",
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # it always warns that it is numerical; the docstring says so
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # it always warns that it is numerical; the docstring says so
         return stax.ElementwiseNumerical(activation, deg=QUADRATURE_NODES, df=activation.derivative)

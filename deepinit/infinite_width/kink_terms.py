@@ -29,7 +29,13 @@ import numpy as np
 
 from deepinit.core.activation import Activation, inside
 from deepinit.core.host import on_host
-from deepinit.infinite_width.duals import HalfAngle, derivatives_up_to, piecewise_rule, quotient, root
+from deepinit.infinite_width.duals import (
+    HalfAngle,
+    derivatives_up_to,
+    piecewise_rule,
+    quotient,
+    root,
+)
 
 LEAST = 1e-200  # a variance for 0: the sign of a preactivation still says on which side of a kink at 0 it lies
 _NO_JUMP = 1e-9  # relative; rounding of one-sided values
@@ -86,7 +92,9 @@ def of_pair(activation: Activation, orders: Sequence[int], at: Geometry) -> list
     return [PairTerms(*(jnp.asarray(part) for part in term)) for term in terms]
 
 
-def of_points(activation: Activation, orders: Sequence[int], variance: jax.Array) -> list[jax.Array]:
+def of_points(
+    activation: Activation, orders: Sequence[int], variance: jax.Array
+) -> list[jax.Array]:
     """The same for dE[f(u)^2] / dq, [points]: f^2 jumps, and so does its derivative 2 f f'."""
     std = root(jnp.maximum(variance, LEAST))
     sides = _sides(activation)
@@ -112,7 +120,9 @@ def apart_from_zero(at: Geometry) -> Geometry:
 def _given_at_kink(activation: Activation, kink: float, std, other, growth, angle: HalfAngle):
     """(E[phi^(m)(v) | u = kink] for m = 0, 1, 2, the z [kinks] at which v has its kinks)."""
     sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
-    breaks = jnp.stack([quotient(_gap(kink, end, std, other, growth, angle), sine) for end in activation.kinks])
+    breaks = jnp.stack(
+        [quotient(_gap(kink, end, std, other, growth, angle), sine) for end in activation.kinks]
+    )
     nodes, weights = piecewise_rule(breaks)
     v = other * (cosine * kink / std + sine * nodes)
     pieces = itertools.pairwise((-math.inf, *activation.kinks, math.inf))
@@ -134,7 +144,9 @@ def _density(kink: float, std) -> jax.Array:
     """Of u ~ N(0, std^2) at the kink; 0 at a zero row."""
     is_zero = std**2 <= 2.0 * LEAST
     safe = jnp.where(is_zero, 1.0, std)
-    return jnp.where(is_zero, 0.0, jnp.exp(-0.5 * (kink / safe) ** 2) / (math.sqrt(2.0 * math.pi) * safe))
+    return jnp.where(
+        is_zero, 0.0, jnp.exp(-0.5 * (kink / safe) ** 2) / (math.sqrt(2.0 * math.pi) * safe)
+    )
 
 
 @functools.lru_cache(maxsize=64)

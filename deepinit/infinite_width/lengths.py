@@ -24,7 +24,7 @@ import numpy as np
 
 from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
@@ -82,7 +82,11 @@ def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
 
 
 def curve_length_moments(
-    spec: MLP, curve: Curve, num_nodes: int = 32, *, through: Literal["recursion", "neural_tangents"] = "recursion"
+    spec: MLP,
+    curve: Curve,
+    num_nodes: int = 32,
+    *,
+    through: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> LengthMoments:
     """Mean and variance of the length of the curve's image at infinite hidden width and the spec's finite output width.
 
@@ -114,21 +118,23 @@ def curve_length_moments(
     check_integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
     if spec.output_width is None:
         raise SpecError(
-            refusal(
-                "a spec without an output layer",
-                "a spec with output_width, the finite number n of outputs",
-                "The length at infinite width is that of n Gaussian processes: without n it has no finite mean, and "
-                "divided by its mean no variance. Give output_width.",
-            )
+            "a spec without an output layer",
+            "a spec with output_width, the finite number n of outputs",
+            "The length at infinite width is that of n Gaussian processes: without n it has no finite mean, and "
+            "divided by its mean no variance. Give output_width.",
         )
     _check_ties(spec, curve)
     if curve.kind == "circle" and not curve.is_closed and curve.stop - curve.start > 2.0 * math.pi:
-        raise SpecError(refusal("a circle of more than one turn", "at most one turn", "Cut it at a full turn."))
+        raise SpecError(
+            "a circle of more than one turn", "at most one turn", "Cut it at a full turn."
+        )
     if through not in ("recursion", "neural_tangents"):
-        raise SpecError(refusal(f"through={through!r}", "'recursion', 'neural_tangents'", "Leave it out."))
+        raise SpecError(f"through={through!r}", "'recursion', 'neural_tangents'", "Leave it out.")
     mean, variance = _moments(spec, curve, num_nodes, through)
     coarse_mean, coarse_variance = _moments(spec, curve, 3 * num_nodes // 4, through)
-    moments = LengthMoments(mean, variance, abs(mean - coarse_mean), abs(variance - coarse_variance))
+    moments = LengthMoments(
+        mean, variance, abs(mean - coarse_mean), abs(variance - coarse_variance)
+    )
     return checked_limit(moments, "of the length")
 
 
@@ -150,7 +156,9 @@ def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarr
     """
     from scipy.special import hyp2f1
 
-    return hyp2f1(-0.5, -0.5, 0.5 * output_width, np.minimum(np.asarray(correlation) ** 2, 1.0)) - 1.0
+    return (
+        hyp2f1(-0.5, -0.5, 0.5 * output_width, np.minimum(np.asarray(correlation) ** 2, 1.0)) - 1.0
+    )
 
 
 def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[float, float]:
@@ -178,7 +186,9 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
     excess = norms * speed_product_excess(spec.output_width, correlation)
     chi = math.sqrt(2.0) * poch(0.5 * spec.output_width, 0.5)  # the mean of a chi variable
     # The rule of the square serves for the curve too: it integrates (speed(t) + speed(s)) / 2 to |square| / period as much.
-    mean = chi * np.sum(weights * 0.5 * (speeds[first] + speeds[second])) / (curve.stop - curve.start)
+    mean = (
+        chi * np.sum(weights * 0.5 * (speeds[first] + speeds[second])) / (curve.stop - curve.start)
+    )
     return float(mean), float(chi**2 * np.sum(weights * excess))
 
 
@@ -192,7 +202,15 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
 
         run = jax.jit(_last_velocities, static_argnums=0)
         x, tangents = jnp.asarray(small.points(t)), jnp.asarray(small.tangents(t))
-        last = run(spec.activation, x, tangents, first, second, jnp.asarray(weight_vars), jnp.asarray(bias_vars))
+        last = run(
+            spec.activation,
+            x,
+            tangents,
+            first,
+            second,
+            jnp.asarray(weight_vars),
+            jnp.asarray(bias_vars),
+        )
         point, pair = np.asarray(last.point), np.asarray(last.pair)
     return checked_limit(point, "velocity of a curve"), checked_limit(pair, "velocity of a curve")
 
@@ -207,13 +225,17 @@ def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_v
     growth, angle = jnp.mean(difference * total, axis=1), half_angle(x[first], difference)
     covariance = jnp.mean(x[first] * x[second], axis=1)
     rows = Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
-    return velocity_scan(activation, rows, velocities_of_points(x, tangents, first, second), weight_vars, bias_vars)
+    return velocity_scan(
+        activation, rows, velocities_of_points(x, tangents, first, second), weight_vars, bias_vars
+    )
 
 
 def _in_its_span(curve: Curve) -> Curve:
     """The curve in the 2 or 3 dimensions that it spans, with the same scalar products over the dimension."""
     coordinates = np.linalg.qr(curve.coefficients.T).R.T
-    return dataclasses.replace(curve, coefficients=coordinates * math.sqrt(coordinates.shape[1] / curve.dimension))
+    return dataclasses.replace(
+        curve, coefficients=coordinates * math.sqrt(coordinates.shape[1] / curve.dimension)
+    )
 
 
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -251,11 +273,9 @@ def _is_stationary(curve: Curve) -> bool:
 def _check_ties(spec: MLP, curve: Curve) -> None:
     if spec.bias_law is None and curve.meets_origin and spec.activation.has_corner(0.0):
         raise SpecError(
-            refusal(
-                f"a curve through 0 for a network without biases whose activation {spec.activation!r} has a kink there",
-                "a curve that misses 0, or a network with biases",
-                "At 0 all units switch at once and the velocity jumps. Move the curve, or give a bias_law.",
-            )
+            f"a curve through 0 for a network without biases whose activation {spec.activation!r} has a kink there",
+            "a curve that misses 0, or a network with biases",
+            "At 0 all units switch at once and the velocity jumps. Move the curve, or give a bias_law.",
         )
 
 
@@ -266,6 +286,8 @@ def _checked_nodes(t: np.ndarray) -> np.ndarray:
         nodes = np.zeros(0)
     if nodes.ndim != 1 or not nodes.size or not np.isfinite(nodes).all():
         raise SpecError(
-            refusal(f"t of shape {np.shape(t)} or not finite", "one row [nodes] of finite numbers", "Flatten it.")
+            f"t of shape {np.shape(t)} or not finite",
+            "one row [nodes] of finite numbers",
+            "Flatten it.",
         )
     return nodes

@@ -4,12 +4,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 T = TypeVar("T")
 
 
-def checked_limit(limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False) -> T:
+def checked_limit(
+    limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False
+) -> T:
     """The limit, all numbers finite.
 
     Args:
@@ -25,7 +27,9 @@ def checked_limit(limit: T, what: str = "", *, along: str = "", is_log: bool = F
     fields = getattr(limit, "_fields", None)
     parts: dict[str, Any] = {what: limit}
     if fields is not None:
-        names = [f"{name.upper()} kernel" if is_kernel else name.replace("_", " ") for name in fields]
+        names = [
+            f"{name.upper()} kernel" if is_kernel else name.replace("_", " ") for name in fields
+        ]
         parts = dict(zip([f"{name}{what and ' ' + what}" for name in names], limit, strict=True))  # type: ignore[call-overload]
     for name, part in parts.items():
         if part is None:
@@ -37,10 +41,8 @@ def checked_limit(limit: T, what: str = "", *, along: str = "", is_log: bool = F
         rows = finite.reshape(len(finite), -1).all(axis=1) if along else np.array([True])
         where = f" from {along} {np.argmin(rows) + 1} on" if along else ""
         raise SpecError(
-            refusal(
-                f"a network whose {name} at infinite width is not finite{where}: it exceeds the range of float64",
-                "limits between -1e308 and 1e308",
-                "Take smaller weight variances, inputs or depth; log_norm and log_sin2_angle have limits at every depth.",
-            )
+            f"a network whose {name} at infinite width is not finite{where}: it exceeds the range of float64",
+            "limits between -1e308 and 1e308",
+            "Take smaller weight variances, inputs or depth; log_norm and log_sin2_angle have limits at every depth.",
         )
     return limit

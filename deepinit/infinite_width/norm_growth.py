@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.curves import Curve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.laws import normal
 from deepinit.core.residual_specs import is_plain_resnet
@@ -34,10 +34,17 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     result = []
     for layer in range(1, spec.depth + 1):
         if spec.activation.is_homogeneous:
-            result.append(np.full(len(frames.points), 0.5 * size * _log_growth(spec, frames.dimension, layer)))
+            result.append(
+                np.full(len(frames.points), 0.5 * size * _log_growth(spec, frames.dimension, layer))
+            )
         else:
             result.append(
-                np.array([_log_gram_volume(spec, frames, layer, point) for point in range(len(frames.points))])
+                np.array(
+                    [
+                        _log_gram_volume(spec, frames, layer, point)
+                        for point in range(len(frames.points))
+                    ]
+                )
             )
     if spec.output_width is not None:
         assert spec.output_law is not None
@@ -69,12 +76,16 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
                 result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
         else:
             nodes, weights = _rule(curve)
-            speeds = np.sqrt(spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes))
+            speeds = np.sqrt(
+                spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes)
+            )
             result.append(float(weights @ speeds) / curve.length)
     if spec.output_width is not None:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
-        result.append(result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5)))
+        result.append(
+            result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5))
+        )
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
@@ -89,11 +100,9 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
     """ln of the squared stretch of a tangent by the first layers of a homogeneous network."""
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         raise SpecError(
-            refusal(
-                f"biases that are all {spec.bias_law.value:g}, at infinite width",
-                "biases symmetric about 0",
-                "They switch on more than half of the units. Simulate; or take random biases of the same size.",
-            )
+            f"biases that are all {spec.bias_law.value:g}, at infinite width",
+            "biases symmetric about 0",
+            "They switch on more than half of the units. Simulate; or take random biases of the same size.",
         )
     _check_blocks(spec)
     assert spec.activation.slopes is not None
@@ -104,7 +113,9 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
         assert spec.branch_law is not None
         (_, inner), (_, outer) = shapes[:2]
         branch = spec.branch_law.entry_variance(inner, spec.depth) * outer
-        return layer * math.log1p(branch * inner * active * spec.weight_law.entry_variance(outer, spec.depth))
+        return layer * math.log1p(
+            branch * inner * active * spec.weight_law.entry_variance(outer, spec.depth)
+        )
     return sum(
         math.log(active * fan_out * spec.weight_law.entry_variance(fan_in, spec.depth))
         for fan_in, fan_out in shapes[:layer]
@@ -114,11 +125,9 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
 def _check_blocks(spec: Spec) -> None:
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
         raise SpecError(
-            refusal(
-                f"the stretch at infinite width of {in_words(spec)}, which is not worked out",
-                "an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding",
-                "Simulate.",
-            )
+            f"the stretch at infinite width of {in_words(spec)}, which is not worked out",
+            "an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding",
+            "Simulate.",
         )
 
 
@@ -127,17 +136,20 @@ def _cut(spec: Spec, layer: int) -> MLP:
     if not isinstance(spec, MLP):
         _check_blocks(spec)
         raise SpecError(
-            refusal(
-                f"the stretch at infinite width of {in_words(spec)}, which is not positively homogeneous",
-                "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear",
-                "Simulate.",
-            )
+            f"the stretch at infinite width of {in_words(spec)}, which is not positively homogeneous",
+            "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear",
+            "Simulate.",
         )
     law = spec.weight_law
     if law is not None and law.scaling == "depth":  # the cut network is shallower
         law = dataclasses.replace(law, scaling="fan_in", variance=law.variance / spec.depth)
     return dataclasses.replace(
-        spec, widths=spec.widths[:layer], weight_law=law, output_width=1, output_law=normal(1.0), bias_law=spec.bias_law
+        spec,
+        widths=spec.widths[:layer],
+        weight_law=law,
+        output_width=1,
+        output_law=normal(1.0),
+        bias_law=spec.bias_law,
     )
 
 
@@ -153,7 +165,9 @@ def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> floa
     gram = np.diag([squared(vector) for vector in vectors])
     for i in range(size):
         for j in range(i):
-            gram[i, j] = gram[j, i] = 0.25 * (squared(vectors[i] + vectors[j]) - squared(vectors[i] - vectors[j]))
+            gram[i, j] = gram[j, i] = 0.25 * (
+                squared(vectors[i] + vectors[j]) - squared(vectors[i] - vectors[j])
+            )
     return 0.5 * float(size * math.log(spec.widths[layer - 1]) + np.linalg.slogdet(gram)[1])
 
 

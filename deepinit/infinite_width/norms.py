@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
@@ -49,16 +49,18 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
     """
     if isinstance(spec, ConvResNet):
         raise SpecError(
-            refusal(
-                "overlaps of the images of a convolutional network at infinite width",
-                "fully connected networks",
-                "deepinit.infinite_width.residual.position_kernels has them by position.",
-            )
+            "overlaps of the images of a convolutional network at infinite width",
+            "fully connected networks",
+            "deepinit.infinite_width.residual.position_kernels has them by position.",
         )
     if not isinstance(spec, MLP):
         return residual_layers(spec, x).nngp[: spec.depth]
-    one_more = dataclasses.replace(spec, widths=(*spec.widths, 1), output_width=None, output_law=None)
+    one_more = dataclasses.replace(
+        spec, widths=(*spec.widths, 1), output_width=None, output_law=None
+    )
     weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])
     with np.errstate(invalid="ignore"):  # weights of variance 0
-        found = (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[1:, None, None]
+        found = (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[
+            1:, None, None
+        ]
     return checked_limit(found, "overlap", along="layer")

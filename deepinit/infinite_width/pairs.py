@@ -72,7 +72,11 @@ class Shares(NamedTuple):
 
 
 def propagate(
-    activation: Activation, rows: Rows, weight_vars: jax.Array, bias_vars: jax.Array, shares: Shares | None = None
+    activation: Activation,
+    rows: Rows,
+    weight_vars: jax.Array,
+    bias_vars: jax.Array,
+    shares: Shares | None = None,
 ) -> Layers:
     """Every layer's kernels.
 
@@ -104,25 +108,37 @@ def propagate(
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
     """q -> weight_var q + bias_var; formulas in the module's docstring."""
-    variance, covariance = weight_var * rows.variance + bias_var, weight_var * rows.covariance + bias_var
+    variance, covariance = (
+        weight_var * rows.variance + bias_var,
+        weight_var * rows.covariance + bias_var,
+    )
     q_1, q_2 = rows.variance[rows.first], rows.variance[rows.second]
     s_1, s_2 = root(q_1), root(q_2)
     t_1, t_2 = root(variance[rows.first]), root(variance[rows.second])
     product, new_product = s_1 * s_2, t_1 * t_2
-    excess = bias_var + ratio(weight_var * bias_var * (q_1 + q_2) + bias_var**2, new_product + weight_var * product)
+    excess = bias_var + ratio(
+        weight_var * bias_var * (q_1 + q_2) + bias_var**2, new_product + weight_var * product
+    )
     gap = ratio(rows.growth, s_1 + s_2)
-    four_sin2 = weight_var * (4.0 * product * rows.angle.sin2 + 2.0 * excess * ratio(gap, t_1 + t_2) ** 2)
+    four_sin2 = weight_var * (
+        4.0 * product * rows.angle.sin2 + 2.0 * excess * ratio(gap, t_1 + t_2) ** 2
+    )
     four_cos2 = weight_var * 4.0 * product * rows.angle.cos2 + 2.0 * excess
     angle = HalfAngle(ratio(four_sin2, 4.0 * new_product), ratio(four_cos2, 4.0 * new_product))
     # A zero row has no angle, and a norm without derivative; after a bias both follow from the covariance.
     angle = _choose(product > 0, angle, _angle_of(angle, covariance, new_product))
-    return rows._replace(variance=variance, growth=weight_var * rows.growth, angle=angle, covariance=covariance)
+    return rows._replace(
+        variance=variance, growth=weight_var * rows.growth, angle=angle, covariance=covariance
+    )
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
     """The rows after the activation, and E[phi'(u)^2] of the points and E[phi'(u) phi'(v)] of the pairs."""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
-    kernel, at = PairKernel(first, second, rows.covariance), Geometry(first, second, rows.growth, rows.angle)
+    kernel, at = (
+        PairKernel(first, second, rows.covariance),
+        Geometry(first, second, rows.growth, rows.angle),
+    )
     is_closed_form = activation.slopes is not None
     if not (is_closed_form or activation.kinks):
         at = jax.lax.stop_gradient(at)
@@ -135,7 +151,9 @@ def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, j
     covariance = jax.lax.stop_gradient(norms * (angle.cos2 - angle.sin2))
     if is_closed_form:
         assert activation.slopes is not None
-        covariance = arc_cosine_derivatives(bend(activation.slopes), covariance, kernel, pair_slope, sine(rows.angle))
+        covariance = arc_cosine_derivatives(
+            bend(activation.slopes), covariance, kernel, pair_slope, sine(rows.angle)
+        )
     else:
         values = covariance, jax.lax.stop_gradient(pair_slope)
         covariance, pair_slope = pair_derivatives(activation, _PRODUCTS, values, kernel, at)
@@ -152,4 +170,6 @@ def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> Half
 
 
 def _choose(condition: jax.Array, one: HalfAngle, other: HalfAngle) -> HalfAngle:
-    return HalfAngle(jnp.where(condition, one.sin2, other.sin2), jnp.where(condition, one.cos2, other.cos2))
+    return HalfAngle(
+        jnp.where(condition, one.sin2, other.sin2), jnp.where(condition, one.cos2, other.cos2)
+    )

@@ -29,7 +29,11 @@ Orders = tuple[tuple[int, int], ...]
 
 
 def pair_derivatives(
-    activation: Activation, orders: Orders, values: tuple[jax.Array, ...], kernel: PairKernel, at: Geometry
+    activation: Activation,
+    orders: Orders,
+    values: tuple[jax.Array, ...],
+    kernel: PairKernel,
+    at: Geometry,
 ) -> tuple[jax.Array, ...]:
     """`values` = M_ij [pairs] for every (i, j) of `orders`, with the derivatives of the module docstring.
 
@@ -54,7 +58,9 @@ def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tupl
             for by_covariance, by_first, by_second, by_angle in corrections
         ]
     else:
-        table = pair_derivatives(activation, needed, _pair_quadrature(activation, needed, (), at)[0], kernel, at)
+        table = pair_derivatives(
+            activation, needed, _pair_quadrature(activation, needed, (), at)[0], kernel, at
+        )
         by_kinks = [0.0] * len(orders)
     moments = dict(zip(needed, table, strict=True))
     return tuple(
@@ -81,7 +87,9 @@ def _point_changes(static: tuple[Activation, Orders], variance, change) -> tuple
         fixed = _point_quadrature(activation, needed, jax.lax.stop_gradient(variance))
         table = point_derivatives(activation, needed, fixed, variance)
     moments = dict(zip(needed, table, strict=True))
-    slopes = [moments[i + 1, j + 1] + 0.5 * (moments[i + 2, j] + moments[i, j + 2]) for i, j in orders]
+    slopes = [
+        moments[i + 1, j + 1] + 0.5 * (moments[i + 2, j] + moments[i, j + 2]) for i, j in orders
+    ]
     if activation.kinks:
         corrections = kink_terms.of_points(activation, [i for i, _ in orders], variance)
         slopes = [slope + correction for slope, correction in zip(slopes, corrections, strict=True)]
@@ -128,12 +136,16 @@ def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, a
         f, g = derivatives(rule.u), derivatives(rule.u + rule.step)
         inner = {j: jnp.sum(rule.weights * g[j], axis=1) for _, j in orders}
         table = tuple(jnp.sum(f[i][:, 0] * inner[j]) for i, j in orders)
-        return table, kink_terms.of_pair(activation, [i for i, _ in of_kinks], arguments) if of_kinks else []
+        return table, kink_terms.of_pair(
+            activation, [i for i, _ in of_kinks], arguments
+        ) if of_kinks else []
 
     return jax.lax.map(one, at)
 
 
-def _point_quadrature(activation: Activation, orders: Orders, variance: jax.Array) -> tuple[jax.Array, ...]:
+def _point_quadrature(
+    activation: Activation, orders: Orders, variance: jax.Array
+) -> tuple[jax.Array, ...]:
     derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
 
     def one(q: jax.Array) -> tuple[jax.Array, ...]:

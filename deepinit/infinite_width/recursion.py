@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
@@ -38,11 +38,9 @@ def check_output_layer(spec: Spec) -> None:
     """Refuses an MLP whose last layer is hidden: its kernels are those of preactivations, and its NTK is not that of what it returns."""
     if isinstance(spec, MLP) and spec.output_width is None:
         raise SpecError(
-            refusal(
-                "the kernels at infinite width of an MLP without an output layer",
-                "networks that end in a linear map",
-                "Write output_width=1.",
-            )
+            "the kernels at infinite width of an MLP without an output layer",
+            "networks that end in a linear map",
+            "Write output_width=1.",
         )
 
 
@@ -61,33 +59,30 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
     """
     if not isinstance(spec, MLP):
         raise SpecError(
-            refusal(
-                f"a {type(spec).__name__}, for a quantity of fully connected networks at infinite width",
-                "an MLP",
-                "Kernels of residual networks: deepinit.infinite_width.recursion.kernel_layers. Else simulate it.",
-            )
+            f"a {type(spec).__name__}, for a quantity of fully connected networks at infinite width",
+            "an MLP",
+            "Kernels of residual networks: deepinit.infinite_width.recursion.kernel_layers. Else simulate it.",
         )
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         raise SpecError(
-            refusal(
-                f"biases that are all {spec.bias_law.value:g}, at infinite width",
-                "biases symmetric about 0",
-                "Simulate; or take random biases of the same size.",
-            )
+            f"biases that are all {spec.bias_law.value:g}, at infinite width",
+            "biases symmetric about 0",
+            "Simulate; or take random biases of the same size.",
         )
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
         raise SpecError(
-            refusal(
-                f"biases of the law {spec.bias_law.name!r}, at infinite width",
-                "Gaussian biases: others leave preactivations that are not Gaussian, however wide the network",
-                f"Take di.normal({spec.bias_law.variance:g}, 'absolute'), or simulate.",
-            )
+            f"biases of the law {spec.bias_law.name!r}, at infinite width",
+            "Gaussian biases: others leave preactivations that are not Gaussian, however wide the network",
+            f"Take di.normal({spec.bias_law.variance:g}, 'absolute'), or simulate.",
         )
     assert spec.weight_law is not None
     fan_ins = (dimension, *spec.widths)
-    laws = [spec.weight_law] * spec.depth + ([spec.output_law] if spec.output_law is not None else [])
+    laws = [spec.weight_law] * spec.depth + (
+        [spec.output_law] if spec.output_law is not None else []
+    )
     weight_vars = [
-        law.entry_variance(fan_in, spec.depth) * fan_in for law, fan_in in zip(laws, fan_ins[: len(laws)], strict=True)
+        law.entry_variance(fan_in, spec.depth) * fan_in
+        for law, fan_in in zip(laws, fan_ins[: len(laws)], strict=True)
     ]
     bias_var = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
     return np.asarray(weight_vars, np.float64), np.full(len(laws), bias_var)
@@ -133,7 +128,9 @@ def kernel_layers(
         return KernelLayers(streams.nngp[kept], streams.ntk[kept])
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
-    weights = np.array([flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth))
+    weights = np.array(
+        [flags.weights] * spec.depth + [flags.output] * (len(weight_vars) - spec.depth)
+    )
     with host_float64():
         import jax.numpy as jnp
 
@@ -157,7 +154,9 @@ def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> Ker
     starts = [min(index * size, num - size) for index in range(num_blocks)]
     depth = 1 if last_only else len(layers[0])
     kernels = KernelLayers(*(np.empty((depth, num, num)) for _ in KernelLayers._fields))
-    square, rectangle = (jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block))
+    square, rectangle = (
+        jax.jit(fn, static_argnums=(0, 1)) for fn in (_square_block, _rectangle_block)
+    )
     for index, start in enumerate(starts):
         rows = slice(start, start + size)
         for other in starts[: index + 1]:
@@ -194,7 +193,9 @@ def _kept(kernels: KernelLayers, last_only: bool) -> KernelLayers:
     return KernelLayers(*(kernel[-1:] for kernel in kernels)) if last_only else kernels
 
 
-def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" = None) -> KernelLayers:
+def kernel_scan(
+    activation, x, weight_vars, bias_vars, shares: "Shares | None" = None
+) -> KernelLayers:
     """`kernel_layers` for use under jit, vmap and grad: hyperparameters are arrays, so that a sweep compiles once.
 
     Derivatives in x, weight_vars and bias_vars are finite for every activation and all rows (`price`, `kink_terms`). They are
@@ -226,10 +227,16 @@ def kernel_scan(activation, x, weight_vars, bias_vars, shares: "Shares | None" =
     layers = propagate(activation, rows, weight_vars, bias_vars, shares)
 
     def matrix(points, pairs):
-        upper = jnp.zeros((points.shape[0], num, num), points.dtype).at[:, rows.first, rows.second].set(pairs)
+        upper = (
+            jnp.zeros((points.shape[0], num, num), points.dtype)
+            .at[:, rows.first, rows.second]
+            .set(pairs)
+        )
         return upper + upper.swapaxes(1, 2) + points[:, :, None] * jnp.eye(num, dtype=points.dtype)
 
-    return KernelLayers(matrix(layers.variance, layers.covariance), matrix(layers.point_ntk, layers.pair_ntk))
+    return KernelLayers(
+        matrix(layers.variance, layers.covariance), matrix(layers.point_ntk, layers.pair_ntk)
+    )
 
 
 def rows_of_points(x) -> "Rows":
@@ -249,10 +256,16 @@ def rows_of_pairs(x, first, second) -> "Rows":
         start, partner = x[indices[0]], x[indices[1]]
         difference = partner - start
         growth, covariance = jnp.mean(difference * (start + partner)), jnp.mean(start * partner)
-        return growth, covariance, jax.tree.map(lambda part: part[0], half_angle(start[None], difference[None]))
+        return (
+            growth,
+            covariance,
+            jax.tree.map(lambda part: part[0], half_angle(start[None], difference[None])),
+        )
 
     # in batches: rows of all pairs at once would take [pairs, dimension]
-    growth, covariance, angle = jax.lax.map(pair, (first, second), batch_size=max(1, _BATCH // x.shape[1]))
+    growth, covariance, angle = jax.lax.map(
+        pair, (first, second), batch_size=max(1, _BATCH // x.shape[1])
+    )
     return Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
 
 
@@ -275,7 +288,9 @@ def half_angle(points, displacements):
     partners = points + displacements
     norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
-    growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(total > 0, total, 1.0)
+    growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(
+        total > 0, total, 1.0
+    )
     minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
     plus = jnp.sum((norm_2 * points + norm_1 * partners) ** 2, axis=1)
     whole = jnp.where(minus + plus > 0, minus + plus, 1.0)
@@ -291,16 +306,14 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
     rows = real_numbers(x)
     if rows is None:
         raise SpecError(
-            refusal(
-                "inputs that are no array of real numbers", "a matrix [num, dimension]", "Convert them to floats first."
-            )
+            "inputs that are no array of real numbers",
+            "a matrix [num, dimension]",
+            "Convert them to floats first.",
         )
     if rows.ndim != 2 or 0 in rows.shape or not np.isfinite(rows).all():
         raise SpecError(
-            refusal(
-                f"inputs of shape {rows.shape}{'' if np.isfinite(rows).all() else ' with values that are not finite'}",
-                "a matrix [num, dimension] of finite numbers, one input a row",
-                "Flatten images: x.reshape(len(x), -1).",
-            )
+            f"inputs of shape {rows.shape}{'' if np.isfinite(rows).all() else ' with values that are not finite'}",
+            "a matrix [num, dimension] of finite numbers, one input a row",
+            "Flatten images: x.reshape(len(x), -1).",
         )
     return rows

@@ -37,7 +37,9 @@ from deepinit.infinite_width.residual_parts import (
 )
 from deepinit.infinite_width.resolution import checked_blocks
 
-MISSING_SHARE = 1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
+MISSING_SHARE = (
+    1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
+)
 
 
 class ResidualLayers(NamedTuple):
@@ -125,7 +127,9 @@ def residual_layers(
     return checked_limit(layers, "of the stream", along="layer")
 
 
-def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS) -> Positions:
+def position_kernels(
+    spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
+) -> Positions:
     """The stream after the last block by positions: Lambda_{ip,jp'} and its tangent kernel.
 
     Args and Raises: as `residual_layers`. A fully connected network has one position.
@@ -136,7 +140,9 @@ def position_kernels(spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple
     """
     _, (mean, second_moment, ntk) = _computed(spec, x, trained)
     shape = (len(np.asarray(x)), spec.positions)
-    kernels = Positions(mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2))
+    kernels = Positions(
+        mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2)
+    )
     return checked_limit(kernels, "of the positions")
 
 
@@ -175,8 +181,12 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
         return layers, last
     weights, bias = variances.output, variances.output_bias
     nngp = weights * layers.nngp[-1:] + bias
-    ntk = flags.output * weights * layers.nngp[-1:] + flags.biases * bias + weights * layers.ntk[-1:]
-    return layers._replace(nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)), last
+    ntk = (
+        flags.output * weights * layers.nngp[-1:] + flags.biases * bias + weights * layers.ntk[-1:]
+    )
+    return layers._replace(
+        nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)
+    ), last
 
 
 def _recursion(static: _Static, start: Start, variances: Variances, trained: Trained) -> Any:
@@ -190,7 +200,13 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
 
     def second_moment(stream: _Stream) -> Any:
         cross = jnp.outer(start.mean, stream.shift)
-        return start.second_moment + cross + cross.T + jnp.outer(stream.shift, stream.shift) + stream.covariance
+        return (
+            start.second_moment
+            + cross
+            + cross.T
+            + jnp.outer(stream.shift, stream.shift)
+            + stream.covariance
+        )
 
     def inner_products(stream: _Stream) -> Products:
         if static.inner == linear:
@@ -198,10 +214,14 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
             return Products(second_moment(stream), ones, start.mean + stream.shift, jnp.zeros(()))
         centred = static.starts_centred and not static.has_mean
         means = None if centred else start.means + stream.shift[:, None]
-        return gaussian_products(static.inner, means, start.covariance + stream.covariance, static.engine)
+        return gaussian_products(
+            static.inner, means, start.covariance + stream.covariance, static.engine
+        )
 
     def over_patches(sites: Any) -> Any:
-        padded = jnp.pad(sites.reshape(num, positions, num, positions), ((0, 0), (0, 1), (0, 0), (0, 1)))
+        padded = jnp.pad(
+            sites.reshape(num, positions, num, positions), ((0, 0), (0, 1), (0, 0), (0, 1))
+        )
         offsets = np.asarray(static.patches).T  # -1 is the last place, which holds the zeros
         seen: Any = sum(padded[:, places][:, :, :, places] for places in offsets)
         return seen.reshape(sites.shape)

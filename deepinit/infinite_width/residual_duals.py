@@ -25,7 +25,13 @@ import numpy as np
 
 from deepinit.core.activations import Activation, erf, linear
 from deepinit.core.gaussian import normal_rule
-from deepinit.infinite_width.duals import HalfAngle, pair_moments, pair_rule, piecewise_rule, point_rule
+from deepinit.infinite_width.duals import (
+    HalfAngle,
+    pair_moments,
+    pair_rule,
+    piecewise_rule,
+    point_rule,
+)
 
 Engine = Literal["series", "quadrature"]
 PairFn = Callable[..., tuple[jax.Array, jax.Array]]
@@ -63,7 +69,11 @@ def gaussian_products(
         engine: `series` where f is smooth, `quadrature` otherwise and where `missing` is too large.
     """
     if activation == linear:
-        mean = jnp.zeros(len(covariance), covariance.dtype) if means is None else jnp.mean(means, axis=1)
+        mean = (
+            jnp.zeros(len(covariance), covariance.dtype)
+            if means is None
+            else jnp.mean(means, axis=1)
+        )
         square = 0.0 if means is None else means @ means.T / means.shape[1]
         return Products(covariance + square, jnp.ones_like(covariance), mean, jnp.zeros(()))
     if activation.is_homogeneous and means is None:
@@ -73,7 +83,9 @@ def gaussian_products(
     means = jnp.zeros((len(covariance), 1), covariance.dtype) if means is None else means
     if engine == "series" and not activation.kinks:
         return _by_series(activation, means, covariance)
-    return _by_pairs(activation, means, covariance, _homogeneous_pair if activation.is_homogeneous else _any_pair)
+    return _by_pairs(
+        activation, means, covariance, _homogeneous_pair if activation.is_homogeneous else _any_pair
+    )
 
 
 def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
@@ -87,7 +99,9 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
     norms = 0.5 * (left**2 + right**2) * jnp.sqrt(first * second)
     products = norms * (pair.angle.cos2 - pair.angle.sin2)
     mean = (right - left) * jnp.sqrt(variance) / math.sqrt(2.0 * math.pi)
-    return Products(products.reshape(size, size), pair.derivative.reshape(size, size), mean, jnp.zeros(()))
+    return Products(
+        products.reshape(size, size), pair.derivative.reshape(size, size), mean, jnp.zeros(())
+    )
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
@@ -107,7 +121,9 @@ def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) 
 
     def product(function: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
         found = function(at)
-        coefficients = jnp.moveaxis((found * weights) @ basis.T, 2, 0)  # [terms, sites, coordinates]
+        coefficients = jnp.moveaxis(
+            (found * weights) @ basis.T, 2, 0
+        )  # [terms, sites, coordinates]
 
         def horner(total, coefficient):
             return total * correlation + coefficient @ coefficient.T / means.shape[1], None
@@ -134,7 +150,9 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
     return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
 
 
-def _homogeneous_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
+def _homogeneous_pair(
+    activation: Activation, means, variances, cosine
+) -> tuple[jax.Array, jax.Array]:
     """The same for a homogeneous f, by one-dimensional quadrature over u; formulas in the module's docstring."""
     assert activation.slopes is not None
     left, right = activation.slopes
@@ -147,12 +165,16 @@ def _homogeneous_pair(activation: Activation, means, variances, cosine) -> tuple
     u, mean, rest = means[0] + std_1 * nodes, means[1] + std_2 * cosine * nodes, std_2 * sine
     standard = jnp.where(rest > 0, _quotient(mean, rest), jnp.where(mean >= 0, 1.0, -1.0) * 1e300)
     positive = jax.scipy.special.ndtr(standard)
-    above = mean * positive + rest * jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(2.0 * math.pi)
+    above = mean * positive + rest * jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(
+        2.0 * math.pi
+    )
     values_ = jnp.sum(weights * activation(u) * (left * mean + (right - left) * above))
     return values_, jnp.sum(weights * activation.derivative(u) * (left + (right - left) * positive))
 
 
-def _by_pairs(activation: Activation, means: jax.Array, covariance: jax.Array, pair_fn: PairFn) -> Products:
+def _by_pairs(
+    activation: Activation, means: jax.Array, covariance: jax.Array, pair_fn: PairFn
+) -> Products:
     size = len(covariance)
     variance, correlation = _correlations(covariance)
     rows, columns = np.triu_indices(size)
@@ -185,7 +207,9 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
     variance = jnp.maximum(jnp.diagonal(covariance), 0.0)
     norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
     correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
-    return variance, jnp.where(jnp.eye(len(covariance), dtype=bool), 1.0, jnp.where(norms > 0, correlation, 0.0))
+    return variance, jnp.where(
+        jnp.eye(len(covariance), dtype=bool), 1.0, jnp.where(norms > 0, correlation, 0.0)
+    )
 
 
 def _quotient(numerator, denominator) -> jax.Array:

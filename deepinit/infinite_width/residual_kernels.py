@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import Activation, linear
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
@@ -19,7 +19,9 @@ from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import Variances, residual_variances
 
 
-def residual_nngp_and_ntk(spec: ResNet | ConvResNet, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def residual_nngp_and_ntk(
+    spec: ResNet | ConvResNet, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of the output, or of the stream after the last block, by neural-tangents in float64.
 
     Blocks as in the module's docstring; `residual.residual_layers` gives every layer, for every block, without neural-tangents.
@@ -65,7 +67,11 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
     is_conv = isinstance(spec, ConvResNet)
     maps = [_linear_map(spec, variances.weight, variances.bias)]
     if isinstance(spec, ResNet) and not spec.is_shallow:
-        maps = [*maps, *_activation(spec.activation), stax.Dense(1, W_std=float(np.sqrt(variances.branch)))]
+        maps = [
+            *maps,
+            *_activation(spec.activation),
+            stax.Dense(1, W_std=float(np.sqrt(variances.branch))),
+        ]
     branch = stax.serial(*_activation(spec.inner_activation), *maps)
     block = stax.serial(stax.FanOut(2), stax.parallel(stax.Identity(), branch), stax.FanInSum())
     layers = [_embedding(spec, variances.embedding), stax.repeat(block, spec.depth)]
@@ -82,7 +88,9 @@ def _embedding(spec: ResNet | ConvResNet, weight_var: float) -> Any:
 
 
 def _linear_map(spec: ResNet | ConvResNet, weight_var: float, bias_var: float) -> Any:
-    return _stax_map(spec, weight_var, bias_var, spec.kernel_size if isinstance(spec, ConvResNet) else 1)
+    return _stax_map(
+        spec, weight_var, bias_var, spec.kernel_size if isinstance(spec, ConvResNet) else 1
+    )
 
 
 def _stax_map(spec: ResNet | ConvResNet, weight_var: float, bias_var: float, size: int) -> Any:
@@ -113,17 +121,13 @@ def _check_expressible(spec: ResNet | ConvResNet) -> None:
     is_shallow = isinstance(spec, ConvResNet) or spec.is_shallow
     if is_shallow and spec.activation != linear:
         raise SpecError(
-            refusal(
-                f"shallow blocks x + {spec.activation.name}(W x + b) for neural-tangents, which adds only branches that end in a linear map",
-                "two-layer blocks, or shallow ones with activation='linear'",
-                "deepinit.infinite_width.recursion.kernel_layers has the kernels of every block.",
-            )
+            f"shallow blocks x + {spec.activation.name}(W x + b) for neural-tangents, which adds only branches that end in a linear map",
+            "two-layer blocks, or shallow ones with activation='linear'",
+            "deepinit.infinite_width.recursion.kernel_layers has the kernels of every block.",
         )
     if spec.embedding_law is None:
         raise SpecError(
-            refusal(
-                "a residual network without an embedding for neural-tangents, which adds branches to a Gaussian stream only",
-                "an embedding",
-                "Give embedding_law=di.normal(1.0), or take deepinit.infinite_width.recursion.kernel_layers.",
-            )
+            "a residual network without an embedding for neural-tangents, which adds branches to a Gaussian stream only",
+            "an embedding",
+            "Give embedding_law=di.normal(1.0), or take deepinit.infinite_width.recursion.kernel_layers.",
         )

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import linear
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.patches import neighbours
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -63,11 +63,9 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
     """
     if not isinstance(spec, ResNet | ConvResNet):
         raise SpecError(
-            refusal(
-                f"spec=an object of type {type(spec).__name__}, for kernels of residual networks",
-                "di.ResNet or di.ConvResNet",
-                "Kernels of an MLP: deepinit.infinite_width.recursion.kernel_layers.",
-            )
+            f"spec=an object of type {type(spec).__name__}, for kernels of residual networks",
+            "di.ResNet or di.ConvResNet",
+            "Kernels of an MLP: deepinit.infinite_width.recursion.kernel_layers.",
         )
     spec.matrix_shapes(dimension)
     _check_laws(spec)
@@ -78,7 +76,11 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
 
     branch_width = spec.branch_width if isinstance(spec, ResNet) else None
     bias = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1, spec.depth)
-    at_output = spec.output_width is not None and spec.bias_law is not None and spec.bias_law.scaling == "absolute"
+    at_output = (
+        spec.output_width is not None
+        and spec.bias_law is not None
+        and spec.bias_law.scaling == "absolute"
+    )
     return Variances(
         weight(spec.embedding_law, dimension // spec.positions),
         weight(spec.weight_law, stream),
@@ -121,7 +123,7 @@ def trained_flags(trained: tuple[str, ...]) -> Trained:
     is_list = isinstance(trained, tuple | list | set | frozenset)
     if not is_list or any(name not in PARAMETERS for name in trained):
         raise SpecError(
-            refusal(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups of parameters, in a tuple.")
+            f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups of parameters, in a tuple."
         )
     return Trained(*(1.0 if name in trained else 0.0 for name in PARAMETERS))
 
@@ -130,34 +132,32 @@ def _check_laws(spec: ResNet | ConvResNet) -> None:
     for name, law in laws_of(spec, LAWS).items():
         if not isinstance(law, Law):
             raise SpecError(
-                refusal(
-                    f"{name} of correlated or drifting entries, at infinite width",
-                    "laws with independent centred entries",
-                    "Simulate; deepinit.theory has the moments of such networks in the limit of depth.",
-                )
+                f"{name} of correlated or drifting entries, at infinite width",
+                "laws with independent centred entries",
+                "Simulate; deepinit.theory has the moments of such networks in the limit of depth.",
             )
     bias = spec.bias_law
     is_linear = spec.activation == linear and spec.inner_activation == linear
     if bias is not None and not is_linear and not (bias.is_gaussian or bias.is_haar):
         raise SpecError(
-            refusal(
-                f"biases of the law {bias.name!r}, with which preactivations are not Gaussian and centred",
-                "normal biases",
-                "Take di.normal of the same variance, or simulate.",
-            )
+            f"biases of the law {bias.name!r}, with which preactivations are not Gaussian and centred",
+            "normal biases",
+            "Take di.normal of the same variance, or simulate.",
         )
     if is_linear and bias is not None and not bias.is_symmetric:
         raise SpecError(
-            refusal(
-                "constant biases, at infinite width", "biases symmetric about 0", "Take random biases, or simulate."
-            )
+            "constant biases, at infinite width",
+            "biases symmetric about 0",
+            "Take random biases, or simulate.",
         )
     embedding = spec.embedding_law
-    if embedding is not None and spec.inner_activation != linear and not (embedding.is_gaussian or embedding.is_haar):
+    if (
+        embedding is not None
+        and spec.inner_activation != linear
+        and not (embedding.is_gaussian or embedding.is_haar)
+    ):
         raise SpecError(
-            refusal(
-                f"an embedding of the law {embedding.name!r} before a nonlinear inner activation: the stream is not Gaussian",
-                "a normal embedding",
-                "Take di.normal of the same variance, or simulate.",
-            )
+            f"an embedding of the law {embedding.name!r} before a nonlinear inner activation: the stream is not Gaussian",
+            "a normal embedding",
+            "Take di.normal of the same variance, or simulate.",
         )

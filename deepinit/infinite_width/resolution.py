@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 _ERROR = 1e-5  # relative, of E phi^2 and E phi'^2: those that are resolved are right to 1e-9
 _MOST_LAYERS = 50
@@ -20,20 +20,26 @@ _CUTS = (
 )  # of the pieces between kinks, in standard deviations, for the finer rule
 
 
-def checked_resolution(activation: Activation, mean_squares: np.ndarray, weight_vars, bias_vars) -> None:
+def checked_resolution(
+    activation: Activation, mean_squares: np.ndarray, weight_vars, bias_vars
+) -> None:
     """Compares second moments by the rule and by a finer one, layer by layer, for the smallest, median and largest input.
 
     Raises:
         SpecError: the two differ; `sin` of preactivations of variance 100, a function that bends on the scale 1/20.
     """
     variance = weight_vars[0] * np.quantile(mean_squares, [0.0, 0.5, 1.0]) + bias_vars[0]
-    for weight_var, bias_var in list(zip(weight_vars[1:], bias_vars[1:], strict=True))[:_MOST_LAYERS]:
+    for weight_var, bias_var in list(zip(weight_vars[1:], bias_vars[1:], strict=True))[
+        :_MOST_LAYERS
+    ]:
         before, variance = variance, weight_var * _resolved(activation, variance) + bias_var
         if not np.isfinite(variance).all() or np.allclose(before, variance, rtol=1e-3):
             return
 
 
-def checked_blocks(phi: Activation, psi: Activation, mean_squares: np.ndarray, weight: float, bias: float) -> None:
+def checked_blocks(
+    phi: Activation, psi: Activation, mean_squares: np.ndarray, weight: float, bias: float
+) -> None:
     """The same of residual blocks phi(W psi(x) + b), over the range that the mean squares of their streams span.
 
     Args:
@@ -59,12 +65,10 @@ def _resolved(activation: Activation, variance: np.ndarray) -> np.ndarray:
     if (error > _ERROR).any():
         at = variance[np.argmax(np.nan_to_num(error).max(axis=0))]
         raise SpecError(
-            refusal(
-                f"{activation} of preactivations of variance {at:.3g} at infinite width, which the quadrature does not "
-                f"resolve (relative error {np.nanmax(error):.1g})",
-                "activations that bend on scales of order 1, or smaller variances",
-                "Simulate, or take smaller weights and inputs.",
-            )
+            f"{activation} of preactivations of variance {at:.3g} at infinite width, which the quadrature does not "
+            f"resolve (relative error {np.nanmax(error):.1g})",
+            "activations that bend on scales of order 1, or smaller variances",
+            "Simulate, or take smaller weights and inputs.",
         )
     return twice[0]
 
@@ -81,15 +85,24 @@ def _moments(activation: Activation):
         if not activation.kinks:
             return smooth_rule(std, finer)
         return piecewise_rule(
-            jnp.stack([*(quotient(kink, std) for kink in activation.kinks), *(_CUTS if finer else ())])
+            jnp.stack(
+                [*(quotient(kink, std) for kink in activation.kinks), *(_CUTS if finer else ())]
+            )
         )
 
     def moments(variance, finer):
         def one(q):
             nodes, weights = rule(jnp.sqrt(q), finer)
             u = jnp.sqrt(q) * nodes
-            return jnp.stack([jnp.sum(weights * activation(u) ** 2), jnp.sum(weights * activation.derivative(u) ** 2)])
+            return jnp.stack(
+                [
+                    jnp.sum(weights * activation(u) ** 2),
+                    jnp.sum(weights * activation.derivative(u) ** 2),
+                ]
+            )
 
         return jax.vmap(one, out_axes=1)(variance)
 
-    return jax.jit(lambda variance: jnp.stack([moments(variance, finer) for finer in (False, True)]))
+    return jax.jit(
+        lambda variance: jnp.stack([moments(variance, finer) for finer in (False, True)])
+    )

@@ -105,7 +105,10 @@ def ntk_training(
     times = _checked_times(times)
     _check_examples(examples)
     num, num_outputs = examples.targets.shape
-    if isinstance(spec, MLP) and spec.output_width not in (None, num_outputs):  # what is no MLP, the kernels refuse
+    if isinstance(spec, MLP) and spec.output_width not in (
+        None,
+        num_outputs,
+    ):  # what is no MLP, the kernels refuse
         raise SpecError(_other_outputs(num_outputs, spec.output_width))
     test = _checked_test(test_inputs, examples)
     both = kernels(spec, np.concatenate([examples.inputs, test]))
@@ -134,7 +137,9 @@ def ntk_training(
             return mean, np.broadcast_to(np.maximum(variance, 0.0)[:, :, None], mean.shape).copy()
 
         mean, variance = at_all_times(None)
-        test_mean, test_variance = at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
+        test_mean, test_variance = (
+            at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
+        )
     loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
     found = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
     return checked_limit(found, "of training")
@@ -149,7 +154,9 @@ def _check_parameters(parameters: Any) -> None:
         kind = jnp.result_type(leaf)
         if not jnp.issubdtype(kind, jnp.floating):
             given = f"the parameter {jax.tree_util.keystr(path) or 'parameters'} of type {kind}"
-            raise SpecError(refusal(given, "floating-point arrays", "Bind it to apply_fn by functools.partial."))
+            raise SpecError(
+                given, "floating-point arrays", "Bind it to apply_fn by functools.partial."
+            )
 
 
 def linearized_training(
@@ -198,7 +205,9 @@ def linearized_training(
         batched = jax.vmap(apply_fn, (None, 0))
         shape = jax.eval_shape(batched, parameters, rows).shape
         if shape != (len(rows), num_outputs):
-            raise SpecError(_other_outputs(num_outputs, shape[1] if len(shape) == 2 else f"shape {shape[1:]}"))
+            raise SpecError(
+                _other_outputs(num_outputs, shape[1] if len(shape) == 2 else f"shape {shape[1:]}")
+            )
         kernel_fn = jax.jit(
             nt.empirical_ntk_fn(
                 lambda p, x: batched(p, x),
@@ -233,14 +242,14 @@ def _floor(diagonal: np.ndarray) -> float:
 def _checked_times(given: Any) -> np.ndarray:
     times = real_numbers(given)
     if times is None or times.ndim != 1 or not times.size:
-        raise SpecError(refusal(f"times of {shape_in_words(given)}", "numbers [T], T >= 1", "Write times=[0.0, 1.0]."))
+        raise SpecError(
+            f"times of {shape_in_words(given)}", "numbers [T], T >= 1", "Write times=[0.0, 1.0]."
+        )
     if not (np.isfinite(times).all() and times[0] >= 0 and np.all(np.diff(times) >= 0)):
         raise SpecError(
-            refusal(
-                f"times {np.array2string(times, threshold=6)}",
-                "finite times >= 0 that do not decrease",
-                "Sort them; gradient descent at the rate r has the time r times the step.",
-            )
+            f"times {np.array2string(times, threshold=6)}",
+            "finite times >= 0 that do not decrease",
+            "Sort them; gradient descent at the rate r has the time r times the step.",
         )
     return times
 
@@ -248,17 +257,15 @@ def _checked_times(given: Any) -> np.ndarray:
 def _check_examples(examples: Any) -> None:
     if not isinstance(examples, Examples):
         raise SpecError(
-            refusal(
-                f"examples of type {type(examples).__name__}", "Examples", "Write targets.examples(inputs, targets)."
-            )
+            f"examples of type {type(examples).__name__}",
+            "Examples",
+            "Write targets.examples(inputs, targets).",
         )
     if examples.are_classes:
         raise SpecError(
-            refusal(
-                "classes as targets of the mse, the one loss whose linear regime has a closed form",
-                "numbers [n, outputs]",
-                "Give floats: one-hot rows, or the class as a number.",
-            )
+            "classes as targets of the mse, the one loss whose linear regime has a closed form",
+            "numbers [n, outputs]",
+            "Give floats: one-hot rows, or the class as a number.",
         )
 
 
@@ -269,11 +276,9 @@ def _checked_test(test_inputs: Any, examples: Examples) -> np.ndarray:
     rows = checked_rows(test_inputs)
     if rows.shape[1] != examples.dimension:
         raise SpecError(
-            refusal(
-                f"test inputs of dimension {rows.shape[1]} beside examples of dimension {examples.dimension}",
-                "inputs of one dimension",
-                "Give [num, dimension], one input a row.",
-            )
+            f"test inputs of dimension {rows.shape[1]} beside examples of dimension {examples.dimension}",
+            "inputs of one dimension",
+            "Give [num, dimension], one input a row.",
         )
     return rows
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.infinite_width.kernels import stax_activation
 from deepinit.infinite_width.limits import checked_limit
@@ -70,9 +70,16 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
         import jax
         import jax.numpy as jnp
 
-        arrays = (jnp.asarray(x), jnp.asarray(weight_vars), jnp.asarray(bias_vars), jnp.asarray(fan_ins))
+        arrays = (
+            jnp.asarray(x),
+            jnp.asarray(weight_vars),
+            jnp.asarray(bias_vars),
+            jnp.asarray(fan_ins),
+        )
         kernels = _jitted()(spec.activation, float(spec.bias_law is not None), *arrays)
-        kernels = TrainingKernels(*(np.asarray(kernel) for kernel in jax.block_until_ready(kernels)))
+        kernels = TrainingKernels(
+            *(np.asarray(kernel) for kernel in jax.block_until_ready(kernels))
+        )
     return checked_limit(kernels, is_kernel=True)
 
 
@@ -100,14 +107,22 @@ def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
 
     def dense(layer: int, width: int, biased: bool):
         b_std = float(np.sqrt(bias_vars[layer])) if biased else None
-        return stax.Dense(width, W_std=float(np.sqrt(weight_vars[layer])), b_std=b_std, parameterization="standard")
+        return stax.Dense(
+            width,
+            W_std=float(np.sqrt(weight_vars[layer])),
+            b_std=b_std,
+            parameterization="standard",
+        )
 
     with host_float64():
         import jax
 
         parts = []
         for layer, width in enumerate(spec.widths):
-            parts += [dense(layer, width, spec.bias_law is not None), stax_activation(spec.activation)]
+            parts += [
+                dense(layer, width, spec.bias_law is not None),
+                stax_activation(spec.activation),
+            ]
         kernel_fn = stax.serial(*parts, dense(spec.depth, spec.output_width, False))[2]
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
         kernels = TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
@@ -127,7 +142,9 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
         weight_var, bias_var, fan_in = layer
         point_ntk = fan_in * below.variance + has_bias + weight_var * point_response
         pair_ntk = fan_in * below.covariance + has_bias + weight_var * pair_response
-        above, point_slope, pair_slope = nonlinearity(activation, affine(below, weight_var, bias_var))
+        above, point_slope, pair_slope = nonlinearity(
+            activation, affine(below, weight_var, bias_var)
+        )
         return (above, point_slope * point_ntk, pair_slope * pair_ntk), None
 
     start = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
@@ -136,13 +153,18 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
     weight_var, fan_in = weight_vars[-1], fan_ins[-1]
 
     def matrix(points, pairs):
-        upper = jnp.zeros((len(points), len(points)), points.dtype).at[rows.first, rows.second].set(pairs)
+        upper = (
+            jnp.zeros((len(points), len(points)), points.dtype)
+            .at[rows.first, rows.second]
+            .set(pairs)
+        )
         return upper + upper.T + jnp.diag(points)
 
     return (
         matrix(weight_var * last.variance, weight_var * last.covariance),
         matrix(
-            fan_in * last.variance + weight_var * point_response, fan_in * last.covariance + weight_var * pair_response
+            fan_in * last.variance + weight_var * point_response,
+            fan_in * last.covariance + weight_var * pair_response,
         ),
     )
 
@@ -152,9 +174,15 @@ def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     weight_vars, bias_vars = layer_variances(spec, dimension)
     if spec.output_width is None:
         raise SpecError(
-            refusal("a spec without an output layer", "an MLP with one", "Write di.MLP(..., output_width=1).")
+            "a spec without an output layer",
+            "an MLP with one",
+            "Write di.MLP(..., output_width=1).",
         )
-    return weight_vars, np.append(bias_vars[:-1], 0.0), np.asarray((dimension, *spec.widths), np.float64)
+    return (
+        weight_vars,
+        np.append(bias_vars[:-1], 0.0),
+        np.asarray((dimension, *spec.widths), np.float64),
+    )
 
 
 def _jitted():

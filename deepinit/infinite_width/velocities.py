@@ -74,7 +74,9 @@ def velocities_of_points(x, tangents, first, second) -> Velocities:
     )
 
 
-def velocity_scan(activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars) -> Velocities:
+def velocity_scan(
+    activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars
+) -> Velocities:
     """The velocities of the last layer's preactivations (the outputs, if the last variances are those of an output layer).
 
     Args:
@@ -95,7 +97,9 @@ def velocity_scan(activation: Activation, rows: Rows, velocities: Velocities, we
     return jax.lax.scan(layer, carry, (weight_vars[1:], bias_vars[1:]))[0][1]
 
 
-def nonlinear_layer(activation: Activation, rows: Rows, velocities: Velocities) -> tuple[Rows, Velocities]:
+def nonlinear_layer(
+    activation: Activation, rows: Rows, velocities: Velocities
+) -> tuple[Rows, Velocities]:
     """Points and velocities of phi(z)."""
     after, point_slope, pair_slope = nonlinearity(activation, rows)
     if activation.slopes is not None:
@@ -113,10 +117,15 @@ def frame(rows: Rows, velocities: Velocities) -> Frame:
     std_1, std_2 = jnp.sqrt(rows.variance[rows.first]), jnp.sqrt(rows.variance[rows.second])
     sine, cosine = _sine_and_cosine(rows.angle)
     # with the unit normals along z_s and along z_t
-    with_s_1, with_s_2 = (_ratio(c, std_2) for c in (velocities.first_cross, velocities.point_cross[rows.second]))
+    with_s_1, with_s_2 = (
+        _ratio(c, std_2) for c in (velocities.first_cross, velocities.point_cross[rows.second])
+    )
     along_1 = _ratio(velocities.point_cross[rows.first], std_1, otherwise=with_s_1)
     along_2 = _ratio(velocities.second_cross, std_1, otherwise=with_s_2)
-    across_1, across_2 = _ratio(with_s_1 - cosine * along_1, sine), _ratio(with_s_2 - cosine * along_2, sine)
+    across_1, across_2 = (
+        _ratio(with_s_1 - cosine * along_1, sine),
+        _ratio(with_s_2 - cosine * along_2, sine),
+    )
     return Frame(along_1, across_1, along_2, across_2)
 
 
@@ -157,7 +166,10 @@ def _pairs_by_quadrature(activation: Activation, rows: Rows, velocities: Velocit
         (first, second, growth, angle), axes, pair, slope = arguments
         weights, z_1, z_2, u, step = pair_rule(activation.kinks, first, second, growth, angle)
         slope_1, slope_2 = activation.derivative(u), activation.derivative(u + step)
-        mean_1, mean_2 = axes.along_1 * z_1 + axes.across_1 * z_2, axes.along_2 * z_1 + axes.across_2 * z_2
+        mean_1, mean_2 = (
+            axes.along_1 * z_1 + axes.across_1 * z_2,
+            axes.along_2 * z_1 + axes.across_2 * z_2,
+        )
         rest = pair - axes.along_1 * axes.along_2 - axes.across_1 * axes.across_2
         return (
             jnp.sum(weights * slope_1 * activation(u + step) * mean_1),
@@ -179,4 +191,6 @@ def _sine_and_cosine(angle: HalfAngle):
 
 def _ratio(numerator, denominator, otherwise=0.0):
     """numerator / denominator, and `otherwise` where the denominator is 0."""
-    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), otherwise)
+    return jnp.where(
+        denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), otherwise
+    )

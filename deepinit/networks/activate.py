@@ -24,8 +24,15 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     if activation.is_homogeneous:
         return _activate(rows, activation, jnp.zeros_like(rows.point_scales))
     laws = power_laws(activation)
-    within = jnp.clip(rows.point_scales, *(math.log(2.0) * end for end in evaluation_range(laws, rows.points.dtype)))
-    after, beyond, base = _activate(rows, activation, within), rows.point_scales - within, rows.of_bases(rows.points)
+    within = jnp.clip(
+        rows.point_scales,
+        *(math.log(2.0) * end for end in evaluation_range(laws, rows.points.dtype)),
+    )
+    after, beyond, base = (
+        _activate(rows, activation, within),
+        rows.point_scales - within,
+        rows.of_bases(rows.points),
+    )
     value = gains(laws.values, beyond, after.points, rows.points)
     partner = base + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
     difference = gains(laws.differences, rows.of_bases(beyond), after.displacements, base, partner)
@@ -55,10 +62,16 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
         tangents = rows.of_frame_bases(activation.derivative(points))[:, None] * tangents
     displacements = rows.displacements
     if rows.bases:  # else no time is spent on compiling differences of nothing
-        step = jnp.exp(jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows)))[:, None]
+        step = jnp.exp(
+            jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows))
+        )[:, None]
         displacements = activation.difference(rows.of_bases(points), step * displacements) / step
     return dataclasses.replace(
-        rows, points=activation(points) / size, displacements=displacements, tangents=tangents, known=None
+        rows,
+        points=activation(points) / size,
+        displacements=displacements,
+        tangents=tangents,
+        known=None,
     )
 
 
@@ -78,7 +91,11 @@ def flushed(rows: Rows, smallest: float) -> Rows:
     displacements = jnp.where(keep_base == keep_partner, both, one_only)
     tangents = None if rows.tangents is None else rows.of_frame_bases(keep)[:, None] * rows.tangents
     return dataclasses.replace(
-        rows, points=jnp.where(keep, rows.points, 0), displacements=displacements, tangents=tangents, known=None
+        rows,
+        points=jnp.where(keep, rows.points, 0),
+        displacements=displacements,
+        tangents=tangents,
+        known=None,
     )
 
 

@@ -20,7 +20,16 @@ import jax.numpy as jnp
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
 from deepinit.networks.checkpointing import stretch_shapes
-from deepinit.networks.cotangents import Cotangents, Products, log_norm2, plus, rescaled, sum_of, times_slopes, total
+from deepinit.networks.cotangents import (
+    Cotangents,
+    Products,
+    log_norm2,
+    plus,
+    rescaled,
+    sum_of,
+    times_slopes,
+    total,
+)
 from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
 from deepinit.networks.layers import (
     embedding_layer,
@@ -111,19 +120,34 @@ def random_gradients(
         linear_map: explicit or conditional.
         precision: of the matrix products.
     """
-    transpose, keeping = cotangent_maps(linear_map, precision, points), _keeping(linear_map, precision)
-    runs, ends, embedding = segments(spec, rows.points.shape[1]), end_keys(spec, key), embedding_layer(spec)
+    transpose, keeping = (
+        cotangent_maps(linear_map, precision, points),
+        _keeping(linear_map, precision),
+    )
+    runs, ends, embedding = (
+        segments(spec, rows.points.shape[1]),
+        end_keys(spec, key),
+        embedding_layer(spec),
+    )
     rows = start = rows.with_known()
     if embedding is not None:
-        rows, embedding_drawn = keeping(lambda layer_fn: settle(linear(rows, ends["embedding"], embedding, layer_fn)))
+        rows, embedding_drawn = keeping(
+            lambda layer_fn: settle(linear(rows, ends["embedding"], embedding, layer_fn))
+        )
 
     def enter(width: int, rows: Rows, number: Any) -> tuple[Rows, Passed]:
         source = layer_key(spec, key, number)
-        (after, state), drawn = keeping(lambda layer_fn: layer_step(spec, width, rows, source, layer_fn))
+        (after, state), drawn = keeping(
+            lambda layer_fn: layer_step(spec, width, rows, source, layer_fn)
+        )
         return after, Passed(rows, state.preactivations, drawn)
 
-    def leave(width: int, back: Cotangents, passed: Passed, number: Any) -> tuple[Cotangents, WeightsAndBiases]:
-        return layer_back(spec, width, passed, layer_key(spec, key, number), back, points, transpose)
+    def leave(
+        width: int, back: Cotangents, passed: Passed, number: Any
+    ) -> tuple[Cotangents, WeightsAndBiases]:
+        return layer_back(
+            spec, width, passed, layer_key(spec, key, number), back, points, transpose
+        )
 
     passed = []
     for segment in runs:
@@ -175,7 +199,9 @@ def layer_back(
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
     rows, before, drawn = passed
     if outer is not None:
-        through, products = transpose(source["outer"], drawn[1], activate(before, spec.activation), through, outer)
+        through, products = transpose(
+            source["outer"], drawn[1], activate(before, spec.activation), through, outer
+        )
     through = times_slopes(through, before, points, spec.activation)
     seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
     through, others = transpose(source["inner"], drawn[0], seen, through, inner_layer(spec, width))
@@ -190,7 +216,9 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
     return Products(zeros, zeros), Products(zeros, zeros)
 
 
-def _keeping(linear_map: str, precision: str) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
+def _keeping(
+    linear_map: str, precision: str
+) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
     """`of(layer function)` with random maps, and what each of them keeps for its transpose, in the order in which they act."""
     draw = KEEPING[linear_map]
 
@@ -234,6 +262,8 @@ def _leave_all(
         _, inside = _enter_all(rows, numbers, shape[1:], enter)
         return _leave_all(back, inside, numbers, shape[1:], enter, leave)
 
-    step, sources = (layer, numbers) if len(shape) == 1 else (stretch, numbers.reshape(shape[0], -1))
+    step, sources = (
+        (layer, numbers) if len(shape) == 1 else (stretch, numbers.reshape(shape[0], -1))
+    )
     back, (layers, weights, biases) = scan_layers(step, back, (entered, sources), reverse=True)
     return back, (layers.reshape(-1, layers.shape[-1]), total(weights), total(biases))

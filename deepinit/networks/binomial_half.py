@@ -47,7 +47,10 @@ def coin_tables(widths: tuple[int, ...]) -> CoinTables:
         columns.append(table)
     starts, shifts, firsts = np.array([places[width] for width in widths]).T
     return CoinTables(
-        np.concatenate(columns), starts.astype(np.int32), shifts.astype(np.uint32), firsts.astype(np.int32)
+        np.concatenate(columns),
+        starts.astype(np.int32),
+        shifts.astype(np.uint32),
+        firsts.astype(np.int32),
     )
 
 
@@ -58,7 +61,9 @@ def coin_weights(width: int) -> tuple[int, list[int]]:
     """
     centre = (width + 1) // 2
     upper = [1 << _GUARD]
-    while centre + len(upper) <= width and upper[-1] >> (_GUARD - 80):  # 2^-80 of the centre: rounds to 0
+    while centre + len(upper) <= width and upper[-1] >> (
+        _GUARD - 80
+    ):  # 2^-80 of the centre: rounds to 0
         k = centre + len(upper) - 1
         upper.append(upper[-1] * (width - k) // (k + 1))
     lower = upper[::-1] if width % 2 else upper[:0:-1]
@@ -74,7 +79,10 @@ def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
     index_bits = max(1, (len(weights) - 1).bit_length())
     shift, capacity = 32 - index_bits, 1 << (_BITS - index_bits)
     left = [*weights, *[0] * ((1 << index_bits) - len(weights))]
-    own, alias = [0] * len(left), list(range(len(left)))  # a full column is its own alias, whatever its threshold
+    own, alias = (
+        [0] * len(left),
+        list(range(len(left))),
+    )  # a full column is its own alias, whatever its threshold
     small = [column for column, weight in enumerate(left) if weight < capacity]
     large = [column for column, weight in enumerate(left) if weight > capacity]
     while small:  # the sum is exact, so both lists end together
@@ -86,7 +94,9 @@ def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
             if left[high] < capacity:
                 small.append(high)
     low_bits = (1 << shift) - 1
-    packed = [(t >> shift, other << shift | t & low_bits) for t, other in zip(own, alias, strict=True)]
+    packed = [
+        (t >> shift, other << shift | t & low_bits) for t, other in zip(own, alias, strict=True)
+    ]
     return np.array(packed, np.uint32), shift
 
 
@@ -101,7 +111,13 @@ def heads_from_bits(words: jax.Array, tables: CoinTables) -> jax.Array:
     first_word, second_word = words
     low_bits = (np.uint32(1) << tables.shifts) - np.uint32(1)
     index, remainder = first_word >> tables.shifts, first_word & low_bits
-    columns = jnp.asarray(tables.columns).at[tables.starts + index.astype(jnp.int32)].get(mode="promise_in_bounds")
+    columns = (
+        jnp.asarray(tables.columns)
+        .at[tables.starts + index.astype(jnp.int32)]
+        .get(mode="promise_in_bounds")
+    )
     high, packed = columns[:, 0], columns[:, 1]
     own = (second_word < high) | ((second_word == high) & (remainder < (packed & low_bits)))
-    return jnp.asarray(tables.firsts) + jnp.where(own, index, packed >> tables.shifts).astype(jnp.int32)
+    return jnp.asarray(tables.firsts) + jnp.where(own, index, packed >> tables.shifts).astype(
+        jnp.int32
+    )

@@ -22,7 +22,9 @@ def stretch_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]
         rows: what enters the first.
         width: of the widest rows in a layer.
     """
-    capacity = max(_KEPT_ROWS, _KEPT_BYTES // (len(rows.points) * width * rows.points.dtype.itemsize))
+    capacity = max(
+        _KEPT_ROWS, _KEPT_BYTES // (len(rows.points) * width * rows.points.dtype.itemsize)
+    )
     found = []
     while length:
         divisions = 0
@@ -54,6 +56,12 @@ def _shape(length: int, divisions: int) -> tuple[int, ...]:
 def _near(length: int, wanted: float) -> int:
     """The divisor nearest to `wanted`, by ratio, if it is within a factor 2: layers left over would be compiled once more."""
     wanted = max(wanted, 1.0)
-    near = [count for count in range(1, length + 1) if length % count == 0 and wanted / 2 <= count <= 2 * wanted]
-    distance = lambda count: round(abs(math.log(count / wanted)), 9)  # of two at one ratio the smaller
+    near = [
+        count
+        for count in range(1, length + 1)
+        if length % count == 0 and wanted / 2 <= count <= 2 * wanted
+    ]
+    distance = lambda count: round(
+        abs(math.log(count / wanted)), 9
+    )  # of two at one ratio the smaller
     return min(near, key=distance) if near else round(wanted)

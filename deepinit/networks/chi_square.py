@@ -28,7 +28,9 @@ _SERIES_REACH = 0.25
 _SERIES = tuple((-1.0) ** (power + 1) / power for power in range(4, 14))
 
 
-def log_chi_square(key: Any, degrees: jax.Array, reference: Any, dtype: Any = "float32") -> jax.Array:
+def log_chi_square(
+    key: Any, degrees: jax.Array, reference: Any, dtype: Any = "float32"
+) -> jax.Array:
     """log(chi^2_k / reference), independently for each entry k of `degrees`.
 
     Args:
@@ -50,14 +52,18 @@ def log_chi_square(key: Any, degrees: jax.Array, reference: Any, dtype: Any = "f
     def propose(state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         attempt, y, done = state
         with sequential_bits():
-            first, second = jax.random.bits(jax.random.fold_in(key, attempt), (2, *degrees.shape), "uint32")
+            first, second = jax.random.bits(
+                jax.random.fold_in(key, attempt), (2, *degrees.shape), "uint32"
+            )
         proposal = c * normal_from_bits(first, dtype)
         inside = proposal > -1
         proposal = jnp.where(inside, proposal, 0)
         rejected = _uniform_from_bits(second, dtype) < -jnp.expm1(3 * d * _log_ratio(proposal))
         return attempt + 1, jnp.where(done, y, proposal), done | (inside & ~rejected)
 
-    _, y, _ = jax.lax.while_loop(lambda state: ~jnp.all(state[2]), propose, (jnp.uint32(0), jnp.zeros_like(d), ~alive))
+    _, y, _ = jax.lax.while_loop(
+        lambda state: ~jnp.all(state[2]), propose, (jnp.uint32(0), jnp.zeros_like(d), ~alive)
+    )
     excess = (k - reference - 2 / 3) / reference
     scale = jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log(2 * d / reference))
     return jnp.where(alive, scale + 3 * jnp.log1p(y), -jnp.inf)
@@ -67,7 +73,9 @@ def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
     """Standard normals from uint32 words: the quantiles of the midpoints of 2^32 cells."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
-    return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(jnp.clip((signed + 0.5) * 2.0**-31, -largest, largest))
+    return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(
+        jnp.clip((signed + 0.5) * 2.0**-31, -largest, largest)
+    )
 
 
 def _uniform_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
@@ -81,4 +89,6 @@ def _log_ratio(y: jax.Array) -> jax.Array:
     series = jnp.zeros_like(y)
     for coefficient in reversed(_SERIES):
         series = series * y + coefficient
-    return jnp.where(jnp.abs(y) < _SERIES_REACH, y2 * y2 * series, jnp.log1p(y) - y + y2 * (0.5 - y / 3))
+    return jnp.where(
+        jnp.abs(y) < _SERIES_REACH, y2 * y2 * series, jnp.log1p(y) - y + y2 * (0.5 - y / 3)
+    )

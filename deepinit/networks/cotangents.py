@@ -35,7 +35,9 @@ class Products(NamedTuple):
 
 def total(parts: Products) -> Products:
     """The sum over the first axis, at the largest log-scale of products other than 0."""
-    there = (parts.value != 0) | ~(parts.log_scale < jnp.inf)  # rows that overflowed are 0 at an infinite scale
+    there = (parts.value != 0) | ~(
+        parts.log_scale < jnp.inf
+    )  # rows that overflowed are 0 at an infinite scale
     largest = jnp.max(jnp.where(there, parts.log_scale, -jnp.inf), axis=0)
     largest = jnp.where(jnp.any(there, axis=0), largest, 0)
     shares = jnp.exp(jnp.where(there, parts.log_scale - largest, 0))
@@ -47,7 +49,9 @@ def sum_of(*parts: Products) -> Products:
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
-def times_slopes(back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation) -> Cotangents:
+def times_slopes(
+    back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
+) -> Cotangents:
     """phi'(rows) times the cotangents: the same product as of tangents, which `activate` takes with its log-scales."""
     scales = back.log_scales[:, None]
     frames = _with_frames(rows, back.vectors[:, None], scales, points)
@@ -73,5 +77,9 @@ def log_norm2(back: Cotangents) -> jax.Array:
     return 2 * back.log_scales + jnp.log(jnp.sum(back.vectors**2, axis=1))
 
 
-def _with_frames(rows: Rows, tangents: jax.Array, scales: jax.Array, points: tuple[int, ...]) -> Rows:
-    return dataclasses.replace(rows, tangents=tangents, log_stretches=scales, frame_bases=points, known=None)
+def _with_frames(
+    rows: Rows, tangents: jax.Array, scales: jax.Array, points: tuple[int, ...]
+) -> Rows:
+    return dataclasses.replace(
+        rows, tangents=tangents, log_stretches=scales, frame_bases=points, known=None
+    )

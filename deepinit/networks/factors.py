@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.networks.binomial_half import coin_tables, heads
 from deepinit.networks.chi_square import log_chi_square
 
@@ -78,10 +78,14 @@ def log_layer_factors(
     left, right = _check(fan_outs, widths, slopes, d, law, fan_in)
     coin_key, chi_key, output_key = (jax.random.fold_in(key, purpose) for purpose in range(3))
     n = np.array(fan_outs, np.int32)
-    on = jnp.asarray(n) if left == right else heads(coin_key, coin_tables(tuple(map(int, fan_outs))))
+    on = (
+        jnp.asarray(n) if left == right else heads(coin_key, coin_tables(tuple(map(int, fan_outs))))
+    )
     hidden: jax.Array
     if law == "orthogonal":
-        hidden = _orthogonal(chi_key, on, n, int(fan_outs[0]) if fan_in is None else fan_in, left, right, dtype)
+        hidden = _orthogonal(
+            chi_key, on, n, int(fan_outs[0]) if fan_in is None else fan_in, left, right, dtype
+        )
     elif left == 0 or right == 0:
         hidden = _log_gram(chi_key, on, n / 2, d, dtype)  # heads and tails have one law
     elif left == right:
@@ -155,23 +159,29 @@ def _check(
 ) -> tuple[float, float]:
     """Refuses what has no such law; the squares of the slopes."""
     if len(fan_outs) == 0:
-        raise SpecError(refusal("no layers (fan_outs is empty)", "at least one hidden layer", "Write (256,) * 10."))
+        raise SpecError(
+            "no layers (fan_outs is empty)", "at least one hidden layer", "Write (256,) * 10."
+        )
     for width in (*widths, *(() if fan_in is None else (fan_in,))):
-        check_integer("a width", width, 1, "Give every layer a whole number of neurons.", most=WIDEST)
+        check_integer(
+            "a width", width, 1, "Give every layer a whole number of neurons.", most=WIDEST
+        )
     check_integer("d", d, 1, "Lengths have d=1, areas d=2.")
     squares = float(slopes[0]) ** 2, float(slopes[1]) ** 2
     if not (0 < sum(squares) < np.inf):
-        raise SpecError(refusal(f"slopes={slopes!r}", "two finite numbers, not both 0", "ReLU has (0.0, 1.0)."))
+        raise SpecError(
+            f"slopes={slopes!r}", "two finite numbers, not both 0", "ReLU has (0.0, 1.0)."
+        )
     if law not in ("normal", "orthogonal"):
         raise SpecError(
-            refusal(f"law={law!r}", "'normal', 'orthogonal'", "Draw other laws with explicit weight matrices.")
+            f"law={law!r}",
+            "'normal', 'orthogonal'",
+            "Draw other laws with explicit weight matrices.",
         )
     if d > 1 and (law == "orthogonal" or (squares[0] != squares[1] and 0 not in squares)):
         raise SpecError(
-            refusal(
-                f"d={d} with law={law!r} and slopes={slopes!r}",
-                "d above 1 with law='normal', and one slope 0 or both of one size",
-                "Take d=1, or draw the layers with explicit weight matrices.",
-            )
+            f"d={d} with law={law!r} and slopes={slopes!r}",
+            "d above 1 with law='normal', and one slope 0 or both of one size",
+            "Take d=1, or draw the layers with explicit weight matrices.",
         )
     return squares

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.host import outside_traces
 from deepinit.core.network_values import general_parameters, general_rows
@@ -23,7 +23,11 @@ from deepinit.networks.network import Network, named
 
 
 def from_linen(
-    module: Any, *, input_shape: tuple[int, ...] | None = None, dtype: Any = "float32", label: str | None = None
+    module: Any,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    dtype: Any = "float32",
+    label: str | None = None,
 ) -> Network:
     """The Network of a `flax.linen` module; its parameters are the module's own nested dict.
 
@@ -40,7 +44,9 @@ def from_linen(
     from flax import linen
 
     if not isinstance(module, linen.Module):
-        raise SpecError(refusal(f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."))
+        raise SpecError(
+            f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."
+        )
 
     definition = module, input_shape, str(dtype)
 
@@ -51,7 +57,9 @@ def from_linen(
         shapes = jax.eval_shape(module.init, jax.random.key(0), pair)
         _check_collections(set(shapes) - {"params"})
         _check_rows(
-            lambda parameters, batch: module.apply({"params": parameters}, batch), shapes.get("params", {}), pair
+            lambda parameters, batch: module.apply({"params": parameters}, batch),
+            shapes.get("params", {}),
+            pair,
         )
 
     def init(key: Any, input_width: int) -> Any:
@@ -64,10 +72,17 @@ def from_linen(
         return variables["params"]
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
-        outputs: Any = module.apply({"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape))
+        outputs: Any = module.apply(
+            {"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape)
+        )
         return outputs[0]
 
-    return named(label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())), init, apply, definition)
+    return named(
+        label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())),
+        init,
+        apply,
+        definition,
+    )
 
 
 def from_nnx(
@@ -91,15 +106,23 @@ def from_nnx(
     """
     from flax import nnx
 
-    module = nnx.eval_shape(lambda: make(nnx.Rngs(0))) if callable(make) and not isinstance(make, nnx.Module) else None
+    module = (
+        nnx.eval_shape(lambda: make(nnx.Rngs(0)))
+        if callable(make) and not isinstance(make, nnx.Module)
+        else None
+    )
     if not isinstance(module, nnx.Module):
         raise SpecError(
-            refusal(f"{make!r}", "a function nnx.Rngs -> nnx module", "Write lambda rngs: nnx.Linear(5, 1, rngs=rngs).")
+            f"{make!r}",
+            "a function nnx.Rngs -> nnx module",
+            "Write lambda rngs: nnx.Linear(5, 1, rngs=rngs).",
         )
     module.eval()  # no dropout
     parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)
     definition, shapes, generators, others = parts
-    _check_collections({type(leaf).__name__ for leaf in jax.tree.leaves(others, is_leaf=_is_variable)})
+    _check_collections(
+        {type(leaf).__name__ for leaf in jax.tree.leaves(others, is_leaf=_is_variable)}
+    )
     checked: set[int] = set()
 
     def on_batch(parameters: Any, batch: jax.Array) -> jax.Array:
@@ -132,11 +155,9 @@ def _batch_of_one(x: Any, input_shape: tuple[int, ...] | None) -> Any:
         return x[None]
     if x.size != math.prod(input_shape):
         raise SpecError(
-            refusal(
-                f"inputs of {x.size} numbers for the input shape {input_shape}",
-                f"{math.prod(input_shape)} numbers",
-                "Give the shape of one input, without the batch.",
-            )
+            f"inputs of {x.size} numbers for the input shape {input_shape}",
+            f"{math.prod(input_shape)} numbers",
+            "Give the shape of one input, without the batch.",
         )
     return x.reshape(1, *input_shape)
 
@@ -149,7 +170,9 @@ def _pair(input_width: int, input_shape: tuple[int, ...] | None, dtype: Any) -> 
 
 def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray) -> None:
     """Refuses a module whose outputs for two inputs together are not those for each alone, to 1e-3 of the largest."""
-    parameters = jax.tree.map(lambda leaf, shape: leaf.astype(shape.dtype), general_parameters(shapes), shapes)
+    parameters = jax.tree.map(
+        lambda leaf, shape: leaf.astype(shape.dtype), general_parameters(shapes), shapes
+    )
 
     @jax.jit
     def outputs(batch: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -160,23 +183,22 @@ def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray)
     with jax.default_matmul_precision("highest"):
         together, alone = map(np.asarray, outputs(pair))
     with np.errstate(invalid="ignore"):  # a difference of infinities tells nothing
-        is_coupled = together.shape != alone.shape or np.abs(together - alone).max() > 1e-3 * np.abs(alone).max()
+        is_coupled = (
+            together.shape != alone.shape
+            or np.abs(together - alone).max() > 1e-3 * np.abs(alone).max()
+        )
     if is_coupled:
         raise SpecError(
-            refusal(
-                "a module whose output for one input depends on the others in its batch",
-                "modules that take each input by itself",
-                "Leave out means and products over the batch axis.",
-            )
+            "a module whose output for one input depends on the others in its batch",
+            "modules that take each input by itself",
+            "Leave out means and products over the batch axis.",
         )
 
 
 def _check_collections(names: set[str]) -> None:
     if names:
         raise SpecError(
-            refusal(
-                f"a module with the state {', '.join(sorted(names))}",
-                "modules whose only variables are parameters",
-                "Batch normalization couples the examples of a batch: measure the module without it.",
-            )
+            f"a module with the state {', '.join(sorted(names))}",
+            "modules whose only variables are parameters",
+            "Batch normalization couples the examples of a batch: measure the module without it.",
         )

@@ -57,7 +57,9 @@ def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerF
         if layer.bias_law is not None:
             bias_key, shape = jax.random.fold_in(key, 1), (layer.fan_out, 1)
             bias = layer.bias_law.sample(bias_key, shape, depth=layer.depth, dtype=dtype)[:, 0]
-        return linear_map(weight_key, rows, layer.weight_law, layer.fan_out, layer.depth, precision), bias
+        return linear_map(
+            weight_key, rows, layer.weight_law, layer.fan_out, layer.depth, precision
+        ), bias
 
     return layer_fn
 
@@ -107,7 +109,9 @@ def forward(
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *taps), rows
 
 
-def scan_layers(step: Callable[[Any, Any], Any], carry: Any, sources: Any, *, reverse: bool = False) -> Any:
+def scan_layers(
+    step: Callable[[Any, Any], Any], carry: Any, sources: Any, *, reverse: bool = False
+) -> Any:
     """`lax.scan`; a single step is taken outside, since what it carries may change its shape."""
     if len(jax.tree.leaves(sources)[0]) > 1:
         return jax.lax.scan(step, carry, sources, reverse=reverse)
@@ -115,7 +119,9 @@ def scan_layers(step: Callable[[Any, Any], Any], carry: Any, sources: Any, *, re
     return carry, jax.tree.map(lambda leaf: leaf[None], record)
 
 
-def layer_step(spec: Spec, width: int, rows: Rows, source: Any, layer_fn: LayerFn) -> tuple[Rows, LayerState]:
+def layer_step(
+    spec: Spec, width: int, rows: Rows, source: Any, layer_fn: LayerFn
+) -> tuple[Rows, LayerState]:
     """One hidden layer, or one block, that produces `width` neurons from what enters it."""
     outer = outer_layer(spec)
     seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
@@ -164,6 +170,8 @@ def random_forward(
     tap_output: bool = False,
 ) -> tuple[Any, Rows]:
     """`forward` through the random network of this key: layer l from `fold_in(key, l)`, the output layer last."""
-    sources = tuple(layer_keys(spec, key, segment) for segment in segments(spec, rows.points.shape[1]))
+    sources = tuple(
+        layer_keys(spec, key, segment) for segment in segments(spec, rows.points.shape[1])
+    )
     layer_fn = random_layer(linear_map, precision)
     return forward(spec, rows, layer_fn, sources, end_keys(spec, key), tap, tap_output=tap_output)

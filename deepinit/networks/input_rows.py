@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.curves import SampledCurve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.generator import sequential_bits
 from deepinit.core.inputs import Inputs
@@ -64,18 +64,18 @@ def _chords(inputs: SampledCurve) -> Inputs:
         chords = np.broadcast_to(step * curve.coefficients[1], (count, curve.dimension))
     else:  # the difference of two points of a circle is its tangent half way, shortened
         chords = 2.0 * np.sin(0.5 * step) * curve.tangents(t[:-1] + 0.5 * step)
-    return Inputs(curve.points(t[:-1]), np.ascontiguousarray(chords), tuple(range(count)), inputs.label)
+    return Inputs(
+        curve.points(t[:-1]), np.ascontiguousarray(chords), tuple(range(count)), inputs.label
+    )
 
 
 def _refuse_ties(spec: Spec, inputs: Frames) -> None:
     at_zero = ~np.any(inputs.points, axis=1)
     if at_zero.any() and spec.bias_law is None and spec.activation.has_corner(0.0):
         raise SpecError(
-            refusal(
-                f"a tangent at the origin of a network without biases, where {spec.activation} has a kink",
-                "points other than 0, or a network with biases",
-                "Every unit is at the tie there, and the derivative does not exist. Move the point.",
-            )
+            f"a tangent at the origin of a network without biases, where {spec.activation} has a kink",
+            "points other than 0, or a network with biases",
+            "Every unit is at the tie there, and the derivative does not exist. Move the point.",
         )
 
 
@@ -84,9 +84,7 @@ def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
     narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
     if inputs.frame_size > narrowest:
         raise SpecError(
-            refusal(
-                f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons",
-                f"at most {narrowest} vectors",
-                "The image has fewer dimensions than that, and its volume is exactly 0 in every network.",
-            )
+            f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons",
+            f"at most {narrowest} vectors",
+            "The image has fewer dimensions than that, and its volume is exactly 0 in every network.",
         )

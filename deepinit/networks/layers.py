@@ -67,7 +67,9 @@ def inner_layer(spec: Spec, width: int) -> Layer:
     assert spec.weight_law is not None
     if isinstance(spec, ConvResNet):
         law, view = spec.weight_law, views.patches(spec)
-        if isinstance(law, Law) and law.scaling != "absolute":  # fan_in counts the channels of one position
+        if (
+            isinstance(law, Law) and law.scaling != "absolute"
+        ):  # fan_in counts the channels of one position
             law = dataclasses.replace(law, variance=law.variance * view.patch_size)
         return Layer(spec.channels, law, spec.bias_law, spec.depth, view)
     branch_width = spec.branch_width if isinstance(spec, ResNet) else None
@@ -85,7 +87,9 @@ def output_layer(spec: Spec) -> Layer:
     """The linear output layer."""
     assert spec.output_width is not None
     assert spec.output_law is not None
-    bias_law = spec.bias_law if spec.bias_law is not None and spec.bias_law.scaling == "absolute" else None
+    bias_law = (
+        spec.bias_law if spec.bias_law is not None and spec.bias_law.scaling == "absolute" else None
+    )
     view = views.average(spec) if isinstance(spec, ConvResNet) else None
     return Layer(spec.output_width, spec.output_law, bias_law, spec.depth, view)
 
@@ -110,4 +114,7 @@ def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
 
 def end_keys(spec: Spec, key: Any) -> dict[str, Any]:
     """Keys of the linear maps before and after the hidden layers."""
-    return {"output": jax.random.fold_in(key, spec.depth + 1), "embedding": jax.random.fold_in(key, spec.depth + 2)}
+    return {
+        "output": jax.random.fold_in(key, spec.depth + 1),
+        "embedding": jax.random.fold_in(key, spec.depth + 2),
+    }

@@ -17,14 +17,18 @@ from deepinit.core.orthonormal import orthonormalize_rows
 from deepinit.networks.rows import Rows
 
 
-def explicit(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str) -> jax.Array:
+def explicit(
+    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> jax.Array:
     """Draws W [fan_out, fan_in] and multiplies: any law, cost fan_in * fan_out."""
     stacked = rows.stacked
     weights = law.sample(key, (fan_out, stacked.shape[1]), depth=depth, dtype=stacked.dtype)
     return jnp.matmul(stacked, weights.T, precision=precision)
 
 
-def conditional(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str) -> jax.Array:
+def conditional(
+    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+) -> jax.Array:
     """Draws W h for the k given rows h without drawing W: exact for Gaussian and Haar weights used once, cost k * fan_out.
 
     Given the rows H [k, fan_in], the columns of H W^T are fan_out independent draws of N(0, v H H^T), v the variance of
@@ -39,9 +43,13 @@ def conditional(key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth:
     fan_in = rows.points.shape[1]
     factor = law.entry_std(fan_in, depth, rows.points.dtype) * factor_of(rows)
     larger = max(fan_in, fan_out)
-    normals = standard_normals(key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype)
+    normals = standard_normals(
+        key, (factor.shape[0], larger if law.is_haar else fan_out), factor.dtype
+    )
     if law.is_haar:
-        normals = math.sqrt(larger) * orthonormalize_rows(_of_directions(factor, normals))[0][:, :fan_out]
+        normals = (
+            math.sqrt(larger) * orthonormalize_rows(_of_directions(factor, normals))[0][:, :fan_out]
+        )
     return jnp.matmul(factor, normals, precision="highest")
 
 
@@ -51,7 +59,9 @@ def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) 
     mean, outer, inner = law.arrays(depth, stacked.dtype)
     factor = lower_factor(jnp.matmul(stacked, inner, precision="highest"))
     normals = standard_normals(key, (len(stacked), fan_out), stacked.dtype)
-    images = jnp.matmul(jnp.matmul(factor, normals, precision="highest"), outer.T, precision="highest")
+    images = jnp.matmul(
+        jnp.matmul(factor, normals, precision="highest"), outer.T, precision="highest"
+    )
     return images if mean is None else images + jnp.matmul(stacked, mean.T, precision="highest")
 
 
@@ -114,7 +124,12 @@ def factor_of(rows: Rows) -> jax.Array:
     norm = jnp.sqrt(point_norm2)
     if len(rows.displacements) == 0:
         return norm[None]
-    return jnp.stack([jnp.concatenate([norm, 0 * norm]), jnp.concatenate([parallel * norm, jnp.sqrt(residual_norm2)])])
+    return jnp.stack(
+        [
+            jnp.concatenate([norm, 0 * norm]),
+            jnp.concatenate([parallel * norm, jnp.sqrt(residual_norm2)]),
+        ]
+    )
 
 
 def lower_factor(rows: jax.Array) -> jax.Array:

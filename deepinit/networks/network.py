@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.forks import require_unforked
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import forward, random_layer
@@ -53,7 +53,10 @@ class Network(NamedTuple):
 
 
 def named(
-    label: str, init: Callable[[Any, int], Any], apply: Callable[[Any, jax.Array], jax.Array], source: Any = None
+    label: str,
+    init: Callable[[Any, int], Any],
+    apply: Callable[[Any, jax.Array], jax.Array],
+    source: Any = None,
 ) -> Network:
     """The network of two functions, with a label. A pair of functions it stays: `init, apply = network`.
 
@@ -74,7 +77,11 @@ def named(
 
 
 def network(
-    spec: Spec, *, dtype: Any = "float32", precision: str = "highest", parametrization: str = "standard"
+    spec: Spec,
+    *,
+    dtype: Any = "float32",
+    precision: str = "highest",
+    parametrization: str = "standard",
 ) -> Network:
     """The network of a spec; `init(key, ...)` draws the network that simulation with explicit maps draws from that key.
 
@@ -89,13 +96,17 @@ def network(
         SpecError: another parametrization.
     """
     if parametrization not in ("standard", "ntk"):
-        raise SpecError(refusal(f"parametrization={parametrization!r}", "standard, ntk", "Check the spelling."))
+        raise SpecError(
+            f"parametrization={parametrization!r}", "standard, ntk", "Check the spelling."
+        )
     is_standard = parametrization == "standard"
 
     def draw(key: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
         # the images of the unit vectors under the one way of drawing a layer are its matrix
         fan_in = width if layer.view is None else layer.view.fan_in(width)
-        images, biases = random_layer(explicit, precision)(key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer)
+        images, biases = random_layer(explicit, precision)(
+            key, points_alone(jnp.eye(fan_in, dtype=dtype)), layer
+        )
         drawn = {"weights": images.T} if biases is None else {"weights": images.T, "biases": biases}
         return drawn if is_standard else unit_parameters(key, drawn, layer)
 
@@ -106,17 +117,27 @@ def network(
             parameters.append(draw(ends["embedding"], input_width, embedding))
         for segment in segments(spec, input_width):
             keys, inner = layer_keys(spec, key, segment), inner_layer(spec, segment.fan_out)
-            drawn = {"inner": jax.vmap(lambda key, s=segment, layer=inner: draw(key, s.fan_in, layer))(keys["inner"])}
+            drawn = {
+                "inner": jax.vmap(lambda key, s=segment, layer=inner: draw(key, s.fan_in, layer))(
+                    keys["inner"]
+                )
+            }
             if outer is not None:
-                drawn["outer"] = jax.vmap(lambda key, layer=inner: draw(key, layer.fan_out, outer))(keys["outer"])
+                drawn["outer"] = jax.vmap(lambda key, layer=inner: draw(key, layer.fan_out, outer))(
+                    keys["outer"]
+                )
             parameters.append(drawn)
         if spec.output_width is not None:
             parameters.append(draw(ends["output"], spec.widths[-1], output_layer(spec)))
         return tuple(parameters)
 
-    def given_layer(parameters: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+    def given_layer(
+        parameters: Any, rows: Rows, layer: Layer
+    ) -> tuple[jax.Array, jax.Array | None]:
         matrices = parameters if is_standard else scaled_parameters(parameters, layer)
-        return jnp.matmul(rows.stacked, matrices["weights"].T, precision=precision), matrices.get("biases")
+        return jnp.matmul(rows.stacked, matrices["weights"].T, precision=precision), matrices.get(
+            "biases"
+        )
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
         rows, sources, ends = points_alone(jnp.asarray(x, dtype)[None]), list(parameters), {}

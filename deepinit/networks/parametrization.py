@@ -21,7 +21,9 @@ def unit_parameters(key: Any, drawn: dict[str, jax.Array], layer: Layer) -> dict
         if isinstance(law, MatrixLaw):
             shape = values.shape if values.ndim == 2 else (*values.shape, 1)
             with sequential_bits():
-                normals = jax.random.normal(jax.random.fold_in(key, _PURPOSES[name]), shape, values.dtype)
+                normals = jax.random.normal(
+                    jax.random.fold_in(key, _PURPOSES[name]), shape, values.dtype
+                )
             found[name] = normals.reshape(values.shape)
         else:
             found[name] = values / _std(law, values, layer.depth)

@@ -17,7 +17,7 @@ import numpy as np
 
 from deepinit.core.array_api import is_traced
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.networks.chi_square import log_chi_square, normal_from_bits
 from deepinit.networks.factors import RELU_SLOPES, WIDEST, log_layer_factors
@@ -72,12 +72,12 @@ def log_residual_factors(
 def _check_strengths(strengths: Any, num_blocks: int) -> None:
     if np.shape(strengths) not in ((), (num_blocks,)):
         raise SpecError(
-            refusal(
-                f"strengths of shape {np.shape(strengths)}", f"a number, or [{num_blocks}]", "Give one for every block."
-            )
+            f"strengths of shape {np.shape(strengths)}",
+            f"a number, or [{num_blocks}]",
+            "Give one for every block.",
         )
     if is_traced(strengths):
         return
     values = np.asarray(strengths, np.float64)
     if not (np.isfinite(values) & (values >= 0)).all():
-        raise SpecError(refusal(f"strengths={strengths!r}", "finite numbers >= 0", "They are variances."))
+        raise SpecError(f"strengths={strengths!r}", "finite numbers >= 0", "They are variances.")

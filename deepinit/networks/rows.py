@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.array_api import array_namespace, without_slopes
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 
 # Why a pair has no angle at a layer. `NOT_FINITE` covers overflow and NaN.
@@ -115,11 +115,15 @@ class Rows:
     def with_rows(self, stacked: Any, *, points_shift: Any = None) -> "Rows":
         """The same scales with new rows (as `stacked`, of another width), points shifted by [num_points, new_width]."""
         num_points, num_pairs = self.points.shape[0], len(self.bases)
-        points = stacked[:num_points] if points_shift is None else stacked[:num_points] + points_shift
+        points = (
+            stacked[:num_points] if points_shift is None else stacked[:num_points] + points_shift
+        )
         displacements, tangents = stacked[num_points : num_points + num_pairs], None
         if self.tangents is not None:
             tangents = stacked[num_points + num_pairs :].reshape(*self.tangents.shape[:2], -1)
-        return dataclasses.replace(self, points=points, displacements=displacements, tangents=tangents, known=None)
+        return dataclasses.replace(
+            self, points=points, displacements=displacements, tangents=tangents, known=None
+        )
 
     def plus(self, branch: "Rows") -> "Rows":
         """The sum of a stream and of the branch that was computed from it, at the stream's scales."""
@@ -127,7 +131,9 @@ class Rows:
             branch.points
         )  # which may be traced where the stream is still the inputs, constants on the host
         size = xp.exp(branch.point_scales - self.point_scales)[:, None]
-        step = xp.exp(branch.displacement_scales - self.displacement_scales)[:, None] * self.of_bases(size)
+        step = xp.exp(branch.displacement_scales - self.displacement_scales)[
+            :, None
+        ] * self.of_bases(size)
         tangents = None if self.tangents is None else self.tangents + branch.tangents
         return dataclasses.replace(
             self,
@@ -163,7 +169,9 @@ def points_alone(points: Any) -> Rows:
     """Rows without displacements, [num_points, width], as they are: scale 1."""
     xp = array_namespace(points)
     none = xp.zeros((0,), points.dtype)
-    return Rows(points, points[:0], xp.zeros_like(points[:, 0]), none, none, xp.zeros((0,), xp.int8), ())
+    return Rows(
+        points, points[:0], xp.zeros_like(points[:, 0]), none, none, xp.zeros((0,), xp.int8), ()
+    )
 
 
 def rows_from_inputs(inputs: Inputs, *, partners_are_free: bool, dtype: Any) -> Rows:
@@ -201,7 +209,9 @@ def _check_sizes(inputs: Inputs, dtype: str) -> None:
     """Refuses rows whose squares leave the range of the dtype; a displacement's own length is kept as a logarithm."""
     limits, host = np.finfo(dtype), np.finfo(np.float64)
     check_points(inputs.points, dtype)
-    _check_size("displacements", inputs.displacements, dtype, max(float(limits.tiny), _smallest(host)))
+    _check_size(
+        "displacements", inputs.displacements, dtype, max(float(limits.tiny), _smallest(host))
+    )
 
 
 def check_points(points: np.ndarray, dtype: str) -> None:
@@ -217,16 +227,16 @@ def _smallest(limits: Any) -> float:
 def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
     limits = np.finfo(dtype)
     largest = float(np.sqrt(limits.max * limits.eps))  # the same factor as for the smallest
-    size = np.abs(rows).max(axis=1, initial=0.0)  # the largest coordinate: squares could already overflow here
+    size = np.abs(rows).max(
+        axis=1, initial=0.0
+    )  # the largest coordinate: squares could already overflow here
     wrong = (size > largest) | ((size > 0) & (size < least))
     if np.any(wrong):
         other = ", or take dtype='float64'" if dtype == "float32" else ""
         raise SpecError(
-            refusal(
-                f"{name} of size {size[wrong][0]:.2g} in {dtype}",
-                f"0, or sizes from {least:.2g} to {largest:.2g}",
-                f"Rescale the inputs{other}.",
-            )
+            f"{name} of size {size[wrong][0]:.2g} in {dtype}",
+            f"0, or sizes from {least:.2g} to {largest:.2g}",
+            f"Rescale the inputs{other}.",
         )
 
 
@@ -236,11 +246,9 @@ def _check_ratios(rows: Rows, dtype: str) -> None:
     largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
     if np.any(rows.displacement_scales > largest):
         raise SpecError(
-            refusal(
-                f"a pair whose second member is 1e{np.max(rows.displacement_scales) / np.log(10.0):.0f} times the first",
-                f"ratios up to {np.exp(largest):.2g} in {dtype}",
-                "Give both members of a pair a similar norm.",
-            )
+            f"a pair whose second member is 1e{np.max(rows.displacement_scales) / np.log(10.0):.0f} times the first",
+            f"ratios up to {np.exp(largest):.2g} in {dtype}",
+            "Give both members of a pair a similar norm.",
         )
 
 
@@ -268,7 +276,8 @@ def orthogonalize_partners(rows: Rows) -> Rows:
     along = xp.where(small, 0, xp.where(cosine > 0, -minus, cosine - 1) / divisor)
     return dataclasses.replace(
         rows,
-        displacements=kappa[:, None] * rows.displacements + (along - kappa * parallel)[:, None] * base,
+        displacements=kappa[:, None] * rows.displacements
+        + (along - kappa * parallel)[:, None] * base,
         partner_scales=rows.partner_scales + change,
         known=InnerProducts(point_norm2, along, kappa**2 * residual_norm2),
     )
@@ -283,7 +292,9 @@ def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
     xp = array_namespace(rows.points)
     point_norm2, parallel, residual_norm2 = rows.inner_products
     width = rows.points.shape[1]
-    size = xp.sqrt(_safe(point_norm2 / width)) if rescale_points else xp.ones_like(rows.point_scales)
+    size = (
+        xp.sqrt(_safe(point_norm2 / width)) if rescale_points else xp.ones_like(rows.point_scales)
+    )
     length = xp.sqrt(_safe(displacement_norm2(rows) / width))
     size, length = without_slopes(size, length)
     base_size = rows.of_bases(size)
@@ -293,7 +304,9 @@ def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
         displacements=rows.displacements / length[:, None],
         point_scales=rows.point_scales + xp.log(size),
         displacement_scales=rows.displacement_scales + xp.log(length) - xp.log(base_size),
-        known=InnerProducts(point_norm2 / size**2, parallel * base_size / length, residual_norm2 / length**2),
+        known=InnerProducts(
+            point_norm2 / size**2, parallel * base_size / length, residual_norm2 / length**2
+        ),
     )
 
 
@@ -309,7 +322,9 @@ def detect_events(rows: Rows, *, absorbing: bool) -> Rows:
     dead = (base_norm2 == 0) | partner_is_dead
     collinear = rows.inner_products.residual_norm2 <= tolerance**2 * length2
     finite = xp.isfinite(base_norm2) & xp.isfinite(length2)
-    event = xp.where(finite, xp.where(dead, DEAD, xp.where(collinear, COLLINEAR, FINE)), NOT_FINITE).astype(xp.int8)
+    event = xp.where(
+        finite, xp.where(dead, DEAD, xp.where(collinear, COLLINEAR, FINE)), NOT_FINITE
+    ).astype(xp.int8)
     if not absorbing:
         return dataclasses.replace(rows, events=event)
     event = xp.where(rows.events != FINE, rows.events, event)
@@ -348,12 +363,16 @@ def orthonormalize_frames(rows: Rows) -> Rows:
             for direction in directions:
                 residual = residual - (residual * direction).sum(axis=1, keepdims=True) * direction
         size2, norm2 = (vector * vector).sum(axis=1), (residual * residual).sum(axis=1)
-        lost = (norm2 <= tolerance**2 * size2) & xp.isfinite(size2)  # an overflow is no lost dimension
+        lost = (norm2 <= tolerance**2 * size2) & xp.isfinite(
+            size2
+        )  # an overflow is no lost dimension
         norm = xp.where(lost, 0, xp.sqrt(norm2))
         directions.append(xp.where(norm[:, None] == 0, 0, residual / _safe(norm)[:, None]))
         stretches.append(xp.where(norm == 0, -xp.inf, xp.log(_safe(norm))))
     return dataclasses.replace(
-        rows, tangents=xp.stack(directions, axis=1), log_stretches=rows.log_stretches + xp.stack(stretches, axis=1)
+        rows,
+        tangents=xp.stack(directions, axis=1),
+        log_stretches=rows.log_stretches + xp.stack(stretches, axis=1),
     )
 
 

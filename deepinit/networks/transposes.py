@@ -20,15 +20,21 @@ from deepinit.networks.linear_maps import Drawn, lower_factor
 from deepinit.networks.rows import Rows
 
 
-def explicit(key: Any, drawn: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str) -> jax.Array:
+def explicit(
+    key: Any, drawn: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+) -> jax.Array:
     """Draws W again from its key and multiplies: any law, cost fan_in * fan_out."""
     del drawn
     shape = (vectors.shape[1], fan_in)
-    weights = layer.weight_law.sample(jax.random.fold_in(key, 0), shape, depth=layer.depth, dtype=vectors.dtype)
+    weights = layer.weight_law.sample(
+        jax.random.fold_in(key, 0), shape, depth=layer.depth, dtype=vectors.dtype
+    )
     return jnp.matmul(vectors, weights, precision=precision)
 
 
-def conditional(key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in: int, precision: str) -> jax.Array:
+def conditional(
+    key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+) -> jax.Array:
     """W^T u for the given vectors u without drawing W, in the exact joint law with the images W h of the k rows h: cost (k + num) n.
 
     With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals of the way forward, W' is
@@ -51,7 +57,12 @@ def conditional(key: Any, drawn: Drawn, vectors: jax.Array, layer: Layer, fan_in
 
 
 def parameter_products(
-    layer: Layer, seen: jax.Array, vectors: jax.Array, points: tuple[int, ...], num: int, num_points: int
+    layer: Layer,
+    seen: jax.Array,
+    vectors: jax.Array,
+    points: tuple[int, ...],
+    num: int,
+    num_points: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Inner products [num, num] of the gradients with respect to the layer's weights and biases, as multiples of standard normal numbers.
 
@@ -67,17 +78,24 @@ def parameter_products(
     law, chosen = layer.weight_law, seen.reshape(num_points, -1, seen.shape[1])[np.asarray(points)]
     cotangents = vectors.reshape(num, -1, vectors.shape[1])
     if isinstance(law, MatrixLaw) and not law.has_product_covariance:
-        gradients = jnp.einsum("ipo,iph->ioh", cotangents, chosen, precision="highest").reshape(num, -1)
+        gradients = jnp.einsum("ipo,iph->ioh", cotangents, chosen, precision="highest").reshape(
+            num, -1
+        )
         gradients = _product(gradients, law.full_factor(layer.depth, seen.dtype))
         weights = _product(gradients, gradients.T)
     else:
         if isinstance(law, Law):
-            passed, rows = cotangents, law.entry_std(seen.shape[1], layer.depth, seen.dtype) * chosen
+            passed, rows = (
+                cotangents,
+                law.entry_std(seen.shape[1], layer.depth, seen.dtype) * chosen,
+            )
         else:
             _, outer, inner = law.arrays(layer.depth, seen.dtype)
             passed, rows = _product(cotangents, outer), _product(chosen, inner)
         products = jnp.einsum("ipo,jqo->ijpq", passed, passed, precision="highest")
-        weights = jnp.sum(products * jnp.einsum("iph,jqh->ijpq", rows, rows, precision="highest"), axis=(2, 3))
+        weights = jnp.sum(
+            products * jnp.einsum("iph,jqh->ijpq", rows, rows, precision="highest"), axis=(2, 3)
+        )
     bias_law, total = layer.bias_law, jnp.sum(cotangents, axis=1)
     if bias_law is None:
         return weights, jnp.zeros_like(weights)
@@ -119,11 +137,16 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
             images = draw(key, drawn, vectors, layer, seen.shape[1], precision)
             # a cotangent for each function: the view's own transpose acts on each alone
             one = jax.vjp(view.seen, jnp.zeros((1, stacked.shape[1]), stacked.dtype))[1]
-            images = jax.vmap(lambda image: one(image)[0][0])(images.reshape(num, -1, images.shape[1]))
+            images = jax.vmap(lambda image: one(image)[0][0])(
+                images.reshape(num, -1, images.shape[1])
+            )
         weights, biases = parameter_products(layer, seen, vectors, points, num, len(stacked))
         at = np.asarray(points)
         scale = back.log_scales[:, None] + back.log_scales[None]
         sizes = rows.point_scales[at][:, None] + rows.point_scales[at][None]
-        return Cotangents(images, back.log_scales), (Products(weights, scale + sizes), Products(biases, scale))
+        return Cotangents(images, back.log_scales), (
+            Products(weights, scale + sizes),
+            Products(biases, scale),
+        )
 
     return transpose

@@ -48,7 +48,9 @@ class View(NamedTuple):
         images = jnp.pad(rows.reshape(num, *self.image_shape, -1), beyond, mode=mode)
         shifted = []
         for first in itertools.product(range(self.kernel_size), repeat=len(self.image_shape)):
-            window = (slice(at, at + size) for at, size in zip(first, self.image_shape, strict=True))
+            window = (
+                slice(at, at + size) for at, size in zip(first, self.image_shape, strict=True)
+            )
             shifted.append(images[(slice(None), *window)])
         return jnp.stack(shifted, axis=-2).reshape(num * self.positions, -1)
 

@@ -22,4 +22,6 @@ def log_sin2_angle(rows: Any) -> Measurement:
     scaled = jnp.exp(2 * scale) * residual_norm2
     along = (1 + jnp.exp(scale) * parallel) ** 2 * base_norm2
     value = 2 * scale + jnp.log(residual_norm2) - jnp.log(along + scaled)
-    return Measurement(jnp.minimum(value, 0), rows.events)  # rounding may put a right angle a last digit above 0
+    return Measurement(
+        jnp.minimum(value, 0), rows.events
+    )  # rounding may put a right angle a last digit above 0

@@ -64,7 +64,9 @@ def count_orientations(
     return OrientationCount(count, coverage, condensed, members, num_live)
 
 
-def _clusters(similarities: jax.Array, live: jax.Array, level: float) -> tuple[jax.Array, jax.Array]:
+def _clusters(
+    similarities: jax.Array, live: jax.Array, level: float
+) -> tuple[jax.Array, jax.Array]:
     """Greedy clusters: members [m] and their number."""
     near = similarities > level
     smallest = jnp.maximum(3.0, 0.02 * jnp.sum(live))
@@ -75,7 +77,9 @@ def _clusters(similarities: jax.Array, live: jax.Array, level: float) -> tuple[j
     def has_more(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
         return jnp.max(sizes(state[0])) >= smallest
 
-    def take(state: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def take(
+        state: tuple[jax.Array, jax.Array, jax.Array],
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         free, members, count = state
         taken = near[jnp.argmax(sizes(free))] & free
         return free & ~taken, jnp.where(taken, count, members), count + 1

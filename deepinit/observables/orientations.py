@@ -24,7 +24,11 @@ _VISIT = 0.97  # cosine from which a neuron counts as having reached an orientat
 def input_vectors(weights: Any, biases: Any = None) -> jax.Array:
     """Input vectors [m, fan_in + 1] from weights [m, fan_in] and biases [m]; without biases the weights themselves."""
     weights = jnp.asarray(weights)
-    return weights if biases is None else jnp.concatenate([weights, jnp.asarray(biases)[:, None]], axis=1)
+    return (
+        weights
+        if biases is None
+        else jnp.concatenate([weights, jnp.asarray(biases)[:, None]], axis=1)
+    )
 
 
 def orientations(vectors: Any) -> jax.Array:
@@ -77,7 +81,9 @@ def mean_absolute_cosine(vectors: Any) -> jax.Array:
 
 def random_absolute_cosine(dimension: int) -> float:
     """E|u.v| of independent uniform directions in R^D: Gamma(D/2) / (sqrt(pi) Gamma((D+1)/2))."""
-    return math.exp(math.lgamma(0.5 * dimension) - math.lgamma(0.5 * (dimension + 1))) / math.sqrt(math.pi)
+    return math.exp(math.lgamma(0.5 * dimension) - math.lgamma(0.5 * (dimension + 1))) / math.sqrt(
+        math.pi
+    )
 
 
 def participation_ratio(vectors: Any) -> jax.Array:
@@ -87,7 +93,9 @@ def participation_ratio(vectors: Any) -> jax.Array:
     """
     units = orientations(vectors)
     count = jnp.sum(jnp.any(units != 0, axis=1))
-    gram = jnp.matmul(units.T, units, precision="highest")  # |U U^T|_F = |U^T U|_F, and D is smaller than m
+    gram = jnp.matmul(
+        units.T, units, precision="highest"
+    )  # |U U^T|_F = |U^T U|_F, and D is smaller than m
     return count**2 / jnp.maximum(jnp.sum(gram * gram), jnp.finfo(gram.dtype).tiny)
 
 
@@ -109,7 +117,10 @@ def angles_to(vectors: Any, directions: Any) -> jax.Array:
         vectors: [m, D].
         directions: [k, D], of any length but zero.
     """
-    u, d = orientations(vectors)[:, None], orientations(jnp.asarray(directions, jnp.asarray(vectors).dtype))[None]
+    u, d = (
+        orientations(vectors)[:, None],
+        orientations(jnp.asarray(directions, jnp.asarray(vectors).dtype))[None],
+    )
     minus, plus = (jnp.sqrt(jnp.sum((u + sign * d) ** 2, axis=-1)) for sign in (-1, 1))
     angle = 2.0 * jnp.arctan2(minus, plus)
     return jnp.where(jnp.any(u != 0, axis=-1), angle, jnp.nan)
@@ -146,7 +157,9 @@ def alignment(vectors: Any, directions: Any) -> Alignment:
     best, nearest = jnp.max(cosines, axis=1), jnp.argmax(cosines, axis=1)
     reached = best > _VISIT
     visited = jnp.any(reached[:, None] & (nearest[:, None] == jnp.arange(cosines.shape[1])), axis=0)
-    return Alignment(best, nearest, jnp.median(best), jnp.quantile(best, 0.05), jnp.mean(reached), visited)
+    return Alignment(
+        best, nearest, jnp.median(best), jnp.quantile(best, 0.05), jnp.mean(reached), visited
+    )
 
 
 def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
@@ -159,7 +172,9 @@ def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
     Reference: arXiv 2007.07497, section on condensation.
     """
     outputs = jnp.asarray(outputs)
-    return row_norms(jnp.asarray(vectors)) * (jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T))
+    return row_norms(jnp.asarray(vectors)) * (
+        jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T)
+    )
 
 
 def amplitude_angle(vectors: Any, outputs: Any) -> tuple[jax.Array, jax.Array]:
@@ -192,7 +207,9 @@ def relative_distance(parameters: Any, initial: Any) -> jax.Array:
     return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]
 
 
-def time_to_condensation(times: Any, best: Any, *, level: float = 0.99, fraction: float = 0.9) -> jax.Array:
+def time_to_condensation(
+    times: Any, best: Any, *, level: float = 0.99, fraction: float = 0.9
+) -> jax.Array:
     """The first recorded time at which at least a fraction of the neurons lies within `level` of a predicted orientation.
 
     Args:

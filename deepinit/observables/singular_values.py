@@ -37,7 +37,9 @@ def log_singular_values(rows: Any, log_scales: Any) -> Any:
 def _rotate(matrix: Any, pairs: Any) -> tuple[Any, None]:
     """Rotations of disjoint pairs of rows that make them orthogonal."""
     first, second = matrix[pairs[0]], matrix[pairs[1]]
-    alpha, beta, gamma = (jnp.sum(a * b, axis=1) for a, b in ((first, first), (second, second), (first, second)))
+    alpha, beta, gamma = (
+        jnp.sum(a * b, axis=1) for a, b in ((first, first), (second, second), (first, second))
+    )
     zeta = (beta - alpha) / (2 * jnp.where(gamma == 0, 1, gamma))
     tangent = jnp.where(zeta < 0, -1, 1) / (jnp.abs(zeta) + jnp.sqrt(1 + zeta * zeta))
     tangent = jnp.where(gamma == 0, 0, tangent)

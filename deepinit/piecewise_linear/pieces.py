@@ -59,7 +59,9 @@ class Pieces(NamedTuple):
 
 def pieces_of(curve: Curve) -> Pieces:
     """The curve itself, in one piece."""
-    return Pieces(curve.kind, np.array([curve.start, curve.stop]), curve.coefficients[None], curve.is_closed)
+    return Pieces(
+        curve.kind, np.array([curve.start, curve.stop]), curve.coefficients[None], curve.is_closed
+    )
 
 
 def basis(kind: Kind, t: np.ndarray) -> np.ndarray:
@@ -78,7 +80,9 @@ def mean_basis(pieces: Pieces) -> np.ndarray:
     """The mean of the basis over each piece: [num_pieces, 2 or 3]."""
     means = basis(pieces.kind, pieces.middles)
     if pieces.kind == "circle":
-        means[:, 1:] *= np.sinc(pieces.spans / (2.0 * np.pi))[:, None]  # np.sinc(x) = sin(pi x) / (pi x)
+        means[:, 1:] *= np.sinc(pieces.spans / (2.0 * np.pi))[
+            :, None
+        ]  # np.sinc(x) = sin(pi x) / (pi x)
     return means
 
 
@@ -95,12 +99,16 @@ def lengths(pieces: Pieces) -> np.ndarray:
     size = np.maximum(np.abs(c1).max(axis=1), np.abs(c2).max(axis=1))
     unit = np.where(size > 0.0, size, 1.0)[:, None]
     c1, c2 = c1 / unit, c2 / unit
-    squares1, squares2, product = (np.einsum("pi,pi->p", x, y) for x, y in ((c1, c1), (c2, c2), (c1, c2)))
+    squares1, squares2, product = (
+        np.einsum("pi,pi->p", x, y) for x, y in ((c1, c1), (c2, c2), (c1, c2))
+    )
     a, difference = 0.5 * (squares1 + squares2), 0.5 * (squares2 - squares1)
     b = np.minimum(np.hypot(difference, product), a)
     t0 = -0.5 * np.arctan2(product, difference)
     parameter = np.where(a > 0.0, 2.0 * b / np.where(a > 0.0, a + b, 1.0), 0.0)
-    start, stop = (scipy.special.ellipeinc(t - t0, parameter) for t in (pieces.edges[:-1], pieces.edges[1:]))
+    start, stop = (
+        scipy.special.ellipeinc(t - t0, parameter) for t in (pieces.edges[:-1], pieces.edges[1:])
+    )
     return size * np.sqrt(a + b) * (stop - start)
 
 
@@ -115,9 +123,14 @@ def angular_lengths(pieces: Pieces) -> np.ndarray:
     reduced: np.ndarray = np.asarray(np.linalg.qr(np.swapaxes(pieces.coefficients, 1, 2), mode="r"))
     if pieces.kind == "line":
         start, stop = (
-            np.einsum("pkb,pb->pk", reduced, basis("line", t)) for t in (pieces.edges[:-1], pieces.edges[1:])
+            np.einsum("pkb,pb->pk", reduced, basis("line", t))
+            for t in (pieces.edges[:-1], pieces.edges[1:])
         )
-        area = np.abs(reduced[:, 0, 0] * reduced[:, 1, 1]) * pieces.spans if reduced.shape[1] > 1 else 0.0
+        area = (
+            np.abs(reduced[:, 0, 0] * reduced[:, 1, 1]) * pieces.spans
+            if reduced.shape[1] > 1
+            else 0.0
+        )
         return np.arctan2(area, np.einsum("pk,pk->p", start, stop))
     total = np.zeros(pieces.num_pieces)
     owners, left, right = np.arange(pieces.num_pieces), pieces.edges[:-1], pieces.edges[1:]
@@ -132,17 +145,25 @@ def angular_lengths(pieces: Pieces) -> np.ndarray:
             return total
         rest = ~done
         coarse = np.concatenate([half[rest] for half in halves])
-        left, right = np.concatenate([left[rest], middle[rest]]), np.concatenate([middle[rest], right[rest]])
+        left, right = (
+            np.concatenate([left[rest], middle[rest]]),
+            np.concatenate([middle[rest], right[rest]]),
+        )
         owners = np.tile(owners[rest], 2)
     np.add.at(total, owners, coarse)
     return total
 
 
-def _turning(reduced: np.ndarray, owners: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _turning(
+    reduced: np.ndarray, owners: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> np.ndarray:
     """Gauss-Legendre for the angle that pieces `owners` turn through between left and right."""
     half = 0.5 * (right - left)
     t = (left + half)[:, None] + half[:, None] * _NODES
-    u, velocity = (np.einsum("pkb,pmb->pmk", reduced[owners], fn("circle", t)) for fn in (basis, basis_derivative))
+    u, velocity = (
+        np.einsum("pkb,pmb->pmk", reduced[owners], fn("circle", t))
+        for fn in (basis, basis_derivative)
+    )
     norm2 = np.einsum("pmk,pmk->pm", u, u)
     safe = np.where(norm2 > 0.0, norm2, 1.0)
     across = velocity - (np.einsum("pmk,pmk->pm", u, velocity) / safe)[..., None] * u

@@ -22,7 +22,7 @@ import numpy as np
 
 from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.piecewise_linear.relu_layers import Layer, checked_layers, checked_slope
 
 
@@ -60,7 +60,9 @@ def polygon_lengths(
 
     Reference: arXiv 1606.05336 measures trajectory lengths this way; the deficit is derived in the module docstring.
     """
-    check_integer("num_segments", num_segments, 1, "A thousand segments leave 0.1 % per layer on a circle.")
+    check_integer(
+        "num_segments", num_segments, 1, "A thousand segments leave 0.1 % per layer on a circle."
+    )
     points = curve.points(np.linspace(curve.start, curve.stop, num_segments + 1))
     if callable(network):
         images = _images_by(network, points)
@@ -85,14 +87,15 @@ def _images(layers: list[Layer], points: np.ndarray, negative_slope: float) -> l
 
 def _images_by(apply: Callable[[np.ndarray], Any], points: np.ndarray) -> list[np.ndarray]:
     given = apply(points)
-    images = [np.asarray(image, np.float64) for image in (given if isinstance(given, tuple | list) else [given])]
+    images = [
+        np.asarray(image, np.float64)
+        for image in (given if isinstance(given, tuple | list) else [given])
+    ]
     shapes = [image.shape for image in images]
     if not images or not all(len(shape) == 2 and shape[0] == len(points) for shape in shapes):
         raise SpecError(
-            refusal(
-                f"images of shapes {shapes}",
-                f"arrays [{len(points)}, width]: one row per point",
-                "Wrap a function of one point by jax.vmap.",
-            )
+            f"images of shapes {shapes}",
+            f"arrays [{len(points)}, width]: one row per point",
+            "Wrap a function of one point by jax.vmap.",
         )
     return images

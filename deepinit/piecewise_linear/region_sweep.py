@@ -26,8 +26,15 @@ import numpy as np
 
 from deepinit.core.checks import check_integer
 from deepinit.core.curves import Curve
-from deepinit.core.errors import SpecError, refusal
-from deepinit.piecewise_linear.pieces import Pieces, angular_lengths, basis, lengths, mean_basis, pieces_of
+from deepinit.core.errors import SpecError
+from deepinit.piecewise_linear.pieces import (
+    Pieces,
+    angular_lengths,
+    basis,
+    lengths,
+    mean_basis,
+    pieces_of,
+)
 from deepinit.piecewise_linear.relu_layers import Layer, checked_layers, checked_slope
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -74,7 +81,9 @@ def exact_lengths(
 
     Reference: arXiv 2102.10492 defines the length distortion; derivation of the sweep: module docstring.
     """
-    images = list(sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear))
+    images = list(
+        sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
+    )
     return ExactLengths(
         np.array([lengths(pieces).sum() for pieces, _ in images]),
         np.array([created for _, created in images]),
@@ -89,23 +98,25 @@ def sweep(
     negative_slope = checked_slope(negative_slope)
     if curve.kind == "circle" and curve.stop - curve.start > 2.0 * math.pi * (1.0 + 1e-12):
         raise SpecError(
-            refusal(
-                f"a circle run through {(curve.stop - curve.start) / (2.0 * math.pi):g} times",
-                "at most one full turn",
-                "Multiply the length of one turn.",
-            )
+            f"a circle run through {(curve.stop - curve.start) / (2.0 * math.pi):g} times",
+            "at most one full turn",
+            "Multiply the length of one turn.",
         )
     checked = checked_layers(layers, curve.dimension, last_is_linear)
     return _images(checked, pieces_of(curve), negative_slope)
 
 
-def _images(layers: list[Layer], pieces: Pieces, negative_slope: float) -> Iterator[tuple[Pieces, int]]:
+def _images(
+    layers: list[Layer], pieces: Pieces, negative_slope: float
+) -> Iterator[tuple[Pieces, int]]:
     for layer in layers:
         pieces, created = _through(layer, pieces, negative_slope)
         yield pieces, created
 
 
-def expected_breakpoints(pieces: Pieces, fan_out: int, weight_var: float, bias_std: float = 0.0) -> float:
+def expected_breakpoints(
+    pieces: Pieces, fan_out: int, weight_var: float, bias_std: float = 0.0
+) -> float:
     """The expected number of breakpoints of the next layer, given the curve that enters it; Rice's formula.
 
     (n_l / pi) * (angular length of u(t) = (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)); see the module docstring.
@@ -127,10 +138,14 @@ def expected_breakpoints(pieces: Pieces, fan_out: int, weight_var: float, bias_s
 
     Reference: Rice's formula; derivation in the module docstring.
     """
-    check_integer("fan_out", fan_out, 1, "It is the width of the layer that creates the breakpoints.")
+    check_integer(
+        "fan_out", fan_out, 1, "It is the width of the layer that creates the breakpoints."
+    )
     for name, value in (("weight_var", weight_var), ("bias_std", bias_std)):
         if not (isinstance(value, int | float | np.number) and 0.0 <= value < math.inf):
-            raise SpecError(refusal(f"{name}={value!r}", "a finite number >= 0", "He initialization is weight_var=2."))
+            raise SpecError(
+                f"{name}={value!r}", "a finite number >= 0", "He initialization is weight_var=2."
+            )
     num_pieces, num_basis, fan_in = pieces.coefficients.shape
     heights = np.zeros((num_pieces, num_basis, 1))
     heights[:, 0] = bias_std
@@ -175,7 +190,9 @@ def _largest(pieces: Pieces, sizes: np.ndarray) -> np.ndarray:
 def _noise(layer: Layer, pieces: Pieces) -> np.ndarray:
     """To what the preactivations are known: [pieces, fan_out]."""
     norms = _largest(pieces, np.linalg.norm(pieces.coefficients, axis=2))
-    return _ROUNDING * (norms[:, None] * np.linalg.norm(layer.weights, axis=1) + np.abs(layer.biases))
+    return _ROUNDING * (
+        norms[:, None] * np.linalg.norm(layer.weights, axis=1) + np.abs(layer.biases)
+    )
 
 
 def _switches(pieces: Pieces, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -197,7 +214,9 @@ def _switches(pieces: Pieces, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray
         slope = np.sqrt(speed - z0) * np.sqrt(speed + z0)  # the product could underflow
         phase = np.arctan2(z[piece, 2, unit], z[piece, 1, unit])
         t = left + np.mod(phase + side * np.arctan2(slope, -z0) - left, 2.0 * np.pi)
-    delta = error / slope + 4.0 * _EPS * (np.abs(left) + np.abs(right) + (pieces.kind == "circle") * np.pi)
+    delta = error / slope + 4.0 * _EPS * (
+        np.abs(left) + np.abs(right) + (pieces.kind == "circle") * np.pi
+    )
     inside = (t > left + delta) & (t < right - delta)
     return _distinct(piece[inside], t[inside], delta[inside])
 
@@ -209,5 +228,7 @@ def _distinct(piece: np.ndarray, t: np.ndarray, delta: np.ndarray) -> tuple[np.n
     is_new = np.ones(len(t), dtype=bool)
     is_new[1:] = (np.diff(t) > delta[1:] + delta[:-1]) | (np.diff(piece) > 0)
     cluster = np.cumsum(is_new)
-    best = np.lexsort((delta, cluster))[np.flatnonzero(is_new)]  # clusters keep their places, each sorted by delta
+    best = np.lexsort((delta, cluster))[
+        np.flatnonzero(is_new)
+    ]  # clusters keep their places, each sorted by delta
     return piece[best], t[best]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import Spec
 
 _LAYERS = "a sequence of (weights [fan_out, fan_in], biases [fan_out] or None)"
@@ -55,11 +55,9 @@ def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]
     slopes = spec.activation.slopes
     if slopes is None or slopes[1] != 1.0:
         raise SpecError(
-            refusal(
-                f"the activation {spec.activation!r}",
-                "activations that are linear on each side of 0, with slope 1 above it",
-                "Take relu or leaky_relu, or measure the length by polygons.",
-            )
+            f"the activation {spec.activation!r}",
+            "activations that are linear on each side of 0, with slope 1 above it",
+            "Take relu or leaky_relu, or measure the length by polygons.",
         )
     try:
         runs = list(parameters)
@@ -71,11 +69,11 @@ def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]
     expected = (*spec.widths, *(() if spec.output_width is None else (spec.output_width,)))
     if widths != expected:
         raise SpecError(
-            refusal(
-                "parameters of no layers" if widths is None else f"parameters of layers of widths {widths}",
-                f"what `network(spec).init` returns, of widths {expected}",
-                "Draw the parameters from the same spec.",
-            )
+            "parameters of no layers"
+            if widths is None
+            else f"parameters of layers of widths {widths}",
+            f"what `network(spec).init` returns, of widths {expected}",
+            "Draw the parameters from the same spec.",
         )
     return layers
 
@@ -106,11 +104,15 @@ def checked_layers(layers: Any, input_width: int, last_is_linear: bool = True) -
         SpecError: no layers, shapes that do not fit each other or the input, numbers that are not finite.
     """
     if not isinstance(layers, Sequence) or not layers:
-        raise SpecError(refusal(f"layers of type {type(layers).__name__}", _LAYERS + ", not empty", "Give a list."))
+        raise SpecError(
+            f"layers of type {type(layers).__name__}", _LAYERS + ", not empty", "Give a list."
+        )
     result: list[Layer] = []
     fan_in = input_width
     for number, given in enumerate(layers, start=1):
-        layer = _checked_layer(number, given, fan_in, is_linear=last_is_linear and number == len(layers))
+        layer = _checked_layer(
+            number, given, fan_in, is_linear=last_is_linear and number == len(layers)
+        )
         result.append(layer)
         fan_in = layer.width
     return result
@@ -118,31 +120,31 @@ def checked_layers(layers: Any, input_width: int, last_is_linear: bool = True) -
 
 def _checked_layer(number: int, given: Any, fan_in: int, *, is_linear: bool) -> Layer:
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-        raise SpecError(refusal(f"{type(given).__name__} as layer {number}", _LAYERS, "Write (weights, None)."))
+        raise SpecError(
+            f"{type(given).__name__} as layer {number}", _LAYERS, "Write (weights, None)."
+        )
     weights = _array(given[0])
     biases = np.zeros(len(weights) if weights.ndim else 0) if given[1] is None else _array(given[1])
     out_weights = _array(given[2]) if len(given) == 3 else None
     fits = weights.ndim == 2 and weights.shape[0] >= 1 and weights.shape[1] == fan_in
     if not fits or biases.shape != weights.shape[:1]:
         raise SpecError(
-            refusal(
-                f"layer {number} with weights of shape {weights.shape} and biases of shape {biases.shape}",
-                f"weights [fan_out, {fan_in}] and biases [fan_out], as {fan_in} coordinates come in",
-                "Transpose the weights, or take a curve of the network's input width.",
-            )
+            f"layer {number} with weights of shape {weights.shape} and biases of shape {biases.shape}",
+            f"weights [fan_out, {fan_in}] and biases [fan_out], as {fan_in} coordinates come in",
+            "Transpose the weights, or take a curve of the network's input width.",
         )
     if out_weights is not None and out_weights.shape != weights.shape[::-1]:
         raise SpecError(
-            refusal(
-                f"a residual block (layer {number}) with V of shape {out_weights.shape}",
-                f"V of shape {weights.shape[::-1]}, which leads back to the block's input",
-                "Transpose V.",
-            )
+            f"a residual block (layer {number}) with V of shape {out_weights.shape}",
+            f"V of shape {weights.shape[::-1]}, which leads back to the block's input",
+            "Transpose V.",
         )
     numbers = [weights, biases, *([] if out_weights is None else [out_weights])]
     if not all(np.isfinite(array).all() for array in numbers):
         raise SpecError(
-            refusal(f"layer {number} with weights or biases that are not finite", "finite numbers", "Look for nan.")
+            f"layer {number} with weights or biases that are not finite",
+            "finite numbers",
+            "Look for nan.",
         )
     return Layer(weights, biases, out_weights, is_linear and out_weights is None)
 
@@ -152,11 +154,9 @@ def checked_slope(negative_slope: Any) -> float:
     if isinstance(negative_slope, int | float | np.number) and math.isfinite(negative_slope):
         return float(negative_slope)
     raise SpecError(
-        refusal(
-            f"negative_slope={negative_slope!r}",
-            "a finite number: phi(z) = z above 0 and negative_slope * z below",
-            "0 is ReLU; other activations are not piecewise linear.",
-        )
+        f"negative_slope={negative_slope!r}",
+        "a finite number: phi(z) = z above 0 and negative_slope * z below",
+        "0 is ReLU; other activations are not piecewise linear.",
     )
 
 
@@ -167,4 +167,6 @@ def _array(values: Any) -> np.ndarray:
             return array.astype(np.float64)
     except (TypeError, ValueError):  # rows of unequal length, tracers
         pass
-    raise SpecError(refusal("weights or biases that are no numbers", "arrays of real numbers", "Convert them."))
+    raise SpecError(
+        "weights or biases that are no numbers", "arrays of real numbers", "Convert them."
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.directions import (
     DOTS,
     INNER,
@@ -81,17 +81,37 @@ def animate_orientations(
         ax = fig.subplots()
         grey = np.linspace(0.0, 2.0 * np.pi, 181)
         for radius in (INNER, 1.0):
-            ax.plot(radius * np.cos(grey), radius * np.sin(grey), color="#cccccc", linewidth=0.8, zorder=1)
+            ax.plot(
+                radius * np.cos(grey),
+                radius * np.sin(grey),
+                color="#cccccc",
+                linewidth=0.8,
+                zorder=1,
+            )
         draw_rays(ax, rays, 1.15)
         (dots,) = ax.plot([], [], "o", **DOTS, label="neuron", zorder=4)
-        (bar,) = ax.plot([], [], color="#777777", linewidth=3.0, solid_capstyle="butt", zorder=5, clip_on=False)
-        ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), xticks=[], yticks=[], xlabel=x_label, ylabel=y_label, aspect="equal")
+        (bar,) = ax.plot(
+            [], [], color="#777777", linewidth=3.0, solid_capstyle="butt", zorder=5, clip_on=False
+        )
+        ax.set(
+            xlim=(-1.2, 1.2),
+            ylim=(-1.2, 1.2),
+            xticks=[],
+            yticks=[],
+            xlabel=x_label,
+            ylabel=y_label,
+            aspect="equal",
+        )
         ax.spines[:].set(visible=True, color="#cccccc")
         moment = ax.set_title(_longest(texts))
         set_title(
             fig,
             title,
-            "; ".join(filter(None, (note, f"distance from the center: log amplitude, {decades:.1f} decades"))),
+            "; ".join(
+                filter(
+                    None, (note, f"distance from the center: log amplitude, {decades:.1f} decades")
+                )
+            ),
         )
         add_legend(fig, *ax.get_legend_handles_labels())
 
@@ -129,9 +149,13 @@ def animate_similarities(
     """
     values = np.asarray(panels, np.float64)
     if values.ndim != 3:
-        raise SpecError(refusal(f"panels of shape {values.shape}", "[T, m, m]", "Stack one matrix for each moment."))
+        raise SpecError(
+            f"panels of shape {values.shape}", "[T, m, m]", "Stack one matrix for each moment."
+        )
     _check_count(len(values))
-    texts = _texts(labels, len(values), [f"moment {t + 1} of {len(values)}" for t in range(len(values))])
+    texts = _texts(
+        labels, len(values), [f"moment {t + 1} of {len(values)}" for t in range(len(values))]
+    )
     cosines = [as_cosines(f"moment {t}", matrix) for t, matrix in enumerate(values)]
     with styled():
         fig = new_figure(4.6, 4.5)
@@ -149,14 +173,18 @@ def animate_similarities(
 
 
 def _gif(
-    fig: "Figure", show: Callable[[int], None], count: int, frames_per_second: float, palette: np.ndarray
+    fig: "Figure",
+    show: Callable[[int], None],
+    count: int,
+    frames_per_second: float,
+    palette: np.ndarray,
 ) -> bytes:
     """The figure after show(0), show(1), ... as one GIF file with a common palette."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     if not frames_per_second > 0.0:
-        raise SpecError(refusal(f"frames_per_second={frames_per_second}", "a positive number", "Write 10."))
+        raise SpecError(f"frames_per_second={frames_per_second}", "a positive number", "Write 10.")
     fig.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(fig)
     # laid out once, with the longest text: nothing moves but the data
@@ -169,12 +197,20 @@ def _gif(
         frames.append(np.array(canvas.buffer_rgba())[..., :3])
     table = Image.new("P", (1, 1))
     table.putpalette(np.round(255.0 * palette).astype(int).ravel().tolist())
-    pictures = [Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE) for frame in frames]
+    pictures = [
+        Image.fromarray(frame).quantize(palette=table, dither=Image.Dither.NONE) for frame in frames
+    ]
     step = max(20, round(1000.0 / frames_per_second))
     durations = [step] * (count - 1) + [max(step, _LAST_FRAME_MS)]
     buffer = io.BytesIO()
     pictures[0].save(
-        buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=False
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=durations,
+        loop=0,
+        optimize=False,
     )
     return buffer.getvalue()
 
@@ -207,43 +243,51 @@ def _read_neurons(vectors: Any, amplitudes: Any) -> tuple[np.ndarray, np.ndarray
         arrows = np.stack([np.cos(arrows), np.sin(arrows)], axis=-1)
     if arrows.ndim != 3 or arrows.shape[2] != 2 or not arrows.shape[1]:
         raise SpecError(
-            refusal(
-                f"vectors of shape {np.shape(vectors)}", "[T, m, 2], or angles [T, m]", "Give all moments in one array."
-            )
+            f"vectors of shape {np.shape(vectors)}",
+            "[T, m, 2], or angles [T, m]",
+            "Give all moments in one array.",
         )
     _check_count(len(arrows))
-    sizes = np.hypot(arrows[..., 0], arrows[..., 1]) if amplitudes is None else np.asarray(amplitudes, np.float64)
+    sizes = (
+        np.hypot(arrows[..., 0], arrows[..., 1])
+        if amplitudes is None
+        else np.asarray(amplitudes, np.float64)
+    )
     if sizes.shape != arrows.shape[:2]:
         raise SpecError(
-            refusal(
-                f"amplitudes of shape {sizes.shape}",
-                f"{arrows.shape[:2]}, one per vector",
-                "Check moments and neurons.",
-            )
+            f"amplitudes of shape {sizes.shape}",
+            f"{arrows.shape[:2]}, one per vector",
+            "Check moments and neurons.",
         )
     return arrows, sizes
 
 
 def _read_times(times: Any, count: int) -> np.ndarray:
     moments = np.asarray(times, np.float64)
-    if moments.shape != (count,) or not np.isfinite(moments).all() or (np.diff(moments) <= 0.0).any():
+    if (
+        moments.shape != (count,)
+        or not np.isfinite(moments).all()
+        or (np.diff(moments) <= 0.0).any()
+    ):
         raise SpecError(
-            refusal(
-                f"times of shape {moments.shape}", f"{count} finite increasing numbers", "Give every moment its time."
-            )
+            f"times of shape {moments.shape}",
+            f"{count} finite increasing numbers",
+            "Give every moment its time.",
         )
     return moments
 
 
 def _check_count(count: int) -> None:
     if not 1 <= count <= MAX_FRAMES:
-        raise SpecError(refusal(f"{count} moments", f"1 to {MAX_FRAMES}", "Take every k-th record."))
+        raise SpecError(f"{count} moments", f"1 to {MAX_FRAMES}", "Take every k-th record.")
 
 
 def _texts(labels: Sequence[str] | None, count: int, default: list[str]) -> list[str]:
     texts = default if labels is None else [str(label) for label in labels]
     if len(texts) != count:
-        raise SpecError(refusal(f"{len(texts)} labels", f"{count}, one for each moment", "Check the labels."))
+        raise SpecError(
+            f"{len(texts)} labels", f"{count}, one for each moment", "Check the labels."
+        )
     return texts
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.curves import Curve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.curves import read_curves
 from deepinit.plots.per_layer import draw_means, legend_entries
 from deepinit.plots.style import add_legend, new_figure, set_title, styled, words
@@ -37,15 +37,13 @@ def curve_images(
         SpecError: no curve, more than three, or one whose points are not square images.
     """
     if not 1 <= len(curves) <= MAX_CURVES:
-        raise SpecError(refusal(f"{len(curves)} curves", f"1 to {MAX_CURVES}", "Choose a few."))
+        raise SpecError(f"{len(curves)} curves", f"1 to {MAX_CURVES}", "Choose a few.")
     for curve, _ in curves.values():
         if math.isqrt(curve.dimension) ** 2 != curve.dimension or curve.dimension < 4:
             raise SpecError(
-                refusal(
-                    f"a curve in dimension {curve.dimension}",
-                    "a square number of pixels, such as 784",
-                    "Use di.curves.image_line or di.curves.image_circle.",
-                )
+                f"a curve in dimension {curve.dimension}",
+                "a square number of pixels, such as 784",
+                "Use di.curves.image_line or di.curves.image_circle.",
             )
     with styled():
         count = len(curves)
@@ -58,7 +56,13 @@ def curve_images(
             steps = np.linspace(curve.start, curve.stop, PICTURES, endpoint=not curve.is_closed)
             for place, pixels in enumerate(curve.points(steps)):
                 ax = fig.add_subplot(cells[0, place])
-                ax.imshow(pixels.reshape(side, side), cmap="gray_r", vmin=0.0, vmax=1.0, interpolation="nearest")
+                ax.imshow(
+                    pixels.reshape(side, side),
+                    cmap="gray_r",
+                    vmin=0.0,
+                    vmax=1.0,
+                    interpolation="nearest",
+                )
                 ax.set_xticks([])
                 ax.set_yticks([])
                 ax.grid(visible=False)

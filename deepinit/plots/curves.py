@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction, component_names
 from deepinit.plots.style import words
 
@@ -81,12 +81,16 @@ class Curves:
             name = next((name for name in (pair, f"component {pair}") if name in self.pairs), None)
             if name is None:
                 raise SpecError(
-                    refusal(f"pair={pair!r}", f"one of {', '.join(self.pairs)}", "Name a component that exists.")
+                    f"pair={pair!r}",
+                    f"one of {', '.join(self.pairs)}",
+                    "Name a component that exists.",
                 )
             return [self.pairs.index(name)]
         if not -len(self.pairs) <= pair < len(self.pairs):
             raise SpecError(
-                refusal(f"pair={pair}", f"an index below {len(self.pairs)}", "Components are counted from 0.")
+                f"pair={pair}",
+                f"an index below {len(self.pairs)}",
+                "Components are counted from 0.",
             )
         return [pair % len(self.pairs)]
 
@@ -106,7 +110,9 @@ def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
     """Curves from Estimates and Predictions of one quantity, or from one comparison Dataset."""
     if not results:
         raise SpecError(
-            refusal("nothing to plot", "Estimates and Predictions, or one comparison Dataset", "Pass a result.")
+            "nothing to plot",
+            "Estimates and Predictions, or one comparison Dataset",
+            "Pass a result.",
         )
     if len(results) == 1 and is_dataset(as_dataset(results[0])):
         return _from_dataset(as_dataset(results[0]), symbol)
@@ -127,15 +133,15 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
     for result in results:
         if not isinstance(result, Estimate | Prediction):
             raise SpecError(
-                refusal(
-                    f"a {type(result).__name__} among the results",
-                    "Estimates and Predictions in any order, or one comparison Dataset alone",
-                    "Pass what di.simulate, di.predict and di.infinite return, or what di.compare returns.",
-                )
+                f"a {type(result).__name__} among the results",
+                "Estimates and Predictions in any order, or one comparison Dataset alone",
+                "Pass what di.simulate, di.predict and di.infinite return, or what di.compare returns.",
             )
     quantities = list(dict.fromkeys(result.quantity for result in results))
     if len(quantities) > 1:
-        raise SpecError(refusal(f"the quantities {', '.join(quantities)}", "one quantity", "Draw one figure for each."))
+        raise SpecError(
+            f"the quantities {', '.join(quantities)}", "one quantity", "Draw one figure for each."
+        )
     first = [r.mean for r in results]
     shape = max((_matrix(array).shape for array in first), key=lambda shape: shape[0] * shape[1])
     estimates = [result for result in results if isinstance(result, Estimate)]
@@ -144,7 +150,12 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
         name = "measured" if len(estimates) == 1 else f"measured, {estimate.num_seeds} networks"
         if name in [other.name for other in measured]:
             name += f" ({len(measured) + 1})"
-        statistics = (estimate.mean, estimate.standard_error, estimate.variance, estimate.variance_standard_error)
+        statistics = (
+            estimate.mean,
+            estimate.standard_error,
+            estimate.variance,
+            estimate.variance_standard_error,
+        )
         measured.append(Measured(name, *(_matrix(array, shape) for array in statistics)))
     predicted: list[Predicted] = []
     for prediction in results:
@@ -153,7 +164,9 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
             name = prediction.name
             if name in [other.name for other in predicted]:
                 name += f" ({len(predicted) + 1})"
-            predicted.append(Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape)))
+            predicted.append(
+                Predicted(name, _matrix(prediction.mean, shape), _matrix(variance, shape))
+            )
     names = tuple(str(index) for index in range(shape[1]))
     num_seeds = estimates[0].num_seeds if len(estimates) == 1 else 0
     layers, axis = np.arange(1, shape[0] + 1), "layer"
@@ -162,18 +175,18 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
     names = component_names((estimates[0].entries if estimates else None) or names)
     known = next((result.symbol for result in results if result.symbol), "")
     symbol = known if symbol is None else symbol
-    return Curves(quantities[0], symbol, "", num_seeds, layers, names, tuple(measured), tuple(predicted), axis)
+    return Curves(
+        quantities[0], symbol, "", num_seeds, layers, names, tuple(measured), tuple(predicted), axis
+    )
 
 
 def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
     missing = [name for name in ("mean", "standard_error", "predicted") if name not in dataset]
     if missing:
         raise SpecError(
-            refusal(
-                f"a Dataset without {', '.join(missing)}",
-                "a comparison Dataset with mean, standard_error [layer, pair] and predicted [route, layer, pair]",
-                "Pass what di.compare returns.",
-            )
+            f"a Dataset without {', '.join(missing)}",
+            "a comparison Dataset with mean, standard_error [layer, pair] and predicted [route, layer, pair]",
+            "Pass what di.compare returns.",
         )
     empty = np.full(dataset["mean"].shape, np.nan)
 
@@ -208,7 +221,9 @@ def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim > 2:
         raise SpecError(
-            refusal(f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]", "Select one entry first.")
+            f"a result of shape {array.shape}",
+            "shape [layers, pairs] or [layers]",
+            "Select one entry first.",
         )
     array = array[:, None] if array.ndim == 1 else np.atleast_2d(array)
     if shape is None:
@@ -217,9 +232,7 @@ def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
         return np.broadcast_to(array, shape)
     except ValueError:
         raise SpecError(
-            refusal(
-                f"results of shapes {array.shape} and {shape}",
-                "equal shapes [layers, pairs], or one value for all pairs",
-                "Simulate and predict with the same spec and inputs.",
-            )
+            f"results of shapes {array.shape} and {shape}",
+            "equal shapes [layers, pairs], or one value for all pairs",
+            "Simulate and predict with the same spec and inputs.",
         ) from None

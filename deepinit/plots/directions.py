@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.style import BLACK, BLUE, add_legend, new_figure, panel_grid, set_title, styled
 
 if TYPE_CHECKING:
@@ -17,7 +17,13 @@ MAX_PANELS = 6
 PREDICTED_COLOUR = BLUE
 PREDICTED_LABEL = "predicted direction"
 # a rim, so that dots can be counted where they lie together
-DOTS: Any = {"color": BLACK, "markeredgecolor": "white", "markeredgewidth": 0.4, "markersize": 4.5, "alpha": 0.75}
+DOTS: Any = {
+    "color": BLACK,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.4,
+    "markersize": 4.5,
+    "alpha": 0.75,
+}
 INNER = 0.25  # radius of the smallest amplitude, so that its direction can still be seen
 _ARROW_COLOUR = "#9a9a9a"
 
@@ -55,12 +61,19 @@ def direction_field(
     """
     check_panels(panels)
     if place not in ("circle", "log", "true"):
-        raise SpecError(refusal(f"place={place!r}", "'circle', 'log' or 'true'", "Choose where neurons are drawn."))
-    fields = {name: _field(name, *pair_of(name, pair, "(points, velocities)")) for name, pair in panels.items()}
+        raise SpecError(
+            f"place={place!r}", "'circle', 'log' or 'true'", "Choose where neurons are drawn."
+        )
+    fields = {
+        name: _field(name, *pair_of(name, pair, "(points, velocities)"))
+        for name, pair in panels.items()
+    }
     rays = per_panel("orientations", orientations, panels, as_directions)
     dots = per_panel("neurons", neurons, panels, as_vectors)
     norms = [np.hypot(*vectors.T) for vectors in dots.values() if vectors is not None]
-    everyone = np.concatenate([values[np.isfinite(values)] for values in norms]) if norms else np.zeros(0)
+    everyone = (
+        np.concatenate([values[np.isfinite(values)] for values in norms]) if norms else np.zeros(0)
+    )
     with styled():
         fig = new_figure(*_size(len(panels)))
         axes = panel_grid(fig, len(panels), x_label, y_label, shared="")
@@ -95,10 +108,19 @@ def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
     for k, direction in enumerate(directions):
         end = length * direction / np.linalg.norm(direction)
         label = PREDICTED_LABEL if k == 0 else "_nolegend_"
-        ax.plot([0.0, end[0]], [0.0, end[1]], color=PREDICTED_COLOUR, linewidth=2.0, label=label, zorder=3)
+        ax.plot(
+            [0.0, end[0]],
+            [0.0, end[1]],
+            color=PREDICTED_COLOUR,
+            linewidth=2.0,
+            label=label,
+            zorder=3,
+        )
 
 
-def placed(vectors: np.ndarray, radius: float, place: str, everyone: np.ndarray) -> tuple[np.ndarray, str]:
+def placed(
+    vectors: np.ndarray, radius: float, place: str, everyone: np.ndarray
+) -> tuple[np.ndarray, str]:
     """Where vectors [m, 2] are drawn, those without a direction left out, and how the legend says so.
 
     Logarithms are counted from the largest norm of everyone, the norms in all panels.
@@ -113,7 +135,9 @@ def placed(vectors: np.ndarray, radius: float, place: str, everyone: np.ndarray)
         return radius * units, "neuron, on the circle by its direction"
     decades = spread_in_decades(everyone)
     radii = log_radii(norms, everyone.max(initial=0.0), decades)
-    return radius * radii[:, None] * units, f"neuron (radius: norm, logarithmic over {decades:.1f} decades)"
+    return radius * radii[
+        :, None
+    ] * units, f"neuron (radius: norm, logarithmic over {decades:.1f} decades)"
 
 
 def spread_in_decades(amplitudes: np.ndarray) -> float:
@@ -121,7 +145,9 @@ def spread_in_decades(amplitudes: np.ndarray) -> float:
     positive = amplitudes[np.isfinite(amplitudes) & (amplitudes > 0.0)]
     if not positive.size:
         return 1.0
-    return float(np.clip(math.log10(positive.max()) - np.quantile(np.log10(positive), 0.02), 1.0, 8.0))
+    return float(
+        np.clip(math.log10(positive.max()) - np.quantile(np.log10(positive), 0.02), 1.0, 8.0)
+    )
 
 
 def log_radii(amplitudes: np.ndarray, largest: float, decades: float) -> np.ndarray:
@@ -134,17 +160,19 @@ def log_radii(amplitudes: np.ndarray, largest: float, decades: float) -> np.ndar
 def check_panels(panels: Mapping[str, Any]) -> None:
     """Refuses no panels, and more than six."""
     if not 1 <= len(panels) <= MAX_PANELS:
-        raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few."))
+        raise SpecError(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few.")
 
 
 def pair_of(name: str, pair: Any, wanted: str) -> tuple[Any, Any]:
     """The two arrays of a panel."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise SpecError(refusal(f"{name}: {type(pair).__name__}", wanted, "Give every panel two arrays."))
+        raise SpecError(f"{name}: {type(pair).__name__}", wanted, "Give every panel two arrays.")
     return pair[0], pair[1]
 
 
-def per_panel(what: str, values: Any, panels: Iterable[str], read: Any) -> dict[str, np.ndarray | None]:
+def per_panel(
+    what: str, values: Any, panels: Iterable[str], read: Any
+) -> dict[str, np.ndarray | None]:
     """One array for each panel (or None), from one for all of them or from a mapping of panel names."""
     names = list(panels)
     if values is None or not isinstance(values, Mapping):
@@ -152,8 +180,12 @@ def per_panel(what: str, values: Any, panels: Iterable[str], read: Any) -> dict[
         return dict.fromkeys(names, array)
     for name in values:
         if name not in names:
-            raise SpecError(refusal(f"{what} for the panel {name!r}", f"one of {names}", "Use the panels' names."))
-    return {name: read(f"{what} of {name}", values[name]) if name in values else None for name in names}
+            raise SpecError(
+                f"{what} for the panel {name!r}", f"one of {names}", "Use the panels' names."
+            )
+    return {
+        name: read(f"{what} of {name}", values[name]) if name in values else None for name in names
+    }
 
 
 def as_vectors(what: str, values: Any) -> np.ndarray:
@@ -161,9 +193,9 @@ def as_vectors(what: str, values: Any) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 2 or array.shape[1] != 2:
         raise SpecError(
-            refusal(
-                f"{what} of shape {array.shape}", "[m, 2], (weight, bias) of networks with one input", "Check them."
-            )
+            f"{what} of shape {array.shape}",
+            "[m, 2], (weight, bias) of networks with one input",
+            "Check them.",
         )
     return array
 
@@ -172,20 +204,28 @@ def as_directions(what: str, values: Any) -> np.ndarray:
     """[K, 2], finite and not zero."""
     array = as_vectors(what, values)
     if not (np.isfinite(array).all() and array.any(axis=1).all()):
-        raise SpecError(refusal(f"{what} with a row that is zero or not finite", "directions", "Leave that row out."))
+        raise SpecError(
+            f"{what} with a row that is zero or not finite", "directions", "Leave that row out."
+        )
     return array
 
 
 def _field(name: str, points: Any, velocities: Any) -> tuple[np.ndarray, np.ndarray]:
     """Points and unit arrows where the velocity has a direction."""
-    points, velocities = as_vectors(f"points of {name}", points), as_vectors(f"velocities of {name}", velocities)
-    if points.shape != velocities.shape or not len(points) or not np.isfinite(points).all() or not points.any():
+    points, velocities = (
+        as_vectors(f"points of {name}", points),
+        as_vectors(f"velocities of {name}", velocities),
+    )
+    if (
+        points.shape != velocities.shape
+        or not len(points)
+        or not np.isfinite(points).all()
+        or not points.any()
+    ):
         raise SpecError(
-            refusal(
-                f"{name}: points of shape {points.shape} and velocities of shape {velocities.shape}",
-                "equal shapes [k, 2], k >= 1, and finite points, not all at the origin",
-                "Give every point its velocity.",
-            )
+            f"{name}: points of shape {points.shape} and velocities of shape {velocities.shape}",
+            "equal shapes [k, 2], k >= 1, and finite points, not all at the origin",
+            "Give every point its velocity.",
         )
     sizes = np.max(np.abs(velocities), axis=1)
     drawn = np.isfinite(sizes) & (sizes > 0.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import GATE
 from deepinit.plots.curves import Curves, as_dataset, is_dataset, read_curves
 from deepinit.plots.style import (
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 BAND_COLOUR = "#eef3ee"
 
 
-def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None) -> "Figure":
+def residuals(
+    *results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None
+) -> "Figure":
     """(measured - predicted) / standard error of the measured mean, per layer, for each route, with the gate drawn.
 
     The vertical axis is linear inside the gate and logarithmic outside.
@@ -47,11 +49,9 @@ def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, 
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
         raise SpecError(
-            refusal(
-                f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions",
-                "one Estimate and at least one Prediction",
-                "A residual needs both sides.",
-            )
+            f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions",
+            "one Estimate and at least one Prediction",
+            "A residual needs both sides.",
         )
     columns = list(range(len(curves.pairs))) if pair is None else curves.shown_pairs(pair)
     styles = route_styles(curves.route_names)
@@ -80,7 +80,13 @@ def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, 
                     label=words(name),
                     zorder=3,
                 )
-        ax.axhspan(-gate, gate, color=BAND_COLOUR, zorder=0, label=f"agreement: within ±{gate:g} standard errors")
+        ax.axhspan(
+            -gate,
+            gate,
+            color=BAND_COLOUR,
+            zorder=0,
+            label=f"agreement: within ±{gate:g} standard errors",
+        )
         ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
         score_axis(ax.yaxis, smallest, largest, gate)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
@@ -94,7 +100,11 @@ def residuals(*results: Any, gate: float = GATE, pair: int | str | None = None, 
 
 
 def z_panel(
-    comparisons: Any, *, routes: Sequence[str] | None = None, gate: float = GATE, title: str | None = None
+    comparisons: Any,
+    *,
+    routes: Sequence[str] | None = None,
+    gate: float = GATE,
+    title: str | None = None,
 ) -> "Figure":
     """Every comparison of a run as one dot: did it pass?
 
@@ -116,7 +126,9 @@ def z_panel(
     """
     rows = _rows(comparisons, routes)
     if not rows:
-        raise SpecError(refusal("no comparisons", "at least one Dataset with a route that is shown", "Check `routes`."))
+        raise SpecError(
+            "no comparisons", "at least one Dataset with a route that is shown", "Check `routes`."
+        )
     scores = [z[np.isfinite(z)] for _, _, z in rows]
     total, inside = sum(z.size for z in scores), sum(int(np.sum(np.abs(z) < gate)) for z in scores)
     everything = np.concatenate([np.zeros(1), *scores])
@@ -131,21 +143,49 @@ def z_panel(
             heights = np.broadcast_to(place.reshape(-1, *(1,) * (z.ndim - 1)), z.shape)
             passed, failed = np.abs(z) < gate, np.isfinite(z) & (np.abs(z) >= gate)
             colour = styles[route].colour if route else GREY
-            ax.plot(z[passed], heights[passed], "o", markersize=3.2, color=colour, markeredgewidth=0.0, zorder=3)
-            ax.plot(z[failed], heights[failed], "x", markersize=5.0, color=colour, markeredgewidth=1.3, zorder=4)
+            ax.plot(
+                z[passed],
+                heights[passed],
+                "o",
+                markersize=3.2,
+                color=colour,
+                markeredgewidth=0.0,
+                zorder=3,
+            )
+            ax.plot(
+                z[failed],
+                heights[failed],
+                "x",
+                markersize=5.0,
+                color=colour,
+                markeredgewidth=1.3,
+                zorder=4,
+            )
             text = f"{int(passed.sum())}/{int(np.isfinite(z).sum())}"
-            ax.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5)
+            ax.annotate(
+                text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5
+            )
         ax.set_yticks(range(len(rows)), [_row_name(case, route) for case, route, _ in rows])
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.grid(visible=False, axis="y")
         score_axis(ax.xaxis, float(everything.min()), float(everything.max()), gate)
         ax.set_xlabel(r"$z$ = (measured − predicted) / standard error")
-        ax.annotate(f"within\n±{gate:g}", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8.5)
-        verdict = f"All {total} comparisons are" if inside == total else f"{inside} of {total} comparisons are"
-        note = "one dot per comparison, first layer at the top of its row" + (", crosses outside" * (inside < total))
+        ax.annotate(
+            f"within\n±{gate:g}", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8.5
+        )
+        verdict = (
+            f"All {total} comparisons are"
+            if inside == total
+            else f"{inside} of {total} comparisons are"
+        )
+        note = "one dot per comparison, first layer at the top of its row" + (
+            ", crosses outside" * (inside < total)
+        )
         undefined = _hidden(sum(z.size for _, _, z in rows) - total)
         set_title(
-            fig, title or f"{verdict} within ±{gate:g} standard errors", "; ".join(filter(None, (note, undefined)))
+            fig,
+            title or f"{verdict} within ±{gate:g} standard errors",
+            "; ".join(filter(None, (note, undefined))),
         )
     return fig
 
@@ -155,12 +195,22 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
-    scale = max(1.5, 0.6 * math.log10(max(low, high) / gate))  # the gate keeps its share of a long axis
+    scale = max(
+        1.5, 0.6 * math.log10(max(low, high) / gate)
+    )  # the gate keeps its share of a long axis
     vertical = axis.axis_name == "y"
-    (axis.axes.set_yscale if vertical else axis.axes.set_xscale)("symlog", linthresh=gate, linscale=scale)
+    (axis.axes.set_yscale if vertical else axis.axes.set_xscale)(
+        "symlog", linthresh=gate, linscale=scale
+    )
     (axis.axes.set_ylim if vertical else axis.axes.set_xlim)(-low, high)
-    inside = scale / 0.9  # length of the linear half axis in decades; matplotlib's definition for base 10
-    room = 0.055 * (2.0 * inside + math.log10(low / gate) + math.log10(high / gate)) * (1.0 if vertical else 1.3)
+    inside = (
+        scale / 0.9
+    )  # length of the linear half axis in decades; matplotlib's definition for base 10
+    room = (
+        0.055
+        * (2.0 * inside + math.log10(low / gate) + math.log10(high / gate))
+        * (1.0 if vertical else 1.3)
+    )
     inner = [] if inside / 2.0 < room else [0.5 * gate]
     negative, positive = ([*inner, gate, *_outer_ticks(limit, gate, room)] for limit in (low, high))
     axis.set_major_locator(FixedLocator([*(-tick for tick in reversed(negative)), 0.0, *positive]))
@@ -204,7 +254,10 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
     else:
         single = is_dataset(as_dataset(comparisons))
         datasets = [as_dataset(value) for value in ([comparisons] if single else comparisons)]
-        names = [d.attrs.get("label") or d.attrs.get("symbol") or words(d.attrs.get("quantity", "")) for d in datasets]
+        names = [
+            d.attrs.get("label") or d.attrs.get("symbol") or words(d.attrs.get("quantity", ""))
+            for d in datasets
+        ]
         named = list(zip(map(str, names), datasets, strict=True))
     rows = []
     for name, value in named:

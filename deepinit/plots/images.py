@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.plots.curves import read_curves
 from deepinit.plots.per_layer import draw_means, legend_entries
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MAX_PAIRS = 4
 
 
-def image_pairs(inputs: Inputs, *results: Any, title: str | None = None, symbol: str | None = None) -> "Figure":
+def image_pairs(
+    inputs: Inputs, *results: Any, title: str | None = None, symbol: str | None = None
+) -> "Figure":
     """Each pair of square images, and below it the per-layer curve of that pair.
 
     Args:
@@ -36,33 +38,37 @@ def image_pairs(inputs: Inputs, *results: Any, title: str | None = None, symbol:
     side = math.isqrt(inputs.dimension)
     if side * side != inputs.dimension or side < 2:
         raise SpecError(
-            refusal(
-                f"inputs of dimension {inputs.dimension}",
-                "a square number of pixels, such as 784",
-                "Use di.inputs.image_pairs.",
-            )
+            f"inputs of dimension {inputs.dimension}",
+            "a square number of pixels, such as 784",
+            "Use di.inputs.image_pairs.",
         )
     curves = read_curves(results, symbol) if results else None
     if curves is not None and len(curves.pairs) != inputs.num_pairs:
         raise SpecError(
-            refusal(
-                f"results for {len(curves.pairs)} pairs and {inputs.num_pairs} pairs of images",
-                "the inputs that were simulated",
-                "Pass the same inputs.",
-            )
+            f"results for {len(curves.pairs)} pairs and {inputs.num_pairs} pairs of images",
+            "the inputs that were simulated",
+            "Pass the same inputs.",
         )
     count = min(inputs.num_pairs, MAX_PAIRS)
     first, second = inputs.points[list(inputs.bases)], inputs.partners
     with styled():
         width = {1: 5.6, 2: 6.4}.get(count, 8.8)
         fig = new_figure(width, 4.8 if curves else 1.9)
-        cells = fig.add_gridspec(2 if curves else 1, 2 * count, height_ratios=(1.0, 2.3) if curves else None)
+        cells = fig.add_gridspec(
+            2 if curves else 1, 2 * count, height_ratios=(1.0, 2.3) if curves else None
+        )
         panels: list[Any] = []
         for k in range(count):
             for place, pixels in enumerate((first[k], second[k])):
                 ax = fig.add_subplot(cells[0, 2 * k + place])
                 largest = max(float(np.max(first[k])), float(np.max(second[k])))
-                ax.imshow(pixels.reshape(side, side), cmap="gray_r", vmin=0.0, vmax=largest, interpolation="nearest")
+                ax.imshow(
+                    pixels.reshape(side, side),
+                    cmap="gray_r",
+                    vmin=0.0,
+                    vmax=largest,
+                    interpolation="nearest",
+                )
                 ax.set_xticks([])
                 ax.set_yticks([])
                 ax.grid(visible=False)
@@ -82,6 +88,10 @@ def image_pairs(inputs: Inputs, *results: Any, title: str | None = None, symbol:
             panels[0].set_ylabel(curves.axis_label)
             note = curves.data_note(list(range(count)))
             add_legend(fig, *legend_entries(panels))
-        heading = f"{words(curves.quantity)} between real images, layer by layer" if curves else "Pairs of images"
+        heading = (
+            f"{words(curves.quantity)} between real images, layer by layer"
+            if curves
+            else "Pairs of images"
+        )
         set_title(fig, title or heading.capitalize(), note)
     return fig

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.directions import (
     DOTS,
     PREDICTED_COLOUR,
@@ -16,13 +16,27 @@ from deepinit.plots.directions import (
     pair_of,
     per_panel,
 )
-from deepinit.plots.style import BLACK, VERMILLION, add_legend, new_figure, panel_grid, set_title, styled
+from deepinit.plots.style import (
+    BLACK,
+    VERMILLION,
+    add_legend,
+    new_figure,
+    panel_grid,
+    set_title,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TICKS = {-math.pi: r"$-\pi$", -0.5 * math.pi: r"$-\pi/2$", 0.0: "0", 0.5 * math.pi: r"$\pi/2$", math.pi: r"$\pi$"}
+_TICKS = {
+    -math.pi: r"$-\pi$",
+    -0.5 * math.pi: r"$-\pi/2$",
+    0.0: "0",
+    0.5 * math.pi: r"$\pi/2$",
+    math.pi: r"$\pi$",
+}
 _EDGE = 1e-9  # angles that differ from +-pi by rounding are drawn at both ends
 ANGLE_LABEL = r"angle of $(w, b)$"
 
@@ -59,10 +73,16 @@ def amplitude_angles(
         SpecError: no panel or more than six, lengths that differ, a name that no panel has.
     """
     check_panels(panels)
-    columns = {name: _columns(name, *pair_of(name, pair, "(angles, amplitudes)")) for name, pair in panels.items()}
+    columns = {
+        name: _columns(name, *pair_of(name, pair, "(angles, amplitudes)"))
+        for name, pair in panels.items()
+    }
     rival_label, rival_angles = rivals if rivals is not None else ("", None)
     styles: tuple[tuple[Any, dict[str, Any]], ...] = (
-        (per_panel("predicted", predicted, panels, _as_row), {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL}),
+        (
+            per_panel("predicted", predicted, panels, _as_row),
+            {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL},
+        ),
         (
             per_panel("rivals", rival_angles, panels, _as_row),
             {"color": VERMILLION, "linestyle": "--", "label": rival_label},
@@ -73,20 +93,16 @@ def amplitude_angles(
         for ax, (name, (angles, amplitudes)) in zip(axes, columns.items(), strict=True):
             if log_y:
                 ax.set_yscale("log")
-            drawn = np.isfinite(angles) & np.isfinite(amplitudes) & ((amplitudes > 0.0) | (not log_y))
-            x = angles[drawn] if projection else wrapped(angles[drawn])
-            ax.plot(
-                x,
-                amplitudes[drawn],
-                "o",
-                **DOTS,
-                label="neuron",
-                zorder=4,
-                clip_on=False,
+            drawn = (
+                np.isfinite(angles) & np.isfinite(amplitudes) & ((amplitudes > 0.0) | (not log_y))
             )
+            x = angles[drawn] if projection else wrapped(angles[drawn])
+            ax.plot(x, amplitudes[drawn], "o", **DOTS, label="neuron", zorder=4, clip_on=False)
             for lines, style in styles:
                 expected = lines[name]
-                for place in () if expected is None else expected if projection else seen_angles(expected):
+                for place in (
+                    () if expected is None else expected if projection else seen_angles(expected)
+                ):
                     ax.axvline(place, linewidth=1.6, zorder=3, **style)
             if projection:
                 ax.set_xlim(-1.05, 1.05)
@@ -131,7 +147,9 @@ def orientation_paths(
     from matplotlib.collections import LineCollection
 
     check_panels(panels)
-    paths = {name: _paths(name, *pair_of(name, pair, "(steps, angles)")) for name, pair in panels.items()}
+    paths = {
+        name: _paths(name, *pair_of(name, pair, "(steps, angles)")) for name, pair in panels.items()
+    }
     lines = per_panel("predicted", predicted, panels, _as_row)
     with styled():
         fig, axes = _panels(len(panels), x_label, y_label)
@@ -141,11 +159,15 @@ def orientation_paths(
             if log_x:
                 ax.set_xscale("log")
             segments = [np.column_stack([steps, path]) for path in copies_in_sight(angles)]
-            many = LineCollection(segments, colors=BLACK, linewidths=0.8, alpha=0.35, label="neuron", zorder=3)
+            many = LineCollection(
+                segments, colors=BLACK, linewidths=0.8, alpha=0.35, label="neuron", zorder=3
+            )
             ax.add_collection(many)
             expected = lines[name]
             for place in () if expected is None else seen_angles(expected):
-                ax.axhline(place, color=PREDICTED_COLOUR, linewidth=1.6, label=PREDICTED_LABEL, zorder=4)
+                ax.axhline(
+                    place, color=PREDICTED_COLOUR, linewidth=1.6, label=PREDICTED_LABEL, zorder=4
+                )
             if steps.size and np.ptp(steps) > 0.0:
                 ax.set_xlim(steps.min(), steps.max())
             ax.set_ylim(-math.pi, math.pi)
@@ -209,7 +231,7 @@ def _finish(fig: "Figure", axes: list["Axes"], title: str, note: str) -> None:
 def _as_row(what: str, values: Any) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 1:
-        raise SpecError(refusal(f"{what} of shape {array.shape}", "angles [K]", "Pass a list of angles."))
+        raise SpecError(f"{what} of shape {array.shape}", "angles [K]", "Pass a list of angles.")
     return array
 
 
@@ -217,11 +239,9 @@ def _columns(name: str, angles: Any, amplitudes: Any) -> tuple[np.ndarray, np.nd
     x, y = np.asarray(angles, np.float64), np.asarray(amplitudes, np.float64)
     if x.ndim != 1 or x.shape != y.shape or not x.size:
         raise SpecError(
-            refusal(
-                f"{name}: angles of shape {x.shape} and amplitudes of shape {y.shape}",
-                "one length [m], not empty",
-                "Give every neuron its angle and its amplitude.",
-            )
+            f"{name}: angles of shape {x.shape} and amplitudes of shape {y.shape}",
+            "one length [m], not empty",
+            "Give every neuron its angle and its amplitude.",
         )
     return x, y
 
@@ -230,10 +250,8 @@ def _paths(name: str, steps: Any, angles: Any) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(steps, np.float64), np.asarray(angles, np.float64)
     if x.ndim != 1 or y.ndim != 2 or len(x) != len(y) or len(x) < 2 or not y.size:
         raise SpecError(
-            refusal(
-                f"{name}: steps of shape {x.shape} and angles of shape {y.shape}",
-                "steps [T] and angles [T, m] with T >= 2, m >= 1",
-                "Give every record its step.",
-            )
+            f"{name}: steps of shape {x.shape} and angles of shape {y.shape}",
+            "steps [T] and angles [T, m] with T >= 2, m >= 1",
+            "Give every record its step.",
         )
     return x, y

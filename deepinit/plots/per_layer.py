@@ -29,7 +29,10 @@ MEASURED_MARKERS = ("o", "s", "^")
 
 
 def layers(
-    *results: Any, pair: int | str | None = None, title: str | None = None, symbol: str | None = None
+    *results: Any,
+    pair: int | str | None = None,
+    title: str | None = None,
+    symbol: str | None = None,
 ) -> "Figure":
     """Mean over networks in every layer: measured with standard errors, predicted as lines; spread as bands.
 
@@ -68,7 +71,10 @@ def layers(
 
 
 def variance_layers(
-    *results: Any, pair: int | str | None = None, title: str | None = None, symbol: str | None = None
+    *results: Any,
+    pair: int | str | None = None,
+    title: str | None = None,
+    symbol: str | None = None,
 ) -> "Figure":
     """Standard deviation over networks in every layer: measured with its standard error, predicted as lines.
 
@@ -91,14 +97,19 @@ def variance_layers(
     shown = curves.shown_pairs(pair)
     with styled():
         fig, panels = _panels(
-            len(shown), curves.position_label, f"standard deviation over networks of\n{curves.axis_label}"
+            len(shown),
+            curves.position_label,
+            f"standard deviation over networks of\n{curves.axis_label}",
         )
         styles = route_styles(curves.route_names)
         for ax, column in zip(panels, shown, strict=True):
             for index, measured in enumerate(curves.measured):
                 sd = np.sqrt(measured.variance[:, column])
                 error = np.divide(
-                    measured.variance_standard_error[:, column], 2.0 * sd, out=np.full_like(sd, np.nan), where=sd > 0
+                    measured.variance_standard_error[:, column],
+                    2.0 * sd,
+                    out=np.full_like(sd, np.nan),
+                    where=sd > 0,
                 )
                 draw_measured(ax, curves.layers, sd, error, measured.name, index)
             for route in curves.predicted:
@@ -110,10 +121,14 @@ def variance_layers(
                 ax.set_title(curves.pairs[column])
         # panels share their scale; a spread of 0 is a line that can be seen
         panels[0].set_ylim(bottom=-0.02 * panels[0].get_ylim()[1])
-        silent = [words(route.name) for route in curves.predicted if not np.isfinite(route.variance).any()]
+        silent = [
+            words(route.name) for route in curves.predicted if not np.isfinite(route.variance).any()
+        ]
         note = [curves.data_note(shown)] if curves.data_note(shown) else []
         note += [f"no spread predicted by: {', '.join(silent)}"] if silent else []
-        set_title(fig, title or f"Spread of {words(curves.quantity)} over networks", "; ".join(note))
+        set_title(
+            fig, title or f"Spread of {words(curves.quantity)} over networks", "; ".join(note)
+        )
         add_legend(fig, *legend_entries(panels))
     return fig
 
@@ -129,7 +144,14 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
             for edge in (value - sd, value + sd):
                 _draw_edge(ax, curves.layers, edge, style)
             # all routes' edges share one entry of the legend, in grey
-            ax.plot([], [], color=GREY, linestyle=THIN_DASHES, linewidth=0.8, label="± predicted standard deviation")
+            ax.plot(
+                [],
+                [],
+                color=GREY,
+                linestyle=THIN_DASHES,
+                linewidth=0.8,
+                label="± predicted standard deviation",
+            )
     for index, measured in enumerate(curves.measured):
         _draw_spread(ax, curves.layers, measured, column, index)
         mean, error = measured.mean[:, column], measured.standard_error[:, column]
@@ -137,14 +159,18 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
     _layer_axis(ax, curves.layers)
 
 
-def draw_measured(ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0) -> None:
+def draw_measured(
+    ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0
+) -> None:
     """Markers with error bars; of many layers only every k-th is marked, and the legend says so."""
     step = math.ceil(len(x) / MAX_MARKERS)
     label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
         x[::step],
         y[::step],
-        yerr=np.where(np.isfinite(error), error, 0.0)[::step],  # a point without an error bar is still a point
+        yerr=np.where(np.isfinite(error), error, 0.0)[
+            ::step
+        ],  # a point without an error bar is still a point
         fmt=MEASURED_MARKERS[index % len(MEASURED_MARKERS)],
         color=MEASURED_COLOURS[index % len(MEASURED_COLOURS)],
         elinewidth=1.0,
@@ -159,10 +185,20 @@ def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> No
     ax.plot(x, y, color=style.colour, linestyle=style.dash, label=words(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():
-        ax.plot(x[alone], y[alone], linestyle="none", marker="_", markersize=18, color=style.colour, zorder=3)
+        ax.plot(
+            x[alone],
+            y[alone],
+            linestyle="none",
+            marker="_",
+            markersize=18,
+            color=style.colour,
+            zorder=3,
+        )
 
 
-def _panels(count: int, x_label: str, y_label: str, *, shared: str = "xy") -> tuple["Figure", list[Any]]:
+def _panels(
+    count: int, x_label: str, y_label: str, *, shared: str = "xy"
+) -> tuple["Figure", list[Any]]:
     fig = new_figure() if count <= 1 else new_figure(9.0, 3.9 if count <= 3 else 6.2)
     return fig, panel_grid(fig, count, x_label, y_label, shared=shared)
 
@@ -173,10 +209,20 @@ def _draw_spread(ax: "Axes", x: np.ndarray, measured: Measured, column: int, ind
         return
     colour = MEASURED_COLOURS[index % len(MEASURED_COLOURS)]
     label = "± standard deviation over networks"
-    ax.fill_between(x, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0.0, label=label, zorder=1)
+    ax.fill_between(
+        x, mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0.0, label=label, zorder=1
+    )
     alone = _isolated(mean + sd)
     if alone.any():
-        ax.vlines(x[alone], (mean - sd)[alone], (mean + sd)[alone], color=colour, alpha=0.12, linewidth=9.0, zorder=1)
+        ax.vlines(
+            x[alone],
+            (mean - sd)[alone],
+            (mean + sd)[alone],
+            color=colour,
+            alpha=0.12,
+            linewidth=9.0,
+            zorder=1,
+        )
 
 
 def _draw_edge(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
@@ -184,7 +230,13 @@ def _draw_edge(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> N
     alone = _isolated(y)
     if alone.any():
         ax.plot(
-            x[alone], y[alone], linestyle="none", marker="_", markersize=12, markeredgewidth=0.8, color=style.colour
+            x[alone],
+            y[alone],
+            linestyle="none",
+            marker="_",
+            markersize=12,
+            markeredgewidth=0.8,
+            color=style.colour,
         )
 
 
@@ -212,5 +264,7 @@ def legend_entries(panels: list[Any]) -> tuple[list[Any], list[str]]:
 
 
 def _ordinal(number: int) -> str:
-    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    suffix = (
+        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}{suffix}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.similarities import DIVERGING
 from deepinit.plots.style import BLACK, BLUE, add_legend, new_figure, set_title, styled
 
@@ -67,7 +67,9 @@ def phase_diagram(
         fig = new_figure(7.0, 5.2)
         ax = fig.subplots()
         if line is not None:
-            ax.plot(*line, color=BLUE, linewidth=2.0, label="predicted boundary: exponent 0", zorder=3)
+            ax.plot(
+                *line, color=BLUE, linewidth=2.0, label="predicted boundary: exponent 0", zorder=3
+            )
         dots = ax.scatter(
             places[drawn, 0],
             places[drawn, 1],
@@ -81,12 +83,25 @@ def phase_diagram(
             zorder=4,
         )
         entry = "measured, ± standard error" if np.isfinite(spreads).any() else "measured"
-        dot: dict[str, Any] = {"markerfacecolor": "#dddddd", "markeredgecolor": _RIM, "markersize": 9.0}
+        dot: dict[str, Any] = {
+            "markerfacecolor": "#dddddd",
+            "markeredgecolor": _RIM,
+            "markersize": 9.0,
+        }
         ax.plot([], [], "o", **dot, label=entry)
         for place, value, spread in zip(places[drawn], values[drawn], spreads[drawn], strict=True):
             _write_value(ax, place, value, spread)
         for name, place in (regimes or {}).items():
-            ax.text(*place, name, color="#5a5a5a", fontsize=12, ha="center", va="center", style="italic", zorder=2)
+            ax.text(
+                *place,
+                name,
+                color="#5a5a5a",
+                fontsize=12,
+                ha="center",
+                va="center",
+                style="italic",
+                zorder=2,
+            )
         ax.set_xlim(low[0], high[0])
         ax.set_ylim(low[1], high[1])
         ax.grid(visible=False)  # values are written at the points
@@ -102,7 +117,11 @@ def phase_diagram(
 
 def _write_value(ax: "Axes", place: Any, value: float, spread: float) -> None:
     # as many decimals as show the error's first digit, 2 to 4
-    decimals = min(4, max(2, math.ceil(-math.log10(spread)))) if np.isfinite(spread) and spread > 0.0 else 2
+    decimals = (
+        min(4, max(2, math.ceil(-math.log10(spread))))
+        if np.isfinite(spread) and spread > 0.0
+        else 2
+    )
     text = f"{value:+.{decimals}f}".replace("-", "−")
     if np.isfinite(spread):
         text += f"\n±{spread:.{decimals}f}"
@@ -117,7 +136,12 @@ def _write_value(ax: "Axes", place: Any, value: float, spread: float) -> None:
         linespacing=1.1,
         color=BLACK,
         # legible where the boundary passes
-        bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        bbox={
+            "boxstyle": "round,pad=0.12",
+            "facecolor": "white",
+            "edgecolor": "none",
+            "alpha": 0.8,
+        },
         zorder=5,
     )
 
@@ -126,16 +150,20 @@ def _line(boundary: Any, low: float, high: float) -> tuple[np.ndarray, np.ndarra
     if boundary is None:
         return None
     if callable(boundary):
-        heights = np.unique(np.append(np.linspace(low, high, 401), 0.0 if low < 0.0 < high else low))
+        heights = np.unique(
+            np.append(np.linspace(low, high, 401), 0.0 if low < 0.0 < high else low)
+        )
         return np.array([float(boundary(float(height))) for height in heights]), heights
     coordinates = [np.asarray(values, np.float64) for values in boundary]
-    if len(coordinates) != 2 or coordinates[0].ndim != 1 or coordinates[0].shape != coordinates[1].shape:
+    if (
+        len(coordinates) != 2
+        or coordinates[0].ndim != 1
+        or coordinates[0].shape != coordinates[1].shape
+    ):
         raise SpecError(
-            refusal(
-                f"a boundary of shapes {[values.shape for values in coordinates]}",
-                "a function gamma' -> gamma, or (gamma [n], gamma' [n])",
-                "Give every point of the line two coordinates.",
-            )
+            f"a boundary of shapes {[values.shape for values in coordinates]}",
+            "a function gamma' -> gamma, or (gamma [n], gamma' [n])",
+            "Give every point of the line two coordinates.",
         )
     return coordinates[0], coordinates[1]
 
@@ -146,10 +174,8 @@ def _read(points: Any, exponents: Any, errors: Any) -> tuple[np.ndarray, np.ndar
     fits = places.ndim == 2 and places.shape[1:] == (2,) and len(places) > 0
     if not (fits and values.shape == spreads.shape == (len(places),) and np.isfinite(places).all()):
         raise SpecError(
-            refusal(
-                f"points of shape {places.shape}, exponents {values.shape}, errors {spreads.shape}",
-                "[k, 2] finite, [k], [k] with k >= 1",
-                "Give every point its exponent.",
-            )
+            f"points of shape {places.shape}, exponents {values.shape}, errors {spreads.shape}",
+            "[k, 2] finite, [k], [k] with k >= 1",
+            "Give every point its exponent.",
         )
     return places, values, spreads

@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
-from deepinit.plots.style import add_legend, new_figure, panel_grid, route_styles, set_title, styled, words
+from deepinit.core.errors import SpecError
+from deepinit.plots.style import (
+    add_legend,
+    new_figure,
+    panel_grid,
+    route_styles,
+    set_title,
+    styled,
+    words,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,17 +62,38 @@ def histogram(
         for ax, (name, values) in zip(axes, panels.items(), strict=True):
             values = np.asarray(values, np.float64).ravel()
             finite = values[np.isfinite(values)]
-            ax.hist(finite, bins=num_bins, density=True, color="#c9c9c9", edgecolor="none", label="measured", zorder=2)
+            ax.hist(
+                finite,
+                bins=num_bins,
+                density=True,
+                color="#c9c9c9",
+                edgecolor="none",
+                label="measured",
+                zorder=2,
+            )
             for route, (grid, curve) in curves.get(name, {}).items():
                 style = styles[route]
-                ax.plot(grid, curve, color=style.colour, linestyle=style.dash, label=words(route), zorder=3)
+                ax.plot(
+                    grid,
+                    curve,
+                    color=style.colour,
+                    linestyle=style.dash,
+                    label=words(route),
+                    zorder=3,
+                )
             ax.set_ylim(bottom=0.0)
             margin = 0.1 * np.ptp(finite) or 1.0
             ax.set_xlim(finite.min() - margin, finite.max() + margin)
             excluded = values.size - finite.size
-            lines = [name, headings.get(name) or "", f"{excluded} networks excluded" if excluded else ""]
+            lines = [
+                name,
+                headings.get(name) or "",
+                f"{excluded} networks excluded" if excluded else "",
+            ]
             ax.set_title("\n".join(line for line in lines if line))
-        entries = [entry for ax in axes for entry in zip(*ax.get_legend_handles_labels(), strict=True)]
+        entries = [
+            entry for ax in axes for entry in zip(*ax.get_legend_handles_labels(), strict=True)
+        ]
         entries.sort(key=lambda entry: entry[1] != "measured")
         networks = max(np.size(values) for values in panels.values())
         heading = title or f"Distribution over {networks:,} networks"
@@ -73,16 +102,22 @@ def histogram(
     return fig
 
 
-def _check(panels: Mapping[str, Any], curves: Mapping[str, Any], headings: Mapping[str, str]) -> None:
+def _check(
+    panels: Mapping[str, Any], curves: Mapping[str, Any], headings: Mapping[str, str]
+) -> None:
     if not 1 <= len(panels) <= MAX_PANELS:
-        raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few layers."))
+        raise SpecError(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few layers.")
     for name in (*curves, *headings):
         if name not in panels:
             raise SpecError(
-                refusal(f"a curve or note for the panel {name!r}", f"one of {list(panels)}", "Use the panels' names.")
+                f"a curve or note for the panel {name!r}",
+                f"one of {list(panels)}",
+                "Use the panels' names.",
             )
     for name, values in panels.items():
         if not np.isfinite(np.asarray(values, np.float64)).any():
             raise SpecError(
-                refusal(f"no finite samples in panel {name!r}", "at least one value", "Leave this layer out.")
+                f"no finite samples in panel {name!r}",
+                "at least one value",
+                "Leave this layer out.",
             )

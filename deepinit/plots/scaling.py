@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.curves import Curves, Predicted, read_curves
 from deepinit.plots.style import (
     GREY,
@@ -72,13 +72,17 @@ def widths(
         ax.set_yscale("log")
         for style in route_styles(bias).values():
             _draw_bias(ax, n, bias[style.name], error, style)
-        positive = [v for values in (*bias.values(), error) for v in values if np.isfinite(v) and v > 0]
+        positive = [
+            v for values in (*bias.values(), error) for v in values if np.isfinite(v) and v > 0
+        ]
         low, high = (min(positive) / 2.5, max(positive) * 2.5) if positive else (1e-3, 1.0)
         # a bias far below its own standard error says nothing: do not let it stretch the axis
         resolved = error[np.isfinite(error) & (error > 0)]
         low = max(low, float(resolved.min()) / 30.0) if resolved.size else low
         ax.set_ylim(low, high)
-        ax.fill_between(n, low, error, color="#ececec", linewidth=0.0, zorder=0, label="below 1 standard error")
+        ax.fill_between(
+            n, low, error, color="#ececec", linewidth=0.0, zorder=0, label="below 1 standard error"
+        )
         _draw_guides(ax, n, list(bias.values()))
         ax.set_xlim(n[0] / 1.3, n[-1] * 1.3)
         ax.set_xticks(n, [f"{width:g}" for width in n])
@@ -91,7 +95,11 @@ def widths(
 
 
 def by_width(
-    results: Mapping[int, Sequence[Any]], *, pair: int | str = 0, title: str | None = None, symbol: str | None = None
+    results: Mapping[int, Sequence[Any]],
+    *,
+    pair: int | str = 0,
+    title: str | None = None,
+    symbol: str | None = None,
 ) -> "Figure":
     """One quantity layer by layer at several widths: a colour per width, infinite width in its own.
 
@@ -109,8 +117,10 @@ def by_width(
         SpecError: nothing to draw, a pair that does not exist.
     """
     if not results:
-        raise SpecError(refusal("no widths", "width -> results", "Pass at least one width."))
-    record: dict[int, Curves] = {width: read_curves(tuple(results[width]), symbol) for width in sorted(results)}
+        raise SpecError("no widths", "width -> results", "Pass at least one width.")
+    record: dict[int, Curves] = {
+        width: read_curves(tuple(results[width]), symbol) for width in sorted(results)
+    }
     names = dict.fromkeys(route.name for curves in record.values() for route in _finite(curves))
     dashes = dict(zip(names, itertools.cycle(FINITE_DASHES), strict=False))
     with styled():
@@ -144,7 +154,14 @@ def by_width(
             if "infinite" in route.name.lower():
                 (column,) = last.shown_pairs(pair)
                 value = route.value[:, column]
-                ax.plot(last.layers, value, color=VERMILLION, linestyle="--", label=words(route.name), zorder=3)
+                ax.plot(
+                    last.layers,
+                    value,
+                    color=VERMILLION,
+                    linestyle="--",
+                    label=words(route.name),
+                    zorder=3,
+                )
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
         ax.set_xlabel(r"layer $\ell$")
         ax.set_ylabel(last.axis_label)
@@ -167,11 +184,20 @@ def _draw_bias(ax: "Axes", n: np.ndarray, bias: np.ndarray, error: np.ndarray, s
     # on a logarithmic axis a bar that reaches 0 would leave the figure: it ends at a hundredth of its point
     bars = np.array([np.minimum(np.nan_to_num(error), 0.99 * shown), np.nan_to_num(error)])
     resolved = shown > np.nan_to_num(error)
-    ax.errorbar(n, shown, yerr=bars, fmt="none", ecolor=style.colour, elinewidth=1.0, capsize=2.0, zorder=3)
+    ax.errorbar(
+        n, shown, yerr=bars, fmt="none", ecolor=style.colour, elinewidth=1.0, capsize=2.0, zorder=3
+    )
     marker = {"marker": style.marker, "markersize": 5.0, "linestyle": "none", "color": style.colour}
     ax.plot(n[resolved], shown[resolved], **marker, zorder=4)
     ax.plot(n[~resolved], shown[~resolved], **marker, markerfacecolor="white", zorder=4)
-    ax.plot([], [], color=style.colour, linestyle=style.dash, marker=style.marker, label=words(style.name))
+    ax.plot(
+        [],
+        [],
+        color=style.colour,
+        linestyle=style.dash,
+        marker=style.marker,
+        label=words(style.name),
+    )
 
 
 def _draw_guides(ax: "Axes", n: np.ndarray, biases: list[np.ndarray]) -> None:
@@ -183,16 +209,31 @@ def _draw_guides(ax: "Axes", n: np.ndarray, biases: list[np.ndarray]) -> None:
         ax.plot(n, line, color=GREY, linestyle=":", linewidth=1.1, zorder=1)
         visible = np.flatnonzero(line > ax.get_ylim()[0] * 1.6)
         end = visible[-1] if visible.size else 0
-        ax.annotate(text, (n[end], line[end]), xytext=(4, 5), textcoords="offset points", color="#5a5a5a", fontsize=8.5)
+        ax.annotate(
+            text,
+            (n[end], line[end]),
+            xytext=(4, 5),
+            textcoords="offset points",
+            color="#5a5a5a",
+            fontsize=8.5,
+        )
 
 
-def _check(n: np.ndarray, mean: np.ndarray, error: np.ndarray, routes: Mapping[str, np.ndarray]) -> None:
+def _check(
+    n: np.ndarray, mean: np.ndarray, error: np.ndarray, routes: Mapping[str, np.ndarray]
+) -> None:
     if not routes:
-        raise SpecError(refusal("no predictions", "route -> one value per width", "Pass at least one route."))
+        raise SpecError(
+            "no predictions", "route -> one value per width", "Pass at least one route."
+        )
     if n.ndim != 1 or n.size == 0 or np.any(n < 1):
-        raise SpecError(refusal(f"widths of shape {n.shape}", "a list of widths, each 1 or more", "Check the widths."))
+        raise SpecError(
+            f"widths of shape {n.shape}", "a list of widths, each 1 or more", "Check the widths."
+        )
     for name, values in {"measured": mean, "standard_error": error, **routes}.items():
         if values.shape != n.shape:
             raise SpecError(
-                refusal(f"{name} of shape {values.shape}", f"one value per width, {n.shape}", "Select one layer first.")
+                f"{name} of shape {values.shape}",
+                f"one value per width, {n.shape}",
+                "Select one layer first.",
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.style import (
     BLACK,
     BLUE,
@@ -110,16 +110,22 @@ def series_panels(
     """
     _check_mapping("panels", panels)
     if not 1 <= len(panels) <= MAX_PANELS:
-        raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few."))
+        raise SpecError(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few.")
     if not all(isinstance(both, tuple | list) and len(both) == 2 for both in panels.values()):
         raise SpecError(
-            refusal("panels that are no pairs", "name -> (points, lines)", "Write ({...}, {}) without lines.")
+            "panels that are no pairs",
+            "name -> (points, lines)",
+            "Write ({...}, {}) without lines.",
         )
     checked = {name: _checked(points, lines) for name, (points, lines) in panels.items()}
-    points, lines = ([name for pair in checked.values() for name in pair[place]] for place in (0, 1))
+    points, lines = (
+        [name for pair in checked.values() for name in pair[place]] for place in (0, 1)
+    )
     styles = _styles(list(dict.fromkeys(points)), list(dict.fromkeys(lines)))
     with styled():
-        across = len(checked) if len(checked) <= 3 else -(-len(checked) // 2)  # as panel_grid has it
+        across = (
+            len(checked) if len(checked) <= 3 else -(-len(checked) // 2)
+        )  # as panel_grid has it
         fig = new_figure(3.4 * across + 1.2, 3.0 * -(-len(checked) // across) + 1.1)
         axes = panel_grid(fig, len(checked), x_label, y_label, shared="")
         for ax, (name, (measured, predicted)) in zip(axes, checked.items(), strict=True):
@@ -127,25 +133,33 @@ def series_panels(
             ax.set_title(name)
         lines_note = f"lines: {lines_are}" if set(points) & set(lines) and lines_are else ""
         set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
-        entries = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        entries = {
+            text: handle
+            for ax in axes
+            for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
         add_legend(fig, list(entries.values()), list(entries))
     return fig
 
 
-def _checked(points: Mapping[str, Sequence[Any]], lines: Mapping[str, Sequence[Any]] | None) -> tuple[Columns, Columns]:
+def _checked(
+    points: Mapping[str, Sequence[Any]], lines: Mapping[str, Sequence[Any]] | None
+) -> tuple[Columns, Columns]:
     _check_mapping("points", points)
     _check_mapping("lines", {} if lines is None else lines)
     measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
     predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
     if not measured and not predicted:
-        raise SpecError(refusal("nothing to draw", "points, or lines", "Pass at least one series."))
+        raise SpecError("nothing to draw", "points, or lines", "Pass at least one series.")
     return measured, predicted
 
 
 def _check_mapping(name: str, given: Any) -> None:
     if not isinstance(given, Mapping):
         raise SpecError(
-            refusal(f"{name} of type {type(given).__name__}", "a mapping of names", 'Write {"name": (x, y), ...}.')
+            f"{name} of type {type(given).__name__}",
+            "a mapping of names",
+            'Write {"name": (x, y), ...}.',
         )
 
 
@@ -171,10 +185,14 @@ def _draw(
         plain_numbers(ax.yaxis, *ax.get_ylim())
     if log_x:
         plain_numbers(ax.xaxis, *ax.get_xlim())
-    whole_numbers(ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x)
+    whole_numbers(
+        ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x
+    )
 
 
-def _draw_points(ax: "Axes", name: str, columns: list[np.ndarray], style: RouteStyle, *, log_y: bool) -> None:
+def _draw_points(
+    ax: "Axes", name: str, columns: list[np.ndarray], style: RouteStyle, *, log_y: bool
+) -> None:
     x, y = columns[:2]
     error = np.nan_to_num(columns[2]) if len(columns) == 3 else np.zeros_like(y)
     drawn = np.isfinite(y) & ((y > 0) | (not log_y))
@@ -203,19 +221,32 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
     plain = not shared and len(points) <= len(MEASURED_COLOURS)
     styles = dict(routes)
     if len(points) > len(SERIES_COLOURS):  # among many colours a line of its own is black
-        styles = {name: RouteStyle(name, BLACK, style.dash, style.marker) for name, style in routes.items()}
+        styles = {
+            name: RouteStyle(name, BLACK, style.dash, style.marker)
+            for name, style in routes.items()
+        }
     taken = {style.colour for style in styles.values()}
-    colours = MEASURED_COLOURS if plain else tuple(colour for colour in SERIES_COLOURS if colour not in taken)
+    colours = (
+        MEASURED_COLOURS
+        if plain
+        else tuple(colour for colour in SERIES_COLOURS if colour not in taken)
+    )
     colours = colours or SERIES_COLOURS  # only with as many routes as colours
     for index, name in enumerate(points):
         round_number, place = divmod(index, len(colours))
         marker = ROUTE_MARKERS[(place + round_number) % len(ROUTE_MARKERS)]
-        styles[name] = RouteStyle(name, colours[place], _DASHES[round_number % len(_DASHES)], marker)
+        styles[name] = RouteStyle(
+            name, colours[place], _DASHES[round_number % len(_DASHES)], marker
+        )
     return styles
 
 
 def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[np.ndarray]:
-    found = [real_numbers(value) for value in values] if isinstance(values, Sequence | np.ndarray) else []
+    found = (
+        [real_numbers(value) for value in values]
+        if isinstance(values, Sequence | np.ndarray)
+        else []
+    )
     columns = [column for column in found if column is not None]
     fits = (
         len(columns) == len(found)
@@ -225,10 +256,8 @@ def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[
     if not (fits and columns[0].size):
         wanted = " or ".join({2: "(x, y)", 3: "(x, y, standard error)"}[count] for count in counts)
         raise SpecError(
-            refusal(
-                f"{name}: {len(columns)} columns of shapes {[column.shape for column in columns]}",
-                f"{wanted} of one length, not empty",
-                "Give every point its place and its value.",
-            )
+            f"{name}: {len(columns)} columns of shapes {[column.shape for column in columns]}",
+            f"{wanted} of one length, not empty",
+            "Give every point its place and its value.",
         )
     return columns

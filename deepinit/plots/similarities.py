@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.plots.style import new_figure, set_title, styled
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ SIMILARITY_LABEL = r"cosine similarity $D(w_i, w_j)$"
 _ROUNDING = 1e-4  # a cosine in float32 may exceed 1 by its rounding errors
 
 
-def similarities(panels: Mapping[str, Any], *, title: str, note: str = "", columns: int = 3) -> "Figure":
+def similarities(
+    panels: Mapping[str, Any], *, title: str, note: str = "", columns: int = 3
+) -> "Figure":
     """One heat map of cosine similarities for each panel, from -1 (blue) through 0 (white) to 1 (red), with one colour bar.
 
     Neurons are shown in the order in which they are given: sort them first, so that equal orientations stand together.
@@ -39,9 +41,11 @@ def similarities(panels: Mapping[str, Any], *, title: str, note: str = "", colum
         SpecError: no panel or more than twelve, no column, or what is no square matrix of cosines.
     """
     if not 1 <= len(panels) <= MAX_HEAT_MAPS:
-        raise SpecError(refusal(f"{len(panels)} panels", f"1 to {MAX_HEAT_MAPS}", "Choose a few moments or layers."))
+        raise SpecError(
+            f"{len(panels)} panels", f"1 to {MAX_HEAT_MAPS}", "Choose a few moments or layers."
+        )
     if columns < 1:
-        raise SpecError(refusal(f"columns={columns}", "1 or more", "Write columns=3."))
+        raise SpecError(f"columns={columns}", "1 or more", "Write columns=3.")
     cosines = {name: as_cosines(name, values) for name, values in panels.items()}
     down = -(-len(cosines) // columns)
     across = -(-len(cosines) // down)  # rows of nearly equal length
@@ -57,8 +61,12 @@ def similarities(panels: Mapping[str, Any], *, title: str, note: str = "", colum
             ax.set_title(name)
         add_similarity_bar(fig, image, axes)
         counts = sorted({len(values) for values in cosines.values()})
-        neurons = f"{counts[0]} neurons" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} neurons"
-        set_title(fig, title, "; ".join(filter(None, (note, f"{neurons}, rows and columns in one order"))))
+        neurons = (
+            f"{counts[0]} neurons" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} neurons"
+        )
+        set_title(
+            fig, title, "; ".join(filter(None, (note, f"{neurons}, rows and columns in one order")))
+        )
     return fig
 
 
@@ -67,16 +75,16 @@ def as_cosines(name: str, values: Any) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
         raise SpecError(
-            refusal(
-                f"{name}: shape {array.shape}", "[m, m], a row and a column per neuron", "Pass cosine similarities."
-            )
+            f"{name}: shape {array.shape}",
+            "[m, m], a row and a column per neuron",
+            "Pass cosine similarities.",
         )
     finite = array[np.isfinite(array)]
     if finite.size and np.abs(finite).max() > 1.0 + _ROUNDING:
         raise SpecError(
-            refusal(
-                f"{name}: entries up to {np.abs(finite).max():.4g}", "cosines, from -1 to 1", "Divide by the norms."
-            )
+            f"{name}: entries up to {np.abs(finite).max():.4g}",
+            "cosines, from -1 to 1",
+            "Divide by the norms.",
         )
     return np.where(np.isfinite(array), np.clip(array, -1.0, 1.0), np.nan)
 
@@ -97,6 +105,8 @@ def draw_heat_map(ax: "Axes", cosines: np.ndarray) -> "AxesImage":
 
 def add_similarity_bar(fig: "Figure", image: "AxesImage", axes: list[Any]) -> None:
     """The colours' legend, one for all panels."""
-    bar = fig.colorbar(image, ax=axes, ticks=[-1.0, -0.5, 0.0, 0.5, 1.0], shrink=0.9, aspect=25.0, pad=0.02)
+    bar = fig.colorbar(
+        image, ax=axes, ticks=[-1.0, -0.5, 0.0, 0.5, 1.0], shrink=0.9, aspect=25.0, pad=0.02
+    )
     bar.set_label(SIMILARITY_LABEL)
     bar.outline.set_visible(False)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import component_names
 from deepinit.plots.series import MAX_PANELS, series_panels
 from deepinit.plots.style import words
@@ -39,19 +39,21 @@ def width_slopes(
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)
     if axis is None or "difference" not in data:
-        raise SpecError(refusal(f"{type(comparison).__name__}", "what di.compare_widths returns", "Pass it as it is."))
+        raise SpecError(
+            f"{type(comparison).__name__}", "what di.compare_widths returns", "Pass it as it is."
+        )
     numbers = [int(number) for number in data[axis].values]
-    spread = sorted({numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1})
+    spread = sorted(
+        {numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1}
+    )
     chosen = tuple(spread) if layers is None else layers
     places = tuple(range(min(data.sizes["pair"], MAX_PANELS))) if pairs is None else pairs
     absent = not (_are_among(chosen, numbers) and _are_among(places, range(data.sizes["pair"])))
     if absent or not 1 <= len(chosen) <= MAX_LAYERS:
         raise SpecError(
-            refusal(
-                f"layers {chosen!r} and pairs {places!r}",
-                f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}, pairs 0 to {data.sizes['pair'] - 1}",
-                "Leave them out for a spread.",
-            )
+            f"layers {chosen!r} and pairs {places!r}",
+            f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}, pairs 0 to {data.sizes['pair'] - 1}",
+            "Leave them out for a spread.",
         )
     route = str(data["route"].values[0])
     x = 1.0 / data["width"].values
@@ -81,5 +83,6 @@ def width_slopes(
 def _are_among(chosen: Any, allowed: Any) -> bool:
     """A sequence of some of the allowed integers."""
     return isinstance(chosen, list | tuple | range) and all(
-        isinstance(each, int | np.integer) and not isinstance(each, bool) and each in allowed for each in chosen
+        isinstance(each, int | np.integer) and not isinstance(each, bool) and each in allowed
+        for each in chosen
     )

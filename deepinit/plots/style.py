@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLACK, GREY = "#000000", "#8a8a8a"
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#E69F00",
+    "#CC79A7",
+    "#56B4E9",
+)
 MEASURED_COLOURS = (BLACK, "#666666", "#999999")
 
 # The routes that appear in most figures own their colour; every other name gets one of the rest.
@@ -131,7 +138,9 @@ def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
         repeated = colour in taken  # only with more routes than colours
         taken.add(colour)
         dash = "--" if "infinite" in _key(name) else "-." if repeated else "-"
-        marker = ROUTE_MARKERS[(*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour) % len(ROUTE_MARKERS)]
+        marker = ROUTE_MARKERS[
+            (*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour) % len(ROUTE_MARKERS)
+        ]
         styles[name] = RouteStyle(name, colour, dash, marker)
     return {name: styles[name] for name in ordered}
 
@@ -155,7 +164,12 @@ def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
     heading = fig.suptitle(text, x=0.015, ha="left", fontsize=11, linespacing=1.4)
     if below:
         note = Annotation(
-            "\n".join(below), (0.0, 0.0), xycoords=heading, xytext=(0, 2), textcoords="offset points", va="bottom"
+            "\n".join(below),
+            (0.0, 0.0),
+            xycoords=heading,
+            xytext=(0, 2),
+            textcoords="offset points",
+            va="bottom",
         )
         note.set(fontsize=9.0, color="#555555", linespacing=1.4)
         fig.add_artist(note)
@@ -177,7 +191,9 @@ def add_legend(fig: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> 
     )
 
 
-def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: str = "xy") -> list[Any]:
+def panel_grid(
+    fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: str = "xy"
+) -> list[Any]:
     """Axes of a grid of panels (one row up to three), sharing `shared`, named on x below each column and on y once."""
     columns = num_panels if num_panels <= 3 else math.ceil(num_panels / 2)
     rows = math.ceil(num_panels / columns)
@@ -185,7 +201,9 @@ def panel_grid(fig: "Figure", num_panels: int, x_label: str, y_label: str, *, sh
     axes = list(grid.flat)
     for ax in axes[num_panels:]:
         ax.set_visible(False)
-    for ax in axes[max(0, num_panels - columns) : num_panels]:  # the lowest visible panel of each column
+    for ax in axes[
+        max(0, num_panels - columns) : num_panels
+    ]:  # the lowest visible panel of each column
         ax.tick_params(labelbottom=True)
         ax.set_xlabel(x_label)
     if num_panels == 1:
@@ -203,7 +221,11 @@ def to_svg(fig: "Figure") -> str:
     buffer = io.StringIO()
     with styled():
         _settle(fig)
-        fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        fig.savefig(
+            buffer,
+            format="svg",
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
     return buffer.getvalue()
 
 

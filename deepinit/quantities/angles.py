@@ -48,7 +48,10 @@ def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
 def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.angles import log_sin2_walk
 
-    walks = [log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation) for theta in inputs.angles]
+    walks = [
+        log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
+        for theta in inputs.angles
+    ]
     orders = {
         "second_order": "O(sum 1/width^3)",
         "tapered": "O(sum 1/width^3), exact at small angles",
@@ -88,7 +91,11 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
 
 def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
-    return None if isinstance(spec, MLP) else "the spec is a residual network: the limit of its angle is not built in"
+    return (
+        None
+        if isinstance(spec, MLP)
+        else "the spec is a residual network: the limit of its angle is not built in"
+    )
 
 
 def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
@@ -124,7 +131,11 @@ log_sin2_angle = Quantity(
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
     theories=(
-        *theories(("tapered", "hybrid", "second_order", "first_order", "paper", "approximation"), _why_not, _predict),
+        *theories(
+            ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation"),
+            _why_not,
+            _predict,
+        ),
         limit(_infinite, _why_no_limit),
     ),
     transform="ln sin^2",

@@ -31,13 +31,32 @@ def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
     """
     for name in _TEXTS:
         _require(quantity, name, isinstance(getattr(quantity, name), str), "text")
-    _require(quantity, "name", quantity.name.isprintable() and quantity.name.strip() != "", "text of one line")
-    _require(quantity, "measurement", isinstance(quantity.measurement, tuple(_FUNCTIONS)), _one_of(_FUNCTIONS))
-    _require(quantity, "theories", _all(quantity.theories, Theory), "a tuple of Theory, () for none")
+    _require(
+        quantity,
+        "name",
+        quantity.name.isprintable() and quantity.name.strip() != "",
+        "text of one line",
+    )
+    _require(
+        quantity,
+        "measurement",
+        isinstance(quantity.measurement, tuple(_FUNCTIONS)),
+        _one_of(_FUNCTIONS),
+    )
+    _require(
+        quantity, "theories", _all(quantity.theories, Theory), "a tuple of Theory, () for none"
+    )
     for number, theory in enumerate(quantity.theories):
-        right = isinstance(theory.name, str) and callable(theory.conditions) and callable(theory.predict)
+        right = (
+            isinstance(theory.name, str)
+            and callable(theory.conditions)
+            and callable(theory.predict)
+        )
         _require(
-            quantity, "theories", right, f"Theory(name, conditions, predict), two functions; number {number} is not"
+            quantity,
+            "theories",
+            right,
+            f"Theory(name, conditions, predict), two functions; number {number} is not",
         )
     names = [theory.name for theory in quantity.theories]
     _require(quantity, "theories", len({*names}) == len(names), "theories whose names differ")
@@ -47,26 +66,52 @@ def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
         _all(quantity.events, str) and quantity.events != (),
         'a tuple of words like ("not_finite",)',
     )
-    _require(quantity, "rounding", quantity.rounding in ("relative", "absolute"), "'relative' or 'absolute'")
-    _require(quantity, "light_tailed", isinstance(quantity.light_tailed, str | None), "a quantity's name, or None")
+    _require(
+        quantity,
+        "rounding",
+        quantity.rounding in ("relative", "absolute"),
+        "'relative' or 'absolute'",
+    )
+    _require(
+        quantity,
+        "light_tailed",
+        isinstance(quantity.light_tailed, str | None),
+        "a quantity's name, or None",
+    )
     degree = quantity.input_degree
-    _require(quantity, "input_degree", degree is None or whole_number(degree) is not None, "an integer, or None")
+    _require(
+        quantity,
+        "input_degree",
+        degree is None or whole_number(degree) is not None,
+        "an integer, or None",
+    )
     _check_measurement(quantity, quantity.measurement, accepted)
 
 
 def _check_measurement(quantity: Quantity, measurement: Any, accepted: tuple[type, ...]) -> None:
     kind = type(measurement)
     for name in _FUNCTIONS[kind]:
-        _require(quantity, f"measurement.{name}", callable(getattr(measurement, name)), "a function")
+        _require(
+            quantity, f"measurement.{name}", callable(getattr(measurement, name)), "a function"
+        )
     if isinstance(measurement, ExactLaw):
-        _require(quantity, "measurement.forward", isinstance(measurement.forward, Forward), "a Forward")
+        _require(
+            quantity, "measurement.forward", isinstance(measurement.forward, Forward), "a Forward"
+        )
         _check_measurement(quantity, measurement.forward, accepted)
     else:
-        _require(quantity, "measurement.accepts", measurement.accepts in accepted, _one_of(accepted))
+        _require(
+            quantity, "measurement.accepts", measurement.accepts in accepted, _one_of(accepted)
+        )
     at_output = getattr(measurement, "at_output", False)
     _require(quantity, "measurement.at_output", isinstance(at_output, bool), "True or False")
     statistic = measurement.statistic
-    _require(quantity, "measurement.statistic", statistic is None or callable(statistic), "a function, or None")
+    _require(
+        quantity,
+        "measurement.statistic",
+        statistic is None or callable(statistic),
+        "a function, or None",
+    )
 
 
 def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
@@ -77,7 +122,11 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
     """
     reason = quantity.measurement.why_not(spec, inputs)
     if reason is not None:
-        raise SpecError(reason if isinstance(reason, str) else _returned(quantity, "why_not", reason, "text, or None"))
+        raise SpecError(
+            reason
+            if isinstance(reason, str)
+            else _returned(quantity, "why_not", reason, "text, or None")
+        )
     entries = quantity.measurement.axis(spec, inputs).entries
     if not (_all(entries, str) and entries != ()):
         raise SpecError(_returned(quantity, "entries", entries, 'a tuple of names like ("1", "2")'))
@@ -94,7 +143,9 @@ def applied_statistic(quantity: Quantity, spec: Any, found: Estimate) -> Estimat
         return found
     result = statistic(spec, found)
     if not isinstance(result, Estimate) or result.mean.shape != found.mean.shape:
-        raise SpecError(_returned(quantity, "statistic", result, f"an Estimate of shape {found.mean.shape}"))
+        raise SpecError(
+            _returned(quantity, "statistic", result, f"an Estimate of shape {found.mean.shape}")
+        )
     return result
 
 
@@ -112,7 +163,9 @@ def _require(quantity: Quantity, field: str, holds: bool, allowed: str) -> None:
         for name in field.split("."):
             value = getattr(value, name)
         given = f"the quantity {quantity.name!r:.80} with {field}={value!r:.80}"
-        raise SpecError(refusal(given, allowed, "Write quantity._replace(...), or see the docstring of Quantity."))
+        raise SpecError(
+            given, allowed, "Write quantity._replace(...), or see the docstring of Quantity."
+        )
 
 
 def _returned(quantity: Quantity, function: str, value: Any, allowed: str) -> str:

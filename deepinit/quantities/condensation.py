@@ -3,7 +3,7 @@
 import functools
 from typing import Any
 
-from deepinit.core.errors import SpecError, reason_against, refusal
+from deepinit.core.errors import SpecError, reason_against
 from deepinit.core.training_config import Training
 from deepinit.quantities.condensation_predictions import (
     LEVELS,
@@ -52,7 +52,9 @@ def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> An
 
     # Along the true gradient without a linear part, and of units that can be off, most neurons stay where they are.
     along_gradient = training.mode in ("gd", "sgd", "flow")
-    masked = is_two_layer(spec) and (is_kinked(spec) or (along_gradient and multiplicity_of(spec) != 1))
+    masked = is_two_layer(spec) and (
+        is_kinked(spec) or (along_gradient and multiplicity_of(spec) != 1)
+    )
 
     def record(snapshot: Any) -> Measurement:
         vectors = layer_vectors(snapshot.parameters)
@@ -60,10 +62,14 @@ def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> An
         for name in hidden_layers(snapshot.parameters):
             outputs = snapshot.parameters[-1]["weights"] if masked else None
             sizes = orientations.amplitudes(vectors[name], outputs) if masked else None
-            counts.append(orientation_counts.count_orientations(vectors[name], amplitudes=sizes, lines=lines))
+            counts.append(
+                orientation_counts.count_orientations(vectors[name], amplitudes=sizes, lines=lines)
+            )
         value = jnp.stack([count.num_orientations for count in counts]).astype(snapshot.loss.dtype)
         accepted = jnp.stack([count.condensed for count in counts])
-        return Measurement(value, _unless_diverged(snapshot, jnp.where(accepted, 0, _NOT_CONDENSED)))
+        return Measurement(
+            value, _unless_diverged(snapshot, jnp.where(accepted, 0, _NOT_CONDENSED))
+        )
 
     return record
 
@@ -78,7 +84,9 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     directions = predicted_directions(spec, training)
 
     def record(snapshot: Any) -> Measurement:
-        best = orientations.alignment(next(iter(layer_vectors(snapshot.parameters).values())), directions).best
+        best = orientations.alignment(
+            next(iter(layer_vectors(snapshot.parameters).values())), directions
+        ).best
         value = jnp.stack([jnp.mean(best > level) for level in LEVELS]).astype(snapshot.loss.dtype)
         return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
@@ -87,12 +95,14 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
 
 def _drop_setup(spec: Any, training: Training) -> Any:
     """What the law of the first drop needs; refuses what it does not hold for."""
-    setup = checked_setup(spec, training, "drop_time", "Take training_loss: this time is in the unit of that law.")
+    setup = checked_setup(
+        spec, training, "drop_time", "Take training_loss: this time is in the unit of that law."
+    )
     if training.stop_drop is None:
         raise SpecError(
-            refusal(
-                "drop_time of a training without stop_drop", "stop_drop=0.001 or another fraction", "Give stop_drop."
-            )
+            "drop_time of a training without stop_drop",
+            "stop_drop=0.001 or another fraction",
+            "Give stop_drop.",
         )
     return setup
 
@@ -105,17 +115,23 @@ def _measure_drop(spec: Any, training: Training) -> Any:
 
     setup = _drop_setup(spec, training)
 
-    def overlap(drop: Any) -> Any:  # in units of the largest: the overlap S = sum_j a_j c_j at a drop of the loss
+    def overlap(
+        drop: Any,
+    ) -> Any:  # in units of the largest: the overlap S = sum_j a_j c_j at a drop of the loss
         part = jnp.minimum(drop / setup.reachable, 1.0)
         return part / (1.0 + jnp.sqrt(1.0 - part))
 
     wanted = overlap(training.stop_drop)
 
     def record(snapshot: Any) -> Measurement:
-        event = _unless_diverged(snapshot, jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING))
+        event = _unless_diverged(
+            snapshot, jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING)
+        )
         # the step that passed the drop went beyond it: S grows like e^{2 rate t}
         beyond = 0.5 * jnp.log(overlap(1.0 - snapshot.loss / snapshot.initial_loss) / wanted)
-        return Measurement((setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)[None], event[None])
+        return Measurement(
+            (setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)[None], event[None]
+        )
 
     return record
 
@@ -132,7 +148,9 @@ def _measure_distance(spec: Any, training: Training) -> Any:
     def record(snapshot: Any) -> Measurement:
         now, initial = layer_vectors(snapshot.parameters), layer_vectors(snapshot.initial)
         names = hidden_layers(snapshot.parameters)
-        value = jnp.stack([orientations.relative_distance(now[name], initial[name]) for name in names])
+        value = jnp.stack(
+            [orientations.relative_distance(now[name], initial[name]) for name in names]
+        )
         return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
     return record
@@ -143,7 +161,11 @@ _NAMES = ("leading_order",)
 
 def _why_not(spec: Any, training: Training, form: str) -> str | None:
     del training, form
-    return None if is_two_layer(spec) else "the theory is that of an MLP of one hidden layer with one output"
+    return (
+        None
+        if is_two_layer(spec)
+        else "the theory is that of an MLP of one hidden layer with one output"
+    )
 
 
 def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
@@ -155,7 +177,9 @@ def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
 
 def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
     reason = _why_not_linear(spec, training, form)
-    if reason is None and (training.mode != "gd" or training.rate is None or training.stop_drop is not None):
+    if reason is None and (
+        training.mode != "gd" or training.rate is None or training.stop_drop is not None
+    ):
         return f"steps of known times are needed: gd without stop_drop, not {training.name}"
     return reason
 
@@ -195,7 +219,10 @@ aligned_fraction = Quantity(
         lambda *_: tuple(f"cos > {level:g}" for level in LEVELS),
         lambda spec, training: reason_against(lambda: predicted_directions(spec, training)),
     ),
-    theories=(*theories(_NAMES, _why_not_in_time, predict_alignment), limit(lazy_alignment, _why_no_limit)),
+    theories=(
+        *theories(_NAMES, _why_not_in_time, predict_alignment),
+        limit(lazy_alignment, _why_no_limit),
+    ),
     transform="none: a fraction",
     reference="derived in deepinit.theory.condensation.alignment",
     events=_EVENTS,

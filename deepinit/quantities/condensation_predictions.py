@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.core.training_config import Training
 from deepinit.quantities.condensation_setup import (
@@ -108,11 +108,9 @@ def lazy_alignment(spec: Any, training: Training) -> Prediction:
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
         raise SpecError(
-            refusal(
-                "the aligned fraction of initial weights that prefer some directions",
-                "Gaussian weights and biases of one variance",
-                "Take training.small_mlp, or leave the limit out.",
-            )
+            "the aligned fraction of initial weights that prefer some directions",
+            "Gaussian weights and biases of one variance",
+            "Take training.small_mlp, or leave the limit out.",
         )
     count, dimension = directions.shape
     cosines = directions @ directions.T - 2.0 * np.eye(count)
@@ -143,10 +141,8 @@ def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
 def _times(training: Training, quantity: str) -> np.ndarray:
     if training.mode != "gd" or training.rate is None or training.stop_drop is not None:
         raise SpecError(
-            refusal(
-                f"{quantity} predicted at the steps of {training.name}",
-                "gd without stop_drop, whose steps have known times",
-                "Take mode='gd' and stop_drop=None, or leave the prediction out.",
-            )
+            f"{quantity} predicted at the steps of {training.name}",
+            "gd without stop_drop, whose steps have known times",
+            "Take mode='gd' and stop_drop=None, or leave the prediction out.",
         )
     return training.rate * np.array(training.record_steps, dtype=np.float64)

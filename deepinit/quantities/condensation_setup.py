@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, Spec
 from deepinit.core.training_config import Training
@@ -74,7 +74,9 @@ def starts_uniformly(spec: MLP, training: Training) -> bool:
     """Initial input weights point in all directions alike: Gaussian, biases of the same variance."""
     weights, biases = spec.weight_law, spec.bias_law
     assert weights is not None
-    one_law = biases is None or biases.entry_variance(1) == weights.entry_variance(training.dimension)
+    one_law = biases is None or biases.entry_variance(1) == weights.entry_variance(
+        training.dimension
+    )
     return weights.is_gaussian and (biases is None or biases.is_gaussian) and one_law
 
 
@@ -83,11 +85,9 @@ def _geometry(training: Training) -> Any:
         return "linf" if training.mode in ("adam", "sign") else "l2"
     if training.geometry is None:
         raise SpecError(
-            refusal(
-                f"orientations predicted for the optax transformation {training.name!r} without a geometry",
-                "geometry='l2' or 'linf'",
-                "Give di.Training geometry='l2' for steps along the gradient (momentum too), 'linf' for Adam and its like.",
-            )
+            f"orientations predicted for the optax transformation {training.name!r} without a geometry",
+            "geometry='l2' or 'linf'",
+            "Give di.Training geometry='l2' for steps along the gradient (momentum too), 'linf' for Adam and its like.",
         )
     return training.geometry
 
@@ -106,11 +106,16 @@ def linear_setup(spec: MLP, training: Training) -> LinearSetup | None:
     follows_gradient = training.mode in ("gd", "flow") and training.batch_size is None
     if multiplicity_of(spec) != 1 or not (follows_gradient and gaussian):
         return None
-    scales = {"output_std": outputs.entry_variance(spec.widths[-1]) ** 0.5, "weight_std": weight_var**0.5}
+    scales = {
+        "output_std": outputs.entry_variance(spec.widths[-1]) ** 0.5,
+        "weight_std": weight_var**0.5,
+    }
     slope = multiplicity(spec.activation).c
 
     def drop(fraction: float) -> Any:
-        return loss_drop_time(x, y, width=spec.widths[0], slope=slope, loss_drop=fraction, bias=bias, **scales)
+        return loss_drop_time(
+            x, y, width=spec.widths[0], slope=slope, loss_drop=fraction, bias=bias, **scales
+        )
 
     rate = drop(_END).rate
     step = training.rate if training.mode == "gd" else None
@@ -138,11 +143,9 @@ def two_layer(spec: Any, quantity: str) -> MLP:
     """The spec, if it is of the network of the theory; refuses others."""
     if not is_two_layer(spec):
         raise SpecError(
-            refusal(
-                f"{quantity} of {in_words(spec)}, not of one hidden layer with one output",
-                "an MLP of one hidden layer with one output",
-                "Of deeper MLPs take orientation_count; residual networks are trained as flax modules only (di.from_linen).",
-            )
+            f"{quantity} of {in_words(spec)}, not of one hidden layer with one output",
+            "an MLP of one hidden layer with one output",
+            "Of deeper MLPs take orientation_count; residual networks are trained as flax modules only (di.from_linen).",
         )
     return spec
 
@@ -152,26 +155,25 @@ def predicted_directions(spec: Any, training: Training) -> np.ndarray:
     directions = attractors(two_layer(spec, "aligned_fraction"), training).directions
     if not len(directions):
         raise SpecError(
-            refusal(
-                "examples under which |H| has no strict maximum, so that no orientation is preferred",
-                "examples with predicted orientations",
-                "Take orientation_count, or other targets.",
-            )
+            "examples under which |H| has no strict maximum, so that no orientation is preferred",
+            "examples with predicted orientations",
+            "Take orientation_count, or other targets.",
         )
     return directions
 
 
 def checked_setup(
-    spec: Any, training: Training, quantity: str, remedy: str = "Simulate alone: leave the prediction out."
+    spec: Any,
+    training: Training,
+    quantity: str,
+    remedy: str = "Simulate alone: leave the prediction out.",
 ) -> LinearSetup:
     """`linear_setup`; refuses what it does not apply to."""
     setup = linear_setup(two_layer(spec, quantity), training)
     if setup is None:
         raise SpecError(
-            refusal(
-                f"a law of {quantity} for {spec.activation} under {training.name}",
-                "an activation with phi(0) = 0 and phi'(0) != 0 under gd or flow on all examples, Gaussian weights of one law with the biases",
-                remedy,
-            )
+            f"a law of {quantity} for {spec.activation} under {training.name}",
+            "an activation with phi(0) = 0 and phi'(0) != 0 under gd or flow on all examples, Gaussian weights of one law with the biases",
+            remedy,
         )
     return setup

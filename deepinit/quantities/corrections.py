@@ -14,9 +14,7 @@ from deepinit.core.specs import MLP, Spec
 
 FORM, EXACT = "first_order", "exact"
 _REFERENCE = "arXiv 2106.10165, 1910.00019, 1909.05989; derived in deepinit.theory.kernel_corrections.expansion"
-_EXACT_REFERENCE = (
-    "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_corrections.exact, kernel_correction_linear"
-)
+_EXACT_REFERENCE = "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_corrections.exact, kernel_correction_linear"
 
 
 def _why_no_corrections(spec: Spec) -> str | None:
@@ -37,7 +35,10 @@ def _no_biases(spec: MLP) -> bool:
 
 
 def _is_linear(spec: MLP) -> bool:
-    return spec.activation.slopes is not None and spec.activation.slopes[0] == spec.activation.slopes[1]
+    return (
+        spec.activation.slopes is not None
+        and spec.activation.slopes[0] == spec.activation.slopes[1]
+    )
 
 
 def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
@@ -59,7 +60,9 @@ def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 def _why_no_output(spec: Spec) -> str | None:
     missing = isinstance(spec, MLP) and spec.output_width is None
-    return "tangent kernels are predicted with an output layer (output_width=1)" if missing else None
+    return (
+        "tangent kernels are predicted with an output layer (output_width=1)" if missing else None
+    )
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
@@ -70,19 +73,28 @@ def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str 
     if reason is not None or not isinstance(spec, MLP):
         return reason
     if form == EXACT:
-        if not (_no_biases(spec) and spec.activation.slopes is not None and any(spec.activation.slopes)):
+        if not (
+            _no_biases(spec) and spec.activation.slopes is not None and any(spec.activation.slopes)
+        ):
             return "the exact law needs a homogeneous activation that is not 0, and no biases"
         if inputs.num_rows == 1 or (every and _is_linear(spec)):
             return None
         return f"the exact law is that of one input, not of {inputs.num_rows}"
     total = float(np.sum(1.0 / np.asarray(spec.widths)))
-    return None if total <= LARGEST_SUM else f"the sum of 1/width is {total:.3g}, beyond {LARGEST_SUM:g}"
+    return (
+        None
+        if total <= LARGEST_SUM
+        else f"the sum of 1/width is {total:.3g}, beyond {LARGEST_SUM:g}"
+    )
 
 
 def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
     """Variances of the linear map after every hidden layer, the next one's or the output layer's: weights, times fan-in [L]; biases."""
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
-    weights = [width * law.entry_variance(width, spec.depth) for width, law in zip(spec.widths, laws, strict=True)]  # type: ignore[union-attr]
+    weights = [
+        width * law.entry_variance(width, spec.depth)  # type: ignore[union-attr]
+        for width, law in zip(spec.widths, laws, strict=True)
+    ]
     return np.array(weights), 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1)
 
 
@@ -90,22 +102,31 @@ def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, flo
     """K^1, and `next_layers`."""
     points = np.concatenate([inputs.points, inputs.partners])
     weights, bias_var = next_layers(spec)
-    first = bias_var + spec.weight_law.entry_variance(inputs.dimension, spec.depth) * points @ points.T  # type: ignore[union-attr]
+    variance = spec.weight_law.entry_variance(inputs.dimension, spec.depth)  # type: ignore[union-attr]
+    first = bias_var + variance * points @ points.T
     return first, weights, bias_var
 
 
 def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """Mean and variance of <x, x'> / n after every hidden layer: (G - bias_var) / weight_var of the layer that follows."""
-    from deepinit.theory.kernel_corrections import homogeneous_kernel_layers, kernel_corrections, linear_kernel_layers
+    from deepinit.theory.kernel_corrections import (
+        homogeneous_kernel_layers,
+        kernel_corrections,
+        linear_kernel_layers,
+    )
 
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
         if inputs.num_rows == 1:
-            found = homogeneous_kernel_layers(spec.activation, float(first[0, 0]), spec.widths, weights)
+            found = homogeneous_kernel_layers(
+                spec.activation, float(first[0, 0]), spec.widths, weights
+            )
             mean, variance = found.mean[:, None], found.variance[:, None]
         else:
             entries = (slice(None), *np.triu_indices(len(first)))
-            layers = linear_kernel_layers(first, spec.widths, weights * spec.activation.slopes[1] ** 2)
+            layers = linear_kernel_layers(
+                first, spec.widths, weights * spec.activation.slopes[1] ** 2
+            )
             mean, variance = (part[entries] for part in layers)
         return _exact("nngp", mean / weights[:, None], variance / weights[:, None] ** 2)
     expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
@@ -116,7 +137,11 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """Mean and variance of the tangent kernel of one output."""
-    from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_corrections, tangent_covariance
+    from deepinit.theory.kernel_corrections import (
+        homogeneous_ntk_moments,
+        kernel_corrections,
+        tangent_covariance,
+    )
 
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
@@ -145,7 +170,9 @@ def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
         bias_rate=rates,
     )
     value = (found.tangent + found.tangent_shift)[-1:]
-    return _first_order("bias_ntk", value, np.diagonal(tangent_covariance(found)[-1])[None], found.valid_for)
+    return _first_order(
+        "bias_ntk", value, np.diagonal(tangent_covariance(found)[-1])[None], found.valid_for
+    )
 
 
 def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:
@@ -164,7 +191,9 @@ def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction
     )
 
 
-def _first_order(quantity: str, value: np.ndarray, variance: np.ndarray, valid_for: str) -> Prediction:
+def _first_order(
+    quantity: str, value: np.ndarray, variance: np.ndarray, valid_for: str
+) -> Prediction:
     return Prediction(
         quantity=quantity,
         name=FORM,

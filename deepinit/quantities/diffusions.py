@@ -20,7 +20,9 @@ def why_no_diffusion(spec: Spec) -> str | None:
         return "the diffusion limit is that of a di.ResNet of shallow blocks without an inner activation"
     laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
     if not all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws):
-        return "the diffusion limit needs independent Gaussian weights and biases of scaling 'depth'"
+        return (
+            "the diffusion limit needs independent Gaussian weights and biases of scaling 'depth'"
+        )
     if spec.embedding_law is not None or spec.output_width is not None:
         return "the diffusion limit is that of the stream, without embedding and output layer"
     if not _has_no_curvature(spec.activation):
@@ -77,8 +79,13 @@ def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
         for column, (i, j) in enumerate(entries):
             two = gram[np.ix_([i, j], [i, j])]
             depth = layer + 1 if form == EXACT else None
-            moments = overlap_moments(spec.activation, spec.width, two, weight_var, bias_var, horizon, depth=depth)
-            value[layer, column], variance[layer, column] = moments.mean[0, 1], moments.variance[0, 1]
+            moments = overlap_moments(
+                spec.activation, spec.width, two, weight_var, bias_var, horizon, depth=depth
+            )
+            value[layer, column], variance[layer, column] = (
+                moments.mean[0, 1],
+                moments.variance[0, 1],
+            )
     return _prediction("nngp", form, value, variance)
 
 
@@ -87,7 +94,9 @@ def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.diffusion import double_limit
 
     limit = double_limit(spec.activation, _gram(spec, inputs), *unit_variances(spec))
-    return _prediction("ntk", form, limit.block_kernel[np.triu_indices(inputs.num_rows)][None], None)
+    return _prediction(
+        "ntk", form, limit.block_kernel[np.triu_indices(inputs.num_rows)][None], None
+    )
 
 
 def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
@@ -96,8 +105,12 @@ def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     weight_var, bias_var = unit_variances(spec)
     limit = double_limit(spec.activation, _gram(spec, inputs), weight_var, bias_var)
-    value = np.full((1, len(np.triu_indices(inputs.num_rows)[0])), float(np.mean(limit.bias_kernel)))
-    variance = np.full_like(value, bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var))
+    value = np.full(
+        (1, len(np.triu_indices(inputs.num_rows)[0])), float(np.mean(limit.bias_kernel))
+    )
+    variance = np.full_like(
+        value, bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var)
+    )
     return _prediction("bias_ntk", form, value, variance)
 
 
@@ -107,11 +120,17 @@ def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     spec.matrix_shapes(inputs.dimension)
     left = 1.0 - np.arange(1, spec.depth + 1) / spec.depth
-    laws = [jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square for horizon in left]
+    laws = [
+        jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square
+        for horizon in left
+    ]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
     shape = (spec.depth, inputs.num_rows)
     return _prediction(
-        "log_gradient_norm", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+        "log_gradient_norm",
+        form,
+        np.broadcast_to(value[:, None], shape),
+        np.broadcast_to(variance[:, None], shape),
     )
 
 
@@ -121,11 +140,17 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     spec.matrix_shapes(inputs.dimension)
     times = np.arange(1, spec.depth + 1) / spec.depth
-    laws = [log_mean_square_law(spec.activation, spec.width, unit_variances(spec)[0], horizon) for horizon in times]
+    laws = [
+        log_mean_square_law(spec.activation, spec.width, unit_variances(spec)[0], horizon)
+        for horizon in times
+    ]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
     shape = (spec.depth, len(inputs.points))
     return _prediction(
-        "log_norm", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+        "log_norm",
+        form,
+        np.broadcast_to(value[:, None], shape),
+        np.broadcast_to(variance[:, None], shape),
     )
 
 
@@ -144,11 +169,16 @@ def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
     shape = (spec.depth, len(frames.points))
     variance = growth * size / width
     return _prediction(
-        "log_volume", form, np.broadcast_to(value[:, None], shape), np.broadcast_to(variance[:, None], shape)
+        "log_volume",
+        form,
+        np.broadcast_to(value[:, None], shape),
+        np.broadcast_to(variance[:, None], shape),
     )
 
 
-def _prediction(quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None) -> Prediction:
+def _prediction(
+    quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None
+) -> Prediction:
     return Prediction(
         quantity=quantity,
         name=form,

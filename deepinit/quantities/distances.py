@@ -28,7 +28,9 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     from deepinit.observables.measurement import Measurement
 
     value = log_distance(state.postactivations)
-    event = jnp.where(jnp.isneginf(value), _EQUAL, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE)).astype(jnp.int8)
+    event = jnp.where(
+        jnp.isneginf(value), _EQUAL, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE)
+    ).astype(jnp.int8)
     start = jnp.asarray(_log_start(inputs), value.dtype)
     return Measurement(jnp.where(event == 0, value - start, 0), event)
 
@@ -44,7 +46,11 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     del spec
     if inputs.num_pairs and np.any(inputs.displacements != 0, axis=1).all():
         return None
-    got = "a pair of equal inputs" if inputs.num_pairs else f"{len(inputs.points)} points without a partner"
+    got = (
+        "a pair of equal inputs"
+        if inputs.num_pairs
+        else f"{len(inputs.points)} points without a partner"
+    )
     return refusal(
         f"log_distance at {got}",
         "pairs of different inputs",
@@ -56,7 +62,9 @@ def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
     """Is the difference of the images the image of one input, up to sign? Linear networks; parallel inputs of homogeneous ones."""
     if _is_linear(spec):
         return True
-    return isinstance(spec, MLP) and spec.is_homogeneous and bool(np.all(inputs.angles <= _COLLINEAR))
+    return (
+        isinstance(spec, MLP) and spec.is_homogeneous and bool(np.all(inputs.angles <= _COLLINEAR))
+    )
 
 
 def _is_linear(spec: Spec) -> bool:
@@ -99,7 +107,9 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
     if not np.isfinite(mean).all():
         end = int(np.argmin(np.isfinite(mean).all(axis=1)))
-        raise SpecError(f"the expansion in 1/width holds up to layer {end} only: fluctuations are of order 1 beyond")
+        raise SpecError(
+            f"the expansion in 1/width holds up to layer {end} only: fluctuations are of order 1 beyond"
+        )
     return Prediction(
         quantity="log_distance",
         name=form,
@@ -130,10 +140,7 @@ log_distance = Quantity(
     symbol=r"$\ln (|x_\ell - x'_\ell| / |x_0 - x'_0|)$",
     label="growth of the distance of two inputs, as a logarithm",
     measurement=Forward(_measure, why_not=_why_no_growth),
-    theories=(
-        *theories(("exact", "first_order", FORM), _why_not, _predict),
-        limit(_infinite),
-    ),
+    theories=(*theories(("exact", "first_order", FORM), _why_not, _predict), limit(_infinite)),
     transform="ln",
     reference="derived in deepinit.theory.angles.distances",
     events=("equal", "not_finite"),

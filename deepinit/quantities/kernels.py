@@ -60,9 +60,13 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
     from deepinit.networks.cotangents import Products
 
     rows = state.postactivations
-    partners = rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    partners = (
+        rows.of_bases(rows.points) + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
+    )
     partners = jnp.where(jnp.isneginf(rows.partner_scales)[:, None], 0, partners)  # dead
-    scales = jnp.concatenate([rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales])
+    scales = jnp.concatenate(
+        [rows.point_scales, rows.of_bases(rows.point_scales) + rows.partner_scales]
+    )
     every = jnp.concatenate([rows.points, partners])
     overlaps = jnp.matmul(every, every.T, precision="highest") / every.shape[1]
     return _kernel(Products(overlaps, scales[:, None] + scales[None]), inputs)
@@ -106,7 +110,11 @@ def _why_no_jacobian(spec: Spec, inputs: Inputs) -> str | None:
     del spec
     if inputs.num_rows == 1:
         return None
-    return refusal(f"the Jacobian at {inputs.num_rows} points", "one point", "Take di.inputs.points(x) of one row.")
+    return refusal(
+        f"the Jacobian at {inputs.num_rows} points",
+        "one point",
+        "Take di.inputs.points(x) of one row.",
+    )
 
 
 def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -125,7 +133,9 @@ def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
 
 def _whole(measured: Any) -> Any:
     """One row, for the whole network."""
-    value, event, log_scale = (part[None] for part in (measured.value, measured.event, measured.log_scale))
+    value, event, log_scale = (
+        part[None] for part in (measured.value, measured.event, measured.log_scale)
+    )
     return measured._replace(value=value, event=event, log_scale=log_scale)
 
 
@@ -138,7 +148,9 @@ def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
     from deepinit.observables.singular_values import log_singular_values
 
     del inputs
-    return _logarithm(log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None], gradients)
+    return _logarithm(
+        log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None], gradients
+    )
 
 
 def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
@@ -166,7 +178,9 @@ def _infinite_bias_ntk(spec: Spec, inputs: Inputs) -> Prediction:
 
     check_output_layer(spec)
     first, second = pairs_of_points(inputs)
-    found = kernel_layers(spec, all_points(inputs).points, trained=("biases",)).ntk[-1:, first, second]
+    found = kernel_layers(spec, all_points(inputs).points, trained=("biases",)).ntk[
+        -1:, first, second
+    ]
     law = spec.bias_law if spec.output_width is not None else None
     # biases of an output layer are none of a hidden one
     at_output = law.entry_variance(1) if isinstance(law, Law) and law.scaling == "absolute" else 0.0
@@ -210,7 +224,10 @@ def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def _kernel_theories(
-    why_not: Any, predict_mlp: Any, predict_residual: Any, of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER)
+    why_not: Any,
+    predict_mlp: Any,
+    predict_residual: Any,
+    of_mlps: tuple[str, ...] = (EXACT, FIRST_ORDER),
 ) -> tuple[Theory, ...]:
     """Exact laws and expansion of MLPs, infinite depth of residual networks."""
     return (
@@ -266,7 +283,9 @@ bias_ntk = ntk._replace(
     label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
     measurement=Backward(_measure_bias_ntk, _first_output, entries=_pair_names),
     theories=(
-        *_kernel_theories(why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)),
+        *_kernel_theories(
+            why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)
+        ),
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
     ),
 )
@@ -288,7 +307,9 @@ log_singular_values = Quantity(
     name="log_singular_values",
     symbol=r"$\ln s_i$",
     label="singular values of the Jacobian, from the largest, as logarithms",
-    measurement=Backward(_measure_singular_values, _every_output, entries=_singular_names, why_not=_why_no_jacobian),
+    measurement=Backward(
+        _measure_singular_values, _every_output, entries=_singular_names, why_not=_why_no_jacobian
+    ),
     theories=(),
     transform="ln",
     reference="arXiv 2007.03253, section 5",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.specs import ResNet, Spec
 from deepinit.quantities.length_setup import network_of, residual_of, why_not_exact
@@ -20,14 +20,14 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
     """
     reason = why_not_exact(spec)
     if reason is not None:
-        raise SpecError(refusal(f"linear_map='chi_square' with {reason}", "specs with an exact law", "Leave it out."))
+        raise SpecError(
+            f"linear_map='chi_square' with {reason}", "specs with an exact law", "Leave it out."
+        )
     if len(inputs.points) > 1:
         raise SpecError(
-            refusal(
-                f"linear_map='chi_square' with {len(inputs.points)} points",
-                "one point",
-                "Leave it out, or take one point.",
-            )
+            f"linear_map='chi_square' with {len(inputs.points)} points",
+            "one point",
+            "Leave it out, or take one point.",
         )
     import jax.numpy as jnp
 
@@ -45,17 +45,17 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
         block = residual_of(spec)
         if d > 1 or spec.output_width is not None:
             raise SpecError(
-                refusal(
-                    "linear_map='chi_square' for volumes or outputs of residual networks",
-                    "lengths, without an output layer",
-                    "Leave it out.",
-                )
+                "linear_map='chi_square' for volumes or outputs of residual networks",
+                "lengths, without an output layer",
+                "Leave it out.",
             )
         strengths = np.full(spec.depth, 0.5 * block["branch_var"] * block["hidden_var"])
         inner = (block["mid_width"],) * spec.depth
 
         def residual_fn(key: Any) -> Any:
-            logs = log_residual_factors(key, spec.width, inner, strengths, slopes=slopes, dtype=dtype)
+            logs = log_residual_factors(
+                key, spec.width, inner, strengths, slopes=slopes, dtype=dtype
+            )
             return log_volume_of(0.5 * jnp.cumsum(logs)[:, None])
 
         return residual_fn

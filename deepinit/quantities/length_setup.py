@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.spec_text import in_words
@@ -65,14 +65,23 @@ def network_of(spec: Spec, dimension: int) -> Network:
     assert spec.weight_law is not None
     assert spec.activation.slopes is not None
     left, right = spec.activation.slopes
-    hidden_var = _variance(spec.weight_law, [fan_in for fan_in, _ in spec.matrix_shapes(dimension)], spec.depth)
+    hidden_var = _variance(
+        spec.weight_law, [fan_in for fan_in, _ in spec.matrix_shapes(dimension)], spec.depth
+    )
     widths = (dimension, *spec.widths)
-    options: dict[str, Any] = {"hidden_var": hidden_var * right**2, "negative_slope": left / right, "output": None}
+    options: dict[str, Any] = {
+        "hidden_var": hidden_var * right**2,
+        "negative_slope": left / right,
+        "output": None,
+    }
     options["law"] = "orthogonal" if spec.weight_law.is_haar else "normal"
     if spec.output_width is not None:
         assert spec.output_law is not None
         widths += (spec.output_width,)
-        options |= {"output": "linear", "output_var": _variance(spec.output_law, [spec.widths[-1]], spec.depth)}
+        options |= {
+            "output": "linear",
+            "output_var": _variance(spec.output_law, [spec.widths[-1]], spec.depth),
+        }
     return Network(widths, options)
 
 
@@ -94,10 +103,8 @@ def _variance(law: Any, fan_ins: list[Any], depth: int) -> float:
     low, high = min(found), max(found)
     if high - low > 1e-12 * high:
         raise SpecError(
-            refusal(
-                "weights of one absolute variance in layers of different widths",
-                "variances that scale with fan_in",
-                "Write di.normal(2.0), or give all layers one width.",
-            )
+            "weights of one absolute variance in layers of different widths",
+            "variances that scale with fan_in",
+            "Write di.normal(2.0), or give all layers one width.",
         )
     return high

@@ -32,7 +32,9 @@ def _measure_curve(state: Any, inputs: SampledCurve) -> Any:
 
     if inputs.method == "tangents":
         return lengths.curve_length_by_tangents(state.postactivations)
-    return lengths.curve_length_by_chords(state.postactivations, inputs.curve.length / inputs.num_nodes)
+    return lengths.curve_length_by_chords(
+        state.postactivations, inputs.curve.length / inputs.num_nodes
+    )
 
 
 _RELU_BOUNDS = ("price_tanner", "raghu")
@@ -45,7 +47,9 @@ def _why_not_one_point(spec: Spec, form: str) -> str | None:
         return reason and f"the law is not exact for {reason}"
     if reason is None:
         return "the exact law applies"
-    if spec.bias_law is not None and not spec.bias_law.is_symmetric:  # more units than half are on: O(1)
+    if (
+        spec.bias_law is not None and not spec.bias_law.is_symmetric
+    ):  # more units than half are on: O(1)
         return f"no law is near for {reason}"
     return why_not_exact(idealized(spec))
 
@@ -59,7 +63,11 @@ def _why_not_volume(spec: Spec, inputs: Frames, form: str) -> str | None:
     if not isinstance(spec, MLP):
         return "volumes through residual blocks are not worked out, lengths (one tangent) are"
     slopes = spec.activation.slopes
-    return None if slopes is not None and slopes[0] == 0.0 else f"volumes through {spec.activation} are not worked out"
+    return (
+        None
+        if slopes is not None and slopes[0] == 0.0
+        else f"volumes through {spec.activation} are not worked out"
+    )
 
 
 def _why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
@@ -71,8 +79,16 @@ def _why_not_curve(spec: Spec, inputs: SampledCurve, form: str) -> str | None:
         return reason
     if not isinstance(spec, MLP):
         return "it is worked out for fully connected networks"
-    is_relu = spec.activation.slopes == (0.0, 1.0) and spec.weight_law is not None and spec.weight_law.is_gaussian
-    return "it is worked out for relu with Gaussian weights" if form in _RELU_BOUNDS and not is_relu else None
+    is_relu = (
+        spec.activation.slopes == (0.0, 1.0)
+        and spec.weight_law is not None
+        and spec.weight_law.is_gaussian
+    )
+    return (
+        "it is worked out for relu with Gaussian weights"
+        if form in _RELU_BOUNDS and not is_relu
+        else None
+    )
 
 
 def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
@@ -91,7 +107,9 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
         else:
             options = dict(network.options)
             del options["negative_slope"]
-            moments = lengths.log_volume_moments_by_layer(network.widths, inputs.frame_size, **options)
+            moments = lengths.log_volume_moments_by_layer(
+                network.widths, inputs.frame_size, **options
+            )
         mean, variance = moments.mean, moments.variance
     entries = (len(mean), len(inputs.points))
     return Prediction(
@@ -125,7 +143,12 @@ def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
         if form in ("exact", "idealized"):
             value = lengths.length_moments_by_layer(network.widths, **network.options)
         else:
-            value = np.array([_curve_form(network, layer, spec.depth, form) for layer in range(1, len(network.widths))])
+            value = np.array(
+                [
+                    _curve_form(network, layer, spec.depth, form)
+                    for layer in range(1, len(network.widths))
+                ]
+            )
     return Prediction(
         quantity="length_distortion",
         name=form,
@@ -133,7 +156,9 @@ def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
         variance=None,
         error_order=orders[form],
         valid_for="the mean of every rectifiable curve: " + _EXACT.rsplit(";", 1)[0],
-        reference=f"{_PAPER}, Theorem 3.1" if form == "first_order" else "derived in deepinit.theory.lengths.moments",
+        reference=f"{_PAPER}, Theorem 3.1"
+        if form == "first_order"
+        else "derived in deepinit.theory.lengths.moments",
     )
 
 
@@ -146,11 +171,15 @@ def _curve_form(network: Any, layer: int, depth: int, form: str) -> float:
         options["output"] = None
     if form in ("first_order", "second_order"):
         return lengths.expansion(widths, {"first_order": 1, "second_order": 2}[form], **options)
-    options = {name: options[name] for name in ("hidden_var", "output_var", "output") if name in options}
+    options = {
+        name: options[name] for name in ("hidden_var", "output_var", "output") if name in options
+    }
     if form == "price_tanner":
         return lengths.price_tanner_bound(widths, **options)
     hidden = network.widths[1 : 1 + min(layer, depth)]
-    base = np.prod([lengths.raghu_lower_bound(width, 1, hidden_var=options["hidden_var"]) for width in hidden])
+    base = np.prod(
+        [lengths.raghu_lower_bound(width, 1, hidden_var=options["hidden_var"]) for width in hidden]
+    )
     return float(base) * np.sqrt(widths[-1] / widths[0])
 
 
@@ -177,7 +206,9 @@ def _residual_means(spec: ResNet) -> np.ndarray:
     if spec.output_width is None:
         return means
     output = _output_of(spec)
-    return np.append(means, means[-1] * lengths.length_moments_by_layer(output.widths, **output.options)[-1])
+    return np.append(
+        means, means[-1] * lengths.length_moments_by_layer(output.widths, **output.options)[-1]
+    )
 
 
 def _output_of(spec: ResNet) -> Any:
@@ -212,7 +243,9 @@ def _infinite_volume(spec: Spec, inputs: Frames) -> Prediction:
     variance = np.zeros_like(value)
     if spec.output_width is not None:
         variance[-1] = output_log_volume_variance(spec.output_width, inputs.frame_size)
-    return _limit("log_volume", value, "hidden widths to infinity at fixed depth and output width", variance)
+    return _limit(
+        "log_volume", value, "hidden widths to infinity at fixed depth and output width", variance
+    )
 
 
 def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
@@ -222,7 +255,12 @@ def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
     variance = np.zeros_like(value)
     if spec.output_width is not None:
         variance[-1] = output_length_variance(spec, inputs.curve)
-    return _limit("length_distortion", value, "hidden widths to infinity at fixed depth and output width", variance)
+    return _limit(
+        "length_distortion",
+        value,
+        "hidden widths to infinity at fixed depth and output width",
+        variance,
+    )
 
 
 def _limit(quantity: str, value: np.ndarray, valid_for: str, variance: np.ndarray) -> Prediction:
@@ -257,7 +295,11 @@ length_distortion = Quantity(
     label="length of a curve's image over its own",
     measurement=Forward(_measure_curve, SampledCurve, at_output=True),
     theories=(
-        *theories(("exact", "idealized", "second_order", "first_order", *_RELU_BOUNDS), _why_not_curve, _predict_curve),
+        *theories(
+            ("exact", "idealized", "second_order", "first_order", *_RELU_BOUNDS),
+            _why_not_curve,
+            _predict_curve,
+        ),
         limit(_infinite_curve, _why_no_limit),
     ),
     transform="none: light-tailed while depth/width is below about 1",

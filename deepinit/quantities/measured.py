@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import Spec
 from deepinit.quantities.quantity import Quantity
@@ -16,10 +16,14 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
     if quantity.input_degree is None or not spec.is_homogeneous or not isinstance(inputs, Inputs):
         return inputs, 0
     size = np.abs(inputs.points).max(initial=0.0)
-    if not 1e-140 <= size <= 1e140:  # no squares in float64: refused by the forward pass, as by theories
+    if (
+        not 1e-140 <= size <= 1e140
+    ):  # no squares in float64: refused by the forward pass, as by theories
         return inputs, 0
     exponent = int(np.frexp(size)[1])
-    points, displacements = (np.ldexp(rows, -exponent) for rows in (inputs.points, inputs.displacements))
+    points, displacements = (
+        np.ldexp(rows, -exponent) for rows in (inputs.points, inputs.displacements)
+    )
     scaled = dataclasses.replace(inputs, points=points, displacements=displacements)
     return scaled, quantity.input_degree * exponent
 
@@ -37,12 +41,20 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...]) -> Any:
     if not isinstance(measured, Measurement):
         kind = "an array" if hasattr(measured, "dtype") else type(measured).__name__
         got = f"a tap of {quantity.name} that returns {kind}"
-        raise SpecError(refusal(got, "a Measurement", "Write Measurement(value, jnp.zeros(value.shape, jnp.int8))."))
+        raise SpecError(
+            got, "a Measurement", "Write Measurement(value, jnp.zeros(value.shape, jnp.int8))."
+        )
     value, event = jnp.shape(measured.value), jnp.shape(measured.event)
     kinds = jnp.result_type(measured.value), jnp.result_type(measured.event)
-    if value != shape or event != shape or not (_is_real(kinds[0]) and jnp.issubdtype(kinds[1], jnp.integer)):
+    if (
+        value != shape
+        or event != shape
+        or not (_is_real(kinds[0]) and jnp.issubdtype(kinds[1], jnp.integer))
+    ):
         got = f"a Measurement of {quantity.name} with values {kinds[0]}{value} and events {kinds[1]}{event}"
-        raise SpecError(refusal(got, f"real values and integer events of shape {shape}", "One entry for every name."))
+        raise SpecError(
+            got, f"real values and integer events of shape {shape}", "One entry for every name."
+        )
     return measured
 
 
@@ -54,7 +66,11 @@ def times_power_of_two(measured: Any, exponent: int) -> Any:
     """The Measurement of values 2^exponent times as large."""
     import jax.numpy as jnp
 
-    return measured._replace(exponent=jnp.full(measured.value.shape, exponent, jnp.int32)) if exponent else measured
+    return (
+        measured._replace(exponent=jnp.full(measured.value.shape, exponent, jnp.int32))
+        if exponent
+        else measured
+    )
 
 
 def measure_block(
@@ -73,7 +89,9 @@ def measure_block(
     value, event, sizes = _scaled(quantity, measured)
     if event.size and not (event.min() >= 0 and event.max() <= len(quantity.events)):
         got = f"events {event.min()} to {event.max()} of {quantity.name}"
-        raise SpecError(refusal(got, f"0 to {len(quantity.events)}, one for each of its events", "Name every event."))
+        raise SpecError(
+            got, f"0 to {len(quantity.events)}, one for each of its events", "Name every event."
+        )
     part = statistics.statistics(value, event, len(quantity.events), sizes=sizes)
     kept = {name: array[:num_kept] for name, array in (measured.kept or {}).items()}
     if sample_layers != ():
@@ -94,10 +112,16 @@ def _scaled(quantity: Quantity, measured: Any) -> tuple[np.ndarray, np.ndarray, 
     if measured.log_scale is None and measured.exponent is None:
         return value, event, None
     value = np.asarray(value, np.float64)
-    log_scale = np.zeros(value.shape) if measured.log_scale is None else np.asarray(measured.log_scale, np.float64)
+    log_scale = (
+        np.zeros(value.shape)
+        if measured.log_scale is None
+        else np.asarray(measured.log_scale, np.float64)
+    )
     exponent = 0 if measured.exponent is None else measured.exponent
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        half = np.exp(0.5 * log_scale)  # twice, since exp(log_scale) may leave the range where the number does not
+        half = np.exp(
+            0.5 * log_scale
+        )  # twice, since exp(log_scale) may leave the range where the number does not
         scaled = np.ldexp(value * half * half, exponent)
         # A scale is a sum of logarithms, whose rounding is relative to its own size.
         size = np.abs(scaled) if measured.log_scale is None else np.ldexp(half * half, exponent)

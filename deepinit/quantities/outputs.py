@@ -29,7 +29,11 @@ _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.output
 def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
     """Sums over weights and biases must be Gaussian given the layer before."""
     del inputs
-    laws = (spec.weight_law, spec.output_law, spec.bias_law) if isinstance(spec, MLP) else (spec.output_law,)
+    laws = (
+        (spec.weight_law, spec.output_law, spec.bias_law)
+        if isinstance(spec, MLP)
+        else (spec.output_law,)
+    )
     for law in laws:
         if law is not None and not (isinstance(law, Law) and law.is_gaussian):
             return refusal(
@@ -67,7 +71,11 @@ def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
         variance = spread**2
         value = 3.0 * variance
         # errors of the variance and of the mean, and the covariance of the two
-        common = estimate.relative_variance_error**2 + 4.0 * variance / count - 4.0 * estimate.skewness * spread / count
+        common = (
+            estimate.relative_variance_error**2
+            + 4.0 * variance / count
+            - 4.0 * estimate.skewness * spread / count
+        )
         error2 = 9.0 * variance**2 * common
     error = np.sqrt(np.maximum(np.where(variance > 0, error2, 0.0), 0.0))
     unknown = np.full_like(value, np.nan)
@@ -109,13 +117,13 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         value = 3.0 * variance / mean**2
     if not np.isfinite(value).all():
         raise SpecError(
-            refusal(
-                f"kernels of {np.max(mean):.3g}, whose squares overflow",
-                "kernels between 1e-150 and 1e150",
-                "Take smaller inputs (without biases the kurtosis of homogeneous activations does not depend on their size), or a smaller weight variance.",
-            )
+            f"kernels of {np.max(mean):.3g}, whose squares overflow",
+            "kernels between 1e-150 and 1e150",
+            "Take smaller inputs (without biases the kurtosis of homogeneous activations does not depend on their size), or a smaller weight variance.",
         )
-    return dataclasses.replace(kernels[0], quantity="output_kurtosis", mean=value, variance=None, reference=_REFERENCE)
+    return dataclasses.replace(
+        kernels[0], quantity="output_kurtosis", mean=value, variance=None, reference=_REFERENCE
+    )
 
 
 def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
@@ -135,7 +143,9 @@ output_kurtosis = Quantity(
     name="output_kurtosis",
     symbol=r"$3\,\mathrm{Var}\,G / (\mathrm{E}\,G)^2$",
     label="excess kurtosis over networks of the next layer's preactivations, or outputs",
-    measurement=Forward(_measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble),
+    measurement=Forward(
+        _measure, entries=point_names, why_not=_why_no_kurtosis, statistic=_of_ensemble
+    ),
     theories=(*theories((EXACT, FIRST_ORDER, FORM), _why_not, _predict), limit(_infinite)),
     transform="none: light-tailed while depth / width is small",
     reference=_REFERENCE,

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Rounding
 from deepinit.quantities.kinds import Kind
 from deepinit.quantities.theory import Theory
@@ -56,10 +56,15 @@ class Quantity(NamedTuple):
         """
         found = [theory for theory in self.theories if theory.name == name]
         if not found:
-            names = ", ".join(theory.name for theory in self.theories) or "none: no theory of it is known"
-            raise SpecError(refusal(f"the theory {name!r} of {self.name}", names, "Check the spelling."))
+            names = (
+                ", ".join(theory.name for theory in self.theories)
+                or "none: no theory of it is known"
+            )
+            raise SpecError(f"the theory {name!r} of {self.name}", names, "Check the spelling.")
         return found[0]
 
     def applicable(self, spec: Any, inputs: Any) -> tuple[str, ...]:
         """Names of the theories that apply, best first; `infinite_width`, where there is a limit, last."""
-        return tuple(theory.name for theory in self.theories if theory.why_not(spec, inputs) is None)
+        return tuple(
+            theory.name for theory in self.theories if theory.why_not(spec, inputs) is None
+        )

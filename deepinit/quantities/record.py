@@ -23,12 +23,18 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
         inputs: where.
     """
     measurement: Any = (
-        quantity.measurement.forward if isinstance(quantity.measurement, ExactLaw) else quantity.measurement
+        quantity.measurement.forward
+        if isinstance(quantity.measurement, ExactLaw)
+        else quantity.measurement
     )
     values, digits = values_at(
-        _values_of(measurement, spec, inputs), lambda: (_numbers(_shapes(measurement, spec, inputs)),)
+        _values_of(measurement, spec, inputs),
+        lambda: (_numbers(_shapes(measurement, spec, inputs)),),
     )
-    return {**source_record(quantity), "values": shown_values(values[:: max(1, len(values) // _NUM_VALUES)], digits)}
+    return {
+        **source_record(quantity),
+        "values": shown_values(values[:: max(1, len(values) // _NUM_VALUES)], digits),
+    }
 
 
 def _values_of(measurement: Any, spec: Any, inputs: Any) -> Callable[[Any], Any]:
@@ -37,9 +43,15 @@ def _values_of(measurement: Any, spec: Any, inputs: Any) -> Callable[[Any], Any]
 
     def values(seen: Any) -> Any:
         measured = (
-            measurement.tap(spec, inputs)(seen) if isinstance(measurement, Trained) else measurement.tap(seen, inputs)
+            measurement.tap(spec, inputs)(seen)
+            if isinstance(measurement, Trained)
+            else measurement.tap(seen, inputs)
         )
-        parts = [part for part in (measured.value, measured.log_scale, measured.event) if part is not None]
+        parts = [
+            part
+            for part in (measured.value, measured.log_scale, measured.event)
+            if part is not None
+        ]
         return jnp.stack([jnp.ravel(part).astype(parts[0].dtype) for part in parts], axis=1).ravel()
 
     return values

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepinit.core.checks import check_dtype, check_num_seeds, check_precision
 from deepinit.core.curves import SampledCurve
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.forks import require_unforked
 from deepinit.core.frames import Frames
 from deepinit.core.inputs import Inputs
@@ -65,11 +65,17 @@ def simulate(
 
     _check_kinds(spec, quantity, inputs)
     check_num_seeds(num_seeds)
-    seed_fn, settings = seed_fn_of(spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision)
+    seed_fn, settings = seed_fn_of(
+        spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision
+    )
     root = keys.root_key(key)
     at_hand = quantity.measurement.bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(
-        seed_fn, num_seeds, seed_bytes=at_hand, alone=not isinstance(spec, Spec), block_size=block_size
+        seed_fn,
+        num_seeds,
+        seed_bytes=at_hand,
+        alone=not isinstance(spec, Spec),
+        block_size=block_size,
     )
     merged: Any = None
     kept = []
@@ -85,12 +91,19 @@ def simulate(
 
 
 def finished_estimate(
-    spec: Any, quantity: Quantity, inputs: Any, merged: Any, samples: np.ndarray | None, settings: dict[str, str]
+    spec: Any,
+    quantity: Quantity,
+    inputs: Any,
+    merged: Any,
+    samples: np.ndarray | None,
+    settings: dict[str, str],
 ) -> Estimate:
     """The Estimate of a quantity from the merged statistics of its blocks."""
     from deepinit.ensembles import statistics
 
-    found = statistics.estimate(quantity.name, merged, quantity.events, samples=samples, settings=settings)
+    found = statistics.estimate(
+        quantity.name, merged, quantity.events, samples=samples, settings=settings
+    )
     if quantity.light_tailed is not None:
         heavy = heavy_tails(found, second_moment=quantity.measurement.statistic is not None)
         found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
@@ -125,7 +138,9 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
         if isinstance(found, Prediction):
             return _of(quantity, found)
         others = _others(spec, quantity, inputs)
-        raise SpecError(f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}")
+        raise SpecError(
+            f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}"
+        )
     reasons = []
     for theory in quantity.theories:
         if not theory.is_limit:
@@ -135,7 +150,9 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None
             reasons.append(f"{theory.name}: {found}")
     why = "; ".join(reasons) or "no theory of it is known"
     others = _others(spec, quantity, inputs)
-    raise SpecError(f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}")
+    raise SpecError(
+        f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}"
+    )
 
 
 def _of(quantity: Quantity, prediction: Prediction) -> Prediction:
@@ -162,7 +179,9 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     limits = [theory for theory in quantity.theories if theory.is_limit]
     found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
     if isinstance(found, str):
-        raise SpecError(f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate.")
+        raise SpecError(
+            f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate."
+        )
     return _of(quantity, found)
 
 
@@ -180,10 +199,16 @@ def evaluate(
     Raises:
         SpecError: a name that the quantity does not have.
     """
-    finite = [theory.name for theory in quantity.theories if not theory.is_limit] if names is None else names
+    finite = (
+        [theory.name for theory in quantity.theories if not theory.is_limit]
+        if names is None
+        else names
+    )
     limits = [theory.name for theory in quantity.theories if theory.is_limit]
     found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(_of(quantity, value) for value in found.values() if isinstance(value, Prediction))
+    predictions = tuple(
+        _of(quantity, value) for value in found.values() if isinstance(value, Prediction)
+    )
     return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
 
 
@@ -198,7 +223,9 @@ def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> 
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
         allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
-        raise SpecError(refusal(f"linear_map={name!r} for {quantity.name}", allowed, "Leave linear_map out."))
+        raise SpecError(
+            f"linear_map={name!r} for {quantity.name}", allowed, "Leave linear_map out."
+        )
     return quantity.measurement.linear_map(spec, inputs, name)
 
 
@@ -228,7 +255,9 @@ def seed_fn_of(
     scaled, exponent = at_unit_size(spec, quantity, inputs)
     seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)
     shape = (axis := quantity.measurement.axis(spec, inputs)).length, len(axis.entries)
-    return lambda key: times_power_of_two(checked(seed_fn(key), quantity, shape), exponent), settings
+    return lambda key: times_power_of_two(
+        checked(seed_fn(key), quantity, shape), exponent
+    ), settings
 
 
 _EXAMPLES = {
@@ -253,14 +282,26 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
             from deepinit.networks.network import Network
 
             kinds = (
-                ("spec", spec, Network, "an MLP with an output layer, or a Network", "di.from_linen(module)"),
+                (
+                    "spec",
+                    spec,
+                    Network,
+                    "an MLP with an output layer, or a Network",
+                    "di.from_linen(module)",
+                ),
                 *kinds[1:],
             )
-        kinds += (("inputs", inputs, kind, f"{kind.__name__} for {quantity.name}", _EXAMPLES[kind]),)
+        kinds += (
+            ("inputs", inputs, kind, f"{kind.__name__} for {quantity.name}", _EXAMPLES[kind]),
+        )
     for name, given, kind, allowed, example in kinds:
         if not isinstance(given, kind):
-            shown = repr(given) if isinstance(given, str | int | float) else f"an object of type {type(given).__name__}"
-            raise SpecError(refusal(f"{name}={shown}", allowed, f"Write for example {example}."))
+            shown = (
+                repr(given)
+                if isinstance(given, str | int | float)
+                else f"an object of type {type(given).__name__}"
+            )
+            raise SpecError(f"{name}={shown}", allowed, f"Write for example {example}.")
 
 
 def _bar(progress: Callable[[float, float], None] | None) -> Any:

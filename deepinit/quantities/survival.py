@@ -31,7 +31,11 @@ _RANGES = {
 def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     del spec
     count = len(inputs.points)
-    return (inputs.label,) if count == 1 else tuple(f"{inputs.label}, {number}" for number in range(1, count + 1))
+    return (
+        (inputs.label,)
+        if count == 1
+        else tuple(f"{inputs.label}, {number}" for number in range(1, count + 1))
+    )
 
 
 def _measure_survival(state: Any, inputs: Inputs) -> Any:
@@ -57,7 +61,9 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     start = jnp.asarray(0.5 * np.log(np.sum(inputs.points**2, axis=1)), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
     event = jnp.where(
-        jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales), jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE
+        jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales),
+        jnp.where(norm2 > 0, 0, _DEAD),
+        _NOT_FINITE,
     )
     return Measurement(value, event.astype(jnp.int8))
 
@@ -69,7 +75,11 @@ def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
     if form == "exact":
         if set(spec.widths) != {1} or parameters["rounding"] == "flush":
             return "the exact law is that of width 1 on a grid"
-        return None if inputs.dimension == 1 else "at width 1 the input is one number (di.inputs.ones(1))"
+        return (
+            None
+            if inputs.dimension == 1
+            else "at width 1 the input is one number (di.inputs.ones(1))"
+        )
     if set(spec.widths) == {1} and parameters["rounding"] != "flush":
         return "at width 1 the exact law applies"
     if not _is_square_gaussian(spec):
@@ -90,13 +100,20 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     variance = width * spec.weight_law.entry_variance(width, spec.depth)
     if form == "exact":
         curves = [
-            cutoff.scalar_survival(inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])).survival[1:]
+            cutoff.scalar_survival(
+                inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])
+            ).survival[1:]
             for point in inputs.points
         ]
     elif form == "orbit":
         curves = [
             cutoff.rounded_survival(
-                width, variance**0.5, rho, rounding, spec.depth, mean_square=float(np.mean(point**2))
+                width,
+                variance**0.5,
+                rho,
+                rounding,
+                spec.depth,
+                mean_square=float(np.mean(point**2)),
             )[1:]
             for point in inputs.points
         ]
@@ -104,7 +121,9 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         law = cutoff.log_norm_drift(inner, width, variance)
         lengths = [float(np.log(np.linalg.norm(point) / rho)) for point in inputs.points]
         curves = [
-            np.asarray(cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival)
+            np.asarray(
+                cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival
+            )
             for length in lengths
         ]
     value = np.stack(curves, axis=1)
@@ -120,7 +139,9 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def _is_square_gaussian(spec: MLP) -> bool:
-    return len(set(spec.widths)) == 1 and spec.weight_law is not None and spec.weight_law.is_gaussian
+    return (
+        len(set(spec.widths)) == 1 and spec.weight_law is not None and spec.weight_law.is_gaussian
+    )
 
 
 def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
@@ -151,11 +172,15 @@ def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
     del spec
     if np.any(inputs.points != 0, axis=1).all():
         return None
-    return refusal("an input that is zero", "inputs of positive norm", "The norm of 0 does not grow.")
+    return refusal(
+        "an input that is zero", "inputs of positive norm", "The norm of 0 does not grow."
+    )
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return predict_log_norm(spec, inputs, form) if form == FORM else predict_walk(spec, inputs, form)
+    return (
+        predict_log_norm(spec, inputs, form) if form == FORM else predict_walk(spec, inputs, form)
+    )
 
 
 def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -169,9 +194,15 @@ def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         name=form,
         mean=walk.mean,
         variance=walk.variance,
-        error_order="exact" if walk.is_exact else "O(1 / width^2) in every layer, of the law of the weights",
+        error_order="exact"
+        if walk.is_exact
+        else "O(1 / width^2) in every layer, of the law of the weights",
         valid_for="no bias, homogeneous activation; networks that are alive; "
-        + ("Gaussian or orthogonal weights, every width" if walk.is_exact else "independent weights, wide layers"),
+        + (
+            "Gaussian or orthogonal weights, every width"
+            if walk.is_exact
+            else "independent weights, wide layers"
+        ),
         reference="derived in deepinit.theory.cutoff.norm_propagation",
     )
 
@@ -180,7 +211,10 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.norms import mean_squares
 
     start = np.sum(inputs.points**2, axis=1)
-    return growth_limit(0.5 * np.log(np.array(spec.widths)[:, None] * mean_squares(spec, inputs.points) / start[None]))
+    return growth_limit(
+        0.5
+        * np.log(np.array(spec.widths)[:, None] * mean_squares(spec, inputs.points) / start[None])
+    )
 
 
 def growth_limit(value: np.ndarray) -> Prediction:

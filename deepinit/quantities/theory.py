@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.core.training_config import Training
 
@@ -49,7 +49,10 @@ class Theory(NamedTuple):
         except SpecError as error:
             return str(error)
         except (ArithmeticError, ValueError) as error:
-            if not (isinstance(error, ArithmeticError | np.linalg.LinAlgError) or str(error) == "math domain error"):
+            if not (
+                isinstance(error, ArithmeticError | np.linalg.LinAlgError)
+                or str(error) == "math domain error"
+            ):
                 raise
             return f"its formula leaves the range of float64 ({error}): variances nearer to 1 are needed"
         self._require(isinstance(prediction, Prediction), "predict", prediction, "a Prediction")
@@ -64,7 +67,7 @@ class Theory(NamedTuple):
     def _require(self, holds: bool, function: str, returned: Any, allowed: str) -> None:
         if not holds:
             given = f"{returned!r:.80} from {function} of the theory {self.name!r}"
-            raise SpecError(refusal(given, allowed, "Mend that function."))
+            raise SpecError(given, allowed, "Mend that function.")
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
         """None where the theory applies, else the reason. The only place that knows."""
@@ -84,7 +87,11 @@ def theories(
 ) -> tuple[Theory, ...]:
     """Theories that share their functions, which take the name as third argument."""
     return tuple(
-        Theory(name, functools.partial(_named, conditions, name), functools.partial(_named, predict, name))
+        Theory(
+            name,
+            functools.partial(_named, conditions, name),
+            functools.partial(_named, predict, name),
+        )
         for name in names
     )
 
@@ -93,6 +100,8 @@ def _named(function: Callable[[Any, Any, str], Any], name: str, spec: Any, input
     return function(spec, inputs, name)
 
 
-def limit(predict: Callable[[Any, Any], Prediction], conditions: Callable[[Any, Any], str | None] = always) -> Theory:
+def limit(
+    predict: Callable[[Any, Any], Prediction], conditions: Callable[[Any, Any], str | None] = always
+) -> Theory:
     """The infinite-width limit."""
     return Theory(INFINITE_WIDTH, conditions, predict)

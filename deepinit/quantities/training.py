@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, reason_against, refusal
+from deepinit.core.errors import SpecError, reason_against
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
@@ -41,8 +41,13 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
 
     def record(snapshot: Any) -> Measurement:
         outputs = [jax.vmap(network.apply, (None, 0))(snapshot.parameters, x) for x, _ in arrays]
-        right = [jnp.mean(jnp.argmax(out, axis=1) == y) for out, (_, y) in zip(outputs, arrays, strict=True)]
-        finite = jnp.stack([jnp.all(jnp.isfinite(out)) for out in outputs])  # the largest of NaN is the first
+        right = [
+            jnp.mean(jnp.argmax(out, axis=1) == y)
+            for out, (_, y) in zip(outputs, arrays, strict=True)
+        ]
+        finite = jnp.stack(
+            [jnp.all(jnp.isfinite(out)) for out in outputs]
+        )  # the largest of NaN is the first
         value = jnp.where(finite & jnp.isfinite(snapshot.loss), jnp.stack(right), jnp.nan)
         return Measurement(value, jnp.zeros(value.shape, jnp.int8))
 
@@ -54,7 +59,9 @@ def _sets(training: Training) -> list[Examples]:
 
 
 def _why_no_classes(spec: Any, training: Training) -> str | None:
-    return why_not_trained(spec, training) or reason_against(lambda: [*map(_classes, _sets(training))])
+    return why_not_trained(spec, training) or reason_against(
+        lambda: [*map(_classes, _sets(training))]
+    )
 
 
 def _classes(examples: Examples) -> np.ndarray:
@@ -63,11 +70,9 @@ def _classes(examples: Examples) -> np.ndarray:
         return examples.targets
     if examples.targets.shape[1] < 2:
         raise SpecError(
-            refusal(
-                "the accuracy on targets that are numbers, one an example",
-                "classes, or one-hot targets",
-                "Take training_loss, or integer targets.",
-            )
+            "the accuracy on targets that are numbers, one an example",
+            "classes, or one-hot targets",
+            "Take training_loss, or integer targets.",
         )
     return np.argmax(examples.targets, axis=1)
 
@@ -91,7 +96,9 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
 
 def _why_no_limit(spec: Any, training: Training) -> str | None:
     descends = training.mode == "gd" and training.rate is not None
-    whole = training.batch_size is None and training.stop_drop is None  # a run that stops repeats its last loss
+    whole = (
+        training.batch_size is None and training.stop_drop is None
+    )  # a run that stops repeats its last loss
     if isinstance(spec, MLP) and training.loss == "mse" and descends and whole:
         return None
     return (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.random_maps.iterates import Iterates
 from deepinit.random_maps.metrics import Metric
 from deepinit.random_maps.scaled import Scaled
@@ -64,7 +64,13 @@ def drift_of_increments(increments: Any, *, start: int = 0) -> Drift:
         SpecError: for a shape other than [networks, T], and start outside [0, T).
     """
     increments = _two_axes(increments, "increments", 1)
-    check_integer("start", start, 0, f"It has to be below the depth {increments.shape[1]}.", increments.shape[1] - 1)
+    check_integer(
+        "start",
+        start,
+        0,
+        f"It has to be below the depth {increments.shape[1]}.",
+        increments.shape[1] - 1,
+    )
     return _summary(increments[:, start:].mean(axis=1))
 
 
@@ -88,11 +94,9 @@ def _two_axes(values: Any, name: str, least: int) -> np.ndarray:
     values = np.asarray(values, np.float64)
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < least:
         raise SpecError(
-            refusal(
-                f"{name} of shape {values.shape}",
-                f"[networks, depths] with at least one network and {least} depth{'s' if least > 1 else ''}",
-                "Put one network in each row: jax.vmap over keys does.",
-            )
+            f"{name} of shape {values.shape}",
+            f"[networks, depths] with at least one network and {least} depth{'s' if least > 1 else ''}",
+            "Put one network in each row: jax.vmap over keys does.",
         )
     return values
 

@@ -60,7 +60,9 @@ def at_point(horofunction: Horofunction, z: Any) -> jax.Array:
     """h(z) at z [..., n], positive: [...]."""
     z = as_scaled(z)
     logs = log_ratios(z, as_scaled(jnp.ones_like(z.mantissa)))
-    return jnp.maximum(jnp.max(horofunction.log_v - logs, axis=-1), jnp.max(horofunction.log_u + logs, axis=-1))
+    return jnp.maximum(
+        jnp.max(horofunction.log_v - logs, axis=-1), jnp.max(horofunction.log_u + logs, axis=-1)
+    )
 
 
 def hilbert_horofunction(y: Any, z: Any) -> jax.Array:

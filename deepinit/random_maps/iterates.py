@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.random_maps.scaled import (
     Scaled,
     added,
@@ -30,7 +30,11 @@ from deepinit.random_maps.scaled import (
     normalized,
     to_array,
 )
-from deepinit.random_maps.scaled_activations import checked_activation, scaled_activation, scaled_derivative
+from deepinit.random_maps.scaled_activations import (
+    checked_activation,
+    scaled_activation,
+    scaled_derivative,
+)
 
 Draw = Callable[[Any], tuple[Any, Any]]
 
@@ -93,11 +97,15 @@ def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
         return after, (after, log_norm_increment(state, after))
 
     _, (states, increments) = jax.lax.scan(step, start, jnp.arange(depth))
-    states = Scaled(*(jnp.concatenate([first[None], rest]) for first, rest in zip(start, states, strict=True)))
+    states = Scaled(
+        *(jnp.concatenate([first[None], rest]) for first, rest in zip(start, states, strict=True))
+    )
     return Iterates(states, log_norm(states), increments)
 
 
-def backward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = None, depths: Any = None) -> Scaled:
+def backward_iterates(
+    weights: Any, activation: Any, x: Any, *, biases: Any = None, depths: Any = None
+) -> Scaled:
     """x_t = T_1 ... T_t x_0 at every t of `depths`.
 
     The last layer acts first, so nothing of x_{t-1} serves x_t: depth t costs t matrix-vector products, and all depths up to T cost
@@ -119,23 +127,34 @@ def backward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = No
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
     depths = np.arange(total + 1) if depths is None else np.asarray(depths)
-    if depths.ndim != 1 or depths.dtype.kind not in "iu" or (depths < 0).any() or (depths > total).any():
+    if (
+        depths.ndim != 1
+        or depths.dtype.kind not in "iu"
+        or (depths < 0).any()
+        or (depths > total).any()
+    ):
         raise SpecError(
-            refusal(f"depths={depths.tolist()!r}", f"integers in [0, {total}]", "Draw more layers for a greater depth.")
+            f"depths={depths.tolist()!r}",
+            f"integers in [0, {total}]",
+            "Draw more layers for a greater depth.",
         )
     start = as_scaled(x)
 
     def inward(t: Any) -> Scaled:
         def step(done: Any, state: Scaled) -> Scaled:
             index = t - 1 - done
-            return layer_image(weights[index], None if biases is None else biases[index], activation, state)
+            return layer_image(
+                weights[index], None if biases is None else biases[index], activation, state
+            )
 
         return jax.lax.fori_loop(0, t, step, start)
 
     return jax.lax.map(inward, jnp.asarray(depths))
 
 
-def pulled_back_values(weights: Any, activation: Any, decision: Any, points: Any, *, biases: Any = None) -> Scaled:
+def pulled_back_values(
+    weights: Any, activation: Any, decision: Any, points: Any, *, biases: Any = None
+) -> Scaled:
     """f_t(x) = f(T_t ... T_1 x) at points x, for every t <= T: the walk of the decision functions.
 
     Args:
@@ -154,11 +173,9 @@ def pulled_back_values(weights: Any, activation: Any, decision: Any, points: Any
     decision = jnp.asarray(decision)
     if decision.ndim != 2 or decision.shape[1] != np.shape(points)[-1]:
         raise SpecError(
-            refusal(
-                f"a decision function of shape {decision.shape} for points in dimension {np.shape(points)[-1]}",
-                "a matrix [k, n] of readouts",
-                "Write f[None] for a single linear function f.",
-            )
+            f"a decision function of shape {decision.shape} for points in dimension {np.shape(points)[-1]}",
+            "a matrix [k, n] of readouts",
+            "Write f[None] for a single linear function f.",
         )
     return image(decision, forward_iterates(weights, activation, points, biases=biases).states)
 
@@ -180,22 +197,34 @@ def tangent_iterates(
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
 
-    def step(carry: tuple[Scaled, Scaled], t: Any) -> tuple[tuple[Scaled, Scaled], tuple[jax.Array, jax.Array, Scaled]]:
+    def step(
+        carry: tuple[Scaled, Scaled], t: Any
+    ) -> tuple[tuple[Scaled, Scaled], tuple[jax.Array, jax.Array, Scaled]]:
         state, vectors = carry
         z = preactivation(weights[t], None if biases is None else biases[t], state)
         after, moved = (
             scaled_activation(activation, z),
             _times(scaled_derivative(activation, z), image(weights[t], vectors)),
         )
-        return (after, moved), (log_norm_increment(state, after), log_norm_increment(vectors, moved), after)
+        return (after, moved), (
+            log_norm_increment(state, after),
+            log_norm_increment(vectors, moved),
+            after,
+        )
 
     start = as_scaled(x)
-    _, (increments, growth, states) = jax.lax.scan(step, (start, as_scaled(tangent)), jnp.arange(weights.shape[0]))
-    states = Scaled(*(jnp.concatenate([first[None], rest]) for first, rest in zip(start, states, strict=True)))
+    _, (increments, growth, states) = jax.lax.scan(
+        step, (start, as_scaled(tangent)), jnp.arange(weights.shape[0])
+    )
+    states = Scaled(
+        *(jnp.concatenate([first[None], rest]) for first, rest in zip(start, states, strict=True))
+    )
     return Iterates(states, log_norm(states), increments), growth
 
 
-def log_jacobian_determinants(weights: Any, activation: Any, points: Any, *, biases: Any = None) -> jax.Array:
+def log_jacobian_determinants(
+    weights: Any, activation: Any, points: Any, *, biases: Any = None
+) -> jax.Array:
     """ln |det D(T_t ... T_1)(x)| at points x for every t <= T, for `jacobian_distortion`.
 
     sum_s (ln |det W_s| + sum_i ln |sigma'(z_{s,i})|). Determinants of weights do not depend on the point and drop out of distortions.
@@ -238,17 +267,17 @@ def check_invertible(weights: Any) -> None:
     bad = np.flatnonzero(singular_values[:, -1] <= 1e-7 * singular_values[:, 0])
     if len(bad):
         raise SpecError(
-            refusal(
-                f"weights of layer {bad[0] + 1} that are singular",
-                "invertible square matrices: an injective layer needs full column rank",
-                "Draw them from a law with a density (normal, uniform, orthogonal), not sparse or of low rank.",
-            )
+            f"weights of layer {bad[0] + 1} that are singular",
+            "invertible square matrices: an injective layer needs full column rank",
+            "Draw them from a law with a density (normal, uniform, orthogonal), not sparse or of low rank.",
         )
 
 
 def _log_slopes(activation: Activation) -> Callable[[Scaled], jax.Array]:
     def of(z: Scaled) -> jax.Array:
-        if activation.name == "tanh":  # ln(1 - tanh^2 z) = -2 ln cosh z without its cancellation at large z
+        if (
+            activation.name == "tanh"
+        ):  # ln(1 - tanh^2 z) = -2 ln cosh z without its cancellation at large z
             size = jnp.abs(to_array(z))
             return -2.0 * (size + jnp.log1p(jnp.exp(-2.0 * size)) - np.log(2.0))
         slopes = scaled_derivative(activation, z)
@@ -275,14 +304,14 @@ def checked_layers(
     biases = None if biases is None else jnp.asarray(biases)
     width = (x.mantissa if isinstance(x, Scaled) else jnp.asarray(x)).shape[-1:]
     fits = (
-        weights.ndim == 3 and weights.shape[1:] == 2 * width and (biases is None or biases.shape == weights.shape[:2])
+        weights.ndim == 3
+        and weights.shape[1:] == 2 * width
+        and (biases is None or biases.shape == weights.shape[:2])
     )
     if not fits:
         raise SpecError(
-            refusal(
-                f"weights {weights.shape}, biases {None if biases is None else biases.shape} and an input of width {width}",
-                "weights [T, n, n], biases [T, n] or None, inputs [..., n]",
-                "Deep limits compose maps of one space: all layers have one width; project other inputs to it first.",
-            )
+            f"weights {weights.shape}, biases {None if biases is None else biases.shape} and an input of width {width}",
+            "weights [T, n, n], biases [T, n] or None, inputs [..., n]",
+            "Deep limits compose maps of one space: all layers have one width; project other inputs to it first.",
         )
     return weights, biases, checked_activation(activation)

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
 POSITIVE_HOMOGENEOUS = "positive homogeneous"
@@ -61,7 +61,9 @@ def apply(layer: Layer, x: Any) -> Any:
     z = xp.matmul(x, xp.asarray(layer.weights).T, **precision)
     z = z if layer.bias is None else z + layer.bias
     image = as_activation(layer.activation)(z)
-    return image if layer.output is None else xp.matmul(image, xp.asarray(layer.output).T, **precision)
+    return (
+        image if layer.output is None else xp.matmul(image, xp.asarray(layer.output).T, **precision)
+    )
 
 
 def classify(layer: Layer) -> frozenset[str]:
@@ -99,21 +101,19 @@ def checked(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Ac
     weights = np.asarray(layer.weights, np.float64)
     if weights.ndim != 2 or 0 in weights.shape or not np.isfinite(weights).all():
         raise SpecError(
-            refusal(
-                f"weights of shape {weights.shape}{'' if np.isfinite(weights).all() else ' that are not finite'}",
-                "a finite matrix [fan_out, fan_in]",
-                "Pass one layer's matrix; for several layers call this once per layer.",
-            )
+            f"weights of shape {weights.shape}{'' if np.isfinite(weights).all() else ' that are not finite'}",
+            "a finite matrix [fan_out, fan_in]",
+            "Pass one layer's matrix; for several layers call this once per layer.",
         )
     bias = np.zeros(len(weights)) if layer.bias is None else np.asarray(layer.bias, np.float64)
     output = None if layer.output is None else np.asarray(layer.output, np.float64)
-    if bias.shape != (len(weights),) or (output is not None and (output.ndim != 2 or output.shape[1] != len(weights))):
+    if bias.shape != (len(weights),) or (
+        output is not None and (output.ndim != 2 or output.shape[1] != len(weights))
+    ):
         raise SpecError(
-            refusal(
-                f"weights {weights.shape} with bias {bias.shape}{'' if output is None else f' and output {output.shape}'}",
-                "weights [m, n], bias [m], output [k, m]",
-                "Give one bias per row of the weights, and an output matrix with one column per row of them.",
-            )
+            f"weights {weights.shape} with bias {bias.shape}{'' if output is None else f' and output {output.shape}'}",
+            "weights [m, n], bias [m], output [k, m]",
+            "Give one bias per row of the weights, and an output matrix with one column per row of them.",
         )
     return weights, bias, output, as_activation(layer.activation)
 
@@ -134,7 +134,11 @@ def derivative_values(activation: Activation, z: np.ndarray) -> np.ndarray:
     """sigma'(z) in float64 on the host."""
     from deepinit.core.activations import BUILTIN
 
-    return np.asarray(activation.derivative(z)) if activation.name in BUILTIN else on_host(activation.derivative, z)
+    return (
+        np.asarray(activation.derivative(z))
+        if activation.name in BUILTIN
+        else on_host(activation.derivative, z)
+    )
 
 
 def elasticities(activation: Any, bias: float, z: np.ndarray) -> np.ndarray:
@@ -152,11 +156,17 @@ def _line(radius: float) -> np.ndarray:
 def _above(bias: float) -> np.ndarray:
     """Preactivations z > bias, from near to far."""
     return bias + np.concatenate(
-        [np.geomspace(1e-6, 1e-2, 100), np.linspace(1e-2, 30.0, 6000)[1:], np.geomspace(30.0, 1e6, 100)]
+        [
+            np.geomspace(1e-6, 1e-2, 100),
+            np.linspace(1e-2, 30.0, 6000)[1:],
+            np.geomspace(30.0, 1e6, 100),
+        ]
     )
 
 
-def _is_subhomogeneous(weights: np.ndarray, bias: np.ndarray, output: Any, activation: Activation) -> bool:
+def _is_subhomogeneous(
+    weights: np.ndarray, bias: np.ndarray, output: Any, activation: Activation
+) -> bool:
     for matrix in (weights,) if output is None else (weights, output):
         if (matrix < 0).any() or not matrix.any(axis=1).all():
             return False
@@ -175,7 +185,9 @@ def _is_linear_on_positive(activation: Activation) -> bool:
     return activation.slopes is not None and activation.slopes[1] > 0
 
 
-def _injective_classes(weights: np.ndarray, bias: np.ndarray, output: Any, activation: Activation) -> set[str]:
+def _injective_classes(
+    weights: np.ndarray, bias: np.ndarray, output: Any, activation: Activation
+) -> set[str]:
     if not has_full_column_rank(weights) or not (output is None or has_full_column_rank(output)):
         return set()
     reach = float((np.abs(weights).sum(axis=1) + np.abs(bias)).max())

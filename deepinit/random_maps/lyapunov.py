@@ -13,13 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import differences
 from deepinit.core.generator import sequential_bits
 from deepinit.core.power_laws import power_laws
 from deepinit.random_maps.iterates import checked_layers, preactivation, tangent_iterates
 from deepinit.random_maps.scaled import LN2, Scaled, as_scaled, normalized, to_array
-from deepinit.random_maps.scaled_activations import checked_activation, scaled_activation, scaled_derivative
+from deepinit.random_maps.scaled_activations import (
+    checked_activation,
+    scaled_activation,
+    scaled_derivative,
+)
 
 _SQUARINGS = 12  # singular values closer than 1e-3 are told apart no further, and need not be
 _STEP_SIZES = (0.5, 0.1, 0.02, 0.004, 8e-4)
@@ -63,16 +67,20 @@ def log_lipschitz(weights: Any, activation: Any, x: Any, *, biases: Any = None) 
         state, jacobian = carry
         z = preactivation(weights[t], None if biases is None else biases[t], state)
         slopes = scaled_derivative(activation, z)
-        product = jnp.matmul(weights[t], jacobian.mantissa.reshape(width, width), precision="highest")
-        moved = normalized((slopes.mantissa[:, None] * product).reshape(-1), jacobian.exponent + slopes.exponent)
+        product = jnp.matmul(
+            weights[t], jacobian.mantissa.reshape(width, width), precision="highest"
+        )
+        moved = normalized(
+            (slopes.mantissa[:, None] * product).reshape(-1), jacobian.exponent + slopes.exponent
+        )
         return (scaled_activation(activation, z), moved), None
 
     identity = normalized(jnp.eye(width, dtype=weights.dtype).reshape(-1), jnp.zeros((), jnp.int32))
     start = as_scaled(jnp.asarray(x, weights.dtype))
     (_, jacobian), _ = jax.lax.scan(step, (start, identity), jnp.arange(weights.shape[0]))
-    return _log_operator_norm(jacobian.mantissa.reshape(width, width)) + jacobian.exponent * jnp.asarray(
-        LN2, weights.dtype
-    )
+    return _log_operator_norm(
+        jacobian.mantissa.reshape(width, width)
+    ) + jacobian.exponent * jnp.asarray(LN2, weights.dtype)
 
 
 def exponent_at_zero(weights: Any, activation: Any) -> jax.Array:
@@ -87,14 +95,15 @@ def exponent_at_zero(weights: Any, activation: Any) -> jax.Array:
     left, right = differences(activation, 0.0 * steps, steps) / steps
     if power_laws(activation).values.near != (1, 1) or abs(left - right) > 1e-6 or right == 0:
         raise SpecError(
-            refusal(
-                f"the activation {activation!r}",
-                "activations with sigma(0) = 0 and a derivative other than 0 there (tanh, erf, sin, linear, GELU)",
-                "Use exponent_at_inputs for the others.",
-            )
+            f"the activation {activation!r}",
+            "activations with sigma(0) = 0 and a derivative other than 0 there (tanh, erf, sin, linear, GELU)",
+            "Use exponent_at_inputs for the others.",
         )
     weights = jnp.asarray(weights)
-    return log_lipschitz(weights, activation, jnp.zeros(weights.shape[-1], weights.dtype)) / weights.shape[0]
+    return (
+        log_lipschitz(weights, activation, jnp.zeros(weights.shape[-1], weights.dtype))
+        / weights.shape[0]
+    )
 
 
 def exponent_at_inputs(
@@ -113,12 +122,18 @@ def exponent_at_inputs(
     """
     total = len(weights)
     if not 0 <= burn_in < total:
-        raise SpecError(refusal(f"burn_in={burn_in}", f"integers in [0, {total})", "Draw more layers."))
+        raise SpecError(f"burn_in={burn_in}", f"integers in [0, {total})", "Draw more layers.")
     return jnp.mean(tangent_iterates(weights, activation, x, tangent, biases=biases)[1][burn_in:])
 
 
 def exponent_supremum(
-    key: Any, weights: Any, activation: Any, *, biases: Any = None, num_starts: int = 16, num_steps: int = 20
+    key: Any,
+    weights: Any,
+    activation: Any,
+    *,
+    biases: Any = None,
+    num_starts: int = 16,
+    num_steps: int = 20,
 ) -> Supremum:
     """The supremum over the cube [-1, 1]^n of ln |D(T_T ... T_1)(x)| / T, from below, by ascent from 0 and random starts.
 
@@ -135,14 +150,18 @@ def exponent_supremum(
 
     Valid for: smooth activations; at kinks the gradient misleads but the result stays a lower bound.
     """
-    weights, biases, activation = checked_layers(weights, biases, activation, jnp.zeros(jnp.shape(weights)[-1]))
+    weights, biases, activation = checked_layers(
+        weights, biases, activation, jnp.zeros(jnp.shape(weights)[-1])
+    )
     depth, width = weights.shape[:2]
     value = lambda x: log_lipschitz(weights, activation, x, biases=biases)
     sizes = jnp.asarray(_STEP_SIZES, weights.dtype)[:, None]
     with sequential_bits():
         start_key, walk_key = jax.random.split(key)
         starts = jax.random.uniform(start_key, (num_starts, width), weights.dtype, -1.0, 1.0)
-        turns = jax.random.normal(walk_key, (num_steps, num_starts + 1, len(_STEP_SIZES), width), weights.dtype)
+        turns = jax.random.normal(
+            walk_key, (num_steps, num_starts + 1, len(_STEP_SIZES), width), weights.dtype
+        )
     points = jnp.concatenate([jnp.zeros((1, width), weights.dtype), starts])
 
     def ascend(state: tuple[jax.Array, jax.Array], turn: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -173,4 +192,6 @@ def _log_operator_norm(matrix: jax.Array) -> jax.Array:
     largest = jnp.max(jnp.abs(vector))
     vector = vector / jnp.where(largest == 0, 1, largest)
     image = jnp.matmul(matrix, vector, precision="highest")
-    return 0.5 * (jnp.log(jnp.sum(image * image)) - jnp.log(jnp.maximum(jnp.sum(vector * vector), 1)))
+    return 0.5 * (
+        jnp.log(jnp.sum(image * image)) - jnp.log(jnp.maximum(jnp.sum(vector * vector), 1))
+    )

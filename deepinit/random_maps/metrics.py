@@ -19,9 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core.array_api import is_traced
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.random_maps import layer_classes as classes
-from deepinit.random_maps.scaled import Scaled, added, as_scaled, largest, log_norm, log_ratios, shifted
+from deepinit.random_maps.scaled import (
+    Scaled,
+    added,
+    as_scaled,
+    largest,
+    log_norm,
+    log_ratios,
+    shifted,
+)
 
 
 class Metric(NamedTuple):
@@ -116,7 +124,9 @@ def bilipschitz_distance(first: Any, second: Any) -> jax.Array:
     Reference: arXiv:2104.10727, section on metrics of metrics.
     """
     return _checked(
-        "the bi-Lipschitz metric", _largest_log_ratio(as_scaled(first), as_scaled(second)), remedy=_IDENTIFIED
+        "the bi-Lipschitz metric",
+        _largest_log_ratio(as_scaled(first), as_scaled(second)),
+        remedy=_IDENTIFIED,
     )
 
 
@@ -139,11 +149,9 @@ def jacobian_distortion(first: Any, second: Any) -> jax.Array:
     difference = jnp.asarray(first) - jnp.asarray(second)
     if not is_traced(difference) and not bool(jnp.isfinite(difference).all()):
         raise SpecError(
-            refusal(
-                "logarithms of Jacobian determinants that are not finite",
-                "finite ones: Jacobians that vanish nowhere on the points",
-                "Use square invertible weights and an activation with a slope other than 0 (no ReLU).",
-            )
+            "logarithms of Jacobian determinants that are not finite",
+            "finite ones: Jacobians that vanish nowhere on the points",
+            "Use square invertible weights and an activation with a slope other than 0 (no ReLU).",
         )
     return largest(difference) + largest(-difference)
 
@@ -207,7 +215,9 @@ def norm(order: float = 2) -> Metric:
         SpecError: for an order other than 1, 2 and infinity.
     """
     if order not in classes.LIPSCHITZ:
-        raise SpecError(refusal(f"order={order!r}", "1, 2 or numpy.inf", "Write norm(2) for the Euclidean norm."))
+        raise SpecError(
+            f"order={order!r}", "1, 2 or numpy.inf", "Write norm(2) for the Euclidean norm."
+        )
     name = {1: "l1 norm", 2: "l2 norm", np.inf: "linf norm"}[order]
     return Metric(
         name,
@@ -251,11 +261,9 @@ def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
     if metric.layer_class not in found:
         fitting = [other for other in METRICS if other.layer_class in found]
         raise SpecError(
-            refusal(
-                f"the metric {metric.name} with layers that are {', '.join(sorted(found))}",
-                f"{metric.name} with {metric.layer_class} layers, for which it is semi-invariant",
-                f"For these layers use {' or '.join(other.name for other in fitting)}.",
-            )
+            f"the metric {metric.name} with layers that are {', '.join(sorted(found))}",
+            f"{metric.name} with {metric.layer_class} layers, for which it is semi-invariant",
+            f"For these layers use {' or '.join(other.name for other in fitting)}.",
         )
 
 
@@ -264,16 +272,16 @@ def _closure(layer_class: Any) -> set[str]:
     if isinstance(layer_class, classes.Layer):
         layer_class = classes.classify(layer_class)
     names = (
-        [layer_class] if isinstance(layer_class, str) or not isinstance(layer_class, Iterable) else list(layer_class)
+        [layer_class]
+        if isinstance(layer_class, str) or not isinstance(layer_class, Iterable)
+        else list(layer_class)
     )
     for name in names:
         if name not in classes.WIDER:
             raise SpecError(
-                refusal(
-                    f"the class of layers {name!r}",
-                    ", ".join(classes.WIDER),
-                    "Or pass a Layer, which is then classified.",
-                )
+                f"the class of layers {name!r}",
+                ", ".join(classes.WIDER),
+                "Or pass a Layer, which is then classified.",
             )
     return {classes.ANY, *names, *(wider for name in names for wider in classes.WIDER[name])}
 
@@ -303,8 +311,12 @@ def _norm(x: jax.Array, order: float) -> jax.Array:
 
 
 def _checked(
-    name: str, distance: jax.Array, remedy: str = "Use weights >= 0 without zero rows and positive inputs."
+    name: str,
+    distance: jax.Array,
+    remedy: str = "Use weights >= 0 without zero rows and positive inputs.",
 ) -> jax.Array:
     if not is_traced(distance) and bool(jnp.isnan(distance).any()):
-        raise SpecError(refusal(f"values that are not positive, for {name}", "positive finite numbers", remedy))
+        raise SpecError(
+            f"values that are not positive, for {name}", "positive finite numbers", remedy
+        )
     return distance

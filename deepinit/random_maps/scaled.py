@@ -71,14 +71,18 @@ def added(x: Scaled, y: Scaled) -> Scaled:
     x_exponent = jnp.where(is_zero(x), low, x.exponent)
     y_exponent = jnp.where(is_zero(y), low, y.exponent)
     top = jnp.maximum(x_exponent, y_exponent)
-    total = shifted(x.mantissa, (x_exponent - top)[..., None]) + shifted(y.mantissa, (y_exponent - top)[..., None])
+    total = shifted(x.mantissa, (x_exponent - top)[..., None]) + shifted(
+        y.mantissa, (y_exponent - top)[..., None]
+    )
     return normalized(total, top)
 
 
 @jax.jit
 def image(weights: jax.Array, x: Scaled) -> Scaled:
     """weights @ x, for weights [m, n]."""
-    return normalized(jnp.matmul(x.mantissa, jnp.swapaxes(weights, -1, -2), precision="highest"), x.exponent)
+    return normalized(
+        jnp.matmul(x.mantissa, jnp.swapaxes(weights, -1, -2), precision="highest"), x.exponent
+    )
 
 
 def is_zero(x: Scaled) -> jax.Array:
@@ -105,7 +109,11 @@ def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
     """ln |after| - ln |before| without the rounding of either: [...]; -inf at a death, NaN after it and for saturated vectors."""
     gained = (after.exponent - before.exponent) * jnp.asarray(LN2, after.mantissa.dtype)
     value = gained + _log_size(after) - _log_size(before)
-    lost = is_zero(before) | (jnp.abs(before.exponent) >= SATURATED) | (jnp.abs(after.exponent) >= SATURATED)
+    lost = (
+        is_zero(before)
+        | (jnp.abs(before.exponent) >= SATURATED)
+        | (jnp.abs(after.exponent) >= SATURATED)
+    )
     return jnp.where(lost, jnp.nan, value)
 
 
@@ -128,7 +136,10 @@ def largest(x: Any, axis: int = -1) -> Any:
 def log_coordinates(x: Scaled) -> np.ndarray:
     """ln x_i of a positive vector in float64, on the host: [..., n]."""
     with np.errstate(divide="ignore"):
-        return np.log(np.asarray(x.mantissa, np.float64)) + np.asarray(x.exponent, np.float64)[..., None] * LN2
+        return (
+            np.log(np.asarray(x.mantissa, np.float64))
+            + np.asarray(x.exponent, np.float64)[..., None] * LN2
+        )
 
 
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.power_laws import HIGHEST_ORDER, Orders, evaluation_range, gains, power_laws
 from deepinit.random_maps.scaled import Scaled, normalized, shifted
 
@@ -21,11 +21,9 @@ def checked_activation(activation: Any) -> Activation:
     activation = as_activation(activation)
     if 0 in power_laws(activation).differences.near:
         raise SpecError(
-            refusal(
-                f"the activation {activation!r}, which changes from its value at 0 by no integer power of |s|",
-                f"elementwise functions, finite near 0, with a term c |s|^p on each side, p = 1 to {HIGHEST_ORDER}",
-                "Check the function at 0; guard divisions inside jnp.where on both branches.",
-            )
+            f"the activation {activation!r}, which changes from its value at 0 by no integer power of |s|",
+            f"elementwise functions, finite near 0, with a term c |s|^p on each side, p = 1 to {HIGHEST_ORDER}",
+            "Check the function at 0; guard divisions inside jnp.where on both branches.",
         )
     return activation
 
@@ -54,7 +52,9 @@ def scaled_derivative(activation: Any, z: Scaled) -> Scaled:
     return _image(activation, activation.derivative, power_laws(activation).derivatives, z)
 
 
-def _image(activation: Activation, fn: Callable[[jax.Array], jax.Array], orders: Orders, z: Scaled) -> Scaled:
+def _image(
+    activation: Activation, fn: Callable[[jax.Array], jax.Array], orders: Orders, z: Scaled
+) -> Scaled:
     """fn(z): at the end of the range where a power law takes over, and by the law from there."""
     within: Any = 0
     if not activation.is_homogeneous:
@@ -62,4 +62,6 @@ def _image(activation: Activation, fn: Callable[[jax.Array], jax.Array], orders:
     images = fn(shifted(z.mantissa, jnp.broadcast_to(within, z.exponent.shape)[..., None]))
     gain, entries = gains(orders, z.exponent - within, images, z.mantissa)
     whole = gain if jnp.issubdtype(gain.dtype, jnp.integer) else jnp.floor(gain)
-    return normalized(images * jnp.exp2(entries + (gain - whole)[..., None]), whole.astype(jnp.int32))
+    return normalized(
+        images * jnp.exp2(entries + (gain - whole)[..., None]), whole.astype(jnp.int32)
+    )

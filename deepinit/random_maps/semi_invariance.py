@@ -18,10 +18,17 @@ import scipy.linalg
 import scipy.optimize
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.random_maps import layer_classes as classes
-from deepinit.random_maps.layer_classes import Layer, apply, checked, derivative_values, elasticities, operator_norm
+from deepinit.random_maps.layer_classes import (
+    Layer,
+    apply,
+    checked,
+    derivative_values,
+    elasticities,
+    operator_norm,
+)
 from deepinit.random_maps.metrics import Metric, distance_function, norm_distance
 from deepinit.random_maps.scaled import largest
 
@@ -103,11 +110,21 @@ def expansion_ratios(layer: Layer, metric: Metric, x: Any, y: Any) -> tuple[jax.
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _traced_ratios(
-    activation: Activation, metric: Metric, weights: Any, bias: Any, output: Any, x: jax.Array, y: jax.Array
+    activation: Activation,
+    metric: Metric,
+    weights: Any,
+    bias: Any,
+    output: Any,
+    x: jax.Array,
+    y: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     layer = Layer(weights, activation, bias, output)
     before, after = metric(x, y), metric(apply(layer, x), apply(layer, y))
-    size = 1.0 if metric.layer_class in _POSITIVE else norm_distance(x, 0 * x, np.inf) + norm_distance(y, 0 * y, np.inf)
+    size = (
+        1.0
+        if metric.layer_class in _POSITIVE
+        else norm_distance(x, 0 * x, np.inf) + norm_distance(y, 0 * y, np.inf)
+    )
     error = 4.0 * (x.shape[-1] + 8) * float(jnp.finfo(x.dtype).eps) * size
     same = before <= error  # a Hilbert distance on one ray
     apart = jnp.where(after <= error, 0, jnp.where(jnp.isnan(after), jnp.nan, jnp.inf))
@@ -116,7 +133,13 @@ def _traced_ratios(
 
 
 def audit(
-    layer: Layer, metric: Metric, key: Any, *, num_pairs: int = 1000, bound: float = 1.0, dtype: Any = "float32"
+    layer: Layer,
+    metric: Metric,
+    key: Any,
+    *,
+    num_pairs: int = 1000,
+    bound: float = 1.0,
+    dtype: Any = "float32",
 ) -> Audit:
     """The ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 
@@ -136,7 +159,9 @@ def audit(
     weights, bias, output, activation = checked(layer)
     x, y = draw_pairs(key, metric, weights.shape[1], num_pairs, dtype)
     cast = lambda array: None if array is None else jnp.asarray(array, x.dtype)
-    ratios, rounding = expansion_ratios(Layer(cast(weights), activation, cast(bias), cast(output)), metric, x, y)
+    ratios, rounding = expansion_ratios(
+        Layer(cast(weights), activation, cast(bias), cast(output)), metric, x, y
+    )
     return Audit(KINDS, ratios, rounding, bound)
 
 
@@ -162,19 +187,25 @@ def audit_pull_back(layer: Layer, points: Any, first: Any, second: Any) -> tuple
     for name, matrix in (("first", first), ("second", second)):
         if not classes.has_full_column_rank(matrix):
             raise SpecError(
-                refusal(
-                    f"a singular matrix `{name}`", "invertible matrices", "A singular one gives no distance function."
-                )
+                f"a singular matrix `{name}`",
+                "invertible matrices",
+                "A singular one gives no distance function.",
             )
     host = [np.asarray(matrix, np.float64) for matrix in (first, second)]
-    before = float(np.abs(np.log(scipy.linalg.svdvals(scipy.linalg.solve(host[1].T, host[0].T).T))).max())
+    before = float(
+        np.abs(np.log(scipy.linalg.svdvals(scipy.linalg.solve(host[1].T, host[0].T).T))).max()
+    )
     images = apply(layer, jnp.asarray(points))
     distances = [
-        distance_function(jnp.matmul(images, jnp.asarray(matrix, images.dtype).T, precision="highest"))
+        distance_function(
+            jnp.matmul(images, jnp.asarray(matrix, images.dtype).T, precision="highest")
+        )
         for matrix in host
     ]
     identified = (distances[0] == 0) | (distances[1] == 0)
-    logs = jnp.log(jnp.where(identified, 1, distances[0])) - jnp.log(jnp.where(identified, 1, distances[1]))
+    logs = jnp.log(jnp.where(identified, 1, distances[0])) - jnp.log(
+        jnp.where(identified, 1, distances[1])
+    )
     return jnp.where(jnp.any(identified), jnp.nan, largest(jnp.abs(logs))), before
 
 
@@ -198,23 +229,27 @@ def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     weights, bias, output, activation = checked(layer)
     if metric.layer_class == classes.POSITIVE_SUBHOMOGENEOUS:
         if any(
-            (matrix < 0).any() or not matrix.any(axis=1).all() for matrix in (weights, output) if matrix is not None
+            (matrix < 0).any() or not matrix.any(axis=1).all()
+            for matrix in (weights, output)
+            if matrix is not None
         ):
             return float("inf")
         return max(_largest_elasticity(activation, float(b)) for b in np.unique(bias))
     if metric.layer_class == classes.POSITIVE_HOMOGENEOUS:
         if classes.POSITIVE_HOMOGENEOUS not in classes.classify(layer):
             raise SpecError(
-                refusal(
-                    "Hilbert's metric with a layer that is not homogeneous and order-preserving",
-                    "weights >= 0, no bias, a linear or (leaky) ReLU activation",
-                    "Use Thompson's metric.",
-                )
+                "Hilbert's metric with a layer that is not homogeneous and order-preserving",
+                "weights >= 0, no bias, a linear or (leaky) ReLU activation",
+                "Use Thompson's metric.",
             )
         return birkhoff(weights if output is None else output @ weights)
     order = next(order for order, name in classes.LIPSCHITZ.items() if name == metric.layer_class)
     steepest = float(np.abs(derivative_values(activation, np.linspace(-60, 60, 120001))).max())
-    return operator_norm(weights, order) * (1.0 if output is None else operator_norm(output, order)) * steepest
+    return (
+        operator_norm(weights, order)
+        * (1.0 if output is None else operator_norm(output, order))
+        * steepest
+    )
 
 
 def birkhoff(matrix: Any) -> float:
@@ -229,7 +264,9 @@ def birkhoff(matrix: Any) -> float:
 
 def _largest_elasticity(activation: Any, bias: float) -> float:
     """sup of (z - b) sigma'(z) / sigma(z) over z > b; infinite where sigma is not positive or decreases."""
-    steps = np.concatenate([np.geomspace(1e-6, 1e-2, 100), np.linspace(1e-2, 30.0, 6000), np.geomspace(30.0, 1e6, 100)])
+    steps = np.concatenate(
+        [np.geomspace(1e-6, 1e-2, 100), np.linspace(1e-2, 30.0, 6000), np.geomspace(30.0, 1e6, 100)]
+    )
     with np.errstate(all="ignore"):
         found = elasticities(activation, bias, bias + steps)
         outside = (classes.values(activation, bias + steps) <= 0).any()
@@ -250,9 +287,7 @@ def _largest_elasticity(activation: Any, bias: float) -> float:
 def _check_on_points(metric: Metric) -> None:
     if metric.layer_class not in (*_POSITIVE, *classes.LIPSCHITZ.values()):
         raise SpecError(
-            refusal(
-                f"the metric {metric.name}, whose arguments are functions",
-                "Thompson, Hilbert and the norms, whose arguments are points",
-                "For the bi-Lipschitz metric use audit_pull_back.",
-            )
+            f"the metric {metric.name}, whose arguments are functions",
+            "Thompson, Hilbert and the norms, whose arguments are points",
+            "For the bi-Lipschitz metric use audit_pull_back.",
         )

@@ -43,21 +43,17 @@ def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
     if not (":" in address and _is_number(count) and _is_number(number) and int(number) < int(count)):
         said = ", ".join(f"{name}={text or ''}" for name, text in zip(named, texts, strict=True))
         raise SpecError(
-            refusal(
-                said,
+            said,
                 "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
-                "Set all three for every process.",
-            )
+                "Set all three for every process."
         )
     for launcher, (sign, variable) in _LAUNCHERS.items():
         started = environment.get(variable, "") if sign in environment else ""
         if _is_number(started) and int(started) != int(count):
             raise SpecError(
-                refusal(
-                    f"{named[1]}={count} in a job for which {launcher} started {started} processes ({variable}={started})",
+                f"{named[1]}={count} in a job for which {launcher} started {started} processes ({variable}={started})",
                     f"{started}",
-                    f"Leave out {', '.join(named)}: JAX asks {launcher} itself. Or start {count} processes.",
-                )
+                    f"Leave out {', '.join(named)}: JAX asks {launcher} itself. Or start {count} processes."
             )
     return Place(address, int(count), int(number))
 

@@ -114,11 +114,9 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHO
                 lacks = ", ".join(wanted[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
                 more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
                 raise ConflictError(
-                    refusal(
-                        f"a run in {out} that lacks the blocks {lacks}{more}",
+                    f"a run in {out} that lacks the blocks {lacks}{more}",
                         "a run whose shards have all finished",
-                        f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here.",
-                    )
+                        f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here."
                 )
             results.append(
                 _compare(
@@ -156,15 +154,13 @@ def _refuse_other_blocks(out: Path, asked: dict[str, Any]) -> None:
     had, wanted = here.get("block_size"), asked["block_size"]
     as_before = "without --block-size" if had is None else f"with --block-size {had}"
     raise ConflictError(
-        refusal(
-            f"--block-size {wanted} for the run in {out}, which was begun {as_before}"
+        f"--block-size {wanted} for the run in {out}, which was begun {as_before}"
             if wanted is not None
             else f"no --block-size for the run in {out}, which was begun {as_before}",
             "the block size of its first start: finished blocks cover other ranges of networks, and batches of another size "
             "round otherwise",
             f"Go on {as_before}, or start anew with another --out; nothing here has been touched. Where memory is short, "
-            "batches are made smaller by themselves, and blocks stay.",
-        )
+            "batches are made smaller by themselves, and blocks stay."
     )
 
 

@@ -61,11 +61,9 @@ class Case:
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name)):
             raise SpecError(
-                refusal(
-                    f"the case name {str(self.name)[:120]!r}",
+                f"the case name {str(self.name)[:120]!r}",
                     "1 to 100 lower-case letters, digits, '.', '_', '-'",
-                    "Rename the case.",
-                )
+                    "Rename the case."
             )
         for theory in (*(self.forms or ()), *self.checked, *self.rejected):
             self.quantity.theory(theory)  # a misspelling is refused before anything is computed
@@ -85,7 +83,7 @@ class Case:
         outside = [layer for layer in self.sample_layers if not 1 <= layer <= last]
         if outside:
             raise SpecError(
-                refusal(f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more.")
+                f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more."
             )
 
     @property
@@ -105,11 +103,9 @@ class Case:
         label = getattr(self.spec, "label", "")
         if not label or "<lambda>" in label or "<locals>" in label:
             raise SpecError(
-                refusal(
-                    f"a network with the label {label!r}",
+                f"a network with the label {label!r}",
                     "one that tells it apart from others, in this process and the next",
-                    "Define activations at the top level of a module, and give from_linen or from_nnx a label.",
-                )
+                    "Define activations at the top level of a module, and give from_linen or from_nnx a label."
             )
         return {"network": label}
 
@@ -224,11 +220,9 @@ class Experiment:
             return next(iter(self.presets.values()))
         if name not in self.presets:
             raise SpecError(
-                refusal(
-                    f"the preset {name!r} of {self.name}",
+                f"the preset {name!r} of {self.name}",
                     ", ".join(self.presets),
-                    f"Write --preset {next(iter(self.presets))}.",
-                )
+                    f"Write --preset {next(iter(self.presets))}."
             )
         return self.presets[name]
 
@@ -236,7 +230,7 @@ class Experiment:
 def _whole_numbers(layers: Any) -> tuple[int, ...]:
     found = [whole_number(layer) for layer in (layers if np.iterable(layers) else [None])]
     if None in found:
-        raise SpecError(refusal(f"sample_layers={layers!r}", "a tuple of layers, from 1", "Write (1, 2)."))
+        raise SpecError(f"sample_layers={layers!r}", "a tuple of layers, from 1", "Write (1, 2).")
     return tuple(layer for layer in found if layer is not None)
 
 
@@ -251,10 +245,8 @@ def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not cases:
         raise SpecError(
-            refusal(
-                f"two cases called {', '.join(twice)}" if twice else f"a config of {experiment.name} without any case",
+            f"two cases called {', '.join(twice)}" if twice else f"a config of {experiment.name} without any case",
                 "one case or more, each with a name of its own",
-                "Give every width and activation once." if twice else "Ask for at least one width or activation.",
-            )
+                "Give every width and activation once." if twice else "Ask for at least one width or activation."
         )
     return cases

@@ -66,11 +66,9 @@ def _cases(run: store.Run) -> list[dict[str, Any]]:
     )
     if not intact:
         raise DamagedError(
-            refusal(
-                f"{run.path}, whose spec.json lists cases that no run has",
+            f"{run.path}, whose spec.json lists cases that no run has",
                 "cases with a name, a quantity and a number of networks",
-                "Choose another directory.",
-            )
+                "Choose another directory."
         )
     return cases
 

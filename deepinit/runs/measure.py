@@ -211,11 +211,9 @@ def collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
     for name, arrays in collected.items():
         if len({(array.shape[1:], array.dtype) for array in arrays}) > 1:
             raise DamagedError(
-                refusal(
-                    f"blocks whose arrays {name!r} differ in shape or type",
+                f"blocks whose arrays {name!r} differ in shape or type",
                     "blocks of one run",
-                    "Set the odd one aside, or choose another directory; the run's own command computes it anew.",
-                )
+                    "Set the odd one aside, or choose another directory; the run's own command computes it anew."
             )
     return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
 

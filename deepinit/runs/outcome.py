@@ -57,11 +57,9 @@ class Outcome:
             summary_table(dataset)
         except (KeyError, ValueError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
             raise DamagedError(
-                refusal(
-                    f"the result in {path}, which lacks what a result has ({type(error).__name__}: {error})",
+                f"the result in {path}, which lacks what a result has ({type(error).__name__}: {error})",
                     "the file that the run exported",
-                    "Remove result.nc; the run's own command exports it again.",
-                )
+                    "Remove result.nc; the run's own command exports it again."
             ) from error
         return cls(path, dataset, verdicts, failures)
 

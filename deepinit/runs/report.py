@@ -158,7 +158,7 @@ def _figure(item: FigureItem, number: int) -> str:
         picture = _inline_image("png", item.png, label, width)
     else:
         raise SpecError(
-            refusal(f"the figure {item.title!r} without a picture", "svg, png or gif", "Use di.plots.to_svg.")
+            f"the figure {item.title!r} without a picture", "svg, png or gif", "Use di.plots.to_svg."
         )
     caption = f"\n<figcaption>{_text(item.caption)}</figcaption>" if item.caption else ""
     return f"<figure>\n{picture}{caption}\n</figure>"
@@ -175,11 +175,9 @@ def _inline_svg(item: FigureItem, number: int, label: str) -> str:
     view = re.search(r'viewBox="([-\d.\s]+)"', match.group(1)) if match else None
     if match is None or view is None or re.search(r"<script|<foreignObject|\son\w+=", match.group(2), re.IGNORECASE):
         raise SpecError(
-            refusal(
-                f"the figure {item.title!r} with an SVG that is not a plain drawing",
+            f"the figure {item.title!r} with an SVG that is not a plain drawing",
                 "an svg element with a viewBox and no scripts",
-                "Use di.plots.to_svg.",
-            )
+                "Use di.plots.to_svg."
         )
     inner = re.sub(r"<metadata>.*?</metadata>", "", match.group(2), flags=re.DOTALL)
     prefix = f"figure-{number}-"
@@ -196,11 +194,9 @@ def _table(table: Table) -> str:
     for row in table.rows:
         if len(row) != len(table.columns):
             raise SpecError(
-                refusal(
-                    f"a row of {len(row)} cells in the table {table.title!r}",
+                f"a row of {len(row)} cells in the table {table.title!r}",
                     f"{len(table.columns)} cells, one per column",
-                    "Use None for a cell that is not available.",
-                )
+                    "Use None for a cell that is not available."
             )
     columns = [[row[index] for row in table.rows] for index in range(len(table.columns))]
     scores = [re.match(r"z(\b|_)", name) is not None for name in table.columns]

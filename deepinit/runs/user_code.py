@@ -60,7 +60,7 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
     if items is None or wrong:
         given = f"{wrong[0]!r:.80} in a list" if wrong else f"an object of type {type(values).__name__}"
         raise SpecError(
-            refusal(f"{given} from {function}", f"a list of {kind.__name__}", "Mend the experiment's file.")
+            f"{given} from {function}", f"a list of {kind.__name__}", "Mend the experiment's file."
         )
     return items or ()
 
@@ -76,7 +76,7 @@ def check_experiment(experiment: Any) -> None:
             raise SpecError(_part(experiment, name, "text"))
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment.name):
         allowed = "1 to 100 letters, digits, '.', '_', '-': it names run directories"
-        raise SpecError(refusal(f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it."))
+        raise SpecError(f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it.")
     for name in ("cases", "figures", "remarks", "checks"):
         function = getattr(experiment, name)
         if not callable(function) and (function is not None or name in ("cases", "figures")):
@@ -90,7 +90,7 @@ def check_experiment(experiment: Any) -> None:
     ]
     if wrong or not experiment.presets:
         given = f"an Experiment with {wrong[0] if wrong else 'no presets'}"
-        raise SpecError(refusal(given, "one preset or more: name -> a frozen dataclass", 'Write {"smoke": Config()}.'))
+        raise SpecError(given, "one preset or more: name -> a frozen dataclass", 'Write {"smoke": Config()}.')
 
 
 def _part(experiment: Any, name: str, allowed: str) -> str:

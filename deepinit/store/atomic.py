@@ -19,7 +19,18 @@ from deepinit.store.entries import own_path
 
 _TEMPORARY = re.compile(r"\.deepinit-tmp-(\d+)-of-(\d+)-[0-9a-f]{16}")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_COPYING = ("s3fs", "gcsfuse", "goofys", "geesefs", "rclone", "blobfuse", "mountpoint-s3", "ossfs", "cosfs", "obsfs")
+_COPYING = (
+    "s3fs",
+    "gcsfuse",
+    "goofys",
+    "geesefs",
+    "rclone",
+    "blobfuse",
+    "mountpoint-s3",
+    "ossfs",
+    "cosfs",
+    "obsfs",
+)
 _MOUNTS = Path("/proc/self/mounts")
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -95,12 +106,10 @@ def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
         except PermissionError:
             return  # a finished run may be looked at; what is to be written is refused where it is
     raise ResourceError(
-        refusal(
-            f"{folder}, on a file system ({name or 'unknown'}) that copies files instead of renaming them in one step, so that a "
-            "run killed meanwhile would leave half a block under its final name",
-            "a local disk, NFS, Lustre or another file system with atomic rename",
-            "Write the run there, and copy the finished directory to the object store.",
-        )
+        f"{folder}, on a file system ({name or 'unknown'}) that copies files instead of renaming them in one step, so that a "
+        "run killed meanwhile would leave half a block under its final name",
+        "a local disk, NFS, Lustre or another file system with atomic rename",
+        "Write the run there, and copy the finished directory to the object store.",
     )
 
 
@@ -112,7 +121,8 @@ def _copying_file_system(folder: Path) -> str | None:
         return None
     place = folder.resolve()
     mounts = [
-        (Path(point.replace("\\040", " ")), f"{source} {kind}") for source, point, kind, *_ in map(str.split, lines)
+        (Path(point.replace("\\040", " ")), f"{source} {kind}")
+        for source, point, kind, *_ in map(str.split, lines)
     ]
     on = [(point, kind) for point, kind in mounts if point == place or point in place.parents]
     kind = max(on, key=lambda mount: len(mount[0].parts))[1].lower() if on else ""
@@ -162,7 +172,9 @@ def system_refusals(path: Path, num_bytes: int) -> Iterator[None]:
         raise ResourceError(_refused(path, num_bytes, error)) from error
 
 
-def _write(path: Path, data: bytes, shard: tuple[int, int], publish: Callable[[Path, Path], None]) -> None:
+def _write(
+    path: Path, data: bytes, shard: tuple[int, int], publish: Callable[[Path, Path], None]
+) -> None:
     temporary = path.parent / _temporary_name(shard)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -192,7 +204,13 @@ def _link(temporary: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV):
+        if error.errno not in (
+            errno.EPERM,
+            errno.ENOSYS,
+            errno.EOPNOTSUPP,
+            errno.EMLINK,
+            errno.EXDEV,
+        ):
             raise
         # No hard links here. The caller holds a lock, so that nobody creates the file between these two steps.
         if path.exists():
@@ -210,7 +228,11 @@ def _flush_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP):  # some file systems cannot flush a folder
+        if error.errno not in (
+            errno.EINVAL,
+            errno.EBADF,
+            errno.EOPNOTSUPP,
+        ):  # some file systems cannot flush a folder
             raise
     finally:
         os.close(descriptor)
@@ -233,7 +255,9 @@ def _refused(path: Path, num_bytes: int, error: OSError) -> str:
             f"{kept}: change the folder's permissions, or choose another directory, and run the same command again.",
         )
     return refusal(
-        given, "a folder that takes files of this size and name", f"{kept}: mend this and run the same command again."
+        given,
+        "a folder that takes files of this size and name",
+        f"{kept}: mend this and run the same command again.",
     )
 
 

@@ -60,14 +60,14 @@ def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
         data = read_own(run.path, block_file(name))
     except FileNotFoundError:
         raise SpecError(
-            refusal(
-                f"the block {name!r}, which {run.path} does not have",
-                "the blocks that finished_blocks(run) lists",
-                "The run's own command computes what is missing.",
-            )
+            f"the block {name!r}, which {run.path} does not have",
+            "the blocks that finished_blocks(run) lists",
+            "The run's own command computes what is missing.",
         ) from None
     except OSError as error:
-        raise DamagedError(_damaged(run.path, name, f"cannot be read ({error.strerror})")) from error
+        raise DamagedError(
+            _damaged(run.path, name, f"cannot be read ({error.strerror})")
+        ) from error
     fault = block_fault(data, run.identity_hash, name)
     if fault:
         raise DamagedError(_damaged(run.path, name, fault))
@@ -143,11 +143,9 @@ def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:
     array = np.asarray(array, order="C")
     if array.dtype.kind not in "biufcSUmM" or array.dtype.isbuiltin == 2:
         raise SpecError(
-            refusal(
-                f"the array {key!r} of block {name!r}, of dtype {array.dtype}",
-                "booleans, integers, floats, complex numbers and strings of fixed length, as NumPy has them",
-                "Convert it first, for example bfloat16 by .astype('float32').",
-            )
+            f"the array {key!r} of block {name!r}, of dtype {array.dtype}",
+            "booleans, integers, floats, complex numbers and strings of fixed length, as NumPy has them",
+            "Convert it first, for example bfloat16 by .astype('float32').",
         )
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, version=(1, 0), allow_pickle=False)
@@ -155,10 +153,22 @@ def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:
 
 
 def _checked_key(key: str) -> str:
-    if not isinstance(key, str) or not key.isprintable() or not key or key.startswith("/") or "\\" in key:
-        raise SpecError(refusal(f"an array named {key!r}", "printable text without a backslash", "Rename the array."))
+    if (
+        not isinstance(key, str)
+        or not key.isprintable()
+        or not key
+        or key.startswith("/")
+        or "\\" in key
+    ):
+        raise SpecError(
+            f"an array named {key!r}", "printable text without a backslash", "Rename the array."
+        )
     return key
 
 
 def _damaged(path: Path, name: str, fault: str) -> str:
-    return refusal(f"block {name!r} of {path}, which {fault}", "blocks as they were written", repair_remedy(path))
+    return refusal(
+        f"block {name!r} of {path}, which {fault}",
+        "blocks as they were written",
+        repair_remedy(path),
+    )

@@ -70,7 +70,9 @@ def differences(here: Any, asked: Any, path: str = "") -> Iterator[str]:
     """Where two JSON values differ, leaf by leaf: `config.width: 64 here, 128 asked`."""
     if isinstance(here, Mapping) and isinstance(asked, Mapping):
         for key in sorted({*here, *asked}):
-            yield from differences(here.get(key, _ABSENT), asked.get(key, _ABSENT), f"{path}.{key}" if path else key)
+            yield from differences(
+                here.get(key, _ABSENT), asked.get(key, _ABSENT), f"{path}.{key}" if path else key
+            )
     elif isinstance(here, list | tuple) and isinstance(asked, list | tuple):
         for index in range(max(len(here), len(asked))):
             left = here[index] if index < len(here) else _ABSENT

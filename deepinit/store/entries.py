@@ -130,7 +130,9 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
             yield from own_files(root, name, depth - 1)
 
 
-def foreign_entries(root: Path, folder: str = "", depth: int = 3, skip: str = "") -> Iterator[tuple[str, str]]:
+def foreign_entries(
+    root: Path, folder: str = "", depth: int = 3, skip: str = ""
+) -> Iterator[tuple[str, str]]:
     """Entries that are neither a folder nor a regular file: name, and what is wrong with it.
 
     The folder `skip`, of what has been set aside, is not looked into.
@@ -141,7 +143,10 @@ def foreign_entries(root: Path, folder: str = "", depth: int = 3, skip: str = ""
             if depth > 1 and name != skip:
                 yield from foreign_entries(root, name, depth - 1, skip)
         elif not entry.is_file(follow_symlinks=False):
-            yield name, f"is {kind(entry.stat(follow_symlinks=False).st_mode)}, not a file or folder"
+            yield (
+                name,
+                f"is {kind(entry.stat(follow_symlinks=False).st_mode)}, not a file or folder",
+            )
 
 
 def _foreign(path: Path, what: str) -> str:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.core.errors import DamagedError, SpecError
 from deepinit.store.atomic import system_refusals, write_all
 from deepinit.store.canonical import canonical_json, loads
 from deepinit.store.entries import has_own, open_own, read_own
@@ -53,9 +53,17 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
     require_writable(run)
     taken = sorted(set(fields) & set(_OWN))
     if taken:
-        raise SpecError(refusal(f"journal fields named {taken}", f"any names but {list(_OWN)}", "Rename them."))
+        raise SpecError(
+            f"journal fields named {taken}", f"any names but {list(_OWN)}", "Rename them."
+        )
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    line = {"event": event, "time": now, "start": run.start, "shard": f"{run.shard[0]}/{run.shard[1]}", **fields}
+    line = {
+        "event": event,
+        "time": now,
+        "start": run.start,
+        "shard": f"{run.shard[0]}/{run.shard[1]}",
+        **fields,
+    }
     _append(run.path, checked_line(line) + b"\n")
 
 
@@ -74,11 +82,9 @@ def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     journal = parsed_journal(Path(path))
     if journal.damaged:
         raise DamagedError(
-            refusal(
-                f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, which does not match its checksum",
-                "the lines that were written",
-                f"{repair_remedy(Path(path))} The journal's other lines are kept.",
-            )
+            f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, which does not match its checksum",
+            "the lines that were written",
+            f"{repair_remedy(Path(path))} The journal's other lines are kept.",
         )
     return journal.events
 
@@ -129,7 +135,9 @@ def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
 
 def _is_event(event: Any) -> bool:
     """Whether a value is a record that readers of the journal rely on."""
-    if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in _OWN[:-1]):
+    if not isinstance(event, dict) or not all(
+        isinstance(event.get(name), str) for name in _OWN[:-1]
+    ):
         return False
     shard = _SHARD.fullmatch(event["shard"])
     if not shard or int(shard[1]) >= int(shard[2]):
@@ -143,7 +151,9 @@ def _is_texts(value: Any) -> bool:
 
 
 def _is_text_record(value: Any) -> bool:
-    return isinstance(value, dict) and all(text is None or isinstance(text, str) for text in value.values())
+    return isinstance(value, dict) and all(
+        text is None or isinstance(text, str) for text in value.values()
+    )
 
 
 def is_checks(value: Any) -> bool:

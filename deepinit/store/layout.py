@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinit.core.errors import ConflictError, SpecError, refusal
+from deepinit.core.errors import ConflictError, SpecError
 from deepinit.store.entries import own_files
 
 FORMAT_VERSION = 2  # 1: without checksums of journal lines and outputs; it is read
@@ -53,11 +53,9 @@ def require_writable(run: Run) -> None:
     """Refuse to write through a handle that holds no lock."""
     if run.start is None:
         raise ConflictError(
-            refusal(
-                f"something to write into {run.path}, which was opened for reading",
-                "writing under the lock that open_run takes",
-                "Use `with open_run(path, identity) as run`.",
-            )
+            f"something to write into {run.path}, which was opened for reading",
+            "writing under the lock that open_run takes",
+            "Use `with open_run(path, identity) as run`.",
         )
 
 
@@ -67,15 +65,16 @@ def checked_name(name: str, what: str) -> str:
     Lower case only: where file names ignore case, `A` and `a` would be one file.
     """
     parts = name.split("/")
-    fits = all(_PART.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part) for part in parts)
+    fits = all(
+        _PART.fullmatch(part) and not part.endswith(".") and not _DEVICE.fullmatch(part)
+        for part in parts
+    )
     if len(parts) > 2 or not fits:
         raise SpecError(
-            refusal(
-                f"the {what} name {name!r}",
-                "at most one folder, then a name, each of 1 to 100 lower-case letters, digits, '_', '-' and '.', "
-                "not starting with '-' or '.', not ending in '.', no device name such as 'con' or 'nul'",
-                "portable_name(text) turns any text into such a name.",
-            )
+            f"the {what} name {name!r}",
+            "at most one folder, then a name, each of 1 to 100 lower-case letters, digits, '_', '-' and '.', "
+            "not starting with '-' or '.', not ending in '.', no device name such as 'con' or 'nul'",
+            "portable_name(text) turns any text into such a name.",
         )
     return name
 
@@ -104,9 +103,9 @@ def block_file(name: str) -> str:
     checked_name(name, "block")
     if name.split("/")[0] == DAMAGED:
         raise SpecError(
-            refusal(
-                f"the block name {name!r}", f"any folder but {DAMAGED!r}", "Damaged blocks are kept there: rename it."
-            )
+            f"the block name {name!r}",
+            f"any folder but {DAMAGED!r}",
+            "Damaged blocks are kept there: rename it.",
         )
     return f"{BLOCKS}/{name}.npz"
 

@@ -28,7 +28,9 @@ def checked_shard(shard: tuple[int, int]) -> tuple[int, int]:
     """The shard (i, n), if 0 <= i < n; else a refusal."""
     index, count = shard
     if not 0 <= index < count:
-        raise SpecError(refusal(f"shard {index}/{count}", "i/n with 0 <= i < n", "Number the shards from 0."))
+        raise SpecError(
+            f"shard {index}/{count}", "i/n with 0 <= i < n", "Number the shards from 0."
+        )
     return index, count
 
 
@@ -57,7 +59,12 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
             if not _acquired(own, path, shared=False):
                 raise ConflictError(_second_writer(folder, shard, _described(path)))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "start": now, "shard": f"{index}/{count}"}
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "start": now,
+            "shard": f"{index}/{count}",
+        }
         # Who holds it is a courtesy to the next comer; on a full disk the lock holds without it.
         with contextlib.suppress(OSError):
             os.ftruncate(own, 0)
@@ -69,9 +76,15 @@ def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
     """Remove the temporary files of writers that are gone; the holder of `shard` calls it. Returns how many."""
     removed = 0
     with system_refusals(folder, 0):
-        for name in [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, depth=2)]:
+        for name in [
+            *own_files(folder),
+            *own_files(folder, FIGURES),
+            *own_files(folder, BLOCKS, depth=2),
+        ]:
             owner = temporary_shard(name.rpartition("/")[2])
-            if owner and (shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))):
+            if owner and (
+                shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))
+            ):
                 (folder / name).unlink(missing_ok=True)
                 removed += 1
     return removed
@@ -97,7 +110,9 @@ def _acquired(descriptor: int, path: Path, shared: bool) -> bool:
         import fcntl
     except ImportError:
         raise ResourceError(
-            refusal("a system without flock", "Linux, macOS or another POSIX system", "Keep the run directory on one.")
+            "a system without flock",
+            "Linux, macOS or another POSIX system",
+            "Keep the run directory on one.",
         ) from None
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
     # Tried for a moment: another starter's look at who holds the lock takes it for microseconds.
@@ -130,13 +145,20 @@ def _is_held(path: Path) -> bool:
 
 def writers(folder: Path) -> str:
     """Who is writing into a run directory now; empty if nobody is."""
-    paths = [folder / ".lock", *(path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name))]
+    paths = [
+        folder / ".lock",
+        *(path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name)),
+    ]
     return "; ".join(_described(path) for path in paths if _is_held(path))
 
 
 def _holder(folder: Path) -> str:
     """Who keeps the whole run from being locked: shards at work, or a writer of the whole."""
-    shards = [path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name) and _is_held(path)]
+    shards = [
+        path
+        for path in sorted(folder.glob(".lock-*"))
+        if _SHARD_LOCK.fullmatch(path.name) and _is_held(path)
+    ]
     return "; ".join(_described(path) for path in shards or [folder / ".lock"])
 
 

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.core.errors import DamagedError, SpecError
 from deepinit.store.atomic import remove_file, replace_file, system_refusals
 from deepinit.store.canonical import canonical_json, identity_hash, loads
 from deepinit.store.entries import UNREADABLE, has_own, read_own
@@ -57,7 +57,7 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
         checked_name(name, "file")
         if name.split("/")[0] in _RESERVED:
             raise SpecError(
-                refusal(f"the file name {name!r}", "any name that the run does not use itself", "Rename it.")
+                f"the file name {name!r}", "any name that the run does not use itself", "Rename it."
             )
     replace_file(run.path, MARKER, b"", run.shard)
     for name, data in files.items():
@@ -98,17 +98,19 @@ def is_concluded(run: Run) -> bool:
         if not blocks <= set(block_names(run.path)):
             return False
         names = [*(recorded or {}), *([MANIFEST] if run.format_version > 1 else [])]
-        if recorded is None or has_own(run.path, MARKER) or not all(has_own(run.path, name) for name in names):
+        if (
+            recorded is None
+            or has_own(run.path, MARKER)
+            or not all(has_own(run.path, name) for name in names)
+        ):
             return False
     for name, check in recorded.items():
         fault = output_fault(run, name, check)
         if fault:
             raise DamagedError(
-                refusal(
-                    f"{run.path / name}, which {fault}",
-                    "the files that the run exported",
-                    "The same command with --repair writes them again.",
-                )
+                f"{run.path / name}, which {fault}",
+                "the files that the run exported",
+                "The same command with --repair writes them again.",
             )
     return True
 
@@ -182,7 +184,10 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
         if name == COPY:
             continue
         data = copies.get(name) if name in faults else read_own(run.path, name)
-        if data is not None and _check(data) == {"bytes": check.get("bytes"), "sha256": check["sha256"]}:
+        if data is not None and _check(data) == {
+            "bytes": check.get("bytes"),
+            "sha256": check["sha256"],
+        }:
             files[name] = data
     replace_file(run.path, MARKER, b"", run.shard)
     written = [name for name in files if name in faults]
@@ -220,8 +225,14 @@ def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
         data = read_own(run.path, MANIFEST)
         record = loads(data)
         digest = record.pop("sha256")
-        intact = data == (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
-        if intact and isinstance(digest, str) and is_checks({**record["files"], JOURNAL: record["journal"]}):
+        intact = data == (
+            canonical_json({**record, "sha256": identity_hash(record)}) + "\n"
+        ).encode("ascii")
+        if (
+            intact
+            and isinstance(digest, str)
+            and is_checks({**record["files"], JOURNAL: record["journal"]})
+        ):
             return record, None
     except FileNotFoundError:
         return None, _MISSING
@@ -236,7 +247,11 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), files[name], zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)),
+                files[name],
+                zipfile.ZIP_DEFLATED,
+            )
     return buffer.getvalue()
 
 

@@ -76,7 +76,9 @@ def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
         "git_deepinit": _git_state(Path(__file__).parent, Path(__file__).name),
         "git_working_folder": _git_state(Path(), None),
         "environment": {
-            name: value for name, value in sorted(os.environ.items()) if name in _VARIABLES or name.startswith("JAX_")
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name in _VARIABLES or name.startswith("JAX_")
         },
         "jax_options": _jax_options(),
         "command": list(sys.argv),
@@ -110,7 +112,9 @@ def export_provenance(run: Run) -> None:
 
 def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
     """The records of all starts in a journal."""
-    return [event["record"] for event in events if event["event"] == "provenance" and "record" in event]
+    return [
+        event["record"] for event in events if event["event"] == "provenance" and "record" in event
+    ]
 
 
 def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -119,7 +123,11 @@ def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | Non
     A killed start may have left one more at its end; those of other shards than the first are
     exported at the end of the run.
     """
-    by_first = [event for event in events if event["event"] == "provenance" and event["shard"].startswith("0/")]
+    by_first = [
+        event
+        for event in events
+        if event["event"] == "provenance" and event["shard"].startswith("0/")
+    ]
     # Records of lines that a damaged journal has lost.
     lost = any(event["event"] == "discarded" and event.get("name") == JOURNAL for event in events)
     try:
@@ -168,7 +176,10 @@ def _jax_options() -> dict[str, Any]:
     if jax is None:
         return {}
     values = {name: getattr(jax.config, name, None) for name in _JAX_OPTIONS}
-    return {name: value if isinstance(value, bool | int | str) else str(value) for name, value in values.items()}
+    return {
+        name: value if isinstance(value, bool | int | str) else str(value)
+        for name, value in values.items()
+    }
 
 
 def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:

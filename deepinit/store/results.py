@@ -25,11 +25,9 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
     run = load_run(path)
     if not has_result(run):
         raise SpecError(
-            refusal(
-                f"{run.path}, whose run is not finished: it has no {RESULT}",
-                "a finished run",
-                "The run's own command goes on where it stopped and exports it.",
-            )
+            f"{run.path}, whose run is not finished: it has no {RESULT}",
+            "a finished run",
+            "The run's own command goes on where it stopped and exports it.",
         )
     fault = output_fault(run, RESULT, (recorded_outputs(run) or {}).get(RESULT))
     if fault:
@@ -37,7 +35,9 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
     try:
         return dataset_of(read_own(run.path, RESULT))
     except Exception as error:
-        raise DamagedError(_damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")) from error
+        raise DamagedError(
+            _damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")
+        ) from error
 
 
 def dataset_of(data: bytes) -> "xarray.Dataset":
@@ -91,11 +91,9 @@ def result_bytes(dataset: "xarray.Dataset") -> bytes:
             dataset.dump_to_store(H5NetCDFStore(file))
     except (TypeError, ValueError) as error:
         raise SpecError(
-            refusal(
-                f"a Dataset that netCDF cannot hold ({error})",
-                "booleans, numbers and strings, and attributes of these or lists of them",
-                "Convert the variable or the attribute first.",
-            )
+            f"a Dataset that netCDF cannot hold ({error})",
+            "booleans, numbers and strings, and attributes of these or lists of them",
+            "Convert the variable or the attribute first.",
         ) from error
     return buffer.getvalue()
 

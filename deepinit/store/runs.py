@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deepinit.core.errors import ConflictError, DamagedError, SpecError, refusal
+from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store.atomic import create_file, make_folder, require_atomic_rename, system_refusals
 from deepinit.store.blocks import block_fault, record_block
 from deepinit.store.canonical import canonical_json, differences, identity_hash
@@ -75,12 +75,10 @@ def open_run(
         mixed = _mixed(folder, environment)
         if mixed and not allow_mixed:
             raise ConflictError(
-                refusal(
-                    f"a run in {folder} that was started otherwise: {'; '.join(mixed)}",
-                    "the versions and the backend of its first start, because results differ between them in the last "
-                    "digits",
-                    "Go on with those, choose another directory, or allow mixing (--allow-mixed), which is recorded.",
-                )
+                f"a run in {folder} that was started otherwise: {'; '.join(mixed)}",
+                "the versions and the backend of its first start, because results differ between them in the last "
+                "digits",
+                "Go on with those, choose another directory, or allow mixing (--allow-mixed), which is recorded.",
             )
         if shard[1] == 1:
             adopt_blocks(run)
@@ -102,16 +100,14 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             is_run = folder.is_dir() and has_own(folder, JOURNAL)
         if is_run:
             raise DamagedError(
-                refusal(
-                    f"{folder}, whose {SPEC} is missing",
-                    "a run directory as it was written",
-                    "Put a copy of the file back; the blocks in this directory are untouched.",
-                )
+                f"{folder}, whose {SPEC} is missing",
+                "a run directory as it was written",
+                "Put a copy of the file back; the blocks in this directory are untouched.",
             )
         raise SpecError(
-            refusal(
-                f"{folder}, which has no {SPEC}", "a run directory", "Give the directory that a run was written to."
-            )
+            f"{folder}, which has no {SPEC}",
+            "a run directory",
+            "Give the directory that a run was written to.",
         )
     identity, version = read_spec(folder)
     return Run(folder, identity, identity_hash(identity), format_version=version)
@@ -163,11 +159,9 @@ def _refuse_foreign(folder: Path) -> None:
         return
     held = f"which holds {others[0]!r}" if others else "which is a file"
     raise ConflictError(
-        refusal(
-            f"{folder}, {held} and is no run directory",
-            "a new or an empty directory, or that of an earlier start of the same run",
-            "Choose another directory; nothing in this one has been touched.",
-        )
+        f"{folder}, {held} and is no run directory",
+        "a new or an empty directory, or that of an earlier start of the same run",
+        "Choose another directory; nothing in this one has been touched.",
     )
 
 
@@ -177,15 +171,15 @@ def _refuse_other_run(folder: Path, here: dict[str, Any], asked: dict[str, Any])
         return
     names = here.get("experiment"), asked.get("experiment")
     other = (
-        f"a directory of another experiment ({names[0]!r} here, {names[1]!r} asked), " if names[0] != names[1] else ""
+        f"a directory of another experiment ({names[0]!r} here, {names[1]!r} asked), "
+        if names[0] != names[1]
+        else ""
     )
     more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
     raise ConflictError(
-        refusal(
-            f"{other}{folder}, which holds another run: {'; '.join(found[:_MOST_SHOWN])}{more}",
-            "the run that the directory was made for",
-            "Ask for that one, or choose another directory; nothing in this one has been touched.",
-        )
+        f"{other}{folder}, which holds another run: {'; '.join(found[:_MOST_SHOWN])}{more}",
+        "the run that the directory was made for",
+        "Ask for that one, or choose another directory; nothing in this one has been touched.",
     )
 
 
@@ -201,7 +195,10 @@ def _environment(backend: str | None) -> dict[str, str | None]:
 
 def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
     """How this start differs from the first, as far as both are known."""
-    first = next((event.get("environment") for event in read_journal(folder) if event["event"] == "start"), None)
+    first = next(
+        (event.get("environment") for event in read_journal(folder) if event["event"] == "start"),
+        None,
+    )
     known = first if isinstance(first, dict) else {}
     return [
         f"{name} {known[name] or 'none'} then, {now or 'none'} now"

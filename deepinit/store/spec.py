@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepinit.core.errors import ConflictError, DamagedError, refusal
+from deepinit.core.errors import ConflictError, DamagedError
 from deepinit.store.atomic import system_refusals
 from deepinit.store.canonical import canonical_json, identity_hash, loads
 from deepinit.store.entries import read_own
@@ -49,18 +49,14 @@ def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
         intact = False
     if not intact or not isinstance(identity, dict):
         raise DamagedError(
-            refusal(
-                f"{folder / SPEC}, which is torn or changed",
-                "the file as the run's first start wrote it",
-                "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
-            )
+            f"{folder / SPEC}, which is torn or changed",
+            "the file as the run's first start wrote it",
+            "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
         )
     if version > format_version:
         raise ConflictError(
-            refusal(
-                f"{folder}, written in format {version} by a newer deepinit",
-                f"formats up to {format_version}, which this deepinit knows",
-                "Update deepinit; nothing in the directory has been touched.",
-            )
+            f"{folder}, written in format {version} by a newer deepinit",
+            f"formats up to {format_version}, which this deepinit knows",
+            "Update deepinit; nothing in the directory has been touched.",
         )
     return Spec(identity, version)

@@ -60,7 +60,9 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     written = {event["name"] for event in events if event["event"] == "block" and "name" in event}
     with system_refusals(run.path, 0):
         files = dict(foreign_entries(run.path, skip=f"{BLOCKS}/{DAMAGED}"))
-    files.update({name: fault for name, fault in output_faults(run, events).items() if name not in files})
+    files.update(
+        {name: fault for name, fault in output_faults(run, events).items() if name not in files}
+    )
     files.update(_journal_fault(run, journal.damaged, damaged))
     fault = provenance_fault(run, events)
     if fault and not journal.damaged and JOURNAL not in files:
@@ -69,9 +71,13 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     return VerifyReport(good, damaged, tuple(sorted(written - set(present))), files)
 
 
-def _journal_fault(run: Run, damaged_lines: list[int], damaged: Mapping[str, str]) -> dict[str, str]:
+def _journal_fault(
+    run: Run, damaged_lines: list[int], damaged: Mapping[str, str]
+) -> dict[str, str]:
     if damaged_lines:
-        return {JOURNAL: f"has lines that do not match their checksum: {', '.join(map(str, damaged_lines[:20]))}"}
+        return {
+            JOURNAL: f"has lines that do not match their checksum: {', '.join(map(str, damaged_lines[:20]))}"
+        }
     if run.format_version == 1:
         return {}
     events = parsed_journal(run.path).events
@@ -82,7 +88,9 @@ def _journal_fault(run: Run, damaged_lines: list[int], damaged: Mapping[str, str
             starts = 1 if event["shard"] == "0/1" else starts + 1
     lost = [name for name in unrecorded_blocks(run.path, events) if name not in damaged]
     if len(lost) > starts:
-        return {JOURNAL: f"has lost the lines of {len(lost)} blocks that stand, {lost[0]} among them"}
+        return {
+            JOURNAL: f"has lost the lines of {len(lost)} blocks that stand, {lost[0]} among them"
+        }
     return {}
 
 
@@ -114,7 +122,9 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
                 kept = _set_aside(run.path, JOURNAL)
                 lines = b"".join(line + b"\n" for line in journal.lines)
                 replace_file(run.path, JOURNAL, lines, run.shard)
-            append_event(run, "discarded", name=JOURNAL, reason=report.damaged_files[JOURNAL], kept=kept)
+            append_event(
+                run, "discarded", name=JOURNAL, reason=report.damaged_files[JOURNAL], kept=kept
+            )
         for name, fault in report.damaged_files.items():
             if name != JOURNAL:
                 kept = _set_aside(run.path, name)
@@ -127,7 +137,9 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
         if PROVENANCE in report.damaged_files:
             export_provenance(run)
             restored.append(PROVENANCE)
-        outputs = {name: fault for name, fault in report.damaged_files.items() if name != PROVENANCE}
+        outputs = {
+            name: fault for name, fault in report.damaged_files.items() if name != PROVENANCE
+        }
         restored += restore_outputs(run, outputs)
     return dataclasses.replace(report, restored=tuple(restored))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.networks.network import Network, named
 
 
@@ -30,7 +30,9 @@ def antisymmetric(network: Network) -> Network:
     """
     if not isinstance(network, Network):
         given = f"a network of type {type(network).__name__}"
-        raise SpecError(refusal(given, "a Network", "Write training.antisymmetric(training.perceptron(spec))."))
+        raise SpecError(
+            given, "a Network", "Write training.antisymmetric(training.perceptron(spec))."
+        )
 
     def init(key: Any, input_width: int) -> Any:
         parameters = network.init(key, input_width)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
 from deepinit.core.training_config import check_targets
@@ -16,7 +16,9 @@ from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
 from deepinit.training.neurons import part_name
 
-SMALL_OUTPUT = 0.01  # of the targets: with less, the residual is that of the zero network to one per cent
+SMALL_OUTPUT = (
+    0.01  # of the targets: with less, the residual is that of the zero network to one per cent
+)
 _FEW = 64  # examples that show the order of magnitude of a gradient
 
 
@@ -28,9 +30,9 @@ def check_examples(network: Network, examples: Any, loss: Any) -> None:
     """
     if not isinstance(examples, Examples):
         raise SpecError(
-            refusal(
-                f"examples of type {type(examples).__name__}", "Examples", "Write targets.examples(inputs, targets)."
-            )
+            f"examples of type {type(examples).__name__}",
+            "Examples",
+            "Write targets.examples(inputs, targets).",
         )
     width = _output_width(network, examples)
     if loss is cross_entropy:
@@ -44,11 +46,9 @@ def _check_classes(examples: Examples, width: int) -> None:
     largest = int(examples.targets.max())
     if largest >= width or width < 2:
         raise SpecError(
-            refusal(
-                f"classes up to {largest} for a network of {width} outputs",
-                f"classes from 0 to {width - 1}, and at least two outputs",
-                f"Take output_width={max(largest + 1, 2)}, or renumber the classes.",
-            )
+            f"classes up to {largest} for a network of {width} outputs",
+            f"classes from 0 to {width - 1}, and at least two outputs",
+            f"Take output_width={max(largest + 1, 2)}, or renumber the classes.",
         )
 
 
@@ -56,19 +56,15 @@ def _check_numbers(examples: Examples, width: int) -> None:
     check_targets(examples, "mse")
     if examples.targets.shape[1] != width:
         raise SpecError(
-            refusal(
-                f"targets of {examples.targets.shape[1]} numbers for a network of {width} outputs",
-                "as many of the one as of the other",
-                f"Take output_width={examples.targets.shape[1]}.",
-            )
+            f"targets of {examples.targets.shape[1]} numbers for a network of {width} outputs",
+            "as many of the one as of the other",
+            f"Take output_width={examples.targets.shape[1]}.",
         )
     if not examples.targets.any():
         raise SpecError(
-            refusal(
-                "targets that are all zero",
-                "targets of which some are not zero",
-                "A small network has learned zero already: nothing drives its weights.",
-            )
+            "targets that are all zero",
+            "targets of which some are not zero",
+            "A small network has learned zero already: nothing drives its weights.",
         )
 
 
@@ -105,23 +101,19 @@ def check_initialization(
     for path, size in jax.tree_util.tree_leaves_with_path(sizes):
         if float(size) < smallest:
             raise SpecError(
-                refusal(
-                    f"an initialization whose loss has a gradient of at most {float(size):.1g} in the parameters "
-                    f"{' '.join(part_name(part) for part in path)}, which underflows in {np.dtype(dtype).name}",
-                    f"gradients from {smallest:.0e} on (std^p for an activation like x^p near 0)",
-                    "Take a larger standard deviation, or float64; if weights are not small, all neurons are off or the "
-                    "targets are learned already.",
-                )
+                f"an initialization whose loss has a gradient of at most {float(size):.1g} in the parameters "
+                f"{' '.join(part_name(part) for part in path)}, which underflows in {np.dtype(dtype).name}",
+                f"gradients from {smallest:.0e} on (std^p for an activation like x^p near 0)",
+                "Take a larger standard deviation, or float64; if weights are not small, all neurons are off or the "
+                "targets are learned already.",
             )
     scale = 1.0 if examples.are_classes else math.sqrt(float(np.mean(examples.targets**2)))
     if initial_stage and not float(largest_output) <= SMALL_OUTPUT * scale:
         raise SpecError(
-            refusal(
-                f"an initialization too large for the initial stage: outputs up to {float(largest_output):.2g} for targets "
-                f"of size {scale:.2g}",
-                f"outputs below {SMALL_OUTPUT} of the targets, so that neurons do not feel each other",
-                "Take a smaller standard deviation (the outputs shrink like its square or faster), or initial_stage=False.",
-            )
+            f"an initialization too large for the initial stage: outputs up to {float(largest_output):.2g} for targets "
+            f"of size {scale:.2g}",
+            f"outputs below {SMALL_OUTPUT} of the targets, so that neurons do not feel each other",
+            "Take a smaller standard deviation (the outputs shrink like its square or faster), or initial_stage=False.",
         )
 
 
@@ -143,6 +135,8 @@ def _output_width(network: Network, examples: Examples) -> int:
     shape = jax.eval_shape(output, jax.random.key(0), jnp.zeros(examples.dimension)).shape
     if len(shape) != 1:
         raise SpecError(
-            refusal(f"a network whose output for one input has the shape {shape}", "[outputs]", "Flatten the output.")
+            f"a network whose output for one input has the shape {shape}",
+            "[outputs]",
+            "Flatten the output.",
         )
     return int(shape[0])

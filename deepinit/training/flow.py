@@ -47,7 +47,9 @@ class FlowStep(NamedTuple):
 def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
     """The time in which no layer changes by more than `rate` of its norm; layers at 0 or at rest set no limit."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
-    limits = jnp.where((speeds > 0) & (sizes > 0), rate * (sizes / jnp.where(speeds > 0, speeds, 1)), jnp.inf)
+    limits = jnp.where(
+        (speeds > 0) & (sizes > 0), rate * (sizes / jnp.where(speeds > 0, speeds, 1)), jnp.inf
+    )
     shortest = jnp.min(limits)
     return jnp.where(jnp.isfinite(shortest), shortest, jnp.where(jnp.any(speeds > 0), rate, 0.0))
 
@@ -92,13 +94,16 @@ def flow_step(
     zero = jax.tree.map(jnp.zeros_like, parameters)
     sizes = jnp.maximum(layer_norms(parameters), layer_norms(moved))
     error = jnp.max(
-        layer_norms(_moved(zero, slopes, jnp.asarray(_ERROR, length.dtype), length)) / jnp.where(sizes > 0, sizes, 1)
+        layer_norms(_moved(zero, slopes, jnp.asarray(_ERROR, length.dtype), length))
+        / jnp.where(sizes > 0, sizes, 1)
     )
     accepted = error <= tolerance  # false for NaN
     kept = lambda after, before: jax.tree.map(lambda a, b: jnp.where(accepted, a, b), after, before)
     parameters, gradient = kept(moved, parameters), kept(moved_gradient, gradient)
     factor = _SAFETY * (tolerance / jnp.maximum(error, 1e-4 * tolerance)) ** 0.2
-    factor = jnp.where(jnp.isfinite(error), jnp.clip(factor, _MOST_SHRINK, _MOST_GROWTH), _MOST_SHRINK)
+    factor = jnp.where(
+        jnp.isfinite(error), jnp.clip(factor, _MOST_SHRINK, _MOST_GROWTH), _MOST_SHRINK
+    )
     next_length = jnp.minimum(factor * length, longest_step(parameters, gradient, rate))
     return FlowStep(
         jnp.where(accepted, time + length, time),
@@ -111,5 +116,7 @@ def flow_step(
 
 def _moved(start: Any, slopes: Any, weights: jax.Array, length: jax.Array) -> Any:
     """start - length * sum_i weights_i slopes_i, matrix products in full precision."""
-    combine = lambda x, k: x - length * jnp.tensordot(weights.astype(k.dtype), k, 1, precision="highest")
+    combine = lambda x, k: (
+        x - length * jnp.tensordot(weights.astype(k.dtype), k, 1, precision="highest")
+    )
     return jax.tree.map(combine, start, slopes)

@@ -21,7 +21,13 @@ from deepinit.networks.network import Network
 from deepinit.training.checks import as_arrays, check_examples, check_initialization, common_dtype
 from deepinit.training.flow import flow_step, longest_step
 from deepinit.training.losses import as_loss
-from deepinit.training.options import check_drop, check_layout, check_optimizer, optimizer_of, pace_of
+from deepinit.training.options import (
+    check_drop,
+    check_layout,
+    check_optimizer,
+    optimizer_of,
+    pace_of,
+)
 from deepinit.training.outputs import outputs_fn
 
 RUNNING, DROPPED, NOT_FINITE = 0, 1, 2
@@ -150,7 +156,9 @@ def training_seed_fn(
             if batch_size is None:
                 return x, y
             with sequential_bits():
-                chosen = jax.random.randint(jax.random.fold_in(batch_key, step), (batch_size,), 0, len(x))
+                chosen = jax.random.randint(
+                    jax.random.fold_in(batch_key, step), (batch_size,), 0, len(x)
+                )
             return x[chosen], y[chosen]
 
         def slope(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
@@ -161,7 +169,9 @@ def training_seed_fn(
 
         def status_of(value: jax.Array) -> jax.Array:
             dropped = False if stop_drop is None else value <= (1.0 - stop_drop) * initial_loss
-            return jnp.where(jnp.isfinite(value), jnp.where(dropped, DROPPED, RUNNING), NOT_FINITE).astype(jnp.int8)
+            return jnp.where(
+                jnp.isfinite(value), jnp.where(dropped, DROPPED, RUNNING), NOT_FINITE
+            ).astype(jnp.int8)
 
         def advance(now: _Progress) -> _Progress:
             running = now.status == RUNNING
@@ -177,7 +187,9 @@ def training_seed_fn(
                     rate=pace,
                     tolerance=tolerance,
                 )
-                if end is not None:  # a step that was cut at the end arrives there, to the last digit
+                if (
+                    end is not None
+                ):  # a step that was cut at the end arrives there, to the last digit
                     arrived = (now.memory >= end - now.time) & (after.time > now.time)
                     after = after._replace(time=jnp.where(arrived, end, after.time))
                 return _Progress(step, *after, status_of(after.loss))
@@ -193,27 +205,37 @@ def training_seed_fn(
             updates = jax.tree.map(lambda update: jnp.where(running, update, 0), updates)
             parameters: Any = optax.apply_updates(now.parameters, updates)
             value, gradient = slope(parameters, step)
-            time = (pace * step).astype(now.time.dtype)  # exact, where a sum of paces would gather rounding
+            time = (pace * step).astype(
+                now.time.dtype
+            )  # exact, where a sum of paces would gather rounding
             return _Progress(step, time, parameters, value, gradient, memory, status_of(value))
 
         def goes_on(at: _Progress) -> jax.Array:
             running = at.status == RUNNING
             return running if end is None else running & (at.time < end)
 
-        def to_record(now: _Progress, stretch: tuple[jax.Array, jax.Array]) -> tuple[_Progress, Records]:
+        def to_record(
+            now: _Progress, stretch: tuple[jax.Array, jax.Array]
+        ) -> tuple[_Progress, Records]:
             first, last = stretch
             if stop_drop is None and optimizer is not None:
                 now = jax.lax.fori_loop(first, last, lambda _, at: advance(at), now)
             else:
                 now = jax.lax.while_loop(lambda at: (at.step < last) & goes_on(at), advance, now)
             value = now.loss if batch_size is None else objective(now.parameters, x, y)
-            snapshot = Snapshot(now.parameters, initial, now.step, now.time, value, initial_loss, now.status)
+            snapshot = Snapshot(
+                now.parameters, initial, now.step, now.time, value, initial_loss, now.status
+            )
             return now, Records(now.step, now.time, value, now.status, keep(snapshot))
 
         value, gradient = slope(initial, jnp.zeros((), jnp.int32))
-        memory = longest_step(initial, gradient, pace) if optimizer is None else optimizer.init(initial)
+        memory = (
+            longest_step(initial, gradient, pace) if optimizer is None else optimizer.init(initial)
+        )
         status = jnp.where(jnp.isfinite(value), RUNNING, NOT_FINITE).astype(jnp.int8)
-        start = _Progress(jnp.zeros((), jnp.int32), jnp.zeros((), dtype), initial, value, gradient, memory, status)
+        start = _Progress(
+            jnp.zeros((), jnp.int32), jnp.zeros((), dtype), initial, value, gradient, memory, status
+        )
         stretches = jnp.asarray((0, *steps[:-1]), jnp.int32), jnp.asarray(steps, jnp.int32)
         return jax.lax.scan(to_record, start, stretches)[1]
 

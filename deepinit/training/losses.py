@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -46,4 +46,4 @@ def as_loss(loss: Any) -> Loss:
     if callable(loss):
         return loss
     allowed = ", ".join(LOSSES) + ", or a function (outputs [n, k], targets) -> number"
-    raise SpecError(refusal(f"loss={loss!r}", allowed, "Check the spelling."))
+    raise SpecError(f"loss={loss!r}", allowed, "Check the spelling.")

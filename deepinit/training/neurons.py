@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 _WEIGHTS = {"weights": False, "kernel": True}  # name -> is the neurons' axis the last one?
 _BIASES = ("biases", "bias")
@@ -18,7 +18,9 @@ def layers(parameters: Any) -> dict[str, dict[str, jax.Array]]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(parameters):
         names = [part_name(part) for part in path]
         groups.setdefault("/".join(names[:-1]), {})[names[-1]] = leaf
-    return {layer: group for layer, group in groups.items() if any(name in group for name in _WEIGHTS)}
+    return {
+        layer: group for layer, group in groups.items() if any(name in group for name in _WEIGHTS)
+    }
 
 
 def layer_vectors(parameters: Any) -> dict[str, jax.Array]:
@@ -53,11 +55,9 @@ def _vectors(group: dict[str, jax.Array]) -> jax.Array:
         weights = weights.reshape(math.prod(weights.shape[:-1]), weights.shape[-1]).T
     elif len(weights.shape) != 2:
         raise SpecError(
-            refusal(
-                f"weights of shape {weights.shape}, of several layers in one array",
-                "networks with an array per layer",
-                "Train training.perceptron(spec), or the spec itself, instead of network(spec).",
-            )
+            f"weights of shape {weights.shape}, of several layers in one array",
+            "networks with an array per layer",
+            "Train training.perceptron(spec), or the spec itself, instead of network(spec).",
         )
     biases = [group[name][:, None] for name in _BIASES if name in group]
     return jnp.concatenate([weights, *biases], axis=1)

@@ -41,7 +41,9 @@ def adam(
         steps = state.steps + 1
         mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, gradient)
         root = jax.tree.map(
-            lambda r, g: jnp.hypot(square_decay**0.5 * r, (1 - square_decay) ** 0.5 * g), state.root, gradient
+            lambda r, g: jnp.hypot(square_decay**0.5 * r, (1 - square_decay) ** 0.5 * g),
+            state.root,
+            gradient,
         )
 
         def updates(m: jax.Array, r: jax.Array) -> jax.Array:
@@ -56,7 +58,9 @@ def adam(
 
 def sign_descent(rate: float) -> optax.GradientTransformation:
     """theta -= rate sign(gradient): Adam without memory and epsilon."""
-    return optax.stateless(lambda gradient, _: jax.tree.map(lambda g: -rate * jnp.sign(g), gradient))
+    return optax.stateless(
+        lambda gradient, _: jax.tree.map(lambda g: -rate * jnp.sign(g), gradient)
+    )
 
 
 def neuron_flow(rate: float) -> optax.GradientTransformation:

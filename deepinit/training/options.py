@@ -5,7 +5,7 @@ from typing import Any
 import optax  # type: ignore[import-untyped]
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.training_config import MODES
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
 
@@ -26,13 +26,21 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
     return (0, *sorted(steps))
 
 
-def optimizer_of(mode: str | optax.GradientTransformation, pace: float) -> optax.GradientTransformationExtraArgs | None:
+def optimizer_of(
+    mode: str | optax.GradientTransformation, pace: float
+) -> optax.GradientTransformationExtraArgs | None:
     """The transformation behind a mode, whose update takes further keywords; None for gradient flow."""
     if not isinstance(mode, str):
         return optax.with_extra_args_support(mode)
     if mode == "flow":
         return None
-    made = {"gd": optax.sgd, "sgd": optax.sgd, "adam": adam, "sign": sign_descent, "neuron_flow": neuron_flow}
+    made = {
+        "gd": optax.sgd,
+        "sgd": optax.sgd,
+        "adam": adam,
+        "sign": sign_descent,
+        "neuron_flow": neuron_flow,
+    }
     return optax.with_extra_args_support(made[mode](pace))
 
 
@@ -46,9 +54,13 @@ def pace_of(mode: str | optax.GradientTransformation, rate: float | None) -> flo
 def check_optimizer(mode: Any) -> None:
     """Refuses what is neither a mode nor an optax transformation."""
     named = isinstance(mode, str)
-    if (named and mode not in MODES) or not (named or isinstance(mode, optax.GradientTransformation)):
+    if (named and mode not in MODES) or not (
+        named or isinstance(mode, optax.GradientTransformation)
+    ):
         raise SpecError(
-            refusal(f"mode={mode!r}", ", ".join(MODES) + ", or an optax transformation", "Check the spelling.")
+            f"mode={mode!r}",
+            ", ".join(MODES) + ", or an optax transformation",
+            "Check the spelling.",
         )
 
 
@@ -56,11 +68,9 @@ def check_layout(mode: Any, parameters: Any) -> None:
     """Refuses `neuron_flow` for parameters without neurons of their own."""
     if mode == "neuron_flow" and not has_own_neurons(parameters):
         raise SpecError(
-            refusal(
-                "the mode 'neuron_flow' for a network of another form",
-                "training.perceptron of one hidden layer without output bias, whose neurons have weights of their own",
-                "Take mode='flow'.",
-            )
+            "the mode 'neuron_flow' for a network of another form",
+            "training.perceptron of one hidden layer without output bias, whose neurons have weights of their own",
+            "Take mode='flow'.",
         )
 
 
@@ -69,9 +79,7 @@ def check_drop(stop_drop: float | None, dtype: str) -> None:
     smallest = _SMALLEST_DROP.get(dtype, 0.0)
     if stop_drop is not None and stop_drop < smallest:
         raise SpecError(
-            refusal(
-                f"stop_drop={stop_drop:g} in {dtype}",
-                f"{smallest:g} or more, below which rounding of the loss decides",
-                "Take 1e-3, or float64.",
-            )
+            f"stop_drop={stop_drop:g} in {dtype}",
+            f"{smallest:g} or more, below which rounding of the loss decides",
+            "Take 1e-3, or float64.",
         )

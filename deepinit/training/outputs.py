@@ -10,7 +10,9 @@ from deepinit.networks.network import Network
 KEPT_BYTES = 2**27  # of one network, for the way back through all examples of a chunk
 
 
-def outputs_fn(network: Network, parameters: Any, x: jax.Array) -> Callable[[Any, jax.Array], jax.Array]:
+def outputs_fn(
+    network: Network, parameters: Any, x: jax.Array
+) -> Callable[[Any, jax.Array], jax.Array]:
     """(parameters, x [n, dimension]) -> outputs [n, k].
 
     What the way back keeps of an example is known from shapes alone. Where all examples together would keep more than `KEPT_BYTES`, they are
@@ -37,7 +39,12 @@ def _kept(network: Network, parameters: Any, x: jax.Array, num: int) -> int:
     """Bytes that `num` examples need on the way back."""
 
     def back(parameters: Any, x: jax.Array) -> Any:
-        return jax.vjp(lambda parameters: jax.vmap(network.apply, (None, 0))(parameters, x), parameters)[1]
+        return jax.vjp(
+            lambda parameters: jax.vmap(network.apply, (None, 0))(parameters, x), parameters
+        )[1]
 
     some = jax.ShapeDtypeStruct((num, *x.shape[1:]), x.dtype)
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(jax.eval_shape(back, parameters, some)))
+    return sum(
+        leaf.size * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(jax.eval_shape(back, parameters, some))
+    )

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
 from deepinit.core.checks import check_dtype
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
 from deepinit.core.training_options import is_positive, require_output_layer
@@ -48,7 +48,7 @@ def small_mlp(
     for name, value in (("std", std), ("output_std", output_std)):
         if value is not None and not (is_positive(value) and 0.0 < float(value) ** 2 < math.inf):
             allowed = "a finite number > 0 whose square is one too"
-            raise SpecError(refusal(f"{name}={value!r}", allowed, "1e-5 is small for any activation."))
+            raise SpecError(f"{name}={value!r}", allowed, "1e-5 is small for any activation.")
     law = normal(float(std) ** 2, "absolute")
     output_law = law if output_std is None else normal(float(output_std) ** 2, "absolute")
     return MLP(widths, activation, law, law, output_width, output_law)
@@ -90,10 +90,14 @@ def perceptron(
         for layer, law in enumerate(laws, start=1):
             layer_key = jax.random.fold_in(key, layer)
             shape = (fans[layer], fans[layer - 1])
-            weights = law.sample(jax.random.fold_in(layer_key, 0), shape, depth=spec.depth, dtype=dtype)
+            weights = law.sample(
+                jax.random.fold_in(layer_key, 0), shape, depth=spec.depth, dtype=dtype
+            )
             drawn = {"weights": weights}
             if spec.bias_law is not None and (layer <= spec.depth or output_bias):
-                bias = spec.bias_law.sample(jax.random.fold_in(layer_key, 1), (shape[0], 1), dtype=dtype)
+                bias = spec.bias_law.sample(
+                    jax.random.fold_in(layer_key, 1), (shape[0], 1), dtype=dtype
+                )
                 drawn["biases"] = bias[:, 0]
             parameters.append(drawn)
         return tuple(parameters)
@@ -112,8 +116,15 @@ def perceptron(
             h = after + h if residual and layer > 1 and after.shape == h.shape else after
         return affine(parameters[-1], h) / output_scale
 
-    options = {"residual": residual, "output_bias": output_bias, "output_scale": output_scale, "layer_laws": layer_laws}
-    told = "".join(f", {name}={value}" for name, value in options.items() if value not in (None, False, 1.0))
+    options = {
+        "residual": residual,
+        "output_bias": output_bias,
+        "output_scale": output_scale,
+        "layer_laws": layer_laws,
+    }
+    told = "".join(
+        f", {name}={value}" for name, value in options.items() if value not in (None, False, 1.0)
+    )
     return named(f"{spec!r}{told}, {dtype}, {precision}", init, apply)
 
 
@@ -132,13 +143,19 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
     """
     if not isinstance(network, Network):
         given = f"a network of type {type(network).__name__}"
-        raise SpecError(refusal(given, "a perceptron", "Write with_sign_outputs(training.perceptron(spec), 0.05)."))
+        raise SpecError(
+            given, "a perceptron", "Write with_sign_outputs(training.perceptron(spec), 0.05)."
+        )
     if not is_positive(amplitude):
-        raise SpecError(refusal(f"amplitude={amplitude!r}", "a finite number > 0", "0.05 is small for most targets."))
+        raise SpecError(
+            f"amplitude={amplitude!r}", "a finite number > 0", "0.05 is small for most targets."
+        )
 
     def init(key: Any, input_width: int) -> Parameters:
         *hidden, output = network.init(key, input_width)
-        weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(output["weights"].dtype)
+        weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(
+            output["weights"].dtype
+        )
         return (*hidden, {**output, "weights": weights})
 
     return named(f"{network.label}, output weights +-{amplitude:g}", init, network.apply)
@@ -149,17 +166,25 @@ def _checked(
 ) -> tuple[tuple[Law, ...], int]:
     require_output_layer(spec)
     if output_bias and spec.bias_law is None:
-        raise SpecError(refusal("an output bias without a bias law", "both or neither", "Give the spec a bias_law."))
+        raise SpecError(
+            "an output bias without a bias law", "both or neither", "Give the spec a bias_law."
+        )
     if not is_positive(output_scale):
-        raise SpecError(refusal(f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."))
+        raise SpecError(
+            f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."
+        )
     assert spec.weight_law is not None
     assert spec.output_law is not None
     laws = (spec.weight_law,) * spec.depth + (spec.output_law,)
     if layer_laws is not None:
         laws = tuple(layer_laws) if isinstance(layer_laws, Sequence) else ()
-    if len(laws) != spec.depth + 1 or not all(isinstance(law, Law) and law.is_symmetric for law in laws):
+    if len(laws) != spec.depth + 1 or not all(
+        isinstance(law, Law) and law.is_symmetric for law in laws
+    ):
         raise SpecError(
-            refusal(f"layer_laws={layer_laws!r}", f"{spec.depth + 1} weight laws", "Give one to every matrix.")
+            f"layer_laws={layer_laws!r}",
+            f"{spec.depth + 1} weight laws",
+            "Give one to every matrix.",
         )
     check_dtype(dtype)
     return laws, spec.output_width

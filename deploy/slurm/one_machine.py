@@ -34,9 +34,16 @@ ROOT = Path(__file__).parents[2]
 ARRAY = ROOT / "deploy" / "slurm" / "array.sbatch"
 EXPERIMENT = [str(ROOT / "tests" / "engine" / "tiny_experiment.py"), "--preset", "quick"]
 SIZE = {"width": "256", "depth": "24", "linear-map": "explicit", "num-seeds": "800"}
-WORK = [*EXPERIMENT, "--block-size", "20", *(word for name in SIZE for word in (f"--config.{name}", SIZE[name]))]
+WORK = [
+    *EXPERIMENT,
+    "--block-size",
+    "20",
+    *(word for name in SIZE for word in (f"--config.{name}", SIZE[name])),
+]
 SHARDS = 2
-CORES = "1"  # of a task, and of the undisturbed process: one JAX device and several differ by rounding
+CORES = (
+    "1"  # of a task, and of the undisturbed process: one JAX device and several differ by rounding
+)
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 SLURM_PORTS = (26817, 26818)
 MINUTE = 60.0
@@ -78,13 +85,21 @@ class Failure(Exception):
 
 def main() -> int:
     """Rehearse, and say how it went."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--keep", action="store_true", help="leave the folder with the runs and the logs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the folder with the runs and the logs"
+    )
     keep = parser.parse_args().keep
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+    os.environ["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
+    )
     lacking = [name for name in (*NEEDED, "deepinit") if shutil.which(name) is None]
     if lacking:
-        sys.stderr.write(f"not installed: {', '.join(lacking)}. {__doc__.splitlines()[2].strip()}\n")
+        sys.stderr.write(
+            f"not installed: {', '.join(lacking)}. {__doc__.splitlines()[2].strip()}\n"
+        )
         return 5
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     folder = Path(tempfile.mkdtemp(prefix="deepinit-slurm-"))
@@ -92,9 +107,13 @@ def main() -> int:
     try:
         rehearse(folder)
     except (Failure, subprocess.CalledProcessError) as error:
-        say(f"VERDICT: FAILED: {error}\n{getattr(error, 'stderr', None) or ''}The runs and the logs are in {folder}")
+        say(
+            f"VERDICT: FAILED: {error}\n{getattr(error, 'stderr', None) or ''}The runs and the logs are in {folder}"
+        )
         return 1
-    say("VERDICT: cancelled for good; preempted, queued again, resumed, the same bytes. Nothing is left running.")
+    say(
+        "VERDICT: cancelled for good; preempted, queued again, resumed, the same bytes. Nothing is left running."
+    )
     if keep:
         say(f"the runs and the logs are in {folder}")
     else:
@@ -114,23 +133,33 @@ def rehearse(folder: Path) -> None:
         rehearse_cancelling(folder)
         runs = {partition: folder / partition for partition in ("abrupt", "graceful")}
         jobs = {partition: submit(partition, runs[partition]) for partition in runs}
-        wait("blocks of every shard", lambda: all(shards_with_blocks(run) == SHARDS for run in runs.values()))
+        wait(
+            "blocks of every shard",
+            lambda: all(shards_with_blocks(run) == SHARDS for run in runs.values()),
+        )
         urgent = command(["sbatch", "--parsable", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null",
                           "--wrap=sleep 5"]).strip()  # fmt: skip
         say("a job of high priority asks for the node")
         tasks = [f"{job}_{shard}" for job in jobs.values() for shard in range(SHARDS)]
-        wait("all tasks to be queued again", lambda: all(field(task, "Restarts") == "1" for task in tasks))
+        wait(
+            "all tasks to be queued again",
+            lambda: all(field(task, "Restarts") == "1" for task in tasks),
+        )
         wait("the job of high priority", lambda: field(urgent, "JobState") == "COMPLETED")
         kept = {partition: finished_blocks(run) for partition, run in runs.items()}
         for partition, done in kept.items():
-            say(f"  {partition}: both shards queued again, {len(done)} of {len(blocks)} blocks finished")
+            say(
+                f"  {partition}: both shards queued again, {len(done)} of {len(blocks)} blocks finished"
+            )
             require(0 < len(done) < len(blocks), "the arrays were to be preempted in their midst")
         say("SLURM starts queued jobs again after two minutes")
-        wait("all tasks to end", lambda: all(field(task, "JobState") in ENDED for task in tasks), 8 * MINUTE)
+        wait(
+            "all tasks to end",
+            lambda: all(field(task, "JobState") in ENDED for task in tasks),
+            8 * MINUTE,
+        )
         for task in tasks:
-            found = (
-                f"{field(task, 'JobState')}, exit code {field(task, 'ExitCode')}, restarts {field(task, 'Restarts')}"
-            )
+            found = f"{field(task, 'JobState')}, exit code {field(task, 'ExitCode')}, restarts {field(task, 'Restarts')}"
             say(f"  task {task}: {found}")
             require(found == "COMPLETED, exit code 0:0, restarts 1", f"task {task} is {found}")
     for partition, run in runs.items():
@@ -153,23 +182,43 @@ def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: 
     """The journal, the blocks and the merged result of an array that was preempted."""
     log = "".join(file.read_text() for file in run.parent.glob(f"{partition}-*.log"))
     stopped = log.count("Stopped by SIGTERM after a finished block")
-    require(stopped == SHARDS, f"{partition}: {stopped} shards stopped after a finished block, not {SHARDS}")
+    require(
+        stopped == SHARDS,
+        f"{partition}: {stopped} shards stopped after a finished block, not {SHARDS}",
+    )
     journal = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
     restarts = sorted(
         (event["shard"], event["record"]["environment"].get("SLURM_RESTART_COUNT", "0"))
         for event in journal
         if event["event"] == "provenance"
     )
-    expected = sorted((f"{shard}/{SHARDS}", count) for shard in range(SHARDS) for count in ("0", "1"))
+    expected = sorted(
+        (f"{shard}/{SHARDS}", count) for shard in range(SHARDS) for count in ("0", "1")
+    )
     require(restarts == expected, f"{partition}: provenance has the starts {restarts}")
-    names = [event["name"] for event in journal if event["event"] == "block" and not event["name"].endswith("/plan")]
+    names = [
+        event["name"]
+        for event in journal
+        if event["event"] == "block" and not event["name"].endswith("/plan")
+    ]
     require(len(names) == len(set(names)), f"{partition}: blocks were computed twice")
     now = finished_blocks(run)
-    require(all(now[name] == kept[name] for name in kept), f"{partition}: finished blocks were touched")
+    require(
+        all(now[name] == kept[name] for name in kept), f"{partition}: finished blocks were touched"
+    )
     command(["deepinit", "merge", *WORK, "--out", str(run)])
-    files = {path.relative_to(whole) for path in whole.glob("blocks/**/*.npz")} | {Path("result.nc")}
-    differing = [str(name) for name in sorted(files) if (run / name).read_bytes() != (whole / name).read_bytes()]
-    require(not differing, f"{partition}: {len(differing)} files differ from the undisturbed run, as {differing[:1]}")
+    files = {path.relative_to(whole) for path in whole.glob("blocks/**/*.npz")} | {
+        Path("result.nc")
+    }
+    differing = [
+        str(name)
+        for name in sorted(files)
+        if (run / name).read_bytes() != (whole / name).read_bytes()
+    ]
+    require(
+        not differing,
+        f"{partition}: {len(differing)} files differ from the undisturbed run, as {differing[:1]}",
+    )
     say(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added, none twice; result.nc and all blocks "
         "have the bytes of the undisturbed run")  # fmt: skip
 
@@ -204,7 +253,10 @@ def field(job: str, name: str) -> str:
 
 def finished_blocks(run: Path) -> dict[str, tuple[int, bytes]]:
     """Name -> (time of writing, bytes) of each block."""
-    return {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in run.glob("blocks/tiny/0*.npz")}
+    return {
+        file.name: (file.stat().st_mtime_ns, file.read_bytes())
+        for file in run.glob("blocks/tiny/0*.npz")
+    }
 
 
 def shards_with_blocks(run: Path) -> int:
@@ -227,29 +279,42 @@ def slurm(folder: Path) -> Iterator[None]:
     key.touch(0o600)
     key.write_bytes(os.urandom(128))
     configuration = folder / "slurm.conf"
-    configuration.write_text(CONFIGURATION.format(host=host, ports=SLURM_PORTS, user=user, folder=folder))
+    configuration.write_text(
+        CONFIGURATION.format(host=host, ports=SLURM_PORTS, user=user, folder=folder)
+    )
     os.environ["SLURM_CONF"] = str(configuration)
     munge = {"key-file": key, "socket": folder / "munge.socket", "pid-file": folder / "munge.pid"}
     munge |= {"log-file": folder / "munge.log", "seed-file": folder / "munge.seed"}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(daemon("munged", "--foreground", *(f"--{name}={path}" for name, path in munge.items())))
+        stack.enter_context(
+            daemon("munged", "--foreground", *(f"--{name}={path}" for name, path in munge.items()))
+        )
         wait("munged", munge["socket"].exists)
         stack.enter_context(daemon("slurmctld", "-D", "-f", str(configuration)))
         stack.enter_context(daemon("slurmd", "-D", "-f", str(configuration)))
-        wait("the node", lambda: "idle" in command(["sinfo", "--noheader", "--format=%T"], may_fail=True))
+        wait(
+            "the node",
+            lambda: "idle" in command(["sinfo", "--noheader", "--format=%T"], may_fail=True),
+        )
         version = command(["sinfo", "--version"]).split()[1]
         say(f"SLURM {version} is up: one node of four nominal cores, on 127.0.0.1 alone")
         try:
             yield
         finally:
             command(["scancel", f"--user={user}"], may_fail=True)
-            wait("the jobs to go", lambda: not command(["squeue", "--noheader"], may_fail=True).strip(), MINUTE)
+            wait(
+                "the jobs to go",
+                lambda: not command(["squeue", "--noheader"], may_fail=True).strip(),
+                MINUTE,
+            )
 
 
 @contextlib.contextmanager
 def daemon(name: str, *arguments: str) -> Iterator[None]:
     """A daemon in the foreground, ended with the context."""
-    process = subprocess.Popen([name, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [name, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield
     finally:

@@ -52,7 +52,9 @@ def predicted(result: CaseResult, geometry: str = ""):
     run, spec = result.case.inputs, result.case.spec
     if not geometry:
         return attractors(spec, run)
-    return theory.predict_orientations(run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry)
+    return theory.predict_orientations(
+        run.examples.inputs, run.examples.targets, spec.activation, geometry=geometry
+    )
 
 
 def other(result: CaseResult):
@@ -74,7 +76,11 @@ def ordered_similarities(vectors: np.ndarray) -> np.ndarray:
 
 def chosen(results: Results, start: str, end: str = "") -> dict[str, CaseResult]:
     """The cases whose names begin and end so."""
-    return {name: result for name, result in results.items() if name.startswith(start) and name.endswith(end)}
+    return {
+        name: result
+        for name, result in results.items()
+        if name.startswith(start) and name.endswith(end)
+    }
 
 
 def phase_slopes(config: Config, results: Results) -> list[tuple[float, float]]:

@@ -85,7 +85,9 @@ PRESETS = {
         deep_activations=("tanh", "x_tanh", "x2_tanh", "sigmoid", "softplus"),
         image_steps=1000,
         residual_module=True,
-        phases=tuple(f"{g:g},{h:g}" for g in (0.75, 1.0, 1.25, 1.5, 1.75, 2.5) for h in (-0.4, 0.0, 0.3, 0.7)),
+        phases=tuple(
+            f"{g:g},{h:g}" for g in (0.75, 1.0, 1.25, 1.5, 1.75, 2.5) for h in (-0.4, 0.0, 0.3, 0.7)
+        ),
         phase_widths=(300, 10_000),
         phase_seeds=16,
         scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
@@ -111,12 +113,18 @@ def multiplicity_cases(config: Config) -> list[Case]:
     """Two-layer networks of multiplicity 1, 2, 3 on data in one and in five dimensions, and on a simplex: 2 (d + 1) orientations."""
     found = []
     for p in config.multiplicities:
-        net = di.training.small_mlp((config.width * (3 if p == 3 else 1),), ACTIVATIONS[p], std=config.std)
+        net = di.training.small_mlp(
+            (config.width * (3 if p == 3 else 1),), ACTIVATIONS[p], std=config.std
+        )
         data = {f"p{p}-1d": di.targets.two_sines()}
-        data |= {f"p{p}-5d-data{seed}": di.targets.sum_of_sines(seed=seed) for seed in config.data_seeds}
+        data |= {
+            f"p{p}-5d-data{seed}": di.targets.sum_of_sines(seed=seed) for seed in config.data_seeds
+        }
         if p == 3:
             data["p3-simplex"] = di.targets.simplex(5)
-        found += [counted(config, name, net, condensing(examples, p)) for name, examples in data.items()]
+        found += [
+            counted(config, name, net, condensing(examples, p)) for name, examples in data.items()
+        ]
     return found
 
 
@@ -126,7 +134,9 @@ def law_cases(config: Config) -> list[Case]:
     examples = di.targets.sum_of_sines(seed=1)
     rate = growth_rate(examples)
     steps = di.Training(examples, range(0, 321, 20), rate=0.02 / rate, initial_stage=True)
-    drop = di.Training(examples, (6000,), rate=0.002 / rate, stop_drop=FIRST_DROP, initial_stage=True)
+    drop = di.Training(
+        examples, (6000,), rate=0.002 / rate, stop_drop=FIRST_DROP, initial_stage=True
+    )
     runs = {"aligned_fraction": steps, "relative_distance": steps, "drop_time": drop}
     return [
         Case(
@@ -147,15 +157,20 @@ def other_cases(config: Config) -> list[Case]:
     """Adam instead of gradient flow; ReLU, which has no multiplicity."""
     small = 0.1 * config.std
     tanh, quadratic = (
-        di.training.small_mlp((config.width,), activation, std=small) for activation in (di.tanh, di.x_tanh)
+        di.training.small_mlp((config.width,), activation, std=small)
+        for activation in (di.tanh, di.x_tanh)
     )
     relu = di.training.small_mlp((3 * config.width,), di.relu, std=config.std)
     steps = range(0, 601, 20)
     adam = {"mode": "adam", "rate": 10.0 * small}
     return [
-        counted(config, "adam-p1-5d", tanh, di.Training(di.targets.sum_of_sines(seed=1), steps, **adam)),
+        counted(
+            config, "adam-p1-5d", tanh, di.Training(di.targets.sum_of_sines(seed=1), steps, **adam)
+        ),
         counted(config, "adam-p1-1d", tanh, di.Training(di.targets.two_sines(), steps, **adam)),
-        counted(config, "adam-p2-1d", quadratic, di.Training(di.targets.two_sines(), steps, **adam)),
+        counted(
+            config, "adam-p2-1d", quadratic, di.Training(di.targets.two_sines(), steps, **adam)
+        ),
         counted(config, "relu-1d", relu, condensing(di.targets.two_sines(), 0)),
     ]
 
@@ -179,23 +194,35 @@ def image_cases(config: Config) -> list[Case]:
     if not config.image_steps:
         return []
     train, test = di.targets.digits(500), di.targets.digits(500, seed=1)
-    small = di.Training(train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy")
+    small = di.Training(
+        train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy"
+    )
     found = [counted(config, "cnn", models.convolutional(), small, num_seeds=2, checked=())]
     if config.residual_module:
         run = di.Training(
-            train, records(config.image_steps), mode="adam", rate=1e-3, loss="cross_entropy", batch_size=128, test=test
+            train,
+            records(config.image_steps),
+            mode="adam",
+            rate=1e-3,
+            loss="cross_entropy",
+            batch_size=128,
+            test=test,
         )
         for kind in ("condensed", "glorot"):
             network = models.residual(kind)
             accuracy = di.quantities.accuracy
-            found.append(Case(f"resnet-{kind}", network, accuracy, run, 2, kept_networks=1, key=config.key))
+            found.append(
+                Case(f"resnet-{kind}", network, accuracy, run, 2, kept_networks=1, key=config.key)
+            )
     return found
 
 
 def phase_cases(config: Config) -> list[Case]:
     """Distance of the input weights when the loss has dropped by a tenth, at every point of the phase diagram and every width."""
     x = np.linspace(-1.0, 1.0, 8)
-    run = di.Training(di.targets.examples(x, x + 0.5, "a line"), (4000,), mode="flow", stop_drop=0.1)
+    run = di.Training(
+        di.targets.examples(x, x + 0.5, "a line"), (4000,), mode="flow", stop_drop=0.1
+    )
     return [
         Case(
             phase_name(gamma, gamma_prime, width),
@@ -256,7 +283,9 @@ def condensing(examples, p: int) -> di.Training:
     """The run in which all neurons condense: descent for p = 1; a clock per neuron for p >= 2, and for ReLU (p = 0)."""
     options = {"stop_drop": FIRST_DROP if p == 1 else 10 * FIRST_DROP, "initial_stage": True}
     if p == 1:
-        return di.Training(examples, records(LAST_STEP), mode="gd", rate=0.02 / growth_rate(examples), **options)
+        return di.Training(
+            examples, records(LAST_STEP), mode="gd", rate=0.02 / growth_rate(examples), **options
+        )
     return di.Training(examples, records(LAST_STEP), mode="neuron_flow", rate=0.02, **options)
 
 

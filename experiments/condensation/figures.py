@@ -40,14 +40,22 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
         items += scale_figures(config, results)
     laws = {name: results[name].dataset for name in LAWS}
     caption = "One dot a step and level; a cross is outside the gate."
-    items.append(figure_item("Every comparison with a law of multiplicity 1", caption, di.plots.z_panel(laws)))
+    items.append(
+        figure_item(
+            "Every comparison with a law of multiplicity 1", caption, di.plots.z_panel(laws)
+        )
+    )
     return items
 
 
 def multiplicity_figures(config, results: Results) -> list[FigureItem]:
     """Similarities, angles, fields and moving pictures of p = 1, 2, 3."""
     line = {f"p = {name[1]}": result for name, result in chosen(results, "p", "-1d").items()}
-    wide = {name: result for name, result in chosen(results, "p").items() if "-5d-" in name or name.endswith("simplex")}
+    wide = {
+        name: result
+        for name, result in chosen(results, "p").items()
+        if "-5d-" in name or name.endswith("simplex")
+    }
     named = {f"{name} in 1-D": result for name, result in line.items()}
     named |= {panel_name(name): result for name, result in wide.items()}
     some = dict(list(named.items())[:12])
@@ -120,7 +128,8 @@ def panel_name(case: str) -> str:
 def moments(result: CaseResult) -> list[str]:
     """A text for every record."""
     return [
-        f"step {step}, loss {loss:.4f} of its first" for step, loss in zip(steps(result), losses(result), strict=True)
+        f"step {step}, loss {loss:.4f} of its first"
+        for step, loss in zip(steps(result), losses(result), strict=True)
     ]
 
 
@@ -155,7 +164,10 @@ def adam_figure(results: Results) -> FigureItem:
     }
     panels = {panel: results[name] for panel, name in names.items() if name in results}
     drawing = di.plots.amplitude_angles(
-        {panel: (angles(weights(result)[-1]), amplitudes(result)[-1]) for panel, result in panels.items()},
+        {
+            panel: (angles(weights(result)[-1]), amplitudes(result)[-1])
+            for panel, result in panels.items()
+        },
         predicted={panel: angles(predicted(result).directions) for panel, result in panels.items()},
         rivals=(
             "direction predicted for the other optimizer",
@@ -174,7 +186,9 @@ def adam_figure(results: Results) -> FigureItem:
 
 def law_figures(results: Results) -> list[FigureItem]:
     """The exact laws of multiplicity 1."""
-    aligned, distance = (results[name].dataset for name in ("aligned-fraction", "relative-distance"))
+    aligned, distance = (
+        results[name].dataset for name in ("aligned-fraction", "relative-distance")
+    )
     return [
         figure_item(
             "How many neurons are aligned, and when",
@@ -185,7 +199,9 @@ def law_figures(results: Results) -> list[FigureItem]:
         figure_item(
             "How far input weights move",
             "Relative distance from the initialization and its law; the run ends before the loss has dropped by a thousandth.",
-            di.plots.layers(distance, title="Distance of the input weights from where they started"),
+            di.plots.layers(
+                distance, title="Distance of the input weights from where they started"
+            ),
         ),
     ]
 
@@ -222,9 +238,7 @@ def layer_figures(results: Results) -> list[FigureItem]:
             note="one network, cross-entropy, Adam",
             columns=2,
         )
-        caption = (
-            "Cosine similarities of the filters and of the dense units, at initialization and at the end of the run."
-        )
+        caption = "Cosine similarities of the filters and of the dense units, at initialization and at the end of the run."
         items.append(figure_item("Images: a convolutional network", caption, drawing))
     if "resnet-condensed" in results:
         items.append(residual_figure(results))
@@ -237,7 +251,11 @@ def residual_figure(results: Results) -> FigureItem:
     for kind in ("condensed", "glorot"):
         data = results[f"resnet-{kind}"].dataset
         test = data.isel(pair=1)
-        lines[f"{kind}, test set"] = (data["step"].values, test["mean"].values, test["standard_error"].values)
+        lines[f"{kind}, test set"] = (
+            data["step"].values,
+            test["mean"].values,
+            test["standard_error"].values,
+        )
     drawing = di.plots.series(
         lines,
         {name: curve[:2] for name, curve in lines.items()},
@@ -292,7 +310,11 @@ def scale_figures(config: Config, results: Results) -> list[FigureItem]:
         inside = one["step"].values > 0
         start = float(one["predicted"].sel(route="infinite_width")[0])
         x = one["step"].values[inside]
-        measured[name] = (x, one["mean"].values[inside] / start, one["standard_error"].values[inside] / start)
+        measured[name] = (
+            x,
+            one["mean"].values[inside] / start,
+            one["standard_error"].values[inside] / start,
+        )
         lazy[name] = (x, one["predicted"].sel(route="infinite_width").values[inside] / start)
     curves = di.plots.series(
         measured,
@@ -304,7 +326,12 @@ def scale_figures(config: Config, results: Results) -> list[FigureItem]:
         note=f"tanh, width {config.scale_width}, prediction by neural-tangents",
     )
     departures = di.plots.series(
-        {"largest departure": (list(config.scales), *zip(*map(departure, data.values()), strict=True))},
+        {
+            "largest departure": (
+                list(config.scales),
+                *zip(*map(departure, data.values()), strict=True),
+            )
+        },
         x_label="gamma: weights of variance width^-gamma",
         y_label="|loss - linearized loss| / initial loss",
         title="The smaller the initialization, the less the tangent kernel says",
@@ -318,6 +345,8 @@ def scale_figures(config: Config, results: Results) -> list[FigureItem]:
             curves,
         ),
         figure_item(
-            "Departure from the linearization", "As a function of the scale of the initialization.", departures
+            "Departure from the linearization",
+            "As a function of the scale of the initialization.",
+            departures,
         ),
     ]

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 SIDE = 28
 
@@ -62,7 +62,11 @@ def neighbourhoods(x):
 
 def convolutional() -> di.Network:
     """The small convolutional network."""
-    return di.from_linen(Convolutional(), input_shape=(SIDE, SIDE, 1), label="cnn: 32 filters, 50 tanh units, std 1e-3")
+    return di.from_linen(
+        Convolutional(),
+        input_shape=(SIDE, SIDE, 1),
+        label="cnn: 32 filters, 50 tanh units, std 1e-3",
+    )
 
 
 def residual(kind: str) -> di.Network:
@@ -77,8 +81,8 @@ def point(text: str) -> tuple[float, float]:
         gamma, gamma_prime = (float(part) for part in text.split(","))
     except ValueError:
         raise SpecError(
-            refusal(
-                f"the point {text!r} of the phase diagram", "two numbers joined by ','", "Write --config.phases 1.75,0."
-            )
+            f"the point {text!r} of the phase diagram",
+            "two numbers joined by ','",
+            "Write --config.phases 1.75,0.",
         ) from None
     return gamma, gamma_prime

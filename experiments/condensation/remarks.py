@@ -6,7 +6,16 @@ import deepinit as di
 from deepinit.runs.experiment import CaseResult
 from deepinit.theory import condensation as theory
 
-from .analysis import Results, aligned, amplitudes, chosen, departure, phase_slopes, predicted, weights
+from .analysis import (
+    Results,
+    aligned,
+    amplitudes,
+    chosen,
+    departure,
+    phase_slopes,
+    predicted,
+    weights,
+)
 from .cases import Config, points, scale_name
 
 
@@ -14,7 +23,10 @@ def remarks(config: Config, results: Results) -> list[str]:
     """What the run says, in words."""
     found = []
     for name, result in results.items():
-        if result.case.checked == ("leading_order",) and result.case.quantity is di.quantities.orientation_count:
+        if (
+            result.case.checked == ("leading_order",)
+            and result.case.quantity is di.quantities.orientation_count
+        ):
             found.append(count_words(name, result))
     if "p3-simplex" in results:
         count = results["p3-simplex"].estimate.mean[-1, 0]
@@ -26,7 +38,9 @@ def remarks(config: Config, results: Results) -> list[str]:
     found += [geometry_words(results, name) for name in chosen(results, "adam-")]
     for name, result in {**chosen(results, "deep-"), **chosen(results, "cnn")}.items():
         found.append(layer_words(name, result))
-    for (gamma, gamma_prime), (measured, error) in zip(points(config), phase_slopes(config, results), strict=True):
+    for (gamma, gamma_prime), (measured, error) in zip(
+        points(config), phase_slopes(config, results), strict=True
+    ):
         found.append(
             f"gamma = {gamma:g}, gamma' = {gamma_prime:g}: the distance grows like width^{measured:.2f} +- {error:.2f} between widths "
             f"{config.phase_widths[0]} and {config.phase_widths[-1]}; predicted for large widths "
@@ -62,7 +76,10 @@ def count_words(name: str, result: CaseResult) -> str:
 def geometry_words(results: Results, name: str) -> str:
     """Adam's neurons against the directions of gradient flow and of sign descent."""
     final = weights(results[name])[-1]
-    sphere, cube = (float(aligned(final, predicted(results[name], geometry)).median) for geometry in ("l2", "linf"))
+    sphere, cube = (
+        float(aligned(final, predicted(results[name], geometry)).median)
+        for geometry in ("l2", "linf")
+    )
     return (
         f"{name}: median cosine {cube:.4f} with the maxima of |H| on the cube (sign descent), {sphere:.4f} with those on "
         "the sphere (gradient flow)."

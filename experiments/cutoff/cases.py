@@ -7,7 +7,11 @@ import numpy as np
 import deepinit as di
 from deepinit.runs.experiment import Case
 
-SURVIVAL, LOG_NORM, ANGLE = di.quantities.survival, di.quantities.log_norm, di.quantities.log_sin2_angle
+SURVIVAL, LOG_NORM, ANGLE = (
+    di.quantities.survival,
+    di.quantities.log_norm,
+    di.quantities.log_sin2_angle,
+)
 # U(-1, 1) / sqrt(width), and a normal law of its variance
 UNIFORM, NORMAL = di.uniform(1.0 / 3.0), di.normal(1.0 / 3.0)
 START = 0.05  # mean square of the input whose length relaxes
@@ -108,17 +112,30 @@ def cases(config: Config) -> tuple[Case, ...]:
         "tanh-w2": ("tanh", 2, UNIFORM),
         "swish-w1": ("silu", 1, di.normal(1.0)),
     }
-    found = [chain(config, f"paper-{name}", *setting, "truncate") for name, setting in truncated.items()]
+    found = [
+        chain(config, f"paper-{name}", *setting, "truncate") for name, setting in truncated.items()
+    ]
     for rounding in config.roundings:
         found += [
-            chain(config, sweep_name(rounding, width), "tanh", width, NORMAL, rounding) for width in config.widths
+            chain(config, sweep_name(rounding, width), "tanh", width, NORMAL, rounding)
+            for width in config.widths
         ]
-    found += [chain(config, f"relu-w{width}", "relu", width, UNIFORM, "truncate") for width in config.relu_widths]
-    found += [*underflow_cases(config), *gain_cases(config), *norm_cases(config), *phase_cases(config)]
+    found += [
+        chain(config, f"relu-w{width}", "relu", width, UNIFORM, "truncate")
+        for width in config.relu_widths
+    ]
+    found += [
+        *underflow_cases(config),
+        *gain_cases(config),
+        *norm_cases(config),
+        *phase_cases(config),
+    ]
     return (*found, *trained_cases(config))
 
 
-def chain(config: Config, name: str, activation: str, width: int, law: di.Law, rounding: str) -> Case:
+def chain(
+    config: Config, name: str, activation: str, width: int, law: di.Law, rounding: str
+) -> Case:
     """A survival curve, with the exact law where the width is 1."""
     spec = di.MLP((width,) * config.depth, di.rounded(activation, config.rho, rounding), law)
     start, checked = di.inputs.ones(width), ("exact",) if width == 1 else ()
@@ -144,11 +161,17 @@ def gain_cases(config: Config) -> list[Case]:
     found, paths = [], min(config.num_paths, 20_000)
     for ratio in config.gains if config.gain_width else ():
         law = di.normal((ratio * critical_gain(config.gain_width)) ** 2)
-        spec = di.MLP((config.gain_width,) * GAIN_DEPTH, di.rounded("tanh", config.rho, "truncate"), law)
+        spec = di.MLP(
+            (config.gain_width,) * GAIN_DEPTH, di.rounded("tanh", config.rho, "truncate"), law
+        )
         name, start = f"gain-{ratio:g}", di.inputs.ones(config.gain_width)
         found.append(Case(name, spec, SURVIVAL, start, paths, forms=(), key=config.key))
     for width in config.metastable_widths:
-        spec = di.MLP((width,) * config.metastable_depth, di.rounded("tanh", 0.5, "nearest"), di.normal(1.15**2))
+        spec = di.MLP(
+            (width,) * config.metastable_depth,
+            di.rounded("tanh", 0.5, "nearest"),
+            di.normal(1.15**2),
+        )
         name, start = f"metastable-w{width}", di.inputs.ones(width)
         found.append(Case(name, spec, SURVIVAL, start, min(paths, 5000), forms=(), key=config.key))
     return found
@@ -163,7 +186,9 @@ def norm_cases(config: Config) -> list[Case]:
         shape, seeds = (width,) * config.depth, min(config.num_paths, 100_000)
         specs = {
             f"norm-relu-w{width}": di.MLP(shape),
-            f"norm-critical-w{width}": di.MLP(shape, "linear", di.normal(critical_gain(width) ** 2)),
+            f"norm-critical-w{width}": di.MLP(
+                shape, "linear", di.normal(critical_gain(width) ** 2)
+            ),
         }
         found += [
             Case(
@@ -185,14 +210,20 @@ def phase_cases(config: Config) -> list[Case]:
     """Two inputs that become one in the ordered phase; in the chaotic phase, one that forgets its length, two that forget each other."""
     seeds, width = min(config.num_paths, 3000), config.phase_width
     ordered = di.MLP((width,) * 40, "tanh", di.normal(0.81), di.normal(0.09, "absolute"))
-    found = [Case("ordered", ordered, ANGLE, di.inputs.pair(ANGLE_AT_START, width), seeds, key=config.key)]
+    found = [
+        Case(
+            "ordered", ordered, ANGLE, di.inputs.pair(ANGLE_AT_START, width), seeds, key=config.key
+        )
+    ]
     for width in config.relaxation_widths:
         one = di.MLP((width,) * 24, "tanh", di.normal(ONE_INPUT))
         short = di.inputs.points(np.full((1, width), START**0.5))
         found.append(Case(f"relaxing-w{width}", one, LOG_NORM, short, seeds, key=config.key))
         two, pair = di.MLP((width,) * 40, "tanh", di.normal(TWO_INPUTS)), settled_pair(width)
         layers = tuple(range(1, 41))
-        found.append(Case(f"chaotic-w{width}", two, ANGLE, pair, seeds, sample_layers=layers, key=config.key))
+        found.append(
+            Case(f"chaotic-w{width}", two, ANGLE, pair, seeds, sample_layers=layers, key=config.key)
+        )
     return found
 
 
@@ -201,20 +232,29 @@ def settled_pair(width: int) -> di.inputs.Inputs:
     rows = np.zeros((2, width))
     rows[:, 0], rows[1, 1] = (1.0, np.cos(ANGLE_AT_START)), np.sin(ANGLE_AT_START)
     rows *= (width * LENGTH_AT_START) ** 0.5
-    return di.inputs.from_arrays(rows[0], rows[1], f"angle {ANGLE_AT_START:g}, mean square {LENGTH_AT_START:g}")
+    return di.inputs.from_arrays(
+        rows[0], rows[1], f"angle {ANGLE_AT_START:g}, mean square {LENGTH_AT_START:g}"
+    )
 
 
 def trained_cases(config: Config) -> list[Case]:
     """Accuracy on two circles after 500 full-batch steps: the depth at which training fails, beside that at which signals are lost."""
-    tables = [("", UNIFORM, config.trained_depths), ("glorot-", di.uniform(1.0), config.glorot_depths)]
+    tables = [
+        ("", UNIFORM, config.trained_depths),
+        ("glorot-", di.uniform(1.0), config.glorot_depths),
+    ]
     if not any(depths for _, _, depths in tables):
         return []
     import optax
 
     circles, found = di.targets.two_circles(), []
     optimizers = {"sgd": optax.sgd(0.5), "adam": optax.adam(3e-3)}
-    for start, law, depth in [(start, law, depth) for start, law, depths in tables for depth in depths]:
-        spec = di.MLP((32,) * depth, "tanh", law, output_width=2, output_law=law, bias_law=di.constant(0.0))
+    for start, law, depth in [
+        (start, law, depth) for start, law, depths in tables for depth in depths
+    ]:
+        spec = di.MLP(
+            (32,) * depth, "tanh", law, output_width=2, output_law=law, bias_law=di.constant(0.0)
+        )
         for name, optimizer in optimizers.items():
             run = di.Training(circles, (0, 500), optimizer, loss="cross_entropy", name=name)
             found.append(

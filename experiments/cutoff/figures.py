@@ -6,7 +6,15 @@ import numpy as np
 
 import deepinit as di
 
-from .cases import ANGLE_AT_START, ONE_INPUT, START, TWO_INPUTS, UNDERFLOW_DEPTHS, Config, sweep_name
+from .cases import (
+    ANGLE_AT_START,
+    ONE_INPUT,
+    START,
+    TWO_INPUTS,
+    UNDERFLOW_DEPTHS,
+    Config,
+    sweep_name,
+)
 from .remarks import (
     Results,
     curve,
@@ -31,11 +39,18 @@ def figures(config: Config, results: Results) -> list:
         *gain_items(config, results),
         *norm_items(config, results),
         *relaxation_items(config, results),
-        figure_item("Every check of this run", "One dot a layer; a cross is outside the gate.", panel),
+        figure_item(
+            "Every check of this run", "One dot a layer; a cross is outside the gate.", panel
+        ),
     ]
 
 
-def survival_figure(results: Results, names: Mapping[str, str], lines: Mapping[str, np.ndarray] | None = None, **words):
+def survival_figure(
+    results: Results,
+    names: Mapping[str, str],
+    lines: Mapping[str, np.ndarray] | None = None,
+    **words,
+):
     """Measured survival curves by label, with predictions for them, or lines that connect them."""
     points = {}
     for label, name in names.items():
@@ -58,7 +73,11 @@ def paper_items(config: Config, results: Results) -> list:
     """The paper's curves, and the exact chain."""
     from deepinit.runs.report import figure_item
 
-    names = {"tanh, width 1": "paper-tanh-w1", "tanh, width 2": "paper-tanh-w2", "swish, width 1": "paper-swish-w1"}
+    names = {
+        "tanh, width 1": "paper-tanh-w1",
+        "tanh, width 2": "paper-tanh-w2",
+        "swish, width 1": "paper-swish-w1",
+    }
     one = results["paper-tanh-w1"]
     return [
         figure_item(
@@ -89,14 +108,17 @@ def width_items(config: Config, results: Results) -> list:
     for rounding in config.roundings:
         names = {f"width {width}": sweep_name(rounding, width) for width in config.widths}
         lines = {
-            label: predicted(results[name], "exact" if label == "width 1" else "orbit") for label, name in names.items()
+            label: predicted(results[name], "exact" if label == "width 1" else "orbit")
+            for label, name in names.items()
         }
         items.append(
             figure_item(
                 f"The transition sharpens with the width ({rounding})",
                 "The same variance at every width: at large width all signals are lost within one layer of each other. Predicted from the orbit "
                 "of the infinite-width mean map and the random walk of the length; exact at width 1.",
-                survival_figure(results, names, lines, title="Sharper with the width", note=note_of(config)),
+                survival_figure(
+                    results, names, lines, title="Sharper with the width", note=note_of(config)
+                ),
             )
         )
     items.append(
@@ -112,7 +134,9 @@ def width_items(config: Config, results: Results) -> list:
             figure_item(
                 "ReLU",
                 "At width 1 a signal dies with probability one half in every layer; wide ReLU networks have a cut-off.",
-                survival_figure(results, names, title="ReLU has a cut-off once it is wide", note=note_of(config)),
+                survival_figure(
+                    results, names, title="ReLU has a cut-off once it is wide", note=note_of(config)
+                ),
             )
         )
     return items
@@ -143,8 +167,12 @@ def underflow_items(config: Config, results: Results) -> list:
 
     items = []
     for dtype, depth in UNDERFLOW_DEPTHS.items() if config.underflow_widths else ():
-        names = {f"width {width}": f"underflow-{dtype}-w{width}" for width in config.underflow_widths}
-        lines = {f"width {width}": line for width, line in underflow_curves(config, depth, dtype).items()}
+        names = {
+            f"width {width}": f"underflow-{dtype}-w{width}" for width in config.underflow_widths
+        }
+        lines = {
+            f"width {width}": line for width, line in underflow_curves(config, depth, dtype).items()
+        }
         told = "float32 and bfloat16" if dtype == "float32" else dtype
         items.append(
             figure_item(
@@ -169,14 +197,23 @@ def gain_items(config: Config, results: Results) -> list:
     items = []
     if config.gain_width:
         names = {f"{ratio:g} times the critical gain": f"gain-{ratio:g}" for ratio in config.gains}
-        figure = survival_figure(results, names, title="No sharp transition at the critical gain", note=note_of(config))
+        figure = survival_figure(
+            results, names, title="No sharp transition at the critical gain", note=note_of(config)
+        )
         caption = f"tanh, width {config.gain_width}, truncation: below the critical gain signals drift down, above it saturation holds them."
         items.append(figure_item("Around the critical gain", caption, figure))
     if config.metastable_widths:
         names = {f"width {width}": f"metastable-w{width}" for width in config.metastable_widths}
-        title, note = "Rounding to nearest keeps signals alive", "tanh, gain 1.15, rho = 1/2, nearest"
+        title, note = (
+            "Rounding to nearest keeps signals alive",
+            "tanh, gain 1.15, rho = 1/2, nearest",
+        )
         caption = "Survival falls exponentially in the depth, at a rate that falls exponentially in the width."
-        items.append(figure_item("Metastability", caption, survival_figure(results, names, title=title, note=note)))
+        items.append(
+            figure_item(
+                "Metastability", caption, survival_figure(results, names, title=title, note=note)
+            )
+        )
     return items
 
 
@@ -191,13 +228,17 @@ def norm_items(config: Config, results: Results) -> list:
             (f"norm-relu-w{width}", "He weights: the norm drifts down"),
         ):
             caption = "Mean and spread of the logarithm of the norm, exact at every width; infinite width has another drift and no spread."
-            items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
+            items.append(
+                figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
+            )
     names = {"ordered": "Ordered phase: two inputs become one"}
     for width in config.relaxation_widths[:1]:
         names[f"chaotic-w{width}"] = "Chaotic phase: two inputs forget each other"
     for name, title in names.items():
         caption = "Angle between two inputs, layer by layer, and the infinite-width kernel's."
-        items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
+        items.append(
+            figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
+        )
     return items
 
 
@@ -208,7 +249,13 @@ def relaxation_items(config: Config, results: Results) -> list:
     items = []
     cosine = float(np.cos(ANGLE_AT_START))
     for name, shift_of, weight_var, start, what in (
-        ("relaxing", length_shift, ONE_INPUT, {"mean_square": START}, "One input forgets its length"),
+        (
+            "relaxing",
+            length_shift,
+            ONE_INPUT,
+            {"mean_square": START},
+            "One input forgets its length",
+        ),
         ("chaotic", overlap_shift, TWO_INPUTS, {"cosine": cosine}, "Two inputs forget each other"),
     ):
         if config.relaxation_widths:
@@ -236,4 +283,6 @@ def relaxation_figure(config: Config, results: Results, name, shift_of, weight_v
         law = mean_field_cutoff("tanh", weight_var, width, layers=fine, **start)
         lines[f"width {width}"] = (fine, law.total_variation)
     note = f"tanh, gain {weight_var**0.5:g}"
-    return di.plots.series(points, lines, x_label="layer", y_label="total variation", title=title, note=note)
+    return di.plots.series(
+        points, lines, x_label="layer", y_label="total variation", title=title, note=note
+    )

@@ -6,7 +6,16 @@ import numpy as np
 
 from deepinit.runs.experiment import CaseResult
 
-from .cases import ANGLE_AT_START, ONE_INPUT, START, TWO_INPUTS, UNDERFLOW_DEPTHS, UNIFORM, Config, sweep_name
+from .cases import (
+    ANGLE_AT_START,
+    ONE_INPUT,
+    START,
+    TWO_INPUTS,
+    UNDERFLOW_DEPTHS,
+    UNIFORM,
+    Config,
+    sweep_name,
+)
 
 PAPER_T_MIX = {"tanh-w1": 9, "tanh-w2": 11, "swish-w1": 7}
 Results = Mapping[str, CaseResult]
@@ -26,7 +35,10 @@ def exact_curves(config: Config) -> dict[float, np.ndarray]:
     """The exact chain of the paper's first curve on every grid."""
     from deepinit.theory.cutoff import scalar_survival
 
-    return {mesh: scalar_survival("tanh", UNIFORM, mesh, "truncate", 32).survival for mesh in config.meshes}
+    return {
+        mesh: scalar_survival("tanh", UNIFORM, mesh, "truncate", 32).survival
+        for mesh in config.meshes
+    }
 
 
 def underflow_curves(config: Config, depth: int, dtype: str) -> dict[int, np.ndarray]:
@@ -34,7 +46,10 @@ def underflow_curves(config: Config, depth: int, dtype: str) -> dict[int, np.nda
     from deepinit.theory.cutoff import rounded_survival
 
     rho, rounding = {"float32": (2.0**-126, "flush"), "float16": (2.0**-24, "nearest")}[dtype]
-    return {width: rounded_survival(width, 3.0**-0.5, rho, rounding, depth) for width in config.underflow_widths}
+    return {
+        width: rounded_survival(width, 3.0**-0.5, rho, rounding, depth)
+        for width in config.underflow_widths
+    }
 
 
 def remarks(config: Config, results: Results) -> list[str]:
@@ -49,15 +64,23 @@ def remarks(config: Config, results: Results) -> list[str]:
         )
     for rounding in config.roundings:
         found += sweep_words(config, results, rounding)
-    meshes = ", ".join(f"{mesh:g}: {summary(exact).ratio:.3f}" for mesh, exact in exact_curves(config).items())
-    found.append(f"And with the precision, at width 1 (exact): window over its centre at rho {meshes}.")
+    meshes = ", ".join(
+        f"{mesh:g}: {summary(exact).ratio:.3f}" for mesh, exact in exact_curves(config).items()
+    )
+    found.append(
+        f"And with the precision, at width 1 (exact): window over its centre at rho {meshes}."
+    )
     if config.relu_widths:
         relus = {width: summary(curve(results[f"relu-w{width}"])) for width in config.relu_widths}
         told = ", ".join(f"{width}: {one.ratio:.2f}" for width, one in relus.items())
         found.append(
             f"ReLU has a cut-off too, once it is wide (the paper looked at widths 1 and 2, where signals die by sign): window over its centre at width {told}."
         )
-    found += [*underflow_words(config, results), *gain_words(config, results), *ordered_words(config, results)]
+    found += [
+        *underflow_words(config, results),
+        *gain_words(config, results),
+        *ordered_words(config, results),
+    ]
     return [*found, *relaxation_words(config, results), *trained_words(config, results)]
 
 
@@ -65,14 +88,19 @@ def sweep_words(config: Config, results: Results, rounding: str) -> list[str]:
     """How the transition sharpens with the width, measured and predicted."""
     from deepinit.theory.cutoff import summary
 
-    shapes = {width: summary(curve(results[sweep_name(rounding, width)])) for width in config.widths}
+    shapes = {
+        width: summary(curve(results[sweep_name(rounding, width)])) for width in config.widths
+    }
     told = ", ".join(f"{width}: {one.ratio:.3f}" for width, one in shapes.items())
-    found = [f"The transition sharpens with the width ({rounding}): window over its centre at width {told}."]
+    found = [
+        f"The transition sharpens with the width ({rounding}): window over its centre at width {told}."
+    ]
     rows = []
     for width, one in shapes.items():
         if width > 1:
             orbit, walk = (
-                summary(predicted(results[sweep_name(rounding, width)], route)) for route in ("orbit", "random_walk")
+                summary(predicted(results[sweep_name(rounding, width)], route))
+                for route in ("orbit", "random_walk")
             )
             rows.append(
                 f"{width}: {one.t50:.2f} (orbit {orbit.t50:.2f}, random walk {walk.t50:.2f}), window {one.window:.2f} "
@@ -99,11 +127,11 @@ def underflow_words(config: Config, results: Results) -> list[str]:
             short = underflow_layer(width, UNIFORM, least)
             row = f"{width}: {measured.t50:.1f} (orbit {summary(curves[width]).t50:.1f}, short formula {short:.1f}"
             if dtype == "float32":
-                row += (
-                    f"; {underflow_layer(width, UNIFORM, least, products=True):.1f} where matrix products underflow too"
-                )
+                row += f"; {underflow_layer(width, UNIFORM, least, products=True):.1f} where matrix products underflow too"
             rows.append(row + ")")
-        told = "float32, and bfloat16 with the same smallest number" if dtype == "float32" else dtype
+        told = (
+            "float32, and bfloat16 with the same smallest number" if dtype == "float32" else dtype
+        )
         found.append(
             f"Underflow is a cut-off ({told}): half of the signals are exactly 0, by width, at layer {', '.join(rows)}."
         )
@@ -117,7 +145,9 @@ def gain_words(config: Config, results: Results) -> list[str]:
     found = []
     if config.gain_width:
         rows = {ratio: curve(results[f"gain-{ratio:g}"]) for ratio in config.gains}
-        told = ", ".join(f"{ratio:g}: {half_life(summary(one).t50, len(one))}" for ratio, one in rows.items())
+        told = ", ".join(
+            f"{ratio:g}: {half_life(summary(one).t50, len(one))}" for ratio, one in rows.items()
+        )
         found.append(
             f"Around the critical gain {critical_gain(config.gain_width):.4f} of width {config.gain_width}, half of the signals are lost, by gain over the "
             f"critical one, at layer {told}: without a drift there is no sharp transition."
@@ -146,7 +176,7 @@ def ordered_words(config: Config, results: Results) -> list[str]:
     law = ordered_cutoff("tanh", 0.81, config.phase_width, 1.0, bias_var=0.09)
     return [
         f"Ordered phase, width {config.phase_width}: ln sin^2 of the angle falls by {-slope:.4f} a layer; {-2 * law.drift:.4f} to first order in "
-        f"1/width, {1 / law.depth_scale:.4f} = 1/xi_c at infinite width.",
+        f"1/width, {1 / law.depth_scale:.4f} = 1/xi_c at infinite width."
     ]
 
 
@@ -158,9 +188,13 @@ def relaxation_words(config: Config, results: Results) -> list[str]:
     one, two = [], []
     for width in config.relaxation_widths:
         law = mean_field_cutoff("tanh", ONE_INPUT, width, mean_square=START)
-        one.append(f"{width}: {shape_t50(length_shift(results[f'relaxing-w{width}'])):.2f} ({law.t50:.2f})")
+        one.append(
+            f"{width}: {shape_t50(length_shift(results[f'relaxing-w{width}'])):.2f} ({law.t50:.2f})"
+        )
         law = mean_field_cutoff("tanh", TWO_INPUTS, width, cosine=float(np.cos(ANGLE_AT_START)))
-        two.append(f"{width}: {shape_t50(overlap_shift(results[f'chaotic-w{width}'])):.2f} ({law.t50:.2f})")
+        two.append(
+            f"{width}: {shape_t50(overlap_shift(results[f'chaotic-w{width}'])):.2f} ({law.t50:.2f})"
+        )
     if one:
         found.append(
             f"Gain {ONE_INPUT**0.5:g}: an input of mean square {START:g} forgets its length within the fluctuations of width N; total variation 1/2, by "
@@ -216,9 +250,15 @@ def shape_t50(shift: np.ndarray) -> float:
 def trained_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """Accuracy by depth, for both optimizers and both variances of the weights."""
     found = []
-    for start, law, depths in (("", "1 / (3 N)", config.trained_depths), ("glorot-", "1 / N", config.glorot_depths)):
+    for start, law, depths in (
+        ("", "1 / (3 N)", config.trained_depths),
+        ("glorot-", "1 / N", config.glorot_depths),
+    ):
         for name in ("sgd", "adam") if depths else ():
-            ends = {depth: results[f"trained-{start}{name}-{depth}"].dataset.isel(step=-1, pair=0) for depth in depths}
+            ends = {
+                depth: results[f"trained-{start}{name}-{depth}"].dataset.isel(step=-1, pair=0)
+                for depth in depths
+            }
             told = ", ".join(f"{depth}: {float(end['mean']):.2f}" for depth, end in ends.items())
             found.append(
                 f"Trained by {name} on two circles, width N = 32, weights of variance {law}, accuracy at depth {told}."

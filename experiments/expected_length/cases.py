@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.quantities.theory import always, limit, theories
 from deepinit.runs.experiment import Case
 
@@ -17,7 +17,15 @@ CHECKED_DEPTH_PER_WIDTH = 2.0
 BOUNDS = ("first_order", "price_tanner", "raghu")
 NARROW_DEPTH, NARROW_OUTPUT = 2, 2
 NARROW_NODES = 64  # few nodes add to the variance of the length (a tenth at 16)
-LAWS = ("constant_bias", "truncated_normal", "uniform", "sparse", "orthogonal", "leaky_relu", "residual")
+LAWS = (
+    "constant_bias",
+    "truncated_normal",
+    "uniform",
+    "sparse",
+    "orthogonal",
+    "leaky_relu",
+    "residual",
+)
 WITHOUT_EXACT_LAW = ("constant_bias", "truncated_normal", "uniform", "sparse")
 
 
@@ -122,13 +130,24 @@ def cases(config: Config) -> tuple[Case, ...]:
         result.append(curve_case(config, f"polygon-w{n}", square, inputs=polygon, **biased))
     result += [curve_case(config, f"circle-{text}", layer_widths(text)) for text in config.unequal]
     if config.image_width:
-        for name, curve in (("image-line", di.curves.image_line()), ("image-circle", di.curves.image_circle())):
+        for name, curve in (
+            ("image-line", di.curves.image_line()),
+            ("image-circle", di.curves.image_circle()),
+        ):
             widths = (curve.dimension, *(config.image_width,) * depth, 0)
-            result.append(curve_case(config, name, widths, inputs=di.curves.sampled(curve, config.num_nodes)))
+            result.append(
+                curve_case(config, name, widths, inputs=di.curves.sampled(curve, config.num_nodes))
+            )
     for variance in config.weight_vars:
-        result.append(curve_case(config, f"variance-{variance:g}", square, weight_law=di.normal(variance)))
+        result.append(
+            curve_case(config, f"variance-{variance:g}", square, weight_law=di.normal(variance))
+        )
     for std in config.bias_stds:
-        result.append(curve_case(config, f"bias-{std:g}", square, bias_law=di.normal(std**2, scaling="absolute")))
+        result.append(
+            curve_case(
+                config, f"bias-{std:g}", square, bias_law=di.normal(std**2, scaling="absolute")
+            )
+        )
     point = di.frames.random(wide).points[0]
     ray = di.curves.sampled(di.curves.line(point, 2.0 * point, "ray from 0"), 1)
     result.append(
@@ -150,7 +169,10 @@ def cases(config: Config) -> tuple[Case, ...]:
         frame = di.frames.random(width)
         result.append(point_case(config, f"point-w{width}", spec, frame, linear_map="chi_square"))
     if config.deep_width:
-        spec, frame = di.MLP(widths=(config.deep_width,) * config.deep_depth), di.frames.random(config.deep_width)
+        spec, frame = (
+            di.MLP(widths=(config.deep_width,) * config.deep_depth),
+            di.frames.random(config.deep_width),
+        )
         deep = {"linear_map": "chi_square", "sample_layers": (config.deep_depth,)}
         result.append(point_case(config, f"deep-w{config.deep_width}", spec, frame, **deep))
     return (*result, *(law_case(config, name) for name in config.laws))
@@ -159,7 +181,7 @@ def cases(config: Config) -> tuple[Case, ...]:
 def middle(config: Config) -> int:
     """The width that stands for all."""
     if not config.widths:
-        raise SpecError(refusal("no widths", "one width or more", "Write --config.widths 10 20 50."))
+        raise SpecError("no widths", "one width or more", "Write --config.widths 10 20 50.")
     return sorted(config.widths)[len(config.widths) // 2]
 
 
@@ -168,7 +190,9 @@ def moment_layer(config: Config) -> int:
     return max(1, min(config.depth, max(config.widths) // 5))
 
 
-def curve_case(config: Config, name: str, widths: tuple[int, ...], *, inputs=None, num_seeds=0, **options) -> Case:
+def curve_case(
+    config: Config, name: str, widths: tuple[int, ...], *, inputs=None, num_seeds=0, **options
+) -> Case:
     """A ReLU network of widths (n_0, ..., n_L), n_L = 0 for no output layer, that sees a curve, the circle if no other is given."""
     laws = {field: options.pop(field) for field in ("weight_law", "bias_law") if field in options}
     spec = di.MLP(widths=widths[1:-1], output_width=widths[-1] or None, **laws)
@@ -187,21 +211,30 @@ def curve_case(config: Config, name: str, widths: tuple[int, ...], *, inputs=Non
 def narrow_case(config: Config, width: int) -> Case:
     """Two hidden layers and two outputs, whose length varies however wide the hidden layers are."""
     inputs = di.curves.sampled(di.curves.circle(), NARROW_NODES)
-    return curve_case(config, f"narrow-w{width}", (2, *(width,) * NARROW_DEPTH, NARROW_OUTPUT), inputs=inputs)
+    return curve_case(
+        config, f"narrow-w{width}", (2, *(width,) * NARROW_DEPTH, NARROW_OUTPUT), inputs=inputs
+    )
 
 
 def point_case(config: Config, name: str, spec, inputs, **options) -> Case:
     """A network that sees a frame at one point, in the logarithm, where every depth is light-tailed."""
-    settings = {"checked": ("exact",), "rejected": ("infinite_width",), "key": config.key, **options}
+    settings = {
+        "checked": ("exact",),
+        "rejected": ("infinite_width",),
+        "key": config.key,
+        **options,
+    }
     return Case(name, spec, STRETCH, inputs, config.num_point_seeds, ("exact",), **settings)
 
 
 def law_case(config: Config, name: str) -> Case:
     """Real weights of another law, at a coordinate direction, where weights that are not Gaussian show."""
     if name not in LAWS:
-        raise SpecError(refusal(f"the law {name!r}", ", ".join(LAWS), "Check the spelling."))
+        raise SpecError(f"the law {name!r}", ", ".join(LAWS), "Check the spelling.")
     n, depth = config.law_width, config.law_depth
-    inputs = di.frames.at(di.frames.random(n).points[0], np.eye(n)[0], f"a coordinate direction, dimension {n}")
+    inputs = di.frames.at(
+        di.frames.random(n).points[0], np.eye(n)[0], f"a coordinate direction, dimension {n}"
+    )
     if name == "residual":
         spec = di.ResNet(width=n, depth=depth)
     elif name == "leaky_relu":
@@ -245,10 +278,8 @@ def layer_widths(text: str) -> tuple[int, ...]:
     parts = text.split("-")
     if len(parts) < 3 or not all(part.isdigit() for part in parts):
         raise SpecError(
-            refusal(
-                f"the widths {text!r}",
-                "three integers or more joined by '-': inputs, hidden layers, outputs",
-                "Write --config.unequal 20-8-64-16-40.",
-            )
+            f"the widths {text!r}",
+            "three integers or more joined by '-': inputs, hidden layers, outputs",
+            "Write --config.unequal 20-8-64-16-40.",
         )
     return tuple(int(part) for part in parts)

@@ -39,7 +39,9 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors; outside the gate it is rejected.",
-            di.plots.residuals(main.dataset, title="Distance of every prediction from the measurement"),
+            di.plots.residuals(
+                main.dataset, title="Distance of every prediction from the measurement"
+            ),
         )
     )
     items.append(collapse(results))
@@ -81,9 +83,19 @@ def bounds_figure(config: Config, results: Mapping[str, CaseResult]):
     n, depth = middle(config), config.depth
     main, polygon = results[f"circle-w{n}"], results.get(f"polygon-w{n}")
     layer = np.arange(1, depth + 1)
-    points = {"measured by random tangents": (layer, measured(main).mean[:depth], measured(main).error[:depth])}
+    points = {
+        "measured by random tangents": (
+            layer,
+            measured(main).mean[:depth],
+            measured(main).error[:depth],
+        )
+    }
     if polygon is not None:
-        points["measured by polygon"] = (layer, measured(polygon).mean[:depth], measured(polygon).error[:depth])
+        points["measured by polygon"] = (
+            layer,
+            measured(polygon).mean[:depth],
+            measured(polygon).error[:depth],
+        )
     names = {"exact": "exact", "first_order": "first_order", "infinite_width": "infinite_width"}
     names |= {"price_tanner": "Price & Tanner (lower bound)", "raghu": "Raghu et al. (growth rate)"}
     drawing = di.plots.series(
@@ -133,12 +145,18 @@ def several_widths(config: Config, results: Mapping[str, CaseResult]) -> list:
 
 def bias_by_width(config: Config, widths, drawn: list[CaseResult], routes, symbol: str):
     """|predicted - measured| against width at the last hidden layer."""
-    last = [(measured(result).mean[config.depth - 1], measured(result).error[config.depth - 1]) for result in drawn]
+    last = [
+        (measured(result).mean[config.depth - 1], measured(result).error[config.depth - 1])
+        for result in drawn
+    ]
     drawing = di.plots.widths(
         widths,
         [mean for mean, _ in last],
         [error for _, error in last],
-        {route: [predicted(result, route)[config.depth - 1] for result in drawn] for route in routes},
+        {
+            route: [predicted(result, route)[config.depth - 1] for result in drawn]
+            for route in routes
+        },
         label=symbol,
         note=f"layer {config.depth}",
     )
@@ -177,11 +195,18 @@ def collapse(results: Mapping[str, CaseResult]):
 def growth(config: Config, results: Mapping[str, CaseResult]):
     """Mean length against depth for several weight variances."""
     n, depth = middle(config), config.depth
-    chosen = {2.0: results[f"circle-w{n}"], **{value: results[f"variance-{value:g}"] for value in config.weight_vars}}
+    chosen = {
+        2.0: results[f"circle-w{n}"],
+        **{value: results[f"variance-{value:g}"] for value in config.weight_vars},
+    }
     layer, points, lines = np.arange(1, depth + 1), {}, {}
     for value in sorted(chosen):
         name = f"weight variance {value:g}" + (" (He)" if value == 2.0 else "")
-        points[name] = (layer, measured(chosen[value]).mean[:depth], measured(chosen[value]).error[:depth])
+        points[name] = (
+            layer,
+            measured(chosen[value]).mean[:depth],
+            measured(chosen[value]).error[:depth],
+        )
         lines[name] = (layer, predicted(chosen[value])[:depth])
     from deepinit.theory.lengths import growth_threshold
 
@@ -247,7 +272,10 @@ def biases(config: Config, results: Mapping[str, CaseResult]):
 
     n, depth = middle(config), config.depth
     chosen = {"no biases": results[f"circle-w{n}"]}
-    chosen |= {f"biases of standard deviation {std:g}": results[f"bias-{std:g}"] for std in config.bias_stds}
+    chosen |= {
+        f"biases of standard deviation {std:g}": results[f"bias-{std:g}"]
+        for std in config.bias_stds
+    }
     layer, points = np.arange(1, depth + 1), {}
     for name, result in chosen.items():
         sd = np.sqrt(measured(result).spread[:depth])
@@ -278,8 +306,14 @@ def spreads(config: Config, results: Mapping[str, CaseResult]):
 
     points, lines = {}, {}
     for layer in sorted({1, min(4, config.depth)}):
-        name, drawn = f"hidden layer {layer}", [measured(results[f"circle-w{width}"]) for width in config.widths]
-        columns = [layers.spread[layer - 1] for layers in drawn], [layers.spread_error[layer - 1] for layers in drawn]
+        name, drawn = (
+            f"hidden layer {layer}",
+            [measured(results[f"circle-w{width}"]) for width in config.widths],
+        )
+        columns = (
+            [layers.spread[layer - 1] for layers in drawn],
+            [layers.spread_error[layer - 1] for layers in drawn],
+        )
         points[name] = (config.widths, *columns)
         lines[name] = (config.widths, circle_relative_variance(layer) / np.array(config.widths))
     if config.narrow_widths:
@@ -287,7 +321,11 @@ def spreads(config: Config, results: Mapping[str, CaseResult]):
         limit = limit_spread(narrow[0])
         name = f"{NARROW_OUTPUT} outputs of {NARROW_DEPTH} hidden layers"
         spread = [measured(result).spread[-1] for result in narrow]
-        points[name] = (config.narrow_widths, spread, [measured(result).spread_error[-1] for result in narrow])
+        points[name] = (
+            config.narrow_widths,
+            spread,
+            [measured(result).spread_error[-1] for result in narrow],
+        )
         width = np.array(sorted({*config.widths, *config.narrow_widths}))
         lines[name] = (width, limit + circle_relative_variance(NARROW_DEPTH) / width)
         lines["infinite_width"] = (width, np.full(len(width), limit))
@@ -331,7 +369,10 @@ def laws(config: Config, results: Mapping[str, CaseResult]):
     for law in config.laws:
         result, name = results[law.replace("_", "-")], law.replace("_", " ")
         points[name] = (layer, measured(result).mean, measured(result).error)
-        lines[name] = (layer, predicted(result, "idealized" if law in WITHOUT_EXACT_LAW else "exact"))
+        lines[name] = (
+            layer,
+            predicted(result, "idealized" if law in WITHOUT_EXACT_LAW else "exact"),
+        )
     drawing = di.plots.series(
         points,
         lines,
@@ -341,7 +382,11 @@ def laws(config: Config, results: Mapping[str, CaseResult]):
         note=f"width {config.law_width}, {config.num_point_seeds:,} networks each",
     )
     ends = ", ".join(name.replace("_", " ") for name in config.laws if name in WITHOUT_EXACT_LAW)
-    caption = f"No exact law for {ends}: their lines are those of Gaussian weights without biases." if ends else ""
+    caption = (
+        f"No exact law for {ends}: their lines are those of Gaussian weights without biases."
+        if ends
+        else ""
+    )
     return item("Other laws", caption or "All lines are exact.", drawing)
 
 
@@ -357,5 +402,7 @@ def images(results: Mapping[str, CaseResult]):
         "sqrt(n / 784)."
     )
     return item(
-        "Curves through real images", caption, di.plots.curve_images(named, title="Length of curves between digits")
+        "Curves through real images",
+        caption,
+        di.plots.curve_images(named, title="Length of curves between digits"),
     )

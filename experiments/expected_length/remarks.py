@@ -43,7 +43,11 @@ class Layers:
     spread_error: np.ndarray
 
 
-_IN_WORDS = {"agrees": "in agreement with", "rejected": "REJECTING", NOT_JUDGED: "not judged against"}
+_IN_WORDS = {
+    "agrees": "in agreement with",
+    "rejected": "REJECTING",
+    NOT_JUDGED: "not judged against",
+}
 _OF_VARIANCE = {
     "agrees": "agrees with the exact one too",
     "rejected": "REJECTS the exact one",
@@ -55,7 +59,8 @@ def measured(result: CaseResult) -> Layers:
     """The first entry of a case."""
     data = result.dataset.isel(pair=0)
     mean, error, variance, variance_error = (
-        data[name].values for name in ("mean", "standard_error", "variance", "variance_standard_error")
+        data[name].values
+        for name in ("mean", "standard_error", "variance", "variance_standard_error")
     )
     return Layers(mean, error, variance / mean**2, variance_error / mean**2)
 
@@ -75,7 +80,8 @@ def he_curves(results: Mapping[str, CaseResult]) -> dict[str, CaseResult]:
     return {
         name: result
         for name, result in results.items()
-        if result.case.quantity is LENGTH and not name.startswith(("polygon", "variance", "narrow", "ray"))
+        if result.case.quantity is LENGTH
+        and not name.startswith(("polygon", "variance", "narrow", "ray"))
     }
 
 
@@ -99,7 +105,10 @@ def depth_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """Mean length against depth, exact and by older bounds; polygons."""
     n, depth = middle(config), config.depth
     main = results[f"circle-w{n}"]
-    layers, routes = measured(main), {route: predicted(main, route)[depth - 1] for route in ("exact", *BOUNDS)}
+    layers, routes = (
+        measured(main),
+        {route: predicted(main, route)[depth - 1] for route in ("exact", *BOUNDS)},
+    )
     held = _IN_WORDS[verdict(largest_z(main, "exact"))]
     sentences = [
         f"Expected length does not grow: after {depth} layers of width {n} a circle keeps "
@@ -124,14 +133,19 @@ def width_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """First order against exact by width; unequal widths and inputs on one line."""
     sentences = []
     narrow = results[f"circle-w{min(config.widths)}"]
-    gap = predicted(narrow, "first_order")[config.depth - 1] / predicted(narrow)[config.depth - 1] - 1.0
+    gap = (
+        predicted(narrow, "first_order")[config.depth - 1] / predicted(narrow)[config.depth - 1]
+        - 1.0
+    )
     found = verdict(largest_z(narrow, "first_order"))
     judged = "not rejected by this many networks" if found == "agrees" else found
     sentences.append(
         f"At width {min(config.widths)} and depth {config.depth} the first-order exponential is {100 * gap:.1f} % above the exact mean "
         f"and {judged} (|z| <= {largest_z(narrow, 'first_order'):.1f}): the next term is -3/8 sum 1/n^2."
     )
-    shapes = [name for name in he_curves(results) if name.startswith("circle-") and "-w" not in name]
+    shapes = [
+        name for name in he_curves(results) if name.startswith("circle-") and "-w" not in name
+    ]
     shapes += [name for name in ("image-line", "image-circle") if name in results]
     if shapes:
         worst = worst_of(largest_z(results[name], "exact") for name in shapes)
@@ -145,7 +159,9 @@ def width_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
             f"({', '.join(shapes)}; |z| <= {worst:.1f}): the mean depends on sum 1/n_l alone, to first order."
         )
     if len(config.point_widths) > 1:
-        z = [largest_z(results[f"point-w{width}"], "infinite_width") for width in config.point_widths]
+        z = [
+            largest_z(results[f"point-w{width}"], "infinite_width") for width in config.point_widths
+        ]
         seen = [width for width, value in zip(config.point_widths, z, strict=True) if value >= 5]
         sentences.append(
             f"Infinite width is rejected at {config.depth} layers for the widths {', '.join(map(str, seen)) or 'none'} "
@@ -234,7 +250,10 @@ def bias_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     for std in config.bias_stds:
         result = results[f"bias-{std:g}"]
         layers = measured(result)
-        with_sd, plain_sd = math.sqrt(layers.spread[depth - 1]), math.sqrt(without.spread[depth - 1])
+        with_sd, plain_sd = (
+            math.sqrt(layers.spread[depth - 1]),
+            math.sqrt(without.spread[depth - 1]),
+        )
         sentences.append(
             f"Gaussian biases of standard deviation {std:g} leave the mean length of the circle at {layers.mean[depth - 1]:.4f} +- "
             f"{layers.error[depth - 1]:.4f} (without {without.mean[depth - 1]:.4f} +- {without.error[depth - 1]:.4f}), but its "
@@ -316,12 +335,18 @@ def law_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     for name in config.laws:
         result = results[name.replace("_", "-")]
         route = "idealized" if name in WITHOUT_EXACT_LAW else "exact"
-        mean, error, value = measured(result).mean[-1], measured(result).error[-1], predicted(result, route)[-1]
+        mean, error, value = (
+            measured(result).mean[-1],
+            measured(result).error[-1],
+            predicted(result, route)[-1],
+        )
         text = f"{name.replace('_', ' ')} {mean:.3f} +- {error:.3f} against {value:.3f} (|z| <= {largest_z(result, route):.1f})"
         (broken if name in WITHOUT_EXACT_LAW else exact).append(text)
     sentences = []
     if exact:
-        sentences.append(f"Mean ln |J u| after {config.law_depth} layers, exact for {'; '.join(exact)}.")
+        sentences.append(
+            f"Mean ln |J u| after {config.law_depth} layers, exact for {'; '.join(exact)}."
+        )
     if broken:
         sentences.append(
             f"No exact law, measured against Gaussian weights of the same variance without biases: {'; '.join(broken)}. "

@@ -65,7 +65,9 @@ def kernel_slopes(config: Config, results: Results, statistic: str = "mean") -> 
     """Of every activation at the depths that are shown, from the widths that are wide enough for an expansion."""
     found = []
     for activation in config.activations:
-        by_width = in_range(results, {width: kernel_name(activation, width) for width in config.widths})
+        by_width = in_range(
+            results, {width: kernel_name(activation, width) for width in config.widths}
+        )
         for depth in config.shown_depths:
             found += _slope(activation, depth, by_width, depth - 1, statistic)
     return found
@@ -76,14 +78,22 @@ def tangent_slopes(config: Config, results: Results, statistic: str = "mean") ->
     found = []
     for activation in config.activations:
         for depth in config.tangent_depths:
-            names = {width: tangent_name(activation, width, depth) for width in config.tangent_widths}
+            names = {
+                width: tangent_name(activation, width, depth) for width in config.tangent_widths
+            }
             by_width = in_range(results, names)
             found += _slope(activation, depth, by_width, 0, statistic)
     return found
 
 
-def _slope(activation: str, depth: int, by_width: Mapping[int, CaseResult], row: int, statistic: str) -> list[Slope]:
-    wide = {width: result for width, result in by_width.items() if relative_variance(result, row) <= MOST_VARIANCE}
+def _slope(
+    activation: str, depth: int, by_width: Mapping[int, CaseResult], row: int, statistic: str
+) -> list[Slope]:
+    wide = {
+        width: result
+        for width, result in by_width.items()
+        if relative_variance(result, row) <= MOST_VARIANCE
+    }
     if len(wide) < 3:
         return []
     terms = 2 if len(wide) < 5 else 3
@@ -123,8 +133,14 @@ def tangent_cloud(config: Config, results: Results, activation: str) -> Cloud:
     return Cloud(*(np.concatenate(columns) for columns in zip(*rows, strict=True)))
 
 
-def _cloud(result: CaseResult, ratio: np.ndarray, width: int, rows: np.ndarray) -> tuple[np.ndarray, ...]:
-    estimate, first, limit = result.estimate, named(result, "first_order"), named(result, "infinite_width")
+def _cloud(
+    result: CaseResult, ratio: np.ndarray, width: int, rows: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    estimate, first, limit = (
+        result.estimate,
+        named(result, "first_order"),
+        named(result, "infinite_width"),
+    )
     mean = estimate.mean[rows, 0]
     return (
         ratio,
@@ -159,7 +175,11 @@ def covariances(results: Results) -> CovarianceEntries:
     blocks = {
         "G": (di.covariance(kernel.estimate), weight_var**2, theory.kernel_covariance[-1]),
         "T": (di.covariance(tangent.estimate), 1.0, tangent_covariance(theory)[-1]),
-        "TG": (di.covariance(tangent.estimate, kernel.estimate), weight_var, theory.tangent_kernel_covariance[-1]),
+        "TG": (
+            di.covariance(tangent.estimate, kernel.estimate),
+            weight_var,
+            theory.tangent_kernel_covariance[-1],
+        ),
     }
     pairs, names, columns = ("11", "12", "22"), [], []
     for name, (measured, scale, predicted) in blocks.items():
@@ -168,11 +188,20 @@ def covariances(results: Results) -> CovarianceEntries:
                 left, right = name[0], name[-1]
                 names.append(f"{left}{pairs[a]} {right}{pairs[b]}")
                 columns.append(
-                    (scale * measured.value[0, a, b], scale * measured.standard_error[0, a, b], predicted[a, b])
+                    (
+                        scale * measured.value[0, a, b],
+                        scale * measured.standard_error[0, a, b],
+                        predicted[a, b],
+                    )
                 )
     value, error, predicted = np.array(columns).T
-    variances = {name: size for name, size in zip(names, predicted, strict=True) if len(set(name.split())) == 1}
+    variances = {
+        name: size
+        for name, size in zip(names, predicted, strict=True)
+        if len(set(name.split())) == 1
+    }
     natural = [
-        np.sqrt(variances[f"{left} {left}"] * variances[f"{right} {right}"]) for left, right in map(str.split, names)
+        np.sqrt(variances[f"{left} {left}"] * variances[f"{right} {right}"])
+        for left, right in map(str.split, names)
     ]
     return CovarianceEntries(names, value, error, predicted, np.array(natural))

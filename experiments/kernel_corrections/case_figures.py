@@ -16,7 +16,9 @@ def kurtosis_items(results: Results) -> list:
     for activation in ("relu", "tanh"):
         result = results[f"kurtosis-{activation}"]
         title = f"Outputs are not Gaussian: excess kurtosis, {NAMES[activation]}, width {result.case.spec.widths[0]}"
-        caption = "Excess kurtosis over networks of the next layer's preactivations; 0 at infinite width."
+        caption = (
+            "Excess kurtosis over networks of the next layer's preactivations; 0 at infinite width."
+        )
         found.append(figure_item(title, caption, di.plots.layers(result.dataset, title=title)))
     return found
 
@@ -27,10 +29,19 @@ def covariance_item(results: Results):
 
     entries = covariances(results)
     points = {}
-    for name, first, second in (("kernel", "G", "G"), ("tangent kernel", "T", "T"), ("both", "T", "G")):
-        own = [k for k, told in enumerate(entries.names) if told[0] == first and told.split()[1][0] == second]
+    for name, first, second in (
+        ("kernel", "G", "G"),
+        ("tangent kernel", "T", "T"),
+        ("both", "T", "G"),
+    ):
+        own = [
+            k
+            for k, told in enumerate(entries.names)
+            if told[0] == first and told.split()[1][0] == second
+        ]
         points[name] = tuple(
-            column[own] / entries.natural[own] for column in (entries.predicted, entries.measured, entries.error)
+            column[own] / entries.natural[own]
+            for column in (entries.predicted, entries.measured, entries.error)
         )
     ends = np.array([np.min(entries.predicted / entries.natural), 1.0])
     spec = results["covariance-kernel"].case.spec
@@ -59,9 +70,7 @@ def image_items(results: Results) -> list:
         if name.startswith("images-kernel-"):
             data = result.dataset
             title = f"Kernel of real digits, {NAMES[name.rsplit('-', 1)[1]]}"
-            caption = (
-                "Overlap of the first two digits, layer by layer: mean over networks, first order, infinite width."
-            )
+            caption = "Overlap of the first two digits, layer by layer: mean over networks, first order, infinite width."
             found.append(figure_item(title, caption, di.plots.layers(data, pair=1, title=title)))
     return found
 
@@ -72,5 +81,7 @@ def checked_item(results: Results):
 
     chosen = {name: result.dataset for name, result in results.items() if result.case.checked}
     return figure_item(
-        "Every check of a single case", "One dot a layer; a cross is outside the gate.", di.plots.z_panel(chosen)
+        "Every check of a single case",
+        "One dot a layer; a cross is outside the gate.",
+        di.plots.z_panel(chosen),
     )

@@ -10,7 +10,9 @@ import deepinit as di
 from deepinit.core.inputs import Inputs
 from deepinit.runs.experiment import Case
 
-GRAM = np.array([[1.0, 0.4], [0.4, 0.7]])  # of the first layer's preactivations, at every activation
+GRAM = np.array(
+    [[1.0, 0.4], [0.4, 0.7]]
+)  # of the first layer's preactivations, at every activation
 
 
 class Gain(NamedTuple):
@@ -157,7 +159,9 @@ def kernel_cases(config: Config) -> list[Case]:
             config.num_networks,
             key=config.key + 1 + place,
         )
-        for place, (activation, width) in enumerate(itertools.product(config.activations, config.widths))
+        for place, (activation, width) in enumerate(
+            itertools.product(config.activations, config.widths)
+        )
     ]
 
 
@@ -180,7 +184,10 @@ def tangent_cases(config: Config) -> list[Case]:
 
 def exact_cases(config: Config) -> list[Case]:
     """Narrow ReLU networks at one input: exact mean and variance, which first order misses."""
-    spec, x = network("relu", config.narrow_width, config.narrow_depth), di.inputs.points([[1.0, 0.0]], "one input")
+    spec, x = (
+        network("relu", config.narrow_width, config.narrow_depth),
+        di.inputs.points([[1.0, 0.0]], "one input"),
+    )
     law: dict = {"checked": ("exact",), "key": config.key}
     return [
         Case("exact-kernel", spec, di.quantities.nngp, x, config.narrow_networks, **law),
@@ -227,8 +234,24 @@ def covariance_cases(config: Config) -> list[Case]:
     spec = di.MLP((width,) * 3, "tanh", weight_law, bias_law, output_width=1, output_law=weight_law)
     x = di.inputs.points(np.linalg.cholesky((GRAM - 0.1) * 2.0 / 1.3), "two inputs")
     return [
-        Case("covariance-kernel", spec, di.quantities.nngp, x, networks, sample_layers=(3,), key=config.key),
-        Case("covariance-tangent", spec, di.quantities.ntk, x, networks, sample_layers=(1,), key=config.key),
+        Case(
+            "covariance-kernel",
+            spec,
+            di.quantities.nngp,
+            x,
+            networks,
+            sample_layers=(3,),
+            key=config.key,
+        ),
+        Case(
+            "covariance-tangent",
+            spec,
+            di.quantities.ntk,
+            x,
+            networks,
+            sample_layers=(1,),
+            key=config.key,
+        ),
     ]
 
 
@@ -238,11 +261,20 @@ def image_cases(config: Config) -> list[Case]:
         return []
     pixels, labels = di.inputs.images()
     chosen = [int(np.flatnonzero(labels == digit)[0]) for digit in range(config.num_images)]
-    x = di.inputs.points(pixels[chosen], "MNIST digits " + ", ".join(map(str, range(config.num_images))))
+    x = di.inputs.points(
+        pixels[chosen], "MNIST digits " + ", ".join(map(str, range(config.num_images)))
+    )
     found = []
     for activation in config.image_activations:
         spec = network(activation, config.image_width, config.image_depth)
         for name, quantity in (("kernel", di.quantities.nngp), ("tangent", di.quantities.ntk)):
-            case = Case(f"images-{name}-{activation}", spec, quantity, x, config.image_networks, key=config.key)
+            case = Case(
+                f"images-{name}-{activation}",
+                spec,
+                quantity,
+                x,
+                config.image_networks,
+                key=config.key,
+            )
             found.append(case)
     return found

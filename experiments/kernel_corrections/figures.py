@@ -40,12 +40,16 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
         for depth in depths[-_SHOWN:]:
             row = 0 if tangent else depth - 1
             names = {
-                width: tangent_name(activation, width, depth) if tangent else kernel_name(activation, width)
+                width: tangent_name(activation, width, depth)
+                if tangent
+                else kernel_name(activation, width)
                 for width in widths
             }
             by_width = in_range(results, names)
             found = list(by_width.values())
-            limit = np.array([named(result, "infinite_width").mean[row, _ENTRY] for result in found])
+            limit = np.array(
+                [named(result, "infinite_width").mean[row, _ENTRY] for result in found]
+            )
             mean, error, first = (
                 np.array(values)
                 for values in zip(
@@ -63,7 +67,10 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
             x = 1.0 / np.array(list(by_width))
             points[f"depth {depth}"] = (x, 100 * (mean - limit) / limit, 100 * error / limit)
             ends = np.array([0.0, x.max()])
-            lines[f"depth {depth}"] = (ends, ends / x.max() * 100 * ((first - limit) / limit)[np.argmax(x)])
+            lines[f"depth {depth}"] = (
+                ends,
+                ends / x.max() * 100 * ((first - limit) / limit)[np.argmax(x)],
+            )
         panels[panel_name(activation)] = (points, lines)
     what = "tangent kernel" if tangent else "kernel"
     title = f"The {what} of two inputs: finite less infinite width against 1/width"
@@ -99,7 +106,10 @@ def collapse_item(config: Config, results: Results, *, tangent: bool):
             order = np.argsort(cloud.ratio[own])
             columns = [column[own][order] for column in (cloud.ratio, cloud.value, cloud.error)]
             points[f"width {width}"] = tuple(column[shown_places(len(order))] for column in columns)
-        panels[panel_name(activation)] = (points, collapse_lines(activation, cloud, tangent=tangent))
+        panels[panel_name(activation)] = (
+            points,
+            collapse_lines(activation, cloud, tangent=tangent),
+        )
     what = "tangent kernel" if tangent else "kernel"
     title = f"Fluctuations of the {what} depend on depth over width alone"
     figure = di.plots.series_panels(
@@ -117,7 +127,11 @@ def collapse_item(config: Config, results: Results, *, tangent: bool):
 
 def collapse_lines(activation: str, cloud: Cloud, *, tangent: bool) -> dict:
     """First order of the class as depth grows; for ReLU the law at equal scale."""
-    from deepinit.theory.kernel_corrections import criticality_class, deep_wide_kernel, deep_wide_ntk_ratio
+    from deepinit.theory.kernel_corrections import (
+        criticality_class,
+        deep_wide_kernel,
+        deep_wide_ntk_ratio,
+    )
 
     limit = criticality_class(activation, *GAINS[activation])
     coefficient = limit.tangent_variance if tangent else limit.kernel_variance
@@ -151,11 +165,17 @@ def range_item(config: Config, results: Results):
             cloud = cloud_of(config, results, activation)
             order = np.argsort(cloud.ratio)
             ratio, value, error, first = (
-                column[order] for column in (cloud.ratio, cloud.value, cloud.error, cloud.first_order)
+                column[order]
+                for column in (cloud.ratio, cloud.value, cloud.error, cloud.first_order)
             )
             places = shown_places(len(order))
-            points[NAMES[activation]] = tuple(column[places] for column in (ratio, value / first, error / first))
-        panels[kind] = (points, {"first_order": (np.array([cloud.ratio.min(), ratio.max()]), np.ones(2))})
+            points[NAMES[activation]] = tuple(
+                column[places] for column in (ratio, value / first, error / first)
+            )
+        panels[kind] = (
+            points,
+            {"first_order": (np.array([cloud.ratio.min(), ratio.max()]), np.ones(2))},
+        )
     title = "Where first order stops being good"
     figure = di.plots.series_panels(
         panels,
@@ -198,4 +218,6 @@ def error_item(config: Config, results: Results):
         title=title,
         note="kernel, one input",
     )
-    return figure_item(title, "It depends on depth over width: first order is an expansion in that ratio.", figure)
+    return figure_item(
+        title, "It depends on depth over width: first order is an expansion in that ratio.", figure
+    )

@@ -42,7 +42,10 @@ def slope_check(kind: str, activation: str, statistic: str, slopes: list[Slope])
     """Slopes of one activation at every depth against first order; how far slope 0 is."""
     z = {
         route: np.array(
-            [slope.dataset["slope_z"].sel(route=route).where(slope.dataset["judged"]).values for slope in slopes]
+            [
+                slope.dataset["slope_z"].sel(route=route).where(slope.dataset["judged"]).values
+                for slope in slopes
+            ]
         )
         for route in ("first_order", "infinite_width")
     }
@@ -64,7 +67,9 @@ def slope_check(kind: str, activation: str, statistic: str, slopes: list[Slope])
     return Check(
         f"{kind}, {activation}: slopes of the {statistic} in 1/width at depths {depths} are those of first order "
         f"(|z| <= {size[worst]:.1f}; worst at depth {slopes[worst[0]].depth}, widths {', '.join(map(str, slopes[worst[0]].widths))}: "
-        f"{measured} measured, {predicted:.4g} predicted)" + ("" if held else ": NOT SO") + f"; slope 0 {off}.",
+        f"{measured} measured, {predicted:.4g} predicted)"
+        + ("" if held else ": NOT SO")
+        + f"; slope 0 {off}.",
         held,
     )
 
@@ -76,7 +81,8 @@ def covariance_check(results: Results) -> Check:
     spec = results["covariance-kernel"].case.spec
     r = spec.depth / spec.widths[0]
     off, zero = (
-        (np.abs(entries.measured - guess) - r * entries.natural) / entries.error for guess in (entries.predicted, 0.0)
+        (np.abs(entries.measured - guess) - r * entries.natural) / entries.error
+        for guess in (entries.predicted, 0.0)
     )
     held = bool(off.max() < GATE)  # false where one is not a number
     largest = np.max(np.abs(entries.measured - entries.predicted) / entries.natural)
@@ -107,7 +113,10 @@ def growth_words(config: Config, results: Results) -> list[str]:
     found = []
     for activation in (name for name in config.activations if name in CRITICAL):
         limit = criticality_class(activation, *GAINS[activation])
-        for kind, known in (("NNGP kernel", limit.kernel_variance), ("NTK", limit.tangent_variance)):
+        for kind, known in (
+            ("NNGP kernel", limit.kernel_variance),
+            ("NTK", limit.tangent_variance),
+        ):
             cloud = CLOUDS[kind](config, results, activation)
             small = cloud.ratio <= max(MOST_RATIO, cloud.ratio.min())
             weight = (cloud.ratio / cloud.error)[small] ** 2
@@ -140,8 +149,14 @@ def range_words(config: Config, results: Results) -> list[str]:
             cloud = cloud_of(config, results, activation)
             at = reach(cloud)
             largest = cloud.ratio.max()
-            told.append(f"{kind}: from {at:.2g} on" if np.isfinite(at) else f"{kind}: nowhere up to {largest:.2g}")
-        found.append(f"First-order variances are off by more than 30 %, {activation}, depth/width {'; '.join(told)}.")
+            told.append(
+                f"{kind}: from {at:.2g} on"
+                if np.isfinite(at)
+                else f"{kind}: nowhere up to {largest:.2g}"
+            )
+        found.append(
+            f"First-order variances are off by more than 30 %, {activation}, depth/width {'; '.join(told)}."
+        )
     return found
 
 
@@ -150,9 +165,14 @@ def exact_words(results: Results) -> list[str]:
     found = []
     for name, what in (("exact-kernel", "kernel"), ("exact-tangent", "tangent kernel")):
         result = results[name]
-        exact, first = (float(np.asarray(named(result, form).variance)[-1, 0]) for form in ("exact", "first_order"))
+        exact, first = (
+            float(np.asarray(named(result, form).variance)[-1, 0])
+            for form in ("exact", "first_order")
+        )
         estimate = result.estimate
-        measured = with_error(float(estimate.variance[-1, 0]), float(estimate.variance_standard_error[-1, 0]))
+        measured = with_error(
+            float(estimate.variance[-1, 0]), float(estimate.variance_standard_error[-1, 0])
+        )
         spec = result.case.spec
         found.append(
             f"ReLU, width {spec.widths[0]}, depth {spec.depth}, one input: variance of the {what} {measured} measured, {exact:.4g} by the exact law, {first:.4g} at first order, 0 at infinite width."

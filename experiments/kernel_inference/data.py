@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory import diffusion
 
 from .cases import Config
@@ -32,7 +32,9 @@ class Digits(NamedTuple):
         """The first ones, with one-hot targets."""
         left = len(self.images) - self.num_test
         if not 0 < num <= left:
-            raise SpecError(refusal(f"{num} training images", f"1 to {left}", "Take fewer, or fewer test images."))
+            raise SpecError(
+                f"{num} training images", f"1 to {left}", "Take fewer, or fewer test images."
+            )
         return self.images[:num], np.eye(10)[self.labels[:num]]
 
 
@@ -51,7 +53,9 @@ def digits(config: Config) -> Digits:
 
 def completed(kernel: str) -> tuple[float, float]:
     """Intercept and slope variance of the completed tanh ResNet, sigma_w^2 = 1, sigma_b^2 = .01, sigma_z^2 = 1 / 784."""
-    return diffusion.linear_model("tanh", 1.0, BIAS_VAR, embedding_var=1.0 / 784, trained=PARTS[kernel])
+    return diffusion.linear_model(
+        "tanh", 1.0, BIAS_VAR, embedding_var=1.0 / 784, trained=PARTS[kernel]
+    )
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
@@ -72,7 +76,12 @@ def affine_accuracies(config: Config) -> dict[str, np.ndarray]:
     return {
         kernel: np.array(
             [
-                accuracy(di.inference.linear_model(*data.train(num), test, *completed(kernel), 1.0 / num).mean, labels)
+                accuracy(
+                    di.inference.linear_model(
+                        *data.train(num), test, *completed(kernel), 1.0 / num
+                    ).mean,
+                    labels,
+                )
                 for num in config.train_sizes
             ]
         )
@@ -114,12 +123,16 @@ def kernels(config: Config, rows: np.ndarray) -> dict[str, np.ndarray]:
     }
     found = {}
     for phi in ("tanh", "silu"):
-        both = diffusion.network_kernels(phi, rows @ rows.T, 1.0, BIAS_VAR, embedding_var=1.0 / rows.shape[1])
+        both = diffusion.network_kernels(
+            phi, rows @ rows.T, 1.0, BIAS_VAR, embedding_var=1.0 / rows.shape[1]
+        )
         found.update({f"ResNet phi = {phi}, NNGP": both.nngp, f"ResNet phi = {phi}, NTK": both.ntk})
     for name, spec in specs.items():
         blocks = di.inference.kernel_for(spec, rows[:-1], rows[-1:], engine="neural_tangents")
         for kernel, parts in zip(("NNGP", "NTK"), blocks, strict=True):
-            found[f"{name}, {kernel}"] = np.block([[parts.train, parts.cross.T], [parts.cross, parts.test]])
+            found[f"{name}, {kernel}"] = np.block(
+                [[parts.train, parts.cross.T], [parts.cross, parts.test]]
+            )
     return found
 
 
@@ -138,8 +151,12 @@ def expressivity(config: Config) -> dict[str, Expressivity]:
             cut = kernel[:num, :num], kernel[largest:, :num], kernel[largest:, largest:]
             whole.append(accuracy(di.inference.posterior(*cut, y, 1.0 / num).mean, labels))
             model = part.intercept_var, part.slope_var
-            affine.append(accuracy(di.inference.linear_model(x, y, test, *model, 1.0 / num).mean, labels))
-        found[name] = Expressivity(np.array(whole), np.array(affine), part.share, part.centred_share)
+            affine.append(
+                accuracy(di.inference.linear_model(x, y, test, *model, 1.0 / num).mean, labels)
+            )
+        found[name] = Expressivity(
+            np.array(whole), np.array(affine), part.share, part.centred_share
+        )
     return found
 
 
@@ -170,8 +187,16 @@ def calibration(config: Config) -> dict[str, Calibration]:
     centred = y - 0.1  # the mean of a one-hot target; the prior has mean 0
     fixed = di.inference.linear_model(x, centred, test, *completed("NNGP"), 1.0 / num)
     best = di.inference.empirical_bayes(x, centred)
-    fitted = di.inference.linear_model(x, centred, test, best.intercept_var, best.slope_var, best.noise)
-    spec = di.MLP((512,) * config.mlp_depth, "relu", di.normal(2.0), di.normal(BIAS_VAR, "absolute"), output_width=1)
+    fitted = di.inference.linear_model(
+        x, centred, test, best.intercept_var, best.slope_var, best.noise
+    )
+    spec = di.MLP(
+        (512,) * config.mlp_depth,
+        "relu",
+        di.normal(2.0),
+        di.normal(BIAS_VAR, "absolute"),
+        output_width=1,
+    )
     blocks = di.inference.kernel_for(spec, x, test, engine="neural_tangents").nngp
     deep = di.inference.posterior(*blocks, centred, 1.0 / num)
     judged = {
@@ -179,7 +204,10 @@ def calibration(config: Config) -> dict[str, Calibration]:
         "affine, empirical Bayes": (fitted.mean, fitted.variance, best.noise),
         "MLP relu, noise 1 / n": (deep.mean, deep.deviation**2, 1.0 / num),
     }
-    return {name: judge(mean, variance, noise, labels) for name, (mean, variance, noise) in judged.items()}
+    return {
+        name: judge(mean, variance, noise, labels)
+        for name, (mean, variance, noise) in judged.items()
+    }
 
 
 def judge(mean: np.ndarray, variance: np.ndarray, noise: float, labels: np.ndarray) -> Calibration:
@@ -192,5 +220,7 @@ def judge(mean: np.ndarray, variance: np.ndarray, noise: float, labels: np.ndarr
     margin = top[:, -1] - top[:, -2]
     inside = np.mean(scores < norm.ppf(0.95), axis=1)
     groups = np.array_split(np.argsort(margin), 4)
-    by_margin, margins = (np.array([np.mean(values[group]) for group in groups]) for values in (inside, margin))
+    by_margin, margins = (
+        np.array([np.mean(values[group]) for group in groups]) for values in (inside, margin)
+    )
     return Calibration(coverage, by_margin, margins, accuracy(mean, labels), noise)

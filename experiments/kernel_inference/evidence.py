@@ -73,16 +73,28 @@ def network_evidence(config: Config) -> dict[int, NetworkEvidence]:
         rows = []
         for draw in range(config.draws):
             x, y = sample_37(draw)
-            best = [di.inference.empirical_bayes(x, y, noise=noise, weight_var=weight) for weight in OPTIMA]
-            settings = [(1.0, 1.0, 1.0), *((one.weight_var, one.bias_var, one.embedding_var) for one in best)]
-            kernels = (network_kernel(size, variances, x, config.key + draw) for variances in settings)
-            rows.append([-di.inference.log_marginal(kernel, y, noise) / len(y) for kernel in kernels])
+            best = [
+                di.inference.empirical_bayes(x, y, noise=noise, weight_var=weight)
+                for weight in OPTIMA
+            ]
+            settings = [
+                (1.0, 1.0, 1.0),
+                *((one.weight_var, one.bias_var, one.embedding_var) for one in best),
+            ]
+            kernels = (
+                network_kernel(size, variances, x, config.key + draw) for variances in settings
+            )
+            rows.append(
+                [-di.inference.log_marginal(kernel, y, noise) / len(y) for kernel in kernels]
+            )
         default, *optima = np.array(rows).T
         found[size] = NetworkEvidence(default, np.array(optima))
     return found
 
 
-def network_kernel(size: int, variances: tuple[float, float, float], x: np.ndarray, seed: int) -> np.ndarray:
+def network_kernel(
+    size: int, variances: tuple[float, float, float], x: np.ndarray, seed: int
+) -> np.ndarray:
     """[n, n]: X X^T / size of the random network of D = L = size, of (weight, bias, embedding) variance."""
     deviations = np.sqrt(variances).astype(np.float32)
     last = np.asarray(_last_layer_fn(size)(deviations, x.astype(np.float32), seed), np.float64)
@@ -103,7 +115,10 @@ def _last_layer_fn(size: int) -> Any:
         key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
         embedding, *runs = init(key, x.shape[1])
         inner = [run["inner"] for run in runs]
-        scaled = [{"inner": {"weights": weight * one["weights"], "biases": bias * one["biases"]}} for one in inner]
+        scaled = [
+            {"inner": {"weights": weight * one["weights"], "biases": bias * one["biases"]}}
+            for one in inner
+        ]
         return jax.vmap(apply, (None, 0))([{"weights": start * embedding["weights"]}, *scaled], x)
 
     return jax.jit(last)
@@ -118,5 +133,7 @@ def sample_37(draw: int) -> tuple[np.ndarray, np.ndarray]:
     """50 images of each digit, pixels in [-1, 1]; targets -1 for 3 and 1 for 7."""
     images, labels = all_images()
     rng = np.random.default_rng(draw)
-    chosen = np.concatenate([rng.choice(np.flatnonzero(labels == digit), 50, replace=False) for digit in (3, 7)])
+    chosen = np.concatenate(
+        [rng.choice(np.flatnonzero(labels == digit), 50, replace=False) for digit in (3, 7)]
+    )
     return 2.0 * images[chosen] - 1.0, np.where(labels[chosen] == 3, -1.0, 1.0)

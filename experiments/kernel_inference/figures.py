@@ -6,13 +6,7 @@ import deepinit as di
 from deepinit.theory import diffusion
 
 from .cases import Config
-from .data import (
-    LEVELS,
-    affine_accuracies,
-    calibration,
-    expressivity,
-    standard_error,
-)
+from .data import LEVELS, affine_accuracies, calibration, expressivity, standard_error
 from .evidence import NETWORK_NOISE, OPTIMA, evidence, network_evidence, sample_37
 from .readout import READOUT, inputs
 from .remarks import Results, weakly_trained
@@ -26,7 +20,8 @@ def figures(config: Config, results: Results) -> list:
     from deepinit.runs.report import figure_item
 
     checks = di.plots.z_panel(
-        {name: result.dataset for name, result in weakly_trained(results).items()}, routes=("first_order",)
+        {name: result.dataset for name, result in weakly_trained(results).items()},
+        routes=("first_order",),
     )
     return [
         *accuracy_items(config),
@@ -34,7 +29,9 @@ def figures(config: Config, results: Results) -> list:
         *calibration_items(config),
         readout_item(weakly_trained(results)),
         *trained_items(config, results),
-        figure_item("Every check of this run", "One dot a test point; a cross is outside the gate.", checks),
+        figure_item(
+            "Every check of this run", "One dot a test point; a cross is outside the gate.", checks
+        ),
     ]
 
 
@@ -87,9 +84,13 @@ def accuracy_items(config: Config) -> list:
         note=f"NNGP and NTK, {config.kernel_sizes[-1]} training images",
     )
     return [
-        figure_item("Affine kernels", "Regression in weight space on MNIST digits, one-hot targets.", affine),
         figure_item(
-            "Affine part against the whole", "Points: the kernel. Lines: its projection on 1 and <x, x'>.", whole
+            "Affine kernels", "Regression in weight space on MNIST digits, one-hot targets.", affine
+        ),
+        figure_item(
+            "Affine part against the whole",
+            "Points: the kernel. Lines: its projection on 1 and <x, x'>.",
+            whole,
         ),
         figure_item("Shares of the norm", "Two points a network: its NNGP and its NTK.", shares),
     ]
@@ -115,7 +116,10 @@ def evidence_items(config: Config) -> list:
         "bias variance": (FACTORS, curve(np.array([0.0, 1.0, 0.0]))),
         "embedding variance": (FACTORS, curve(np.array([0.0, 0.0, 1.0]))),
         "weight variance": (FACTORS[FACTORS < 20], curve(np.array([1.0, 0.0, 0.0]))[FACTORS < 20]),
-        "all three, along the flat family": (FACTORS[FACTORS < 20], flat_family(data, start, len(y))[FACTORS < 20]),
+        "all three, along the flat family": (
+            FACTORS[FACTORS < 20],
+            flat_family(data, start, len(y))[FACTORS < 20],
+        ),
     }
     drawn = di.plots.series(
         {},
@@ -147,7 +151,11 @@ def evidence_items(config: Config) -> list:
             "The weight variance acts through intercept and slopes; along the flat family biases and embedding make up for it.",
             drawn,
         ),
-        figure_item("Empirical Bayes", "The spread over samples is larger than the effect of the noise.", samples),
+        figure_item(
+            "Empirical Bayes",
+            "The spread over samples is larger than the effect of the noise.",
+            samples,
+        ),
     ]
 
 
@@ -161,9 +169,15 @@ def network_evidence_items(config: Config) -> list:
     sizes = np.array(list(networks))
     curves = {"all variances 1": [one.default for one in networks.values()]}
     for k, weight in enumerate(OPTIMA):
-        curves[f"optimum of the limit, weight variance {weight:g}"] = [one.optima[k] for one in networks.values()]
+        curves[f"optimum of the limit, weight variance {weight:g}"] = [
+            one.optima[k] for one in networks.values()
+        ]
     points = {
-        name: (sizes * shift, np.mean(values, axis=1), np.std(values, axis=1, ddof=1) / config.draws**0.5)
+        name: (
+            sizes * shift,
+            np.mean(values, axis=1),
+            np.std(values, axis=1, ddof=1) / config.draws**0.5,
+        )
         for shift, (name, values) in zip((0.97, 1.0, 1.03), curves.items(), strict=True)
     }
     ends = sizes[[0, -1]]
@@ -193,7 +207,10 @@ def flat_family(data: di.inference.Spectrum, start: np.ndarray, num: int) -> np.
     for factor in FACTORS:
         weight = min(start[0] * factor, 50.0)
         unit = diffusion.linear_model("tanh", weight, 1.0)
-        bias, embedding = target.intercept_var / unit.intercept_var, target.slope_var / unit.slope_var
+        bias, embedding = (
+            target.intercept_var / unit.intercept_var,
+            target.slope_var / unit.slope_var,
+        )
         model = diffusion.linear_model("tanh", weight, bias, embedding_var=embedding)
         values.append(-di.inference.linear_log_marginal(data, *model, 1e-2).value / num)
     return np.array(values)
@@ -226,7 +243,9 @@ def calibration_items(config: Config) -> list:
             "Fraction of one-hot test targets in the central interval of the posterior with noise.",
             levels,
         ),
-        figure_item("Calibration by margin", "Quarters of the test images, in order of the margin.", margins),
+        figure_item(
+            "Calibration by margin", "Quarters of the test images, in order of the margin.", margins
+        ),
     ]
 
 
@@ -239,7 +258,9 @@ def readout_item(results: Results):
     limits = np.array([data["predicted"].sel(route="infinite_width").values[0] for data in rows])
     bias = np.array([data["mean"].values[0] for data in rows]) - limits
     errors = np.array([data["standard_error"].values[0] for data in rows])
-    theory = np.array([data["predicted"].sel(route="first_order").values[0] for data in rows]) - limits
+    theory = (
+        np.array([data["predicted"].sel(route="first_order").values[0] for data in rows]) - limits
+    )
     names = READOUT.measurement.entries(None, inputs())
     drawn = di.plots.series(
         {name: (widths, np.abs(bias[:, k]), errors[:, k]) for k, name in enumerate(names)},

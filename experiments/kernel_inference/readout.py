@@ -27,7 +27,9 @@ def inputs() -> di.inputs.Inputs:
     """Six training points on the unit circle, then three test points."""
     angles = np.concatenate([np.linspace(0.0, 5.0, NUM_TRAIN), [0.4, 2.5, 5.6]])
     radii = np.array([1.0] * NUM_TRAIN + [1.0, 0.7, 1.3])
-    return di.inputs.points(radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1), "points on a circle")
+    return di.inputs.points(
+        radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1), "points on a circle"
+    )
 
 
 def targets(rows: np.ndarray) -> np.ndarray:
@@ -72,14 +74,20 @@ def _measure(state: Any, rows: di.inputs.Inputs) -> Any:
 
 def _infinite(spec: Any, rows: di.inputs.Inputs) -> Prediction:
     train, test = rows.points[:NUM_TRAIN], rows.points[NUM_TRAIN:]
-    whole = di.MLP(spec.widths, spec.activation, spec.weight_law, output_width=1, output_law=di.normal(1.0))
-    found = di.inference.posterior(*di.inference.kernel_for(whole, train, test).nngp, targets(train), NOISE)
+    whole = di.MLP(
+        spec.widths, spec.activation, spec.weight_law, output_width=1, output_law=di.normal(1.0)
+    )
+    found = di.inference.posterior(
+        *di.inference.kernel_for(whole, train, test).nngp, targets(train), NOISE
+    )
     return _prediction("infinite_width", found.mean, np.zeros(len(test)), "O(1 / width)")
 
 
 def _predict(spec: Any, rows: di.inputs.Inputs, form: str) -> Prediction:
     mean, bias, variance = first_order(rows.points)
-    return _prediction(form, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)")
+    return _prediction(
+        form, mean + bias / spec.widths[0], variance / spec.widths[0], "O(1 / width^2)"
+    )
 
 
 def _prediction(name: str, value: np.ndarray, variance: np.ndarray, order: str) -> Prediction:
@@ -110,7 +118,9 @@ def first_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     seen, new = features[:, :NUM_TRAIN], features[:, NUM_TRAIN:]
     residual = new - seen @ (inverse @ cross.T)  # phi_* - K_* P phi, neuron by neuron
     moved = (seen * (seen @ dual)[:, None] - train @ dual) @ inverse  # P delta a
-    middle = cross - cross @ inverse @ train  # its mean part, to be taken off (delta_* - K_* P delta)
+    middle = (
+        cross - cross @ inverse @ train
+    )  # its mean part, to be taken off (delta_* - K_* P delta)
     against = residual * np.sum(seen * moved, axis=1)[:, None] - moved @ middle.T
     linear = residual * (seen @ dual)[:, None] - middle @ dual
     return cross @ dual, -probabilities @ against, probabilities @ linear**2
@@ -123,7 +133,9 @@ READOUT = Quantity(
     measurement=di.quantities.Forward(_measure, entries=_names),
     theories=(
         *theories(
-            ("first_order",), lambda spec, *_: None if spec.depth == 1 else "it is that of one hidden layer", _predict
+            ("first_order",),
+            lambda spec, *_: None if spec.depth == 1 else "it is that of one hidden layer",
+            _predict,
         ),
         limit(_infinite),
     ),

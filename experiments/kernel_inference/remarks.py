@@ -8,12 +8,7 @@ import deepinit as di
 from deepinit.runs.experiment import CaseResult
 
 from .cases import Config
-from .data import (
-    affine_accuracies,
-    calibration,
-    expressivity,
-    standard_error,
-)
+from .data import affine_accuracies, calibration, expressivity, standard_error
 from .evidence import (
     NETWORK_NOISE,
     OPTIMA,
@@ -27,7 +22,11 @@ from .evidence import (
 from .trained_networks import trained_words
 
 Results = Mapping[str, CaseResult]
-PAPER_ACCURACY, PAPER_LIMIT_DEFAULT, PAPER_LIMIT_OPTIMUM = "85.36 % from 20 000 images", 3.251, 0.649
+PAPER_ACCURACY, PAPER_LIMIT_DEFAULT, PAPER_LIMIT_OPTIMUM = (
+    "85.36 % from 20 000 images",
+    3.251,
+    0.649,
+)
 
 
 def remarks(config: Config, results: Results) -> list[str]:
@@ -88,7 +87,9 @@ def evidence_words(config: Config) -> list[str]:
     found += network_evidence_words(config)
     x, y = sample_37(0)
     intercept, slope = default_37()
-    other = -di.inference.linear_log_marginal(di.inference.spectrum(x, y), intercept, slope - 1.0, 1e-2).value / len(y)
+    other = -di.inference.linear_log_marginal(
+        di.inference.spectrum(x, y), intercept, slope - 1.0, 1e-2
+    ).value / len(y)
     best = di.inference.empirical_bayes(x, y, noise=1e-2)
     found.append(
         f"The paper's figure has {PAPER_LIMIT_DEFAULT} and {PAPER_LIMIT_OPTIMUM}. Its default is not that of its own eq. (41); with E - 1 in place of E "
@@ -161,8 +162,13 @@ def readout_words(results: Results) -> list[str]:
         bias = width * (data["mean"].values[0] - limit)
         errors = width * data["standard_error"].values[0]
         theory = width * (data["predicted"].sel(route="first_order").values[0] - limit)
-        told = ", ".join(f"{b:.3f}({e:.3f}), theory {t:.3f}" for b, e, t in zip(bias, errors, theory, strict=True))
-        found.append(f"{name}: width times (mean prediction less the NNGP posterior) at the test points: {told}.")
+        told = ", ".join(
+            f"{b:.3f}({e:.3f}), theory {t:.3f}"
+            for b, e, t in zip(bias, errors, theory, strict=True)
+        )
+        found.append(
+            f"{name}: width times (mean prediction less the NNGP posterior) at the test points: {told}."
+        )
     return found
 
 

@@ -17,10 +17,10 @@ def trained_items(config: Config, results: Mapping[str, CaseResult]) -> list:
 
     found = []
     if config.trained_sizes:
-        caption = (
-            "Accuracy at the end; bars are the standard error over networks. Points of one size stand side by side."
+        caption = "Accuracy at the end; bars are the standard error over networks. Points of one size stand side by side."
+        found.append(
+            figure_item("Networks trained in all layers", caption, sizes_figure(config, results))
         )
-        found.append(figure_item("Networks trained in all layers", caption, sizes_figure(config, results)))
     if config.conv_sizes:
         caption = "Test accuracy while networks train; bars are the standard error over networks."
         found.append(figure_item("Convolutions", caption, epochs_figure(config, results)))
@@ -33,12 +33,20 @@ def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
     points, how = {}, chosen(config)
     for place, (name, one) in enumerate(how.items()):
         ends = [curve(results[f"trained-{size}-{name}"]) for size in config.trained_sizes]
-        beside = sizes * 1.04 ** (place - (len(how) - 1) / 2)  # points of one size would hide each other
-        points[one.name] = (beside, np.array([e.mean[-1] for e in ends]), np.array([e.error[-1] for e in ends]))
+        beside = sizes * 1.04 ** (
+            place - (len(how) - 1) / 2
+        )  # points of one size would hide each other
+        points[one.name] = (
+            beside,
+            np.array([e.mean[-1] for e in ends]),
+            np.array([e.error[-1] for e in ends]),
+        )
     ends = np.array([0.8 * sizes[0], 1.25 * sizes[-1]])
     lines = {
         name: (ends, np.full(2, rate))
-        for name, rate in zip(("kernel regression", "kernel, gradient flow"), kernel_rates(config), strict=True)
+        for name, rate in zip(
+            ("kernel regression", "kernel, gradient flow"), kernel_rates(config), strict=True
+        )
     }
     drawn = di.plots.series(
         points,
@@ -65,7 +73,10 @@ def epochs_figure(config: Config, results: Mapping[str, CaseResult]):
             for name, one in chosen(config, convolutions=True).items()
         }
         points = {name: (one.epochs, one.mean, one.error) for name, one in curves.items()}
-        panels[f"D = L = {size}"] = (points, {name: (one.epochs, one.mean) for name, one in curves.items()})
+        panels[f"D = L = {size}"] = (
+            points,
+            {name: (one.epochs, one.mean) for name, one in curves.items()},
+        )
     return di.plots.series_panels(
         panels,
         x_label="epoch",

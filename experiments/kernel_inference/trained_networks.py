@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Case, CaseResult
 from deepinit.theory import diffusion
 
@@ -48,7 +48,10 @@ OPTIMIZERS = {
     "adam": Optimizer("Adam, minibatches", "adam", True, 0.01, 0.03, 0.1),
 }
 PAPER = {"gd": (0.790, 0.836, 0.847, 0.850), "sgd": (0.915, 0.859, 0.859, 0.857)}
-PAPER |= {"full-adam": (0.894, 0.855, 0.859, 0.850), "adam": (0.932, 0.941, 0.951, 0.945)}  # D = L = 15, 50, 150, 500
+PAPER |= {
+    "full-adam": (0.894, 0.855, 0.859, 0.850),
+    "adam": (0.932, 0.941, 0.951, 0.945),
+}  # D = L = 15, 50, 150, 500
 PAPER_CONV = {"sgd": (0.707, 0.900, 0.939), "adam": (0.986, 0.993, 0.988)}  # D = L = 15, 50, 150
 
 
@@ -60,9 +63,11 @@ def chosen(config: Config, *, convolutions: bool = False) -> dict[str, Optimizer
     """
     for name in config.optimizers:
         if name not in OPTIMIZERS:
-            raise SpecError(refusal(f"the optimizer {name!r}", ", ".join(OPTIMIZERS), "Check the spelling."))
+            raise SpecError(f"the optimizer {name!r}", ", ".join(OPTIMIZERS), "Check the spelling.")
     found = {name: OPTIMIZERS[name] for name in config.optimizers}
-    return {name: one for name, one in found.items() if one.conv_rate is not None or not convolutions}
+    return {
+        name: one for name, one in found.items() if one.conv_rate is not None or not convolutions
+    }
 
 
 def trained_cases(config: Config) -> list[Case]:
@@ -71,7 +76,11 @@ def trained_cases(config: Config) -> list[Case]:
     for size in config.trained_sizes:
         for name, one in chosen(config).items():
             run = _training(config, one, one.rate, config.trained_epochs, SIDE)
-            found.append(_case(config, f"trained-{size}-{name}", connected(size), run, config.trained_networks))
+            found.append(
+                _case(
+                    config, f"trained-{size}-{name}", connected(size), run, config.trained_networks
+                )
+            )
     for size in config.conv_sizes:
         for name, one in chosen(config, convolutions=True).items():
             for kind, spec, rate in (
@@ -79,31 +88,41 @@ def trained_cases(config: Config) -> list[Case]:
                 ("coarse", connected(size), one.coarse_rate),
             ):
                 run = _training(config, one, rate, config.conv_epochs, config.conv_side)
-                found.append(_case(config, f"{kind}-{size}-{name}", spec, run, config.conv_networks))
+                found.append(
+                    _case(config, f"{kind}-{size}-{name}", spec, run, config.conv_networks)
+                )
     return found
 
 
 def connected(size: int) -> di.ResNet:
     """The completed network of D = L = size."""
     bias = di.normal(BIAS_VAR, "depth")
-    return di.ResNet(size, size, block="shallow", bias_law=bias, embedding_law=di.normal(1.0), output_width=10)
+    return di.ResNet(
+        size, size, block="shallow", bias_law=bias, embedding_law=di.normal(1.0), output_width=10
+    )
 
 
 def convolutional(size: int, side: int) -> di.ConvResNet:
     """The same with filters, on images of side x side pixels; the readout sees the average over positions."""
     bias = di.normal(BIAS_VAR, "depth")
-    return di.ConvResNet((side, side), size, size, bias_law=bias, embedding_law=di.normal(1.0), output_width=10)
+    return di.ConvResNet(
+        (side, side), size, size, bias_law=bias, embedding_law=di.normal(1.0), output_width=10
+    )
 
 
 def coarse(images: np.ndarray, side: int) -> np.ndarray:
     """Means over squares: [num, 784] -> [num, side^2]."""
     if not 3 <= side <= SIDE or SIDE % side:
-        raise SpecError(refusal(f"digits of {side} pixels a side", "4, 7, 14, 28", "7 pixels can be recognized."))
+        raise SpecError(
+            f"digits of {side} pixels a side", "4, 7, 14, 28", "7 pixels can be recognized."
+        )
     square = SIDE // side
     return images.reshape(-1, side, square, side, square).mean(axis=(2, 4)).reshape(len(images), -1)
 
 
-def _training(config: Config, how: Optimizer, rate: float | None, epochs: int, side: int) -> di.Training:
+def _training(
+    config: Config, how: Optimizer, rate: float | None, epochs: int, side: int
+) -> di.Training:
     data = digits(config)
     images, targets = data.train(config.trained_on)
     test, labels = data.test
@@ -115,11 +134,15 @@ def _training(config: Config, how: Optimizer, rate: float | None, epochs: int, s
         mode=how.mode,
         rate=rate,
         batch_size=batch,
-        test=di.targets.examples(coarse(test, side), np.eye(10)[labels], f"{config.num_test} others"),
+        test=di.targets.examples(
+            coarse(test, side), np.eye(10)[labels], f"{config.num_test} others"
+        ),
     )
 
 
-def _case(config: Config, name: str, spec: di.ResNet | di.ConvResNet, run: di.Training, networks: int) -> Case:
+def _case(
+    config: Config, name: str, spec: di.ResNet | di.ConvResNet, run: di.Training, networks: int
+) -> Case:
     net = di.network(spec, parametrization="ntk")
     return Case(name, net, di.quantities.accuracy, run, networks, key=config.key)
 
@@ -144,9 +167,19 @@ def curve(result: CaseResult) -> Curve:
     """What a case has measured."""
     data, run = result.dataset, result.case.inputs
     tested, seen = (data.sel(pair=name) for name in ("test set", "training set"))
-    epochs = np.array(run.record_steps) * (run.batch_size or len(run.examples.inputs)) / len(run.examples.inputs)
+    epochs = (
+        np.array(run.record_steps)
+        * (run.batch_size or len(run.examples.inputs))
+        / len(run.examples.inputs)
+    )
     mean, error = tested["mean"].values, tested["standard_error"].values
-    return Curve(epochs, mean, error, float(seen["mean"].values[-1]), int(tested["num_excluded"].values.max()))
+    return Curve(
+        epochs,
+        mean,
+        error,
+        float(seen["mean"].values[-1]),
+        int(tested["num_excluded"].values.max()),
+    )
 
 
 def kernel_rates(config: Config) -> tuple[float, float]:
@@ -155,7 +188,9 @@ def kernel_rates(config: Config) -> tuple[float, float]:
     x, y = data.train(num)
     test, labels = data.test
     rows = np.concatenate([x, test])
-    kernel = diffusion.network_kernels("tanh", rows @ rows.T, 1.0, BIAS_VAR, embedding_var=1.0 / rows.shape[1]).ntk
+    kernel = diffusion.network_kernels(
+        "tanh", rows @ rows.T, 1.0, BIAS_VAR, embedding_var=1.0 / rows.shape[1]
+    ).ntk
     train, cross = kernel[:num, :num], kernel[num:, :num]
     time = OPTIMIZERS["gd"].rate * config.trained_epochs / num  # the loss is a mean over examples
     ended = di.inference.trained(train, cross, y, noise=1.0 / num)
@@ -175,7 +210,9 @@ def trained_words(config: Config, results: Mapping[str, CaseResult]) -> list[str
             f"85.4 % for the kernel and, at D = L = 15, 50, 150, 500, {_paper(PAPER, how)}."
         )
         ends = {
-            one.name: max(curve(results[f"trained-{size}-{name}"]).mean[-1] for size in config.trained_sizes)
+            one.name: max(
+                curve(results[f"trained-{size}-{name}"]).mean[-1] for size in config.trained_sizes
+            )
             for name, one in how.items()
         }
         found.append(
@@ -192,12 +229,19 @@ def trained_words(config: Config, results: Mapping[str, CaseResult]) -> list[str
     return found
 
 
-def _told(results: Mapping[str, CaseResult], kind: str, sizes: tuple[int, ...], how: Mapping[str, Optimizer]) -> str:
+def _told(
+    results: Mapping[str, CaseResult],
+    kind: str,
+    sizes: tuple[int, ...],
+    how: Mapping[str, Optimizer],
+) -> str:
     """Accuracies with standard errors in units of the last digit, and those on the training images."""
     lines = []
     for size in sizes:
         curves = {one.name: curve(results[f"{kind}-{size}-{name}"]) for name, one in how.items()}
-        lines.append(f"D = L = {size}: {', '.join(f'{_rate(one)} by {name}' for name, one in curves.items())}")
+        lines.append(
+            f"D = L = {size}: {', '.join(f'{_rate(one)} by {name}' for name, one in curves.items())}"
+        )
     return "; ".join(lines)
 
 
@@ -209,5 +253,6 @@ def _rate(found: Curve) -> str:
 
 def _paper(rates: Mapping[str, tuple[float, ...]], how: Mapping[str, Optimizer]) -> str:
     return "; ".join(
-        f"{', '.join(f'{100 * rate:.1f}' for rate in rates[name])} % by {one.name}" for name, one in how.items()
+        f"{', '.join(f'{100 * rate:.1f}' for rate in rates[name])} % by {one.name}"
+        for name, one in how.items()
     )

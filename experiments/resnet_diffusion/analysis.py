@@ -15,7 +15,13 @@ from deepinit.quantities.theory import always, limit, theories
 
 REFERENCE = "arXiv 2007.03253"
 DOUBLE_LIMIT, EXACT = "double_limit", "infinite_depth"
-KERNEL_ENTRIES = ("weight kernel 1, 2", "bias kernel", "mean square 1", "mean square 2", "overlap 1, 2")
+KERNEL_ENTRIES = (
+    "weight kernel 1, 2",
+    "bias kernel",
+    "mean square 1",
+    "mean square 2",
+    "overlap 1, 2",
+)
 
 
 def finite(value: Any) -> Any:
@@ -37,9 +43,17 @@ def first_coordinate(rows: Any) -> Any:
 
 def prediction(quantity: str, name: str, value: Any, variance: Any = None) -> Prediction:
     """Of one of the quantities below."""
-    left_out = {"infinite_width": "O(depth / width)", EXACT: "O(1 / depth)"}.get(name, "O(1 / depth) + O(1 / width)")
+    left_out = {"infinite_width": "O(depth / width)", EXACT: "O(1 / depth)"}.get(
+        name, "O(1 / depth) + O(1 / width)"
+    )
     return Prediction(
-        quantity, name, np.asarray(value), variance, left_out, "shallow residual blocks, psi = id", REFERENCE
+        quantity,
+        name,
+        np.asarray(value),
+        variance,
+        left_out,
+        "shallow residual blocks, psi = id",
+        REFERENCE,
     )
 
 
@@ -63,7 +77,10 @@ def limits_by_layer(spec: di.ResNet, inputs: Inputs) -> list[Any]:
 
     start, variances = inputs.points[:, 0], unit_variances(spec)
     times = np.arange(1, spec.depth + 1) / spec.depth
-    return [double_limit(spec.activation, np.outer(start, start), *variances, time, start) for time in times]
+    return [
+        double_limit(spec.activation, np.outer(start, start), *variances, time, start)
+        for time in times
+    ]
 
 
 def draw_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
@@ -79,7 +96,9 @@ def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
         from deepinit.infinite_width.recursion import kernel_layers
 
         # one by one: no pairs, each of which is a quadrature
-        variance = np.concatenate([kernel_layers(spec, point[None]).nngp[:, 0] for point in inputs.points], axis=1)
+        variance = np.concatenate(
+            [kernel_layers(spec, point[None]).nngp[:, 0] for point in inputs.points], axis=1
+        )
         return prediction("draw", "infinite_width", np.zeros_like(variance), variance)
     from deepinit.infinite_width.residual import residual_layers
 
@@ -96,16 +115,24 @@ def names_of_points(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 DRAW = reading(
     "draw",
     "first coordinate of the stream",
-    Forward(lambda state, inputs: finite(first_coordinate(state.postactivations)), entries=names_of_points),
+    Forward(
+        lambda state, inputs: finite(first_coordinate(state.postactivations)),
+        entries=names_of_points,
+    ),
     theories=(
         *theories(
-            (DOUBLE_LIMIT,), lambda spec, *_: None if isinstance(spec, di.ResNet) else "it is no ResNet", draw_limit
+            (DOUBLE_LIMIT,),
+            lambda spec, *_: None if isinstance(spec, di.ResNet) else "it is no ResNet",
+            draw_limit,
         ),
         limit(draw_infinite),
     ),
 )
 PREACTIVATION = DRAW._replace(
-    measurement=Forward(lambda state, inputs: finite(first_coordinate(state.preactivations)), entries=names_of_points),
+    measurement=Forward(
+        lambda state, inputs: finite(first_coordinate(state.preactivations)),
+        entries=names_of_points,
+    ),
     label="first preactivation of the layer",
 )
 
@@ -134,7 +161,9 @@ def moment_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 def moments_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
     """Of the double limit; for b = 0 exact at every width."""
     limits, upper = limits_by_layer(spec, inputs), np.triu_indices(inputs.num_rows)
-    return prediction("moments", form, [np.append(one.mean, one.conditional_covariance[upper]) for one in limits])
+    return prediction(
+        "moments", form, [np.append(one.mean, one.conditional_covariance[upper]) for one in limits]
+    )
 
 
 def moments_infinite(spec: Any, inputs: Inputs) -> Prediction:
@@ -166,9 +195,12 @@ def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
     stream = jnp.exp(gradients.output_scales)[:, None] * gradients.outputs
     overlaps = jnp.matmul(stream, stream.T, precision="highest") / stream.shape[1]
     weights, biases = (
-        part.value[0, 1] * jnp.exp(part.log_scale[0, 1]) for part in (gradients.weights, gradients.biases)
+        part.value[0, 1] * jnp.exp(part.log_scale[0, 1])
+        for part in (gradients.weights, gradients.biases)
     )
-    return finite(jnp.stack([weights, biases, overlaps[0, 0], overlaps[1, 1], overlaps[0, 1]])[None])
+    return finite(
+        jnp.stack([weights, biases, overlaps[0, 0], overlaps[1, 1], overlaps[0, 1]])[None]
+    )
 
 
 def kernels_exact(spec: Any, inputs: Inputs, form: str) -> Prediction:
@@ -197,7 +229,11 @@ def kernels_infinite(spec: Any, inputs: Inputs) -> Prediction:
 KERNELS = reading(
     "kernels",
     "tangent kernels of weights and biases, mean squares and overlap",
-    Backward(measure_kernels, di.quantities.ntk.measurement.functions, entries=lambda spec, inputs: KERNEL_ENTRIES),
+    Backward(
+        measure_kernels,
+        di.quantities.ntk.measurement.functions,
+        entries=lambda spec, inputs: KERNEL_ENTRIES,
+    ),
     symbol=r"$K$",
     theories=(
         *theories((EXACT,), lambda spec, *_: why_no_diffusion(spec), kernels_exact),
@@ -226,8 +262,12 @@ def positions_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     image = inputs.points.reshape(spec.positions, -1)
     gram, shape = image @ image.T / spec.channels, (spec.image_shape, spec.kernel_size)
-    limit = convolution_limit(spec.activation, gram, *shape, *unit_variances(spec), padding=spec.padding)
-    return prediction("positions", form, [np.append(limit.overlap[0, 0, 0], limit.block_kernel[0, 0, 0, 0])])
+    limit = convolution_limit(
+        spec.activation, gram, *shape, *unit_variances(spec), padding=spec.padding
+    )
+    return prediction(
+        "positions", form, [np.append(limit.overlap[0, 0, 0], limit.block_kernel[0, 0, 0, 0])]
+    )
 
 
 def positions_infinite(spec: Any, inputs: Inputs) -> Prediction:
@@ -235,13 +275,18 @@ def positions_infinite(spec: Any, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.residual import position_kernels
 
     limit = position_kernels(spec, inputs.points)
-    return prediction("positions", "infinite_width", [np.append(limit.nngp[0, 0, 0], limit.ntk[0, 0, 0, 0])])
+    return prediction(
+        "positions", "infinite_width", [np.append(limit.nngp[0, 0, 0], limit.ntk[0, 0, 0, 0])]
+    )
 
 
 def position_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     """overlap 0, p; then the tangent kernel."""
     del inputs
-    return (*(f"overlap 0, {position}" for position in range(spec.positions)), "tangent kernel 0, 0")
+    return (
+        *(f"overlap 0, {position}" for position in range(spec.positions)),
+        "tangent kernel 0, 0",
+    )
 
 
 def positions_quantity(positions: int) -> Quantity:

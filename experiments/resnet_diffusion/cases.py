@@ -5,20 +5,12 @@ import dataclasses
 import numpy as np
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.plots.functions import MAX_FUNCTIONS
 from deepinit.runs.experiment import Case
 
-from .analysis import (
-    DOUBLE_LIMIT,
-    DRAW,
-    EXACT,
-    KERNELS,
-    MOMENTS,
-    PREACTIVATION,
-    positions_quantity,
-)
+from .analysis import DOUBLE_LIMIT, DRAW, EXACT, KERNELS, MOMENTS, PREACTIVATION, positions_quantity
 
 UNIT = di.normal(1.0, "depth")
 EDGE_OF_CHAOS = {"tanh": (1.3041**2, 0.2**2), "relu": (2.0, 0.0)}
@@ -159,7 +151,9 @@ def copied(values: tuple[float, ...], width: int, label: str) -> Inputs:
 def shallow(width: int, depth: int, activation: str = "tanh", horizon: float = 1.0) -> di.ResNet:
     """sigma_w^2 = sigma_b^2 = horizon over the whole depth."""
     law = di.normal(horizon, "depth")
-    return di.ResNet(width, depth, block="shallow", activation=activation, weight_law=law, bias_law=law)
+    return di.ResNet(
+        width, depth, block="shallow", activation=activation, weight_law=law, bias_law=law
+    )
 
 
 def numbers(config: Config) -> np.ndarray:
@@ -175,8 +169,21 @@ def function_cases(config: Config) -> list[Case]:
         bias_law = di.normal(bias_var, "absolute") if bias_var else None
         spec = di.MLP((size,) * size, activation, di.normal(weight_var), bias_law)
         name = f"functions-mlp-{activation}"
-        found.append(Case(name, spec, PREACTIVATION, inputs, config.num_draws, sample_layers=last, key=config.key))
-    sizes = {drawn_name(config, width, depth): (width, depth) for width, depth in ((size, size), *drawn_sizes(config))}
+        found.append(
+            Case(
+                name,
+                spec,
+                PREACTIVATION,
+                inputs,
+                config.num_draws,
+                sample_layers=last,
+                key=config.key,
+            )
+        )
+    sizes = {
+        drawn_name(config, width, depth): (width, depth)
+        for width, depth in ((size, size), *drawn_sizes(config))
+    }
     for activation in ("tanh", "silu"):
         for name, (width, depth) in sizes.items():
             # a mean that depends on squares (phi'' != 0) has a bias of order 1 / width
@@ -205,18 +212,20 @@ def drawn_sizes(config: Config) -> list[tuple[int, int]]:
     sizes = [(width, depth) for depth in config.drawn_depths for width in config.drawn_widths]
     if len(sizes) > MAX_FUNCTIONS:
         raise SpecError(
-            refusal(
-                f"{len(config.drawn_widths)} widths by {len(config.drawn_depths)} depths of random functions",
-                f"{MAX_FUNCTIONS} pairs, which one figure shows",
-                "Take fewer --config.drawn-widths or --config.drawn-depths.",
-            )
+            f"{len(config.drawn_widths)} widths by {len(config.drawn_depths)} depths of random functions",
+            f"{MAX_FUNCTIONS} pairs, which one figure shows",
+            "Take fewer --config.drawn-widths or --config.drawn-depths.",
         )
     return sizes
 
 
 def drawn_name(config: Config, width: int, depth: int) -> str:
     """Of the case, less its activation."""
-    return "functions-resnet" if width == depth == config.size else f"functions-resnet-w{width}-l{depth}"
+    return (
+        "functions-resnet"
+        if width == depth == config.size
+        else f"functions-resnet-w{width}-l{depth}"
+    )
 
 
 def moment_cases(config: Config) -> list[Case]:
@@ -225,7 +234,9 @@ def moment_cases(config: Config) -> list[Case]:
     law: dict = {"checked": ("infinite_width",), "key": config.key}
     return [
         Case("moments", spec, MOMENTS, inputs, config.num_draws, **law),
-        Case("overlaps", spec, di.quantities.nngp, inputs, config.num_draws, rejected=(EXACT,), **law),
+        Case(
+            "overlaps", spec, di.quantities.nngp, inputs, config.num_draws, rejected=(EXACT,), **law
+        ),
     ]
 
 
@@ -243,7 +254,18 @@ def kernel_cases(config: Config) -> list[Case]:
         checked = ("infinite_width",) if width >= 32 else ()
         rejected = (EXACT,) if depth <= 64 else ()
         spec = shallow(width, depth)
-        found.append(Case(name, spec, KERNELS, inputs, networks, checked=checked, rejected=rejected, key=config.key))
+        found.append(
+            Case(
+                name,
+                spec,
+                KERNELS,
+                inputs,
+                networks,
+                checked=checked,
+                rejected=rejected,
+                key=config.key,
+            )
+        )
     width, inputs = config.table_widths[0], copied((1.0, 2.0), config.table_widths[0], "z = 1, 2")
     for depth in sorted(set(config.linear_depths)):
         spec, networks = shallow(width, depth, "linear"), 4 * config.table_networks
@@ -261,7 +283,14 @@ def gradient_cases(config: Config) -> list[Case]:
     frame = di.frames.at(SMALL * np.ones((1, width)), np.eye(width)[None])
     law: dict = {"checked": (EXACT,), "key": config.key}
     return [
-        Case("gradients", spec, di.quantities.log_gradient_norm, inputs, config.gradient_networks, **law),
+        Case(
+            "gradients",
+            spec,
+            di.quantities.log_gradient_norm,
+            inputs,
+            config.gradient_networks,
+            **law,
+        ),
         Case("determinant", spec, di.quantities.log_volume, frame, config.gradient_networks, **law),
     ]
 
@@ -294,8 +323,12 @@ def explosion_cases(config: Config) -> list[Case]:
 def convolution_case(config: Config) -> Case:
     """One-dimensional images, circular, patches of three."""
     law = {"weight_law": di.normal(0.7**2, "depth"), "bias_law": di.normal(0.4**2, "depth")}
-    spec = di.ConvResNet((len(IMAGE),), config.channels, config.convolution_depth, kernel_size=3, **law)
-    inputs = di.inputs.points(np.repeat(IMAGE, config.channels)[None], "image (" + ", ".join(map(str, IMAGE)) + ")")
+    spec = di.ConvResNet(
+        (len(IMAGE),), config.channels, config.convolution_depth, kernel_size=3, **law
+    )
+    inputs = di.inputs.points(
+        np.repeat(IMAGE, config.channels)[None], "image (" + ", ".join(map(str, IMAGE)) + ")"
+    )
     return Case(
         "convolution",
         spec,

@@ -7,14 +7,7 @@ import deepinit as di
 from .analysis import DOUBLE_LIMIT, EXACT
 from .cases import Config, drawn_name, drawn_sizes, numbers
 from .limit_figures import WORDS, convolution_item, limit_items
-from .limits import (
-    correlations,
-    drawn_quantiles,
-    equation_moments,
-    last,
-    limit_kernels,
-    route,
-)
+from .limits import correlations, drawn_quantiles, equation_moments, last, limit_kernels, route
 from .remarks import Results
 
 
@@ -31,7 +24,9 @@ def figures(config: Config, results: Results) -> list:
         *limit_items(config, results),
         convolution_item(config, results),
         figure_item(
-            "Every check of this run", "One dot a layer; a cross is outside the gate.", di.plots.z_panel(checks)
+            "Every check of this run",
+            "One dot a layer; a cross is outside the gate.",
+            di.plots.z_panel(checks),
         ),
     ]
 
@@ -43,7 +38,11 @@ def function_items(config: Config, results: Results) -> list:
     items, z = [], numbers(config)
     note = f"width and depth {config.size}, {config.num_draws:,} networks"
     for kind, activations, title in (
-        ("mlp", ("tanh", "relu"), "Deep feed-forward networks at the edge of chaos forget their input"),
+        (
+            "mlp",
+            ("tanh", "relu"),
+            "Deep feed-forward networks at the edge of chaos forget their input",
+        ),
         ("resnet", ("tanh", "silu"), "Deep residual networks keep it"),
     ):
         panels, bands = {}, {}
@@ -67,7 +66,11 @@ def function_items(config: Config, results: Results) -> list:
             else "Gaussian processes in the limit; swish has a mean of its own."
         )
         items.append(figure_item(title, caption, figure))
-    items += [size_item(config, results, activation) for activation in ("tanh", "silu") if drawn_sizes(config)]
+    items += [
+        size_item(config, results, activation)
+        for activation in ("tanh", "silu")
+        if drawn_sizes(config)
+    ]
     title = "Correlations between inputs survive infinite depth in residual networks only"
     figure = di.plots.correlation_maps(
         correlations(config),
@@ -92,7 +95,10 @@ def size_item(config: Config, results: Results, activation: str):
 
     z, panels, bands = numbers(config), {}, {}
     for width, depth in drawn_sizes(config):
-        name, panel = f"{drawn_name(config, width, depth)}-{activation}", f"D = {width}, L = {depth}"
+        name, panel = (
+            f"{drawn_name(config, width, depth)}-{activation}",
+            f"D = {width}, L = {depth}",
+        )
         panels[panel] = (z, results[name].estimate.samples[:, 0])
         bands[panel] = drawn_quantiles(results, config, name)
     title = f"Width, depth and both limits: {WORDS[activation]}"
@@ -107,7 +113,9 @@ def size_item(config: Config, results: Results, activation: str):
         one_scale=True,
     )
     return figure_item(
-        title, "Residual networks of every width (columns) and depth (rows) beside the same limit.", figure
+        title,
+        "Residual networks of every width (columns) and depth (rows) beside the same limit.",
+        figure,
     )
 
 
@@ -116,7 +124,10 @@ def moment_items(config: Config, results: Results) -> list:
     from deepinit.runs.report import figure_item
 
     network, equation = last(results["moments"]), equation_moments(config)
-    limit, finite = route(results["moments"], DOUBLE_LIMIT), route(results["moments"], "infinite_width")
+    limit, finite = (
+        route(results["moments"], DOUBLE_LIMIT),
+        route(results["moments"], "infinite_width"),
+    )
     places = np.arange(len(limit))
     points = {
         "network": (places - 0.06, network.mean - limit, network.error),
@@ -128,7 +139,9 @@ def moment_items(config: Config, results: Results) -> list:
         points,
         lines,
         x_label="entry ("
-        + ", ".join(f"{k}: {name}" for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1")))
+        + ", ".join(
+            f"{k}: {name}" for k, name in enumerate(("mean 0", "mean 1", "var 0", "cov", "var 1"))
+        )
         + ")",
         y_label="less the value of both limits",
         title=title,
@@ -136,12 +149,18 @@ def moment_items(config: Config, results: Results) -> list:
     )
     items = [
         figure_item(
-            title, "Means at z = 0 and 1, variances and covariance. The line is what finite depth adds.", figure
+            title,
+            "Means at z = 0 and 1, variances and covariance. The line is what finite depth adds.",
+            figure,
         )
     ]
     title = "The bias of finite depth, resolved"
     caption = "Mean square of the stream at z = 1, averaged over coordinates: infinite depth is rejected, infinite width at this depth is not."
-    items.append(figure_item(title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)))
+    items.append(
+        figure_item(
+            title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)
+        )
+    )
     return items
 
 
@@ -151,7 +170,9 @@ def kernel_items(config: Config, results: Results) -> list:
 
     depths, items, means, variances = np.array(config.table_depths), [], {}, {}
     first = config.table_widths[0]
-    recursion = [route(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths]
+    recursion = [
+        route(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths
+    ]
     for width in config.table_widths:
         columns = [last(results[f"table-w{width}-l{depth}"]) for depth in depths]
         means[f"D = {width}"] = (
@@ -160,7 +181,10 @@ def kernel_items(config: Config, results: Results) -> list:
             [c.error[0] for c in columns],
         )
     for depth in depths:
-        measured = [results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, pair=2) for width in config.table_widths]
+        measured = [
+            results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, pair=2)
+            for width in config.table_widths
+        ]
         variances[f"L = {depth}"] = (
             config.table_widths,
             [float(one["variance"]) for one in measured],
@@ -185,7 +209,8 @@ def kernel_items(config: Config, results: Results) -> list:
         )
     )
     exact = [
-        route(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2] for width in config.table_widths
+        route(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2]
+        for width in config.table_widths
     ]
     title = "Variances of kernels move with the width"
     figure = di.plots.series(
@@ -216,7 +241,11 @@ def square_item(config: Config, results: Results):
     recursion = np.array([route(results[f"square-{size}"], "infinite_width") for size in sizes])
     for entry, name in ((0, "weights"), (1, "biases")):
         columns = [last(results[f"square-{size}"]) for size in sizes]
-        points[name] = (sizes, [c.mean[entry] for c in columns], [2.0 * c.variance[entry] ** 0.5 for c in columns])
+        points[name] = (
+            sizes,
+            [c.mean[entry] for c in columns],
+            [2.0 * c.variance[entry] ** 0.5 for c in columns],
+        )
         lines[name] = (sizes, recursion[:, entry])
     title = "Tangent kernels of networks as deep as wide"
     figure = di.plots.series(
@@ -230,9 +259,7 @@ def square_item(config: Config, results: Results):
         note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two standard deviations over networks",
     )
     weight, bias = limit_kernels()[:2]
-    caption = (
-        f"Both limits: {weight:.4f} and {bias:.4f}. The slow approach is one of depth; the spread is one of width."
-    )
+    caption = f"Both limits: {weight:.4f} and {bias:.4f}. The slow approach is one of depth; the spread is one of width."
     return figure_item(title, caption, figure)
 
 
@@ -245,6 +272,10 @@ def gradient_items(results: Results) -> list:
         ("gradients", "Gradients by layer are log-normal"),
         ("determinant", "The determinant of the Jacobian shrinks, whatever the width"),
     ):
-        caption = "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
-        items.append(figure_item(title, caption, di.plots.layers(results[name].dataset, title=title)))
+        caption = (
+            "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
+        )
+        items.append(
+            figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
+        )
     return items

@@ -38,7 +38,9 @@ def limit_items(config: Config, results: Results) -> list:
     )
     items = [
         figure_item(
-            title, "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.", figure
+            title,
+            "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.",
+            figure,
         )
     ]
     points, lines = {}, {}
@@ -48,7 +50,11 @@ def limit_items(config: Config, results: Results) -> list:
         values = data["predicted"].sel(route="infinite_width").values
         shown = np.unique(np.linspace(0, depth - 1, 16).astype(int))
         name = f"L = {depth}"
-        points[name] = (times[shown], data["mean"].values[shown], data["standard_error"].values[shown])
+        points[name] = (
+            times[shown],
+            data["mean"].values[shown],
+            data["standard_error"].values[shown],
+        )
         lines[name] = (times, values)
     lines["both limits"] = exploding_limit()
     title = "Beyond the explosion time finite networks grow with their depth"
@@ -64,7 +70,9 @@ def limit_items(config: Config, results: Results) -> list:
     return [
         *items,
         figure_item(
-            title, "The limit reaches infinity at its explosion time; deeper networks follow it further.", figure
+            title,
+            "The limit reaches infinity at its explosion time; deeper networks follow it further.",
+            figure,
         ),
     ]
 
@@ -87,5 +95,7 @@ def convolution_item(config: Config, results: Results):
         note=f"{config.channels} channels, {config.convolution_depth} layers, circular, patches of 3, {config.convolution_networks:,} networks",
     )
     return figure_item(
-        "A convolutional network", "Second moments of one position with all others at the last layer.", figure
+        "A convolutional network",
+        "Second moments of one position with all others at the last layer.",
+        figure,
     )

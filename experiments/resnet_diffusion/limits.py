@@ -10,15 +10,7 @@ import deepinit as di
 from deepinit.runs.experiment import CaseResult
 
 from .analysis import DOUBLE_LIMIT, moment_entries
-from .cases import (
-    EDGE_OF_CHAOS,
-    EXPLODING,
-    Config,
-    copied,
-    explosion_time,
-    numbers,
-    shallow,
-)
+from .cases import EDGE_OF_CHAOS, EXPLODING, Config, copied, explosion_time, numbers, shallow
 
 FEW_POINTS = 17  # along each side of a map without closed forms
 ENTRIES = ("K_W", "K_b", "q_1", "q_2", "lambda_12")  # of a `KERNELS` measurement
@@ -57,7 +49,9 @@ def equation_moments(config: Config) -> Column:
     from deepinit.diffusions.paths import path_fn
 
     z = jnp.asarray([0.0, 1.0])
-    path = path_fn(shallow(config.size, config.size), copied((0.0, 1.0), config.size, ""), form="gram")
+    path = path_fn(
+        shallow(config.size, config.size), copied((0.0, 1.0), config.size, ""), form="gram"
+    )
     root = jax.random.key(config.key + 1, impl="threefry2x32")  # other noise than the networks'
 
     def values(seed: Any) -> Any:
@@ -66,7 +60,9 @@ def equation_moments(config: Config) -> Column:
         return jnp.concatenate([x, (x - z)[i] * (x - z)[j]])
 
     seeds = jnp.arange(config.num_paths, dtype=jnp.uint32)
-    found = np.asarray(jax.jit(lambda seeds: jax.lax.map(values, seeds, batch_size=16))(seeds), np.float64)
+    found = np.asarray(
+        jax.jit(lambda seeds: jax.lax.map(values, seeds, batch_size=16))(seeds), np.float64
+    )
     variance = found.var(axis=0, ddof=1)
     return Column(found.mean(axis=0), np.sqrt(variance / len(found)), variance)
 
@@ -79,7 +75,11 @@ def strong_errors(config: Config) -> dict[str, Any]:
     inputs = copied((1.0,), 10, "z = 1")
     return {
         name: coupled_errors(
-            shallow(10, 64, name), inputs, config.strong_depths, num_seeds=config.strong_networks, key=config.key
+            shallow(10, 64, name),
+            inputs,
+            config.strong_depths,
+            num_seeds=config.strong_networks,
+            key=config.key,
         )
         for name in ("tanh", "silu")
     }
@@ -91,13 +91,19 @@ def limit_kernels() -> np.ndarray:
 
     limit = double_limit("tanh", np.outer([1.0, 2.0], [1.0, 2.0]), 1.0, 1.0)
     overlap = limit.overlap
-    return np.array([limit.weight_kernel[0, 1], limit.bias_kernel, overlap[0, 0], overlap[1, 1], overlap[0, 1]])
+    return np.array(
+        [limit.weight_kernel[0, 1], limit.bias_kernel, overlap[0, 0], overlap[1, 1], overlap[0, 1]]
+    )
 
 
-def drawn_quantiles(results: Mapping[str, CaseResult], config: Config, name: str) -> tuple[np.ndarray, np.ndarray]:
+def drawn_quantiles(
+    results: Mapping[str, CaseResult], config: Config, name: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Predicted 5, 50 and 95 % quantiles of the random functions: Gaussian, of infinite width (feed-forward) or of both limits."""
     limit = "infinite_width" if "-mlp-" in name else DOUBLE_LIMIT
-    mean, variance = (route(results[name], limit, what) for what in ("predicted", "predicted_variance"))
+    mean, variance = (
+        route(results[name], limit, what) for what in ("predicted", "predicted_variance")
+    )
     reach = 1.6448536269514722 * np.sqrt(variance)
     return numbers(config), np.stack([mean - reach, mean, mean + reach])
 
@@ -134,5 +140,8 @@ def exploding_limit() -> tuple[np.ndarray, np.ndarray]:
 
     times = explosion_time(EXPLODING) * (1.0 - np.geomspace(1.0, 1e-5, 80))[1:]
     square = EXPLODING**2
-    ends = [double_limit("silu", [[square]], 1.0, 1.0, time, [EXPLODING]).overlap[0, 0] for time in times]
+    ends = [
+        double_limit("silu", [[square]], 1.0, 1.0, time, [EXPLODING]).overlap[0, 0]
+        for time in times
+    ]
     return times, 0.5 * np.log(np.array(ends) / square)

@@ -22,7 +22,10 @@ from .limits import (
 )
 
 Results = Mapping[str, CaseResult]
-PAPER_ENDS = {"tanh": "-2.77, 1.97, 6.64", "silu": "2.17, 5.07, 8.08"}  # its figure, D = L = 500, z = 2
+PAPER_ENDS = {
+    "tanh": "-2.77, 1.97, 6.64",
+    "silu": "2.17, 5.07, 8.08",
+}  # its figure, D = L = 500, z = 2
 
 
 def with_error(value: float, error: float) -> str:
@@ -49,7 +52,9 @@ def remarks(config: Config, results: Results) -> list[str]:
 
 def quantiles_at(result: CaseResult, entry: int) -> str:
     """Measured 5, 50 and 95 % quantiles of an input at the last layer."""
-    levels = result.dataset["quantiles"].sel(level=[0.05, 0.5, 0.95]).isel(layer=-1, pair=entry).values
+    levels = (
+        result.dataset["quantiles"].sel(level=[0.05, 0.5, 0.95]).isel(layer=-1, pair=entry).values
+    )
     return ", ".join(f"{value:.2f}" for value in levels)
 
 
@@ -69,7 +74,9 @@ def function_words(config: Config, results: Results) -> list[str]:
             for width, depth in drawn_sizes(config)
         )
         if told:
-            found.append(f"The same quantiles by width and depth (D, L), {activation}, z = 2: {told}.")
+            found.append(
+                f"The same quantiles by width and depth (D, L), {activation}, z = 2: {told}."
+            )
     feed = results["functions-mlp-tanh"]
     relu = results["functions-mlp-relu"]
     found.append(
@@ -132,7 +139,9 @@ def table_words(config: Config, results: Results) -> list[str]:
     for width in config.table_widths:
         for depth in config.table_depths:
             found.append(f"D = {width}, L = {depth}: {row(results[f'table-w{width}-l{depth}'])}.")
-        exact = route(results[f"table-w{width}-l{config.table_depths[-1]}"], EXACT, "predicted_variance")
+        exact = route(
+            results[f"table-w{width}-l{config.table_depths[-1]}"], EXACT, "predicted_variance"
+        )
         found.append(
             f"D = {width}, L infinite (exact): means of both limits, sd K_b {exact[1] ** 0.5:.4f}, Var q_1 {exact[2]:.5g}."
         )
@@ -143,7 +152,9 @@ def table_words(config: Config, results: Results) -> list[str]:
             f"D infinite, L = {depth}: K_W {weight:.4f}, K_b {bias:.4f}, q_1 {q1:.4f}, lambda_12 {overlap:.4f}, no variance."
         )
     weight, bias, q1, _, overlap = limit_kernels()
-    found.append(f"Both infinite: K_W {weight:.5f}, K_b {bias:.5f}, q_1 {q1:.5f}, lambda_12 {overlap:.5f}.")
+    found.append(
+        f"Both infinite: K_W {weight:.5f}, K_b {bias:.5f}, q_1 {q1:.5f}, lambda_12 {overlap:.5f}."
+    )
     spread_widths, spread_depths = mean_spreads(config, results)
     found.append(
         f"Means move with L and not with D, variances fall like 1 / D (and grow with L, towards their limits): K_W moves by {spread_depths:.0%} from L = {config.table_depths[0]} to {config.table_depths[-1]}, "
@@ -168,7 +179,10 @@ def mean_spreads(config: Config, results: Results) -> tuple[float, float]:
 def scaled_variances(config: Config, results: Results) -> str:
     """Smallest and largest D Var q_1 at the largest depth."""
     depth = config.table_depths[-1]
-    values = [width * last(results[f"table-w{width}-l{depth}"]).variance[2] for width in config.table_widths]
+    values = [
+        width * last(results[f"table-w{width}-l{depth}"]).variance[2]
+        for width in config.table_widths
+    ]
     return f"{min(values):.1f} to {max(values):.1f}"
 
 
@@ -250,7 +264,11 @@ def limit_words(config: Config, results: Results) -> list[str]:
 def convolution_words(config: Config, results: Results) -> list[str]:
     """Overlaps of positions, measured and predicted."""
     result = results["convolution"]
-    column, finite, limit = last(result), route(result, "infinite_width"), route(result, DOUBLE_LIMIT)
+    column, finite, limit = (
+        last(result),
+        route(result, "infinite_width"),
+        route(result, DOUBLE_LIMIT),
+    )
     told = "; ".join(
         f"(0, {p}) {with_error(column.mean[p], column.error[p])}, {finite[p]:.4f}, {limit[p]:.4f}"
         for p in range(len(IMAGE))

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 
 import deepinit as di
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Case, CaseResult, Experiment
 
 ANGLE, ACCURACY = di.quantities.log_sin2_angle, di.quantities.accuracy
@@ -27,7 +27,11 @@ NOTEBOOKS = {
     "50x50": (0.382, 0.202),
     "15x30": (0.459, 0.195),
 }
-THEORIES = {"tapered": "finite width", "paper": "finite width, the paper's rho(n)", "infinite_width": "infinite width"}
+THEORIES = {
+    "tapered": "finite width",
+    "paper": "finite width, the paper's rho(n)",
+    "infinite_width": "infinite width",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +56,12 @@ PRESETS = {
     "full": Config(
         nets=(
             *NOTEBOOKS,
-            *(f"{width}x{depth}" for width in (15, 30, 60, 120) for depth in (5, 10, 20, 40) if width != 30),
+            *(
+                f"{width}x{depth}"
+                for width in (15, 30, 60, 120)
+                for depth in (5, 10, 20, 40)
+                if width != 30
+            ),
         ),
         num_seeds=10,
         steps=600,
@@ -67,12 +76,24 @@ def cases(config: Config) -> tuple[Case, ...]:
     train = di.targets.examples(images[:4000], right[:4000], "4000 MNIST digits")
     test = di.targets.examples(images[4000:], right[4000:], "1000 others")
     records = sorted({0, config.steps // 10, config.steps // 3, config.steps})
-    run = di.Training(train, records, mode="adam", rate=1e-3, loss="cross_entropy", batch_size=100, test=test)
+    run = di.Training(
+        train, records, mode="adam", rate=1e-3, loss="cross_entropy", batch_size=100, test=test
+    )
     pair = di.inputs.pair(0.5 * math.pi, dimension=PIXELS)
     found = []
     for net in config.nets:
         spec = architecture(net)
-        found.append(Case(f"angle-{net}", spec, ANGLE, pair, config.angle_seeds, tuple(THEORIES)[:2], key=config.key))
+        found.append(
+            Case(
+                f"angle-{net}",
+                spec,
+                ANGLE,
+                pair,
+                config.angle_seeds,
+                tuple(THEORIES)[:2],
+                key=config.key,
+            )
+        )
         found.append(Case(f"accuracy-{net}", spec, ACCURACY, run, config.num_seeds, key=config.key))
     return tuple(found)
 
@@ -81,7 +102,9 @@ def architecture(net: str) -> di.MLP:
     """The spec of `30x15`."""
     width, _, depth = net.partition("x")
     if not (width.isdigit() and depth.isdigit()):
-        raise SpecError(refusal(f"the architecture {net!r}", "width x depth", "Write --config.nets 30x15 100x10."))
+        raise SpecError(
+            f"the architecture {net!r}", "width x depth", "Write --config.nets 30x15 100x10."
+        )
     he = di.truncated_normal(2.0)
     return di.MLP((int(width),) * int(depth), di.relu, he, output_width=10, output_law=he)
 
@@ -108,7 +131,11 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
         accuracies.append(accuracy)
         theory = predicted(angle)
         measured = float(angle.dataset["mean"].values[-1, 0])
-        public = f"; public notebooks, two runs: {NOTEBOOKS[net][0]}, {NOTEBOOKS[net][1]}" if net in NOTEBOOKS else ""
+        public = (
+            f"; public notebooks, two runs: {NOTEBOOKS[net][0]}, {NOTEBOOKS[net][1]}"
+            if net in NOTEBOOKS
+            else ""
+        )
         found.append(
             f"{net}: test accuracy {accuracy:.3f} +- {error:.3f}{public}; ln sin^2 of the angle at the last layer {measured:.3f} measured, "
             + ", ".join(f"{theory[name]:.3f} {label}" for name, label in THEORIES.items())
@@ -145,7 +172,10 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     y, errors = zip(*(tested(results[f"accuracy-{net}"]) for net in config.nets), strict=True)
     theory = [predicted(results[f"angle-{net}"]) for net in config.nets]
     against = connected(
-        {label: ([angles[name] for angles in theory], y, errors) for name, label in THEORIES.items()},
+        {
+            label: ([angles[name] for angles in theory], y, errors)
+            for name, label in THEORIES.items()
+        },
         x_label=r"predicted $\ln \sin^2 \theta^L$ of orthogonal inputs at initialization",
         y_label="test accuracy after training",
         title="Test accuracy against the angle predicted at initialization",

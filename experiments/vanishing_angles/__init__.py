@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import deepinit as di
 from deepinit.comparison.compare import NOT_JUDGED, judged_z, largest_z, verdict
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Case, CaseResult, Experiment
 
 ANGLE = di.quantities.log_sin2_angle
@@ -81,17 +81,41 @@ def cases(config: Config) -> tuple[Case, ...]:
     pairs = di.inputs.pairs(config.angles)
     images = di.inputs.image_pairs(config.image_pairs) if config.image_pairs else None
     square = (config.activation_width,) * config.depth
-    result = [relu_case(config, f"relu-w{width}", (width,) * config.depth, pairs) for width in config.widths]
-    result += [relu_case(config, f"relu-{text}", unequal_widths(text), pairs) for text in config.unequal]
+    result = [
+        relu_case(config, f"relu-w{width}", (width,) * config.depth, pairs)
+        for width in config.widths
+    ]
+    result += [
+        relu_case(config, f"relu-{text}", unequal_widths(text), pairs) for text in config.unequal
+    ]
     for name in config.activations:
         activation = di.leaky_relu(0.1) if name == "leaky_relu" else name
         spec = di.MLP(widths=square, activation=activation)
-        result.append(Case(name, spec, ANGLE, pairs, config.num_seeds, rejected=("infinite_width",), key=config.key))
+        result.append(
+            Case(
+                name,
+                spec,
+                ANGLE,
+                pairs,
+                config.num_seeds,
+                rejected=("infinite_width",),
+                key=config.key,
+            )
+        )
     if images is not None:
         spec = di.MLP(widths=square)
         forms = ("second_order", "paper")
         result.append(
-            Case("images", spec, ANGLE, images, config.num_seeds, forms, checked=("second_order",), key=config.key)
+            Case(
+                "images",
+                spec,
+                ANGLE,
+                images,
+                config.num_seeds,
+                forms,
+                checked=("second_order",),
+                key=config.key,
+            )
         )
     return tuple(result)
 
@@ -99,7 +123,11 @@ def cases(config: Config) -> tuple[Case, ...]:
 def relu_case(config: Config, name: str, widths: tuple[int, ...], pairs: di.inputs.Inputs) -> Case:
     """A ReLU network with every form of the theory."""
     spec = di.MLP(widths=widths)  # refuses bad widths before anything is asked of them
-    checked = ("tapered", "second_order", *(("hybrid",) if max(config.angles) <= SMALL_ANGLE else ()))
+    checked = (
+        "tapered",
+        "second_order",
+        *(("hybrid",) if max(config.angles) <= SMALL_ANGLE else ()),
+    )
     shown = set(spec.widths) == {config.histogram_width}
     return Case(
         name,
@@ -118,7 +146,9 @@ def unequal_widths(text: str) -> tuple[int, ...]:
     """`256-64-256` as widths."""
     parts = text.split("-")
     if not all(part.isdigit() for part in parts):
-        raise SpecError(refusal(f"the widths {text!r}", "integers joined by '-'", "Write --config.unequal 256-64-256."))
+        raise SpecError(
+            f"the widths {text!r}", "integers joined by '-'", "Write --config.unequal 256-64-256."
+        )
     return tuple(int(part) for part in parts)
 
 
@@ -142,15 +172,23 @@ def remarks(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
             f"a layer of width {width} lowers ln sin^2 of a small angle by {-drift:.5g} on average (exact law), "
             f"the paper's rho(n) says {rho(width):.5g}, the plain 2/n {2 / width:.5g}"
         )
-        corrected = [name for name in ("tapered", "hybrid", "second_order", "first_order") if z[name] < 5]
+        corrected = [
+            name for name in ("tapered", "hybrid", "second_order", "first_order") if z[name] < 5
+        ]
         if z["paper"] >= 5:
-            held = f"in agreement are {', '.join(corrected)}" if corrected else "no other form agrees either"
+            held = (
+                f"in agreement are {', '.join(corrected)}"
+                if corrected
+                else "no other form agrees either"
+            )
             sentences.append(
                 f"At width {width} the paper's correction rho(n) is rejected, by {z['paper']:.0f} standard errors; "
                 f"{held}: {facts}."
             )
         else:
-            found = {"agrees": "not rejected by this many networks"}.get(verdict(z["paper"]), NOT_JUDGED)
+            found = {"agrees": "not rejected by this many networks"}.get(
+                verdict(z["paper"]), NOT_JUDGED
+            )
             sentences.append(f"At width {width} the paper's correction rho(n) is {found}: {facts}.")
     main = results.get(f"relu-w{config.histogram_width}")
     if main is not None and main.estimate.samples is not None:
@@ -168,7 +206,9 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     from deepinit.runs.report import figure_item
 
     main = results[
-        f"relu-w{config.histogram_width}" if config.histogram_width in config.widths else next(iter(results))
+        f"relu-w{config.histogram_width}"
+        if config.histogram_width in config.widths
+        else next(iter(results))
     ]
     items = [
         figure_item(
@@ -180,7 +220,9 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
         figure_item(
             "Which theory holds",
             "Distance of every prediction from the measured mean, in standard errors; outside the gate it is rejected.",
-            di.plots.residuals(main.dataset, title="Distance of every prediction from the measurement"),
+            di.plots.residuals(
+                main.dataset, title="Distance of every prediction from the measurement"
+            ),
         ),
         figure_item(
             "Spread over networks",
@@ -199,7 +241,9 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
     for name, result in results.items():
         if name.startswith("relu-") and not name.startswith("relu-w"):
             caption = "Every layer contributes through the width that it produces: the bottleneck dominates."
-            drawing = di.plots.layers(result.dataset, title=f"Angle between two inputs, widths {name[5:]}")
+            drawing = di.plots.layers(
+                result.dataset, title=f"Angle between two inputs, widths {name[5:]}"
+            )
             items.append(figure_item(f"Unequal widths {name[5:]}", caption, drawing))
     if "images" in results:
         images = results["images"]
@@ -208,7 +252,9 @@ def figures(config: Config, results: Mapping[str, CaseResult]) -> list:
                 "Angle between real images, layer by layer",
                 "Pairs of MNIST digits through random ReLU networks: different digits become nearly parallel.",
                 di.plots.image_pairs(
-                    images.case.inputs, images.dataset, title="Angle between real images, layer by layer"
+                    images.case.inputs,
+                    images.dataset,
+                    title="Angle between real images, layer by layer",
                 ),
             )
         )
@@ -256,7 +302,9 @@ def histograms(config: Config, result: CaseResult):
     """Histograms at the chosen layers with the propagated densities and Kolmogorov-Smirnov distances."""
     from deepinit.runs.report import figure_item
 
-    layers = {f"layer {layer}": (index, layer) for index, layer in enumerate(histogram_layers(config))}
+    layers = {
+        f"layer {layer}": (index, layer) for index, layer in enumerate(histogram_layers(config))
+    }
     walks = density_walks(result)
     drawing = di.plots.histogram(
         {panel: finite_samples(result, index) for panel, (index, _) in layers.items()},
@@ -298,7 +346,11 @@ def bias_by_width(config: Config, results: Mapping[str, CaseResult], pair: int):
         note=f"layer {config.depth}, angle {config.angles[pair]:.3g}, {config.num_seeds} networks per width",
     )
     caption = "How far each prediction is from the measured mean; inside the grey band nothing can be resolved."
-    return figure_item(f"Error of every prediction against width, angle {config.angles[pair]:.3g}", caption, drawing)
+    return figure_item(
+        f"Error of every prediction against width, angle {config.angles[pair]:.3g}",
+        caption,
+        drawing,
+    )
 
 
 EXPERIMENT = Experiment(

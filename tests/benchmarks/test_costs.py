@@ -50,12 +50,16 @@ def test_a_block_adds_devices_statistics_and_store(costs):
     with_bytes, _ = model(costs, byte=1.0)
     more = costs.block_seconds(with_bytes, work, 4, 2) - costs.block_seconds(found, work, 4, 2)
     assert more == costs.block_bytes(work, 4) == 8 * (16 * 4 + 64)
-    assert costs.block_bytes(work, 10**9) == costs.block_bytes(work, 10**8)  # the histograms are full
+    assert costs.block_bytes(work, 10**9) == costs.block_bytes(
+        work, 10**8
+    )  # the histograms are full
 
 
 def test_a_run_is_its_rounds_of_blocks_where_the_store_keeps_up(costs):
     found, work = model(costs)
-    run = costs.run_seconds(found, work, 100, costs.Arrangement(processes=3, devices=2, block_size=10))
+    run = costs.run_seconds(
+        found, work, 100, costs.Arrangement(processes=3, devices=2, block_size=10)
+    )
     # 10 blocks in 4 rounds of 3 processes
     assert run.start == 3
     assert run.random == 4 * 10 * 60 / 2
@@ -76,7 +80,9 @@ def test_beyond_so_many_processes_they_wait_for_the_store(costs):
         run = costs.run_seconds(found, work, seeds, costs.Arrangement(processes, 2, 10))
         assert (run.store_waits > 0) == waits
         computing = run.total - run.start - run.merge
-        assert computing == pytest.approx(max(50 * processes * 5, 50 * costs.block_seconds(found, work, 10, 2)))
+        assert computing == pytest.approx(
+            max(50 * processes * 5, 50 * costs.block_seconds(found, work, 10, 2))
+        )
 
 
 def test_the_advised_block_keeps_fixed_costs_and_merge_small_and_nobody_waiting(costs):
@@ -91,7 +97,9 @@ def test_the_advised_block_keeps_fixed_costs_and_merge_small_and_nobody_waiting(
     assert run.merge > 0.045 * growing  # a smaller block would not do
     many, _ = model(costs, journal=10**7)
     size = costs.advised_block_size(many, work, seeds, processes, 2)
-    assert size == costs.largest_block(work) or processes * 10**7 <= costs.block_seconds(many, work, size, 2)
+    assert size == costs.largest_block(work) or processes * 10**7 <= costs.block_seconds(
+        many, work, size, 2
+    )
     assert costs.advised_block_size(found, work, 100, 50, 2) == 2  # a block for every process
 
 
@@ -102,7 +110,9 @@ def test_the_best_number_of_processes_is_a_minimum(costs):
 
     def seconds(processes):  # a block for each, every one written while the others wait
         each = seeds * costs.growing_seconds(found, work, 1) / processes
-        return each + processes * (found.start + found.journal + found.read + found.unpack * work.values)
+        return each + processes * (
+            found.start + found.journal + found.read + found.unpack * work.values
+        )
 
     assert seconds(best) < min(seconds(best * 0.9), seconds(best * 1.1))
 

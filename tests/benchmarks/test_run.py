@@ -42,7 +42,8 @@ def test_every_script_is_measured_here():
 @pytest.mark.exhaustive
 def test_a_benchmark_checks_its_answers_and_records_what_it_measured(script, everything):
     found = {
-        entry["benchmark"]: entry for entry in json.loads((everything[0] / "record.json").read_text())["benchmarks"]
+        entry["benchmark"]: entry
+        for entry in json.loads((everything[0] / "record.json").read_text())["benchmarks"]
     }
     entry = found[script]
     assert entry["exit_code"] == 0, entry["message"]
@@ -51,17 +52,27 @@ def test_a_benchmark_checks_its_answers_and_records_what_it_measured(script, eve
     assert record["num_checks"] >= 1
     known = entry["provenance"].keys()
     assert {"python", "versions", "git_deepinit", "cpu", "num_cpus", "load_average"} <= known
-    assert not {"command", "host"} & known  # records are published: without paths and the host's name
+    assert (
+        not {"command", "host"} & known
+    )  # records are published: without paths and the host's name
     if record["goal"] is not None:
         side, bound = record["goal"]
-        assert record["met"] == (record["value"] <= bound if side == "<=" else record["value"] >= bound)
+        assert record["met"] == (
+            record["value"] <= bound if side == "<=" else record["value"] >= bound
+        )
 
 
 def run_all(folder, *arguments):
     command = [sys.executable, "-m", "benchmarks", "--out", str(folder), *arguments]
     environment = dict(os.environ, COLUMNS="200")
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment, cwd=FOLDER.parent, timeout=3000
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=FOLDER.parent,
+        timeout=3000,
     )
 
 
@@ -73,7 +84,8 @@ def check_record(folder, names):
         assert entry["checks"]
         assert MEASURED[entry["benchmark"]] in {one["name"] for one in entry["measurements"]}
         assert all(
-            abs(check["error"]) <= check["tolerance"] or "rejected" in check["name"] for check in entry["checks"]
+            abs(check["error"]) <= check["tolerance"] or "rejected" in check["name"]
+            for check in entry["checks"]
         )
     assert {"cpu", "num_cpus", "versions", "git_deepinit", "device"} <= found["provenance"].keys()
     assert MEASURED[names[0]] in (folder / "ratios.md").read_text()
@@ -131,7 +143,9 @@ report.add("two", 3.0, "x", (">=", 4.0), peer="a loop")
 
 
 @pytest.mark.parametrize("error", [0.0, 2.0])
-def test_a_failed_check_fails_the_runner_and_keeps_what_was_measured(error, tmp_path, monkeypatch, capsys):
+def test_a_failed_check_fails_the_runner_and_keeps_what_was_measured(
+    error, tmp_path, monkeypatch, capsys
+):
     runner_defaults()
     from benchmarks import __main__ as runner
 
@@ -159,7 +173,9 @@ def test_a_failed_check_fails_the_runner_and_keeps_what_was_measured(error, tmp_
         assert (tmp_path / "out" / "figures" / "peers.svg").read_text().startswith("<?xml")
 
 
-def test_results_say_machine_versions_and_commit_and_which_backend_was_not_run(tmp_path, monkeypatch):
+def test_results_say_machine_versions_and_commit_and_which_backend_was_not_run(
+    tmp_path, monkeypatch
+):
     runner_defaults()
     from benchmarks import __main__ as runner
 
@@ -171,8 +187,21 @@ def test_results_say_machine_versions_and_commit_and_which_backend_was_not_run(t
         "backend": "cpu",
     }
     provenance |= {"git_deepinit": {"commit": "abc123", "dirty": True}}
-    one = {"name": "ours / theirs", "value": 0.25, "unit": "x", "goal": ["<=", 1.0], "met": True, "num_checks": 1}
-    entry = {"benchmark": "planted", "exit_code": 0, "seconds": 3.0, "load_average": [1.5, 2.5], "missing": ["PyTorch"]}
+    one = {
+        "name": "ours / theirs",
+        "value": 0.25,
+        "unit": "x",
+        "goal": ["<=", 1.0],
+        "met": True,
+        "num_checks": 1,
+    }
+    entry = {
+        "benchmark": "planted",
+        "exit_code": 0,
+        "seconds": 3.0,
+        "load_average": [1.5, 2.5],
+        "missing": ["PyTorch"],
+    }
     entry |= {"checks": [{}], "measurements": [{**one, "parameters": {}}], "provenance": provenance}
     record = {
         "quick": False,
@@ -236,6 +265,8 @@ def test_functions_are_timed_in_turns_after_one_call_each(monkeypatch):
     import harness
 
     calls = []
-    seconds = harness.least_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    seconds = harness.least_seconds(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2
+    )
     assert calls == ["a", "b"] * 3
     assert all(value >= 0 for value in seconds.values())

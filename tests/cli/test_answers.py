@@ -43,7 +43,9 @@ def said(capsys, code, *arguments):
 def test_help_plans_and_refusals_need_no_jax():
     trained = "trainability"
     program = WITHOUT_JAX.replace("ANGLES", repr(ANGLES)).replace("TRAINED", repr(trained))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
     assert codes == ["code 0"] * 6 + ["code 2"] * 2 + ["code 0"]
@@ -54,7 +56,9 @@ def test_help_plans_and_refusals_need_no_jax():
 
 
 def test_a_plan_writes_nothing_and_takes_overrides(capsys, tmp_path):
-    out = said(capsys, 0, "run", ANGLES, "--dry-run", "--out", tmp_path / "run", "--config.num-seeds", 123)
+    out = said(
+        capsys, 0, "run", ANGLES, "--dry-run", "--out", tmp_path / "run", "--config.num-seeds", 123
+    )
     assert "123" in out
     assert "relu 256 x 16" in out
     assert not (tmp_path / "run").exists()
@@ -63,7 +67,12 @@ def test_a_plan_writes_nothing_and_takes_overrides(capsys, tmp_path):
 def test_directories_are_named_by_what_they_hold(capsys):
     names = [
         said(capsys, 0, "run", TINY, "--dry-run", *options).split(" -> ")[1].split()[0]
-        for options in ([], ["--config.num-seeds", 400], ["--config.num-seeds", 401], ["--block-size", 7])
+        for options in (
+            [],
+            ["--config.num-seeds", 400],
+            ["--config.num-seeds", 401],
+            ["--block-size", 7],
+        )
     ]
     assert names[0] == names[1]
     assert len(set(names)) == 3
@@ -98,14 +107,20 @@ def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(ca
     assert "10 blocks, " in out
     assert "on this machine as busy as it is" in out
     said(capsys, 0, "run", TINY, "--out", folder, *options)
-    written = sum(file.stat().st_size for file in (folder / "blocks" / "tiny").glob("0*.npz")) / 1024
+    written = (
+        sum(file.stat().st_size for file in (folder / "blocks" / "tiny").glob("0*.npz")) / 1024
+    )
     predicted = float(re.search(r"at most, ([\d.]+) KiB on disk", out)[1])
     assert predicted == pytest.approx(written, rel=0.02)
-    assert "shard 1/4: 3 blocks, " in said(capsys, 0, "run", TINY, "--dry-run", "--timed", *options, "--shard", "1/4")
+    assert "shard 1/4: 3 blocks, " in said(
+        capsys, 0, "run", TINY, "--dry-run", "--timed", *options, "--shard", "1/4"
+    )
 
 
 @pytest.mark.slow
-def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_named(capsys, tmp_path):
+def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_named(
+    capsys, tmp_path
+):
     folder, options = tmp_path / "a run", ["--block-size", 40]
     said(capsys, 0, "run", TINY, "--out", folder, "--shard", "1/4", *options)
     record = json.loads(said(capsys, 0, "show", folder, "--json"))
@@ -119,7 +134,10 @@ def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_n
     assert "The last block was finished " in out
     assert "Nobody is at work." in out
     out = said(capsys, 0, "verify", folder)
-    assert "hole: tiny: 7 of 10 blocks are missing: tiny/000000000-000000039, tiny/000000080-000000119" in out
+    assert (
+        "hole: tiny: 7 of 10 blocks are missing: tiny/000000000-000000039, tiny/000000080-000000119"
+        in out
+    )
     assert "jax " in out
     assert "shard 1/4" in out
     with store.open_run(folder, store.load_run(folder).identity, shard=(0, 4)):
@@ -136,7 +154,10 @@ def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_n
 
 
 def test_a_run_that_has_hardly_begun_is_shown(capsys, tmp_path):
-    with store.open_run(tmp_path, {"experiment": "tiny", "cases": [{"name": "a", "quantity": "ntk", "num_seeds": 7}]}):
+    with store.open_run(
+        tmp_path,
+        {"experiment": "tiny", "cases": [{"name": "a", "quantity": "ntk", "num_seeds": 7}]},
+    ):
         pass
     out = said(capsys, 0, "show", tmp_path)
     assert "not begun" in out

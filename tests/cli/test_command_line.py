@@ -107,12 +107,16 @@ def test_a08_case_names_of_300_letters():
 def test_a08_escape_sequences_of_a_journal_do_not_reach_the_terminal(ended, tmp_path):
     folder = tmp_path / "run"
     with store.open_run(folder, {"experiment": "x"}) as run:
-        store.write_provenance(run, {"host": "\x1b]0;owned\x07\n999 blocks are whole", "command": ["\x9b31m[bold]"]})
+        store.write_provenance(
+            run, {"host": "\x1b]0;owned\x07\n999 blocks are whole", "command": ["\x9b31m[bold]"]}
+        )
     code, out, _ = ended("verify", folder)
     assert code == 0
     assert "\\x1b]0;owned\\x07" in out
     assert not {"\x1b", "\x07", "\x9b"} & set(out)
-    assert not [line for line in out.splitlines() if line.startswith("999")]  # stored newlines are no lines of ours
+    assert not [
+        line for line in out.splitlines() if line.startswith("999")
+    ]  # stored newlines are no lines of ours
     assert printable("a\tb\nc") == "a\tb\nc"
 
 
@@ -182,7 +186,11 @@ def test_a08_a_hostile_result_with_a_valid_checksum_is_damage(ended, copied, dro
 def test_a08_a_fifo_as_result_ends_at_once(ended, copied):
     (copied / "result.nc").unlink()
     os.mkfifo(copied / "result.nc")
-    for command in (["show", copied], ["verify", copied], ["run", TINY, "--block-size", "100", "--out", copied]):
+    for command in (
+        ["show", copied],
+        ["verify", copied],
+        ["run", TINY, "--block-size", "100", "--out", copied],
+    ):
         assert ended(*command)[0] == 4
 
 
@@ -212,7 +220,9 @@ SHELL = {
 )
 def test_a08_closed_and_full_streams_and_little_memory(copied, line):
     command = line.replace("{}", f"{sys.executable} -m deepinit", 1).replace("{}", str(copied))
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == SHELL[line], done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
@@ -242,7 +252,10 @@ def test_a09_an_empty_cache_home_counts_as_unset(given, tmp_path, monkeypatch):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", given)
     monkeypatch.setenv("HOME", str(tmp_path))
-    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    before = (
+        jax.config.jax_compilation_cache_dir,
+        jax.config.jax_persistent_cache_min_compile_time_secs,
+    )
     try:
         with _compilation_cache():
             assert jax.config.jax_compilation_cache_dir == str(tmp_path / ".cache/deepinit/jax")

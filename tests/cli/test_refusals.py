@@ -22,7 +22,11 @@ def refused(capsys):
     def run(code, *arguments):
         with pytest.raises(SystemExit) as end:
             main([str(argument) for argument in arguments])
-        message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("deepinit: Got ")]
+        message = [
+            line
+            for line in capsys.readouterr().err.splitlines()
+            if line.startswith("deepinit: Got ")
+        ]
         assert end.value.code == code
         assert len(message) == 1
         assert "Allowed: " in message[0]
@@ -53,9 +57,17 @@ def contents(folder):
         (["--config.num-seeds", "0"], "num_seeds=0", "integers from 1"),
         (["--config.num-seeds", "-7"], "num_seeds=-7", "integers from 1"),
         (["--config.histogram-layers", "99"], "sample_layers [99]", "layers 1 to 16"),
-        (["--config.num-seedz", "100"], "the option --config.num-seedz", "Did you mean --config.num-seeds"),
+        (
+            ["--config.num-seedz", "100"],
+            "the option --config.num-seedz",
+            "Did you mean --config.num-seeds",
+        ),
         (["--outt", "there"], "the option --outt", "Did you mean --out?"),
-        (["--activation-widht", "3"], "the option --activation-widht", "Did you mean --config.activation-width"),
+        (
+            ["--activation-widht", "3"],
+            "the option --activation-widht",
+            "Did you mean --config.activation-width",
+        ),
         (["--preset", "nosuch"], "the preset 'nosuch' of vanishing_angles", "smoke, paper, full"),
         (["--shard", "3/2"], "--shard 3/2", "0 <= i < n"),
         (["--shard", "half"], "--shard half", "i/n"),
@@ -66,7 +78,9 @@ def contents(folder):
 @pytest.mark.parametrize("dry_run", [True, False])
 @pytest.mark.slow_cases("True-options0-width 0 at layer 1-integers >= 1")
 def test_bad_options_of_an_experiment(refused, tmp_path, options, given, help_, dry_run):
-    message = refused(2, "run", ANGLES, "--out", tmp_path / "run", *options, *(["--dry-run"] if dry_run else []))
+    message = refused(
+        2, "run", ANGLES, "--out", tmp_path / "run", *options, *(["--dry-run"] if dry_run else [])
+    )
     assert f"Got {given}" in message
     assert help_ in message
     assert not (tmp_path / "run").exists()
@@ -85,7 +99,9 @@ def test_a_conditional_map_of_a_law_that_is_not_gaussian(refused, tmp_path):
 
 
 def test_an_experiment_that_is_not_there(refused):
-    assert "the experiment 'no_such_experiment', which is no file" in refused(2, "run", "no_such_experiment")
+    assert "the experiment 'no_such_experiment', which is no file" in refused(
+        2, "run", "no_such_experiment"
+    )
 
 
 def test_a_file_that_is_no_experiment(refused):
@@ -113,7 +129,9 @@ def test_a_wrong_type_names_the_option(capsys):
 
 def test_a_directory_of_another_config(refused, copied):
     before = contents(copied)
-    message = refused(3, "run", TINY, "--out", copied, "--block-size", "100", "--config.num-seeds", "500")
+    message = refused(
+        3, "run", TINY, "--out", copied, "--block-size", "100", "--config.num-seeds", "500"
+    )
     assert "which holds another run" in message
     assert "num_seeds" in message
     assert "400" in message
@@ -130,7 +148,9 @@ def test_a_directory_of_another_experiment(refused, copied):
 
 def test_a_directory_with_other_files(refused, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    assert "which holds 'thesis.tex' and is no run directory" in refused(3, "run", TINY, "--out", tmp_path)
+    assert "which holds 'thesis.tex' and is no run directory" in refused(
+        3, "run", TINY, "--out", tmp_path
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -157,7 +177,9 @@ def test_a_second_writer(refused, finished, tmp_path):
 def test_other_versions_go_on_only_when_asked(refused, copied):
     events = store.read_journal(copied)
     events[0]["environment"]["backend"] = "tpu"
-    (copied / "journal.jsonl").write_bytes(b"".join(checked_line(event) + b"\n" for event in events))
+    (copied / "journal.jsonl").write_bytes(
+        b"".join(checked_line(event) + b"\n" for event in events)
+    )
     message = refused(3, "run", TINY, "--block-size", "100", "--out", copied)
     assert "backend tpu" in message
     assert "--allow-mixed" in message
@@ -233,8 +255,12 @@ def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     run = ["run", TINY, "--block-size", "20", "--out", tmp_path / "full"]
     patience = jax.config.jax_persistent_cache_min_compile_time_secs
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)  # no file of the cache is to be cut off
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))  # the journal outgrows it after some blocks
+    jax.config.update(
+        "jax_persistent_cache_min_compile_time_secs", 1e9
+    )  # no file of the cache is to be cut off
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (5_000, hard)
+    )  # the journal outgrows it after some blocks
     try:
         message = refused(5, *run)
     finally:
@@ -254,7 +280,10 @@ def test_a_full_disk_keeps_earlier_blocks(refused, tmp_path):
 @pytest.mark.slow
 def test_theory_that_fails_is_a_failed_check(tmp_path, capsys):
     out = tmp_path / "checked"
-    for arguments in (["run", TINY, "--config.checked", "infinite_width", "--out", str(out)], ["show", str(out)]):
+    for arguments in (
+        ["run", TINY, "--config.checked", "infinite_width", "--out", str(out)],
+        ["show", str(out)],
+    ):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert end.value.code == 6
@@ -270,7 +299,10 @@ def test_another_block_size_is_refused_with_the_reason_and_the_way_round(refused
         message = refused(3, command, TINY, "--out", copied, "--block-size", "50")
         assert "--block-size 50" in message
         assert "which was begun with --block-size 100" in message
-        assert "finished blocks cover other ranges of networks, and batches of another size round otherwise" in message
+        assert (
+            "finished blocks cover other ranges of networks, and batches of another size round otherwise"
+            in message
+        )
         assert "Go on with --block-size 100, or start anew with another --out" in message
         assert "Got no --block-size" in refused(3, command, TINY, "--out", copied)
     assert contents(copied) == before
@@ -281,7 +313,10 @@ def test_a_huge_block_size_is_one_block(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         main(["run", TINY, "--out", str(tmp_path), "--block-size", str(10**30)])
     assert end.value.code == 0
-    assert store.finished_blocks(store.load_run(tmp_path)) == ["tiny/000000000-000000399", "tiny/plan"]
+    assert store.finished_blocks(store.load_run(tmp_path)) == [
+        "tiny/000000000-000000399",
+        "tiny/plan",
+    ]
     assert "memory has no room" not in capsys.readouterr().err
 
 
@@ -295,9 +330,21 @@ def test_an_option_of_joining_without_joining(refused, tmp_path):
 @pytest.mark.parametrize(
     ("options", "environment", "said"),
     [
-        (["--num-processes", "2", "--process-id", "0"], {}, "--coordinator=, --num-processes=2, --process-id=0"),
-        (["--coordinator", "here:9", "--num-processes", "2", "--process-id", "2"], {}, "--process-id=2"),
-        (["--coordinator", "here", "--num-processes", "2", "--process-id", "1"], {}, "--coordinator=here"),
+        (
+            ["--num-processes", "2", "--process-id", "0"],
+            {},
+            "--coordinator=, --num-processes=2, --process-id=0",
+        ),
+        (
+            ["--coordinator", "here:9", "--num-processes", "2", "--process-id", "2"],
+            {},
+            "--process-id=2",
+        ),
+        (
+            ["--coordinator", "here", "--num-processes", "2", "--process-id", "1"],
+            {},
+            "--coordinator=here",
+        ),
         (
             ["--coordinator", "here:9", "--num-processes", "4", "--process-id", "0"],
             {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"},
@@ -315,7 +362,9 @@ def test_an_option_of_joining_without_joining(refused, tmp_path):
         ),
     ],
 )
-def test_a_process_count_that_does_not_match_the_cluster(refused, tmp_path, monkeypatch, options, environment, said):
+def test_a_process_count_that_does_not_match_the_cluster(
+    refused, tmp_path, monkeypatch, options, environment, said
+):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert said in refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run", *options)

@@ -21,7 +21,11 @@ def listening(process):
     """Waits until the process handles or ignores SIGTERM: from then on it is ours."""
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
-        masks = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.startswith("Sig")}
+        masks = {
+            line.split(":")[0]: line.split()[1]
+            for line in status.splitlines()
+            if line.startswith("Sig")
+        }
         if int(masks["SigCgt"], 16) & SIGTERM:
             return
         time.sleep(0.001)
@@ -143,7 +147,11 @@ def storm(template, folder, step, arguments):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
-    codes = [list(map(int, text.split()[1:])) for text in done.stdout.splitlines() if text.startswith("codes")]
+    codes = [
+        list(map(int, text.split()[1:]))
+        for text in done.stdout.splitlines()
+        if text.startswith("codes")
+    ]
     assert codes.pop() == [99]
     return [code for code, *_ in codes], [code for _, *after in codes for code in after]
 

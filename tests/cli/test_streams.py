@@ -56,12 +56,22 @@ def test_a08_a_broken_pipe_ends_quietly(copied, tmp_path, streams):
     damaged, begun = (shutil.copytree(copied, tmp_path / name) for name in ("damaged", "begun"))
     (damaged / "report.html").write_text("forged")
     (begun / "result.nc").unlink()
-    names = {"TINY": TINY, "BEGUN": begun, "RUN": copied, "DAMAGED": damaged, "SIZE": "--block-size|100"}
+    names = {
+        "TINY": TINY,
+        "BEGUN": begun,
+        "RUN": copied,
+        "DAMAGED": damaged,
+        "SIZE": "--block-size|100",
+    }
     given = list(LINES)
     for name, value in names.items():
         given = [line.replace(name, str(value)) for line in given]
     done = subprocess.run(
-        [sys.executable, "-c", PIPES, streams, *given], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", PIPES, streams, *given],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     for sign in ("Traceback", "Exception ignored", "BrokenPipe"):

@@ -11,7 +11,9 @@ from deepinit.ensembles import statistics
 
 def estimated(values, events=None):
     events = np.zeros(values.shape, int) if events is None else events
-    return statistics.estimate("thing", statistics.statistics(values, events, 2), ("dead", "not_finite"))
+    return statistics.estimate(
+        "thing", statistics.statistics(values, events, 2), ("dead", "not_finite")
+    )
 
 
 def predicted(name, value, variance=None):
@@ -25,7 +27,9 @@ def draws():
 
 def test_scores_are_those_of_the_textbook(draws):
     data = di.compare(
-        estimated(draws), predicted("true", [[2.0], [2.0]], np.full((2, 1), 9.0)), predicted("off", [[2.5], [2.5]])
+        estimated(draws),
+        predicted("true", [[2.0], [2.0]], np.full((2, 1), 9.0)),
+        predicted("off", [[2.5], [2.5]]),
     ).dataset
     values = draws[:, 0, 0]
     z = (values.mean() - 2.0) / (values.std(ddof=1) / np.sqrt(4000))

@@ -15,11 +15,15 @@ from deepinit.ensembles import statistics
 
 def estimated(values, quantity="thing"):
     values = values[:, None, None]
-    return statistics.estimate(quantity, statistics.statistics(values, np.zeros(values.shape, int), 1), ("dead",))
+    return statistics.estimate(
+        quantity, statistics.statistics(values, np.zeros(values.shape, int), 1), ("dead",)
+    )
 
 
 def predicted(name, value, variance=0.0):
-    return Prediction("thing", name, np.array([[value]]), np.array([[variance]]), "O(1)", "always", "here")
+    return Prediction(
+        "thing", name, np.array([[value]]), np.array([[variance]]), "O(1)", "always", "here"
+    )
 
 
 def made(slope, curvature, rng, num=20_000):
@@ -92,7 +96,9 @@ def test_bad_results_are_refused():
         di.compare_widths({4: (results[4][0], other, results[4][2]), 8: results[8]})
     silent = dataclasses.replace(results[4][1], variance=None)
     with pytest.raises(SpecError, match="without a variance"):
-        di.compare_widths({4: (results[4][0], silent, results[4][2]), 8: results[8]}, statistic="variance")
+        di.compare_widths(
+            {4: (results[4][0], silent, results[4][2]), 8: results[8]}, statistic="variance"
+        )
 
 
 @pytest.mark.exhaustive
@@ -126,19 +132,27 @@ def test_covariances_of_linear_networks_are_the_exact_ones_and_of_two_quantities
     gram = x.points @ x.points.T / 2
     moments = linear_kernel_second_moments(gram, (8, 6), 1.0)
     rows, columns = np.triu_indices(2)
-    exact = moments[rows, columns][:, rows, columns] - np.outer(gram[rows, columns], gram[rows, columns])
+    exact = moments[rows, columns][:, rows, columns] - np.outer(
+        gram[rows, columns], gram[rows, columns]
+    )
     z = (found.value[1] - exact) / found.standard_error[1]
     assert np.abs(z).max() < 5
-    first = (exact - np.diag(np.diag(exact))) / found.standard_error[1]  # entries that are independent: rejected
+    first = (exact - np.diag(np.diag(exact))) / found.standard_error[
+        1
+    ]  # entries that are independent: rejected
     assert np.abs(first).max() > 20
     tangent = di.simulate(spec, di.quantities.ntk, x, num_seeds=20_000, keep_samples=True)
     both = di.covariance(sim, tangent)
     assert both.value.shape == (1, 3, 3)
-    assert both.value[0, 0, 0] / both.standard_error[0, 0, 0] > 20  # the same networks: strongly dependent
+    assert (
+        both.value[0, 0, 0] / both.standard_error[0, 0, 0] > 20
+    )  # the same networks: strongly dependent
     with pytest.raises(SpecError, match="keep_samples=True"):
         di.covariance(di.simulate(spec, di.quantities.nngp, x, num_seeds=10))
     with pytest.raises(SpecError, match="two quantities of the same networks"):
-        di.covariance(sim, di.simulate(spec, di.quantities.nngp, x, num_seeds=10, keep_samples=True))
+        di.covariance(
+            sim, di.simulate(spec, di.quantities.nngp, x, num_seeds=10, keep_samples=True)
+        )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +193,9 @@ def test_slopes_of_heavy_tails_are_not_judged(statistic):
         rows = {}
         for n in (4, 8, 16):
             found = estimated(rng.lognormal(-(sigma**2) / 2, sigma, 2000))
-            found = dataclasses.replace(found, light_tailed=light_tailed, heavy_tails=heavy_tails(found))
+            found = dataclasses.replace(
+                found, light_tailed=light_tailed, heavy_tails=heavy_tails(found)
+            )
             rows[n] = found, predicted("infinite_width", 1.0)
         return di.compare_widths(rows, terms=1, statistic=statistic)
 

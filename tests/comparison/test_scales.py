@@ -51,12 +51,16 @@ def _inputs(name, scale):
         return dataclasses.replace(frames, points=scale * frames.points)
     if name in ("log_sin2_angle", "log_distance"):
         pair = di.inputs.pair(0.3, 4)
-        return dataclasses.replace(pair, points=scale * pair.points, displacements=scale * pair.displacements)
+        return dataclasses.replace(
+            pair, points=scale * pair.points, displacements=scale * pair.displacements
+        )
     return points(scale * (TWO[:1] if name == "log_singular_values" else TWO))
 
 
 @pytest.mark.parametrize("activation", HOMOGENEOUS, ids=str)
-@pytest.mark.parametrize("name", sorted({*OF_POINTS} - {"log_volume"}))  # whose frames have unit vectors
+@pytest.mark.parametrize(
+    "name", sorted({*OF_POINTS} - {"log_volume"})
+)  # whose frames have unit vectors
 def test_r01_homogeneous_networks_see_inputs_of_one_size(name, activation):
     """What the engine computes with is the same, bit for bit; the factor is an integer."""
     quantity = getattr(Q, name)
@@ -98,14 +102,21 @@ def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activati
             np.testing.assert_array_equal(others["judged"], data["judged"])
 
 
-HUGE = di.MLP((4, 4, 4), "relu", di.normal(1e39, "absolute"), output_width=2)  # squares leave float32
+HUGE = di.MLP(
+    (4, 4, 4), "relu", di.normal(1e39, "absolute"), output_width=2
+)  # squares leave float32
 CIRCLE = di.curves.circle(dimension=4)
-CURVES = [di.curves.sampled(CIRCLE, num_nodes=5, method=method) for method in ("tangents", "polygon")]
+CURVES = [
+    di.curves.sampled(CIRCLE, num_nodes=5, method=method) for method in ("tangents", "polygon")
+]
 
 
 @pytest.mark.parametrize(
     ("name", "inputs"),
-    [*((name, _inputs(name, 1.0)) for name in OF_POINTS), *(("length_distortion", curve) for curve in CURVES)],
+    [
+        *((name, _inputs(name, 1.0)) for name in OF_POINTS),
+        *(("length_distortion", curve) for curve in CURVES),
+    ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
 @pytest.mark.slow_cases(
@@ -174,11 +185,20 @@ def test_a9_accuracy_on_test_inputs_that_overflow():
 @pytest.mark.exhaustive_cases("0.5-180")
 def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth):
     """At width 3 every network's own matrices, multiplied in float64: kernels of 1e-160, and of 1e+70, in a float32 simulation."""
-    net, x = di.MLP((3,) * depth, di.leaky_relu(0.5), di.normal(variance), output_width=1), np.array([1.0, -0.5, 0.7])
+    net, x = (
+        di.MLP((3,) * depth, di.leaky_relu(0.5), di.normal(variance), output_width=1),
+        np.array([1.0, -0.5, 0.7]),
+    )
     net = dataclasses.replace(net, output_law=di.normal(variance))
     found = {
         q: di.simulate(
-            net, getattr(Q, q), points(x[None]), num_seeds=3, keep_samples=True, linear_map="explicit", **QUIET
+            net,
+            getattr(Q, q),
+            points(x[None]),
+            num_seeds=3,
+            keep_samples=True,
+            linear_map="explicit",
+            **QUIET,
         )
         for q in ("nngp", "ntk")
     }
@@ -213,7 +233,10 @@ def _matrices(parameters):
 @pytest.mark.exhaustive_cases("nngp")
 def test_a2_simulation_and_prediction_agree_in_a_contracting_network(name):
     """Linear networks of width 512, depth 100, variance 1/5: 1e-70 either way; a hundredth more per layer is rejected."""
-    net, x = di.MLP((512,) * 100, "linear", di.normal(0.2), output_width=1), points(np.ones((1, 16)))
+    net, x = (
+        di.MLP((512,) * 100, "linear", di.normal(0.2), output_width=1),
+        points(np.ones((1, 16))),
+    )
     measured = di.simulate(net, getattr(Q, name), x, num_seeds=1500, **QUIET)
     right = di.predict(net, getattr(Q, name), x)
     rival = dataclasses.replace(right, name="rival", mean=right.mean * 1.01**100)

@@ -59,16 +59,22 @@ def test_a1_training_losses_of_small_targets():
     net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(1e-8))
     x = np.linspace(-1, 1, 4)[:, None]
     training = di.Training(di.targets.examples(x, 1e-4 * x), (0,), mode="gd", rate=0.01)
-    measured = di.simulate(net, quantities.training_loss, training, num_seeds=200, progress=lambda *_: None)
+    measured = di.simulate(
+        net, quantities.training_loss, training, num_seeds=200, progress=lambda *_: None
+    )
     half_more = Prediction("training_loss", "wrong", 1.5 * measured.mean, None, "", "", "")
     z = di.compare(measured, half_more).dataset["z"].values[0]
     np.testing.assert_allclose(z, (-0.5 * measured.mean / measured.standard_error), rtol=1e-12)
     assert np.all(z < -5)
 
 
-@pytest.mark.parametrize(("rounding", "expected"), [("relative", 1e-9 / 1e-12), ("absolute", 1e-9 / (4 * 2.0**-23))])
+@pytest.mark.parametrize(
+    ("rounding", "expected"), [("relative", 1e-9 / 1e-12), ("absolute", 1e-9 / (4 * 2.0**-23))]
+)
 def test_only_logarithms_have_an_absolute_floor(rounding, expected):
-    values = np.full((4, 1, 1), 2e-9) + 1e-12 * np.array([-1, 1, -1, 1]).reshape(4, 1, 1) * np.sqrt(3)
+    values = np.full((4, 1, 1), 2e-9) + 1e-12 * np.array([-1, 1, -1, 1]).reshape(4, 1, 1) * np.sqrt(
+        3
+    )
     estimate = statistics.estimate(
         "thing",
         statistics.statistics(values, np.zeros(values.shape, int), 1),
@@ -76,7 +82,9 @@ def test_only_logarithms_have_an_absolute_floor(rounding, expected):
         settings={"dtype": "float32"},
     )
     estimate = dataclasses.replace(estimate, rounding=rounding)
-    z = di.compare(estimate, Prediction("thing", "half", np.array([[1e-9]]), None, "", "", "")).dataset["z"]
+    z = di.compare(
+        estimate, Prediction("thing", "half", np.array([[1e-9]]), None, "", "", "")
+    ).dataset["z"]
     np.testing.assert_allclose(z.item(), expected, rtol=1e-6)
 
 
@@ -91,7 +99,9 @@ def test_every_logarithm_says_so():
 
 
 def _case_result(quantity, spec, inputs, measured, checked=("exact",), **changes):
-    data = di.compare(measured, dataclasses.replace(di.predict(spec, quantity, inputs), **changes)).dataset
+    data = di.compare(
+        measured, dataclasses.replace(di.predict(spec, quantity, inputs), **changes)
+    ).dataset
     case = SimpleNamespace(name="deep", checked=checked, rejected=())
     return SimpleNamespace(case=case, estimate=measured, dataset=data)
 
@@ -107,13 +117,17 @@ def _heavy():
 
 
 @pytest.mark.parametrize(
-    ("quantity", "spec", "inputs", "num_seeds", "instead"), _heavy(), ids=lambda v: getattr(v, "name", "")
+    ("quantity", "spec", "inputs", "num_seeds", "instead"),
+    _heavy(),
+    ids=lambda v: getattr(v, "name", ""),
 )
 @pytest.mark.slow
 def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, num_seeds, instead):
     """z at the last layer has been -621, -1e5 and -7.5: the sample mean misses the rare large networks."""
     for key in (0, 1):
-        measured = di.simulate(spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=lambda *_: None)
+        measured = di.simulate(
+            spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=lambda *_: None
+        )
         result = _case_result(quantity, spec, inputs, measured)
         judged = result.dataset["judged"].values[0, :, 0]
         assert judged[0]
@@ -123,7 +137,9 @@ def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, 
         assert f"tails are too heavy for {num_seeds} networks; compare {instead}" in sentence
         assert "does where it is judged" in failures[0]
         assert len(failures) == 1
-        deep = SimpleNamespace(case=result.case, estimate=measured, dataset=result.dataset.isel(layer=slice(-1, None)))
+        deep = SimpleNamespace(
+            case=result.case, estimate=measured, dataset=result.dataset.isel(layer=slice(-1, None))
+        )
         _, failures = judge(deep)
         assert len(failures) == 1
         assert "cannot be judged because tails" in failures[0]
@@ -137,7 +153,9 @@ def test_a3_light_tails_are_judged_and_can_reject():
     right = _case_result(quantities.nngp, spec, inputs, measured)
     assert right.dataset["judged"].all()
     assert judge(right)[1] == []
-    wrong = _case_result(quantities.nngp, spec, inputs, measured, mean=1.2 * right.dataset["predicted"].values[0])
+    wrong = _case_result(
+        quantities.nngp, spec, inputs, measured, mean=1.2 * right.dataset["predicted"].values[0]
+    )
     assert wrong.dataset["judged"].all()
     assert "rejected" in judge(wrong)[0]
     assert len(judge(wrong)[1]) == 1

@@ -192,7 +192,11 @@ def test_r11_a_default_variance_belongs_to_its_activation():
     assert hash(own) == hash(di.MLP((3,)))
     assert own.to_json() == di.MLP((3,)).to_json()
     assert replace(own, activation="tanh").weight_law == di.normal(2.0)  # given, and kept
-    for copied in (pickle.loads(pickle.dumps(di.MLP((3,)))), copy.deepcopy(di.MLP((3,))), copy.copy(di.MLP((3,)))):
+    for copied in (
+        pickle.loads(pickle.dumps(di.MLP((3,)))),
+        copy.deepcopy(di.MLP((3,))),
+        copy.copy(di.MLP((3,))),
+    ):
         assert replace(copied, activation="tanh") == di.MLP((3,), "tanh")
     assert replace(di.ResNet(8, 3), width=16) == di.ResNet(16, 3)
     assert replace(di.ResNet(8, 3), block="shallow") == di.ResNet(8, 3, block="shallow")
@@ -209,13 +213,19 @@ def test_r11_what_is_given_is_never_chosen_anew():
     assert replace(he, output_law=replace(he.output_law, variance=0.1)).output_law == di.normal(0.1)
     assert di.MLP((3,), "tanh", he.weight_law).weight_law == di.normal(2.0)
     assert replace(he, activation="tanh", weight_law=di.normal(2.0)).weight_law == di.normal(2.0)
-    assert replace(replace(he), activation="tanh") == di.MLP((3,), "tanh", output_width=1)  # chosen twice is chosen
+    assert replace(replace(he), activation="tanh") == di.MLP(
+        (3,), "tanh", output_width=1
+    )  # chosen twice is chosen
     net = di.ResNet(8, 3, block="shallow")
     assert replace(net, activation=di.tanh, block="two_layer").activation == di.tanh
     two = di.ResNet(8, 3)
     assert replace(two, width=16, branch_width=8).branch_width == 8
-    assert replace(two, branch_law=replace(two.branch_law, variance=0.5)).branch_law == di.normal(0.5, "depth")
-    assert replace(two, activation="tanh", weight_law=replace(two.weight_law)).weight_law == di.normal(2.0)
+    assert replace(two, branch_law=replace(two.branch_law, variance=0.5)).branch_law == di.normal(
+        0.5, "depth"
+    )
+    assert replace(
+        two, activation="tanh", weight_law=replace(two.weight_law)
+    ).weight_law == di.normal(2.0)
     assert di.ResNet(16, 3, branch_width=two.branch_width).branch_width == 8
     with pytest.raises(SpecError, match="both or neither"):
         replace(he, output_width=None, output_law=di.normal(1.0))
@@ -268,4 +278,6 @@ def test_rounded_holds_its_inner_activation_and_reads_old_records():
 @pytest.mark.parametrize("name", ["elu", "celu", "selu"])
 def test_automatic_derivatives_at_a_smooth_kink_are_the_derivative(name):
     activation = BUILTIN[name]()
-    assert float(jax.grad(activation)(0.0)) == pytest.approx(float(activation.derivative(np.float64(0.0))))
+    assert float(jax.grad(activation)(0.0)) == pytest.approx(
+        float(activation.derivative(np.float64(0.0)))
+    )

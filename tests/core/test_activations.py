@@ -23,9 +23,13 @@ REFERENCE = {
 @pytest.mark.slow_cases("gelu")
 def test_numpy_and_jax_agree_and_the_derivative_is_the_derivative(activation):
     x = np.linspace(-3.0, 3.0, 41) + 0.01
-    np.testing.assert_allclose(np.asarray(activation(jnp.asarray(x, jnp.float32))), activation(x), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(activation(jnp.asarray(x, jnp.float32))), activation(x), rtol=2e-5, atol=1e-6
+    )
     automatic = jax.vmap(jax.grad(lambda value: activation(value)))(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(np.asarray(automatic), activation.derivative(x), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(automatic), activation.derivative(x), rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -33,22 +37,35 @@ def test_numpy_and_jax_agree_and_the_derivative_is_the_derivative(activation):
 def test_difference_keeps_its_digits(name, dtype):
     activation = activations.as_activation(name)
     mpmath.mp.dps = 40
-    points, steps = np.array([-2.0, -0.3, 0.0, 0.7, 3.0], dtype), np.array([1e-12, -1e-6, 0.01, 0.4, -1.5], dtype)
+    points, steps = (
+        np.array([-2.0, -0.3, 0.0, 0.7, 3.0], dtype),
+        np.array([1e-12, -1e-6, 0.01, 0.4, -1.5], dtype),
+    )
     for x in points:
         exact = [
-            float(REFERENCE[name](mpmath.mpf(float(x)) + mpmath.mpf(float(d))) - REFERENCE[name](float(x)))
+            float(
+                REFERENCE[name](mpmath.mpf(float(x)) + mpmath.mpf(float(d)))
+                - REFERENCE[name](float(x))
+            )
             for d in steps
         ]
         computed = np.asarray(activation.difference(np.full(5, x), steps), np.float64)
         if dtype == np.float32:
-            computed = np.asarray(activation.difference(jnp.full(5, x), jnp.asarray(steps)), np.float64)
+            computed = np.asarray(
+                activation.difference(jnp.full(5, x), jnp.asarray(steps)), np.float64
+            )
         small = np.abs(steps) < 0.5
         tolerance = 3e-6 if dtype == np.float32 else 2e-9
         np.testing.assert_allclose(computed[small], np.array(exact)[small], rtol=tolerance)
-        np.testing.assert_allclose(computed[~small], np.array(exact)[~small], rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            computed[~small], np.array(exact)[~small], rtol=tolerance, atol=tolerance
+        )
     # the rival: the plain difference has no digit left at 1e-12
     plain = np.asarray(activation(points + steps[0]) - activation(points), np.float64)
-    assert np.max(np.abs(plain / np.asarray(activation.difference(points, np.full(5, steps[0]))) - 1)) > 1e-5
+    assert (
+        np.max(np.abs(plain / np.asarray(activation.difference(points, np.full(5, steps[0]))) - 1))
+        > 1e-5
+    )
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.1, -1.0, 1.0])
@@ -68,7 +85,9 @@ def test_a_users_function_with_kinks():
     activation = activations.from_function(hard_tanh, kinks=(-1.0, 1.0))
     x = jnp.asarray([0.5, 0.9, 1.5, -1.2])
     dx = jnp.asarray([1e-10, 0.3, 1e-10, 0.3])
-    np.testing.assert_allclose(np.asarray(activation.difference(x, dx)), [1e-10, 0.1, 0.0, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.asarray(activation.difference(x, dx)), [1e-10, 0.1, 0.0, 0.1], rtol=1e-6
+    )
 
 
 def test_a_users_importable_function_survives_json():
@@ -95,7 +114,10 @@ def test_unknown_activation_and_unreachable_function_are_refused():
 def test_gaussian_rules_against_exact_moments():
     assert abs(gaussian.expectation(activations.relu, 2) - 0.5) < 1e-14
     assert abs(gaussian.expectation(activations.relu, 1) - 1 / np.sqrt(2 * np.pi)) < 1e-14
-    assert abs(gaussian.expectation(activations.sin, 2, variance=4.0) - 0.5 * (1 - np.exp(-8.0))) < 1e-13
+    assert (
+        abs(gaussian.expectation(activations.sin, 2, variance=4.0) - 0.5 * (1 - np.exp(-8.0)))
+        < 1e-13
+    )
     exact = 2 / np.pi * np.arcsin(2 * 1.5 / (1 + 2 * 1.5))  # E erf(sqrt(v) Z)^2
     assert abs(gaussian.expectation(activations.erf, 2, variance=1.5) - exact) < 1e-13
     mpmath.mp.dps = 20

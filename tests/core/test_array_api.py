@@ -14,7 +14,9 @@ def one(value):
     return as_floats(array_namespace(value), value)[0]
 
 
-@pytest.mark.parametrize("value", [jnp.asarray(0.1), jnp.int32(3), jnp.asarray(True), jnp.float32(0.1)])
+@pytest.mark.parametrize(
+    "value", [jnp.asarray(0.1), jnp.int32(3), jnp.asarray(True), jnp.float32(0.1)]
+)
 def test_what_has_no_float_dtype_of_its_own_becomes_float32(value):
     found = one(value)
     assert found.dtype == jnp.float32

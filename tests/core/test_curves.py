@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from deepinit.core import curves
-from deepinit.core.curves import Curve, circle, circle_through, image_circle, image_line, line, sampled
+from deepinit.core.curves import (
+    Curve,
+    circle,
+    circle_through,
+    image_circle,
+    image_line,
+    line,
+    sampled,
+)
 from deepinit.core.errors import SpecError
 
 T = np.linspace(-1.0, 7.0, 41)
@@ -19,7 +27,9 @@ CURVES = {
 def numbers_of(curve):
     """Length, and least distance to 0, by dense sampling."""
     points = curve.points(np.linspace(curve.start, curve.stop, 200_001))
-    return np.linalg.norm(np.diff(points, axis=0), axis=1).sum(), np.linalg.norm(points, axis=1).min()
+    return np.linalg.norm(np.diff(points, axis=0), axis=1).sum(), np.linalg.norm(
+        points, axis=1
+    ).min()
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -40,7 +50,9 @@ def test_length_speed_distance_and_tangents_are_those_of_the_points(name):
 @pytest.mark.parametrize("name", CURVES)
 def test_jax_points_are_numpy_points(name):
     curve, t = CURVES[name], T.astype(np.float32)
-    np.testing.assert_allclose(curve.points(jnp.asarray(t)), curve.points(t.astype(np.float64)), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(
+        curve.points(jnp.asarray(t)), curve.points(t.astype(np.float64)), rtol=0, atol=2e-6
+    )
     assert curve.points(jnp.asarray(t)).dtype == jnp.float32
     assert curve.tangents(t).dtype == np.float32
 
@@ -70,7 +82,9 @@ def test_a_circle_through_three_points_goes_through_them(points):
     for point in points:
         radial = np.array(point) - centre
         t = math.atan2(radial @ second, radial @ first)
-        np.testing.assert_allclose(curve.points(np.array([t]))[0], point, rtol=0, atol=1e-11 * scale)
+        np.testing.assert_allclose(
+            curve.points(np.array([t]))[0], point, rtol=0, atol=1e-11 * scale
+        )
 
 
 def test_the_circle_that_three_points_of_the_unit_circle_give_is_the_unit_circle():
@@ -82,7 +96,9 @@ def test_distance_to_the_origin_of_arcs():
     whole = circle_through([3.0, 0.0], [2.0, 1.0], [1.0, 0.0])
     assert whole.distance_to_origin() == pytest.approx(1.0)
     arc = Curve("circle", np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 0.0, 0.5 * math.pi, "arc")
-    assert arc.distance_to_origin() == pytest.approx(math.sqrt(5.0))  # its end: the nearest point is not on it
+    assert arc.distance_to_origin() == pytest.approx(
+        math.sqrt(5.0)
+    )  # its end: the nearest point is not on it
     turned = Curve("circle", arc.coefficients, 10 * math.pi, 11.5 * math.pi, "arc")
     assert turned.distance_to_origin() == pytest.approx(1.0)
     assert not arc.is_closed
@@ -108,7 +124,12 @@ def test_digests_depend_on_every_number_and_on_nothing_else():
         line([0.0, 1.0], [1.0, 0.0]),
         line([1.0, 0.0], [0.0, 1.0]),
     ]
-    samples = [sampled(curve, 8), sampled(curve, 9), sampled(curve, 8, method="polygon"), sampled(circle(3), 8)]
+    samples = [
+        sampled(curve, 8),
+        sampled(curve, 9),
+        sampled(curve, 8, method="polygon"),
+        sampled(circle(3), 8),
+    ]
     digests = [one.digest for one in (curve, *others, *samples)]
     assert len(set(digests)) == len(digests)
     assert sampled(circle(), 8).digest == samples[0].digest
@@ -116,7 +137,11 @@ def test_digests_depend_on_every_number_and_on_nothing_else():
 
 def test_a_sampled_curve_says_what_it_is():
     tangents, chords = sampled(circle(5), 8), sampled(circle(5), 8, method="polygon")
-    assert (tangents.dimension, tangents.num_rows, tangents.entries) == (5, 16, ("circle of radius 1",))
+    assert (tangents.dimension, tangents.num_rows, tangents.entries) == (
+        5,
+        16,
+        ("circle of radius 1",),
+    )
     assert tangents.label == "circle of radius 1, 8 random tangents"
     assert chords.label == "circle of radius 1, 8 chords"
     assert sampled(circle()).num_nodes == 32
@@ -156,9 +181,18 @@ NAN = float("nan")
         (lambda: line([], [1.0]), r"start of shape \(0,\)"),
         (lambda: line(["1", "2"], [3.0, 4.0]), "start of no shape.*not an array of real numbers"),
         (lambda: line([1j, 2.0], [3.0, 4.0]), "start of no shape.*not an array of real numbers"),
-        (lambda: line([[1.0], [1.0, 2.0]], [3.0, 4.0]), "start of no shape.*not an array of real numbers"),
-        (lambda: line([0.0, 1.0], [1e200, 0.0]), r"length overflows or vanishes.*finite length > 0"),
-        (lambda: line([0.0, 1.0], [1e-200, 1.0]), r"length overflows or vanishes.*finite length > 0"),
+        (
+            lambda: line([[1.0], [1.0, 2.0]], [3.0, 4.0]),
+            "start of no shape.*not an array of real numbers",
+        ),
+        (
+            lambda: line([0.0, 1.0], [1e200, 0.0]),
+            r"length overflows or vanishes.*finite length > 0",
+        ),
+        (
+            lambda: line([0.0, 1.0], [1e-200, 1.0]),
+            r"length overflows or vanishes.*finite length > 0",
+        ),
         (lambda: circle(1), r"dimension=1.*integers >= 2.*plane"),
         (lambda: circle(2.5), r"dimension=2\.5"),
         (lambda: circle(radius=0.0), r"radius=0\.0.*finite number > 0"),
@@ -166,11 +200,17 @@ NAN = float("nan")
         (lambda: circle(radius=NAN), r"radius=nan"),
         (lambda: circle(radius="1"), r"radius='1'"),
         (lambda: circle(radius=1e200), "length overflows"),
-        (lambda: circle_through([0.0, 0.0], [1.0, 1.0], [2.0, 2.0]), r"three points on one line.*or a line"),
+        (
+            lambda: circle_through([0.0, 0.0], [1.0, 1.0], [2.0, 2.0]),
+            r"three points on one line.*or a line",
+        ),
         (lambda: circle_through([0.0, 0.0], [0.0, 0.0], [2.0, 2.0]), "three points on one line"),
         (lambda: circle_through([0.0, 0.0], [2.0, 1.0], [2.0, 1.0]), "three points on one line"),
         (lambda: circle_through([0.0], [1.0], [2.0]), r"points of dimension 1.*plane"),
-        (lambda: circle_through([0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0]), "points of dimensions 2, 3, 2"),
+        (
+            lambda: circle_through([0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0]),
+            "points of dimensions 2, 3, 2",
+        ),
         (lambda: circle_through([0.0, NAN], [1.0, 0.0], [1.0, 1.0]), "first of shape"),
         (lambda: sampled("circle"), r"curve of type str.*di\.curves\.circle\(\)"),
         (lambda: sampled(circle(), 0), r"num_nodes=0.*integers >= 1"),
@@ -186,4 +226,8 @@ def test_bad_curves_are_refused(make, words):
 
 
 def test_radii_of_numpy_are_numbers():
-    assert circle(radius=np.float32(2.0)).digest == circle(radius=2).digest == circle(radius=np.int64(2)).digest
+    assert (
+        circle(radius=np.float32(2.0)).digest
+        == circle(radius=2).digest
+        == circle(radius=np.int64(2)).digest
+    )

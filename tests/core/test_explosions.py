@@ -44,9 +44,13 @@ def test_what_cannot_explode_does_not():
     assert explosion_time("tanh", "linear", 1e6 * one, ALONE, 9.0, 9.0, 1e6) == math.inf
     assert explosion_time("silu", "tanh", 1e6 * one, ALONE, 9.0, 9.0, 1e6) == math.inf
     assert explosion_time("silu", "linear", 0.0 * one, ALONE, 9.0, 0.0, 1e6) == math.inf
-    assert explosion_time("silu", "linear", one, ALONE, 1.0, 1.0, 2.7) == math.inf  # 2.77: beyond the horizon
+    assert (
+        explosion_time("silu", "linear", one, ALONE, 1.0, 1.0, 2.7) == math.inf
+    )  # 2.77: beyond the horizon
 
 
 def test_variance_of_an_embedding_counts_as_the_mean_square():
-    embedded = explosion_time("silu", "linear", np.zeros((1, 1)), ALONE, 1.0, 1.0, 100.0, np.array([4.0]))
+    embedded = explosion_time(
+        "silu", "linear", np.zeros((1, 1)), ALONE, 1.0, 1.0, 100.0, np.array([4.0])
+    )
     assert embedded == pytest.approx(explosion_times("silu", [4.0], 1.0, 1.0)[0], rel=1e-5)

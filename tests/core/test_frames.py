@@ -13,7 +13,9 @@ VECTORS = [[2.0, 0.0, 0.0], [1.0, 3.0, 0.0]]
 def test_frames_are_made_orthonormal_in_order():
     one = frames.at(POINT, VECTORS)
     np.testing.assert_allclose(one.tangents, [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]], atol=1e-15)
-    np.testing.assert_allclose(frames.at(POINT, [0.0, -3.0, 4.0]).tangents, [[[0.0, -0.6, 0.8]]], atol=1e-15)
+    np.testing.assert_allclose(
+        frames.at(POINT, [0.0, -3.0, 4.0]).tangents, [[[0.0, -0.6, 0.8]]], atol=1e-15
+    )
     assert (one.dimension, one.frame_size, one.num_rows, one.entries) == (3, 2, 3, ("point 1",))
 
 
@@ -22,7 +24,9 @@ def test_frames_span_what_was_given():
     given = rng.standard_normal((5, 3, 7)) * [[[1e-30], [1.0], [1e30]]]
     found = frames.at(rng.standard_normal((5, 7)), given)
     np.testing.assert_allclose(
-        found.tangents @ np.swapaxes(found.tangents, 1, 2), np.tile(np.eye(3), (5, 1, 1)), atol=1e-14
+        found.tangents @ np.swapaxes(found.tangents, 1, 2),
+        np.tile(np.eye(3), (5, 1, 1)),
+        atol=1e-14,
     )
     unit = given / np.linalg.norm(given, axis=2, keepdims=True)
     inside = unit @ np.swapaxes(found.tangents, 1, 2) @ found.tangents
@@ -60,9 +64,17 @@ def test_image_frames_start_at_a_real_digit():
 def test_digests_depend_on_every_number_and_on_nothing_else():
     one = frames.at(POINT, VECTORS)
     assert one.digest == frames.at(POINT, VECTORS, "another label").digest
-    others = [frames.at([1.0, -1.0, 0.6], VECTORS), frames.at(POINT, VECTORS[::-1]), frames.at(POINT, VECTORS[0])]
+    others = [
+        frames.at([1.0, -1.0, 0.6], VECTORS),
+        frames.at(POINT, VECTORS[::-1]),
+        frames.at(POINT, VECTORS[0]),
+    ]
     assert len({found.digest for found in (one, *others)}) == 4
-    assert frames.random(3, seed=2).digest == frames.random(3, seed=2).digest != frames.random(3, seed=3).digest
+    assert (
+        frames.random(3, seed=2).digest
+        == frames.random(3, seed=2).digest
+        != frames.random(3, seed=3).digest
+    )
 
 
 NAN = float("nan")
@@ -71,13 +83,28 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: frames.at(POINT, [VECTORS[0], [-4.0, 0.0, 0.0]]), r"linearly dependent.*span d dimensions.*Drop"),
+        (
+            lambda: frames.at(POINT, [VECTORS[0], [-4.0, 0.0, 0.0]]),
+            r"linearly dependent.*span d dimensions.*Drop",
+        ),
         (lambda: frames.at(POINT, [VECTORS[0], [4.0, 1e-11, 0.0]]), "linearly dependent"),
         (lambda: frames.at(POINT, [0.0, 0.0, 0.0]), "linearly dependent"),
-        (lambda: frames.at(POINT, np.ones((4, 3))), r"4 tangent vectors in dimension 3.*at most as many as dimensions"),
-        (lambda: frames.at(POINT, [1.0, 0.0]), r"points of shape \(3,\) with tangents of shape \(2,\).*num_points, d"),
-        (lambda: frames.at([POINT, POINT], [VECTORS]), r"points of shape \(2, 3\) with tangents of shape \(1, 2, 3\)"),
-        (lambda: frames.at([POINT], VECTORS), r"points of shape \(1, 3\) with tangents of shape \(2, 3\)"),
+        (
+            lambda: frames.at(POINT, np.ones((4, 3))),
+            r"4 tangent vectors in dimension 3.*at most as many as dimensions",
+        ),
+        (
+            lambda: frames.at(POINT, [1.0, 0.0]),
+            r"points of shape \(3,\) with tangents of shape \(2,\).*num_points, d",
+        ),
+        (
+            lambda: frames.at([POINT, POINT], [VECTORS]),
+            r"points of shape \(2, 3\) with tangents of shape \(1, 2, 3\)",
+        ),
+        (
+            lambda: frames.at([POINT], VECTORS),
+            r"points of shape \(1, 3\) with tangents of shape \(2, 3\)",
+        ),
         (lambda: frames.at([], []), r"points of shape \(0,\)"),
         (lambda: frames.at("point", VECTORS), "points of no shape.*not an array of real numbers"),
         (lambda: frames.at([["1", "2", "3"]], [VECTORS]), "points of no shape"),

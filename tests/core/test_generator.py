@@ -15,7 +15,9 @@ def test_normals_are_those_of_jax_in_sequential_mode_bit_for_bit(shape):
         for draw in (standard_normals, jax.jit(standard_normals, static_argnums=(1, 2))):
             np.testing.assert_array_equal(np.asarray(draw(key, shape, np.float32)), wanted)
     if wanted.size > 2:
-        with jax.threefry_partitionable(True):  # the other mode's numbers differ: equality says something
+        with jax.threefry_partitionable(
+            True
+        ):  # the other mode's numbers differ: equality says something
             assert not np.array_equal(np.asarray(jax.random.normal(key, shape, np.float32)), wanted)
 
 
@@ -31,5 +33,9 @@ def test_other_dtypes_and_generators_are_left_to_jax():
     with sequential_bits():
         half = np.asarray(jax.random.normal(jax.random.key(1), (4,), np.float16))
         other = np.asarray(jax.random.normal(jax.random.key(1, impl="rbg"), (4,), np.float32))
-    np.testing.assert_array_equal(np.asarray(standard_normals(jax.random.key(1), (4,), np.float16)), half)
-    np.testing.assert_array_equal(np.asarray(standard_normals(jax.random.key(1, impl="rbg"), (4,), np.float32)), other)
+    np.testing.assert_array_equal(
+        np.asarray(standard_normals(jax.random.key(1), (4,), np.float16)), half
+    )
+    np.testing.assert_array_equal(
+        np.asarray(standard_normals(jax.random.key(1, impl="rbg"), (4,), np.float32)), other
+    )

@@ -28,7 +28,9 @@ def test_sphere_pairs_are_uniform():
     pairs = inputs.sphere_pairs(4000, 5, seed=1)
     cosines = np.sum(pairs.points * pairs.partners, axis=1)
     assert abs(cosines.mean()) * math.sqrt(4000 * 5) < 5
-    assert abs(np.mean(cosines**2) * 5 - 1) < 5 * math.sqrt(2 * 4 / 7 / 4000)  # Var(d cos^2) = 2 (d - 1) / (d + 2)
+    assert abs(np.mean(cosines**2) * 5 - 1) < 5 * math.sqrt(
+        2 * 4 / 7 / 4000
+    )  # Var(d cos^2) = 2 (d - 1) / (d + 2)
 
 
 def test_images_are_real_digits():
@@ -78,7 +80,10 @@ def test_digest_depends_on_numbers_only():
         (lambda: inputs.line("a", "b", 3), "not arrays of real numbers"),
         (lambda: inputs.line(np.ones((2, 3)), np.ones((2, 3)), 3), r"a start of shape \(2, 3\)"),
         (lambda: inputs.from_arrays([["1", "2"]], [["3", "4"]]), "not arrays of real numbers"),
-        (lambda: inputs.from_arrays([[1.0, 2.0], [3.0]], [[1.0], [2.0]]), "not arrays of real numbers"),
+        (
+            lambda: inputs.from_arrays([[1.0, 2.0], [3.0]], [[1.0], [2.0]]),
+            "not arrays of real numbers",
+        ),
         (lambda: inputs.from_arrays([[1j, 2.0]], [[1.0, 2.0]]), "not arrays of real numbers"),
         (lambda: inputs.from_arrays(np.ones((0, 3)), np.ones((0, 3))), "not empty"),
         (lambda: inputs.from_arrays([[1e308, 1.0]], [[-1e308, 1.0]]), "not finite"),

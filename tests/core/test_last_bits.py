@@ -33,7 +33,12 @@ DIGESTS = {
     "two sines": "e79c6502ec931d90",
     "sum of sines": "4031a8b3db49d89b",
 }
-VARIANCES = {"gelu": "2.351715614073", "silu": "2.810761124074", "softplus": "1.085486502988", "elu": "1.550518808068"}
+VARIANCES = {
+    "gelu": "2.351715614073",
+    "silu": "2.810761124074",
+    "softplus": "1.085486502988",
+    "elu": "1.550518808068",
+}
 CRITICAL = {
     "gelu": "(1.983058257438, 0.172922390756, 3.38863042205)",
     "silu": "(1.988004678269, 0.555143170722, 13.7650304473)",
@@ -51,17 +56,27 @@ def test_inputs_and_targets_are_the_same_on_every_processor():
 
 
 def test_variances_that_were_computed_are_the_same_on_every_processor():
-    found = {name: repr(di.MLP((4,), name).weight_law.variance) for name in ("gelu", "silu", "softplus", "elu")}
+    found = {
+        name: repr(di.MLP((4,), name).weight_law.variance)
+        for name in ("gelu", "silu", "softplus", "elu")
+    }
     assert found == VARIANCES
-    found = {name: repr((at.weight_var, at.bias_var, at.first_weight_var)) for name, at in HALF_STABLE.items()}
+    found = {
+        name: repr((at.weight_var, at.bias_var, at.first_weight_var))
+        for name, at in HALF_STABLE.items()
+    }
     assert found == CRITICAL
 
 
 def test_sines_are_rounded_correctly():
-    angles = np.concatenate([np.random.default_rng(0).uniform(-60.0, 60.0, 300), [0.0, 1e-300, 5e-324, np.pi, 1e9]])
+    angles = np.concatenate(
+        [np.random.default_rng(0).uniform(-60.0, 60.0, 300), [0.0, 1e-300, 5e-324, np.pi, 1e9]]
+    )
     with mpmath.workdps(50):
         for ours, exact in ((sine, mpmath.sin), (cosine, mpmath.cos)):
-            assert ours(angles).tolist() == [float(exact(mpmath.mpf(float(angle)))) for angle in angles]
+            assert ours(angles).tolist() == [
+                float(exact(mpmath.mpf(float(angle)))) for angle in angles
+            ]
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])

@@ -24,7 +24,9 @@ def test_sample_has_its_second_and_fourth_moment(name, shape):
         error = math.sqrt((law.standardized_moment(2 * order, shape) - exact**2) / num)
         z = (np.mean(standard**order) - exact) / error
         assert abs(z) < 5, f"moment {order}"
-        if not (name == "normal" and order == 4) and order == 4:  # the rival: Gaussian entries, kurtosis 3
+        if (
+            not (name == "normal" and order == 4) and order == 4
+        ):  # the rival: Gaussian entries, kurtosis 3
             assert abs(np.mean(standard**4) - 3.0) > 5 * error
 
 
@@ -34,7 +36,9 @@ def test_truncated_normal_moments_match_quadrature():
     for order in (2, 4, 6, 8):
         moment = np.trapezoid(x**order * pdf, x) / np.trapezoid(pdf, x)
         std = math.sqrt(np.trapezoid(x**2 * pdf, x) / np.trapezoid(pdf, x))
-        assert math.isclose(laws.truncated_normal().standardized_moment(order), moment / std**order, rel_tol=1e-8)
+        assert math.isclose(
+            laws.truncated_normal().standardized_moment(order), moment / std**order, rel_tol=1e-8
+        )
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -78,6 +82,10 @@ def test_constant_biases_are_what_they_say_and_nothing_else_is():
     assert not law.is_gaussian
     np.testing.assert_array_equal(law.sample(jax.random.key(0), (3, 1)), np.full((3, 1), 0.5))
     assert laws.Law(**law.to_json()) == law
-    for wrong in ({"name": "constant"}, {"name": "normal", "value": 1.0}, {"name": "constant", "value": math.nan}):
+    for wrong in (
+        {"name": "constant"},
+        {"name": "normal", "value": 1.0},
+        {"name": "constant", "value": math.nan},
+    ):
         with pytest.raises(SpecError, match=r"value=.*di.constant\(0.01\)"):
             laws.Law(**{"variance": 0.0, "scaling": "absolute", **wrong})

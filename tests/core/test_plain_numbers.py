@@ -21,14 +21,25 @@ from deepinit.runs.experiment import Case
 from deepinit.store.canonical import canonical_json
 
 Q = di.quantities
-FLOATS = (2.0, np.float32(2.0), np.float64(2.0), np.float16(2.0), np.array(2.0), jnp.float32(2.0), Fraction(2), 2)
+FLOATS = (
+    2.0,
+    np.float32(2.0),
+    np.float64(2.0),
+    np.float16(2.0),
+    np.array(2.0),
+    jnp.float32(2.0),
+    Fraction(2),
+    2,
+)
 WHOLE = (3, 3.0, np.int64(3), np.uint8(3), np.float32(3.0), np.array(3), jnp.int32(3))
 HALVES = (0.5, np.float32(0.5), np.float64(0.5), np.array(0.5), jnp.float32(0.5), Fraction(1, 2))
 NAME = np.str_
 
 
 def mlp(**fields):
-    return di.MLP(**{"widths": (3, 3), "activation": di.tanh, "weight_law": di.normal(1.0), **fields})
+    return di.MLP(
+        **{"widths": (3, 3), "activation": di.tanh, "weight_law": di.normal(1.0), **fields}
+    )
 
 
 def shallow(**fields):
@@ -50,7 +61,13 @@ FIELDS = {  # how a spec is made of one number, and the numbers that are equal
     "scaling": (lambda x: mlp(weight_law=di.normal(1.0, x)), ("depth", NAME("depth"))),
     "matrix": (
         lambda x: shallow(weight_law=di.matrix_normal(x, np.eye(3), np.ones((3, 3)))),
-        (MATRIX, MATRIX.astype("int32"), MATRIX.astype("float32"), MATRIX.tolist(), jnp.asarray(MATRIX)),
+        (
+            MATRIX,
+            MATRIX.astype("int32"),
+            MATRIX.astype("float32"),
+            MATRIX.tolist(),
+            jnp.asarray(MATRIX),
+        ),
     ),
     "general matrix": (
         lambda x: shallow(weight_law=di.gaussian_matrix(np.eye(9), x)),
@@ -75,7 +92,10 @@ FIELDS = {  # how a spec is made of one number, and the numbers that are equal
     "slope": (lambda x: mlp(activation=di.leaky_relu(x)), HALVES),
     "grid": (lambda x: mlp(activation=di.rounded("tanh", x)), HALVES),
     "rounding": (lambda x: mlp(activation=di.rounded("tanh", 0.1, x)), ("flush", NAME("flush"))),
-    "name": (lambda x: mlp(activation=x), ("tanh", NAME("tanh"), di.tanh, jnp.tanh, {"name": "tanh"})),
+    "name": (
+        lambda x: mlp(activation=x),
+        ("tanh", NAME("tanh"), di.tanh, jnp.tanh, {"name": "tanh"}),
+    ),
     "replaced": (lambda x: dataclasses.replace(di.ResNet(2, 2), depth=x), WHOLE),
 }
 
@@ -103,7 +123,9 @@ def test_r29_equal_numbers_make_one_spec(field):
         lambda x: di.rounded("tanh", x),
     ],
 )
-@pytest.mark.parametrize("given", [True, np.True_, "2", [2.0], math.nan, math.inf, 10**400, 2j, np.ones(2)])
+@pytest.mark.parametrize(
+    "given", [True, np.True_, "2", [2.0], math.nan, math.inf, 10**400, 2j, np.ones(2)]
+)
 def test_what_is_no_number_is_refused_in_a_sentence(make, given):
     with pytest.raises(SpecError, match=r"Got .* Allowed: "):
         make(given)
@@ -138,14 +160,34 @@ SPECS = [
     mlp(bias_law=LAWS[7], output_width=1),
     *(mlp(activation=activation) for activation in ACTIVATIONS),
     di.ResNet(3, 2),
-    di.ResNet(3, 2, 5, "tanh", di.normal(1.5), di.uniform(0.1), di.normal(0.1, "absolute"), 2, di.normal(3.0)),
+    di.ResNet(
+        3,
+        2,
+        5,
+        "tanh",
+        di.normal(1.5),
+        di.uniform(0.1),
+        di.normal(0.1, "absolute"),
+        2,
+        di.normal(3.0),
+    ),
     di.ResNet(3, 2, inner_activation="relu", embedding_law=di.normal(1.0)),
     shallow(),
     shallow(weight_law=LAWS[9], bias_law=LAWS[11], activation=di.linear, inner_activation="sin"),
     shallow(weight_law=LAWS[10], bias_law=di.normal(0.1, "depth")),
     conv(),
-    conv(image_shape=(4,), kernel_size=1, padding="zero", embedding_law=di.uniform(1.0), output_width=1),
-    conv(weight_law=di.normal(0.1, "absolute"), bias_law=LAWS[11], inner_activation=di.rounded("tanh", 0.1)),
+    conv(
+        image_shape=(4,),
+        kernel_size=1,
+        padding="zero",
+        embedding_law=di.uniform(1.0),
+        output_width=1,
+    ),
+    conv(
+        weight_law=di.normal(0.1, "absolute"),
+        bias_law=LAWS[11],
+        inner_activation=di.rounded("tanh", 0.1),
+    ),
 ]
 
 
@@ -171,7 +213,10 @@ def test_r29_specs_read_back(spec):
 
 @pytest.mark.parametrize("law", LAWS, ids=repr)
 def test_r29_laws_read_back(law):
-    for other in (law_from_json(json.loads(json.dumps(law.to_json()))), pickle.loads(pickle.dumps(law))):
+    for other in (
+        law_from_json(json.loads(json.dumps(law.to_json()))),
+        pickle.loads(pickle.dumps(law)),
+    ):
         assert other == law
         assert hash(other) == hash(law)
         assert canonical_json(other.to_json()) == canonical_json(law.to_json())
@@ -195,21 +240,36 @@ def training(examples=None, **fields):
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]])
 DIGESTED = {
-    "points": (di.inputs.points, (X, X.astype("float32"), X.astype(int), X.tolist(), X.astype(">f8"), jnp.array(X))),
-    "pairs": (di.inputs.pairs, ((0.5, 1.0), [0.5, 1.0], np.array([0.5, 1.0]), (np.float32(0.5), 1))),
+    "points": (
+        di.inputs.points,
+        (X, X.astype("float32"), X.astype(int), X.tolist(), X.astype(">f8"), jnp.array(X)),
+    ),
+    "pairs": (
+        di.inputs.pairs,
+        ((0.5, 1.0), [0.5, 1.0], np.array([0.5, 1.0]), (np.float32(0.5), 1)),
+    ),
     "dimension": (lambda n: di.inputs.pair(0.5, n), (3, np.int64(3))),
     "radius": (lambda r: di.inputs.circle(5, radius=r), FLOATS[:6]),
-    "arrays": (lambda x: di.inputs.from_arrays(x, x[::-1]), (X, X.astype("float32"), X.astype(int))),
+    "arrays": (
+        lambda x: di.inputs.from_arrays(x, x[::-1]),
+        (X, X.astype("float32"), X.astype(int)),
+    ),
     "line": (lambda x: di.curves.line(x[0], x[1]), (X, X.astype("float32"), X.tolist())),
     "curve": (lambda r: di.curves.circle(radius=r), FLOATS[:6]),
     "sampled": (lambda n: di.curves.sampled(di.curves.circle(), n), (3, np.int64(3))),
-    "waves": (lambda a: training(di.targets.sum_of_sines(2, 5, amplitude=a, frequency=a)), FLOATS[:6]),
+    "waves": (
+        lambda a: training(di.targets.sum_of_sines(2, 5, amplitude=a, frequency=a)),
+        FLOATS[:6],
+    ),
     "inner": (lambda r: training(di.targets.two_circles(6, inner=r), loss="cross_entropy"), HALVES),
     "classes": (
         lambda kind: training(di.targets.examples(X, np.array([0, 1], kind)), loss="cross_entropy"),
         ("int64", "int32", "uint8", ">i4"),
     ),
-    "targets": (lambda kind: training(di.targets.examples(X, X.astype(kind))), ("f8", "f4", ">f8", "i4")),
+    "targets": (
+        lambda kind: training(di.targets.examples(X, X.astype(kind))),
+        ("f8", "f4", ">f8", "i4"),
+    ),
     "record steps": (
         lambda steps: training(record_steps=steps),
         ((0, 3), [0, 3], np.array([0, 3]), range(0, 6, 3), (np.int8(0), 3)),
@@ -242,7 +302,10 @@ def test_r29_cases_of_equal_numbers_are_one():
         "linear_map": ("auto", NAME("auto")),
     }
     for field, values in fields.items():
-        cases = [Case("c", mlp(), Q.log_norm, di.inputs.ones(2), **{"num_seeds": 9, field: value}) for value in values]
+        cases = [
+            Case("c", mlp(), Q.log_norm, di.inputs.ones(2), **{"num_seeds": 9, field: value})
+            for value in values
+        ]
         assert len({canonical_json(case.identity()) for case in cases}) == 1
 
 
@@ -266,6 +329,12 @@ def test_r29_cases_of_equal_numbers_are_one():
     ],
 )
 def test_fields_of_cases_are_refused_in_a_sentence(field, given):
-    fields = {"name": "c", "spec": mlp(), "quantity": Q.log_norm, "inputs": di.inputs.ones(2), "num_seeds": 8}
+    fields = {
+        "name": "c",
+        "spec": mlp(),
+        "quantity": Q.log_norm,
+        "inputs": di.inputs.ones(2),
+        "num_seeds": 8,
+    }
     with pytest.raises(SpecError, match=r"Got .* Allowed: "):
         Case(**{**fields, field: given})

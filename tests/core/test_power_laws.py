@@ -56,11 +56,16 @@ def test_orders_of_each_side():
     assert power_laws(as_activation(jax.nn.selu)).values.far == (0, 1)
     bent = as_activation(lambda x: jnp.where(x > 0, x, x * x))
     assert power_laws(bent).values == Orders((2, 1), (2, 1))
-    assert jax.jit(lambda x: x * power_laws(as_activation(jnp.arcsinh)).values.near[0])(2.0) == 2.0  # while traced
+    assert (
+        jax.jit(lambda x: x * power_laws(as_activation(jnp.arcsinh)).values.near[0])(2.0) == 2.0
+    )  # while traced
 
 
 def test_gain_of_a_row_is_that_of_its_largest_live_entries():
-    x, images = np.array([[1.0, -1.0, 2.0], [1.0, -1.0, -3.0]]), np.array([[1.0, 1.0, 2.0], [0.0, 1.0, 9.0]])
+    x, images = (
+        np.array([[1.0, -1.0, 2.0], [1.0, -1.0, -3.0]]),
+        np.array([[1.0, 1.0, 2.0], [0.0, 1.0, 9.0]]),
+    )
     row, entries = gains(Orders((2, 1), (2, 1)), np.array([-10.0, -10.0]), images, x)
     np.testing.assert_array_equal(row, [-10.0, -20.0])
     np.testing.assert_array_equal(entries, [[0.0, -10.0, 0.0], [0.0, 0.0, 0.0]])
@@ -76,13 +81,18 @@ def test_gain_of_a_row_is_that_of_its_largest_live_entries():
 )
 @pytest.mark.parametrize("vector", [VECTOR, -np.abs(VECTOR)], ids=["both", "negative"])
 @pytest.mark.slow_cases("both-bent--60", "both-gelu--60", "both-selu--60", "both-tanh--60")
-@pytest.mark.exhaustive_cases("both-bent--3000", "both-gelu--3000", "both-selu--3000", "both-tanh--3000")
+@pytest.mark.exhaustive_cases(
+    "both-bent--3000", "both-gelu--3000", "both-selu--3000", "both-tanh--3000"
+)
 def test_forward_pass_and_observables_agree_at_every_size(activation, vector, log2_size):
     """Values, derivatives along a tangent, and differences over a small step, of one vector with two kinds of scale."""
     activation = as_activation(activation)
     if activation.name.endswith("cos") and log2_size > 0:
         pytest.skip("its phase has no digits")
-    vector, step = np.asarray(vector, np.float32), np.array([0.3, -0.4, 0.25, 0.5, 0.35], np.float32)
+    vector, step = (
+        np.asarray(vector, np.float32),
+        np.array([0.3, -0.4, 0.25, 0.5, 0.35], np.float32),
+    )
     z, moved = (Scaled(jnp.asarray(x), jnp.int32(log2_size)) for x in (vector, vector + step))
     image, other = scaled_activation(activation, z), scaled_activation(activation, moved)
     one = np.zeros(1, np.float32)
@@ -99,7 +109,9 @@ def test_forward_pass_and_observables_agree_at_every_size(activation, vector, lo
     _same(scaled_derivative(activation, z), after.tangents[0, 0], after.log_stretches[0, 0])
     scale = after.point_scales[0] + after.displacement_scales[0]
     size = float(log_norm(image))  # the difference of two values carries their rounding
-    _same(added(other, Scaled(-image.mantissa, image.exponent)), after.displacements[0], scale, size)
+    _same(
+        added(other, Scaled(-image.mantissa, image.exponent)), after.displacements[0], scale, size
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -110,12 +122,21 @@ def test_small_displacements_of_small_points_act_through_the_derivative(activati
     with jax.enable_x64(dtype == "float64"):
         rows = points_alone(jnp.asarray(VECTOR[None], dtype))
         one, step = jnp.ones(1, dtype), jnp.asarray(VECTOR[None, ::-1], dtype)
-        shift = {"displacements": step, "displacement_scales": -12 * one, "partner_scales": 0 * one, "bases": (0,)}
-        after = activate(dataclasses.replace(rows, point_scales=-300 * one, **shift), as_activation(activation))
+        shift = {
+            "displacements": step,
+            "displacement_scales": -12 * one,
+            "partner_scales": 0 * one,
+            "bases": (0,),
+        }
+        after = activate(
+            dataclasses.replace(rows, point_scales=-300 * one, **shift), as_activation(activation)
+        )
         assert after.point_scales[0] + jnp.log(jnp.abs(after.points[0, 0])) == pytest.approx(
             order * (np.log(VECTOR[0]) - 300) + np.log(0.5 if order == 1 else 1.0), rel=1e-6
         )
-        moved = np.exp(float(after.displacement_scales[0])) * after.displacements[0] / after.points[0]
+        moved = (
+            np.exp(float(after.displacement_scales[0])) * after.displacements[0] / after.points[0]
+        )
         expected = (1 + np.exp(-12.0) * VECTOR[::-1] / VECTOR) ** order - 1
         np.testing.assert_allclose(moved, expected, rtol=1e-4 if dtype == "float32" else 1e-9)
 

@@ -25,7 +25,13 @@ SPECS = (
         bias_law=di.vector_normal(np.eye(2)),
     ),
     di.ConvResNet((6,), 2, 5, padding="zero"),
-    di.ConvResNet((4, 4), 2, 5, weight_law=di.matrix_normal(np.eye(2), np.eye(18)), embedding_law=di.normal(1.0)),
+    di.ConvResNet(
+        (4, 4),
+        2,
+        5,
+        weight_law=di.matrix_normal(np.eye(2), np.eye(18)),
+        embedding_law=di.normal(1.0),
+    ),
 )
 
 
@@ -36,7 +42,13 @@ def test_a_spec_comes_back_from_its_record_and_is_hashable(spec):
 
 
 def test_a_record_without_the_new_fields_is_a_network_of_two_layer_blocks():
-    record = {"architecture": "ResNet", "width": 8, "depth": 4, "branch_width": 8, "activation": {"name": "relu"}}
+    record = {
+        "architecture": "ResNet",
+        "width": 8,
+        "depth": 4,
+        "branch_width": 8,
+        "activation": {"name": "relu"},
+    }
     assert di.spec_from_json(record) == di.ResNet(8, 4)
 
 
@@ -58,7 +70,11 @@ def test_only_a_product_covariance_acts_on_rows():
 def test_a_drift_is_not_homogeneous():
     assert di.ResNet(2, 3, block="shallow", activation="relu").is_homogeneous
     assert not di.ResNet(
-        2, 3, block="shallow", activation="relu", weight_law=di.matrix_normal(np.eye(2), np.eye(2), np.eye(2))
+        2,
+        3,
+        block="shallow",
+        activation="relu",
+        weight_law=di.matrix_normal(np.eye(2), np.eye(2), np.eye(2)),
     ).is_homogeneous
 
 

@@ -29,7 +29,9 @@ def lifetimes(spec, start, keys):
 
 def weights_of(spec, keys):
     """[networks, layers, width, width] in float64: the same matrices."""
-    init = jax.jit(jax.vmap(lambda key: network(spec).init(key, spec.widths[0])[0]["inner"]["weights"]))
+    init = jax.jit(
+        jax.vmap(lambda key: network(spec).init(key, spec.widths[0])[0]["inner"]["weights"])
+    )
     return np.asarray(init(keys), np.float64)
 
 
@@ -49,12 +51,16 @@ def test_forward_pass_in_float32_flushes_where_a_plain_chain_in_float64_does(sma
     keys = jax.random.split(jax.random.key(3), 40)
     spec = di.MLP((5,) * 240, di.rounded("tanh", smallest, "flush"), UNIFORM)
     lives = lifetimes(spec, di.inputs.ones(5), keys)
-    plain = plain_lifetimes(weights_of(spec, keys), lambda x: np.where(np.abs(x) < smallest, 0.0, x))
+    plain = plain_lifetimes(
+        weights_of(spec, keys), lambda x: np.where(np.abs(x) < smallest, 0.0, x)
+    )
     assert plain.max() < 240
     # a coordinate within a rounding of the smallest value may fall on either side
     assert np.mean(lives == plain) > 0.95
     assert np.abs(lives - plain).max() <= 4
-    rival = plain_lifetimes(weights_of(spec, keys), lambda x: np.where(np.abs(x) < 2 * smallest, 0.0, x))
+    rival = plain_lifetimes(
+        weights_of(spec, keys), lambda x: np.where(np.abs(x) < 2 * smallest, 0.0, x)
+    )
     assert np.mean(lives == rival) < 0.5
 
 
@@ -77,7 +83,9 @@ def test_stored_values_are_lost_where_real_arithmetic_of_the_dtype_loses_them(dt
             return after, jnp.any(after != 0, axis=1)
 
         ones = jnp.ones(weights.shape[::3], dtype)
-        return 1 + jnp.sum(jax.lax.scan(step, ones, jnp.swapaxes(weights, 0, 1).astype(jnp.float32))[1], axis=0)
+        return 1 + jnp.sum(
+            jax.lax.scan(step, ones, jnp.swapaxes(weights, 0, 1).astype(jnp.float32))[1], axis=0
+        )
 
     truth = np.asarray(real(weights, jnp.dtype(dtype)))
     assert truth.max() < depth
@@ -92,14 +100,18 @@ def test_stored_values_are_lost_where_real_arithmetic_of_the_dtype_loses_them(dt
 def test_layer_of_absorption_of_wide_networks(width, num, layer):
     # references: plain float64 chains of 400 and 60 networks, standard errors 0.19 and 0.28
     keys = jax.random.split(jax.random.key(7), num)
-    lives = lifetimes(di.MLP((width,) * 185, di.stored("tanh", "float32"), UNIFORM), di.inputs.ones(width), keys)
+    lives = lifetimes(
+        di.MLP((width,) * 185, di.stored("tanh", "float32"), UNIFORM), di.inputs.ones(width), keys
+    )
     error = np.hypot(lives.std() / num**0.5, {16: 0.19, 64: 0.28}[width])
     assert abs(lives.mean() - layer) < 5 * error
 
 
 def test_values_at_the_level_are_kept_and_smaller_ones_become_zero():
     values = np.array([-2.0, -1.0, -0.999, 0.0, 0.999, 1.0, np.nan]) * 1e-30
-    np.testing.assert_array_equal(to_grid(values, 1e-30, "flush"), np.array([-2.0, -1.0, 0, 0, 0, 1.0, np.nan]) * 1e-30)
+    np.testing.assert_array_equal(
+        to_grid(values, 1e-30, "flush"), np.array([-2.0, -1.0, 0, 0, 0, 1.0, np.nan]) * 1e-30
+    )
 
 
 def test_stored_activations_round_trip_and_say_their_level():
@@ -119,7 +131,9 @@ def test_a_partner_below_the_level_becomes_zero_too():
     with jax.enable_x64(True):
         key = jax.random.key(2)
         matrices = np.asarray(network(spec, dtype="float64").init(key, 3)[0]["inner"]["weights"])
-        state = random_forward(spec, rows, key, lambda state: state.postactivations, linear_map=explicit)[0]
+        state = random_forward(
+            spec, rows, key, lambda state: state.postactivations, linear_map=explicit
+        )[0]
         x = np.stack([pair.points[0], pair.points[0] + pair.displacements[0]])
         for layer, matrix in enumerate(matrices):
             x = x @ matrix.T

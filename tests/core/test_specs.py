@@ -58,7 +58,10 @@ def test_defaults_are_he_initialization_without_bias():
         ({"widths": ("8",)}, "width '8' at layer 1"),
         ({"widths": (8,), "weight_law": "normal"}, r"weight_law='normal'.*di\.normal\(2\.0\)"),
         ({"widths": (8,), "bias_law": 0.1}, r"bias_law=0\.1.*absolute"),
-        ({"widths": (8,), "output_width": 1, "output_law": 2.0}, r"output_law=2\.0.*di\.normal\(2\.0\)"),
+        (
+            {"widths": (8,), "output_width": 1, "output_law": 2.0},
+            r"output_law=2\.0.*di\.normal\(2\.0\)",
+        ),
         ({"widths": (8,), "output_width": 1.5}, r"width 1\.5 of the output layer"),
         ({"widths": (8,), "output_width": "a"}, "width 'a' of the output layer"),
         ({"widths": 8}, "one integer per hidden layer"),
@@ -77,7 +80,9 @@ def test_bad_specs_are_refused_in_one_paragraph(fields, words):
 
 @pytest.mark.parametrize("num_seeds", [0, -1, 2**32, 10.5, float("nan"), "10", None])
 def test_only_a_whole_number_of_networks_that_32_bits_number_is_allowed(num_seeds):
-    with pytest.raises(SpecError, match=f"num_seeds={num_seeds!r}.*Allowed: integers from 1 to 4294967295"):
+    with pytest.raises(
+        SpecError, match=f"num_seeds={num_seeds!r}.*Allowed: integers from 1 to 4294967295"
+    ):
         check_num_seeds(num_seeds)
     check_num_seeds(1)
     check_num_seeds(2**32 - 1)
@@ -100,7 +105,9 @@ def test_specs_and_inputs_need_no_jax():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("call", [lambda: di.MLP((True, 4)), lambda: di.ResNet(True, 4), lambda: di.ResNet(4, True)])
+@pytest.mark.parametrize(
+    "call", [lambda: di.MLP((True, 4)), lambda: di.ResNet(True, 4), lambda: di.ResNet(4, True)]
+)
 def test_truth_values_are_no_sizes(call):
     with pytest.raises(SpecError, match=r"True.*integers >= 1"):
         call()

@@ -20,14 +20,18 @@ def test_sines_are_those_of_the_two_layer_experiments():
 def test_targets_of_one_variable():
     two = targets.two_sines()
     assert two.inputs[[0, -1], 0].tolist() == [-1.0, 1.5]
-    np.testing.assert_allclose(two.targets[:, 0], np.sin(3 * two.inputs[:, 0]) + np.sin(6 * two.inputs[:, 0]) / 2)
+    np.testing.assert_allclose(
+        two.targets[:, 0], np.sin(3 * two.inputs[:, 0]) + np.sin(6 * two.inputs[:, 0]) / 2
+    )
     pieces = targets.relu_pieces(2001)
     value = lambda x: np.interp(x, pieces.inputs[:, 0], pieces.targets[:, 0])
     assert value(-0.5) == 0
     assert value(-0.1) == pytest.approx(0.4)
     assert value(0.2) == pytest.approx(-0.2 + 1.0)
     assert value(1.0) == pytest.approx(-1 + 2.6 - 0.9 + 0.1)
-    np.testing.assert_allclose(targets.four_points().targets[:, 0], [2 / 15, 0, 0, 2 / 15], atol=1e-15)
+    np.testing.assert_allclose(
+        targets.four_points().targets[:, 0], [2 / 15, 0, 0, 2 / 15], atol=1e-15
+    )
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 5])
@@ -88,7 +92,9 @@ def test_counts_out_of_range():
 
 def test_two_circles_are_two_classes_about_one_centre():
     data = targets.two_circles(40, inner=0.25)
-    np.testing.assert_allclose(np.linalg.norm(data.inputs, axis=1), np.where(data.targets == 0, 1.0, 0.25))
+    np.testing.assert_allclose(
+        np.linalg.norm(data.inputs, axis=1), np.where(data.targets == 0, 1.0, 0.25)
+    )
     np.testing.assert_allclose(data.inputs[data.targets == 1].mean(axis=0), 0.0, atol=1e-15)
     with pytest.raises(SpecError, match=r"inner=1\.0"):
         targets.two_circles(inner=1.0)

@@ -33,7 +33,9 @@ def test_everything_that_decides_a_run_changes_its_digest():
         {"tolerance": 1e-5},
         {"examples": other},
     ]
-    digests = [dataclasses.replace(training, **{"name": None, **change}).digest for change in changes]
+    digests = [
+        dataclasses.replace(training, **{"name": None, **change}).digest for change in changes
+    ]
     assert len({training.digest, *digests}) == len(changes) + 1
 
 
@@ -42,7 +44,10 @@ def test_optax_transformations_need_a_name():
 
     with pytest.raises(SpecError, match="without a name"):
         di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1))
-    assert di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1), name="momentum").name == "momentum"
+    assert (
+        di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1), name="momentum").name
+        == "momentum"
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,10 @@ def test_optax_transformations_need_a_name():
         ({"examples": np.zeros((3, 2))}, "examples of type ndarray"),
         ({"test": 3}, "test of type int"),
         ({"loss": "cross_entropy"}, "for the cross-entropy. Allowed: classes"),
-        ({"examples": di.targets.examples(np.ones((3, 1)), [0, 1, 1])}, "classes as targets of the mse"),
+        (
+            {"examples": di.targets.examples(np.ones((3, 1)), [0, 1, 1])},
+            "classes as targets of the mse",
+        ),
         ({"record_steps": (3, 2)}, "increasing integers"),
         ({"record_steps": ()}, "increasing integers"),
         ({"record_steps": (0, 1.5)}, "a record step=1.5"),
@@ -63,7 +71,10 @@ def test_optax_transformations_need_a_name():
         ({"loss": abs}, "training_seed_fn"),
         ({"geometry": "l2"}, "beside an optax transformation only"),
         ({"test": di.targets.sum_of_sines(2, 5)}, "numbers at inputs of dimension 2 beside"),
-        ({"test": di.targets.examples([0.0, 1.0], [0, 1])}, "classes at inputs of dimension 1 beside"),
+        (
+            {"test": di.targets.examples([0.0, 1.0], [0, 1])},
+            "classes at inputs of dimension 1 beside",
+        ),
     ],
 )
 def test_refusals(change, said):
@@ -82,7 +93,9 @@ def test_a_copy_with_another_mode_is_called_by_it():
 
 
 def test_numbers_and_steps_may_be_those_of_numpy():
-    training = di.Training(EXAMPLES, np.arange(0, 11, 5), rate=np.float32(0.5), stop_drop=np.float64(0.25))
+    training = di.Training(
+        EXAMPLES, np.arange(0, 11, 5), rate=np.float32(0.5), stop_drop=np.float64(0.25)
+    )
     plain = di.Training(EXAMPLES, (0, 5, 10), rate=0.5, stop_drop=0.25)
     assert training.digest == plain.digest
     assert training.record_steps == (0, 5, 10)

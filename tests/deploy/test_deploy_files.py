@@ -16,7 +16,9 @@ DEPLOY = ROOT / "deploy"
 ARRAY = DEPLOY / "slurm" / "array.sbatch"
 MANIFESTS = sorted(DEPLOY.glob("**/*.yaml"))
 SCRIPTS = sorted([*DEPLOY.glob("**/*.sbatch"), *DEPLOY.glob("**/*.sh")])
-ALL_FILES = sorted(path for path in DEPLOY.glob("**/*") if path.is_file() and path.suffix not in {".pyc", ".py"})
+ALL_FILES = sorted(
+    path for path in DEPLOY.glob("**/*") if path.is_file() and path.suffix not in {".pyc", ".py"}
+)
 VARIABLES = {
     "SLURM_ARRAY_TASK_ID": "3",
     "SLURM_ARRAY_TASK_COUNT": "16",
@@ -37,7 +39,10 @@ def documents(manifest):
 
 def jobs():
     return [
-        (manifest, document) for manifest in MANIFESTS for document in documents(manifest) if document["kind"] == "Job"
+        (manifest, document)
+        for manifest in MANIFESTS
+        for document in documents(manifest)
+        if document["kind"] == "Job"
     ]
 
 
@@ -49,7 +54,11 @@ def commands_of(job):
     """The words that a job's containers run."""
     for container in containers(job):
         words = [*container["command"], *container.get("args", [])]
-        yield shlex.split(substituted(words[2].removeprefix("exec "))) if words[:2] == ["/bin/sh", "-c"] else words
+        yield (
+            shlex.split(substituted(words[2].removeprefix("exec ")))
+            if words[:2] == ["/bin/sh", "-c"]
+            else words
+        )
 
 
 def commands_in(path):
@@ -86,10 +95,19 @@ def checkout(tmp_path, monkeypatch):
 def test_every_command_line_is_accepted(path, capsys, checkout):
     lines = list(commands_in(path)) if path.suffix != ".yaml" else []
     if path.suffix == ".yaml":
-        lines = [words for manifest, job in jobs() if manifest == path for words in commands_of(job)]
+        lines = [
+            words for manifest, job in jobs() if manifest == path for words in commands_of(job)
+        ]
     refused = [line for line in lines if not accepted(line, capsys)]
     assert not refused
-    if path.name in {"README.md", "array.sbatch", "slice.sh", "shards.yaml", "merge.yaml", "gke_slice.yaml"}:
+    if path.name in {
+        "README.md",
+        "array.sbatch",
+        "slice.sh",
+        "shards.yaml",
+        "merge.yaml",
+        "gke_slice.yaml",
+    }:
         assert lines, "no command line was found"
 
 
@@ -102,7 +120,10 @@ def test_a_wrong_command_line_would_be_noticed(tmp_path, capsys, checkout):
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_manifests_name_what_they_make_and_claim_the_same_volume(manifest):
     made = documents(manifest)
-    assert all(document["apiVersion"] in {"v1", "batch/v1"} and document["metadata"]["name"] for document in made)
+    assert all(
+        document["apiVersion"] in {"v1", "batch/v1"} and document["metadata"]["name"]
+        for document in made
+    )
     claims = [
         volume["persistentVolumeClaim"]["claimName"]
         for document in made
@@ -127,11 +148,16 @@ def test_a_pod_that_stops_between_blocks_is_no_failure_and_one_in_conflict_ends_
     job = documents(DEPLOY / name)[-1]
     rules = job["spec"]["podFailurePolicy"]["rules"]
     by_code = {
-        code: rule["action"] for rule in rules if "onExitCodes" in rule for code in rule["onExitCodes"]["values"]
+        code: rule["action"]
+        for rule in rules
+        if "onExitCodes" in rule
+        for code in rule["onExitCodes"]["values"]
     }
     assert by_code == {75: "Ignore", 2: "FailJob", 3: "FailJob", 4: "FailJob"}
     assert [rule["action"] for rule in rules if "onPodConditions" in rule] == ["Ignore"]
-    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"  # what a pod failure policy asks for
+    assert (
+        job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+    )  # what a pod failure policy asks for
 
 
 def test_a_slice_has_one_pod_per_host_and_they_find_each_other():
@@ -166,8 +192,18 @@ def calls_of_array(folder, code, state):
     for name, body in STAND_INS.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
-    own = {"SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16", "SLURM_JOB_ID": "40"}
-    own |= {"SLURM_CPUS_PER_TASK": "4", "CALLS": str(folder / "calls"), "RUN_CODE": str(code), "JOB_STATE": state}
+    own = {
+        "SLURM_ARRAY_JOB_ID": "40",
+        "SLURM_ARRAY_TASK_ID": "3",
+        "SLURM_ARRAY_TASK_COUNT": "16",
+        "SLURM_JOB_ID": "40",
+    }
+    own |= {
+        "SLURM_CPUS_PER_TASK": "4",
+        "CALLS": str(folder / "calls"),
+        "RUN_CODE": str(code),
+        "JOB_STATE": state,
+    }
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     words = ["bash", str(ARRAY), "experiments/a file.py", "--preset", "full"]
     done = subprocess.run(words, env={**os.environ, **own, "PATH": path}, timeout=30)
@@ -177,7 +213,9 @@ def calls_of_array(folder, code, state):
 def test_an_array_task_runs_its_shard_with_all_its_cores(tmp_path):
     code, calls = calls_of_array(tmp_path, 0, "RUNNING")
     assert code == 0
-    assert calls == ["srun --cpus-per-task=4 deepinit run experiments/a file.py --preset full --shard 3/16"]
+    assert calls == [
+        "srun --cpus-per-task=4 deepinit run experiments/a file.py --preset full --shard 3/16"
+    ]
 
 
 def test_only_its_own_task_is_queued_again(tmp_path):
@@ -188,7 +226,8 @@ def test_only_its_own_task_is_queued_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "state"), [(75, "COMPLETING"), (75, ""), (2, "RUNNING"), (134, "RUNNING"), (6, "RUNNING")]
+    ("code", "state"),
+    [(75, "COMPLETING"), (75, ""), (2, "RUNNING"), (134, "RUNNING"), (6, "RUNNING")],
 )
 def test_cancelled_and_failed_tasks_are_not_queued_again(tmp_path, code, state):
     found, calls = calls_of_array(tmp_path, code, state)

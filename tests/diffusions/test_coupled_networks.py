@@ -13,12 +13,15 @@ def _shallow(activation, weight_var, bias_var, depth=8, law=di.normal, **more):
 
 
 @pytest.mark.parametrize(
-    ("activation", "order", "other"), [pytest.param(di.tanh, 1.0, 0.5, marks=pytest.mark.slow), (di.silu, 0.5, 1.0)]
+    ("activation", "order", "other"),
+    [pytest.param(di.tanh, 1.0, 0.5, marks=pytest.mark.slow), (di.silu, 0.5, 1.0)],
 )
 @pytest.mark.exhaustive
 def test_networks_tend_to_their_diffusion_with_order_one_or_one_half(activation, order, other):
     # effect: the order to 0.1; weights of variance 0.3, so that the next order is small from depth 16
-    errors = coupled_errors(_shallow(activation, 0.3, 0.1), 0.5 * np.ones(10), (16, 128), num_seeds=400)
+    errors = coupled_errors(
+        _shallow(activation, 0.3, 0.1), 0.5 * np.ones(10), (16, 128), num_seeds=400
+    )
     assert abs(errors.orders[0] - order) < 5 * errors.order_errors[0]
     assert abs(errors.orders[0] - other) > 5 * errors.order_errors[0]
     assert not errors.num_left.any()
@@ -28,8 +31,12 @@ def test_networks_tend_to_their_diffusion_with_order_one_or_one_half(activation,
 
 @pytest.mark.exhaustive
 def test_linear_networks_are_their_euler_scheme_whatever_the_law_of_the_weights():
-    spec = _shallow(di.linear, 1.0, 0.5, law=di.uniform, embedding_law=di.normal(1.0), output_width=3)
-    coupled = jax.jit(coupled_fn(spec, np.random.default_rng(0).standard_normal((2, 4))))(jax.random.key(0))
+    spec = _shallow(
+        di.linear, 1.0, 0.5, law=di.uniform, embedding_law=di.normal(1.0), output_width=3
+    )
+    coupled = jax.jit(coupled_fn(spec, np.random.default_rng(0).standard_normal((2, 4))))(
+        jax.random.key(0)
+    )
     np.testing.assert_allclose(coupled.network, coupled.diffusion, rtol=1e-5, atol=1e-5)
     assert np.abs(coupled.network[0] - coupled.network[1]).max() > 0.1
 
@@ -58,9 +65,13 @@ def test_networks_without_a_limit_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("activation", "order", "other"), [(di.tanh, 1.0, 0.5), (di.silu, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    ("activation", "order", "other"), [(di.tanh, 1.0, 0.5), (di.silu, 0.5, 1.0)]
+)
 @pytest.mark.exhaustive
 def test_strong_orders_at_unit_variances(activation, order, other):
-    errors = coupled_errors(_shallow(activation, 1.0, 1.0), np.ones(10), (128, 256, 512, 1024), num_seeds=600)
+    errors = coupled_errors(
+        _shallow(activation, 1.0, 1.0), np.ones(10), (128, 256, 512, 1024), num_seeds=600
+    )
     assert abs(errors.orders[0] - order) < 5 * errors.order_errors[0]
     assert abs(errors.orders[0] - other) > 5 * errors.order_errors[0]

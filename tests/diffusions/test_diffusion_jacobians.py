@@ -14,7 +14,9 @@ from deepinit.theory import diffusion as theory
 
 
 def _draws(fn, num_seeds, key=0):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num_seeds, dtype=jnp.uint32))
+    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(
+        jnp.arange(num_seeds, dtype=jnp.uint32)
+    )
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(fn))(keys))
 
 
@@ -33,7 +35,15 @@ def _correlated(psi):
     outer, inner, bias = (root @ root.T for root in rng.standard_normal((3, 4, 4)) / 2)
     weight_law = di.matrix_normal(outer, inner, rng.standard_normal((4, 4)))
     return di.ResNet(
-        4, 16, None, di.silu, weight_law, None, di.vector_normal(bias), block="shallow", inner_activation=psi
+        4,
+        16,
+        None,
+        di.silu,
+        weight_law,
+        None,
+        di.vector_normal(bias),
+        block="shallow",
+        inner_activation=psi,
     )
 
 
@@ -44,7 +54,9 @@ def test_forward_jacobian_is_the_derivative_of_the_path_in_its_start():
     with jax.enable_x64(True):
         key64, step = jax.random.key(1), 1e-6
         base = jax.jit(jacobian_fn(spec, points, dtype="float64"))(key64)
-        moved = jax.jit(path_fn(spec, points + step * np.eye(4)[1], form="driving", dtype="float64"))(key64)
+        moved = jax.jit(
+            path_fn(spec, points + step * np.eye(4)[1], form="driving", dtype="float64")
+        )(key64)
         column = (np.asarray(moved.states[-1]) - np.asarray(base.states[-1])) / step
         np.testing.assert_allclose(base.forward[-1, :, :, 1], column, rtol=2e-5)
     assert np.abs(column - np.eye(4)[1]).max() > 0.1
@@ -57,7 +69,10 @@ def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to
     spec, distances = _correlated(di.tanh), []
     for steps in (64, 1024):
         draws = _draws(jacobian_fn(spec, np.ones(4), num_steps=steps), 128)
-        g, inverse = draws.forward[:, -1, 0].astype(np.float64), draws.inverse[:, -1, 0].astype(np.float64)
+        g, inverse = (
+            draws.forward[:, -1, 0].astype(np.float64),
+            draws.inverse[:, -1, 0].astype(np.float64),
+        )
         product = np.linalg.norm(inverse @ g - np.eye(4), axis=(1, 2))
         logs = np.abs(np.linalg.slogdet(g)[1] - draws.log_determinants[:, -1, 0])
         distances.append((np.median(product), np.median(logs)))
@@ -71,10 +86,14 @@ def test_linear_diffusion_has_the_exact_jacobian_laws():
     # effect: log |det g| to 0.1, norms to 3 %; kappa = 0.5, g independent of the state
     width, kappa, depth = 6, 0.5, 64
     draws = _draws(
-        jacobian_fn(_shallow(width, depth, kappa, 0.25), 0.7 * np.ones(width), times=[0.5, 1.0]), 3000, key=2
+        jacobian_fn(_shallow(width, depth, kappa, 0.25), 0.7 * np.ones(width), times=[0.5, 1.0]),
+        3000,
+        key=2,
     )
     g = draws.forward[:, -1, 0].astype(np.float64)
-    growth = (1 + kappa / depth) ** depth  # E tr(g^T g) / D of Euler's steps, e^kappa of the diffusion
+    growth = (
+        1 + kappa / depth
+    ) ** depth  # E tr(g^T g) / D of Euler's steps, e^kappa of the diffusion
     assert abs(_z(np.sum(g**2, axis=(1, 2)) / width, growth)) < 5
     assert np.abs(_z(g, np.eye(width))).max() < 5
     logs = draws.log_determinants[:, -1, 0].astype(np.float64)
@@ -83,7 +102,9 @@ def test_linear_diffusion_has_the_exact_jacobian_laws():
     assert abs(_z((logs - logs.mean()) ** 2, kappa)) < 5
     assert abs(_z(logs, -0.5 * kappa * (1 - 1 / width))) > 5 or abs(_z(logs, 0.0)) > 5
     between = jax.vmap(lambda one: one.between(0, 1))(draws)[:, 0]
-    gradient = np.log(np.sum(np.asarray(between, np.float64)[:, 0] ** 2, axis=1))  # of J^T e_1 over half the time
+    gradient = np.log(
+        np.sum(np.asarray(between, np.float64)[:, 0] ** 2, axis=1)
+    )  # of J^T e_1 over half the time
     law = theory.log_mean_square_law("tanh", width, kappa, 0.5)  # the same law as that of |g v|^2
     assert abs(_z(gradient, law.mean)) < 5
     assert abs(_z((gradient - gradient.mean()) ** 2, law.variance)) < 5
@@ -99,7 +120,10 @@ def test_jacobian_of_the_network_of_200_blocks_has_the_law_of_the_diffusion():
     init, apply = di.network(spec)
     jacobian = lambda key: jax.jacfwd(lambda x: apply(init(key, 4), x))(0.7 * jnp.ones(4))
     samples = []
-    for g in (diffusion.forward[:, -1, 0].astype(np.float64), _draws(jacobian, 2000, key=4).astype(np.float64)):
+    for g in (
+        diffusion.forward[:, -1, 0].astype(np.float64),
+        _draws(jacobian, 2000, key=4).astype(np.float64),
+    ):
         trace, square = np.trace(g, axis1=1, axis2=2) / 4, np.sum(g**2, axis=(1, 2)) / 4
         samples.append(np.stack([trace, square, np.linalg.slogdet(g)[1]], axis=1))
     means = [sample.mean(axis=0) for sample in samples]

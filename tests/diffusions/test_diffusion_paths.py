@@ -17,11 +17,15 @@ from deepinit.theory import diffusion as theory
 def _shallow(width, depth, weight_var, bias_var=0.0, activation=di.tanh, **more):
     bias_law = di.normal(bias_var, "depth") if bias_var else None
     weight_law = di.normal(weight_var, "depth")
-    return di.ResNet(width, depth, None, activation, weight_law, None, bias_law, block="shallow", **more)
+    return di.ResNet(
+        width, depth, None, activation, weight_law, None, bias_law, block="shallow", **more
+    )
 
 
 def _draws(fn, num_seeds, key=0):
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num_seeds, dtype=jnp.uint32))
+    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(
+        jnp.arange(num_seeds, dtype=jnp.uint32)
+    )
     return jax.tree.map(np.asarray, jax.jit(jax.vmap(fn))(keys))
 
 
@@ -51,10 +55,21 @@ def _euler_square_moments(q, weight_var, bias_var, width, num_steps):
 
 @pytest.mark.exhaustive
 def test_path_is_the_network_of_that_key_with_the_activation_cut_after_two_orders():
-    spec = _shallow(4, 8, 1.5, 0.6, di.silu, inner_activation=di.tanh, embedding_law=di.normal(1.0), output_width=2)
+    spec = _shallow(
+        4,
+        8,
+        1.5,
+        0.6,
+        di.silu,
+        inner_activation=di.tanh,
+        embedding_law=di.normal(1.0),
+        output_width=2,
+    )
     points, key = np.random.default_rng(0).standard_normal((2, 3)), jax.random.key(5)
     paths = jax.jit(path_fn(spec, points, times=[0.0, 0.5, 1.0], form="driving"))(key)
-    embedding, blocks, _ = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), di.network(spec).init(key, 3))
+    embedding, blocks, _ = jax.tree.map(
+        lambda leaf: np.asarray(leaf, np.float64), di.network(spec).init(key, 3)
+    )
     x, expected = points @ embedding["weights"].T, []
     for weights, bias in zip(blocks["inner"]["weights"], blocks["inner"]["biases"], strict=True):
         expected.append(x)
@@ -74,12 +89,19 @@ def test_mean_square_has_the_exact_moments_of_euler_and_they_tend_to_those_of_th
     spec = _shallow(width, depth, weight_var, bias_var)
     squares = _squares(_draws(path_fn(spec, 0.8 * np.ones(width)), 6000))
     powers = np.stack([squares, squares**2], axis=1)
-    assert np.abs(_z(powers, _euler_square_moments(start, weight_var, bias_var, width, depth))).max() < 5
+    assert (
+        np.abs(_z(powers, _euler_square_moments(start, weight_var, bias_var, width, depth))).max()
+        < 5
+    )
     rival = _euler_square_moments(start, weight_var, bias_var, 10**9, depth)  # no fluctuation
     assert _z(powers, rival)[1] > 5
     limit = theory.mean_square_moments("tanh", width, start, weight_var, bias_var)[1:]
-    one, two = (_euler_square_moments(start, weight_var, bias_var, width, steps) for steps in (256, 512))
-    np.testing.assert_allclose(2 * two - one, limit, rtol=2e-5)  # Euler's bias is of order 1 / depth, and of this law
+    one, two = (
+        _euler_square_moments(start, weight_var, bias_var, width, steps) for steps in (256, 512)
+    )
+    np.testing.assert_allclose(
+        2 * two - one, limit, rtol=2e-5
+    )  # Euler's bias is of order 1 / depth, and of this law
 
 
 @pytest.mark.parametrize("width", [2, pytest.param(8, marks=pytest.mark.slow)])
@@ -138,8 +160,13 @@ def test_correlated_weights_with_drift_have_the_moments_of_their_equation():
     assert np.abs(_z(products, second)).max() < 5
     transposed = _correlated_moments(points, (drift, inner, outer, bias_drift, bias), depth)[1]
     assert np.abs(_z(products, transposed)).max() > 5
-    one, two = (_correlated_moments(points, (drift, outer, inner, bias_drift, bias), steps)[1] for steps in (512, 1024))
-    limit = theory.correlated_moments("tanh", points, outer, inner, bias, weight_drift=drift, bias_drift=bias_drift)
+    one, two = (
+        _correlated_moments(points, (drift, outer, inner, bias_drift, bias), steps)[1]
+        for steps in (512, 1024)
+    )
+    limit = theory.correlated_moments(
+        "tanh", points, outer, inner, bias, weight_drift=drift, bias_drift=bias_drift
+    )
     np.testing.assert_allclose(2 * two - one, limit.second, rtol=1e-4, atol=1e-4)
 
 
@@ -152,7 +179,11 @@ def test_images_have_the_overlaps_of_the_linear_recursion_over_positions():
         (positions,), channels, depth, activation=di.tanh, weight_law=di.normal(weight_var, "depth"),
         bias_law=di.normal(bias_var, "depth"),
     )  # fmt: skip
-    states = _draws(path_fn(spec, np.repeat(image, channels)), 6000, key=3).states[:, -1, 0].astype(np.float64)
+    states = (
+        _draws(path_fn(spec, np.repeat(image, channels)), 6000, key=3)
+        .states[:, -1, 0]
+        .astype(np.float64)
+    )
     x = states.reshape(-1, positions, channels)
     overlaps = np.einsum("spc,sqc->spq", x, x) / channels
 
@@ -174,14 +205,18 @@ def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
     # SiLU and no inner activation: from 5, nearly every path explodes; from 0 without biases none moves
     spec = _shallow(6, 100, 4.0, 0.0, di.silu)
     points = np.stack([np.zeros(6), 5.0 * np.ones(6), np.zeros(6)])
-    paths = _draws(path_fn(spec, points, horizon=4.0, form=form, times=[1.0, 4.0], allow_explosion=True), 32)
+    paths = _draws(
+        path_fn(spec, points, horizon=4.0, form=form, times=[1.0, 4.0], allow_explosion=True), 32
+    )
     assert paths.left[:, 1].mean() > 0.8
     assert not paths.left[:, [0, 2]].any()
     np.testing.assert_array_equal(paths.states[:, :, [0, 2]], 0.0)
     np.testing.assert_array_equal(np.isfinite(paths.states[:, -1]).all(axis=-1), ~paths.left)
     np.testing.assert_allclose(paths.lifetimes[~paths.left], 4.0, rtol=1e-5)
     assert (paths.lifetimes[paths.left] < 4.0).all()
-    still_there = paths.lifetimes[:, 1] > 1.01  # the step that leads out of the floats is counted as alive
+    still_there = (
+        paths.lifetimes[:, 1] > 1.01
+    )  # the step that leads out of the floats is counted as alive
     np.testing.assert_array_equal(np.isfinite(paths.states[:, 0, 1]).all(axis=-1), still_there)
 
 
@@ -190,9 +225,9 @@ def test_paths_beyond_the_floats_are_counted_and_disturb_no_other(form):
 def test_brownian_tree_is_one_path_for_all_steps_and_layers_are_not():
     spec, key = _shallow(3, 4, 0.0, 1.0), jax.random.key(7)  # dx = dB
     ends = {
-        (brownian, steps): jax.jit(path_fn(spec, np.zeros(3), num_steps=steps, times=[0.5, 1.0], brownian=brownian))(
-            key
-        ).states
+        (brownian, steps): jax.jit(
+            path_fn(spec, np.zeros(3), num_steps=steps, times=[0.5, 1.0], brownian=brownian)
+        )(key).states
         for brownian in ("tree", "layers")
         for steps in (4, 16)
     }
@@ -241,12 +276,16 @@ def test_first_moments_of_the_mean_square_at_200_steps(width):
     spec = _shallow(width, 200, 1.0, 0.25)
     squares = _squares(_draws(path_fn(spec, 0.8 * np.ones(width)), 16000, key=4))
     exact = theory.mean_square_moments("tanh", width, 0.64, 1.0, 0.25)
-    np.testing.assert_allclose(exact[1:], {5: [2.16927, 10.52128], 20: [2.16927, 5.76770]}[width], rtol=1e-5)
+    np.testing.assert_allclose(
+        exact[1:], {5: [2.16927, 10.52128], 20: [2.16927, 5.76770]}[width], rtol=1e-5
+    )
     assert abs(_z(squares, exact[1] * (1 - 0.0025))) < 5
     halves = _euler_square_moments(0.64, 1.0, 0.25, width, 200)
     assert abs(_z(squares, halves[0])) < 5
     assert abs(_z(squares, exact[1] * 1.1)) > 5
-    if width == 20:  # at width 5 the fourth moment is that of a log-normal law of variance 0.8: no sample has it
+    if (
+        width == 20
+    ):  # at width 5 the fourth moment is that of a log-normal law of variance 0.8: no sample has it
         assert abs(_z(squares**2, halves[1])) < 5
 
 
@@ -258,11 +297,17 @@ def test_both_forms_have_one_law_of_two_inputs_along_the_path():
     points = np.stack([np.ones(5), np.arange(5.0) - 1.0])
     samples = []
     for form, key in (("gram", 11), ("driving", 12)):
-        states = _draws(path_fn(spec, points, form=form, times=[0.5, 1.0]), 5000, key=key).states.astype(np.float64)
+        states = _draws(
+            path_fn(spec, points, form=form, times=[0.5, 1.0]), 5000, key=key
+        ).states.astype(np.float64)
         inner = np.sum(states[:, :, 0] * states[:, :, 1], axis=-1)
         norms = np.sum(states**2, axis=-1)
         samples.append(
-            [np.log(norms[:, 1, 0]), np.log(norms[:, 0, 1]), inner[:, 1] / np.sqrt(np.prod(norms[:, 1], axis=1))]
+            [
+                np.log(norms[:, 1, 0]),
+                np.log(norms[:, 0, 1]),
+                inner[:, 1] / np.sqrt(np.prod(norms[:, 1], axis=1)),
+            ]
         )
     for first, second in zip(*samples, strict=True):
         assert stats.ks_2samp(first, second).pvalue > 1e-6
@@ -275,12 +320,19 @@ def test_euler_has_strong_order_one_half_on_one_brownian_path():
     # distances between L and 2 L steps on the same tree; order 1 would fall by 2, and independent paths not at all
     spec, distances = _shallow(4, 8, 1.0, 0.25), []
     ends = [
-        _draws(path_fn(spec, np.ones(4), num_steps=steps, brownian="tree"), 300).states[:, -1, 0].astype(np.float64)
+        _draws(path_fn(spec, np.ones(4), num_steps=steps, brownian="tree"), 300)
+        .states[:, -1, 0]
+        .astype(np.float64)
         for steps in (8, 16, 32, 64)
     ]
     for coarse, fine in itertools.pairwise(ends):
         squares = np.mean((coarse - fine) ** 2, axis=1)
-        distances.append((0.5 * np.log(squares.mean()), 0.5 * squares.std() / squares.mean() / math.sqrt(len(squares))))
+        distances.append(
+            (
+                0.5 * np.log(squares.mean()),
+                0.5 * squares.std() / squares.mean() / math.sqrt(len(squares)),
+            )
+        )
     (first, first_error), _, (last, last_error) = distances
     order, error = (first - last) / math.log(4), math.hypot(first_error, last_error) / math.log(4)
     assert abs(order - 0.5) < 5 * error

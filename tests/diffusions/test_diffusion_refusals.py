@@ -13,7 +13,10 @@ SPEC = di.ResNet(3, 4, block="shallow")
 
 
 def _swish(bias_var=1.0, **more):
-    laws = {"weight_law": di.normal(1.0, "depth"), "bias_law": di.normal(bias_var, "depth") if bias_var else None}
+    laws = {
+        "weight_law": di.normal(1.0, "depth"),
+        "bias_law": di.normal(bias_var, "depth") if bias_var else None,
+    }
     return di.ResNet(5, 4, activation=di.silu, block="shallow", **laws, **more)
 
 
@@ -37,14 +40,25 @@ def test_unknown_dtypes_and_float64_outside_64_bit_mode_are_refused(call):
 @pytest.mark.slow
 def test_float64_in_64_bit_mode_is_float64():
     with jax.enable_x64(True):
-        assert jax.jit(path_fn(SPEC, np.ones(3), dtype="float64"))(jax.random.key(0)).states.dtype == np.float64
+        assert (
+            jax.jit(path_fn(SPEC, np.ones(3), dtype="float64"))(jax.random.key(0)).states.dtype
+            == np.float64
+        )
 
 
 EXPLODING = {  # the closed form of the double limit: 0.941622 for the second row
     "copied": (_swish(), np.array([[3.0] * 5, [4.0] * 5]), ("input 1", "0.94162")),
     "inner": (_swish(inner_activation=di.relu), 5.0 * np.ones((1, 5)), ("input 0", "explodes")),
-    "superlinear": (di.ResNet(5, 4, block="shallow", inner_activation=lambda x: x**2), np.ones((1, 5)), ("0.46794",)),
-    "embedded": (_swish(embedding_law=di.normal(2.0)), 9.0 * np.ones((1, 3)), ("input 0", "explodes")),
+    "superlinear": (
+        di.ResNet(5, 4, block="shallow", inner_activation=lambda x: x**2),
+        np.ones((1, 5)),
+        ("0.46794",),
+    ),
+    "embedded": (
+        _swish(embedding_law=di.normal(2.0)),
+        9.0 * np.ones((1, 3)),
+        ("input 0", "explodes"),
+    ),
 }
 
 
@@ -52,7 +66,11 @@ EXPLODING = {  # the closed form of the double limit: 0.941622 for the second ro
 @pytest.mark.slow_cases("superlinear")
 def test_horizons_beyond_the_explosion_are_refused_with_its_time(case):
     spec, rows, words = EXPLODING[case]
-    for call in (lambda: path_fn(spec, rows), lambda: jacobian_fn(spec, rows), lambda: coupled_errors(spec, rows)):
+    for call in (
+        lambda: path_fn(spec, rows),
+        lambda: jacobian_fn(spec, rows),
+        lambda: coupled_errors(spec, rows),
+    ):
         with pytest.raises(
             SpecError, match=r"Got horizon=1, while the limit explodes.*Allowed: horizons below"
         ) as found:
@@ -70,13 +88,18 @@ def test_horizons_before_the_explosion_and_laws_without_a_known_time_pass():
     path_fn(di.ResNet(5, 4, block="shallow"), 1e6 * np.ones(5), horizon=1e6)
     path_fn(_swish(bias_var=0.0), np.zeros(5), horizon=1e6)
     correlated = di.matrix_normal(np.eye(5), np.eye(5))
-    path_fn(di.ResNet(5, 4, activation=di.silu, weight_law=correlated, block="shallow"), 1e6 * np.ones(5))
+    path_fn(
+        di.ResNet(5, 4, activation=di.silu, weight_law=correlated, block="shallow"),
+        1e6 * np.ones(5),
+    )
 
 
 def test_explosion_times_of_images_count_every_position_of_the_patch():
     # constant images with a circular filter of 3: 3 sigma_w^2 in place of sigma_w^2
     images = np.full((1, 8), 2.0)
-    convolution = di.ConvResNet((4,), 2, 4, activation=di.silu, weight_law=di.normal(1 / 3, "depth"))
+    convolution = di.ConvResNet(
+        (4,), 2, 4, activation=di.silu, weight_law=di.normal(1 / 3, "depth")
+    )
     alike = di.ResNet(8, 4, activation=di.silu, weight_law=di.normal(1.0, "depth"), block="shallow")
     for spec in (convolution, alike):
         with pytest.raises(SpecError, match=r"at the time 1\.8483"):

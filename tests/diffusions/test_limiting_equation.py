@@ -29,12 +29,27 @@ LAWS = {
 
 def _spec(laws, activation=di.silu, psi=di.tanh):
     weight_law, bias_law = laws
-    return di.ResNet(WIDTH, 4, None, activation, weight_law, None, bias_law, block="shallow", inner_activation=psi)
+    return di.ResNet(
+        WIDTH,
+        4,
+        None,
+        activation,
+        weight_law,
+        None,
+        bias_law,
+        block="shallow",
+        inner_activation=psi,
+    )
 
 
 def _image():
     return di.ConvResNet(
-        (4,), 2, 5, activation=di.tanh, weight_law=di.normal(0.5, "depth"), bias_law=di.normal(0.2, "depth")
+        (4,),
+        2,
+        5,
+        activation=di.tanh,
+        weight_law=di.normal(0.5, "depth"),
+        bias_law=di.normal(0.2, "depth"),
     )
 
 
@@ -57,21 +72,33 @@ def _points(num, width):
 @pytest.mark.exhaustive_cases("independent")
 def test_gram_and_driving_noise_have_one_covariance_also_when_inputs_coincide(name):
     x, spec = _points(3, WIDTH), _spec(LAWS[name])
-    gram, driving = (_increment_covariance(drift_and_noise(spec, 3, form=form), x) for form in ("gram", "driving"))
+    gram, driving = (
+        _increment_covariance(drift_and_noise(spec, 3, form=form), x)
+        for form in ("gram", "driving")
+    )
     np.testing.assert_allclose(gram, driving, atol=2e-6)
     alone = np.kron(np.eye(3), np.ones((WIDTH, WIDTH)))
-    assert np.abs(gram * (1 - alone)).max() > 0.01  # inputs with noise of their own would have none between them
+    assert (
+        np.abs(gram * (1 - alone)).max() > 0.01
+    )  # inputs with noise of their own would have none between them
 
 
 @pytest.mark.slow
 def test_positions_of_an_image_share_the_noise_in_either_form():
     spec = _image()
     x = _points(3, spec.width)
-    gram, driving = (_increment_covariance(drift_and_noise(spec, 3, form=form), x) for form in ("gram", "driving"))
+    gram, driving = (
+        _increment_covariance(drift_and_noise(spec, 3, form=form), x)
+        for form in ("gram", "driving")
+    )
     np.testing.assert_allclose(gram, driving, atol=5e-6)
     padded = np.asarray(x, np.float64).reshape(3, 4, 2)[:, [3, 0, 1, 2, 3, 0]]
-    patches = np.stack([padded[:, p : p + 3].reshape(3, -1) for p in range(4)], axis=1).reshape(12, 6)
-    expected = np.kron(0.2 + 0.5 / 2 * patches @ patches.T, np.eye(2))  # divided by channels, not by 3 channels
+    patches = np.stack([padded[:, p : p + 3].reshape(3, -1) for p in range(4)], axis=1).reshape(
+        12, 6
+    )
+    expected = np.kron(
+        0.2 + 0.5 / 2 * patches @ patches.T, np.eye(2)
+    )  # divided by channels, not by 3 channels
     np.testing.assert_allclose(driving, expected, atol=5e-6)
 
 
@@ -80,7 +107,9 @@ def test_drift_and_covariance_of_correlated_laws_are_the_formulas():
     equation, hidden = drift_and_noise(spec, 3), np.tanh(np.asarray(x, np.float64))
     inner = hidden @ INNER @ hidden.T
     variances = np.diag(BIAS) + np.diag(inner)[:, None] * np.diag(OUTER)
-    expected = 0.5 * (hidden @ DRIFT.T + BIAS_DRIFT) + 0.25 * variances  # SiLU: phi'(0) = phi''(0) = 1/2
+    expected = (
+        0.5 * (hidden @ DRIFT.T + BIAS_DRIFT) + 0.25 * variances
+    )  # SiLU: phi'(0) = phi''(0) = 1/2
     np.testing.assert_allclose(equation.drift(x), expected, atol=2e-6)
     covariance = 0.25 * (np.kron(inner, OUTER) + np.kron(np.ones((3, 3)), BIAS))
     np.testing.assert_allclose(_increment_covariance(equation, x), covariance, atol=2e-6)
@@ -92,10 +121,13 @@ def test_one_law_written_in_three_ways_gives_one_equation():
     general = di.gaussian_matrix(var / WIDTH * np.eye(WIDTH**2), np.zeros((WIDTH, WIDTH)))
     product = di.matrix_normal(var * np.eye(WIDTH), np.eye(WIDTH) / WIDTH)
     equations = [
-        drift_and_noise(_spec((law, None)), 3, form="driving") for law in (di.normal(var, "depth"), product, general)
+        drift_and_noise(_spec((law, None)), 3, form="driving")
+        for law in (di.normal(var, "depth"), product, general)
     ]
     slopes = jnp.asarray([0.3, -1.0, 0.7])
-    first, *others = [(e.drift(x), _increment_covariance(e, x), e.weights.squared(slopes)) for e in equations]
+    first, *others = [
+        (e.drift(x), _increment_covariance(e, x), e.weights.squared(slopes)) for e in equations
+    ]
     for other in others:
         for a, b in zip(first, other, strict=True):
             np.testing.assert_allclose(a, b, atol=2e-6)
@@ -104,8 +136,13 @@ def test_one_law_written_in_three_ways_gives_one_equation():
 def test_squared_of_correlated_laws_is_the_sum_over_inner_neurons():
     slopes = np.array([0.3, -1.0, 0.7])
     general = np.einsum("ij,kl->ikjl", OUTER, INNER).reshape(9, 9)  # entries (o, i), (o', i')
-    for law in (di.matrix_normal(OUTER, INNER), di.gaussian_matrix(general, np.zeros((WIDTH, WIDTH)))):
-        got = drift_and_noise(_spec((law, None)), 1, form="driving").weights.squared(jnp.asarray(slopes, jnp.float32))
+    for law in (
+        di.matrix_normal(OUTER, INNER),
+        di.gaussian_matrix(general, np.zeros((WIDTH, WIDTH))),
+    ):
+        got = drift_and_noise(_spec((law, None)), 1, form="driving").weights.squared(
+            jnp.asarray(slopes, jnp.float32)
+        )
         expected = np.einsum("ik,k,kj,j->ij", OUTER, slopes, INNER, slopes)
         np.testing.assert_allclose(got, expected, atol=2e-6)
         assert np.abs(expected - expected.T).max() > 0.1  # a transposed product would be seen
@@ -152,7 +189,9 @@ def test_first_two_derivatives_at_zero(activation, slope, curvature):
 def test_outer_activations_without_a_limit_are_refused_with_what_to_do(activation, words):
     with pytest.raises(SpecError, match=words):
         drift_and_noise(_spec(LAWS["independent"], activation), 1)
-    drift_and_noise(_spec(LAWS["independent"], di.tanh, activation), 1)  # before the weights all are fine
+    drift_and_noise(
+        _spec(LAWS["independent"], di.tanh, activation), 1
+    )  # before the weights all are fine
 
 
 @pytest.mark.parametrize(

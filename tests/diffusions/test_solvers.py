@@ -55,7 +55,9 @@ def test_a12_a_horizon_far_before_the_explosion_is_answered():
     assert time == pytest.approx(3.9, abs=0.01)
     point = 0.529 * np.ones(10)
     for horizon in (0.25, 1.0, 3.0, 0.9999 * time):
-        assert np.isfinite(path_fn(silu_network(), point, horizon=horizon)(jax.random.key(0)).states[0, 0, 0])
+        assert np.isfinite(
+            path_fn(silu_network(), point, horizon=horizon)(jax.random.key(0)).states[0, 0, 0]
+        )
     with pytest.raises(SpecError, match=f"explodes for input 0 at the time {time:.5g}"):
         path_fn(silu_network(), point, horizon=1.0001 * time)
 
@@ -64,8 +66,14 @@ def test_a12_a_horizon_far_before_the_explosion_is_answered():
 def test_a12_every_horizon_before_the_explosion_is_answered_and_none_after_it():
     for name, row, weight_var, bias_var, time in random_cases(25):
         for share in (1e-3, 0.5, 0.999, 1.001, 2.0, 1e3):
-            found = explosion_time(name, "linear", row[None], ALONE, weight_var, bias_var, share * time)
-            assert found == (math.inf if share < 1 else pytest.approx(time, rel=1e-5)), (name, row, share)
+            found = explosion_time(
+                name, "linear", row[None], ALONE, weight_var, bias_var, share * time
+            )
+            assert found == (math.inf if share < 1 else pytest.approx(time, rel=1e-5)), (
+                name,
+                row,
+                share,
+            )
 
 
 def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
@@ -97,7 +105,9 @@ def test_the_explosion_with_an_inner_activation_is_an_event(square):
 @pytest.mark.slow
 def test_growth_beyond_float64_is_no_explosion():
     steep = di.leaky_relu(5.0)  # E psi^2 = 13 v: e^(13 T)
-    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 4.0).covariance == pytest.approx(math.exp(52.0), rel=1e-8)
+    assert inner_limit("tanh", steep, 1.0, 1.0, 0.0, 4.0).covariance == pytest.approx(
+        math.exp(52.0), rel=1e-8
+    )
     with pytest.raises(SpecError, match="grows beyond float64 at the time 23"):
         inner_limit("tanh", steep, 1.0, 1.0, 0.0, 30.0)
 
@@ -107,7 +117,9 @@ def test_units_change_no_digit_of_an_integration(scale):
     gram, row = np.array([[1.0, 0.3], [0.3, 0.6]]), np.array([1.0, 0.5, -0.3])
     inner = inner_limit("tanh", "linear", scale * gram, 1.0, 0.0, 3.0).covariance
     two_layer = two_layer_limit("linear", scale * gram, 1.0, 1.0, 0.0, 3.0)
-    second = correlated_moments("tanh", math.sqrt(scale) * row, np.eye(3) / 3.0, np.eye(3), horizon=3.0).second[0, 0]
+    second = correlated_moments(
+        "tanh", math.sqrt(scale) * row, np.eye(3) / 3.0, np.eye(3), horizon=3.0
+    ).second[0, 0]
     for found, start in ((inner, gram), (two_layer, gram), (np.trace(second), row @ row)):
         np.testing.assert_allclose(found / scale, math.exp(3.0) * start, rtol=2e-10)
 
@@ -158,10 +170,17 @@ def test_the_order_of_neurons_is_that_of_either_sign_of_an_eigenvector(monkeypat
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-12, 1.0, 1e300])
 def test_units_of_a_covariance_decide_nothing(scale):
-    for matrix in ([[1.0, 0.5], [0.5, 1.0]], [[1.0, 1.0], [1.0, 1.0 - 1e-13]], [[1.0, 0.5], [0.5 + 1e-12, 1.0]]):
+    for matrix in (
+        [[1.0, 0.5], [0.5, 1.0]],
+        [[1.0, 1.0], [1.0, 1.0 - 1e-13]],
+        [[1.0, 0.5], [0.5 + 1e-12, 1.0]],
+    ):
         law = di.matrix_normal(scale * np.array(matrix), np.eye(2))
         np.testing.assert_allclose(law.output_cov, scale * np.array(matrix), rtol=1e-11)
-    for matrix, words in (([[1.0, 0.5], [0.6, 1.0]], "symmetric"), ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue")):
+    for matrix, words in (
+        ([[1.0, 0.5], [0.6, 1.0]], "symmetric"),
+        ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue"),
+    ):
         with pytest.raises(SpecError, match=words):
             di.matrix_normal(scale * np.array(matrix), np.eye(2))
 
@@ -170,7 +189,9 @@ def test_units_of_a_covariance_decide_nothing(scale):
 @pytest.mark.slow_cases("1e-30")
 def test_the_size_of_an_activation_decides_nothing(size):
     odd, tilted = (
-        di.from_function(lambda x: size * (2.0 * jax.nn.sigmoid(2.0 * x) - 1.0)),  # tanh, with its cancellation
+        di.from_function(
+            lambda x: size * (2.0 * jax.nn.sigmoid(2.0 * x) - 1.0)
+        ),  # tanh, with its cancellation
         di.from_function(lambda x: size * jax.nn.silu(x)),
     )
     assert is_odd(odd)
@@ -184,16 +205,22 @@ def test_the_size_of_an_activation_decides_nothing(size):
 
 @pytest.mark.slow
 def test_rounding_makes_no_kink():
-    activation = di.from_function(lambda x: jnp.where(x > 0.0, (0.1 * 3.0) * x, 0.3 * x))  # slopes one bit apart
+    activation = di.from_function(
+        lambda x: jnp.where(x > 0.0, (0.1 * 3.0) * x, 0.3 * x)
+    )  # slopes one bit apart
     assert activation.slopes == (0.1 * 3.0, 0.1 * 3.0)
     assert activation.kinks == ()
-    roundings = di.from_function(lambda x: jnp.maximum(x, 0.0) * (x * x + 1.0) / (x * x + 1.0) / 3.0 * 7.0 / 5.0)
+    roundings = di.from_function(
+        lambda x: jnp.maximum(x, 0.0) * (x * x + 1.0) / (x * x + 1.0) / 3.0 * 7.0 / 5.0
+    )
     assert roundings.slopes == pytest.approx((0.0, 7.0 / 15.0), rel=1e-15)
 
 
 @pytest.mark.slow
 def test_of_equal_predictions_the_first_is_the_closest():
-    estimate = di.simulate(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2), num_seeds=50)
+    estimate = di.simulate(
+        di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2), num_seeds=50
+    )
     prediction = di.predict(di.MLP((4,) * 2), di.quantities.log_norm, di.inputs.ones(2))
     for share in (1.0 - 1e-15, 1.0, 1.0 + 1e-15):
         other = dataclasses.replace(prediction, name="other", mean=prediction.mean * share)

@@ -28,7 +28,9 @@ def normals(shape):
 
 def angle_seed_fn():
     quantity = di.quantities.log_sin2_angle
-    return seed_fn_of(SPEC, quantity, PAIR, linear_map="conditional", dtype="float32", precision="highest")[0]
+    return seed_fn_of(
+        SPEC, quantity, PAIR, linear_map="conditional", dtype="float32", precision="highest"
+    )[0]
 
 
 def all_blocks(ensemble, root=ROOT):
@@ -57,13 +59,23 @@ def test_in_blocks_at_once_and_looped_give_one_measurement():
         measured = all_blocks(compile_ensemble(seed_fn, 50, block_size=block_size))
         np.testing.assert_array_equal(measured.event, events)
         # float32, sums in another order, through four layers
-        np.testing.assert_allclose(np.where(events == 0, measured.value, 0.0), values, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            np.where(events == 0, measured.value, 0.0), values, rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.slow
 def test_an_estimate_does_not_depend_on_the_block_size():
     whole, cut = (
-        simulate(SPEC, di.quantities.log_sin2_angle, PAIR, num_seeds=100, key=1, block_size=size, keep_samples=True)
+        simulate(
+            SPEC,
+            di.quantities.log_sin2_angle,
+            PAIR,
+            num_seeds=100,
+            key=1,
+            block_size=size,
+            keep_samples=True,
+        )
         for size in (100, 32)
     )
     other = simulate(SPEC, di.quantities.log_sin2_angle, PAIR, num_seeds=100, key=2, block_size=32)
@@ -103,7 +115,10 @@ def test_a_continued_run_keeps_its_blocks():
 
 @pytest.mark.exhaustive
 def test_memory_does_not_grow_with_the_number_of_networks():
-    sizes = [compile_ensemble(normals((64, 64)), num_seeds).blocks.block_size for num_seeds in (10**3, 10**6, 10**9)]
+    sizes = [
+        compile_ensemble(normals((64, 64)), num_seeds).blocks.block_size
+        for num_seeds in (10**3, 10**6, 10**9)
+    ]
     assert sizes[0] < sizes[1] == pytest.approx(sizes[2], rel=0.5)
     assert max(sizes) * 64 * 64 * 4 < MEMORY_BUDGET
 
@@ -123,7 +138,9 @@ def test_a_small_budget_makes_smaller_batches_of_the_same_networks():
 
 @pytest.mark.slow
 def test_a_network_beyond_the_budget_is_refused():
-    with pytest.raises(ResourceError, match=r"a network that needs .* MiB.*Allowed: 1 MiB.*raise the memory budget"):
+    with pytest.raises(
+        ResourceError, match=r"a network that needs .* MiB.*Allowed: 1 MiB.*raise the memory budget"
+    ):
         compile_ensemble(normals((1024, 1024)), 10, memory_budget=2**20)
 
 
@@ -137,7 +154,9 @@ class Crowded:
             self.tried.append(cut.batch_size)
 
             def exhausted(*arguments):
-                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.")
+                raise jax.errors.JaxRuntimeError(
+                    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes."
+                )
 
             return compile_(seed_fn, cut, mesh) if cut.batch_size <= room else exhausted
 
@@ -155,14 +174,18 @@ def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypat
     assert device.tried == [32, 16, 8]  # found once, and kept
     assert told == [(32, 16), (16, 8)]
     assert ensemble.blocks == cut
-    with pytest.warns(RuntimeWarning, match="Out of memory with 32 networks at a time .* going on with 16"):
+    with pytest.warns(
+        RuntimeWarning, match="Out of memory with 32 networks at a time .* going on with 16"
+    ):
         compile_ensemble(draws, 64, blocks=cut).block_fn(ROOT, 0)
 
 
 def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypatch):
     device = Crowded(monkeypatch, 0)
     ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), halved=lambda *batches: None)
-    with pytest.raises(ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are kept") as error:
+    with pytest.raises(
+        ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are kept"
+    ) as error:
         ensemble.block_fn(ROOT, 0)
     assert error.value.exit_code == 5
     assert device.tried == [3, 2, 1]
@@ -171,7 +194,12 @@ def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypa
 @pytest.mark.slow
 def test_huge_blocks_are_the_whole_ensemble_or_what_memory_has_room_for():
     assert compile_ensemble(draws, 22, block_size=10**30).blocks.block_size == 22
-    assert compile_ensemble(normals((100,)), 512, block_size=10**30, memory_budget=10**5).blocks.block_size < 30
+    assert (
+        compile_ensemble(
+            normals((100,)), 512, block_size=10**30, memory_budget=10**5
+        ).blocks.block_size
+        < 30
+    )
 
 
 @pytest.mark.parametrize("block_size", [0, -3])
@@ -182,7 +210,9 @@ def test_a_block_without_networks_is_refused(block_size):
 
 def test_values_that_are_not_finite_stay_in_their_seed():
     poisoned = all_blocks(
-        compile_ensemble(lambda key: jnp.where(draws(key)[0] % 4 == 0, jnp.nan, 1.0), 40, block_size=16)
+        compile_ensemble(
+            lambda key: jnp.where(draws(key)[0] % 4 == 0, jnp.nan, 1.0), 40, block_size=16
+        )
     )
     looped = np.stack([draws(jax.random.fold_in(ROOT, seed))[0] for seed in range(40)])
     np.testing.assert_array_equal(np.isnan(poisoned), looped % 4 == 0)

@@ -67,6 +67,10 @@ print("equal")
 def test_eight_devices_share_the_networks_of_one():
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     done = subprocess.run(
-        [sys.executable, "-c", EIGHT_DEVICES], capture_output=True, text=True, timeout=200, env=environment
+        [sys.executable, "-c", EIGHT_DEVICES],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=environment,
     )
     assert done.stdout == "equal\n", done.stderr

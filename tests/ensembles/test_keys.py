@@ -44,13 +44,18 @@ def test_a_seed_draws_the_bits_that_it_always_drew(seed):
 def test_a_layer_draws_the_normals_that_it_always_drew():
     key = jax.random.fold_in(jax.random.fold_in(root_key(0), 7), 3)
     normals = np.asarray(di.normal(1.0, "absolute").sample(key, (16, 1)))[:, 0]
-    np.testing.assert_allclose(normals[:4], [-0.24079666, -1.2098138, 0.79667294, -0.8395669], rtol=1e-6)
+    np.testing.assert_allclose(
+        normals[:4], [-0.24079666, -1.2098138, 0.79667294, -0.8395669], rtol=1e-6
+    )
     # Bits become normals by the inverse error function, whose last digit a compiler may change: four decimals.
     assert digest(np.round(normals.astype(np.float64) * 1e4), "<i4") == NORMALS
 
 
 def test_integers_and_typed_keys_are_the_same_root():
-    data = [jax.random.key_data(root_key(key)) for key in (5, np.int64(5), jax.random.key(5, impl="threefry2x32"))]
+    data = [
+        jax.random.key_data(root_key(key))
+        for key in (5, np.int64(5), jax.random.key(5, impl="threefry2x32"))
+    ]
     np.testing.assert_array_equal(data[0], data[1])
     np.testing.assert_array_equal(data[0], data[2])
     assert not np.array_equal(data[0], jax.random.key_data(root_key(6)))
@@ -81,7 +86,14 @@ def test_networks_do_not_depend_on_the_mode_that_jax_is_in(partitionable):
     spec, inputs = di.MLP(widths=(8, 8)), di.inputs.pair(0.5)
     with jax.threefry_partitionable(partitionable):
         found = [
-            di.simulate(spec, di.quantities.log_sin2_angle, inputs, num_seeds=3, linear_map=name, keep_samples=True)
+            di.simulate(
+                spec,
+                di.quantities.log_sin2_angle,
+                inputs,
+                num_seeds=3,
+                linear_map=name,
+                keep_samples=True,
+            )
             for name in ("explicit", "conditional")
         ]
     np.testing.assert_allclose(found[0].samples[0, :, 0], EXPLICIT, rtol=1e-5)

@@ -56,7 +56,10 @@ EXPERIMENT = Experiment(
 
 
 def blocks(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.glob("blocks/**/*.npz")
+    }
 
 
 @pytest.mark.exhaustive
@@ -68,7 +71,12 @@ def test_a_run_of_lengths_that_is_continued_ends_with_the_same_bytes(tmp_path):
     assert 0 < len(blocks(shared)) < len(blocks(whole))
     assert run(EXPERIMENT, Config(), shared, Options(block_size=16)) is not None
     assert blocks(shared) == blocks(whole)
-    assert {name.split("/")[1] for name in blocks(whole)} >= {"tangents", "chords", "planes", "factors"}
+    assert {name.split("/")[1] for name in blocks(whole)} >= {
+        "tangents",
+        "chords",
+        "planes",
+        "factors",
+    }
     assert (whole / "result.nc").exists()
     assert store.verify(shared).ok
     one, other = (store.read_result(folder) for folder in (whole, shared))
@@ -79,4 +87,6 @@ def test_a_run_of_lengths_that_is_continued_ends_with_the_same_bytes(tmp_path):
 def test_samples_of_layers_that_are_not_measured_are_refused():
     quantity, pair = di.quantities.log_sin2_angle, di.inputs.pair(1.0)
     with pytest.raises(SpecError, match=r"sample_layers \[3\].*layers 1 to 2"):
-        Case("angles", di.MLP(widths=(6, 6), output_width=3), quantity, pair, 64, sample_layers=(3,))
+        Case(
+            "angles", di.MLP(widths=(6, 6), output_width=3), quantity, pair, 64, sample_layers=(3,)
+        )

@@ -21,7 +21,9 @@ def bin_width(x):
 
 
 values = hnp.arrays(
-    np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.floats(-1e3, 1e3, width=32)
+    np.float64,
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=12),
+    elements=st.floats(-1e3, 1e3, width=32),
 )
 
 
@@ -43,7 +45,9 @@ def assert_same(a, b):
     for name in ("num_seeds", "num_valid", "minimum", "maximum", "histogram", "events"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
     for power, name in enumerate(MOMENTS, start=1):
-        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-11 * 100**power, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-11 * 100**power, err_msg=name
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,12 +75,15 @@ def test_arrays_give_the_statistics_back(parts):
 @given(values)
 def test_quantiles_are_order_statistics_to_the_width_of_a_bin(sample):
     stats = s.merge(
-        s.statistics(sample[:2], np.zeros(sample[:2].shape), 3), s.statistics(sample[2:], np.zeros(sample[2:].shape), 3)
+        s.statistics(sample[:2], np.zeros(sample[:2].shape), 3),
+        s.statistics(sample[2:], np.zeros(sample[2:].shape), 3),
     )
     measured = s.estimate("x", stats, NAMES).quantiles
     # A level times the count that rounds to just above or below an integer may take either neighbour.
     low, high = (
-        np.quantile(sample, np.clip(np.array(QUANTILE_LEVELS) + shift, 0, 1), axis=0, method="inverted_cdf")
+        np.quantile(
+            sample, np.clip(np.array(QUANTILE_LEVELS) + shift, 0, 1), axis=0, method="inverted_cdf"
+        )
         for shift in (-1e-12, 1e-12)
     )
     assert np.all(measured >= low - bin_width(low))
@@ -103,7 +110,9 @@ def test_moments_agree_with_scipy_whatever_the_blocks():
     np.testing.assert_allclose(measured.standard_error, scipy.stats.sem(sample, axis=0), rtol=1e-10)
     np.testing.assert_allclose(measured.skewness, scipy.stats.skew(sample, axis=0), rtol=1e-9)
     kurtosis = merged.moment4 / 1000 / (merged.moment2 / 1000) ** 2
-    np.testing.assert_allclose(kurtosis, scipy.stats.kurtosis(sample, axis=0, fisher=False), rtol=1e-9)
+    np.testing.assert_allclose(
+        kurtosis, scipy.stats.kurtosis(sample, axis=0, fisher=False), rtol=1e-9
+    )
     np.testing.assert_array_equal(measured.minimum, sample.min(axis=0))
     np.testing.assert_array_equal(measured.maximum, sample.max(axis=0))
 
@@ -143,4 +152,7 @@ def test_what_too_few_values_cannot_define_is_nan():
 def test_what_a_block_keeps_does_not_grow_with_its_seeds(num_seeds):
     sample = np.random.default_rng(3).normal(size=(num_seeds, 4))
     stats = s.statistics(sample, np.zeros(sample.shape), 3)
-    assert sum(np.asarray(array).nbytes for array in stats) == s.NUM_BINS * 4 * 8 + (9 * 4 + 3 * 4) * 8 + 8
+    assert (
+        sum(np.asarray(array).nbytes for array in stats)
+        == s.NUM_BINS * 4 * 8 + (9 * 4 + 3 * 4) * 8 + 8
+    )

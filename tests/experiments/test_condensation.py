@@ -52,7 +52,8 @@ def test_small_run_finds_the_predicted_orientations_and_says_so(tmp_path, capsys
     ):
         assert words in text
     cube, sphere = re.search(
-        r"adam-p1-5d: median cosine (0\.\d+|1\.0+) with the maxima .*? (0\.\d+) with those on the sphere", text
+        r"adam-p1-5d: median cosine (0\.\d+|1\.0+) with the maxima .*? (0\.\d+) with those on the sphere",
+        text,
     ).groups()
     assert float(cube) > 0.999 > 0.95 > float(sphere)  # Adam descends by signs
     names = sorted(file.name for file in (out / "figures").iterdir())
@@ -64,7 +65,9 @@ def test_small_run_finds_the_predicted_orientations_and_says_so(tmp_path, capsys
 @pytest.mark.exhaustive
 def test_small_training_run_ranks_architectures(tmp_path, capsys):
     out = tmp_path / "small"
-    options = "--config.nets 60x1 8x20 --config.num-seeds 2 --config.steps 60 --config.angle-seeds 200"
+    options = (
+        "--config.nets 60x1 8x20 --config.num-seeds 2 --config.steps 60 --config.angle-seeds 200"
+    )
     code, _ = run(capsys, TRAINABILITY, "--out", str(out), *options.split())
     assert code == 0
     data = store.read_result(out)
@@ -76,7 +79,9 @@ def test_small_training_run_ranks_architectures(tmp_path, capsys):
     assert "8x20: test accuracy" in words_of(out / "report.html")
 
 
-@pytest.mark.parametrize(("experiment", "counts"), [(CONDENSATION, (29, 53, 110)), (TRAINABILITY, (6, 12, 36))])
+@pytest.mark.parametrize(
+    ("experiment", "counts"), [(CONDENSATION, (29, 53, 110)), (TRAINABILITY, (6, 12, 36))]
+)
 def test_presets_plan_every_case(experiment, counts, capsys):
     for preset, count in zip(("smoke", "paper", "full"), counts, strict=True):
         code, printed = run(capsys, experiment, "--dry-run", "--preset", preset)

@@ -31,11 +31,26 @@ def test_small_run_reproduces_the_papers_curves_and_says_so(tmp_path, capsys):
     assert code == 0, json.loads(printed)["failures"]
     data = store.read_result(out)
     # the paper's first curve, read off its figure to 5e-4
-    figure = [0.9990, 0.9914, 0.9631, 0.8960, 0.7797, 0.6233, 0.4525, 0.2970, 0.1760, 0.0944, 0.0459, 0.0203]
+    figure = [
+        0.9990,
+        0.9914,
+        0.9631,
+        0.8960,
+        0.7797,
+        0.6233,
+        0.4525,
+        0.2970,
+        0.1760,
+        0.0944,
+        0.0459,
+        0.0203,
+    ]
     curve = data.sel(case="paper-tanh-w1", layer=slice(1, 12)).isel(pair=0)
     assert (abs(curve["mean"] - figure) < 5 * curve["standard_error"] + 5e-4).all()
     assert (abs(curve["predicted"].sel(route="exact") - figure) < 1e-3).all()
-    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text())))
+    text = re.sub(
+        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
+    )
     for words in (
         "tanh-w1: t_mix 9 (the paper's figure: 9)",
         "tanh-w2: t_mix 11 (the paper's figure: 11)",
@@ -64,7 +79,9 @@ def test_training_succeeds_at_small_depth_and_fails_beyond_its_own(tmp_path, cap
     options = "--preset trainability --config.trained-depths 4 10 --config.widths 4 --config.num-paths 200 --config.phase-width 8"
     code, printed = run(capsys, "--json", "--out", str(out), *options.split())
     assert code == 0, json.loads(printed)["failures"]
-    accuracy = store.read_result(out)["mean"].sel(case=[f"trained-{name}" for name in ("sgd-4", "sgd-10", "adam-10")])
+    accuracy = store.read_result(out)["mean"].sel(
+        case=[f"trained-{name}" for name in ("sgd-4", "sgd-10", "adam-10")]
+    )
     sgd_4, sgd_10, adam_10 = (
         float(accuracy.sel(case=f"trained-{name}").max()) for name in ("sgd-4", "sgd-10", "adam-10")
     )

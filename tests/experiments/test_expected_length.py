@@ -44,14 +44,21 @@ def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_
     assert {"length_distortion", "log_volume"} == set(data["quantity"].values)
     # a ray is as long as one tangent, a circle averages
     spread = data["variance"].sel(layer=3, pair=0) / data["mean"].sel(layer=3, pair=0) ** 2
-    point = length_moment((16,) * 4, 2, output=None) / length_moment((16,) * 4, output=None) ** 2 - 1.0
+    point = (
+        length_moment((16,) * 4, 2, output=None) / length_moment((16,) * 4, output=None) ** 2 - 1.0
+    )
     assert float(spread.sel(case="ray-w16")) == pytest.approx(point, rel=0.3)
     assert float(spread.sel(case="circle-w16")) < 0.4 * point
     # the deep case's seeds are its own: more than those of curves, and none is missing
     samples = data["samples"].sel(case="deep-w4", sample_layer=32)
-    assert math.isclose(float(samples.notnull().sum()), float(data["num_used"].sel(case="deep-w4", layer=32, pair=0)))
+    assert math.isclose(
+        float(samples.notnull().sum()),
+        float(data["num_used"].sel(case="deep-w4", layer=32, pair=0)),
+    )
 
-    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text())))
+    text = re.sub(
+        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
+    )
     for words in (
         "Expected length does not grow: after 4 layers of width 16",
         "The polygon through 17 images",

@@ -90,7 +90,11 @@ def test_slopes_take_wide_networks_alone(parts):
 
     cases, readings, _ = parts
     config = cases.Config(
-        activations=("relu",), widths=(8, 64, 96, 128), depth=2, shown_depths=(1, 2), num_networks=300
+        activations=("relu",),
+        widths=(8, 64, 96, 128),
+        depth=2,
+        shown_depths=(1, 2),
+        num_networks=300,
     )
     results = {}
     for case in cases.kernel_cases(config):
@@ -105,7 +109,9 @@ def test_slopes_take_wide_networks_alone(parts):
         (1, (64, 96, 128)),
         (2, (64, 96, 128)),
     ]  # 5 layers / 8 is too much
-    np.testing.assert_allclose(found[1].dataset["predicted_slope"].sel(route="first_order").values[0], 0.0, atol=1e-12)
+    np.testing.assert_allclose(
+        found[1].dataset["predicted_slope"].sel(route="first_order").values[0], 0.0, atol=1e-12
+    )
     variance = readings.kernel_slopes(config, results, "variance")[1].dataset
     np.testing.assert_allclose(
         variance["predicted_slope"].sel(route="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
@@ -116,13 +122,19 @@ def test_covariances_agree_within_r_and_no_further(parts, monkeypatch):
     from deepinit.runs.experiment import CaseResult
 
     cases, readings, words = parts
-    case = next(case for case in cases.covariance_cases(cases.Config()) if case.name == "covariance-kernel")
+    case = next(
+        case for case in cases.covariance_cases(cases.Config()) if case.name == "covariance-kernel"
+    )
     results = {"covariance-kernel": CaseResult(case, None, (), None)}
     predicted, natural = np.array([2.0, 0.3, 1.0]), np.array([2.0, np.sqrt(2.0), 1.0])
 
     def held(measured):
         entries = readings.CovarianceEntries(
-            ["G11 G11", "G11 T11", "T11 T11"], np.array(measured), 0.002 * natural, predicted, natural
+            ["G11 G11", "G11 T11", "T11 T11"],
+            np.array(measured),
+            0.002 * natural,
+            predicted,
+            natural,
         )
         monkeypatch.setattr(words, "covariances", lambda results: entries)
         return words.covariance_check(results)
@@ -151,7 +163,9 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
             },
             coords={"route": ["first_order", "infinite_width"]},
         )
-        return words.slope_check("NTK", "relu", "mean", [readings.Slope("relu", 2, (8, 16, 32), data)])
+        return words.slope_check(
+            "NTK", "relu", "mean", [readings.Slope("relu", 2, (8, 16, 32), data)]
+        )
 
     assert check([1.0, 4.9]).held
     assert "NOT SO" in check([1.0, -5.1]).sentence
@@ -174,4 +188,8 @@ def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
     ):
         assert words in said
     report = html.unescape((tmp_path / "run" / "report.html").read_text())
-    assert len(re.findall("<svg", report)) == len(list((tmp_path / "run" / "figures").glob("*.svg"))) >= 10
+    assert (
+        len(re.findall("<svg", report))
+        == len(list((tmp_path / "run" / "figures").glob("*.svg")))
+        >= 10
+    )

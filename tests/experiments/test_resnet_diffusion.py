@@ -43,10 +43,20 @@ def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
     cases, reading, limits = readings
     inputs = cases.copied((1.0, 2.0), 2, "")
     value = reading.kernels_infinite(cases.shallow(2, 16), inputs).mean[0]
-    np.testing.assert_allclose(value[[0, 1, 2, 4]], [2.864414, 0.955127, 3.179440, 4.745604], atol=2e-6)
-    np.testing.assert_allclose(limits.limit_kernels()[[0, 1, 2, 4]], [6.43656, 1.71828, 4.43656, 7.15485], atol=5e-6)
-    for width, deviation, variance in ((8, 0.8488, 12.864), (32, 0.4012, 2.6788), (128, 0.1979, 0.64092)):
-        exact = reading.kernels_exact(cases.shallow(width, 4), cases.copied((1.0, 2.0), width, ""), "infinite_depth")
+    np.testing.assert_allclose(
+        value[[0, 1, 2, 4]], [2.864414, 0.955127, 3.179440, 4.745604], atol=2e-6
+    )
+    np.testing.assert_allclose(
+        limits.limit_kernels()[[0, 1, 2, 4]], [6.43656, 1.71828, 4.43656, 7.15485], atol=5e-6
+    )
+    for width, deviation, variance in (
+        (8, 0.8488, 12.864),
+        (32, 0.4012, 2.6788),
+        (128, 0.1979, 0.64092),
+    ):
+        exact = reading.kernels_exact(
+            cases.shallow(width, 4), cases.copied((1.0, 2.0), width, ""), "infinite_depth"
+        )
         assert exact.variance[0, 1] ** 0.5 == pytest.approx(deviation, abs=5e-5)
         assert exact.variance[0, 2] == pytest.approx(variance, rel=5e-5)
 
@@ -67,7 +77,9 @@ def test_overlaps_of_positions_in_the_limit(readings):
     cases, _, _ = readings
     case = cases.convolution_case(cases.Config())
     limit = case.quantity.theory("double_limit").predict(case.spec, case.inputs).mean[0]
-    np.testing.assert_allclose(limit[:6], [2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878], atol=6e-5)
+    np.testing.assert_allclose(
+        limit[:6], [2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878], atol=6e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +88,10 @@ def test_overlaps_of_positions_in_the_limit(readings):
         (("--config.gradient-width", "0"), "width"),
         (("--config.table-widths", "8", "8"), "table-w8-l16"),
         (("--config.table-networks", "0"), "num_seeds"),
-        (("--config.drawn-widths", "8", "16", "32", "--config.drawn-depths", "4", "8", "16"), "3 widths by 3 depths"),
+        (
+            ("--config.drawn-widths", "8", "16", "32", "--config.drawn-depths", "4", "8", "16"),
+            "3 widths by 3 depths",
+        ),
     ],
 )
 def test_configs_that_make_no_sense_are_refused(option, words, capsys):
@@ -94,8 +109,12 @@ def test_smoke_run_holds_its_checks_and_says_what_it_found(tmp_path, capsys):
     assert code == 0, json.loads(printed)["failures"]
     data = store.read_result(out)
     overlaps = data.sel(case="overlaps", layer=64, pair=2)
-    assert abs(float(overlaps["z"].sel(route="infinite_depth"))) > 5  # the limit without the bias of the depth
-    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text())))
+    assert (
+        abs(float(overlaps["z"].sel(route="infinite_depth"))) > 5
+    )  # the limit without the bias of the depth
+    text = re.sub(
+        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
+    )
     for words in (
         "double limit -2.82, 2.00, 6.82; the paper's figure",
         "double limit 2.21, 5.12, 8.02",

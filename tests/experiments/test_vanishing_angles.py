@@ -18,13 +18,17 @@ def run(capsys, *arguments):
 
 
 @pytest.mark.exhaustive
-def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_correction_is_rejected(tmp_path, capsys):
+def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_correction_is_rejected(
+    tmp_path, capsys
+):
     out = tmp_path / "smoke"
     code, printed = run(capsys, "--out", str(out))
     assert code == 0
     assert printed.splitlines()[-1] == f"report: {out / 'report.html'}"
     assert "relu-w64" in printed
-    text = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text())))
+    text = re.sub(
+        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
+    )
     assert "At width 64 the paper's correction rho(n) is rejected, by" in text
     assert "in agreement are tapered, hybrid, second_order, first_order" in text
     assert "Angle between real images, layer by layer" in text
@@ -53,7 +57,14 @@ def test_every_case_of_full_runs_in_small(tmp_path, capsys):
     record = json.loads(printed)
     assert code == 0, record["failures"]
     data = store.read_result(out)
-    assert list(data["case"].values) == ["relu-w16", "relu-w64", "relu-64-32-64", "leaky_relu", "gelu", "images"]
+    assert list(data["case"].values) == [
+        "relu-w16",
+        "relu-w64",
+        "relu-64-32-64",
+        "leaky_relu",
+        "gelu",
+        "images",
+    ]
     assert data.sizes["pair"] == 4
     assert len(list((out / "figures").iterdir())) >= 9
 

@@ -39,7 +39,9 @@ def test_simulation_reproduces_the_table_within_four_standard_errors(figure1):
 
 @pytest.mark.slow
 def test_finite_width_theory_agrees_and_infinite_width_does_not(figure1):
-    comparison = di.compare(figure1, di.predict(SPEC, ANGLE, PAIR), di.infinite(SPEC, ANGLE, PAIR)).dataset
+    comparison = di.compare(
+        figure1, di.predict(SPEC, ANGLE, PAIR), di.infinite(SPEC, ANGLE, PAIR)
+    ).dataset
     z = np.abs(comparison["z"].values)
     assert z[0].max() < 5
     assert z[1].max() > 20
@@ -47,8 +49,12 @@ def test_finite_width_theory_agrees_and_infinite_width_does_not(figure1):
 
 
 def test_columns_of_the_theory():
-    np.testing.assert_allclose(angles.approximation_1(0.1, SPEC.widths)[LAYERS - 1], APPROXIMATION_1, atol=6e-5)
-    np.testing.assert_allclose(di.infinite(SPEC, ANGLE, PAIR).mean[LAYERS - 1, 0], INFINITE, atol=6e-5)
+    np.testing.assert_allclose(
+        angles.approximation_1(0.1, SPEC.widths)[LAYERS - 1], APPROXIMATION_1, atol=6e-5
+    )
+    np.testing.assert_allclose(
+        di.infinite(SPEC, ANGLE, PAIR).mean[LAYERS - 1, 0], INFINITE, atol=6e-5
+    )
 
 
 @pytest.mark.slow
@@ -56,7 +62,10 @@ def test_columns_of_the_theory():
 def test_the_papers_correction_is_rejected_at_width_64_and_the_corrected_forms_are_not():
     spec = di.MLP(widths=(64,) * 8)
     estimate = di.simulate(spec, ANGLE, PAIR, num_seeds=40_000)
-    routes = {form: di.predict(spec, ANGLE, PAIR, form) for form in ("tapered", "second_order", "hybrid", "paper")}
+    routes = {
+        form: di.predict(spec, ANGLE, PAIR, form)
+        for form in ("tapered", "second_order", "hybrid", "paper")
+    }
     worst = {
         form: float(np.abs((estimate.mean - route.mean) / estimate.standard_error).max())
         for form, route in routes.items()

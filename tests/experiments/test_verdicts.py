@@ -20,12 +20,19 @@ def _result(z, judged, *, checked=("exact",), predicted=None):
     shape = z.shape[1:]
     data = xarray.Dataset(
         {
-            **{name: (entry, np.ones(shape)) for name in ("mean", "standard_error", "effect_resolved")},
+            **{
+                name: (entry, np.ones(shape))
+                for name in ("mean", "standard_error", "effect_resolved")
+            },
             "z": (route, z),
             "judged": (route, np.asarray(judged, bool)[None]),
             "predicted": (route, np.ones(z.shape) if predicted is None else predicted[None]),
         },
-        coords={"route": ["exact"], "layer": np.arange(1, shape[0] + 1), "pair": np.arange(shape[1]).astype(str)},
+        coords={
+            "route": ["exact"],
+            "layer": np.arange(1, shape[0] + 1),
+            "pair": np.arange(shape[1]).astype(str),
+        },
         attrs={"num_seeds": 100, "light_tailed": "log_norm"},
     )
     case = SimpleNamespace(name="deep", checked=checked, rejected=())
@@ -35,7 +42,10 @@ def _result(z, judged, *, checked=("exact",), predicted=None):
 def test_a_check_that_is_judged_in_part_is_not_passed():
     sentence, failures = judge(_result([[1.0], [900.0]], [[True], [False]]))
     assert len(failures) == 1
-    assert "agree everywhere, and does where it is judged, but 1 of 2 entries cannot be judged" in failures[0]
+    assert (
+        "agree everywhere, and does where it is judged, but 1 of 2 entries cannot be judged"
+        in failures[0]
+    )
     assert "compare log_norm" in failures[0]
     assert "rejected" not in sentence
     _, failures = judge(_result([[7.0], [900.0]], [[True], [False]]))
@@ -82,9 +92,15 @@ def test_tables_show_not_judged():
 
     from deepinit.core.tails import heavy_tails
 
-    found = statistics.estimate("nngp", statistics.statistics(values, np.zeros(values.shape, int), 1), ("not_finite",))
+    found = statistics.estimate(
+        "nngp", statistics.statistics(values, np.zeros(values.shape, int), 1), ("not_finite",)
+    )
     found = replace(found, light_tailed="log_norm", heavy_tails=heavy_tails(found))
-    shown = str(di.compare(found, Prediction("nngp", "exact", np.full((1, 1), np.exp(8.0)), None, "", "", "")))
+    shown = str(
+        di.compare(
+            found, Prediction("nngp", "exact", np.full((1, 1), np.exp(8.0)), None, "", "", "")
+        )
+    )
     assert "not judged" in shown
 
 
@@ -108,8 +124,13 @@ def _estimate(values, quantity):
 def _judged_z(values, quantity, predicted):
     """z where judged, of ensembles side by side [networks, 1, ensembles]."""
     estimate = _estimate(values, quantity)
-    prediction = Prediction(quantity.name, "exact", np.full(estimate.mean.shape, predicted), None, "", "", "")
-    return judged_z(di.compare(estimate, prediction, pairs=tuple(map(str, range(values.shape[2])))).dataset, "exact")
+    prediction = Prediction(
+        quantity.name, "exact", np.full(estimate.mean.shape, predicted), None, "", "", ""
+    )
+    return judged_z(
+        di.compare(estimate, prediction, pairs=tuple(map(str, range(values.shape[2])))).dataset,
+        "exact",
+    )
 
 
 @pytest.mark.parametrize(("width", "depth", "num"), [(4, 4, 100), (4, 8, 1000), (16, 16, 1000)])
@@ -127,7 +148,9 @@ def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected(
     assert not (np.abs(z) >= 5).any()
     rival = _judged_z(_products(16, 1, (4000, 1, 200)), kurtosis, 12 / 16)
     assert (np.abs(rival) >= 5).mean() > 0.9
-    assert np.isnan(_judged_z(_products(16, 4, (100, 1, 200)), kurtosis, 3 * ((1 + 2 / 16) ** 4 - 1))).all()
+    assert np.isnan(
+        _judged_z(_products(16, 4, (100, 1, 200)), kurtosis, 3 * ((1 + 2 / 16) ** 4 - 1))
+    ).all()
 
 
 @pytest.mark.exhaustive
@@ -137,7 +160,9 @@ def test_r01_losses_of_scaled_targets_have_the_same_z():
     for scale in (1.0, 2.0**-13):
         net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(scale**2))
         training = di.Training(di.targets.examples(x, scale * x), (0,), mode="gd", rate=0.01)
-        measured = di.simulate(net, di.quantities.training_loss, training, num_seeds=400, progress=lambda *_: None)
+        measured = di.simulate(
+            net, di.quantities.training_loss, training, num_seeds=400, progress=lambda *_: None
+        )
         right = di.infinite(net, di.quantities.training_loss, training)
         wrong = Prediction("training_loss", "wrong", 1.5 * right.mean, None, "", "", "")
         found[scale] = di.compare(measured, right, wrong).dataset["z"].values[:, 0, 0]

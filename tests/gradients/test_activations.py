@@ -20,14 +20,18 @@ DEPTH = 3
 STEP = 1e-5
 A = np.array([1.0, 2.0])
 ACROSS = np.array([-2.0, 1.0])
-ROWS = np.array([A, A, 2 * A, -A, 0 * A, [0.5, -0.3], *(A + turn * ACROSS for turn in (1e-8, 1e-3, 2e-3))])
+ROWS = np.array(
+    [A, A, 2 * A, -A, 0 * A, [0.5, -0.3], *(A + turn * ACROSS for turn in (1e-8, 1e-3, 2e-3))]
+)
 EQUAL, PARALLEL, OPPOSITE, ZERO, GENERIC, NEAR, TURNED, TURNED_TWICE = range(1, 9)
 PAIRS = (EQUAL, PARALLEL, OPPOSITE, ZERO, GENERIC)
 
 FAMILY_MEMBERS = [di.leaky_relu(0.2), di.elu(1.0), di.elu(0.5), di.celu(2.0)]
 EVERY = [BUILTIN[name]() for name in BUILTIN if BUILTIN[name] not in FAMILIES] + FAMILY_MEMBERS
 ALL = [
-    pytest.param(activation, id=repr(activation), marks=() if activation == di.relu else pytest.mark.slow)
+    pytest.param(
+        activation, id=repr(activation), marks=() if activation == di.relu else pytest.mark.slow
+    )
     for activation in EVERY
 ]
 
@@ -36,7 +40,9 @@ class Found:
     """Both kernels of an activation, compiled once, and their Jacobians in x, weight and bias variances."""
 
     def __init__(self, activation):
-        self.last = jax.jit(lambda *arguments: jnp.stack([k[-1] for k in kernel_scan(activation, *arguments)]))
+        self.last = jax.jit(
+            lambda *arguments: jnp.stack([k[-1] for k in kernel_scan(activation, *arguments)])
+        )
         self.jacobians = jax.jit(jax.jacfwd(self.last, (0, 1, 2)))
 
     def arguments(self, bias_var):
@@ -60,13 +66,18 @@ class Found:
         with host_float64():
 
             def at(step):
-                rows, *variances = (at + step * part for at, part in zip(self.arguments(bias_var), parts, strict=True))
+                rows, *variances = (
+                    at + step * part
+                    for at, part in zip(self.arguments(bias_var), parts, strict=True)
+                )
                 return np.asarray(self.last(rows[:NEAR], *variances))
 
             if bias_var == 0.0 and directions[2] is not None:
                 return derivative, (4 * at(STEP) - at(2 * STEP) - 3 * at(0.0)) / (2 * STEP)
             central = [(at(step) - at(-step)) / (2 * step) for step in (STEP, 2 * STEP)]
-            return derivative, 2 * central[0] - central[1]  # beside a kink its error is that of |h| h
+            return derivative, 2 * central[0] - central[
+                1
+            ]  # beside a kink its error is that of |h| h
 
 
 @functools.cache
@@ -75,7 +86,9 @@ def found(activation):
 
 
 def compare(derivative, difference, rows, tolerance):
-    np.testing.assert_allclose(derivative[:, 0, rows], difference[:, 0, rows], rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        derivative[:, 0, rows], difference[:, 0, rows], rtol=tolerance, atol=tolerance
+    )
 
 
 @pytest.mark.parametrize("activation", ALL)
@@ -89,14 +102,18 @@ def test_gradients_of_every_builtin(activation):
     zero_row = np.where(np.arange(len(ROWS)) == ZERO, rng.standard_normal(ROWS.T.shape), 0.0).T
     others[ZERO] = 0.0
     layers = rng.uniform(0.5, 1.0, DEPTH)
-    assert all(np.isfinite(part).all() for bias_var in (0.0, 0.1) for part in kernels.jacobian(bias_var))
+    assert all(
+        np.isfinite(part).all() for bias_var in (0.0, 0.1) for part in kernels.jacobian(bias_var)
+    )
     check(*kernels.along(0.1, others + zero_row, layers, 0.7 * layers[::-1]), [0, *PAIRS])
     if activation.has_corner(0.0):
         check(*kernels.along(0.0, others, layers, None), [0, *PAIRS])
     else:
         check(*kernels.along(0.0, others + zero_row, layers, None), [0, *PAIRS])
     # at a bias variance of 0: the infinite slopes that the docstring names are left out
-    check(*kernels.along(0.0, None, None, layers), [0, *PAIRS] if is_smooth else [0, EQUAL, GENERIC])
+    check(
+        *kernels.along(0.0, None, None, layers), [0, *PAIRS] if is_smooth else [0, EQUAL, GENERIC]
+    )
 
 
 @pytest.mark.parametrize("activation", ALL)

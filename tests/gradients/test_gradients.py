@@ -35,7 +35,9 @@ def test_r04_n2_gradients_at_collinear_and_zero_rows(mode):
         assert np.isfinite(of_rows).all()
         np.testing.assert_array_equal(of_rows[2, 0], 0.0)  # the row beside a zero row
         assert np.isfinite(of_variances).all()
-    kernel = np.array([5.0, 10.0, 0.0])  # w x.x' / n_0, w = 2, kept by He weights; proportional to every variance
+    kernel = np.array(
+        [5.0, 10.0, 0.0]
+    )  # w x.x' / n_0, w = 2, kept by He weights; proportional to every variance
     np.testing.assert_allclose(found["nngp"][1], np.outer(kernel, np.full(3, 0.5)), rtol=1e-12)
 
 
@@ -72,4 +74,6 @@ def test_n5_blocks_of_a_kernel_equal_the_whole(monkeypatch):
 def test_n5_the_last_layer_alone():
     x = np.random.default_rng(0).standard_normal((5, 3))
     net = di.MLP((4, 4), output_width=1)
-    np.testing.assert_allclose(kernel_layers(net, x, last_only=True).ntk[0], kernel_layers(net, x).ntk[-1], rtol=1e-13)
+    np.testing.assert_allclose(
+        kernel_layers(net, x, last_only=True).ntk[0], kernel_layers(net, x).ntk[-1], rtol=1e-13
+    )

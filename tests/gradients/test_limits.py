@@ -6,14 +6,25 @@ import pytest
 import deepinit as di
 from deepinit.core import curves, frames, targets
 from deepinit.core.errors import SpecError
-from deepinit.infinite_width import angles, kernels, lengths, norms, recursion, residual, training, training_kernels
+from deepinit.infinite_width import (
+    angles,
+    kernels,
+    lengths,
+    norms,
+    recursion,
+    residual,
+    training,
+    training_kernels,
+)
 from deepinit.infinite_width import norm_growth as stretch
 from deepinit.infinite_width.limits import checked_limit
 
 LARGE = di.normal(1e200)
 NET = di.MLP((4, 4, 4), weight_law=LARGE, output_width=2, output_law=LARGE)
 SMOOTH = di.MLP((4, 4), "tanh", weight_law=LARGE, output_width=2, output_law=LARGE)
-RESIDUAL = di.ResNet(4, 4, weight_law=LARGE, branch_law=LARGE, embedding_law=di.normal(1.0), output_width=1)
+RESIDUAL = di.ResNet(
+    4, 4, weight_law=LARGE, branch_law=LARGE, embedding_law=di.normal(1.0), output_width=1
+)
 X = np.eye(4)[:2]
 CURVE = curves.line(X[0], X[1])
 EXAMPLES = targets.examples(X, np.ones((2, 2)))
@@ -49,7 +60,9 @@ def test_a_limit_beyond_float64_is_refused(call):
 
 def test_the_refusal_names_the_layer():
     limit = np.array([[1.0, 2.0], [3.0, np.inf], [np.nan, np.nan]])
-    with pytest.raises(SpecError, match="whose kernel at infinite width is not finite from layer 2 on"):
+    with pytest.raises(
+        SpecError, match="whose kernel at infinite width is not finite from layer 2 on"
+    ):
         checked_limit(limit, "kernel", along="layer")
 
 
@@ -70,4 +83,6 @@ def test_logarithms_have_limits_where_kernels_have_none(variance):
     assert np.isfinite(stretch.log_volumes(net, frames.random(4))).all()
     pair = di.inputs.pair(0.5)
     expected = angles.log_sin2_angles(di.MLP((4, 4, 4)), pair)
-    np.testing.assert_allclose(angles.log_sin2_angles(net, pair), expected, rtol=1e-12)  # no scale in a ReLU network
+    np.testing.assert_allclose(
+        angles.log_sin2_angles(net, pair), expected, rtol=1e-12
+    )  # no scale in a ReLU network

@@ -12,17 +12,29 @@ from deepinit.infinite_width.kernels import stax_activation
 
 
 @pytest.mark.parametrize(
-    "psi", [di.relu, di.leaky_relu(0.3), di.linear, di.selu, di.relu6, di.hard_swish, di.tanh], ids=repr
+    "psi",
+    [di.relu, di.leaky_relu(0.3), di.linear, di.selu, di.relu6, di.hard_swish, di.tanh],
+    ids=repr,
 )
 def test_mean_squares_of_inner_activations(psi):
     means, variances = np.array([[0.3, -1.0, 2.5, 0.0]]), np.array([[0.5, 1.0, 4.0, 0.0]])
 
     def density(x, mean, std):
         z = (x - mean) / std
-        return float(values(psi, np.array(x)) ** 2 * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) / std)
+        return float(
+            values(psi, np.array(x)) ** 2 * np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi) / std
+        )
 
     expected = [
-        quad(density, mean - 9 * std, mean + 9 * std, (mean, std), points=psi.kinks or None, epsabs=1e-12, limit=200)[0]
+        quad(
+            density,
+            mean - 9 * std,
+            mean + 9 * std,
+            (mean, std),
+            points=psi.kinks or None,
+            epsabs=1e-12,
+            limit=200,
+        )[0]
         for mean, std in zip(means[0], np.sqrt(variances[0]), strict=True)
         if std
     ]

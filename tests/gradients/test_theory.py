@@ -10,7 +10,12 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.infinite_width.precision import host_float64
-from deepinit.theory.angles import approximation_1, infinite_width_angles, log_sin2_mean, log_sin2_variance
+from deepinit.theory.angles import (
+    approximation_1,
+    infinite_width_angles,
+    log_sin2_mean,
+    log_sin2_variance,
+)
 from deepinit.theory.angles.pair_cumulants import coefficients
 
 INSIDE = np.array([1e-3, 1.0, 0.5 * math.pi, 2.5])
@@ -19,7 +24,9 @@ STEPS = 1e-5 * np.minimum(INSIDE, 0.1)
 
 def _derivative(function, angles):
     with host_float64():
-        return np.asarray(jax.jit(lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1])(jnp.asarray(angles)))
+        return np.asarray(
+            jax.jit(lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1])(jnp.asarray(angles))
+        )
 
 
 FORMS = {
@@ -34,7 +41,9 @@ FORMS = {
     "limit": lambda t: infinite_width_angles(t, 3)[-1],
 }
 CASES = [
-    pytest.param(name, id=name, marks=() if name in ("variance, leaky", "chain") else pytest.mark.slow)
+    pytest.param(
+        name, id=name, marks=() if name in ("variance, leaky", "chain") else pytest.mark.slow
+    )
     for name in FORMS
 ]
 
@@ -50,7 +59,9 @@ def test_derivatives_equal_differences(name):
     at_zero, near, step = found[-1], np.array([0.0, 1e-5, 2e-5]), 1e-5
     start = function(near)
     if np.isfinite(start[0]):  # a one-sided difference, of functions with an expansion in the angle
-        assert at_zero == pytest.approx((4 * start[1] - start[2] - 3 * start[0]) / (2 * step), abs=1e-5)
+        assert at_zero == pytest.approx(
+            (4 * start[1] - start[2] - 3 * start[0]) / (2 * step), abs=1e-5
+        )
     else:  # ln sin^2 is -inf at 0
         assert at_zero == np.inf
 

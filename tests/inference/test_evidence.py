@@ -25,7 +25,10 @@ def test_weight_space_evidence_is_that_of_the_kernel(num, dimension):
         for k in range(3):
             step = 1e-5 * np.eye(3)[k]
             if parameters[k] > 0:
-                high, low = (INF.linear_log_marginal(data, *(np.array(parameters) + s * step)).value for s in (1, -1))
+                high, low = (
+                    INF.linear_log_marginal(data, *(np.array(parameters) + s * step)).value
+                    for s in (1, -1)
+                )
                 assert found.gradient[k] == pytest.approx((high - low) / 2e-5, rel=1e-5, abs=1e-6)
 
 
@@ -48,7 +51,9 @@ def test_empirical_bayes_finds_what_a_population_search_finds():
         maxiter=200,
     )
     assert found.log_marginal == pytest.approx(-rival.fun, abs=1e-5)
-    assert np.log([found.intercept_var, found.slope_var, found.noise]) == pytest.approx(rival.x, abs=0.01)
+    assert np.log([found.intercept_var, found.slope_var, found.noise]) == pytest.approx(
+        rival.x, abs=0.01
+    )
     assert found.num_agreeing == 8
     assert found.at_bound == ()
     assert found.negative_per_target == pytest.approx(-found.log_marginal / 60)
@@ -58,9 +63,16 @@ def test_empirical_bayes_finds_what_a_population_search_finds():
 
 @pytest.mark.slow
 def test_the_network_of_the_optimum_has_its_variances_and_one_flat_direction():
-    found = INF.empirical_bayes(X, Y, "erf", noise=0.1, weight_var=0.8, horizon=1.5, readout_var=2.0)
+    found = INF.empirical_bayes(
+        X, Y, "erf", noise=0.1, weight_var=0.8, horizon=1.5, readout_var=2.0
+    )
     model = diffusion.linear_model(
-        "erf", found.weight_var, found.bias_var, 1.5, embedding_var=found.embedding_var, readout_var=2.0
+        "erf",
+        found.weight_var,
+        found.bias_var,
+        1.5,
+        embedding_var=found.embedding_var,
+        readout_var=2.0,
     )
     assert model == pytest.approx((found.intercept_var, found.slope_var), rel=1e-10)
     assert found.noise == 0.1
@@ -70,11 +82,17 @@ def test_the_network_of_the_optimum_has_its_variances_and_one_flat_direction():
     flat = found.flat_direction / np.linalg.norm(found.flat_direction)
     assert abs(flat @ found.directions[0]) == pytest.approx(1.0, abs=1e-6)
     # a finite step along the flat family: another weight variance, the same evidence
-    other = INF.empirical_bayes(X, Y, "erf", noise=0.1, weight_var=2.0, horizon=1.5, readout_var=2.0)
+    other = INF.empirical_bayes(
+        X, Y, "erf", noise=0.1, weight_var=2.0, horizon=1.5, readout_var=2.0
+    )
     assert other.log_marginal == pytest.approx(found.log_marginal, abs=1e-9)
     assert other.bias_var < 0.8 * found.bias_var
-    near = INF.empirical_bayes(X, Y, "erf", noise=0.1, weight_var=0.8 * 1.001, horizon=1.5, readout_var=2.0)
-    moved = np.log([near.bias_var / found.bias_var, near.embedding_var / found.embedding_var]) / np.log(1.001)
+    near = INF.empirical_bayes(
+        X, Y, "erf", noise=0.1, weight_var=0.8 * 1.001, horizon=1.5, readout_var=2.0
+    )
+    moved = np.log(
+        [near.bias_var / found.bias_var, near.embedding_var / found.embedding_var]
+    ) / np.log(1.001)
     assert moved == pytest.approx(found.flat_direction[1:], rel=2e-3)
 
 
@@ -94,4 +112,6 @@ def test_targets_without_an_intercept_say_that_it_has_no_optimum_of_its_own():
 def test_thousands_of_inputs_cost_one_decomposition():
     x = RNG.normal(size=(3000, 20))
     y = x[:, 0] + 0.1 * RNG.normal(size=3000)
-    assert INF.empirical_bayes(x, y).noise == pytest.approx(0.01, rel=0.15)  # 5 standard errors of a variance from 3000
+    assert INF.empirical_bayes(x, y).noise == pytest.approx(
+        0.01, rel=0.15
+    )  # 5 standard errors of a variance from 3000

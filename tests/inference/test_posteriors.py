@@ -47,7 +47,9 @@ def test_posterior_is_the_conditional_of_the_joint_gaussian():
 def test_kernels_of_both_regimes_tend_to_least_squares_with_intercept_as_noise_vanishes(kernel):
     model = MODELS[kernel]
     blocks, right = affine_blocks(model), least_squares(X, Y, NEW)
-    errors = [np.abs(INF.posterior(*blocks, Y, noise).mean - right).max() for noise in (1e-2, 1e-4, 1e-6)]
+    errors = [
+        np.abs(INF.posterior(*blocks, Y, noise).mean - right).max() for noise in (1e-2, 1e-4, 1e-6)
+    ]
     assert errors[2] < 1e-6
     assert errors[0] / errors[1] == pytest.approx(100, rel=0.05)  # linear in the noise
     assert errors[0] > 1e-4
@@ -67,7 +69,9 @@ def test_weight_space_is_kernel_space(num):
     assert np.allclose(linear.mean, kernel.mean, atol=1e-12)
     assert np.allclose(linear.variance, np.diag(kernel.covariance), atol=1e-12)
     features = np.c_[np.ones(5), NEW]
-    assert np.allclose(features @ linear.weight_covariance @ features.T, kernel.covariance, atol=1e-12)
+    assert np.allclose(
+        features @ linear.weight_covariance @ features.T, kernel.covariance, atol=1e-12
+    )
     assert linear.rank == min(num, 4)
     one = INF.linear_model(X[:num], Y[:num, 0], NEW, *model, noise)
     assert one.slopes.shape == (3,)
@@ -87,19 +91,25 @@ def test_weight_space_keeps_its_digits_where_the_kernel_has_lost_them():
     assert np.allclose(few.mean, y[:2])
     assert few.rank == 2
     assert np.allclose(few.variance, 0.0, atol=1e-15)
-    assert few.weight_covariance.trace() == pytest.approx(2.0)  # two of four directions are not seen
+    assert few.weight_covariance.trace() == pytest.approx(
+        2.0
+    )  # two of four directions are not seen
 
 
 @pytest.mark.parametrize(("time", "noise"), [(0.0, 0.0), (0.3, 0.0), (2.0, 0.1), (40.0, 0.0)])
 def test_gradient_flow_formula_against_the_equation_of_motion(time, noise):
-    features = RNG.normal(size=(7, 5))  # rows: 4 training, 3 test inputs; fewer inputs than parameters
+    features = RNG.normal(
+        size=(7, 5)
+    )  # rows: 4 training, 3 test inputs; fewer inputs than parameters
     prior_cov = np.diag(
         RNG.uniform(0.3, 2.0, 5)
     )  # initial parameters: the prior is another kernel than the tangent kernel
     y = RNG.normal(size=4)
     train, test = features[:4], features[4:]
 
-    def moves(_, flat):  # parameters that start at 0, and the derivative of parameters by their start
+    def moves(
+        _, flat
+    ):  # parameters that start at 0, and the derivative of parameters by their start
         flat = flat.reshape(5, 6)
         start = np.concatenate([np.zeros((5, 1)), np.eye(5)], axis=1)
         right = np.zeros((4, 6))
@@ -136,7 +146,9 @@ def test_training_the_readout_alone_is_the_posterior_and_long_times_are_the_limi
 @pytest.mark.slow
 def test_kernels_of_a_network_come_in_blocks_and_engines_agree():
     spec = di.MLP((64,) * 2, "relu", di.normal(2.0), output_width=1)
-    ours, theirs = (INF.kernel_for(spec, X, NEW, engine=engine) for engine in ("recursion", "neural_tangents"))
+    ours, theirs = (
+        INF.kernel_for(spec, X, NEW, engine=engine) for engine in ("recursion", "neural_tangents")
+    )
     for kernel, other in zip(ours, theirs, strict=True):
         assert kernel.train.shape == (12, 12)
         assert kernel.cross.shape == (5, 12)
@@ -166,7 +178,9 @@ def test_a_deep_residual_network_predicts_as_the_linear_model_of_its_limit():
         )
         blocks = INF.kernel_for(spec, X, NEW)
         errors.append(np.abs(INF.posterior(*blocks.nngp, Y, 0.1).mean - right).max())
-    assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.06)  # first order in 1 / depth, 3 % of second
+    assert errors[0] / errors[1] == pytest.approx(
+        4.0, rel=0.06
+    )  # first order in 1 / depth, 3 % of second
     assert errors[1] < 0.002
 
 
@@ -198,7 +212,11 @@ def test_log_marginal_is_the_gaussian_density():
 
 @pytest.mark.parametrize(
     ("kernel", "products"),
-    [(np.full((3, 3), 0.1), X[:3] @ X[:3].T), (X[:3] @ X[:3].T, np.full((3, 3), 0.1)), (np.eye(1), np.eye(1))],
+    [
+        (np.full((3, 3), 0.1), X[:3] @ X[:3].T),
+        (X[:3] @ X[:3].T, np.full((3, 3), 0.1)),
+        (np.eye(1), np.eye(1)),
+    ],
 )
 def test_centred_share_is_nan_where_nothing_tells_inputs_apart(kernel, products):
     found = INF.affine_part(kernel, products)

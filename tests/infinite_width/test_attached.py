@@ -24,7 +24,9 @@ def _through_layers(phi):
         def layer(x, weight):
             return phi(weight * x), None
 
-        return jnp.sum(jax.lax.scan(layer, jnp.stack([t[0], t[0] * t[1]]), jnp.array([1.1, 0.7, 1.3]))[0])
+        return jnp.sum(
+            jax.lax.scan(layer, jnp.stack([t[0], t[0] * t[1]]), jnp.array([1.1, 0.7, 1.3]))[0]
+        )
 
     return network
 
@@ -36,7 +38,9 @@ DERIVATIVES = {
     "reverse over forward": lambda f: jax.jacrev(jax.jacfwd(f)),
     "third, forward over hessian": lambda f: jax.jacfwd(jax.hessian(f)),
     "hessian under vmap": lambda f: lambda t: jax.vmap(jax.hessian(f))(jnp.stack([t, 2.0 * t])),
-    "hessian of a vmap": lambda f: lambda t: jax.hessian(lambda u: jnp.prod(jax.vmap(f)(u)))(jnp.stack([t, 2.0 * t])),
+    "hessian of a vmap": lambda f: (
+        lambda t: jax.hessian(lambda u: jnp.prod(jax.vmap(f)(u)))(jnp.stack([t, 2.0 * t]))
+    ),
 }
 
 
@@ -52,7 +56,9 @@ DERIVATIVES = {
 def test_derivatives_are_those_of_the_function(derivative):
     with host_float64():
         t = jnp.array([0.4, 0.6])
-        found, expected = (np.asarray(jax.jit(derivative(_through_layers(phi)))(t)) for phi in (_sine, jnp.sin))
+        found, expected = (
+            np.asarray(jax.jit(derivative(_through_layers(phi)))(t)) for phi in (_sine, jnp.sin)
+        )
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
@@ -60,5 +66,7 @@ def test_derivatives_are_those_of_the_function(derivative):
 def test_derivatives_are_right_without_jit():
     with host_float64():
         t = jnp.array([0.4, 0.6])
-        found, expected = (np.asarray(jax.grad(_through_layers(phi))(t)) for phi in (_sine, jnp.sin))
+        found, expected = (
+            np.asarray(jax.grad(_through_layers(phi))(t)) for phi in (_sine, jnp.sin)
+        )
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)

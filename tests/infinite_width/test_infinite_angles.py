@@ -36,18 +36,24 @@ def _chain_in_80_digits(spec, first, displacement):
 
 @pytest.mark.slow
 def test_relu_angles_equal_the_reference_values():
-    theta = np.arcsin(np.exp(log_sin2_angles(MLP((8,) * 1000), inputs.pair(0.3))[[9, 99, 999], 0] / 2))
+    theta = np.arcsin(
+        np.exp(log_sin2_angles(MLP((8,) * 1000), inputs.pair(0.3))[[9, 99, 999], 0] / 2)
+    )
     np.testing.assert_allclose(theta, [0.2249263816, 0.07046334405, 0.009089632667], rtol=5e-10)
 
 
-@pytest.mark.parametrize("activation", [act.relu, act.leaky_relu(0.3), act.leaky_relu(-0.4), act.absolute])
+@pytest.mark.parametrize(
+    "activation", [act.relu, act.leaky_relu(0.3), act.leaky_relu(-0.4), act.absolute]
+)
 @pytest.mark.parametrize("bias_law", [None, BIAS])
 @pytest.mark.slow_cases("None-activation1")
 @pytest.mark.exhaustive_cases("None-activation0")
 def test_homogeneous_angles_equal_the_chain_in_80_digits(activation, bias_law):
     spec = MLP((4,) * 12, activation, bias_law=bias_law)
     pairs = inputs.pairs((1e-12, 1e-7, 1e-3, 0.5, math.pi / 2, 2.5, math.pi - 1e-3), dimension=3)
-    expected = np.stack([_chain_in_80_digits(spec, pairs.points[0], step) for step in pairs.displacements], axis=1)
+    expected = np.stack(
+        [_chain_in_80_digits(spec, pairs.points[0], step) for step in pairs.displacements], axis=1
+    )
     # 2 ln(theta) of a relative error 1e-13 in theta
     np.testing.assert_allclose(log_sin2_angles(spec, pairs), expected, rtol=0, atol=2e-12)
 
@@ -61,7 +67,9 @@ def test_unequal_norms_and_tiny_displacements(bias_law):
     sizes = np.array([[1e-12], [1e-6], [1.0], [10.0]])
     pairs = inputs.Inputs(points, sizes * directions, (0, 1, 2, 3), "test")
     spec = MLP((4,) * 6, act.relu, bias_law=bias_law)
-    expected = np.stack([_chain_in_80_digits(spec, points[i], pairs.displacements[i]) for i in range(4)], axis=1)
+    expected = np.stack(
+        [_chain_in_80_digits(spec, points[i], pairs.displacements[i]) for i in range(4)], axis=1
+    )
     np.testing.assert_allclose(log_sin2_angles(spec, pairs), expected, rtol=0, atol=2e-12)
 
 
@@ -73,7 +81,11 @@ def test_real_images_give_the_angles_of_the_kernels():
     # K^{l+1} less its bias is w E[phi phi]: the post-activation cosine of layer l
     kernels = (kernel_layers(spec, rows).nngp[1:] - 0.1) / 1.5
     cosines = np.stack(
-        [kernels[:, i, i + 2] / np.sqrt(kernels[:, i, i] * kernels[:, i + 2, i + 2]) for i in range(2)], 1
+        [
+            kernels[:, i, i + 2] / np.sqrt(kernels[:, i, i] * kernels[:, i + 2, i + 2])
+            for i in range(2)
+        ],
+        1,
     )
     np.testing.assert_allclose(log_sin2_angles(spec, pairs)[:2], np.log1p(-(cosines**2)), rtol=1e-9)
 
@@ -113,7 +125,11 @@ def test_quadrature_across_a_kink_keeps_the_cubic_term_of_small_angles():
 @pytest.mark.slow
 def test_only_homogeneous_networks_without_bias_ignore_norms():
     first, second = np.random.default_rng(0).standard_normal((2, 1, 3))
-    for spec, ignores in ((MLP((4,) * 3), True), (MLP((4,) * 3, bias_law=BIAS), False), (MLP((4,) * 3, "tanh"), False)):
+    for spec, ignores in (
+        (MLP((4,) * 3), True),
+        (MLP((4,) * 3, bias_law=BIAS), False),
+        (MLP((4,) * 3, "tanh"), False),
+    ):
         plain = log_sin2_angles(spec, inputs.from_arrays(first, second))
         scaled = log_sin2_angles(spec, inputs.from_arrays(3.0 * first, 0.2 * second))
         assert np.allclose(plain, scaled, rtol=1e-12) == ignores
@@ -123,7 +139,8 @@ def test_only_homogeneous_networks_without_bias_ignore_norms():
 @pytest.mark.slow_cases("0.001")
 def test_depth_10000_neither_overflows_nor_underflows(weight_var):
     critical, other = (
-        log_sin2_angles(MLP((2,) * 10_000, weight_law=normal(v)), inputs.pair(0.3)) for v in (2.0, weight_var)
+        log_sin2_angles(MLP((2,) * 10_000, weight_law=normal(v)), inputs.pair(0.3))
+        for v in (2.0, weight_var)
     )
     np.testing.assert_allclose(other, critical, rtol=1e-12)
     # theta_L ~ 3 pi / (L + 1.5 ln L + ...)
@@ -137,17 +154,22 @@ def test_smooth_activations_neither_overflow_nor_underflow_far_from_critical():
     shrinking = log_sin2_angles(MLP((2,) * 400, "tanh", weight_law=normal(0.05)), inputs.pair(0.3))
     np.testing.assert_allclose(shrinking[-1], shrinking[40], rtol=1e-9)
     growing, relu = (
-        log_sin2_angles(MLP((2,) * 400, a, weight_law=normal(20.0)), inputs.pair(0.3)) for a in ("gelu", "relu")
+        log_sin2_angles(MLP((2,) * 400, a, weight_law=normal(20.0)), inputs.pair(0.3))
+        for a in ("gelu", "relu")
     )
     assert np.exp(-growing[-1] / 2) == pytest.approx(np.exp(-relu[-1] / 2), rel=0.02)
 
 
 @pytest.mark.slow
 def test_biases_far_from_critical_neither_overflow():
-    grown = log_sin2_angles(MLP((2,) * 3000, weight_law=normal(20.0), bias_law=BIAS), inputs.pair(0.3))
+    grown = log_sin2_angles(
+        MLP((2,) * 3000, weight_law=normal(20.0), bias_law=BIAS), inputs.pair(0.3)
+    )
     assert np.isfinite(grown).all()
     expected = _chain_in_80_digits(
-        MLP((2,) * 30, weight_law=normal(20.0), bias_law=BIAS), (1.0, 0.0), inputs.pair(0.3).displacements[0]
+        MLP((2,) * 30, weight_law=normal(20.0), bias_law=BIAS),
+        (1.0, 0.0),
+        inputs.pair(0.3).displacements[0],
     )
     np.testing.assert_allclose(grown[:30, 0], expected, rtol=0, atol=1e-12)
 

@@ -18,7 +18,9 @@ BIAS = normal(0.1, scaling="absolute")
 
 
 @pytest.mark.parametrize(
-    "activation", [act.relu, act.leaky_relu(0.2), act.absolute, act.linear, act.erf, act.sin, act.gelu], ids=repr
+    "activation",
+    [act.relu, act.leaky_relu(0.2), act.absolute, act.linear, act.erf, act.sin, act.gelu],
+    ids=repr,
 )
 @pytest.mark.slow_cases("absolute", "leaky_relu(negative_slope=0.2)", "linear")
 @pytest.mark.exhaustive_cases("erf", "gelu", "relu", "sin")
@@ -61,7 +63,9 @@ def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch
 
 @pytest.mark.slow
 def test_unequal_layers_run_in_blocks_of_equal_ones():
-    spec = MLP((8, 8, 8, 3, 3), weight_law=Law("normal", 0.2, "absolute"), bias_law=BIAS, output_width=2)
+    spec = MLP(
+        (8, 8, 8, 3, 3), weight_law=Law("normal", 0.2, "absolute"), bias_law=BIAS, output_width=2
+    )
     nngp, ntk = nngp_and_ntk(spec, ROWS)
     layers = kernel_layers(spec, ROWS)
     np.testing.assert_allclose(layers.nngp[-1], nngp, rtol=1e-7)
@@ -78,7 +82,8 @@ def _two_layers(params, x):
 
 
 @pytest.mark.parametrize(
-    "implementation", ["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"]
+    "implementation",
+    ["JACOBIAN_CONTRACTION", "NTK_VECTOR_PRODUCTS", "STRUCTURED_DERIVATIVES", "AUTO"],
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.slow_cases("float32-NTK_VECTOR_PRODUCTS", "float32-STRUCTURED_DERIVATIVES")
@@ -141,7 +146,13 @@ def test_the_program_does_not_grow_with_depth(route):
             kernel_fn = stax_network(act.relu, *map(np.asarray, variances))[2]
             return len(str(jax.make_jaxpr(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)))
         activation = act.tanh if route == "quadrature" else act.relu
-        return len(str(jax.make_jaxpr(lambda *arguments: kernel_scan(activation, *arguments))(x, *variances)))
+        return len(
+            str(
+                jax.make_jaxpr(lambda *arguments: kernel_scan(activation, *arguments))(
+                    x, *variances
+                )
+            )
+        )
 
     with host_float64():
         shallow, deep = size(10), size(1000)

@@ -17,7 +17,11 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
 from deepinit.infinite_width import lengths
-from deepinit.infinite_width.lengths import curve_length_moments, speed_product_excess, velocity_kernel
+from deepinit.infinite_width.lengths import (
+    curve_length_moments,
+    speed_product_excess,
+    velocity_kernel,
+)
 from deepinit.infinite_width.recursion import layer_variances
 
 BIAS = normal(0.3, scaling="absolute")
@@ -35,7 +39,10 @@ def _relative_variance(moments):
 @pytest.mark.exhaustive
 def test_the_length_through_neural_tangents_is_that_of_the_recursion(curve, bias_law):
     spec = MLP((8, 8), bias_law=bias_law, output_width=2)
-    ours, theirs = (curve_length_moments(spec, curve, 16, through=name) for name in ("recursion", "neural_tangents"))
+    ours, theirs = (
+        curve_length_moments(spec, curve, 16, through=name)
+        for name in ("recursion", "neural_tangents")
+    )
     np.testing.assert_allclose(theirs, ours, rtol=1e-7, atol=1e-9)
     assert ours.variance > 0.01
 
@@ -55,11 +62,15 @@ def test_the_product_of_two_correlated_norms(num_outputs, rho):
     found = 2.0 * poch(num_outputs / 2, 0.5) ** 2 * (1.0 + speed_product_excess(num_outputs, rho))
     rng = np.random.default_rng(3)
     g, h = rng.standard_normal((2, 100_000, num_outputs))
-    products = np.linalg.norm(g, axis=1) * np.linalg.norm(rho * g + math.sqrt(1.0 - rho**2) * h, axis=1)
+    products = np.linalg.norm(g, axis=1) * np.linalg.norm(
+        rho * g + math.sqrt(1.0 - rho**2) * h, axis=1
+    )
     error = products.std() / math.sqrt(len(products))
     assert abs(products.mean() - found) < 5.0 * error
     if num_outputs == 1:
-        assert found == pytest.approx(2.0 / math.pi * (math.sqrt(1.0 - rho**2) + rho * math.asin(rho)), rel=1e-13)
+        assert found == pytest.approx(
+            2.0 / math.pi * (math.sqrt(1.0 - rho**2) + rho * math.asin(rho)), rel=1e-13
+        )
     if rho == 1.0:
         assert found == pytest.approx(num_outputs, rel=1e-13)
     # the product of the means, which a correlation ignored would give
@@ -68,15 +79,22 @@ def test_the_product_of_two_correlated_norms(num_outputs, rho):
 
 
 @pytest.mark.parametrize(
-    ("depth", "num_outputs", "expected"), [(2, 1, 0.0607574), (2, 2, 0.0299389), (2, 10, 0.0058399), (4, 3, 0.0107007)]
+    ("depth", "num_outputs", "expected"),
+    [(2, 1, 0.0607574), (2, 2, 0.0299389), (2, 10, 0.0058399), (4, 3, 0.0107007)],
 )
 @pytest.mark.slow_cases("2-1-0.0607574", "2-2-0.0299389", "4-3-0.0107007")
 def test_the_circle_without_biases_has_its_reference_variance(depth, num_outputs, expected):
-    spec = MLP((8,) * depth, weight_law=normal(2.5), output_width=num_outputs, output_law=normal(0.6))
+    spec = MLP(
+        (8,) * depth, weight_law=normal(2.5), output_width=num_outputs, output_law=normal(0.6)
+    )
     moments = curve_length_moments(spec, CIRCLE)
     # one unit of the last digit quoted: it was cut, not rounded
     assert _relative_variance(moments) == pytest.approx(expected, abs=1e-7)
-    g_1 = math.sqrt(2.0 / num_outputs) * math.gamma((num_outputs + 1) / 2) / math.gamma(num_outputs / 2)
+    g_1 = (
+        math.sqrt(2.0 / num_outputs)
+        * math.gamma((num_outputs + 1) / 2)
+        / math.gamma(num_outputs / 2)
+    )
     mean = math.sqrt(0.6 * num_outputs / 2) * 1.25 ** (depth / 2) * g_1 * 2.0 * math.pi
     assert moments.mean == pytest.approx(mean, rel=1e-13)
     assert moments.mean_error < 1e-12
@@ -84,8 +102,7 @@ def test_the_circle_without_biases_has_its_reference_variance(depth, num_outputs
 
 
 @pytest.mark.parametrize(
-    ("activation", "curve"),
-    [(act.relu, curves.line([1.0, 1.0], [3.0, 3.0])), (act.linear, LINE)],
+    ("activation", "curve"), [(act.relu, curves.line([1.0, 1.0], [3.0, 3.0])), (act.linear, LINE)]
 )
 @pytest.mark.slow
 def test_a_curve_of_constant_velocity_has_a_length_like_chi(activation, curve):
@@ -110,7 +127,9 @@ def test_a_linear_network_on_a_circle_equals_the_length_of_random_ellipses():
 @pytest.mark.exhaustive
 def test_moments_equal_a_plain_double_sum_over_the_kernel(curve):
     spec = _three_layers(act.relu, BIAS)
-    with_output = MLP((8,) * 2, bias_law=BIAS, output_width=2, output_law=normal(2.0))  # the same kernel
+    with_output = MLP(
+        (8,) * 2, bias_law=BIAS, output_width=2, output_law=normal(2.0)
+    )  # the same kernel
 
     def double_sum(num):
         spacing = (curve.stop - curve.start) / num
@@ -118,7 +137,9 @@ def test_moments_equal_a_plain_double_sum_over_the_kernel(curve):
         speeds = np.sqrt(np.diag(kernel))
         products = np.outer(speeds, speeds)
         excess = speed_product_excess(2, kernel / products)
-        return math.sqrt(math.pi / 2.0) * spacing * speeds.sum(), math.pi / 2.0 * spacing**2 * np.sum(products * excess)
+        return math.sqrt(
+            math.pi / 2.0
+        ) * spacing * speeds.sum(), math.pi / 2.0 * spacing**2 * np.sum(products * excess)
 
     coarse, fine, finest = (np.array(double_sum(num)) for num in (50, 100, 200))
     moments = curve_length_moments(with_output, curve)
@@ -137,7 +158,9 @@ def test_an_arc_and_its_complement_have_the_variance_of_the_circle_and_no_more_t
         return curves.Curve("circle", TILTED.coefficients, start, stop, "arc")
 
     spec = MLP((8,) * 2, bias_law=BIAS, output_width=1)
-    whole, one, other = (curve_length_moments(spec, c) for c in (TILTED, arc(0.0, 2.0), arc(2.0, 2.0 * math.pi)))
+    whole, one, other = (
+        curve_length_moments(spec, c) for c in (TILTED, arc(0.0, 2.0), arc(2.0, 2.0 * math.pi))
+    )
     assert one.mean + other.mean == pytest.approx(whole.mean, rel=1e-12)
     covariance = 0.5 * (whole.variance - one.variance - other.variance)
     assert 0.0 < covariance < math.sqrt(one.variance * other.variance)
@@ -152,7 +175,9 @@ def test_an_arc_and_its_complement_have_the_variance_of_the_circle_and_no_more_t
 
 @pytest.mark.slow
 def test_stationary_circles_take_one_direction_and_give_the_same(monkeypatch):
-    shifted = curves.Curve("circle", np.vstack([[0.0, 0.0, 0.8], np.eye(3)[:2]]), 0.0, 2.0 * math.pi, "above 0")
+    shifted = curves.Curve(
+        "circle", np.vstack([[0.0, 0.0, 0.8], np.eye(3)[:2]]), 0.0, 2.0 * math.pi, "above 0"
+    )
     quarter = curves.Curve("circle", shifted.coefficients, 0.5, 2.0, "arc above 0")
     spec = MLP((8,) * 2, output_width=2)
     fast = [curve_length_moments(spec, curve) for curve in (CIRCLE, shifted, quarter)]
@@ -164,7 +189,11 @@ def test_stationary_circles_take_one_direction_and_give_the_same(monkeypatch):
 
 @pytest.mark.parametrize(
     ("curve", "bias_law"),
-    [(LINE, None), (TILTED, BIAS), (curves.circle_through([2.0, 0.0], [0.0, 1.0], [-1.0, -0.5]), None)],
+    [
+        (LINE, None),
+        (TILTED, BIAS),
+        (curves.circle_through([2.0, 0.0], [0.0, 1.0], [-1.0, -0.5]), None),
+    ],
     ids=["line", "tilted circle", "circle around 0 off centre"],
 )
 @pytest.mark.exhaustive
@@ -183,7 +212,9 @@ def test_only_the_span_of_the_curve_matters_and_the_scale_without_biases():
     plain = curve_length_moments(spec, LINE)
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((40, 3)))[0]
     ends = np.array([[1.0, -2.0, 0.0], [1.0, 2.0, 0.5]]) @ turn.T * math.sqrt(40 / 3)
-    np.testing.assert_allclose(curve_length_moments(spec, curves.line(*ends))[:2], plain[:2], rtol=1e-12)
+    np.testing.assert_allclose(
+        curve_length_moments(spec, curves.line(*ends))[:2], plain[:2], rtol=1e-12
+    )
     doubled = curve_length_moments(spec, curves.line([2.0, -4.0, 0.0], [2.0, 4.0, 1.0]))
     np.testing.assert_allclose(doubled[:2], [2.0 * plain.mean, 4.0 * plain.variance], rtol=1e-12)
 
@@ -194,7 +225,9 @@ def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
     t = curve.start + spacing * (0.5 + np.arange(num_nodes))
     inputs = [jnp.asarray(rows, jnp.float32) for rows in (curve.points(t), curve.tangents(t))]
     widths = (curve.dimension, *spec.widths, spec.output_width)
-    weight_stds, bias_stds = (np.sqrt(variances) for variances in layer_variances(spec, curve.dimension))
+    weight_stds, bias_stds = (
+        np.sqrt(variances) for variances in layer_variances(spec, curve.dimension)
+    )
 
     @jax.jit
     def length(parameters):
@@ -213,7 +246,10 @@ def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
 
     shapes = list(itertools.pairwise(widths))
     return np.array(
-        [float(length([(normals(*shape), normals(shape[1])) for shape in shapes])) for _ in range(num_networks)]
+        [
+            float(length([(normals(*shape), normals(shape[1])) for shape in shapes]))
+            for _ in range(num_networks)
+        ]
     )
 
 
@@ -221,19 +257,25 @@ def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
     ("activation", "curve", "bias_law", "num_outputs"),
     [
         pytest.param("relu", CIRCLE, None, 2, id="relu circle"),
-        pytest.param("relu", curves.line([0.5, -2.0], [0.5, 2.0]), BIAS, 1, id="relu line with biases"),
+        pytest.param(
+            "relu", curves.line([0.5, -2.0], [0.5, 2.0]), BIAS, 1, id="relu line with biases"
+        ),
         pytest.param("tanh", LINE, BIAS, 3, id="tanh line with biases", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.slow_cases("relu circle", "relu line with biases")
 @pytest.mark.exhaustive_cases("tanh line with biases")
-def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(activation, curve, bias_law, num_outputs):
+def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(
+    activation, curve, bias_law, num_outputs
+):
     # Resolves two thirds of the variance on the circle, where it is smallest, and 40 % on the lines.
     width, depth, num_networks = 200, 2, 1000
     spec = MLP((width,) * depth, activation, normal(2.0), bias_law, num_outputs)
     moments = curve_length_moments(spec, curve, 16)
     found = _simulated_lengths(spec, curve, num_networks, seed=1)
-    allowance = 2.0 / width  # of the relative variance at finite width; the next test measures 0.8 and 1.5
+    allowance = (
+        2.0 / width
+    )  # of the relative variance at finite width; the next test measures 0.8 and 1.5
     centred = (found - found.mean()) ** 2
     variance, error = centred.mean(), centred.std() / math.sqrt(num_networks)
     # the exact mean for ReLU is lower by this factor, up to 1/width^2
@@ -249,7 +291,8 @@ def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(activatio
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("curve", "bias_law", "num_outputs"), [(CIRCLE, None, 2), (curves.line([0.5, -2.0], [0.5, 2.0]), BIAS, 1)]
+    ("curve", "bias_law", "num_outputs"),
+    [(CIRCLE, None, 2), (curves.line([0.5, -2.0], [0.5, 2.0]), BIAS, 1)],
 )
 @pytest.mark.exhaustive
 def test_the_variance_of_finite_networks_approaches_that_of_infinite_ones_like_one_over_width(
@@ -288,7 +331,10 @@ def test_no_output_layer_too_few_nodes_and_more_than_a_turn_are_refused():
 @pytest.mark.slow
 def test_a_curve_through_the_origin_is_refused_only_where_all_units_switch_at_once():
     through = curves.line([-1.0, -2.0], [1.0, 2.0])
-    for call in (lambda spec: velocity_kernel(spec, through, NODES), lambda spec: curve_length_moments(spec, through)):
+    for call in (
+        lambda spec: velocity_kernel(spec, through, NODES),
+        lambda spec: curve_length_moments(spec, through),
+    ):
         with pytest.raises(SpecError, match="through 0"):
             call(MLP((8,), output_width=1))
     assert curve_length_moments(MLP((8,), bias_law=BIAS, output_width=1), through).variance > 0

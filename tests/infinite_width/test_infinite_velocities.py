@@ -55,7 +55,9 @@ def _off_diagonal(num):
 
 def _held_to_neural_tangents(activation, curve, bias_law):
     first, second = _off_diagonal(len(NODES))
-    expected = neural_tangents_velocities(_three_layers(activation, bias_law), curve, NODES[first], NODES[second])
+    expected = neural_tangents_velocities(
+        _three_layers(activation, bias_law), curve, NODES[first], NODES[second]
+    )
     kernel, rival = (
         velocity_kernel(_three_layers(activation, law), curve, NODES)[first, second]
         for law in (bias_law, normal(0.25, scaling="absolute"))
@@ -80,7 +82,9 @@ def _three_layers(activation, bias_law):
     "curve1-bias_law1-leaky_relu(negative_slope=-0.4)",
     "curve1-bias_law1-relu",
 )
-def test_homogeneous_velocities_equal_the_derivatives_of_neural_tangents(activation, curve, bias_law):
+def test_homogeneous_velocities_equal_the_derivatives_of_neural_tangents(
+    activation, curve, bias_law
+):
     _held_to_neural_tangents(activation, curve, bias_law)
 
 
@@ -94,7 +98,11 @@ def test_velocities_by_quadrature_equal_the_derivatives_of_neural_tangents():
 @pytest.mark.parametrize("activation", [act.erf, act.sin, act.gelu, act.absolute], ids=repr)
 @pytest.mark.parametrize(("curve", "bias_law"), [(LINE, BIAS), (TILTED, None)])
 @pytest.mark.exhaustive_cases(
-    "curve0-bias_law0-gelu", "curve0-bias_law0-sin", "curve1-None-erf", "curve1-None-gelu", "curve1-None-sin"
+    "curve0-bias_law0-gelu",
+    "curve0-bias_law0-sin",
+    "curve1-None-erf",
+    "curve1-None-gelu",
+    "curve1-None-sin",
 )
 def test_more_activations_equal_the_derivatives_of_neural_tangents(activation, curve, bias_law):
     _held_to_neural_tangents(activation, curve, bias_law)
@@ -103,11 +111,15 @@ def test_more_activations_equal_the_derivatives_of_neural_tangents(activation, c
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", [act.tanh, act.softplus], ids=repr)
 @pytest.mark.exhaustive
-def test_velocities_equal_the_derivatives_of_the_recursion_where_there_is_no_closed_form(activation):
+def test_velocities_equal_the_derivatives_of_the_recursion_where_there_is_no_closed_form(
+    activation,
+):
     spec = MLP((8,) * 3, activation, weight_law=normal(1.5), bias_law=BIAS)
     first, second = _off_diagonal(len(NODES))
     expected = _recursion_velocities(spec, LINE, NODES[first], NODES[second])
-    np.testing.assert_allclose(velocity_kernel(spec, LINE, NODES)[first, second], expected, rtol=1e-8)
+    np.testing.assert_allclose(
+        velocity_kernel(spec, LINE, NODES)[first, second], expected, rtol=1e-8
+    )
 
 
 def _tanh_kernel_by_gauss_hermite(spec, curve, t):
@@ -123,7 +135,10 @@ def _tanh_kernel_by_gauss_hermite(spec, curve, t):
         rho = np.clip(kernel / np.outer(u, u), -1.0, 1.0)
         v = rho[..., None, None] * z[:, None] + np.sqrt(1.0 - rho**2)[..., None, None] * z
         phi_u = np.tanh(u[:, None] * z)[:, None, :, None]
-        kernel = weight_var * np.einsum("ijkl,kl->ij", phi_u * np.tanh(u[:, None, None] * v), mass) + bias_var
+        kernel = (
+            weight_var * np.einsum("ijkl,kl->ij", phi_u * np.tanh(u[:, None, None] * v), mass)
+            + bias_var
+        )
     return kernel
 
 
@@ -134,7 +149,9 @@ def test_tanh_velocities_equal_differences_of_a_kernel_by_another_rule():
     t, s = NODES[3], NODES[5]
     differences = []
     for step in (0.01, 0.005):
-        k = _tanh_kernel_by_gauss_hermite(spec, LINE, np.array([t + step, t - step, s + step, s - step]))
+        k = _tanh_kernel_by_gauss_hermite(
+            spec, LINE, np.array([t + step, t - step, s + step, s - step])
+        )
         differences.append((k[0, 2] - k[0, 3] - k[1, 2] + k[1, 3]) / (4.0 * step**2))
     expected = (4.0 * differences[1] - differences[0]) / 3.0
     assert kernel[3, 5] == pytest.approx(expected, rel=1e-5)
@@ -147,7 +164,8 @@ def _relu_as_any_function(x):
 def test_quadrature_across_a_kink_equals_the_closed_form():
     activation = act.from_function(_relu_as_any_function, kinks=(0.0,))
     numerical, closed = (
-        velocity_kernel(MLP((8,) * 3, a, normal(2.0), BIAS), LINE, NODES) for a in (activation, act.relu)
+        velocity_kernel(MLP((8,) * 3, a, normal(2.0), BIAS), LINE, NODES)
+        for a in (activation, act.relu)
     )
     np.testing.assert_allclose(numerical, closed, rtol=1e-9)
 
@@ -155,7 +173,9 @@ def test_quadrature_across_a_kink_equals_the_closed_form():
 @pytest.mark.parametrize("bias_law", [None, BIAS])
 @pytest.mark.slow
 def test_the_diagonal_for_relu_is_a_product_of_half_variances(bias_law):
-    spec = MLP((8,) * 3, weight_law=normal(3.0), bias_law=bias_law, output_width=1, output_law=normal(0.7))
+    spec = MLP(
+        (8,) * 3, weight_law=normal(3.0), bias_law=bias_law, output_width=1, output_law=normal(0.7)
+    )
     expected = 0.7 * (3.0 / 2.0) ** 3 * LINE.speed**2 / LINE.dimension
     np.testing.assert_allclose(np.diag(velocity_kernel(spec, LINE, NODES)), expected, rtol=1e-13)
 
@@ -205,7 +225,9 @@ def test_repeated_points_have_the_velocity_of_one(activation):
 def test_a_smooth_network_without_biases_may_cross_the_origin():
     through = curves.line([-1.0, -2.0], [1.0, 2.0])
     at, beside = (
-        velocity_kernel(_three_layers(act.tanh, None), through, np.array([0.1, 0.2, middle, 0.7, 0.8, 0.9]))
+        velocity_kernel(
+            _three_layers(act.tanh, None), through, np.array([0.1, 0.2, middle, 0.7, 0.8, 0.9])
+        )
         for middle in (0.5, 0.5 + 1e-9)
     )
     np.testing.assert_allclose(at, beside, rtol=1e-7)

@@ -50,5 +50,9 @@ def test_n4_the_documented_apply_fn_is_enough():
     def init_fn(key, shape):
         return (shape[0], 1), jax.random.normal(key, (shape[-1], 1))
 
-    found = monte_carlo_kernel(init_fn, lambda params, x: x @ params, X, key=jax.random.PRNGKey(0), num_seeds=2)
-    np.testing.assert_allclose(found, X @ X.T, rtol=1e-12)  # linear in the parameters: the same for every seed
+    found = monte_carlo_kernel(
+        init_fn, lambda params, x: x @ params, X, key=jax.random.PRNGKey(0), num_seeds=2
+    )
+    np.testing.assert_allclose(
+        found, X @ X.T, rtol=1e-12
+    )  # linear in the parameters: the same for every seed

@@ -14,7 +14,12 @@ from deepinit.infinite_width.precision import host_float64
 
 
 def _in_a_fresh_process(program):
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -27,7 +32,14 @@ def nt():
 @pytest.fixture(scope="module")
 def convolutional(nt):
     stax = nt.stax
-    layers = (stax.Conv(3, (2, 2)), stax.Relu(), stax.Flatten(), stax.Dense(4), stax.Erf(), stax.Dense(2))
+    layers = (
+        stax.Conv(3, (2, 2)),
+        stax.Relu(),
+        stax.Flatten(),
+        stax.Dense(4),
+        stax.Erf(),
+        stax.Dense(2),
+    )
     init_fn, apply_fn, kernel_fn = stax.serial(*layers)
     x = jax.random.normal(jax.random.key(0), (3, 3, 3, 2))
     return apply_fn, kernel_fn, init_fn(jax.random.PRNGKey(1), x.shape)[1], x
@@ -142,7 +154,9 @@ def test_structured_derivatives_that_fail_are_reported(nt, monkeypatch):
 @pytest.mark.exhaustive_cases(
     "AUTO-0", "JACOBIAN_CONTRACTION-0", "STRUCTURED_DERIVATIVES-0", "STRUCTURED_DERIVATIVES-None"
 )
-def test_every_empirical_ntk_is_the_product_of_jacobians(nt, convolutional, name, vmap_axes, capsys):
+def test_every_empirical_ntk_is_the_product_of_jacobians(
+    nt, convolutional, name, vmap_axes, capsys
+):
     apply_fn, _, params, x = convolutional
     ntk_fn = nt.empirical_ntk_fn(
         apply_fn, implementation=nt.NtkImplementation[name], trace_axes=(), vmap_axes=vmap_axes
@@ -164,13 +178,16 @@ def test_every_empirical_ntk_is_the_product_of_jacobians(nt, convolutional, name
 def test_structured_derivatives_handle_outputs_without_parameters_and_repeated_use(nt):
     def apply_fn(params, x):
         shared, bias = params
-        return jnp.stack([jnp.tanh(x @ shared) @ shared + bias, jnp.ones_like(bias) * jnp.sum(x, 1)[:, None]], -1)
+        return jnp.stack(
+            [jnp.tanh(x @ shared) @ shared + bias, jnp.ones_like(bias) * jnp.sum(x, 1)[:, None]], -1
+        )
 
     params = (jax.random.normal(jax.random.key(0), (3, 3)), jnp.zeros(3))
     x = jax.random.normal(jax.random.key(1), (2, 3))
     kernels = [
         jax.jit(
-            nt.empirical_ntk_fn(apply_fn, trace_axes=(), implementation=nt.NtkImplementation[name]), static_argnums=1
+            nt.empirical_ntk_fn(apply_fn, trace_axes=(), implementation=nt.NtkImplementation[name]),
+            static_argnums=1,
         )(x, None, params)
         for name in ("JACOBIAN_CONTRACTION", "STRUCTURED_DERIVATIVES")
     ]
@@ -185,7 +202,11 @@ def test_the_generic_derivatives_of_an_equation_agree(nt, convolutional, rules, 
     names = nt.NtkImplementation
     plain = nt.empirical_ntk_fn(apply_fn, implementation=names.NTK_VECTOR_PRODUCTS, vmap_axes=0)
     other = nt.empirical_ntk_fn(
-        apply_fn, implementation=names.STRUCTURED_DERIVATIVES, vmap_axes=0, _j_rules=rules, _fwd=forward
+        apply_fn,
+        implementation=names.STRUCTURED_DERIVATIVES,
+        vmap_axes=0,
+        _j_rules=rules,
+        _fwd=forward,
     )
     kernels = [jax.jit(fn, static_argnums=1)(x, None, params) for fn in (plain, other)]
     np.testing.assert_allclose(*kernels, rtol=2e-5, atol=2e-5)
@@ -194,7 +215,9 @@ def test_the_generic_derivatives_of_an_equation_agree(nt, convolutional, rules, 
 @pytest.mark.slow
 def test_structured_derivatives_under_jit_and_vmap(nt):
     fn = nt.empirical_ntk_fn(
-        lambda p, x: jnp.tanh(x @ p), implementation=nt.NtkImplementation.STRUCTURED_DERIVATIVES, trace_axes=()
+        lambda p, x: jnp.tanh(x @ p),
+        implementation=nt.NtkImplementation.STRUCTURED_DERIVATIVES,
+        trace_axes=(),
     )
     weights = jax.random.normal(jax.random.key(0), (3, 2, 2))
     x = jax.random.normal(jax.random.key(1), (2, 2))
@@ -206,7 +229,10 @@ def test_structured_derivatives_under_jit_and_vmap(nt):
 def test_batched_kernels_equal_unbatched_ones(nt, convolutional):
     _, kernel_fn, _, x = convolutional
     rows = jnp.concatenate([x, 2.0 * x[:1]])
-    whole, batched = kernel_fn(rows, None, "ntk"), nt.batch(kernel_fn, batch_size=2)(rows, None, "ntk")
+    whole, batched = (
+        kernel_fn(rows, None, "ntk"),
+        nt.batch(kernel_fn, batch_size=2)(rows, None, "ntk"),
+    )
     np.testing.assert_allclose(whole, batched, rtol=1e-4)
 
 
@@ -223,10 +249,18 @@ def test_training_dynamics_interpolate_between_the_start_and_the_gaussian_proces
         late = predict_fn(1e6, jnp.zeros((3, 1)), jnp.zeros((2, 1)), k_test)[1]
         np.testing.assert_allclose(late, limit, rtol=1e-6)
         rotation, rates = jnp.linalg.eigh(k_train)[::-1]
-        early = k_test @ rotation @ jnp.diag(-jnp.expm1(-0.7 * rates / 3) / rates) @ rotation.T @ targets
+        early = (
+            k_test
+            @ rotation
+            @ jnp.diag(-jnp.expm1(-0.7 * rates / 3) / rates)
+            @ rotation.T
+            @ targets
+        )
         closed = predict_fn(0.7, jnp.zeros((3, 1)), jnp.zeros((2, 1)), k_test)[1]
         np.testing.assert_allclose(closed, early, rtol=1e-9)
-        integrated_fn = nt.predict.gradient_descent(lambda f, y: 0.5 * jnp.mean((f - y) ** 2), k_train, targets)
+        integrated_fn = nt.predict.gradient_descent(
+            lambda f, y: 0.5 * jnp.mean((f - y) ** 2), k_train, targets
+        )
         integrated = integrated_fn(0.7, jnp.zeros((3, 1)), jnp.zeros((2, 1)), k_test)[1]
         np.testing.assert_allclose(integrated, closed, rtol=1e-6)
 
@@ -266,6 +300,9 @@ def test_attention_with_positional_embeddings_under_jit(nt):
         return nt.stax.serial(nt.stax.Conv(1, (2, 2), padding="SAME"), attention)[2]
 
     x = jax.random.normal(jax.random.key(0), (2, 2, 2, 1))
-    kernels = [np.asarray(jax.jit(kernel(decay), static_argnums=(1, 2))(x, None, "nngp")) for decay in (0.1, 3.0)]
+    kernels = [
+        np.asarray(jax.jit(kernel(decay), static_argnums=(1, 2))(x, None, "nngp"))
+        for decay in (0.1, 3.0)
+    ]
     assert np.isfinite(kernels).all()
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-2

@@ -68,7 +68,9 @@ def test_prediction_of_a_linear_network_is_the_matrix_exponential():
         np.testing.assert_allclose(found.test_mean[index], gain @ Y, atol=1e-10)
         joint = np.concatenate([-gain, np.eye(2)], axis=1)
         spread = np.diag(joint @ nngp @ joint.T)
-        np.testing.assert_allclose(found.test_variance[index], np.stack([spread] * 2, 1), atol=1e-10)
+        np.testing.assert_allclose(
+            found.test_variance[index], np.stack([spread] * 2, 1), atol=1e-10
+        )
     assert ntk_training(LINEAR, EXAMPLES, times).test_mean is None
 
 
@@ -85,7 +87,9 @@ def test_inputs_that_no_parameter_sees_are_no_nan():
     np.testing.assert_allclose(found.test_variance, rest.test_variance, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("activation", "bias"), [(di.relu, BIAS), pytest.param(di.erf, None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("activation", "bias"), [(di.relu, BIAS), pytest.param(di.erf, None, marks=pytest.mark.slow)]
+)
 @pytest.mark.slow_cases("activation0-bias0")
 @pytest.mark.exhaustive_cases("activation1-None")
 def test_deep_kernels_are_those_of_neural_tangents_in_standard_parametrization(activation, bias):
@@ -125,8 +129,12 @@ def tangent_kernels(spec, count):
 
     def kernel(key):
         parameters = net.init(key, X.shape[1])
-        slopes = jax.jacrev(lambda p: jax.vmap(net.apply, (None, 0))(p, jnp.asarray(X, "float32"))[:, 0])(parameters)
-        rows = jnp.concatenate([leaf.reshape(len(X), -1) for leaf in jax.tree.leaves(slopes)], axis=1)
+        slopes = jax.jacrev(
+            lambda p: jax.vmap(net.apply, (None, 0))(p, jnp.asarray(X, "float32"))[:, 0]
+        )(parameters)
+        rows = jnp.concatenate(
+            [leaf.reshape(len(X), -1) for leaf in jax.tree.leaves(slopes)], axis=1
+        )
         return jnp.matmul(rows, rows.T, precision="highest")
 
     return np.asarray(jax.jit(jax.vmap(kernel))(keys(count)), np.float64)
@@ -138,7 +146,9 @@ def z_scores(samples, predicted):
 
 
 @pytest.mark.parametrize(
-    ("width", "activation"), [(2, di.tanh), (4, from_function(s_tanh_s)), (8, di.relu)], ids=["tanh", "stanhs", "relu"]
+    ("width", "activation"),
+    [(2, di.tanh), (4, from_function(s_tanh_s)), (8, di.relu)],
+    ids=["tanh", "stanhs", "relu"],
 )
 @pytest.mark.exhaustive
 def test_mean_tangent_kernel_of_one_hidden_layer_is_exact_at_every_width(width, activation):
@@ -196,18 +206,28 @@ def test_prediction_of_one_network_is_the_limit_of_euler_steps_of_its_linearizat
                 return jnp.add(*jax.jvp(apply, (parameters,), (moved,)))
 
             loss = lambda p: 0.5 * jnp.sum((linear(p)[:4] - Y) ** 2) / 4
-            step = lambda _, p: jax.tree.map(lambda q, g: q - time / steps * g, p, jax.grad(loss)(p))
+            step = lambda _, p: jax.tree.map(
+                lambda q, g: q - time / steps * g, p, jax.grad(loss)(p)
+            )
             return np.asarray(linear(jax.lax.fori_loop(0, steps, step, parameters)))
 
         start, coarse, fine = np.asarray(apply(parameters)), euler(2000), euler(4000)
-    found = linearized_training(net.apply, parameters, EXAMPLES, [0.0, 0.5 * time, time], test_inputs=TEST)
+    found = linearized_training(
+        net.apply, parameters, EXAMPLES, [0.0, 0.5 * time, time], test_inputs=TEST
+    )
     both = np.concatenate([found.outputs, found.test_outputs], axis=1)
-    limit = 2 * fine - coarse  # of the first order in the step freed: what is left is below a millionth
+    limit = (
+        2 * fine - coarse
+    )  # of the first order in the step freed: what is left is below a millionth
     assert 1e-5 < np.abs(fine - limit).max() < 1e-2
     np.testing.assert_allclose(both[2], limit, atol=2e-6)
     np.testing.assert_allclose(both[0], start, rtol=1e-12)
-    assert np.abs(both[1] - limit).max() > 0.01  # the time of a loss that is the mean over both outputs
-    np.testing.assert_allclose(found.loss, np.sum((found.outputs - Y) ** 2, axis=(1, 2)) / 8, rtol=1e-12)
+    assert (
+        np.abs(both[1] - limit).max() > 0.01
+    )  # the time of a loss that is the mean over both outputs
+    np.testing.assert_allclose(
+        found.loss, np.sum((found.outputs - Y) ** 2, axis=(1, 2)) / 8, rtol=1e-12
+    )
     alone = linearized_training(net.apply, parameters, EXAMPLES, [time])
     np.testing.assert_allclose(alone.outputs[0], found.outputs[2], rtol=1e-9)
     assert alone.test_outputs is None
@@ -295,7 +315,12 @@ def test_times_that_no_run_has_are_refused(times, what):
         (di.MLP((5,), di.relu), EXAMPLES, None, "without an output layer"),
         (di.ResNet(3, 2, output_width=2), EXAMPLES, None, "an MLP"),
         (di.MLP((5,), di.relu, bias_law=constant(0.1), output_width=2), EXAMPLES, None, "biases"),
-        (di.MLP((5,), di.relu, uniform(2.0), output_width=3), EXAMPLES, None, "3 outputs for targets of 2"),
+        (
+            di.MLP((5,), di.relu, uniform(2.0), output_width=3),
+            EXAMPLES,
+            None,
+            "3 outputs for targets of 2",
+        ),
         (LINEAR, EXAMPLES, np.ones((2, 4)), "dimension 4"),
         (LINEAR, EXAMPLES, np.ones(3), "a matrix"),
     ],

@@ -31,9 +31,14 @@ def _arc_cosine_in_50_digits(spec, x):
     layers = []
     for layer, (w, b) in enumerate(zip(weight_vars, bias_vars, strict=True)):
         if layer:
-            norms = [[mpmath.sqrt(kernel[i][i] * kernel[j][j]) for j in range(num)] for i in range(num)]
+            norms = [
+                [mpmath.sqrt(kernel[i][i] * kernel[j][j]) for j in range(num)] for i in range(num)
+            ]
             angles = [
-                [mpmath.mpf(0) if i == j else mpmath.acos(kernel[i][j] / norms[i][j]) for j in range(num)]
+                [
+                    mpmath.mpf(0) if i == j else mpmath.acos(kernel[i][j] / norms[i][j])
+                    for j in range(num)
+                ]
                 for i in range(num)
             ]
             ntk = [[(p - r * angles[i][j]) * ntk[i][j] for j in range(num)] for i in range(num)]
@@ -76,9 +81,13 @@ def test_homogeneous_kernels_equal_the_arc_cosine_recursion_in_50_digits(activat
 def test_critical_relu_has_constant_diagonal_and_linear_ntk_at_depth_1000():
     layers = kernel_layers(MLP((3,) * 1000), ROWS)
     norms = 2.0 * np.mean(ROWS**2, axis=1)
-    np.testing.assert_allclose(np.diagonal(layers.nngp, axis1=1, axis2=2), np.tile(norms, (1000, 1)), rtol=1e-12)
+    np.testing.assert_allclose(
+        np.diagonal(layers.nngp, axis1=1, axis2=2), np.tile(norms, (1000, 1)), rtol=1e-12
+    )
     ntk_diagonal = np.diagonal(layers.ntk, axis1=1, axis2=2) / norms
-    np.testing.assert_allclose(ntk_diagonal, np.tile(np.arange(1, 1001)[:, None], (1, 4)), rtol=1e-12)
+    np.testing.assert_allclose(
+        ntk_diagonal, np.tile(np.arange(1, 1001)[:, None], (1, 4)), rtol=1e-12
+    )
 
 
 def _price(function, a, b, c):
@@ -88,7 +97,9 @@ def _price(function, a, b, c):
     return 0.5 * (np.exp(c - 0.5 * (a + b)) - np.exp(-c - 0.5 * (a + b)))  # sin
 
 
-@pytest.mark.parametrize(("name", "scale"), [("erf", 1.0), ("erf", 30.0), ("sin", 1.0), ("sin", 3.0)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("erf", 1.0), ("erf", 30.0), ("sin", 1.0), ("sin", 3.0)]
+)
 @pytest.mark.slow_cases("erf-30.0", "sin-3.0")
 @pytest.mark.exhaustive_cases("erf-1.0", "sin-1.0")
 def test_quadrature_equals_the_closed_forms_of_erf_and_sin(name, scale):
@@ -106,7 +117,9 @@ def test_quadrature_keeps_its_accuracy_from_small_to_large_preactivations(std):
     variance = np.diag(k_1)
     # E[(u Phi(u))^2] in closed form: q/4 + q/(2 pi) [asin(q/(1+q)) + 2 q / ((1+q) sqrt(1+2q))]
     ratio = variance / (1.0 + variance)
-    expected = variance * (0.25 + (np.arcsin(ratio) + 2.0 * ratio / np.sqrt(1.0 + 2.0 * variance)) / (2.0 * np.pi))
+    expected = variance * (
+        0.25 + (np.arcsin(ratio) + 2.0 * ratio / np.sqrt(1.0 + 2.0 * variance)) / (2.0 * np.pi)
+    )
     np.testing.assert_allclose(np.diag(k_2), expected, rtol=1e-11)
 
 
@@ -137,7 +150,9 @@ def test_two_kinks_off_the_origin_equal_their_expression_by_normal_integrals():
     cut = 1.0 / np.sqrt(variance)
     inside = scipy.special.erf(cut / np.sqrt(2.0))
     density = np.exp(-0.5 * cut**2) / np.sqrt(2.0 * np.pi)
-    np.testing.assert_allclose(np.diag(k_2), variance * (inside - 2.0 * cut * density) + 1.0 - inside, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.diag(k_2), variance * (inside - 2.0 * cut * density) + 1.0 - inside, rtol=1e-12
+    )
     sample = np.random.default_rng(1).multivariate_normal(np.zeros(2), k_1, size=400_000)
     products = np.prod(np.clip(sample, -1.0, 1.0), axis=1)
     error = products.std() / np.sqrt(len(products))
@@ -150,7 +165,9 @@ def test_two_kinks_off_the_origin_equal_their_expression_by_normal_integrals():
 @given(st.integers(0, 2**31), st.sampled_from([act.relu, act.absolute, act.leaky_relu(0.5)]))
 @pytest.mark.exhaustive
 def test_kernels_are_symmetric_and_positive_semidefinite(seed, activation):
-    x = np.random.default_rng(seed).standard_normal((4, 3)) * 10.0 ** np.random.default_rng(seed).uniform(-3, 3, (4, 1))
+    x = np.random.default_rng(seed).standard_normal((4, 3)) * 10.0 ** np.random.default_rng(
+        seed
+    ).uniform(-3, 3, (4, 1))
     for kernels in kernel_layers(MLP((3,) * 4, activation, bias_law=BIAS), x):
         np.testing.assert_array_equal(kernels, kernels.swapaxes(1, 2))
         scale = np.sqrt(np.einsum("lii,ljj->lij", kernels, kernels))
@@ -176,21 +193,33 @@ def test_hyperparameters_are_swept_by_vmap_and_differentiable():
 
         def last_ntk(weight_var):
             weight_vars = jnp.full((depth,), weight_var)
-            return kernel_scan(act.relu, jnp.asarray(ROWS), weight_vars, jnp.zeros(depth)).ntk[-1, 0, 1]
+            return kernel_scan(act.relu, jnp.asarray(ROWS), weight_vars, jnp.zeros(depth)).ntk[
+                -1, 0, 1
+            ]
 
         swept, slopes = jax.jit(jax.vmap(jax.value_and_grad(last_ntk)))(jnp.asarray(sweep))
-    alone = [kernel_layers(MLP((3,) * depth, weight_law=normal(v)), ROWS).ntk[-1, 0, 1] for v in sweep]
+    alone = [
+        kernel_layers(MLP((3,) * depth, weight_law=normal(v)), ROWS).ntk[-1, 0, 1] for v in sweep
+    ]
     np.testing.assert_allclose(swept, alone, rtol=1e-13)
     # without a bias the kernel is proportional to weight_var^depth
     np.testing.assert_allclose(slopes, depth * np.array(alone) / sweep, rtol=1e-10)
 
 
 def test_per_layer_variances_follow_the_laws():
-    spec = MLP((4, 8), weight_law=Law("normal", 0.5, "absolute"), bias_law=BIAS, output_width=3, output_law=normal(0.7))
+    spec = MLP(
+        (4, 8),
+        weight_law=Law("normal", 0.5, "absolute"),
+        bias_law=BIAS,
+        output_width=3,
+        output_law=normal(0.7),
+    )
     weight_vars, bias_vars = layer_variances(spec, 3)
     np.testing.assert_allclose(weight_vars, [1.5, 2.0, 0.7])
     np.testing.assert_allclose(bias_vars, [0.1] * 3)
-    np.testing.assert_allclose(layer_variances(MLP((4,) * 5, weight_law=Law("normal", 2.0, "depth")), 3)[0], [0.4] * 5)
+    np.testing.assert_allclose(
+        layer_variances(MLP((4,) * 5, weight_law=Law("normal", 2.0, "depth")), 3)[0], [0.4] * 5
+    )
     np.testing.assert_allclose(layer_variances(MLP((4,), weight_law=orthogonal(1.3)), 3)[0], [1.3])
 
 
@@ -220,7 +249,12 @@ def test_biases_that_are_not_gaussian_are_refused_since_preactivations_are_not_e
         di.MLP((9, 8, 7), "tanh", bias_law=di.normal(0.3, "absolute"), output_width=2),
         di.MLP((9, 8), "relu", bias_law=di.normal(0.3, "absolute")),
         di.ResNet(
-            6, 4, block="shallow", bias_law=di.normal(0.3, "depth"), output_width=1, embedding_law=di.normal(1.0)
+            6,
+            4,
+            block="shallow",
+            bias_law=di.normal(0.3, "depth"),
+            output_width=1,
+            embedding_law=di.normal(1.0),
         ),
     ],
 )
@@ -229,7 +263,10 @@ def test_biases_that_are_not_gaussian_are_refused_since_preactivations_are_not_e
 def test_parts_of_the_tangent_kernel_add_up_and_a_frozen_network_has_none(spec):
     x = np.random.default_rng(3).normal(size=(3, 6))
     whole = kernel_layers(spec, x)
-    parts = [kernel_layers(spec, x, trained=(name,)) for name in ("weights", "biases", "output", "embedding")]
+    parts = [
+        kernel_layers(spec, x, trained=(name,))
+        for name in ("weights", "biases", "output", "embedding")
+    ]
     np.testing.assert_allclose(sum(part.ntk for part in parts), whole.ntk, rtol=1e-12)
     np.testing.assert_allclose(parts[0].nngp, whole.nngp, rtol=1e-14)
     np.testing.assert_allclose(kernel_layers(spec, x, trained=()).ntk, 0.0, atol=1e-14)

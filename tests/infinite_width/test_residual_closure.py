@@ -36,14 +36,24 @@ def error_of_the_recursion(phi, psi, depth):
     """Relative, of the second moment after the last block."""
     laws = {"weight_law": di.normal(WEIGHT, "depth"), "bias_law": di.normal(BIAS, "depth")}
     spec = di.ResNet(
-        3, depth, block="shallow", activation=phi, inner_activation=psi, embedding_law=di.normal(1.0), **laws
+        3,
+        depth,
+        block="shallow",
+        activation=phi,
+        inner_activation=psi,
+        embedding_law=di.normal(1.0),
+        **laws,
     )
     x = np.array([[1.0, 0.5]])
-    exact = exact_second_moments(as_activation(phi), as_activation(psi), depth, float((x**2).mean()))
+    exact = exact_second_moments(
+        as_activation(phi), as_activation(psi), depth, float((x**2).mean())
+    )
     return residual_layers(spec, x).mean_square[-1, 0] / exact[-1] - 1
 
 
-@pytest.mark.parametrize(("phi", "psi", "depth"), [("silu", "linear", 5), ("linear", "tanh", 5), ("silu", "tanh", 1)])
+@pytest.mark.parametrize(
+    ("phi", "psi", "depth"), [("silu", "linear", 5), ("linear", "tanh", 5), ("silu", "tanh", 1)]
+)
 @pytest.mark.slow_cases("linear-tanh-5", "silu-linear-5")
 def test_exact_where_one_activation_is_linear_and_for_one_block(phi, psi, depth):
     assert abs(error_of_the_recursion(phi, psi, depth)) < 1e-10

@@ -16,11 +16,20 @@ EMBEDDING = di.normal(1.3)
 @pytest.mark.parametrize(
     ("spec", "given"),
     [
-        (di.ResNet(3, 2, block="shallow", weight_law=di.matrix_normal(np.eye(3), np.eye(3))), "correlated"),
+        (
+            di.ResNet(3, 2, block="shallow", weight_law=di.matrix_normal(np.eye(3), np.eye(3))),
+            "correlated",
+        ),
         (di.ResNet(3, 2, bias_law=di.uniform(0.1, "absolute")), "biases of the law 'uniform'"),
         (di.ResNet(3, 2, bias_law=di.constant(0.1)), "biases of the law 'constant'"),
-        (di.ResNet(3, 2, block="shallow", activation="linear", bias_law=di.constant(0.1)), "constant biases"),
-        (di.ResNet(3, 2, inner_activation="relu", embedding_law=di.uniform(1.0)), "an embedding of the law 'uniform'"),
+        (
+            di.ResNet(3, 2, block="shallow", activation="linear", bias_law=di.constant(0.1)),
+            "constant biases",
+        ),
+        (
+            di.ResNet(3, 2, inner_activation="relu", embedding_law=di.uniform(1.0)),
+            "an embedding of the law 'uniform'",
+        ),
         (di.ResNet(5, 2), "inputs of dimension 3"),
     ],
 )
@@ -56,8 +65,14 @@ def test_unknown_groups_of_parameters_and_bad_rows_are_refused():
         (lambda: residual_layers(di.MLP((2,)), np.eye(2)), "type MLP"),
         (lambda: kernel_layers(None, np.eye(2)), "type NoneType"),
         (lambda: position_kernels(di.ResNet(2, 2, block="shallow"), "a"), "real numbers"),
-        (lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained="biases"), "trained='biases'"),
-        (lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained=5), "trained=5"),
+        (
+            lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained="biases"),
+            "trained='biases'",
+        ),
+        (
+            lambda: residual_layers(di.ResNet(2, 2, block="shallow"), np.eye(2), trained=5),
+            "trained=5",
+        ),
     ],
 )
 def test_what_is_no_network_no_rows_or_no_group_is_refused(call, words):

@@ -62,10 +62,15 @@ def test_tanh_blocks_approach_the_limit_of_depth_with_the_derived_first_order():
     def scaled(depth):
         layers = copied(depth)
         entries = ([0, 1, 0], [0, 1, 1])
-        return depth * np.array([layers.nngp[-1][entries] - (s * e - 1.0), layers.ntk[-1][entries] - s * e])
+        return depth * np.array(
+            [layers.nngp[-1][entries] - (s * e - 1.0), layers.ntk[-1][entries] - s * e]
+        )
 
     coarse, middle, fine = (scaled(depth) for depth in (256, 1024, 4096))
-    finer, once = (4.0 * fine - middle) / 3.0, (4.0 * middle - coarse) / 3.0  # without the second order in 1/depth
+    finer, once = (
+        (4.0 * fine - middle) / 3.0,
+        (4.0 * middle - coarse) / 3.0,
+    )  # without the second order in 1/depth
     orders = (16.0 * finer - once) / 15.0  # nor the third
     np.testing.assert_allclose(orders, [second, tangent], rtol=3e-4)
     np.testing.assert_allclose(second, [-40.08, -240.33, -102.16], atol=0.01)
@@ -90,7 +95,9 @@ def test_linear_blocks_with_embedding_and_readout_equal_the_products_over_blocks
     blocks = (start + r) * weight * growth ** (depth - 1)
     everything = residual_layers(spec, PAIR)
     np.testing.assert_allclose(everything.nngp[-2:], [second, output * second], rtol=1e-13)
-    np.testing.assert_allclose(everything.ntk[-1], output * (second + blocks + start * growth**depth), rtol=1e-13)
+    np.testing.assert_allclose(
+        everything.ntk[-1], output * (second + blocks + start * growth**depth), rtol=1e-13
+    )
     shares = {
         ("output",): second,
         ("biases",): r * (growth**depth - 1.0) * np.ones((2, 2)),
@@ -99,7 +106,9 @@ def test_linear_blocks_with_embedding_and_readout_equal_the_products_over_blocks
         (): 0.0 * start,
     }
     for trained, expected in shares.items():
-        np.testing.assert_allclose(residual_layers(spec, PAIR, trained=trained).ntk[-1], output * expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            residual_layers(spec, PAIR, trained=trained).ntk[-1], output * expected, rtol=1e-12
+        )
     np.testing.assert_array_equal(kernel_layers(spec, PAIR).ntk, everything.ntk)
     np.testing.assert_allclose(mean_squares(spec, PAIR)[-1], np.diagonal(second), rtol=1e-13)
 
@@ -120,9 +129,15 @@ NETWORKS = {
         1e-12,
     ),
     # neural-tangents keeps half the digits of the angle between rectified coordinates
-    "two layers": (di.ResNet(4, 6, bias_law=BIAS, output_width=2, embedding_law=EMBEDDING), PAIR, 1e-7),
+    "two layers": (
+        di.ResNet(4, 6, bias_law=BIAS, output_width=2, embedding_law=EMBEDDING),
+        PAIR,
+        1e-7,
+    ),
     "two layers and psi": (
-        di.ResNet(4, 6, activation="erf", inner_activation="gelu", bias_law=BIAS, embedding_law=EMBEDDING),
+        di.ResNet(
+            4, 6, activation="erf", inner_activation="gelu", bias_law=BIAS, embedding_law=EMBEDDING
+        ),
         PAIR,
         1e-12,
     ),
@@ -142,34 +157,55 @@ NETWORKS = {
         1e-12,
     ),
     "convolution around a ring": (
-        di.ConvResNet((5,), 4, 5, activation="linear", inner_activation="relu", bias_law=BIAS, embedding_law=EMBEDDING),
+        di.ConvResNet(
+            (5,),
+            4,
+            5,
+            activation="linear",
+            inner_activation="relu",
+            bias_law=BIAS,
+            embedding_law=EMBEDDING,
+        ),
         np.random.default_rng(1).normal(size=(2, 10)),
         1e-7,
     ),
 }
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("two layers", "convolution around a ring")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("two layers", "convolution around a ring")
+]
 
 
-@pytest.mark.parametrize("name", ["pre-activation", "two layers and psi", "convolution, zero padding", *SLOW])
+@pytest.mark.parametrize(
+    "name", ["pre-activation", "two layers and psi", "convolution, zero padding", *SLOW]
+)
 @pytest.mark.slow_cases("pre-activation", "two layers and psi")
-@pytest.mark.exhaustive_cases("convolution around a ring", "convolution, zero padding", "two layers")
+@pytest.mark.exhaustive_cases(
+    "convolution around a ring", "convolution, zero padding", "two layers"
+)
 def test_neural_tangents_and_the_recursion_agree(name):
     spec, x, tolerance = NETWORKS[name]
     nngp, ntk = nngp_and_ntk(spec, x)
     layers = kernel_layers(spec, x)
     np.testing.assert_allclose(layers.nngp[-1], nngp, rtol=tolerance)
     np.testing.assert_allclose(layers.ntk[-1], ntk, rtol=tolerance)
-    assert np.abs(layers.ntk[spec.depth - 2] / ntk - 1.0).max() > 1e-2  # one block fewer would be seen
+    assert (
+        np.abs(layers.ntk[spec.depth - 2] / ntk - 1.0).max() > 1e-2
+    )  # one block fewer would be seen
 
 
 def test_pre_activation_erf_blocks_have_the_reference_values():
     spec, x, _ = NETWORKS["pre-activation"]
     layers = kernel_layers(spec, x)
     upper = ([0, 0, 1], [0, 1, 1])
-    np.testing.assert_allclose(layers.nngp[-1][upper], [2.12584434, -0.31112896, 2.61748604], atol=6e-9)
-    np.testing.assert_allclose(layers.ntk[-1][upper], [3.3291438, -0.44324203, 3.96518414], atol=6e-9)
+    np.testing.assert_allclose(
+        layers.nngp[-1][upper], [2.12584434, -0.31112896, 2.61748604], atol=6e-9
+    )
+    np.testing.assert_allclose(
+        layers.ntk[-1][upper], [3.3291438, -0.44324203, 3.96518414], atol=6e-9
+    )
 
 
 @pytest.mark.slow
@@ -181,17 +217,36 @@ def test_rectified_two_layer_blocks_grow_by_half_the_variances():
     np.testing.assert_allclose(mean_squares(spec, PAIR), squares, rtol=1e-13)
     # every block adds two equal shares, weights and branch
     ntk = squares * 2.0 * (growth - 1.0) / growth * np.arange(1, 10)[:, None]
-    np.testing.assert_allclose(np.diagonal(kernel_layers(spec, PAIR).ntk, axis1=1, axis2=2), ntk, rtol=1e-13)
+    np.testing.assert_allclose(
+        np.diagonal(kernel_layers(spec, PAIR).ntk, axis1=1, axis2=2), ntk, rtol=1e-13
+    )
 
 
 @pytest.mark.exhaustive
 def test_a_two_layer_block_adds_the_kernel_of_a_perceptron_also_at_large_variances():
     # std 10: the series misses a thousandth, so that this is the quadrature over pairs
-    block = di.ResNet(3, 1, 3, activation="tanh", weight_law=di.normal(100.0), branch_law=di.normal(1.5), bias_law=BIAS)
+    block = di.ResNet(
+        3,
+        1,
+        3,
+        activation="tanh",
+        weight_law=di.normal(100.0),
+        branch_law=di.normal(1.5),
+        bias_law=BIAS,
+    )
     layers = residual_layers(block, PAIR)
-    mlp = di.MLP((3,), "tanh", weight_law=di.normal(100.0), bias_law=BIAS, output_width=1, output_law=di.normal(1.5))
+    mlp = di.MLP(
+        (3,),
+        "tanh",
+        weight_law=di.normal(100.0),
+        bias_law=BIAS,
+        output_width=1,
+        output_law=di.normal(1.5),
+    )
     plain = kernel_layers(mlp, PAIR)
-    np.testing.assert_allclose(layers.nngp[-1], PAIR @ PAIR.T / 3 + plain.nngp[-1] - 0.2, rtol=1e-10)
+    np.testing.assert_allclose(
+        layers.nngp[-1], PAIR @ PAIR.T / 3 + plain.nngp[-1] - 0.2, rtol=1e-10
+    )
     np.testing.assert_allclose(layers.ntk[-1], plain.ntk[-1] - 0.2, rtol=1e-9)
 
 
@@ -200,7 +255,9 @@ COVARIANCE, MEANS = np.array([[0.8, 0.3], [0.3, 0.5]]), np.array([[0.4, -0.7], [
 
 def found_products(activation, engine):
     with host_float64():
-        compiled = jax.jit(lambda means, covariance: gaussian_products(activation, means, covariance, engine))
+        compiled = jax.jit(
+            lambda means, covariance: gaussian_products(activation, means, covariance, engine)
+        )
         return [np.asarray(part) for part in compiled(MEANS, COVARIANCE)[:3]]
 
 
@@ -209,13 +266,20 @@ def test_products_of_a_smooth_activation_with_means_equal_a_dense_rule():
     nodes = np.linspace(-9.0, 9.0, 301)
     a, b = np.meshgrid(nodes, nodes, indexing="ij")
     density = np.exp(-0.5 * (a * a + b * b)) / (2.0 * np.pi) * (nodes[1] - nodes[0]) ** 2
-    u = MEANS[..., None, None] + np.einsum("ij,jab->iab", np.linalg.cholesky(COVARIANCE), np.stack([a, b]))[:, None]
+    u = (
+        MEANS[..., None, None]
+        + np.einsum("ij,jab->iab", np.linalg.cholesky(COVARIANCE), np.stack([a, b]))[:, None]
+    )
     for engine in ("series", "quadrature"):
         values, slopes, means = found_products(act.gelu, engine)
-        np.testing.assert_allclose(values, np.einsum("idab,jdab,ab->ij", *2 * [act.gelu(u)], density) / 2, rtol=1e-11)
+        np.testing.assert_allclose(
+            values, np.einsum("idab,jdab,ab->ij", *2 * [act.gelu(u)], density) / 2, rtol=1e-11
+        )
         slopes_expected = np.einsum("idab,jdab,ab->ij", *2 * [act.gelu.derivative(u)], density) / 2
         np.testing.assert_allclose(slopes, slopes_expected, rtol=1e-11)
-        np.testing.assert_allclose(means, np.einsum("idab,ab->i", act.gelu(u), density) / 2, rtol=1e-11)
+        np.testing.assert_allclose(
+            means, np.einsum("idab,ab->i", act.gelu(u), density) / 2, rtol=1e-11
+        )
 
 
 @pytest.mark.slow
@@ -234,13 +298,21 @@ def test_products_of_relu_with_means_equal_one_dimensional_integrals():
                 at = second + covariance / COVARIANCE[0, 0] * (u - first)
                 return function(u) * seen(at) * stats.norm.pdf(u, first, stds[0])
 
-            return integrate.quad(integrand, 0.0, first + 9.0 * stds[0], epsabs=1e-13, epsrel=1e-12)[0]
+            return integrate.quad(
+                integrand, 0.0, first + 9.0 * stds[0], epsabs=1e-13, epsrel=1e-12
+            )[0]
 
         return np.mean([of_coordinate(*coordinate) for coordinate in MEANS.T])
 
-    np.testing.assert_allclose(values[0, 1], pair(lambda u: u, lambda at: positive_part(at, rest)), rtol=1e-9)
-    np.testing.assert_allclose(slopes[0, 1], pair(lambda u: 1.0, lambda at: stats.norm.cdf(at / rest)), rtol=1e-9)
-    np.testing.assert_allclose(np.diagonal(slopes), stats.norm.cdf(MEANS / stds[:, None]).mean(1), rtol=1e-9)
+    np.testing.assert_allclose(
+        values[0, 1], pair(lambda u: u, lambda at: positive_part(at, rest)), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        slopes[0, 1], pair(lambda u: 1.0, lambda at: stats.norm.cdf(at / rest)), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        np.diagonal(slopes), stats.norm.cdf(MEANS / stds[:, None]).mean(1), rtol=1e-9
+    )
     np.testing.assert_allclose(means, positive_part(MEANS, stds[:, None]).mean(1), rtol=1e-9)
 
 
@@ -272,15 +344,25 @@ def in_the_limit_of_depth(phi, psi, weight_std, bias_std):
 @pytest.mark.parametrize(
     ("phi", "psi", "stds", "expected"),
     [
-        pytest.param("tanh", "erf", (1.5, 0.3), [0.0, 2.3258, 0.8026, 2.2347, 0.7345], marks=pytest.mark.slow),
-        pytest.param("tanh", "relu", (1.2, 0.3), [0.0, 2.1862, 0.8956, 1.6641, 0.7389], marks=pytest.mark.slow),
+        pytest.param(
+            "tanh", "erf", (1.5, 0.3), [0.0, 2.3258, 0.8026, 2.2347, 0.7345], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "tanh",
+            "relu",
+            (1.2, 0.3),
+            [0.0, 2.1862, 0.8956, 1.6641, 0.7389],
+            marks=pytest.mark.slow,
+        ),
         ("silu", "tanh", (1.5, 0.5), [0.3006, 1.3909, 0.5237, 0.3390, 0.1638]),
     ],
 )
 @pytest.mark.slow_cases("silu-tanh-stds2-expected2")
 @pytest.mark.exhaustive_cases("tanh-erf-stds0-expected0", "tanh-relu-stds1-expected1")
 def test_an_inner_activation_has_its_known_limit_of_depth(phi, psi, stds, expected):
-    np.testing.assert_allclose(in_the_limit_of_depth(phi, psi, *stds), expected, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        in_the_limit_of_depth(phi, psi, *stds), expected, rtol=2e-3, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("padding", ["zero", "circular"])
@@ -289,7 +371,13 @@ def test_linear_convolutions_sum_their_kernels_over_the_patches(padding):
     length, depth, weight = 4, 2, 0.7
     x = np.random.default_rng(2).normal(size=(2, length * 3))
     spec = di.ConvResNet(
-        (length,), 3, depth, padding=padding, activation="linear", weight_law=di.normal(weight, "depth"), bias_law=UNIT
+        (length,),
+        3,
+        depth,
+        padding=padding,
+        activation="linear",
+        weight_law=di.normal(weight, "depth"),
+        bias_law=UNIT,
     )
     images = x.reshape(2, length, 3)
     kernel = np.einsum("ipc,jqc->ipjq", images, images) / 3
@@ -316,9 +404,15 @@ def stream_moments(spec, x, num, key=0):
 
     def one(key):
         _, rows = random_forward(
-            spec, points_alone(jnp.asarray(x, jnp.float32)), key, lambda state: (), linear_map=FUNCTIONS["conditional"]
+            spec,
+            points_alone(jnp.asarray(x, jnp.float32)),
+            key,
+            lambda state: (),
+            linear_map=FUNCTIONS["conditional"],
         )
-        stream = (jnp.exp(rows.point_scales)[:, None] * rows.points).reshape(len(x) * spec.positions, -1)
+        stream = (jnp.exp(rows.point_scales)[:, None] * rows.points).reshape(
+            len(x) * spec.positions, -1
+        )
         return stream @ stream.T / stream.shape[1]
 
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))

@@ -62,7 +62,14 @@ def tangent_kernels(spec, x, num):
 
 def conv(channels, **given):
     return di.ConvResNet(
-        (3,), channels, 5, padding="zero", bias_law=BIAS, embedding_law=di.normal(1.3), output_width=1, **given
+        (3,),
+        channels,
+        5,
+        padding="zero",
+        bias_law=BIAS,
+        embedding_law=di.normal(1.3),
+        output_width=1,
+        **given,
     )
 
 
@@ -76,7 +83,9 @@ SPECS = {
     "pre-activation": dense(256, block="shallow", activation="linear", inner_activation="relu"),
     "two layers": dense(256, activation="relu", inner_activation="tanh"),
     "convolution": conv(128, activation="silu"),
-    "convolution before an inner activation": conv(128, activation="linear", inner_activation="tanh"),
+    "convolution before an inner activation": conv(
+        128, activation="linear", inner_activation="tanh"
+    ),
 }
 
 
@@ -95,7 +104,9 @@ def test_tangent_kernels_of_wide_networks_have_these_shares(name):
     assert np.max(z / error) < 5.0, z / error
     # an activation without its second moment, or one block less, would be seen
     shorter = dataclasses.replace(
-        spec, depth=4, weight_law=dataclasses.replace(spec.weight_law, variance=0.8 * spec.weight_law.variance)
+        spec,
+        depth=4,
+        weight_law=dataclasses.replace(spec.weight_law, variance=0.8 * spec.weight_law.variance),
     )
     rival = [residual_layers(shorter, x, trained=(group,)).ntk[-1][upper] for group in PARAMETERS]
     assert np.max((np.abs(seen.mean(0) - rival) - 0.01 * np.abs(rival)) / error) > 5.0
@@ -106,7 +117,9 @@ def test_the_ring_has_its_known_kernel_in_the_limit_of_depth():
     image = np.repeat([1.0, 0.2, -0.5, 0.3, 0.8, -0.1], 2)[None]
 
     def at(depth):
-        spec = di.ConvResNet((6,), 2, depth, weight_law=di.normal(0.49, "depth"), bias_law=di.normal(0.16, "depth"))
+        spec = di.ConvResNet(
+            (6,), 2, depth, weight_law=di.normal(0.49, "depth"), bias_law=di.normal(0.16, "depth")
+        )
         return position_kernels(spec, image).nngp[0, 0, 0]
 
     expected = [2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878]
@@ -125,14 +138,21 @@ def exact_mean_square(phi, psi, depth):
     mean, variance = 0.0, 1.0
     for _ in range(depth):
         density = np.real(np.fft.fftshift(np.fft.fft(characteristic))) / (num * spacing)
-        std = np.sqrt((0.25 + 2.25 * np.sum(density * np.asarray(psi(grid)) ** 2) * spacing) / depth)
+        std = np.sqrt(
+            (0.25 + 2.25 * np.sum(density * np.asarray(psi(grid)) ** 2) * spacing) / depth
+        )
         shifts = np.asarray(phi(std * nodes))
         characteristic = characteristic * (np.exp(1j * np.outer(frequencies, shifts)) @ weights)
-        mean, variance = mean + weights @ shifts, variance + weights @ shifts**2 - (weights @ shifts) ** 2
+        mean, variance = (
+            mean + weights @ shifts,
+            variance + weights @ shifts**2 - (weights @ shifts) ** 2,
+        )
     return mean**2 + variance
 
 
-@pytest.mark.parametrize(("phi", "psi", "order"), [("silu", "tanh", 1), ("silu", "relu", 1), ("tanh", "tanh", 2)])
+@pytest.mark.parametrize(
+    ("phi", "psi", "order"), [("silu", "tanh", 1), ("silu", "relu", 1), ("tanh", "tanh", 2)]
+)
 @pytest.mark.exhaustive
 def test_the_gaussian_closure_of_two_nonlinearities_errs_in_the_stated_order(phi, psi, order):
     def error(depth):
@@ -147,7 +167,10 @@ def test_the_gaussian_closure_of_two_nonlinearities_errs_in_the_stated_order(phi
             embedding_law=di.normal(1.0),
         )
         layers = residual_layers(spec, np.ones((1, 2)))
-        return abs(layers.mean_square[-1][0] - exact_mean_square(spec.activation, spec.inner_activation, depth))
+        return abs(
+            layers.mean_square[-1][0]
+            - exact_mean_square(spec.activation, spec.inner_activation, depth)
+        )
 
     coarse, fine = error(16), error(64)
     assert 1e-7 < fine < 5e-3

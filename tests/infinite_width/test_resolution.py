@@ -22,7 +22,12 @@ def _net(activation, variance):
 
 @pytest.mark.parametrize(
     ("activation", "variance"),
-    [("sin", 100.0), ("sin", 1e4), (lambda x: jnp.sin(20 * x), 1.0), (lambda x: jnp.tanh(30 * (x - 0.7)) + x, 1.0)],
+    [
+        ("sin", 100.0),
+        ("sin", 1e4),
+        (lambda x: jnp.sin(20 * x), 1.0),
+        (lambda x: jnp.tanh(30 * (x - 0.7)) + x, 1.0),
+    ],
     ids=["sin at 100", "sin at 1e4", "sin of 20 x", "a steep step"],
 )
 @pytest.mark.slow_cases("a steep step")
@@ -57,7 +62,11 @@ def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
 
 
 @pytest.mark.parametrize(
-    "name", ["elu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("hard_swish", "relu6", "selu"))]
+    "name",
+    [
+        "elu",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("hard_swish", "relu6", "selu")),
+    ],
 )
 def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
     """One block x + V phi(W x) of variances w = 1.5 and v = 1: K = x.y / n + E phi(u) phi(v), on a grid of spacing 0.005."""
@@ -81,7 +90,9 @@ def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variance", [1e-6, 0.3, 30.0])
-@pytest.mark.parametrize("name", ["elu", "selu", "celu", "relu6", "hard_swish", "softsign", "gelu", "silu", "mish"])
+@pytest.mark.parametrize(
+    "name", ["elu", "selu", "celu", "relu6", "hard_swish", "softsign", "gelu", "silu", "mish"]
+)
 def test_built_ins_are_resolved_at_every_variance(name, variance):
     activation = getattr(di, name)
     net = di.MLP((8,), activation, di.normal(variance), output_width=1, output_law=di.normal(1.0))
@@ -93,7 +104,9 @@ def test_functions_that_it_resolves_are_right():
     """E sin^2 = (1 - exp(-2 q)) / 2 for N(0, q), E cos^2 the rest."""
     mean = di.infinite(_net("sin", 2.0), di.quantities.nngp, ONES).mean[0, 0]
     assert mean == pytest.approx(0.5 * (1.0 - np.exp(-4.0)), rel=1e-12)
-    assert di.infinite(_net("tanh", 1e4), di.quantities.nngp, ONES).mean[0, 0] == pytest.approx(0.99202148, rel=1e-8)
+    assert di.infinite(_net("tanh", 1e4), di.quantities.nngp, ONES).mean[0, 0] == pytest.approx(
+        0.99202148, rel=1e-8
+    )
 
 
 @pytest.mark.slow
@@ -129,8 +142,14 @@ def _event(code, shape=(1,)):
     ("tap", "words"),
     [
         (lambda state, inputs: jnp.ones(1), "returns an array"),
-        (lambda state, inputs: Measurement(jnp.ones(8), jnp.zeros(8, jnp.int8)), "integer events of shape"),
-        (lambda state, inputs: Measurement(jnp.ones(1) + 1j, jnp.zeros(1, jnp.int8)), "real values"),
+        (
+            lambda state, inputs: Measurement(jnp.ones(8), jnp.zeros(8, jnp.int8)),
+            "integer events of shape",
+        ),
+        (
+            lambda state, inputs: Measurement(jnp.ones(1) + 1j, jnp.zeros(1, jnp.int8)),
+            "real values",
+        ),
         (_event(0, ()), "integer events of shape"),
         (_event(77), "events 77 to 77"),
         (_event(-1), "events -1 to -1"),
@@ -138,7 +157,9 @@ def _event(code, shape=(1,)):
     ids=["array", "eight values", "complex", "event of another shape", "event 77", "event -1"],
 )
 def test_what_an_own_tap_returns_is_looked_at(tap, words):
-    own = di.quantities.log_norm._replace(name="own", theories=(), measurement=di.quantities.Forward(tap))
+    own = di.quantities.log_norm._replace(
+        name="own", theories=(), measurement=di.quantities.Forward(tap)
+    )
     one = own._replace(measurement=own.measurement._replace(entries=lambda spec, inputs: ("it",)))
     with pytest.raises(SpecError, match=words):
         di.simulate(di.MLP((4,)), one, di.inputs.ones(2), num_seeds=3)

@@ -20,8 +20,12 @@ SPECS = {
     "mlp": di.MLP((3, 3, 4), "tanh", bias_law=di.normal(0.01, "absolute"), output_width=2),
     "mlp without outputs": di.MLP((3,) * 5, "gelu"),
     "two layers": di.ResNet(3, 4, 2, inner_activation="tanh", activation="silu"),
-    "shallow": di.ResNet(3, 5, block="shallow", activation="silu", inner_activation="tanh", bias_law=BIAS),
-    "completed": di.ResNet(3, 4, block="shallow", bias_law=BIAS, embedding_law=di.normal(1.0), output_width=1),
+    "shallow": di.ResNet(
+        3, 5, block="shallow", activation="silu", inner_activation="tanh", bias_law=BIAS
+    ),
+    "completed": di.ResNet(
+        3, 4, block="shallow", bias_law=BIAS, embedding_law=di.normal(1.0), output_width=1
+    ),
     "correlated": di.ResNet(
         3,
         4,
@@ -30,7 +34,14 @@ SPECS = {
         bias_law=di.vector_normal(np.eye(3) + 0.3, [1.0, 0.0, -1.0]),
     ),
     "convolution": di.ConvResNet(
-        (4,), 2, 3, padding="zero", bias_law=BIAS, inner_activation="tanh", output_width=2, embedding_law=di.normal(1.0)
+        (4,),
+        2,
+        3,
+        padding="zero",
+        bias_law=BIAS,
+        inner_activation="tanh",
+        output_width=2,
+        embedding_law=di.normal(1.0),
     ),
 }
 
@@ -44,13 +55,17 @@ def gradients(spec, x, key, linear_map="explicit"):
     x = jnp.asarray(x, jnp.float32)
     width = spec.output_width or spec.widths[-1]
     functions = np.eye(1, width).repeat(len(x), 0)
-    return random_gradients(spec, points_alone(x), key, functions, tuple(range(len(x))), linear_map=linear_map)
+    return random_gradients(
+        spec, points_alone(x), key, functions, tuple(range(len(x))), linear_map=linear_map
+    )
 
 
 def matrix_products(law, depth, gradients, fan_in, patch=1):
     if isinstance(law, di.MatrixLaw):
         _, outer, inner = law.arrays(depth, np.float64)
-        gradients = [np.einsum("oa,...oi,ib->...ab", outer, gradient, inner) for gradient in gradients]
+        gradients = [
+            np.einsum("oa,...oi,ib->...ab", outer, gradient, inner) for gradient in gradients
+        ]
         variance = 1.0
     else:
         variance = law.entry_variance(fan_in, depth) * patch
@@ -59,24 +74,37 @@ def matrix_products(law, depth, gradients, fan_in, patch=1):
 
 def tangent_kernel(spec, by_parameters, num):
     """Of gradients [num, ...] with respect to the matrices themselves."""
-    grads = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), list(by_parameters)) for i in range(num)]
+    grads = [
+        jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), list(by_parameters))
+        for i in range(num)
+    ]
     total, depth = np.zeros((num, num)), spec.depth
     if getattr(spec, "embedding_law", None) is not None:
         first = [one.pop(0)["weights"] for one in grads]
         total += matrix_products(spec.embedding_law, depth, first, first[0].shape[1])
     if spec.output_width is not None:
         last = [one.pop() for one in grads]
-        total += matrix_products(spec.output_law, depth, [one["weights"] for one in last], last[0]["weights"].shape[1])
+        total += matrix_products(
+            spec.output_law, depth, [one["weights"] for one in last], last[0]["weights"].shape[1]
+        )
         if "biases" in last[0]:
-            total += matrix_products(spec.bias_law, depth, [one["biases"][:, None] for one in last], 1)
+            total += matrix_products(
+                spec.bias_law, depth, [one["biases"][:, None] for one in last], 1
+            )
     for runs in zip(*grads, strict=True):
         inner = [run["inner"] for run in runs]
         patch = getattr(spec, "patch_size", 1)
         total += matrix_products(
-            spec.weight_law, depth, [one["weights"] for one in inner], inner[0]["weights"].shape[2], patch
+            spec.weight_law,
+            depth,
+            [one["weights"] for one in inner],
+            inner[0]["weights"].shape[2],
+            patch,
         )
         if "biases" in inner[0]:
-            total += matrix_products(spec.bias_law, depth, [one["biases"][..., None] for one in inner], 1)
+            total += matrix_products(
+                spec.bias_law, depth, [one["biases"][..., None] for one in inner], 1
+            )
         if "outer" in runs[0]:
             outer = [run["outer"]["weights"] for run in runs]
             total += matrix_products(spec.branch_law, depth, outer, outer[0].shape[2])
@@ -96,11 +124,17 @@ def test_explicit_gradients_are_those_of_automatic_differentiation(name):
         by_parameters, by_inputs = jax.vmap(jax.grad(first, (0, 1)), (None, 0))(parameters, xs)
         return jax.vmap(lambda point: apply(parameters, point))(xs), by_parameters, by_inputs
 
-    found, (values, by_parameters, by_inputs) = jax.jit(lambda key: (gradients(spec, x, key), automatic(key)))(key)
-    np.testing.assert_allclose(np.exp(found.output_scales)[:, None] * found.outputs, values, rtol=1e-4, atol=1e-5)
+    found, (values, by_parameters, by_inputs) = jax.jit(
+        lambda key: (gradients(spec, x, key), automatic(key))
+    )(key)
+    np.testing.assert_allclose(
+        np.exp(found.output_scales)[:, None] * found.outputs, values, rtol=1e-4, atol=1e-5
+    )
     ours = np.exp(found.inputs.log_scales)[:, None] * found.inputs.vectors
     np.testing.assert_allclose(ours, by_inputs, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.ntk, tangent_kernel(spec, by_parameters, len(x)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        found.ntk, tangent_kernel(spec, by_parameters, len(x)), rtol=1e-4, atol=1e-4
+    )
     assert found.layers.shape == (spec.depth, 2)
 
 
@@ -116,19 +150,30 @@ def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
             vectors = jnp.exp(found.inputs.log_scales)[:, None] * found.inputs.vectors
             inputs, along = vectors[:, :2].reshape(-1), vectors[0] @ x[0]
             kernel = found.ntk[jnp.array([0, 0, 1]), jnp.array([0, 1, 1])]
-            single = jnp.concatenate([outputs, inputs, jnp.sqrt(jnp.abs(kernel)) * jnp.sign(kernel)])
+            single = jnp.concatenate(
+                [outputs, inputs, jnp.sqrt(jnp.abs(kernel)) * jnp.sign(kernel)]
+            )
             products = (single[:, None] * single[None])[jnp.triu_indices(len(single))]
             # square roots: their tails are lighter
             return jnp.concatenate(
-                [single, jnp.sqrt(jnp.abs(products)) * jnp.sign(products), found.layers.reshape(-1), along[None]]
+                [
+                    single,
+                    jnp.sqrt(jnp.abs(products)) * jnp.sign(products),
+                    found.layers.reshape(-1),
+                    along[None],
+                ]
             )
 
-        keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(root), seed))(jnp.arange(num))
+        keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(root), seed))(
+            jnp.arange(num)
+        )
         return np.asarray(jax.jit(jax.vmap(one))(keys), np.float64)
 
     one, other = measured("explicit", 0), measured("conditional", 1)
     error = np.sqrt((one.var(0) + other.var(0)) / num)
-    with np.errstate(invalid="ignore"):  # the last gradient is the function itself where there is no output layer
+    with np.errstate(
+        invalid="ignore"
+    ):  # the last gradient is the function itself where there is no output layer
         z = (one.mean(0) - other.mean(0)) / error
     assert np.nanmax(np.abs(z)) < 5
     # a rival: gradients that know nothing of the way forward; then f and x . grad f would not be correlated
@@ -140,7 +185,9 @@ def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
 @pytest.mark.exhaustive
 def test_nothing_overflows_at_depth_three_thousand():
     spec = di.MLP((8,) * 3000, di.leaky_relu(0.5), di.normal(4.0))
-    found = jax.jit(lambda key: gradients(spec, np.eye(2, 8), key, "conditional"))(jax.random.key(0))
+    found = jax.jit(lambda key: gradients(spec, np.eye(2, 8), key, "conditional"))(
+        jax.random.key(0)
+    )
     norms, law = np.asarray(found.layers, np.float64), log_norm_drift(di.leaky_relu(0.5), 8, 4.0)
     assert np.isfinite(norms).all()
     assert norms[0, 0] > 1000  # ln |gradient|^2, which no float32 holds
@@ -151,9 +198,9 @@ def test_nothing_overflows_at_depth_three_thousand():
 def test_memory_has_a_bound_at_every_depth():
     def peak(depth):
         spec = di.ResNet(64, depth, block="shallow")
-        lowered = jax.jit(lambda key: gradients(spec, np.ones((2, 64)), key, "conditional").ntk).lower(
-            jax.random.key(0)
-        )
+        lowered = jax.jit(
+            lambda key: gradients(spec, np.ones((2, 64)), key, "conditional").ntk
+        ).lower(jax.random.key(0))
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     sizes = {depth: peak(depth) for depth in (250, 4000, 64_000)}
@@ -170,17 +217,27 @@ def test_stretches_hold_all_layers_and_few_rows(length, points, width):
     shapes = stretch_shapes(length, rows, width)
     assert sum(map(math.prod, shapes)) == length
     assert len(shapes) <= 4
-    assert sum(map(sets_kept, shapes)) * points * width * 4 < 1.3 * max(2**19, 96 * points * width * 4)
+    assert sum(map(sets_kept, shapes)) * points * width * 4 < 1.3 * max(
+        2**19, 96 * points * width * 4
+    )
 
 
 @pytest.mark.parametrize("name", ["mlp without outputs", "two layers"])
 @pytest.mark.exhaustive
 def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
-    spec = {"mlp without outputs": di.MLP((3,) * 23, "gelu"), "two layers": di.ResNet(3, 23, 2)}[name]
+    spec = {"mlp without outputs": di.MLP((3,) * 23, "gelu"), "two layers": di.ResNet(3, 23, 2)}[
+        name
+    ]
     found = []
     for shapes in ([(23,)], [(2, 11), (1,)], [(2, 3, 3), (1, 5)]):
-        monkeypatch.setattr("deepinit.networks.backward.stretch_shapes", lambda *_, shapes=shapes: shapes)
-        found.append(jax.jit(lambda key: gradients(spec, np.eye(2, 3), key, "conditional"))(jax.random.key(3)))
+        monkeypatch.setattr(
+            "deepinit.networks.backward.stretch_shapes", lambda *_, shapes=shapes: shapes
+        )
+        found.append(
+            jax.jit(lambda key: gradients(spec, np.eye(2, 3), key, "conditional"))(
+                jax.random.key(3)
+            )
+        )
     for other in found[1:]:
         jax.tree.map(partial(np.testing.assert_allclose, rtol=2e-4, atol=1e-6), other, found[0])
 
@@ -193,10 +250,16 @@ def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product
     biases = di.vector_normal(outer), di.gaussian_matrix(outer, np.zeros((3, 1)))
     x, key = points_of("dense"), jax.random.key(4)
     product, general = (
-        gradients(di.ResNet(3, 4, block="shallow", activation="silu", weight_law=law, bias_law=bias_law), x, key)
+        gradients(
+            di.ResNet(3, 4, block="shallow", activation="silu", weight_law=law, bias_law=bias_law),
+            x,
+            key,
+        )
         for law, bias_law in zip(laws, biases, strict=True)
     )
-    assert np.asarray(general.outputs) == pytest.approx(np.asarray(product.outputs), rel=1e-4, abs=1e-5)
+    assert np.asarray(general.outputs) == pytest.approx(
+        np.asarray(product.outputs), rel=1e-4, abs=1e-5
+    )
     assert np.asarray(general.weights) == pytest.approx(np.asarray(product.weights), rel=1e-4)
     assert np.asarray(general.biases) == pytest.approx(np.asarray(product.biases), rel=1e-4)
     assert np.asarray(general.layers) == pytest.approx(np.asarray(product.layers), abs=1e-4)

@@ -15,7 +15,10 @@ WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 64, 1000, 10_000)
 
 @pytest.mark.parametrize("width", [*range(1, 17), 33, 63, 64])
 def test_up_to_64_coins_the_weights_are_exact(width):
-    assert coin_weights(width) == (0, [math.comb(width, k) << (64 - width) for k in range(width + 1)])
+    assert coin_weights(width) == (
+        0,
+        [math.comb(width, k) << (64 - width) for k in range(width + 1)],
+    )
 
 
 @pytest.mark.parametrize("width", [65, 1000, 9999, 10_000])
@@ -24,7 +27,9 @@ def test_beyond_64_coins_the_weights_are_rounded_to_one_unit(width):
     binomials = [math.comb(width, first)]
     for k in range(first, first + len(weights) - 1):
         binomials.append(binomials[-1] * (width - k) // (k + 1))
-    errors = np.array([weight - (each << 64 >> width) for weight, each in zip(weights, binomials, strict=True)])
+    errors = np.array(
+        [weight - (each << 64 >> width) for weight, each in zip(weights, binomials, strict=True)]
+    )
     centre = len(weights) // 2
     assert sum(weights) == 2**64
     assert abs(errors[centre]) < 2**10  # the remainder, 5e-17
@@ -50,14 +55,18 @@ def probabilities_in_table(width):
 @pytest.mark.parametrize("width", [*WIDTHS, 2**23])
 def test_the_alias_table_holds_the_weights_exactly(width):
     first, weights = coin_weights(width)
-    assert probabilities_in_table(width) == {first + i: weight for i, weight in enumerate(weights) if weight}
+    assert probabilities_in_table(width) == {
+        first + i: weight for i, weight in enumerate(weights) if weight
+    }
     assert len(coin_tables((width,)).columns) < 40 * math.sqrt(width) + 2
 
 
 @pytest.mark.slow
 def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
     tables = coin_tables((10, 1000))
-    for layer, (start, shift, first) in enumerate(zip(tables.starts, tables.shifts, tables.firsts, strict=True)):
+    for layer, (start, shift, first) in enumerate(
+        zip(tables.starts, tables.shifts, tables.firsts, strict=True)
+    ):
         for column in (0, 3, 9):
             high, packed = (int(word) for word in tables.columns[start + column])
             threshold = high << int(shift) | packed & ((1 << int(shift)) - 1)
@@ -65,7 +74,10 @@ def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
                 if not 0 <= value < 1 << (32 + int(shift)):
                     continue
                 words = np.zeros((2, 2), np.uint32)
-                words[:, layer] = column << int(shift) | value & ((1 << int(shift)) - 1), value >> int(shift)
+                words[:, layer] = (
+                    column << int(shift) | value & ((1 << int(shift)) - 1),
+                    value >> int(shift),
+                )
                 drawn = int(heads_from_bits(jnp.asarray(words), tables)[layer])
                 assert drawn == first + (column if own else packed >> int(shift))
 

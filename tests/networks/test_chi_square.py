@@ -33,7 +33,12 @@ def test_the_law_is_chi_square(logs):
         values = np.exp(logs[:, column]) * k / 2
         assert scipy.stats.kstest(values, scipy.stats.chi2(k).cdf).pvalue > 1e-6
         # the rival: the mean off by a twentieth of a standard deviation
-        assert scipy.stats.kstest(values * (1 + 0.05 * math.sqrt(2 / k)), scipy.stats.chi2(k).cdf).pvalue < 1e-6
+        assert (
+            scipy.stats.kstest(
+                values * (1 + 0.05 * math.sqrt(2 / k)), scipy.stats.chi2(k).cdf
+            ).pvalue
+            < 1e-6
+        )
 
 
 @pytest.mark.slow
@@ -61,7 +66,9 @@ def test_how_many_proposals_are_kept(k, kept):
     x = np.linspace(-10, 10, 100_001)
     y = np.maximum(x / (3 * math.sqrt(d)), -1 + 1e-12)
     accepted = np.exp(3 * d * (np.log1p(y) - y + y**2 / 2 - y**3 / 3))
-    assert np.average(accepted, weights=np.exp(-(x**2) / 2)) == pytest.approx(kept, abs=max(0.005 * (k < 10), 1e-5))
+    assert np.average(accepted, weights=np.exp(-(x**2) / 2)) == pytest.approx(
+        kept, abs=max(0.005 * (k < 10), 1e-5)
+    )
 
 
 def test_without_rejection_the_law_is_wrong_at_few_degrees_of_freedom():
@@ -86,10 +93,15 @@ def test_the_rejection_is_the_ratio_of_the_two_densities():
 
 @pytest.mark.slow
 def test_the_log_ratio_keeps_its_digits_in_float32():
-    y = np.concatenate([np.linspace(-0.999, 4, 997), np.geomspace(1e-6, 0.3, 99), -np.geomspace(1e-6, 0.3, 99)])
+    y = np.concatenate(
+        [np.linspace(-0.999, 4, 997), np.geomspace(1e-6, 0.3, 99), -np.geomspace(1e-6, 0.3, 99)]
+    )
     y = y.astype(np.float32)
     with mpmath.workdps(50):
-        exact = np.array([mpmath.log1p(v) - v + v**2 / 2 - v**3 / 3 for v in (mpmath.mpf(float(v)) for v in y)], float)
+        exact = np.array(
+            [mpmath.log1p(v) - v + v**2 / 2 - v**3 / 3 for v in (mpmath.mpf(float(v)) for v in y)],
+            float,
+        )
     values = np.asarray(_log_ratio(jnp.asarray(y)), np.float64)
     small = np.abs(y) < 0.25
     np.testing.assert_allclose(values[small], exact[small], rtol=3e-6)
@@ -104,7 +116,9 @@ def test_float32_and_float64_draw_the_same_numbers():
         double = drawn(degrees, degrees, 4000, "float64")
     # in units of the standard deviation: the logarithm itself passes through 0
     difference = np.abs(single - double) / np.sqrt(scipy.special.polygamma(1, degrees / 2))
-    assert (difference > 1e-2).sum() <= 2  # a uniform rounded to the other side of its threshold: one in ten million
+    assert (
+        difference > 1e-2
+    ).sum() <= 2  # a uniform rounded to the other side of its threshold: one in ten million
     assert (difference > 1e-5).mean() < 1e-3  # a normal beyond 4, or 1 + y near 0
     assert np.median(difference) < 2e-7
     signed = np.where(difference > 1e-2, 0, single - double).reshape(-1, len(DEGREES))

@@ -24,7 +24,9 @@ def test_a_signal_that_dies_out_decays_at_its_exact_rate_for_10_000_layers(activ
     assert measured.mean[-1, 0] < -1500  # e^-87 is the least float32
     late = (measured.samples[:, -1, 0].astype(float) - measured.samples[:, 999, 0]) / 9000
     error = (law.variance / 9000 / 64) ** 0.5
-    assert abs(late.mean() - law.drift) < 5 * error + 1e-4 * abs(law.drift)  # float32 sums 10 000 terms
+    assert abs(late.mean() - law.drift) < 5 * error + 1e-4 * abs(
+        law.drift
+    )  # float32 sums 10 000 terms
     assert abs(late.mean() - 0.5 * np.log(weight_var * slope**2)) > 20 * error
 
 
@@ -36,7 +38,11 @@ def test_angles_of_dying_signals_are_those_of_the_linear_network():
     pair, found = di.inputs.from_arrays(*rows), []
     for name in ("tanh", "linear"):
         spec = di.MLP((128,) * 300, name, di.normal(0.3))
-        found.append(di.simulate(spec, Q.log_sin2_angle, pair, num_seeds=8, keep_samples=True, linear_map="explicit"))
+        found.append(
+            di.simulate(
+                spec, Q.log_sin2_angle, pair, num_seeds=8, keep_samples=True, linear_map="explicit"
+            )
+        )
     assert found[0].num_excluded.sum() == 0
     np.testing.assert_allclose(found[0].samples, found[1].samples, atol=0.01)
 
@@ -53,13 +59,19 @@ def test_scales_change_nothing_where_nothing_is_small_or_large(activation):
     parameters = network.init(key, 3)
     x = np.asarray(pair.points[0], float)
     for layer in parameters[:-1]:
-        weights, biases = (np.asarray(layer["inner"][name][0], float) for name in ("weights", "biases"))
+        weights, biases = (
+            np.asarray(layer["inner"][name][0], float) for name in ("weights", "biases")
+        )
         x = np.asarray(spec.activation(weights @ x + biases))
-    x = np.asarray(parameters[-1]["weights"], float) @ x + np.asarray(parameters[-1]["biases"], float)
+    x = np.asarray(parameters[-1]["weights"], float) @ x + np.asarray(
+        parameters[-1]["biases"], float
+    )
     np.testing.assert_allclose(network.apply(parameters, pair.points[0]), x, rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("activation", "size"), [("x_tanh", 1e-4), ("x2_tanh", 1e-3), ("gelu", 1e10), ("tanh", 1e-12)])
+@pytest.mark.parametrize(
+    ("activation", "size"), [("x_tanh", 1e-4), ("x2_tanh", 1e-3), ("gelu", 1e10), ("tanh", 1e-12)]
+)
 @pytest.mark.slow_cases("x2_tanh-0.001")
 @pytest.mark.exhaustive_cases("x_tanh-0.0001")
 def test_points_displacements_and_tangents_beyond_the_range_follow_the_power_law(activation, size):
@@ -79,10 +91,18 @@ def test_points_displacements_and_tangents_beyond_the_range_follow_the_power_law
     true, moved = (np.asarray(spec.activation(weights @ row), float) for row in (base, other))
     scale = float(state.point_scales[0, 0])
     size_true = np.linalg.norm(true)
-    assert scale + np.log(np.linalg.norm(state.points[0, 0])) == pytest.approx(np.log(size_true), abs=1e-4)
-    np.testing.assert_allclose(
-        np.asarray(state.points[0, 0]) / np.linalg.norm(state.points[0, 0]), true / size_true, atol=1e-4
+    assert scale + np.log(np.linalg.norm(state.points[0, 0])) == pytest.approx(
+        np.log(size_true), abs=1e-4
     )
-    difference = np.exp(float(state.displacement_scales[0, 0])) * np.asarray(state.displacements[0, 0])
+    np.testing.assert_allclose(
+        np.asarray(state.points[0, 0]) / np.linalg.norm(state.points[0, 0]),
+        true / size_true,
+        atol=1e-4,
+    )
+    difference = np.exp(float(state.displacement_scales[0, 0])) * np.asarray(
+        state.displacements[0, 0]
+    )
     unit = np.linalg.norm(state.points[0, 0]) / size_true
-    np.testing.assert_allclose(difference, unit * (moved - true), rtol=1e-3, atol=1e-4 * np.abs(difference).max())
+    np.testing.assert_allclose(
+        difference, unit * (moved - true), rtol=1e-3, atol=1e-4 * np.abs(difference).max()
+    )

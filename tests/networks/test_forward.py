@@ -21,9 +21,13 @@ def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):
 
     def one(key):
         tap = lambda state: log_sin2_angle(state.postactivations)
-        return forward.random_forward(spec, rows, key, tap, linear_map=linear_maps.FUNCTIONS[linear_map])[0]
+        return forward.random_forward(
+            spec, rows, key, tap, linear_map=linear_maps.FUNCTIONS[linear_map]
+        )[0]
 
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num_seeds))
+    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(
+        jnp.arange(num_seeds)
+    )
     result = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=min(num_seeds, 500)))(keys)
     return np.asarray(result.value, np.float64), np.asarray(result.event)
 
@@ -37,7 +41,9 @@ SPECS = {
     "relu": di.MLP(widths=(8, 8, 8)),
     "leaky": di.MLP(widths=(8, 8, 8), activation=di.leaky_relu(0.2)),
     "relu with bias": di.MLP(widths=(8, 8), bias_law=di.normal(0.3, "absolute")),
-    "tanh with uniform bias": di.MLP(widths=(8, 8), activation=di.tanh, bias_law=di.uniform(0.2, "absolute")),
+    "tanh with uniform bias": di.MLP(
+        widths=(8, 8), activation=di.tanh, bias_law=di.uniform(0.2, "absolute")
+    ),
     "gelu": di.MLP(widths=(8, 8), activation=di.gelu),
     "orthogonal": di.MLP(widths=(8, 5, 11), weight_law=di.orthogonal(2.0)),
     "unequal": di.MLP(widths=(8, 5)),
@@ -47,7 +53,10 @@ SPECS = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in ("leaky", "gelu", "unequal", "orthogonal") else [])
+        pytest.param(
+            name,
+            marks=[pytest.mark.slow] if name in ("leaky", "gelu", "unequal", "orthogonal") else [],
+        )
         for name in SPECS
     ],
 )
@@ -63,11 +72,15 @@ def test_explicit_and_conditional_maps_have_one_law(name):
     assert np.abs(two_sample_z(a, b)).max() < 5
     for layer in range(a.shape[1]):
         for pair in range(2):
-            assert not np.array_equal(a[:50, layer, pair], b[:50, layer, pair])  # two engines, not one twice
+            assert not np.array_equal(
+                a[:50, layer, pair], b[:50, layer, pair]
+            )  # two engines, not one twice
             assert scipy.stats.ks_2samp(a[:, layer, pair], b[:, layer, pair]).pvalue > 1e-6
     # the rival: networks twice as wide
     rival = dataclasses.replace(spec, widths=tuple(2 * width for width in spec.widths))
-    c, event_c = measured(rival, di.inputs.pairs((0.3, 2.0), dimension=8), num, "conditional", key=2)
+    c, event_c = measured(
+        rival, di.inputs.pairs((0.3, 2.0), dimension=8), num, "conditional", key=2
+    )
     c = c[(event_c == FINE).all(axis=(1, 2))]
     assert np.abs(two_sample_z(a, c)).max() > 5
 
@@ -77,7 +90,9 @@ def test_conditional_rows_have_the_covariance_of_a_matrix_product():
     rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
     rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others
     law = di.normal(1.7)
-    draw = jax.vmap(lambda key: linear_maps.conditional(key, points_alone(rows), law, 3, 1, "highest"))
+    draw = jax.vmap(
+        lambda key: linear_maps.conditional(key, points_alone(rows), law, 3, 1, "highest")
+    )
     images = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)), np.float64)
     exact = 1.7 / 6 * np.asarray(rows, np.float64) @ np.asarray(rows, np.float64).T
     flat = images.transpose(0, 2, 1)[:, 0]
@@ -92,7 +107,10 @@ def test_conditional_rows_have_the_covariance_of_a_matrix_product():
 
 @pytest.mark.parametrize("num_rows", [1, 2, 5, 9])
 def test_lower_factor_is_the_factor_of_the_gram_matrix(num_rows):
-    rows = np.random.default_rng(num_rows).normal(size=(num_rows, 40)) * np.logspace(0, -9, num_rows)[:, None]
+    rows = (
+        np.random.default_rng(num_rows).normal(size=(num_rows, 40))
+        * np.logspace(0, -9, num_rows)[:, None]
+    )
     with jax.enable_x64(True):
         factor = np.asarray(linear_maps.lower_factor(jnp.asarray(rows)))
     gram = rows @ rows.T
@@ -123,10 +141,14 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
     np.testing.assert_allclose(single, double, atol=2e-4)
     # float64, plain cosines of the two images: an independent path, with digits at the large angles only
     np.testing.assert_allclose(
-        double[:, 2], plain_images(spec, parameters, inputs.points[0], inputs.partners[2]), atol=1e-9
+        double[:, 2],
+        plain_images(spec, parameters, inputs.points[0], inputs.partners[2]),
+        atol=1e-9,
     )
     np.testing.assert_allclose(
-        double[:, 3], plain_images(spec, parameters, inputs.points[0], inputs.partners[3]), atol=1e-9
+        double[:, 3],
+        plain_images(spec, parameters, inputs.points[0], inputs.partners[3]),
+        atol=1e-9,
     )
 
 
@@ -146,7 +168,12 @@ def plain_images(spec, parameters, first, second):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.slow] if name in ("orthogonal", "leaky", "gelu") else []) for name in SPECS],
+    [
+        pytest.param(
+            name, marks=[pytest.mark.slow] if name in ("orthogonal", "leaky", "gelu") else []
+        )
+        for name in SPECS
+    ],
 )
 @pytest.mark.slow_cases("relu", "relu with bias", "unequal")
 @pytest.mark.exhaustive_cases("tanh with uniform bias")
@@ -158,7 +185,9 @@ def test_apply_is_the_network_that_simulation_draws(name):
     output = np.asarray(net.apply(net.init(key, 8), jnp.asarray(x, jnp.float32)))
     inputs = di.inputs.from_arrays(x, x + 1.0)
     rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
-    _, final = forward.random_forward(spec, rows, key, lambda state: (), linear_map=linear_maps.explicit)
+    _, final = forward.random_forward(
+        spec, rows, key, lambda state: (), linear_map=linear_maps.explicit
+    )
     point = np.exp(np.asarray(final.point_scales))[:, None] * np.asarray(final.points)
     np.testing.assert_allclose(output, point[0], rtol=1e-4, atol=1e-5)
     partner = np.exp(final.point_scales + final.partner_scales)[:, None] * (
@@ -170,13 +199,17 @@ def test_apply_is_the_network_that_simulation_draws(name):
 
 @pytest.mark.slow
 def test_nothing_underflows_at_depth_ten_thousand():
-    values, events = measured(di.MLP(widths=(16,) * 10_000), di.inputs.pair(1e-3), 64, "conditional")
+    values, events = measured(
+        di.MLP(widths=(16,) * 10_000), di.inputs.pair(1e-3), 64, "conditional"
+    )
     alive = events[:, -1, 0] == FINE
     assert alive.sum() > 0
     assert np.isfinite(values[alive, -1]).all()
     drift = (values[alive, -1, 0] - values[alive, 0, 0]) / 9_999
     error = math.sqrt(0.709812 / 9_999 / alive.sum())
-    assert abs(drift.mean() + 0.173646) < 5 * error  # E0(16), V0(16) of the small-angle chi-square law
+    assert (
+        abs(drift.mean() + 0.173646) < 5 * error
+    )  # E0(16), V0(16) of the small-angle chi-square law
     assert abs(drift.mean() + 2 / 16) > 5 * error  # the rival: -2/n
 
 
@@ -200,7 +233,10 @@ def test_degenerate_pairs_are_counted_by_the_exact_law(width):
     for code, probability in exact.items():
         error = math.sqrt(probability * (1 - probability) / num)
         assert abs(np.mean(events == code) - probability) < 5 * error
-        assert abs(np.mean(events == code) - 1.1 * probability) > 5 * error or error > 0.02 * probability
+        assert (
+            abs(np.mean(events == code) - 1.1 * probability) > 5 * error
+            or error > 0.02 * probability
+        )
 
 
 @pytest.mark.slow
@@ -231,7 +267,9 @@ def test_every_law_simulates_and_approaches_the_same_limit(law):
     estimate = simulate(spec, log_sin2_angle, pair, num_seeds=200)
     limit = infinite(spec, log_sin2_angle, pair)
     assert estimate.settings["linear_map"] == ("conditional" if law.is_haar else "explicit")
-    assert np.abs(estimate.mean - limit.mean).max() < 0.2  # 1/width effects: 3 layers * (c1 = -1.7) / 64 = 0.08
+    assert (
+        np.abs(estimate.mean - limit.mean).max() < 0.2
+    )  # 1/width effects: 3 layers * (c1 = -1.7) / 64 = 0.08
     assert np.abs(estimate.mean - 2 * math.log(math.sin(1.0))).max() > 0.2  # the rival: angles stay
 
 
@@ -248,7 +286,9 @@ def test_sharing_a_base_or_not_is_the_same_network():
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("relu", "tanh with uniform bias") else [pytest.mark.slow])
+        pytest.param(
+            name, marks=[] if name in ("relu", "tanh with uniform bias") else [pytest.mark.slow]
+        )
         for name in SPECS
     ],
 )
@@ -265,7 +305,11 @@ def test_known_inner_products_are_those_of_the_rows(name):
 
     keys = jax.random.split(jax.random.key(3), 50)
     run = jax.jit(
-        jax.vmap(lambda key: forward.random_forward(spec, rows, key, tap, linear_map=linear_maps.conditional))
+        jax.vmap(
+            lambda key: forward.random_forward(
+                spec, rows, key, tap, linear_map=linear_maps.conditional
+            )
+        )
     )
     (known, computed), _ = run(keys)
     np.testing.assert_allclose(known.point_norm2, computed.point_norm2, rtol=1e-5)
@@ -276,5 +320,8 @@ def test_known_inner_products_are_those_of_the_rows(name):
 def test_factor_of_a_pair_is_the_lower_factor():
     rows = rows_from_inputs(di.inputs.pair(0.7, 5), partners_are_free=False, dtype=np.float32)
     for known in (rows, dataclasses.replace(rows, known=None)):
-        factor, plain = linear_maps.factor_of(known), linear_maps.lower_factor(jnp.asarray(rows.stacked))
+        factor, plain = (
+            linear_maps.factor_of(known),
+            linear_maps.lower_factor(jnp.asarray(rows.stacked)),
+        )
         np.testing.assert_allclose(factor, plain, atol=1e-6)

@@ -33,7 +33,10 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     curve = CURVES[name]
     start = starting_rows(RELU, di.curves.sampled(curve, NUM_NODES), "float32")
     rows = jax.jit(jax.vmap(start))(jax.random.split(jax.random.key(0), NUM_NETS))
-    points, tangents = np.asarray(rows.points, np.float64), np.asarray(rows.tangents, np.float64)[:, :, 0]
+    points, tangents = (
+        np.asarray(rows.points, np.float64),
+        np.asarray(rows.tangents, np.float64)[:, :, 0],
+    )
     places = places_of(curve, points)
     offsets = NUM_NODES * places - np.arange(NUM_NODES)
     assert offsets.min() > -1e-5
@@ -47,7 +50,9 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     np.testing.assert_allclose(tangents.reshape(-1, 3), curve.tangents(t) / curve.speed, atol=5e-6)
     np.testing.assert_allclose(np.linalg.norm(tangents, axis=2), 1.0, atol=1e-6)
     np.testing.assert_array_equal(rows.log_stretches, 0.0)
-    assert np.abs(offsets.mean(axis=0) - 0.45).min() > 5 / np.sqrt(12 * NUM_NETS)  # the rival: cells off by 5 %
+    assert np.abs(offsets.mean(axis=0) - 0.45).min() > 5 / np.sqrt(
+        12 * NUM_NETS
+    )  # the rival: cells off by 5 %
 
 
 @pytest.mark.slow
@@ -66,9 +71,13 @@ def test_chords_in_float32_are_those_of_float64(name, num_nodes):
     curve = CURVES[name]
     polygon = di.curves.sampled(curve, num_nodes, method="polygon")
     rows = starting_rows(RELU, polygon, "float32")(None)
-    scales = np.asarray(rows.point_scales, np.float64) + np.asarray(rows.displacement_scales, np.float64)
+    scales = np.asarray(rows.point_scales, np.float64) + np.asarray(
+        rows.displacement_scales, np.float64
+    )
     chords = np.exp(scales)[:, None] * np.asarray(rows.displacements, np.float64)
-    corners = curve.points(np.linspace(curve.start, curve.stop, num_nodes + 1).astype(np.longdouble))
+    corners = curve.points(
+        np.linspace(curve.start, curve.stop, num_nodes + 1).astype(np.longdouble)
+    )
     exact = np.diff(corners, axis=0).astype(np.float64)
     size = np.abs(exact).max()
     # a relative accuracy of float32 for the chords themselves, where a difference of float32 points would lose them
@@ -76,8 +85,12 @@ def test_chords_in_float32_are_those_of_float64(name, num_nodes):
     if num_nodes == 5000:
         rounded = np.diff(corners.astype(np.float32), axis=0)
         assert np.abs(rounded - exact).max() > 1e-5 * size
-    points = np.exp(np.asarray(rows.point_scales, np.float64))[:, None] * np.asarray(rows.points, np.float64)
-    np.testing.assert_allclose(points, corners[:-1].astype(np.float64), rtol=0, atol=5e-7 * np.abs(corners).max())
+    points = np.exp(np.asarray(rows.point_scales, np.float64))[:, None] * np.asarray(
+        rows.points, np.float64
+    )
+    np.testing.assert_allclose(
+        points, corners[:-1].astype(np.float64), rtol=0, atol=5e-7 * np.abs(corners).max()
+    )
 
 
 def test_frames_start_as_they_are():
@@ -97,14 +110,42 @@ BIAS = di.normal(0.3, "absolute")
     [
         (RELU, AT_ZERO, r"tangent at the origin.*relu has a kink.*Move the point"),
         (di.MLP(widths=(8,), activation=di.leaky_relu(0.1)), AT_ZERO, "tangent at the origin"),
-        (di.MLP(widths=(4, 2)), di.frames.random(4, 3), r"3 vectors through a layer of 2 neurons.*exactly 0"),
-        (di.MLP(widths=(4, 4), output_width=1), di.frames.random(4, 2), r"2 vectors through a layer of 1 neurons"),
+        (
+            di.MLP(widths=(4, 2)),
+            di.frames.random(4, 3),
+            r"3 vectors through a layer of 2 neurons.*exactly 0",
+        ),
+        (
+            di.MLP(widths=(4, 4), output_width=1),
+            di.frames.random(4, 2),
+            r"2 vectors through a layer of 1 neurons",
+        ),
         (di.ResNet(width=5, depth=1), di.frames.random(3), "inputs of dimension 3.*width 5"),
-        (di.ResNet(width=5, depth=1), di.curves.sampled(di.curves.circle(3)), "inputs of dimension 3.*width 5"),
-        (RELU, di.curves.sampled(di.curves.circle(radius=1e25)), r"points of size 1e\+25 in float32.*float64"),
-        (RELU, di.curves.sampled(di.curves.circle(radius=1e-25)), r"points of size 1e-25 in float32"),
-        (RELU, di.curves.sampled(di.curves.line([0.0, 0.0], [0.0, 1e20])), r"points of size 1e\+20"),
-        (RELU, di.curves.sampled(di.curves.circle(radius=1e25), method="polygon"), r"points of size 1e\+25"),
+        (
+            di.ResNet(width=5, depth=1),
+            di.curves.sampled(di.curves.circle(3)),
+            "inputs of dimension 3.*width 5",
+        ),
+        (
+            RELU,
+            di.curves.sampled(di.curves.circle(radius=1e25)),
+            r"points of size 1e\+25 in float32.*float64",
+        ),
+        (
+            RELU,
+            di.curves.sampled(di.curves.circle(radius=1e-25)),
+            r"points of size 1e-25 in float32",
+        ),
+        (
+            RELU,
+            di.curves.sampled(di.curves.line([0.0, 0.0], [0.0, 1e20])),
+            r"points of size 1e\+20",
+        ),
+        (
+            RELU,
+            di.curves.sampled(di.curves.circle(radius=1e25), method="polygon"),
+            r"points of size 1e\+25",
+        ),
         (RELU, di.frames.at([1e-25, 0.0], [1.0, 0.0]), "points of size 1e-25 in float32"),
         (RELU, di.frames.at([0.0, 1e25], [1.0, 0.0]), r"points of size 1e\+25 in float32"),
     ],
@@ -120,5 +161,8 @@ def test_biases_and_smooth_activations_have_no_tie_at_the_origin():
 
 
 def test_float64_takes_what_float32_does_not():
-    for inputs in (di.frames.at([1e-25, 0.0], [1.0, 0.0]), di.curves.sampled(di.curves.circle(radius=1e25))):
+    for inputs in (
+        di.frames.at([1e-25, 0.0], [1.0, 0.0]),
+        di.curves.sampled(di.curves.circle(radius=1e25)),
+    ):
         starting_rows(RELU, inputs, "float64")

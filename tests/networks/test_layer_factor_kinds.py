@@ -69,7 +69,9 @@ def test_leaky_layers_have_the_exact_law(slope):
     for layer, n in enumerate(widths):
 
         def cdf(x, share, n=n):
-            return scipy.special.gammainc(n / 2, x * n * mean / (share + slope**2 * (1 - share)) / 2)
+            return scipy.special.gammainc(
+                n / 2, x * n * mean / (share + slope**2 * (1 - share)) / 2
+            )
 
         exact = on_a_grid(beta_mixture_cdf(n, cdf))
         assert p_value(logs[:, layer], exact) > TOO_UNLIKELY
@@ -84,11 +86,15 @@ def test_the_mean_length_of_leaky_layers():
     """E sqrt X at width 5 and slope 0.3 from E sqrt X = int (1 - E exp(-t X)) t^(-3/2) dt / (2 sqrt pi)."""
     n, slope = 5, 0.3
     c = 2 / ((1 + slope**2) * n)
-    transform = lambda t: (0.5 / np.sqrt(1 + 2 * t * c) + 0.5 / np.sqrt(1 + 2 * t * c * slope**2)) ** n
+    transform = lambda t: (
+        (0.5 / np.sqrt(1 + 2 * t * c) + 0.5 / np.sqrt(1 + 2 * t * c * slope**2)) ** n
+    )
     integrand = lambda s: 2 * (1 - transform(s**2)) / s**2  # t = s^2
     parts = [scipy.integrate.quad(integrand, *ends)[0] for ends in ((0, 1), (1, np.inf))]
     exact = sum(parts) / (2 * math.sqrt(math.pi))
-    lengths = np.exp(sampled(lambda key: log_layer_factors(key, (n,), slopes=(slope, 1.0)), NUM) / 2)
+    lengths = np.exp(
+        sampled(lambda key: log_layer_factors(key, (n,), slopes=(slope, 1.0)), NUM) / 2
+    )
     assert abs(z_of_mean(lengths, exact)) < 5
     assert abs(z_of_mean(lengths, 0.8697805884416435)) > 5  # the rival: relu
 
@@ -96,7 +102,9 @@ def test_the_mean_length_of_leaky_layers():
 @pytest.mark.slow
 def test_equal_slopes_are_a_linear_layer():
     for slopes in ((1.0, 1.0), (-2.0, 2.0)):
-        logs = sampled(lambda key, slopes=slopes: log_layer_factors(key, (1, 6), slopes=slopes), NUM)
+        logs = sampled(
+            lambda key, slopes=slopes: log_layer_factors(key, (1, 6), slopes=slopes), NUM
+        )
         for layer, n in enumerate((1, 6)):
             assert p_value(logs[:, layer], scipy.stats.chi2(n, scale=1 / n).cdf) > TOO_UNLIKELY
             assert p_value(logs[:, layer], scipy.stats.chi2(n + 1, scale=1 / n).cdf) < TOO_UNLIKELY
@@ -110,7 +118,11 @@ def test_a_reflected_relu_has_the_law_of_relu():
 
 def relu_cdf(n):
     degrees, probabilities = (each[1:] for each in binomial(n))
-    return lambda x: scipy.special.gammainc(degrees / 2, x[:, None] * n / 4) @ probabilities / probabilities.sum()
+    return lambda x: (
+        scipy.special.gammainc(degrees / 2, x[:, None] * n / 4)
+        @ probabilities
+        / probabilities.sum()
+    )
 
 
 @pytest.mark.slow
@@ -125,16 +137,22 @@ def test_orthogonal_relu_layers_have_the_exact_law():
             value = np.zeros_like(x)
             for k, probability in list(zip(*binomial(n), strict=True))[1:]:
                 share = x * n / (2 * total)
-                law = scipy.stats.beta(k / 2, (total - k) / 2).cdf(share) if k < total else share >= 1
+                law = (
+                    scipy.stats.beta(k / 2, (total - k) / 2).cdf(share) if k < total else share >= 1
+                )
                 value += probability / (1 - 2.0**-n) * law
             return value
 
         values = np.exp(logs[:, layer].astype(np.float64))
-        values = values[(values > 0) & (values < 2 * total / n * (1 - 1e-5))]  # without the atom where all are on
+        values = values[
+            (values > 0) & (values < 2 * total / n * (1 - 1e-5))
+        ]  # without the atom where all are on
         atom = 2.0**-n / (1 - 2.0**-n) if n == total else 0.0
         exact = lambda x, cdf=cdf, atom=atom: cdf(x) / (1 - atom)
         assert scipy.stats.kstest(values, exact).pvalue > TOO_UNLIKELY
-        assert scipy.stats.kstest(values, relu_cdf(n)).pvalue < TOO_UNLIKELY  # the rival: Gaussian weights
+        assert (
+            scipy.stats.kstest(values, relu_cdf(n)).pvalue < TOO_UNLIKELY
+        )  # the rival: Gaussian weights
         assert abs(z_of_mean(np.exp(logs[:, layer].astype(np.float64)), 1.0)) < 5
         dead = np.isneginf(logs[:, layer]).sum()
         assert scipy.stats.binomtest(int(dead), NUM, 2.0**-n).pvalue > TOO_UNLIKELY
@@ -142,7 +160,9 @@ def test_orthogonal_relu_layers_have_the_exact_law():
 
 @pytest.mark.slow
 def test_orthogonal_linear_square_layers_are_isometries():
-    logs = sampled(lambda key: log_layer_factors(key, (7, 7), slopes=(1.0, 1.0), law="orthogonal"), 100)
+    logs = sampled(
+        lambda key: log_layer_factors(key, (7, 7), slopes=(1.0, 1.0), law="orthogonal"), 100
+    )
     assert (logs == 0).all()
 
 
@@ -150,21 +170,31 @@ def test_orthogonal_linear_square_layers_are_isometries():
 @pytest.mark.exhaustive
 def test_volumes_have_the_exact_moments(d):
     widths, output = (2, 4, 9, 300), 6
-    logs = sampled(lambda key: log_layer_factors(key, widths, output_width=output, d=d), NUM).astype(np.float64)
+    logs = sampled(
+        lambda key: log_layer_factors(key, widths, output_width=output, d=d), NUM
+    ).astype(np.float64)
     for layer, n in enumerate((*widths, output)):
         linear = layer == len(widths)
         degrees, weights = (np.array([n]), np.ones(1)) if linear else binomial(n)
         weights, degrees = weights[degrees >= d], degrees[degrees >= d]
         alive = np.isfinite(logs[:, layer])
-        assert scipy.stats.binomtest(int(alive.sum()), NUM, min(weights.sum(), 1.0)).pvalue > TOO_UNLIKELY
+        assert (
+            scipy.stats.binomtest(int(alive.sum()), NUM, min(weights.sum(), 1.0)).pvalue
+            > TOO_UNLIKELY
+        )
         if not alive.any():
             continue
         weights = weights / weights.sum()
-        psi, psi_1 = (scipy.special.polygamma(order, (degrees[:, None] - np.arange(d)) / 2).sum(1) for order in (0, 1))
+        psi, psi_1 = (
+            scipy.special.polygamma(order, (degrees[:, None] - np.arange(d)) / 2).sum(1)
+            for order in (0, 1)
+        )
         mean = weights @ psi + d * math.log(2 / (n if linear else n / 2))
         variance = weights @ (psi_1 + (psi - weights @ psi) ** 2)
         assert abs(z_of_mean(logs[alive, layer], mean)) < 5
         assert abs(z_of_mean((logs[alive, layer] - mean) ** 2, variance)) < 5
         # the rival: d tangents that are stretched independently
-        rival = d * (weights @ scipy.special.digamma(degrees / 2) + math.log(2 / (n if linear else n / 2)))
+        rival = d * (
+            weights @ scipy.special.digamma(degrees / 2) + math.log(2 / (n if linear else n / 2))
+        )
         assert abs(z_of_mean(logs[alive, layer], rival)) > (5 if n < 300 else 2)

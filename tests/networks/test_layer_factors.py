@@ -50,7 +50,9 @@ def relu_cdf(n):
     degrees, probabilities = binomial(n)
     kept = (degrees > 0) & (probabilities > 1e-12)
     degrees, probabilities = degrees[kept], probabilities[kept] / probabilities[1:].sum()
-    exact = lambda x: scipy.special.gammainc(degrees / 2, np.asarray(x)[..., None] * n / 4) @ probabilities
+    exact = lambda x: (
+        scipy.special.gammainc(degrees / 2, np.asarray(x)[..., None] * n / 4) @ probabilities
+    )
     if n <= 8:
         return exact
     deviation = math.sqrt(5 / n)
@@ -87,7 +89,9 @@ def test_layers_are_independent(relu_logs):
 
 
 def test_the_mean_squared_stretch_is_one(relu_logs):
-    for layer in range(4, len(WIDTHS) + 1):  # light enough tails: the fourth moment of X is at most 8
+    for layer in range(
+        4, len(WIDTHS) + 1
+    ):  # light enough tails: the fourth moment of X is at most 8
         assert abs(z_of_mean(np.exp(relu_logs[:, layer].astype(np.float64)), 1.0)) < 5
 
 
@@ -108,7 +112,9 @@ def test_logarithms_of_deep_networks(widths):
     assert exact_mean == pytest.approx(mean, abs=1e-10)
     assert exact_variance == pytest.approx(variance, abs=1e-9)
     scales = log_layer_scales(widths[0], widths[1:-1], output_width=widths[-1])
-    factors = sampled(lambda key: log_layer_factors(key, widths[1:-1], output_width=widths[-1]), NUM)
+    factors = sampled(
+        lambda key: log_layer_factors(key, widths[1:-1], output_width=widths[-1]), NUM
+    )
     total = (scales + factors).sum(axis=1)
     alive = np.isfinite(total)
     assert scipy.stats.binomtest(int(alive.sum()), NUM, survival).pvalue > TOO_UNLIKELY
@@ -116,7 +122,11 @@ def test_logarithms_of_deep_networks(widths):
     assert abs(z_of_mean((total[alive] - mean) ** 2, variance)) < 5
     # rivals: half of the neurons on in every network, and variance 1/n instead of 2/n
     hidden = np.array(widths[1:-1])
-    rival_mean = mean + (scipy.special.digamma(hidden / 4) + np.log(2)).sum() - log_of_chi_square(hidden).sum()
+    rival_mean = (
+        mean
+        + (scipy.special.digamma(hidden / 4) + np.log(2)).sum()
+        - log_of_chi_square(hidden).sum()
+    )
     assert abs(z_of_mean(total[alive], rival_mean)) > 5
     assert abs(z_of_mean(total[alive], mean - len(hidden) * math.log(2))) > 5
 
@@ -124,7 +134,12 @@ def test_logarithms_of_deep_networks(widths):
 def log_of_chi_square(widths):
     """E log chi^2_K given K >= 1, for each width."""
     laws = [binomial(n) for n in widths]
-    return np.array([law[1:] @ scipy.special.digamma(k[1:] / 2) / law[1:].sum() + math.log(2) for k, law in laws])
+    return np.array(
+        [
+            law[1:] @ scipy.special.digamma(k[1:] / 2) / law[1:].sum() + math.log(2)
+            for k, law in laws
+        ]
+    )
 
 
 def log_moments(widths):
@@ -143,24 +158,33 @@ def log_moments(widths):
 @pytest.mark.parametrize("law", ["normal", pytest.param("orthogonal", marks=pytest.mark.slow)])
 @pytest.mark.exhaustive
 def test_a_network_does_not_depend_on_how_many_are_drawn_together(law):
-    fn = lambda key: log_layer_factors(key, (3, 64, 64, 2, 1000), slopes=(0.0, 1.0), law=law, output_width=2)
+    fn = lambda key: log_layer_factors(
+        key, (3, 64, 64, 2, 1000), slopes=(0.0, 1.0), law=law, output_width=2
+    )
     by_batch = {batch: sampled(fn, 48, batch=batch) for batch in (1, 16)}
     alone = jax.jit(fn)
-    by_batch["alone"] = np.stack([np.asarray(alone(jax.random.fold_in(jax.random.key(0), seed))) for seed in range(48)])
+    by_batch["alone"] = np.stack(
+        [np.asarray(alone(jax.random.fold_in(jax.random.key(0), seed))) for seed in range(48)]
+    )
     for other in by_batch.values():
         np.testing.assert_array_equal(np.isneginf(other), np.isneginf(by_batch[1]))
-        np.testing.assert_allclose(other, by_batch[1], rtol=2e-6, atol=1e-6)  # equal bits, other rounding
+        np.testing.assert_allclose(
+            other, by_batch[1], rtol=2e-6, atol=1e-6
+        )  # equal bits, other rounding
     assert np.isneginf(by_batch[1]).any()
     assert len(np.unique(by_batch[1][:, 2])) == 48
     assert np.isclose(sampled(fn, 48, key=1, batch=16), by_batch[1], atol=1e-3)[:, 1:3].mean() < 0.1
 
 
 @pytest.mark.parametrize(
-    "options", [{"d": 3}, pytest.param({"slopes": (0.1, 1.0), "law": "orthogonal"}, marks=pytest.mark.slow)]
+    "options",
+    [{"d": 3}, pytest.param({"slopes": (0.1, 1.0), "law": "orthogonal"}, marks=pytest.mark.slow)],
 )
 @pytest.mark.exhaustive
 def test_float32_gives_the_network_of_float64(options):
-    fn = lambda dtype: lambda key: log_layer_factors(key, (6, 50, 3000), output_width=9, dtype=dtype, **options)
+    fn = lambda dtype: (
+        lambda key: log_layer_factors(key, (6, 50, 3000), output_width=9, dtype=dtype, **options)
+    )
     single = sampled(fn("float32"), 2000)
     with jax.enable_x64(True):
         double = sampled(fn("float64"), 2000)
@@ -174,7 +198,9 @@ def test_float32_gives_the_network_of_float64(options):
 
 
 def test_scales_are_those_of_the_mean():
-    scales = log_layer_scales(3, (8, 4), 1.5, slopes=(0.5, 1.0), output_width=2, output_var=1.2, d=2)
+    scales = log_layer_scales(
+        3, (8, 4), 1.5, slopes=(0.5, 1.0), output_width=2, output_var=1.2, d=2
+    )
     exact = [1.5 * 8 / 3 * 0.625, 1.5 * 4 / 8 * 0.625, 1.2 * 2 / 4]
     np.testing.assert_allclose(scales, 2 * np.log(exact), rtol=1e-14)
 

@@ -39,10 +39,16 @@ def test_neural_tangents_finds_the_tangent_kernel_of_the_backward_pass(name):
     first = lambda p, rows: jax.vmap(lambda row: apply(p, row)[:1])(rows)
     plain = jax.jit(lambda key: jax.vmap(lambda row: plain_apply(plain_init(key, 3), row)[:1])(x))
     np.testing.assert_allclose(jax.jit(first)(parameters, x), plain(key), rtol=1e-4, atol=1e-5)
-    theirs = empirical_ntk(first, parameters, x, implementation="JACOBIAN_CONTRACTION", dtype="float32")
+    theirs = empirical_ntk(
+        first, parameters, x, implementation="JACOBIAN_CONTRACTION", dtype="float32"
+    )
     functions = np.eye(1, spec.output_width or spec.widths[-1]).repeat(2, 0)
     ours = jax.jit(
-        lambda key: random_gradients(spec, points_alone(x), key, functions, (0, 1), linear_map="explicit").ntk
+        lambda key: (
+            random_gradients(
+                spec, points_alone(x), key, functions, (0, 1), linear_map="explicit"
+            ).ntk
+        )
     )
     np.testing.assert_allclose(ours(key), theirs, rtol=2e-4, atol=1e-5)
 
@@ -55,7 +61,14 @@ def test_refusals():
 @pytest.mark.slow
 def test_a_general_covariance_gives_the_same_network_in_either_parametrization():
     full = np.arange(16.0).reshape(4, 4) / 8
-    spec = di.ResNet(2, 2, block="shallow", weight_law=di.gaussian_matrix(full @ full.T, np.ones((2, 2))))
-    (init, apply), (plain_init, plain_apply) = di.network(spec, parametrization="ntk"), di.network(spec)
+    spec = di.ResNet(
+        2, 2, block="shallow", weight_law=di.gaussian_matrix(full @ full.T, np.ones((2, 2)))
+    )
+    (init, apply), (plain_init, plain_apply) = (
+        di.network(spec, parametrization="ntk"),
+        di.network(spec),
+    )
     key, x = jax.random.key(0), jnp.array([0.5, -1.0])
-    np.testing.assert_allclose(apply(init(key, 2), x), plain_apply(plain_init(key, 2), x), rtol=1e-5)
+    np.testing.assert_allclose(
+        apply(init(key, 2), x), plain_apply(plain_init(key, 2), x), rtol=1e-5
+    )

@@ -16,10 +16,16 @@ RNG = np.random.default_rng(0)
 MEAN, OUTPUT, INPUT = RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3))
 BIAS = di.normal(0.25, "depth")
 FULL = RNG.normal(size=(9, 9))
-CONV = di.ConvResNet((5,), 2, 3, bias_law=BIAS, weight_law=di.normal(0.5, "depth"), inner_activation="tanh")
-SQUARE = di.ConvResNet((3, 3), 2, 3, padding="zero", bias_law=BIAS, embedding_law=di.normal(1.0), output_width=2)
+CONV = di.ConvResNet(
+    (5,), 2, 3, bias_law=BIAS, weight_law=di.normal(0.5, "depth"), inner_activation="tanh"
+)
+SQUARE = di.ConvResNet(
+    (3, 3), 2, 3, padding="zero", bias_law=BIAS, embedding_law=di.normal(1.0), output_width=2
+)
 SPECS = {
-    "shallow": di.ResNet(3, 4, block="shallow", activation="silu", inner_activation="tanh", bias_law=BIAS),
+    "shallow": di.ResNet(
+        3, 4, block="shallow", activation="silu", inner_activation="tanh", bias_law=BIAS
+    ),
     "pre-activation": di.ResNet(
         3,
         4,
@@ -48,7 +54,9 @@ def outputs(spec, x, name, num, key=0):
     x = jnp.asarray(x, jnp.float32)
 
     def one(key):
-        _, rows = random_forward(spec, points_alone(x), key, lambda state: (), linear_map=FUNCTIONS[name])
+        _, rows = random_forward(
+            spec, points_alone(x), key, lambda state: (), linear_map=FUNCTIONS[name]
+        )
         return jnp.exp(rows.point_scales)[:, None] * rows.points
 
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
@@ -57,18 +65,26 @@ def outputs(spec, x, name, num, key=0):
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.slow_cases("shallow")
-@pytest.mark.exhaustive_cases("convolution", "convolution, zero padding", "correlated", "pre-activation", "two layers")
+@pytest.mark.exhaustive_cases(
+    "convolution", "convolution, zero padding", "correlated", "pre-activation", "two layers"
+)
 def test_explicit_and_conditional_maps_of_blocks_have_one_law(name):
     spec, num = SPECS[name], 4000
     x = 0.5 * np.random.default_rng(1).normal(size=(2, WIDTHS.get(name, 3)))
-    first, second = (outputs(spec, x, kind, num).reshape(num, -1) for kind in ("explicit", "conditional"))
+    first, second = (
+        outputs(spec, x, kind, num).reshape(num, -1) for kind in ("explicit", "conditional")
+    )
     columns = slice(0, 8)
 
     def moments(values):
         values = values[:, columns]
         products = values[:, :, None] * values[:, None, :]
         return np.concatenate(
-            [values, np.sqrt(np.abs(products.reshape(num, -1))) * np.sign(products.reshape(num, -1))], 1
+            [
+                values,
+                np.sqrt(np.abs(products.reshape(num, -1))) * np.sign(products.reshape(num, -1)),
+            ],
+            1,
         )
 
     one, other = moments(first), moments(second)
@@ -106,12 +122,16 @@ def numpy_forward(spec, parameters, x):
         stream = after
     if output is None:
         return stream.reshape(-1)
-    return output["weights"] @ stream.reshape(-1, stream.shape[-1]).mean(0) + output.get("biases", 0.0)
+    return output["weights"] @ stream.reshape(-1, stream.shape[-1]).mean(0) + output.get(
+        "biases", 0.0
+    )
 
 
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.slow_cases("correlated")
-@pytest.mark.exhaustive_cases("convolution", "convolution, zero padding", "pre-activation", "shallow", "two layers")
+@pytest.mark.exhaustive_cases(
+    "convolution", "convolution, zero padding", "pre-activation", "shallow", "two layers"
+)
 def test_apply_is_the_formula_of_the_block_and_the_network_that_simulation_draws(name):
     spec, width, key = SPECS[name], WIDTHS.get(name, 3), jax.random.key(7)
     x = np.random.default_rng(2).normal(size=width)
@@ -120,24 +140,35 @@ def test_apply_is_the_formula_of_the_block_and_the_network_that_simulation_draws
     expected = numpy_forward(spec, parameters, x)
     np.testing.assert_allclose(apply(parameters, x), expected, rtol=3e-5, atol=3e-6)
     _, rows = random_forward(
-        spec, points_alone(jnp.asarray(x, jnp.float32)[None]), key, lambda state: (), linear_map=FUNCTIONS["explicit"]
+        spec,
+        points_alone(jnp.asarray(x, jnp.float32)[None]),
+        key,
+        lambda state: (),
+        linear_map=FUNCTIONS["explicit"],
     )
-    np.testing.assert_allclose(np.exp(rows.point_scales[0]) * rows.points[0], expected, rtol=3e-5, atol=3e-6)
+    np.testing.assert_allclose(
+        np.exp(rows.point_scales[0]) * rows.points[0], expected, rtol=3e-5, atol=3e-6
+    )
 
 
 def test_matrices_have_the_covariance_and_the_drift_of_their_law():
     depth, num = 3, 20_000
     law = di.matrix_normal(OUTPUT @ OUTPUT.T, INPUT @ INPUT.T, MEAN)
     general = di.gaussian_matrix(FULL @ FULL.T, MEAN)
-    for one, covariance in ((law, np.kron(OUTPUT @ OUTPUT.T, INPUT @ INPUT.T)), (general, FULL @ FULL.T)):
+    for one, covariance in (
+        (law, np.kron(OUTPUT @ OUTPUT.T, INPUT @ INPUT.T)),
+        (general, FULL @ FULL.T),
+    ):
         keys = jax.random.split(jax.random.key(1), num)
-        drawn = np.asarray(jax.jit(jax.vmap(lambda key, law=one: law.sample(key, (3, 3), depth=depth)))(keys)).reshape(
-            num, -1
-        )
+        drawn = np.asarray(
+            jax.jit(jax.vmap(lambda key, law=one: law.sample(key, (3, 3), depth=depth)))(keys)
+        ).reshape(num, -1)
         std = np.sqrt(np.diag(covariance) / depth)
         z = (drawn.mean(0) - MEAN.reshape(-1) / depth) / (std / np.sqrt(num))
         assert np.abs(z).max() < 5
         correlation = covariance / np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
         measured = np.corrcoef(drawn.T)
-        assert np.abs((measured - correlation) * np.sqrt(num) / (1 - 0.99 * correlation**2)).max() < 5
+        assert (
+            np.abs((measured - correlation) * np.sqrt(num) / (1 - 0.99 * correlation**2)).max() < 5
+        )
         assert np.abs(correlation - np.eye(9)).max() > 0.1  # independent entries are something else

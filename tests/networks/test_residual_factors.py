@@ -18,7 +18,9 @@ TOO_UNLIKELY = 1e-6
 
 def sampled(fn, num, key=0, batch=1000):
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys), np.float64)
+    return np.asarray(
+        jax.jit(lambda keys: jax.lax.map(fn, keys, batch_size=batch))(keys), np.float64
+    )
 
 
 def exact_cdf(width, inner, strength):
@@ -42,7 +44,9 @@ def logs():
 def test_each_block_has_the_exact_law(logs):
     for block, (inner, strength) in enumerate(((3, 1.0), (4, 0.4))):
         values = np.exp(logs[:, block])
-        values = values[np.abs(logs[:, block]) > 1e-7]  # without the atom at 1, where all inner neurons are off
+        values = values[
+            np.abs(logs[:, block]) > 1e-7
+        ]  # without the atom at 1, where all inner neurons are off
         assert scipy.stats.binomtest(NUM - len(values), NUM, 2.0**-inner).pvalue > TOO_UNLIKELY
         assert scipy.stats.kstest(values, exact_cdf(3, inner, strength)).pvalue > TOO_UNLIKELY
         # the rival: a branch 20 % too strong
@@ -54,7 +58,9 @@ def test_the_mean_squared_stretch_is_one_plus_the_strength(logs):
         values = np.exp(logs[:, block])
         standard_error = values.std() / math.sqrt(NUM)
         assert abs(values.mean() - 1 - strength) < 5 * standard_error
-        assert abs(values.mean() - 1 - 2 * strength) > 5 * standard_error  # the rival: no factor 1/2 for the mask
+        assert (
+            abs(values.mean() - 1 - 2 * strength) > 5 * standard_error
+        )  # the rival: no factor 1/2 for the mask
 
 
 def explicit_logs(width, inner_widths, branch_var, num):
@@ -76,7 +82,9 @@ def explicit_logs(width, inner_widths, branch_var, num):
 def test_explicit_matrices_have_the_same_law():
     width, inner_widths, branch_var, num = 6, (4, 4), 0.5, 30_000
     drawn = explicit_logs(width, inner_widths, branch_var, num)
-    logs = sampled(lambda key: log_residual_factors(key, width, inner_widths, branch_var), num).sum(axis=1)
+    logs = sampled(lambda key: log_residual_factors(key, width, inner_widths, branch_var), num).sum(
+        axis=1
+    )
     assert scipy.stats.ks_2samp(logs, drawn).pvalue > TOO_UNLIKELY
     # the rival: the branch's variance divided by the wrong width
     rival = explicit_logs(width, inner_widths, branch_var * 4 / 6, num)
@@ -94,13 +102,17 @@ def test_the_weakest_branches_keep_their_digits():
 
 @pytest.mark.slow
 def test_a_trunk_of_one_neuron_and_blocks_without_branch():
-    logs = sampled(lambda key: log_residual_factors(key, 1, (50, 50), jnp.asarray([2.0, 0.0])), 20_000)
+    logs = sampled(
+        lambda key: log_residual_factors(key, 1, (50, 50), jnp.asarray([2.0, 0.0])), 20_000
+    )
     assert np.isfinite(logs).all()
     assert (logs[:, 1] == 0).all()
     # (1 + tau g)^2 with tau^2 = 2 X: P(|1 + tau g| < 1) by quadrature over X
     tau = np.sqrt(2 * sampled_inner(50))
     below = np.mean(scipy.stats.norm.cdf(0) - scipy.stats.norm.cdf(-2 / tau))
-    assert scipy.stats.binomtest(int((logs[:, 0] < 0).sum()), len(logs), below).pvalue > TOO_UNLIKELY
+    assert (
+        scipy.stats.binomtest(int((logs[:, 0] < 0).sum()), len(logs), below).pvalue > TOO_UNLIKELY
+    )
     assert scipy.stats.binomtest(int((logs[:, 0] < 0).sum()), len(logs), 0.5).pvalue < TOO_UNLIKELY
 
 
@@ -133,4 +145,6 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
 @pytest.mark.exhaustive_cases("arguments2-strengths=-0.1")
 def test_refusals(arguments, match):
     with pytest.raises(SpecError, match=match):
-        log_residual_factors(jax.random.key(0), **{"width": 4, "inner_widths": (4, 4), "strengths": 1.0, **arguments})
+        log_residual_factors(
+            jax.random.key(0), **{"width": 4, "inner_widths": (4, 4), "strengths": 1.0, **arguments}
+        )

@@ -31,10 +31,14 @@ BIAS = di.normal(0.3, "absolute")
 SPECS = {
     "relu": di.MLP(widths=(8, 8, 8), output_width=3),
     "relu, unequal, no output": di.MLP(widths=(9, 16, 7), bias_law=BIAS),
-    "leaky relu, bias": di.MLP(widths=(8, 8), activation=di.leaky_relu(0.3), bias_law=BIAS, output_width=4),
+    "leaky relu, bias": di.MLP(
+        widths=(8, 8), activation=di.leaky_relu(0.3), bias_law=BIAS, output_width=4
+    ),
     "tanh, bias": di.MLP(widths=(8, 8), activation=di.tanh, bias_law=BIAS, output_width=4),
     "gelu": di.MLP(widths=(8, 8), activation=di.gelu, output_width=4),
-    "orthogonal": di.MLP(widths=(8, 8), weight_law=di.orthogonal(2.0), output_width=8, output_law=di.orthogonal(1.0)),
+    "orthogonal": di.MLP(
+        widths=(8, 8), weight_law=di.orthogonal(2.0), output_width=8, output_law=di.orthogonal(1.0)
+    ),
     "constant bias": di.MLP(widths=(8, 8), bias_law=di.constant(0.5), output_width=4),
     "residual": di.ResNet(width=5, depth=4, branch_width=7, output_width=3),
     "residual tanh, bias": di.ResNet(width=5, depth=3, activation=di.tanh, bias_law=BIAS),
@@ -47,7 +51,9 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
     spec, key = SPECS[name], jax.random.key(4)
     frames = di.frames.random(5, 2, num_points=2, seed=3)
     init, apply = network(spec)
-    jacobian = jax.jit(lambda key, points: jax.vmap(jax.jacfwd(lambda x: apply(init(key, 5), x)))(points))
+    jacobian = jax.jit(
+        lambda key, points: jax.vmap(jax.jacfwd(lambda x: apply(init(key, 5), x)))(points)
+    )
     jacobians = jacobian(key, jnp.asarray(frames.points, "float32"))
     image = np.einsum("poi,pdi->pdo", np.asarray(jacobians, np.float64), frames.tangents)
     volumes = 0.5 * np.linalg.slogdet(image @ np.swapaxes(image, 1, 2))[1]
@@ -58,7 +64,14 @@ def test_tangents_are_the_jacobian_of_the_network_of_that_key(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tanh, bias", "residual tanh, bias"))]
+    "name",
+    [
+        "relu",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("tanh, bias", "residual tanh, bias")
+        ),
+    ],
 )
 @pytest.mark.exhaustive
 def test_explicit_and_conditional_tangents_have_one_law(name):
@@ -79,7 +92,12 @@ def test_explicit_and_conditional_tangents_have_one_law(name):
         assert scipy.stats.ks_2samp(x, y).pvalue > 1e-6
         assert not np.array_equal(x[:50], y[:50])
     # the rival: the same network, a twentieth more stretch per layer
-    assert abs((x.mean() + 0.05 * a.shape[1] - y.mean()) / np.sqrt(x.var() / len(x) + y.var() / len(y))) > 5
+    assert (
+        abs(
+            (x.mean() + 0.05 * a.shape[1] - y.mean()) / np.sqrt(x.var() / len(x) + y.var() / len(y))
+        )
+        > 5
+    )
 
 
 @pytest.mark.slow
@@ -96,7 +114,9 @@ def test_ten_thousand_layers_neither_under_nor_overflow():
 def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     frames, spec = di.frames.random(4, 2), di.MLP(widths=(6, 2, 6, 6), output_width=4)
     one = lambda key: log_volumes(spec, frames, key, linear_map)
-    events = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 2000)).event)[:, :, 0]
+    events = np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 2000)).event)[
+        :, :, 0
+    ]
     dead = events != 0
     assert (events[dead] == EVENTS["dead"]).all()
     assert (np.diff(dead.astype(int), axis=1) >= 0).all()
@@ -107,7 +127,9 @@ def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
 
 
 def test_more_vectors_than_neurons_are_refused():
-    with pytest.raises(SpecError, match=r"3 vectors through a layer of 2 neurons.*volume is exactly 0"):
+    with pytest.raises(
+        SpecError, match=r"3 vectors through a layer of 2 neurons.*volume is exactly 0"
+    ):
         starting_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
 
 
@@ -125,5 +147,7 @@ def test_a_tie_at_the_origin_is_refused():
 
 
 def test_inputs_of_another_width_than_the_stream_are_refused():
-    with pytest.raises(SpecError, match=r"inputs of dimension 3 for a residual network of width 5.*width=3"):
+    with pytest.raises(
+        SpecError, match=r"inputs of dimension 3 for a residual network of width 5.*width=3"
+    ):
         starting_rows(di.ResNet(width=5, depth=2), di.frames.random(3), "float32")

@@ -15,13 +15,20 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.image_shape}-{s.kernel_size}-{s.padding}")
+@pytest.mark.parametrize(
+    "spec", SPECS, ids=lambda s: f"{s.image_shape}-{s.kernel_size}-{s.padding}"
+)
 @pytest.mark.slow_cases("(3, 4)-3-circular", "(5, 6)-5-circular", "(5,)-3-circular")
 def test_patches_are_those_of_the_table_of_neighbours_and_so_is_their_derivative(spec):
-    view, table = views.patches(spec), np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding))
+    view, table = (
+        views.patches(spec),
+        np.array(neighbours(spec.image_shape, spec.kernel_size, spec.padding)),
+    )
     rng = np.random.default_rng(0)
     rows = rng.integers(1, 100, (3, spec.positions * 2)).astype(np.float32)
-    images = np.concatenate([rows.reshape(3, spec.positions, 2), np.zeros((3, 1, 2), np.float32)], axis=1)
+    images = np.concatenate(
+        [rows.reshape(3, spec.positions, 2), np.zeros((3, 1, 2), np.float32)], axis=1
+    )
     expected = images[:, table].reshape(3 * spec.positions, -1)
     assert view.patch_size == table.shape[1]
     assert view.fan_in(rows.shape[1]) == expected.shape[1]

@@ -12,8 +12,12 @@ Q = di.quantities
 @pytest.mark.slow
 def test_opposite_vectors_are_one_line():
     rng = np.random.default_rng(0)
-    directions = np.array([[1.0, 0.2, 0.0], [-1.0, -0.2, 0.0], [0.0, 1.0, 1.0]])  # two lines, three orientations
-    vectors = np.repeat(directions, 20, axis=0) * rng.uniform(0.5, 2.0, (60, 1)) + 0.01 * rng.normal(size=(60, 3))
+    directions = np.array(
+        [[1.0, 0.2, 0.0], [-1.0, -0.2, 0.0], [0.0, 1.0, 1.0]]
+    )  # two lines, three orientations
+    vectors = np.repeat(directions, 20, axis=0) * rng.uniform(
+        0.5, 2.0, (60, 1)
+    ) + 0.01 * rng.normal(size=(60, 3))
     orientations, lines = (count_orientations(vectors, lines=lines) for lines in (False, True))
     assert (int(orientations.num_orientations), int(lines.num_orientations)) == (3, 2)
     assert orientations.condensed
@@ -42,7 +46,10 @@ def test_two_lines_of_multiplicity_2():
     net = di.MLP((40,), di.x_tanh, output_width=1)
     x = np.array([[1.0, 0.5], [-0.3, 1.0], [0.7, -1.2]])
     run = di.Training(
-        di.targets.examples(x, np.array([[1.0], [-0.5], [0.8]])), record_steps=(9,), mode="adam", rate=0.1
+        di.targets.examples(x, np.array([[1.0], [-0.5], [0.8]])),
+        record_steps=(9,),
+        mode="adam",
+        rate=0.1,
     )
     orientations = di.predict(net, Q.orientation_count, run).mean[-1, 0]
     assert di.predict(net, Q.line_count, run).mean[-1, 0] == pytest.approx(orientations / 2)

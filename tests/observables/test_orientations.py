@@ -65,7 +65,9 @@ def test_display_order_gathers_lines():
     vectors = planted([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], (20, 15, 9, 7))
     order = display_order(cosine_similarities(vectors))
     assert sorted(order) == list(range(51))
-    nearest = np.argmax(orientations(vectors) @ np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]).T, axis=1)
+    nearest = np.argmax(
+        orientations(vectors) @ np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]]).T, axis=1
+    )
     assert np.count_nonzero(np.diff(nearest[order])) == 3  # every cluster in one piece
     assert display_order(np.ones((1, 1))).tolist() == [0]
 
@@ -82,11 +84,15 @@ def test_mean_absolute_cosine_of_random_directions(dimension):
     assert float(mean_absolute_cosine(one_line)) == pytest.approx(1.0, abs=1e-6)
     values = [
         float(value)
-        for value in jax.vmap(mean_absolute_cosine)(np.random.default_rng(1).standard_normal((400, 10, dimension)))
+        for value in jax.vmap(mean_absolute_cosine)(
+            np.random.default_rng(1).standard_normal((400, 10, dimension))
+        )
     ]
     z = (np.mean(values) - exact) / (np.std(values) / 20)
     assert abs(z) < 5
-    assert abs(np.mean(values) - random_absolute_cosine(dimension + 1)) / (np.std(values) / 20) > 5  # the rival
+    assert (
+        abs(np.mean(values) - random_absolute_cosine(dimension + 1)) / (np.std(values) / 20) > 5
+    )  # the rival
 
 
 @pytest.mark.slow
@@ -105,7 +111,9 @@ def test_small_angles_keep_their_digits_in_float32():
     vectors = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]], np.float32)
     found = angles_to(vectors, [[2.0, 0.0], [-1.0, 0.0]])
     np.testing.assert_allclose(found, [[0, np.pi], [angle, np.pi - angle]], rtol=1e-5)
-    assert float(jnp.arccos(cosine_similarities(vectors)[0, 1])) != pytest.approx(angle, rel=0.5)  # the rival
+    assert float(jnp.arccos(cosine_similarities(vectors)[0, 1])) != pytest.approx(
+        angle, rel=0.5
+    )  # the rival
 
 
 @pytest.mark.slow
@@ -153,7 +161,9 @@ def test_small_clusters_and_small_neurons_are_left_out():
     sizes = np.linalg.norm(vectors.astype(np.float64), axis=1)
     scattered = np.concatenate([vectors, 1e-3 * RNG.standard_normal((60, 3)) * sizes.max()])
     assert not bool(count_orientations(scattered).condensed)
-    masked = count_orientations(scattered, amplitudes=np.linalg.norm(scattered / sizes.max(), axis=1))
+    masked = count_orientations(
+        scattered, amplitudes=np.linalg.norm(scattered / sizes.max(), axis=1)
+    )
     assert bool(masked.condensed)
     assert int(masked.live) == 52
 

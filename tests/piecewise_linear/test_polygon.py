@@ -19,7 +19,9 @@ def deterministic_net(widths=(2, 4, 4, 3)):
     for number in range(1, len(widths)):
         i, j = np.arange(1, widths[number] + 1)[:, None], np.arange(1, widths[number - 1] + 1)[None]
         variance = 1.0 if number == len(widths) - 1 else 2.0
-        weights = np.sqrt(2 * variance / widths[number - 1]) * np.cos(1.7 * i * j + 0.9 * number + 0.31 * i**2)
+        weights = np.sqrt(2 * variance / widths[number - 1]) * np.cos(
+            1.7 * i * j + 0.9 * number + 0.31 * i**2
+        )
         layers.append((weights, 0.5 * np.sin(2.3 * i[:, 0] + 1.1 * number)))
     return layers
 
@@ -44,7 +46,11 @@ def he_net(rng, widths):
 )
 def test_polygons_of_the_deterministic_net(kind, num_segments, length):
     velocity = np.array([-1.0, 1.0]) / math.sqrt(2.0)
-    curve = circle() if kind == "circle" else Curve("line", np.stack([[0.5, 0.0], velocity]), 0.0, 3.0, "line")
+    curve = (
+        circle()
+        if kind == "circle"
+        else Curve("line", np.stack([[0.5, 0.0], velocity]), 0.0, 3.0, "line")
+    )
     result = polygon_lengths(deterministic_net(), curve, num_segments)
     assert result.shape == (3,)
     assert result[-1] == pytest.approx(length, rel=1e-12)
@@ -53,7 +59,9 @@ def test_polygons_of_the_deterministic_net(kind, num_segments, length):
 
 def test_halving_the_steps_never_shortens_and_converges_to_the_exact_length():
     rng = np.random.default_rng(0)
-    layers = [(rng.normal(size=(n, m)), 0.3 * rng.normal(size=n)) for m, n in ((3, 5), (5, 6), (6, 2))]
+    layers = [
+        (rng.normal(size=(n, m)), 0.3 * rng.normal(size=n)) for m, n in ((3, 5), (5, 6), (6, 2))
+    ]
     layers.insert(1, (rng.normal(size=(4, 5)), rng.normal(size=4), rng.normal(size=(5, 4))))
     for curve in (circle(3), line([1.0, 0.0, -1.0], [-2.0, 1.0, 0.5])):
         arguments = {"negative_slope": 0.2, "last_is_linear": False}
@@ -73,7 +81,9 @@ def test_a_function_of_the_points_is_as_good_as_layers():
         return first, np.maximum(first @ w2.T + b2, 0)
 
     expected = polygon_lengths(layers, circle(), 50)
-    np.testing.assert_allclose(polygon_lengths(lambda x: hidden(x), circle(), 50), expected[:2], rtol=1e-14)
+    np.testing.assert_allclose(
+        polygon_lengths(lambda x: hidden(x), circle(), 50), expected[:2], rtol=1e-14
+    )
     np.testing.assert_allclose(
         polygon_lengths(lambda x: hidden(x)[1] @ w3.T + b3, circle(), 50), expected[2:], rtol=1e-14
     )
@@ -103,10 +113,19 @@ def test_deficit_of_one_narrow_layer_is_exact():
     width, num_segments, num_nets = 6, 1024, 1500
     rng = np.random.default_rng(31)
     nets = [he_net(rng, (2, width)) for _ in range(num_nets)]
-    exact = np.array([exact_lengths(net, circle(), last_is_linear=False).lengths[0] for net in nets])
-    polygon = np.array([polygon_lengths(net, circle(), num_segments, last_is_linear=False)[0] for net in nets])
+    exact = np.array(
+        [exact_lengths(net, circle(), last_is_linear=False).lengths[0] for net in nets]
+    )
+    polygon = np.array(
+        [polygon_lengths(net, circle(), num_segments, last_is_linear=False)[0] for net in nets]
+    )
     deficit = num_segments * (1 - polygon.mean() / exact.mean())
-    error = num_segments * np.std(exact - polygon - deficit / num_segments * exact) / exact.mean() / math.sqrt(num_nets)
+    error = (
+        num_segments
+        * np.std(exact - polygon - deficit / num_segments * exact)
+        / exact.mean()
+        / math.sqrt(num_nets)
+    )
     assert abs(deficit - first_layer_deficit(width)) < 5 * error < 0.05
     assert abs(deficit - 2 / 3) > 5 * error  # the rival: infinite width
 
@@ -119,8 +138,12 @@ def test_deficit_of_three_wide_layers():
     means, errors = [], []
     for width in (20, 40):
         nets = [he_net(rng, (2, *(width,) * depth)) for _ in range(num_nets)]
-        exact = np.array([exact_lengths(net, circle(), last_is_linear=False).lengths for net in nets])
-        polygon = np.array([polygon_lengths(net, circle(), num_segments, last_is_linear=False) for net in nets])
+        exact = np.array(
+            [exact_lengths(net, circle(), last_is_linear=False).lengths for net in nets]
+        )
+        polygon = np.array(
+            [polygon_lengths(net, circle(), num_segments, last_is_linear=False) for net in nets]
+        )
         shares = 1.5 * num_segments * (1 - polygon / exact)
         means.append(shares.mean(axis=0))
         errors.append(shares.std(axis=0, ddof=1) / math.sqrt(num_nets))

@@ -26,7 +26,9 @@ def deterministic_net(widths=(2, 4, 4, 3)):
     for number in range(1, len(widths)):
         i, j = np.arange(1, widths[number] + 1)[:, None], np.arange(1, widths[number - 1] + 1)[None]
         variance = 1.0 if number == len(widths) - 1 else 2.0
-        weights = np.sqrt(2 * variance / widths[number - 1]) * np.cos(1.7 * i * j + 0.9 * number + 0.31 * i**2)
+        weights = np.sqrt(2 * variance / widths[number - 1]) * np.cos(
+            1.7 * i * j + 0.9 * number + 0.31 * i**2
+        )
         layers.append((weights, 0.5 * np.sin(2.3 * i[:, 0] + 1.1 * number)))
     return layers
 
@@ -51,7 +53,9 @@ def test_circle_through_the_deterministic_net_has_a_kink_that_fixed_nodes_miss()
     *_, (image, _) = sweep(deterministic_net(), circle())
     nodes, weights = np.polynomial.legendre.leggauss(16)
     fixed = 0.0
-    for left, right, coefficients in zip(image.edges[:-1], image.edges[1:], image.coefficients, strict=True):
+    for left, right, coefficients in zip(
+        image.edges[:-1], image.edges[1:], image.coefficients, strict=True
+    ):
         ends = np.linspace(left, right, math.ceil((right - left) / 0.05) + 1)
         half = 0.5 * np.diff(ends)[:, None]
         t = ends[:-1, None] + half * (1.0 + nodes)
@@ -85,7 +89,10 @@ def test_residual_blocks_agree_with_brute_force():
     rng = np.random.default_rng(12)
     layers = [
         (rng.normal(size=(5, 3)), rng.normal(size=5)),
-        *[(rng.normal(size=(4, 5)), 0.3 * rng.normal(size=4), 0.5 * rng.normal(size=(5, 4))) for _ in range(2)],
+        *[
+            (rng.normal(size=(4, 5)), 0.3 * rng.normal(size=4), 0.5 * rng.normal(size=(5, 4)))
+            for _ in range(2)
+        ],
         (rng.normal(size=(2, 5)), None),
     ]
     for curve in (arc(3, 0.0, TURN), segment(3, -2.0, 3.0)):
@@ -97,7 +104,9 @@ def test_residual_blocks_agree_with_brute_force():
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("curve", [segment(3, -1.0, 2.0), arc(3, 0.3, 0.3 + TURN)], ids=lambda curve: curve.kind)
+@pytest.mark.parametrize(
+    "curve", [segment(3, -1.0, 2.0), arc(3, 0.3, 0.3 + TURN)], ids=lambda curve: curve.kind
+)
 def test_lengths_of_parts_add_up_to_the_whole(curve, seed):
     rng = np.random.default_rng(seed)
     layers = random_net(rng, (3, *rng.integers(2, 9, size=3), 4), bias_std=0.5)
@@ -107,7 +116,9 @@ def test_lengths_of_parts_add_up_to_the_whole(curve, seed):
         for ends in ((curve.start, middle), (middle, curve.stop))
     ]
     whole = exact_lengths(layers, curve)
-    np.testing.assert_allclose(parts[0].lengths + parts[1].lengths, whole.lengths, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(
+        parts[0].lengths + parts[1].lengths, whole.lengths, rtol=1e-12, atol=1e-13
+    )
     np.testing.assert_array_equal(parts[0].breakpoints + parts[1].breakpoints, whole.breakpoints)
 
 
@@ -118,7 +129,10 @@ def test_reversed_curves_and_turned_circles_have_the_same_lengths(seed):
     curve = arc(3, 0.0, TURN, rng)
     centre, first, second = curve.coefficients
     turn = rng.uniform(0, TURN)
-    turned = [math.cos(turn) * first + math.sin(turn) * second, math.cos(turn) * second - math.sin(turn) * first]
+    turned = [
+        math.cos(turn) * first + math.sin(turn) * second,
+        math.cos(turn) * second - math.sin(turn) * first,
+    ]
     point, velocity = rng.normal(size=(2, 3))
     start, stop = -1.0, 2.0
     for one, other in [

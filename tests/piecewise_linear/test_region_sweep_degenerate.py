@@ -10,7 +10,11 @@ from deepinit.core.curves import Curve, circle, line
 from deepinit.piecewise_linear.pieces import pieces_of
 from deepinit.piecewise_linear.region_sweep import exact_lengths, expected_breakpoints
 
-brute_force, random_net, states_at = (sweep_networks.brute_force, sweep_networks.random_net, sweep_networks.states_at)
+brute_force, random_net, states_at = (
+    sweep_networks.brute_force,
+    sweep_networks.random_net,
+    sweep_networks.states_at,
+)
 
 TURN = 2.0 * math.pi
 
@@ -26,7 +30,9 @@ def test_line_through_0_without_biases_is_two_rays(depth, share, slope):
     result = exact_lengths(layers, curve, negative_slope=slope)
     ends = np.array([curve.start, curve.stop])
     images, _, _ = states_at(layers, curve, ends, slope)
-    np.testing.assert_allclose(result.lengths, [np.linalg.norm(image, axis=1).sum() for image in images], rtol=1e-12)
+    np.testing.assert_allclose(
+        result.lengths, [np.linalg.norm(image, axis=1).sum() for image in images], rtol=1e-12
+    )
     assert result.breakpoints.tolist() == [1] + [0] * depth
     assert result.pieces.tolist() == [2] * (depth + 1)
 
@@ -45,10 +51,16 @@ def test_circle_that_passes_0_without_biases():
 def test_first_layer_without_biases_breaks_a_full_circle_twice_a_unit(width):
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        curve = circle(2) if seed < 3 else Curve("circle", circle(2).coefficients, 1.3, 1.3 + TURN, "begun elsewhere")
+        curve = (
+            circle(2)
+            if seed < 3
+            else Curve("circle", circle(2).coefficients, 1.3, 1.3 + TURN, "begun elsewhere")
+        )
         result = exact_lengths(random_net(rng, (2, width, 3)), curve)
         assert result.breakpoints[0] == 2 * width
-        assert expected_breakpoints(pieces_of(curve), width, 2.0) == pytest.approx(2 * width, rel=1e-12)
+        assert expected_breakpoints(pieces_of(curve), width, 2.0) == pytest.approx(
+            2 * width, rel=1e-12
+        )
 
 
 def test_switch_at_the_seam_of_a_circle_is_counted_once():
@@ -63,13 +75,16 @@ def test_switch_at_the_seam_of_a_circle_is_counted_once():
 
 
 @pytest.mark.parametrize(
-    ("bias", "length"), [(1.0, 4.0), (-1.0, 0.0), (1.0 - 1e-9, 4.0), (-1.0 + 1e-9, 2e-9), (0.0, 2.0)]
+    ("bias", "length"),
+    [(1.0, 4.0), (-1.0, 0.0), (1.0 - 1e-9, 4.0), (-1.0 + 1e-9, 2e-9), (0.0, 2.0)],
 )
 def test_circle_that_touches_a_units_boundary(bias, length):
     # z = cos t + bias, once from above, once from below, and just across; a second unit that never vanishes
     layers = [([[1.0, 0.0]], [bias]), ([[1.0]], [0.0]), ([[1.0]], [0.5]), ([[-3.0]], None)]
     result = exact_lengths(layers, circle())
-    np.testing.assert_allclose(result.lengths, length * np.array([1, 1, 1, 3]), rtol=1e-8, atol=1e-15)
+    np.testing.assert_allclose(
+        result.lengths, length * np.array([1, 1, 1, 3]), rtol=1e-8, atol=1e-15
+    )
     assert result.breakpoints.tolist() == [0 if abs(bias) == 1.0 else 2, 0, 0, 0]
 
 
@@ -83,7 +98,9 @@ def test_chains_of_one_unit_pass_their_zeros_on():
 
 def test_parallel_and_equal_units():
     direction = np.array([1.0, -2.0, 0.5])
-    rows = np.array([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [4.0, 2.0, 0.0], [1.0, 0.0, 0.0], [2.0, 1.0, 0.0]])
+    rows = np.array(
+        [[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [4.0, 2.0, 0.0], [1.0, 0.0, 0.0], [2.0, 1.0, 0.0]]
+    )
     biases = np.array([0.3, 0.3, 0.6, -0.1, -0.4])
     # the rows (2, 1, 0) are orthogonal to the velocity: constant along the line, on with bias 0.3 and off with -0.4
     curve = Curve("line", np.stack([np.zeros(3), direction]), -1.0, 1.0, "line")
@@ -92,7 +109,9 @@ def test_parallel_and_equal_units():
     assert result.lengths[0] == pytest.approx(0.9, rel=1e-14)
     # equal units switch at one point
     equal = exact_lengths(
-        [(np.tile([[0.37, 1.9]], (6, 1)) * np.arange(1, 7)[:, None], None)], circle(), last_is_linear=False
+        [(np.tile([[0.37, 1.9]], (6, 1)) * np.arange(1, 7)[:, None], None)],
+        circle(),
+        last_is_linear=False,
     )
     assert equal.breakpoints.tolist() == [2]
 
@@ -107,7 +126,10 @@ def test_units_that_vanish_up_to_rounding_create_nothing():
     np.testing.assert_allclose(result.lengths, [1.0, 2.0], rtol=1e-13)
     # with nothing else in the layer, rounding alone goes on, and must not
     for seed in range(5):
-        layers = [(np.stack([third, -third]), None), *random_net(np.random.default_rng(seed), (2, 6, 6, 3))]
+        layers = [
+            (np.stack([third, -third]), None),
+            *random_net(np.random.default_rng(seed), (2, 6, 6, 3)),
+        ]
         result = exact_lengths(layers, curve)
         assert result.lengths.tolist() == [0, 0, 0, 0]
         assert result.breakpoints.tolist() == [0, 0, 0, 0]
@@ -129,4 +151,6 @@ def test_lengths_do_not_depend_on_the_scale_of_the_weights():
     expected = exact_lengths(layers, circle()).lengths
     for scale in (1e-60, 1e60):
         scaled = exact_lengths([(scale * weights, None) for weights, _ in layers], circle())
-        np.testing.assert_allclose(scaled.lengths, expected * scale ** np.arange(1.0, 4.0), rtol=1e-12)
+        np.testing.assert_allclose(
+            scaled.lengths, expected * scale ** np.arange(1.0, 4.0), rtol=1e-12
+        )

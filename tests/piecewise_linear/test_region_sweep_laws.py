@@ -16,7 +16,11 @@ from deepinit.piecewise_linear.pieces import pieces_of
 from deepinit.piecewise_linear.region_sweep import exact_lengths, expected_breakpoints, sweep
 from deepinit.piecewise_linear.relu_layers import layers_of
 
-random_net, segment, states_at = (sweep_networks.random_net, sweep_networks.segment, sweep_networks.states_at)
+random_net, segment, states_at = (
+    sweep_networks.random_net,
+    sweep_networks.segment,
+    sweep_networks.states_at,
+)
 
 TURN = 2.0 * math.pi
 
@@ -28,7 +32,8 @@ def mean_of_root(n):
         2
         / math.sqrt(n)
         * np.sum(
-            scipy.stats.binom.pmf(k, n, 0.5) * np.exp(scipy.special.gammaln((k + 1) / 2) - scipy.special.gammaln(k / 2))
+            scipy.stats.binom.pmf(k, n, 0.5)
+            * np.exp(scipy.special.gammaln((k + 1) / 2) - scipy.special.gammaln(k / 2))
         )
     )
 
@@ -50,12 +55,16 @@ def output_mean(n):
 def test_mean_length_is_exact_at_finite_width(widths, curve, bias_std):
     num_nets = 2000
     rng = np.random.default_rng(2022)
-    measured = np.array([exact_lengths(random_net(rng, widths, bias_std), curve).lengths for _ in range(num_nets)])
+    measured = np.array(
+        [exact_lengths(random_net(rng, widths, bias_std), curve).lengths for _ in range(num_nets)]
+    )
     measured /= curve.length * np.sqrt(np.array(widths[1:]) / widths[0])
     factors = [mean_of_root(n) for n in widths[1:-1]] + [output_mean(widths[-1])]
     error = measured.std(axis=0, ddof=1) / math.sqrt(num_nets)
     exact = np.cumprod(factors)
-    assert (8 * error < 1.0 - exact).all()  # 5 s.e. are less than two thirds of what the rival is off
+    assert (
+        8 * error < 1.0 - exact
+    ).all()  # 5 s.e. are less than two thirds of what the rival is off
     assert np.abs((measured.mean(axis=0) - exact) / error).max() < 5
     # the rival: infinite width, where the mean is preserved
     assert np.abs((measured.mean(axis=0) - 1.0) / error).min() > 5
@@ -70,7 +79,9 @@ def test_expected_breakpoints_given_the_first_layers(curve):
     *_, (image, _) = sweep(first, curve, last_is_linear=False)
     num_nets, width, bias_std = 2000, 5, 0.7
     layers = (random_net(rng, (6, width, 1), bias_std)[0] for _ in range(num_nets))
-    counts = np.array([list(sweep([*first, layer], curve, last_is_linear=False))[-1][1] for layer in layers])
+    counts = np.array(
+        [list(sweep([*first, layer], curve, last_is_linear=False))[-1][1] for layer in layers]
+    )
     error = counts.std(ddof=1) / math.sqrt(num_nets)
     expected = expected_breakpoints(image, width, 2.0, bias_std)
     assert abs(counts.mean() - expected) < 5 * error < 0.1 * expected
@@ -113,7 +124,9 @@ def test_layers_of_a_spec_are_its_network(spec):
     slope, last_is_linear = spec.activation.slopes[0], spec.output_width is not None
     t = np.array([0.1, 2.0, 4.5])
     images, _, _ = states_at(layers, circle(), t, slope, last_is_linear)
-    by_jax = jax.jit(jax.vmap(lambda x: net.apply(parameters, x)))(circle().points(t).astype(np.float32))
+    by_jax = jax.jit(jax.vmap(lambda x: net.apply(parameters, x)))(
+        circle().points(t).astype(np.float32)
+    )
     np.testing.assert_allclose(images[-1], by_jax, rtol=1e-5, atol=1e-6)
     result = exact_lengths(layers, circle(), negative_slope=slope, last_is_linear=last_is_linear)
     assert len(result.lengths) == len(layers) == spec.depth + last_is_linear

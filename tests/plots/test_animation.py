@@ -39,7 +39,9 @@ def centre_of_black(frame):
 
 def test_neurons_move_frame_by_frame_to_where_they_turn():
     angles, amplitudes = turning()
-    gif = plots.animate_orientations(angles, amplitudes, [0, 1, 2], predicted=[[2.0, 0.0]], title="t", note="n")
+    gif = plots.animate_orientations(
+        angles, amplitudes, [0, 1, 2], predicted=[[2.0, 0.0]], title="t", note="n"
+    )
     frames = frames_of(gif)
     assert len(frames) == 3
     assert Image.open(io.BytesIO(gif)).info["loop"] == 0
@@ -61,8 +63,13 @@ def test_equal_data_give_equal_bytes_and_vectors_are_angles_with_norms():
     gif = plots.animate_orientations(angles, amplitudes, **options)
     vectors = 1e-3 * amplitudes[..., None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     assert plots.animate_orientations(angles, amplitudes, **options) == gif
-    assert frames_of(plots.animate_orientations(vectors, None, **options))[1].tolist() == frames_of(gif)[1].tolist()
-    other = plots.animate_orientations(angles, amplitudes, **{**options, "labels": ["start", "elsewhere"]})
+    assert (
+        frames_of(plots.animate_orientations(vectors, None, **options))[1].tolist()
+        == frames_of(gif)[1].tolist()
+    )
+    other = plots.animate_orientations(
+        angles, amplitudes, **{**options, "labels": ["start", "elsewhere"]}
+    )
     assert other != gif
 
 
@@ -80,7 +87,9 @@ def test_the_last_moment_stays_and_frames_follow_the_clock():
 def test_neurons_without_direction_are_left_out():
     angles, amplitudes = turning(2)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    whole = frames_of(plots.animate_orientations(vectors[:, 1:], amplitudes[:, 1:], [0, 1], title="t"))
+    whole = frames_of(
+        plots.animate_orientations(vectors[:, 1:], amplitudes[:, 1:], [0, 1], title="t")
+    )
     vectors[0, 0], vectors[1, 0] = 0.0, np.nan
     partial = frames_of(plots.animate_orientations(vectors, amplitudes, [0, 1], title="t"))
     assert all((one == two).all() for one, two in zip(whole, partial, strict=True))
@@ -90,7 +99,9 @@ def test_neurons_without_direction_are_left_out():
 def test_forty_frames_stay_small():
     rng = np.random.default_rng(0)
     angles = np.cumsum(0.1 * rng.standard_normal((40, 100)), axis=0)
-    gif = plots.animate_orientations(angles, np.exp(rng.standard_normal((40, 100))), np.arange(40), title="t")
+    gif = plots.animate_orientations(
+        angles, np.exp(rng.standard_normal((40, 100))), np.arange(40), title="t"
+    )
     assert Image.open(io.BytesIO(gif)).n_frames == 40
     assert len(gif) < 1_500_000
 
@@ -101,7 +112,9 @@ def test_similarities_change_colour_frame_by_frame():
     gif = plots.animate_similarities(moments, ["start", "middle", "end"], title="t", note="n")
     frames = frames_of(gif)
     assert len(frames) == 3
-    assert plots.animate_similarities(moments, ["start", "middle", "end"], title="t", note="n") == gif
+    assert (
+        plots.animate_similarities(moments, ["start", "middle", "end"], title="t", note="n") == gif
+    )
     place = (frames[0].shape[0] // 2 - 40, frames[0].shape[1] // 2 + 30)  # off the diagonal
     blue, white, red = (frame[place] for frame in frames)
     assert blue[2] > blue[0] + 50
@@ -127,7 +140,9 @@ VECTORS = np.ones((2, 3, 2))
         (VECTORS, None, [0, 1], {"frames_per_second": 0.0}, "frames_per_second=0.0"),
     ],
 )
-def test_moving_neurons_that_make_no_sense_are_refused(vectors, amplitudes, times, options, message):
+def test_moving_neurons_that_make_no_sense_are_refused(
+    vectors, amplitudes, times, options, message
+):
     with pytest.raises(SpecError, match=message):
         plots.animate_orientations(vectors, amplitudes, times, title="t", **options)
 
@@ -153,5 +168,7 @@ def test_drawing_leaves_pyplot_alone_and_importing_loads_no_pictures():
         "import sys, deepinit.plots.animation as animation; print([m for m in ('matplotlib', 'PIL') if m in sys.modules]);"
         "animation.animate_similarities([[[1.0]]], title='t'); print('matplotlib.pyplot' in sys.modules)"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.split("\n")[:2] == ["[]", "False"]

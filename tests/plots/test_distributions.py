@@ -19,7 +19,9 @@ def test_histogram_has_area_one_and_fifty_bins_and_the_given_curve():
     samples = np.random.default_rng(0).standard_normal(4000)
     grid = np.linspace(-4, 4, 100)
     curve = normal_density(grid)
-    fig = plots.histogram(samples, density={"second_order": (grid, curve)}, label="$x$", notes="KS distance 0.01")
+    fig = plots.histogram(
+        samples, density={"second_order": (grid, curve)}, label="$x$", notes="KS distance 0.01"
+    )
     (ax,) = fig.axes
     bars = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     assert len(bars) == 50
@@ -83,8 +85,14 @@ def test_widths_shows_distances_floor_and_guides():
     guides = [line for line in ax.lines if line.get_linestyle() == ":"]
     slopes = [np.diff(np.log(line.get_ydata())) / np.diff(np.log(WIDTHS)) for line in guides]
     np.testing.assert_allclose(slopes, [[-1.0] * 3, [-2.0] * 3])
-    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white" and line.get_color() == GREEN]
-    np.testing.assert_array_equal(hollow[0].get_xdata(), [64, 128])  # 3/n^2 is below 1e-3 from n = 55 on
+    hollow = [
+        line
+        for line in ax.lines
+        if line.get_markerfacecolor() == "white" and line.get_color() == GREEN
+    ]
+    np.testing.assert_array_equal(
+        hollow[0].get_xdata(), [64, 128]
+    )  # 3/n^2 is below 1e-3 from n = 55 on
     assert data.legend_texts(fig) == ["infinite width", "paper", "below 1 standard error"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["16", "32", "64", "128"]
     assert r"$\theta$" in ax.get_ylabel()
@@ -121,7 +129,10 @@ def test_by_width_colours_widths_and_draws_infinite_width_once():
     }
     fig = plots.by_width(results, symbol=data.SYMBOL)
     (ax,) = fig.axes
-    assert [bars[0].get_color() for bars in data.errorbars(ax)] == [width_colour(8), width_colour(64)]
+    assert [bars[0].get_color() for bars in data.errorbars(ax)] == [
+        width_colour(8),
+        width_colour(64),
+    ]
     assert len(data.lines_of(ax, VERMILLION)) == 1
     (theory,) = [line for line in data.lines_of(ax, width_colour(8)) if line.get_linestyle() == "-"]
     np.testing.assert_array_equal(theory.get_ydata(), data.slope(5)[:, 0] / 8 + 0.1)
@@ -146,7 +157,9 @@ def test_image_pairs_puts_both_images_above_their_curve(num_pairs, shown):
     np.testing.assert_array_equal(pictures[0].images[0].get_array(), pairs.points[0].reshape(4, 4))
     np.testing.assert_allclose(pictures[1].images[0].get_array(), pairs.partners[0].reshape(4, 4))
     assert pictures[0].get_title(loc="left") == f"angle {np.degrees(pairs.angles[0]):.0f}°"
-    np.testing.assert_array_equal(data.errorbars(panels[-1])[0][0].get_ydata(), estimate.mean[:, shown - 1])
+    np.testing.assert_array_equal(
+        data.errorbars(panels[-1])[0][0].get_ydata(), estimate.mean[:, shown - 1]
+    )
     if shown < num_pairs:
         assert "4 of 6 components shown" in data.notes(fig)
 

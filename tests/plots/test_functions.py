@@ -18,7 +18,11 @@ def lines_of(ax, colour):
 @pytest.mark.slow
 def test_draws_show_their_quantiles_and_the_predicted_ones():
     fig = plots.function_draws(
-        {"a": (X, DRAWS), "b": (X, -DRAWS)}, {"a": (X, BAND)}, x_label="z", y_label="f", title="Functions"
+        {"a": (X, DRAWS), "b": (X, -DRAWS)},
+        {"a": (X, BAND)},
+        x_label="z",
+        y_label="f",
+        title="Functions",
     )
     first, second = [ax for ax in fig.axes if ax.get_title(loc="left") or ax.get_title()]
     measured = np.array([line.get_ydata() for line in lines_of(first, BLUE)])
@@ -31,7 +35,9 @@ def test_draws_show_their_quantiles_and_the_predicted_ones():
 def test_panels_have_one_scale_if_asked_and_hold_their_bands():
     panels = {"a": (X, DRAWS), "b": (X, 10 * DRAWS)}
     own, one = (
-        plots.function_draws(panels, {"a": (X, 40 * BAND)}, x_label="z", y_label="f", title="", one_scale=one_scale)
+        plots.function_draws(
+            panels, {"a": (X, 40 * BAND)}, x_label="z", y_label="f", title="", one_scale=one_scale
+        )
         for one_scale in (False, True)
     )
     assert own.axes[0].get_ylim() != own.axes[1].get_ylim()
@@ -53,7 +59,9 @@ def test_draws_that_are_not_finite_are_left_out():
 def test_correlation_maps_have_one_scale():
     correlations = np.outer(np.sign(X), np.sign(X))
     correlations[4] = correlations[:, 4] = np.nan  # no variance at 0
-    fig = plots.correlation_maps({"a": (X, correlations), "b": (X, np.eye(9))}, x_label="z", y_label="z'", title="Maps")
+    fig = plots.correlation_maps(
+        {"a": (X, correlations), "b": (X, np.eye(9))}, x_label="z", y_label="z'", title="Maps"
+    )
     meshes = [ax.collections[0] for ax in fig.axes[:2]]
     assert [mesh.get_clim() for mesh in meshes] == [(-1.0, 1.0)] * 2
     assert np.ma.count_masked(np.ma.masked_invalid(meshes[0].get_array())) == 17
@@ -65,16 +73,38 @@ def test_correlation_maps_have_one_scale():
     [
         (lambda: plots.function_draws({}, x_label="", y_label="", title=""), "0 panels"),
         (
-            lambda: plots.function_draws({str(k): (X, DRAWS) for k in range(9)}, x_label="", y_label="", title=""),
+            lambda: plots.function_draws(
+                {str(k): (X, DRAWS) for k in range(9)}, x_label="", y_label="", title=""
+            ),
             "9 panels",
         ),
-        (lambda: plots.function_draws({"a": (X, DRAWS.T)}, x_label="", y_label="", title=""), "One row a draw"),
-        (lambda: plots.function_draws({"a": (X, DRAWS * np.nan)}, x_label="", y_label="", title=""), "no finite draw"),
-        (lambda: plots.function_draws({"a": (X, DRAWS)}, {"b": (X, BAND)}, x_label="", y_label="", title=""), "a band"),
-        (lambda: plots.correlation_maps({}, x_label="", y_label="", title=""), "0 maps"),
-        (lambda: plots.correlation_maps({"a": (X, 2 * np.eye(9))}, x_label="", y_label="", title=""), "cosines"),
         (
-            lambda: plots.correlation_maps({"a": (X[1:], np.eye(9))}, x_label="", y_label="", title=""),
+            lambda: plots.function_draws({"a": (X, DRAWS.T)}, x_label="", y_label="", title=""),
+            "One row a draw",
+        ),
+        (
+            lambda: plots.function_draws(
+                {"a": (X, DRAWS * np.nan)}, x_label="", y_label="", title=""
+            ),
+            "no finite draw",
+        ),
+        (
+            lambda: plots.function_draws(
+                {"a": (X, DRAWS)}, {"b": (X, BAND)}, x_label="", y_label="", title=""
+            ),
+            "a band",
+        ),
+        (lambda: plots.correlation_maps({}, x_label="", y_label="", title=""), "0 maps"),
+        (
+            lambda: plots.correlation_maps(
+                {"a": (X, 2 * np.eye(9))}, x_label="", y_label="", title=""
+            ),
+            "cosines",
+        ),
+        (
+            lambda: plots.correlation_maps(
+                {"a": (X[1:], np.eye(9))}, x_label="", y_label="", title=""
+            ),
             "One number a row",
         ),
     ],

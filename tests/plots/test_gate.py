@@ -68,7 +68,10 @@ def test_score_axis_labels_do_not_collide(largest):
     fig.draw_without_rendering()
     ax = fig.axes[0]
     boxes = [label.get_window_extent() for label in ax.get_yticklabels() if label.get_text()]
-    boxes = sorted((box for box in boxes if ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1), key=lambda box: box.y0)
+    boxes = sorted(
+        (box for box in boxes if ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1),
+        key=lambda box: box.y0,
+    )
     assert len(boxes) >= 3
     assert all(lower.y1 <= upper.y0 for lower, upper in itertools.pairwise(boxes))
 
@@ -85,7 +88,10 @@ def test_z_panel_counts_what_passed_and_marks_what_did_not():
     ax = fig.axes[0]
     assert "18 of 24 comparisons are within ±5 standard errors" in fig.get_suptitle()
     assert (dots(ax, "o"), dots(ax, "x")) == (18, 6)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a case\nsecond order", "a case\ninfinite width"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "a case\nsecond order",
+        "a case\ninfinite width",
+    ]
     assert {text.get_text() for text in ax.texts} >= {"12/12", "6/12"}
     only = plots.z_panel({"renamed": dataset}, routes=["second_order"])
     assert "All 12 comparisons are within ±5 standard errors" in only.get_suptitle()

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def test_importing_plots_imports_neither_matplotlib_nor_xarray_nor_jax():
     code = "import sys, deepinit.plots; print([m for m in ('matplotlib', 'xarray', 'jax') if m in sys.modules])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == "[]"
 
 
@@ -37,12 +39,16 @@ def test_layers_draws_means_with_their_errors_and_every_route():
     theory, lower, upper = sorted(data.lines_of(ax, BLUE), key=lambda line: -line.get_linewidth())
     np.testing.assert_array_equal(theory.get_ydata(), data.slope()[:, 0] - 0.01)
     assert theory.get_linestyle() == "-"
-    np.testing.assert_allclose(upper.get_ydata() - lower.get_ydata(), 1.0)  # two predicted sds of 1/2
+    np.testing.assert_allclose(
+        upper.get_ydata() - lower.get_ydata(), 1.0
+    )  # two predicted sds of 1/2
     (infinite,) = data.lines_of(ax, VERMILLION)
     assert infinite.get_linestyle() == "--"
     (band,) = [c for c in ax.collections if isinstance(c, FillBetweenPolyCollection)]
     points = band.get_paths()[0].vertices
-    assert points[:, 1].max() == pytest.approx(np.max(data.slope()[:, 0] + np.linspace(0.2, 0.9, 8)))
+    assert points[:, 1].max() == pytest.approx(
+        np.max(data.slope()[:, 0] + np.linspace(0.2, 0.9, 8))
+    )
     texts = data.legend_texts(fig)
     assert texts == [
         "measured ± standard error",
@@ -65,7 +71,10 @@ def test_axes_are_named_with_symbols_or_else_in_words():
 
 @pytest.mark.slow
 def test_a_dataset_gives_the_same_curves_as_the_results_it_holds():
-    estimate, prediction = data.estimate_of(data.slope(3)), data.prediction_of(data.slope(3) + 0.02, variance=0.3)
+    estimate, prediction = (
+        data.estimate_of(data.slope(3)),
+        data.prediction_of(data.slope(3) + 0.02, variance=0.3),
+    )
     one = plots.layers(estimate, prediction, symbol=data.SYMBOL)
     other = plots.layers(data.dataset_of(estimate, prediction))
     assert plots.to_svg(one) == plots.to_svg(other)
@@ -102,7 +111,8 @@ def test_pairs_become_at_most_six_panels_each_with_its_own_scale(num_pairs, pane
 def test_one_pair_can_be_chosen_by_index_or_name(pair):
     mean = data.slope(6, 3) - np.arange(3)
     fig = plots.layers(
-        data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), pairs=["a", "b", "wide"]), pair=pair
+        data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), pairs=["a", "b", "wide"]),
+        pair=pair,
     )
     (ax,) = fig.axes
     np.testing.assert_array_equal(data.errorbars(ax)[0][0].get_ydata(), mean[:, 2])
@@ -111,10 +121,16 @@ def test_one_pair_can_be_chosen_by_index_or_name(pair):
 
 def test_one_layer_is_visible_without_lines():
     fig = plots.layers(
-        data.estimate_of([[1.0]]), data.prediction_of([[1.1]], variance=0.2), data.prediction_of([[0.7]], "infinite")
+        data.estimate_of([[1.0]]),
+        data.prediction_of([[1.1]], variance=0.2),
+        data.prediction_of([[0.7]], "infinite"),
     )
     (ax,) = fig.axes
-    dashes = [line.get_ydata()[0] for line in ax.lines if line.get_marker() == "_" and line.get_markersize() == 18]
+    dashes = [
+        line.get_ydata()[0]
+        for line in ax.lines
+        if line.get_marker() == "_" and line.get_markersize() == 18
+    ]
     assert dashes == [1.1, 0.7]
     assert list(ax.get_xticks()) == [1]
 
@@ -124,7 +140,8 @@ def test_undefined_layers_leave_gaps_and_no_infinite_axis():
     mean = data.slope(8)
     mean[3:5] = np.nan
     fig = plots.layers(
-        data.estimate_of(mean), data.prediction_of(np.where(np.arange(8)[:, None] == 6, np.nan, data.slope(8)))
+        data.estimate_of(mean),
+        data.prediction_of(np.where(np.arange(8)[:, None] == 6, np.nan, data.slope(8))),
     )
     (ax,) = fig.axes
     assert np.isnan(data.errorbars(ax)[0][0].get_ydata()[3:5]).all()
@@ -143,10 +160,13 @@ def test_many_layers_are_thinned_and_the_legend_says_so():
 
 def test_only_predictions_or_several_estimates_are_enough():
     fig = plots.layers(
-        data.prediction_of(data.slope(), "paper"), data.prediction_of(data.slope() + 1.0, "infinite_width")
+        data.prediction_of(data.slope(), "paper"),
+        data.prediction_of(data.slope() + 1.0, "infinite_width"),
     )
     assert data.legend_texts(fig) == ["paper", "infinite width"]
-    fig = plots.layers(data.estimate_of(data.slope(), num_seeds=50), data.estimate_of(data.slope(), num_seeds=70))
+    fig = plots.layers(
+        data.estimate_of(data.slope(), num_seeds=50), data.estimate_of(data.slope(), num_seeds=70)
+    )
     assert len(data.errorbars(fig.axes[0])) == 2
     assert "measured, 70 networks ± standard error" in data.legend_texts(fig)
 
@@ -176,7 +196,10 @@ def test_variance_layers_shows_standard_deviations():
         ((), "nothing to plot"),
         ((np.zeros(3),), "ndarray"),
         (
-            (data.estimate_of(data.slope()), dataclasses.replace(data.prediction_of(data.slope()), quantity="length")),
+            (
+                data.estimate_of(data.slope()),
+                dataclasses.replace(data.prediction_of(data.slope()), quantity="length"),
+            ),
             "length",
         ),
         ((data.estimate_of(data.slope(8)), data.prediction_of(data.slope(7))), r"\(7, 1\)"),
@@ -193,7 +216,11 @@ def test_what_cannot_be_drawn_is_refused(results, message):
 def test_a_pair_that_does_not_exist_is_refused(pair):
     with pytest.raises(SpecError, match="pair"):
         plots.layers(
-            data.dataset_of(data.estimate_of(data.slope(3, 2)), data.prediction_of(data.slope(3, 2)), pairs=["a", "b"]),
+            data.dataset_of(
+                data.estimate_of(data.slope(3, 2)),
+                data.prediction_of(data.slope(3, 2)),
+                pairs=["a", "b"],
+            ),
             pair=pair,
         )
 
@@ -215,7 +242,9 @@ def test_files_are_reproducible_and_the_process_settings_stay():
     before = dict(matplotlib.rcParams)
 
     def draw():
-        return plots.layers(data.estimate_of(data.slope(3)), data.prediction_of(data.slope(3), variance=0.1))
+        return plots.layers(
+            data.estimate_of(data.slope(3)), data.prediction_of(data.slope(3), variance=0.1)
+        )
 
     fig = draw()
     svg, png = plots.to_svg(fig), plots.to_png(fig)
@@ -224,7 +253,9 @@ def test_files_are_reproducible_and_the_process_settings_stay():
     assert png.startswith(b"\x89PNG")
     assert "<text" not in svg  # letters are outlines: the same on a machine without the font
     assert "<dc:date>" not in svg
-    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30, "lines.linewidth": 9, "axes.grid": False}):
+    with matplotlib.rc_context(
+        {"axes.facecolor": "red", "font.size": 30, "lines.linewidth": 9, "axes.grid": False}
+    ):
         assert plots.to_svg(draw()) == svg
     assert dict(matplotlib.rcParams) == before
 
@@ -232,7 +263,9 @@ def test_files_are_reproducible_and_the_process_settings_stay():
 @pytest.mark.slow
 def test_writing_a_figure_twice_does_not_move_it():
     mean = data.slope(16, 4) - np.arange(4)
-    fig = plots.layers(data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), label="four pairs"))
+    fig = plots.layers(
+        data.dataset_of(data.estimate_of(mean), data.prediction_of(mean), label="four pairs")
+    )
     assert plots.to_svg(fig) == plots.to_svg(fig)
 
 
@@ -243,7 +276,9 @@ def test_pyplot_is_never_involved():
         "fig = plots.layers(Prediction('q', 'paper', np.zeros((3, 1)), None, '', '', '')); plots.to_svg(fig);"
         "print('matplotlib.pyplot' in sys.modules)"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == "False"
 
 
@@ -256,7 +291,8 @@ def test_no_text_of_a_figure_overlaps_another():
                 data.prediction_of(data.slope(16, 4) + 0.1 * k, name, variance=0.2)
                 for k, name in enumerate(KNOWN_COLOURS)
             ),
-            label="a long label of the data that explains at some length what was put into the networks " * 2,
+            label="a long label of the data that explains at some length what was put into the networks "
+            * 2,
         )
     )
     fig.draw_without_rendering()

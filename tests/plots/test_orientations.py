@@ -32,30 +32,40 @@ def quiver_of(ax):
 
 
 def test_arrows_have_one_length_and_the_direction_of_the_velocity():
-    velocities = np.stack([-GRID[:, 1], GRID[:, 0]], axis=1) * 1e-200  # a rotation: zero at the origin only
+    velocities = (
+        np.stack([-GRID[:, 1], GRID[:, 0]], axis=1) * 1e-200
+    )  # a rotation: zero at the origin only
     velocities[0] = np.nan
     fig = plots.direction_field({"": (GRID, velocities)}, title="t")
     arrows = quiver_of(fig.axes[0])
     expected = np.delete(velocities, [0, 12], axis=0)
     assert arrows.N == 23
     np.testing.assert_allclose(np.hypot(arrows.U, arrows.V), 1.0)
-    np.testing.assert_allclose(np.arctan2(arrows.V, arrows.U), np.arctan2(expected[:, 1], expected[:, 0]))
+    np.testing.assert_allclose(
+        np.arctan2(arrows.V, arrows.U), np.arctan2(expected[:, 1], expected[:, 0])
+    )
     np.testing.assert_array_equal(arrows.get_offsets(), np.delete(GRID, [0, 12], axis=0))
 
 
 @pytest.mark.slow
 def test_rays_point_along_the_predictions_of_their_panel_and_leave_it():
     predicted = {"$a > 0$": [[0.6, 0.8], [-3.0, 0.0]], "$a < 0$": [[0.0, -2.0]]}
-    fig = plots.direction_field({name: (GRID, GRID) for name in predicted}, orientations=predicted, title="t")
+    fig = plots.direction_field(
+        {name: (GRID, GRID) for name in predicted}, orientations=predicted, title="t"
+    )
     assert [ax.get_title(loc="left") for ax in fig.axes] == list(predicted)
     for ax, directions in zip(fig.axes, predicted.values(), strict=True):
         ends = [line.get_xydata()[1] for line in predicted_of(ax)]
         assert all(not line.get_xydata()[0].any() for line in predicted_of(ax))
         units = [end / np.linalg.norm(end) for end in ends]
-        np.testing.assert_allclose(units, directions / np.linalg.norm(directions, axis=1, keepdims=True))
+        np.testing.assert_allclose(
+            units, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+        )
         assert all(np.abs(end).max() > ax.get_xlim()[1] for end in ends)
     assert data.legend_texts(fig) == ["predicted direction"]
-    both = plots.direction_field({name: (GRID, GRID) for name in "ab"}, orientations=[[1.0, 1.0]], title="t")
+    both = plots.direction_field(
+        {name: (GRID, GRID) for name in "ab"}, orientations=[[1.0, 1.0]], title="t"
+    )
     assert [len(predicted_of(ax)) for ax in both.axes] == [1, 1]
 
 
@@ -68,7 +78,9 @@ def test_neurons_stand_on_the_circle_at_their_logarithm_or_where_they_are():
         places[place] = dots.get_xydata()
     radii = {place: np.hypot(*xy.T) for place, xy in places.items() if place != "true"}
     np.testing.assert_allclose(radii["circle"][0], radii["circle"][1])
-    np.testing.assert_allclose(places["circle"] / radii["circle"][:, None], [[0.6, 0.8], [0.0, -1.0]])
+    np.testing.assert_allclose(
+        places["circle"] / radii["circle"][:, None], [[0.6, 0.8], [0.0, -1.0]]
+    )
     np.testing.assert_allclose(places["log"] / radii["log"][:, None], [[0.6, 0.8], [0.0, -1.0]])
     np.testing.assert_allclose(radii["log"][1], radii["circle"][1])
     assert 0.2 < radii["log"][0] / radii["log"][1] < 0.3
@@ -77,7 +89,9 @@ def test_neurons_stand_on_the_circle_at_their_logarithm_or_where_they_are():
 
 def test_one_logarithmic_scale_serves_all_panels():
     neurons = {"a": [[1.0, 0.0], [0.1, 0.0]], "b": [[0.0, 0.1], [0.0, 0.01]]}
-    fig = plots.direction_field({name: (GRID, GRID) for name in "ab"}, neurons=neurons, place="log", title="t")
+    fig = plots.direction_field(
+        {name: (GRID, GRID) for name in "ab"}, neurons=neurons, place="log", title="t"
+    )
     first, second = (np.hypot(*dots_of(ax)[0].get_xydata().T) for ax in fig.axes)
     np.testing.assert_allclose(first[1], second[0])
     (label,) = data.legend_texts(fig)
@@ -123,7 +137,10 @@ def test_amplitudes_stand_at_wrapped_angles_with_lines_at_the_predictions():
 
 
 def test_projections_are_not_wrapped_and_panels_have_their_own_predictions():
-    panels = {"early": (np.array([-1.0, 1.0]), np.array([0.0, 2.0])), "late": (np.zeros(3), np.ones(3))}
+    panels = {
+        "early": (np.array([-1.0, 1.0]), np.array([0.0, 2.0])),
+        "late": (np.zeros(3), np.ones(3)),
+    }
     fig = plots.amplitude_angles(
         panels, predicted={"late": [0.3]}, projection=True, log_y=False, x_label="p", title="t"
     )

@@ -15,21 +15,29 @@ AXES = {"x_label": "layer", "y_label": "length"}
 
 def test_a_line_named_as_a_series_of_points_shares_its_colour_and_its_entry_in_the_legend():
     points = {"narrow": (X, 0.9**X, 0.01 * X), "wide": (X, 0.99**X)}
-    fig = plots.series(points, {"narrow": (X, 0.91**X), "wide": (X, 0.98**X)}, **AXES, note="circles")
+    fig = plots.series(
+        points, {"narrow": (X, 0.91**X), "wide": (X, 0.98**X)}, **AXES, note="circles"
+    )
     (ax,) = fig.axes
     narrow, wide = data.errorbars(ax)
     np.testing.assert_array_equal(narrow[0].get_ydata(), 0.9**X)
     lengths = [segment[1, 1] - segment[0, 1] for segment in narrow[2][0].get_segments()]
     np.testing.assert_allclose(lengths, 0.02 * X)
     assert narrow[0].get_color() != wide[0].get_color()
-    drawn = [line.get_ydata() for line in data.lines_of(ax, narrow[0].get_color()) if line.get_linestyle() == "-"]
+    drawn = [
+        line.get_ydata()
+        for line in data.lines_of(ax, narrow[0].get_color())
+        if line.get_linestyle() == "-"
+    ]
     assert any(np.array_equal(y, 0.91**X) for y in drawn)
     assert data.legend_texts(fig) == ["narrow", "wide"]
     assert data.notes(fig) == "circles; lines: predicted"
 
 
 def test_few_points_are_black_and_routes_keep_their_colours():
-    fig = plots.series({"measured": (X, 0.9**X)}, {"exact": (X, 0.9**X), "infinite_width": (X, X**0.0)}, **AXES)
+    fig = plots.series(
+        {"measured": (X, 0.9**X)}, {"exact": (X, 0.9**X), "infinite_width": (X, X**0.0)}, **AXES
+    )
     (bars,) = data.errorbars(fig.axes[0])
     assert bars[0].get_color() == BLACK
     colours = {line.get_label(): line.get_color() for line in fig.axes[0].lines}
@@ -82,11 +90,15 @@ def test_series_that_make_no_sense_are_refused(points, message):
 def test_curve_images_shows_points_of_the_curve_above_its_results():
     start, end = np.zeros(16), np.ones(16)
     drawn = curves.line(start, end, "white to black")
-    result = data.dataset_of(data.estimate_of(data.slope()), data.prediction_of(data.slope(), "exact"))
+    result = data.dataset_of(
+        data.estimate_of(data.slope()), data.prediction_of(data.slope(), "exact")
+    )
     fig = plots.curve_images({"white to black": (drawn, result), "again": (drawn, result)})
     pictures = [ax.images[0].get_array() for ax in fig.axes if ax.images]
     assert len(pictures) == 10
-    np.testing.assert_allclose([picture.mean() for picture in pictures[:5]], [0, 0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(
+        [picture.mean() for picture in pictures[:5]], [0, 0.25, 0.5, 0.75, 1]
+    )
     panels = [ax for ax in fig.axes if not ax.images]
     assert [ax.get_title(loc="left") for ax in panels] == ["white to black", "again"]
     np.testing.assert_array_equal(data.errorbars(panels[0])[0][0].get_ydata(), data.slope()[:, 0])
@@ -132,7 +144,9 @@ def test_panels_that_make_no_sense_are_refused(panels, message):
         plots.series_panels(panels, **AXES)
 
 
-@pytest.mark.parametrize("bad", [None, "abc", [], 3, {"a": None}, {"a": "abc"}, {"a": ("x", "y")}, {"a": (X, 1j * X)}])
+@pytest.mark.parametrize(
+    "bad", [None, "abc", [], 3, {"a": None}, {"a": "abc"}, {"a": ("x", "y")}, {"a": (X, 1j * X)}]
+)
 def test_points_and_panels_of_another_kind_are_refused(bad):
     for call in (
         lambda: plots.series(bad, **AXES),

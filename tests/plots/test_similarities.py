@@ -45,7 +45,9 @@ def test_similarities_stand_in_rows_of_nearly_equal_length():
         fig = plots.similarities({str(k): np.eye(2) for k in range(count)}, title="t")
         grid = maps_of(fig)[0].get_gridspec()
         assert (grid.nrows, grid.ncols) == expected
-    grid = maps_of(plots.similarities({str(k): np.eye(2) for k in range(8)}, title="t", columns=4))[0].get_gridspec()
+    grid = maps_of(plots.similarities({str(k): np.eye(2) for k in range(8)}, title="t", columns=4))[
+        0
+    ].get_gridspec()
     assert (grid.nrows, grid.ncols) == (2, 4)
 
 
@@ -108,7 +110,10 @@ def test_phase_diagram_shows_exponents_in_colours_around_zero_with_their_values(
     assert second.min() <= -0.4
     assert second.max() >= 0.5
     assert ax.get_xlim()[0] < 0.2
-    assert data.legend_texts(fig) == ["predicted boundary: exponent 0", "measured, ± standard error"]
+    assert data.legend_texts(fig) == [
+        "predicted boundary: exponent 0",
+        "measured, ± standard error",
+    ]
     assert plots.to_svg(fig) == plots.to_svg(fig)
 
 

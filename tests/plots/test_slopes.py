@@ -18,7 +18,10 @@ def comparison():
         {
             "difference": (("width", "layer", "pair"), difference),
             "standard_error": (("width", "layer", "pair"), 0.1 * difference),
-            "predicted_difference": (("width", "route", "layer", "pair"), np.stack([difference, 0 * difference], 1)),
+            "predicted_difference": (
+                ("width", "route", "layer", "pair"),
+                np.stack([difference, 0 * difference], 1),
+            ),
         },
         coords={
             "width": WIDTHS,

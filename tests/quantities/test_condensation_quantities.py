@@ -20,7 +20,9 @@ def growth(data):
 
 
 RATE = 0.05 / growth(FIVE)
-CLASSES = di.Training(di.targets.examples(np.eye(3), [0, 1, 2]), (0, 1), rate=RATE, loss="cross_entropy")
+CLASSES = di.Training(
+    di.targets.examples(np.eye(3), [0, 1, 2]), (0, 1), rate=RATE, loss="cross_entropy"
+)
 NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
 
 
@@ -51,7 +53,8 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
 def test_orientations_are_counted_once_networks_have_condensed():
     run = di.Training(FIVE, record_steps=(0, 10, 160), rate=RATE)
     found = di.compare(
-        di.simulate(NET, Q.orientation_count, run, num_seeds=20), di.predict(NET, Q.orientation_count, run)
+        di.simulate(NET, Q.orientation_count, run, num_seeds=20),
+        di.predict(NET, Q.orientation_count, run),
     )
     assert (found.dataset["num_not_condensed"].values[:, 0] == (20, 20, 0)).all()
     assert found.dataset["mean"].values[-1, 0] == 2.0
@@ -60,8 +63,12 @@ def test_orientations_are_counted_once_networks_have_condensed():
 
 @pytest.mark.slow
 def test_the_first_drop_of_the_loss_is_on_time():
-    run = di.Training(FIVE, record_steps=(4000,), rate=0.005 / growth(FIVE), stop_drop=1e-3, initial_stage=True)
-    found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=40), di.predict(NET, Q.drop_time, run))
+    run = di.Training(
+        FIVE, record_steps=(4000,), rate=0.005 / growth(FIVE), stop_drop=1e-3, initial_stage=True
+    )
+    found = di.compare(
+        di.simulate(NET, Q.drop_time, run, num_seeds=40), di.predict(NET, Q.drop_time, run)
+    )
     data = found.dataset
     assert abs(float(data["z"].values[0, 0, 0])) < 5
     assert abs(float(data["variance_z"].values[0, 0, 0])) < 5
@@ -72,7 +79,9 @@ def test_the_first_drop_of_the_loss_is_on_time():
 @pytest.mark.exhaustive
 def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
     run = di.Training(FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True)
-    found = di.compare(di.simulate(NET, Q.drop_time, run, num_seeds=200), di.predict(NET, Q.drop_time, run))
+    found = di.compare(
+        di.simulate(NET, Q.drop_time, run, num_seeds=200), di.predict(NET, Q.drop_time, run)
+    )
     assert abs(float(found.dataset["z"].values[0, 0, 0])) < 5
     # resolved: the time of the first state below the drop is later by 0.07
     assert float(found.dataset["effect_resolved"].values[0, 0]) < 0.07
@@ -93,7 +102,9 @@ def test_adam_turns_neurons_to_the_corners_of_the_cube():
     net = di.training.small_mlp((40,), di.tanh, std=1e-6)
     measured = di.simulate(net, Q.aligned_fraction, run, num_seeds=4)
     assert (measured.mean[1] > 0.99).all()
-    flow = di.Training(FIVE, record_steps=(0, 600), rate=RATE)  # whose prediction is another direction
+    flow = di.Training(
+        FIVE, record_steps=(0, 600), rate=RATE
+    )  # whose prediction is another direction
     assert (di.simulate(net, Q.aligned_fraction, flow, num_seeds=4).mean[0] < 0.1).all()
 
 
@@ -108,7 +119,9 @@ class Small(flax.linen.Module):
 def test_accuracy_of_a_flax_module_on_images_rises():
     train, test = di.targets.digits(200), di.targets.digits(100, seed=1)
     few = [di.targets.examples(e.inputs, e.targets % 3, "digits mod 3") for e in (train, test)]
-    run = di.Training(few[0], record_steps=(0, 60), mode="adam", rate=1e-2, loss="cross_entropy", test=few[1])
+    run = di.Training(
+        few[0], record_steps=(0, 60), mode="adam", rate=1e-2, loss="cross_entropy", test=few[1]
+    )
     network = di.from_linen(Small())
     measured = di.simulate(network, Q.accuracy, run, num_seeds=4)
     assert measured.entries == ("training set", "test set")
@@ -136,7 +149,9 @@ def test_accuracy_of_one_hot_targets_is_that_of_their_classes():
 @pytest.mark.exhaustive
 def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     data = di.targets.four_points()
-    net = di.MLP((512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01))
+    net = di.MLP(
+        (512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01)
+    )
     run = di.Training(data, record_steps=(0, 5, 20, 80), rate=2e-4)
     measured = di.simulate(net, Q.training_loss, run, num_seeds=64)
     limit = di.infinite(net, Q.training_loss, run)
@@ -148,19 +163,39 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda run: di.simulate(NET, Q.aligned_fraction, run, num_seeds=2, linear_map="conditional"), "explicit"),
+        (
+            lambda run: di.simulate(
+                NET, Q.aligned_fraction, run, num_seeds=2, linear_map="conditional"
+            ),
+            "explicit",
+        ),
         (
             lambda run: di.simulate(NET, Q.aligned_fraction, di.inputs.pair(0.1), num_seeds=2),
             "Training for aligned_fraction",
         ),
-        (lambda run: di.simulate(NET, Q.log_sin2_angle, run, num_seeds=2), "Inputs for log_sin2_angle"),
-        (lambda run: di.simulate("net", Q.accuracy, run, num_seeds=2), "an MLP with an output layer, or a Network"),
-        (lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2), "an MLP with an output layer"),
+        (
+            lambda run: di.simulate(NET, Q.log_sin2_angle, run, num_seeds=2),
+            "Inputs for log_sin2_angle",
+        ),
+        (
+            lambda run: di.simulate("net", Q.accuracy, run, num_seeds=2),
+            "an MLP with an output layer, or a Network",
+        ),
+        (
+            lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2),
+            "an MLP with an output layer",
+        ),
         (lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2), "targets that are numbers"),
         (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
         (lambda run: di.infinite(NET, Q.accuracy, CLASSES), "accuracy has no infinite-width limit"),
-        (lambda run: di.predict(NET, Q.accuracy, CLASSES), "accuracy has no finite-width prediction"),
-        (lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run), "networks that no spec describes"),
+        (
+            lambda run: di.predict(NET, Q.accuracy, CLASSES),
+            "accuracy has no finite-width prediction",
+        ),
+        (
+            lambda run: di.predict(di.from_linen(Small()), Q.drop_time, run),
+            "networks that no spec describes",
+        ),
     ],
 )
 def test_refusals(run, call, said):
@@ -174,7 +209,9 @@ def test_orientations_of_linear_networks_in_any_dimension():
     linear = di.training.small_mlp((40,), di.linear, std=1e-4, output_std=5e-5)
     law = di.predict(NET, Q.aligned_fraction, run).mean
     np.testing.assert_allclose(di.predict(linear, Q.aligned_fraction, run).mean, law, rtol=1e-12)
-    np.testing.assert_allclose(di.infinite(linear, Q.aligned_fraction, run).mean[0], law[0], rtol=1e-12)
+    np.testing.assert_allclose(
+        di.infinite(linear, Q.aligned_fraction, run).mean[0], law[0], rtol=1e-12
+    )
 
 
 @pytest.mark.exhaustive
@@ -185,7 +222,9 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
     cube = di.Training(FIVE, **options, geometry="linf")
     assert di.predict(NET, Q.orientation_count, cube).mean[-1, 0] == 2.0
     ours = di.Training(FIVE, record_steps=(0, 2), mode="adam", rate=1e-5)
-    theirs = [di.simulate(NET, Q.aligned_fraction, run, num_seeds=2).mean[0] for run in (cube, ours)]
+    theirs = [
+        di.simulate(NET, Q.aligned_fraction, run, num_seeds=2).mean[0] for run in (cube, ours)
+    ]
     np.testing.assert_array_equal(*theirs)
 
 
@@ -210,7 +249,9 @@ def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
         assert Q.training_loss.applicable(NET, run) == ()
         with pytest.raises(SpecError, match="gd on all examples of the mse to the end"):
             di.infinite(NET, Q.training_loss, run)
-    biased = di.MLP((4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1)  # biases larger than weights
+    biased = di.MLP(
+        (4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1
+    )  # biases larger than weights
     with pytest.raises(SpecError, match="prefer some directions"):
         di.infinite(biased, Q.aligned_fraction, di.Training(FIVE, record_steps=(0, 10), rate=RATE))
 
@@ -259,5 +300,7 @@ def test_weights_of_a_network_are_kept_on_request(run):
     assert kept["layer 2"].shape == (2, 6, 1, 40)
     assert kept["loss"].shape == (2, 6)
     moved = kept["layer 1"][:, -1] - kept["layer 1"][:, 0]
-    distance = np.linalg.norm(moved, axis=(1, 2)) / np.linalg.norm(kept["layer 1"][:, 0], axis=(1, 2))
+    distance = np.linalg.norm(moved, axis=(1, 2)) / np.linalg.norm(
+        kept["layer 1"][:, 0], axis=(1, 2)
+    )
     np.testing.assert_allclose(distance, measured.value[:2, -1, 0], rtol=1e-5)

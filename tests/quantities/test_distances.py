@@ -36,12 +36,18 @@ def explicit_distances(spec, inputs, num):
     """[num, layers, pairs] of ln |x_l - x'_l| / |x_0 - x'_0| of the first networks, from their matrices in 40 digits; -inf for 0."""
     init, _ = di.network(spec)
     with mpmath.workdps(40):
-        networks = [init(jax.random.fold_in(jax.random.key(0), seed), inputs.dimension) for seed in range(num)]
+        networks = [
+            init(jax.random.fold_in(jax.random.key(0), seed), inputs.dimension)
+            for seed in range(num)
+        ]
         pairs = [
             (mpmath.matrix(inputs.points[base].tolist()), mpmath.matrix(step.tolist()))
             for base, step in zip(inputs.bases, inputs.displacements, strict=True)
         ]
-        found = [[log_growth(PHI[spec.activation.name], layers, *pair) for pair in pairs] for layers in networks]
+        found = [
+            [log_growth(PHI[spec.activation.name], layers, *pair) for pair in pairs]
+            for layers in networks
+        ]
     return np.moveaxis(np.array(found), 1, 2)
 
 
@@ -52,7 +58,11 @@ def log_growth(phi, segments, point, step):
         layers = {name: np.asarray(values, np.float64) for name, values in segment["inner"].items()}
         for number, weights in enumerate(layers["weights"]):
             matrix = mpmath.matrix(weights.tolist())
-            shift = mpmath.matrix(layers["biases"][number].tolist()) if "biases" in layers else 0 * matrix[:, 0]
+            shift = (
+                mpmath.matrix(layers["biases"][number].tolist())
+                if "biases" in layers
+                else 0 * matrix[:, 0]
+            )
             both = [(matrix * x + shift).apply(phi) for x in both]
             distance = mpmath.norm(both[1] - both[0])
             logs.append(float(mpmath.log(distance / mpmath.norm(step))) if distance else -np.inf)
@@ -65,7 +75,9 @@ def log_growth(phi, segments, point, step):
 @pytest.mark.exhaustive
 def test_distances_in_float32_are_those_of_explicit_networks(name):
     spec = SPECS[name]
-    sim = di.simulate(spec, Q.log_distance, PAIRS, num_seeds=6, linear_map="explicit", keep_samples=True)
+    sim = di.simulate(
+        spec, Q.log_distance, PAIRS, num_seeds=6, linear_map="explicit", keep_samples=True
+    )
     exact = explicit_distances(spec, PAIRS, 6)
     equal = np.isneginf(exact)
     assert equal.any() == name.startswith("relu of width")
@@ -78,7 +90,10 @@ def test_distances_in_float32_are_those_of_explicit_networks(name):
 def test_the_distance_of_parallel_inputs_grows_like_their_norm():
     """Homogeneous networks: x' = 3 x stays 3 x, and the law is that of log_norm."""
     net, pair = di.MLP((3,) * 3, di.leaky_relu(0.3)), di.inputs.from_arrays(FIRST, 3.0 * FIRST)
-    sim, exact = di.simulate(net, Q.log_distance, pair, num_seeds=3000), di.predict(net, Q.log_distance, pair)
+    sim, exact = (
+        di.simulate(net, Q.log_distance, pair, num_seeds=3000),
+        di.predict(net, Q.log_distance, pair),
+    )
     assert exact.name == "exact"
     assert np.allclose(exact.mean, di.predict(net, Q.log_norm, di.inputs.points(FIRST)).mean)
     assert np.abs((sim.mean - exact.mean) / sim.standard_error).max() < 5
@@ -92,7 +107,10 @@ def test_biases_of_a_linear_network_cancel():
     """Exact at width 3, with constant biases; uniform weights to first order."""
     pair = di.inputs.from_arrays(FIRST, SECOND)
     net = di.MLP((3,) * 3, "linear", None, di.constant(0.3))
-    sim, exact = di.simulate(net, Q.log_distance, pair, num_seeds=3000), di.predict(net, Q.log_distance, pair)
+    sim, exact = (
+        di.simulate(net, Q.log_distance, pair, num_seeds=3000),
+        di.predict(net, Q.log_distance, pair),
+    )
     assert exact.name == "exact"
     assert np.abs((sim.mean - exact.mean) / sim.standard_error).max() < 5
     assert np.abs((sim.variance - exact.variance) / sim.variance_standard_error).max() < 5
@@ -106,8 +124,14 @@ def test_biases_of_a_linear_network_cancel():
 @pytest.mark.exhaustive
 def test_first_order_in_the_width():
     """Norms, their ratio and the angle all fluctuate: tanh with biases at width 24, unequal norms."""
-    net, pair = di.MLP((24,) * 3, "tanh", di.normal(1.5), BIAS), di.inputs.from_arrays(FIRST, 2.0 * SECOND)
-    sim, first = di.simulate(net, Q.log_distance, pair, num_seeds=3000), di.predict(net, Q.log_distance, pair)
+    net, pair = (
+        di.MLP((24,) * 3, "tanh", di.normal(1.5), BIAS),
+        di.inputs.from_arrays(FIRST, 2.0 * SECOND),
+    )
+    sim, first = (
+        di.simulate(net, Q.log_distance, pair, num_seeds=3000),
+        di.predict(net, Q.log_distance, pair),
+    )
     assert first.name == "first_order"
     assert np.abs((sim.mean - first.mean) / sim.standard_error).max() < 5
     assert np.abs(sim.variance / first.variance - 1.0).max() < 0.2
@@ -133,10 +157,18 @@ def test_first_order_leaves_out_the_second():
 @pytest.mark.exhaustive
 def test_distances_at_infinite_width_keep_their_digits():
     """0.5 rad: the difference of kernels; 1e-10 rad: the stretch of a tangent; residual networks likewise."""
-    net, point = di.MLP((16,) * 4, "tanh", None, BIAS), di.frames.at(np.eye(3)[:1], np.eye(3)[None, 1:2])
+    net, point = (
+        di.MLP((16,) * 4, "tanh", None, BIAS),
+        di.frames.at(np.eye(3)[:1], np.eye(3)[None, 1:2]),
+    )
     squares = di.infinite(net, Q.nngp, di.inputs.pair(0.5, 3)).mean @ np.array([1.0, -2.0, 1.0])
     growth = 0.5 * np.log(16 * squares / (4.0 * np.sin(0.25) ** 2))
-    assert np.allclose(di.infinite(net, Q.log_distance, di.inputs.pair(0.5, 3)).mean[:, 0], growth, rtol=0, atol=1e-12)
+    assert np.allclose(
+        di.infinite(net, Q.log_distance, di.inputs.pair(0.5, 3)).mean[:, 0],
+        growth,
+        rtol=0,
+        atol=1e-12,
+    )
     close = di.infinite(net, Q.log_distance, di.inputs.pair(1e-10, 3))
     assert np.allclose(close.mean, di.infinite(net, Q.log_volume, point).mean, rtol=0, atol=1e-8)
     blocks = di.ResNet(3, 4, activation=di.tanh)
@@ -151,7 +183,10 @@ def test_shallow_residual_networks_of_infinite_depth():
     """phi acts linearly on the increments and biases cancel: the law of log_norm without biases, at width 4."""
     net = di.ResNet(4, 256, activation=di.tanh, block="shallow", bias_law=di.normal(1.0, "depth"))
     pair = di.inputs.from_arrays([[1.0, 0.0, 0.5, 0.2]], [[0.4, 1.0, 0.5, 0.0]])
-    sim, deep = di.simulate(net, Q.log_distance, pair, num_seeds=1500), di.predict(net, Q.log_distance, pair)
+    sim, deep = (
+        di.simulate(net, Q.log_distance, pair, num_seeds=1500),
+        di.predict(net, Q.log_distance, pair),
+    )
     assert deep.name == "infinite_depth"
     assert np.abs((sim.mean - deep.mean) / sim.standard_error)[-1] < 5
     assert np.abs((sim.variance - deep.variance) / sim.variance_standard_error)[-1] < 5
@@ -160,7 +195,10 @@ def test_shallow_residual_networks_of_infinite_depth():
 
 
 def test_inputs_without_a_distance_are_refused():
-    for inputs, got in ((di.inputs.points(FIRST), "without a partner"), (di.inputs.from_arrays(FIRST, FIRST), "equal")):
+    for inputs, got in (
+        (di.inputs.points(FIRST), "without a partner"),
+        (di.inputs.from_arrays(FIRST, FIRST), "equal"),
+    ):
         for route in (di.simulate, di.predict, di.infinite):
             with pytest.raises(SpecError, match=f"{got}.*from_arrays"):
                 route(di.MLP((4,)), Q.log_distance, inputs)
@@ -178,13 +216,18 @@ def test_theories_say_where_they_do_not_apply():
         _, found = evaluate(spec, Q.log_distance, pair)
         assert words in found["first_order"]
     opposite = di.inputs.from_arrays(FIRST, -FIRST)
-    assert "equal" in evaluate(di.MLP((8,), di.absolute), Q.log_distance, opposite)[1]["infinite_width"]
+    assert (
+        "equal"
+        in evaluate(di.MLP((8,), di.absolute), Q.log_distance, opposite)[1]["infinite_width"]
+    )
 
 
 @pytest.mark.slow
 def test_a_dead_partner_has_a_kernel_of_zero():
     """relu of width 2: where one image of the pair is 0, its kernels are 0, not what rounding leaves."""
-    sim = di.simulate(di.MLP((2,) * 9), Q.nngp, di.inputs.pair(2.0), num_seeds=200, keep_samples=True)
+    sim = di.simulate(
+        di.MLP((2,) * 9), Q.nngp, di.inputs.pair(2.0), num_seeds=200, keep_samples=True
+    )
     first, _, second = np.moveaxis(sim.samples, 2, 0)
     dead = (second == 0.0).sum(axis=0)
     assert (np.diff(dead) >= 0).all()

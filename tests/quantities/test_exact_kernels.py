@@ -35,7 +35,8 @@ def test_second_moments_at_every_width(spec):
         done = spec.widths[: layer + 1]
         scale = first / weight_var
         moments = [
-            scale**power * homogeneous_kernel_moment(spec.activation, done, weight_var, power) for power in (2, 4)
+            scale**power * homogeneous_kernel_moment(spec.activation, done, weight_var, power)
+            for power in (2, 4)
         ]
         assert moments[0] == pytest.approx(mean[layer] ** 2 + variance[layer], rel=1e-12), width
         error = np.sqrt((moments[1] - moments[0] ** 2) / num_seeds)
@@ -74,8 +75,12 @@ def test_linear_networks_at_several_inputs():
     assert np.abs((sim.mean - pred.mean) / np.sqrt(pred.variance / sim.num_seeds)).max() < GATE
     assert np.abs((sim.variance - pred.variance) / sim.variance_standard_error).max() < GATE
     rival = di.predict(spec, Q.nngp, TWO, "first_order")
-    assert np.abs((sim.variance - rival.variance)[-1] / sim.variance_standard_error[-1]).min() > GATE
-    copies = di.inputs.points(np.repeat(ONE.points, 2, axis=0))  # singular kernels are no obstacle here
+    assert (
+        np.abs((sim.variance - rival.variance)[-1] / sim.variance_standard_error[-1]).min() > GATE
+    )
+    copies = di.inputs.points(
+        np.repeat(ONE.points, 2, axis=0)
+    )  # singular kernels are no obstacle here
     same, alone = (di.predict(spec, Q.nngp, each) for each in (copies, ONE))
     assert same.variance == pytest.approx(np.repeat(alone.variance, 3, axis=1), rel=1e-12)
 
@@ -85,11 +90,18 @@ def test_the_default_always_holds():
     relu, tanh, narrow = _spec((9, 8)), _spec((9, 8), "tanh"), _spec((2,) * 8)
     zeros = _spec((9, 8), bias_law=di.normal(0.0, "absolute"))
     for quantity in (Q.nngp, Q.ntk):
-        names = [di.predict(spec, quantity, inputs).name for spec in (relu, zeros, tanh) for inputs in (ONE, TWO)]
+        names = [
+            di.predict(spec, quantity, inputs).name
+            for spec in (relu, zeros, tanh)
+            for inputs in (ONE, TWO)
+        ]
         assert names == ["exact", "first_order"] * 2 + ["first_order"] * 2
         assert quantity.applicable(relu, ONE) == ("exact", "first_order", "infinite_width")
         assert quantity.applicable(relu, TWO) == ("first_order", "infinite_width")
-        assert quantity.applicable(narrow, ONE) == ("exact", "infinite_width")  # sum of 1/width is 4
+        assert quantity.applicable(narrow, ONE) == (
+            "exact",
+            "infinite_width",
+        )  # sum of 1/width is 4
         assert quantity.applicable(narrow, TWO) == ("infinite_width",)
         biased = _spec((9,), bias_law=di.normal(0.1, "absolute"))
         assert quantity.applicable(biased, ONE) == ("first_order", "infinite_width")
@@ -97,23 +109,36 @@ def test_the_default_always_holds():
             di.predict(relu, quantity, TWO, "exact")
         with pytest.raises(SpecError, match="sum of 1/width is 4"):
             di.predict(narrow, quantity, TWO)
-    assert di.predict(zeros, Q.nngp, ONE).variance == pytest.approx(di.predict(relu, Q.nngp, ONE).variance)
+    assert di.predict(zeros, Q.nngp, ONE).variance == pytest.approx(
+        di.predict(relu, Q.nngp, ONE).variance
+    )
     linear = _spec((9, 8), "linear", 1.0)
-    assert (di.predict(linear, Q.nngp, TWO).name, di.predict(linear, Q.ntk, TWO).name) == ("exact", "first_order")
+    assert (di.predict(linear, Q.nngp, TWO).name, di.predict(linear, Q.ntk, TWO).name) == (
+        "exact",
+        "first_order",
+    )
 
 
 @pytest.mark.exhaustive
 def test_tangent_kernel_of_the_biases_of_an_mlp():
     spec = di.MLP((32, 32, 48), "relu", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1)
-    sim, pred = di.simulate(spec, Q.bias_ntk, TWO, num_seeds=40_000), di.predict(spec, Q.bias_ntk, TWO)
+    sim, pred = (
+        di.simulate(spec, Q.bias_ntk, TWO, num_seeds=40_000),
+        di.predict(spec, Q.bias_ntk, TWO),
+    )
     wide = di.predict(di.MLP((10**6,) * 3, *_rest(spec)), Q.bias_ntk, TWO)
     left_out = 2.5 * (2 / 32 + 1 / 48)  # O(r), with the constant of ReLU's variances
     allowed = GATE * sim.standard_error + left_out * np.abs(pred.mean - wide.mean)
     assert np.all(np.abs(sim.mean - pred.mean) < allowed)
     # infinite width: two inputs share more gates than they do there, by 3 %
     assert (sim.mean - wide.mean)[0, 1] > GATE * sim.standard_error[0, 1]
-    assert np.all(np.abs(sim.variance - pred.variance) < GATE * sim.variance_standard_error + left_out * pred.variance)
-    assert np.all(di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance)  # not the whole tangent kernel
+    assert np.all(
+        np.abs(sim.variance - pred.variance)
+        < GATE * sim.variance_standard_error + left_out * pred.variance
+    )
+    assert np.all(
+        di.predict(spec, Q.ntk, TWO).variance > 3 * pred.variance
+    )  # not the whole tangent kernel
     assert Q.bias_ntk.applicable(_spec((9,)), TWO) == ("infinite_width",)
 
 

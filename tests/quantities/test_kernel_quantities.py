@@ -18,9 +18,16 @@ def z_of(comparison, route):
 @pytest.mark.exhaustive
 def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_diffusion():
     # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa; Richardson would be needed for less than 1 / L = 1.6 %
-    spec = di.ResNet(5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth"))
-    sim, pred = di.simulate(spec, Q.nngp, TWO, num_seeds=2000), di.predict(spec, Q.nngp, TWO, "infinite_depth")
-    compared = di.compare(sim, pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO))
+    spec = di.ResNet(
+        5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")
+    )
+    sim, pred = (
+        di.simulate(spec, Q.nngp, TWO, num_seeds=2000),
+        di.predict(spec, Q.nngp, TWO, "infinite_depth"),
+    )
+    compared = di.compare(
+        sim, pred, di.predict(spec, Q.nngp, TWO, "exact"), di.infinite(spec, Q.nngp, TWO)
+    )
     assert np.abs(z_of(compared, "infinite_depth")).max() < 5
     assert np.abs(z_of(compared, "exact")).max() < 5
     assert np.abs(z_of(compared, "infinite_width")).max() < 5  # the mean is the same at every width
@@ -33,7 +40,10 @@ def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_
 @pytest.mark.exhaustive
 def test_tangent_kernels_of_a_residual_network():
     for quantity in (Q.ntk, Q.bias_ntk):
-        sim, pred = di.simulate(RESIDUAL, quantity, TWO, num_seeds=3000), di.predict(RESIDUAL, quantity, TWO)
+        sim, pred = (
+            di.simulate(RESIDUAL, quantity, TWO, num_seeds=3000),
+            di.predict(RESIDUAL, quantity, TWO),
+        )
         error = sim.standard_error
         assert np.all(np.abs(sim.mean - pred.mean) < 5 * error + 0.04 * pred.mean)  # 1 / L = 1.6 %
     assert np.all(np.abs(sim.variance / pred.variance - 1) < 0.4)
@@ -46,18 +56,27 @@ def test_tangent_kernels_of_a_residual_network():
 def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_zero_as_one_over_width():
     inputs, variances = di.inputs.pair(1.0), []
     for width in (16, 64):
-        spec = di.MLP((width,) * 3, "tanh", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1)
-        sim, limit = di.simulate(spec, Q.ntk, inputs, num_seeds=4000), di.infinite(spec, Q.ntk, inputs)
+        spec = di.MLP(
+            (width,) * 3, "tanh", di.normal(2.0), di.normal(0.1, "absolute"), output_width=1
+        )
+        sim, limit = (
+            di.simulate(spec, Q.ntk, inputs, num_seeds=4000),
+            di.infinite(spec, Q.ntk, inputs),
+        )
         variances.append(sim.variance[0])
     # tanh: the mean differs by less than 0.2 / width (measured at width 16: 0.002(10) of 4.5)
-    assert np.all(np.abs(sim.mean - limit.mean) < 5 * sim.standard_error + 0.2 / 64 * np.abs(limit.mean))
+    assert np.all(
+        np.abs(sim.mean - limit.mean) < 5 * sim.standard_error + 0.2 / 64 * np.abs(limit.mean)
+    )
     assert np.all((variances[0] > 3 * variances[1]) & (variances[0] < 6 * variances[1]))
 
 
 @pytest.mark.slow
 def test_gradients_of_a_residual_network_are_log_normal():
     spec = di.ResNet(4, 200, block="shallow")
-    inputs = di.inputs.points(0.05 * np.ones(4))  # small: tanh is nearly linear, no bias of 1 / depth from it
+    inputs = di.inputs.points(
+        0.05 * np.ones(4)
+    )  # small: tanh is nearly linear, no bias of 1 / depth from it
     sim, pred = (
         di.simulate(spec, Q.log_gradient_norm, inputs, num_seeds=4000),
         di.predict(spec, Q.log_gradient_norm, inputs),
@@ -75,10 +94,15 @@ def test_gradients_of_a_residual_network_are_log_normal():
 def test_volumes_of_a_residual_network_are_log_normal(size):
     spec = di.ResNet(4, 200, block="shallow")
     frame = di.frames.at(0.05 * np.ones((1, 4)), np.eye(4)[None, :size])
-    sim, pred = di.simulate(spec, Q.log_volume, frame, num_seeds=3000), di.predict(spec, Q.log_volume, frame)
+    sim, pred = (
+        di.simulate(spec, Q.log_volume, frame, num_seeds=3000),
+        di.predict(spec, Q.log_volume, frame),
+    )
     assert np.abs((sim.mean - pred.mean)[-1] / sim.standard_error[-1]).max() < 5
     assert np.all(np.abs(sim.variance[-1] / pred.variance[-1] - 1) < 0.2)
-    assert np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5  # infinite width: rejected
+    assert (
+        np.abs((sim.mean[-1] - 0.5 * size) / sim.standard_error[-1]).max() > 5
+    )  # infinite width: rejected
 
 
 @pytest.mark.exhaustive
@@ -90,7 +114,9 @@ def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
         matrix = rng.normal(size=shape)
         scales = rng.normal(size=shape[0])
         expected = np.linalg.svd(np.exp(scales)[:, None] * matrix, compute_uv=False)
-        found = np.exp(np.asarray(log_singular_values(matrix.astype(np.float32), scales.astype(np.float32))))
+        found = np.exp(
+            np.asarray(log_singular_values(matrix.astype(np.float32), scales.astype(np.float32)))
+        )
         np.testing.assert_allclose(found, expected, rtol=1e-4)
     spec, inputs = di.ResNet(4, 100, block="shallow"), di.inputs.points(0.05 * np.ones(4))
     sim = di.simulate(spec, Q.log_singular_values, inputs, num_seeds=2000, keep_samples=True)
@@ -112,14 +138,22 @@ def test_singular_values_are_those_of_numpy_and_multiply_to_the_determinant():
 def test_first_order_in_one_over_width_says_more_of_kernels_than_infinite_width(spec):
     inputs = di.inputs.points([[1.0, 0.2, 0.4], [0.3, -0.6, 0.8]])
     for quantity in (Q.nngp, Q.ntk):
-        sim, pred = di.simulate(spec, quantity, inputs, num_seeds=6000), di.predict(spec, quantity, inputs)
+        sim, pred = (
+            di.simulate(spec, quantity, inputs, num_seeds=6000),
+            di.predict(spec, quantity, inputs),
+        )
         limit = di.infinite(spec, quantity, inputs)
         # what is left out is O(r^2), r = 0.046: a few percent of the shift and of the variance
-        assert np.all(np.abs(sim.mean - pred.mean) < 5 * sim.standard_error + 0.2 * np.abs(pred.mean - limit.mean))
+        assert np.all(
+            np.abs(sim.mean - pred.mean)
+            < 5 * sim.standard_error + 0.2 * np.abs(pred.mean - limit.mean)
+        )
         allowed = 5 * sim.variance_standard_error + 0.35 * pred.variance
         assert np.all(np.abs(sim.variance - pred.variance) < allowed)
         assert np.all(sim.variance > 5 * sim.variance_standard_error)  # not the 0 of infinite width
-        ratio = di.predict(di.MLP((400, 480), *_rest(spec)), quantity, inputs).variance / pred.variance
+        ratio = (
+            di.predict(di.MLP((400, 480), *_rest(spec)), quantity, inputs).variance / pred.variance
+        )
         assert np.all((ratio > 0.05) & (ratio < 0.2))  # about a tenth at ten times the width
 
 
@@ -155,12 +189,17 @@ def test_inputs_of_another_width_have_no_prediction(quantity):
 def test_one_block_is_simulated(block):
     spec = di.ResNet(5, 1, block=block)
     sim = di.simulate(spec, Q.nngp, TWO, num_seeds=200)
-    assert np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).mean).max() < 5 * sim.standard_error.max() + 0.05
+    assert (
+        np.abs(sim.mean - di.infinite(spec, Q.nngp, TWO).mean).max()
+        < 5 * sim.standard_error.max() + 0.05
+    )
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.slow
-def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_wide_networks(activation):
+def test_tangent_kernel_of_biases_at_infinite_width_is_that_of_theory_for_very_wide_networks(
+    activation,
+):
     widths, laws = (10**7,) * 3, (di.normal(1.7), di.normal(0.1, "absolute"))
     spec = di.MLP(widths, activation, *laws, output_width=1)
     limit, theory = di.infinite(spec, Q.bias_ntk, TWO), di.predict(spec, Q.bias_ntk, TWO)
@@ -175,6 +214,12 @@ def test_tangent_kernel_of_biases_of_residual_networks_is_that_of_infinite_width
         64, 5, block="shallow", activation="erf", bias_law=di.normal(0.5, "depth"), output_width=1
     )  # 0.4 % of its mean is of order 1 / width
     for spec, inputs in ((RESIDUAL, TWO), (completed, wide)):
-        sim, limit = di.simulate(spec, Q.bias_ntk, inputs, num_seeds=3000), di.infinite(spec, Q.bias_ntk, inputs)
+        sim, limit = (
+            di.simulate(spec, Q.bias_ntk, inputs, num_seeds=3000),
+            di.infinite(spec, Q.bias_ntk, inputs),
+        )
         assert np.abs((sim.mean - limit.mean) / sim.standard_error).max() < 5
-        assert np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).mean) / sim.standard_error).max() > 20
+        assert (
+            np.abs((sim.mean - di.infinite(spec, Q.ntk, inputs).mean) / sim.standard_error).max()
+            > 20
+        )

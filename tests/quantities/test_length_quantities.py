@@ -21,15 +21,24 @@ LAWS = {
     "relu, biases": (di.MLP(widths=(4, 6), bias_law=BIAS, output_width=2), di.frames.random(3)),
     "one output": (di.MLP(widths=(2, 4), output_width=1), di.frames.random(2)),
     "planes": (di.MLP(widths=(5, 8, 4), output_width=3), di.frames.random(4, 2)),
-    "leaky": (di.MLP(widths=(3, 5), activation=di.leaky_relu(0.3), output_width=4), di.frames.random(3)),
+    "leaky": (
+        di.MLP(widths=(3, 5), activation=di.leaky_relu(0.3), output_width=4),
+        di.frames.random(3),
+    ),
     "absolute value, steep": (
         di.MLP(widths=(3, 4), activation=di.absolute, weight_law=di.normal(3.0)),
         di.frames.random(2),
     ),
     "orthogonal": (di.MLP(widths=(4, 7, 3), weight_law=di.orthogonal(2.0)), di.frames.random(5)),
-    "orthogonal planes": (di.MLP(widths=(6, 5), weight_law=di.orthogonal(2.0)), di.frames.random(5, 2)),
+    "orthogonal planes": (
+        di.MLP(widths=(6, 5), weight_law=di.orthogonal(2.0)),
+        di.frames.random(5, 2),
+    ),
     "residual": (di.ResNet(width=4, depth=3, branch_width=2), di.frames.random(4)),
-    "residual, output": (di.ResNet(width=3, depth=2, bias_law=BIAS, output_width=2), di.frames.random(3)),
+    "residual, output": (
+        di.ResNet(width=3, depth=2, bias_law=BIAS, output_width=2),
+        di.frames.random(3),
+    ),
 }
 NOT_SAMPLED = {"orthogonal planes", "residual, output"}
 
@@ -44,7 +53,12 @@ def z_scores(estimate, prediction):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[] if name in ("relu", "planes", "residual") else [pytest.mark.slow]) for name in LAWS],
+    [
+        pytest.param(
+            name, marks=[] if name in ("relu", "planes", "residual") else [pytest.mark.slow]
+        )
+        for name in LAWS
+    ],
 )
 @pytest.mark.exhaustive
 def test_every_sampler_has_the_exact_mean_and_variance_and_one_law(name):
@@ -54,11 +68,15 @@ def test_every_sampler_has_the_exact_mean_and_variance_and_one_law(name):
     samplers = ("explicit", "conditional", *(() if name in NOT_SAMPLED else ("chi_square",)))
     samples = []
     for key, linear_map in enumerate(samplers):
-        found = di.simulate(spec, VOLUME, frames, num_seeds=NUM, key=key, linear_map=linear_map, keep_samples=True)
+        found = di.simulate(
+            spec, VOLUME, frames, num_seeds=NUM, key=key, linear_map=linear_map, keep_samples=True
+        )
         means, variances = z_scores(found, exact)
         assert np.abs(means).max() < 5
         assert np.abs(variances).max() < 5
-        rival = di.infinite(spec, VOLUME, frames).mean  # infinite width: rejected by 19 standard errors or more
+        rival = di.infinite(
+            spec, VOLUME, frames
+        ).mean  # infinite width: rejected by 19 standard errors or more
         assert abs((found.mean - rival)[-1, 0] / found.standard_error[-1, 0]) > 5
         samples.append(found.samples[:, -1, 0])
     for one in samples[1:]:
@@ -69,10 +87,7 @@ def test_every_sampler_has_the_exact_mean_and_variance_and_one_law(name):
         assert abs(alive[0] - alive[1]) < 5 * np.sqrt(0.5 / NUM)
 
 
-CURVES = {
-    "circle": di.curves.circle(),
-    "line": di.curves.line([0.5, 0.0], [-1.0, 1.5]),
-}
+CURVES = {"circle": di.curves.circle(), "line": di.curves.line([0.5, 0.0], [-1.0, 1.5])}
 
 
 @pytest.mark.parametrize("name", CURVES)
@@ -85,7 +100,9 @@ def test_the_mean_length_is_exact_for_every_curve(name, bias_law):
 
 @pytest.mark.exhaustive
 def test_the_mean_length_is_exact_between_images():
-    held_to_the_exact_mean(di.MLP(widths=(6, 6), output_width=3), di.curves.sampled(di.curves.image_line(), 2))
+    held_to_the_exact_mean(
+        di.MLP(widths=(6, 6), output_width=3), di.curves.sampled(di.curves.image_line(), 2)
+    )
 
 
 @pytest.mark.slow
@@ -118,11 +135,16 @@ def test_polygons_fall_short_of_the_same_networks_and_tangents_do_not():
     spec, depth, num = di.MLP(widths=(24,) * 3), 3, 150
     curve, key = di.curves.circle(), jax.random.key(9)
     init = jax.jit(jax.vmap(lambda key: network(spec).init(key, 2)))
-    parameters = init(jax.vmap(lambda seed: jax.random.fold_in(key, seed))(np.arange(num, dtype=np.uint32)))
+    parameters = init(
+        jax.vmap(lambda seed: jax.random.fold_in(key, seed))(np.arange(num, dtype=np.uint32))
+    )
     exact = np.array(
         [
             exact_lengths(
-                layers_of(spec, jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), parameters)),
+                layers_of(
+                    spec,
+                    jax.tree.map(lambda leaf, i=i: np.asarray(leaf[i], np.float64), parameters),
+                ),
                 curve,
                 last_is_linear=False,
             ).lengths
@@ -158,27 +180,48 @@ def test_polygons_fall_short_of_the_same_networks_and_tangents_do_not():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_tanh_with_biases_is_near_infinite_width():
-    widths, inputs = (400, 400), di.curves.sampled(di.curves.line([0.5, -1.0, 0.3], [1.0, 1.5, 0.0]), 8)
-    spec = di.MLP(widths=widths, activation=di.tanh, weight_law=di.normal(1.5), bias_law=BIAS, output_width=3)
+    widths, inputs = (
+        (400, 400),
+        di.curves.sampled(di.curves.line([0.5, -1.0, 0.3], [1.0, 1.5, 0.0]), 8),
+    )
+    spec = di.MLP(
+        widths=widths, activation=di.tanh, weight_law=di.normal(1.5), bias_law=BIAS, output_width=3
+    )
     frames = di.frames.at([0.5, -1.0, 0.3], [[1.0, 0.0, 0.0], [0.3, 1.0, 0.0]])
     for quantity, at in ((LENGTH, inputs), (VOLUME, frames)):
-        found, limit = di.simulate(spec, quantity, at, num_seeds=3000), di.infinite(spec, quantity, at)
+        found, limit = (
+            di.simulate(spec, quantity, at, num_seeds=3000),
+            di.infinite(spec, quantity, at),
+        )
         # lengths relative to themselves, logarithms as they are
         unit = limit.mean[:, 0] if quantity is LENGTH else np.ones(3)
         allowed = 5 * found.standard_error[:, 0] / unit + 2 / 400  # O(depth / width)
         assert (np.abs(found.mean - limit.mean)[:, 0] / unit < allowed).all()
-        assert allowed.max() < 0.09  # resolved: at the output 5 sqrt(0.64 / 3000) for a plane and three outputs
+        assert (
+            allowed.max() < 0.09
+        )  # resolved: at the output 5 sqrt(0.64 / 3000) for a plane and three outputs
         other = di.MLP(widths=widths, activation=di.tanh, weight_law=di.normal(1.5), output_width=3)
         # no biases; of lengths the mean alone, whose variance takes most of the time
-        rival = mean_lengths(other, at.curve) if quantity is LENGTH else di.infinite(other, quantity, at).mean[:, 0]
-        assert np.abs(found.mean[:, 0] - rival)[1] / unit[1] > allowed[1]  # at the output three neurons hide it
+        rival = (
+            mean_lengths(other, at.curve)
+            if quantity is LENGTH
+            else di.infinite(other, quantity, at).mean[:, 0]
+        )
+        assert (
+            np.abs(found.mean[:, 0] - rival)[1] / unit[1] > allowed[1]
+        )  # at the output three neurons hide it
         variances = found.variance[:, 0] / unit**2
-        assert abs(variances[-1] * unit[-1] ** 2 / limit.variance[-1, 0] - 1) < 0.2  # the outputs' own
+        assert (
+            abs(variances[-1] * unit[-1] ** 2 / limit.variance[-1, 0] - 1) < 0.2
+        )  # the outputs' own
         assert (variances[:-1] < 0.1 * variances[-1]).all()
         assert (limit.variance[:-1] == 0).all()
 
 
-TANH, CONSTANT = di.MLP(widths=(8,), activation=di.tanh), di.MLP(widths=(8,), bias_law=di.constant(0.5))
+TANH, CONSTANT = (
+    di.MLP(widths=(8,), activation=di.tanh),
+    di.MLP(widths=(8,), bias_law=di.constant(0.5)),
+)
 UNEQUAL = di.MLP(widths=(8, 4), weight_law=di.normal(0.1, "absolute"))
 CIRCLE, ONE = di.curves.sampled(di.curves.circle()), di.frames.random(2)
 
@@ -187,9 +230,15 @@ CIRCLE, ONE = di.curves.sampled(di.curves.circle()), di.frames.random(2)
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        (TANH, r"no finite-width prediction for MLP networks with the activation tanh.*di\.simulate"),
+        (
+            TANH,
+            r"no finite-width prediction for MLP networks with the activation tanh.*di\.simulate",
+        ),
         (CONSTANT, r"activation relu and biases that are all 0\.5"),
-        (di.ResNet(2, 2, bias_law=di.constant(-0.5)), r"ResNet networks.*biases that are all -0\.5"),
+        (
+            di.ResNet(2, 2, bias_law=di.constant(-0.5)),
+            r"ResNet networks.*biases that are all -0\.5",
+        ),
         (
             di.ResNet(2, 2, activation=di.leaky_relu(0.1)),
             r"ResNet networks of two-layer blocks with the activation leaky_relu",
@@ -208,9 +257,14 @@ def test_what_no_theory_predicts_is_refused(case, spec, words):
 
 
 def test_absolute_variances_at_equal_widths_are_predicted():
-    spec, same = (di.MLP(widths=(4, 4), weight_law=law) for law in (di.normal(0.5, "absolute"), di.normal(2.0)))
+    spec, same = (
+        di.MLP(widths=(4, 4), weight_law=law)
+        for law in (di.normal(0.5, "absolute"), di.normal(2.0))
+    )
     at = di.frames.random(4)
-    np.testing.assert_allclose(di.predict(spec, VOLUME, at).mean, di.predict(same, VOLUME, at).mean, rtol=1e-12)
+    np.testing.assert_allclose(
+        di.predict(spec, VOLUME, at).mean, di.predict(same, VOLUME, at).mean, rtol=1e-12
+    )
 
 
 def test_other_laws_are_predicted_as_if_gaussian_and_say_so():
@@ -231,7 +285,13 @@ def test_infinite_width_refuses_constant_biases(case):
 
 
 @pytest.mark.parametrize(
-    "route", [di.simulate, di.predict, di.infinite, lambda *given: di.simulate(*given, linear_map="chi_square")]
+    "route",
+    [
+        di.simulate,
+        di.predict,
+        di.infinite,
+        lambda *given: di.simulate(*given, linear_map="chi_square"),
+    ],
 )
 def test_more_vectors_than_neurons_have_volume_0(route):
     for spec in (di.MLP(widths=(8, 2)), di.MLP(widths=(8,), output_width=2)):
@@ -244,7 +304,11 @@ def test_more_vectors_than_neurons_have_volume_0(route):
     [
         (TANH, ONE, r"linear_map='chi_square' with the activation tanh"),
         (CONSTANT, ONE, r"linear_map='chi_square' with biases that are all 0\.5"),
-        (di.MLP(widths=(4,)), di.frames.random(2, num_points=2), r"chi_square' with 2 points.*one point"),
+        (
+            di.MLP(widths=(4,)),
+            di.frames.random(2, num_points=2),
+            r"chi_square' with 2 points.*one point",
+        ),
         (di.ResNet(4, 2), di.frames.random(4, 2), "volumes or outputs of residual networks"),
         (di.ResNet(4, 2), di.frames.random(3), "inputs of dimension 3 for a residual network"),
         (di.MLP(widths=(4,), weight_law=di.uniform(2.0)), ONE, "weights of the law uniform"),
@@ -270,9 +334,17 @@ def test_inputs_of_the_wrong_kind_are_refused_with_an_example(route):
             r"type Curve.*SampledCurve for length_distortion.*di\.curves\.sampled\(di\.curves",
         ),
         (LENGTH, ONE, r"type Frames.*SampledCurve for length_distortion"),
-        (VOLUME, CIRCLE, r"type SampledCurve.*Frames for log_volume.*di\.frames\.random\(dimension=3\)"),
+        (
+            VOLUME,
+            CIRCLE,
+            r"type SampledCurve.*Frames for log_volume.*di\.frames\.random\(dimension=3\)",
+        ),
         (VOLUME, di.inputs.pair(0.1), r"type Inputs.*Frames for log_volume"),
-        (di.quantities.log_sin2_angle, ONE, r"type Frames.*Inputs for log_sin2_angle.*di\.inputs\.pair"),
+        (
+            di.quantities.log_sin2_angle,
+            ONE,
+            r"type Frames.*Inputs for log_sin2_angle.*di\.inputs\.pair",
+        ),
     ):
         with pytest.raises(SpecError, match=words):
             route(spec, quantity, wrong)

@@ -35,8 +35,12 @@ def test_smooth_networks_with_biases_have_the_kurtosis_of_the_outputs_that_are_d
     drawn = np.mean(outputs**4) / np.mean(outputs**2) ** 2 - 3
     error = np.hypot(np.sqrt(24 / len(outputs)) * 2, sim.standard_error[-1, 0])
     assert abs(drawn - sim.mean[-1, 0]) < 5 * error
-    assert sim.mean[-1, 0] > 5 * sim.standard_error[-1, 0]  # not Gaussian: infinite width is rejected
-    without = 3 * (sim_variance(spec) / sim_mean(spec) ** 2)  # biases left out of the kernel: another number
+    assert (
+        sim.mean[-1, 0] > 5 * sim.standard_error[-1, 0]
+    )  # not Gaussian: infinite width is rejected
+    without = 3 * (
+        sim_variance(spec) / sim_mean(spec) ** 2
+    )  # biases left out of the kernel: another number
     assert abs(without - sim.mean[-1, 0]) > 5 * sim.standard_error[-1, 0]
 
 
@@ -59,10 +63,17 @@ def sim_variance(spec):
 
 def test_first_order_is_the_value_worked_out_by_hand():
     spec = di.MLP(
-        (40, 30), "tanh", di.normal(1.5), di.normal(0.05, "absolute"), output_width=1, output_law=di.normal(1.5)
+        (40, 30),
+        "tanh",
+        di.normal(1.5),
+        di.normal(0.05, "absolute"),
+        output_width=1,
+        output_law=di.normal(1.5),
     )
     x = di.inputs.points([[np.sqrt((1 - 0.05) / 1.5)]])
-    assert di.predict(spec, KURTOSIS, x, "first_order").mean[-1, 0] == pytest.approx(0.07312, rel=0.02)
+    assert di.predict(spec, KURTOSIS, x, "first_order").mean[-1, 0] == pytest.approx(
+        0.07312, rel=0.02
+    )
 
 
 @pytest.mark.slow
@@ -106,7 +117,9 @@ def test_other_laws_than_gaussian_are_refused_before_anything_is_drawn(law):
 
 def test_kernels_beyond_float64_are_refused_and_large_ones_have_the_kurtosis_of_others():
     spec = di.MLP((9, 8), output_width=1)
-    large, usual = (di.predict(spec, KURTOSIS, di.inputs.points([[size, 1.0]])).mean for size in (1e30, 1.0))
+    large, usual = (
+        di.predict(spec, KURTOSIS, di.inputs.points([[size, 1.0]])).mean for size in (1e30, 1.0)
+    )
     assert large == pytest.approx(usual, rel=1e-12)
     with pytest.raises(SpecError, match="whose squares overflow"):
         di.predict(spec, KURTOSIS, di.inputs.points([[1e80, 1.0]]))

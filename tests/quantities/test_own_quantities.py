@@ -91,5 +91,9 @@ def test_a_right_quantity_of_ones_own_goes_through_every_call():
         return Prediction("own", "exact", np.zeros((2, 1)), None, "O(1)", "always", "here")
 
     quantity = own(theories=(Theory("exact", never, predicted),), input_degree=np.int64(0))
-    shown = str(di.compare(di.simulate(SPEC, quantity, POINT, num_seeds=20), di.predict(SPEC, quantity, POINT)))
+    shown = str(
+        di.compare(
+            di.simulate(SPEC, quantity, POINT, num_seeds=20), di.predict(SPEC, quantity, POINT)
+        )
+    )
     assert "own" in shown

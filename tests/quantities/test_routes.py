@@ -10,9 +10,14 @@ ANGLE = di.quantities.log_sin2_angle
 
 @pytest.mark.exhaustive
 def test_simulation_agrees_with_every_route_that_should_and_rejects_the_rest():
-    spec, inputs = di.MLP(widths=(64, 32, 64), activation=di.leaky_relu(0.1)), di.inputs.pairs((0.2, 1.2))
+    spec, inputs = (
+        di.MLP(widths=(64, 32, 64), activation=di.leaky_relu(0.1)),
+        di.inputs.pairs((0.2, 1.2)),
+    )
     estimate = di.simulate(spec, ANGLE, inputs, num_seeds=20_000)
-    data = di.compare(estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)).dataset
+    data = di.compare(
+        estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)
+    ).dataset
     assert np.abs(data["z"].sel(route="second_order")).max() < 5
     assert np.all(np.abs(data["z"].sel(route="infinite_width")).max(dim="layer") > 5)
 
@@ -23,7 +28,9 @@ def test_tanh_with_bias_agrees_to_first_order():
     spec = di.MLP(widths=(128,) * 4, activation=di.tanh, bias_law=di.normal(0.05, "absolute"))
     inputs = di.inputs.pair(0.5, dimension=4)
     estimate = di.simulate(spec, ANGLE, inputs, num_seeds=10_000)
-    data = di.compare(estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)).dataset
+    data = di.compare(
+        estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)
+    ).dataset
     assert np.abs(data["z"].sel(route="first_order")).max() < 5
     assert np.abs(data["z"].sel(route="infinite_width")).max() > 5
 
@@ -40,7 +47,9 @@ def test_networks_do_not_depend_on_how_many_are_asked_for():
 
 @pytest.mark.slow
 def test_samples_and_statistics_are_of_the_same_networks():
-    estimate = di.simulate(di.MLP(widths=(8, 8)), ANGLE, di.inputs.pair(0.3), num_seeds=500, keep_samples=True)
+    estimate = di.simulate(
+        di.MLP(widths=(8, 8)), ANGLE, di.inputs.pair(0.3), num_seeds=500, keep_samples=True
+    )
     samples = estimate.samples.astype(np.float64)
     defined = np.isfinite(samples)
     np.testing.assert_allclose(np.nanmean(samples, axis=0), estimate.mean, rtol=1e-12)
@@ -74,7 +83,9 @@ def test_float64_needs_jax_in_64_bit_mode_and_agrees():
 )
 def test_bad_arguments_are_refused(arguments, words):
     with pytest.raises(SpecError, match=words):
-        di.simulate(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), **{"num_seeds": 5, **arguments})
+        di.simulate(
+            di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), **{"num_seeds": 5, **arguments}
+        )
 
 
 @pytest.mark.parametrize("route", [di.simulate, di.predict, di.infinite])
@@ -82,14 +93,24 @@ def test_bad_arguments_are_refused(arguments, words):
     ("replaced", "words"),
     [
         ({"spec": (8, 8)}, r"spec=an object of type tuple.*di\.MLP"),
-        ({"quantity": "log_sin2_angle"}, r"quantity='log_sin2_angle'.*di\.quantities\.log_sin2_angle"),
+        (
+            {"quantity": "log_sin2_angle"},
+            r"quantity='log_sin2_angle'.*di\.quantities\.log_sin2_angle",
+        ),
         ({"inputs": 0.1}, r"inputs=0\.1.*di\.inputs\.pair"),
         ({"inputs": np.ones((2, 3))}, r"inputs=an object of type ndarray.*di\.inputs\.pair"),
     ],
 )
 def test_arguments_of_another_kind_are_refused_by_every_route(route, replaced, words):
     with pytest.raises(SpecError, match=words) as caught:
-        route(**{"spec": di.MLP(widths=(4,)), "quantity": ANGLE, "inputs": di.inputs.pair(0.1), **replaced})
+        route(
+            **{
+                "spec": di.MLP(widths=(4,)),
+                "quantity": ANGLE,
+                "inputs": di.inputs.pair(0.1),
+                **replaced,
+            }
+        )
     assert "\n" not in str(caught.value)
 
 
@@ -147,14 +168,22 @@ def test_rows_whose_squares_float64_cannot_hold_are_refused_always(size):
 
 def test_other_generators_are_refused():
     with pytest.raises(SpecError, match="threefry2x32"):
-        di.simulate(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), num_seeds=5, key=jax.random.key(0, impl="rbg"))
+        di.simulate(
+            di.MLP(widths=(4,)),
+            ANGLE,
+            di.inputs.pair(0.1),
+            num_seeds=5,
+            key=jax.random.key(0, impl="rbg"),
+        )
 
 
 @pytest.mark.slow
 def test_unknown_form_and_orthogonal_prediction_are_refused():
     with pytest.raises(SpecError, match="the theory 'third_order'"):
         di.predict(di.MLP(widths=(4,)), ANGLE, di.inputs.pair(0.1), "third_order")
-    with pytest.raises(SpecError, match=r"paper does not predict.*worked out for relu.*first_order"):
+    with pytest.raises(
+        SpecError, match=r"paper does not predict.*worked out for relu.*first_order"
+    ):
         di.predict(di.MLP(widths=(4,), activation=di.tanh), ANGLE, di.inputs.pair(0.1), "paper")
     with pytest.raises(SpecError, match="orthogonal"):
         di.predict(di.MLP(widths=(4,), weight_law=di.orthogonal(2.0)), ANGLE, di.inputs.pair(0.1))

@@ -34,12 +34,15 @@ def test_the_chain_of_width_1_survives_as_the_exact_law_says(rounding):
 def test_scalar_reduction_and_whole_matrices_have_one_survival_curve():
     spec, start = chain(6, 12, law=di.normal(1 / 3)), di.inputs.ones(6)
     runs = [
-        di.simulate(spec, Q.survival, start, num_seeds=8000, linear_map=name) for name in ("conditional", "explicit")
+        di.simulate(spec, Q.survival, start, num_seeds=8000, linear_map=name)
+        for name in ("conditional", "explicit")
     ]
     error = np.hypot(*(run.standard_error for run in runs))
     judged = error > 0
     assert np.max(np.abs(runs[0].mean - runs[1].mean)[judged] / error[judged]) < 5
-    nearest = di.simulate(chain(6, 12, "nearest", di.normal(1 / 3)), Q.survival, start, num_seeds=8000)
+    nearest = di.simulate(
+        chain(6, 12, "nearest", di.normal(1 / 3)), Q.survival, start, num_seeds=8000
+    )
     assert np.max(np.abs(runs[0].mean - nearest.mean)[judged] / error[judged]) > 5
 
 
@@ -58,11 +61,18 @@ def test_survival_of_wide_chains_falls_where_the_orbit_says():
 def test_underflow_is_predicted_without_a_grid():
     flushed = lambda width, law: di.MLP((width, width), di.stored("tanh", "float32"), law)
     assert Q.survival.applicable(flushed(1, UNIT), di.inputs.ones(1)) == ()
-    assert Q.survival.applicable(flushed(8, di.normal(1 / 3)), di.inputs.ones(8)) == ("orbit", "random_walk")
-    assert di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).mean[-1, 0] == 1.0
+    assert Q.survival.applicable(flushed(8, di.normal(1 / 3)), di.inputs.ones(8)) == (
+        "orbit",
+        "random_walk",
+    )
+    assert (
+        di.predict(flushed(8, di.normal(1 / 3)), Q.survival, di.inputs.ones(8)).mean[-1, 0] == 1.0
+    )
 
 
-@pytest.mark.parametrize(("width", "activation"), [(2, "relu"), (3, "linear"), (5, di.leaky_relu(0.3))])
+@pytest.mark.parametrize(
+    ("width", "activation"), [(2, "relu"), (3, "linear"), (5, di.leaky_relu(0.3))]
+)
 @pytest.mark.slow
 def test_norms_grow_as_their_exact_law_says_at_every_width(width, activation):
     spec, start = di.MLP((width, width + 2, width), activation), di.inputs.ones(width)
@@ -77,7 +87,10 @@ def test_norms_grow_as_their_exact_law_says_at_every_width(width, activation):
 
 @pytest.mark.slow
 def test_norms_of_wide_networks_are_those_of_the_kernel():
-    spec, start = di.MLP((400, 400), "tanh", di.normal(1.5), di.normal(0.1, "absolute")), di.inputs.ones(3)
+    spec, start = (
+        di.MLP((400, 400), "tanh", di.normal(1.5), di.normal(0.1, "absolute")),
+        di.inputs.ones(3),
+    )
     measured = di.simulate(spec, Q.log_norm, start, num_seeds=500)
     limit = di.infinite(spec, Q.log_norm, start)
     np.testing.assert_allclose(measured.mean, limit.mean, atol=0.01)
@@ -105,8 +118,14 @@ def test_rounded_activations_round_trip_and_keep_to_the_grid():
         (lambda: di.inputs.points(np.ones((2, 2, 2))), "points of shape (2, 2, 2)"),
         (lambda: di.inputs.points([np.nan]), "not finite"),
         (lambda: di.inputs.ones(0), "dimension=0"),
-        (lambda: di.predict(chain(1, 3), Q.survival, di.inputs.ones(2)), "at width 1 the input is one number"),
-        (lambda: di.infinite(chain(1, 3), Q.survival, di.inputs.ones(1)), "survival has no infinite-width limit"),
+        (
+            lambda: di.predict(chain(1, 3), Q.survival, di.inputs.ones(2)),
+            "at width 1 the input is one number",
+        ),
+        (
+            lambda: di.infinite(chain(1, 3), Q.survival, di.inputs.ones(1)),
+            "survival has no infinite-width limit",
+        ),
     ],
 )
 def test_refusals(call, said):

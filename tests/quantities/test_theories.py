@@ -15,7 +15,17 @@ DIMENSION = 4
 ROWS = np.array([[1.0, 0.2, -0.5, 0.3], [0.1, -1.0, 0.4, 0.8]])
 BIASES = (None, di.normal(0.1, "absolute"), di.uniform(0.1, "absolute"), di.constant(0.3))
 LAWS = (None, di.uniform(2.0), di.orthogonal(2.0), di.normal(0.02, "absolute"))
-ACTIVATIONS = ("relu", di.leaky_relu(0.2), "linear", "absolute", "tanh", "gelu", "sigmoid", di.elu(), di.hard_swish)
+ACTIVATIONS = (
+    "relu",
+    di.leaky_relu(0.2),
+    "linear",
+    "absolute",
+    "tanh",
+    "gelu",
+    "sigmoid",
+    di.elu(),
+    di.hard_swish,
+)
 
 
 def mlps():
@@ -39,7 +49,12 @@ def residuals():
         yield di.ResNet(DIMENSION, 3, block="shallow", inner_activation=activation)
     yield di.ResNet(DIMENSION, 3, bias_law=di.normal(0.1, "absolute"))
     yield di.ResNet(DIMENSION, 3, embedding_law=di.normal(1.0))
-    for options in ({}, {"output_width": 1}, {"inner_activation": di.relu}, {"activation": di.relu}):
+    for options in (
+        {},
+        {"output_width": 1},
+        {"inner_activation": di.relu},
+        {"activation": di.relu},
+    ):
         yield di.ResNet(DIMENSION, 3, block="shallow", **options)
     yield di.ResNet(DIMENSION, 3, block="shallow", bias_law=di.normal(0.1, "depth"))
     yield di.ConvResNet((2,), 2, 3, kernel_size=1)
@@ -66,7 +81,9 @@ TRAININGS = {
     "drop": di.Training(EXAMPLES, (0, 5, 20), "gd", 0.05, stop_drop=0.1),
     "flow": di.Training(EXAMPLES, (0, 5), "flow", 0.05),
     "adam": di.Training(EXAMPLES, (0, 2), "adam", 0.01),
-    "classes": di.Training(di.targets.examples(ROWS, [0, 1]), (0, 2), "gd", 0.05, loss="cross_entropy"),
+    "classes": di.Training(
+        di.targets.examples(ROWS, [0, 1]), (0, 2), "gd", 0.05, loss="cross_entropy"
+    ),
 }
 TRAINED = (
     "training_loss",
@@ -79,7 +96,10 @@ TRAINED = (
 )
 INPUTS = {
     **{name: TRAININGS for name in TRAINED},
-    **{name: POINTS for name in ("nngp", "ntk", "bias_ntk", "output_kurtosis", "log_norm", "survival")},
+    **{
+        name: POINTS
+        for name in ("nngp", "ntk", "bias_ntk", "output_kurtosis", "log_norm", "survival")
+    },
     **{name: POINTS for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle")},
     "log_distance": {
         "pair": POINTS["pair"],
@@ -107,7 +127,9 @@ def test_the_battery_has_every_quantity():
 @pytest.mark.exhaustive_cases("length_distortion-1")
 def test_a_theory_predicts_or_says_why_not(name, every):
     quantity, applied = getattr(Q, name), set()
-    for number, (spec, (label, inputs)) in enumerate(itertools.product(SPECS[::every], INPUTS[name].items())):
+    for number, (spec, (label, inputs)) in enumerate(
+        itertools.product(SPECS[::every], INPUTS[name].items())
+    ):
         try:
             chosen_linear_map(spec, quantity, inputs, "auto")
         except SpecError:
@@ -118,11 +140,19 @@ def test_a_theory_predicts_or_says_why_not(name, every):
         shape = (axis.length, len(axis.entries))
         for prediction in predictions:
             assert prediction.mean.shape == shape, f"{prediction.name}, {where}"
-            finite = np.isfinite(prediction.mean)  # of training, steps that a theory leaves out are NaN
-            assert finite.any() if INPUTS[name] is TRAININGS else finite.all(), f"{prediction.name}, {where}"
-            assert prediction.variance is None or not np.isinf(prediction.variance).any(), f"{prediction.name}, {where}"
+            finite = np.isfinite(
+                prediction.mean
+            )  # of training, steps that a theory leaves out are NaN
+            assert finite.any() if INPUTS[name] is TRAININGS else finite.all(), (
+                f"{prediction.name}, {where}"
+            )
+            assert prediction.variance is None or not np.isinf(prediction.variance).any(), (
+                f"{prediction.name}, {where}"
+            )
             applied.add(prediction.name)
-        assert {p.name for p in predictions} | set(reasons) == {theory.name for theory in quantity.theories}
+        assert {p.name for p in predictions} | set(reasons) == {
+            theory.name for theory in quantity.theories
+        }
         if number % 4 and every == 1:  # each of these computes every prediction again
             continue
         finite = [p.name for p in predictions if p.name != "infinite_width"]
@@ -133,19 +163,32 @@ def test_a_theory_predicts_or_says_why_not(name, every):
             with pytest.raises(SpecError):
                 di.predict(spec, quantity, inputs)
     expected = {theory.name for theory in quantity.theories}
-    assert applied == expected or every > 1 or name == "survival"  # the whole battery reaches every theory
+    assert (
+        applied == expected or every > 1 or name == "survival"
+    )  # the whole battery reaches every theory
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["log_sin2_angle", "log_distance", "nngp", "log_norm", "log_volume"])
+@pytest.mark.parametrize(
+    "name", ["log_sin2_angle", "log_distance", "nngp", "log_norm", "log_volume"]
+)
 @pytest.mark.exhaustive_cases("log_distance", "log_sin2_angle", "log_volume", "nngp")
 def test_limits_are_those_of_wide_networks(name):
     """At width 4096 a simulation is within its error bars and the order depth / width of every limit."""
     quantity = getattr(Q, name)
-    inputs = di.frames.random(dimension=DIMENSION) if name == "log_volume" else di.inputs.pair(0.3, DIMENSION)
-    for activation, bias in itertools.product(("relu", "tanh", di.elu()), (None, di.normal(0.1, "absolute"))):
+    inputs = (
+        di.frames.random(dimension=DIMENSION)
+        if name == "log_volume"
+        else di.inputs.pair(0.3, DIMENSION)
+    )
+    for activation, bias in itertools.product(
+        ("relu", "tanh", di.elu()), (None, di.normal(0.1, "absolute"))
+    ):
         spec = di.MLP((4096,) * 2, activation, None, bias)
-        sim, limit = di.simulate(spec, quantity, inputs, num_seeds=60), di.infinite(spec, quantity, inputs)
+        sim, limit = (
+            di.simulate(spec, quantity, inputs, num_seeds=60),
+            di.infinite(spec, quantity, inputs),
+        )
         off = np.abs(sim.mean - limit.mean)
         assert np.all(off < 5 * sim.standard_error + 10 * 2 / 4096), (activation, bias)
         rival = di.infinite(di.MLP((4096,) * 2, di.softplus, None, bias), quantity, inputs)
@@ -180,6 +223,10 @@ def test_a_quantity_derived_from_another_is_compared_under_its_own_name():
     own = Q.log_norm._replace(name="own")
     net, inputs = di.MLP((4,) * 2), di.inputs.ones(3)
     sim = di.simulate(net, own, inputs, num_seeds=10)
-    found = [di.predict(net, own, inputs), di.infinite(net, own, inputs), *evaluate(net, own, inputs)[0]]
+    found = [
+        di.predict(net, own, inputs),
+        di.infinite(net, own, inputs),
+        *evaluate(net, own, inputs)[0],
+    ]
     assert {prediction.quantity for prediction in found} == {"own"}
     assert di.compare(sim, *found[:2]).dataset.sizes["route"] == 2

@@ -19,14 +19,24 @@ def results(symbol, shape=(3, 2), quantity="log_norm", entries=None):
     """An Estimate and a Prediction of this shape."""
     values = np.arange(np.prod(shape), dtype=float).reshape(shape)
     statistics = {
-        name: values + 1.0 for name in ("variance", "variance_standard_error", "skewness", "minimum", "maximum")
+        name: values + 1.0
+        for name in ("variance", "variance_standard_error", "skewness", "minimum", "maximum")
     }
     quantiles, events = np.stack([values] * len(QUANTILE_LEVELS)), {"dead": np.zeros(shape, int)}
     shown = {"symbol": symbol, "entries": entries}
     estimate = Estimate(
-        quantity, values, 0.1 + 0 * values, **statistics, quantiles=quantiles, num_seeds=9, events=events, **shown
+        quantity,
+        values,
+        0.1 + 0 * values,
+        **statistics,
+        quantiles=quantiles,
+        num_seeds=9,
+        events=events,
+        **shown,
     )
-    return estimate, Prediction(quantity, "exact", values, 0 * values + 1.0, "exact", "", "", symbol)
+    return estimate, Prediction(
+        quantity, "exact", values, 0 * values + 1.0, "exact", "", "", symbol
+    )
 
 
 def axis_texts(fig):
@@ -38,7 +48,9 @@ def axis_texts(fig):
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
 @pytest.mark.slow_cases("log_norm", "log_sin2_angle")
 def test_axes_show_the_symbol_of_the_quantity(quantity):
-    assert not any(name in quantity.symbol or name.replace("_", " ") == quantity.symbol for name in CODE_NAMES)
+    assert not any(
+        name in quantity.symbol or name.replace("_", " ") == quantity.symbol for name in CODE_NAMES
+    )
     estimate, prediction = results(quantity.symbol, quantity=quantity.name)
     comparison = di.compare(estimate, prediction)
     others = [dataclasses.replace(one, mean=2.0 * one.mean) for one in (estimate, prediction)]
@@ -46,17 +58,25 @@ def test_axes_show_the_symbol_of_the_quantity(quantity):
     widths = di.compare_widths(
         {8: (estimate, prediction, limit), 16: (*others, limit), 32: (estimate, prediction, limit)}
     )
-    figures = [di.plots.layers(prediction), di.plots.layers(comparison), di.plots.variance_layers(estimate, prediction)]
+    figures = [
+        di.plots.layers(prediction),
+        di.plots.layers(comparison),
+        di.plots.variance_layers(estimate, prediction),
+    ]
     figures += [di.plots.by_width({8: (estimate, prediction)}), di.plots.width_slopes(widths)]
     MathTextParser("path").parse(quantity.symbol)
     for fig in figures:
         texts = axis_texts(fig)
         assert any(quantity.symbol in text for text in texts), texts
-        assert not any(name in text or name.replace("_", " ") in text for name in CODE_NAMES for text in texts), texts
+        assert not any(
+            name in text or name.replace("_", " ") in text for name in CODE_NAMES for text in texts
+        ), texts
 
 
 def test_rows_of_scores_show_symbols():
-    comparisons = [di.compare(*results(quantity.symbol, quantity=quantity.name)) for quantity in QUANTITIES]
+    comparisons = [
+        di.compare(*results(quantity.symbol, quantity=quantity.name)) for quantity in QUANTITIES
+    ]
     rows = [text.get_text() for text in di.plots.z_panel(comparisons).axes[0].get_yticklabels()]
     assert len(rows) == len(QUANTITIES)
     assert all(any(quantity.symbol in row for row in rows) for quantity in QUANTITIES)
@@ -88,7 +108,11 @@ def test_a_quantity_at_one_point_is_no_pair(name):
     entries = quantity.measurement.entries(di.MLP((4,)), inputs)
     found = results(quantity.symbol, (3, 1), name, entries)
     comparison = di.compare(*found)
-    for text in (str(comparison), *titles(di.plots.layers(*found)), *titles(di.plots.layers(comparison))):
+    for text in (
+        str(comparison),
+        *titles(di.plots.layers(*found)),
+        *titles(di.plots.layers(comparison)),
+    ):
         assert "pair" not in text
 
 
@@ -110,7 +134,11 @@ def test_a_comparison_prints_its_components_or_how_many_it_leaves_out(count):
 
 @pytest.mark.parametrize("quantity", QUANTITIES, ids=lambda quantity: quantity.name)
 def test_names_of_several_components_are_printed(quantity):
-    names = ("1, 1", "1, 2", "2, 2") if quantity.name in ("nngp", "ntk", "bias_ntk") else ("first", "second", "3")
+    names = (
+        ("1, 1", "1, 2", "2, 2")
+        if quantity.name in ("nngp", "ntk", "bias_ntk")
+        else ("first", "second", "3")
+    )
     text = str(di.compare(*results(quantity.symbol, (2, 3), quantity.name, names)))
     assert all(f"{quantity.name}, {name}: 9 networks" in text for name in component_names(names))
 

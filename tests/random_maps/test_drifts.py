@@ -17,8 +17,17 @@ from deepinit.random_maps.horofunctions import (
     hilbert_horofunction,
     thompson_horofunction,
 )
-from deepinit.random_maps.iterates import drawn_iterates, forward_iterates, log_jacobian_determinants
-from deepinit.random_maps.lyapunov import exponent_at_inputs, exponent_at_zero, exponent_supremum, log_lipschitz
+from deepinit.random_maps.iterates import (
+    drawn_iterates,
+    forward_iterates,
+    log_jacobian_determinants,
+)
+from deepinit.random_maps.lyapunov import (
+    exponent_at_inputs,
+    exponent_at_zero,
+    exponent_supremum,
+    log_lipschitz,
+)
 from deepinit.random_maps.scaled import Scaled
 
 GATE = 5.0
@@ -49,14 +58,19 @@ def test_linear_drift_is_the_digamma_function(width):
     exact = 0.5 * (digamma(width / 2) + np.log(2 / width))
     assert z_score(result, exact) < GATE
     assert z_score(result, 0.0) > 3 * GATE
-    assert result.standard_error == pytest.approx(np.sqrt(polygamma(1, width / 2) / 4 / 40_000), rel=0.2)
+    assert result.standard_error == pytest.approx(
+        np.sqrt(polygamma(1, width / 2) / 4 / 40_000), rel=0.2
+    )
 
 
 @pytest.mark.slow
 def test_tanh_near_0_has_the_linear_drift_and_both_estimators_agree():
     walks = gaussian_walks("tanh", 0.25, 4, 200, start=1e-3)
     exact = 0.5 * (digamma(2) + np.log(2 * 0.25 / 4))
-    for result in (drift_of_increments(np.asarray(walks.increments)), drift(np.asarray(walks.log_norms))):
+    for result in (
+        drift_of_increments(np.asarray(walks.increments)),
+        drift(np.asarray(walks.log_norms)),
+    ):
         assert z_score(result, exact) < GATE
         assert z_score(result, 0.5 * np.log(0.25)) > 3 * GATE  # infinite width
 
@@ -66,7 +80,9 @@ def test_relu_drift_is_a_binomial_mixture_given_survival():
     """Increments of layers that survive, one per network; the drift 0 of E|x|^2 under He initialization is rejected."""
     width = 4
     increments = np.asarray(
-        gaussian_walks("relu", 2.0, width, 1, keys=jax.random.split(jax.random.key(1), 20_000)).increments
+        gaussian_walks(
+            "relu", 2.0, width, 1, keys=jax.random.split(jax.random.key(1), 20_000)
+        ).increments
     )
     result = drift_of_increments(increments)
     alive = np.arange(1, width + 1)
@@ -113,7 +129,10 @@ def test_positive_linear_networks_have_a_drift_below_the_logarithm_of_the_mean()
 def test_the_norm_drift_of_orthogonal_identity_layers_is_the_mean_bias():
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
-        weights, biases = np.broadcast_to(np.eye(4), (2000, 4, 4)), 1 + rng.standard_normal((2000, 4))
+        weights, biases = (
+            np.broadcast_to(np.eye(4), (2000, 4, 4)),
+            1 + rng.standard_normal((2000, 4)),
+        )
         states = forward_iterates(weights, "relu", np.zeros(4), biases=biases).states
         found = np.asarray(states.mantissa[-1]) * 2.0 ** int(states.exponent[-1]) / 2000
     np.testing.assert_allclose(found, 1, atol=5 / np.sqrt(2000) + 0.01)
@@ -138,7 +157,9 @@ def test_exponents_of_width_one_disagree_at_0_and_at_typical_inputs():
 
 
 JIT_ZERO = jax.jit(lambda weights: exponent_at_zero(weights, "tanh"))
-JIT_INPUT = jax.jit(lambda weights: exponent_at_inputs(weights, "tanh", jnp.array([0.5]), jnp.ones(1), burn_in=50))
+JIT_INPUT = jax.jit(
+    lambda weights: exponent_at_inputs(weights, "tanh", jnp.array([0.5]), jnp.ones(1), burn_in=50)
+)
 
 
 @pytest.mark.exhaustive
@@ -156,7 +177,10 @@ def test_log_lipschitz_is_the_operator_norm_of_the_jacobian():
     rng = np.random.default_rng(3)
     weights, biases = rng.standard_normal((6, 4, 4)), rng.standard_normal((6, 4))
     with jax.enable_x64(True):
-        for activation, function in (("tanh", jnp.tanh), ("gelu", lambda x: jax.nn.gelu(x, approximate=False))):
+        for activation, function in (
+            ("tanh", jnp.tanh),
+            ("gelu", lambda x: jax.nn.gelu(x, approximate=False)),
+        ):
 
             def network(x, function=function):
                 for w, b in zip(weights, biases, strict=True):
@@ -165,7 +189,9 @@ def test_log_lipschitz_is_the_operator_norm_of_the_jacobian():
 
             x = jnp.asarray(rng.standard_normal(4))
             expected = np.log(np.linalg.norm(np.asarray(jax.jacfwd(network)(x)), 2))
-            assert float(log_lipschitz(weights, activation, x, biases=biases)) == pytest.approx(expected, abs=1e-6)
+            assert float(log_lipschitz(weights, activation, x, biases=biases)) == pytest.approx(
+                expected, abs=1e-6
+            )
 
 
 @pytest.mark.slow
@@ -180,7 +206,9 @@ def test_supremum_of_the_exponent_is_at_least_that_of_a_grid_and_of_0():
     assert float(best.value) >= float(best.at_zero)
     assert float(best.value) >= float(values.max()) - 1e-3
     assert float(best.at_zero) == pytest.approx(float(exponent_at_zero(weights, "tanh")), abs=1e-6)
-    np.testing.assert_allclose(log_lipschitz(weights, "tanh", best.point) / 20, best.value, rtol=1e-5)
+    np.testing.assert_allclose(
+        log_lipschitz(weights, "tanh", best.point) / 20, best.value, rtol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -189,7 +217,9 @@ def test_the_exponent_at_0_of_gaussian_layers_is_the_linear_drift():
 
     def one(key):
         with sequential_bits():
-            return exponent_at_zero(1.5 / jnp.sqrt(2.0) * jax.random.normal(key, (1500, 2, 2)), "tanh")
+            return exponent_at_zero(
+                1.5 / jnp.sqrt(2.0) * jax.random.normal(key, (1500, 2, 2)), "tanh"
+            )
 
     values = np.asarray(jax.jit(jax.vmap(one))(KEYS[:60]))
     error = values.std(ddof=1) / np.sqrt(60)
@@ -209,7 +239,9 @@ def test_horofunctions_are_limits_of_differences_of_distances():
     assert float(at_point(horofunction, ones)) == pytest.approx(0, abs=1e-6)
     assert float(hilbert_horofunction(y, ones)) == pytest.approx(0, abs=1e-6)
     far = 1e6 * y.astype(float)
-    assert float(euclidean_horofunction(y, z)) == pytest.approx(np.linalg.norm(z - far) - np.linalg.norm(far), abs=1e-4)
+    assert float(euclidean_horofunction(y, z)) == pytest.approx(
+        np.linalg.norm(z - far) - np.linalg.norm(far), abs=1e-4
+    )
     with pytest.raises(SpecError, match="positive"):
         thompson_horofunction(-y)
 

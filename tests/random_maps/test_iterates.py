@@ -67,15 +67,26 @@ def test_three_orders_equal_plain_loops(activation, biases):
         backward = backward_iterates(WEIGHTS, activation, START, biases=biases)
         for t in (0, 1, 7, 12):
             expected = looped(range(t), activation, START, biases)
-            np.testing.assert_allclose(to_array(forward.states)[t], expected, rtol=1e-10, atol=1e-14)
-            if np.linalg.norm(expected) > 0:  # the loop underflows where x tanh(x) squares at every layer
-                np.testing.assert_allclose(forward.log_norms[t], np.log(np.linalg.norm(expected)), rtol=1e-10)
+            np.testing.assert_allclose(
+                to_array(forward.states)[t], expected, rtol=1e-10, atol=1e-14
+            )
+            if (
+                np.linalg.norm(expected) > 0
+            ):  # the loop underflows where x tanh(x) squares at every layer
+                np.testing.assert_allclose(
+                    forward.log_norms[t], np.log(np.linalg.norm(expected)), rtol=1e-10
+                )
             inward = looped(range(t - 1, -1, -1), activation, START, biases)
             np.testing.assert_allclose(to_array(backward)[t], inward, rtol=1e-10, atol=1e-14)
         np.testing.assert_allclose(forward.increments, np.diff(forward.log_norms), atol=1e-12)
-        values = pulled_back_values(WEIGHTS, activation, np.ones((1, 5)), START[None], biases=biases)
+        values = pulled_back_values(
+            WEIGHTS, activation, np.ones((1, 5)), START[None], biases=biases
+        )
         np.testing.assert_allclose(
-            to_array(values)[:, 0, 0], np.asarray(to_array(forward.states)).sum(axis=1), rtol=1e-10, atol=1e-14
+            to_array(values)[:, 0, 0],
+            np.asarray(to_array(forward.states)).sum(axis=1),
+            rtol=1e-10,
+            atol=1e-14,
         )
 
 
@@ -92,11 +103,17 @@ def test_pulled_back_functions_compose_from_the_input_side():
 
 @pytest.mark.parametrize(
     "activation",
-    [pytest.param(one, marks=[] if one.name in ("tanh", "gelu", "x_tanh") else [pytest.mark.slow]) for one in EVERY],
+    [
+        pytest.param(
+            one, marks=[] if one.name in ("tanh", "gelu", "x_tanh") else [pytest.mark.slow]
+        )
+        for one in EVERY
+    ],
     ids=str,
 )
 @pytest.mark.parametrize(
-    "std", [0.1, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)]
+    "std",
+    [0.1, pytest.param(1.0, marks=pytest.mark.slow), pytest.param(3.0, marks=pytest.mark.slow)],
 )
 @pytest.mark.slow_cases("0.1-gelu", "0.1-tanh", "0.1-x_tanh")
 def test_every_activation_survives_depth_10_000_in_float32(activation, std):
@@ -107,7 +124,9 @@ def test_every_activation_survives_depth_10_000_in_float32(activation, std):
     if power_laws(activation).values.near == (1, 1) and std == 0.1:
         assert np.isfinite(log_norms).all()
         assert -40_000 < log_norms[-1] < -9_000  # far below e^-103, the least float32
-        np.testing.assert_allclose(np.asarray(result.increments, float).sum(), log_norms[-1] - log_norms[0], rtol=1e-6)
+        np.testing.assert_allclose(
+            np.asarray(result.increments, float).sum(), log_norms[-1] - log_norms[0], rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("activation", [activations.tanh, activations.gelu], ids=str)
@@ -124,14 +143,18 @@ def test_deep_iterates_keep_the_digits_of_a_linear_loop_in_float64(activation):
     assert log_norm < -1500
     np.testing.assert_allclose(result.log_norms[-1], log_norm, rtol=1e-6)
     final = np.asarray(result.states.mantissa[-1], float)
-    np.testing.assert_allclose(final / np.linalg.norm(final), x, atol=2e-3)  # 2 000 roundings of a direction
+    np.testing.assert_allclose(
+        final / np.linalg.norm(final), x, atol=2e-3
+    )  # 2 000 roundings of a direction
 
 
 @pytest.mark.slow
 def test_activations_of_higher_order_shrink_doubly_exponentially_with_the_right_exponent():
     weights = np.broadcast_to(np.eye(2, dtype=np.float32), (20, 2, 2))
     result = forward_iterates(weights, "x_tanh", np.array([2.0**-30, 2.0**-31], np.float32))
-    np.testing.assert_array_equal(result.states.exponent, [-29, *(-30 * 2.0 ** np.arange(1, 21) + 1)])
+    np.testing.assert_array_equal(
+        result.states.exponent, [-29, *(-30 * 2.0 ** np.arange(1, 21) + 1)]
+    )
     assert float(result.states.mantissa[1, 1] / result.states.mantissa[1, 0]) == 0.25
 
 
@@ -140,16 +163,32 @@ def test_activations_of_higher_order_shrink_doubly_exponentially_with_the_right_
 def test_scaled_activation_agrees_with_the_function_across_its_regimes(activation):
     vector = np.array([0.9, -0.6, 0.3, -0.01])
     with jax.enable_x64(True):
-        for exponent in (-30, -20, -5, 0, 3, 20):  # float32 switches at -24 and 63; float64 serves as the truth
+        for exponent in (
+            -30,
+            -20,
+            -5,
+            0,
+            3,
+            20,
+        ):  # float32 switches at -24 and 63; float64 serves as the truth
             z32 = Scaled(jnp.asarray(vector, jnp.float32), jnp.int32(exponent))
             z64 = jnp.asarray(vector, jnp.float32).astype(float) * 2.0**exponent
             scale = np.abs(np.asarray(activation(z64))).max()
             np.testing.assert_allclose(
-                to_array(scaled_activation(activation, z32)), activation(z64), rtol=1e-3, atol=2e-6 * scale
+                to_array(scaled_activation(activation, z32)),
+                activation(z64),
+                rtol=1e-3,
+                atol=2e-6 * scale,
             )
             slopes = np.asarray(activation.derivative(z64))
-            tolerance = 2e-6 * np.abs(slopes).max() if activation.name != "sin" else 1e-5 * 2.0 ** max(exponent, 0)
-            np.testing.assert_allclose(to_array(scaled_derivative(activation, z32)), slopes, rtol=1e-3, atol=tolerance)
+            tolerance = (
+                2e-6 * np.abs(slopes).max()
+                if activation.name != "sin"
+                else 1e-5 * 2.0 ** max(exponent, 0)
+            )
+            np.testing.assert_allclose(
+                to_array(scaled_derivative(activation, z32)), slopes, rtol=1e-3, atol=tolerance
+            )
 
 
 def test_activations_that_follow_no_power_at_zero_are_refused():
@@ -170,7 +209,10 @@ def test_a_dead_network_stays_dead_and_says_when():
 @pytest.mark.slow
 def test_backward_iterates_settle_and_forward_ones_do_not_where_layers_contract():
     rng = np.random.default_rng(0)
-    weights, biases = rng.uniform(0, 2, (41, 4, 4)).astype(np.float32), rng.uniform(-1, 1, (41, 4)).astype(np.float32)
+    weights, biases = (
+        rng.uniform(0, 2, (41, 4, 4)).astype(np.float32),
+        rng.uniform(-1, 1, (41, 4)).astype(np.float32),
+    )
     forward = forward_iterates(weights, "sigmoid", np.ones(4, np.float32), biases=biases).states
     backward = backward_iterates(weights, "sigmoid", np.ones(4, np.float32), biases=biases)
     step = lambda states: np.asarray(
@@ -192,7 +234,11 @@ def test_forward_and_backward_iterates_have_one_law_at_fixed_depth():
         return (
             forward.log_norms[3],
             forward.log_norms[2],
-            jnp.log(jnp.linalg.norm(to_array(backward_iterates(weights, "tanh", jnp.ones(2), depths=[3])))),
+            jnp.log(
+                jnp.linalg.norm(
+                    to_array(backward_iterates(weights, "tanh", jnp.ones(2), depths=[3]))
+                )
+            ),
         )
 
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jnp.arange(8000))
@@ -208,13 +254,16 @@ def test_tangents_grow_like_finite_differences():
         direction = RNG.standard_normal(5)
         iterates, growth = tangent_iterates(WEIGHTS, "tanh", START, direction, biases=BIASES)
         end = lambda h: looped(range(12), np.tanh, START + h * direction, BIASES)
-        expected = np.log(np.linalg.norm((end(1e-6) - end(-1e-6)) / 2e-6) / np.linalg.norm(direction))
+        expected = np.log(
+            np.linalg.norm((end(1e-6) - end(-1e-6)) / 2e-6) / np.linalg.norm(direction)
+        )
         assert float(growth.sum()) == pytest.approx(expected, abs=1e-6)
         np.testing.assert_allclose(to_array(iterates.states)[-1], end(0), rtol=1e-10)
 
 
 @pytest.mark.parametrize(
-    "activation", ["tanh", *(pytest.param(one, marks=pytest.mark.slow) for one in ("softplus", "leaky_relu"))]
+    "activation",
+    ["tanh", *(pytest.param(one, marks=pytest.mark.slow) for one in ("softplus", "leaky_relu"))],
 )
 @pytest.mark.slow_cases("tanh")
 def test_log_jacobian_determinants_equal_those_of_the_jacobian(activation):

@@ -39,7 +39,13 @@ def test_thompson_and_hilbert_equal_their_definitions():
 @pytest.mark.slow
 def test_metrics_on_points_satisfy_the_axioms(x, y, z):
     x, y, z = (np.array(v, np.float32) for v in (x, y, z))
-    for metric in (metrics.thompson, metrics.hilbert, metrics.norm(1), metrics.norm(2), metrics.norm(np.inf)):
+    for metric in (
+        metrics.thompson,
+        metrics.hilbert,
+        metrics.norm(1),
+        metrics.norm(2),
+        metrics.norm(np.inf),
+    ):
         xy, yz, xz = (float(metric(*pair)) for pair in ((x, y), (y, z), (x, z)))
         size = 1.0 if metric.name in ("Thompson", "Hilbert") else 3e6
         assert float(metric(x, x)) == 0
@@ -57,11 +63,17 @@ def test_metrics_keep_their_digits_at_sizes_no_float_holds(exponent):
     for metric in (metrics.thompson, metrics.hilbert):
         np.testing.assert_allclose(metric(far_x, far_y), metric(x, y), rtol=1e-6)
     np.testing.assert_allclose(metrics.thompson(far_x, x), abs(exponent) * np.log(2), rtol=1e-6)
-    np.testing.assert_allclose(metrics.hilbert(far_x, x), 0, atol=1e-2)  # rounding of logarithms near 20 000
+    np.testing.assert_allclose(
+        metrics.hilbert(far_x, x), 0, atol=1e-2
+    )  # rounding of logarithms near 20 000
     expected = np.log(np.linalg.norm(x - y)) + exponent * np.log(2)
     np.testing.assert_allclose(metrics.log_norm_distance(far_x, far_y), expected, rtol=1e-6)
-    np.testing.assert_allclose(log_norm(far_x), np.log(np.linalg.norm(x)) + exponent * np.log(2), rtol=1e-6)
-    np.testing.assert_allclose(log_coordinates(far_x), np.log(x.astype(float)) + exponent * np.log(2), rtol=1e-12)
+    np.testing.assert_allclose(
+        log_norm(far_x), np.log(np.linalg.norm(x)) + exponent * np.log(2), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        log_coordinates(far_x), np.log(x.astype(float)) + exponent * np.log(2), rtol=1e-12
+    )
 
 
 def test_thompson_of_near_points_has_relative_accuracy_in_float32():
@@ -75,7 +87,9 @@ def test_thompson_of_near_points_has_relative_accuracy_in_float32():
 def test_norms_equal_their_definitions():
     x, y = RNG.standard_normal((2, 7, 4)).astype(np.float32)
     for order in (1, 2, np.inf):
-        np.testing.assert_allclose(metrics.norm(order)(x, y), np.linalg.norm(x - y, order, axis=1), rtol=1e-5)
+        np.testing.assert_allclose(
+            metrics.norm(order)(x, y), np.linalg.norm(x - y, order, axis=1), rtol=1e-5
+        )
 
 
 @pytest.mark.slow
@@ -122,14 +136,18 @@ def test_nan_survives_every_metric_whatever_the_shape(shape):
     ones = jnp.ones(shape)
     for metric in metrics.METRICS:
         assert np.isnan(jax.jit(metric.function)(ones, jnp.nan * ones)).all(), metric.name
-        assert np.isnan(jax.jit(metric.function)(ones, ones.at[..., 1].set(jnp.nan))).all(), metric.name
+        assert np.isnan(jax.jit(metric.function)(ones, ones.at[..., 1].set(jnp.nan))).all(), (
+            metric.name
+        )
 
 
 @pytest.mark.slow
 def test_identified_points_and_vanishing_jacobians_are_refused():
     points = np.array([[-1.0, -2.0], [-3.0, -1.0], [1.0, 1.0]], np.float32)
     with pytest.raises(SpecError, match="injective"):
-        metrics.bilipschitz(metrics.distance_function(points), metrics.distance_function(np.maximum(points, 0)))
+        metrics.bilipschitz(
+            metrics.distance_function(points), metrics.distance_function(np.maximum(points, 0))
+        )
     with pytest.raises(SpecError, match="vanish"):
         metrics.distortion(np.array([0.0, -np.inf]), np.zeros(2))
 
@@ -147,15 +165,23 @@ def test_identified_points_and_vanishing_jacobians_are_refused():
         ("softplus", 0.0, "Thompson"),
         ("sigmoid", -2.1, "Jacobian distortion"),  # elasticity above 1, but injective
         ("tanh", -0.5, "Jacobian distortion"),  # leaves the cone
-        ("gelu", 0.0, "Jacobian distortion"),  # x Phi(x) grows faster than x, but W >= 0 and small keeps it increasing
+        (
+            "gelu",
+            0.0,
+            "Jacobian distortion",
+        ),  # x Phi(x) grows faster than x, but W >= 0 and small keeps it increasing
         ("relu", -0.5, "supremum"),
     ],
 )
 def test_a_layer_gets_the_finest_metric_that_it_does_not_expand(activation, bias, expected):
-    layer = Layer(0.2 * POSITIVE if activation == "gelu" else 3 * POSITIVE, activation, np.full(4, bias))
+    layer = Layer(
+        0.2 * POSITIVE if activation == "gelu" else 3 * POSITIVE, activation, np.full(4, bias)
+    )
     if activation == "gelu":
         layer = layer._replace(weights=np.eye(4) * 0.5)
-        assert metrics.metric_for(frozenset(classify(layer)) - {"1-Lipschitz in l2"}).name == expected
+        assert (
+            metrics.metric_for(frozenset(classify(layer)) - {"1-Lipschitz in l2"}).name == expected
+        )
     else:
         assert metrics.metric_for(layer).name == expected
 
@@ -171,7 +197,9 @@ def test_a_metric_on_the_wrong_class_is_refused_with_the_right_one_named():
         metrics.check_semi_invariant(metrics.thompson, "monotone")
     with pytest.raises(SpecError, match=r"numpy\.inf"):
         metrics.norm(3)
-    metrics.check_semi_invariant(metrics.thompson, "positive homogeneous")  # a subclass of its own class
+    metrics.check_semi_invariant(
+        metrics.thompson, "positive homogeneous"
+    )  # a subclass of its own class
     metrics.check_semi_invariant(metrics.hilbert, Layer(POSITIVE, "relu"))
     metrics.check_semi_invariant(metrics.supremum, Layer(-POSITIVE, "sin"))
 
@@ -181,7 +209,10 @@ def test_injectivity_needs_full_column_rank_and_smoothness_no_kink():
     assert "injective" not in classify(Layer(flat, "tanh"))
     assert "injective" not in classify(Layer(np.ones((1, 2)), "tanh"))  # fewer rows than columns
     assert "smooth injective" in classify(Layer(np.eye(3)[:, :2], "tanh"))
-    assert {"injective"} == classify(Layer(np.eye(2), "leaky_relu")) & {"injective", "smooth injective"}
+    assert {"injective"} == classify(Layer(np.eye(2), "leaky_relu")) & {
+        "injective",
+        "smooth injective",
+    }
     with pytest.raises(SpecError, match="bi-Lipschitz"):
         metrics.check_semi_invariant(metrics.bilipschitz, Layer(flat, "tanh"))
 
@@ -190,7 +221,9 @@ def test_the_norm_of_the_transpose_counts_in_composite_layers():
     weights = np.array([[1.0, 0.0], [1.0, 0.0]])  # norm 1 in linf, its transpose 2
     assert "1-Lipschitz in linf" in classify(Layer(weights, "relu"))
     assert "1-Lipschitz in linf" not in classify(Layer(weights, "relu", output=weights.T))
-    assert "1-Lipschitz in l2" in classify(Layer(weights / np.sqrt(2), "relu", output=weights.T / np.sqrt(2)))
+    assert "1-Lipschitz in l2" in classify(
+        Layer(weights / np.sqrt(2), "relu", output=weights.T / np.sqrt(2))
+    )
 
 
 def test_layers_that_do_not_fit_are_refused():

@@ -24,8 +24,12 @@ PAIRS = 3000
 
 def audited(layer, metric, num_pairs=PAIRS, **options):
     with jax.enable_x64(True):
-        result = audit(layer, metric, jax.random.key(0), num_pairs=num_pairs, dtype="float64", **options)
-        return result._replace(ratios=np.asarray(result.ratios), rounding=np.asarray(result.rounding))
+        result = audit(
+            layer, metric, jax.random.key(0), num_pairs=num_pairs, dtype="float64", **options
+        )
+        return result._replace(
+            ratios=np.asarray(result.ratios), rounding=np.asarray(result.rounding)
+        )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,9 @@ def test_hilbert_never_expands_under_its_class_and_contracts_by_birkhoff(activat
     assert not bool(result.violations.any())
     assert float(result.largest[:2].max()) > 0.8 * result.bound  # a supremum, approached in corners
     assert not bool(
-        audited(Layer(POSITIVE * (RNG.random((4, 4)) > 0.3) + np.eye(4), activation), metrics.hilbert).violations.any()
+        audited(
+            Layer(POSITIVE * (RNG.random((4, 4)) > 0.3) + np.eye(4), activation), metrics.hilbert
+        ).violations.any()
     )
 
 
@@ -73,7 +79,10 @@ def test_birkhoffs_constant_is_attained_in_the_limit_at_width_2():
         tilts = np.exp(np.linspace(-4, 4, 4001))[
             :, None
         ]  # near pairs along the only direction that Hilbert's metric sees
-        x, y = np.hstack([np.ones_like(tilts), tilts]), np.hstack([np.ones_like(tilts), tilts * 1.001])
+        x, y = (
+            np.hstack([np.ones_like(tilts), tilts]),
+            np.hstack([np.ones_like(tilts), tilts * 1.001]),
+        )
         ratios, _ = expansion_ratios(Layer(matrix, "linear"), metrics.hilbert, x, y)
         highest = float(ratios.max())
     assert highest == pytest.approx(birkhoff(matrix), rel=1e-4)
@@ -96,7 +105,9 @@ def test_audits_run_in_float32_with_their_rounding_stated():
     result = audit(layer, metrics.thompson, jax.random.key(0), num_pairs=PAIRS)
     assert result.ratios.dtype == np.float32
     assert not bool(result.violations.any())
-    assert float(result.rounding[1].max()) > 1e-4  # near pairs in float32: this is why an audit states it
+    assert (
+        float(result.rounding[1].max()) > 1e-4
+    )  # near pairs in float32: this is why an audit states it
 
 
 @pytest.mark.slow
@@ -112,7 +123,9 @@ def test_hilbert_expands_under_tanh_and_under_relu_with_bias():
         assert not bool(audited(layer, metrics.thompson).violations.any())
 
 
-@pytest.mark.parametrize(("bias", "expected"), [(1, 0.1200), (0, 0.2785), (-1, 0.5671), (-2, 1.0), (-3, 1.5571)])
+@pytest.mark.parametrize(
+    ("bias", "expected"), [(1, 0.1200), (0, 0.2785), (-1, 0.5671), (-2, 1.0), (-3, 1.5571)]
+)
 @pytest.mark.slow_cases("0-0.2785", "1-0.12")
 def test_thompson_constant_of_the_sigmoid_is_lamberts_function_whatever_the_weights(bias, expected):
     exact = float(lambertw(np.exp(-(1.0 + bias))).real)
@@ -141,7 +154,10 @@ def test_the_gelu_expands_the_norm_although_its_weights_do_not():
     result = audited(Layer(np.eye(3), "gelu"), metrics.norm(2))
     assert bool(result.violations.any())
     assert not bool(
-        (result.ratios > lipschitz_constant(Layer(np.eye(3), "gelu"), metrics.norm(2)) + result.rounding).any()
+        (
+            result.ratios
+            > lipschitz_constant(Layer(np.eye(3), "gelu"), metrics.norm(2)) + result.rounding
+        ).any()
     )
 
 
@@ -169,7 +185,9 @@ def test_one_sided_distance_is_contracted_by_subhomogeneous_maps_only_in_its_pos
 
 @pytest.mark.slow
 def test_relu_with_a_lower_bias_than_allowed_and_tanh_are_told_apart_by_ray_pairs():
-    result = audited(Layer(POSITIVE, "gelu"), metrics.thompson)  # gelu(s x) <= s gelu(x): the wrong way round
+    result = audited(
+        Layer(POSITIVE, "gelu"), metrics.thompson
+    )  # gelu(s x) <= s gelu(x): the wrong way round
     assert float(result.largest[2]) > 1.1
     assert "positive subhomogeneous" not in classify(Layer(POSITIVE, "gelu"))
 
@@ -196,7 +214,9 @@ def test_jacobian_distortion_never_expands_under_injective_maps_of_an_interval()
         before = float(metrics.distortion(slope(w1, grid), slope(w2, grid)))
         x = np.linspace(-1, 1, 301)
         inner = np.tanh(w * x)
-        after = float(metrics.distortion(slope(w1, inner) + slope(w, x), slope(w2, inner) + slope(w, x)))
+        after = float(
+            metrics.distortion(slope(w1, inner) + slope(w, x), slope(w2, inner) + slope(w, x))
+        )
         assert after <= before * (1 + 1e-5)
 
 

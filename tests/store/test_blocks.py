@@ -83,7 +83,12 @@ def test_any_arrays_return_with_their_dtypes_shapes_and_bytes(tmp_path_factory, 
 
 
 def test_keys_that_look_like_file_names_stay_apart(tmp_path):
-    arrays = {"a": np.zeros(1), "a.npy": np.ones(2), "file": np.full(3, 2.0), "group/a": np.full(4, 3.0)}
+    arrays = {
+        "a": np.zeros(1),
+        "a.npy": np.ones(2),
+        "file": np.full(3, 2.0),
+        "group/a": np.full(4, 3.0),
+    }
     with open_run(tmp_path, IDENTITY) as run:
         write_block(run, "b", arrays)
         assert_equal_arrays(read_block(run, "b"), arrays)
@@ -91,7 +96,9 @@ def test_keys_that_look_like_file_names_stay_apart(tmp_path):
 
 def test_same_arrays_give_the_same_bytes():
     first = block_bytes(HASH, "b", {"a": np.arange(6.0).reshape(2, 3), "b": np.int64(1)})
-    second = block_bytes(HASH, "b", {"b": np.int64(1), "a": np.asfortranarray(np.arange(6.0).reshape(2, 3))})
+    second = block_bytes(
+        HASH, "b", {"b": np.int64(1), "a": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
+    )
     assert first == second
     assert first != block_bytes(HASH, "b", {"a": np.arange(6.0).reshape(2, 3), "b": np.int32(1)})
 
@@ -99,7 +106,9 @@ def test_same_arrays_give_the_same_bytes():
 def test_bytes_do_not_depend_on_python_or_numpy_or_the_day():
     # The bytes as of the first release of format 1: another Python or NumPy must give them too, or resumed runs are not
     # bit-identical across machines.
-    data = block_bytes(HASH, "000000-000255", {"mean": np.arange(4, dtype="<f8"), "n": np.array(3, dtype="<i8")})
+    data = block_bytes(
+        HASH, "000000-000255", {"mean": np.arange(4, dtype="<f8"), "n": np.array(3, dtype="<i8")}
+    )
     assert (len(data), hashlib.sha256(data).hexdigest()) == (
         663,
         "962f8b1b38c23e0b04aa5683a6d9e4d2a0f40899f42ae8f581515fe59a56f5e6",
@@ -138,11 +147,18 @@ def test_damaged_block_is_named_set_aside_and_written_again(tmp_path, damage):
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
 
-    with pytest.raises(DamagedError, match=r"block 'w3/1' .*deepinit verify '.*a run' --repair") as error:
+    with pytest.raises(
+        DamagedError, match=r"block 'w3/1' .*deepinit verify '.*a run' --repair"
+    ) as error:
         read_block(load_run(folder), "w3/1")
     assert error.value.exit_code == 4
     report = verify(folder)
-    assert (report.good, list(report.damaged), report.missing, report.ok) == (("w3/0",), ["w3/1"], (), False)
+    assert (report.good, list(report.damaged), report.missing, report.ok) == (
+        ("w3/0",),
+        ["w3/1"],
+        (),
+        False,
+    )
 
     assert discard_damaged(folder) == report
     assert (folder / "blocks/damaged/w3/1.npz").read_bytes() == damage(whole)
@@ -195,7 +211,10 @@ def test_strange_files_among_the_blocks_are_passed_over(tmp_path):
 
 
 def test_missing_block_is_refused(tmp_path):
-    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match=r"block '7', which .* does not have"):
+    with (
+        open_run(tmp_path, IDENTITY) as run,
+        pytest.raises(SpecError, match=r"block '7', which .* does not have"),
+    ):
         read_block(run, "7")
 
 
@@ -208,7 +227,24 @@ def test_reader_may_not_write(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "A", "a/b/c", "../a", "a/..", ".a", "-a", "a.", "con", "nul.x", "a b", "a\\b", "é", "x" * 101, "/a", "a/"],
+    [
+        "",
+        "A",
+        "a/b/c",
+        "../a",
+        "a/..",
+        ".a",
+        "-a",
+        "a.",
+        "con",
+        "nul.x",
+        "a b",
+        "a\\b",
+        "é",
+        "x" * 101,
+        "/a",
+        "a/",
+    ],
 )
 def test_names_that_are_not_portable_are_refused(tmp_path, name):
     with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="at most one folder"):
@@ -216,11 +252,16 @@ def test_names_that_are_not_portable_are_refused(tmp_path, name):
 
 
 def test_the_folder_of_damaged_blocks_is_reserved(tmp_path):
-    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="Damaged blocks are kept there"):
+    with (
+        open_run(tmp_path, IDENTITY) as run,
+        pytest.raises(SpecError, match="Damaged blocks are kept there"),
+    ):
         write_block(run, "damaged/0", ARRAYS)
 
 
-@pytest.mark.parametrize("array", [np.array([object()]), np.array([(1, 2)], dtype="i4,i4"), np.array(["a", None])])
+@pytest.mark.parametrize(
+    "array", [np.array([object()]), np.array([(1, 2)], dtype="i4,i4"), np.array(["a", None])]
+)
 def test_arrays_that_npz_cannot_keep_are_refused(tmp_path, array):
     with open_run(tmp_path, IDENTITY) as run:
         with pytest.raises(SpecError, match="'x' of block 'b'"):

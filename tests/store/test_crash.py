@@ -27,7 +27,10 @@ CALLS = ("open", "write", "fsync", "replace", "link", "unlink", "mkdir", "close"
 
 
 def arrays(number, size=40):
-    return {"x": np.random.default_rng(number).normal(size=size), "seed": np.arange(number, number + 3)}
+    return {
+        "x": np.random.default_rng(number).normal(size=size),
+        "seed": np.arange(number, number + 3),
+    }
 
 
 def work(folder, num_blocks=2, size=40):
@@ -57,7 +60,11 @@ def counting(action):
     def replacement(name, call):
         def wrapped(*arguments, **keywords):
             nonlocal number
-            if name == "open" and arguments[1] & os.O_NOFOLLOW and not arguments[1] & (os.O_WRONLY | os.O_RDWR):
+            if (
+                name == "open"
+                and arguments[1] & os.O_NOFOLLOW
+                and not arguments[1] & (os.O_WRONLY | os.O_RDWR)
+            ):
                 return call(*arguments, **keywords)  # a file that is read
             number += 1
             action(number, name, call, arguments)
@@ -99,13 +106,17 @@ for kill_at in range(1, total + 1):
 
 
 @pytest.mark.exhaustive
-def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_the_same(tmp_path, monkeypatch):
+def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_the_same(
+    tmp_path, monkeypatch
+):
     calls = num_calls(tmp_path / "whole", monkeypatch)
     assert {"open", "write", "fsync", "replace", "link", "mkdir"} <= set(calls)
     expected = products(tmp_path / "whole")
     here = str(Path(__file__).parent)
     command = [sys.executable, "-c", KILLER, here, str(tmp_path), str(len(calls))]
-    signals = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100).stdout.split()
+    signals = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=100
+    ).stdout.split()
     assert signals == ["9"] * len(calls)
     leftovers = blocks = 0
     for kill_at in range(1, len(calls) + 1):
@@ -113,7 +124,11 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
         leftovers += len(list(folder.rglob(".deepinit-tmp*")))
         if (folder / "spec.json").exists():
             report = verify(folder)
-            assert (dict(report.damaged), dict(report.damaged_files), report.missing) == ({}, {}, ())
+            assert (dict(report.damaged), dict(report.damaged_files), report.missing) == (
+                {},
+                {},
+                (),
+            )
             blocks += len(report.good)
         work(folder)
         assert products(folder) == expected, f"killed at call {kill_at}, {calls[kill_at - 1]}"
@@ -175,7 +190,9 @@ def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
     good, *bad = np.array([line.split() for line in done.stdout.splitlines()], int).T
     assert len(good) == num_kills
     assert np.all(np.diff(good) >= 0)
-    assert num_kills / 2 < good[-1] < num_blocks  # blocks were written between the kills, and the run was never whole
+    assert (
+        num_kills / 2 < good[-1] < num_blocks
+    )  # blocks were written between the kills, and the run was never whole
     assert not np.any(bad)
     for each in (folder, tmp_path / "whole"):
         work(each, num_blocks=num_blocks, size=2000)
@@ -184,7 +201,9 @@ def test_killed_at_fifty_random_times_the_run_ends_the_same(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 @pytest.mark.slow
-def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_same(tmp_path, monkeypatch, number):
+def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_same(
+    tmp_path, monkeypatch, number
+):
     calls = num_calls(tmp_path / "whole", monkeypatch)
     expected = products(tmp_path / "whole")
     holders_note = calls.index("write") + 1  # in the lock file: the lock holds without it
@@ -213,7 +232,11 @@ def test_a_system_call_that_fails_leaves_no_trace_and_the_next_start_ends_the_sa
         if (folder / "spec.json").exists():
             report = verify(folder)
             assert (dict(report.damaged), dict(report.damaged_files)) == ({}, {})
-            whole = (folder / "journal.jsonl").read_bytes() if (folder / "journal.jsonl").exists() else b"\n"
+            whole = (
+                (folder / "journal.jsonl").read_bytes()
+                if (folder / "journal.jsonl").exists()
+                else b"\n"
+            )
             assert whole.endswith(b"\n") or not whole
         work(folder)
         assert products(folder) == expected
@@ -256,7 +279,10 @@ def small_disk(tmp_path):
     mount = tmp_path / "small disk"
     mount.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"mounting a file system is not permitted here: {done.stderr.strip()}")
@@ -293,7 +319,11 @@ def test_a_full_disk_at_export_leaves_no_result(small_disk):
         with pytest.raises(ResourceError, match=r"result\.nc"):
             write_outputs(
                 run,
-                {"result.nc": result_bytes(xr.Dataset({"x": ("seed", np.random.default_rng(0).normal(size=50_000))}))},
+                {
+                    "result.nc": result_bytes(
+                        xr.Dataset({"x": ("seed", np.random.default_rng(0).normal(size=50_000))})
+                    )
+                },
             )
         assert not has_result(run)
         assert not list(small_disk.rglob(".deepinit-tmp*"))

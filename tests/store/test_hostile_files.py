@@ -47,7 +47,9 @@ def test_a08_numbers_of_a_result_stand_in_its_own_bytes(tmp_path):
             dataset_of(buffer.getvalue())
 
 
-@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "[1e999]", "[" * 60 + "]" * 60, "[" * 9999, "x", "1" * 5000])
+@pytest.mark.parametrize(
+    "text", ["NaN", "[-Infinity]", "[1e999]", "[" * 60 + "]" * 60, "[" * 9999, "x", "1" * 5000]
+)
 def test_a08_json_that_is_never_written_is_refused(text):
     from deepinit.store.canonical import loads
 

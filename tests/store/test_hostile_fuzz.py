@@ -37,7 +37,13 @@ VALUES = (
 
 def changed(value, chance):
     """A JSON value with one thing in it replaced, removed or added."""
-    items = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
+    items = (
+        list(value)
+        if isinstance(value, dict)
+        else list(range(len(value)))
+        if isinstance(value, list)
+        else []
+    )
     if not items or chance.random() < 0.15:
         return chance.choice(VALUES)
     copy = dict(value) if isinstance(value, dict) else list(value)
@@ -59,7 +65,9 @@ def text_of(value):
 def line_of(event, chance):
     """A line with a valid checksum, also of what canonical JSON does not write."""
     text = text_of(event) if isinstance(event, dict) and event else b'{"event":0}'
-    raw = chance.choice((b"NaN", b"-Infinity", b"1e999", b'0,"event":"start"', None, None, None, None))
+    raw = chance.choice(
+        (b"NaN", b"-Infinity", b"1e999", b'0,"event":"start"', None, None, None, None)
+    )
     if raw is not None:
         text = text[:-1] + b',"x":' + raw + b"}"
     digest = hashlib.sha256(text).hexdigest()[:16].encode()
@@ -76,7 +84,9 @@ def check(data):
 
 def sealed(folder, lines=None, manifest=lambda record: record):
     """Writes the checksums anew: journal lines, records of outputs, manifest."""
-    events = [{key: item for key, item in event.items() if key != "check"} for event in events_of(folder)]
+    events = [
+        {key: item for key, item in event.items() if key != "check"} for event in events_of(folder)
+    ]
     for event in events:
         if event["event"] == "concluded":
             event["files"] = {name: check((folder / name).read_bytes()) for name in event["files"]}
@@ -93,7 +103,10 @@ def sealed(folder, lines=None, manifest=lambda record: record):
 
 def hostile_spec(folder, chance):
     identity = changed(json.loads((folder / "spec.json").read_bytes())["identity"], chance)
-    record = {"format_version": chance.choice((2, 2, 2, 1, 0, -1, True, 1.0, "2")), "identity": identity}
+    record = {
+        "format_version": chance.choice((2, 2, 2, 1, 0, -1, True, 1.0, "2")),
+        "identity": identity,
+    }
     try:
         data = canonical_json({**record, "sha256": identity_hash(record)}).encode()
         mark = identity_hash(identity)
@@ -106,7 +119,9 @@ def hostile_spec(folder, chance):
 
 
 def hostile_journal(folder, chance):
-    events = [{key: item for key, item in event.items() if key != "check"} for event in events_of(folder)]
+    events = [
+        {key: item for key, item in event.items() if key != "check"} for event in events_of(folder)
+    ]
     number = chance.randrange(len(events))
     lines = [checked_line(event) for event in events]
     lines[number] = line_of(changed(events[number], chance), chance)
@@ -139,7 +154,9 @@ def hostile_copy(folder, chance):
     data = bytearray(buffer.getvalue())
     for _ in range(chance.randrange(3)):
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    (folder / "outputs.zip").write_bytes(bytes(data[: chance.choice((len(data), len(data) // 2, 0))]))
+    (folder / "outputs.zip").write_bytes(
+        bytes(data[: chance.choice((len(data), len(data) // 2, 0))])
+    )
     sealed(folder)
     if chance.random() < 0.7:
         (folder / chance.choice(("report.html", "result.nc"))).unlink()
@@ -191,7 +208,9 @@ def hostile_result(folder, chance):
     name = chance.choice([*data.variables, "verdicts", "failures"])
     others = ("\x1b[2J", np.nan, np.inf, -1, 2**62, b"x", "")
     if name in data.attrs:
-        data.attrs[name] = chance.choice(("[", "3", "[3]", '["\\u001b[2J"]', "[" * 900 + "]" * 900, "NaN", 3, ""))
+        data.attrs[name] = chance.choice(
+            ("[", "3", "[3]", '["\\u001b[2J"]', "[" * 900 + "]" * 900, "NaN", 3, "")
+        )
     elif chance.random() < 0.3 and name not in data.dims:
         data = data.drop_vars(name)
     elif chance.random() < 0.3:
@@ -201,7 +220,9 @@ def hostile_result(folder, chance):
         data = data.rename({name: "other"})
     else:
         value = chance.choice(others)
-        data = data.drop_vars(name).assign({name: (data[name].dims, np.full(data[name].shape, value))})
+        data = data.drop_vars(name).assign(
+            {name: (data[name].dims, np.full(data[name].shape, value))}
+        )
     try:
         (folder / "result.nc").write_bytes(store.result_bytes(data))
     except Exception:  # noqa: BLE001 (nothing that netCDF holds)
@@ -227,7 +248,11 @@ COMMANDS = (
 def experiment(tmp_path):
     """The tiny experiment without figures."""
     file = tmp_path / "mine.py"
-    file.write_text(TINY.read_text().replace("    return [figure_item(", "    return []\n    return [figure_item("))
+    file.write_text(
+        TINY.read_text().replace(
+            "    return [figure_item(", "    return []\n    return [figure_item("
+        )
+    )
     return file
 
 

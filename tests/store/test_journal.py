@@ -35,26 +35,36 @@ def test_events_stand_in_order_with_start_and_shard(tmp_path):
     assert (retry["shard"], retry["start"], retry["batch"]) == ("1/3", run.start, 64)
 
 
-def test_a_clock_that_goes_backwards_changes_neither_the_order_of_events_nor_a_byte_of_a_block(tmp_path, monkeypatch):
+def test_a_clock_that_goes_backwards_changes_neither_the_order_of_events_nor_a_byte_of_a_block(
+    tmp_path, monkeypatch
+):
     class Backwards(datetime.datetime):
         hours = itertools.count()
 
         @classmethod
         def now(cls, tz=None):
-            return datetime.datetime(2030, 1, 1, tzinfo=tz) - datetime.timedelta(hours=next(cls.hours))
+            return datetime.datetime(2030, 1, 1, tzinfo=tz) - datetime.timedelta(
+                hours=next(cls.hours)
+            )
 
     for folder in ("forwards", "backwards"):
         with open_run(tmp_path / folder, IDENTITY) as run:
             for name in ("0", "1", "2"):
                 write_block(run, name, {"x": np.arange(3)})
         monkeypatch.setattr("deepinit.store.journal.datetime", Backwards)
-    assert events(tmp_path / "backwards") == events(tmp_path / "forwards") == ["start", "block", "block", "block"]
+    assert (
+        events(tmp_path / "backwards")
+        == events(tmp_path / "forwards")
+        == ["start", "block", "block", "block"]
+    )
     times = [event["time"] for event in read_journal(tmp_path / "backwards")]
     assert times == sorted(times, reverse=True)
     assert len(set(times)) == 4
     assert verify(tmp_path / "backwards").ok
     for name in ("0", "1", "2"):
-        here, there = (tmp_path / folder / "blocks" / f"{name}.npz" for folder in ("backwards", "forwards"))
+        here, there = (
+            tmp_path / folder / "blocks" / f"{name}.npz" for folder in ("backwards", "forwards")
+        )
         assert here.read_bytes() == there.read_bytes()
 
 
@@ -99,7 +109,11 @@ def test_damage_inside_the_journal_is_named_and_repaired(tmp_path, line):
     with pytest.raises(DamagedError), open_run(tmp_path, IDENTITY):
         pass
     report = verify(tmp_path)
-    assert (report.good, list(report.damaged_files), report.ok) == (("0",), ["journal.jsonl"], False)
+    assert (report.good, list(report.damaged_files), report.ok) == (
+        ("0",),
+        ["journal.jsonl"],
+        False,
+    )
     discard_damaged(tmp_path)
     assert verify(tmp_path).ok
     assert events(tmp_path) == ["start", "block", "discarded"]

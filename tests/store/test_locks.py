@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import ConflictError
-from deepinit.store import discard_damaged, finished_blocks, open_run, read_journal, verify, write_block
+from deepinit.store import (
+    discard_damaged,
+    finished_blocks,
+    open_run,
+    read_journal,
+    verify,
+    write_block,
+)
 
 IDENTITY = {"experiment": "test"}
 
@@ -86,7 +93,9 @@ def test_shards_exclude_their_double_and_a_writer_of_the_whole_only(tmp_path, ho
     with open_run(tmp_path, IDENTITY, shard=(1, 2)):
         with pytest.raises(ConflictError, match=rf"shard 0/2.*process {holder.pid} on"):
             open_run(tmp_path, IDENTITY, shard=(0, 2)).__enter__()
-        with pytest.raises(ConflictError, match=rf"process {holder.pid} on .*shard 0/2.*; process .*shard 1/2"):
+        with pytest.raises(
+            ConflictError, match=rf"process {holder.pid} on .*shard 0/2.*; process .*shard 1/2"
+        ):
             open_run(tmp_path, IDENTITY).__enter__()
     holder.kill()
     holder.wait()
@@ -97,7 +106,10 @@ def test_shards_exclude_their_double_and_a_writer_of_the_whole_only(tmp_path, ho
 def test_a_shard_leaves_the_temporary_files_of_a_living_shard_alone(tmp_path, hold):
     holder = hold(0, 2)
     living = tmp_path / ".deepinit-tmp-0-of-2-0123456789abcdef"
-    gone = [tmp_path / f".deepinit-tmp-{shard}-0123456789abcdef" for shard in ("1-of-2", "0-of-1", "3-of-8")]
+    gone = [
+        tmp_path / f".deepinit-tmp-{shard}-0123456789abcdef"
+        for shard in ("1-of-2", "0-of-1", "3-of-8")
+    ]
     for file in (living, *gone):
         file.write_text("x")
     with open_run(tmp_path, IDENTITY, shard=(1, 2)):
@@ -113,7 +125,10 @@ def test_a_shard_leaves_the_temporary_files_of_a_living_shard_alone(tmp_path, ho
 def test_shards_starting_together_write_one_directory(tmp_path):
     folder = tmp_path / "one run"
     command = [sys.executable, "-c", SHARD, str(folder)]
-    shards = [subprocess.Popen([*command, str(index), "3"], stderr=subprocess.PIPE, text=True) for index in range(3)]
+    shards = [
+        subprocess.Popen([*command, str(index), "3"], stderr=subprocess.PIPE, text=True)
+        for index in range(3)
+    ]
     for shard in shards:
         _, errors = shard.communicate(timeout=60)
         assert shard.returncode == 0, errors
@@ -121,7 +136,9 @@ def test_shards_starting_together_write_one_directory(tmp_path):
     assert report.ok
     assert report.good == tuple(f"{number:06d}" for number in range(60))
     events = read_journal(folder)
-    counts = {kind: sum(event["event"] == kind for event in events) for kind in ("start", "block", "note")}
+    counts = {
+        kind: sum(event["event"] == kind for event in events) for kind in ("start", "block", "note")
+    }
     assert counts == {"start": 3, "block": 60, "note": 60}
     with open_run(folder, IDENTITY) as run:  # merging opens the whole
         assert len(finished_blocks(run)) == 60

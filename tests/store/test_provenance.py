@@ -7,7 +7,14 @@ import sys
 
 import pytest
 
-from deepinit.store import canonical_json, collect, export_provenance, open_run, read_journal, write_provenance
+from deepinit.store import (
+    canonical_json,
+    collect,
+    export_provenance,
+    open_run,
+    read_journal,
+    write_provenance,
+)
 
 IDENTITY = {"experiment": "test"}
 
@@ -41,7 +48,11 @@ def test_record_names_versions_machine_flags_and_command(monkeypatch):
     assert record["environment"]["XLA_FLAGS"] == "--xla_force_host_platform_device_count=2"
     assert record["environment"]["JAX_ENABLE_X64"] == "0"
     assert record["command"] == ["deepinit", "run", "angles"]
-    assert (record["device_kind"], record["device_count"], record["precision"]) == ("cpu", 2, "float32")
+    assert (record["device_kind"], record["device_count"], record["precision"]) == (
+        "cpu",
+        2,
+        "float32",
+    )
     assert "not for the record" not in canonical_json(record)
 
 
@@ -83,7 +94,9 @@ def test_every_start_adds_its_record(tmp_path):
             write_provenance(run, collect({"device_kind": device}))
     records = json.loads((tmp_path / "provenance.json").read_text())
     assert [record["device_kind"] for record in records] == ["cpu", "gpu"]
-    journalled = [event["record"] for event in read_journal(tmp_path) if event["event"] == "provenance"]
+    journalled = [
+        event["record"] for event in read_journal(tmp_path) if event["event"] == "provenance"
+    ]
     assert journalled == records
 
 

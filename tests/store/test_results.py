@@ -32,7 +32,13 @@ def dataset():
             "empty": ("none", np.zeros(0)),
         },
         coords={"layer": [1, 2, 3], "case": ["relu-w64", "tanh-w128"]},
-        attrs={"title": "angles é", "depth": 3, "gain": 0.1, "widths": [64, 128], "references": ["one", "two"]},
+        attrs={
+            "title": "angles é",
+            "depth": 3,
+            "gain": 0.1,
+            "widths": [64, 128],
+            "references": ["one", "two"],
+        },
     )
 
 
@@ -76,7 +82,9 @@ def test_damaged_result_is_named_and_set_aside(tmp_path):
     whole = file.read_bytes()
     for position in range(0, len(whole), 97):
         for damaged in (
-            whole[:position] + bytes([whole[position] ^ (1 << position % 8)]) + whole[position + 1 :],
+            whole[:position]
+            + bytes([whole[position] ^ (1 << position % 8)])
+            + whole[position + 1 :],
             whole[:position],
         ):
             file.write_bytes(damaged)
@@ -102,7 +110,9 @@ def test_result_exported_again_replaces_the_first(tmp_path):
 def test_dataset_that_netcdf_cannot_hold_is_refused_and_nothing_written(tmp_path):
     with open_run(tmp_path, IDENTITY) as run:
         with pytest.raises(SpecError, match="netCDF cannot hold"):
-            write_outputs(run, {"result.nc": result_bytes(dataset().assign_attrs(spec={"width": 3}))})
+            write_outputs(
+                run, {"result.nc": result_bytes(dataset().assign_attrs(spec={"width": 3}))}
+            )
         assert not has_result(run)
 
 
@@ -116,16 +126,30 @@ def test_report_and_figures_are_written_and_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["spec.json", "journal.jsonl", "manifest.json", "outputs.zip", "provenance.json", "blocks/0.npz", "blocks"]
+    "name",
+    [
+        "spec.json",
+        "journal.jsonl",
+        "manifest.json",
+        "outputs.zip",
+        "provenance.json",
+        "blocks/0.npz",
+        "blocks",
+    ],
 )
 def test_report_may_not_take_the_place_of_the_runs_own_files(tmp_path, name):
     with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="does not use itself"):
         write_outputs(run, {name: b"x"})
 
 
-@pytest.mark.parametrize("name", ["../report.html", "/report.html", ".lock", "Report.html", "a/b/c.png"])
+@pytest.mark.parametrize(
+    "name", ["../report.html", "/report.html", ".lock", "Report.html", "a/b/c.png"]
+)
 def test_report_names_are_portable_and_stay_inside(tmp_path, name):
-    with open_run(tmp_path / "run", IDENTITY) as run, pytest.raises(SpecError, match="at most one folder"):
+    with (
+        open_run(tmp_path / "run", IDENTITY) as run,
+        pytest.raises(SpecError, match="at most one folder"),
+    ):
         write_outputs(run, {name: b"x"})
 
 

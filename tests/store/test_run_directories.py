@@ -22,7 +22,9 @@ def whole(tmp_path_factory):
         for number in range(3):
             store.write_block(run, f"c/{number}", {"x": np.arange(number + 1)})
         result = store.result_bytes(xr.Dataset({"x": ("seed", np.ones(3))}))
-        store.write_outputs(run, {"figures/a.svg": b"<svg/>", "report.html": b"<p>", "result.nc": result})
+        store.write_outputs(
+            run, {"figures/a.svg": b"<svg/>", "report.html": b"<p>", "result.nc": result}
+        )
     return folder
 
 
@@ -51,7 +53,14 @@ def dangle(file):
     file.symlink_to("nowhere")
 
 
-DERIVED = ("report.html", "figures/a.svg", "result.nc", "provenance.json", "outputs.zip", "manifest.json")
+DERIVED = (
+    "report.html",
+    "figures/a.svg",
+    "result.nc",
+    "provenance.json",
+    "outputs.zip",
+    "manifest.json",
+)
 
 
 @pytest.mark.parametrize("damage", [flip, cut, unlink, dangle])
@@ -80,7 +89,11 @@ def test_a06_every_lost_line_and_every_flipped_bit_of_a_finished_journal_is_seen
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
     for number in range(len(lines)):
-        for damaged in (b"".join(lines[:number]), b"".join(lines[:number] + lines[number + 1 :]), data[: -number - 1]):
+        for damaged in (
+            b"".join(lines[:number]),
+            b"".join(lines[:number] + lines[number + 1 :]),
+            data[: -number - 1],
+        ):
             journal.write_bytes(damaged)
             assert "journal.jsonl" in store.verify(copied).damaged_files
     for position in range(0, len(data), 97):
@@ -180,7 +193,9 @@ def test_a04_a_linked_folder_is_named_and_nothing_in_it_removed(copied, tmp_path
     assert sorted(outside.iterdir()) == before
 
 
-@pytest.mark.parametrize("name", ["result.nc", "report.html", "blocks/c/1.npz", "manifest.json", "provenance.json"])
+@pytest.mark.parametrize(
+    "name", ["result.nc", "report.html", "blocks/c/1.npz", "manifest.json", "provenance.json"]
+)
 def test_a08_a_fifo_is_named_and_never_opened(copied, name):
     (copied / name).unlink()
     os.mkfifo(copied / name)
@@ -212,7 +227,13 @@ def test_a08_a_fifo_as_journal_or_block_is_refused(copied):
     ],
 )
 def test_a08_a_hostile_line_with_a_valid_checksum_is_damage(copied, fields):
-    event = {"event": "note", "time": "2026-01-01T00:00:00+00:00", "start": "a", "shard": "0/1", **fields}
+    event = {
+        "event": "note",
+        "time": "2026-01-01T00:00:00+00:00",
+        "start": "a",
+        "shard": "0/1",
+        **fields,
+    }
     with (copied / "journal.jsonl").open("ab") as journal:
         journal.write(checked_line(event) + b"\n")
     assert "checksum: 7" in store.verify(copied).damaged_files["journal.jsonl"]
@@ -221,9 +242,16 @@ def test_a08_a_hostile_line_with_a_valid_checksum_is_damage(copied, fields):
 def test_a09_flags_that_change_numbers_are_compared_between_shards(tmp_path):
     from deepinit.devices import numeric_flags
 
-    assert numeric_flags({"XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_dump_to=x"}) == ""
+    assert (
+        numeric_flags({"XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_dump_to=x"})
+        == ""
+    )
     flags = numeric_flags({"XLA_FLAGS": "--xla_b=1 --xla_a=2"})
-    assert flags == numeric_flags({"XLA_FLAGS": "--xla_a=2   --xla_b=1"}) == "XLA_FLAGS=--xla_a=2 --xla_b=1"
+    assert (
+        flags
+        == numeric_flags({"XLA_FLAGS": "--xla_a=2   --xla_b=1"})
+        == "XLA_FLAGS=--xla_a=2 --xla_b=1"
+    )
     with store.open_run(tmp_path, IDENTITY, flags="", shard=(0, 2)):
         pass
     with (

@@ -28,7 +28,12 @@ IDENTITY = {"experiment": "angles", "config": {"width": 64, "depths": [4, 8]}, "
 
 def test_import_loads_neither_jax_nor_xarray_nor_hdf5():
     code = "import sys, deepinit.store; print([m for m in ('jax', 'xarray', 'h5py', 'h5netcdf') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_a_run_is_created_and_opened_again(tmp_path):
@@ -60,15 +65,22 @@ def test_another_configuration_is_refused_field_by_field(tmp_path):
     assert "config.depths[1]: 8 here, 9 asked" in str(error.value)
     assert "block" not in str(error.value)
     assert "another experiment" not in str(error.value)
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.name != ".lock"} == before
+    assert {
+        file.name: file.read_bytes() for file in tmp_path.iterdir() if file.name != ".lock"
+    } == before
 
 
 def test_another_experiment_is_said_first(tmp_path):
     with open_run(tmp_path, IDENTITY):
         pass
-    with pytest.raises(ConflictError) as error, open_run(tmp_path, {**IDENTITY, "experiment": "lengths"}):
+    with (
+        pytest.raises(ConflictError) as error,
+        open_run(tmp_path, {**IDENTITY, "experiment": "lengths"}),
+    ):
         pass
-    assert str(error.value).startswith("Got a directory of another experiment ('angles' here, 'lengths' asked)")
+    assert str(error.value).startswith(
+        "Got a directory of another experiment ('angles' here, 'lengths' asked)"
+    )
 
 
 def test_many_differences_are_abridged(tmp_path):
@@ -119,9 +131,15 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "run").write_text("x")
-    with pytest.raises(ConflictError, match="which is a file"), open_run(tmp_path / "run", IDENTITY):
+    with (
+        pytest.raises(ConflictError, match="which is a file"),
+        open_run(tmp_path / "run", IDENTITY),
+    ):
         pass
-    with pytest.raises(ResourceError, match="Not a directory"), open_run(tmp_path / "run/inside", IDENTITY):
+    with (
+        pytest.raises(ResourceError, match="Not a directory"),
+        open_run(tmp_path / "run/inside", IDENTITY),
+    ):
         pass
 
 
@@ -167,8 +185,13 @@ def test_other_versions_or_backends_are_refused_unless_mixing_is_allowed(tmp_pat
     with open_run(tmp_path, IDENTITY):  # a start that names no backend is not told from the first
         pass
     true_version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0" if name == "jax" else true_version(name))
-    with pytest.raises(ConflictError, match=r"jax \S+ then, 99.0 now"), open_run(tmp_path, IDENTITY, backend="cpu"):
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: "99.0" if name == "jax" else true_version(name)
+    )
+    with (
+        pytest.raises(ConflictError, match=r"jax \S+ then, 99.0 now"),
+        open_run(tmp_path, IDENTITY, backend="cpu"),
+    ):
         pass
     with open_run(tmp_path, IDENTITY, backend="cpu", allow_mixed=True) as run:
         write_block(run, "0", {"x": np.ones(1)})
@@ -272,7 +295,9 @@ def copying(source, target):
 
 def test_a_file_system_that_copies_instead_of_renaming_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", copying)
-    with pytest.raises(ResourceError, match=r"copies files instead of renaming .*atomic rename") as error:
+    with pytest.raises(
+        ResourceError, match=r"copies files instead of renaming .*atomic rename"
+    ) as error:
         open_run(tmp_path / "run", IDENTITY).__enter__()
     assert error.value.exit_code == 5
     assert [file.name for file in (tmp_path / "run").iterdir()] == [".lock"]
@@ -291,10 +316,14 @@ def test_a_file_system_that_copies_instead_of_renaming_is_refused(tmp_path, monk
         ("server:/home {} nfs4 rw 0 0\nbucket {}-elsewhere fuse.gcsfuse rw 0 0", None),
     ],
 )
-def test_object_stores_mounted_as_folders_are_refused_by_name(tmp_path, monkeypatch, mounted, refused):
+def test_object_stores_mounted_as_folders_are_refused_by_name(
+    tmp_path, monkeypatch, mounted, refused
+):
     point = tmp_path / "with space"
     table = tmp_path / "mounts"
-    table.write_text("root / ext4 rw 0 0\n" + mounted.replace("{}", str(point).replace(" ", "\\040")) + "\n")
+    table.write_text(
+        "root / ext4 rw 0 0\n" + mounted.replace("{}", str(point).replace(" ", "\\040")) + "\n"
+    )
     monkeypatch.setattr("deepinit.store.atomic._MOUNTS", table)
     if refused is None:
         with open_run(point / "run", IDENTITY):

@@ -6,7 +6,10 @@ from scipy.integrate import solve_ivp
 SIGMAS = {  # sigma and its derivative
     "tanh": (np.tanh, lambda s: 1.0 / np.cosh(s) ** 2),
     "x tanh": (lambda s: s * np.tanh(s), lambda s: np.tanh(s) + s / np.cosh(s) ** 2),
-    "x^2 tanh": (lambda s: s * s * np.tanh(s), lambda s: 2.0 * s * np.tanh(s) + s * s / np.cosh(s) ** 2),
+    "x^2 tanh": (
+        lambda s: s * s * np.tanh(s),
+        lambda s: 2.0 * s * np.tanh(s) + s * s / np.cosh(s) ** 2,
+    ),
     "sigmoid": (lambda s: 1.0 / (1.0 + np.exp(-s)), lambda s: 1.0 / (2.0 + 2.0 * np.cosh(s))),
     "sigmoid - 1": (lambda s: -1.0 / (1.0 + np.exp(s)), lambda s: 1.0 / (2.0 + 2.0 * np.cosh(s))),
     "cos": (np.cos, lambda s: -np.sin(s)),
@@ -42,10 +45,15 @@ def gradient_flow(sigma, a, w, z, y, time, stop_at=None):
         initial = gradients(sigma, a, w, z, y)[2]
 
         def events(_, theta):
-            return gradients(sigma, theta[:m], theta[m:].reshape(m, dimension), z, y)[2] - (1.0 - stop_at) * initial
+            return (
+                gradients(sigma, theta[:m], theta[m:].reshape(m, dimension), z, y)[2]
+                - (1.0 - stop_at) * initial
+            )
 
         events.terminal = True
-    path = solve_ivp(velocity, (0.0, time), start, rtol=1e-8, atol=1e-14, events=events, method="DOP853")
+    path = solve_ivp(
+        velocity, (0.0, time), start, rtol=1e-8, atol=1e-14, events=events, method="DOP853"
+    )
     theta = path.y[:, -1]
     return theta[:m], theta[m:].reshape(m, dimension), path.t[-1]
 
@@ -58,7 +66,11 @@ def neuron_flow(sigma, a, w, z, y, loss_drop, rate=0.02, most_steps=3000):
         if loss < (1.0 - loss_drop) * initial:
             break
         speed = np.hypot(da, np.linalg.norm(dw, axis=1))
-        step = rate * np.hypot(a, np.linalg.norm(w, axis=1)) * np.divide(1.0, speed, where=speed > 0, out=0 * speed)
+        step = (
+            rate
+            * np.hypot(a, np.linalg.norm(w, axis=1))
+            * np.divide(1.0, speed, where=speed > 0, out=0 * speed)
+        )
         a, w = a - step * da, w - step[:, None] * dw
     return a, w
 

@@ -28,13 +28,19 @@ def estimate_of(mean, sd=0.5, num_seeds=100):
 
 
 def prediction_of(value, name="second_order", variance=None):
-    variance = None if variance is None else np.broadcast_to(np.asarray(variance, np.float64), np.shape(value))
+    variance = (
+        None
+        if variance is None
+        else np.broadcast_to(np.asarray(variance, np.float64), np.shape(value))
+    )
     return Prediction("log_sin2_angle", name, np.asarray(value, np.float64), variance, "", "", "")
 
 
 def dataset_of(estimate, *predictions, pairs=None, **attrs):
     predicted = np.stack([p.mean for p in predictions])
-    variances = np.stack([np.full_like(p.mean, np.nan) if p.variance is None else p.variance for p in predictions])
+    variances = np.stack(
+        [np.full_like(p.mean, np.nan) if p.variance is None else p.variance for p in predictions]
+    )
     entry = ("layer", "pair")
     return xarray.Dataset(
         {
@@ -51,7 +57,12 @@ def dataset_of(estimate, *predictions, pairs=None, **attrs):
             "layer": np.arange(1, len(estimate.mean) + 1),
             "pair": pairs or [str(i) for i in range(estimate.mean.shape[1])],
         },
-        attrs={"quantity": "log_sin2_angle", "symbol": SYMBOL, "num_seeds": estimate.num_seeds, **attrs},
+        attrs={
+            "quantity": "log_sin2_angle",
+            "symbol": SYMBOL,
+            "num_seeds": estimate.num_seeds,
+            **attrs,
+        },
     )
 
 

@@ -58,7 +58,9 @@ def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_00
         for step, unit in zip(*np.nonzero((z[1:] > 0) != (z[:-1] > 0)), strict=True):
 
             def at(t, number=number, unit=unit):
-                return states_at(layers, curve, np.array([t]), slope, last_is_linear)[2][number][0, unit]
+                return states_at(layers, curve, np.array([t]), slope, last_is_linear)[2][number][
+                    0, unit
+                ]
 
             if at(scanned[step]) * at(scanned[step + 1]) < 0:
                 edges.add(scipy.optimize.brentq(at, scanned[step], scanned[step + 1], xtol=1e-15))
@@ -66,11 +68,15 @@ def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_00
     for number, velocity in enumerate(velocities):
 
         def speed(t, number=number):
-            return np.linalg.norm(states_at(layers, curve, np.array([t]), slope, last_is_linear)[1][number])
+            return np.linalg.norm(
+                states_at(layers, curve, np.array([t]), slope, last_is_linear)[1][number]
+            )
 
         # the speed may have a kink of its own where the velocity passes 0: a sharp minimum
         v = np.linalg.norm(velocity, axis=1)
-        sharp = np.flatnonzero((v[1:-1] < v[:-2]) & (v[1:-1] <= v[2:]) & (v[1:-1] < 0.02 * v.max())) + 1
+        sharp = (
+            np.flatnonzero((v[1:-1] < v[:-2]) & (v[1:-1] <= v[2:]) & (v[1:-1] < 0.02 * v.max())) + 1
+        )
         minima = [
             scipy.optimize.minimize_scalar(
                 speed, bounds=scanned[[k - 1, k + 1]], method="bounded", options={"xatol": 1e-12}

@@ -47,7 +47,11 @@ def cases(config):
 def figures(config, results):
     from deepinit.runs.report import figure_item
 
-    return [figure_item("Layers", "Measured and predicted.", di.plots.layers(results["tiny"].dataset, pair=0))]
+    return [
+        figure_item(
+            "Layers", "Measured and predicted.", di.plots.layers(results["tiny"].dataset, pair=0)
+        )
+    ]
 
 
 EXPERIMENT = Experiment(

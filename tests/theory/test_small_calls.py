@@ -7,12 +7,18 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.theory.condensation import count_lines, multi_output_orientations, predict_orientations
+from deepinit.theory.condensation import (
+    count_lines,
+    multi_output_orientations,
+    predict_orientations,
+)
 from deepinit.theory.cutoff import ordered_cutoff
 
 
 def test_coefficients_of_the_drift_of_two_inputs():
-    at_64, at_9999 = (ordered_cutoff("tanh", 0.81, width, 6.9, bias_var=0.09) for width in (64, 9999))
+    at_64, at_9999 = (
+        ordered_cutoff("tanh", 0.81, width, 6.9, bias_var=0.09) for width in (64, 9999)
+    )
     assert at_64.drift == pytest.approx(at_64.drift_limit + at_64.drift_coefficient / 64, rel=1e-12)
     assert at_64.variance == pytest.approx(at_64.variance_coefficient / 64, rel=1e-12)
     assert at_64[-3:] == at_9999[-3:]
@@ -21,10 +27,14 @@ def test_coefficients_of_the_drift_of_two_inputs():
     assert 0.6 < at_64.variance_coefficient < 0.7  # the table of the dossier
 
 
-@pytest.mark.parametrize(("activation", "gain2", "coefficient"), [("linear", 0.5, 0.5), ("relu", 1.0, 1.25)])
+@pytest.mark.parametrize(
+    ("activation", "gain2", "coefficient"), [("linear", 0.5, 0.5), ("relu", 1.0, 1.25)]
+)
 def test_coefficients_without_biases_are_those_of_the_exact_walk(activation, gain2, coefficient):
     found = ordered_cutoff(activation, gain2, 4000, 5.0)
-    assert (found.drift_coefficient, found.variance_coefficient) == pytest.approx((-coefficient, coefficient))
+    assert (found.drift_coefficient, found.variance_coefficient) == pytest.approx(
+        (-coefficient, coefficient)
+    )
     assert (found.drift - found.drift_limit) * 4000 == pytest.approx(-coefficient, rel=1e-3)
     assert found.variance * 4000 == pytest.approx(coefficient, rel=1e-3)
 
@@ -44,7 +54,10 @@ def test_matrix_of_several_outputs_and_its_line():
 def test_lines_of_the_simplex_are_half_its_orientations(dimension):
     data = di.targets.simplex(dimension)
     found = predict_orientations(data.inputs, np.ones(dimension + 1), di.x2_tanh)
-    assert (len(found.directions), count_lines(found.directions)) == (2 * (dimension + 1), dimension + 1)
+    assert (len(found.directions), count_lines(found.directions)) == (
+        2 * (dimension + 1),
+        dimension + 1,
+    )
     assert count_lines(np.zeros((0, 3))) == 0
     with pytest.raises(SpecError, match="rows"):
         count_lines([[0.0, 0.0]])

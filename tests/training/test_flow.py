@@ -14,7 +14,9 @@ def test_flow_ends_at_its_end_time_with_the_exact_solution_of_a_linear_readout()
     # f = w x, R = (w - 2)^2 / 2
     data = di.targets.examples(np.ones((1, 1)), np.full((1, 1), 2.0))
     net = Network(lambda key, width: {"w": 0.1 * jax.numpy.ones((1, 1))}, lambda p, x: p["w"] @ x)
-    run = di.training.training_seed_fn(net, data, mode="flow", record_steps=(0, 400, 500), end_time=1.3)
+    run = di.training.training_seed_fn(
+        net, data, mode="flow", record_steps=(0, 400, 500), end_time=1.3
+    )
     records = jax.jit(run)(jax.random.key(0))
     assert np.asarray(records.time)[1:] == pytest.approx([1.3, 1.3], rel=1e-7)
     exact = 2.0 - 1.9 * np.exp(-1.3)
@@ -27,13 +29,18 @@ def test_end_times_that_are_refused(mode, end_time):
     data = di.targets.examples(np.ones((1, 1)), np.full((1, 1), 2.0))
     net = di.training.perceptron(di.MLP((3,), di.tanh, output_width=1))
     with pytest.raises(SpecError, match="end_time"):
-        di.training.training_seed_fn(net, data, mode=mode, rate=0.1, record_steps=(0, 5), end_time=end_time)
+        di.training.training_seed_fn(
+            net, data, mode=mode, rate=0.1, record_steps=(0, 5), end_time=end_time
+        )
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mode": "gd", "rate": 0.1, "end_time": 1.0}, "end_time=1.0 for the mode 'gd'.*record_steps"),
+        (
+            {"mode": "gd", "rate": 0.1, "end_time": 1.0},
+            "end_time=1.0 for the mode 'gd'.*record_steps",
+        ),
         ({"mode": "neuron_flow", "end_time": 1.0}, "end_time"),
         ({"mode": "flow", "end_time": -1.0}, "end_time"),
         ({"mode": "flow", "batch_size": 1}, "batch_size"),

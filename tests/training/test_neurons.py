@@ -36,7 +36,10 @@ class Convolutional(flax.linen.Module):
 def test_filters_and_dense_units_of_flax_modules_are_neurons():
     parameters = di.from_linen(Convolutional(), input_shape=(5, 5, 1)).init(KEY, 25)
     found = layer_vectors(parameters)
-    assert {name: vectors.shape for name, vectors in found.items()} == {"filters": (6, 10), "output": (2, 6)}
+    assert {name: vectors.shape for name, vectors in found.items()} == {
+        "filters": (6, 10),
+        "output": (2, 6),
+    }
     kernel = parameters["filters"]["kernel"]
     np.testing.assert_array_equal(found["filters"][4, :9], jnp.ravel(kernel[..., 4]))
     assert hidden_layers(parameters) == ("filters", "output")

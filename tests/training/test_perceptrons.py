@@ -32,7 +32,9 @@ def test_residual_connections_join_hidden_layers_of_one_width_only():
     net = training.perceptron(spec, residual=True, output_scale=2.0)
     parameters = net.init(KEY, 3)
     layers = [jax.tree.map(np.asarray, layer) for layer in parameters]
-    h1 = np.tanh(layers[0]["weights"] @ X + layers[0]["biases"])  # no skip from the input, though widths agree
+    h1 = np.tanh(
+        layers[0]["weights"] @ X + layers[0]["biases"]
+    )  # no skip from the input, though widths agree
     h2 = np.tanh(layers[1]["weights"] @ h1 + layers[1]["biases"]) + h1
     h3 = np.tanh(layers[2]["weights"] @ h2 + layers[2]["biases"])
     np.testing.assert_allclose(net.apply(parameters, X), layers[3]["weights"] @ h3 / 2.0, rtol=1e-5)
@@ -50,7 +52,9 @@ def test_every_layer_may_have_its_law():
 
 @pytest.mark.slow
 def test_sign_outputs_have_one_magnitude_and_both_signs():
-    net = training.with_sign_outputs(training.perceptron(training.small_mlp((64,), di.tanh, std=1e-6)), 0.05)
+    net = training.with_sign_outputs(
+        training.perceptron(training.small_mlp((64,), di.tanh, std=1e-6)), 0.05
+    )
     outputs = np.asarray(net.init(KEY, 3)[1]["weights"])
     assert set(np.unique(np.abs(outputs)).tolist()) == {np.float32(0.05)}
     assert abs((outputs > 0).mean() - 0.5) < 5 * 0.5 / 8
@@ -80,7 +84,9 @@ def test_flax_modules_become_networks_that_train():
         by_hand = np.tanh(X @ hidden["kernel"] + hidden["bias"]) @ out["kernel"] + out["bias"]
         np.testing.assert_allclose(net.apply(parameters, X), by_hand, rtol=1e-5)
         seed_fn = training.training_seed_fn(net, data, mode="adam", rate=0.05, record_steps=(0, 60))
-        records = jax.jit(jax.vmap(seed_fn))(jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(2)))
+        records = jax.jit(jax.vmap(seed_fn))(
+            jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(2))
+        )
         assert (records.loss[:, 1] < 0.7 * records.loss[:, 0]).all()
         assert not np.array_equal(records.loss[0], records.loss[1])
 

@@ -29,7 +29,9 @@ def keys(count):
 
 def as_numpy(parameters):
     hidden, output = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), parameters)
-    return np.concatenate([hidden["weights"], hidden["biases"][:, None]], axis=1), output["weights"][0]
+    return np.concatenate([hidden["weights"], hidden["biases"][:, None]], axis=1), output[
+        "weights"
+    ][0]
 
 
 def numpy_loss_and_slope(w, a, z=Z, y=Y):
@@ -66,7 +68,11 @@ def test_gradient_descent_is_the_hand_written_loop_in_float64():
 def test_flow_is_the_solution_of_the_differential_equation():
     with jax.enable_x64(True):
         seed_fn = training.training_seed_fn(
-            net(std=1e-3, dtype="float64"), EXAMPLES, mode="flow", record_steps=(0, 40, 80, 160), tolerance=1e-9
+            net(std=1e-3, dtype="float64"),
+            EXAMPLES,
+            mode="flow",
+            record_steps=(0, 40, 80, 160),
+            tolerance=1e-9,
         )
         records = jax.tree.map(np.asarray, jax.jit(seed_fn)(keys(1)[0]))
     w, a = as_numpy(jax.tree.map(lambda leaf: leaf[0], records.values))
@@ -83,8 +89,12 @@ def test_flow_is_the_solution_of_the_differential_equation():
     for index in range(4):
         at = as_numpy(jax.tree.map(lambda leaf, index=index: leaf[index], records.values))
         theta = np.concatenate([at[0].ravel(), at[1]])
-        np.testing.assert_allclose(theta, solved.y[:, index], rtol=0, atol=1e-6 * np.abs(theta).max())
-    assert np.abs(solved.y[:, 3]).max() > 100 * np.abs(start).max()  # through the growth, not before it
+        np.testing.assert_allclose(
+            theta, solved.y[:, index], rtol=0, atol=1e-6 * np.abs(theta).max()
+        )
+    assert (
+        np.abs(solved.y[:, 3]).max() > 100 * np.abs(start).max()
+    )  # through the growth, not before it
     assert records.loss[3] < 0.9 * records.loss[0]
 
 
@@ -112,7 +122,7 @@ def test_a_batch_of_seeds_is_the_loop_over_seeds_and_what_an_ensemble_runs():
 def test_a_run_stops_at_the_first_state_below_the_drop_and_keeps_it():
     options = {"mode": "gd", "rate": 0.1}
     every = jax.jit(
-        training.training_seed_fn(net(std=1e-3), EXAMPLES, record_steps=range(0, 400), **options),
+        training.training_seed_fn(net(std=1e-3), EXAMPLES, record_steps=range(0, 400), **options)
     )(keys(1)[0])
     stopped = jax.jit(
         training.training_seed_fn(
@@ -129,9 +139,9 @@ def test_a_run_stops_at_the_first_state_below_the_drop_and_keeps_it():
 
 @pytest.mark.slow
 def test_a_run_that_diverges_says_so():
-    records = jax.jit(training.training_seed_fn(net(), EXAMPLES, mode="gd", rate=1e30, record_steps=(0, 5, 50)))(
-        keys(1)[0]
-    )
+    records = jax.jit(
+        training.training_seed_fn(net(), EXAMPLES, mode="gd", rate=1e30, record_steps=(0, 5, 50))
+    )(keys(1)[0])
     assert records.status.tolist() == [RUNNING, NOT_FINITE, NOT_FINITE]
     assert records.step[1] == records.step[2] <= 5
 
@@ -140,8 +150,12 @@ def test_a_run_that_diverges_says_so():
 @pytest.mark.exhaustive
 def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
     options = {"record_steps": (0, 1, 30)}
-    ours = training.training_seed_fn(net(), EXAMPLES, mode=training.adam(0.01, epsilon=epsilon), **options)
-    theirs = training.training_seed_fn(net(), EXAMPLES, mode=optax.adam(0.01, eps=epsilon), **options)
+    ours = training.training_seed_fn(
+        net(), EXAMPLES, mode=training.adam(0.01, epsilon=epsilon), **options
+    )
+    theirs = training.training_seed_fn(
+        net(), EXAMPLES, mode=optax.adam(0.01, eps=epsilon), **options
+    )
     a, b = (jax.jit(seed_fn)(keys(1)[0]).values for seed_fn in (ours, theirs))
     for leaf, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_allclose(leaf, other, rtol=1e-4, atol=1e-5)
@@ -152,12 +166,16 @@ def test_adam_is_optax_adam_where_squares_do_not_underflow(epsilon):
 @pytest.mark.exhaustive
 def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
     tiny = net(std=1e-24)
-    ours = jax.jit(training.training_seed_fn(tiny, EXAMPLES, mode="adam", rate=1e-25, record_steps=(0, 1)))(keys(1)[0])
+    ours = jax.jit(
+        training.training_seed_fn(tiny, EXAMPLES, mode="adam", rate=1e-25, record_steps=(0, 1))
+    )(keys(1)[0])
     moved = np.abs(ours.values[0]["weights"][1] - ours.values[0]["weights"][0])
     np.testing.assert_allclose(moved, 1e-25, rtol=1e-4)  # the first step of Adam is the rate
-    theirs = jax.jit(training.training_seed_fn(tiny, EXAMPLES, mode=optax.adam(1e-25, eps=1e-30), record_steps=(0, 1)))(
-        keys(1)[0]
-    )
+    theirs = jax.jit(
+        training.training_seed_fn(
+            tiny, EXAMPLES, mode=optax.adam(1e-25, eps=1e-30), record_steps=(0, 1)
+        )
+    )(keys(1)[0])
     assert np.abs(theirs.values[0]["weights"][1] - theirs.values[0]["weights"][0]).max() > 1e-22
 
 
@@ -165,16 +183,22 @@ def test_adam_moves_at_gradients_whose_squares_underflow_and_optax_adam_fails():
 @pytest.mark.exhaustive
 def test_minibatches_come_from_the_key_and_average_to_the_gradient():
     options = {"rate": 1.0, "record_steps": (0, 1)}
-    whole = jax.jit(jax.vmap(training.training_seed_fn(net(), EXAMPLES, mode="gd", **options)))(keys(1))
+    whole = jax.jit(jax.vmap(training.training_seed_fn(net(), EXAMPLES, mode="gd", **options)))(
+        keys(1)
+    )
     stochastic = training.training_seed_fn(net(), EXAMPLES, mode="sgd", batch_size=3, **options)
 
     # one network, many streams of minibatches: the initial network is fixed by hand
     initial = jax.tree.map(lambda leaf: leaf[0, 0], whole.values)
-    fixed = training.perceptron(training.small_mlp((4,), di.tanh, std=0.1))._replace(init=lambda key, width: initial)
-    many = jax.jit(jax.vmap(training.training_seed_fn(fixed, EXAMPLES, mode="sgd", batch_size=3, **options)))(
-        keys(4000)
+    fixed = training.perceptron(training.small_mlp((4,), di.tanh, std=0.1))._replace(
+        init=lambda key, width: initial
     )
-    steps = np.asarray(many.values[1]["weights"][:, 1] - many.values[1]["weights"][:, 0], np.float64)[:, 0]
+    many = jax.jit(
+        jax.vmap(training.training_seed_fn(fixed, EXAMPLES, mode="sgd", batch_size=3, **options))
+    )(keys(4000))
+    steps = np.asarray(
+        many.values[1]["weights"][:, 1] - many.values[1]["weights"][:, 0], np.float64
+    )[:, 0]
     exact = np.asarray(whole.values[1]["weights"][0, 1] - whole.values[1]["weights"][0, 0])[0]
     z = (steps.mean(0) - exact) / (steps.std(0) / np.sqrt(len(steps)))
     assert np.abs(z).max() < 5
@@ -210,7 +234,12 @@ def test_cross_entropy_learns_classes():
     points = np.eye(3)[labels][:, :2] * 4 + 0.3 * rng.standard_normal((60, 2))
     three = training.perceptron(training.small_mlp((8,), di.tanh, std=0.3, output_width=3))
     seed_fn = training.training_seed_fn(
-        three, targets.examples(points, labels), mode="adam", rate=0.05, loss="cross_entropy", record_steps=(0, 200)
+        three,
+        targets.examples(points, labels),
+        mode="adam",
+        rate=0.05,
+        loss="cross_entropy",
+        record_steps=(0, 200),
     )
     records = jax.jit(seed_fn)(keys(1)[0])
     assert abs(records.loss[0] - np.log(3)) < 0.5
@@ -229,7 +258,7 @@ def test_optax_transformations_that_search_along_a_line_are_taken():
     options = {"mode": optax.lbfgs(), "record_steps": (0, 5, 20)}
     found = jax.jit(training.training_seed_fn(network, EXAMPLES, **options))(jax.random.key(0))
     assert found.loss[2] < found.loss[1] < found.loss[0]
-    descended = training.training_seed_fn(network, EXAMPLES, mode="gd", rate=0.01, record_steps=(0, 20))(
-        jax.random.key(0)
-    )
+    descended = training.training_seed_fn(
+        network, EXAMPLES, mode="gd", rate=0.01, record_steps=(0, 20)
+    )(jax.random.key(0))
     assert found.loss[2] < descended.loss[1]

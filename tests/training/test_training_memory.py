@@ -9,7 +9,9 @@ import deepinit as di
 from deepinit.training import outputs as chunked
 
 WIDTH, DEPTH, NUM = 20, 30, 257
-NETWORK = di.network(di.ResNet(WIDTH, DEPTH, block="shallow", embedding_law=di.normal(1.0), output_width=3))
+NETWORK = di.network(
+    di.ResNet(WIDTH, DEPTH, block="shallow", embedding_law=di.normal(1.0), output_width=3)
+)
 EXAMPLES = np.random.default_rng(0).normal(size=(NUM, 5)).astype(np.float32)
 
 
@@ -18,11 +20,15 @@ def gradient(monkeypatch, kept):
     monkeypatch.setattr(chunked, "KEPT_BYTES", kept)
     parameters, x = NETWORK.init(jax.random.key(0), 5), jnp.asarray(EXAMPLES)
     outputs = chunked.outputs_fn(NETWORK, parameters, x)
-    compiled = jax.jit(jax.grad(lambda parameters: jnp.sum(outputs(parameters, x) ** 2) / NUM)).lower(parameters)
+    compiled = jax.jit(
+        jax.grad(lambda parameters: jnp.sum(outputs(parameters, x) ** 2) / NUM)
+    ).lower(parameters)
     return compiled.compile()(parameters), compiled.compile().memory_analysis().temp_size_in_bytes
 
 
-@pytest.mark.parametrize("kept", [2**17, 1])  # chunks that do not divide the examples; one example at a time
+@pytest.mark.parametrize(
+    "kept", [2**17, 1]
+)  # chunks that do not divide the examples; one example at a time
 @pytest.mark.exhaustive_cases("131072")
 def test_gradients_of_chunks_are_those_of_all_examples_and_take_less_memory(monkeypatch, kept):
     (whole, much), (parts, little) = gradient(monkeypatch, 2**27), gradient(monkeypatch, kept)

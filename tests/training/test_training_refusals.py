@@ -14,7 +14,9 @@ EXAMPLES = targets.sum_of_sines(dimension=2, num_examples=10)
 
 
 def net(std=1e-3, activation=di.tanh, outputs=1, widths=(4,)):
-    return training.perceptron(training.small_mlp(widths, activation, std=std, output_width=outputs))
+    return training.perceptron(
+        training.small_mlp(widths, activation, std=std, output_width=outputs)
+    )
 
 
 def start(network=None, examples=EXAMPLES, **options):

@@ -34,7 +34,9 @@ def load() -> ModuleType:
     with _LOCK:
         version = _installed_version()
         if version not in WORKING_VERSIONS:
-            raise ResourceError(_message(f"neural-tangents {version}" if version else "no neural-tangents"))
+            raise ResourceError(
+                _message(f"neural-tangents {version}" if version else "no neural-tangents")
+            )
         try:
             return _mended_package()
         # Whatever a JAX release of the future breaks, of whatever type, the user needs this one explanation.
@@ -42,7 +44,9 @@ def load() -> ModuleType:
             import jax
 
             raise ResourceError(
-                _message(f"jax {jax.__version__}, on which neural-tangents {version} does not load ({error})")
+                _message(
+                    f"jax {jax.__version__}, on which neural-tangents {version} does not load ({error})"
+                )
             ) from error
 
 
@@ -70,7 +74,8 @@ def require_structured_derivatives() -> None:
 
     try:
         agree = np.allclose(
-            kernel(nt.NtkImplementation.STRUCTURED_DERIVATIVES), kernel(nt.NtkImplementation.JACOBIAN_CONTRACTION)
+            kernel(nt.NtkImplementation.STRUCTURED_DERIVATIVES),
+            kernel(nt.NtkImplementation.JACOBIAN_CONTRACTION),
         )
         cause: Exception | None = None
     except Exception as error:  # noqa: BLE001

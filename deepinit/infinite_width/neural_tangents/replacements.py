@@ -25,7 +25,9 @@ def replace_broken_functions() -> None:
     """Rebinds the broken globals of neural-tangents' modules; nothing outside that package changes."""
     empirical: Any
     predict: Any
-    empirical, predict = (importlib.import_module(f"neural_tangents._src.{name}") for name in ("empirical", "predict"))
+    empirical, predict = (
+        importlib.import_module(f"neural_tangents._src.{name}") for name in ("empirical", "predict")
+    )
     for name, replacement in {
         "_get_primals_out_and_pullback": functools.partial(_primals_out_and_pullback, empirical),
         "_eqn_vjp_fn": _equation_vjp,
@@ -33,12 +35,18 @@ def replace_broken_functions() -> None:
         "_write_cotangent": _write_cotangent,
         "_read_primal": _read_primal,
         "_get_flops": _operation_count,
-        "ad": _Overlay(empirical.ad, source_info_util=importlib.import_module("jax.extend.source_info_util")),
+        "ad": _Overlay(
+            empirical.ad, source_info_util=importlib.import_module("jax.extend.source_info_util")
+        ),
         "jnp": _Overlay(empirical.jnp, dtype=_dtype, size=_size),
     }.items():
-        if not isinstance(getattr(empirical, name), _Overlay):  # AttributeError: not the package we know
+        if not isinstance(
+            getattr(empirical, name), _Overlay
+        ):  # AttributeError: not the package we know
             setattr(empirical, name, replacement)
-    empirical.print = lambda *_: None  # AUTO writes the operation counts of its candidates to standard output
+    empirical.print = lambda *_: (
+        None
+    )  # AUTO writes the operation counts of its candidates to standard output
     if not isinstance(predict.jax, _Overlay):
         core = _Overlay(predict.jax.core, eval_context=predict.jax.ensure_compile_time_eval)
         predict.jax = _Overlay(predict.jax, core=core)
@@ -69,7 +77,9 @@ def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *pr
 
     def flat_fn(*leaves):
         nonlocal out_tree
-        leaves_out, out_tree = jax.tree_util.tree_flatten(fn(*jax.tree_util.tree_unflatten(in_tree, leaves)))
+        leaves_out, out_tree = jax.tree_util.tree_flatten(
+            fn(*jax.tree_util.tree_unflatten(in_tree, leaves))
+        )
         return leaves_out
 
     with jax.disable_jit():  # so that the program is flat: no nested jit, scan or conditional
@@ -103,7 +113,10 @@ def _with_single_outputs(program, inputs):
     if not any(equation.primitive.name in _SEVERAL_OUTPUTS for equation in program.jaxpr.eqns):
         return program
     read = {
-        variable for equation in program.jaxpr.eqns for variable in equation.invars if not isinstance(variable, Literal)
+        variable
+        for equation in program.jaxpr.eqns
+        for variable in equation.invars
+        if not isinstance(variable, Literal)
     }
     read |= {variable for variable in program.jaxpr.outvars if not isinstance(variable, Literal)}
 
@@ -123,7 +136,9 @@ def _with_single_outputs(program, inputs):
             parameters = equation.primitive.get_bind_params(equation.params)
             leading, parameters = parameters if isinstance(parameters, tuple) else ((), parameters)
             out = equation.primitive.bind(*leading, *values, **parameters)
-            known |= zip(equation.outvars, out if equation.primitive.multiple_results else [out], strict=True)
+            known |= zip(
+                equation.outvars, out if equation.primitive.multiple_results else [out], strict=True
+            )
         return [value(variable) for variable in program.jaxpr.outvars]
 
     return jax.make_jaxpr(traced)(*inputs)
@@ -138,7 +153,9 @@ def _slices(equation, operand, wanted):
     for variable, is_wanted in zip(equation.outvars, wanted, strict=True):
         size = variable.aval.shape[axis] if is_split else 1
         part = jax.lax.slice_in_dim(operand, start, start + size, axis=axis) if is_wanted else None
-        outs.append(part if is_split or part is None else jax.lax.reshape(part, variable.aval.shape))
+        outs.append(
+            part if is_split or part is None else jax.lax.reshape(part, variable.aval.shape)
+        )
         start += size
     return outs
 
@@ -169,9 +186,14 @@ def _equation_vjp(equation, cotangent, *values):
             filled[index] = argument
         return _bind(equation, *filled)
 
-    shapes = [jax.ShapeDtypeStruct(values[index].aval.shape, values[index].aval.dtype) for index in unknown]
+    shapes = [
+        jax.ShapeDtypeStruct(values[index].aval.shape, values[index].aval.dtype)
+        for index in unknown
+    ]
     cotangents_out: list[Any] = [None] * len(values)
-    for index, out in zip(unknown, jax.linear_transpose(of_unknown, *shapes)(cotangent), strict=True):
+    for index, out in zip(
+        unknown, jax.linear_transpose(of_unknown, *shapes)(cotangent), strict=True
+    ):
         cotangents_out[index] = out
     return cotangents_out
 
@@ -218,7 +240,9 @@ def _read_primal(known, variable):
 
     if isinstance(variable, Literal):
         aval: Any = variable.aval
-        return variable.val if hasattr(variable.val, "dtype") else np.asarray(variable.val, aval.dtype)
+        return (
+            variable.val if hasattr(variable.val, "dtype") else np.asarray(variable.val, aval.dtype)
+        )
     return known.get(variable, UndefinedPrimal(variable.aval))
 
 

@@ -41,7 +41,9 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
     """Random numbers of one network."""
     shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
-    return float(sum(fan_out * (fan_in if linear_map == "explicit" else rows) for fan_in, fan_out in shapes))
+    return float(
+        sum(fan_out * (fan_in if linear_map == "explicit" else rows) for fan_in, fan_out in shapes)
+    )
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:

@@ -46,7 +46,9 @@ class Backward(NamedTuple):
         """
         return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
 
-    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+    def seed_fn(
+        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
+    ) -> Callable[[Any], Any]:
         """`key -> Measurement` [rows, entries] of one network."""
         from deepinit.networks.backward import random_gradients
         from deepinit.networks.input_rows import starting_rows
@@ -55,7 +57,9 @@ class Backward(NamedTuple):
         start = starting_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn = {name: settings[name] for name in ("linear_map", "precision")}
-        return lambda key: self.tap(random_gradients(spec, start(key), key, functions, points, **drawn), inputs)
+        return lambda key: self.tap(
+            random_gradients(spec, start(key), key, functions, points, **drawn), inputs
+        )
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Hidden layers from 1; or the one place of the whole network, at its last layer."""

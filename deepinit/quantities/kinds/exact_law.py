@@ -36,7 +36,9 @@ class ExactLaw(NamedTuple):
         """The linear map that `auto` stands for; `chi_square` is itself."""
         return name if name == "chi_square" else self.forward.linear_map(spec, inputs, name)
 
-    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+    def seed_fn(
+        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
+    ) -> Callable[[Any], Any]:
         """`key -> Measurement` [layers, entries] of one network."""
         if settings["linear_map"] == "chi_square":
             return self.sampler(spec, inputs, settings["dtype"])
@@ -48,7 +50,11 @@ class ExactLaw(NamedTuple):
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
         """Random numbers of one network."""
-        return 4.0 * spec.depth if linear_map == "chi_square" else self.forward.cost(spec, inputs, linear_map)
+        return (
+            4.0 * spec.depth
+            if linear_map == "chi_square"
+            else self.forward.cost(spec, inputs, linear_map)
+        )
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
         """What one network keeps at hand."""

@@ -45,13 +45,18 @@ class Forward(NamedTuple):
         """
         return choose_linear_map(spec, name, inputs.num_rows)
 
-    def seed_fn(self, spec: Any, inputs: Any, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+    def seed_fn(
+        self, spec: Any, inputs: Any, settings: Settings, keep: bool = False
+    ) -> Callable[[Any], Any]:
         """`key -> Measurement` [layers, entries] of one network."""
         from deepinit.networks import forward, linear_maps
         from deepinit.networks.input_rows import starting_rows
 
         del keep
-        start, output = starting_rows(spec, inputs, settings["dtype"]), self.at_output and spec.output_width is not None
+        start, output = (
+            starting_rows(spec, inputs, settings["dtype"]),
+            self.at_output and spec.output_width is not None,
+        )
 
         def seed_fn(key: Any) -> Any:
             measured, _ = forward.random_forward(

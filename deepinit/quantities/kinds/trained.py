@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, reason_against, refusal
+from deepinit.core.errors import SpecError, reason_against
 from deepinit.core.specs import Spec
 from deepinit.core.training_config import Training
 from deepinit.core.training_options import require_output_layer
@@ -43,13 +43,15 @@ class Trained(NamedTuple):
         del spec, inputs
         if name not in ("auto", "explicit"):
             raise SpecError(
-                refusal(
-                    f"linear_map={name!r} of training", "explicit", "Training changes whole matrices: leave it out."
-                )
+                f"linear_map={name!r} of training",
+                "explicit",
+                "Training changes whole matrices: leave it out.",
             )
         return "explicit"
 
-    def seed_fn(self, spec: Any, inputs: Training, settings: Settings, keep: bool = False) -> Callable[[Any], Any]:
+    def seed_fn(
+        self, spec: Any, inputs: Training, settings: Settings, keep: bool = False
+    ) -> Callable[[Any], Any]:
         """`key -> Measurement` [records, entries] of one network in training.
 
         Args:
@@ -64,7 +66,11 @@ class Trained(NamedTuple):
 
         def record(snapshot: Any) -> Any:
             measured = tap(snapshot)
-            return measured._replace(kept=training.layer_vectors(snapshot.parameters)) if keep else measured
+            return (
+                measured._replace(kept=training.layer_vectors(snapshot.parameters))
+                if keep
+                else measured
+            )
 
         run = training.training_seed_fn(
             trained_network(spec, settings["dtype"], settings["precision"]),
@@ -85,19 +91,30 @@ class Trained(NamedTuple):
             records = run(key)
             if not keep:
                 return records.values
-            progress = {"step": records.step, "time": records.time, "loss": records.loss, "status": records.status}
+            progress = {
+                "step": records.step,
+                "time": records.time,
+                "loss": records.loss,
+                "status": records.status,
+            }
             return records.values._replace(kept={**records.values.kept, **progress})
 
         return seed_fn
 
     def axis(self, spec: Any, inputs: Training) -> Axis:
         """The recorded steps."""
-        return Axis("step", len(inputs.record_steps), self.entries(spec, inputs), tuple(inputs.record_steps))
+        return Axis(
+            "step", len(inputs.record_steps), self.entries(spec, inputs), tuple(inputs.record_steps)
+        )
 
     def cost(self, spec: Any, inputs: Training, linear_map: str) -> float:
         """The work of training one network, in units of the time that a random number takes (10 ns: some 300 operations)."""
         del linear_map
-        shapes = spec.matrix_shapes(inputs.dimension) if isinstance(spec, Spec) else ((inputs.dimension, 100),)
+        shapes = (
+            spec.matrix_shapes(inputs.dimension)
+            if isinstance(spec, Spec)
+            else ((inputs.dimension, 100),)
+        )
         weights = sum(fan_in * fan_out for fan_in, fan_out in shapes)
         examples = inputs.batch_size or len(inputs.examples.inputs)
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0

@@ -9,13 +9,15 @@ import numpy as np
 
 from deepinit.core.array_api import array_namespace, as_floats
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.angles.layer import rho
 from deepinit.theory.angles.relu import next_angle
 from deepinit.theory.angles.small_angle import check_width
 
 _COLLINEAR = -1400.0  # of ln sin^2: the angle does not depend on it below
-DRIFT = 2.0 / (3.0 * math.pi)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
+DRIFT = 2.0 / (
+    3.0 * math.pi
+)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
 
 
 def infinite_width_angles(theta0: Any, depth: int) -> Any:
@@ -40,7 +42,9 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
     Reference: arXiv:2302.09712v3, the infinite-width rule it compares with; stable form in `angles.relu`.
     """
     if not (isinstance(depth, int | np.integer) and depth >= 0):
-        raise SpecError(refusal(f"depth={depth!r}", "an integer >= 0", "It counts the layers after the input."))
+        raise SpecError(
+            f"depth={depth!r}", "an integer >= 0", "It counts the layers after the input."
+        )
     xp = array_namespace(theta0)
     (theta,) = as_floats(xp, theta0)
     check_angle(theta)
@@ -96,11 +100,13 @@ def acute_angle(x: Any) -> Any:
 def check_widths(widths: Sequence[int], least: int) -> None:
     """Refuse an empty list of widths and widths below `least`."""
     if np.ndim(widths) != 1 or len(widths) == 0:
-        raise SpecError(refusal(f"widths={widths!r}", "one whole number per layer", "Write (256,) * depth."))
+        raise SpecError(f"widths={widths!r}", "one whole number per layer", "Write (256,) * depth.")
     check_width(widths, least, "every layer")
 
 
-def _iterate(xp: ModuleType, step: Callable[[Any, Any], Any], start: Any, inputs: np.ndarray) -> Any:
+def _iterate(
+    xp: ModuleType, step: Callable[[Any, Any], Any], start: Any, inputs: np.ndarray
+) -> Any:
     """start, step(start, inputs[0]), ...: [len(inputs) + 1, ...]."""
     if xp is np:
         states = [start]

@@ -47,7 +47,9 @@ def cells(grid: np.ndarray) -> np.ndarray:
     return np.concatenate([halves, [0.0]]) + np.concatenate([[0.0], halves])
 
 
-def gaussian_points(mean: float, variance: float, num_points: int = 1701) -> tuple[np.ndarray, np.ndarray]:
+def gaussian_points(
+    mean: float, variance: float, num_points: int = 1701
+) -> tuple[np.ndarray, np.ndarray]:
     """Points and weights of min(mean + sqrt(variance) N(0, 1), 0): the trapezoidal rule, to 1e-5 of a standard deviation.
 
     The error comes from the corner at 0 and is a tenth of the squared spacing there; without the corner, rounding.
@@ -75,10 +77,20 @@ def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
     short = sigma < _SHORT * 0.5 * (grid[nearest + 1] - grid[nearest - 1])
 
     rows, columns, masses = [], [], []
-    for chosen, build in ((np.flatnonzero(short), _three_points), (np.flatnonzero(~short), _gaussian_masses)):
+    for chosen, build in (
+        (np.flatnonzero(short), _three_points),
+        (np.flatnonzero(~short), _gaussian_masses),
+    ):
         if len(chosen) == 0:
             continue
-        arguments = (grid, means[chosen], sigma[chosen], center[chosen], spread[chosen], nearest[chosen])
+        arguments = (
+            grid,
+            means[chosen],
+            sigma[chosen],
+            center[chosen],
+            spread[chosen],
+            nearest[chosen],
+        )
         index, mass = build(*arguments)
         kept = mass != 0.0
         rows.append(index[kept])
@@ -98,7 +110,9 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
     excess = density - k * above  # E (z - k)^+
     square = above * (1.0 + k * k) - k * density  # E ((z - k)^+)^2
     # min(z, k) = z - (z - k)^+, and E z (z - k)^+ = P(z > k)
-    return means - sigma * excess, sigma**2 * np.maximum(1.0 - 2.0 * above + square - excess**2, 0.0)
+    return means - sigma * excess, sigma**2 * np.maximum(
+        1.0 - 2.0 * above + square - excess**2, 0.0
+    )
 
 
 def _three_points(
@@ -112,7 +126,9 @@ def _three_points(
     left, right = grid[nearest] - grid[nearest - 1], grid[nearest + 1] - grid[nearest]
     offset = center - grid[nearest]
     square = spread + offset**2
-    square = np.maximum(square, np.maximum(offset * right, -offset * left))  # masses of the neighbours >= 0
+    square = np.maximum(
+        square, np.maximum(offset * right, -offset * left)
+    )  # masses of the neighbours >= 0
     square = np.minimum(square, left * right + offset * (right - left))  # mass of the middle >= 0
     up = (square + offset * left) / (right * (left + right))
     down = (square - offset * right) / (left * (left + right))

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
@@ -126,18 +126,27 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     mean, covariance = _split(np.array(_input_state(gram))), np.zeros((3, 3))
     mean[1] = mean[1] if gram.log_ratio is None else gram.log_ratio
     fan_in = gram.dimension
-    state_mean, state_covariance = np.full((spec.depth, 3), np.nan), np.full((spec.depth, 3, 3), np.nan)
+    state_mean, state_covariance = (
+        np.full((spec.depth, 3), np.nan),
+        np.full((spec.depth, 3, 3), np.nan),
+    )
     log_distance2 = np.full((2, spec.depth), np.nan)
     for layer, width in enumerate(spec.widths):
         metric = _metric_of(spec, fan_in)
         magnified = _magnification(mean)
-        scales, offset = np.array([1.0, magnified, 1.0]), np.array([0.0, 0.0, 2.0 * math.log(magnified)])
+        scales, offset = (
+            np.array([1.0, magnified, 1.0]),
+            np.array([0.0, 0.0, 2.0 * math.log(magnified)]),
+        )
         mean, covariance = scales * mean + offset, covariance * np.outer(scales, scales)
         limit, shift, noise = _layer(activation, metric, mean)
         curvature, spread = _propagated(activation, metric, mean, covariance, limit)
         mean = (limit + curvature + shift / width - offset) / scales
         covariance = (spread + noise / width) / np.outer(scales, scales)
-        state_mean[layer], state_covariance[layer] = _joined(mean), _LOG_NORMS @ covariance @ _LOG_NORMS.T
+        state_mean[layer], state_covariance[layer] = (
+            _joined(mean),
+            _LOG_NORMS @ covariance @ _LOG_NORMS.T,
+        )
         if not np.diag(state_covariance[layer]).max() <= _LARGEST_VARIANCE:
             state_mean[layer], state_covariance[layer] = np.nan, np.nan
             break
@@ -183,9 +192,15 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
     """The `InputGram` of every pair."""
     first = np.mean(inputs.points[list(inputs.bases)] ** 2, axis=1)
     second = np.mean(inputs.partners**2, axis=1)
-    growth = np.mean(inputs.displacements * (inputs.points[list(inputs.bases)] + inputs.partners), axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a zero row: refused by `angles.kernel_propagation`
-        ratios = np.where(np.abs(growth) < 0.5 * first, np.log1p(growth / first), np.log(second / first))
+    growth = np.mean(
+        inputs.displacements * (inputs.points[list(inputs.bases)] + inputs.partners), axis=1
+    )
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # a zero row: refused by `angles.kernel_propagation`
+        ratios = np.where(
+            np.abs(growth) < 0.5 * first, np.log1p(growth / first), np.log(second / first)
+        )
     return tuple(
         InputGram(float(a), float(b), float(angle), inputs.dimension, float(ratio))
         for a, b, angle, ratio in zip(first, second, inputs.angles, ratios, strict=True)
@@ -199,7 +214,9 @@ class _Metric(NamedTuple):
 
 def _metric_of(spec: MLP, fan_in: int | None) -> _Metric:
     assert spec.weight_law is not None
-    columns = fan_in or 1  # without a fan-in the scaling is not `absolute`, and the product does not depend on it
+    columns = (
+        fan_in or 1
+    )  # without a fan-in the scaling is not `absolute`, and the product does not depend on it
     bias_var = spec.bias_law.entry_variance(1) if spec.bias_law is not None else 0.0
     return _Metric(spec.weight_law.entry_variance(columns, spec.depth) * columns, bias_var)
 
@@ -234,11 +251,14 @@ def _frame(activation: Activation, metric: _Metric, state: np.ndarray) -> Frame:
     opposite = abs(left) == abs(right) and math.pi - theta < 1e-14
     if theta == 0.0 or opposite:
         raise SpecError(
-            refusal(f"collinear inputs (angle {theta:g})", "inputs with different images", "Move one of them.")
+            f"collinear inputs (angle {theta:g})",
+            "inputs with different images",
+            "Move one of them.",
         )
     frame = homogeneous_frame(np, np.float64(theta), activation.slopes)
     return frame._replace(
-        log_norm2_a=frame.log_norm2_a + math.log(var_a), log_norm2_b=frame.log_norm2_b + math.log(var_b)
+        log_norm2_a=frame.log_norm2_a + math.log(var_a),
+        log_norm2_b=frame.log_norm2_b + math.log(var_b),
     )
 
 
@@ -246,7 +266,9 @@ def _limit(frame: Frame) -> np.ndarray:
     """(ln E a^2, ln E b^2, eta) at infinite width; eta = 2 ln(sin / (1 + cos)) is kept exact at both ends."""
     log_sine = 0.5 * float(frame.log_sine2)
     eta = 2.0 * (log_sine - math.log1p(abs(float(frame.cosine))))
-    return np.array([float(frame.log_norm2_a), float(frame.log_norm2_b), eta if frame.cosine >= 0 else -eta])
+    return np.array(
+        [float(frame.log_norm2_a), float(frame.log_norm2_b), eta if frame.cosine >= 0 else -eta]
+    )
 
 
 def _split(state: np.ndarray) -> np.ndarray:
@@ -266,15 +288,25 @@ def _magnification(mean: np.ndarray) -> float:
     return max(1.0, min(_SMALLEST_ANGLE / angle if angle > 0.0 else 1.0, most))
 
 
-def _layer(activation: Activation, metric: _Metric, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _layer(
+    activation: Activation, metric: _Metric, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """F(s), c(s), D(s), all in (mean, difference, eta)."""
     frame = _frame(activation, metric, _joined(mean))
     expansion, to = state_expansion(frame), _MEAN_AND_DIFFERENCE
-    return _split(_limit(frame)), to @ np.asarray(expansion.shift), to @ np.asarray(expansion.covariance) @ to.T
+    return (
+        _split(_limit(frame)),
+        to @ np.asarray(expansion.shift),
+        to @ np.asarray(expansion.covariance) @ to.T,
+    )
 
 
 def _propagated(
-    activation: Activation, metric: _Metric, mean: np.ndarray, covariance: np.ndarray, limit: np.ndarray
+    activation: Activation,
+    metric: _Metric,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    limit: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(1/2) F'' : V and F' V F'^T."""
     curvature, spread = np.zeros(3), np.zeros((3, 3))
@@ -321,35 +353,29 @@ def _check(spec: MLP, gram: InputGram) -> None:
     norms_allowed = all(math.isfinite(norm) and norm > 0.0 for norm in gram[:2])
     if not (norms_allowed and 0.0 <= gram.angle <= math.pi):
         raise SpecError(
-            refusal(
-                f"the inputs {gram}", "positive mean squares and an angle in [0, pi]", "Take inputs that are not zero."
-            )
+            f"the inputs {gram}",
+            "positive mean squares and an angle in [0, pi]",
+            "Take inputs that are not zero.",
         )
     weight_law, bias_law = spec.weight_law, spec.bias_law
     assert weight_law is not None
     if weight_law.variance == 0.0:
-        raise SpecError(refusal("weights of variance 0", "a positive variance", "No weights, no angle."))
+        raise SpecError("weights of variance 0", "a positive variance", "No weights, no angle.")
     if weight_law.name == "orthogonal":
         raise SpecError(
-            refusal(
-                "orthogonal weights",
-                "weight laws with independent entries",
-                "Their 1/width terms differ (none at all for a linear net): simulate this spec instead.",
-            )
+            "orthogonal weights",
+            "weight laws with independent entries",
+            "Their 1/width terms differ (none at all for a linear net): simulate this spec instead.",
         )
     if bias_law is not None and not bias_law.is_gaussian:
         raise SpecError(
-            refusal(
-                f"the bias law {bias_law.name!r}",
-                "'normal', or no bias",
-                "Other biases make the preactivations non-Gaussian at any width.",
-            )
+            f"the bias law {bias_law.name!r}",
+            "'normal', or no bias",
+            "Other biases make the preactivations non-Gaussian at any width.",
         )
     if weight_law.scaling == "absolute" and gram.dimension is None:
         raise SpecError(
-            refusal(
-                "an absolute weight variance without the input dimension",
-                "InputGram(..., dimension=n_0)",
-                "The first layer's variance is the entry variance times n_0.",
-            )
+            "an absolute weight variance without the input dimension",
+            "InputGram(..., dimension=n_0)",
+            "The first layer's variance is the entry variance times n_0.",
         )

@@ -23,10 +23,14 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, with_derivative_of
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.angles import pair_cumulants
 from deepinit.theory.angles.relu import relu_layer
-from deepinit.theory.angles.small_angle import check_concrete_width, check_width, small_angle_log_sin2_moments
+from deepinit.theory.angles.small_angle import (
+    check_concrete_width,
+    check_width,
+    small_angle_log_sin2_moments,
+)
 
 FORMS = ("paper", "first_order", "second_order", "hybrid", "tapered")
 _RELU_ONLY = {
@@ -171,7 +175,9 @@ def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
     if form == "paper":
         total = 4 * at.j22 - 1 + n
         correction = xp.log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
-        return at.log_mean + correction + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
+        return (
+            at.log_mean + correction + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
+        )
     mean = at.log_mean + at.c1 / n
     if form == "first_order":
         return mean
@@ -188,7 +194,11 @@ def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
         total = 4 * at.j22 - 1 + n
-        norms, numerator, cross = (at.j22 + 1) / total**2, at.ratio_t / (n - 1) ** 2, at.ratio_u / (total * (n - 1))
+        norms, numerator, cross = (
+            (at.j22 + 1) / total**2,
+            at.ratio_t / (n - 1) ** 2,
+            at.ratio_u / (total * (n - 1)),
+        )
         variance = 8 * n * (norms + numerator - 2 * cross)
     else:
         variance = at.d1 / n
@@ -196,7 +206,9 @@ def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
         variance = variance + at.d2 / n**2
     if form in ("hybrid", "tapered"):
         _, beyond = _beyond_second_order(width)
-        variance = variance + xp.asarray(beyond, dtype=n.dtype) * (at.d2 / 32 if form == "tapered" else 1)
+        variance = variance + xp.asarray(beyond, dtype=n.dtype) * (
+            at.d2 / 32 if form == "tapered" else 1
+        )
     return xp.maximum(variance, 0.0)
 
 
@@ -209,23 +221,21 @@ def check_form(form: str, activation: Activation) -> None:
     """Refuse a form that does not exist, or that this activation does not have."""
     if form not in FORMS:
         raise SpecError(
-            refusal(
-                f"form={form!r}",
-                ", ".join(FORMS),
-                "tapered is the most accurate for ReLU; second_order for any activation.",
-            )
+            f"form={form!r}",
+            ", ".join(FORMS),
+            "tapered is the most accurate for ReLU; second_order for any activation.",
         )
     if form in _RELU_ONLY and not is_relu(activation):
         raise SpecError(
-            refusal(
-                f"form={form!r} with {activation!r}",
-                f"form {form!r} with ReLU: {_RELU_ONLY[form]}",
-                "Take first_order or second_order.",
-            )
+            f"form={form!r} with {activation!r}",
+            f"form {form!r} with ReLU: {_RELU_ONLY[form]}",
+            "Take first_order or second_order.",
         )
 
 
-def _prepared(theta: Any, width: Any, form: str, activation: Any, variances: tuple[float, float]) -> LayerCoefficients:
+def _prepared(
+    theta: Any, width: Any, form: str, activation: Any, variances: tuple[float, float]
+) -> LayerCoefficients:
     activation = as_activation(activation)
     check_form(form, activation)
     check_width(width, 2 if form in _RELU_ONLY else 1, f"form {form!r}")

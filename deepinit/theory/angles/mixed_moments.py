@@ -19,7 +19,7 @@ import numpy as np
 
 from deepinit.core.array_api import array_namespace, as_floats
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 
 def mixed_moment(a: int, b: int, theta: Any) -> Any:
@@ -53,7 +53,9 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
     fractions = xp.asarray(nodes, dtype=theta.dtype)
     # The prefactor enters as one factor per power, so that its overflow and the powers' underflow never meet.
     scale = math.exp(_log_prefactor(a + b) / max(a + b, 1))
-    integrand = (scale * xp.sin(opening * fractions)) ** a * (scale * xp.sin(opening * (1 - fractions))) ** b
+    integrand = (scale * xp.sin(opening * fractions)) ** a * (
+        scale * xp.sin(opening * (1 - fractions))
+    ) ** b
     constant = 1.0 if a + b else math.exp(_log_prefactor(0))
     return constant * opening[..., 0] * (integrand * xp.asarray(weights, dtype=theta.dtype)).sum(-1)
 
@@ -73,7 +75,9 @@ def marginal_moment(k: int) -> float:
     Reference: arXiv:2302.09712, the case theta = 0 of J.
     """
     _check_exponents(k, 0)
-    log_moment = 0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1)) - math.log(2.0 * math.sqrt(math.pi))
+    log_moment = (
+        0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1)) - math.log(2.0 * math.sqrt(math.pi))
+    )
     return math.exp(log_moment) if log_moment < 709.0 else math.inf
 
 
@@ -145,11 +149,13 @@ def _log_prefactor(k: int) -> float:
 
 def _check_exponents(a: int, b: int) -> None:
     if not all(isinstance(power, int | np.integer) and power >= 0 for power in (a, b)):
-        raise SpecError(refusal(f"the exponents ({a!r}, {b!r})", "integers >= 0", "Round or drop negative exponents."))
+        raise SpecError(
+            f"the exponents ({a!r}, {b!r})", "integers >= 0", "Round or drop negative exponents."
+        )
 
 
 def _check_row(a: int, k: int) -> None:
     if not (isinstance(a, int | np.integer) and isinstance(k, int | np.integer) and a >= 0):
         raise SpecError(
-            refusal(f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Both index a triangle of integers.")
+            f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Both index a triangle of integers."
         )

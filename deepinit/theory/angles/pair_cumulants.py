@@ -13,7 +13,7 @@ import numpy as np
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.array_api import array_namespace, as_floats, is_traced, with_derivative_of
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.delta_method import angle_expansion
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
@@ -28,7 +28,9 @@ class Coefficients(NamedTuple):
     d2: Any
 
 
-def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)) -> Coefficients:
+def coefficients(
+    theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)
+) -> Coefficients:
     """Coefficients in 1/n of the mean and variance of ln sin^2 of the angle after one layer of n neurons.
 
     (u_i, v_i), i = 1..n, are i.i.d. Gaussian pairs with the given variances and correlation cos(theta), a_i = phi(u_i),
@@ -70,16 +72,16 @@ def coefficients(theta: Any, activation: Any, variances: tuple[float, float] = (
     if activation.slopes is not None:
         frame = homogeneous_frame(xp, angle, activation.slopes)
         with np.errstate(divide="ignore"):
-            log_mean = xp.where(angle > 0, frame.log_sine2, xp.log(angle))  # -inf at 0, with an infinite slope
+            log_mean = xp.where(
+                angle > 0, frame.log_sine2, xp.log(angle)
+            )  # -inf at 0, with an infinite slope
         expansion = angle_expansion(frame)
         return Coefficients(log_mean, expansion.c1, expansion.d1, expansion.c2, expansion.d2)
     if is_traced(*variances):
         raise SpecError(
-            refusal(
-                f"traced variances with {activation!r}",
-                "concrete variances, or a positively homogeneous activation, for which they have no effect",
-                "Tabulate the coefficients over a grid of variances outside jit, and interpolate inside.",
-            )
+            f"traced variances with {activation!r}",
+            "concrete variances, or a positively homogeneous activation, for which they have no effect",
+            "Tabulate the coefficients over a grid of variances outside jit, and interpolate inside.",
         )
     var_u, var_v = (float(variance) for variance in variances)
     on_host = partial(_on_host, activation=activation, variances=(var_u, var_v))
@@ -104,23 +106,26 @@ def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
     @jax.custom_jvp
     def called(theta: Any) -> Any:
         return jax.pure_callback(
-            lambda angle: tuple(function(angle).astype(row.dtype)), (row,) * 5, theta, vmap_method="expand_dims"
+            lambda angle: tuple(function(angle).astype(row.dtype)),
+            (row,) * 5,
+            theta,
+            vmap_method="expand_dims",
         )
 
     @called.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         raise SpecError(
-            refusal(
-                "a derivative in the angle of an activation that is not positively homogeneous",
-                "values, which the host computes, or a positively homogeneous activation",
-                "Take a difference of two angles outside jax.grad.",
-            )
+            "a derivative in the angle of an activation that is not positively homogeneous",
+            "values, which the host computes, or a positively homogeneous activation",
+            "Take a difference of two angles outside jax.grad.",
         )
 
     return called(theta)
 
 
-def _host_coefficients(activation: Activation, theta: float, variances: tuple[float, float]) -> tuple[float, ...]:
+def _host_coefficients(
+    activation: Activation, theta: float, variances: tuple[float, float]
+) -> tuple[float, ...]:
     frame = quadrature_frame(activation, theta, variances)
     expansion = angle_expansion(frame)
     return tuple(float(value) for value in (frame.log_sine2, *expansion))

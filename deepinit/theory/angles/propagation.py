@@ -27,7 +27,7 @@ from numpy.polynomial import Chebyshev
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.angles import density_grid
 from deepinit.theory.angles.chain import DRIFT, acute_angle, check_widths, log_sin2
 from deepinit.theory.angles.layer import (
@@ -69,7 +69,9 @@ class Walk(NamedTuple):
     closure_variance: np.ndarray
 
 
-def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu) -> Walk:
+def log_sin2_walk(
+    theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
+) -> Walk:
     """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer, at finite width.
 
     A random walk with Gaussian steps of the one-layer mean and variance at widths n_1, ..., n_L, clipped at 0; the
@@ -102,7 +104,9 @@ def log_sin2_walk(theta0: float, widths: Sequence[int], form: str = "second_orde
     if _is_odd(activation):
         start = min(start, math.pi - start)  # b -> -b turns one into the other and leaves sin^2
     sizes = [int(width) for width in widths]
-    first_mean, first_variance = (float(value[0]) for value in _law(np.array([start]), form, activation)(sizes[0]))
+    first_mean, first_variance = (
+        float(value[0]) for value in _law(np.array([start]), form, activation)(sizes[0])
+    )
     closure_mean, closure_variance = _closure(first_mean, first_variance, sizes, form, activation)
 
     reach = _REACH
@@ -140,7 +144,10 @@ def _law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
 
 def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
     if form == "approximation":
-        return lambda n: (log_sin2(theta) - DRIFT * theta - rho(n), np.full(theta.shape, 8.0 * n / (n + 5.0) ** 2))
+        return lambda n: (
+            log_sin2(theta) - DRIFT * theta - rho(n),
+            np.full(theta.shape, 8.0 * n / (n + 5.0) ** 2),
+        )
     at = layer_coefficients(theta, form, activation, (1.0, 1.0))
     return lambda n: (mean_at_width(at, n, form), variance_at_width(at, n, form))
 
@@ -164,7 +171,9 @@ def _closure(
     return means, variances
 
 
-def _closure_step(mean: float, variance: float, series: tuple[Chebyshev, Chebyshev]) -> tuple[float, float]:
+def _closure_step(
+    mean: float, variance: float, series: tuple[Chebyshev, Chebyshev]
+) -> tuple[float, float]:
     points, weights = density_grid.gaussian_points(mean, variance, _CLOSURE_POINTS)
     theta = acute_angle(points)
     smooth, sigma2 = (part(theta) for part in series)
@@ -174,7 +183,12 @@ def _closure_step(mean: float, variance: float, series: tuple[Chebyshev, Chebysh
 
 
 def _grid(
-    means: np.ndarray, variances: np.ndarray, reach: float, width: int, form: str, activation: Activation
+    means: np.ndarray,
+    variances: np.ndarray,
+    reach: float,
+    width: int,
+    form: str,
+    activation: Activation,
 ) -> np.ndarray:
     """Points that cover all layers, in steps of half the standard deviation of a step of the widest layer."""
     spread = reach * np.sqrt(variances) + 1e-3
@@ -186,7 +200,12 @@ def _grid(
 
 
 def _propagate(
-    grid: np.ndarray, mean: float, variance: float, widths: list[int], form: str, activation: Activation
+    grid: np.ndarray,
+    mean: float,
+    variance: float,
+    widths: list[int],
+    form: str,
+    activation: Activation,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masses [layers, points] on the grid, and mean and variance [layers, 2], from the moments of the first layer."""
     law = _law(acute_angle(grid), form, activation)
@@ -197,7 +216,9 @@ def _propagate(
     transitions: dict[int, Any] = {}
     for layer, n in enumerate(widths[1:], start=2):
         if layer == 2:
-            mass = density_grid.kernel(grid, *_law(acute_angle(points), form, activation)(n)) @ weights
+            mass = (
+                density_grid.kernel(grid, *_law(acute_angle(points), form, activation)(n)) @ weights
+            )
         else:
             if n not in transitions:
                 transitions[n] = density_grid.kernel(grid, *law(n))
@@ -210,44 +231,44 @@ def _propagate(
 
 def _check(theta0: float, widths: Sequence[int], form: str, activation: Activation) -> None:
     if np.ndim(theta0) != 0:
-        raise SpecError(refusal(f"theta0={theta0!r}", "one angle", "Call it once per angle."))
+        raise SpecError(f"theta0={theta0!r}", "one angle", "Call it once per angle.")
     if is_traced(theta0):
         raise SpecError(
-            refusal(
-                "a traced theta0",
-                "concrete angles: the walk is a host function (NumPy float64) whose grid depends on the angle",
-                "Call it outside jit, grad and vmap, or take approximation_1 or infinite_width_angles, which trace.",
-            )
+            "a traced theta0",
+            "concrete angles: the walk is a host function (NumPy float64) whose grid depends on the angle",
+            "Call it outside jit, grad and vmap, or take approximation_1 or infinite_width_angles, which trace.",
         )
     check_angle(theta0)
     if theta0 == 0 or (theta0 >= math.pi and _is_odd(activation)):
         raise SpecError(
-            refusal(f"theta0={theta0}", "inputs that are not collinear", "Collinear images stay so: ln sin^2 is -inf.")
+            f"theta0={theta0}",
+            "inputs that are not collinear",
+            "Collinear images stay so: ln sin^2 is -inf.",
         )
     if form == "approximation":
         if not is_relu(activation):
             raise SpecError(
-                refusal(f"form={form!r} with {activation!r}", "form 'approximation' with ReLU", "Take second_order.")
+                f"form={form!r} with {activation!r}",
+                "form 'approximation' with ReLU",
+                "Take second_order.",
             )
         if theta0 >= math.pi:
             raise SpecError(
-                refusal(
-                    f"theta0={theta0} with form 'approximation', whose first step starts at ln sin^2 = -inf",
-                    "angles below pi",
-                    "Take second_order or tapered, which know that the images are at a right angle.",
-                )
+                f"theta0={theta0} with form 'approximation', whose first step starts at ln sin^2 = -inf",
+                "angles below pi",
+                "Take second_order or tapered, which know that the images are at a right angle.",
             )
     elif form in FORMS:
         check_form(form, activation)
     else:
-        raise SpecError(refusal(f"form={form!r}", ", ".join((*FORMS, "approximation")), "Check the spelling."))
+        raise SpecError(
+            f"form={form!r}", ", ".join((*FORMS, "approximation")), "Check the spelling."
+        )
     if activation.slopes is None:
         raise SpecError(
-            refusal(
-                f"activation={activation!r}",
-                "positively homogeneous activations, for which the angle is a Markov chain by itself",
-                "Use deepinit.theory.angles.kernel_propagation, which carries the norms too.",
-            )
+            f"activation={activation!r}",
+            "positively homogeneous activations, for which the angle is a Markov chain by itself",
+            "Use deepinit.theory.angles.kernel_propagation, which carries the norms too.",
         )
     check_widths(widths, 1 if form in ("first_order", "second_order") else 2)
     left, right = activation.slopes
@@ -255,14 +276,14 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
     if _is_odd(activation):
         return
     start = min(float(theta0), math.pi)
-    cosine = (left**2 + right**2) * mixed_moment(1, 1, start) - 2 * left * right * mixed_moment(1, 1, math.pi - start)
+    cosine = (left**2 + right**2) * mixed_moment(1, 1, start) - 2 * left * right * mixed_moment(
+        1, 1, math.pi - start
+    )
     if cosine < 0:
         raise SpecError(
-            refusal(
-                f"theta0={theta0} with {activation!r}, whose images are at an obtuse angle",
-                "images at an acute angle: ln sin^2 does not tell acute from obtuse",
-                "Use deepinit.theory.angles.kernel_propagation, or an acute theta0.",
-            )
+            f"theta0={theta0} with {activation!r}, whose images are at an obtuse angle",
+            "images at an acute angle: ln sin^2 does not tell acute from obtuse",
+            "Use deepinit.theory.angles.kernel_propagation, or an acute theta0.",
         )
 
 

@@ -67,7 +67,9 @@ def relu_layer(theta: Any) -> ReluLayer:
     is_acute, right_angle = theta < 0.5 * math.pi, xp.full_like(theta, 0.5 * math.pi)
     acute = _acute(xp, xp.where(is_acute, theta, right_angle))
     obtuse = _obtuse(xp, xp.where(is_acute, right_angle, theta))
-    return ReluLayer(*(xp.where(is_acute, small, large) for small, large in zip(acute, obtuse, strict=True)))
+    return ReluLayer(
+        *(xp.where(is_acute, small, large) for small, large in zip(acute, obtuse, strict=True))
+    )
 
 
 def next_angle(theta: Any) -> Any:
@@ -97,15 +99,20 @@ def _acute(xp: Any, theta: Any) -> ReluLayer:
     c, s, opening = xp.cos(theta), xp.sin(theta), math.pi - theta
     i1 = (opening * c + s) / 2
     i2 = (opening * (2 * c**2 + 1) + 3 * s * c) / 8
-    eq2 = (4 / math.pi) * (s1**4 * opening + 2 * theta * (k5 - 2 * s1**2 * g3 * i1 + 2 * theta * g3**2 * i2))
+    eq2 = (4 / math.pi) * (
+        s1**4 * opening + 2 * theta * (k5 - 2 * s1**2 * g3 * i1 + 2 * theta * g3**2 * i2)
+    )
     t4 = (eq2 - e2**2) / 2
     u2 = (4 / math.pi) * (
-        s1**2 * (s**2 * opening + 2 * c * i1) - 2 * theta * (g3 * (s**2 * i1 + 2 * c * i2) - theta**2 * k5)
+        s1**2 * (s**2 * opening + 2 * c * i1)
+        - 2 * theta * (g3 * (s**2 * i1 + 2 * c * i2) - theta**2 * k5)
     )
     ratio_t, ratio_u, j22 = t4 / e2**2, (u2 - e2) / (2 * e2), 4 * i2 / math.pi
     with np.errstate(divide="ignore"):  # theta = 0
         log_mean = 2 * xp.log(theta) + xp.log(e2)
-    return ReluLayer(log_mean, 4 * (1 - ratio_t), 8 * (j22 + 1 + ratio_t - 2 * ratio_u), ratio_t, ratio_u, j22)
+    return ReluLayer(
+        log_mean, 4 * (1 - ratio_t), 8 * (j22 + 1 + ratio_t - 2 * ratio_u), ratio_t, ratio_u, j22
+    )
 
 
 def _obtuse(xp: Any, theta: Any) -> ReluLayer:
@@ -116,4 +123,6 @@ def _obtuse(xp: Any, theta: Any) -> ReluLayer:
     excess_t = j22 * (1 + 2 * square) + 3 * square - 1.5 * square**2 - 4 * cosine * j31  # T - e^2
     excess_u = j22 + 1.5 * square - 2 * cosine * j31  # U - e
     d1 = 8 * square * (j22 * (2 + square) + 1.5 * square - 4 * cosine * j31) / e**2
-    return ReluLayer(xp.log1p(-square), -4 * excess_t / e**2, d1, 1 + excess_t / e**2, 1 + excess_u / e, j22)
+    return ReluLayer(
+        xp.log1p(-square), -4 * excess_t / e**2, d1, 1 + excess_t / e**2, 1 + excess_u / e, j22
+    )

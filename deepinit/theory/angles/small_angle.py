@@ -20,9 +20,11 @@ import numpy as np
 
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
 from deepinit.core.checks import check_angle
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
-_HALF_WINDOW = 10.0  # standard deviations of the binomial kept on either side: the rest is below 1e-22
+_HALF_WINDOW = (
+    10.0  # standard deviations of the binomial kept on either side: the rest is below 1e-22
+)
 _SERIES_FROM = 60  # active neurons from which the asymptotic series of the digamma difference is exact to rounding
 
 
@@ -88,7 +90,9 @@ def _one_width(n: int) -> SmallAngleMoments:
     change = _half_digamma_difference(m)
     mean = float(weights @ change)
     spread = float(weights @ (change - mean) ** 2)
-    return SmallAngleMoments(mean, float(weights @ (polygamma(1, 0.5 * (m - 1)) + polygamma(1, 0.5 * m))) + spread)
+    return SmallAngleMoments(
+        mean, float(weights @ (polygamma(1, 0.5 * (m - 1)) + polygamma(1, 0.5 * m))) + spread
+    )
 
 
 def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
@@ -124,11 +128,9 @@ def check_concrete_width(width: Any, what: str) -> None:
     """Refuse a traced width where the host sums over the neurons."""
     if is_traced(width):
         raise SpecError(
-            refusal(
-                f"a traced width for {what}",
-                "a concrete width, as the sum over the number of active neurons is taken on the host",
-                "Close over the width instead of passing it through jit or vmap, or take second_order, which traces.",
-            )
+            f"a traced width for {what}",
+            "a concrete width, as the sum over the number of active neurons is taken on the host",
+            "Close over the width instead of passing it through jit or vmap, or take second_order, which traces.",
         )
 
 
@@ -137,12 +139,18 @@ def check_width(width: Any, least: int, what: str) -> None:
     if is_traced(width):
         return
     values = np.asarray(width)
-    values = np.asarray(math.nan) if values.dtype.kind in "USO" else values.astype(np.float64)  # nan: refused below
-    if not (np.all(values >= least) and np.all(values == np.floor(values)) and np.all(np.isfinite(values))):
+    values = (
+        np.asarray(math.nan) if values.dtype.kind in "USO" else values.astype(np.float64)
+    )  # nan: refused below
+    if not (
+        np.all(values >= least)
+        and np.all(values == np.floor(values))
+        and np.all(np.isfinite(values))
+    ):
         raise SpecError(
-            refusal(
-                f"width={width!r}", f"whole numbers >= {least} for {what}", "The width is that of the layer produced."
-            )
+            f"width={width!r}",
+            f"whole numbers >= {least} for {what}",
+            "The width is that of the layer produced.",
         )
 
 

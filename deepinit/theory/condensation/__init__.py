@@ -11,7 +11,11 @@ Two-layer network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (
 against the targets. An input weight is the whole vector w_j, its bias last.
 """
 
-from deepinit.theory.condensation.alignment import alignment_law, condensation_time, relative_displacement
+from deepinit.theory.condensation.alignment import (
+    alignment_law,
+    condensation_time,
+    relative_displacement,
+)
 from deepinit.theory.condensation.counting import (
     conjectured_most_orientations,
     count_lines,
@@ -37,7 +41,11 @@ from deepinit.theory.condensation.multi_output import (
 )
 from deepinit.theory.condensation.multiplicity import Multiplicity, multiplicity
 from deepinit.theory.condensation.orientations import Orientations, predict_orientations
-from deepinit.theory.condensation.phases import initial_regime, initial_regime_exponent, residual_angle_exponent
+from deepinit.theory.condensation.phases import (
+    initial_regime,
+    initial_regime_exponent,
+    residual_angle_exponent,
+)
 from deepinit.theory.condensation.target_form import TargetForm, condensation_exponent, target_form
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.validate import check_fraction, check_positive, check_times
 
 
@@ -52,9 +52,13 @@ def alignment_law(
     Reference: module docstring.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
-    cosine = np.asarray(tau, dtype=np.float64) if np.asarray(tau).dtype.kind in "iuf" else np.asarray(np.nan)
+    cosine = (
+        np.asarray(tau, dtype=np.float64)
+        if np.asarray(tau).dtype.kind in "iuf"
+        else np.asarray(np.nan)
+    )
     if not ((cosine > 0.0) & (cosine < 1.0)).all():
-        raise SpecError(refusal(f"tau={tau!r}", "cosines between 0 and 1, ends excluded", "0.9 or 0.99."))
+        raise SpecError(f"tau={tau!r}", "cosines between 0 and 1, ends excluded", "0.9 or 0.99.")
     above, rotated = _rotation(rate, check_times(time), step_size)
     growth = (1.0 + above) ** 2 + (ratio - 1.0) * rotated**2
     k = (1.0 / cosine - 1.0) * (1.0 / cosine + 1.0) * growth
@@ -62,7 +66,13 @@ def alignment_law(
 
 
 def condensation_time(
-    tau: float, fraction: float, *, rate: float, dimension: int, output_std: float = 1.0, weight_std: float = 1.0
+    tau: float,
+    fraction: float,
+    *,
+    rate: float,
+    dimension: int,
+    output_std: float = 1.0,
+    weight_std: float = 1.0,
 ) -> float:
     """The time at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
 
@@ -132,7 +142,9 @@ def relative_displacement(
     return np.sqrt((above**2 + ratio * rotated**2) / dimension)
 
 
-def _rotation(rate: float, time: np.ndarray, step_size: float | None) -> tuple[np.ndarray, np.ndarray]:
+def _rotation(
+    rate: float, time: np.ndarray, step_size: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """A - 1 and B of the module docstring, without cancellation."""
     if step_size is None:
         moment = np.minimum(float(rate) * time, 300.0)
@@ -147,8 +159,15 @@ def _rotation(rate: float, time: np.ndarray, step_size: float | None) -> tuple[n
 def _variance_ratio(rate: Any, dimension: Any, output_std: Any, weight_std: Any) -> float:
     """1 + beta_1^2 / beta_2^2, arguments checked."""
     check_positive("rate", rate, "It is |sigma'(0)| |v|; loss_drop_time returns it.")
-    check_integer("dimension", dimension, 2, "A neuron with one input weight has no direction to turn.")
+    check_integer(
+        "dimension", dimension, 2, "A neuron with one input weight has no direction to turn."
+    )
     remedy = "Standard deviations, not variances."
     return (
-        1.0 + (check_positive("output_std", output_std, remedy) / check_positive("weight_std", weight_std, remedy)) ** 2
+        1.0
+        + (
+            check_positive("output_std", output_std, remedy)
+            / check_positive("weight_std", weight_std, remedy)
+        )
+        ** 2
     )

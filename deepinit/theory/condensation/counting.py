@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import check_integer, real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.targets import simplex
 from deepinit.theory.condensation.sphere import critical_angles
 from deepinit.theory.condensation.target_form import TargetForm, check_form
@@ -35,11 +35,9 @@ def critical_lines(form: TargetForm) -> np.ndarray:
     check_form(form)
     if form.dimension != 2:
         raise SpecError(
-            refusal(
-                f"a form of {form.dimension} variables",
-                "two: 1-D inputs with bias, or 2-D inputs without",
-                "In more dimensions predict_orientations finds the attracting ones.",
-            )
+            f"a form of {form.dimension} variables",
+            "two: 1-D inputs with bias, or 2-D inputs without",
+            "In more dimensions predict_orientations finds the attracting ones.",
         )
     return critical_angles(form)
 
@@ -61,17 +59,25 @@ def count_lines(directions: Any) -> int:
     Reference: arXiv:2105.11686, where orientations are counted as lines.
     """
     rows = real_numbers(directions)
-    if rows is None or rows.ndim != 2 or not np.isfinite(rows).all() or not np.any(rows != 0.0, axis=1).all():
+    if (
+        rows is None
+        or rows.ndim != 2
+        or not np.isfinite(rows).all()
+        or not np.any(rows != 0.0, axis=1).all()
+    ):
         raise SpecError(
-            refusal(
-                "directions that are no rows of finite numbers, or 0", "[K, D], rows other than 0", "Drop zero rows."
-            )
+            "directions that are no rows of finite numbers, or 0",
+            "[K, D], rows other than 0",
+            "Drop zero rows.",
         )
     lines: list[np.ndarray] = []
     for row in rows:
         unit = row / np.max(np.abs(row))
         unit = unit / np.linalg.norm(unit)
-        if all(min(np.linalg.norm(unit - line), np.linalg.norm(unit + line)) > _PARALLEL for line in lines):
+        if all(
+            min(np.linalg.norm(unit - line), np.linalg.norm(unit + line)) > _PARALLEL
+            for line in lines
+        ):
             lines.append(unit)
     return len(lines)
 

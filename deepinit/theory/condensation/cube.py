@@ -11,7 +11,13 @@ import itertools
 
 import numpy as np
 
-from deepinit.theory.condensation.gradient_ascent import climb, distinct, highest_first, starting_points, to_cube
+from deepinit.theory.condensation.gradient_ascent import (
+    climb,
+    distinct,
+    highest_first,
+    starting_points,
+    to_cube,
+)
 from deepinit.theory.condensation.target_form import TargetForm
 
 _BATCH = 400
@@ -68,7 +74,9 @@ def _corners_and_edges(dimension: int) -> np.ndarray:
     corners = _half_of_the_corners(dimension)
     if dimension > _MOST_EDGES:
         return corners
-    middles = np.concatenate([corners * (np.arange(dimension) != free) for free in range(dimension)])
+    middles = np.concatenate(
+        [corners * (np.arange(dimension) != free) for free in range(dimension)]
+    )
     return np.unique(np.concatenate([corners, middles]), axis=0)
 
 
@@ -82,7 +90,9 @@ def _face_maxima(form: TargetForm) -> list[np.ndarray]:
     for batch in range(_MAX_STARTS // _BATCH):
         starts = starting_points(form, _BATCH, batch)
         starts /= np.abs(starts).max(axis=1, keepdims=True)
-        starts = np.concatenate([_corners_and_edges(form.dimension), starts]) if batch == 0 else starts
+        starts = (
+            np.concatenate([_corners_and_edges(form.dimension), starts]) if batch == 0 else starts
+        )
         sign = np.where(form.value(starts) < 0.0, -1.0, 1.0)
         ends = climb(form, sign, starts, to_cube, 1e-7)
         for group in distinct(_halved(ends), 1e-3):
@@ -90,7 +100,12 @@ def _face_maxima(form: TargetForm) -> list[np.ndarray]:
             if u is None:
                 continue
             match = next(
-                (i for i, known in enumerate(found) if min(abs(known - u).max(), abs(known + u).max()) < 1e-6), -1
+                (
+                    i
+                    for i, known in enumerate(found)
+                    if min(abs(known - u).max(), abs(known + u).max()) < 1e-6
+                ),
+                -1,
             )
             if match < 0:
                 found.append(u)
@@ -111,7 +126,9 @@ def _polished(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
     u = np.where(fixed, np.sign(u), u)
     for _ in range(20 if not fixed.all() else 0):
         try:
-            step = np.linalg.solve(form.hessian(u)[np.ix_(~fixed, ~fixed)], -form.gradient(u)[~fixed])
+            step = np.linalg.solve(
+                form.hessian(u)[np.ix_(~fixed, ~fixed)], -form.gradient(u)[~fixed]
+            )
         except np.linalg.LinAlgError:
             return None
         u[~fixed] += step

@@ -22,7 +22,9 @@ def to_cube(points: np.ndarray) -> np.ndarray:
     return np.clip(points, -1.0, 1.0)
 
 
-def climb(form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retract, accuracy: float) -> np.ndarray:
+def climb(
+    form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retract, accuracy: float
+) -> np.ndarray:
     """Where projected gradient ascent of sign * H leads from each start [K, D]; sign is [K].
 
     Barzilai-Borwein steps, shortened until the value rises: no climber ever leaves its hill for a lower value. Steps end
@@ -31,7 +33,10 @@ def climb(form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retra
     scale = max(float(np.abs(form.value(starts)).max()), np.finfo(np.float64).tiny)
     per_chunk = max(1, _CHUNK // len(form.rows))
     chunks = range(0, len(starts), per_chunk)
-    parts = [_climb(form, sign[i : i + per_chunk], starts[i : i + per_chunk], retract, accuracy, scale) for i in chunks]
+    parts = [
+        _climb(form, sign[i : i + per_chunk], starts[i : i + per_chunk], retract, accuracy, scale)
+        for i in chunks
+    ]
     return np.concatenate(parts)
 
 
@@ -50,13 +55,17 @@ def _climb(form, sign, starts, retract, accuracy, scale):
         trial = retract(u + step[:, None] * slope)
         height = sign[active] * form.value(trial) / scale
         gain = ((trial - u) * slope).sum(axis=1)
-        rising = height >= heights[active] + 1e-4 * np.minimum(gain, 0.1) - 1e-15 * np.abs(heights[active])
+        rising = height >= heights[active] + 1e-4 * np.minimum(gain, 0.1) - 1e-15 * np.abs(
+            heights[active]
+        )
         risen = active[rising]
         new_slope = sign[risen, None] * form.gradient(trial[rising]) / scale
         move, turn = trial[rising] - u[rising], new_slope - slope[rising]
         # The gradient along the sphere turns by p H more than the gradient itself does.
         bend = np.maximum(
-            -(move * turn).sum(axis=1) + _radial(form, retract, height[rising]) * (move**2).sum(axis=1), 0
+            -(move * turn).sum(axis=1)
+            + _radial(form, retract, height[rising]) * (move**2).sum(axis=1),
+            0,
         )
         length = (move**2).sum(axis=1)
         steps[risen] = np.clip(length / np.maximum(bend, 1e-30), 1e-3, 1e3)

@@ -11,12 +11,14 @@ import numpy as np
 from scipy import integrate
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.target_form import TargetForm
 from deepinit.theory.condensation.validate import check_positive, check_real
 
 
-def leading_order_velocity(form: TargetForm, output: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
+def leading_order_velocity(
+    form: TargetForm, output: Any, weights: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """The velocity of neurons under gradient flow at tiny initialization: a' = H(w), w' = a grad H(w).
 
     Args:
@@ -62,14 +64,19 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
     check_integer("p", p, 1, "The multiplicity; see multiplicity.")
     height = abs(check_real("value", value, "a finite number, not 0", "H at the orientation."))
     if height == 0.0:
-        raise SpecError(refusal("value=0", "a finite number, not 0", "Where H is 0 nothing grows."))
+        raise SpecError("value=0", "a finite number, not 0", "Where H is 0 nothing grows.")
     start = check_positive("radius", radius, "The norm of the input weights at time 0.")
     # In units of the radius, with beta = sqrt(p) alpha: conserved = 1 - beta_0^2.
     unit = start ** (1 - p) / (math.sqrt(p) * height)
     if output is None:
         return math.inf if p == 1 else unit / (p - 1)
     sign = math.copysign(1.0, value)
-    beta = math.sqrt(p) * sign * check_real("output", output, "a finite number", "None is the balanced one.") / start
+    beta = (
+        math.sqrt(p)
+        * sign
+        * check_real("output", output, "a finite number", "None is the balanced one.")
+        / start
+    )
     if p == 1 or (beta <= 0.0 and beta * beta >= 1.0):
         return math.inf
 
@@ -79,5 +86,7 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
 
     # Where beta passes 0 the radius is smallest and the neuron slowest.
     turn = [-beta / (1.0 - beta)] if beta < 0.0 else None
-    integral, _ = integrate.quad(slowness, 0.0, 1.0, points=turn, epsabs=0.0, epsrel=1e-11, limit=500)
+    integral, _ = integrate.quad(
+        slowness, 0.0, 1.0, points=turn, epsabs=0.0, epsrel=1e-11, limit=500
+    )
     return unit * integral

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.gradient_ascent import highest_first
 from deepinit.theory.condensation.orientations import Orientations
 from deepinit.theory.condensation.validate import VANISHING, check_rows, check_targets, with_bias
 
 
-def homogeneous_orientations(x: Any, y: Any, activation: Any = "relu", *, bias: bool = True) -> Orientations:
+def homogeneous_orientations(
+    x: Any, y: Any, activation: Any = "relu", *, bias: bool = True
+) -> Orientations:
     """The directions on which ReLU or leaky ReLU neurons condense at tiny initialization, two input weights per neuron.
 
     The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle; exact: every sector and every kink is looked at.
@@ -41,21 +43,17 @@ def homogeneous_orientations(x: Any, y: Any, activation: Any = "relu", *, bias: 
     sigma = as_activation(activation)
     if sigma.slopes is None:
         raise SpecError(
-            refusal(
-                f"activation={activation!r}",
-                "relu, leaky_relu(slope), absolute, linear",
-                "Smooth ones: predict_orientations.",
-            )
+            f"activation={activation!r}",
+            "relu, leaky_relu(slope), absolute, linear",
+            "Smooth ones: predict_orientations.",
         )
     inputs = check_rows("x", x)
     rows = with_bias(inputs, bias)
     if rows.shape[1] != 2:
         raise SpecError(
-            refusal(
-                f"neurons with {rows.shape[1]} input weights",
-                "two: 1-D inputs with bias, 2-D inputs without",
-                "In more dimensions kinks are too many to list.",
-            )
+            f"neurons with {rows.shape[1]} input weights",
+            "two: 1-D inputs with bias, 2-D inputs without",
+            "In more dimensions kinks are too many to list.",
         )
     weights = check_targets(y, len(rows)) / len(rows)
     left, right = sigma.slopes
@@ -69,10 +67,16 @@ def homogeneous_orientations(x: Any, y: Any, activation: Any = "relu", *, bias: 
     kinks = _merged(np.concatenate([normals, normals + np.pi]) % (2.0 * np.pi))
     middles = 0.5 * (kinks + np.append(kinks[1:], kinks[0] + 2.0 * np.pi))
     sectors = slopes(middles)
-    floor = VANISHING * float(np.abs(weights) @ np.linalg.norm(rows, axis=1)) * max(abs(left), abs(right))
+    floor = (
+        VANISHING
+        * float(np.abs(weights) @ np.linalg.norm(rows, axis=1))
+        * max(abs(left), abs(right))
+    )
     if (np.linalg.norm(sectors, axis=1) <= floor).all():
         raise SpecError(
-            refusal("targets for which H is 0", "targets that correlate with some active inputs", "Nothing would move.")
+            "targets for which H is 0",
+            "targets that correlate with some active inputs",
+            "Nothing would move.",
         )
     half_widths = middles - kinks
     found: list[tuple[float, float]] = []

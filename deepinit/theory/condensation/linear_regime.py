@@ -18,10 +18,16 @@ import numpy as np
 from scipy import integrate, special
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.orientations import check_not_zero
 from deepinit.theory.condensation.target_form import TargetForm, target_form
-from deepinit.theory.condensation.validate import check_fraction, check_positive, check_real, check_rows, check_times
+from deepinit.theory.condensation.validate import (
+    check_fraction,
+    check_positive,
+    check_real,
+    check_rows,
+    check_times,
+)
 
 
 class LossDrop(NamedTuple):
@@ -64,7 +70,9 @@ def growth_rate(x: Any, y: Any, *, slope: float = 1.0, bias: bool = True) -> flo
     return _growth(_linear_form(x, y, slope, bias))[0]
 
 
-def linear_flow(x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: float = 1.0, bias: bool = True):
+def linear_flow(
+    x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: float = 1.0, bias: bool = True
+):
     """Output and input weights under gradient flow at leading order, multiplicity 1: hyperbolic rotation of (a_j, w_j.v/nu).
 
     a_j(t) = a_j cosh(s nu t) + c_j sinh(s nu t), w_j(t) = w_j + (c_j(t) - c_j) v/nu, c_j = w_j.v/nu, v = (1/n) sum_i y_i z_i, nu = |v|.
@@ -92,7 +100,7 @@ def linear_flow(x: Any, y: Any, output: Any, weights: Any, time: Any, *, slope: 
     a0, w0 = _neurons(output, weights, form.dimension)
     moment = check_times(time)
     if moment.ndim:
-        raise SpecError(refusal(f"time of shape {moment.shape}", "one number", "Call once per time."))
+        raise SpecError(f"time of shape {moment.shape}", "one number", "Call once per time.")
     rate, direction = _growth(form)
     c0 = w0 @ direction
     grown, rotated = math.cosh(rate * float(moment)), math.sinh(rate * float(moment))
@@ -198,29 +206,36 @@ def loss_drop_time(
     discriminant = nu * nu - 2.0 * q * drop
     if discriminant < 0.0:
         raise SpecError(
-            refusal(
-                f"loss_drop={loss_drop!r}",
-                f"at most {nu * nu / (2.0 * q * drop) * fraction:.3g}, which a linear output along v can reach",
-                "Ask for a smaller one.",
-            )
+            f"loss_drop={loss_drop!r}",
+            f"at most {nu * nu / (2.0 * q * drop) * fraction:.3g}, which a linear output along v can reach",
+            "Ask for a smaller one.",
         )
     overlap = 2.0 * drop / (nu + math.sqrt(discriminant)) / speed
     fitted = speed * overlap * q / nu  # below 1, since the discriminant is not negative
     ratio = 2.0 * overlap / (width * (first**2 + second**2))
     angle = 0.5 * math.asinh(ratio)
-    slowed, _ = integrate.quad(lambda rest: 1.0 / (1.0 - fitted * math.sinh(2.0 * (angle - rest)) / ratio), 0.0, angle)
+    slowed, _ = integrate.quad(
+        lambda rest: 1.0 / (1.0 - fitted * math.sinh(2.0 * (angle - rest)) / ratio), 0.0, angle
+    )
     time = angle / rate
-    mean = slowed / rate + (math.log(0.5 * width) - float(special.digamma(0.5 * width))) / (2.0 * rate)
+    mean = slowed / rate + (math.log(0.5 * width) - float(special.digamma(0.5 * width))) / (
+        2.0 * rate
+    )
     std = math.sqrt(float(special.polygamma(1, 0.5 * width))) / (2.0 * rate)
     return LossDrop(time, mean, std, math.copysign(overlap, float(slope)), rate)
 
 
 def _linear_form(x: Any, y: Any, slope: Any, bias: bool) -> TargetForm:
     factor = check_real(
-        "slope", slope, "a finite number, not 0", "It is sigma'(0); with sigma'(0) = 0 the multiplicity is not 1."
+        "slope",
+        slope,
+        "a finite number, not 0",
+        "It is sigma'(0); with sigma'(0) = 0 the multiplicity is not 1.",
     )
     if factor == 0.0:
-        raise SpecError(refusal("slope=0", "a finite number, not 0", "With sigma'(0) = 0 the multiplicity is not 1."))
+        raise SpecError(
+            "slope=0", "a finite number, not 0", "With sigma'(0) = 0 the multiplicity is not 1."
+        )
     form = target_form(x, y, 1, factor, bias=bias)
     check_not_zero(form)
     return form
@@ -238,15 +253,15 @@ def _neurons(output: Any, weights: Any, dimension: int) -> tuple[np.ndarray, np.
     a0 = check_rows("output", output)[:, 0]
     if np.ndim(output) != 1 or w0.shape != (len(a0), dimension):
         raise SpecError(
-            refusal(
-                f"output of shape {np.shape(output)} and weights of shape {w0.shape}",
-                f"shapes [m] and [m, {dimension}]",
-                "One row of input weights per neuron, its bias last.",
-            )
+            f"output of shape {np.shape(output)} and weights of shape {w0.shape}",
+            f"shapes [m] and [m, {dimension}]",
+            "One row of input weights per neuron, its bias last.",
         )
     return a0, w0
 
 
 def _check_stds(output_std: Any, weight_std: Any) -> tuple[float, float]:
     remedy = "Standard deviations, not variances; 1e-5 is tiny enough."
-    return check_positive("output_std", output_std, remedy), check_positive("weight_std", weight_std, remedy)
+    return check_positive("output_std", output_std, remedy), check_positive(
+        "weight_std", weight_std, remedy
+    )

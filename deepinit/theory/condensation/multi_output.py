@@ -13,10 +13,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.counting import count_lines
 from deepinit.theory.condensation.multiplicity import multiplicity
-from deepinit.theory.condensation.orientations import Orientations, check_not_zero, predict_orientations
+from deepinit.theory.condensation.orientations import (
+    Orientations,
+    check_not_zero,
+    predict_orientations,
+)
 from deepinit.theory.condensation.target_form import target_form
 from deepinit.theory.condensation.validate import VANISHING, check_rows, check_targets, with_bias
 
@@ -82,13 +86,22 @@ def multi_output_orientations(
         onehot = _onehot(targets, len(inputs))
         residual = 1.0 / onehot.shape[1] - onehot
     else:
-        raise SpecError(refusal(f"loss={loss!r}", "'squared' or 'cross_entropy'", "Others are not derived here."))
+        raise SpecError(
+            f"loss={loss!r}", "'squared' or 'cross_entropy'", "Others are not derived here."
+        )
     rows = with_bias(inputs, bias)
-    return _singular_orientations(-residual.T @ rows / len(rows), np.abs(residual).T @ np.abs(rows) / len(rows), slope)
+    return _singular_orientations(
+        -residual.T @ rows / len(rows), np.abs(residual).T @ np.abs(rows) / len(rows), slope
+    )
 
 
 def cnn_orientations(
-    patches: Any, y: Any, activation: Any, *, readout: Literal["average", "position"] = "average", bias: bool = True
+    patches: Any,
+    y: Any,
+    activation: Any,
+    *,
+    readout: Literal["average", "position"] = "average",
+    bias: bool = True,
 ) -> Orientations | MatrixOrientations:
     """The orientations of the filters of a two-layer convolutional network with one output.
 
@@ -116,9 +129,9 @@ def cnn_orientations(
     stack = np.asarray(patches)
     if stack.ndim != 3 or not stack.size:
         raise SpecError(
-            refusal(
-                f"patches of shape {stack.shape}", "[samples, positions, patch entries]", "Unfold the images first."
-            )
+            f"patches of shape {stack.shape}",
+            "[samples, positions, patch entries]",
+            "Unfold the images first.",
         )
     num_samples, positions, entries = stack.shape
     rows = check_rows("patches", stack.reshape(-1, entries))
@@ -126,7 +139,7 @@ def cnn_orientations(
     if readout == "average":
         return predict_orientations(rows, np.repeat(targets, positions), activation, bias=bias)
     if readout != "position":
-        raise SpecError(refusal(f"readout={readout!r}", "'average' or 'position'", "Pooling is 'average'."))
+        raise SpecError(f"readout={readout!r}", "'average' or 'position'", "Pooling is 'average'.")
     seen = with_bias(rows, bias).reshape(num_samples, positions, -1)
     matrix = np.tensordot(targets, seen, axes=1) / num_samples
     sizes = np.tensordot(np.abs(targets), np.abs(seen), axes=1) / num_samples
@@ -175,15 +188,15 @@ def layer_orientation(features: Any, y: Any, *, bias: bool = True) -> LayerOrien
     return LayerOrientation(direction, abs(float(direction[-1])) if bias else 0.0)
 
 
-def _singular_orientations(matrix: np.ndarray, sizes: np.ndarray, slope: float) -> MatrixOrientations:
+def _singular_orientations(
+    matrix: np.ndarray, sizes: np.ndarray, slope: float
+) -> MatrixOrientations:
     left, values, right = np.linalg.svd(matrix, full_matrices=False)
     if values[0] <= VANISHING * np.linalg.norm(sizes):
         raise SpecError(
-            refusal(
-                "targets without linear correlation with the inputs (V = 0)",
-                "sum_i e_i z_i^T != 0",
-                "By symmetry nothing moves at leading order, and the next order of the activation decides.",
-            )
+            "targets without linear correlation with the inputs (V = 0)",
+            "sum_i e_i z_i^T != 0",
+            "By symmetry nothing moves at leading order, and the next order of the activation decides.",
         )
     second = float(values[1]) if len(values) > 1 else 0.0
     sign = math.copysign(1.0, slope)
@@ -200,11 +213,9 @@ def _linear_slope(activation: Any) -> float:
     found = multiplicity(activation)
     if found.p != 1 or found.value_at_0:
         raise SpecError(
-            refusal(
-                f"an activation of multiplicity {found.p} with sigma(0) = {found.value_at_0:.4g}",
-                "multiplicity 1 and sigma(0) = 0",
-                "Subtract sigma(0) from the activation; higher multiplicities are derived for one output only.",
-            )
+            f"an activation of multiplicity {found.p} with sigma(0) = {found.value_at_0:.4g}",
+            "multiplicity 1 and sigma(0) = 0",
+            "Subtract sigma(0) from the activation; higher multiplicities are derived for one output only.",
         )
     return found.c
 
@@ -213,7 +224,9 @@ def _check_outputs(targets: Any, num_samples: int) -> np.ndarray:
     array = check_rows("targets", targets)
     if len(array) != num_samples:
         raise SpecError(
-            refusal(f"targets of shape {array.shape} with {num_samples} samples", "shape [n, K]", "One row per sample.")
+            f"targets of shape {array.shape} with {num_samples} samples",
+            "shape [n, K]",
+            "One row per sample.",
         )
     return array
 
@@ -224,13 +237,13 @@ def _onehot(targets: Any, num_samples: int) -> np.ndarray:
     if array.shape == (num_samples, 1) and whole:
         classes = array[:, 0].astype(np.int64)
         array = np.eye(int(classes.max()) + 1)[classes] if classes.max() < 100_000 else array
-    valid = array.shape[0] == num_samples and array.shape[1] > 1 and np.isin(array, (0.0, 1.0)).all()
+    valid = (
+        array.shape[0] == num_samples and array.shape[1] > 1 and np.isin(array, (0.0, 1.0)).all()
+    )
     if not (valid and (array.sum(axis=1) == 1.0).all()):
         raise SpecError(
-            refusal(
-                f"targets of shape {np.shape(targets)} that are no classes",
-                "class numbers [n] from 0, two classes or more, or one-hot rows [n, K]",
-                "Number the classes from 0.",
-            )
+            f"targets of shape {np.shape(targets)} that are no classes",
+            "class numbers [n] from 0, two classes or more, or one-hot rows [n, K]",
+            "Number the classes from 0.",
         )
     return array

@@ -64,11 +64,9 @@ def multiplicity(activation: Any) -> Multiplicity:
     middle = len(points) // 2
     if samples.shape != points.shape or not np.isfinite(samples).all():
         raise SpecError(
-            refusal(
-                f"the activation {sigma!r}, whose values near 0 are not finite or not elementwise",
-                "elementwise functions that are finite on [-1, 1]",
-                "Check the function at 0; guard divisions inside jnp.where on both branches.",
-            )
+            f"the activation {sigma!r}, whose values near 0 are not finite or not elementwise",
+            "elementwise functions that are finite on [-1, 1]",
+            "Check the function at 0; guard divisions inside jnp.where on both branches.",
         )
     origin = float(samples[middle])
     scale = float(np.abs(samples - origin).max())
@@ -82,16 +80,16 @@ def multiplicity(activation: Any) -> Multiplicity:
         if max(abs(left), abs(right)) + error < floor:
             continue  # 0 from both sides: no need for the derivative
         c = float(on_host(derivative, np.zeros(()))) / math.factorial(p)
-        if max(abs(left - c), abs(right - c)) > 1e-4 * abs(c) + 10.0 * error + floor or not math.isfinite(c):
+        if max(abs(left - c), abs(right - c)) > 1e-4 * abs(
+            c
+        ) + 10.0 * error + floor or not math.isfinite(c):
             raise SpecError(_one_sided_refusal(sigma, p, left, right))
         if abs(c) > floor:
             return Multiplicity(p, origin if abs(origin) > floor else 0.0, c, left, right)
     raise SpecError(
-        refusal(
-            f"the activation {sigma!r}, flat at 0 up to order {HIGHEST_MULTIPLICITY}",
-            f"activations with a nonzero derivative of order 1 to {HIGHEST_MULTIPLICITY} at 0",
-            "Neurons at a flat point do not move at tiny initialization.",
-        )
+        f"the activation {sigma!r}, flat at 0 up to order {HIGHEST_MULTIPLICITY}",
+        f"activations with a nonzero derivative of order 1 to {HIGHEST_MULTIPLICITY} at 0",
+        "Neurons at a flat point do not move at tiny initialization.",
     )
 
 
@@ -110,7 +108,9 @@ def _all_steps() -> np.ndarray:
     return 2.0 ** -np.arange(0.0, 24.0)
 
 
-def _one_sided(steps: np.ndarray, increments: np.ndarray, origin: float, p: int) -> tuple[float, float]:
+def _one_sided(
+    steps: np.ndarray, increments: np.ndarray, origin: float, p: int
+) -> tuple[float, float]:
     """The limit of increments / steps^p as steps -> 0 and its error, from the triple of steps that serves best."""
     ratios = increments / steps**p
     once = 2.0 * ratios[1:] - ratios[:-1]  # no error of order h
@@ -119,7 +119,10 @@ def _one_sided(steps: np.ndarray, increments: np.ndarray, origin: float, p: int)
     rounding = 1e-15 * (abs(origin) + np.abs(increments[2:]) + smallest) / smallest**p
     # Three estimates in a row, so that no chance agreement across a distant kink passes for a limit.
     jumps = np.abs(np.diff(twice))
-    errors = np.maximum(np.abs(twice - once[1:])[1:-1], np.maximum(jumps[1:], jumps[:-1])) + rounding[1:-1]
+    errors = (
+        np.maximum(np.abs(twice - once[1:])[1:-1], np.maximum(jumps[1:], jumps[:-1]))
+        + rounding[1:-1]
+    )
     best = int(np.argmin(errors))
     return float(twice[best + 1]), float(errors[best])
 

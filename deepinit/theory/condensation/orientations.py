@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.cube import cube_maxima
 from deepinit.theory.condensation.multiplicity import multiplicity
 from deepinit.theory.condensation.sphere import sphere_maxima
@@ -71,14 +71,20 @@ def predict_orientations(
         condensation_cube.
     """
     if geometry not in ("l2", "linf"):
-        raise SpecError(refusal(f"geometry={geometry!r}", "'l2' or 'linf'", "Gradient flow is 'l2', Adam is 'linf'."))
+        raise SpecError(
+            f"geometry={geometry!r}", "'l2' or 'linf'", "Gradient flow is 'l2', Adam is 'linf'."
+        )
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
     p, value_at_0, c, *_ = multiplicity(activation)
     mean_sign = 0.0
     if value_at_0:
         mean = targets.mean()
-        mean_sign = float(np.sign(mean / value_at_0)) if abs(mean) > VANISHING * np.abs(targets).mean() else 0.0
+        mean_sign = (
+            float(np.sign(mean / value_at_0))
+            if abs(mean) > VANISHING * np.abs(targets).mean()
+            else 0.0
+        )
         targets = targets - mean
     form = target_form(inputs, targets, p, c, bias=bias)
     check_not_zero(form, centred=bool(value_at_0))
@@ -107,9 +113,7 @@ def check_not_zero(form: TargetForm, *, centred: bool = False) -> None:
     if (np.abs(form.value(points)) <= VANISHING * terms).all():
         what = "y minus its mean (sigma(0) != 0)" if centred else "y"
         raise SpecError(
-            refusal(
-                f"targets for which sum_i y_i (u.z_i)^{form.p} is 0 for every u",
-                f"{what} with a component along the monomials of degree {form.p} of (x, 1)",
-                "By symmetry nothing moves at leading order, and the next order of the activation decides.",
-            )
+            f"targets for which sum_i y_i (u.z_i)^{form.p} is 0 for every u",
+            f"{what} with a component along the monomials of degree {form.p} of (x, 1)",
+            "By symmetry nothing moves at leading order, and the next order of the activation decides.",
         )

@@ -8,7 +8,13 @@ batches until no maximum has been met only once.
 
 import numpy as np
 
-from deepinit.theory.condensation.gradient_ascent import climb, distinct, highest_first, starting_points, to_sphere
+from deepinit.theory.condensation.gradient_ascent import (
+    climb,
+    distinct,
+    highest_first,
+    starting_points,
+    to_sphere,
+)
 from deepinit.theory.condensation.target_form import TargetForm, condensation_exponent
 
 # Below this exponent weights must grow by e^700 to align: no maximum that anything could condense on.
@@ -31,7 +37,11 @@ def sphere_maxima(form: TargetForm) -> np.ndarray:
     else:
         candidates = _searched(form)
     floor = 1e-12 * form.size
-    strict = [u for u in candidates if abs(form.value(u)) > floor and condensation_exponent(form, u) > LEAST_EXPONENT]
+    strict = [
+        u
+        for u in candidates
+        if abs(form.value(u)) > floor and condensation_exponent(form, u) > LEAST_EXPONENT
+    ]
     if not strict:
         return np.zeros((0, form.dimension))
     order = highest_first(form.value(np.array(strict)))
@@ -46,7 +56,9 @@ def critical_angles(form: TargetForm) -> np.ndarray:
     """
     p = form.p
     nodes = np.pi * np.arange(p + 1) / (p + 1)
-    coefficients = np.fft.fft(np.exp(1j * p * nodes) * _angle_slope(form, nodes)) / (p + 1)  # Q, lowest order first
+    coefficients = np.fft.fft(np.exp(1j * p * nodes) * _angle_slope(form, nodes)) / (
+        p + 1
+    )  # Q, lowest order first
     largest = np.abs(coefficients).max()
     if largest <= 1e-13 * p * form.size:
         return np.zeros(0)
@@ -59,7 +71,11 @@ def critical_angles(form: TargetForm) -> np.ndarray:
     lines = np.exp(2j * angles)
     groups = distinct(np.column_stack([lines.real, lines.imag]), 1e-6)
     found = np.array([angles[group[0]] for group in groups])
-    return np.sort(found[np.abs(_angle_slope(form, found)) < 1e-9 * p * form.size]) if len(found) else found
+    return (
+        np.sort(found[np.abs(_angle_slope(form, found)) < 1e-9 * p * form.size])
+        if len(found)
+        else found
+    )
 
 
 def _angle_slope(form: TargetForm, angles: np.ndarray) -> np.ndarray:
@@ -73,7 +89,10 @@ def _polished(form: TargetForm, angle: float) -> float:
     """Newton's method for dH/dphi = 0, kept near its start."""
     start = angle
     for _ in range(5):
-        u, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        u, across = (
+            np.array([np.cos(angle), np.sin(angle)]),
+            np.array([-np.sin(angle), np.cos(angle)]),
+        )
         bend = float(across @ form.hessian(u) @ across - form.p * form.value(u))
         if abs(bend) < 1e-10 * form.size:
             return start
@@ -120,7 +139,9 @@ def _newton(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
     start = u
     for _ in range(20):
         tangent = np.linalg.svd(u[None])[2][1:]
-        bend = tangent @ form.hessian(u) @ tangent.T - form.p * float(form.value(u)) * np.eye(len(tangent))
+        bend = tangent @ form.hessian(u) @ tangent.T - form.p * float(form.value(u)) * np.eye(
+            len(tangent)
+        )
         try:
             step = tangent.T @ np.linalg.solve(bend, -tangent @ form.gradient(u))
         except np.linalg.LinAlgError:
@@ -128,4 +149,8 @@ def _newton(form: TargetForm, u: np.ndarray) -> np.ndarray | None:
         u = (u + step) / np.linalg.norm(u + step)
         if np.linalg.norm(step) < 1e-14:
             break
-    return u if np.linalg.norm(u - start) < 1e-2 and condensation_exponent(form, u) > LEAST_EXPONENT else None
+    return (
+        u
+        if np.linalg.norm(u - start) < 1e-2 and condensation_exponent(form, u) > LEAST_EXPONENT
+        else None
+    )

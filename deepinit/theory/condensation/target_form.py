@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import check_integer, real_numbers, shape_in_words
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.validate import check_real, check_rows, check_targets, with_bias
 
 
@@ -56,7 +56,9 @@ class TargetForm:
         """The matrix of second derivatives at one vector u, [D, D]."""
         if self._vectors(u).ndim != 1:
             raise SpecError(
-                refusal(f"u of shape {np.shape(u)}", f"one vector [{self.dimension}]", "Call once per vector.")
+                f"u of shape {np.shape(u)}",
+                f"one vector [{self.dimension}]",
+                "Call once per vector.",
             )
         if self.p == 1:
             return np.zeros((self.dimension, self.dimension))
@@ -68,10 +70,15 @@ class TargetForm:
 
     def _vectors(self, u: Any) -> np.ndarray:
         array = real_numbers(u)
-        if array is None or array.ndim == 0 or array.shape[-1] != self.dimension or not np.isfinite(array).all():
+        if (
+            array is None
+            or array.ndim == 0
+            or array.shape[-1] != self.dimension
+            or not np.isfinite(array).all()
+        ):
             remedy = "A neuron's bias is the last coordinate."
             allowed = f"finite vectors [..., {self.dimension}]"
-            raise SpecError(refusal(f"u of {shape_in_words(u)}", allowed, remedy))
+            raise SpecError(f"u of {shape_in_words(u)}", allowed, remedy)
         return array
 
     @property
@@ -106,9 +113,13 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
     check_integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
-    factor = check_real("c", c, "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity.")
+    factor = check_real(
+        "c", c, "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."
+    )
     if factor == 0.0:
-        raise SpecError(refusal("c=0", "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."))
+        raise SpecError(
+            "c=0", "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."
+        )
     return TargetForm(with_bias(inputs, bias), factor * targets / len(targets), int(p))
 
 
@@ -139,11 +150,15 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     if form.p == 1:
         return 1.0
     tangent = np.linalg.svd(u[None])[2][1:]
-    largest = np.linalg.eigvalsh(math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T)[-1]
+    largest = np.linalg.eigvalsh(math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T)[
+        -1
+    ]
     return 1.0 - float(largest) / (form.p * abs(value))
 
 
 def check_form(form: Any) -> None:
     """Refuses what is not a `TargetForm`."""
     if not isinstance(form, TargetForm):
-        raise SpecError(refusal(f"a form of type {type(form).__name__}", "a TargetForm", "Write target_form(x, y, p)."))
+        raise SpecError(
+            f"a form of type {type(form).__name__}", "a TargetForm", "Write target_form(x, y, p)."
+        )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 # A sum of terms of both signs that is this small against the sum of their sizes is zero up to rounding.
 VANISHING = 1e-12
@@ -19,11 +19,9 @@ def check_rows(name: str, rows: Any) -> np.ndarray:
         array = array[:, None]
     if array.ndim != 2 or array.size == 0:
         raise SpecError(
-            refusal(
-                f"{name} of shape {array.shape}",
-                "[samples, dimension], or [samples] for dimension 1, not empty",
-                "Flatten images to rows first.",
-            )
+            f"{name} of shape {array.shape}",
+            "[samples, dimension], or [samples] for dimension 1, not empty",
+            "Flatten images to rows first.",
         )
     return array
 
@@ -35,11 +33,9 @@ def check_targets(y: Any, num_samples: int) -> np.ndarray:
         array = array[:, 0]
     if array.shape != (num_samples,):
         raise SpecError(
-            refusal(
-                f"y of shape {array.shape} with {num_samples} samples",
-                f"one number per sample, shape ({num_samples},)",
-                "For several outputs use multi_output_orientations.",
-            )
+            f"y of shape {array.shape} with {num_samples} samples",
+            f"one number per sample, shape ({num_samples},)",
+            "For several outputs use multi_output_orientations.",
         )
     return array
 
@@ -47,15 +43,25 @@ def check_targets(y: Any, num_samples: int) -> np.ndarray:
 def with_bias(rows: np.ndarray, bias: bool) -> np.ndarray:
     """The rows z = (x, 1), or x itself for neurons without bias."""
     if not isinstance(bias, bool | np.bool_):
-        raise SpecError(refusal(f"bias={bias!r}", "True or False", "True appends the coordinate 1 to every input."))
+        raise SpecError(
+            f"bias={bias!r}", "True or False", "True appends the coordinate 1 to every input."
+        )
     return np.column_stack([rows, np.ones(len(rows))]) if bias else rows
 
 
-def check_real(name: str, value: Any, allowed: str, remedy: str, *, least: float = -math.inf, open_end: bool = False):
+def check_real(
+    name: str,
+    value: Any,
+    allowed: str,
+    remedy: str,
+    *,
+    least: float = -math.inf,
+    open_end: bool = False,
+):
     """A finite real number >= least (> least if open_end), as a float."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if not real or value < least or (open_end and value == least):
-        raise SpecError(refusal(f"{name}={value!r}", allowed, remedy))
+        raise SpecError(f"{name}={value!r}", allowed, remedy)
     return float(value)
 
 
@@ -66,9 +72,11 @@ def check_positive(name: str, value: Any, remedy: str) -> float:
 
 def check_fraction(name: str, value: Any, remedy: str) -> float:
     """A number strictly between 0 and 1."""
-    fraction = check_real(name, value, "a number between 0 and 1, ends excluded", remedy, least=0.0, open_end=True)
+    fraction = check_real(
+        name, value, "a number between 0 and 1, ends excluded", remedy, least=0.0, open_end=True
+    )
     if fraction >= 1.0:
-        raise SpecError(refusal(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy))
+        raise SpecError(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy)
     return fraction
 
 
@@ -76,7 +84,7 @@ def check_times(time: Any) -> np.ndarray:
     """Finite times >= 0, any shape."""
     array = _numbers("time", time)
     if (array < 0.0).any():
-        raise SpecError(refusal(f"time={time!r}", "numbers >= 0", "Gradient flow starts at time 0."))
+        raise SpecError(f"time={time!r}", "numbers >= 0", "Gradient flow starts at time 0.")
     return array
 
 
@@ -89,8 +97,10 @@ def _numbers(name: str, values: Any) -> np.ndarray:
         numeric = False
     if not numeric:
         raise SpecError(
-            refusal(f"{name} that is no array of real numbers", "rows of equal length", "Convert it to floats first.")
+            f"{name} that is no array of real numbers",
+            "rows of equal length",
+            "Convert it to floats first.",
         )
     if not np.isfinite(array).all():
-        raise SpecError(refusal(f"{name} that is not finite", "finite numbers", "Remove NaN and infinity."))
+        raise SpecError(f"{name} that is not finite", "finite numbers", "Remove NaN and infinity.")
     return array

@@ -12,9 +12,15 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import constant
-from deepinit.theory.criticality.edge import Edge, EdgePoint, edge_of_chaos, edge_point, root_between
+from deepinit.theory.criticality.edge import (
+    Edge,
+    EdgePoint,
+    edge_of_chaos,
+    edge_point,
+    root_between,
+)
 from deepinit.theory.criticality.moments import single_variance_moments
 from deepinit.theory.criticality.origin import VANISHES, norm_decay, origin
 
@@ -227,7 +233,9 @@ def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
         least, weight = edge.first.fixed_point, edge.first.weight_var
         allowed = f"fixed_point >= {least:.8g} (weight_var {weight:.8g} there)"
     elif edge.kind == "edge_saturated":
-        allowed = f"any fixed_point > 0; {phi!r} has an edge of chaos at every K and no critical point"
+        allowed = (
+            f"any fixed_point > 0; {phi!r} has an edge of chaos at every K and no critical point"
+        )
     elif edge.kind == "none":
         allowed += f"; {phi!r} has neither, the bias variance is negative at every K"
     else:
@@ -235,7 +243,7 @@ def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
     value = origin(phi).value
     tried = edge.kind in ("none", "edge_saturated", "edge_unstable") and abs(value) > VANISHES
     remedies = [_shifted_remedy(phi, value)] if tried else []
-    return SpecError(refusal(given, allowed, " ".join([*remedies, f"Else {_RESIDUAL}."])))
+    return SpecError(given, allowed, " ".join([*remedies, f"Else {_RESIDUAL}."]))
 
 
 def _shifted_remedy(phi: Activation, value: float) -> str:
@@ -258,10 +266,8 @@ def _checked_fixed_point(given: Any) -> float:
     good = is_number(given) and not isinstance(given, bool)
     if not (good and 0.0 <= float(given) < math.inf):
         raise SpecError(
-            refusal(
-                f"fixed_point={given!r}",
-                "a variance K > 0 of the preactivations, or None for the critical point",
-                "Write fixed_point=1.0 for the edge of chaos at unit variance.",
-            )
+            f"fixed_point={given!r}",
+            "a variance K > 0 of the preactivations, or None for the critical point",
+            "Write fixed_point=1.0 for the edge of chaos at unit variance.",
         )
     return float(given)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.criticality.moments import SingleMoments, single_variance_moments
 from deepinit.theory.criticality.origin import VANISHES, origin
 
@@ -108,7 +108,9 @@ def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
 
     critical = _critical_points(activation, shift, variances, excess, bias)
     first = _first_point(activation, shift, variances, bias)
-    return Edge(_kind(activation, shift, bias, excess, critical), critical, first, variances, moments)
+    return Edge(
+        _kind(activation, shift, bias, excess, critical), critical, first, variances, moments
+    )
 
 
 def _kind(
@@ -135,7 +137,11 @@ def _kind(
 
 
 def _critical_points(
-    activation: Activation, shift: float, variances: np.ndarray, excess: np.ndarray, bias: np.ndarray
+    activation: Activation,
+    shift: float,
+    variances: np.ndarray,
+    excess: np.ndarray,
+    bias: np.ndarray,
 ) -> tuple[EdgePoint, ...]:
     """R = 0 between grid points where its sign changes; the K nearest to 1 where R = 0 for every K."""
     if not excess.any() and (bias > 0.0).any():
@@ -144,7 +150,9 @@ def _critical_points(
     some = np.flatnonzero(excess)
     ends = [pair for pair in itertools.pairwise(some) if excess[pair[0]] * excess[pair[1]] < 0.0]
     roots = [
-        root_between(lambda k: edge_point(activation, k, shift).excess, variances[left], variances[right])
+        root_between(
+            lambda k: edge_point(activation, k, shift).excess, variances[left], variances[right]
+        )
         for left, right in ends
     ]
     points = [edge_point(activation, root, shift) for root in roots]
@@ -152,7 +160,9 @@ def _critical_points(
     return tuple(sorted(points, key=lambda point: abs(math.log(point.fixed_point))))
 
 
-def _first_point(activation: Activation, shift: float, variances: np.ndarray, bias: np.ndarray) -> EdgePoint | None:
+def _first_point(
+    activation: Activation, shift: float, variances: np.ndarray, bias: np.ndarray
+) -> EdgePoint | None:
     allowed = np.flatnonzero(bias >= 0.0)
     if not len(allowed) or allowed[0] == 0:
         return None
@@ -182,9 +192,7 @@ def _snapped(bias: float, variance: float) -> float:
 
 def _not_examined(activation: Activation, what: str) -> SpecError:
     return SpecError(
-        refusal(
-            f"the activation {activation!r}, {what}",
-            "continuous activations, differentiable between declared kinks, of finite E phi(z)^2",
-            "Declare kinks, di.from_function(fn, kinks=(-1.0, 1.0)); replace jumps by steep slopes.",
-        )
+        f"the activation {activation!r}, {what}",
+        "continuous activations, differentiable between declared kinks, of finite E phi(z)^2",
+        "Declare kinks, di.from_function(fn, kinks=(-1.0, 1.0)); replace jumps by steep slopes.",
     )

@@ -43,7 +43,9 @@ class SingleMoments(NamedTuple):
     discontinuity: np.ndarray
 
 
-def single_variance_moments(activation: Activation, variances: np.ndarray, shift: float = 0.0) -> SingleMoments:
+def single_variance_moments(
+    activation: Activation, variances: np.ndarray, shift: float = 0.0
+) -> SingleMoments:
     """g, h and g' of phi - shift, to about 1e-13 of the integrals of absolute values.
 
     Args:
@@ -83,7 +85,9 @@ def single_variance_moments(activation: Activation, variances: np.ndarray, shift
     return SingleMoments(square, slope_square, growth / variances, discontinuity)
 
 
-def _first_panels(std: np.ndarray, kinks: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _first_panels(
+    std: np.ndarray, kinks: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(owner, left, right): [p] the index of the variance and the ends of every panel."""
     powers = _RADIUS * 2.0 ** -np.arange(_PANELS_A_SIDE)
     parts = []

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.smooth_moments import derivatives_at
 
 _BESIDE = 1e-20  # where the one-sided derivatives are taken, and once more at twice the distance
@@ -67,7 +67,11 @@ def origin(activation: Activation, shift: float = 0.0) -> Origin:
         return Origin(value, slopes, math.inf if mean == 0.0 else math.nan, math.nan, math.nan)
     size = VANISHES * mean
     for order in range(3, 7):  # phi^2 is known to the order z^6
-        term = 0.5 * _absolute_moment(order) * (_square(right, order) + (-1) ** order * _square(left, order))
+        term = (
+            0.5
+            * _absolute_moment(order)
+            * (_square(right, order) + (-1) ** order * _square(left, order))
+        )
         if not math.isfinite(term):
             return Origin(value, slopes, 1.0 / mean, math.nan, math.nan)
         if abs(term) > size:
@@ -105,11 +109,9 @@ def norm_decay(activation: Any) -> Decay:
         return Decay(math.inf, math.nan)
     if not (abs(near.value) <= VANISHES and near.deficit > 0.0):
         raise SpecError(
-            refusal(
-                f"norm_decay of {phi!r}, which has no critical point at K* = 0 that attracts",
-                "activations of class zero_critical (tanh, erf, sin, ELU, SELU, ...)",
-                "di.critical(activation) finds the class.",
-            )
+            f"norm_decay of {phi!r}, which has no critical point at K* = 0 that attracts",
+            "activations of class zero_critical (tanh, erf, sin, ELU, SELU, ...)",
+            "di.critical(activation) finds the class.",
         )
     return Decay(1.0 / near.power, float((near.power * near.deficit) ** (-1.0 / near.power)))
 

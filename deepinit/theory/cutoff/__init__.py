@@ -13,11 +13,29 @@ times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "near
 variation distance from the point mass at 0, with maximum 1, over inputs and weights drawn anew for every path.
 """
 
-from deepinit.theory.cutoff.first_passage import FirstPassage, first_passage_profile, poisson_survival
-from deepinit.theory.cutoff.lattice import LatticeThresholds, lattice_thresholds, rounded_mean_square, rounded_orbit
-from deepinit.theory.cutoff.log_norm_drift import LogNormDrift, critical_gain, log_norm_drift, stationary_tail_exponent
+from deepinit.theory.cutoff.first_passage import (
+    FirstPassage,
+    first_passage_profile,
+    poisson_survival,
+)
+from deepinit.theory.cutoff.lattice import (
+    LatticeThresholds,
+    lattice_thresholds,
+    rounded_mean_square,
+    rounded_orbit,
+)
+from deepinit.theory.cutoff.log_norm_drift import (
+    LogNormDrift,
+    critical_gain,
+    log_norm_drift,
+    stationary_tail_exponent,
+)
 from deepinit.theory.cutoff.mean_field import MeanField, mean_field
-from deepinit.theory.cutoff.mean_field_cutoff import MeanFieldCutoff, koenigs_amplitude, mean_field_cutoff
+from deepinit.theory.cutoff.mean_field_cutoff import (
+    MeanFieldCutoff,
+    koenigs_amplitude,
+    mean_field_cutoff,
+)
 from deepinit.theory.cutoff.norm_propagation import LogNormWalk, log_norm_walk
 from deepinit.theory.cutoff.ordered_phase import OrderedCutoff, ordered_cutoff
 from deepinit.theory.cutoff.scalar_chain import ChainSurvival, scalar_survival

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import gammainc, ndtr
 
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_layers, check_positive
 
 QUARTILES = 1.3489795003921634  # between the quartiles of the normal law
@@ -39,7 +39,9 @@ class FirstPassage(NamedTuple):
     survival: Any
 
 
-def first_passage_profile(distance: float, drift: float, variance: float, layers: Any = None) -> FirstPassage:
+def first_passage_profile(
+    distance: float, drift: float, variance: float, layers: Any = None
+) -> FirstPassage:
     """The Gaussian cut-off profile of a random walk that has to go down by L.
 
         S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift, sigma^2 = variance.
@@ -63,14 +65,14 @@ def first_passage_profile(distance: float, drift: float, variance: float, layers
     length = check_positive("distance", distance, "It is log(|x_0| / rho).")
     if not (is_number(drift) and -np.inf < drift < 0.0):
         raise SpecError(
-            refusal(
-                f"drift={drift!r}",
-                "a finite number < 0",
-                "Without a downward drift there is no cut-off; lower the gain below `critical_gain(width)`.",
-            )
+            f"drift={drift!r}",
+            "a finite number < 0",
+            "Without a downward drift there is no cut-off; lower the gain below `critical_gain(width)`.",
         )
     if not (is_number(variance) and 0.0 <= variance < np.inf):
-        raise SpecError(refusal(f"variance={variance!r}", "a finite number >= 0", "Take it from `log_norm_drift`."))
+        raise SpecError(
+            f"variance={variance!r}", "a finite number >= 0", "Take it from `log_norm_drift`."
+        )
     gamma = -float(drift)
     centre = length / gamma
     scale = float(np.sqrt(variance * length) * gamma**-1.5)
@@ -108,9 +110,9 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
     length = check_positive("distance", distance, "It is log(|x_0| / rho).")
     if not (is_number(amplitude) and 0.0 < amplitude <= 1.0):
         raise SpecError(
-            refusal(
-                f"amplitude={amplitude!r}", "0 < a <= 1", "Above 1 take `first_passage_profile`, or `scalar_survival`."
-            )
+            f"amplitude={amplitude!r}",
+            "0 < a <= 1",
+            "Above 1 take `first_passage_profile`, or `scalar_survival`.",
         )
     t = check_layers(layers)
     left = np.maximum(length + t * np.log(amplitude), 0.0)

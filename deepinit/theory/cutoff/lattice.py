@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import erfc
 
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import (
     check_depth,
     check_gain,
@@ -110,7 +110,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     mesh, flushes = check_rho(rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
     if not (is_number(alpha) and 0.0 <= alpha < math.inf):
-        raise SpecError(refusal(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h)."))
+        raise SpecError(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h).")
     if alpha == 0.0:
         return 0.0
     if flushes:
@@ -122,13 +122,20 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
         square = _moment(alpha, mesh, 0.0, 2)
         if rounding == "nearest":
             return square + 1.0 / 12.0
-        return square - _moment(alpha, mesh, 0.0, 1) + 1.0 / 3.0 - math.sqrt(2.0 / math.pi) / (12.0 * alpha)
+        return (
+            square
+            - _moment(alpha, mesh, 0.0, 1)
+            + 1.0 / 3.0
+            - math.sqrt(2.0 / math.pi) / (12.0 * alpha)
+        )
     k = np.arange(1, highest + 1, dtype=np.float64)
     k = k[(k - offset) * mesh < 1.0 - 1e-14]
     return float(np.sum((2.0 * k - 1.0) * erfc(np.arctanh((k - offset) * mesh) / (mesh * scale))))
 
 
-def rounded_orbit(gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0) -> np.ndarray:
+def rounded_orbit(
+    gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0
+) -> np.ndarray:
     """The mean square of the rounded tanh chain at infinite width, layer by layer, in units of the mesh.
 
         h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
@@ -170,7 +177,9 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
     if least > _FARTHEST_NORMAL:
         return 0.0
     bend = min(20.0 / std, _FARTHEST_NORMAL)
-    near = np.linspace(least, max(bend, least), 1 + max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0))))
+    near = np.linspace(
+        least, max(bend, least), 1 + max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0)))
+    )
     far = np.linspace(near[-1], _FARTHEST_NORMAL, 80)
     edges = np.unique(np.concatenate([near, far]))
     nodes, weights = np.polynomial.legendre.leggauss(16)

@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 
-_GRID = 4001  # points on which the shape of |phi| is looked at, spaced evenly in log u over 14 decades
+_GRID = (
+    4001  # points on which the shape of |phi| is looked at, spaced evenly in log u over 14 decades
+)
 _BISECTIONS = 70  # an interval shrinks to 1e-21 of its length
 _NOISE = 1e-13  # relative rise or fall of |phi| that counts as rounding
 
@@ -60,7 +62,9 @@ def _side(activation: Activation, levels: np.ndarray, side: float, reach: float)
     first = np.where(nowhere, math.inf, first)
     if top >= reach:
         return Levels(first, np.full_like(levels, math.inf))
-    last = _bisect(activation, levels, side, np.full_like(levels, reach), np.full_like(levels, top))[1]
+    last = _bisect(
+        activation, levels, side, np.full_like(levels, reach), np.full_like(levels, top)
+    )[1]
     stays = levels <= abs(float(values(activation, np.array([side * reach]))[0]))
     return Levels(first, np.where(nowhere | stays, math.inf, last))
 
@@ -84,7 +88,9 @@ def _peak(activation: Activation, side: float, reach: float) -> tuple[float, flo
     heights = np.abs(values(activation, side * grid))
     if not np.isfinite(heights).all():
         raise SpecError(
-            refusal(f"the activation {activation!r}, not finite up to {reach:g}", "finite activations", "Clip it.")
+            f"the activation {activation!r}, not finite up to {reach:g}",
+            "finite activations",
+            "Clip it.",
         )
     changes = np.diff(heights)
     noise = _NOISE * heights[1:]
@@ -94,15 +100,15 @@ def _peak(activation: Activation, side: float, reach: float) -> tuple[float, flo
     falls = int(np.argmax(changes < -noise))
     if falls < best - 1 or (changes[best + 1 :] > noise[best + 1 :]).any():
         raise SpecError(
-            refusal(
-                f"the activation {activation!r}, whose absolute value rises again after it fell",
-                f"activations whose |phi| rises from 0 and falls at most once on either side of 0 (up to |u| = {reach:.3g})",
-                "Simulate the chain instead.",
-            )
+            f"the activation {activation!r}, whose absolute value rises again after it fell",
+            f"activations whose |phi| rises from 0 and falls at most once on either side of 0 (up to |u| = {reach:.3g})",
+            "Simulate the chain instead.",
         )
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     found = minimize_scalar(
-        lambda u: -float(np.abs(values(activation, np.array([side * u])))[0]), bounds=(low, high), method="bounded"
+        lambda u: -float(np.abs(values(activation, np.array([side * u])))[0]),
+        bounds=(low, high),
+        method="bounded",
     )
     if -found.fun > heights[best]:
         return float(found.x), -float(found.fun)

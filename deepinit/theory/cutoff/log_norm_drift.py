@@ -21,7 +21,7 @@ from scipy.special import gammaln
 
 from deepinit.core.activations import linear
 from deepinit.core.checks import check_integer, is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_gain, check_positive, check_width, slopes_at_zero
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
 from deepinit.theory.numerics.layer_factors import factor_log_moments
@@ -43,7 +43,12 @@ class LogNormDrift(NamedTuple):
 
 
 def log_norm_drift(
-    activation: Any, width: Any, weight_var: float, *, excess_kurtosis: float = 0.0, sphere: int | None = None
+    activation: Any,
+    width: Any,
+    weight_var: float,
+    *,
+    excess_kurtosis: float = 0.0,
+    sphere: int | None = None,
 ) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and the probability that the layer kills the signal, exact in the width.
 
@@ -71,12 +76,18 @@ def log_norm_drift(
     Reference: derivation in the module docstring; linear layers: arXiv:2608.15914.
     """
     left, right = slopes_at_zero(activation)
-    variance = check_positive("weight_var", weight_var, "He initialization of ReLU nets is weight_var=2.")
+    variance = check_positive(
+        "weight_var", weight_var, "He initialization of ReLU nets is weight_var=2."
+    )
     sizes = width_array(width)
     _check_law(excess_kurtosis, sphere, int(sizes.max()))
-    laws = {int(n): _increment(int(n), abs(left), abs(right), excess_kurtosis, sphere) for n in np.unique(sizes)}
+    laws = {
+        int(n): _increment(int(n), abs(left), abs(right), excess_kurtosis, sphere)
+        for n in np.unique(sizes)
+    }
     drift, spread, death = (
-        np.array([laws[int(n)][part] for n in sizes.ravel()]).reshape(sizes.shape) for part in range(3)
+        np.array([laws[int(n)][part] for n in sizes.ravel()]).reshape(sizes.shape)
+        for part in range(3)
     )
     drift = drift + 0.5 * math.log(variance)
     if sizes.ndim == 0:
@@ -136,11 +147,15 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
     least = critical_gain(n)
     if not a > least:
         raise SpecError(
-            refusal(f"gain={a:g} at width {n}", f"a gain above {least:.6g}", "Below it every signal dies out at 0.")
+            f"gain={a:g} at width {n}",
+            f"a gain above {least:.6g}",
+            "Below it every signal dies out at 0.",
         )
 
     def log_moment(beta: float) -> float:
-        return beta * (0.5 * math.log(0.5 * n) - math.log(a)) + float(gammaln(0.5 * (n - beta)) - gammaln(0.5 * n))
+        return beta * (0.5 * math.log(0.5 * n) - math.log(a)) + float(
+            gammaln(0.5 * (n - beta)) - gammaln(0.5 * n)
+        )
 
     low, high = 0.5 * n, n * (1.0 - 1e-15)  # convex, 0 at 0 with negative slope, infinite at n
     while log_moment(low) >= 0.0:
@@ -153,10 +168,14 @@ def fourth_moment_ratio(left: float, right: float) -> float:
     return 2.0 * (left**4 + right**4) / (left**2 + right**2) ** 2
 
 
-def _increment(n: int, left: float, right: float, kurtosis: float, sphere: int | None) -> tuple[float, float, float]:
+def _increment(
+    n: int, left: float, right: float, kurtosis: float, sphere: int | None
+) -> tuple[float, float, float]:
     """Mean and variance of (1/2) log(X / N) given X > 0, and P(X = 0)."""
     steep, flat = max(left, right), min(left, right)  # K and N - K have one law
-    factor = LayerFactor(n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0, sphere=sphere)
+    factor = LayerFactor(
+        n, masked=flat != steep, slope=flat / steep if flat != steep else 0.0, sphere=sphere
+    )
     mean, variance = factor_log_moments(factor)
     excess = 0.75 * fourth_moment_ratio(left, right) ** 2 * kurtosis / n**2
     drift = 0.5 * (mean - math.log(n)) + math.log(steep) - excess
@@ -166,11 +185,11 @@ def _increment(n: int, left: float, right: float, kurtosis: float, sphere: int |
 def _check_law(excess_kurtosis: Any, sphere: Any, widest: int) -> None:
     if not (is_number(excess_kurtosis) and -2.0 <= excess_kurtosis < math.inf):
         raise SpecError(
-            refusal(
-                f"excess_kurtosis={excess_kurtosis!r}",
-                "a finite number >= -2",
-                "Write law.standardized_moment(4) - 3; uniform weights have -1.2.",
-            )
+            f"excess_kurtosis={excess_kurtosis!r}",
+            "a finite number >= -2",
+            "Write law.standardized_moment(4) - 3; uniform weights have -1.2.",
         )
     if sphere is not None:
-        check_integer("sphere", sphere, widest, "It is max(fan_in, width) of the orthogonal matrix.")
+        check_integer(
+            "sphere", sphere, widest, "It is max(fan_in, width) of the orthogonal matrix."
+        )

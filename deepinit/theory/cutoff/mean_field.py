@@ -16,15 +16,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule, values
-from deepinit.theory.cutoff.validate import check_not_negative, check_positive, derivative, slopes_at_zero
+from deepinit.theory.cutoff.validate import (
+    check_not_negative,
+    check_positive,
+    derivative,
+    slopes_at_zero,
+)
 from deepinit.theory.numerics.delta_method import Frame
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
 _MOST_STEPS = 20_000
-_CRITICAL = 1e-4  # distance of a multiplier from 1 below which 20 000 layers do not reach the fixed point
-_DIFFERENCE = 3e-3  # relative step of fourth-order central differences: truncation and rounding about 1e-11
+_CRITICAL = (
+    1e-4  # distance of a multiplier from 1 below which 20 000 layers do not reach the fixed point
+)
+_DIFFERENCE = (
+    3e-3  # relative step of fourth-order central differences: truncation and rounding about 1e-11
+)
 
 
 class Recursion(NamedTuple):
@@ -61,7 +70,9 @@ class MeanField(NamedTuple):
     pair_scale: float
 
 
-def mean_field(activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0) -> MeanField:
+def mean_field(
+    activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
+) -> MeanField:
     """Fixed points q*, c* of one and two inputs through infinitely wide layers, with their depth scales xi_q and xi_c.
 
     Formulas in the module docstring. q* is the one that `mean_square` is attracted to, c* the one that orthogonal inputs are.
@@ -83,7 +94,9 @@ def mean_field(activation: Any, weight_var: float, bias_var: float = 0.0, *, mea
     Reference: arXiv:1611.01232 (depth scales); module docstring.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
-    q = fixed_mean_square(recursion, check_positive("mean_square", mean_square, "Inputs of ones have 1."))
+    q = fixed_mean_square(
+        recursion, check_positive("mean_square", mean_square, "Inputs of ones have 1.")
+    )
     if q == 0.0:
         left, right = slopes_at_zero(recursion.activation)
         mu = 0.5 * recursion.weight_var * (left * left + right * right)
@@ -116,7 +129,9 @@ def scale_of(multiplier: float) -> float:
 def gaussian_nodes(recursion: Recursion, q: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """g, z = sqrt(Q) g and weights, fine enough for poles at distance pi/2 of z."""
     std = math.sqrt(recursion.preactivation_variance(q))
-    nodes = 241 if recursion.activation.kinks else 2 * round(120 * min(max(std / 3.0, 1.0), 20.0)) + 1
+    nodes = (
+        241 if recursion.activation.kinks else 2 * round(120 * min(max(std / 3.0, 1.0), 20.0)) + 1
+    )
     g, weights = normal_rule(tuple(kink / std for kink in recursion.activation.kinks), nodes)
     return g, std * g, weights
 
@@ -133,7 +148,11 @@ def length_multiplier(recursion: Recursion, q: float) -> float:
     """V'(q), q > 0."""
     g, z, weights = gaussian_nodes(recursion, q)
     product = values(recursion.activation, z) * derivative(recursion.activation, z) * g
-    return recursion.weight_var * float(weights @ product) / math.sqrt(recursion.preactivation_variance(q))
+    return (
+        recursion.weight_var
+        * float(weights @ product)
+        / math.sqrt(recursion.preactivation_variance(q))
+    )
 
 
 def tangent_multiplier(recursion: Recursion, q: float) -> float:
@@ -149,7 +168,9 @@ def fixed_mean_square(recursion: Recursion, start: float) -> float:
         following = length_step(recursion, q)
         if not following < 1e100:
             raise SpecError(
-                refusal(f"weight_var={recursion.weight_var:g}: lengths explode", "a smaller weight_var", "Lower it.")
+                f"weight_var={recursion.weight_var:g}: lengths explode",
+                "a smaller weight_var",
+                "Lower it.",
             )
         if following < 1e-14 * start and following < q:
             return 0.0
@@ -164,11 +185,9 @@ def fixed_mean_square(recursion: Recursion, start: float) -> float:
                 return polished
         q = following
     raise SpecError(
-        refusal(
-            f"weight_var={recursion.weight_var:g}, bias_var={recursion.bias_var:g}: the length does not settle",
-            "a fixed point with a multiplier away from 1",
-            "On critical lines relaxation follows a power law of depth: there is no cut-off. Change the variances.",
-        )
+        f"weight_var={recursion.weight_var:g}, bias_var={recursion.bias_var:g}: the length does not settle",
+        "a fixed point with a multiplier away from 1",
+        "On critical lines relaxation follows a power law of depth: there is no cut-off. Change the variances.",
     )
 
 
@@ -181,7 +200,9 @@ def pair_frame(recursion: Recursion, q: float, p: float) -> Frame:
         return quadrature_frame(recursion.activation, theta, (total, total))
     frame = homogeneous_frame(np, np.float64(theta), recursion.activation.slopes)
     shift = math.log(total)
-    return frame._replace(log_norm2_a=frame.log_norm2_a + shift, log_norm2_b=frame.log_norm2_b + shift)
+    return frame._replace(
+        log_norm2_a=frame.log_norm2_a + shift, log_norm2_b=frame.log_norm2_b + shift
+    )
 
 
 def overlap_step(recursion: Recursion, q: float, p: float) -> float:
@@ -200,23 +221,28 @@ def fixed_overlap(recursion: Recursion, q: float) -> float:
         if abs(following - p) < 1e-7 * q:
             multiplier = slope(lambda value: overlap_step(recursion, q, value), following, q)
             if abs(1.0 - multiplier) > _CRITICAL:
-                for _ in range(3):  # Newton with a fixed slope: each step leaves the square of the distance
-                    following -= (overlap_step(recursion, q, following) - following) / (multiplier - 1.0)
+                for _ in range(
+                    3
+                ):  # Newton with a fixed slope: each step leaves the square of the distance
+                    following -= (overlap_step(recursion, q, following) - following) / (
+                        multiplier - 1.0
+                    )
                 return following
         p = following
     raise SpecError(
-        refusal(
-            f"weight_var={recursion.weight_var:g}, bias_var={recursion.bias_var:g}: the cosine does not settle",
-            "a fixed point with a multiplier away from 1",
-            "At the edge of chaos there is no cut-off. Change the variances.",
-        )
+        f"weight_var={recursion.weight_var:g}, bias_var={recursion.bias_var:g}: the cosine does not settle",
+        "a fixed point with a multiplier away from 1",
+        "At the edge of chaos there is no cut-off. Change the variances.",
     )
 
 
 def slope(function: Callable[[float], float], at: float, unit: float) -> float:
     """The derivative by central differences of fourth order."""
     h = _DIFFERENCE * unit
-    near, far = (function(at + h) - function(at - h)) / h, (function(at + 2 * h) - function(at - 2 * h)) / h
+    near, far = (
+        (function(at + h) - function(at - h)) / h,
+        (function(at + 2 * h) - function(at - 2 * h)) / h,
+    )
     return (8.0 * near - far) / 12.0
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.mean_field import (
     Recursion,
@@ -104,15 +104,13 @@ def mean_field_cutoff(
     recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
     start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
     if cosine is not None and not (is_number(cosine) and -1.0 < cosine < 1.0):
-        raise SpecError(refusal(f"cosine={cosine!r}", "-1 < cosine < 1", "Leave it out for one input."))
+        raise SpecError(f"cosine={cosine!r}", "-1 < cosine < 1", "Leave it out for one input.")
     q = fixed_mean_square(recursion, start)
     if q == 0.0:
         raise SpecError(
-            refusal(
-                f"weight_var={recursion.weight_var:g}, bias_var=0, where signals die out",
-                "a length with a fixed point above 0",
-                "Take `ordered_cutoff` for the depth at which the signal falls below a precision.",
-            )
+            f"weight_var={recursion.weight_var:g}, bias_var=0, where signals die out",
+            "a length with a fixed point above 0",
+            "Take `ordered_cutoff` for the depth at which the signal falls below a precision.",
         )
     if cosine is None:
         multiplier = length_multiplier(recursion, q)
@@ -122,21 +120,25 @@ def mean_field_cutoff(
     else:
         if tangent_multiplier(recursion, q) <= 1.0:
             raise SpecError(
-                refusal(
-                    "two inputs in the ordered phase (chi_1 <= 1)",
-                    "two inputs in the chaotic phase, or one input",
-                    "Their distance goes to 0 without a floor: take `ordered_cutoff` with a precision.",
-                )
+                "two inputs in the ordered phase (chi_1 <= 1)",
+                "two inputs in the chaotic phase, or one input",
+                "Their distance goes to 0 without a floor: take `ordered_cutoff` with a precision.",
             )
         fixed = fixed_overlap(recursion, q)
         multiplier = slope(lambda p: overlap_step(recursion, q, p), fixed, q)
-        amplitude = koenigs_amplitude(lambda p: overlap_step(recursion, q, p), float(cosine) * q, fixed, multiplier)
+        amplitude = koenigs_amplitude(
+            lambda p: overlap_step(recursion, q, p), float(cosine) * q, fixed, multiplier
+        )
         spread = _pair_spread(recursion, q, fixed, multiplier)
     return _cutoff(fixed, multiplier, amplitude, spread, n, layers)
 
 
 def koenigs_amplitude(
-    step: Callable[[float], float], start: float, fixed_point: float, multiplier: float, most_steps: int = 20_000
+    step: Callable[[float], float],
+    start: float,
+    fixed_point: float,
+    multiplier: float,
+    most_steps: int = 20_000,
 ) -> float:
     """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at an attracting fixed point.
 
@@ -162,23 +164,25 @@ def koenigs_amplitude(
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
         raise SpecError(
-            refusal(
-                f"a multiplier of {multiplier:g}",
-                "0 < |m| < 1",
-                "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets.",
-            )
+            f"a multiplier of {multiplier:g}",
+            "0 < |m| < 1",
+            "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets.",
         )
     unit = max(abs(fixed_point), abs(start - fixed_point))
     previous, power, x = math.nan, 1.0, start
     if not abs(start - fixed_point) > 1e-12 * unit:
-        raise SpecError(refusal("a start at the fixed point", "another start", "Nothing relaxes from there."))
+        raise SpecError(
+            "a start at the fixed point", "another start", "Nothing relaxes from there."
+        )
     for t in range(most_steps):
         here = (x - fixed_point) / power
         if abs(x - fixed_point) < _LINEAR * unit and t:
             return (here - multiplier * previous) / (1.0 - multiplier)
         previous, power, x = here, power * multiplier, step(x)
     raise SpecError(
-        refusal(f"a start at {start:g} that does not reach {fixed_point:g}", "a start in its basin", "Start nearer.")
+        f"a start at {start:g} that does not reach {fixed_point:g}",
+        "a start in its basin",
+        "Start nearer.",
     )
 
 
@@ -200,9 +204,13 @@ def _pair_spread(recursion: Recursion, q: float, p: float, chi: float) -> float:
     b = float(frame.cosine) * a + float(frame.sine) * frame.omega
     products = np.stack([a * a, b * b, a * b])
     means = products @ frame.weights
-    noise = norm2**2 * (frame.radial4 * (products * frame.weights) @ products.T - np.outer(means, means))
+    noise = norm2**2 * (
+        frame.radial4 * (products * frame.weights) @ products.T - np.outer(means, means)
+    )
     mu = length_multiplier(recursion, q)
-    pull = 0.5 * slope(lambda both: overlap_step(recursion, both, p), q, q)  # of one length on the overlap
+    pull = 0.5 * slope(
+        lambda both: overlap_step(recursion, both, p), q, q
+    )  # of one length on the overlap
     jacobian = np.array([[mu, 0.0, 0.0], [0.0, mu, 0.0], [pull, pull, chi]])
     return float(np.linalg.inv(solve_discrete_lyapunov(jacobian, noise))[2, 2] ** -0.5)
 

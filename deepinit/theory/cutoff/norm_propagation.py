@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
 
@@ -87,17 +87,20 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
 def _checked(spec: MLP, points: np.ndarray) -> np.ndarray:
     if not (isinstance(spec, MLP) and spec.is_homogeneous):
         raise SpecError(
-            refusal(
-                f"spec={spec!r}",
-                "an MLP with a homogeneous activation (linear, relu, leaky_relu, absolute) and no biases",
-                "Elsewhere the growth of the norm depends on its size: simulate, or take the infinite width.",
-            )
+            f"spec={spec!r}",
+            "an MLP with a homogeneous activation (linear, relu, leaky_relu, absolute) and no biases",
+            "Elsewhere the growth of the norm depends on its size: simulate, or take the infinite width.",
         )
     rows = real_numbers(points)
-    if rows is None or rows.ndim != 2 or not np.isfinite(rows).all() or not np.any(rows != 0.0, axis=1).all():
+    if (
+        rows is None
+        or rows.ndim != 2
+        or not np.isfinite(rows).all()
+        or not np.any(rows != 0.0, axis=1).all()
+    ):
         raise SpecError(
-            refusal(
-                "points with a row that is 0 or not finite", "rows [inputs, dimension] of positive norm", "Drop it."
-            )
+            "points with a row that is 0 or not finite",
+            "rows [inputs, dimension] of positive norm",
+            "Drop it.",
         )
     return rows / np.max(np.abs(rows), axis=1, keepdims=True)

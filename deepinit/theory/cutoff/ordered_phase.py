@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.first_passage import first_passage_profile
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
@@ -104,8 +104,12 @@ def ordered_cutoff(
     Reference: xi_c: arXiv:1611.01232; derivation in the module docstring.
     """
     recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
-    length = check_positive("distance", distance, "It is the logarithm of the first distance over the precision.")
-    q = fixed_mean_square(recursion, check_positive("mean_square", mean_square, "Inputs of ones have 1."))
+    length = check_positive(
+        "distance", distance, "It is the logarithm of the first distance over the precision."
+    )
+    q = fixed_mean_square(
+        recursion, check_positive("mean_square", mean_square, "Inputs of ones have 1.")
+    )
     if q == 0.0:
         left, right = slopes_at_zero(recursion.activation)
         chi_1 = 0.5 * recursion.weight_var * (left * left + right * right)
@@ -118,11 +122,9 @@ def ordered_cutoff(
         drift, variance = 0.5 * math.log(chi_1) + drift_coefficient / n, variance_coefficient / n
     if not (chi_1 < 1.0 and drift < 0.0):
         raise SpecError(
-            refusal(
-                f"chi_1 = {chi_1:.4g}, where distances do not shrink",
-                "the ordered phase, chi_1 < 1",
-                "In the chaotic phase take `mean_field_cutoff`; at the edge of chaos there is no cut-off.",
-            )
+            f"chi_1 = {chi_1:.4g}, where distances do not shrink",
+            "the ordered phase, chi_1 < 1",
+            "In the chaotic phase take `mean_field_cutoff`; at the edge of chaos there is no cut-off.",
         )
     profile = first_passage_profile(length, drift, variance, layers)
     xi = scale_of(chi_1)
@@ -161,7 +163,11 @@ def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
     first, second = slope(log_tangent, q, q), curvature(log_tangent, q, q)
     bend = slope(lambda at: length_multiplier(recursion, at), q, q)  # V''
     share = recursion.weight_var * q / recursion.preactivation_variance(q)
-    overlap = math.sqrt(share) * mean(values(recursion.activation, z) * tangent * g) / math.sqrt(q * square)
+    overlap = (
+        math.sqrt(share)
+        * mean(values(recursion.activation, z) * tangent * g)
+        / math.sqrt(q * square)
+    )
     overlap_noise = mean(phi2 * tangent2) / (q * square)
     excess = mean(tangent2 * g * g) / square - 1.0
 
@@ -171,5 +177,7 @@ def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
         - 0.5 * tangent_noise
         + excess * share * overlap_noise / (1.0 - overlap**2)
     )
-    variance = tangent_noise + 2.0 * first * cross / (1.0 - mu) + first**2 * length_noise / (1.0 - mu) ** 2
+    variance = (
+        tangent_noise + 2.0 * first * cross / (1.0 - mu) + first**2 * length_noise / (1.0 - mu) ** 2
+    )
     return 0.5 * drift, 0.25 * variance

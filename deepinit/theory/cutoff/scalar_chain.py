@@ -20,11 +20,17 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.theory.cutoff.levels import Levels, largest_value, level_sets
 from deepinit.theory.cutoff.tails import Tail, normal_tail, uniform_tail
-from deepinit.theory.cutoff.validate import check_depth, check_positive, check_rho, check_rounding, fixing_zero
+from deepinit.theory.cutoff.validate import (
+    check_depth,
+    check_positive,
+    check_rho,
+    check_rounding,
+    fixing_zero,
+)
 
 _USUAL_STATES = 200_000  # where signals can grow without bound
 _MOST_STATES = 20_000_000  # 2 GB
@@ -98,7 +104,10 @@ def scalar_survival(
     masses, later = np.ones(1), _reaching(weight_law, scale, magnitudes, sides)
     for t in range(1, num_layers + 1):
         reached = step(masses)
-        survival[t], escaped[t] = min(float(reached[0]), 1.0), escaped[t - 1] + max(float(reached[-1]), 0.0)
+        survival[t], escaped[t] = (
+            min(float(reached[0]), 1.0),
+            escaped[t - 1] + max(float(reached[-1]), 0.0),
+        )
         masses = -np.diff(reached)
         masses[-1] += reached[-1]
         step = later
@@ -114,19 +123,36 @@ def _reaching(law: Law, scale: float, magnitudes: np.ndarray, sides: tuple[Level
         return lambda masses: 2.0 * one_side(masses)
     ends = (left.first, left.last, right.first, right.last)
     tails = [tail_of(magnitudes, scale, end) for end in ends if np.isfinite(end).any()]
-    signs = [sign for sign, end in zip((1.0, -1.0, 1.0, -1.0), ends, strict=True) if np.isfinite(end).any()]
-    return lambda masses: np.sum([sign * tail(masses) for sign, tail in zip(signs, tails, strict=True)], axis=0)
+    signs = [
+        sign
+        for sign, end in zip((1.0, -1.0, 1.0, -1.0), ends, strict=True)
+        if np.isfinite(end).any()
+    ]
+    return lambda masses: np.sum(
+        [sign * tail(masses) for sign, tail in zip(signs, tails, strict=True)], axis=0
+    )
 
 
 def _num_states(
-    phi: Activation, farthest: float, mesh: float, offset: float, depth: int, start: float, largest: float | None
+    phi: Activation,
+    farthest: float,
+    mesh: float,
+    offset: float,
+    depth: int,
+    start: float,
+    largest: float | None,
 ) -> int:
     """The largest k with P(|x_t| = k rho) > 0 for some t = 1..depth, or what `largest` and memory allow."""
     if largest is not None:
-        wanted = check_positive("largest", largest, "Leave it out for as far as the signal can get.") / mesh
+        wanted = (
+            check_positive("largest", largest, "Leave it out for as far as the signal can get.")
+            / mesh
+        )
         cap = math.floor(wanted + 1e-9)
         if cap < 1:
-            raise SpecError(refusal(f"largest={largest!r} with rho={mesh:g}", "largest >= rho", "Leave it out."))
+            raise SpecError(
+                f"largest={largest!r} with rho={mesh:g}", "largest >= rho", "Leave it out."
+            )
     else:
         cap = max(_USUAL_STATES, math.ceil(4.0 * start / mesh))
     states, x = 0, start
@@ -140,18 +166,16 @@ def _num_states(
             break
     if states > _MOST_STATES:
         raise SpecError(
-            refusal(
-                f"a lattice of {states:.3g} states (rho={mesh:g}, values up to {states * mesh:.3g})",
-                f"at most {_MOST_STATES:.0e} states",
-                "Take a coarser mesh, or a smaller `largest`.",
-            )
+            f"a lattice of {states:.3g} states (rho={mesh:g}, values up to {states * mesh:.3g})",
+            f"at most {_MOST_STATES:.0e} states",
+            "Take a coarser mesh, or a smaller `largest`.",
         )
     return states
 
 
 def _check_input(x0: Any) -> float:
     if not (is_number(x0) and 0.0 < abs(x0) < math.inf):
-        raise SpecError(refusal(f"x0={x0!r}", "a finite number other than 0", "Leave it out for x0=1."))
+        raise SpecError(f"x0={x0!r}", "a finite number other than 0", "Leave it out for x0=1.")
     return abs(float(x0))
 
 
@@ -159,11 +183,9 @@ def _weight_scale(law: Any) -> float:
     """Half the width of the uniform law, or the standard deviation of the normal one."""
     if not isinstance(law, Law) or law.name not in ("uniform", "normal") or not law.variance > 0.0:
         raise SpecError(
-            refusal(
-                f"weight_law={law!r}",
-                "a uniform or normal law of variance > 0",
-                "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws.",
-            )
+            f"weight_law={law!r}",
+            "a uniform or normal law of variance > 0",
+            "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws.",
         )
     std = math.sqrt(law.entry_variance(1))
     return math.sqrt(3.0) * std if law.name == "uniform" else std

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 
 class CutoffSummary(NamedTuple):
@@ -47,13 +47,16 @@ def summary(S: Any) -> CutoffSummary:
     Reference: t_mix at level 1/4 as arXiv:2104.10727, section on the cut-off phenomenon.
     """
     curve = real_numbers(S)
-    if curve is None or curve.ndim != 1 or not curve.size or not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():
+    if (
+        curve is None
+        or curve.ndim != 1
+        or not curve.size
+        or not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all()
+    ):
         raise SpecError(
-            refusal(
-                f"S={S!r}" if np.size(S) < 8 else "S that is no curve, or leaves [0, 1]",
-                "numbers between 0 and 1, one per layer from layer 0 on",
-                "S(t) is a probability or a total variation with maximum 1.",
-            )
+            f"S={S!r}" if np.size(S) < 8 else "S that is no curve, or leaves [0, 1]",
+            "numbers between 0 and 1, one per layer from layer 0 on",
+            "S(t) is a probability or a total variation with maximum 1.",
         )
     t75, t50, t25 = (_crossing(curve, level) for level in (0.75, 0.5, 0.25))
     mixed = np.flatnonzero(curve <= 0.25)

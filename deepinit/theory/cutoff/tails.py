@@ -34,7 +34,9 @@ def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
     from_here = np.where(finite, np.searchsorted(magnitudes, scaled, side="right"), len(magnitudes))
 
     def tail(masses: np.ndarray) -> np.ndarray:
-        return 0.5 * (_suffix_sums(masses)[from_here] - scaled * _suffix_sums(masses / magnitudes)[from_here])
+        return 0.5 * (
+            _suffix_sums(masses)[from_here] - scaled * _suffix_sums(masses / magnitudes)[from_here]
+        )
 
     return tail
 
@@ -56,7 +58,9 @@ def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
     def tail(masses: np.ndarray) -> np.ndarray:
         sums = np.where(at > 0.0, 0.0, 0.5 * masses.sum())
         if targets:
-            moments = np.concatenate([_moments(masses[panel.start : panel.stop], panel.scaled) for panel in sources])
+            moments = np.concatenate(
+                [_moments(masses[panel.start : panel.stop], panel.scaled) for panel in sources]
+            )
             for panel, series in zip(targets, (kernel @ moments).reshape(-1, _TERMS), strict=True):
                 for chunk in _chunks(panel.stop - panel.start):
                     values = np.polynomial.chebyshev.chebval(panel.scaled[chunk], series)
@@ -84,14 +88,18 @@ def _panels(points: np.ndarray) -> list[_Panel]:
     panels = []
     for start, stop in zip(starts, np.append(starts[1:], points.size), strict=True):
         middle = float(points[0] + (index[start] + 0.5) * _LENGTH)
-        panels.append(_Panel(int(start), int(stop), middle, (points[start:stop] - middle) * (2.0 / _LENGTH)))
+        panels.append(
+            _Panel(int(start), int(stop), middle, (points[start:stop] - middle) * (2.0 / _LENGTH))
+        )
     return panels
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
     """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all products of two intervals."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
-    to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)  # values at the nodes -> coefficients
+    to_series = (2.0 / _TERMS) * np.cos(
+        np.arange(_TERMS)[:, None] * angles
+    )  # values at the nodes -> coefficients
     to_series[0] *= 0.5
     nodes = 0.5 * _LENGTH * np.cos(angles)
     y = np.array([panel.middle for panel in targets])[:, None] + nodes

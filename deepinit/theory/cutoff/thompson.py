@@ -16,7 +16,7 @@ from scipy.special import wrightomega
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.validate import derivative
 
@@ -49,9 +49,11 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
     phi = as_activation(activation)
     biases = real_numbers(bias)
     if biases is None or not biases.size or not np.isfinite(biases).all():
-        raise SpecError(refusal(f"bias={bias!r}", "finite numbers", "Leave it out for no bias."))
+        raise SpecError(f"bias={bias!r}", "finite numbers", "Leave it out for no bias.")
     if phi.name == "sigmoid":
-        return float(wrightomega(-(1.0 + float(biases.min()))).real)  # W_0(e^y), without overflow of e^y
+        return float(
+            wrightomega(-(1.0 + float(biases.min()))).real
+        )  # W_0(e^y), without overflow of e^y
     return max(_largest_elasticity(phi, float(b)) for b in np.unique(biases))
 
 
@@ -64,15 +66,15 @@ def _largest_elasticity(phi: Activation, bias: float) -> float:
         heights = values(phi, z)
         if not (np.isfinite(heights).all() and (heights > 0.0).all()):
             raise SpecError(
-                refusal(
-                    f"the activation {phi!r} with bias {bias:g}, not positive on the whole of z > {bias:g}",
-                    "phi(z) > 0 for z > bias: sigmoid and softplus at any bias, ReLU, linear, tanh, SiLU at bias >= 0",
-                    "The Thompson metric lives on the open positive cone.",
-                )
+                f"the activation {phi!r} with bias {bias:g}, not positive on the whole of z > {bias:g}",
+                "phi(z) > 0 for z > bias: sigmoid and softplus at any bias, ReLU, linear, tanh, SiLU at bias >= 0",
+                "The Thompson metric lives on the open positive cone.",
             )
         return u * np.abs(derivative(phi, z)) / heights
 
-    smallest = max(abs(bias), 1.0) * 1e-9 if bias else 1e-30  # z - bias must survive the rounding of z
+    smallest = (
+        max(abs(bias), 1.0) * 1e-9 if bias else 1e-30
+    )  # z - bias must survive the rounding of z
     grid = np.arange(np.log(smallest), np.log(_FARTHEST), 0.01)
     samples = elasticity(grid)
     best = int(np.argmax(samples))

@@ -30,18 +30,23 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, polygamma
 
 from deepinit.core.activations import tanh
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.laws import Law
 from deepinit.theory.cutoff.lattice import rounded_mean_square, rounded_orbit
 from deepinit.theory.cutoff.log_norm_drift import critical_gain
 from deepinit.theory.cutoff.mean_field import checked_recursion, length_step
-from deepinit.theory.cutoff.validate import OFFSETS, check_depth, check_gain, check_positive, check_rho, check_width
+from deepinit.theory.cutoff.validate import (
+    OFFSETS,
+    check_depth,
+    check_gain,
+    check_positive,
+    check_rho,
+    check_width,
+)
 
 _NODES = 961  # of the random walk's normal law: the fall of S within one e-fold of the length is resolved
-_LEAST_ALPHA = (
-    0.07  # preactivations' standard deviation over the mesh, below which nothing survives: erfc(7 / sqrt 2) = 3e-12
-)
+_LEAST_ALPHA = 0.07  # preactivations' standard deviation over the mesh, below which nothing survives: erfc(7 / sqrt 2) = 3e-12
 _SMALL = 1e-9  # a mean square at which tanh is the identity to 1e-9
 
 
@@ -73,12 +78,17 @@ def rounded_survival(
     """
     n, a, mesh = check_width(width), check_gain(gain), check_rho(rho)
     start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
-    layers = len(rounded_orbit(a, mesh, rounding, 1, start)) - 2 + check_depth(depth)  # checks the rounding
+    layers = (
+        len(rounded_orbit(a, mesh, rounding, 1, start)) - 2 + check_depth(depth)
+    )  # checks the rounding
     least = math.atanh((1.0 - OFFSETS.get(rounding, 0.0)) * mesh) / mesh
     spread, shift = math.sqrt(polygamma(1, n / 2.0)), -2.0 * math.log(critical_gain(n))
     log_kept = _log_kept(mesh, rounding, a * math.sqrt(start) / mesh)
     g, weights = normal_rule((), _NODES)
-    survival, log_alpha = np.ones(layers + 1), np.full(g.size, math.log(a * math.sqrt(start) / mesh))
+    survival, log_alpha = (
+        np.ones(layers + 1),
+        np.full(g.size, math.log(a * math.sqrt(start) / mesh)),
+    )
     for t in range(1, layers + 1):
         with np.errstate(divide="ignore", over="ignore"):
             inside = np.log1p(-2.0 * ndtr(-least * np.exp(-log_alpha)))
@@ -99,7 +109,12 @@ def _log_kept(mesh: float, rounding: str, largest: float) -> Callable[[np.ndarra
 
 
 def underflow_layer(
-    width: int, weight_law: Law, smallest: float, *, products: bool = False, mean_square: float = 1.0
+    width: int,
+    weight_law: Law,
+    smallest: float,
+    *,
+    products: bool = False,
+    mean_square: float = 1.0,
 ) -> float:
     """The layer at which half of the signals of a tanh network are lost to underflow.
 
@@ -129,19 +144,23 @@ def underflow_layer(
     n, least = check_width(width), check_rho(smallest)
     start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
     if not isinstance(weight_law, Law) or weight_law.name not in ("normal", "uniform"):
-        raise SpecError(refusal(f"weight_law={weight_law!r}", "a normal or uniform law", "Simulate other laws."))
+        raise SpecError(
+            f"weight_law={weight_law!r}", "a normal or uniform law", "Simulate other laws."
+        )
     gain = math.sqrt(n * weight_law.entry_variance(n))
     if n < 2 or not 0.0 < gain < 1.0:
         raise SpecError(
-            refusal(
-                f"width {n} with a gain of {gain:g}",
-                "widths >= 2 and gains below 1 (variance times fan_in below 1)",
-                "Wide networks of a larger gain keep their signal.",
-            )
+            f"width {n} with a gain of {gain:g}",
+            "widths >= 2 and gains below 1 (variance times fan_in below 1)",
+            "Wide networks of a larger gain keep their signal.",
         )
-    drift = math.log(critical_gain(n) / gain) + 0.75 * (weight_law.standardized_moment(4) - 3.0) / n**2
+    drift = (
+        math.log(critical_gain(n) / gain) + 0.75 * (weight_law.standardized_moment(4) - 3.0) / n**2
+    )
     if products:
-        farthest = brentq(lambda y: n * n * _product_tail(weight_law, y) - math.log(2.0), 1e-3, 40.0) / math.sqrt(n)
+        farthest = brentq(
+            lambda y: n * n * _product_tail(weight_law, y) - math.log(2.0), 1e-3, 40.0
+        ) / math.sqrt(n)
     else:
         farthest = -float(ndtri(0.5 * math.log(2.0) / n))
     return (-math.log(least) + math.log(farthest) + _start_up(gain, start)) / drift

@@ -7,7 +7,7 @@ import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation, as_activation
 from deepinit.core.checks import check_integer, is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
 # Level k of the lattice is taken from |phi| >= (k - offset) rho on: truncation toward zero, or nearest.
@@ -20,7 +20,9 @@ _NEXT_TO_ZERO = 1e-30
 def check_rho(rho: Any) -> float:
     """The mesh of the lattice, 0 < rho < 1."""
     if not (is_number(rho) and 0.0 < rho < 1.0):
-        raise SpecError(refusal(f"rho={rho!r}", "a number with 0 < rho < 1", "rho=1e-3 keeps three decimals."))
+        raise SpecError(
+            f"rho={rho!r}", "a number with 0 < rho < 1", "rho=1e-3 keeps three decimals."
+        )
     return float(rho)
 
 
@@ -28,19 +30,15 @@ def check_rounding(rounding: Any) -> float:
     """The offset of the levels: k is reached from |phi| = (k - offset) rho on."""
     if rounding == "flush":
         raise SpecError(
-            refusal(
-                "rounding='flush', whose values keep to no grid",
-                "'truncate' or 'nearest'",
-                "For underflow take `rounded_survival`, `rounded_orbit` or `underflow_layer`.",
-            )
+            "rounding='flush', whose values keep to no grid",
+            "'truncate' or 'nearest'",
+            "For underflow take `rounded_survival`, `rounded_orbit` or `underflow_layer`.",
         )
     if not isinstance(rounding, str) or rounding not in OFFSETS:
         raise SpecError(
-            refusal(
-                f"rounding={rounding!r}",
-                "'truncate' (toward zero) or 'nearest'",
-                "Truncation reproduces the published curves; arithmetic units round to nearest.",
-            )
+            f"rounding={rounding!r}",
+            "'truncate' (toward zero) or 'nearest'",
+            "Truncation reproduces the published curves; arithmetic units round to nearest.",
         )
     return OFFSETS[rounding]
 
@@ -48,20 +46,22 @@ def check_rounding(rounding: Any) -> float:
 def check_positive(name: str, given: Any, remedy: str) -> float:
     """A finite number > 0."""
     if not (is_number(given) and 0.0 < given < math.inf):
-        raise SpecError(refusal(f"{name}={given!r}", "a finite number > 0", remedy))
+        raise SpecError(f"{name}={given!r}", "a finite number > 0", remedy)
     return float(given)
 
 
 def check_not_negative(name: str, given: Any, remedy: str) -> float:
     """A finite number >= 0."""
     if not (is_number(given) and 0.0 <= given < math.inf):
-        raise SpecError(refusal(f"{name}={given!r}", "a finite number >= 0", remedy))
+        raise SpecError(f"{name}={given!r}", "a finite number >= 0", remedy)
     return float(given)
 
 
 def check_gain(gain: Any) -> float:
     """A > 0, the square root of the weight variance times fan_in."""
-    return check_positive("gain", gain, "The gain is the square root of the weight variance times fan_in.")
+    return check_positive(
+        "gain", gain, "The gain is the square root of the weight variance times fan_in."
+    )
 
 
 def check_width(width: Any) -> int:
@@ -79,11 +79,15 @@ def check_depth(depth: Any) -> int:
 def check_layers(layers: Any) -> np.ndarray:
     """Layer numbers t >= 0 as float64, of any shape."""
     try:
-        numbers = np.asarray(layers, dtype=np.float64) if not isinstance(layers, str) else np.asarray(math.nan)
+        numbers = (
+            np.asarray(layers, dtype=np.float64)
+            if not isinstance(layers, str)
+            else np.asarray(math.nan)
+        )
     except (TypeError, ValueError):
         numbers = np.asarray(math.nan)
     if not (np.isfinite(numbers) & (numbers >= 0.0)).all():
-        raise SpecError(refusal(f"layers={layers!r}", "finite numbers >= 0", "Write numpy.arange(20)."))
+        raise SpecError(f"layers={layers!r}", "finite numbers >= 0", "Write numpy.arange(20).")
     return numbers
 
 
@@ -93,11 +97,9 @@ def fixing_zero(activation: Any) -> Activation:
     at_zero = float(values(checked, np.zeros(1))[0])
     if not abs(at_zero) <= 1e-12:
         raise SpecError(
-            refusal(
-                f"the activation {checked!r}, whose value at 0 is {at_zero:.4g}",
-                "activations with phi(0) = 0 (linear, ReLU, tanh, SiLU, ...), for which a signal of 0 stays 0",
-                "With phi(0) != 0, or with biases, take the distance of two inputs: see `mean_field_cutoff`.",
-            )
+            f"the activation {checked!r}, whose value at 0 is {at_zero:.4g}",
+            "activations with phi(0) = 0 (linear, ReLU, tanh, SiLU, ...), for which a signal of 0 stays 0",
+            "With phi(0) != 0, or with biases, take the distance of two inputs: see `mean_field_cutoff`.",
         )
     return checked
 
@@ -122,10 +124,8 @@ def slopes_at_zero(activation: Any) -> tuple[float, float]:
         left, right = map(float, derivative(checked, np.array([-_NEXT_TO_ZERO, _NEXT_TO_ZERO])))
     if not max(abs(left), abs(right)) > 1e-12:
         raise SpecError(
-            refusal(
-                f"the activation {checked!r}, whose slope at 0 is 0",
-                "activations with a slope other than 0 on at least one side of 0",
-                "Without a slope small signals vanish faster than exponentially; there is no drift per layer.",
-            )
+            f"the activation {checked!r}, whose slope at 0 is 0",
+            "activations with a slope other than 0 on at least one side of 0",
+            "Without a slope small signals vanish faster than exponentially; there is no drift per layer.",
         )
     return left, right

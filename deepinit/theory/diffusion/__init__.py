@@ -11,16 +11,23 @@ Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bia
 a = phi'(0) and b = phi''(0) survive infinite depth. Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
 """
 
-from deepinit.theory.diffusion.complete_network import LinearModel, NetworkKernels, linear_model, network_kernels
+from deepinit.theory.diffusion.complete_network import (
+    LinearModel,
+    NetworkKernels,
+    linear_model,
+    network_kernels,
+)
 from deepinit.theory.diffusion.constants import DiffusionConstants, diffusion_constants, may_explode
 from deepinit.theory.diffusion.convolution import ConvolutionLimit, convolution_limit, patch_indices
 from deepinit.theory.diffusion.correlated import CorrelatedMoments, correlated_moments
 from deepinit.theory.diffusion.double_limit import DoubleLimit, double_limit, explosion_times
-from deepinit.theory.diffusion.finite_depth import DepthBias, LinearNetwork, depth_bias, linear_network
-from deepinit.theory.diffusion.inner_activation import (
-    InnerLimit,
-    inner_limit,
+from deepinit.theory.diffusion.finite_depth import (
+    DepthBias,
+    LinearNetwork,
+    depth_bias,
+    linear_network,
 )
+from deepinit.theory.diffusion.inner_activation import InnerLimit, inner_limit
 from deepinit.theory.diffusion.jacobian import JacobianLaw, bias_kernel_variance, jacobian_law
 from deepinit.theory.diffusion.kurtosis import coordinate_excess_kurtosis
 from deepinit.theory.diffusion.moments import (

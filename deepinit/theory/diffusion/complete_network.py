@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_positive
 from deepinit.theory.diffusion.constants import diffusion_constants, without_curvature
 from deepinit.theory.diffusion.double_limit import double_limit
@@ -100,7 +100,9 @@ def network_kernels(
     blocks = scale_out * limit.block_kernel
     embedding = scale_out * _factor(activation, weight_var, bias_var, horizon) * scale_in * products
     shares = {"readout": readout, "blocks": blocks, "embedding": embedding}
-    return NetworkKernels(readout, sum((shares[part] for part in parts), np.zeros_like(products)), **shares)
+    return NetworkKernels(
+        readout, sum((shares[part] for part in parts), np.zeros_like(products)), **shares
+    )
 
 
 def linear_model(
@@ -144,7 +146,10 @@ def linear_model(
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     shares = {
         "readout": (growth.bias_gain, growth.factor),
-        "blocks": (growth.bias_rate * growth.horizon * growth.factor, growth.exponent * growth.factor),
+        "blocks": (
+            growth.bias_rate * growth.horizon * growth.factor,
+            growth.exponent * growth.factor,
+        ),
         "embedding": (0.0, growth.factor),
     }
     intercept, slope = (sum(shares[part][which] for part in _parts(trained)) for which in (0, 1))
@@ -166,6 +171,8 @@ def _parts(trained: Any) -> tuple[str, ...]:
     given = (trained,) if isinstance(trained, str) else tuple(trained)
     if not set(given) <= set(PARTS) or len(set(given)) != len(given) or not given:
         raise SpecError(
-            refusal(f"trained={trained!r}", "one or more of " + ", ".join(PARTS), "Name each trained part once.")
+            f"trained={trained!r}",
+            "one or more of " + ", ".join(PARTS),
+            "Name each trained part once.",
         )
     return given

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.constants import without_curvature
 from deepinit.theory.diffusion.validate import Growth, check_exponent, check_gram, growth_of
 
@@ -47,7 +47,9 @@ class ConvolutionLimit(NamedTuple):
         return self.block_kernel.mean(axis=(2, 3))
 
 
-def patch_indices(image_shape: tuple[int, ...], filter_size: int, padding: str = "circular") -> np.ndarray:
+def patch_indices(
+    image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
+) -> np.ndarray:
     """Which position each offset of the filter reads at each position.
 
     Args:
@@ -70,16 +72,21 @@ def patch_indices(image_shape: tuple[int, ...], filter_size: int, padding: str =
         check_integer("image_shape", side, 1, "Give (P,) or (U, V).")
     check_integer("filter_size", filter_size, 1, "3 is usual.")
     name = "zero" if padding == "same" else padding
-    if len(shape) not in (1, 2) or filter_size % 2 == 0 or filter_size > min(shape) or name not in PADDINGS:
+    if (
+        len(shape) not in (1, 2)
+        or filter_size % 2 == 0
+        or filter_size > min(shape)
+        or name not in PADDINGS
+    ):
         raise SpecError(
-            refusal(
-                f"image_shape={image_shape}, filter_size={filter_size}, padding={padding!r}",
-                "one or two sides, an odd filter no larger than the image, padding 'circular' or 'zero' ('same')",
-                "A filter larger than the image would read a position twice, or nothing.",
-            )
+            f"image_shape={image_shape}, filter_size={filter_size}, padding={padding!r}",
+            "one or two sides, an odd filter no larger than the image, padding 'circular' or 'zero' ('same')",
+            "A filter larger than the image would read a position twice, or nothing.",
         )
     reach = filter_size // 2
-    positions = np.stack(np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")).reshape(len(shape), -1)
+    positions = np.stack(np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")).reshape(
+        len(shape), -1
+    )
     count, sides = positions.shape[1], np.array(shape)[:, None]
     rows = []
     for offset in itertools.product(range(-reach, reach + 1), repeat=len(shape)):
@@ -131,11 +138,9 @@ def convolution_limit(
     count = reads.shape[1]
     if len(flat) % count:
         raise SpecError(
-            refusal(
-                f"a gram matrix of size {len(flat)} for images of {count} positions",
-                "[N P, N P]: every pair of input and position",
-                "For inputs x [N, P, D] write the gram matrix of x.reshape(N * P, D), divided by D.",
-            )
+            f"a gram matrix of size {len(flat)} for images of {count} positions",
+            "[N P, N P]: every pair of input and position",
+            "For inputs x [N, P, D] write the gram matrix of x.reshape(N * P, D), divided by D.",
         )
     inputs = len(flat) // count
     start = flat.reshape(inputs, count, inputs, count).transpose(0, 2, 1, 3)
@@ -147,13 +152,19 @@ def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.nd
 
     def shifted(matrix: np.ndarray) -> np.ndarray:
         padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0
-        return growth.rate * np.sum([padded[:, :, row[:, None], row[None, :]] for row in reads], axis=0)
+        return growth.rate * np.sum(
+            [padded[:, :, row[:, None], row[None, :]] for row in reads], axis=0
+        )
 
     term = growth.horizon * (shifted(start) + growth.bias_rate)
     kernel_term = term
     overlap, kernel = start + term, kernel_term
     for order in range(2, _MOST_TERMS):
-        if order > len(reads) * growth.exponent and _negligible(kernel_term, kernel) and _negligible(term, overlap):
+        if (
+            order > len(reads) * growth.exponent
+            and _negligible(kernel_term, kernel)
+            and _negligible(term, overlap)
+        ):
             break
         step = growth.horizon / order
         term, kernel_term = step * shifted(term), step * shifted(term + kernel_term)

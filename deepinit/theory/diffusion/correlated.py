@@ -13,10 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.constants import without_curvature
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import check_exponent, check_gram, check_horizon, check_matrix, real_array
+from deepinit.theory.diffusion.validate import (
+    check_exponent,
+    check_gram,
+    check_horizon,
+    check_matrix,
+    real_array,
+)
 
 
 class CorrelatedMoments(NamedTuple):
@@ -74,24 +80,35 @@ def correlated_moments(
     a = without_curvature(activation).slope
     x = np.atleast_2d(real_array("start", start))
     if x.ndim != 2 or not x.size:
-        raise SpecError(refusal(f"start of shape {x.shape}", "[N, D]", "Give one row for each input."))
+        raise SpecError(f"start of shape {x.shape}", "[N, D]", "Give one row for each input.")
     (n, d), time = x.shape, check_horizon(horizon)
     zero = np.zeros((d, d))
     rows = check_gram("row_covariance", row_covariance, size=d)
     columns = check_gram("column_covariance", column_covariance, size=d)
-    biases = check_gram("bias_covariance", zero if bias_covariance is None else bias_covariance, size=d)
+    biases = check_gram(
+        "bias_covariance", zero if bias_covariance is None else bias_covariance, size=d
+    )
     drift = check_matrix("weight_drift", zero if weight_drift is None else weight_drift, (d, d))
     push = check_matrix("bias_drift", np.zeros(d) if bias_drift is None else bias_drift, (d,))
 
     def rates(state: np.ndarray) -> np.ndarray:
         mean, second = state[: n * d].reshape(n, d), state[n * d :].reshape(n, n, d, d)
         pushed = np.einsum("d,je->jde", push, mean)
-        along = drift @ second + second @ drift.T + pushed[None] + pushed.transpose(0, 2, 1)[:, None]
+        along = (
+            drift @ second + second @ drift.T + pushed[None] + pushed.transpose(0, 2, 1)[:, None]
+        )
         noise = np.einsum("de,ijde->ij", columns, second)[..., None, None] * rows + biases
-        return np.concatenate([(a * (mean @ drift.T + push)).ravel(), (a * along + a**2 * noise).ravel()])
+        return np.concatenate(
+            [(a * (mean @ drift.T + push)).ravel(), (a * along + a**2 * noise).ravel()]
+        )
 
     begin = np.concatenate([x.ravel(), np.einsum("id,je->ijde", x, x).ravel()])
-    check_exponent(a**2 * time * np.trace(rows) * np.max(np.abs(columns)) + 2.0 * abs(a) * time * np.max(np.abs(drift)))
-    size = np.sqrt(np.max(x**2) + np.max(time * np.abs(rates(begin)[n * d :])) + np.max((a * time * push) ** 2))
+    check_exponent(
+        a**2 * time * np.trace(rows) * np.max(np.abs(columns))
+        + 2.0 * abs(a) * time * np.max(np.abs(drift))
+    )
+    size = np.sqrt(
+        np.max(x**2) + np.max(time * np.abs(rates(begin)[n * d :])) + np.max((a * time * push) ** 2)
+    )
     end = integrated(rates, begin, time, np.repeat([size, size**2], [n * d, len(begin) - n * d]))
     return CorrelatedMoments(end[: n * d].reshape(n, d), end[n * d :].reshape(n, n, d, d))

@@ -19,10 +19,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.constants import DiffusionConstants, diffusion_constants
 from deepinit.theory.diffusion.riccati import Riccati, check_horizon_before, panels
-from deepinit.theory.diffusion.validate import Growth, check_gram, check_variances, check_vector, growth_of, real_array
+from deepinit.theory.diffusion.validate import (
+    Growth,
+    check_gram,
+    check_variances,
+    check_vector,
+    growth_of,
+    real_array,
+)
 
 
 class DoubleLimit(NamedTuple):
@@ -144,11 +151,16 @@ def explosion_times(
     _, means = check_start(np.diag(squares), mean, with_means=False)
     if (squares < means**2 * (1.0 - 1e-9)).any():
         raise SpecError(
-            refusal(
-                f"mean squares {squares} for coordinate means {means}", "mean_squares >= mean^2", "Check the inputs."
-            )
+            f"mean squares {squares} for coordinate means {means}",
+            "mean_squares >= mean^2",
+            "Check the inputs.",
         )
-    return np.array([system.explosion_time() for system in riccati_systems(constants, squares, means, weight, bias)])
+    return np.array(
+        [
+            system.explosion_time()
+            for system in riccati_systems(constants, squares, means, weight, bias)
+        ]
+    )
 
 
 def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +173,11 @@ def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.nd
 
 
 def riccati_systems(
-    constants: DiffusionConstants, squares: np.ndarray, mean: np.ndarray, weight_var: float, bias_var: float
+    constants: DiffusionConstants,
+    squares: np.ndarray,
+    mean: np.ndarray,
+    weight_var: float,
+    bias_var: float,
 ) -> list[Riccati]:
     """One equation for each input."""
     return [
@@ -170,7 +186,9 @@ def riccati_systems(
     ]
 
 
-def _drift_integrals(systems: list[Riccati], growth: Growth, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _drift_integrals(
+    systems: list[Riccati], growth: Growth, mean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Integrals over [0, T] of kappa e^{kappa (T-t)} m_i m_j, and of that times 1 + kappa (T-t)."""
     rate, horizon = growth.rate, growth.horizon
     if horizon == 0.0 or rate == 0.0:

@@ -55,7 +55,9 @@ class LinearNetwork(NamedTuple):
     jacobian_mean_square: float
 
 
-def depth_bias(activation: Any, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0) -> DepthBias:
+def depth_bias(
+    activation: Any, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+) -> DepthBias:
     """What a depth L adds to the overlaps and tangent kernels of infinite depth, to first order in 1/L; infinite width.
 
     Formulas in the module docstring.
@@ -125,4 +127,6 @@ def linear_network(
     bias_gain = growth.bias_rate * growth.horizon * (gain / c if c else 1.0)
     before = math.exp((depth - 1) * log_step)
     kernel = (c * start + growth.bias_rate * growth.horizon) * before
-    return LinearNetwork(start + gain * start + bias_gain, kernel, kernel - bias_gain, bias_gain, 1.0 + gain)
+    return LinearNetwork(
+        start + gain * start + bias_gain, kernel, kernel - bias_gain, bias_gain, 1.0 + gain
+    )

@@ -14,11 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.constants import diffusion_constants, growth_order
 from deepinit.theory.diffusion.pairs import product_means
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import check_exponent, check_gram, check_variances, check_vector
+from deepinit.theory.diffusion.validate import (
+    check_exponent,
+    check_gram,
+    check_variances,
+    check_vector,
+)
 
 
 class InnerLimit(NamedTuple):
@@ -100,11 +105,9 @@ def not_superlinear(psi: Activation) -> Activation:
     """The activation inside a block, refused if it grows faster than linearly."""
     if growth_order(psi) > 1.0:
         raise SpecError(
-            refusal(
-                f"the activation {psi!r}, which grows like |x|^{growth_order(psi):g}",
-                "activations inside a block that grow at most linearly",
-                "The diffusion may explode with a faster one; take a bounded one (tanh, erf) or ReLU.",
-            )
+            f"the activation {psi!r}, which grows like |x|^{growth_order(psi):g}",
+            "activations inside a block that grow at most linearly",
+            "The diffusion may explode with a faster one; take a bounded one (tanh, erf) or ReLU.",
         )
     return psi
 

@@ -59,7 +59,9 @@ class JacobianLaw(NamedTuple):
         return (self.fourth - self.squared_trace) / self.mean_square**2
 
 
-def jacobian_law(activation: Any, width: int, weight_var: float, horizon: float = 1.0) -> JacobianLaw:
+def jacobian_law(
+    activation: Any, width: int, weight_var: float, horizon: float = 1.0
+) -> JacobianLaw:
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id: traces, determinant, norms.
 
     By time homogeneity J(x_T, x_t) has the law with horizon T - t: E |J(x_T, x_t)^T e_1|^2 = e^{kappa (T - t)}.
@@ -126,7 +128,9 @@ def bias_kernel_variance(
         total = 2.0 * growth.rate + gamma
         bracket = (math.expm1(total * time) / total - growth.mean_time) / (growth.rate + gamma)
         return growth.bias_rate**2 * (2.0 * bracket - growth.mean_time**2)
-    u = 0.5 * time * (_NODES + 1.0)  # 100 nodes: exact to rounding for e^{(2 kappa + gamma) u} up to exponents of 200
+    u = (
+        0.5 * time * (_NODES + 1.0)
+    )  # 100 nodes: exact to rounding for e^{(2 kappa + gamma) u} up to exponents of 200
     left = time - u
     ahead = np.exp(growth.rate * u) * left * _exp_ratio(growth.rate * left)
     integral = 0.5 * time * np.sum(_WEIGHTS * np.exp(growth.rate * u) * np.expm1(gamma * u) * ahead)

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.moments import checked_start
 from deepinit.theory.diffusion.validate import check_vector
 
 
 def coordinate_excess_kurtosis(
-    activation: Any, width: int, start: float, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    activation: Any,
+    width: int,
+    start: float,
+    weight_var: float,
+    bias_var: float = 0.0,
+    horizon: float = 1.0,
 ) -> float:
     """Excess kurtosis of one coordinate x_{T,1} when every coordinate starts at the same number: 0 for a Gaussian.
 
@@ -62,6 +67,8 @@ def coordinate_excess_kurtosis(
     moments = expm(growth.horizon * system)[:, 0]
     if not moments[1] > 0.0:
         raise SpecError(
-            refusal("a coordinate without variance", "a positive horizon, slope and variance", "Set bias_var > 0.")
+            "a coordinate without variance",
+            "a positive horizon, slope and variance",
+            "Set bias_var > 0.",
         )
     return float(moments[6] / moments[1] ** 2 - 3.0)

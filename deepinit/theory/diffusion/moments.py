@@ -35,10 +35,16 @@ from scipy.linalg import expm
 
 from deepinit.core.activations import as_activation
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_width
 from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.validate import Growth, check_exponent, check_gram, check_size, growth_of
+from deepinit.theory.diffusion.validate import (
+    Growth,
+    check_exponent,
+    check_gram,
+    check_size,
+    growth_of,
+)
 
 
 class PairMoments(NamedTuple):
@@ -110,7 +116,9 @@ def mean_square_moments(
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
     check_integer("highest", highest, 1, "2 gives the variance.")
     if highest > 12:
-        raise SpecError(refusal(f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."))
+        raise SpecError(
+            f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."
+        )
     check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
     with np.errstate(over="ignore", invalid="ignore"):
         start = q ** np.arange(highest + 1)
@@ -121,11 +129,9 @@ def mean_square_moments(
             found = np.linalg.matrix_power(step, depth) @ start
     if not np.isfinite(found).all():
         raise SpecError(
-            refusal(
-                f"mean_square={mean_square:g}, bias_var={bias_var:g} and highest={highest}",
-                "numbers whose powers up to `highest` stay in float64",
-                "Scale them down, both by one factor: E q^k scales with its k-th power.",
-            )
+            f"mean_square={mean_square:g}, bias_var={bias_var:g} and highest={highest}",
+            "numbers whose powers up to `highest` stay in float64",
+            "Scale them down, both by one factor: E q^k scales with its k-th power.",
         )
     return found
 
@@ -168,13 +174,17 @@ def overlap_moments(
     if depth is None:
         propagator = expm(growth.horizon * _pair_system(growth, size))
     else:
-        propagator = np.linalg.matrix_power(_pair_step(_block(activation, growth, depth), size), depth)
+        propagator = np.linalg.matrix_power(
+            _pair_step(_block(activation, growth, depth), size), depth
+        )
     at_start = np.array([1.0, q1, q2, q1**2, q2**2, overlap, overlap**2, q1 * q2])
     _, eq1, eq2, eq11, eq22, el, ell, eq12 = (propagator @ at_start).tolist()
     return PairMoments(np.array([[eq1, el], [el, eq2]]), np.array([[eq11, ell], [ell, eq22]]), eq12)
 
 
-def log_mean_square_law(activation: Any, width: int, weight_var: float, horizon: float = 1.0) -> LogNormal:
+def log_mean_square_law(
+    activation: Any, width: int, weight_var: float, horizon: float = 1.0
+) -> LogNormal:
     """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D), kappa = phi'(0)^2 weight_var.
 
     Args:
@@ -203,7 +213,11 @@ def checked_start(
     """Rates, width and q_0 of a linear diffusion."""
     slope = without_curvature(activation).slope
     growth = growth_of(slope, weight_var, bias_var, horizon)
-    return growth, check_width(width), check_size("mean_square", mean_square, "It is |x|^2 / width.")
+    return (
+        growth,
+        check_width(width),
+        check_size("mean_square", mean_square, "It is |x|^2 / width."),
+    )
 
 
 def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
@@ -241,7 +255,13 @@ def _pair_system(growth: Growth, width: int) -> np.ndarray:
         system[first, [0, first]] = beta, k
         system[second, [first, second]] = 2.0 * (1.0 + 2.0 / d) * np.array([beta, k])
     system[5, [0, 5]] = beta, k
-    system[6, [5, 6, 1, 2, 7]] = 2 * (1 + 1 / d) * beta, 2 * (1 + 1 / d) * k, beta / d, beta / d, 2 * k / d
+    system[6, [5, 6, 1, 2, 7]] = (
+        2 * (1 + 1 / d) * beta,
+        2 * (1 + 1 / d) * k,
+        beta / d,
+        beta / d,
+        2 * k / d,
+    )
     system[7, [1, 2, 7, 5, 6]] = beta, beta, 2 * k, 4 * beta / d, 4 * k / d
     return system
 
@@ -257,7 +277,14 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
         step[first, [0, first]] = b, gain
         step[second, [0, first, second]] = constant, (2 + 4 / d) * cross, gain**2 + 2 * noise / d
     step[5, [0, 5]] = b, gain
-    step[6, [0, 1, 2, 5, 6, 7]] = constant, cross / d, cross / d, (2 + 2 / d) * cross, gain**2 + noise / d, noise / d
+    step[6, [0, 1, 2, 5, 6, 7]] = (
+        constant,
+        cross / d,
+        cross / d,
+        (2 + 2 / d) * cross,
+        gain**2 + noise / d,
+        noise / d,
+    )
     step[7, [0, 1, 2, 5, 6, 7]] = constant, cross, cross, 4 * cross / d, 2 * noise / d, gain**2
     return step
 
@@ -268,11 +295,9 @@ def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:
         raise SpecError(
-            refusal(
-                f"depth={depth} with the activation {as_activation(activation)!r}",
-                "a linear activation at a finite depth",
-                "Leave depth out for the limit of infinite depth; `depth_bias` has the term of order 1 / depth.",
-            )
+            f"depth={depth} with the activation {as_activation(activation)!r}",
+            "a linear activation at a finite depth",
+            "Leave depth out for the limit of infinite depth; `depth_bias` has the term of order 1 / depth.",
         )
     length = growth.horizon / depth
     return Growth(growth.rate * length, growth.bias_rate * length, length)

@@ -46,7 +46,9 @@ def product_means(
     if psi.name == "erf" and not mean.any():
         scale = np.outer(1.0 + 2.0 * variances, 1.0 + 2.0 * variances)
         ratio = np.clip(2.0 * covariance / np.sqrt(scale), -1.0, 1.0)
-        return (2.0 / math.pi) * np.arcsin(ratio), (4.0 / math.pi) / np.sqrt(scale - 4.0 * covariance**2)
+        return (2.0 / math.pi) * np.arcsin(ratio), (4.0 / math.pi) / np.sqrt(
+            scale - 4.0 * covariance**2
+        )
     return _by_quadrature(psi, mean, covariance, slopes)
 
 
@@ -54,7 +56,11 @@ def _homogeneous(
     slopes: tuple[float, float], covariance: np.ndarray, roots: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     left, right = slopes
-    theta = np.arccos(np.clip(np.divide(covariance, roots, out=np.zeros_like(roots), where=roots > 0.0), -1.0, 1.0))
+    theta = np.arccos(
+        np.clip(
+            np.divide(covariance, roots, out=np.zeros_like(roots), where=roots > 0.0), -1.0, 1.0
+        )
+    )
     np.fill_diagonal(theta, 0.0)
 
     def half_kernel(angle: np.ndarray) -> np.ndarray:
@@ -72,8 +78,12 @@ def _by_quadrature(
     products, slope_products = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1):
-            x, y, weights = _pair_rule(psi.kinks, (mean[i], mean[j]), covariance[np.ix_([i, j], [i, j])])
-            products[i, j] = products[j, i] = np.sum(weights * values(psi, x)[:, None] * values(psi, y))
+            x, y, weights = _pair_rule(
+                psi.kinks, (mean[i], mean[j]), covariance[np.ix_([i, j], [i, j])]
+            )
+            products[i, j] = products[j, i] = np.sum(
+                weights * values(psi, x)[:, None] * values(psi, y)
+            )
             if slopes:
                 slope = np.sum(weights * _derivative(psi, x)[:, None] * _derivative(psi, y))
                 slope_products[i, j] = slope_products[j, i] = slope
@@ -91,8 +101,14 @@ def _pair_rule(
     rest = 0.0 if rest < 1e-8 * std_y else rest
     if not kinks:
         nodes, mass = normal_rule(num_nodes=_smooth_nodes(max(std_x, abs(tilt))))
-        others, other_mass = normal_rule(num_nodes=_smooth_nodes(rest)) if rest else (np.zeros(1), np.ones(1))
-        return means[0] + std_x * nodes, means[1] + tilt * nodes[:, None] + rest * others, np.outer(mass, other_mass)
+        others, other_mass = (
+            normal_rule(num_nodes=_smooth_nodes(rest)) if rest else (np.zeros(1), np.ones(1))
+        )
+        return (
+            means[0] + std_x * nodes,
+            means[1] + tilt * nodes[:, None] + rest * others,
+            np.outer(mass, other_mass),
+        )
     crossings = [(kink - means[0]) / std_x for kink in kinks if std_x > 0.0]
     crossings += [(kink - means[1]) / tilt for kink in kinks if tilt != 0.0]
     nodes, mass = normal_rule(tuple(crossings), _KINKED_NODES if crossings else 241)
@@ -104,7 +120,11 @@ def _pair_rule(
     edges = np.concatenate([-ends, breaks, ends], axis=1)
     half, middle = 0.5 * np.diff(edges)[..., None], 0.5 * (edges[:, 1:] + edges[:, :-1])[..., None]
     inner = (middle + half * _PIECE).reshape(len(nodes), -1)
-    weights = (half * _PIECE_WEIGHTS).reshape(len(nodes), -1) * np.exp(-0.5 * inner**2) / math.sqrt(2.0 * math.pi)
+    weights = (
+        (half * _PIECE_WEIGHTS).reshape(len(nodes), -1)
+        * np.exp(-0.5 * inner**2)
+        / math.sqrt(2.0 * math.pi)
+    )
     return means[0] + std_x * nodes, centre[:, None] + rest * inner, mass[:, None] * weights
 
 

@@ -78,12 +78,18 @@ class Riccati(NamedTuple):
         b, a2 = self.constants.curvature, self.constants.slope**2
         sine, denominator = self._solution(np.asarray(t, dtype=np.float64))
         eta = 0.5 * self.rate * sine / denominator
-        return self.mean + b * eta, self.mean_square + b * eta * (2.0 * self.mean + b * eta) + 2.0 * a2 * eta
+        return self.mean + b * eta, self.mean_square + b * eta * (
+            2.0 * self.mean + b * eta
+        ) + 2.0 * a2 * eta
 
     def _beyond(self) -> float:
         """y - 1 for A < 0 and u_0 > 0, without cancellation: b^2 s_0 / (rho (rho + w u_0))."""
         rho = math.sqrt(-self.discriminant)
-        return self.constants.curvature**2 * self.rate / (rho * (rho + math.sqrt(self.weight_var) * self.start))
+        return (
+            self.constants.curvature**2
+            * self.rate
+            / (rho * (rho + math.sqrt(self.weight_var) * self.start))
+        )
 
     def _solution(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """sin(omega t) / omega and n(t)."""
@@ -115,7 +121,9 @@ def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
         raise explosion_refusal(horizon, float(explosion_times[first]), first)
 
 
-def panels(systems: list[Riccati], horizon: float, num_nodes: int = 40) -> tuple[np.ndarray, np.ndarray]:
+def panels(
+    systems: list[Riccati], horizon: float, num_nodes: int = 40
+) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on [0, horizon], fine enough near every singularity of the solutions.
 
     A panel is at most half as long as its distance from the explosions, after or before it, and from the imaginary
@@ -127,9 +135,18 @@ def panels(systems: list[Riccati], horizon: float, num_nodes: int = 40) -> tuple
         num_nodes: on each panel.
     """
     after = min(system.explosion_time() for system in systems)
-    before = min(system.reversed.explosion_time() if system.constants.curvature else math.inf for system in systems)
-    frequency = max(0.5 * math.sqrt(system.weight_var * abs(system.discriminant)) for system in systems)
-    longest = min(1.0 / frequency if frequency else math.inf, 1.0 / max(1e-300, _largest_rate(systems)), horizon)
+    before = min(
+        system.reversed.explosion_time() if system.constants.curvature else math.inf
+        for system in systems
+    )
+    frequency = max(
+        0.5 * math.sqrt(system.weight_var * abs(system.discriminant)) for system in systems
+    )
+    longest = min(
+        1.0 / frequency if frequency else math.inf,
+        1.0 / max(1e-300, _largest_rate(systems)),
+        horizon,
+    )
     edges = [0.0]
     while edges[-1] < horizon:
         t = edges[-1]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal
 
 _TOLERANCE = 1e-10
@@ -44,7 +44,9 @@ def integrated(
     units = np.where(sizes > 0.0, sizes, 1.0)
 
     def size(state: np.ndarray) -> float:
-        return float(linalg.norm(state / units, check_finite=False))  # BLAS's, without overflow of squares
+        return float(
+            linalg.norm(state / units, check_finite=False)
+        )  # BLAS's, without overflow of squares
 
     def speed(state: np.ndarray, moved: np.ndarray) -> float:
         return 1.0 / horizon + size(moved) / (1.0 + size(state))
@@ -63,7 +65,11 @@ def integrated(
     ]
     for event in events:
         event.terminal = True  # type: ignore[attr-defined]
-    control = {"method": "DOP853", "rtol": _TOLERANCE, "atol": 1e-3 * _TOLERANCE * np.append(horizon, units)}
+    control = {
+        "method": "DOP853",
+        "rtol": _TOLERANCE,
+        "atol": 1e-3 * _TOLERANCE * np.append(horizon, units),
+    }
     with np.errstate(over="ignore", invalid="ignore"):
         path = solve_ivp(slowed, (0.0, math.inf), np.append(0.0, start), events=events, **control)
     reached, exploded, _ = (times.size for times in path.t_events)
@@ -78,9 +84,7 @@ def integrated(
 
 def _too_large(horizon: float, time: float) -> SpecError:
     return SpecError(
-        refusal(
-            f"horizon={horizon:g}, while the solution grows beyond float64 at the time {time:.4g}",
-            f"horizons below {time:.4g}",
-            "Shorten the horizon, or scale weights and drifts down.",
-        )
+        f"horizon={horizon:g}, while the solution grows beyond float64 at the time {time:.4g}",
+        f"horizons below {time:.4g}",
+        "Shorten the horizon, or scale weights and drifts down.",
     )

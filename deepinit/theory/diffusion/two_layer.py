@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activations import as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_width
 from deepinit.theory.diffusion.inner_activation import not_superlinear
 from deepinit.theory.diffusion.moments import LogNormal
 from deepinit.theory.diffusion.pairs import product_means
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import check_exponent, check_gram, check_horizon, check_size, check_variances
+from deepinit.theory.diffusion.validate import (
+    check_exponent,
+    check_gram,
+    check_horizon,
+    check_size,
+    check_variances,
+)
 
 
 def two_layer_limit(
@@ -60,7 +66,9 @@ def two_layer_limit(
         preactivations = bias + weight * state.reshape(start.shape)
         return branch * product_means(phi, mean, preactivations, slopes=False)[0].ravel()
 
-    ends = np.sqrt(np.abs(np.diag(start)) + time * np.diag(rates(start.ravel()).reshape(start.shape)))
+    ends = np.sqrt(
+        np.abs(np.diag(start)) + time * np.diag(rates(start.ravel()).reshape(start.shape))
+    )
     return integrated(rates, start.ravel(), time, np.outer(ends, ends).ravel()).reshape(start.shape)
 
 
@@ -91,15 +99,15 @@ def two_layer_log_mean_square_law(
     phi = as_activation(activation)
     if phi.slopes is None:
         raise SpecError(
-            refusal(
-                f"the activation {phi!r}",
-                "positively homogeneous activations (ReLU, leaky ReLU, absolute value, linear)",
-                "Others have no closed law; `two_layer_limit` has their limit of large width.",
-            )
+            f"the activation {phi!r}",
+            "positively homogeneous activations (ReLU, leaky ReLU, absolute value, linear)",
+            "Others have no closed law; `two_layer_limit` has their limit of large width.",
         )
     first = check_size("weight_var", weight_var, "W has variance weight_var / width.")
     second = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
-    exponent = 0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) * first * second * check_horizon(horizon)
+    exponent = (
+        0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) * first * second * check_horizon(horizon)
+    )
     check_exponent(exponent)
     d = check_width(width)
     return LogNormal(exponent * (1.0 - 2.0 / d), 4.0 * exponent / d)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_not_negative
 
 SMALLEST, LARGEST = 1e-75, 1e75  # third powers, and ratios of two numbers, stay in float64
@@ -74,8 +74,12 @@ def exp_excess(c: float) -> float:
 def check_variances(weight_var: Any, bias_var: Any, horizon: Any) -> tuple[float, float, float]:
     """Three numbers >= 0."""
     return (
-        check_size("weight_var", weight_var, "A block's weights have variance weight_var * dt / width."),
-        check_size("bias_var", bias_var, "A block's biases have variance bias_var * dt; 0 for none."),
+        check_size(
+            "weight_var", weight_var, "A block's weights have variance weight_var * dt / width."
+        ),
+        check_size(
+            "bias_var", bias_var, "A block's biases have variance bias_var * dt; 0 for none."
+        ),
         check_horizon(horizon),
     )
 
@@ -89,7 +93,9 @@ def check_size(name: str, given: Any, remedy: str) -> float:
     """0, or a number from 1e-75 to 1e75."""
     number = check_not_negative(name, given, remedy)
     if number != 0.0 and not SMALLEST <= number <= LARGEST:
-        raise SpecError(refusal(f"{name}={given!r}", f"0, or a number from {SMALLEST:g} to {LARGEST:g}", remedy))
+        raise SpecError(
+            f"{name}={given!r}", f"0, or a number from {SMALLEST:g} to {LARGEST:g}", remedy
+        )
     return number
 
 
@@ -109,11 +115,9 @@ def check_exponent(exponent: float, most: float = 100.0) -> None:
     """Refuse growth beyond e^most: by default what leaves room for sixth powers (second moments at width 1) in float64."""
     if not exponent <= most:
         raise SpecError(
-            refusal(
-                f"a growth exponent of {exponent:.4g} over the horizon",
-                f"at most {most:g} (slope^2 * weight_var * horizon, times the order of a moment or the filter's size)",
-                "Moments beyond that leave float64; shorten the horizon or scale the weights down.",
-            )
+            f"a growth exponent of {exponent:.4g} over the horizon",
+            f"at most {most:g} (slope^2 * weight_var * horizon, times the order of a moment or the filter's size)",
+            "Moments beyond that leave float64; shorten the horizon or scale the weights down.",
         )
 
 
@@ -127,23 +131,24 @@ def check_gram(name: str, given: Any, *, size: int | None = None) -> np.ndarray:
     """
     matrix = real_array(name, given)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size or size not in (None, len(matrix)):
+    if (
+        matrix.ndim != 2
+        or matrix.shape[0] != matrix.shape[1]
+        or not matrix.size
+        or size not in (None, len(matrix))
+    ):
         raise SpecError(
-            refusal(
-                f"{name} of shape {matrix.shape}",
-                "a square matrix [N, N]" + (f" with N = {size}" if size else ""),
-                "For rows x [N, D] of inputs write x @ x.T / D.",
-            )
+            f"{name} of shape {matrix.shape}",
+            "a square matrix [N, N]" + (f" with N = {size}" if size else ""),
+            "For rows x [N, D] of inputs write x @ x.T / D.",
         )
     scale = float(np.max(np.abs(matrix)))
     symmetric = np.allclose(matrix, matrix.T, rtol=0.0, atol=_ROUNDING * scale)
     if not symmetric or np.linalg.eigvalsh(matrix)[0] < -_ROUNDING * scale * len(matrix):
         raise SpecError(
-            refusal(
-                f"{name}={np.array2string(matrix, threshold=9, precision=6)}",
-                "a symmetric positive semidefinite matrix of inner products",
-                "For rows x [N, D] of inputs write x @ x.T / D.",
-            )
+            f"{name}={np.array2string(matrix, threshold=9, precision=6)}",
+            "a symmetric positive semidefinite matrix of inner products",
+            "For rows x [N, D] of inputs write x @ x.T / D.",
         )
     return 0.5 * (matrix + matrix.T)
 
@@ -152,7 +157,9 @@ def check_vector(name: str, given: Any, size: int) -> np.ndarray:
     """[size] finite float64; a number counts as [1]."""
     vector = np.atleast_1d(real_array(name, given))
     if vector.shape != (size,):
-        raise SpecError(refusal(f"{name} of shape {vector.shape}", f"shape ({size},)", "One number for each input."))
+        raise SpecError(
+            f"{name} of shape {vector.shape}", f"shape ({size},)", "One number for each input."
+        )
     return vector
 
 
@@ -160,7 +167,9 @@ def check_matrix(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Finite float64 of this shape."""
     matrix = real_array(name, given)
     if matrix.shape != shape:
-        raise SpecError(refusal(f"{name} of shape {matrix.shape}", f"shape {shape}", "Check widths and inputs."))
+        raise SpecError(
+            f"{name} of shape {matrix.shape}", f"shape {shape}", "Check widths and inputs."
+        )
     return matrix
 
 
@@ -168,8 +177,12 @@ def real_array(name: str, given: Any) -> np.ndarray:
     """Finite float64, of any shape."""
     array = real_numbers(given)
     if array is None or not np.isfinite(array).all():
-        raise SpecError(refusal(f"{name}={given!r}", "finite real numbers", "Convert it to an array of floats."))
+        raise SpecError(
+            f"{name}={given!r}", "finite real numbers", "Convert it to an array of floats."
+        )
     if np.max(np.abs(array), initial=0.0) > LARGEST:
         allowed = f"numbers up to {LARGEST:g}, whose powers stay in float64"
-        raise SpecError(refusal(f"{name} with numbers up to {np.max(np.abs(array)):.3g}", allowed, "Scale them down."))
+        raise SpecError(
+            f"{name} with numbers up to {np.max(np.abs(array)):.3g}", allowed, "Scale them down."
+        )
     return array

@@ -21,7 +21,10 @@ from deepinit.theory.kernel_corrections.exact import (
     homogeneous_ntk_moments,
 )
 from deepinit.theory.kernel_corrections.expansion import kernel_corrections
-from deepinit.theory.kernel_corrections.linear_network import linear_kernel_layers, linear_kernel_second_moments
+from deepinit.theory.kernel_corrections.linear_network import (
+    linear_kernel_layers,
+    linear_kernel_second_moments,
+)
 from deepinit.theory.kernel_corrections.outputs import (
     LogKernel,
     LogNormal,

@@ -24,7 +24,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import is_odd
 from deepinit.theory.criticality.edge import Edge, edge_of_chaos, root_between
 from deepinit.theory.criticality.moments import single_variance_moments
@@ -93,23 +93,33 @@ def criticality_class(
     good = all(is_number(each) and np.isfinite(each) for each in numbers)
     if not (good and weight_var > 0 and bias_var >= 0 and mean_square > 0):
         raise SpecError(
-            refusal(
-                f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",
-                "weight_var > 0, bias_var >= 0, mean_square > 0",
-                "He initialization of ReLU is weight_var=2.",
-            )
+            f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",
+            "weight_var > 0, bias_var >= 0, mean_square > 0",
+            "He initialization of ReLU is weight_var=2.",
         )
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
     if bias_var == 0.0 and edge.kind == "scale_invariant":
         return _scale_invariant(phi.slopes or origin(phi).slopes, weight_var)
-    if bias_var == 0.0 and edge.kind == "zero_critical" and abs(weight_var / origin(phi).weight_var - 1.0) < _MARGINAL:
+    if (
+        bias_var == 0.0
+        and edge.kind == "zero_critical"
+        and abs(weight_var / origin(phi).weight_var - 1.0) < _MARGINAL
+    ):
         return _zero_critical(phi)
     for point in edge.critical:
         if math.isclose(weight_var, point.weight_var, rel_tol=_MARGINAL) and math.isclose(
             bias_var, point.bias_var, rel_tol=_MARGINAL
         ):
-            return Criticality("half_stable", point.fixed_point, 1.0, 1.0, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
+            return Criticality(
+                "half_stable",
+                point.fixed_point,
+                1.0,
+                1.0,
+                *(_UNKNOWN,) * 5,
+                "depth/width",
+                _UNKNOWN,
+            )
     fixed = _fixed_point(phi, edge, weight_var, bias_var, mean_square)
     if not math.isfinite(fixed):
         return Criticality("unsettled", *(_UNKNOWN,) * 8, "depth/width", _UNKNOWN)
@@ -146,9 +156,23 @@ def criticality_class(
 def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Criticality:
     c, chi = _four_point(slopes), weight_var * 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
     critical = abs(chi - 1.0) < _MARGINAL
-    tangent = ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0) if critical else (_UNKNOWN, 0.0, _UNKNOWN)
+    tangent = (
+        ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0)
+        if critical
+        else (_UNKNOWN, 0.0, _UNKNOWN)
+    )
     fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
-    return Criticality("scale_invariant", fixed, chi, chi, c, 0.0, *tangent, "depth/width", 0.1 * 5.0 / max(c, 1e-300))
+    return Criticality(
+        "scale_invariant",
+        fixed,
+        chi,
+        chi,
+        c,
+        0.0,
+        *tangent,
+        "depth/width",
+        0.1 * 5.0 / max(c, 1e-300),
+    )
 
 
 def _zero_critical(phi: Activation) -> Criticality:
@@ -167,13 +191,17 @@ def _four_point(slopes: tuple[float, float]) -> float:
     return 3.0 * q / p**2 - 1.0
 
 
-def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float) -> float:
+def _fixed_point(
+    phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
+) -> float:
     """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the first step; inf beyond the grid."""
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""
         moments = single_variance_moments(phi, np.array([variance]))
-        return bias_var + weight_var * float(moments.square[0]) - variance, weight_var * float(moments.growth[0])
+        return bias_var + weight_var * float(moments.square[0]) - variance, weight_var * float(
+            moments.growth[0]
+        )
 
     grid = edge.variances
     start = min(max(mean_square, grid[0]), grid[-1])
@@ -190,7 +218,9 @@ def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float
     chis = [chi, *(weight_var * edge.moments.growth)[ahead]]
     for i in range(len(ahead)):
         left, right = ends[i : i + 2]
-        if (chis[i] > 1.0) != (chis[i + 1] > 1.0):  # K' - K turns: a pair of fixed points may lie in between
+        if (chis[i] > 1.0) != (
+            chis[i + 1] > 1.0
+        ):  # K' - K turns: a pair of fixed points may lie in between
             turn = root_between(lambda k: change(k)[1] - 1.0, left, right)
             if (change(turn)[0] > 0.0) != rises:
                 return root_between(lambda k: change(k)[0], left, turn)
@@ -199,4 +229,8 @@ def _fixed_point(phi: Activation, edge: Edge, weight_var: float, bias_var: float
     if rises or not math.isfinite(moved):
         return math.inf
     at_zero = bias_var + weight_var * origin(phi).value ** 2
-    return root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0]) if at_zero > 1e-9 * grid[0] else 0.0
+    return (
+        root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0])
+        if at_zero > 1e-9 * grid[0]
+        else 0.0
+    )

@@ -19,7 +19,7 @@ import numpy as np
 
 from deepinit.core.activations import as_activation
 from deepinit.core.checks import is_number
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections.validate import checked_layers, per_layer
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
 from deepinit.theory.numerics.layer_factors import factor_log_moments, layer_factor_moment
@@ -52,7 +52,9 @@ class LogMoments(NamedTuple):
     death_probability: float
 
 
-def homogeneous_kernel_moment(activation: Any, widths: Any, weight_var: Any, order: float = 2.0) -> float:
+def homogeneous_kernel_moment(
+    activation: Any, widths: Any, weight_var: Any, order: float = 2.0
+) -> float:
     """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact at every width.
 
         prod_l (w p)^s E X_l^s,    X_l the layer's factor of mean 1; s = 2: (w p)^2 (1 + c/n_l), c = 3q/p^2 - 1 (ReLU 5, linear 2).
@@ -82,7 +84,9 @@ def homogeneous_kernel_moment(activation: Any, widths: Any, weight_var: Any, ord
         return float(np.exp(np.sum(factors + order * np.log(weights * mean))))
 
 
-def homogeneous_kernel_layers(activation: Any, first_kernel: float, widths: Any, weight_var: Any) -> ExactKernel:
+def homogeneous_kernel_layers(
+    activation: Any, first_kernel: float, widths: Any, weight_var: Any
+) -> ExactKernel:
     """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact at every width.
 
         E G^{l+1} = K^1 prod_{j<=l} w_j p,    Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,    c = 3q/p^2 - 1 (ReLU 5, linear 2).
@@ -131,7 +135,10 @@ def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> Log
     steep, ratio = _steep_and_ratio(activation)
     sizes = checked_layers(widths)
     weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
-    factors = [LayerFactor(int(n), masked=ratio != 1.0, slope=ratio if ratio != 1.0 else 0.0) for n in sizes]
+    factors = [
+        LayerFactor(int(n), masked=ratio != 1.0, slope=ratio if ratio != 1.0 else 0.0)
+        for n in sizes
+    ]
     moments = np.array([factor_log_moments(factor) for factor in factors])
     mean = float(np.sum(moments[:, 0] + np.log(steep**2 * weights / sizes)))
     alive = sum(factor.log_alive for factor in factors)
@@ -176,7 +183,9 @@ def _ntk_moments(
     w = per_layer("weight_var", weight_var, depth, 0.0, True)
     k, tb = _positive(first_kernel, "first_kernel"), _positive(bias_rate, "bias_rate", or_zero=True)
     factor, factor2 = w * p, w**2 * (p**2 + (3.0 * q - p**2) / sizes)
-    g, g2 = (first * np.append(1.0, np.cumprod(each)) for first, each in ((k, factor), (k**2, factor2)))
+    g, g2 = (
+        first * np.append(1.0, np.cumprod(each)) for first, each in ((k, factor), (k**2, factor2))
+    )
     delta, delta2 = (np.append(np.cumprod(each[::-1])[::-1], 1.0) for each in (factor, factor2))
     mean = float(np.sum((g + tb) * delta))
     second = float(np.sum((g2 + 2.0 * tb * g + tb**2) * delta2))
@@ -186,7 +195,9 @@ def _ntk_moments(
     # trace^2 and trace of the square for all starts l at once, m moving on
     squared, fourth, chain = np.zeros((3, 0))
     for m in range(1, depth + 1):
-        n = m - 1  # the hidden layer that weight layer m (from 0) sees: its predecessors' products pass through it
+        n = (
+            m - 1
+        )  # the hidden layer that weight layer m (from 0) sees: its predecessors' products pass through it
         squared, fourth = (
             double[n] * squared + 2.0 * single[n] * fourth,
             single[n] * squared + spread[n] * fourth,
@@ -203,11 +214,9 @@ def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
     phi = as_activation(activation)
     if phi.slopes is None or phi.slopes == (0.0, 0.0):
         raise SpecError(
-            refusal(
-                f"the activation {phi!r}",
-                "positively homogeneous ones that are not 0 (ReLU, leaky ReLU, absolute value, linear)",
-                "For others `kernel_corrections` gives first order in 1/width.",
-            )
+            f"the activation {phi!r}",
+            "positively homogeneous ones that are not 0 (ReLU, leaky ReLU, absolute value, linear)",
+            "For others `kernel_corrections` gives first order in 1/width.",
         )
     p, q = (0.5 * sum(slope**power for slope in phi.slopes) for power in (2, 4))
     return p, q, 3.0 * q / p**2 - 1.0
@@ -228,6 +237,10 @@ _WORDS = {
 
 
 def _positive(given: Any, name: str, *, or_zero: bool = False) -> np.float64:
-    if not (is_number(given) and np.isfinite(given) and (given > 0.0 or (or_zero and given == 0.0))):
-        raise SpecError(refusal(f"{name}={given!r}", f"a finite number {'>=' if or_zero else '>'} 0", _WORDS[name]))
+    if not (
+        is_number(given) and np.isfinite(given) and (given > 0.0 or (or_zero and given == 0.0))
+    ):
+        raise SpecError(
+            f"{name}={given!r}", f"a finite number {'>=' if or_zero else '>'} 0", _WORDS[name]
+        )
     return np.float64(given)  # which overflows to inf

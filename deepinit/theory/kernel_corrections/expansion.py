@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.checks import real_numbers, shape_in_words
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
 from deepinit.theory.kernel_corrections.criticality import criticality_class
 from deepinit.theory.kernel_corrections.four_point import with_vertex
@@ -37,7 +37,11 @@ from deepinit.theory.kernel_corrections.validate import (
     checked_widths,
     per_layer,
 )
-from deepinit.theory.kernel_corrections.validity import estimated_range, range_in_words, relative_sizes
+from deepinit.theory.kernel_corrections.validity import (
+    estimated_range,
+    range_in_words,
+    relative_sizes,
+)
 
 _LARGEST_POWER = 70  # of 10: fourth powers of the kernel stay in float64
 
@@ -89,13 +93,20 @@ def kernel_corrections(
     sizes = checked_widths(widths)
     depth = len(sizes)
     check_memory(len(first), depth, vertex)
-    weights = per_layer("weight_var", default_weight_var(phi) if weight_var is None else weight_var, depth, 0.0, True)
+    weights = per_layer(
+        "weight_var",
+        default_weight_var(phi) if weight_var is None else weight_var,
+        depth,
+        0.0,
+        True,
+    )
     biases = per_layer("bias_var", bias_var, depth, 0.0)
     rates = weights if weight_rate is None else per_layer("weight_rate", weight_rate, depth, 0.0)
     bias_rates = biases if bias_rate is None else per_layer("bias_rate", bias_rate, depth, 0.0)
     where = entries(len(first))
     state = first_state(
-        first[where.rows, where.columns], _first_tangent(first_tangent, first)[where.rows, where.columns]
+        first[where.rows, where.columns],
+        _first_tangent(first_tangent, first)[where.rows, where.columns],
     )
 
     states, error = [], 0.0
@@ -104,7 +115,9 @@ def kernel_corrections(
         if vertex == "all":
             moments, new = with_vertex(moments, phi, state.kernel, where)
             error = max(error, new)
-        scales = LayerScales(float(width), weights[layer], biases[layer], rates[layer], bias_rates[layer])
+        scales = LayerScales(
+            float(width), weights[layer], biases[layer], rates[layer], bias_rates[layer]
+        )
         state = next_state(state, moments, scales, where)
         diagonal = state.kernel[where.diagonal]
         if not (
@@ -113,17 +126,21 @@ def kernel_corrections(
             and (np.abs(np.log10(diagonal)) < _LARGEST_POWER).all()
         ):
             raise SpecError(
-                refusal(
-                    f"kernels of {diagonal.max():.3g} after hidden layer {layer + 1}",
-                    f"variances between 1e-{_LARGEST_POWER} and 1e{_LARGEST_POWER}",
-                    f"Take a weight variance nearer to the critical one, or at most {layer} layers.",
-                )
+                f"kernels of {diagonal.max():.3g} after hidden layer {layer + 1}",
+                f"variances between 1e-{_LARGEST_POWER} and 1e{_LARGEST_POWER}",
+                f"Take a weight variance nearer to the critical one, or at most {layer} layers.",
             )
         states.append(state)
 
-    kind = criticality_class(phi, float(weights[0]), float(biases[0]), mean_square=float(first[0, 0]))
-    between = slice(0, max(depth - 1, 1))  # what depth repeats: the last weights are those of the output
-    steady = all(np.allclose(each[between], each[0], rtol=1e-9, atol=0.0) for each in (weights, biases))
+    kind = criticality_class(
+        phi, float(weights[0]), float(biases[0]), mean_square=float(first[0, 0])
+    )
+    between = slice(
+        0, max(depth - 1, 1)
+    )  # what depth repeats: the last weights are those of the output
+    steady = all(
+        np.allclose(each[between], each[0], rtol=1e-9, atol=0.0) for each in (weights, biases)
+    )
     total = np.cumsum(1.0 / sizes)
     each = State(*(np.stack(field) for field in zip(*states, strict=True)))
     own = where.diagonal
@@ -164,11 +181,9 @@ def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:
     matrix = real_numbers(given)
     if matrix is None or matrix.size != first.size or not np.isfinite(matrix).all():
         raise SpecError(
-            refusal(
-                f"first_tangent of {shape_in_words(given)}",
-                f"finite numbers of shape {first.shape}",
-                "Leave it out to take K^1.",
-            )
+            f"first_tangent of {shape_in_words(given)}",
+            f"finite numbers of shape {first.shape}",
+            "Leave it out to take K^1.",
         )
     return matrix.reshape(first.shape)
 

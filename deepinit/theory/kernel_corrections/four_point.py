@@ -45,15 +45,23 @@ def with_vertex(
     else:
         rules = [_sobol_rule(len(matrix), replicate) for replicate in range(_REPLICATES)]
     seconds = np.stack([_covariance(activation, factor, *rule, where) for rule in rules])
-    error = seconds.std(axis=0, ddof=1) / math.sqrt(_REPLICATES) if len(rules) > 1 else np.zeros_like(seconds[0])
+    error = (
+        seconds.std(axis=0, ddof=1) / math.sqrt(_REPLICATES)
+        if len(rules) > 1
+        else np.zeros_like(seconds[0])
+    )
     covariance = seconds.mean(axis=0)
     scale = np.sqrt(np.diag(covariance))
-    missing = np.isnan(np.block([[moments.phi_phi, moments.phi_slope], [moments.phi_slope.T, moments.slope_slope]]))
+    missing = np.isnan(
+        np.block([[moments.phi_phi, moments.phi_slope], [moments.phi_slope.T, moments.slope_slope]])
+    )
     relative = np.where(missing, error / np.maximum(np.outer(scale, scale), 1e-300), 0.0)
     count = len(where.rows)
     g, h = moments.g.value, moments.h.value
 
-    def filled(known: np.ndarray, block: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def filled(
+        known: np.ndarray, block: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    ) -> np.ndarray:
         return np.where(np.isnan(known), block + np.outer(rows, columns), known)
 
     return moments._replace(
@@ -67,15 +75,23 @@ def _linear(moments: LayerMoments, slope: float, k: np.ndarray, where: Entries) 
     """Isserlis: E z_a z_b z_c z_d = K_ab K_cd + K_ac K_bd + K_ad K_bc."""
     a, b = where.rows, where.columns
     flat = k[a, b]
-    pairings = np.outer(flat, flat) + k[np.ix_(a, a)] * k[np.ix_(b, b)] + k[np.ix_(a, b)] * k[np.ix_(b, a)]
+    pairings = (
+        np.outer(flat, flat) + k[np.ix_(a, a)] * k[np.ix_(b, b)] + k[np.ix_(a, b)] * k[np.ix_(b, a)]
+    )
     ones = np.ones_like(pairings)
     return moments._replace(
-        phi_phi=slope**4 * pairings, phi_slope=slope**4 * flat[:, None] * ones, slope_slope=slope**4 * ones
+        phi_phi=slope**4 * pairings,
+        phi_slope=slope**4 * flat[:, None] * ones,
+        slope_slope=slope**4 * ones,
     )
 
 
 def _covariance(
-    activation: Activation, factor: np.ndarray, nodes: np.ndarray, weights: np.ndarray, where: Entries
+    activation: Activation,
+    factor: np.ndarray,
+    nodes: np.ndarray,
+    weights: np.ndarray,
+    where: Entries,
 ) -> np.ndarray:
     """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
     z = factor @ nodes.T
@@ -91,9 +107,9 @@ def _sobol_rule(dimension: int, replicate: int) -> tuple[np.ndarray, np.ndarray]
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    points = qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng([2026, replicate])).random_base2(
-        _LOG2_POINTS
-    )
+    points = qmc.Sobol(
+        dimension, scramble=True, rng=np.random.default_rng([2026, replicate])
+    ).random_base2(_LOG2_POINTS)
     normals = ndtri(np.clip(points, 1e-12, 1.0 - 1e-12))
     both = np.concatenate([normals, -normals])  # odd moments vanish exactly
     return both, np.full(len(both), 1.0 / len(both))
@@ -103,7 +119,9 @@ def _sobol_rule(dimension: int, replicate: int) -> tuple[np.ndarray, np.ndarray]
 def _ball_rule() -> tuple[np.ndarray, np.ndarray]:
     half = math.ceil(_RADIUS / _SPACING)
     line = np.arange(-half, half + 1) * _SPACING
-    nodes = np.stack([axis.ravel() for axis in np.meshgrid(line, line, line, indexing="ij")], axis=1)
+    nodes = np.stack(
+        [axis.ravel() for axis in np.meshgrid(line, line, line, indexing="ij")], axis=1
+    )
     square = (nodes**2).sum(axis=1)
     kept = square <= _RADIUS**2
     return nodes[kept], _SPACING**3 * np.exp(-0.5 * square[kept]) / (2.0 * math.pi) ** 1.5

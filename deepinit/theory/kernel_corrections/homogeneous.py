@@ -80,7 +80,9 @@ def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -
         ),
     )
     if bent == 0.0:  # linear: nothing singular even for parallel inputs
-        absolute, sign = (Derivatives(*(np.zeros_like(part) for part in each)) for each in (absolute, sign))
+        absolute, sign = (
+            Derivatives(*(np.zeros_like(part) for part in each)) for each in (absolute, sign)
+        )
     g = Derivatives(
         straight * c + bent * absolute.value,
         np.stack([zero, straight * one, zero], axis=-1) + bent * absolute.gradient,
@@ -101,7 +103,9 @@ def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(_ARC_NODES)
 
 
-def _products(slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray) -> np.ndarray:
+def _products(
+    slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray
+) -> np.ndarray:
     """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs between sign changes."""
     left, right = slopes
     legendre, mass = _arc_rule()
@@ -111,7 +115,12 @@ def _products(slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: 
     same = 0.5 * math.pi - wide * unit  # both positive; both negative on the opposite arc
     apart = opening * unit  # from the sign change of z_a on: sine of it, and of what is left
     cos_a = [np.cos(same), np.cos(same), np.sin(apart), np.sin(apart)]
-    cos_b = [np.cos(same - opening), np.cos(same - opening), np.sin(opening - apart), np.sin(opening - apart)]
+    cos_b = [
+        np.cos(same - opening),
+        np.cos(same - opening),
+        np.sin(opening - apart),
+        np.sin(opening - apart),
+    ]
     weights = np.concatenate([wide * mass, wide * mass, opening * mass, opening * mass], axis=1)
     signs_a, signs_b = (1.0, -1.0, 1.0, -1.0), (1.0, -1.0, -1.0, 1.0)
 

@@ -12,7 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.theory.kernel_corrections.homogeneous import homogeneous_pair_moments, homogeneous_single_moments
+from deepinit.theory.kernel_corrections.homogeneous import (
+    homogeneous_pair_moments,
+    homogeneous_single_moments,
+)
 from deepinit.theory.numerics.kernel_moments import (
     NEAR,
     Derivatives,
@@ -67,7 +70,9 @@ def entries(num_inputs: int) -> Entries:
     at = np.empty((num_inputs, num_inputs), dtype=np.int64)
     at[rows, columns] = at[columns, rows] = np.arange(len(rows))
     neighbours = np.stack([at[rows, rows], at[rows, columns], at[columns, columns]], axis=1)
-    return Entries(rows, columns, at, neighbours, np.diag(at).copy(), np.flatnonzero(rows != columns))
+    return Entries(
+        rows, columns, at, neighbours, np.diag(at).copy(), np.flatnonzero(rows != columns)
+    )
 
 
 def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) -> LayerMoments:
@@ -79,7 +84,11 @@ def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) ->
         where: `entries`.
     """
     single = single_entry_moments(activation, kernel[where.diagonal])
-    pair = pair_entry_moments(activation, kernel[where.neighbours[where.mixed]]) if len(where.mixed) else None
+    pair = (
+        pair_entry_moments(activation, kernel[where.neighbours[where.mixed]])
+        if len(where.mixed)
+        else None
+    )
     order = np.concatenate([where.diagonal, where.mixed])
 
     def in_order(name: str) -> Derivatives:
@@ -95,7 +104,9 @@ def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) ->
     count = len(where.rows)
     second = np.full((2, 2, count, count), np.nan)
     blocks = [(where.neighbours[where.mixed], pair.products)] if pair is not None else []
-    blocks.append((where.diagonal[:, None], single.products[:, ::3, ::3]))  # last: the more accurate ones stay
+    blocks.append(
+        (where.diagonal[:, None], single.products[:, ::3, ::3])
+    )  # last: the more accurate ones stay
     for places, products in blocks:
         width = places.shape[1]
         for i, j in itertools.product(range(2), repeat=2):
@@ -121,7 +132,9 @@ def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMome
         return pair_moments(activation, kernels)
     if near.all():
         return smooth_pair_moments(activation, kernels)
-    both = joined([pair_moments(activation, kernels[~near]), smooth_pair_moments(activation, kernels[near])])
+    both = joined(
+        [pair_moments(activation, kernels[~near]), smooth_pair_moments(activation, kernels[near])]
+    )
     back = np.argsort(np.concatenate([np.flatnonzero(~near), np.flatnonzero(near)]))
     g, h = (Derivatives(*(part[back] for part in each)) for each in (both.g, both.h))
     return EntryMoments(g, h, both.products[back])

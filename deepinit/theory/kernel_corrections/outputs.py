@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import is_number, real_numbers
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections.exact import homogeneous_constants
 from deepinit.theory.kernel_corrections.result import KernelCorrections, check_corrections
 
@@ -59,7 +59,9 @@ def output_statistics(relative_variance: Any) -> OutputStatistics:
     """
     v = real_numbers(relative_variance)
     if v is None or not (np.isfinite(v) & (v >= 0.0)).all():
-        raise SpecError(refusal(f"relative_variance={relative_variance!r}", "finite numbers >= 0", "Take V/K^2."))
+        raise SpecError(
+            f"relative_variance={relative_variance!r}", "finite numbers >= 0", "Take V/K^2."
+        )
     return OutputStatistics(3.0 * v, v / (2.0 + 3.0 * v))
 
 
@@ -84,17 +86,24 @@ def output_fourth_cumulant(
     count = int(corrections.rows.max()) + 1
     numbers = real_numbers(inputs)
     if numbers is None or numbers.shape != (4,) or not np.isin(numbers, np.arange(count)).all():
-        raise SpecError(refusal(f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}", "They count from 0."))
-    at = {(int(i), int(j)): e for e, (i, j) in enumerate(zip(corrections.rows, corrections.columns, strict=True))}
+        raise SpecError(
+            f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}", "They count from 0."
+        )
+    at = {
+        (int(i), int(j)): e
+        for e, (i, j) in enumerate(zip(corrections.rows, corrections.columns, strict=True))
+    }
 
     def vertex(i: int, j: int, k: int, m: int) -> np.ndarray:
         left, right = at[min(i, j), max(i, j)], at[min(k, m), max(k, m)]
         return corrections.kernel_covariance[:, left, right]
 
     if not isinstance(same, bool):
-        raise SpecError(refusal(f"same={same!r}", "True, False", "True is one neuron, False is two."))
+        raise SpecError(f"same={same!r}", "True, False", "True is one neuron, False is two.")
     a, b, c, d = (int(each) for each in numbers)
-    return vertex(a, b, c, d) + vertex(a, c, b, d) + vertex(a, d, b, c) if same else vertex(a, b, c, d)
+    return (
+        vertex(a, b, c, d) + vertex(a, c, b, d) + vertex(a, d, b, c) if same else vertex(a, b, c, d)
+    )
 
 
 def log_kernel(corrections: KernelCorrections) -> LogKernel:
@@ -167,5 +176,7 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
 
 def _beta(beta: Any) -> float:
     if not (is_number(beta) and math.isfinite(beta) and beta >= 0.0):
-        raise SpecError(refusal(f"beta={beta!r}", "a finite number >= 0", "It is the sum of 1/width over layers."))
+        raise SpecError(
+            f"beta={beta!r}", "a finite number >= 0", "It is the sum of 1/width over layers."
+        )
     return float(beta)

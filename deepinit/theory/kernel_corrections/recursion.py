@@ -56,7 +56,18 @@ class LayerScales(NamedTuple):
 def first_state(kernel: np.ndarray, tangent: np.ndarray) -> State:
     """The first layer: its metric is fixed by the inputs."""
     vector, matrix = np.zeros_like(kernel), np.zeros((len(kernel), len(kernel)))
-    return State(kernel, tangent, vector, vector, matrix, matrix, matrix, matrix, matrix, np.zeros((len(kernel), 2, 2)))
+    return State(
+        kernel,
+        tangent,
+        vector,
+        vector,
+        matrix,
+        matrix,
+        matrix,
+        matrix,
+        matrix,
+        np.zeros((len(kernel), 2, 2)),
+    )
 
 
 def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: Entries) -> State:
@@ -78,7 +89,11 @@ def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: 
     slope_part = w * tangent[:, None] * phi_slope.T  # rows: w T phi' phi', columns: phi phi
     noise_kernel = w**2 * phi_phi
     noise_mixed = w * (t * phi_phi + slope_part)
-    noise_tangent = t * t * phi_phi + t * (slope_part + slope_part.T) + w**2 * np.outer(tangent, tangent) * slope_slope
+    noise_tangent = (
+        t * t * phi_phi
+        + t * (slope_part + slope_part.T)
+        + w**2 * np.outer(tangent, tangent) * slope_slope
+    )
 
     v, d, a = state.kernel_covariance, state.tangent_kernel, state.tangent_covariance
     jv = along(g.gradient, v)
@@ -86,7 +101,13 @@ def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: 
     cross = along(by_kernel, d.T) * by_tangent  # L Cov(G, Theta) (w h)
     covariance = noise_kernel / n + w**2 * along(g.gradient, jv.T)
     mixed = noise_mixed / n + w * along(g.gradient, (lv + by_tangent[:, None] * d).T).T
-    tangents = noise_tangent / n + along(by_kernel, lv.T) + cross + cross.T + np.outer(by_tangent, by_tangent) * a
+    tangents = (
+        noise_tangent / n
+        + along(by_kernel, lv.T)
+        + cross
+        + cross.T
+        + np.outer(by_tangent, by_tangent) * a
+    )
 
     # mean shifts
     local_v = v[near[:, :, None], near[:, None, :]]
@@ -107,8 +128,12 @@ def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: 
     straight = slopes[np.ix_(row, row)] * slopes[np.ix_(column, column)]
     crossed = slopes[np.ix_(row, column)] * slopes[np.ix_(column, row)]
     source = np.outer(tangent, tangent) * moments.slope_slope / n
-    places = np.stack([np.stack([near[:, 0], near[:, 1]], -1), np.stack([near[:, 1], near[:, 2]], -1)], -2)
-    new_reuse = moments.phi_slope[places, np.arange(len(near))[:, None, None]] * tangent[:, None, None] / n
+    places = np.stack(
+        [np.stack([near[:, 0], near[:, 1]], -1), np.stack([near[:, 1], near[:, 2]], -1)], -2
+    )
+    new_reuse = (
+        moments.phi_slope[places, np.arange(len(near))[:, None, None]] * tangent[:, None, None] / n
+    )
     forward, backward = _reuse_maps(moments, where)
 
     return State(
@@ -135,18 +160,28 @@ def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
     aa, ab, bb = gradient.T
     mixed = where.rows != where.columns
     zero = np.zeros_like(aa)
-    rows = np.stack([2.0 * aa, np.where(mixed, ab, zero)], -1), np.stack([np.where(mixed, ab, zero), 2.0 * bb], -1)
+    rows = (
+        np.stack([2.0 * aa, np.where(mixed, ab, zero)], -1),
+        np.stack([np.where(mixed, ab, zero), 2.0 * bb], -1),
+    )
     return np.stack(rows, axis=1)
 
 
 def _reuse_maps(moments: LayerMoments, where: Entries) -> tuple[np.ndarray, np.ndarray]:
     """Q^a_{ce} = E d_e (phi_c phi'_a) and Q^b_{df} = E d_f (phi_d phi'_b), [p, 2, 2], indices in (a, b)."""
     a, b = where.neighbours[:, 0], where.neighbours[:, 2]
-    own = moments.g.gradient[where.diagonal[where.rows], 0], moments.g.gradient[where.diagonal[where.columns], 0]
+    own = (
+        moments.g.gradient[where.diagonal[where.rows], 0],
+        moments.g.gradient[where.diagonal[where.columns], 0],
+    )
     zero, h = np.zeros(len(a)), moments.h.value
     gradient = moments.g.gradient
-    forward = np.stack([np.stack([own[0], zero], -1), np.stack([2.0 * gradient[:, 0], h], -1)], axis=1)
-    backward = np.stack([np.stack([h, 2.0 * gradient[:, 2]], -1), np.stack([zero, own[1]], -1)], axis=1)
+    forward = np.stack(
+        [np.stack([own[0], zero], -1), np.stack([2.0 * gradient[:, 0], h], -1)], axis=1
+    )
+    backward = np.stack(
+        [np.stack([h, 2.0 * gradient[:, 2]], -1), np.stack([zero, own[1]], -1)], axis=1
+    )
     same = a == b  # one input: a single place, c = d = a
     only = np.zeros((2, 2))
     only[0, 0] = 1.0

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 
 class KernelCorrections(NamedTuple):
@@ -72,16 +72,16 @@ def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> 
     """
     check_corrections(corrections)
     check_integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
-    return corrections.tangent_covariance + (corrections.straight + corrections.crossed) / num_outputs
+    return (
+        corrections.tangent_covariance + (corrections.straight + corrections.crossed) / num_outputs
+    )
 
 
 def check_corrections(given: Any) -> None:
     """Refuses what is not of `kernel_corrections`."""
     if not isinstance(given, KernelCorrections):
         raise SpecError(
-            refusal(
-                f"corrections of type {type(given).__name__}",
-                "KernelCorrections",
-                "Pass what kernel_corrections(activation, first_kernel, widths) returns.",
-            )
+            f"corrections of type {type(given).__name__}",
+            "KernelCorrections",
+            "Pass what kernel_corrections(activation, first_kernel, widths) returns.",
         )

@@ -23,7 +23,9 @@ def relative_sizes(
     variance, moved = covariance[:, own, own], np.abs(shift[:, own])
     some = scale > 0.0
     safe = np.where(some, scale, 1.0)
-    return tuple(np.where(some, each, 0.0).max(axis=1) for each in (variance / safe**2, moved / safe))
+    return tuple(
+        np.where(some, each, 0.0).max(axis=1) for each in (variance / safe**2, moved / safe)
+    )
 
 
 def estimated_range(variances: np.ndarray, total: np.ndarray) -> float:
@@ -37,7 +39,12 @@ def estimated_range(variances: np.ndarray, total: np.ndarray) -> float:
 
 
 def range_in_words(
-    class_name: str, largest: float, total: np.ndarray, variances: np.ndarray, shifts: np.ndarray, spread: float
+    class_name: str,
+    largest: float,
+    total: np.ndarray,
+    variances: np.ndarray,
+    shifts: np.ndarray,
+    spread: float,
 ) -> str:
     """Hypotheses, and whether these widths and depths are within the range.
 
@@ -53,7 +60,9 @@ def range_in_words(
     if held == len(total) and max(variance, shift) < 1.0:
         verdict = "within its range"
     elif max(variance, shift) < 1.0:
-        verdict = f"beyond its range after {held} of {len(total)} layers, variances off by more than 30 %"
+        verdict = (
+            f"beyond its range after {held} of {len(total)} layers, variances off by more than 30 %"
+        )
     else:
         verdict = f"meaningless where they exceed 1; in range for {held} of {len(total)} layers"
     if held < len(total):

@@ -26,7 +26,11 @@ from deepinit.theory.lengths.log_moments import (
 )
 from deepinit.theory.lengths.moments import length_moment, length_moments_by_layer, volume_moment
 from deepinit.theory.lengths.residual import residual_length_moment, residual_log_length_moments
-from deepinit.theory.numerics.layer_factors import growth_threshold, layer_factor_moment, output_factor_moment
+from deepinit.theory.numerics.layer_factors import (
+    growth_threshold,
+    layer_factor_moment,
+    output_factor_moment,
+)
 
 __all__ = [
     "LogMoments",

@@ -10,7 +10,7 @@ import math
 from typing import Any, Literal
 
 from deepinit.core.checks import check_integer
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.homogeneous_layers import Output, network_layers
 from deepinit.theory.numerics.validate import check_variance
 
@@ -48,14 +48,15 @@ def raghu_lower_bound(
     """
     check_integer("width", width, 1, "All layers have one width here.")
     check_integer("depth", depth, 0, "It counts the layers.")
-    weight_var, offset_var = check_variance("hidden_var", hidden_var), check_variance("bias_var", bias_var)
+    weight_var, offset_var = (
+        check_variance("hidden_var", hidden_var),
+        check_variance("bias_var", bias_var),
+    )
     if activation not in ("relu", "hard_tanh") or (activation == "relu" and offset_var > 0.0):
         raise SpecError(
-            refusal(
-                f"activation={activation!r} with bias_var={bias_var!r}",
-                "'hard_tanh' with any bias, 'relu' without",
-                "Biases do not change the length through ReLU layers; leave bias_var out.",
-            )
+            f"activation={activation!r} with bias_var={bias_var!r}",
+            "'hard_tanh' with any bias, 'relu' without",
+            "Biases do not change the length through ReLU layers; leave bias_var out.",
         )
     if weight_var == 0.0:
         return 0.0 if depth else 1.0
@@ -124,14 +125,21 @@ def price_tanner_bound(
     Reference: arXiv:1911.10651; derivation in the module docstring.
     """
     if not (isinstance(density, int | float) and 0.0 < density <= 1.0):
-        raise SpecError(refusal(f"density={density!r}", "0 < density <= 1", "1 keeps every weight."))
+        raise SpecError(f"density={density!r}", "0 < density <= 1", "1 keeps every weight.")
     layers = network_layers(
-        widths, hidden_var=hidden_var, output_var=output_var, negative_slope=0.0, law="normal", output=output
+        widths,
+        hidden_var=hidden_var,
+        output_var=output_var,
+        negative_slope=0.0,
+        law="normal",
+        output=output,
     )
     log_bound = 0.0
     for entry_var, factor in layers:
         if entry_var == 0.0:
             return 0.0
         half = 0.5 if factor.masked else 1.0
-        log_bound += 0.5 * math.log(factor.width * entry_var * density * 2.0 / math.pi) + math.log(half)
+        log_bound += 0.5 * math.log(factor.width * entry_var * density * 2.0 / math.pi) + math.log(
+            half
+        )
     return math.exp(log_bound)

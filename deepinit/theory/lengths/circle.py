@@ -112,7 +112,9 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
     for _ in range(depth):
         angles = _next(angles)
     rho = np.cos(angles.theta) * angles.first**2 + np.sin(angles.theta) * angles.second
-    return float(unit_legendre(_NUM_NODES)[1] @ _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2))
+    return float(
+        unit_legendre(_NUM_NODES)[1] @ _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2)
+    )
 
 
 @lru_cache(maxsize=32)
@@ -139,13 +141,17 @@ def _next(angles: _Angles) -> _Angles:
     half_sine2 = np.sin(0.5 * theta) ** 2 - (sine - theta * np.cos(theta)) / (2.0 * math.pi)
     image = 2.0 * np.arcsin(np.sqrt(half_sine2))
     slope = opening * sine / (math.pi * np.sin(image))
-    curvature = ((opening * np.cos(theta) - sine) / math.pi - slope**2 * np.cos(image)) / np.sin(image)
+    curvature = ((opening * np.cos(theta) - sine) / math.pi - slope**2 * np.cos(image)) / np.sin(
+        image
+    )
     return _Angles(image, slope * first, slope * second + curvature * first**2)
 
 
 def _speed_moment(angles: _Angles) -> np.ndarray:
     """M(D), by Gauss-Legendre over the sector."""
-    nodes, weights = unit_legendre(24)  # trigonometric polynomials of degree 4 on at most half a turn
+    nodes, weights = unit_legendre(
+        24
+    )  # trigonometric polynomials of degree 4 on at most half a turn
     theta, first, second = (values[:, None] for values in angles)
     opening = math.pi - theta
     along, other = first * np.cos(opening * nodes), -first * np.cos(opening * (1.0 - nodes))

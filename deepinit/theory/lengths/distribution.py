@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.array_api import as_floats
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.lengths.log_moments import cumulative_log_moments, log_alive
 from deepinit.theory.numerics.homogeneous_layers import Layer, Output, network_layers
 from deepinit.theory.numerics.layer_factors import log_factor_moment, log_mellin
@@ -67,7 +67,9 @@ def length_cdf(
     )
     (points,) = as_floats(np, x)
     if np.isnan(points).any():
-        raise SpecError(refusal(f"x={x!r}", "real numbers", "Drop the nan, for instance by x[~numpy.isnan(x)]."))
+        raise SpecError(
+            f"x={x!r}", "real numbers", "Drop the nan, for instance by x[~numpy.isnan(x)]."
+        )
     log_p = float(log_alive(layers)[-1])
     alive = math.exp(log_p)
     result = np.where(points >= 0.0, -math.expm1(log_p), 0.0)
@@ -88,7 +90,9 @@ def _log_cdf(y: np.ndarray, layers: list[Layer]) -> np.ndarray:
     inside = (y > -below) & (y < above)
     probability = np.where(y >= above, 1.0, 0.0)
     if inside.any():
-        probability[inside] = _gil_pelaez(y[inside], factors, log_scale, 2.0 * math.pi / (below + above))
+        probability[inside] = _gil_pelaez(
+            y[inside], factors, log_scale, 2.0 * math.pi / (below + above)
+        )
     return probability
 
 
@@ -97,12 +101,17 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:
-        log_moment = sum(count * (log_factor_moment(factor, s) - factor.log_alive) for factor, count in factors.items())
+        log_moment = sum(
+            count * (log_factor_moment(factor, s) - factor.log_alive)
+            for factor, count in factors.items()
+        )
         return (_LOG_TAIL + log_moment + s * log_scale) / abs(s)
 
     # The best argument is near 8 / spread for a Gaussian; negative moments exist up to half the least number of units.
     orders = [size / spread for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
-    return min(bound(-min(s, 0.45 * least)) for s in orders), min(bound(s) for s in [*orders, 0.5, 1.0, 2.0])
+    return min(bound(-min(s, 0.45 * least)) for s in orders), min(
+        bound(s) for s in [*orders, 0.5, 1.0, 2.0]
+    )
 
 
 def _least_units(factor: Any) -> int:

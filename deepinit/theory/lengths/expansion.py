@@ -22,7 +22,13 @@ import numpy as np
 from deepinit.core.checks import check_integer
 from deepinit.theory.numerics.homogeneous_layers import Output, network_layers
 from deepinit.theory.numerics.layer_factors import exp, log_factor_moment
-from deepinit.theory.numerics.validate import check_dimension, check_law, check_moment, check_slope, network_widths
+from deepinit.theory.numerics.validate import (
+    check_dimension,
+    check_law,
+    check_moment,
+    check_slope,
+    network_widths,
+)
 
 Series = tuple[Fraction, ...]  # coefficients of n^0, n^-1, ..., n^-order
 MAX_ORDER = 8
@@ -93,7 +99,11 @@ def expansion(
         if not factor.masked and not expand_output:
             total += log_factor_moment(factor, s) - s * d * math.log(n)
             continue
-        hidden = _masked_series(order, m, d, factor.slope) if factor.masked else _linear_series(order, m, d)
+        hidden = (
+            _masked_series(order, m, d, factor.slope)
+            if factor.masked
+            else _linear_series(order, m, d)
+        )
         total += _evaluate(hidden, n)
         if factor.sphere is not None:
             total -= _evaluate(_linear_series(order, m, d), factor.sphere)
@@ -130,7 +140,15 @@ def log_factor_series(
     check_law(law)
     _check_order(order)
     # The one layer is checked as a network is: slopes with d > 1 are refused there.
-    network_layers((1, 1), hidden_var=None, output_var=1.0, negative_slope=negative_slope, law=law, output=None, d=d)
+    network_layers(
+        (1, 1),
+        hidden_var=None,
+        output_var=1.0,
+        negative_slope=negative_slope,
+        law=law,
+        output=None,
+        d=d,
+    )
     series = _masked_series(order, m, d, abs(float(negative_slope)))
     if law == "orthogonal":
         series = tuple(a - b for a, b in zip(series, _linear_series(order, m, d), strict=True))
@@ -150,7 +168,9 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
         return _log(_power_of_mean(s, moments, order))
     moments = [Fraction(1)] + [Fraction(2) ** (i - 1) for i in range(1, 2 * order + 1)]
     series = [Fraction(0)] * (order + 1)
-    for q, e_q in enumerate(_exp([coefficient * 2**p for p, coefficient in enumerate(_linear_series(order, m, d))])):
+    for q, e_q in enumerate(
+        _exp([coefficient * 2**p for p, coefficient in enumerate(_linear_series(order, m, d))])
+    ):
         for p, coefficient in enumerate(_power_of_mean(s * d - q, moments, order)[: order + 1 - q]):
             series[p + q] += e_q * coefficient
     return _log(tuple(series))
@@ -163,7 +183,8 @@ def _linear_series(order: int, m: float, d: int) -> Series:
     series = [Fraction(0)]
     for p in range(1, order + 1):
         beta = sum(
-            _bernoulli_polynomial(p + 1, s - Fraction(j, 2)) - _bernoulli_polynomial(p + 1, -Fraction(j, 2))
+            _bernoulli_polynomial(p + 1, s - Fraction(j, 2))
+            - _bernoulli_polynomial(p + 1, -Fraction(j, 2))
             for j in range(d)
         )
         series.append((-2) ** p * -beta / (p * (p + 1)))
@@ -192,7 +213,10 @@ def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
 def _cumulants(moments: list[Fraction]) -> list[Fraction]:
     cumulants = [Fraction(0)]
     for i in range(1, len(moments)):
-        lower = sum((math.comb(i - 1, j - 1) * cumulants[j] * moments[i - j] for j in range(1, i)), Fraction(0))
+        lower = sum(
+            (math.comb(i - 1, j - 1) * cumulants[j] * moments[i - j] for j in range(1, i)),
+            Fraction(0),
+        )
         cumulants.append(moments[i] - lower)
     return cumulants
 
@@ -201,7 +225,9 @@ def _exp(series: list[Fraction]) -> Series:
     """exp of a series without constant term: e_k = sum_j (j/k) f_j e_{k-j}."""
     result = [Fraction(1)]
     for k in range(1, len(series)):
-        result.append(sum((Fraction(j, k) * series[j] * result[k - j] for j in range(1, k + 1)), Fraction(0)))
+        result.append(
+            sum((Fraction(j, k) * series[j] * result[k - j] for j in range(1, k + 1)), Fraction(0))
+        )
     return tuple(result)
 
 
@@ -209,7 +235,10 @@ def _log(series: Series) -> Series:
     """Logarithm of a series with constant term 1."""
     result = [Fraction(0)]
     for k in range(1, len(series)):
-        result.append(series[k] - sum((Fraction(j, k) * result[j] * series[k - j] for j in range(1, k)), Fraction(0)))
+        result.append(
+            series[k]
+            - sum((Fraction(j, k) * result[j] * series[k - j] for j in range(1, k)), Fraction(0))
+        )
     return tuple(result)
 
 
@@ -218,14 +247,19 @@ def _constant(value: int, order: int) -> Series:
 
 
 def _bernoulli_polynomial(degree: int, x: Fraction) -> Fraction:
-    return sum((math.comb(degree, i) * _bernoulli(i) * x ** (degree - i) for i in range(degree + 1)), Fraction(0))
+    return sum(
+        (math.comb(degree, i) * _bernoulli(i) * x ** (degree - i) for i in range(degree + 1)),
+        Fraction(0),
+    )
 
 
 @lru_cache(maxsize=64)
 def _bernoulli(index: int) -> Fraction:
     if index == 0:
         return Fraction(1)
-    return -sum((math.comb(index + 1, i) * _bernoulli(i) for i in range(index)), Fraction(0)) / (index + 1)
+    return -sum((math.comb(index + 1, i) * _bernoulli(i) for i in range(index)), Fraction(0)) / (
+        index + 1
+    )
 
 
 def _evaluate(series: Series, n: int) -> float:
@@ -233,4 +267,6 @@ def _evaluate(series: Series, n: int) -> float:
 
 
 def _check_order(order: Any) -> None:
-    check_integer("order", order, 0, "The expansion is asymptotic; length_moment is exact.", most=MAX_ORDER)
+    check_integer(
+        "order", order, 0, "The expansion is asymptotic; length_moment is exact.", most=MAX_ORDER
+    )

@@ -143,7 +143,9 @@ def log_volume_moments(
     Reference: derivation in the module docstring.
     """
     return _last(
-        log_volume_moments_by_layer(widths, d, hidden_var=hidden_var, output_var=output_var, law=law, output=output)
+        log_volume_moments_by_layer(
+            widths, d, hidden_var=hidden_var, output_var=output_var, law=law, output=output
+        )
     )
 
 
@@ -172,7 +174,13 @@ def log_volume_moments_by_layer(
     """
     check_dimension(d)
     layers = network_layers(
-        widths, hidden_var=hidden_var, output_var=output_var, negative_slope=0.0, law=law, output=output, d=d
+        widths,
+        hidden_var=hidden_var,
+        output_var=output_var,
+        negative_slope=0.0,
+        law=law,
+        output=output,
+        d=d,
     )
     moments = cumulative_log_moments(layers)
     if network_widths(widths)[0] >= d:
@@ -183,7 +191,9 @@ def log_volume_moments_by_layer(
 
 def log_alive(layers: list[Layer]) -> np.ndarray:
     """ln P(Vol_d > 0) after every layer."""
-    return np.cumsum([layer.factor.log_alive if layer.entry_var > 0.0 else -math.inf for layer in layers])
+    return np.cumsum(
+        [layer.factor.log_alive if layer.entry_var > 0.0 else -math.inf for layer in layers]
+    )
 
 
 def cumulative_log_moments(layers: list[Layer]) -> LogMoments:

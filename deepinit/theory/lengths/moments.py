@@ -138,7 +138,13 @@ def volume_moment(
     if m > 0 and min(network_widths(widths)) < d:
         return 0.0
     layers = network_layers(
-        widths, hidden_var=hidden_var, output_var=output_var, negative_slope=0.0, law=law, output=output, d=d
+        widths,
+        hidden_var=hidden_var,
+        output_var=output_var,
+        negative_slope=0.0,
+        law=law,
+        output=output,
+        d=d,
     )
     return float(_cumulative(layers, m)[-1])
 

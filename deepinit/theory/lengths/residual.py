@@ -70,7 +70,9 @@ def residual_length_moment(
     p = math.ceil(h + 0.5)  # t^{p-h}: between t^{1/2} and t^{3/2}
     scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var, h)
     t = np.exp(_LOG_T)[:, None]
-    integrand = (np.exp(_log_laplace(t, scale, width)) * _tilted_moment(p, t, scale, width)) @ weights
+    integrand = (
+        np.exp(_log_laplace(t, scale, width)) * _tilted_moment(p, t, scale, width)
+    ) @ weights
     total = _STEP * float(np.exp((p - h) * _LOG_T) @ integrand) / math.gamma(p - h)
     return exp(num_blocks * math.log(total))
 
@@ -132,14 +134,25 @@ def _branch_nodes(
     width: int, mid_width: int, branch_var: float, hidden_var: float, order: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Values of T = 2 tau^2 and their probabilities, fit for moments of T up to this order."""
-    variance = check_variance("branch_var", branch_var) / mid_width * check_variance("hidden_var", hidden_var) / width
+    variance = (
+        check_variance("branch_var", branch_var)
+        / mid_width
+        * check_variance("hidden_var", hidden_var)
+        / width
+    )
     k, probabilities = half_binomial(mid_width, math.ceil(order))
     on = k > 0
     half = 0.5 * k[on, None]
-    step = min(0.2, 1.0 / math.sqrt(mid_width + 4.0 * order))  # half a standard deviation of ln(chi^2_k), and less
+    step = min(
+        0.2, 1.0 / math.sqrt(mid_width + 4.0 * order)
+    )  # half a standard deviation of ln(chi^2_k), and less
     far = 80.0 if mid_width <= 200 else 120.0 / math.sqrt(mid_width)
-    x = step * np.arange(-math.ceil(far / step), math.ceil(min(far, 8.0) / step) + 1)  # ln(chi^2_K / (n_mid / 2))
-    log_density = half * x - 0.25 * mid_width * np.expm1(x)  # chi^2_k density over x, up to a factor
+    x = step * np.arange(
+        -math.ceil(far / step), math.ceil(min(far, 8.0) / step) + 1
+    )  # ln(chi^2_K / (n_mid / 2))
+    log_density = half * x - 0.25 * mid_width * np.expm1(
+        x
+    )  # chi^2_k density over x, up to a factor
     density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     mixture = (probabilities[on] / density.sum(axis=1)) @ density
     dead = np.array([0.5**mid_width])

@@ -125,7 +125,10 @@ def state_expansion(frame: Frame) -> StateExpansion:
     parts = (forms.x, forms.b, forms.h)
     rows = [xp.stack([_second(frame, p, q) for q in parts], axis=-1) for p in parts]
     covariance = xp.stack(rows, axis=-2)
-    shift = xp.stack([-0.5 * covariance[..., 0, 0], -0.5 * covariance[..., 1, 1], _eta_shift(frame, forms)], axis=-1)
+    shift = xp.stack(
+        [-0.5 * covariance[..., 0, 0], -0.5 * covariance[..., 1, 1], _eta_shift(frame, forms)],
+        axis=-1,
+    )
     return StateExpansion(shift, covariance)
 
 
@@ -134,7 +137,14 @@ def _forms(frame: Frame) -> _Forms:
     x, y, z = frame.alpha**2, frame.alpha * frame.omega, frame.omega**2
     q = z - x
     h = c * q - 2 * s * y
-    return _Forms(_Form(x, 1.0), _Form(y, 0.0), _Form(z, 1.0), _Form(q, 0.0), _Form(h, 0.0), _Form(z - c * h, 1.0))
+    return _Forms(
+        _Form(x, 1.0),
+        _Form(y, 0.0),
+        _Form(z, 1.0),
+        _Form(q, 0.0),
+        _Form(h, 0.0),
+        _Form(z - c * h, 1.0),
+    )
 
 
 def _eta_shift(frame: Frame, forms: _Forms) -> Any:
@@ -160,5 +170,9 @@ def _second(frame: Frame, p: _Form, q: _Form) -> Any:
 def _third(frame: Frame, p: _Form, q: _Form, r: _Form) -> Any:
     """Third joint cumulant of three forms of one neuron."""
     moment = frame.radial6 * (frame.weights * p.values * q.values * r.values).sum(-1)
-    crossed = p.mean * _second(frame, q, r) + q.mean * _second(frame, p, r) + r.mean * _second(frame, p, q)
+    crossed = (
+        p.mean * _second(frame, q, r)
+        + q.mean * _second(frame, p, r)
+        + r.mean * _second(frame, p, q)
+    )
     return moment - crossed - p.mean * q.mean * r.mean

@@ -33,7 +33,9 @@ def log_gamma_ratio(z: Any, s: Any) -> Any:
         head = head * ((z + j) / (z + j + s))
     shifted = z + _SHIFT
     stirling = _stirling(shifted + s) - _stirling(shifted)
-    return np.log(head) + s * np.log(shifted) + (shifted + s - 0.5) * log1p(s / shifted) - s + stirling
+    return (
+        np.log(head) + s * np.log(shifted) + (shifted + s - 0.5) * log1p(s / shifted) - s + stirling
+    )
 
 
 def _stirling(z: Any) -> Any:

@@ -26,7 +26,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.core.array_api import with_derivative_of
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import differences, normal_rule, values
 from deepinit.theory.numerics.delta_method import Frame
 
@@ -50,7 +50,9 @@ def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -
     """
     left, right = slopes
     if left == 0.0 and right == 0.0:
-        raise SpecError(refusal("an activation that is 0 everywhere", "slopes not both 0", "No output, no angle."))
+        raise SpecError(
+            "an activation that is 0 everywhere", "slopes not both 0", "No output, no angle."
+        )
     theta = with_derivative_of(theta, xp.maximum(theta, _SMALLEST_ANGLE))
     if left == -right:
         opposite = with_derivative_of(math.pi - theta, xp.maximum(math.pi - theta, _SMALLEST_ANGLE))
@@ -67,7 +69,9 @@ def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -
     m = unit * xp.sinc(t / math.pi) / xp.sinc(0.5 * angle / math.pi)
     c, k = xp.cos(angle), xp.cos(0.5 * angle)
     crossing = (left - right) * c * m
-    a = xp.concatenate([right * xp.cos(p), left * xp.cos(p), right * xp.sin(t), -left * xp.sin(t)], axis=-1)
+    a = xp.concatenate(
+        [right * xp.cos(p), left * xp.cos(p), right * xp.sin(t), -left * xp.sin(t)], axis=-1
+    )
     w = xp.concatenate(
         [
             right * k * xp.sin(p),
@@ -78,11 +82,16 @@ def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -
         axis=-1,
     )
     weights = xp.concatenate([wide * mass, wide * mass, angle * mass, angle * mass], axis=-1)
-    return _orthonormal(xp, a, w, weights, (2.0, 2.0, 6.0), xp.cos(theta), 2.0 * xp.sin(0.5 * theta))
+    return _orthonormal(
+        xp, a, w, weights, (2.0, 2.0, 6.0), xp.cos(theta), 2.0 * xp.sin(0.5 * theta)
+    )
 
 
 def quadrature_frame(
-    activation: Activation, theta: float, variances: tuple[float, float], num_nodes: int | None = None
+    activation: Activation,
+    theta: float,
+    variances: tuple[float, float],
+    num_nodes: int | None = None,
 ) -> Frame:
     """The frame of any activation, in float64 on the host.
 
@@ -104,7 +113,9 @@ def quadrature_frame(
     var_u, var_v = variances
     if not (var_u > 0.0 and var_v > 0.0 and math.isfinite(var_u) and math.isfinite(var_v)):
         raise SpecError(
-            refusal(f"preactivation variances {variances}", "finite numbers > 0", "Check weight variance and inputs.")
+            f"preactivation variances {variances}",
+            "finite numbers > 0",
+            "Check weight variance and inputs.",
         )
     std_u, std_v = math.sqrt(var_u), math.sqrt(var_v)
     if activation.kinks:
@@ -112,26 +123,42 @@ def quadrature_frame(
     else:
         x, y, weights = _disk_rule(num_nodes or _nodes_for(max(std_u, std_v)))
     # v - u, written so that nothing cancels at a small angle: cos - 1 = -2 sin^2(theta / 2)
-    step = (std_v - std_u - 2.0 * std_v * math.sin(0.5 * theta) ** 2) * x + std_v * math.sin(theta) * y
+    step = (std_v - std_u - 2.0 * std_v * math.sin(0.5 * theta) ** 2) * x + std_v * math.sin(
+        theta
+    ) * y
     u = std_u * x
     a = values(activation, u)
-    difference = values(activation, u + step) - a if theta > _PLAIN_DIFFERENCE else differences(activation, u, step)
-    frame = _orthonormal(np, a, difference, weights, (1.0, 1.0, 1.0), np.float64(1.0), np.float64(1.0))
+    difference = (
+        values(activation, u + step) - a
+        if theta > _PLAIN_DIFFERENCE
+        else differences(activation, u, step)
+    )
+    frame = _orthonormal(
+        np, a, difference, weights, (1.0, 1.0, 1.0), np.float64(1.0), np.float64(1.0)
+    )
     spread = float(np.sum(weights * difference**2))
-    residual = math.exp(float(frame.log_sine2 + frame.log_norm2_b)) if np.isfinite(frame.log_sine2) else 0.0
+    residual = (
+        math.exp(float(frame.log_sine2 + frame.log_norm2_b))
+        if np.isfinite(frame.log_sine2)
+        else 0.0
+    )
     if not residual > 1e-28 * spread:
         raise SpecError(
-            refusal(
-                f"post-activations that are collinear (angle {theta:g}, variances {var_u:g} and {var_v:g})",
-                "two inputs with different images",
-                "Take a positive angle below pi.",
-            )
+            f"post-activations that are collinear (angle {theta:g}, variances {var_u:g} and {var_v:g})",
+            "two inputs with different images",
+            "Take a positive angle below pi.",
         )
     return frame
 
 
 def _orthonormal(
-    xp: ModuleType, a: Any, w: Any, weights: Any, radial: tuple[float, float, float], scale_a: Any, scale_w: Any
+    xp: ModuleType,
+    a: Any,
+    w: Any,
+    weights: Any,
+    radial: tuple[float, float, float],
+    scale_a: Any,
+    scale_w: Any,
 ) -> Frame:
     """Gram-Schmidt of (a, w) on the nodes, where b = scale_a * a + scale_w * w."""
     radial2, radial4, radial6 = radial
@@ -145,7 +172,10 @@ def _orthonormal(
     again = mean(a * residual) / square_a  # a second pass removes what rounding left of the first
     residual = residual - again[..., None] * a
     square_w = mean(residual * residual)
-    along, across = (scale_a + scale_w * (slope + again)) * xp.sqrt(square_a), scale_w * xp.sqrt(square_w)
+    along, across = (
+        (scale_a + scale_w * (slope + again)) * xp.sqrt(square_a),
+        scale_w * xp.sqrt(square_w),
+    )
     norm = xp.hypot(along, across)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Frame(
@@ -189,7 +219,9 @@ def _kinked_rule(
     the outer panels resolve, besides being split where u meets a kink.
     """
     c, s = math.cos(theta), max(math.sin(theta), 1e-300)
-    clusters = [(kink / std_v + s * y) / c for kink in kinks for y in (-8, -4, 0, 4, 8) if abs(c) > 1e-3]
+    clusters = [
+        (kink / std_v + s * y) / c for kink in kinks for y in (-8, -4, 0, 4, 8) if abs(c) > 1e-3
+    ]
     x, mass_x = _panels([kink / std_u for kink in kinks] + clusters)
     breaks = np.clip([(kink / std_v - c * x) / s for kink in sorted(kinks)], -_RADIUS, _RADIUS)
     breaks = np.sort(breaks, axis=0)
@@ -198,7 +230,9 @@ def _kinked_rule(
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)
     half, middle = 0.5 * np.diff(edges, axis=0), 0.5 * (edges[1:] + edges[:-1])
     y = middle[..., None] + half[..., None] * legendre
-    weights = half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
+    weights = (
+        half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
+    )
     grid = np.broadcast_to(x[:, None], y.shape)
     kept = weights > 1e-26
     return grid[kept], y[kept], weights[kept]

@@ -4,7 +4,7 @@ import itertools
 import math
 from typing import Any, Literal, NamedTuple
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.gamma_functions import log_survival
 from deepinit.theory.numerics.validate import (
     check_dimension,
@@ -77,20 +77,16 @@ def network_layers(
     check_dimension(d)
     if output not in OUTPUTS:
         raise SpecError(
-            refusal(
-                f"output={output!r}",
-                "'linear' (the last width is a linear layer), 'relu' (it ends in the activation), or None (every layer is hidden)",
-                "A network without an output layer takes None.",
-            )
+            f"output={output!r}",
+            "'linear' (the last width is a linear layer), 'relu' (it ends in the activation), or None (every layer is hidden)",
+            "A network without an output layer takes None.",
         )
     slope = abs(float(negative_slope))
     if d > 1 and slope:
         raise SpecError(
-            refusal(
-                f"d={d} with negative_slope={negative_slope}",
-                "d = 1 with leaky ReLU, any d with ReLU",
-                "The Gram determinant of a leaky layer has no law this simple; take negative_slope=0, or simulate.",
-            )
+            f"d={d} with negative_slope={negative_slope}",
+            "d = 1 with leaky ReLU, any d with ReLU",
+            "The Gram determinant of a leaky layer has no law this simple; take negative_slope=0, or simulate.",
         )
     hidden = critical_var(slope) if hidden_var is None else check_variance("hidden_var", hidden_var)
     last = check_variance("output_var", output_var)

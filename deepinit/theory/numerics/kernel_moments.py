@@ -21,10 +21,16 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.theory.numerics.gaussian_pairs import _kinked_rule
-from deepinit.theory.numerics.normal_nodes import DiskRule, disk_rule, half_count, has_parity, values_and_slopes
+from deepinit.theory.numerics.normal_nodes import (
+    DiskRule,
+    disk_rule,
+    half_count,
+    has_parity,
+    values_and_slopes,
+)
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
 LARGEST_STD = 3000.0  # of preactivations of a smooth activation: nodes are as many as its unit is small beside them
@@ -64,11 +70,9 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
     if not activation.kinks and not std.max(initial=0.0) <= LARGEST_STD:
         raise SpecError(
-            refusal(
-                f"the activation {activation!r} at preactivations of standard deviation {std.max():.3g}",
-                f"standard deviations up to {LARGEST_STD:g}",
-                "Take a weight variance at which the kernel does not explode, smaller variances or fewer layers.",
-            )
+            f"the activation {activation!r} at preactivations of standard deviation {std.max():.3g}",
+            f"standard deviations up to {LARGEST_STD:g}",
+            "Take a weight variance at which the kernel does not explode, smaller variances or fewer layers.",
         )
     if activation.kinks:
         rules = [normal_rule(tuple(kink / s for kink in activation.kinks), 120) for s in std]
@@ -82,7 +86,9 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
     z = std[:, None] * nodes
     phi, slope = values_and_slopes(activation, z)
     square = nodes**2
-    hermite = np.stack([weights, weights * (square - 1.0), weights * (square**2 - 6.0 * square + 3.0)], axis=2)
+    hermite = np.stack(
+        [weights, weights * (square - 1.0), weights * (square**2 - 6.0 * square + 3.0)], axis=2
+    )
     features = np.stack([phi * phi, slope * slope], axis=1)
     moments = (features @ hermite).transpose(1, 0, 2)
     second = (features * weights[:, None]) @ features.transpose(0, 2, 1)
@@ -130,9 +136,16 @@ def joined(blocks: list[EntryMoments]) -> EntryMoments:
     """Blocks of entries one after the other."""
 
     def derivatives(name: str) -> Derivatives:
-        return Derivatives(*(np.concatenate(part) for part in zip(*(getattr(b, name) for b in blocks), strict=True)))
+        return Derivatives(
+            *(
+                np.concatenate(part)
+                for part in zip(*(getattr(b, name) for b in blocks), strict=True)
+            )
+        )
 
-    return EntryMoments(derivatives("g"), derivatives("h"), np.concatenate([block.products for block in blocks]))
+    return EntryMoments(
+        derivatives("g"), derivatives("h"), np.concatenate([block.products for block in blocks])
+    )
 
 
 def cholesky_pair(kernels: np.ndarray) -> np.ndarray:
@@ -159,11 +172,17 @@ def _kinked_block(activation: Activation, kernel: np.ndarray) -> EntryMoments:
     x, y, weights = _kinked_rule(theta, std_a, std_b, activation.kinks)
     nodes = np.stack([x, y], axis=1)
     z = nodes @ cholesky_pair(kernel[None])[0].T
-    (phi_a, phi_b), (slope_a, slope_b) = (each.T[:, None] for each in values_and_slopes(activation, z))
-    return _from_values(kernel[None], phi_a, phi_b, slope_a, slope_b, _hermite_weights(nodes, weights))
+    (phi_a, phi_b), (slope_a, slope_b) = (
+        each.T[:, None] for each in values_and_slopes(activation, z)
+    )
+    return _from_values(
+        kernel[None], phi_a, phi_b, slope_a, slope_b, _hermite_weights(nodes, weights)
+    )
 
 
-def _smooth_block(activation: Activation, kernels: np.ndarray, rule: DiskRule, hermite: np.ndarray) -> EntryMoments:
+def _smooth_block(
+    activation: Activation, kernels: np.ndarray, rule: DiskRule, hermite: np.ndarray
+) -> EntryMoments:
     """z_a depends on u alone, which has few values."""
     lower = cholesky_pair(kernels)
     of_a = values_and_slopes(activation, lower[:, 0, :1] * rule.line)
@@ -183,7 +202,14 @@ def _from_values(
     """From phi and phi' at the nodes, [n, m] each, and `_hermite_weights`."""
     features = np.empty((len(kernels), 6, hermite.shape[1]))
     for at, (left, right) in enumerate(
-        [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b), (slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]
+        [
+            (phi_a, phi_a),
+            (phi_a, phi_b),
+            (phi_b, phi_b),
+            (slope_a, slope_a),
+            (slope_a, slope_b),
+            (slope_b, slope_b),
+        ]
     ):
         np.multiply(left, right, out=features[:, at])
     moments = features[:, [1, 4]] @ hermite.T  # [n, 2, 9]
@@ -202,14 +228,20 @@ def _from_hermite(moments: np.ndarray, kernels: np.ndarray) -> tuple[Derivatives
     x = 1.0 / lower[:, 0, 0]
     y = -lower[:, 1, 0] * x * z
     zero = np.zeros_like(x)
-    second = np.array([[x * x, 2.0 * x * y, y * y], [zero, x * z, y * z], [zero, zero, z * z]])  # aa, ab, bb
+    second = np.array(
+        [[x * x, 2.0 * x * y, y * y], [zero, x * z, y * z], [zero, zero, z * z]]
+    )  # aa, ab, bb
     powers = [x**4, 4.0 * x**3 * y, 6.0 * x**2 * y**2, 4.0 * x * y**3, y**4]
     cubes = [zero, x**3 * z, 3.0 * x**2 * y * z, 3.0 * x * y**2 * z, y**3 * z]
     squares = [zero, zero, x**2 * z**2, 2.0 * x * y * z**2, y**2 * z**2]
     singles = [zero, zero, zero, x * z**3, y * z**3]
-    fourth = np.array([powers, cubes, squares, singles, [zero, zero, zero, zero, z**4]])  # aaaa, aaab, aabb, abbb, bbbb
+    fourth = np.array(
+        [powers, cubes, squares, singles, [zero, zero, zero, zero, z**4]]
+    )  # aaaa, aaab, aabb, abbb, bbbb
     gradients = moments[:, :, 1:4] @ np.moveaxis(second, 2, 0).transpose(0, 2, 1)
     tensors = moments[:, :, 4:] @ np.moveaxis(fourth, 2, 0).transpose(0, 2, 1)
     hessians = np.outer(_HALVES, _HALVES) * tensors[:, :, _INDEX]
-    g, h = (Derivatives(moments[:, f, 0], _HALVES * gradients[:, f], hessians[:, f]) for f in range(2))
+    g, h = (
+        Derivatives(moments[:, f, 0], _HALVES * gradients[:, f], hessians[:, f]) for f in range(2)
+    )
     return g, h

@@ -65,7 +65,10 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
         variance = -float(polygamma(1, largest).sum())
     if not factor.can_vanish:
         full = 0.5 * (n - frame)
-        mean, variance = mean + float(digamma(full).sum()), variance + float(polygamma(1, full).sum())
+        mean, variance = (
+            mean + float(digamma(full).sum()),
+            variance + float(polygamma(1, full).sum()),
+        )
         kept = angular_log_moments(n, factor.slope) if factor.masked else (0.0, 0.0)
         return mean + kept[0], variance + kept[1]
     k, weights = _alive_units(n, d, 0.0)
@@ -77,7 +80,9 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
     return mean + average, variance + spread + float(weights @ polygamma(1, halves).sum(axis=1))
 
 
-def layer_factor_moment(width: Any, m: float, *, negative_slope: float = 0.0, law: str = "normal") -> Any:
+def layer_factor_moment(
+    width: Any, m: float, *, negative_slope: float = 0.0, law: str = "normal"
+) -> Any:
     """a_m = E X^{m/2}: the m-th moment of the length factor of one layer with ReLU or leaky ReLU, exact in the width.
 
     X is the layer's factor of the squared length divided by its mean, n = width:
@@ -109,7 +114,9 @@ def layer_factor_moment(width: Any, m: float, *, negative_slope: float = 0.0, la
     check_slope(negative_slope)
     check_law(law)
     widths = width_array(width)
-    unique = {n: _normalised_moment(n, m, abs(negative_slope), law) for n in map(int, widths.ravel())}
+    unique = {
+        n: _normalised_moment(n, m, abs(negative_slope), law) for n in map(int, widths.ravel())
+    }
     return _shaped(unique, widths)
 
 
@@ -172,7 +179,9 @@ def _normalised_moment(n: int, m: float, slope: float, law: str) -> float:
     if m == 0:
         return 1.0
     factor = LayerFactor(n, slope=slope, sphere=n if law == "orthogonal" else None)
-    return exp(log_factor_moment(factor, 0.5 * m) + 0.5 * m * math.log(2.0 / ((1.0 + slope * slope) * n)))
+    return exp(
+        log_factor_moment(factor, 0.5 * m) + 0.5 * m * math.log(2.0 / ((1.0 + slope * slope) * n))
+    )
 
 
 def _alive_units(n: int, d: int, order: float) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,9 @@ def log_angular_moment(n: int, s: Any, slope: float) -> Any:
     """
     s = np.asarray(s)
     highest = 1.0 + float(np.abs(s.imag).max(initial=0.0))
-    log_values, weights = angular_nodes(n, slope, 2.0 ** math.ceil(math.log2(highest)))  # few sets of nodes, kept
+    log_values, weights = angular_nodes(
+        n, slope, 2.0 ** math.ceil(math.log2(highest))
+    )  # few sets of nodes, kept
     exponents = s[..., None] * log_values + np.log(weights)
     largest = exponents.real.max(axis=-1, keepdims=True)
     return largest[..., 0] + np.log(np.exp(exponents - largest).sum(axis=-1))
@@ -49,7 +51,10 @@ def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndar
         return inverse + math.log(square), weights
     k, probabilities = half_binomial(n)
     inner = (k > 0) & (k < n)
-    ends, end_weights = np.array([math.log(square), 0.0]), np.full(2, 0.5**n)  # all units off, all units on
+    ends, end_weights = (
+        np.array([math.log(square), 0.0]),
+        np.full(2, 0.5**n),
+    )  # all units off, all units on
     if not inner.any():
         return ends, end_weights
     # The narrowest component has standard deviation sqrt(8/n) in x, the slowest tail is e^{-|x|/2}; D^s with an

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
 _RADIUS = 9.0  # the weight of the plane outside it is 3e-18
@@ -90,11 +90,9 @@ def _half_count(activation: Activation, level: int) -> int:
             return half
     if not (error <= _LARGEST_ERROR * scale).all():
         raise SpecError(
-            refusal(
-                f"the activation {activation!r} at preactivations of standard deviation {std:.3g}, whose products are not integrated to {_LARGEST_ERROR:g}",
-                "activations with five continuous derivatives between their kinks, on the scale 0.1 of the preactivations or wider",
-                "Declare where a derivative jumps, from_function(fn, kinks=(0.0,)); or take smaller variances.",
-            )
+            f"the activation {activation!r} at preactivations of standard deviation {std:.3g}, whose products are not integrated to {_LARGEST_ERROR:g}",
+            "activations with five continuous derivatives between their kinks, on the scale 0.1 of the preactivations or wider",
+            "Declare where a derivative jumps, from_function(fn, kinks=(0.0,)); or take smaller variances.",
         )
     return half
 

@@ -16,7 +16,13 @@ import numpy as np
 
 from deepinit.core.activations import BUILTIN, Activation
 from deepinit.theory.numerics.kernel_moments import NEAR, Derivatives, EntryMoments, joined
-from deepinit.theory.numerics.normal_nodes import DiskRule, disk_rule, half_count, line_rule, on_padded
+from deepinit.theory.numerics.normal_nodes import (
+    DiskRule,
+    disk_rule,
+    half_count,
+    line_rule,
+    on_padded,
+)
 
 _LARGEST_BLOCK = 200_000  # nodes times pairs held at once
 _ACROSS = 10  # nodes across for nearly parallel inputs: s^20 < 1e-20 of the unit of variation
@@ -38,7 +44,12 @@ def smooth_pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMom
     half = half_count(activation, std)
     rule = _thin_rule(half) if near else disk_rule(half)
     size = max(1, _LARGEST_BLOCK // len(rule.weights))
-    return joined([_block(activation, kernels[start : start + size], rule) for start in range(0, len(kernels), size)])
+    return joined(
+        [
+            _block(activation, kernels[start : start + size], rule)
+            for start in range(0, len(kernels), size)
+        ]
+    )
 
 
 @lru_cache(maxsize=16)
@@ -69,7 +80,9 @@ def _compiled(activation: Activation):
 
         orders: list[Callable] = [activation]
         # the derivative that a built-in carries is written to be accurate; JAX takes over from there
-        orders.append(activation.derivative if activation.name in BUILTIN else derivative(activation))
+        orders.append(
+            activation.derivative if activation.name in BUILTIN else derivative(activation)
+        )
         while len(orders) < _ORDERS:
             orders.append(derivative(orders[-1]))
         return jnp.stack([f(z) for f in orders])
@@ -83,16 +96,32 @@ def _block(activation: Activation, kernels: np.ndarray, rule: DiskRule) -> Entry
     zb = (c / np.sqrt(a))[:, None] * rule.nodes[:, 0] + across[:, None] * rule.nodes[:, 1]
     of_a = derivatives_at(activation, np.sqrt(a)[:, None] * rule.line)[:, :, rule.place]
     of_b = derivatives_at(activation, zb)
-    table = (of_a * weights).transpose(1, 0, 2) @ of_b.transpose(1, 2, 0)  # E phi^(i)(z_a) phi^(j)(z_b)
+    table = (of_a * weights).transpose(1, 0, 2) @ of_b.transpose(
+        1, 2, 0
+    )  # E phi^(i)(z_a) phi^(j)(z_b)
 
     def derivatives(order: int) -> Derivatives:
         orders = order + _SECOND
         both = order + _SECOND[:, :, None] + _SECOND[:, None, :]
         gradient = _HALVES * table[:, orders[0], orders[1]]
-        return Derivatives(table[:, order, order], gradient, np.outer(_HALVES, _HALVES) * table[:, both[0], both[1]])
+        return Derivatives(
+            table[:, order, order],
+            gradient,
+            np.outer(_HALVES, _HALVES) * table[:, both[0], both[1]],
+        )
 
     (phi_a, slope_a), (phi_b, slope_b) = of_a[:2], of_b[:2]
     features = np.stack(
-        [phi_a * phi_a, phi_a * phi_b, phi_b * phi_b, slope_a * slope_a, slope_a * slope_b, slope_b * slope_b], axis=1
+        [
+            phi_a * phi_a,
+            phi_a * phi_b,
+            phi_b * phi_b,
+            slope_a * slope_a,
+            slope_a * slope_b,
+            slope_b * slope_b,
+        ],
+        axis=1,
     )
-    return EntryMoments(derivatives(0), derivatives(1), (features * weights) @ features.transpose(0, 2, 1))
+    return EntryMoments(
+        derivatives(0), derivatives(1), (features * weights) @ features.transpose(0, 2, 1)
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.array_api import is_traced
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 LAWS = ("normal", "orthogonal")
 
@@ -25,11 +25,9 @@ def network_widths(widths: Any, least: int = 2) -> tuple[int, ...]:
         given = ()
     if len(given) < least or not all(_is_width(n) for n in given):
         raise SpecError(
-            refusal(
-                f"widths={widths!r}",
-                f"at least {least} integers >= 1: input width first, then one per layer",
-                "Write (784, *[256] * 10, 10).",
-            )
+            f"widths={widths!r}",
+            f"at least {least} integers >= 1: input width first, then one per layer",
+            "Write (784, *[256] * 10, 10).",
         )
     return tuple(int(n) for n in given)
 
@@ -38,17 +36,23 @@ def width_array(width: Any) -> np.ndarray:
     """An array of integers >= 1."""
     if is_traced(width):
         raise SpecError(
-            refusal(
-                "a traced width", "a concrete width: the host sums over the units that are on", "Close over the width."
-            )
+            "a traced width",
+            "a concrete width: the host sums over the units that are on",
+            "Close over the width.",
         )
     try:
-        values = np.asarray(width, dtype=np.float64) if not isinstance(width, str) else np.asarray(math.nan)
+        values = (
+            np.asarray(width, dtype=np.float64)
+            if not isinstance(width, str)
+            else np.asarray(math.nan)
+        )
     except (TypeError, ValueError, OverflowError):
         values = np.asarray(math.nan)
     if not ((values >= 1) & (values <= 2.0**53) & (values == np.floor(values))).all():
         raise SpecError(
-            refusal(f"width={width!r}", "integers >= 1, below 2^53", "The width is that of the layer produced.")
+            f"width={width!r}",
+            "integers >= 1, below 2^53",
+            "The width is that of the layer produced.",
         )
     return values.astype(np.int64)
 
@@ -57,30 +61,28 @@ def check_moment(m: Any) -> None:
     """Refuse moments that are negative or no number."""
     if not (_is_real(m) and m >= 0):
         raise SpecError(
-            refusal(
-                f"m={m!r}",
-                "a finite number >= 0",
-                "Negative moments are infinite or undefined where units can be off; see log_length_moments.",
-            )
+            f"m={m!r}",
+            "a finite number >= 0",
+            "Negative moments are infinite or undefined where units can be off; see log_length_moments.",
         )
 
 
 def check_slope(slope: Any) -> None:
     """Refuse slopes that are not finite."""
     if not _is_real(slope):
-        raise SpecError(refusal(f"negative_slope={slope!r}", "a finite number", "ReLU is 0, leaky ReLU often 0.01."))
+        raise SpecError(
+            f"negative_slope={slope!r}", "a finite number", "ReLU is 0, leaky ReLU often 0.01."
+        )
 
 
 def check_law(law: Any) -> None:
     """Refuse laws without an exact law of lengths."""
     if law not in LAWS:
         raise SpecError(
-            refusal(
-                f"law={law!r}",
-                "'normal' or 'orthogonal'",
-                "Lengths have an exact law for these only; truncated, uniform and sparse weights share the mean square "
-                "(m = 2) and must be simulated for the rest.",
-            )
+            f"law={law!r}",
+            "'normal' or 'orthogonal'",
+            "Lengths have an exact law for these only; truncated, uniform and sparse weights share the mean square "
+            "(m = 2) and must be simulated for the rest.",
         )
 
 
@@ -88,7 +90,9 @@ def check_variance(name: str, variance: Any) -> float:
     """A finite variance >= 0 as a float."""
     if not (_is_real(variance) and variance >= 0):
         raise SpecError(
-            refusal(f"{name}={variance!r}", "a finite number >= 0, the variance times fan_in", "He is hidden_var=2.")
+            f"{name}={variance!r}",
+            "a finite number >= 0, the variance times fan_in",
+            "He is hidden_var=2.",
         )
     return float(variance)
 
@@ -97,7 +101,9 @@ def check_dimension(d: Any) -> None:
     """Refuse dimensions of a volume below 1 or not whole."""
     if not _is_width(d):
         raise SpecError(
-            refusal(f"d={d!r}", "an integer >= 1", "d is the dimension of the input manifold; 1 for a curve.")
+            f"d={d!r}",
+            "an integer >= 1",
+            "d is the dimension of the input manifold; 1 for a curve.",
         )
 
 

@@ -35,7 +35,9 @@ def test_infinite_width_against_the_arc_cosine_kernel_at_fifty_digits():
 @pytest.mark.slow
 def test_infinite_width_published_digits_and_asymptotic_rate():
     theta = infinite_width_angles(0.3, 100_000)
-    np.testing.assert_allclose(theta[[10, 100, 1000]], [0.2249263816, 0.07046334405, 0.009089632667], rtol=1e-9)
+    np.testing.assert_allclose(
+        theta[[10, 100, 1000]], [0.2249263816, 0.07046334405, 0.009089632667], rtol=1e-9
+    )
     # 3 pi / theta_L = L + (3/2) ln L + const: the constant is the same at two depths, and is not without the logarithm
     depth = np.array([50_000, 100_000])
     rest = 3 * math.pi / theta[depth] - depth
@@ -58,8 +60,12 @@ def test_infinite_width_traces_and_keeps_shape_and_dtype():
 
 def test_published_table_of_deterministic_rules():
     widths = (256,) * 31
-    np.testing.assert_allclose(approximation_1(0.1, widths)[LAYERS - 1], APPROXIMATION_1, rtol=0, atol=6e-5)
-    np.testing.assert_allclose(ln_sin2(infinite_width_angles(0.1, 31))[LAYERS], INFINITE, rtol=0, atol=6e-5)
+    np.testing.assert_allclose(
+        approximation_1(0.1, widths)[LAYERS - 1], APPROXIMATION_1, rtol=0, atol=6e-5
+    )
+    np.testing.assert_allclose(
+        ln_sin2(infinite_width_angles(0.1, 31))[LAYERS], INFINITE, rtol=0, atol=6e-5
+    )
     x, theta, iterated = ln_sin2(0.1), 0.1, []
     y, plain = ln_sin2(0.1), []
     for _ in widths:
@@ -76,7 +82,9 @@ def test_approximation_1_takes_the_obtuse_angle_and_the_produced_width():
     widths = (16, 256)
     first, second = approximation_1(2.0, widths)
     assert first == pytest.approx(ln_sin2(2.0) - 4 / (3 * math.pi) - rho(16), rel=1e-14)
-    assert second == pytest.approx(first - 2 / (3 * math.pi) * math.asin(math.exp(first / 2)) - rho(256), rel=1e-14)
+    assert second == pytest.approx(
+        first - 2 / (3 * math.pi) * math.asin(math.exp(first / 2)) - rho(256), rel=1e-14
+    )
 
 
 def test_approximation_1_decays_at_least_like_the_sum_of_rho():
@@ -87,7 +95,9 @@ def test_approximation_1_decays_at_least_like_the_sum_of_rho():
 
 def test_approximation_1_traces():
     start = np.array([0.1, 1.0])
-    traced = jax.jit(lambda t: approximation_1(t, (64, 32, 16)))(jnp.asarray(start, dtype=jnp.float32))
+    traced = jax.jit(lambda t: approximation_1(t, (64, 32, 16)))(
+        jnp.asarray(start, dtype=jnp.float32)
+    )
     np.testing.assert_allclose(traced, approximation_1(start, (64, 32, 16)), rtol=2e-6)
 
 

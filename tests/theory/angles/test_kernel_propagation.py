@@ -10,7 +10,12 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal, orthogonal, uniform
 from deepinit.core.specs import MLP
 from deepinit.theory.angles import kernel_propagation as module
-from deepinit.theory.angles.kernel_propagation import InputGram, input_grams, kernel_walk, log_sin2_kernel_walk
+from deepinit.theory.angles.kernel_propagation import (
+    InputGram,
+    input_grams,
+    kernel_walk,
+    log_sin2_kernel_walk,
+)
 from deepinit.theory.angles.pair_cumulants import coefficients
 from deepinit.theory.cutoff import ordered_cutoff
 
@@ -32,16 +37,27 @@ def mlp(widths, activation, weight_var=None, bias_var=0.0):
 
 def infinitely_wide(spec, gram):
     return kernel_walk(
-        MLP((INFINITE,) * spec.depth, spec.activation, weight_law=spec.weight_law, bias_law=spec.bias_law), gram
+        MLP(
+            (INFINITE,) * spec.depth,
+            spec.activation,
+            weight_law=spec.weight_law,
+            bias_law=spec.bias_law,
+        ),
+        gram,
     )
 
 
 def sampled_chain(spec, gram, num_seeds, seed):
     """ln sin^2 [layers, seeds] and ln |.|^2/n [layers, seeds, 2]: exact in law, n pairs of normals per layer."""
     rng = np.random.default_rng(seed)
-    weight_var, bias_var = spec.weight_law.variance, spec.bias_law.variance if spec.bias_law else 0.0
+    weight_var, bias_var = (
+        spec.weight_law.variance,
+        spec.bias_law.variance if spec.bias_law else 0.0,
+    )
     overlap = math.sqrt(gram.norm2_a * gram.norm2_b) * math.cos(gram.angle)
-    metric = [np.full(num_seeds, bias_var + weight_var * g) for g in (gram.norm2_a, overlap, gram.norm2_b)]
+    metric = [
+        np.full(num_seeds, bias_var + weight_var * g) for g in (gram.norm2_a, overlap, gram.norm2_b)
+    ]
     log_sin2, log_norm2 = [], []
     for width in spec.widths:
         first, second = rng.standard_normal((2, num_seeds, width))
@@ -80,7 +96,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("spec", "gram"), CASES, ids=lambda value: value.activation.name if hasattr(value, "activation") else ""
+    ("spec", "gram"),
+    CASES,
+    ids=lambda value: value.activation.name if hasattr(value, "activation") else "",
 )
 @pytest.mark.exhaustive_cases("gelu-")
 def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
@@ -91,8 +109,18 @@ def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
     walk, limit = kernel_walk(spec, gram), infinitely_wide(spec, gram)
     for sample, mean, variance, rival in (
         (log_sin2, walk.log_sin2_mean, walk.log_sin2_variance, limit.log_sin2_mean),
-        (log_norm2[..., 0], walk.log_norm2_mean[:, 0], walk.log_norm2_variance[:, 0], limit.log_norm2_mean[:, 0]),
-        (log_norm2[..., 1], walk.log_norm2_mean[:, 1], walk.log_norm2_variance[:, 1], limit.log_norm2_mean[:, 1]),
+        (
+            log_norm2[..., 0],
+            walk.log_norm2_mean[:, 0],
+            walk.log_norm2_variance[:, 0],
+            limit.log_norm2_mean[:, 0],
+        ),
+        (
+            log_norm2[..., 1],
+            walk.log_norm2_mean[:, 1],
+            walk.log_norm2_variance[:, 1],
+            limit.log_norm2_mean[:, 1],
+        ),
     ):
         mean_z, variance_z = z_scores(sample, mean, variance)
         rival_z, _ = z_scores(sample, rival, variance)
@@ -108,7 +136,9 @@ def test_what_is_left_out_falls_with_the_square_of_the_width():
     gram, misses = InputGram(1.0, 1.0, math.pi / 2), []
     for width, num_seeds in ((32, 20_000), (64, 60_000)):
         spec = mlp((width,) * 6, "tanh", 1.2)
-        log_sin2 = np.concatenate([sampled_chain(spec, gram, 5000, seed)[0][-1] for seed in range(num_seeds // 5000)])
+        log_sin2 = np.concatenate(
+            [sampled_chain(spec, gram, 5000, seed)[0][-1] for seed in range(num_seeds // 5000)]
+        )
         misses.append(log_sin2.mean() - kernel_walk(spec, gram).log_sin2_mean[-1])
     assert 3.0 < misses[0] / misses[1] < 6.0  # 4 if of second order; 2 would be a wrong 1/n term
 
@@ -118,15 +148,21 @@ def test_covariance_of_norms_and_angle_against_the_chain():
     # 6000 networks resolve correlations to 0.006; the terms left out are 0.01 at these widths, falling as 1/width
     spec, gram = mlp((256, 192, 320, 256) * 2, "tanh", 1.5, 0.05), CASES[1][1]
     log_sin2, log_norm2 = sampled_chain(spec, gram, 6000, seed=5)
-    eta = np.log((1 - np.sqrt(-np.expm1(log_sin2))) / (1 + np.sqrt(-np.expm1(log_sin2))))  # acute throughout
+    eta = np.log(
+        (1 - np.sqrt(-np.expm1(log_sin2))) / (1 + np.sqrt(-np.expm1(log_sin2)))
+    )  # acute throughout
     state = np.concatenate([log_norm2, eta[..., None]], axis=-1)[-1]
     expected = kernel_walk(spec, gram).state_covariance[-1]
     scale = np.sqrt(np.diag(expected))
     correlation = np.corrcoef(state.T)
     error = (1 - correlation**2) / math.sqrt(len(state))
-    z = (correlation - expected / np.outer(scale, scale))[np.triu_indices(3, 1)] / error[np.triu_indices(3, 1)]
+    z = (correlation - expected / np.outer(scale, scale))[np.triu_indices(3, 1)] / error[
+        np.triu_indices(3, 1)
+    ]
     assert np.max(np.abs(z)) < 5
-    assert abs(correlation[0, 1] / error[0, 1]) > 20  # norms of the two inputs are far from independent
+    assert (
+        abs(correlation[0, 1] / error[0, 1]) > 20
+    )  # norms of the two inputs are far from independent
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "gelu"])
@@ -143,7 +179,9 @@ def test_infinite_width_limit_of_relu_angles():
     walk = kernel_walk(mlp((INFINITE,) * 100, "relu"), InputGram(1.0, 1.0, 0.3))
     sines = np.exp(0.5 * walk.log_sin2_mean[[9, 99]])
     np.testing.assert_allclose(sines, np.sin([0.2249263816, 0.07046334405]), rtol=1e-8)
-    np.testing.assert_allclose(walk.log_norm2_mean, 0.0, atol=1e-7)  # He initialization keeps the mean square
+    np.testing.assert_allclose(
+        walk.log_norm2_mean, 0.0, atol=1e-7
+    )  # He initialization keeps the mean square
 
 
 def test_relu_norms_without_bias_add_up_over_layers():
@@ -183,7 +221,9 @@ def test_exchanging_the_inputs_exchanges_the_norms_only(name):
 
 def test_odd_activation_sees_opposite_inputs_as_equal():
     spec = mlp((64,) * 5, "tanh", 1.4)
-    acute, obtuse = (kernel_walk(spec, InputGram(1.0, 0.6, angle)) for angle in (0.4, math.pi - 0.4))
+    acute, obtuse = (
+        kernel_walk(spec, InputGram(1.0, 0.6, angle)) for angle in (0.4, math.pi - 0.4)
+    )
     np.testing.assert_allclose(acute.log_sin2_mean, obtuse.log_sin2_mean, rtol=1e-7)
     np.testing.assert_allclose(acute.state_mean[:, 2], -obtuse.state_mean[:, 2], rtol=1e-7)
 
@@ -201,7 +241,9 @@ def test_differences_have_converged(monkeypatch):
 def test_tiny_angles_keep_their_digits_and_bias_parts_parallel_inputs():
     spec = mlp((64,) * 4, "tanh", 1.2, 0.1)
     near, nearer = (kernel_walk(spec, InputGram(1.0, 1.0, angle)) for angle in (1e-6, 1e-9))
-    np.testing.assert_allclose(near.log_sin2_mean - nearer.log_sin2_mean, 2 * math.log(1e3), rtol=1e-6)
+    np.testing.assert_allclose(
+        near.log_sin2_mean - nearer.log_sin2_mean, 2 * math.log(1e3), rtol=1e-6
+    )
     np.testing.assert_allclose(near.log_sin2_variance, nearer.log_sin2_variance, rtol=1e-5)
     parallel = kernel_walk(spec, InputGram(1.0, 4.0, 0.0))
     assert np.all(np.isfinite(parallel.log_sin2_mean))
@@ -226,14 +268,20 @@ def test_every_pair_of_inputs():
     mean, variance = log_sin2_kernel_walk(spec, rows)
     assert mean.shape == variance.shape == (3, 2)
     grams = input_grams(rows)
-    assert grams[0] == pytest.approx((5 / 3, 2 / 3, math.acos(1 / math.sqrt(10)), 3, math.log(2 / 5)))
+    assert grams[0] == pytest.approx(
+        (5 / 3, 2 / 3, math.acos(1 / math.sqrt(10)), 3, math.log(2 / 5))
+    )
     np.testing.assert_array_equal(mean[:, 1], kernel_walk(spec, grams[1]).log_sin2_mean)
-    np.testing.assert_array_equal(kernel_walk(spec, (5 / 3, 2 / 3, grams[0].angle)).log_sin2_mean.shape, (3,))
+    np.testing.assert_array_equal(
+        kernel_walk(spec, (5 / 3, 2 / 3, grams[0].angle)).log_sin2_mean.shape, (3,)
+    )
 
 
 def test_a_users_function_walks_like_the_builtin():
     gram = InputGram(1.0, 0.5, 0.6)
-    user, builtin = (kernel_walk(mlp((64,) * 2, fn, 1.2), gram) for fn in (user_tanh, activations.tanh))
+    user, builtin = (
+        kernel_walk(mlp((64,) * 2, fn, 1.2), gram) for fn in (user_tanh, activations.tanh)
+    )
     np.testing.assert_allclose(user.state_mean, builtin.state_mean, rtol=1e-9)
     np.testing.assert_allclose(user.state_covariance, builtin.state_covariance, rtol=1e-8)
 

@@ -26,9 +26,36 @@ COEFFICIENTS = [
     (0.3, -2.50226163333, -2.02827588, -7.200226, -91.496666, 6.900430435, 24.767903, -66.1187),
     (0.5, -1.5751343468, -2.005764975, -6.4960541, -78.182122, 5.613585447, 18.803319, -48.4264),
     (1.0, -0.518704581786, -1.705483877, -4.1957427, -38.355466, 2.195529646, 9.4723492, -10.263),
-    (math.pi / 2, -0.106829576024, -0.9110205863, -2.0529623, -10.322041, 0.2730195724, 3.7493157, 0.0950617),
-    (2.0, -0.0192892924467, -0.3104870852, -1.199355, -2.5096114, 0.017361933, 0.56376402, 0.0582668),
-    (2.5, -0.000723108548159, -0.02311422931, -0.18071647, -0.16607014, 5.181981073e-5, 0.0037655346, 0.000309373),
+    (
+        math.pi / 2,
+        -0.106829576024,
+        -0.9110205863,
+        -2.0529623,
+        -10.322041,
+        0.2730195724,
+        3.7493157,
+        0.0950617,
+    ),
+    (
+        2.0,
+        -0.0192892924467,
+        -0.3104870852,
+        -1.199355,
+        -2.5096114,
+        0.017361933,
+        0.56376402,
+        0.0582668,
+    ),
+    (
+        2.5,
+        -0.000723108548159,
+        -0.02311422931,
+        -0.18071647,
+        -0.16607014,
+        5.181981073e-5,
+        0.0037655346,
+        0.000309373,
+    ),
 ]
 # theta, n: mean by paper, first and second order, simulated (with standard error), and the same of the variance
 TABLE = [
@@ -63,8 +90,14 @@ def textbook(theta, width):
         t = 8 * j11**2 * j22 - 8 * j11**4 + 4 * j11**2 - 8 * j11 * j31 + j22 + 1
         u = 2 * j11**2 - 4 * j11 * j31 + j22 + 1
         d = 4 * j22 - 1 + n
-        paper_mean = mp.log((n - 1) * e / d) + 4 * n * (j22 + 1) / d**2 - 4 * n * t / ((n - 1) ** 2 * e**2)
-        paper_variance = 8 * n * (j22 + 1) / d**2 + 8 * n * t / ((n - 1) ** 2 * e**2) - 16 * n * u / (d * (n - 1) * e)
+        paper_mean = (
+            mp.log((n - 1) * e / d) + 4 * n * (j22 + 1) / d**2 - 4 * n * t / ((n - 1) ** 2 * e**2)
+        )
+        paper_variance = (
+            8 * n * (j22 + 1) / d**2
+            + 8 * n * t / ((n - 1) ** 2 * e**2)
+            - 16 * n * u / (d * (n - 1) * e)
+        )
         first_mean = mp.log(e) + 4 * (1 - t / e**2) / n
         first_variance = 8 * (j22 + 1 + t / e**2 - 2 * u / e) / n
         return tuple(float(x) for x in (paper_mean, paper_variance, first_mean, first_variance))
@@ -93,7 +126,9 @@ def test_first_order_keeps_its_digits_as_it_vanishes_at_pi():
 @pytest.mark.slow_cases("paper")
 @pytest.mark.exhaustive_cases("hybrid", "second_order", "tapered")
 def test_float32_against_float64_from_tiny_angles_to_pi(form):
-    theta = np.concatenate([np.geomspace(1e-12, 1.0, 120), np.linspace(1.0, 3.1, 80)]).astype(np.float32)
+    theta = np.concatenate([np.geomspace(1e-12, 1.0, 120), np.linspace(1.0, 3.1, 80)]).astype(
+        np.float32
+    )
     for function in (log_sin2_mean, log_sin2_variance):
         reference = function(theta.astype(np.float64), 16, form)
         value = jax.jit(lambda t, function=function: function(t, 16, form))(jnp.asarray(theta))
@@ -124,14 +159,38 @@ def test_published_coefficients(row):
         (log_sin2_mean, log_e, c1, paper_c2),
         (log_sin2_variance, 0.0, d1, paper_d2),
     ):
-        rest = [n * n * (function(theta, n, "paper") - leading) - n * order1 for n in (10_000, 20_000)]
+        rest = [
+            n * n * (function(theta, n, "paper") - leading) - n * order1 for n in (10_000, 20_000)
+        ]
         assert 2 * rest[1] - rest[0] == pytest.approx(order2, rel=2e-3, abs=0.06)
 
 
 def test_polynomial_fits_of_the_second_order():
     fits = {
-        "c2": (-7.99999, 2.25423, 1.11474, 0.839659, 0.509943, -2.1581, 2.90122, -2.69017, 1.24295, -0.210203),
-        "d2": (31.9998, -14.3829, -43.7987, 33.0789, 16.2394, 16.4135, -69.0044, 54.2162, -17.2916, 2.00191),
+        "c2": (
+            -7.99999,
+            2.25423,
+            1.11474,
+            0.839659,
+            0.509943,
+            -2.1581,
+            2.90122,
+            -2.69017,
+            1.24295,
+            -0.210203,
+        ),
+        "d2": (
+            31.9998,
+            -14.3829,
+            -43.7987,
+            33.0789,
+            16.2394,
+            16.4135,
+            -69.0044,
+            54.2162,
+            -17.2916,
+            2.00191,
+        ),
     }
     theta = np.linspace(1e-3, math.pi / 2, 50)
     at = pair_cumulants.coefficients(theta, relu)
@@ -139,12 +198,16 @@ def test_polynomial_fits_of_the_second_order():
     for name, tolerance in (("c2", 1e-3), ("d2", 6e-3)):
         fit = np.polynomial.polynomial.polyval(theta, fits[name])
         np.testing.assert_allclose(getattr(at, name), fit, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(getattr(at, name)[theta < 0.5], fit[theta < 0.5], rtol=0, atol=tolerance / 10)
+        np.testing.assert_allclose(
+            getattr(at, name)[theta < 0.5], fit[theta < 0.5], rtol=0, atol=tolerance / 10
+        )
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row[0]}-{row[1]}")
 def test_published_one_layer_values(row):
-    theta, n, paper, first, second, _, _, paper_variance, first_variance, second_variance, _, _ = row
+    theta, n, paper, first, second, _, _, paper_variance, first_variance, second_variance, _, _ = (
+        row
+    )
     assert log_sin2_mean(theta, n, "paper") == pytest.approx(paper, rel=1e-11)
     assert log_sin2_mean(theta, n, "first_order") == pytest.approx(first, rel=1e-9)
     assert log_sin2_mean(theta, n) == pytest.approx(second, rel=1e-8)
@@ -153,7 +216,9 @@ def test_published_one_layer_values(row):
     assert log_sin2_variance(theta, n) == pytest.approx(second_variance, rel=1e-8)
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row[1] >= 64], ids=lambda row: f"{row[0]}-{row[1]}")
+@pytest.mark.parametrize(
+    "row", [row for row in TABLE if row[1] >= 64], ids=lambda row: f"{row[0]}-{row[1]}"
+)
 def test_second_order_agrees_with_simulation_and_the_paper_does_not(row):
     theta, n, paper, *_, mean, mean_error, paper_variance, _, _, variance, variance_error = row
     # Resolves 0.002 in the mean and 0.001 in the variance at width 64, where the paper is 0.01 to 0.02 off.
@@ -178,7 +243,9 @@ def test_small_angle_limit_is_exact_in_the_width(form):
     theta = 1e-9
     for width in (2, 3, 8, 100):
         mean, variance = small_angle_log_sin2_moments(width)
-        assert log_sin2_mean(theta, width, form) - 2 * math.log(theta) == pytest.approx(mean, abs=1e-7)
+        assert log_sin2_mean(theta, width, form) - 2 * math.log(theta) == pytest.approx(
+            mean, abs=1e-7
+        )
         assert log_sin2_variance(theta, width, form) == pytest.approx(variance, abs=1e-7)
 
 
@@ -200,13 +267,17 @@ def test_rho_and_the_published_small_angle_expansion_of_the_paper():
 def test_ends_of_the_range():
     for form in FORMS:
         assert log_sin2_mean(0.0, 64, form) == -math.inf
-        assert log_sin2_variance(0.0, 64, form) == pytest.approx(log_sin2_variance(1e-9, 64, form), rel=1e-7)
+        assert log_sin2_variance(0.0, 64, form) == pytest.approx(
+            log_sin2_variance(1e-9, 64, form), rel=1e-7
+        )
         if form != "hybrid":  # images of opposite inputs have disjoint supports: sin^2 = 1 surely
             assert log_sin2_mean(math.pi, 64, form) == pytest.approx(0.0, abs=1e-13)
             assert log_sin2_variance(math.pi, 64, form) == pytest.approx(0.0, abs=1e-13)
     assert log_sin2_mean(np.float32(math.pi), 64) == pytest.approx(0.0, abs=1e-13)
     angle = jnp.asarray([0.0, math.pi], dtype=jnp.float32)
-    np.testing.assert_allclose(jax.jit(lambda t: log_sin2_mean(t, 64))(angle), [-math.inf, 0.0], atol=1e-6)
+    np.testing.assert_allclose(
+        jax.jit(lambda t: log_sin2_mean(t, 64))(angle), [-math.inf, 0.0], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("form", ["paper", "tapered"])
@@ -216,13 +287,17 @@ def test_traces_under_jit_vmap_and_grad(form):
     with jax.enable_x64(True):
         theta = jnp.asarray([0.2, 1.0, 1.9], dtype=jnp.float64)
         mean = lambda t: log_sin2_mean(t, 32, form)
-        np.testing.assert_allclose(jax.jit(jax.vmap(mean))(theta), mean(np.asarray(theta)), rtol=1e-12)
+        np.testing.assert_allclose(
+            jax.jit(jax.vmap(mean))(theta), mean(np.asarray(theta)), rtol=1e-12
+        )
         step = 1e-5
         slope = (mean(np.asarray(theta) + step) - mean(np.asarray(theta) - step)) / (2 * step)
         gradient = jax.jit(jax.vmap(jax.grad(mean)))
         np.testing.assert_allclose(gradient(theta), slope, rtol=1e-7)
         tiny = 1e-10 * theta
-        np.testing.assert_allclose(gradient(tiny) * tiny, 2.0, rtol=1e-6)  # d(ln theta^2) / d ln theta
+        np.testing.assert_allclose(
+            gradient(tiny) * tiny, 2.0, rtol=1e-6
+        )  # d(ln theta^2) / d ln theta
 
 
 @pytest.mark.slow
@@ -237,7 +312,9 @@ def test_widths_broadcast_and_trace():
 
 
 def test_relu_is_relu_up_to_factor_and_reflection():
-    assert log_sin2_mean(1.0, 16, "paper", activation=leaky_relu(0.0)) == log_sin2_mean(1.0, 16, "paper")
+    assert log_sin2_mean(1.0, 16, "paper", activation=leaky_relu(0.0)) == log_sin2_mean(
+        1.0, 16, "paper"
+    )
 
 
 def test_linear_layer_has_the_chi_square_law():
@@ -249,7 +326,12 @@ def test_linear_layer_has_the_chi_square_law():
     theta = 1e-6
     second = log_sin2_mean(theta, n, activation="linear") - 2 * math.log(theta)
     assert abs(second - mean) < 5 / n**3
-    assert abs(log_sin2_mean(theta, n, "first_order", activation="linear") - 2 * math.log(theta) - mean) > 1 / n**2
+    assert (
+        abs(
+            log_sin2_mean(theta, n, "first_order", activation="linear") - 2 * math.log(theta) - mean
+        )
+        > 1 / n**2
+    )
     assert abs(log_sin2_variance(theta, n, activation="linear") - variance) < 20 / n**3
 
 
@@ -288,7 +370,9 @@ def test_bad_arguments_are_refused(function):
 def test_forms_that_sum_over_neurons_ask_for_a_concrete_width(function, form):
     with pytest.raises(SpecError, match=f"{form}.*concrete width"):
         jax.jit(lambda n: function(0.1, n, form))(64)
-    assert float(function(0.1, jnp.asarray(64), form)) == pytest.approx(float(function(0.1, 64, form)), rel=1e-5)
+    assert float(function(0.1, jnp.asarray(64), form)) == pytest.approx(
+        float(function(0.1, 64, form)), rel=1e-5
+    )
 
 
 def test_text_is_no_angle_and_no_width():

@@ -17,11 +17,21 @@ def polar_integral(a, b, theta):
     """The polar form at 30 digits, for the opening that float64 sees: pi rounded to float64, minus theta."""
     with mp.workdps(30):
         opening, k = mp.mpf(math.pi) - mp.mpf(theta), a + b
-        top = mp.sin(opening / 2)  # scales the integrand to order 1, as the quadrature stops on absolute error
+        top = mp.sin(
+            opening / 2
+        )  # scales the integrand to order 1, as the quadrature stops on absolute error
         integral = mp.quad(
-            lambda u: (mp.sin(opening * u) / top) ** a * (mp.sin(opening * (1 - u)) / top) ** b, mp.linspace(0, 1, 5)
+            lambda u: (mp.sin(opening * u) / top) ** a * (mp.sin(opening * (1 - u)) / top) ** b,
+            mp.linspace(0, 1, 5),
         )
-        return mp.mpf(2) ** (mp.mpf(k) / 2) * mp.gamma(mp.mpf(k) / 2 + 1) / (2 * mp.pi) * opening * top**k * integral
+        return (
+            mp.mpf(2) ** (mp.mpf(k) / 2)
+            * mp.gamma(mp.mpf(k) / 2 + 1)
+            / (2 * mp.pi)
+            * opening
+            * top**k
+            * integral
+        )
 
 
 @pytest.mark.parametrize(
@@ -51,18 +61,50 @@ def test_gaussian_expectation_by_an_independent_double_integral():
     ("pair", "values"),
     {
         (0, 0): (0.498408450569081, 0.420422528454052, 0.340845056908105, 0.25, 0.102112642270262),
-        (1, 0): (0.398932306927535, 0.374523534441255, 0.30724585720531, 0.199471140200716, 0.0396661097430451),
-        (1, 1): (0.49997505325945, 0.445258423910489, 0.318083636891788, 0.159154943091895, 0.0134429086155017),
-        (3, 1): (1.49992500063136, 1.31823712795331, 0.859422697362902, 0.318309886183791, 0.00621320904973844),
+        (1, 0): (
+            0.398932306927535,
+            0.374523534441255,
+            0.30724585720531,
+            0.199471140200716,
+            0.0396661097430451,
+        ),
+        (1, 1): (
+            0.49997505325945,
+            0.445258423910489,
+            0.318083636891788,
+            0.159154943091895,
+            0.0134429086155017,
+        ),
+        (3, 1): (
+            1.49992500063136,
+            1.31823712795331,
+            0.859422697362902,
+            0.318309886183791,
+            0.00621320904973844,
+        ),
         (2, 2): (1.49990000332904, 1.26888671852162, 0.756927291961243, 0.25, 0.00426447226515714),
-        (4, 3): (19.1473146240877, 14.8739902641127, 6.73682370966897, 1.1968268412043, 0.00187149846953917),
+        (4, 3): (
+            19.1473146240877,
+            14.8739902641127,
+            6.73682370966897,
+            1.1968268412043,
+            0.00187149846953917,
+        ),
         (8, 0): (52.5, 52.4899092150881, 50.2376387317094, 26.25, 0.0797095344195484),
-        (5, 3): (52.4943752718673, 40.0219580881951, 16.9690723463437, 2.54647908947033, 0.0018871076134291),
+        (5, 3): (
+            52.4943752718673,
+            40.0219580881951,
+            16.9690723463437,
+            2.54647908947033,
+            0.0018871076134291,
+        ),
         (4, 4): (52.4940003199893, 39.3428621202361, 15.9648249025517, 2.25, 0.00153768244125845),
     }.items(),
 )
 def test_published_digits(pair, values):
-    np.testing.assert_allclose(mixed_moment(*pair, np.array([0.01, 0.5, 1.0, np.pi / 2, 2.5])), values, rtol=5e-15)
+    np.testing.assert_allclose(
+        mixed_moment(*pair, np.array([0.01, 0.5, 1.0, np.pi / 2, 2.5])), values, rtol=5e-15
+    )
 
 
 CLOSED_EVEN = {  # J = (A (pi - theta) + B s) / (2 pi)
@@ -97,7 +139,9 @@ CLOSED_ODD = {  # J = C / (2 sqrt(2 pi))
 
 
 def test_closed_forms_up_to_total_degree_eight():
-    for theta in ANGLES[:-2]:  # beyond, 40 digits of the closed forms cancel too many of float64's theta
+    for theta in ANGLES[
+        :-2
+    ]:  # beyond, 40 digits of the closed forms cancel too many of float64's theta
         with mp.workdps(40):
             opening = mp.mpf(math.pi) - mp.mpf(theta)
             c, s = -mp.cos(opening), mp.sin(opening)
@@ -115,14 +159,20 @@ def test_closed_forms_up_to_total_degree_eight():
 def test_family_with_exponents_one_apart():
     for m in (1, 5, 12, 30):
         theta = np.array([0.0, 0.5, 1.5, 2.8])
-        expected = math.factorial(m) * (2 * np.cos(theta / 2) ** 2) ** (m + 1) / (2 * math.sqrt(2 * math.pi))
+        expected = (
+            math.factorial(m)
+            * (2 * np.cos(theta / 2) ** 2) ** (m + 1)
+            / (2 * math.sqrt(2 * math.pi))
+        )
         np.testing.assert_allclose(mixed_moment(m + 1, m, theta), expected, rtol=1e-13)
 
 
 def test_special_angles_and_symmetry():
     for a, b in PAIRS:
         assert mixed_moment(a, b, 0.0) == pytest.approx(marginal_moment(a + b), rel=5e-15)
-        assert mixed_moment(a, b, math.pi / 2) == pytest.approx(marginal_moment(a) * marginal_moment(b), rel=5e-15)
+        assert mixed_moment(a, b, math.pi / 2) == pytest.approx(
+            marginal_moment(a) * marginal_moment(b), rel=5e-15
+        )
         assert mixed_moment(a, b, math.pi) == 0.0
         np.testing.assert_allclose(
             mixed_moment(a, b, np.array(ANGLES)), mixed_moment(b, a, np.array(ANGLES)), rtol=5e-15
@@ -146,7 +196,12 @@ def test_recursion_by_gaussian_integration_by_parts():
             )
     for a in range(2, 10):
         double_factorial = math.prod(range(a - 2, 0, -2))
-        boundary = s ** (a - 1) * c * double_factorial / (2 * math.pi if a % 2 == 0 else 2 * math.sqrt(2 * math.pi))
+        boundary = (
+            s ** (a - 1)
+            * c
+            * double_factorial
+            / (2 * math.pi if a % 2 == 0 else 2 * math.sqrt(2 * math.pi))
+        )
         np.testing.assert_allclose(moment(a, 0), (a - 1) * moment(a - 2, 0) + boundary, rtol=1e-13)
 
 
@@ -177,7 +232,9 @@ def test_small_angle_expansion():
 @pytest.mark.slow
 def test_large_exponents_overflow_only_with_the_moment():
     assert mixed_moment(150, 148, 0.0) == pytest.approx(marginal_moment(298), rel=1e-12)
-    assert mixed_moment(200, 200, 3.0) == pytest.approx(float(polar_integral(200, 200, 3.0)), rel=1e-12)
+    assert mixed_moment(200, 200, 3.0) == pytest.approx(
+        float(polar_integral(200, 200, 3.0)), rel=1e-12
+    )
     assert marginal_moment(302) == math.inf
 
 
@@ -186,7 +243,9 @@ def test_float32_arrays_stay_float32():
     for a, b in ((0, 0), (2, 2), (3, 1), (10, 10)):
         value = jax.jit(lambda t, a=a, b=b: mixed_moment(a, b, t))(theta)
         assert value.dtype == jnp.float32
-        np.testing.assert_allclose(value, mixed_moment(a, b, np.asarray(theta, np.float64)), rtol=1e-5)
+        np.testing.assert_allclose(
+            value, mixed_moment(a, b, np.asarray(theta, np.float64)), rtol=1e-5
+        )
     assert float(mixed_moment(3, 2, jnp.float32(math.pi))) == 0.0
 
 
@@ -212,12 +271,19 @@ def test_expansion_of_the_moments_in_p_and_q():
     c, s = math.cos(theta), math.sin(theta)
 
     def boundary(j):
-        return s**j * math.prod(range(j - 1, 0, -2)) / (2 * math.pi if j % 2 else 2 * math.sqrt(2 * math.pi))
+        return (
+            s**j
+            * math.prod(range(j - 1, 0, -2))
+            / (2 * math.pi if j % 2 else 2 * math.sqrt(2 * math.pi))
+        )
 
     for a in range(7):
         for b in range(a, 10):
             falling = [math.factorial(b) // math.factorial(b - k) for k in range(a + 1)]
-            total = sum(p_number(a, k) * falling[k] * c**k * mixed_moment(0, b - k, theta) for k in range(a + 1))
+            total = sum(
+                p_number(a, k) * falling[k] * c**k * mixed_moment(0, b - k, theta)
+                for k in range(a + 1)
+            )
             total += sum(q_number(a, k) * falling[k] * c**k * boundary(b - k) for k in range(a))
             assert mixed_moment(a, b, theta) == pytest.approx(total, rel=1e-13)
 
@@ -230,7 +296,9 @@ def test_angles_outside_the_range_are_refused(theta):
         mixed_moment(1, 1, jnp.float32(theta))
 
 
-@pytest.mark.parametrize("call", [lambda: mixed_moment(-1, 0, 1.0), lambda: mixed_moment(1, 0.5, 1.0)])
+@pytest.mark.parametrize(
+    "call", [lambda: mixed_moment(-1, 0, 1.0), lambda: mixed_moment(1, 0.5, 1.0)]
+)
 def test_exponents_that_are_not_counts_are_refused(call):
     with pytest.raises(SpecError, match="integers >= 0"):
         call()

@@ -60,12 +60,20 @@ def polar_moments(slopes, theta):
     """E a^i b^j, i + j <= 6 even, in the working precision: exact quadrature on the four arcs."""
     left, right = slopes
     phi = lambda x: (right if x > 0 else left) * x
-    edges = [-mpmath.pi / 2, theta - mpmath.pi / 2, mpmath.pi / 2, theta + mpmath.pi / 2, 3 * mpmath.pi / 2]
+    edges = [
+        -mpmath.pi / 2,
+        theta - mpmath.pi / 2,
+        mpmath.pi / 2,
+        theta + mpmath.pi / 2,
+        3 * mpmath.pi / 2,
+    ]
     moments = {}
     for i, j in itertools.product(range(7), repeat=2):
         if i + j in (2, 4, 6):
             radius = {2: 2, 4: 8, 6: 48}[i + j]
-            angular = mpmath.quad(lambda p, i=i, j=j: phi(mpmath.cos(p)) ** i * phi(mpmath.cos(p - theta)) ** j, edges)
+            angular = mpmath.quad(
+                lambda p, i=i, j=j: phi(mpmath.cos(p)) ** i * phi(mpmath.cos(p - theta)) ** j, edges
+            )
             moments[i, j] = radius * angular / (2 * mpmath.pi)
     return moments
 
@@ -95,7 +103,9 @@ def tensor_coefficients(moments):
         return moments[sum(degrees[i][0] for i in indices), sum(degrees[i][1] for i in indices)]
 
     mean = [moment(i) for i in range(3)]
-    k2 = {(i, j): moment(i, j) - mean[i] * mean[j] for i, j in itertools.product(range(3), repeat=2)}
+    k2 = {
+        (i, j): moment(i, j) - mean[i] * mean[j] for i, j in itertools.product(range(3), repeat=2)
+    }
     k3 = {
         (i, j, k): moment(i, j, k)
         - mean[i] * k2[j, k]
@@ -144,13 +154,16 @@ def tensor_coefficients(moments):
 
 
 @pytest.mark.parametrize(
-    ("slopes", "theta"), [((0, 1), "0.001"), ((0, 1), "3.0"), ((0.1, 1), "0.4"), ((-1, 1), "1.0"), ((-0.3, 2), "2.2")]
+    ("slopes", "theta"),
+    [((0, 1), "0.001"), ((0, 1), "3.0"), ((0.1, 1), "0.4"), ((-1, 1), "1.0"), ((-0.3, 2), "2.2")],
 )
 @pytest.mark.slow_cases("slopes2-0.4", "slopes4-2.2")
 @pytest.mark.exhaustive_cases("slopes3-1.0")
 def test_homogeneous_coefficients_equal_the_raw_tensor_sums_in_40_digits(slopes, theta):
     with mpmath.workdps(40):
-        expected = tensor_coefficients(polar_moments(tuple(mpmath.mpf(v) for v in slopes), mpmath.mpf(theta)))
+        expected = tensor_coefficients(
+            polar_moments(tuple(mpmath.mpf(v) for v in slopes), mpmath.mpf(theta))
+        )
     frame = homogeneous_frame(np, np.float64(theta), slopes)
     found = (frame.log_sine2, *angle_expansion(frame))
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
@@ -162,7 +175,9 @@ def test_homogeneous_coefficients_equal_the_raw_tensor_sums_in_40_digits(slopes,
 def test_tanh_coefficients_equal_the_raw_tensor_sums_in_40_digits(theta, variances):
     with mpmath.workdps(40):
         exact_variances = tuple(mpmath.mpf(v) for v in variances)
-        expected = tensor_coefficients(trapezoidal_moments(mpmath.tanh, mpmath.mpf(theta), exact_variances))
+        expected = tensor_coefficients(
+            trapezoidal_moments(mpmath.tanh, mpmath.mpf(theta), exact_variances)
+        )
     np.testing.assert_allclose(coefficients(float(theta), "tanh", variances), expected, rtol=1e-11)
 
 
@@ -176,7 +191,9 @@ def test_linear_small_angle_law_is_a_ratio_of_chi_squares():
 @pytest.mark.parametrize("theta", [1e-12, 1e-8, 1e-4])
 def test_relu_small_angle_series(theta):
     found = coefficients(theta, "relu")
-    assert float(found.log_mean) == pytest.approx(2 * math.log(theta) - 2 * theta / (3 * math.pi), abs=1e-8)
+    assert float(found.log_mean) == pytest.approx(
+        2 * math.log(theta) - 2 * theta / (3 * math.pi), abs=1e-8
+    )
     assert float(found.c1) == pytest.approx(-2 - 8 * theta / (15 * math.pi), abs=1e-7)
     assert float(found.d1) == pytest.approx(8 - 64 * theta / (15 * math.pi), abs=1e-6)
     assert float(found.c2) == pytest.approx(-8, abs=1e-3)
@@ -187,13 +204,18 @@ def test_angle_zero_and_pi():
     at_zero, at_pi = coefficients(0.0, "relu"), coefficients(math.pi, "relu")
     assert at_zero.log_mean == -math.inf
     np.testing.assert_allclose(at_zero[1:], (-2, 8, -8, 32), rtol=1e-12)
-    np.testing.assert_allclose(at_pi, np.zeros(5), atol=1e-12)  # disjoint supports: a right angle, surely
+    np.testing.assert_allclose(
+        at_pi, np.zeros(5), atol=1e-12
+    )  # disjoint supports: a right angle, surely
 
 
 def test_even_activation_cannot_tell_an_angle_from_its_supplement():
     theta = np.array([1e-6, 0.4, 1.3])
     np.testing.assert_allclose(
-        coefficients(np.pi - theta, "absolute"), coefficients(theta, "absolute"), rtol=1e-9, atol=1e-9
+        coefficients(np.pi - theta, "absolute"),
+        coefficients(theta, "absolute"),
+        rtol=1e-9,
+        atol=1e-9,
     )
 
 
@@ -212,8 +234,12 @@ def test_jax_float32_jit_vmap_and_gradient():
     found = jax.jit(lambda t: coefficients(t, leaky_relu(0.1)))(jnp.asarray(theta, jnp.float32))
     assert all(isinstance(value, jax.Array) and value.dtype == jnp.float32 for value in found)
     for name in ("log_mean", "c1", "d1", "c2", "d2"):
-        np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=2e-5, atol=2e-5, err_msg=name)
-    mapped = jax.jit(jax.vmap(lambda t: coefficients(t, leaky_relu(0.1)).c1))(jnp.asarray(theta, jnp.float32))
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(exact, name), rtol=2e-5, atol=2e-5, err_msg=name
+        )
+    mapped = jax.jit(jax.vmap(lambda t: coefficients(t, leaky_relu(0.1)).c1))(
+        jnp.asarray(theta, jnp.float32)
+    )
     np.testing.assert_allclose(mapped, found.c1, rtol=1e-6)
     with jax.enable_x64(True):
         slope = jax.jit(jax.grad(lambda t: coefficients(t, "relu").c1))(jnp.float64(0.3))
@@ -225,12 +251,17 @@ def test_jax_float32_jit_vmap_and_gradient():
 def test_quadrature_with_a_kink_agrees_with_polar_coordinates(theta):
     frame = quadrature_frame(activations.relu, theta, (1.3, 0.4) if theta > 0.1 else (1.0, 1.0))
     np.testing.assert_allclose(
-        (frame.log_sine2, *angle_expansion(frame)), coefficients(theta, "relu"), rtol=1e-11, atol=1e-12
+        (frame.log_sine2, *angle_expansion(frame)),
+        coefficients(theta, "relu"),
+        rtol=1e-11,
+        atol=1e-12,
     )
 
 
 def test_quadrature_rules_with_and_without_splits_agree_on_a_smooth_function():
-    split = Activation("tanh", activations.tanh.fn, kinks=(0.3, -0.8), derivative_fn=activations.tanh.derivative_fn)
+    split = Activation(
+        "tanh", activations.tanh.fn, kinks=(0.3, -0.8), derivative_fn=activations.tanh.derivative_fn
+    )
     for theta, variances in ((1e-6, (1.0, 1.0)), (0.2, (1.0, 2.0)), (2.9, (0.3, 1.0))):
         np.testing.assert_allclose(
             coefficients(theta, split, variances), coefficients(theta, "tanh", variances), rtol=1e-9
@@ -238,7 +269,9 @@ def test_quadrature_rules_with_and_without_splits_agree_on_a_smooth_function():
 
 
 def test_quadrature_has_converged_at_a_large_variance():
-    coarse, fine = (quadrature_frame(activations.tanh, 0.4, (16.0, 25.0), nodes) for nodes in (None, 1201))
+    coarse, fine = (
+        quadrature_frame(activations.tanh, 0.4, (16.0, 25.0), nodes) for nodes in (None, 1201)
+    )
     np.testing.assert_allclose(angle_expansion(coarse), angle_expansion(fine), rtol=1e-10)
 
 
@@ -248,14 +281,18 @@ def test_kinked_user_function_by_an_independent_route():
     nodes, mass = np.polynomial.legendre.leggauss(24)
     top = math.cos(theta)
     inside = [
-        multivariate_normal.cdf([1, 1], cov=[[1, rho], [rho, 1]], lower_limit=[-1, -1], abseps=1e-10)
+        multivariate_normal.cdf(
+            [1, 1], cov=[[1, rho], [rho, 1]], lower_limit=[-1, -1], abseps=1e-10
+        )
         for rho in 0.5 * top * (nodes + 1)
     ]
     overlap = 0.5 * top * float(np.dot(mass, inside))
     x, w = normal_rule((-1.0, 1.0))
     square = float(np.sum(w * np.clip(x, -1, 1) ** 2))
     clip = activations.from_function(identity_clip, kinks=(-1.0, 1.0))
-    assert float(coefficients(theta, clip).log_mean) == pytest.approx(math.log(1 - (overlap / square) ** 2), rel=1e-7)
+    assert float(coefficients(theta, clip).log_mean) == pytest.approx(
+        math.log(1 - (overlap / square) ** 2), rel=1e-7
+    )
 
 
 @pytest.mark.parametrize("name", ["tanh", "gelu", "erf", "silu"])
@@ -279,7 +316,9 @@ def test_state_expansion_implies_the_first_order_of_log_sin2():
         state, angle = state_expansion(frame), angle_expansion(frame)
         noise = state.covariance[2, 2]
         assert angle.d1 == pytest.approx(frame.cosine**2 * noise, rel=1e-12)
-        assert angle.c1 == pytest.approx(frame.cosine * state.shift[2] - 0.25 * frame.sine**2 * noise, rel=1e-12)
+        assert angle.c1 == pytest.approx(
+            frame.cosine * state.shift[2] - 0.25 * frame.sine**2 * noise, rel=1e-12
+        )
         np.testing.assert_allclose(state.covariance, state.covariance.T, rtol=1e-12)
 
 
@@ -316,7 +355,9 @@ def test_sampled_layers_follow_the_second_order_and_reject_the_first_and_infinit
     error = sample.std() / math.sqrt(len(sample))
     squares = (sample - sample.mean()) ** 2
     variance_error = squares.std() / math.sqrt(len(sample))
-    third_order = 5.0 * d2 / width**3  # left out of the variance; successive coefficients of the angle grow fourfold
+    third_order = (
+        5.0 * d2 / width**3
+    )  # left out of the variance; successive coefficients of the angle grow fourfold
     assert abs(sample.mean() - log_mean - c1 / width - c2 / width**2) < 5 * error
     assert abs(squares.mean() - d1 / width - d2 / width**2) < 5 * variance_error + third_order
     assert abs(sample.mean() - log_mean) > 20 * error

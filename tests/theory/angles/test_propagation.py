@@ -121,12 +121,18 @@ def test_mass_is_conserved_and_densities_are_densities(form):
     assert walk.density.min() >= 0.0
     assert np.all(np.diff(walk.grid) > 0)
     assert walk.grid[-1] <= 0.0
-    np.testing.assert_allclose(np.trapezoid(walk.density * walk.grid, walk.grid)[1:], walk.mean[1:], rtol=1e-12)
+    np.testing.assert_allclose(
+        np.trapezoid(walk.density * walk.grid, walk.grid)[1:], walk.mean[1:], rtol=1e-12
+    )
 
 
 @pytest.mark.slow
 def test_finer_grids_change_nothing(monkeypatch):
-    cases = [(math.pi / 2, (64,) * 6, "second_order"), (0.5, (16,) * 12, "tapered"), (2.5, (8, 64, 512), "paper")]
+    cases = [
+        (math.pi / 2, (64,) * 6, "second_order"),
+        (0.5, (16,) * 12, "tapered"),
+        (2.5, (8, 64, 512), "paper"),
+    ]
     coarse = [log_sin2_walk(*case) for case in cases]
     monkeypatch.setattr(density_grid, "_STEP", 0.2)
     monkeypatch.setattr(density_grid, "_LEAST_POINTS", 1500)
@@ -138,7 +144,9 @@ def test_finer_grids_change_nothing(monkeypatch):
         np.testing.assert_allclose(np.sqrt(walk.variance) / sd, 1.0, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("form", "n"), [("second_order", 50), ("tapered", 12), ("paper", 20), ("hybrid", 8)])
+@pytest.mark.parametrize(
+    ("form", "n"), [("second_order", 50), ("tapered", 12), ("paper", 20), ("hybrid", 8)]
+)
 @pytest.mark.exhaustive_cases("hybrid-8", "second_order-50", "tapered-12")
 def test_closure_step_against_adaptive_quadrature(form, n):
     mu = lambda x: float(log_sin2_mean(math.asin(math.exp(0.5 * x)), n, form))
@@ -151,7 +159,9 @@ def test_closure_step_against_adaptive_quadrature(form, n):
             density = lambda x: math.exp(-0.5 * ((x - m) / sd) ** 2) / (sd * math.sqrt(2 * math.pi))
             # x = -t^2: the moments are smooth in t, not in x
             top = math.sqrt(9 * sd - m)
-            inside = quad(lambda t: 2 * t * function(-t * t) * density(-t * t), 0, top, epsabs=1e-7, limit=100)[0]
+            inside = quad(
+                lambda t: 2 * t * function(-t * t) * density(-t * t), 0, top, epsabs=1e-7, limit=100
+            )[0]
             return inside + function(0.0) * ndtr(m / sd)
 
         mean = expectation(mu)
@@ -222,7 +232,10 @@ def test_small_angles_walk_freely():
 
 def test_approximation_2_starts_at_the_given_angle_and_piles_up_at_zero():
     walk = log_sin2_walk(2.0, (16, 64), "approximation")
-    mean, sd = 2 * math.log(math.sin(2.0)) - 4 / (3 * math.pi) - float(rho(16)), math.sqrt(8 * 16) / 21
+    mean, sd = (
+        2 * math.log(math.sin(2.0)) - 4 / (3 * math.pi) - float(rho(16)),
+        math.sqrt(8 * 16) / 21,
+    )
     assert walk.mean[0] == pytest.approx(mean)
     assert walk.variance[0] == pytest.approx(sd**2)
     masses = walk.density[0] * density_grid.cells(walk.grid)
@@ -231,12 +244,16 @@ def test_approximation_2_starts_at_the_given_angle_and_piles_up_at_zero():
     assert masses[-1] == pytest.approx(ndtr((mean - half_cell) / sd), rel=0.05)
     k = -mean / sd
     excess = math.exp(-0.5 * k * k) / math.sqrt(2 * math.pi) - k * ndtr(-k)
-    assert walk.grid @ masses == pytest.approx(mean - sd * excess, abs=1e-10)  # the mean of what is clipped at 0
+    assert walk.grid @ masses == pytest.approx(
+        mean - sd * excess, abs=1e-10
+    )  # the mean of what is clipped at 0
     assert sd * excess > 5e-3
 
 
 def test_linear_networks_see_obtuse_angles_as_acute():
-    acute, obtuse = (log_sin2_walk(theta, (32,) * 4, activation="linear") for theta in (0.6, math.pi - 0.6))
+    acute, obtuse = (
+        log_sin2_walk(theta, (32,) * 4, activation="linear") for theta in (0.6, math.pi - 0.6)
+    )
     np.testing.assert_allclose(acute.mean, obtuse.mean, rtol=1e-12)
     drift = log_sin2_mean(1e-6, 32, activation="linear") - 2 * math.log(1e-6)
     small = log_sin2_walk(1e-6, (32,) * 4, activation="linear")
@@ -281,7 +298,10 @@ def test_steps_on_the_grid_have_the_exact_moments():
 
 def test_steps_shorter_than_a_cell_keep_mass_and_mean():
     grid = np.linspace(-1.0, 0.0, 201)
-    means, variances = np.array([-0.5, -0.5012, -0.4986, -1e-4, -0.9999]), np.array([0.0, 1e-6, 4e-6, 1e-12, 0.0])
+    means, variances = (
+        np.array([-0.5, -0.5012, -0.4986, -1e-4, -0.9999]),
+        np.array([0.0, 1e-6, 4e-6, 1e-12, 0.0]),
+    )
     columns = density_grid.kernel(grid, means, variances).toarray()
     np.testing.assert_allclose(columns.sum(axis=0), 1.0, atol=1e-14)
     np.testing.assert_allclose(columns.T @ grid, means, atol=1e-12)

@@ -23,7 +23,11 @@ def sampled_layer(rng, theta, width):
     dz = -2 * np.sin(theta / 2)[:, None] ** 2 * g + np.sin(theta)[:, None] * w
     a, b = np.maximum(g, 0), np.maximum(g + dz, 0)
     displacement = np.where((a > 0) & (b > 0), dz, b - a)
-    degenerate = (((a > 0) == (b > 0)).all(axis=1) & ((a > 0).sum(axis=1) <= 1)) | ~a.any(axis=1) | ~b.any(axis=1)
+    degenerate = (
+        (((a > 0) == (b > 0)).all(axis=1) & ((a > 0).sum(axis=1) <= 1))
+        | ~a.any(axis=1)
+        | ~b.any(axis=1)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         across = displacement - ((a * displacement).sum(axis=1) / (a * a).sum(axis=1))[:, None] * a
         return np.where(degenerate, np.nan, np.log((across**2).sum(axis=1) / (b * b).sum(axis=1)))
@@ -43,9 +47,17 @@ def test_one_layer_at_width_64(theta):
     # 60 000 layers: resolves 0.007 in the mean and 3 % of the variance at theta = 0.1; the paper's terms are 0.019 and 18 % off
     samples = sampled_layer(np.random.default_rng(1), np.full(60_000, theta), 64)
     assert np.isfinite(samples).all()
-    predicted = scores(samples, log_sin2_mean(theta, 64, "tapered"), log_sin2_variance(theta, 64, "tapered"))
-    paper = scores(samples, log_sin2_mean(theta, 64, "paper"), log_sin2_variance(theta, 64, "paper"))
-    first_order = scores(samples, log_sin2_mean(theta, 64, "first_order"), log_sin2_variance(theta, 64, "first_order"))
+    predicted = scores(
+        samples, log_sin2_mean(theta, 64, "tapered"), log_sin2_variance(theta, 64, "tapered")
+    )
+    paper = scores(
+        samples, log_sin2_mean(theta, 64, "paper"), log_sin2_variance(theta, 64, "paper")
+    )
+    first_order = scores(
+        samples,
+        log_sin2_mean(theta, 64, "first_order"),
+        log_sin2_variance(theta, 64, "first_order"),
+    )
     assert np.all(np.abs(predicted) < 5), predicted
     assert abs(paper[1]) > 5
     assert abs(first_order[1]) > 5
@@ -56,7 +68,9 @@ def test_one_layer_at_width_64(theta):
 @pytest.mark.parametrize("width", [2, 3, 5, 8])
 def test_small_angle_law_in_very_narrow_layers(width):
     theta, num_layers = 1e-7, 200_000
-    samples = sampled_layer(np.random.default_rng(2), np.full(num_layers, theta), width) - 2 * math.log(theta)
+    samples = sampled_layer(
+        np.random.default_rng(2), np.full(num_layers, theta), width
+    ) - 2 * math.log(theta)
     defined = samples[np.isfinite(samples)]
     moments = small_angle_log_sin2_moments(width)
     assert np.all(np.abs(scores(defined, *moments)) < 5)
@@ -94,4 +108,6 @@ def test_the_produced_layer_sets_the_variance():
         variance = np.nanvar(increment)
         theta = math.asin(math.exp(0.5 * x.mean()))
         # four standard errors; the widths exchanged, it would be off by a factor of twenty
-        assert variance == pytest.approx(float(log_sin2_variance(theta, second, "tapered")), rel=0.05)
+        assert variance == pytest.approx(
+            float(log_sin2_variance(theta, second, "tapered")), rel=0.05
+        )

@@ -19,7 +19,13 @@ def test_small_angle_moments_against_the_chi_square_law(width):
         change = {m: mp.digamma(mp.mpf(m - 1) / 2) - mp.digamma(mp.mpf(m) / 2) for m in weights}
         mean = sum(weights[m] * change[m] for m in weights) / total
         spread = sum(weights[m] * (change[m] - mean) ** 2 for m in weights) / total
-        within = sum(weights[m] * (mp.psi(1, mp.mpf(m - 1) / 2) + mp.psi(1, mp.mpf(m) / 2)) for m in weights) / total
+        within = (
+            sum(
+                weights[m] * (mp.psi(1, mp.mpf(m - 1) / 2) + mp.psi(1, mp.mpf(m) / 2))
+                for m in weights
+            )
+            / total
+        )
         exact = float(mean), float(within + spread)
     np.testing.assert_allclose(small_angle_log_sin2_moments(width), exact, rtol=1e-13)
 
@@ -60,7 +66,9 @@ def enumerated(theta, width):
         total += weight
         if not any(first) or not any(second):
             dead += weight
-        elif first == second and sum(first) == 1:  # two or more common neurons carry two different directions
+        elif (
+            first == second and sum(first) == 1
+        ):  # two or more common neurons carry two different directions
             collinear += weight
     assert total == pytest.approx(1.0)
     return collinear, dead

@@ -55,7 +55,9 @@ def test_linear_descent_is_the_networks_descent():
     predicted = linear_descent(x, y, *start, 40, 0.1)
     np.testing.assert_allclose(predicted[0], a, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(predicted[1], w, rtol=1e-7, atol=1e-12)
-    assert np.abs(linear_flow(x, y, *start, 4.0)[1] - w).max() > 0.01 * np.abs(w).max()  # steps of 0.1 are no flow
+    assert (
+        np.abs(linear_flow(x, y, *start, 4.0)[1] - w).max() > 0.01 * np.abs(w).max()
+    )  # steps of 0.1 are no flow
     fine = linear_descent(x, y, *start, 400_000, 1e-5)
     np.testing.assert_allclose(fine[1], linear_flow(x, y, *start, 4.0)[1], rtol=1e-4, atol=1e-10)
 
@@ -83,19 +85,27 @@ def test_loss_drop_time_of_networks():
 
 def test_loss_drop_in_closed_form():
     # one sample: f = s S v.z / nu with v = y z, so the drop is exact: (1 - s S |z| / y)^2 = 1 - delta
-    found = loss_drop_time([[2.0]], [3.0], width=10, output_std=1e-3, weight_std=1e-3, slope=-0.5, loss_drop=0.36)
+    found = loss_drop_time(
+        [[2.0]], [3.0], width=10, output_std=1e-3, weight_std=1e-3, slope=-0.5, loss_drop=0.36
+    )
     overlap = (1 - math.sqrt(0.64)) * 3.0 / math.sqrt(5.0) / -0.5
     assert found.overlap == pytest.approx(overlap, rel=1e-12)
     assert found.rate == pytest.approx(0.5 * 3.0 * math.sqrt(5.0), rel=1e-12)
     assert growth_rate([[2.0]], [3.0], slope=-0.5) == found.rate
-    assert found.time == pytest.approx(math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-12)
-    assert found.time == pytest.approx(math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6)
+    assert found.time == pytest.approx(
+        math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-12
+    )
+    assert found.time == pytest.approx(
+        math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6
+    )
     # what is left to fit, 0.8 of the target, slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
     logs = np.log(np.random.default_rng(0).chisquare(10, 1_000_000) / 10)
     later = (-math.log(0.8) - logs.mean()) / (2 * found.rate)
     assert found.mean_time - found.time == pytest.approx(later, rel=0.01)
     assert found.time_std == pytest.approx(logs.std() / (2 * found.rate), rel=0.02)
-    later = loss_drop_time([[2.0]], [3.0], width=10, output_std=1e-6, weight_std=1e-6, slope=-0.5, loss_drop=0.36)
+    later = loss_drop_time(
+        [[2.0]], [3.0], width=10, output_std=1e-6, weight_std=1e-6, slope=-0.5, loss_drop=0.36
+    )
     assert later.time - found.time == pytest.approx(math.log(1e3) / found.rate, rel=1e-6)
 
 
@@ -110,7 +120,9 @@ def test_alignment_law_against_quadrature():
     for dimension in (2, 6, 11):  # at time 0 the directions are uniform
         density = lambda c, dimension=dimension: (1 - c * c) ** mp.mpf((dimension - 3) / 2)
         exact = mp.quad(density, [mp.mpf("0.3"), 1]) / mp.quad(density, [0, 1])
-        assert alignment_law(0.3, 0.0, rate=1.0, dimension=dimension) == pytest.approx(float(exact), rel=1e-7)
+        assert alignment_law(0.3, 0.0, rate=1.0, dimension=dimension) == pytest.approx(
+            float(exact), rel=1e-7
+        )
     # late times: the tail falls like e^{-rate t}
     misses = 1 - alignment_law(0.9, np.array([10.0, 11.0]), rate=1.0, dimension=6)
     assert misses[0] / misses[1] == pytest.approx(math.e, rel=1e-3)
@@ -130,7 +142,9 @@ def test_alignment_of_networks():
     cosines = np.concatenate(cosines)
     rejected = 0
     for tau in (0.9, 0.99, 0.999):
-        predicted, rival = (float(alignment_law(tau, time, rate=drop.rate, dimension=d)) for d in (3, 4))
+        predicted, rival = (
+            float(alignment_law(tau, time, rate=drop.rate, dimension=d)) for d in (3, 4)
+        )
         error = math.sqrt(predicted * (1 - predicted) / 1000)
         assert abs((cosines > tau).mean() - predicted) < 5 * error
         rejected += abs((cosines > tau).mean() - rival) > 5 * error
@@ -142,8 +156,12 @@ def test_reference_shares_at_the_loss_drop():
     rate, dimension, beta = 1.0, 6, 1e-4
     shares = np.array([0.938, 0.792, 0.417])
     taus = np.array([0.9, 0.99, 0.999])
-    time = condensation_time(0.99, 0.792, rate=rate, dimension=dimension, output_std=beta, weight_std=beta)
-    found = alignment_law(taus, time, rate=rate, dimension=dimension, output_std=beta, weight_std=beta)
+    time = condensation_time(
+        0.99, 0.792, rate=rate, dimension=dimension, output_std=beta, weight_std=beta
+    )
+    found = alignment_law(
+        taus, time, rate=rate, dimension=dimension, output_std=beta, weight_std=beta
+    )
     np.testing.assert_allclose(found, shares, atol=1.5e-3)  # three shares, one unknown
 
 
@@ -164,9 +182,13 @@ def test_relative_displacement_of_networks():
     rate = np.linalg.norm(y @ z) / 20
     for time in (0.1, 1.0, 3.0):
         moved = linear_flow(x, y, a, w, time)[1] - w
-        predicted = relative_displacement(time, rate=rate, dimension=3, output_std=2.0, weight_std=1.0)
+        predicted = relative_displacement(
+            time, rate=rate, dimension=3, output_std=2.0, weight_std=1.0
+        )
         assert np.linalg.norm(moved) / np.linalg.norm(w) == pytest.approx(float(predicted), rel=0.1)
-    assert relative_displacement(1e-9, rate=1.0, dimension=3) == pytest.approx(1e-9 / math.sqrt(3), rel=1e-6)
+    assert relative_displacement(1e-9, rate=1.0, dimension=3) == pytest.approx(
+        1e-9 / math.sqrt(3), rel=1e-6
+    )
 
 
 POINTS = [
@@ -215,12 +237,17 @@ def test_published_regimes():
     for gamma in np.linspace(0.1, 3.0, 30):
         for gamma_prime in np.linspace(-1.03, 1.96, 30):
             sign = np.sign(np.round(initial_regime_exponent(gamma, gamma_prime), 12))
-            assert initial_regime(gamma, gamma_prime) == {-1: "linear", 0: "critical", 1: "condensed"}[int(sign)]
+            assert (
+                initial_regime(gamma, gamma_prime)
+                == {-1: "linear", 0: "critical", 1: "condensed"}[int(sign)]
+            )
     for gamma, measured in ((0.5, -0.506), (1.0, 0.007), (1.75, 0.372)):  # arXiv:2007.07497, ReLU
         assert initial_regime_exponent(gamma, 0.0) == pytest.approx(measured, abs=0.01)
 
 
-@pytest.mark.parametrize(("gamma", "gamma_prime"), [(1.75, 0.0), (0.75, 0.0), (1.2, -0.4), (0.8, 0.3), (1.5, -0.4)])
+@pytest.mark.parametrize(
+    ("gamma", "gamma_prime"), [(1.75, 0.0), (0.75, 0.0), (1.2, -0.4), (0.8, 0.3), (1.5, -0.4)]
+)
 def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
     """1600 tanh neurons in antisymmetric pairs: resolved to 15 %, widths 16 times smaller differ by more."""
     x, y = regression()
@@ -230,7 +257,10 @@ def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
     found, predicted = [], []
     for m in (100, 1600):
         # dividing the output by alpha is dividing all weights by sqrt(alpha), at leading order
-        first, second = 1e-2 * m ** (-(gamma + gamma_prime) / 2), 1e-2 * m ** (-(gamma - gamma_prime) / 2)
+        first, second = (
+            1e-2 * m ** (-(gamma + gamma_prime) / 2),
+            1e-2 * m ** (-(gamma - gamma_prime) / 2),
+        )
         a, w = first * rng.standard_normal(m // 2), second * rng.standard_normal((m // 2, 3))
         a, w = np.concatenate([a, -a]), np.concatenate([w, w])
         end = network.gradient_flow("tanh", a, w, z, y, 1e6, stop_at=0.1)[1]
@@ -240,7 +270,9 @@ def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
         predicted.append(float(relative_displacement(drop.time, **law)))
     assert found[1] == pytest.approx(predicted[1], rel=0.15)
     assert abs(predicted[0] / predicted[1] - 1) > 0.3
-    assert np.sign(math.log(found[1] / found[0])) == np.sign(initial_regime_exponent(gamma, gamma_prime))
+    assert np.sign(math.log(found[1] / found[0])) == np.sign(
+        initial_regime_exponent(gamma, gamma_prime)
+    )
 
 
 def test_bad_arguments_are_refused():

@@ -57,12 +57,22 @@ def test_form_and_its_derivatives(p):
     rng = np.random.default_rng(0)
     u = rng.standard_normal((3, 3))
     for row in u:
-        direct = 0.7 / 7 * sum(yi * (row[:2] @ xi + row[2]) ** p for xi, yi in zip(x, y, strict=True))
+        direct = (
+            0.7 / 7 * sum(yi * (row[:2] @ xi + row[2]) ** p for xi, yi in zip(x, y, strict=True))
+        )
         assert form.value(row) == pytest.approx(direct, rel=1e-12)
         step = 1e-5
-        differences = [(form.value(row + step * e) - form.value(row - step * e)) / (2 * step) for e in np.eye(3)]
-        np.testing.assert_allclose(form.gradient(row), differences, rtol=1e-6, atol=1e-6 * form.size)
-        bends = [(form.gradient(row + step * e) - form.gradient(row - step * e)) / (2 * step) for e in np.eye(3)]
+        differences = [
+            (form.value(row + step * e) - form.value(row - step * e)) / (2 * step)
+            for e in np.eye(3)
+        ]
+        np.testing.assert_allclose(
+            form.gradient(row), differences, rtol=1e-6, atol=1e-6 * form.size
+        )
+        bends = [
+            (form.gradient(row + step * e) - form.gradient(row - step * e)) / (2 * step)
+            for e in np.eye(3)
+        ]
         np.testing.assert_allclose(form.hessian(row), bends, rtol=1e-6, atol=1e-6 * form.size)
         assert row @ form.gradient(row) == pytest.approx(p * form.value(row), rel=1e-12)  # Euler
     np.testing.assert_allclose(form.value(u), [form.value(row) for row in u], rtol=1e-14)
@@ -85,13 +95,18 @@ def test_one_and_two_have_closed_forms():
     z = network.with_one(x)
     v = y @ z / len(y)
     found = predict_orientations(x, y, "tanh")
-    np.testing.assert_allclose(found.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14)
+    np.testing.assert_allclose(
+        found.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14
+    )
     np.testing.assert_array_equal(found.output_sign, [1, -1])
     np.testing.assert_array_equal(found.kappa, [1, 1])
     values, vectors = np.linalg.eigh((z.T * y) @ z / len(y))
     found = predict_orientations(x, y, x_tanh)
     assert len(found.values) == 4
-    for eigenvalue, vector, second in ((values[-1], vectors[:, -1], values[-2]), (values[0], vectors[:, 0], values[1])):
+    for eigenvalue, vector, second in (
+        (values[-1], vectors[:, -1], values[-2]),
+        (values[0], vectors[:, 0], values[1]),
+    ):
         near = np.abs(found.directions @ vector) > 1 - 1e-12
         assert near.sum() == 2
         np.testing.assert_allclose(found.values[near], eigenvalue, rtol=1e-12)
@@ -110,7 +125,9 @@ def test_circle_against_a_fine_grid(p):
         form = target_form(x, y, p)
         height = form.value(u)
         around = np.concatenate([(-1.0) ** p * height[-1:], height, (-1.0) ** p * height[:1]])
-        maxima = ((np.abs(height) > np.abs(around[:-2])) & (np.abs(height) >= np.abs(around[2:]))).sum()
+        maxima = (
+            (np.abs(height) > np.abs(around[:-2])) & (np.abs(height) >= np.abs(around[2:]))
+        ).sum()
         critical = (np.diff(around)[1:] * np.diff(around)[:-1] <= 0).sum()
         activation = {2: x_tanh, 3: cube, 5: lambda s: s**5}[p]
         directions = predict_orientations(x, y, activation).directions
@@ -132,17 +149,27 @@ def test_search_finds_what_another_optimizer_finds():
         scale = np.abs(form.value(directions)).max()
         rng = np.random.default_rng(1)
         seen = set()
-        near = directions + 1e-3 * rng.standard_normal(directions.shape)  # each is a maximum: they lead back
+        near = directions + 1e-3 * rng.standard_normal(
+            directions.shape
+        )  # each is a maximum: they lead back
         for start in np.concatenate([rng.standard_normal((60, 4)), near]):
             sign = np.sign(form.value(start))
 
-            def loss(w, sign=sign, form=form, scale=scale):  # its minima lie on the rays of maximal |H|
+            def loss(
+                w, sign=sign, form=form, scale=scale
+            ):  # its minima lie on the rays of maximal |H|
                 return -sign * form.value(w) / scale + (w @ w) ** 3 / 6
 
             def slope(w, sign=sign, form=form, scale=scale):
                 return -sign * form.gradient(w) / scale + (w @ w) ** 2 * w
 
-            end = minimize(loss, start / np.linalg.norm(start), jac=slope, method="BFGS", options={"gtol": 1e-7}).x
+            end = minimize(
+                loss,
+                start / np.linalg.norm(start),
+                jac=slope,
+                method="BFGS",
+                options={"gtol": 1e-7},
+            ).x
             cosines = directions @ end / np.linalg.norm(end)
             assert cosines.max() > 1 - 1e-6
             seen.add(int(cosines.argmax()))
@@ -170,7 +197,9 @@ def test_network_on_the_simplex_visits_all_twelve():
     y = np.array([1.0, -0.9, 1.1, 0.8, -1.0, 1.2])
     found = predict_orientations(x, y, x2_tanh)
     assert len(found.values) == 12
-    a, w = network.neuron_flow("x^2 tanh", *network.initial(200, 6, 1e-5, 0), network.with_one(x), y, 0.01)
+    a, w = network.neuron_flow(
+        "x^2 tanh", *network.initial(200, 6, 1e-5, 0), network.with_one(x), y, 0.01
+    )
     cosine, which = network.nearest(w, found.directions)
     assert np.median(cosine) > 0.999
     aligned = cosine > 0.97
@@ -186,7 +215,9 @@ def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
     z = network.with_one(x)
     found = predict_orientations(x, y, ACTIVATIONS[sigma])
     assert len(found.values) == 2 * p
-    a, w = network.neuron_flow(sigma, *network.initial(200, d + 1, 1e-5, 0), z, y, 0.001 if p == 1 else 0.01)
+    a, w = network.neuron_flow(
+        sigma, *network.initial(200, d + 1, 1e-5, 0), z, y, 0.001 if p == 1 else 0.01
+    )
     cosine, which = network.nearest(w, found.directions)
     assert np.median(cosine) > 0.9995
     aligned = cosine > 0.97
@@ -201,12 +232,17 @@ def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
 def test_adam_condenses_on_the_cube_and_not_on_the_sphere(d, sigma, p):
     x, y = data(d)
     found = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")
-    a, w = network.adam(sigma, *network.initial(200, d + 1, 1e-6, 0), network.with_one(x), y, 600, 1e-5)
+    a, w = network.adam(
+        sigma, *network.initial(200, d + 1, 1e-6, 0), network.with_one(x), y, 600, 1e-5
+    )
     cosine, which = network.nearest(w, found.directions)
     assert (cosine > 0.999).mean() > 0.95
     np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
     # the orientations of gradient flow
-    assert np.median(network.nearest(w, predict_orientations(x, y, ACTIVATIONS[sigma]).directions)[0]) < 0.997
+    assert (
+        np.median(network.nearest(w, predict_orientations(x, y, ACTIVATIONS[sigma]).directions)[0])
+        < 0.997
+    )
 
 
 def test_small_hills_of_the_cube_are_found():
@@ -225,7 +261,10 @@ def test_small_hills_of_the_cube_are_found():
             assert sign * form.value(other / np.abs(other).max()) < sign * form.value(point)
     assert [
         int((np.abs(np.abs(f.directions) * np.sqrt(6) - 1) < 1e-9).all(axis=1).sum())
-        for f in (predict_orientations(*network.paper_data(5, seed), cube, geometry="linf") for seed in (0, 2, 3))
+        for f in (
+            predict_orientations(*network.paper_data(5, seed), cube, geometry="linf")
+            for seed in (0, 2, 3)
+        )
     ] == [10, 4, 16]
 
 
@@ -250,14 +289,19 @@ def test_misalignment_falls_with_the_condensation_exponent(p, which):
 
     grown.terminal = True
     first = np.concatenate([[found.output_sign[which] / math.sqrt(p)], start])
-    path = solve_ivp(velocity, (0, 1e6), first, rtol=1e-11, atol=1e-13, events=grown, method="DOP853")
+    path = solve_ivp(
+        velocity, (0, 1e6), first, rtol=1e-11, atol=1e-13, events=grown, method="DOP853"
+    )
     end = path.y[1:, -1]
     shrunk = np.linalg.norm(end / np.linalg.norm(end) - u) / 1e-4
     assert -math.log(shrunk) / math.log(3.0) == pytest.approx(kappa, abs=1e-3)
 
 
 def test_published_exponents_of_one_data_set():
-    for seed, activation, kappas in ((0, x_tanh, [0.144, 0.488]), (7, cube, [0.16, 0.55, 0.73, 0.77])):
+    for seed, activation, kappas in (
+        (0, x_tanh, [0.144, 0.488]),
+        (7, cube, [0.16, 0.55, 0.73, 0.77]),
+    ):
         found = predict_orientations(*network.paper_data(5, seed), activation)
         np.testing.assert_allclose(np.sort(found.kappa[::2]), kappas, atol=0.005)
 
@@ -278,7 +322,15 @@ def test_blow_up_time_against_the_flow(p, value, output):
         return state[1] - 1e4
 
     large.terminal = True
-    path = solve_ivp(velocity, (0, 2 * predicted), [a0, radius], rtol=1e-11, atol=1e-13, events=large, method="DOP853")
+    path = solve_ivp(
+        velocity,
+        (0, 2 * predicted),
+        [a0, radius],
+        rtol=1e-11,
+        atol=1e-13,
+        events=large,
+        method="DOP853",
+    )
     rest = blow_up_time(p, value, path.y[1, -1])  # balanced by then
     assert path.t[-1] + rest == pytest.approx(predicted, rel=1e-6)
 
@@ -316,7 +368,9 @@ def test_cosine_keeps_the_orientations_of_one_sign():
     found = predict_orientations(x, y, jnp.cos)
     assert len(found.values) == 2
     assert len(predict_orientations(x, y - y.mean(), jnp.cos).values) == 4
-    a, w, _ = network.gradient_flow("cos", *network.initial(10, 3, 1e-5, 0), network.with_one(x), y, 150.0)
+    a, w, _ = network.gradient_flow(
+        "cos", *network.initial(10, 3, 1e-5, 0), network.with_one(x), y, 150.0
+    )
     cosine, which = network.nearest(w, found.directions)
     assert (cosine > 0.99).all()
     np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
@@ -359,7 +413,10 @@ def test_other_bad_arguments_are_refused():
         (lambda: target_form(x, y, 2.5), "p=2.5"),
         (lambda: target_form(x, y, 2, 0.0), "c=0"),
         (lambda: target_form(x, y, 2, math.nan), "c=nan"),
-        (lambda: critical_lines(target_form(np.ones((3, 2)), np.ones(3), 2)), "form of 3 variables"),
+        (
+            lambda: critical_lines(target_form(np.ones((3, 2)), np.ones(3), 2)),
+            "form of 3 variables",
+        ),
         (lambda: critical_lines("x"), "form of type str"),
         (lambda: condensation_exponent(None, np.ones(2)), "form of type NoneType"),
         (lambda: most_critical_lines(0, 2), "p=0"),
@@ -374,7 +431,9 @@ def test_other_bad_arguments_are_refused():
             call()
 
 
-@pytest.mark.parametrize("u", [np.ones(3), 1.0, "x", [[1.0, 0.0], [1.0]], [math.nan, 1.0], [np.inf, 1.0]], ids=str)
+@pytest.mark.parametrize(
+    "u", [np.ones(3), 1.0, "x", [[1.0, 0.0], [1.0]], [math.nan, 1.0], [np.inf, 1.0]], ids=str
+)
 @pytest.mark.parametrize("method", ["value", "gradient", "sphere_gradient", "hessian"])
 @pytest.mark.parametrize("p", [1, 2])
 def test_forms_refuse_what_is_no_vector_of_their_dimension(method, u, p):
@@ -385,7 +444,9 @@ def test_forms_refuse_what_is_no_vector_of_their_dimension(method, u, p):
 
 def test_forms_take_lists_and_one_vector_for_the_hessian():
     form = target_form(*one_dimensional(), 2)
-    np.testing.assert_array_equal(form.sphere_gradient([0.6, 0.8]), form.sphere_gradient(np.array([0.6, 0.8])))
+    np.testing.assert_array_equal(
+        form.sphere_gradient([0.6, 0.8]), form.sphere_gradient(np.array([0.6, 0.8]))
+    )
     with pytest.raises(SpecError, match="Call once per vector"):
         form.hessian(np.ones((3, 2)))
 

@@ -26,7 +26,11 @@ def test_networks_with_three_outputs(loss):
     x, labels = classes()
     z = network.with_one(x)
     onehot = np.eye(3)[labels]
-    targets = onehot @ np.array([[1.0, 0.2, 0.0], [0.0, -1.0, 0.5], [0.3, 0.0, 2.0]]) if loss == "squared" else labels
+    targets = (
+        onehot @ np.array([[1.0, 0.2, 0.0], [0.0, -1.0, 0.5], [0.3, 0.0, 2.0]])
+        if loss == "squared"
+        else labels
+    )
     found = multi_output_orientations(x, targets, "tanh", loss=loss)
     rng = np.random.default_rng(0)
     a, w = 1e-7 * rng.standard_normal((50, 3)), 1e-7 * rng.standard_normal((50, 4))
@@ -49,7 +53,10 @@ def test_networks_with_three_outputs(loss):
     cosine, which = network.nearest(w, found.directions)
     assert np.median(cosine) > 0.998
     aligned = cosine > 0.98
-    assert ((a / np.linalg.norm(a, axis=1, keepdims=True) * found.outputs[which]).sum(axis=1)[aligned] > 0.97).all()
+    assert (
+        (a / np.linalg.norm(a, axis=1, keepdims=True) * found.outputs[which]).sum(axis=1)[aligned]
+        > 0.97
+    ).all()
     # misalignment falls like a power of the growth: kappa, once the third singular value is out
     (x1, y1), (x2, y2) = misses[1:]
     assert (y1 - y2) / (x2 - x1) == pytest.approx(found.kappa, abs=0.05)
@@ -57,7 +64,10 @@ def test_networks_with_three_outputs(loss):
 
 def test_one_output_is_the_two_layer_network():
     x, y = network.paper_data(3, 0)
-    several, one = multi_output_orientations(x, y[:, None], "tanh"), predict_orientations(x, y, "tanh")
+    several, one = (
+        multi_output_orientations(x, y[:, None], "tanh"),
+        predict_orientations(x, y, "tanh"),
+    )
     order = np.argsort(-(several.directions @ one.directions[0]))
     np.testing.assert_allclose(several.directions[order], one.directions, atol=1e-12)
     np.testing.assert_allclose(several.outputs[order, 0], one.output_sign)
@@ -75,7 +85,9 @@ def test_one_output_is_the_two_layer_network():
 def image_patches():
     rng = np.random.default_rng(4)
     images = rng.standard_normal((25, 6))
-    return np.lib.stride_tricks.sliding_window_view(images, 3, axis=1), images @ rng.standard_normal(6) + 0.5
+    return np.lib.stride_tricks.sliding_window_view(
+        images, 3, axis=1
+    ), images @ rng.standard_normal(6) + 0.5
 
 
 @pytest.mark.parametrize("readout", ["average", "position"])
@@ -116,7 +128,9 @@ def test_average_pooling_with_a_higher_multiplicity():
     rows = np.concatenate([patches, np.ones((25, 4, 1))], axis=2)
     matrix = np.einsum("n,nkd,nke->de", y, rows, rows) / 100
     eigenvalues = np.linalg.eigvalsh(matrix)
-    np.testing.assert_allclose(sorted({round(v, 10) for v in found.values}), eigenvalues[[0, -1]], atol=1e-9)
+    np.testing.assert_allclose(
+        sorted({round(v, 10) for v in found.values}), eigenvalues[[0, -1]], atol=1e-9
+    )
 
 
 def test_second_layer_follows_the_first_or_its_bias():
@@ -125,7 +139,9 @@ def test_second_layer_follows_the_first_or_its_bias():
     y -= y.mean()
     for bias, offset in ((False, 0.0), (True, 0.5)):
         rng = np.random.default_rng(1)
-        first, second, output = (1e-4 * rng.standard_normal(shape) for shape in ((30, 4), (30, 31), 30))
+        first, second, output = (
+            1e-4 * rng.standard_normal(shape) for shape in ((30, 4), (30, 31), 30)
+        )
         z = network.with_one(x)
         for _ in range(60_000):
             h1 = np.tanh(z @ first.T)
@@ -133,8 +149,16 @@ def test_second_layer_follows_the_first_or_its_bias():
             h2 = np.tanh(rows @ second.T)
             error = h2 @ output - y - offset
             back = error[:, None] * output * (1 - h2**2)
-            steps = back.T @ rows / 30, (back @ second[:, :30] * (1 - h1**2)).T @ z / 30, h2.T @ error / 30
-            second, first, output = second - 0.5 * steps[0], first - 0.5 * steps[1], output - 0.5 * steps[2]
+            steps = (
+                back.T @ rows / 30,
+                (back @ second[:, :30] * (1 - h1**2)).T @ z / 30,
+                h2.T @ error / 30,
+            )
+            second, first, output = (
+                second - 0.5 * steps[0],
+                first - 0.5 * steps[1],
+                output - 0.5 * steps[2],
+            )
             if np.abs(second).max() > (0.02 if bias else 0.1):
                 break
         predicted = layer_orientation(np.tanh(z @ first.T), y + offset, bias=bias)
@@ -145,7 +169,9 @@ def test_second_layer_follows_the_first_or_its_bias():
         assert np.median(cosine[grown]) > 0.95
         v = y @ z / np.linalg.norm(y @ z)
         aligned = np.median(np.abs(first @ v) / np.linalg.norm(first, axis=1))
-        assert aligned < 0.9 if bias else aligned > 0.95  # the bias is fitted before the first layer turns
+        assert (
+            aligned < 0.9 if bias else aligned > 0.95
+        )  # the bias is fitted before the first layer turns
 
 
 @pytest.mark.parametrize("activation", ["relu", "absolute", leaky_relu(0.3), leaky_relu(-0.4)])
@@ -161,7 +187,9 @@ def test_homogeneous_against_a_fine_grid(activation):
         found = homogeneous_orientations(x, y, activation)
         assert len(found.values) == tops.sum()
         assert (network.nearest(u[tops], found.directions)[0] > 1 - 1e-8).all()
-        np.testing.assert_allclose(np.sort(np.abs(found.values)), np.sort(height[tops]), atol=resolved, rtol=0)
+        np.testing.assert_allclose(
+            np.sort(np.abs(found.values)), np.sort(height[tops]), atol=resolved, rtol=0
+        )
 
 
 def test_relu_network_on_published_directions():
@@ -182,7 +210,10 @@ def test_relu_network_on_published_directions():
 
 def test_linear_is_the_smooth_case():
     x, y = network.paper_data(1, 0)
-    smooth, homogeneous = predict_orientations(x, y, "tanh"), homogeneous_orientations(x, y, "linear")
+    smooth, homogeneous = (
+        predict_orientations(x, y, "tanh"),
+        homogeneous_orientations(x, y, "linear"),
+    )
     order = np.argsort(-(homogeneous.directions @ smooth.directions[0]))
     np.testing.assert_allclose(homogeneous.directions[order], smooth.directions, atol=1e-12)
     np.testing.assert_allclose(homogeneous.values[order], smooth.values, rtol=1e-12)
@@ -199,11 +230,26 @@ def test_bad_arguments_are_refused():
         (lambda: multi_output_orientations(x, onehot, "relu"), "kink"),
         (lambda: multi_output_orientations(x, onehot, lambda s: s**2), "multiplicity 2"),
         (lambda: multi_output_orientations(x, onehot, "tanh", loss="hinge"), "hinge"),
-        (lambda: multi_output_orientations(x, labels + 0.5, "tanh", loss="cross_entropy"), "no classes"),
-        (lambda: multi_output_orientations(x, 0 * labels, "tanh", loss="cross_entropy"), "no classes"),
-        (lambda: multi_output_orientations(x, labels - 1, "tanh", loss="cross_entropy"), "no classes"),
-        (lambda: multi_output_orientations(x, 2 * onehot, "tanh", loss="cross_entropy"), "no classes"),
-        (lambda: multi_output_orientations(x, labels[:3], "tanh", loss="cross_entropy"), "no classes"),
+        (
+            lambda: multi_output_orientations(x, labels + 0.5, "tanh", loss="cross_entropy"),
+            "no classes",
+        ),
+        (
+            lambda: multi_output_orientations(x, 0 * labels, "tanh", loss="cross_entropy"),
+            "no classes",
+        ),
+        (
+            lambda: multi_output_orientations(x, labels - 1, "tanh", loss="cross_entropy"),
+            "no classes",
+        ),
+        (
+            lambda: multi_output_orientations(x, 2 * onehot, "tanh", loss="cross_entropy"),
+            "no classes",
+        ),
+        (
+            lambda: multi_output_orientations(x, labels[:3], "tanh", loss="cross_entropy"),
+            "no classes",
+        ),
         (lambda: cnn_orientations(patches[0], y, "tanh"), "patches of shape"),
         (lambda: cnn_orientations(patches, y[:3], "tanh"), "one number per sample"),
         (lambda: cnn_orientations(patches, y, "tanh", readout="max"), "max"),

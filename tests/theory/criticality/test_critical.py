@@ -68,7 +68,13 @@ ZERO_CRITICAL = {  # weight_var, power and constant of the decay
     "relu6": (2.0, math.inf, math.nan),
     "hard_tanh": (1.0, math.inf, math.nan),
 }
-SCALE_INVARIANT = {"relu": 2.0, "leaky": 2.0 / 1.04, "absolute": 1.0, "linear": 1.0, "relu_of_jax": 2.0}
+SCALE_INVARIANT = {
+    "relu": 2.0,
+    "leaky": 2.0 / 1.04,
+    "absolute": 1.0,
+    "linear": 1.0,
+    "relu_of_jax": 2.0,
+}
 
 
 @pytest.mark.parametrize("name", HALF_STABLE)
@@ -77,7 +83,9 @@ def test_a10_half_stable_constants(name):
     weight, bias, fixed, side, away, chi_away, sensitivity = HALF_STABLE[name]
     found = di.critical(ACTIVATIONS[name])
     assert found.kind == "half_stable"
-    assert (found.weight_var, found.bias_var, found.fixed_point) == pytest.approx((weight, bias, fixed), rel=1e-9)
+    assert (found.weight_var, found.bias_var, found.fixed_point) == pytest.approx(
+        (weight, bias, fixed), rel=1e-9
+    )
     assert (found.chi_parallel, found.chi_perp) == (1.0, 1.0)
     assert found.first_weight_var == pytest.approx(fixed - bias, rel=1e-9)
     goes = other_side(ACTIVATIONS[name], found)
@@ -88,7 +96,9 @@ def test_a10_half_stable_constants(name):
     step = 1e-4
     phi = di.MLP((1,), activation=ACTIVATIONS[name]).activation
     ends = single_variance_moments(phi, found.fixed_point * np.exp([-step, step])).slope_square
-    assert found.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(sensitivity, abs=6e-5)
+    assert found.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(
+        sensitivity, abs=6e-5
+    )
 
 
 @pytest.mark.parametrize("name", ZERO_CRITICAL)
@@ -97,7 +107,12 @@ def test_a10_zero_critical_constants(name):
     found = di.critical(ACTIVATIONS[name])
     assert found.kind == "zero_critical"
     assert found.weight_var == pytest.approx(weight, rel=1e-9)
-    assert (found.bias_var, found.fixed_point, found.chi_parallel, found.chi_perp) == (0.0, 0.0, 1.0, 1.0)
+    assert (found.bias_var, found.fixed_point, found.chi_parallel, found.chi_perp) == (
+        0.0,
+        0.0,
+        1.0,
+        1.0,
+    )
     assert norm_decay(ACTIVATIONS[name]) == pytest.approx((power, constant), rel=1e-9, nan_ok=True)
     assert di.critical(ACTIVATIONS[name], 0) == found
 
@@ -129,7 +144,9 @@ def test_a10_scale_invariant_constants(name):
 )
 def test_a10_edge_at_unit_variance(name, weight, bias, chi):
     found = di.critical(ACTIVATIONS[name], fixed_point=1.0)
-    assert found[:2] == pytest.approx((weight, bias), abs=1e-7 if name == "shifted_softplus" else 1e-10)
+    assert found[:2] == pytest.approx(
+        (weight, bias), abs=1e-7 if name == "shifted_softplus" else 1e-10
+    )
     assert found.chi_parallel == pytest.approx(chi, abs=6e-4)
     assert (found.fixed_point, found.chi_perp) == (1.0, 1.0)
     assert ("attracts" in found.note) == (chi < 1.0)
@@ -139,13 +156,17 @@ def test_a10_edge_at_unit_variance(name, weight, bias, chi):
 
 
 def test_a10_relu6_is_scale_invariant_in_practice():
-    assert di.critical(ACTIVATIONS["relu6"], 1.0).chi_parallel - 1.0 == pytest.approx(-7e-8, rel=0.05)
+    assert di.critical(ACTIVATIONS["relu6"], 1.0).chi_parallel - 1.0 == pytest.approx(
+        -7e-8, rel=0.05
+    )
 
 
 SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["shifted_softplus", pytest.param("signed_log_cosh", marks=SLOW), "x2_tanh"])
+@pytest.mark.parametrize(
+    "name", ["shifted_softplus", pytest.param("signed_log_cosh", marks=SLOW), "x2_tanh"]
+)
 @pytest.mark.exhaustive_cases("signed_log_cosh")
 def test_a10_edge_unstable(name):
     found = di.critical(ACTIVATIONS[name])
@@ -189,7 +210,8 @@ def test_soft_thresholds_are_critical_at_every_variance(threshold):
 
 def test_a10_sigmoid_is_refused_with_the_remedy():
     with pytest.raises(
-        SpecError, match=r"fixed_point >= 45\.624278 \(weight_var 103\.00755.*zero_critical.*weight_var 16 "
+        SpecError,
+        match=r"fixed_point >= 45\.624278 \(weight_var 103\.00755.*zero_critical.*weight_var 16 ",
     ):
         di.critical("sigmoid")
     with pytest.raises(SpecError, match=r"bias variance would be -5\.5433.*45\.624278"):
@@ -197,17 +219,24 @@ def test_a10_sigmoid_is_refused_with_the_remedy():
     found = di.critical("sigmoid", 46.0)
     assert found.kind == "edge_saturated"
     assert found.chi_parallel < 1.0
-    assert di.critical(di.from_function(lambda x: jax.nn.sigmoid(x) - 0.5)).weight_var == pytest.approx(16.0, rel=1e-12)
+    assert di.critical(
+        di.from_function(lambda x: jax.nn.sigmoid(x) - 0.5)
+    ).weight_var == pytest.approx(16.0, rel=1e-12)
 
 
 @pytest.mark.parametrize(("name", "shift"), [("softplus", "0.6931471806"), ("x_root", "2")])
 def test_a10_class_none_is_refused_with_the_remedy(name, shift):
-    with pytest.raises(SpecError, match=f"negative at every K.*phi.x. - {shift} is of class edge_unstable.*residual"):
+    with pytest.raises(
+        SpecError,
+        match=f"negative at every K.*phi.x. - {shift} is of class edge_unstable.*residual",
+    ):
         di.critical(ACTIVATIONS[name])
 
 
 def test_a10_softplus_at_unit_variance_says_how_far_off_it_is():
-    with pytest.raises(SpecError, match=r"bias variance would be -2\.14.*3\.4085598, bias_var 0\.0310704"):
+    with pytest.raises(
+        SpecError, match=r"bias variance would be -2\.14.*3\.4085598, bias_var 0\.0310704"
+    ):
         di.critical("softplus", 1.0)
 
 

@@ -50,10 +50,15 @@ MPMATH = {"gelu": _mp_gelu, "silu": _mp_silu, "mish": _mp_mish, "hard_swish": _m
 def _mp_moments(phi, variance):
     """g, h, g' by Gauss-Legendre of 50 digits' working precision 25, with mpmath's numerical derivative."""
     std = mp.sqrt(variance)
-    edges = sorted({mp.mpf(edge) for edge in (-11, -7, -4, -2, 0, 2, 4, 7, 11)} | {mp.mpf(-3) / std, mp.mpf(3) / std})
+    edges = sorted(
+        {mp.mpf(edge) for edge in (-11, -7, -4, -2, 0, 2, 4, 7, 11)}
+        | {mp.mpf(-3) / std, mp.mpf(3) / std}
+    )
 
     def moment(f):
-        return mp.quad(lambda u: f(std * u) * mp.npdf(u), edges, maxdegree=4, method="gauss-legendre")
+        return mp.quad(
+            lambda u: f(std * u) * mp.npdf(u), edges, maxdegree=4, method="gauss-legendre"
+        )
 
     def slope(x):
         return (phi(x + step) - phi(x - step)) / (2 * step)
@@ -72,7 +77,10 @@ def test_both_derivatives_are_one_at_the_fixed_point(name):
         g, h, growth = _mp_moments(MPMATH[name], mp.mpf(found.fixed_point))
         assert abs(found.weight_var * h - 1) < 1e-10
         assert abs(found.weight_var * growth - 1) < 1e-10
-        assert abs(found.bias_var + found.weight_var * g - found.fixed_point) < 1e-10 * found.fixed_point
+        assert (
+            abs(found.bias_var + found.weight_var * g - found.fixed_point)
+            < 1e-10 * found.fixed_point
+        )
 
 
 @pytest.mark.parametrize("variance", [1e-8, 1e-3, 1.0, 1e3, 1e6])
@@ -81,7 +89,10 @@ def test_moments_against_closed_forms_from_tiny_to_huge_variances(variance):
     sin = single_variance_moments(di.sin, k)[:3]
     assert np.concatenate(sin) == pytest.approx([-0.5 * np.expm1(-2 * variance), 0.5 * (1 + np.exp(-2 * variance)), np.exp(-2 * variance)], rel=1e-11, abs=1e-12)  # fmt: skip
     erf = single_variance_moments(di.erf, k)[:3]
-    exact = [2 / np.pi * np.arcsin(2 * variance / (1 + 2 * variance)), 4 / np.pi / np.sqrt(1 + 4 * variance)]
+    exact = [
+        2 / np.pi * np.arcsin(2 * variance / (1 + 2 * variance)),
+        4 / np.pi / np.sqrt(1 + 4 * variance),
+    ]
     exact += [4 / np.pi / (1 + 2 * variance) / np.sqrt(1 + 4 * variance)]
     assert np.concatenate(erf) == pytest.approx(exact, rel=1e-11)
     relu = single_variance_moments(ACTIVATIONS["relu_of_jax"], k)[:3]
@@ -91,7 +102,9 @@ def test_moments_against_closed_forms_from_tiny_to_huge_variances(variance):
 
 
 def test_moments_that_are_infinite_or_beyond_the_range_are_nan():
-    square = single_variance_moments(di.from_function(jnp.exp), np.array([1.0, 50.0, 400.0, 1e5])).square
+    square = single_variance_moments(
+        di.from_function(jnp.exp), np.array([1.0, 50.0, 400.0, 1e5])
+    ).square
     assert square[:2] == pytest.approx(np.exp([2.0, 100.0]), rel=1e-12)
     assert np.isnan(square[2:]).all()
 
@@ -132,7 +145,9 @@ def _elu(x):
 
 
 def _selu(x):
-    return 1.0507009873554805 * np.where(x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0)))
+    return 1.0507009873554805 * np.where(
+        x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0))
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,9 +160,13 @@ def test_norms_decay_by_the_stated_law(name, phi, at_1000):
     for _ in range(20_000):
         kernel = weight * float(weights @ phi(math.sqrt(kernel) * nodes) ** 2)
         history.append(kernel)
-    assert history[999] == pytest.approx(at_1000, rel=0.02)  # layer 1000, from a start that is not stated
+    assert history[999] == pytest.approx(
+        at_1000, rel=0.02
+    )  # layer 1000, from a start that is not stated
     assert history[-1] * 20_000**power == pytest.approx(constant, rel=2e-3)
-    assert history[999] * 1000.0 ** (3.0 - power) != pytest.approx(history[-1] * 20_000 ** (3.0 - power), rel=0.5)
+    assert history[999] * 1000.0 ** (3.0 - power) != pytest.approx(
+        history[-1] * 20_000 ** (3.0 - power), rel=0.5
+    )
 
 
 def test_half_stable_norms_relax_so_slowly_that_the_first_layer_must_set_them():
@@ -163,18 +182,31 @@ def test_half_stable_norms_relax_so_slowly_that_the_first_layer_must_set_them():
         return kernel / found.fixed_point
 
     start = 0.3 * found.fixed_point
-    assert [after(depth, start) for depth in (10, 100, 1000)] == pytest.approx([0.33, 0.48, 0.69], abs=0.006)
+    assert [after(depth, start) for depth in (10, 100, 1000)] == pytest.approx(
+        [0.33, 0.48, 0.69], abs=0.006
+    )
     assert after(1000, found.bias_var + found.first_weight_var) == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.slow
 def test_infinitely_wide_networks_keep_the_norm_and_the_gradients():
     found = di.critical("silu")
-    size = (found.fixed_point - found.bias_var) / found.weight_var  # mean square of the inputs, as the note says
-    laws = {"weight_law": di.normal(found.weight_var), "bias_law": di.normal(found.bias_var, scaling="absolute")}
+    size = (
+        found.fixed_point - found.bias_var
+    ) / found.weight_var  # mean square of the inputs, as the note says
+    laws = {
+        "weight_law": di.normal(found.weight_var),
+        "bias_law": di.normal(found.bias_var, scaling="absolute"),
+    }
     layers = kernel_layers(di.MLP((8,) * 40, "silu", **laws), math.sqrt(size) * np.ones((1, 3)))
     kernel, tangent = layers.nngp[:, 0, 0], layers.ntk[:, 0, 0]
     assert kernel == pytest.approx(found.fixed_point, rel=1e-8)
-    assert np.diff(tangent) == pytest.approx(found.fixed_point, rel=1e-7)  # chi_perp = 1: every layer adds K
-    usual = kernel_layers(di.MLP((8,) * 100, "silu"), np.full((1, 3), math.sqrt((1 + 1e-6) / 2.810761124074481)))
-    assert usual.nngp[-1, 0, 0] > 1.5  # the default variance keeps K = 1 only as long as nothing disturbs it
+    assert np.diff(tangent) == pytest.approx(
+        found.fixed_point, rel=1e-7
+    )  # chi_perp = 1: every layer adds K
+    usual = kernel_layers(
+        di.MLP((8,) * 100, "silu"), np.full((1, 3), math.sqrt((1 + 1e-6) / 2.810761124074481))
+    )
+    assert (
+        usual.nngp[-1, 0, 0] > 1.5
+    )  # the default variance keeps K = 1 only as long as nothing disturbs it

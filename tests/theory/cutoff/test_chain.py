@@ -30,7 +30,9 @@ def survival_by_matrix(probability_between, levels, rho, depth, x0):
 
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
-@pytest.mark.parametrize(("law", "cdf"), [(uniform(1.5**2 / 3), "uniform"), (normal(1.2**2), "normal")])
+@pytest.mark.parametrize(
+    ("law", "cdf"), [(uniform(1.5**2 / 3), "uniform"), (normal(1.2**2), "normal")]
+)
 def test_tanh_against_its_transition_matrix(rounding, law, cdf):
     rho, scale = 0.04, {"uniform": 1.5, "normal": 1.2}[cdf]
 
@@ -73,12 +75,31 @@ def test_silu_falls_again_on_the_left(rounding):
     found = scalar_survival("silu", normal(1.0), rho, rounding, depth, largest=30.0)
     np.testing.assert_allclose(found.survival, exact, atol=1e-12, rtol=0)
     # a rival without the fall: |silu| taken as monotone left of 0 loses several percent
-    assert np.abs(found.survival - scalar_survival("relu", normal(1.0), rho, rounding, depth).survival).max() > 0.05
+    assert (
+        np.abs(
+            found.survival - scalar_survival("relu", normal(1.0), rho, rounding, depth).survival
+        ).max()
+        > 0.05
+    )
 
 
 def test_published_curve_of_tanh():
     # read off the vector graphics of arXiv:2104.10727, figure 2, and computed exactly to these digits
-    exact = [1, 0.9990, 0.9914, 0.9631, 0.8960, 0.7797, 0.6233, 0.4525, 0.2970, 0.1760, 0.0944, 0.0459, 0.0203]
+    exact = [
+        1,
+        0.9990,
+        0.9914,
+        0.9631,
+        0.8960,
+        0.7797,
+        0.6233,
+        0.4525,
+        0.2970,
+        0.1760,
+        0.0944,
+        0.0459,
+        0.0203,
+    ]
     curve = scalar_survival("tanh", SYMMETRIC_UNIT, 1e-3, "truncate", 12).survival
     np.testing.assert_allclose(curve, exact, atol=6e-5)
     # rivals: another rounding, another start
@@ -103,8 +124,13 @@ def test_published_curve_of_tanh():
 def test_vanishing_mesh(rho, t_mix, t50, window, ratio, nearest_t_mix):
     found = summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "truncate", 35).survival)
     assert found.t_mix == t_mix
-    np.testing.assert_allclose((found.t50, found.window, found.ratio), (t50, window, ratio), atol=6e-4)
-    assert summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "nearest", 35).survival).t_mix == nearest_t_mix
+    np.testing.assert_allclose(
+        (found.t50, found.window, found.ratio), (t50, window, ratio), atol=6e-4
+    )
+    assert (
+        summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "nearest", 35).survival).t_mix
+        == nearest_t_mix
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +146,10 @@ def test_vanishing_mesh(rho, t_mix, t50, window, ratio, nearest_t_mix):
 )
 @pytest.mark.slow_cases("silu-law0-truncate-7")
 def test_mixing_times_at_three_decimals(activation, law, rounding, t_mix):
-    assert summary(scalar_survival(activation, law, 1e-3, rounding, 30, largest=30.0).survival).t_mix == t_mix
+    assert (
+        summary(scalar_survival(activation, law, 1e-3, rounding, 30, largest=30.0).survival).t_mix
+        == t_mix
+    )
 
 
 def test_relu_dies_by_sign_without_a_plateau():
@@ -131,7 +160,9 @@ def test_relu_dies_by_sign_without_a_plateau():
 @pytest.mark.parametrize("law", [SYMMETRIC_UNIT, normal(1.0 / 3.0)])
 def test_a_user_function_goes_the_way_of_the_builtin(law):
     jax_tanh = scalar_survival(jax.numpy.tanh, law, 1e-2, "nearest", 10).survival
-    np.testing.assert_allclose(jax_tanh, scalar_survival("tanh", law, 1e-2, "nearest", 10).survival, atol=1e-12)
+    np.testing.assert_allclose(
+        jax_tanh, scalar_survival("tanh", law, 1e-2, "nearest", 10).survival, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("activation", ["linear", "absolute", leaky_relu(-1.0)])
@@ -190,7 +221,9 @@ def test_mesh_that_no_signal_reaches():
     np.testing.assert_array_equal(
         scalar_survival("tanh", uniform(1e-4), 0.9, "truncate", 3).survival, [1.0, 0.0, 0.0, 0.0]
     )
-    np.testing.assert_array_equal(scalar_survival("tanh", normal(1.0), 0.1, "nearest", 0).survival, [1.0])
+    np.testing.assert_array_equal(
+        scalar_survival("tanh", normal(1.0), 0.1, "nearest", 0).survival, [1.0]
+    )
 
 
 @pytest.mark.slow
@@ -199,7 +232,10 @@ def test_finest_mesh_with_normal_weights():
     found = scalar_survival("tanh", normal(1.0 / 3.0), 1e-6, "truncate", 24)
     direct = scalar_survival("tanh", normal(1.0 / 3.0), 1e-3, "truncate", 24)
     # L doubles: ratio * sqrt(L) goes up towards 1.349 sigma / sqrt(gamma)
-    scaled = [summary(s).ratio * np.sqrt(np.log(1 / r)) for s, r in ((direct.survival, 1e-3), (found.survival, 1e-6))]
+    scaled = [
+        summary(s).ratio * np.sqrt(np.log(1 / r))
+        for s, r in ((direct.survival, 1e-3), (found.survival, 1e-6))
+    ]
     limit = 1.34898 * 1.23370**0.5 / (0.63518 + 0.5 * np.log(3.0)) ** 0.5
     assert scaled[0] < scaled[1] < limit
 
@@ -231,7 +267,13 @@ def test_finest_mesh_with_normal_weights():
     ],
 )
 def test_bad_input_is_refused(change):
-    arguments = {"activation": "linear", "weight_law": normal(1.0), "rho": 1e-3, "rounding": "truncate", "depth": 5}
+    arguments = {
+        "activation": "linear",
+        "weight_law": normal(1.0),
+        "rho": 1e-3,
+        "rounding": "truncate",
+        "depth": 5,
+    }
     extra = {key: value for key, value in change.items() if key in ("x0", "largest")}
     arguments.update({key: value for key, value in change.items() if key not in extra})
     with pytest.raises(SpecError):

@@ -10,7 +10,9 @@ from deepinit.theory.cutoff import mean_field
 
 def overlaps(activation, weight_var, bias_var, depths, start):
     """[depths, 2]: q and p of the post-activations, from the kernels of the pre-activations one layer later."""
-    spec = lambda depth: di.MLP((8,) * (depth + 1), activation, di.normal(weight_var), bias_law(bias_var))
+    spec = lambda depth: di.MLP(
+        (8,) * (depth + 1), activation, di.normal(weight_var), bias_law(bias_var)
+    )
     kernels = np.stack([nngp_and_ntk(spec(depth), start)[0] for depth in depths])
     return (kernels[:, 0] - bias_var) / weight_var
 
@@ -42,12 +44,19 @@ def test_depth_scales_are_those_of_the_kernel_map(activation, weight_var, bias_v
     assert abs(limit - law.length_multiplier) > 1e-2
 
 
-@pytest.mark.parametrize(("activation", "weight_var", "bias_var"), [("erf", 1.5, 0.1), ("tanh", 1.2, 0.2)])
+@pytest.mark.parametrize(
+    ("activation", "weight_var", "bias_var"), [("erf", 1.5, 0.1), ("tanh", 1.2, 0.2)]
+)
 @pytest.mark.slow_cases("tanh-1.2-0.2")
-def test_one_step_of_the_kernel_map_has_the_multipliers_at_the_fixed_point(activation, weight_var, bias_var):
+def test_one_step_of_the_kernel_map_has_the_multipliers_at_the_fixed_point(
+    activation, weight_var, bias_var
+):
     law = mean_field(activation, weight_var, bias_var)
     h, angle = 1e-3, np.arccos(law.cosine) if law.cosine < 1 else 0.0
-    rows = lambda scale: np.sqrt(2 * scale * law.mean_square) * np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    rows = lambda scale: (
+        np.sqrt(2 * scale * law.mean_square)
+        * np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    )
     step = lambda scale: overlaps(activation, weight_var, bias_var, (1,), rows(scale))[0, 0]
     assert step(1.0) == pytest.approx(law.mean_square, rel=1e-6)
     slope = (step(1 + h) - step(1 - h)) / (2 * h * law.mean_square)

@@ -7,7 +7,12 @@ from scipy.stats import norm
 
 from deepinit.core.activations import from_function
 from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff import lattice_thresholds, rounded_mean_square, rounded_orbit, thompson_lipschitz
+from deepinit.theory.cutoff import (
+    lattice_thresholds,
+    rounded_mean_square,
+    rounded_orbit,
+    thompson_lipschitz,
+)
 
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
@@ -22,7 +27,9 @@ def test_mean_square_state_by_state(rounding, alpha, rho):
     assert rounded_mean_square(alpha, rho, rounding) == pytest.approx(exact, rel=1e-12)
 
 
-@pytest.mark.parametrize(("rho", "gain"), [(0.5, 0.88728), (0.1, 0.86724), (0.01, 0.86631), (0.001, 0.86630)])
+@pytest.mark.parametrize(
+    ("rho", "gain"), [(0.5, 0.88728), (0.1, 0.86724), (0.01, 0.86631), (0.001, 0.86630)]
+)
 def test_thresholds_of_rounding_to_nearest(rho, gain):
     found = lattice_thresholds(rho, "nearest")
     assert found.lattice_gain == pytest.approx(0.8663033518, abs=1e-10)
@@ -30,7 +37,9 @@ def test_thresholds_of_rounding_to_nearest(rho, gain):
     assert found.existence_gain == pytest.approx(gain, abs=6e-6)
 
 
-@pytest.mark.parametrize(("rho", "gain"), [(0.5, 1.9083), (0.1, 1.2515), (0.01, 1.0489), (0.001, 1.0103)])
+@pytest.mark.parametrize(
+    ("rho", "gain"), [(0.5, 1.9083), (0.1, 1.2515), (0.01, 1.0489), (0.001, 1.0103)]
+)
 def test_thresholds_of_truncation(rho, gain):
     found = lattice_thresholds(rho, "truncate")
     assert (found.lattice_gain, found.lattice_alpha) == (1.0, math.inf)
@@ -58,7 +67,9 @@ def test_signals_live_above_the_existence_gain_only(rounding, rho):
 
 def test_orbit_of_the_coarse_mesh():
     orbit = rounded_orbit(0.7, 0.5, "nearest", 7)
-    np.testing.assert_allclose(orbit[:7], [4, 1.2088, 0.5412, 0.3217, 0.1982, 0.1012, 0.0218], atol=6e-5)
+    np.testing.assert_allclose(
+        orbit[:7], [4, 1.2088, 0.5412, 0.3217, 0.1982, 0.1012, 0.0218], atol=6e-5
+    )
     assert orbit[7] == pytest.approx(8e-7, abs=5e-8)
 
 
@@ -66,31 +77,40 @@ def test_metastable_fixed_points():
     # A = 1.15, rho = 0.5, nearest: unstable 0.0525, stable 0.7837
     assert rounded_orbit(1.15, 0.5, "nearest", 200)[-1] == pytest.approx(0.7837, abs=6e-5)
     for h, limit in ((0.0520, 0.0), (0.0530, 0.7837)):
-        assert rounded_orbit(1.15, 0.5, "nearest", 200, h * 0.25)[-1] == pytest.approx(limit, abs=6e-5)
+        assert rounded_orbit(1.15, 0.5, "nearest", 200, h * 0.25)[-1] == pytest.approx(
+            limit, abs=6e-5
+        )
 
 
 def test_depth_of_the_critical_gain_under_truncation():
     # fluid limit ds/dt = -s^3 - rho / sqrt(2 pi): 223 layers at rho = 1e-3; the recursion 227, to a layer or two
     orbit = rounded_orbit(1.0, 1e-3, "truncate", 260)
     depth = int(np.argmax(orbit < 0.1))
-    fluid = 2.0 * math.pi / (3.0 * math.sqrt(3.0)) * (1e-3 / math.sqrt(2.0 * math.pi)) ** (-2.0 / 3.0)
+    fluid = (
+        2.0 * math.pi / (3.0 * math.sqrt(3.0)) * (1e-3 / math.sqrt(2.0 * math.pi)) ** (-2.0 / 3.0)
+    )
     assert round(fluid) == 223
     assert abs(depth - 227) <= 2
     assert rounded_orbit(1.0, 1e-3, "nearest", 500)[-1] > 1.0  # rounding noise keeps it alive
 
 
-@pytest.mark.parametrize(("bias", "constant"), [(1, 0.1200), (0, 0.2785), (-1, 0.5671), (-2, 1.0), (-3, 1.5571)])
+@pytest.mark.parametrize(
+    ("bias", "constant"), [(1, 0.1200), (0, 0.2785), (-1, 0.5671), (-2, 1.0), (-3, 1.5571)]
+)
 def test_sigmoid_layers(bias, constant):
     assert thompson_lipschitz("sigmoid", bias) == pytest.approx(constant, abs=6e-5)
     # the closed form against the maximum over z, and the largest of several biases
     assert thompson_lipschitz(from_function(jax.nn.sigmoid), bias) == pytest.approx(
         thompson_lipschitz("sigmoid", bias), rel=1e-9
     )
-    assert thompson_lipschitz("sigmoid", [bias, 5.0, bias + 1.0]) == thompson_lipschitz("sigmoid", bias)
+    assert thompson_lipschitz("sigmoid", [bias, 5.0, bias + 1.0]) == thompson_lipschitz(
+        "sigmoid", bias
+    )
 
 
 @pytest.mark.parametrize(
-    ("activation", "bias"), [("sigmoid", 0.0), ("sigmoid", -3.0), ("silu", 0.0), ("tanh", 0.5), ("softplus", -1.0)]
+    ("activation", "bias"),
+    [("sigmoid", 0.0), ("sigmoid", -3.0), ("silu", 0.0), ("tanh", 0.5), ("softplus", -1.0)],
 )
 def test_constant_is_attained_by_pairs_of_inputs(activation, bias):
     from deepinit.core.activations import as_activation
@@ -99,7 +119,9 @@ def test_constant_is_attained_by_pairs_of_inputs(activation, bias):
     constant = thompson_lipschitz(activation, bias)
     scales = np.exp(rng.uniform(-4.0, 4.0, (20_000, 1)))
     x = scales * np.exp(rng.normal(size=(20_000, 3)))
-    y = x * np.exp(rng.choice([1e-3, 0.3, 2.0], (20_000, 1)) * rng.choice([rng.normal(), 1.0], (20_000, 1)))
+    y = x * np.exp(
+        rng.choice([1e-3, 0.3, 2.0], (20_000, 1)) * rng.choice([rng.normal(), 1.0], (20_000, 1))
+    )
     w = rng.uniform(0.0, 2.0, (4, 3))
     before = np.abs(np.log(x) - np.log(y)).max(axis=1)
     after = np.abs(np.log(phi(x @ w.T + bias)) - np.log(phi(y @ w.T + bias))).max(axis=1)
@@ -114,7 +136,9 @@ def test_layers_without_a_uniform_contraction():
     assert thompson_lipschitz("relu", 0.3) == pytest.approx(1.0, abs=1e-11)
     assert thompson_lipschitz("x2_tanh") == pytest.approx(3.0, rel=1e-11)  # z^3 at 0
     assert thompson_lipschitz("tanh", 1.0) < 0.2
-    assert thompson_lipschitz("sigmoid", -900.0) == pytest.approx(899.0 - math.log(892.2063), abs=1e-3)
+    assert thompson_lipschitz("sigmoid", -900.0) == pytest.approx(
+        899.0 - math.log(892.2063), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(

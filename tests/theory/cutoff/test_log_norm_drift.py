@@ -13,9 +13,18 @@ X = np.eye(6)[:1] + 0.1
 @pytest.mark.parametrize(("activation", "variance"), [(di.linear, 1.0), (di.relu, 2.0)])
 @pytest.mark.slow_cases("activation1-2.0")
 @pytest.mark.exhaustive_cases("activation0-1.0")
-def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_rejected(activation, variance):
+def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_rejected(
+    activation, variance
+):
     net = di.MLP((32, 32, 32), activation, di.uniform(variance))
-    sim = di.simulate(net, di.quantities.log_norm, di.inputs.points(X), num_seeds=20_000, key=3, linear_map="explicit")
+    sim = di.simulate(
+        net,
+        di.quantities.log_norm,
+        di.inputs.points(X),
+        num_seeds=20_000,
+        key=3,
+        linear_map="explicit",
+    )
     walk = log_norm_walk(net, X)
     gaussian = log_norm_walk(di.MLP((32, 32, 32), activation, di.normal(variance)), X)
     assert (np.abs(sim.mean - walk.mean) < 5 * sim.standard_error).all()
@@ -44,7 +53,9 @@ def test_walk_of_gaussian_layers_adds_the_exact_drifts():
 def test_later_layers_have_the_stationary_drift():
     net = di.MLP((16,) * 3, di.linear, di.uniform(1.0))
     step = np.diff(log_norm_walk(net, X).mean[:, 0])[-1]
-    assert step == pytest.approx(log_norm_drift("linear", 16, 1.0, excess_kurtosis=-1.2).drift, rel=1e-12)
+    assert step == pytest.approx(
+        log_norm_drift("linear", 16, 1.0, excess_kurtosis=-1.2).drift, rel=1e-12
+    )
     assert step - log_norm_drift("linear", 16, 1.0).drift == pytest.approx(0.75 * 1.2 / 16**2)
 
 

@@ -11,8 +11,20 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
 from deepinit.theory.angles.kernel_propagation import InputGram, kernel_walk
-from deepinit.theory.cutoff import koenigs_amplitude, log_norm_drift, mean_field, mean_field_cutoff, ordered_cutoff
-from deepinit.theory.cutoff.mean_field import Recursion, checked_recursion, length_multiplier, length_step, overlap_step
+from deepinit.theory.cutoff import (
+    koenigs_amplitude,
+    log_norm_drift,
+    mean_field,
+    mean_field_cutoff,
+    ordered_cutoff,
+)
+from deepinit.theory.cutoff.mean_field import (
+    Recursion,
+    checked_recursion,
+    length_multiplier,
+    length_step,
+    overlap_step,
+)
 
 
 @pytest.mark.parametrize("width_t50", [(64, 4.89), (256, 5.90), (1024, 6.92)])
@@ -30,7 +42,10 @@ def test_one_input_of_tanh(width_t50):
 
 @pytest.mark.parametrize(
     ("gain", "scale", "multiplier", "amplitude", "t50"),
-    [(1.5, 17.05, 0.94303, 1.9085, (22.6, 34.4, 46.2)), (2.5, 5.672, None, 1.7104, (9.70, 13.63, 17.56))],
+    [
+        (1.5, 17.05, 0.94303, 1.9085, (22.6, 34.4, 46.2)),
+        (2.5, 5.672, None, 1.7104, (9.70, 13.63, 17.56)),
+    ],
 )
 @pytest.mark.slow_cases("2.5-5.672-None-1.7104-t501")
 def test_two_inputs_of_tanh(gain, scale, multiplier, amplitude, t50):
@@ -40,13 +55,17 @@ def test_two_inputs_of_tanh(gain, scale, multiplier, amplitude, t50):
     assert found[0].depth_scale == pytest.approx(scale, rel=3e-4)
     assert found[0].multiplier == pytest.approx(multiplier or math.exp(-1.0 / scale), rel=1e-4)
     assert found[0].amplitude / limit.mean_square == pytest.approx(amplitude, abs=6e-5)
-    assert found[0].spread / limit.mean_square == pytest.approx(1.0 / math.sqrt(1.0 - found[0].multiplier ** 2))
+    assert found[0].spread / limit.mean_square == pytest.approx(
+        1.0 / math.sqrt(1.0 - found[0].multiplier ** 2)
+    )
     assert [each.t50 for each in found] == pytest.approx(t50, abs=0.06)
     # quadrupling the width adds xi log 2 layers
     assert found[1].centre - found[0].centre == pytest.approx(found[0].depth_scale * math.log(2.0))
 
 
-@pytest.mark.parametrize(("sigma_w", "chi_1", "gamma"), [(0.9, 0.60037, 0.2551), (1.0, 0.70026, 0.1782)])
+@pytest.mark.parametrize(
+    ("sigma_w", "chi_1", "gamma"), [(0.9, 0.60037, 0.2551), (1.0, 0.70026, 0.1782)]
+)
 def test_ordered_phase_with_biases(sigma_w, chi_1, gamma):
     limit = mean_field("tanh", sigma_w**2, 0.09)
     assert limit.tangent_multiplier == limit.pair_multiplier == pytest.approx(chi_1, abs=6e-6)
@@ -59,7 +78,12 @@ def test_ordered_phase_with_biases(sigma_w, chi_1, gamma):
 
 @pytest.mark.parametrize(
     ("sigma_w", "width", "gamma", "error"),
-    [(0.9, 16, 0.2983, 0.0008), (0.9, 64, 0.2661, 0.0006), (1.0, 16, 0.2241, 0.0008), (1.0, 64, 0.1898, 0.0006)],
+    [
+        (0.9, 16, 0.2983, 0.0008),
+        (0.9, 64, 0.2661, 0.0006),
+        (1.0, 16, 0.2241, 0.0008),
+        (1.0, 64, 0.1898, 0.0006),
+    ],
 )
 def test_rates_measured_at_finite_width(sigma_w, width, gamma, error):
     # published with their standard errors; the infinite-width rate is 10 to 50 errors away
@@ -81,7 +105,8 @@ def test_rate_of_sampled_networks_with_biases():
         std = np.sqrt(xx)[:, None]
         z = math.sqrt(weight_var) * std * g[0] + math.sqrt(bias_var) * g[1]
         step = math.sqrt(weight_var) * (
-            (xd / xx)[:, None] * std * g[0] + np.sqrt(np.maximum(dd - xd**2 / xx, 0.0))[:, None] * g[2]
+            (xd / xx)[:, None] * std * g[0]
+            + np.sqrt(np.maximum(dd - xd**2 / xx, 0.0))[:, None] * g[2]
         )
         x, t = np.tanh(z), np.tanh(step)
         d = t * (1.0 - x * x) / (1.0 + x * t)  # tanh(z + step) - tanh(z)
@@ -97,7 +122,8 @@ def test_rate_of_sampled_networks_with_biases():
 
 
 @pytest.mark.parametrize(
-    ("activation", "weight_var", "bias_var"), [("tanh", 0.81, 0.09), ("gelu", 1.21, 0.05), ("erf", 0.64, 0.2)]
+    ("activation", "weight_var", "bias_var"),
+    [("tanh", 0.81, 0.09), ("gelu", 1.21, 0.05), ("erf", 0.64, 0.2)],
 )
 @pytest.mark.slow_cases("gelu-1.21-0.05")
 def test_variance_agrees_with_the_walk_of_norms_and_angle(activation, weight_var, bias_var):
@@ -113,7 +139,9 @@ def test_relu_with_biases_has_the_exact_walk_to_first_order():
     for width in (50, 500):
         found = ordered_cutoff("relu", 1.44, width, 5.0, bias_var=0.1)
         exact = log_norm_drift("relu", width, 1.44)
-        assert found.drift == pytest.approx(exact.drift, abs=2.3 / width**2)  # 49/24 at second order
+        assert found.drift == pytest.approx(
+            exact.drift, abs=2.3 / width**2
+        )  # 49/24 at second order
         assert found.variance == pytest.approx(exact.variance, abs=6.0 / width**2)
 
 
@@ -130,7 +158,9 @@ def test_without_biases_the_signal_itself_goes_to_zero():
     assert relu.centre == pytest.approx(18.84, abs=6e-3)
 
 
-@pytest.mark.parametrize(("activation", "function"), [("tanh", mp.tanh), ("silu", lambda x: x / (1 + mp.exp(-x)))])
+@pytest.mark.parametrize(
+    ("activation", "function"), [("tanh", mp.tanh), ("silu", lambda x: x / (1 + mp.exp(-x)))]
+)
 def test_length_map_by_quadrature(activation, function):
     recursion, q = checked_recursion(activation, 1.7, 0.2), 0.6
     std = mp.sqrt(mp.mpf("1.7") * q + mp.mpf("0.2"))
@@ -149,7 +179,11 @@ def test_length_map_by_quadrature(activation, function):
 def test_overlap_map_against_a_plain_sum(activation):
     from deepinit.core.activations import as_activation, from_function
 
-    phi = from_function(activation, kinks=(0.0, 6.0)) if activation is jax.nn.relu6 else as_activation(activation)
+    phi = (
+        from_function(activation, kinks=(0.0, 6.0))
+        if activation is jax.nn.relu6
+        else as_activation(activation)
+    )
     recursion, q, p = Recursion(phi, 1.3, 0.2), 0.8, -0.3
     total, covariance = 1.3 * q + 0.2, 1.3 * p + 0.2
     g = np.linspace(-9.0, 9.0, 1801)
@@ -168,7 +202,9 @@ def test_stationary_fluctuations_of_the_length():
     q = np.full(networks, found.fixed_point)
     for _ in range(9):
         q = np.mean(
-            np.tanh(1.5 * np.sqrt(q)[:, None] * rng.standard_normal((networks, width), np.float32)) ** 2, axis=1
+            np.tanh(1.5 * np.sqrt(q)[:, None] * rng.standard_normal((networks, width), np.float32))
+            ** 2,
+            axis=1,
         )
     assert width * q.var() == pytest.approx(found.spread**2, rel=0.05)
     one_layer = found.spread**2 * (1.0 - found.multiplier**2)
@@ -193,7 +229,9 @@ def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
         a, b, p = (np.mean(product, axis=1) for product in (x * x, y * y, x * y))
     covariance = width * np.cov([a, b, p])
     assert np.linalg.inv(covariance)[2, 2] ** -1.0 == pytest.approx(found.spread**2, rel=0.1)
-    assert covariance[2, 2] > 3.0 * found.spread**2 * (1.0 - found.multiplier**2)  # the rival of one layer's noise
+    assert covariance[2, 2] > 3.0 * found.spread**2 * (
+        1.0 - found.multiplier**2
+    )  # the rival of one layer's noise
 
 
 def test_koenigs_amplitude_of_solvable_maps():
@@ -201,11 +239,15 @@ def test_koenigs_amplitude_of_solvable_maps():
     assert koenigs_amplitude(lambda x: 0.3 * x + 0.7, 5.0, 1.0, 0.3) == pytest.approx(4.0, rel=1e-9)
     m, start = 0.8, 2.0
     exact = start / (1.0 + start / (1.0 - m))
-    assert koenigs_amplitude(lambda x: m * x / (1.0 + x), start, 0.0, m) == pytest.approx(exact, rel=1e-8)
+    assert koenigs_amplitude(lambda x: m * x / (1.0 + x), start, 0.0, m) == pytest.approx(
+        exact, rel=1e-8
+    )
     assert koenigs_amplitude(lambda x: -0.5 * x, 1.0, 0.0, -0.5) == pytest.approx(1.0)
     # relu with biases is affine too
     found = mean_field_cutoff("relu", 1.5, 100, bias_var=0.1, mean_square=2.0)
-    assert (found.fixed_point, found.multiplier, found.amplitude) == pytest.approx((0.2, 0.75, 1.8), rel=1e-9)
+    assert (found.fixed_point, found.multiplier, found.amplitude) == pytest.approx(
+        (0.2, 0.75, 1.8), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,19 @@ from deepinit.theory.cutoff import (
     ],
 )
 def test_tables_of_drifts(width, linear, relu, death):
-    assert log_norm_drift("linear", width, 1.0) == pytest.approx((*linear, 0.0), abs=6e-6 if width < 16 else 6e-7)
-    assert log_norm_drift("relu", width, 2.0)[:2] == pytest.approx(relu, abs=6e-6 if width < 16 else 6e-7)
+    assert log_norm_drift("linear", width, 1.0) == pytest.approx(
+        (*linear, 0.0), abs=6e-6 if width < 16 else 6e-7
+    )
+    assert log_norm_drift("relu", width, 2.0)[:2] == pytest.approx(
+        relu, abs=6e-6 if width < 16 else 6e-7
+    )
     assert log_norm_drift("relu", width, 2.0).death_probability == death
 
 
 @pytest.mark.parametrize("width", [1, 2, 5, 8])
-@pytest.mark.parametrize(("activation", "left"), [(leaky_relu(0.3), 0.3), ("linear", 1.0), ("absolute", -1.0)])
+@pytest.mark.parametrize(
+    ("activation", "left"), [(leaky_relu(0.3), 0.3), ("linear", 1.0), ("absolute", -1.0)]
+)
 def test_drift_by_the_laplace_transform_of_the_squared_norm(width, activation, left):
     # log X = int (e^-s - e^-sX) ds / s, and log^2 X = -2 int (log s + gamma_E) (e^-s - e^-sX) ds / s, s = e^u
     with mp.workdps(25):
@@ -54,7 +60,8 @@ def test_drift_by_the_laplace_transform_of_the_squared_norm(width, activation, l
 
 
 @pytest.mark.parametrize(
-    ("activation", "slopes"), [("relu", (0.0, 1.0)), (leaky_relu(0.2), (0.2, 1.0)), ("silu", (0.5, 0.5))]
+    ("activation", "slopes"),
+    [("relu", (0.0, 1.0)), (leaky_relu(0.2), (0.2, 1.0)), ("silu", (0.5, 0.5))],
 )
 @pytest.mark.parametrize("width", [1, 3, 8])
 def test_drift_of_sampled_layers(activation, slopes, width):
@@ -71,14 +78,24 @@ def test_drift_of_sampled_layers(activation, slopes, width):
     p = predicted.death_probability
     assert abs(np.mean(~alive) - p) <= 5.0 * math.sqrt(p * (1.0 - p) / paths)
     # the rival without the finite width: log sqrt(E |x'|^2 / |x|^2)
-    assert abs(logs.mean() - 0.5 * math.log(1.3 * (slopes[0] ** 2 + slopes[1] ** 2) / 2.0)) > 20.0 * error
+    assert (
+        abs(logs.mean() - 0.5 * math.log(1.3 * (slopes[0] ** 2 + slopes[1] ** 2) / 2.0))
+        > 20.0 * error
+    )
 
 
 def test_small_signals_see_the_slopes_at_zero():
-    for activation, slope in (("tanh", 1.0), ("erf", 2.0 / math.sqrt(math.pi)), ("gelu", 0.5), (math_sine, 1.0)):
+    for activation, slope in (
+        ("tanh", 1.0),
+        ("erf", 2.0 / math.sqrt(math.pi)),
+        ("gelu", 0.5),
+        (math_sine, 1.0),
+    ):
         found = log_norm_drift(activation, 3, 0.8)
         linear = log_norm_drift("linear", 3, 0.8)
-        assert found == pytest.approx((linear.drift + math.log(slope), linear.variance, 0.0), abs=1e-12)
+        assert found == pytest.approx(
+            (linear.drift + math.log(slope), linear.variance, 0.0), abs=1e-12
+        )
 
 
 def math_sine(x):
@@ -91,7 +108,9 @@ def test_arrays_of_widths():
     widths = [[1, 2], [4, 64]]
     found = log_norm_drift("relu", widths, 2.0)
     for index in np.ndindex(2, 2):
-        assert [part[index] for part in found] == list(log_norm_drift("relu", widths[index[0]][index[1]], 2.0))
+        assert [part[index] for part in found] == list(
+            log_norm_drift("relu", widths[index[0]][index[1]], 2.0)
+        )
     assert critical_gain([1, 2, 4]).shape == (3,)
 
 
@@ -99,24 +118,31 @@ def test_critical_gains():
     found = critical_gain([1, 2, 4, 16, 64, 256])
     np.testing.assert_allclose(found, [1.8874, 1.3346, 1.1447, 1.0324, 1.0079, 1.0020], atol=6e-5)
     assert log_norm_drift("tanh", 5, critical_gain(5) ** 2).drift == pytest.approx(0.0, abs=1e-14)
-    assert log_norm_drift("relu", 5, critical_gain(5, "relu") ** 2).drift == pytest.approx(0.0, abs=1e-14)
+    assert log_norm_drift("relu", 5, critical_gain(5, "relu") ** 2).drift == pytest.approx(
+        0.0, abs=1e-14
+    )
 
 
-@pytest.mark.parametrize(("gain", "width", "beta"), [(2.5, 1, 0.35701), (1.5, 4, 2.37425), (1.2, 16, 7.39674)])
+@pytest.mark.parametrize(
+    ("gain", "width", "beta"), [(2.5, 1, 0.35701), (1.5, 4, 2.37425), (1.2, 16, 7.39674)]
+)
 def test_tail_exponents(gain, width, beta):
     found = stationary_tail_exponent(gain, width)
     assert found == pytest.approx(beta, abs=6e-6)
     with mp.workdps(30):
         # E chi_N^-beta by quadrature of its density in log r
         mass = mp.quad(
-            lambda x: mp.exp((width - found) * x - mp.exp(2 * x) / 2), [-200, -100, -50, -20, -5, 0, 1, 2, 4]
+            lambda x: mp.exp((width - found) * x - mp.exp(2 * x) / 2),
+            [-200, -100, -50, -20, -5, 0, 1, 2, 4],
         )
         moment = mass / (mp.mpf(2) ** (mp.mpf(width) / 2 - 1) * mp.gamma(mp.mpf(width) / 2))
         assert abs((gain / mp.sqrt(width)) ** (-found) * moment - 1) < 1e-10
 
 
 def test_profile_is_normal_about_its_centre():
-    profile = first_passage_profile(6.9, -0.4, 0.25, [0.0, 17.25, 17.25 + 0.5 * math.sqrt(6.9) * 0.4**-1.5])
+    profile = first_passage_profile(
+        6.9, -0.4, 0.25, [0.0, 17.25, 17.25 + 0.5 * math.sqrt(6.9) * 0.4**-1.5]
+    )
     assert profile.centre == pytest.approx(17.25)
     np.testing.assert_allclose(profile.survival[1:], [0.5, stats.norm.cdf(-1.0)], rtol=1e-12)
     assert profile.ratio == pytest.approx(1.3489795 * 0.5 / math.sqrt(0.4 * 6.9), rel=1e-7)
@@ -126,7 +152,12 @@ def test_profile_is_normal_about_its_centre():
 
 @pytest.mark.parametrize(
     ("width", "weight_var", "centre", "window"),
-    [(16, 1.0, 15.89, 4.01), (64, 1.0, 18.84, 2.30), (256, 1.0, 19.65, 1.20), (64, 2.0, 344.5, 179.8)],
+    [
+        (16, 1.0, 15.89, 4.01),
+        (64, 1.0, 18.84, 2.30),
+        (256, 1.0, 19.65, 1.20),
+        (64, 2.0, 344.5, 179.8),
+    ],
 )
 def test_passage_of_relu_networks_below_a_thousandth(width, weight_var, centre, window):
     walk = log_norm_drift("relu", width, weight_var)
@@ -142,17 +173,24 @@ def test_profile_against_walks_of_sampled_layers():
     steps = 0.5 * np.log(0.49 / width * rng.chisquare(width, (20_000, 160)))
     alive = np.mean(np.minimum.accumulate(length + np.cumsum(steps, axis=1), axis=1) > 0.0, axis=0)
     profile = first_passage_profile(length, walk.drift, walk.variance, layers)
-    error = 1.0 / math.sqrt(walk.variance * length / -walk.drift)  # one step of the walk, in units of its spread
+    error = 1.0 / math.sqrt(
+        walk.variance * length / -walk.drift
+    )  # one step of the walk, in units of its spread
     assert np.abs(alive - profile.survival).max() < error
     assert (
-        np.abs(alive - first_passage_profile(length, math.log(0.7), walk.variance, layers).survival).max() > 3.0 * error
+        np.abs(
+            alive - first_passage_profile(length, math.log(0.7), walk.variance, layers).survival
+        ).max()
+        > 3.0 * error
     )
 
 
 def test_poisson_law():
     layers = np.arange(25)
     length = math.log(1e3)
-    np.testing.assert_allclose(poisson_survival(length, layers), stats.poisson.sf(layers - 1, length), rtol=1e-12)
+    np.testing.assert_allclose(
+        poisson_survival(length, layers), stats.poisson.sf(layers - 1, length), rtol=1e-12
+    )
     # amplitude below 1, by simulation of 1e5 walks: resolves 0.008
     rng = np.random.default_rng(3)
     walks = length + np.cumsum(np.log(0.8 * rng.uniform(size=(100_000, 10))), axis=1)

@@ -17,7 +17,9 @@ TINY = 2.0**-126
 UNIFORM = di.uniform(1 / 3)
 
 
-@pytest.mark.parametrize(("alpha", "rho"), [(0.7, 0.3), (5.0, 0.01), (3.0, TINY), (0.2, TINY), (900.0, 0.1)])
+@pytest.mark.parametrize(
+    ("alpha", "rho"), [(0.7, 0.3), (5.0, 0.01), (3.0, TINY), (0.2, TINY), (900.0, 0.1)]
+)
 def test_mean_map_of_underflow_is_its_integral(alpha, rho):
     def integrand(g):
         return (np.tanh(rho * alpha * g) / rho) ** 2 * np.exp(-g * g / 2) * np.sqrt(2 / np.pi)
@@ -71,10 +73,16 @@ def lost_at(width, paths, keep, depth, seed):
         (64, TINY, "flush", 0.005),
     ],
 )
-@pytest.mark.slow_cases("16-1.1754943508222875e-38-flush-0.005", "64-1.1754943508222875e-38-flush-0.005")
+@pytest.mark.slow_cases(
+    "16-1.1754943508222875e-38-flush-0.005", "64-1.1754943508222875e-38-flush-0.005"
+)
 def test_survival_from_the_orbit_falls_where_simulated_chains_do(width, rho, rounding, tolerance):
     def keep(x):
-        return np.where(np.abs(x) < rho, 0, x) if rounding == "flush" else np.sign(x) * np.floor(np.abs(x) / rho) * rho
+        return (
+            np.where(np.abs(x) < rho, 0, x)
+            if rounding == "flush"
+            else np.sign(x) * np.floor(np.abs(x) / rho) * rho
+        )
 
     depth = 200 if rounding == "flush" else 30
     lives = lost_at(width, 2000 if rounding == "flush" else 20_000, keep, depth, 1)
@@ -95,15 +103,21 @@ def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_s
     @jax.jit
     def layers(key):
         def step(x, key):
-            w = jax.random.uniform(key, (num, width, width), minval=-1.0, maxval=1.0) / np.sqrt(width)
+            w = jax.random.uniform(key, (num, width, width), minval=-1.0, maxval=1.0) / np.sqrt(
+                width
+            )
             x = jnp.tanh(jnp.einsum("nij,nj->ni", w, x, precision="highest"))
             return x, jnp.any(x != 0, axis=1)
 
-        return 1 + jnp.sum(jax.lax.scan(step, jnp.ones((num, width)), jax.random.split(key, depth))[1], axis=0)
+        return 1 + jnp.sum(
+            jax.lax.scan(step, jnp.ones((num, width)), jax.random.split(key, depth))[1], axis=0
+        )
 
     lives = np.asarray(layers(jax.random.key(0)))
     error = lives.std() / num**0.5
-    assert abs(lives.mean() - cutoff.underflow_layer(width, UNIFORM, TINY, products=True)) < 5 * error
+    assert (
+        abs(lives.mean() - cutoff.underflow_layer(width, UNIFORM, TINY, products=True)) < 5 * error
+    )
     assert abs(lives.mean() - cutoff.underflow_layer(width, UNIFORM, TINY)) > 5 * error
 
 

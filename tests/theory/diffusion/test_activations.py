@@ -7,7 +7,12 @@ import pytest
 
 from deepinit.core.activations import BUILTIN, leaky_relu
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion import diffusion_constants, inner_limit, may_explode, mean_square_moments
+from deepinit.theory.diffusion import (
+    diffusion_constants,
+    inner_limit,
+    may_explode,
+    mean_square_moments,
+)
 
 ROOT_PI = math.sqrt(math.pi)
 TABLE = {
@@ -38,7 +43,9 @@ def test_table_of_constants_and_automatic_derivatives(name):
 @pytest.mark.slow
 def test_constants_of_users_functions():
     assert diffusion_constants(shifted_softplus) == pytest.approx((0.5, 0.25, 0.0), abs=1e-14)
-    assert diffusion_constants(lambda x: 3.0 * x - 2.0 * x**2 + x**3) == pytest.approx((3.0, -4.0, 6.0), abs=1e-14)
+    assert diffusion_constants(lambda x: 3.0 * x - 2.0 * x**2 + x**3) == pytest.approx(
+        (3.0, -4.0, 6.0), abs=1e-14
+    )
     assert diffusion_constants(leaky_relu(1.0)) == (1.0, 0.0, 0.0)
     assert diffusion_constants(leaky_relu(1.0)) != diffusion_constants("tanh")
 

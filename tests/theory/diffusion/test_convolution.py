@@ -63,7 +63,9 @@ def test_plane_images_against_the_dense_exponential(padding):
 
     def rates(_, state):
         overlap, kernel = state.reshape(2, 144)
-        return np.concatenate([generator @ overlap + source, generator @ (overlap + kernel) + source])
+        return np.concatenate(
+            [generator @ overlap + source, generator @ (overlap + kernel) + source]
+        )
 
     start = np.append(gram[:12, 12:].ravel(), np.zeros(144))
     end = solve_ivp(rates, (0.0, horizon), start, "DOP853", rtol=1e-12, atol=1e-12).y[144:, -1]
@@ -78,8 +80,12 @@ def test_filters_of_one_position_are_fully_connected():
     gram = rows @ rows.T / 5
     limit = double_limit("sin", gram, 1.3, 0.6, 0.7)
     found = convolution_limit("sin", gram, (4,), 1, 1.3, 0.6, 0.7)
-    assert found.overlap.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(limit.overlap, rel=1e-12)
-    assert found.block_kernel.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(limit.block_kernel, rel=1e-12)
+    assert found.overlap.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
+        limit.overlap, rel=1e-12
+    )
+    assert found.block_kernel.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
+        limit.block_kernel, rel=1e-12
+    )
 
 
 def test_the_kernel_is_affine_in_the_images():

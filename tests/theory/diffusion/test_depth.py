@@ -5,11 +5,7 @@ import pytest
 
 from deepinit.core.activations import BUILTIN
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion import (
-    depth_bias,
-    double_limit,
-    linear_network,
-)
+from deepinit.theory.diffusion import depth_bias, double_limit, linear_network
 
 
 def copied(*inputs):
@@ -31,8 +27,14 @@ def at_depth(activation, gram, mean, weight, bias, depth):
         tilt = cov[0, 1] / first
         h = np.array([first * x, tilt * x + math.sqrt(max(cov[1, 1] - tilt**2, 0.0)) * y])
         values, slopes = activation(h), activation.derivative(h)
-        moved, product, slope = values @ grid, (values * grid) @ values.T, (slopes * grid) @ slopes.T
-        kernels = kernels + slope * dt * (np.array([weight * overlap, np.full((2, 2), bias)]) + weight * kernels)
+        moved, product, slope = (
+            values @ grid,
+            (values * grid) @ values.T,
+            (slopes * grid) @ slopes.T,
+        )
+        kernels = kernels + slope * dt * (
+            np.array([weight * overlap, np.full((2, 2), bias)]) + weight * kernels
+        )
         overlap = overlap + np.outer(mean, moved) + np.outer(moved, mean) + product
         mean = mean + moved
     return np.array([overlap, *kernels])
@@ -61,7 +63,9 @@ def test_the_bias_of_finite_depth_against_wide_networks(name):
 
 def test_swish_networks_of_finite_depth_tend_to_the_limit():
     gram, mean = copied(1.0, 2.0)
-    first, second, third = (at_depth(BUILTIN["silu"](), gram, mean, 1.0, 1.0, depth) for depth in (400, 800, 1600))
+    first, second, third = (
+        at_depth(BUILTIN["silu"](), gram, mean, 1.0, 1.0, depth) for depth in (400, 800, 1600)
+    )
     table = at_depth(BUILTIN["silu"](), gram, mean, 1.0, 1.0, 200)
     assert (table[1, 0, 1], table[2, 0, 1]) == pytest.approx((1.378135, 0.292828), abs=1e-6)
     limit = double_limit("silu", gram, 1.0, 1.0, mean=mean)
@@ -73,10 +77,14 @@ def test_swish_networks_of_finite_depth_tend_to_the_limit():
 def test_coefficients_of_the_depth_bias():
     gram, _ = copied(1.0, 2.0)
     found = depth_bias("tanh", gram, 1.0, 1.0)
-    assert found.overlap[[0, 1, 0], [0, 1, 1]] == pytest.approx((-40.08, -240.33, -102.16), abs=6e-3)
+    assert found.overlap[[0, 1, 0], [0, 1, 1]] == pytest.approx(
+        (-40.08, -240.33, -102.16), abs=6e-3
+    )
     assert found.block_kernel[0, 1] == pytest.approx(-208.4, abs=6e-2)
     assert depth_bias("linear", 1.0, 1.0, 1.0).overlap[0, 0] == pytest.approx(-math.e)
-    unmoved = depth_bias("tanh", gram, 0.0, 1.0)  # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
+    unmoved = depth_bias(
+        "tanh", gram, 0.0, 1.0
+    )  # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
     assert unmoved.overlap == pytest.approx(np.full((2, 2), -2.0))
     assert unmoved.block_kernel == pytest.approx(np.full((2, 2), -2.0))
 

@@ -7,11 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion import (
-    diffusion_constants,
-    double_limit,
-    explosion_times,
-)
+from deepinit.theory.diffusion import diffusion_constants, double_limit, explosion_times
 
 
 def copied(*inputs):
@@ -26,11 +22,17 @@ def integrated(constants, gram, mean, weight, bias, horizon):
     n = len(mean)
 
     def rates(_, state):
-        m, overlap, kernel = state[:n], state[n : n + n * n].reshape(n, n), state[n + n * n :].reshape(n, n)
+        m, overlap, kernel = (
+            state[:n],
+            state[n : n + n * n].reshape(n, n),
+            state[n + n * n :].reshape(n, n),
+        )
         s = bias + weight * overlap
         own = np.diag(s)
         drift = 0.5 * b * (np.outer(own, m) + np.outer(m, own))
-        return np.concatenate([0.5 * b * own, (drift + a**2 * s).ravel(), (a**2 * (s + weight * kernel)).ravel()])
+        return np.concatenate(
+            [0.5 * b * own, (drift + a**2 * s).ravel(), (a**2 * (s + weight * kernel)).ravel()]
+        )
 
     start = np.concatenate([mean, gram.ravel(), np.zeros(n * n)])
     end = solve_ivp(rates, (0.0, horizon), start, "DOP853", rtol=1e-12, atol=1e-13).y[:, -1]
@@ -54,7 +56,9 @@ def test_swish_table(z, mean, square, time):
     found = double_limit("silu", gram, 1.0, 1.0, mean=start)
     got = (found.mean[0], found.overlap[0, 0], found.explosion_times[0])
     assert got == pytest.approx((mean, square, time), abs=6e-7)
-    assert found.covariance[0, 0] + found.mean[0] ** 2 == pytest.approx(found.overlap[0, 0], rel=1e-12)
+    assert found.covariance[0, 0] + found.mean[0] ** 2 == pytest.approx(
+        found.overlap[0, 0], rel=1e-12
+    )
 
 
 def test_swish_pair():
@@ -62,13 +66,17 @@ def test_swish_pair():
     found = double_limit("silu", gram, 1.0, 1.0, mean=mean)
     assert found.overlap[0, 1] == pytest.approx(10.657400, abs=6e-7)
     assert found.conditional_covariance[0, 1] == pytest.approx(1.478929, abs=6e-7)
-    assert (found.weight_kernel[0, 1], found.bias_kernel) == pytest.approx((1.349950, 0.284025), abs=6e-7)
+    assert (found.weight_kernel[0, 1], found.bias_kernel) == pytest.approx(
+        (1.349950, 0.284025), abs=6e-7
+    )
 
 
 @pytest.mark.parametrize(("z", "time"), [(4.0, 0.941622), (6.0, 0.642961)])
 def test_a_horizon_beyond_the_explosion_is_refused_with_its_time(z, time):
     gram, mean = copied(0.1, z)
-    assert explosion_times("silu", np.diag(gram), 1.0, 1.0, mean)[1] == pytest.approx(time, abs=6e-7)
+    assert explosion_times("silu", np.diag(gram), 1.0, 1.0, mean)[1] == pytest.approx(
+        time, abs=6e-7
+    )
     with pytest.raises(SpecError, match=rf"for input 1 at the time {time:.6g}"):
         double_limit("silu", gram, 1.0, 1.0, mean=mean)
     double_limit("silu", gram, 1.0, 1.0, horizon=time - 0.01, mean=mean)
@@ -100,7 +108,9 @@ def test_closed_forms_against_a_generic_solver(name):
     mean = np.array([m, 0.5 * m - 0.05])
     gram = np.outer(mean, mean) + np.array([[1.0, 0.4], [0.4, 0.5]]) * (q - m * m)
     found = double_limit(activation, gram, weight, bias, horizon, mean)
-    means, overlap, kernel = integrated(diffusion_constants(activation), gram, mean, weight, bias, horizon)
+    means, overlap, kernel = integrated(
+        diffusion_constants(activation), gram, mean, weight, bias, horizon
+    )
     assert found.mean == pytest.approx(means, rel=1e-9, abs=1e-11)
     assert found.overlap == pytest.approx(overlap, rel=1e-9, abs=1e-11)
     assert found.block_kernel == pytest.approx(kernel, rel=1e-9, abs=1e-11)
@@ -118,7 +128,10 @@ def test_closed_forms_against_the_textbook_branches(name):
     rho, time = math.sqrt(abs(big)), math.inf
     if big > 0:
         angle = math.atan(w * u0 / rho)
-        u, time = rho / w * math.tan(0.5 * w * rho * t + angle), 2 / (w * rho) * (math.pi / 2 - angle)
+        u, time = (
+            rho / w * math.tan(0.5 * w * rho * t + angle),
+            2 / (w * rho) * (math.pi / 2 - angle),
+        )
     elif abs(y := w * u0 / rho) < 1:
         u = rho / w * math.tanh(math.atanh(y) - 0.5 * w * rho * t)
     else:
@@ -134,7 +147,9 @@ def test_closed_forms_against_the_textbook_branches(name):
 def test_with_curvature_every_input_explodes_and_two_branches_never_occur():
     # A = b^2 bias_var + w^2 b^2 (q - m^2) - w^2 a^2 (2 b m + a^2) < 0 makes u_0 > a^2 / 2, and -A <= w^2 u_0^2: then y > 1
     seen = set()
-    for b, q, share, bias in itertools.product((-0.9, 0.2, 0.9), (0.1, 1.0, 4.0), (-1.0, -0.5, 0.0, 0.9), (0.0, 0.5)):
+    for b, q, share, bias in itertools.product(
+        (-0.9, 0.2, 0.9), (0.1, 1.0, 4.0), (-1.0, -0.5, 0.0, 0.9), (0.0, 0.5)
+    ):
         m = share * math.sqrt(q)
         u0 = b * m + 0.64
         big = b**2 * (bias + q) - u0**2
@@ -170,15 +185,21 @@ def test_close_to_the_explosion_the_integrals_stay_accurate():
 def test_tanh_values():
     gram, _ = copied(1.0, 2.0, 0.0)
     found = double_limit("tanh", gram, 1.0, 1.0)
-    assert np.diag(found.conditional_covariance)[[2, 0]] == pytest.approx((1.71828, 3.43656), abs=6e-6)
+    assert np.diag(found.conditional_covariance)[[2, 0]] == pytest.approx(
+        (1.71828, 3.43656), abs=6e-6
+    )
     assert found.conditional_covariance[0, 2] == pytest.approx(1.71828, abs=6e-6)
-    assert (found.weight_kernel[0, 1], found.bias_kernel) == pytest.approx((6.43656, 1.71828), abs=6e-6)
+    assert (found.weight_kernel[0, 1], found.bias_kernel) == pytest.approx(
+        (6.43656, 1.71828), abs=6e-6
+    )
     assert (found.overlap[0, 0], found.overlap[0, 1]) == pytest.approx((4.43656, 7.15485), abs=6e-6)
     assert np.isinf(found.explosion_times).all()
 
 
 @pytest.mark.parametrize(("activation", "horizon"), [("tanh", 1.0), ("erf", 0.1), ("sin", 9.0)])
-def test_without_curvature_the_correlation_depends_on_neither_horizon_nor_activation(activation, horizon):
+def test_without_curvature_the_correlation_depends_on_neither_horizon_nor_activation(
+    activation, horizon
+):
     z = np.array([2.0, -2.0, 0.5])
     found = double_limit(activation, np.outer(z, z), 1.0, 1.0, horizon)
     expected = (np.outer(z, z) + 1.0) / np.sqrt(np.outer(z**2 + 1.0, z**2 + 1.0))
@@ -196,7 +217,9 @@ def test_without_curvature_everything_is_in_closed_form():
     assert found.conditional_covariance == pytest.approx((gram + r) * (e - 1), rel=1e-13)
     assert found.block_kernel == pytest.approx((gram + r) * c * e, rel=1e-13)
     assert found.weight_kernel == pytest.approx(gram * c * e + r * (c * e - (e - 1)), rel=1e-12)
-    shifted = double_limit("tanh", gram, w, b, t, [0.3, 0.2])  # the mean only matters with curvature
+    shifted = double_limit(
+        "tanh", gram, w, b, t, [0.3, 0.2]
+    )  # the mean only matters with curvature
     assert shifted.overlap == pytest.approx(found.overlap, rel=1e-12)
     assert shifted.weight_kernel == pytest.approx(found.weight_kernel, rel=1e-12)
 

@@ -24,7 +24,9 @@ def richardson(fn, depth):
     return (first - 6.0 * second + 8.0 * third) / 3.0
 
 
-@pytest.mark.parametrize(("width", "moments"), [(5, (2.16927, 10.52128, 112.034)), (20, (2.16927, 5.76770, 18.7495))])
+@pytest.mark.parametrize(
+    ("width", "moments"), [(5, (2.16927, 10.52128, 112.034)), (20, (2.16927, 5.76770, 18.7495))]
+)
 def test_moments_of_the_mean_square(width, moments):
     found = mean_square_moments("tanh", width, 0.64, 1.0, 0.25, 1.0, highest=3)
     assert found == pytest.approx([1.0, *moments], rel=6e-6)
@@ -34,16 +36,22 @@ def test_moments_of_the_mean_square(width, moments):
 def test_moments_against_the_exact_law_of_a_linear_network_of_growing_depth(width):
     weight, bias, horizon, q = 0.8, 0.3, 1.3, 0.7
 
-    def at_depth(depth):  # x + h, h ~ N(0, s dt I): E (q + 2 <x, h> / D + |h|^2 / D)^2, in (1, q, q^2)
+    def at_depth(
+        depth,
+    ):  # x + h, h ~ N(0, s dt I): E (q + 2 <x, h> / D + |h|^2 / D)^2, in (1, q, q^2)
         dt = horizon / depth
         s, s2 = np.array([bias, weight, 0.0]), np.array([bias**2, 2 * bias * weight, weight**2])
         qs = np.array([0.0, bias, weight])
-        square = np.array([0, 0, 1.0]) + (2.0 + 4.0 / width) * qs * dt + (1.0 + 2.0 / width) * s2 * dt**2
+        square = (
+            np.array([0, 0, 1.0]) + (2.0 + 4.0 / width) * qs * dt + (1.0 + 2.0 / width) * s2 * dt**2
+        )
         step = np.array([[1.0, 0, 0], np.array([0, 1.0, 0]) + s * dt, square])
         return np.linalg.matrix_power(step, depth) @ [1.0, q, q * q]
 
     limit = richardson(at_depth, 8192)
-    assert mean_square_moments("linear", width, q, weight, bias, horizon) == pytest.approx(limit, rel=1e-8)
+    assert mean_square_moments("linear", width, q, weight, bias, horizon) == pytest.approx(
+        limit, rel=1e-8
+    )
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 40])
@@ -71,9 +79,13 @@ def test_overlaps_in_the_table_of_widths(width, variance):
 def test_second_moments_of_a_pair_by_polarization_and_for_equal_inputs():
     q1, q2, overlap, width = 1.3, 0.6, 0.4, 3
     pair = overlap_moments("tanh", width, [[q1, overlap], [overlap, q2]], 0.9)
-    both = [mean_square_moments("tanh", width, q1 + q2 + 2 * sign * overlap, 0.9)[2] for sign in (1, -1)]
+    both = [
+        mean_square_moments("tanh", width, q1 + q2 + 2 * sign * overlap, 0.9)[2] for sign in (1, -1)
+    ]
     # without bias the network is linear: q(x + y)^2 + q(x - y)^2 = 2 (q_1^2 + q_2^2 + 2 q_1 q_2 + 4 lambda^2)
-    expected = 2 * (pair.second[0, 0] + pair.second[1, 1] + 2 * pair.square_product + 4 * pair.second[0, 1])
+    expected = 2 * (
+        pair.second[0, 0] + pair.second[1, 1] + 2 * pair.square_product + 4 * pair.second[0, 1]
+    )
     assert expected == pytest.approx(sum(both), rel=1e-12)
     equal = overlap_moments("tanh", width, np.full((2, 2), q1), 0.9, 0.5)
     square = mean_square_moments("tanh", width, q1, 0.9, 0.5)[2]
@@ -85,7 +97,9 @@ def test_second_moments_of_a_pair_by_polarization_and_for_equal_inputs():
 def test_excess_kurtosis_of_a_coordinate():
     table = {1: 23.562, 4: 1.71828, 16: 0.33935, 64: 0.080306, 256: 0.019807, 500: 0.010119}
     for width, value in table.items():
-        assert coordinate_excess_kurtosis("tanh", width, 0.0, 1.0, 1.0) == pytest.approx(value, rel=4e-5)
+        assert coordinate_excess_kurtosis("tanh", width, 0.0, 1.0, 1.0) == pytest.approx(
+            value, rel=4e-5
+        )
 
 
 @pytest.mark.parametrize("start", [1.5, -0.4])
@@ -93,7 +107,9 @@ def test_excess_kurtosis_at_width_1_is_that_of_geometric_brownian_motion(start):
     c = 0.7  # E x^k = x_0^k e^{k (k-1) C / 2}
     second = math.expm1(c)
     fourth = math.exp(6 * c) - 4 * math.exp(3 * c) + 6 * math.exp(c) - 3
-    assert coordinate_excess_kurtosis("sin", 1, start, 0.7) == pytest.approx(fourth / second**2 - 3, rel=1e-11)
+    assert coordinate_excess_kurtosis("sin", 1, start, 0.7) == pytest.approx(
+        fourth / second**2 - 3, rel=1e-11
+    )
     assert coordinate_excess_kurtosis("sin", 10**6, start, 0.7) == pytest.approx(0.0, abs=1e-4)
 
 
@@ -118,14 +134,20 @@ def test_jacobian_statistics_agree_with_each_other(width):
     over_sphere = (width * law.squared_trace + 2.0 * law.fourth) / (width + 2.0)
     assert over_sphere == pytest.approx(math.exp(2 * mean + 2 * variance), rel=1e-13)
     if width == 1:
-        assert (law.log_det.mean, law.log_det.variance) == pytest.approx((0.5 * mean, 0.25 * variance))
+        assert (law.log_det.mean, law.log_det.variance) == pytest.approx(
+            (0.5 * mean, 0.25 * variance)
+        )
         assert law.inverse_mean_square == pytest.approx(math.exp(-mean + 0.5 * variance), rel=1e-13)
         assert law.fourth == pytest.approx(math.exp(6 * c), rel=1e-13)
 
 
-@pytest.mark.parametrize(("width", "deviation"), [(8, 0.8488), (10, 0.7477), (32, 0.4012), (50, 0.3189), (128, 0.1979)])
+@pytest.mark.parametrize(
+    ("width", "deviation"), [(8, 0.8488), (10, 0.7477), (32, 0.4012), (50, 0.3189), (128, 0.1979)]
+)
 def test_spread_of_the_bias_kernel(width, deviation):
-    assert math.sqrt(bias_kernel_variance("tanh", width, 1.0, 1.0)) == pytest.approx(deviation, abs=6e-5)
+    assert math.sqrt(bias_kernel_variance("tanh", width, 1.0, 1.0)) == pytest.approx(
+        deviation, abs=6e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,13 +163,17 @@ def test_spread_of_the_bias_kernel_in_closed_form(width, weight, bias, horizon):
     ahead = (e - np.exp(weight * u)) / weight
     integral = bias**2 * horizon * np.sum(mass * np.exp(weight * u) * np.expm1(gamma * u) * ahead)
     assert integral == pytest.approx(expected, rel=1e-9)
-    assert bias_kernel_variance("linear", width, weight, bias, horizon) == pytest.approx(expected, rel=1e-11)
+    assert bias_kernel_variance("linear", width, weight, bias, horizon) == pytest.approx(
+        expected, rel=1e-11
+    )
     assert bias_kernel_variance("linear", width, 0.0, bias, horizon) == 0.0
 
 
 def test_correlated_moments_reduce_to_the_independent_ones():
     width, x = 4, np.array([[1.0, -0.3, 0.5, 0.2], [0.4, 0.8, -1.0, 0.1]])
-    found = correlated_moments("tanh", x, 0.9 / width * np.eye(width), np.eye(width), 0.3 * np.eye(width), 1.2)
+    found = correlated_moments(
+        "tanh", x, 0.9 / width * np.eye(width), np.eye(width), 0.3 * np.eye(width), 1.2
+    )
     plain = overlap_moments("tanh", width, x @ x.T / width, 0.9, 0.3, 1.2)
     assert np.einsum("ijdd->ij", found.second) / width == pytest.approx(plain.mean, rel=1e-10)
     assert found.mean == pytest.approx(x)
@@ -167,16 +193,25 @@ def test_correlated_moments_against_networks_of_growing_depth():
             noise = np.einsum("oipj,abij->abop", covariance, second) + biases
             moved = np.einsum("od,ijde,pe->ijop", step, second, step)
             cross = np.einsum("id,od,p->iop", mean, step, a * dt * push)
-            second = moved + cross[:, None] + cross.transpose(0, 2, 1)[None] + a**2 * dt**2 * np.outer(push, push)
+            second = (
+                moved
+                + cross[:, None]
+                + cross.transpose(0, 2, 1)[None]
+                + a**2 * dt**2 * np.outer(push, push)
+            )
             second = second + a**2 * dt * noise
             mean = mean @ step.T + a * dt * push
         return np.concatenate([mean.ravel(), second.ravel()])
 
     found = correlated_moments("erf", x, rows, columns, biases, weight_drift=drift, bias_drift=push)
     expected = richardson(at_depth, 128)
-    assert np.concatenate([found.mean.ravel(), found.second.ravel()]) == pytest.approx(expected, rel=2e-5, abs=2e-5)
+    assert np.concatenate([found.mean.ravel(), found.second.ravel()]) == pytest.approx(
+        expected, rel=2e-5, abs=2e-5
+    )
     assert found.covariance[0, 1] == pytest.approx(found.covariance[1, 0].T)
-    swapped = correlated_moments("erf", x, columns, rows, biases, weight_drift=drift, bias_drift=push)
+    swapped = correlated_moments(
+        "erf", x, columns, rows, biases, weight_drift=drift, bias_drift=push
+    )
     assert abs(swapped.second - found.second).max() > 0.1
 
 
@@ -192,17 +227,32 @@ def test_correlated_moments_against_networks_of_growing_depth():
         (lambda: mean_square_moments("tanh", 4, 1.0, 1.0, highest=13), "highest=13"),
         (lambda: mean_square_moments("tanh", 4, 1.0, 1e4), "growth exponent"),
         (lambda: overlap_moments("tanh", 4, np.eye(3), 1.0), r"shape \(3, 3\)"),
-        (lambda: overlap_moments("tanh", 4, [[1.0, 2.0], [2.0, 1.0]], 1.0), "positive semidefinite"),
+        (
+            lambda: overlap_moments("tanh", 4, [[1.0, 2.0], [2.0, 1.0]], 1.0),
+            "positive semidefinite",
+        ),
         (lambda: overlap_moments("tanh", 4, [[1.0, 0.5], [0.2, 1.0]], 1.0), "symmetric"),
         (lambda: overlap_moments("tanh", 4, "eye", 1.0), "finite real numbers"),
         (lambda: coordinate_excess_kurtosis("tanh", 4, 0.0, 1.0), "without variance"),
         (lambda: coordinate_excess_kurtosis("tanh", 4, math.nan, 1.0), "finite real numbers"),
         (lambda: jacobian_law("gelu", 4, 1.0), r"phi''\(0\)"),
         (lambda: bias_kernel_variance("tanh", 2.5, 1.0, 1.0), "width=2.5"),
-        (lambda: correlated_moments("tanh", np.ones((1, 3)), np.eye(2), np.eye(3)), "row_covariance"),
-        (lambda: correlated_moments("tanh", np.ones((1, 3)), np.eye(3), -np.eye(3)), "positive semidefinite"),
-        (lambda: correlated_moments("tanh", np.ones(3), np.eye(3), np.eye(3), bias_drift=[1.0]), "bias_drift"),
-        (lambda: correlated_moments("tanh", np.ones((1, 1, 3)), np.eye(3), np.eye(3)), "start of shape"),
+        (
+            lambda: correlated_moments("tanh", np.ones((1, 3)), np.eye(2), np.eye(3)),
+            "row_covariance",
+        ),
+        (
+            lambda: correlated_moments("tanh", np.ones((1, 3)), np.eye(3), -np.eye(3)),
+            "positive semidefinite",
+        ),
+        (
+            lambda: correlated_moments("tanh", np.ones(3), np.eye(3), np.eye(3), bias_drift=[1.0]),
+            "bias_drift",
+        ),
+        (
+            lambda: correlated_moments("tanh", np.ones((1, 1, 3)), np.eye(3), np.eye(3)),
+            "start of shape",
+        ),
     ],
 )
 def test_bad_input_is_refused(call, words):

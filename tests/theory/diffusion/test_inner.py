@@ -30,7 +30,12 @@ START = np.array([[1.0, 0.3], [0.3, 0.6]])
 )
 def test_values_with_an_inner_activation(outer, inner, weight_std, bias_std, values):
     found = inner_limit(outer, inner, START, weight_std**2, bias_std**2)
-    got = (found.overlap[0, 0], found.overlap[0, 1], found.block_kernel[0, 0], found.block_kernel[0, 1])
+    got = (
+        found.overlap[0, 0],
+        found.overlap[0, 1],
+        found.block_kernel[0, 0],
+        found.block_kernel[0, 1],
+    )
     assert got == pytest.approx(values, abs=6e-5)
     if outer == "silu":
         assert found.mean[0] == pytest.approx(0.3006, abs=6e-5)
@@ -59,7 +64,9 @@ def test_closed_forms_of_products_against_quadrature(name):
     psi = leaky_relu(0.3) if name == "leaky" else as_activation(name)
     covariance = np.array([[1.2, -0.5, 0.9], [-0.5, 0.7, -0.2], [0.9, -0.2, 0.8]])
     closed = product_means(psi, np.zeros(3), covariance)
-    numerical = product_means(psi, np.full(3, 1e-300), covariance)  # with means the quadrature takes over
+    numerical = product_means(
+        psi, np.full(3, 1e-300), covariance
+    )  # with means the quadrature takes over
     assert closed[0] == pytest.approx(numerical[0], rel=1e-9)
     assert closed[1] == pytest.approx(numerical[1], rel=1e-9)
 
@@ -75,7 +82,14 @@ def nested(f, mean, covariance, kink=None):
     def given(t):
         centre = mean[1] + covariance[0, 1] / std * t
         split = 0.0 if kink is None else min(8.9, max(-8.9, (kink - centre) / spread))
-        inner = quad(lambda y: f(centre + spread * y) * density(y), -9, 9, points=[split], epsabs=1e-12, epsrel=1e-10)
+        inner = quad(
+            lambda y: f(centre + spread * y) * density(y),
+            -9,
+            9,
+            points=[split],
+            epsabs=1e-12,
+            epsrel=1e-10,
+        )
         return f(mean[0] + std * t) * inner[0] * density(t)
 
     points = None if kink is None else [(kink - mean[0]) / std]
@@ -87,9 +101,15 @@ def test_quadrature_of_products_against_an_adaptive_one():
     tanh, tanh_slopes = product_means(as_activation("tanh"), mean, covariance)
     relu, _ = product_means(as_activation("relu"), mean, covariance)
     assert tanh[0, 1] == pytest.approx(nested(math.tanh, mean, covariance), rel=1e-9)
-    assert tanh_slopes[0, 1] == pytest.approx(nested(lambda x: 1.0 - math.tanh(x) ** 2, mean, covariance), rel=1e-9)
-    assert relu[0, 1] == pytest.approx(nested(lambda x: max(x, 0.0), mean, covariance, 0.0), rel=1e-8)
-    assert relu[0, 0] == pytest.approx(  # E max(x, 0)^2 at mean m: (m^2 + s^2) Phi(m/s) + m s phi(m/s)
+    assert tanh_slopes[0, 1] == pytest.approx(
+        nested(lambda x: 1.0 - math.tanh(x) ** 2, mean, covariance), rel=1e-9
+    )
+    assert relu[0, 1] == pytest.approx(
+        nested(lambda x: max(x, 0.0), mean, covariance, 0.0), rel=1e-8
+    )
+    assert relu[
+        0, 0
+    ] == pytest.approx(  # E max(x, 0)^2 at mean m: (m^2 + s^2) Phi(m/s) + m s phi(m/s)
         (0.16 + 1.5) * 0.5 * math.erfc(-0.4 / math.sqrt(3.0))
         + 0.4 * math.sqrt(1.5) * math.exp(-0.16 / 3.0) / math.sqrt(2.0 * math.pi),
         rel=1e-10,
@@ -98,10 +118,13 @@ def test_quadrature_of_products_against_an_adaptive_one():
 
 @pytest.mark.slow
 def test_wide_distributions_through_smooth_activations():
-    wide = product_means(as_activation("tanh"), np.zeros(2), 36.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))[0]
+    wide = product_means(
+        as_activation("tanh"), np.zeros(2), 36.0 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    )[0]
     user = from_function(lambda x: jnp.tanh(x), kinks=(0.0,))  # on pieces instead
     assert wide[0, 1] == pytest.approx(
-        product_means(user, np.zeros(2), 36.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))[0][0, 1], rel=1e-7
+        product_means(user, np.zeros(2), 36.0 * np.array([[1.0, 0.5], [0.5, 1.0]]))[0][0, 1],
+        rel=1e-7,
     )
     assert wide[0, 1] == pytest.approx(1.0 / 3.0, abs=0.06)  # of sign(x) sign(y)
 
@@ -125,13 +148,21 @@ def test_two_layer_blocks():
     law = two_layer_log_mean_square_law("relu", 8, 1.96, 1.44)
     assert law == pytest.approx((1.0584, 0.7056), rel=1e-12)
     found = two_layer_limit("relu", START, 1.96, 1.44)
-    assert np.diag(found) == pytest.approx(np.diag(START) * math.exp(law.mean + 0.5 * law.variance), rel=1e-8)
+    assert np.diag(found) == pytest.approx(
+        np.diag(START) * math.exp(law.mean + 0.5 * law.variance), rel=1e-8
+    )
 
     def rate(_, state):  # of the overlap, arc-cosine by hand
         q = np.array([1.0, 0.6]) * np.exp(1.4112 * _)
         theta = math.acos(state[0] / math.sqrt(q[0] * q[1]))
         root = math.sqrt(q[0] * q[1])
-        return [1.44 * 1.96 * root * (math.sin(theta) + (math.pi - theta) * math.cos(theta)) / (2 * math.pi)]
+        return [
+            1.44
+            * 1.96
+            * root
+            * (math.sin(theta) + (math.pi - theta) * math.cos(theta))
+            / (2 * math.pi)
+        ]
 
     expected = solve_ivp(rate, (0.0, 1.0), [0.3], rtol=1e-10, atol=1e-12).y[0, -1]
     assert found[0, 1] == pytest.approx(expected, rel=1e-7)

@@ -5,11 +5,7 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion import (
-    linear_model,
-    linear_network,
-    network_kernels,
-)
+from deepinit.theory.diffusion import linear_model, linear_network, network_kernels
 
 
 def test_kernels_of_the_complete_network():
@@ -17,14 +13,18 @@ def test_kernels_of_the_complete_network():
     c, r, e = w * t, b / w, math.exp(w * t)
     found = network_kernels("tanh", products, w, b, t, embedding_var=z, readout_var=y)
     assert found.nngp == pytest.approx(y * (z * e * products + r * (e - 1)), rel=1e-13)
-    assert found.ntk == pytest.approx(y * (z * (c + 2) * e * products + r * (c * e + e - 1)), rel=1e-13)
+    assert found.ntk == pytest.approx(
+        y * (z * (c + 2) * e * products + r * (c * e + e - 1)), rel=1e-13
+    )
     assert found.ntk == pytest.approx(found.readout + found.blocks + found.embedding)
     for size in (1, 2, 3):
         for trained in itertools.combinations(("readout", "blocks", "embedding"), size):
             settings = {"embedding_var": z, "readout_var": y, "trained": trained}
             kernel = network_kernels("tanh", products, w, b, t, **settings).ntk
             model = linear_model("tanh", w, b, t, **settings)
-            assert kernel == pytest.approx(model.intercept_var + model.slope_var * products, rel=1e-13)
+            assert kernel == pytest.approx(
+                model.intercept_var + model.slope_var * products, rel=1e-13
+            )
     bayes = linear_model("tanh", w, b, t, embedding_var=z, readout_var=y)
     assert bayes == pytest.approx((y * r * (e - 1), y * z * e))
     no_bias = network_kernels("tanh", products, 0.0, b, t)
@@ -57,7 +57,9 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
     design = np.column_stack([np.ones(6), points])
     fitted = design @ np.linalg.lstsq(design, targets, rcond=None)[0]
     kernels = network_kernels("tanh", points @ points.T, 1.0, 0.5)
-    predictions = [k @ np.linalg.solve(k + 1e-8 * np.eye(6), targets) for k in (kernels.nngp, kernels.ntk)]
+    predictions = [
+        k @ np.linalg.solve(k + 1e-8 * np.eye(6), targets) for k in (kernels.nngp, kernels.ntk)
+    ]
     assert predictions == [pytest.approx(fitted, abs=1e-6)] * 2
     noisy = [k @ np.linalg.solve(k + np.eye(6), targets) for k in (kernels.nngp, kernels.ntk)]
     assert abs(noisy[0] - noisy[1]).max() > 1e-2
@@ -66,7 +68,10 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: network_kernels("tanh", np.eye(2), 1.0, trained=("head",)), "readout, blocks, embedding"),
+        (
+            lambda: network_kernels("tanh", np.eye(2), 1.0, trained=("head",)),
+            "readout, blocks, embedding",
+        ),
         (lambda: network_kernels("tanh", np.eye(2), 1.0, trained=()), "one or more"),
         (lambda: network_kernels("tanh", np.eye(2), 1.0, embedding_var=0.0), "embedding_var=0.0"),
         (lambda: network_kernels("silu", 16.0 * np.eye(2), 1.0, 1.0, 5.0), "explodes"),

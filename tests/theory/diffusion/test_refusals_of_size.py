@@ -22,10 +22,16 @@ RAGGED = [[1, 2], [3]]
             "horizon=1e-320",
         ),
         (lambda: diffusion.bias_kernel_variance("tanh", 3, 1.0, 1e200), "bias_var=1e"),
-        (lambda: diffusion.correlated_moments("tanh", np.ones(2), GRAM, GRAM, horizon=1e70), "growth exponent"),
+        (
+            lambda: diffusion.correlated_moments("tanh", np.ones(2), GRAM, GRAM, horizon=1e70),
+            "growth exponent",
+        ),
         (lambda: diffusion.depth_bias("tanh", 1e200 * GRAM, 1.0), "gram with numbers up to"),
         (lambda: diffusion.double_limit("tanh", 1e308 * GRAM, 1.0), "gram with numbers up to"),
-        (lambda: diffusion.explosion_times("silu", [1e308], 1.0), "mean_squares with numbers up to"),
+        (
+            lambda: diffusion.explosion_times("silu", [1e308], 1.0),
+            "mean_squares with numbers up to",
+        ),
         (lambda: diffusion.explosion_times("silu", RAGGED, 1.0), "mean_squares="),
         (lambda: diffusion.inner_limit("tanh", "tanh", GRAM, 1e308), "weight_var=1e"),
         (lambda: diffusion.inner_limit("tanh", "tanh", GRAM, 1.0, horizon=1e70), "growth exponent"),

@@ -20,12 +20,15 @@ def enumerated(width, rows, depth):
     choices = np.array(list(itertools.product(range(3), repeat=width * (width + 1))))
     noise, mass = nodes[choices].reshape(-1, width, width + 1), weights[choices].prod(axis=1)
     dt = HORIZON / depth
-    matrices, biases = math.sqrt(WEIGHT * dt / width) * noise[..., :width], math.sqrt(BIAS * dt) * noise[..., width:]
+    matrices, biases = (
+        math.sqrt(WEIGHT * dt / width) * noise[..., :width],
+        math.sqrt(BIAS * dt) * noise[..., width:],
+    )
     x, total = np.asarray(rows)[None], np.ones(1)  # [networks, inputs, width]
     for _ in range(depth):
-        x = (x[:, None] + np.einsum("mij,nkj->nmki", matrices, x) + biases[None, :, None, :, 0]).reshape(
-            -1, *x.shape[1:]
-        )
+        x = (
+            x[:, None] + np.einsum("mij,nkj->nmki", matrices, x) + biases[None, :, None, :, 0]
+        ).reshape(-1, *x.shape[1:])
         total = np.outer(total, mass).ravel()
     overlaps = np.einsum("nki,nli->nkl", x, x) / width
     first = np.einsum("n,nkl->kl", total, overlaps)
@@ -46,7 +49,9 @@ def test_moments_by_enumeration_of_explicit_matrices(width, depth):
     for i in (0, 1):
         alone = mean_square_moments("linear", width, gram[i, i], WEIGHT, BIAS, HORIZON, depth=depth)
         assert alone == pytest.approx([1.0, mean[i, i], second[i, i]], rel=1e-12)
-    assert found.mean == pytest.approx(linear_network(gram, depth, WEIGHT, BIAS, HORIZON).overlap, rel=1e-13)
+    assert found.mean == pytest.approx(
+        linear_network(gram, depth, WEIGHT, BIAS, HORIZON).overlap, rel=1e-13
+    )
     limit = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON)
     # the rival: off by more than a hundredth
     assert (np.abs(limit.second / second - 1.0) > 0.01).all()
@@ -58,8 +63,13 @@ def test_higher_moments_of_one_block_by_its_part_along_the_input_and_the_rest():
     nodes, weights = np.polynomial.hermite_e.hermegauss(8)
     along = (math.sqrt(width * q) + math.sqrt(noise) * nodes) ** 2
     powers = [weights @ along**j / weights.sum() for j in range(7)]
-    rest = [noise**j * math.prod(width - 1 + 2 * i for i in range(j)) for j in range(7)]  # noise * chi^2_4
-    expected = [sum(math.comb(k, j) * powers[j] * rest[k - j] for j in range(k + 1)) / width**k for k in range(7)]
+    rest = [
+        noise**j * math.prod(width - 1 + 2 * i for i in range(j)) for j in range(7)
+    ]  # noise * chi^2_4
+    expected = [
+        sum(math.comb(k, j) * powers[j] * rest[k - j] for j in range(k + 1)) / width**k
+        for k in range(7)
+    ]
     found = mean_square_moments("linear", width, q, WEIGHT, BIAS, HORIZON, highest=6, depth=1)
     assert found == pytest.approx(expected, rel=1e-12)
 
@@ -73,7 +83,9 @@ def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_dep
         assert found[2] == pytest.approx(q * q * gain**depth, rel=1e-12)
 
     def at(depth):
-        return overlap_moments("linear", width, [[q, 0.4], [0.4, 0.6]], WEIGHT, BIAS, HORIZON, depth=depth).second
+        return overlap_moments(
+            "linear", width, [[q, 0.4], [0.4, 0.6]], WEIGHT, BIAS, HORIZON, depth=depth
+        ).second
 
     limit = overlap_moments("linear", width, [[q, 0.4], [0.4, 0.6]], WEIGHT, BIAS, HORIZON).second
     assert (at(8192) - 6.0 * at(16384) + 8.0 * at(32768)) / 3.0 == pytest.approx(limit, rel=1e-9)
@@ -92,7 +104,14 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
         bias_law=di.normal(0.4, "depth"),
     )
     rows = np.random.default_rng(width).normal(size=(2, width))
-    sim = di.simulate(net, di.quantities.nngp, di.inputs.points(rows), num_seeds=20_000, key=1, linear_map="explicit")
+    sim = di.simulate(
+        net,
+        di.quantities.nngp,
+        di.inputs.points(rows),
+        num_seeds=20_000,
+        key=1,
+        linear_map="explicit",
+    )
     law = overlap_moments("linear", width, rows @ rows.T / width, 0.9, 0.4, depth=depth)
     limit = overlap_moments("linear", width, rows @ rows.T / width, 0.9, 0.4)
     entries = np.triu_indices(2)
@@ -105,7 +124,12 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
 
 @pytest.mark.parametrize(
     ("activation", "depth", "words"),
-    [("tanh", 3, "depth=3 with the activation"), ("relu", 3, "relu"), ("linear", 0, "depth"), ("linear", 1.5, "depth")],
+    [
+        ("tanh", 3, "depth=3 with the activation"),
+        ("relu", 3, "relu"),
+        ("linear", 0, "depth"),
+        ("linear", 1.5, "depth"),
+    ],
 )
 def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, words):
     with pytest.raises(SpecError, match=words):

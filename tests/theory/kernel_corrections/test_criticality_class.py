@@ -12,7 +12,19 @@ from deepinit.core.gaussian import default_weight_var
 from deepinit.theory.criticality.moments import single_variance_moments
 from deepinit.theory.kernel_corrections import criticality_class
 
-BUILT_IN = ("relu", "linear", "absolute", "tanh", "sin", "erf", "gelu", "silu", "x_tanh", "softplus", "sigmoid")
+BUILT_IN = (
+    "relu",
+    "linear",
+    "absolute",
+    "tanh",
+    "sin",
+    "erf",
+    "gelu",
+    "silu",
+    "x_tanh",
+    "softplus",
+    "sigmoid",
+)
 ACTIVATIONS = {
     **{name: name for name in BUILT_IN},
     "leaky": di.leaky_relu(0.2),
@@ -68,11 +80,14 @@ def test_a10_the_default_variance(name):
     if name in ("tanh", "erf", "relu"):
         assert weight == pytest.approx(di.critical(phi).weight_var, rel=1e-14)
     else:
-        assert weight == pytest.approx(1.0 / float(single_variance_moments(phi, np.ones(1)).square[0]), rel=1e-12)
+        assert weight == pytest.approx(
+            1.0 / float(single_variance_moments(phi, np.ones(1)).square[0]), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize(
-    ("fn", "expected"), [("x2_tanh", 0.37323433), (lambda x: x**3, 1.0 / 15.0), (jax.nn.soft_sign, 1.0)]
+    ("fn", "expected"),
+    [("x2_tanh", 0.37323433), (lambda x: x**3, 1.0 / 15.0), (jax.nn.soft_sign, 1.0)],
 )
 def test_a10_odd_activations_without_a_slope_at_zero_have_a_finite_default(fn, expected):
     assert di.MLP((1,), fn).weight_law.variance == pytest.approx(expected, rel=1e-8)
@@ -84,7 +99,9 @@ def test_a10_odd_activations_without_a_slope_at_zero_have_a_finite_default(fn, e
 def test_a10_silu_at_seven_digits_is_chaotic():
     found = criticality_class("silu", 2.810761)
     assert (found.name, found.fixed_point) == ("chaotic", pytest.approx(1.0, abs=1e-6))
-    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx((1.1726, 1.0666), abs=6e-5)
+    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx(
+        (1.1726, 1.0666), abs=6e-5
+    )
     assert criticality_class("silu", 2.80).name == "vanishing"  # 0.4 % away K = 1 is no fixed point
     assert criticality_class("silu", 2.82).name == "unsettled"
 
@@ -94,7 +111,9 @@ def test_a10_silu_next_to_its_critical_point_has_a_fixed_point():
     g, h, growth, _ = single_variance_moments(di.silu, np.array([found.fixed_point]))
     assert found.name == "ordered"
     assert 0.555 + 1.988 * g[0] == pytest.approx(found.fixed_point, rel=1e-13)
-    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx((1.988 * growth[0], 1.988 * h[0]), rel=1e-12)
+    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx(
+        (1.988 * growth[0], 1.988 * h[0]), rel=1e-12
+    )
     assert found.fixed_point == pytest.approx(12.0576, abs=1e-4)
     assert np.isfinite([found.kernel_variance, found.kernel_shift]).all()
     path = 0.555 + 1.988 * single_variance_moments(di.silu, np.linspace(1.0, 12.0, 50)).square
@@ -124,16 +143,22 @@ def _elu(x):
 
 
 def _selu(x):
-    return 1.0507009873554805 * np.where(x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0)))
+    return 1.0507009873554805 * np.where(
+        x > 0.0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0.0))
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "variance", "shift"), [("tanh", 2 / 3, -1 / 3), ("elu", 2 / 3, -1 / 4), ("selu", 0.8910185, -0.3341319)]
+    ("name", "variance", "shift"),
+    [("tanh", 2 / 3, -1 / 3), ("elu", 2 / 3, -1 / 4), ("selu", 0.8910185, -0.3341319)],
 )
 def test_a10_slopes_of_the_one_over_depth_squared_class(name, variance, shift):
     found = criticality_class(ACTIVATIONS[name], di.critical(ACTIVATIONS[name]).weight_var)
     assert (found.kernel_variance, found.kernel_shift) == pytest.approx((variance, shift), abs=1e-7)
-    phi, weight = {"tanh": np.tanh, "elu": _elu, "selu": _selu}[name], di.critical(ACTIVATIONS[name]).weight_var
+    phi, weight = (
+        {"tanh": np.tanh, "elu": _elu, "selu": _selu}[name],
+        di.critical(ACTIVATIONS[name]).weight_var,
+    )
     nodes, weights = _rule()
 
     def square(kernel, power=2):
@@ -144,18 +169,29 @@ def test_a10_slopes_of_the_one_over_depth_squared_class(name, variance, shift):
         step = 1e-3 * kernel
         below, at, above = (square(kernel + sign * step) for sign in (-1.0, 0.0, 1.0))
         slope, curvature = (above - below) / (2.0 * step), (above - 2.0 * at + below) / step**2
-        spread, moved = slope**2 * spread + square(kernel, 4) - at**2, slope * moved + 0.5 * curvature * spread
+        spread, moved = (
+            slope**2 * spread + square(kernel, 4) - at**2,
+            slope * moved + 0.5 * curvature * spread,
+        )
         kernel = at
     assert spread / kernel**2 / depth == pytest.approx(found.kernel_variance, rel=0.01)
     assert moved / kernel / depth == pytest.approx(found.kernel_shift, rel=0.01)
-    other = (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)  # the slopes of the other decay law
+    other = (
+        (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)
+    )  # the slopes of the other decay law
     assert (spread / kernel**2 / depth, moved / kernel / depth) != pytest.approx(other, rel=0.1)
 
 
 def test_a10_pairs_of_fixed_points_between_grid_points_are_found():
     point = di.critical(ACTIVATIONS["mish"])
-    below = criticality_class(ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 - 1e-4), mean_square=0.5)
-    assert below.name == "ordered"  # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
+    below = criticality_class(
+        ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 - 1e-4), mean_square=0.5
+    )
+    assert (
+        below.name == "ordered"
+    )  # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
     assert 0.8 < below.fixed_point / point.fixed_point < 1.0
-    above = criticality_class(ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 + 1e-4), mean_square=0.5)
+    above = criticality_class(
+        ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 + 1e-4), mean_square=0.5
+    )
     assert above.name == "unsettled"

@@ -41,14 +41,23 @@ def test_relu_steps(width, moments, mean, variance):
 
 def test_moments_and_logs_of_several_layers_and_variances():
     widths, weights = (3, 7), (1.7, 2.6)
-    product = math.prod(homogeneous_kernel_moment("relu", (n,), w, 1.5) for n, w in zip(widths, weights, strict=True))
+    product = math.prod(
+        homogeneous_kernel_moment("relu", (n,), w, 1.5)
+        for n, w in zip(widths, weights, strict=True)
+    )
     assert homogeneous_kernel_moment("relu", widths, weights, 1.5) == pytest.approx(product)
     steps = [homogeneous_kernel_log("relu", (n,), w) for n, w in zip(widths, weights, strict=True)]
     both = homogeneous_kernel_log("relu", widths, weights)
     assert both.mean == pytest.approx(sum(step.mean for step in steps))
     assert both.death_probability == pytest.approx(1.0 - (1.0 - 0.5**3) * (1.0 - 0.5**7))
     # E log against a sum over units and quadrature
-    mean = sum(mp.binomial(3, m) * (mp.log(2 * 1.7 / mp.mpf(3)) + mp.digamma(mp.mpf(m) / 2)) for m in (1, 2, 3)) / 7
+    mean = (
+        sum(
+            mp.binomial(3, m) * (mp.log(2 * 1.7 / mp.mpf(3)) + mp.digamma(mp.mpf(m) / 2))
+            for m in (1, 2, 3)
+        )
+        / 7
+    )
     assert steps[0].mean == pytest.approx(float(mean), abs=1e-13)
 
 
@@ -56,7 +65,9 @@ def test_moments_and_logs_of_several_layers_and_variances():
 def test_leaky_kernels_have_the_stated_second_moment(slope):
     p, q = 0.5 * (1.0 + slope**2), 0.5 * (1.0 + slope**4)
     second = homogeneous_kernel_moment(leaky_relu(slope), (6, 9), 1.3, 2.0)
-    expected = (1.3 * p) ** 4 * (1.0 + (3.0 * q / p**2 - 1.0) / 6) * (1.0 + (3.0 * q / p**2 - 1.0) / 9)
+    expected = (
+        (1.3 * p) ** 4 * (1.0 + (3.0 * q / p**2 - 1.0) / 6) * (1.0 + (3.0 * q / p**2 - 1.0) / 9)
+    )
     assert second == pytest.approx(expected, rel=1e-12)
     logs = homogeneous_kernel_log(leaky_relu(slope), (500,), 1.0 / p)
     assert logs.variance == pytest.approx((3.0 * q / p**2 - 1.0) / 500, rel=0.02)
@@ -68,19 +79,28 @@ def test_layers_of_one_input_have_the_moments_of_their_product(activation):
     found = homogeneous_kernel_layers(activation, 0.7, widths, weights)
     for layer in range(3):
         one, two = (
-            0.7**power * homogeneous_kernel_moment(activation, widths[: layer + 1], weights[: layer + 1], power)
+            0.7**power
+            * homogeneous_kernel_moment(
+                activation, widths[: layer + 1], weights[: layer + 1], power
+            )
             for power in (1, 2)
         )
         assert found.mean[layer] == pytest.approx(one, rel=1e-12)
         assert found.variance[layer] == pytest.approx(two - one**2, rel=1e-11)
     wide = homogeneous_kernel_layers(activation, 0.7, (10**13,), 1.0)
-    c = {"relu": 5.0, "linear": 2.0}.get(activation if isinstance(activation, str) else "", 3 * 0.53125 / 0.625**2 - 1)
+    c = {"relu": 5.0, "linear": 2.0}.get(
+        activation if isinstance(activation, str) else "", 3 * 0.53125 / 0.625**2 - 1
+    )
     assert wide.variance[0] / wide.mean[0] ** 2 == pytest.approx(c * 1e-13, rel=1e-12)
 
 
 def test_tangent_kernel_of_relu_exactly():
-    assert homogeneous_ntk_moments("relu", 1.0, (12, 24, 16), 2.0).second == pytest.approx(28.760417, abs=6e-7)
-    assert homogeneous_ntk_moments("relu", 1.0, (24, 48, 32), 2.0).second == pytest.approx(21.707031, abs=6e-7)
+    assert homogeneous_ntk_moments("relu", 1.0, (12, 24, 16), 2.0).second == pytest.approx(
+        28.760417, abs=6e-7
+    )
+    assert homogeneous_ntk_moments("relu", 1.0, (24, 48, 32), 2.0).second == pytest.approx(
+        21.707031, abs=6e-7
+    )
     one = homogeneous_ntk_moments("relu", 0.7, (11,), 2.0)
     assert one.second / one.mean**2 == pytest.approx(1.0 + 3.0 / 11.0, rel=1e-13)
 
@@ -109,27 +129,42 @@ def _given_gates(first, second, w, tb):
     g3_d2 = g3 * d2
     g3_d1 = a**2 * b**2 * (m1**2 * m2**2 + 2 * q1 * q2)  # W on both sides
     d1_d2, g2_d1_d2, g2_g3_d2 = a * m1 * d2_d2, g2 * a * m1 * d2_d2, b * m2 * g2_g2 * d2
-    squares = (1 + tb) ** 2 * d1_d1 + (g2_g2 + 2 * tb * g2 + tb**2) * d2_d2 + g3_g3 + 2 * tb * g3 + tb**2
-    mixed = (1 + tb) * (g2_d1_d2 + tb * d1_d2 + g3_d1 + tb * d1) + g2_g3_d2 + tb * (g3_d2 + g2 * d2 + tb * d2)
+    squares = (
+        (1 + tb) ** 2 * d1_d1 + (g2_g2 + 2 * tb * g2 + tb**2) * d2_d2 + g3_g3 + 2 * tb * g3 + tb**2
+    )
+    mixed = (
+        (1 + tb) * (g2_d1_d2 + tb * d1_d2 + g3_d1 + tb * d1)
+        + g2_g3_d2
+        + tb * (g3_d2 + g2 * d2 + tb * d2)
+    )
     return squares + 2.0 * mixed
 
 
 @pytest.mark.parametrize(("slope", "bias_rate"), [(0.0, 0.0), (0.3, 0.0), (0.3, 0.6), (1.0, 0.6)])
 def test_tangent_kernel_against_sums_over_gates(slope, bias_rate):
     for weights in (1.3, (1.3, 0.8)):
-        found = homogeneous_ntk_moments(leaky_relu(slope), 1.0, (2, 3), weights, bias_rate=bias_rate)
+        found = homogeneous_ntk_moments(
+            leaky_relu(slope), 1.0, (2, 3), weights, bias_rate=bias_rate
+        )
         gated = _enumerated((2, 3), weights, (slope, 1.0), bias_rate)
         assert found.second == pytest.approx(gated, rel=1e-12)
 
 
 @pytest.mark.parametrize("bias_rate", [0.0, 0.7])
 @pytest.mark.parametrize(
-    ("activation", "weight_var"), [("relu", 2.0), (leaky_relu(0.2), 2.0 / 1.04), ("linear", 1.0), ("relu", 1.6)]
+    ("activation", "weight_var"),
+    [("relu", 2.0), (leaky_relu(0.2), 2.0 / 1.04), ("linear", 1.0), ("relu", 1.6)],
 )
-def test_recursion_is_the_first_order_of_the_exact_tangent_kernel(activation, weight_var, bias_rate):
+def test_recursion_is_the_first_order_of_the_exact_tangent_kernel(
+    activation, weight_var, bias_rate
+):
     widths, large = (10, 20, 15), 10**5
-    found = kernel_corrections(activation, 0.9, widths, weight_var, bias_rate=bias_rate, first_tangent=0.9 + bias_rate)
-    exact = homogeneous_ntk_moments(activation, 0.9, np.multiply(widths, large), weight_var, bias_rate=bias_rate)
+    found = kernel_corrections(
+        activation, 0.9, widths, weight_var, bias_rate=bias_rate, first_tangent=0.9 + bias_rate
+    )
+    exact = homogeneous_ntk_moments(
+        activation, 0.9, np.multiply(widths, large), weight_var, bias_rate=bias_rate
+    )
     assert found.tangent[-1, 0] == pytest.approx(exact.mean, rel=1e-13)
     assert tangent_covariance(found)[-1, 0, 0] == pytest.approx(exact.variance * large, rel=1e-4)
 
@@ -165,7 +200,9 @@ def test_entries_of_linear_networks_layer_by_layer():
         second = linear_kernel_second_moments(first, widths[: layer + 1], weights[: layer + 1])
         mean = np.prod(weights[: layer + 1]) * first
         assert found.mean[layer] == pytest.approx(mean, rel=1e-14)
-        assert found.variance[layer] == pytest.approx(np.einsum("abab->ab", second) - mean**2, rel=1e-12)
+        assert found.variance[layer] == pytest.approx(
+            np.einsum("abab->ab", second) - mean**2, rel=1e-12
+        )
     one = homogeneous_kernel_layers("linear", first[0, 0], widths, weights)
     assert found.variance[:, 0, 0] == pytest.approx(one.variance, rel=1e-13)
 
@@ -175,17 +212,24 @@ def test_recursion_is_the_first_order_of_the_exact_linear_kernel():
     first, widths, large = x @ x.T / 5.0, np.array([9, 4, 6]), 10**6
     rows, columns = np.triu_indices(4)
     found = kernel_corrections("linear", first, widths, 1.1, vertex="all")
-    second = linear_kernel_second_moments(first, widths * large, 1.1)[rows, columns][:, rows, columns]
+    second = linear_kernel_second_moments(first, widths * large, 1.1)[rows, columns][
+        :, rows, columns
+    ]
     covariance = second - np.outer(found.kernel[-1], found.kernel[-1])
     assert found.vertex_error == 0.0
     assert np.abs(found.kernel_shift).max() < 1e-14
     assert found.kernel_covariance[-1] == pytest.approx(covariance * large, rel=1e-5, abs=1e-7)
     joint = output_fourth_cumulant(found, (0, 1, 2, 3))[-1]
-    parts = [output_fourth_cumulant(found, pair, same=False)[-1] for pair in ((0, 1, 2, 3), (0, 2, 1, 3), (3, 0, 1, 2))]
+    parts = [
+        output_fourth_cumulant(found, pair, same=False)[-1]
+        for pair in ((0, 1, 2, 3), (0, 2, 1, 3), (3, 0, 1, 2))
+    ]
     assert joint == pytest.approx(sum(parts), rel=1e-12)
 
 
-@pytest.mark.parametrize(("beta", "ratio"), [(0.1, 1.458273), (0.5, 7.760316), (1.0, 76.968597), (2.0, 9585.59)])
+@pytest.mark.parametrize(
+    ("beta", "ratio"), [(0.1, 1.458273), (0.5, 7.760316), (1.0, 76.968597), (2.0, 9585.59)]
+)
 def test_deep_and_wide_relu(beta, ratio):
     assert deep_wide_ntk_ratio("relu", beta) == pytest.approx(ratio, rel=1e-6)
     depth = 400
@@ -196,7 +240,9 @@ def test_deep_and_wide_relu(beta, ratio):
 
 def test_deep_and_wide_slopes_and_logs():
     for activation, slope in (("relu", 11.0 / 3.0), ("linear", 4.0 / 3.0)):
-        assert (deep_wide_ntk_ratio(activation, 1e-6) - 1.0) / 1e-6 == pytest.approx(slope, rel=1e-4)
+        assert (deep_wide_ntk_ratio(activation, 1e-6) - 1.0) / 1e-6 == pytest.approx(
+            slope, rel=1e-4
+        )
     assert deep_wide_ntk_ratio("relu", 1.0001e-3 / 6.0) == pytest.approx(
         deep_wide_ntk_ratio("relu", 0.9999e-3 / 6.0), rel=1e-6
     )

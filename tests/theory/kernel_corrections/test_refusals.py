@@ -41,7 +41,10 @@ def _hidden_kink(x):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("tanh", [[1.0, 0.2, 1.0], [0.2, 1.0, 0.2], [1.0, 0.2, 1.0]], (9,)), "inputs 0 and 2 of correlation 1"),
+        (
+            ("tanh", [[1.0, 0.2, 1.0], [0.2, 1.0, 0.2], [1.0, 0.2, 1.0]], (9,)),
+            "inputs 0 and 2 of correlation 1",
+        ),
         (("relu", [[1.0, -2.0], [-2.0, 4.0]], (9,)), "inputs 0 and 1 of correlation -1"),
         (("tanh", [[1.0, 0.0], [0.0, 0.0]], (9,)), "input 1 with itself"),
         (("tanh", [[1.0, 0.3], [0.2, 1.0]], (9,)), "not symmetric"),
@@ -115,7 +118,8 @@ def test_range_travels_with_the_result():
 
 
 @pytest.mark.parametrize(
-    ("width", "words"), [(1000, "within"), (256, "beyond its range after 3 of 10"), (20, "meaningless")]
+    ("width", "words"),
+    [(1000, "within"), (256, "beyond its range after 3 of 10"), (20, "meaningless")],
 )
 def test_gelu_off_criticality_is_said_to_be_out_of_range_where_it_is(width, words):
     # simulated variances at width 256 are 1.8 times those of first order, at 64 eight times, though V/K^2 of the last layer is 0.03
@@ -154,7 +158,9 @@ def test_parallel_inputs_of_relu_are_not_a_number_and_spoil_nothing_else():
     assert lost[np.flatnonzero(lost)[0] :].all()
     assert correlation[~lost][:-1].max() < 1.0 - 1e-7
     assert np.isfinite(found.kernel_covariance).all()
-    assert tangent_covariance(found)[:, 0, 0] == pytest.approx(tangent_covariance(alone)[:, 0, 0], rel=1e-12)
+    assert tangent_covariance(found)[:, 0, 0] == pytest.approx(
+        tangent_covariance(alone)[:, 0, 0], rel=1e-12
+    )
 
 
 @pytest.mark.slow
@@ -164,7 +170,9 @@ def test_ordered_phase_brings_inputs_together_without_breaking():
         assert np.isfinite(getattr(found, name)).all()
     assert found.kernel_shift[-1, 1] == pytest.approx(found.kernel_shift[-1, 0], rel=1e-9)
     assert found.tangent_shift[-1, 1] == pytest.approx(found.tangent_shift[-1, 0], rel=1e-9)
-    saturated = 1000.0 * tangent_covariance(found)[-1] / np.outer(found.tangent[-1], found.tangent[-1])
+    saturated = (
+        1000.0 * tangent_covariance(found)[-1] / np.outer(found.tangent[-1], found.tangent[-1])
+    )
     assert saturated == pytest.approx(np.full((3, 3), 0.874819), rel=1e-6)
 
 
@@ -178,7 +186,11 @@ def test_ordered_phase_brings_inputs_together_without_breaking():
 def test_the_class_is_that_of_the_hidden_layers_and_not_of_the_output(hidden, output, words):
     found = kernel_corrections("tanh", 1.0, (500,) * 6, [hidden] * 5 + [output])
     assert words in found.valid_for
-    assert found.class_name == criticality_class("tanh", hidden).name != criticality_class("tanh", output).name
+    assert (
+        found.class_name
+        == criticality_class("tanh", hidden).name
+        != criticality_class("tanh", output).name
+    )
     assert found.largest_sum == 0.5 if hidden == 1.0 else found.largest_sum < 0.5
 
 
@@ -219,7 +231,9 @@ FOUND = kernel_corrections("tanh", PAIR, (9,))
         lambda bad: output_fourth_cumulant(bad, (0, 0, 1, 1)),
         lambda bad: output_fourth_cumulant(FOUND, bad),
         lambda bad: output_fourth_cumulant(FOUND, (0, 0, 1, 0.5 if bad is True else bad)),
-        lambda bad: kernel_corrections("tanh", PAIR, (9,), first_tangent={} if bad is None else bad),
+        lambda bad: kernel_corrections(
+            "tanh", PAIR, (9,), first_tangent={} if bad is None else bad
+        ),
         lambda bad: homogeneous_kernel_moment("relu", (3,), 2.0, bad),
         lambda bad: homogeneous_ntk_moments("relu", 1.0, (3,), 2.0, bias_rate=bad),
     ],

@@ -9,9 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepinit.core.activations import as_activation, erf, from_function, gelu, leaky_relu, relu, tanh
+from deepinit.core.activations import (
+    as_activation,
+    erf,
+    from_function,
+    gelu,
+    leaky_relu,
+    relu,
+    tanh,
+)
 from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
-from deepinit.theory.kernel_corrections.homogeneous import homogeneous_pair_moments, homogeneous_single_moments
+from deepinit.theory.kernel_corrections.homogeneous import (
+    homogeneous_pair_moments,
+    homogeneous_single_moments,
+)
 from deepinit.theory.numerics.kernel_moments import pair_moments, single_moments
 from deepinit.theory.numerics.smooth_moments import smooth_pair_moments
 
@@ -30,8 +41,12 @@ def _standard_rule(kinked, kernel):
     cuts = sorted([(zero + turn) % (2.0 * math.pi) for zero in zeros for turn in (0.0, math.pi)])
     cuts.append(cuts[0] + 2.0 * math.pi)
     x, mass = np.polynomial.legendre.leggauss(24)
-    angles = np.concatenate([0.5 * (b - a) * x + 0.5 * (a + b) for a, b in itertools.pairwise(cuts)])
-    arcs = np.concatenate([0.5 * (b - a) * mass for a, b in itertools.pairwise(cuts)]) / (2.0 * math.pi)
+    angles = np.concatenate(
+        [0.5 * (b - a) * x + 0.5 * (a + b) for a, b in itertools.pairwise(cuts)]
+    )
+    arcs = np.concatenate([0.5 * (b - a) * mass for a, b in itertools.pairwise(cuts)]) / (
+        2.0 * math.pi
+    )
     half_squares, radial = np.polynomial.laguerre.laggauss(6)
     radii = np.sqrt(2.0 * half_squares)
     u = np.stack([np.outer(np.cos(angles), radii).ravel(), np.outer(np.sin(angles), radii).ravel()])
@@ -45,9 +60,9 @@ def _map_and_derivatives(name):
 
     def log_density(z, k):
         determinant = k[0] * k[2] - k[1] ** 2
-        return -0.5 * (k[2] * z[0] ** 2 - 2.0 * k[1] * z[0] * z[1] + k[0] * z[1] ** 2) / determinant - 0.5 * jnp.log(
-            determinant
-        )
+        return -0.5 * (
+            k[2] * z[0] ** 2 - 2.0 * k[1] * z[0] * z[1] + k[0] * z[1] ** 2
+        ) / determinant - 0.5 * jnp.log(determinant)
 
     def layer(state, frozen, z, weights, sw2, sb2, tw, tb):
         moving = weights * jnp.exp(log_density(z, state[:3]) - log_density(z, frozen))
@@ -56,10 +71,14 @@ def _map_and_derivatives(name):
         h = jnp.stack([jnp.sum(moving * d[a] * d[b]) for a, b in ENTRIES])
         return jnp.concatenate([sb2 + sw2 * g, tb + tw * g + sw2 * h * state[3:]])
 
-    return jax.jit(lambda *args: (layer(*args), jax.jacfwd(layer)(*args), jax.hessian(layer)(*args)))
+    return jax.jit(
+        lambda *args: (layer(*args), jax.jacfwd(layer)(*args), jax.hessian(layer)(*args))
+    )
 
 
-def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates=None, first_tangent=FIRST):
+def _by_automatic_differentiation(
+    name, widths, sw2, sb2, with_reuse=True, rates=None, first_tangent=FIRST
+):
     """The recursion of the state (G, Theta) as a whole; Fc with its indices written out."""
     phi, k = as_activation(name), 2
     step = _map_and_derivatives(name)
@@ -73,7 +92,9 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates
         u, w = _standard_rule(bool(phi.kinks), kernel)
         z = np.linalg.cholesky(kernel) @ u
         with jax.enable_x64(True):
-            value, jacobian, hessian = (np.asarray(part) for part in step(state, state[:3], z, w, sw2, sb2, tw, tb))
+            value, jacobian, hessian = (
+                np.asarray(part) for part in step(state, state[:3], z, w, sw2, sb2, tw, tb)
+            )
         f, d = np.asarray(phi(z)), np.asarray(phi.derivative(z))
         one = np.stack([sw2 * f[a] * f[b] for a, b in ENTRIES])
         two = np.stack([tw * f[a] * f[b] + sw2 * tangent[a, b] * d[a] * d[b] for a, b in ENTRIES])
@@ -82,7 +103,9 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates
         y = np.linalg.solve(kernel, z)
         precision = np.linalg.inv(kernel)
         h = np.einsum("q,aq,bq->ab", w, d, d)
-        second = np.einsum("q,cq,dq,aq,bq->cdab", w, y, y, d, d) - np.einsum("cd,ab->cdab", precision, h)
+        second = np.einsum("q,cq,dq,aq,bq->cdab", w, y, y, d, d) - np.einsum(
+            "cd,ab->cdab", precision, h
+        )
         q = sw2 * np.einsum("cdab,cdab->ab", reuse, second)
         new_shift = jacobian @ shift + 0.5 * np.einsum("iab,ab->i", hessian, covariance)
         new_shift[3:] += [q[a, b] * with_reuse for a, b in ENTRIES]
@@ -91,7 +114,8 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates
         fourth = np.einsum("q,aq,bq,cq,dq->abcd", w, d, d, d, d)
         source = np.einsum("q,cq,dq,aq,bq,ab->cdab", w, f, f, d, d, tangent)
         crossed = sw2**2 * (
-            np.einsum("abcd,ab,cd->abcd", fourth, tangent, tangent) / n + np.einsum("ac,bd,abcd->abcd", h, h, crossed)
+            np.einsum("abcd,ab,cd->abcd", fourth, tangent, tangent) / n
+            + np.einsum("ac,bd,abcd->abcd", h, h, crossed)
         )
         reuse = sw2**2 * (source / n + np.einsum("ace,bdf,efab->cdab", stein, stein, reuse))
         state, shift = value, new_shift
@@ -100,7 +124,9 @@ def _by_automatic_differentiation(name, widths, sw2, sb2, with_reuse=True, rates
 
 
 @pytest.mark.parametrize("standard", [False, True])
-@pytest.mark.parametrize(("name", "weight_var", "bias_var"), [("relu", 2.0, 0.0), ("tanh", 1.3, 0.1)])
+@pytest.mark.parametrize(
+    ("name", "weight_var", "bias_var"), [("relu", 2.0, 0.0), ("tanh", 1.3, 0.1)]
+)
 @pytest.mark.slow
 def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var, standard):
     widths = (20, 40, 30)
@@ -109,10 +135,14 @@ def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var
         ours = {"weight_rate": widths, "bias_rate": 1.0, "first_tangent": 1.0 + FIRST}
         theirs = {"rates": (np.array(widths, dtype=float), 1.0), "first_tangent": 1.0 + FIRST}
     found = kernel_corrections(name, FIRST, widths, weight_var, bias_var, **ours)
-    state, shift, covariance, crossed = _by_automatic_differentiation(name, widths, weight_var, bias_var, **theirs)
+    state, shift, covariance, crossed = _by_automatic_differentiation(
+        name, widths, weight_var, bias_var, **theirs
+    )
     digits = {"rel": 1e-10, "abs": 1e-13 * found.tangent[-1, 0] ** 2}
     assert np.concatenate([found.kernel[-1], found.tangent[-1]]) == pytest.approx(state, **digits)
-    assert np.concatenate([found.kernel_shift[-1], found.tangent_shift[-1]]) == pytest.approx(shift, **digits)
+    assert np.concatenate([found.kernel_shift[-1], found.tangent_shift[-1]]) == pytest.approx(
+        shift, **digits
+    )
     assert found.kernel_covariance[-1] == pytest.approx(covariance[:3, :3], **digits)
     assert found.tangent_kernel_covariance[-1] == pytest.approx(covariance[3:, :3], **digits)
     assert found.tangent_covariance[-1] == pytest.approx(covariance[3:, 3:], **digits)
@@ -154,7 +184,11 @@ def test_closed_forms_against_quadrature(activation):
     quadrature = pair_moments(activation, KERNELS)
     _assert_same(homogeneous_pair_moments(activation.slopes, KERNELS), quadrature, 1e-9)
     variances = np.array([0.4, 2.3])
-    _assert_same(homogeneous_single_moments(activation.slopes, variances), single_moments(activation, variances), 1e-11)
+    _assert_same(
+        homogeneous_single_moments(activation.slopes, variances),
+        single_moments(activation, variances),
+        1e-11,
+    )
 
 
 def test_closed_forms_of_four_products_of_relu():
@@ -162,11 +196,15 @@ def test_closed_forms_of_four_products_of_relu():
     rho = c / math.sqrt(a * b)
     theta, sine = math.acos(rho), math.sqrt(1.0 - rho**2)
     found = homogeneous_pair_moments((0.0, 1.0), KERNELS[1:2]).products[0]
-    cubic = a**1.5 * b**0.5 * (sine * (2.0 + rho**2) + 3.0 * rho * (math.pi - theta)) / (2.0 * math.pi)
+    cubic = (
+        a**1.5 * b**0.5 * (sine * (2.0 + rho**2) + 3.0 * rho * (math.pi - theta)) / (2.0 * math.pi)
+    )
     square = a * b * (3.0 * sine * rho + (math.pi - theta) * (1.0 + 2.0 * rho**2)) / (2.0 * math.pi)
     assert (found[0, 0], found[0, 1]) == pytest.approx((1.5 * a**2, cubic), rel=1e-13)
     assert (found[1, 1], found[0, 2]) == pytest.approx((square, square), rel=1e-13)
-    assert found[0, 5] == pytest.approx(a * (math.pi - theta + rho * sine) / (2.0 * math.pi), rel=1e-13)
+    assert found[0, 5] == pytest.approx(
+        a * (math.pi - theta + rho * sine) / (2.0 * math.pi), rel=1e-13
+    )
 
 
 def test_second_derivative_across_the_kink_has_the_right_sign():
@@ -176,10 +214,16 @@ def test_second_derivative_across_the_kink_has_the_right_sign():
 
 def test_closed_form_of_erf():
     def kernel(k):
-        return 2.0 / math.pi * jnp.arcsin(2.0 * k[1] / jnp.sqrt((1.0 + 2.0 * k[0]) * (1.0 + 2.0 * k[2])))
+        return (
+            2.0
+            / math.pi
+            * jnp.arcsin(2.0 * k[1] / jnp.sqrt((1.0 + 2.0 * k[0]) * (1.0 + 2.0 * k[2])))
+        )
 
     with jax.enable_x64(True):
-        exact = [jax.jit(jax.vmap(fn))(KERNELS) for fn in (kernel, jax.grad(kernel), jax.hessian(kernel))]
+        exact = [
+            jax.jit(jax.vmap(fn))(KERNELS) for fn in (kernel, jax.grad(kernel), jax.hessian(kernel))
+        ]
         exact = [np.asarray(each) for each in exact]
     for left, right in zip(pair_moments(erf, KERNELS).g, exact, strict=True):
         assert left == pytest.approx(right, rel=1e-10, abs=1e-12)
@@ -198,12 +242,19 @@ def test_several_kinks_against_differences_of_the_values():
         above, below = (pair_moments(clip, kernel + sign * change) for sign in (1.0, -1.0))
         for name in ("g", "h"):
             found, up, down = (getattr(each, name) for each in (moments, above, below))
-            slope, curvature = (up.value - down.value) / (2 * step), (up.gradient - down.gradient) / (2 * step)
+            slope, curvature = (
+                (up.value - down.value) / (2 * step),
+                (up.gradient - down.gradient) / (2 * step),
+            )
             assert found.gradient[:, entry] == pytest.approx(slope, rel=1e-5, abs=1e-8)
             assert found.hessian[:, entry] == pytest.approx(curvature, rel=1e-4, abs=1e-6)
     single, up, down = (single_moments(clip, kernel[:, 0] + shift) for shift in (0.0, step, -step))
-    assert single.g.gradient[:, 0] == pytest.approx((up.g.value - down.g.value) / (2 * step), rel=1e-6)
-    assert single.h.hessian[:, 0, 0] == pytest.approx((up.h.gradient - down.h.gradient)[:, 0] / (2 * step), rel=1e-5)
+    assert single.g.gradient[:, 0] == pytest.approx(
+        (up.g.value - down.g.value) / (2 * step), rel=1e-6
+    )
+    assert single.h.hessian[:, 0, 0] == pytest.approx(
+        (up.h.gradient - down.h.gradient)[:, 0] / (2 * step), rel=1e-5
+    )
 
 
 def test_declared_and_undeclared_homogeneity_agree():
@@ -220,7 +271,9 @@ def test_products_of_three_inputs():
     pairs = kernel_corrections("tanh", first, (30, 20), 1.3, 0.1)
     known = ~np.isnan(pairs.kernel_covariance)
     assert exact.vertex_error == 0.0
-    assert exact.kernel_covariance[known] == pytest.approx(pairs.kernel_covariance[known], rel=1e-14)
+    assert exact.kernel_covariance[known] == pytest.approx(
+        pairs.kernel_covariance[known], rel=1e-14
+    )
     # the same three inputs among four are integrated by quasi-Monte Carlo
     fourth = np.zeros((4, 4))
     fourth[:3, :3] = first

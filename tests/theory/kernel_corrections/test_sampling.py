@@ -35,7 +35,9 @@ def test_kernels_of_two_inputs_at_width_48():
     first, widths, num_networks = [[1.0, 0.4], [0.4, 0.7]], (48, 48, 48), 120_000
     found = kernel_corrections("tanh", first, widths, 1.3, 0.1)
     rng = np.random.default_rng(2026)
-    draws = np.concatenate([_kernel_chain(first, widths, 1.3, 0.1, 20_000, rng) for _ in range(num_networks // 20_000)])
+    draws = np.concatenate(
+        [_kernel_chain(first, widths, 1.3, 0.1, 20_000, rng) for _ in range(num_networks // 20_000)]
+    )
     error = draws.std(axis=0) / np.sqrt(num_networks)
     z = (draws.mean(axis=0) - found.kernel[-1] - found.kernel_shift[-1]) / error
     rival = (draws.mean(axis=0) - found.kernel[-1]) / error
@@ -62,8 +64,12 @@ def test_tangent_kernel_of_explicit_weights_at_width_8():
     for _ in range(num_networks // 20_000):
         first = np.tanh(rng.standard_normal((20_000, n)))
         slope = 1.0 - first**2
-        matrix, bias, output = (rng.standard_normal((20_000, *shape)) for shape in ((n, n), (n,), (n,)))
-        second = np.tanh(np.sqrt(sw2 / n) * np.einsum("rij,rj->ri", matrix, first) + np.sqrt(sb2) * bias)
+        matrix, bias, output = (
+            rng.standard_normal((20_000, *shape)) for shape in ((n, n), (n,), (n,))
+        )
+        second = np.tanh(
+            np.sqrt(sw2 / n) * np.einsum("rij,rj->ri", matrix, first) + np.sqrt(sb2) * bias
+        )
         back = np.sqrt(sw2 / n) * output * (1.0 - second**2)
         start = np.sqrt(sw2 / n) * np.einsum("rij,ri->rj", matrix, back) * slope
         parts.append(
@@ -80,7 +86,9 @@ def test_tangent_kernel_of_explicit_weights_at_width_8():
     )  # infinite width; without Fc the shift has the other sign
     ratio = draws.var() / tangent_covariance(found)[-1, 0, 0]
     assert abs(ratio - 1.0) < found.sum_inverse_widths[-1]
-    assert draws.var() > 1.2 * found.tangent_covariance[-1, 0, 0]  # without the weights of the output
+    assert (
+        draws.var() > 1.2 * found.tangent_covariance[-1, 0, 0]
+    )  # without the weights of the output
 
 
 def test_range_of_the_expansion_for_relu():

@@ -7,7 +7,11 @@ import pytest
 from deepinit.core.activations import absolute, as_activation, from_function, leaky_relu
 from deepinit.core.gaussian import default_weight_var
 from deepinit.theory.criticality import critical
-from deepinit.theory.kernel_corrections import criticality_class, kernel_corrections, tangent_covariance
+from deepinit.theory.kernel_corrections import (
+    criticality_class,
+    kernel_corrections,
+    tangent_covariance,
+)
 
 pytestmark = pytest.mark.slow
 WIDTH = 10**6
@@ -30,17 +34,27 @@ def _slopes(activation, depth):
 def _stated(activation):
     kind = criticality_class(activation, default_weight_var(activation), mean_square=0.3)
     return kind.name, np.array(
-        [kind.kernel_variance, kind.kernel_shift, kind.tangent_variance, kind.tangent_shift, kind.mixed]
+        [
+            kind.kernel_variance,
+            kind.kernel_shift,
+            kind.tangent_variance,
+            kind.tangent_shift,
+            kind.mixed,
+        ]
     )
 
 
-@pytest.mark.parametrize("activation", [leaky_relu(0.0), leaky_relu(0.2), leaky_relu(1.0), absolute], ids=str)
+@pytest.mark.parametrize(
+    "activation", [leaky_relu(0.0), leaky_relu(0.2), leaky_relu(1.0), absolute], ids=str
+)
 def test_scale_invariant(activation):
     (name, stated), found = _stated(activation), _slopes(activation, 1000)
     assert name == "scale_invariant"
     assert found[:, -1] == pytest.approx(stated, rel=0.01, abs=1e-9)
     assert stated[1] == stated[3] == 0.0
-    assert found[2, -1] < 0.8 * stated[0]  # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
+    assert (
+        found[2, -1] < 0.8 * stated[0]
+    )  # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sin"])
@@ -52,7 +66,9 @@ def test_marginal_at_zero(name):
     assert stated == pytest.approx([2 / 3, -1 / 3, 2 / 3, -1 / 4, 0.0])
     assert found[:4, -1] == pytest.approx(stated[:4], rel=0.01)
     assert found[:4, 998] == pytest.approx(stated[:4], rel=0.015)  # layer 1000
-    assert np.abs(found[:4, 8] / stated[:4] - 1.0).max() > 0.2  # log(depth)/depth: far off at layer 10
+    assert (
+        np.abs(found[:4, 8] / stated[:4] - 1.0).max() > 0.2
+    )  # log(depth)/depth: far off at layer 10
     assert 0.0 < abs(found[4, -1]) < 0.5 * abs(found[4, 298]) < 0.05  # D vanishes, slowly
 
 
@@ -64,7 +80,12 @@ def test_marginal_at_zero_with_a_kink(fn):
     kind = criticality_class(activation, weight, mean_square=0.3)
     found = kernel_corrections(activation, 0.3, (WIDTH,) * 1000, weight)
     ratios = np.array(
-        [found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2, found.kernel_shift[-1, 0] / found.kernel[-1, 0]]
+        [
+            found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2,
+            found.kernel_shift[-1, 0] / found.kernel[-1, 0],
+        ]
     )
     assert found.class_name == kind.name == "zero_critical"
-    assert ratios * WIDTH / 1001 == pytest.approx([kind.kernel_variance, kind.kernel_shift], rel=0.015)
+    assert ratios * WIDTH / 1001 == pytest.approx(
+        [kind.kernel_variance, kind.kernel_shift], rel=0.015
+    )

@@ -16,7 +16,9 @@ from deepinit.theory.lengths import (
 def test_published_digits():
     # printed to six digits, the last one cut or off by one
     values = [circle_relative_variance(depth) for depth in (1, 2, 3, 4)]
-    np.testing.assert_allclose(values, [0.250000, 0.437218, 0.613717, 0.790396], atol=1.6e-6, rtol=0)
+    np.testing.assert_allclose(
+        values, [0.250000, 0.437218, 0.613717, 0.790396], atol=1.6e-6, rtol=0
+    )
     assert values[0] == pytest.approx(0.25, abs=1e-13)
 
 
@@ -25,7 +27,9 @@ def test_published_digits():
     [(2, 1, 0.0607574), (2, 2, 0.0299389), (2, 10, 0.0058399), (4, 3, 0.0107007)],
 )
 def test_published_output_digits(depth, output_width, published):
-    assert circle_output_relative_variance(depth, output_width) == pytest.approx(published, abs=1e-7)
+    assert circle_output_relative_variance(depth, output_width) == pytest.approx(
+        published, abs=1e-7
+    )
 
 
 def kernel(layer):
@@ -63,7 +67,9 @@ def test_layers_against_regression_in_the_correlation():
     with mp.workdps(30):
         for layer in (1, 2, 3):
             values = [excess(layer, mp.pi * (mp.mpf(float(node)) + 1) / 2) for node in nodes]
-            total += sum(mp.mpf(float(w)) * value for w, value in zip(weights, values, strict=True)) / 8
+            total += (
+                sum(mp.mpf(float(w)) * value for w, value in zip(weights, values, strict=True)) / 8
+            )
             assert circle_relative_variance(layer) == pytest.approx(float(total), abs=1e-9)
 
 
@@ -71,10 +77,17 @@ def test_output_layer_against_quadrature():
     nodes, weights = np.polynomial.legendre.leggauss(40)
     with mp.workdps(30):
         for depth, output_width in ((1, 3), (4, 3), (3, 19), (3, 20), (2, 1000)):
-            rho = [-mp.diff(kernel(depth + 1), mp.pi * (mp.mpf(float(node)) + 1) / 2, 2) for node in nodes]
+            rho = [
+                -mp.diff(kernel(depth + 1), mp.pi * (mp.mpf(float(node)) + 1) / 2, 2)
+                for node in nodes
+            ]
             values = [mp.hyp2f1(-0.5, -0.5, mp.mpf(output_width) / 2, r * r) - 1 for r in rho]
-            exact = float(sum(mp.mpf(float(w)) * value for w, value in zip(weights, values, strict=True)) / 2)
-            assert circle_output_relative_variance(depth, output_width) == pytest.approx(exact, rel=1e-6)
+            exact = float(
+                sum(mp.mpf(float(w)) * value for w, value in zip(weights, values, strict=True)) / 2
+            )
+            assert circle_output_relative_variance(depth, output_width) == pytest.approx(
+                exact, rel=1e-6
+            )
 
 
 def test_wide_outputs_average_out():
@@ -90,7 +103,9 @@ def test_unequal_widths_add_up():
     by_layer = circle_relative_variances_by_layer([10, 20, 50])
     expected = np.cumsum([v[0] / 10, (v[1] - v[0]) / 20, (v[2] - v[1]) / 50])
     np.testing.assert_allclose(by_layer, expected, rtol=1e-13)
-    np.testing.assert_allclose(circle_relative_variances_by_layer([7] * 3), np.array(v) / 7, rtol=1e-13)
+    np.testing.assert_allclose(
+        circle_relative_variances_by_layer([7] * 3), np.array(v) / 7, rtol=1e-13
+    )
 
 
 @pytest.mark.slow

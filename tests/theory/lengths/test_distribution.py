@@ -35,10 +35,13 @@ def test_two_layers_against_quadrature():
             beyond = mp.mpf(0)
             for k in range(1, 4):
                 density = lambda c, k=k: (
-                    c ** (mp.mpf(k) / 2 - 1) * mp.exp(-c / 2) / (2 ** (mp.mpf(k) / 2) * mp.gamma(mp.mpf(k) / 2))
+                    c ** (mp.mpf(k) / 2 - 1)
+                    * mp.exp(-c / 2)
+                    / (2 ** (mp.mpf(k) / 2) * mp.gamma(mp.mpf(k) / 2))
                 )
                 integral = mp.quad(
-                    lambda c, d=density, x=x: d(c) * mp.exp(-3 * mp.mpf(x) ** 2 / (2 * c)), [0, 0.05, 1, 5, 30, 200]
+                    lambda c, d=density, x=x: d(c) * mp.exp(-3 * mp.mpf(x) ** 2 / (2 * c)),
+                    [0, 0.05, 1, 5, 30, 200],
                 )
                 beyond += mp.binomial(3, k) / 8 * integral
             assert length_cdf(x, [2, 3, 2]) == pytest.approx(1 - float(beyond), abs=1e-12)
@@ -54,14 +57,18 @@ def test_one_leaky_neuron(slope):
 def test_two_leaky_neurons_against_quadrature():
     # K = 1: chi^2_1 + a^2 chi^2_1; in polar coordinates 1 - E exp(-x^2 / (2 (cos^2 + a^2 sin^2)))
     slope, x = 0.1, 0.7
-    angle = (np.arange(4000) + 0.5) * math.pi / 4000  # trapezoidal rule of a periodic analytic function
+    angle = (
+        (np.arange(4000) + 0.5) * math.pi / 4000
+    )  # trapezoidal rule of a periodic analytic function
     mixed = 1 - np.exp(-(x**2) / (2 * (np.cos(angle) ** 2 + slope**2 * np.sin(angle) ** 2))).mean()
     ends = stats.chi2.cdf([x**2, x**2 / slope**2], 2)
     computed = length_cdf(x, [2, 2], hidden_var=2.0, negative_slope=slope, output=None)
     assert computed == pytest.approx(0.5 * mixed + 0.25 * ends.sum(), abs=1e-12)
 
 
-@pytest.mark.parametrize("widths", [[10] * 5, [3, 8, 4, 16, 2], [2, 5, 5, 1], [100, *[50] * 10, 10], [4, 300, 300, 7]])
+@pytest.mark.parametrize(
+    "widths", [[10] * 5, [3, 8, 4, 16, 2], [2, 5, 5, 1], [100, *[50] * 10, 10], [4, 300, 300, 7]]
+)
 @pytest.mark.slow_cases("widths0", "widths1", "widths2")
 def test_moments_of_the_distribution_are_the_moments(widths):
     # E min(L, b) = int_0^b P(L > x) dx, with b out in the tail; Gauss-Legendre in ln x
@@ -95,7 +102,9 @@ def test_scales_and_shapes():
     assert values.shape == (2, 2)
     assert values.dtype == np.float64
     np.testing.assert_allclose(
-        length_cdf(2.0 * values, [3, 4, 2], output_var=4.0), length_cdf(values, [3, 4, 2]), atol=1e-13
+        length_cdf(2.0 * values, [3, 4, 2], output_var=4.0),
+        length_cdf(values, [3, 4, 2]),
+        atol=1e-13,
     )
 
 

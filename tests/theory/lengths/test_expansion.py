@@ -16,7 +16,9 @@ from deepinit.theory.lengths import (
 
 
 def test_published_coefficients():
-    np.testing.assert_allclose(log_factor_series(4), [-5 / 8, -3 / 8, -55 / 192, -15 / 64], rtol=1e-15)
+    np.testing.assert_allclose(
+        log_factor_series(4), [-5 / 8, -3 / 8, -55 / 192, -15 / 64], rtol=1e-15
+    )
     assert log_factor_series(1, law="orthogonal")[0] == -3 / 8
     for m in (1, 2, 3, 4, 6, 0.5, 2.75):
         assert log_factor_series(1, m)[0] == pytest.approx(5 * m * (m - 2) / 8, rel=1e-15)
@@ -62,7 +64,9 @@ def test_error_order_of_volumes(m, d):
         for n in (60, 120):
             widths = [n, 2 * n, n, 3 * n, n]
             exact = volume_moment(widths, d, m, law=law)
-            errors.append(abs(math.log(expansion(widths, order, m, d, law=law, expand_output=True) / exact)))
+            errors.append(
+                abs(math.log(expansion(widths, order, m, d, law=law, expand_output=True) / exact))
+            )
         if errors[1] > 1e-12:
             assert math.log2(errors[0] / errors[1]) == pytest.approx(order + 1, abs=0.4)
 
@@ -76,12 +80,16 @@ def test_series_is_exact_to_rounding_for_wide_layers():
 
 def test_first_order_is_the_exponential_with_the_exact_constant():
     widths = (3, 8, 4, 16, 2)
-    first = math.exp(-5 / 8 * (1 / 8 + 1 / 4 + 1 / 16)) * output_factor_moment(2, 1) * math.sqrt(2 / 3)
+    first = (
+        math.exp(-5 / 8 * (1 / 8 + 1 / 4 + 1 / 16)) * output_factor_moment(2, 1) * math.sqrt(2 / 3)
+    )
     assert expansion(widths) == pytest.approx(first, rel=1e-14)
     assert expansion(widths) > length_moment(widths)
     scaled = expansion(widths, hidden_var=3.0, output_var=0.5)
     assert scaled == pytest.approx(first * 1.5**1.5 * math.sqrt(0.5), rel=1e-14)
-    assert expansion(widths, 0) == pytest.approx(output_factor_moment(2, 1) * math.sqrt(2 / 3), rel=1e-14)
+    assert expansion(widths, 0) == pytest.approx(
+        output_factor_moment(2, 1) * math.sqrt(2 / 3), rel=1e-14
+    )
     output = math.exp(-1 / (4 * 2) + 1 / (24 * 2**3))
     assert expansion(widths, 3, expand_output=True) / expansion(widths, 3) == pytest.approx(
         output / output_factor_moment(2, 1), rel=1e-14
@@ -90,8 +98,12 @@ def test_first_order_is_the_exponential_with_the_exact_constant():
 
 def test_output_options_of_the_expansion():
     widths = (50, 60, 70)
-    for law, output, slope in itertools.product(("normal", "orthogonal"), ("linear", "relu", None), (0.0, 0.3)):
-        exact = length_moment(widths, 1, law=law, output=output, negative_slope=slope, output_var=1.2)
+    for law, output, slope in itertools.product(
+        ("normal", "orthogonal"), ("linear", "relu", None), (0.0, 0.3)
+    ):
+        exact = length_moment(
+            widths, 1, law=law, output=output, negative_slope=slope, output_var=1.2
+        )
         value = expansion(widths, 4, law=law, output=output, negative_slope=slope, output_var=1.2)
         assert value == pytest.approx(exact, rel=2e-8)
     assert expansion(widths, 3, 0) == 1.0

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.lengths import growth_threshold, layer_factor_moment, log_factor_series, output_factor_moment
+from deepinit.theory.lengths import (
+    growth_threshold,
+    layer_factor_moment,
+    log_factor_series,
+    output_factor_moment,
+)
 from deepinit.theory.numerics.gamma_functions import half_binomial, log_gamma_ratio, log_survival
 
 # n, E sqrt(X_n), E X_n^{3/2}, E sqrt(Y_n)
@@ -69,7 +74,11 @@ def test_output_factor(width):
     for m in (0.5, 1, 2, 3, 7.3):
         with mp.workdps(30):
             half = mp.mpf(m) / 2
-            exact = (mp.mpf(2) / width) ** half * mp.gamma(mp.mpf(width) / 2 + half) / mp.gamma(mp.mpf(width) / 2)
+            exact = (
+                (mp.mpf(2) / width) ** half
+                * mp.gamma(mp.mpf(width) / 2 + half)
+                / mp.gamma(mp.mpf(width) / 2)
+            )
         assert output_factor_moment(width, m) == pytest.approx(float(exact), rel=1e-14)
 
 
@@ -82,7 +91,12 @@ def test_factors_against_published_digits():
 
 @pytest.mark.parametrize("n", [1, 2, 7, 100, 10**4, 10**6])
 def test_even_moments_are_polynomials(n):
-    polynomials = {2: 1, 4: 1 + 5 / n, 6: 1 + 15 / n + 44 / n**2, 8: 1 + 30 / n + 251 / n**2 + 558 / n**3}
+    polynomials = {
+        2: 1,
+        4: 1 + 5 / n,
+        6: 1 + 15 / n + 44 / n**2,
+        8: 1 + 30 / n + 251 / n**2 + 558 / n**3,
+    }
     for m, polynomial in polynomials.items():
         assert layer_factor_moment(n, m) == pytest.approx(polynomial, rel=1e-13)
 
@@ -95,7 +109,11 @@ def leaky_even_moment(n, s, slope):
         return math.prod(k + 2 * i for i in range(power))
 
     total = sum(
-        math.comb(n, k) * sum(math.comb(s, j) * chi(k, j) * square ** (s - j) * chi(n - k, s - j) for j in range(s + 1))
+        math.comb(n, k)
+        * sum(
+            math.comb(s, j) * chi(k, j) * square ** (s - j) * chi(n - k, s - j)
+            for j in range(s + 1)
+        )
         for k in range(n + 1)
     )
     return total / 2**n * (2 / ((1 + square) * n)) ** s
@@ -106,20 +124,28 @@ def leaky_even_moment(n, s, slope):
 def test_leaky_even_moments(width, slope):
     for s in (1, 2, 3, 5):
         expected = leaky_even_moment(width, s, slope)
-        assert layer_factor_moment(width, 2 * s, negative_slope=slope) == pytest.approx(expected, rel=2e-13)
+        assert layer_factor_moment(width, 2 * s, negative_slope=slope) == pytest.approx(
+            expected, rel=2e-13
+        )
 
 
-@pytest.mark.parametrize(("width", "slope"), [(1, 0.01), (2, 0.3), (5, 0.3), (40, 0.1), (1000, 0.3), (10000, 0.9)])
+@pytest.mark.parametrize(
+    ("width", "slope"), [(1, 0.01), (2, 0.3), (5, 0.3), (40, 0.1), (1000, 0.3), (10000, 0.9)]
+)
 def test_leaky_mean_against_its_laplace_transform(width, slope):
     with mp.workdps(45):  # 1 - E e^{-tX} is as small as e^-76
         c = 2 / ((1 + mp.mpf(slope) ** 2) * width)
 
         def laplace(t):
-            return ((1 + 2 * t * c) ** -0.5 / 2 + (1 + 2 * t * c * mp.mpf(slope) ** 2) ** -0.5 / 2) ** width
+            return (
+                (1 + 2 * t * c) ** -0.5 / 2 + (1 + 2 * t * c * mp.mpf(slope) ** 2) ** -0.5 / 2
+            ) ** width
 
         # E sqrt X = int_0^inf (1 - E e^{-tX}) t^{-3/2} dt / (2 sqrt pi); t = e^x, analytic for |Im x| < pi
         step = mp.mpf(1) / 5
-        total = sum((1 - laplace(mp.exp(step * i))) * mp.exp(-step * i / 2) for i in range(-380, 540))
+        total = sum(
+            (1 - laplace(mp.exp(step * i))) * mp.exp(-step * i / 2) for i in range(-380, 540)
+        )
         exact = float(step * total / (2 * mp.sqrt(mp.pi)))
     assert layer_factor_moment(width, 1, negative_slope=slope) == pytest.approx(exact, rel=1e-13)
 
@@ -130,13 +156,17 @@ def test_slope_one_is_the_linear_layer_and_reciprocal_slopes_agree(width, m):
     linear = output_factor_moment(width, m)
     assert layer_factor_moment(width, m, negative_slope=1.0) == pytest.approx(linear, rel=1e-13)
     assert layer_factor_moment(width, m, negative_slope=-1.0) == pytest.approx(linear, rel=1e-13)
-    assert layer_factor_moment(width, m, negative_slope=1.0, law="orthogonal") == pytest.approx(1.0, rel=1e-13)
+    assert layer_factor_moment(width, m, negative_slope=1.0, law="orthogonal") == pytest.approx(
+        1.0, rel=1e-13
+    )
     four = layer_factor_moment(width, m, negative_slope=4.0)
     assert layer_factor_moment(width, m, negative_slope=0.25) == pytest.approx(four, rel=1e-13)
 
 
 def test_small_slopes_reach_relu():
-    values = np.array([layer_factor_moment(4, 1, negative_slope=slope) for slope in (1e-3, 1e-5, 0.0)])
+    values = np.array(
+        [layer_factor_moment(4, 1, negative_slope=slope) for slope in (1e-3, 1e-5, 0.0)]
+    )
     # The dead layer of probability 2^-4 keeps the length slope * E|z|, times sqrt(1/2): 0.04154 slope.
     lift = 2.0**-4 * math.sqrt(2.0) * output_factor_moment(4, 1)
     assert values[1] - values[2] == pytest.approx(1e-5 * lift, rel=0.01)
@@ -198,7 +228,11 @@ def test_half_binomial_and_survival():
 
 @pytest.mark.parametrize("width", [0, -3, 2.5, math.nan, math.inf, "8", None, [3, 0]])
 def test_bad_widths_are_refused(width):
-    for function in (lambda n: layer_factor_moment(n, 1), lambda n: output_factor_moment(n, 1), growth_threshold):
+    for function in (
+        lambda n: layer_factor_moment(n, 1),
+        lambda n: output_factor_moment(n, 1),
+        growth_threshold,
+    ):
         with pytest.raises(SpecError, match="integers >= 1"):
             function(width)
 

@@ -24,7 +24,11 @@ from deepinit.theory.lengths import (
 
 # widths; moments 1 to 4; mean and variance of log ||Ju||^2; survival
 NETWORKS = [
-    ([10] * 5, (0.7988826502625548, 1, 1.752769795139356, 4.05), (-1.025703276078, 2.821525714895, 0.9970731725916)),
+    (
+        [10] * 5,
+        (0.7988826502625548, 1, 1.752769795139356, 4.05),
+        (-1.025703276078, 2.821525714895, 0.9970731725916),
+    ),
     (
         [5, *[20] * 5, 5],
         (0.8099318460239121, 1, 1.767263672147905, 4.2724609375),
@@ -101,7 +105,9 @@ def test_depth_table(row, digits):
 def test_formula_with_every_scale():
     widths, hidden_var, output_var = (3, 8, 4, 16, 2), 1.3, 0.7
     for m in (1, 2.5):
-        product = math.prod(layer_factor_moment(n, m) for n in widths[1:-1]) * output_factor_moment(2, m)
+        product = math.prod(layer_factor_moment(n, m) for n in widths[1:-1]) * output_factor_moment(
+            2, m
+        )
         scale = (output_var * 2 / 3 * (hidden_var / 2) ** 3) ** (m / 2)
         value = length_moment(widths, m, hidden_var=hidden_var, output_var=output_var)
         assert value == pytest.approx(scale * product, rel=1e-13)
@@ -118,7 +124,9 @@ def test_by_layer_ends_at_the_network_and_stops_at_every_layer():
     logs = log_length_moments_by_layer(widths)
     for layer in (1, 2, 3):
         np.testing.assert_allclose(
-            [values[layer - 1] for values in logs], log_length_moments(widths[: layer + 1], output=None), rtol=1e-14
+            [values[layer - 1] for values in logs],
+            log_length_moments(widths[: layer + 1], output=None),
+            rtol=1e-14,
         )
     assert log_length_moments(widths) == tuple(values[-1] for values in logs)
 
@@ -130,7 +138,9 @@ def test_output_conventions():
     assert length_moment(widths, output_var=2.0, output="relu") == pytest.approx(0.59987, abs=6e-6)
     assert length_moment(widths, output=None) == pytest.approx(0.59987, abs=6e-6)
     # [3, 5, 2, 4] at hidden variance 3: 3/2 times the mean of the two hidden layers
-    assert length_moment(widths, hidden_var=3.0) == pytest.approx(1.5 * length_moment(widths), rel=1e-14)
+    assert length_moment(widths, hidden_var=3.0) == pytest.approx(
+        1.5 * length_moment(widths), rel=1e-14
+    )
     assert length_moment(widths, hidden_var=3.0) == pytest.approx(1.00864, abs=6e-6)
 
 
@@ -147,7 +157,9 @@ def test_rectangular_orthogonal_layers():
     ratio = math.gamma(1.5) * math.gamma(3.5) / (math.gamma(1.0) * math.gamma(4.0))
     assert length_moment([7, 2], 1, law="orthogonal") == pytest.approx(ratio, rel=1e-13)
     for widths in ([3, 7, 2], [7, 2, 7], [5, 5, 5]):
-        assert length_moment(widths, 2, law="orthogonal") == pytest.approx(widths[-1] / widths[0], rel=1e-13)
+        assert length_moment(widths, 2, law="orthogonal") == pytest.approx(
+            widths[-1] / widths[0], rel=1e-13
+        )
 
 
 def test_default_variance_is_critical_for_the_slope():
@@ -191,7 +203,9 @@ def test_bounds_bracket_the_exact_mean():
     # exact at width one
     assert price_tanner_bound([3, 1, 1]) == pytest.approx(length_moment([3, 1, 1]), rel=1e-14)
     sparse = price_tanner_bound([10] * 5, density=0.25)
-    assert sparse == pytest.approx(price_tanner_bound([10] * 5) * 0.25**2, rel=1e-14)  # four layers, sqrt each
+    assert sparse == pytest.approx(
+        price_tanner_bound([10] * 5) * 0.25**2, rel=1e-14
+    )  # four layers, sqrt each
 
 
 def test_price_tanner_of_sampled_sparse_layers():
@@ -202,7 +216,8 @@ def test_price_tanner_of_sampled_sparse_layers():
     weights *= math.sqrt(2.0 / (fan_in * density))
     active = weights @ rng.standard_normal(fan_in) > 0
     axis, diagonal = (
-        np.abs(weights @ tangent) * active for tangent in (np.eye(fan_in)[0], fan_in**-0.5 * np.ones(fan_in))
+        np.abs(weights @ tangent) * active
+        for tangent in (np.eye(fan_in)[0], fan_in**-0.5 * np.ones(fan_in))
     )
     bound = price_tanner_bound([fan_in, 1], density=density, output=None)
     error = axis.std() / math.sqrt(layers)
@@ -218,7 +233,9 @@ def test_raghu_bounds():
     sigma_w2, sigma_b2, k, depth = 4.0, 0.5, 30, 3
     both = math.sqrt(sigma_w2 + sigma_b2)
     base = 2.0 / both**0.5 * math.sqrt(k) / math.sqrt(both + k)
-    value = raghu_lower_bound(k, depth, hidden_var=sigma_w2, bias_var=sigma_b2, activation="hard_tanh")
+    value = raghu_lower_bound(
+        k, depth, hidden_var=sigma_w2, bias_var=sigma_b2, activation="hard_tanh"
+    )
     assert value == pytest.approx(base**depth, rel=1e-14)
     no_bias = raghu_lower_bound(k, 1, hidden_var=sigma_w2, activation="hard_tanh")
     assert no_bias == pytest.approx(math.sqrt(2.0 * k) / math.sqrt(2.0 + k), rel=1e-14)
@@ -232,12 +249,19 @@ def test_raghu_bounds():
     assert raghu_lower_bound(10, 2, hidden_var=0.0) == 0.0
 
 
-ALL = (length_moment, length_moments_by_layer, log_length_moments, log_length_moments_by_layer, price_tanner_bound)
+ALL = (
+    length_moment,
+    length_moments_by_layer,
+    log_length_moments,
+    log_length_moments_by_layer,
+    price_tanner_bound,
+)
 
 
 @pytest.mark.parametrize("function", [*ALL, expansion])
 @pytest.mark.parametrize(
-    "widths", [[5], [], [3, 0], [3, 2.5], [3, -1, 4], 7, [3, "4"], None, [3, math.nan], [2, math.inf]]
+    "widths",
+    [[5], [], [3, 0], [3, 2.5], [3, -1, 4], 7, [3, "4"], None, [3, math.nan], [2, math.inf]],
 )
 def test_bad_widths_are_refused(function, widths):
     with pytest.raises(SpecError, match="integers >= 1"):

@@ -8,7 +8,15 @@ from scipy import special
 from deepinit.core.errors import SpecError
 from deepinit.theory.lengths import residual_length_moment, residual_log_length_moments
 
-CASES = [(1, 1, 1.0), (1, 3, 0.2), (2, 3, 3.0), (6, 4, 0.5), (50, 20, 0.01), (40, 300, 2.0), (1000, 1000, 1.0)]
+CASES = [
+    (1, 1, 1.0),
+    (1, 3, 0.2),
+    (2, 3, 3.0),
+    (6, 4, 0.5),
+    (50, 20, 0.01),
+    (40, 300, 2.0),
+    (1000, 1000, 1.0),
+]
 
 
 @pytest.mark.parametrize(("width", "mid_width", "branch_var"), CASES)
@@ -17,13 +25,20 @@ def test_even_moments(width, mid_width, branch_var):
     n, k, beta = width, mid_width, branch_var / mid_width * 2 / width
     first, second = beta * k / 2, beta**2 * (k * k + 5 * k) / 4
     squared = 1 + 2 * n * first + n * n * second + 2 * n * second + 4 * first
-    assert residual_length_moment(n, k, 2, branch_var=branch_var) == pytest.approx(1 + branch_var, rel=1e-13)
-    assert residual_length_moment(n, k, 4, branch_var=branch_var) == pytest.approx(squared, rel=1e-13)
-    assert residual_length_moment(n, k, 2, branch_var=0.5, hidden_var=3.0) == pytest.approx(1.75, rel=1e-13)
+    assert residual_length_moment(n, k, 2, branch_var=branch_var) == pytest.approx(
+        1 + branch_var, rel=1e-13
+    )
+    assert residual_length_moment(n, k, 4, branch_var=branch_var) == pytest.approx(
+        squared, rel=1e-13
+    )
+    assert residual_length_moment(n, k, 2, branch_var=0.5, hidden_var=3.0) == pytest.approx(
+        1.75, rel=1e-13
+    )
 
 
 @pytest.mark.parametrize(
-    ("width", "mid_width", "branch_var", "m"), [(1, 1, 1.0, 0.6), (1, 1, 1.0, 3), (2, 2, 3.0, 1), (6, 3, 0.5, 3)]
+    ("width", "mid_width", "branch_var", "m"),
+    [(1, 1, 1.0, 0.6), (1, 1, 1.0, 3), (2, 2, 3.0, 1), (6, 3, 0.5, 3)],
 )
 def test_moments_against_the_noncentral_chi_square(width, mid_width, branch_var, m):
     with mp.workdps(25):
@@ -43,7 +58,9 @@ def test_moments_against_the_noncentral_chi_square(width, mid_width, branch_var,
                 integral += step * c**half * mp.exp(-c / 2) / (2**half * mp.gamma(half)) * given
             total += mp.binomial(mid_width, k) * integral
         exact = float(total / 2**mid_width)
-    assert residual_length_moment(width, mid_width, m, branch_var=branch_var) == pytest.approx(exact, rel=1e-11)
+    assert residual_length_moment(width, mid_width, m, branch_var=branch_var) == pytest.approx(
+        exact, rel=1e-11
+    )
 
 
 @pytest.mark.slow
@@ -52,15 +69,24 @@ def test_high_even_moments_of_one_neuron():
     strength = 0.7
     for power in (1, 2, 5, 10, 20):
         odd_factorials = [math.prod(range(2 * j - 1, 0, -2)) for j in range(power + 1)]
-        moments = [math.comb(2 * power, 2 * j) * (2 * strength) ** j * odd**2 for j, odd in enumerate(odd_factorials)]
+        moments = [
+            math.comb(2 * power, 2 * j) * (2 * strength) ** j * odd**2
+            for j, odd in enumerate(odd_factorials)
+        ]
         exact = 0.5 + 0.5 * sum(moments)
-        assert residual_length_moment(1, 1, 2 * power, branch_var=strength) == pytest.approx(exact, rel=1e-12)
+        assert residual_length_moment(1, 1, 2 * power, branch_var=strength) == pytest.approx(
+            exact, rel=1e-12
+        )
 
 
 def test_check_value_of_two_blocks():
-    assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=2) == pytest.approx(1.4020, abs=8e-4)
+    assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=2) == pytest.approx(
+        1.4020, abs=8e-4
+    )
     one = residual_length_moment(6, 4, branch_var=0.5)
-    assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=7) == pytest.approx(one**7, rel=1e-13)
+    assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=7) == pytest.approx(
+        one**7, rel=1e-13
+    )
     assert residual_length_moment(6, 4, branch_var=0.5, num_blocks=0) == 1.0
     assert residual_length_moment(6, 4, branch_var=0.0) == pytest.approx(1.0, rel=1e-13)
     assert residual_length_moment(6, 4, 0, branch_var=3.0) == pytest.approx(1.0, rel=1e-13)
@@ -69,7 +95,10 @@ def test_check_value_of_two_blocks():
 @pytest.mark.parametrize(("width", "mid_width", "branch_var"), CASES)
 def test_log_moments_are_derivatives_of_the_moments(width, mid_width, branch_var):
     h = 0.005
-    values = [math.log(residual_length_moment(width, mid_width, 2 * i * h, branch_var=branch_var)) for i in range(7)]
+    values = [
+        math.log(residual_length_moment(width, mid_width, 2 * i * h, branch_var=branch_var))
+        for i in range(7)
+    ]
     first = np.array([-49 / 20, 6, -15 / 2, 20 / 3, -15 / 4, 6 / 5, -1 / 6]) / h
     second = np.array([203 / 45, -87 / 5, 117 / 4, -254 / 9, 33 / 2, -27 / 5, 137 / 180]) / h**2
     mean, variance, alive = residual_log_length_moments(width, mid_width, branch_var=branch_var)
@@ -97,7 +126,9 @@ def test_log_moments_of_a_dominant_branch():
     mean += math.log(strength / k * 2 / n) + 2 * math.log(2) + special.digamma(n / 2)
     computed = residual_log_length_moments(n, k, branch_var=strength, num_blocks=3)
     assert computed.mean == pytest.approx(3 * mean, rel=1e-10)
-    assert computed.variance == pytest.approx(3 * (variance + special.polygamma(1, n / 2)), rel=1e-9)
+    assert computed.variance == pytest.approx(
+        3 * (variance + special.polygamma(1, n / 2)), rel=1e-9
+    )
 
 
 def test_wide_blocks_approach_infinite_width():
@@ -121,7 +152,9 @@ def test_blocks_of_sampled_matrices():
         u = u + v @ ((w @ u) * (z > 0))
         x = x + v @ np.maximum(z, 0.0)
     logs = np.log((u**2).sum(axis=(1, 2)))
-    mean, variance, _ = residual_log_length_moments(width, mid_width, branch_var=branch_var, num_blocks=2)
+    mean, variance, _ = residual_log_length_moments(
+        width, mid_width, branch_var=branch_var, num_blocks=2
+    )
     error = logs.std() / math.sqrt(networks)
     assert abs(logs.mean() - mean) < 5 * error
     assert abs(logs.mean() - 2 * math.log(1 + branch_var)) > 5 * error  # infinite width

@@ -33,7 +33,11 @@ def frames(rng, widths, *, d=1, law="normal", slope=0.0, bias=None, parallel=Fal
     x = np.broadcast_to(point, (NETWORKS, widths[0], 1))
     u = np.broadcast_to(np.eye(widths[0])[:, :d], (NETWORKS, widths[0], d))
     for layer, (fan_in, width) in enumerate(itertools.pairwise(widths), start=2):
-        draw = haar(rng, width, fan_in) if law == "orthogonal" else rng.standard_normal((NETWORKS, width, fan_in))
+        draw = (
+            haar(rng, width, fan_in)
+            if law == "orthogonal"
+            else rng.standard_normal((NETWORKS, width, fan_in))
+        )
         weights = draw if law == "orthogonal" else draw / math.sqrt(fan_in)
         if layer == len(widths):
             return weights @ u
@@ -78,7 +82,9 @@ def test_lengths_in_relu_networks(widths, bias):
     error = lengths.std() / math.sqrt(NETWORKS)
     assert abs(lengths.mean() - length_moment(widths)) < 5 * error
     assert abs(lengths.mean() - expansion(widths, 1)) > 5 * error
-    assert abs(logs.mean() - math.log(widths[-1] / widths[0])) > 5 * logs.std() / math.sqrt(logs.size)
+    assert abs(logs.mean() - math.log(widths[-1] / widths[0])) > 5 * logs.std() / math.sqrt(
+        logs.size
+    )
     for x in (0.0, 0.2, 0.5, 1.0, 1.5):
         p = length_cdf(x, widths)
         assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
@@ -92,16 +98,18 @@ def test_the_tangent_may_point_along_the_input():
 
 def test_constant_biases_are_told_apart():
     widths = (3, 5, 2, 4)
-    squares = (frames(np.random.default_rng(3), widths, bias=lambda rng, shape: np.full(shape, 0.5)) ** 2).sum(
-        axis=(1, 2)
-    )
+    squares = (
+        frames(np.random.default_rng(3), widths, bias=lambda rng, shape: np.full(shape, 0.5)) ** 2
+    ).sum(axis=(1, 2))
     lengths = np.sqrt(squares)
     assert lengths.mean() > length_moment(widths) + 5 * lengths.std() / math.sqrt(NETWORKS)
 
 
 @pytest.mark.parametrize("widths", [(5, 5, 5, 5), (3, 6, 4, 2), (7, 3, 5, 4)])
 def test_lengths_in_orthogonal_networks(widths):
-    squares = (frames(np.random.default_rng(4), widths, law="orthogonal", bias=normal_bias) ** 2).sum(axis=(1, 2))
+    squares = (
+        frames(np.random.default_rng(4), widths, law="orthogonal", bias=normal_bias) ** 2
+    ).sum(axis=(1, 2))
     logs = check_log_moments(squares, log_length_moments(widths, law="orthogonal"))
     lengths = np.sqrt(squares)
     error = lengths.std() / math.sqrt(NETWORKS)
@@ -113,7 +121,9 @@ def test_lengths_in_orthogonal_networks(widths):
 
 def test_lengths_in_leaky_networks():
     widths, slope = (4, 5, 3, 5), 0.3
-    squares = (frames(np.random.default_rng(5), widths, slope=slope, bias=normal_bias) ** 2).sum(axis=(1, 2))
+    squares = (frames(np.random.default_rng(5), widths, slope=slope, bias=normal_bias) ** 2).sum(
+        axis=(1, 2)
+    )
     logs = check_log_moments(squares, log_length_moments(widths, negative_slope=slope))
     relu = log_length_moments(widths)
     assert abs(logs.mean() - relu.mean) > 5 * logs.std() / math.sqrt(logs.size)
@@ -121,7 +131,9 @@ def test_lengths_in_leaky_networks():
     for x in (0.3, 0.6):
         p = length_cdf(x, widths, negative_slope=slope)
         assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
-        assert abs((lengths <= x).mean() - length_cdf(x, widths)) > 5 * math.sqrt(p * (1 - p) / NETWORKS)
+        assert abs((lengths <= x).mean() - length_cdf(x, widths)) > 5 * math.sqrt(
+            p * (1 - p) / NETWORKS
+        )
 
 
 @pytest.mark.parametrize("law", ["normal", "orthogonal"])
@@ -133,6 +145,10 @@ def test_volumes(widths, d, law):
     squares = np.where(singular[:, -1] > 1e-10, singular.prod(axis=1) ** 2, 0.0)
     logs = check_log_moments(squares, log_volume_moments(widths, d, law=law))
     one = log_length_moments(widths, law=law)
-    assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(logs.size)  # as if directions were independent
+    assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(
+        logs.size
+    )  # as if directions were independent
     volumes = np.sqrt(squares)
-    assert abs(volumes.mean() - volume_moment(widths, d, law=law)) < 5 * volumes.std() / math.sqrt(NETWORKS)
+    assert abs(volumes.mean() - volume_moment(widths, d, law=law)) < 5 * volumes.std() / math.sqrt(
+        NETWORKS
+    )

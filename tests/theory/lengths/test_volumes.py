@@ -29,7 +29,9 @@ VOLUMES = [
 
 @pytest.mark.parametrize(("widths", "d", "moments"), VOLUMES)
 def test_volumes_against_published_digits(widths, d, moments):
-    np.testing.assert_allclose([volume_moment(widths, d, m) for m in (1, 2, 3)], moments, rtol=1e-13)
+    np.testing.assert_allclose(
+        [volume_moment(widths, d, m) for m in (1, 2, 3)], moments, rtol=1e-13
+    )
 
 
 def test_volume_closed_forms():
@@ -45,15 +47,22 @@ def test_volume_closed_forms():
 
 def test_volume_with_m_one_telescopes():
     n, d = 7, 3
-    given_k = {k: 2 ** (d / 2) * math.gamma((k + 1) / 2) / math.gamma((k - d + 1) / 2) for k in range(d, n + 1)}
+    given_k = {
+        k: 2 ** (d / 2) * math.gamma((k + 1) / 2) / math.gamma((k - d + 1) / 2)
+        for k in range(d, n + 1)
+    }
     exact = (2 / n) ** (d / 2) * sum(math.comb(n, k) / 2**n * value for k, value in given_k.items())
     assert volume_moment([n, n], d, output=None) == pytest.approx(exact, rel=1e-13)
 
 
 def test_volumes_of_dimension_one_are_lengths():
     for law, output in itertools.product(("normal", "orthogonal"), ("linear", "relu", None)):
-        lengths = length_moment([3, 8, 4, 2], 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4)
-        volumes = volume_moment([3, 8, 4, 2], 1, 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4)
+        lengths = length_moment(
+            [3, 8, 4, 2], 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4
+        )
+        volumes = volume_moment(
+            [3, 8, 4, 2], 1, 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4
+        )
         assert lengths == volumes
 
 
@@ -102,10 +111,17 @@ def test_log_volume_moments_against_the_chi_square_law(fan_in, width, law):
 def test_log_volumes_by_layer():
     moments = log_volume_moments_by_layer([4, 3, 5, 2], 2)
     assert moments.mean.shape == (3,)
-    single = [log_volume_moments([4, 3], 2, output=None), log_volume_moments([3, 5], 2, output=None)]
+    single = [
+        log_volume_moments([4, 3], 2, output=None),
+        log_volume_moments([3, 5], 2, output=None),
+    ]
     assert moments.mean[1] == pytest.approx(single[0].mean + single[1].mean, rel=1e-13)
     assert moments.variance[1] == pytest.approx(single[0].variance + single[1].variance, rel=1e-13)
-    assert moments.p_alive[1] == moments.p_alive[2] == pytest.approx(single[0].p_alive * single[1].p_alive, rel=1e-14)
+    assert (
+        moments.p_alive[1]
+        == moments.p_alive[2]
+        == pytest.approx(single[0].p_alive * single[1].p_alive, rel=1e-14)
+    )
 
 
 def test_wide_layers_reach_the_expansion_of_the_log_moments():
@@ -122,13 +138,22 @@ def test_leaky_log_moments_are_derivatives_of_the_moments(width, law):
     slope, fan_in, h = 0.2, 3, 2e-3
 
     def cumulant(s):
-        return math.log(length_moment([fan_in, width], 2 * s, negative_slope=slope, law=law, output=None))
+        return math.log(
+            length_moment([fan_in, width], 2 * s, negative_slope=slope, law=law, output=None)
+        )
 
     # One-sided differences of the cumulant function, fourth order in h.
     values = [cumulant(i * h) for i in range(6)]
-    mean = (-25 * values[0] + 48 * values[1] - 36 * values[2] + 16 * values[3] - 3 * values[4]) / (12 * h)
+    mean = (-25 * values[0] + 48 * values[1] - 36 * values[2] + 16 * values[3] - 3 * values[4]) / (
+        12 * h
+    )
     variance = (
-        45 * values[0] - 154 * values[1] + 214 * values[2] - 156 * values[3] + 61 * values[4] - 10 * values[5]
+        45 * values[0]
+        - 154 * values[1]
+        + 214 * values[2]
+        - 156 * values[3]
+        + 61 * values[4]
+        - 10 * values[5]
     ) / (12 * h * h)
     computed = log_length_moments([fan_in, width], negative_slope=slope, law=law, output=None)
     assert computed.mean == pytest.approx(mean, abs=1e-7)
@@ -139,7 +164,9 @@ def test_leaky_log_moments_are_derivatives_of_the_moments(width, law):
 def test_leaky_log_moments_of_one_neuron():
     # z -> (z or a z): ln of a chi-square of one degree plus a fair choice of 0 or ln a^2
     slope = 0.1
-    mean, variance, alive = log_length_moments([1, 1], hidden_var=1.0, negative_slope=slope, output=None)
+    mean, variance, alive = log_length_moments(
+        [1, 1], hidden_var=1.0, negative_slope=slope, output=None
+    )
     with mp.workdps(20):
         assert mean == pytest.approx(float(mp.digamma(0.5) + mp.log(2) + mp.log(slope)), rel=1e-13)
         assert variance == pytest.approx(float(mp.psi(1, 0.5) + mp.log(slope) ** 2), rel=1e-13)

@@ -52,13 +52,20 @@ def explicit_logs(widths, d, num, *, slopes=(0.0, 1.0), orthogonal=False, seed=0
         ((4, 4, 6, 3), 1, {"orthogonal": True}),
     ],
 )
-@pytest.mark.exhaustive_cases("widths0-1-options0", "widths1-2-options1", "widths2-3-options2", "widths4-1-options4")
+@pytest.mark.exhaustive_cases(
+    "widths0-1-options0", "widths1-2-options1", "widths2-3-options2", "widths4-1-options4"
+)
 def test_explicit_matrices_have_the_same_law(widths, d, options):
     num = 20_000
-    slopes, law = options.get("slopes", (0.0, 1.0)), "orthogonal" if options.get("orthogonal") else "normal"
+    slopes, law = (
+        options.get("slopes", (0.0, 1.0)),
+        "orthogonal" if options.get("orthogonal") else "normal",
+    )
     hidden, output = widths[1:-1], widths[-1]
     drawn, drawn_alive = explicit_logs(widths, d, num, **options)
-    fn = lambda key: log_layer_factors(key, hidden, slopes=slopes, output_width=output, d=d, law=law, fan_in=widths[0])
+    fn = lambda key: log_layer_factors(
+        key, hidden, slopes=slopes, output_width=output, d=d, law=law, fan_in=widths[0]
+    )
     scales = log_layer_scales(widths[0], hidden, slopes=slopes, output_width=output, d=d)
     logs = (scales + sampled(fn, num)).sum(axis=1)
     alive = np.isfinite(logs)
