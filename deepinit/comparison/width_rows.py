@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction
 
@@ -18,7 +18,7 @@ def check_rows(results: Any) -> None:
         raise SpecError(
             f"results of type {type(results).__name__}", "a mapping of widths to results", _WRITE
         )
-    if not all(is_number(width) and np.isfinite(width) and width > 0 for width in results):
+    if not all(validate.is_number(width) and np.isfinite(width) and width > 0 for width in results):
         raise SpecError(f"widths {[*results]!r}", "positive numbers", _WRITE)
     if not all(isinstance(row, Sequence) for row in results.values()):
         kinds = ", ".join(type(row).__name__ for row in results.values())

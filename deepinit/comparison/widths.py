@@ -28,7 +28,7 @@ from deepinit.comparison.width_rows import (
     predicted_values,
     sorted_out,
 )
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate
 from deepinit.core.tails import heavy_tails
@@ -87,7 +87,7 @@ def compare_widths(
     """
     if statistic not in STATISTICS:
         raise SpecError(f"statistic={statistic!r}", " or ".join(STATISTICS), "mean is the default.")
-    check_integer("terms", terms, 1, "2 is the default.")
+    validate.integer("terms", terms, 1, "2 is the default.")
     check_rows(results)
     if len(results) < terms:
         raise SpecError(

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.array_api import array_namespace
-from deepinit.core.checks import check_integer, real_numbers, shape_in_words
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import checked_radius, images
 from deepinit.core.reproducible import dot, norm
@@ -162,7 +162,7 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
         raise SpecError(
             f"curve of type {type(curve).__name__}", "a curve", "Write di.curves.circle()."
         )
-    check_integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
+    validate.integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
     if method not in ("tangents", "polygon"):
         raise SpecError(
             f"method={method!r}", "'tangents', 'polygon'", "Leave it out for 'tangents'."
@@ -207,7 +207,7 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
 
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
-    check_integer("dimension", dimension, 2, "A circle needs a plane.")
+    validate.integer("dimension", dimension, 2, "A circle needs a plane.")
     radius = checked_radius(radius)
     coefficients = np.zeros((3, dimension))
     coefficients[1, 0] = coefficients[2, 1] = radius
@@ -266,7 +266,7 @@ def image_circle(seed: int = 0) -> Curve:
 
 
 def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
     pixels, labels = images()
     rng = np.random.default_rng(seed)
     classes = rng.choice(10, size=count, replace=False)
@@ -275,10 +275,10 @@ def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
 
 
 def _point(name: str, given: Any) -> np.ndarray:
-    point = real_numbers(given)
+    point = validate.real_numbers(given)
     if point is None or point.ndim != 1 or not point.size or not np.isfinite(point).all():
         raise SpecError(
-            f"{name} of {shape_in_words(given)} or not finite",
+            f"{name} of {validate.shape_text(given)} or not finite",
             "one point [dimension] of finite numbers",
             "Give one row.",
         )

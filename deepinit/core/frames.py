@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core import checks, inputs
-from deepinit.core.checks import check_integer
+from deepinit.core import inputs, validate
 from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import orthonormalized
 
@@ -69,14 +68,14 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
     """
     rows, vectors = (
         np.zeros(0) if array is None else array
-        for array in map(checks.real_numbers, (points, tangents))
+        for array in map(validate.real_numbers, (points, tangents))
     )
     if rows.ndim == 1:
         rows, vectors = rows[None], (vectors[None, None] if vectors.ndim == 1 else vectors[None])
     fits = rows.ndim == 2 and vectors.ndim == 3 and rows.size and vectors.size
     if not (fits and vectors.shape[0] == len(rows) and vectors.shape[2] == rows.shape[1]):
         raise SpecError(
-            f"points of {checks.shape_in_words(points)} with tangents of {checks.shape_in_words(tangents)}",
+            f"points of {validate.shape_text(points)} with tangents of {validate.shape_text(tangents)}",
             "points [num_points, dimension] with tangents [num_points, d, dimension]",
             "Give every point a frame of d vectors.",
         )
@@ -105,10 +104,12 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
 
 def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0) -> Frames:
     """Uniform points on the unit sphere, each with a uniform orthonormal frame of `size` vectors."""
-    check_integer("dimension", dimension, 1, "Give the width of the input.")
-    check_integer("size", size, 1, "One vector measures length, two measure area.", most=dimension)
-    check_integer("num_points", num_points, 1, "Give at least one point.")
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("dimension", dimension, 1, "Give the width of the input.")
+    validate.integer(
+        "size", size, 1, "One vector measures length, two measure area.", most=dimension
+    )
+    validate.integer("num_points", num_points, 1, "Give at least one point.")
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
     rng = np.random.default_rng(seed)
     points = rng.standard_normal((num_points, dimension))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
@@ -122,8 +123,8 @@ def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0)
 
 def images(size: int = 1, *, seed: int = 0) -> Frames:
     """A real MNIST digit (pixels / 255) with the directions to `size` other digits."""
-    check_integer("size", size, 1, "One direction measures length, two measure area.", most=100)
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("size", size, 1, "One direction measures length, two measure area.", most=100)
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
     pixels, labels = inputs.images()
     chosen = np.random.default_rng(seed).choice(len(pixels), size=1 + size, replace=False)
     return at(

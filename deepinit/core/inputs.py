@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_angle, check_integer, real_number, real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.reproducible import sine
 
@@ -147,7 +147,7 @@ def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
             f"angles={angles!r}", "a tuple of one angle or more", "Write for example (0.1, 1.0)."
         )
     for angle in angles:
-        check_angle(angle)
+        validate.angle(angle)
     _check_dimension(dimension)
     points = np.zeros((1, dimension))
     points[0, 0] = 1.0
@@ -243,7 +243,7 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
 
 def checked_radius(radius: Any) -> float:
     """A finite positive number as a float."""
-    number = real_number(radius)
+    number = validate.real_number(radius)
     if number is None or not 0.0 < number < math.inf:
         raise SpecError(
             f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."
@@ -252,16 +252,16 @@ def checked_radius(radius: Any) -> float:
 
 
 def _check_count(num_points: int) -> None:
-    check_integer("num_points", num_points, 2, "One point has no pair.")
+    validate.integer("num_points", num_points, 2, "One point has no pair.")
 
 
 def _check_pairs(num_pairs: int, seed: int) -> None:
-    check_integer("num_pairs", num_pairs, 1, "Ask for at least one pair.")
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("num_pairs", num_pairs, 1, "Ask for at least one pair.")
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
 
 
 def _check_dimension(dimension: int, least: int = 2) -> None:
-    check_integer(
+    validate.integer(
         "dimension",
         dimension,
         least,
@@ -270,7 +270,7 @@ def _check_dimension(dimension: int, least: int = 2) -> None:
 
 
 def _numbers(values: Any) -> np.ndarray:
-    array = real_numbers(values)
+    array = validate.real_numbers(values)
     if array is not None:
         return array
     raise SpecError(

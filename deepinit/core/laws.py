@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any, Literal
 
-from deepinit.core.checks import chosen, real_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 
@@ -43,10 +43,10 @@ class Law:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", chosen("the law ", self.name, LAW_NAMES))
-        object.__setattr__(self, "scaling", chosen("the scaling ", self.scaling, SCALINGS))
+        object.__setattr__(self, "name", validate.choice("law", self.name, LAW_NAMES))
+        object.__setattr__(self, "scaling", validate.choice("scaling", self.scaling, SCALINGS))
         for field in ("variance", "density", "value"):
-            number = real_number(getattr(self, field))
+            number = validate.real_number(getattr(self, field))
             if number is not None and math.isfinite(number):
                 object.__setattr__(self, field, number)
         if not (_is_finite(self.variance) and self.variance >= 0):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 
@@ -173,7 +173,7 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
 
     Reference: arXiv 2007.03253, assumption 4.
     """
-    drift = real_numbers(mean)
+    drift = validate.real_numbers(mean)
     if drift is None or drift.ndim != 2 or not drift.size or not np.isfinite(drift).all():
         raise SpecError(
             "a mean that is no matrix of finite numbers",
@@ -192,7 +192,7 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
 
 def vector_normal(output_cov: Any, mean: Any = None) -> MatrixLaw:
     """The law of a bias vector b = mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
-    drift = None if mean is None else real_numbers(mean)
+    drift = None if mean is None else validate.real_numbers(mean)
     return matrix_normal(output_cov, np.eye(1), mean if drift is None else drift.reshape(-1, 1))
 
 
@@ -203,7 +203,7 @@ def semidefinite_factor(covariance: Any) -> np.ndarray:
 
 
 def _covariance(name: str, given: Any, size: int | None = None) -> np.ndarray:
-    matrix = real_numbers(given)
+    matrix = validate.real_numbers(given)
     square = (
         matrix is not None
         and matrix.ndim == 2
@@ -236,7 +236,7 @@ def _covariance(name: str, given: Any, size: int | None = None) -> np.ndarray:
 def _mean(given: Any, shape: tuple[int, int]) -> Matrix | None:
     if given is None:
         return None
-    mean = real_numbers(given)
+    mean = validate.real_numbers(given)
     if mean is None or mean.shape != shape or not np.isfinite(mean).all():
         shown = "no array of numbers" if mean is None else f"shape {mean.shape}"
         raise SpecError(

@@ -4,8 +4,8 @@ import dataclasses
 import math
 from typing import Any, Literal
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation, linear, relu, tanh
-from deepinit.core.checks import chosen, whole_number
 from deepinit.core.defaults import Chosen, choose, forget_choices, pickled
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
@@ -77,7 +77,7 @@ class ResNet:
         object.__setattr__(
             self, "depth", checked_count("depth", self.depth, "Give at least one block.")
         )
-        object.__setattr__(self, "block", chosen("block=", self.block, BLOCKS))
+        object.__setattr__(self, "block", validate.choice("block", self.block, BLOCKS))
         if self.activation is None:
             choose(self, "activation", tanh if self.is_shallow else relu)
         object.__setattr__(self, "inner_activation", as_activation(self.inner_activation))
@@ -220,7 +220,9 @@ class ConvResNet:
                 "3 is usual; an even patch has no centre.",
             )
         remedy = "A residual network keeps the image's shape: there is no 'valid' padding."
-        object.__setattr__(self, "padding", chosen("padding=", self.padding, PADDINGS, remedy))
+        object.__setattr__(
+            self, "padding", validate.choice("padding", self.padding, PADDINGS, remedy)
+        )
         object.__setattr__(self, "inner_activation", as_activation(self.inner_activation))
         complete(self, default_law=normal(1.0, scaling="depth"), structured=True)
         _check_matrix_laws(self, self.channels, self.channels * self.patch_size)
@@ -329,7 +331,7 @@ def _check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:
 
 def _checked_image(given: Any) -> tuple[int, ...]:
     try:
-        sizes = [whole_number(size) for size in given]
+        sizes = [validate.whole_number(size) for size in given]
     except TypeError:
         sizes = []
     shape = tuple(size for size in sizes if size is not None and size >= 1)

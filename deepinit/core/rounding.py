@@ -10,10 +10,10 @@ below 2^-126 in float32 and bfloat16 ("flush": no subnormal numbers); float16 ha
 import json
 from typing import Any, Literal
 
+from deepinit.core import validate
 from deepinit.core.activation import Activation
 from deepinit.core.activations import as_activation
 from deepinit.core.array_api import array_namespace
-from deepinit.core.checks import chosen, real_number
 from deepinit.core.errors import SpecError
 
 ROUNDINGS = ("nearest", "truncate", "flush")
@@ -47,12 +47,12 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     inner = as_activation(activation)
     if inner.name == "rounded":
         raise SpecError(f"the activation {inner}", "one that is not rounded yet", "Round once.")
-    number = real_number(rho)
+    number = validate.real_number(rho)
     if number is None or not 0.0 < number < 1.0:
         raise SpecError(
             f"rho={rho!r}", "a number between 0 and 1, ends excluded", "0.001 keeps three digits."
         )
-    name = chosen("rounding=", rounding, ROUNDINGS)
+    name = validate.choice("rounding", rounding, ROUNDINGS)
     if name != "flush" and number < _FINEST_GRID:
         raise SpecError(
             f"a grid of rho={number:g}",

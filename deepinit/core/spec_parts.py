@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from deepinit.core import validate
 from deepinit.core.activations import as_activation
-from deepinit.core.checks import whole_number
 from deepinit.core.defaults import choose
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
@@ -85,7 +85,7 @@ def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
 
 def checked_width(given: Any, where: str) -> int:
     """A whole number of neurons."""
-    width = whole_number(given)
+    width = validate.whole_number(given)
     if width is None or width < 1:
         raise SpecError(
             f"width {given!r} {where}",
@@ -97,7 +97,7 @@ def checked_width(given: Any, where: str) -> int:
 
 def checked_count(name: str, given: Any, remedy: str) -> int:
     """A whole number of layers or positions, at least 1."""
-    count = whole_number(given)
+    count = validate.whole_number(given)
     if count is None or count < 1:
         raise SpecError(f"{name}={given!r}", "integers >= 1", remedy)
     return count

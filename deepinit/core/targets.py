@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, real_number, real_numbers, shape_in_words
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import images
 from deepinit.core.reproducible import cosine, sine
@@ -53,7 +53,7 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     Raises:
         SpecError: no examples, unequal numbers of inputs and targets, negative classes, numbers that are not finite.
     """
-    x, y = real_numbers(inputs), real_numbers(targets)
+    x, y = validate.real_numbers(inputs), validate.real_numbers(targets)
     if x is None or y is None:
         raise SpecError(
             "examples that are not numbers", "arrays of real numbers", "Convert to floats."
@@ -107,9 +107,9 @@ def sum_of_sines(
 
     Reference: arXiv 2105.11686, section 4.
     """
-    check_integer("dimension", dimension, 1, "Give at least one coordinate.")
-    check_integer("num_examples", num_examples, 1, "Give at least one example.")
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("dimension", dimension, 1, "Give at least one coordinate.")
+    validate.integer("num_examples", num_examples, 1, "Give at least one example.")
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
     amplitude, frequency = (
         _checked_wave("amplitude", amplitude),
         _checked_wave("frequency", frequency),
@@ -120,7 +120,7 @@ def sum_of_sines(
 
 
 def _checked_wave(name: str, value: Any) -> float:
-    number = real_number(value)
+    number = validate.real_number(value)
     if number is None or not math.isfinite(number):
         raise SpecError(
             f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."
@@ -133,7 +133,7 @@ def two_sines(num_examples: int = 40) -> Examples:
 
     Reference: arXiv 2105.11686, section 4 (the one-dimensional experiments).
     """
-    check_integer("num_examples", num_examples, 2, "Give at least two points.")
+    validate.integer("num_examples", num_examples, 2, "Give at least two points.")
     x = np.linspace(-1.0, 1.5, num_examples)
     return examples(x, sine(3.0 * x) + 0.5 * sine(6.0 * x), "two sines")
 
@@ -143,7 +143,7 @@ def relu_pieces(num_examples: int = 40) -> Examples:
 
     Reference: arXiv 2504.09484.
     """
-    check_integer("num_examples", num_examples, 2, "Give at least two points.")
+    validate.integer("num_examples", num_examples, 2, "Give at least two points.")
     x = np.linspace(-1.0, 1.0, num_examples)
     relu = lambda s: np.maximum(s, 0.0)
     y = -relu(x) + relu(2.0 * (x + 0.3)) - relu(1.5 * (x - 0.4)) + relu(0.5 * (x - 0.8))
@@ -171,11 +171,11 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
         dimension: at least 1; there are dimension + 1 examples.
         targets: one number for all, or [dimension + 1].
     """
-    check_integer("dimension", dimension, 1, "Give at least one coordinate.")
+    validate.integer("dimension", dimension, 1, "Give at least one coordinate.")
     count = dimension + 1
-    y = real_numbers(targets)
+    y = validate.real_numbers(targets)
     if y is None or y.shape not in ((), (count,)):
-        given = f"targets of {shape_in_words(targets)}"
+        given = f"targets of {validate.shape_text(targets)}"
         raise SpecError(given, f"one number, or {count}", "Leave them out for 1.")
     # rows of the centred identity, in an orthonormal basis of the plane they span (Helmert's), scaled to norm^2 = dimension
     basis = np.zeros((dimension, count))
@@ -196,8 +196,8 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
         num_examples: of both together, an even number.
         inner: radius of the smaller circle, between 0 and 1.
     """
-    check_integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
-    radius = real_number(inner)
+    validate.integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
+    radius = validate.real_number(inner)
     if radius is None or not 0.0 < radius < 1.0:
         raise SpecError(
             f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."
@@ -218,8 +218,8 @@ def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> 
         classes: the digit is a class, for the cross-entropy; else the number to be learned by regression.
         seed: of the choice.
     """
-    check_integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
-    check_integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
+    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
     pixels, labels = images()
     chosen = np.random.default_rng(seed).permutation(len(labels))[:num_examples]
     y = labels[chosen] if classes else labels[chosen].astype(np.float64)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, chosen, real_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.targets import Examples
 from deepinit.core.training_options import check_end_time, check_options
@@ -71,9 +71,11 @@ class Training:
         for option in ("rate", "stop_drop", "tolerance", "end_time"):
             object.__setattr__(self, option, _checked_number(option, getattr(self, option)))
         remedy = "A loss of your own goes to training.training_seed_fn."
-        object.__setattr__(self, "loss", chosen("loss=", self.loss, LOSSES, remedy))
+        object.__setattr__(self, "loss", validate.choice("loss", self.loss, LOSSES, remedy))
         if self.batch_size is not None:
-            size = check_integer("batch_size", self.batch_size, 1, "Leave it out for all examples.")
+            size = validate.integer(
+                "batch_size", self.batch_size, 1, "Leave it out for all examples."
+            )
             object.__setattr__(self, "batch_size", size)
         if not isinstance(self.initial_stage, bool | np.bool_):
             given = f"initial_stage={self.initial_stage!r}"
@@ -167,7 +169,7 @@ def checked_steps(record_steps: Any) -> tuple[int, ...]:
     """The record steps as a tuple; refuses what does not increase."""
     steps = tuple(record_steps) if isinstance(record_steps, Sequence | np.ndarray) else ()
     for step in steps:
-        check_integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
+        validate.integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
     if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
         raise SpecError(
             f"record_steps={record_steps!r}",
@@ -181,7 +183,7 @@ def _checked_number(option: str, value: Any) -> float | None:
     """A number as a float of Python's, of which identities can be made; None remains."""
     if value is None:
         return None
-    number = real_number(value)
+    number = validate.real_number(value)
     if number is None or not math.isfinite(number):
         raise SpecError(
             f"{option}={value!r}", "a finite number", "Leave it out for the default, if it has one."

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from deepinit.core.checks import check_integer, is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 
@@ -35,7 +35,7 @@ def check_options(
     if not (is_positive(tolerance) and tolerance < 1):
         raise SpecError(f"tolerance={tolerance!r}", "a number in (0, 1)", "Leave it out for 1e-6.")
     if batch_size is not None:
-        check_integer(
+        validate.integer(
             "batch_size", batch_size, 1, "Leave it out for all examples.", most=num_examples
         )
     flows = mode in ("flow", "neuron_flow")
@@ -61,7 +61,7 @@ def check_end_time(mode: Any, end_time: Any) -> None:
 
 def is_positive(value: Any) -> bool:
     """Is this a finite number > 0, Python's or NumPy's?"""
-    return is_number(value) and 0.0 < value < math.inf
+    return validate.is_number(value) and 0.0 < value < math.inf
 
 
 def require_output_layer(spec: Any) -> None:

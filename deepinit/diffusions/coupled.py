@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.checks import check_integer, real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -121,8 +121,8 @@ def coupled_errors(
     Reference: derivation in the module docstring.
     """
     check_shallow(spec)
-    check_integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
-    check_integer("key", key, 0, "Leave it out for 0.", most=2**32 - 1)
+    validate.integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
+    validate.integer("key", key, 0, "Leave it out for 0.", most=2**32 - 1)
     phi = spec.activation
     if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
         raise SpecError(
@@ -130,13 +130,13 @@ def coupled_errors(
             "activations that bend (tanh, erf, silu)",
             "With a linear one network and Euler's method are the same at every depth, up to rounding, and there is no order.",
         )
-    numbers = real_numbers(depths)
+    numbers = validate.real_numbers(depths)
     if numbers is None or numbers.ndim != 1:
         raise SpecError(
             f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."
         )
     for depth in depths:
-        check_integer("depths", depth, 1, "Write for example (32, 64, 128).")
+        validate.integer("depths", depth, 1, "Write for example (32, 64, 128).")
     if len(depths) < 2 or list(depths) != sorted(set(depths)):
         raise SpecError(
             f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepinit.core.checks import check_dtype, check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.residual_specs import ConvResNet, ResNet
@@ -99,12 +99,12 @@ def drift_and_noise(
     Reference: arXiv 2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions); derivation in the module docstring.
     """
     check_shallow(spec)
-    check_dtype(dtype)
+    validate.dtype(dtype)
     if not isinstance(brownian, bool):
         raise SpecError(
             f"brownian={brownian!r}", "True, False", "True, the default, draws Gaussian increments."
         )
-    check_integer(
+    validate.integer(
         "num_inputs", num_inputs, 1, "Give the number of rows that pass through the network."
     )
     layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
@@ -187,7 +187,9 @@ def prepared(
 def rows_of(inputs: Any) -> np.ndarray:
     """[num_inputs, dimension]: points, then partners."""
     if not isinstance(inputs, Inputs):
-        inputs = as_points(real_numbers(inputs) if real_numbers(inputs) is not None else inputs)
+        inputs = as_points(
+            validate.real_numbers(inputs) if validate.real_numbers(inputs) is not None else inputs
+        )
     return np.concatenate([inputs.points, inputs.partners]) if inputs.num_pairs else inputs.points
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import lineax
 import numpy as np
 
-from deepinit.core.checks import check_integer, is_number, real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.diffusions.equation import Equation, Noise
 
@@ -46,14 +46,14 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
     Raises:
         SpecError: a horizon that is no positive number, times that are no steps of the grid, in increasing order.
     """
-    check_integer("num_steps", num_steps, 1, "200 steps leave a bias of about half a per cent.")
-    if not (is_number(horizon) and 0.0 < horizon < float("inf")):
+    validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of about half a per cent.")
+    if not (validate.is_number(horizon) and 0.0 < horizon < float("inf")):
         raise SpecError(
             f"horizon={horizon!r}", "a finite number > 0", "1 is the limit of the network itself."
         )
     if times is None:
         return Grid(float(horizon), int(num_steps), (int(num_steps),))
-    given = real_numbers(times)
+    given = validate.real_numbers(times)
     with np.errstate(over="ignore"):
         positions = np.array([]) if given is None else np.atleast_1d(given) * (num_steps / horizon)
     numbers = np.round(positions)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import tanh
-from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError
 from deepinit.inference.checks import check_positive
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
@@ -115,8 +115,8 @@ def empirical_bayes(
         check_positive(name, given)
     if noise is not None:
         check_positive("noise", noise)
-    check_integer("num_starts", num_starts, 1, "8 is usual.")
-    check_integer("seed", seed, 0, "Leave it out for 0.")
+    validate.integer("num_starts", num_starts, 1, "8 is usual.")
+    validate.integer("seed", seed, 0, "Leave it out for 0.")
     slope = diffusion_constants(activation).slope
     if slope == 0.0:
         raise SpecError(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import is_number, real_numbers, shape_in_words
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 
 SMALLEST, LARGEST = 1e-75, 1e75  # products of two squares, or their ratios, stay in float64
@@ -83,7 +83,7 @@ def checked_noise(given: Any, name: str = "noise") -> float:
     Raises:
         SpecError: anything else.
     """
-    if not (is_number(given) and (given == 0.0 or SMALLEST <= given <= LARGEST)):
+    if not (validate.is_number(given) and (given == 0.0 or SMALLEST <= given <= LARGEST)):
         raise SpecError(
             f"{name}={given!r}",
             f"0, or a number from {SMALLEST:g} to {LARGEST:g}, a variance",
@@ -94,7 +94,7 @@ def checked_noise(given: Any, name: str = "noise") -> float:
 
 def check_positive(name: str, given: Any) -> None:
     """Refuses what is no variance or time > 0, from 1e-75 to 1e75."""
-    if not (is_number(given) and SMALLEST <= given <= LARGEST):
+    if not (validate.is_number(given) and SMALLEST <= given <= LARGEST):
         raise SpecError(
             f"{name}={given!r}",
             f"a number > 0 (from {SMALLEST:g} to {LARGEST:g})",
@@ -123,10 +123,10 @@ def finite(name: str, given: Any) -> np.ndarray:
     Raises:
         SpecError: no numbers, NaN, infinity, numbers beyond 1e75.
     """
-    array = real_numbers(given)
+    array = validate.real_numbers(given)
     if array is None:
         raise SpecError(
-            f"{name} of {shape_in_words(given)}", "real numbers", "Convert it to floats."
+            f"{name} of {validate.shape_text(given)}", "real numbers", "Convert it to floats."
         )
     if not np.isfinite(array).all():
         raise SpecError(f"{name} with NaN or infinity", "finite numbers", "Remove them first.")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.inference.checks import (
     LARGEST,
@@ -67,7 +67,7 @@ def trained(
     cross = checked_cross("ntk_cross", ntk_cross, len(train))
     values, is_vector = checked_targets(targets, len(train))
     decay = checked_noise(noise)
-    if time is not None and not (is_number(time) and 0.0 <= time <= LARGEST):
+    if time is not None and not (validate.is_number(time) and 0.0 <= time <= LARGEST):
         raise SpecError(
             f"time={time!r}",
             f"a number from 0 to {LARGEST:g}, or None",

@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import Spec
 from deepinit.inference.checks import checked_kernel, checked_rows
@@ -99,7 +99,7 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
         SpecError: no symmetric matrix; n that leaves no training or no test input.
     """
     matrix = checked_kernel("kernel", kernel)
-    check_integer(
+    validate.integer(
         "num_train", num_train, 1, "Leave some inputs for the test.", most=len(matrix) - 1
     )
     return Blocks(

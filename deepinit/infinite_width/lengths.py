@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
@@ -115,7 +115,7 @@ def curve_length_moments(
 
     Reference: derivation in the module docstring; the mean for ReLU: limit of arXiv 2102.10492.
     """
-    check_integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
+    validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
     if spec.output_width is None:
         raise SpecError(
             "a spec without an output layer",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
@@ -303,7 +303,7 @@ def checked_rows(x: np.ndarray) -> np.ndarray:
     Raises:
         SpecError: it is not a matrix of finite numbers.
     """
-    rows = real_numbers(x)
+    rows = validate.real_numbers(x)
     if rows is None:
         raise SpecError(
             "inputs that are no array of real numbers",

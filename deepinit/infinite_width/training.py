@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers, shape_in_words
+from deepinit.core import validate
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
@@ -240,10 +240,12 @@ def _floor(diagonal: np.ndarray) -> float:
 
 
 def _checked_times(given: Any) -> np.ndarray:
-    times = real_numbers(given)
+    times = validate.real_numbers(given)
     if times is None or times.ndim != 1 or not times.size:
         raise SpecError(
-            f"times of {shape_in_words(given)}", "numbers [T], T >= 1", "Write times=[0.0, 1.0]."
+            f"times of {validate.shape_text(given)}",
+            "numbers [T], T >= 1",
+            "Write times=[0.0, 1.0].",
         )
     if not (np.isfinite(times).all() and times[0] >= 0 and np.all(np.diff(times) >= 0)):
         raise SpecError(

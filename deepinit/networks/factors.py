@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.networks.binomial_half import coin_tables, heads
 from deepinit.networks.chi_square import log_chi_square
@@ -163,10 +163,10 @@ def _check(
             "no layers (fan_outs is empty)", "at least one hidden layer", "Write (256,) * 10."
         )
     for width in (*widths, *(() if fan_in is None else (fan_in,))):
-        check_integer(
+        validate.integer(
             "a width", width, 1, "Give every layer a whole number of neurons.", most=WIDEST
         )
-    check_integer("d", d, 1, "Lengths have d=1, areas d=2.")
+    validate.integer("d", d, 1, "Lengths have d=1, areas d=2.")
     squares = float(slopes[0]) ** 2, float(slopes[1]) ** 2
     if not (0 < sum(squares) < np.inf):
         raise SpecError(

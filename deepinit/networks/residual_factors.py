@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.array_api import is_traced
-from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.networks.chi_square import log_chi_square, normal_from_bits
@@ -56,7 +56,7 @@ def log_residual_factors(
 
     Reference: derivation in the module docstring.
     """
-    check_integer("width", width, 1, "Give the trunk a whole number of neurons.", most=WIDEST)
+    validate.integer("width", width, 1, "Give the trunk a whole number of neurons.", most=WIDEST)
     inner_key, along_key, rest_key = (jax.random.fold_in(key, purpose) for purpose in range(3))
     inner = log_layer_factors(inner_key, inner_widths, slopes=slopes, dtype=dtype)
     _check_strengths(strengths, len(inner_widths))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.piecewise_linear.relu_layers import Layer, checked_layers, checked_slope
@@ -60,7 +60,7 @@ def polygon_lengths(
 
     Reference: arXiv 1606.05336 measures trajectory lengths this way; the deficit is derived in the module docstring.
     """
-    check_integer(
+    validate.integer(
         "num_segments", num_segments, 1, "A thousand segments leave 0.1 % per layer on a circle."
     )
     points = curve.points(np.linspace(curve.start, curve.stop, num_segments + 1))

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.piecewise_linear.pieces import (
@@ -138,7 +138,7 @@ def expected_breakpoints(
 
     Reference: Rice's formula; derivation in the module docstring.
     """
-    check_integer(
+    validate.integer(
         "fan_out", fan_out, 1, "It is the width of the layer that creates the breakpoints."
     )
     for name, value in (("weight_var", weight_var), ("bias_std", bias_std)):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.plots.style import (
     BLACK,
@@ -243,7 +243,7 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
 
 def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[np.ndarray]:
     found = (
-        [real_numbers(value) for value in values]
+        [validate.real_numbers(value) for value in values]
         if isinstance(values, Sequence | np.ndarray)
         else []
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from deepinit.core.checks import whole_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.results import Estimate
 from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Trained
@@ -82,7 +82,7 @@ def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
     _require(
         quantity,
         "input_degree",
-        degree is None or whole_number(degree) is not None,
+        degree is None or validate.whole_number(degree) is not None,
         "an integer, or None",
     )
     _check_measurement(quantity, quantity.measurement, accepted)

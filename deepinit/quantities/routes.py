@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_dtype, check_num_seeds, check_precision
+from deepinit.core import validate
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
 from deepinit.core.forks import require_unforked
@@ -64,7 +64,7 @@ def simulate(
     from deepinit.ensembles import blocks, keys, statistics
 
     _check_kinds(spec, quantity, inputs)
-    check_num_seeds(num_seeds)
+    validate.num_seeds(num_seeds)
     seed_fn, settings = seed_fn_of(
         spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision
     )
@@ -249,8 +249,8 @@ def seed_fn_of(
         keep: also return what the quantity keeps of a network beside its value.
     """
     name = chosen_linear_map(spec, quantity, inputs, linear_map)
-    check_dtype(dtype)
-    check_precision(precision)
+    validate.dtype(dtype)
+    validate.precision(precision)
     settings = {"linear_map": name, "dtype": dtype, "precision": precision}
     scaled, exponent = at_unit_size(spec, quantity, inputs)
     seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)

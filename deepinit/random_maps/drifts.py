@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.random_maps.iterates import Iterates
 from deepinit.random_maps.metrics import Metric
@@ -48,7 +48,7 @@ def drift(distances: Any, *, start: int | None = None) -> Drift:
     distances = _two_axes(distances, "distances", 2)
     total = distances.shape[1] - 1
     start = total // 2 if start is None else start
-    check_integer("start", start, 0, f"It has to be below the depth {total}.", total - 1)
+    validate.integer("start", start, 0, f"It has to be below the depth {total}.", total - 1)
     with np.errstate(invalid="ignore"):
         return _summary((distances[:, -1] - distances[:, start]) / (total - start))
 
@@ -64,7 +64,7 @@ def drift_of_increments(increments: Any, *, start: int = 0) -> Drift:
         SpecError: for a shape other than [networks, T], and start outside [0, T).
     """
     increments = _two_axes(increments, "increments", 1)
-    check_integer(
+    validate.integer(
         "start",
         start,
         0,

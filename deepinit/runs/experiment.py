@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.core.checks import DTYPES, PRECISIONS, check_integer, check_num_seeds, chosen, whole_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError, refusal
 from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
 from deepinit.core.results import Estimate, Prediction
@@ -70,11 +70,11 @@ class Case:
         linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
         plain = {  # Python's own integers and strings, of which identities are made
             "linear_map": linear_map,
-            "dtype": chosen("dtype=", self.dtype, DTYPES),
-            "precision": chosen("precision=", self.precision, PRECISIONS),
-            "num_seeds": check_num_seeds(self.num_seeds),
-            "key": check_integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
-            "kept_networks": check_integer("kept_networks", self.kept_networks, 0, "Leave it out for none."),
+            "dtype": validate.choice("dtype", self.dtype, validate.DTYPES),
+            "precision": validate.choice("precision", self.precision, validate.PRECISIONS),
+            "num_seeds": validate.num_seeds(self.num_seeds),
+            "key": validate.integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
+            "kept_networks": validate.integer("kept_networks", self.kept_networks, 0, "Leave it out for none."),
             "sample_layers": _whole_numbers(self.sample_layers),
         }
         for field, value in plain.items():
@@ -228,7 +228,7 @@ class Experiment:
 
 
 def _whole_numbers(layers: Any) -> tuple[int, ...]:
-    found = [whole_number(layer) for layer in (layers if np.iterable(layers) else [None])]
+    found = [validate.whole_number(layer) for layer in (layers if np.iterable(layers) else [None])]
     if None in found:
         raise SpecError(f"sample_layers={layers!r}", "a tuple of layers, from 1", "Write (1, 2).")
     return tuple(layer for layer in found if layer is not None)

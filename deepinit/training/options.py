@@ -4,7 +4,7 @@ from typing import Any
 
 import optax  # type: ignore[import-untyped]
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.training_config import MODES
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
@@ -18,9 +18,9 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
 
     Under exponential growth of the weights take equally spaced ones instead: `range(0, last + 1, ...)`.
     """
-    check_integer("first", first, 1, "Step 0 is always recorded.")
-    check_integer("last", last, first, "The last record ends the run.")
-    check_integer("num_records", num_records, 2, "Record the first and the last step.")
+    validate.integer("first", first, 1, "Step 0 is always recorded.")
+    validate.integer("last", last, first, "The last record ends the run.")
+    validate.integer("num_records", num_records, 2, "Record the first and the last step.")
     ratio = last / first
     steps = {round(first * ratio ** (k / (num_records - 1))) for k in range(num_records)}
     return (0, *sorted(steps))

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation
-from deepinit.core.checks import check_dtype
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
@@ -186,5 +186,5 @@ def _checked(
             f"{spec.depth + 1} weight laws",
             "Give one to every matrix.",
         )
-    check_dtype(dtype)
+    validate.dtype(dtype)
     return laws, spec.output_width

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 
 
@@ -58,10 +58,10 @@ def test_tracers_are_told_from_arrays():
 
 def test_angles_are_checked_once_for_all():
     for angle in (0.0, math.pi, np.float32(math.pi), jnp.float32(math.pi), np.array([0.1, 3.0])):
-        check_angle(angle)
-    jax.jit(lambda theta: check_angle(theta))(7.0)
+        validate.angle(angle)
+    jax.jit(lambda theta: validate.angle(theta))(7.0)
     for angle in (-1e-9, 3.1416, math.nan, math.inf, jnp.asarray([0.1, -0.1])):
         with pytest.raises(SpecError, match=r"angles in \[0, pi\]"):
-            check_angle(angle)
+            validate.angle(angle)
     with pytest.raises(SpecError, match="numbers in"):
-        check_angle("a")
+        validate.angle("a")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepinit as di
-from deepinit.core.checks import check_num_seeds
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import choose_linear_map, spec_from_json
 
@@ -83,9 +83,9 @@ def test_only_a_whole_number_of_networks_that_32_bits_number_is_allowed(num_seed
     with pytest.raises(
         SpecError, match=f"num_seeds={num_seeds!r}.*Allowed: integers from 1 to 4294967295"
     ):
-        check_num_seeds(num_seeds)
-    check_num_seeds(1)
-    check_num_seeds(2**32 - 1)
+        validate.num_seeds(num_seeds)
+    validate.num_seeds(1)
+    validate.num_seeds(2**32 - 1)
 
 
 def test_conditional_needs_gaussian_weights():

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles.layer import rho
 from deepinit.theory.angles.relu import next_angle
@@ -47,7 +47,7 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
         )
     xp = array_namespace(theta0)
     (theta,) = as_floats(xp, theta0)
-    check_angle(theta)
+    validate.angle(theta)
     return _iterate(xp, lambda angle, _: next_angle(angle), theta, np.zeros(int(depth)))
 
 
@@ -74,7 +74,7 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     check_widths(widths, 2)
     xp = array_namespace(theta0)
     (theta,) = as_floats(xp, theta0)
-    check_angle(theta)
+    validate.angle(theta)
     start = log_sin2(theta)
 
     def step(x: Any, drift: Any) -> Any:

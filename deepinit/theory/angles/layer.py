@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, with_derivative_of
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import pair_cumulants
 from deepinit.theory.angles.relu import relu_layer
@@ -243,7 +243,7 @@ def _prepared(
         check_concrete_width(width, f"form {form!r}")
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
-    check_angle(theta)
+    validate.angle(theta)
     theta = with_derivative_of(theta, xp.minimum(theta, math.pi))  # pi in float32 is above pi
     return layer_coefficients(theta, form, activation, variances)
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 
 
@@ -47,7 +47,7 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
     _check_exponents(a, b)
     xp = array_namespace(theta)
     (theta,) = as_floats(xp, theta)
-    check_angle(theta)
+    validate.angle(theta)
     opening = xp.maximum(math.pi - theta, 0.0)[..., None]
     nodes, weights = unit_legendre(20 + 3 * (a + b) // 4)
     fractions = xp.asarray(nodes, dtype=theta.dtype)

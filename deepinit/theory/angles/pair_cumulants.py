@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.array_api import array_namespace, as_floats, is_traced, with_derivative_of
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.delta_method import angle_expansion
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
@@ -67,7 +67,7 @@ def coefficients(
     activation = as_activation(activation)
     xp = array_namespace(theta)
     (angle,) = as_floats(xp, theta)
-    check_angle(angle)
+    validate.angle(angle)
     angle = with_derivative_of(angle, xp.minimum(angle, math.pi))  # pi in float32 is above pi
     if activation.slopes is not None:
         frame = homogeneous_frame(xp, angle, activation.slopes)

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.polynomial import Chebyshev
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation, relu
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import density_grid
 from deepinit.theory.angles.chain import DRIFT, acute_angle, check_widths, log_sin2
@@ -238,7 +238,7 @@ def _check(theta0: float, widths: Sequence[int], form: str, activation: Activati
             "concrete angles: the walk is a host function (NumPy float64) whose grid depends on the angle",
             "Call it outside jit, grad and vmap, or take approximation_1 or infinite_width_angles, which trace.",
         )
-    check_angle(theta0)
+    validate.angle(theta0)
     if theta0 == 0 or (theta0 >= math.pi and _is_odd(activation)):
         raise SpecError(
             f"theta0={theta0}",

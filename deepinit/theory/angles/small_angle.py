@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
-from deepinit.core.checks import check_angle
 from deepinit.core.errors import SpecError
 
 _HALF_WINDOW = (
@@ -117,7 +117,7 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     """
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
-    check_angle(theta)
+    validate.angle(theta)
     check_width(width, 1, "degeneracy_probability")
     n = xp.asarray(width, dtype=theta.dtype)
     q = xp.maximum(math.pi - theta, 0.0) / (2.0 * math.pi)

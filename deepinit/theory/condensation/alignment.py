@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.validate import check_fraction, check_positive, check_times
 
@@ -159,7 +159,7 @@ def _rotation(
 def _variance_ratio(rate: Any, dimension: Any, output_std: Any, weight_std: Any) -> float:
     """1 + beta_1^2 / beta_2^2, arguments checked."""
     check_positive("rate", rate, "It is |sigma'(0)| |v|; loss_drop_time returns it.")
-    check_integer(
+    validate.integer(
         "dimension", dimension, 2, "A neuron with one input weight has no direction to turn."
     )
     remedy = "Standard deviations, not variances."

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.targets import simplex
 from deepinit.theory.condensation.sphere import critical_angles
@@ -58,7 +58,7 @@ def count_lines(directions: Any) -> int:
 
     Reference: arXiv:2105.11686, where orientations are counted as lines.
     """
-    rows = real_numbers(directions)
+    rows = validate.real_numbers(directions)
     if (
         rows is None
         or rows.ndim != 2
@@ -100,7 +100,7 @@ def conjectured_most_orientations(p: int) -> int:
 
     Reference: arXiv:2105.11686.
     """
-    check_integer("p", p, 1, "The multiplicity; see multiplicity.")
+    validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     return 2 * p
 
 
@@ -123,8 +123,8 @@ def most_critical_lines(p: int, dimension: int) -> int:
 
     Reference: arXiv:1004.4953 (number of eigenvectors of a symmetric tensor).
     """
-    check_integer("p", p, 1, "The multiplicity; see multiplicity.")
-    check_integer("dimension", dimension, 1, "Input weights of a neuron, its bias included.")
+    validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
+    validate.integer("dimension", dimension, 1, "Input weights of a neuron, its bias included.")
     return sum((p - 1) ** k for k in range(dimension))
 
 
@@ -147,5 +147,5 @@ def simplex_inputs(d: int) -> np.ndarray:
 
     Reference: derivation above.
     """
-    check_integer("d", d, 1, "The dimension of the inputs.")
+    validate.integer("d", d, 1, "The dimension of the inputs.")
     return simplex(d).inputs

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import integrate
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.target_form import TargetForm
 from deepinit.theory.condensation.validate import check_positive, check_real
@@ -61,7 +61,7 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
 
     Reference: module docstring.
     """
-    check_integer("p", p, 1, "The multiplicity; see multiplicity.")
+    validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     height = abs(check_real("value", value, "a finite number, not 0", "H at the orientation."))
     if height == 0.0:
         raise SpecError("value=0", "a finite number, not 0", "Where H is 0 nothing grows.")

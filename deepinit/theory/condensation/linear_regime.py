@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import integrate, special
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.orientations import check_not_zero
 from deepinit.theory.condensation.target_form import TargetForm, target_form
@@ -142,7 +142,7 @@ def linear_descent(
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)
-    check_integer("num_steps", num_steps, 0, "0 returns the initial weights.")
+    validate.integer("num_steps", num_steps, 0, "0 returns the initial weights.")
     step = check_positive("step_size", step_size, "A good one is 0.02 / (s nu).")
     rate, direction = _growth(form)
     c0 = w0 @ direction
@@ -194,7 +194,7 @@ def loss_drop_time(
     Reference: module docstring.
     """
     form = _linear_form(x, y, slope, bias)
-    check_integer("width", width, 1, "It counts the neurons.")
+    validate.integer("width", width, 1, "It counts the neurons.")
     first, second = _check_stds(output_std, weight_std)
     fraction = check_fraction("loss_drop", loss_drop, "1e-3 is a good criterion.")
     speed = abs(float(slope))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer, real_numbers, shape_in_words
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.validate import check_real, check_rows, check_targets, with_bias
 
@@ -69,7 +69,7 @@ class TargetForm:
         return self._vectors(u) @ self.rows.T
 
     def _vectors(self, u: Any) -> np.ndarray:
-        array = real_numbers(u)
+        array = validate.real_numbers(u)
         if (
             array is None
             or array.ndim == 0
@@ -78,7 +78,7 @@ class TargetForm:
         ):
             remedy = "A neuron's bias is the last coordinate."
             allowed = f"finite vectors [..., {self.dimension}]"
-            raise SpecError(f"u of {shape_in_words(u)}", allowed, remedy)
+            raise SpecError(f"u of {validate.shape_text(u)}", allowed, remedy)
         return array
 
     @property
@@ -112,7 +112,7 @@ def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) ->
     """
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
-    check_integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
+    validate.integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
     factor = check_real(
         "c", c, "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."
     )

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import constant
 from deepinit.theory.criticality.edge import (
@@ -263,7 +263,7 @@ def _shifted_remedy(phi: Activation, value: float) -> str:
 
 
 def _checked_fixed_point(given: Any) -> float:
-    good = is_number(given) and not isinstance(given, bool)
+    good = validate.is_number(given) and not isinstance(given, bool)
     if not (good and 0.0 <= float(given) < math.inf):
         raise SpecError(
             f"fixed_point={given!r}",

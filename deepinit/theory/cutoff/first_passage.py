@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import gammainc, ndtr
 
-from deepinit.core.checks import is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_layers, check_positive
 
@@ -63,13 +63,13 @@ def first_passage_profile(
     Reference: arXiv:2608.15914, cut-off theorem for vanishing mesh; module docstring.
     """
     length = check_positive("distance", distance, "It is log(|x_0| / rho).")
-    if not (is_number(drift) and -np.inf < drift < 0.0):
+    if not (validate.is_number(drift) and -np.inf < drift < 0.0):
         raise SpecError(
             f"drift={drift!r}",
             "a finite number < 0",
             "Without a downward drift there is no cut-off; lower the gain below `critical_gain(width)`.",
         )
-    if not (is_number(variance) and 0.0 <= variance < np.inf):
+    if not (validate.is_number(variance) and 0.0 <= variance < np.inf):
         raise SpecError(
             f"variance={variance!r}", "a finite number >= 0", "Take it from `log_norm_drift`."
         )
@@ -108,7 +108,7 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
     Reference: arXiv:2608.15914, width-1 example; derivation in the module docstring.
     """
     length = check_positive("distance", distance, "It is log(|x_0| / rho).")
-    if not (is_number(amplitude) and 0.0 < amplitude <= 1.0):
+    if not (validate.is_number(amplitude) and 0.0 < amplitude <= 1.0):
         raise SpecError(
             f"amplitude={amplitude!r}",
             "0 < a <= 1",

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import erfc
 
-from deepinit.core.checks import is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import (
     check_depth,
@@ -109,7 +109,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     """
     mesh, flushes = check_rho(rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
-    if not (is_number(alpha) and 0.0 <= alpha < math.inf):
+    if not (validate.is_number(alpha) and 0.0 <= alpha < math.inf):
         raise SpecError(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h).")
     if alpha == 0.0:
         return 0.0

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
+from deepinit.core import validate
 from deepinit.core.activations import linear
-from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_gain, check_positive, check_width, slopes_at_zero
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
@@ -183,13 +183,13 @@ def _increment(
 
 
 def _check_law(excess_kurtosis: Any, sphere: Any, widest: int) -> None:
-    if not (is_number(excess_kurtosis) and -2.0 <= excess_kurtosis < math.inf):
+    if not (validate.is_number(excess_kurtosis) and -2.0 <= excess_kurtosis < math.inf):
         raise SpecError(
             f"excess_kurtosis={excess_kurtosis!r}",
             "a finite number >= -2",
             "Write law.standardized_moment(4) - 3; uniform weights have -1.2.",
         )
     if sphere is not None:
-        check_integer(
+        validate.integer(
             "sphere", sphere, widest, "It is max(fan_in, width) of the orthogonal matrix."
         )

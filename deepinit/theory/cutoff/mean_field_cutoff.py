@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from deepinit.core.checks import is_number
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.mean_field import (
@@ -103,7 +103,7 @@ def mean_field_cutoff(
     """
     recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
     start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
-    if cosine is not None and not (is_number(cosine) and -1.0 < cosine < 1.0):
+    if cosine is not None and not (validate.is_number(cosine) and -1.0 < cosine < 1.0):
         raise SpecError(f"cosine={cosine!r}", "-1 < cosine < 1", "Leave it out for one input.")
     q = fixed_mean_square(recursion, start)
     if q == 0.0:

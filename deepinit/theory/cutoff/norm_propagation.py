@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
@@ -91,7 +91,7 @@ def _checked(spec: MLP, points: np.ndarray) -> np.ndarray:
             "an MLP with a homogeneous activation (linear, relu, leaky_relu, absolute) and no biases",
             "Elsewhere the growth of the norm depends on its size: simulate, or take the infinite width.",
         )
-    rows = real_numbers(points)
+    rows = validate.real_numbers(points)
     if (
         rows is None
         or rows.ndim != 2

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation
-from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.theory.cutoff.levels import Levels, largest_value, level_sets
@@ -174,7 +174,7 @@ def _num_states(
 
 
 def _check_input(x0: Any) -> float:
-    if not (is_number(x0) and 0.0 < abs(x0) < math.inf):
+    if not (validate.is_number(x0) and 0.0 < abs(x0) < math.inf):
         raise SpecError(f"x0={x0!r}", "a finite number other than 0", "Leave it out for x0=1.")
     return abs(float(x0))
 

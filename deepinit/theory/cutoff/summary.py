@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 
 
@@ -46,7 +46,7 @@ def summary(S: Any) -> CutoffSummary:
 
     Reference: t_mix at level 1/4 as arXiv:2104.10727, section on the cut-off phenomenon.
     """
-    curve = real_numbers(S)
+    curve = validate.real_numbers(S)
     if (
         curve is None
         or curve.ndim != 1

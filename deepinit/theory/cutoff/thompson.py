@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.special import wrightomega
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.checks import real_numbers
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.validate import derivative
@@ -47,7 +47,7 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
     Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); the constant: derivation in the module docstring.
     """
     phi = as_activation(activation)
-    biases = real_numbers(bias)
+    biases = validate.real_numbers(bias)
     if biases is None or not biases.size or not np.isfinite(biases).all():
         raise SpecError(f"bias={bias!r}", "finite numbers", "Leave it out for no bias.")
     if phi.name == "sigmoid":

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import BUILTIN, Activation, as_activation
-from deepinit.core.checks import check_integer, is_number
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
@@ -19,7 +19,7 @@ _NEXT_TO_ZERO = 1e-30
 
 def check_rho(rho: Any) -> float:
     """The mesh of the lattice, 0 < rho < 1."""
-    if not (is_number(rho) and 0.0 < rho < 1.0):
+    if not (validate.is_number(rho) and 0.0 < rho < 1.0):
         raise SpecError(
             f"rho={rho!r}", "a number with 0 < rho < 1", "rho=1e-3 keeps three decimals."
         )
@@ -45,14 +45,14 @@ def check_rounding(rounding: Any) -> float:
 
 def check_positive(name: str, given: Any, remedy: str) -> float:
     """A finite number > 0."""
-    if not (is_number(given) and 0.0 < given < math.inf):
+    if not (validate.is_number(given) and 0.0 < given < math.inf):
         raise SpecError(f"{name}={given!r}", "a finite number > 0", remedy)
     return float(given)
 
 
 def check_not_negative(name: str, given: Any, remedy: str) -> float:
     """A finite number >= 0."""
-    if not (is_number(given) and 0.0 <= given < math.inf):
+    if not (validate.is_number(given) and 0.0 <= given < math.inf):
         raise SpecError(f"{name}={given!r}", "a finite number >= 0", remedy)
     return float(given)
 
@@ -66,13 +66,13 @@ def check_gain(gain: Any) -> float:
 
 def check_width(width: Any) -> int:
     """An integer >= 1."""
-    check_integer("width", width, 1, "Give every layer a whole number of neurons.")
+    validate.integer("width", width, 1, "Give every layer a whole number of neurons.")
     return int(width)
 
 
 def check_depth(depth: Any) -> int:
     """A number of layers >= 0."""
-    check_integer("depth", depth, 0, "The curve has depth + 1 entries, from layer 0 on.")
+    validate.integer("depth", depth, 0, "The curve has depth + 1 entries, from layer 0 on.")
     return int(depth)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.constants import without_curvature
 from deepinit.theory.diffusion.validate import Growth, check_exponent, check_gram, growth_of
@@ -69,8 +69,8 @@ def patch_indices(
     """
     shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
     for side in shape:
-        check_integer("image_shape", side, 1, "Give (P,) or (U, V).")
-    check_integer("filter_size", filter_size, 1, "3 is usual.")
+        validate.integer("image_shape", side, 1, "Give (P,) or (U, V).")
+    validate.integer("filter_size", filter_size, 1, "3 is usual.")
     name = "zero" if padding == "same" else padding
     if (
         len(shape) not in (1, 2)

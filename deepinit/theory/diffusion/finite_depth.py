@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.theory.diffusion.constants import without_curvature
 from deepinit.theory.diffusion.validate import Growth, check_gram, growth_of
 
@@ -120,7 +120,7 @@ def linear_network(
     Reference: derivation in the module docstring.
     """
     growth: Growth = growth_of(1.0, weight_var, bias_var, horizon)
-    check_integer("depth", depth, 1, "Give at least one block.")
+    validate.integer("depth", depth, 1, "Give at least one block.")
     start, c = check_gram("gram", gram), growth.exponent
     log_step = math.log1p(c / depth)
     gain = math.expm1(depth * log_step)

@@ -33,8 +33,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import expm
 
+from deepinit.core import validate
 from deepinit.core.activations import as_activation
-from deepinit.core.checks import check_integer
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_width
 from deepinit.theory.diffusion.constants import without_curvature
@@ -114,7 +114,7 @@ def mean_square_moments(
     Reference: derivation in the module docstring.
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
-    check_integer("highest", highest, 1, "2 gives the variance.")
+    validate.integer("highest", highest, 1, "2 gives the variance.")
     if highest > 12:
         raise SpecError(
             f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."
@@ -291,7 +291,7 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
 
 def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
     """The rates of one block of a linear network, times its length."""
-    check_integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
+    validate.integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:
         raise SpecError(

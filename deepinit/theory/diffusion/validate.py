@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_not_negative
 
@@ -175,7 +175,7 @@ def check_matrix(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def real_array(name: str, given: Any) -> np.ndarray:
     """Finite float64, of any shape."""
-    array = real_numbers(given)
+    array = validate.real_numbers(given)
     if array is None or not np.isfinite(array).all():
         raise SpecError(
             f"{name}={given!r}", "finite real numbers", "Convert it to an array of floats."

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import is_odd
 from deepinit.theory.criticality.edge import Edge, edge_of_chaos, root_between
@@ -90,7 +90,7 @@ def criticality_class(
     Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
     """
     numbers = (weight_var, bias_var, mean_square)
-    good = all(is_number(each) and np.isfinite(each) for each in numbers)
+    good = all(validate.is_number(each) and np.isfinite(each) for each in numbers)
     if not (good and weight_var > 0 and bias_var >= 0 and mean_square > 0):
         raise SpecError(
             f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import as_activation
-from deepinit.core.checks import is_number
 from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections.validate import checked_layers, per_layer
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
@@ -238,7 +238,9 @@ _WORDS = {
 
 def _positive(given: Any, name: str, *, or_zero: bool = False) -> np.float64:
     if not (
-        is_number(given) and np.isfinite(given) and (given > 0.0 or (or_zero and given == 0.0))
+        validate.is_number(given)
+        and np.isfinite(given)
+        and (given > 0.0 or (or_zero and given == 0.0))
     ):
         raise SpecError(
             f"{name}={given!r}", f"a finite number {'>=' if or_zero else '>'} 0", _WORDS[name]

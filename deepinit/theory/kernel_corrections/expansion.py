@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import real_numbers, shape_in_words
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
 from deepinit.theory.kernel_corrections.criticality import criticality_class
@@ -178,10 +178,10 @@ def kernel_corrections(
 def _first_tangent(given: Any, first: np.ndarray) -> np.ndarray:
     if given is None:
         return first
-    matrix = real_numbers(given)
+    matrix = validate.real_numbers(given)
     if matrix is None or matrix.size != first.size or not np.isfinite(matrix).all():
         raise SpecError(
-            f"first_tangent of {shape_in_words(given)}",
+            f"first_tangent of {validate.shape_text(given)}",
             f"finite numbers of shape {first.shape}",
             "Leave it out to take K^1.",
         )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import is_number, real_numbers
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections.exact import homogeneous_constants
 from deepinit.theory.kernel_corrections.result import KernelCorrections, check_corrections
@@ -57,7 +57,7 @@ def output_statistics(relative_variance: Any) -> OutputStatistics:
 
     Reference: arXiv:2106.10165, chapter 4; derivation in the module docstring.
     """
-    v = real_numbers(relative_variance)
+    v = validate.real_numbers(relative_variance)
     if v is None or not (np.isfinite(v) & (v >= 0.0)).all():
         raise SpecError(
             f"relative_variance={relative_variance!r}", "finite numbers >= 0", "Take V/K^2."
@@ -84,7 +84,7 @@ def output_fourth_cumulant(
     """
     check_corrections(corrections)
     count = int(corrections.rows.max()) + 1
-    numbers = real_numbers(inputs)
+    numbers = validate.real_numbers(inputs)
     if numbers is None or numbers.shape != (4,) or not np.isin(numbers, np.arange(count)).all():
         raise SpecError(
             f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}", "They count from 0."
@@ -175,7 +175,7 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
 
 
 def _beta(beta: Any) -> float:
-    if not (is_number(beta) and math.isfinite(beta) and beta >= 0.0):
+    if not (validate.is_number(beta) and math.isfinite(beta) and beta >= 0.0):
         raise SpecError(
             f"beta={beta!r}", "a finite number >= 0", "It is the sum of 1/width over layers."
         )

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 
 
@@ -71,7 +71,7 @@ def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> 
     Reference: derivation in `kernel_corrections.expansion`.
     """
     check_corrections(corrections)
-    check_integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
+    validate.integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
     return (
         corrections.tangent_covariance + (corrections.straight + corrections.crossed) / num_outputs
     )

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.checks import real_numbers, shape_in_words
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.theory.numerics.normal_nodes import values_and_slopes
@@ -48,11 +48,11 @@ def checked_activation(activation: Any, variance: float) -> Activation:
 
 def checked_kernel(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarray:
     """[k, k], symmetric, positive semi-definite, no two inputs parallel unless allowed; a number is one input."""
-    given = real_numbers(kernel)
+    given = validate.real_numbers(kernel)
     matrix = given.reshape(1, 1) if given is not None and given.ndim == 0 else given
     if matrix is None or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise SpecError(
-            f"{name} of {shape_in_words(kernel)}",
+            f"{name} of {validate.shape_text(kernel)}",
             "[inputs, inputs]",
             "It is the kernel of the first layer.",
         )
@@ -111,7 +111,7 @@ def per_layer(
     name: str, given: Any, depth: int, least: float, strictly: bool = False
 ) -> np.ndarray:
     """One number for all layers or one per layer."""
-    array = real_numbers(given)
+    array = validate.real_numbers(given)
     if array is not None and array.ndim == 0:
         array = np.full(depth, float(array))
     sign = ">" if strictly else ">="

@@ -9,7 +9,7 @@ deviation. Entries kept with probability alpha have E|w.u| >= alpha times that o
 import math
 from typing import Any, Literal
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.homogeneous_layers import Output, network_layers
 from deepinit.theory.numerics.validate import check_variance
@@ -46,8 +46,8 @@ def raghu_lower_bound(
 
     Reference: arXiv:1606.05336, the lower bound on trajectory length.
     """
-    check_integer("width", width, 1, "All layers have one width here.")
-    check_integer("depth", depth, 0, "It counts the layers.")
+    validate.integer("width", width, 1, "All layers have one width here.")
+    validate.integer("depth", depth, 0, "It counts the layers.")
     weight_var, offset_var = (
         check_variance("hidden_var", hidden_var),
         check_variance("bias_var", bias_var),
@@ -87,7 +87,7 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
 
     Reference: arXiv:1606.05336, the upper bound on trajectory length.
     """
-    check_integer("depth", depth, 0, "It counts the layers.")
+    validate.integer("depth", depth, 0, "It counts the layers.")
     return math.sqrt(check_variance("hidden_var", hidden_var)) ** depth
 
 

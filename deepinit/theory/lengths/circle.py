@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.theory.angles.mixed_moments import unit_legendre
 from deepinit.theory.numerics.validate import network_widths
 
@@ -58,7 +58,7 @@ def circle_relative_variance(depth: int) -> float:
 
     Reference: derivation in the module docstring.
     """
-    check_integer("depth", depth, 1, "It counts the hidden layers.")
+    validate.integer("depth", depth, 1, "It counts the hidden layers.")
     return float(np.sum(_layer_terms(int(depth))))
 
 
@@ -106,8 +106,8 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
 
     Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two correlated Gaussian vectors.
     """
-    check_integer("depth", depth, 0, "It counts the hidden layers.")
-    check_integer("output_width", output_width, 1, "It is the width of the linear output layer.")
+    validate.integer("depth", depth, 0, "It counts the hidden layers.")
+    validate.integer("output_width", output_width, 1, "It is the width of the linear output layer.")
     angles = _circle()
     for _ in range(depth):
         angles = _next(angles)

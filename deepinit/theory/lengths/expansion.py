@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.theory.numerics.homogeneous_layers import Output, network_layers
 from deepinit.theory.numerics.layer_factors import exp, log_factor_moment
 from deepinit.theory.numerics.validate import (
@@ -267,6 +267,6 @@ def _evaluate(series: Series, n: int) -> float:
 
 
 def _check_order(order: Any) -> None:
-    check_integer(
+    validate.integer(
         "order", order, 0, "The expansion is asymptotic; length_moment is exact.", most=MAX_ORDER
     )

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from deepinit.core.checks import check_integer
+from deepinit.core import validate
 from deepinit.theory.lengths.log_moments import LogMoments
 from deepinit.theory.numerics.gamma_functions import half_binomial
 from deepinit.theory.numerics.layer_factors import exp
@@ -160,6 +160,6 @@ def _branch_nodes(
 
 
 def _check(width: Any, mid_width: Any, num_blocks: Any) -> None:
-    check_integer("width", width, 1, "It is the width of the residual stream.")
-    check_integer("mid_width", mid_width, 1, "It is the number of units of the branch.")
-    check_integer("num_blocks", num_blocks, 0, "It counts the residual blocks.")
+    validate.integer("width", width, 1, "It is the width of the residual stream.")
+    validate.integer("mid_width", mid_width, 1, "It is the number of units of the branch.")
+    validate.integer("num_blocks", num_blocks, 0, "It counts the residual blocks.")

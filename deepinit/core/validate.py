@@ -1,0 +1,257 @@
+"""The one vocabulary of checks: each takes a name and a value and returns the checked value.
+
+A value that fails raises SpecError: what was given, what is allowed, what to write.
+"""
+
+import math
+import numbers
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deepinit.core.array_api import is_traced
+from deepinit.core.errors import SpecError
+
+DTYPES = ("float32", "float64")
+PRECISIONS = ("highest", "high", "default")
+LARGEST_ANGLE = float(np.float32(math.pi))  # 9e-8 above pi; in float16 and bfloat16 below
+_ROUNDING = 1e-8  # relative to the largest entry, for symmetry and positivity
+
+
+def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
+    """Raise SpecError unless ok.
+
+    The texts are built on every call: use `if` and `raise` where that is costly or can fail.
+    """
+    if not ok:
+        raise SpecError(given, allowed, remedy)
+
+
+# Numbers
+
+
+def integer(
+    name: str, value: Any, least: int = 0, remedy: str = "", most: int | None = None
+) -> int:
+    """A Python integer from least to most; no upper end if most is None."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        allowed = f"integers >= {least}" if most is None else f"integers from {least} to {most}"
+        raise SpecError(f"{name}={value!r}", allowed, remedy)
+    return number
+
+
+def real(
+    name: str, value: Any, least: float = -math.inf, most: float = math.inf, remedy: str = ""
+) -> float:
+    """A finite float from least to most, ends included."""
+    number = real_number(value)
+    if number is None or not math.isfinite(number) or not least <= number <= most:
+        ends = [f">= {least:g}"] if least > -math.inf else []
+        ends += [f"<= {most:g}"] if most < math.inf else []
+        allowed = " ".join(["a finite number", " and ".join(ends)]).strip()
+        raise SpecError(f"{name}={value!r}", allowed, remedy)
+    return number
+
+
+def positive(name: str, value: Any, remedy: str = "") -> float:
+    """A finite float > 0."""
+    number = real_number(value)
+    if number is None or not 0.0 < number < math.inf:
+        raise SpecError(f"{name}={value!r}", "a finite number > 0", remedy)
+    return number
+
+
+def not_negative(name: str, value: Any, remedy: str = "") -> float:
+    """A finite float >= 0."""
+    return real(name, value, 0.0, remedy=remedy)
+
+
+def fraction(name: str, value: Any, remedy: str = "") -> float:
+    """A float strictly between 0 and 1."""
+    number = real_number(value)
+    if number is None or not 0.0 < number < 1.0:
+        raise SpecError(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy)
+    return number
+
+
+def num_seeds(value: Any) -> int:
+    """A number of networks: 1 to 2^32 - 1."""
+    remedy = "A thousand networks give 3 % error bars."
+    return integer("num_seeds", value, 1, remedy, 2**32 - 1)
+
+
+# Names and types
+
+
+def choice(
+    name: str, value: Any, allowed: Sequence[str], remedy: str = "Check the spelling."
+) -> str:
+    """The one of the allowed texts that equals the value, as Python's own string."""
+    for text in allowed:
+        if isinstance(value, str) and value == text:
+            return text
+    raise SpecError(f"{name}={value!r}", ", ".join(allowed), remedy)
+
+
+def flag(name: str, value: Any, remedy: str = "") -> bool:
+    """True or False, of Python or NumPy."""
+    require(isinstance(value, bool | np.bool_), f"{name}={value!r:.80}", "True or False", remedy)
+    return bool(value)
+
+
+def instance(name: str, value: Any, kind: Any, allowed: str, remedy: str = "") -> None:
+    """Raise SpecError for a value that is no `kind`, a type or several."""
+    require(isinstance(value, kind), f"{name} of type {type(value).__name__}", allowed, remedy)
+
+
+def dtype(value: Any) -> str:
+    """`float32`, or `float64` in JAX's 64-bit mode, without which JAX takes float32 in silence."""
+    found = choice("dtype", value, DTYPES, f"{DTYPES[0]} is the default.")
+    if found == "float64":
+        import jax
+
+        mode = getattr(jax.config, "jax_enable_x64", False)
+        allowed = "float32, or float64 in 64-bit mode"
+        remedy = "Call inside `with jax.enable_x64(True):`."
+        require(mode, "dtype='float64' with JAX's 64-bit mode off", allowed, remedy)
+    return found
+
+
+def precision(value: Any) -> str:
+    """A precision of matrix products."""
+    return choice("precision", value, PRECISIONS, f"{PRECISIONS[0]} is the default.")
+
+
+# Arrays
+
+
+def angle(theta: Any) -> None:
+    """Raise SpecError for concrete angles outside [0, pi]; tracers pass, and pi in float32."""
+    if is_traced(theta):
+        return
+    try:
+        values = np.asarray(theta, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats."
+        ) from None
+    outside = ~((values >= 0.0) & (values <= LARGEST_ANGLE))
+    if outside.any():
+        remedy = "Convert degrees by numpy.deg2rad; take |theta| for signed angles."
+        given = f"theta={theta if values.ndim == 0 else values[outside][:3]}"
+        raise SpecError(given, "angles in [0, pi], in radians", remedy)
+
+
+def array(
+    name: str, values: Any, shape: Sequence[int | str] | None = None, remedy: str = ""
+) -> np.ndarray:
+    """Finite real numbers in float64.
+
+    Args:
+        name: for the message.
+        values: numbers, of Python, NumPy or JAX.
+        shape: sizes; a text names an axis of any size >= 1. None allows any shape.
+        remedy: last sentence of the message.
+    """
+    numeric = real_numbers(values)
+    if numeric is None:
+        allowed = "an array of real numbers, rows of equal length"
+        raise SpecError(f"{name} of type {type(values).__name__}", allowed, remedy)
+    if shape is not None:
+        sizes = zip(numeric.shape, shape, strict=False)
+        fits = all(have == want if isinstance(want, int) else have >= 1 for have, want in sizes)
+        allowed = f"shape [{', '.join(map(str, shape))}]"
+        require(
+            fits and numeric.ndim == len(shape), f"{name} of shape {numeric.shape}", allowed, remedy
+        )
+    require(np.isfinite(numeric).all(), f"{name} that is not finite", "finite numbers", remedy)
+    return numeric
+
+
+def symmetric(name: str, values: Any, size: int | None = None, remedy: str = "") -> np.ndarray:
+    """[n, n] float64, symmetric up to 1e-8 of its largest entry; n = size if given."""
+    matrix = array(name, values, remedy=remedy)
+    square = matrix.ndim == 2 and len(matrix) == matrix.shape[1] and matrix.size
+    n = "n" if size is None else size
+    fits = square and size in (None, len(matrix))
+    require(fits, f"{name} of shape {matrix.shape}", f"a square matrix [{n}, {n}]", remedy)
+    scale, skew = np.max(np.abs(matrix)), np.max(np.abs(matrix - matrix.T))
+    given = f"{name} that differs from its transpose by {skew:.3g}, entries up to {scale:.3g}"
+    require(skew <= _ROUNDING * scale, given, "a symmetric matrix", remedy)
+    return 0.5 * (matrix + matrix.T)
+
+
+def covariance(name: str, values: Any, size: int | None = None, remedy: str = "") -> np.ndarray:
+    """[n, n] float64, symmetric and positive semidefinite up to 1e-8 of its largest entry."""
+    matrix = symmetric(name, values, size, remedy)
+    least = float(np.linalg.eigvalsh(matrix)[0])
+    positive_enough = least >= -_ROUNDING * float(np.max(np.abs(matrix))) * len(matrix)
+    given = f"{name} with the eigenvalue {least:.3g}"
+    require(positive_enough, given, "a positive semidefinite matrix", remedy)
+    return matrix
+
+
+def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -> tuple[int, ...]:
+    """Widths of layers, integers >= 1, at least `least` of them."""
+    given = values if np.iterable(values) and not isinstance(values, str) else ()
+    numbers_ = [whole_number(value) for value in given]
+    found = tuple(value for value in numbers_ if value is not None and value >= 1)
+    ok = len(found) == len(numbers_) >= least
+    require(ok, f"widths={values!r:.200}", f"at least {least} integers >= 1", remedy)
+    return found
+
+
+# What a value is, without an error
+
+
+def is_number(value: Any) -> bool:
+    """A real number, of Python or NumPy."""
+    try:
+        found = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        return False
+    return found.ndim == 0 and found.dtype.kind in "iuf"
+
+
+def real_number(value: Any) -> float | None:
+    """A real number of Python, NumPy or JAX as a float, -0 as 0; None for others and booleans.
+
+    Equal numbers are then stored as one number: one JSON text, one hash.
+    """
+    if is_traced(value) or not (isinstance(value, numbers.Rational) or is_number(value)):
+        return None
+    try:
+        return None if isinstance(value, bool) else float(value) + 0.0
+    except OverflowError:
+        return None
+
+
+def whole_number(value: Any) -> int | None:
+    """A whole number of Python, NumPy or JAX, 3.0 among them, as an integer; None for others."""
+    number = real_number(value)
+    return (
+        int(value)
+        if number is not None and math.isfinite(number) and number == int(number)
+        else None
+    )
+
+
+def real_numbers(values: Any) -> np.ndarray | None:
+    """The values in float64; None where they are no array of real numbers, text among them."""
+    try:
+        found = np.asarray(values)
+        return None if found.dtype.kind in "USOc" else found.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):  # rows of unequal length, or other kinds
+        return None
+
+
+def shape_text(values: Any) -> str:
+    """For messages: the shape, or that there is none."""
+    found = real_numbers(values)
+    return "no shape (not an array of real numbers)" if found is None else f"shape {found.shape}"
