@@ -1,0 +1,39 @@
+"""Documents: every file, module and link that they name exists."""
+
+import importlib
+import re
+
+import pytest
+from paths import ROOT
+
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/adding.md",
+    "docs/glossary.md",
+]
+TOPS = ("deepinit", "experiments", "tests", "benchmarks", "docs", "deploy")
+EXAMPLES = {"deepinit/quantities/participation.py"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_paths_exist(name):
+    text = (ROOT / name).read_text()
+    places = set(re.findall(r"[\w/.]+\.(?:py|md|bib|toml|cff)\b", text))
+    found = 0
+    for place in places - EXAMPLES:
+        if place.startswith(TOPS) or "/" not in place and (ROOT / place).suffix in (".md", ".cff"):
+            found += 1
+            assert (ROOT / place).exists(), place
+        elif "/" in place and "<" not in place:
+            found += 1
+            assert (ROOT / "deepinit" / place).exists(), place
+    assert found or name == "docs/glossary.md"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_modules_exist(name):
+    text = (ROOT / name).read_text()
+    for dotted in set(re.findall(r"`(deepinit(?:\.\w+)+)`", text)):
+        importlib.import_module(dotted)
