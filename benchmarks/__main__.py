@@ -2,11 +2,12 @@
 
     python -m benchmarks [--quick | --full] [--only NAME ...] [--out DIR] [--write-results]
 
-Default shapes take about twelve minutes on two idle cores, `--quick` runs small shapes (are the answers right, does everything run), `--full` every part of
-every script with the script's own number of repetitions (an hour). In DIR stand `record.json`, `ratios.md`, `figures/`, and of every benchmark its
-output and its JSON lines. `--write-results` also writes `benchmarks/RESULTS.md`, which keeps what other backends (CPU, GPU) have measured.
+The default shapes take about twelve minutes on two idle cores, `--quick` five (small shapes),
+`--full` an hour or more. DIR receives `record.json`, `ratios.md`, `figures/`, and the output and
+JSON lines of every benchmark. `--write-results` also writes `benchmarks/RESULTS.md`.
 
-Exit code: 0; 1 if a check of a benchmark failed or it crashed (the others still run). A missed goal is no failure: it stands in the table.
+Exit code 1 if a check failed or a benchmark crashed; the others still run. A missed goal is shown
+and is no failure.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -25,11 +26,11 @@ from benchmarks import harness, record
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
-_KEPT_LINES = 3  # of what a failed benchmark said last
+_TAIL = 3  # lines of a failed benchmark's output
 
 
 class Default(NamedTuple):
-    """How a benchmark is run by default: its arguments, and its seconds on two idle cores, for the plan that is shown."""
+    """Default arguments of a benchmark, and its seconds on two idle cores."""
 
     arguments: str
     seconds: int
@@ -55,29 +56,16 @@ DEFAULTS = {
 
 def parsed() -> argparse.Namespace:
     """The command line."""
+    formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "python -m benchmarks", None, __doc__, formatter_class=formatter
     )
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="small shapes")
     sizes.add_argument("--full", action="store_true", help="all parts of all benchmarks")
-    parser.add_argument(
-        "--only",
-        nargs="+",
-        choices=list(DEFAULTS),
-        metavar="NAME",
-        help=f"of {', '.join(DEFAULTS)}",
-    )
-    parser.add_argument(
-        "--out", type=Path, help="folder, new or empty; runs/benchmarks-TIME if left out"
-    )
-    parser.add_argument(
-        "--write-results",
-        action="store_true",
-        help="also write benchmarks/RESULTS.md and its records",
-    )
+    parser.add_argument("--only", nargs="+", choices=list(DEFAULTS), metavar="NAME")
+    parser.add_argument("--out", type=Path, help="new or empty folder; runs/benchmarks-TIME")
+    parser.add_argument("--write-results", action="store_true", help="also write RESULTS.md")
     options = parser.parse_args()
     if options.write_results and (options.quick or options.only):
         parser.error("--write-results is for complete runs: leave out --quick and --only")
@@ -87,74 +75,49 @@ def parsed() -> argparse.Namespace:
     return options
 
 
-def arguments_of(name: str, options: argparse.Namespace) -> list[str]:
-    """A script's command line."""
-    if options.quick:
-        return ["--quick"]
-    return [] if options.full else shlex.split(DEFAULTS[name].arguments)
-
-
 def run(name: str, options: argparse.Namespace, console: Console, place: str) -> record.Record:
-    """One benchmark, its output kept in a file and its progress shown."""
-    lines, log = options.out / f"{name}.jsonl", options.out / f"{name}.txt"
-    command = [
-        sys.executable,
-        str(HERE / f"{name}.py"),
-        "--out",
-        str(lines),
-        *arguments_of(name, options),
-    ]
-    before, used, start, said = (
-        harness.load_average(),
-        harness.child_seconds(),
-        time.perf_counter(),
-        [],
-    )
+    """One benchmark: its output goes to a file, its last line to the terminal."""
+    lines = options.out / f"{name}.jsonl"
+    arguments = [] if options.full else shlex.split(DEFAULTS[name].arguments)
+    arguments = ["--quick"] if options.quick else arguments
+    command = [sys.executable, str(HERE / f"{name}.py"), "--out", str(lines), *arguments]
+    loads, used, start = [harness.load_average()], harness.child_seconds(), time.perf_counter()
+    output = []
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with (
         console.status(f"{place} {name}") as status,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as process,
-        log.open("w") as file,
+        subprocess.Popen(command, **pipe) as process,
+        (options.out / f"{name}.txt").open("w") as file,
     ):
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 file.write(line)
                 file.flush()
-                said.append(line.rstrip())
+                output += [line.rstrip()] if line.strip() else []
                 status.update(f"{place} {name}: {line.strip()[:90]}")
-        except BaseException:  # stopped: so is the benchmark
+        except BaseException:
             process.terminate()
             raise
-    seconds, used_now = time.perf_counter() - start, harness.child_seconds()
-    outcome: record.Record = {
+    seconds, loads = time.perf_counter() - start, [*loads, harness.load_average()]
+    failed = process.returncode != 0
+    missing = [line.removeprefix("missing: ") for line in output if line.startswith("missing: ")]
+    outcome = {
         "benchmark": name,
-        "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments_of(name, options)]),
+        "command": shlex.join(["python", f"benchmarks/{name}.py", *arguments]),
         "exit_code": process.returncode,
-        "message": " ".join(" ".join(line for line in said if line)[-400:].split())
-        if process.returncode
-        else "",
-        "missing": [
-            line.removeprefix("missing: ") for line in said if line.startswith("missing: ")
-        ],
+        "message": " ".join(" ".join(output)[-400:].split()) if failed else "",
+        "missing": missing,
         "seconds": round(seconds, 1),
-        "processor_seconds": None
-        if used is None or used_now is None
-        else round(used_now - used, 1),
-        "load_average": [load for load in (before, harness.load_average()) if load is not None],
+        "processor_seconds": None if used is None else round(harness.child_seconds() - used, 1),
+        "load_average": [load for load in loads if load is not None],
     }
-    entry = record.benchmark_entry(record.read_lines(lines), outcome)
-    word = "[red]FAILED[/]" if process.returncode else "done"
+    entry = record.benchmark_entry(lines, outcome)
     counts = f"{len(entry['checks'])} checks passed, {len(entry['measurements'])} measurements"
-    console.print(
-        f"{place} {name}: {word} in {seconds:.0f} s ({outcome['processor_seconds']} s of processor): {counts}"
-    )
-    for what in outcome["missing"]:
-        console.print(f"    missing: {what}", markup=False)
-    if process.returncode:
-        for line in [line for line in said if line][-_KEPT_LINES:]:
-            console.print(f"    {line}", markup=False)
+    state = "[red]FAILED[/]" if failed else "done"
+    console.print(f"{place} {name}: {state} in {seconds:.0f} s: {counts}")
+    notes = [f"missing: {what}" for what in missing] + (output[-_TAIL:] if failed else [])
+    for note in notes:
+        console.print(f"    {note}", markup=False)
     return entry
 
 
@@ -172,7 +135,7 @@ def draw(found: record.Record, folder: Path) -> list[Path]:
 
 
 def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
-    """Keeps the record under its backend's name, and writes RESULTS.md from the records of all backends."""
+    """Stores the record under its backend's name; writes RESULTS.md from those of all backends."""
     folder.mkdir(exist_ok=True)
     own = record.backend(found)
     (folder / f"{own}.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -190,33 +153,21 @@ def write_results(found: record.Record, folder: Path = RESULTS) -> Path:
 
 
 def main() -> int:
-    """Runs, records, tells."""
+    """Runs the benchmarks; writes record, ratios and figures."""
     options, console = parsed(), Console()
     names = options.only or list(DEFAULTS)
     options.out.mkdir(parents=True, exist_ok=True)
-    if not (options.quick or options.full):
-        minutes = sum(DEFAULTS[name].seconds for name in names) / 60
-        console.print(
-            f"{len(names)} benchmarks, about {minutes:.0f} minutes on two idle cores; record in {options.out}"
-        )
-    facts: dict[str, Any] = harness.facts()
-    start = time.perf_counter()
+    minutes = sum(DEFAULTS[name].seconds for name in names) / 60
+    sizes = "" if options.quick or options.full else f", about {minutes:.0f} minutes on idle cores"
+    console.print(f"{len(names)} benchmarks{sizes}; record in {options.out}")
+    facts, start = harness.facts(), time.perf_counter()
     entries = [
-        run(name, options, console, f"[{place}/{len(names)}]".replace("[", r"\["))
+        run(name, options, console, rf"\[{place}/{len(names)}]")
         for place, name in enumerate(names, start=1)
     ]
-    for name in (
-        "backend",
-        "device",
-        "num_devices",
-        "torch",
-    ):  # of the first that knows: this process has no JAX
-        known = [
-            entry["provenance"][name]
-            for entry in entries
-            if entry["provenance"].get(name) is not None
-        ]
-        facts[name] = known[0] if known else None
+    for key in ("backend", "device", "num_devices", "torch"):  # this process has no JAX
+        known = (entry["provenance"].get(key) for entry in entries)
+        facts[key] = next((value for value in known if value is not None), None)
     found = {
         "format": record.FORMAT,
         "quick": options.quick,
@@ -225,23 +176,19 @@ def main() -> int:
         "provenance": facts,
         "benchmarks": entries,
     }
+    table = record.ratios_markdown(found)
     (options.out / "record.json").write_text(json.dumps(found, indent=1) + "\n")
     (options.out / "ratios.md").write_text(
-        "\n".join([*record.machine_lines(found), "", record.ratios_markdown(found)])
+        "\n".join([*record.machine_lines(found), "", table]) + "\n"
     )
-    paths = draw(found, options.out / "figures")
-    console.print(record.table(found))
-    console.print(
-        f"{found['seconds']:.0f} s; record.json, ratios.md and {len(paths)} figures in {options.out}"
-    )
+    draw(found, options.out / "figures")
+    console.print(table, markup=False)
     failed = [entry["benchmark"] for entry in entries if entry["exit_code"]]
-    if options.write_results and not failed:
-        console.print(f"written: {write_results(found)}")
+    console.print(f"{found['seconds']:.0f} s; record.json, ratios.md, figures/ in {options.out}")
     if failed:
-        console.print(
-            f"[red]failed: {', '.join(failed)}[/]"
-            + ("; RESULTS.md is as it was" if options.write_results else "")
-        )
+        console.print(f"[red]failed: {', '.join(failed)}[/]")
+    elif options.write_results:
+        console.print(f"written: {write_results(found)}")
     return 1 if failed else 0
 
 

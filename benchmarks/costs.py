@@ -1,24 +1,20 @@
-"""Where the time of a run goes, as a formula: seconds from networks, devices, processes, shapes and block size. Arithmetic only.
+"""Seconds of a run from networks, devices, processes, shapes and block size. Arithmetic only.
 
-A network of L layers of n neurons that sees k inputs costs a device, with c the constants that `model.py` measures,
+L layers of n neurons, k inputs, e values a network; constants c measured by `model.py`. A network:
 
     t = f L n [ c_normal k  +  c_row k + c_pair k^2  +  c_active k + c_overlap k^2 ]
 
-random numbers, linear algebra (Gram-Schmidt of the rows and the product with their factor), and activation with measurement, each measured by
-itself, and f what the whole takes of their sum, since the compiler passes over memory once where the parts do so separately. A block of B
-networks on d devices, of e values each, costs a process
+(random numbers, Gram-Schmidt and product, activation and measurement; f, the whole over the sum of
+its parts, since the compiler fuses them). A block of B networks on d devices:
 
     T(B) = c_call + B t / d  +  c_merge e + c_value e B  +  c_write + c_byte bytes(B)
 
-device, statistics on the host, store, one after another. S networks make N = ceil(S / B) blocks. P processes write into one directory, and
-of every write one part, c_journal, is under a lock; starts read and write the record of all earlier starts. So a run takes
+S networks are N = ceil(S / B) blocks; P processes share one directory, whose journal is locked:
 
     c_start P  +  max( ceil(N / P) T(B),  N c_journal )  +  N (c_read + c_unpack e)
 
-to start, compute and merge. The store is the bottleneck of computing where P c_journal > T(B), and the merge, which one process does alone,
-that of the whole where N (c_read + c_unpack e) is not small against S t / (P d): the remedy of both is a larger block, up to one for
-every process. Beyond sqrt(S t / (d c)) processes, with c = c_journal + c_read + c_unpack e + c_start, more of them make the run slower whatever the block;
-then a process should have more devices.
+The store limits computing where P c_journal > T(B); the merge is serial. Larger blocks remedy both.
+Beyond sqrt(S t / (d c)) processes, c = c_journal + c_read + c_unpack e + c_start, more are slower.
 """
 
 import math
@@ -27,10 +23,8 @@ from typing import NamedTuple
 from deepinit.ensembles.blocks import MEMORY_BUDGET
 from deepinit.ensembles.statistics import NUM_BINS
 
-BYTES_AT_HAND = (
-    50  # of every value of a block: itself and its event, and nine such copies in the statistics
-)
-_MOMENTS = 8  # arrays of one number per value in a block: counts, moments, extremes, events
+BYTES_AT_HAND = 50  # per value of a block: itself, its event, copies in the statistics
+_MOMENTS = 8  # arrays of one number per value: counts, moments, extremes, events
 
 
 class Costs(NamedTuple):
@@ -78,7 +72,7 @@ class Arrangement(NamedTuple):
 
 
 class RunSeconds(NamedTuple):
-    """Wall time of a run by what it is spent on; `store_waits` is what writers wait for one another's lock."""
+    """Wall time of a run by part; `store_waits` is waiting for the journal's lock."""
 
     start: float
     random: float
@@ -97,7 +91,7 @@ class RunSeconds(NamedTuple):
 
 
 def network_seconds(costs: Costs, work: Work) -> tuple[float, float, float]:
-    """Random numbers, linear algebra, activation and measurement of one network, in seconds of one device."""
+    """Random numbers, linear algebra, activation with measurement of one network on one device."""
     neurons, k = costs.together * work.depth * work.width, work.inputs
     linear = costs.row * k + costs.pair * k**2
     active = costs.active * k + costs.overlap * k**2
@@ -115,7 +109,7 @@ def fixed_seconds(costs: Costs, work: Work) -> float:
 
 
 def growing_seconds(costs: Costs, work: Work, devices: int) -> float:
-    """Of every network in a block. Bytes are left out: they stop growing where the histograms are full."""
+    """Of every network in a block, without its bytes, which stop growing at full histograms."""
     return sum(network_seconds(costs, work)) / devices + costs.value * work.values
 
 
@@ -126,7 +120,7 @@ def block_seconds(costs: Costs, work: Work, block_size: int, devices: int) -> fl
 
 
 def run_seconds(costs: Costs, work: Work, seeds: int, how: Arrangement) -> RunSeconds:
-    """Of a whole run, without the imports and the compilation of each process, which take seconds whatever the run."""
+    """Of a whole run, without imports and compilation."""
     blocks = -(-seeds // how.block_size)
     rounds = -(-blocks // how.processes)
     size = min(how.block_size, seeds)
@@ -153,7 +147,7 @@ def store_bound_processes(costs: Costs, work: Work, block_size: int, devices: in
 
 
 def most_useful_processes(costs: Costs, work: Work, seeds: int, devices: int) -> float:
-    """With a block for each: where compute, S t / (d P), falls as fast as start, journal and merge, which are linear in P, grow."""
+    """With one block each: compute falls as 1/P as fast as start, journal and merge grow."""
     each = costs.start + costs.journal + costs.read + costs.unpack * work.values
     return math.sqrt(seeds * growing_seconds(costs, work, devices) / each)
 
@@ -166,14 +160,12 @@ def largest_block(work: Work) -> int:
 def advised_block_size(
     costs: Costs, work: Work, seeds: int, processes: int, devices: int, share: float = 0.05
 ) -> int:
-    """The least block with which what every block costs, and the merge, each take at most this share of computing, and no writer waits.
+    """The least block whose fixed costs and merge take at most this share and no writer waits.
 
-    At most one block for every process, and what memory holds: where that is less, there are too many processes for so little work.
+    At most one block for every process, and what memory holds.
     """
     fixed, growing = fixed_seconds(costs, work), growing_seconds(costs, work, devices)
-    alone = processes * (
-        costs.read + costs.unpack * work.values
-    )  # of the merge, while the processes could compute
+    alone = processes * (costs.read + costs.unpack * work.values)  # merging
     wanted = max(fixed / share, alone / share, processes * costs.journal - fixed) / growing
     return max(1, min(math.ceil(wanted), -(-seeds // processes), largest_block(work)))
 

@@ -1,6 +1,6 @@
-"""Figures of a record: scaling along every axis, finite against infinite width, and bars of the ratios to peers."""
+"""Figures of a record: time along every axis, finite against infinite width, ratios to peers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepinit.plots.series import SERIES_COLOURS, series
 from deepinit.plots.style import new_figure, set_title, styled
@@ -10,66 +10,53 @@ if TYPE_CHECKING:
 
     from benchmarks.record import Record
 
-AXES = {
-    "width": "width",
-    "depth": "depth",
-    "seeds": "networks in the ensemble",
-    "inputs": "inputs",
-    "devices": "devices",
-    "processes": "processes",
+_AXES = {"seeds": "networks in the ensemble"}
+_ROUTES = "Simulating, predicting and taking the limit, against"
+_TITLES = {
+    "finite_against_infinite_width": ("routes", "width", f"{_ROUTES} width"),
+    "finite_against_infinite_depth": ("routes", "depth", f"{_ROUTES} depth"),
+    "scaling_width": ("scaling", "width", "Time per network against width"),
+    "scaling_depth": ("scaling", "depth", "Time per network against depth"),
+    "scaling_seeds": ("scaling", "seeds", "Time per network against their number"),
+    "scaling_inputs": ("scaling", "inputs", "Time per network against the number of inputs"),
+    "scaling_devices": ("scaling", "devices", "Networks per second against devices"),
+    "scaling_processes": ("scaling", "processes", "Networks per second against processes"),
 }
 
 
-def points(
-    record: "Record", benchmark: str, axis: str
-) -> dict[str, tuple[list[float], list[float], str]]:
-    """line -> (places, values, unit) of the measurements that are points of a figure, in the order of places."""
-    found: dict[str, list[tuple[float, float, str]]] = {}
-    for entry in record["benchmarks"]:
-        for one in entry["measurements"] if entry["benchmark"] == benchmark else ():
-            parameters: dict[str, Any] = one["parameters"]
-            if parameters.get("axis") == axis:
-                found.setdefault(parameters["line"], []).append(
-                    (parameters["at"], one["value"], one["unit"])
-                )
-    lines = {}
-    for name, values in found.items():
-        ordered = sorted(values)
-        lines[name] = (
-            [place for place, *_ in ordered],
-            [value for _, value, _ in ordered],
-            ordered[0][2],
-        )
-    return lines
+def figures(record: "Record") -> dict[str, "Figure"]:
+    """name -> figure of everything that the record holds."""
+    drawn = {name: _along(record, *source) for name, source in _TITLES.items()}
+    return {name: fig for name, fig in {**drawn, "peers": _peers(record)}.items() if fig}
 
 
-def along(record: "Record", benchmark: str, axis: str, title: str) -> "Figure | None":
+def _along(record: "Record", benchmark: str, axis: str, title: str) -> "Figure | None":
     """All lines over one axis; None where nothing was measured."""
-    lines = points(record, benchmark, axis)
-    if not lines:
+    points: dict[str, list[tuple[float, float]]] = {}
+    unit = ""
+    for entry in record["benchmarks"]:
+        for item in entry["measurements"] if entry["benchmark"] == benchmark else ():
+            if item["parameters"].get("axis") == axis:
+                place = (item["parameters"]["at"], item["value"])
+                points.setdefault(item["parameters"]["line"], []).append(place)
+                unit = unit or item["unit"]
+    if not points:
         return None
-    unit = next(iter(lines.values()))[2]
-    drawn = {name: (places, values) for name, (places, values, _) in lines.items()}
-    return series(
-        drawn,
-        drawn,
-        x_label=AXES[axis],
-        y_label=unit,
-        log_x=True,
-        log_y=True,
-        title=title,
-        note=_note(record),
-        lines_are="",
-    )
+    lines = {
+        name: tuple(map(list, zip(*sorted(values), strict=True))) for name, values in points.items()
+    }
+    options = {"log_x": True, "log_y": True, "lines_are": "", "note": _note(record)}
+    label = _AXES.get(axis, axis)
+    return series(lines, lines, x_label=label, y_label=unit, title=title, **options)
 
 
-def peers(record: "Record") -> "Figure | None":
-    """Bars: how many times as long the peers take."""
+def _peers(record: "Record") -> "Figure | None":
+    """Bars: time of every peer in units of ours; goals across."""
     bars = {
-        one["parameters"]["peer"]: (one["value"], one["goal"])
+        item["parameters"]["peer"]: (item["value"], item["goal"])
         for entry in record["benchmarks"]
-        for one in entry["measurements"]
-        if "peer" in one["parameters"]
+        for item in entry["measurements"]
+        if "peer" in item["parameters"]
     }
     if not bars:
         return None
@@ -79,16 +66,11 @@ def peers(record: "Record") -> "Figure | None":
         names = list(reversed(bars))
         values = [bars[name][0] for name in names]
         ax.barh(names, values, color=SERIES_COLOURS[0], height=0.6)
-        for place, name in enumerate(names):
-            value, goal = bars[name]
+        for place, (name, value) in enumerate(zip(names, values, strict=True)):
             ax.annotate(f" {value:.3g}", (value, place), va="center", fontsize=8.5)
-            if goal is not None:
-                ax.plot(
-                    [goal[1]] * 2,
-                    [place - 0.4, place + 0.4],
-                    color=SERIES_COLOURS[1],
-                    linewidth=1.6,
-                )
+            if goal := bars[name][1]:
+                across = [place - 0.4, place + 0.4]
+                ax.plot([goal[1]] * 2, across, color=SERIES_COLOURS[1], linewidth=1.6)
         ax.set_xscale("log")
         ax.set_xlim(min(1.0, *values) / 1.5, max(values) * 4)
         ax.set_xlabel("times as long per network as deepinit")
@@ -97,31 +79,9 @@ def peers(record: "Record") -> "Figure | None":
     return fig
 
 
-def figures(record: "Record") -> dict[str, "Figure"]:
-    """name -> figure, of whatever the record holds."""
-    titles = {
-        ("routes", "width"): (
-            "finite_against_infinite_width",
-            "Simulating, predicting and taking the limit, against width",
-        ),
-        ("routes", "depth"): (
-            "finite_against_infinite_depth",
-            "Simulating, predicting and taking the limit, against depth",
-        ),
-        ("scaling", "width"): ("scaling_width", "Time per network against width"),
-        ("scaling", "depth"): ("scaling_depth", "Time per network against depth"),
-        ("scaling", "seeds"): ("scaling_seeds", "Time per network against their number"),
-        ("scaling", "inputs"): ("scaling_inputs", "Time per network against the number of inputs"),
-        ("scaling", "devices"): ("scaling_devices", "Networks per second against devices"),
-        ("scaling", "processes"): ("scaling_processes", "Networks per second against processes"),
-    }
-    drawn = {name: along(record, *source, title) for source, (name, title) in titles.items()}
-    return {name: fig for name, fig in {**drawn, "peers": peers(record)}.items() if fig is not None}
-
-
 def _note(record: "Record") -> str:
     facts = record["provenance"]
-    quick = ", small shapes of --quick" if record["quick"] else ""
     device = facts.get("device")
-    shown = facts.get("cpu", "unknown machine") if device in (None, "cpu") else device
-    return f"{shown}, {facts.get('num_cpus')} cores{quick}"
+    machine = facts.get("cpu", "unknown machine") if device in (None, "cpu") else device
+    quick = ", small shapes of --quick" if record["quick"] else ""
+    return f"{machine}, {facts.get('num_cpus')} cores{quick}"

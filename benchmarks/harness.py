@@ -1,4 +1,4 @@
-"""What every benchmark shares: command line, timing in one run, one JSON line per measurement, a table, goals."""
+"""Shared by all benchmarks: command line, checks, timing in turns, one JSON line a measurement."""
 
 import argparse
 import contextlib
@@ -17,60 +17,41 @@ from rich.table import Table
 
 from deepinit.store import collect
 
-_PASSED: list[
-    dict[str, Any]
-] = []  # the checks of this process so far: every later measurement names them
+_PASSED: list[dict[str, Any]] = []  # checks of this process; every later measurement names them
 
 
 def arguments(
     description: str | None, parts: tuple[str, ...] = (), *, networks: str = ""
 ) -> argparse.Namespace:
-    """`--quick` (small shapes, the checks all the same), `--out FILE` (JSON lines are appended), `--repeats N`, `--part NAME ...`.
+    """`--quick`, `--out FILE`, `--repeats N`; `--part NAME ...` with parts, `--networks N` with networks.
 
     Args:
         description: of the benchmark.
-        parts: what `--part` chooses from.
-        networks: which networks `--networks` gives the number of; empty for a benchmark without the option.
+        parts: choices of `--part`.
+        networks: what `--networks` counts; empty for no such option.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="small shapes: does it run, are the answers right"
-    )
-    parser.add_argument(
-        "--out", type=Path, help="file to which one JSON line per measurement is appended"
-    )
-    parser.add_argument(
-        "--repeats", type=int, default=0, help="measurements of each time; the least one counts"
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=formatter)
+    parser.add_argument("--quick", action="store_true", help="small shapes, same checks")
+    parser.add_argument("--out", type=Path, help="file for JSON lines, appended")
+    parser.add_argument("--repeats", type=int, default=0, help="timings; the least counts")
     if networks:
         parser.add_argument(
-            "--networks",
-            type=int,
-            default=0,
-            help=f"{networks}; 0 for the number of the full benchmark",
+            "--networks", type=int, default=0, help=f"{networks}; 0 for the default"
         )
     if parts:
-        parser.add_argument(
-            "--part",
-            nargs="+",
-            choices=parts,
-            default=list(parts),
-            help="which parts; all if left out",
-        )
+        parser.add_argument("--part", nargs="+", choices=parts, default=list(parts))
     return parser.parse_args()
 
 
 def facts() -> dict[str, Any]:
-    """Provenance that may be published: without the host's name, and without its paths (records say which script)."""
-    return {
-        name: value for name, value in collect(machine()).items() if name not in ("host", "command")
-    }
+    """Provenance without the host's name and paths."""
+    hidden = ("host", "command")
+    return {name: value for name, value in collect(machine()).items() if name not in hidden}
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, memory, load: what times depend on, as far as the system tells."""
+    """Processor, cores, memory and load; None for what the system does not tell."""
     model, memory = platform.processor() or platform.machine(), None
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -78,21 +59,17 @@ def machine() -> dict[str, Any]:
         model = names[0] if names else model
     with contextlib.suppress(AttributeError, OSError, ValueError):
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    return {
-        "cpu": model,
-        "num_cpus": os.cpu_count(),
-        "memory_gb": memory,
-        "load_average": load_average(),
-    }
+    cpus, load = os.cpu_count(), load_average()
+    return {"cpu": model, "num_cpus": cpus, "memory_gb": memory, "load_average": load}
 
 
 def load_average() -> float | None:
-    """Processes that wanted a core during the last minute; None where the system does not count them."""
+    """Runnable processes during the last minute."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def child_seconds() -> float | None:
-    """Processor time of all child processes that have ended, and of theirs; None where the system does not count it."""
+    """Processor time of all child processes that have ended."""
     try:
         import resource
     except ImportError:
@@ -102,12 +79,12 @@ def child_seconds() -> float | None:
 
 
 class Report:
-    """Collects the measurements of one run: a table on stdout, JSON lines in a file."""
+    """The measurements of one process: a table on stdout, JSON lines in a file."""
 
     def __init__(self, benchmark: str, out: Path | None, *, quick: bool):
         self.benchmark, self.out, self.quick = benchmark, out, quick
         self.rows: list[tuple[str, str, str, str]] = []
-        # Where a benchmark writes files whose cost it measures: the file system of its record.
+        # benchmarks of the store write beside the record, on its file system
         self.folder = Path() if out is None else out.resolve().parent
         self.provenance = facts()
 
@@ -119,39 +96,28 @@ class Report:
         goal: tuple[str, float] | None = None,
         **parameters: Any,
     ) -> None:
-        """One measurement; `goal` is ("<=" or ">=", bound). Shapes of `--quick` are not those of the goals.
+        """One measurement.
 
-        Of the parameters some are for the figures: `axis`, `at` and `line` make it a point of a line over an axis (width, depth,
-        seeds, inputs, devices, processes); `peer` says to whom a ratio compares us.
+        Args:
+            name, value, unit: "x" is the unit of ratios.
+            goal: ("<=" or ">=", bound) at the full shapes.
+            parameters: for figures, `axis`, `at`, `line` place it on an axis and `peer` names the
+                competitor of a ratio.
         """
         met = None if goal is None else (value <= goal[1] if goal[0] == "<=" else value >= goal[1])
-        record = {
-            "benchmark": self.benchmark,
-            "quick": self.quick,
-            "name": name,
-            "value": value,
-            "unit": unit,
-        }
-        record |= {
-            "goal": goal,
-            "met": met,
-            **parameters,
-            "checks": list(_PASSED),
-            "provenance": self.provenance,
-        }
+        record = {"benchmark": self.benchmark, "quick": self.quick, "name": name, "value": value}
+        record |= {"unit": unit, "goal": goal, "met": met, **parameters}
+        record |= {"checks": list(_PASSED), "provenance": self.provenance}
         if self.out is not None:
             with self.out.open("a") as file:
                 file.write(json.dumps(record) + "\n")
-        print(
-            f"measured: {name}: {value:.4g} {unit}", flush=True
-        )  # of a run that is stopped, this is left
-        verdict = "" if met is None else ("met" if met else "MISSED")
-        self.rows.append(
-            (name, f"{value:.4g} {unit}", "" if goal is None else f"{goal[0]} {goal[1]:g}", verdict)
-        )
+        print(f"measured: {name}: {value:.4g} {unit}", flush=True)
+        bound = "" if goal is None else f"{goal[0]} {goal[1]:g}"
+        verdict = {None: "", True: "met", False: "MISSED"}[met]
+        self.rows.append((name, f"{value:.4g} {unit}", bound, verdict))
 
     def device(self) -> None:
-        """Note JAX's devices in the record; call it in the process that computes."""
+        """Note JAX's devices; call it in the process that computes."""
         import jax
 
         found = {"backend": jax.default_backend(), "device": jax.devices()[0].device_kind}
@@ -159,50 +125,39 @@ class Report:
 
     def print(self) -> None:
         """The table."""
-        table = Table(
-            "measurement",
-            "value",
-            "goal",
-            "",
-            title=f"{self.benchmark}{' --quick' if self.quick else ''}",
-        )
+        title = f"{self.benchmark}{' --quick' if self.quick else ''}"
+        table = Table("measurement", "value", "goal", "", title=title)
         for row in self.rows:
             table.add_row(*row)
         Console(width=120).print(table)
 
 
 def check(name: str, error: float, tolerance: float) -> None:
-    """Ends the benchmark where an answer is wrong: no time is worth printing then."""
+    """Exit where an answer is wrong: nothing is timed."""
     if not abs(error) <= tolerance:
-        raise SystemExit(
-            f"{name}: the answer is off by {error:.3g}, allowed {tolerance:.3g}; nothing was timed."
-        )
+        wrong = f"{name}: the answer is off by {error:.3g}, allowed {tolerance:.3g}"
+        raise SystemExit(f"{wrong}; nothing was timed.")
     _PASSED.append({"name": name, "error": float(error), "tolerance": float(tolerance)})
     print(f"checked: {name}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
 
 
 def reject(name: str, error: float, tolerance: float) -> None:
-    """Ends the benchmark where a wrong answer passes: a check that accepts it checks nothing."""
+    """Exit where a planted wrong answer passes: such a check checks nothing."""
     if abs(error) <= tolerance:
-        raise SystemExit(
-            f"{name}: off by {error:.3g}, within {tolerance:.3g}, and known to be wrong; nothing was timed."
-        )
-    _PASSED.append(
-        {"name": f"rejected: {name}", "error": float(error), "tolerance": float(tolerance)}
-    )
-    print(f"rejected: {name}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
+        passes = f"{name}: off by {error:.3g}, within {tolerance:.3g}, and known to be wrong"
+        raise SystemExit(f"{passes}; nothing was timed.")
+    name = f"rejected: {name}"
+    _PASSED.append({"name": name, "error": float(error), "tolerance": float(tolerance)})
+    print(f"{name}: off by {error:.3g}, allowed {tolerance:.3g}", flush=True)
 
 
 def missing(what: str) -> None:
-    """Says what was left out, and why: it is no failure, and it stands in the record."""
+    """Record what was left out, with the reason. No failure."""
     print(f"missing: {what}", flush=True)
 
 
 def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The least time of each function, measured in turns, so that another load on the machine meets all of them.
-
-    Every function is called once before; each must return when its work is done.
-    """
+    """The least time of each function, after one call each, in turns: load meets all of them."""
     for function in functions.values():
         function()
     best = dict.fromkeys(functions, float("inf"))
@@ -215,12 +170,9 @@ def least_seconds(functions: Mapping[str, Callable[[], Any]], repeats: int) -> d
 
 
 def in_fresh_process(code: str, *argv: str) -> dict[str, Any]:
-    """Runs Python code in a new process without compilation cache; its last line of output is a JSON object."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("JAX_COMPILATION_CACHE")
-    }
+    """The JSON object on the last line of a new Python process without compilation cache."""
+    cache = "JAX_COMPILATION_CACHE"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(cache)}
     environment["JAX_ENABLE_COMPILATION_CACHE"] = "false"
     command = [sys.executable, "-c", code, *argv]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

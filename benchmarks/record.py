@@ -1,186 +1,129 @@
-"""The record of a run of several benchmarks, and what is read off it: a table of ratios, and RESULTS.md."""
+"""The record of a run of several benchmarks, and its summaries: the ratios, RESULTS.md."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 FORMAT = 1
 _MACHINE = ("cpu", "num_cpus", "memory_gb", "device", "num_devices", "platform", "python")
-_OWN = ("benchmark", "quick", "name", "value", "unit", "goal", "met", "checks", "provenance")
+_SHARED = ("benchmark", "quick", "checks", "provenance")
+_MEASURED = ("name", "value", "unit", "goal", "met")
+_GPU = """Not run on a GPU yet. On a machine with one, from the root of the repository:
+
+```
+uv run --extra cuda python -m benchmarks --write-results
+```
+
+adds this section and leaves the others. `benchmarks/precision.py` fails where float32 products are
+computed in TF32."""
 
 Record = dict[str, Any]
 
 
-def benchmark_entry(lines: Sequence[Record], outcome: Record) -> Record:
-    """One benchmark's part: what every line of its JSON file repeats is said once.
+def benchmark_entry(path: Path, outcome: Record) -> Record:
+    """One benchmark's entry: its outcome, checks, measurements and provenance.
 
     Args:
-        lines: the measurements, as `harness.Report.add` wrote them.
-        outcome: `benchmark`, `exit_code`, `seconds` (of the clock, and of processors), `load_average` before and after, `missing`, `message`.
+        path: JSON lines of `harness.Report.add`; may be missing.
+        outcome: `benchmark`, `exit_code`, `seconds`, `load_average`, `missing`, `message`.
     """
-    # each line names all that had passed before it
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    # every line repeats the checks that had passed before it
     checks: list[Record] = max((line["checks"] for line in lines), key=len, default=[])
     measurements = []
     for line in lines:
-        more = {name: value for name, value in line.items() if name not in _OWN}
-        own = {name: line[name] for name in ("name", "value", "unit", "goal", "met")}
-        measurements.append({**own, "num_checks": len(line["checks"]), "parameters": more})
+        rest = {k: v for k, v in line.items() if k not in _SHARED + _MEASURED}
+        own = {k: line[k] for k in _MEASURED}
+        measurements.append({**own, "num_checks": len(line["checks"]), "parameters": rest})
     provenance = lines[0]["provenance"] if lines else {}
     return {**outcome, "checks": checks, "measurements": measurements, "provenance": provenance}
-
-
-def read_lines(path: Path) -> list[Record]:
-    """The measurements in a benchmark's JSON file; none if it wrote none."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def backend(record: Record) -> str:
     """cpu, gpu or tpu, as the benchmarks found it."""
     found = {entry["provenance"].get("backend") for entry in record["benchmarks"]} - {None}
-    return sorted(found)[0] if len(found) == 1 else "cpu" if not found else "mixed"
-
-
-def rows(record: Record) -> list[tuple[Record, Record]]:
-    """(benchmark, measurement) of everything that was measured."""
-    return [(entry, one) for entry in record["benchmarks"] for one in entry["measurements"]]
-
-
-def _value(one: Record) -> str:
-    return f"{one['value']:.4g} {one['unit']}".strip()
-
-
-def _goal(one: Record) -> str:
-    return "" if one["goal"] is None else f"{one['goal'][0]} {one['goal'][1]:.4g}"
-
-
-def _verdict(one: Record, *, quick: bool) -> str:
-    if one["met"] is None:
-        return ""
-    word = "met" if one["met"] else "MISSED"
-    return f"({word})" if quick else word
+    return "mixed" if len(found) > 1 else next(iter(found), "cpu")
 
 
 def ratios(record: Record) -> list[tuple[str, str, str, str, str]]:
-    """(benchmark, what, ratio, goal, verdict): all ratios, and whatever else has a goal."""
-    return [
-        (
-            entry["benchmark"],
-            one["name"],
-            _value(one),
-            _goal(one),
-            _verdict(one, quick=record["quick"]),
-        )
-        for entry, one in rows(record)
-        if one["unit"] == "x" or one["goal"] is not None
-    ]
-
-
-def table(record: Record) -> Table:
-    """The ratios for a terminal, and what did not pass."""
-    shown = Table(
-        "benchmark",
-        "ratio",
-        "value",
-        "goal",
-        "",
-        title="Ratios" + (", --quick" if record["quick"] else ""),
-    )
-    for row in ratios(record):
-        shown.add_row(*row)
+    """(benchmark, name, value, goal, verdict) of all ratios and of what else has a goal."""
+    table = []
     for entry in record["benchmarks"]:
+        for item in entry["measurements"]:
+            if item["unit"] != "x" and item["goal"] is None:
+                continue
+            goal = "" if item["goal"] is None else f"{item['goal'][0]} {item['goal'][1]:.4g}"
+            verdict = {None: "", True: "met", False: "MISSED"}[item["met"]]
+            verdict = f"({verdict})" if verdict and record["quick"] else verdict
+            table.append((entry["benchmark"], item["name"], _value(item), goal, verdict))
         if entry["exit_code"]:
-            shown.add_row(entry["benchmark"], entry["message"], "", "", "FAILED")
-    return shown
+            table.append((entry["benchmark"], entry["message"], "", "", "FAILED"))
+    return table
 
 
 def ratios_markdown(record: Record) -> str:
-    """The same in Markdown."""
-    head = ["| benchmark | | value | goal | |", "|---|---|---|---|---|"]
-    body = [
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in ratios(record)
-    ]
-    failed = [
-        f"| {entry['benchmark']} | {entry['message'].replace('|', chr(92) + '|')} | | | FAILED |"
-        for entry in record["benchmarks"]
-        if entry["exit_code"]
-    ]
-    return "\n".join([*head, *body, *failed]) + "\n"
+    """`ratios` as a Markdown table."""
+    return _markdown(("benchmark", "", "value", "goal", ""), ratios(record))
 
 
 def machine_lines(record: Record) -> list[str]:
-    """What the numbers depend on: machine, versions, commit, load, command."""
+    """Machine, versions, commit, load, command."""
     facts = record["provenance"]
     git = facts.get("git_deepinit") or {}
     known = facts["versions"] | ({"torch": facts["torch"]} if facts.get("torch") else {})
-    versions = ", ".join(f"{name} {version}" for name, version in known.items())
     loads = [entry["load_average"] for entry in record["benchmarks"] if entry["load_average"]]
     load = f"{min(map(min, loads)):.1f} to {max(map(max, loads)):.1f}" if loads else "unknown"
-    commit = f"{git.get('commit', 'unknown')}{', with changes that are not committed' if git.get('dirty') else ''}"
+    if loads and loads[0][0] > 0.5 * (facts.get("num_cpus") or 1):  # before the first benchmark
+        load += " (a busy machine: only the ratios mean anything)"
+    dirty = ", with uncommitted changes" if git.get("dirty") else ""
+    machine = ", ".join(f"{k} {facts[k]}" for k in _MACHINE if facts.get(k) is not None)
     return [
-        "- Machine: "
-        + ", ".join(f"{name} {facts[name]}" for name in _MACHINE if facts.get(name) is not None),
-        f"- Versions: {versions}",
-        f"- Commit: {commit}",
-        f"- Load average while it ran: {load} on {facts.get('num_cpus')} cores"
-        + (
-            " (a busy machine: of such times only the ratios mean anything)"
-            if _is_busy(record, loads)
-            else ""
-        ),
-        f"- Time: {facts['time']}, {record['seconds'] / 60:.1f} minutes; command: `{record['command']}`",
+        f"- Machine: {machine}",
+        f"- Versions: {', '.join(f'{name} {version}' for name, version in known.items())}",
+        f"- Commit: {git.get('commit', 'unknown')}{dirty}",
+        f"- Load average: {load}; {facts.get('num_cpus')} cores",
+        f"- Time: {facts['time']}, {record['seconds'] / 60:.1f} minutes",
+        f"- Command: `{record['command']}`",
     ]
-
-
-def _is_busy(record: Record, loads: list[list[float]]) -> bool:
-    """More waits for a core before any benchmark than it leaves free: its own processes count after it."""
-    return bool(loads) and loads[0][0] > 0.5 * (record["provenance"].get("num_cpus") or 1)
 
 
 def results_markdown(records: dict[str, Record], figures: dict[str, Sequence[str]]) -> str:
     """RESULTS.md.
 
     Args:
-        records: by backend, `cpu` or `gpu`; a backend without one has not been measured, and that is said.
-        figures: by backend, paths of its figures as the file links to them.
+        records: by backend, `cpu` or `gpu`; a missing one is reported as not run.
+        figures: by backend, paths of its figures relative to the file.
     """
     parts = [
         "# Results",
-        "Written by `python -m benchmarks --write-results`; do not edit. What is measured, and what earlier runs found: `README.md` beside this file. "
-        "Every value was measured after its benchmark's checks had passed; the JSON records in `results/` hold them.",
+        "Written by `python -m benchmarks --write-results`; do not edit. `README.md` describes the\n"
+        "benchmarks. Every value was measured after its benchmark's checks had passed; the records\n"
+        "in `results/` hold them.",
     ]
-    for name, title in (("cpu", "CPU"), ("gpu", "GPU")):
-        parts.append(f"## {title}")
-        record = records.get(name)
-        if record is None:
-            parts.append(
-                f"Not run on a {title} yet. On a machine with one, from the root of the repository:\n\n"
-                "```\nuv run --extra cuda python -m benchmarks --write-results\n```\n\n"
-                "adds this section and leaves the others. `benchmarks/precision.py` is part of it and fails where float32 products "
-                "are computed in TF32."
-                if name == "gpu"
-                else "Not run yet: `python -m benchmarks --write-results`."
-            )
+    missing = {"cpu": "Not run yet: `python -m benchmarks --write-results`.", "gpu": _GPU}
+    for name in ("cpu", "gpu"):
+        parts.append(f"## {name.upper()}")
+        if name not in records:
+            parts.append(missing[name])
             continue
-        parts += [
-            "\n".join(machine_lines(record)),
-            "### Ratios and goals",
-            ratios_markdown(record).rstrip(),
-        ]
+        record = records[name]
+        parts += ["\n".join(machine_lines(record)), "### Ratios and goals", ratios_markdown(record)]
         parts += [f"![{Path(path).stem}]({path})" for path in figures.get(name, ())]
         for entry in record["benchmarks"]:
-            if not entry["measurements"]:
-                continue
-            passed = f"{len(entry['checks'])} checks passed, {entry['seconds']:.0f} s"
-            lines = [
-                f"### {entry['benchmark']}",
-                "",
-                f"{passed}.",
-                *(f"\nMissing: {what}." for what in entry["missing"]),
-            ]
-            lines += ["", "| measurement | value |", "|---|---|"]
-            lines += [f"| {one['name']} | {_value(one)} |" for one in entry["measurements"]]
-            parts.append("\n".join(lines))
+            if entry["measurements"]:
+                passed = f"{len(entry['checks'])} checks passed, {entry['seconds']:.0f} s."
+                values = [(item["name"], _value(item)) for item in entry["measurements"]]
+                parts += [f"### {entry['benchmark']}", passed]
+                parts += [f"Missing: {what}." for what in entry["missing"]]
+                parts.append(_markdown(("measurement", "value"), values))
     return "\n\n".join(parts) + "\n"
+
+
+def _value(item: Record) -> str:
+    return f"{item['value']:.4g} {item['unit']}".strip()
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([c.replace("|", "\\|") for c in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -214,7 +214,7 @@ def test_results_say_machine_versions_and_commit_and_which_backend_was_not_run(
     for words in (
         "a processor",
         "jax 1.2.3",
-        "abc123, with changes",
+        "abc123, with uncommitted changes",
         "1.5 to 2.5",
         "busy",
         "| planted | ours / theirs | 0.25 x | <= 1 | met |",
