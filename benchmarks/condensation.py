@@ -1,17 +1,14 @@
 """Training of many small networks until they condense, against a PyTorch loop over seeds.
 
-    uv run --with torch python benchmarks/condensation.py [--quick] [--out condensation.jsonl] [--repeats 3]
+    uv run --with torch python benchmarks/condensation.py [--quick] [--out FILE] [--repeats 3]
 
-100 networks 5-100-1 (tanh, weights and biases of standard deviation 1e-5) learn 80 examples, a sum of sines, by gradient descent and by
-Adam on all examples, for 340 steps; all weights are kept every 10 steps. Goal: 50 times the speed of PyTorch on two cores.
+100 networks 5-100-1 (tanh, initial standard deviation 1e-5), 80 examples of a sum of sines, 340
+steps of full-batch gradient descent or Adam, weights stored every 10 steps. PyTorch: one
+`nn.Module` per seed, a few seeds timed and scaled (linearity is measured too), the faster of one
+thread and the default. Goal: 50 times its speed on two cores. Without PyTorch ours alone is timed.
 
-The other side is the usual script: for every seed an `nn.Module` with small normal weights, `MSELoss`, `torch.optim.SGD` or `Adam`, a
-Python loop over steps with copies of the weights. It is timed for a few seeds and scaled: its cost is linear in seeds, which is measured as well. Of one
-thread and PyTorch's default number of threads the faster counts; such a loop occupies one core. Without PyTorch our side alone is
-checked and timed.
-
-Checked before: from equal initial weights the weights of both stay equal at every record, up to rounding; at the end the neurons lie on
-+-v, v = mean of y (x, 1), for gradient descent, and on +-sign(v) for Adam.
+Checked before: equal initial weights give equal weights at every record up to rounding; the neurons
+end on +-v, v = mean of y (x, 1), for gradient descent, on +-sign(v) for Adam.
 """
 
 import time
@@ -45,7 +42,7 @@ MISALIGNED, ROUNDING = 1e-3, 1e-4
 
 
 def ensemble_of(mode: str, num_seeds: int, num_steps: int) -> Callable[[], Any]:
-    """All networks in one compiled call, in batches that fill all devices; returns their weights at the records."""
+    """Weights of all networks at the records, by one compiled call on all devices."""
     network = training.perceptron(training.small_mlp((WIDTH,), di.tanh, std=STD))
     steps = range(0, num_steps + 1, EVERY)
     seed_fn = training.training_seed_fn(
@@ -92,7 +89,7 @@ def torch_run(mode: str, seed: int, num_steps: int, start: Any = None) -> list[l
 
 
 def check_orientations(mode: str, values: Any) -> None:
-    """Half of all neurons are aligned up to MISALIGNED, and both orientations are taken in every network."""
+    """Half of all neurons are aligned up to MISALIGNED; every network has both orientations."""
     last = values[0]["weights"][:, -1], values[0]["biases"][:, -1]
     limits = np.stack([LIMITS[mode], -LIMITS[mode]])
     found = jax.vmap(lambda weights, biases: alignment(input_vectors(weights, biases), limits))(
@@ -109,7 +106,7 @@ def check_orientations(mode: str, values: Any) -> None:
 
 
 def check_trajectory(mode: str, values: Any, num_steps: int) -> None:
-    """The weights of the first network at every record against PyTorch's from the same start, relative to the largest."""
+    """Weights at every record against PyTorch's from one start, relative to the largest."""
     ours = [
         np.asarray(leaf[0])
         for leaf in (values[0]["weights"], values[0]["biases"], values[1]["weights"])

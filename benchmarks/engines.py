@@ -1,13 +1,12 @@
-"""Time per network: conditional and explicit linear maps, loops in NumPy and PyTorch, neural-tangents' Monte Carlo, two inputs.
+"""Time per network at two inputs: our linear maps, loops in NumPy and PyTorch, neural-tangents.
 
-    python benchmarks/engines.py [--quick] [--out engines.jsonl] [--repeats 5] [--part 256 1024]
+    python benchmarks/engines.py [--quick] [--out FILE] [--repeats 5] [--part 256 1024]
 
-All of them draw independent He-normal ReLU networks and pass two inputs at angle 1 through ten layers. Goals: at width 256
-the conditional engine is at least 100 times faster per network than any other, at 1024 at least 400 times; it takes at most
-1.3 times as long as `jax.random.normal` takes alone for the numbers that it draws. Answers are checked before
-anything is timed: mean ln sin^2 of the last angle against the second-order walk of `deepinit.theory` (five standard errors
-of the walk's own variance), neural-tangents' kernel against the exact E[K] on the diagonal (five standard deviations
-of a product of `depth` independent layers). Without PyTorch its loop is left out. Engines whose networks are slow get few of them; ratios are per network.
+He-normal ReLU networks, two inputs at angle 1, ten layers. Goals: conditional maps at least 100
+times faster than any other at width 256, 400 times at 1024, and at most 1.3 times the time of
+`jax.random.normal` for their numbers. Checked before: mean ln sin^2 of the last angle against the
+second-order theory (5 standard errors), neural-tangents' kernel against E[K] on the diagonal (5
+standard deviations). Slow engines get few networks. PyTorch is optional.
 """
 
 import math
@@ -71,7 +70,7 @@ def ensemble_run(width: int, depth: int, num_seeds: int, linear_map: str) -> Run
 
 
 def normals_run(width: int, depth: int, num_seeds: int) -> Run:
-    """`jax.random.normal` alone: the numbers that the conditional engine draws, from the same keys, and their sums."""
+    """`jax.random.normal` alone: the numbers of the conditional engine, and their sums."""
 
     def seed_fn(key: jax.Array) -> jax.Array:
         def layer(carry: None, layer: jax.Array) -> tuple[None, jax.Array]:
@@ -165,7 +164,7 @@ def check_angles(name: str, values: np.ndarray, width: int, depth: int) -> None:
 
 
 def check_kernel(name: str, kernel: np.ndarray, width: int, depth: int, num_seeds: int) -> None:
-    """E[K^depth] on the diagonal is 2 |x|^2 / 2 = 1 at every width; Var K = (1 + 5/width)^(depth - 1) (1 + 2/width) - 1."""
+    """On the diagonal E K = 1, Var K = (1 + 5/width)^(depth - 1) (1 + 2/width) - 1."""
     variance = (1 + 5 / width) ** (depth - 1) * (1 + 2 / width) - 1
     tolerance = 5 * math.sqrt(variance / num_seeds)
     harness.check(

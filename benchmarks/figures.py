@@ -15,10 +15,10 @@ _ROUTES = "Simulating, predicting and taking the limit, against"
 _TITLES = {
     "finite_against_infinite_width": ("routes", "width", f"{_ROUTES} width"),
     "finite_against_infinite_depth": ("routes", "depth", f"{_ROUTES} depth"),
-    "scaling_width": ("scaling", "width", "Time per network against width"),
-    "scaling_depth": ("scaling", "depth", "Time per network against depth"),
-    "scaling_seeds": ("scaling", "seeds", "Time per network against their number"),
-    "scaling_inputs": ("scaling", "inputs", "Time per network against the number of inputs"),
+    "scaling_width": ("shapes", "width", "Time per network against width"),
+    "scaling_depth": ("shapes", "depth", "Time per network against depth"),
+    "scaling_seeds": ("shapes", "seeds", "Time per network against their number"),
+    "scaling_inputs": ("shapes", "inputs", "Time per network against the number of inputs"),
     "scaling_devices": ("scaling", "devices", "Networks per second against devices"),
     "scaling_processes": ("scaling", "processes", "Networks per second against processes"),
 }

@@ -1,12 +1,11 @@
-"""Gradients of the infinite-width kernels: a value with its gradient against the value alone.
+"""Gradients of the infinite-width kernels: a value with its gradient over the value alone.
 
-    python benchmarks/gradients.py [--quick] [--out gradients.jsonl] [--repeats 3]
+    python benchmarks/gradients.py [--quick] [--out FILE] [--repeats 3]
 
-The mean of the NTK of 8 inputs after 3 layers, `kernel_scan` under `jax.value_and_grad` in inputs, weight and bias variances.
-A gradient takes six further Gaussian moments a pair and layer (Price's theorem), from one quadrature at the nodes of the value.
-Goal: at most 4 times the value.
-
-Checked before: the derivative along a random direction equals a central difference to 1e-7.
+Mean NTK of 8 inputs after 3 layers, `kernel_scan` under `jax.value_and_grad` in inputs, weight and
+bias variances: six further Gaussian moments a pair and layer (Price's theorem), from the
+quadrature of the value. Goal: at most 4. Checked before: the derivative along a random direction
+equals a central difference to 1e-7.
 """
 
 from typing import Any

@@ -23,7 +23,7 @@ _PASSED: list[dict[str, Any]] = []  # checks of this process; every later measur
 def arguments(
     description: str | None, parts: tuple[str, ...] = (), *, networks: str = ""
 ) -> argparse.Namespace:
-    """`--quick`, `--out FILE`, `--repeats N`; `--part NAME ...` with parts, `--networks N` with networks.
+    """`--quick`, `--out`, `--repeats`, and `--part` or `--networks` where they are asked for.
 
     Args:
         description: of the benchmark.

@@ -1,37 +1,32 @@
-"""Tangent kernels of an ensemble against neural-tangents' Monte Carlo, and the theory of order 1/width at depth 100.
+"""Tangent kernels of an ensemble against neural-tangents' Monte Carlo; theory at depth 100.
 
-    python benchmarks/kernel_corrections.py [--quick] [--out kernel_corrections.jsonl] [--repeats 3] [--part ensemble options theory]
+    python benchmarks/kernel_corrections.py [--quick] [--out FILE] [--repeats 3]
+                                            [--part ensemble options theory]
 
-Ensemble: ReLU networks of 10 hidden layers of width 256 and one output, He-normal without biases, 10 inputs in 10 dimensions, the tangent kernel of the
-output. Here by the engine of `di.simulate` with conditional maps and transposes: mean and variance of every entry. There by `monte_carlo_kernel_fn` in all
-its implementations, which returns the mean, on the same network in `stax`. ReLU, since both moments of its diagonal are known exactly at every width.
+Ensemble: He-normal ReLU networks, 10 hidden layers of width 256, one output, 10 inputs. Ours:
+conditional maps and transposes; mean and variance of every entry. Theirs: `monte_carlo_kernel_fn`
+in all implementations (mean only), after its first call, per network; `options` adds `vmap_axes` 0
+and rows shared out to devices. Goal: 20 times as fast as the fastest. Beside it, without a goal: a
+compiled loop around `empirical_ntk_fn`.
 
-One kernel function of neural-tangents is timed: its first call traces and compiles, the others do not. It draws one network after another, so that fewer
-networks are enough, and its time is per network. It is given `vmap_axes` None and 0 on one device, and None with the rows of the kernel
-shared out to all devices (`device_count=-1`; each of them draws all weights); without `--part options` the first of these alone. The fastest of a kind counts. Goal: 20 times as fast as the fastest of all.
-What it does not offer is timed beside it, without a goal: a loop over networks around `empirical_ntk_fn`, compiled and shared out to all devices by hand.
+Checked before: our mean against first order in 1/width (5 standard errors), which rejects infinite
+width in full size; mean and second moment of the diagonal against exact values; all implementations
+against ours and each other.
 
-Checked before: our mean against first order in 1/width (five standard errors), which has to reject infinite width alone in full size; mean and second moment of the
-diagonal against their exact values; the mean of every implementation against ours, and all of them against each other, since they draw the same networks.
-
-Theory: `kernel_corrections` for 10 inputs and 100 layers, after a first call. Goal: less than a second for every activation.
+Theory: `kernel_corrections` for 10 inputs and 100 layers after a first call. Goal: below a second.
 """
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import harness
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, PartitionSpec
+from peers import NUM_INPUTS, Run, by_hand, peer_runs, points
 
 import deepinit as di
 from deepinit.ensembles.blocks import compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.empirical import IMPLEMENTATIONS
-from deepinit.infinite_width.neural_tangents import load
 from deepinit.infinite_width.recursion import kernel_layers
 from deepinit.quantities.kinds.axis import pass_bytes
 from deepinit.quantities.measured import values_of
@@ -40,14 +35,6 @@ from deepinit.theory.kernel_corrections import homogeneous_ntk_moments, kernel_c
 
 SPEEDUP_GOAL = 20.0
 THEORY_GOAL = 1.0
-NUM_INPUTS = 10
-
-Run = Callable[[], np.ndarray]
-
-
-def points() -> np.ndarray:
-    """[10, 10], norms 2.2 to 4.2."""
-    return np.random.default_rng(0).normal(size=(NUM_INPUTS, NUM_INPUTS))
 
 
 def network(width: int, depth: int) -> di.MLP:
@@ -56,7 +43,7 @@ def network(width: int, depth: int) -> di.MLP:
 
 
 def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
-    """Tangent kernels [num_networks, entries] by the engine of `di.simulate`, as compiled for many blocks."""
+    """Tangent kernels [num_networks, entries] by the compiled engine of `di.simulate`."""
     spec, inputs = network(width, depth), di.inputs.points(points())
     seed_fn, settings = seed_fn_of(
         spec,
@@ -72,71 +59,13 @@ def ensemble_run(width: int, depth: int, num_networks: int) -> Run:
     return lambda: values_of(di.quantities.ntk, ensemble.block_fn(root, 0))[:, 0]
 
 
-def stax_network(width: int, depth: int) -> tuple[Any, Any]:
-    """(init_fn, apply_fn) of the same network."""
-    stax = load().stax
-    hidden = [
-        layer for _ in range(depth) for layer in (stax.Dense(width, W_std=2.0**0.5), stax.Relu())
-    ]
-    init_fn, apply_fn, _ = stax.serial(*hidden, stax.Dense(1, W_std=1.0))
-    return init_fn, apply_fn
-
-
-def peer_runs(
-    width: int, depth: int, num_networks: int, *, every: bool
-) -> dict[tuple[str, str], Run]:
-    """Mean kernels [10, 10] by `monte_carlo_kernel_fn`, by implementation and options."""
-    nt, x = load(), jnp.asarray(points(), jnp.float32)
-    init_fn, apply_fn = stax_network(width, depth)
-
-    def run(implementation: str, **options: Any) -> Run:
-        kernel_fn = nt.monte_carlo_kernel_fn(
-            init_fn,
-            apply_fn,
-            jax.random.PRNGKey(1),
-            num_networks,
-            implementation=nt.NtkImplementation[implementation],
-            **options,
-        )
-        return lambda: np.asarray(kernel_fn(x, None, "ntk"))
-
-    options = [{"vmap_axes": None, "device_count": 0}, {"vmap_axes": 0, "device_count": 0}]
-    if jax.device_count() > 1 and NUM_INPUTS % jax.device_count() == 0:
-        options.append({"vmap_axes": None, "device_count": -1})
-    options = options if every else options[:1]
-    names = [", ".join(f"{name}={value}" for name, value in chosen.items()) for chosen in options]
-    return {
-        (implementation, name): run(implementation, **chosen)
-        for implementation in IMPLEMENTATIONS
-        for name, chosen in zip(names, options, strict=True)
-    }
-
-
-def by_hand(width: int, depth: int, num_networks: int) -> Run:
-    """The mean of `empirical_ntk_fn` over networks, in one compiled loop on every device."""
-    nt, x = load(), jnp.asarray(points(), jnp.float32)
-    init_fn, apply_fn = stax_network(width, depth)
-    implementation = nt.NtkImplementation.STRUCTURED_DERIVATIVES
-    kernel_fn = nt.empirical_ntk_fn(apply_fn, implementation=implementation)
-    mesh = jax.make_mesh((jax.device_count(),), ("networks",), axis_types=(AxisType.Auto,))
-    over = PartitionSpec("networks")
-
-    def local(keys: jax.Array) -> jax.Array:
-        kernels = jax.lax.map(lambda key: kernel_fn(x, None, init_fn(key, x.shape)[1]), keys)
-        return jnp.mean(kernels, axis=0, keepdims=True)
-
-    run = jax.jit(jax.shard_map(local, mesh=mesh, in_specs=over, out_specs=over, check_vma=False))
-    keys = jax.random.split(jax.random.PRNGKey(2), -(-num_networks // mesh.size) * mesh.size)
-    return lambda: np.asarray(run(keys)).mean(axis=0)
-
-
 def largest_z(found: np.ndarray, wanted: np.ndarray, deviation: np.ndarray, count: float) -> float:
     """Of a mean of so many."""
     return float(np.max(np.abs(found - wanted) / (deviation / count**0.5)))
 
 
 def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: bool) -> None:
-    """Mean kernels and exact moments of the diagonal; infinite width alone is rejected where the ensemble is large enough."""
+    """Mean kernels and exact moments of the diagonal; large ensembles reject infinite width."""
     spec, inputs = network(width, depth), di.inputs.points(points())
     mean, deviation, count = kernels.mean(axis=0), kernels.std(axis=0), len(kernels)
     first = di.predict(spec, di.quantities.ntk, inputs, "first_order").mean[0]
@@ -150,7 +79,7 @@ def check_ensemble(kernels: np.ndarray, width: int, depth: int, *, resolves: boo
     print(f"mean kernel against infinite width alone: largest |z| {beyond:.3g}")
     if resolves and not beyond > 5.0:
         raise SystemExit(
-            "infinite width alone is not rejected: the check resolves nothing, and nothing was timed."
+            "infinite width is not rejected: the check resolves nothing; nothing was timed."
         )
     x = points()
     own = np.flatnonzero(np.equal(*np.triu_indices(NUM_INPUTS)))
@@ -219,7 +148,7 @@ def ensemble_part(report: harness.Report, repeats: int, quick: bool, *, every: b
 
     seconds = harness.least_seconds(runs, repeats)
     per_network = {name: seconds[name] / (networks if name == "ours" else few) for name in runs}
-    # of a whole call for so many networks: the first call's compilation, and the networks at the measured pace
+    # a whole call: compilation, and the networks at the measured pace
     total = {name: whole[name] - seconds[name] + networks * per_network[name] for name in runs}
     report.add(
         "deepinit, mean and variance",

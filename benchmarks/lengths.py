@@ -1,21 +1,20 @@
-"""Lengths: three samplers of the stretch of one tangent, and tangents against polygons along a curve.
+"""Lengths: three samplers of the growth of one tangent; tangents against polygons along a curve.
 
-    python benchmarks/lengths.py [--quick] [--out lengths.jsonl] [--repeats 3] [--part samplers curves rule] [--networks 1000000]
+    python benchmarks/lengths.py [--quick] [--out FILE] [--repeats 3] [--networks 1000000]
+                                 [--part samplers curves rule]
 
-`samplers`: ln |J u| at the output of a He network, depth 100, width 1000, by the exact law of its layers (`chi_square`), by rows
-alone (`conditional`) and by whole matrices (`explicit`, few networks). Goal: a million draws by `chi_square` in at most 30 seconds on two
-cores, compilation included. Checked before: the mean of ln |J u| of every sampler against the exact one, within five standard
-errors of the exact variance.
+`samplers`: ln |J u| at the output of a He network, depth 100, width 1000, by `chi_square` (law of
+the layers), `conditional` (rows), `explicit` (matrices). Goal: a million draws by `chi_square` in
+30 seconds on two cores, compilation included. Checked before: means against the exact one (5
+standard errors of the exact variance).
 
-`curves`: mean length of the image of the unit circle over 1000 networks, width 256, depth 20, by random tangents at 64 nodes and by a
-polygon of equal accuracy. Accuracy is the root mean square error of the mean over these networks as an estimate of the exact
-expectation, sqrt(bias^2 + variance / networks). The variances are nearly the same (both are printed); the polygon's relative bias is
-2 H / (3 N) (H hidden layers, N chords), the tangents' is 0. So the polygon's error comes near that of tangents, but never down to it:
-"equal" is taken as at most 1 percent above it, a bias of 0.14 standard errors. A weaker sense is measured too: a bias as large as the
-standard error, an error 1.41 times that of tangents. Checked before: the mean of tangents, and that of a polygon of 4 times as many
-nodes less its bias, against the exact one, within five standard errors (of the polygon also the bias' next order).
+`curves`: mean length of the circle's image over 1000 networks, width 256, depth 20, by random
+tangents at 64 nodes and by a polygon of N chords. The error is sqrt(bias^2 + variance / networks);
+the polygon's relative bias is 2 H / (3 N) for H hidden layers, the tangents' is 0. Measured: a
+polygon whose error is 1 percent above that of tangents ("equal", a bias of 0.14 standard errors),
+and one whose bias is a standard error. Checked before: both means against the exact one.
 
-`rule`: conditional and explicit linear maps at several numbers of rows, where `auto` chooses between them.
+`rule`: conditional and explicit maps by number of rows, where `auto` chooses between them.
 """
 
 import math

@@ -1,10 +1,10 @@
-"""Peak memory of `di.simulate` with 10 million networks against 100 000.
+"""Peak memory of `di.simulate` with 10 million networks over 100 000.
 
-    python benchmarks/memory.py [--quick] [--out memory.jsonl] [--networks 10000000]
+    python benchmarks/memory.py [--quick] [--out FILE] [--networks 10000000]
 
-Statistics of blocks are merged as they come, so that memory does not grow with the number of networks. Each run is a fresh
-process, and its peak resident size that of `getrusage`. Goal: at most 1.1 times as much. Every run's counts of degenerate
-networks and its mean of ln sin^2 after the first layer are checked against their exact laws (five standard errors) first.
+Statistics of blocks are merged as they come. Fresh processes, peak resident size by `getrusage`.
+Goal: at most 1.1. Checked before: counts of degenerate networks and the mean of ln sin^2 after the
+first layer against their exact laws (5 standard errors).
 """
 
 import math
@@ -26,9 +26,11 @@ import deepinit as di
 di.use_all_cores()
 start = time.perf_counter()
 spec = di.MLP(widths=({WIDTH},) * {DEPTH})
-estimate = di.simulate(spec, di.quantities.log_sin2_angle, di.inputs.pair({ANGLE}), num_seeds=int(sys.argv[1]),
+angle, pair = di.quantities.log_sin2_angle, di.inputs.pair({ANGLE})
+estimate = di.simulate(spec, angle, pair, num_seeds=int(sys.argv[1]),
                        progress=lambda done, wanted: None)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+unit = 1 if sys.platform == "darwin" else 1024
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 events = {{name: int(counts[0, 0]) for name, counts in estimate.events.items()}}
 print(json.dumps({{"peak": peak, "seconds": time.perf_counter() - start, "events": events,
                   "mean": estimate.mean[0, 0], "standard_error": estimate.standard_error[0, 0]}}))
@@ -43,7 +45,7 @@ def main() -> None:
     exact = degeneracy_probability(ANGLE, WIDTH)._asdict()
     peaks = []
     for num_seeds in sizes:
-        # the peak of a process is that of its largest moment: one run of each says it, the least of several is steadier
+        # one run has the peak; the least of several is steadier
         results = [
             harness.in_fresh_process(RUN, str(num_seeds)) for _ in range(options.repeats or 1)
         ]

@@ -1,15 +1,14 @@
-"""Float32 of the present backend against float64 on the CPU, network by network; products in TF32 or bfloat16 are rejected.
+"""Float32 on the present backend against float64 on the CPU; TF32 and bfloat16 are rejected.
 
-    python benchmarks/precision.py [--quick] [--out precision.jsonl]
+    python benchmarks/precision.py [--quick] [--out FILE]
 
-The same random networks are computed twice: by the engine in float32 at precision "highest" on whatever device JAX has, and in float64. For explicit maps the
-other side is plain NumPy on the matrices that the engine drew; for conditional ones the same forward pass in float64 on the CPU, with the normals
-drawn in float32. Measured are the largest errors over all networks and layers: of ln sin^2 of an angle, and relative ones of second moments and tangent kernels.
-Every one has to stay within 8 units of float32 (1.2e-7) a layer.
+The same networks twice: the engine in float32 at precision "highest", and float64 (explicit maps:
+NumPy on the drawn matrices; conditional maps: the forward pass in float64 on the same normals).
+Measured: the largest errors of ln sin^2 of an angle, and relative ones of second moments and
+tangent kernels. Bound: 8 units of float32 (1.2e-7) a layer.
 
-The check has to reject what it is there for. NumPy once more, with the operands of every product rounded to the 10 bits of TF32 and the 7 of
-bfloat16, which is what accelerators do with float32 by default, is beyond the bound for every quantity, on every backend. Of the backend itself
-the precision "default" is measured too: on a CPU it is full float32.
+Rejected on every backend: NumPy with operands rounded to the 10 bits of TF32 or the 7 of bfloat16.
+Precision "default" is measured too; on a CPU it is full float32.
 """
 
 from collections.abc import Callable
@@ -40,7 +39,7 @@ QUANTITIES = {
     "tangent kernels": di.quantities.ntk,
 }
 
-# Slopes of relu jump: where a value of float32 crosses 0 the tangent kernel differs by what a neuron contributes, and rightly so.
+# relu' jumps: where a float32 value crosses 0 the tangent kernel differs by a neuron's share.
 ACTIVATIONS = {"ln sin^2": "relu", "second moments": "relu", "tangent kernels": "tanh"}
 SLOPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda z: (z > 0).astype(np.float64),
@@ -94,7 +93,7 @@ def rounded(values: np.ndarray, bits: int | None) -> np.ndarray:
 
 
 def numpy_values(spec: di.MLP, weights: list[np.ndarray], bits: int | None) -> Values:
-    """One network in float64, operands of products rounded: ln sin^2 and second moments of every layer, tangent kernel of the output."""
+    """One float64 network with rounded operands: ln sin^2, second moments, tangent kernel."""
     product = lambda a, b: rounded(a, bits) @ rounded(b, bits)
     h, hidden, before = np.concatenate([PAIR.points, PAIR.partners]), [], []
     kernels, sines = [], []

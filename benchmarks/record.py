@@ -97,9 +97,8 @@ def results_markdown(records: dict[str, Record], figures: dict[str, Sequence[str
     """
     parts = [
         "# Results",
-        "Written by `python -m benchmarks --write-results`; do not edit. `README.md` describes the\n"
-        "benchmarks. Every value was measured after its benchmark's checks had passed; the records\n"
-        "in `results/` hold them.",
+        "Written by `python -m benchmarks --write-results`; do not edit. Every value was measured\n"
+        "after its benchmark's checks had passed; the records in `results/` hold them.",
     ]
     missing = {"cpu": "Not run yet: `python -m benchmarks --write-results`.", "gpu": _GPU}
     for name in ("cpu", "gpu"):

@@ -1,16 +1,14 @@
-"""Outputs and tangent kernels of random residual networks: conditional maps and transposes against explicit weights in neural-tangents.
+"""Outputs and tangent kernels of residual networks: conditional maps against explicit weights.
 
-    python benchmarks/resnet_ntk.py [--quick] [--out resnet_ntk.jsonl] [--repeats 2] [--networks 1000]
+    python benchmarks/resnet_ntk.py [--quick] [--out FILE] [--repeats 2] [--networks 1000]
 
-Blocks x + tanh(W x + b), D = L = 500, weights of variance 1 / (D L), biases of variance 1 / L, inputs copied from z = 1 and 2. For every network: the
-tangent kernel of one coordinate of the output at both inputs, and the outputs. Here by `random_gradients` with conditional maps, whose cost is O(L D)
-for two inputs; there by neural-tangents' `empirical_ntk_fn` (Jacobian contraction), on the same network with its O(L D^2) weights drawn, compiled
-once. (Its `monte_carlo_kernel_fn` traces anew with every call.) Neural-tangents is timed on fewer networks, and its time is per network.
-Goal: 100 times as fast.
+Blocks x + tanh(W x + b), D = L = 500, weights of variance 1 / (D L), biases of variance 1 / L, two
+inputs. Ours: `random_gradients` with conditional maps and transposes, O(L D) a network. Theirs:
+neural-tangents' `empirical_ntk_fn` on drawn weights, O(L D^2), compiled once. Goal: 100 times as
+fast. Checked before: one mean tangent kernel on small networks (5 standard errors).
 
-Checked before: both have one mean tangent kernel, within five standard errors, on small networks.
-Then the memory at hand of the compiled sampler at depths 400 to 25 600, which must stay as it is: what is kept for the way back has a bound,
-and deep networks are computed again from more of the rows that were kept (`deepinit/networks/checkpointing.py`).
+Then the compiled sampler's memory at depths 400 to 25 600, which checkpointing bounds
+(`deepinit/networks/checkpointing.py`).
 """
 
 import time
@@ -62,7 +60,7 @@ def sampler(width: int, depth: int, num_networks: int) -> Any:
 
 
 def peer(width: int, depth: int) -> Any:
-    """key -> tangent kernel [2, 2] of a network with explicit weights, by neural-tangents, compiled."""
+    """key -> tangent kernel [2, 2] by neural-tangents on explicit weights, compiled."""
     weight_std, bias_std = (width * depth) ** -0.5, depth**-0.5
     nt, x = load(), jnp.asarray(inputs(width))
 

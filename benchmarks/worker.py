@@ -1,10 +1,10 @@
-"""One process of an ensemble that several arrangements of devices and processes share; no benchmark by itself.
+"""One process of an ensemble shared by several, for `scaling.py`; no benchmark by itself.
 
-    python benchmarks/worker.py TASK     TASK as JSON, see `Task`
+    python benchmarks/worker.py TASK     TASK: a `Task` as JSON
 
-It compiles, says `ready`, and then answers every line on stdin by computing its blocks once more: an empty line keeps statistics in
-memory, any other is the run directory to which they are written, as `deepinit run --shard` does. The answer is a JSON object
-with the seconds that it took and, where it has all blocks, the digest of the merged statistics.
+It compiles, prints `ready`, and for every line on stdin computes its blocks: an empty line keeps
+statistics in memory, another is the run directory to write to. The answer is JSON: seconds, and the
+digest of the merged statistics where it has all blocks.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ ANGLE = 1.0
 
 
 class Task(NamedTuple):
-    """What one process computes: angles of one pair in ReLU networks, and its share of their blocks.
+    """Angles of one pair in ReLU networks, and a process's share of their blocks.
 
     Attributes:
         width, depth: of the networks.
-        num_seeds, block_size, batch_size: how the ensemble is cut; the same in every arrangement, and so is every bit of the results.
+        num_seeds, block_size, batch_size: the same in every arrangement.
         shard: [i, n]: blocks i, i + n, ...
     """
 
@@ -107,7 +107,7 @@ def compute(task: Task, ensemble: Ensemble, folder: str) -> dict[str, Any]:
 
 
 def merged_digest(task: Task, folder: str) -> str:
-    """Of the statistics of all blocks in a run directory, merged in the order of seeds, as `deepinit merge` does."""
+    """Digest of the blocks of a run directory, merged in the order of seeds."""
     handle, merged = store.load_run(folder), None
     for block in range(task.blocks.num_blocks):
         part = statistics.from_arrays(store.read_block(handle, block_name(task, block)))

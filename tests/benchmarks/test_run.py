@@ -22,8 +22,19 @@ MEASURED = {
     "precision": "operands in TF32 (planted): error of tangent kernels",
     "routes": "depth 8: simulate / infinite",
     "scaling": "2 processes / 1",
+    "shapes": "2 inputs: conditional",
 }
-OTHERS = {"__init__", "__main__", "costs", "figures", "harness", "record", "worker"}
+OTHERS = {
+    "__init__",
+    "__main__",
+    "constants",
+    "costs",
+    "figures",
+    "harness",
+    "peers",
+    "record",
+    "worker",
+}
 
 
 @pytest.fixture(scope="module")
