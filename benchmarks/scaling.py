@@ -7,8 +7,8 @@ cost of sharing. Accelerators are measured too. `processes`: 1, 2, 4 processes o
 like `--shard i/n`, writing into one directory; timed from a common start to the last answer.
 
 Checked before: all arrangements have equal statistics bit by bit, except one device against
-several, which XLA compiles differently (means within 1e-5); mean ln sin^2 against theory (5 standard
-errors).
+several, which XLA compiles differently (means within 1e-5); mean ln sin^2 against theory (5
+standard errors).
 """
 
 import contextlib
