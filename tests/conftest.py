@@ -24,6 +24,23 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 
+_DURATIONS = {
+    "not slow and not exhaustive": "6 minutes",
+    "slow": "1 hour",
+    "slow and not exhaustive": "25 minutes",
+    "exhaustive": "1 hour",
+}
+
+
+def pytest_sessionstart(session):
+    """Print how long a whole suite takes on two quiet cores."""
+    config = session.config
+    whole = config.args == config.getini("testpaths") and not hasattr(config, "workerinput")
+    duration = _DURATIONS.get(config.option.markexpr)
+    if whole and duration and not config.option.collectonly:
+        print(f"These tests take about {duration} on two quiet cores.", flush=True)  # noqa: T201
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
     """`slow_cases(*ids)` and `exhaustive_cases(*ids)` mark those parameter sets of a test; the others stay in the fast suite."""
