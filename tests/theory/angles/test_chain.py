@@ -103,7 +103,7 @@ def test_approximation_1_traces():
 
 def test_bad_arguments_are_refused():
     for depth in (-1, 2.5):
-        with pytest.raises(SpecError, match="an integer >= 0"):
+        with pytest.raises(SpecError, match="depth.*integers >= 0"):
             infinite_width_angles(0.3, depth)
     for call in (lambda: infinite_width_angles(4.0, 3), lambda: approximation_1(-0.1, (8,))):
         with pytest.raises(SpecError, match=r"angles in \[0, pi\]"):
