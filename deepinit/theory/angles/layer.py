@@ -61,7 +61,7 @@ def log_sin2_mean(
 ) -> Any:
     """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it.
 
-    ln e(theta) as the width grows;
+    ln e(theta) as the width grows.
     second_order: ln e + c1/n + c2/n^2; first_order: ln e + c1/n; for ReLU also hybrid:
     ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2, tapered: second_order + (E0(n) + 2/n + 8/n^2) c2/(-8),
     and paper: ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n;

@@ -124,8 +124,8 @@ def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_s
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: cutoff.scalar_survival("tanh", UNIFORM, 1e-3, "flush", 3), "keep to no grid"),
-        (lambda: cutoff.lattice_thresholds(1e-3, "flush"), "keep to no grid"),
+        (lambda: cutoff.scalar_survival("tanh", UNIFORM, 1e-3, "flush", 3), "no grid"),
+        (lambda: cutoff.lattice_thresholds(1e-3, "flush"), "no grid"),
         (lambda: cutoff.rounded_survival(4, 0.5, 1e-3, "up", 3), "rounding='up'"),
         (lambda: cutoff.rounded_orbit(0.5, 1e-3, "up", 3), "rounding='up'"),
         (lambda: cutoff.underflow_layer(16, di.normal(1.5), TINY), "gain of 1.22474"),
