@@ -391,8 +391,8 @@ def test_coordinates_without_force_stay_out_of_the_corner():
         (np.ones((0, 2)), np.ones(0), "not empty"),
         (np.array([[1.0], [np.nan]]), np.ones(2), "not finite"),
         (np.ones((2, 1)), [1.0, np.inf], "not finite"),
-        ([[1.0], [1.0, 2.0]], [1.0, 2.0], "no array of real numbers"),
-        (np.ones((2, 1)), ["a", "b"], "no array of real numbers"),
+        ([[1.0], [1.0, 2.0]], [1.0, 2.0], "array of real numbers"),
+        (np.ones((2, 1)), ["a", "b"], "array of real numbers"),
         (np.array([[1.0], [-1.0]]), np.zeros(2), "is 0 for every u"),
         (np.array([[1.0], [-1.0], [0.0]]), [1.0, 1.0, -2.0], "is 0 for every u"),  # v = 0
     ],
