@@ -92,14 +92,13 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     infinite-width (NNGP) values, the variances to 0.
 
     Args:
-        spec: the network; Gaussian biases, independent weights (not orthogonal). The output layer
-            is ignored.
+        spec: the network; Gaussian biases, independent weights. The output layer is ignored.
         gram: the inputs: mean squares of their coordinates, and their angle.
 
     Returns:
         `KernelWalk`, float64; NaN from the layer on where first order fails (`VALID_FOR`).
-        Numerical error about 1e-7 (finite differences). 10 to 50 ms per layer for built-ins, up to
-        200 ms for a user's function with kinks.
+        Numerical error about 1e-7. 10 to 50 ms per layer for built-ins, up to 200 ms for functions
+        with kinks.
 
     Raises:
         SpecError: orthogonal weights, biases that are not Gaussian, a bad `gram`, `absolute` weight
@@ -108,11 +107,9 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
     Valid for: `VALID_FOR`; error O((sum 1/width)^2). With r = sum 1/width, measured relative errors
         of
         variances and covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU, off its critical point).
-        Positively homogeneous activations without bias need only the angle: `angles.propagation`,
-        to second order.
+        Positively homogeneous activations without bias: `angles.propagation` has second order.
 
-    Reference: module docstring; the covariance recursion of the metric in other coordinates:
-        arXiv 2106.10165, chapter 4.
+    Reference: module docstring; covariance recursion of the metric: arXiv 2106.10165, chapter 4.
     """
     gram = InputGram(*gram)
     _check(spec, gram)

@@ -61,29 +61,26 @@ def log_sin2_mean(
 ) -> Any:
     """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it.
 
-    ln e(theta) as the width grows.
-    second_order: ln e + c1/n + c2/n^2; first_order: ln e + c1/n; for ReLU also hybrid:
-    ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2, tapered: second_order + (E0(n) + 2/n + 8/n^2) c2/(-8),
-    and paper: ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n;
-    n = width.
+    first_order: ln e + c1/n, ln e(theta) the limit of large width n; second_order:
+    ln e + c1/n + c2/n^2; ReLU only: hybrid: ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2; tapered:
+    second_order + (E0(n) + 2/n + 8/n^2) c2/(-8); paper:
+    ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n.
 
     Args:
-        theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias, of the
+        theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
             inputs).
-        width: [...], neurons of the layer produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts
-            with theta.
-        form: one of FORMS; hybrid and tapered need a concrete width. Default: the best form for
-            every activation; `deepinit.predict` defaults to tapered, the best for ReLU.
-        activation: an Activation, a name, or an elementwise JAX function; ReLU for paper, hybrid,
-            tapered.
+        width: [...], neurons of the layer produced, >= 1 (ReLU-only forms: >= 2; hybrid, tapered:
+            concrete).
+        form: one of FORMS. second_order is the best for every activation; tapered, the default of
+            `deepinit.predict`, the best for ReLU.
+        activation: `Activation`, name or elementwise JAX function.
         variances: of the two preactivations; no effect for positively homogeneous activations.
 
     Returns:
         [...], natural logarithm, conditional on images neither zero nor collinear; float64, or JAX
-        in theta's dtype. -inf at theta = 0. ReLU: 0 at theta = pi (images of disjoint support)
-        except hybrid; absolute error a few roundings at every theta. Even and odd activations
-        (`absolute`, `linear`) make images collinear at pi: within roundings of pi the value has no
-        digits.
+        in theta's dtype. -inf at theta = 0. ReLU: 0 at pi except hybrid; absolute error a few
+        roundings.
+        Even and odd activations make images collinear at pi: no digits within roundings of pi.
         Activations that are not positively homogeneous: computed on the host in float64; a JAX
         theta works under jit and vmap, a gradient is refused.
 
@@ -91,9 +88,9 @@ def log_sin2_mean(
         SpecError: unknown form, a form not available for the activation, concrete theta or width
             out of range, a traced width with hybrid or tapered.
 
-    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, O(n^-3) for
-        the others; hybrid and tapered are exact in n as theta -> 0, hybrid is worse than
-        second_order for theta above about 1/2.
+    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
+        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
+        theta about 1/2.
 
     Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module
         docstring.

@@ -33,39 +33,35 @@ def coefficients(
 ) -> Coefficients:
     """Coefficients in 1/n of mean and variance of ln sin^2 of the angle after a layer of n neurons.
 
-    (u_i, v_i), i = 1..n, are i.i.d. Gaussian pairs with the given variances and correlation
-    cos(theta), a_i = phi(u_i), b_i = phi(v_i); the angle is between a and b in R^n:
-
-        E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3),    Var ln sin^2 = d1/n + d2/n^2 + O(n^-3),
-
-    log_mean the infinite-width value. For ReLU c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2
-    U/e) in the notation of Jakub and Nica; c1 -> -2, d1 -> 8 as theta -> 0.
+    The angle is between a and b in R^n, a_i = phi(u_i), b_i = phi(v_i), (u_i, v_i) i.i.d. Gaussian
+    pairs with the given variances and correlation cos(theta); log_mean is the infinite-width value.
+    ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) in the notation of Jakub and Nica;
+    c1 -> -2, d1 -> 8 as theta -> 0.
 
     Args:
-        theta: [...] in [0, pi], angle of the two preactivation vectors at infinite width; a JAX
-            array (or tracer) gives JAX in its dtype, else NumPy float64. Tracers are not checked.
-        activation: an Activation, a name, or an elementwise JAX function. If it is not positively
+        theta: [...] in [0, pi], angle of the preactivation vectors at infinite width; JAX gives JAX
+            in its dtype, else NumPy float64. Tracers are not checked.
+        activation: `Activation`, name or elementwise JAX function. If it is not positively
             homogeneous: computed on the host in float64 (milliseconds per angle); traced angles
             work under jit and vmap by callback, a gradient is refused.
         variances: of u and v; no effect for positively homogeneous activations.
 
     Returns:
-        `Coefficients`, each of the shape of theta. At theta = 0 log_mean is -inf and the others are
-        their limits (homogeneous activations). Near pi log_mean, where it tends to 0, has absolute
-        accuracy.
+        `Coefficients`, each of the shape of theta. At 0 log_mean is -inf, the others are limits
+        (homogeneous activations). Near pi log_mean has absolute accuracy.
 
     Raises:
-        SpecError: a concrete angle outside [0, pi], a variance that is not positive, a traced
-            variance with an activation computed on the host, an activation that is 0 everywhere,
-            collinear images (theta = 0) with such an activation.
+        SpecError: a concrete angle outside [0, pi], a variance that is not positive or traced, an
+            activation that is 0 everywhere, collinear images; the last three not for positively
+            homogeneous activations.
 
     Valid for: independent Gaussian weights; activations without jumps. Conditional on vectors
-        neither zero nor collinear, of probability exponentially small in n (n 2^-n for ReLU). Above
-        a right angle ReLU has d1 << d2/n at any practical n: use both orders there.
+        neither zero nor collinear (probability n 2^-n for ReLU). Above a right angle ReLU has d1 <<
+        d2/n at any
+        practical n: use both orders.
 
-    Reference: ReLU to order 1/n: arXiv 2302.09712v3, theorem on mean and variance of ln sin^2;
-        second
-        order and other activations: `numerics.delta_method`.
+    Reference: ReLU to order 1/n: arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; else
+        `numerics.delta_method`.
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)

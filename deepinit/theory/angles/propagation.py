@@ -80,10 +80,8 @@ def log_sin2_walk(
 
     Args:
         theta0: angle of the inputs in (0, pi], obtuse allowed (approximation: below pi).
-        widths: neurons of each layer, >= 1 (paper, hybrid, tapered, approximation: >= 2); the step
-            to layer l uses n_l.
-        form: one of `FORMS` (see `log_sin2_mean`), or "approximation", the paper's Approximation 2,
-            in every layer.
+        widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
+        form: one of `FORMS` (`log_sin2_mean`), or "approximation", the paper's Approximation 2.
         activation: positively homogeneous (ReLU for paper, hybrid, tapered and approximation).
 
     Returns:
@@ -92,11 +90,11 @@ def log_sin2_walk(
         conserved to rounding; means and standard deviations to about 1e-4 of the latter.
 
     Raises:
-        SpecError: theta0 outside (0, pi] or traced, no layers or a width too small, an unknown
-            form, an activation that is not positively homogeneous, images at an obtuse angle.
+        SpecError: theta0 out of range or traced, no layers or a width too small, an unknown form,
+            an activation that is not positively homogeneous, images at an obtuse angle.
 
     Valid for: no bias, independent Gaussian weights. Means of ReLU layers against exact simulation:
-        second_order to 0.003 at width 256 (31 layers) and 0.14 at width 16 (12 layers, sd 2.3),
+        second_order to 0.003 at width 256 (31 layers), 0.14 at width 16 (12 layers, sd 2.3),
         tapered to 0.03 at width 16. From obtuse angles the first steps are skewed: error 0.02 at
         width 16, 0.006 at width 64.
 

@@ -52,14 +52,12 @@ def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
 
     Returns:
         `SmallAngleMoments` of Python floats for one integer, else of arrays [...]: float64, or
-        JAX's default float for a JAX array; conditional on images neither zero nor collinear (m >=
-        2).
+        JAX's default float for a JAX array; conditional on m >= 2.
 
     Raises:
         SpecError: a width that is not an integer >= 2, a traced width.
 
-    Valid for: theta -> 0; exact in the width. Relative error about 1e-13: above width 400 the
-        binomial sum extends over 10 standard deviations on either side.
+    Valid for: theta -> 0; exact in the width, relative error about 1e-13.
 
     Reference: module docstring.
     """
@@ -96,8 +94,8 @@ def _one_width(n: int) -> SmallAngleMoments:
 def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     """Probabilities that one ReLU layer makes two images collinear, or one of them zero.
 
-    collinear: n q^n, one neuron active on both inputs, the others on neither; dead: 2^{1-n} - q^n,
-    at least one image is zero; q = (pi - theta)/(2 pi), n = width.
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one image is zero; q = (pi - theta)/(2 pi), n =
+        width.
 
     Args:
         theta: [...], angle of the inputs in (0, pi]; at theta = 0 the limit theta -> 0.
@@ -110,7 +108,7 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     Raises:
         SpecError: a concrete theta outside [0, pi] or a concrete width below 1.
 
-    Valid for: ReLU without bias, Gaussian weights (or any law symmetric and without atoms on rays);
+    Valid for: ReLU without bias, Gaussian weights (or any symmetric law without atoms on rays);
         exact.
 
     Reference: module docstring.

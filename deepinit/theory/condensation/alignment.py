@@ -30,8 +30,7 @@ def alignment_law(
 
         P(|cos| > tau) = F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
 
-    A and B of the module docstring, F_{D-1,1} the distribution function of Fisher's law, D =
-    dimension, beta_1 = output_std, beta_2 = weight_std. For large rate t the complement falls like
+    A and B of the module docstring, F_{D-1,1} the distribution function. The complement falls like
     e^{-rate t}.
 
     Args:
@@ -39,10 +38,9 @@ def alignment_law(
         time: of gradient flow, >= 0.
         rate: |sigma'(0)| |v|, as in `loss_drop_time`.
         dimension: input weights D of a neuron, with its bias, >= 2.
-        output_std: standard deviation of the output weights; only the ratio to weight_std matters.
-        weight_std: standard deviation of the input weights and biases.
-        step_size: of gradient descent, with time = step_size times the number of steps; None for
-            gradient flow.
+        output_std, weight_std: beta_1, beta_2 > 0, of output weights, and of input weights and
+            biases; only the ratio matters.
+        step_size: of gradient descent, time = step_size times steps; None for gradient flow.
 
     Returns:
         Probabilities, of the broadcast shape.
@@ -50,8 +48,7 @@ def alignment_law(
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: exact at leading order (outputs small against y), any width, any scale of the
-        initialization, sigma(0) = 0.
+    Valid for: exact at leading order (outputs small against y), any width and scale, sigma(0) = 0.
 
     Reference: module docstring.
     """

@@ -40,12 +40,11 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
     """Time at which a neuron on its orientation u diverges at leading order; the loss drops before.
 
         T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),
-        alpha_0 = a_0 sign(H(u));
+        alpha_0 = a_0 sign(H(u)); balanced, r_0 = sqrt(p) alpha_0:
+        T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|),    a power law in the scale.
 
-    balanced, r_0 = sqrt(p) alpha_0: T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|), a power law in the
-    scale.
-    Neurons differ in T by factors of order 1 at every scale: for p >= 2 the first ones fit the data
-    before the rest has turned.
+    T differs between neurons by factors of order 1 at every scale: for p >= 2 the first ones fit
+    the data before the rest has turned.
 
     Args:
         p: multiplicity, >= 1.

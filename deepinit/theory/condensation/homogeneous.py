@@ -23,8 +23,7 @@ def homogeneous_orientations(
 ) -> Orientations:
     """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle; exact: all
-    sectors and kinks are examined.
+    The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exactly.
 
     Args:
         x: inputs [n] or [n, 1] with bias; [n, 2] without.
@@ -33,8 +32,8 @@ def homogeneous_orientations(
         bias: True for neurons with a bias.
 
     Returns:
-        `Orientations`, largest |H| first. kappa is 1 inside a sector, infinite at a kink, which is
-        reached in finite time. Opposite directions do not come in pairs.
+        `Orientations`, largest |H| first, opposite directions not in pairs. kappa is 1 inside a
+        sector, infinite at a kink, which is reached in finite time.
 
     Raises:
         SpecError: other activations, inputs of another dimension, targets with H = 0 everywhere.

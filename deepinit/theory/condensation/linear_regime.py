@@ -163,21 +163,19 @@ def loss_drop_time(
         t = arsinh(|S*| / S_0) / (2 |s| nu),    S_0 = m (beta_1^2 + beta_2^2) / 2,
         |s S*| nu - s^2 S*^2 q / 2 = delta R(0)  (smaller root),
 
-    m = width, beta_1 = output_std, beta_2 = weight_std, s = slope, delta = loss_drop, nu = |v|,
-    R(0) = 1/(2n) sum_i y_i^2. At tiny scale t grows like ln(1/std) / (|s| nu). Two corrections. The
-    fit slows the growth by the factor 1 - |s| S q / nu: |S| = S_0 sinh(2 x) takes the time
+    R(0) = 1/(2n) sum_i y_i^2, delta = loss_drop. At tiny scale t ~ ln(1/std) / (|s| nu). mean_time
+    adds two corrections. The fit slows the growth by 1 - |s| S q / nu: |S| = S_0 sinh(2 x) takes
     int_0^x dx' / (|s| nu (1 - |s| q S_0 sinh(2 x') / nu)). The overlap of one initialization is
-    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: its time is later by
-    (ln(m/2) - psi(m/2)) / (2 |s| nu) on average and has the variance psi_1(m/2) / (2 |s| nu)^2
-    (digamma, trigamma).
+    (beta_1^2 + beta_2^2) chi^2_m e^{2 s nu t} / 4: later by (ln(m/2) - psi(m/2)) / (2 |s| nu) on
+    average, with variance psi_1(m/2) / (2 |s| nu)^2 (digamma, trigamma).
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         width: neurons m, >= 1.
-        output_std: standard deviation of the output weights, > 0.
-        weight_std: standard deviation of the input weights and biases, > 0.
-        slope: sigma'(0), not 0.
+        output_std, weight_std: beta_1, beta_2 > 0, of output weights, and of input weights and
+            biases.
+        slope: s = sigma'(0), not 0.
         loss_drop: fraction delta of the initial loss, in (0, 1).
         bias: True for neurons with a bias.
 
@@ -187,10 +185,9 @@ def loss_drop_time(
     Raises:
         SpecError: bad data or scales; a loss_drop out of reach of the first direction.
 
-    Valid for: sigma(0) = 0; small loss_drop: weights that leave v during the fit are left out, an
-        error of O((s S* q / nu)^2) / (s nu), and the next order of sigma, of O((w.z)^2) / (s nu)
-        for odd sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and time_std: scales so small that
-        e^{2 rate t} is large.
+    Valid for: sigma(0) = 0; small loss_drop: weights that leave v during the fit are omitted, an
+        error O((s S* q / nu)^2) / (s nu), and the next order of sigma, O((w.z)^2) / (s nu) for odd
+        sigma, (w.z)^2 of order S* |z|^2 / m. mean_time and time_std: e^{2 rate t} large.
 
     Reference: module docstring.
     """

@@ -65,10 +65,9 @@ def multi_output_orientations(
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
-        targets: "squared": [n, K]; "cross_entropy": class numbers [n] in 0, ..., K-1, or one-hot
-            rows [n, K].
-        activation: an `Activation`, a built-in's name or any JAX function, of multiplicity 1 with
-            sigma(0) = 0.
+        targets: "squared": [n, K]; "cross_entropy": classes [n] in 0, ..., K-1, or one-hot rows [n,
+            K].
+        activation: `Activation`, name or JAX function, of multiplicity 1 with sigma(0) = 0.
         loss: "squared" or "cross_entropy".
         bias: True for hidden neurons with a bias.
 
@@ -76,8 +75,7 @@ def multi_output_orientations(
         `MatrixOrientations`.
 
     Raises:
-        SpecError: shapes that do not fit, classes that are no whole numbers, another multiplicity
-            or sigma(0) != 0, V = 0.
+        SpecError: bad shapes or classes, another multiplicity or sigma(0) != 0, V = 0.
 
     Valid for: outputs small against the targets (cross-entropy: against 1), gradient flow.
         Condensation is poor for small kappa.
@@ -113,14 +111,14 @@ def cnn_orientations(
 
     "average", f = sum_j a_j mean_k sigma(w_j.patch_k): a two-layer network whose samples are all
     patches; p = 1: +- sum_i y_i mean patch_i. "position", f = sum_jk a_jk sigma(w_j.patch_k): +-
-    the top right singular vector of (1/n) sum_i y_i patches_i, p = 1 only; its gap, and kappa, are
-    typically small.
+    the top right singular vector of (1/n) sum_i y_i patches_i, p = 1 only; kappa is typically
+    small.
 
     Args:
         patches: [n, positions, patch entries], the input of the filter at each position.
         y: targets [n].
-        activation: an `Activation`, a built-in's name or any JAX function.
-        readout: "average" (global average pooling) or "position" (one output weight per filter and
+        activation: `Activation`, name or JAX function.
+        readout: "average" (global average pooling) or "position" (a weight per filter and
             position).
         bias: True for filters with a bias, their last coordinate.
 
@@ -164,11 +162,9 @@ class LayerOrientation(NamedTuple):
 def layer_orientation(features: Any, y: Any, *, bias: bool = True) -> LayerOrientation:
     """Line of the rows of layer k of a deep network (p = 1): +- sum_i y_i (h_i^{k-1}, 1).
 
-    The gradient of row j is the sum over samples of -e_i h_i^{k-1} times a factor independent of
-    the sample at leading order. Layer 1: h^0 = x gives +-v. Layer 2: h^1 = W^1 x s, so +-W^1 v
-    without bias; with bias and targets of mean other than 0 the appended 1 is large against the
-    tiny h^1, and rows turn
-    to the bias: center the targets.
+    Layer 1: h^0 = x gives +-v. Layer 2: h^1 = W^1 x s, so +-W^1 v without bias; with bias and
+    targets of mean other than 0 the appended 1 is large against the tiny h^1, and rows turn to the
+    bias: center the targets.
 
     Args:
         features: h_i^{k-1}, the outputs of the preceding layer on the data, [n, m].

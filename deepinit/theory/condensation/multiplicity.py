@@ -40,12 +40,12 @@ class Multiplicity(NamedTuple):
 def multiplicity(activation: Any) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
-    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. sigma(0) is not part of the
-    definition, but of the dynamics: see `predict_orientations`. tanh, GELU, sigmoid have p = 1, s
-    tanh(s), cos have p = 2, s^2 tanh(s) has p = 3.
+    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. tanh, GELU, sigmoid have p =
+    1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3. sigma(0) matters in `predict_orientations`
+    only.
 
     Args:
-        activation: an `Activation`, a built-in's name or any JAX function.
+        activation: `Activation`, name or JAX function.
 
     Returns:
         `Multiplicity`. Coefficients below 1e-7 of the largest value on [-1, 1] count as 0.
@@ -56,7 +56,7 @@ def multiplicity(activation: Any) -> Multiplicity:
 
     Valid for: activations with a Taylor expansion at 0 from each side up to order p + 1.
 
-    Reference: arXiv:2105.11686, definition of multiplicity; the check from both sides: module
+    Reference: arXiv:2105.11686, definition of multiplicity; check from both sides: module
         docstring.
     """
     sigma = as_activation(activation)

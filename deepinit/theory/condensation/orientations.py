@@ -43,38 +43,34 @@ def predict_orientations(
     """Directions on which the input weights of a two-layer network condense at tiny initialization.
 
     The strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, z = (x, 1), on the unit sphere
-    of the optimizer's norm. A neuron that condenses at u has an output weight of the sign of H(u).
-    For p = 1 and "l2": +-v / |v|, v = (1/n) sum_i y_i z_i. For p = 2: at most 4, extreme
-    eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 the targets are centred, and unless
-    their mean is 0 only directions with H(u) ybar sigma(0) > 0 remain (for p = 1 one).
+    of the optimizer's norm; output weights at u have the sign of H(u). p = 1, "l2": +-v / |v|,
+    v = (1/n) sum_i y_i z_i. p = 2: at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T.
+    For sigma(0) != 0 the targets are centred, and unless their mean is 0 only directions with
+    H(u) ybar sigma(0) > 0 remain (for p = 1 one).
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
-        activation: an `Activation`, a built-in's name or any JAX function; its multiplicity is p.
-        geometry: "l2" for gradient descent, with momentum or stochastic; "linf" for sign descent
-            and for Adam with epsilon negligible against the gradients (else Adam is gradient
-            descent).
+        activation: `Activation`, name or JAX function; p is its multiplicity.
+        geometry: "l2": gradient descent, with momentum or stochastic; "linf": sign descent, and
+            Adam with epsilon negligible against the gradients.
         bias: True for neurons with a bias.
 
     Returns:
         `Orientations`; K = 0 if |H| has no strict maximum (p = 2 with a multiple of the identity).
 
     Raises:
-        SpecError: data whose shapes do not fit or that are not finite; activations without
-            multiplicity (ReLU: see `homogeneous_orientations`); targets with H = 0 everywhere, such
-            as v = 0 for p = 1.
+        SpecError: bad data; no multiplicity (ReLU: `homogeneous_orientations`); H = 0 everywhere.
 
-    Valid for: two layers, square loss, weights so small that outputs are small against y. For p = 1
-        all neurons condense; for p >= 2 rates of gradient flow differ by factors of order 1, so
-        that the first neurons fit the data before the rest has turned, while Adam turns all. p = 1,
-        p = 2, d = 1 are algebraic; otherwise maxima with basins below about 0.1 % of the sphere can
-        be missed. The next order of sigma moves directions by O(|w.z|), by O(|w.z|^2) for odd or
-        even sigma. With sigma(0) != 0 and ybar != 0: |ybar| / (m |sigma(0)|) large against the
-        initial output weights; center y (or subtract sigma(0)) to have both signs.
+    Valid for: square loss, outputs small against y. p = 1: all neurons condense. p >= 2: rates of
+        gradient flow differ by factors of order 1, so that the first neurons fit the data before
+        the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else basins below about
+        0.1 % of the sphere can be missed. Error of directions O(|w.z|), O(|w.z|^2) for odd or even
+        sigma. For sigma(0) != 0 and ybar != 0: |ybar| / (m |sigma(0)|) large against the initial
+        output weights.
 
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; in general `condensation.target_form` and
-        the module docstring; "linf": `condensation.cube`.
+    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`, and
+        `condensation.cube` for "linf".
     """
     remedy = "Gradient flow is 'l2', Adam is 'linf'."
     validate.choice("geometry", geometry, ("l2", "linf"), remedy)

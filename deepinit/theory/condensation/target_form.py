@@ -84,27 +84,25 @@ class TargetForm:
 def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) -> TargetForm:
     """H(u) = (c/n) sum_i y_i (u.z_i)^p; maxima of |H| are the orientations of neurons.
 
-    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization; z = (x, 1) with bias, z = x
-    without.
+    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization.
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         p: multiplicity of the activation, >= 1.
-        c: sigma^{(p)}(0) / p!, not 0. The loss is 1/(2n) times the sum of squares; double c for the
-            mean of squares.
-        bias: True for neurons with a bias, the last coordinate of u.
+        c: sigma^{(p)}(0) / p!, not 0, for the loss 1/(2n) sum of squares; double it for their mean.
+        bias: True for z = (x, 1), the bias last in u; False for z = x.
 
     Returns:
-        A `TargetForm` with methods `value`, `gradient`, `sphere_gradient`, `hessian`.
+        A `TargetForm`.
 
     Raises:
-        SpecError: shapes that do not fit, values that are not finite, p < 1, c = 0.
+        SpecError: bad data, p < 1, c = 0.
 
-    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else pass y minus
-        its mean). Relative error of the force O(|w.z|), or O(|w.z|^2) for odd and even activations.
+    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else center y).
+        Relative error of the force O(|w.z|), or O(|w.z|^2) for odd and even activations.
 
-    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; in general, module
+    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; else module
         docstring.
     """
     inputs = check_rows("x", x)

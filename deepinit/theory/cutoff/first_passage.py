@@ -44,14 +44,13 @@ def first_passage_profile(
 ) -> FirstPassage:
     """Gaussian cut-off profile of a random walk that falls by L.
 
-        S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift,
-        sigma^2 = variance.
+        S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift.
 
     Args:
-        distance: L > 0: log(|x_0| / rho) for absorption at mesh rho; log(1 / eps) for the passage
-            below eps |x_0|.
+        distance: L > 0: log(|x_0| / rho) for mesh rho; log(1 / eps) for the passage below eps
+            |x_0|.
         drift: per layer, < 0, of `log_norm_drift`.
-        variance: per layer, >= 0, of `log_norm_drift`.
+        variance: sigma^2 per layer, >= 0, of `log_norm_drift`.
         layers: [...], t at which S is evaluated; None for none.
 
     Returns:

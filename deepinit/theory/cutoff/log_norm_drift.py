@@ -57,11 +57,11 @@ def log_norm_drift(
 
     Square layers x_t = phi(W_t x_{t-1}), W_ij of variance weight_var / N, no bias (module
     docstring). Weights of excess kurtosis k (uniform: -6/5) take 3 m^2 k / (4 N^2) from the drift
-    and add it to the variance, m = 1 for linear layers and 2 for ReLU; `cutoff.norm_propagation`
-    has the first layer too.
+    and add it to the variance, m = 1 for linear layers, 2 for ReLU (first layer:
+    `cutoff.norm_propagation`).
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0.
+        activation: `Activation`, name or JAX function, with phi(0) = 0.
         width: [...], N >= 1, integers: of the layer before and the layer produced.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
         excess_kurtosis: of one weight, E w^4 / (E w^2)^2 - 3, at least -2; 0 for Gaussian weights.
@@ -73,12 +73,11 @@ def log_norm_drift(
         N.
 
     Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0, a width below 1 or not whole,
-            weight_var <= 0, an impossible kurtosis, a sphere smaller than a width.
+        SpecError: phi(0) != 0, derivative 0 on both sides of 0, numbers out of range.
 
-    Valid for: Gaussian or Haar weights; others that are independent and symmetric about 0 with
-        error O(1 / N^3). Positively homogeneous activations (linear, ReLU, leaky ReLU, absolute
-        value): exact, absolute error 1e-13. Others: the limit |x| -> 0; error O(|x|).
+    Valid for: Gaussian or Haar weights; others, independent and symmetric about 0, with error
+        O(1 / N^3). Positively homogeneous activations: absolute error 1e-13. Others: the limit
+        |x| -> 0; error O(|x|).
 
     Reference: module docstring; linear layers: arXiv:2608.15914.
     """

@@ -71,20 +71,19 @@ def mean_field(
 ) -> MeanField:
     """Fixed points q*, c* of one and two inputs at infinite width, with depth scales xi_q and xi_c.
 
-    Formulas in the module docstring. q* attracts `mean_square`, c* attracts orthogonal inputs.
-
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function.
+        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 > 0, |x|^2 / N of the inputs.
 
     Returns:
-        `MeanField`; errors about 1e-10. xi = 0 for a multiplier of 0, inf for 1.
+        `MeanField`; q* attracts `mean_square`, c* attracts orthogonal inputs. Errors about 1e-10.
+        xi = 0 for a multiplier of 0, inf for 1.
 
     Raises:
-        SpecError: a length that explodes, or that does not settle in 20 000 layers (critical
-            lines); bad variances.
+        SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines); bad
+            variances.
 
     Valid for: widths to infinity; centred independent weights, Gaussian biases.
 

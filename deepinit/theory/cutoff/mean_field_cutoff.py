@@ -80,12 +80,11 @@ def mean_field_cutoff(
 ) -> MeanFieldCutoff:
     """Depth at which a wide network forgets an input's length, or the angle of two inputs.
 
-    Formulas in the module docstring. One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2.
-    Two
-    inputs: state p = <x, y> / N at lengths q*, m = chi = A^2 E phi'(u) phi'(v).
+    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state p = <x, y> / N
+    at lengths q*, m = chi = A^2 E phi'(u) phi'(v). Formulas in the module docstring.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function.
+        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         width: N >= 1.
         bias_var: sigma_b^2 >= 0.
@@ -97,16 +96,14 @@ def mean_field_cutoff(
         `MeanFieldCutoff`; C, m, s to about 1e-8.
 
     Raises:
-        SpecError: signals that die out or explode, two inputs in the ordered phase (their distance
-            goes
-            to 0: take `ordered_cutoff`), multipliers of 1 (critical: no cut-off) or 0, a start at
-            the fixed point; bad numbers.
+        SpecError: signals that die out or explode, two inputs in the ordered phase (take
+            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point; bad
+            numbers.
 
     Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV
         O(1 / sqrt(N)).
 
-    Reference: one input: arXiv:2608.15914, supercritical cut-off; two inputs and the shape: module
-        docstring.
+    Reference: one input: arXiv:2608.15914, supercritical cut-off; else the module docstring.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

@@ -49,8 +49,7 @@ class LogNormWalk(NamedTuple):
 def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
     """Mean and variance of ln(|x_l| / |x_0|) through an MLP, homogeneous activation, no biases.
 
-    Exact for Gaussian and orthogonal weights; else to first order in 1/width beyond the Gaussian
-    law (uniform, truncated normal, sparse), by the module docstring.
+    Exact for Gaussian and orthogonal weights; else first order in 1/width beyond the Gaussian law.
 
     Args:
         spec: the network; the output layer is ignored.
@@ -63,9 +62,9 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
         SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that
             is zero or not finite.
 
-    Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0. The
-        latter: error O(1 / n_1^2) from the first layer and O(1 / n^3) from every later one,
-        n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
+    Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0 (uniform,
+        truncated normal, sparse). The latter: error O(1 / n_1^2) from the first layer and O(1 /
+        n^3) from every later one, n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
 
     Reference: module docstring.
     """

@@ -88,16 +88,15 @@ def ordered_cutoff(
         centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N),
 
     with the profile of `first_passage_profile`; drift and variance to first order in 1/N (module
-    docstring), exactly without biases. At infinite width centre = 2 xi_c L; without biases 2 xi_q
-    L.
+    docstring), exact without biases. Infinite width: centre = 2 xi_c L; without biases 2 xi_q L.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function.
+        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         width: N >= 1.
         distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
         bias_var: sigma_b^2 >= 0.
-        mean_square: |x_0|^2 / N > 0, which decides q* only.
+        mean_square: |x_0|^2 / N > 0; selects q*.
         layers: [...], t >= 0 at which the survival is evaluated.
 
     Returns:
@@ -107,8 +106,8 @@ def ordered_cutoff(
         SpecError: chi_1 >= 1 (no contraction); bad numbers.
 
     Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-        and variance to O(1/N^2), two inputs close from the start or L large, at stationary lengths:
-        the centre is off by O(1).
+        and variance to O(1/N^2), inputs close or L large, stationary lengths; the centre is off by
+        O(1).
 
     Reference: xi_c: arXiv:1611.01232; module docstring.
     """

@@ -58,12 +58,10 @@ def scalar_survival(
 ) -> ChainSurvival:
     """S(t) = P(x_t != 0) of x_t = Q(phi(w_t x_{t-1})) at width 1, i.i.d. weights, mesh rho.
 
-    The recursion of the module docstring on the law of |x_t| / rho = 1, 2, ...
-
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function; phi(0) = 0, |phi| rising
-            and falling at most once on each side of 0 in the range of the signal.
-        weight_law: `uniform` or `normal`; its variance is that of w (fan_in is 1). U(-1, 1) is
+        activation: `Activation`, name or JAX function; phi(0) = 0, |phi| rising and falling at most
+            once on each side of 0 in the range of the signal.
+        weight_law: `uniform` or `normal`, of variance that of w (fan_in is 1): U(-1, 1) is
             `uniform(1 / 3)`.
         rho: mesh, 0 < rho < 1.
         rounding: "truncate" (toward zero) or "nearest".
@@ -76,8 +74,7 @@ def scalar_survival(
         `ChainSurvival`.
 
     Raises:
-        SpecError: bad rho, rounding, depth, x0 or largest; another weight law; phi(0) != 0; |phi|
-            with several humps.
+        SpecError: numbers out of range; another weight law; phi(0) != 0; |phi| with several humps.
 
     Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at rho =
         1e-6 and |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).

@@ -30,9 +30,8 @@ class CutoffSummary(NamedTuple):
 def summary(S: Any) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
-    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. One step
-    from 1 to 0 has window 1/2, the floor of linear interpolation: for windows near 1/2 report S at
-    the two layers around the jump.
+    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. A step from
+    1 to 0 has window 1/2: for windows near 1/2 report S at the two layers around the jump.
 
     Args:
         S: [depth + 1], S(0), S(1), ..., between 0 and 1; need not be monotone (estimates).

@@ -33,23 +33,19 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
         converge.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi > 0 on
-            (min b, infinity): sigmoid and softplus at any bias; linear, ReLU, tanh, SiLU at biases
-            >= 0.
+        activation: `Activation`, name or JAX function, with phi > 0 on (min b, infinity): sigmoid
+            and softplus at any bias; linear, ReLU, tanh, SiLU at biases >= 0.
         bias: [...], of the neurons; the constant is the largest over them.
 
     Returns:
-        The constant, a supremum (ReLU, linear and unbiased tanh do not attain 1); inf where the
-        elasticity is unbounded.
+        The constant, a supremum (ReLU, linear and unbiased tanh do not attain 1); may be inf.
 
     Raises:
         SpecError: phi not positive above the smallest bias; biases that are not finite.
 
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9 (maximum over log(z -
-        b) on a grid of spacing 0.01, refined).
+    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9.
 
-    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); the constant: module
-        docstring.
+    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); module docstring.
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

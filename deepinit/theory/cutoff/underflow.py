@@ -117,24 +117,24 @@ def underflow_layer(
 
         t50 = (log(1 / smallest) + log z_N + K) / gamma_N,
 
-    with z_N and gamma_N as in the module docstring, K = lim (log r_t - t log A) from
-    r_0^2 = mean_square at infinite width.
+    with z_N and gamma_N of the module docstring, K = lim (log r_t - t log A) from r_0^2 =
+    mean_square.
 
     Args:
         width: N >= 2.
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1.
         smallest: smallest number of the arithmetic: 2^-126 in float32 and bfloat16 on XLA; 2^-25,
             half of the smallest subnormal number, in float16.
-        products: True if the products w_ij x_j underflow too: float32 and bfloat16 matrix products
-            on XLA. False for values alone (`rounded(..., "flush")`), and in float16 with products
-            in float32.
+        products: True if the products w_ij x_j underflow too (float32 and bfloat16 matrix products
+            on XLA); False for values alone (`rounded(..., "flush")`; float16 with products in
+            float32).
         mean_square: |x_0|^2 / N > 0 of the input.
 
     Returns:
         t50, in layers.
 
     Raises:
-        SpecError: a weight law of another kind, A >= 1; bad width, smallest or mean_square.
+        SpecError: another weight law, A >= 1, numbers out of range.
 
     Valid for: N large, smallest to 0: off by O(1) layers. N = 16, 64, weights U(-1, 1) / sqrt(N),
         2^-126: within one layer.

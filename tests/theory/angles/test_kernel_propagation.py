@@ -48,7 +48,7 @@ def infinitely_wide(spec, gram):
 
 
 def sampled_chain(spec, gram, num_seeds, seed):
-    """ln sin^2 [layers, seeds] and ln |.|^2/n [layers, seeds, 2]: exact in law, n pairs of normals per layer."""
+    """ln sin^2 [layers, seeds] and ln |.|^2/n [layers, seeds, 2], exact in law."""
     rng = np.random.default_rng(seed)
     weight_var, bias_var = (
         spec.weight_law.variance,
@@ -102,9 +102,9 @@ CASES = [
 )
 @pytest.mark.exhaustive_cases("gelu-")
 def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
-    # 5000 networks resolve means to 0.014 standard deviations and variances to 2 %; the terms left out stay below three
-    # standard errors (GELU needs width 256 for that: its norm variance is 13 % off at 128, 28 % at 64), the infinite-width
-    # values are five or more away
+    # 5000 networks resolve means to 0.014 standard deviations and variances to 2 %. Omitted terms
+    # are below three standard errors (GELU: from width 256; its norm variance is 13 % off at 128,
+    # 28 % at 64); infinite-width values are five or more away.
     log_sin2, log_norm2 = sampled_chain(spec, gram, 5000, seed=11)
     walk, limit = kernel_walk(spec, gram), infinitely_wide(spec, gram)
     for sample, mean, variance, rival in (
@@ -132,7 +132,8 @@ def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_what_is_left_out_falls_with_the_square_of_the_width():
-    # At a right angle under tanh: the worst case seen. The discrepancy of the mean is resolved to 3 % at width 32, 15 % at 64.
+    # The worst case: a right angle under tanh. Resolves the error of the mean to 3 % at width 32,
+    # 15 % at 64.
     gram, misses = InputGram(1.0, 1.0, math.pi / 2), []
     for width, num_seeds in ((32, 20_000), (64, 60_000)):
         spec = mlp((width,) * 6, "tanh", 1.2)
@@ -145,7 +146,7 @@ def test_what_is_left_out_falls_with_the_square_of_the_width():
 
 @pytest.mark.slow
 def test_covariance_of_norms_and_angle_against_the_chain():
-    # 6000 networks resolve correlations to 0.006; the terms left out are 0.01 at these widths, falling as 1/width
+    # 6000 networks resolve correlations to 0.006; omitted terms are 0.01, falling as 1/width
     spec, gram = mlp((256, 192, 320, 256) * 2, "tanh", 1.5, 0.05), CASES[1][1]
     log_sin2, log_norm2 = sampled_chain(spec, gram, 6000, seed=5)
     eta = np.log(
@@ -185,7 +186,7 @@ def test_infinite_width_limit_of_relu_angles():
 
 
 def test_relu_norms_without_bias_add_up_over_layers():
-    # ln of one layer's factor: mean -5/(2n), variance 5/n to first order, independent of everything before
+    # ln of one layer's factor: mean -5/(2n), variance 5/n to first order, independent of the past
     widths = (50, 100, 200, 40)
     walk = kernel_walk(mlp(widths, "relu"), InputGram(1.0, 4.0, 1.0))
     total = np.cumsum(1.0 / np.array(widths))
@@ -287,7 +288,7 @@ def test_a_users_function_walks_like_the_builtin():
 
 
 def test_where_first_order_fails_the_walk_ends():
-    # GELU with the variance that keeps ReLU's norms loses them layer by layer, the faster the smaller they are.
+    # GELU at ReLU's critical variance loses its norms, the faster the smaller they are.
     walk = kernel_walk(MLP(widths=(256,) * 32, activation="gelu"), (0.5, 0.5, math.pi / 2))
     defined = np.isfinite(walk.log_sin2_mean)
     assert 10 < defined.sum() < 32
@@ -321,7 +322,10 @@ def test_refusals():
 @pytest.mark.parametrize("weight_var", [0.81, 1.0])
 @pytest.mark.slow_cases("0.81")
 def test_biases_and_small_angles_have_the_drift_of_close_inputs(weight_var):
-    """The walk of the distance of close inputs, derived by itself, to first order; without the norms' difference the drift is -1.76 / width."""
+    """Against the independent walk of the distance of close inputs, to first order.
+
+    Without the norms' difference the drift is -1.76 / width.
+    """
     width, depth = 4096, 40
     walk = kernel_walk(mlp((width,) * depth, "tanh", weight_var, 0.09), InputGram(1.0, 1.0, 0.45))
     law = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=0.09)

@@ -14,7 +14,7 @@ PAIRS = [(a, b) for a in range(9) for b in range(9 - a)]
 
 
 def polar_integral(a, b, theta):
-    """The polar form at 30 digits, for the opening that float64 sees: pi rounded to float64, minus theta."""
+    """The polar form at 30 digits, for the opening pi - theta with pi rounded to float64."""
     with mp.workdps(30):
         opening, k = mp.mpf(math.pi) - mp.mpf(theta), a + b
         top = mp.sin(

@@ -96,7 +96,7 @@ def trapezoidal_moments(phi, theta, variances):
 
 
 def tensor_coefficients(moments):
-    """The delta method from the raw moments: f = ln(AB - C^2) - ln A - ln B of the means of (a^2, b^2, ab)."""
+    """Delta method for f = ln(AB - C^2) - ln A - ln B of the means of (a^2, b^2, ab)."""
     degrees = ((2, 0), (0, 2), (1, 1))
 
     def moment(*indices):
@@ -118,10 +118,10 @@ def tensor_coefficients(moments):
     inverse = 1 / determinant
 
     def partial(order):
-        """d^order f, multi-index (A, B, C): ln(AB - C^2) as a power series in the deviations, by its coefficients."""
+        """d^order f, multi-index (A, B, C), from the power series of ln(AB - C^2)."""
         a, b, c = order
         total = mpmath.mpf(0)
-        # ln(1 + r (B0 x + A0 y - 2 C0 z + x y - z^2)): collect x^a y^b z^c over the multinomials of powers 1..4
+        # ln(1 + r (B0 x + A0 y - 2 C0 z + x y - z^2)): x^a y^b z^c of powers 1..4
         for power in range(1, 5):
             for linear in itertools.product(range(power + 1), repeat=5):
                 if sum(linear) != power:
@@ -182,7 +182,8 @@ def test_tanh_coefficients_equal_the_raw_tensor_sums_in_40_digits(theta, varianc
 
 
 def test_linear_small_angle_law_is_a_ratio_of_chi_squares():
-    # sin^2(theta') / sin^2(theta) -> chi^2_{n-1} / chi^2_n: psi(n/2 - 1/2) - psi(n/2) = -1/n - 3/(2 n^2) + ..., and
+    # sin^2(theta') / sin^2(theta) -> chi^2_{n-1} / chi^2_n, with
+    # psi(n/2 - 1/2) - psi(n/2) = -1/n - 3/(2 n^2) + ...,
     # psi1(n/2 - 1/2) + psi1(n/2) = 4/n + 6/n^2 + ...
     found = coefficients(1e-9, "linear")
     np.testing.assert_allclose(found, (2 * math.log(1e-9), -1, 4, -1.5, 6), rtol=1e-8)
@@ -276,7 +277,7 @@ def test_quadrature_has_converged_at_a_large_variance():
 
 
 def test_kinked_user_function_by_an_independent_route():
-    # d E[clip(u) clip(v)] / d rho = P(|u| < 1, |v| < 1), integrated from rho = 0 where the expectation is 0
+    # d E[clip(u) clip(v)] / d rho = P(|u| < 1, |v| < 1), integrated from rho = 0
     theta = 0.9
     nodes, mass = np.polynomial.legendre.leggauss(24)
     top = math.cos(theta)
@@ -348,7 +349,7 @@ def sampled_log_sin2(activation, theta, variances, width, num_seeds, seed):
 def test_sampled_layers_follow_the_second_order_and_reject_the_first_and_infinite_width(
     name, theta, variances, width, rejects_first_order_mean
 ):
-    # 160 000 one-layer networks resolve the mean to 0.0009 and the variance to 0.4 %; d2 / n^2 is 6 to 20 % of it
+    # 160 000 layers resolve the mean to 0.0009, the variance to 0.4 %; d2 / n^2 is 6 to 20 % of it
     activation = leaky_relu(0.1) if name == "leaky_relu" else as_activation(name)
     sample = sampled_log_sin2(activation, theta, variances, width, 160_000, seed=7)
     log_mean, c1, d1, c2, d2 = (float(v) for v in coefficients(theta, activation, variances))

@@ -20,13 +20,24 @@ from deepinit.theory.angles import (
     small_angle_log_sin2_moments,
 )
 
-# n, theta_0, L: simulated truth of the last layer (mean, standard error, sd), then mean and sd of simulated walks, 2e5 paths
+WALKS = ("approximation", "paper", "first_order", "second_order", "hybrid")
+# n, theta_0, L: simulated last layer (mean, standard error, sd); (mean, sd) of 2e5 sampled walks
 TABLE = [
-    (16, 0.5, 12, (-4.293, 0.011, 2.342), {"approximation": (-6.800, 1.735), "paper": (-6.683, 1.896), "first_order": (-3.851, 1.936), "second_order": (-4.155, 2.184), "hybrid": (-4.364, 2.358)}),
-    (40, 0.3, 16, (-4.121, 0.006, 1.550), {"approximation": (-4.770, 1.402), "paper": (-4.749, 1.390), "first_order": (-4.048, 1.462), "second_order": (-4.118, 1.534), "hybrid": (-4.130, 1.547)}),
-    (128, 0.1, 40, (-5.949, 0.010, 1.384), {"approximation": (-6.123, 1.330), "paper": (-6.128, 1.319), "first_order": (-5.933, 1.354), "second_order": (-5.952, 1.375), "hybrid": (-5.952, 1.376)}),
-    (256, 0.1, 31, (-5.4228, 0.0043, 0.8656), {"approximation": (-5.4577, 0.8534), "paper": (-5.4618, 0.8435), "first_order": (-5.4224, 0.8578), "second_order": (-5.4260, 0.8644), "hybrid": (-5.4261, 0.8646)}),
-    (512, 0.1, 60, (-5.809, 0.014, 0.795), {"approximation": (-5.837, 0.788), "paper": (-5.842, 0.780), "first_order": (-5.824, 0.787), "second_order": (-5.826, 0.790), "hybrid": (-5.826, 0.790)}),
+    (16, 0.5, 12, (-4.293, 0.011, 2.342),
+     dict(zip(WALKS, ((-6.800, 1.735), (-6.683, 1.896), (-3.851, 1.936),
+                      (-4.155, 2.184), (-4.364, 2.358)), strict=True))),
+    (40, 0.3, 16, (-4.121, 0.006, 1.550),
+     dict(zip(WALKS, ((-4.770, 1.402), (-4.749, 1.390), (-4.048, 1.462),
+                      (-4.118, 1.534), (-4.130, 1.547)), strict=True))),
+    (128, 0.1, 40, (-5.949, 0.010, 1.384),
+     dict(zip(WALKS, ((-6.123, 1.330), (-6.128, 1.319), (-5.933, 1.354),
+                      (-5.952, 1.375), (-5.952, 1.376)), strict=True))),
+    (256, 0.1, 31, (-5.4228, 0.0043, 0.8656),
+     dict(zip(WALKS, ((-5.4577, 0.8534), (-5.4618, 0.8435), (-5.4224, 0.8578),
+                      (-5.4260, 0.8644), (-5.4261, 0.8646)), strict=True))),
+    (512, 0.1, 60, (-5.809, 0.014, 0.795),
+     dict(zip(WALKS, ((-5.837, 0.788), (-5.842, 0.780), (-5.824, 0.787),
+                      (-5.826, 0.790), (-5.826, 0.790)), strict=True))),
 ]  # fmt: skip
 
 
@@ -37,7 +48,7 @@ def test_published_table_of_walks(row):
     walks = {form: log_sin2_walk(theta0, (n,) * depth, form) for form in (*forms, "tapered")}
     for form, (mean, sd) in forms.items():
         walk = walks[form]
-        # 2e5 simulated paths: standard errors sd / 447 of the mean and, at these kurtoses, about sd / 600 of the sd
+        # 2e5 paths: standard errors sd / 447 of the mean and, at these kurtoses, sd / 600 of the sd
         assert abs(walk.mean[-1] - mean) < 5 * sd / 447 + 5e-4, form
         assert abs(math.sqrt(walk.variance[-1]) - sd) < 5 * sd / 600 + 5e-4, form
     if n >= 40:
@@ -99,7 +110,7 @@ def test_density_solves_the_walk(theta0, widths, form):
     assert np.all(np.abs(np.sqrt(walk.variance) - sampled[:, 1])[1:] < 5 * error[1:] * 2)
     rival = log_sin2_walk(theta0, widths, "paper")
     assert abs(rival.mean[-1] - sampled[-1, 0]) > 5 * error[-1]
-    # and the whole distribution: the cumulative mass at inner grid points (not in the half cell with the pile-up at 0)
+    # the distribution: cumulative mass at inner grid points (without the half cell at 0)
     masses = walk.density[-1] * density_grid.cells(walk.grid)
     cumulative = np.cumsum(masses) - 0.5 * masses
     empirical = np.searchsorted(np.sort(last), walk.grid[:-1]) / num_paths
@@ -177,7 +188,7 @@ def check_walk(walk, depth):
     assert max(walk.mean.max(), walk.closure_mean.max(), walk.grid[-1]) <= 0.0
     assert min(walk.variance.min(), walk.closure_variance.min(), walk.density.min()) >= 0.0
     np.testing.assert_allclose(np.trapezoid(walk.density, walk.grid), 1.0, rtol=0, atol=1e-12)
-    # each layer adds less than 60 (the widest: the paper's drift of 12 at width 2): the grid is that of the walk
+    # each layer adds less than 60 (largest: the paper's drift of 12 at width 2)
     assert walk.grid[0] > walk.mean.min() - 30 * math.sqrt(walk.variance.max()) - 1.0
     sd = np.sqrt(walk.variance)
     assert np.all(np.abs(walk.closure_mean - walk.mean) < 0.5 * sd + 0.02)

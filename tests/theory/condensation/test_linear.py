@@ -31,7 +31,7 @@ def test_linear_flow_is_the_networks_flow(slope):
     x, y = regression()
     z = network.with_one(x)
     a, w = network.initial(30, 3, 1e-6, 1)
-    # tanh with slope s at 0: s is absorbed into the targets and the time, up to the neglected output
+    # tanh with slope s at 0: s goes into the targets and the time, up to the neglected output
     time = 3.0
     predicted = linear_flow(x, y, a, w, time, slope=slope)
     simulated = network.gradient_flow("tanh", a, w, z, slope * y, time)
@@ -63,7 +63,10 @@ def test_linear_descent_is_the_networks_descent():
 
 
 def test_loss_drop_time_of_networks():
-    """Mean over 16 networks, resolved to sqrt(2/m)/(2 rate)/4; without the input weights' half of the overlap it is off by ln 2 / (2 rate)."""
+    """Mean over 16 networks, resolved to sqrt(2/m)/(2 rate)/4.
+
+    Without the input weights' half of the overlap it is off by ln 2 / (2 rate).
+    """
     x, y = regression()
     z = network.with_one(x)
     scales = {"width": 100, "output_std": 1e-4, "weight_std": 2e-4}
@@ -84,7 +87,7 @@ def test_loss_drop_time_of_networks():
 
 
 def test_loss_drop_in_closed_form():
-    # one sample: f = s S v.z / nu with v = y z, so the drop is exact: (1 - s S |z| / y)^2 = 1 - delta
+    # one sample: f = s S v.z / nu with v = y z, exactly (1 - s S |z| / y)^2 = 1 - delta
     found = loss_drop_time(
         [[2.0]], [3.0], width=10, output_std=1e-3, weight_std=1e-3, slope=-0.5, loss_drop=0.36
     )
@@ -98,7 +101,7 @@ def test_loss_drop_in_closed_form():
     assert found.time == pytest.approx(
         math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6
     )
-    # what is left to fit, 0.8 of the target, slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
+    # the rest of the target slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
     logs = np.log(np.random.default_rng(0).chisquare(10, 1_000_000) / 10)
     later = (-math.log(0.8) - logs.mean()) / (2 * found.rate)
     assert found.mean_time - found.time == pytest.approx(later, rel=0.01)
@@ -110,7 +113,7 @@ def test_loss_drop_in_closed_form():
 
 
 def test_alignment_law_against_quadrature():
-    # D = 3, w_perp^2 / beta_2^2 is exponential of mean 2: P = 1 - E exp(-k g^2 / 2) = 1 - (1 + k)^{-1/2}
+    # D = 3, w_perp^2 / beta_2^2 is exponential: P = 1 - E exp(-k g^2 / 2) = 1 - (1 + k)^{-1/2}
     for tau in (0.5, 0.99):
         for time in (0.0, 0.7, 3.0):
             growth = 1 + (1 + 0.25) * math.sinh(1.3 * time) ** 2
@@ -129,7 +132,7 @@ def test_alignment_law_against_quadrature():
 
 
 def test_alignment_of_networks():
-    """1000 neurons of ten tanh networks; shares are resolved to 5 %; a neuron with one more input is off by more."""
+    """1000 neurons of ten tanh networks resolve shares to 5 %; one more input is off by more."""
     x, y = regression()
     z = network.with_one(x)
     drop = loss_drop_time(x, y, width=100, output_std=1e-4, weight_std=1e-4)
@@ -152,7 +155,7 @@ def test_alignment_of_networks():
 
 
 def test_reference_shares_at_the_loss_drop():
-    # k = (1/tau^2 - 1) S* / (m beta_2^2) at the loss drop, for a published run with d = 5, m = 200, std 1e-4
+    # k = (1/tau^2 - 1) S* / (m beta_2^2) for a published run with d = 5, m = 200, std 1e-4
     rate, dimension, beta = 1.0, 6, 1e-4
     shares = np.array([0.938, 0.792, 0.417])
     taus = np.array([0.9, 0.99, 0.999])
@@ -207,7 +210,7 @@ POINTS += [(1.5, 0.3), (1.2, 0.35), (1.0, -0.5), (3.0, 1.0)]
 
 
 def scales(gamma, gamma_prime, m):
-    """Relative displacement and median tangent at overlap alpha = beta_1 beta_2 m^gamma, in the exact solution of width m."""
+    """Exact relative displacement and median tangent at overlap alpha = beta_1 beta_2 m^gamma."""
     ratio = m ** mp.mpf(-gamma_prime)  # beta_1 / beta_2
     sinh_twice = 2 * ratio * m ** mp.mpf(gamma) / (m * (1 + ratio**2))
     x = mp.asinh(sinh_twice) / 2
@@ -249,7 +252,7 @@ def test_published_regimes():
     ("gamma", "gamma_prime"), [(1.75, 0.0), (0.75, 0.0), (1.2, -0.4), (0.8, 0.3), (1.5, -0.4)]
 )
 def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
-    """1600 tanh neurons in antisymmetric pairs: resolved to 15 %, widths 16 times smaller differ by more."""
+    """1600 tanh neurons in antisymmetric pairs resolve 15 %; width 100 differs by more."""
     x, y = regression()
     y *= 1e-4  # and all weights by 1e-2: the same at leading order, and tanh is linear
     z = network.with_one(x)

@@ -8,11 +8,13 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
+import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation import (
     blow_up_time,
     condensation_exponent,
     conjectured_most_orientations,
+    count_lines,
     critical_lines,
     leading_order_velocity,
     most_critical_lines,
@@ -344,7 +346,7 @@ def test_neurons_that_die_or_grow_exponentially_never_blow_up():
 @pytest.mark.parametrize("sigma", ["sigmoid", "sigmoid - 1"])
 @pytest.mark.parametrize("sign", [1.0, -1.0, 0.0])
 def test_a_value_at_zero_fits_the_mean_first(sigma, sign):
-    """One orientation for targets with a mean, two for centred ones; with sigma(0) < 0 the output weights flip too."""
+    """One orientation for targets with a mean, two for centred ones; sigma(0) < 0 flips outputs."""
     x = np.random.default_rng(0).standard_normal((30, 2))
     y = np.sin(2 * x[:, 0]) + x[:, 1] + 0.4 * x[:, 0] ** 2
     y = sign * y if sign else y - y.mean()
@@ -455,3 +457,16 @@ def test_known_numbers_of_critical_lines():
     assert [most_critical_lines(p, 2) for p in (1, 2, 3, 4)] == [1, 2, 3, 4]
     assert most_critical_lines(2, 7) == 7
     assert most_critical_lines(3, 6) == 63
+
+
+@pytest.mark.parametrize("dimension", [3, 5])
+def test_lines_of_the_simplex_are_half_its_orientations(dimension):
+    data = di.targets.simplex(dimension)
+    found = predict_orientations(data.inputs, np.ones(dimension + 1), di.x2_tanh)
+    assert (len(found.directions), count_lines(found.directions)) == (
+        2 * (dimension + 1),
+        dimension + 1,
+    )
+    assert count_lines(np.zeros((0, 3))) == 0
+    with pytest.raises(SpecError, match="rows"):
+        count_lines([[0.0, 0.0]])

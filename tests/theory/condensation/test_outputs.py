@@ -263,3 +263,14 @@ def test_bad_arguments_are_refused():
     ):
         with pytest.raises(SpecError, match=reason):
             call()
+
+
+def test_matrix_of_several_outputs_and_its_line():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    found = multi_output_orientations(x, y, "tanh")
+    rows = np.hstack([x, np.ones((20, 1))])
+    assert found.matrix == pytest.approx(y.T @ rows / 20, rel=1e-12)
+    right = np.linalg.eigh(found.matrix.T @ found.matrix)[1][:, -1]
+    assert abs(found.directions[0] @ right) == pytest.approx(1.0, rel=1e-10)
+    assert found.num_lines == 1

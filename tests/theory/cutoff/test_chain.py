@@ -84,7 +84,7 @@ def test_silu_falls_again_on_the_left(rounding):
 
 
 def test_published_curve_of_tanh():
-    # read off the vector graphics of arXiv:2104.10727, figure 2, and computed exactly to these digits
+    # from the vector graphics of arXiv:2104.10727, figure 2, computed exactly to these digits
     exact = [
         1,
         0.9990,
@@ -196,7 +196,7 @@ def test_simulated_chains_survive_as_often(law, seed):
 
 
 def test_linear_chain_lies_within_a_layer_of_the_poisson_law():
-    # truncation loses at most one mesh width per layer: S is below the unrounded law, and above it one mesh later
+    # truncation loses at most a mesh per layer: S is below the unrounded law, above it a mesh later
     length, layers = np.log(1e5), np.arange(31)
     poisson = poisson_survival(length, layers)
     truncated = scalar_survival("linear", SYMMETRIC_UNIT, 1e-5, "truncate", 30).survival

@@ -47,7 +47,7 @@ def test_thresholds_of_truncation(rho, gain):
 
 
 def test_truncation_on_fine_meshes():
-    # leading order 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3); what is left falls like the next power, rho^(4/3) at least
+    # leading order 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3); the rest falls at least like rho^(4/3)
     gaps = []
     for rho in (1e-3, 1e-4):
         leading = 3.0 * (rho / (2.0 * math.sqrt(2.0 * math.pi))) ** (2.0 / 3.0)
@@ -83,7 +83,7 @@ def test_metastable_fixed_points():
 
 
 def test_depth_of_the_critical_gain_under_truncation():
-    # fluid limit ds/dt = -s^3 - rho / sqrt(2 pi): 223 layers at rho = 1e-3; the recursion 227, to a layer or two
+    # fluid limit ds/dt = -s^3 - rho / sqrt(2 pi): 223 layers at rho = 1e-3; the recursion 227
     orbit = rounded_orbit(1.0, 1e-3, "truncate", 260)
     depth = int(np.argmax(orbit < 0.1))
     fluid = (

@@ -93,7 +93,7 @@ def test_rates_measured_at_finite_width(sigma_w, width, gamma, error):
 
 
 def test_rate_of_sampled_networks_with_biases():
-    # one slope per network over layers 6..16; width 32: 1/N shifts the rate by 0.021, the error is 0.0006
+    # a rate per network over layers 6..16; at width 32 1/N shifts it by 0.021, the error is 0.0006
     rng, width, networks, weight_var, bias_var = np.random.default_rng(8), 32, 6000, 0.81, 0.09
     q = mean_field("tanh", weight_var, bias_var).mean_square
     x = np.full((networks, width), math.sqrt(q))
@@ -116,7 +116,7 @@ def test_rate_of_sampled_networks_with_biases():
     found = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=bias_var)
     assert abs(rates.mean() - found.drift) < 5.0 * error
     assert abs(rates.mean() + 0.5 / found.depth_scale) > 20.0 * error
-    # the rival without fluctuations of the length and of the overlap: 0.586 in place of 0.681 and 0.643
+    # the rival without fluctuations of length and overlap: 0.586 in place of 0.681 and 0.643
     assert abs(rates.mean() + 0.5 / found.depth_scale + 0.586 / width) > 4.0 * error
     assert rates.var() * 10.0 == pytest.approx(found.variance, rel=0.06)
 
@@ -213,7 +213,7 @@ def test_stationary_fluctuations_of_the_length():
 
 @pytest.mark.slow
 def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
-    # a fixed point c* other than 0, where the lengths pull on the overlap; 6000 networks: the error is 2 %
+    # c* other than 0, where the overlap depends on the lengths; 6000 networks: the error is 2 %
     rng, width, networks, weight_var, bias_var = np.random.default_rng(6), 128, 6000, 4.0, 0.09
     found = mean_field_cutoff("tanh", weight_var, width, bias_var=bias_var, cosine=0.9)
     limit = mean_field("tanh", weight_var, bias_var)
@@ -235,7 +235,7 @@ def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
 
 
 def test_koenigs_amplitude_of_solvable_maps():
-    # affine: exact. x / (1 + x) conjugated: step(x) = m x / (1 + x) has x_t = m^t x_0 / (1 + x_0 (1 - m^t) / (1 - m))
+    # affine: exact. m x / (1 + x) has x_t = m^t x_0 / (1 + x_0 (1 - m^t) / (1 - m))
     assert koenigs_amplitude(lambda x: 0.3 * x + 0.7, 5.0, 1.0, 0.3) == pytest.approx(4.0, rel=1e-9)
     m, start = 0.8, 2.0
     exact = start / (1.0 + start / (1.0 - m))
@@ -277,3 +277,27 @@ def test_koenigs_amplitude_of_solvable_maps():
 def test_bad_input_is_refused(call):
     with pytest.raises(SpecError):
         call()
+
+
+def test_coefficients_of_the_drift_of_two_inputs():
+    at_64, at_9999 = (
+        ordered_cutoff("tanh", 0.81, width, 6.9, bias_var=0.09) for width in (64, 9999)
+    )
+    assert at_64.drift == pytest.approx(at_64.drift_limit + at_64.drift_coefficient / 64, rel=1e-12)
+    assert at_64.variance == pytest.approx(at_64.variance_coefficient / 64, rel=1e-12)
+    assert at_64[-3:] == at_9999[-3:]
+    assert abs(-at_64.drift - 0.2661) < 5 * 0.0006  # simulated drift and its standard error
+    assert abs(-at_64.drift_limit - 0.2661) > 5 * 0.0006  # the rival
+    assert 0.6 < at_64.variance_coefficient < 0.7  # the table of the dossier
+
+
+@pytest.mark.parametrize(
+    ("activation", "gain2", "coefficient"), [("linear", 0.5, 0.5), ("relu", 1.0, 1.25)]
+)
+def test_coefficients_without_biases_are_those_of_the_exact_walk(activation, gain2, coefficient):
+    found = ordered_cutoff(activation, gain2, 4000, 5.0)
+    assert (found.drift_coefficient, found.variance_coefficient) == pytest.approx(
+        (-coefficient, coefficient)
+    )
+    assert (found.drift - found.drift_limit) * 4000 == pytest.approx(-coefficient, rel=1e-3)
+    assert found.variance * 4000 == pytest.approx(coefficient, rel=1e-3)

@@ -43,7 +43,8 @@ def test_tables_of_drifts(width, linear, relu, death):
     ("activation", "left"), [(leaky_relu(0.3), 0.3), ("linear", 1.0), ("absolute", -1.0)]
 )
 def test_drift_by_the_laplace_transform_of_the_squared_norm(width, activation, left):
-    # log X = int (e^-s - e^-sX) ds / s, and log^2 X = -2 int (log s + gamma_E) (e^-s - e^-sX) ds / s, s = e^u
+    # log X = int (e^-s - e^-sX) ds / s, s = e^u,
+    # log^2 X = -2 int (log s + gamma_E) (e^-s - e^-sX) ds / s
     with mp.workdps(25):
 
         def gap(u):
@@ -167,7 +168,7 @@ def test_passage_of_relu_networks_below_a_thousandth(width, weight_var, centre, 
 
 
 def test_profile_against_walks_of_sampled_layers():
-    # linear chain of width 4 at A = 0.7, distance 40: exact factors chi_4 / 2; 1e5 walks resolve 0.008
+    # linear chain, width 4, A = 0.7, distance 40: exact factors chi_4 / 2; 1e5 walks resolve 0.008
     rng, width, length, layers = np.random.default_rng(5), 4, 40.0, np.arange(1, 161)
     walk = log_norm_drift("linear", width, 0.49)
     steps = 0.5 * np.log(0.49 / width * rng.chisquare(width, (20_000, 160)))

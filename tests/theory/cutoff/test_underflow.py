@@ -1,4 +1,4 @@
-"""Underflow and finite precision at finite width: mean map by quadrature, survival against simulated chains, layers against real arithmetic."""
+"""Underflow and finite precision at finite width, against quadrature, chains and arithmetic."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def test_mean_map_of_many_levels_is_their_sum(alpha, rho, rounding, monkeypatch)
 
 
 def lost_at(width, paths, keep, depth, seed):
-    """Layers at which tanh chains with normal weights of gain 0.577 are lost, through the exact one-number reduction of a layer."""
+    """Last layers of tanh chains, normal weights of gain 0.577, by an exact scalar reduction."""
     rng = np.random.default_rng(seed)
     size, lives = np.ones(paths), np.ones(paths)
     for _ in range(depth):
