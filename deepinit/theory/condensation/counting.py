@@ -6,7 +6,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.targets import simplex
 from deepinit.theory.condensation.sphere import critical_angles
 from deepinit.theory.condensation.target_form import TargetForm, check_form
 
@@ -72,7 +71,9 @@ def count_lines(directions: Any) -> int:
 def conjectured_most_orientations(p: int) -> int:
     """2p, the conjectured largest number of orientations; true for p <= 2 and 1-D inputs only.
 
-    For p >= 3 and input dimension d >= p `simplex_inputs` has 2(d + 1) > 2p.
+    Counterexample for p >= 3 and input dimension d >= p: the d + 1 vertices of a regular simplex
+    (`targets.simplex`) have 2(d + 1) > 2p. (x_k, 1) are orthogonal: H is a sum of p-th powers of
+    independent coordinates, whose strict maxima in size are +-z_k / |z_k| for targets without zero.
 
     Args:
         p: multiplicity, >= 1.
@@ -112,26 +113,3 @@ def most_critical_lines(p: int, dimension: int) -> int:
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
     validate.integer("dimension", dimension, 1, "Input weights of a neuron, with its bias.")
     return sum((p - 1) ** k for k in range(dimension))
-
-
-def simplex_inputs(d: int) -> np.ndarray:
-    """Vertices of a regular simplex, x_k.x_l = -1, |x_k|^2 = d: more than 2p orientations.
-
-    (x_k, 1) are orthogonal, so H(u) = c/n sum_k y_k (z_k.u)^p is a sum of powers of independent
-    coordinates: for p >= 3 and targets without zero its strict maxima in size are exactly +-z_k /
-    |z_k|, 2(d + 1) of them.
-
-    Args:
-        d: input dimension, >= 1.
-
-    Returns:
-        [d + 1, d].
-
-    Raises:
-        SpecError: d < 1.
-
-    Valid for: p >= 3; for p = 2 and equal targets H is constant on the sphere.
-
-    Reference: the derivation above.
-    """
-    return simplex(validate.integer("d", d, 1, "The dimension of the inputs.")).inputs

@@ -5,35 +5,11 @@ On the ray w = r u, u critical, with alpha = a sign(H(u)): alpha' = r^p |H|, r' 
 """
 
 import math
-from typing import Any
 
-import numpy as np
 from scipy import integrate
 
 from deepinit.core import validate
-from deepinit.theory.condensation.target_form import TargetForm
 from deepinit.theory.condensation.validate import nonzero
-
-
-def leading_order_velocity(
-    form: TargetForm, output: Any, weights: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Velocity of neurons under gradient flow at tiny initialization: a' = H(w), w' = a grad H(w).
-
-    Args:
-        form: from `target_form`.
-        output: a_j, [m].
-        weights: w_j, [m, D].
-
-    Returns:
-        (a' [m], w' [m, D]). |w_j|^2 - p a_j^2 is conserved.
-
-    Valid for: as `target_form`.
-
-    Reference: `condensation.target_form`.
-    """
-    w = np.asarray(weights, dtype=np.float64)
-    return form.value(w), np.asarray(output, dtype=np.float64)[:, None] * form.gradient(w)
 
 
 def blow_up_time(p: int, value: float, radius: float, output: float | None = None) -> float:
