@@ -5,16 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
-import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation import (
     blow_up_time,
     condensation_exponent,
     conjectured_most_orientations,
-    count_lines,
     critical_lines,
     most_critical_lines,
     predict_orientations,
@@ -48,47 +45,6 @@ def one_dimensional():
 
 def data(d):
     return one_dimensional() if d == 1 else network.paper_data(d, 1)
-
-
-@pytest.mark.parametrize("p", [1, 2, 3, 4])
-def test_form_and_its_derivatives(p):
-    x, y = network.paper_data(2, 0, n=7)
-    form = target_form(x, y, p, 0.7)
-    rng = np.random.default_rng(0)
-    u = rng.standard_normal((3, 3))
-    for row in u:
-        direct = (
-            0.7 / 7 * sum(yi * (row[:2] @ xi + row[2]) ** p for xi, yi in zip(x, y, strict=True))
-        )
-        assert form.value(row) == pytest.approx(direct, rel=1e-12)
-        step = 1e-5
-        differences = [
-            (form.value(row + step * e) - form.value(row - step * e)) / (2 * step)
-            for e in np.eye(3)
-        ]
-        np.testing.assert_allclose(
-            form.gradient(row), differences, rtol=1e-6, atol=1e-6 * form.size
-        )
-        bends = [
-            (form.gradient(row + step * e) - form.gradient(row - step * e)) / (2 * step)
-            for e in np.eye(3)
-        ]
-        np.testing.assert_allclose(form.hessian(row), bends, rtol=1e-6, atol=1e-6 * form.size)
-        assert row @ form.gradient(row) == pytest.approx(p * form.value(row), rel=1e-12)  # Euler
-    np.testing.assert_allclose(form.value(u), [form.value(row) for row in u], rtol=1e-14)
-    assert target_form(x, y, p, bias=False).dimension == 2
-
-
-def test_velocity_is_the_gradient_of_the_loss_at_tiny_weights():
-    x, y = network.paper_data(2, 3, n=9)
-    z = network.with_one(x)
-    for p, sigma in ((1, "tanh"), (2, "x tanh"), (3, "x^2 tanh")):
-        a, w = network.initial(4, 3, 1e-4, 0)
-        da, dw, _ = network.gradients(sigma, a, w, z, y)
-        form = target_form(x, y, p)
-        predicted = form.value(w), a[:, None] * form.gradient(w)
-        np.testing.assert_allclose(-da, predicted[0], atol=1e-5 * np.abs(da).max())
-        np.testing.assert_allclose(-dw, predicted[1], atol=1e-5 * np.abs(dw).max())
 
 
 def test_one_and_two_have_closed_forms():
@@ -177,38 +133,6 @@ def test_search_finds_what_another_optimizer_finds():
         assert seen == set(range(len(directions)))
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 5])
-def test_simplex_has_more_orientations_than_conjectured(d):
-    x = di.targets.simplex(d).inputs
-    np.testing.assert_allclose(x @ x.T, (d + 1) * np.eye(d + 1) - 1, atol=1e-12)
-    z = network.with_one(x)
-    y = np.random.default_rng(d).standard_normal(d + 1)
-    for p, activation in ((3, cube), (4, fourth)):
-        found = predict_orientations(x, y, activation)
-        assert len(found.values) == 2 * (d + 1) <= 2 * most_critical_lines(p, d + 1)
-        assert (len(found.values) > conjectured_most_orientations(p)) == (d >= p)
-        assert (network.nearest(z, found.directions)[0] > 1 - 1e-12).all()
-        np.testing.assert_allclose(found.kappa, 1.0, atol=1e-9)
-    # p = 2 with equal targets: no direction is preferred
-    assert len(predict_orientations(x, np.ones(d + 1), x_tanh).values) == 0
-
-
-def test_network_on_the_simplex_visits_all_twelve():
-    x = di.targets.simplex(5).inputs
-    y = np.array([1.0, -0.9, 1.1, 0.8, -1.0, 1.2])
-    found = predict_orientations(x, y, x2_tanh)
-    assert len(found.values) == 12
-    a, w = network.neuron_flow(
-        "x^2 tanh", *network.initial(200, 6, 1e-5, 0), network.with_one(x), y, 0.01
-    )
-    cosine, which = network.nearest(w, found.directions)
-    assert np.median(cosine) > 0.999
-    aligned = cosine > 0.97
-    assert aligned.mean() > 0.95
-    assert set(which[aligned]) == set(range(12))
-    np.testing.assert_array_equal(np.sign(a[aligned]), found.output_sign[which[aligned]])
-
-
 @pytest.mark.parametrize("d", [1, 5])
 @pytest.mark.parametrize(("sigma", "p"), [("tanh", 1), ("x tanh", 2), ("x^2 tanh", 3)])
 def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
@@ -267,79 +191,6 @@ def test_small_hills_of_the_cube_are_found():
             for seed in (0, 2, 3)
         )
     ] == [10, 4, 16]
-
-
-@pytest.mark.parametrize(("p", "which"), [(2, 0), (3, 0), (3, 2), (4, 0)])
-def test_misalignment_falls_with_the_condensation_exponent(p, which):
-    x, y = network.paper_data(5, 1)
-    form = target_form(x, y / 100.0, p)
-    found = predict_orientations(x, y, {2: x_tanh, 3: cube, 4: fourth}[p])
-    u, kappa = found.directions[which], found.kappa[which]
-    assert kappa == pytest.approx(condensation_exponent(form, u), rel=1e-9)
-    # the slowest direction across u
-    tangent = np.linalg.svd(u[None])[2][1:]
-    bends = found.output_sign[which] * tangent @ form.hessian(u) @ tangent.T
-    start = u + 1e-4 * tangent.T @ np.linalg.eigh(bends)[1][:, -1]
-
-    def velocity(_, theta):
-        a, w = form.value(theta[None, 1:]), theta[:1, None] * form.gradient(theta[None, 1:])
-        return np.concatenate([a, w[0]])
-
-    def grown(_, theta):
-        return np.linalg.norm(theta[1:]) - 3.0
-
-    grown.terminal = True
-    first = np.concatenate([[found.output_sign[which] / math.sqrt(p)], start])
-    path = solve_ivp(
-        velocity, (0, 1e6), first, rtol=1e-11, atol=1e-13, events=grown, method="DOP853"
-    )
-    end = path.y[1:, -1]
-    shrunk = np.linalg.norm(end / np.linalg.norm(end) - u) / 1e-4
-    assert -math.log(shrunk) / math.log(3.0) == pytest.approx(kappa, abs=1e-3)
-
-
-def test_published_exponents_of_one_data_set():
-    for seed, activation, kappas in (
-        (0, x_tanh, [0.144, 0.488]),
-        (7, cube, [0.16, 0.55, 0.73, 0.77]),
-    ):
-        found = predict_orientations(*network.paper_data(5, seed), activation)
-        np.testing.assert_allclose(np.sort(found.kappa[::2]), kappas, atol=0.005)
-
-
-@pytest.mark.parametrize("output", [None, 0.9, 0.2, 0.0, -0.3])
-@pytest.mark.parametrize(("p", "value"), [(2, 0.7), (3, -1.3), (4, 0.5)])
-def test_blow_up_time_against_the_flow(p, value, output):
-    radius = 0.8
-    signed = None if output is None else math.copysign(output, output * value)
-    predicted = blow_up_time(p, value, radius, signed)
-    a0 = math.copysign(radius / math.sqrt(p), value) if output is None else signed
-
-    def velocity(_, state):
-        a, r = state
-        return [r**p * value, p * a * r ** (p - 1) * value]
-
-    def large(_, state):
-        return state[1] - 1e4
-
-    large.terminal = True
-    path = solve_ivp(
-        velocity,
-        (0, 2 * predicted),
-        [a0, radius],
-        rtol=1e-11,
-        atol=1e-13,
-        events=large,
-        method="DOP853",
-    )
-    rest = blow_up_time(p, value, path.y[1, -1])  # balanced by then
-    assert path.t[-1] + rest == pytest.approx(predicted, rel=1e-6)
-
-
-def test_neurons_that_die_or_grow_exponentially_never_blow_up():
-    assert blow_up_time(1, 1.0, 1.0) == math.inf
-    assert blow_up_time(2, 1.0, 0.5, -1.0) == math.inf
-    assert blow_up_time(2, 1.0, 1.5, -1.0) < math.inf
 
 
 @pytest.mark.parametrize("sigma", ["sigmoid", "sigmoid - 1"])
@@ -429,42 +280,3 @@ def test_other_bad_arguments_are_refused():
     ):
         with pytest.raises(SpecError, match=reason):
             call()
-
-
-@pytest.mark.parametrize(
-    "u", [np.ones(3), 1.0, "x", [[1.0, 0.0], [1.0]], [math.nan, 1.0], [np.inf, 1.0]], ids=str
-)
-@pytest.mark.parametrize("method", ["value", "gradient", "sphere_gradient", "hessian"])
-@pytest.mark.parametrize("p", [1, 2])
-def test_forms_refuse_what_is_no_vector_of_their_dimension(method, u, p):
-    form = target_form(*one_dimensional(), p)
-    with pytest.raises(SpecError, match="A neuron's bias is the last coordinate"):
-        getattr(form, method)(u)
-
-
-def test_forms_take_lists_and_one_vector_for_the_hessian():
-    form = target_form(*one_dimensional(), 2)
-    np.testing.assert_array_equal(
-        form.sphere_gradient([0.6, 0.8]), form.sphere_gradient(np.array([0.6, 0.8]))
-    )
-    with pytest.raises(SpecError, match="Call once per vector"):
-        form.hessian(np.ones((3, 2)))
-
-
-def test_known_numbers_of_critical_lines():
-    assert [most_critical_lines(p, 2) for p in (1, 2, 3, 4)] == [1, 2, 3, 4]
-    assert most_critical_lines(2, 7) == 7
-    assert most_critical_lines(3, 6) == 63
-
-
-@pytest.mark.parametrize("dimension", [3, 5])
-def test_lines_of_the_simplex_are_half_its_orientations(dimension):
-    data = di.targets.simplex(dimension)
-    found = predict_orientations(data.inputs, np.ones(dimension + 1), di.x2_tanh)
-    assert (len(found.directions), count_lines(found.directions)) == (
-        2 * (dimension + 1),
-        dimension + 1,
-    )
-    assert count_lines(np.zeros((0, 3))) == 0
-    with pytest.raises(SpecError, match="rows"):
-        count_lines([[0.0, 0.0]])
