@@ -22,7 +22,7 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
     """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
     cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of
-    order one, evaluated without cancellation.
+    order one, without cancellation.
 
     Args:
         theta0: [...], angle of the inputs in [0, pi].
@@ -35,8 +35,7 @@ def infinite_width_angles(theta0: Any, depth: int) -> Any:
     Raises:
         SpecError: a concrete theta0 outside [0, pi], a depth that is not an integer >= 0.
 
-    Valid for: ReLU, no bias, weights of any law with finite variance; width to infinity at fixed
-        depth.
+    Valid for: ReLU, no bias, weights of finite variance; width to infinity at fixed depth.
 
     Reference: arXiv:2302.09712v3, infinite-width rule; stable form in `angles.relu`.
     """
@@ -55,7 +54,7 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
 
     Args:
         theta0: [...], angle of the inputs in [0, pi].
-        widths: neurons of each layer, >= 2; n_{l+1} is the width of the layer produced.
+        widths: n_1, ..., n_L >= 2.
 
     Returns:
         [layers, ...], X_1, ..., X_L; float64, or JAX in theta0's dtype.
@@ -64,7 +63,7 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
         SpecError: a concrete theta0 outside [0, pi], no layers, a width below 2.
 
     Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer,
-        theta at the mean understates it; they offset in part (`log_sin2_walk` has neither error).
+        theta at the mean understates it (`log_sin2_walk` has neither error).
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """

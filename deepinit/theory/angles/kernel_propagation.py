@@ -146,21 +146,9 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
 
 
 def log_sin2_kernel_walk(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of ln sin^2 of the angle of every pair, by `kernel_walk`.
+    """Mean and variance of ln sin^2 of the angle of every pair, each [layers, pairs].
 
-    Args:
-        spec: as in `kernel_walk`.
-        inputs: points and displacements.
-
-    Returns:
-        Mean and variance, each [layers, pairs].
-
-    Raises:
-        SpecError: as `kernel_walk`.
-
-    Valid for: as `kernel_walk`.
-
-    Reference: as `kernel_walk`.
+    Errors, range and reference: `kernel_walk`.
     """
     walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
     shape = (spec.depth, len(walks))

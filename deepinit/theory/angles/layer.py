@@ -108,23 +108,14 @@ def log_sin2_variance(
 ) -> Any:
     """Var ln sin^2(theta') of the angle theta' after one layer, given theta; 0 as width grows.
 
-    second_order: d1/n + d2/n^2; first_order: d1/n; for ReLU also hybrid: V0(n) + (d1 - 8)/n +
-    (d2 - 32)/n^2, tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32, and paper:
-    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n; n = width.
-
-    Args:
-        theta, width, form, activation, variances: as in `log_sin2_mean`.
+    first_order: d1/n; second_order: d1/n + d2/n^2; ReLU only: hybrid: V0(n) + (d1 - 8)/n +
+    (d2 - 32)/n^2; tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32; paper:
+    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n.
 
     Returns:
-        [...], >= 0, conditional on images neither zero nor collinear. At theta = 0 the limit; for
-        ReLU 0 at theta = pi, except hybrid. Types as in `log_sin2_mean`.
+        [...], >= 0. At theta = 0 the limit; for ReLU 0 at pi, except hybrid.
 
-    Raises:
-        SpecError: as `log_sin2_mean`.
-
-    Valid for: as `log_sin2_mean`.
-
-    Reference: as `log_sin2_mean`.
+    Arguments, types, errors, range and reference: `log_sin2_mean`.
     """
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 

@@ -71,7 +71,7 @@ def condensation_time(
     output_std: float = 1.0,
     weight_std: float = 1.0,
 ) -> float:
-    """Time at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
+    """Time >= 0 at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
 
         rate t = arsinh sqrt((g - 1) / (1 + beta_1^2/beta_2^2)),    0 if g < 1,
         g = (D-1) F_{D-1,1}^{-1}(fraction) / (1/tau^2 - 1).
@@ -82,17 +82,8 @@ def condensation_time(
     Args:
         tau: |cosine|, in (0, 1).
         fraction: of the neurons, in (0, 1).
-        rate, dimension, output_std, weight_std: as in `alignment_law`.
 
-    Returns:
-        A time, >= 0.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: as `alignment_law`.
-
-    Reference: module docstring.
+    Other arguments, errors, range and reference: `alignment_law`.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
     cosine = validate.fraction("tau", tau, "0.9 or 0.99.")
@@ -112,19 +103,11 @@ def relative_displacement(
 ) -> np.ndarray:
     """Displacement of input weights: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
-        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A and B of the module docstring.
+        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A and B of the module docstring,
 
-    Args:
-        time: of gradient flow, >= 0, any shape.
-        rate, dimension, output_std, weight_std, step_size: as in `alignment_law`.
+    of the shape of time. Relative fluctuation O(1/sqrt(m)) over initializations.
 
-    Returns:
-        Relative distances, of the shape of time.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: exact at leading order; relative fluctuation O(1/sqrt(m)) over initializations.
+    Arguments, errors and range: `alignment_law`.
 
     Reference: module docstring; quantity RD of arXiv:2007.07497.
     """

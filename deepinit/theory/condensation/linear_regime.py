@@ -76,13 +76,10 @@ def linear_flow(
     w_j(t) = w_j + (c_j(t) - c_j) v/nu, c_j = w_j.v/nu, v = (1/n) sum_i y_i z_i, nu = |v|.
 
     Args:
-        x: inputs [n, d], or [n] for d = 1.
-        y: targets [n].
+        x, y, slope, bias: as in `growth_rate`.
         output: a_j at time 0, [m].
         weights: w_j at time 0, [m, D], the bias last.
         time: one time >= 0, for the loss 1/(2n) sum_i (f(x_i) - y_i)^2.
-        slope: s = sigma'(0), not 0.
-        bias: True for neurons with a bias.
 
     Returns:
         (a(t) [m], w(t) [m, D]). Neuron j turns to v/nu times the sign of c_j + sign(s) a_j at time
@@ -120,21 +117,13 @@ def linear_descent(
     """As `linear_flow`, by gradient descent: e^{+-s nu t} becomes (1 +- step_size s nu)^num_steps.
 
     Args:
-        x, y, slope, bias: as in `linear_flow`.
-        output: a_j at step 0, [m].
-        weights: w_j at step 0, [m, D], the bias last.
         num_steps: steps of gradient descent, >= 0.
-        step_size: > 0.
+        step_size: > 0, of any size.
 
     Returns:
         (a [m], w [m, D]) after the steps.
 
-    Raises:
-        SpecError: as `linear_flow`; a negative number of steps, a step size that is not positive.
-
-    Valid for: as `linear_flow`; any step size.
-
-    Reference: module docstring, with the eigenvalues 1 +- step_size s nu of one step.
+    Other arguments, errors, range and reference: `linear_flow`.
     """
     form = _linear_form(x, y, slope, bias)
     a0, w0 = _neurons(output, weights, form.dimension)

@@ -46,16 +46,7 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
 
     With e = gamma - 1 - |gamma'|: e/2 + max(0, -gamma') if e >= 0, max(2 e, e - gamma') if e < 0.
     Negative in the linear regime, 0 on the boundary, positive in the condensed regime of
-    `initial_regime`.
-
-    Args:
-        gamma, gamma_prime: as in `initial_regime`.
-
-    Returns:
-        The exponent.
-
-    Raises:
-        SpecError: arguments that are not finite numbers.
+    `initial_regime`, which has the arguments and errors.
 
     Valid for: width to infinity; sigma(0) = 0, sigma'(0) != 0; for gamma <= 1/2 antisymmetric
         initialization (f = 0 at first).
@@ -70,25 +61,14 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
 
 
 def residual_angle_exponent(gamma: float, gamma_prime: float) -> float:
-    """Exponent of m in the typical angle of input weights and +-v at a fixed loss drop (p = 1).
+    """Exponent <= 0 of m in the angle of input weights and +-v at a fixed loss drop (p = 1).
 
     In the condensed regime W - W(0) is along v, and tan(angle) = |w_perp| / |w.v| is the inverse of
     the
     relative displacement: m^{(1 - gamma + gamma')/2} if gamma - 1 >= |gamma'|, m^{1 - gamma} if
     0 < gamma - 1 < -gamma'. Elsewhere angles stay of order 1.
 
-    Args:
-        gamma, gamma_prime: as in `initial_regime`.
-
-    Returns:
-        The exponent, <= 0.
-
-    Raises:
-        SpecError: arguments that are not finite numbers.
-
-    Valid for: as `initial_regime_exponent`.
-
-    Reference: module docstring.
+    Arguments, errors, range and reference: `initial_regime_exponent`.
     """
     return min(0.0, -initial_regime_exponent(gamma, gamma_prime))
 

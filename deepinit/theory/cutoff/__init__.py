@@ -3,10 +3,10 @@
 Log-norm: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent` (exact at every width);
 `log_norm_walk` (layer by layer, any weight law). First passage below the mesh:
 `first_passage_profile`, `poisson_survival`. Finite precision: `scalar_survival` (exact, width 1);
-`rounded_orbit`, `rounded_mean_square`, `lattice_thresholds` (infinite width); `rounded_survival`
-(any width). Underflow: the same with rounding "flush", and `underflow_layer`. Mean-field depth
-scales: `mean_field`, `mean_field_cutoff` (signals that stay), `ordered_cutoff` (distances that
-vanish), `koenigs_amplitude`. Curves: `summary`. Contraction: `thompson_lipschitz`.
+`rounded_orbit`, `rounded_mean_square`, `lattice_thresholds` (infinite width); `rounded_survival`,
+`underflow_layer` (any width). Mean field: `mean_field`, `mean_field_cutoff` (signals that stay),
+`ordered_cutoff` (distances that vanish), `koenigs_amplitude`. Curves: `summary`. Contraction:
+`thompson_lipschitz`.
 
 Chain x_t = Q(phi(W_t x_{t-1})) of width N without biases, W_ij of variance A^2 / N (A the gain),
 Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" sets values below rho

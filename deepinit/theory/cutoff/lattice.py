@@ -130,8 +130,8 @@ def rounded_orbit(
 
         h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
 
-    At finite width N the signal dies around the first t with h_t < 1 / log N: a cut-off with
-    bounded window.
+    At width N the signal dies around the first t with h_t < 1 / log N: a cut-off with bounded
+    window.
 
     Args:
         gain: A > 0.
@@ -144,7 +144,7 @@ def rounded_orbit(
         [depth + 1], h_0, ..., h_depth.
 
     Raises:
-        SpecError: bad gain, rho, rounding, depth or mean_square.
+        SpecError: arguments out of range.
 
     Valid for: tanh without biases, width to infinity; relative error 1e-14 per layer.
 

@@ -108,19 +108,16 @@ def critical_gain(width: Any, activation: Any = linear) -> Any:
         A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
 
     for activations of derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given
-    survival.
+    survival. The critical weight variance times fan_in is A_c^2.
 
     Args:
         width: [...], N >= 1, integers.
         activation: as in `log_norm_drift`; only its derivatives at 0 matter.
 
     Returns:
-        [...], float64; a Python float for one integer. Weight variance times fan_in A_c^2.
+        [...], float64; a Python float for one integer.
 
-    Raises:
-        SpecError: as `log_norm_drift`.
-
-    Valid for: Gaussian weights, no bias; exact.
+    Valid for: Gaussian weights, no bias; exact. Errors: `log_norm_drift`.
 
     Reference: arXiv:2608.15914; module docstring.
     """

@@ -31,10 +31,10 @@ def identity_clip(x):
 
 
 def test_relu_reproduces_the_reference_table():
-    found = coefficients(np.array(list(RELU)), "relu")
+    result = coefficients(np.array(list(RELU)), "relu")
     for column, name in enumerate(("log_mean", "c1", "c2", "d1", "d2")):
         expected = np.array([row[column] for row in RELU.values()])
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-7)  # the table's digits
+        np.testing.assert_allclose(getattr(result, name), expected, rtol=1e-7)  # the table's digits
 
 
 def test_relu_first_order_equals_the_closed_form_in_mixed_moments():
@@ -48,30 +48,30 @@ def test_relu_first_order_equals_the_closed_form_in_mixed_moments():
     e = 1 - 4 * j11**2
     t = 8 * j11**2 * j22 - 8 * j11**4 + 4 * j11**2 - 8 * j11 * j31 + j22 + 1
     u = 2 * j11**2 - 4 * j11 * j31 + j22 + 1
-    found = coefficients(theta, activations.relu)
-    np.testing.assert_allclose(found.log_mean, np.log(e), rtol=1e-9)
-    np.testing.assert_allclose(found.c1, 4 * (1 - t / e**2), rtol=1e-9)
-    np.testing.assert_allclose(found.d1, 8 * (j22 + 1 + t / e**2 - 2 * u / e), rtol=1e-8)
+    result = coefficients(theta, activations.relu)
+    np.testing.assert_allclose(result.log_mean, np.log(e), rtol=1e-9)
+    np.testing.assert_allclose(result.c1, 4 * (1 - t / e**2), rtol=1e-9)
+    np.testing.assert_allclose(result.d1, 8 * (j22 + 1 + t / e**2 - 2 * u / e), rtol=1e-8)
 
 
 def test_linear_small_angle_law_is_a_ratio_of_chi_squares():
     # sin^2(theta') / sin^2(theta) -> chi^2_{n-1} / chi^2_n, with
     # psi(n/2 - 1/2) - psi(n/2) = -1/n - 3/(2 n^2) + ...,
     # psi1(n/2 - 1/2) + psi1(n/2) = 4/n + 6/n^2 + ...
-    found = coefficients(1e-9, "linear")
-    np.testing.assert_allclose(found, (2 * math.log(1e-9), -1, 4, -1.5, 6), rtol=1e-8)
+    result = coefficients(1e-9, "linear")
+    np.testing.assert_allclose(result, (2 * math.log(1e-9), -1, 4, -1.5, 6), rtol=1e-8)
 
 
 @pytest.mark.parametrize("theta", [1e-12, 1e-8, 1e-4])
 def test_relu_small_angle_series(theta):
-    found = coefficients(theta, "relu")
-    assert float(found.log_mean) == pytest.approx(
+    result = coefficients(theta, "relu")
+    assert float(result.log_mean) == pytest.approx(
         2 * math.log(theta) - 2 * theta / (3 * math.pi), abs=1e-8
     )
-    assert float(found.c1) == pytest.approx(-2 - 8 * theta / (15 * math.pi), abs=1e-7)
-    assert float(found.d1) == pytest.approx(8 - 64 * theta / (15 * math.pi), abs=1e-6)
-    assert float(found.c2) == pytest.approx(-8, abs=1e-3)
-    assert float(found.d2) == pytest.approx(32, abs=3e-3)
+    assert float(result.c1) == pytest.approx(-2 - 8 * theta / (15 * math.pi), abs=1e-7)
+    assert float(result.d1) == pytest.approx(8 - 64 * theta / (15 * math.pi), abs=1e-6)
+    assert float(result.c2) == pytest.approx(-8, abs=1e-3)
+    assert float(result.d2) == pytest.approx(32, abs=3e-3)
 
 
 def test_angle_zero_and_pi():
@@ -105,16 +105,16 @@ def test_coefficients_do_not_see_the_scale_of_a_homogeneous_activation():
 def test_jax_float32_jit_vmap_and_gradient():
     theta = np.array([1e-12, 1e-6, 1e-3, 0.1, 1.0, 2.0, 3.1])
     exact = coefficients(theta, leaky_relu(0.1))
-    found = jax.jit(lambda t: coefficients(t, leaky_relu(0.1)))(jnp.asarray(theta, jnp.float32))
-    assert all(isinstance(value, jax.Array) and value.dtype == jnp.float32 for value in found)
+    result = jax.jit(lambda t: coefficients(t, leaky_relu(0.1)))(jnp.asarray(theta, jnp.float32))
+    assert all(isinstance(value, jax.Array) and value.dtype == jnp.float32 for value in result)
     for name in ("log_mean", "c1", "d1", "c2", "d2"):
         np.testing.assert_allclose(
-            getattr(found, name), getattr(exact, name), rtol=2e-5, atol=2e-5, err_msg=name
+            getattr(result, name), getattr(exact, name), rtol=2e-5, atol=2e-5, err_msg=name
         )
     mapped = jax.jit(jax.vmap(lambda t: coefficients(t, leaky_relu(0.1)).c1))(
         jnp.asarray(theta, jnp.float32)
     )
-    np.testing.assert_allclose(mapped, found.c1, rtol=1e-6)
+    np.testing.assert_allclose(mapped, result.c1, rtol=1e-6)
     with jax.enable_x64(True):
         slope = jax.jit(jax.grad(lambda t: coefficients(t, "relu").c1))(jnp.float64(0.3))
     difference = (coefficients(0.3 + 1e-5, "relu").c1 - coefficients(0.3 - 1e-5, "relu").c1) / 2e-5
@@ -175,10 +175,10 @@ def test_smooth_activations_at_tiny_angles(name):
     x, w = normal_rule()
     u = math.sqrt(variance) * x
     ratio = variance * np.sum(w * activation.derivative(u) ** 2) / np.sum(w * activation(u) ** 2)
-    found = coefficients(theta, activation, (variance, variance))
-    assert float(found.log_mean) == pytest.approx(math.log(ratio) + 2 * math.log(theta), abs=1e-8)
+    result = coefficients(theta, activation, (variance, variance))
+    assert float(result.log_mean) == pytest.approx(math.log(ratio) + 2 * math.log(theta), abs=1e-8)
     larger = coefficients(1e-6, activation, (variance, variance))
-    np.testing.assert_allclose(found[1:], larger[1:], rtol=1e-5)
+    np.testing.assert_allclose(result[1:], larger[1:], rtol=1e-5)
 
 
 def test_state_expansion_implies_the_first_order_of_log_sin2():

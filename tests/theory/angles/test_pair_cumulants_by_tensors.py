@@ -119,8 +119,8 @@ def test_homogeneous_coefficients_equal_the_raw_tensor_sums_in_40_digits(slopes,
             polar_moments(tuple(mpmath.mpf(v) for v in slopes), mpmath.mpf(theta))
         )
     frame = homogeneous_frame(np, np.float64(theta), slopes)
-    found = (frame.log_sine2, *angle_expansion(frame))
-    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+    result = (frame.log_sine2, *angle_expansion(frame))
+    np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize(("theta", "variances"), [("0.001", (1.0, 1.0)), ("2.6", (0.5, 1.0))])

@@ -26,8 +26,8 @@ def test_alignment_law_against_quadrature():
         for time in (0.0, 0.7, 3.0):
             growth = 1 + (1 + 0.25) * math.sinh(1.3 * time) ** 2
             k = (1 / tau**2 - 1) * growth
-            found = alignment_law(tau, time, rate=1.3, dimension=3, output_std=0.5, weight_std=1.0)
-            assert found == pytest.approx(1 - (1 + k) ** -0.5, rel=1e-10)
+            result = alignment_law(tau, time, rate=1.3, dimension=3, output_std=0.5, weight_std=1.0)
+            assert result == pytest.approx(1 - (1 + k) ** -0.5, rel=1e-10)
     for dimension in (2, 6, 11):  # at time 0 the directions are uniform
         density = lambda c, dimension=dimension: (1 - c * c) ** mp.mpf((dimension - 3) / 2)
         exact = mp.quad(density, [mp.mpf("0.3"), 1]) / mp.quad(density, [0, 1])
@@ -70,10 +70,10 @@ def test_reference_shares_at_the_loss_drop():
     time = condensation_time(
         0.99, 0.792, rate=rate, dimension=dimension, output_std=beta, weight_std=beta
     )
-    found = alignment_law(
+    result = alignment_law(
         taus, time, rate=rate, dimension=dimension, output_std=beta, weight_std=beta
     )
-    np.testing.assert_allclose(found, shares, atol=1.5e-3)  # three shares, one unknown
+    np.testing.assert_allclose(result, shares, atol=1.5e-3)  # three shares, one unknown
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.999])

@@ -87,28 +87,28 @@ def test_loss_drop_time_of_networks():
 
 def test_loss_drop_in_closed_form():
     # one sample: f = s S v.z / nu with v = y z, exactly (1 - s S |z| / y)^2 = 1 - delta
-    found = loss_drop_time(
+    result = loss_drop_time(
         [[2.0]], [3.0], width=10, output_std=1e-3, weight_std=1e-3, slope=-0.5, loss_drop=0.36
     )
     overlap = (1 - math.sqrt(0.64)) * 3.0 / math.sqrt(5.0) / -0.5
-    assert found.overlap == pytest.approx(overlap, rel=1e-12)
-    assert found.rate == pytest.approx(0.5 * 3.0 * math.sqrt(5.0), rel=1e-12)
-    assert growth_rate([[2.0]], [3.0], slope=-0.5) == found.rate
-    assert found.time == pytest.approx(
-        math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-12
+    assert result.overlap == pytest.approx(overlap, rel=1e-12)
+    assert result.rate == pytest.approx(0.5 * 3.0 * math.sqrt(5.0), rel=1e-12)
+    assert growth_rate([[2.0]], [3.0], slope=-0.5) == result.rate
+    assert result.time == pytest.approx(
+        math.asinh(2 * abs(overlap) / (10 * 2e-6)) / (2 * result.rate), rel=1e-12
     )
-    assert found.time == pytest.approx(
-        math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * found.rate), rel=1e-6
+    assert result.time == pytest.approx(
+        math.log(4 * abs(overlap) / (10 * 2e-6)) / (2 * result.rate), rel=1e-6
     )
     # the rest of the target slows the growth: S' = 2 rate S (1 - S / S_full), S_full = S / 0.2
     logs = np.log(np.random.default_rng(0).chisquare(10, 1_000_000) / 10)
-    later = (-math.log(0.8) - logs.mean()) / (2 * found.rate)
-    assert found.mean_time - found.time == pytest.approx(later, rel=0.01)
-    assert found.time_std == pytest.approx(logs.std() / (2 * found.rate), rel=0.02)
+    later = (-math.log(0.8) - logs.mean()) / (2 * result.rate)
+    assert result.mean_time - result.time == pytest.approx(later, rel=0.01)
+    assert result.time_std == pytest.approx(logs.std() / (2 * result.rate), rel=0.02)
     later = loss_drop_time(
         [[2.0]], [3.0], width=10, output_std=1e-6, weight_std=1e-6, slope=-0.5, loss_drop=0.36
     )
-    assert later.time - found.time == pytest.approx(math.log(1e3) / found.rate, rel=1e-6)
+    assert later.time - result.time == pytest.approx(math.log(1e3) / result.rate, rel=1e-6)
 
 
 def test_bad_arguments_are_refused():

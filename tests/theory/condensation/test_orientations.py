@@ -51,24 +51,24 @@ def test_one_and_two_have_closed_forms():
     x, y = network.paper_data(4, 2)
     z = network.with_one(x)
     v = y @ z / len(y)
-    found = predict_orientations(x, y, "tanh")
+    result = predict_orientations(x, y, "tanh")
     np.testing.assert_allclose(
-        found.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14
+        result.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14
     )
-    np.testing.assert_array_equal(found.output_sign, [1, -1])
-    np.testing.assert_array_equal(found.kappa, [1, 1])
+    np.testing.assert_array_equal(result.output_sign, [1, -1])
+    np.testing.assert_array_equal(result.kappa, [1, 1])
     values, vectors = np.linalg.eigh((z.T * y) @ z / len(y))
-    found = predict_orientations(x, y, x_tanh)
-    assert len(found.values) == 4
+    result = predict_orientations(x, y, x_tanh)
+    assert len(result.values) == 4
     for eigenvalue, vector, second in (
         (values[-1], vectors[:, -1], values[-2]),
         (values[0], vectors[:, 0], values[1]),
     ):
-        near = np.abs(found.directions @ vector) > 1 - 1e-12
+        near = np.abs(result.directions @ vector) > 1 - 1e-12
         assert near.sum() == 2
-        np.testing.assert_allclose(found.values[near], eigenvalue, rtol=1e-12)
-        np.testing.assert_allclose(found.kappa[near], 1 - second / eigenvalue, rtol=1e-9)
-        np.testing.assert_array_equal(found.output_sign[near], np.sign(eigenvalue))
+        np.testing.assert_allclose(result.values[near], eigenvalue, rtol=1e-12)
+        np.testing.assert_allclose(result.kappa[near], 1 - second / eigenvalue, rtol=1e-9)
+        np.testing.assert_array_equal(result.output_sign[near], np.sign(eigenvalue))
 
 
 @pytest.mark.parametrize("p", [2, 3, 5])
@@ -138,17 +138,17 @@ def test_search_finds_what_another_optimizer_finds():
 def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
     x, y = data(d)
     z = network.with_one(x)
-    found = predict_orientations(x, y, ACTIVATIONS[sigma])
-    assert len(found.values) == 2 * p
+    result = predict_orientations(x, y, ACTIVATIONS[sigma])
+    assert len(result.values) == 2 * p
     a, w = network.neuron_flow(
         sigma, *network.initial(200, d + 1, 1e-5, 0), z, y, 0.001 if p == 1 else 0.01
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert np.median(cosine) > 0.9995
     aligned = cosine > 0.97
     assert aligned.mean() > 0.95
     assert set(which[aligned]) == set(range(2 * p))
-    np.testing.assert_array_equal(np.sign(a[aligned]), found.output_sign[which[aligned]])
+    np.testing.assert_array_equal(np.sign(a[aligned]), result.output_sign[which[aligned]])
 
 
 @pytest.mark.parametrize("d", [1, 5])
@@ -156,13 +156,13 @@ def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
 @pytest.mark.slow_cases("x tanh-2-5", "x^2 tanh-3-5")
 def test_adam_condenses_on_the_cube_and_not_on_the_sphere(d, sigma, p):
     x, y = data(d)
-    found = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")
+    result = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")
     a, w = network.adam(
         sigma, *network.initial(200, d + 1, 1e-6, 0), network.with_one(x), y, 600, 1e-5
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.999).mean() > 0.95
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
     # the orientations of gradient flow
     assert (
         np.median(network.nearest(w, predict_orientations(x, y, ACTIVATIONS[sigma]).directions)[0])
@@ -174,11 +174,11 @@ def test_small_hills_of_the_cube_are_found():
     # one maximum with a free coordinate is reached from one in 2000 random starts
     x, y = network.paper_data(5, 1)
     form = target_form(x, y, 3)
-    found = predict_orientations(x, y, cube, geometry="linf")
-    assert len(found.values) == 8
-    corners = np.abs(found.directions) * np.sqrt(6) > 1 - 1e-9
+    result = predict_orientations(x, y, cube, geometry="linf")
+    assert len(result.values) == 8
+    corners = np.abs(result.directions) * np.sqrt(6) > 1 - 1e-9
     assert corners.all(axis=1).sum() == 4
-    for u in found.directions:
+    for u in result.directions:
         point = u / np.abs(u).max()
         sign = np.sign(form.value(point))
         for push in 1e-4 * np.random.default_rng(0).standard_normal((50, 6)):
@@ -202,36 +202,36 @@ def test_a_value_at_zero_fits_the_mean_first(sigma, sign):
     y = sign * y if sign else y - y.mean()
     z = network.with_one(x)
     activation = "sigmoid" if sigma == "sigmoid" else (lambda s: jax.nn.sigmoid(s) - 1.0)
-    found = predict_orientations(x, y, activation)
-    assert len(found.values) == (1 if sign else 2)
-    np.testing.assert_allclose(found.directions[:, -1], 0.0, atol=1e-14)
+    result = predict_orientations(x, y, activation)
+    assert len(result.values) == (1 if sign else 2)
+    np.testing.assert_allclose(result.directions[:, -1], 0.0, atol=1e-14)
     a, w = network.initial(40, 3, 1e-5, 0)
     start = network.gradients(sigma, a, w, z, y)[2]
     a, w, _ = network.gradient_flow(sigma, a, w, z, y, 60.0, stop_at=1.0 - 0.499 * y.var() / start)
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.97).all()
-    assert set(which) == set(range(len(found.values)))
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    assert set(which) == set(range(len(result.values)))
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
 
 
 def test_cosine_keeps_the_orientations_of_one_sign():
     x = np.random.default_rng(0).standard_normal((30, 2))
     y = np.sin(2 * x[:, 0]) + x[:, 1] + 0.4 * x[:, 0] ** 2
-    found = predict_orientations(x, y, jnp.cos)
-    assert len(found.values) == 2
+    result = predict_orientations(x, y, jnp.cos)
+    assert len(result.values) == 2
     assert len(predict_orientations(x, y - y.mean(), jnp.cos).values) == 4
     a, w, _ = network.gradient_flow(
         "cos", *network.initial(10, 3, 1e-5, 0), network.with_one(x), y, 150.0
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.99).all()
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
 
 
 def test_coordinates_without_force_stay_out_of_the_corner():
     x = np.array([[1.0, 2.0], [-1.0, 2.0], [1.0, -2.0], [-1.0, -2.0]])
-    found = predict_orientations(x, x[:, 0], "tanh", geometry="linf")  # v = (1, 0, 0)
-    np.testing.assert_array_equal(found.directions, [[1, 0, 0], [-1, 0, 0]])
+    result = predict_orientations(x, x[:, 0], "tanh", geometry="linf")  # v = (1, 0, 0)
+    np.testing.assert_array_equal(result.directions, [[1, 0, 0], [-1, 0, 0]])
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
     y *= 1e-4  # and all weights by 1e-2: the same at leading order, and tanh is linear
     z = network.with_one(x)
     rng = np.random.default_rng(1)
-    found, predicted = [], []
+    result, predicted = [], []
     for m in (100, 1600):
         # dividing the output by alpha is dividing all weights by sqrt(alpha), at leading order
         first, second = (
@@ -84,12 +84,12 @@ def test_displacement_of_networks_at_the_loss_drop(gamma, gamma_prime):
         a, w = first * rng.standard_normal(m // 2), second * rng.standard_normal((m // 2, 3))
         a, w = np.concatenate([a, -a]), np.concatenate([w, w])
         end = network.gradient_flow("tanh", a, w, z, y, 1e6, stop_at=0.1)[1]
-        found.append(np.linalg.norm(end - w) / np.linalg.norm(w))
+        result.append(np.linalg.norm(end - w) / np.linalg.norm(w))
         drop = loss_drop_time(x, y, width=m, output_std=first, weight_std=second, loss_drop=0.1)
         law = {"rate": drop.rate, "dimension": 3, "output_std": first, "weight_std": second}
         predicted.append(float(relative_displacement(drop.time, **law)))
-    assert found[1] == pytest.approx(predicted[1], rel=0.15)
+    assert result[1] == pytest.approx(predicted[1], rel=0.15)
     assert abs(predicted[0] / predicted[1] - 1) > 0.3
-    assert np.sign(math.log(found[1] / found[0])) == np.sign(
+    assert np.sign(math.log(result[1] / result[0])) == np.sign(
         initial_regime_exponent(gamma, gamma_prime)
     )

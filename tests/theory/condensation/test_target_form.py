@@ -72,12 +72,12 @@ def test_velocity_is_the_gradient_of_the_loss_at_tiny_weights():
 def test_misalignment_falls_with_the_condensation_exponent(p, which):
     x, y = network.paper_data(5, 1)
     form = target_form(x, y / 100.0, p)
-    found = predict_orientations(x, y, {2: x_tanh, 3: cube, 4: fourth}[p])
-    u, kappa = found.directions[which], found.kappa[which]
+    result = predict_orientations(x, y, {2: x_tanh, 3: cube, 4: fourth}[p])
+    u, kappa = result.directions[which], result.kappa[which]
     assert kappa == pytest.approx(condensation_exponent(form, u), rel=1e-9)
     # the slowest direction across u
     tangent = np.linalg.svd(u[None])[2][1:]
-    bends = found.output_sign[which] * tangent @ form.hessian(u) @ tangent.T
+    bends = result.output_sign[which] * tangent @ form.hessian(u) @ tangent.T
     start = u + 1e-4 * tangent.T @ np.linalg.eigh(bends)[1][:, -1]
 
     def velocity(_, theta):
@@ -88,7 +88,7 @@ def test_misalignment_falls_with_the_condensation_exponent(p, which):
         return np.linalg.norm(theta[1:]) - 3.0
 
     grown.terminal = True
-    first = np.concatenate([[found.output_sign[which] / math.sqrt(p)], start])
+    first = np.concatenate([[result.output_sign[which] / math.sqrt(p)], start])
     path = solve_ivp(
         velocity, (0, 1e6), first, rtol=1e-11, atol=1e-13, events=grown, method="DOP853"
     )
@@ -102,8 +102,8 @@ def test_published_exponents_of_one_data_set():
         (0, x_tanh, [0.144, 0.488]),
         (7, cube, [0.16, 0.55, 0.73, 0.77]),
     ):
-        found = predict_orientations(*network.paper_data(5, seed), activation)
-        np.testing.assert_allclose(np.sort(found.kappa[::2]), kappas, atol=0.005)
+        result = predict_orientations(*network.paper_data(5, seed), activation)
+        np.testing.assert_allclose(np.sort(result.kappa[::2]), kappas, atol=0.005)
 
 
 @pytest.mark.parametrize(

@@ -31,19 +31,19 @@ def test_mean_square_state_by_state(rounding, alpha, rho):
     ("rho", "gain"), [(0.5, 0.88728), (0.1, 0.86724), (0.01, 0.86631), (0.001, 0.86630)]
 )
 def test_thresholds_of_rounding_to_nearest(rho, gain):
-    found = lattice_thresholds(rho, "nearest")
-    assert found.lattice_gain == pytest.approx(0.8663033518, abs=1e-10)
-    assert found.lattice_alpha == pytest.approx(0.42870, abs=6e-6)
-    assert found.existence_gain == pytest.approx(gain, abs=6e-6)
+    result = lattice_thresholds(rho, "nearest")
+    assert result.lattice_gain == pytest.approx(0.8663033518, abs=1e-10)
+    assert result.lattice_alpha == pytest.approx(0.42870, abs=6e-6)
+    assert result.existence_gain == pytest.approx(gain, abs=6e-6)
 
 
 @pytest.mark.parametrize(
     ("rho", "gain"), [(0.5, 1.9083), (0.1, 1.2515), (0.01, 1.0489), (0.001, 1.0103)]
 )
 def test_thresholds_of_truncation(rho, gain):
-    found = lattice_thresholds(rho, "truncate")
-    assert (found.lattice_gain, found.lattice_alpha) == (1.0, math.inf)
-    assert found.existence_gain == pytest.approx(gain, abs=6e-5)
+    result = lattice_thresholds(rho, "truncate")
+    assert (result.lattice_gain, result.lattice_alpha) == (1.0, math.inf)
+    assert result.existence_gain == pytest.approx(gain, abs=6e-5)
 
 
 def test_truncation_on_fine_meshes():

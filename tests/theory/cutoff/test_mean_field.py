@@ -21,14 +21,16 @@ from deepinit.theory.cutoff.mean_field import (
 @pytest.mark.parametrize("width_t50", [(64, 4.89), (256, 5.90), (1024, 6.92)])
 def test_one_input_of_tanh(width_t50):
     width, t50 = width_t50
-    found = mean_field_cutoff("tanh", 1.5**2, width, mean_square=0.05, layers=[0.0, 3.0])
-    assert found.fixed_point == pytest.approx(0.3526018, abs=6e-8)
-    assert found.multiplier == pytest.approx(0.5046778, abs=6e-8)
-    assert found.amplitude == pytest.approx(-1.63597, abs=6e-6)
-    assert found.spread == pytest.approx(0.34213, abs=6e-6)
-    assert found.t50 == pytest.approx(t50, abs=6e-3)
+    result = mean_field_cutoff("tanh", 1.5**2, width, mean_square=0.05, layers=[0.0, 3.0])
+    assert result.fixed_point == pytest.approx(0.3526018, abs=6e-8)
+    assert result.multiplier == pytest.approx(0.5046778, abs=6e-8)
+    assert result.amplitude == pytest.approx(-1.63597, abs=6e-6)
+    assert result.spread == pytest.approx(0.34213, abs=6e-6)
+    assert result.t50 == pytest.approx(t50, abs=6e-3)
     distance = 1.63597 * 0.5046778**3 * math.sqrt(width) / 0.34213
-    assert found.total_variation[1] == pytest.approx(2.0 * norm.cdf(distance / 2.0) - 1.0, abs=1e-4)
+    assert result.total_variation[1] == pytest.approx(
+        2.0 * norm.cdf(distance / 2.0) - 1.0, abs=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,18 +42,20 @@ def test_one_input_of_tanh(width_t50):
 )
 @pytest.mark.slow_cases("2.5-5.672-None-1.7104-t501")
 def test_two_inputs_of_tanh(gain, scale, multiplier, amplitude, t50):
-    found = [mean_field_cutoff("tanh", gain**2, width, cosine=0.9) for width in (64, 256, 1024)]
+    result = [mean_field_cutoff("tanh", gain**2, width, cosine=0.9) for width in (64, 256, 1024)]
     limit = mean_field("tanh", gain**2)
     assert limit.cosine == 0.0
-    assert found[0].depth_scale == pytest.approx(scale, rel=3e-4)
-    assert found[0].multiplier == pytest.approx(multiplier or math.exp(-1.0 / scale), rel=1e-4)
-    assert found[0].amplitude / limit.mean_square == pytest.approx(amplitude, abs=6e-5)
-    assert found[0].spread / limit.mean_square == pytest.approx(
-        1.0 / math.sqrt(1.0 - found[0].multiplier ** 2)
+    assert result[0].depth_scale == pytest.approx(scale, rel=3e-4)
+    assert result[0].multiplier == pytest.approx(multiplier or math.exp(-1.0 / scale), rel=1e-4)
+    assert result[0].amplitude / limit.mean_square == pytest.approx(amplitude, abs=6e-5)
+    assert result[0].spread / limit.mean_square == pytest.approx(
+        1.0 / math.sqrt(1.0 - result[0].multiplier ** 2)
     )
-    assert [each.t50 for each in found] == pytest.approx(t50, abs=0.06)
+    assert [each.t50 for each in result] == pytest.approx(t50, abs=0.06)
     # quadrupling the width adds xi log 2 layers
-    assert found[1].centre - found[0].centre == pytest.approx(found[0].depth_scale * math.log(2.0))
+    assert result[1].centre - result[0].centre == pytest.approx(
+        result[0].depth_scale * math.log(2.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,9 +69,9 @@ def test_two_inputs_of_tanh(gain, scale, multiplier, amplitude, t50):
 )
 def test_rates_measured_at_finite_width(sigma_w, width, gamma, error):
     # published with their standard errors; the infinite-width rate is 10 to 50 errors away
-    found = ordered_cutoff("tanh", sigma_w**2, width, 1.0, bias_var=0.09)
-    assert abs(-found.drift - gamma) < 2.5 * error
-    assert abs(0.5 / found.depth_scale - gamma) > 10.0 * error
+    result = ordered_cutoff("tanh", sigma_w**2, width, 1.0, bias_var=0.09)
+    assert abs(-result.drift - gamma) < 2.5 * error
+    assert abs(0.5 / result.depth_scale - gamma) > 10.0 * error
 
 
 @pytest.mark.parametrize(
@@ -110,16 +114,16 @@ def test_overlap_map_against_a_plain_sum(activation):
 def test_stationary_fluctuations_of_the_length():
     # scalar chain of widths 256, 20 000 networks: the error of the variance is 1 %
     rng, width, networks = np.random.default_rng(4), 256, 20_000
-    found = mean_field_cutoff("tanh", 2.25, width, mean_square=0.05)
-    q = np.full(networks, found.fixed_point)
+    result = mean_field_cutoff("tanh", 2.25, width, mean_square=0.05)
+    q = np.full(networks, result.fixed_point)
     for _ in range(9):
         q = np.mean(
             np.tanh(1.5 * np.sqrt(q)[:, None] * rng.standard_normal((networks, width), np.float32))
             ** 2,
             axis=1,
         )
-    assert width * q.var() == pytest.approx(found.spread**2, rel=0.05)
-    one_layer = found.spread**2 * (1.0 - found.multiplier**2)
+    assert width * q.var() == pytest.approx(result.spread**2, rel=0.05)
+    one_layer = result.spread**2 * (1.0 - result.multiplier**2)
     assert width * q.var() > 1.2 * one_layer
 
 
@@ -127,7 +131,7 @@ def test_stationary_fluctuations_of_the_length():
 def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
     # c* other than 0, where the overlap depends on the lengths; 6000 networks: the error is 2 %
     rng, width, networks, weight_var, bias_var = np.random.default_rng(6), 128, 6000, 4.0, 0.09
-    found = mean_field_cutoff("tanh", weight_var, width, bias_var=bias_var, cosine=0.9)
+    result = mean_field_cutoff("tanh", weight_var, width, bias_var=bias_var, cosine=0.9)
     limit = mean_field("tanh", weight_var, bias_var)
     assert 0.1 < limit.cosine < 0.5
     a = np.full(networks, limit.mean_square)
@@ -140,9 +144,9 @@ def test_stationary_fluctuations_of_the_overlap_given_the_lengths():
         x, y = np.tanh(u), np.tanh(v)
         a, b, p = (np.mean(product, axis=1) for product in (x * x, y * y, x * y))
     covariance = width * np.cov([a, b, p])
-    assert np.linalg.inv(covariance)[2, 2] ** -1.0 == pytest.approx(found.spread**2, rel=0.1)
-    assert covariance[2, 2] > 3.0 * found.spread**2 * (
-        1.0 - found.multiplier**2
+    assert np.linalg.inv(covariance)[2, 2] ** -1.0 == pytest.approx(result.spread**2, rel=0.1)
+    assert covariance[2, 2] > 3.0 * result.spread**2 * (
+        1.0 - result.multiplier**2
     )  # the rival of one layer's noise
 
 
@@ -156,8 +160,8 @@ def test_koenigs_amplitude_of_solvable_maps():
     )
     assert koenigs_amplitude(lambda x: -0.5 * x, 1.0, 0.0, -0.5) == pytest.approx(1.0)
     # relu with biases is affine too
-    found = mean_field_cutoff("relu", 1.5, 100, bias_var=0.1, mean_square=2.0)
-    assert (found.fixed_point, found.multiplier, found.amplitude) == pytest.approx(
+    result = mean_field_cutoff("relu", 1.5, 100, bias_var=0.1, mean_square=2.0)
+    assert (result.fixed_point, result.multiplier, result.amplitude) == pytest.approx(
         (0.2, 0.75, 1.8), rel=1e-9
     )
 

@@ -17,9 +17,9 @@ def test_ordered_phase_with_biases(sigma_w, chi_1, gamma):
     assert limit.tangent_multiplier == limit.pair_multiplier == pytest.approx(chi_1, abs=6e-6)
     assert limit.cosine == 1.0
     assert 0.5 / limit.pair_scale == pytest.approx(gamma, abs=6e-5)
-    found = ordered_cutoff("tanh", sigma_w**2, 10**9, math.log(1e3), bias_var=0.09)
-    assert found.centre == pytest.approx(found.wide_centre, rel=1e-7)
-    assert found.wide_centre == pytest.approx(2.0 * limit.pair_scale * math.log(1e3))
+    result = ordered_cutoff("tanh", sigma_w**2, 10**9, math.log(1e3), bias_var=0.09)
+    assert result.centre == pytest.approx(result.wide_centre, rel=1e-7)
+    assert result.wide_centre == pytest.approx(2.0 * limit.pair_scale * math.log(1e3))
 
 
 def test_rate_of_sampled_networks_with_biases():
@@ -43,12 +43,12 @@ def test_rate_of_sampled_networks_with_biases():
         logs.append(0.5 * np.log(np.sum(d * d, axis=1)))
     rates = (logs[15] - logs[5]) / 10.0
     error = rates.std() / math.sqrt(networks)
-    found = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=bias_var)
-    assert abs(rates.mean() - found.drift) < 5.0 * error
-    assert abs(rates.mean() + 0.5 / found.depth_scale) > 20.0 * error
+    result = ordered_cutoff("tanh", weight_var, width, 1.0, bias_var=bias_var)
+    assert abs(rates.mean() - result.drift) < 5.0 * error
+    assert abs(rates.mean() + 0.5 / result.depth_scale) > 20.0 * error
     # the rival without fluctuations of length and overlap: 0.586 in place of 0.681 and 0.643
-    assert abs(rates.mean() + 0.5 / found.depth_scale + 0.586 / width) > 4.0 * error
-    assert rates.var() * 10.0 == pytest.approx(found.variance, rel=0.06)
+    assert abs(rates.mean() + 0.5 / result.depth_scale + 0.586 / width) > 4.0 * error
+    assert rates.var() * 10.0 == pytest.approx(result.variance, rel=0.06)
 
 
 @pytest.mark.parametrize(
@@ -61,27 +61,27 @@ def test_variance_agrees_with_the_walk_of_norms_and_angle(activation, weight_var
     q = mean_field(activation, weight_var, bias_var).mean_square
     spec = MLP((width,) * 30, activation, normal(weight_var), normal(bias_var, "absolute"))
     walk = kernel_walk(spec, InputGram(q, q, 0.1))
-    found = ordered_cutoff(activation, weight_var, width, 1.0, bias_var=bias_var)
-    assert found.variance == pytest.approx(np.diff(walk.log_sin2_variance)[-1] / 4.0, rel=1e-3)
+    result = ordered_cutoff(activation, weight_var, width, 1.0, bias_var=bias_var)
+    assert result.variance == pytest.approx(np.diff(walk.log_sin2_variance)[-1] / 4.0, rel=1e-3)
 
 
 def test_relu_with_biases_has_the_exact_walk_to_first_order():
     for width in (50, 500):
-        found = ordered_cutoff("relu", 1.44, width, 5.0, bias_var=0.1)
+        result = ordered_cutoff("relu", 1.44, width, 5.0, bias_var=0.1)
         exact = log_norm_drift("relu", width, 1.44)
-        assert found.drift == pytest.approx(
+        assert result.drift == pytest.approx(
             exact.drift, abs=2.3 / width**2
         )  # 49/24 at second order
-        assert found.variance == pytest.approx(exact.variance, abs=6.0 / width**2)
+        assert result.variance == pytest.approx(exact.variance, abs=6.0 / width**2)
 
 
 def test_without_biases_the_signal_itself_goes_to_zero():
-    found = ordered_cutoff("tanh", 0.49, 16, math.log(1e3), layers=[0, 18, 40])
+    result = ordered_cutoff("tanh", 0.49, 16, math.log(1e3), layers=[0, 18, 40])
     exact = log_norm_drift("tanh", 16, 0.49)
-    assert (found.drift, found.variance) == (exact.drift, exact.variance)
-    assert found.wide_centre == pytest.approx(math.log(1e3) / abs(math.log(0.7)))
-    assert found.survival[0] == pytest.approx(1.0)
-    assert found.survival[2] < 0.05
+    assert (result.drift, result.variance) == (exact.drift, exact.variance)
+    assert result.wide_centre == pytest.approx(math.log(1e3) / abs(math.log(0.7)))
+    assert result.survival[0] == pytest.approx(1.0)
+    assert result.survival[2] < 0.05
     limit = mean_field("tanh", 0.49)
     assert (limit.mean_square, limit.length_multiplier, limit.cosine) == (0.0, 0.49, 1.0)
     relu = ordered_cutoff("relu", 1.0, 64, math.log(1e3))
@@ -104,9 +104,9 @@ def test_coefficients_of_the_drift_of_two_inputs():
     ("activation", "gain2", "coefficient"), [("linear", 0.5, 0.5), ("relu", 1.0, 1.25)]
 )
 def test_coefficients_without_biases_are_those_of_the_exact_walk(activation, gain2, coefficient):
-    found = ordered_cutoff(activation, gain2, 4000, 5.0)
-    assert (found.drift_coefficient, found.variance_coefficient) == pytest.approx(
+    result = ordered_cutoff(activation, gain2, 4000, 5.0)
+    assert (result.drift_coefficient, result.variance_coefficient) == pytest.approx(
         (-coefficient, coefficient)
     )
-    assert (found.drift - found.drift_limit) * 4000 == pytest.approx(-coefficient, rel=1e-3)
-    assert found.variance * 4000 == pytest.approx(coefficient, rel=1e-3)
+    assert (result.drift - result.drift_limit) * 4000 == pytest.approx(-coefficient, rel=1e-3)
+    assert result.variance * 4000 == pytest.approx(coefficient, rel=1e-3)

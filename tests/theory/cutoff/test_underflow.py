@@ -122,7 +122,7 @@ def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_s
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "text"),
     [
         (lambda: cutoff.scalar_survival("tanh", UNIFORM, 1e-3, "flush", 3), "no grid"),
         (lambda: cutoff.lattice_thresholds(1e-3, "flush"), "no grid"),
@@ -133,7 +133,7 @@ def test_real_float32_arithmetic_loses_signals_where_the_formula_with_products_s
         (lambda: cutoff.underflow_layer(1, UNIFORM, TINY), "width 1"),
     ],
 )
-def test_refusals(call, said):
+def test_refusals(call, text):
     with pytest.raises(SpecError) as error:
         call()
-    assert said in str(error.value)
+    assert text in str(error.value)
