@@ -108,8 +108,8 @@ def log_sin2_variance(
 ) -> Any:
     """Var ln sin^2(theta') of the angle theta' after one layer, given theta; 0 as width grows.
 
-    first_order: d1/n; second_order: d1/n + d2/n^2; ReLU only: hybrid: V0(n) + (d1 - 8)/n +
-    (d2 - 32)/n^2; tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32; paper:
+    first_order: d1/n; second_order: d1/n + d2/n^2; ReLU only: hybrid:
+    V0(n) + (d1 - 8)/n + (d2 - 32)/n^2; tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32; paper:
     8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n.
 
     Returns:

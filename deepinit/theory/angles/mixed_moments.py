@@ -34,8 +34,8 @@ def mixed_moment(a: int, b: int, theta: Any) -> Any:
 
     Returns:
         [...], float64 for Python floats and NumPy arrays, traceable JAX in its own dtype for JAX
-        arrays. Exactly 0 at theta = pi. Relative error about (a + b + 10) roundings, given pi -
-        theta.
+        arrays. Exactly 0 at theta = pi. Relative error about (a + b + 10) roundings, given
+        pi - theta.
 
     Raises:
         SpecError: a or b is not an integer >= 0; a concrete theta outside [0, pi].

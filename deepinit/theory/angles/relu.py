@@ -62,8 +62,8 @@ def relu_layer(theta: Any) -> ReluLayer:
 
     Returns:
         `ReluLayer`; at 0 log_mean = -inf, the others their limits. Absolute error a few roundings
-        from 1e-18 to pi; c1, d1 and j22, which vanish at pi, have small relative error up to pi -
-        0.01.
+        from 1e-18 to pi; c1, d1 and j22, which vanish at pi, have small relative error up to
+        pi - 0.01.
     """
     xp = array_namespace(theta)
     # Each branch gets only angles of its range: gradients stay finite where it is not taken.

@@ -94,8 +94,8 @@ def _one_width(n: int) -> SmallAngleMoments:
 def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
     """Probabilities that one ReLU layer makes two images collinear, or one of them zero.
 
-    collinear: n q^n; dead: 2^{1-n} - q^n, at least one image is zero; q = (pi - theta)/(2 pi), n =
-        width.
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one image is zero; q = (pi - theta)/(2 pi),
+    n = width.
 
     Args:
         theta: [...], angle of the inputs in (0, pi]; at theta = 0 the limit theta -> 0.

@@ -1,7 +1,7 @@
 """Strict local maxima of |H| on the cube max_i |u_i| = 1: orientations under sign descent and Adam.
 
-Sign descent moves every coordinate at the same speed: w' = s sign(grad H(w)), s = sign(a) =
-sign(H(w)) in the end. F = s H(w) / |w|_inf^p grows: by Euler's identity its rate is
+Sign descent moves every coordinate at the same speed: w' = s sign(grad H(w)),
+s = sign(a) = sign(H(w)) in the end. F = s H(w) / |w|_inf^p grows: by Euler's identity its rate is
 sum_i |d_i H(u)| - p s H(u) = sum_i |d_i H(u)| (1 -+ u_i) >= 0 per unit of |w|_inf, which grows at
 most at speed 1. So strict local maxima of |H| on the cube attract. There the coordinates with |u_i|
 = 1 have s u_i d_i H > 0, the others d_i H = 0 with a negative definite s Hess H. When weights have

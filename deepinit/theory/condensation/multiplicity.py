@@ -40,9 +40,9 @@ class Multiplicity(NamedTuple):
 def multiplicity(activation: Any) -> Multiplicity:
     """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
-    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. tanh, GELU, sigmoid have p =
-    1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3. sigma(0) matters in `predict_orientations`
-    only.
+    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. tanh, GELU, sigmoid have
+    p = 1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3. sigma(0) matters in
+    `predict_orientations` only.
 
     Args:
         activation: `Activation`, name or JAX function.

@@ -7,9 +7,9 @@ s = 0 (truncation) or 1/2 (nearest),
     V(h) = v(A sqrt(h)),    v(alpha) = sum_{k >= 1} (2k - 1) P(|phi(rho alpha g)| >= (k - s) rho),
     tanh: v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)).
 
-0 attracts. A positive fixed point exists if and only if A^2 >= A_ex^2 = inf_alpha alpha^2 /
-v(alpha): above A_ex the signal is metastable. Small signals: phi linear,
-v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
+0 attracts. A positive fixed point exists if and only if
+A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha): above A_ex the signal is metastable. Small signals:
+phi linear, v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
 
     A_lat^2 = inf_alpha alpha^2 / m(alpha)
 

@@ -1,7 +1,7 @@
 """Mean-field recursions of an infinitely wide layer x' = phi(W x + b), and their fixed points.
 
-W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N (post-activations), c = p /
-q:
+W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N (post-activations),
+c = p / q:
 
     q' = V(q) = E phi(z)^2,  z ~ N(0, Q),  Q = A^2 q + sigma_b^2
     p' = E phi(u) phi(v),    Var u = Var v = Q, Cov(u, v) = A^2 p + sigma_b^2

@@ -11,8 +11,8 @@ s^2 = v / (1 - m^2) for one-layer noise of variance v / N. The two meet at the c
 
 Two inputs at q_x = q_y = q*: with noise D / N of (q_x, q_y, p) per layer and the Jacobian J of
 their recursion, the stationary covariance is Sigma / N, Sigma = J Sigma J^T + D, the start is
-(0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and no bias s = q* / sqrt(1 -
-chi_0^2).
+(0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and no bias
+s = q* / sqrt(1 - chi_0^2).
 """
 
 import math
@@ -145,8 +145,8 @@ def koenigs_amplitude(
 ) -> float:
     """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at a fixed point.
 
-    The iteration stops at relative distance 3e-6 and is extrapolated by (C_{t+1} - m C_t) / (1 -
-    m), which removes the m^t term of C_t = (x_t - x*) / m^t.
+    The iteration stops at relative distance 3e-6 and is extrapolated by
+    (C_{t+1} - m C_t) / (1 - m), which removes the m^t term of C_t = (x_t - x*) / m^t.
 
     Args:
         step: the map, smooth at its fixed point.

@@ -63,8 +63,9 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
             is zero or not finite.
 
     Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0 (uniform,
-        truncated normal, sparse). The latter: error O(1 / n_1^2) from the first layer and O(1 /
-        n^3) from every later one, n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
+        truncated normal, sparse). The latter: error O(1 / n_1^2) from
+        the first layer and O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse
+        weights: n * density >> 3 m).
 
     Reference: module docstring.
     """

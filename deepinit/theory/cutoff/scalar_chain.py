@@ -76,8 +76,8 @@ def scalar_survival(
     Raises:
         SpecError: numbers out of range; another weight law; phi(0) != 0; |phi| with several humps.
 
-    Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at rho =
-        1e-6 and |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
+    Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at
+        rho = 1e-6 and |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
 
     Reference: chain of arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1); module
         docstring.

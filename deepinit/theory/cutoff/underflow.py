@@ -111,8 +111,8 @@ def underflow_layer(
 
         t50 = (log(1 / smallest) + log z_N + K) / gamma_N,
 
-    with z_N and gamma_N of the module docstring, K = lim (log r_t - t log A) from r_0^2 =
-    mean_square.
+    with z_N and gamma_N of the module docstring, K = lim (log r_t - t log A) from
+    r_0^2 = mean_square.
 
     Args:
         width: N >= 2.
