@@ -9,7 +9,7 @@ near as masses >= 0 allow (an excess of at most a quarter of the squared cell).
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,6 +73,7 @@ def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
     center = np.clip(center, grid[0], grid[-1])
     nearest = np.clip(np.searchsorted(grid, center), 1, len(grid) - 2)
     nearest -= (center < 0.5 * (grid[nearest] + grid[nearest - 1])) & (nearest > 1)
+    steps = _Steps(means, sigma, center, spread, nearest)
     short = sigma < _SHORT * 0.5 * (grid[nearest + 1] - grid[nearest - 1])
 
     rows, columns, masses = [], [], []
@@ -80,9 +81,7 @@ def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
         sources = np.flatnonzero(selected)
         if len(sources) == 0:
             continue
-        index, mass = build(
-            grid, *(part[sources] for part in (means, sigma, center, spread, nearest))
-        )
+        index, mass = build(grid, _Steps(*(part[sources] for part in steps)))
         nonzero = mass != 0.0
         rows.append(index[nonzero])
         columns.append(np.broadcast_to(sources[:, None], index.shape)[nonzero])
@@ -105,14 +104,18 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
     return means - sigma * excess, sigma**2 * relative_variance
 
 
-def _three_points(
-    grid: np.ndarray,
-    means: np.ndarray,
-    sigma: np.ndarray,
-    center: np.ndarray,
-    spread: np.ndarray,
-    nearest: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+class _Steps(NamedTuple):
+    """Mean and standard deviation before clipping, mean and variance after, nearest inner point."""
+
+    means: np.ndarray
+    sigma: np.ndarray
+    center: np.ndarray
+    spread: np.ndarray
+    nearest: np.ndarray
+
+
+def _three_points(grid: np.ndarray, steps: _Steps) -> tuple[np.ndarray, np.ndarray]:
+    _, _, center, spread, nearest = steps
     left, right = grid[nearest] - grid[nearest - 1], grid[nearest + 1] - grid[nearest]
     offset = center - grid[nearest]
     square = spread + offset**2
@@ -125,16 +128,10 @@ def _three_points(
     return index, np.maximum(np.stack([down, 1.0 - up - down, up], axis=1), 0.0)
 
 
-def _gaussian_masses(
-    grid: np.ndarray,
-    means: np.ndarray,
-    sigma: np.ndarray,
-    center: np.ndarray,
-    spread: np.ndarray,
-    nearest: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def _gaussian_masses(grid: np.ndarray, steps: _Steps) -> tuple[np.ndarray, np.ndarray]:
     from scipy.special import ndtr
 
+    means, sigma, center, spread, _ = steps
     first = np.searchsorted(grid, means - _CUT * sigma)
     last = np.searchsorted(grid, means + _CUT * sigma)
     first = np.minimum(first, len(grid) - 2)

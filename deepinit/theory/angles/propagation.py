@@ -20,6 +20,7 @@ layers.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ _REACH = 12.0  # initial half width of the grid, in standard deviations of the c
 
 # width -> (mean, variance) of the next ln sin^2, at fixed angles
 _Law = Callable[[int], tuple[np.ndarray, np.ndarray]]
+_RawLaw = Callable[[np.ndarray], _Law]  # angles -> law, its mean uncut
 
 
 class Walk(NamedTuple):
@@ -106,26 +108,17 @@ def log_sin2_walk(
     if _is_odd(activation):
         start = min(start, math.pi - start)  # by the symmetry b -> -b
     sizes = [int(width) for width in widths]
-    first_mean, first_variance = (
-        float(value[0]) for value in _law(np.array([start]), form, activation)(sizes[0])
-    )
-    closure_mean, closure_variance = _closure(first_mean, first_variance, sizes, form, activation)
-
+    raw_law = partial(_raw_law, form=form, activation=activation)
+    mean, variance = (float(value[0]) for value in _law(raw_law, np.array([start]))(sizes[0]))
+    closure = _closure(mean, variance, sizes, raw_law)
     reach = _REACH
     while True:
-        grid = _grid(closure_mean, closure_variance, reach, max(sizes), form, activation)
-        masses, moments = _propagate(grid, first_mean, first_variance, sizes, form, activation)
+        grid = _grid(*closure, reach, max(sizes), raw_law)
+        masses, moments = _propagate(grid, mean, variance, sizes, raw_law)
         reach *= 1.5
         if masses[:, :2].sum(axis=1).max() < 1e-13 or reach > 100.0:
             break
-    walk = Walk(
-        mean=moments[:, 0],
-        variance=moments[:, 1],
-        grid=grid,
-        density=masses / density_grid.cells(grid),
-        closure_mean=closure_mean,
-        closure_variance=closure_variance,
-    )
+    walk = Walk(*moments.T, grid, masses / density_grid.cells(grid), *closure)
     xp = array_namespace(theta0)
     if xp is np:
         return walk
@@ -133,9 +126,9 @@ def log_sin2_walk(
     return Walk(*(xp.asarray(part, dtype=dtype) for part in walk))
 
 
-def _law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
+def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
     """Mean, cut at 0, and variance of the next ln sin^2 at theta, as a function of the width."""
-    raw = _raw_law(theta, form, activation)
+    raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
         mean, variance = raw(n)
@@ -155,11 +148,11 @@ def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
 
 
 def _closure(
-    mean: float, variance: float, widths: list[int], form: str, activation: Activation
+    mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian closure from the moments of the first layer: [layers], [layers]."""
     nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
-    law = _raw_law(nodes, form, activation)  # uncut: smooth in theta
+    law = raw_law(nodes)  # smooth in theta
     domain = [0.0, 0.5 * math.pi]
     series: dict[int, tuple[Chebyshev, Chebyshev]] = {}
     for n in set(widths[1:]):
@@ -185,32 +178,22 @@ def _closure_step(
 
 
 def _grid(
-    means: np.ndarray,
-    variances: np.ndarray,
-    reach: float,
-    width: int,
-    form: str,
-    activation: Activation,
+    means: np.ndarray, variances: np.ndarray, reach: float, width: int, raw_law: _RawLaw
 ) -> np.ndarray:
     """Points that cover all layers, in half standard deviations of a step of the widest layer."""
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
     # Quadratic at the upper end: the moments are functions of sqrt(-X) near X = 0.
     table = high - (high - low) * np.linspace(1.0, 0.0, 2001) ** 2
-    _, variance = _law(acute_angle(table), form, activation)(width)
+    _, variance = _law(raw_law, acute_angle(table))(width)
     return density_grid.spaced(table, np.sqrt(variance))
 
 
 def _propagate(
-    grid: np.ndarray,
-    mean: float,
-    variance: float,
-    widths: list[int],
-    form: str,
-    activation: Activation,
+    grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masses [layers, points], mean and variance [layers, 2], from the first layer's moments."""
-    law = _law(acute_angle(grid), form, activation)
+    law = _law(raw_law, acute_angle(grid))
     # The first law may be far narrower than a cell: the next step starts from separate points.
     points, weights = density_grid.gaussian_points(mean, variance)
     masses = [density_grid.kernel(grid, np.array([mean]), np.array([variance])) @ np.ones(1)]
@@ -218,9 +201,8 @@ def _propagate(
     transitions: dict[int, Any] = {}
     for layer, n in enumerate(widths[1:], start=2):
         if layer == 2:
-            mass = (
-                density_grid.kernel(grid, *_law(acute_angle(points), form, activation)(n)) @ weights
-            )
+            steps = _law(raw_law, acute_angle(points))(n)
+            mass = density_grid.kernel(grid, *steps) @ weights
         else:
             if n not in transitions:
                 transitions[n] = density_grid.kernel(grid, *law(n))
