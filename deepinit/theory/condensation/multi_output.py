@@ -84,7 +84,7 @@ def multi_output_orientations(
     """
     inputs = check_rows("x", x)
     derivative = _derivative_at_zero(activation)
-    loss = validate.choice("loss", loss, ("squared", "cross_entropy"), "Others are not derived.")
+    validate.choice("loss", loss, ("squared", "cross_entropy"), "Others are not derived.")
     if loss == "squared":
         outputs = check_rows("targets", targets)
         given = f"targets of shape {outputs.shape} with {len(inputs)} samples"
