@@ -105,8 +105,7 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
             variance without the input dimension, collinear inputs whose images stay collinear.
 
     Valid for: `VALID_FOR`; error O((sum 1/width)^2). With r = sum 1/width, measured relative errors
-        of
-        variances and covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU, off its critical point).
+        of variances and covariances: 0.3 r (tanh, ReLU) to 2.5 r (GELU, off its critical point).
         Positively homogeneous activations without bias: `angles.propagation` has second order.
 
     Reference: module docstring; covariance recursion of the metric: arXiv 2106.10165, chapter 4.

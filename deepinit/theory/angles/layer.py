@@ -78,8 +78,7 @@ def log_sin2_mean(
 
     Returns:
         [...], natural logarithm, conditional on images neither zero nor collinear; float64, or JAX
-        in theta's dtype. -inf at theta = 0. ReLU: 0 at pi except hybrid; absolute error a few
-        roundings.
+        in theta's dtype. -inf at 0. ReLU: 0 at pi except hybrid; absolute error a few roundings.
         Even and odd activations make images collinear at pi: no digits within roundings of pi.
         Activations that are not positively homogeneous: computed on the host in float64; a JAX
         theta works under jit and vmap, a gradient is refused.

@@ -56,9 +56,8 @@ def coefficients(
             homogeneous activations.
 
     Valid for: independent Gaussian weights; activations without jumps. Conditional on vectors
-        neither zero nor collinear (probability n 2^-n for ReLU). Above a right angle ReLU has d1 <<
-        d2/n at any
-        practical n: use both orders.
+        neither zero nor collinear (probability n 2^-n for ReLU). Above a right angle ReLU has
+        d1 << d2/n at any practical n: use both orders.
 
     Reference: ReLU to order 1/n: arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; else
         `numerics.delta_method`.

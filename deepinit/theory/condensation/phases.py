@@ -63,8 +63,7 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
 def residual_angle_exponent(gamma: float, gamma_prime: float) -> float:
     """Exponent <= 0 of m in the angle of input weights and +-v at a fixed loss drop (p = 1).
 
-    In the condensed regime W - W(0) is along v, and tan(angle) = |w_perp| / |w.v| is the inverse of
-    the
+    In the condensed regime W - W(0) is along v: tan(angle) = |w_perp| / |w.v| is the inverse of the
     relative displacement: m^{(1 - gamma + gamma')/2} if gamma - 1 >= |gamma'|, m^{1 - gamma} if
     0 < gamma - 1 < -gamma'. Elsewhere angles stay of order 1.
 

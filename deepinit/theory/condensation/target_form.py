@@ -6,9 +6,8 @@ gradient flow moves each of them by
 
     a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
 
-a form (homogeneous polynomial) of degree p. With r = |w|, u = w/r and
-grad_S H = grad H - p H u: u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u), a' = r^p H(u), and
-|w|^2 - p a^2 is conserved.
+a form (homogeneous polynomial) of degree p. With r = |w|, u = w/r and grad_S H = grad H - p H u:
+u' = a r^{p-2} grad_S H(u), r' = p a r^{p-1} H(u), a' = r^p H(u), and |w|^2 - p a^2 is conserved.
 """
 
 import dataclasses

@@ -18,8 +18,7 @@ x_j are i.i.d. given the past and
     S_l = (3 m / n_l) (1 + O(1 / n_l)):
 
 the weight law enters at order 1 / n^2, 3 m^2 k / (4 n^2) per layer. Haar matrices map x to a
-uniform
-direction: independent increments with a law of their own (`numerics.layer_factors`).
+uniform direction: independent increments with their own law (`numerics.layer_factors`).
 """
 
 from typing import NamedTuple
@@ -63,9 +62,9 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
             is zero or not finite.
 
     Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0 (uniform,
-        truncated normal, sparse). The latter: error O(1 / n_1^2) from
-        the first layer and O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse
-        weights: n * density >> 3 m).
+        truncated normal, sparse). The latter: error O(1 / n_1^2) from the first layer and
+        O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse weights:
+        n * density >> 3 m).
 
     Reference: module docstring.
     """
