@@ -118,7 +118,8 @@ def log_sin2_walk(
         reach *= 1.5
         if masses[:, :2].sum(axis=1).max() < 1e-13 or reach > 100.0:
             break
-    walk = Walk(*moments.T, grid, masses / density_grid.cells(grid), *closure)
+    density = masses / density_grid.cells(grid)
+    walk = Walk(moments[:, 0], moments[:, 1], grid, density, *closure)
     xp = array_namespace(theta0)
     if xp is np:
         return walk
