@@ -14,51 +14,47 @@ from deepinit.theory.angles.layer import rho
 from deepinit.theory.angles.relu import next_angle
 from deepinit.theory.angles.small_angle import check_width
 
-_COLLINEAR = -1400.0  # of ln sin^2: the angle does not depend on it below
-DRIFT = 2.0 / (
-    3.0 * math.pi
-)  # infinite-width drift of ln sin^2 per layer and radian, at small angles
+_COLLINEAR = -1400.0  # floor of ln sin^2
+DRIFT = 2.0 / (3.0 * math.pi)  # of -ln sin^2 per layer and radian at infinite width, small angles
 
 
 def infinite_width_angles(theta0: Any, depth: int) -> Any:
-    """The angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
+    """Angle of two inputs layer by layer at infinite width: theta_L ~ 3 pi / L.
 
-    cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of order one, evaluated
-    without cancellation at any angle.
+    cos(theta_{l+1}) = (sin(theta_l) + (pi - theta_l) cos(theta_l)) / pi, the arc-cosine kernel of
+    order one, without cancellation.
 
     Args:
-        theta0: [...], the angle of the inputs in [0, pi].
-        depth: the number of layers, >= 0.
+        theta0: [...], angle of the inputs in [0, pi].
+        depth: number of layers, >= 0.
 
     Returns:
-        [depth + 1, ...], theta_0, ..., theta_depth in radians; float64, or JAX in theta0's dtype. Relative error a few
-        roundings per layer.
+        [depth + 1, ...], theta_0, ..., theta_depth in radians; float64, or JAX in theta0's dtype.
+        Relative error a few roundings per layer.
 
     Raises:
         SpecError: a concrete theta0 outside [0, pi], a depth that is not an integer >= 0.
 
-    Valid for: ReLU, no bias, weights of any law with finite variance; width to infinity at fixed depth.
+    Valid for: ReLU, no bias, weights of finite variance; width to infinity at fixed depth.
 
-    Reference: arXiv:2302.09712v3, the infinite-width rule it compares with; stable form in `angles.relu`.
+    Reference: arXiv:2302.09712v3, infinite-width rule; stable form in `angles.relu`.
     """
-    if not (isinstance(depth, int | np.integer) and depth >= 0):
-        raise SpecError(
-            f"depth={depth!r}", "an integer >= 0", "It counts the layers after the input."
-        )
+    depth = validate.integer("depth", depth, 0, "It counts the layers after the input.")
     xp = array_namespace(theta0)
     (theta,) = as_floats(xp, theta0)
     validate.angle(theta)
-    return _iterate(xp, lambda angle, _: next_angle(angle), theta, np.zeros(int(depth)))
+    return _iterate(xp, lambda angle, _: next_angle(angle), theta, np.zeros(depth))
 
 
 def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     """ln sin^2 of the angle after each layer by the paper's deterministic rule (Approximation 1).
 
-    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0), theta_l = arcsin(exp(X_l / 2)) from l = 1 on.
+    X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}), X_0 = ln sin^2(theta_0),
+    theta_l = arcsin(exp(X_l / 2)) from l = 1 on.
 
     Args:
-        theta0: [...], the angle of the inputs in [0, pi].
-        widths: neurons of each layer, >= 2; n_{l+1} is the layer that is produced.
+        theta0: [...], angle of the inputs in [0, pi].
+        widths: n_1, ..., n_L >= 2.
 
     Returns:
         [layers, ...], X_1, ..., X_L; float64, or JAX in theta0's dtype.
@@ -66,8 +62,8 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
     Raises:
         SpecError: a concrete theta0 outside [0, pi], no layers, a width below 2.
 
-    Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer, and putting the mean
-        into theta understates it; the two offset each other in part (`log_sin2_walk` has neither error).
+    Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer,
+        theta at the mean understates it (`log_sin2_walk` has neither error).
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """
@@ -92,7 +88,7 @@ def log_sin2(theta: Any) -> Any:
 
 
 def acute_angle(x: Any) -> Any:
-    """The angle in [0, pi/2] whose ln sin^2 is x; pi/2 for x > 0."""
+    """Angle in [0, pi/2] with ln sin^2 = x; pi/2 for x > 0."""
     xp = array_namespace(x)
     return xp.arcsin(xp.exp(0.5 * xp.minimum(xp.where(x > _COLLINEAR, x, _COLLINEAR), 0.0)))
 

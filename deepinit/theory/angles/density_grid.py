@@ -1,35 +1,34 @@
-"""A density on a grid of values <= 0, moved by Gaussian steps whose mean and variance depend on where they start.
+"""Density on a grid of values <= 0, moved by Gaussian steps whose moments depend on the start.
 
-A step from y is the law of min(mu + sigma N(0, 1), 0). On the grid it becomes masses at points: the Gaussian density times
-the cell widths, and the probability above 0 at the point 0, multiplied by the quadratic polynomial that makes mass, mean
-and variance exact. So the grid error does not accumulate over layers: on smooth spacing the masses are spectrally accurate
-in (cell / sigma) anyway, and the polynomial corrects the end at 0 and uneven cells.
+A step from y has the law of min(mu + sigma N(0, 1), 0). On the grid: the Gaussian density times the
+cell widths, and the probability above 0 at the point 0, times the quadratic polynomial that makes
+mass, mean and variance exact, so that grid errors do not accumulate over layers.
 
-Steps shorter than 0.6 cells go to three neighbouring points instead, mass and mean exact and the variance as near as masses
->= 0 allow (an excess of at most a quarter of the squared cell).
+Steps shorter than 0.6 cells go to three neighbouring points: mass and mean exact, the variance as
+near as masses >= 0 allow (an excess of at most a quarter of the squared cell).
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _STEP = 0.5  # cell width in units of the shortest step's standard deviation
 _MOST_POINTS = 3000
 _LEAST_POINTS = 600
-_CUT = 8.5  # standard deviations of a step kept on either side: the rest is 2e-17
+_CUT = 8.5  # half width of a step in standard deviations: the rest is 2e-17
 _SHORT = 0.6  # in cells: shorter steps go to three points
 
 
 def spaced(table: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """A grid over [table[0], table[-1]] whose cells are proportional to `scale`.
+    """Grid over [table[0], table[-1]] with cells proportional to `scale`.
 
     Args:
         table: [m], increasing.
-        scale: [m], the standard deviation of a step from each point; floored at 1/50 of its largest value.
+        scale: [m], standard deviation of a step from each point; floored at 1/50 of its maximum.
 
     Returns:
-        [points], between 600 and 3000, cells of half the scale if that many suffice; both ends included.
+        [points], 600 to 3000, cells of half the scale if that many suffice; both ends included.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -50,9 +49,9 @@ def cells(grid: np.ndarray) -> np.ndarray:
 def gaussian_points(
     mean: float, variance: float, num_points: int = 1701
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0): the trapezoidal rule, to 1e-5 of a standard deviation.
+    """Points and weights of min(mean + sqrt(variance) N(0, 1), 0) by the trapezoidal rule.
 
-    The error comes from the corner at 0 and is a tenth of the squared spacing there; without the corner, rounding.
+    Error 1e-5 standard deviations: a tenth of the squared spacing at the corner 0, else rounding.
     """
     z = np.linspace(-_CUT, _CUT, num_points)
     weights = np.exp(-0.5 * z * z)
@@ -60,10 +59,10 @@ def gaussian_points(
 
 
 def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
-    """Sparse [points, sources]: the masses that a step puts on the grid, each column summing to 1.
+    """Sparse [points, sources]: masses of a step on the grid; columns sum to 1.
 
     Args:
-        grid: [points], increasing, <= 0. If it ends at 0, that point receives what is above.
+        grid: [points], increasing, <= 0. If it ends at 0, that point receives the mass above.
         means: [sources], of the steps before clipping at 0.
         variances: [sources], >= 0.
     """
@@ -74,28 +73,19 @@ def kernel(grid: np.ndarray, means: np.ndarray, variances: np.ndarray) -> Any:
     center = np.clip(center, grid[0], grid[-1])
     nearest = np.clip(np.searchsorted(grid, center), 1, len(grid) - 2)
     nearest -= (center < 0.5 * (grid[nearest] + grid[nearest - 1])) & (nearest > 1)
+    steps = _Steps(means, sigma, center, spread, nearest)
     short = sigma < _SHORT * 0.5 * (grid[nearest + 1] - grid[nearest - 1])
 
     rows, columns, masses = [], [], []
-    for chosen, build in (
-        (np.flatnonzero(short), _three_points),
-        (np.flatnonzero(~short), _gaussian_masses),
-    ):
-        if len(chosen) == 0:
+    for build, selected in ((_three_points, short), (_gaussian_masses, ~short)):
+        sources = np.flatnonzero(selected)
+        if len(sources) == 0:
             continue
-        arguments = (
-            grid,
-            means[chosen],
-            sigma[chosen],
-            center[chosen],
-            spread[chosen],
-            nearest[chosen],
-        )
-        index, mass = build(*arguments)
-        kept = mass != 0.0
-        rows.append(index[kept])
-        columns.append(np.broadcast_to(chosen[:, None], index.shape)[kept])
-        masses.append((mass / mass.sum(axis=1, keepdims=True))[kept])
+        index, mass = build(grid, _Steps(*(part[sources] for part in steps)))
+        nonzero = mass != 0.0
+        rows.append(index[nonzero])
+        columns.append(np.broadcast_to(sources[:, None], index.shape)[nonzero])
+        masses.append((mass / mass.sum(axis=1, keepdims=True))[nonzero])
     entries = np.concatenate(masses), (np.concatenate(rows), np.concatenate(columns))
     return csc_array(entries, shape=(len(grid), len(means)))
 
@@ -110,42 +100,38 @@ def _clipped_moments(means: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, 
     excess = density - k * above  # E (z - k)^+
     square = above * (1.0 + k * k) - k * density  # E ((z - k)^+)^2
     # min(z, k) = z - (z - k)^+, and E z (z - k)^+ = P(z > k)
-    return means - sigma * excess, sigma**2 * np.maximum(
-        1.0 - 2.0 * above + square - excess**2, 0.0
-    )
+    relative_variance = np.maximum(1.0 - 2.0 * above + square - excess**2, 0.0)
+    return means - sigma * excess, sigma**2 * relative_variance
 
 
-def _three_points(
-    grid: np.ndarray,
-    means: np.ndarray,
-    sigma: np.ndarray,
-    center: np.ndarray,
-    spread: np.ndarray,
-    nearest: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+class _Steps(NamedTuple):
+    """Mean and standard deviation before clipping, mean and variance after, nearest inner point."""
+
+    means: np.ndarray
+    sigma: np.ndarray
+    center: np.ndarray
+    spread: np.ndarray
+    nearest: np.ndarray
+
+
+def _three_points(grid: np.ndarray, steps: _Steps) -> tuple[np.ndarray, np.ndarray]:
+    _, _, center, spread, nearest = steps
     left, right = grid[nearest] - grid[nearest - 1], grid[nearest + 1] - grid[nearest]
     offset = center - grid[nearest]
     square = spread + offset**2
-    square = np.maximum(
-        square, np.maximum(offset * right, -offset * left)
-    )  # masses of the neighbours >= 0
-    square = np.minimum(square, left * right + offset * (right - left))  # mass of the middle >= 0
+    # all three masses >= 0
+    square = np.maximum(square, np.maximum(offset * right, -offset * left))
+    square = np.minimum(square, left * right + offset * (right - left))
     up = (square + offset * left) / (right * (left + right))
     down = (square - offset * right) / (left * (left + right))
     index = nearest[:, None] + np.array([-1, 0, 1])
     return index, np.maximum(np.stack([down, 1.0 - up - down, up], axis=1), 0.0)
 
 
-def _gaussian_masses(
-    grid: np.ndarray,
-    means: np.ndarray,
-    sigma: np.ndarray,
-    center: np.ndarray,
-    spread: np.ndarray,
-    nearest: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+def _gaussian_masses(grid: np.ndarray, steps: _Steps) -> tuple[np.ndarray, np.ndarray]:
     from scipy.special import ndtr
 
+    means, sigma, center, spread, _ = steps
     first = np.searchsorted(grid, means - _CUT * sigma)
     last = np.searchsorted(grid, means + _CUT * sigma)
     first = np.minimum(first, len(grid) - 2)
@@ -163,9 +149,11 @@ def _gaussian_masses(
     powers = np.stack([(mass * z**k).sum(axis=1) for k in range(5)], axis=1)
     hankel = powers[:, np.arange(3)[:, None] + np.arange(3)]
     target = np.stack([np.ones_like(sigma), np.zeros_like(sigma), spread / sigma**2], axis=1)
-    # Not where the step reaches past an end of the grid that is not 0: the grid is wide enough that nothing is there.
-    whole = (means - grid[0] > 6.0 * sigma) & ((grid[-1] == 0.0) | (grid[-1] - means > 6.0 * sigma))
-    hankel[~whole], target[~whole] = np.eye(3), np.array([1.0, 0.0, 0.0])
+    # Uncorrected where the step passes an end of the grid other than 0: there is no mass there.
+    inside = (means - grid[0] > 6.0 * sigma) & (
+        (grid[-1] == 0.0) | (grid[-1] - means > 6.0 * sigma)
+    )
+    hankel[~inside], target[~inside] = np.eye(3), np.array([1.0, 0.0, 0.0])
     p = np.linalg.solve(hankel, target[..., None])[..., 0]
-    # Where the step crowds against an end the polynomial may dip below 0: masses before exact moments.
+    # The polynomial may dip below 0 near an end: masses >= 0 take precedence over exact moments.
     return index, np.maximum(mass * (p[:, :1] + p[:, 1:2] * z + p[:, 2:] * z * z), 0.0)

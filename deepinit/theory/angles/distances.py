@@ -1,12 +1,15 @@
-r"""Mean and variance of the log-distance of a pair, from those of its norms and its angle, to first order.
+"""Mean and variance of the log-distance of a pair from its norms and its angle, to first order.
 
-In the state of `angles.kernel_propagation`, m the mean of ln |a|^2/n and ln |b|^2/n, delta their difference, eta = ln tan^2(angle/2),
+In the state of `angles.kernel_propagation`, m the mean of ln |a|^2/n and ln |b|^2/n, delta their
+difference, eta = ln tan^2(angle/2),
 
-    ln |a - b|^2/n = m + ln 4 + ln T,    T = P + S,    P = sinh^2(delta/4),    S = sin^2(angle/2) = 1/(1 + e^-eta),
+    ln |a - b|^2/n = m + ln 4 + ln T,
+    T = P + S,    P = sinh^2(delta/4),    S = sin^2(angle/2) = 1/(1 + e^-eta),
 
 a sum of positive terms: close pairs keep their digits. Delta method with the derivatives
 
-    T_delta = sinh(delta/2)/4,  T_delta,delta = cosh(delta/2)/8,  T_eta = S (1 - S),  T_eta,eta = S (1 - S)(1 - 2 S).
+    T_delta = sinh(delta/2)/4,     T_delta,delta = cosh(delta/2)/8,
+    T_eta = S (1 - S),             T_eta,eta = S (1 - S)(1 - 2 S).
 """
 
 import numpy as np
@@ -19,16 +22,16 @@ def log_distance2_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[flo
         mean: [3], of (m, delta, eta).
         covariance: [3, 3], of the same.
 
-    Valid for: a covariance small beside 1, that of delta small beside P + S.
+    Valid for: a covariance small beside 1, the variance of delta small beside P + S.
     """
     center, difference, eta = mean
     near, far = 1.0 / (1.0 + np.exp(-eta)), 1.0 / (1.0 + np.exp(eta))
     total = np.sinh(0.25 * difference) ** 2 + near
     by_difference, by_eta = np.sinh(0.5 * difference) / (4.0 * total), near * far / total
-    slope = np.array([1.0, by_difference, by_eta])
-    curvature = -np.outer(slope, slope)
+    gradient = np.array([1.0, by_difference, by_eta])
+    curvature = -np.outer(gradient, gradient)
     curvature[0], curvature[:, 0] = 0.0, 0.0
     curvature[1, 1] += np.cosh(0.5 * difference) / (8.0 * total)
     curvature[2, 2] += by_eta * (far - near)
     shift = 0.5 * float(np.sum(curvature * covariance))
-    return float(center + np.log(4.0 * total) + shift), float(slope @ covariance @ slope)
+    return float(center + np.log(4.0 * total) + shift), float(gradient @ covariance @ gradient)

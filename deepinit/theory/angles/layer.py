@@ -1,18 +1,20 @@
-"""Mean and variance of ln sin^2 of the angle of two inputs after one layer, given the angle before it.
+"""Mean and variance of ln sin^2 of the angle of two inputs after one layer.
 
-X = ln sin^2(theta') of the images in R^n. To second order in 1/n, for any activation (see `angles.pair_cumulants`),
+X = ln sin^2(theta') of the images in R^n, for any activation (`angles.pair_cumulants`):
 
-    E X = log_mean + c1/n + c2/n^2 + O(n^-3),      Var X = d1/n + d2/n^2 + O(n^-3),
+    E X = log_mean + c1/n + c2/n^2 + O(n^-3),      Var X = d1/n + d2/n^2 + O(n^-3).
 
-and five ways to use it, all of which ask for the width n of the layer that is produced:
+Five forms, n the width of the layer produced:
 
-    paper          the formulas of arXiv:2302.09712, equal to first_order up to n^-2 (ReLU); their n^-2 terms, -100/n^2 for
-                   the mean and -80/n^2 for the variance at small angles, replace the true -8 and 32
-    first_order    the expansions above to order 1/n
+    paper          formulas of arXiv:2302.09712 (ReLU), equal to first_order up to n^-2; their n^-2
+                   terms at small angles, -100/n^2 (mean) and -80/n^2 (variance), replace the
+                   true -8 and 32
+    first_order    the expansions to order 1/n
     second_order   to order 1/n^2
-    hybrid         second_order plus what the exact small-angle law (ReLU, `angles.small_angle`) has beyond it, at every angle
-    tapered        the same, but the addition fades as the second order does: times c2/(-8) and d2/32, which are 1 at
-                   small angles and 0 at pi. The best of the five for layers narrower than about 50.
+    hybrid         second_order plus the remainder of the exact small-angle law (ReLU,
+                   `angles.small_angle`), at every angle
+    tapered        the same with the remainder times c2/(-8) and d2/32, which are 1 at small angles
+                   and 0 at pi. The best of the five for layers narrower than about 50.
 """
 
 import math
@@ -33,15 +35,11 @@ from deepinit.theory.angles.small_angle import (
 )
 
 FORMS = ("paper", "first_order", "second_order", "hybrid", "tapered")
-_RELU_ONLY = {
-    "paper": "the paper's formulas are derived for ReLU",
-    "hybrid": "the exact small-angle law it is built on is that of ReLU",
-    "tapered": "the exact small-angle law it is built on is that of ReLU",
-}
+_RELU_ONLY = ("paper", "hybrid", "tapered")
 
 
 class LayerCoefficients(NamedTuple):
-    """What the moments at any width are made of, at given angles. `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
+    """Coefficients at given angles; `ratio_t`, `ratio_u`, `j22`: ReLU only, else None."""
 
     log_mean: Any
     c1: Any
@@ -61,36 +59,40 @@ def log_sin2_mean(
     activation: Any = relu,
     variances: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
-    """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; ln e(theta) as width grows.
+    """E ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it.
 
-    second_order: ln e + c1/n + c2/n^2; first_order: ln e + c1/n; for ReLU also hybrid:
-    ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2, tapered: second_order + (E0(n) + 2/n + 8/n^2) c2/(-8), and paper:
-    ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n; n = width.
+    first_order: ln e + c1/n, ln e(theta) the limit of large width n; second_order:
+    ln e + c1/n + c2/n^2; ReLU only: hybrid: ln e + E0(n) + (c1 + 2)/n + (c2 + 8)/n^2; tapered:
+    second_order + (E0(n) + 2/n + 8/n^2) c2/(-8); paper:
+    ln((n-1) e / D) + 4 n (J_22 + 1)/D^2 - 4 n T/((n-1)^2 e^2), D = 4 J_22 - 1 + n.
 
     Args:
-        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
-        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts with theta.
-        form: one of FORMS; hybrid and tapered need a concrete width. The default is the best form that every activation
-            has; `deepinit.predict` defaults to tapered, the best for ReLU.
-        activation: an Activation, a name, or an elementwise JAX function; paper, hybrid and tapered are for ReLU.
-        variances: of the two preactivations; without effect for positively homogeneous activations.
+        theta: [...], angle in [0, pi] of the preactivations at infinite width (without bias: of the
+            inputs).
+        width: [...], neurons of the layer produced, >= 1 (ReLU-only forms: >= 2; hybrid, tapered:
+            concrete).
+        form: one of FORMS. second_order is the best for every activation; tapered, the default of
+            `deepinit.predict`, the best for ReLU.
+        activation: `Activation`, name or elementwise JAX function.
+        variances: of the two preactivations; no effect for positively homogeneous activations.
 
     Returns:
-        [...], natural logarithm; conditional on images that are neither zero nor collinear. -inf at theta = 0; for ReLU
-        0 at theta = pi (images of disjoint support), except hybrid. float64, or JAX in theta's dtype; absolute error a few
-        roundings at every theta for ReLU. Even and odd activations (`absolute`, `linear`) map theta = pi to collinear
-        images: there ln e is -inf, and what is returned within roundings of pi is a large negative number without digits.
-        For activations that are not positively homogeneous a JAX theta is computed on the host in float64 and cast back:
-        it works under jit and vmap; a gradient is refused.
+        [...], natural logarithm, conditional on images neither zero nor collinear; float64, or JAX
+        in theta's dtype. -inf at 0. ReLU: 0 at pi except hybrid; absolute error a few roundings.
+        Even and odd activations make images collinear at pi: no digits within roundings of pi.
+        Activations that are not positively homogeneous: computed on the host in float64; a JAX
+        theta works under jit and vmap, a gradient is refused.
 
     Raises:
-        SpecError: unknown form, a form that the activation does not have, concrete theta or width out of range, a traced
-            width with hybrid or tapered.
+        SpecError: unknown form, a form not available for the activation, concrete theta or width
+            out of range, a traced width with hybrid or tapered.
 
-    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, O(n^-3) for the others;
-        hybrid and tapered are exact in n as theta -> 0, hybrid is worse than second_order for theta above about 1/2.
+    Valid for: independent Gaussian weights. Error O(n^-2) for paper and first_order, else O(n^-3);
+        hybrid and tapered are exact in n as theta -> 0; hybrid is worse than second_order above
+        theta about 1/2.
 
-    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module
+        docstring.
     """
     return mean_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
@@ -103,43 +105,30 @@ def log_sin2_variance(
     activation: Any = relu,
     variances: tuple[float, float] = (1.0, 1.0),
 ) -> Any:
-    """Var ln sin^2(theta') of the angle theta' after one layer, given the angle theta before it; 0 as width grows.
+    """Var ln sin^2(theta') of the angle theta' after one layer, given theta; 0 as width grows.
 
-    second_order: d1/n + d2/n^2; first_order: d1/n; for ReLU also hybrid: V0(n) + (d1 - 8)/n + (d2 - 32)/n^2,
-    tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32, and paper:
-    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n; n = width.
-
-    Args:
-        theta: [...], the angle in [0, pi] of the preactivations of infinite width (without bias, of the inputs).
-        width: [...], neurons of the layer that is produced, >= 1 (paper, hybrid, tapered: >= 2); broadcasts with theta.
-        form: one of FORMS; hybrid and tapered need a concrete width.
-        activation: an Activation, a name, or an elementwise JAX function; paper, hybrid and tapered are for ReLU.
-        variances: of the two preactivations; without effect for positively homogeneous activations.
+    first_order: d1/n; second_order: d1/n + d2/n^2; ReLU only: hybrid:
+    V0(n) + (d1 - 8)/n + (d2 - 32)/n^2; tapered: second_order + (V0(n) - 8/n - 32/n^2) d2/32; paper:
+    8 n (J_22 + 1)/D^2 + 8 n T/((n-1)^2 e^2) - 16 n U/(D (n-1) e), D = 4 J_22 - 1 + n.
 
     Returns:
-        [...], >= 0; conditional on images that are neither zero nor collinear. At theta = 0 the limit; for ReLU 0 at
-        theta = pi, except hybrid. Types as for `log_sin2_mean`.
+        [...], >= 0. At theta = 0 the limit; for ReLU 0 at pi, except hybrid.
 
-    Raises:
-        SpecError: as `log_sin2_mean`.
-
-    Valid for: as `log_sin2_mean`.
-
-    Reference: arXiv:2302.09712v3, theorem on mean and variance of ln sin^2 (paper); module docstring for the others.
+    Arguments, types, errors, range and reference: `log_sin2_mean`.
     """
     return variance_at_width(_prepared(theta, width, form, activation, variances), width, form)
 
 
 def rho(width: Any) -> Any:
-    """The paper's finite-width drift rho(n) = ln((n+5)/(n-1)) - 10 n/(n+5)^2 + 6 n/(n-1)^2 = 2/n + 100/n^2 + O(n^-3).
+    """The paper's drift rho(n) = ln((n+5)/(n-1)) - 10 n/(n+5)^2 + 6 n/(n-1)^2 = 2/n + 100/n^2 + ...
 
     The true drift at small angles is -E0(n) = 2/n + 8/n^2 + ... (`small_angle_log_sin2_moments`).
 
     Args:
-        width: [...], neurons of the layer that is produced, >= 2.
+        width: [...], neurons of the layer produced, >= 2.
 
     Returns:
-        [...], what ln sin^2 loses per layer at small angle; float64, or JAX for a JAX array.
+        [...], the decrease of ln sin^2 per layer at small angle; float64, or JAX for a JAX array.
 
     Raises:
         SpecError: a concrete width below 2.
@@ -157,7 +146,7 @@ def rho(width: Any) -> Any:
 def layer_coefficients(
     theta: Any, form: str, activation: Activation, variances: tuple[float, float]
 ) -> LayerCoefficients:
-    """Everything a form needs at the angles theta that does not depend on the width."""
+    """Coefficients of a form at the angles theta, independent of the width."""
     check_form(form, activation)
     if not is_relu(activation):
         return LayerCoefficients(*pair_cumulants.coefficients(theta, activation, variances))
@@ -169,15 +158,13 @@ def layer_coefficients(
 
 
 def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """The mean of ln sin^2 from coefficients at the angle, in a layer of the given width."""
+    """Mean of ln sin^2 from the coefficients at the angle."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
         total = 4 * at.j22 - 1 + n
-        correction = xp.log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
-        return (
-            at.log_mean + correction + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
-        )
+        mean = at.log_mean + xp.log1p(-4 * at.j22 / total)  # ln((n - 1) / D)
+        return mean + 4 * n * ((at.j22 + 1) / total**2 - at.ratio_t / (n - 1) ** 2)
     mean = at.log_mean + at.c1 / n
     if form == "first_order":
         return mean
@@ -189,48 +176,36 @@ def mean_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
 
 
 def variance_at_width(at: LayerCoefficients, width: Any, form: str) -> Any:
-    """The variance of ln sin^2 from coefficients at the angle, in a layer of the given width; rounding below 0 is cut."""
+    """Variance of ln sin^2 from the coefficients at the angle; rounding below 0 is cut."""
     xp = array_namespace(at.log_mean, width)
     n = xp.asarray(width, dtype=at.log_mean.dtype)
     if form == "paper":
         total = 4 * at.j22 - 1 + n
-        norms, numerator, cross = (
-            (at.j22 + 1) / total**2,
-            at.ratio_t / (n - 1) ** 2,
-            at.ratio_u / (total * (n - 1)),
-        )
-        variance = 8 * n * (norms + numerator - 2 * cross)
+        norms, cross = (at.j22 + 1) / total**2, at.ratio_u / (total * (n - 1))
+        variance = 8 * n * (norms + at.ratio_t / (n - 1) ** 2 - 2 * cross)
     else:
         variance = at.d1 / n
     if form in ("second_order", "hybrid", "tapered"):
         variance = variance + at.d2 / n**2
     if form in ("hybrid", "tapered"):
         _, beyond = _beyond_second_order(width)
-        variance = variance + xp.asarray(beyond, dtype=n.dtype) * (
-            at.d2 / 32 if form == "tapered" else 1
-        )
+        taper = at.d2 / 32 if form == "tapered" else 1
+        variance = variance + xp.asarray(beyond, dtype=n.dtype) * taper
     return xp.maximum(variance, 0.0)
 
 
 def is_relu(activation: Activation) -> bool:
-    """ReLU up to a factor and a reflection, neither of which an angle sees."""
+    """True for ReLU up to a factor and a reflection, which leave angles unchanged."""
     return activation.slopes is not None and sum(slope != 0.0 for slope in activation.slopes) == 1
 
 
 def check_form(form: str, activation: Activation) -> None:
-    """Refuse a form that does not exist, or that this activation does not have."""
-    if form not in FORMS:
-        raise SpecError(
-            f"form={form!r}",
-            ", ".join(FORMS),
-            "tapered is the most accurate for ReLU; second_order for any activation.",
-        )
+    """Refuse an unknown form, or one that the activation does not have."""
+    remedy = "tapered is the most accurate for ReLU; second_order for any activation."
+    validate.choice("form", form, FORMS, remedy)
     if form in _RELU_ONLY and not is_relu(activation):
-        raise SpecError(
-            f"form={form!r} with {activation!r}",
-            f"form {form!r} with ReLU: {_RELU_ONLY[form]}",
-            "Take first_order or second_order.",
-        )
+        given, remedy = f"form={form!r} with {activation!r}", "Take first_order or second_order."
+        raise SpecError(given, f"form {form!r} with ReLU, for which it is derived", remedy)
 
 
 def _prepared(
@@ -249,7 +224,7 @@ def _prepared(
 
 
 def _beyond_second_order(width: Any) -> tuple[np.ndarray, np.ndarray]:
-    """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2: a sum over active neurons on the host, for concrete widths."""
+    """E0(n) + 2/n + 8/n^2 and V0(n) - 8/n - 32/n^2, on the host, for concrete widths."""
     n = np.asarray(width, dtype=np.float64)
     moments = small_angle_log_sin2_moments(n)
     return moments.mean + 2 / n + 8 / n**2, moments.variance - 8 / n - 32 / n**2

@@ -1,14 +1,14 @@
-"""Mixed moments of a rectified Gaussian pair, J_{a,b}(theta), and the P and Q numbers of their expansion.
+"""Mixed moments of a rectified Gaussian pair, J_{a,b}(theta), and their P and Q numbers.
 
-With G, H standard Gaussians of correlation cos(theta), J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi(x) = max(x, 0) and
-phi(x)^0 = 1{x > 0}. In polar coordinates of the plane the radius integrates out, and with t the angle from one edge of
-the sector where both are positive, and delta = pi - theta the opening of that sector,
+With G, H standard Gaussians of correlation cos(theta), J_{a,b}(theta) = E[phi(G)^a phi(H)^b],
+phi(x) = max(x, 0), phi(x)^0 = 1{x > 0}. In polar coordinates, with t the angle from an edge of the
+sector where both are positive and delta = pi - theta its opening,
 
     J_{a,b} = k!! c_k / (2 pi) * int_0^delta sin^a(t) sin^b(delta - t) dt,    k = a + b,
     k!! c_k = 2^{k/2} Gamma(k/2 + 1).
 
-Every factor is positive and the interval shrinks with delta: no digit is lost anywhere on [0, pi]. The closed forms and
-the recursion in (a, b) lose theirs as theta -> pi, by up to delta^{-k-1}.
+Every factor is positive: no digit is lost on [0, pi]. The closed forms and the recursion in (a, b)
+lose theirs as theta -> pi, by up to delta^{-k-1}.
 """
 
 import math
@@ -19,43 +19,42 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats
-from deepinit.core.errors import SpecError
 
 
 def mixed_moment(a: int, b: int, theta: Any) -> Any:
-    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b] of ReLU phi and a standard Gaussian pair at angle theta.
+    """J_{a,b}(theta) = E[phi(G)^a phi(H)^b], phi ReLU, (G, H) standard Gaussian at angle theta.
 
-    The exponent 0 keeps the indicator: phi(x)^0 = 1{x > 0}, so J_{0,0} is the probability that both are positive and
+    phi(x)^0 = 1{x > 0}: J_{0,0} is the probability that both are positive, and
     J_{a,0} = E[phi(G)^a 1{H > 0}] is not the marginal moment.
 
     Args:
         a: exponent of phi(G), an integer >= 0.
         b: exponent of phi(H), an integer >= 0.
-        theta: [...], the angle in [0, pi]; cos(theta) is the correlation.
+        theta: [...], angle in [0, pi]; cos(theta) is the correlation.
 
     Returns:
-        [...], float64 for Python floats and NumPy arrays, traceable JAX in its own dtype for JAX arrays. Exactly 0 at
-        theta = pi. Relative error about (a + b + 10) roundings, given pi - theta.
+        [...], float64 for Python floats and NumPy arrays, traceable JAX in its own dtype for JAX
+        arrays. Exactly 0 at theta = pi. Relative error about (a + b + 10) roundings, given
+        pi - theta.
 
     Raises:
         SpecError: a or b is not an integer >= 0; a concrete theta outside [0, pi].
 
-    Valid for: all of [0, pi]; overflows only where J itself does (a + b > 300 in float64).
+    Valid for: all of [0, pi]; overflows only where J does (a + b > 300 in float64).
 
     Reference: arXiv:2302.09712, definition of J_{a,b}; polar form in the module docstring.
     """
-    _check_exponents(a, b)
+    a, b = validate.integer("a", a), validate.integer("b", b)
     xp = array_namespace(theta)
     (theta,) = as_floats(xp, theta)
     validate.angle(theta)
     opening = xp.maximum(math.pi - theta, 0.0)[..., None]
     nodes, weights = unit_legendre(20 + 3 * (a + b) // 4)
     fractions = xp.asarray(nodes, dtype=theta.dtype)
-    # The prefactor enters as one factor per power, so that its overflow and the powers' underflow never meet.
+    # One factor of the prefactor per power: no overflow meets an underflow.
     scale = math.exp(_log_prefactor(a + b) / max(a + b, 1))
-    integrand = (scale * xp.sin(opening * fractions)) ** a * (
-        scale * xp.sin(opening * (1 - fractions))
-    ) ** b
+    first, second = xp.sin(opening * fractions), xp.sin(opening * (1 - fractions))
+    integrand = (scale * first) ** a * (scale * second) ** b
     constant = 1.0 if a + b else math.exp(_log_prefactor(0))
     return constant * opening[..., 0] * (integrand * xp.asarray(weights, dtype=theta.dtype)).sum(-1)
 
@@ -74,10 +73,9 @@ def marginal_moment(k: int) -> float:
 
     Reference: arXiv:2302.09712, the case theta = 0 of J.
     """
-    _check_exponents(k, 0)
-    log_moment = (
-        0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1)) - math.log(2.0 * math.sqrt(math.pi))
-    )
+    k = validate.integer("k", k)
+    log_moment = 0.5 * k * math.log(2.0) + math.lgamma(0.5 * (k + 1))
+    log_moment -= math.log(2.0 * math.sqrt(math.pi))
     return math.exp(log_moment) if log_moment < 709.0 else math.inf
 
 
@@ -110,9 +108,9 @@ def p_number(a: int, k: int) -> int:
 
 
 def q_number(a: int, k: int) -> int:
-    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1): the boundary terms of the expansion of J_{a,b}.
+    """Q(a, k) = sum_{j >= 0} (-1)^j (2j - 1)!! P(a, k + 2j + 1): boundary terms of J_{a,b}.
 
-    They obey the recursion of the P numbers from Q(1, 0) = 1, Q(0, .) = 0; see `p_number` for the expansion.
+    The recursion of the P numbers from Q(1, 0) = 1, Q(0, .) = 0; expansion in `p_number`.
 
     Args:
         a: an integer >= 0.
@@ -147,15 +145,6 @@ def _log_prefactor(k: int) -> float:
     return 0.5 * k * math.log(2.0) + math.lgamma(0.5 * k + 1.0) - math.log(2.0 * math.pi)
 
 
-def _check_exponents(a: int, b: int) -> None:
-    if not all(isinstance(power, int | np.integer) and power >= 0 for power in (a, b)):
-        raise SpecError(
-            f"the exponents ({a!r}, {b!r})", "integers >= 0", "Round or drop negative exponents."
-        )
-
-
 def _check_row(a: int, k: int) -> None:
-    if not (isinstance(a, int | np.integer) and isinstance(k, int | np.integer) and a >= 0):
-        raise SpecError(
-            f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Both index a triangle of integers."
-        )
+    ok = all(isinstance(index, int | np.integer) for index in (a, k)) and a >= 0
+    validate.require(ok, f"(a, k) = ({a!r}, {k!r})", "integers with a >= 0", "Round a and k.")

@@ -1,6 +1,6 @@
-"""One random layer acting on the angle of two inputs, to second order in 1/width, for any activation.
+"""One layer's action on the angle of two inputs, to second order in 1/width, any activation.
 
-Derivation in `numerics.delta_method`; the moments it needs in `numerics.gaussian_pairs`.
+Derivation in `numerics.delta_method`; moments in `numerics.gaussian_pairs`.
 """
 
 import math
@@ -19,7 +19,7 @@ from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadratur
 
 
 class Coefficients(NamedTuple):
-    """E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3) and Var ln sin^2 = d1/n + d2/n^2 + O(n^-3), arrays of one shape."""
+    """E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3), Var ln sin^2 = d1/n + d2/n^2 + O(n^-3)."""
 
     log_mean: Any
     c1: Any
@@ -31,38 +31,36 @@ class Coefficients(NamedTuple):
 def coefficients(
     theta: Any, activation: Any, variances: tuple[float, float] = (1.0, 1.0)
 ) -> Coefficients:
-    """Coefficients in 1/n of the mean and variance of ln sin^2 of the angle after one layer of n neurons.
+    """Coefficients in 1/n of mean and variance of ln sin^2 of the angle after a layer of n neurons.
 
-    (u_i, v_i), i = 1..n, are i.i.d. Gaussian pairs with the given variances and correlation cos(theta), a_i = phi(u_i),
-    b_i = phi(v_i), and the angle is that between a and b in R^n:
-
-        E ln sin^2 = log_mean + c1/n + c2/n^2 + O(n^-3),      Var ln sin^2 = d1/n + d2/n^2 + O(n^-3),
-
-    where log_mean is the infinite-width value. For ReLU c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) in the
-    notation of Jakub and Nica, and c1 -> -2, d1 -> 8 as theta -> 0.
+    The angle is between a and b in R^n, a_i = phi(u_i), b_i = phi(v_i), (u_i, v_i) i.i.d. Gaussian
+    pairs with the given variances and correlation cos(theta); log_mean is the infinite-width value.
+    ReLU: c1 = 4 (1 - T/e^2), d1 = 8 (J_22 + 1 + T/e^2 - 2 U/e) in the notation of Jakub and Nica;
+    c1 -> -2, d1 -> 8 as theta -> 0.
 
     Args:
-        theta: [...] in [0, pi], the angle between the two preactivation vectors of infinite width; a JAX array (or
-            tracer) gives JAX in its dtype, anything else NumPy in float64. Tracers are not checked.
-        activation: an Activation, a name, or an elementwise JAX function. Those that are not positively homogeneous are
-            integrated on the host in float64, one angle after the other (milliseconds each); traced angles call back to
-            the host, which works under jit and vmap; a gradient is refused.
-        variances: of u and v; without effect for positively homogeneous activations.
+        theta: [...] in [0, pi], angle of the preactivation vectors at infinite width; JAX gives JAX
+            in its dtype, else NumPy float64. Tracers are not checked.
+        activation: `Activation`, name or elementwise JAX function. If it is not positively
+            homogeneous: computed on the host in float64 (milliseconds per angle); traced angles
+            work under jit and vmap by callback, a gradient is refused.
+        variances: of u and v; no effect for positively homogeneous activations.
 
     Returns:
-        `Coefficients`, each of the shape of theta. At theta = 0 log_mean is -inf and the others are their limits
-        (homogeneous activations). Near theta = pi, absolute rather than relative accuracy of log_mean where it tends to 0.
+        `Coefficients`, each of the shape of theta. At 0 log_mean is -inf, the others are limits
+        (homogeneous activations). Near pi log_mean has absolute accuracy.
 
     Raises:
-        SpecError: a concrete angle outside [0, pi], a variance that is not positive, a traced variance with an activation
-            that needs the host, an activation that is 0 everywhere, collinear images (theta = 0) with such an activation.
+        SpecError: a concrete angle outside [0, pi], a variance that is not positive or traced, an
+            activation that is 0 everywhere, collinear images; the last three not for positively
+            homogeneous activations.
 
-    Valid for: independent Gaussian weights; activations without jumps. The vectors are assumed neither zero nor
-    collinear, events whose probability decays exponentially in n (n 2^-n for ReLU): ln sin^2 is conditioned on that.
-    Above a right angle ReLU has d1 << d2/n at any practical n: use both orders there.
+    Valid for: independent Gaussian weights; activations without jumps. Conditional on vectors
+        neither zero nor collinear (probability n 2^-n for ReLU). Above a right angle ReLU has
+        d1 << d2/n at any practical n: use both orders.
 
-    Reference: for ReLU to order 1/n equivalent to arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; second
-    order and other activations derived in the module docstring of `numerics.delta_method`.
+    Reference: ReLU to order 1/n: arXiv 2302.09712v3, theorem on mean and variance of ln sin^2; else
+        `numerics.delta_method`.
     """
     activation = as_activation(activation)
     xp = array_namespace(theta)
@@ -72,17 +70,14 @@ def coefficients(
     if activation.slopes is not None:
         frame = homogeneous_frame(xp, angle, activation.slopes)
         with np.errstate(divide="ignore"):
-            log_mean = xp.where(
-                angle > 0, frame.log_sine2, xp.log(angle)
-            )  # -inf at 0, with an infinite slope
+            # -inf at 0, with an infinite derivative
+            log_mean = xp.where(angle > 0, frame.log_sine2, xp.log(angle))
         expansion = angle_expansion(frame)
         return Coefficients(log_mean, expansion.c1, expansion.d1, expansion.c2, expansion.d2)
     if is_traced(*variances):
-        raise SpecError(
-            f"traced variances with {activation!r}",
-            "concrete variances, or a positively homogeneous activation, for which they have no effect",
-            "Tabulate the coefficients over a grid of variances outside jit, and interpolate inside.",
-        )
+        allowed = "concrete variances, or a positively homogeneous activation"
+        remedy = "Tabulate over a grid of variances outside jit, and interpolate inside."
+        raise SpecError(f"traced variances with {activation!r}", allowed, remedy)
     var_u, var_v = (float(variance) for variance in variances)
     on_host = partial(_on_host, activation=activation, variances=(var_u, var_v))
     if is_traced(angle):
@@ -98,7 +93,7 @@ def _on_host(theta: Any, activation: Activation, variances: tuple[float, float])
 
 
 def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
-    """The five rows of `function` under jit and vmap: XLA calls the host."""
+    """The five rows of `function` under jit and vmap, by host callback."""
     import jax
 
     row = jax.ShapeDtypeStruct(theta.shape, theta.dtype)
@@ -114,11 +109,9 @@ def _called_back(function: Callable[[Any], np.ndarray], theta: Any) -> Any:
 
     @called.defjvp
     def _(primals: Any, tangents: Any) -> Any:
-        raise SpecError(
-            "a derivative in the angle of an activation that is not positively homogeneous",
-            "values, which the host computes, or a positively homogeneous activation",
-            "Take a difference of two angles outside jax.grad.",
-        )
+        given = "a derivative in the angle of an activation that is not positively homogeneous"
+        remedy = "Take a difference of two angles outside jax.grad."
+        raise SpecError(given, "values, or a positively homogeneous activation", remedy)
 
     return called(theta)
 

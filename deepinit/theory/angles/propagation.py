@@ -1,24 +1,26 @@
-"""The law of ln sin^2 of the angle of two inputs, layer by layer, as a random walk with Gaussian steps.
+"""Random walk of ln sin^2 of the angle of two inputs, with Gaussian steps.
 
-Given the angle theta_l after layer l, X = ln sin^2 after layer l + 1 is taken as Gaussian with the mean and variance of
-`angles.layer` (any form), or of the paper's Approximation 2,
+Given the angle theta_l after layer l, X = ln sin^2 after layer l + 1 is Gaussian with the moments
+of `angles.layer` (any form), or of the paper's Approximation 2,
 
     X_{l+1} = X_l - (2/(3 pi)) theta_l - rho(n_{l+1}) + N(0, 8 n_{l+1} / (n_{l+1} + 5)^2).
 
-As ln sin^2 <= 0, what a step puts above 0 is moved to 0 (theta = pi/2), from where the next step starts: a pile-up, neither
-absorbed nor reflected. The first step starts at theta_0 itself, which may be obtuse; later angles are arcsin(exp(X / 2)).
+Values above 0 are moved to 0 (theta = pi/2). The first step starts at theta_0, which may be
+obtuse; later angles are arcsin(exp(X / 2)).
 
-Two solutions. The density is carried by quadrature (`angles.density_grid`). The Gaussian closure carries two numbers,
+Two solutions: the density by quadrature (`angles.density_grid`), and the Gaussian closure
 
-    m' = E mu(Y),      V' = Var mu(Y) + E sigma^2(Y),      Y = min(m + sqrt(V) N(0, 1), 0),
+    m' = E mu(Y),    V' = Var mu(Y) + E sigma^2(Y),    Y = min(m + sqrt(V) N(0, 1), 0),
 
-by quadrature, with mu - 2 ln(theta) as a Chebyshev series in theta on [0, pi/2], where it is smooth. To first order in V
-this is mu + mu'' V / 2 and mu'^2 V + sigma^2; those derivatives in X diverge at X = 0 (d theta / dX = tan(theta) / 2), which
-an expectation does not. In narrow layers an expansion in 1/n may put mu above 0, where ln sin^2 cannot be: mu is cut at 0.
+by quadrature, with mu - 2 ln(theta) as a Chebyshev series in theta on [0, pi/2], where it is
+smooth. An expansion in V fails: the derivatives of mu in X diverge at X = 0
+(d theta / dX = tan(theta) / 2). mu is cut at 0, which expansions in 1/n can exceed in narrow
+layers.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,23 +43,24 @@ from deepinit.theory.angles.layer import (
 )
 from deepinit.theory.angles.mixed_moments import mixed_moment
 
-_DEGREE = 40  # of the Chebyshev series: the coefficients have fallen to rounding by then
+_DEGREE = 40  # of the Chebyshev series: coefficients beyond are rounding
 _CLOSURE_POINTS = 801
-_REACH = 12.0  # standard deviations of the closure that the grid covers on either side, at first
+_REACH = 12.0  # initial half width of the grid, in standard deviations of the closure
 
-# width -> (mean, variance) of the next ln sin^2, at the angles it was made for
+# width -> (mean, variance) of the next ln sin^2, at fixed angles
 _Law = Callable[[int], tuple[np.ndarray, np.ndarray]]
+_RawLaw = Callable[[np.ndarray], _Law]  # angles -> law, its mean uncut
 
 
 class Walk(NamedTuple):
-    """The law of ln sin^2 of the angle after each layer.
+    """Law of ln sin^2 of the angle after each layer.
 
     Attributes:
-        mean, variance: [layers], of the propagated density; in the first layer those of the one-layer law, which the
-            clipping at 0 has not touched.
+        mean, variance: [layers], of the propagated density; first layer: the one-layer law,
+            unclipped.
         grid: [points], increasing values of ln sin^2, dense where the steps are short.
-        density: [layers, points], per unit of ln sin^2; `numpy.trapezoid(density, grid)` is 1. If the grid ends at 0, its
-            last point also carries the probability piled up at 0, spread over its half cell.
+        density: [layers, points], per unit of ln sin^2; `numpy.trapezoid(density, grid)` is 1. If
+            the grid ends at 0, the last half cell holds the probability of 0.
         closure_mean, closure_variance: [layers], of the Gaussian closure.
     """
 
@@ -72,58 +75,51 @@ class Walk(NamedTuple):
 def log_sin2_walk(
     theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
 ) -> Walk:
-    """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer, at finite width.
+    """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer.
 
-    A random walk with Gaussian steps of the one-layer mean and variance at widths n_1, ..., n_L, clipped at 0; the
-    infinite-width angles as all widths grow at fixed depth. See the module docstring.
+    Random walk with Gaussian steps of the one-layer moments at widths n_1, ..., n_L, clipped at 0
+    (module docstring). As all widths grow at fixed depth: the infinite-width angles.
 
     Args:
         theta0: angle of the inputs in (0, pi], obtuse allowed (approximation: below pi).
-        widths: neurons of each layer, >= 1 (paper, hybrid, tapered, approximation: >= 2); the step to layer l uses n_l.
-        form: one of `FORMS` (see `log_sin2_mean`), or "approximation", the paper's Approximation 2, in every layer
-            including the first.
+        widths: n_1, ..., n_L >= 1 (ReLU-only forms: >= 2).
+        form: one of `FORMS` (`log_sin2_mean`), or "approximation", the paper's Approximation 2.
         activation: positively homogeneous (ReLU for paper, hybrid, tapered and approximation).
 
     Returns:
-        `Walk`, computed on the host in float64; NumPy arrays, or JAX arrays of theta0's dtype if theta0 is one. Conditional on no layer being degenerate (`degeneracy_probability`). Mass is conserved
-        to rounding; means and standard deviations are those of the walk to about 1e-4 of the standard deviation.
+        `Walk`, computed on the host in float64; NumPy arrays, or JAX arrays of theta0's dtype if
+        theta0 is one. Conditional on no degenerate layer (`degeneracy_probability`). Mass is
+        conserved to rounding; means and standard deviations to about 1e-4 of the latter.
 
     Raises:
-        SpecError: theta0 outside (0, pi] or traced, no layers or a width too small, an unknown form, an activation that is not
-            positively homogeneous, images at an obtuse angle.
+        SpecError: theta0 out of range or traced, no layers or a width too small, an unknown form,
+            an activation that is not positively homogeneous, images at an obtuse angle.
 
-    Valid for: no bias, independent Gaussian weights. Against exact simulation of ReLU layers the means of second_order are
-        right to 0.003 at width 256 (31 layers) and 0.14 at width 16 (12 layers, sd 2.3); tapered to 0.03 at width 16.
-        From obtuse angles the first steps are skewed, which a Gaussian is not: 0.02 at width 16, 0.006 at width 64.
+    Valid for: no bias, independent Gaussian weights. Means of ReLU layers against exact simulation:
+        second_order to 0.003 at width 256 (31 layers), 0.14 at width 16 (12 layers, sd 2.3),
+        tapered to 0.03 at width 16. From obtuse angles the first steps are skewed: error 0.02 at
+        width 16, 0.006 at width 64.
 
-    Reference: arXiv:2302.09712v3, Approximation 2 and its density recursion; derivation in the module docstring.
+    Reference: arXiv:2302.09712v3, Approximation 2 and its density recursion; module docstring.
     """
     activation = as_activation(activation)
     _check(theta0, widths, form, activation)
     start = min(float(theta0), math.pi)  # pi in float32 is above pi
     if _is_odd(activation):
-        start = min(start, math.pi - start)  # b -> -b turns one into the other and leaves sin^2
+        start = min(start, math.pi - start)  # by the symmetry b -> -b
     sizes = [int(width) for width in widths]
-    first_mean, first_variance = (
-        float(value[0]) for value in _law(np.array([start]), form, activation)(sizes[0])
-    )
-    closure_mean, closure_variance = _closure(first_mean, first_variance, sizes, form, activation)
-
+    raw_law = partial(_raw_law, form=form, activation=activation)
+    mean, variance = (float(value[0]) for value in _law(raw_law, np.array([start]))(sizes[0]))
+    closure = _closure(mean, variance, sizes, raw_law)
     reach = _REACH
     while True:
-        grid = _grid(closure_mean, closure_variance, reach, max(sizes), form, activation)
-        masses, moments = _propagate(grid, first_mean, first_variance, sizes, form, activation)
+        grid = _grid(*closure, reach, max(sizes), raw_law)
+        masses, moments = _propagate(grid, mean, variance, sizes, raw_law)
         reach *= 1.5
         if masses[:, :2].sum(axis=1).max() < 1e-13 or reach > 100.0:
             break
-    walk = Walk(
-        mean=moments[:, 0],
-        variance=moments[:, 1],
-        grid=grid,
-        density=masses / density_grid.cells(grid),
-        closure_mean=closure_mean,
-        closure_variance=closure_variance,
-    )
+    density = masses / density_grid.cells(grid)
+    walk = Walk(moments[:, 0], moments[:, 1], grid, density, *closure)
     xp = array_namespace(theta0)
     if xp is np:
         return walk
@@ -131,9 +127,9 @@ def log_sin2_walk(
     return Walk(*(xp.asarray(part, dtype=dtype) for part in walk))
 
 
-def _law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
-    """The mean, cut at 0, and variance of the next ln sin^2 at the angles theta, as a function of the width."""
-    raw = _raw_law(theta, form, activation)
+def _law(raw_law: _RawLaw, theta: np.ndarray) -> _Law:
+    """Mean, cut at 0, and variance of the next ln sin^2 at theta, as a function of the width."""
+    raw = raw_law(theta)
 
     def law(n: int) -> tuple[np.ndarray, np.ndarray]:
         mean, variance = raw(n)
@@ -153,11 +149,11 @@ def _raw_law(theta: np.ndarray, form: str, activation: Activation) -> _Law:
 
 
 def _closure(
-    mean: float, variance: float, widths: list[int], form: str, activation: Activation
+    mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The Gaussian closure from the moments after the first layer: [layers], [layers]."""
+    """Gaussian closure from the moments of the first layer: [layers], [layers]."""
     nodes = 0.25 * math.pi * (1.0 + np.polynomial.chebyshev.chebpts1(_DEGREE + 1))
-    law = _raw_law(nodes, form, activation)  # smooth in theta, as the cut one is not
+    law = raw_law(nodes)  # smooth in theta
     domain = [0.0, 0.5 * math.pi]
     series: dict[int, tuple[Chebyshev, Chebyshev]] = {}
     for n in set(widths[1:]):
@@ -183,42 +179,31 @@ def _closure_step(
 
 
 def _grid(
-    means: np.ndarray,
-    variances: np.ndarray,
-    reach: float,
-    width: int,
-    form: str,
-    activation: Activation,
+    means: np.ndarray, variances: np.ndarray, reach: float, width: int, raw_law: _RawLaw
 ) -> np.ndarray:
-    """Points that cover all layers, in steps of half the standard deviation of a step of the widest layer."""
+    """Points that cover all layers, in half standard deviations of a step of the widest layer."""
     spread = reach * np.sqrt(variances) + 1e-3
     low, high = float((means - spread).min()), min(float((means + spread).max()), 0.0)
-    # Quadratic towards the upper end: the moments are functions of sqrt(-X) near X = 0.
+    # Quadratic at the upper end: the moments are functions of sqrt(-X) near X = 0.
     table = high - (high - low) * np.linspace(1.0, 0.0, 2001) ** 2
-    _, variance = _law(acute_angle(table), form, activation)(width)
+    _, variance = _law(raw_law, acute_angle(table))(width)
     return density_grid.spaced(table, np.sqrt(variance))
 
 
 def _propagate(
-    grid: np.ndarray,
-    mean: float,
-    variance: float,
-    widths: list[int],
-    form: str,
-    activation: Activation,
+    grid: np.ndarray, mean: float, variance: float, widths: list[int], raw_law: _RawLaw
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masses [layers, points] on the grid, and mean and variance [layers, 2], from the moments of the first layer."""
-    law = _law(acute_angle(grid), form, activation)
-    # The first layer may be far narrower than a cell: its step is taken from points of its own.
+    """Masses [layers, points], mean and variance [layers, 2], from the first layer's moments."""
+    law = _law(raw_law, acute_angle(grid))
+    # The first law may be far narrower than a cell: the next step starts from separate points.
     points, weights = density_grid.gaussian_points(mean, variance)
     masses = [density_grid.kernel(grid, np.array([mean]), np.array([variance])) @ np.ones(1)]
     moments = [(mean, variance)]
     transitions: dict[int, Any] = {}
     for layer, n in enumerate(widths[1:], start=2):
         if layer == 2:
-            mass = (
-                density_grid.kernel(grid, *_law(acute_angle(points), form, activation)(n)) @ weights
-            )
+            steps = _law(raw_law, acute_angle(points))(n)
+            mass = density_grid.kernel(grid, *steps) @ weights
         else:
             if n not in transitions:
                 transitions[n] = density_grid.kernel(grid, *law(n))
@@ -230,61 +215,40 @@ def _propagate(
 
 
 def _check(theta0: float, widths: Sequence[int], form: str, activation: Activation) -> None:
-    if np.ndim(theta0) != 0:
-        raise SpecError(f"theta0={theta0!r}", "one angle", "Call it once per angle.")
+    validate.require(np.ndim(theta0) == 0, f"theta0={theta0!r}", "one angle", "Loop over angles.")
     if is_traced(theta0):
-        raise SpecError(
-            "a traced theta0",
-            "concrete angles: the walk is a host function (NumPy float64) whose grid depends on the angle",
-            "Call it outside jit, grad and vmap, or take approximation_1 or infinite_width_angles, which trace.",
-        )
+        allowed = "concrete angles: the walk is a host function, its grid depends on the angle"
+        remedy = "Call it outside jit, or take approximation_1 or infinite_width_angles."
+        raise SpecError("a traced theta0", allowed, remedy)
     validate.angle(theta0)
-    if theta0 == 0 or (theta0 >= math.pi and _is_odd(activation)):
-        raise SpecError(
-            f"theta0={theta0}",
-            "inputs that are not collinear",
-            "Collinear images stay so: ln sin^2 is -inf.",
-        )
+    odd = _is_odd(activation)
+    if theta0 == 0 or (theta0 >= math.pi and odd):
+        remedy = "Collinear images stay so: ln sin^2 is -inf."
+        raise SpecError(f"theta0={theta0}", "inputs that are not collinear", remedy)
+    validate.choice("form", form, (*FORMS, "approximation"))
     if form == "approximation":
-        if not is_relu(activation):
-            raise SpecError(
-                f"form={form!r} with {activation!r}",
-                "form 'approximation' with ReLU",
-                "Take second_order.",
-            )
-        if theta0 >= math.pi:
-            raise SpecError(
-                f"theta0={theta0} with form 'approximation', whose first step starts at ln sin^2 = -inf",
-                "angles below pi",
-                "Take second_order or tapered, which know that the images are at a right angle.",
-            )
-    elif form in FORMS:
-        check_form(form, activation)
+        given, remedy = f"form={form!r} with {activation!r}", "Take second_order."
+        validate.require(is_relu(activation), given, "form 'approximation' with ReLU", remedy)
+        given = f"theta0={theta0} with form={form!r}, whose first step starts at ln sin^2 = -inf"
+        validate.require(
+            theta0 < math.pi, given, "angles below pi", "Take second_order or tapered."
+        )
     else:
-        raise SpecError(
-            f"form={form!r}", ", ".join((*FORMS, "approximation")), "Check the spelling."
-        )
+        check_form(form, activation)
     if activation.slopes is None:
-        raise SpecError(
-            f"activation={activation!r}",
-            "positively homogeneous activations, for which the angle is a Markov chain by itself",
-            "Use deepinit.theory.angles.kernel_propagation, which carries the norms too.",
-        )
+        remedy = "Use deepinit.theory.angles.kernel_propagation, which follows the norms too."
+        raise SpecError(f"activation={activation!r}", "positively homogeneous activations", remedy)
     check_widths(widths, 1 if form in ("first_order", "second_order") else 2)
-    left, right = activation.slopes
-    # E phi(G) phi(H) at theta0: its sign is that of the cosine after the first layer.
-    if _is_odd(activation):
+    if odd:
         return
+    left, right = activation.slopes
     start = min(float(theta0), math.pi)
-    cosine = (left**2 + right**2) * mixed_moment(1, 1, start) - 2 * left * right * mixed_moment(
-        1, 1, math.pi - start
-    )
+    same, opposite = mixed_moment(1, 1, start), mixed_moment(1, 1, math.pi - start)
+    cosine = (left**2 + right**2) * same - 2 * left * right * opposite  # E phi(G) phi(H)
     if cosine < 0:
-        raise SpecError(
-            f"theta0={theta0} with {activation!r}, whose images are at an obtuse angle",
-            "images at an acute angle: ln sin^2 does not tell acute from obtuse",
-            "Use deepinit.theory.angles.kernel_propagation, or an acute theta0.",
-        )
+        given = f"theta0={theta0} with {activation!r}, whose images are at an obtuse angle"
+        remedy = "Use deepinit.theory.angles.kernel_propagation, or an acute theta0."
+        raise SpecError(given, "images at an acute angle: sin^2 has no sign of the cosine", remedy)
 
 
 def _is_odd(activation: Activation) -> bool:

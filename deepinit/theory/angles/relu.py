@@ -1,23 +1,25 @@
-"""One ReLU layer acting on the angle of two inputs, to first order in 1/width, without cancellation.
+"""One ReLU layer's action on the angle of two inputs, to first order in 1/width.
 
-(G, H) is one neuron's preactivation pair at unit variance and angle theta, a = phi(G), b = phi(H), C = 2 J_11 the cosine at
-infinite width, and per neuron q = a^2 + b^2 - 2 C a b. Then e = 1 - C^2 = E q, and
+(G, H) is one neuron's preactivation pair at unit variance and angle theta, a = phi(G), b = phi(H),
+C = 2 J_11 the cosine at infinite width, and q = a^2 + b^2 - 2 C a b. Then e = 1 - C^2 = E q, and
 
-    T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,   R = T / e^2,   S = U / e.
+    T = Var(q) / 2,   U = Cov(q, a^2 + b^2) / 2,   J_22 + 1 = Var(a^2 + b^2) / 2,
+    R = T / e^2,      S = U / e.
 
-Written with the moments J, e ~ theta^2, T ~ theta^4 and U ~ theta^2 are differences of terms of order 1. Up to pi/2 we
-integrate instead over the three sectors of the plane: where both neurons fire a^2 + b^2 - 2 cos(theta) a b is sin^2(theta)
-times the squared radius, and C = cos(theta) + g with
+In the moments J, e ~ theta^2, T ~ theta^4 and U ~ theta^2 are differences of terms of order 1. Up
+to pi/2: integrals over the three sectors of the plane. Where both neurons fire,
+a^2 + b^2 - 2 cos(theta) a b is sin^2(theta) times the squared radius, and C = cos(theta) + g with
 
     g = (1/pi) int_0^theta t sin t dt,   K = int_0^theta sin^4 t dt   (one neuron fires),
-    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8   (c, s = cos, sin theta),
+    I_1 = ((pi - theta) c + s) / 2,      I_2 = ((pi - theta)(2 c^2 + 1) + 3 s c) / 8
+    (c, s = cos, sin theta),
 
     e        = s^2 - 2 c g - g^2
     E q^2    = (4/pi) [s^4 (pi - theta) - 4 s^2 g I_1 + 4 g^2 I_2 + 2 K],     T = (E q^2 - e^2) / 2
     2 U + e  = (4/pi) [s^2 (s^2 (pi - theta) + 2 c I_1) - 2 g (s^2 I_1 + 2 c I_2) + 2 K],
 
-each divided by its power of theta before anything is subtracted. Above pi/2 it is C, J_22 and J_31 that are small, and the
-coefficients of ln sin^2 are products of them: with e = 1 - C^2,
+each divided by its power of theta before subtraction. Above pi/2, C, J_22 and J_31 are small, and
+the coefficients of ln sin^2 are products of them:
 
     4 (1 - R) = -4 [J_22 (1 + 2 C^2) + 3 C^2 - 3 C^4 / 2 - 4 C J_31] / e^2
     8 (J_22 + 1 + R - 2 S) = 8 C^2 [J_22 (2 + C^2) + 3 C^2 / 2 - 4 C J_31] / e^2.
@@ -35,7 +37,7 @@ _NODES, _WEIGHTS = unit_legendre(16)  # exact to float64 rounding for sin^4 on [
 
 
 class ReluLayer(NamedTuple):
-    """One ReLU layer at angle theta; all of the shape and dtype of theta.
+    """One ReLU layer at angle theta; fields of the shape and dtype of theta.
 
     Attributes:
         log_mean: ln e, ln sin^2 of the angle at infinite width.
@@ -53,17 +55,18 @@ class ReluLayer(NamedTuple):
 
 
 def relu_layer(theta: Any) -> ReluLayer:
-    """The ingredients of the ReLU laws at first order; formulas in the module docstring.
+    """Coefficients of the first-order ReLU laws (module docstring).
 
     Args:
-        theta: [...], floating array (NumPy or JAX) of angles in [0, pi]; at 0, log_mean = -inf and the limits of the rest.
+        theta: [...], floating array (NumPy or JAX) of angles in [0, pi].
 
     Returns:
-        `ReluLayer`; absolute error of every field a few roundings for theta from 1e-18 to pi, and up to pi - 0.01
-        small relative error of c1, d1 and j22 as they vanish at pi.
+        `ReluLayer`; at 0 log_mean = -inf, the others their limits. Absolute error a few roundings
+        from 1e-18 to pi; c1, d1 and j22, which vanish at pi, have small relative error up to
+        pi - 0.01.
     """
     xp = array_namespace(theta)
-    # Each branch sees only angles where it is good, so that its gradient stays finite where it is not taken.
+    # Each branch gets only angles of its range: gradients stay finite where it is not taken.
     is_acute, right_angle = theta < 0.5 * math.pi, xp.full_like(theta, 0.5 * math.pi)
     acute = _acute(xp, xp.where(is_acute, theta, right_angle))
     obtuse = _obtuse(xp, xp.where(is_acute, right_angle, theta))
@@ -73,9 +76,10 @@ def relu_layer(theta: Any) -> ReluLayer:
 
 
 def next_angle(theta: Any) -> Any:
-    """The angle after one ReLU layer of infinite width, cos(theta') = (sin(theta) + (pi - theta) cos(theta)) / pi.
+    """Angle after one ReLU layer of infinite width.
 
-    From atan2(sin, cos), where sin^2 = e: relative accuracy at every theta, which arccos has not.
+    cos(theta') = (sin(theta) + (pi - theta) cos(theta)) / pi, from atan2 with sin^2 = e: relative
+    accuracy at every theta.
     """
     xp = array_namespace(theta)
     _, g3, _, e2 = _scaled(xp, theta)

@@ -1,15 +1,15 @@
 """Exact finite-width laws of the angle of two inputs in one ReLU layer.
 
-Small angles. Conditional on m ~ Binomial(n, 1/2) active neurons, the layer restricted to them is linear on both inputs, so
-b - a is, after projection on the complement of a, a Gaussian vector in m - 1 dimensions independent of |a|, and
+Small angles. Conditional on m ~ Binomial(n, 1/2) active neurons the layer is linear on both inputs:
+b - a, projected on the complement of a, is Gaussian in m - 1 dimensions, independent of |a|, and
 
     sin^2(theta') / sin^2(theta) -> chi^2_{m-1} / chi^2_m   as theta -> 0   (independent; m >= 2).
 
-With psi, psi_1 the digamma and trigamma functions, ln chi^2_k has mean psi(k/2) + ln 2 and variance psi_1(k/2).
+ln chi^2_k has mean psi(k/2) + ln 2 and variance psi_1(k/2) (digamma, trigamma).
 
-Degeneracy. A neuron is active on both inputs with probability q = (pi - theta)/(2 pi), on neither with the same
-probability. The images are collinear if exactly one neuron is active on both and all the others on neither: n q q^{n-1}.
-An image is zero with probability 2^-n, both are with q^n.
+Degeneracy. A neuron is active on both inputs with probability q = (pi - theta)/(2 pi), and on
+neither with the same. The images are collinear if exactly one neuron is active on both and the
+others on neither: n q q^{n-1}. An image is zero with probability 2^-n, both are with q^n.
 """
 
 import math
@@ -22,10 +22,8 @@ from deepinit.core import validate
 from deepinit.core.array_api import array_namespace, as_floats, is_traced
 from deepinit.core.errors import SpecError
 
-_HALF_WINDOW = (
-    10.0  # standard deviations of the binomial kept on either side: the rest is below 1e-22
-)
-_SERIES_FROM = 60  # active neurons from which the asymptotic series of the digamma difference is exact to rounding
+_HALF_WINDOW = 10.0  # of the binomial sum, in standard deviations: the rest is below 1e-22
+_SERIES_FROM = 60  # active neurons beyond which the digamma series is exact to rounding
 
 
 class SmallAngleMoments(NamedTuple):
@@ -36,33 +34,32 @@ class SmallAngleMoments(NamedTuple):
 
 
 class Degeneracy(NamedTuple):
-    """Probabilities that one layer maps two inputs to collinear vectors, and that it maps one of them to zero."""
+    """Probabilities that one layer makes two images collinear, and one of them zero."""
 
     collinear: Any
     dead: Any
 
 
 def small_angle_log_sin2_moments(width: Any) -> SmallAngleMoments:
-    """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer, in the limit of small angles, exact in width.
+    """Mean E0 and variance V0 of the change of ln sin^2 in one ReLU layer at small angles.
 
     E0 = E_m[psi((m-1)/2) - psi(m/2)] = -2/n - 8/n^2 + ...,
     V0 = E_m[psi_1((m-1)/2) + psi_1(m/2)] + Var_m[psi((m-1)/2) - psi(m/2)] = 8/n + 32/n^2 + ...,
     m ~ Binomial(n, 1/2) conditional on m >= 2; n = width.
 
     Args:
-        width: [...], neurons of the layer, integers >= 2; concrete, for the sum over m is taken on the host.
+        width: [...], neurons of the layer, integers >= 2, concrete (host function).
 
     Returns:
-        `SmallAngleMoments` of Python floats for one integer, else of arrays [...]: float64, or JAX's default float for a
-        JAX array; conditional on the images being neither zero nor collinear (m >= 2).
+        `SmallAngleMoments` of Python floats for one integer, else of arrays [...]: float64, or
+        JAX's default float for a JAX array; conditional on m >= 2.
 
     Raises:
         SpecError: a width that is not an integer >= 2, a traced width.
 
-    Valid for: theta -> 0; exact in the width. Relative error about 1e-13: for widths above 400 the binomial is summed over
-    10 standard deviations on either side of its mean.
+    Valid for: theta -> 0; exact in the width, relative error about 1e-13.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     check_concrete_width(width, "small_angle_log_sin2_moments")
     check_width(width, 2, "two active neurons")
@@ -90,30 +87,31 @@ def _one_width(n: int) -> SmallAngleMoments:
     change = _half_digamma_difference(m)
     mean = float(weights @ change)
     spread = float(weights @ (change - mean) ** 2)
-    return SmallAngleMoments(
-        mean, float(weights @ (polygamma(1, 0.5 * (m - 1)) + polygamma(1, 0.5 * m))) + spread
-    )
+    within = float(weights @ (polygamma(1, 0.5 * (m - 1)) + polygamma(1, 0.5 * m)))
+    return SmallAngleMoments(mean, within + spread)
 
 
 def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
-    """Probabilities that one ReLU layer of the given width makes the images of two inputs collinear, or one of them zero.
+    """Probabilities that one ReLU layer makes two images collinear, or one of them zero.
 
-    collinear: n q^n, exactly one neuron active on both inputs, all others on neither; dead: 2^{1-n} - q^n, at least one
-    image is zero; q = (pi - theta)/(2 pi), n = width. Two other images are almost surely neither.
+    collinear: n q^n; dead: 2^{1-n} - q^n, at least one image is zero; q = (pi - theta)/(2 pi),
+    n = width.
 
     Args:
-        theta: [...], the angle of the inputs in (0, pi]; at theta = 0 the limit theta -> 0.
+        theta: [...], angle of the inputs in (0, pi]; at theta = 0 the limit theta -> 0.
         width: [...], neurons of the layer, >= 1; broadcasts with theta.
 
     Returns:
-        `Degeneracy`, disjoint events; float64, or JAX if theta or width is a JAX array. Given neither, ln sin^2 is finite.
+        `Degeneracy`, disjoint events; float64, or JAX if theta or width is a JAX array. Otherwise
+        ln sin^2 is almost surely finite.
 
     Raises:
         SpecError: a concrete theta outside [0, pi] or a concrete width below 1.
 
-    Valid for: ReLU without bias, Gaussian weights (or any weights symmetric in law and without atoms on rays); exact.
+    Valid for: ReLU without bias, Gaussian weights (or any symmetric law without atoms on rays);
+        exact.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     xp = array_namespace(theta, width)
     (theta,) = as_floats(xp, theta)
@@ -125,39 +123,27 @@ def degeneracy_probability(theta: Any, width: Any) -> Degeneracy:
 
 
 def check_concrete_width(width: Any, what: str) -> None:
-    """Refuse a traced width where the host sums over the neurons."""
-    if is_traced(width):
-        raise SpecError(
-            f"a traced width for {what}",
-            "a concrete width, as the sum over the number of active neurons is taken on the host",
-            "Close over the width instead of passing it through jit or vmap, or take second_order, which traces.",
-        )
+    """Refuse a traced width."""
+    given, remedy = f"a traced width for {what}", "Close over the width, or take second_order."
+    allowed = "a concrete width: the host sums over active neurons"
+    validate.require(not is_traced(width), given, allowed, remedy)
 
 
 def check_width(width: Any, least: int, what: str) -> None:
     """Refuse concrete widths below `least` or not whole; tracers pass."""
     if is_traced(width):
         return
-    values = np.asarray(width)
-    values = (
-        np.asarray(math.nan) if values.dtype.kind in "USO" else values.astype(np.float64)
-    )  # nan: refused below
-    if not (
-        np.all(values >= least)
-        and np.all(values == np.floor(values))
-        and np.all(np.isfinite(values))
-    ):
-        raise SpecError(
-            f"width={width!r}",
-            f"whole numbers >= {least} for {what}",
-            "The width is that of the layer produced.",
-        )
+    n = validate.real_numbers(width)
+    if n is None or not ((n >= least) & (n < math.inf) & (n == np.floor(n))).all():
+        remedy = "It is the width of the layer produced."
+        raise SpecError(f"width={width!r}", f"whole numbers >= {least} for {what}", remedy)
 
 
 def _half_digamma_difference(m: np.ndarray) -> np.ndarray:
     """psi((m-1)/2) - psi(m/2), m >= 2, to relative accuracy.
 
-    Large m: -2 beta(m - 1), beta(z) = 1/(2 z) + 1/(4 z^2) - 1/(8 z^4) + 1/(4 z^6) - 17/(16 z^8) + 31/(4 z^10) - ...
+    Large m: -2 beta(m - 1), with beta(z) = 1/(2 z) + 1/(4 z^2) - 1/(8 z^4) + 1/(4 z^6) - 17/(16
+    z^8) + 31/(4 z^10) - ...
     """
     from scipy.special import digamma
 

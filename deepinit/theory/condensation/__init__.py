@@ -1,14 +1,15 @@
-"""Condensation of input weights in early training, predicted from the data: every public function in one place.
+"""Condensation of input weights in early training, predicted from the data.
 
-Which activation: `multiplicity`. Where neurons turn: `target_form`, `predict_orientations`, `condensation_exponent`; several outputs,
-convolutions, deep layers: `multi_output_orientations`, `cnn_orientations`, `layer_orientation`; ReLU: `homogeneous_orientations`. How many
-directions: `count_lines`, `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`, `simplex_inputs`. When, for multiplicity 1, exactly:
-`growth_rate`, `linear_flow`, `linear_descent`, `loss_drop_time`, `alignment_law`, `condensation_time`, `relative_displacement`; for higher ones:
-`leading_order_velocity`, `blow_up_time`. Under which scaling with the width: `initial_regime`, `initial_regime_exponent`,
-`residual_angle_exponent`.
+Activation: `multiplicity`. Orientations: `target_form`, `predict_orientations`,
+`condensation_exponent`; several outputs, convolutions, deep layers: `multi_output_orientations`,
+`cnn_orientations`, `layer_orientation`; ReLU: `homogeneous_orientations`. Their number:
+`count_lines`, `critical_lines`, `most_critical_lines`, `conjectured_most_orientations`. Times, for
+multiplicity 1, exactly: `growth_rate`, `linear_flow`, `linear_descent`, `loss_drop_time`,
+`alignment_law`, `condensation_time`, `relative_displacement`; for higher ones: `blow_up_time`.
+Scaling with the width: `initial_regime`, `initial_regime_exponent`, `residual_angle_exponent`.
 
-Two-layer network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2, weights so small that outputs are small
-against the targets. An input weight is the whole vector w_j, its bias last.
+Two-layer network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss 1/(2n) sum_i (f(x_i) - y_i)^2,
+outputs small against the targets. An input weight is the whole vector w_j, its bias last.
 """
 
 from deepinit.theory.condensation.alignment import (
@@ -21,9 +22,8 @@ from deepinit.theory.condensation.counting import (
     count_lines,
     critical_lines,
     most_critical_lines,
-    simplex_inputs,
 )
-from deepinit.theory.condensation.growth import blow_up_time, leading_order_velocity
+from deepinit.theory.condensation.growth import blow_up_time
 from deepinit.theory.condensation.homogeneous import homogeneous_orientations
 from deepinit.theory.condensation.linear_regime import (
     LossDrop,
@@ -68,7 +68,6 @@ __all__ = [
     "initial_regime",
     "initial_regime_exponent",
     "layer_orientation",
-    "leading_order_velocity",
     "linear_descent",
     "linear_flow",
     "loss_drop_time",
@@ -78,6 +77,5 @@ __all__ = [
     "predict_orientations",
     "relative_displacement",
     "residual_angle_exponent",
-    "simplex_inputs",
     "target_form",
 ]

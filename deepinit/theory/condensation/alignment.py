@@ -1,8 +1,9 @@
-"""How many neurons have aligned by a given time: multiplicity 1, Gaussian initialization.
+"""Fraction of neurons aligned by a given time: multiplicity 1, Gaussian initialization.
 
-After time t the component along v is Gaussian of variance beta_2^2 A^2 + beta_1^2 B^2, A = cosh(rate t), B = sinh(rate t), each of the other D - 1
-components has variance beta_2^2 (see condensation_linear): squared tangents are Fisher distributed. Under gradient descent of step size eta, with
-x = eta rate and k = t / eta steps, A and B are ((1 + x)^k +- (1 - x)^k) / 2.
+After time t the component along v is Gaussian of variance beta_2^2 A^2 + beta_1^2 B^2,
+A = cosh(rate t), B = sinh(rate t); the other D - 1 components have variance beta_2^2
+(`condensation.linear_regime`): squared tangents have a Fisher law. Gradient descent of step size
+eta, with x = eta rate and k = t / eta steps: A and B are ((1 + x)^k +- (1 - x)^k) / 2.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from scipy import stats
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.theory.condensation.validate import check_fraction, check_positive, check_times
+from deepinit.theory.condensation.validate import check_times
 
 
 def alignment_law(
@@ -25,21 +26,21 @@ def alignment_law(
     weight_std: float = 1.0,
     step_size: float | None = None,
 ) -> np.ndarray:
-    """The probability that a neuron has |cos| > tau with +-v at a time, multiplicity 1: a Fisher law.
+    """P(|cos| > tau) of a neuron's angle with +-v at a time, multiplicity 1: a Fisher law.
 
         P(|cos| > tau) = F_{D-1,1}(k / (D-1)),    k = (1/tau^2 - 1) (A^2 + B^2 beta_1^2/beta_2^2),
 
-    A = cosh(rate t), B = sinh(rate t) (gradient descent: see the module docstring), F_{D-1,1} the distribution function of Fisher's law, D = dimension, beta_1 = output_std, beta_2 = weight_std. For large rate t the fraction
-    that has not aligned falls like e^{-rate t}: no time aligns every neuron.
+    A and B of the module docstring, F_{D-1,1} the distribution function. The complement falls like
+    e^{-rate t}.
 
     Args:
         tau: |cosine|, in (0, 1); an array broadcasts against time.
         time: of gradient flow, >= 0.
         rate: |sigma'(0)| |v|, as in `loss_drop_time`.
-        dimension: input weights D of a neuron, its bias included, >= 2.
-        output_std: standard deviation of the output weights; only the ratio to weight_std matters.
-        weight_std: standard deviation of the input weights and biases.
-        step_size: of gradient descent, whose times are step_size times the number of steps; None for gradient flow.
+        dimension: input weights D of a neuron, with its bias, >= 2.
+        output_std, weight_std: beta_1, beta_2 > 0, of output weights, and of input weights and
+            biases; only the ratio matters.
+        step_size: of gradient descent, time = step_size times steps; None for gradient flow.
 
     Returns:
         Probabilities, of the broadcast shape.
@@ -47,18 +48,14 @@ def alignment_law(
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: exact at leading order (outputs small against y), any width, sigma(0) = 0. Scale of the initialization drops out.
+    Valid for: exact at leading order (outputs small against y), any width and scale, sigma(0) = 0.
 
     Reference: module docstring.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
-    cosine = (
-        np.asarray(tau, dtype=np.float64)
-        if np.asarray(tau).dtype.kind in "iuf"
-        else np.asarray(np.nan)
-    )
+    cosine = validate.array("tau", tau, remedy="0.9 or 0.99.")
     if not ((cosine > 0.0) & (cosine < 1.0)).all():
-        raise SpecError(f"tau={tau!r}", "cosines between 0 and 1, ends excluded", "0.9 or 0.99.")
+        raise SpecError(f"tau={tau!r}", "cosines between 0 and 1, ends excluded", "Take 0.9.")
     above, rotated = _rotation(rate, check_times(time), step_size)
     growth = (1.0 + above) ** 2 + (ratio - 1.0) * rotated**2
     k = (1.0 / cosine - 1.0) * (1.0 / cosine + 1.0) * growth
@@ -74,34 +71,23 @@ def condensation_time(
     output_std: float = 1.0,
     weight_std: float = 1.0,
 ) -> float:
-    """The time at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
+    """Time >= 0 at which a fraction of all neurons has |cos| > tau: the inverse of `alignment_law`.
 
-        rate t = arsinh sqrt((g - 1) / (1 + beta_1^2/beta_2^2)),    g = (D-1) F_{D-1,1}^{-1}(fraction) / (1/tau^2 - 1),    0 if g < 1.
+        rate t = arsinh sqrt((g - 1) / (1 + beta_1^2/beta_2^2)),    0 if g < 1,
+        g = (D-1) F_{D-1,1}^{-1}(fraction) / (1/tau^2 - 1).
 
-    Free of the scale of the initialization, while `loss_drop_time` grows like ln(1/std): the smaller the scale, the longer
-    the window between the two, in which weights have condensed and the loss has not moved.
+    Independent of the scale of the initialization, while `loss_drop_time` grows like ln(1/std):
+    between the two, weights have condensed and the loss has not moved.
 
     Args:
         tau: |cosine|, in (0, 1).
         fraction: of the neurons, in (0, 1).
-        rate: |sigma'(0)| |v|, as in `loss_drop_time`.
-        dimension: input weights D of a neuron, its bias included, >= 2.
-        output_std: standard deviation of the output weights; only the ratio to weight_std matters.
-        weight_std: standard deviation of the input weights and biases.
 
-    Returns:
-        A time, >= 0.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: as `alignment_law`.
-
-    Reference: module docstring.
+    Other arguments, errors, range and reference: `alignment_law`.
     """
     ratio = _variance_ratio(rate, dimension, output_std, weight_std)
-    cosine = check_fraction("tau", tau, "0.9 or 0.99.")
-    share = check_fraction("fraction", fraction, "A half is the median neuron.")
+    cosine = validate.fraction("tau", tau, "0.9 or 0.99.")
+    share = validate.fraction("fraction", fraction, "A half is the median neuron.")
     needed = (dimension - 1) * stats.f.ppf(share, dimension - 1, 1) / (1.0 / cosine**2 - 1.0)
     return float(np.arcsinh(np.sqrt(max(needed - 1.0, 0.0) / ratio)) / float(rate))
 
@@ -115,25 +101,13 @@ def relative_displacement(
     weight_std: float = 1.0,
     step_size: float | None = None,
 ) -> np.ndarray:
-    """How far input weights have moved relative to their initial size: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
+    """Displacement of input weights: sqrt(E |W(t) - W(0)|^2 / E |W(0)|^2), multiplicity 1.
 
-        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A = cosh(rate t), B = sinh(rate t) (gradient descent: module docstring).
+        sqrt(((A - 1)^2 + (beta_1/beta_2)^2 B^2) / D),    A and B of the module docstring,
 
-    Args:
-        time: of gradient flow, >= 0, any shape.
-        rate: |sigma'(0)| |v|, as in `loss_drop_time`.
-        dimension: input weights D of a neuron, its bias included, >= 2.
-        output_std: standard deviation of the output weights; only the ratio to weight_std matters.
-        weight_std: standard deviation of the input weights and biases.
-        step_size: as for `alignment_law`.
+    of the shape of time. Relative fluctuation O(1/sqrt(m)) over initializations.
 
-    Returns:
-        Relative distances, of the shape of time.
-
-    Raises:
-        SpecError: arguments out of range.
-
-    Valid for: exact at leading order; relative fluctuation O(1/sqrt(m)) over initializations.
+    Arguments, errors and range: `alignment_law`.
 
     Reference: module docstring; quantity RD of arXiv:2007.07497.
     """
@@ -149,7 +123,7 @@ def _rotation(
     if step_size is None:
         moment = np.minimum(float(rate) * time, 300.0)
         return 2.0 * np.sinh(0.5 * moment) ** 2, np.sinh(moment)
-    x = float(rate) * check_positive("step_size", step_size, "Leave it out for gradient flow.")
+    x = float(rate) * validate.positive("step_size", step_size, "Omit it for gradient flow.")
     steps = time / step_size
     up = np.expm1(np.minimum(steps * np.log1p(x), 300.0))
     down = np.expm1(steps * np.log1p(-x)) if x < 1.0 else (1.0 - x) ** np.round(steps) - 1.0
@@ -158,16 +132,8 @@ def _rotation(
 
 def _variance_ratio(rate: Any, dimension: Any, output_std: Any, weight_std: Any) -> float:
     """1 + beta_1^2 / beta_2^2, arguments checked."""
-    check_positive("rate", rate, "It is |sigma'(0)| |v|; loss_drop_time returns it.")
-    validate.integer(
-        "dimension", dimension, 2, "A neuron with one input weight has no direction to turn."
-    )
+    validate.positive("rate", rate, "It is |sigma'(0)| |v|; loss_drop_time returns it.")
+    validate.integer("dimension", dimension, 2, "One input weight has no direction to turn.")
     remedy = "Standard deviations, not variances."
-    return (
-        1.0
-        + (
-            check_positive("output_std", output_std, remedy)
-            / check_positive("weight_std", weight_std, remedy)
-        )
-        ** 2
-    )
+    output = validate.positive("output_std", output_std, remedy)
+    return 1.0 + (output / validate.positive("weight_std", weight_std, remedy)) ** 2

@@ -1,4 +1,4 @@
-"""How many orientations there can be, and data that have more than 2p."""
+"""Number of orientations: counts, bounds, and data with more than 2p."""
 
 from typing import Any
 
@@ -6,7 +6,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.targets import simplex
 from deepinit.theory.condensation.sphere import critical_angles
 from deepinit.theory.condensation.target_form import TargetForm, check_form
 
@@ -14,16 +13,17 @@ _PARALLEL = 1e-3  # angle below which two lines are one
 
 
 def critical_lines(form: TargetForm) -> np.ndarray:
-    """The lines of 1-D inputs on which neurons do not turn, attracting or not: angles phi in [0, pi) of (w, b).
+    """Lines of 1-D inputs on which neurons do not turn, attracting or not: angles of (w, b).
 
-    With t = b/w they are the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t) and, if its leading coefficient is 0, w = 0: at most p
-    lines. Those with H(phi) H''(phi) < 0 attract.
+    With t = b/w: the real roots of sum_i y_i (x_i + t)^{p-1} (1 - x_i t) and, if its leading
+    coefficient is 0, w = 0: at most p lines. Lines with H(phi) H''(phi) < 0 attract.
 
     Args:
         form: from `target_form`, two variables.
 
     Returns:
-        Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant on the circle.
+        Angles phi = atan2(b, w) in [0, pi), increasing, at most p; empty if H is constant on the
+        circle.
 
     Raises:
         SpecError: no form, or one of another number of variables.
@@ -33,17 +33,13 @@ def critical_lines(form: TargetForm) -> np.ndarray:
     Reference: arXiv:2105.11686, the case d = 1.
     """
     check_form(form)
-    if form.dimension != 2:
-        raise SpecError(
-            f"a form of {form.dimension} variables",
-            "two: 1-D inputs with bias, or 2-D inputs without",
-            "In more dimensions predict_orientations finds the attracting ones.",
-        )
+    given, allowed = f"a form of {form.dimension} variables", "two variables"
+    validate.require(form.dimension == 2, given, allowed, "Take predict_orientations.")
     return critical_angles(form)
 
 
 def count_lines(directions: Any) -> int:
-    """The number of lines spanned by directions, u and -u as one.
+    """Number of lines spanned by directions, u and -u as one.
 
     Args:
         directions: [K, D], rows other than 0, of any norms; K = 0 has no line.
@@ -52,40 +48,32 @@ def count_lines(directions: Any) -> int:
         The number of classes of rows that are parallel to 1e-3 in angle.
 
     Raises:
-        SpecError: what is no matrix of finite numbers, a row that is 0.
+        SpecError: no matrix of finite numbers, a row that is 0.
 
-    Valid for: directions that are either parallel to 1e-3 or clearly not, as the predicted ones.
+    Valid for: directions either parallel to 1e-3 or clearly not, as predicted ones.
 
-    Reference: arXiv:2105.11686, where orientations are counted as lines.
+    Reference: arXiv:2105.11686, which counts orientations as lines.
     """
-    rows = validate.real_numbers(directions)
-    if (
-        rows is None
-        or rows.ndim != 2
-        or not np.isfinite(rows).all()
-        or not np.any(rows != 0.0, axis=1).all()
-    ):
-        raise SpecError(
-            "directions that are no rows of finite numbers, or 0",
-            "[K, D], rows other than 0",
-            "Drop zero rows.",
-        )
+    rows = validate.array("directions", directions)
+    if rows.ndim != 2 or not rows.any(axis=1).all():
+        given = f"directions of shape {rows.shape}, or with a row of zeros"
+        raise SpecError(given, "[K, D], rows other than 0", "Drop zero rows.")
     lines: list[np.ndarray] = []
     for row in rows:
         unit = row / np.max(np.abs(row))
         unit = unit / np.linalg.norm(unit)
-        if all(
-            min(np.linalg.norm(unit - line), np.linalg.norm(unit + line)) > _PARALLEL
-            for line in lines
-        ):
+        gaps = [min(np.linalg.norm(unit - v), np.linalg.norm(unit + v)) for v in lines]
+        if min(gaps, default=np.inf) > _PARALLEL:
             lines.append(unit)
     return len(lines)
 
 
 def conjectured_most_orientations(p: int) -> int:
-    """2p, the number of orientations conjectured never to be exceeded: true for p = 1, for p = 2 and for 1-D inputs only.
+    """2p, the conjectured largest number of orientations; true for p <= 2 and 1-D inputs only.
 
-    For p >= 3 and input dimension d >= p `simplex_inputs` has 2(d + 1) > 2p.
+    Counterexample for p >= 3 and input dimension d >= p: the d + 1 vertices of a regular simplex
+    (`targets.simplex`) have 2(d + 1) > 2p. (x_k, 1) are orthogonal: H is a sum of p-th powers of
+    independent coordinates, whose strict maxima in size are +-z_k / |z_k| for targets without zero.
 
     Args:
         p: multiplicity, >= 1.
@@ -100,12 +88,11 @@ def conjectured_most_orientations(p: int) -> int:
 
     Reference: arXiv:2105.11686.
     """
-    validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
-    return 2 * p
+    return 2 * validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
 
 
 def most_critical_lines(p: int, dimension: int) -> int:
-    """The number of complex critical lines of a generic form, a bound on all real ones if they are finitely many.
+    """Number of complex critical lines of a generic form: a bound on finitely many real ones.
 
     ((p-1)^D - 1) / (p - 2) = 1 + (p-1) + ... + (p-1)^{D-1}; 1 for p = 1, D for p = 2, p for D = 2.
 
@@ -114,7 +101,7 @@ def most_critical_lines(p: int, dimension: int) -> int:
         dimension: D, number of variables, >= 1.
 
     Returns:
-        The number of lines; orientations that attract are at most twice as many.
+        The number of lines; attracting orientations are at most twice as many.
 
     Raises:
         SpecError: p or dimension below 1.
@@ -124,28 +111,5 @@ def most_critical_lines(p: int, dimension: int) -> int:
     Reference: arXiv:1004.4953 (number of eigenvectors of a symmetric tensor).
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
-    validate.integer("dimension", dimension, 1, "Input weights of a neuron, its bias included.")
+    validate.integer("dimension", dimension, 1, "Input weights of a neuron, with its bias.")
     return sum((p - 1) ** k for k in range(dimension))
-
-
-def simplex_inputs(d: int) -> np.ndarray:
-    """The d + 1 vertices of a regular simplex with x_k.x_l = -1, |x_k|^2 = d: the counterexample to 2p orientations.
-
-    (x_k, 1) are orthogonal, so H(u) = c/n sum_k y_k (z_k.u)^p is a sum of powers of independent coordinates: for p >= 3 and targets without
-    zero its strict maxima in size are exactly +-z_k / |z_k|, 2(d + 1) of them.
-
-    Args:
-        d: input dimension, >= 1.
-
-    Returns:
-        [d + 1, d].
-
-    Raises:
-        SpecError: d < 1.
-
-    Valid for: p >= 3; for p = 2 and equal targets H is constant on the sphere, and no orientation is preferred.
-
-    Reference: derivation above.
-    """
-    validate.integer("d", d, 1, "The dimension of the inputs.")
-    return simplex(d).inputs

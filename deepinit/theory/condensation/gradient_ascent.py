@@ -1,4 +1,4 @@
-"""Climbing a form from many starting vectors at once, and telling apart what was reached."""
+"""Projected gradient ascent of a form from many starts at once, and grouping of the limits."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from deepinit.theory.condensation.target_form import TargetForm
 
 Retract = Callable[[np.ndarray], np.ndarray]
 
-_CHUNK = 2**24  # products of data rows and climbers held at once
+_CHUNK = 2**24  # products of data rows and points held at once
 _MAX_STEPS = 3000
 
 
@@ -18,74 +18,72 @@ def to_sphere(points: np.ndarray) -> np.ndarray:
 
 
 def to_cube(points: np.ndarray) -> np.ndarray:
-    """The nearest points [K, D] of the cube |u_i| <= 1."""
+    """Nearest points [K, D] of the cube |u_i| <= 1."""
     return np.clip(points, -1.0, 1.0)
 
 
-def climb(
+def ascend(
     form: TargetForm, sign: np.ndarray, starts: np.ndarray, retract: Retract, accuracy: float
 ) -> np.ndarray:
-    """Where projected gradient ascent of sign * H leads from each start [K, D]; sign is [K].
+    """Limits of projected gradient ascent of sign * H from each start [K, D]; sign is [K].
 
-    Barzilai-Borwein steps, shortened until the value rises: no climber ever leaves its hill for a lower value. Steps end
-    where a retracted unit step of the gradient (in units of the largest |H| over the starts) moves less than `accuracy`.
+    Barzilai-Borwein steps, shortened until the value rises, so that no point leaves its basin.
+    Stops where a retracted unit step of the gradient (in units of the largest |H| over the starts)
+    moves less than `accuracy`.
     """
     scale = max(float(np.abs(form.value(starts)).max()), np.finfo(np.float64).tiny)
     per_chunk = max(1, _CHUNK // len(form.rows))
     chunks = range(0, len(starts), per_chunk)
-    parts = [
-        _climb(form, sign[i : i + per_chunk], starts[i : i + per_chunk], retract, accuracy, scale)
-        for i in chunks
-    ]
+    slices = [slice(i, i + per_chunk) for i in chunks]
+    parts = [_ascend(form, sign[i], starts[i], retract, accuracy, scale) for i in slices]
     return np.concatenate(parts)
 
 
-def _climb(form, sign, starts, retract, accuracy, scale):
+def _ascend(
+    form: TargetForm,
+    sign: np.ndarray,
+    starts: np.ndarray,
+    retract: Retract,
+    accuracy: float,
+    scale: float,
+) -> np.ndarray:
     points = starts.copy()
-    slopes = sign[:, None] * form.gradient(points) / scale
+    gradients = sign[:, None] * form.gradient(points) / scale
     heights = sign * form.value(points) / scale
     steps = np.full(len(points), 1.0 / form.p)
     active = np.arange(len(points))
     for _ in range(_MAX_STEPS):
-        u, slope, step = points[active], slopes[active], steps[active]
-        moving = np.abs(retract(u + slope / form.p) - u).max(axis=1) > accuracy
-        active, u, slope, step = active[moving], u[moving], slope[moving], step[moving]
+        u, gradient, step = points[active], gradients[active], steps[active]
+        moving = np.abs(retract(u + gradient / form.p) - u).max(axis=1) > accuracy
+        active, u, gradient, step = active[moving], u[moving], gradient[moving], step[moving]
         if not len(active):
             break
-        trial = retract(u + step[:, None] * slope)
-        height = sign[active] * form.value(trial) / scale
-        gain = ((trial - u) * slope).sum(axis=1)
-        rising = height >= heights[active] + 1e-4 * np.minimum(gain, 0.1) - 1e-15 * np.abs(
-            heights[active]
-        )
+        trial = retract(u + step[:, None] * gradient)
+        height, before = sign[active] * form.value(trial) / scale, heights[active]
+        gain = ((trial - u) * gradient).sum(axis=1)
+        rising = height >= before + 1e-4 * np.minimum(gain, 0.1) - 1e-15 * np.abs(before)
         risen = active[rising]
-        new_slope = sign[risen, None] * form.gradient(trial[rising]) / scale
-        move, turn = trial[rising] - u[rising], new_slope - slope[rising]
-        # The gradient along the sphere turns by p H more than the gradient itself does.
-        bend = np.maximum(
-            -(move * turn).sum(axis=1)
-            + _radial(form, retract, height[rising]) * (move**2).sum(axis=1),
-            0,
-        )
+        new_gradient = sign[risen, None] * form.gradient(trial[rising]) / scale
+        move, turn = trial[rising] - u[rising], new_gradient - gradient[rising]
         length = (move**2).sum(axis=1)
+        # The gradient along the sphere turns by p H more than the gradient.
+        radial = form.p * height[rising] if retract is to_sphere else 0.0
+        bend = np.maximum(-(move * turn).sum(axis=1) + radial * length, 0)
         steps[risen] = np.clip(length / np.maximum(bend, 1e-30), 1e-3, 1e3)
-        points[risen], slopes[risen], heights[risen] = trial[rising], new_slope, height[rising]
+        points[risen], heights[risen] = trial[rising], height[rising]
+        gradients[risen] = new_gradient
         steps[active[~rising]] *= 0.25
         active = active[(steps[active] > 1e-12) | np.isin(active, risen)]
     return points
 
 
-def _radial(form: TargetForm, retract: Retract, height: np.ndarray) -> np.ndarray:
-    return form.p * height if retract is to_sphere else np.zeros_like(height)
-
-
 def starting_points(form: TargetForm, number: int, seed: int) -> np.ndarray:
-    """Vectors [number, D], uniform in direction, the same at every call."""
+    """Deterministic vectors [number, D], uniform in direction."""
     return to_sphere(np.random.default_rng(seed).standard_normal((number, form.dimension)))
 
 
 def highest_first(heights: np.ndarray) -> np.ndarray:
-    """The order of falling |height|; heights that are equal up to rounding keep the order in which they were found."""
+    """Order of falling |height|; heights equal up to rounding keep their order."""
     sizes = np.abs(heights)
     falling = np.argsort(-sizes, kind="stable")
     steps = np.append(0.0, -np.diff(sizes[falling])) > 1e-9 * np.max(sizes, initial=0.0)
@@ -95,7 +93,7 @@ def highest_first(heights: np.ndarray) -> np.ndarray:
 
 
 def distinct(points: np.ndarray, closeness: float) -> list[np.ndarray]:
-    """Indices of the points [K, D] of each group that lies within a Euclidean distance of its first member."""
+    """Indices of the points [K, D] of each group within a distance of its first member."""
     groups: list[np.ndarray] = []
     left = np.arange(len(points))
     while len(left):

@@ -1,49 +1,26 @@
-"""Growth of a neuron along its orientation: exponential for multiplicity 1, blow-up in finite time for p >= 2.
+"""Growth of a neuron along its orientation: exponential (p = 1), blow-up in finite time (p >= 2).
 
-On the ray w = r u, u critical, with alpha = a sign(H(u)): alpha' = r^p |H|, r' = p alpha r^{p-1} |H|, so C = r^2 - p alpha^2 is conserved and
-alpha' = |H| (C + p alpha^2)^{p/2}. Time to blow-up is the integral of d alpha / alpha' from alpha_0 to infinity.
+On the ray w = r u, u critical, with alpha = a sign(H(u)): alpha' = r^p |H|, r' = p alpha r^{p-1}
+|H|: C = r^2 - p alpha^2 is conserved and alpha' = |H| (C + p alpha^2)^{p/2}.
 """
 
 import math
-from typing import Any
 
-import numpy as np
 from scipy import integrate
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
-from deepinit.theory.condensation.target_form import TargetForm
-from deepinit.theory.condensation.validate import check_positive, check_real
-
-
-def leading_order_velocity(
-    form: TargetForm, output: Any, weights: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """The velocity of neurons under gradient flow at tiny initialization: a' = H(w), w' = a grad H(w).
-
-    Args:
-        form: from `target_form`.
-        output: a_j, [m].
-        weights: w_j, [m, D].
-
-    Returns:
-        (a' [m], w' [m, D]). |w_j|^2 - p a_j^2 is conserved.
-
-    Valid for: as `target_form`.
-
-    Reference: condensation_form.
-    """
-    w = np.asarray(weights, dtype=np.float64)
-    return form.value(w), np.asarray(output, dtype=np.float64)[:, None] * form.gradient(w)
+from deepinit.theory.condensation.validate import nonzero
 
 
 def blow_up_time(p: int, value: float, radius: float, output: float | None = None) -> float:
-    """When a neuron on its orientation u would reach infinity at leading order; the loss drops before.
+    """Time at which a neuron on its orientation u diverges at leading order; the loss drops before.
 
-        T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),    alpha_0 = a_0 sign(H(u));
+        T = int_{alpha_0}^infinity d alpha / (|H| (r_0^2 + p (alpha^2 - alpha_0^2))^{p/2}),
+        alpha_0 = a_0 sign(H(u)); balanced, r_0 = sqrt(p) alpha_0:
+        T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|),    a power law in the scale.
 
-    balanced, r_0 = sqrt(p) alpha_0: T = r_0^{1-p} / ((p - 1) sqrt(p) |H(u)|), a power law in the scale. Neurons differ in T by factors of
-    order 1 at every scale: for p >= 2 the first ones fit the data before the rest has turned.
+    T differs between neurons by factors of order 1 at every scale: for p >= 2 the first ones fit
+    the data before the rest has turned.
 
     Args:
         p: multiplicity, >= 1.
@@ -52,7 +29,8 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
         output: a_0; None for the balanced one.
 
     Returns:
-        A time; infinity for p = 1 (exponential growth) and for neurons that shrink to 0 (p >= 2, a_0 H(u) <= -r_0 |H(u)| / sqrt(p)).
+        A time; infinity for p = 1 (exponential growth) and for neurons that shrink to 0 (p >= 2,
+        a_0 H(u) <= -r_0 |H(u)| / sqrt(p)).
 
     Raises:
         SpecError: p < 1, H(u) = 0, a radius that is not positive.
@@ -62,21 +40,15 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
     Reference: module docstring.
     """
     validate.integer("p", p, 1, "The multiplicity; see multiplicity.")
-    height = abs(check_real("value", value, "a finite number, not 0", "H at the orientation."))
-    if height == 0.0:
-        raise SpecError("value=0", "a finite number, not 0", "Where H is 0 nothing grows.")
-    start = check_positive("radius", radius, "The norm of the input weights at time 0.")
+    height = abs(nonzero("value", value, "H at the orientation; at H = 0 nothing grows."))
+    start = validate.positive("radius", radius, "The norm of the input weights at time 0.")
     # In units of the radius, with beta = sqrt(p) alpha: conserved = 1 - beta_0^2.
     unit = start ** (1 - p) / (math.sqrt(p) * height)
     if output is None:
         return math.inf if p == 1 else unit / (p - 1)
     sign = math.copysign(1.0, value)
-    beta = (
-        math.sqrt(p)
-        * sign
-        * check_real("output", output, "a finite number", "None is the balanced one.")
-        / start
-    )
+    initial = validate.real("output", output, remedy="None is the balanced one.")
+    beta = math.sqrt(p) * sign * initial / start
     if p == 1 or (beta <= 0.0 and beta * beta >= 1.0):
         return math.inf
 
@@ -84,7 +56,7 @@ def blow_up_time(p: int, value: float, radius: float, output: float | None = Non
         step = rest / (1.0 - rest)
         return (1.0 + step * (2.0 * beta + step)) ** (-0.5 * p) / (1.0 - rest) ** 2
 
-    # Where beta passes 0 the radius is smallest and the neuron slowest.
+    # At beta = 0 the radius is smallest and the neuron slowest.
     turn = [-beta / (1.0 - beta)] if beta < 0.0 else None
     integral, _ = integrate.quad(
         slowness, 0.0, 1.0, points=turn, epsabs=0.0, epsrel=1e-11, limit=500

@@ -1,14 +1,16 @@
-"""ReLU and leaky ReLU with 1-D inputs: orientations without a multiplicity.
+"""ReLU and leaky ReLU with two input weights per neuron: orientations without a multiplicity.
 
-A homogeneous activation sigma(s) = right s for s > 0, left s for s < 0 obeys the same flow, a' = H(w), w' = a grad H(w), with
-H(u) = (1/n) sum_i y_i sigma(u.z_i). On the circle H is A cos(phi - psi) between the angles where some u.z_i = 0. Its maxima in size lie inside such
-a sector, at +-D/|D|, D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink, where |H| rises on one side and falls on the other.
+A homogeneous activation sigma(s) = right s for s > 0, left s for s < 0 obeys a' = H(w),
+w' = a grad H(w), H(u) = (1/n) sum_i y_i sigma(u.z_i). On the circle H is A cos(phi - psi) between
+the angles of u.z_i = 0. Maxima of |H| lie inside such a sector, at +-D/|D|,
+D = (1/n) sum_i y_i sigma'(u.z_i) z_i, or at a kink where |H| rises before and falls after.
 """
 
 from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.gradient_ascent import highest_first
@@ -19,46 +21,40 @@ from deepinit.theory.condensation.validate import VANISHING, check_rows, check_t
 def homogeneous_orientations(
     x: Any, y: Any, activation: Any = "relu", *, bias: bool = True
 ) -> Orientations:
-    """The directions on which ReLU or leaky ReLU neurons condense at tiny initialization, two input weights per neuron.
+    """Directions on which ReLU or leaky ReLU neurons condense at tiny initialization, D = 2.
 
-    The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle; exact: every sector and every kink is looked at.
+    The strict local maxima of |H|, H(u) = (1/n) sum_i y_i sigma(u.z_i), on the circle, exactly.
 
     Args:
         x: inputs [n] or [n, 1] with bias; [n, 2] without.
         y: targets [n].
         activation: positively homogeneous: "relu", `leaky_relu(slope)`, "absolute", "linear".
-        bias: whether neurons have a bias.
+        bias: True for neurons with a bias.
 
     Returns:
-        `Orientations`, largest |H| first. kappa is 1 inside a sector, infinite at a kink, which is reached in finite time. Opposite
-        directions do not come in pairs.
+        `Orientations`, largest |H| first, opposite directions not in pairs. kappa is 1 inside a
+        sector, infinite at a kink, which is reached in finite time.
 
     Raises:
         SpecError: other activations, inputs of another dimension, targets with H = 0 everywhere.
 
-    Valid for: gradient flow, square loss, outputs small against y. Neurons that are off on all inputs never move and are no orientation.
+    Valid for: gradient flow, square loss, outputs small against y. Neurons that are off on all
+        inputs never move and are no orientation.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     sigma = as_activation(activation)
     if sigma.slopes is None:
-        raise SpecError(
-            f"activation={activation!r}",
-            "relu, leaky_relu(slope), absolute, linear",
-            "Smooth ones: predict_orientations.",
-        )
-    inputs = check_rows("x", x)
-    rows = with_bias(inputs, bias)
-    if rows.shape[1] != 2:
-        raise SpecError(
-            f"neurons with {rows.shape[1]} input weights",
-            "two: 1-D inputs with bias, 2-D inputs without",
-            "In more dimensions kinks are too many to list.",
-        )
+        allowed, remedy = "relu, leaky_relu(slope), absolute, linear", "Take predict_orientations."
+        raise SpecError(f"activation={activation!r}", allowed, remedy)
+    rows = with_bias(check_rows("x", x), bias)
+    given = f"neurons with {rows.shape[1]} input weights"
+    allowed = "two: 1-D inputs with bias, 2-D inputs without"
+    validate.require(rows.shape[1] == 2, given, allowed, "More dimensions have too many kinks.")
     weights = check_targets(y, len(rows)) / len(rows)
     left, right = sigma.slopes
 
-    def slopes(angles: np.ndarray) -> np.ndarray:  # D of the sectors that these angles lie in
+    def gradients(angles: np.ndarray) -> np.ndarray:  # D of the sectors of these angles
         on = np.stack([np.cos(angles), np.sin(angles)], axis=-1) @ rows.T > 0.0
         return (np.where(on, right, left) * weights) @ rows
 
@@ -66,42 +62,37 @@ def homogeneous_orientations(
     normals = np.arctan2(rows[~zero_rows, 1], rows[~zero_rows, 0]) + 0.5 * np.pi
     kinks = _merged(np.concatenate([normals, normals + np.pi]) % (2.0 * np.pi))
     middles = 0.5 * (kinks + np.append(kinks[1:], kinks[0] + 2.0 * np.pi))
-    sectors = slopes(middles)
-    floor = (
-        VANISHING
-        * float(np.abs(weights) @ np.linalg.norm(rows, axis=1))
-        * max(abs(left), abs(right))
-    )
+    sectors = gradients(middles)
+    size = float(np.abs(weights) @ np.linalg.norm(rows, axis=1))
+    floor = VANISHING * size * max(abs(left), abs(right))
     if (np.linalg.norm(sectors, axis=1) <= floor).all():
-        raise SpecError(
-            "targets for which H is 0",
-            "targets that correlate with some active inputs",
-            "Nothing would move.",
-        )
+        allowed = "targets that correlate with some active inputs"
+        raise SpecError("targets for which H is 0", allowed, "Nothing would move.")
     half_widths = middles - kinks
-    found: list[tuple[float, float]] = []
+    maxima: list[tuple[float, float]] = []  # angle, kappa
     for sector, middle, half_width in zip(sectors, middles, half_widths, strict=True):
         height = float(np.linalg.norm(sector))
         for sign in (1.0, -1.0) if height > floor else ():
             top = np.arctan2(sign * sector[1], sign * sector[0])
             if abs((top - middle + np.pi) % (2.0 * np.pi) - np.pi) < half_width - 1e-12:
-                found.append((top, 1.0))
+                maxima.append((top, 1.0))
     before, after = np.roll(sectors, 1, axis=0), sectors
     directions = np.stack([np.cos(kinks), np.sin(kinks)], axis=-1)
     across = np.stack([-np.sin(kinks), np.cos(kinks)], axis=-1)
     heights = (after * directions).sum(axis=1)
     rises = np.sign(heights) * (before * across).sum(axis=1) > floor
     falls = np.sign(heights) * (after * across).sum(axis=1) < -floor
-    found += [(float(angle), np.inf) for angle in kinks[rises & falls & (np.abs(heights) > floor)]]
-    angles, kappa = np.array(found).reshape(-1, 2).T
+    peaks = kinks[rises & falls & (np.abs(heights) > floor)]
+    maxima += [(float(angle), np.inf) for angle in peaks]
+    angles, kappa = np.array(maxima).reshape(-1, 2).T
     units = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    values = (slopes(angles) * units).sum(axis=1)
+    values = (gradients(angles) * units).sum(axis=1)
     order = highest_first(values)
     return Orientations(units[order], values[order], np.sign(values[order]), kappa[order])
 
 
 def _merged(angles: np.ndarray) -> np.ndarray:
-    """Sorted angles of [0, 2 pi), equal ones (up to rounding, and 2 pi as 0) once."""
+    """Sorted distinct angles of [0, 2 pi), up to rounding, with 2 pi as 0."""
     ordered = np.sort(angles)
     ordered = ordered[np.append(True, np.diff(ordered) > 1e-13)]
     wraps = len(ordered) > 1 and ordered[0] + 2.0 * np.pi - ordered[-1] <= 1e-13

@@ -1,8 +1,8 @@
-"""The multiplicity of an activation: the order of its first term beyond the constant, the same on both sides of 0.
+"""Multiplicity of an activation: order of its first term beyond the constant, on both sides of 0.
 
-Automatic derivatives give the coefficients to full accuracy but follow a convention at kinks (JAX's relu'(0) is 0, its
-leaky relu'(0) is the right slope), so each is checked against one-sided coefficients from function values alone: with
-r(h) = (sigma(h) - sigma(0)) / h^k of order h^j, j >= 1, beyond the limit, r at h, h/2, h/4 is extrapolated to h = 0.
+Automatic derivatives are exact but follow a convention at kinks (JAX's relu'(0) is 0). Each is
+checked against one-sided coefficients from function values: with r(h) = (sigma(h) - sigma(0)) / h^k
+of order h^j, j >= 1, beyond the limit, r at h, h/2, h/4 is extrapolated to h = 0.
 """
 
 import math
@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import on_host, values
 
 HIGHEST_MULTIPLICITY = 6  # nested derivatives double their cost with every order
-# Smaller coefficients are what is left of float32 constants inside a user's function.
-_NEGLIGIBLE = 1e-7
+_NEGLIGIBLE = 1e-7  # smaller coefficients are rounding of float32 constants in a user's function
 
 
 class Multiplicity(NamedTuple):
@@ -39,35 +38,35 @@ class Multiplicity(NamedTuple):
 
 
 def multiplicity(activation: Any) -> Multiplicity:
-    """The multiplicity p of an activation: the smallest p >= 1 with sigma^{(p)}(0) != 0, the same from both sides.
+    """Multiplicity p: the smallest p >= 1 with sigma^{(p)}(0) != 0, equal from both sides.
 
-    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. sigma(0) takes no part in the definition, but in the
-    dynamics: see `predict_orientations`. tanh, GELU, sigmoid have p = 1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3.
+    Near 0, sigma(s) = sigma(0) + c s^p + ..., c = sigma^{(p)}(0) / p!. tanh, GELU, sigmoid have
+    p = 1, s tanh(s), cos have p = 2, s^2 tanh(s) has p = 3. sigma(0) matters in
+    `predict_orientations` only.
 
     Args:
-        activation: an `Activation`, a built-in's name or any JAX function.
+        activation: `Activation`, name or JAX function.
 
     Returns:
-        `Multiplicity(p, value_at_0, c, left, right)`. Coefficients below 1e-7 of the largest value on [-1, 1] count as 0.
+        `Multiplicity`. Coefficients below 1e-7 of the largest value on [-1, 1] count as 0.
 
     Raises:
-        SpecError: for an unknown activation; where the expansions on the two sides of 0 differ (ReLU, leaky ReLU, SELU, |s|,
-            |s|^3); where sigma or a derivative is not finite at 0; where no term up to order 6 is left.
+        SpecError: an unknown activation; different expansions on the two sides of 0 (ReLU, leaky
+            ReLU, SELU, |s|, |s|^3); sigma or a derivative not finite at 0; no term up to order 6.
 
     Valid for: activations with a Taylor expansion at 0 from each side up to order p + 1.
 
-    Reference: arXiv:2105.11686, definition of multiplicity; the check from both sides: module docstring.
+    Reference: arXiv:2105.11686, definition of multiplicity; check from both sides: module
+        docstring.
     """
     sigma = as_activation(activation)
     points = np.concatenate([-_all_steps()[::-1], [0.0], _all_steps()])
     samples = values(sigma, points)
     middle = len(points) // 2
     if samples.shape != points.shape or not np.isfinite(samples).all():
-        raise SpecError(
-            f"the activation {sigma!r}, whose values near 0 are not finite or not elementwise",
-            "elementwise functions that are finite on [-1, 1]",
-            "Check the function at 0; guard divisions inside jnp.where on both branches.",
-        )
+        given = f"the activation {sigma!r}, whose values near 0 are not finite or not elementwise"
+        remedy = "Guard divisions at 0 inside jnp.where on both branches."
+        raise SpecError(given, "elementwise functions that are finite on [-1, 1]", remedy)
     origin = float(samples[middle])
     scale = float(np.abs(samples - origin).max())
     floor = _NEGLIGIBLE * scale
@@ -78,19 +77,16 @@ def multiplicity(activation: Any) -> Multiplicity:
         right, right_error = _one_sided(_all_steps(), samples[middle + 1 :] - origin, origin, p)
         error = max(left_error, right_error)
         if max(abs(left), abs(right)) + error < floor:
-            continue  # 0 from both sides: no need for the derivative
+            continue  # 0 from both sides
         c = float(on_host(derivative, np.zeros(()))) / math.factorial(p)
-        if max(abs(left - c), abs(right - c)) > 1e-4 * abs(
-            c
-        ) + 10.0 * error + floor or not math.isfinite(c):
-            raise SpecError(_one_sided_refusal(sigma, p, left, right))
+        tolerance = 1e-4 * abs(c) + 10.0 * error + floor
+        if not max(abs(left - c), abs(right - c)) <= tolerance or not math.isfinite(c):
+            raise _different_sides(sigma, p, left, right)
         if abs(c) > floor:
             return Multiplicity(p, origin if abs(origin) > floor else 0.0, c, left, right)
-    raise SpecError(
-        f"the activation {sigma!r}, flat at 0 up to order {HIGHEST_MULTIPLICITY}",
-        f"activations with a nonzero derivative of order 1 to {HIGHEST_MULTIPLICITY} at 0",
-        "Neurons at a flat point do not move at tiny initialization.",
-    )
+    given = f"the activation {sigma!r}, flat at 0 up to order {HIGHEST_MULTIPLICITY}"
+    allowed = f"activations with a nonzero derivative of order 1 to {HIGHEST_MULTIPLICITY} at 0"
+    raise SpecError(given, allowed, "Neurons at a flat point do not move at tiny initialization.")
 
 
 def _differentiated(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -104,33 +100,30 @@ def _differentiated(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _all_steps() -> np.ndarray:
-    """The steps h of every triple h, h/2, h/4: powers of two down from 1."""
+    """Steps h of the triples h, h/2, h/4: powers of two down from 1."""
     return 2.0 ** -np.arange(0.0, 24.0)
 
 
 def _one_sided(
     steps: np.ndarray, increments: np.ndarray, origin: float, p: int
 ) -> tuple[float, float]:
-    """The limit of increments / steps^p as steps -> 0 and its error, from the triple of steps that serves best."""
+    """Limit of increments / steps^p as steps -> 0 and its error, from the best triple of steps."""
     ratios = increments / steps**p
     once = 2.0 * ratios[1:] - ratios[:-1]  # no error of order h
     twice = (4.0 * once[1:] - once[:-1]) / 3.0  # none of order h^2
     smallest = np.abs(steps[2:])
     rounding = 1e-15 * (abs(origin) + np.abs(increments[2:]) + smallest) / smallest**p
-    # Three estimates in a row, so that no chance agreement across a distant kink passes for a limit.
+    # Three estimates in a row exclude a chance agreement across a distant kink.
     jumps = np.abs(np.diff(twice))
-    errors = (
-        np.maximum(np.abs(twice - once[1:])[1:-1], np.maximum(jumps[1:], jumps[:-1]))
-        + rounding[1:-1]
-    )
+    spread = np.maximum(np.abs(twice - once[1:])[1:-1], np.maximum(jumps[1:], jumps[:-1]))
+    errors = spread + rounding[1:-1]
     best = int(np.argmin(errors))
     return float(twice[best + 1]), float(errors[best])
 
 
-def _one_sided_refusal(sigma: Activation, p: int, left: float, right: float) -> str:
-    return refusal(
-        f"the activation {sigma!r}, whose term of order {p} at 0 is {left:.4g} s^{p} on the left and {right:.4g} s^{p} on the "
-        "right, or not what its derivative says",
-        "activations with one Taylor expansion on both sides of 0 (tanh, sigmoid, GELU, x tanh x, ...)",
-        "A kink at 0 has no multiplicity; for ReLU and leaky ReLU with 1-D inputs use homogeneous_orientations.",
-    )
+def _different_sides(sigma: Activation, p: int, left: float, right: float) -> SpecError:
+    terms = f"{left:.4g} s^{p} on the left and {right:.4g} s^{p} on the right"
+    given = f"the activation {sigma!r}, whose term of order {p} at 0 is {terms}"
+    allowed = "activations with one Taylor expansion on both sides of 0 (tanh, sigmoid, GELU, ...)"
+    remedy = "A kink at 0 has no multiplicity: for ReLU take homogeneous_orientations."
+    return SpecError(given, allowed, remedy)

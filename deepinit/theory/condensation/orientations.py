@@ -1,14 +1,16 @@
-"""Where the input weights of a two-layer network turn while its weights are still tiny.
+"""Orientations of the input weights of a two-layer network while its weights are tiny.
 
-An activation with sigma(0) != 0 fits the mean first: a_j' = sigma(0) (ybar - sigma(0) sum_j a_j), so that within a time
-1/(m sigma(0)^2) all a_j move by ybar / (m sigma(0)) and the residual becomes y - ybar. If this move is large against the initial a_j, every
-output weight has the sign of ybar / sigma(0), and neurons climb the form of the centred targets with that one sign.
+An activation with sigma(0) != 0 fits the mean first: a_j' = sigma(0) (ybar - sigma(0) sum_j a_j),
+so that within a time 1/(m sigma(0)^2) all a_j move by ybar / (m sigma(0)) and the residual becomes
+y - ybar. If this move is large against the initial a_j, every output weight has the sign of
+ybar / sigma(0), and neurons ascend the form of the centred targets with that one sign.
 """
 
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.condensation.cube import cube_maxima
 from deepinit.theory.condensation.multiplicity import multiplicity
@@ -20,13 +22,13 @@ Geometry = Literal["l2", "linf"]
 
 
 class Orientations(NamedTuple):
-    """Directions on which input weights condense, K of them, largest |H| first; opposite directions are two.
+    """Directions of condensed input weights, K of them, largest |H| first; opposite ones are two.
 
     Attributes:
         directions: [K, D] of Euclidean norm 1; the last coordinate is the bias, if there is one.
         values: H at the directions, [K].
         output_sign: [K], the sign +-1 of the output weights of neurons that condense there.
-        kappa: [K], the condensation exponent: misalignment is proportional to (|w| / |w_0|)^{-kappa}.
+        kappa: [K], condensation exponent: misalignment is proportional to (|w| / |w_0|)^{-kappa}.
     """
 
     directions: np.ndarray
@@ -38,68 +40,59 @@ class Orientations(NamedTuple):
 def predict_orientations(
     x: Any, y: Any, activation: Any, *, geometry: Geometry = "l2", bias: bool = True
 ) -> Orientations:
-    """The directions on which the input weights of a two-layer network condense at tiny initialization.
+    """Directions on which the input weights of a two-layer network condense at tiny initialization.
 
-    They are the strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, z = (x, 1), on the unit sphere of the norm that the
-    optimizer steps in; a neuron that condenses at u has output weight of the sign of H(u). For p = 1 and "l2": +-v / |v|,
-    v = (1/n) sum_i y_i z_i. For p = 2: at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T. For sigma(0) != 0 the targets are
-    centred, and unless their mean is 0 only directions with H(u) ybar sigma(0) > 0 are left (for p = 1 one).
+    The strict local maxima of |H|, H(u) = (c/n) sum_i y_i (u.z_i)^p, z = (x, 1), on the unit sphere
+    of the optimizer's norm; output weights at u have the sign of H(u). p = 1, "l2": +-v / |v|,
+    v = (1/n) sum_i y_i z_i. p = 2: at most 4, extreme eigenvectors of (c/n) sum_i y_i z_i z_i^T.
+    For sigma(0) != 0 the targets are centred, and unless their mean is 0 only directions with
+    H(u) ybar sigma(0) > 0 remain (for p = 1 one).
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
-        activation: an `Activation`, a built-in's name or any JAX function; its multiplicity is p.
-        geometry: "l2" for gradient descent, with momentum or stochastic; "linf" for sign descent and for Adam whose epsilon is
-            negligible against the gradients (otherwise Adam is gradient descent).
-        bias: whether neurons have a bias.
+        activation: `Activation`, name or JAX function; p is its multiplicity.
+        geometry: "l2": gradient descent, with momentum or stochastic; "linf": sign descent, and
+            Adam with epsilon negligible against the gradients.
+        bias: True for neurons with a bias.
 
     Returns:
-        `Orientations`; with K = 0 where |H| has no strict maximum (p = 2 with a matrix proportional to the identity).
+        `Orientations`; K = 0 if |H| has no strict maximum (p = 2 with a multiple of the identity).
 
     Raises:
-        SpecError: data whose shapes do not fit or that are not finite; activations without multiplicity (ReLU: see
-            `homogeneous_orientations`); targets with H = 0 everywhere, such as v = 0 for p = 1.
+        SpecError: bad data; no multiplicity (ReLU: `homogeneous_orientations`); H = 0 everywhere.
 
-    Valid for: two layers, square loss, weights so small that outputs are small against y. For p = 1 all neurons condense; for p >= 2
-        gradient flow is faster for some neurons than others by factors of order 1, so that the first ones fit the data before
-        the rest has turned, while Adam turns all. p = 1, p = 2, d = 1 are algebraic; otherwise maxima whose hills cover less than about
-        0.1 % of the sphere can be missed. Directions are moved by the next order of sigma by O(|w.z|), O(|w.z|^2) for odd or even sigma.
-        With sigma(0) != 0 and ybar != 0: |ybar| / (m |sigma(0)|) large against the initial output weights; center y (or
-        subtract sigma(0)) to have both signs.
+    Valid for: square loss, outputs small against y. p = 1: all neurons condense. p >= 2: rates of
+        gradient flow differ by factors of order 1, so that the first neurons fit the data before
+        the rest has turned; Adam turns all. Exact for p = 1, p = 2, d = 1; else basins below about
+        0.1 % of the sphere can be missed. Error of directions O(|w.z|), O(|w.z|^2) for odd or even
+        sigma. For sigma(0) != 0 and ybar != 0: |ybar| / (m |sigma(0)|) large against the initial
+        output weights.
 
-    Reference: arXiv:2105.11686 for p = 1 and for d = 1; in general, condensation_form and this module's docstring; for "linf",
-        condensation_cube.
+    Reference: arXiv:2105.11686 for p = 1 and for d = 1; else `condensation.target_form`, and
+        `condensation.cube` for "linf".
     """
-    if geometry not in ("l2", "linf"):
-        raise SpecError(
-            f"geometry={geometry!r}", "'l2' or 'linf'", "Gradient flow is 'l2', Adam is 'linf'."
-        )
+    remedy = "Gradient flow is 'l2', Adam is 'linf'."
+    validate.choice("geometry", geometry, ("l2", "linf"), remedy)
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
     p, value_at_0, c, *_ = multiplicity(activation)
     mean_sign = 0.0
     if value_at_0:
         mean = targets.mean()
-        mean_sign = (
-            float(np.sign(mean / value_at_0))
-            if abs(mean) > VANISHING * np.abs(targets).mean()
-            else 0.0
-        )
+        if abs(mean) > VANISHING * np.abs(targets).mean():
+            mean_sign = float(np.sign(mean / value_at_0))
         targets = targets - mean
     form = target_form(inputs, targets, p, c, bias=bias)
     check_not_zero(form, centred=bool(value_at_0))
-    found = sphere_maxima(form) if geometry == "l2" else cube_maxima(form)
-    if mean_sign and len(found):
-        found = found[form.value(found) * mean_sign > 0.0]
-    return _described(form, found, geometry)
-
-
-def _described(form: TargetForm, found: np.ndarray, geometry: Geometry) -> Orientations:
-    if not len(found):
-        return Orientations(found, np.zeros(0), np.zeros(0), np.zeros(0))
-    directions = found / np.linalg.norm(found, axis=1, keepdims=True)
+    maxima = sphere_maxima(form) if geometry == "l2" else cube_maxima(form)
+    if mean_sign and len(maxima):
+        maxima = maxima[form.value(maxima) * mean_sign > 0.0]
+    if not len(maxima):
+        return Orientations(maxima, np.zeros(0), np.zeros(0), np.zeros(0))
+    directions = maxima / np.linalg.norm(maxima, axis=1, keepdims=True)
     values = form.value(directions)
-    kappa = np.ones(len(found))
+    kappa = np.ones(len(maxima))
     if geometry == "l2":
         kappa = np.array([condensation_exponent(form, u) for u in directions])
     return Orientations(directions, values, np.sign(values), kappa)
@@ -107,13 +100,11 @@ def _described(form: TargetForm, found: np.ndarray, geometry: Geometry) -> Orien
 
 def check_not_zero(form: TargetForm, *, centred: bool = False) -> None:
     """Refuse forms that are 0 up to rounding: the next order of sigma decides then."""
-    # A polynomial that is not 0 vanishes at no point drawn at random.
+    # A polynomial other than 0 vanishes at no random point.
     points = np.random.default_rng(0).standard_normal((64, form.dimension))
     terms = np.abs(points @ form.rows.T) ** form.p @ np.abs(form.weights)
     if (np.abs(form.value(points)) <= VANISHING * terms).all():
-        what = "y minus its mean (sigma(0) != 0)" if centred else "y"
-        raise SpecError(
-            f"targets for which sum_i y_i (u.z_i)^{form.p} is 0 for every u",
-            f"{what} with a component along the monomials of degree {form.p} of (x, 1)",
-            "By symmetry nothing moves at leading order, and the next order of the activation decides.",
-        )
+        targets = "y minus its mean (sigma(0) != 0)" if centred else "y"
+        given = f"targets for which sum_i y_i (u.z_i)^{form.p} is 0 for every u"
+        allowed = f"{targets} with a component along the monomials of degree {form.p} of (x, 1)"
+        raise SpecError(given, allowed, "By symmetry nothing moves at leading order.")

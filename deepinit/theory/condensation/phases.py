@@ -1,62 +1,59 @@
-"""When condensation happens at all: scaling of the initialization with the width.
+"""Phases of condensation: scaling of the initialization with the width.
 
-f = (1/alpha) sum_k a_k sigma(w_k.z), a of standard deviation beta_1, w of beta_2; gamma = -lim log(beta_1 beta_2 / alpha) / log m,
-gamma' = -lim log(beta_1/beta_2) / log m. For multiplicity 1 the overlap at a fixed loss drop is S* = O(alpha), and sinh(2 x) is of order
-Y = alpha / (m max(beta_1, beta_2)^2) = m^e, e = gamma - 1 - |gamma'|, x = rate t (condensation_linear). Displacement relative to
-|W(0)| is of order max(cosh x - 1, (beta_1/beta_2) sinh x): for e >= 0, e^x = m^{e/2} gives m^{e/2 + max(0, -gamma')}; for e < 0, x = m^e gives
-max(m^{2e}, m^{e - gamma'}).
+f = (1/alpha) sum_k a_k sigma(w_k.z), a of standard deviation beta_1, w of beta_2;
+gamma = -lim log(beta_1 beta_2 / alpha) / log m, gamma' = -lim log(beta_1/beta_2) / log m. For
+multiplicity 1 the overlap at a fixed loss drop is S* = O(alpha), and sinh(2 x) is of order
+Y = alpha / (m max(beta_1, beta_2)^2) = m^e, e = gamma - 1 - |gamma'|, x = rate t
+(`condensation.linear_regime`). Displacement relative to |W(0)| is of order
+max(cosh x - 1, (beta_1/beta_2) sinh x): for e >= 0, e^x = m^{e/2} gives m^{e/2 + max(0, -gamma')};
+for e < 0, x = m^e gives max(m^{2e}, m^{e - gamma'}).
 """
 
 from typing import Any, Literal
 
-from deepinit.theory.condensation.validate import check_real
+from deepinit.core import validate
 
 
 def initial_regime(gamma: float, gamma_prime: float) -> Literal["linear", "critical", "condensed"]:
-    """The regime of a wide two-layer ReLU network: do input weights stay (linear), or move far (condensed)?
+    """Regime of a wide two-layer ReLU network: input weights stay (linear) or move far (condensed).
 
-    Linear: gamma < 1 or gamma' > gamma - 1; condensed: gamma > 1 and gamma' < gamma - 1; critical: the boundary between them.
+    Linear: gamma < 1 or gamma' > gamma - 1; condensed: gamma > 1 and gamma' < gamma - 1; critical:
+    the boundary between them.
 
     Args:
         gamma: -lim log(beta_1 beta_2 / alpha) / log m.
         gamma_prime: -lim log(beta_1 / beta_2) / log m.
 
     Returns:
-        "linear", "critical" or "condensed". NTK scaling is (1/2, 0), Xavier and mean field (1, 0), variances m^-g (g, 0).
+        "linear", "critical" or "condensed". NTK scaling is (1/2, 0), Xavier and mean field (1, 0),
+        variances m^-g (g, 0).
 
     Raises:
         SpecError: arguments that are not finite numbers.
 
-    Valid for: width to infinity, ReLU, inputs in [0, 1]^d, bounded targets, and training to O(1/n) on the condensed side.
+    Valid for: width to infinity, ReLU, inputs in [0, 1]^d, bounded targets, and training to O(1/n)
+        on the condensed side.
 
     Reference: arXiv:2007.07497, theorems on the linear and the condensed regime.
     """
-    first, second = _check(gamma, gamma_prime)
+    first, second = _checked(gamma, gamma_prime)
     edge = first - 1.0 - max(0.0, second)
     return "critical" if abs(edge) < 1e-12 else "condensed" if edge > 0.0 else "linear"
 
 
 def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
-    """The exponent of m in |W - W(0)| / |W(0)| at a fixed loss drop, multiplicity 1.
+    """Exponent of m in |W - W(0)| / |W(0)| at a fixed loss drop, multiplicity 1.
 
-    With e = gamma - 1 - |gamma'|: e/2 + max(0, -gamma') if e >= 0, max(2 e, e - gamma') if e < 0. Its sign is that of `initial_regime`:
-    negative in the linear regime, 0 on the boundary, positive in the condensed regime.
+    With e = gamma - 1 - |gamma'|: e/2 + max(0, -gamma') if e >= 0, max(2 e, e - gamma') if e < 0.
+    Negative in the linear regime, 0 on the boundary, positive in the condensed regime of
+    `initial_regime`, which has the arguments and errors.
 
-    Args:
-        gamma: -lim log(beta_1 beta_2 / alpha) / log m.
-        gamma_prime: -lim log(beta_1 / beta_2) / log m.
+    Valid for: width to infinity; sigma(0) = 0, sigma'(0) != 0; for gamma <= 1/2 antisymmetric
+        initialization (f = 0 at first).
 
-    Returns:
-        The exponent.
-
-    Raises:
-        SpecError: arguments that are not finite numbers.
-
-    Valid for: width to infinity; sigma(0) = 0, sigma'(0) != 0; for gamma <= 1/2 antisymmetric initialization (f = 0 at first).
-
-    Reference: module docstring; the measured slopes are those of arXiv:2007.07497.
+    Reference: module docstring; measured exponents: arXiv:2007.07497.
     """
-    first, second = _check(gamma, gamma_prime)
+    first, second = _checked(gamma, gamma_prime)
     overlap = first - 1.0 - abs(second)
     if overlap >= 0.0:
         return 0.5 * overlap + max(0.0, -second)
@@ -64,31 +61,18 @@ def initial_regime_exponent(gamma: float, gamma_prime: float) -> float:
 
 
 def residual_angle_exponent(gamma: float, gamma_prime: float) -> float:
-    """The exponent of m in the typical angle between input weights and +-v at a fixed loss drop, multiplicity 1.
+    """Exponent <= 0 of m in the angle of input weights and +-v at a fixed loss drop (p = 1).
 
-    In the condensed regime |W - W(0)| is all along v, and tan(angle) = |w_perp| / |w.v| is the inverse of the relative displacement:
-    m^{(1 - gamma + gamma')/2} if gamma - 1 >= |gamma'|, m^{1 - gamma} if 0 < gamma - 1 < -gamma'. Elsewhere angles stay of order 1.
+    In the condensed regime W - W(0) is along v: tan(angle) = |w_perp| / |w.v| is the inverse of the
+    relative displacement: m^{(1 - gamma + gamma')/2} if gamma - 1 >= |gamma'|, m^{1 - gamma} if
+    0 < gamma - 1 < -gamma'. Elsewhere angles stay of order 1.
 
-    Args:
-        gamma: -lim log(beta_1 beta_2 / alpha) / log m.
-        gamma_prime: -lim log(beta_1 / beta_2) / log m.
-
-    Returns:
-        The exponent, <= 0.
-
-    Raises:
-        SpecError: arguments that are not finite numbers.
-
-    Valid for: as `initial_regime_exponent`.
-
-    Reference: module docstring.
+    Arguments, errors, range and reference: `initial_regime_exponent`.
     """
     return min(0.0, -initial_regime_exponent(gamma, gamma_prime))
 
 
-def _check(gamma: Any, gamma_prime: Any) -> tuple[float, float]:
+def _checked(gamma: Any, gamma_prime: Any) -> tuple[float, float]:
     remedy = "Variances m^-g of all weights are (g, 0)."
-    return (
-        check_real("gamma", gamma, "a finite number", remedy),
-        check_real("gamma_prime", gamma_prime, "a finite number", remedy),
-    )
+    first = validate.real("gamma", gamma, remedy=remedy)
+    return first, validate.real("gamma_prime", gamma_prime, remedy=remedy)

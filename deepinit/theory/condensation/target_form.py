@@ -1,7 +1,8 @@
-"""The form that the data impose on every neuron at tiny initialization.
+"""Form of the data: the potential of every neuron at tiny initialization.
 
-Network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss R = 1/(2n) sum_i (f(x_i) - y_i)^2, sigma(s) = c s^p near 0. While f is
-small against y the residual is -y, neurons do not interact, and gradient flow moves each of them by
+Network f(x) = sum_j a_j sigma(w_j.z), z = (x, 1), loss R = 1/(2n) sum_i (f(x_i) - y_i)^2,
+sigma(s) = c s^p near 0. While f is small against y the residual is -y, neurons do not interact, and
+gradient flow moves each of them by
 
     a' = H(w),    w' = a grad H(w),    H(w) = (c/n) sum_i y_i (w.z_i)^p,
 
@@ -17,12 +18,12 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.theory.condensation.validate import check_real, check_rows, check_targets, with_bias
+from deepinit.theory.condensation.validate import check_rows, check_targets, nonzero, with_bias
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TargetForm:
-    """H(u) = (c/n) sum_i y_i (u.z_i)^p, and its derivatives, at vectors u [..., D]; others are refused.
+    """H(u) = (c/n) sum_i y_i (u.z_i)^p and its derivatives at vectors u [..., D].
 
     Attributes:
         rows: z_i, [n, D]; the last coordinate is 1 for neurons with bias.
@@ -36,7 +37,7 @@ class TargetForm:
 
     @property
     def dimension(self) -> int:
-        """D: number of input weights of a neuron, its bias included."""
+        """D: number of input weights of a neuron, with its bias."""
         return self.rows.shape[1]
 
     def value(self, u: Any) -> np.ndarray:
@@ -48,18 +49,15 @@ class TargetForm:
         return self.p * (self._products(u) ** (self.p - 1) * self.weights) @ self.rows
 
     def sphere_gradient(self, u: Any) -> np.ndarray:
-        """grad_S H(u) = grad H(u) - p H(u) u for unit vectors u, [..., D]: the force along the sphere."""
-        slope, u = self.gradient(u), self._vectors(u)
-        return slope - (slope * u).sum(axis=-1, keepdims=True) * u
+        """grad_S H(u) = grad H(u) - p H(u) u for unit vectors u, [..., D]."""
+        gradient, u = self.gradient(u), self._vectors(u)
+        return gradient - (gradient * u).sum(axis=-1, keepdims=True) * u
 
     def hessian(self, u: Any) -> np.ndarray:
         """The matrix of second derivatives at one vector u, [D, D]."""
         if self._vectors(u).ndim != 1:
-            raise SpecError(
-                f"u of shape {np.shape(u)}",
-                f"one vector [{self.dimension}]",
-                "Call once per vector.",
-            )
+            allowed = f"one vector [{self.dimension}]"
+            raise SpecError(f"u of shape {np.shape(u)}", allowed, "Call once per vector.")
         if self.p == 1:
             return np.zeros((self.dimension, self.dimension))
         curvature = self.p * (self.p - 1) * self._products(u) ** (self.p - 2) * self.weights
@@ -69,79 +67,70 @@ class TargetForm:
         return self._vectors(u) @ self.rows.T
 
     def _vectors(self, u: Any) -> np.ndarray:
-        array = validate.real_numbers(u)
-        if (
-            array is None
-            or array.ndim == 0
-            or array.shape[-1] != self.dimension
-            or not np.isfinite(array).all()
-        ):
-            remedy = "A neuron's bias is the last coordinate."
+        remedy = "A neuron's bias is the last coordinate."
+        array = validate.array("u", u, remedy=remedy)
+        if array.shape[-1:] != (self.dimension,):
             allowed = f"finite vectors [..., {self.dimension}]"
-            raise SpecError(f"u of {validate.shape_text(u)}", allowed, remedy)
+            raise SpecError(f"u of shape {array.shape}", allowed, remedy)
         return array
 
     @property
     def size(self) -> float:
-        """(|c|/n) sum_i |y_i| |z_i|^p: no value of |H| on the unit sphere is larger."""
+        """(|c|/n) sum_i |y_i| |z_i|^p: a bound of |H| on the unit sphere."""
         return float(np.abs(self.weights) @ np.linalg.norm(self.rows, axis=1) ** self.p)
 
 
 def target_form(x: Any, y: Any, p: int, c: float = 1.0, *, bias: bool = True) -> TargetForm:
-    """The form H(u) = (c/n) sum_i y_i (u.z_i)^p whose maxima in size are the orientations of condensing neurons.
+    """H(u) = (c/n) sum_i y_i (u.z_i)^p; maxima of |H| are the orientations of neurons.
 
-    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization; z = (x, 1) with bias, z = x without.
+    a' = H(w), w' = a grad H(w) for every neuron at tiny initialization.
 
     Args:
         x: inputs [n, d], or [n] for d = 1.
         y: targets [n].
         p: multiplicity of the activation, >= 1.
-        c: sigma^{(p)}(0) / p!, not 0. The loss is 1/(2n) times the sum of squares; double c for the mean of squares.
-        bias: whether neurons have a bias, the last coordinate of u.
+        c: sigma^{(p)}(0) / p!, not 0, for the loss 1/(2n) sum of squares; double it for their mean.
+        bias: True for z = (x, 1), the bias last in u; False for z = x.
 
     Returns:
-        A `TargetForm` with methods `value`, `gradient`, `sphere_gradient`, `hessian`.
+        A `TargetForm`.
 
     Raises:
-        SpecError: shapes that do not fit, values that are not finite, p < 1, c = 0.
+        SpecError: bad data, p < 1, c = 0.
 
-    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else pass y minus its mean). Relative error of the
-        force O(|w.z|), or O(|w.z|^2) for odd and even activations.
+    Valid for: outputs small against y: |w.z|^p sum |a| << |y|, and sigma(0) = 0 (else center y).
+        Relative error of the force O(|w.z|), or O(|w.z|^2) for odd and even activations.
 
-    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; in general, module docstring.
+    Reference: arXiv:2105.11686, leading-order dynamics for p = 1 and for d = 1; else module
+        docstring.
     """
     inputs = check_rows("x", x)
     targets = check_targets(y, len(inputs))
-    validate.integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
-    factor = check_real(
-        "c", c, "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."
-    )
-    if factor == 0.0:
-        raise SpecError(
-            "c=0", "a finite number, not 0", "It is sigma^(p)(0) / p!; see multiplicity."
-        )
-    return TargetForm(with_bias(inputs, bias), factor * targets / len(targets), int(p))
+    p = validate.integer("p", p, 1, "The multiplicity of tanh is 1; see multiplicity.")
+    factor = nonzero("c", c, "It is sigma^(p)(0) / p!; see multiplicity.")
+    return TargetForm(with_bias(inputs, bias), factor * targets / len(targets), p)
 
 
 def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     """kappa(u) = 1 - mu / (p |H(u)|) at a critical unit vector u of H on the sphere.
 
-    mu is the largest eigenvalue of sign(H) Hess H on the tangent space of u. Along the ray r grows like r'/r = p a r^{p-2} H while a
-    small tangent part decays like a r^{p-2} (mu - p H) (for H > 0), so |u(t) - u| is proportional to (|w|/|w_0|)^{-kappa}.
+    mu is the largest eigenvalue of sign(H) Hess H on the tangent space of u. Along the ray
+    r'/r = p a r^{p-2} H, while a small tangent part decays like a r^{p-2} (mu - p H) (for H > 0):
+    |u(t) - u| is proportional to (|w|/|w_0|)^{-kappa}.
 
     Args:
         form: the form.
         u: unit vector [D] with H(u) != 0.
 
     Returns:
-        kappa: > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity in dimension 1, where there is no tangent.
+        kappa: > 0 exactly at strict local maxima of |H|; 1 for p = 1; infinity in dimension 1.
 
     Raises:
         SpecError: no form, or no vector of its dimension.
 
     Valid for: gradient flow; u critical.
 
-    Reference: derivation above.
+    Reference: the derivation above.
     """
     check_form(form)
     value = float(form.value(u))
@@ -150,15 +139,10 @@ def condensation_exponent(form: TargetForm, u: np.ndarray) -> float:
     if form.p == 1:
         return 1.0
     tangent = np.linalg.svd(u[None])[2][1:]
-    largest = np.linalg.eigvalsh(math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T)[
-        -1
-    ]
-    return 1.0 - float(largest) / (form.p * abs(value))
+    hessian = math.copysign(1.0, value) * tangent @ form.hessian(u) @ tangent.T
+    return 1.0 - float(np.linalg.eigvalsh(hessian)[-1]) / (form.p * abs(value))
 
 
 def check_form(form: Any) -> None:
-    """Refuses what is not a `TargetForm`."""
-    if not isinstance(form, TargetForm):
-        raise SpecError(
-            f"a form of type {type(form).__name__}", "a TargetForm", "Write target_form(x, y, p)."
-        )
+    """Refuse anything but a `TargetForm`."""
+    validate.instance("form", form, TargetForm, "a TargetForm", "Write target_form(x, y, p).")

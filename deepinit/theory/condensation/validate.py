@@ -1,106 +1,51 @@
-"""What the theory of condensation accepts: data, scales, times, data forms."""
+"""Checks of the condensation theory: data, numbers other than 0, times."""
 
-import math
-import numbers
 from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 
-# A sum of terms of both signs that is this small against the sum of their sizes is zero up to rounding.
-VANISHING = 1e-12
+VANISHING = 1e-12  # relative to the sum of sizes, below which a sum of both signs is rounding
 
 
 def check_rows(name: str, rows: Any) -> np.ndarray:
-    """[n, dimension] float64, finite; one number per sample is taken as dimension 1."""
-    array = _numbers(name, rows)
-    if array.ndim == 1:
-        array = array[:, None]
+    """[n, dimension] float64, finite, not empty; [n] becomes [n, 1]."""
+    array = validate.array(name, rows, remedy="Drop rows with NaN or infinity.")
+    array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or array.size == 0:
-        raise SpecError(
-            f"{name} of shape {array.shape}",
-            "[samples, dimension], or [samples] for dimension 1, not empty",
-            "Flatten images to rows first.",
-        )
+        allowed = "[samples, dimension], or [samples] for dimension 1, not empty"
+        raise SpecError(f"{name} of shape {array.shape}", allowed, "Flatten images to rows first.")
     return array
 
 
 def check_targets(y: Any, num_samples: int) -> np.ndarray:
     """[n] float64, one finite number per sample; a column [n, 1] is flattened."""
-    array = _numbers("y", y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+    array = validate.array("y", y, remedy="Drop samples with NaN or infinity.")
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.shape != (num_samples,):
-        raise SpecError(
-            f"y of shape {array.shape} with {num_samples} samples",
-            f"one number per sample, shape ({num_samples},)",
-            "For several outputs use multi_output_orientations.",
-        )
+        given, allowed = f"y of shape {array.shape}", f"one number per sample, [{num_samples}]"
+        raise SpecError(given, allowed, "For several outputs use multi_output_orientations.")
     return array
 
 
 def with_bias(rows: np.ndarray, bias: bool) -> np.ndarray:
     """The rows z = (x, 1), or x itself for neurons without bias."""
-    if not isinstance(bias, bool | np.bool_):
-        raise SpecError(
-            f"bias={bias!r}", "True or False", "True appends the coordinate 1 to every input."
-        )
+    validate.flag("bias", bias, "True appends the coordinate 1 to every input.")
     return np.column_stack([rows, np.ones(len(rows))]) if bias else rows
 
 
-def check_real(
-    name: str,
-    value: Any,
-    allowed: str,
-    remedy: str,
-    *,
-    least: float = -math.inf,
-    open_end: bool = False,
-):
-    """A finite real number >= least (> least if open_end), as a float."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not real or value < least or (open_end and value == least):
-        raise SpecError(f"{name}={value!r}", allowed, remedy)
-    return float(value)
-
-
-def check_positive(name: str, value: Any, remedy: str) -> float:
-    """A finite number > 0."""
-    return check_real(name, value, "a finite number > 0", remedy, least=0.0, open_end=True)
-
-
-def check_fraction(name: str, value: Any, remedy: str) -> float:
-    """A number strictly between 0 and 1."""
-    fraction = check_real(
-        name, value, "a number between 0 and 1, ends excluded", remedy, least=0.0, open_end=True
-    )
-    if fraction >= 1.0:
-        raise SpecError(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy)
-    return fraction
+def nonzero(name: str, value: Any, remedy: str) -> float:
+    """A finite number other than 0."""
+    number = validate.real(name, value, remedy=remedy)
+    validate.require(number != 0.0, f"{name}=0", "a finite number, not 0", remedy)
+    return number
 
 
 def check_times(time: Any) -> np.ndarray:
     """Finite times >= 0, any shape."""
-    array = _numbers("time", time)
-    if (array < 0.0).any():
-        raise SpecError(f"time={time!r}", "numbers >= 0", "Gradient flow starts at time 0.")
-    return array
-
-
-def _numbers(name: str, values: Any) -> np.ndarray:
-    try:
-        array = np.asarray(values)
-        numeric = array.dtype.kind not in "USOc"
-        array = array.astype(np.float64) if numeric else array
-    except (TypeError, ValueError):
-        numeric = False
-    if not numeric:
-        raise SpecError(
-            f"{name} that is no array of real numbers",
-            "rows of equal length",
-            "Convert it to floats first.",
-        )
-    if not np.isfinite(array).all():
-        raise SpecError(f"{name} that is not finite", "finite numbers", "Remove NaN and infinity.")
+    array = validate.array("time", time)
+    least = array.min(initial=0.0)
+    validate.require(least >= 0.0, f"time down to {least:g}", "numbers >= 0", "Start at time 0.")
     return array

@@ -1,16 +1,17 @@
-"""The cut-off in depth: where, and how sharply, a deep random network forgets its input. Every public function in one place.
+"""Cut-off in depth: where, and how sharply, a deep random network forgets its input.
 
-Drift of log|x_t|, exact at every width: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent`; layer by layer, under any
-weight law: `log_norm_walk`. First passage of that
-random walk below the mesh: `first_passage_profile`, `poisson_survival`. The chain in finite precision, exactly at width 1:
-`scalar_survival`; at infinite width: `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds`; at any width, from these: `rounded_survival`.
-Underflow of floating-point numbers: the same with rounding "flush", and `underflow_layer`. Mean-field depth scales and the
-cut-offs that they set: `mean_field`, `mean_field_cutoff` (signals that stay), `ordered_cutoff` (distances that vanish),
-`koenigs_amplitude`. Reading a curve: `summary`. Contraction of positive layers: `thompson_lipschitz`.
+Log-norm: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent` (exact at every width);
+`log_norm_walk` (layer by layer, any weight law). First passage below the mesh:
+`first_passage_profile`, `poisson_survival`. Finite precision: `scalar_survival` (exact, width 1);
+`rounded_orbit`, `rounded_mean_square`, `lattice_thresholds` (infinite width); `rounded_survival`,
+`underflow_layer` (any width). Mean field: `mean_field`, `mean_field_cutoff` (signals that stay),
+`ordered_cutoff` (distances that vanish), `koenigs_amplitude`. Curves: `summary`. Contraction:
+`thompson_lipschitz`.
 
-Chain x_t = Q(phi(W_t x_{t-1})) of constant width N without biases, W_ij of variance A^2 / N (A the gain, A^2 the weight variance
-times fan_in), Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" keeps what is not below rho. S(t) = P(x_t != 0) is its total
-variation distance from the point mass at 0, with maximum 1, over inputs and weights drawn anew for every path.
+Chain x_t = Q(phi(W_t x_{t-1})) of width N without biases, W_ij of variance A^2 / N (A the gain),
+Q rounding to multiples of rho: "truncate" (toward zero) or "nearest"; "flush" sets values below rho
+to 0. S(t) = P(x_t != 0) is its total variation distance from the point mass at 0, with maximum 1,
+over inputs and weights drawn anew for every path.
 """
 
 from deepinit.theory.cutoff.first_passage import (

@@ -1,20 +1,22 @@
-"""The rounded chain at infinite width: its mean map, and the gains at which a lattice keeps a signal alive.
+"""Rounded tanh chain at infinite width: its mean map, and the gains at which a signal survives.
 
-In units of the mesh, h = mean square / rho^2, wide layers obey h' = V(h) with alpha = A sqrt(h) the standard deviation of the
-preactivations. From Q^2 = sum_{k <= |Q|} (2k - 1), in units of rho, and s = 0 (truncation) or 1/2 (nearest),
+In units of the mesh, h = mean square / rho^2, wide layers obey h' = V(h) with alpha = A sqrt(h) the
+standard deviation of the preactivations. From Q^2 = sum_{k <= |Q|} (2k - 1), in units of rho, and
+s = 0 (truncation) or 1/2 (nearest),
 
     V(h) = v(A sqrt(h)),    v(alpha) = sum_{k >= 1} (2k - 1) P(|phi(rho alpha g)| >= (k - s) rho),
     tanh: v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)).
 
-0 attracts. A positive fixed point exists if and only if A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha): above A_ex the signal is
-metastable. Small signals see phi as linear, v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
+0 attracts. A positive fixed point exists if and only if
+A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha): above A_ex the signal is metastable. Small signals:
+phi linear, v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and
 
     A_lat^2 = inf_alpha alpha^2 / m(alpha)
 
-is the gain below which rounding cannot keep a signal alive on any mesh. Truncation: m(alpha) < alpha^2, so A_lat = 1, as
-alpha -> infinity; and A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335..., below 1.
+is the gain below which the signal dies on any mesh. Truncation: m(alpha) < alpha^2, A_lat = 1 as
+alpha -> infinity, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335...
 
-Underflow ("flush": values below rho become 0, others are kept) has no lattice, but a mean map,
+Underflow ("flush": values below rho become 0) has no lattice, but a mean map,
 
     v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
@@ -26,18 +28,11 @@ import numpy as np
 from scipy.special import erfc
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff.validate import (
-    check_depth,
-    check_gain,
-    check_positive,
-    check_rho,
-    check_rounding,
-)
+from deepinit.theory.cutoff.validate import check_rounding
 
 _GRID = 200  # points per decade of alpha
 _FARTHEST = 28.0  # erfc(28) is 0 in float64
-_MOST_LEVELS = 100_000  # beyond, the sum over levels is an integral and its first corrections
+_MOST_LEVELS = 100_000  # beyond: Euler-Maclaurin
 _FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 
 
@@ -46,10 +41,10 @@ class LatticeThresholds(NamedTuple):
 
     Attributes:
         lattice_gain: A_lat; below it the signal dies on every mesh.
-        lattice_alpha: where its infimum is attained; inf for truncation.
-        existence_gain: A_ex(rho); from it on a positive fixed point exists and the chain is metastable, its life time exponential
-            in the width.
-        existence_alpha: where its infimum is attained, in units of the mesh.
+        lattice_alpha: the argument of its infimum; inf for truncation.
+        existence_gain: A_ex(rho); from it on a positive fixed point exists and the chain is
+            metastable, with a life time exponential in the width.
+        existence_alpha: the argument of its infimum, in units of the mesh.
     """
 
     lattice_gain: float
@@ -59,9 +54,9 @@ class LatticeThresholds(NamedTuple):
 
 
 def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
-    """A_lat and A_ex(rho): the gains of the phase diagram of x_t = Q(tanh(W_t x_{t-1})) at infinite width, fixed mesh.
+    """A_lat and A_ex(rho): phase diagram of the rounded tanh chain at infinite width, fixed mesh.
 
-    The two infima of the module docstring, W_ij ~ N(0, A^2 / N).
+    The two infima of the module docstring; x_t = Q(tanh(W_t x_{t-1})), W_ij ~ N(0, A^2 / N).
 
     Args:
         rho: mesh, 0 < rho < 1.
@@ -73,24 +68,25 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
     Raises:
         SpecError: rho outside (0, 1), unknown rounding.
 
-    Valid for: tanh without biases, width to infinity at fixed mesh, any independent centred weights of this variance. Between
-        A_lat and A_ex (a gap that closes as rho -> 0) the orbit goes to 0 as well.
+    Valid for: tanh without biases, width to infinity at fixed mesh, any independent centred weights
+        of this variance. Between A_lat and A_ex (a gap that closes as rho -> 0) the orbit goes to 0
+        too.
 
-    Reference: arXiv:2608.15914 (nearest); truncation: derivation in the module docstring.
+    Reference: arXiv:2608.15914 (nearest); truncation: module docstring.
     """
-    mesh, offset = check_rho(rho), check_rounding(rounding)
+    mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
     if offset == 0.0:
         return LatticeThresholds(1.0, math.inf, existence, at)
-    # beyond alpha = 3 the lattice is fine: m = alpha^2 + 1/12 to 1e-70, and alpha^2 / m rises to 1
+    # beyond alpha = 3: m = alpha^2 + 1/12 to 1e-70, and alpha^2 / m rises to 1
     lattice, lattice_at = _infimum(_linear_mean_square, 10.0)
     return LatticeThresholds(lattice, lattice_at, existence, at)
 
 
 def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
-    """v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1): the mean map of the rounded chain, in units of the mesh.
+    """v(alpha) = E[Q(tanh(rho alpha g))^2] / rho^2, g ~ N(0, 1): mean map of the rounded chain.
 
-    Formula in the module docstring; h' = v(A sqrt(h)).
+    In units of the mesh, h' = v(A sqrt(h)); formula in the module docstring.
 
     Args:
         alpha: standard deviation of the preactivations over rho, >= 0.
@@ -98,19 +94,18 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
         rounding: "truncate", "nearest" or "flush".
 
     Returns:
-        v, relative error about 1e-14; where more than 100 000 levels count (by Euler-Maclaurin), at most rho.
+        v, relative error about 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
 
     Raises:
         SpecError: bad rho, rounding, or alpha.
 
     Valid for: Gaussian preactivations; exact.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
-    mesh, flushes = check_rho(rho), rounding == "flush"
+    mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
-    if not (validate.is_number(alpha) and 0.0 <= alpha < math.inf):
-        raise SpecError(f"alpha={alpha!r}", "a finite number >= 0", "It is gain * sqrt(h).")
+    alpha = validate.not_negative("alpha", alpha, "It is gain * sqrt(h).")
     if alpha == 0.0:
         return 0.0
     if flushes:
@@ -119,15 +114,10 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
     # artanh(y) >= y: levels beyond _FARTHEST * scale contribute nothing
     highest = min(math.floor((1.0 - 1e-14) / mesh + offset), math.ceil(_FARTHEST * scale + 1.0))
     if highest > _MOST_LEVELS:
-        square = _moment(alpha, mesh, 0.0, 2)
+        first, square = (_moment(alpha, mesh, 0.0, power) for power in (1, 2))
         if rounding == "nearest":
             return square + 1.0 / 12.0
-        return (
-            square
-            - _moment(alpha, mesh, 0.0, 1)
-            + 1.0 / 3.0
-            - math.sqrt(2.0 / math.pi) / (12.0 * alpha)
-        )
+        return square - first + 1.0 / 3.0 - math.sqrt(2.0 / math.pi) / (12.0 * alpha)
     k = np.arange(1, highest + 1, dtype=np.float64)
     k = k[(k - offset) * mesh < 1.0 - 1e-14]
     return float(np.sum((2.0 * k - 1.0) * erfc(np.arctanh((k - offset) * mesh) / (mesh * scale))))
@@ -136,11 +126,12 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 def rounded_orbit(
     gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0
 ) -> np.ndarray:
-    """The mean square of the rounded tanh chain at infinite width, layer by layer, in units of the mesh.
+    """Mean square of the rounded tanh chain at infinite width, per layer, in units of the mesh.
 
         h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
 
-    At finite width N the signal dies around the first t at which h_t is below 1 / log N: a cut-off with bounded window.
+    At width N the signal dies around the first t with h_t < 1 / log N: a cut-off with bounded
+    window.
 
     Args:
         gain: A > 0.
@@ -153,17 +144,18 @@ def rounded_orbit(
         [depth + 1], h_0, ..., h_depth.
 
     Raises:
-        SpecError: bad gain, rho, rounding, depth or mean_square.
+        SpecError: arguments out of range.
 
     Valid for: tanh without biases, width to infinity; relative error 1e-14 per layer.
 
-    Reference: arXiv:2608.15914 (nearest); derivation in the module docstring.
+    Reference: arXiv:2608.15914 (nearest); module docstring.
     """
-    a, mesh = check_gain(gain), check_rho(rho)
+    a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
     if rounding != "flush":
         check_rounding(rounding)
-    orbit = [check_positive("mean_square", mean_square, "Inputs of ones have 1.") / mesh**2]
-    for _ in range(check_depth(depth)):
+    start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
+    orbit = [start / mesh**2]
+    for _ in range(validate.integer("depth", depth)):
         orbit.append(rounded_mean_square(a * math.sqrt(orbit[-1]), mesh, rounding))
     return np.array(orbit)
 
@@ -171,15 +163,14 @@ def rounded_orbit(
 def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
     """E[|tanh(rho alpha g) / rho|^power; |g| >= least] by Gauss-Legendre.
 
-    Panels finer where tanh bends, g = 1 / (rho alpha): of half that length (tanh has its poles pi/2 of it away).
+    Panels of half the scale g = 1 / (rho alpha) where tanh bends (its poles are pi/2 scales away).
     """
     std = mesh * alpha
     if least > _FARTHEST_NORMAL:
         return 0.0
     bend = min(20.0 / std, _FARTHEST_NORMAL)
-    near = np.linspace(
-        least, max(bend, least), 1 + max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0)))
-    )
+    panels = max(40, math.ceil(4.0 * (bend - least) * min(std, 1.0)))
+    near = np.linspace(least, max(bend, least), 1 + panels)
     far = np.linspace(near[-1], _FARTHEST_NORMAL, 80)
     edges = np.unique(np.concatenate([near, far]))
     nodes, weights = np.polynomial.legendre.leggauss(16)
@@ -190,13 +181,13 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
 
 
 def _linear_mean_square(alpha: float) -> float:
-    """m(alpha) for rounding to nearest: v(alpha) as rho -> 0."""
+    """m(alpha) for rounding to nearest: the limit of v(alpha) as rho -> 0."""
     k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
     return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
 
 
 def _infimum(mean_square: Any, largest: float) -> tuple[float, float]:
-    """(A, alpha) of A^2 = inf alpha^2 / v(alpha): the lowest point of a logarithmic grid up to `largest`, refined."""
+    """(A, alpha) of A^2 = inf alpha^2 / v(alpha), alpha <= largest: best of a log grid, refined."""
     from scipy.optimize import minimize_scalar
 
     def log_ratio(log_alpha: float) -> float:
@@ -206,5 +197,5 @@ def _infimum(mean_square: Any, largest: float) -> tuple[float, float]:
     grid = np.linspace(math.log(0.1), math.log(largest), round(_GRID * math.log10(largest / 0.1)))
     best = int(np.argmin([log_ratio(point) for point in grid]))
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)])
-    found = minimize_scalar(log_ratio, bounds=bounds, method="bounded", options={"xatol": 1e-9})
-    return math.exp(0.5 * found.fun), math.exp(found.x)
+    optimum = minimize_scalar(log_ratio, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    return math.exp(0.5 * optimum.fun), math.exp(optimum.x)

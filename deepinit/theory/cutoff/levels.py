@@ -1,7 +1,7 @@
-"""Where an activation puts its argument on the lattice: the sets {|phi(u)| >= level}, one interval on each side of 0.
+"""Level sets {|phi(u)| >= level} of an activation, one interval on each side of 0.
 
-On u >= 0 and on u <= 0 alike |phi| must rise from 0 and may fall again, once (SiLU, GELU left of 0), so that each set is an
-interval [first, last]: both ends by bisection on the two branches, for all levels at once.
+On each side |phi| must rise from 0 and may fall once (SiLU, GELU left of 0), so that each set is an
+interval [first, last]. Both ends by bisection on the two branches, for all levels at once.
 """
 
 import math
@@ -13,19 +13,17 @@ from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import values
 
-_GRID = (
-    4001  # points on which the shape of |phi| is looked at, spaced evenly in log u over 14 decades
-)
+_GRID = 4001  # points in log u over 14 decades, for the shape of |phi|
 _BISECTIONS = 70  # an interval shrinks to 1e-21 of its length
 _NOISE = 1e-13  # relative rise or fall of |phi| that counts as rounding
 
 
 class Levels(NamedTuple):
-    """The arguments that reach given levels on one side of 0.
+    """Arguments that reach given levels on one side of 0.
 
     Attributes:
         first: [levels], the smallest |u| with |phi| >= level; inf if there is none up to the reach.
-        last: [levels], the largest; inf where |phi| stays above the level as far as it was asked.
+        last: [levels], the largest; inf where |phi| stays above the level up to the reach.
     """
 
     first: np.ndarray
@@ -38,18 +36,18 @@ def largest_value(activation: Activation, reach: float) -> float:
 
 
 def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tuple[Levels, Levels]:
-    """The sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
+    """Sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
 
     Args:
         activation: with phi(0) = 0 and |phi| unimodal on each side of 0.
         levels: [levels], > 0.
-        reach: how far out u can get.
+        reach: bound of |u|.
 
     Returns:
         `Levels` for u < 0 and for u > 0; absolute error 1e-16 (1 + reach).
 
     Raises:
-        SpecError: |phi| rises again after it fell.
+        SpecError: |phi| rises again after a fall.
     """
     return _side(activation, levels, -1.0, reach), _side(activation, levels, 1.0, reach)
 
@@ -57,41 +55,36 @@ def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tupl
 def _side(activation: Activation, levels: np.ndarray, side: float, reach: float) -> Levels:
     top, highest = _peak(activation, side, reach)
     nowhere = levels > highest
-    # the smallest argument that reaches a level: from 0 up to the maximum; the largest: from there on
-    first = _bisect(activation, levels, side, np.zeros_like(levels), np.full_like(levels, top))[1]
+    first = _bisect(activation, levels, side, 0.0, top)
     first = np.where(nowhere, math.inf, first)
     if top >= reach:
         return Levels(first, np.full_like(levels, math.inf))
-    last = _bisect(
-        activation, levels, side, np.full_like(levels, reach), np.full_like(levels, top)
-    )[1]
+    last = _bisect(activation, levels, side, reach, top)
     stays = levels <= abs(float(values(activation, np.array([side * reach]))[0]))
     return Levels(first, np.where(nowhere | stays, math.inf, last))
 
 
 def _bisect(
-    activation: Activation, levels: np.ndarray, side: float, below: np.ndarray, above: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of an interval across which |phi(side u)| - level changes sign; `above` is where it is >= 0."""
+    activation: Activation, levels: np.ndarray, side: float, start: float, end: float
+) -> np.ndarray:
+    """The arguments between start (below the level) and end (not below) where |phi| = level."""
+    below, above = np.full_like(levels, start), np.full_like(levels, end)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (below + above)
         reached = np.abs(values(activation, side * middle)) >= levels
         below, above = np.where(reached, below, middle), np.where(reached, middle, above)
-    return below, above
+    return above
 
 
 def _peak(activation: Activation, side: float, reach: float) -> tuple[float, float]:
-    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]; the argument is `reach` if it never falls."""
+    """(argument, value) of the first maximum of |phi(side u)| on [0, reach]; reach if no fall."""
     from scipy.optimize import minimize_scalar
 
     grid = reach * np.logspace(-14.0, 0.0, _GRID)
     heights = np.abs(values(activation, side * grid))
     if not np.isfinite(heights).all():
-        raise SpecError(
-            f"the activation {activation!r}, not finite up to {reach:g}",
-            "finite activations",
-            "Clip it.",
-        )
+        given = f"the activation {activation!r}, not finite up to {reach:g}"
+        raise SpecError(given, "finite activations", "Clip it.")
     changes = np.diff(heights)
     noise = _NOISE * heights[1:]
     if not (changes < -noise).any():
@@ -99,17 +92,15 @@ def _peak(activation: Activation, side: float, reach: float) -> tuple[float, flo
     best = int(np.argmax(heights))
     falls = int(np.argmax(changes < -noise))
     if falls < best - 1 or (changes[best + 1 :] > noise[best + 1 :]).any():
-        raise SpecError(
-            f"the activation {activation!r}, whose absolute value rises again after it fell",
-            f"activations whose |phi| rises from 0 and falls at most once on either side of 0 (up to |u| = {reach:.3g})",
-            "Simulate the chain instead.",
-        )
+        given = f"the activation {activation!r}, whose absolute value rises again after a fall"
+        allowed = f"|phi| that falls at most once on each side of 0 (up to |u| = {reach:.3g})"
+        raise SpecError(given, allowed, "Simulate the chain.")
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = minimize_scalar(
-        lambda u: -float(np.abs(values(activation, np.array([side * u])))[0]),
-        bounds=(low, high),
-        method="bounded",
-    )
-    if -found.fun > heights[best]:
-        return float(found.x), -float(found.fun)
+
+    def minus_height(u: float) -> float:
+        return -float(np.abs(values(activation, np.array([side * u])))[0])
+
+    optimum = minimize_scalar(minus_height, bounds=(low, high), method="bounded")
+    if -optimum.fun > heights[best]:
+        return float(optimum.x), -float(optimum.fun)
     return float(grid[best]), float(heights[best])

@@ -1,16 +1,20 @@
-"""The random walk of log|x_t| near zero: drift, variance and death probability per layer, and the gain without drift.
+"""Random walk of log|x_t| near zero: drift, variance, death probability, critical gain.
 
-With W_ij ~ N(0, v/N) and slopes l, r on the two sides of 0 a layer multiplies |x| by an independent factor,
+With W_ij ~ N(0, v/N) and derivatives l, r on the two sides of 0 a layer multiplies |x| by an
+independent factor,
 
-    log|x_t| - log|x_{t-1}| = (1/2) log(v X / N),    X = r^2 chi^2_K + l^2 chi^2_{N-K},   K ~ Binomial(N, 1/2),
+    log|x_t| - log|x_{t-1}| = (1/2) log(v X / N),
+    X = r^2 chi^2_K + l^2 chi^2_{N-K},   K ~ Binomial(N, 1/2),
 
-since |W_i x| are independent of the signs. `numerics.layer_factors` knows log X: for linear layers E = psi(N/2) + log 2 and
-Var = psi_1(N/2); for ReLU the same with K in place of N, averaged over K >= 1. Hence
+since |W_i x| are independent of the signs. The law of log X (`numerics.layer_factors`): linear
+layers E = psi(N/2) + log 2 and Var = psi_1(N/2); ReLU the same with K in place of N, averaged over
+K >= 1.
 
-    drift = (log(v/N) + E log X) / 2,    variance = Var(log X) / 4,    death = P(X = 0) = 2^-N for ReLU, else 0.
+    drift = (log(v/N) + E log X) / 2,    variance = Var(log X) / 4,
+    death = P(X = 0) = 2^-N for ReLU, else 0.
 
-Wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at v = 2: -5/(4N), 5/(4N). Smooth activations with phi(0) = 0 have this
-walk in the limit of small signals, with the slopes phi'(0-), phi'(0+).
+Wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at v = 2: -5/(4N), 5/(4N). Smooth activations
+with phi(0) = 0 have this walk in the limit of small signals, with phi'(0-), phi'(0+).
 """
 
 import math
@@ -21,19 +25,18 @@ from scipy.special import gammaln
 
 from deepinit.core import validate
 from deepinit.core.activations import linear
-from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff.validate import check_gain, check_positive, check_width, slopes_at_zero
+from deepinit.theory.cutoff.validate import slopes_at_zero
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
 from deepinit.theory.numerics.layer_factors import factor_log_moments
 from deepinit.theory.numerics.validate import width_array
 
 
 class LogNormDrift(NamedTuple):
-    """The increments of log|x_t|, per layer; floats, or arrays of the widths' shape.
+    """Increments of log|x_t| per layer; floats, or arrays of the widths' shape.
 
     Attributes:
-        drift: mean, given that the layer leaves the signal alive; natural logarithm.
-        variance: variance, under the same condition.
+        drift: mean given survival; natural logarithm.
+        variance: variance given survival.
         death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
@@ -50,39 +53,43 @@ def log_norm_drift(
     excess_kurtosis: float = 0.0,
     sphere: int | None = None,
 ) -> LogNormDrift:
-    """Mean and variance per layer of log|x_t|, and the probability that the layer kills the signal, exact in the width.
+    """Mean and variance per layer of log|x_t|, and the probability of x_t = 0, exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}), W_ij of variance weight_var / N, no bias: formulas in the module docstring. Weights of
-    excess kurtosis k (uniform: -6/5) take 3 m^2 k / (4 N^2) from the drift and add it to the variance, m = 1 for linear
-    layers and 2 for ReLU; see `cutoff.norm_propagation`, which also has the first layer.
+    Square layers x_t = phi(W_t x_{t-1}), W_ij of variance weight_var / N, no bias (module
+    docstring). Weights of excess kurtosis k (uniform: -6/5) take 3 m^2 k / (4 N^2) from the drift
+    and add it to the variance, m = 1 for linear layers, 2 for ReLU (first layer:
+    `cutoff.norm_propagation`).
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0.
+        activation: `Activation`, name or JAX function, with phi(0) = 0.
         width: [...], N >= 1, integers: of the layer before and the layer produced.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
         excess_kurtosis: of one weight, E w^4 / (E w^2)^2 - 3, at least -2; 0 for Gaussian weights.
-        sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for independent entries.
+        sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for
+            independent entries.
 
     Returns:
-        `LogNormDrift`. For ReLU drift and variance are conditional on survival, and not monotone in N.
+        `LogNormDrift`. For ReLU drift and variance are conditional on survival, and not monotone in
+        N.
 
     Raises:
-        SpecError: phi(0) != 0, slope 0 on both sides of 0, a width below 1 or not whole, weight_var <= 0, a kurtosis that no
-            law has, a sphere smaller than a width.
+        SpecError: phi(0) != 0, derivative 0 on both sides of 0, numbers out of range.
 
-    Valid for: Gaussian or Haar weights; others that are independent and symmetric about 0 with error O(1 / N^3). Positively homogeneous activations (linear, ReLU, leaky ReLU, absolute value): exact, absolute
-        error 1e-13. Others: the limit |x| -> 0, where the layer is linear on either side of 0; error O(|x|).
+    Valid for: Gaussian or Haar weights; others, independent and symmetric about 0, with error
+        O(1 / N^3). Positively homogeneous activations: absolute error 1e-13. Others: the limit
+        |x| -> 0; error O(|x|).
 
-    Reference: derivation in the module docstring; linear layers: arXiv:2608.15914.
+    Reference: module docstring; linear layers: arXiv:2608.15914.
     """
     left, right = slopes_at_zero(activation)
-    variance = check_positive(
-        "weight_var", weight_var, "He initialization of ReLU nets is weight_var=2."
-    )
+    variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
     sizes = width_array(width)
-    _check_law(excess_kurtosis, sphere, int(sizes.max()))
+    remedy = "Write law.standardized_moment(4) - 3; uniform weights have -1.2."
+    kurtosis = validate.real("excess_kurtosis", excess_kurtosis, -2.0, remedy=remedy)
+    if sphere is not None:
+        validate.integer("sphere", sphere, int(sizes.max()), "It is max(fan_in, width).")
     laws = {
-        int(n): _increment(int(n), abs(left), abs(right), excess_kurtosis, sphere)
+        int(n): _increment(int(n), abs(left), abs(right), kurtosis, sphere)
         for n in np.unique(sizes)
     }
     drift, spread, death = (
@@ -96,32 +103,30 @@ def log_norm_drift(
 
 
 def critical_gain(width: Any, activation: Any = linear) -> Any:
-    """A_c(N): the gain at which log|x_t| has no drift; below it signals near zero die out, above it they grow.
+    """A_c(N): the gain without drift of log|x_t|; below it small signals die out, above they grow.
 
         A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
 
-    for activations of slope 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given survival.
+    for activations of derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given
+    survival. The critical weight variance times fan_in is A_c^2.
 
     Args:
         width: [...], N >= 1, integers.
-        activation: as in `log_norm_drift`; its slopes at 0 matter.
+        activation: as in `log_norm_drift`; only its derivatives at 0 matter.
 
     Returns:
-        [...], float64; a Python float for one integer. Weight variance times fan_in A_c^2.
+        [...], float64; a Python float for one integer.
 
-    Raises:
-        SpecError: as `log_norm_drift`.
+    Valid for: Gaussian weights, no bias; exact. Errors: `log_norm_drift`.
 
-    Valid for: Gaussian weights, no bias; exact.
-
-    Reference: arXiv:2608.15914; derivation in the module docstring.
+    Reference: arXiv:2608.15914; module docstring.
     """
     drift = log_norm_drift(activation, width, 1.0).drift
     return math.exp(-drift) if isinstance(drift, float) else np.exp(-drift)
 
 
 def stationary_tail_exponent(gain: float, width: int) -> float:
-    """beta in (0, N): above the critical gain the unrounded chain has a stationary law with P(|x| < s) ~ s^beta near 0.
+    """beta in (0, N): above the critical gain the stationary law has P(|x| < s) ~ s^beta near 0.
 
     The one positive root of E (|x_t| / |x_{t-1}|)^-beta = 1,
 
@@ -135,36 +140,31 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
         beta, to about 1e-12.
 
     Raises:
-        SpecError: a gain at or below `critical_gain(width)`, where 0 attracts and no such law exists; a bad width.
+        SpecError: a gain at or below `critical_gain(width)`, where 0 attracts; a bad width.
 
-    Valid for: Gaussian weights, no bias, activations of slope 1 at 0 that bound the signal (tanh, erf).
+    Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0
+        (tanh, erf).
 
     Reference: arXiv:2608.15914, stationary singularity.
     """
     from scipy.optimize import brentq
 
-    n, a = check_width(width), check_gain(gain)
-    least = critical_gain(n)
-    if not a > least:
-        raise SpecError(
-            f"gain={a:g} at width {n}",
-            f"a gain above {least:.6g}",
-            "Below it every signal dies out at 0.",
-        )
+    n, a = validate.integer("width", width, 1), validate.positive("gain", gain)
+    least, remedy = critical_gain(n), "Below it every signal dies out at 0."
+    validate.require(a > least, f"gain={a:g} at width {n}", f"a gain above {least:.6g}", remedy)
 
     def log_moment(beta: float) -> float:
-        return beta * (0.5 * math.log(0.5 * n) - math.log(a)) + float(
-            gammaln(0.5 * (n - beta)) - gammaln(0.5 * n)
-        )
+        gammas = float(gammaln(0.5 * (n - beta)) - gammaln(0.5 * n))
+        return beta * (0.5 * math.log(0.5 * n) - math.log(a)) + gammas
 
-    low, high = 0.5 * n, n * (1.0 - 1e-15)  # convex, 0 at 0 with negative slope, infinite at n
+    low, high = 0.5 * n, n * (1.0 - 1e-15)  # convex; decreasing from 0 at 0, infinite at n
     while log_moment(low) >= 0.0:
         low *= 0.5
     return float(brentq(log_moment, low, high, xtol=1e-13 * n, rtol=1e-14))
 
 
 def fourth_moment_ratio(left: float, right: float) -> float:
-    """m = 2 (l^4 + r^4) / (l^2 + r^2)^2: E phi(h)^4 / (E phi(h)^2)^2 = m E h^4 for symmetric h of variance 1."""
+    """m = 2 (l^4 + r^4) / (l^2 + r^2)^2: E phi(h)^4 / (E phi(h)^2)^2 = m E h^4, h symmetric."""
     return 2.0 * (left**4 + right**4) / (left**2 + right**2) ** 2
 
 
@@ -180,16 +180,3 @@ def _increment(
     excess = 0.75 * fourth_moment_ratio(left, right) ** 2 * kurtosis / n**2
     drift = 0.5 * (mean - math.log(n)) + math.log(steep) - excess
     return drift, 0.25 * variance + excess, 0.5**n if factor.can_vanish else 0.0
-
-
-def _check_law(excess_kurtosis: Any, sphere: Any, widest: int) -> None:
-    if not (validate.is_number(excess_kurtosis) and -2.0 <= excess_kurtosis < math.inf):
-        raise SpecError(
-            f"excess_kurtosis={excess_kurtosis!r}",
-            "a finite number >= -2",
-            "Write law.standardized_moment(4) - 3; uniform weights have -1.2.",
-        )
-    if sphere is not None:
-        validate.integer(
-            "sphere", sphere, widest, "It is max(fan_in, width) of the orthogonal matrix."
-        )

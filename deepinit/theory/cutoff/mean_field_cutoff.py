@@ -1,16 +1,18 @@
-"""Cut-offs of wide networks that keep their signal: how many layers until the start is forgotten within fluctuations 1/sqrt(N).
+"""Cut-offs of wide networks that keep their signal: depth at which the start is forgotten.
 
-The state x (q of one input, or the overlap p of two) relaxes like V^t(x_0) - x* ~ C m^t, with m the multiplier and C Koenigs' amplitude,
-and fluctuates about x* with standard deviation s / sqrt(N), s^2 = v / (1 - m^2) for one-layer noise of variance v / N. The law at
-depth t is forgotten where the two meet: a cut-off at
+The state x (q of one input, or the overlap p of two) relaxes like V^t(x_0) - x* ~ C m^t, with m the
+multiplier and C Koenigs' amplitude, and fluctuates about x* with standard deviation s / sqrt(N),
+s^2 = v / (1 - m^2) for one-layer noise of variance v / N. The two meet at the cut-off
 
-    t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,    TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1
+    t_N = (log(N)/2 + log|C|) / |log m|    with a bounded window,
+    TV(t) = 2 Phi(|C| |m|^t sqrt(N) / (2 s)) - 1
 
-(two normal laws of one variance, their means C m^t apart). Since the window does not shrink, ratio ~ 1/log N.
+(two normal laws of one variance, means C m^t apart); ratio ~ 1/log N.
 
-Two inputs at q_x = q_y = q*: with noise D / N of (q_x, q_y, p) per layer and the Jacobian J of their recursion, the stationary
-covariance is Sigma / N, Sigma = J Sigma J^T + D, the start is (0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and
-no bias p decouples: s = q* / sqrt(1 - chi_0^2).
+Two inputs at q_x = q_y = q*: with noise D / N of (q_x, q_y, p) per layer and the Jacobian J of
+their recursion, the stationary covariance is Sigma / N, Sigma = J Sigma J^T + D, the start is
+(0, 0, C chi^t) off, and s^2 = 1 / (Sigma^-1)_pp. With c* = 0 and no bias
+s = q* / sqrt(1 - chi_0^2).
 """
 
 import math
@@ -26,6 +28,7 @@ from deepinit.core.gaussian import values
 from deepinit.theory.cutoff.mean_field import (
     Recursion,
     checked_recursion,
+    first_derivative,
     fixed_mean_square,
     fixed_overlap,
     gaussian_nodes,
@@ -34,26 +37,25 @@ from deepinit.theory.cutoff.mean_field import (
     overlap_step,
     pair_frame,
     scale_of,
-    slope,
     tangent_multiplier,
 )
-from deepinit.theory.cutoff.validate import check_layers, check_positive, check_width
+from deepinit.theory.cutoff.validate import check_layers
 
-_LINEAR = 3e-6  # relative distance from the fixed point at which Koenigs' limit is extrapolated
+_LINEAR = 3e-6  # relative distance from the fixed point for the extrapolation of Koenigs' limit
 
 
 class MeanFieldCutoff(NamedTuple):
-    """The relaxation of one input's length, or of two inputs' overlap, at width N.
+    """Relaxation of one input's length, or of two inputs' overlap, at width N.
 
     Attributes:
         fixed_point: q*, or p* = q* c* for two inputs.
         multiplier: m, of the relaxation.
         depth_scale: xi = 1/|log m|: quadrupling the width adds xi log 2 layers.
         amplitude: C, in units of the state.
-        spread: s, in units of the state: stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
+        spread: s, stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
         centre: t_N = (log(N)/2 + log|C|) / |log m|.
-        t50: where TV = 1/2.
-        total_variation: [...], TV at the given layers; None if none were given.
+        t50: depth of TV = 1/2.
+        total_variation: [...], TV at the given layers; None without layers.
     """
 
     fixed_point: float
@@ -76,42 +78,43 @@ def mean_field_cutoff(
     cosine: float | None = None,
     layers: Any = None,
 ) -> MeanFieldCutoff:
-    """Depth at which a wide network forgets the length of its input, or the angle between two, within its fluctuations.
+    """Depth at which a wide network forgets an input's length, or the angle of two inputs.
 
-    Formulas in the module docstring. One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state
-    p = <x, y> / N at lengths q*, m = chi = A^2 E phi'(u) phi'(v).
+    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state p = <x, y> / N
+    at lengths q*, m = chi = A^2 E phi'(u) phi'(v). Formulas in the module docstring.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function.
+        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         width: N >= 1.
         bias_var: sigma_b^2 >= 0.
-        mean_square: q_0 = |x_0|^2 / N > 0 of one input; for two, only which q* attracts (they start at q*).
-        cosine: None for one input; else that of two inputs, in (-1, 1).
-        layers: [...], t >= 0 where to evaluate the total variation; None for none.
+        mean_square: q_0 = |x_0|^2 / N > 0 of one input; for two, which start at q*, it selects q*.
+        cosine: None for one input; else of two inputs, in (-1, 1).
+        layers: [...], t >= 0 at which the total variation is evaluated; None for none.
 
     Returns:
         `MeanFieldCutoff`; C, m, s to about 1e-8.
 
     Raises:
-        SpecError: signals that die out or explode, two inputs in the ordered phase (their distance goes to 0: take
-            `ordered_cutoff`), multipliers of 1 (critical: no cut-off) or 0, a start at the fixed point; bad numbers.
+        SpecError: signals that die out or explode, two inputs in the ordered phase (take
+            `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point; bad
+            numbers.
 
-    Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV O(1 / sqrt(N)).
+    Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV
+        O(1 / sqrt(N)).
 
-    Reference: one input: arXiv:2608.15914, supercritical cut-off; two inputs and the shape: module docstring.
+    Reference: one input: arXiv:2608.15914, supercritical cut-off; else the module docstring.
     """
-    recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
-    start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
+    recursion = checked_recursion(activation, weight_var, bias_var)
+    n = validate.integer("width", width, 1)
+    start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
     if cosine is not None and not (validate.is_number(cosine) and -1.0 < cosine < 1.0):
-        raise SpecError(f"cosine={cosine!r}", "-1 < cosine < 1", "Leave it out for one input.")
+        raise SpecError(f"cosine={cosine!r}", "-1 < cosine < 1", "Omit it for one input.")
     q = fixed_mean_square(recursion, start)
     if q == 0.0:
-        raise SpecError(
-            f"weight_var={recursion.weight_var:g}, bias_var=0, where signals die out",
-            "a length with a fixed point above 0",
-            "Take `ordered_cutoff` for the depth at which the signal falls below a precision.",
-        )
+        given = f"weight_var={recursion.weight_var:g}, bias_var=0, where signals die out"
+        remedy = "Take `ordered_cutoff`: the depth at which the signal is below a precision."
+        raise SpecError(given, "a length with a fixed point above 0", remedy)
     if cosine is None:
         multiplier = length_multiplier(recursion, q)
         fixed = q
@@ -119,16 +122,16 @@ def mean_field_cutoff(
         spread = math.sqrt(_length_noise(recursion, q) / (1.0 - multiplier**2))
     else:
         if tangent_multiplier(recursion, q) <= 1.0:
-            raise SpecError(
-                "two inputs in the ordered phase (chi_1 <= 1)",
-                "two inputs in the chaotic phase, or one input",
-                "Their distance goes to 0 without a floor: take `ordered_cutoff` with a precision.",
-            )
+            given = "two inputs in the ordered phase (chi_1 <= 1)"
+            remedy = "Their distance goes to 0: take `ordered_cutoff` with a precision."
+            raise SpecError(given, "two inputs in the chaotic phase, or one input", remedy)
+
+        def step(p: float) -> float:
+            return overlap_step(recursion, q, p)
+
         fixed = fixed_overlap(recursion, q)
-        multiplier = slope(lambda p: overlap_step(recursion, q, p), fixed, q)
-        amplitude = koenigs_amplitude(
-            lambda p: overlap_step(recursion, q, p), float(cosine) * q, fixed, multiplier
-        )
+        multiplier = first_derivative(step, fixed, q)
+        amplitude = koenigs_amplitude(step, float(cosine) * q, fixed, multiplier)
         spread = _pair_spread(recursion, q, fixed, multiplier)
     return _cutoff(fixed, multiplier, amplitude, spread, n, layers)
 
@@ -140,17 +143,17 @@ def koenigs_amplitude(
     multiplier: float,
     most_steps: int = 20_000,
 ) -> float:
-    """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at an attracting fixed point.
+    """C of step^t(start) - fixed_point ~ C multiplier^t: Koenigs' linearization at a fixed point.
 
-    The iteration stops at relative distance 3e-6 and is extrapolated by (C_{t+1} - m C_t) / (1 - m), which removes the m^t term of
-    C_t = (x_t - x*) / m^t.
+    The iteration stops at relative distance 3e-6 and is extrapolated by
+    (C_{t+1} - m C_t) / (1 - m), which removes the m^t term of C_t = (x_t - x*) / m^t.
 
     Args:
         step: the map, smooth at its fixed point.
         start: x_0, in the basin of attraction.
         fixed_point: x*, to 1e-14 of its size.
         multiplier: the derivative there, 0 < |m| < 1.
-        most_steps: after which the orbit is given up.
+        most_steps: bound of the iteration.
 
     Returns:
         C, relative error about 1e-8; exact for affine maps.
@@ -163,27 +166,19 @@ def koenigs_amplitude(
     Reference: G. Koenigs, 1884; module docstring.
     """
     if not 1e-12 < abs(multiplier) < 1.0 - 1e-9:
-        raise SpecError(
-            f"a multiplier of {multiplier:g}",
-            "0 < |m| < 1",
-            "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets.",
-        )
+        remedy = "Multiplier 1: a power law of depth, no cut-off. Multiplier 0: one layer forgets."
+        raise SpecError(f"a multiplier of {multiplier:g}", "0 < |m| < 1", remedy)
     unit = max(abs(fixed_point), abs(start - fixed_point))
     previous, power, x = math.nan, 1.0, start
     if not abs(start - fixed_point) > 1e-12 * unit:
-        raise SpecError(
-            "a start at the fixed point", "another start", "Nothing relaxes from there."
-        )
+        raise SpecError("a start at the fixed point", "another start", "Nothing relaxes there.")
     for t in range(most_steps):
         here = (x - fixed_point) / power
         if abs(x - fixed_point) < _LINEAR * unit and t:
             return (here - multiplier * previous) / (1.0 - multiplier)
         previous, power, x = here, power * multiplier, step(x)
-    raise SpecError(
-        f"a start at {start:g} that does not reach {fixed_point:g}",
-        "a start in its basin",
-        "Start nearer.",
-    )
+    given = f"a start at {start:g} that does not reach {fixed_point:g}"
+    raise SpecError(given, "a start in its basin", "Start nearer.")
 
 
 def _length_noise(recursion: Recursion, q: float) -> float:
@@ -208,9 +203,8 @@ def _pair_spread(recursion: Recursion, q: float, p: float, chi: float) -> float:
         frame.radial4 * (products * frame.weights) @ products.T - np.outer(means, means)
     )
     mu = length_multiplier(recursion, q)
-    pull = 0.5 * slope(
-        lambda both: overlap_step(recursion, both, p), q, q
-    )  # of one length on the overlap
+    # derivative of the overlap in one length
+    pull = 0.5 * first_derivative(lambda both: overlap_step(recursion, both, p), q, q)
     jacobian = np.array([[mu, 0.0, 0.0], [0.0, mu, 0.0], [pull, pull, chi]])
     return float(np.linalg.inv(solve_discrete_lyapunov(jacobian, noise))[2, 2] ** -0.5)
 

@@ -1,23 +1,24 @@
-"""The norm of one signal through a homogeneous network under any weight law: mean and variance of ln(|x_l| / |x_0|).
+"""Norm of one signal through a homogeneous network: moments of ln(|x_l| / |x_0|), any weight law.
 
-Given the layer before, x of n_{l-1} coordinates, the preactivations h_i = (W x)_i are i.i.d. with variance 1 in units of
-w |x|^2 (w the variance of one weight) and, for independent weights of excess kurtosis k,
+Given x of n_{l-1} coordinates, the preactivations h_i = (W x)_i are i.i.d. with variance 1 in units
+of w |x|^2 (w the variance of one weight) and, for independent weights of excess kurtosis k,
 
     E h^4 = 3 + k S,      S = sum_j x_j^4 / (sum_j x_j^2)^2.
 
-phi(h)^2 has squared coefficient of variation m E h^4 - 1, m = 2 (l^4 + r^4) / (l^2 + r^2)^2 for slopes l, r (linear 1,
-ReLU 2): laws symmetric about 0 have signs independent of sizes. So one layer of n neurons adds to the Gaussian law of
-`cutoff.log_norm_drift`
+phi(h)^2 has squared coefficient of variation m E h^4 - 1, m = 2 (l^4 + r^4) / (l^2 + r^2)^2 for the
+derivatives l, r on the two sides of 0 (linear 1, ReLU 2). One layer of n neurons adds to the
+Gaussian law of `cutoff.log_norm_drift`
 
-    mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n)        (E ln R = - Var R / 2 + ... at E R = 1).
+    mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n)
 
-In the first layer S is that of the input: 1 / n_0 for an input of equal entries, 1 for a coordinate vector, so that the law
-of the weights enters at order 1 / n. In later layers the x_j are i.i.d. given the past and
+(E ln R = - Var R / 2 + ... at E R = 1). In the first layer S is that of the input: 1 / n_0 for
+equal entries, 1 for a coordinate vector, so that the weight law enters at order 1 / n. Later the
+x_j are i.i.d. given the past and
 
     S_l = (3 m / n_l) (1 + O(1 / n_l)):
 
-the law enters at order 1 / n^2, 3 m^2 k / (4 n^2) per layer; wide layers have forgotten it. Haar matrices map x to a uniform
-direction: their increments are independent too, with a law of their own (`numerics.layer_factors`).
+the weight law enters at order 1 / n^2, 3 m^2 k / (4 n^2) per layer. Haar matrices map x to a
+uniform direction: independent increments with their own law (`numerics.layer_factors`).
 """
 
 from typing import NamedTuple
@@ -34,9 +35,9 @@ class LogNormWalk(NamedTuple):
     """ln(|x_l| / |x_0|) of every input after layers 1..depth.
 
     Attributes:
-        mean: [layers, inputs], over networks in which the signal is alive.
+        mean: [layers, inputs], over networks with a signal other than 0.
         variance: [layers, inputs], over the same.
-        is_exact: the laws are exact at every width (Gaussian and orthogonal weights).
+        is_exact: exact at every width (Gaussian and orthogonal weights).
     """
 
     mean: np.ndarray
@@ -45,27 +46,29 @@ class LogNormWalk(NamedTuple):
 
 
 def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
-    """Mean and variance of ln(|x_l| / |x_0|) through an MLP with a homogeneous activation and no biases.
+    """Mean and variance of ln(|x_l| / |x_0|) through an MLP, homogeneous activation, no biases.
 
-    Exact for Gaussian and orthogonal weights; to first order in 1/width beyond the Gaussian law for other independent weights
-    (uniform, truncated normal, sparse), by the formulas of the module docstring.
+    Exact for Gaussian and orthogonal weights; else first order in 1/width beyond the Gaussian law.
 
     Args:
-        spec: the network; its output layer plays no part.
+        spec: the network; the output layer is ignored.
         points: [inputs, dimension], rows other than 0.
 
     Returns:
         `LogNormWalk`, float64.
 
     Raises:
-        SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that is zero or not finite.
+        SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that
+            is zero or not finite.
 
-    Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0. The latter: error O(1 / n_1^2) from the first
-        layer and O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse weights: n * density >> 3 m).
+    Valid for: weights that are Gaussian, orthogonal, or independent and symmetric about 0 (uniform,
+        truncated normal, sparse). The latter: error O(1 / n_1^2) from the first layer and
+        O(1 / n^3) from every later one, n >> m * excess kurtosis (sparse weights:
+        n * density >> 3 m).
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
-    rows = _checked(spec, points)
+    rows = _normalized_rows(spec, points)
     law = spec.weight_law
     assert law is not None
     assert spec.activation.slopes is not None
@@ -84,23 +87,13 @@ def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
     return LogNormWalk(np.cumsum(means, axis=0), np.cumsum(variances, axis=0), kurtosis == 0.0)
 
 
-def _checked(spec: MLP, points: np.ndarray) -> np.ndarray:
+def _normalized_rows(spec: MLP, points: np.ndarray) -> np.ndarray:
     if not (isinstance(spec, MLP) and spec.is_homogeneous):
-        raise SpecError(
-            f"spec={spec!r}",
-            "an MLP with a homogeneous activation (linear, relu, leaky_relu, absolute) and no biases",
-            "Elsewhere the growth of the norm depends on its size: simulate, or take the infinite width.",
+        allowed = (
+            "an MLP with a homogeneous activation (linear, relu, leaky_relu, absolute), no bias"
         )
-    rows = validate.real_numbers(points)
-    if (
-        rows is None
-        or rows.ndim != 2
-        or not np.isfinite(rows).all()
-        or not np.any(rows != 0.0, axis=1).all()
-    ):
-        raise SpecError(
-            "points with a row that is 0 or not finite",
-            "rows [inputs, dimension] of positive norm",
-            "Drop it.",
-        )
+        raise SpecError(f"spec={spec!r}", allowed, "Simulate, or take the infinite width.")
+    rows = validate.array("points", points, ("inputs", "dimension"))
+    allowed = "rows [inputs, dimension] of positive norm"
+    validate.require(rows.any(axis=1).all(), "points with a row that is 0", allowed, "Drop it.")
     return rows / np.max(np.abs(rows), axis=1, keepdims=True)

@@ -1,18 +1,24 @@
-"""The ordered phase: how many layers until two inputs, or one signal and 0, are equal to a precision.
+"""Ordered phase: depth at which two inputs, or one signal and 0, are equal to a precision.
 
-The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before, with h_i the normalised (W y)_i,
+The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before, with
+h_i the normalised (W y)_i,
 
-    |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,        log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
+    |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,
+    log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
 
-q the mean square of the layer, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z through the cosine r of x and y. To first
-order in 1/N, with G = log chi_1 and stationary q (V = V(q) its map, v_q = Var phi^2, mu = V'), r (multiplier m, noise n_r):
+q the mean square of the layer, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z through the
+cosine r of x and y. To first order in 1/N, with G = log chi_1 and stationary q (V = V(q) its map,
+v_q = Var phi^2, mu = V'), r (multiplier m, noise n_r):
 
-    drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2 + rho (A^2 q / Q) n_r / (1 - m^2)
+    drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2
+                   + rho (A^2 q / Q) n_r / (1 - m^2)
     variance N   = e2 + 2 G' e_q / (1 - mu) + G'^2 v_q / (1 - mu)^2
-    e2  = 3 E phi'^4 / (E phi'^2)^2 - 1,   rho = E phi'^2 g^2 / E phi'^2 - 1,   e_q = E phi'^2 phi^2 / E phi'^2 - q,
-    n_r = E phi^2 phi'^2 / (q E phi'^2),   m = sqrt(A^2 q / Q) E phi phi' g / sqrt(q E phi'^2)
+    e2  = 3 E phi'^4 / (E phi'^2)^2 - 1,          rho = E phi'^2 g^2 / E phi'^2 - 1,
+    e_q = E phi'^2 phi^2 / E phi'^2 - q,          n_r = E phi^2 phi'^2 / (q E phi'^2),
+    m   = sqrt(A^2 q / Q) E phi phi' g / sqrt(q E phi'^2)
 
-beyond log chi_1, for log|y|^2: halve and quarter for log|y|. Without biases q* = 0, and the exact walk of `cutoff.log_norm_drift` takes over.
+beyond log chi_1, for log|y|^2: halve and quarter for log|y|. Without biases q* = 0, with the exact
+walk of `cutoff.log_norm_drift`.
 """
 
 import math
@@ -20,26 +26,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.gaussian import values
+from deepinit.core.gaussian import derivatives, values
 from deepinit.theory.cutoff.first_passage import first_passage_profile
 from deepinit.theory.cutoff.log_norm_drift import fourth_moment_ratio, log_norm_drift
 from deepinit.theory.cutoff.mean_field import (
     Recursion,
     checked_recursion,
-    curvature,
+    first_derivative,
     fixed_mean_square,
     gaussian_nodes,
     length_multiplier,
     scale_of,
-    slope,
+    second_derivative,
     tangent_multiplier,
 )
-from deepinit.theory.cutoff.validate import check_positive, check_width, derivative, slopes_at_zero
+from deepinit.theory.cutoff.validate import slopes_at_zero
 
 
 class OrderedCutoff(NamedTuple):
-    """The depth at which a distance has fallen by the factor exp(-L).
+    """Depth at which a distance has shrunk by the factor exp(-L).
 
     Attributes:
         drift: of the logarithm of the distance, per layer, < 0.
@@ -76,21 +83,21 @@ def ordered_cutoff(
     mean_square: float = 1.0,
     layers: Any = None,
 ) -> OrderedCutoff:
-    """Depth at which two inputs (with biases), or one signal and 0 (without), cannot be told apart at a precision.
+    """Depth at which two inputs (with biases), or a signal and 0 (without), agree to a precision.
 
         centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N),
 
-    the Gaussian profile of `first_passage_profile`; drift and variance to first order in 1/N by the module docstring, without
-    biases exactly, by `log_norm_drift`. At infinite width centre = 2 xi_c L; without biases 2 xi_q L.
+    with the profile of `first_passage_profile`; drift and variance to first order in 1/N (module
+    docstring), exact without biases. Infinite width: centre = 2 xi_c L; without biases 2 xi_q L.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function.
+        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         width: N >= 1.
         distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
         bias_var: sigma_b^2 >= 0.
-        mean_square: |x_0|^2 / N > 0, which decides q* only.
-        layers: [...], t >= 0 where to evaluate the survival.
+        mean_square: |x_0|^2 / N > 0; selects q*.
+        layers: [...], t >= 0 at which the survival is evaluated.
 
     Returns:
         `OrderedCutoff`.
@@ -98,18 +105,17 @@ def ordered_cutoff(
     Raises:
         SpecError: chi_1 >= 1 (no contraction); bad numbers.
 
-    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift and variance to O(1/N^2), two
-        inputs close from the start or L large, at stationary lengths: the centre is off by O(1).
+    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
+        and variance to O(1/N^2), inputs close or L large, stationary lengths; the centre is off by
+        O(1).
 
-    Reference: xi_c: arXiv:1611.01232; derivation in the module docstring.
+    Reference: xi_c: arXiv:1611.01232; module docstring.
     """
-    recursion, n = checked_recursion(activation, weight_var, bias_var), check_width(width)
-    length = check_positive(
-        "distance", distance, "It is the logarithm of the first distance over the precision."
-    )
-    q = fixed_mean_square(
-        recursion, check_positive("mean_square", mean_square, "Inputs of ones have 1.")
-    )
+    recursion = checked_recursion(activation, weight_var, bias_var)
+    n = validate.integer("width", width, 1)
+    length = validate.positive("distance", distance, "It is log(first distance / precision).")
+    start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
+    q = fixed_mean_square(recursion, start)
     if q == 0.0:
         left, right = slopes_at_zero(recursion.activation)
         chi_1 = 0.5 * recursion.weight_var * (left * left + right * right)
@@ -121,11 +127,9 @@ def ordered_cutoff(
         drift_coefficient, variance_coefficient = pair_coefficients(recursion, q)
         drift, variance = 0.5 * math.log(chi_1) + drift_coefficient / n, variance_coefficient / n
     if not (chi_1 < 1.0 and drift < 0.0):
-        raise SpecError(
-            f"chi_1 = {chi_1:.4g}, where distances do not shrink",
-            "the ordered phase, chi_1 < 1",
-            "In the chaotic phase take `mean_field_cutoff`; at the edge of chaos there is no cut-off.",
-        )
+        given = f"chi_1 = {chi_1:.4g}, where distances do not shrink"
+        remedy = "In the chaotic phase take `mean_field_cutoff`; the edge of chaos has no cut-off."
+        raise SpecError(given, "the ordered phase, chi_1 < 1", remedy)
     profile = first_passage_profile(length, drift, variance, layers)
     xi = scale_of(chi_1)
     return OrderedCutoff(
@@ -143,10 +147,10 @@ def ordered_cutoff(
 
 
 def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
-    """Coefficients of 1/width of drift and variance per layer of log|x_t - y_t|, inputs close, at q* = q > 0."""
+    """Coefficients of 1/width of drift and variance per layer of log|x_t - y_t|, at q* = q > 0."""
     g, z, weights = gaussian_nodes(recursion, q)
-    phi2, tangent = values(recursion.activation, z) ** 2, derivative(recursion.activation, z)
-    tangent2 = tangent**2
+    phi, tangent = values(recursion.activation, z), derivatives(recursion.activation, z)
+    phi2, tangent2 = phi**2, tangent**2
 
     def mean(samples: np.ndarray) -> float:
         return float(weights @ samples)
@@ -160,14 +164,10 @@ def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
     def log_tangent(at: float) -> float:
         return math.log(tangent_multiplier(recursion, at))
 
-    first, second = slope(log_tangent, q, q), curvature(log_tangent, q, q)
-    bend = slope(lambda at: length_multiplier(recursion, at), q, q)  # V''
+    first, second = first_derivative(log_tangent, q, q), second_derivative(log_tangent, q, q)
+    bend = first_derivative(lambda at: length_multiplier(recursion, at), q, q)  # V''
     share = recursion.weight_var * q / recursion.preactivation_variance(q)
-    overlap = (
-        math.sqrt(share)
-        * mean(values(recursion.activation, z) * tangent * g)
-        / math.sqrt(q * square)
-    )
+    overlap = math.sqrt(share) * mean(phi * tangent * g) / math.sqrt(q * square)
     overlap_noise = mean(phi2 * tangent2) / (q * square)
     excess = mean(tangent2 * g * g) / square - 1.0
 

@@ -1,16 +1,17 @@
-"""The width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision, exactly: survival S(t) = P(x_t != 0).
+"""Width-1 chain x_t = Q(phi(w_t x_{t-1})) in finite precision: exact survival P(x_t != 0).
 
-Q rounds to multiples of rho: truncation toward zero (offset s = 0) or nearest (s = 1/2), so that
+Q rounds to multiples of rho: truncation toward zero (offset s = 0) or nearest (s = 1/2),
 
     |x_t| >= k rho   if and only if   |phi(w_t x_{t-1})| >= (k - s) rho.
 
-w is symmetric, so the law of the next state depends on |x| alone, and for u = w x > 0 and u < 0 alike the condition is
-first_k <= |u| <= last_k (`cutoff.levels`). With T(u) = sum_k P(|x| = k rho) P(w k rho > u),
+w is symmetric: the law of the next state depends on |x| alone, and on either side of 0 the
+condition is first_k <= |u| <= last_k, u = w x (`cutoff.levels`). With T(u) = sum_k P(|x| = k rho)
+P(w k rho > u),
 
     P(|x_t| >= k rho) = sum over the two sides of T(first_k) - T(last_k),
 
-which `cutoff.tails` computes in O(1/rho) per layer for uniform and for Gaussian weights. Only 0 is absorbing, so that S(t) is
-also the total variation distance of the law of x_t from the point mass at 0.
+in O(1/rho) per layer for uniform and Gaussian weights (`cutoff.tails`). Only 0 is absorbing: S(t)
+is the total variation distance of the law of x_t from the point mass at 0.
 """
 
 import math
@@ -24,13 +25,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
 from deepinit.theory.cutoff.levels import Levels, largest_value, level_sets
 from deepinit.theory.cutoff.tails import Tail, normal_tail, uniform_tail
-from deepinit.theory.cutoff.validate import (
-    check_depth,
-    check_positive,
-    check_rho,
-    check_rounding,
-    fixing_zero,
-)
+from deepinit.theory.cutoff.validate import check_rounding, fixing_zero
 
 _USUAL_STATES = 200_000  # where signals can grow without bound
 _MOST_STATES = 20_000_000  # 2 GB
@@ -42,8 +37,9 @@ class ChainSurvival(NamedTuple):
 
     Attributes:
         survival: [depth + 1], S(t) = P(x_t != 0), t = 0, 1, ...
-        escaped: [depth + 1], the probabilities of passing the largest state in a layer, summed up to layer t: a bound on the
-            error of S(t), which is too low for |phi| that rises. 0 for bounded activations.
+        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state: a
+            bound on the error of S(t), which is too low for rising |phi|. 0 for bounded
+            activations.
     """
 
     survival: np.ndarray
@@ -60,35 +56,37 @@ def scalar_survival(
     x0: float = 1.0,
     largest: float | None = None,
 ) -> ChainSurvival:
-    """S(t) = P(x_t != 0) of x_t = Q(phi(w_t x_{t-1})) at width 1, i.i.d. weights, values kept to multiples of rho.
-
-    The recursion of the module docstring on the law of |x_t| / rho = 1, 2, ...
+    """S(t) = P(x_t != 0) of x_t = Q(phi(w_t x_{t-1})) at width 1, i.i.d. weights, mesh rho.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function; phi(0) = 0, |phi| rising and falling at most once
-            on each side of 0 as far as the signal gets.
-        weight_law: `uniform` or `normal`; its variance is that of w (fan_in is 1). U(-1, 1) is `uniform(1 / 3)`.
+        activation: `Activation`, name or JAX function; phi(0) = 0, |phi| rising and falling at most
+            once on each side of 0 in the range of the signal.
+        weight_law: `uniform` or `normal`, of variance that of w (fan_in is 1): U(-1, 1) is
+            `uniform(1 / 3)`.
         rho: mesh, 0 < rho < 1.
         rounding: "truncate" (toward zero) or "nearest".
         depth: number of layers, >= 0.
         x0: the input, not 0; it is not rounded.
-        largest: largest |x| kept; what passes it is put there, and counted in `escaped`. None: as far as the signal can
-            get, but no farther than max(200 000 rho, 4 |x0|).
+        largest: bound of |x|; larger values are put there and counted in `escaped`. None: the range
+            of the signal, at most max(200 000 rho, 4 |x0|).
 
     Returns:
         `ChainSurvival`.
 
     Raises:
-        SpecError: bad rho, rounding, depth, x0 or largest; another weight law; phi(0) != 0; |phi| with several humps.
+        SpecError: numbers out of range; another weight law; phi(0) != 0; |phi| with several humps.
 
-    Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at rho = 1e-6 and |x| <= 1 about
-        0.05 s (uniform), 0.3 s (normal).
+    Valid for: exact; absolute error about 1e-12 plus `escaped`. Time per layer O(1/rho): at
+        rho = 1e-6 and |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).
 
-    Reference: the chain of arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1); derivation in the module docstring.
+    Reference: chain of arXiv:2104.10727 (figures: truncation, rho = 1e-3, x0 = 1); module
+        docstring.
     """
     phi = fixing_zero(activation)
-    mesh, offset, num_layers = check_rho(rho), check_rounding(rounding), check_depth(depth)
-    start = _check_input(x0)
+    mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
+    num_layers = validate.integer("depth", depth)
+    start = abs(validate.real("x0", x0))
+    validate.require(start, f"x0={x0!r}", "a finite number other than 0", "Omit it for x0=1.")
     scale = _weight_scale(weight_law)
     farthest = scale * (1.0 if weight_law.name == "uniform" else _SIGMAS)
     num_states = _num_states(phi, farthest, mesh, offset, num_layers, start, largest)
@@ -96,7 +94,7 @@ def scalar_survival(
     if not num_states:
         survival[1:] = 0.0
         return ChainSurvival(survival, escaped)
-    # one level more than there are states: what reaches it has escaped; lowered by what rounding may have added to it
+    # one level more than states, for escapes; lowered by the rounding of a level
     levels = (mesh * (1.0 - 1e-14)) * (np.arange(1, num_states + 2) - offset)
     magnitudes = mesh * np.arange(1, num_states + 1)
     sides = level_sets(phi, levels, farthest * max(start, float(magnitudes[-1])))
@@ -104,10 +102,8 @@ def scalar_survival(
     masses, later = np.ones(1), _reaching(weight_law, scale, magnitudes, sides)
     for t in range(1, num_layers + 1):
         reached = step(masses)
-        survival[t], escaped[t] = (
-            min(float(reached[0]), 1.0),
-            escaped[t - 1] + max(float(reached[-1]), 0.0),
-        )
+        survival[t] = min(float(reached[0]), 1.0)
+        escaped[t] = escaped[t - 1] + max(float(reached[-1]), 0.0)
         masses = -np.diff(reached)
         masses[-1] += reached[-1]
         step = later
@@ -121,16 +117,9 @@ def _reaching(law: Law, scale: float, magnitudes: np.ndarray, sides: tuple[Level
     if np.array_equal(left.first, right.first) and not np.isfinite([left.last, right.last]).any():
         one_side = tail_of(magnitudes, scale, right.first)
         return lambda masses: 2.0 * one_side(masses)
-    ends = (left.first, left.last, right.first, right.last)
-    tails = [tail_of(magnitudes, scale, end) for end in ends if np.isfinite(end).any()]
-    signs = [
-        sign
-        for sign, end in zip((1.0, -1.0, 1.0, -1.0), ends, strict=True)
-        if np.isfinite(end).any()
-    ]
-    return lambda masses: np.sum(
-        [sign * tail(masses) for sign, tail in zip(signs, tails, strict=True)], axis=0
-    )
+    ends = ((1.0, left.first), (-1.0, left.last), (1.0, right.first), (-1.0, right.last))
+    tails = [(s, tail_of(magnitudes, scale, end)) for s, end in ends if np.isfinite(end).any()]
+    return lambda masses: np.sum([sign * tail(masses) for sign, tail in tails], axis=0)
 
 
 def _num_states(
@@ -142,17 +131,11 @@ def _num_states(
     start: float,
     largest: float | None,
 ) -> int:
-    """The largest k with P(|x_t| = k rho) > 0 for some t = 1..depth, or what `largest` and memory allow."""
+    """Largest k with P(|x_t| = k rho) > 0 for a t in 1..depth, bounded by `largest` and memory."""
     if largest is not None:
-        wanted = (
-            check_positive("largest", largest, "Leave it out for as far as the signal can get.")
-            / mesh
-        )
-        cap = math.floor(wanted + 1e-9)
-        if cap < 1:
-            raise SpecError(
-                f"largest={largest!r} with rho={mesh:g}", "largest >= rho", "Leave it out."
-            )
+        cap = math.floor(validate.positive("largest", largest, "Omit it.") / mesh + 1e-9)
+        given = f"largest={largest!r} with rho={mesh:g}"
+        validate.require(cap >= 1, given, "largest >= rho", "Omit it.")
     else:
         cap = max(_USUAL_STATES, math.ceil(4.0 * start / mesh))
     states, x = 0, start
@@ -165,27 +148,16 @@ def _num_states(
         if states == cap:
             break
     if states > _MOST_STATES:
-        raise SpecError(
-            f"a lattice of {states:.3g} states (rho={mesh:g}, values up to {states * mesh:.3g})",
-            f"at most {_MOST_STATES:.0e} states",
-            "Take a coarser mesh, or a smaller `largest`.",
-        )
+        given = f"a lattice of {states:.3g} states (rho={mesh:g}, values to {states * mesh:.3g})"
+        remedy = "Take a coarser mesh, or a smaller `largest`."
+        raise SpecError(given, f"at most {_MOST_STATES:.0e} states", remedy)
     return states
-
-
-def _check_input(x0: Any) -> float:
-    if not (validate.is_number(x0) and 0.0 < abs(x0) < math.inf):
-        raise SpecError(f"x0={x0!r}", "a finite number other than 0", "Leave it out for x0=1.")
-    return abs(float(x0))
 
 
 def _weight_scale(law: Any) -> float:
     """Half the width of the uniform law, or the standard deviation of the normal one."""
     if not isinstance(law, Law) or law.name not in ("uniform", "normal") or not law.variance > 0.0:
-        raise SpecError(
-            f"weight_law={law!r}",
-            "a uniform or normal law of variance > 0",
-            "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws.",
-        )
+        remedy = "Write uniform(1 / 3) for U(-1, 1), normal(1.0) for N(0, 1); simulate other laws."
+        raise SpecError(f"weight_law={law!r}", "a uniform or normal law of variance > 0", remedy)
     std = math.sqrt(law.entry_variance(1))
     return math.sqrt(3.0) * std if law.name == "uniform" else std

@@ -1,4 +1,4 @@
-"""Where a curve of survival or total variation falls, and how steeply."""
+"""Position and width of the fall of a curve of survival or total variation."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,8 +13,8 @@ class CutoffSummary(NamedTuple):
     """Position and width of the fall of a curve S(t), t = 0, 1, ..., in layers.
 
     Attributes:
-        t_mix: min{t: S(t) <= 1/4}; None if the curve does not get there.
-        t75, t50, t25: where linear interpolation between layers first meets 0.75, 0.50, 0.25; nan where it does not.
+        t_mix: min{t: S(t) <= 1/4}; None if S stays above.
+        t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; nan without one.
         window: t25 - t75.
         ratio: window / t50, which tends to 0 along a family with a cut-off.
     """
@@ -30,34 +30,26 @@ class CutoffSummary(NamedTuple):
 def summary(S: Any) -> CutoffSummary:
     """Position and sharpness of the fall of a curve from 1 to 0 along the depth.
 
-    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. One step from 1 to 0 has
-    window 1/2, the floor of linear interpolation: where the window is near 1/2, report S at the two layers around the jump.
+    t_p is the first t >= 0 at which the polygon through (t, S(t)) reaches p from above. A step from
+    1 to 0 has window 1/2: for windows near 1/2 report S at the two layers around the jump.
 
     Args:
-        S: [depth + 1], S(0), S(1), ..., between 0 and 1, from layer 0 on; need not be monotone (estimates).
+        S: [depth + 1], S(0), S(1), ..., between 0 and 1; need not be monotone (estimates).
 
     Returns:
-        `CutoffSummary`. A level that the curve starts below, or does not reach, has nan.
+        `CutoffSummary`; nan for a level above the start of the curve, or not reached.
 
     Raises:
         SpecError: S is not a curve of numbers between 0 and 1.
 
     Valid for: any curve; exact. Total variation with maximum 1.
 
-    Reference: t_mix at level 1/4 as arXiv:2104.10727, section on the cut-off phenomenon.
+    Reference: t_mix at level 1/4: arXiv:2104.10727, section on the cut-off phenomenon.
     """
-    curve = validate.real_numbers(S)
-    if (
-        curve is None
-        or curve.ndim != 1
-        or not curve.size
-        or not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all()
-    ):
-        raise SpecError(
-            f"S={S!r}" if np.size(S) < 8 else "S that is no curve, or leaves [0, 1]",
-            "numbers between 0 and 1, one per layer from layer 0 on",
-            "S(t) is a probability or a total variation with maximum 1.",
-        )
+    curve = validate.array("S", S, ("layers",), "It is a probability, one per layer from 0 on.")
+    if not ((curve >= -1e-9) & (curve <= 1.0 + 1e-9)).all():
+        given = f"S from {curve.min():.3g} to {curve.max():.3g}"
+        raise SpecError(given, "numbers between 0 and 1", "Normalize S to maximum 1.")
     t75, t50, t25 = (_crossing(curve, level) for level in (0.75, 0.5, 0.25))
     mixed = np.flatnonzero(curve <= 0.25)
     ratio = (t25 - t75) / t50 if t50 > 0.0 else math.nan

@@ -1,11 +1,11 @@
-"""T(u) = sum_k p_k P(w k > u) for all u of a grid at once, in time proportional to the number of k and of u.
+"""T(u) = sum_k p_k P(w k > u) for all u of a grid, in time proportional to the numbers of k and u.
 
-Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2, so that T is two suffix sums, of p_k and of p_k / k.
+Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: two suffix sums, of p_k and of p_k / k.
 
-Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail. Q(e^z) is analytic for |Im z| < pi/4 and
-bounded there: on intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m, and 15 terms leave 1e-15.
-So sources are replaced by their Chebyshev moments on these intervals, and T, itself a sum of such functions of y, is
-interpolated between Chebyshev nodes on intervals of y: no pair (k, u) is ever formed.
+Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail. Q(e^z) is analytic
+and bounded for |Im z| < pi/4: on intervals of log k of length 1/4 its Chebyshev series converges
+like 12.6^-m, and 15 terms leave 1e-15. Sources enter by their Chebyshev moments on these intervals;
+T is interpolated between Chebyshev nodes on intervals of y. No pair (k, u) is formed.
 """
 
 from collections.abc import Callable
@@ -34,9 +34,8 @@ def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
     from_here = np.where(finite, np.searchsorted(magnitudes, scaled, side="right"), len(magnitudes))
 
     def tail(masses: np.ndarray) -> np.ndarray:
-        return 0.5 * (
-            _suffix_sums(masses)[from_here] - scaled * _suffix_sums(masses / magnitudes)[from_here]
-        )
+        total, inverse = _suffix_sums(masses), _suffix_sums(masses / magnitudes)
+        return 0.5 * (total[from_here] - scaled * inverse[from_here])
 
     return tail
 
@@ -71,7 +70,7 @@ def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
 
 
 class _Panel(NamedTuple):
-    """Points that fall into one interval: where they stand, the interval's middle, the points scaled to [-1, 1]."""
+    """Points of one interval: first and last index, middle, points scaled to [-1, 1]."""
 
     start: int
     stop: int
@@ -80,7 +79,7 @@ class _Panel(NamedTuple):
 
 
 def _panels(points: np.ndarray) -> list[_Panel]:
-    """The intervals that ascending points fall into."""
+    """Intervals that hold ascending points."""
     if not points.size:
         return []
     index = np.floor((points - points[0]) / _LENGTH).astype(np.int64)
@@ -88,18 +87,16 @@ def _panels(points: np.ndarray) -> list[_Panel]:
     panels = []
     for start, stop in zip(starts, np.append(starts[1:], points.size), strict=True):
         middle = float(points[0] + (index[start] + 0.5) * _LENGTH)
-        panels.append(
-            _Panel(int(start), int(stop), middle, (points[start:stop] - middle) * (2.0 / _LENGTH))
-        )
+        scaled = (points[start:stop] - middle) * (2.0 / _LENGTH)
+        panels.append(_Panel(int(start), int(stop), middle, scaled))
     return panels
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
-    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all products of two intervals."""
+    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all panels."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
-    to_series = (2.0 / _TERMS) * np.cos(
-        np.arange(_TERMS)[:, None] * angles
-    )  # values at the nodes -> coefficients
+    # values at the nodes -> coefficients
+    to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)
     to_series[0] *= 0.5
     nodes = 0.5 * _LENGTH * np.cos(angles)
     y = np.array([panel.middle for panel in targets])[:, None] + nodes
@@ -124,7 +121,7 @@ def _moments(masses: np.ndarray, scaled: np.ndarray) -> np.ndarray:
 
 
 def _chunks(size: int) -> list[slice]:
-    """Pieces that stay in the processor's cache."""
+    """Slices that fit the processor's cache."""
     return [slice(start, start + _CHUNK) for start in range(0, size, _CHUNK)]
 
 

@@ -1,12 +1,14 @@
-"""Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer T(x) = phi(W x + b) with positive weights.
+"""Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer with positive weights.
 
-In logarithmic coordinates the metric is the maximum norm, so that the Lipschitz constant is the supremum of the row sums of
-|d log T_i / d log x_j|. With z = (W x + b)_i and W, x > 0, sum_j x_j W_ij = z - b_i takes every positive value, and
+In logarithmic coordinates the metric is the maximum norm: the Lipschitz constant of
+T(x) = phi(W x + b) is the supremum of the row sums of |d log T_i / d log x_j|. With z = (W x + b)_i
+and W, x > 0, sum_j x_j W_ij = z - b_i takes every positive value, and for every W > 0
 
-    Lip = sup_{z > b} (z - b) |phi'(z)| / phi(z),    whatever the positive W.
+    Lip = sup_{z > b} (z - b) |phi'(z)| / phi(z).
 
-Sigmoid: the stationary point u = z - b satisfies u sigmoid(z) = 1, that is (u - 1) e^(u - 1) = e^-(1 + b), where the elasticity
-u (1 - sigmoid(z)) = u - 1 = W_0(e^-(1 + b)). It is at most 1 if and only if b >= -2.
+Sigmoid: the stationary point u = z - b satisfies u sigmoid(z) = 1, that is
+(u - 1) e^(u - 1) = e^-(1 + b), with elasticity u (1 - sigmoid(z)) = u - 1 = W_0(e^-(1 + b)). It is
+at most 1 if and only if b >= -2.
 """
 
 from typing import Any
@@ -17,43 +19,40 @@ from scipy.special import wrightomega
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
-from deepinit.core.gaussian import values
-from deepinit.theory.cutoff.validate import derivative
+from deepinit.core.gaussian import derivatives, values
 
-_FARTHEST = 1e12  # where a limit at infinity is read off
+_FARTHEST = 1e12  # stands for infinity
 
 
 def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
-    """The Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0 entrywise.
+    """Lipschitz constant of x -> phi(W x + b) in the Thompson metric, for every W > 0 entrywise.
 
         sup_{z > b} (z - b) |phi'(z)| / phi(z);    sigmoid: W_0(e^-(1 + b)), the Lambert function.
 
-    At most 1: non-expansive (semi-invariant); below 1: a contraction, and backward iterates converge.
+    At most 1: non-expansive (semi-invariant); below 1: a contraction, and backward iterates
+        converge.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi > 0 on (min b, infinity): sigmoid and softplus
-            at any bias; linear, ReLU, tanh, SiLU at biases >= 0.
+        activation: `Activation`, name or JAX function, with phi > 0 on (min b, infinity): sigmoid
+            and softplus at any bias; linear, ReLU, tanh, SiLU at biases >= 0.
         bias: [...], of the neurons; the constant is the largest over them.
 
     Returns:
-        The constant; inf where the elasticity is unbounded. It is a supremum: ReLU, linear and unbiased tanh approach 1 and do not attain it.
+        The constant, a supremum (ReLU, linear and unbiased tanh do not attain 1); may be inf.
 
     Raises:
-        SpecError: phi not positive above the smallest bias: the layer leaves the cone; biases that are not finite.
+        SpecError: phi not positive above the smallest bias; biases that are not finite.
 
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9 (maximum over log(z - b) on a grid of spacing
-        0.01, refined).
+    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9.
 
-    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); the constant: derivation in the module docstring.
+    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); module docstring.
     """
     phi = as_activation(activation)
-    biases = validate.real_numbers(bias)
-    if biases is None or not biases.size or not np.isfinite(biases).all():
-        raise SpecError(f"bias={bias!r}", "finite numbers", "Leave it out for no bias.")
+    biases = validate.array("bias", bias, remedy="Omit it for no bias.")
+    validate.require(biases.size, f"bias={bias!r}", "at least one number", "Omit it for no bias.")
     if phi.name == "sigmoid":
-        return float(
-            wrightomega(-(1.0 + float(biases.min()))).real
-        )  # W_0(e^y), without overflow of e^y
+        # W_0(e^y), without overflow of e^y
+        return float(wrightomega(-(1.0 + float(biases.min()))).real)
     return max(_largest_elasticity(phi, float(b)) for b in np.unique(biases))
 
 
@@ -65,16 +64,13 @@ def _largest_elasticity(phi: Activation, bias: float) -> float:
         z = bias + u
         heights = values(phi, z)
         if not (np.isfinite(heights).all() and (heights > 0.0).all()):
-            raise SpecError(
-                f"the activation {phi!r} with bias {bias:g}, not positive on the whole of z > {bias:g}",
-                "phi(z) > 0 for z > bias: sigmoid and softplus at any bias, ReLU, linear, tanh, SiLU at bias >= 0",
-                "The Thompson metric lives on the open positive cone.",
-            )
-        return u * np.abs(derivative(phi, z)) / heights
+            given = f"the activation {phi!r} with bias {bias:g}, not positive for all z > {bias:g}"
+            remedy = "Take sigmoid or softplus; ReLU, linear, tanh or SiLU at bias >= 0."
+            raise SpecError(given, "phi(z) > 0 for z > bias", remedy)
+        return u * np.abs(derivatives(phi, z)) / heights
 
-    smallest = (
-        max(abs(bias), 1.0) * 1e-9 if bias else 1e-30
-    )  # z - bias must survive the rounding of z
+    # z - bias must survive the rounding of z
+    smallest = max(abs(bias), 1.0) * 1e-9 if bias else 1e-30
     grid = np.arange(np.log(smallest), np.log(_FARTHEST), 0.01)
     samples = elasticity(grid)
     best = int(np.argmax(samples))

@@ -1,25 +1,23 @@
-"""The smallest number of floating-point arithmetic as a mesh: values below it become 0 ("flush"), all others are kept.
+"""Underflow: the smallest floating-point number as a mesh; values below it become 0 ("flush").
 
-Infinitely wide tanh layers, h = mean square / rho^2 and alpha = A sqrt(h) as on a lattice (`cutoff.lattice`):
+Infinitely wide tanh layers: the mean map v(alpha) of `cutoff.lattice`. Width N: the log-length is a
+random walk of variance psi_1(N/2) per layer (of log q, `cutoff.log_norm_drift`), and all
+coordinates of a layer vanish together,
 
-    v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
+    S(t) = E_g[1 - (2 Phi(theta / (A sqrt(q_{t-1}(g)))) - 1)^N],    theta = artanh(least value > 0),
+    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g,
 
-Finite width N: the length wanders like a random walk of variance psi_1(N/2) per layer (of log q, `cutoff.log_norm_drift`), and all coordinates
-of a layer are lost together,
+g ~ N(0, 1): one orbit for every quantile of the walk.
 
-    S(t) = E_g[1 - (2 Phi(theta / (A sqrt(q_{t-1}(g)))) - 1)^N],    theta = artanh(least value that is kept),
-    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g,    g ~ N(0, 1):
+Half of the signals vanish at
 
-every quantile of the walk has an orbit of its own, so that each loses what it loses near the mesh.
+    t50 = (log(1 / rho) + log z_N + K) / gamma_N,
 
-In short: r_t = sqrt(q_t) = e^K A^t at infinite width, K from the first layers, and at width N it falls by gamma_N = log(A_c(N)/A) a layer. The
-largest of N coordinates is r_t z_N, N P(|g| > z_N) = log 2 for its median, so that half of the signals are lost at
-
-    t50 = (log(1 / rho) + log z_N + K) / gamma_N.
-
-Where the products w_ij x_j underflow as well, before they are added up, the largest of N^2 of them decides: with
-w = A omega / sqrt(N), z_N becomes y / sqrt(N), N^2 P(|omega g| > y) = log 2. It is smaller: matrix products lose a signal first.
-Weights of excess kurtosis kappa add 3 kappa / (4 N^2) to gamma_N: given x with Gaussian coordinates, (W x)_i has 3 kappa / N.
+with r_t = sqrt(q_t) = e^K A^t at infinite width, K from the first layers; gamma_N = log(A_c(N)/A)
+its decrease per layer at width N; r_t z_N the median of the largest of N coordinates,
+N P(|g| > z_N) = log 2. If the products w_ij x_j underflow too, the largest of N^2 of them decides:
+with w = A omega / sqrt(N), z_N becomes y / sqrt(N), N^2 P(|omega g| > y) = log 2, which is smaller.
+Weights of excess kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
 """
 
 import math
@@ -29,33 +27,25 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri, polygamma
 
+from deepinit.core import validate
 from deepinit.core.activations import tanh
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.core.laws import Law
-from deepinit.theory.cutoff.lattice import rounded_mean_square, rounded_orbit
+from deepinit.theory.cutoff.lattice import rounded_mean_square
 from deepinit.theory.cutoff.log_norm_drift import critical_gain
 from deepinit.theory.cutoff.mean_field import checked_recursion, length_step
-from deepinit.theory.cutoff.validate import (
-    OFFSETS,
-    check_depth,
-    check_gain,
-    check_positive,
-    check_rho,
-    check_width,
-)
+from deepinit.theory.cutoff.validate import OFFSETS, check_rounding
 
-_NODES = 961  # of the random walk's normal law: the fall of S within one e-fold of the length is resolved
-_LEAST_ALPHA = 0.07  # preactivations' standard deviation over the mesh, below which nothing survives: erfc(7 / sqrt 2) = 3e-12
+_NODES = 961  # of the walk's normal law: resolves the fall of S within one e-fold of the length
+_LEAST_ALPHA = 0.07  # alpha below which nothing survives
 _SMALL = 1e-9  # a mean square at which tanh is the identity to 1e-9
 
 
 def rounded_survival(
     width: int, gain: float, rho: float, rounding: str, depth: int, *, mean_square: float = 1.0
 ) -> np.ndarray:
-    """S(t) = P(x_t != 0) of the tanh chain in finite precision at width N, from its infinite-width orbit and the walk of its length.
-
-    The formula for S(t) of the module docstring, for every rounding.
+    """S(t) = P(x_t != 0) of the tanh chain in finite precision at width N (module docstring).
 
     Args:
         width: N >= 1.
@@ -69,37 +59,38 @@ def rounded_survival(
         [depth + 1], S(0), S(1), ...
 
     Raises:
-        SpecError: bad width, gain, rho, rounding, depth or mean_square.
+        SpecError: arguments out of range.
 
-    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: on the grid 1e-3 (truncation), N = 4 ... 256, t50 within
-        0.03 layers and the window within 3 %; underflow at 2^-126, N = 16, 64, t50 within 1 %.
+    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: on the grid 1e-3
+        (truncation), N = 4 ... 256, t50 within 0.03 layers and the window within 3 %; underflow at
+        2^-126, N = 16, 64, t50 within 1 %.
 
-    Reference: centres as in arXiv:2608.15914; derivation in the module docstring.
+    Reference: centres as in arXiv:2608.15914; module docstring.
     """
-    n, a, mesh = check_width(width), check_gain(gain), check_rho(rho)
-    start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
-    layers = (
-        len(rounded_orbit(a, mesh, rounding, 1, start)) - 2 + check_depth(depth)
-    )  # checks the rounding
+    n, layers = validate.integer("width", width, 1), validate.integer("depth", depth)
+    a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
+    start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
+    if rounding != "flush":
+        check_rounding(rounding)
     least = math.atanh((1.0 - OFFSETS.get(rounding, 0.0)) * mesh) / mesh
     spread, shift = math.sqrt(polygamma(1, n / 2.0)), -2.0 * math.log(critical_gain(n))
-    log_kept = _log_kept(mesh, rounding, a * math.sqrt(start) / mesh)
+    first_alpha = a * math.sqrt(start) / mesh
+    log_ratio = _log_mean_square_ratio(mesh, rounding, first_alpha)
     g, weights = normal_rule((), _NODES)
-    survival, log_alpha = (
-        np.ones(layers + 1),
-        np.full(g.size, math.log(a * math.sqrt(start) / mesh)),
-    )
+    survival, log_alpha = np.ones(layers + 1), np.full(g.size, math.log(first_alpha))
     for t in range(1, layers + 1):
         with np.errstate(divide="ignore", over="ignore"):
             inside = np.log1p(-2.0 * ndtr(-least * np.exp(-log_alpha)))
         survival[t] = min(float(weights @ -np.expm1(n * inside)), 1.0)
         noise = shift + spread * (math.sqrt(t) - math.sqrt(t - 1)) * g
-        log_alpha = log_alpha + math.log(a) + 0.5 * (log_kept(log_alpha) + noise)
+        log_alpha = log_alpha + math.log(a) + 0.5 * (log_ratio(log_alpha) + noise)
     return survival
 
 
-def _log_kept(mesh: float, rounding: str, largest: float) -> Callable[[np.ndarray], np.ndarray]:
-    """log alpha -> log(v(alpha) / alpha^2), from a table: to 1e-5 from where survival is below 1e-12 to e^3 times the input."""
+def _log_mean_square_ratio(
+    mesh: float, rounding: str, largest: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """log alpha -> log(v(alpha) / alpha^2), to 1e-5 up to e^3 times `largest`."""
     from scipy.interpolate import CubicSpline
 
     at = np.arange(math.log(_LEAST_ALPHA), max(math.log(largest), 0.0) + 3.0, 0.1)
@@ -116,51 +107,52 @@ def underflow_layer(
     products: bool = False,
     mean_square: float = 1.0,
 ) -> float:
-    """The layer at which half of the signals of a tanh network are lost to underflow.
+    """Layer at which half of the signals of a tanh network are lost to underflow.
 
         t50 = (log(1 / smallest) + log z_N + K) / gamma_N,
 
-    with z_N and gamma_N as in the module docstring, K = lim (log r_t - t log A) from r_0^2 = mean_square at infinite width.
+    with z_N and gamma_N of the module docstring, K = lim (log r_t - t log A) from
+    r_0^2 = mean_square.
 
     Args:
         width: N >= 2.
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1.
-        smallest: the smallest number of the arithmetic: 2^-126 in float32 and bfloat16 on XLA; 2^-25, half of the smallest
-            subnormal number, in float16.
-        products: do the products w_ij x_j underflow as well? As float32 and bfloat16 matrix products on XLA: yes. With values that
-            alone underflow (`rounded(..., "flush")`), and in float16 with products in float32: no.
+        smallest: smallest number of the arithmetic: 2^-126 in float32 and bfloat16 on XLA; 2^-25,
+            half of the smallest subnormal number, in float16.
+        products: True if the products w_ij x_j underflow too (float32 and bfloat16 matrix products
+            on XLA); False for values alone (`rounded(..., "flush")`; float16 with products in
+            float32).
         mean_square: |x_0|^2 / N > 0 of the input.
 
     Returns:
         t50, in layers.
 
     Raises:
-        SpecError: a weight law of another kind, A >= 1; bad width, smallest or mean_square.
+        SpecError: another weight law, A >= 1, numbers out of range.
 
-    Valid for: N large, smallest to 0: off by O(1) layers. N = 16, 64, weights U(-1, 1) / sqrt(N), 2^-126: within one layer.
+    Valid for: N large, smallest to 0: off by O(1) layers. N = 16, 64, weights U(-1, 1) / sqrt(N),
+        2^-126: within one layer.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
-    n, least = check_width(width), check_rho(smallest)
-    start = check_positive("mean_square", mean_square, "Inputs of ones have 1.")
-    if not isinstance(weight_law, Law) or weight_law.name not in ("normal", "uniform"):
-        raise SpecError(
-            f"weight_law={weight_law!r}", "a normal or uniform law", "Simulate other laws."
-        )
+    n, least = validate.integer("width", width, 1), validate.fraction("smallest", smallest)
+    start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
+    is_allowed = isinstance(weight_law, Law) and weight_law.name in ("normal", "uniform")
+    given, allowed = f"weight_law={weight_law!r}", "a normal or uniform law"
+    validate.require(is_allowed, given, allowed, "Simulate other laws.")
     gain = math.sqrt(n * weight_law.entry_variance(n))
     if n < 2 or not 0.0 < gain < 1.0:
-        raise SpecError(
-            f"width {n} with a gain of {gain:g}",
-            "widths >= 2 and gains below 1 (variance times fan_in below 1)",
-            "Wide networks of a larger gain keep their signal.",
-        )
-    drift = (
-        math.log(critical_gain(n) / gain) + 0.75 * (weight_law.standardized_moment(4) - 3.0) / n**2
-    )
+        allowed = "widths >= 2 and gains below 1 (variance times fan_in below 1)"
+        remedy = "Wide networks of a larger gain keep their signal."
+        raise SpecError(f"width {n} with a gain of {gain:g}", allowed, remedy)
+    kurtosis = weight_law.standardized_moment(4) - 3.0
+    drift = math.log(critical_gain(n) / gain) + 0.75 * kurtosis / n**2
     if products:
-        farthest = brentq(
-            lambda y: n * n * _product_tail(weight_law, y) - math.log(2.0), 1e-3, 40.0
-        ) / math.sqrt(n)
+
+        def excess(y: float) -> float:
+            return n * n * _product_tail(weight_law, y) - math.log(2.0)
+
+        farthest = brentq(excess, 1e-3, 40.0) / math.sqrt(n)
     else:
         farthest = -float(ndtri(0.5 * math.log(2.0) / n))
     return (-math.log(least) + math.log(farthest) + _start_up(gain, start)) / drift
@@ -178,7 +170,7 @@ def _product_tail(law: Law, y: float) -> float:
 
 
 def _start_up(gain: float, mean_square: float) -> float:
-    """K: by how much the first layers, where tanh saturates, shorten the signal beyond A^t."""
+    """K: log-length of the saturating first layers beyond A^t."""
     recursion, q, t = checked_recursion(tanh, gain**2, 0.0), mean_square, 0
     while q > _SMALL:
         q, t = length_step(recursion, q), t + 1

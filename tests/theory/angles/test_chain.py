@@ -9,8 +9,8 @@ import pytest
 from deepinit.core.errors import SpecError
 from deepinit.theory.angles import approximation_1, infinite_width_angles, log_sin2_mean, rho
 
-# Layers 1, 5, 10, 20, 30, 31 from angle 0.1 at width 256: Approximation 1, the same with rho -> 2/n, the paper's one-layer
-# mean iterated, infinite width; and the simulated mean with its standard error
+# Layers 1, 5, 10, 20, 30, 31 from angle 0.1 at width 256: Approximation 1, the same with rho = 2/n,
+# the paper's one-layer mean iterated, infinite width; simulated mean and its standard error
 LAYERS = np.array([1, 5, 10, 20, 30, 31])
 APPROXIMATION_1 = [-4.6390, -4.7580, -4.9001, -5.1657, -5.4106, -5.4341]
 TWO_OVER_N = [-4.6375, -4.7507, -4.8859, -5.1384, -5.3709, -5.3932]
@@ -38,7 +38,7 @@ def test_infinite_width_published_digits_and_asymptotic_rate():
     np.testing.assert_allclose(
         theta[[10, 100, 1000]], [0.2249263816, 0.07046334405, 0.009089632667], rtol=1e-9
     )
-    # 3 pi / theta_L = L + (3/2) ln L + const: the constant is the same at two depths, and is not without the logarithm
+    # 3 pi / theta_L = L + (3/2) ln L + const: one constant at two depths, only with the logarithm
     depth = np.array([50_000, 100_000])
     rest = 3 * math.pi / theta[depth] - depth
     assert abs(np.diff(rest - 1.5 * np.log(depth))[0]) < 5e-3
@@ -103,7 +103,7 @@ def test_approximation_1_traces():
 
 def test_bad_arguments_are_refused():
     for depth in (-1, 2.5):
-        with pytest.raises(SpecError, match="an integer >= 0"):
+        with pytest.raises(SpecError, match=r"depth.*integers >= 0"):
             infinite_width_angles(0.3, depth)
     for call in (lambda: infinite_width_angles(4.0, 3), lambda: approximation_1(-0.1, (8,))):
         with pytest.raises(SpecError, match=r"angles in \[0, pi\]"):

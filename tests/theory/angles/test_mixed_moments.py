@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.angles.mixed_moments import marginal_moment, mixed_moment, p_number, q_number
+from deepinit.theory.angles.mixed_moments import marginal_moment, mixed_moment
 
 ANGLES = (0.0, 1e-6, 0.01, 0.1, 0.5, 1.0, math.pi / 2, 2.0, 2.5, 3.1, 3.14159)
 PAIRS = [(a, b) for a in range(9) for b in range(9 - a)]
 
 
 def polar_integral(a, b, theta):
-    """The polar form at 30 digits, for the opening that float64 sees: pi rounded to float64, minus theta."""
+    """The polar form at 30 digits, for the opening pi - theta with pi rounded to float64."""
     with mp.workdps(30):
         opening, k = mp.mpf(math.pi) - mp.mpf(theta), a + b
         top = mp.sin(
@@ -249,45 +249,6 @@ def test_float32_arrays_stay_float32():
     assert float(mixed_moment(3, 2, jnp.float32(math.pi))) == 0.0
 
 
-def test_rows_of_p_and_q():
-    assert [p_number(8, k) for k in range(9)] == [105, 0, 420, 0, 210, 0, 28, 0, 1]
-    assert [p_number(7, k) for k in range(8)] == [0, 105, 0, 105, 0, 21, 0, 1]
-    assert [q_number(8, k) for k in range(8)] == [0, 279, 0, 185, 0, 27, 0, 1]
-    assert [q_number(7, k) for k in range(7)] == [48, 0, 87, 0, 20, 0, 1]
-    assert [q_number(a, 1) for a in (2, 4, 6)] == [1, 5, 33]
-    assert p_number(3, 5) == p_number(3, -1) == q_number(0, 0) == q_number(4, 4) == 0
-
-
-def test_both_triangles_obey_the_recursion_at_two_hundred():
-    for number in (p_number, q_number):
-        for a in (2, 3, 50, 199, 200):
-            for k in (0, 1, 2, 7, a - 1, a):
-                assert number(a, k) == (a - 1) * number(a - 2, k) + number(a - 1, k - 1)
-    assert p_number(200, 0) == math.prod(range(1, 200, 2))
-
-
-def test_expansion_of_the_moments_in_p_and_q():
-    theta = 0.7
-    c, s = math.cos(theta), math.sin(theta)
-
-    def boundary(j):
-        return (
-            s**j
-            * math.prod(range(j - 1, 0, -2))
-            / (2 * math.pi if j % 2 else 2 * math.sqrt(2 * math.pi))
-        )
-
-    for a in range(7):
-        for b in range(a, 10):
-            falling = [math.factorial(b) // math.factorial(b - k) for k in range(a + 1)]
-            total = sum(
-                p_number(a, k) * falling[k] * c**k * mixed_moment(0, b - k, theta)
-                for k in range(a + 1)
-            )
-            total += sum(q_number(a, k) * falling[k] * c**k * boundary(b - k) for k in range(a))
-            assert mixed_moment(a, b, theta) == pytest.approx(total, rel=1e-13)
-
-
 @pytest.mark.parametrize("theta", [-0.1, 3.2, math.nan])
 def test_angles_outside_the_range_are_refused(theta):
     with pytest.raises(SpecError, match=r"angles in \[0, pi\]"):
@@ -302,9 +263,3 @@ def test_angles_outside_the_range_are_refused(theta):
 def test_exponents_that_are_not_counts_are_refused(call):
     with pytest.raises(SpecError, match="integers >= 0"):
         call()
-
-
-@pytest.mark.parametrize("number", [p_number, q_number])
-def test_rows_that_do_not_exist_are_refused(number):
-    with pytest.raises(SpecError, match="a >= 0"):
-        number(-1, 0)

@@ -15,7 +15,7 @@ from deepinit.theory.angles import (
 
 
 def sampled_layer(rng, theta, width):
-    """ln sin^2 after one layer of i.i.d. neurons, from angles theta [samples]; NaN where collinear or dead.
+    """ln sin^2 after one layer, from angles theta [samples]; NaN where collinear or dead.
 
     From the displacement b - a and its part across a, exact at any angle.
     """
@@ -44,7 +44,8 @@ def scores(samples, mean, variance):
 
 @pytest.mark.parametrize("theta", [0.1, 1.0, 2.0])
 def test_one_layer_at_width_64(theta):
-    # 60 000 layers: resolves 0.007 in the mean and 3 % of the variance at theta = 0.1; the paper's terms are 0.019 and 18 % off
+    # 60 000 layers resolve 0.007 (mean) and 3 % (variance) at theta = 0.1; the paper's terms are
+    # 0.019 and 18 % off
     samples = sampled_layer(np.random.default_rng(1), np.full(60_000, theta), 64)
     assert np.isfinite(samples).all()
     predicted = scores(
@@ -74,7 +75,7 @@ def test_small_angle_law_in_very_narrow_layers(width):
     defined = samples[np.isfinite(samples)]
     moments = small_angle_log_sin2_moments(width)
     assert np.all(np.abs(scores(defined, *moments)) < 5)
-    # Resolves 2 % of a standard deviation; refuses the second order in 1/n, which knows nothing of so narrow a layer.
+    # Resolves 2 % of a standard deviation; rejects the second order in 1/n.
     second_order = -2 / width - 8 / width**2, 8 / width + 32 / width**2
     assert np.all(np.abs(scores(defined, *second_order)) > 5)
     excluded = 1 - len(defined) / num_layers

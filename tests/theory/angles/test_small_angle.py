@@ -128,15 +128,15 @@ def test_degeneracy_refuses_bad_input():
 
 def test_small_angle_moments_of_arrays_are_those_of_each_width():
     widths = np.array([[2, 16], [64, 3]])
-    found = small_angle_log_sin2_moments(widths)
+    result = small_angle_log_sin2_moments(widths)
     for index, n in np.ndenumerate(widths):
         one = small_angle_log_sin2_moments(int(n))
         assert isinstance(one.mean, float)
-        assert (found.mean[index], found.variance[index]) == one
+        assert (result.mean[index], result.variance[index]) == one
     in_jax = small_angle_log_sin2_moments(jnp.asarray(widths))
     assert isinstance(in_jax.mean, jax.Array)
     assert in_jax.mean.dtype == in_jax.variance.dtype == jnp.float32
-    np.testing.assert_allclose(in_jax.mean, found.mean, rtol=1e-6)
+    np.testing.assert_allclose(in_jax.mean, result.mean, rtol=1e-6)
     assert small_angle_log_sin2_moments(jnp.asarray(64)).variance.shape == ()
     with pytest.raises(SpecError, match="traced width"):
         jax.jit(small_angle_log_sin2_moments)(64)

@@ -33,13 +33,13 @@ from deepinit.theory.condensation import multiplicity
 )
 @pytest.mark.exhaustive_cases("<lambda>-5-0.008333333333333333-0.0")
 def test_known_expansions(activation, p, c, value_at_0):
-    found = multiplicity(activation)
-    assert found.p == p
-    assert found.c == pytest.approx(c, rel=1e-12)
-    assert found.value_at_0 == pytest.approx(value_at_0, abs=1e-15)
+    result = multiplicity(activation)
+    assert result.p == p
+    assert result.c == pytest.approx(c, rel=1e-12)
+    assert result.value_at_0 == pytest.approx(value_at_0, abs=1e-15)
     # the two sides, from values alone
-    assert found.left == pytest.approx(c, rel=1e-3)
-    assert found.right == pytest.approx(c, rel=1e-3)
+    assert result.left == pytest.approx(c, rel=1e-3)
+    assert result.right == pytest.approx(c, rel=1e-3)
 
 
 def test_float32_constants_of_users_are_no_value_at_zero():

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 
 from deepinit.core.errors import SpecError
@@ -14,10 +13,8 @@ from deepinit.theory.condensation import (
     condensation_exponent,
     conjectured_most_orientations,
     critical_lines,
-    leading_order_velocity,
     most_critical_lines,
     predict_orientations,
-    simplex_inputs,
     target_form,
 )
 
@@ -50,68 +47,28 @@ def data(d):
     return one_dimensional() if d == 1 else network.paper_data(d, 1)
 
 
-@pytest.mark.parametrize("p", [1, 2, 3, 4])
-def test_form_and_its_derivatives(p):
-    x, y = network.paper_data(2, 0, n=7)
-    form = target_form(x, y, p, 0.7)
-    rng = np.random.default_rng(0)
-    u = rng.standard_normal((3, 3))
-    for row in u:
-        direct = (
-            0.7 / 7 * sum(yi * (row[:2] @ xi + row[2]) ** p for xi, yi in zip(x, y, strict=True))
-        )
-        assert form.value(row) == pytest.approx(direct, rel=1e-12)
-        step = 1e-5
-        differences = [
-            (form.value(row + step * e) - form.value(row - step * e)) / (2 * step)
-            for e in np.eye(3)
-        ]
-        np.testing.assert_allclose(
-            form.gradient(row), differences, rtol=1e-6, atol=1e-6 * form.size
-        )
-        bends = [
-            (form.gradient(row + step * e) - form.gradient(row - step * e)) / (2 * step)
-            for e in np.eye(3)
-        ]
-        np.testing.assert_allclose(form.hessian(row), bends, rtol=1e-6, atol=1e-6 * form.size)
-        assert row @ form.gradient(row) == pytest.approx(p * form.value(row), rel=1e-12)  # Euler
-    np.testing.assert_allclose(form.value(u), [form.value(row) for row in u], rtol=1e-14)
-    assert target_form(x, y, p, bias=False).dimension == 2
-
-
-def test_velocity_is_the_gradient_of_the_loss_at_tiny_weights():
-    x, y = network.paper_data(2, 3, n=9)
-    z = network.with_one(x)
-    for p, sigma in ((1, "tanh"), (2, "x tanh"), (3, "x^2 tanh")):
-        a, w = network.initial(4, 3, 1e-4, 0)
-        da, dw, _ = network.gradients(sigma, a, w, z, y)
-        predicted = leading_order_velocity(target_form(x, y, p), a, w)
-        np.testing.assert_allclose(-da, predicted[0], atol=1e-5 * np.abs(da).max())
-        np.testing.assert_allclose(-dw, predicted[1], atol=1e-5 * np.abs(dw).max())
-
-
 def test_one_and_two_have_closed_forms():
     x, y = network.paper_data(4, 2)
     z = network.with_one(x)
     v = y @ z / len(y)
-    found = predict_orientations(x, y, "tanh")
+    result = predict_orientations(x, y, "tanh")
     np.testing.assert_allclose(
-        found.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14
+        result.directions, [v / np.linalg.norm(v), -v / np.linalg.norm(v)], atol=1e-14
     )
-    np.testing.assert_array_equal(found.output_sign, [1, -1])
-    np.testing.assert_array_equal(found.kappa, [1, 1])
+    np.testing.assert_array_equal(result.output_sign, [1, -1])
+    np.testing.assert_array_equal(result.kappa, [1, 1])
     values, vectors = np.linalg.eigh((z.T * y) @ z / len(y))
-    found = predict_orientations(x, y, x_tanh)
-    assert len(found.values) == 4
+    result = predict_orientations(x, y, x_tanh)
+    assert len(result.values) == 4
     for eigenvalue, vector, second in (
         (values[-1], vectors[:, -1], values[-2]),
         (values[0], vectors[:, 0], values[1]),
     ):
-        near = np.abs(found.directions @ vector) > 1 - 1e-12
+        near = np.abs(result.directions @ vector) > 1 - 1e-12
         assert near.sum() == 2
-        np.testing.assert_allclose(found.values[near], eigenvalue, rtol=1e-12)
-        np.testing.assert_allclose(found.kappa[near], 1 - second / eigenvalue, rtol=1e-9)
-        np.testing.assert_array_equal(found.output_sign[near], np.sign(eigenvalue))
+        np.testing.assert_allclose(result.values[near], eigenvalue, rtol=1e-12)
+        np.testing.assert_allclose(result.kappa[near], 1 - second / eigenvalue, rtol=1e-9)
+        np.testing.assert_array_equal(result.output_sign[near], np.sign(eigenvalue))
 
 
 @pytest.mark.parametrize("p", [2, 3, 5])
@@ -176,54 +133,22 @@ def test_search_finds_what_another_optimizer_finds():
         assert seen == set(range(len(directions)))
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 5])
-def test_simplex_has_more_orientations_than_conjectured(d):
-    x = simplex_inputs(d)
-    np.testing.assert_allclose(x @ x.T, (d + 1) * np.eye(d + 1) - 1, atol=1e-12)
-    z = network.with_one(x)
-    y = np.random.default_rng(d).standard_normal(d + 1)
-    for p, activation in ((3, cube), (4, fourth)):
-        found = predict_orientations(x, y, activation)
-        assert len(found.values) == 2 * (d + 1) <= 2 * most_critical_lines(p, d + 1)
-        assert (len(found.values) > conjectured_most_orientations(p)) == (d >= p)
-        assert (network.nearest(z, found.directions)[0] > 1 - 1e-12).all()
-        np.testing.assert_allclose(found.kappa, 1.0, atol=1e-9)
-    # p = 2 with equal targets: no direction is preferred
-    assert len(predict_orientations(x, np.ones(d + 1), x_tanh).values) == 0
-
-
-def test_network_on_the_simplex_visits_all_twelve():
-    x = simplex_inputs(5)
-    y = np.array([1.0, -0.9, 1.1, 0.8, -1.0, 1.2])
-    found = predict_orientations(x, y, x2_tanh)
-    assert len(found.values) == 12
-    a, w = network.neuron_flow(
-        "x^2 tanh", *network.initial(200, 6, 1e-5, 0), network.with_one(x), y, 0.01
-    )
-    cosine, which = network.nearest(w, found.directions)
-    assert np.median(cosine) > 0.999
-    aligned = cosine > 0.97
-    assert aligned.mean() > 0.95
-    assert set(which[aligned]) == set(range(12))
-    np.testing.assert_array_equal(np.sign(a[aligned]), found.output_sign[which[aligned]])
-
-
 @pytest.mark.parametrize("d", [1, 5])
 @pytest.mark.parametrize(("sigma", "p"), [("tanh", 1), ("x tanh", 2), ("x^2 tanh", 3)])
 def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
     x, y = data(d)
     z = network.with_one(x)
-    found = predict_orientations(x, y, ACTIVATIONS[sigma])
-    assert len(found.values) == 2 * p
+    result = predict_orientations(x, y, ACTIVATIONS[sigma])
+    assert len(result.values) == 2 * p
     a, w = network.neuron_flow(
         sigma, *network.initial(200, d + 1, 1e-5, 0), z, y, 0.001 if p == 1 else 0.01
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert np.median(cosine) > 0.9995
     aligned = cosine > 0.97
     assert aligned.mean() > 0.95
     assert set(which[aligned]) == set(range(2 * p))
-    np.testing.assert_array_equal(np.sign(a[aligned]), found.output_sign[which[aligned]])
+    np.testing.assert_array_equal(np.sign(a[aligned]), result.output_sign[which[aligned]])
 
 
 @pytest.mark.parametrize("d", [1, 5])
@@ -231,13 +156,13 @@ def test_networks_condense_on_the_predicted_orientations(d, sigma, p):
 @pytest.mark.slow_cases("x tanh-2-5", "x^2 tanh-3-5")
 def test_adam_condenses_on_the_cube_and_not_on_the_sphere(d, sigma, p):
     x, y = data(d)
-    found = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")
+    result = predict_orientations(x, y, ACTIVATIONS[sigma], geometry="linf")
     a, w = network.adam(
         sigma, *network.initial(200, d + 1, 1e-6, 0), network.with_one(x), y, 600, 1e-5
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.999).mean() > 0.95
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
     # the orientations of gradient flow
     assert (
         np.median(network.nearest(w, predict_orientations(x, y, ACTIVATIONS[sigma]).directions)[0])
@@ -249,11 +174,11 @@ def test_small_hills_of_the_cube_are_found():
     # one maximum with a free coordinate is reached from one in 2000 random starts
     x, y = network.paper_data(5, 1)
     form = target_form(x, y, 3)
-    found = predict_orientations(x, y, cube, geometry="linf")
-    assert len(found.values) == 8
-    corners = np.abs(found.directions) * np.sqrt(6) > 1 - 1e-9
+    result = predict_orientations(x, y, cube, geometry="linf")
+    assert len(result.values) == 8
+    corners = np.abs(result.directions) * np.sqrt(6) > 1 - 1e-9
     assert corners.all(axis=1).sum() == 4
-    for u in found.directions:
+    for u in result.directions:
         point = u / np.abs(u).max()
         sign = np.sign(form.value(point))
         for push in 1e-4 * np.random.default_rng(0).standard_normal((50, 6)):
@@ -268,118 +193,45 @@ def test_small_hills_of_the_cube_are_found():
     ] == [10, 4, 16]
 
 
-@pytest.mark.parametrize(("p", "which"), [(2, 0), (3, 0), (3, 2), (4, 0)])
-def test_misalignment_falls_with_the_condensation_exponent(p, which):
-    x, y = network.paper_data(5, 1)
-    form = target_form(x, y / 100.0, p)
-    found = predict_orientations(x, y, {2: x_tanh, 3: cube, 4: fourth}[p])
-    u, kappa = found.directions[which], found.kappa[which]
-    assert kappa == pytest.approx(condensation_exponent(form, u), rel=1e-9)
-    # the slowest direction across u
-    tangent = np.linalg.svd(u[None])[2][1:]
-    bends = found.output_sign[which] * tangent @ form.hessian(u) @ tangent.T
-    start = u + 1e-4 * tangent.T @ np.linalg.eigh(bends)[1][:, -1]
-
-    def velocity(_, theta):
-        a, w = leading_order_velocity(form, theta[:1], theta[None, 1:])
-        return np.concatenate([a, w[0]])
-
-    def grown(_, theta):
-        return np.linalg.norm(theta[1:]) - 3.0
-
-    grown.terminal = True
-    first = np.concatenate([[found.output_sign[which] / math.sqrt(p)], start])
-    path = solve_ivp(
-        velocity, (0, 1e6), first, rtol=1e-11, atol=1e-13, events=grown, method="DOP853"
-    )
-    end = path.y[1:, -1]
-    shrunk = np.linalg.norm(end / np.linalg.norm(end) - u) / 1e-4
-    assert -math.log(shrunk) / math.log(3.0) == pytest.approx(kappa, abs=1e-3)
-
-
-def test_published_exponents_of_one_data_set():
-    for seed, activation, kappas in (
-        (0, x_tanh, [0.144, 0.488]),
-        (7, cube, [0.16, 0.55, 0.73, 0.77]),
-    ):
-        found = predict_orientations(*network.paper_data(5, seed), activation)
-        np.testing.assert_allclose(np.sort(found.kappa[::2]), kappas, atol=0.005)
-
-
-@pytest.mark.parametrize("output", [None, 0.9, 0.2, 0.0, -0.3])
-@pytest.mark.parametrize(("p", "value"), [(2, 0.7), (3, -1.3), (4, 0.5)])
-def test_blow_up_time_against_the_flow(p, value, output):
-    radius = 0.8
-    signed = None if output is None else math.copysign(output, output * value)
-    predicted = blow_up_time(p, value, radius, signed)
-    a0 = math.copysign(radius / math.sqrt(p), value) if output is None else signed
-
-    def velocity(_, state):
-        a, r = state
-        return [r**p * value, p * a * r ** (p - 1) * value]
-
-    def large(_, state):
-        return state[1] - 1e4
-
-    large.terminal = True
-    path = solve_ivp(
-        velocity,
-        (0, 2 * predicted),
-        [a0, radius],
-        rtol=1e-11,
-        atol=1e-13,
-        events=large,
-        method="DOP853",
-    )
-    rest = blow_up_time(p, value, path.y[1, -1])  # balanced by then
-    assert path.t[-1] + rest == pytest.approx(predicted, rel=1e-6)
-
-
-def test_neurons_that_die_or_grow_exponentially_never_blow_up():
-    assert blow_up_time(1, 1.0, 1.0) == math.inf
-    assert blow_up_time(2, 1.0, 0.5, -1.0) == math.inf
-    assert blow_up_time(2, 1.0, 1.5, -1.0) < math.inf
-
-
 @pytest.mark.parametrize("sigma", ["sigmoid", "sigmoid - 1"])
 @pytest.mark.parametrize("sign", [1.0, -1.0, 0.0])
 def test_a_value_at_zero_fits_the_mean_first(sigma, sign):
-    """One orientation for targets with a mean, two for centred ones; with sigma(0) < 0 the output weights flip too."""
+    """One orientation for targets with a mean, two for centred ones; sigma(0) < 0 flips outputs."""
     x = np.random.default_rng(0).standard_normal((30, 2))
     y = np.sin(2 * x[:, 0]) + x[:, 1] + 0.4 * x[:, 0] ** 2
     y = sign * y if sign else y - y.mean()
     z = network.with_one(x)
     activation = "sigmoid" if sigma == "sigmoid" else (lambda s: jax.nn.sigmoid(s) - 1.0)
-    found = predict_orientations(x, y, activation)
-    assert len(found.values) == (1 if sign else 2)
-    np.testing.assert_allclose(found.directions[:, -1], 0.0, atol=1e-14)
+    result = predict_orientations(x, y, activation)
+    assert len(result.values) == (1 if sign else 2)
+    np.testing.assert_allclose(result.directions[:, -1], 0.0, atol=1e-14)
     a, w = network.initial(40, 3, 1e-5, 0)
     start = network.gradients(sigma, a, w, z, y)[2]
     a, w, _ = network.gradient_flow(sigma, a, w, z, y, 60.0, stop_at=1.0 - 0.499 * y.var() / start)
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.97).all()
-    assert set(which) == set(range(len(found.values)))
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    assert set(which) == set(range(len(result.values)))
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
 
 
 def test_cosine_keeps_the_orientations_of_one_sign():
     x = np.random.default_rng(0).standard_normal((30, 2))
     y = np.sin(2 * x[:, 0]) + x[:, 1] + 0.4 * x[:, 0] ** 2
-    found = predict_orientations(x, y, jnp.cos)
-    assert len(found.values) == 2
+    result = predict_orientations(x, y, jnp.cos)
+    assert len(result.values) == 2
     assert len(predict_orientations(x, y - y.mean(), jnp.cos).values) == 4
     a, w, _ = network.gradient_flow(
         "cos", *network.initial(10, 3, 1e-5, 0), network.with_one(x), y, 150.0
     )
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert (cosine > 0.99).all()
-    np.testing.assert_array_equal(np.sign(a), found.output_sign[which])
+    np.testing.assert_array_equal(np.sign(a), result.output_sign[which])
 
 
 def test_coordinates_without_force_stay_out_of_the_corner():
     x = np.array([[1.0, 2.0], [-1.0, 2.0], [1.0, -2.0], [-1.0, -2.0]])
-    found = predict_orientations(x, x[:, 0], "tanh", geometry="linf")  # v = (1, 0, 0)
-    np.testing.assert_array_equal(found.directions, [[1, 0, 0], [-1, 0, 0]])
+    result = predict_orientations(x, x[:, 0], "tanh", geometry="linf")  # v = (1, 0, 0)
+    np.testing.assert_array_equal(result.directions, [[1, 0, 0], [-1, 0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -391,8 +243,8 @@ def test_coordinates_without_force_stay_out_of_the_corner():
         (np.ones((0, 2)), np.ones(0), "not empty"),
         (np.array([[1.0], [np.nan]]), np.ones(2), "not finite"),
         (np.ones((2, 1)), [1.0, np.inf], "not finite"),
-        ([[1.0], [1.0, 2.0]], [1.0, 2.0], "no array of real numbers"),
-        (np.ones((2, 1)), ["a", "b"], "no array of real numbers"),
+        ([[1.0], [1.0, 2.0]], [1.0, 2.0], "array of real numbers"),
+        (np.ones((2, 1)), ["a", "b"], "array of real numbers"),
         (np.array([[1.0], [-1.0]]), np.zeros(2), "is 0 for every u"),
         (np.array([[1.0], [-1.0], [0.0]]), [1.0, 1.0, -2.0], "is 0 for every u"),  # v = 0
     ],
@@ -422,36 +274,9 @@ def test_other_bad_arguments_are_refused():
         (lambda: most_critical_lines(0, 2), "p=0"),
         (lambda: most_critical_lines(3, 0), "dimension=0"),
         (lambda: conjectured_most_orientations(0), "p=0"),
-        (lambda: simplex_inputs(0), "d=0"),
         (lambda: blow_up_time(2, 0.0, 1.0), "value=0"),
         (lambda: blow_up_time(2, 1.0, 0.0), "radius"),
         (lambda: blow_up_time(0, 1.0, 1.0), "p=0"),
     ):
         with pytest.raises(SpecError, match=reason):
             call()
-
-
-@pytest.mark.parametrize(
-    "u", [np.ones(3), 1.0, "x", [[1.0, 0.0], [1.0]], [math.nan, 1.0], [np.inf, 1.0]], ids=str
-)
-@pytest.mark.parametrize("method", ["value", "gradient", "sphere_gradient", "hessian"])
-@pytest.mark.parametrize("p", [1, 2])
-def test_forms_refuse_what_is_no_vector_of_their_dimension(method, u, p):
-    form = target_form(*one_dimensional(), p)
-    with pytest.raises(SpecError, match="A neuron's bias is the last coordinate"):
-        getattr(form, method)(u)
-
-
-def test_forms_take_lists_and_one_vector_for_the_hessian():
-    form = target_form(*one_dimensional(), 2)
-    np.testing.assert_array_equal(
-        form.sphere_gradient([0.6, 0.8]), form.sphere_gradient(np.array([0.6, 0.8]))
-    )
-    with pytest.raises(SpecError, match="Call once per vector"):
-        form.hessian(np.ones((3, 2)))
-
-
-def test_known_numbers_of_critical_lines():
-    assert [most_critical_lines(p, 2) for p in (1, 2, 3, 4)] == [1, 2, 3, 4]
-    assert most_critical_lines(2, 7) == 7
-    assert most_critical_lines(3, 6) == 63

@@ -31,7 +31,7 @@ def test_networks_with_three_outputs(loss):
         if loss == "squared"
         else labels
     )
-    found = multi_output_orientations(x, targets, "tanh", loss=loss)
+    result = multi_output_orientations(x, targets, "tanh", loss=loss)
     rng = np.random.default_rng(0)
     a, w = 1e-7 * rng.standard_normal((50, 3)), 1e-7 * rng.standard_normal((50, 4))
     start = w
@@ -42,24 +42,26 @@ def test_networks_with_three_outputs(loss):
         error = f - targets if loss == "squared" else shares - onehot
         hidden = np.tanh(w @ z.T)
         da, dw = hidden @ error / 30, ((a @ error.T) / np.cosh(w @ z.T) ** 2) @ z / 30
-        rate = 0.02 / found.rate
+        rate = 0.02 / result.rate
         a, w = a - rate * da, w - rate * dw
         growth = np.linalg.norm(w) / np.linalg.norm(start)
-        across = np.linalg.norm(w - np.outer(w @ found.directions[0], found.directions[0]), axis=1)
+        across = np.linalg.norm(
+            w - np.outer(w @ result.directions[0], result.directions[0]), axis=1
+        )
         if growth > 30 * 10 ** len(misses) and len(misses) < 3:
             misses.append((np.log(growth), np.log(np.median(across / np.linalg.norm(w, axis=1)))))
         if growth > 1e5:
             break
-    cosine, which = network.nearest(w, found.directions)
+    cosine, which = network.nearest(w, result.directions)
     assert np.median(cosine) > 0.998
     aligned = cosine > 0.98
     assert (
-        (a / np.linalg.norm(a, axis=1, keepdims=True) * found.outputs[which]).sum(axis=1)[aligned]
+        (a / np.linalg.norm(a, axis=1, keepdims=True) * result.outputs[which]).sum(axis=1)[aligned]
         > 0.97
     ).all()
     # misalignment falls like a power of the growth: kappa, once the third singular value is out
     (x1, y1), (x2, y2) = misses[1:]
-    assert (y1 - y2) / (x2 - x1) == pytest.approx(found.kappa, abs=0.05)
+    assert (y1 - y2) / (x2 - x1) == pytest.approx(result.kappa, abs=0.05)
 
 
 def test_one_output_is_the_two_layer_network():
@@ -93,7 +95,7 @@ def image_patches():
 @pytest.mark.parametrize("readout", ["average", "position"])
 def test_convolutional_networks(readout):
     patches, y = image_patches()
-    found = cnn_orientations(patches, y, "tanh", readout=readout)
+    result = cnn_orientations(patches, y, "tanh", readout=readout)
     z = np.concatenate([patches, np.ones((25, 4, 1))], axis=2)
     rng = np.random.default_rng(0)
     a, w = 1e-9 * rng.standard_normal((40, 4)), 1e-9 * rng.standard_normal((40, 4))
@@ -109,27 +111,27 @@ def test_convolutional_networks(readout):
         a, w = a - 0.1 * da, w - 0.1 * dw
         if np.linalg.norm(w) > 1e-3:
             break
-    cosine, _ = network.nearest(w, found.directions)
+    cosine, _ = network.nearest(w, result.directions)
     assert np.median(cosine) > 0.999
     if readout == "position":
         matrix = np.tensordot(y, z, axes=1) / 25
         values = np.linalg.svd(matrix)[1]
-        assert found.rate == pytest.approx(values[0], rel=1e-12)
-        assert found.kappa == pytest.approx(1 - values[1] / values[0], rel=1e-12)
-        assert found.outputs.shape == (2, 4)
+        assert result.rate == pytest.approx(values[0], rel=1e-12)
+        assert result.kappa == pytest.approx(1 - values[1] / values[0], rel=1e-12)
+        assert result.outputs.shape == (2, 4)
     else:
         v = np.tensordot(y, z.mean(axis=1), axes=1)
-        np.testing.assert_allclose(found.directions[0], v / np.linalg.norm(v), atol=1e-12)
+        np.testing.assert_allclose(result.directions[0], v / np.linalg.norm(v), atol=1e-12)
 
 
 def test_average_pooling_with_a_higher_multiplicity():
     patches, y = image_patches()
-    found = cnn_orientations(patches, y, lambda s: s * jnp.tanh(s))
+    result = cnn_orientations(patches, y, lambda s: s * jnp.tanh(s))
     rows = np.concatenate([patches, np.ones((25, 4, 1))], axis=2)
     matrix = np.einsum("n,nkd,nke->de", y, rows, rows) / 100
     eigenvalues = np.linalg.eigvalsh(matrix)
     np.testing.assert_allclose(
-        sorted({round(v, 10) for v in found.values}), eigenvalues[[0, -1]], atol=1e-9
+        sorted({round(v, 10) for v in result.values}), eigenvalues[[0, -1]], atol=1e-9
     )
 
 
@@ -184,28 +186,28 @@ def test_homogeneous_against_a_fine_grid(activation):
         height = np.abs(sigma(u @ network.with_one(x).T) @ y / 9)
         tops = (height > np.roll(height, 1)) & (height >= np.roll(height, -1)) & (height > 1e-9)
         resolved = np.pi / 100_000 * np.abs(y) @ np.hypot(x[:, 0], 1.0) / 9
-        found = homogeneous_orientations(x, y, activation)
-        assert len(found.values) == tops.sum()
-        assert (network.nearest(u[tops], found.directions)[0] > 1 - 1e-8).all()
+        result = homogeneous_orientations(x, y, activation)
+        assert len(result.values) == tops.sum()
+        assert (network.nearest(u[tops], result.directions)[0] > 1 - 1e-8).all()
         np.testing.assert_allclose(
-            np.sort(np.abs(found.values)), np.sort(height[tops]), atol=resolved, rtol=0
+            np.sort(np.abs(result.values)), np.sort(height[tops]), atol=resolved, rtol=0
         )
 
 
 def test_relu_network_on_published_directions():
     x = np.linspace(-1.0, 1.5, 40)
     y = np.sin(3 * x) + np.sin(6 * x) / 2
-    found = homogeneous_orientations(x, y)
-    degrees = np.rad2deg(np.arctan2(found.directions[:, 1], found.directions[:, 0])) % 360
+    result = homogeneous_orientations(x, y)
+    degrees = np.rad2deg(np.arctan2(result.directions[:, 1], result.directions[:, 0])) % 360
     np.testing.assert_allclose(np.sort(degrees), [26.0, 154.6, 331.7], atol=0.06)
     z = network.with_one(x[:, None])
     a, w = network.neuron_flow("relu", *network.initial(300, 2, 1e-5, 0), z, y, 0.01)
     live = (w @ z.T > 0).any(axis=1) & (np.linalg.norm(w, axis=1) > 1e-3)
-    cosine, which = network.nearest(w[live], found.directions)
+    cosine, which = network.nearest(w[live], result.directions)
     assert live.mean() > 0.5
     assert (cosine > 0.999).mean() > 0.97
     assert set(which) == {0, 1, 2}
-    np.testing.assert_array_equal(np.sign(a[live]), found.output_sign[which])
+    np.testing.assert_array_equal(np.sign(a[live]), result.output_sign[which])
 
 
 def test_linear_is_the_smooth_case():
@@ -263,3 +265,14 @@ def test_bad_arguments_are_refused():
     ):
         with pytest.raises(SpecError, match=reason):
             call()
+
+
+def test_matrix_of_several_outputs_and_its_line():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 2))
+    result = multi_output_orientations(x, y, "tanh")
+    rows = np.hstack([x, np.ones((20, 1))])
+    assert result.matrix == pytest.approx(y.T @ rows / 20, rel=1e-12)
+    right = np.linalg.eigh(result.matrix.T @ result.matrix)[1][:, -1]
+    assert abs(result.directions[0] @ right) == pytest.approx(1.0, rel=1e-10)
+    assert result.num_lines == 1

@@ -42,9 +42,9 @@ def test_tanh_against_its_transition_matrix(rounding, law, cdf):
 
     levels = [level for k in range(1, 30) if (level := (k - OFFSET[rounding]) * rho) < 1.0]
     exact = survival_by_matrix(outside, levels, rho, 12, 0.7)
-    found = scalar_survival("tanh", law, rho, rounding, 12, x0=-0.7)
-    np.testing.assert_allclose(found.survival, exact, atol=1e-13, rtol=0)
-    assert found.escaped[-1] == 0.0
+    result = scalar_survival("tanh", law, rho, rounding, 12, x0=-0.7)
+    np.testing.assert_allclose(result.survival, exact, atol=1e-13, rtol=0)
+    assert result.escaped[-1] == 0.0
 
 
 @pytest.mark.parametrize("rounding", ["truncate", "nearest"])
@@ -72,19 +72,19 @@ def test_silu_falls_again_on_the_left(rounding):
         return ndtr(-right / x) + ndtr(near / x) - ndtr(far / x)
 
     exact = survival_by_matrix(outside, levels, rho, depth, 1.0)
-    found = scalar_survival("silu", normal(1.0), rho, rounding, depth, largest=30.0)
-    np.testing.assert_allclose(found.survival, exact, atol=1e-12, rtol=0)
+    result = scalar_survival("silu", normal(1.0), rho, rounding, depth, largest=30.0)
+    np.testing.assert_allclose(result.survival, exact, atol=1e-12, rtol=0)
     # a rival without the fall: |silu| taken as monotone left of 0 loses several percent
     assert (
         np.abs(
-            found.survival - scalar_survival("relu", normal(1.0), rho, rounding, depth).survival
+            result.survival - scalar_survival("relu", normal(1.0), rho, rounding, depth).survival
         ).max()
         > 0.05
     )
 
 
 def test_published_curve_of_tanh():
-    # read off the vector graphics of arXiv:2104.10727, figure 2, and computed exactly to these digits
+    # from the vector graphics of arXiv:2104.10727, figure 2, computed exactly to these digits
     exact = [
         1,
         0.9990,
@@ -122,10 +122,10 @@ def test_published_curve_of_tanh():
 )
 @pytest.mark.exhaustive_cases("1e-06-17-13.609-4.758-0.35-18")
 def test_vanishing_mesh(rho, t_mix, t50, window, ratio, nearest_t_mix):
-    found = summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "truncate", 35).survival)
-    assert found.t_mix == t_mix
+    result = summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "truncate", 35).survival)
+    assert result.t_mix == t_mix
     np.testing.assert_allclose(
-        (found.t50, found.window, found.ratio), (t50, window, ratio), atol=6e-4
+        (result.t50, result.window, result.ratio), (t50, window, ratio), atol=6e-4
     )
     assert (
         summary(scalar_survival("tanh", SYMMETRIC_UNIT, rho, "nearest", 35).survival).t_mix
@@ -153,8 +153,8 @@ def test_mixing_times_at_three_decimals(activation, law, rounding, t_mix):
 
 
 def test_relu_dies_by_sign_without_a_plateau():
-    found = summary(scalar_survival("relu", SYMMETRIC_UNIT, 1e-3, "truncate", 15).survival)
-    np.testing.assert_allclose((found.t50, found.ratio), (1.00, 1.49), atol=6e-3)
+    result = summary(scalar_survival("relu", SYMMETRIC_UNIT, 1e-3, "truncate", 15).survival)
+    np.testing.assert_allclose((result.t50, result.ratio), (1.00, 1.49), atol=6e-3)
 
 
 @pytest.mark.parametrize("law", [SYMMETRIC_UNIT, normal(1.0 / 3.0)])
@@ -167,9 +167,9 @@ def test_a_user_function_goes_the_way_of_the_builtin(law):
 
 @pytest.mark.parametrize("activation", ["linear", "absolute", leaky_relu(-1.0)])
 def test_the_sign_of_a_slope_changes_nothing(activation):
-    found = scalar_survival(activation, SYMMETRIC_UNIT, 1e-3, "truncate", 12)
+    result = scalar_survival(activation, SYMMETRIC_UNIT, 1e-3, "truncate", 12)
     linear = scalar_survival("linear", SYMMETRIC_UNIT, 1e-3, "truncate", 12)
-    np.testing.assert_allclose(found.survival, linear.survival, atol=1e-13)
+    np.testing.assert_allclose(result.survival, linear.survival, atol=1e-13)
 
 
 @pytest.mark.parametrize(("law", "seed"), [(SYMMETRIC_UNIT, 1), (normal(0.5), 2)])
@@ -196,7 +196,7 @@ def test_simulated_chains_survive_as_often(law, seed):
 
 
 def test_linear_chain_lies_within_a_layer_of_the_poisson_law():
-    # truncation loses at most one mesh width per layer: S is below the unrounded law, and above it one mesh later
+    # truncation loses at most a mesh per layer: S is below the unrounded law, above it a mesh later
     length, layers = np.log(1e5), np.arange(31)
     poisson = poisson_survival(length, layers)
     truncated = scalar_survival("linear", SYMMETRIC_UNIT, 1e-5, "truncate", 30).survival
@@ -229,12 +229,12 @@ def test_mesh_that_no_signal_reaches():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_finest_mesh_with_normal_weights():
-    found = scalar_survival("tanh", normal(1.0 / 3.0), 1e-6, "truncate", 24)
+    result = scalar_survival("tanh", normal(1.0 / 3.0), 1e-6, "truncate", 24)
     direct = scalar_survival("tanh", normal(1.0 / 3.0), 1e-3, "truncate", 24)
     # L doubles: ratio * sqrt(L) goes up towards 1.349 sigma / sqrt(gamma)
     scaled = [
         summary(s).ratio * np.sqrt(np.log(1 / r))
-        for s, r in ((direct.survival, 1e-3), (found.survival, 1e-6))
+        for s, r in ((direct.survival, 1e-3), (result.survival, 1e-6))
     ]
     limit = 1.34898 * 1.23370**0.5 / (0.63518 + 0.5 * np.log(3.0)) ** 0.5
     assert scaled[0] < scaled[1] < limit

@@ -1,4 +1,4 @@
-"""Mean-field fixed points and depth scales against neural-tangents' kernel map, layer after layer."""
+"""Mean-field fixed points and depth scales against neural-tangents' kernel map."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from deepinit.theory.cutoff import mean_field
 
 
 def overlaps(activation, weight_var, bias_var, depths, start):
-    """[depths, 2]: q and p of the post-activations, from the kernels of the pre-activations one layer later."""
+    """[depths, 2]: q and p of the post-activations, from the kernels one layer later."""
     spec = lambda depth: di.MLP(
         (8,) * (depth + 1), activation, di.normal(weight_var), bias_law(bias_var)
     )

@@ -31,23 +31,23 @@ def test_mean_square_state_by_state(rounding, alpha, rho):
     ("rho", "gain"), [(0.5, 0.88728), (0.1, 0.86724), (0.01, 0.86631), (0.001, 0.86630)]
 )
 def test_thresholds_of_rounding_to_nearest(rho, gain):
-    found = lattice_thresholds(rho, "nearest")
-    assert found.lattice_gain == pytest.approx(0.8663033518, abs=1e-10)
-    assert found.lattice_alpha == pytest.approx(0.42870, abs=6e-6)
-    assert found.existence_gain == pytest.approx(gain, abs=6e-6)
+    result = lattice_thresholds(rho, "nearest")
+    assert result.lattice_gain == pytest.approx(0.8663033518, abs=1e-10)
+    assert result.lattice_alpha == pytest.approx(0.42870, abs=6e-6)
+    assert result.existence_gain == pytest.approx(gain, abs=6e-6)
 
 
 @pytest.mark.parametrize(
     ("rho", "gain"), [(0.5, 1.9083), (0.1, 1.2515), (0.01, 1.0489), (0.001, 1.0103)]
 )
 def test_thresholds_of_truncation(rho, gain):
-    found = lattice_thresholds(rho, "truncate")
-    assert (found.lattice_gain, found.lattice_alpha) == (1.0, math.inf)
-    assert found.existence_gain == pytest.approx(gain, abs=6e-5)
+    result = lattice_thresholds(rho, "truncate")
+    assert (result.lattice_gain, result.lattice_alpha) == (1.0, math.inf)
+    assert result.existence_gain == pytest.approx(gain, abs=6e-5)
 
 
 def test_truncation_on_fine_meshes():
-    # leading order 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3); what is left falls like the next power, rho^(4/3) at least
+    # leading order 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3); the rest falls at least like rho^(4/3)
     gaps = []
     for rho in (1e-3, 1e-4):
         leading = 3.0 * (rho / (2.0 * math.sqrt(2.0 * math.pi))) ** (2.0 / 3.0)
@@ -83,7 +83,7 @@ def test_metastable_fixed_points():
 
 
 def test_depth_of_the_critical_gain_under_truncation():
-    # fluid limit ds/dt = -s^3 - rho / sqrt(2 pi): 223 layers at rho = 1e-3; the recursion 227, to a layer or two
+    # fluid limit ds/dt = -s^3 - rho / sqrt(2 pi): 223 layers at rho = 1e-3; the recursion 227
     orbit = rounded_orbit(1.0, 1e-3, "truncate", 260)
     depth = int(np.argmax(orbit < 0.1))
     fluid = (

@@ -43,7 +43,8 @@ def test_tables_of_drifts(width, linear, relu, death):
     ("activation", "left"), [(leaky_relu(0.3), 0.3), ("linear", 1.0), ("absolute", -1.0)]
 )
 def test_drift_by_the_laplace_transform_of_the_squared_norm(width, activation, left):
-    # log X = int (e^-s - e^-sX) ds / s, and log^2 X = -2 int (log s + gamma_E) (e^-s - e^-sX) ds / s, s = e^u
+    # log X = int (e^-s - e^-sX) ds / s, s = e^u,
+    # log^2 X = -2 int (log s + gamma_E) (e^-s - e^-sX) ds / s
     with mp.workdps(25):
 
         def gap(u):
@@ -54,9 +55,9 @@ def test_drift_by_the_laplace_transform_of_the_squared_norm(width, activation, l
         edges = [-60, -20, -5, 0, 2, 5, 20, 60, 160]
         mean = mp.quad(gap, edges)
         square = -2 * mp.quad(lambda u: (u + mp.euler) * gap(u), edges)
-    found = log_norm_drift(activation, width, 1.7)
-    assert found.drift == pytest.approx(float(mean + mp.log(mp.mpf("1.7") / width)) / 2, abs=1e-12)
-    assert found.variance == pytest.approx(float(square - mean**2) / 4, abs=1e-12)
+    result = log_norm_drift(activation, width, 1.7)
+    assert result.drift == pytest.approx(float(mean + mp.log(mp.mpf("1.7") / width)) / 2, abs=1e-12)
+    assert result.variance == pytest.approx(float(square - mean**2) / 4, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +92,9 @@ def test_small_signals_see_the_slopes_at_zero():
         ("gelu", 0.5),
         (math_sine, 1.0),
     ):
-        found = log_norm_drift(activation, 3, 0.8)
+        result = log_norm_drift(activation, 3, 0.8)
         linear = log_norm_drift("linear", 3, 0.8)
-        assert found == pytest.approx(
+        assert result == pytest.approx(
             (linear.drift + math.log(slope), linear.variance, 0.0), abs=1e-12
         )
 
@@ -106,17 +107,17 @@ def math_sine(x):
 
 def test_arrays_of_widths():
     widths = [[1, 2], [4, 64]]
-    found = log_norm_drift("relu", widths, 2.0)
+    result = log_norm_drift("relu", widths, 2.0)
     for index in np.ndindex(2, 2):
-        assert [part[index] for part in found] == list(
+        assert [part[index] for part in result] == list(
             log_norm_drift("relu", widths[index[0]][index[1]], 2.0)
         )
     assert critical_gain([1, 2, 4]).shape == (3,)
 
 
 def test_critical_gains():
-    found = critical_gain([1, 2, 4, 16, 64, 256])
-    np.testing.assert_allclose(found, [1.8874, 1.3346, 1.1447, 1.0324, 1.0079, 1.0020], atol=6e-5)
+    result = critical_gain([1, 2, 4, 16, 64, 256])
+    np.testing.assert_allclose(result, [1.8874, 1.3346, 1.1447, 1.0324, 1.0079, 1.0020], atol=6e-5)
     assert log_norm_drift("tanh", 5, critical_gain(5) ** 2).drift == pytest.approx(0.0, abs=1e-14)
     assert log_norm_drift("relu", 5, critical_gain(5, "relu") ** 2).drift == pytest.approx(
         0.0, abs=1e-14
@@ -127,16 +128,16 @@ def test_critical_gains():
     ("gain", "width", "beta"), [(2.5, 1, 0.35701), (1.5, 4, 2.37425), (1.2, 16, 7.39674)]
 )
 def test_tail_exponents(gain, width, beta):
-    found = stationary_tail_exponent(gain, width)
-    assert found == pytest.approx(beta, abs=6e-6)
+    result = stationary_tail_exponent(gain, width)
+    assert result == pytest.approx(beta, abs=6e-6)
     with mp.workdps(30):
         # E chi_N^-beta by quadrature of its density in log r
         mass = mp.quad(
-            lambda x: mp.exp((width - found) * x - mp.exp(2 * x) / 2),
+            lambda x: mp.exp((width - result) * x - mp.exp(2 * x) / 2),
             [-200, -100, -50, -20, -5, 0, 1, 2, 4],
         )
         moment = mass / (mp.mpf(2) ** (mp.mpf(width) / 2 - 1) * mp.gamma(mp.mpf(width) / 2))
-        assert abs((gain / mp.sqrt(width)) ** (-found) * moment - 1) < 1e-10
+        assert abs((gain / mp.sqrt(width)) ** (-result) * moment - 1) < 1e-10
 
 
 def test_profile_is_normal_about_its_centre():
@@ -167,7 +168,7 @@ def test_passage_of_relu_networks_below_a_thousandth(width, weight_var, centre, 
 
 
 def test_profile_against_walks_of_sampled_layers():
-    # linear chain of width 4 at A = 0.7, distance 40: exact factors chi_4 / 2; 1e5 walks resolve 0.008
+    # linear chain, width 4, A = 0.7, distance 40: exact factors chi_4 / 2; 1e5 walks resolve 0.008
     rng, width, length, layers = np.random.default_rng(5), 4, 40.0, np.arange(1, 161)
     walk = log_norm_drift("linear", width, 0.49)
     steps = 0.5 * np.log(0.49 / width * rng.chisquare(width, (20_000, 160)))
@@ -202,11 +203,11 @@ def test_poisson_law():
 
 
 def test_summary_reads_a_polygon():
-    found = summary([1.0, 0.9, 0.6, 0.2, 0.0])
-    assert found.t_mix == 3
-    assert found[1:4] == pytest.approx((1.5, 2.25, 2.875))
-    assert found.window == pytest.approx(1.375)
-    assert found.ratio == pytest.approx(1.375 / 2.25)
+    result = summary([1.0, 0.9, 0.6, 0.2, 0.0])
+    assert result.t_mix == 3
+    assert result[1:4] == pytest.approx((1.5, 2.25, 2.875))
+    assert result.window == pytest.approx(1.375)
+    assert result.ratio == pytest.approx(1.375 / 2.25)
     assert summary([1.0, 1.0, 0.0]).window == pytest.approx(0.5)  # one step: the floor
     assert summary([1.0, 0.25]).t_mix == 1
     assert summary([1.0, 0.25]).t25 == 1.0
