@@ -25,7 +25,7 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
         cos(theta) is 1 to rounding. -inf where phi(z) of the two are collinear (the angle is exactly 0 or pi).
 
     Raises:
-        Nothing beyond what Inputs and MLP refuse.
+        SpecError: biases that are not Gaussian; the quadrature does not resolve the activation.
 
     Valid for: widths to infinity at fixed depth. The mean over finite networks lies below by about 2 depth/width.
 
@@ -36,9 +36,12 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
         import jax
         import jax.numpy as jnp
 
+        from deepinit.infinite_width.resolution import check_resolution
+
         run = jax.jit(angle_scan, static_argnums=0)
-        variances = jnp.asarray(weight_vars[: spec.depth]), jnp.asarray(bias_vars[: spec.depth])
-        angles = np.asarray(run(spec.activation, _rows(inputs), *variances))
+        rows, layers = _rows(inputs), (weight_vars[: spec.depth], bias_vars[: spec.depth])
+        check_resolution(spec.activation, np.asarray(rows.variance), *layers, with_derivative=False)
+        angles = np.asarray(run(spec.activation, rows, *map(jnp.asarray, layers)))
     return checked_limit(angles, "ln sin^2 of the angle", along="layer", is_log=True)
 
 

@@ -45,16 +45,19 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
         import jax
         import jax.numpy as jnp
 
+        from deepinit.infinite_width.resolution import check_resolution
+
         run = jax.jit(_scan, static_argnums=0)
-        variances = jnp.asarray(weight_vars[: spec.depth]), jnp.asarray(bias_vars[: spec.depth])
-        return np.asarray(run(spec.activation, _rows(inputs), *variances))
+        rows, layers = _rows(inputs), (weight_vars[: spec.depth], bias_vars[: spec.depth])
+        check_resolution(spec.activation, np.asarray(rows.variance), *layers, with_derivative=False)
+        return np.asarray(run(spec.activation, rows, *map(jnp.asarray, layers)))
 
 
 def _scan(activation, rows, weight_vars, bias_vars):
     """[layers, pairs] of `mean_square_distances`."""
     import jax
 
-    from deepinit.infinite_width.duals import root
+    from deepinit.infinite_width.quadrature import root
     from deepinit.infinite_width.pairs import affine, nonlinearity
     from deepinit.infinite_width.price import ratio
 

@@ -29,13 +29,8 @@ import numpy as np
 
 from deepinit.core.activation import Activation, inside
 from deepinit.core.host import on_host
-from deepinit.infinite_width.duals import (
-    HalfAngle,
-    derivatives_up_to,
-    piecewise_rule,
-    quotient,
-    root,
-)
+from deepinit.infinite_width.duals import HalfAngle, derivatives_up_to
+from deepinit.infinite_width.quadrature import piecewise_rule, quotient, root
 
 LEAST = 1e-200  # a variance for 0: the sign of a preactivation still says on which side of a kink at 0 it lies
 _NO_JUMP = 1e-9  # relative; rounding of one-sided values

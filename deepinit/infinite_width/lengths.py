@@ -200,8 +200,12 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
         import jax
         import jax.numpy as jnp
 
+        from deepinit.infinite_width.resolution import check_resolution
+
         run = jax.jit(_last_velocities, static_argnums=0)
         x, tangents = jnp.asarray(small.points(t)), jnp.asarray(small.tangents(t))
+        activated = weight_vars[:-1], bias_vars[:-1]
+        check_resolution(spec.activation, np.mean(np.asarray(x) ** 2, axis=1), *activated)
         last = run(
             spec.activation,
             x,

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, root, sine
+from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, sine
 from deepinit.infinite_width.kink_terms import Geometry, PairKernel
 from deepinit.infinite_width.price import (
     arc_cosine_derivatives,
@@ -26,6 +26,7 @@ from deepinit.infinite_width.price import (
     point_derivatives,
     ratio,
 )
+from deepinit.infinite_width.quadrature import root
 
 _PRODUCTS = ((0, 0), (1, 1))  # E[phi phi] and E[phi' phi']
 

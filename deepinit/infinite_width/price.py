@@ -22,8 +22,9 @@ import jax.numpy as jnp
 from deepinit.core.activations import Activation
 from deepinit.infinite_width import kink_terms
 from deepinit.infinite_width.attached import attach
-from deepinit.infinite_width.duals import derivatives_up_to, pair_rule, point_rule, root, theta
+from deepinit.infinite_width.duals import derivatives_up_to, theta
 from deepinit.infinite_width.kink_terms import Geometry, PairKernel
+from deepinit.infinite_width.quadrature import pair_rule, point_rule, root
 
 Orders = tuple[tuple[int, int], ...]
 

@@ -10,7 +10,6 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import PARAMETERS, trained_flags
-from deepinit.infinite_width.resolution import checked_resolution
 
 if TYPE_CHECKING:
     from deepinit.infinite_width.pairs import Rows, Shares
@@ -135,8 +134,10 @@ def kernel_layers(
         import jax.numpy as jnp
 
         from deepinit.infinite_width.pairs import Shares
+        from deepinit.infinite_width.resolution import check_resolution
 
-        checked_resolution(spec.activation, np.mean(x**2, axis=1), weight_vars, bias_vars)
+        activated = weight_vars[:-1], bias_vars[:-1]
+        check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
         shares = Shares(jnp.asarray(weights), jnp.full(len(bias_vars), flags.biases))
         layers = (jnp.asarray(weight_vars), jnp.asarray(bias_vars), shares)
         kernels = _in_blocks(spec.activation, x, layers, last_only)
@@ -283,7 +284,8 @@ def half_angle(points, displacements):
     """The half angle between points and points + displacements, [pairs], by Kahan's formula in the displacement."""
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.duals import HalfAngle, root
+    from deepinit.infinite_width.duals import HalfAngle
+    from deepinit.infinite_width.quadrature import root
 
     partners = points + displacements
     norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))

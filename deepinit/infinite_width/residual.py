@@ -35,7 +35,7 @@ from deepinit.infinite_width.residual_parts import (
     start_of_stream,
     trained_flags,
 )
-from deepinit.infinite_width.resolution import checked_blocks
+from deepinit.infinite_width.resolution import LARGEST_ERROR, unresolved_error
 
 MISSING_SHARE = (
     1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
@@ -168,15 +168,12 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
         import jax
 
         arguments = jax.tree.map(jax.numpy.asarray, (start, variances, flags))
-        layers, last, missing = _jitted()(static, *arguments)
+        layers, last, missing, errors = _jitted()(static, *arguments)
         if not float(missing) <= MISSING_SHARE:
-            layers, last, _ = _jitted()(static._replace(engine="quadrature"), *arguments)
+            static = static._replace(engine="quadrature")
+            layers, last, _, errors = _jitted()(static, *arguments)
         layers, last = jax.tree.map(np.asarray, (layers, last))
-        start_square = np.mean(np.diagonal(start.second_moment).reshape(len(rows), -1), axis=1)
-        squares = np.concatenate([start_square[None], layers.mean_square[:-1]])
-        reach = variances.weight * len(static.patches[0])
-        if np.isfinite(squares).all():  # what is not finite is refused by name
-            checked_blocks(spec.activation, spec.inner_activation, squares, reach, variances.bias)
+    _check_resolution(static, np.asarray(errors))
     if spec.output_width is None:
         return layers, last
     weights, bias = variances.output, variances.output_bias
@@ -187,6 +184,15 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
     return layers._replace(
         nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)
     ), last
+
+
+def _check_resolution(static: _Static, errors: np.ndarray) -> None:
+    """Refuse errors [depth, (psi, phi)] of the quadrature above the largest one allowed."""
+    unresolved = np.argwhere(errors > LARGEST_ERROR)
+    if len(unresolved):
+        block, which = unresolved[0]
+        activation = (static.inner, static.activation)[which]
+        raise unresolved_error(activation, f"block {block + 1}", errors[block, which])
 
 
 def _recursion(static: _Static, start: Start, variances: Variances, trained: Trained) -> Any:
@@ -211,7 +217,7 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
     def inner_products(stream: _Stream) -> Products:
         if static.inner == linear:
             ones = jnp.ones_like(stream.covariance)
-            return Products(second_moment(stream), ones, start.mean + stream.shift, jnp.zeros(()))
+            return Products(second_moment(stream), ones, start.mean + stream.shift)
         centred = static.starts_centred and not static.has_mean
         means = None if centred else start.means + stream.shift[:, None]
         return gaussian_products(
@@ -240,7 +246,8 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
             increment, shift = variances.branch * phi.values, stream.shift
             response = variances.branch * (trained.branch * phi.values + response)
         stream = _Stream(shift, stream.covariance + increment, stream.ntk + response)
-        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing))
+        errors = jnp.stack([psi.error, phi.error])
+        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing), errors)
 
     def pooled(stream: _Stream) -> Any:
         average: Any = jnp.mean
@@ -255,8 +262,9 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
 
     zero = jnp.zeros_like(start.covariance)
     first = _Stream(jnp.zeros_like(start.mean), zero, trained.embedding * start.covariance)
-    last, (layers, missing) = jax.lax.scan(block, first, None, length=static.depth)
-    return layers, (start.mean + last.shift, second_moment(last), last.ntk), jnp.max(missing)
+    last, (layers, missing, errors) = jax.lax.scan(block, first, None, length=static.depth)
+    final = start.mean + last.shift, second_moment(last), last.ntk
+    return layers, final, jnp.max(missing), errors
 
 
 def _jitted() -> Any:

@@ -28,8 +28,9 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, pair_rule, point_rule
+from deepinit.infinite_width.duals import HalfAngle
 from deepinit.infinite_width.pairs import Rows, affine, nonlinearity
+from deepinit.infinite_width.quadrature import pair_rule, point_rule
 
 
 class Velocities(NamedTuple):

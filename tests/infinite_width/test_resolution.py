@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import integrate, special
 
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import kernel_scan
+from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 from deepinit.infinite_width.residual import residual_layers
 from deepinit.observables.measurement import Measurement
 from deepinit.runs.experiment import Case
@@ -177,3 +178,124 @@ def test_a_mean_square_that_is_infinite_gives_no_default_variance():
             di.MLP((4,), grows)
     finite = di.MLP((4,), lambda x: jnp.exp(0.125 * x * x))  # E exp(Z^2 / 4) = sqrt(2)
     assert finite.weight_law.variance == pytest.approx(0.5**0.5, rel=1e-9)
+
+
+UNSTABLE = di.from_function(lambda x: x - 0.2 * jnp.sin(3.0 * x))
+
+
+def _fixed_point_of_sine(wide):
+    """Two orthogonal inputs at the fixed point q = 1 of w (1 - e^{-2 q}) / 2, then one wide layer."""
+    w = 2.0 / (1.0 - np.exp(-2.0))
+    law = di.normal(w / 10.0, "absolute")
+    x = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]]) * np.sqrt(10.0 / (3.0 * w))
+    return di.MLP((10, 10, 10, wide, 10), di.sin, law, output_width=1), x
+
+
+def test_a_wide_layer_after_a_fixed_point_is_refused():
+    net, x = _fixed_point_of_sine(10_000)
+    with pytest.raises(SpecError, match="layer 5 .*does not resolve"):
+        kernel_layers(net, x)
+
+
+def test_a_layer_of_larger_variance_after_a_fixed_point_has_the_closed_form():
+    """E sin u sin v = e^{-(q_1 + q_2) / 2} sinh c, E cos u cos v the same with cosh."""
+    net, x = _fixed_point_of_sine(30)
+    weight_vars, _ = layer_variances(net, 3)
+    nngp = ntk = weight_vars[0] * x @ x.T / 3.0
+    for weight_var in weight_vars[1:]:
+        q = np.diag(nngp)
+        damped = np.exp(-0.5 * (q[:, None] + q))
+        ntk = weight_var * damped * (np.sinh(nngp) + np.cosh(nngp) * ntk)
+        nngp = weight_var * damped * np.sinh(nngp)
+    found = kernel_layers(net, x)
+    np.testing.assert_allclose(found.nngp[-1], nngp, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found.ntk[-1], ntk, rtol=1e-10, atol=1e-10)
+
+
+def test_a_slow_escape_from_an_unstable_fixed_point_is_followed_to_the_end():
+    net = di.MLP((16,) * 60, UNSTABLE, di.normal(4.8651), output_width=1)
+    with pytest.raises(SpecError, match="does not resolve"):
+        kernel_layers(net, np.full((1, 3), 0.0641))
+
+
+def test_kernels_of_the_escape_have_the_closed_form_as_long_as_the_rule_resolves_it():
+    """E (u - a sin 3u)^2 = q - 6 a q e^{-9 q / 2} + a^2 (1 - e^{-18 q}) / 2, and its derivative."""
+    a, w = 0.2, 4.8651
+    net = di.MLP((16,) * 30, UNSTABLE, di.normal(w), output_width=1, output_law=di.normal(w))
+    q = ntk = w * 0.0641**2
+    for _ in range(30):
+        cosines = np.exp(-4.5 * q), np.exp(-18.0 * q)  # E cos 3u, E cos 6u
+        square = 1.0 - 6.0 * a * cosines[0] + 4.5 * a**2 * (1.0 + cosines[1])
+        q = w * (q - 6.0 * a * q * cosines[0] + 0.5 * a**2 * (1.0 - cosines[1]))
+        ntk = q + w * square * ntk
+    found = kernel_layers(net, np.full((1, 3), 0.0641))
+    assert found.nngp[-1].item() == pytest.approx(q, rel=1e-9)
+    assert found.ntk[-1].item() == pytest.approx(ntk, rel=1e-9)
+
+
+@pytest.mark.parametrize("quantity", ["log_sin2_angle", "mean_square_distance", "log_volume"])
+def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_refused(quantity):
+    pair = di.inputs.pair(0.3, dimension=3)
+    net = di.MLP((8, 8), "sin", di.normal(1e3))
+    frames = di.inputs.frames(pair) if quantity == "log_volume" else pair
+    with pytest.raises(SpecError, match="does not resolve"):
+        di.infinite(net, getattr(di.quantities, quantity), frames)
+
+
+@pytest.mark.parametrize("scale", [0.1, 5.0, 20.0, 100.0])
+@pytest.mark.slow_cases("0.1", "5.0", "100.0")
+def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scale):
+    """Linear phi: V from dV/dc = D = (4/pi) det(I + 2C)^{-1/2} exp(-m'(I + 2C)^{-1} m), V(0) a product."""
+    w, x = 200.0, scale * np.array([[1.0, -0.5, 3.0], [0.2, 0.0, -2.0]])
+    law = di.normal(2.0 * w, "depth")
+    net = di.ResNet(
+        3, 2, block="shallow", activation=di.linear, inner_activation=di.erf, weight_law=law
+    )
+    first = w * special.erf(x) @ special.erf(x).T / 3.0
+    products, slopes = np.zeros((2, 2)), np.zeros((2, 2))
+
+    def slope(c, variances, means):
+        matrix = np.eye(2) + 2.0 * np.array([[variances[0], c], [c, variances[1]]])
+        weight = 4.0 / np.pi / np.sqrt(np.linalg.det(matrix))
+        return weight * np.exp(-means @ np.linalg.solve(matrix, means))
+
+    for i, j in ((0, 0), (0, 1), (1, 1)):
+        variances = first[i, i], first[j, j]
+        for means in x[[i, j]].T:
+            start = np.prod(special.erf(means / np.sqrt(1.0 + 2.0 * np.array(variances))))
+            path = integrate.quad(slope, 0.0, first[i, j], (variances, means), epsrel=1e-12)[0]
+            products[i, j] += (start + path) / 3.0
+            slopes[i, j] += slope(first[i, j], variances, means) / 3.0
+    products[1, 0], slopes[1, 0] = products[0, 1], slopes[0, 1]
+    found = residual_layers(net, x)
+    nngp = x @ x.T / 3.0 + first + w * products
+    np.testing.assert_allclose(found.nngp[-1], nngp, rtol=1e-11)
+    np.testing.assert_allclose(
+        found.ntk[-1], first + w * products + w * slopes * first, rtol=1e-11
+    )
+
+
+@pytest.mark.parametrize("activation", [di.tanh, di.softplus], ids=["tanh", "softplus"])
+@pytest.mark.slow_cases("softplus")
+def test_smooth_blocks_with_far_means_have_the_kernel_of_a_dense_rule(activation):
+    """Second block of x + W psi(x), no embedding: E psi(m + s z)^2 on a grid of spacing 2e-4."""
+    w, x = 100.0, np.array([[40.0, -3.0, 0.1]])
+    net = di.ResNet(
+        3,
+        2,
+        block="shallow",
+        activation=di.linear,
+        inner_activation=activation,
+        weight_law=di.normal(w, "absolute"),
+    )
+    first = 3.0 * w * float(np.mean(activation(x) ** 2))
+    z = np.arange(-10.0, 10.0, 2e-4)
+    density = 2e-4 * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
+    at = x.T + np.sqrt(first) * z
+    square = np.mean(activation(at) ** 2 @ density)
+    slope = np.mean(activation.derivative(at) ** 2 @ density)
+    found = residual_layers(net, x)
+    nngp = np.mean(x**2) + first + 3.0 * w * square
+    assert found.nngp[-1].item() == pytest.approx(nngp, rel=1e-10)
+    ntk = first + 3.0 * w * square + 3.0 * w * slope * first
+    assert found.ntk[-1].item() == pytest.approx(ntk, rel=1e-10)
