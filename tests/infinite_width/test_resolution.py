@@ -8,6 +8,9 @@ from scipy import integrate, special
 
 import deepinit as di
 from deepinit.core.errors import SpecError
+from deepinit.infinite_width.angles import log_sin2_angles
+from deepinit.infinite_width.distances import mean_square_distances
+from deepinit.infinite_width.norm_growth import log_volumes
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -47,7 +50,17 @@ FAST = di.from_function(lambda x: jnp.sin(20 * x))
         (_net(HALF_SINE, 1.0), 3),
         (di.ResNet(3, 4, activation=FAST, weight_law=di.normal(1.0)), 3),
         (di.ResNet(3, 4, block="shallow", activation=FAST), 3),
-        (di.ResNet(3, 4, block="shallow", activation="linear", inner_activation=FAST), 3),
+        (
+            di.ResNet(
+                3,
+                4,
+                block="shallow",
+                activation="linear",
+                inner_activation=FAST,
+                weight_law=di.normal(100.0),
+            ),
+            3,
+        ),
         (di.ResNet(3, 4, activation=HALF_SINE, weight_law=di.normal(1.0)), 3),
     ],
     ids=["kinked", "blocks", "shallow blocks", "inner", "kinked blocks"],
@@ -233,13 +246,26 @@ def test_kernels_of_the_escape_have_the_closed_form_as_long_as_the_rule_resolves
     assert found.ntk[-1].item() == pytest.approx(ntk, rel=1e-9)
 
 
-@pytest.mark.parametrize("quantity", ["log_sin2_angle", "mean_square_distance", "log_volume"])
-def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_refused(quantity):
-    pair = di.inputs.pair(0.3, dimension=3)
+@pytest.mark.parametrize("limit", [log_sin2_angles, mean_square_distances, log_volumes])
+def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_refused(limit):
     net = di.MLP((8, 8), "sin", di.normal(1e3))
-    frames = di.inputs.frames(pair) if quantity == "log_volume" else pair
+    at = di.frames.random(3) if limit is log_volumes else di.inputs.pair(0.3, dimension=3)
     with pytest.raises(SpecError, match="does not resolve"):
-        di.infinite(net, getattr(di.quantities, quantity), frames)
+        limit(net, at)
+
+
+@pytest.mark.slow
+def test_a_fast_inner_activation_at_small_variances_has_the_closed_form():
+    """x + W psi(x), psi = sin(20 x), no embedding, equal coordinates 1: E psi^2 in closed form."""
+    depth, w = 4, 0.5
+    inner = {"activation": "linear", "inner_activation": FAST}
+    net = di.ResNet(3, depth, block="shallow", weight_law=di.normal(w, "depth"), **inner)
+    variance = 0.0
+    for _ in range(depth):
+        square = 0.5 * (1.0 - np.cos(40.0) * np.exp(-800.0 * variance))
+        variance += w / depth * square
+    found = residual_layers(net, np.ones((1, 3))).nngp[-1].item()
+    assert found == pytest.approx(1.0 + variance, rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", [0.1, 5.0, 20.0, 100.0])
