@@ -26,9 +26,9 @@ from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import half_angle, layer_variances
+from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.validate import checked_limit
 
 
 class LengthMoments(NamedTuple):
@@ -175,7 +175,7 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
     first, second = np.arange(2 * len(t)).reshape(2, -1)
     point, pair = _velocities(spec, curve, np.concatenate([t, s]), first, second)
     if through == "neural_tangents":
-        from deepinit.infinite_width.kernel_derivatives import neural_tangents_velocities
+        from deepinit.infinite_width.kernels import neural_tangents_velocities
 
         apart = weights > 0  # of the padding t = s, where that kernel has no second derivative
         pair = np.array(pair)
@@ -222,7 +222,7 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
 def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_vars):
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows, half_angle
     from deepinit.infinite_width.velocities import velocities_of_points, velocity_scan
 
     difference, total = x[second] - x[first], x[second] + x[first]

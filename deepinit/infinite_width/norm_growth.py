@@ -14,7 +14,7 @@ from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
-from deepinit.infinite_width.limits import checked_limit
+from deepinit.infinite_width.validate import checked_limit
 
 _NUM_NODES = 33
 

@@ -107,7 +107,9 @@ def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
 def quotient(numerator: Any, denominator: Any) -> jax.Array:
     """numerator / denominator, out of reach of the rules but finite for a zero denominator."""
     ratio = numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
-    return jnp.clip(ratio, -1e100, 1e100)  # XLA turns (0 / x) / y into 0 / (x y), which may be 0 / 0
+    return jnp.clip(
+        ratio, -1e100, 1e100
+    )  # XLA turns (0 / x) / y into 0 / (x y), which may be 0 / 0
 
 
 def root(x: jax.Array) -> jax.Array:

@@ -69,7 +69,7 @@ def gaussian_products(
     Args:
         activation: f, static.
         means: [sites, coordinates]; None for 0, which allows the closed forms.
-        covariance: [sites, sites], the same for every coordinate.
+        covariance: [sites, sites], of every coordinate.
         engine: `series` where f is smooth, `quadrature` otherwise and where `missing` is too large.
     """
     if activation == linear:
@@ -117,9 +117,7 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
     norms = 0.5 * (left**2 + right**2) * jnp.sqrt(first * second)
     products = norms * (pair.angle.cos2 - pair.angle.sin2)
     mean = (right - left) * jnp.sqrt(variance) / math.sqrt(2.0 * math.pi)
-    return Products(
-        products.reshape(size, size), pair.derivative.reshape(size, size), mean
-    )
+    return Products(products.reshape(size, size), pair.derivative.reshape(size, size), mean)
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
@@ -131,9 +129,7 @@ def _arc_sine(covariance: jax.Array) -> Products:
     return Products(products, slopes, jnp.zeros_like(covariance[0]))
 
 
-def _by_series(
-    activation: Activation, means: jax.Array | None, covariance: jax.Array
-) -> Products:
+def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.Array) -> Products:
     means = jnp.zeros_like(covariance[:, :1]) if means is None else means
     nodes, weights = normal_rule()
     basis = _hermite(nodes)

@@ -45,7 +45,9 @@ def check_resolution(
     layers = (np.append(variances, np.zeros(unused)) for variances in (weight_vars, bias_vars))
     found = _layers(activation, with_derivative, rows, *layers)
     variance, error = (np.asarray(array)[: len(weight_vars)] for array in found)
-    unresolved = (error > LARGEST_ERROR) & np.isfinite(variance)  # infinite limits are refused later
+    unresolved = (error > LARGEST_ERROR) & np.isfinite(
+        variance
+    )  # infinite limits are refused later
     if unresolved.any():
         layer, row = np.argwhere(unresolved)[0]
         where = f"preactivations of variance {variance[layer, row]:.3g} in layer {layer + 1}"

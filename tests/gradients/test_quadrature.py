@@ -8,7 +8,7 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import _mean_squares
 from deepinit.core.gaussian import values
-from deepinit.infinite_width.kernels import stax_activation
+from deepinit.infinite_width.neural_tangents.layers import stax_activation
 
 
 @pytest.mark.parametrize(

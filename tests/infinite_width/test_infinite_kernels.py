@@ -7,9 +7,10 @@ from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width import kernels
 from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel, predict
-from deepinit.infinite_width.kernels import nngp_and_ntk, stax_network
+from deepinit.infinite_width.kernels import nngp_and_ntk
+from deepinit.infinite_width.neural_tangents import layers
+from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 
@@ -56,7 +57,7 @@ def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch
     exact = kernel_layers(spec, ROWS).ntk[-1]
     errors = []
     for nodes in (12, 48):
-        monkeypatch.setattr(kernels, "QUADRATURE_NODES", nodes)
+        monkeypatch.setattr(layers, "QUADRATURE_NODES", nodes)
         errors.append(np.abs(nngp_and_ntk(spec, ROWS)[1] / exact - 1.0).max())
     assert errors[1] < 0.1 * errors[0]
 

@@ -13,11 +13,11 @@ from deepinit.core import curves
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.kernel_derivatives import neural_tangents_velocities
+from deepinit.infinite_width.kernels import neural_tangents_velocities
 from deepinit.infinite_width.lengths import velocity_kernel
-from deepinit.infinite_width.pairs import propagate
+from deepinit.infinite_width.pairs import propagate, rows_of_points
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import layer_variances, rows_of_points
+from deepinit.infinite_width.recursion import layer_variances
 
 BIAS = normal(0.3, scaling="absolute")
 CIRCLE = curves.circle()

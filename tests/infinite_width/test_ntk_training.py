@@ -293,8 +293,8 @@ def test_a_condensed_network_leaves_its_linearization():
         ([-1.0, 0.0], "times"),
         ([1.0, 0.5], "do not decrease"),
         ([0.0, np.inf], "finite"),
-        ([], "T >= 1"),
-        (1.0, "T >= 1"),
+        ([], r"times of shape \(0,\).*\[T\]"),
+        (1.0, r"times of shape \(\).*\[T\]"),
         (["a"], "array of real numbers"),
     ],
 )
@@ -321,8 +321,8 @@ def test_times_that_no_run_has_are_refused(times, what):
             None,
             "3 outputs for targets of 2",
         ),
-        (LINEAR, EXAMPLES, np.ones((2, 4)), "dimension 4"),
-        (LINEAR, EXAMPLES, np.ones(3), "a matrix"),
+        (LINEAR, EXAMPLES, np.ones((2, 4)), r"test inputs.*\[num, 3\]"),
+        (LINEAR, EXAMPLES, np.ones(3), r"test inputs.*\[num, 3\]"),
     ],
 )
 def test_what_has_no_prediction_is_refused(spec, examples, test_inputs, what):

@@ -9,8 +9,8 @@ from scipy import integrate, special
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.infinite_width.angles import log_sin2_angles
-from deepinit.infinite_width.distances import mean_square_distances
 from deepinit.infinite_width.norm_growth import log_volumes
+from deepinit.infinite_width.norms import mean_square_distances
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 from deepinit.infinite_width.residual import residual_layers
@@ -296,9 +296,7 @@ def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scal
     found = residual_layers(net, x)
     nngp = x @ x.T / 3.0 + first + w * products
     np.testing.assert_allclose(found.nngp[-1], nngp, rtol=1e-11)
-    np.testing.assert_allclose(
-        found.ntk[-1], first + w * products + w * slopes * first, rtol=1e-11
-    )
+    np.testing.assert_allclose(found.ntk[-1], first + w * products + w * slopes * first, rtol=1e-11)
 
 
 @pytest.mark.parametrize("activation", [di.tanh, di.softplus], ids=["tanh", "softplus"])
