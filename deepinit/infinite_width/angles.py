@@ -10,11 +10,11 @@ from deepinit.infinite_width.validate import checked_limit
 
 
 def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
-    r"""ln sin^2 of the angle between phi(z^l) of each pair, deterministic when all widths are infinite.
+    r"""ln sin^2 of the angle between phi(z^l) of each pair, all widths infinite.
 
-    cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l = 1..depth,
-    K^l as in `recursion.kernel_layers`. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi
-    with t = theta^{l-1} and theta^0 the angle of the inputs; theta^l ~ 3 pi / l.
+    cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =
+    1..depth, K^l as in `recursion.kernel_layers`. ReLU without bias: cos(theta^l) = (sin t + (pi -
+    t) cos t)/pi with t = theta^{l-1} and theta^0 the angle of the inputs; theta^l ~ 3 pi / l.
 
     Args:
         spec: the network; an output layer plays no part.
@@ -72,8 +72,8 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
 def _within_range(rows):
     """The rows times a constant where they would soon underflow or overflow.
 
-    At preactivations of 1e-100 or 1e100 every activation is homogeneous, of some degree, to all digits,
-    and so is the affine map: a common factor leaves the angles as they are.
+    At preactivations of 1e-100 or 1e100 every activation is homogeneous, of some degree, to all
+    digits, and so is the affine map: a common factor leaves the angles as they are.
     """
     import jax.numpy as jnp
 

@@ -20,8 +20,8 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
     """`values`, with the derivatives of `rule` in `variables`.
 
     Args:
-        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis; calls
-            `attach` itself for second derivatives.
+        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis;
+            calls `attach` itself for second derivatives.
         static: hashable, passed to the rule.
         values: arrays of one shape; not differentiated.
         variables: arrays of that shape.

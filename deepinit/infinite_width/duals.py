@@ -1,21 +1,22 @@
 r"""Gaussian expectations of an activation at one point and at a pair of points, in JAX.
 
-For preactivations (u, v), centred Gaussian with variances q_1, q_2 and correlation cos(theta): second
-moments of (phi(u), phi(v)), their difference, and the half angle theta', to relative accuracy at every
-angle.
+For preactivations (u, v), centred Gaussian with variances q_1, q_2 and correlation cos(theta):
+second moments of (phi(u), phi(v)), their difference, and the half angle theta', to relative
+accuracy at every angle.
 
-Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi). The
-arc-cosine formula E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))]
-gives
+Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2
+pi). The arc-cosine formula E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta
+cos(theta))] gives
 
     1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt,
 
 and E[phi'(u) phi'(v)] = p - r theta. Near pi, with psi = pi - theta:
 p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 
-Other activations: quadrature over independent normals, u = sqrt(q_1) z_1 and v - u from the displacement.
-delta = phi(v) - phi(u) comes from `Activation.difference`, and sin^2(theta') = E[rho^2] / E[phi(v)^2] with
-the Gram-Schmidt residual rho = delta - phi(u) E[phi(u) delta] / E[phi(u)^2], subtracted node by node.
+Other activations: quadrature over independent normals, u = sqrt(q_1) z_1 and v - u from the
+displacement. delta = phi(v) - phi(u) comes from `Activation.difference`, and sin^2(theta') =
+E[rho^2] / E[phi(v)^2] with the Gram-Schmidt residual rho = delta - phi(u) E[phi(u) delta] /
+E[phi(u)^2], subtracted node by node.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Kernels of finite networks by neural-tangents: one network's NTK, and Monte Carlo means over networks."""
+"""Kernels of finite networks by neural-tangents: the NTK of one, and means over networks."""
 
 import contextlib
 import inspect
@@ -26,7 +26,7 @@ def empirical_ntk(
     implementation: Implementation = "STRUCTURED_DERIVATIVES",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """The NTK of one network: mean over outputs k of sum over parameters of (d f_k(x)/dp) (d f_k(x')/dp).
+    """NTK of one network: mean over outputs k, sum over parameters, of (df_k(x)/dp) (df_k(x')/dp).
 
     Args:
         apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].

@@ -1,12 +1,13 @@
 r"""Derivatives of Gaussian expectations in the kernel entries, by Price's theorem.
 
-For (u, v) centred Gaussian with variances q_1, q_2 and covariance c, and M_ij = E[phi^(i)(u) phi^(j)(v)],
+For (u, v) centred Gaussian with variances q_1, q_2 and covariance c, and M_ij = E[phi^(i)(u)
+phi^(j)(v)],
 
     dM_ij = M_{i+1,j+1} dc + (1/2) M_{i+2,j} dq_1 + (1/2) M_{i,j+2} dq_2.
 
-In these variables a smooth activation has finite derivatives of every order at all inputs, also at equal,
-parallel, opposite and zero rows, where angles and norms are not differentiable. Kinks add the terms of
-`kink_terms`. Homogeneous activations, G = p - r theta and F = E[phi(u) phi(v)]:
+In these variables a smooth activation has finite derivatives of every order at all inputs, also at
+equal, parallel, opposite and zero rows, where angles and norms are not differentiable. Kinks add
+the terms of `kink_terms`. Homogeneous activations, G = p - r theta and F = E[phi(u) phi(v)]:
 
     dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2),    s_i = sqrt(q_i).
 
@@ -37,8 +38,8 @@ def pair_derivatives(
 ) -> tuple[jax.Array, ...]:
     """`values` = M_ij [pairs] for every (i, j) of `orders`, with derivatives.
 
-    Smooth activations: of every order, `at` is not differentiated. With kinks: orders (0, 0) and (1, 1);
-    second derivatives are those of a quadrature and need rows that are not collinear.
+    Smooth activations: of every order, `at` is not differentiated. With kinks: orders (0, 0) and
+    (1, 1); second derivatives are those of a quadrature and need rows that are not collinear.
     """
     return attach(_pair_changes, (activation, orders), values, (kernel, at))
 
@@ -73,7 +74,7 @@ def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tupl
 def point_derivatives(
     activation: Activation, orders: Orders, values: tuple[jax.Array, ...], variance: jax.Array
 ) -> tuple[jax.Array, ...]:
-    """`values` = M_ij at u = v [points] for (i, j) of `orders`, with derivatives in the variance."""
+    """`values` = M_ij at u = v [points] for (i, j) of `orders`, with their derivatives."""
     return attach(_point_changes, (activation, orders), values, variance)
 
 

@@ -17,22 +17,23 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of the last layer at infinite width, by neural-tangents in float64.
 
-    `recursion.kernel_layers` has every layer without neural-tangents. Equal layers run under one scan,
-    so that compile time does not grow with depth.
+    `recursion.kernel_layers` has every layer without neural-tangents. Equal layers run under one
+    scan, so that compile time does not grow with depth.
 
     Args:
-        spec: an MLP; or a residual network with an embedding and two-layer blocks, or shallow blocks
-            with a linear activation (pre-activation blocks).
+        spec: an MLP; or a residual network with an embedding and two-layer blocks, or shallow
+            blocks with a linear activation (pre-activation blocks).
         x: [num, dimension], finite rows.
 
     Returns:
-        (nngp, ntk), each [num, num] float64: of one output, or of z^depth or a coordinate of the stream
-        (averaged over positions) without an output layer; all parameters, NTK parametrization. Relative
-        error about 1e-8 a layer: neural-tangents takes angles from differences of products.
+        (nngp, ntk), each [num, num] float64: of one output, or of z^depth or a coordinate of the
+        stream (averaged over positions) without an output layer; all parameters, NTK
+        parametrization. Relative error about 1e-8 a layer: neural-tangents takes angles from
+        differences of products.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents cannot
-            express; kinks without homogeneity; kernels that are not finite.
+        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents
+            cannot express; kinks without homogeneity; kernels that are not finite.
         ResourceError: neural-tangents is absent or does not work here.
 
     Valid for: widths to infinity at fixed depth. Activations without a closed form: Gauss-Hermite

@@ -10,11 +10,13 @@ E[f(u) f(v)] with s_i = sqrt(q_i), p the density of u and sums over the kinks of
 
 the same with u and v exchanged, and where two jumps meet, by
 
-    dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),  a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
+    dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
+             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
 
 the kink in the angle of the tangent kernel at collinear rows; for I at 0 alone the -r theta of the
-arc-cosine formulas. Expectations given u are one-dimensional quadratures. Where v is at a kink for certain
-(equal rows), a jump counts by the mean of its sides; densities at a zero row without limit are left out.
+arc-cosine formulas. Expectations given u are one-dimensional quadratures. Where v is at a kink for
+certain (equal rows), a jump counts by the mean of its sides; densities at a zero row without limit
+are left out.
 """
 
 import functools

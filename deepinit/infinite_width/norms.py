@@ -69,8 +69,8 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
 def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
     r"""|x^l - x'^l|^2 / width of each pair, l = 1..depth.
 
-    MLP: E[(phi(u) - phi(v))^2], (u, v) ~ N(0, K^l). With s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2) and
-    the angle theta' of the images (`duals`),
+    MLP: E[(phi(u) - phi(v))^2], (u, v) ~ N(0, K^l). With s = sqrt(E phi(u)^2),
+    s' = sqrt(E phi(v)^2) and the angle theta' of the images (`duals`),
 
         (s' - s)^2 + 4 s s' sin^2(theta'/2),
 

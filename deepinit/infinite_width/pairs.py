@@ -1,14 +1,15 @@
 r"""The infinite-width recursion: variances of points and half angles of pairs, one scan over depth.
 
 A pair of variances q_1, q_2 carries its growth q_2 - q_1 and its half angle; the covariance is
-sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for variances and
-covariances, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) into
+sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for
+variances and covariances, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2)
+cos^2(theta/2) into
 
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
 
-s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w s_1 s_2):
-sums of positive terms, so that a tiny angle keeps its digits through biases and unequal norms. (T is
-|a - b|^2 less the squared difference of the norms.) The nonlinearity is in `duals`.
+s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
+s_1 s_2): sums of positive terms, so that a tiny angle keeps its digits through biases and unequal
+norms. (T is |a - b|^2 less the squared difference of the norms.) The nonlinearity is in `duals`.
 """
 
 from typing import Any, NamedTuple
@@ -41,8 +42,8 @@ class Rows(NamedTuple):
         variance: [points]; of the inputs: |x|^2 / dimension.
         growth: [pairs]: variance of the second less that of the first.
         angle: [pairs] each.
-        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the derivatives: angles
-            and norms have none at zero rows.
+        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the
+            derivatives: angles and norms have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -136,7 +137,7 @@ def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
-    """The rows after the activation, and E[phi'(u)^2] of the points and E[phi'(u) phi'(v)] of the pairs."""
+    """(Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs.)"""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = (
         PairKernel(first, second, rows.covariance),
@@ -178,7 +179,7 @@ def rows_of_points(x: jax.Array) -> Rows:
 
 
 def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
-    """Every point of x [num, dimension], and the pairs with the indices first and second [pairs]."""
+    """Every point of x [num, dimension], and the pairs of indices first, second [pairs]."""
 
     def pair(indices):
         start, partner = x[indices[0]], x[indices[1]]

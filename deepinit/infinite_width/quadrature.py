@@ -1,12 +1,12 @@
 r"""Nodes for Gaussian expectations of an activation at one point and at a pair of points, in JAX.
 
-Smooth activations: the trapezoidal rule in t with z = c + w sinh(t), with nodes at the scale w = 1 / std
-around the bend z = c as well as at the scale 1 of the normal density. The integrand is analytic for
-|Im t| < pi/4: error exp(-pi^2 / (2 h)) at spacing h, below 1e-13 for h < 0.16, standard deviations up to
-1000; beyond them the bend is a kink to the rule, error below 1e-7.
-Smooth activations with means, which separate the bend from the centre of the density: the trapezoidal
-rule in t(z) = sum_i arcsinh((z - c_i) / w_i), which adds the densities of nodes around every c_i.
-Activations with kinks: Gauss-Legendre between the kinks.
+Smooth activations: the trapezoidal rule in t with z = c + w sinh(t), with nodes at the scale
+w = 1 / std around the bend z = c as well as at the scale 1 of the normal density. The integrand is
+analytic for |Im t| < pi/4: error exp(-pi^2 / (2 h)) at spacing h, below 1e-13 for h < 0.16,
+standard deviations up to 1000; beyond them the bend is a kink to the rule, error below 1e-7.
+Smooth activations with means, which separate the bend from the centre of the density: the
+trapezoidal rule in t(z) = sum_i arcsinh((z - c_i) / w_i), which adds the densities of nodes around
+every c_i. Activations with kinks: Gauss-Legendre between the kinks.
 """
 
 from typing import Any, NamedTuple
@@ -96,7 +96,7 @@ def pair_rule(
 
 
 def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Nodes and weights for E f(z): Gauss-Legendre between the breaks; those out of reach are idle."""
+    """Nodes and weights for E f(z): Gauss-Legendre between the breaks within reach."""
     inside = jnp.sort(jnp.clip(breaks, -REACH, REACH))
     edges = jnp.concatenate([jnp.full((1,), -REACH), inside, jnp.full((1,), REACH)])
     half, middle = 0.5 * jnp.diff(edges), 0.5 * (edges[1:] + edges[:-1])
@@ -130,7 +130,7 @@ def _sinh_rule(center: Any, scale: Any, num_nodes: int = _NUM_NODES) -> tuple[ja
 
 
 def _shifted_rule(bends: Any, scales: Any, num_nodes: int) -> tuple[jax.Array, jax.Array]:
-    """The rule in t(z) around 0, at the scale 1, and two bends; t is inverted by Newton's method."""
+    """The rule in t(z) around 0, at the scale 1, and two bends; Newton's method inverts t."""
     bends = jnp.clip(jnp.stack([jnp.zeros_like(bends[0]), *bends]), -REACH, REACH)
     scales = jnp.stack([jnp.ones_like(scales[0]), *scales])
 

@@ -78,9 +78,9 @@ def kernel_layers(
     """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
-    Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight variance
-    times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`, which also
-    has means and kernels by position.
+    Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
+    variance times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`,
+    which also has means and kernels by position.
 
     Args:
         spec: the network.
@@ -91,11 +91,11 @@ def kernel_layers(
 
     Returns:
         [depth (+1 with an output layer), num, num] twice, float64. Homogeneous activations: closed
-        form, 1e-13. Others: 2-D quadrature, checked in every layer at the variances reached. Relative
-        error of a layer below 1e-9 for preactivation variances up to 10 (sin), 30 (softsign), 1e3
-        (elu, celu, selu), 1e6 (other built-ins), and below 1e-5 for what is not refused
-        (tanh(5 (x - 2)) at variance 1: 5e-8 of the NTK). Errors of layers add up, and grow as
-        perturbations of the variance do.
+        form, 1e-13. Others: 2-D quadrature, checked in every layer at the variances reached.
+        Relative error of a layer below 1e-9 for preactivation variances up to 10 (sin), 30
+        (softsign), 1e3 (elu, celu, selu), 1e6 (other built-ins), and below 1e-5 for what is not
+        refused (tanh(5 (x - 2)) at variance 1: 5e-8 of the NTK). Errors of layers add up, and grow
+        as perturbations of the variance do.
 
     Raises:
         SpecError: the quadrature does not resolve the activation; x is not a matrix of finite
@@ -105,7 +105,7 @@ def kernel_layers(
         infinity at fixed depth, one after the other or together; error O(depth/width). Weights that
         are not Gaussian also need many input coordinates: the first layer sums over these.
 
-    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine formulas);
+    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine);
         numerically stable form: docstrings of `pairs` and `duals`.
     """
     if not isinstance(spec, MLP):
@@ -191,10 +191,10 @@ def kernel_scan(
     (`kernel_derivatives`, `kink_terms`). Where phi' jumps (relu) or has a kink (softsign):
 
     - NTK at equal, parallel and opposite rows: the mean of the one-sided derivatives.
-    - A zero row with bias variances 0, in that row, and a kink at 0: a cone like the norm, counts as 0.
-    - bias_vars at 0: infinite slopes, of the NTK at parallel rows of different norms and at opposite
-      rows, and, with a kink at 0, of both kernels at a zero row. Terms without a limit are left out;
-      such entries need a positive bias variance.
+    - A zero row with bias variances 0, in that row, and a kink at 0: a cone, like the norm: 0.
+    - bias_vars at 0: infinite slopes, of the NTK at parallel rows of different norms and at
+      opposite rows, and, with a kink at 0, of both kernels at a zero row. Terms without a limit
+      are left out; such entries need a positive bias variance.
 
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 

@@ -1,8 +1,8 @@
 r"""NNGP and NTK of residual networks at infinite width and finite depth: one scan over the blocks.
 
-At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i and
-covariance C_ij, the same for every d; x^0 the inputs, or their embedding. With weight variance w (times
-width), bias variance b, branch variance v, every block does
+At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i
+and covariance C_ij, the same for every d; x^0 the inputs, or their embedding. With weight variance
+w (times width), bias variance b, branch variance v, every block does
 
     S_ij = b + w E[psi(x_i) psi(x_j)],
     N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
@@ -11,16 +11,16 @@ width), bias variance b, branch variance v, every block does
     two layers: C_ij += v E[phi(h_i) phi(h_j)],
                 Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
 
-with E over coordinates too. S: averages over coordinates converge. N: the block's own weights and biases
-give S, older parameters come through W. The shortcut carries Theta on; its product with the branch has
-mean 0. Second moment of the stream: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 + mu_i mu_j + C_ij.
-A convolution has sites (input, position), and S and N sum over the offsets of a patch:
-S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+with E over coordinates too. S: averages over coordinates converge. N: the block's own weights and
+biases give S, older parameters come through W. The shortcut carries Theta on; its product with the
+branch has mean 0. Second moment of the stream: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
+mu_i mu_j + C_ij. A convolution has sites (input, position), and S and N sum over the offsets of a
+patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
 Exact but for shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L
-independent terms phi(h), Gaussian only as L grows; its third cumulant, of order phi''(0)/L, is left out
-(odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at most 0.05 % (tanh in tanh),
-0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), depths 2 to 4
+independent terms phi(h), Gaussian only as L grows; its third cumulant, of order phi''(0)/L, is left
+out (odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at most 0.05 % (tanh in
+tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), depths 2 to 4
 (tests/infinite_width/test_residual_closure.py).
 """
 
@@ -101,38 +101,39 @@ def residual_layers(
 ) -> ResidualLayers:
     """Means, second moments and tangent kernels of the stream after every block, and of the output.
 
-    Recursion in the module docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda and
-    Theta averaged over the positions.
+    Recursion in the module docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda
+    and Theta averaged over the positions.
 
     Args:
         spec: any block, embedding and output layer; widths matter only for scaling `absolute`.
         x: [num, dimension], finite rows. Without an embedding their dimension is the width, and
             averages over coordinates are those of x.
         trained: parameters of the tangent kernel: "embedding" (A), "weights" (W), "branch" (V),
-            "biases" (also of the output layer), "output" (G). NTK parametrization, one filter or bias
-            shared by all positions.
+            "biases" (also of the output layer), "output" (G). NTK parametrization, one filter or
+            bias shared by all positions.
 
     Returns:
-        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale 1,
-        1e-8 with kinks (nearly collinear inputs lose half the digits of an angle); others below 1e-5,
-        checked at every site with its means.
+        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
+        1, 1e-8 with kinks (nearly collinear inputs lose half the digits of an angle); others below
+        1e-5, checked at every site with its means.
 
     Raises:
-        SpecError: rows that are not finite or do not fit; correlated, drifting or constant parameters;
-            non-Gaussian biases or, with a nonlinear psi, a non-Gaussian embedding; an unknown name in
-            `trained`; the quadrature does not resolve an activation; a moment that is not finite.
+        SpecError: rows that are not finite or do not fit; correlated, drifting or constant
+            parameters; non-Gaussian biases or, with a nonlinear psi, a non-Gaussian embedding; an
+            unknown name in `trained`; the quadrature does not resolve an activation; a moment that
+            is not finite.
 
-    Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi both
-        nonlinear: up to O(1/depth), O(1/depth^2) for odd phi (module docstring).
-        Memory: about 12 matrices [num * positions] squared of float64; without an embedding a nonlinear
-        psi takes num * positions * channels * 256 more. Time: matrix products. A kinked psi with a mean
-        takes a quadrature for every pair and coordinate, one-dimensional if homogeneous, else
-        two-dimensional: slow beyond some ten coordinates. So do smooth activations (but a centred erf)
-        at standard deviations of preactivations above about 2.5: slow beyond some ten sites (a filter
-        of 3 x 3 multiplies the variance by up to e^9 in the limit of depth).
+    Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
+        both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi (module docstring).
+        Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
+        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products. A kinked psi with a
+        mean takes a quadrature for every pair and coordinate, one-dimensional if homogeneous, else
+        two-dimensional: slow beyond some ten coordinates. So do smooth activations (but a centred
+        erf) at standard deviations of preactivations above about 2.5: slow beyond some ten sites (a
+        filter of 3 x 3 multiplies the variance by up to e^9 in the limit of depth).
 
-    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion derived
-        in the module docstring.
+    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion
+        derived in the module docstring.
     """
     layers, _ = _layers(spec, x, trained)
     return checked_limit(layers, "of the stream", along="layer")

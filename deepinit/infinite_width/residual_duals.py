@@ -1,19 +1,21 @@
 r"""Gaussian expectations of an activation over many pairs at once, with means.
 
-For u ~ N(mu, C) over sites i (an input, or an input and a position), with means mu_id of every coordinate d,
+For u ~ N(mu, C) over sites i (an input, or an input and a position), with means mu_id of every
+coordinate d,
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f: Mehler's
-series in the correlation rho,
+Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f:
+Mehler's series in the correlation rho,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
-h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products. The share of
-E[f(u_i)^2] that NUM_TERMS terms leave out follows from Parseval and bounds the share of V_ij (Cauchy and
-Schwarz): `missing`, the largest, tells the caller to take quadrature over pairs. Kinks: always quadrature.
-Homogeneous f with means: one-dimensional quadrature, since given u_i the other is Gaussian, and
-E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s) at mean m and standard deviation s.
+h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products. The share
+of E[f(u_i)^2] that NUM_TERMS terms leave out follows from Parseval and bounds the share of V_ij
+(Cauchy and Schwarz): `missing`, the largest, tells the caller to take quadrature over pairs. Kinks:
+always quadrature. Homogeneous f with means: one-dimensional quadrature, since given u_i the other
+is Gaussian, and E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s) at mean m and standard
+deviation s.
 """
 
 import math
@@ -50,8 +52,8 @@ class Products(NamedTuple):
         slopes: [sites, sites], D.
         means: [sites], mean_d E f(u_i).
         missing: largest share of a mean square that the series leaves out; 0 without a series.
-        error: largest relative difference of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 between the rule of
-            the quadrature and a finer one; 0 for closed forms.
+        error: largest relative difference of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 between the
+            rule of the quadrature and a finer one; 0 for closed forms.
     """
 
     values: jax.Array
@@ -121,7 +123,7 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
-    """E[erf(u) erf(v)] = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))); D is its derivative in c."""
+    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))); D is its derivative in c."""
     scale = 1.0 + 2.0 * jnp.diagonal(covariance)
     norms = jnp.sqrt(scale[:, None] * scale[None])
     products = (2.0 / math.pi) * jnp.arcsin(2.0 * covariance / norms)
@@ -229,7 +231,7 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _hermite(nodes: np.ndarray) -> np.ndarray:
-    """[terms, nodes]: orthonormal Hermite polynomials, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    """[terms, nodes]: orthonormal, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, NUM_TERMS - 1):
         rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))

@@ -60,8 +60,8 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
         dimension: of the inputs.
 
     Raises:
-        SpecError: no residual network; inputs that do not fit; laws without exchangeable coordinates,
-            or without Gaussian ones where these are needed.
+        SpecError: no residual network; inputs that do not fit; laws without exchangeable
+            coordinates, or without Gaussian ones where these are needed.
     """
     remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)

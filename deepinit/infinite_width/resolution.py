@@ -1,4 +1,4 @@
-"""Resolution of the quadrature over preactivations: second moments by the rule and by a finer one."""
+"""Resolution of the quadrature over preactivations: its rule against a finer one."""
 
 import functools
 from typing import Any
@@ -11,8 +11,8 @@ from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.infinite_width.quadrature import point_rule, root
 
-# Largest relative difference of E phi^2 or E phi'^2 between the rules in a layer. It bounds the error of a
-# layer's kernels, which adds up over layers. Below 1e-9 for built-ins up to preactivation variances of
+# Largest relative difference of E phi^2 or E phi'^2 between the rules in a layer. Bounds the error
+# of its kernels, which adds up over layers. Below 1e-9 for built-ins up to preactivation variances of
 # 10 (sin), 30 (softsign), 1e3 (elu, celu, selu) and 1e6 (others).
 LARGEST_ERROR = 1e-5
 _NUM_ROWS = 16
@@ -55,6 +55,7 @@ def check_resolution(
 
 
 def unresolved_error(activation: Activation, where: str, error: float) -> SpecError:
+    """The error of a rule that differs from the finer one by a relative `error`."""
     return SpecError(
         f"{activation} of {where} at infinite width, which the quadrature does not resolve "
         f"(relative error {error:.1g})",
@@ -91,4 +92,5 @@ def second_moments(
 
 
 def relative_error(once: jax.Array, twice: jax.Array) -> jax.Array:
+    """|once / twice - 1|; 0 where both are 0."""
     return jnp.where(once == twice, 0.0, jnp.abs(once / twice - 1.0))

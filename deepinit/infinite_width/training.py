@@ -1,15 +1,15 @@
-r"""Training in the linear regime: neural-tangents' `predict` for gradient flow of the mean square error.
+r"""Training in the linear regime: gradient flow of the mean square error by neural-tangents.
 
-Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, time that of the flow theta' = -grad R (the rate times the steps of
-gradient descent). Linearised about the initial weights, with their tangent kernel Theta,
+Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, time that of the flow theta' = -grad R (the rate times the
+steps of gradient descent). Linearised about the initial weights, with their tangent kernel Theta,
 
     f_t = y + e^{-Theta t / n} (f_0 - y),
     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
 
 neural-tangents divides by n K, K the number of outputs: K is its learning rate here. Over
-initializations f_0 is centred with the covariance K of the NNGP kernel; with the mean kernel for Theta,
-f_t has the mean (1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t / n}, outputs
-independent. The caches of `predict` live within one call, outside of any trace.
+initializations f_0 is centred with the covariance K of the NNGP kernel; with the mean kernel for
+Theta, f_t has the mean (1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t /
+n}, outputs independent. The caches of `predict` live within one call, outside of any trace.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.training_kernels import KernelsOf, TrainingKernels, standard_kernels
 from deepinit.infinite_width.validate import checked_limit
 
-# Added to the diagonal, relative to its mean and below rounding: an eigenvalue 0 (a row of zeros, a dead
-# network) gets the limit t of the quotient (1 - e^{-0 t}) / 0.
+# Added to the diagonal, relative to its mean and below rounding: an eigenvalue 0 (a row of zeros, a
+# dead network) gets the limit t of the quotient (1 - e^{-0 t}) / 0.
 _RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 
 
@@ -74,15 +74,15 @@ def ntk_training(
     test_inputs: Any = None,
     kernels: KernelsOf = standard_kernels,
 ) -> NtkTraining:
-    """Mean and variance over initializations of gradient flow, the tangent kernel frozen at its mean.
+    """Mean and variance over initializations of gradient flow under the mean tangent kernel.
 
     mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}),
     loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
     `neural_tangents.predict.gradient_descent_mse_ensemble`; other inputs: module docstring.
 
     Args:
-        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an output
-            bias; in standard parametrization, at its own widths.
+        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an
+            output bias; in standard parametrization, at its own widths.
         examples: inputs [n, dimension], targets [n, K].
         times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
         test_inputs: [num, dimension]; None for none.
@@ -93,12 +93,13 @@ def ntk_training(
 
     Raises:
         SpecError: classes as targets, no output layer or another number of outputs than targets,
-            constant biases, times negative, decreasing or not finite, test inputs of another dimension.
+            constant biases, times negative, decreasing or not finite, test inputs of another
+            dimension.
         ResourceError: neural-tangents is absent or does not work here.
 
-    Valid for: widths to infinity in the lazy regime; error O(1/width). Small initializations leave it:
-        their kernels grow and turn. At t = 0 the loss is exact at every width of one hidden layer with
-        normal laws.
+    Valid for: widths to infinity in the lazy regime; error O(1/width). Small initializations leave
+        it: their kernels grow and turn. At t = 0 the loss is exact at every width of one hidden
+        layer with normal laws.
 
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
@@ -163,7 +164,7 @@ def linearized_training(
     *,
     test_inputs: Any = None,
 ) -> LinearizedTraining:
-    """One network trained by gradient flow, linearised about its parameters: its own kernel and f_0.
+    """Gradient flow of one network, linearised about its parameters: its own kernel and f_0.
 
     f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by
     `neural_tangents.predict.gradient_descent_mse`.

@@ -1,19 +1,19 @@
 r"""Kernels of networks in standard parametrization: gradient descent on the weights themselves.
 
-The perceptrons of `training`: weights W^l [n_l, n_{l-1}] with independent entries of variance v_l, hidden
-biases of variance b_l, no output bias. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)] of
-one neuron, (z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
+The perceptrons of `training`: weights W^l [n_l, n_{l-1}] with independent entries of variance v_l,
+hidden biases of variance b_l, no output bias. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l)
+phi'(z'^l)] of one neuron, (z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
 
     K^l = n_{l-1} v_l S^{l-1} + b_l,
     Theta^l = n_{l-1} S^{l-1} + 1 + n_{l-1} v_l D^{l-1} Theta^{l-1},      Theta^1 = x.x' + 1,
 
-the 1 for a trained bias. At the output, f = W^{L+1} phi(z^L): the same without b and 1. For one hidden
-layer of m neurons and first-layer biases, z = (x, 1),
+the 1 for a trained bias. At the output, f = W^{L+1} phi(z^L): the same without b and 1. For one
+hidden layer of m neurons and first-layer biases, z = (x, 1),
 
     Theta(x, x') = m E[phi(w.z) phi(w.z')] + m v_2 z.z' E[phi'(w.z) phi'(w.z')].
 
-Exact means of f f' and of the empirical tangent kernel at every width for one hidden layer with Gaussian
-weights and for linear networks of any depth; else limits as widths grow.
+Exact means of f f' and of the empirical tangent kernel at every width for one hidden layer with
+Gaussian weights and for linear networks of any depth; else limits as widths grow.
 """
 
 from collections.abc import Callable
@@ -56,11 +56,11 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
         Two arrays [num, num], float64; accuracy and cost as `recursion.kernel_layers`.
 
     Raises:
-        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers, the
-            quadrature does not resolve the activation.
+        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers,
+            the quadrature does not resolve the activation.
 
-    Valid for: exact means at every width for one hidden layer with normal weights and biases and for
-        linear networks; else widths to infinity, error O(1/width).
+    Valid for: exact means at every width for one hidden layer with normal weights and biases and
+        for linear networks; else widths to infinity, error O(1/width).
 
     Reference: arXiv 2001.07301 (standard parametrization); derivation: the module docstring.
     """
@@ -88,8 +88,8 @@ def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
         x: [num, dimension], finite rows.
 
     Returns:
-        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1, less with tiny
-        weights (sines are differences of exponentials near 1).
+        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1, less with
+        tiny weights (sines are differences of exponentials near 1).
 
     Raises:
         SpecError: as `standard_kernels`.
@@ -149,7 +149,7 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
 
 
 def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1] each."""
+    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1]."""
     weight_vars, bias_vars = layer_variances(spec, dimension)
     if spec.output_width is None:
         remedy = "Write di.MLP(..., output_width=1)."

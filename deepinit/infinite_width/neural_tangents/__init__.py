@@ -5,7 +5,8 @@ neural-tangents 0.6.5 was written for JAX 0.4.25 and is no longer maintained. Co
 - `import_shims`: names that JAX has moved, lent to JAX while the package is imported;
 - `function_shims`: functions of the package that no longer work, replaced on documented JAX.
 
-JAX itself stays as it was. TensorFlow, which only `neural_tangents.experimental` needs, is never imported.
+JAX itself stays as it was. TensorFlow, which only `neural_tangents.experimental` needs, is never
+imported.
 """
 
 import importlib
@@ -25,7 +26,7 @@ _LOCK = threading.Lock()
 
 
 def load() -> ModuleType:
-    """The package neural_tangents: stax kernels, batching, empirical kernels, `predict`, Monte Carlo.
+    """The package neural_tangents, working on the installed JAX.
 
     Raises:
         ResourceError: it is absent, of another version, or does not work on the installed JAX.
@@ -91,8 +92,8 @@ def _installed_version() -> str | None:
 
 
 def _repaired_package() -> ModuleType:
-    from deepinit.infinite_width.neural_tangents.import_shims import lent_names
     from deepinit.infinite_width.neural_tangents.function_shims import replace_broken_functions
+    from deepinit.infinite_width.neural_tangents.import_shims import lent_names
 
     package = sys.modules.get("neural_tangents")
     if package is None:

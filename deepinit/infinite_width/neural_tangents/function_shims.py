@@ -3,7 +3,8 @@
 Original mechanism and replacement:
 
 - the linear program whose transpose is the pullback: `jax.linearize` and `jax.make_jaxpr`;
-- reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp` of the primitive;
+- reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp` of the
+primitive;
 - reading values and adding cotangents: without debug checks on removed abstract values;
 - operation counts: `cost_analysis()` returned a list, now a dict;
 - `jax.core.eval_context`, which fails under vmap: `jax.ensure_compile_time_eval`;
@@ -64,7 +65,7 @@ class _Overlay(SimpleNamespace):
 
 
 def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *primals_in):
-    """fn's value, and its pullback: the linear program backwards, collecting what `mode` asks for."""
+    """fn's value, and its pullback: the linear program backwards, collecting `mode`."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal
 
@@ -165,7 +166,7 @@ def _bind(equation, *values):
 
 
 def _equation_vjp(equation, cotangent, *values):
-    """Cotangents of the equation's unknown inputs (it is linear in them); None for the known ones."""
+    """Cotangents of the unknown inputs, in which the equation is linear; None for others."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal, Zero
 

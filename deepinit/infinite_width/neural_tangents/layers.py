@@ -1,9 +1,10 @@
 """Networks as layers of neural-tangents' `stax`, equal layers under one `stax.repeat`.
 
-A residual block is serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum is available only
-for Gaussian branches of mean 0 and a Gaussian shortcut: the branch ends in a linear map, (psi, Dense) or
-(psi, Dense, phi, Dense), and the stream starts with an embedding. `stax.Conv` divides by the entries of
-the patch, deepinit by the channels alone: W_std^2 = patch entries per channel * w.
+A residual block is serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum is
+available only for Gaussian branches of mean 0 and a Gaussian shortcut: the branch ends in a linear
+map, (psi, Dense) or (psi, Dense, phi, Dense), and the stream starts with an embedding. `stax.Conv`
+divides by the entries of the patch, deepinit by the channels alone: W_std^2 = patch entries per
+channel * w.
 """
 
 import itertools
