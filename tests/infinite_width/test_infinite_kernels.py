@@ -37,8 +37,8 @@ def test_neural_tangents_and_the_recursion_agree(activation):
 
 @pytest.mark.parametrize(
     ("activation", "tolerance"),
-    # The tolerance is that of the Gauss-Hermite rule of neural-tangents, which converges like exp(-c sqrt(nodes)) with c
-    # proportional to the distance of the poles, pi / (2 std) for tanh and pi / std for the others.
+    # Tolerances of neural-tangents' Gauss-Hermite rule, which converges like exp(-c sqrt(nodes)),
+    # c proportional to the distance of the poles: pi / (2 std) for tanh, pi / std for the others.
     [(act.tanh, 1e-6), (act.sigmoid, 1e-8), (act.softplus, 1e-8)],
     ids=repr,
 )
@@ -108,12 +108,12 @@ def test_monte_carlo_kernels_approach_the_infinite_ones():
     with host_float64():
         init_fn, apply_fn, _ = stax_network(spec.activation, weight_vars, bias_vars)
         key = jax.random.PRNGKey(0)
-    # one linear layer: the kernel of every network is x x'/n_0 times w, exactly, in both kinds up to its randomness
+    # one linear layer: every kernel is x x'/n_0 times w, in both kinds up to its randomness
     ntk = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=2, kind="ntk")
     np.testing.assert_allclose(ntk, nngp_and_ntk(spec, ROWS)[1], rtol=1e-12)
     nngp = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=400, kind="nngp")
     exact = nngp_and_ntk(spec, ROWS)[0]
-    # a diagonal entry is exact * chi^2_400 / 400, of standard error sqrt(2/400) = 0.07: rejects twice the value
+    # a diagonal entry is exact * chi^2_400 / 400: standard error sqrt(2/400) = 0.07
     z = (np.diag(nngp) / np.diag(exact) - 1.0) / np.sqrt(2.0 / 400)
     assert np.abs(z).max() < 5.0
     assert np.abs((np.diag(nngp) / np.diag(exact) - 2.0) / np.sqrt(2.0 / 400)).min() > 5.0

@@ -1,4 +1,4 @@
-"""Mean and variance of the length of a curve at infinite width: references, symmetries, error estimates, wide networks."""
+"""Length of a curve at infinite width: references, symmetries, errors, wide networks."""
 
 import itertools
 import math
@@ -220,7 +220,7 @@ def test_only_the_span_of_the_curve_matters_and_the_scale_without_biases():
 
 
 def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
-    """Lengths of the image by the norm of the tangent at nodes, with explicit Gaussian weights in float32."""
+    """Lengths of the image by tangent norms at nodes, explicit Gaussian weights, float32."""
     spacing = (curve.stop - curve.start) / num_nodes
     t = curve.start + spacing * (0.5 + np.arange(num_nodes))
     inputs = [jnp.asarray(rows, jnp.float32) for rows in (curve.points(t), curve.tangents(t))]
@@ -268,7 +268,7 @@ def _simulated_lengths(spec, curve, num_networks, seed, num_nodes=48):
 def test_wide_networks_have_the_mean_and_the_variance_of_infinite_ones(
     activation, curve, bias_law, num_outputs
 ):
-    # Resolves two thirds of the variance on the circle, where it is smallest, and 40 % on the lines.
+    # Resolves two thirds of the variance on the circle, the smallest, and 40 % on the lines.
     width, depth, num_networks = 200, 2, 1000
     spec = MLP((width,) * depth, activation, normal(2.0), bias_law, num_outputs)
     moments = curve_length_moments(spec, curve, 16)

@@ -1,4 +1,4 @@
-"""The kernel of velocities along a curve at infinite width: against neural-tangents, other rules of quadrature, and its diagonal."""
+"""The kernel of velocities along a curve: neural-tangents, other quadratures, its diagonal."""
 
 import math
 

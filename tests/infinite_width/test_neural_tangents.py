@@ -1,4 +1,4 @@
-"""Kernels of finite networks through neural-tangents: layers that split, integers, plain functions."""
+"""Kernels of finite networks through neural-tangents: split layers, integers, functions."""
 
 import jax
 import jax.numpy as jnp

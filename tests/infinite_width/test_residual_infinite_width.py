@@ -1,4 +1,4 @@
-"""Residual networks at infinite width: closed forms, published limits, neural-tangents, and simulation."""
+"""Residual networks at infinite width: closed forms, published limits, other codes."""
 
 import dataclasses
 import itertools
@@ -52,7 +52,8 @@ def test_tanh_blocks_have_the_reference_values_of_weights_and_biases_apart(depth
 
 @pytest.mark.slow
 def test_tanh_blocks_approach_the_limit_of_depth_with_the_derived_first_order():
-    # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e; first orders -40.08, -240.33, -102.16, -208.4
+    # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e;
+    # first orders -40.08, -240.33, -102.16, -208.4
     e = np.e
     start = np.array([1.0, 4.0, 2.0])  # (1, 1), (2, 2), (1, 2)
     s, total = 1.0 + start, np.array([4.0, 10.0, 7.0])
@@ -320,7 +321,7 @@ START = np.array([[1.0, 0.3], [0.3, 0.6]])  # of one coordinate after the embedd
 
 
 def in_the_limit_of_depth(phi, psi, weight_std, bias_std):
-    """(mean, second moments, block tangent kernel), extrapolated from 64 and 256 blocks: an error of order 1/depth^2."""
+    """(mean, second moments, block tangent kernel), from 64 and 256 blocks: error 1/depth^2."""
     x = np.sqrt(2.0) * np.linalg.cholesky(START)
 
     def at(depth):

@@ -1,4 +1,4 @@
-"""What a quadrature does not resolve is refused; what a tap returns is looked at; second derivatives where angles tie."""
+"""Resolution of the quadrature, own taps, second derivatives where angles tie."""
 
 import jax
 import jax.numpy as jnp
@@ -83,7 +83,7 @@ def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
     ],
 )
 def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
-    """One block x + V phi(W x) of variances w = 1.5 and v = 1: K = x.y / n + E phi(u) phi(v), on a grid of spacing 0.005."""
+    """One block x + V phi(W x), w = 1.5, v = 1: x.y / n + E phi(u) phi(v), grid of 0.005."""
     phi, rows = getattr(di, name), np.array([[1.0, 2.0, -0.5], [0.3, -1.0, 0.2]])
     if not isinstance(phi, di.Activation):
         phi = phi()
@@ -132,7 +132,7 @@ def test_a_hidden_kink_at_zero_is_refused():
 
 @pytest.mark.exhaustive
 def test_hessians_of_relu_at_orthogonal_and_equal_rows():
-    """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2) in two dimensions, by hand."""
+    """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2), by hand."""
 
     def kernel(x):
         return kernel_scan(di.relu, x, jnp.full(2, 2.0), jnp.zeros(2)).nngp[-1][0, 1]
@@ -197,7 +197,7 @@ UNSTABLE = di.from_function(lambda x: x - 0.2 * jnp.sin(3.0 * x))
 
 
 def _fixed_point_of_sine(wide):
-    """Two orthogonal inputs at the fixed point q = 1 of w (1 - e^{-2 q}) / 2, then one wide layer."""
+    """Two orthogonal inputs at the fixed point q = 1 of w (1 - e^{-2 q}) / 2; one wide layer."""
     w = 2.0 / (1.0 - np.exp(-2.0))
     law = di.normal(w / 10.0, "absolute")
     x = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]]) * np.sqrt(10.0 / (3.0 * w))
@@ -271,7 +271,7 @@ def test_a_fast_inner_activation_at_small_variances_has_the_closed_form():
 @pytest.mark.parametrize("scale", [0.1, 5.0, 20.0, 100.0])
 @pytest.mark.slow_cases("0.1", "5.0", "100.0")
 def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scale):
-    """Linear phi: V from dV/dc = D = (4/pi) det(I + 2C)^{-1/2} exp(-m'(I + 2C)^{-1} m), V(0) a product."""
+    """Linear phi: dV/dc = D = (4/pi) det(I + 2C)^{-1/2} exp(-m'(I + 2C)^{-1} m), V(0) a product."""
     w, x = 200.0, scale * np.array([[1.0, -0.5, 3.0], [0.2, 0.0, -2.0]])
     law = di.normal(2.0 * w, "depth")
     net = di.ResNet(
