@@ -34,18 +34,11 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     result = []
     for layer in range(1, spec.depth + 1):
         if spec.activation.is_homogeneous:
-            result.append(
-                np.full(len(frames.points), 0.5 * size * _log_growth(spec, frames.dimension, layer))
-            )
+            log_growth = _log_growth(spec, frames.dimension, layer)
+            result.append(np.full(len(frames.points), 0.5 * size * log_growth))
         else:
-            result.append(
-                np.array(
-                    [
-                        _log_gram_volume(spec, frames, layer, point)
-                        for point in range(len(frames.points))
-                    ]
-                )
-            )
+            points = range(len(frames.points))
+            result.append(np.array([_log_gram_volume(spec, frames, layer, i) for i in points]))
     if spec.output_width is not None:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
@@ -76,16 +69,14 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
                 result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
         else:
             nodes, weights = _rule(curve)
-            speeds = np.sqrt(
-                spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes)
-            )
+            squares = squared_speeds(_cut(spec, layer), curve, nodes)
+            speeds = np.sqrt(spec.widths[layer - 1] * squares)
             result.append(float(weights @ speeds) / curve.length)
     if spec.output_width is not None:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
-        result.append(
-            result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5))
-        )
+        chi = float(poch(0.5 * spec.output_width, 0.5))
+        result.append(result[-1] * math.sqrt(2.0 * variance) * chi)
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 

@@ -126,11 +126,12 @@ def residual_layers(
     Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
         both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi (module docstring).
         Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
-        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products. A kinked psi with a
-        mean takes a quadrature for every pair and coordinate, one-dimensional if homogeneous, else
-        two-dimensional: slow beyond some ten coordinates. So do smooth activations (but a centred
-        erf) at standard deviations of preactivations above about 2.5: slow beyond some ten sites (a
-        filter of 3 x 3 multiplies the variance by up to e^9 in the limit of depth).
+        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products. A kinked
+        psi with a mean takes a quadrature for every pair and coordinate, one-dimensional if
+        homogeneous, else two-dimensional: slow beyond some ten coordinates. So do smooth
+        activations (but a centred erf) at standard deviations of preactivations above about 2.5:
+        slow beyond some ten sites (a filter of 3 x 3 multiplies the variance by up to e^9 in the
+        limit of depth).
 
     Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion
         derived in the module docstring.

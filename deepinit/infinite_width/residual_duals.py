@@ -139,16 +139,16 @@ def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.
     at = means[:, :, None] + jnp.sqrt(variance)[:, None, None] * nodes
 
     def product(function: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        found = function(at)
+        values = function(at)
         coefficients = jnp.moveaxis(
-            (found * weights) @ basis.T, 2, 0
+            (values * weights) @ basis.T, 2, 0
         )  # [terms, sites, coordinates]
 
         def horner(total, coefficient):
             return total * correlation + coefficient @ coefficient.T / means.shape[1], None
 
         total = jax.lax.scan(horner, jnp.zeros_like(covariance), coefficients, reverse=True)[0]
-        square = jnp.mean(found**2 @ weights, axis=1)
+        square = jnp.mean(values**2 @ weights, axis=1)
         rest = jnp.abs(square - jnp.mean(jnp.sum(coefficients**2, axis=0), axis=1))
         share = rest / jnp.where(square > 0, square, 1.0)
         return total, jnp.mean(coefficients[0], axis=1), jnp.max(share)
@@ -185,9 +185,8 @@ def _homogeneous_pair(
     u, mean, rest = means[0] + std_1 * nodes, means[1] + std_2 * cosine * nodes, std_2 * sine
     standard = jnp.where(rest > 0, quotient(mean, rest), jnp.where(mean >= 0, 1.0, -1.0) * 1e300)
     positive = jax.scipy.special.ndtr(standard)
-    above = mean * positive + rest * jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(
-        2.0 * math.pi
-    )
+    density = jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(2.0 * math.pi)
+    above = mean * positive + rest * density
     values_ = jnp.sum(weights * activation(u) * (left * mean + (right - left) * above))
     return values_, jnp.sum(weights * activation.derivative(u) * (left + (right - left) * positive))
 
@@ -204,15 +203,15 @@ def _by_pairs(
         if means is None:
             return pair_fn(activation, None, variances, cosine)
         both = means[row], means[column]
-        found = jax.lax.map(lambda mean: pair_fn(activation, mean, variances, cosine), both)
-        return jnp.mean(found[0]), jnp.mean(found[1])
+        pairs = jax.lax.map(lambda mean: pair_fn(activation, mean, variances, cosine), both)
+        return jnp.mean(pairs[0]), jnp.mean(pairs[1])
 
     def mean_at(std: jax.Array, mean: jax.Array | None) -> jax.Array:
         nodes, weights = point_rule(activation.kinks, std, mean)
         return jnp.sum(weights * activation(std * nodes if mean is None else mean + std * nodes))
 
-    found = jax.lax.map(at_pair, (jnp.asarray(rows), jnp.asarray(columns)))
-    upper = [jnp.zeros_like(covariance).at[rows, columns].set(pairs) for pairs in found]
+    entries = jax.lax.map(at_pair, (jnp.asarray(rows), jnp.asarray(columns)))
+    upper = [jnp.zeros_like(covariance).at[rows, columns].set(part) for part in entries]
     values, slopes = (matrix + jnp.triu(matrix, 1).T for matrix in upper)
     if means is None:
         return Products(values, slopes, jax.vmap(mean_at, (0, None))(jnp.sqrt(variance), None))

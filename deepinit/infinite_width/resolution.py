@@ -12,8 +12,8 @@ from deepinit.core.errors import SpecError
 from deepinit.infinite_width.quadrature import point_rule, root
 
 # Largest relative difference of E phi^2 or E phi'^2 between the rules in a layer. Bounds the error
-# of its kernels, which adds up over layers. Below 1e-9 for built-ins up to preactivation variances of
-# 10 (sin), 30 (softsign), 1e3 (elu, celu, selu) and 1e6 (others).
+# of its kernels, which adds up over layers. Below 1e-9 for built-ins up to preactivation variances
+# of 10 (sin), 30 (softsign), 1e3 (elu, celu, selu) and 1e6 (others).
 LARGEST_ERROR = 1e-5
 _NUM_ROWS = 16
 
@@ -43,8 +43,8 @@ def check_resolution(
     rows = np.quantile(mean_squares, np.linspace(0.0, 1.0, _NUM_ROWS), method="nearest")
     unused = 2 ** int(np.ceil(np.log2(len(weight_vars)))) - len(weight_vars)  # one program for many
     layers = (np.append(variances, np.zeros(unused)) for variances in (weight_vars, bias_vars))
-    found = _layers(activation, with_derivative, rows, *layers)
-    variance, error = (np.asarray(array)[: len(weight_vars)] for array in found)
+    arrays = _layers(activation, with_derivative, rows, *layers)
+    variance, error = (np.asarray(array)[: len(weight_vars)] for array in arrays)
     unresolved = (error > LARGEST_ERROR) & np.isfinite(
         variance
     )  # infinite limits are refused later

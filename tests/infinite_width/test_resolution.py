@@ -206,7 +206,7 @@ def _fixed_point_of_sine(wide):
 
 def test_a_wide_layer_after_a_fixed_point_is_refused():
     net, x = _fixed_point_of_sine(10_000)
-    with pytest.raises(SpecError, match="layer 5 .*does not resolve"):
+    with pytest.raises(SpecError, match=r"layer 5 .*does not resolve"):
         kernel_layers(net, x)
 
 
