@@ -112,8 +112,7 @@ def kernel_layers(
         from deepinit.infinite_width.residual import residual_layers
 
         streams = residual_layers(spec, x, trained=trained)
-        layers = slice(-1 if last_only else None, None)
-        return KernelLayers(streams.nngp[layers], streams.ntk[layers])
+        return _selected(KernelLayers(streams.nngp, streams.ntk), last_only)
     x, flags = checked_rows(x), trained_flags(trained)
     weight_vars, bias_vars = layer_variances(spec, x.shape[1])
     weights = np.full(len(weight_vars), flags.weights)

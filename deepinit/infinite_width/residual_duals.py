@@ -59,8 +59,8 @@ class Products(NamedTuple):
     values: jax.Array
     slopes: jax.Array
     means: jax.Array
-    missing: jax.Array = np.zeros(())
-    error: jax.Array = np.zeros(())
+    missing: Any = 0.0
+    error: Any = 0.0
 
 
 def gaussian_products(

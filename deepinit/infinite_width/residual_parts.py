@@ -136,7 +136,7 @@ def _check_laws(spec: ResNet | ConvResNet) -> None:
     if is_linear and bias is not None and not bias.is_symmetric:
         given = "constant biases, at infinite width"
         raise SpecError(given, "biases symmetric about 0", "Take random biases, or simulate.")
-    is_gaussian = embedding is None or embedding.is_gaussian or embedding.is_haar
-    if spec.inner_activation != linear and not is_gaussian:
+    is_other = embedding is not None and not (embedding.is_gaussian or embedding.is_haar)
+    if embedding is not None and is_other and spec.inner_activation != linear:
         given = f"an embedding of the law {embedding.name!r} before a nonlinear inner activation"
         raise SpecError(given, "a normal embedding", remedy)

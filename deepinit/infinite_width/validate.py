@@ -12,9 +12,8 @@ T = TypeVar("T")
 
 def checked_rows(x: Any) -> np.ndarray:
     """x as float64 [num, dimension], finite."""
-    return validate.array(
-        "inputs", x, ["num", "dimension"], "Flatten images: x.reshape(len(x), -1)."
-    )
+    remedy = "One input a row; flatten images: x.reshape(len(x), -1)."
+    return validate.array("inputs", x, ["num", "dimension"], remedy)
 
 
 def checked_limit(

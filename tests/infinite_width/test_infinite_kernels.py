@@ -74,7 +74,7 @@ def test_unequal_layers_run_in_blocks_of_equal_ones():
 
 
 def test_bad_inputs_are_refused():
-    with pytest.raises(SpecError, match="one input a row"):
+    with pytest.raises(SpecError, match="One input a row"):
         nngp_and_ntk(MLP((3,)), np.zeros(3))
 
 
