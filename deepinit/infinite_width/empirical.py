@@ -110,11 +110,6 @@ def monte_carlo_kernel(
         return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
-def predict() -> Any:
-    """neural-tangents' module `predict`: training dynamics of wide networks, in closed form."""
-    return load().predict
-
-
 def in_dtype(leaf: Any, dtype: str) -> Any:
     """An array of that dtype; integers and booleans stay as they are."""
     import jax.numpy as jnp

@@ -7,7 +7,7 @@ from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel, predict
+from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
 from deepinit.infinite_width.kernels import nngp_and_ntk
 from deepinit.infinite_width.neural_tangents import layers
 from deepinit.infinite_width.neural_tangents.layers import stax_network
@@ -131,10 +131,6 @@ def test_monte_carlo_kernels_approach_the_infinite_ones():
 def test_empirical_refusals_name_what_is_allowed(call):
     with pytest.raises(SpecError, match="Allowed:"):
         call()
-
-
-def test_predict_is_reached():
-    assert callable(predict().gradient_descent_mse)
 
 
 @pytest.mark.parametrize("route", ["recursion", "quadrature", "neural-tangents"])

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, special
 
 import deepinit as di
 from deepinit.core.errors import SpecError
@@ -252,74 +251,3 @@ def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_r
     at = di.frames.random(3) if limit is log_volumes else di.inputs.pair(0.3, dimension=3)
     with pytest.raises(SpecError, match="does not resolve"):
         limit(net, at)
-
-
-@pytest.mark.slow
-def test_a_fast_inner_activation_at_small_variances_has_the_closed_form():
-    """x + W psi(x), psi = sin(20 x), no embedding, equal coordinates 1: E psi^2 in closed form."""
-    depth, w = 4, 0.5
-    inner = {"activation": "linear", "inner_activation": FAST}
-    net = di.ResNet(3, depth, block="shallow", weight_law=di.normal(w, "depth"), **inner)
-    variance = 0.0
-    for _ in range(depth):
-        square = 0.5 * (1.0 - np.cos(40.0) * np.exp(-800.0 * variance))
-        variance += w / depth * square
-    found = residual_layers(net, np.ones((1, 3))).nngp[-1].item()
-    assert found == pytest.approx(1.0 + variance, rel=1e-9)
-
-
-@pytest.mark.parametrize("scale", [0.1, 5.0, 20.0, 100.0])
-@pytest.mark.slow_cases("0.1", "5.0", "100.0")
-def test_erf_inside_blocks_without_embedding_has_the_closed_form_with_means(scale):
-    """Linear phi: dV/dc = D = (4/pi) det(I + 2C)^{-1/2} exp(-m'(I + 2C)^{-1} m), V(0) a product."""
-    w, x = 200.0, scale * np.array([[1.0, -0.5, 3.0], [0.2, 0.0, -2.0]])
-    law = di.normal(2.0 * w, "depth")
-    net = di.ResNet(
-        3, 2, block="shallow", activation=di.linear, inner_activation=di.erf, weight_law=law
-    )
-    first = w * special.erf(x) @ special.erf(x).T / 3.0
-    products, slopes = np.zeros((2, 2)), np.zeros((2, 2))
-
-    def slope(c, variances, means):
-        matrix = np.eye(2) + 2.0 * np.array([[variances[0], c], [c, variances[1]]])
-        weight = 4.0 / np.pi / np.sqrt(np.linalg.det(matrix))
-        return weight * np.exp(-means @ np.linalg.solve(matrix, means))
-
-    for i, j in ((0, 0), (0, 1), (1, 1)):
-        variances = first[i, i], first[j, j]
-        for means in x[[i, j]].T:
-            start = np.prod(special.erf(means / np.sqrt(1.0 + 2.0 * np.array(variances))))
-            path = integrate.quad(slope, 0.0, first[i, j], (variances, means), epsrel=1e-12)[0]
-            products[i, j] += (start + path) / 3.0
-            slopes[i, j] += slope(first[i, j], variances, means) / 3.0
-    products[1, 0], slopes[1, 0] = products[0, 1], slopes[0, 1]
-    found = residual_layers(net, x)
-    nngp = x @ x.T / 3.0 + first + w * products
-    np.testing.assert_allclose(found.nngp[-1], nngp, rtol=1e-11)
-    np.testing.assert_allclose(found.ntk[-1], first + w * products + w * slopes * first, rtol=1e-11)
-
-
-@pytest.mark.parametrize("activation", [di.tanh, di.softplus], ids=["tanh", "softplus"])
-@pytest.mark.slow_cases("softplus")
-def test_smooth_blocks_with_far_means_have_the_kernel_of_a_dense_rule(activation):
-    """Second block of x + W psi(x), no embedding: E psi(m + s z)^2 on a grid of spacing 2e-4."""
-    w, x = 100.0, np.array([[40.0, -3.0, 0.1]])
-    net = di.ResNet(
-        3,
-        2,
-        block="shallow",
-        activation=di.linear,
-        inner_activation=activation,
-        weight_law=di.normal(w, "absolute"),
-    )
-    first = 3.0 * w * float(np.mean(activation(x) ** 2))
-    z = np.arange(-10.0, 10.0, 2e-4)
-    density = 2e-4 * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-    at = x.T + np.sqrt(first) * z
-    square = np.mean(activation(at) ** 2 @ density)
-    slope = np.mean(activation.derivative(at) ** 2 @ density)
-    found = residual_layers(net, x)
-    nngp = np.mean(x**2) + first + 3.0 * w * square
-    assert found.nngp[-1].item() == pytest.approx(nngp, rel=1e-10)
-    ntk = first + 3.0 * w * square + 3.0 * w * slope * first
-    assert found.ntk[-1].item() == pytest.approx(ntk, rel=1e-10)
