@@ -285,27 +285,3 @@ def test_largest_learning_rate_is_two_over_the_largest_eigenvalue(nt, array):
     kernel = array(np.diag([1.0, 2.0, 4.0]))
     rate = nt.predict.max_learning_rate(kernel, y_train_size=3)
     assert float(rate) == pytest.approx(2.0 * 3.0 / (4.0 + 1e-12), rel=1e-6)
-
-
-@pytest.mark.slow
-def test_attention_with_positional_embeddings_under_jit(nt):
-    def kernel(distance_decay):
-        attention = nt.stax.GlobalSelfAttention(
-            1,
-            1,
-            1,
-            1,
-            attention_mechanism="IDENTITY",
-            linear_scaling=False,
-            pos_emb_type="SUM",
-            pos_emb_decay_fn=lambda distance: jnp.exp(-distance_decay * distance),
-        )
-        return nt.stax.serial(nt.stax.Conv(1, (2, 2), padding="SAME"), attention)[2]
-
-    x = jax.random.normal(jax.random.key(0), (2, 2, 2, 1))
-    kernels = [
-        np.asarray(jax.jit(kernel(decay), static_argnums=(1, 2))(x, None, "nngp"))
-        for decay in (0.1, 3.0)
-    ]
-    assert np.isfinite(kernels).all()
-    assert np.abs(kernels[0] - kernels[1]).max() > 1e-2
