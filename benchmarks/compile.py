@@ -20,7 +20,8 @@ import deepinit as di
 from deepinit.core.specs import MLP
 from deepinit.ensembles.blocks import Blocks, compile_ensemble
 from deepinit.infinite_width.angles import log_sin2_angles
-from deepinit.infinite_width.kernels import nngp_and_ntk, stax_network
+from deepinit.infinite_width.kernels import nngp_and_ntk
+from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 from deepinit.quantities.routes import seed_fn_of

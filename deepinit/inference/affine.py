@@ -1,11 +1,11 @@
-"""How much of a kernel is affine in the inner product of the inputs: limited expressivity, measured."""
+"""The part of a kernel that is affine in the inner product of the inputs: limited expressivity."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.inference.checks import checked_kernel
+from deepinit.inference import validate as checks
 
 _ROUNDING = 1e-14  # of an entry that centring should have made 0
 
@@ -17,9 +17,8 @@ class AffinePart(NamedTuple):
         intercept_var: its constant.
         slope_var: its slope.
         share: |affine part|^2 / |kernel|^2, of the Frobenius norms; 1 for an affine kernel.
-        centred_share: the same of both matrices with the means of rows and columns taken off: what tells inputs apart. NaN where there
-            is nothing to share, because one of the two tells no input apart: a constant kernel, inputs that are all one point, a
-            single input.
+        centred_share: the same without the means of rows and columns: the part that distinguishes
+            inputs. NaN for a constant kernel, inputs that are all one point, a single input.
     """
 
     intercept_var: float
@@ -29,41 +28,34 @@ class AffinePart(NamedTuple):
 
 
 def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
-    """Projects a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
+    """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
 
-    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0, so that the affine part is a kernel again; share = 1 - |residual|^2 / |K|^2.
+    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0; share = 1 - |residual|^2 / |K|^2. The
+    centred share comes from a projection of the centred kernel on the centred G.
 
     Args:
         kernel: [n, n].
         inner_products: [n, n], G_ij = <x_i, x_j>.
 
-    Returns:
-        `AffinePart`. The centred share comes from a projection of its own, the centred kernel on the centred G.
-
     Raises:
         SpecError: matrices that are not symmetric or of two sizes; a kernel of zeros.
 
-    Valid for: any kernel. In the double limit of residual networks with psi = id and phi''(0) = 0 the share is 1.
+    Valid for: any kernel. In the double limit of residual networks with psi = id and phi''(0) = 0
+        the share is 1.
 
-    Reference: the statement of limited expressivity, arXiv 2007.03253, section 5; the projection: docstring.
+    Reference: the statement of limited expressivity, arXiv 2007.03253, section 5; the projection:
+        docstring.
     """
     from scipy.optimize import nnls
 
-    matrix, products = (
-        checked_kernel("kernel", kernel),
-        checked_kernel("inner_products", inner_products),
-    )
+    matrix = checks.kernel("kernel", kernel)
+    products = checks.kernel("inner_products", inner_products)
     if matrix.shape != products.shape:
-        raise SpecError(
-            f"a kernel {matrix.shape} and inner products {products.shape}",
-            "one size",
-            "Take x @ x.T of its inputs.",
-        )
+        given = f"a kernel {matrix.shape} and inner products {products.shape}"
+        raise SpecError(given, "one size", "Take x @ x.T of its inputs.")
     height = float(np.max(np.abs(matrix)))
     if height == 0.0:
-        raise SpecError(
-            "a kernel of zeros", "a kernel with some entry that is not 0", "It has no shares."
-        )
+        raise SpecError("a kernel of zeros", "a kernel with some entry that is not 0")
     matrix = matrix / height
     size = float(len(matrix))
     scale = float(np.max(np.abs(products))) or 1.0  # of the two columns, equal

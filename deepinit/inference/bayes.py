@@ -1,17 +1,20 @@
-r"""Empirical Bayes for the completed residual network in the double limit: which variances explain the targets best?
+r"""Empirical Bayes for the completed residual network in the double limit.
 
-The likelihood sees (sigma_w^2, sigma_b^2, sigma_z^2) only through the variances of intercept and slopes,
+The likelihood depends on (sigma_w^2, sigma_b^2, sigma_z^2) only through the variances of intercept
+and slopes,
 
-    sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,      sigma_beta^2 = sigma_y^2 sigma_z^2 E,      C = a^2 sigma_w^2 T,  E = e^C,
+    sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
+    C = a^2 sigma_w^2 T,    E = e^C,
 
-two numbers for three parameters (readout sigma_y^2 and horizon T would be a fourth and a fifth): for every sigma_w^2 there are sigma_b^2 and
-sigma_z^2 of the same likelihood. So the search runs over log(sigma_alpha^2, sigma_beta^2), and the noise if it is free, where nothing is flat;
-sigma_w^2 is then a choice, and the flat direction of (log sigma_w^2, log sigma_b^2, log sigma_z^2) is
+two numbers for three parameters: for every sigma_w^2 there are sigma_b^2 and sigma_z^2 of the same
+likelihood. The search runs over log(sigma_alpha^2, sigma_beta^2), and the noise if it is free,
+where nothing is flat; sigma_w^2 is then a choice. Flat direction of (log sigma_w^2, log sigma_b^2,
+log sigma_z^2):
 
     (1, 1 - C E / (E - 1), -C).
 
-Two or three smooth unknowns with exact gradients at O(rank) each: L-BFGS from several starts finds in milliseconds what a population search
-(differential evolution, as published) spends thousands of evaluations on; agreement of the starts says whether there is more than one optimum.
+Two or three smooth unknowns with exact gradients at O(rank) each: L-BFGS from several starts, whose
+agreement indicates a single optimum (published: differential evolution).
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +24,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.activations import tanh
 from deepinit.core.errors import SpecError
-from deepinit.inference.checks import check_positive
+from deepinit.inference import validate as checks
 from deepinit.inference.evidence import Spectrum, linear_log_marginal, spectrum
 from deepinit.theory.diffusion import diffusion_constants
 from deepinit.theory.diffusion import linear_model as double_limit_model
@@ -29,7 +32,7 @@ from deepinit.theory.diffusion import linear_model as double_limit_model
 NAMES = ("weight_var", "bias_var", "embedding_var", "noise")
 _REACH = np.log(1e10)  # of the search, each way from the scales of the data
 _SPREAD = np.log(1e3)  # of the starts
-_AGREE = 1e-6  # nats per target, between starts that found the same optimum
+_AGREE = 1e-6  # nats per target, between starts at the same optimum
 
 
 class EmpiricalBayes(NamedTuple):
@@ -37,17 +40,20 @@ class EmpiricalBayes(NamedTuple):
 
     Attributes:
         intercept_var, slope_var, noise: the maximizer, where it is unique.
-        weight_var, bias_var, embedding_var: variances of the network that give it, for the chosen weight_var.
+        weight_var, bias_var, embedding_var: variances of the network that give it, for the chosen
+            weight_var.
         log_marginal: of all targets together, in nats.
         negative_per_target: -log_marginal / (number of targets).
-        curvatures: [3 or 4], ascending: eigenvalues of the Hessian of `negative_per_target` in the logarithms of `parameters`; 0 is flat.
+        curvatures: [3 or 4], ascending: eigenvalues of the Hessian of `negative_per_target` in the
+            logarithms of `parameters`; 0 is flat.
         directions: [3 or 4, 3 or 4], the eigenvectors as rows.
         parameters: names of the columns of `directions`.
-        flat_direction: [3], tangent of equal likelihood in log(weight_var, bias_var, embedding_var), first entry 1.
+        flat_direction: [3], tangent of equal likelihood in log(weight_var, bias_var,
+            embedding_var), first entry 1.
         starts: [num_starts], log marginal reached from each, best first.
         num_agreeing: starts that reached the best, to 1e-6 nats per target.
-        at_bound: those of intercept_var, slope_var, noise that ended at the end of the search: they have no finite optimum, or the
-            optimum is 0.
+        at_bound: intercept_var, slope_var or noise at the end of the search range: without a finite
+            optimum, or with the optimum 0.
     """
 
     intercept_var: float
@@ -79,51 +85,47 @@ def empirical_bayes(
     num_starts: int = 8,
     seed: int = 0,
 ) -> EmpiricalBayes:
-    """Maximizes the log marginal likelihood over sigma_w^2, sigma_b^2, sigma_z^2 of the completed residual network, and the noise if it is free.
+    """Maximize the log marginal likelihood over sigma_w^2, sigma_b^2, sigma_z^2, and a free noise.
 
-    Formulas and method (L-BFGS over logarithms, exact gradients, several starts, in weight space) in the module docstring.
+    L-BFGS over logarithms, exact gradients, several starts, in weight space (module docstring).
 
     Args:
         x: [n, dimension], training inputs.
         targets: [n] or [n, outputs], numbers; outputs share the variances.
         activation: phi, with phi(0) = phi''(0) = 0; only its slope at 0 matters.
         noise: variance of the observations > 0, held fixed; None optimizes it too.
-        weight_var: sigma_w^2 > 0 of the representative that is reported: the likelihood leaves it free.
+        weight_var: sigma_w^2 > 0 of the reported network: the likelihood leaves it free.
         horizon: T > 0.
         readout_var: sigma_y^2 > 0, held fixed.
-        num_starts: of the search; the first is at the scales of the data, the others up to a factor 1000 from it.
+        num_starts: of the search; the first at the scales of the data, others up to a factor 1000
+            away.
         seed: of the starts.
 
     Returns:
         `EmpiricalBayes`.
 
     Raises:
-        SpecError: inputs or targets of other shapes, targets that are all 0, a variance that is not positive, an activation whose limit is
-            not affine, or that has no slope at 0.
+        SpecError: inputs or targets of other shapes, targets that are all 0, a variance that is not
+            positive, an activation whose limit is not affine, or without slope at 0.
 
     Valid for: the double limit, psi = id; any n and dimension.
 
-    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8; gradients and flat direction: derivation in the module docstrings.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8; gradients and flat direction:
+        module docstrings.
     """
     from scipy import optimize
 
-    for name, given in (
-        ("weight_var", weight_var),
-        ("horizon", horizon),
-        ("readout_var", readout_var),
-    ):
-        check_positive(name, given)
+    checks.positive("weight_var", weight_var)
+    checks.positive("horizon", horizon)
+    checks.positive("readout_var", readout_var)
     if noise is not None:
-        check_positive("noise", noise)
+        checks.positive("noise", noise)
     validate.integer("num_starts", num_starts, 1, "8 is usual.")
     validate.integer("seed", seed, 0, "Leave it out for 0.")
     slope = diffusion_constants(activation).slope
     if slope == 0.0:
-        raise SpecError(
-            f"the activation {activation!r} with phi'(0) = 0",
-            "activations with a slope at 0 (tanh, erf, sin, linear)",
-            "In the limit its blocks add nothing.",
-        )
+        allowed = "activations with a slope at 0 (tanh, erf, sin, linear)"
+        raise SpecError(f"the activation {activation!r} with phi'(0) = 0", allowed)
     unit = double_limit_model(
         activation, weight_var, 1.0, horizon, embedding_var=1.0, readout_var=readout_var
     )
@@ -143,11 +145,11 @@ def empirical_bayes(
             )
             for shift in _shifts(num_starts, len(centre), seed)
         ),
-        key=lambda found: found.fun,
+        key=lambda result: result.fun,
     )
-    logs, values = best[0].x, np.array([-total * found.fun for found in best])
-    found = np.exp(logs)
-    final_noise = float(found[2]) if noise is None else float(noise)
+    logs, values = best[0].x, np.array([-total * result.fun for result in best])
+    optimum = np.exp(logs)
+    final_noise = float(optimum[2]) if noise is None else float(noise)
     names = ("intercept_var", "slope_var", "noise")[: len(logs)]
     at_bound = tuple(
         name
@@ -162,12 +164,12 @@ def empirical_bayes(
     jacobian = jacobian[: len(logs), : len(logs) + 1]
     curvatures, vectors = np.linalg.eigh(jacobian.T @ _hessian(negative, logs) @ jacobian)
     return EmpiricalBayes(
-        float(found[0]),
-        float(found[1]),
+        float(optimum[0]),
+        float(optimum[1]),
         final_noise,
         float(weight_var),
-        float(found[0] / unit.intercept_var),
-        float(found[1] / unit.slope_var),
+        float(optimum[0] / unit.intercept_var),
+        float(optimum[1] / unit.slope_var),
         float(values[0]),
         float(-values[0] / total),
         curvatures,
@@ -200,13 +202,11 @@ def _hessian(negative: Any, logs: np.ndarray) -> np.ndarray:
 
 
 def _scales(data: Spectrum, *, free_noise: bool) -> np.ndarray:
-    """Logarithms of the variances with which intercept, slopes and noise each explain the targets alone."""
+    """Logs of the variances with which intercept, slopes or noise alone explain the targets."""
     square = float(np.sum(data.targets)) / (data.num * data.num_outputs)
     size = float(data.counts @ data.eigenvalues) / data.num
     if not (square > 0.0 and size > 0.0):
-        raise SpecError(
-            "inputs or targets that are all 0", "some that are not", "There is nothing to explain."
-        )
+        raise SpecError("inputs or targets that are all 0", "some that are not")
     scales = np.log([square, square / size, 0.1 * square])
     return scales if free_noise else scales[:2]
 

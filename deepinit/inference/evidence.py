@@ -1,8 +1,9 @@
-"""The log marginal likelihood of targets under a Gaussian process: by Cholesky for any kernel, in closed form for affine ones.
+"""Log marginal likelihood of a Gaussian process; of affine kernels in closed form.
 
-log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over outputs. For K = alpha 1 1^T + beta X X^T let
-X X^T = U diag(lambda) U^T; in that basis, with one more place for the complement of the columns of X (lambda = 0, n - rank times), M = beta
-lambda + noise is diagonal, and 1 1^T is a rank one update (Sherman and Morrison):
+log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over
+outputs. K = alpha 1 1^T + beta X X^T: let X X^T = U diag(lambda) U^T; in that basis, with one more
+place for the complement of the columns of X (lambda = 0, n - rank times), M = beta lambda + noise
+is diagonal, and 1 1^T a rank one update (Sherman and Morrison):
 
     a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
     y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a),
@@ -14,16 +15,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.inference.checks import checked_kernel, checked_noise, checked_rows, checked_targets
+from deepinit.inference import validate as checks
 from deepinit.inference.gaussian import factor
 
-_RANK_ROUNDING = 1e-13
 _LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
 class Spectrum(NamedTuple):
-    """Inputs and targets as the evidence of affine kernels sees them; the last place stands for the complement of the columns of X.
+    """Inputs and targets in the eigenbasis of X X^T; last the complement of the columns of X.
 
     Attributes:
         eigenvalues: [rank + 1], of X X^T; last 0.
@@ -79,9 +80,9 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
     """
     from scipy import linalg
 
-    matrix = checked_kernel("kernel", kernel)
-    values, _ = checked_targets(targets, len(matrix))
-    lower = factor("kernel", matrix, checked_noise(noise))
+    matrix = checks.kernel("kernel", kernel)
+    values, _ = checks.targets(targets, len(matrix))
+    lower = factor("kernel", matrix, checks.variance("noise", noise))
     whitened = linalg.solve_triangular(lower, values, lower=True)
     log_det = 2.0 * float(np.sum(np.log(np.diag(lower))))
     return -0.5 * float(np.sum(whitened**2)) - 0.5 * values.shape[1] * (
@@ -90,7 +91,7 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
 
 
 def spectrum(x: Any, targets: Any) -> Spectrum:
-    """What `linear_log_marginal` needs of the data: one singular value decomposition.
+    """The decomposition of the data for `linear_log_marginal`: one singular value decomposition.
 
     Args:
         x: [n, dimension].
@@ -101,10 +102,10 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
 
     Reference: derivation in the module docstring.
     """
-    rows = checked_rows("x", x)
-    values, _ = checked_targets(targets, len(rows))
+    rows = checks.rows("x", x)
+    values, _ = checks.targets(targets, len(rows))
     left, singular, _ = np.linalg.svd(rows, full_matrices=False)
-    left = left[:, singular > _RANK_ROUNDING * max(rows.shape) * singular[0]]
+    left = left[:, singular > checks.RANK_ROUNDING * max(rows.shape) * singular[0]]
     rank = left.shape[1]
     both = np.concatenate([np.ones((len(rows), 1)), values], axis=1)
     inside = left.T @ both
@@ -126,9 +127,10 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
 def linear_log_marginal(
     data: Spectrum, intercept_var: float, slope_var: float, noise: float
 ) -> Evidence:
-    """log p(y) under the affine kernel intercept_var + slope_var <x, x'>, with its gradient, in weight space.
+    """log p(y) under the affine kernel intercept_var + slope_var <x, x'>, with its gradient.
 
-    Formulas in the module docstring; gradient 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y, summed over outputs.
+    Module docstring; gradient 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y,
+    summed over outputs.
 
     Args:
         data: from `spectrum`.
@@ -136,35 +138,25 @@ def linear_log_marginal(
         slope_var: sigma_beta^2 >= 0.
         noise: variance of the observations; > 0 unless X has n independent rows and slope_var > 0.
 
-    Returns:
-        `Evidence`.
-
     Raises:
-        SpecError: data that are no `Spectrum`; negative variances; a singular covariance (the message says the rank).
+        SpecError: data that are no `Spectrum`; negative variances; a singular covariance (with its
+            rank).
 
     Valid for: any n and dimension; O(rank) after the decomposition.
 
-    Reference: arXiv:2007.03253, section 6.5, eq. (41); weight space: derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41); weight space: module docstring.
     """
-    if not isinstance(data, Spectrum):
-        raise SpecError(
-            f"data of type {type(data).__name__}",
-            "di.inference.Spectrum, the decomposition of inputs and targets",
-            "Write data=di.inference.spectrum(x, targets), once for all variances.",
-        )
-    intercept, slope = (
-        checked_noise(intercept_var, "intercept_var"),
-        checked_noise(slope_var, "slope_var"),
-    )
-    noise_var = checked_noise(noise)
+    remedy = "Write data=di.inference.spectrum(x, targets), once for all variances."
+    validate.instance("data", data, Spectrum, "di.inference.Spectrum", remedy)
+    intercept = checks.variance("intercept_var", intercept_var)
+    slope = checks.variance("slope_var", slope_var)
+    noise_var = checks.variance("noise", noise)
     present = data.counts > 0
     diagonal = slope * data.eigenvalues[present] + noise_var
     if not np.all(diagonal > 0.0):
-        raise SpecError(
-            f"an affine kernel at {data.num} inputs of rank {len(data.eigenvalues) - 1} without noise: it is singular",
-            "noise > 0",
-            "The density of the targets is infinite or zero without noise; 1e-4 of their mean square is a start.",
-        )
+        rank = len(data.eigenvalues) - 1
+        given = f"an affine kernel at {data.num} inputs of rank {rank} without noise"
+        raise SpecError(given, "noise > 0", "1e-4 of the targets' mean square is a start.")
     counts, ones = data.counts[present], data.ones[present]
     inverse = 1.0 / diagonal
     a = float(inverse @ ones)

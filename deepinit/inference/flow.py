@@ -1,16 +1,19 @@
 """Networks trained by gradient flow in the linear regime: mean and covariance over initializations.
 
-A network linear in its parameters, f = f_0 + J (theta - theta_0), on the loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, moves as
+f = f_0 + J (theta - theta_0), loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2:
 theta - theta_0 = J^T a with a' = (y - f_0) - (Theta + noise) a, Theta = J J^T. Hence with
 
-    A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),      f_t(x) = f_0(x) + Theta_* A_t (y - f_0),
+    A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),    f_t(x) = f_0(x) + Theta_* A_t (y -
+    f_0),
 
-and, f_0 being Gaussian with mean 0 and the NNGP kernel K over initializations while Theta is constant at infinite width,
+and, f_0 Gaussian with mean 0 and the NNGP kernel K over initializations, Theta constant,
 
-    mean = Theta_* A_t y,      covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
+    mean = Theta_* A_t y,
+    covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
 
-For Theta = K, noise = 0, t -> infinity this is the posterior. A network whose initial output is subtracted (or zero) has the same mean and no
-variance. The loss sums over the examples: where it is their mean, times are n times as long.
+For Theta = K, noise = 0, t -> infinity this is the posterior. A network whose initial output is
+zero, or subtracted, has the same mean and no variance. The loss sums over the examples: for their
+mean, times are n times as long.
 """
 
 from typing import Any
@@ -19,14 +22,7 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.inference.checks import (
-    LARGEST,
-    checked_cross,
-    checked_kernel,
-    checked_noise,
-    checked_targets,
-    require_positive,
-)
+from deepinit.inference import validate as checks
 from deepinit.inference.gaussian import Posterior, factor
 from deepinit.inference.kernels import Blocks
 
@@ -40,15 +36,15 @@ def trained(
     time: float | None = None,
     noise: float = 0.0,
 ) -> Posterior:
-    """Outputs of a wide network trained by gradient flow, to the end or up to a time: mean and covariance over initializations.
+    """Mean and covariance over initializations of a wide network trained by gradient flow.
 
     Formulas in the module docstring.
 
     Args:
-        ntk_train: [n, n], tangent kernel Theta of the training inputs; freeze a layer by leaving its share out.
+        ntk_train: [n, n], tangent kernel Theta of the training inputs, without frozen layers.
         ntk_cross: [m, n], Theta_*, test inputs as rows.
         targets: [n] or [n, outputs], numbers.
-        prior: NNGP blocks K, K_*, K_** of the initial outputs; None for a network whose initial output is zero.
+        prior: NNGP blocks K, K_*, K_** of the initial outputs; None for initial outputs of zero.
         time: of the flow on half the sum of squares; None for the limit.
         noise: weight decay >= 0 towards the initial parameters.
 
@@ -56,23 +52,22 @@ def trained(
         `Posterior`; its covariance is zero without a prior.
 
     Raises:
-        SpecError: as `posterior`; a time that is not a number from 0 to 1e75; a singular tangent kernel without noise at time None.
+        SpecError: as `posterior`; a time that is not a number from 0 to 1e75; a singular tangent
+            kernel without noise at time None.
 
-    Valid for: infinite width, where the tangent kernel keeps its initial value; for residual networks that constancy is assumed.
+    Valid for: infinite width, where the tangent kernel keeps its initial value; for residual
+        networks that constancy is assumed.
 
-    Reference: arXiv 1806.07572 (the flow); arXiv 1902.06720, section 2.3, eqs. (14)-(16) (mean and covariance, noise = 0); with
+    Reference: arXiv 1806.07572 (the flow); arXiv 1902.06720, section 2.3, eqs. (14)-(16) (mean and
+        covariance, noise = 0); with
         noise: derivation in the module docstring.
     """
-    train = checked_kernel("ntk_train", ntk_train)
-    cross = checked_cross("ntk_cross", ntk_cross, len(train))
-    values, is_vector = checked_targets(targets, len(train))
-    decay = checked_noise(noise)
-    if time is not None and not (validate.is_number(time) and 0.0 <= time <= LARGEST):
-        raise SpecError(
-            f"time={time!r}",
-            f"a number from 0 to {LARGEST:g}, or None",
-            "None is the limit of long times.",
-        )
+    train = checks.kernel("ntk_train", ntk_train)
+    cross = checks.cross_kernel("ntk_cross", ntk_cross, len(train))
+    values, is_vector = checks.targets(targets, len(train))
+    decay = checks.variance("noise", noise)
+    if time is not None:
+        validate.real("time", time, 0.0, checks.LARGEST, "None is the limit of long times.")
     response = _response(train, cross, time, decay)
     mean = response @ values
     return Posterior(mean[:, 0] if is_vector else mean, _covariance(response, prior))
@@ -85,7 +80,7 @@ def _response(train: np.ndarray, cross: np.ndarray, time: float | None, decay: f
     if time is None:
         return linalg.cho_solve((factor("ntk_train", train, decay), True), cross.T).T
     eigenvalues, vectors = linalg.eigh(train)
-    require_positive("ntk_train", eigenvalues)
+    checks.positive_semidefinite("ntk_train", eigenvalues)
     rates = np.maximum(eigenvalues, 0.0) + decay
     # (1 - e^{-rate t}) / rate, which is t at rate 0
     gains = np.where(
@@ -98,21 +93,14 @@ def _covariance(response: np.ndarray, prior: Blocks | None) -> np.ndarray:
     num_test, num_train = response.shape
     if prior is None:
         return np.zeros((num_test, num_test))
-    if not isinstance(prior, Blocks):
-        raise SpecError(
-            f"a prior of type {type(prior).__name__}",
-            "di.inference.Blocks(train, cross, test), or None",
-            "Take kernel_for(...).nngp.",
-        )
-    train = checked_kernel("prior.train", prior.train)
-    test = checked_kernel("prior.test", prior.test)
-    cross = checked_cross("prior.cross", prior.cross, num_train, num_test)
+    allowed = "di.inference.Blocks(train, cross, test), or None"
+    validate.instance("prior", prior, Blocks, allowed, "Take kernel_for(...).nngp.")
+    train = checks.kernel("prior.train", prior.train)
+    test = checks.kernel("prior.test", prior.test)
+    cross = checks.cross_kernel("prior.cross", prior.cross, num_train, num_test)
     if len(train) != num_train or len(test) != num_test:
-        raise SpecError(
-            f"prior blocks of shapes {train.shape} and {test.shape} beside a tangent kernel of {num_train} training "
-            f"and {num_test} test inputs",
-            "both kernels at the same inputs",
-            "Take both from one call of kernel_for.",
-        )
+        given = f"prior blocks of shapes {train.shape} and {test.shape}"
+        allowed = f"[{num_train}, {num_train}] and [{num_test}, {num_test}], as the tangent kernel"
+        raise SpecError(given, allowed, "Take both from one call of kernel_for.")
     mixed = response @ cross.T
     return test - mixed - mixed.T + response @ train @ response.T

@@ -1,13 +1,12 @@
-"""Kernels of a network at training and test inputs, cut into the blocks that inference needs."""
+"""Kernels of a network at training and test inputs, in blocks."""
 
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
 from deepinit.core.specs import Spec
-from deepinit.inference.checks import checked_kernel, checked_rows
+from deepinit.inference import validate as checks
 
 ENGINES = ("recursion", "neural_tangents")
 
@@ -45,20 +44,21 @@ def kernel_for(
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> NetworkBlocks:
-    """NNGP and NTK of a network's outputs at infinite width, in blocks for `posterior` and `trained`.
+    """NNGP and NTK of a network's outputs at infinite width, for `posterior` and `trained`.
 
     Args:
-        spec: an MLP with an output layer, or a residual network; without an output layer the kernels are those of its stream.
+        spec: an MLP with an output layer, or a residual network; without output layer its stream.
         x_train: [n, dimension].
         x_test: [m, dimension].
-        engine: `recursion`, our own, for every spec; or `neural_tangents`, far faster for thousands of inputs where the activation has a
-            closed form there (ReLU, erf, sin, GELU) and the spec can be expressed.
+        engine: `recursion`, for every spec; or `neural_tangents`, far faster for thousands of
+            inputs with a closed form there (ReLU, erf, sin, GELU).
 
     Returns:
         `NetworkBlocks`, float64.
 
     Raises:
-        SpecError: an MLP without an output layer; inputs of other shapes or dimensions; an unknown engine; what the engine refuses.
+        SpecError: an MLP without an output layer; inputs of other shapes or dimensions; an unknown
+            engine; a network that the engine cannot express.
 
     Valid for: infinite width at the spec's depth.
 
@@ -66,16 +66,11 @@ def kernel_for(
     """
     from deepinit.infinite_width.recursion import check_output_layer, kernel_layers
 
-    if not isinstance(spec, Spec):
-        raise SpecError(
-            f"spec=an object of type {type(spec).__name__}",
-            "di.MLP, di.ResNet or di.ConvResNet",
-            "Write for example di.MLP((256,) * 3, output_width=1).",
-        )
-    if not (isinstance(engine, str) and engine in ENGINES):
-        raise SpecError(f"engine={engine!r}", ", ".join(ENGINES), "Check the spelling.")
-    train = checked_rows("x_train", x_train)
-    test = checked_rows("x_test", x_test, train.shape[1])
+    remedy = "Example: di.MLP((256,) * 3, output_width=1)."
+    validate.instance("spec", spec, Spec, "di.MLP, di.ResNet or di.ConvResNet", remedy)
+    validate.choice("engine", engine, ENGINES)
+    train = checks.rows("x_train", x_train)
+    test = checks.rows("x_test", x_test, train.shape[1])
     rows = np.concatenate([train, test])
     check_output_layer(spec)
     if engine == "recursion":
@@ -89,7 +84,7 @@ def kernel_for(
 
 
 def blocks_of(kernel: Any, num_train: int) -> Blocks:
-    """Cuts a kernel at n + m inputs, the training inputs first.
+    """Cut a kernel at n + m inputs, the training inputs first.
 
     Args:
         kernel: [n + m, n + m].
@@ -98,10 +93,9 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
     Raises:
         SpecError: no symmetric matrix; n that leaves no training or no test input.
     """
-    matrix = checked_kernel("kernel", kernel)
-    validate.integer(
-        "num_train", num_train, 1, "Leave some inputs for the test.", most=len(matrix) - 1
-    )
+    matrix = checks.kernel("kernel", kernel)
+    remedy = "Leave some inputs for the test."
+    validate.integer("num_train", num_train, 1, remedy, most=len(matrix) - 1)
     return Blocks(
         matrix[:num_train, :num_train],
         matrix[num_train:, :num_train],

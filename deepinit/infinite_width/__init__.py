@@ -1,5 +1,5 @@
-"""Infinite width: the NNGP and NTK baselines through neural-tangents, and layer-by-layer recursions of our own.
+"""Infinite width: NNGP and NTK by recursion over layers, and through neural-tangents.
 
-Nothing here imports JAX or neural-tangents before it is called. Only `kernels` and `empirical` need neural-tangents;
-`recursion` and `angles` work without it.
+Nothing here imports JAX or neural-tangents before it is called. Only `kernels`, `empirical` and
+`training` need neural-tangents.
 """

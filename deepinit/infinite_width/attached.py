@@ -1,7 +1,7 @@
 """A primitive that attaches a derivative rule to precomputed values.
 
-`jax.custom_jvp` is not enough: partial evaluation of `lax.scan` in reverse mode drops its rules, so that `jax.hessian` of a recursion
-over layers is wrong. A primitive keeps its rule.
+Partial evaluation of `lax.scan` in reverse mode drops the rules of `jax.custom_jvp`, which makes
+`jax.hessian` of a recursion over layers wrong. A primitive keeps its rule.
 """
 
 import math
@@ -20,9 +20,9 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
     """`values`, with the derivatives of `rule` in `variables`.
 
     Args:
-        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis. To have a second derivative, it calls
-            `attach` itself.
-        static: hashable, handed to the rule.
+        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis;
+            calls `attach` itself for second derivatives.
+        static: hashable, passed to the rule.
         values: arrays of one shape; not differentiated.
         variables: arrays of that shape.
     """
@@ -51,7 +51,8 @@ def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
     num, trees = settings["num"], settings["trees"]
     values = _attached.bind(*primals, **settings)
     if all(isinstance(change, ad.Zero) for change in tangents[num:]):
-        return values, [ad.Zero.from_primal_value(value) for value in values]  # type: ignore[attr-defined]
+        zero = ad.Zero.from_primal_value  # type: ignore[attr-defined]
+        return values, [zero(value) for value in values]
     shape, size = jnp.shape(values[0]), math.prod(jnp.shape(values[0]))
     variables, changes = (
         jax.tree.unflatten(
@@ -59,8 +60,8 @@ def _jvp(primals: Any, tangents: Any, **settings: Any) -> tuple[Any, Any]:
         )
         for parts in (primals, tangents)
     )
-    found = settings["rule"](settings["static"], variables, changes)
-    return values, [jnp.reshape(change, shape) for change in jax.tree.leaves(found)]
+    changes = settings["rule"](settings["static"], variables, changes)
+    return values, [jnp.reshape(change, shape) for change in jax.tree.leaves(changes)]
 
 
 def _batched(arrays: Any, axes: Any, **settings: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Kernels of finite networks by neural-tangents: one network's NTK, and Monte Carlo means over networks."""
+"""Kernels of finite networks by neural-tangents: the NTK of one, and means over networks."""
 
 import contextlib
 import inspect
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
+from deepinit.core import validate
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
 
@@ -26,14 +26,14 @@ def empirical_ntk(
     implementation: Implementation = "STRUCTURED_DERIVATIVES",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """The NTK of one network: mean over outputs k of sum over parameters of (d f_k(x)/dp) (d f_k(x')/dp).
+    """NTK of one network: mean over outputs k, sum over parameters, of (df_k(x)/dp) (df_k(x')/dp).
 
     Args:
         apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].
-        params: a pytree of arrays; the parametrization of the kernel is that of `params`. Leaves of integers or
-            booleans are no trained parameters and stay as they are.
+        params: a pytree of arrays; the kernel is in the parametrization of `params`. Leaves of
+            integers or booleans are not trained.
         x: [num, ...]; integers (tokens) stay integers.
-        implementation: all four give the same numbers; structured derivatives are the fastest for dense networks.
+        implementation: of the same numbers; structured derivatives are fastest for dense networks.
         dtype: `float64` computes on the host, `float32` on the default device.
 
     Returns:
@@ -47,7 +47,7 @@ def empirical_ntk(
 
     Reference: arXiv 2206.08720.
     """
-    _check(implementation, IMPLEMENTATIONS, "implementation")
+    validate.choice("implementation", implementation, IMPLEMENTATIONS)
     with _precision(dtype):
         import jax
 
@@ -56,13 +56,12 @@ def empirical_ntk(
         nt = load()
         params, x = jax.tree_util.tree_map(lambda leaf: in_dtype(leaf, dtype), (params, x))
         trained, with_trained = trained_leaves(params)
-        choice = nt.NtkImplementation[implementation]
         kernel_fn = nt.empirical_ntk_fn(
             lambda leaves, rows: apply_fn(with_trained(leaves), rows),
-            implementation=choice,
+            implementation=nt.NtkImplementation[implementation],
             vmap_axes=0,
         )
-        # AUTO compiles and counts each candidate, which it cannot do with traced arguments.
+        # AUTO compiles and counts its candidates, which fails with traced arguments.
         run = kernel_fn if implementation == "AUTO" else jax.jit(kernel_fn, static_argnums=1)
         return np.asarray(run(x, None, trained))
 
@@ -77,10 +76,10 @@ def monte_carlo_kernel(
     kind: Literal["nngp", "ntk"] = "ntk",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """The mean over random networks of the empirical NNGP or NTK kernel, by neural-tangents' own loop over seeds.
+    """The mean over random networks of the empirical NNGP or NTK kernel, by neural-tangents' loop.
 
     Args:
-        init_fn: neural-tangents' `init_fn(key, input_shape)`, giving (output_shape, params).
+        init_fn: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params).
         apply_fn: `apply_fn(params, x)`.
         x: [num, ...].
         key: a raw key of `jax.random.PRNGKey`.
@@ -89,7 +88,7 @@ def monte_carlo_kernel(
         dtype: as in `empirical_ntk`.
 
     Returns:
-        [num, num]: a mean without a standard error; for error bars use the ensembles of this package.
+        [num, num]: a mean without a standard error, unlike the ensembles of deepinit.
 
     Raises:
         SpecError: an unknown kind or dtype, or num_seeds below 1.
@@ -99,29 +98,20 @@ def monte_carlo_kernel(
 
     Reference: arXiv 1912.02803.
     """
-    _check(kind, ("nngp", "ntk"), "kind")
-    if num_seeds < 1:
-        raise SpecError(f"num_seeds={num_seeds}", "1 or more", "A mean needs at least one network.")
+    validate.choice("kind", kind, ("nngp", "ntk"))
+    validate.num_seeds(num_seeds)
     with _precision(dtype):
         # neural-tangents calls with further keywords (rng), which only its own layers take
-        with_keywords = (
-            apply_fn
-            if _takes_keywords(apply_fn)
-            else lambda params, rows, **_: apply_fn(params, rows)
-        )
+        takes_them = _takes_keywords(apply_fn)
+        with_keywords = apply_fn if takes_them else lambda params, rows, **_: apply_fn(params, rows)
         kernel_fn = load().monte_carlo_kernel_fn(
             init_fn, with_keywords, key, num_seeds, vmap_axes=0
         )
         return np.asarray(kernel_fn(in_dtype(x, dtype), None, kind))
 
 
-def predict() -> Any:
-    """neural-tangents' module `predict`: training dynamics of wide networks, in closed form."""
-    return load().predict
-
-
 def in_dtype(leaf: Any, dtype: str) -> Any:
-    """An array; of that dtype unless it holds integers or booleans, which are indices, counts and flags."""
+    """An array of that dtype; integers and booleans stay as they are."""
     import jax.numpy as jnp
 
     leaf = jnp.asarray(leaf)
@@ -129,7 +119,7 @@ def in_dtype(leaf: Any, dtype: str) -> Any:
 
 
 def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
-    """The leaves of floats, and the function that puts leaves in their places, the others as they are."""
+    """The floating-point leaves, and the function that puts such leaves back into the tree."""
     import jax
     import jax.numpy as jnp
 
@@ -155,10 +145,5 @@ def _takes_keywords(fn: Callable[..., Any]) -> bool:
 
 
 def _precision(dtype: str) -> contextlib.AbstractContextManager[None]:
-    _check(dtype, DTYPES, "dtype")
+    validate.choice("dtype", dtype, DTYPES)
     return host_float64() if dtype == "float64" else contextlib.nullcontext()
-
-
-def _check(given: str, allowed: tuple[str, ...], what: str) -> None:
-    if given not in allowed:
-        raise SpecError(f"the {what} {given!r}", ", ".join(allowed), "Check the spelling.")

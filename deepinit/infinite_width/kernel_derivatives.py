@@ -1,44 +1,157 @@
-"""Covariance of velocities as derivatives of neural-tangents' NNGP kernel: the second way to what `lengths` gets by recursion."""
+r"""Derivatives of Gaussian expectations in the kernel entries, by Price's theorem.
 
-import numpy as np
+For (u, v) centred Gaussian with variances q_1, q_2 and covariance c, and M_ij = E[phi^(i)(u)
+phi^(j)(v)],
 
-from deepinit.core.curves import Curve
-from deepinit.core.specs import MLP
-from deepinit.infinite_width.kernels import stax_network
-from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import layer_variances
+    dM_ij = M_{i+1,j+1} dc + (1/2) M_{i+2,j} dq_1 + (1/2) M_{i,j+2} dq_2.
+
+In these variables a smooth activation has finite derivatives of every order at all inputs, also at
+equal, parallel, opposite and zero rows, where angles and norms are not differentiable. Kinks add
+the terms of `kink_terms`. Homogeneous activations, G = p - r theta and F = E[phi(u) phi(v)]:
+
+    dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2),    s_i = sqrt(q_i).
+
+Values come from elsewhere, to relative accuracy; the functions here attach derivatives.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from deepinit.core.activations import Activation
+from deepinit.infinite_width import kink_terms
+from deepinit.infinite_width.attached import attach
+from deepinit.infinite_width.duals import derivatives_up_to, theta
+from deepinit.infinite_width.kink_terms import Geometry, PairKernel
+from deepinit.infinite_width.quadrature import pair_rule, point_rule, root
+
+Orders = tuple[tuple[int, int], ...]
 
 
-def neural_tangents_velocities(spec: MLP, curve: Curve, t: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds, pair by pair, by forward mode twice through neural-tangents' kernel.
+def pair_derivatives(
+    activation: Activation,
+    orders: Orders,
+    values: tuple[jax.Array, ...],
+    kernel: PairKernel,
+    at: Geometry,
+) -> tuple[jax.Array, ...]:
+    """`values` = M_ij [pairs] for every (i, j) of `orders`, with derivatives.
 
-    Args:
-        spec: the network; its activation one that neural-tangents has.
-        curve: in the space of the inputs.
-        t: [pairs], parameters of the curve.
-        s: [pairs], different from t: at t = s the arc-cosine kernels have no second derivative in float64, and the
-            diagonal of `lengths.velocity_kernel` is to be taken.
-
-    Returns:
-        [pairs], float64.
-
-    Raises:
-        SpecError: an activation that neural-tangents lacks, or what `layer_variances` refuses.
-        ResourceError: no working neural-tangents.
+    Smooth activations: of every order, `at` is not differentiated. With kinks: orders (0, 0) and
+    (1, 1); second derivatives are those of a quadrature and need rows that are not collinear.
     """
-    with host_float64():
-        import jax
-        import jax.numpy as jnp
+    return attach(_pair_changes, (activation, orders), values, (kernel, at))
 
-        kernel_fn = stax_network(spec.activation, *layer_variances(spec, curve.dimension))[2]
 
-        def kernel(t, s):
-            return kernel_fn(curve.points(t[None]), curve.points(s[None]), "nngp")[0, 0]
+def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tuple[jax.Array, ...]:
+    (activation, orders), (kernel, at), (change, at_change) = static, variables, changes
+    needed = _needed(orders)
+    if activation.kinks:
+        table, corrections = _pair_quadrature(activation, needed, orders, at)
+        angle_change = jax.jvp(theta, at.angle, at_change.angle)[1]
+        by_kinks = [
+            by_covariance * change.covariance
+            + by_first * change.first
+            + by_second * change.second
+            + by_angle * angle_change
+            for by_covariance, by_first, by_second, by_angle in corrections
+        ]
+    else:
+        table = pair_derivatives(
+            activation, needed, _pair_quadrature(activation, needed, (), at)[0], kernel, at
+        )
+        by_kinks = [0.0] * len(orders)
+    moments = dict(zip(needed, table, strict=True))
+    return tuple(
+        moments[i + 1, j + 1] * change.covariance
+        + 0.5 * (moments[i + 2, j] * change.first + moments[i, j + 2] * change.second)
+        + by_kink
+        for (i, j), by_kink in zip(orders, by_kinks, strict=True)
+    )
 
-        def by_s(t, s):
-            return jax.jvp(lambda s: kernel(t, s), (s,), (jnp.ones_like(s),))[1]
 
-        def by_both(t, s):
-            return jax.jvp(lambda t: by_s(t, s), (t,), (jnp.ones_like(t),))[1]
+def point_derivatives(
+    activation: Activation, orders: Orders, values: tuple[jax.Array, ...], variance: jax.Array
+) -> tuple[jax.Array, ...]:
+    """`values` = M_ij at u = v [points] for (i, j) of `orders`, with their derivatives."""
+    return attach(_point_changes, (activation, orders), values, variance)
 
-        return np.asarray(jax.jit(jax.vmap(by_both))(jnp.asarray(t), jnp.asarray(s)))
+
+def _point_changes(static: tuple[Activation, Orders], variance, change) -> tuple[jax.Array, ...]:
+    activation, orders = static
+    needed = _needed(orders)
+    if activation.kinks:
+        table = _point_quadrature(activation, needed, variance)
+    else:
+        fixed = _point_quadrature(activation, needed, jax.lax.stop_gradient(variance))
+        table = point_derivatives(activation, needed, fixed, variance)
+    moments = dict(zip(needed, table, strict=True))
+    slopes = [
+        moments[i + 1, j + 1] + 0.5 * (moments[i + 2, j] + moments[i, j + 2]) for i, j in orders
+    ]
+    if activation.kinks:
+        corrections = kink_terms.of_points(activation, [i for i, _ in orders], variance)
+        slopes = [slope + correction for slope, correction in zip(slopes, corrections, strict=True)]
+    return tuple(slope * change for slope in slopes)
+
+
+def arc_cosine_derivatives(
+    bend: float, value: jax.Array, kernel: PairKernel, slope: jax.Array, sine: jax.Array
+) -> jax.Array:
+    """`value` = F [pairs] of a homogeneous activation, with derivatives; `bend` is r, `slope` G."""
+    return attach(_arc_cosine_changes, bend, (value,), (kernel, slope, sine))[0]
+
+
+def _arc_cosine_changes(bend: float, variables, changes) -> tuple[jax.Array]:
+    (kernel, slope, sine), change = variables, changes[0]
+    std_1, std_2 = root(kernel.first), root(kernel.second)
+    tilt = 0.5 * bend * sine
+    by_first = tilt * ratio(std_2, std_1) * change.first
+    return (slope * change.covariance + by_first + tilt * ratio(std_1, std_2) * change.second,)
+
+
+def following(value: jax.Array, smooth: jax.Array) -> jax.Array:
+    """`value` to all digits, with the derivatives of `smooth`."""
+    return jax.lax.stop_gradient(value) + (smooth - jax.lax.stop_gradient(smooth))
+
+
+def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+    """numerator / denominator, and 0 where the denominator is 0 (a zero row)."""
+    return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
+
+
+def _needed(orders: Iterable[tuple[int, int]]) -> Orders:
+    """The moments in the derivatives of M_ij, in order."""
+    return tuple(sorted({(i + a, j + b) for i, j in orders for a, b in ((1, 1), (2, 0), (0, 2))}))
+
+
+def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, at: Geometry):
+    """([M_ij of `orders`], [`kink_terms.of_pair` of `of_kinks`]), [pairs] each."""
+    derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
+
+    def one(arguments: Geometry):
+        arguments = kink_terms.apart_from_zero(arguments)
+        rule = pair_rule(activation.kinks, *arguments)
+        f, g = derivatives(rule.u), derivatives(rule.u + rule.step)
+        inner = {j: jnp.sum(rule.weights * g[j], axis=1) for _, j in orders}
+        table = tuple(jnp.sum(f[i][:, 0] * inner[j]) for i, j in orders)
+        if not of_kinks:
+            return table, []
+        return table, kink_terms.of_pair(activation, [i for i, _ in of_kinks], arguments)
+
+    return jax.lax.map(one, at)
+
+
+def _point_quadrature(
+    activation: Activation, orders: Orders, variance: jax.Array
+) -> tuple[jax.Array, ...]:
+    derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
+
+    def one(q: jax.Array) -> tuple[jax.Array, ...]:
+        std = root(jnp.maximum(q, kink_terms.LEAST))
+        nodes, weights = point_rule(activation.kinks, std)
+        f = derivatives(std * nodes)
+        return tuple(jnp.sum(weights * f[i] * f[j]) for i, j in orders)
+
+    return jax.vmap(one)(variance)

@@ -1,112 +1,94 @@
-"""NNGP and NTK of a network's last layer, through neural-tangents."""
+"""NNGP and NTK of a network's last layer, and velocities along a curve, through neural-tangents."""
 
-import itertools
 import warnings
 
 import numpy as np
 
-from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError
+from deepinit.core.curves import Curve
+from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
-from deepinit.infinite_width.limits import checked_limit
-from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents.layers import residual_stax_network, stax_network
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import checked_rows, layer_variances
-
-# Gauss-Hermite nodes a dimension for activations without a closed form in neural-tangents: tanh at variance 1 to 1e-10.
-QUADRATURE_NODES = 96
+from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.residual_parts import residual_variances
+from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
 def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The kernels of the last layer at infinite width, by neural-tangents in float64.
 
-    The recursion is that of `recursion.kernel_layers`, which gives every layer and needs no neural-tangents. Equal
-    layers run under one scan (`stax.repeat`), so that compile time does not grow with depth; a law with scaling
-    `absolute` and changing widths makes one block for every run of equal widths.
+    `recursion.kernel_layers` has every layer without neural-tangents. Equal layers run under one
+    scan, so that compile time does not grow with depth.
 
     Args:
-        spec: the network; residual ones where neural-tangents can express them (see `residual_kernels`).
+        spec: an MLP; or a residual network with an embedding and two-layer blocks, or shallow
+            blocks with a linear activation (pre-activation blocks).
         x: [num, dimension], finite rows.
 
     Returns:
-        (nngp, ntk), each [num, num] float64, of the outputs, or of z^depth (a residual network's stream) without an
-        output layer; one neuron, NTK parametrization. Relative accuracy about 1e-8 times the number of layers:
-        neural-tangents takes the angle from a difference of products, which keeps half the digits.
+        (nngp, ntk), each [num, num] float64: of one output, or of z^depth or a coordinate of the
+        stream (averaged over positions) without an output layer; all parameters, NTK
+        parametrization. Relative error about 1e-8 a layer: neural-tangents takes angles from
+        differences of products.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents cannot express; an activation with kinks
-            that is not homogeneous; kernels that are not finite.
+        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents
+            cannot express; kinks without homogeneity; kernels that are not finite.
         ResourceError: neural-tangents is absent or does not work here.
 
-    Valid for: widths to infinity at fixed depth. Activations without a closed form use Gauss-Hermite quadrature with
-        QUADRATURE_NODES nodes a dimension: good for smooth ones at variances of order 1.
+    Valid for: widths to infinity at fixed depth. Activations without a closed form: Gauss-Hermite
+        quadrature with QUADRATURE_NODES nodes a dimension, for smooth ones at variances of order 1.
 
     Reference: arXiv 1912.02803 (neural-tangents).
     """
     x = checked_rows(x)
-    if not isinstance(spec, MLP):
-        from deepinit.infinite_width.residual_kernels import residual_nngp_and_ntk
-
-        return residual_nngp_and_ntk(spec, x)
-    weight_vars, bias_vars = layer_variances(spec, x.shape[1])
-    with host_float64():
+    with host_float64(), warnings.catch_warnings():
         import jax
 
-        _, _, kernel_fn = stax_network(spec.activation, weight_vars, bias_vars)
+        if isinstance(spec, MLP):
+            kernel_fn = stax_network(spec.activation, *layer_variances(spec, x.shape[1]))[2]
+        else:
+            kernel_fn = residual_stax_network(spec, residual_variances(spec, x.shape[1]))[2]
+            # Branches end in fresh weights and are independent, which it warns not to verify.
+            warnings.simplefilter("ignore", UserWarning)
+        if isinstance(spec, ConvResNet):
+            x = x.reshape(len(x), *spec.image_shape, -1)
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
         nngp, ntk = np.asarray(kernel.nngp), np.asarray(kernel.ntk)
     return checked_limit(nngp, "NNGP kernel"), checked_limit(ntk, "NTK kernel")
 
 
-def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.ndarray):
-    """neural-tangents' (init_fn, apply_fn, kernel_fn) of a fully connected network, equal layers under `stax.repeat`.
+def neural_tangents_velocities(spec: MLP, curve: Curve, t: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds, pair by pair: a second way to `lengths`.
+
+    Forward mode twice through neural-tangents' NNGP kernel.
 
     Args:
-        activation: between every two affine layers.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
-    """
-    stax = load().stax
+        spec: the network; its activation one that neural-tangents has.
+        curve: in the space of the inputs.
+        t: [pairs], parameters of the curve.
+        s: [pairs], different from t, where arc-cosine kernels have no second derivative in float64.
 
-    def dense(weight_var: float, bias_var: float):
-        # Widths do not enter an infinite-width kernel in NTK parametrization.
-        return stax.Dense(
-            1,
-            W_std=float(np.sqrt(weight_var)),
-            b_std=float(np.sqrt(bias_var)) if bias_var else None,
-        )
-
-    layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
-    blocks = [dense(*layers[0])]
-    for variances, equal in itertools.groupby(layers[1:]):
-        blocks.append(
-            stax.repeat(
-                stax.serial(stax_activation(activation), dense(*variances)), len(list(equal))
-            )
-        )
-    return stax.serial(*blocks)
-
-
-def stax_activation(activation: Activation):
-    """neural-tangents' layer of an activation: closed form where it has one, else numerical.
+    Returns:
+        [pairs], float64.
 
     Raises:
-        SpecError: an activation with kinks that is not homogeneous (elu, selu, relu6, hard_swish).
+        SpecError: an activation that neural-tangents lacks; `layer_variances`.
+        ResourceError: no working neural-tangents.
     """
-    stax = load().stax
-    if activation.slopes is not None:
-        return stax.ABRelu(*activation.slopes)
-    closed = {"erf": stax.Erf, "sin": stax.Sin, "gelu": stax.Gelu}
-    if activation.name in closed:
-        return closed[activation.name]()
-    if activation.kinks:
-        raise SpecError(
-            f"the activation {activation!r} for neural-tangents, whose quadrature takes no notice of its kinks",
-            "homogeneous activations, erf, sin, gelu, and smooth ones",
-            "deepinit.infinite_width.recursion.kernel_layers (engine='recursion') integrates between the kinks.",
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # it always warns that it is numerical; the docstring says so
-        return stax.ElementwiseNumerical(activation, deg=QUADRATURE_NODES, df=activation.derivative)
+    with host_float64():
+        import jax
+        import jax.numpy as jnp
+
+        kernel_fn = stax_network(spec.activation, *layer_variances(spec, curve.dimension))[2]
+
+        def kernel(t, s):
+            return kernel_fn(curve.points(t[None]), curve.points(s[None]), "nngp")[0, 0]
+
+        def by_s(t, s):
+            return jax.jvp(lambda s: kernel(t, s), (s,), (jnp.ones_like(s),))[1]
+
+        def by_both(t, s):
+            return jax.jvp(lambda t: by_s(t, s), (t,), (jnp.ones_like(t),))[1]
+
+        return np.asarray(jax.jit(jax.vmap(by_both))(jnp.asarray(t), jnp.asarray(s)))

@@ -1,20 +1,22 @@
-r"""What the kinks of an activation add to the derivatives of its Gaussian expectations.
+r"""Terms that the kinks of an activation add to derivatives of its Gaussian expectations.
 
 f is phi or phi', smooth between the kinks k, where f jumps by I_k and f' by J_k. In Price's theorem
-(`price`) f'' is then a function plus sum_k J_k delta(u - k) + I_k delta'(u - k), so that E[f(u) f(v)]
-with s_i = sqrt(q_i), p the density of u and sums over the kinks of u changes by
+(`kernel_derivatives`) f'' is a function plus sum_k J_k delta(u - k) + I_k delta'(u - k), so that
+E[f(u) f(v)] with s_i = sqrt(q_i), p the density of u and sums over the kinks of u changes by
 
     dc:    I_k p(k) E[f'(v) | u = k],
-    dq_1:  (1/2) p(k) (J_k E[f(v) | u = k] + I_k ((k/q_1) E[f(v) | u = k] - (c/q_1) E[f'(v) | u = k])),
+    dq_1:  (1/2) p(k) (J_k E[f(v) | u = k]
+                       + I_k ((k/q_1) E[f(v) | u = k] - (c/q_1) E[f'(v) | u = k])),
 
 the same with u and v exchanged, and where two jumps meet, by
 
-    dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),    a = k/s_1,    z = (j/s_2 - a cos(theta)) / sin(theta).
+    dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
+             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
 
-This is the kink in the angle that the tangent kernel has at collinear rows; for I at 0 alone it is the
--r theta of the arc-cosine formulas. Expectations given u are one-dimensional quadratures. Where v is at
-a kink for certain (equal rows), a jump counts by the mean of its sides; densities at a zero row without
-limit are left out.
+the kink in the angle of the tangent kernel at collinear rows; for I at 0 alone the -r theta of the
+arc-cosine formulas. Expectations given u are one-dimensional quadratures. Where v is at a kink for
+certain (equal rows), a jump counts by the mean of its sides; densities at a zero row without limit
+are left out.
 """
 
 import functools
@@ -29,15 +31,10 @@ import numpy as np
 
 from deepinit.core.activation import Activation, inside
 from deepinit.core.host import on_host
-from deepinit.infinite_width.duals import (
-    HalfAngle,
-    derivatives_up_to,
-    piecewise_rule,
-    quotient,
-    root,
-)
+from deepinit.infinite_width.duals import HalfAngle, derivatives_up_to
+from deepinit.infinite_width.quadrature import piecewise_rule, quotient, root
 
-LEAST = 1e-200  # a variance for 0: the sign of a preactivation still says on which side of a kink at 0 it lies
+LEAST = 1e-200  # a variance for 0, which keeps the sign of a preactivation beside a kink at 0
 _NO_JUMP = 1e-9  # relative; rounding of one-sided values
 
 
@@ -98,15 +95,15 @@ def of_points(
     """The same for dE[f(u)^2] / dq, [points]: f^2 jumps, and so does its derivative 2 f f'."""
     std = root(jnp.maximum(variance, LEAST))
     sides = _sides(activation)
-    found = []
+    derivatives = []
     for order in orders:
         f, slope = sides[order], sides[order + 1]
         jumps, bends = f[1] ** 2 - f[0] ** 2, 2.0 * (f[1] * slope[1] - f[0] * slope[0])
         total = jnp.zeros_like(variance)
         for kink, jump, bend in zip(activation.kinks, jumps, bends, strict=True):
             total += 0.5 * _density(kink, std) * (bend + jump * kink / std**2)
-        found.append(total)
-    return found
+        derivatives.append(total)
+    return derivatives
 
 
 def apart_from_zero(at: Geometry) -> Geometry:
@@ -155,7 +152,7 @@ def _sides(activation: Activation) -> np.ndarray:
     left_of = [inside(-math.inf, kink, np.float64)[1] for kink in activation.kinks]
     right_of = [inside(kink, math.inf, np.float64)[0] for kink in activation.kinks]
     points = np.array([left_of, right_of])
-    found = on_host(lambda x: jnp.stack(derivatives_up_to(activation, 2)(x)), points)
-    left, right = found[:, 0], found[:, 1]
+    sides = on_host(lambda x: jnp.stack(derivatives_up_to(activation, 2)(x)), points)
+    left, right = sides[:, 0], sides[:, 1]
     is_jump = abs(right - left) > _NO_JUMP * np.maximum(1.0, np.maximum(abs(left), abs(right)))
     return np.stack([left, np.where(is_jump, right, left)], axis=1)

@@ -1,19 +1,21 @@
-r"""Mean and variance of the length of a curve's image under a network of infinite hidden width and n outputs.
+r"""Mean and variance of the length of a curve's image at infinite hidden width and n outputs.
 
-The outputs are n independent copies of one Gaussian process (the neurons of a linear layer on infinitely many units), and so
-are their velocities along the curve, with covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds (`velocities`). The speed
-|dF/dt| at one t is sqrt(C(t, t)) times a chi variable with n degrees of freedom, and at two
+The outputs are n independent copies of one Gaussian process, and so are their velocities along the
+curve, with covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds (`velocities`). The speed |dF/dt|
+at t is sqrt(C(t, t)) times a chi variable with n degrees of freedom; with
+rho = C(t, s) / sqrt(C(t, t) C(s, s)),
 
-    E[speed(t) speed(s)] = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2),
+    E[speed(t) speed(s)]
+        = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2):
 
-rho = C(t, s) / sqrt(C(t, t) C(s, s)): given |g|, the norm of rho g + sqrt(1 - rho^2) h is a non-central chi, whose mean is a
-Kummer function of |g|^2; averaging that over |g|^2 ~ chi^2_n gives the Gauss function (n = 1: (2/pi) (sqrt(1 - rho^2) +
-rho arcsin(rho))). The length is the integral of the speed; its variance is the double integral of Cov[speed(t), speed(s)],
-which is the formula above with 2F1 - 1 in place of 2F1: no difference of large numbers is taken.
+given |g|, the norm of rho g + sqrt(1 - rho^2) h is a non-central chi, whose mean is a Kummer
+function of |g|^2; its average over |g|^2 ~ chi^2_n is the Gauss function (n = 1:
+(2/pi) (sqrt(1 - rho^2) + rho arcsin(rho))). The variance of the length is the double integral of
+Cov[speed(t), speed(s)], with 2F1 - 1 for 2F1: no difference of large numbers.
 
-C has a kink |t - s| under ReLU, and 2F1 a term (1 - rho^2)^{3/2}: half-integer powers of the distance d = |t - s|. The rule
-takes the coordinates (t, d), half the square by symmetry (on a closed curve d up to half the period), with d a
-square of the Gauss-Legendre variable, which makes those powers smooth.
+C has a kink |t - s| under ReLU, and 2F1 a term (1 - rho^2)^{3/2}: half-integer powers of
+d = |t - s|. The rule takes the coordinates (t, d), half the square by symmetry (on a closed curve d
+up to half the period), d a square of the Gauss-Legendre variable, which makes those powers smooth.
 """
 
 import dataclasses
@@ -26,18 +28,18 @@ from deepinit.core import validate
 from deepinit.core.curves import Curve
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import half_angle, layer_variances
+from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.validate import checked_limit
 
 
 class LengthMoments(NamedTuple):
-    """Of the length of a curve's image, over networks; in units of the output.
+    """Moments of the length of a curve's image over networks, in units of the output.
 
     Attributes:
         mean: E[length].
         variance: Var[length].
-        mean_error, variance_error: the quadrature's, estimated (and as a rule overestimated) by a rule with three
+        mean_error, variance_error: of the quadrature, estimated (as a rule overestimated) by three
             quarters of the nodes.
     """
 
@@ -48,11 +50,11 @@ class LengthMoments(NamedTuple):
 
 
 def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
-    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron of the last layer, all hidden widths infinite.
+    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron of the last layer, widths infinite.
 
-    The covariance of the velocities dF_i/dt of one output along the curve; different outputs are independent.
-    Bias-free ReLU network on a circle about 0, K = q c(t - s) with c the iterated arc-cosine kernel: C = -q c''.
-    The diagonal is exact, though K has no second derivative in float64 there.
+    The covariance of the velocities dF_i/dt of one output along the curve; outputs are independent.
+    Bias-free ReLU network on a circle about 0: K = q c(t - s), c the iterated arc-cosine kernel,
+    and C = -q c''. The diagonal is exact, though K has no second derivative in float64 there.
 
     Args:
         spec: the network; of the outputs, or of z^depth without an output layer.
@@ -60,19 +62,21 @@ def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
         t: [nodes], parameters of the curve.
 
     Returns:
-        [nodes, nodes] float64, in units of the output squared over t squared. Closed form for homogeneous activations (to
-        1e-14 a layer); others by 2-D quadrature, to about 1e-10, at 129^2 nodes a pair.
+        [nodes, nodes] float64, in units of the output squared over t squared. Homogeneous
+        activations: closed form, 1e-14 a layer; others: 2-D quadrature, 129^2 nodes a pair, as
+        accurate as `recursion.kernel_layers`.
 
     Raises:
-        SpecError: t is no row of finite numbers, or the curve passes through 0 for a network without biases whose
-            activation has a kink there.
+        SpecError: t is no row of finite numbers; the quadrature does not resolve the activation;
+            the curve passes through 0 for a network without biases whose activation has a kink
+            there.
 
-    Valid for: any law with independent centred entries, widths to infinity at fixed depth; finite networks differ by
+    Valid for: any law with independent centred entries, widths to infinity at fixed depth; error
         O(depth/width).
 
     Reference: derivation in the docstring of `velocities`; arc-cosine kernels: Cho & Saul 2009.
     """
-    t = _checked_nodes(t)
+    t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     first, second = np.triu_indices(len(t), k=1)
     point, pair = _velocities(spec, curve, t, first, second)
@@ -88,48 +92,45 @@ def curve_length_moments(
     *,
     through: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> LengthMoments:
-    """Mean and variance of the length of the curve's image at infinite hidden width and the spec's finite output width.
+    """Mean and variance of the length of the curve's image; hidden widths infinite, n outputs.
 
-    E L = sqrt(2) g int sqrt(C(t, t)) dt and Var L = 2 g^2 int int sqrt(C(t, t) C(s, s)) [2F1(-1/2, -1/2; n/2; rho^2) - 1] dt ds,
-    with g = Gamma((n+1)/2) / Gamma(n/2), n = output_width, C = `velocity_kernel`, rho its correlation. For ReLU at any biases:
+    E L = sqrt(2) g int sqrt(C(t, t)) dt,    g = Gamma((n+1)/2) / Gamma(n/2),
+    Var L = 2 g^2 int int sqrt(C(t, t) C(s, s)) [2F1(-1/2, -1/2; n/2; rho^2) - 1] dt ds,
+
+    n = output_width, C = `velocity_kernel`, rho its correlation. ReLU at any biases:
     E L = |curve| sqrt(output_var n / n_0) (hidden_var / 2)^{depth/2} g sqrt(2/n).
 
     Args:
         spec: the network, with an output layer.
         curve: in the space of the inputs; parts of a circle up to one turn.
-        num_nodes: of the quadrature, in each of its two directions, >= 4. On a circle about 0 the kernel is stationary
-            and one direction suffices. A curve that passes close to 0 (without biases), or turns around it off
-            centre, needs more: look at the errors returned.
-        through: where C(t, s) comes from: the recursion (any activation), or derivatives of neural-tangents' kernel (those
-            that it has), with the recursion's diagonal. They agree to about 1e-9.
+        num_nodes: of the quadrature, in each of its two directions, >= 4. A curve close to 0
+            (without biases), or around it off centre, needs more: see the errors returned.
+        through: source of C(t, s): the recursion, or derivatives of neural-tangents' kernel (for
+            its activations) with the recursion's diagonal. They agree to about 1e-9.
 
     Returns:
         Length counted with multiplicity where the image overlaps itself.
 
     Raises:
-        SpecError: no output layer, too few nodes, a circle of more than one turn, or what `velocity_kernel` refuses.
+        SpecError: no output layer, too few nodes, a circle of more than one turn;
+            `velocity_kernel`.
 
-    Valid for: hidden widths to infinity at fixed depth and output width, a linear output layer with Gaussian weights or with
-        any law of independent centred entries. Both moments of finite networks differ relatively by O(depth/width);
-        the variance/mean^2 is O(1/output_width), so that it is the leading term only for output_width << width/depth.
+    Valid for: hidden widths to infinity at fixed depth and output width, a linear output layer of
+        independent centred weights; relative error O(depth/width). variance/mean^2 is
+        O(1/output_width), the leading term only for output_width << width/depth.
 
     Reference: derivation in the module docstring; the mean for ReLU: limit of arXiv 2102.10492.
     """
     validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
     if spec.output_width is None:
-        raise SpecError(
-            "a spec without an output layer",
-            "a spec with output_width, the finite number n of outputs",
-            "The length at infinite width is that of n Gaussian processes: without n it has no finite mean, and "
-            "divided by its mean no variance. Give output_width.",
-        )
+        allowed = "a spec with output_width, the finite number n of outputs"
+        remedy = "The length is that of n Gaussian processes. Give output_width."
+        raise SpecError("a spec without an output layer", allowed, remedy)
     _check_ties(spec, curve)
     if curve.kind == "circle" and not curve.is_closed and curve.stop - curve.start > 2.0 * math.pi:
-        raise SpecError(
-            "a circle of more than one turn", "at most one turn", "Cut it at a full turn."
-        )
-    if through not in ("recursion", "neural_tangents"):
-        raise SpecError(f"through={through!r}", "'recursion', 'neural_tangents'", "Leave it out.")
+        given = "a circle of more than one turn"
+        raise SpecError(given, "at most one turn", "Cut it at a full turn.")
+    validate.choice("through", through, ("recursion", "neural_tangents"))
     mean, variance = _moments(spec, curve, num_nodes, through)
     coarse_mean, coarse_variance = _moments(spec, curve, 3 * num_nodes // 4, through)
     moments = LengthMoments(
@@ -139,18 +140,18 @@ def curve_length_moments(
 
 
 def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
-    """C(t, t), the diagonal of `velocity_kernel`, without the rest: [nodes]. Arguments and errors as there."""
-    t = _checked_nodes(t)
+    """C(t, t), the diagonal of `velocity_kernel`: [nodes]. Arguments and errors as there."""
+    t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     none = np.zeros(0, np.int32)
     return _velocities(spec, curve, t, none, none)[0]
 
 
 def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarray:
-    """Cov[|g|, |h|] / E[|g|]^2 of two standard normal vectors with n = output_width correlated pairs of components.
+    """Cov[|g|, |h|] / E[|g|]^2 of standard normal vectors, n = output_width correlated components.
 
-    2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 as n grows, and at rho = 1 the relative variance
-    of a chi variable.
+    2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 as n grows; at rho = 1 the
+    relative variance of a chi variable.
 
     Reference: derivation in the module docstring.
     """
@@ -168,14 +169,14 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
     assert spec.output_width is not None
     t, s, weights = _half_square_rule(curve, num_nodes)
     num = len(t)
-    # Pairs of weight 0 up to a power of two: the two rules of one call, and those of others, share a compiled program.
+    # Pairs of weight 0 up to a power of two, so that rules share a compiled program.
     padding = 2 ** math.ceil(math.log2(num)) - num
     t, s = (np.append(nodes, np.full(padding, curve.start)) for nodes in (t, s))
     weights = np.append(weights, np.zeros(padding))
     first, second = np.arange(2 * len(t)).reshape(2, -1)
     point, pair = _velocities(spec, curve, np.concatenate([t, s]), first, second)
     if through == "neural_tangents":
-        from deepinit.infinite_width.kernel_derivatives import neural_tangents_velocities
+        from deepinit.infinite_width.kernels import neural_tangents_velocities
 
         apart = weights > 0  # of the padding t = s, where that kernel has no second derivative
         pair = np.array(pair)
@@ -185,7 +186,7 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
     correlation = np.divide(pair, norms, out=np.zeros_like(pair), where=norms > 0)
     excess = norms * speed_product_excess(spec.output_width, correlation)
     chi = math.sqrt(2.0) * poch(0.5 * spec.output_width, 0.5)  # the mean of a chi variable
-    # The rule of the square serves for the curve too: it integrates (speed(t) + speed(s)) / 2 to |square| / period as much.
+    # The rule of the square integrates (speed(t) + speed(s)) / 2 too, |square| / period as much.
     mean = (
         chi * np.sum(weights * 0.5 * (speeds[first] + speeds[second])) / (curve.stop - curve.start)
     )
@@ -200,17 +201,14 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
         import jax
         import jax.numpy as jnp
 
+        from deepinit.infinite_width.resolution import check_resolution
+
         run = jax.jit(_last_velocities, static_argnums=0)
         x, tangents = jnp.asarray(small.points(t)), jnp.asarray(small.tangents(t))
-        last = run(
-            spec.activation,
-            x,
-            tangents,
-            first,
-            second,
-            jnp.asarray(weight_vars),
-            jnp.asarray(bias_vars),
-        )
+        activated = weight_vars[:-1], bias_vars[:-1]
+        check_resolution(spec.activation, np.mean(np.asarray(x) ** 2, axis=1), *activated)
+        layers = jnp.asarray(weight_vars), jnp.asarray(bias_vars)
+        last = run(spec.activation, x, tangents, first, second, *layers)
         point, pair = np.asarray(last.point), np.asarray(last.pair)
     return checked_limit(point, "velocity of a curve"), checked_limit(pair, "velocity of a curve")
 
@@ -218,7 +216,7 @@ def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, secon
 def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_vars):
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.pairs import Rows
+    from deepinit.infinite_width.pairs import Rows, half_angle
     from deepinit.infinite_width.velocities import velocities_of_points, velocity_scan
 
     difference, total = x[second] - x[first], x[second] + x[first]
@@ -231,7 +229,7 @@ def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_v
 
 
 def _in_its_span(curve: Curve) -> Curve:
-    """The curve in the 2 or 3 dimensions that it spans, with the same scalar products over the dimension."""
+    """The curve in the 2 or 3 dimensions of its span, with the same scalar products."""
     coordinates = np.linalg.qr(curve.coefficients.T).R.T
     return dataclasses.replace(
         curve, coefficients=coordinates * math.sqrt(coordinates.shape[1] / curve.dimension)
@@ -239,7 +237,7 @@ def _in_its_span(curve: Curve) -> Curve:
 
 
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes t, s = t + d and weights [pairs]: twice the integral over d > 0, all of it for a symmetric function."""
+    """Nodes t, s = t + d and weights [pairs] for twice the integral over d > 0."""
     period = curve.stop - curve.start
     x, mass = _unit_rule(num_nodes)
     # On a closed curve d and period - d are the same distance.
@@ -272,22 +270,6 @@ def _is_stationary(curve: Curve) -> bool:
 
 def _check_ties(spec: MLP, curve: Curve) -> None:
     if spec.bias_law is None and curve.meets_origin and spec.activation.has_corner(0.0):
-        raise SpecError(
-            f"a curve through 0 for a network without biases whose activation {spec.activation!r} has a kink there",
-            "a curve that misses 0, or a network with biases",
-            "At 0 all units switch at once and the velocity jumps. Move the curve, or give a bias_law.",
-        )
-
-
-def _checked_nodes(t: np.ndarray) -> np.ndarray:
-    try:
-        nodes = np.asarray(t, np.float64)
-    except (TypeError, ValueError):
-        nodes = np.zeros(0)
-    if nodes.ndim != 1 or not nodes.size or not np.isfinite(nodes).all():
-        raise SpecError(
-            f"t of shape {np.shape(t)} or not finite",
-            "one row [nodes] of finite numbers",
-            "Flatten it.",
-        )
-    return nodes
+        given = f"a curve through 0, a kink of {spec.activation!r}, for a network without biases"
+        allowed = "a curve that misses 0, or a network with biases"
+        raise SpecError(given, allowed, "All units switch there at once and the velocity jumps.")

@@ -1,4 +1,4 @@
-"""Stretch of tangents, volumes and curves at infinite hidden width, layer by layer."""
+"""Growth of tangents, volumes and curves at infinite hidden width, layer by layer."""
 
 import dataclasses
 import math
@@ -14,19 +14,19 @@ from deepinit.core.residual_specs import is_plain_resnet
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, ResNet, Spec
 from deepinit.infinite_width.lengths import curve_length_moments, squared_speeds
-from deepinit.infinite_width.limits import checked_limit
+from deepinit.infinite_width.validate import checked_limit
 
 _NUM_NODES = 33
 
 
 def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
-    """ln of the volume that the network makes of each frame: [layers (+1 with an output layer), points], float64.
+    """ln of the volume of the image of each frame: [layers (+1 with an output layer), points].
 
-    The d images of a frame have the Gram matrix n_l C_ij, with C the velocity kernel at the point; the output layer's finite
-    width n_L adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L), which does not vanish.
+    The d images of a frame have the Gram matrix n_l C_ij, C the velocity kernel at the point; the
+    output layer's finite width n_L adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
 
     Raises:
-        SpecError: what has no infinite-width kernel here (constant biases among it); a frame at a tie.
+        SpecError: no infinite-width kernel (constant biases, for example); a frame at a kink.
     """
     from scipy.special import digamma
 
@@ -34,18 +34,11 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     result = []
     for layer in range(1, spec.depth + 1):
         if spec.activation.is_homogeneous:
-            result.append(
-                np.full(len(frames.points), 0.5 * size * _log_growth(spec, frames.dimension, layer))
-            )
+            log_growth = _log_growth(spec, frames.dimension, layer)
+            result.append(np.full(len(frames.points), 0.5 * size * log_growth))
         else:
-            result.append(
-                np.array(
-                    [
-                        _log_gram_volume(spec, frames, layer, point)
-                        for point in range(len(frames.points))
-                    ]
-                )
-            )
+            points = range(len(frames.points))
+            result.append(np.array([_log_gram_volume(spec, frames, layer, i) for i in points]))
     if spec.output_width is not None:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
@@ -55,17 +48,17 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
 
 
 def output_log_volume_variance(output_width: int, size: int) -> float:
-    """Var ln of the volume of a frame of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}, whatever the layers before."""
+    """Var ln of the volume of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}."""
     from scipy.special import polygamma
 
     return 0.25 * float(sum(polygamma(1, 0.5 * (output_width - j)) for j in range(size)))
 
 
 def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
-    """Length of the curve's image over its own: [layers (+1 with an output layer)], float64; the output layer's is a mean.
+    """Length of the curve's image over its own: [layers (+1, a mean, with an output layer)].
 
     Raises:
-        SpecError: what has no infinite-width kernel here (constant biases among it); a curve through a tie.
+        SpecError: no infinite-width kernel (constant biases, for example); a curve through a kink.
     """
     from scipy.special import poch
 
@@ -76,34 +69,29 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
                 result.append(float(np.exp(0.5 * _log_growth(spec, curve.dimension, layer))))
         else:
             nodes, weights = _rule(curve)
-            speeds = np.sqrt(
-                spec.widths[layer - 1] * squared_speeds(_cut(spec, layer), curve, nodes)
-            )
+            squares = squared_speeds(_cut(spec, layer), curve, nodes)
+            speeds = np.sqrt(spec.widths[layer - 1] * squares)
             result.append(float(weights @ speeds) / curve.length)
     if spec.output_width is not None:
         assert spec.output_law is not None
         variance = spec.output_law.entry_variance(spec.widths[-1], spec.depth)
-        result.append(
-            result[-1] * math.sqrt(2.0 * variance) * float(poch(0.5 * spec.output_width, 0.5))
-        )
+        chi = float(poch(0.5 * spec.output_width, 0.5))
+        result.append(result[-1] * math.sqrt(2.0 * variance) * chi)
     return checked_limit(np.array(result), "length of a curve", along="layer")
 
 
 def output_length_variance(spec: Spec, curve: Curve) -> float:
-    """Variance of the length of the output's curve over the curve's own length: `curve_length_moments`; NaN for residual nets."""
+    """Variance of the length of the output's curve over the curve's own; NaN for residual nets."""
     if not isinstance(spec, MLP):
         return math.nan
     return curve_length_moments(spec, curve).variance / curve.length**2
 
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
-    """ln of the squared stretch of a tangent by the first layers of a homogeneous network."""
+    """ln of the squared growth of a tangent through the first layers of a homogeneous network."""
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
-        raise SpecError(
-            f"biases that are all {spec.bias_law.value:g}, at infinite width",
-            "biases symmetric about 0",
-            "They switch on more than half of the units. Simulate; or take random biases of the same size.",
-        )
+        given = f"biases that are all {spec.bias_law.value:g}, at infinite width"
+        raise SpecError(given, "biases symmetric about 0", "Simulate, or take random biases.")
     _check_blocks(spec)
     assert spec.activation.slopes is not None
     assert spec.weight_law is not None
@@ -124,22 +112,20 @@ def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
 
 def _check_blocks(spec: Spec) -> None:
     if not isinstance(spec, MLP) and not is_plain_resnet(spec):
-        raise SpecError(
-            f"the stretch at infinite width of {in_words(spec)}, which is not worked out",
-            "an MLP, or a ResNet of two-layer blocks with relu and neither inner activation nor embedding",
-            "Simulate.",
+        given = f"growth of tangents at infinite width for {in_words(spec)}"
+        allowed = (
+            "an MLP, or a ResNet of two-layer relu blocks without inner activation and embedding"
         )
+        raise SpecError(given, allowed, "Simulate.")
 
 
 def _cut(spec: Spec, layer: int) -> MLP:
-    """The first layers, with one output whose squared speed is that of one neuron after the activation."""
+    """The first layers, with one output of the squared speed of one neuron's activation."""
     if not isinstance(spec, MLP):
         _check_blocks(spec)
-        raise SpecError(
-            f"the stretch at infinite width of {in_words(spec)}, which is not positively homogeneous",
-            "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear",
-            "Simulate.",
-        )
+        given = f"growth of tangents at infinite width for {in_words(spec)}"
+        allowed = "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear"
+        raise SpecError(given, allowed, "Simulate.")
     law = spec.weight_law
     if law is not None and law.scaling == "depth":  # the cut network is shallower
         law = dataclasses.replace(law, scaling="fan_in", variance=law.variance / spec.depth)
@@ -154,7 +140,7 @@ def _cut(spec: Spec, layer: int) -> MLP:
 
 
 def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:
-    """(1/2) ln det of the Gram matrix of the images of a frame, by polarization of the squared speeds."""
+    """(1/2) ln det of the Gram matrix of a frame's images, by polarization of squared speeds."""
     vectors, size = frames.tangents[point], frames.frame_size
     cut = _cut(spec, layer)
 
@@ -172,7 +158,7 @@ def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> floa
 
 
 def _rule(curve: Curve) -> tuple[Any, Any]:
-    """Nodes on the curve, and weights that add up to its parameter's range times 1 (speeds are per unit of parameter)."""
+    """Nodes on the curve, and weights of the integral over its parameter."""
     x, w = np.polynomial.legendre.leggauss(_NUM_NODES)
     half = 0.5 * (curve.stop - curve.start)
     return curve.start + half * (x + 1.0), half * w

@@ -1,21 +1,23 @@
-"""Mean squares of activations, layer by layer, at infinite width."""
+"""Mean squares, overlaps and distances of activations, layer by layer, at infinite width."""
 
 import dataclasses
 
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet
 from deepinit.core.specs import MLP, Spec
-from deepinit.infinite_width.limits import checked_limit
+from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, layer_variances
 from deepinit.infinite_width.residual import residual_layers
+from deepinit.infinite_width.validate import checked_limit
+
+_LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps too few digits
 
 
 def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """|x^l|^2 / width, l = 1..depth, when all widths are infinite: E[phi(z^l)^2], or of a residual network's stream after block l.
-
-    With K^{l+1} = w_{l+1} E[phi(z^l)^2] + b_{l+1} on the diagonal of the NNGP kernel; residual networks: `residual.residual_layers`.
+    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream after block l.
 
     Args:
         spec: the network; its output layer plays no part.
@@ -25,7 +27,7 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
         [depth, num] float64.
 
     Raises:
-        SpecError: constant biases, rows that are not finite, what `residual.residual_layers` refuses.
+        SpecError: constant biases; rows that are not finite; `residual.residual_layers`.
 
     Valid for: widths to infinity at fixed depth, error O(depth / width).
 
@@ -37,7 +39,7 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """<x_i^l, x_j^l> / width, l = 1..depth, when all widths are infinite: E[phi(z_i^l) phi(z_j^l)], or of a residual stream after block l.
+    """<x_i^l, x_j^l> / width, l = 1..depth: E[phi(z_i^l) phi(z_j^l)], or of a residual stream.
 
     Args, Valid for and Reference: as `mean_squares`.
 
@@ -45,22 +47,90 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
         [depth, num, num] float64.
 
     Raises:
-        SpecError: as `mean_squares`; a convolutional network, whose overlaps at infinite width differ from position to position.
+        SpecError: as `mean_squares`; a convolutional network, whose overlaps differ by position.
     """
     if isinstance(spec, ConvResNet):
-        raise SpecError(
-            "overlaps of the images of a convolutional network at infinite width",
-            "fully connected networks",
-            "deepinit.infinite_width.residual.position_kernels has them by position.",
-        )
+        given = "overlaps of the images of a convolutional network at infinite width"
+        remedy = "infinite_width.residual.position_kernels has them by position."
+        raise SpecError(given, "fully connected networks", remedy)
     if not isinstance(spec, MLP):
         return residual_layers(spec, x).nngp[: spec.depth]
     one_more = dataclasses.replace(
         spec, widths=(*spec.widths, 1), output_width=None, output_law=None
     )
-    weight_vars, bias_vars = layer_variances(one_more, np.shape(x)[1])
+    weight_vars, bias_vars = (
+        variances[1:, None, None] for variances in layer_variances(one_more, np.shape(x)[1])
+    )
     with np.errstate(invalid="ignore"):  # weights of variance 0
-        found = (kernel_layers(one_more, x).nngp[1:] - bias_vars[1:, None, None]) / weight_vars[
-            1:, None, None
-        ]
-    return checked_limit(found, "overlap", along="layer")
+        products = (kernel_layers(one_more, x).nngp[1:] - bias_vars) / weight_vars
+    return checked_limit(products, "overlap", along="layer")
+
+
+def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
+    r"""|x^l - x'^l|^2 / width of each pair, l = 1..depth.
+
+    MLP: E[(phi(u) - phi(v))^2], (u, v) ~ N(0, K^l). With s = sqrt(E phi(u)^2),
+    s' = sqrt(E phi(v)^2) and the angle theta' of the images (`duals`),
+
+        (s' - s)^2 + 4 s s' sin^2(theta'/2),
+
+    to relative accuracy for every pair. Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
+
+    Args:
+        spec: the network; an output layer plays no part.
+        inputs: pairs of rows, of any norms; every displacement from its base point is one pair.
+
+    Returns:
+        [depth, pairs] float64.
+
+    Raises:
+        SpecError: biases that are not Gaussian; a convolutional network; an activation that the
+            quadrature does not resolve; a pair too close for the kernels of a residual network.
+
+    Valid for: widths to infinity at fixed depth, error O(depth / width).
+
+    Reference: derived in the docstrings of `duals` and `pairs`.
+    """
+    if not isinstance(spec, MLP):
+        return _residual_distances(spec, inputs)
+    layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
+    with host_float64():
+        import jax
+
+        from deepinit.infinite_width.pairs import rows_of_inputs
+        from deepinit.infinite_width.resolution import check_resolution
+
+        rows = rows_of_inputs(inputs)
+        check_resolution(spec.activation, np.asarray(rows.variance), *layers, with_derivative=False)
+        run = jax.jit(_distance_scan, static_argnums=0)
+        return np.asarray(run(spec.activation, rows, *map(jax.numpy.asarray, layers)))
+
+
+def _distance_scan(activation, rows, weight_vars, bias_vars):
+    import jax
+
+    from deepinit.infinite_width.kernel_derivatives import ratio
+    from deepinit.infinite_width.pairs import affine, nonlinearity
+    from deepinit.infinite_width.quadrature import root
+
+    def layer(rows, variances):
+        after = nonlinearity(activation, affine(rows, *variances))[0]
+        first, second = root(after.variance[after.first]), root(after.variance[after.second])
+        gap = ratio(after.growth, first + second)
+        return after, gap**2 + 4.0 * first * second * after.angle.sin2
+
+    return jax.lax.scan(layer, rows, (weight_vars, bias_vars))[1]
+
+
+def _residual_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
+    first, second = list(inputs.bases), len(inputs.points) + np.arange(inputs.num_pairs)
+    kernels = overlaps(spec, np.concatenate([inputs.points, inputs.partners]))
+    squares = kernels[:, first, first] + kernels[:, second, second]
+    distances = squares - 2.0 * kernels[:, first, second]
+    if not (distances > _LEAST_SHARE * squares).all():
+        raise SpecError(
+            "a pair so close that the kernels of a residual network do not resolve it",
+            f"distances above {_LEAST_SHARE**0.5:g} of the norms",
+            "Simulate it, or take log_volume at one point for an infinitesimal displacement.",
+        )
+    return distances

@@ -1,33 +1,38 @@
-r"""The infinite-width recursion over layers: variances of points and half angles of pairs, one `lax.scan` over depth.
+r"""The infinite-width recursion: variances of points and half angles of pairs, one scan over depth.
 
-A pair of points with variances q_1, q_2 is carried as its growth q_2 - q_1 and its half angle; the covariance is
-sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for variances and covariances
-alike, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) into
+A pair of variances q_1, q_2 carries its growth q_2 - q_1 and its half angle; the covariance is
+sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for
+variances and covariances, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2)
+cos^2(theta/2) into
 
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
 
-with s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w s_1 s_2): sums of
-positive terms only, so that a tiny angle keeps its digits through biases and unequal norms. (T is |a - b|^2 less the square of
-the difference of the norms; multiply out.) The nonlinearity is in `duals`.
+s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
+s_1 s_2): sums of positive terms, so that a tiny angle keeps its digits through biases and unequal
+norms. (T is |a - b|^2 less the squared difference of the norms.) The nonlinearity is in `duals`.
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, root, sine
-from deepinit.infinite_width.kink_terms import Geometry, PairKernel
-from deepinit.infinite_width.price import (
+from deepinit.core.inputs import Inputs
+from deepinit.infinite_width.duals import HalfAngle, bend, pair_moments, point_moments, sine
+from deepinit.infinite_width.kernel_derivatives import (
     arc_cosine_derivatives,
     following,
     pair_derivatives,
     point_derivatives,
     ratio,
 )
+from deepinit.infinite_width.kink_terms import Geometry, PairKernel
+from deepinit.infinite_width.quadrature import root
 
 _PRODUCTS = ((0, 0), (1, 1))  # E[phi phi] and E[phi' phi']
+_BATCH = 2**20  # numbers of input rows that are compared at a time
 
 
 class Rows(NamedTuple):
@@ -37,8 +42,8 @@ class Rows(NamedTuple):
         variance: [points]; of the inputs: |x|^2 / dimension.
         growth: [pairs]: variance of the second less that of the first.
         angle: [pairs] each.
-        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the derivatives: angles
-            and norms have none at zero rows.
+        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the
+            derivatives: angles and norms have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -51,7 +56,7 @@ class Rows(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """What every layer of the recursion leaves behind: [layers, points] or [layers, pairs].
+    """Kernels of every layer: [layers, points] or [layers, pairs].
 
     Attributes:
         variance, covariance: K^l, of the preactivations z^l.
@@ -65,7 +70,7 @@ class Layers(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """[layers] each: 1.0 where a layer's weights, or its biases, have a share in the kernel of tangents, 0.0 elsewhere."""
+    """[layers] each: 1.0 for weights, or biases, in the tangent kernel, else 0.0."""
 
     weights: jax.Array
     biases: jax.Array
@@ -85,33 +90,30 @@ def propagate(
         rows: the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers], variance of a bias.
-        shares: in the kernel of tangents; None for those of all parameters.
+        shares: in the tangent kernel; None for all parameters.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
-    def layer(carry, variances):
+    def one_layer(carry, variances):
         rows, point_response, pair_response = carry
         weight_var, bias_var, share = variances
         before = affine(rows, weight_var, bias_var)
-        covariance = before.covariance
-        # A kernel of tangents: the layer's own weights and biases give K, the layers below pass through the weights.
+        # Own weights and biases give K; the layers below pass through the weights.
         by_weights, by_biases = share.weights * weight_var, share.biases * bias_var
         point_ntk = by_weights * rows.variance + by_biases + weight_var * point_response
         pair_ntk = by_weights * rows.covariance + by_biases + weight_var * pair_response
         after, point_slope, pair_slope = nonlinearity(activation, before)
-        seen = Layers(before.variance, covariance, point_ntk, pair_ntk)
-        return (after, point_slope * point_ntk, pair_slope * pair_ntk), seen
+        layer = Layers(before.variance, before.covariance, point_ntk, pair_ntk)
+        return (after, point_slope * point_ntk, pair_slope * pair_ntk), layer
 
     carry = (rows, jnp.zeros_like(rows.variance), jnp.zeros_like(rows.growth))
-    return jax.lax.scan(layer, carry, (weight_vars, bias_vars, shares))[1]
+    return jax.lax.scan(one_layer, carry, (weight_vars, bias_vars, shares))[1]
 
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
-    """q -> weight_var q + bias_var; formulas in the module's docstring."""
-    variance, covariance = (
-        weight_var * rows.variance + bias_var,
-        weight_var * rows.covariance + bias_var,
-    )
+    """q -> weight_var q + bias_var (module docstring)."""
+    variance = weight_var * rows.variance + bias_var
+    covariance = weight_var * rows.covariance + bias_var
     q_1, q_2 = rows.variance[rows.first], rows.variance[rows.second]
     s_1, s_2 = root(q_1), root(q_2)
     t_1, t_2 = root(variance[rows.first]), root(variance[rows.second])
@@ -125,15 +127,17 @@ def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
     )
     four_cos2 = weight_var * 4.0 * product * rows.angle.cos2 + 2.0 * excess
     angle = HalfAngle(ratio(four_sin2, 4.0 * new_product), ratio(four_cos2, 4.0 * new_product))
-    # A zero row has no angle, and a norm without derivative; after a bias both follow from the covariance.
-    angle = _choose(product > 0, angle, _angle_of(angle, covariance, new_product))
+    # A zero row has no angle; after a bias it follows from the covariance.
+    after_zero = _angle_of(angle, covariance, new_product)
+    choices = zip(angle, after_zero, strict=True)
+    angle = HalfAngle(*(jnp.where(product > 0, *parts) for parts in choices))
     return rows._replace(
         variance=variance, growth=weight_var * rows.growth, angle=angle, covariance=covariance
     )
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
-    """The rows after the activation, and E[phi'(u)^2] of the points and E[phi'(u) phi'(v)] of the pairs."""
+    """(Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs.)"""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = (
         PairKernel(first, second, rows.covariance),
@@ -169,7 +173,69 @@ def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> Half
     return HalfAngle(following(angle.sin2, -0.5 * cosine), following(angle.cos2, 0.5 * cosine))
 
 
-def _choose(condition: jax.Array, one: HalfAngle, other: HalfAngle) -> HalfAngle:
-    return HalfAngle(
-        jnp.where(condition, one.sin2, other.sin2), jnp.where(condition, one.cos2, other.cos2)
+def rows_of_points(x: jax.Array) -> Rows:
+    """Every point of x [num, dimension], and every pair of two of them."""
+    return rows_of_pairs(x, *_pairs_above_diagonal(x.shape[0]))
+
+
+def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
+    """Every point of x [num, dimension], and the pairs of indices first, second [pairs]."""
+
+    def pair(indices):
+        start, partner = x[indices[0]], x[indices[1]]
+        difference = partner - start
+        growth, covariance = jnp.mean(difference * (start + partner)), jnp.mean(start * partner)
+        angle = half_angle(start[None], difference[None])
+        return growth, covariance, HalfAngle(*(part[0] for part in angle))
+
+    # in batches: rows of all pairs at once would take [pairs, dimension]
+    batch = max(1, _BATCH // x.shape[1])
+    growth, covariance, angle = jax.lax.map(pair, (first, second), batch_size=batch)
+    return Rows(jnp.mean(x**2, axis=1), growth, angle, covariance, first, second)
+
+
+def rows_of_inputs(inputs: Inputs) -> Rows:
+    """The base points and their partners; every displacement is a pair."""
+    points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
+    bases = np.asarray(inputs.bases)
+    start = points[bases]
+    partners = start + displacements
+    return Rows(
+        variance=jnp.mean(jnp.concatenate([points, partners]) ** 2, axis=1),
+        growth=jnp.mean(displacements * (start + partners), axis=1),
+        angle=half_angle(start, displacements),
+        covariance=jnp.mean(start * partners, axis=1),
+        first=bases,
+        second=points.shape[0] + np.arange(inputs.num_pairs),
     )
+
+
+def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
+    """Angle between points and points + displacements, [pairs], by Kahan's formula."""
+    partners = points + displacements
+    norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
+    total = norm_1 + norm_2
+    growth = jnp.sum(displacements * (points + partners), axis=1, keepdims=True) / jnp.where(
+        total > 0, total, 1.0
+    )
+    minus = jnp.sum((growth * points - norm_1 * displacements) ** 2, axis=1)
+    plus = jnp.sum((norm_2 * points + norm_1 * partners) ** 2, axis=1)
+    both = jnp.where(minus + plus > 0, minus + plus, 1.0)
+    return HalfAngle(minus / both, plus / both)
+
+
+def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
+    """Symmetric [..., num, num] from its diagonal [..., num] and its entries at all pairs."""
+    num = points.shape[-1]
+    upper = jnp.zeros((*points.shape, num), points.dtype)
+    upper = upper.at[..., rows.first, rows.second].set(pairs)
+    diagonal = points[..., :, None] * jnp.eye(num, dtype=points.dtype)
+    return upper + jnp.swapaxes(upper, -1, -2) + diagonal
+
+
+def _pairs_above_diagonal(num: int) -> tuple[jax.Array, jax.Array]:
+    """`np.triu_indices(num, 1)`, computed in the program rather than stored as its constant."""
+    counts = jnp.arange(num - 1, -1, -1)
+    total = num * (num - 1) // 2
+    first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)
+    return first, jnp.arange(total) - (jnp.cumsum(counts) - counts)[first] + first + 1

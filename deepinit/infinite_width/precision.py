@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def host_float64() -> Iterator[None]:
-    """A scope in which JAX computes in float64 on the CPU; JAX's settings outside it stay as they are.
+    """A scope in which JAX computes in float64 on the CPU; settings outside it stay.
 
-    In float32 the angle of two nearly collinear rows keeps only half its digits: neural-tangents' NTK diagonal is then
-    low by 1e-3 at depth 10 and by 1e-2 at depth 100, the size of the 1/width effects that the baselines are compared
-    with. Accelerators have slow float64 or none, and a baseline is small: it stays on the host.
+    In float32 the angle of two nearly collinear rows keeps half its digits: neural-tangents' NTK
+    diagonal is low by 1e-3 at depth 10 and by 1e-2 at depth 100, the size of 1/width effects.
+    Accelerators have slow float64 or none.
     """
     import jax
 

@@ -1,20 +1,27 @@
-r"""NNGP and NTK of residual networks at infinite width and finite depth: one `lax.scan` over the blocks.
+r"""NNGP and NTK of residual networks at infinite width and finite depth: one scan over the blocks.
 
-At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i and covariance C_ij, the same for every d;
-x^0 the inputs, or their embedding. With weight variance w (times width), bias variance b, branch variance v, every block does
+At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i
+and covariance C_ij, the same for every d; x^0 the inputs, or their embedding. With weight variance
+w (times width), bias variance b, branch variance v, every block does
 
-    S_ij = b + w E[psi(x_i) psi(x_j)],    N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
-    shallow:    e_i = E phi(h_i),  mu_i += e_i,  C_ij += E[phi(h_i) phi(h_j)] - e_i e_j,  Theta_ij += E[phi'(h_i) phi'(h_j)] N_ij
-    two layers: C_ij += v E[phi(h_i) phi(h_j)],  Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
+    S_ij = b + w E[psi(x_i) psi(x_j)],
+    N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
+    shallow:    e_i = E phi(h_i),  mu_i += e_i,  C_ij += E[phi(h_i) phi(h_j)] - e_i e_j,
+                Theta_ij += E[phi'(h_i) phi'(h_j)] N_ij,
+    two layers: C_ij += v E[phi(h_i) phi(h_j)],
+                Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
 
-with E over coordinates too. (S: a fresh matrix acts on averages over coordinates, which converge. N: the block's own weights and biases give S,
-older parameters come through W. The shortcut carries Theta on unchanged, and its product with the branch has mean 0 and vanishes.) The second
-moment of the stream is lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 + mu_i mu_j + C_ij. A convolution has sites (input, position), and S
-and N sum over the offsets of a patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+with E over coordinates too. S: averages over coordinates converge. N: the block's own weights and
+biases give S, older parameters come through W. The shortcut carries Theta on; its product with the
+branch has mean 0. Second moment of the stream: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
+mu_i mu_j + C_ij. A convolution has sites (input, position), and S and N sum over the offsets of a
+patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
-Exact but in one case: shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L independent terms phi(h), Gaussian
-only as L grows; its third cumulant, of order phi''(0)/L, is left out (odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at
-most 0.05 % (tanh in tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), at depths 2 to 4 (tests/infinite_width/test_residual_closure.py).
+Exact but for shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L
+independent terms phi(h), Gaussian only as L grows; its third cumulant, of order phi''(0)/L, is left
+out (odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at most 0.05 % (tanh in
+tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), depths 2 to 4
+(tests/infinite_width/test_residual_closure.py).
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +30,6 @@ import numpy as np
 
 from deepinit.core.activations import Activation, linear
 from deepinit.core.residual_specs import ConvResNet, ResNet
-from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.residual_parts import (
     PARAMETERS,
@@ -35,21 +41,19 @@ from deepinit.infinite_width.residual_parts import (
     start_of_stream,
     trained_flags,
 )
-from deepinit.infinite_width.resolution import checked_blocks
+from deepinit.infinite_width.validate import checked_limit, checked_rows
 
-MISSING_SHARE = (
-    1e-11  # of a mean square; more than that, and quadrature over pairs replaces the series
-)
+MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replaces the series
 
 
 class ResidualLayers(NamedTuple):
-    """The stream after every block, averaged over the positions of an image; and the output, if the spec has one.
+    """The stream after every block, averaged over the positions of an image; last the output.
 
     Attributes:
         mean: [depth, num], of the coordinates.
         mean_square: [depth, num], |x^l|^2 / width.
-        nngp: [depth (+1), num, num], second moment of one coordinate of the average over positions, lambda for fully connected
-            networks; last the covariance of an output.
+        nngp: [depth (+1), num, num], second moment of one coordinate of the average over positions,
+            lambda for fully connected networks; last the covariance of an output.
         ntk: [depth (+1), num, num], Theta of the same.
     """
 
@@ -74,7 +78,7 @@ class Positions(NamedTuple):
 
 
 class _Static(NamedTuple):
-    """What a compiled recursion is compiled for."""
+    """Static arguments of the compiled recursion."""
 
     activation: Activation
     inner: Activation
@@ -95,35 +99,44 @@ class _Stream(NamedTuple):
 def residual_layers(
     spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
 ) -> ResidualLayers:
-    """Means, second moments and tangent kernels of a residual network's stream after every block, and of its output, all widths infinite.
+    """Means, second moments and tangent kernels of the stream after every block, and of the output.
 
-    Recursion in the module's docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda and Theta averaged over the positions.
+    Recursion in the module docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda
+    and Theta averaged over the positions.
 
     Args:
-        spec: any block, embedding and output layer; widths matter only for laws with scaling `absolute`.
-        x: [num, dimension], finite rows. Without an embedding their dimension is the width, and averages over coordinates are those of x.
-        trained: whose gradients the tangent kernel adds up: "embedding" (A), "weights" (W), "branch" (V), "biases" (all of them, those of the
-            output layer too), "output" (G). All of them by default. Every gradient is in NTK parametrization (of a standard normal parameter,
-            times the standard deviation), with one filter or bias shared by all positions.
+        spec: any block, embedding and output layer; widths matter only for scaling `absolute`.
+        x: [num, dimension], finite rows. Without an embedding their dimension is the width, and
+            averages over coordinates are those of x.
+        trained: parameters of the tangent kernel: "embedding" (A), "weights" (W), "branch" (V),
+            "biases" (also of the output layer), "output" (G). NTK parametrization, one filter or
+            bias shared by all positions.
 
     Returns:
-        `ResidualLayers`, float64. Relative error about 1e-10 for smooth activations, 1e-8 with kinks (nearly collinear inputs lose half the
-        digits of an angle).
+        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
+        1, 1e-8 with kinks (nearly collinear inputs lose half the digits of an angle); others below
+        1e-5, checked at every site with its means.
 
     Raises:
-        SpecError: rows that are not finite or do not fit; correlated, drifting or constant parameters; non-Gaussian biases or, with a nonlinear
-            psi, a non-Gaussian embedding; an unknown name in `trained`; a moment that is not finite.
+        SpecError: rows that are not finite or do not fit; correlated, drifting or constant
+            parameters; non-Gaussian biases or, with a nonlinear psi, a non-Gaussian embedding; an
+            unknown name in `trained`; the quadrature does not resolve an activation; a moment that
+            is not finite.
 
-    Valid for: widths to infinity at fixed depth, finite networks differ by O(1/width). Shallow blocks with phi and psi both nonlinear: up to
-        O(1/depth), O(1/depth^2) for odd phi, both small (module docstring). Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
-        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products; a kinked psi with a mean (no embedding, say) takes a
-        quadrature for every pair and coordinate, one-dimensional if homogeneous, two-dimensional otherwise: slow beyond some ten coordinates.
-        So do smooth activations (all but a centred erf) at standard deviations of preactivations above about 2.5: slow beyond some ten sites
-        (a filter of 3 x 3 multiplies the variance by up to e^9 in the limit of depth; take a smaller weight variance).
+    Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
+        both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi (module docstring).
+        Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
+        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products. A kinked
+        psi with a mean takes a quadrature for every pair and coordinate, one-dimensional if
+        homogeneous, else two-dimensional: slow beyond some ten coordinates. So do smooth
+        activations (but a centred erf) at standard deviations of preactivations above about 2.5:
+        slow beyond some ten sites (a filter of 3 x 3 multiplies the variance by up to e^9 in the
+        limit of depth).
 
-    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion derived in the module docstring.
+    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion
+        derived in the module docstring.
     """
-    layers, _ = _computed(spec, x, trained)
+    layers, _ = _layers(spec, x, trained)
     return checked_limit(layers, "of the stream", along="layer")
 
 
@@ -132,13 +145,11 @@ def position_kernels(
 ) -> Positions:
     """The stream after the last block by positions: Lambda_{ip,jp'} and its tangent kernel.
 
-    Args and Raises: as `residual_layers`. A fully connected network has one position.
-
-    Valid for: as `residual_layers`.
+    Args, Raises and Valid for: as `residual_layers`. A fully connected network has one position.
 
     Reference: arXiv:2007.03253, section 5.6; recursion derived in the module docstring.
     """
-    _, (mean, second_moment, ntk) = _computed(spec, x, trained)
+    _, (mean, second_moment, ntk) = _layers(spec, x, trained)
     shape = (len(np.asarray(x)), spec.positions)
     kernels = Positions(
         mean.reshape(shape), second_moment.reshape(shape * 2), ntk.reshape(shape * 2)
@@ -146,9 +157,8 @@ def position_kernels(
     return checked_limit(kernels, "of the positions")
 
 
-def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
+def _layers(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
     from deepinit.core.gaussian import is_odd
-    from deepinit.infinite_width.recursion import checked_rows
 
     rows = checked_rows(x)
     variances, flags = residual_variances(spec, rows.shape[1]), trained_flags(trained)
@@ -168,15 +178,13 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
         import jax
 
         arguments = jax.tree.map(jax.numpy.asarray, (start, variances, flags))
-        layers, last, missing = _jitted()(static, *arguments)
+        run = jax.jit(_recursion, static_argnums=0)
+        layers, last, missing, errors = run(static, *arguments)
         if not float(missing) <= MISSING_SHARE:
-            layers, last, _ = _jitted()(static._replace(engine="quadrature"), *arguments)
+            static = static._replace(engine="quadrature")
+            layers, last, _, errors = run(static, *arguments)
         layers, last = jax.tree.map(np.asarray, (layers, last))
-        start_square = np.mean(np.diagonal(start.second_moment).reshape(len(rows), -1), axis=1)
-        squares = np.concatenate([start_square[None], layers.mean_square[:-1]])
-        reach = variances.weight * len(static.patches[0])
-        if np.isfinite(squares).all():  # what is not finite is refused by name
-            checked_blocks(spec.activation, spec.inner_activation, squares, reach, variances.bias)
+    _check_resolution(static, np.asarray(errors))
     if spec.output_width is None:
         return layers, last
     weights, bias = variances.output, variances.output_bias
@@ -187,6 +195,17 @@ def _computed(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> An
     return layers._replace(
         nngp=np.append(layers.nngp, nngp, 0), ntk=np.append(layers.ntk, ntk, 0)
     ), last
+
+
+def _check_resolution(static: _Static, errors: np.ndarray) -> None:
+    """Refuse errors [depth, (psi, phi)] of the quadrature above the largest one allowed."""
+    from deepinit.infinite_width.resolution import LARGEST_ERROR, unresolved_error
+
+    unresolved = np.argwhere(errors > LARGEST_ERROR)
+    if len(unresolved):
+        block, which = unresolved[0]
+        activation = (static.inner, static.activation)[which]
+        raise unresolved_error(activation, f"block {block + 1}", errors[block, which])
 
 
 def _recursion(static: _Static, start: Start, variances: Variances, trained: Trained) -> Any:
@@ -211,7 +230,7 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
     def inner_products(stream: _Stream) -> Products:
         if static.inner == linear:
             ones = jnp.ones_like(stream.covariance)
-            return Products(second_moment(stream), ones, start.mean + stream.shift, jnp.zeros(()))
+            return Products(second_moment(stream), ones, start.mean + stream.shift)
         centred = static.starts_centred and not static.has_mean
         means = None if centred else start.means + stream.shift[:, None]
         return gaussian_products(
@@ -223,8 +242,8 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
             sites.reshape(num, positions, num, positions), ((0, 0), (0, 1), (0, 0), (0, 1))
         )
         offsets = np.asarray(static.patches).T  # -1 is the last place, which holds the zeros
-        seen: Any = sum(padded[:, places][:, :, :, places] for places in offsets)
-        return seen.reshape(sites.shape)
+        total: Any = sum(padded[:, places][:, :, :, places] for places in offsets)
+        return total.reshape(sites.shape)
 
     def block(stream: _Stream, _: None) -> Any:
         psi = inner_products(stream)
@@ -240,7 +259,8 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
             increment, shift = variances.branch * phi.values, stream.shift
             response = variances.branch * (trained.branch * phi.values + response)
         stream = _Stream(shift, stream.covariance + increment, stream.ntk + response)
-        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing))
+        errors = jnp.stack([psi.error, phi.error])
+        return stream, (pooled(stream), jnp.maximum(psi.missing, phi.missing), errors)
 
     def pooled(stream: _Stream) -> Any:
         average: Any = jnp.mean
@@ -255,11 +275,6 @@ def _recursion(static: _Static, start: Start, variances: Variances, trained: Tra
 
     zero = jnp.zeros_like(start.covariance)
     first = _Stream(jnp.zeros_like(start.mean), zero, trained.embedding * start.covariance)
-    last, (layers, missing) = jax.lax.scan(block, first, None, length=static.depth)
-    return layers, (start.mean + last.shift, second_moment(last), last.ntk), jnp.max(missing)
-
-
-def _jitted() -> Any:
-    import jax
-
-    return jax.jit(_recursion, static_argnums=0)
+    last, (layers, missing, errors) = jax.lax.scan(block, first, None, length=static.depth)
+    final = start.mean + last.shift, second_moment(last), last.ntk
+    return layers, final, jnp.max(missing), errors

@@ -1,18 +1,21 @@
-r"""Gaussian expectations of an activation over many pairs at once, with means: what the residual recursion needs.
+r"""Gaussian expectations of an activation over many pairs at once, with means.
 
-For u ~ N(mu, C) over sites i (an input, or an input and a position), every coordinate d of which has its own mean mu_id,
+For u ~ N(mu, C) over sites i (an input, or an input and a position), with means mu_id of every
+coordinate d,
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f: Mehler's series in the correlation rho,
+Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f:
+Mehler's series in the correlation rho,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
-h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products, whatever the number of pairs and coordinates.
-What NUM_TERMS terms leave out of E[f(u_i)^2] is known (Parseval), and by Cauchy and Schwarz it bounds what they leave out of V_ij: `missing`
-is the largest such share, so that the caller can fall back on quadrature over pairs (`duals.pair_rule`; kinks, or large variances). Homogeneous
-f with means needs one dimension only: given u_i, the other is Gaussian, and with its mean m and standard deviation s, E u_+ = m Phi(m/s) + s
-Phi'(m/s), P(u > 0) = Phi(m/s).
+h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products. The share
+of E[f(u_i)^2] that NUM_TERMS terms leave out follows from Parseval and bounds the share of V_ij
+(Cauchy and Schwarz): `missing`, the largest, tells the caller to take quadrature over pairs. Kinks:
+always quadrature. Homogeneous f with means: one-dimensional quadrature, since given u_i the other
+is Gaussian, and E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s) at mean m and standard
+deviation s.
 """
 
 import math
@@ -25,20 +28,20 @@ import numpy as np
 
 from deepinit.core.activations import Activation, erf, linear
 from deepinit.core.gaussian import normal_rule
-from deepinit.infinite_width.duals import (
-    HalfAngle,
-    pair_moments,
+from deepinit.infinite_width.duals import HalfAngle, pair_moments
+from deepinit.infinite_width.quadrature import (
+    REACH,
     pair_rule,
     piecewise_rule,
     point_rule,
+    quotient,
 )
+from deepinit.infinite_width.resolution import relative_error, second_moments
 
 Engine = Literal["series", "quadrature"]
 PairFn = Callable[..., tuple[jax.Array, jax.Array]]
 
 NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to 2
-
-REACH = 9.0  # standard deviations
 
 
 class Products(NamedTuple):
@@ -48,13 +51,16 @@ class Products(NamedTuple):
         values: [sites, sites], V.
         slopes: [sites, sites], D.
         means: [sites], mean_d E f(u_i).
-        missing: share of a mean square that the series leaves out, at most; 0 where no series is used.
+        missing: largest share of a mean square that the series leaves out; 0 without a series.
+        error: largest relative difference of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 between the
+            rule of the quadrature and a finer one; 0 for closed forms.
     """
 
     values: jax.Array
     slopes: jax.Array
     means: jax.Array
-    missing: jax.Array
+    missing: Any = 0.0
+    error: Any = 0.0
 
 
 def gaussian_products(
@@ -65,27 +71,41 @@ def gaussian_products(
     Args:
         activation: f, static.
         means: [sites, coordinates]; None for 0, which allows the closed forms.
-        covariance: [sites, sites], the same for every coordinate.
+        covariance: [sites, sites], of every coordinate.
         engine: `series` where f is smooth, `quadrature` otherwise and where `missing` is too large.
     """
     if activation == linear:
-        mean = (
-            jnp.zeros(len(covariance), covariance.dtype)
-            if means is None
-            else jnp.mean(means, axis=1)
-        )
-        square = 0.0 if means is None else means @ means.T / means.shape[1]
-        return Products(covariance + square, jnp.ones_like(covariance), mean, jnp.zeros(()))
+        ones = jnp.ones_like(covariance)
+        if means is None:
+            return Products(covariance, ones, jnp.zeros_like(covariance[0]))
+        square = means @ means.T / means.shape[1]
+        return Products(covariance + square, ones, jnp.mean(means, axis=1))
     if activation.is_homogeneous and means is None:
         return _arc_cosine(activation, covariance)
     if activation == erf and means is None:
         return _arc_sine(covariance)
-    means = jnp.zeros((len(covariance), 1), covariance.dtype) if means is None else means
+    if activation.is_homogeneous:
+        return _by_pairs(activation, means, covariance, _homogeneous_pair)
+    error = _resolution(activation, means, covariance)
     if engine == "series" and not activation.kinks:
-        return _by_series(activation, means, covariance)
-    return _by_pairs(
-        activation, means, covariance, _homogeneous_pair if activation.is_homogeneous else _any_pair
-    )
+        return _by_series(activation, means, covariance)._replace(error=error)
+    return _by_pairs(activation, means, covariance, _any_pair)._replace(error=error)
+
+
+def _resolution(
+    activation: Activation, means: jax.Array | None, covariance: jax.Array
+) -> jax.Array:
+    def at_site(arguments: tuple[jax.Array, jax.Array | None]) -> jax.Array:
+        std, mean = arguments
+        if mean is None:
+            rules = [second_moments(activation, std, None, finer) for finer in (False, True)]
+            return relative_error(*rules)
+        at = jax.vmap(second_moments, (None, None, 0, None))
+        rules = [jnp.mean(at(activation, std, mean, finer), axis=0) for finer in (False, True)]
+        return relative_error(*rules)
+
+    std = jnp.sqrt(jnp.maximum(jnp.diagonal(covariance), 0.0))
+    return jnp.max(jax.lax.map(at_site, (std, means)))
 
 
 def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
@@ -99,37 +119,36 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
     norms = 0.5 * (left**2 + right**2) * jnp.sqrt(first * second)
     products = norms * (pair.angle.cos2 - pair.angle.sin2)
     mean = (right - left) * jnp.sqrt(variance) / math.sqrt(2.0 * math.pi)
-    return Products(
-        products.reshape(size, size), pair.derivative.reshape(size, size), mean, jnp.zeros(())
-    )
+    return Products(products.reshape(size, size), pair.derivative.reshape(size, size), mean)
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
-    """E[erf(u) erf(v)] = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))), and its derivative in the covariance c."""
+    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))); D is its derivative in c."""
     scale = 1.0 + 2.0 * jnp.diagonal(covariance)
     norms = jnp.sqrt(scale[:, None] * scale[None])
     products = (2.0 / math.pi) * jnp.arcsin(2.0 * covariance / norms)
     slopes = (4.0 / math.pi) / jnp.sqrt((norms - 2.0 * covariance) * (norms + 2.0 * covariance))
-    return Products(products, slopes, jnp.zeros(len(covariance), covariance.dtype), jnp.zeros(()))
+    return Products(products, slopes, jnp.zeros_like(covariance[0]))
 
 
-def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) -> Products:
+def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.Array) -> Products:
+    means = jnp.zeros_like(covariance[:, :1]) if means is None else means
     nodes, weights = normal_rule()
     basis = _hermite(nodes)
     variance, correlation = _correlations(covariance)
     at = means[:, :, None] + jnp.sqrt(variance)[:, None, None] * nodes
 
     def product(function: Callable[[Any], Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        found = function(at)
+        values = function(at)
         coefficients = jnp.moveaxis(
-            (found * weights) @ basis.T, 2, 0
+            (values * weights) @ basis.T, 2, 0
         )  # [terms, sites, coordinates]
 
         def horner(total, coefficient):
             return total * correlation + coefficient @ coefficient.T / means.shape[1], None
 
         total = jax.lax.scan(horner, jnp.zeros_like(covariance), coefficients, reverse=True)[0]
-        square = jnp.mean(found**2 @ weights, axis=1)
+        square = jnp.mean(values**2 @ weights, axis=1)
         rest = jnp.abs(square - jnp.mean(jnp.sum(coefficients**2, axis=0), axis=1))
         share = rest / jnp.where(square > 0, square, 1.0)
         return total, jnp.mean(coefficients[0], axis=1), jnp.max(share)
@@ -141,11 +160,12 @@ def _by_series(activation: Activation, means: jax.Array, covariance: jax.Array) 
 
 def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
     """E[f(u) f(v)] and E[f'(u) f'(v)] of one pair by two-dimensional quadrature."""
-    shifted = tuple(kink - mean for mean in means for kink in activation.kinks)
-    angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
     first, second = variances
-    rule = pair_rule(shifted, first, second, second - first, angle)
-    u, v = means[0] + rule.u, means[1] + rule.u + rule.step
+    angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
+    rule = pair_rule(activation.kinks, first, second, second - first, angle, means)
+    u, v = rule.u, rule.u + rule.step
+    if means is not None:
+        u, v = means[0] + u, means[1] + v
     slopes = activation.derivative(u) * activation.derivative(v)
     return jnp.sum(rule.weights * activation(u) * activation(v)), jnp.sum(rule.weights * slopes)
 
@@ -153,53 +173,50 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
 def _homogeneous_pair(
     activation: Activation, means, variances, cosine
 ) -> tuple[jax.Array, jax.Array]:
-    """The same for a homogeneous f, by one-dimensional quadrature over u; formulas in the module's docstring."""
+    """The same for a homogeneous f, by one-dimensional quadrature over u (module docstring)."""
     assert activation.slopes is not None
     left, right = activation.slopes
     std_1, std_2 = jnp.sqrt(variances[0]), jnp.sqrt(variances[1])
     sine = jnp.sqrt((1.0 - cosine) * (1.0 + cosine))
     # z where u changes sign; where v can begin and must cease to
-    turn = _quotient(-means[1], std_2)
-    reach = (_quotient(turn + sign * REACH * sine, cosine) for sign in (-1.0, 0.0, 1.0))
-    nodes, weights = piecewise_rule(jnp.stack([_quotient(-means[0], std_1), *reach]))
+    turn = quotient(-means[1], std_2)
+    reach = (quotient(turn + sign * REACH * sine, cosine) for sign in (-1.0, 0.0, 1.0))
+    nodes, weights = piecewise_rule(jnp.stack([quotient(-means[0], std_1), *reach]))
     u, mean, rest = means[0] + std_1 * nodes, means[1] + std_2 * cosine * nodes, std_2 * sine
-    standard = jnp.where(rest > 0, _quotient(mean, rest), jnp.where(mean >= 0, 1.0, -1.0) * 1e300)
+    standard = jnp.where(rest > 0, quotient(mean, rest), jnp.where(mean >= 0, 1.0, -1.0) * 1e300)
     positive = jax.scipy.special.ndtr(standard)
-    above = mean * positive + rest * jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(
-        2.0 * math.pi
-    )
+    density = jnp.exp(-0.5 * jnp.minimum(standard**2, 1400.0)) / math.sqrt(2.0 * math.pi)
+    above = mean * positive + rest * density
     values_ = jnp.sum(weights * activation(u) * (left * mean + (right - left) * above))
     return values_, jnp.sum(weights * activation.derivative(u) * (left + (right - left) * positive))
 
 
 def _by_pairs(
-    activation: Activation, means: jax.Array, covariance: jax.Array, pair_fn: PairFn
+    activation: Activation, means: jax.Array | None, covariance: jax.Array, pair_fn: PairFn
 ) -> Products:
-    size = len(covariance)
     variance, correlation = _correlations(covariance)
-    rows, columns = np.triu_indices(size)
+    rows, columns = np.triu_indices(len(covariance))
 
-    def at_coordinate(arguments):
-        mean_1, mean_2, first, second, cosine = arguments
-        return pair_fn(activation, (mean_1, mean_2), (first, second), cosine)
-
-    def at_pair(arguments):
+    def at_pair(arguments: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         row, column = arguments
-        pair = (variance[row], variance[column], correlation[row, column])
-        many = (means[row], means[column], *(jnp.full_like(means[row], value) for value in pair))
-        found, slopes = jax.lax.map(at_coordinate, many)
-        return jnp.mean(found), jnp.mean(slopes)
+        variances, cosine = (variance[row], variance[column]), correlation[row, column]
+        if means is None:
+            return pair_fn(activation, None, variances, cosine)
+        both = means[row], means[column]
+        pairs = jax.lax.map(lambda mean: pair_fn(activation, mean, variances, cosine), both)
+        return jnp.mean(pairs[0]), jnp.mean(pairs[1])
 
-    found = jax.lax.map(at_pair, (jnp.asarray(rows), jnp.asarray(columns)))
-    upper = [jnp.zeros_like(covariance).at[rows, columns].set(pairs) for pairs in found]
-    full = [matrix + jnp.triu(matrix, 1).T for matrix in upper]
+    def mean_at(std: jax.Array, mean: jax.Array | None) -> jax.Array:
+        nodes, weights = point_rule(activation.kinks, std, mean)
+        return jnp.sum(weights * activation(std * nodes if mean is None else mean + std * nodes))
 
-    def mean_at(mean, std):
-        nodes, weights = point_rule(tuple(kink - mean for kink in activation.kinks), std)
-        return jnp.sum(weights * activation(mean + std * nodes))
-
-    mean = jax.vmap(jax.vmap(mean_at, (0, None)))(means, jnp.sqrt(variance))
-    return Products(full[0], full[1], jnp.mean(mean, axis=1), jnp.zeros(()))
+    entries = jax.lax.map(at_pair, (jnp.asarray(rows), jnp.asarray(columns)))
+    upper = [jnp.zeros_like(covariance).at[rows, columns].set(part) for part in entries]
+    values, slopes = (matrix + jnp.triu(matrix, 1).T for matrix in upper)
+    if means is None:
+        return Products(values, slopes, jax.vmap(mean_at, (0, None))(jnp.sqrt(variance), None))
+    mean = jax.vmap(jax.vmap(mean_at, (None, 0)))(jnp.sqrt(variance), means)
+    return Products(values, slopes, jnp.mean(mean, axis=1))
 
 
 def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -212,13 +229,8 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
     )
 
 
-def _quotient(numerator, denominator) -> jax.Array:
-    """numerator / denominator, with a zero denominator moved to 1e-300: beyond the range of any rule."""
-    return numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
-
-
 def _hermite(nodes: np.ndarray) -> np.ndarray:
-    """[terms, nodes]: orthonormal Hermite polynomials, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    """[terms, nodes]: orthonormal, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, NUM_TERMS - 1):
         rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))

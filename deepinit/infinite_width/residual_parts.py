@@ -1,9 +1,10 @@
-"""What the residual recursion takes from a spec and its inputs: variances, the start of the stream, the patches of a convolution."""
+"""Variances, start of the stream and patches of a residual network, for the residual recursion."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
@@ -15,7 +16,7 @@ PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
 
 class Variances(NamedTuple):
-    """Variances of weights times the number of coordinates they sum over (of one position), and of biases; 0 where there are none."""
+    """Variances of weights times coordinates of one position, and of biases; 0 for none."""
 
     embedding: float
     weight: float
@@ -39,7 +40,7 @@ class Start(NamedTuple):
     """The stream before the first block; sites are (input, position), position fastest.
 
     Attributes:
-        means: [sites, coordinates] of the psi-expectations: the inputs' own coordinates, or [sites, 1] of zeros after an embedding.
+        means: [sites, coordinates], the inputs; [sites, 1] of zeros after an embedding.
         covariance: [sites, sites], of one coordinate after an embedding; 0 without one.
         mean: [sites], of the coordinates.
         second_moment: [sites, sites], lambda of the start.
@@ -59,14 +60,11 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
         dimension: of the inputs.
 
     Raises:
-        SpecError: no residual network; inputs that do not fit; laws for which the stream's coordinates are not exchangeable or not Gaussian where they need be.
+        SpecError: no residual network; inputs that do not fit; laws without exchangeable
+            coordinates, or without Gaussian ones where these are needed.
     """
-    if not isinstance(spec, ResNet | ConvResNet):
-        raise SpecError(
-            f"spec=an object of type {type(spec).__name__}, for kernels of residual networks",
-            "di.ResNet or di.ConvResNet",
-            "Kernels of an MLP: deepinit.infinite_width.recursion.kernel_layers.",
-        )
+    remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
+    validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
     spec.matrix_shapes(dimension)
     _check_laws(spec)
     stream = spec.channels if isinstance(spec, ConvResNet) else spec.width
@@ -76,18 +74,15 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
 
     branch_width = spec.branch_width if isinstance(spec, ResNet) else None
     bias = 0.0 if spec.bias_law is None else spec.bias_law.entry_variance(1, spec.depth)
-    at_output = (
-        spec.output_width is not None
-        and spec.bias_law is not None
-        and spec.bias_law.scaling == "absolute"
-    )
+    scaling = None if spec.bias_law is None else spec.bias_law.scaling
+    has_output_bias = spec.output_width is not None and scaling == "absolute"
     return Variances(
         weight(spec.embedding_law, dimension // spec.positions),
         weight(spec.weight_law, stream),
         bias,
         weight(getattr(spec, "branch_law", None), branch_width),
         weight(spec.output_law, stream),
-        bias if at_output else 0.0,
+        bias if has_output_bias else 0.0,
     )
 
 
@@ -108,7 +103,7 @@ def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: flo
 
 
 def patches(spec: ResNet | ConvResNet) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: what every position's weights see; -1 for zeros."""
+    """[positions, patch]: the positions in every patch; -1 for zeros."""
     if isinstance(spec, ConvResNet):
         return neighbours(spec.image_shape, spec.kernel_size, spec.padding)
     return ((0,),)
@@ -122,42 +117,26 @@ def trained_flags(trained: tuple[str, ...]) -> Trained:
     """
     is_list = isinstance(trained, tuple | list | set | frozenset)
     if not is_list or any(name not in PARAMETERS for name in trained):
-        raise SpecError(
-            f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups of parameters, in a tuple."
-        )
+        raise SpecError(f"trained={trained!r}", ", ".join(PARAMETERS), "Name groups in a tuple.")
     return Trained(*(1.0 if name in trained else 0.0 for name in PARAMETERS))
 
 
 def _check_laws(spec: ResNet | ConvResNet) -> None:
+    """Refuse laws without a Gaussian stream of exchangeable coordinates."""
     for name, law in laws_of(spec, LAWS).items():
         if not isinstance(law, Law):
-            raise SpecError(
-                f"{name} of correlated or drifting entries, at infinite width",
-                "laws with independent centred entries",
-                "Simulate; deepinit.theory has the moments of such networks in the limit of depth.",
-            )
-    bias = spec.bias_law
+            remedy = "Simulate; deepinit.theory has the moments in the limit of depth."
+            given = f"{name} of correlated or drifting entries, at infinite width"
+            raise SpecError(given, "laws with independent centred entries", remedy)
+    bias, embedding = spec.bias_law, spec.embedding_law
+    remedy = "Take di.normal of the same variance, or simulate."
     is_linear = spec.activation == linear and spec.inner_activation == linear
     if bias is not None and not is_linear and not (bias.is_gaussian or bias.is_haar):
-        raise SpecError(
-            f"biases of the law {bias.name!r}, with which preactivations are not Gaussian and centred",
-            "normal biases",
-            "Take di.normal of the same variance, or simulate.",
-        )
+        raise SpecError(f"biases of the law {bias.name!r}, not Gaussian", "normal biases", remedy)
     if is_linear and bias is not None and not bias.is_symmetric:
-        raise SpecError(
-            "constant biases, at infinite width",
-            "biases symmetric about 0",
-            "Take random biases, or simulate.",
-        )
-    embedding = spec.embedding_law
-    if (
-        embedding is not None
-        and spec.inner_activation != linear
-        and not (embedding.is_gaussian or embedding.is_haar)
-    ):
-        raise SpecError(
-            f"an embedding of the law {embedding.name!r} before a nonlinear inner activation: the stream is not Gaussian",
-            "a normal embedding",
-            "Take di.normal of the same variance, or simulate.",
-        )
+        given = "constant biases, at infinite width"
+        raise SpecError(given, "biases symmetric about 0", "Take random biases, or simulate.")
+    is_other = embedding is not None and not (embedding.is_gaussian or embedding.is_haar)
+    if embedding is not None and is_other and spec.inner_activation != linear:
+        given = f"an embedding of the law {embedding.name!r} before a nonlinear inner activation"
+        raise SpecError(given, "a normal embedding", remedy)

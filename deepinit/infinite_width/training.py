@@ -1,15 +1,15 @@
-r"""Training in the linear regime: the predictions of neural-tangents' `predict` for gradient flow of the mean square error.
+r"""Training in the linear regime: gradient flow of the mean square error by neural-tangents.
 
-The loss is R = 1/(2n) sum_i |f(x_i) - y_i|^2 as in `training`, and time that of the flow theta' = -grad R (the rate times the steps of
-gradient descent). Linearised about the initial weights, with the tangent kernel Theta that these have,
+Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, time that of the flow theta' = -grad R (the rate times the
+steps of gradient descent). Linearised about the initial weights, with their tangent kernel Theta,
 
-    f_t = y + e^{-Theta t / n} (f_0 - y),     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
+    f_t = y + e^{-Theta t / n} (f_0 - y),
+    f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
 
-neural-tangents divides by n times the number K of outputs, its loss being the mean over both: K is its learning rate here.
-Over initializations f_0 is centred with the covariance of the NNGP kernel; with the mean kernel in place of Theta, f_t has the mean
-(1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t / n}, independent outputs.
-
-The caches of the `predict` functions belong to one prediction: they are built and dropped within the call, outside of any trace.
+neural-tangents divides by n K, K the number of outputs: K is its learning rate here. Over
+initializations f_0 is centred with the covariance K of the NNGP kernel; with the mean kernel for
+Theta, f_t has the mean (1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t /
+n}, outputs independent. The caches of `predict` live within one call, outside of any trace.
 """
 
 from collections.abc import Callable
@@ -18,17 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
-from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load, require_structured_derivatives
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import checked_rows
 from deepinit.infinite_width.training_kernels import KernelsOf, TrainingKernels, standard_kernels
+from deepinit.infinite_width.validate import checked_limit
 
-# Added to the diagonal, relative to its mean: below rounding, but an eigenvalue that is exactly 0 (a row of zeros, a dead network), of which
-# `predict` takes the quotient (1 - e^{-0 t}) / 0, gets its limit t.
+# Added to the diagonal, relative to its mean and below rounding: an eigenvalue 0 (a row of zeros, a
+# dead network) gets the limit t of the quotient (1 - e^{-0 t}) / 0.
 _RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 
 
@@ -75,45 +74,44 @@ def ntk_training(
     test_inputs: Any = None,
     kernels: KernelsOf = standard_kernels,
 ) -> NtkTraining:
-    """Mean and variance over initializations of a network trained by gradient flow, its tangent kernel frozen at the mean.
+    """Mean and variance over initializations of gradient flow under the mean tangent kernel.
 
-    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
-    `neural_tangents.predict.gradient_descent_mse_ensemble`; at other inputs as in the module's docstring.
+    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}),
+    loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
+    `neural_tangents.predict.gradient_descent_mse_ensemble`; other inputs: module docstring.
 
     Args:
-        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an output bias; in standard
-            parametrization, at its own widths.
+        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an
+            output bias; in standard parametrization, at its own widths.
         examples: inputs [n, dimension], targets [n, K].
         times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
         test_inputs: [num, dimension]; None for none.
         kernels: `standard_kernels`, or `stax_standard_kernels` for neural-tangents' own.
 
     Returns:
-        float64 arrays, see `NtkTraining`. The variance falls to 0 where the kernel has learned everything.
+        float64 arrays. The variance falls to 0 where the kernel has learned everything.
 
     Raises:
-        SpecError: classes as targets, a spec without output layer or with another number of outputs than the targets, constant biases,
-            times that are negative, decreasing or not finite, test inputs of another dimension.
+        SpecError: classes as targets, no output layer or another number of outputs than targets,
+            constant biases, times negative, decreasing or not finite, test inputs of another
+            dimension.
         ResourceError: neural-tangents is absent or does not work here.
 
-    Valid for: widths to infinity in the lazy regime, where the kernel moves little until the examples are learned; error O(1/width). Small
-        initializations leave it: their kernels grow and turn, and they learn long before this prediction. At t = 0 the loss is exact at
-        every width of one hidden layer with normal laws.
+    Valid for: widths to infinity in the lazy regime; error O(1/width). Small initializations leave
+        it: their kernels grow and turn. At t = 0 the loss is exact at every width of one hidden
+        layer with normal laws.
 
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
     times = _checked_times(times)
     _check_examples(examples)
     num, num_outputs = examples.targets.shape
-    if isinstance(spec, MLP) and spec.output_width not in (
-        None,
-        num_outputs,
-    ):  # what is no MLP, the kernels refuse
-        raise SpecError(_other_outputs(num_outputs, spec.output_width))
+    if isinstance(spec, MLP) and spec.output_width not in (None, num_outputs):
+        raise _other_outputs(num_outputs, spec.output_width)
     test = _checked_test(test_inputs, examples)
     both = kernels(spec, np.concatenate([examples.inputs, test]))
 
-    def kernel_fn(rows, others, get):  # of row numbers, so that every pair has been computed once
+    def kernel_fn(rows, others, get):  # of row numbers
         chosen = np.ix_(rows, rows if others is None else others)
         wanted = TrainingKernels(both.nngp[chosen], both.ntk[chosen])
         return getattr(wanted, get) if isinstance(get, str) else wanted
@@ -129,11 +127,11 @@ def ntk_training(
         )
 
         def at_all_times(rows):
-            # one time after the other: the covariance of all rows exists for one time only
+            # one time after the other, to hold one covariance of all rows
             gaussians = [predict_fn(time, rows, "ntk", compute_cov=True) for time in times]
             mean = np.stack([np.asarray(gaussian.mean) for gaussian in gaussians])
             variance = np.stack([np.diagonal(gaussian.covariance) for gaussian in gaussians])
-            # rounding takes a variance that has fallen to 0 below it
+            # rounding below 0
             return mean, np.broadcast_to(np.maximum(variance, 0.0)[:, :, None], mean.shape).copy()
 
         mean, variance = at_all_times(None)
@@ -141,12 +139,12 @@ def ntk_training(
             at_all_times(np.arange(num, num + len(test))) if len(test) else (None, None)
         )
     loss = 0.5 * np.sum((mean - examples.targets) ** 2 + variance, axis=(1, 2)) / num
-    found = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
-    return checked_limit(found, "of training")
+    result = NtkTraining(times, mean, variance, loss, test_mean, test_variance)
+    return checked_limit(result, "of training")
 
 
 def _check_parameters(parameters: Any) -> None:
-    """Refuses leaves that have no derivative: as float64 they would be trained too."""
+    """Refuse leaves without a derivative: as float64 they would be trained too."""
     import jax
     import jax.numpy as jnp
 
@@ -154,9 +152,8 @@ def _check_parameters(parameters: Any) -> None:
         kind = jnp.result_type(leaf)
         if not jnp.issubdtype(kind, jnp.floating):
             given = f"the parameter {jax.tree_util.keystr(path) or 'parameters'} of type {kind}"
-            raise SpecError(
-                given, "floating-point arrays", "Bind it to apply_fn by functools.partial."
-            )
+            remedy = "Bind it to apply_fn by functools.partial."
+            raise SpecError(given, "floating-point arrays", remedy)
 
 
 def linearized_training(
@@ -167,9 +164,10 @@ def linearized_training(
     *,
     test_inputs: Any = None,
 ) -> LinearizedTraining:
-    """One network trained by gradient flow, linearised about its parameters: its own tangent kernel and its own f_0.
+    """Gradient flow of one network, linearised about its parameters: its own kernel and f_0.
 
-    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by `neural_tangents.predict.gradient_descent_mse`.
+    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by
+    `neural_tangents.predict.gradient_descent_mse`.
 
     Args:
         apply_fn: `apply_fn(parameters, x)` for one input, [dimension] -> [K], like `Network.apply`.
@@ -179,14 +177,16 @@ def linearized_training(
         test_inputs: [num, dimension]; None for none.
 
     Returns:
-        float64 arrays, see `LinearizedTraining`.
+        float64 arrays.
 
     Raises:
-        SpecError: classes as targets, another number of outputs than of targets, times that are negative, decreasing or not finite, test
-            inputs of another dimension, parameters that are no floating-point numbers.
+        SpecError: classes as targets, another number of outputs than of targets, times negative,
+            decreasing or not finite, test inputs of another dimension, parameters that are no
+            floating-point numbers.
         ResourceError: neural-tangents, or its structured derivatives, do not work here.
 
-    Valid for: exact for the linearised network at any width; the network itself follows it to O(1/sqrt(width)) in the lazy regime.
+    Valid for: exact for the linearised network at any width; the network itself follows it to
+        O(1/sqrt(width)) in the lazy regime.
 
     Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (the kernel).
     """
@@ -205,9 +205,7 @@ def linearized_training(
         batched = jax.vmap(apply_fn, (None, 0))
         shape = jax.eval_shape(batched, parameters, rows).shape
         if shape != (len(rows), num_outputs):
-            raise SpecError(
-                _other_outputs(num_outputs, shape[1] if len(shape) == 2 else f"shape {shape[1:]}")
-            )
+            raise _other_outputs(num_outputs, shape[1] if len(shape) == 2 else f"shape {shape[1:]}")
         kernel_fn = jax.jit(
             nt.empirical_ntk_fn(
                 lambda p, x: batched(p, x),
@@ -240,54 +238,30 @@ def _floor(diagonal: np.ndarray) -> float:
 
 
 def _checked_times(given: Any) -> np.ndarray:
-    times = validate.real_numbers(given)
-    if times is None or times.ndim != 1 or not times.size:
-        raise SpecError(
-            f"times of {validate.shape_text(given)}",
-            "numbers [T], T >= 1",
-            "Write times=[0.0, 1.0].",
-        )
-    if not (np.isfinite(times).all() and times[0] >= 0 and np.all(np.diff(times) >= 0)):
-        raise SpecError(
-            f"times {np.array2string(times, threshold=6)}",
-            "finite times >= 0 that do not decrease",
-            "Sort them; gradient descent at the rate r has the time r times the step.",
-        )
+    remedy = "Gradient descent at the rate r has the time r times the step: [0.0, 1.0]."
+    times = validate.array("times", given, ["T"], remedy)
+    if times[0] < 0.0 or np.any(np.diff(times) < 0.0):
+        text = np.array2string(times, threshold=6)
+        raise SpecError(f"times {text}", "finite times >= 0 that do not decrease", remedy)
     return times
 
 
 def _check_examples(examples: Any) -> None:
-    if not isinstance(examples, Examples):
-        raise SpecError(
-            f"examples of type {type(examples).__name__}",
-            "Examples",
-            "Write targets.examples(inputs, targets).",
-        )
+    remedy = "Write targets.examples(inputs, targets)."
+    validate.instance("examples", examples, Examples, "Examples", remedy)
     if examples.are_classes:
-        raise SpecError(
-            "classes as targets of the mse, the one loss whose linear regime has a closed form",
-            "numbers [n, outputs]",
-            "Give floats: one-hot rows, or the class as a number.",
-        )
+        given = "classes as targets of the mse, the one loss whose linear regime has a closed form"
+        raise SpecError(given, "numbers [n, outputs]", "Give floats, e.g. one-hot rows.")
 
 
 def _checked_test(test_inputs: Any, examples: Examples) -> np.ndarray:
     """[num, dimension], no rows without test inputs."""
     if test_inputs is None:
         return np.empty((0, examples.dimension))
-    rows = checked_rows(test_inputs)
-    if rows.shape[1] != examples.dimension:
-        raise SpecError(
-            f"test inputs of dimension {rows.shape[1]} beside examples of dimension {examples.dimension}",
-            "inputs of one dimension",
-            "Give [num, dimension], one input a row.",
-        )
-    return rows
+    remedy = "Flatten images: x.reshape(len(x), -1)."
+    return validate.array("test inputs", test_inputs, ["num", examples.dimension], remedy)
 
 
-def _other_outputs(num_targets: int, given: Any) -> str:
-    return refusal(
-        f"a network of {given} outputs for targets of {num_targets} numbers",
-        "as many of the one as of the other",
-        f"Take output_width={num_targets}.",
-    )
+def _other_outputs(num_targets: int, given: Any) -> SpecError:
+    outputs = f"a network of {given} outputs for targets of {num_targets} numbers"
+    return SpecError(outputs, f"{num_targets} outputs", f"Take output_width={num_targets}.")

@@ -1,19 +1,19 @@
-r"""Kernels of networks in standard parametrization: what gradient descent on the weights themselves sees.
+r"""Kernels of networks in standard parametrization: gradient descent on the weights themselves.
 
-The weights W^l [n_l, n_{l-1}] have independent entries of variance v_l, the biases b^l of the hidden layers variance b_l, and the output layer
-has no bias: the perceptrons of `training`. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)] of one neuron,
-(z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
+The perceptrons of `training`: weights W^l [n_l, n_{l-1}] with independent entries of variance v_l,
+hidden biases of variance b_l, no output bias. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l)
+phi'(z'^l)] of one neuron, (z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
 
     K^l = n_{l-1} v_l S^{l-1} + b_l,
     Theta^l = n_{l-1} S^{l-1} + 1 + n_{l-1} v_l D^{l-1} Theta^{l-1},      Theta^1 = x.x' + 1,
 
-the 1 for a trained bias. The sum over the n_{l-1} weights of a neuron is the first term: layers below the output contribute through v_l only.
-At the output, f = W^{L+1} phi(z^L), K and Theta are the same without b and 1. For one hidden layer of m neurons and first-layer biases, z = (x, 1),
+the 1 for a trained bias. At the output, f = W^{L+1} phi(z^L): the same without b and 1. For one
+hidden layer of m neurons and first-layer biases, z = (x, 1),
 
     Theta(x, x') = m E[phi(w.z) phi(w.z')] + m v_2 z.z' E[phi'(w.z) phi'(w.z')].
 
-Each layer's weights are independent of the rest. So for one hidden layer with Gaussian weights, and for linear networks of any depth, these
-are the exact means of f f' and of the empirical tangent kernel at every width; else their limits as widths grow.
+Exact means of f f' and of the empirical tangent kernel at every width for one hidden layer with
+Gaussian weights and for linear networks of any depth; else limits as widths grow.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.kernels import stax_activation
-from deepinit.infinite_width.limits import checked_limit
 from deepinit.infinite_width.neural_tangents import load
+from deepinit.infinite_width.neural_tangents.layers import stax_activation
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import checked_rows, layer_variances, rows_of_points
+from deepinit.infinite_width.recursion import layer_variances
+from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
 class TrainingKernels(NamedTuple):
@@ -46,21 +46,21 @@ KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 
 
 def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
-    """NNGP and NTK of the output in standard parametrization, at the spec's widths and laws; formulas in the module's docstring.
+    """NNGP and NTK of the output in standard parametrization, at the spec's widths and laws.
 
     Args:
-        spec: a perceptron with an output layer, which is taken without a bias; hidden biases are trained where there is a bias law.
+        spec: an MLP with an output layer, taken without a bias; hidden biases are trained.
         x: [num, dimension], finite rows.
 
     Returns:
-        Two arrays [num, num], float64. Relative accuracy as in `recursion.kernel_layers`, also where weights are tiny: nothing is compared
-        with 1. Other activations than homogeneous ones cost one 2-D quadrature a pair and layer.
+        Two arrays [num, num], float64; accuracy and cost as `recursion.kernel_layers`.
 
     Raises:
-        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers.
+        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers,
+            the quadrature does not resolve the activation.
 
-    Valid for: exact means at every width for one hidden layer with normal weights and biases and for linear networks; else widths to
-        infinity, with corrections O(1/width).
+    Valid for: exact means at every width for one hidden layer with normal weights and biases and
+        for linear networks; else widths to infinity, error O(1/width).
 
     Reference: arXiv 2001.07301 (standard parametrization); derivation: the module docstring.
     """
@@ -68,31 +68,28 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
     weight_vars, bias_vars, fan_ins = _layers(spec, x.shape[1])
     with host_float64():
         import jax
-        import jax.numpy as jnp
 
-        arrays = (
-            jnp.asarray(x),
-            jnp.asarray(weight_vars),
-            jnp.asarray(bias_vars),
-            jnp.asarray(fan_ins),
-        )
-        kernels = _jitted()(spec.activation, float(spec.bias_law is not None), *arrays)
-        kernels = TrainingKernels(
-            *(np.asarray(kernel) for kernel in jax.block_until_ready(kernels))
-        )
+        from deepinit.infinite_width.resolution import check_resolution
+
+        activated = weight_vars[:-1], bias_vars[:-1]
+        check_resolution(spec.activation, np.mean(x**2, axis=1), *activated)
+        arrays = map(jax.numpy.asarray, (x, weight_vars, bias_vars, fan_ins))
+        run = jax.jit(_standard_scan, static_argnums=0)
+        kernels = run(spec.activation, float(spec.bias_law is not None), *arrays)
+        kernels = TrainingKernels(*map(np.asarray, kernels))
     return checked_limit(kernels, is_kernel=True)
 
 
 def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
-    """The same kernels by neural-tangents' stax, where that has the activation: an independent second way.
+    """`standard_kernels` by neural-tangents' stax, where that has the activation.
 
     Args:
         spec: as in `standard_kernels`.
         x: [num, dimension], finite rows.
 
     Returns:
-        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1; with tiny weights digits are lost (sines are
-        differences of exponentials near 1).
+        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1, less with
+        tiny weights (sines are differences of exponentials near 1).
 
     Raises:
         SpecError: as `standard_kernels`.
@@ -107,22 +104,16 @@ def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
 
     def dense(layer: int, width: int, biased: bool):
         b_std = float(np.sqrt(bias_vars[layer])) if biased else None
-        return stax.Dense(
-            width,
-            W_std=float(np.sqrt(weight_vars[layer])),
-            b_std=b_std,
-            parameterization="standard",
-        )
+        W_std = float(np.sqrt(weight_vars[layer]))
+        return stax.Dense(width, W_std=W_std, b_std=b_std, parameterization="standard")
 
     with host_float64():
         import jax
 
         parts = []
         for layer, width in enumerate(spec.widths):
-            parts += [
-                dense(layer, width, spec.bias_law is not None),
-                stax_activation(spec.activation),
-            ]
+            parts.append(dense(layer, width, spec.bias_law is not None))
+            parts.append(stax_activation(spec.activation))
         kernel_fn = stax.serial(*parts, dense(spec.depth, spec.output_width, False))[2]
         kernel = jax.jit(lambda rows: kernel_fn(rows, None, ("nngp", "ntk")))(x)
         kernels = TrainingKernels(np.asarray(kernel.nngp), np.asarray(kernel.ntk))
@@ -133,7 +124,7 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
     import jax
     import jax.numpy as jnp
 
-    from deepinit.infinite_width.pairs import affine, nonlinearity
+    from deepinit.infinite_width.pairs import affine, matrices, nonlinearity, rows_of_points
 
     rows = rows_of_points(x)
 
@@ -152,40 +143,16 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
     (last, point_response, pair_response), _ = jax.lax.scan(hidden_layer, start, hidden)
     weight_var, fan_in = weight_vars[-1], fan_ins[-1]
 
-    def matrix(points, pairs):
-        upper = (
-            jnp.zeros((len(points), len(points)), points.dtype)
-            .at[rows.first, rows.second]
-            .set(pairs)
-        )
-        return upper + upper.T + jnp.diag(points)
-
-    return (
-        matrix(weight_var * last.variance, weight_var * last.covariance),
-        matrix(
-            fan_in * last.variance + weight_var * point_response,
-            fan_in * last.covariance + weight_var * pair_response,
-        ),
-    )
+    nngp = matrices(rows, weight_var * last.variance, weight_var * last.covariance)
+    point_ntk = fan_in * last.variance + weight_var * point_response
+    return nngp, matrices(rows, point_ntk, fan_in * last.covariance + weight_var * pair_response)
 
 
 def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1] each."""
+    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1]."""
     weight_vars, bias_vars = layer_variances(spec, dimension)
     if spec.output_width is None:
-        raise SpecError(
-            "a spec without an output layer",
-            "an MLP with one",
-            "Write di.MLP(..., output_width=1).",
-        )
-    return (
-        weight_vars,
-        np.append(bias_vars[:-1], 0.0),
-        np.asarray((dimension, *spec.widths), np.float64),
-    )
-
-
-def _jitted():
-    import jax
-
-    return jax.jit(_standard_scan, static_argnums=0)
+        remedy = "Write di.MLP(..., output_width=1)."
+        raise SpecError("a spec without an output layer", "an MLP with one", remedy)
+    fan_ins = np.asarray((dimension, *spec.widths), np.float64)
+    return weight_vars, np.append(bias_vars[:-1], 0.0), fan_ins

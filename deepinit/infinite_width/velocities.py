@@ -1,25 +1,29 @@
-r"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width, layer by layer.
+r"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width.
 
-At infinite width one neuron's preactivation z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s), and so is
-its velocity, jointly: Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt, Cov(z_t, dz_t) = (1/2) dK(t, t) / dt.
-An affine layer multiplies all of these by the weight variance; a constant bias has no velocity. Through phi, the chain rule
-makes them E[phi'(z_t) phi'(z_s) dz_t dz_s], E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t]. They need no phi'':
-given z_t and z_s, the velocities are Gaussian with a mean linear in them. In the frame of independent normals
+One neuron's preactivation z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s),
+jointly with its velocity: Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt,
+Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies all by the weight variance; a
+constant bias has no velocity. Through phi, the chain rule gives E[phi'(z_t) phi'(z_s) dz_t dz_s],
+E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t], without phi'': given z_t and z_s the
+velocities are Gaussian with a mean linear in them. In the frame of independent normals
 
-    z_t = sqrt(q_t) z_1,    z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),    Cov(dz_t, z_i) = a_i,    Cov(dz_s, z_i) = b_i,
+    z_t = sqrt(q_t) z_1,                                Cov(dz_t, z_i) = a_i,
+    z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),  Cov(dz_s, z_i) = b_i,
 
-C -> E[phi'(z_t) phi'(z_s) (a_1 z_1 + a_2 z_2) (b_1 z_1 + b_2 z_2)] + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)], and at t = s,
-C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2.
+    C -> E[phi'(z_t) phi'(z_s) (a_1 z_1 + a_2 z_2) (b_1 z_1 + b_2 z_2)]
+         + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)],
 
-Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi), by integration by parts
-(phi'' is (right - left) times a delta function):
+and at t = s, C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2.
 
-    C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),    dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,
-    C(t, t) -> p C(t, t),
+Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi), by
+integration by parts (phi'' is (right - left) times a delta function):
 
-A_s and B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t that z_s does not give. The kink of
-a homogeneous phi shows as a kink |t - s| in C: theta falls to 0 linearly. Errors of a_2 and B_s, quotients by sin(theta), are
-multiplied by it again: nothing is lost near the diagonal.
+    C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
+    dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
+
+A_s and B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
+orthogonal to z_s. The kink of a homogeneous phi is a kink |t - s| in C. Errors of a_2 and B_s,
+quotients by sin(theta), are multiplied by it again: no digits are lost near the diagonal.
 """
 
 from typing import NamedTuple
@@ -28,12 +32,13 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.activations import Activation
-from deepinit.infinite_width.duals import HalfAngle, pair_rule, point_rule
+from deepinit.infinite_width.duals import HalfAngle
 from deepinit.infinite_width.pairs import Rows, affine, nonlinearity
+from deepinit.infinite_width.quadrature import pair_rule, point_rule
 
 
 class Velocities(NamedTuple):
-    """Covariances of the velocities of the points and pairs of a `Rows`; t is the first of a pair, s the second.
+    """Covariances of the velocities of points and pairs (t, s) of a `Rows`.
 
     Attributes:
         point_cross: [points], Cov(z_t, dz_t).
@@ -51,7 +56,7 @@ class Velocities(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Covariances of the two velocities of a pair with z_1 (along) and z_2 (across) of the module's docstring."""
+    """Covariances of the two velocities of a pair with z_1 (along) and z_2 (across)."""
 
     along_1: jax.Array
     across_1: jax.Array
@@ -60,7 +65,7 @@ class Frame(NamedTuple):
 
 
 def velocities_of_points(x, tangents, first, second) -> Velocities:
-    """The velocities of the inputs: Gram matrix entries of points and tangents [points, dimension], over the dimension."""
+    """Velocities of the inputs, from points and tangents [points, dimension]."""
 
     def gram(a, b):
         return jnp.mean(a * b, axis=1)
@@ -77,7 +82,7 @@ def velocities_of_points(x, tangents, first, second) -> Velocities:
 def velocity_scan(
     activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars
 ) -> Velocities:
-    """The velocities of the last layer's preactivations (the outputs, if the last variances are those of an output layer).
+    """The velocities of the last affine layer.
 
     Args:
         activation: phi, static under jit.
@@ -110,10 +115,7 @@ def nonlinear_layer(
 
 
 def frame(rows: Rows, velocities: Velocities) -> Frame:
-    """The covariances with z_1 and z_2, for both velocities of every pair.
-
-    Where z_t vanishes, the first axis is that of z_s (that is how the quadrature of a pair takes it).
-    """
+    """Covariances with z_1 and z_2; where z_t vanishes the first axis is along z_s."""
     std_1, std_2 = jnp.sqrt(rows.variance[rows.first]), jnp.sqrt(rows.variance[rows.second])
     sine, cosine = _sine_and_cosine(rows.angle)
     # with the unit normals along z_s and along z_t

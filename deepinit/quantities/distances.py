@@ -122,8 +122,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def _infinite(spec: Spec, inputs: Inputs) -> Prediction:
-    from deepinit.infinite_width.distances import mean_square_distances
-    from deepinit.infinite_width.norms import mean_squares
+    from deepinit.infinite_width.norms import mean_square_distances, mean_squares
 
     if _is_linear(spec):
         spec, signal = _as_one_signal(spec, inputs)

@@ -17,7 +17,7 @@ from deepinit.infinite_width import (
     training_kernels,
 )
 from deepinit.infinite_width import norm_growth as stretch
-from deepinit.infinite_width.limits import checked_limit
+from deepinit.infinite_width.validate import checked_limit
 
 LARGE = di.normal(1e200)
 NET = di.MLP((4, 4, 4), weight_law=LARGE, output_width=2, output_law=LARGE)

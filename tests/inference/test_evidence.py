@@ -1,4 +1,4 @@
-"""Evidence of affine kernels in weight space, its gradient, and empirical Bayes with its flat direction."""
+"""Evidence of affine kernels in weight space, its gradient, and empirical Bayes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Posteriors and trained networks: small exact cases, least squares, an ordinary differential equation, kernels of real specs."""
+"""Posteriors and trained networks: small exact cases, least squares, an ODE, kernels of specs."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_posterior_is_the_conditional_of_the_joint_gaussian():
     root = RNG.normal(size=(6, 6))
     kernel, noise, y = root @ root.T, 0.3, RNG.normal(size=4)
     found = INF.posterior(*INF.blocks_of(kernel, 4), y, noise)
-    # from the inverse of the joint covariance of (y, f_new): its last block and minus the other over it
+    # from the inverse of the joint covariance of (y, f_new): last block, minus the other over it
     joint = kernel + np.diag([noise] * 4 + [0.0] * 2)
     precision = np.linalg.inv(joint)
     covariance = np.linalg.inv(precision[4:, 4:])
@@ -154,7 +154,7 @@ def test_kernels_of_a_network_come_in_blocks_and_engines_agree():
         assert kernel.cross.shape == (5, 12)
         for block, same in zip(kernel, other, strict=True):
             assert np.allclose(block, same, rtol=1e-6)
-    # one pair by hand: the covariance of the first test and the second training input, from a kernel of just these two
+    # one pair by hand: first test and second training input, from a kernel of just these two
     pair = INF.kernel_for(spec, X[1:2], NEW[:1])
     assert pair.nngp.cross[0, 0] == pytest.approx(ours.nngp.cross[0, 1], rel=1e-10)
     assert pair.ntk.cross[0, 0] == pytest.approx(ours.ntk.cross[0, 1], rel=1e-10)

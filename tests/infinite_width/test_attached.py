@@ -1,4 +1,4 @@
-"""Attached derivatives survive every transformation, also the reverse mode of a scan, where rules of `jax.custom_jvp` are lost."""
+"""Attached derivatives survive every transformation, also the reverse mode of a scan."""
 
 import jax
 import jax.numpy as jnp

@@ -16,7 +16,7 @@ BIAS = normal(0.1, scaling="absolute")
 
 
 def _chain_in_80_digits(spec, first, displacement):
-    """ln sin^2 of the post-activation angles by arccos, for a homogeneous activation, in 80 digits."""
+    """ln sin^2 of post-activation angles by arccos, homogeneous activation, in 80 digits."""
     with mpmath.workdps(80):
         left, right = (mpmath.mpf(slope) for slope in spec.activation.slopes)
         p, r = (left**2 + right**2) / 2, (right - left) ** 2 / (2 * mpmath.pi)
@@ -150,7 +150,8 @@ def test_depth_10000_neither_overflows_nor_underflows(weight_var):
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_smooth_activations_neither_overflow_nor_underflow_far_from_critical():
-    # tanh at weight_var 1/20 shrinks (to 1e-520) to a linear map, which keeps the angle; GELU at 20 grows to a ReLU (at 1e400)
+    # tanh at weight_var 1/20 shrinks (to 1e-520) to a linear map, which keeps the angle;
+    # GELU at 20 grows to a ReLU (at 1e400)
     shrinking = log_sin2_angles(MLP((2,) * 400, "tanh", weight_law=normal(0.05)), inputs.pair(0.3))
     np.testing.assert_allclose(shrinking[-1], shrinking[40], rtol=1e-9)
     growing, relu = (

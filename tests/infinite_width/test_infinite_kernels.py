@@ -7,9 +7,10 @@ from deepinit.core import activations as act
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width import kernels
-from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel, predict
-from deepinit.infinite_width.kernels import nngp_and_ntk, stax_network
+from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
+from deepinit.infinite_width.kernels import nngp_and_ntk
+from deepinit.infinite_width.neural_tangents import layers
+from deepinit.infinite_width.neural_tangents.layers import stax_network
 from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 
@@ -36,8 +37,8 @@ def test_neural_tangents_and_the_recursion_agree(activation):
 
 @pytest.mark.parametrize(
     ("activation", "tolerance"),
-    # The tolerance is that of the Gauss-Hermite rule of neural-tangents, which converges like exp(-c sqrt(nodes)) with c
-    # proportional to the distance of the poles, pi / (2 std) for tanh and pi / std for the others.
+    # Tolerances of neural-tangents' Gauss-Hermite rule, which converges like exp(-c sqrt(nodes)),
+    # c proportional to the distance of the poles: pi / (2 std) for tanh, pi / std for the others.
     [(act.tanh, 1e-6), (act.sigmoid, 1e-8), (act.softplus, 1e-8)],
     ids=repr,
 )
@@ -56,7 +57,7 @@ def test_the_error_of_neural_tangents_with_tanh_falls_with_its_nodes(monkeypatch
     exact = kernel_layers(spec, ROWS).ntk[-1]
     errors = []
     for nodes in (12, 48):
-        monkeypatch.setattr(kernels, "QUADRATURE_NODES", nodes)
+        monkeypatch.setattr(layers, "QUADRATURE_NODES", nodes)
         errors.append(np.abs(nngp_and_ntk(spec, ROWS)[1] / exact - 1.0).max())
     assert errors[1] < 0.1 * errors[0]
 
@@ -73,7 +74,7 @@ def test_unequal_layers_run_in_blocks_of_equal_ones():
 
 
 def test_bad_inputs_are_refused():
-    with pytest.raises(SpecError, match="one input a row"):
+    with pytest.raises(SpecError, match="One input a row"):
         nngp_and_ntk(MLP((3,)), np.zeros(3))
 
 
@@ -107,12 +108,12 @@ def test_monte_carlo_kernels_approach_the_infinite_ones():
     with host_float64():
         init_fn, apply_fn, _ = stax_network(spec.activation, weight_vars, bias_vars)
         key = jax.random.PRNGKey(0)
-    # one linear layer: the kernel of every network is x x'/n_0 times w, exactly, in both kinds up to its randomness
+    # one linear layer: every kernel is x x'/n_0 times w, in both kinds up to its randomness
     ntk = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=2, kind="ntk")
     np.testing.assert_allclose(ntk, nngp_and_ntk(spec, ROWS)[1], rtol=1e-12)
     nngp = monte_carlo_kernel(init_fn, apply_fn, ROWS, key=key, num_seeds=400, kind="nngp")
     exact = nngp_and_ntk(spec, ROWS)[0]
-    # a diagonal entry is exact * chi^2_400 / 400, of standard error sqrt(2/400) = 0.07: rejects twice the value
+    # a diagonal entry is exact * chi^2_400 / 400: standard error sqrt(2/400) = 0.07
     z = (np.diag(nngp) / np.diag(exact) - 1.0) / np.sqrt(2.0 / 400)
     assert np.abs(z).max() < 5.0
     assert np.abs((np.diag(nngp) / np.diag(exact) - 2.0) / np.sqrt(2.0 / 400)).min() > 5.0
@@ -130,10 +131,6 @@ def test_monte_carlo_kernels_approach_the_infinite_ones():
 def test_empirical_refusals_name_what_is_allowed(call):
     with pytest.raises(SpecError, match="Allowed:"):
         call()
-
-
-def test_predict_is_reached():
-    assert callable(predict().gradient_descent_mse)
 
 
 @pytest.mark.parametrize("route", ["recursion", "quadrature", "neural-tangents"])

@@ -1,4 +1,4 @@
-"""The kernel of velocities along a curve at infinite width: against neural-tangents, other rules of quadrature, and its diagonal."""
+"""The kernel of velocities along a curve: neural-tangents, other quadratures, its diagonal."""
 
 import math
 
@@ -13,11 +13,11 @@ from deepinit.core import curves
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
-from deepinit.infinite_width.kernel_derivatives import neural_tangents_velocities
+from deepinit.infinite_width.kernels import neural_tangents_velocities
 from deepinit.infinite_width.lengths import velocity_kernel
-from deepinit.infinite_width.pairs import propagate
+from deepinit.infinite_width.pairs import propagate, rows_of_points
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import layer_variances, rows_of_points
+from deepinit.infinite_width.recursion import layer_variances
 
 BIAS = normal(0.3, scaling="absolute")
 CIRCLE = curves.circle()
@@ -235,5 +235,5 @@ def test_a_smooth_network_without_biases_may_cross_the_origin():
 
 @pytest.mark.parametrize("t", [0.5, np.zeros((2, 2)), [0.0, math.nan], [], "half way"])
 def test_nodes_that_are_no_row_of_numbers_are_refused(t):
-    with pytest.raises(SpecError, match="one row"):
+    with pytest.raises(SpecError, match=r"Got t (of shape|of type|that is not finite)"):
         velocity_kernel(MLP((8,)), LINE, t)

@@ -1,4 +1,4 @@
-"""Kernels of finite networks through neural-tangents: layers that split, integers, plain functions."""
+"""Kernels of finite networks through neural-tangents: split layers, integers, functions."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepinit.infinite_width.empirical import empirical_ntk, monte_carlo_kernel
+from deepinit.infinite_width.neural_tangents import load
 
 X = np.random.default_rng(0).standard_normal((3, 4))
 P = np.random.default_rng(1).standard_normal((4, 6))
@@ -56,3 +57,29 @@ def test_n4_the_documented_apply_fn_is_enough():
     np.testing.assert_allclose(
         found, X @ X.T, rtol=1e-12
     )  # linear in the parameters: the same for every seed
+
+
+@pytest.mark.slow
+def test_attention_with_positional_embeddings_under_jit():
+    stax = load().stax
+
+    def kernel(distance_decay):
+        attention = stax.GlobalSelfAttention(
+            1,
+            1,
+            1,
+            1,
+            attention_mechanism="IDENTITY",
+            linear_scaling=False,
+            pos_emb_type="SUM",
+            pos_emb_decay_fn=lambda distance: jnp.exp(-distance_decay * distance),
+        )
+        return stax.serial(stax.Conv(1, (2, 2), padding="SAME"), attention)[2]
+
+    x = jax.random.normal(jax.random.key(0), (2, 2, 2, 1))
+    kernels = [
+        np.asarray(jax.jit(kernel(decay), static_argnums=(1, 2))(x, None, "nngp"))
+        for decay in (0.1, 3.0)
+    ]
+    assert np.isfinite(kernels).all()
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-2

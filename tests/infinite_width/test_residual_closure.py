@@ -1,7 +1,8 @@
-"""Shallow blocks with two nonlinear activations: how far the Gaussian stream of the recursion is from the exact law, at one input.
+"""Shallow blocks with two nonlinear activations: the Gaussian closure against the exact law.
 
-At infinite width the coordinates of x^l are independent copies of x^0 + sum_k phi(h_k), h_k ~ N(0, S_k) independent, S_k = b + w E psi(x^k)^2. So the
-characteristic function of x^l is a product, and a Fourier integral on a grid gives E psi(x^l)^2 without any closure.
+At infinite width the coordinates of x^l are independent copies of x^0 + sum_k phi(h_k),
+h_k ~ N(0, S_k) independent, S_k = b + w E psi(x^k)^2. The characteristic function of x^l is a
+product, and a Fourier integral on a grid gives E psi(x^l)^2 without any closure.
 """
 
 import numpy as np

@@ -1,25 +1,13 @@
-"""Residual networks at infinite width: closed forms, published limits, neural-tangents, and simulation."""
+"""Residual networks at infinite width: closed forms, published limits, other codes."""
 
-import dataclasses
-import itertools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import integrate, stats
 
 import deepinit as di
-from deepinit.core import activations as act
 from deepinit.infinite_width.kernels import nngp_and_ntk
 from deepinit.infinite_width.norms import mean_squares
-from deepinit.infinite_width.precision import host_float64
 from deepinit.infinite_width.recursion import kernel_layers
-from deepinit.infinite_width.residual import position_kernels, residual_layers
-from deepinit.infinite_width.residual_duals import gaussian_products
-from deepinit.networks.forward import random_forward
-from deepinit.networks.linear_maps import FUNCTIONS
-from deepinit.networks.rows import points_alone
+from deepinit.infinite_width.residual import residual_layers
 
 UNIT = di.normal(1.0, "depth")
 COPIED = np.outer([1.0, 2.0], np.ones(4))  # z = 1 and 2 in every coordinate
@@ -52,7 +40,8 @@ def test_tanh_blocks_have_the_reference_values_of_weights_and_biases_apart(depth
 
 @pytest.mark.slow
 def test_tanh_blocks_approach_the_limit_of_depth_with_the_derived_first_order():
-    # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e; first orders -40.08, -240.33, -102.16, -208.4
+    # b = 0, all scales 1: lambda = (lambda_0 + 1) e - 1, Theta = (lambda_0 + 1) e;
+    # first orders -40.08, -240.33, -102.16, -208.4
     e = np.e
     start = np.array([1.0, 4.0, 2.0])  # (1, 1), (2, 2), (1, 2)
     s, total = 1.0 + start, np.array([4.0, 10.0, 7.0])
@@ -250,77 +239,11 @@ def test_a_two_layer_block_adds_the_kernel_of_a_perceptron_also_at_large_varianc
     np.testing.assert_allclose(layers.ntk[-1], plain.ntk[-1] - 0.2, rtol=1e-9)
 
 
-COVARIANCE, MEANS = np.array([[0.8, 0.3], [0.3, 0.5]]), np.array([[0.4, -0.7], [-0.2, 1.1]])
-
-
-def found_products(activation, engine):
-    with host_float64():
-        compiled = jax.jit(
-            lambda means, covariance: gaussian_products(activation, means, covariance, engine)
-        )
-        return [np.asarray(part) for part in compiled(MEANS, COVARIANCE)[:3]]
-
-
-@pytest.mark.slow
-def test_products_of_a_smooth_activation_with_means_equal_a_dense_rule():
-    nodes = np.linspace(-9.0, 9.0, 301)
-    a, b = np.meshgrid(nodes, nodes, indexing="ij")
-    density = np.exp(-0.5 * (a * a + b * b)) / (2.0 * np.pi) * (nodes[1] - nodes[0]) ** 2
-    u = (
-        MEANS[..., None, None]
-        + np.einsum("ij,jab->iab", np.linalg.cholesky(COVARIANCE), np.stack([a, b]))[:, None]
-    )
-    for engine in ("series", "quadrature"):
-        values, slopes, means = found_products(act.gelu, engine)
-        np.testing.assert_allclose(
-            values, np.einsum("idab,jdab,ab->ij", *2 * [act.gelu(u)], density) / 2, rtol=1e-11
-        )
-        slopes_expected = np.einsum("idab,jdab,ab->ij", *2 * [act.gelu.derivative(u)], density) / 2
-        np.testing.assert_allclose(slopes, slopes_expected, rtol=1e-11)
-        np.testing.assert_allclose(
-            means, np.einsum("idab,ab->i", act.gelu(u), density) / 2, rtol=1e-11
-        )
-
-
-@pytest.mark.slow
-def test_products_of_relu_with_means_equal_one_dimensional_integrals():
-    values, slopes, means = found_products(act.relu, "quadrature")
-    stds, covariance = np.sqrt(np.diagonal(COVARIANCE)), COVARIANCE[0, 1]
-
-    def positive_part(mean, std):
-        return mean * stats.norm.cdf(mean / std) + std * stats.norm.pdf(mean / std)
-
-    rest = np.sqrt(COVARIANCE[1, 1] - covariance**2 / COVARIANCE[0, 0])
-
-    def pair(function, seen):
-        def of_coordinate(first, second):
-            def integrand(u):
-                at = second + covariance / COVARIANCE[0, 0] * (u - first)
-                return function(u) * seen(at) * stats.norm.pdf(u, first, stds[0])
-
-            return integrate.quad(
-                integrand, 0.0, first + 9.0 * stds[0], epsabs=1e-13, epsrel=1e-12
-            )[0]
-
-        return np.mean([of_coordinate(*coordinate) for coordinate in MEANS.T])
-
-    np.testing.assert_allclose(
-        values[0, 1], pair(lambda u: u, lambda at: positive_part(at, rest)), rtol=1e-9
-    )
-    np.testing.assert_allclose(
-        slopes[0, 1], pair(lambda u: 1.0, lambda at: stats.norm.cdf(at / rest)), rtol=1e-9
-    )
-    np.testing.assert_allclose(
-        np.diagonal(slopes), stats.norm.cdf(MEANS / stds[:, None]).mean(1), rtol=1e-9
-    )
-    np.testing.assert_allclose(means, positive_part(MEANS, stds[:, None]).mean(1), rtol=1e-9)
-
-
 START = np.array([[1.0, 0.3], [0.3, 0.6]])  # of one coordinate after the embedding
 
 
 def in_the_limit_of_depth(phi, psi, weight_std, bias_std):
-    """(mean, second moments, block tangent kernel), extrapolated from 64 and 256 blocks: an error of order 1/depth^2."""
+    """(mean, second moments, block tangent kernel), from 64 and 256 blocks: error 1/depth^2."""
     x = np.sqrt(2.0) * np.linalg.cholesky(START)
 
     def at(depth):
@@ -363,93 +286,3 @@ def test_an_inner_activation_has_its_known_limit_of_depth(phi, psi, stds, expect
     np.testing.assert_allclose(
         in_the_limit_of_depth(phi, psi, *stds), expected, rtol=2e-3, atol=1e-4
     )
-
-
-@pytest.mark.parametrize("padding", ["zero", "circular"])
-@pytest.mark.slow
-def test_linear_convolutions_sum_their_kernels_over_the_patches(padding):
-    length, depth, weight = 4, 2, 0.7
-    x = np.random.default_rng(2).normal(size=(2, length * 3))
-    spec = di.ConvResNet(
-        (length,),
-        3,
-        depth,
-        padding=padding,
-        activation="linear",
-        weight_law=di.normal(weight, "depth"),
-        bias_law=UNIT,
-    )
-    images = x.reshape(2, length, 3)
-    kernel = np.einsum("ipc,jqc->ipjq", images, images) / 3
-    tangent = np.zeros_like(kernel)
-
-    def patches(matrix):
-        total = np.zeros_like(matrix)
-        for p, q, step in itertools.product(range(length), range(length), (-1, 0, 1)):
-            if padding == "circular" or (0 <= p + step < length and 0 <= q + step < length):
-                total[:, p, :, q] += matrix[:, (p + step) % length, :, (q + step) % length]
-        return total
-
-    for _ in range(depth):
-        new = (1.0 + weight * patches(kernel)) / depth
-        kernel, tangent = kernel + new, tangent + new + weight / depth * patches(tangent)
-    found = position_kernels(spec, x)
-    np.testing.assert_allclose(found.nngp, kernel, rtol=1e-12)
-    np.testing.assert_allclose(found.ntk, tangent, rtol=1e-12)
-    np.testing.assert_allclose(residual_layers(spec, x).nngp[-1], kernel.mean((1, 3)), rtol=1e-12)
-
-
-def stream_moments(spec, x, num, key=0):
-    """[num, sites, sites]: products of the stream of random networks, averaged over channels."""
-
-    def one(key):
-        _, rows = random_forward(
-            spec,
-            points_alone(jnp.asarray(x, jnp.float32)),
-            key,
-            lambda state: (),
-            linear_map=FUNCTIONS["conditional"],
-        )
-        stream = (jnp.exp(rows.point_scales)[:, None] * rows.points).reshape(
-            len(x) * spec.positions, -1
-        )
-        return stream @ stream.T / stream.shape[1]
-
-    keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(key), seed))(jnp.arange(num))
-    return np.asarray(jax.jit(jax.vmap(one))(keys), np.float64)
-
-
-def scores(draws, expected):
-    """z-scores of the entries on and above the diagonal."""
-    upper = np.triu_indices(len(expected))
-    draws = draws[:, upper[0], upper[1]]
-    return (draws.mean(0) - expected[upper]) / (draws.std(0) / np.sqrt(len(draws)))
-
-
-@pytest.mark.parametrize(
-    ("phi", "psi"),
-    [
-        ("linear", "tanh"),
-        pytest.param("tanh", "linear", marks=pytest.mark.slow),
-        pytest.param("silu", "linear", marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.exhaustive
-def test_random_convolutions_of_64_channels_have_these_kernels(phi, psi):
-    spec = di.ConvResNet(
-        (4,),
-        64,
-        6,
-        padding="zero",
-        activation=phi,
-        inner_activation=psi,
-        weight_law=di.normal(0.5, "depth"),
-        bias_law=UNIT,
-    )
-    x = np.random.default_rng(3).normal(size=(1, 4 * 64)) + np.repeat([1.0, 0.2, -0.5, 0.8], 64)
-    draws = stream_moments(spec, x, 600)
-    kernels = position_kernels(spec, x).nngp[0, :, 0]
-    # resolves 5 standard errors, 4 % of a mean square; a fan-in that counts the patch is seen
-    assert np.abs(scores(draws, kernels)).max() < 5.0
-    narrow = dataclasses.replace(spec, weight_law=di.normal(0.5 / 3, "depth"))
-    assert np.abs(scores(draws, position_kernels(narrow, x).nngp[0, :, 0])).max() > 10.0

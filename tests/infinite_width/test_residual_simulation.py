@@ -1,4 +1,4 @@
-"""Kernels of residual networks against tangent kernels of explicit random networks; and how good the Gaussian closure is."""
+"""Kernels of residual networks against explicit random networks; the Gaussian closure."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ PAIR = np.array([[1.0, 0.5, -0.2], [0.3, -1.0, 0.8]])
 
 
 def entry_variances(spec, dimension):
-    """Of every group of parameters: {name: variance of one weight}, and of one bias in the blocks and in the output layer."""
+    """{name: variance of one weight}, and of one bias in the blocks and in the output layer."""
     is_conv = isinstance(spec, di.ConvResNet)
     stream = spec.channels if is_conv else spec.width
     groups = {"weights": spec.weight_law.entry_variance(stream, spec.depth)}
@@ -33,7 +33,7 @@ def entry_variances(spec, dimension):
 
 
 def tangent_kernels(spec, x, num):
-    """[num, groups, 2, 2]: shares of the groups of PARAMETERS in the tangent kernel of one output."""
+    """[num, groups, 2, 2]: shares of PARAMETERS in the tangent kernel of one output."""
     init, apply = network(spec)
     x = jnp.asarray(x, jnp.float32)
     variances = entry_variances(spec, x.shape[1])
@@ -127,7 +127,10 @@ def test_the_ring_has_its_known_kernel_in_the_limit_of_depth():
 
 
 def exact_mean_square(phi, psi, depth):
-    """E x_L^2 at one input, start N(0, 1), weight variance 2.25 and bias variance 0.25: the stream's law by its characteristic function."""
+    """E x_L^2 at one input by the characteristic function of the stream.
+
+    Start N(0, 1), weight variance 2.25 and bias variance 0.25.
+    """
     num, reach = 2**13, 14.0
     grid = np.linspace(-reach, reach, num, endpoint=False)
     spacing = grid[1] - grid[0]
@@ -174,5 +177,5 @@ def test_the_gaussian_closure_of_two_nonlinearities_errs_in_the_stated_order(phi
 
     coarse, fine = error(16), error(64)
     assert 1e-7 < fine < 5e-3
-    # halfway between the orders on the scale of logarithms; the next orders in 1/depth are still felt
+    # halfway between the orders on the log scale; the next orders in 1/depth still matter
     assert abs(np.log(coarse / fine) / np.log(4.0) - order) < 0.5

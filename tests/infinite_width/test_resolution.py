@@ -1,4 +1,4 @@
-"""What a quadrature does not resolve is refused; what a tap returns is looked at; second derivatives where angles tie."""
+"""Resolution of the quadrature, own taps, second derivatives where angles tie."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,11 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
+from deepinit.infinite_width.angles import log_sin2_angles
+from deepinit.infinite_width.norm_growth import log_volumes
+from deepinit.infinite_width.norms import mean_square_distances
 from deepinit.infinite_width.precision import host_float64
-from deepinit.infinite_width.recursion import kernel_scan
+from deepinit.infinite_width.recursion import kernel_layers, kernel_scan, layer_variances
 from deepinit.infinite_width.residual import residual_layers
 from deepinit.observables.measurement import Measurement
 from deepinit.runs.experiment import Case
@@ -46,7 +49,17 @@ FAST = di.from_function(lambda x: jnp.sin(20 * x))
         (_net(HALF_SINE, 1.0), 3),
         (di.ResNet(3, 4, activation=FAST, weight_law=di.normal(1.0)), 3),
         (di.ResNet(3, 4, block="shallow", activation=FAST), 3),
-        (di.ResNet(3, 4, block="shallow", activation="linear", inner_activation=FAST), 3),
+        (
+            di.ResNet(
+                3,
+                4,
+                block="shallow",
+                activation="linear",
+                inner_activation=FAST,
+                weight_law=di.normal(100.0),
+            ),
+            3,
+        ),
         (di.ResNet(3, 4, activation=HALF_SINE, weight_law=di.normal(1.0)), 3),
     ],
     ids=["kinked", "blocks", "shallow blocks", "inner", "kinked blocks"],
@@ -69,7 +82,7 @@ def test_convolutions_that_the_quadrature_does_not_resolve_are_refused():
     ],
 )
 def test_blocks_of_kinked_activations_have_the_kernel_of_a_dense_rule(name):
-    """One block x + V phi(W x) of variances w = 1.5 and v = 1: K = x.y / n + E phi(u) phi(v), on a grid of spacing 0.005."""
+    """One block x + V phi(W x), w = 1.5, v = 1: x.y / n + E phi(u) phi(v), grid of 0.005."""
     phi, rows = getattr(di, name), np.array([[1.0, 2.0, -0.5], [0.3, -1.0, 0.2]])
     if not isinstance(phi, di.Activation):
         phi = phi()
@@ -118,7 +131,7 @@ def test_a_hidden_kink_at_zero_is_refused():
 
 @pytest.mark.exhaustive
 def test_hessians_of_relu_at_orthogonal_and_equal_rows():
-    """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2) in two dimensions, by hand."""
+    """K = (sin t + (pi - t) cos t) / (2 pi) |x| |y| at weight variances (2, 2), by hand."""
 
     def kernel(x):
         return kernel_scan(di.relu, x, jnp.full(2, 2.0), jnp.zeros(2)).nngp[-1][0, 1]
@@ -177,3 +190,64 @@ def test_a_mean_square_that_is_infinite_gives_no_default_variance():
             di.MLP((4,), grows)
     finite = di.MLP((4,), lambda x: jnp.exp(0.125 * x * x))  # E exp(Z^2 / 4) = sqrt(2)
     assert finite.weight_law.variance == pytest.approx(0.5**0.5, rel=1e-9)
+
+
+UNSTABLE = di.from_function(lambda x: x - 0.2 * jnp.sin(3.0 * x))
+
+
+def _fixed_point_of_sine(wide):
+    """Two orthogonal inputs at the fixed point q = 1 of w (1 - e^{-2 q}) / 2; one wide layer."""
+    w = 2.0 / (1.0 - np.exp(-2.0))
+    law = di.normal(w / 10.0, "absolute")
+    x = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, 1.0]]) * np.sqrt(10.0 / (3.0 * w))
+    return di.MLP((10, 10, 10, wide, 10), di.sin, law, output_width=1), x
+
+
+def test_a_wide_layer_after_a_fixed_point_is_refused():
+    net, x = _fixed_point_of_sine(10_000)
+    with pytest.raises(SpecError, match=r"layer 5 .*does not resolve"):
+        kernel_layers(net, x)
+
+
+def test_a_layer_of_larger_variance_after_a_fixed_point_has_the_closed_form():
+    """E sin u sin v = e^{-(q_1 + q_2) / 2} sinh c, E cos u cos v the same with cosh."""
+    net, x = _fixed_point_of_sine(30)
+    weight_vars, _ = layer_variances(net, 3)
+    nngp = ntk = weight_vars[0] * x @ x.T / 3.0
+    for weight_var in weight_vars[1:]:
+        q = np.diag(nngp)
+        damped = np.exp(-0.5 * (q[:, None] + q))
+        ntk = weight_var * damped * (np.sinh(nngp) + np.cosh(nngp) * ntk)
+        nngp = weight_var * damped * np.sinh(nngp)
+    found = kernel_layers(net, x)
+    np.testing.assert_allclose(found.nngp[-1], nngp, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found.ntk[-1], ntk, rtol=1e-10, atol=1e-10)
+
+
+def test_a_slow_escape_from_an_unstable_fixed_point_is_followed_to_the_end():
+    net = di.MLP((16,) * 60, UNSTABLE, di.normal(4.8651), output_width=1)
+    with pytest.raises(SpecError, match="does not resolve"):
+        kernel_layers(net, np.full((1, 3), 0.0641))
+
+
+def test_kernels_of_the_escape_have_the_closed_form_as_long_as_the_rule_resolves_it():
+    """E (u - a sin 3u)^2 = q - 6 a q e^{-9 q / 2} + a^2 (1 - e^{-18 q}) / 2, and its derivative."""
+    a, w = 0.2, 4.8651
+    net = di.MLP((16,) * 30, UNSTABLE, di.normal(w), output_width=1, output_law=di.normal(w))
+    q = ntk = w * 0.0641**2
+    for _ in range(30):
+        cosines = np.exp(-4.5 * q), np.exp(-18.0 * q)  # E cos 3u, E cos 6u
+        square = 1.0 - 6.0 * a * cosines[0] + 4.5 * a**2 * (1.0 + cosines[1])
+        q = w * (q - 6.0 * a * q * cosines[0] + 0.5 * a**2 * (1.0 - cosines[1]))
+        ntk = q + w * square * ntk
+    found = kernel_layers(net, np.full((1, 3), 0.0641))
+    assert found.nngp[-1].item() == pytest.approx(q, rel=1e-9)
+    assert found.ntk[-1].item() == pytest.approx(ntk, rel=1e-9)
+
+
+@pytest.mark.parametrize("limit", [log_sin2_angles, mean_square_distances, log_volumes])
+def test_angles_distances_and_volumes_that_the_quadrature_does_not_resolve_are_refused(limit):
+    net = di.MLP((8, 8), "sin", di.normal(1e3))
+    at = di.frames.random(3) if limit is log_volumes else di.inputs.pair(0.3, dimension=3)
+    with pytest.raises(SpecError, match="does not resolve"):
+        limit(net, at)

@@ -1,12 +1,12 @@
-"""The one door to neural-tangents: `load()` returns the package, working on the installed JAX.
+"""neural-tangents on the installed JAX: `load()` returns the package.
 
-neural-tangents 0.6.5 was written for JAX 0.4.25 and is no longer maintained: newer JAX has moved some names that it
-imports and has changed what some others return. Its own private names are frozen, so they can be mended safely:
+neural-tangents 0.6.5 was written for JAX 0.4.25 and is no longer maintained. Compatibility shims:
 
-- while it is being imported, the names that moved are lent to JAX and then taken back (`lending`);
-- afterwards the few functions of it that no longer work are replaced by ones on documented JAX (`replacements`).
+- `import_shims`: names that JAX has moved, lent to JAX while the package is imported;
+- `function_shims`: functions of the package that no longer work, replaced on documented JAX.
 
-JAX itself is left as it was. TensorFlow, which only `neural_tangents.experimental` needs, is never imported.
+JAX itself stays as it was. TensorFlow, which only `neural_tangents.experimental` needs, is never
+imported.
 """
 
 import importlib
@@ -26,36 +26,30 @@ _LOCK = threading.Lock()
 
 
 def load() -> ModuleType:
-    """The package neural_tangents: stax kernels, batching, empirical kernels, `predict` and Monte Carlo.
+    """The package neural_tangents, working on the installed JAX.
 
     Raises:
-        ResourceError: the package is absent, of another version, or cannot be made to work on the installed JAX.
+        ResourceError: it is absent, of another version, or does not work on the installed JAX.
     """
     with _LOCK:
         version = _installed_version()
         if version not in WORKING_VERSIONS:
-            raise ResourceError(
-                _message(f"neural-tangents {version}" if version else "no neural-tangents")
-            )
+            raise _unusable(f"neural-tangents {version}" if version else "no neural-tangents")
         try:
-            return _mended_package()
-        # Whatever a JAX release of the future breaks, of whatever type, the user needs this one explanation.
-        except Exception as error:
+            return _repaired_package()
+        except Exception as error:  # whatever a future JAX breaks
             import jax
 
-            raise ResourceError(
-                _message(
-                    f"jax {jax.__version__}, on which neural-tangents {version} does not load ({error})"
-                )
-            ) from error
+            given = f"jax {jax.__version__}, on which neural-tangents {version} does not load"
+            raise _unusable(f"{given} ({error})") from error
 
 
 @lru_cache(maxsize=1)  # once a process; an exception is not remembered
 def require_structured_derivatives() -> None:
-    """Checks the part of the adapter that a new JAX release is likeliest to break, on two matrix products and a split.
+    """Compare structured derivatives with the Jacobian contraction on a small network.
 
     Raises:
-        ResourceError: the structured derivatives fail or disagree with the Jacobian contraction.
+        ResourceError: they fail or differ.
     """
     import jax
     import jax.numpy as jnp
@@ -81,8 +75,8 @@ def require_structured_derivatives() -> None:
     except Exception as error:  # noqa: BLE001
         agree, cause = False, error
     if not agree:
-        given = f"jax {jax.__version__}, on which the structured derivatives of neural-tangents do not work"
-        raise ResourceError(_message(f"{given} ({cause or 'wrong values'})")) from cause
+        given = f"jax {jax.__version__}, on which its structured derivatives do not work"
+        raise _unusable(f"{given} ({cause or 'wrong values'})") from cause
 
 
 def _installed_version() -> str | None:
@@ -97,14 +91,14 @@ def _installed_version() -> str | None:
         return "of unknown version"
 
 
-def _mended_package() -> ModuleType:
-    from deepinit.infinite_width.neural_tangents.lending import lent_names
-    from deepinit.infinite_width.neural_tangents.replacements import replace_broken_functions
+def _repaired_package() -> ModuleType:
+    from deepinit.infinite_width.neural_tangents.function_shims import replace_broken_functions
+    from deepinit.infinite_width.neural_tangents.import_shims import lent_names
 
     package = sys.modules.get("neural_tangents")
     if package is None:
         before = set(sys.modules)
-        # The empty module stands in for the sub-package that needs TensorFlow: `from . import experimental` finds it.
+        # An empty module in place of the sub-package that needs TensorFlow.
         sys.modules[_EXPERIMENTAL] = ModuleType(_EXPERIMENTAL, "Left out: it needs TensorFlow.")
         try:
             with lent_names(), warnings.catch_warnings():
@@ -112,7 +106,7 @@ def _mended_package() -> ModuleType:
                 package = importlib.import_module("neural_tangents")
             replace_broken_functions()
         except BaseException:
-            # A half-imported package would make the next attempt fail for another reason than this one.
+            # With a half-imported package the next attempt would fail for another reason.
             for name in set(sys.modules) - before:
                 if name.split(".")[0] == "neural_tangents":
                     del sys.modules[name]
@@ -122,11 +116,11 @@ def _mended_package() -> ModuleType:
     return package
 
 
-def _message(given: str) -> str:
-    return refusal(
-        given,
-        "neural-tangents 0.6.5 (or 0.6.6) with jax 0.5.3 to 0.12",
-        "Install them: `pip install --no-deps neural-tangents==0.6.5 && pip install frozendict` (TensorFlow, which the "
-        "package asks for, is not needed). Everything that does not need neural-tangents still works: simulation, "
-        "finite-width predictions, and the infinite-width recursions of deepinit.infinite_width.recursion and .angles",
+def _unusable(given: str) -> ResourceError:
+    allowed = "neural-tangents 0.6.5 (or 0.6.6) with jax 0.5.3 to 0.12"
+    remedy = (
+        "Install them: `pip install --no-deps neural-tangents==0.6.5 && pip install frozendict` "
+        "(without TensorFlow). Everything else still works: simulation, finite-width predictions, "
+        "deepinit.infinite_width.recursion and .angles"
     )
+    return ResourceError(refusal(given, allowed, remedy))

@@ -1,4 +1,4 @@
-"""Names that neural-tangents imports from places that JAX has emptied, lent to JAX for the time of that import."""
+"""Names that JAX has moved, lent to JAX while neural-tangents is imported."""
 
 import contextlib
 import importlib
@@ -13,21 +13,18 @@ _MOVED_TO_EXTEND = ("Jaxpr", "JaxprEqn", "Literal", "Var", "Primitive")
 
 
 def safe_map(fn, *sequences) -> list[Any]:
-    """A list, like the `map` that neural-tangents expects; sequences of unequal length are an error."""
+    """[fn(*items)]; sequences of unequal length are an error."""
     return [fn(*items) for items in zip(*sequences, strict=True)]
 
 
 def safe_zip(*sequences) -> list[Any]:
-    """The tuples of `zip` as a list; sequences of unequal length are an error."""
+    """list(zip(...)); sequences of unequal length are an error."""
     return list(zip(*sequences, strict=True))
 
 
 @contextlib.contextmanager
 def lent_names() -> Iterator[None]:
-    """Where JAX lacks a name that neural-tangents imports, lend it, and take it back on leaving.
-
-    A name that JAX still has is left alone. Afterwards `dir` of every JAX module and `sys.modules` are as before.
-    """
+    """Lend JAX the names that it lacks, and remove them on leaving."""
     import jax.core
     import jax.extend.core as extended
     from jax.interpreters import ad
@@ -39,7 +36,7 @@ def lent_names() -> Iterator[None]:
     try:
         for name in _MOVED_TO_EXTEND:
             _lend(jax.core, name, getattr(extended, name, _MISSING), lent)
-        # JAX no longer emits this primitive; neural-tangents only uses it as the key of a rule that then never fires.
+        # JAX no longer emits this primitive: the key of a rule that never fires.
         _lend(ad, "zeros_like_p", extended.Primitive("zeros_like"), lent)
         _lend(util, "safe_map", safe_map, lent)
         _lend(util, "safe_zip", safe_zip, lent)

@@ -1,14 +1,15 @@
-"""Functions of neural-tangents that JAX has outgrown, written anew on documented JAX.
+"""Functions of neural-tangents that fail on newer JAX, on documented JAX.
 
-What each original relied on, and what stands in its place:
+Original mechanism and replacement:
 
-- building the linear program whose transpose is the pullback: `jax.linearize` and `jax.make_jaxpr`;
-- one equation's reverse and forward derivative: `jax.linear_transpose` and `jax.jvp` of the primitive;
-- reading values and adding cotangents: two lines without the debug checks that used removed abstract values;
+- the linear program whose transpose is the pullback: `jax.linearize` and `jax.make_jaxpr`;
+- reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp` of the
+primitive;
+- reading values and adding cotangents: without debug checks on removed abstract values;
 - operation counts: `cost_analysis()` returned a list, now a dict;
-- `jax.core.eval_context`, which since JAX 0.4.36 fails under vmap: `jax.ensure_compile_time_eval`;
+- `jax.core.eval_context`, which fails under vmap: `jax.ensure_compile_time_eval`;
 - scipy's `eigvals=`: `subset_by_index=`;
-- `jnp.dtype(array)` and `jnp.size(shape-only value)`, deprecated: read from the value itself.
+- `jnp.dtype(array)` and `jnp.size(shape-only value)`, deprecated: read from the value.
 """
 
 import functools
@@ -22,7 +23,7 @@ import numpy as np
 
 
 def replace_broken_functions() -> None:
-    """Rebinds the broken globals of neural-tangents' modules; nothing outside that package changes."""
+    """Rebind the broken globals of neural-tangents' modules."""
     empirical: Any
     predict: Any
     empirical, predict = (
@@ -40,13 +41,9 @@ def replace_broken_functions() -> None:
         ),
         "jnp": _Overlay(empirical.jnp, dtype=_dtype, size=_size),
     }.items():
-        if not isinstance(
-            getattr(empirical, name), _Overlay
-        ):  # AttributeError: not the package we know
+        if not isinstance(getattr(empirical, name), _Overlay):  # AttributeError: another package
             setattr(empirical, name, replacement)
-    empirical.print = lambda *_: (
-        None
-    )  # AUTO writes the operation counts of its candidates to standard output
+    empirical.print = lambda *_: None  # AUTO prints the operation counts of its candidates
     if not isinstance(predict.jax, _Overlay):
         core = _Overlay(predict.jax.core, eval_context=predict.jax.ensure_compile_time_eval)
         predict.jax = _Overlay(predict.jax, core=core)
@@ -57,7 +54,7 @@ def replace_broken_functions() -> None:
 
 
 class _Overlay(SimpleNamespace):
-    """A module seen with a few of its attributes replaced."""
+    """A module with some attributes replaced."""
 
     def __init__(self, module: ModuleType, **replaced: Any):
         super().__init__(**replaced)
@@ -68,7 +65,7 @@ class _Overlay(SimpleNamespace):
 
 
 def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *primals_in):
-    """fn's value, and the function that walks its linear program backwards and collects what `mode` asks for."""
+    """fn's value, and its pullback: the linear program backwards, collecting `mode`."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal
 
@@ -106,7 +103,7 @@ _SEVERAL_OUTPUTS = ("split", "unstack")
 
 
 def _with_single_outputs(program, inputs):
-    """The program with split and unstack as slices of the outputs that are read; neural-tangents knows no others."""
+    """The program with split and unstack as slices of the outputs that are read."""
     import jax
     from jax.extend.core import Literal
 
@@ -145,7 +142,7 @@ def _with_single_outputs(program, inputs):
 
 
 def _slices(equation, operand, wanted):
-    """The outputs of a split or unstack that are wanted, None for the others."""
+    """The wanted outputs of a split or unstack, None for the others."""
     import jax
 
     axis, start, outs = equation.params["axis"], 0, []
@@ -169,7 +166,7 @@ def _bind(equation, *values):
 
 
 def _equation_vjp(equation, cotangent, *values):
-    """Cotangents of the equation's unknown inputs (it is linear in them); None for the known ones."""
+    """Cotangents of the unknown inputs, in which the equation is linear; None for others."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal, Zero
 
@@ -206,7 +203,7 @@ def _equation_jvp(equation, index, tangent, *values):
     if equation is None:  # the identity
         return tangent
     filled = [_concrete(value) for value in values]
-    # The equation is linear in this input, so that its value is of no account.
+    # The equation is linear in this input: its value does not matter.
     origin = jnp.zeros(values[index].aval.shape, values[index].aval.dtype)
 
     def of_one(argument):
@@ -216,7 +213,7 @@ def _equation_jvp(equation, index, tangent, *values):
 
 
 def _concrete(value):
-    """An array; zeros where only the shape is known (the equation then does not depend on the value)."""
+    """An array; zeros where only the shape is known."""
     import jax.numpy as jnp
     from jax.core import ShapedArray
     from jax.interpreters.ad import UndefinedPrimal
@@ -247,7 +244,7 @@ def _read_primal(known, variable):
 
 
 def _operation_count(fn, optimize, *args, **kwargs) -> float:
-    """Floating-point operations of one call, by the compiler's estimate; 0 where it gives none."""
+    """Floating-point operations of one call, by the compiler's estimate, or 0."""
     import jax
 
     lowered = jax.jit(fn).lower(*args, **kwargs)

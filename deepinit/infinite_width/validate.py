@@ -1,0 +1,58 @@
+"""Checks of inputs and of limits at infinite width."""
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from deepinit.core import validate
+from deepinit.core.errors import SpecError
+
+T = TypeVar("T")
+
+
+def checked_rows(x: Any) -> np.ndarray:
+    """x as float64 [num, dimension], finite."""
+    remedy = "One input a row; flatten images: x.reshape(len(x), -1)."
+    return validate.array("inputs", x, ["num", "dimension"], remedy)
+
+
+def checked_limit(
+    limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False
+) -> T:
+    """The limit, all numbers finite.
+
+    Args:
+        limit: an array, a number, or a NamedTuple of arrays or None.
+        what: name of the limit, or of the owner of the fields.
+        along: name of the first axis ("layer"): the message has the first entry that is not finite.
+        is_log: a logarithm, which may be -inf.
+        is_kernel: the fields are kernels, written in capitals.
+
+    Raises:
+        SpecError: a number is infinite or NaN.
+    """
+    parts: dict[str, Any] = {what: limit}
+    if isinstance(limit, tuple) and hasattr(limit, "_asdict"):
+        text = (lambda name: f"{name.upper()} kernel") if is_kernel else _spaced
+        parts = {f"{text(name)} {what}".strip(): part for name, part in limit._asdict().items()}
+    for name, part in parts.items():
+        if part is None:
+            continue
+        numbers = np.asarray(part)
+        finite = np.isfinite(numbers) | (is_log & np.isneginf(numbers))
+        if finite.all():
+            continue
+        rows = finite.reshape(len(finite), -1).all(axis=1) if along else np.array([True])
+        where = f" from {along} {np.argmin(rows) + 1} on" if along else ""
+        raise SpecError(
+            f"a network whose {name} at infinite width is not finite{where}: "
+            "it exceeds the range of float64",
+            "limits between -1e308 and 1e308",
+            "Take smaller weight variances, inputs or depth; "
+            "log_norm and log_sin2_angle have limits at every depth.",
+        )
+    return limit
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
