@@ -13,6 +13,7 @@ import numpy as np
 
 from deepinit.core.activation import Activation
 from deepinit.core.errors import SpecError, refusal
+from deepinit.core.homogeneity import is_homogeneous
 from deepinit.core.host import in_float64, outside_traces
 from deepinit.core.kinks import find_kinks, search_grid
 
@@ -30,6 +31,13 @@ _HOMOGENEOUS = (
 _INTEGRAL_ERROR = 1e-9
 _ROOT_ERROR = 1e-2  # in the last cell beside a kink: there |x|^1.5 is a function like any other
 _LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
+
+_SEEMINGLY_HOMOGENEOUS = (
+    "has the values of c x at every point tried, while its operations do not prove phi(c x) = c "
+    "phi(x): a piece between the points may be missed",
+    "Declare its kinks, di.from_function(fn, kinks=(0.01, 0.02)), or write it by max, abs, "
+    "products with constants and jnp.where(x > 0, ...).",
+)
 
 ALLOWED = (
     "a function of one float array, applied entry by entry, that JAX can trace and differentiate, "
@@ -86,6 +94,10 @@ def _examine(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -
             "Kinks are handled exactly up to 16; di.rounded models values on a grid.",
         )
     slopes = _slopes_of_homogeneous(grid, values) if set(kinks) <= {0.0} else None
+    if slopes is not None and not is_homogeneous(jaxpr):
+        if not declared:
+            raise _refused(name, *_SEEMINGLY_HOMOGENEOUS)
+        slopes = None
     if slopes is not None:
         kinks = (0.0,) if slopes[0] != slopes[1] else ()
     kinks = tuple(sorted({*kinks, *(kink for kink in declared if not _is_near(kink, kinks))}))
