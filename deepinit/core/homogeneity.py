@@ -13,6 +13,7 @@ import numpy as np
 from deepinit.core.switches import inner_jaxpr
 
 _ANY = math.inf  # of 0 and of infinities
+_NEVER = -math.inf  # of x != x, false but at NaN
 _NONE = math.nan  # of values that are not homogeneous
 _SAME = {
     "neg", "abs", "copy", "reshape", "broadcast_in_dim", "squeeze", "expand_dims",
@@ -60,8 +61,12 @@ def _of_primitive(name: str, params: Any, atoms: Any, inputs: list[float]) -> fl
         return inputs[0]
     if name in _JOINED:
         return _joined(inputs)
+    if name == "ne" and atoms[0] is atoms[1]:
+        return _NEVER
     if name in _COMPARED:
         return _NONE if math.isnan(_joined(inputs)) else 0.0
+    if name == "select_n" and inputs[0] == _NEVER:
+        return inputs[1]
     if name == "select_n":
         return _joined(inputs[1:]) if inputs[0] in (0.0, _ANY) else _NONE
     if name == "mul":
