@@ -59,6 +59,10 @@ def test_homogeneity_is_not_claimed_from_samples(name):
     fn = UNPROVED[name]
     with pytest.raises(SpecError, match=r"do not prove.*kinks=\(0\.01, 0\.02\)"):
         as_activation(fn)
-    declared = di.from_function(fn, kinks=(0.51,))
+
+
+@pytest.mark.parametrize("name", ["far", "loop"])
+def test_declared_kinks_make_a_function_inhomogeneous(name):
+    declared = di.from_function(UNPROVED[name], kinks=(0.51,))
     assert declared.slopes is None
     assert declared.kinks == (0.51,)
