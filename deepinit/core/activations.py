@@ -136,7 +136,7 @@ def _reduced(activation: Activation) -> tuple[Any, ...]:
     return Activation, tuple(getattr(activation, field.name) for field in fields)
 
 
-copyreg.pickle(Activation, _reduced)  # type: ignore[arg-type]
+copyreg.pickle(Activation, _reduced)
 
 
 def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Activation:

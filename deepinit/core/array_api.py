@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 
 
 def array_namespace(*values: Any) -> ModuleType:

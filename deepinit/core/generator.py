@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Any
 
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 
 
 def sequential_bits() -> AbstractContextManager[Any]:

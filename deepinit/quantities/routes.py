@@ -9,8 +9,8 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
 from deepinit.core.frames import Frames
+from deepinit.core.host import require_unforked
 from deepinit.core.inputs import Inputs
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.spec_text import in_words
