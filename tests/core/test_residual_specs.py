@@ -93,9 +93,9 @@ REFUSED = {
     "a covariance that is not symmetric": (lambda: di.matrix_normal([[1.0, 0.5], [0.0, 1.0]], np.eye(2)), "symmetric"),
     "a covariance that is not positive": (lambda: di.matrix_normal([[1.0, 2.0], [2.0, 1.0]], np.eye(2)), "eigenvalue -1"),
     "a covariance that is not square": (lambda: di.matrix_normal(np.ones((2, 3)), np.eye(2)), "square"),
-    "a mean of another shape": (lambda: di.matrix_normal(np.eye(2), np.eye(3), np.eye(2)), r"\(2, 3\)"),
-    "a general covariance of another size": (lambda: di.gaussian_matrix(np.eye(3), np.zeros((2, 2))), "4 rows"),
-    "a mean of biases that is no vector of numbers": (lambda: di.vector_normal(np.eye(2), [[1.0, 2.0], [3.0]]), "no array of numbers"),
+    "a mean of another shape": (lambda: di.matrix_normal(np.eye(2), np.eye(3), np.eye(2)), r"\[2, 3\]"),
+    "a general covariance of another size": (lambda: di.gaussian_matrix(np.eye(3), np.zeros((2, 2))), r"\[4, 4\]"),
+    "a mean of biases that is no vector of numbers": (lambda: di.vector_normal(np.eye(2), [[1.0, 2.0], [3.0]]), "mean of type list.*real numbers"),
     "a general covariance too large to keep": (lambda: di.gaussian_matrix(np.eye(2), np.zeros((64, 64))), "matrix_normal"),
     "one variance of correlated entries": (lambda: di.matrix_normal(np.eye(2), np.eye(2)).entry_variance(2), "independent"),
 }  # fmt: skip
