@@ -134,7 +134,9 @@ class MatrixLaw:
 
 
 def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLaw:
-    """W = mean / L + noise / sqrt(L), Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
+    """W = mean / L + noise / sqrt(L) in L layers, with a product covariance of the noise.
+
+    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
 
     Args:
         output_cov: [fan_out, fan_out], positive semidefinite.
@@ -142,8 +144,6 @@ def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLa
             independent entries N(0, s / (fan_in L)) are
             matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
         mean: [fan_out, fan_in], the drift of a unit of time; None for 0.
-
-    L is the number of layers.
 
     Raises:
         SpecError: covariances that are not symmetric positive semidefinite, another shape of mean.
