@@ -82,7 +82,8 @@ class Curve:
         centre, first, second = self.coefficients
         # |c + r(t)|^2 is least where r(t) points against c; at the ends if that is not on the arc
         nearest = math.atan2(-centre @ second, -centre @ first)
-        turns = 2.0 * math.pi * (np.arange(-2, 3) + round(self.start / (2.0 * math.pi))) + nearest
+        whole_turns = 2.0 * math.pi * round(self.start / (2.0 * math.pi))
+        turns = np.arange(-2, 3) * 2.0 * math.pi + nearest + whole_turns
         candidates = [self.start, self.stop, *(t for t in turns if self.start <= t <= self.stop)]
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
