@@ -13,10 +13,10 @@ from deepinit.core.host import in_float64
 _NUM_OUTPUTS = 4
 _DIGITS = {64: 7, 32: 3}  # by the bits of the narrowest float in the computation
 # Operations that round nothing beyond their operands.
-_EXACT = (
-    "broadcast_in_dim concatenate copy dynamic_slice expand_dims gather iota pad reshape rev "
-    "select_n slice squeeze transpose"
-).split()
+_EXACT = {
+    "broadcast_in_dim", "concatenate", "copy", "dynamic_slice", "expand_dims", "gather", "iota",
+    "pad", "reshape", "rev", "select_n", "slice", "squeeze", "transpose",
+}  # fmt: skip
 
 
 def general_rows(shape: tuple[int, ...], start: float = 1.0) -> np.ndarray:
