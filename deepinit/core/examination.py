@@ -212,7 +212,7 @@ def _is_near(kink: float, kinks: tuple[float, ...]) -> bool:
 def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...]) -> None:
     """The integral of phi' over every cell between kinks is the increment of phi.
 
-    A cell that fails is bisected: a smooth function passes at a finer scale, a hidden kink does not.
+    A cell that fails is bisected: smooth functions pass at a finer scale, hidden kinks do not.
     """
     edges = np.unique([*np.linspace(-_REACH, _LAST, _CELLS + 1), _REACH, *kinks])
     edges = edges[np.abs(edges) <= _REACH]

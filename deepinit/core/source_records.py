@@ -250,12 +250,8 @@ def _pickled(thing: Any) -> Parts:
         yield "name", reduced
         return
     _, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    named = (
-        ("arguments", arguments),
-        ("state", state),
-        ("items", items and list(items)),
-        ("pairs", pairs and dict(pairs)),
-    )
+    contents = (arguments, state, items and list(items), pairs and dict(pairs))
+    named = zip(("arguments", "state", "items", "pairs"), contents, strict=True)
     yield from ((part, value) for part, value in named if value)
 
 
@@ -264,7 +260,7 @@ def _is_of_library(function: FunctionType) -> bool:
 
 
 def _is_of_user(cls: type) -> bool:
-    """Whether a class is the user's own; without a file, if it has a Python method of the user's."""
+    """Whether a class is the user's; without a file, whether one of its methods is."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file:
         return not is_library(file, {})

@@ -57,7 +57,7 @@ def names_in(code: CodeType) -> Iterator[str]:
 
 
 def imports_in(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(module, names taken from it) of the import statements in a function; `.module` is relative."""
+    """(module, imported names) of the import statements in a function; `.module` is relative."""
     before: list[Any] = [None, None]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

@@ -78,7 +78,7 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
 
 
 def centred(given: Examples) -> Examples:
-    """The same examples with targets of mean 0: the rest once an output bias has fitted the mean."""
+    """The same examples with targets of mean 0, as if an output bias had fitted the mean."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", given, Examples, "Examples", remedy)
     remedy = "Centre targets before a regression only."
@@ -123,7 +123,9 @@ def two_sines(num_examples: int = 40) -> Examples:
 
 
 def relu_pieces(num_examples: int = 40) -> Examples:
-    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU, on equally spaced points of [-1, 1].
+    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU.
+
+    At equally spaced points of [-1, 1].
 
     Reference: arXiv 2504.09484.
     """

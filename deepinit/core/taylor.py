@@ -49,7 +49,7 @@ class Taylor(NamedTuple):
 
 
 def taylor_at_zero(activation: Any) -> Taylor:
-    """a, b, c = phi'(0), phi''(0), phi'''(0) of the activation that ends a block x + phi(W psi(x) + b).
+    """a, b, c = phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
 
     Args:
         activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0 and three

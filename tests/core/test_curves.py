@@ -170,7 +170,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (lambda: line([1.0, 2.0], [1.0, 2.0]), r"a line from a point to itself.*no length"),
         (lambda: line([1.0, 2.0], [1.0]), r"points of dimensions 2, 1.*one dimension"),
@@ -220,8 +220,8 @@ NAN = float("nan")
         (lambda: image_circle(0.5), r"seed=0\.5"),
     ],
 )
-def test_bad_curves_are_refused(make, words):
-    with np.errstate(over="ignore"), pytest.raises(SpecError, match=words):
+def test_bad_curves_are_refused(make, message):
+    with np.errstate(over="ignore"), pytest.raises(SpecError, match=message):
         make()
 
 
