@@ -43,12 +43,6 @@ class ResourceError(DeepinitError):
     exit_code = 5
 
 
-class CheckFailedError(DeepinitError):
-    """Theory and simulation disagree where they were expected to agree."""
-
-    exit_code = 6
-
-
 class StoppedError(DeepinitError):
     """The run stopped after a finished block on request; the same command continues it."""
 

@@ -21,8 +21,7 @@ import numpy as np
 
 from deepinit.core.source_text import class_text, function_text, imports_in, is_library, names_in
 
-_LONGEST = 80  # characters of a constant that a record shows
-_MOST = 100  # entries of a container that a record shows
+_LONGEST, _MOST = 80, 100  # characters of a constant, and entries of a container, that are shown
 _RULES = ("jvp", "fwd", "bwd")  # of jax.custom_jvp and jax.custom_vjp
 # of properties, cached ones, partial methods, classmethods
 _WRAPPED = ("fget", "fset", "func", "__func__")
@@ -148,7 +147,7 @@ def _array_parts(thing: Any, name: str, record: Record) -> Parts:
 
 
 def _function_parts(function: FunctionType, name: str) -> Parts:
-    code, known = function.__code__, function.__globals__
+    code, namespace = function.__code__, function.__globals__
     for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield f"{name}.{variable}", cell.cell_contents
@@ -164,8 +163,9 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
     attributes = {key: value for key, value in vars(function).items() if key != "__wrapped__"}
     yield from ((f"{name}.{key}", value) for key, value in attributes.items())
     names = tuple(dict.fromkeys(names_in(code)))
-    modules = [known[used] for used in names if isinstance(known.get(used), ModuleType)]
-    yield from ((f"{known.get('__name__')}:{used}", known[used]) for used in names if used in known)
+    used = {name: namespace[name] for name in names if name in namespace}
+    modules = [value for value in used.values() if isinstance(value, ModuleType)]
+    yield from ((f"{namespace.get('__name__')}:{name}", value) for name, value in used.items())
     for module in (*modules, *_imported(function)):
         yield from _module_parts(module, names)
 
