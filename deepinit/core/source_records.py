@@ -157,9 +157,8 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
         yield f"{name}.__wrapped__", function.__wrapped__
     if _is_of_library(function):
         return
-    for given in ("__defaults__", "__kwdefaults__"):
-        if getattr(function, given):
-            yield f"{name}.{given}", getattr(function, given)
+    defaults = [part for part in ("__defaults__", "__kwdefaults__") if getattr(function, part)]
+    yield from ((f"{name}.{part}", getattr(function, part)) for part in defaults)
     attributes = {key: value for key, value in vars(function).items() if key != "__wrapped__"}
     yield from ((f"{name}.{key}", value) for key, value in attributes.items())
     names = tuple(dict.fromkeys(names_in(code)))
