@@ -64,7 +64,8 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
     if builtin is not None:
         return builtin
     name = f"{getattr(fn, '__module__', None)}:{getattr(fn, '__qualname__', repr(fn))}"
-    return examined(name, fn, tuple(float(kink) for kink in kinks))
+    declared = validate.array("kinks", kinks, remedy="Write kinks=(0.0,).").ravel()
+    return examined(name, fn, tuple(declared.tolist()))
 
 
 def as_activation(value: Any) -> Activation:

@@ -128,6 +128,12 @@ def test_records_with_wrong_parameters_are_refused(given, parameters):
         di.MLP((3,), given)
 
 
+@pytest.mark.parametrize("kinks", ["a", (np.nan,), [[0.0], [1.0, 2.0]], None])
+def test_declared_kinks_are_finite_numbers(kinks):
+    with pytest.raises(SpecError, match=r"kinks.*Write kinks=\(0\.0,\)"):
+        activations.from_function(lambda x: x * jnp.tanh(x), kinks=kinks)
+
+
 def test_networks_are_copied_by_replace_or_json_but_not_by_asdict():
     net = di.MLP((3,), "tanh")
     with pytest.raises(SpecError, match=r"'tanh' with fn, .*dataclasses.replace\(net\)"):
