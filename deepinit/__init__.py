@@ -1,6 +1,6 @@
-"""deepinit: deep networks at random initialization, simulated, predicted and compared with infinite width.
+"""Deep networks at random initialization: simulated, predicted, compared with infinite width.
 
-Names are loaded when they are first used: `import deepinit` alone imports neither JAX nor anything heavy.
+Names are loaded at first use: `import deepinit` imports neither JAX nor other heavy packages.
 """
 
 import lazy_loader

@@ -29,12 +29,14 @@ from .core.activations import linear as linear
 from .core.activations import mish as mish
 from .core.activations import relu as relu
 from .core.activations import relu6 as relu6
+from .core.activations import rounded as rounded
 from .core.activations import selu as selu
 from .core.activations import sigmoid as sigmoid
 from .core.activations import silu as silu
 from .core.activations import sin as sin
 from .core.activations import softplus as softplus
 from .core.activations import softsign as softsign
+from .core.activations import stored as stored
 from .core.activations import swish as swish
 from .core.activations import tanh as tanh
 from .core.activations import x2_tanh as x2_tanh
@@ -54,8 +56,6 @@ from .core.residual_specs import ConvResNet as ConvResNet
 from .core.residual_specs import ResNet as ResNet
 from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
-from .core.rounding import rounded as rounded
-from .core.rounding import stored as stored
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
 from .core.training_config import Training as Training

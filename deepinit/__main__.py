@@ -4,7 +4,7 @@ from deepinit import startup
 
 
 def command() -> None:
-    """The console script: `main` in a process of its own, where JAX gets all cores."""
+    """The console script: `main` in its own process, with all cores for JAX."""
     startup.begin()
     code = 1
     try:

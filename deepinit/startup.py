@@ -1,7 +1,4 @@
-"""The first and the last moment of the command: signals and standard streams.
-
-Imports nothing heavy: it runs before everything else.
-"""
+"""Start and end of the command: signals and standard streams. Imports nothing heavy."""
 
 import contextlib
 import os
@@ -14,14 +11,14 @@ STOPPED = 75
 
 
 def begin() -> None:
-    """From here on a signal ends the process with 75, and the standard streams exist.
+    """Let signals end the process with 75, and open closed standard streams.
 
-    What is being written to a run directory is whole or absent at any moment, so that it may end.
+    Files of a run directory are intact or absent at any moment, so that the process may end.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    # A closed stream's number would go to the next file that is opened, of a run directory.
+    # The descriptor of a closed stream would go to the next file of a run directory.
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -36,7 +33,7 @@ def begin() -> None:
 
 
 def end(code: int) -> NoReturn:
-    """Leave with a code that no later signal changes: Python resets handlers before it is gone."""
+    """Exit with a code that no later signal changes: Python resets handlers before it ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
@@ -44,20 +41,17 @@ def end(code: int) -> NoReturn:
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     name = signal.Signals(number).name
+    text = f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n"
     with contextlib.suppress(OSError):
-        os.write(
-            2,
-            f"deepinit: stopped by {name}; nothing is lost. The same command continues.\n".encode(),
-        )
+        os.write(2, text.encode())
     os._exit(STOPPED)
 
 
 def say(sentence: str) -> None:
-    """One sentence on standard error, as far as it can be written."""
+    """Write one sentence to standard error; errors of the stream are ignored."""
+    text = f"deepinit: {sentence}. Allow more memory (ulimit -v) and run again.\n"
     with contextlib.suppress(OSError):
-        os.write(
-            2, f"deepinit: {sentence}. Allow more memory (ulimit -v) and run again.\n".encode()
-        )
+        os.write(2, text.encode())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -30,8 +30,7 @@ from deepinit.comparison.width_rows import (
 )
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.results import Estimate
-from deepinit.core.tails import heavy_tails
+from deepinit.core.results import Estimate, heavy_tails
 
 if TYPE_CHECKING:
     import xarray

@@ -1,7 +1,7 @@
-"""What every part of deepinit speaks: specs, weight laws, activations, inputs, typed results.
+"""Specs, laws, activations, inputs and typed results, shared by all parts of deepinit.
 
-Nothing in this package imports another part of deepinit, and nothing imports JAX before it is needed, so that the
-command line can answer `--help` and `--dry-run` at once.
+This package imports no other part of deepinit, and JAX only where it is used: `--help` and
+`--dry-run` answer at once.
 """
 
 from deepinit.core import curves, frames, inputs, targets

@@ -1,4 +1,4 @@
-"""`Activation`: an elementwise function with what theory and simulation need to know about it."""
+"""`Activation`: an elementwise function with its derivative, kinks and slopes."""
 
 import dataclasses
 import itertools
@@ -11,10 +11,9 @@ import numpy as np
 
 from deepinit.core.array_api import array_namespace
 from deepinit.core.errors import SpecError
+from deepinit.core.host import on_host
 
-# Gauss-Legendre on [0, 1], 6 nodes: exact for polynomials of degree 11. On steps of at most 1/2 the
-# error for tanh, GELU and their like is below 1e-9 relative, under float32 rounding; longer steps
-# are differenced directly.
+# Gauss-Legendre on [0, 1]: relative error below 1e-9 for tanh, GELU, ... on steps up to 1/2.
 _NODES = 0.5 * (np.polynomial.legendre.leggauss(6)[0] + 1.0)
 _WEIGHTS = 0.5 * np.polynomial.legendre.leggauss(6)[1]
 _LONGEST_QUADRATURE_STEP = 0.5
@@ -25,19 +24,16 @@ class Activation:
     """An elementwise nonlinearity.
 
     Attributes:
-        name: the built-in's name, `rounded` (see `core.rounding`), or `module:function` of a
-            user's function.
+        name: of a built-in, `rounded` (see `core.rounding`), or `module:function`.
         fn: `fn(x, **parameters)`, elementwise, on JAX arrays; built-ins on NumPy arrays too.
-        parameters: keyword arguments bound to `fn`, as sorted pairs.
-        slopes: (left, right) if the function is positively homogeneous: `left * x` for x < 0,
-            `right * x` for x > 0.
-        kinks: where the function or one of its derivatives jumps, in order; between kinks it is
-            smooth.
-        derivative_fn: `derivative_fn(x, **parameters)` on NumPy and JAX arrays, given for
-            built-ins; None for JAX's automatic derivative.
-        jumps: the kinks at which the value itself jumps.
-        difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of the
-            derivative.
+        parameters: keyword arguments of `fn`, as sorted pairs.
+        slopes: (left, right) of a positively homogeneous function, `left * x` for x < 0 and
+            `right * x` for x > 0; None for others.
+        kinks: jumps of the function or of a derivative, in order; smooth in between.
+        derivative_fn: `derivative_fn(x, **parameters)` on NumPy and JAX arrays, for built-ins;
+            None for automatic differentiation.
+        jumps: kinks at which the value jumps.
+        difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of phi'.
     """
 
     name: str
@@ -66,11 +62,10 @@ class Activation:
         return jax.jvp(self, (x,), (jnp.ones_like(x),))[1]
 
     def difference(self, x: Any, dx: Any) -> Any:
-        """phi(x + dx) - phi(x) to relative accuracy, however small dx.
+        """phi(x + dx) - phi(x) to relative accuracy for any dx.
 
-        The integral of phi' over the step by Gauss-Legendre, from kink to kink (exact for
-        piecewise-linear functions); across a jump of the value, and for steps longer than 1/2, the
-        plain difference.
+        Gauss-Legendre integral of phi' from kink to kink, exact for piecewise-linear functions;
+        the plain difference across a jump and for steps longer than 1/2.
         """
         xp = array_namespace(x, dx)
         if self.difference_fn is not None:
@@ -86,7 +81,7 @@ class Activation:
         return xp.where(short, self._integral(xp, x, dx), direct)
 
     def _integral(self, xp: Any, x: Any, dx: Any) -> Any:
-        """The integral of phi' from x to x + dx, piece by piece between the kinks."""
+        """The integral of phi' from x to x + dx, from kink to kink."""
         if not self.kinks:
             return dx * sum(
                 float(w) * self.derivative(x + float(t) * dx)
@@ -114,13 +109,11 @@ class Activation:
 
     @property
     def is_builtin(self) -> bool:
-        """Value and derivative are formulas that NumPy computes too, in float64 on the host."""
+        """NumPy computes value and derivative too, in float64 without JAX."""
         return self.derivative_fn is not None
 
     def has_corner(self, x: float) -> bool:
-        """Does phi or phi' jump at x? (ELU has a kink at 0 that is none of phi'.)"""
-        from deepinit.core.gaussian import derivatives
-
+        """Whether phi or phi' jumps at x. ELU has a kink at 0 without a jump of phi'."""
         if x not in self.kinks:
             return False
         if x in self.jumps or self.slopes is not None:
@@ -133,28 +126,16 @@ class Activation:
         """A JSON record that `activations.from_json` reads back.
 
         Raises:
-            SpecError: for a function that no import can reach (a lambda, a local function).
+            SpecError: a function that cannot be imported by name (a lambda, a local function).
         """
         importable = ":" in self.name and "<" not in self.name
         if not (self.is_builtin or self.name == "rounded" or importable):
+            allowed = "a built-in activation, or a function at the top level of a module"
+            remedy = "Move the function to a module: a lambda cannot be written to disk."
             raise SpecError(
-                f"the activation {self.name!r}, which no import can reach",
-                "a built-in activation, or a function at the top level of an importable module",
-                "Move the function to a module (a lambda cannot be written to disk).",
+                f"the activation {self.name!r}, which no import can reach", allowed, remedy
             )
         return {"name": self.name, **{key: _record(value) for key, value in self.parameters}}
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled by its record where that leads back to the same object, else by its fields."""
-        from deepinit.core.activations import from_json
-
-        try:
-            record = self.to_json()
-            if from_json(record) == self:
-                return from_json, (record,)
-        except SpecError:
-            pass  # a lambda: only some picklers can (cloudpickle)
-        return Activation, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{key}={value}" for key, value in self.parameters)
@@ -162,7 +143,7 @@ class Activation:
 
 
 def _record(value: Any) -> Any:
-    """A parameter in a JSON record: an activation by its name, or by its record as text."""
+    """A parameter in JSON: an inner activation as its name, or as the text of its record."""
     if not isinstance(value, Activation):
         return value
     record = value.to_json()
@@ -170,7 +151,7 @@ def _record(value: Any) -> Any:
 
 
 def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
-    """How far into the step the kink lies, from 0 (behind its start) to 1 (beyond its end)."""
+    """Position of the kink within the step, clipped to [0, 1]."""
     gap = kink - x
     ahead = (gap > 0) == (dx > 0)
     met = ahead & (abs(gap) <= abs(dx)) & (dx != 0)
@@ -178,11 +159,30 @@ def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
 
 
 def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
-    """The least and the largest float between two kinks, excluding them."""
+    """The least and the largest float strictly between two kinks."""
     floats, tiny = np.dtype(dtype).type, np.finfo(dtype).tiny
     least, most = floats(low), floats(high)
-    if math.isfinite(low):  # beside 0, XLA takes numbers below `tiny` for 0
+    if math.isfinite(low):  # XLA flushes numbers below `tiny` to 0
         least = np.maximum(np.nextafter(least, floats(math.inf)), least + tiny)
     if math.isfinite(high):
         most = np.minimum(np.nextafter(most, floats(-math.inf)), most - tiny)
     return least, most
+
+
+def values(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """phi(x) in float64 on the host; built-ins without JAX."""
+    return np.asarray(activation(x)) if activation.is_builtin else on_host(activation, x)
+
+
+def derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
+    """phi'(x) in float64 on the host; built-ins without JAX."""
+    if activation.is_builtin:
+        return np.asarray(activation.derivative(x), dtype=np.float64)
+    return on_host(activation.derivative, x)
+
+
+def differences(activation: Activation, x: np.ndarray, dx: np.ndarray) -> np.ndarray:
+    """phi(x + dx) - phi(x) in float64 on the host, to relative accuracy."""
+    if activation.is_builtin:
+        return np.asarray(activation.difference(x, dx))
+    return on_host(activation.difference, x, dx)

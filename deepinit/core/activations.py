@@ -1,10 +1,15 @@
-"""Activations by name, by record, or from any JAX function, which is examined once."""
+"""Activations from a name, a JSON record or a JAX function, which is examined once."""
 
+import copyreg
+import dataclasses
 import functools
 import importlib
+import inspect
+import json
 from collections.abc import Callable
 from typing import Any
 
+from deepinit.core import validate
 from deepinit.core.activation import Activation as Activation
 from deepinit.core.builtin_activations import BUILTIN as BUILTIN
 from deepinit.core.builtin_activations import FAMILIES
@@ -31,43 +36,43 @@ from deepinit.core.builtin_activations import swish as swish
 from deepinit.core.builtin_activations import tanh as tanh
 from deepinit.core.builtin_activations import x2_tanh as x2_tanh
 from deepinit.core.builtin_activations import x_tanh as x_tanh
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
+from deepinit.core.examination import examined
+from deepinit.core.rounding import ROUNDINGS, STORED, Rounding, rounded_activation
 
 _ALIASES = {"swish": "silu"}
+_COPY = "Copy a network by dataclasses.replace(net), or by di.spec_from_json(net.to_json())."
 
 
 def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) -> Activation:
-    """An Activation from any elementwise JAX function, examined in float64 on the host.
+    """An Activation from any elementwise JAX function, examined once in float64 on the host.
 
-    `jax.nn.relu`, `jnp.tanh` and the like become the built-ins. Of other functions the kinks
-    (also jumps of the value, and of higher derivatives) and the slopes of a positively homogeneous
-    one are found from what the function computes; a function is examined once.
+    `jax.nn.relu`, `jnp.tanh`, ... become the built-ins. Otherwise the kinks and the slopes of a
+    positively homogeneous function come from its operations.
 
     Args:
-        fn: phi(x) on JAX arrays of any shape, with `jax.numpy` operations: each entry of the result
-            depends on that entry of x alone, and has its dtype.
-        kinks: points where a derivative jumps, beyond those that are found. Needed only where
-            the function hides them from JAX (a loop, a table look-up).
+        fn: phi(x) in `jax.numpy` operations on arrays of any shape; elementwise, of the dtype of x.
+        kinks: points where a derivative jumps, in addition to those found. Needed where a loop or
+            a table hides them from JAX.
 
     Raises:
-        SpecError: a function that is not elementwise, that JAX cannot trace or differentiate
-            forward, whose values or derivatives are not finite on [-12, 12], that is constant, or
-            whose derivative is not that of its values.
+        SpecError: a function that is not elementwise, not traceable or not differentiable forward,
+            whose values or derivatives are not finite on [-12, 12], that is constant, whose
+            derivative is not that of its values, or that seems homogeneous without a proof.
     """
-    known = _known(fn)
-    if known is not None:
-        return known
-    from deepinit.core.examination import examined
-
+    builtin = _known(fn)
+    if builtin is not None:
+        return builtin
     name = f"{getattr(fn, '__module__', None)}:{getattr(fn, '__qualname__', repr(fn))}"
-    return examined(name, fn, tuple(float(kink) for kink in kinks))
+    declared = validate.array("kinks", kinks, remedy="Write kinks=(0.0,).").ravel()
+    return examined(name, fn, tuple(declared.tolist()))
 
 
 def as_activation(value: Any) -> Activation:
-    """An Activation from itself, a built-in's name, a JSON record or any JAX function.
+    """An Activation from itself, a built-in's name, a JSON record or a JAX function.
 
     Raises:
-        SpecError: for an unknown name, something that cannot be called, or a function that
+        SpecError: an unknown name, an object that is not callable, or a function that
             `from_function` refuses.
     """
     if isinstance(value, Activation):
@@ -78,48 +83,130 @@ def as_activation(value: Any) -> Activation:
         return from_json(value)
     if callable(value):
         return from_function(value)
-    raise SpecError(_unknown(repr(value)))
+    raise _unknown(value)
 
 
 def from_json(record: dict[str, Any]) -> Activation:
-    """The inverse of `Activation.to_json`."""
+    """The inverse of `Activation.to_json`.
+
+    Raises:
+        SpecError: an unknown name, or parameters that the activation does not have.
+    """
     name = record.get("name")
     if not isinstance(name, str):
-        raise SpecError(_unknown(repr(record)))
+        raise _unknown(record)
     parameters = {key: value for key, value in record.items() if key != "name"}
-    if _ALIASES.get(name, name) in BUILTIN:
-        return BUILTIN[_ALIASES.get(name, name)](**parameters)
-    if name == "rounded":
-        from deepinit.core.rounding import from_parameters  # which builds on this module
+    factory = _factory(_ALIASES.get(name, name))
+    try:
+        inspect.signature(factory).bind(**parameters)
+    except TypeError:
+        allowed = ", ".join(inspect.signature(factory).parameters) or "no parameters"
+        given = f"the activation {name!r} with {', '.join(map(str, parameters)) or 'no parameters'}"
+        remedy = _COPY if "fn" in parameters else "Check the record."
+        raise SpecError(given, f"{name} with {allowed}", remedy) from None
+    return factory(**parameters)
 
-        return from_parameters(**parameters)
+
+def _factory(name: str) -> Callable[..., Activation]:
+    """The function of the parameters that makes the activation of this name."""
+    if name in BUILTIN:
+        return BUILTIN[name]
+    if name == "rounded":
+        return _rounded_from_record
     module, _, function = name.partition(":")
     try:
         target: Any = importlib.import_module(module)
         for part in function.split("."):
             target = getattr(target, part)
     except (ImportError, AttributeError, ValueError):
-        raise SpecError(_unknown(repr(name))) from None
+        raise _unknown(name) from None
     if not function or not callable(target):
-        raise SpecError(_unknown(repr(name)))
-    return from_function(target)
+        raise _unknown(name)
+    return lambda: from_function(target)
+
+
+def _reduced(activation: Activation) -> tuple[Any, ...]:
+    """Pickled as its record where that leads back to an equal object, else as its fields."""
+    try:
+        record = activation.to_json()
+        if from_json(record) == activation:
+            return from_json, (record,)
+    except SpecError:
+        pass  # a lambda: only some picklers can (cloudpickle)
+    fields = dataclasses.fields(activation)
+    return Activation, tuple(getattr(activation, field.name) for field in fields)
+
+
+copyreg.pickle(Activation, _reduced)
+
+
+def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Activation:
+    """Q(phi(x)): values rounded to multiples of rho, or flushed to 0 below rho.
+
+    Args:
+        activation: anything that `as_activation` takes.
+        rho: the spacing of the grid, in (0, 1); for `flush` the smallest nonzero value.
+        rounding: `nearest` multiple (halves away from 0); `truncate` toward 0,
+            sign(x) floor(|x| / rho) rho, which never increases |x|; or `flush`, |x| < rho to 0 and
+            no other change, where rho may be below the range of the dtype.
+
+    Raises:
+        SpecError: rho outside (0, 1), a grid finer than 1e-13, an unknown rounding, an activation
+            that is rounded already.
+
+    Reference: Avelin & Karlsson 2022, arXiv 2104.10727 (truncation); Avelin 2026, arXiv 2608.15914
+        (nearest).
+    """
+    name = validate.choice("rounding", rounding, ROUNDINGS)
+    return rounded_activation(as_activation(activation), rho, name)  # type: ignore[arg-type]
+
+
+def stored(activation: Any, dtype: str) -> Activation:
+    """phi with the underflow of a dtype: 0 below its smallest number.
+
+    float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16:
+    `rounded(activation, 2**-24, "nearest")`, its subnormal numbers.
+
+    Models the underflow of activations, not the rounding of the mantissa and not underflow inside a
+    matrix product. The terms w_ij x_j of a product are smaller than x_j; flushed too (float32 and
+    bfloat16 on XLA), they lose a signal earlier, by 1.5 layers at width 16 and 2.7 at width 64 for
+    tanh with weights U(-1, 1) / sqrt(width) (see `theory.cutoff.underflow_layer`). Products of
+    float16 are taken in float32 and do not underflow.
+
+    Args:
+        activation: anything that `as_activation` takes.
+        dtype: "float32", "bfloat16" or "float16".
+
+    Raises:
+        SpecError: another dtype; an activation that `rounded` refuses.
+
+    Reference: IEEE 754; arXiv 2104.10727 for the cut-off.
+    """
+    remedy = "Write di.rounded for another precision."
+    return rounded(activation, *STORED[validate.choice("dtype", dtype, tuple(STORED), remedy)])
+
+
+def _rounded_from_record(activation: Any, rho: float, rounding: Rounding) -> Activation:
+    """From a JSON record, where the inner activation is a name or the text of a record."""
+    is_record = isinstance(activation, str) and activation.startswith("{")
+    return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 
 
 def _known(fn: Any) -> Activation | None:
-    """The built-in that a function of JAX is, also under `functools.partial`."""
+    """The built-in equal to a function of JAX, also under `functools.partial`."""
     keywords: dict[str, Any] = {}
     if isinstance(fn, functools.partial) and not fn.args:
         fn, keywords = fn.func, fn.keywords
     try:
         builtin = _of_jax().get(fn)
         return None if builtin is None else builtin(**keywords)
-    except (TypeError, SpecError):  # not hashable; parameters that a built-in does not have
+    except (TypeError, SpecError):  # not hashable, or parameters that a built-in does not have
         return None
 
 
 @functools.lru_cache(maxsize=1)
 def _of_jax() -> dict[Any, Callable[..., Activation]]:
-    """Functions of JAX (flax.linen names the same ones) and the built-ins that compute them."""
+    """Functions of JAX (flax.linen has the same ones) -> factories of the built-ins."""
     import jax
     import jax.numpy as jnp
 
@@ -151,9 +238,10 @@ def _of_jax() -> dict[Any, Callable[..., Activation]]:
     return {**known, **{family: family for family in FAMILIES}, nn.gelu: gelu_of}
 
 
-def _unknown(given: str) -> str:
-    return refusal(
-        f"the activation {given}",
-        ", ".join(sorted({*BUILTIN, *_ALIASES})) + ", or any elementwise JAX function",
+def _unknown(given: Any) -> SpecError:
+    names = ", ".join(sorted({*BUILTIN, *_ALIASES}))
+    return SpecError(
+        f"the activation {given!r}",
+        f"{names}, or any elementwise JAX function",
         "Check the spelling, or pass the function itself (jnp.tanh, or your own).",
     )

@@ -1,7 +1,7 @@
-"""One formula for NumPy and JAX: which array namespace do these values live in?
+"""Array namespaces: one formula for NumPy and JAX.
 
-Python floats and NumPy arrays are computed by NumPy in float64; JAX arrays (tracers too) by `jax.numpy` in their own
-dtype. JAX is looked up, never imported: without JAX arrays in the process there is none to dispatch on.
+Python floats and NumPy arrays are computed by NumPy in float64; JAX arrays and tracers by
+`jax.numpy` in their own dtype. JAX is looked up in `sys.modules`, not imported.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 
 
 def array_namespace(*values: Any) -> ModuleType:
@@ -24,7 +24,7 @@ def array_namespace(*values: Any) -> ModuleType:
 
 
 def special_namespace(xp: ModuleType) -> ModuleType:
-    """The special functions that go with an array namespace: `scipy.special` or `jax.scipy.special`."""
+    """`scipy.special` or `jax.scipy.special`, by array namespace."""
     if xp is np:
         import scipy.special as special
     else:
@@ -33,7 +33,7 @@ def special_namespace(xp: ModuleType) -> ModuleType:
 
 
 def without_slopes(*values: Any) -> tuple[Any, ...]:
-    """The values as constants: JAX takes no derivative through them."""
+    """`jax.lax.stop_gradient` of JAX values; NumPy values unchanged."""
     if array_namespace(*values) is np:
         return values
     import jax
@@ -42,15 +42,16 @@ def without_slopes(*values: Any) -> tuple[Any, ...]:
 
 
 def is_traced(*values: Any) -> bool:
-    """Is one of the values a JAX tracer, whose numbers the host cannot see?"""
+    """Whether one of the values is a JAX tracer."""
     jax = sys.modules.get("jax")
     return jax is not None and any(isinstance(value, jax.core.Tracer) for value in values)
 
 
 def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
-    """The values as floating arrays: float64 in NumPy; in JAX the common dtype of the JAX arrays among them.
+    """The values as floating arrays: float64 in NumPy; in JAX the common dtype of the JAX arrays.
 
-    JAX integers and Python floats under jit, grad or vmap (weakly typed) become JAX's default float.
+    JAX integers and weakly typed values (Python floats under jit, grad or vmap) take JAX's default
+    float.
     """
     dtype: Any = np.float64
     if xp is not np:
@@ -66,18 +67,15 @@ def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
 def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
     try:
         if value is None or isinstance(value, str):
-            raise TypeError(
-                "no number"
-            )  # NumPy would make them nan, and the number that the text spells
+            raise TypeError  # NumPy would convert them
         return xp.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
-        raise SpecError(
-            repr(value), "real numbers and arrays of them", "Convert it to floats."
-        ) from error
+        allowed = "real numbers and arrays of them"
+        raise SpecError(repr(value), allowed, "Convert it to floats.") from error
 
 
 def with_derivative_of(variable: Any, value: Any) -> Any:
-    """`value`, in JAX with the derivative of `variable`: a clip that does not end a gradient at the bound."""
+    """`value`, in JAX with the derivative of `variable`: a clip that passes gradients through."""
     if array_namespace(variable, value) is np:
         return value
     import jax

@@ -1,16 +1,16 @@
 """The built-in activations: values and exact derivatives.
 
-The formulas compute in NumPy (float64) or in JAX, whichever their argument lives in, so that
-quadrature on the host and simulation on a device use the same definition.
+NumPy arguments are computed by NumPy in float64, JAX arrays by JAX: quadrature on the host and
+simulation on a device share one definition.
 """
 
 import math
 from collections.abc import Callable
 from functools import partial
 
+from deepinit.core import validate
 from deepinit.core.activation import Activation
 from deepinit.core.array_api import array_namespace, special_namespace
-from deepinit.core.errors import SpecError
 
 _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 _GELU_TANH = (2.0 * math.sqrt(2.0 / math.pi), 0.044715)  # sigmoid(a (x + b x^3))
@@ -241,7 +241,7 @@ x2_tanh = Activation("x2_tanh", _x2_tanh, derivative_fn=_x2_tanh_derivative)
 
 def leaky_relu(negative_slope: float = 0.01) -> Activation:
     """x for x > 0, negative_slope * x for x < 0."""
-    slope = _finite("negative_slope", negative_slope, "0.01 is the usual choice.")
+    slope = validate.real("negative_slope", negative_slope, remedy="0.01 is the usual choice.")
     return Activation(
         "leaky_relu",
         _leaky_relu,
@@ -257,7 +257,7 @@ def elu(alpha: float = 1.0) -> Activation:
 
     Reference: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289.
     """
-    scale = _finite("alpha", alpha, "1 is the usual choice.")
+    scale = validate.real("alpha", alpha, remedy="1 is the usual choice.")
     parameters = (("alpha", scale),)
     return Activation("elu", _elu, parameters, None, (0.0,), _elu_derivative)
 
@@ -267,20 +267,9 @@ def celu(alpha: float = 1.0) -> Activation:
 
     Reference: Barron 2017, arXiv 1704.07483.
     """
-    scale = _finite("alpha", alpha, "1 is the usual choice.", positive=True)
+    scale = validate.positive("alpha", alpha, "1 is the usual choice.")
     parameters = (("alpha", scale),)
     return Activation("celu", _celu, parameters, None, (0.0,), _celu_derivative)
-
-
-def _finite(name: str, given: float, remedy: str, positive: bool = False) -> float:
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value) or (positive and value <= 0.0):
-        allowed = "a finite number > 0" if positive else "a finite number"
-        raise SpecError(f"{name}={given!r}", allowed, remedy)
-    return value
 
 
 def _itself(activation: Activation) -> Activation:

@@ -1,7 +1,7 @@
-"""Curves in input space whose image a network stretches: a segment, or an arc of a circle.
+"""Curves in input space: segments and arcs of circles, exact or sampled.
 
-A curve is `basis(t) @ coefficients`, with the basis (1, t) of a line or (1, cos t, sin t) of a circle. A ReLU network keeps this
-form on every piece of the curve where no unit switches, so that exact sweeps need no other description.
+A curve is `basis(t) @ coefficients` with the basis (1, t) of a line or (1, cos t, sin t) of a
+circle. A ReLU network preserves this form on every piece without a switching unit.
 """
 
 import dataclasses
@@ -14,10 +14,11 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.array_api import array_namespace
 from deepinit.core.errors import SpecError
-from deepinit.core.inputs import checked_radius, images
+from deepinit.core.inputs import checked_seed, images
 from deepinit.core.reproducible import dot, norm
 
 Kind = Literal["line", "circle"]
+Method = Literal["tangents", "polygon"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,11 +27,11 @@ class Curve:
 
     Attributes:
         kind: `line` or `circle`.
-        coefficients: [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre, and two orthogonal radii of
-            equal length), float64.
-        start: the parameter t where the curve starts; radians for a circle.
-        stop: where it ends, larger.
-        label: how figures and tables call it.
+        coefficients: float64; [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre,
+            two orthogonal radii of equal length).
+        start: first parameter t; radians for a circle.
+        stop: last parameter, larger.
+        label: in figures and tables.
     """
 
     kind: Kind
@@ -46,22 +47,22 @@ class Curve:
 
     @property
     def speed(self) -> float:
-        """The length of the velocity d gamma / dt, the same all along the curve."""
+        """|d gamma / dt|, constant along the curve."""
         return float(np.linalg.norm(self.coefficients[1]))
 
     @property
     def length(self) -> float:
-        """The curve's own length."""
+        """Length in input space."""
         return self.speed * (self.stop - self.start)
 
     @property
     def is_closed(self) -> bool:
-        """A full circle, whose end is its start."""
+        """A full circle."""
         return self.kind == "circle" and math.isclose(self.stop - self.start, 2.0 * math.pi)
 
     @property
     def digest(self) -> str:
-        """A hash of the numbers: part of a run's identity."""
+        """SHA-256 of the numbers, part of a run's identity."""
         numbers = np.concatenate([self.coefficients.ravel(), [self.start, self.stop]])
         return hashlib.sha256(
             f"{self.kind} {self.coefficients.shape}".encode() + numbers.astype("<f8").tobytes()
@@ -69,7 +70,7 @@ class Curve:
 
     @property
     def meets_origin(self) -> bool:
-        """Does the curve pass through 0 (to rounding)? There a network without biases switches all its units at once."""
+        """Whether the curve passes through 0, to rounding: there all bias-free units switch."""
         return self.distance_to_origin() <= 1e-12 * float(np.abs(self.coefficients).max())
 
     def distance_to_origin(self) -> float:
@@ -81,11 +82,8 @@ class Curve:
         centre, first, second = self.coefficients
         # |c + r(t)|^2 is least where r(t) points against c; at the ends if that is not on the arc
         nearest = math.atan2(-centre @ second, -centre @ first)
-        turns = (
-            np.arange(-2, 3) * 2.0 * math.pi
-            + nearest
-            + 2.0 * math.pi * round(self.start / (2.0 * math.pi))
-        )
+        whole_turns = 2.0 * math.pi * round(self.start / (2.0 * math.pi))
+        turns = np.arange(-2, 3) * 2.0 * math.pi + nearest + whole_turns
         candidates = [self.start, self.stop, *(t for t in turns if self.start <= t <= self.stop)]
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
@@ -103,18 +101,16 @@ class Curve:
         return _combine(xp, basis, self.coefficients[1:])
 
 
-Method = Literal["tangents", "polygon"]
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class SampledCurve:
-    """A curve as a network sees it: rows at nodes of the curve.
+    """Nodes of a curve as rows of a network.
 
     Attributes:
         curve: the curve.
-        num_nodes: pieces of equal length that the curve is cut into.
-        method: `tangents`: a tangent at one random node in each piece, drawn anew for every network (the mean length is
-            unbiased for every number of nodes). `polygon`: the chords between the ends of the pieces (biased low).
+        num_nodes: pieces of equal length.
+        method: `tangents`: the tangent at one random node per piece, drawn for every network (the
+            mean length is unbiased). `polygon`: the chords between the ends of the pieces (biased
+            low).
     """
 
     curve: Curve
@@ -128,25 +124,25 @@ class SampledCurve:
 
     @property
     def num_rows(self) -> int:
-        """Rows that travel through a network: a point and a tangent, or a chord, for every piece."""
+        """Rows through a network: a point and a tangent, or a chord, per piece."""
         return 2 * self.num_nodes
 
     @property
     def label(self) -> str:
-        """The curve's, with the method."""
-        return f"{self.curve.label}, {self.num_nodes} {'random tangents' if self.method == 'tangents' else 'chords'}"
+        """Label of the curve, with the method."""
+        method = "random tangents" if self.method == "tangents" else "chords"
+        return f"{self.curve.label}, {self.num_nodes} {method}"
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """What the last axis of a measurement is called."""
+        """Names along the last axis of a measurement."""
         return (self.curve.label,)
 
     @property
     def digest(self) -> str:
-        """A hash of the numbers: part of a run's identity."""
-        return hashlib.sha256(
-            f"{self.curve.digest} {self.num_nodes} {self.method}".encode()
-        ).hexdigest()
+        """SHA-256 of the numbers, part of a run's identity."""
+        text = f"{self.curve.digest} {self.num_nodes} {self.method}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
@@ -155,23 +151,18 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
     Args:
         curve: for example `di.curves.circle()`.
         num_nodes: pieces.
-        method: `tangents` (the default: unbiased) or `polygon` (as the literature does; biased low, for a circle
-            through a bias-free ReLU network by 2 depth / (3 num_nodes)).
+        method: `tangents` (unbiased) or `polygon` (biased low; for a circle through a bias-free
+            ReLU network by 2 depth / (3 num_nodes)).
     """
-    if not isinstance(curve, Curve):
-        raise SpecError(
-            f"curve of type {type(curve).__name__}", "a curve", "Write di.curves.circle()."
-        )
-    validate.integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
-    if method not in ("tangents", "polygon"):
-        raise SpecError(
-            f"method={method!r}", "'tangents', 'polygon'", "Leave it out for 'tangents'."
-        )
-    return SampledCurve(curve, int(num_nodes), method)
+    validate.instance("curve", curve, Curve, "a curve", "Write di.curves.circle().")
+    num_nodes = validate.integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
+    remedy = "Leave it out for 'tangents'."
+    method = validate.choice("method", method, ("tangents", "polygon"), remedy)  # type: ignore
+    return SampledCurve(curve, num_nodes, method)
 
 
 def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
-    """sum_i basis_i(t) coefficient_i, without a matrix product, whose precision would depend on the device."""
+    """sum_i basis_i(t) coefficient_i without a matrix product, in full precision on any device."""
     terms = [
         values[:, None] * xp.asarray(row, values.dtype)
         for values, row in zip(basis, coefficients, strict=True)
@@ -189,38 +180,26 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
     _check_dimensions(start, end)
     velocity = end - start
     if not np.any(velocity):
-        raise SpecError(
-            "a line from a point to itself",
-            "two different points",
-            "A constant curve has no length.",
-        )
-    return _checked(
-        Curve(
-            "line",
-            np.stack([start, velocity]),
-            0.0,
-            1.0,
-            label or f"line in dimension {len(start)}",
-        )
-    )
+        remedy = "A constant curve has no length."
+        raise SpecError("a line from a point to itself", "two different points", remedy)
+    label = label or f"line in dimension {len(start)}"
+    return _checked(Curve("line", np.stack([start, velocity]), 0.0, 1.0, label))
 
 
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
     """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
-    validate.integer("dimension", dimension, 2, "A circle needs a plane.")
-    radius = checked_radius(radius)
+    dimension = validate.integer("dimension", dimension, 2, "A circle needs a plane.")
+    radius = validate.positive("radius", radius, "Leave it out for the unit circle.")
     coefficients = np.zeros((3, dimension))
     coefficients[1, 0] = coefficients[2, 1] = radius
-    return _checked(
-        Curve("circle", coefficients, 0.0, 2.0 * math.pi, f"circle of radius {radius:g}")
-    )
+    return _full_circle(coefficients, f"circle of radius {radius:g}")
 
 
 def circle_through(first: Any, second: Any, third: Any, label: str | None = None) -> Curve:
     """The full circle through three points [dimension], starting at the first.
 
     Raises:
-        SpecError: the points lie on one line (two of them equal included), unequal shapes, not finite.
+        SpecError: points on one line (equal points included), unequal shapes, not finite.
     """
     a, b, c = _point("first", first), _point("second", second), _point("third", third)
     _check_dimensions(a, b, c)
@@ -230,45 +209,38 @@ def circle_through(first: Any, second: Any, third: Any, label: str | None = None
     uu, uv, vv = dot(u, u), dot(u, v), dot(v, v)
     gram = uu * vv - uv * uv
     if not gram > 1e-12 * uu * vv:
-        raise SpecError(
-            "three points on one line",
-            "three points that are not",
-            "Take another point, or a line.",
-        )
+        remedy = "Take another point, or a line."
+        raise SpecError("three points on one line", "points that span a plane", remedy)
     # centre = a + p u + q v with |centre - a| = |centre - b| = |centre - c|
     p, q = 0.5 * vv * (uu - uv) / gram, 0.5 * uu * (vv - uv) / gram
     to_first = -(p * u + q * v)
     radius = norm(to_first)
-    # of the two other points that farther from the diameter through the first: the one opposite to it has no direction
+    # the direction of the other point farther from the diameter through the first
     in_plane = max((w - dot(w, to_first) / radius**2 * to_first for w in (v, u)), key=norm)
-    second_radius = in_plane * (radius / norm(in_plane))
-    coefficients = np.stack([a - to_first, to_first, second_radius])
-    return _checked(
-        Curve("circle", coefficients, 0.0, 2.0 * math.pi, label or "circle through three points")
-    )
+    coefficients = np.stack([a - to_first, to_first, in_plane * (radius / norm(in_plane))])
+    return _full_circle(coefficients, label or "circle through three points")
+
+
+def _full_circle(coefficients: np.ndarray, label: str) -> Curve:
+    return _checked(Curve("circle", coefficients, 0.0, 2.0 * math.pi, label))
 
 
 def image_line(seed: int = 0) -> Curve:
     """The segment between two real MNIST digits of different classes (pixels / 255)."""
     pixels, names = _digits(2, seed)
-    return line(pixels[0], pixels[1], label=f"line between the digits {names[0]} and {names[1]}")
+    return line(pixels[0], pixels[1], f"line between the digits {names[0]} and {names[1]}")
 
 
 def image_circle(seed: int = 0) -> Curve:
     """The circle through three real MNIST digits of different classes."""
     pixels, names = _digits(3, seed)
-    return circle_through(
-        pixels[0],
-        pixels[1],
-        pixels[2],
-        label=f"circle through the digits {', '.join(map(str, names))}",
-    )
+    label = f"circle through the digits {', '.join(map(str, names))}"
+    return circle_through(pixels[0], pixels[1], pixels[2], label)
 
 
 def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
+    rng = np.random.default_rng(checked_seed(seed))
     pixels, labels = images()
-    rng = np.random.default_rng(seed)
     classes = rng.choice(10, size=count, replace=False)
     chosen = [int(rng.choice(np.flatnonzero(labels == digit))) for digit in classes]
     return pixels[chosen], [int(digit) for digit in classes]
@@ -277,27 +249,20 @@ def _digits(count: int, seed: int) -> tuple[np.ndarray, list[int]]:
 def _point(name: str, given: Any) -> np.ndarray:
     point = validate.real_numbers(given)
     if point is None or point.ndim != 1 or not point.size or not np.isfinite(point).all():
-        raise SpecError(
-            f"{name} of {validate.shape_text(given)} or not finite",
-            "one point [dimension] of finite numbers",
-            "Give one row.",
-        )
+        shape = f"{name} of {validate.shape_text(given)} or not finite"
+        raise SpecError(shape, "one point [dimension] of finite numbers", "Give one row.")
     return point
 
 
 def _check_dimensions(*points: np.ndarray) -> None:
-    if len({len(point) for point in points}) > 1:
-        sizes = ", ".join(str(len(point)) for point in points)
-        raise SpecError(
-            f"points of dimensions {sizes}", "points of one dimension", "Pad or cut them."
-        )
+    sizes = ", ".join(str(len(point)) for point in points)
+    given = f"points of dimensions {sizes}"
+    same = len({len(point) for point in points}) == 1
+    validate.require(same, given, "points of one dimension", "Pad or cut them.")
 
 
 def _checked(curve: Curve) -> Curve:
     if not (np.isfinite(curve.coefficients).all() and 0.0 < curve.length < math.inf):
-        raise SpecError(
-            "a curve whose length overflows or vanishes",
-            "a finite length > 0",
-            "Rescale its points.",
-        )
+        given = "a curve whose length overflows or vanishes"
+        raise SpecError(given, "a finite length > 0", "Rescale its points.")
     return curve

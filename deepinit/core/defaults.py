@@ -1,17 +1,15 @@
-"""Values that a spec chose because none were given.
+"""Default values of a spec's fields, replaced when `dataclasses.replace` changes the spec.
 
-`dataclasses.replace` hands every field to the new spec, chosen ones too. A spec therefore records
-what it chose, as the objects themselves: where the new spec is handed such an object, it chooses
-anew (He's variance belongs to ReLU, and is not kept when the activation becomes tanh). A value
-from anywhere else is given, also one equal to a choice, or the choice of another spec.
+`dataclasses.replace` passes every field to the new spec, defaults too. A spec therefore records its
+defaults as objects: where the new spec receives such an object, it chooses a default anew (He's
+variance belongs to ReLU, and does not survive a change to tanh). Any other object counts as given,
+even if it equals a default.
 """
 
 import dataclasses
 from typing import Any
 
-Chosen = tuple[
-    tuple[str, Any], ...
-]  # of the field `_chosen`: name and value; no part of equality, hash or JSON
+Chosen = tuple[tuple[str, Any], ...]  # of the field `_chosen`: (name, value)
 
 
 class _ChosenInt(int):
@@ -19,14 +17,14 @@ class _ChosenInt(int):
 
 
 def choose(spec: Any, name: str, value: Any) -> None:
-    """Fill a field that was not given with a law, an activation or an integer."""
+    """Set a field that was not given to a default: a law, an activation or an integer."""
     own = _ChosenInt(value) if isinstance(value, int) else dataclasses.replace(value)
     object.__setattr__(spec, name, own)
     object.__setattr__(spec, "_chosen", (*spec._chosen, (name, own)))
 
 
 def forget_choices(spec: Any) -> None:
-    """Fields that hold what another spec chose for them, handed over by `dataclasses.replace`, become None."""
+    """Set fields with defaults of another spec, passed by `dataclasses.replace`, to None."""
     for name, value in spec._chosen:
         if getattr(spec, name) is value:
             object.__setattr__(spec, name, None)
@@ -34,7 +32,7 @@ def forget_choices(spec: Any) -> None:
 
 
 def pickled(spec: Any) -> tuple[Any, ...]:
-    """`__reduce__` of a spec: its class and what it was given."""
+    """`__reduce__` of a spec: its class and the given fields."""
     chosen = {"_chosen", *(name for name, _ in spec._chosen)}
     names = [field.name for field in dataclasses.fields(spec) if field.name not in chosen]
     return _unpickled, (type(spec), {name: getattr(spec, name) for name in names})

@@ -1,16 +1,16 @@
-"""Errors that a user can act on. Each carries the exit code with which the command line ends."""
+"""Errors for users, with the exit codes of the command line."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class DeepinitError(Exception):
-    """A refusal with a one-paragraph message: what was given, what is allowed, what to write.
+    """An error with a one-paragraph message.
 
     Args:
-        given: what was given; the whole message where `allowed` is left out.
-        allowed: what is allowed.
-        remedy: what to write.
+        given: the value; the whole message if `allowed` is None.
+        allowed: the allowed values.
+        remedy: what to do.
     """
 
     exit_code = 1
@@ -20,7 +20,7 @@ class DeepinitError(Exception):
 
 
 class SpecError(DeepinitError, ValueError):
-    """A spec, an argument or a command line that cannot be carried out."""
+    """An invalid spec, argument or command line."""
 
     exit_code = 2
 
@@ -32,36 +32,30 @@ class ConflictError(DeepinitError):
 
 
 class DamagedError(DeepinitError):
-    """A file of the run directory does not hold what was written to it."""
+    """A damaged file in the run directory."""
 
     exit_code = 4
 
 
 class ResourceError(DeepinitError):
-    """The disk, the memory or a device that the run needs is not there."""
+    """A missing resource: disk, memory or device."""
 
     exit_code = 5
 
 
-class CheckFailedError(DeepinitError):
-    """Theory and simulation disagree where they were expected to agree."""
-
-    exit_code = 6
-
-
 class StoppedError(DeepinitError):
-    """The run was asked to stop and did so after a finished block; the same command continues it."""
+    """The run stopped after a finished block on request; the same command continues it."""
 
     exit_code = 75
 
 
 def refusal(given: str, allowed: str, remedy: str) -> str:
-    """One paragraph: what was given, what is allowed, what to do."""
-    return f"Got {given}. Allowed: {allowed}. {remedy}"
+    """The message of an error: one paragraph."""
+    return f"Got {given}. Allowed: {allowed}. {remedy}".rstrip()
 
 
 def reason_against(call: Callable[[], Any]) -> str | None:
-    """The refusal of a call; None where it is carried out."""
+    """The message of the SpecError that a call raises; None if it succeeds."""
     try:
         call()
     except SpecError as error:

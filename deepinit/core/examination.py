@@ -1,8 +1,7 @@
-"""What a user's function must be to serve as an activation, looked at once, in float64 on the host.
+"""Examination of a user's activation, once, in float64 on the host.
 
-Elementwise, traceable, float to float, differentiable forward, finite, with the derivative of its
-values. Kinks come from `core.kinks`; that none was missed is checked by integrating the derivative
-over short cells between them.
+Required: elementwise, traceable, float to float, differentiable forward, finite, and a derivative
+that integrates to the values over short cells between the kinks (see `core.kinks`).
 """
 
 import functools
@@ -12,41 +11,45 @@ from typing import Any
 import numpy as np
 
 from deepinit.core.activation import Activation
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
+from deepinit.core.homogeneity import is_homogeneous
 from deepinit.core.host import in_float64, outside_traces
 from deepinit.core.kinks import find_kinks, search_grid
 
 _SIZE = 1024  # of every array that functions are evaluated on: each operation is compiled once
 _REACH = 12.0
-_LAST, _CELLS = (
-    11.964,
-    157,
-)  # no round number, 0 included, is an edge at any level, where a hidden kink would not show
-_LEVELS = 9  # of halving a cell, before its derivative is said not to be that of its values
+# No round number, 0 included, is an edge at any level: a hidden kink at an edge would not show.
+_LAST, _CELLS = 11.964, 157
+_LEVELS = 9  # bisections of a cell
 _ROUNDING = 1e-14  # of the largest value
-_HOMOGENEOUS = (
-    1e-13  # relative: a few hundred roundings, far below what any curvature leaves on the grid
-)
+_HOMOGENEOUS = 1e-13  # relative
 _INTEGRAL_ERROR = 1e-9
-_ROOT_ERROR = 1e-2  # in the last cell beside a kink: there |x|^1.5 is a function like any other
+_ROOT_ERROR = 1e-2  # in the last cell beside a kink, for |x|^1.5
 _LEGENDRE, _MASS = np.polynomial.legendre.leggauss(6)
 
-ALLOWED = (
+_SEEMINGLY_HOMOGENEOUS = (
+    "has the values of c x at every point tried, while its operations do not prove phi(c x) = c "
+    "phi(x): a piece between the points may be missed",
+    "Declare its kinks, di.from_function(fn, kinks=(0.01, 0.02)), or write it by max, abs, "
+    "products with constants and jnp.where(x > 0, ...).",
+)
+
+_ALLOWED = (
     "a function of one float array, applied entry by entry, that JAX can trace and differentiate, "
     "with finite values and derivatives (jax.nn.relu, jnp.tanh, lambda x: x * jnp.tanh(x))"
 )
 
 
 def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ()) -> Activation:
-    """The activation of a function, with the kinks and slopes that it was found to have.
+    """The activation of a function, with its kinks and slopes.
 
     Args:
         name: `module:function`.
         fn: on JAX arrays.
-        kinks: declared, beyond those that are found.
+        kinks: declared kinks, in addition to those found.
 
     Raises:
-        SpecError: a function that is no activation, with the reason.
+        SpecError: a function that is not an activation, with the reason.
     """
     try:
         hash(fn)
@@ -76,16 +79,17 @@ def _examine(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -
 
     try:
         kinks, jumps, too_many = find_kinks(jaxpr, grid)
-    except jax.errors.JAXTypeError as error:  # an operation that cannot be evaluated by itself
+    except jax.errors.JAXTypeError as error:  # an operation that fails when evaluated alone
         raise _refused(name, f"cannot be evaluated ({_first_line(error)})") from None
     if too_many:
         first = ", ".join(f"{kink:.6g}" for kink in kinks[:4])
-        raise _refused(
-            name,
-            f"has kinks at {first}, and at many more points",
-            "Kinks are handled exactly up to 16; di.rounded models values on a grid.",
-        )
+        remedy = "At most 16 kinks are handled; di.rounded models values on a grid."
+        raise _refused(name, f"has kinks at {first}, and at many more points", remedy)
     slopes = _slopes_of_homogeneous(grid, values) if set(kinks) <= {0.0} else None
+    if slopes is not None and not is_homogeneous(jaxpr):
+        if not declared:
+            raise _refused(name, *_SEEMINGLY_HOMOGENEOUS)
+        slopes = None
     if slopes is not None:
         kinks = (0.0,) if slopes[0] != slopes[1] else ()
     kinks = tuple(sorted({*kinks, *(kink for kink in declared if not _is_near(kink, kinks))}))
@@ -94,7 +98,7 @@ def _examine(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -
 
 
 def _check_single_precision(name: str, fn: Callable[[Any], Any]) -> None:
-    """Traced with JAX's default types, as in most simulations; all traps of tracing show here."""
+    """Trace with JAX's default types, as most simulations do."""
     import jax
 
     with jax.enable_x64(False):
@@ -106,15 +110,15 @@ def _traced(name: str, fn: Callable[[Any], Any], shape: tuple[int, ...], dtype: 
 
     try:
         jaxpr = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, dtype))
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+    except Exception as error:  # noqa: BLE001 - of a user's function
         raise _refused(name, *_reason(error)) from None
-    found = jaxpr.out_avals
-    if len(found) != 1 or getattr(found[0], "shape", None) != shape:
-        given = ", ".join(str(getattr(each, "shape", each)) for each in found) or "nothing"
+    outputs = jaxpr.out_avals
+    if len(outputs) != 1 or getattr(outputs[0], "shape", None) != shape:
+        given = ", ".join(str(getattr(aval, "shape", aval)) for aval in outputs) or "nothing"
         raise _refused(name, f"makes {given} of an array of shape {shape}")
-    if found[0].dtype != dtype:
+    if outputs[0].dtype != dtype:
         remedy = "Return the dtype of x: no astype, and no NumPy float64 constants."
-        raise _refused(name, f"makes {found[0].dtype} of {dtype}", remedy)
+        raise _refused(name, f"makes {outputs[0].dtype} of {dtype}", remedy)
     return jaxpr
 
 
@@ -142,31 +146,31 @@ def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray
 
     try:
         return np.asarray(fn(jnp.asarray(x)), np.float64)
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+    except Exception as error:  # noqa: BLE001 - of a user's function
         raise _refused(name, *_reason(error)) from None
 
 
 def _check_elementwise(
     name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray
 ) -> None:
-    """One entry at a time, and in another order in another shape, values are the same."""
+    """Values are equal entry by entry, and in another order and shape."""
     import jax
 
     order = np.random.default_rng(0).permutation(_SIZE)
     shuffled = _evaluated(name, fn, grid[order].reshape(4, -1))
     single = _evaluated(name, jax.vmap(fn), grid)
-    for found, expected in ((shuffled, values[order].reshape(4, -1)), (single, values)):
-        if found.shape != expected.shape:
-            raise _refused(name, f"makes shape {found.shape} of shape {expected.shape}")
-        same = np.isclose(found, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+    expected = values[order].reshape(4, -1)
+    for x, result, wanted in (
+        (grid[order].reshape(4, -1), shuffled, expected),
+        (grid, single, values),
+    ):
+        if result.shape != wanted.shape:
+            raise _refused(name, f"makes shape {result.shape} of shape {wanted.shape}")
+        same = np.isclose(result, wanted, rtol=1e-9, atol=1e-12, equal_nan=True)
         if not same.all():
-            place = grid[order].reshape(4, -1)[~same] if found is shuffled else grid[~same]
-            raise _refused(
-                name,
-                f"is not elementwise: its value at x={place[0]:.4g} depends on the other entries, "
-                "or changes from call to call",
-                "softmax, GLU, normalization and dropout are layers; di.network takes any model.",
-            )
+            what = f"its value at x={x[~same][0]:.4g} depends on other entries or on the call"
+            remedy = "softmax, GLU, normalization, dropout are layers; di.network takes any model."
+            raise _refused(name, f"is not elementwise: {what}", remedy)
 
 
 def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
@@ -176,7 +180,7 @@ def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
     try:
         at = jnp.asarray(x)
         return np.asarray(jax.jvp(fn, (at,), (jnp.ones_like(at),))[1], np.float64)
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises
+    except Exception as error:  # noqa: BLE001 - of a user's function
         custom = "custom_vjp" in str(error)
         what = "has a reverse derivative only (jax.custom_vjp)" if custom else "has no derivative"
         remedy = "Write jax.custom_jvp: forward derivatives are needed too." if custom else ""
@@ -184,15 +188,13 @@ def _slopes(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
         raise _refused(name, what + detail, remedy) from None
 
 
-def _check_finite(name: str, what: str, x: np.ndarray, found: np.ndarray) -> None:
-    bad = ~np.isfinite(found)
+def _check_finite(name: str, what: str, x: np.ndarray, numbers: np.ndarray) -> None:
+    bad = ~np.isfinite(numbers)
     if bad.any():
         place = np.argmin(np.where(bad, np.abs(x), np.inf))
-        raise _refused(
-            name,
-            f"has the {what} {found[place]:g} at x={x[place]:.4g}",
-            "Both are needed on all of [-12, 12]; jnp.where keeps a NaN of the branch not taken.",
-        )
+        given = f"has the {what} {numbers[place]:g} at x={x[place]:.4g}"
+        remedy = "Both must be finite on [-12, 12]; jnp.where keeps a NaN of the branch not taken."
+        raise _refused(name, given, remedy)
 
 
 def _slopes_of_homogeneous(grid: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
@@ -203,22 +205,21 @@ def _slopes_of_homogeneous(grid: np.ndarray, values: np.ndarray) -> tuple[float,
     return (float(left) + 0.0, float(right) + 0.0) if same.all() else None
 
 
-def _is_near(kink: float, found: tuple[float, ...]) -> bool:
-    return any(abs(kink - each) <= 1e-9 * (1.0 + abs(kink)) for each in found)
+def _is_near(kink: float, kinks: tuple[float, ...]) -> bool:
+    return any(abs(kink - other) <= 1e-9 * (1.0 + abs(kink)) for other in kinks)
 
 
 def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...]) -> None:
-    """The integral of phi' over cells between kinks is the increment of phi.
+    """The integral of phi' over every cell between kinks is the increment of phi.
 
-    A cell in which it is not is halved: a smooth function passes on a finer scale, while a hidden
-    kink stays in one of the halves.
+    A cell that fails is bisected: smooth functions pass at a finer scale, hidden kinks do not.
     """
     edges = np.unique([*np.linspace(-_REACH, _LAST, _CELLS + 1), _REACH, *kinks])
     edges = edges[np.abs(edges) <= _REACH]
     low, high = edges[:-1], edges[1:]
     wide = high - low > 1e-9
     low, high = low[wide], high[wide]
-    # Where phi cancels (GELU far to the left) its values are exact to the rounding of its largest ones alone.
+    # Where phi cancels (GELU far to the left) its error is the rounding of the largest values.
     rounding = _ROUNDING * float(np.abs(_in_chunks(lambda x: _evaluated(name, fn, x), edges)).max())
     for level in range(_LEVELS):
         error = _misfit(name, fn, low, high, kinks, rounding)
@@ -229,14 +230,14 @@ def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, .
         middle = 0.5 * (low + high)[failed]
         low = np.concatenate([low[failed], middle])
         high = np.concatenate([middle, high[failed]])
-    # of the halves, the first that does not fit
     error = _misfit(name, fn, low, high, kinks, rounding)
     place = int(np.argmax(error > _INTEGRAL_ERROR))
+    between = f"x={low[place]:.6g} and {high[place]:.6g}"
     raise _refused(
         name,
-        f"has a derivative that is not that of its values between x={low[place]:.6g} and {high[place]:.6g}",
+        f"has a derivative that is not that of its values between {between}",
         "Declare a kink that a loop or a table hides, di.from_function(fn, kinks=(0.0,)); "
-        "a derivative given by jax.custom_jvp has to be that of the values.",
+        "correct the derivative of jax.custom_jvp.",
     )
 
 
@@ -248,7 +249,7 @@ def _misfit(
     kinks: tuple[float, ...],
     rounding: float,
 ) -> np.ndarray:
-    """[cells]: the difference of the two beyond rounding, relative to the size of the terms."""
+    """[cells]: |integral of phi' - increment of phi| beyond rounding, relative to the terms."""
     half = 0.5 * (high - low)
     nodes = (0.5 * (high + low))[:, None] + half[:, None] * _LEGENDRE
     at_kink = np.isin(low, kinks), np.isin(high, kinks)
@@ -262,7 +263,7 @@ def _misfit(
 
 
 def _beside(x: np.ndarray, toward: float, where: np.ndarray) -> np.ndarray:
-    """The neighbouring float of a kink; 1e-300 beside 0, where subnormal numbers are flushed."""
+    """The float next to a kink; 1e-300 next to 0, where subnormal numbers are flushed."""
     beside = np.where(x == 0.0, np.copysign(1e-300, toward), np.nextafter(x, toward))
     return np.where(where, beside, x)
 
@@ -270,9 +271,9 @@ def _beside(x: np.ndarray, toward: float, where: np.ndarray) -> np.ndarray:
 def _in_chunks(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     flat = x.ravel()
     padded = np.concatenate([flat, np.zeros(-len(flat) % _SIZE)])
-    found = np.concatenate([function(part) for part in padded.reshape(-1, _SIZE)])
-    return found[: len(flat)].reshape(x.shape)
+    results = np.concatenate([function(part) for part in padded.reshape(-1, _SIZE)])
+    return results[: len(flat)].reshape(x.shape)
 
 
 def _refused(name: str, what: str, remedy: str = "") -> SpecError:
-    return SpecError(refusal(f"the function {name!r}, which {what}", ALLOWED, remedy).strip())
+    return SpecError(f"the function {name!r}, which {what}", _ALLOWED, remedy)

@@ -1,13 +1,16 @@
-r"""When the diffusion of a residual network explodes: growth of the inner activation, and the explosion time at large width.
+r"""Explosion of the diffusion limit of residual networks, at large width.
 
-Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weights of variance sigma_w^2 dt / D, biases of variance sigma_b^2 dt. As the
-width D grows the coordinates become independent, and what the noise has done to position p up to t is told by one clock tau_p:
+Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weights of variance
+sigma_w^2 dt / D, biases of variance sigma_b^2 dt. As the width D grows the coordinates become
+independent, and one clock tau_p describes the noise at position p:
 
-    x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),      tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2,
+    x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),
+    tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2,
 
-since mean and variance move as (b/2) tau' and a^2 tau' (v_p the variance of an embedding, else 0). For one position the explosion time is the
-integral of 1 / tau'(tau) over tau > 0, finite where E psi^2 grows faster than tau. For psi = id it has the closed form of
-`theory.diffusion.explosion_times`. At finite width the diffusion may explode earlier, or live longer, by chance.
+since mean and variance grow as (b/2) tau' and a^2 tau' (v_p the variance of an embedding, else 0).
+For one position the explosion time is the integral of 1 / tau'(tau) over tau > 0, finite where
+E psi^2 grows faster than tau. psi = id has the closed form of `theory.diffusion.explosion_times`.
+At finite width the diffusion may explode earlier or later, by chance.
 """
 
 import math
@@ -20,28 +23,26 @@ from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule, values
 from deepinit.core.taylor import taylor_at_zero
 
-_FAR = 300.0  # e-folds of the clock: what is left of the integral beyond is below 1e-15 for psi growing like |x|^0.6
+_FAR = 300.0  # e-folds of the clock: the rest is below 1e-15 for psi growing like |x|^0.6
 _LARGEST = 1e300
 _REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: error below 1e-12
 
 
 def may_explode(activation: Any, inner: Any = linear) -> bool:
-    """May the diffusion dx = a dW psi(x) + (b/2) diag Var dt + ... reach infinity in finite time?
+    """Whether the diffusion dx = a dW psi(x) + (b/2) diag Var dt + ... can explode in finite time.
 
-    Not if psi grows at most like |x|^(1/2) (bounded functions among them), and not if psi grows at most linearly and
-    b = phi''(0) = 0; otherwise explosion is possible, at finite width with positive probability at every time.
+    It cannot if psi grows at most like |x|^(1/2), or at most linearly with b = phi''(0) = 0.
+    Otherwise explosion has positive probability at every time at finite width.
 
     Args:
         activation: phi, as for `taylor_at_zero`.
         inner: psi: an `Activation`, a built-in's name or a JAX function.
 
-    Returns:
-        True where neither condition holds.
-
     Raises:
         SpecError: as `taylor_at_zero`.
 
-    Valid for: Gaussian weights. The growth exponent of psi is read off between 10^4 and 4 * 10^4, to one decimal.
+    Valid for: Gaussian weights. The growth exponent of psi is measured between 10^4 and 4 * 10^4,
+        to one decimal.
 
     Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
     """
@@ -50,17 +51,16 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 
 
 def growth_order(psi: Activation) -> float:
-    """The power of |x| with which psi grows far out, to one decimal (halves up, so that 1.05 explodes); 0 if it is bounded, infinite beyond every power."""
+    """Exponent of |x| in psi for large |x|, to one decimal (halves up: 1.05 explodes).
+
+    0 if psi is bounded, infinite if it grows faster than every power.
+    """
     if psi.is_homogeneous:
         return 1.0
-    spread = np.geomspace(
-        1.0, 2.0, 16, endpoint=False
-    )  # an oscillating function is not judged by one value
+    spread = np.geomspace(1.0, 2.0, 16, endpoint=False)  # oscillating functions need several values
+    points = np.concatenate([-spread, spread])
     with np.errstate(over="ignore", invalid="ignore"):
-        first, second = (
-            float(np.max(np.abs(values(psi, size * np.concatenate([-spread, spread])))))
-            for size in (1e4, 2e4)
-        )
+        first, second = (float(np.abs(values(psi, size * points)).max()) for size in (1e4, 2e4))
     if not math.isfinite(second):
         return math.inf
     return max(0.0, round(math.log2(second / first) + 1e-6, 1)) if first > 0.0 < second else 0.0
@@ -76,24 +76,20 @@ def explosion_time(
     horizon: float,
     variance: np.ndarray | float = 0.0,
 ) -> float:
-    """The explosion time of one input at large width, if it lies within the horizon; else infinity.
-
-    Equations in the module docstring.
+    """Explosion time of one input at large width (module docstring); infinity beyond the horizon.
 
     Args:
         activation: phi.
         inner: psi.
         start: [positions, channels], x at time 0 (its mean, after an embedding).
-        around: [positions, patch], the positions that each one sees; -1 for none.
+        around: [positions, patch], positions of the patches; -1 for padding.
         weight_var: sigma_w^2.
         bias_var: sigma_b^2.
-        horizon: where to stop.
+        horizon: last time.
         variance: [positions], of the coordinates at time 0.
 
     Returns:
-        To about 1e-5.
-
-    Reference: derivation in the module docstring.
+        To about 1e-5 relative.
     """
     from scipy.integrate import solve_ivp
 
@@ -105,24 +101,21 @@ def explosion_time(
     def rates(clocks: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             variances = (variance + slope**2 * clocks)[:, None]
-            squares = _mean_squares(
-                psi, start + (0.5 * curvature * clocks)[:, None], variances
-            ).mean(axis=1)
-            return np.fmin(
-                bias_var + weight_var * np.append(squares, 0.0)[around].sum(axis=1), _LARGEST
-            )
+            means = start + (0.5 * curvature * clocks)[:, None]
+            squares = _mean_squares(psi, means, variances).mean(axis=1)
+            sums = np.append(squares, 0.0)[around].sum(axis=1)
+            return np.fmin(bias_var + weight_var * sums, _LARGEST)
 
     square = min(float(np.mean(np.square(start)) + np.max(variance)), _LARGEST)
-    scale = (
-        min(square, math.sqrt(square)) or 1.0
-    )  # of the clocks: variance and mean have moved by the size of the input
+    # of the clocks: variance and mean have moved by the size of the input
+    scale = min(square, math.sqrt(square)) or 1.0
     first = np.max(rates(np.zeros(len(start))))
     if first == 0.0:
         return math.inf  # nothing moves
 
     def slowed(_: float, state: np.ndarray) -> np.ndarray:
-        """Time and ln(1 + clock / scale), so that the fastest logarithm grows by 1 in a unit; where all rest, time does."""
-        clocks = scale * np.expm1(np.minimum(state[1:], _FAR))  # a trial step may go beyond
+        """d(time, ln(1 + clock / scale)), where the fastest logarithm (else time) has speed 1."""
+        clocks = scale * np.expm1(np.minimum(state[1:], _FAR))  # trial steps may overshoot
         speeds = rates(clocks) / (scale + clocks)
         return np.append(1.0, speeds) / (np.max(speeds) or 1.0)
 
@@ -131,56 +124,51 @@ def explosion_time(
     over.terminal = far.terminal = True  # type: ignore[attr-defined]
     tolerance = np.append(1e-6 * scale / first, np.full(len(start), 1e-6))
     state = np.zeros(1 + len(start))
-    # One of the two events ends the integration: which one fired is the answer. The time at that event carries the
-    # rounding of the root search, and a bound on the interval would be met in the same step as `far`.
-    found = solve_ivp(slowed, (0.0, math.inf), state, rtol=1e-6, atol=tolerance, events=(over, far))
-    return float(found.y[0, -1]) if found.t_events[1].size else math.inf
+    # A bound on the interval instead of `over` would be met in the same step as `far`.
+    path = solve_ivp(slowed, (0.0, math.inf), state, rtol=1e-6, atol=tolerance, events=(over, far))
+    return float(path.y[0, -1]) if path.t_events[1].size else math.inf
 
 
 def explosion_refusal(
     horizon: float, time: float, which: int | None = None, remedy: str = ""
 ) -> SpecError:
-    """The refusal that names the explosion time."""
-    whose = "" if which is None else f" for input {which}"
+    """The error that names the explosion time."""
+    which_input = "" if which is None else f" for input {which}"
     return SpecError(
-        f"horizon={horizon:g}, while the limit explodes{whose} at the time {time:.6g}",
+        f"horizon={horizon:g}, while the limit explodes{which_input} at the time {time:.6g}",
         f"horizons below {time:.6g}",
-        "Shorten the horizon, scale weights or inputs down, or take an outer activation with phi''(0) = 0 (tanh)."
-        + remedy,
+        "Shorten the horizon, scale weights or inputs down, or take an outer activation with "
+        f"phi''(0) = 0 (tanh).{remedy}",
     )
 
 
 def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """E psi(x)^2, x ~ N(means, variances): closed form if homogeneous, else quadrature between the kinks."""
+    """E psi(x)^2, x ~ N(means, variances): closed form if homogeneous, else quadrature."""
     stds = np.sqrt(variances)
     if psi.slopes is None:
         nodes, weights = _rules(psi.kinks, means, stds)
-        return np.sum(
-            values(psi, means[..., None] + stds[..., None] * nodes) ** 2 * weights, axis=-1
-        )
+        squares = values(psi, means[..., None] + stds[..., None] * nodes) ** 2
+        return np.sum(squares * weights, axis=-1)
     from scipy.special import ndtr
 
     left, right = psi.slopes
     square, scores = means**2 + variances, _quotients(means, stds)
-    of_positive = square * ndtr(scores) + means * stds * np.exp(-0.5 * scores**2) / math.sqrt(
-        2.0 * math.pi
-    )
+    tail = means * stds * np.exp(-0.5 * scores**2) / math.sqrt(2.0 * math.pi)
+    of_positive = square * ndtr(scores) + tail
     return left**2 * (square - of_positive) + right**2 * of_positive
 
 
 def _rules(
     kinks: tuple[float, ...], means: np.ndarray, stds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes z and weights, [..., nodes], for expectations over z ~ N(0, 1) of functions of means + stds z."""
+    """Nodes z and weights [..., nodes] for E f(means + stds Z)."""
     if not kinks:
         return normal_rule(num_nodes=121)
     breaks = [np.clip(_quotients(kink - means, stds), -_REACH, _REACH) for kink in kinks]
     end = np.full_like(breaks[0], _REACH)
     edges = np.stack([-end, *breaks, end], axis=-1)
-    half, middle = (
-        0.5 * np.diff(edges)[..., None],
-        0.5 * (edges[..., 1:] + edges[..., :-1])[..., None],
-    )
+    half = 0.5 * np.diff(edges)[..., None]
+    middle = 0.5 * (edges[..., 1:] + edges[..., :-1])[..., None]
     legendre, mass = np.polynomial.legendre.leggauss(_NODES)
     nodes = (middle + half * legendre).reshape(*end.shape, -1)
     density = np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
@@ -188,5 +176,5 @@ def _rules(
 
 
 def _quotients(numerators: np.ndarray, stds: np.ndarray) -> np.ndarray:
-    """numerators / stds, with a standard deviation of 0 moved to 1e-300."""
+    """numerators / stds, stds at least 1e-300."""
     return numerators / np.maximum(stds, 1e-300)

@@ -1,7 +1,7 @@
-"""What identifies functions that users bring: their source, and their values at fixed points.
+"""Identity of users' functions: their source, and their values at fixed points.
 
-Values are rounded, so that another processor's last bits make no difference; source says what has
-changed, and tells apart what agrees at these points.
+Values are rounded, so that the last bits of a processor make no difference. The source separates
+functions that agree at these points.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _POINTS = np.array([-7.31, -2.17, -0.613, -0.0371, 0.0523, 0.719, 1.93, 6.47])
 
 
 def is_builtin(activation: Activation) -> bool:
-    """Does deepinit define all that this activation computes?"""
+    """Whether deepinit defines the activation and its inner activation."""
     parameters: dict[str, Any] = dict(activation.parameters)
     if activation.name == "rounded":
         return is_builtin(parameters["activation"])
@@ -27,40 +27,33 @@ def is_builtin(activation: Activation) -> bool:
 
 
 def activation_record(activation: Activation) -> dict[str, str]:
-    """Source of an activation, and its values at 8 points in float64.
-
-    Values are rounded to 7 digits of the largest one.
-    """
+    """Source of an activation, and its values at 8 points to 7 digits of the largest."""
     if activation.name == "rounded":
         return activation_record(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     return {**source_record(activation), "values": rounded_values(on_host(activation, _POINTS), 7)}
 
 
 def network_record(network: Any, source: Any, input_width: int) -> dict[str, str]:
-    """Source of a network, and its outputs for two inputs at fixed parameters (see `network_values`).
+    """Source of a network, and its outputs for two inputs (see `network_values`).
 
     Args:
         network: has `init` and `apply`.
-        source: what defines it: a module, or functions.
+        source: its definition: a module, or functions.
         input_width: dimension of the inputs.
     """
-    return {
-        **source_record(source),
-        "values": shown_values(*network_values(network.init, network.apply, input_width)),
-    }
+    outputs = network_values(network.init, network.apply, input_width)
+    return {**source_record(source), "values": shown_values(*outputs)}
 
 
 def shown_values(values: np.ndarray, digits: int) -> str:
-    """What `network_values.values_at` returns, as text."""
-    return (
-        f"{_PRECISIONS[digits]}: {rounded_values(values, digits)}"
-        if digits
-        else "none in float32 or float64"
-    )
+    """Text of the result of `network_values.values_at`."""
+    if not digits:
+        return "none in float32 or float64"
+    return f"{_PRECISIONS[digits]}: {rounded_values(values, digits)}"
 
 
 def rounded_values(values: np.ndarray, digits: int) -> str:
-    """Values as text: the largest size, and each as a multiple of it, rounded."""
+    """Text of values: the largest size, and rounded multiples of it."""
     values = np.asarray(values, np.float64).ravel()
     sizes = np.abs(values[np.isfinite(values)])
     largest = float(sizes.max(initial=0.0)) or 1.0

@@ -1,4 +1,4 @@
-"""Points with a frame of tangent vectors each, whose image a network stretches."""
+"""Points of input space with frames of tangent vectors, for measurements of volume growth."""
 
 import dataclasses
 import hashlib
@@ -10,6 +10,8 @@ from deepinit.core import inputs, validate
 from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import orthonormalized
 
+_SIZES = "One vector measures length, two measure area."
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
@@ -18,7 +20,7 @@ class Frames:
     Attributes:
         points: [num_points, dimension] float64.
         tangents: [num_points, d, dimension] float64, orthonormal at each point.
-        label: how figures and tables call them.
+        label: in figures and tables.
     """
 
     points: np.ndarray
@@ -37,17 +39,17 @@ class Frames:
 
     @property
     def num_rows(self) -> int:
-        """Rows that travel through a network."""
+        """Rows through a network."""
         return len(self.points) * (1 + self.frame_size)
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """What the last axis of a measurement is called."""
+        """Names along the last axis of a measurement."""
         return tuple(f"point {number}" for number in range(1, len(self.points) + 1))
 
     @property
     def digest(self) -> str:
-        """A hash of the numbers: part of a run's identity."""
+        """SHA-256 of the numbers, part of a run's identity."""
         parts = (self.points, self.tangents)
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
@@ -55,16 +57,16 @@ class Frames:
 
 
 def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
-    """Frames that span the same tangent spaces as the given vectors.
+    """Orthonormal frames of the tangent spaces that the vectors span.
 
     Args:
         points: [num_points, dimension], or one point [dimension].
-        tangents: [num_points, d, dimension], or one frame [d, dimension], or one vector [dimension]. They are
-            orthonormalized: stretch is measured per unit of volume.
-        label: how figures and tables call them.
+        tangents: [num_points, d, dimension], or one frame [d, dimension], or one vector
+            [dimension]. Orthonormalized: growth is measured per unit of volume.
+        label: in figures and tables.
 
     Raises:
-        SpecError: shapes that do not fit, not finite, a frame whose vectors are linearly dependent (zero included).
+        SpecError: shapes that do not fit, not finite, linearly dependent vectors (zero included).
     """
     rows, vectors = (
         np.zeros(0) if array is None else array
@@ -74,61 +76,40 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
         rows, vectors = rows[None], (vectors[None, None] if vectors.ndim == 1 else vectors[None])
     fits = rows.ndim == 2 and vectors.ndim == 3 and rows.size and vectors.size
     if not (fits and vectors.shape[0] == len(rows) and vectors.shape[2] == rows.shape[1]):
-        raise SpecError(
-            f"points of {validate.shape_text(points)} with tangents of {validate.shape_text(tangents)}",
-            "points [num_points, dimension] with tangents [num_points, d, dimension]",
-            "Give every point a frame of d vectors.",
-        )
-    if not (np.isfinite(rows).all() and np.isfinite(vectors).all()):
-        raise SpecError(
-            "points or tangents that are not finite", "finite numbers", "Remove NaN and infinity."
-        )
-    size = vectors.shape[1]
-    if size > rows.shape[1]:
-        raise SpecError(
-            f"{size} tangent vectors in dimension {rows.shape[1]}",
-            "at most as many as dimensions",
-            "Any more are linearly dependent, and span no volume.",
-        )
-    directions, shares = (
-        np.stack(parts) for parts in zip(*map(orthonormalized, vectors), strict=True)
-    )
-    if not (shares > 1e-10).all():
-        raise SpecError(
-            "tangent vectors that are linearly dependent",
-            "vectors that span d dimensions",
-            "Drop one of them.",
-        )
-    return Frames(rows, directions, label)
+        shapes = [validate.shape_text(array) for array in (points, tangents)]
+        allowed = "points [num_points, dimension] with tangents [num_points, d, dimension]"
+        raise SpecError(f"points of {shapes[0]} with tangents of {shapes[1]}", allowed)
+    finite = np.isfinite(rows).all() and np.isfinite(vectors).all()
+    given, remedy = "points or tangents that are not finite", "Remove NaN and infinity."
+    validate.require(finite, given, "finite numbers", remedy)
+    size, dimension = vectors.shape[1:]
+    given = f"{size} tangent vectors in dimension {dimension}"
+    validate.require(size <= dimension, given, "at most as many as dimensions")
+    frames = [orthonormalized(np.asarray(frame)) for frame in vectors]
+    independent = all((shares > 1e-10).all() for _, shares in frames)
+    given = "tangent vectors that are linearly dependent"
+    validate.require(independent, given, "vectors that span d dimensions", "Drop one of them.")
+    return Frames(rows, np.stack([directions for directions, _ in frames]), label)
 
 
 def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0) -> Frames:
-    """Uniform points on the unit sphere, each with a uniform orthonormal frame of `size` vectors."""
+    """Uniform points on the unit sphere with uniform orthonormal frames of `size` vectors."""
     validate.integer("dimension", dimension, 1, "Give the width of the input.")
-    validate.integer(
-        "size", size, 1, "One vector measures length, two measure area.", most=dimension
-    )
+    validate.integer("size", size, 1, _SIZES, most=dimension)
     validate.integer("num_points", num_points, 1, "Give at least one point.")
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(inputs.checked_seed(seed))
     points = rng.standard_normal((num_points, dimension))
     points /= np.linalg.norm(points, axis=1, keepdims=True)
-    words = {1: "a tangent", 2: "a tangent plane"}.get(size, f"a tangent space of dimension {size}")
-    return at(
-        points,
-        rng.standard_normal((num_points, size, dimension)),
-        f"{num_points} random points with {words}, dimension {dimension}",
-    )
+    space = {1: "a tangent", 2: "a tangent plane"}.get(size, f"a tangent space of dimension {size}")
+    label = f"{num_points} random points with {space}, dimension {dimension}"
+    return at(points, rng.standard_normal((num_points, size, dimension)), label)
 
 
 def images(size: int = 1, *, seed: int = 0) -> Frames:
     """A real MNIST digit (pixels / 255) with the directions to `size` other digits."""
-    validate.integer("size", size, 1, "One direction measures length, two measure area.", most=100)
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
+    validate.integer("size", size, 1, _SIZES, most=100)
+    rng = np.random.default_rng(inputs.checked_seed(seed))
     pixels, labels = inputs.images()
-    chosen = np.random.default_rng(seed).choice(len(pixels), size=1 + size, replace=False)
-    return at(
-        pixels[chosen[0]],
-        pixels[chosen[1:]] - pixels[chosen[0]],
-        f"digit {labels[chosen[0]]}, directions to {size} others",
-    )
+    first, *others = rng.choice(len(pixels), size=1 + size, replace=False)
+    label = f"digit {labels[first]}, directions to {size} others"
+    return at(pixels[first], pixels[others] - pixels[first], label)

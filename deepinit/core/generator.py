@@ -1,17 +1,24 @@
-"""How random bits are drawn: threefry in its sequential mode, on every machine, whatever JAX's own default is."""
+"""Random bits: threefry in sequential mode on every machine, independent of JAX's default."""
 
+import math
 from contextlib import AbstractContextManager
 from typing import Any
 
-from deepinit.core.forks import require_unforked
+import numpy as np
+
+from deepinit.core.host import require_unforked
+
+# Rotations of threefry-2x32 per group of four rounds, and the constant of its key schedule.
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA
 
 
 def sequential_bits() -> AbstractContextManager[Any]:
-    """A context in which `jax.random` uses both words of every threefry block.
+    """Context in which `jax.random` uses both words of every threefry block.
 
-    JAX's default (partitionable) mode throws one of the two away so that one array can be drawn on several devices. Here a
-    network is drawn on one device, so nothing is lost, and bits cost about half as much. The numbers of the two modes
-    differ: whoever draws what belongs to a network draws it in this context.
+    JAX's default (partitionable) mode discards one word, so that an array can be drawn on several
+    devices; its numbers differ. A network is drawn on one device, at half the cost per bit. All
+    draws that belong to a network take place in this context.
     """
     import jax
 
@@ -19,22 +26,15 @@ def sequential_bits() -> AbstractContextManager[Any]:
     return jax.threefry_partitionable(False)
 
 
-# Rotations of threefry-2x32 in its rounds, four by four, and the constant of its key schedule.
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA
-
-
 def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, in fewer passes over memory.
+    """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, faster on CPUs.
 
-    JAX compiles threefry for a CPU as a loop over groups of rounds, each of which reads and writes all the bits. Here, in float32, the 20
-    rounds are written out, so that they stay in registers. Other keys and dtypes, and odd counts, are left to JAX.
+    JAX compiles threefry for a CPU as a loop over groups of rounds, with all bits in memory. Here,
+    in float32, the 20 rounds are unrolled and stay in registers. Other keys and dtypes, and odd
+    counts, use JAX's own.
     """
-    import math
-
     import jax
     import jax.numpy as jnp
-    import numpy as np
 
     size = math.prod(shape)
     typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
@@ -54,9 +54,7 @@ def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     # 23 bits as the fraction of a number in [1, 2), moved to the open interval (-1, 1)
     bits = (jnp.concatenate([x, y]) >> np.uint32(9)) | np.float32(1.0).view(np.uint32)
     least = np.nextafter(np.float32(-1.0), np.float32(0.0))
-    uniform = (jax.lax.bitcast_convert_type(bits, jnp.float32) - 1.0) * (
-        np.float32(1.0) - least
-    ) + least
-    return (np.float32(math.sqrt(2.0)) * jax.lax.erf_inv(jnp.maximum(least, uniform))).reshape(
-        shape
-    )
+    uniform = jax.lax.bitcast_convert_type(bits, jnp.float32) - 1.0
+    uniform = uniform * (np.float32(1.0) - least) + least
+    normals = np.float32(math.sqrt(2.0)) * jax.lax.erf_inv(jnp.maximum(least, uniform))
+    return normals.reshape(shape)

@@ -1,21 +1,50 @@
-"""Computations on the host in float64, also while JAX traces on the calling thread."""
+"""Host computations: in float64 outside of JAX's traces, and never in a forked process.
 
+JAX's threads do not survive a fork: a forked process would hang in its first computation.
+"""
+
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
-from deepinit.core.forks import require_unforked
+from deepinit.core.errors import ResourceError
 
 T = TypeVar("T")
+_USER: list[int] = []  # id of the process that used JAX first
+
+
+def require_unforked() -> None:
+    """Raise ResourceError if a parent process has used JAX; called before JAX computes."""
+    if not _USER:
+        _USER.append(os.getpid())
+    if _USER[0] != os.getpid():
+        raise ResourceError(
+            f"the process {os.getpid()}, forked from {_USER[0]} after that had used JAX",
+            "children that start anew, or fork before the first simulation",
+            "Start children by spawn: multiprocessing.get_context('spawn').",
+        )
+
+
+def _before_fork() -> None:
+    """Record that JAX is in use, also where deepinit has not called it."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if not _USER and bridge is not None and bridge.backends_are_initialized():
+        _USER.append(os.getpid())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 
 
 def outside_traces(call: Callable[[], T]) -> T:
-    """call() on a thread of its own, where no trace is active: every value is a number.
+    """call() in a new thread, where no trace is active: every value is a number.
 
-    `jax.ensure_compile_time_eval` does not reach into functions with custom derivatives; another
-    thread does, because JAX keeps its traces and contexts per thread.
+    `jax.ensure_compile_time_eval` does not reach into functions with custom derivatives; JAX keeps
+    traces and contexts per thread.
     """
     outcome: list[Any] = []
 
@@ -35,7 +64,7 @@ def outside_traces(call: Callable[[], T]) -> T:
 
 
 def in_float64(call: Callable[[], T]) -> T:
-    """call() outside every trace, on the CPU, with JAX in 64-bit mode."""
+    """call() outside every trace, on the CPU, in JAX's 64-bit mode."""
     import jax
 
     require_unforked()
@@ -48,7 +77,7 @@ def in_float64(call: Callable[[], T]) -> T:
 
 
 def on_host(fn: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
-    """fn of float64 NumPy arrays as a float64 NumPy array, also where fn is a JAX function."""
+    """fn of float64 NumPy arrays as a float64 NumPy array, for any NumPy or JAX function."""
     import jax.numpy as jnp
 
     def work() -> np.ndarray:

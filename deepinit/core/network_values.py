@@ -1,4 +1,4 @@
-"""Values of functions that users bring, at fixed arguments."""
+"""Values of users' functions at fixed arguments, for identities."""
 
 import functools
 import math
@@ -13,35 +13,23 @@ from deepinit.core.host import in_float64
 _NUM_OUTPUTS = 4
 _DIGITS = {64: 7, 32: 3}  # by the bits of the narrowest float in the computation
 # Operations that round nothing beyond their operands.
-_EXACT = [
-    "broadcast_in_dim",
-    "concatenate",
-    "copy",
-    "dynamic_slice",
-    "expand_dims",
-    "gather",
-    "iota",
-    "pad",
-    "reshape",
-    "rev",
-    "select_n",
-    "slice",
-    "squeeze",
-    "transpose",
-]
+_EXACT = {
+    "broadcast_in_dim", "concatenate", "copy", "dynamic_slice", "expand_dims", "gather", "iota",
+    "pad", "reshape", "rev", "select_n", "slice", "squeeze", "transpose",
+}  # fmt: skip
 
 
 def general_rows(shape: tuple[int, ...], start: float = 1.0) -> np.ndarray:
-    """Numbers in general position, about [-1, 1], multiples of 1/128: exact in every float format."""
+    """Generic numbers in about [-1, 1], multiples of 1/128: exact in every float format."""
     numbers = np.sin(start + 2.3 * np.arange(math.prod(shape))).reshape(shape)
     return np.round(128.0 * numbers) / 128.0
 
 
 def general_parameters(shapes: Any) -> Any:
-    """Parameters in general position for a tree of shapes and dtypes, as NumPy arrays; integers are 0.
+    """Generic parameters for a tree of shapes and dtypes, as NumPy arrays; integers are 0.
 
-    Matrices have columns of mean square 1 / fan_in, with the outputs along the last axis as in flax, so that signals keep
-    their size; vectors (biases, scales) are positive, about 1/2.
+    Matrices have columns of mean square 1 / fan_in (outputs along the last axis, as in flax), which
+    preserves the size of signals; vectors (biases, scales) are positive, about 1/2.
     """
     import jax
 
@@ -59,16 +47,16 @@ def general_parameters(shapes: Any) -> Any:
 def network_values(
     init: Callable[..., Any], apply: Callable[..., Any], input_width: int
 ) -> tuple[np.ndarray, int]:
-    """Outputs of `apply` [2, at most 4] for two inputs, at parameters of the shapes that `init` gives.
+    """Outputs of `apply` [2, at most 4] for two inputs, at parameters of the shapes of `init`.
 
     Computed in float64, unless `apply` casts to a narrower type.
 
     Returns:
-        The outputs, and the decimal digits of the largest one that another processor computes alike: 7 in
+        The outputs, and the decimal digits of the largest one that all processors share: 7 in
         float64, 3 in float32, 0 (and no outputs) in narrower types.
 
     Raises:
-        SpecError: inputs or a network that `init` or `apply` refuse.
+        SpecError: from `init` or `apply`.
     """
     return _network_values(init, apply, input_width)
 
@@ -85,29 +73,27 @@ def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray
         return jax.vmap(apply, (None, 0))(parameters, rows)
 
     values, digits = values_at(outputs, given)
-    values = values.reshape(2, -1) if digits else values
-    return (
-        values[:, :: max(1, values.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS]
-        if digits
-        else values
-    ), digits
+    if digits:
+        values = values.reshape(2, -1)
+        values = values[:, :: max(1, values.shape[1] // _NUM_OUTPUTS)][:, :_NUM_OUTPUTS]
+    return values, digits
 
 
 def values_at(
     function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]
 ) -> tuple[np.ndarray, int]:
-    """One array, computed in float64, or in float32 by functions that do not take it.
+    """One array, computed in float64, or in float32 by functions that do not accept it.
 
     Args:
         function: arguments -> an array.
         given: the arguments, called with float64 enabled.
 
     Returns:
-        The array, flat, and the decimal digits of its largest value that another processor computes alike: 7 in
+        The flat array, and the decimal digits of its largest value that all processors share: 7 in
         float64, 3 in float32, 0 (and no values) in narrower types.
 
     Raises:
-        SpecError: what the function refuses.
+        SpecError: from the function.
     """
     import jax
 
@@ -118,7 +104,7 @@ def values_at(
         digits = _DIGITS.get(_narrowest(traced.jaxpr.jaxpr), 0)
         if not digits:
             return np.zeros(0), 0
-        # without optimization, which would take longer than the computation
+        # optimization would take longer than the computation
         compiled = traced.lower().compile(compiler_options={"xla_backend_optimization_level": 0})
         return np.asarray(compiled(*arguments), np.float64).ravel(), digits
 
@@ -127,19 +113,19 @@ def values_at(
             return in_float64(functools.partial(at, dtype))
         except DeepinitError:
             raise
-        except Exception:  # noqa: BLE001 - functions that do not take float64, or do not run: simulation says why
+        except Exception:  # noqa: BLE001 - no float64, or an error that simulation reports
             continue
     return np.zeros(0), 0
 
 
 def _narrowest(jaxpr: Any, is_outer: bool = True) -> int:
-    """Bits of the narrowest float that an operation of this computation rounds to."""
+    """Bits of the narrowest float that an operation rounds to."""
     given = set(map(id, jaxpr.invars)) if is_outer else set()
     bits = [64]
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         inner = list(_inner(equation.params))
-        bits += [_narrowest(each, False) for each in inner]
+        bits += [_narrowest(body, False) for body in inner]
         operands_are_given = all(
             id(operand) in given for operand in equation.invars if not hasattr(operand, "val")
         )
@@ -158,9 +144,9 @@ def _is_float(aval: Any) -> bool:
 
 
 def _inner(parameters: dict[str, Any]) -> Iterator[Any]:
-    """The computations inside an operation: of jit, loops, branches, custom derivatives."""
+    """The jaxprs inside an operation: jit, loops, branches, custom derivatives."""
     for value in parameters.values():
-        for each in value if isinstance(value, tuple | list) else (value,):
-            inner = getattr(each, "jaxpr", each)
+        for item in value if isinstance(value, tuple | list) else (value,):
+            inner = getattr(item, "jaxpr", item)
             if hasattr(inner, "eqns"):
                 yield inner

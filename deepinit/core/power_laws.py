@@ -1,8 +1,9 @@
-"""Activations of vectors too small or too large for a float, which travel as e^s x with a log-scale s.
+"""Power laws of activations near 0 and far out, for vectors e^s x with a log-scale s.
 
-Near 0, phi(x) - phi(0) ~ c |x|^p, and far out phi(x) ~ c |x|^q, with orders p and q on each side of 0. So beyond a scale e^c from which this holds
-to rounding, phi(e^s x) = e^{q (s - c)} phi(e^c x), and phi is evaluated there: no coefficient is needed. The same with p near 0 for
-differences of values, for values where phi(0) = 0 (else order 0), and with orders less by one for derivatives.
+Near 0, phi(x) - phi(0) ~ c |x|^p; far out, phi(x) ~ c |x|^q; p and q on each side of 0. Beyond a
+scale e^c from which this holds to rounding, phi(e^s x) = e^{q (s - c)} phi(e^c x): phi is evaluated
+at e^c x, and no coefficient is needed. Likewise near 0 with p for differences of values, for values
+where phi(0) = 0 (else order 0), and with orders less by one for derivatives.
 
 The scale may be a natural or a binary logarithm: only multiples of it occur.
 """
@@ -22,17 +23,16 @@ _SMALL_STEPS = 2.0 ** -np.arange(17.0, 21.0)
 _FAR_OUT = 2.0 ** np.array([40.0, 41.0, 50.0, 51.0])
 _ROUNDING = 1e-9  # of measured orders
 _LARGEST_DENOMINATOR = 20
-_SPREAD = (
-    1.0 + np.arange(16) / 16.0
-)  # an oscillating function is not judged by one value; exact, as its phase far out must be
+_SPREAD = 1.0 + np.arange(16) / 16.0  # oscillating functions need several values; exact numbers
 
 
 class Orders(NamedTuple):
-    """Powers of |x|, (left, right) of 0. A side without any term takes the other side's.
+    """Powers of |x|, (left, right) of 0. A side without any term has the other side's.
 
     Attributes:
         near: as x -> 0.
-        far: as |x| -> infinity, to one decimal where logarithms multiply the power; 0 where phi is bounded, or no power.
+        far: as |x| -> infinity, to one decimal with logarithmic factors; 0 if phi is bounded or
+            follows no power.
     """
 
     near: tuple[float, float]
@@ -43,8 +43,9 @@ class PowerLaws(NamedTuple):
     """The orders of an activation.
 
     Attributes:
-        values: of phi(x); near 0 that of differences if phi(0) = 0, else 0.
-        differences: of phi(x + dx) - phi(x), dx of the size of x; near 0 an integer from 1 to 6, or 0 where phi follows no such power (sqrt|x|).
+        values: of phi(x); near 0 those of differences if phi(0) = 0, else 0.
+        differences: of phi(x + dx) - phi(x), dx of the size of x; near 0 an integer from 1 to 6, or
+            0 where phi follows no such power (sqrt|x|).
         derivatives: of phi'(x).
     """
 
@@ -55,11 +56,12 @@ class PowerLaws(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def power_laws(activation: Activation) -> PowerLaws:
-    """The orders of an activation, from its values in float64 on the host, once.
+    """The orders of an activation, from its values in float64 on the host.
 
-    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy however small h; far out from ratios of sizes between 2^40 and 2^51.
+    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy; far out from ratios of
+    sizes between 2^40 and 2^51.
     """
-    if activation.name == "rounded":  # what is rounded to 0 is 0 with any order
+    if activation.name == "rounded":  # a value rounded to 0 has any order
         inner = dict(activation.parameters)["activation"]
         assert isinstance(inner, Activation)
         return power_laws(inner)
@@ -74,10 +76,11 @@ def power_laws(activation: Activation) -> PowerLaws:
 
 
 def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
-    """(least, most): beyond 2^least and 2^most the power laws hold to rounding, and neither they nor their squares leave the dtype's range.
+    """(least, most): beyond 2^least and 2^most the power laws hold to rounding.
 
-    Relative corrections near 0 are O(x): order 1 is taken from the square of the rounding unit on, so that sums of them over many layers
-    stay below rounding; higher ones, which would underflow, from the rounding unit itself.
+    Within, neither they nor their squares leave the range of the dtype. Relative corrections near 0
+    are O(x): order 1 starts at the square of the rounding unit, so that sums over many layers stay
+    below rounding; higher orders, which would underflow, at the rounding unit itself.
     """
     limits = np.finfo(dtype)
     order, growth = max(laws.differences.near), max(1, *laws.differences.far)
@@ -91,7 +94,7 @@ class Gain(NamedTuple):
 
     Attributes:
         row: [...].
-        entries: [..., n], below 0 for entries on a side of lower order; [..., 1], zeros, where both sides are of one order.
+        entries: [..., n], negative on a side of lower order; [..., 1] zeros for equal orders.
     """
 
     row: Any
@@ -99,13 +102,13 @@ class Gain(NamedTuple):
 
 
 def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
-    """What `beyond` = s - c adds to the log-scale of f(e^c x), for f of these orders.
+    """Change of the log-scale of f(e^c x) by `beyond` = s - c, for f of these orders.
 
     Args:
         orders: of f.
         beyond: [...], negative near 0.
         images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x, whose signs tell the sides; for a difference f(e^c y) - f(e^c x), both.
+        ends: [..., n], x, by sign the side; for a difference f(e^c y) - f(e^c x) both.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):
@@ -133,15 +136,16 @@ def _near(activation: Activation, sign: float) -> float | None:
     if np.isfinite(gained).all() and np.all(gained == 0):
         return None
     with np.errstate(all="ignore"):
-        found = np.log2(gained[:-1] / gained[1:])
-    order = round(float(found[-1])) if np.isfinite(found).all() else 0
-    return order if 1 <= order <= HIGHEST_ORDER and np.abs(found - order).max() < 1e-3 else 0
+        orders = np.log2(gained[:-1] / gained[1:])
+    order = round(float(orders[-1])) if np.isfinite(orders).all() else 0
+    return order if 1 <= order <= HIGHEST_ORDER and np.abs(orders - order).max() < 1e-3 else 0
 
 
 def _far(activation: Activation, sign: float) -> float | None:
     """The order far out on one side; None if phi is 0 there.
 
-    A power has the same order over both octaves. Logarithms and oscillations change it, and leave one decimal of it.
+    A power has the same order over both octaves; with logarithms and oscillations it has one
+    reliable decimal.
     """
     with np.errstate(all="ignore"):
         sizes = [np.abs(values(activation, sign * size * _SPREAD)).max() for size in _FAR_OUT]
@@ -155,7 +159,7 @@ def _far(activation: Activation, sign: float) -> float | None:
 
 
 def _simple(order: float) -> float:
-    """The order as a fraction where it is one: rounding then decides neither what is an integer nor what is equal."""
+    """The order, snapped to a fraction of small denominator within rounding."""
     fraction = Fraction(order).limit_denominator(_LARGEST_DENOMINATOR)
     if abs(order - fraction) > _ROUNDING:
         return order

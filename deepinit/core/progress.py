@@ -1,4 +1,4 @@
-"""Progress with the time left: a bar on a terminal, a plain line every ten seconds elsewhere, nothing for short work."""
+"""Progress reports: a bar on a terminal, else a line every ten seconds; none for short work."""
 
 import contextlib
 import time
@@ -12,22 +12,22 @@ _LINE_EVERY = 10.0
 
 
 class Report(Protocol):
-    """Says how far the work is."""
+    """Callback of progress."""
 
     def __call__(self, done: float, total: float, label: str = "") -> None:
-        """Units done of the units wanted, and what is being worked on."""
+        """Units done of the total, and the current work."""
         ...
 
 
 @contextlib.contextmanager
 def callback(function: Callable[[float, float], None]) -> Iterator[Report]:
-    """A caller's own `function(done, total)`."""
+    """Reports to `function(done, total)`."""
     yield lambda done, total, label="": function(done, total)
 
 
 @contextlib.contextmanager
 def bar(label: str) -> Iterator[Report]:
-    """Yields a Report; shows the fraction, elapsed time and time left on standard error once work takes over 2 s."""
+    """Fraction, elapsed time and time left on standard error, once work takes over 2 s."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -42,18 +42,12 @@ def _plain_lines(name: str) -> Iterator[Report]:
     def report(done: float, total: float, label: str = "") -> None:
         nonlocal last_line
         now = time.monotonic()
-        ends = (
-            done >= total and last_line > start
-        )  # what comes after long work should not look as if it hung
+        ends = done >= total and last_line > start  # later silence should not look like a hang
         if now - last_line >= _LINE_EVERY or ends:
-            share = done / total
-            left = (
-                f", about {(now - start) * (1 - share) / share:.0f} s left"
-                if share > 0
-                else ", compiling"
-            )
-            text = f"{label or name}: {share:.0%} done, {now - start:.0f} s{left if share < 1 else ''}\n"
-            remark(text)
+            share, seconds = done / total, now - start
+            left = f", about {seconds * (1 - share) / share:.0f} s left" if share else ", compiling"
+            text = f"{label or name}: {share:.0%} done, {seconds:.0f} s"
+            remark(f"{text}{left if share < 1 else ''}\n")
             last_line = now
 
     yield report

@@ -1,8 +1,8 @@
-"""Sines, dot products, frames and constants with the same last bit on every processor.
+"""Sines, dot products, frames and constants with equal last bits on every processor.
 
-Inputs, targets and variances are part of a run's identity, so that a run is continued by another
-processor only where their numbers agree. Math libraries and BLAS round differently from one processor to the next;
-decimal arithmetic, sums by `math.fsum` and single floating-point operations do not.
+Inputs, targets and variances are part of a run's identity; another processor can continue a run
+only if their numbers agree. Math libraries and BLAS round differently between processors; decimal
+arithmetic, `math.fsum` and single floating-point operations do not.
 """
 
 import decimal
@@ -23,37 +23,36 @@ def sine(x: Any) -> np.ndarray:
 
 def cosine(x: Any) -> np.ndarray:
     """cos x, correctly rounded."""
-    return np.vectorize(lambda angle: _sine(angle, quarters=1), otypes=[np.float64])(
-        np.asarray(x, np.float64)
-    )
+    quarter_turn = lambda angle: _sine(angle, quarters=1)
+    return np.vectorize(quarter_turn, otypes=[np.float64])(np.asarray(x, np.float64))
 
 
 def constant(number: float, digits: int) -> float:
-    """The number to so many digits; what quadrature and root search make of it differs in the 15th and 16th."""
+    """The number to so many digits: quadrature and root search differ in the 15th and 16th."""
     return float(f"{number:.{digits - 1}e}")
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products along the last axis; NumPy's sums have one order everywhere, those of BLAS do not."""
+    """Inner products along the last axis, by NumPy's sums: unlike BLAS, of one order everywhere."""
     return np.sum(a * b, axis=-1)
 
 
 def norm(vector: np.ndarray) -> float:
-    """The length of a vector, also where its square is no float."""
+    """The length of a vector, without overflow or underflow of squares."""
     unit = math.ldexp(1.0, math.frexp(float(np.abs(vector).max()))[1] - 1)
     scaled = vector / unit
     return unit * math.sqrt(float(dot(scaled, scaled)))
 
 
 def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gram-Schmidt, projections taken off twice.
+    """Gram-Schmidt with two projections per vector.
 
     Args:
         vectors: [d, dimension], finite.
 
     Returns:
-        Rows [d, dimension], orthonormal to rounding, the first along the first vector; and the share [d] of
-        each vector's length that the vectors before it leave, 0 for a zero vector.
+        Rows [d, dimension], orthonormal to rounding, the first along the first vector; and the
+        fraction [d] of each vector's length orthogonal to the earlier ones, 0 for a zero vector.
     """
     rows, shares = np.zeros_like(vectors), np.zeros(len(vectors))
     for index, vector in enumerate(vectors):
@@ -66,7 +65,7 @@ def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sine(x: float, quarters: int = 0) -> float:
-    """sin(x + quarters pi / 2) by its series, in 70 digits."""
+    """sin(x + quarters pi / 2) by its series, with 70 digits."""
     with decimal.localcontext(prec=70):
         angle = (decimal.Decimal(float(x)) + quarters * _PI / 2).remainder_near(2 * _PI)
         total = term = angle

@@ -1,4 +1,4 @@
-"""Typed results: what a simulation estimates, what a theory predicts."""
+"""Typed results: `Estimate` of a simulation, `Prediction` of a theory."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,36 +10,50 @@ GATE = 5.0  # standard errors; a correct theory exceeds it in one comparison in 
 Rounding = Literal["relative", "absolute"]
 QUANTILE_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
+# Calibrated on exact means and kurtoses of ReLU and linear networks of widths 4 to 32 at
+# depth / width 1/16 to 2: by the sample's error bar the exact mean is rejected in 3 of 239 000
+# ensembles of 100 to 4000 networks, the exact kurtosis in 2 of 66 000 of 1000 to 4000. With 100
+# networks 1 exact kurtosis in 1000 is rejected under any limit.
+_LARGEST_SKEWNESS = 0.12  # of the mean, skewness / sqrt(n); one dominant value gives 1
+_LARGEST_KURTOSIS = 0.002  # excess kurtosis / n: squared relative error of the variance, less 2 / n
+_LEAST_NETWORKS = 1000  # for statistics of second moments
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
     """Statistics of one quantity over an ensemble of random networks.
 
-    All arrays have the shape of one measurement, usually [layers, pairs], unless said otherwise; they are float64.
+    Arrays are float64 of the shape of one measurement, usually [layers, pairs], unless noted.
 
     Attributes:
-        quantity: the quantity's name.
-        mean: over the seeds whose value is defined.
+        quantity: name.
+        mean: over the seeds with a defined value.
         standard_error: of the mean; NaN with fewer than two such seeds.
         variance: unbiased.
         variance_standard_error: of the variance, from the fourth central moment.
         skewness: third standardized moment.
         minimum, maximum: extremes.
-        quantiles: [levels, ...], at QUANTILE_LEVELS. Exact where samples were kept (`keep_samples=True`); else from
-            bins, off by at most 0.4 % of |x|, or 4e-5 where |x| < 0.01.
+        quantiles: [levels, ...] at QUANTILE_LEVELS. Exact with `keep_samples=True`; else from bins,
+            with an error of at most 0.4 % of |x|, or 4e-5 where |x| < 0.01.
         num_seeds: networks simulated.
-        events: name -> count of networks excluded for that reason (a dead network, collinear images, not finite).
-        samples: [seeds, ...] in seed order and in the dtype of the simulation (float64 where values carry a log-scale), NaN where excluded, if asked for; else None.
-        settings: what the numbers depend on besides spec and inputs (linear map, dtype, precision, ...).
-        axis: what the first axis counts: `layer`, or `step` of a training run.
-        positions: the numbers along it; None for 1, 2, ...
-        entries: what the entries of the last axis are called; None for numbers.
-        rounding: scale of rounding errors: `relative` to the values, or `absolute`, at least 1 (see `Quantity.rounding`).
-        light_tailed: name of the light-tailed quantity to compare where tails are heavy; None where this one is light-tailed.
-        size: mean over networks of the size of what a value was computed from: rounding is relative to it; None for the mean's.
-        relative_variance_error: standard error of the variance over the variance, defined where their squares have no place in float64.
-        heavy_tails: bool: entries whose standard error cannot be trusted, by the sample's own moments; None for none.
-        symbol: of the quantity, mathtext with its normalization; empty where it is not known.
+        events: name -> number of networks excluded (dead, collinear images, not finite).
+        samples: [seeds, ...] in seed order, NaN where excluded; None unless requested. In the dtype
+            of the simulation, float64 where values carry a log-scale.
+        settings: linear map, dtype, precision, ...
+        axis: of the first axis: `layer`, or `step` of a training run.
+        positions: coordinates along it; None for 1, 2, ...
+        entries: names along the last axis; None for numbers.
+        rounding: scale of rounding errors, `relative` to the values or `absolute`, at least 1 (see
+            `Quantity.rounding`).
+        light_tailed: name of the light-tailed quantity to compare where tails are heavy; None for
+            light-tailed ones.
+        size: mean over networks of the size of the terms, to which rounding is relative; None for
+            the size of the mean.
+        relative_variance_error: standard error of the variance over the variance, also where their
+            squares leave float64.
+        heavy_tails: bool: entries whose standard error is unreliable, by the sample's own moments;
+            None for none.
+        symbol: mathtext with its normalization; empty if unknown.
     """
 
     quantity: str
@@ -73,18 +87,18 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a theory says of one quantity.
+    """The prediction of one quantity by a theory.
 
     Attributes:
-        quantity: the quantity's name.
-        name: the theory or its form, as it appears in tables and legends.
+        quantity: name.
+        name: of the theory, in tables and legends.
         mean: predicted mean, usually [layers, pairs], float64.
-        variance: predicted variance over networks, same shape; None where the theory gives none, NaN at
-            single positions where it gives none.
-        error_order: order of what is left out, e.g. "O(depth / width^2)".
+        variance: predicted variance over networks, same shape; None, or NaN at single positions,
+            where the theory gives none.
+        error_order: order of the first omitted term, e.g. "O(depth / width^2)".
         valid_for: hypotheses and range.
         reference: source, with equation or section.
-        symbol: of the quantity, as in `Estimate`.
+        symbol: as in `Estimate`.
     """
 
     quantity: str
@@ -98,7 +112,24 @@ class Prediction:
 
 
 def component_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of the components of a measurement, for titles: a bare number or index gets a noun, a lone one is left out."""
+    """Titles of the components: a number becomes `component <number>`, a single one is empty."""
     if len(names) == 1 and not any(map(str.isalpha, names[0])):
         return ("",)
     return tuple(name if any(map(str.isalpha, name)) else f"component {name}" for name in names)
+
+
+def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
+    """Entries with unreliable error bars: the ensemble is too small for its tails; bool.
+
+    Args:
+        measured: statistics over single networks.
+        second_moment: check the error bar of the variance instead of the mean's.
+    """
+    count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
+    spread = measured.standard_error > 0  # the variance may have underflowed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if not second_moment:
+            return spread & ~(np.abs(measured.skewness) / np.sqrt(count) <= _LARGEST_SKEWNESS)
+        assert measured.relative_variance_error is not None
+        kurtosis = count * measured.relative_variance_error**2 - 2.0
+        return spread & ~((kurtosis / count <= _LARGEST_KURTOSIS) & (count >= _LEAST_NETWORKS))

@@ -1,8 +1,7 @@
-"""What a function, class or object consists of, as far as no library defines it.
+"""Source records: the parts of a user's function, class or object outside of libraries.
 
-A record is a flat dict, path -> text: hashes of sources and arrays, constants, names of what
-libraries define. Nothing in it depends on the process (addresses, the order of sets) or on how
-often it is made.
+A record is a flat dict, path -> text: hashes of sources and arrays, constants, names of library
+objects. It is independent of the process (addresses, the order of sets).
 """
 
 import copyreg
@@ -22,15 +21,10 @@ import numpy as np
 
 from deepinit.core.source_text import class_text, function_text, imports_in, is_library, names_in
 
-_LONGEST = 80  # characters of a constant that a record shows
-_MOST = 100  # entries of a container that a record shows
+_LONGEST, _MOST = 80, 100  # characters of a constant, and entries of a container, that are shown
 _RULES = ("jvp", "fwd", "bwd")  # of jax.custom_jvp and jax.custom_vjp
-_WRAPPED = (
-    "fget",
-    "fset",
-    "func",
-    "__func__",
-)  # of properties, cached ones, partial methods, classmethods
+# of properties, cached ones, partial methods, classmethods
+_WRAPPED = ("fget", "fset", "func", "__func__")
 
 Parts = Iterator[tuple[str, Any]]
 Record = dict[str, str]
@@ -39,15 +33,15 @@ Record = dict[str, str]
 def source_record(thing: Any, name: str = "it") -> Record:
     """The source of a function, class or object and of everything that its code names.
 
-    Followed are closures, default arguments, decorators, partial applications, methods, fields, containers, globals and own
-    modules that a function imports. Library code counts by its name alone; its closures count, because they hold what a user
-    gave (the learning rate of an optax transformation). Comments, docstrings and whitespace make no difference. A function
-    without source counts by its bytecode. Not seen are names that are made while the code runs (`getattr`, files, the
-    environment).
+    Includes closures, default arguments, decorators, partial applications, methods, fields,
+    containers, globals and own modules that a function imports. Library code counts by its name,
+    with its closures, which hold a user's values (the learning rate of an optax transformation).
+    Comments, docstrings and whitespace do not count. A function without source counts by its
+    bytecode. Names made at run time (`getattr`, files, the environment) are not seen.
 
     Args:
-        thing: what is recorded.
-        name: its own path in the record.
+        thing: the object.
+        name: its path in the record.
     """
     record: Record = {}
     _visit(thing, name, record, {})
@@ -55,7 +49,7 @@ def source_record(thing: Any, name: str = "it") -> Record:
 
 
 def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str, Any]]) -> None:
-    """Adds what identifies `thing`, which is found at the path `name`."""
+    """Add the parts of `thing`, at the path `name`."""
     if isinstance(thing, bool | int | float | complex | str | bytes | None):
         _put(record, name, repr(thing))
     elif id(thing) in seen:
@@ -64,13 +58,13 @@ def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str
             _put(record, name, reference)
     else:
         reference = _reference(thing, name, record)
-        seen[id(thing)] = name, reference, thing  # kept, so that no other object takes its id
+        seen[id(thing)] = name, reference, thing  # a reference, so that its id stays unique
         for part_name, part in _parts(thing, name, record):
             _visit(part, part_name, record, seen)
 
 
 def _reference(thing: Any, name: str, record: Record) -> str:
-    """Records a function or class under its own name; what other paths to `thing` say."""
+    """Record a function or class under its own name; return the text for other paths to it."""
     if not isinstance(thing, FunctionType | type):
         return f"as {name}"
     own = _name(thing)
@@ -85,7 +79,7 @@ def _reference(thing: Any, name: str, record: Record) -> str:
 
 
 def _parts(thing: Any, name: str, record: Record) -> Parts:
-    """Records `thing` itself, and yields what it consists of."""
+    """Record `thing` itself, and yield its parts."""
     if isinstance(thing, FunctionType):
         yield from _function_parts(thing, name)
     elif isinstance(thing, type):
@@ -97,41 +91,30 @@ def _parts(thing: Any, name: str, record: Record) -> Parts:
     elif isinstance(thing, MethodType):
         yield from ((name, thing.__func__), (f"{name}.__self__", thing.__self__))
     elif isinstance(thing, functools.partial):
-        yield from (
-            (name, thing.func),
-            (f"{name}.args", thing.args),
-            (f"{name}.keywords", thing.keywords),
-        )
+        yield name, thing.func
+        yield from ((f"{name}.{part}", getattr(thing, part)) for part in ("args", "keywords"))
     elif isinstance(thing, set | frozenset):
         _put(record, name, " ".join(sorted(map(_alone, thing))))
     elif isinstance(thing, Mapping):
-        yield from _entries(
-            [(f"{name}[{_plain_repr(key)}]", value) for key, value in thing.items()], name, record
-        )
+        entries = [(f"{name}[{_plain_repr(key)}]", value) for key, value in thing.items()]
+        yield from _entries(entries, name, record)
     elif isinstance(thing, tuple | list):
         if thing and all(isinstance(value, bool | int | float | str | None) for value in thing):
             _put(record, name, repr(tuple(thing)))
         else:
             fields = getattr(thing, "_fields", range(len(thing)))
+            pairs = zip(fields, thing, strict=True)
             yield from _entries(
-                [(f"{name}.{field}", value) for field, value in zip(fields, thing, strict=True)],
-                name,
-                record,
+                [(f"{name}.{field}", value) for field, value in pairs], name, record
             )
-    elif (
-        not _is_of_user(type(thing)) and callable(thing) and hasattr(thing, "__wrapped__")
-    ):  # jit, custom_jvp
-        yield name, thing.__wrapped__
-        yield from (
-            (f"{name}.{rule}", getattr(thing, rule)) for rule in _RULES if hasattr(thing, rule)
-        )
-    elif (
-        callable(thing) and hasattr(thing, "__name__") and not hasattr(thing, "__dict__")
-    ):  # of C: no source
-        _put(record, name, _name(thing))
-        if isinstance(thing, BuiltinFunctionType) and not isinstance(
-            thing.__self__, ModuleType | None
-        ):
+    elif not _is_of_user(type(thing)) and callable(thing) and hasattr(thing, "__wrapped__"):
+        yield name, thing.__wrapped__  # jit, custom_jvp
+        rules = [rule for rule in _RULES if hasattr(thing, rule)]
+        yield from ((f"{name}.{rule}", getattr(thing, rule)) for rule in rules)
+    elif callable(thing) and hasattr(thing, "__name__") and not hasattr(thing, "__dict__"):
+        _put(record, name, _name(thing))  # of C: no source
+        is_builtin = isinstance(thing, BuiltinFunctionType)
+        if is_builtin and not isinstance(thing.__self__, ModuleType | None):
             yield f"{name}.__self__", thing.__self__
     else:
         yield f"{name} is", type(thing)
@@ -139,7 +122,7 @@ def _parts(thing: Any, name: str, record: Record) -> Parts:
 
 
 def _entries(entries: list[tuple[str, Any]], name: str, record: Record) -> Parts:
-    """Of a container: one by one, or of many a hash of all."""
+    """The entries of a container; of a large one a hash."""
     if len(entries) <= _MOST:
         _put(record, name, f"{len(entries)} entries")
         yield from entries
@@ -157,15 +140,14 @@ def _array_parts(thing: Any, name: str, record: Record) -> Parts:
         return
     if array.dtype.hasobject:
         yield name, array.tolist()
+    elif array.ndim == 0:
+        _put(record, name, repr(array.item()))
     else:
-        shown = (
-            repr(array.item()) if array.ndim == 0 else _hash(f"{array.shape} {array.dtype}", array)
-        )
-        _put(record, name, shown)
+        _put(record, name, _hash(f"{array.shape} {array.dtype}", array))
 
 
 def _function_parts(function: FunctionType, name: str) -> Parts:
-    code, known = function.__code__, function.__globals__
+    code, namespace = function.__code__, function.__globals__
     for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield f"{name}.{variable}", cell.cell_contents
@@ -175,21 +157,20 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
         yield f"{name}.__wrapped__", function.__wrapped__
     if _is_of_library(function):
         return
-    for given in ("__defaults__", "__kwdefaults__"):
-        if getattr(function, given):
-            yield f"{name}.{given}", getattr(function, given)
-    yield from (
-        (f"{name}.{key}", value) for key, value in vars(function).items() if key != "__wrapped__"
-    )
+    defaults = [part for part in ("__defaults__", "__kwdefaults__") if getattr(function, part)]
+    yield from ((f"{name}.{part}", getattr(function, part)) for part in defaults)
+    attributes = {key: value for key, value in vars(function).items() if key != "__wrapped__"}
+    yield from ((f"{name}.{key}", value) for key, value in attributes.items())
     names = tuple(dict.fromkeys(names_in(code)))
-    modules = [known[used] for used in names if isinstance(known.get(used), ModuleType)]
-    yield from ((f"{known.get('__name__')}:{used}", known[used]) for used in names if used in known)
+    used = {name: namespace[name] for name in names if name in namespace}
+    modules = [value for value in used.values() if isinstance(value, ModuleType)]
+    yield from ((f"{namespace.get('__name__')}:{name}", value) for name, value in used.items())
     for module in (*modules, *_imported(function)):
         yield from _module_parts(module, names)
 
 
 def _module_parts(module: ModuleType, names: tuple[str, ...]) -> Parts:
-    """What a function takes from a module of the user's own, and from the modules inside it."""
+    """The named objects of a module of the user's own, and of modules inside it."""
     if is_library(getattr(module, "__file__", None) or "", {}):
         return
     inside = vars(module)
@@ -204,17 +185,15 @@ def _imported(function: FunctionType) -> Iterator[ModuleType]:
     """Own modules that import statements inside a function name."""
     package = function.__globals__.get("__package__") or ""
     for name, taken in imports_in(function.__code__):
-        for wanted in (
-            name,
-            *(f"{name.rstrip('.')}.{part}" if name.strip(".") else name + part for part in taken),
-        ):
+        parent = f"{name.rstrip('.')}." if name.strip(".") else name
+        for wanted in (name, *(parent + part for part in taken)):
             try:
                 full = importlib.util.resolve_name(wanted, package)
-                found = sys.modules.get(full) or importlib.util.find_spec(full)
-                file = getattr(found, "__file__", None) or getattr(found, "origin", None) or ""
-                if found is not None and file.endswith(".py") and not is_library(file, {}):
+                module = sys.modules.get(full) or importlib.util.find_spec(full)
+                file = getattr(module, "__file__", None) or getattr(module, "origin", None) or ""
+                if module is not None and file.endswith(".py") and not is_library(file, {}):
                     yield importlib.import_module(full)
-            except Exception:  # noqa: BLE001 - what cannot be imported here is reported where it is called
+            except Exception:  # noqa: BLE001 - a failing import is reported where it is executed
                 continue
 
 
@@ -222,11 +201,10 @@ def _class_parts(cls: type) -> Parts:
     own = _name(cls)
     for member, value in vars(cls).items():
         functions = [value, *(getattr(value, way) for way in _WRAPPED if hasattr(value, way))]
-        found = [inner for given in functions if (inner := _unwrapped(given)) is not None]
-        yield from (
-            (f"{own}.{member}", function) for function in found if not _is_of_library(function)
-        )
-        if not found and not member.startswith("__") and not hasattr(value, "__get__"):
+        methods = [inner for given in functions if (inner := _unwrapped(given)) is not None]
+        own_methods = [method for method in methods if not _is_of_library(method)]
+        yield from ((f"{own}.{member}", method) for method in own_methods)
+        if not methods and not member.startswith("__") and not hasattr(value, "__get__"):
             yield f"{own}.{member}", value
     yield from ((f"{own} from {base.__name__}", base) for base in cls.__mro__[1:-1])
 
@@ -239,25 +217,19 @@ def _unwrapped(value: Any) -> FunctionType | None:
 
 
 def _fields(thing: Any) -> Parts:
-    """What an object consists of: its fields and attributes, or what its library pickles of it."""
-    fields = (
-        [field.name for field in dataclasses.fields(thing)]
-        if dataclasses.is_dataclass(thing)
-        else []
-    )
+    """The fields and attributes of an object, or the parts that its library pickles."""
+    is_dataclass = dataclasses.is_dataclass(thing)
+    fields = [field.name for field in dataclasses.fields(thing)] if is_dataclass else []
     if _is_of_user(type(thing)):
         slots = [name for base in type(thing).__mro__ for name in _slots(base)]
         others = [*slots, *sorted(getattr(thing, "__dict__", ()))]
-        if fields:  # private attributes beside them are the library's: numbers of flax modules
+        if fields:  # further private attributes are the library's, as in flax modules
             others = [name for name in others if not name.startswith("_")]
         names = dict.fromkeys([*fields, *others])
         yield from ((name, getattr(thing, name)) for name in names if hasattr(thing, name))
     elif fields:
-        yield from (
-            (name, getattr(thing, name))
-            for name in fields
-            if hasattr(thing, name) and name != "_chosen"
-        )
+        names = dict.fromkeys(name for name in fields if name != "_chosen")
+        yield from ((name, getattr(thing, name)) for name in names if hasattr(thing, name))
     else:
         yield from _pickled(thing)
 
@@ -277,13 +249,9 @@ def _pickled(thing: Any) -> Parts:
         yield "name", reduced
         return
     _, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    named = {
-        "arguments": arguments,
-        "state": state,
-        "items": items and list(items),
-        "pairs": pairs and dict(pairs),
-    }
-    yield from ((part, value) for part, value in named.items() if value)
+    contents = (arguments, state, items and list(items), pairs and dict(pairs))
+    named = zip(("arguments", "state", "items", "pairs"), contents, strict=True)
+    yield from ((part, value) for part, value in named if value)
 
 
 def _is_of_library(function: FunctionType) -> bool:
@@ -291,7 +259,7 @@ def _is_of_library(function: FunctionType) -> bool:
 
 
 def _is_of_user(cls: type) -> bool:
-    """Is this a class of the user's own? One without a file is, if it has a method of Python."""
+    """Whether a class is the user's; without a file, whether one of its methods is."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file:
         return not is_library(file, {})
@@ -300,7 +268,7 @@ def _is_of_user(cls: type) -> bool:
 
 
 def _name(thing: Any) -> str:
-    """`module:name`, of a function where its code stands: `functools.wraps` gives it the name of another."""
+    """`module:name`; of a function from its code, since `functools.wraps` renames it."""
     if isinstance(thing, FunctionType):
         return f"{thing.__globals__.get('__name__')}:{thing.__code__.co_qualname}"
     own = getattr(thing, "__qualname__", None) or thing.__name__
@@ -308,7 +276,7 @@ def _name(thing: Any) -> str:
 
 
 def _alone(thing: Any) -> str:
-    """One text for a part of a container, by itself."""
+    """The record of a part of a container as text."""
     return json.dumps(source_record(thing), sort_keys=True)
 
 
@@ -317,7 +285,7 @@ def _plain_repr(key: Any) -> str:
 
 
 def _put(record: Record, name: str, value: str) -> str:
-    """Adds an entry and returns its key; another thing of the same name gets a number."""
+    """Add an entry and return its key; different objects of one name are numbered."""
     value = value if len(value) <= _LONGEST or len(value) == 64 else _hash(value)
     key, number = name, 1
     while key in record and record[key] != value:

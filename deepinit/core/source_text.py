@@ -1,4 +1,4 @@
-"""The source of functions and classes as text in which comments, docstrings and layout make no difference."""
+"""Normalized source of functions and classes, without comments, docstrings and layout."""
 
 import ast
 import dis
@@ -15,7 +15,7 @@ _LIBRARY = (str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"])
 
 
 def is_library(file: str, namespace: dict[str, Any]) -> bool:
-    """Is this the file of a library, or of none? Generated code belongs to its namespace's file."""
+    """Whether a file is a library's, or none; generated code counts by its namespace's file."""
     if file.startswith("<"):
         file = str(namespace.get("__file__", file))
     in_packages = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
@@ -27,21 +27,18 @@ def function_text(code: CodeType) -> str:
     linecache.checkcache(code.co_filename)
     tree = _parsed("".join(linecache.getlines(code.co_filename)))
     kind = ast.Lambda if code.co_name == "<lambda>" else ast.FunctionDef | ast.AsyncFunctionDef
-    found: list[Any] = [
+    nodes: list[Any] = [
         node
         for node in (ast.walk(tree) if tree else ())
         if isinstance(node, kind) and _first_line(node) == code.co_firstlineno
     ]
-    if len(found) > 1:  # lambdas in one line: the one whose body returns
-        places = set(code.co_positions())
+    if len(nodes) > 1:  # several lambdas in one line
+        positions = set(code.co_positions())
         ends = ("lineno", "end_lineno", "col_offset", "end_col_offset")
-        named = [
-            node
-            for node in found
-            if tuple(getattr(getattr(node, "body", node), end, 0) for end in ends) in places
-        ]
-        found = named or found
-    return "\n".join(_normalized(node) for node in found) or _bytecode(code)
+        body_of = lambda node: getattr(node, "body", node)
+        place = lambda node: tuple(getattr(body_of(node), end, 0) for end in ends)
+        nodes = [node for node in nodes if place(node) in positions] or nodes
+    return "\n".join(_normalized(node) for node in nodes) or _bytecode(code)
 
 
 def class_text(cls: type) -> str:
@@ -60,7 +57,7 @@ def names_in(code: CodeType) -> Iterator[str]:
 
 
 def imports_in(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(module, names taken from it) of the import statements in a function; `.module` is relative."""
+    """(module, imported names) of the import statements in a function; `.module` is relative."""
     before: list[Any] = [None, None]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

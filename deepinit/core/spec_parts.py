@@ -1,9 +1,9 @@
-"""What all specs share: checks of widths and laws, defaults, the common part of the JSON record."""
+"""Shared parts of the specs: checks of sizes and laws, defaults, JSON records."""
 
 from typing import Any
 
 from deepinit.core import validate
-from deepinit.core.activations import as_activation
+from deepinit.core.activations import as_activation, linear
 from deepinit.core.defaults import choose
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import default_weight_var
@@ -15,68 +15,86 @@ WEIGHT_LAWS = tuple(name for name in LAWS if name != "bias_law")
 
 
 def complete(spec: Any, *, default_law: Law | None = None, structured: bool = False) -> None:
-    """Checks and completes activation, laws and output layer.
+    """Check and complete the activation, the laws and the output layer of a new spec.
 
     Args:
-        spec: a spec under construction.
+        spec: under construction.
         default_law: of the weights; None takes `normal(default_weight_var(activation))`.
-        structured: may weights and biases have a `MatrixLaw`?
+        structured: whether weights and biases may have a `MatrixLaw`.
     """
     object.__setattr__(spec, "activation", as_activation(spec.activation))
     for name in LAWS:
         law = getattr(spec, name, None)
-        allowed = structured and name in ("weight_law", "bias_law")
-        _check_law(name, law, allowed)
+        _check_law(name, law, structured and name in ("weight_law", "bias_law"))
         if name != "bias_law" and isinstance(law, Law) and not law.is_symmetric:
-            raise SpecError(
-                f"{name}={law.name}", "laws symmetric about 0", "Constants are for biases only."
-            )
+            remedy = "Constants are for biases only."
+            raise SpecError(f"{name}={law.name}", "laws symmetric about 0", remedy)
     if spec.weight_law is None:
-        law = (
-            default_law if default_law is not None else normal(default_weight_var(spec.activation))
-        )
-        choose(spec, "weight_law", law)
+        if default_law is None:
+            default_law = normal(default_weight_var(spec.activation))
+        choose(spec, "weight_law", default_law)
     scalings = ("absolute", "depth") if structured else ("absolute",)
     if spec.bias_law is not None and spec.bias_law.scaling not in scalings:
-        raise SpecError(
-            f"a bias law with scaling {spec.bias_law.scaling!r}",
-            "scaling 'absolute': the variance of one bias"
-            + (", or 'depth': divided by the number of blocks" if structured else ""),
-            "Write for example di.normal(0.01, scaling='absolute').",
-        )
+        given = f"a bias law with scaling {spec.bias_law.scaling!r}"
+        remedy = "Write for example di.normal(0.01, scaling='absolute')."
+        raise SpecError(given, f"scaling {' or '.join(map(repr, scalings))}", remedy)
     if spec.output_width is not None:
-        object.__setattr__(
-            spec, "output_width", checked_width(spec.output_width, "of the output layer")
-        )
+        width = checked_width(spec.output_width, "of the output layer")
+        object.__setattr__(spec, "output_width", width)
         if spec.output_law is None:
             choose(spec, "output_law", normal(1.0))
     elif spec.output_law is not None:
-        raise SpecError(
-            "an output law without an output layer", "both or neither", "Give output_width too."
-        )
+        given = "an output law without an output layer"
+        raise SpecError(given, "both or neither", "Give output_width too.")
 
 
 def laws_of(spec: Any, names: tuple[str, ...] = LAWS) -> dict[str, Any]:
-    """The laws that the spec has."""
+    """Name -> law, of the laws that are not None."""
     return {name: law for name in names if (law := getattr(spec, name, None)) is not None}
 
 
 def acts_on_rows(law: Any) -> bool:
-    """Can the law's action on given rows be drawn without the matrix?"""
-    return (
-        law.has_product_covariance if isinstance(law, MatrixLaw) else law.is_gaussian or law.is_haar
-    )
+    """Whether the law's action on given rows can be drawn without the matrix."""
+    if isinstance(law, MatrixLaw):
+        return law.has_product_covariance
+    return law.is_gaussian or law.is_haar
+
+
+def has_conditional_map(spec: Any) -> bool:
+    """Whether every weight law's action on given rows can be drawn without the matrix."""
+    return all(acts_on_rows(law) for law in laws_of(spec, WEIGHT_LAWS).values())
+
+
+def is_residual_homogeneous(spec: Any) -> bool:
+    """Homogeneous activations, no bias and no drift."""
+    has_drift = isinstance(spec.weight_law, MatrixLaw) and not spec.weight_law.is_symmetric
+    homogeneous = spec.activation.is_homogeneous and spec.inner_activation.is_homogeneous
+    return homogeneous and spec.bias_law is None and not has_drift
+
+
+def check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:
+    """Raise SpecError for a `MatrixLaw` of another shape than the layer."""
+    for name, shape in (("weight_law", (fan_out, fan_in)), ("bias_law", (fan_out, 1))):
+        law = getattr(spec, name)
+        if isinstance(law, MatrixLaw) and law.shape != shape:
+            remedy = "Give covariances of the layer's own sizes."
+            raise SpecError(f"{name} of a matrix {law.shape}", f"shape {shape}", remedy)
 
 
 def common_json(spec: Any) -> dict[str, Any]:
-    """Activation, laws, output width."""
+    """Activations, laws, output width."""
+    inner = getattr(spec, "inner_activation", linear)
     laws = {name: law.to_json() for name, law in laws_of(spec).items()}
-    output = {"output_width": spec.output_width} if spec.output_width is not None else {}
-    return {"activation": spec.activation.to_json(), **laws, **output}
+    return {
+        **({} if inner == linear else {"inner_activation": inner.to_json()}),
+        "activation": spec.activation.to_json(),
+        **laws,
+        **({} if spec.output_width is None else {"output_width": spec.output_width}),
+    }
 
 
 def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
-    """The law that wrote this record."""
+    """The inverse of the laws' `to_json`."""
     if record["name"] not in ("matrix_normal", "gaussian_matrix"):
         return Law(**record)
     matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
@@ -84,39 +102,29 @@ def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
 
 
 def checked_width(given: Any, where: str) -> int:
-    """A whole number of neurons."""
-    width = validate.whole_number(given)
-    if width is None or width < 1:
-        raise SpecError(
-            f"width {given!r} {where}",
-            "integers >= 1",
-            "Give every layer a whole number of neurons.",
-        )
-    return width
+    """A whole number of neurons, >= 1; 3.0 counts as 3."""
+    return _whole(f"width {given!r} {where}", given, "Give a whole number of neurons.")
 
 
 def checked_count(name: str, given: Any, remedy: str) -> int:
-    """A whole number of layers or positions, at least 1."""
-    count = validate.whole_number(given)
-    if count is None or count < 1:
-        raise SpecError(f"{name}={given!r}", "integers >= 1", remedy)
-    return count
+    """A whole number of layers or positions, >= 1."""
+    return _whole(f"{name}={given!r}", given, remedy)
+
+
+def _whole(text: str, given: Any, remedy: str) -> int:
+    number = validate.whole_number(given)
+    if number is None or number < 1:
+        raise SpecError(text, "integers >= 1", remedy)
+    return number
 
 
 def _check_law(name: str, law: Any, structured: bool) -> None:
     kinds = (Law, MatrixLaw) if structured else (Law,)
     if law is not None and not isinstance(law, kinds):
-        remedy = "di.normal(0.01, scaling='absolute')" if name == "bias_law" else "di.normal(2.0)"
-        where = (
-            "; correlated entries are for shallow residual blocks"
-            if isinstance(law, MatrixLaw)
-            else ""
-        )
-        raise SpecError(
-            f"{name}={law!r}",
-            f"a law, or None for the default{where}",
-            f"Write for example {remedy}.",
-        )
+        example = "di.normal(0.01, scaling='absolute')" if name == "bias_law" else "di.normal(2.0)"
+        correlated = "; correlated entries are for shallow residual blocks"
+        allowed = "a law, or None for the default" + correlated * isinstance(law, MatrixLaw)
+        raise SpecError(f"{name}={law!r}", allowed, f"Write for example {example}.")
 
 
 def _tuples(rows: Any) -> tuple[tuple[float, ...], ...]:

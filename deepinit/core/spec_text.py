@@ -1,4 +1,4 @@
-"""Specs in words, for refusals: everything that decides whether a theory applies."""
+"""Text of a spec for messages: the fields that decide whether a theory applies."""
 
 from typing import Any
 
@@ -9,37 +9,26 @@ from deepinit.core.specs import MLP, Spec
 
 
 def in_words(spec: Any) -> str:
-    """Architecture and activation; of residual networks also blocks, laws and end layers where they are not plain Gaussian ones."""
+    """Architecture, activations; of residual networks also blocks, laws and end layers."""
     if not isinstance(spec, Spec):
         return "networks that no spec describes"
-    parts = [f"the activation {spec.activation}"]
-    biases = spec.bias_law
+    activation, biases = f"the activation {spec.activation}", spec.bias_law
     if isinstance(spec, MLP):
         constant = biases.value if biases is not None else None
-        return f"MLP networks with {parts[0]}" + (
-            f" and biases that are all {constant:g}" if constant is not None else ""
-        )
-    kind = type(spec).__name__
-    blocks = (
-        f"{kind} networks of {spec.block.replace('_', '-')} blocks"
-        if isinstance(spec, ResNet)
-        else f"{kind} networks"
-    )
-    if spec.inner_activation != linear:
-        parts.append(f"the inner activation {spec.inner_activation}")
-    parts += [
-        found
-        for found in (
-            _law(spec.weight_law, "weights"),
-            _law(spec.branch_law, "branch weights") if isinstance(spec, ResNet) else "",
-            _law(biases, "biases"),
-        )
-        if found
+        ending = "" if constant is None else f" and biases that are all {constant:g}"
+        return f"MLP networks with {activation}{ending}"
+    blocks = f" of {spec.block.replace('_', '-')} blocks" if isinstance(spec, ResNet) else ""
+    inner = spec.inner_activation
+    parts = [
+        activation,
+        "" if inner == linear else f"the inner activation {inner}",
+        _law(spec.weight_law, "weights"),
+        _law(getattr(spec, "branch_law", None), "branch weights"),
+        _law(biases, "biases"),
+        "" if spec.embedding_law is None else "an embedding",
+        "" if spec.output_width is None else "an output layer",
     ]
-    parts += ["an embedding"] * (spec.embedding_law is not None) + ["an output layer"] * (
-        spec.output_width is not None
-    )
-    return f"{blocks} with {', '.join(parts)}"
+    return f"{type(spec).__name__} networks{blocks} with {', '.join(filter(None, parts))}"
 
 
 def _law(law: Any, name: str) -> str:

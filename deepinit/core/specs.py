@@ -1,8 +1,11 @@
-"""Specs: frozen, hashable descriptions of a random network. Everything else derives from them."""
+"""Specs: frozen, hashable descriptions of a random network."""
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from deepinit.core.activations import Activation, from_json, relu
 from deepinit.core.defaults import Chosen, forget_choices, pickled
@@ -16,6 +19,7 @@ from deepinit.core.spec_parts import (
     checked_width,
     common_json,
     complete,
+    has_conditional_map,
     law_from_json,
     laws_of,
 )
@@ -26,18 +30,19 @@ class MLP:
     """A fully connected network: z^{l+1} = W^{l+1} phi(z^l) + b^{l+1}, z^1 = W^1 x + b^1.
 
     Attributes:
-        widths: neurons of each hidden layer, in order; the input width comes with the inputs.
+        widths: neurons of each hidden layer, in order; the inputs have their own width.
         activation: an Activation, a built-in's name, or any elementwise JAX function.
-        weight_law: law of every hidden layer's weights; None takes `normal(default_weight_var(activation))`: He
-            initialization for ReLU, critical for homogeneous and odd activations. For others (GELU, SiLU, softplus) it
-            keeps unit preactivation variance and is not critical; `di.critical` has the variances that are.
-        bias_law: law of every layer's biases (scaling `absolute`); None for no bias.
+        weight_law: of every hidden layer's weights; None takes
+            `normal(default_weight_var(activation))`: He initialization for ReLU, critical for
+            homogeneous and odd activations. For others (GELU, SiLU, softplus) it keeps unit
+            preactivation variance and is not critical; see `di.critical`.
+        bias_law: of every layer's biases (scaling `absolute`); None for no bias.
         output_width: neurons of the linear output layer; None for no output layer.
-        output_law: law of the output weights; None takes `normal(1.0)`.
+        output_law: of the output weights; None takes `normal(1.0)`.
 
     Raises:
-        SpecError: no layers, a width that is not an integer >= 1, an unknown activation, a law that is not a `Law`, a
-            bias law that is not `absolute`.
+        SpecError: no layers, a width that is not an integer >= 1, an unknown activation, a law that
+            is not a `Law`, a bias law that is not `absolute`.
     """
 
     widths: tuple[int, ...]
@@ -48,7 +53,7 @@ class MLP:
     output_law: Law | None = None
     _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
 
-    positions = 1  # rows of an input: images have one at every position
+    positions = 1  # rows of an input; images have one per position
     __reduce__ = pickled
 
     def __post_init__(self) -> None:
@@ -63,8 +68,8 @@ class MLP:
 
     @property
     def has_conditional_map(self) -> bool:
-        """Every weight law is Gaussian or Haar: its action on given rows has a law that can be drawn without the matrix."""
-        return all(acts_on_rows(law) for law in laws_of(self, WEIGHT_LAWS).values())
+        """Every weight law's action on given rows can be drawn without the matrix."""
+        return has_conditional_map(self)
 
     @property
     def is_homogeneous(self) -> bool:
@@ -86,22 +91,19 @@ _ARCHITECTURES: dict[str, Any] = {"MLP": MLP, "ResNet": ResNet, "ConvResNet": Co
 
 
 def spec_from_json(record: dict[str, Any] | str) -> Spec:
-    """The spec that wrote this record (a dict, or its JSON text)."""
+    """The inverse of a spec's `to_json`, from the record or its JSON text."""
     fields = dict(json.loads(record) if isinstance(record, str) else record)
     architecture = fields.pop("architecture", None)
     if architecture not in _ARCHITECTURES:
-        raise SpecError(
-            f"the architecture {architecture!r}",
-            ", ".join(_ARCHITECTURES),
-            "A newer deepinit may have written this spec; update.",
-        )
-    for name in ("activation", "inner_activation"):
-        if name in fields:
-            fields[name] = from_json(fields[name])
-    fields.update({name: law_from_json(fields[name]) for name in LAWS if name in fields})
-    fields.update(
-        {name: tuple(fields[name]) for name in ("widths", "image_shape") if name in fields}
-    )
+        remedy = "A newer deepinit may have written this spec; update."
+        given = f"the architecture {architecture!r}"
+        raise SpecError(given, ", ".join(_ARCHITECTURES), remedy)
+    readers: dict[str, Callable[[Any], Any]] = {
+        **dict.fromkeys(LAWS, law_from_json),
+        **dict.fromkeys(("activation", "inner_activation"), from_json),
+        **dict.fromkeys(("widths", "image_shape"), tuple),
+    }
+    fields = {name: readers.get(name, lambda value: value)(value) for name, value in fields.items()}
     return _ARCHITECTURES[architecture](**fields)
 
 
@@ -109,7 +111,7 @@ LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
 
 
 def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
-    """How to draw the linear maps; resolves `auto`: conditional where it is exact and cheaper, else explicit.
+    """How to draw linear maps; `auto` is conditional where that is exact and cheaper.
 
     Args:
         spec: the network.
@@ -117,31 +119,30 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
         num_rows: rows that travel through the network together.
 
     Raises:
-        SpecError: `conditional` with a law that is neither Gaussian with independent entries or a product covariance nor Haar, or an unknown name.
+        SpecError: an unknown name; `conditional` with a law that is neither Gaussian (independent
+            entries or a product covariance) nor Haar.
     """
     if name not in LINEAR_MAPS:
-        raise SpecError(
-            f"linear_map={name!r}",
-            ", ".join(LINEAR_MAPS),
-            "Leave it out for the fastest exact one.",
-        )
+        remedy = "Leave it out for the fastest exact one."
+        raise SpecError(f"linear_map={name!r}", ", ".join(LINEAR_MAPS), remedy)
     if name == "auto":
-        # making k rows orthogonal takes 4 k^2 n operations, drawing a matrix n^2 numbers (measured: even at k^2 = 12 n)
+        # orthogonalizing k rows takes 4 k^2 n operations, drawing a matrix n^2 numbers (measured:
+        # equal at k^2 = 12 n)
         few = (num_rows * spec.positions) ** 2 <= 8 * max(spec.widths) // spec.positions
         return "conditional" if spec.has_conditional_map and few else "explicit"
     if name == "conditional" and not spec.has_conditional_map:
         laws = {law.name for law in laws_of(spec, WEIGHT_LAWS).values() if not acts_on_rows(law)}
         raise SpecError(
             f"linear_map='conditional' with the weight law {', '.join(sorted(laws))!r}",
-            "'conditional' with independent or matrix-normal Gaussian, or orthogonal, weights (a general covariance has as many entries as all "
-            "pairs of weights, so that nothing is cheaper than the matrix), 'explicit' with every law",
+            "'conditional' with independent or matrix-normal Gaussian, or orthogonal, weights; "
+            "'explicit' with every law",
             "Take linear_map='explicit', or leave it out.",
         )
     return name
 
 
 def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
-    """How to draw linear maps that gradients go back through: as `choose_linear_map`, but Haar matrices are explicit.
+    """`choose_linear_map` for the backward pass, where Haar matrices are explicit.
 
     Args:
         spec: the network.
@@ -159,16 +160,10 @@ def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
 
 
 def _checked_widths(widths: Any) -> tuple[int, ...]:
-    try:
-        given = tuple(widths)
-    except TypeError:
-        raise SpecError(
-            f"widths={widths!r}", "one integer per hidden layer", f"Write ({widths!r},) * depth."
-        ) from None
-    if not given:
-        raise SpecError(
-            "no layers (widths is empty)", "at least one hidden layer", "Write (256,) * 10."
-        )
-    return tuple(
-        checked_width(width, f"at layer {layer}") for layer, width in enumerate(given, start=1)
-    )
+    if not np.iterable(widths):
+        remedy = f"Write ({widths!r},) * depth."
+        raise SpecError(f"widths={widths!r}", "one integer per hidden layer", remedy)
+    if not len(given := tuple(widths)):
+        allowed, remedy = "at least one hidden layer", "Write (256,) * 10."
+        raise SpecError("no layers (widths is empty)", allowed, remedy)
+    return tuple(checked_width(width, f"at layer {at}") for at, width in enumerate(given, start=1))

@@ -1,8 +1,9 @@
-"""Training sets of the literature on early training: inputs with the numbers or the classes a network is to learn.
+"""Training sets of the literature on early training.
 
-A two-layer network f(x) = sum_j a_j phi(w_j.z), z = (x, 1), of small weights sees of its training set only the polynomial
-H(w) = (c / n) sum_i y_i (w.z_i)^p, where phi(s) = c s^p + ... near 0: for p = 1 the vector v = (1/n) sum_i y_i z_i. Targets that are
-nearly orthogonal to all such polynomials (fast oscillations, few points) leave directions to sampling noise.
+A two-layer network f(x) = sum_j a_j phi(w_j.z), z = (x, 1), of small weights depends on its
+training set only through the polynomial H(w) = (c / n) sum_i y_i (w.z_i)^p, where
+phi(s) = c s^p + ... near 0: for p = 1 through v = (1/n) sum_i y_i z_i. Targets nearly orthogonal to
+all such polynomials (fast oscillations, few points) leave directions to sampling noise.
 """
 
 import dataclasses
@@ -13,8 +14,10 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.core.inputs import images
+from deepinit.core.inputs import checked_seed, images
 from deepinit.core.reproducible import cosine, sine
+
+_COORDINATES = "Give at least one coordinate."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +27,7 @@ class Examples:
     Attributes:
         inputs: [n, dimension] float64.
         targets: [n, outputs] float64, or classes [n] of integers from 0 on.
-        label: how figures and tables call it.
+        label: in figures and tables.
     """
 
     inputs: np.ndarray
@@ -38,7 +41,7 @@ class Examples:
 
     @property
     def are_classes(self) -> bool:
-        """The targets are classes, for the cross-entropy."""
+        """The targets are classes, for the cross-entropy loss."""
         return self.targets.ndim == 1
 
 
@@ -48,48 +51,40 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     Args:
         inputs: [n, dimension], or [n] for one coordinate.
         targets: real numbers [n] or [n, outputs]; or integers [n], which are classes.
-        label: how figures and tables call it.
+        label: in figures and tables.
 
     Raises:
-        SpecError: no examples, unequal numbers of inputs and targets, negative classes, numbers that are not finite.
+        SpecError: no examples, unequal numbers of inputs and targets, negative classes, not finite.
     """
     x, y = validate.real_numbers(inputs), validate.real_numbers(targets)
     if x is None or y is None:
-        raise SpecError(
-            "examples that are not numbers", "arrays of real numbers", "Convert to floats."
-        )
+        remedy = "Convert to floats."
+        raise SpecError("examples that are not numbers", "arrays of real numbers", remedy)
     given = np.asarray(targets)
     y = given.astype(np.int64) if given.dtype.kind in "iu" and given.ndim == 1 else y
     x = x[:, None] if x.ndim == 1 else x
     if y.ndim == 1 and y.dtype.kind == "f":
         y = y[:, None]
     if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y) or not x.size or not y.size:
-        raise SpecError(
-            f"inputs of shape {x.shape} and targets of shape {y.shape}",
-            "[n, dimension] and [n] or [n, outputs], with the same n >= 1",
-            "Give one target to every input.",
-        )
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise SpecError(
-            "examples that are not finite", "finite numbers", "Remove NaN and infinity."
-        )
+        shapes = f"inputs of shape {x.shape} and targets of shape {y.shape}"
+        allowed = "[n, dimension] and [n] or [n, outputs], with the same n >= 1"
+        raise SpecError(shapes, allowed, "Give one target to every input.")
+    finite = np.isfinite(x).all() and np.isfinite(y).all()
+    remedy = "Remove NaN and infinity."
+    validate.require(finite, "examples that are not finite", "finite numbers", remedy)
     if y.ndim == 1 and y.min() < 0:
         raise SpecError(f"the class {y.min()}", "integers from 0 on", "Number the classes from 0.")
     return Examples(x, y, label)
 
 
 def centred(given: Examples) -> Examples:
-    """The same examples with targets of mean 0: what is left to learn once an output bias has learned the mean."""
-    if not isinstance(given, Examples):
-        remedy = "Write targets.examples(inputs, targets)."
-        raise SpecError(f"examples of type {type(given).__name__}", "Examples", remedy)
-    if given.are_classes:
-        raise SpecError(
-            "classes", "targets that are numbers", "Centre targets before a regression only."
-        )
-    return Examples(
-        given.inputs, given.targets - given.targets.mean(axis=0), f"{given.label}, centred"
-    )
+    """The same examples with targets of mean 0, as if an output bias had fitted the mean."""
+    remedy = "Write targets.examples(inputs, targets)."
+    validate.instance("examples", given, Examples, "Examples", remedy)
+    remedy = "Centre targets before a regression only."
+    validate.require(not given.are_classes, "classes", "targets that are numbers", remedy)
+    targets = given.targets - given.targets.mean(axis=0)
+    return Examples(given.inputs, targets, f"{given.label}, centred")
 
 
 def sum_of_sines(
@@ -102,30 +97,19 @@ def sum_of_sines(
 ) -> Examples:
     """y = sum_k amplitude sin(frequency x_k + 1), x_k uniform on [-4, 2].
 
-    The defaults are those of the two-layer experiments; (3, amplitude=4, frequency=12) is the target of the deep ones, and
-    frequency=2 the one with fewer orientations.
+    The defaults belong to the two-layer experiments; (3, amplitude=4, frequency=12) to the deep
+    ones; frequency=2 has fewer orientations.
 
     Reference: arXiv 2105.11686, section 4.
     """
-    validate.integer("dimension", dimension, 1, "Give at least one coordinate.")
+    validate.integer("dimension", dimension, 1, _COORDINATES)
     validate.integer("num_examples", num_examples, 1, "Give at least one example.")
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
-    amplitude, frequency = (
-        _checked_wave("amplitude", amplitude),
-        _checked_wave("frequency", frequency),
-    )
-    x = np.random.default_rng(seed).uniform(-4.0, 2.0, (num_examples, dimension))
+    amplitude = validate.real("amplitude", amplitude)
+    frequency = validate.real("frequency", frequency)
+    rng = np.random.default_rng(checked_seed(seed))
+    x = rng.uniform(-4.0, 2.0, (num_examples, dimension))
     y = amplitude * sine(frequency * x + 1.0).sum(axis=1)
     return examples(x, y, f"sum of {dimension} sines of frequency {frequency:g}")
-
-
-def _checked_wave(name: str, value: Any) -> float:
-    number = validate.real_number(value)
-    if number is None or not math.isfinite(number):
-        raise SpecError(
-            f"{name}={value!r}", "a finite number", "Leave it out for that of the paper."
-        )
-    return number
 
 
 def two_sines(num_examples: int = 40) -> Examples:
@@ -133,17 +117,19 @@ def two_sines(num_examples: int = 40) -> Examples:
 
     Reference: arXiv 2105.11686, section 4 (the one-dimensional experiments).
     """
-    validate.integer("num_examples", num_examples, 2, "Give at least two points.")
+    validate.integer("num_examples", num_examples, 2)
     x = np.linspace(-1.0, 1.5, num_examples)
     return examples(x, sine(3.0 * x) + 0.5 * sine(6.0 * x), "two sines")
 
 
 def relu_pieces(num_examples: int = 40) -> Examples:
-    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU, on equally spaced points of [-1, 1].
+    """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU.
+
+    At equally spaced points of [-1, 1].
 
     Reference: arXiv 2504.09484.
     """
-    validate.integer("num_examples", num_examples, 2, "Give at least two points.")
+    validate.integer("num_examples", num_examples, 2)
     x = np.linspace(-1.0, 1.0, num_examples)
     relu = lambda s: np.maximum(s, 0.0)
     y = -relu(x) + relu(2.0 * (x + 0.3)) - relu(1.5 * (x - 0.4)) + relu(0.5 * (x - 0.8))
@@ -151,63 +137,55 @@ def relu_pieces(num_examples: int = 40) -> Examples:
 
 
 def four_points() -> Examples:
-    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1: the data of the phase diagram.
+    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1: the phase diagram's data.
 
     Reference: arXiv 2007.07497, and its authors' public notebook.
     """
     x = np.linspace(-1.0, 1.0, 4)
-    return examples(
-        x, 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0), "four points"
-    )
+    y = 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0)
+    return examples(x, y, "four points")
 
 
 def simplex(dimension: int, targets: Any = 1.0) -> Examples:
     """The vertices of a regular simplex with x_k.x_l = -1, |x_k|^2 = dimension.
 
-    The vectors z_k = (x_k, 1) are orthogonal, so H(u) = (c / n) sum_k y_k (u.z_k)^p has, for p >= 3, the 2 (dimension + 1) attractors
-    +- z_k / |z_k|: more than 2 p of them once dimension >= p. For p = 2 and equal targets H is constant on the sphere.
+    The vectors z_k = (x_k, 1) are orthogonal: for p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has
+    the 2 (dimension + 1) attractors +- z_k / |z_k|, more than 2 p once dimension >= p. For p = 2
+    and equal targets H is constant on the sphere.
 
     Args:
         dimension: at least 1; there are dimension + 1 examples.
         targets: one number for all, or [dimension + 1].
     """
-    validate.integer("dimension", dimension, 1, "Give at least one coordinate.")
+    validate.integer("dimension", dimension, 1, _COORDINATES)
     count = dimension + 1
     y = validate.real_numbers(targets)
     if y is None or y.shape not in ((), (count,)):
         given = f"targets of {validate.shape_text(targets)}"
         raise SpecError(given, f"one number, or {count}", "Leave them out for 1.")
-    # rows of the centred identity, in an orthonormal basis of the plane they span (Helmert's), scaled to norm^2 = dimension
+    # rows of the centred identity in Helmert's orthonormal basis, scaled to norm^2 = dimension
     basis = np.zeros((dimension, count))
     for k in range(1, count):
         basis[k - 1, :k] = 1.0 / math.sqrt(k * (k + 1))
         basis[k - 1, k] = -k / math.sqrt(k * (k + 1))
-    return examples(
-        math.sqrt(count) * basis.T,
-        np.broadcast_to(y, (count,)),
-        f"simplex in dimension {dimension}",
-    )
+    x = math.sqrt(count) * basis.T
+    return examples(x, np.broadcast_to(y, (count,)), f"simplex in dimension {dimension}")
 
 
 def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
-    """Two classes: equally spaced points of the unit circle, and of a smaller one about the same centre.
+    """Two classes: equally spaced points of the unit circle and of a smaller concentric one.
 
     Args:
         num_examples: of both together, an even number.
         inner: radius of the smaller circle, between 0 and 1.
     """
     validate.integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
-    radius = validate.real_number(inner)
-    if radius is None or not 0.0 < radius < 1.0:
-        raise SpecError(
-            f"inner={inner!r}", "a number between 0 and 1, ends excluded", "0.5 is half the size."
-        )
+    radius = validate.fraction("inner", inner, "0.5 is half the size.")
     count = num_examples // 2
     angles = 2.0 * np.pi * np.arange(count) / count
     circle = np.stack([cosine(angles), sine(angles)], axis=1)
-    return examples(
-        np.concatenate([circle, radius * circle]), np.repeat([0, 1], count), "two circles"
-    )
+    x = np.concatenate([circle, radius * circle])
+    return examples(x, np.repeat([0, 1], count), "two circles")
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
@@ -215,12 +193,12 @@ def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> 
 
     Args:
         num_examples: from 1 to 5000.
-        classes: the digit is a class, for the cross-entropy; else the number to be learned by regression.
+        classes: targets are classes, for the cross-entropy; else numbers, for regression.
         seed: of the choice.
     """
     validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
-    validate.integer("seed", seed, 0, "Leave it out for seed 0.")
+    rng = np.random.default_rng(checked_seed(seed))
     pixels, labels = images()
-    chosen = np.random.default_rng(seed).permutation(len(labels))[:num_examples]
+    chosen = rng.permutation(len(labels))[:num_examples]
     y = labels[chosen] if classes else labels[chosen].astype(np.float64)
     return examples(pixels[chosen], y, f"{num_examples} MNIST digits")

@@ -1,11 +1,12 @@
-"""The Taylor coefficients of an activation at 0: what is left of it when the blocks of a residual network become infinitely many.
+"""Taylor coefficients of an activation at 0, the data of a residual network of infinite depth.
 
-A block adds phi(h), h of variance O(dt), so that
+A block adds phi(h), h of variance O(dt):
 
     phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...,    a = phi'(0), b = phi''(0), c = phi'''(0).
 
-At infinite depth only a (noise and drift) and b (the Ito correction (b/2) Var h) matter; c enters at order 1 / depth. A value
-phi(0) != 0 would add depth * phi(0), and a kink at 0 a drift of order sqrt(depth): neither has a limit.
+At infinite depth only a (noise and drift) and b (the Ito correction (b/2) Var h) matter; c enters
+at order 1 / depth. phi(0) != 0 would add depth * phi(0), and a kink at 0 a drift of order
+sqrt(depth): neither has a limit.
 """
 
 import functools
@@ -29,7 +30,7 @@ _EXACT = {
     "x2_tanh": (0.0, 0.0, 6.0),
 }
 _VALUES_AT_ZERO = {"softplus": math.log(2.0), "sigmoid": 0.5}
-_BESIDE_ZERO = 1e-9  # a smooth function's derivatives change by about this much between there and 0
+_BESIDE_ZERO = 1e-9  # relative change of a smooth function's derivatives up to there
 _ROUNDING = 1e-12  # of the largest value on [-1, 1]
 
 
@@ -48,21 +49,22 @@ class Taylor(NamedTuple):
 
 
 def taylor_at_zero(activation: Any) -> Taylor:
-    """a, b, c = phi'(0), phi''(0), phi'''(0) of the activation that ends a block x + phi(W psi(x) + b).
+    """a, b, c = phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0 and three derivatives at 0.
+        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0 and three
+            derivatives at 0.
 
     Returns:
-        `Taylor`; built-ins exact, others by automatic differentiation in float64.
+        Exact for built-ins, else by automatic differentiation in float64.
 
     Raises:
         SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, absolute value).
 
-    Valid for: the outer activation; the inner one, psi, may have kinks. Of a function that JAX differentiates wrongly at 0
-        (a hidden division 0/0) the constants are not finite, which is refused as not smooth.
+    Valid for: the outer activation; the inner one, psi, may have kinks. Derivatives that are not
+        finite at 0 (a hidden 0/0) are refused as not smooth.
 
-    Reference: arXiv:2007.03253, section 3; derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3.
     """
     return _constants(as_activation(activation))
 
@@ -76,17 +78,15 @@ def _constants(phi: Activation) -> Taylor:
         return Taylor(*_EXACT[phi.name])
     if 0.0 in phi.kinks:
         raise _not_smooth(phi)
-    at_zero = (
-        _VALUES_AT_ZERO[phi.name]
-        if phi.name in _VALUES_AT_ZERO
-        else float(on_host(phi, np.zeros(())))
-    )
+    at_zero = _VALUES_AT_ZERO.get(phi.name)
+    if at_zero is None:
+        at_zero = float(on_host(phi, np.zeros(())))
     size = float(np.abs(values(phi, np.linspace(-1.0, 1.0, 65))).max())
     if not abs(at_zero) <= _ROUNDING * size:
         raise SpecError(
             f"the activation {phi!r}, whose value at 0 is {at_zero:.6g}",
             "outer activations with phi(0) = 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-            f"Shift it: phi(x) - phi(0), that is the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
+            f"Take the activation minus {at_zero:.6g}, as in softplus(x) - log 2.",
         )
     left, middle, right = _derivatives(phi, np.array([-_BESIDE_ZERO, 0.0, _BESIDE_ZERO]))
     scale = size + np.max(np.abs(middle))
@@ -115,6 +115,6 @@ def _not_smooth(phi: Activation) -> SpecError:
     return SpecError(
         f"the activation {phi!r}, which is not smooth at 0",
         "outer activations with three derivatives at 0 (tanh, erf, sin, SiLU, GELU, linear, ...)",
-        "A kink at 0 gives every block a drift of order sqrt(horizon / depth), which has no limit; "
-        "take ReLU as inner_activation instead, where kinks do no harm.",
+        "A kink at 0 gives every block a drift of order sqrt(horizon / depth), without a limit; "
+        "as inner_activation ReLU is allowed.",
     )

@@ -1,4 +1,4 @@
-"""Standard output and standard error of the command: no control character, no traceback."""
+"""Output of the command, without control characters and tracebacks."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ _CONTROL = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with control characters written out: stored text must not steer a terminal."""
+    """The text with control characters escaped: stored text must not control a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def one_line(text: str) -> str:
-    """`printable`, of one line: newlines of stored text are written out too."""
+    """`printable`, with newlines escaped too."""
     return printable(text).replace("\n", "\\x0a")
 
 
@@ -30,7 +30,7 @@ def write_line(text: str) -> None:
 
 
 def write(text: str) -> None:
-    """Print to standard output. A reader that has gone away, as in `| head`, ends it quietly.
+    """Print to standard output; a closed pipe, as in `| head`, ends it quietly.
 
     Raises:
         ResourceError: the output cannot be written.
@@ -39,7 +39,7 @@ def write(text: str) -> None:
 
 
 def emit(text: str) -> None:
-    """As `write`, of text that may hold the command's own control sequences.
+    """`write`, for text with the command's own control sequences.
 
     Raises:
         ResourceError: as `write`.
@@ -54,19 +54,19 @@ def emit(text: str) -> None:
         raise ResourceError(
             f"'{error.strerror or error}' at the standard output",
             "an output that can be written",
-            "Nothing in the run directory is affected; `deepinit show` prints a finished run again.",
+            "The run directory is unaffected; `deepinit show` prints a finished run again.",
         ) from error
 
 
 def remark(text: str) -> None:
-    """Print to standard error, as far as it can be written."""
+    """Print to standard error; errors of the stream are ignored."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(text))
         sys.stderr.flush()
 
 
 def discard(descriptor: int) -> None:
-    """Send what is still printed to a standard stream nowhere."""
+    """Redirect a standard stream to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -1,6 +1,6 @@
-"""The one vocabulary of checks: each takes a name and a value and returns the checked value.
+"""Checks of arguments: each takes a name and a value, and returns the checked value.
 
-A value that fails raises SpecError: what was given, what is allowed, what to write.
+Raises SpecError(given, allowed, remedy) for a value that fails.
 """
 
 import math
@@ -92,7 +92,7 @@ def num_seeds(value: Any) -> int:
 def choice(
     name: str, value: Any, allowed: Sequence[str], remedy: str = "Check the spelling."
 ) -> str:
-    """The one of the allowed texts that equals the value, as Python's own string."""
+    """The allowed text that equals the value, as a `str`."""
     for text in allowed:
         if isinstance(value, str) and value == text:
             return text
@@ -111,16 +111,16 @@ def instance(name: str, value: Any, kind: Any, allowed: str, remedy: str = "") -
 
 
 def dtype(value: Any) -> str:
-    """`float32`, or `float64` in JAX's 64-bit mode, without which JAX takes float32 in silence."""
-    found = choice("dtype", value, DTYPES, f"{DTYPES[0]} is the default.")
-    if found == "float64":
+    """`float32`, or `float64` in JAX's 64-bit mode (else JAX would silently take float32)."""
+    name = choice("dtype", value, DTYPES, f"{DTYPES[0]} is the default.")
+    if name == "float64":
         import jax
 
         mode = getattr(jax.config, "jax_enable_x64", False)
         allowed = "float32, or float64 in 64-bit mode"
         remedy = "Call inside `with jax.enable_x64(True):`."
         require(mode, "dtype='float64' with JAX's 64-bit mode off", allowed, remedy)
-    return found
+    return name
 
 
 def precision(value: Any) -> str:
@@ -138,9 +138,8 @@ def angle(theta: Any) -> None:
     try:
         values = np.asarray(theta, dtype=np.float64)
     except (TypeError, ValueError):
-        raise SpecError(
-            f"theta={theta!r}", "numbers in [0, pi], in radians", "Pass floats."
-        ) from None
+        allowed = "numbers in [0, pi], in radians"
+        raise SpecError(f"theta={theta!r}", allowed, "Pass floats.") from None
     outside = ~((values >= 0.0) & (values <= LARGEST_ANGLE))
     if outside.any():
         remedy = "Convert degrees by numpy.deg2rad; take |theta| for signed angles."
@@ -200,23 +199,23 @@ def covariance(name: str, values: Any, size: int | None = None, remedy: str = ""
 def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -> tuple[int, ...]:
     """Widths of layers, integers >= 1, at least `least` of them."""
     given = values if np.iterable(values) and not isinstance(values, str) else ()
-    numbers_ = [whole_number(value) for value in given]
-    found = tuple(value for value in numbers_ if value is not None and value >= 1)
-    ok = len(found) == len(numbers_) >= least
+    sizes = [whole_number(value) for value in given]
+    checked = tuple(size for size in sizes if size is not None and size >= 1)
+    ok = len(checked) == len(sizes) >= least
     require(ok, f"widths={values!r:.200}", f"at least {least} integers >= 1", remedy)
-    return found
+    return checked
 
 
-# What a value is, without an error
+# Conversions that return None instead of raising
 
 
 def is_number(value: Any) -> bool:
     """A real number, of Python or NumPy."""
     try:
-        found = np.asarray(value)
+        array = np.asarray(value)
     except ValueError:  # rows of unequal length
         return False
-    return found.ndim == 0 and found.dtype.kind in "iuf"
+    return array.ndim == 0 and array.dtype.kind in "iuf"
 
 
 def real_number(value: Any) -> float | None:
@@ -233,25 +232,22 @@ def real_number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number of Python, NumPy or JAX, 3.0 among them, as an integer; None for others."""
+    """A whole number of Python, NumPy or JAX, also 3.0, as an integer; None for others."""
     number = real_number(value)
-    return (
-        int(value)
-        if number is not None and math.isfinite(number) and number == int(number)
-        else None
-    )
+    is_whole = number is not None and math.isfinite(number) and number == int(number)
+    return int(value) if is_whole else None
 
 
 def real_numbers(values: Any) -> np.ndarray | None:
-    """The values in float64; None where they are no array of real numbers, text among them."""
+    """The values in float64; None for text and anything else that is no array of real numbers."""
     try:
-        found = np.asarray(values)
-        return None if found.dtype.kind in "USOc" else found.astype(np.float64)
+        array = np.asarray(values)
+        return None if array.dtype.kind in "USOc" else array.astype(np.float64)
     except (TypeError, ValueError, OverflowError):  # rows of unequal length, or other kinds
         return None
 
 
 def shape_text(values: Any) -> str:
-    """For messages: the shape, or that there is none."""
-    found = real_numbers(values)
-    return "no shape (not an array of real numbers)" if found is None else f"shape {found.shape}"
+    """For messages: the shape of an array of real numbers."""
+    array = real_numbers(values)
+    return "no shape (not an array of real numbers)" if array is None else f"shape {array.shape}"

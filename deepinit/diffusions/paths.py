@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepinit.core import validate
+from deepinit.core.conv_specs import neighbours
 from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points
 from deepinit.core.laws import Law
-from deepinit.core.patches import neighbours
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import Form, check_shallow, drift_and_noise
 from deepinit.diffusions.steps import Brownian, Grid, euler, grid_of

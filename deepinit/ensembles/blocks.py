@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from deepinit.core.errors import ResourceError, SpecError, refusal
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 
 SeedFn = Callable[[Any], Any]
 BlockFn = Callable[[jax.Array, int], Any]

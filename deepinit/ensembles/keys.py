@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 
 
 def root_key(key: Any) -> jax.Array:

@@ -6,9 +6,9 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import linear
+from deepinit.core.conv_specs import neighbours
 from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law
-from deepinit.core.patches import neighbours
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.core.spec_parts import LAWS, laws_of
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
+from deepinit.core.host import require_unforked
 from deepinit.core.specs import Spec
 from deepinit.networks.forward import forward, random_layer
 from deepinit.networks.layers import (

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from deepinit.core.norms import row_norms
+from deepinit.core.linear_algebra import row_norms
 
 _VISIT = 0.97  # cosine from which a neuron counts as having reached an orientation
 

@@ -9,13 +9,12 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.curves import SampledCurve
 from deepinit.core.errors import SpecError
-from deepinit.core.forks import require_unforked
 from deepinit.core.frames import Frames
+from deepinit.core.host import require_unforked
 from deepinit.core.inputs import Inputs
-from deepinit.core.results import Estimate, Prediction
+from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import Spec
-from deepinit.core.tails import heavy_tails
 from deepinit.core.training_config import Training
 from deepinit.quantities.checks import applied_statistic, check_answers, check_quantity
 from deepinit.quantities.kinds import ExactLaw

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.norms import layer_norms
+from deepinit.core.linear_algebra import layer_norms
 
 # Dormand & Prince (1980): rows of stages 2..7 (the last is the step of order 5), and order 5 minus order 4.
 _STAGES = np.zeros((6, 7))

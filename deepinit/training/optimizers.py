@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax  # type: ignore[import-untyped]
 
-from deepinit.core.norms import row_norms
+from deepinit.core.linear_algebra import row_norms
 
 
 class AdamState(NamedTuple):

@@ -8,8 +8,7 @@ import pytest
 import deepinit as di
 from deepinit.comparison.widths import fit_widths
 from deepinit.core.errors import SpecError
-from deepinit.core.results import Prediction
-from deepinit.core.tails import heavy_tails
+from deepinit.core.results import Prediction, heavy_tails
 from deepinit.ensembles import statistics
 
 

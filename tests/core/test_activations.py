@@ -1,9 +1,12 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
 
+import deepinit as di
 from deepinit.core import activations, gaussian
 from deepinit.core.errors import SpecError
 
@@ -111,6 +114,33 @@ def test_unknown_activation_and_unreachable_function_are_refused():
         activations.as_activation(lambda x: x).to_json()
 
 
+@pytest.mark.parametrize(
+    ("given", "parameters"),
+    [
+        ({"name": "relu", "z": 1}, "no parameters"),
+        ({"name": "leaky_relu", "negative_slope": 1, "z": 2}, "leaky_relu with negative_slope"),
+        ({"name": "jax.nn:hard_tanh", "z": 2}, "no parameters"),
+        ({"name": "rounded", "rho": 0.1}, "rounded with activation, rho, rounding"),
+    ],
+)
+def test_records_with_wrong_parameters_are_refused(given, parameters):
+    with pytest.raises(SpecError, match=f"activation '{given['name']}' with .*{parameters}"):
+        di.MLP((3,), given)
+
+
+@pytest.mark.parametrize("kinks", ["a", (np.nan,), [[0.0], [1.0, 2.0]], None])
+def test_declared_kinks_are_finite_numbers(kinks):
+    with pytest.raises(SpecError, match=r"kinks.*Write kinks=\(0\.0,\)"):
+        activations.from_function(lambda x: x * jnp.tanh(x), kinks=kinks)
+
+
+def test_networks_are_copied_by_replace_or_json_but_not_by_asdict():
+    net = di.MLP((3,), "tanh")
+    with pytest.raises(SpecError, match=r"'tanh' with fn, .*dataclasses.replace\(net\)"):
+        di.MLP(**dataclasses.asdict(net))
+    assert di.spec_from_json(net.to_json()) == dataclasses.replace(net) == net
+
+
 def test_gaussian_rules_against_exact_moments():
     assert abs(gaussian.expectation(activations.relu, 2) - 0.5) < 1e-14
     assert abs(gaussian.expectation(activations.relu, 1) - 1 / np.sqrt(2 * np.pi)) < 1e-14
@@ -134,3 +164,11 @@ def test_default_weight_variances():
     assert (
         abs(gaussian.default_weight_var(sigmoid) * gaussian.expectation(sigmoid, 2) - 1) < 1.6e-13
     )  # half a unit of 13 digits
+
+
+def test_a_default_variance_that_quadrature_does_not_resolve_is_refused():
+    bump = di.from_function(lambda x: x + 5.0 * jnp.exp(-(((x - 0.51) * 200.0) ** 2)))
+    assert not gaussian.is_odd(bump)
+    with pytest.raises(SpecError, match=r"1\.00352 or 1\.07.*weight_law=di\.normal"):
+        di.MLP((3,), bump)
+    assert di.MLP((3,), bump, di.normal(0.9)).weight_law.variance == 0.9

@@ -40,7 +40,7 @@ def test_random_frames_are_uniform():
     found = frames.random(4, 2, num_points=6000, seed=5)
     np.testing.assert_allclose(np.linalg.norm(found.points, axis=1), 1.0)
     for rows in (found.points, found.tangents[:, 0], found.tangents[:, 1]):
-        # one coordinate of a uniform point in dimension d: variance 1/d, fourth moment 3 / (d (d + 2))
+        # a coordinate in dimension d: variance 1/d, fourth moment 3 / (d (d + 2))
         assert np.abs(rows.mean(axis=0)).max() * math.sqrt(6000 * 4) < 5
         squares = rows**2
         assert np.abs(squares.mean(axis=0) - 0.25).max() < 5 * math.sqrt((3 / 24 - 1 / 16) / 6000)
@@ -81,7 +81,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "message"),
     [
         (
             lambda: frames.at(POINT, [VECTORS[0], [-4.0, 0.0, 0.0]]),
@@ -122,6 +122,6 @@ NAN = float("nan")
         (lambda: frames.images(seed=0.5), r"seed=0\.5"),
     ],
 )
-def test_bad_frames_are_refused(make, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_frames_are_refused(make, message):
+    with pytest.raises(SpecError, match=message):
         make()

@@ -53,7 +53,7 @@ def test_digest_depends_on_numbers_only():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: inputs.pair(-0.1), r"theta=-0\.1"),
         (lambda: inputs.pair(3.2), r"theta=3\.2"),
@@ -92,8 +92,8 @@ def test_digest_depends_on_numbers_only():
         (lambda: inputs.from_arrays(np.full((1, 2), np.inf), np.ones((1, 2))), "not finite"),
     ],
 )
-def test_bad_inputs_are_refused(call, words):
-    with pytest.raises(SpecError, match=words) as caught:
+def test_bad_inputs_are_refused(call, message):
+    with pytest.raises(SpecError, match=message) as caught:
         call()
     assert "Allowed: " in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Numbers of a run's identity: the same to the last bit on every processor, where they are made of sines or of frames."""
+"""Numbers of a run's identity have the same last bits on every processor."""
 
 import hashlib
 

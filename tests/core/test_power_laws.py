@@ -1,4 +1,7 @@
-"""Orders of activations near 0 and far out, and their values beyond the floats: those of the forward pass are those of the observables."""
+"""Power laws of activations near 0 and far out, and values beyond the range of floats.
+
+The forward pass and the random maps agree.
+"""
 
 import dataclasses
 
@@ -85,7 +88,7 @@ def test_gain_of_a_row_is_that_of_its_largest_live_entries():
     "both-bent--3000", "both-gelu--3000", "both-selu--3000", "both-tanh--3000"
 )
 def test_forward_pass_and_observables_agree_at_every_size(activation, vector, log2_size):
-    """Values, derivatives along a tangent, and differences over a small step, of one vector with two kinds of scale."""
+    """Values, directional derivatives and small differences under both kinds of scale."""
     activation = as_activation(activation)
     if activation.name.endswith("cos") and log2_size > 0:
         pytest.skip("its phase has no digits")

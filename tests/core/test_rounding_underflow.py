@@ -1,4 +1,4 @@
-"""The smallest number of an arithmetic as a model: the forward pass in float32 against plain float64, and against the dtypes themselves."""
+"""Underflow as a model: the forward pass in float32 against float64 and against the dtypes."""
 
 import functools
 
@@ -20,7 +20,7 @@ UNIFORM = di.uniform(1 / 3)
 
 
 def lifetimes(spec, start, keys):
-    """The layer at which each network's signal is lost, as the forward pass has it."""
+    """The layer at which each network's signal is lost in the forward pass."""
     rows = rows_from_inputs(start, partners_are_free=False, dtype=np.float32)
     alive = lambda state: jnp.any(state.postactivations.points != 0)
     one = lambda key: random_forward(spec, rows, key, alive, linear_map=explicit)[0]
@@ -75,7 +75,7 @@ def test_stored_values_are_lost_where_real_arithmetic_of_the_dtype_loses_them(dt
     @functools.partial(jax.jit, static_argnums=1)
     def real(weights, dtype):
         def step(x, matrix):
-            # values are stored in the dtype; products are taken in float32, and larger, so that their terms do not underflow first
+            # stored in the dtype; scaled products in float32, so that terms do not underflow
             scaled = jnp.float32(2.0**40) * x.astype(jnp.float32)
             before = jnp.sum(matrix * scaled[:, None, :], axis=2)
             small = jnp.abs(before) < 2.0**20  # below 1e-6 tanh is the identity
@@ -148,7 +148,7 @@ def test_a_partner_below_the_level_becomes_zero_too():
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: di.stored("tanh", "float8"), "dtype='float8'"),
         (lambda: di.stored(di.stored("tanh", "float32"), "float32"), "Round once"),
@@ -156,7 +156,7 @@ def test_a_partner_below_the_level_becomes_zero_too():
         (lambda: di.rounded("tanh", 0.0, "flush"), "rho=0.0"),
     ],
 )
-def test_refusals_of_arithmetic(call, said):
+def test_refusals_of_arithmetic(call, message):
     with pytest.raises(SpecError) as error:
         call()
-    assert said in str(error.value)
+    assert message in str(error.value)

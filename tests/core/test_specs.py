@@ -46,7 +46,7 @@ def test_defaults_are_he_initialization_without_bias():
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"widths": ()}, "no layers"),
         ({"widths": (8, 0)}, "width 0 at layer 2"),
@@ -71,8 +71,8 @@ def test_defaults_are_he_initialization_without_bias():
         ({"widths": (8,), "output_width": 0}, "width 0"),
     ],
 )
-def test_bad_specs_are_refused_in_one_paragraph(fields, words):
-    with pytest.raises(SpecError, match=words) as caught:
+def test_bad_specs_are_refused_in_one_paragraph(fields, message):
+    with pytest.raises(SpecError, match=message) as caught:
         di.MLP(**fields)
     assert "Allowed: " in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -99,8 +99,8 @@ def test_conditional_needs_gaussian_weights():
 
 def test_specs_and_inputs_need_no_jax():
     code = (
-        "import sys, deepinit as di; di.MLP(widths=(4,) * 3, activation=di.tanh).to_json(); di.inputs.pair(0.1).digest; "
-        "di.quantities.log_sin2_angle; assert 'jax' not in sys.modules"
+        "import sys, deepinit as di; di.MLP((4,) * 3, di.tanh).to_json(); "
+        "di.inputs.pair(0.1).digest; di.quantities.log_sin2_angle; assert 'jax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -60,7 +60,7 @@ def test_digits_are_real_images_with_classes_or_numbers():
 
 
 @pytest.mark.parametrize(
-    ("inputs", "given", "said"),
+    ("inputs", "given", "message"),
     [
         ([[1.0]], [1.0, 2.0], "same n"),
         ([[np.nan]], [1.0], "not finite"),
@@ -70,8 +70,8 @@ def test_digits_are_real_images_with_classes_or_numbers():
         (np.zeros((0, 2)), np.zeros(0), "same n"),
     ],
 )
-def test_examples_that_are_none(inputs, given, said):
-    with pytest.raises(SpecError, match=said):
+def test_examples_that_are_none(inputs, given, message):
+    with pytest.raises(SpecError, match=message):
         targets.examples(inputs, given)
 
 

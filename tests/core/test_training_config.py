@@ -51,7 +51,7 @@ def test_optax_transformations_need_a_name():
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"mode": "newton"}, "mode='newton'. Allowed: gd, sgd"),
         ({"examples": np.zeros((3, 2))}, "examples of type ndarray"),
@@ -77,10 +77,10 @@ def test_optax_transformations_need_a_name():
         ),
     ],
 )
-def test_refusals(change, said):
+def test_refusals(change, message):
     with pytest.raises(SpecError) as error:
         di.Training(**{"examples": EXAMPLES, "record_steps": (0, 1), **change})
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_copy_with_another_mode_is_called_by_it():

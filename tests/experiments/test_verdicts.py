@@ -90,7 +90,7 @@ def test_tables_show_not_judged():
     values = np.random.default_rng(0).lognormal(sigma=4.0, size=(200, 1, 1))
     from dataclasses import replace
 
-    from deepinit.core.tails import heavy_tails
+    from deepinit.core.results import heavy_tails
 
     found = statistics.estimate(
         "nngp", statistics.statistics(values, np.zeros(values.shape, int), 1), ("not_finite",)

@@ -1,7 +1,7 @@
-"""Gradients of `kernel_scan` for every built-in activation at equal, parallel, opposite and zero rows.
+"""Gradients of `kernel_scan` for every built-in at equal, parallel, opposite and zero rows.
 
-One forward-mode Jacobian of both kernels is compared with central differences along directions in the
-inputs, the weight variances and the bias variances; at a bias variance of 0 with one-sided ones.
+A forward-mode Jacobian of both kernels is compared with central differences along directions in
+inputs, weight variances and bias variances; with one-sided ones at a bias variance of 0.
 """
 
 import functools
@@ -37,7 +37,7 @@ ALL = [
 
 
 class Found:
-    """Both kernels of an activation, compiled once, and their Jacobians in x, weight and bias variances."""
+    """Both kernels, compiled once, and their Jacobians in x, weight and bias variances."""
 
     def __init__(self, activation):
         self.last = jax.jit(
@@ -54,7 +54,10 @@ class Found:
             return [np.asarray(part) for part in self.jacobians(*self.arguments(bias_var))]
 
     def along(self, bias_var, *directions):
-        """(derivative, finite difference) of [kernel, row, row], rows before NEAR, along a direction in x, weight and bias variances; None for 0."""
+        """(derivative, difference) of [kernel, row, row], rows before NEAR, along a direction.
+
+        Directions in x, weight and bias variances; None for 0.
+        """
         parts = [
             np.zeros(np.shape(at)) if step is None else step
             for at, step in zip(self.arguments(bias_var), directions, strict=True)

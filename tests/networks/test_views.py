@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import deepinit as di
-from deepinit.core.patches import neighbours
+from deepinit.core.conv_specs import neighbours
 from deepinit.networks import views
 
 SPECS = [

@@ -10,7 +10,7 @@ import pytest
 from flax import linen, nnx
 
 import deepinit as di
-from deepinit.core import forks
+from deepinit.core import host
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.ensembles.keys import root_key
 from deepinit.networks.flax_bridge import from_linen, from_nnx
@@ -67,7 +67,7 @@ def test_r08_modules_that_look_at_their_batch_are_refused(net):
 
 
 def test_r20_a_process_forked_after_the_use_of_jax_is_refused(monkeypatch):
-    forks.require_unforked()
+    host.require_unforked()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(ResourceError, match="by spawn"):
         di.simulate(di.MLP((3,)), di.quantities.log_norm, di.inputs.ones(2), num_seeds=4)

@@ -1,0 +1,182 @@
+"""Convolutional residual networks: the spec, and the patches of an image."""
+
+import dataclasses
+import itertools
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from deepinit.core import validate
+from deepinit.core.activations import Activation, as_activation, linear, tanh
+from deepinit.core.defaults import Chosen, forget_choices, pickled
+from deepinit.core.errors import SpecError
+from deepinit.core.laws import Law, normal
+from deepinit.core.matrix_laws import MatrixLaw
+from deepinit.core.spec_parts import (
+    check_matrix_laws,
+    checked_count,
+    checked_width,
+    common_json,
+    complete,
+    has_conditional_map,
+    is_residual_homogeneous,
+)
+
+Padding = Literal["circular", "zero"]
+PADDINGS = ("circular", "zero")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvResNet:
+    """A convolutional residual network: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b).
+
+    Inputs are images as rows, positions p first: [height, width, channels], flattened. All
+    positions share W [channels, size^d channels] and b. Patches are centred, with stride 1; at the
+    border they wrap around (`circular`) or read 0 (`zero`). The variance is not divided by the
+    positions of a patch: constant images grow like e^(size^d kappa) with depth, kappa = phi'(0)^2
+    times the variance of weight_law.
+
+    Attributes:
+        image_shape: positions, (length,) or (height, width).
+        channels: of the stream, D.
+        depth: number of blocks, L.
+        kernel_size: positions along each side of a patch, odd; at most the image's own.
+        padding: `circular` or `zero`.
+        activation: phi.
+        weight_law: of W; None takes `normal(1.0, scaling="depth")`. Its fan_in is the number of
+            channels, not of entries of a patch: entries have variance 1 / (channels L), and the
+            limit of depth keeps all positions of the patch. With scaling `absolute` the variance
+            is that of one entry.
+        bias_law: of b, one number per channel; None for no bias. With scaling `depth` a bias has
+            variance / L, and the limit of depth exists. With `absolute` it has variance in every
+            block; all blocks add phi'(0)^2 L times that, without a limit of depth. An `absolute`
+            law also applies to the output layer.
+        output_width: neurons of the linear output layer on the average over positions; None for no
+            output layer.
+        output_law: of the output weights; None takes `normal(1.0)`.
+        inner_activation: psi, before W.
+        embedding_law: of A, a linear map of the input's channels at every position; None for no
+            embedding.
+
+    Raises:
+        SpecError: as for ResNet; impossible shapes of image or filter, an unknown padding.
+
+    Reference: arXiv 2007.03253, section 5.6.
+    """
+
+    image_shape: tuple[int, ...]
+    channels: int
+    depth: int
+    kernel_size: int = 3
+    padding: Padding = "circular"
+    activation: Activation = tanh
+    weight_law: Law | MatrixLaw | None = None
+    bias_law: Law | MatrixLaw | None = None
+    output_width: int | None = None
+    output_law: Law | None = None
+    inner_activation: Activation = linear
+    embedding_law: Law | None = None
+    _chosen: Chosen = dataclasses.field(default=(), kw_only=True, compare=False, repr=False)
+
+    __reduce__ = pickled
+
+    def __post_init__(self) -> None:
+        forget_choices(self)
+        put = lambda name, value: object.__setattr__(self, name, value)
+        put("image_shape", _checked_image(self.image_shape))
+        put("channels", checked_width(self.channels, "(channels)"))
+        put("depth", checked_count("depth", self.depth, "Give at least one block."))
+        put("kernel_size", checked_count("kernel_size", self.kernel_size, "3 is usual."))
+        if self.kernel_size % 2 == 0 or self.kernel_size > min(self.image_shape):
+            shape = " x ".join(map(str, self.image_shape))
+            given = f"kernel_size={self.kernel_size} on images of {shape} positions"
+            remedy = "3 is usual; an even patch has no centre."
+            raise SpecError(given, f"an odd number up to {min(self.image_shape)}", remedy)
+        remedy = "A residual network keeps the image's shape: there is no 'valid' padding."
+        put("padding", validate.choice("padding", self.padding, PADDINGS, remedy))
+        put("inner_activation", as_activation(self.inner_activation))
+        complete(self, default_law=normal(1.0, scaling="depth"), structured=True)
+        check_matrix_laws(self, self.channels, self.channels * self.patch_size)
+
+    @property
+    def positions(self) -> int:
+        """Positions of an image."""
+        return math.prod(self.image_shape)
+
+    @property
+    def patch_size(self) -> int:
+        """Positions of a patch."""
+        return self.kernel_size ** len(self.image_shape)
+
+    @property
+    def width(self) -> int:
+        """Numbers in the stream: positions times channels."""
+        return self.positions * self.channels
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers in the stream after every block."""
+        return (self.width,) * self.depth
+
+    @property
+    def has_conditional_map(self) -> bool:
+        """Every weight law's action on given rows can be drawn without the matrix."""
+        return has_conditional_map(self)
+
+    @property
+    def is_homogeneous(self) -> bool:
+        """F(c x) = c F(x) for every c > 0: homogeneous activations and no bias."""
+        return is_residual_homogeneous(self)
+
+    def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
+        """(fan_in, fan_out) of every matrix of the embedding and the blocks, in order.
+
+        Raises:
+            SpecError: inputs that are no images of this shape.
+        """
+        embedded = self.embedding_law is not None
+        fits = input_width % self.positions == 0 if embedded else input_width == self.width
+        if not fits:
+            shape = " x ".join(map(str, self.image_shape))
+            channels = "any number of" if embedded else str(self.channels)
+            raise SpecError(
+                f"inputs of dimension {input_width} for a convolutional network",
+                f"images of {shape} positions with {channels} channels, as rows",
+                "Reshape them, or take an embedding (embedding_law=di.normal(1.0)).",
+            )
+        blocks = ((self.patch_size * self.channels, self.channels),) * self.depth
+        embedding = ((input_width // self.positions, self.channels),) if embedded else ()
+        return (*embedding, *blocks)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        names = ("channels", "depth", "kernel_size", "padding")
+        record = {"architecture": "ConvResNet", "image_shape": list(self.image_shape)}
+        return {**record, **{name: getattr(self, name) for name in names}, **common_json(self)}
+
+
+def neighbours(
+    image_shape: tuple[int, ...], kernel_size: int, padding: str
+) -> tuple[tuple[int, ...], ...]:
+    """[positions, patch]: indices of the patch around every position; -1 for zero padding."""
+    reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
+    patches = []
+    for position in itertools.product(*(range(size) for size in image_shape)):
+        patch = []
+        for offset in itertools.product(reach, repeat=len(image_shape)):
+            place = [p + d for p, d in zip(position, offset, strict=True)]
+            inside = all(0 <= p < size for p, size in zip(place, image_shape, strict=True))
+            index = int(np.ravel_multi_index(place, image_shape, mode="wrap"))
+            patch.append(index if inside or padding == "circular" else -1)
+        patches.append(tuple(patch))
+    return tuple(patches)
+
+
+def _checked_image(given: Any) -> tuple[int, ...]:
+    sizes = [validate.whole_number(size) for size in given] if np.iterable(given) else []
+    shape = tuple(size for size in sizes if size is not None and size >= 1)
+    if not 1 <= len(shape) <= 2 or len(shape) != len(sizes):
+        allowed = "(length,) or (height, width), integers >= 1"
+        raise SpecError(f"image_shape={given!r}", allowed, "Write (8, 8).")
+    return shape

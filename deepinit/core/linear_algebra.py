@@ -1,0 +1,70 @@
+"""Norms without underflow of squares, and Gram-Schmidt, in JAX."""
+
+from typing import Any
+
+
+def norm(leaves: list[Any]) -> Any:
+    """Euclidean norm of several JAX arrays together: a scalar.
+
+    Entries are divided by the largest one before they are squared. With weights of standard
+    deviation s and phi(x) ~ c x^p a gradient is of order s^p, whose square underflows in float32
+    for s = 1e-8 and p = 3.
+    """
+    import jax.numpy as jnp
+
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+    unit = jnp.where(largest == 0, 1, largest)
+    return largest * jnp.sqrt(sum(jnp.sum((leaf / unit) ** 2) for leaf in leaves))
+
+
+def row_norms(rows: Any) -> Any:
+    """Euclidean norms of the rows of a JAX array: [m]."""
+    import jax.numpy as jnp
+
+    largest = jnp.max(jnp.abs(rows), axis=1)
+    unit = jnp.where(largest == 0, 1, largest)
+    return largest * jnp.sqrt(jnp.sum((rows / unit[:, None]) ** 2, axis=1))
+
+
+def layer_norms(tree: Any) -> Any:
+    """Norms of each layer's parameters: [layers], arrays grouped by all but the last key."""
+    import jax
+    import jax.numpy as jnp
+
+    groups: dict[Any, list[Any]] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        groups.setdefault(path[:-1], []).append(leaf)
+    return jnp.stack([norm(leaves) for leaves in groups.values()])
+
+
+def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
+    """H = L Q: orthonormal rows Q [k, n] and lower triangular L [k, k] of H [k, n].
+
+    Gram-Schmidt with two projections per row. A row that depends on the earlier ones, to rounding,
+    has a zero row of Q and a zero diagonal entry of L.
+
+    LAPACK's QR can deadlock in a program on several CPU devices: its batches wait for threads of
+    the pool whose threads wait for it (jaxlib 0.10, two devices on two cores).
+    """
+    import jax
+    import jax.numpy as jnp
+
+    rows = jnp.asarray(rows)
+    tolerance = 4.0 * float(jnp.finfo(rows.dtype).eps)
+    num_rows = rows.shape[0]
+
+    def step(index: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+        directions, lower = state
+        residual = row = rows[index]
+        line = jnp.zeros(num_rows, rows.dtype)
+        for _ in range(2):
+            coefficients = jnp.matmul(directions, residual, precision="highest")
+            residual = residual - jnp.matmul(coefficients, directions, precision="highest")
+            line = line + coefficients
+        norm = jnp.sqrt(jnp.sum(residual * residual))
+        norm = jnp.where(norm <= tolerance * jnp.sqrt(jnp.sum(row * row)), 0, norm)
+        direction = jnp.where(norm == 0, 0, residual / jnp.where(norm == 0, 1, norm))
+        return directions.at[index].set(direction), lower.at[index].set(line.at[index].set(norm))
+
+    start = jnp.zeros_like(rows), jnp.zeros((num_rows, num_rows), rows.dtype)
+    return jax.lax.fori_loop(0, num_rows, step, start)
