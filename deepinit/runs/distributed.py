@@ -13,7 +13,10 @@ from deepinit.core.errors import DeepinitError, ResourceError, SpecError, Stoppe
 
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 # How many processes the launcher started, where it says so.
-_LAUNCHERS = {"SLURM": ("SLURM_STEP_NODELIST", "SLURM_NTASKS"), "MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")}
+_LAUNCHERS = {
+    "SLURM": ("SLURM_STEP_NODELIST", "SLURM_NTASKS"),
+    "MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"),
+}
 _LONGEST = 10**6  # seconds: JAX's own limit is to come after ours
 
 
@@ -40,20 +43,22 @@ def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
         if texts[1:] == [None, None]:
             return Place()  # JAX reads the address itself
     address, count, number = (text or "" for text in texts)
-    if not (":" in address and _is_number(count) and _is_number(number) and int(number) < int(count)):
+    if not (
+        ":" in address and _is_number(count) and _is_number(number) and int(number) < int(count)
+    ):
         said = ", ".join(f"{name}={text or ''}" for name, text in zip(named, texts, strict=True))
         raise SpecError(
             said,
-                "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
-                "Set all three for every process."
+            "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
+            "Set all three for every process.",
         )
     for launcher, (sign, variable) in _LAUNCHERS.items():
         started = environment.get(variable, "") if sign in environment else ""
         if _is_number(started) and int(started) != int(count):
             raise SpecError(
                 f"{named[1]}={count} in a job for which {launcher} started {started} processes ({variable}={started})",
-                    f"{started}",
-                    f"Leave out {', '.join(named)}: JAX asks {launcher} itself. Or start {count} processes."
+                f"{started}",
+                f"Leave out {', '.join(named)}: JAX asks {launcher} itself. Or start {count} processes.",
             )
     return Place(address, int(count), int(number))
 
@@ -182,14 +187,20 @@ def _leave(error: BaseException) -> NoReturn:
     """Ends this process without waiting for the others, who may be gone or may wait for it."""
     text = str(error)
     if isinstance(error, KeyboardInterrupt):
-        _exit("stopped at once; finished blocks are kept, the same command continues.", StoppedError.exit_code)
+        _exit(
+            "stopped at once; finished blocks are kept, the same command continues.",
+            StoppedError.exit_code,
+        )
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
         _exit(
             "out of memory in one of several joined processes, which cannot change their batches apart. Finished blocks are "
             "kept. Start a new run with a smaller --block-size, or continue this one without --distributed.",
             ResourceError.exit_code,
         )
-    if any(sign in text for sign in ("Gloo", "UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "heartbeat", "NCCL")):
+    if any(
+        sign in text
+        for sign in ("Gloo", "UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "heartbeat", "NCCL")
+    ):
         _exit(
             f"lost the connection to another process, which has ended or cannot be reached ({text.splitlines()[0][:200]}). "
             "Finished blocks are kept; the same command on every process continues.",

@@ -66,7 +66,9 @@ def run(experiment: Experiment, config: Any, out: Path, options: Options = WHOLE
     require_devices()
     with contextlib.ExitStack() as stack:
         handle = processes.on_first(_open, stack, out, asked, options)
-        if processes.on_any(handle is not None and options.shard[1] == 1 and store.is_concluded(handle)):
+        if processes.on_any(
+            handle is not None and options.shard[1] == 1 and store.is_concluded(handle)
+        ):
             return Outcome.load(out) if handle is not None else None
         processes.on_first(_note_provenance, handle)
         concludes = handle is not None and options.shard[1] == 1
@@ -98,7 +100,9 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHO
     if options.repair:
         outcome = run(experiment, config, out, dataclasses.replace(options, shard=(0, 1)))
         if outcome is None:
-            raise DeepinitError("A run of the whole has no outcome.")  # of one process: it always has
+            raise DeepinitError(
+                "A run of the whole has no outcome."
+            )  # of one process: it always has
         return outcome
     _refuse_other_blocks(out, asked)
     with store.open_run(out, asked, allow_mixed=options.allow_mixed) as handle:
@@ -108,15 +112,24 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHO
         for case in checked_cases(experiment, config):
             present = set(store.finished_blocks(handle))
             plan = stored_plan(handle, case)
-            wanted = [] if plan is None else [wanted_block(case, plan, block) for block in range(plan.num_blocks)]
+            wanted = (
+                []
+                if plan is None
+                else [wanted_block(case, plan, block) for block in range(plan.num_blocks)]
+            )
             missing = [block for block, name in enumerate(wanted) if name not in present]
             if plan is None or missing:
-                lacks = ", ".join(wanted[block] for block in missing[:_MOST_SHOWN]) or f"all of {case.name}"
-                more = f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+                lacks = (
+                    ", ".join(wanted[block] for block in missing[:_MOST_SHOWN])
+                    or f"all of {case.name}"
+                )
+                more = (
+                    f" and {len(missing) - _MOST_SHOWN} more" if len(missing) > _MOST_SHOWN else ""
+                )
                 raise ConflictError(
                     f"a run in {out} that lacks the blocks {lacks}{more}",
-                        "a run whose shards have all finished",
-                        f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here."
+                    "a run whose shards have all finished",
+                    f"Run {_owing(handle, missing)}, or merge with --repair, which computes them here.",
                 )
             results.append(
                 _compare(
@@ -128,7 +141,9 @@ def merge(experiment: Experiment, config: Any, out: Path, options: Options = WHO
         return conclude(experiment, config, results, handle, options.command)
 
 
-def _open(stack: contextlib.ExitStack, out: Path, asked: dict[str, Any], options: Options) -> store.Run:
+def _open(
+    stack: contextlib.ExitStack, out: Path, asked: dict[str, Any], options: Options
+) -> store.Run:
     _refuse_other_blocks(out, asked)
     if options.repair and store.has_run(out):
         store.discard_damaged(out)
@@ -149,28 +164,36 @@ def _refuse_other_blocks(out: Path, asked: dict[str, Any]) -> None:
     if not store.has_run(out):
         return
     here = store.load_run(out).identity
-    if [difference.partition(":")[0] for difference in store.differences(here, asked)] != ["block_size"]:
+    if [difference.partition(":")[0] for difference in store.differences(here, asked)] != [
+        "block_size"
+    ]:
         return
     had, wanted = here.get("block_size"), asked["block_size"]
     as_before = "without --block-size" if had is None else f"with --block-size {had}"
     raise ConflictError(
         f"--block-size {wanted} for the run in {out}, which was begun {as_before}"
-            if wanted is not None
-            else f"no --block-size for the run in {out}, which was begun {as_before}",
-            "the block size of its first start: finished blocks cover other ranges of networks, and batches of another size "
-            "round otherwise",
-            f"Go on {as_before}, or start anew with another --out; nothing here has been touched. Where memory is short, "
-            "batches are made smaller by themselves, and blocks stay."
+        if wanted is not None
+        else f"no --block-size for the run in {out}, which was begun {as_before}",
+        "the block size of its first start: finished blocks cover other ranges of networks, and batches of another size "
+        "round otherwise",
+        f"Go on {as_before}, or start anew with another --out; nothing here has been touched. Where memory is short, "
+        "batches are made smaller by themselves, and blocks stay.",
     )
 
 
 def _owing(handle: store.Run, missing: list[int]) -> str:
     """Which shards have not written these blocks, as far as the journal tells how the run was shared out."""
-    shards = [event["shard"] for event in store.read_journal(handle.path) if event["event"] == "start"]
-    count = next((int(shard.split("/")[1]) for shard in reversed(shards) if not shard.endswith("/1")), 1)
+    shards = [
+        event["shard"] for event in store.read_journal(handle.path) if event["event"] == "start"
+    ]
+    count = next(
+        (int(shard.split("/")[1]) for shard in reversed(shards) if not shard.endswith("/1")), 1
+    )
     if count == 1 or not missing:
         return "the shards that are missing"
-    return ", ".join(f"--shard {shard}/{count}" for shard in sorted({block % count for block in missing}))
+    return ", ".join(
+        f"--shard {shard}/{count}" for shard in sorted({block % count for block in missing})
+    )
 
 
 def _all_predictions(cases: tuple[Case, ...]) -> list[Any]:

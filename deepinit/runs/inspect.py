@@ -67,8 +67,8 @@ def _cases(run: store.Run) -> list[dict[str, Any]]:
     if not intact:
         raise DamagedError(
             f"{run.path}, whose spec.json lists cases that no run has",
-                "cases with a name, a quantity and a number of networks",
-                "Choose another directory."
+            "cases with a name, a quantity and a number of networks",
+            "Choose another directory.",
         )
     return cases
 
@@ -114,7 +114,10 @@ def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarra
             and arrays["occupied"].shape == arrays["counts"].shape
             and arrays["events"].ndim >= 1
             and arrays["events"].shape[1:] == shape
-            and np.array_equal(arrays["num_valid"] + arrays["events"].sum(axis=0), np.full(shape, arrays["num_seeds"]))
+            and np.array_equal(
+                arrays["num_valid"] + arrays["events"].sum(axis=0),
+                np.full(shape, arrays["num_seeds"]),
+            )
             and arrays["counts"].sum() == arrays["num_valid"].sum()
             and not np.any(arrays["moment2"] < 0)
         )
@@ -142,7 +145,9 @@ def _progress(run: store.Run, case: dict[str, Any], present: set[str]) -> Progre
         size = None
     if size is None:
         return Progress(name, case["quantity"], num_seeds, None, (plan_name(name),), 0)
-    names = [block_name(name, first, min(first + size, num_seeds)) for first in range(0, num_seeds, size)]
+    names = [
+        block_name(name, first, min(first + size, num_seeds)) for first in range(0, num_seeds, size)
+    ]
     missing = tuple(block for block in names if block not in present)
     return Progress(name, case["quantity"], num_seeds, size, missing, len(names))
 
@@ -233,19 +238,41 @@ def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> flo
 
 def in_words(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
     """Columns, rows and closing sentences of `so_far`."""
-    columns = ["case", "quantity", "blocks", "networks", "measured so far (last layer, first component)", "excluded"]
+    columns = [
+        "case",
+        "quantity",
+        "blocks",
+        "networks",
+        "measured so far (last layer, first component)",
+        "excluded",
+    ]
     rows = []
     for case in record["cases"]:
         mean, error = case.get("mean"), case.get("standard_error")
         measured = "" if mean is None else with_error(mean, np.nan if error is None else error)
         blocks = f"{case['blocks']} of {case['of']}" if case["of"] else "not begun"
         networks = f"{case['networks']} of {case['wanted']}"
-        rows.append([case["case"], case["quantity"], blocks, networks, measured, str(case.get("excluded", ""))])
+        rows.append(
+            [
+                case["case"],
+                case["quantity"],
+                blocks,
+                networks,
+                measured,
+                str(case.get("excluded", "")),
+            ]
+        )
     age, writers = record["seconds_since_last_block"], record["writers"]
-    sentences = ["No block has been finished yet." if age is None else f"The last block was finished {_ago(age)}."]
+    sentences = [
+        "No block has been finished yet."
+        if age is None
+        else f"The last block was finished {_ago(age)}."
+    ]
     sentences.append(f"At work: {writers}." if writers else "Nobody is at work.")
     if all(case["of"] and case["blocks"] == case["of"] for case in record["cases"]):
-        sentences.append("All blocks are there: the run's own command, or `deepinit merge`, concludes.")
+        sentences.append(
+            "All blocks are there: the run's own command, or `deepinit merge`, concludes."
+        )
     elif not writers:
         sentences.append("The run's own command continues.")
     return columns, rows, sentences
@@ -276,8 +303,14 @@ def _start_in_words(event: dict[str, Any]) -> str:
     record = event.get("record") or {}
     versions = record.get("versions") or {}
     git = record.get("git_deepinit") or {}
-    commit = f", commit {git.get('commit', '')[:10]}{' (changed)' if git.get('dirty') else ''}" if git else ""
-    packages = ", ".join(f"{name} {versions[name]}" for name in ("deepinit", "jax", "numpy") if name in versions)
+    commit = (
+        f", commit {git.get('commit', '')[:10]}{' (changed)' if git.get('dirty') else ''}"
+        if git
+        else ""
+    )
+    packages = ", ".join(
+        f"{name} {versions[name]}" for name in ("deepinit", "jax", "numpy") if name in versions
+    )
     devices = f"{record.get('device_count', '?')} x {record.get('device_kind', 'device')}"
     processes = record.get("process_count", 1)
     joined = f" in {processes} processes" if processes != 1 else ""

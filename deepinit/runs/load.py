@@ -24,13 +24,19 @@ def load_experiment(path: str) -> Experiment:
     """
     file = _find(path)
     name = f"deepinit_experiment_{file.parent.name if file.name == '__init__.py' else file.stem}"
-    folder = [str(file.parent)] if file.name == "__init__.py" else None  # relative imports in a package
+    folder = (
+        [str(file.parent)] if file.name == "__init__.py" else None
+    )  # relative imports in a package
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     if spec is None or spec.loader is None:
-        raise SpecError(f"{file}, which Python cannot load", "a Python file", "Give it the ending .py.")
+        raise SpecError(
+            f"{file}, which Python cannot load", "a Python file", "Give it the ending .py."
+        )
     if folder is None and str(file.parent) not in sys.path:  # as for `python FILE`
         sys.path.append(str(file.parent))
-    for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
+    for loaded in [
+        loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")
+    ]:
         del sys.modules[loaded]
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up by name
@@ -38,7 +44,9 @@ def load_experiment(path: str) -> Experiment:
     experiment = getattr(module, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):
         remedy = "See `deepinit list` for examples."
-        raise SpecError(f"{file}, which defines no EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy)
+        raise SpecError(
+            f"{file}, which defines no EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy
+        )
     return experiment
 
 
@@ -48,12 +56,16 @@ def _find(path: str) -> Path:
         if file.is_file():
             return file.resolve()
     name = given.parent.name if given.name == "__init__.py" else given.stem
-    if given.suffix in ("", ".py") and str(given.parent) in (".", "experiments", f"experiments/{name}"):
+    if given.suffix in ("", ".py") and str(given.parent) in (
+        ".",
+        "experiments",
+        f"experiments/{name}",
+    ):
         for folder in SHIPPED:
             if (folder / name / "__init__.py").is_file():
                 return folder / name / "__init__.py"
     raise SpecError(
         f"the experiment {path!r}, which is no file",
-            f"a Python file or package that defines EXPERIMENT, or a name: {', '.join(shipped_names())}",
-            "Check the path."
+        f"a Python file or package that defines EXPERIMENT, or a name: {', '.join(shipped_names())}",
+        "Check the path.",
     )

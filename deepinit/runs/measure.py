@@ -45,7 +45,11 @@ WHOLE = Options()
 
 
 def measure_all(
-    cases: tuple[Case, ...], handle: store.Run | None, options: Options, stop: store.Stop, report: Report
+    cases: tuple[Case, ...],
+    handle: store.Run | None,
+    options: Options,
+    stop: store.Stop,
+    report: Report,
 ) -> Iterator[tuple[Any, Kept]]:
     """Per case the merged statistics, and what is kept of single networks.
 
@@ -65,7 +69,11 @@ def measure_all(
 
 
 def _measure(
-    case: Case, handle: store.Run | None, options: Options, stop: store.Stop, told: Callable[[int], None]
+    case: Case,
+    handle: store.Run | None,
+    options: Options,
+    stop: store.Stop,
+    told: Callable[[int], None],
 ) -> Iterator[tuple[Any, Kept]]:
     """Statistics and samples of each block: finished ones are read and checked, the others computed and written.
 
@@ -76,7 +84,14 @@ def _measure(
     def halved(batch: int, smaller: int) -> None:
         say(f"{case.name}: {blocks.in_halves(batch, smaller)}")
         if handle is not None:
-            store.append_event(handle, "retry", case=case.name, reason="out of memory", batch=batch, smaller=smaller)
+            store.append_event(
+                handle,
+                "retry",
+                case=case.name,
+                reason="out of memory",
+                batch=batch,
+                smaller=smaller,
+            )
 
     plan = _shared_plan(handle, case)
     ensemble = None
@@ -84,13 +99,19 @@ def _measure(
         ensemble = compiled(case, None, options.block_size, halved)
         plan = ensemble.blocks
         processes.on_first(_write_plan, handle, case, plan)
-        if options.block_size is not None and plan.block_size < min(options.block_size, case.num_seeds):
-            say(f"{case.name}: blocks of {plan.block_size} networks; memory has no room for {options.block_size}")
+        if options.block_size is not None and plan.block_size < min(
+            options.block_size, case.num_seeds
+        ):
+            say(
+                f"{case.name}: blocks of {plan.block_size} networks; memory has no room for {options.block_size}"
+            )
         plan = _shared_plan(handle, case)
     first, step = options.shard
     mine = range(first, plan.num_blocks, step)
     names = {block: wanted_block(case, plan, block) for block in mine}
-    there = processes.from_first([handle is not None and store.has_block(handle, names[block]) for block in mine])
+    there = processes.from_first(
+        [handle is not None and store.has_block(handle, names[block]) for block in mine]
+    )
     for block, finished in zip(mine, there, strict=True):
         if finished:
             part = processes.on_first(read_part, handle, case, plan, block)
@@ -98,7 +119,9 @@ def _measure(
             if ensemble is None or ensemble.blocks != plan:
                 ensemble = compiled(case, plan, None, halved)
             measured = ensemble.block_fn(keys.root_key(case.key), block)
-            part = processes.on_first(_finish, handle, names[block], measured, case, plan.seeds(block)[0])
+            part = processes.on_first(
+                _finish, handle, names[block], measured, case, plan.seeds(block)[0]
+            )
         if part is not None:
             yield part
         told(plan.seeds(block)[1])
@@ -114,7 +137,9 @@ def stopped(handle: store.Run | None, stop: store.Stop, case: Case) -> str:
     return f"Stopped by {by} after a finished block of {case.name}; nothing is lost. The same command continues."
 
 
-def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None) -> Any:
+def compiled(
+    case: Case, plan: Any, block_size: int | None, halved: Callable[[int, int], None] | None = None
+) -> Any:
     """The case's ensemble, compiled: cut as the plan says, or else by the block size."""
     from deepinit.ensembles import blocks
 
@@ -130,7 +155,13 @@ def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[in
     at_hand = case.quantity.measurement.bytes(case.spec, case.inputs, settings)
     alone = not isinstance(case.spec, Spec)
     return blocks.compile_ensemble(
-        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size, halved=halved
+        seed_fn,
+        case.num_seeds,
+        seed_bytes=at_hand,
+        alone=alone,
+        blocks=plan,
+        block_size=block_size,
+        halved=halved,
     )
 
 
@@ -164,10 +195,14 @@ def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
         store.write_block(handle, plan_name(case.name), {"plan": np.asarray(plan, np.int64)})
 
 
-def _finish(handle: store.Run, name: str, measured: Any, case: Case, first_seed: int) -> tuple[Any, Kept]:
+def _finish(
+    handle: store.Run, name: str, measured: Any, case: Case, first_seed: int
+) -> tuple[Any, Kept]:
     from deepinit.ensembles import statistics
 
-    part, kept = measure_block(case.quantity, measured, case.sample_layers, max(case.kept_networks - first_seed, 0))
+    part, kept = measure_block(
+        case.quantity, measured, case.sample_layers, max(case.kept_networks - first_seed, 0)
+    )
     others = {key if key == "samples" else _KEPT + key: array for key, array in kept.items()}
     store.write_block(handle, name, {**statistics.to_arrays(part), **others})
     return part, kept
@@ -181,7 +216,11 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> tuple[Any
     """
     name, (first, last) = wanted_block(case, plan, block), plan.seeds(block)
     part, arrays = read_statistics(handle, name)
-    kept = {key.removeprefix(_KEPT): array for key, array in arrays.items() if key.startswith((_KEPT, "samples"))}
+    kept = {
+        key.removeprefix(_KEPT): array
+        for key, array in arrays.items()
+        if key.startswith((_KEPT, "samples"))
+    }
     axis = case.quantity.measurement.axis(case.spec, case.inputs)
     entries = len(axis.entries)
     num_kept = min(max(case.kept_networks - first, 0), last - first)
@@ -212,8 +251,8 @@ def collect(parts: Iterable[tuple[Any, Kept]]) -> tuple[Any, Kept]:
         if len({(array.shape[1:], array.dtype) for array in arrays}) > 1:
             raise DamagedError(
                 f"blocks whose arrays {name!r} differ in shape or type",
-                    "blocks of one run",
-                    "Set the odd one aside, or choose another directory; the run's own command computes it anew."
+                "blocks of one run",
+                "Set the odd one aside, or choose another directory; the run's own command computes it anew.",
             )
     return merged, {name: np.concatenate(arrays) for name, arrays in collected.items()}
 

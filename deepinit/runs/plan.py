@@ -10,7 +10,17 @@ from deepinit.runs.experiment import Case
 from deepinit.store.canonical import canonical_json
 
 COLUMNS = ("case", "network", "inputs", "networks", "linear map", "random numbers")
-TIMED_COLUMNS = ("case", "blocks", "networks a block", "at a time", "memory", "on disk", "compile", "a block", "in all")
+TIMED_COLUMNS = (
+    "case",
+    "blocks",
+    "networks a block",
+    "at a time",
+    "memory",
+    "on disk",
+    "compile",
+    "a block",
+    "in all",
+)
 
 
 class Timed(NamedTuple):
@@ -72,7 +82,17 @@ def timed(cases: Sequence[Case], options: Any) -> list[Timed]:
         first, step = options.shard
         count = len(range(first, cut.num_blocks, step))
         seconds = 0.0 if known else compiling
-        measured.append(Timed(count, cut.block_size, cut.batch_size, memory, count * block_bytes, seconds, computing))
+        measured.append(
+            Timed(
+                count,
+                cut.block_size,
+                cut.batch_size,
+                memory,
+                count * block_bytes,
+                seconds,
+                computing,
+            )
+        )
     return measured
 
 

@@ -58,7 +58,9 @@ def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
     items = tuple(values) if several else None
     wrong = [item for item in items or () if not isinstance(item, kind)]
     if items is None or wrong:
-        given = f"{wrong[0]!r:.80} in a list" if wrong else f"an object of type {type(values).__name__}"
+        given = (
+            f"{wrong[0]!r:.80} in a list" if wrong else f"an object of type {type(values).__name__}"
+        )
         raise SpecError(
             f"{given} from {function}", f"a list of {kind.__name__}", "Mend the experiment's file."
         )
@@ -76,7 +78,9 @@ def check_experiment(experiment: Any) -> None:
             raise SpecError(_part(experiment, name, "text"))
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment.name):
         allowed = "1 to 100 letters, digits, '.', '_', '-': it names run directories"
-        raise SpecError(f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it.")
+        raise SpecError(
+            f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it."
+        )
     for name in ("cases", "figures", "remarks", "checks"):
         function = getattr(experiment, name)
         if not callable(function) and (function is not None or name in ("cases", "figures")):
@@ -86,11 +90,15 @@ def check_experiment(experiment: Any) -> None:
     wrong = [
         f"the preset {name!r}, of type {type(config).__name__}"
         for name, config in experiment.presets.items()
-        if not isinstance(name, str) or isinstance(config, type) or not dataclasses.is_dataclass(config)
+        if not isinstance(name, str)
+        or isinstance(config, type)
+        or not dataclasses.is_dataclass(config)
     ]
     if wrong or not experiment.presets:
         given = f"an Experiment with {wrong[0] if wrong else 'no presets'}"
-        raise SpecError(given, "one preset or more: name -> a frozen dataclass", 'Write {"smoke": Config()}.')
+        raise SpecError(
+            given, "one preset or more: name -> a frozen dataclass", 'Write {"smoke": Config()}.'
+        )
 
 
 def _part(experiment: Any, name: str, allowed: str) -> str:

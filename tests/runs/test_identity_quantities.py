@@ -40,7 +40,9 @@ def shifted_in_training(tap):
 def own(quantity):
     measurement = quantity.measurement
     if isinstance(measurement, ExactLaw):
-        measurement = measurement._replace(forward=measurement.forward._replace(tap=shifted(measurement.forward.tap)))
+        measurement = measurement._replace(
+            forward=measurement.forward._replace(tap=shifted(measurement.forward.tap))
+        )
     else:
         shift = shifted_in_training if isinstance(measurement, Trained) else shifted
         measurement = measurement._replace(tap=shift(measurement.tap))
