@@ -105,7 +105,7 @@ def test_an_experiment_that_is_not_there(refused):
 
 
 def test_a_file_that_is_no_experiment(refused):
-    assert "which defines no EXPERIMENT" in refused(2, "run", __file__)
+    assert "without EXPERIMENT" in refused(2, "run", __file__)
 
 
 @pytest.mark.exhaustive

@@ -133,7 +133,7 @@ def test_r05_shards_of_a_changed_activation_are_refused(tmp_path, capsys):
     for command in (("run", *arguments, "--shard", "1/2"), ("merge", *arguments)):
         assert run(*command) == 3
         said = capsys.readouterr().err
-        assert "code.activation.deepinit_experiment_own_r05:act" in said
+        assert "code.activation.deepinit_experiment:act" in said
         assert "code.activation.values" in said
 
 
@@ -146,7 +146,7 @@ def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
     capsys.readouterr()
     assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 3
     assert (
-        'code.quantity.deepinit_experiment_own_a11:OFFSET: "0" here, "1000" asked'
+        'code.quantity.deepinit_experiment:OFFSET: "0" here, "1000" asked'
         in capsys.readouterr().err
     )
 
@@ -161,8 +161,17 @@ def test_a11_source_counts_and_layout_does_not(tmp_path):
     assert changed(first, identity_of(file, "# a line more\n" + commented)) == []
     same_values = EXPERIMENT.replace("return jnp.tanh(x)", "return jnp.tanh(x) + 0.0")
     assert changed(first, identity_of(file, same_values)) == [
-        "code.activation.deepinit_experiment_own_layout:act"
+        "code.activation.deepinit_experiment:act"
     ]
+
+
+def test_the_name_of_the_file_is_no_part_of_the_identity(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    files = [tmp_path / "own_one.py", tmp_path / "own_two.py", package / "__init__.py"]
+    first, renamed, packaged = (identity_of(file, EXPERIMENT) for file in files)
+    assert first == renamed == packaged
+    assert "deepinit_experiment:act" in first["code"]["activation"]
 
 
 def test_r05_the_values_of_an_activation_tell_it_apart_without_source():

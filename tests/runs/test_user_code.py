@@ -57,7 +57,7 @@ def ended(capsys, monkeypatch):
         return end.value.code, capsys.readouterr().err
 
     yield run
-    for name in [name for name in sys.modules if name.startswith("deepinit_experiment_")]:
+    for name in [name for name in sys.modules if name.startswith("deepinit_experiment")]:
         del sys.modules[name]
 
 
