@@ -15,12 +15,12 @@ from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
 from deepinit.store.locks import writers
-from deepinit.store.outputs import is_concluded, write_outputs
+from deepinit.store.outputs import is_finalized, write_outputs
 from deepinit.store.provenance import collect, export_provenance, write_provenance
 from deepinit.store.results import has_result, read_result, result_bytes
 from deepinit.store.runs import has_run, load_run, open_run
 from deepinit.store.signals import Stop, stop_on_signals
-from deepinit.store.verification import VerifyReport, discard_damaged, verify
+from deepinit.store.verification import VerifyReport, quarantine_damaged, verify
 
 __all__ = [
     "FORMAT_VERSION",
@@ -32,14 +32,14 @@ __all__ = [
     "canonical_json",
     "collect",
     "differences",
-    "discard_damaged",
+    "quarantine_damaged",
     "export_provenance",
     "finished_blocks",
     "has_block",
     "has_result",
     "has_run",
     "identity_hash",
-    "is_concluded",
+    "is_finalized",
     "load_run",
     "open_run",
     "portable_name",

@@ -84,7 +84,7 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
     return None
 
 
-def is_concluded(run: Run) -> bool:
+def is_finalized(run: Run) -> bool:
     """Whether every output of the run stands, and every block that it was made of.
 
     Raises:

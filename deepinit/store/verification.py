@@ -23,15 +23,15 @@ class VerifyReport:
     """What a check of a run directory found.
 
     Attributes:
-        good: names of the blocks that hold what was written.
+        intact: names of the blocks that hold what was written.
         damaged: name of a block -> what is wrong with it.
         missing: names of the blocks that the journal has as written and that are not there.
         damaged_files: name of another file (journal.jsonl, provenance.json, an output, or anything
             that is neither a file nor a folder) -> what is wrong with it.
-        restored: names of the files that `discard_damaged` has written again.
+        restored: names of the files that `quarantine_damaged` has written again.
     """
 
-    good: tuple[str, ...]
+    intact: tuple[str, ...]
     damaged: Mapping[str, str]
     missing: tuple[str, ...]
     damaged_files: Mapping[str, str]
@@ -67,8 +67,8 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     fault = provenance_fault(run, events)
     if fault and not journal.damaged and JOURNAL not in files:
         files[PROVENANCE] = fault
-    good = tuple(name for name in present if name not in damaged)
-    return VerifyReport(good, damaged, tuple(sorted(written - set(present))), files)
+    intact = tuple(name for name in present if name not in damaged)
+    return VerifyReport(intact, damaged, tuple(sorted(written - set(present))), files)
 
 
 def _journal_fault(
@@ -94,7 +94,7 @@ def _journal_fault(
     return {}
 
 
-def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
+def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
     """Move what is damaged to `blocks/damaged/`, where nothing is lost and nothing is in the way of computing it anew.
 
     A damaged journal is set aside likewise, and a new one begins with the lines that can be read;
@@ -119,7 +119,7 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
             journal = parsed_journal(run.path)
             kept = None
             if journal.damaged:
-                kept = _set_aside(run.path, JOURNAL)
+                kept = _quarantine(run.path, JOURNAL)
                 lines = b"".join(line + b"\n" for line in journal.lines)
                 replace_file(run.path, JOURNAL, lines, run.shard)
             append_event(
@@ -127,10 +127,10 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
             )
         for name, fault in report.damaged_files.items():
             if name != JOURNAL:
-                kept = _set_aside(run.path, name)
+                kept = _quarantine(run.path, name)
                 append_event(run, "discarded", name=name, reason=fault, kept=kept)
         for name, fault in report.damaged.items():
-            kept = _set_aside(run.path, block_file(name), f"{name}.npz")
+            kept = _quarantine(run.path, block_file(name), f"{name}.npz")
             append_event(run, "discarded", name=name, reason=fault, kept=kept)
         if JOURNAL in report.damaged_files:
             adopt_blocks(run)
@@ -154,7 +154,7 @@ def _fault(run: Run, name: str) -> str | None:
     return block_fault(data, run.identity_hash, name)
 
 
-def _set_aside(folder: Path, name: str, kept: str | None = None) -> str | None:
+def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
     """Rename an entry into `blocks/damaged/`, never onto an earlier one.
 
     A link is renamed itself, never what it leads to.

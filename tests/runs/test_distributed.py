@@ -9,12 +9,12 @@ import sys
 import time
 
 import numpy as np
-from paths import TINY_EXPERIMENT
 import pytest
+from paths import TINY_EXPERIMENT
 
 from deepinit import store
 from deepinit.runs import distributed
-from deepinit.runs.distributed import Place, place
+from deepinit.runs.distributed import ProcessInfo, process_info
 
 TINY = str(TINY_EXPERIMENT)
 CUT = ["--block-size", "40"]  # 10 blocks of 8 batches of 5
@@ -202,7 +202,7 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
     codes, _, said = ended(started)
     assert codes[1] in (2, 5)
     assert (
-        "--num-processes 3 in a program that the first process says has 2" in said[1]
+        "--num-processes 3 in a program that has 2" in said[1]
         or "not all of 3" in said[1]
     )
     assert codes[0] in (5, 75)
@@ -239,7 +239,7 @@ def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
         ),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 5, "smaller --block-size"),
         (KeyboardInterrupt(), 75, "stopped at once"),
-        (ZeroDivisionError("division by zero"), 1, "has failed, and ends without the others"),
+        (ZeroDivisionError("division by zero"), 1, "one of several joined processes failed"),
     ],
 )
 def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(
@@ -250,7 +250,7 @@ def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(
 
     monkeypatch.setattr(distributed, "_exit", ends)
     with pytest.raises(SystemExit, match=rf"^{code} .*{said}"):
-        distributed._leave(error)
+        distributed._abort(error)
     assert (type(error).__name__ in capsys.readouterr().err) == (
         code == 1
     )  # our bug: where it happened
@@ -262,12 +262,12 @@ def test_a_place_comes_from_options_then_variables_then_the_cluster():
         "JAX_NUM_PROCESSES": "2",
         "JAX_PROCESS_ID": "1",
     }
-    assert place(Place("here:9", 4, 3), variables) == Place("here:9", 4, 3)
-    assert place(Place(), variables) == Place("first:1", 2, 1)
-    assert place(Place(), {"JAX_COORDINATOR_ADDRESS": "first:1"}) == Place()
+    assert process_info(ProcessInfo("here:9", 4, 3), variables) == ProcessInfo("here:9", 4, 3)
+    assert process_info(ProcessInfo(), variables) == ProcessInfo("first:1", 2, 1)
+    assert process_info(ProcessInfo(), {"JAX_COORDINATOR_ADDRESS": "first:1"}) == ProcessInfo()
     slurm = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"}
-    assert place(Place(), slurm) == Place()
-    assert place(Place("here:9", 2, 0), slurm) == Place("here:9", 2, 0)
-    assert place(Place("here:9", 4, 0), {"SLURM_NTASKS": "2"}) == Place(
+    assert process_info(ProcessInfo(), slurm) == ProcessInfo()
+    assert process_info(ProcessInfo("here:9", 2, 0), slurm) == ProcessInfo("here:9", 2, 0)
+    assert process_info(ProcessInfo("here:9", 4, 0), {"SLURM_NTASKS": "2"}) == ProcessInfo(
         "here:9", 4, 0
     )  # in a batch script, not a step

@@ -11,10 +11,10 @@ from deepinit.cli import main
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import source_record
-from deepinit.runs.experiment import Case
-from deepinit.runs.load import load_experiment
 from deepinit.networks.flax_bridge import from_linen, from_nnx
 from deepinit.networks.network import named, network
+from deepinit.runs.experiment import Case
+from deepinit.runs.load import load_experiment
 from deepinit.store.canonical import differences, identity_hash
 
 Q = di.quantities

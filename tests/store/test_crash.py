@@ -129,7 +129,7 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
                 {},
                 (),
             )
-            blocks += len(report.good)
+            blocks += len(report.intact)
         work(folder)
         assert products(folder) == expected, f"killed at call {kill_at}, {calls[kill_at - 1]}"
         assert verify(folder).ok
@@ -168,7 +168,7 @@ for _ in range(int(sys.argv[3])):
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     os.close(hears), os.close(tells)
     report = crash.verify(folder)
-    print(len(report.good), len(report.damaged), len(report.damaged_files), len(report.missing))
+    print(len(report.intact), len(report.damaged), len(report.damaged_files), len(report.missing))
 """
 
 

@@ -5,7 +5,7 @@ import xarray as xr
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
     collect,
-    discard_damaged,
+    quarantine_damaged,
     has_result,
     load_run,
     open_run,
@@ -91,7 +91,7 @@ def test_damaged_result_is_named_and_set_aside(tmp_path):
             with pytest.raises(DamagedError, match=r"result\.nc, which does not match.*--repair"):
                 read_result(tmp_path)
     assert list(verify(tmp_path).damaged_files) == ["result.nc"]
-    assert discard_damaged(tmp_path).restored == ("result.nc",)
+    assert quarantine_damaged(tmp_path).restored == ("result.nc",)
     assert verify(tmp_path).ok
     assert (tmp_path / "blocks/damaged/result.nc").read_bytes() == damaged
     assert file.read_bytes() == whole
