@@ -344,7 +344,7 @@ def test_an_option_of_joining_without_joining(refused, tmp_path):
         (
             ["--coordinator", "here:9", "--num-processes", "4", "--process-id", "0"],
             {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"},
-            "--num-processes=4 in a job for which SLURM started 2 processes (SLURM_NTASKS=2)",
+            "--num-processes=4 in a SLURM job of 2 processes (SLURM_NTASKS)",
         ),
         (
             [],
@@ -354,7 +354,7 @@ def test_an_option_of_joining_without_joining(refused, tmp_path):
                 "JAX_PROCESS_ID": "0",
                 "OMPI_COMM_WORLD_SIZE": "2",
             },
-            "JAX_NUM_PROCESSES=3 in a job for which MPI started 2",
+            "JAX_NUM_PROCESSES=3 in a MPI job of 2",
         ),
     ],
 )
