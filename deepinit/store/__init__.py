@@ -1,13 +1,13 @@
-"""Runs on disk: one directory each, resumable, checked byte by byte. No science inside.
+"""Run directories: resumable, every byte checked. Nothing here knows what is computed.
 
     spec.json         what the run computes (its identity), written first
     journal.jsonl     one line per event
-    blocks/*.npz      finished work, each file whole and checked, or absent
+    blocks/*.npz      finished blocks, each file intact or absent
     provenance.json   versions, commit, machine, flags, command line of every start
-    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a second copy of these)
+    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a copy of these)
     manifest.json     checksums of the outputs, written last
 
-Killed at any moment and started again, a run goes on from its finished blocks and ends with the same bytes.
+A run killed at any moment continues from its finished blocks and ends with the same bytes.
 """
 
 from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
