@@ -237,9 +237,7 @@ def _refused(path: Path, num_bytes: int, error: OSError) -> ResourceError:
     elif error.errno in _FORBIDDEN:
         allowed = "files and folders that this user may read and write"
         remedy = "Change the permissions or the directory"
-    return ResourceError(
-        given, allowed, f"{remedy} and rerun the command: finished blocks are kept."
-    )
+    return ResourceError(given, allowed, f"{remedy} and rerun the command; blocks are kept.")
 
 
 def _free(path: Path) -> str:

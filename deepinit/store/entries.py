@@ -58,7 +58,7 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
         folder: the last part is a folder instead of a file.
 
     Raises:
-        DamagedError: a part is a link, a special file, a file in place of a folder, or leads upwards.
+        DamagedError: a part is a link, a special file, a file for a folder, or leads upwards.
         OSError: of the system.
     """
     path = root

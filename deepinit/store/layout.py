@@ -124,6 +124,4 @@ def block_names(path: Path) -> list[str]:
 def repair_remedy(path: Path) -> str:
     """The remedy for a damaged file."""
     command = f"deepinit verify {shlex.quote(str(path))} --repair"
-    return (
-        f"`{command}` quarantines it; then rerun the original command to compute what is missing."
-    )
+    return f"`{command}` quarantines it; then rerun the original command."

@@ -68,7 +68,7 @@ def test_result_is_a_netcdf_file_with_the_same_bytes_each_time(tmp_path):
 def test_unfinished_run_has_no_result_and_says_so(tmp_path):
     with open_run(tmp_path, IDENTITY):
         pass
-    with pytest.raises(SpecError, match=r"not finished.*goes on where it stopped"):
+    with pytest.raises(SpecError, match=r"not finished.*original command"):
         read_result(tmp_path)
     with pytest.raises(SpecError, match=r"no spec\.json"):
         read_result(tmp_path / "nowhere")
