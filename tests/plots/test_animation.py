@@ -152,7 +152,7 @@ def test_moving_neurons_that_make_no_sense_are_refused(
     [
         (np.eye(3), None, r"panels of shape \(3, 3\)"),
         (np.zeros((0, 2, 2)), None, "0 moments"),
-        (np.zeros((2, 2, 3)), None, r"moment 0: shape \(2, 3\)"),
+        (np.zeros((2, 2, 3)), None, r"panels of shape \(2, 2, 3\)"),
         (np.full((2, 2, 2), 3.0), None, "entries up to 3"),
         (np.zeros((2, 2, 2)), ["a"], "1 labels"),
     ],
