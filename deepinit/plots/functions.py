@@ -108,7 +108,7 @@ def correlation_maps(
         A matplotlib Figure.
 
     Raises:
-        SpecError: no panel or more than six, what is no matrix of correlations, or has another size than x.
+        SpecError: no panel or more than six, shapes that do not fit, no correlations.
     """
     import matplotlib
 

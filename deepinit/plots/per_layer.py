@@ -178,7 +178,7 @@ def draw_measured(
 
 
 def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
-    """A route's line; a layer without neighbours, where a line would be invisible, gets a short dash."""
+    """The line of a route; a layer without neighbours gets a short dash."""
     ax.plot(x, y, color=style.colour, linestyle=style.dash, label=words(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():

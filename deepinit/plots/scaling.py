@@ -105,8 +105,8 @@ def by_width(
     """One quantity layer by layer at several widths: a colour per width, infinite width in its own.
 
     Args:
-        results: width -> its Estimate and finite-width Predictions, or (Dataset,). Predictions whose name contains
-            "infinite" are drawn once, from the largest width.
+        results: width -> its Estimate and finite-width Predictions, or (Dataset,). Predictions with
+            "infinite" in their name are drawn once, from the largest width.
         pair: name or index of the pair.
         title: None for a default.
         symbol: of the quantity, in mathtext; None takes that of the results.

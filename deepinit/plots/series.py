@@ -198,7 +198,7 @@ def _draw_points(
 
 
 def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
-    """Few points without lines of their names have the colours of measurements, others their own."""
+    """Few points without lines have the colours of measurements, others their own."""
     shared = set(points) & set(lines)
     routes = route_styles(name for name in lines if name not in shared)
     plain = not shared and len(points) <= len(MEASURED_COLOURS)

@@ -1,4 +1,4 @@
-"""What the command says to bad input: one paragraph, the right exit code, no traceback, nothing lost."""
+"""Bad input: one paragraph, the right exit code, no traceback, nothing lost."""
 
 import json
 import resource

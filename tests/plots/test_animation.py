@@ -165,8 +165,10 @@ def test_moving_similarities_that_make_no_sense_are_refused(panels, labels, mess
 @pytest.mark.slow
 def test_drawing_leaves_pyplot_alone_and_importing_loads_no_pictures():
     code = (
-        "import sys, deepinit.plots.animation as animation; print([m for m in ('matplotlib', 'PIL') if m in sys.modules]);"
-        "animation.animate_similarities([[[1.0]]], title='t'); print('matplotlib.pyplot' in sys.modules)"
+        "import sys, deepinit.plots.animation as animation\n"
+        "print([m for m in ('matplotlib', 'PIL') if m in sys.modules])\n"
+        "animation.animate_similarities([[[1.0]]], title='t')\n"
+        "print('matplotlib.pyplot' in sys.modules)"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -68,8 +68,12 @@ def test_the_affinity_mask_counts():
 
 @pytest.mark.slow
 def test_the_console_script_takes_all_cores():
-    code = "import sys; sys.argv = ['deepinit', '--help']\nfrom deepinit import __main__, cores; cores.num_cores = lambda: 3"
-    code += "\ntry: __main__.command()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
+    code = (
+        "import sys; sys.argv = ['deepinit', '--help']\n"
+        "from deepinit import __main__, devices; devices.num_cores = lambda: 3\n"
+        "try: __main__.command()\nexcept SystemExit: pass\n"
+        "assert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
+    )
     free = {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""Processes joined into one program over the loopback: the bits of a single process, one standard output, and clear ends."""
+"""Processes joined into one program: the bits of one process, one output, clear ends."""
 
 import json
 import os
@@ -53,7 +53,8 @@ def start(*arguments, processes, devices=1, counts=None):
     at = f"127.0.0.1:{free_port()}"
     return [
         command(
-            "run", TINY, "--distributed", "--coordinator", at, "--num-processes", (counts or {}).get(number, processes),
+            "run", TINY, "--distributed", "--coordinator", at,
+            "--num-processes", (counts or {}).get(number, processes),
             "--process-id", number, *arguments, devices=devices,
         )
         for number in range(processes)
@@ -201,10 +202,7 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
     started = start("--out", tmp_path / "run", "--join-timeout", 15, processes=2, counts={1: 3})
     codes, _, said = ended(started)
     assert codes[1] in (2, 5)
-    assert (
-        "--num-processes 3 in a program that has 2" in said[1]
-        or "not all of 3" in said[1]
-    )
+    assert "--num-processes 3 in a program that has 2" in said[1] or "not all of 3" in said[1]
     assert codes[0] in (5, 75)
     assert "deepinit: " in said[0]
     assert not (tmp_path / "run").exists()
@@ -213,7 +211,8 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
 @pytest.mark.slow
 def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
     process = command(
-        "run", TINY, "--distributed", "--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id", 0,
+        "run", TINY, "--distributed", "--coordinator", f"127.0.0.1:{free_port()}",
+        "--num-processes", 2, "--process-id", 0,
         "--join-timeout", 1, "--out", tmp_path / "run", devices=1,
     )  # fmt: skip
     out, err = process.communicate(timeout=100)
@@ -242,7 +241,7 @@ def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
         (ZeroDivisionError("division by zero"), 1, "one of several joined processes failed"),
     ],
 )
-def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(
+def test_the_end_of_one_joined_process_is_printed_and_no_other_is_waited_for(
     monkeypatch, capsys, error, code, said
 ):
     def ends(message, code):
@@ -256,7 +255,7 @@ def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(
     )  # our bug: where it happened
 
 
-def test_a_place_comes_from_options_then_variables_then_the_cluster():
+def test_process_info_comes_from_options_then_variables_then_the_cluster():
     variables = {
         "JAX_COORDINATOR_ADDRESS": "first:1",
         "JAX_NUM_PROCESSES": "2",

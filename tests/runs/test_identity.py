@@ -38,13 +38,15 @@ def measure(state, inputs):
 class Config:
     pass
 
-own = di.quantities.log_norm._replace(name="own", measurement=di.quantities.log_norm.measurement._replace(tap=measure))
+log_norm = di.quantities.log_norm
+own = log_norm._replace(name="own", measurement=log_norm.measurement._replace(tap=measure))
 
 def cases(config):
     spec = di.MLP((16,) * 2, act, di.normal(1.5))
     return (Case("only", spec, own, di.inputs.points([[1.0, 0.0]]), 64, forms=()),)
 
-EXPERIMENT = Experiment("own", "Own", {"default": Config()}, cases, lambda config, results: [], "", "Is it?")
+PRESETS = {"default": Config()}
+EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
 """
 
 

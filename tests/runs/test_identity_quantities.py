@@ -1,4 +1,4 @@
-"""Own quantities are told apart by what their taps compute, also where their source looks the same."""
+"""Own quantities differ by the values of their taps, also if their source is equal."""
 
 import pytest
 

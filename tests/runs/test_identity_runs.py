@@ -1,4 +1,4 @@
-"""Edited code is another run: continuing it and merging it are refused with the names of what changed."""
+"""Edited code is another run: to continue or merge it is refused, with the changed names."""
 
 import sys
 
@@ -82,7 +82,8 @@ def cases(config):
         Case("net", net, di.quantities.training_loss, training, 8, forms=()),
     )
 
-EXPERIMENT = Experiment("own", "Own", {"default": Config()}, cases, lambda config, results: [], "", "Is it?")
+PRESETS = {"default": Config()}
+EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
 """
 
 EDITS = {

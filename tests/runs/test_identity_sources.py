@@ -1,4 +1,4 @@
-"""Records of source: what an edit changes, whatever way the function is reached, and what it leaves alone."""
+"""Source records: which edits change them, however the function is reached."""
 
 import enum
 import importlib
@@ -151,7 +151,8 @@ EDITS = {  # text, what is replaced, by what
         "return 2",
     ),
     "custom_jvp": (
-        "@jax.custom_jvp\ndef f(x):\n    return x\n@f.defjvp\ndef rule(p, t):\n    return p[0], t[0]\n",
+        "@jax.custom_jvp\ndef f(x):\n    return x\n"
+        "@f.defjvp\ndef rule(p, t):\n    return p[0], t[0]\n",
         "p[0], t[0]",
         "p[0], 2 * t[0]",
     ),
@@ -172,12 +173,14 @@ EDITS = {  # text, what is replaced, by what
     "property": (PROPERTY, "return 1\n    @", "return 2\n    @"),
     "cached property": (PROPERTY, "return 1\nf", "return 2\nf"),
     "static method": (
-        "C = 1\nclass A:\n    @staticmethod\n    def g(x):\n        return C * x\ndef f(x):\n    return A.g(x)\n",
+        "C = 1\nclass A:\n    @staticmethod\n    def g(x):\n        return C * x\n"
+        "def f(x):\n    return A.g(x)\n",
         "C = 1",
         "C = 2",
     ),
     "tuple": (
-        "def g(x):\n    return x\ndef h(x):\n    return -x\nTABLE = (g, h)\ndef f(x):\n    return TABLE[0](x)\n",
+        "def g(x):\n    return x\ndef h(x):\n    return -x\nTABLE = (g, h)\n"
+        "def f(x):\n    return TABLE[0](x)\n",
         "(g, h)",
         "(h, g)",
     ),
@@ -257,7 +260,8 @@ def test_functions_of_own_modules_count(record_of, case):
     "text",
     [
         "import own_package.inner\ndef f(x):\n    return own_package.inner.g(x)\n",
-        "import own_package\nimport own_package.inner\ndef f(x):\n    return own_package.inner.g(x)\n",
+        "import own_package\nimport own_package.inner\n"
+        "def f(x):\n    return own_package.inner.g(x)\n",
         "from own_package import inner\ndef f(x):\n    return inner.g(x)\n",
         "def f(x):\n    from own_package import inner\n    return inner.g(x)\n",
         "def f(x):\n    import own_package.inner\n    return own_package.inner.g(x)\n",
@@ -269,7 +273,8 @@ def test_functions_of_modules_in_packages_count(record_of, text):
 
 
 def test_constants_of_one_name_in_two_files(record_of):
-    text = "from own_part import g\nC = {}\ndef h(x):\n    return C + x\ndef f(x):\n    return g(h(x))\n"
+    text = "from own_part import g\nC = {}\ndef h(x):\n    return C + x\n"
+    text += "def f(x):\n    return g(h(x))\n"
     records = [
         record_of(text.format(here), f"C = {there}\ndef g(x):\n    return C + x\n")
         for here, there in ((1, 2), (2, 1), (1, 1), (2, 2))
@@ -279,7 +284,8 @@ def test_constants_of_one_name_in_two_files(record_of):
 
 def test_layout_order_and_what_is_not_used_do_not_matter(record_of):
     text = "C = 1\ndef g(x):\n    return C * x\ndef f(x):\n    return g(x)\n"
-    moved = 'def f(x):\n    """Twice."""\n    return (g( x ))  # so\n\n\ndef g(x):\n    return C * x\n\nUNUSED = 3\nC = 1\n'
+    moved = 'def f(x):\n    """Twice."""\n    return (g( x ))  # so\n\n\n'
+    moved += "def g(x):\n    return C * x\n\nUNUSED = 3\nC = 1\n"
     assert record_of(text) == record_of(moved)
     empty = "def f(x):\n    ''\n    return x\n"
     assert record_of(empty) == record_of("def f(x):\n    return x\n")
@@ -295,8 +301,8 @@ def test_records_do_not_depend_on_the_process():
         "class Held:\n    pass\n"
         "def one(x):\n    return x in {'a', 'b', 'c', 'd'}\ndef two(x):\n    return -x\n"
         "space = {}\nexec(\"def bare(x):\\n    return x in {'a', 'b', 'c', 'd'}\", space)\n"
-        "things = [{one, two}, {one: 1, Held: 2, two: 3}, {'b', 'a', 'c'}, Held(), [Held(), object()],"
-        " space['bare'], re.compile('a'), lambda x: (one, two, {str, int})]\n"
+        "things = [{one, two}, {one: 1, Held: 2, two: 3}, {'b', 'a', 'c'}, Held(),"
+        " [Held(), object()], space['bare'], re.compile('a'), lambda x: (one, two, {str, int})]\n"
         "print(json.dumps([source_record(thing) for thing in things]))\n"
     )
     texts = {

@@ -1,4 +1,4 @@
-"""A run of trainings, stopped and continued, shared out or whole: the same bytes; weights are kept of the first networks only."""
+"""Training runs: the same bytes if stopped or sharded; weights of the first networks only."""
 
 import dataclasses
 

@@ -104,8 +104,8 @@ def test_same_arrays_give_the_same_bytes():
 
 
 def test_bytes_do_not_depend_on_python_or_numpy_or_the_day():
-    # The bytes as of the first release of format 1: another Python or NumPy must give them too, or resumed runs are not
-    # bit-identical across machines.
+    # The bytes of the first release of format 1: with others, resumed runs are not bit-identical
+    # across machines.
     data = block_bytes(
         HASH, "000000-000255", {"mean": np.arange(4, dtype="<f8"), "n": np.array(3, dtype="<i8")}
     )

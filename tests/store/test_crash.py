@@ -34,7 +34,7 @@ def arrays(number, size=40):
 
 
 def work(folder, num_blocks=2, size=40):
-    """A run as the package's user would write it: blocks that are not there yet, then an export of them all."""
+    """A run: the missing blocks, then the export."""
     with open_run(folder, IDENTITY) as run:
         names = [f"case/{number:03d}" for number in range(num_blocks)]
         for number, name in enumerate(names):
@@ -54,7 +54,7 @@ def products(folder):
 
 
 def counting(action):
-    """Replacements for the system calls that change files: `action(number, name, call, arguments)` is asked each time."""
+    """System calls that change files, replaced by `action(number, name, call, arguments)`."""
     number = 0
 
     def replacement(name, call):
@@ -154,7 +154,7 @@ for _ in range(int(sys.argv[3])):
             global written
             if written == untouched:
                 os.write(tells, b"now")
-            if written == untouched + 3:  # a busy parent may come late: the child waits, and never reaches the end of the run
+            if written == untouched + 3:  # the parent may be late: never reach the end
                 signal.pause()
             written += 1
             return write_block(*arguments)

@@ -27,7 +27,8 @@ IDENTITY = {"experiment": "angles", "config": {"width": 64, "depths": [4, 8]}, "
 
 
 def test_import_loads_neither_jax_nor_xarray_nor_hdf5():
-    code = "import sys, deepinit.store; print([m for m in ('jax', 'xarray', 'h5py', 'h5netcdf') if m in sys.modules])"
+    code = "import sys, deepinit.store; modules = ('jax', 'xarray', 'h5py', 'h5netcdf')\n"
+    code += "print([m for m in modules if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
