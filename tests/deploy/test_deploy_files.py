@@ -72,7 +72,7 @@ def commands_in(path):
 
 
 def accepted(words, capsys):
-    """Whether the command accepts this line. Runs are planned only; others find no run directory."""
+    """Whether the command accepts this line. Runs are planned only; others find no run."""
     assert words[0] == "deepinit"
     arguments = [*words[1:], "--dry-run"] if words[1] == "run" else words[1:]
     with pytest.raises(SystemExit) as end:

@@ -27,7 +27,7 @@ def devices(code, **environment):
     return int(done.stdout)
 
 
-ASK = "from deepinit import cores; cores.num_cores = lambda: 3; cores.use_all_cores()"
+ASK = "from deepinit import devices; devices.num_cores = lambda: 3; devices.use_all_cores()"
 
 
 @pytest.mark.parametrize(
