@@ -103,7 +103,10 @@ def draw_rays(ax: "Axes", directions: np.ndarray | None, length: float) -> None:
         return
     for k, direction in enumerate(directions):
         end = length * direction / np.linalg.norm(direction)
-        style = {"label": PREDICTED_LABEL if k == 0 else "_nolegend_", "color": PREDICTED_COLOUR}
+        style: Any = {
+            "label": PREDICTED_LABEL if k == 0 else "_nolegend_",
+            "color": PREDICTED_COLOUR,
+        }
         ax.plot([0.0, end[0]], [0.0, end[1]], **style, linewidth=2.0, zorder=3)
 
 

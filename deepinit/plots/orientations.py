@@ -88,8 +88,9 @@ def amplitude_angles(
             x = angles[drawn] if projection else wrapped(angles[drawn])
             ax.plot(x, amplitudes[drawn], "o", **DOTS, label="neuron", zorder=4, clip_on=False)
             for lines, style in styles:
-                angles = lines[name]
-                places = [] if angles is None else angles if projection else seen_angles(angles)
+                expected = lines[name]
+                places = [] if expected is None else list(expected)
+                places = places if projection else seen_angles(np.array(places))
                 for place in places:
                     ax.axvline(place, linewidth=1.6, zorder=3, **style)
             if projection:

@@ -4,8 +4,6 @@ import re
 from collections.abc import Container, Iterable
 from typing import Any
 
-import numpy as np
-
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 

@@ -40,8 +40,9 @@ def question_and_presets(name: str) -> tuple[str, list[str]]:
             if isinstance(presets, ast.Name | ast.Attribute):
                 presets = dicts.get(ast.unparse(presets).rpartition(".")[2])
             keys = presets.keys if isinstance(presets, ast.Dict) else [None]
-            texts = [getattr(text, "value", None) for text in (fields.get("question"), *keys)]
-            if all(isinstance(text, str) for text in texts):
+            values = [getattr(text, "value", None) for text in (fields.get("question"), *keys)]
+            texts = [value for value in values if isinstance(value, str)]
+            if len(texts) == len(values):
                 return texts[0], texts[1:]
     experiment = load_experiment(name)
     return experiment.question, list(experiment.presets)

@@ -214,9 +214,7 @@ def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: 
         not differing,
         f"{partition}: {len(differing)} files differ from the undisturbed run, as {differing[:1]}",
     )
-    report(
-        f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added, none twice; same bytes"
-    )
+    report(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added; the same bytes")
 
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")

@@ -4,9 +4,9 @@ import pytest
 
 import deepinit as di
 from deepinit.core.fingerprint import source_record
-from deepinit.runs.experiment import Case
 from deepinit.quantities.kinds import ExactLaw, Trained
 from deepinit.quantities.record import quantity_record
+from deepinit.runs.experiment import Case
 
 Q = di.quantities
 HIDDEN = {"offset": 0.0}  # read by a name that is made while the code runs: no source names it

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from deepinit.cli import main
-from deepinit.runs.load import load_experiment
 from deepinit.runs.execute import identity
+from deepinit.runs.load import load_experiment
 from deepinit.store import open_run
 
 HELPER = """

@@ -7,13 +7,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
-from paths import TINY_EXPERIMENT
 import numpy as np
 import pytest
 import xarray
+from paths import TINY_EXPERIMENT
 
 from deepinit import store
 from deepinit.cli import main

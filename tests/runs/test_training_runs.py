@@ -9,8 +9,8 @@ import pytest
 import deepinit as di
 from deepinit import store
 from deepinit.core.errors import SpecError
-from deepinit.runs.experiment import Case, Experiment
 from deepinit.runs.execute import Options, run
+from deepinit.runs.experiment import Case, Experiment
 
 Q = di.quantities
 RUN = di.Training(di.targets.two_sines(8), record_steps=(0, 3, 6), rate=0.1)

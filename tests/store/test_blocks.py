@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
-    quarantine_damaged,
     finished_blocks,
     has_block,
     load_run,
     open_run,
     portable_name,
+    quarantine_damaged,
     read_block,
     read_journal,
     verify,

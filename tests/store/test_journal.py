@@ -10,9 +10,9 @@ import pytest
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
     append_event,
-    quarantine_damaged,
     load_run,
     open_run,
+    quarantine_damaged,
     read_block,
     read_journal,
     verify,

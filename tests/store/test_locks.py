@@ -9,9 +9,9 @@ import pytest
 
 from deepinit.core.errors import ConflictError
 from deepinit.store import (
-    quarantine_damaged,
     finished_blocks,
     open_run,
+    quarantine_damaged,
     read_journal,
     verify,
     write_block,

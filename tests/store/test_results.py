@@ -5,10 +5,10 @@ import xarray as xr
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
     collect,
-    quarantine_damaged,
     has_result,
     load_run,
     open_run,
+    quarantine_damaged,
     read_result,
     result_bytes,
     verify,
