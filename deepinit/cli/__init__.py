@@ -1,4 +1,4 @@
-"""The `deepinit` command. `--help` and `--dry-run` answer before JAX is imported."""
+"""The `deepinit` command. `--help`, `list` and `--dry-run` import no JAX."""
 
 import importlib.metadata
 import shlex
@@ -6,20 +6,23 @@ import sys
 import traceback
 
 from deepinit.cli import commands
-from deepinit.cli.arguments import Merge, Run, Show, Verify, parsed
+from deepinit.cli.arguments import List, Merge, Run, Show, Verify, parsed
 from deepinit.core.errors import DeepinitError, SpecError, refusal
 from deepinit.core.terminal import discard, remark, write
 from deepinit.runs import user_code
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit codes 0 done, 1 our bug, 2 usage, 3 conflict, 4 damaged, 5 resources, 6 check failed, 75 stopped."""
-    given = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_exit_code(given))
+    """Entry point.
+
+    Exit codes: 0 done, 1 bug of deepinit, 2 usage, 3 conflict, 4 damaged files, 5 resources,
+    6 a check failed, 75 stopped.
+    """
+    sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
 
 
 def _exit_code(given: list[str]) -> int:
-    """Carries the command out; what ends it early is said in a sentence."""
+    """Run the command; an error that ends it is printed as one sentence."""
     try:
         code = _dispatch(given)
     except BaseException as error:  # noqa: BLE001 (bugs of ours are raised again)
@@ -29,7 +32,7 @@ def _exit_code(given: list[str]) -> int:
         if sentence:
             remark(f"deepinit: {sentence}\n")
     try:
-        write("")  # what libraries have printed
+        write("")  # flush what libraries have printed
     except DeepinitError as error:
         remark(f"deepinit: {error}\n")
         code = error.exit_code
@@ -42,9 +45,8 @@ def _dispatch(given: list[str]) -> int:
         return 0
     command, rest = parsed(given)
     if rest and not isinstance(command, Run | Merge):
-        raise SpecError(
-            f"the arguments {' '.join(rest)}", "those that --help lists", "Leave them out."
-        )
+        given_rest = f"the arguments {' '.join(rest)}"
+        raise SpecError(given_rest, "those that --help lists", "Leave them out.")
     line = "deepinit " + shlex.join(given)
     match command:
         case Run():
@@ -55,14 +57,14 @@ def _dispatch(given: list[str]) -> int:
             return commands.show(command)
         case Verify():
             return commands.verify(command)
+        case List():
+            return commands.list_shipped()
 
 
 def _ended_by(error: BaseException) -> tuple[int, str]:
-    """The exit code and the sentence of what ended a command; a bug of ours is raised again."""
-    if isinstance(error, DeepinitError):
-        return error.exit_code, str(
-            error
-        )  # empty where the first of several joined processes says it
+    """Exit code and message of an error; a bug of deepinit is raised again."""
+    if isinstance(error, DeepinitError):  # no message: another joined process prints it
+        return error.exit_code, str(error)
     if isinstance(error, KeyboardInterrupt):
         return 75, "stopped at once; finished blocks are kept, the same command continues."
     if isinstance(error, MemoryError):
@@ -70,9 +72,9 @@ def _ended_by(error: BaseException) -> tuple[int, str]:
     if isinstance(error, BrokenPipeError):
         discard(1)
         return 0, ""
-    theirs = user_code.refused(error)
-    if theirs:
-        return SpecError.exit_code, theirs
+    user_error = user_code.refused(error)
+    if user_error:
+        return SpecError.exit_code, user_error
     if isinstance(error, SystemExit):  # of tyro, after help or a usage error
         return error.code if isinstance(error.code, int) else int(error.code is not None), ""
     if isinstance(error, OSError):
@@ -80,6 +82,6 @@ def _ended_by(error: BaseException) -> tuple[int, str]:
         return 5, refusal(
             f"'{error.strerror or error}'{where}",
             "files and names that the system takes",
-            "Finished blocks are kept: mend this and run the same command again.",
+            "Finished blocks are kept: fix this and rerun the command.",
         )
     raise error

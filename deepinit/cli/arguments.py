@@ -1,4 +1,4 @@
-"""Arguments of the command: what may be given, and an experiment's config with its overrides."""
+"""Command-line arguments, and an experiment's config with its overrides."""
 
 import contextlib
 import dataclasses
@@ -19,48 +19,55 @@ from deepinit.runs.experiment import Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Run an experiment, or continue it. Options of its config may follow (--config.num-seeds 1000); --config.help lists them."""
+    """Run an experiment, or continue it.
+
+    Options of its config may follow (--config.num-seeds 1000); --config.help lists them.
+    """
 
     experiment: tyro.conf.Positional[str]
-    """A file such as experiments/vanishing_angles.py, or its name."""
+    """A name that `deepinit list` prints, a Python file, or a package directory."""
     preset: str | None = None
-    """A preset of the experiment; its first one (smoke) if left out."""
+    """A preset of the experiment; default: its first."""
     out: Path | None = None
-    """Run directory; runs/EXPERIMENT-PRESET-HASH if left out."""
+    """Run directory; default: runs/EXPERIMENT-PRESET-HASH."""
     dry_run: bool = False
-    """Say what would be done, and stop. Needs no JAX; --timed adds blocks, memory and time."""
+    """Print the cases and stop, without JAX; --timed adds blocks, memory and time."""
     timed: bool = False
-    """With --dry-run: compile every case, read its memory analysis and time one block, to predict the whole; writes nothing."""
+    """With --dry-run: compile every case, analyze its memory and time one block to estimate the
+    whole run; writes nothing."""
     shard: str = "0/1"
-    """i/n: compute every n-th block, starting with the i-th (from 0); `deepinit merge` concludes."""
+    """i/n: compute every n-th block from the i-th on (i from 0); `deepinit merge` finalizes."""
     distributed: bool = False
-    """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and Kubernetes say by
-    themselves who they are; elsewhere give every process the next three options, or set JAX_COORDINATOR_ADDRESS,
-    JAX_NUM_PROCESSES and JAX_PROCESS_ID."""
+    """Join the other processes into one JAX program (jax.distributed). TPU slices, SLURM, MPI and
+    Kubernetes supply the next three options; elsewhere give them to every process, or set
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID."""
     coordinator: str | None = None
-    """host:port at which the first process listens."""
+    """host:port of the first process."""
     num_processes: int | None = None
-    """How many processes are joined."""
+    """Number of joined processes."""
     process_id: int | None = None
-    """Which of them this is, from 0."""
+    """Index of this process, from 0."""
     join_timeout: float = 300.0
-    """Seconds to wait for the others."""
+    """Seconds to wait for the other processes."""
     block_size: int | None = None
-    """Networks per block; chosen for the devices and from the memory that they need if left out. Given one, runs on any
-    number of devices end with the same bits."""
+    """Networks per block; default: chosen for the devices and their memory. With a block size,
+    runs on any number of devices end with the same bits."""
     repair: bool = False
-    """Set damaged files aside first and compute them anew."""
+    """Quarantine damaged files and compute them again."""
     allow_mixed: bool = False
-    """Go on under other versions or another device than the run was started with."""
+    """Continue under other versions or another device than those of the first start."""
     json: bool = False
     """Print one JSON object instead of the table."""
     traceback: bool = False
-    """After an error: print where it comes from, as Python does. For errors of the experiment's own code."""
+    """Print Python's traceback of an error, such as one in the experiment's own code."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Merge:
-    """Conclude a run whose shards have finished: compare, plot, report. Takes the arguments that `run` took."""
+    """Finalize a run whose shards have finished: compare, plot, report.
+
+    Takes the arguments of `run`.
+    """
 
     experiment: tyro.conf.Positional[str]
     """As for run."""
@@ -71,7 +78,7 @@ class Merge:
     block_size: int | None = None
     """As for run."""
     repair: bool = False
-    """Compute missing and damaged blocks here, then conclude."""
+    """Compute missing and damaged blocks here, then finalize."""
     allow_mixed: bool = False
     """As for run."""
     json: bool = False
@@ -82,7 +89,7 @@ class Merge:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Print the table of a finished run, or of a running one as far as it is: finished blocks, statistics, last block."""
+    """Print the table of a finished run, or the progress and statistics of a running one."""
 
     directory: tyro.conf.Positional[Path]
     """A run directory."""
@@ -92,12 +99,17 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """Check every byte of a run directory, name the blocks that are missing, and say where its numbers come from."""
+    """Check every byte of a run directory; print missing blocks and provenance."""
 
     directory: tyro.conf.Positional[Path]
     """A run directory."""
     repair: bool = False
-    """Set damaged files aside, so that the run's own command computes them anew."""
+    """Quarantine damaged blocks, which the original command computes again; restore outputs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Print the shipped experiments: name, question, presets."""
 
 
 Command = (
@@ -105,36 +117,37 @@ Command = (
     | Annotated[Merge, tyro.conf.subcommand("merge")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[List, tyro.conf.subcommand("list")]
 )
 
 
-def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify, list[str]]:
-    """The command asked for, and the arguments that are none of its own.
+def parsed(given: list[str]) -> tuple[Run | Merge | Show | Verify | List, list[str]]:
+    """The command, and the arguments that it does not define.
 
     Raises:
         SystemExit: after --help or a usage error, both printed.
     """
-    with _usage_errors_that_may_be_lost():
+    with _buffered_stderr():
         return tyro.cli(
             Command,
             prog="deepinit",
-            description="Deep networks at random initialization: finite width and depth, simulated, predicted, compared. "
-            "--version prints the version.",
+            description="Deep networks at random initialization, at finite width and depth: "
+            "simulate, predict, compare. --version prints the version.",
             args=given,
             return_unknown_args=True,
         )
 
 
 @contextlib.contextmanager
-def _usage_errors_that_may_be_lost() -> Iterator[None]:
-    """tyro's usage errors end with 2 also where standard error has no reader."""
-    said = io.StringIO()
+def _buffered_stderr() -> Iterator[None]:
+    """Print tyro's usage errors by `remark`: exit code 2 also without a reader of stderr."""
+    buffer = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(buffer):
             yield
     finally:
-        if said.getvalue():
-            remark(said.getvalue())
+        if buffer.getvalue():
+            remark(buffer.getvalue())
 
 
 def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> Any:
@@ -146,35 +159,34 @@ def config_of(experiment: Experiment, command: Run | Merge, rest: list[str]) -> 
     Options = dataclasses.make_dataclass(
         "Options", [("config", type(config), dataclasses.field(default=config))]
     )
-    with _usage_errors_that_may_be_lost():
+    with _buffered_stderr():
         return tyro.cli(
             Options,
             prog=f"deepinit run {experiment.name}",
-            description=f"Options of the experiment {experiment.name} (shown: preset {command.preset or 'default'}).",
+            description=f"Options of the experiment {experiment.name} "
+            f"(defaults: preset {command.preset or 'default'}).",
             args=["--help" if argument == "--config.help" else argument for argument in rest],
         ).config
 
 
 def _refuse_unknown_options(command: Run | Merge, config: Any, rest: list[str]) -> None:
-    """A wrong option is one of the command or of the config misspelled: tyro, which parses them apart, cannot tell."""
+    """Suggest options of both the command and the config, which tyro parses separately."""
     own, of_config = (
-        [field.name.replace("_", "-") for field in dataclasses.fields(given)]
-        for given in (command, config)
+        [field.name.replace("_", "-") for field in dataclasses.fields(record)]
+        for record in (command, config)
     )
-    options = [f"--{name}" for name in own if name != "experiment"] + [
-        f"--config.{name}" for name in of_config
-    ]
+    options = [f"--{name}" for name in own if name != "experiment"]
+    options += [f"--config.{name}" for name in of_config]
+    known = {*of_config, "help"}
     for argument in rest:
         option = argument.partition("=")[0].replace("_", "-")
         name = option.removeprefix("--").removeprefix("config.")
-        if option.startswith("--") and {name.split(".")[0], name.removeprefix("no-")}.isdisjoint(
-            {*of_config, "help"}
-        ):
-            close = difflib.get_close_matches(option, options, n=2) or difflib.get_close_matches(
-                f"--config.{name}", options, n=2
-            )
-            remedy = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling."
-            raise SpecError(f"the option {option}", ", ".join(options), remedy)
+        if not option.startswith("--") or {name.split(".")[0], name.removeprefix("no-")} & known:
+            continue
+        close = difflib.get_close_matches(option, options, n=2)
+        close = close or difflib.get_close_matches(f"--config.{name}", options, n=2)
+        remedy = f"Did you mean {' or '.join(close)}?" if close else "Check the spelling."
+        raise SpecError(f"the option {option}", ", ".join(options), remedy)
 
 
 def shard_of(text: str) -> tuple[int, int]:
@@ -190,7 +202,7 @@ def shard_of(text: str) -> tuple[int, int]:
 
 
 def merge_command(command: Run, rest: list[str], out: Path) -> str:
-    """The command line that concludes a run of several shards."""
+    """The command line that finalizes a run of several shards."""
     preset = ["--preset", command.preset] if command.preset else []
     block_size = ["--block-size", str(command.block_size)] if command.block_size is not None else []
     return shlex.join(

@@ -1,4 +1,4 @@
-"""What the command prints to standard output: tables, or one JSON object."""
+"""Output of the command: tables, or one JSON object."""
 
 import json
 import sys
@@ -9,11 +9,11 @@ from deepinit.core.terminal import emit, one_line, write, write_line
 
 
 def print_outcome(outcome: Any, as_json: bool) -> int:
-    """The table, failed checks and report of a run. Returns the exit code."""
+    """Print the table, failed checks and report of a run; returns the exit code."""
     from deepinit.runs.outcome import summary_table
 
+    table = summary_table(outcome.dataset)
     if as_json:
-        table = summary_table(outcome.dataset)
         record = {
             "directory": str(outcome.path),
             "report": str(outcome.report),
@@ -24,7 +24,6 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
         }
         write(json.dumps(record, indent=1) + "\n")
     else:
-        table = summary_table(outcome.dataset)
         print_rows(table.title, table.columns, table.rows, table.note)
         for failure in outcome.failures:
             write_line(f"CHECK FAILED: {failure}")
@@ -36,19 +35,17 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
 def print_rows(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str | None = None
 ) -> None:
-    """A table, as wide as the terminal."""
+    """Print a table, as wide as the terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    def plain(
-        text: str,
-    ) -> Text:  # stored text is neither markup, nor control characters, nor several lines
+    def plain(text: str) -> Text:  # no markup, control characters or newlines of stored text
         return Text(one_line(text))
 
     table = Table(title=plain(title), caption=plain(note) if note else None)
     for column in columns:
-        table.add_column(plain(column), justify="left" if column in _IN_WORDS else "right")
+        table.add_column(plain(column), justify="left" if column in _LEFT else "right")
     for row in rows:
         table.add_row(*map(plain, row))
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -57,4 +54,4 @@ def print_rows(
     emit(captured.get())
 
 
-_IN_WORDS = ("case", "network", "inputs", "linear map", "quantity")
+_LEFT = ("case", "network", "inputs", "linear map", "quantity", "experiment", "question", "presets")

@@ -1,16 +1,15 @@
-"""Figures of results: a Dataset, an Estimate and Predictions, or arrays in; a matplotlib Figure (or a GIF file) out. Nothing here simulates.
+"""Figures: from a Dataset, Estimates and Predictions, or arrays to a matplotlib Figure or a GIF.
 
-Every figure carries one message. The same colour is the same route in every figure; markers with error bars are
-measured, solid lines are finite-width theory, dashed lines are infinite width. Matplotlib is imported when the first
-figure is drawn, through its object interface: no pyplot state and no global settings change.
+A route has the same colour in every figure. Markers with error bars are measured, solid lines are
+finite-width theory, dashed lines are infinite width. Matplotlib is imported with the first figure;
+no pyplot state and no global settings change.
 """
 
 from deepinit.plots.animation import animate_orientations, animate_similarities
-from deepinit.plots.curve_images import curve_images
 from deepinit.plots.directions import direction_field
 from deepinit.plots.functions import correlation_maps, function_draws
 from deepinit.plots.gate import residuals, z_panel
-from deepinit.plots.images import image_pairs
+from deepinit.plots.images import curve_images, image_pairs
 from deepinit.plots.orientations import amplitude_angles, orientation_paths
 from deepinit.plots.per_layer import layers, variance_layers
 from deepinit.plots.phases import phase_diagram

@@ -1,6 +1,6 @@
-"""Moving pictures of early training, as GIF files that a page can carry.
+"""GIF animations of early training.
 
-All frames share one palette and one layout, so that a file stays small, nothing flickers, and equal data give equal bytes.
+All frames share one palette and one layout: files are small, and equal data give equal bytes.
 """
 
 import io
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.validate import array, positive, require
+from deepinit.plots import validate
 from deepinit.plots.directions import (
     DOTS,
     INNER,
@@ -43,27 +45,28 @@ def animate_orientations(
     y_label: str = "bias $b$",
     frames_per_second: float = 10.0,
 ) -> bytes:
-    """Neurons of a network with one input in the plane of (weight, bias), moment by moment.
+    """Neurons of a network with one input in the plane (weight, bias) over time.
 
-    A neuron's direction is that of its vector; its distance from the center falls with the logarithm of its amplitude, from 1 for
-    the largest of all moments to a quarter for the smallest. The last moment stays for 2.5 seconds; then all starts again.
+    A neuron is drawn in the direction of its vector, at a distance from the center that falls with
+    the logarithm of its amplitude, from 1 for the largest of all times to 1/4 for the smallest.
+    The last frame stays for 2.5 seconds; then the animation repeats.
 
     Args:
-        vectors: [T, m, 2], or angles [T, m] in radians. What is zero or not finite is not drawn.
-        amplitudes: [T, m], >= 0; None takes the vectors' norms.
-        times: [T], increasing; how far the bar below the picture has grown.
-        predicted: [K, 2], directions predicted to attract, of any length but zero.
-        labels: a text for each moment, such as step and loss; None writes the time.
+        vectors: [T, m, 2], or angles [T, m] in radians. Zero and non-finite ones are not drawn.
+        amplitudes: [T, m], >= 0; None takes the norms of the vectors.
+        times: [T], increasing; drawn as a progress bar.
+        predicted: attracting directions [K, 2], non-zero.
+        labels: a text per frame, such as step and loss; None writes the time.
         title: the figure's message.
-        note: what the data are, in words.
+        note: description of the data.
         x_label, y_label: of the axes.
-        frames_per_second: of the moments; 10 by default.
+        frames_per_second: > 0.
 
     Returns:
-        A GIF file: a frame for each moment (equal neighbours become one frame that lasts longer).
+        A GIF file; equal consecutive frames become one longer frame.
 
     Raises:
-        SpecError: shapes that do not fit, times that do not increase, more than 200 moments.
+        SpecError: shapes that do not fit, times that do not increase, more than 200 frames.
     """
     arrows, sizes = _read_neurons(vectors, amplitudes)
     moments = _read_times(times, len(arrows))
@@ -79,15 +82,10 @@ def animate_orientations(
     with styled():
         fig = new_figure(4.8, 5.6)
         ax = fig.subplots()
-        grey = np.linspace(0.0, 2.0 * np.pi, 181)
+        turn = np.linspace(0.0, 2.0 * np.pi, 181)
         for radius in (INNER, 1.0):
-            ax.plot(
-                radius * np.cos(grey),
-                radius * np.sin(grey),
-                color="#cccccc",
-                linewidth=0.8,
-                zorder=1,
-            )
+            circle = radius * np.cos(turn), radius * np.sin(turn)
+            ax.plot(*circle, color="#cccccc", linewidth=0.8, zorder=1)
         draw_rays(ax, rays, 1.15)
         (dots,) = ax.plot([], [], "o", **DOTS, label="neuron", zorder=4)
         (bar,) = ax.plot(
@@ -104,16 +102,9 @@ def animate_orientations(
         )
         ax.spines[:].set(visible=True, color="#cccccc")
         moment = ax.set_title(_longest(texts))
-        set_title(
-            fig,
-            title,
-            "; ".join(
-                filter(
-                    None, (note, f"distance from the center: log amplitude, {decades:.1f} decades")
-                )
-            ),
-        )
-        add_legend(fig, *ax.get_legend_handles_labels())
+        radial = f"distance from the center: log amplitude, {decades:.1f} decades"
+        set_title(fig, title, "; ".join(filter(None, (note, radial))))
+        add_legend(fig, [ax])
 
         def show(t: int) -> None:
             dots.set_data(*places[t, drawn[t]].T)
@@ -131,31 +122,26 @@ def animate_similarities(
     note: str = "",
     frames_per_second: float = 10.0,
 ) -> bytes:
-    """A heat map of cosine similarities between neurons, moment by moment.
+    """A heat map of cosine similarities between neurons over time.
 
     Args:
-        panels: [T, m, m] cosines in [-1, 1], neurons in one order at all moments (that of the last one shows how its groups
-            came about). What is not finite is grey.
-        labels: a text for each moment, such as step and loss; None counts the moments.
+        panels: [T, m, m] cosines in [-1, 1], neurons in one order at all times (the order of the
+            last time shows how its groups form). Non-finite entries are grey.
+        labels: a text per frame, such as step and loss; None counts the frames.
         title: the figure's message.
-        note: what the data are, in words.
-        frames_per_second: of the moments; 10 by default.
+        note: description of the data.
+        frames_per_second: > 0.
 
     Returns:
         A GIF file, as `animate_orientations`.
 
     Raises:
-        SpecError: shapes that do not fit, entries that are no cosines, more than 200 moments.
+        SpecError: shapes that do not fit, entries that are no cosines, more than 200 frames.
     """
-    values = np.asarray(panels, np.float64)
-    if values.ndim != 3:
-        raise SpecError(
-            f"panels of shape {values.shape}", "[T, m, m]", "Stack one matrix for each moment."
-        )
-    _check_count(len(values))
-    texts = _texts(
-        labels, len(values), [f"moment {t + 1} of {len(values)}" for t in range(len(values))]
-    )
+    (values,) = validate.shaped("", "panels [T, m, m]", panels, least=0)
+    count = len(values)
+    validate.num_panels(count, MAX_FRAMES, "moments")
+    texts = _texts(labels, count, [f"moment {t + 1} of {count}" for t in range(count)])
     cosines = [as_cosines(f"moment {t}", matrix) for t, matrix in enumerate(values)]
     with styled():
         fig = new_figure(4.6, 4.5)
@@ -179,15 +165,14 @@ def _gif(
     frames_per_second: float,
     palette: np.ndarray,
 ) -> bytes:
-    """The figure after show(0), show(1), ... as one GIF file with a common palette."""
+    """The figure after show(0), show(1), ... as a GIF file with a common palette."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    if not frames_per_second > 0.0:
-        raise SpecError(f"frames_per_second={frames_per_second}", "a positive number", "Write 10.")
+    positive("frames_per_second", frames_per_second, "Write 10.")
     fig.set_dpi(DOTS_PER_INCH)
     canvas = FigureCanvasAgg(fig)
-    # laid out once, with the longest text: nothing moves but the data
+    # Laid out once, with the longest text.
     fig.draw_without_rendering()
     fig.set_layout_engine("none")
     frames: list[np.ndarray] = []
@@ -203,20 +188,13 @@ def _gif(
     step = max(20, round(1000.0 / frames_per_second))
     durations = [step] * (count - 1) + [max(step, _LAST_FRAME_MS)]
     buffer = io.BytesIO()
-    pictures[0].save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations,
-        loop=0,
-        optimize=False,
-    )
+    settings = {"duration": durations, "loop": 0, "optimize": False}
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], **settings)
     return buffer.getvalue()
 
 
 def _dot_palette() -> np.ndarray:
-    """[colours, 3] of dots, rays and letters and of their smooth edges, in [0, 1]: as few as look right, for small files."""
+    """[colours, 3] in [0, 1] of dots, rays and letters and their antialiased edges."""
     from matplotlib.colors import to_rgb
 
     steps = np.linspace(0.0, 1.0, 13)[1:-1, None]
@@ -225,7 +203,7 @@ def _dot_palette() -> np.ndarray:
 
 
 def _heat_palette() -> np.ndarray:
-    """[colours, 3] of the heat map's colour bar, and greys for letters, in [0, 1]."""
+    """[colours, 3] in [0, 1] of the colour bar, and greys for letters."""
     import matplotlib
 
     return np.vstack([_greys(), matplotlib.colormaps[DIVERGING](np.linspace(0.0, 1.0, 41))[:, :3]])
@@ -237,57 +215,30 @@ def _greys() -> np.ndarray:
 
 def _read_neurons(vectors: Any, amplitudes: Any) -> tuple[np.ndarray, np.ndarray]:
     """Vectors [T, m, 2] and amplitudes [T, m]."""
-    arrows = np.asarray(vectors, np.float64)
-    angles = arrows.ndim == 2
-    if angles:
+    are_angles = np.ndim(vectors) == 2
+    pattern = "angles [T, m]" if are_angles else "vectors [T, m, 2]"
+    validate.num_panels(len(vectors), MAX_FRAMES, "moments")
+    if amplitudes is None:
+        (arrows,), sizes = validate.shaped("", pattern, vectors), None
+    else:
+        pattern = f"{pattern}, amplitudes [T, m]"
+        arrows, sizes = validate.shaped("", pattern, vectors, amplitudes)
+    if are_angles:
         arrows = np.stack([np.cos(arrows), np.sin(arrows)], axis=-1)
-    if arrows.ndim != 3 or arrows.shape[2] != 2 or not arrows.shape[1]:
-        raise SpecError(
-            f"vectors of shape {np.shape(vectors)}",
-            "[T, m, 2], or angles [T, m]",
-            "Give all moments in one array.",
-        )
-    _check_count(len(arrows))
-    sizes = (
-        np.hypot(arrows[..., 0], arrows[..., 1])
-        if amplitudes is None
-        else np.asarray(amplitudes, np.float64)
-    )
-    if sizes.shape != arrows.shape[:2]:
-        raise SpecError(
-            f"amplitudes of shape {sizes.shape}",
-            f"{arrows.shape[:2]}, one per vector",
-            "Check moments and neurons.",
-        )
-    return arrows, sizes
+    return arrows, np.hypot(arrows[..., 0], arrows[..., 1]) if sizes is None else sizes
 
 
 def _read_times(times: Any, count: int) -> np.ndarray:
-    moments = np.asarray(times, np.float64)
-    if (
-        moments.shape != (count,)
-        or not np.isfinite(moments).all()
-        or (np.diff(moments) <= 0.0).any()
-    ):
-        raise SpecError(
-            f"times of shape {moments.shape}",
-            f"{count} finite increasing numbers",
-            "Give every moment its time.",
-        )
+    moments = array("times", times, [count])
+    allowed = f"{count} finite increasing numbers"
+    require((np.diff(moments) > 0.0).all(), "times that do not increase", allowed, "Sort them.")
     return moments
-
-
-def _check_count(count: int) -> None:
-    if not 1 <= count <= MAX_FRAMES:
-        raise SpecError(f"{count} moments", f"1 to {MAX_FRAMES}", "Take every k-th record.")
 
 
 def _texts(labels: Sequence[str] | None, count: int, default: list[str]) -> list[str]:
     texts = default if labels is None else [str(label) for label in labels]
     if len(texts) != count:
-        raise SpecError(
-            f"{len(texts)} labels", f"{count}, one for each moment", "Check the labels."
-        )
+        raise SpecError(f"{len(texts)} labels", f"{count}, one per moment", "Check them.")
     return texts
 
 

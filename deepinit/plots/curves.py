@@ -1,4 +1,4 @@
-"""One plain record of what a per-layer figure shows, read from results or from a comparison Dataset."""
+"""Curves: the record that per-layer figures draw, from results or a comparison Dataset."""
 
 import dataclasses
 from typing import Any
@@ -8,8 +8,7 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction, component_names
 from deepinit.plots.style import words
-
-MAX_PANELS = 6
+from deepinit.plots.validate import MAX_PANELS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +24,7 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Predicted:
-    """One route's values, each [layers, pairs]; the variance is NaN where the route gives none."""
+    """Values of a route, each [layers, pairs]; NaN for a variance that it does not predict."""
 
     name: str
     value: np.ndarray
@@ -34,17 +33,17 @@ class Predicted:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Curves:
-    """What was measured and predicted, layer by layer.
+    """Measured and predicted values by layer.
 
     Attributes:
-        quantity: the quantity's name.
+        quantity: its name.
         symbol: mathtext, or empty.
-        label: what the figure's data are, in words, or empty.
-        num_seeds: networks behind the measurement; 0 if nothing was measured.
+        label: description of the data, or empty.
+        num_seeds: networks of the measurement; 0 without one.
         layers: [layers], the numbers on the horizontal axis.
         pairs: a name for each pair.
-        measured, predicted: what to draw.
-        axis: what `layers` counts: layers, or steps of a training run.
+        measured, predicted: the curves.
+        axis: "layer", or "step" of a training run.
     """
 
     quantity: str
@@ -59,43 +58,35 @@ class Curves:
 
     @property
     def position_label(self) -> str:
-        """Of the horizontal axis."""
+        """Label of the horizontal axis."""
         return r"layer $\ell$" if self.axis == "layer" else self.axis
 
     @property
     def axis_label(self) -> str:
-        """Symbol of the quantity for an axis, or its name where it has none."""
+        """Symbol of the quantity, or its name."""
         return self.symbol or words(self.quantity)
 
     @property
     def route_names(self) -> tuple[str, ...]:
-        """The predictions' names in order."""
+        """Names of the predictions in order."""
         return tuple(route.name for route in self.predicted)
 
     def shown_pairs(self, pair: int | str | None = None) -> list[int]:
-        """Indices of the pairs to draw: the one asked for, or at most six, first and last among them."""
+        """Indices of the pairs to draw: one, or at most six with the first and the last."""
         if pair is None:
             count = len(self.pairs)
             return sorted({round(i) for i in np.linspace(0, count - 1, min(count, MAX_PANELS))})
         if isinstance(pair, str):
             name = next((name for name in (pair, f"component {pair}") if name in self.pairs), None)
             if name is None:
-                raise SpecError(
-                    f"pair={pair!r}",
-                    f"one of {', '.join(self.pairs)}",
-                    "Name a component that exists.",
-                )
+                raise SpecError(f"pair={pair!r}", ", ".join(self.pairs), "Check the name.")
             return [self.pairs.index(name)]
         if not -len(self.pairs) <= pair < len(self.pairs):
-            raise SpecError(
-                f"pair={pair}",
-                f"an index below {len(self.pairs)}",
-                "Components are counted from 0.",
-            )
+            raise SpecError(f"pair={pair}", f"an index below {len(self.pairs)}", "Count from 0.")
         return [pair % len(self.pairs)]
 
     def data_note(self, shown: list[int]) -> str:
-        """What the figure's data are: label, number of networks, which of the components are shown."""
+        """Description of the data: label, number of networks, components shown."""
         parts = [self.label] if self.label else []
         if self.num_seeds:
             parts.append(f"{self.num_seeds:,} networks")
@@ -109,39 +100,33 @@ class Curves:
 def read_curves(results: tuple[Any, ...], symbol: str | None = None) -> Curves:
     """Curves from Estimates and Predictions of one quantity, or from one comparison Dataset."""
     if not results:
-        raise SpecError(
-            "nothing to plot",
-            "Estimates and Predictions, or one comparison Dataset",
-            "Pass a result.",
-        )
+        allowed = "Estimates and Predictions, or one comparison Dataset"
+        raise SpecError("nothing to plot", allowed, "Pass a result.")
     if len(results) == 1 and is_dataset(as_dataset(results[0])):
         return _from_dataset(as_dataset(results[0]), symbol)
     return _from_results(results, symbol)
 
 
 def is_dataset(value: Any) -> bool:
-    """Has the face of an xarray Dataset (xarray itself is not imported for the question)."""
+    """Whether a value looks like an xarray Dataset; does not import xarray."""
     return hasattr(value, "data_vars") and hasattr(value, "attrs")
 
 
 def as_dataset(value: Any) -> Any:
-    """The Dataset of what carries one (a comparison, a case's result); anything else as it is."""
+    """The Dataset of a comparison or a case's result; other values unchanged."""
     return getattr(value, "dataset", value)
 
 
 def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
     for result in results:
         if not isinstance(result, Estimate | Prediction):
-            raise SpecError(
-                f"a {type(result).__name__} among the results",
-                "Estimates and Predictions in any order, or one comparison Dataset alone",
-                "Pass what di.simulate, di.predict and di.infinite return, or what di.compare returns.",
-            )
+            allowed = "Estimates and Predictions in any order, or one comparison Dataset alone"
+            remedy = "Pass results of di.simulate, di.predict, di.infinite, or di.compare."
+            raise SpecError(f"a {type(result).__name__} among the results", allowed, remedy)
     quantities = list(dict.fromkeys(result.quantity for result in results))
     if len(quantities) > 1:
-        raise SpecError(
-            f"the quantities {', '.join(quantities)}", "one quantity", "Draw one figure for each."
-        )
+        given, remedy = f"the quantities {', '.join(quantities)}", "Draw one figure for each."
+        raise SpecError(given, "one quantity", remedy)
     first = [r.mean for r in results]
     shape = max((_matrix(array).shape for array in first), key=lambda shape: shape[0] * shape[1])
     estimates = [result for result in results if isinstance(result, Estimate)]
@@ -183,11 +168,10 @@ def _from_results(results: tuple[Any, ...], symbol: str | None) -> Curves:
 def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
     missing = [name for name in ("mean", "standard_error", "predicted") if name not in dataset]
     if missing:
-        raise SpecError(
-            f"a Dataset without {', '.join(missing)}",
-            "a comparison Dataset with mean, standard_error [layer, pair] and predicted [route, layer, pair]",
-            "Pass what di.compare returns.",
-        )
+        allowed = "a comparison Dataset: mean, standard_error [layer, pair] and predicted "
+        allowed += "[route, layer, pair]"
+        remedy = "Pass the result of di.compare."
+        raise SpecError(f"a Dataset without {', '.join(missing)}", allowed, remedy)
     empty = np.full(dataset["mean"].shape, np.nan)
 
     def table(name: str, *dims: str) -> np.ndarray:
@@ -217,22 +201,17 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
 
 def _matrix(values: Any, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """[layers, pairs] from [layers, pairs], [layers] or a number; spread to a common shape if one is given."""
+    """[layers, pairs] from [layers, pairs], [layers] or a number, broadcast to a given shape."""
     array = np.asarray(values, np.float64)
     if array.ndim > 2:
-        raise SpecError(
-            f"a result of shape {array.shape}",
-            "shape [layers, pairs] or [layers]",
-            "Select one entry first.",
-        )
+        given, allowed = f"a result of shape {array.shape}", "shape [layers, pairs] or [layers]"
+        raise SpecError(given, allowed, "Select one entry first.")
     array = array[:, None] if array.ndim == 1 else np.atleast_2d(array)
     if shape is None:
         return array
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise SpecError(
-            f"results of shapes {array.shape} and {shape}",
-            "equal shapes [layers, pairs], or one value for all pairs",
-            "Simulate and predict with the same spec and inputs.",
-        ) from None
+        given = f"results of shapes {array.shape} and {shape}"
+        allowed = "equal shapes [layers, pairs], or one value for all pairs"
+        raise SpecError(given, allowed, "Use the same spec and inputs.") from None

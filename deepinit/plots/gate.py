@@ -1,4 +1,4 @@
-"""Measured minus predicted in standard errors: where the routes agree, and where they do not."""
+"""Measured minus predicted in standard errors, with the threshold of agreement."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ BAND_COLOUR = "#eef3ee"
 def residuals(
     *results: Any, gate: float = GATE, pair: int | str | None = None, title: str | None = None
 ) -> "Figure":
-    """(measured - predicted) / standard error of the measured mean, per layer, for each route, with the gate drawn.
+    """(measured - predicted) / standard error of the measured mean, by layer and route.
 
     The vertical axis is linear inside the gate and logarithmic outside.
 
@@ -38,7 +38,7 @@ def residuals(
         results: one comparison Dataset; or one Estimate and Predictions.
         gate: the largest |z| that counts as agreement.
         pair: name or index of one pair; None draws the pairs together.
-        title: None for one that says what is shown.
+        title: None for a default.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches.
@@ -48,11 +48,8 @@ def residuals(
     """
     curves = read_curves(results)
     if len(curves.measured) != 1 or not curves.predicted:
-        raise SpecError(
-            f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions",
-            "one Estimate and at least one Prediction",
-            "A residual needs both sides.",
-        )
+        given = f"{len(curves.measured)} Estimates and {len(curves.predicted)} Predictions"
+        raise SpecError(given, "one Estimate and at least one Prediction", "Pass both.")
     columns = list(range(len(curves.pairs))) if pair is None else curves.shown_pairs(pair)
     styles = route_styles(curves.route_names)
     with styled():
@@ -61,7 +58,7 @@ def residuals(
         fig = new_figure()
         ax = fig.subplots()
         smallest, largest, hidden = 0.0, 0.0, 0
-        dense = len(curves.layers) > 60  # markers of so many layers would merge
+        dense = len(curves.layers) > 60  # markers would merge
         for index, (name, z) in enumerate(_scores(curves, columns).items()):
             finite = np.isfinite(z)
             hidden += int(np.sum(~finite))
@@ -80,13 +77,8 @@ def residuals(
                     label=words(name),
                     zorder=3,
                 )
-        ax.axhspan(
-            -gate,
-            gate,
-            color=BAND_COLOUR,
-            zorder=0,
-            label=f"agreement: within ±{gate:g} standard errors",
-        )
+        label = f"agreement: within ±{gate:g} standard errors"
+        ax.axhspan(-gate, gate, color=BAND_COLOUR, zorder=0, label=label)
         ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
         score_axis(ax.yaxis, smallest, largest, gate)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
@@ -95,7 +87,7 @@ def residuals(
         notes = [note for note in (curves.data_note(columns), _hidden(hidden)) if note]
         heading = f"Distance from each prediction: {words(curves.quantity)}"
         set_title(fig, title or heading, "; ".join(notes))
-        add_legend(fig, *ax.get_legend_handles_labels())
+        add_legend(fig, [ax])
     return fig
 
 
@@ -106,29 +98,28 @@ def z_panel(
     gate: float = GATE,
     title: str | None = None,
 ) -> "Figure":
-    """Every comparison of a run as one dot: did it pass?
+    """Every comparison of a run as a dot inside the gate, or a cross outside.
 
-    A row is one case and route, from the first layer (top of the row) to the last; a cross is a comparison outside
-    the gate. On the right, how many are inside.
+    A row is one case and route, from the first layer (top of the row) to the last; on the right is
+    the number inside.
 
     Args:
-        comparisons: one comparison Dataset, a sequence of them (each named by its label), or a mapping from names to
-            Datasets or to arrays of z-scores [layers, ...].
+        comparisons: one comparison Dataset, a sequence of them (named by their labels), or name ->
+            Dataset or array of z-scores [layers, ...].
         routes: names of the routes to show; None shows all.
         gate: the largest |z| that counts as agreement.
-        title: None for one that counts.
+        title: None for one with the counts.
 
     Returns:
         A matplotlib Figure, taller with more rows.
 
     Raises:
-        SpecError: nothing to show.
+        SpecError: no comparisons.
     """
     rows = _rows(comparisons, routes)
     if not rows:
-        raise SpecError(
-            "no comparisons", "at least one Dataset with a route that is shown", "Check `routes`."
-        )
+        allowed = "at least one Dataset with a route that is shown"
+        raise SpecError("no comparisons", allowed, "Check `routes`.")
     scores = [z[np.isfinite(z)] for _, _, z in rows]
     total, inside = sum(z.size for z in scores), sum(int(np.sum(np.abs(z) < gate)) for z in scores)
     everything = np.concatenate([np.zeros(1), *scores])
@@ -143,24 +134,12 @@ def z_panel(
             heights = np.broadcast_to(place.reshape(-1, *(1,) * (z.ndim - 1)), z.shape)
             passed, failed = np.abs(z) < gate, np.isfinite(z) & (np.abs(z) >= gate)
             colour = styles[route].colour if route else GREY
-            ax.plot(
-                z[passed],
-                heights[passed],
-                "o",
-                markersize=3.2,
-                color=colour,
-                markeredgewidth=0.0,
-                zorder=3,
-            )
-            ax.plot(
-                z[failed],
-                heights[failed],
-                "x",
-                markersize=5.0,
-                color=colour,
-                markeredgewidth=1.3,
-                zorder=4,
-            )
+            for marker, mask, size, edge, order in (
+                ("o", passed, 3.2, 0.0, 3),
+                ("x", failed, 5.0, 1.3, 4),
+            ):
+                style: Any = {"color": colour, "markersize": size, "markeredgewidth": edge}
+                ax.plot(z[mask], heights[mask], marker, **style, zorder=order)
             text = f"{int(passed.sum())}/{int(np.isfinite(z).sum())}"
             ax.annotate(
                 text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=8.5
@@ -173,44 +152,30 @@ def z_panel(
         ax.annotate(
             f"within\n±{gate:g}", (1.01, 1.0), xycoords="axes fraction", va="bottom", fontsize=8.5
         )
-        verdict = (
-            f"All {total} comparisons are"
-            if inside == total
-            else f"{inside} of {total} comparisons are"
-        )
-        note = "one dot per comparison, first layer at the top of its row" + (
-            ", crosses outside" * (inside < total)
-        )
+        counted = f"All {total}" if inside == total else f"{inside} of {total}"
+        heading = f"{counted} comparisons are within ±{gate:g} standard errors"
+        note = "one dot per comparison, first layer at the top of its row"
+        note += ", crosses outside" * (inside < total)
         undefined = _hidden(sum(z.size for _, _, z in rows) - total)
-        set_title(
-            fig,
-            title or f"{verdict} within ±{gate:g} standard errors",
-            "; ".join(filter(None, (note, undefined))),
-        )
+        set_title(fig, title or heading, "; ".join(filter(None, (note, undefined))))
     return fig
 
 
 def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: float) -> None:
-    """An axis for z-scores: linear inside the gate, logarithmic outside; labels where there is room for them."""
+    """An axis for z-scores: linear inside the gate, logarithmic outside; labels where they fit."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = max(1.6 * gate, -2.0 * smallest), max(1.6 * gate, 2.0 * largest)
-    scale = max(
-        1.5, 0.6 * math.log10(max(low, high) / gate)
-    )  # the gate keeps its share of a long axis
+    # The gate keeps its share of a long axis.
+    scale = max(1.5, 0.6 * math.log10(max(low, high) / gate))
     vertical = axis.axis_name == "y"
     (axis.axes.set_yscale if vertical else axis.axes.set_xscale)(
         "symlog", linthresh=gate, linscale=scale
     )
     (axis.axes.set_ylim if vertical else axis.axes.set_xlim)(-low, high)
-    inside = (
-        scale / 0.9
-    )  # length of the linear half axis in decades; matplotlib's definition for base 10
-    room = (
-        0.055
-        * (2.0 * inside + math.log10(low / gate) + math.log10(high / gate))
-        * (1.0 if vertical else 1.3)
-    )
+    inside = scale / 0.9  # length of the linear half axis in decades, by matplotlib's definition
+    length = 2.0 * inside + math.log10(low / gate) + math.log10(high / gate)
+    room = 0.055 * length * (1.0 if vertical else 1.3)
     inner = [] if inside / 2.0 < room else [0.5 * gate]
     negative, positive = ([*inner, gate, *_outer_ticks(limit, gate, room)] for limit in (low, high))
     axis.set_major_locator(FixedLocator([*(-tick for tick in reversed(negative)), 0.0, *positive]))
@@ -219,7 +184,7 @@ def score_axis(axis: "XAxis | YAxis", smallest: float, largest: float, gate: flo
 
 
 def _outer_ticks(limit: float, gate: float, room: float) -> list[float]:
-    """Powers of ten beyond the gate, `room` decades apart; if none fits, one 2 or 5 times such a power."""
+    """Powers of ten beyond the gate, `room` decades apart; else one 2 or 5 times such a power."""
     ticks: list[float] = []
     for decade in (10.0**k for k in range(-3, 300)):
         if decade <= limit and math.log10(decade / (ticks[-1] if ticks else gate)) > room:
@@ -237,7 +202,7 @@ def _tick_text(value: float) -> str:
 
 
 def _scores(curves: Curves, columns: Sequence[int]) -> dict[str, np.ndarray]:
-    """z [layers, columns] of each route; NaN where the standard error is 0 or not defined."""
+    """z [layers, columns] of each route; NaN for a standard error of 0 or NaN."""
     (measured,) = curves.measured
     error = measured.standard_error[:, columns]
     scores = {}

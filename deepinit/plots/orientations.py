@@ -1,4 +1,4 @@
-"""Orientations of neurons as angles: how large they are by angle, and how their angles move in training."""
+"""Orientations of neurons as angles: amplitudes by angle, and angles during training."""
 
 import math
 from collections.abc import Mapping
@@ -6,16 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
-from deepinit.plots.directions import (
-    DOTS,
-    PREDICTED_COLOUR,
-    PREDICTED_LABEL,
-    check_panels,
-    entries_of,
-    pair_of,
-    per_panel,
-)
+from deepinit.core.validate import require
+from deepinit.plots import validate
+from deepinit.plots.directions import DOTS, PREDICTED_COLOUR, PREDICTED_LABEL, pair_of, per_panel
 from deepinit.plots.style import (
     BLACK,
     VERMILLION,
@@ -37,7 +30,7 @@ _TICKS = {
     0.5 * math.pi: r"$\pi/2$",
     math.pi: r"$\pi$",
 }
-_EDGE = 1e-9  # angles that differ from +-pi by rounding are drawn at both ends
+_EDGE = 1e-9  # angles within rounding of +-pi are drawn at both ends
 ANGLE_LABEL = r"angle of $(w, b)$"
 
 
@@ -53,40 +46,36 @@ def amplitude_angles(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """Every neuron's amplitude against its angle, and vertical lines at the predicted angles.
+    """Amplitudes of neurons against their angles, with vertical lines at predicted angles.
 
     Args:
-        panels: name -> (angles [m] in radians, amplitudes [m]); at most six. What is not finite is not drawn, nor on a
-            logarithmic axis what is not positive.
+        panels: name -> (angles [m] in radians, amplitudes [m]), at most six. Non-finite values are
+            not drawn, nor non-positive ones on a logarithmic axis.
         predicted: angles [K] for all panels, or panel name -> angles [K].
-        rivals: (what they are, angles as for `predicted`) of another prediction, as dashed lines.
+        rivals: (label, angles as for `predicted`) of another prediction, as dashed lines.
         x_label, y_label: of the axes.
-        projection: the horizontal axis is no angle but a projection of the orientation, in [-1, 1].
+        projection: the horizontal axis is a projection of the orientation, in [-1, 1].
         log_y: logarithmic amplitudes.
         title: the figure's message.
-        note: what the data are, in words.
+        note: description of the data.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        SpecError: no panel or more than six, lengths that differ, a name that no panel has.
+        SpecError: no panel or more than six, lengths that differ, names of no panel.
     """
-    check_panels(panels)
+    validate.num_panels(len(panels))
     columns = {
         name: _columns(name, *pair_of(name, pair, "(angles, amplitudes)"))
         for name, pair in panels.items()
     }
     rival_label, rival_angles = rivals if rivals is not None else ("", None)
-    styles: tuple[tuple[Any, dict[str, Any]], ...] = (
-        (
-            per_panel("predicted", predicted, panels, _as_row),
-            {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL},
-        ),
-        (
-            per_panel("rivals", rival_angles, panels, _as_row),
-            {"color": VERMILLION, "linestyle": "--", "label": rival_label},
-        ),
+    predicted_style: dict[str, Any] = {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL}
+    rival_style = {"color": VERMILLION, "linestyle": "--", "label": rival_label}
+    styles = (
+        (per_panel("predicted", predicted, panels, _as_row), predicted_style),
+        (per_panel("rivals", rival_angles, panels, _as_row), rival_style),
     )
     with styled():
         fig, axes = _panels(len(panels), x_label, y_label)
@@ -100,9 +89,9 @@ def amplitude_angles(
             ax.plot(x, amplitudes[drawn], "o", **DOTS, label="neuron", zorder=4, clip_on=False)
             for lines, style in styles:
                 expected = lines[name]
-                for place in (
-                    () if expected is None else expected if projection else seen_angles(expected)
-                ):
+                places = [] if expected is None else list(expected)
+                places = places if projection else seen_angles(np.array(places))
+                for place in places:
                     ax.axvline(place, linewidth=1.6, zorder=3, **style)
             if projection:
                 ax.set_xlim(-1.05, 1.05)
@@ -125,28 +114,28 @@ def orientation_paths(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """The angle of every neuron in the course of training, and horizontal lines at the predicted angles.
+    """Angles of neurons during training, with horizontal lines at predicted angles.
 
-    A path that leaves at pi comes in at -pi. Between two records a neuron is taken to have turned by less than pi.
+    A path that leaves at pi returns at -pi. Between two records a neuron turns by less than pi.
 
     Args:
-        panels: name -> (steps [T], angles [T, m] in radians); at most six. What is not finite is not drawn, nor on a logarithmic
-            axis steps that are not positive.
+        panels: name -> (steps [T], angles [T, m] in radians), at most six. Non-finite values are
+            not drawn, nor non-positive steps on a logarithmic axis.
         predicted: angles [K] for all panels, or panel name -> angles [K].
         x_label, y_label: of the axes.
         log_x: logarithmic steps.
         title: the figure's message.
-        note: what the data are, in words.
+        note: description of the data.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        SpecError: no panel or more than six, shapes that do not fit, a name that no panel has.
+        SpecError: no panel or more than six, shapes that do not fit, names of no panel.
     """
     from matplotlib.collections import LineCollection
 
-    check_panels(panels)
+    validate.num_panels(len(panels))
     paths = {
         name: _paths(name, *pair_of(name, pair, "(steps, angles)")) for name, pair in panels.items()
     }
@@ -164,10 +153,9 @@ def orientation_paths(
             )
             ax.add_collection(many)
             expected = lines[name]
-            for place in () if expected is None else seen_angles(expected):
-                ax.axhline(
-                    place, color=PREDICTED_COLOUR, linewidth=1.6, label=PREDICTED_LABEL, zorder=4
-                )
+            style: Any = {"color": PREDICTED_COLOUR, "label": PREDICTED_LABEL}
+            for place in [] if expected is None else seen_angles(expected):
+                ax.axhline(place, linewidth=1.6, zorder=4, **style)
             if steps.size and np.ptp(steps) > 0.0:
                 ax.set_xlim(steps.min(), steps.max())
             ax.set_ylim(-math.pi, math.pi)
@@ -184,7 +172,7 @@ def wrapped(angles: np.ndarray) -> np.ndarray:
 
 
 def seen_angles(angles: np.ndarray) -> list[float]:
-    """Where lines for these angles appear between -pi and pi: at both ends for an angle of pi."""
+    """Positions in [-pi, pi] of lines for these angles: both ends for an angle of pi."""
     places: list[float] = []
     for angle in wrapped(angles[np.isfinite(angles)]):
         if math.pi - abs(angle) < _EDGE:
@@ -195,7 +183,7 @@ def seen_angles(angles: np.ndarray) -> list[float]:
 
 
 def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
-    """Continuous paths that show angles [T, m] between -pi and pi: each neuron's own, moved by the multiples of 2 pi that are seen."""
+    """Continuous paths of angles [T, m], with all shifts by 2 pi that meet [-pi, pi]."""
     copies: list[np.ndarray] = []
     for path in _unwrapped(angles).T:
         finite = path[np.isfinite(path)]
@@ -208,7 +196,7 @@ def copies_in_sight(angles: np.ndarray) -> list[np.ndarray]:
 
 
 def _unwrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles [T, m] without jumps in time; gaps stay gaps, and the path goes on after them."""
+    """Angles [T, m] without jumps in time; gaps stay gaps, and paths continue after them."""
     filled = wrapped(angles)
     for t in range(1, len(filled)):
         filled[t] = np.where(np.isfinite(filled[t]), filled[t], filled[t - 1])
@@ -225,33 +213,25 @@ def _panels(count: int, x_label: str, y_label: str) -> tuple["Figure", list[Any]
 
 def _finish(fig: "Figure", axes: list["Axes"], title: str, note: str) -> None:
     set_title(fig, title, note)
-    add_legend(fig, *entries_of(axes))
+    add_legend(fig, axes)
 
 
-def _as_row(what: str, values: Any) -> np.ndarray:
-    array = np.asarray(values, np.float64)
-    if array.ndim != 1:
-        raise SpecError(f"{what} of shape {array.shape}", "angles [K]", "Pass a list of angles.")
+def _as_row(name: str, values: Any) -> np.ndarray:
+    (array,) = validate.shaped("", f"{name} [K]", values, least=0)
     return array
 
 
 def _columns(name: str, angles: Any, amplitudes: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(angles, np.float64), np.asarray(amplitudes, np.float64)
-    if x.ndim != 1 or x.shape != y.shape or not x.size:
-        raise SpecError(
-            f"{name}: angles of shape {x.shape} and amplitudes of shape {y.shape}",
-            "one length [m], not empty",
-            "Give every neuron its angle and its amplitude.",
-        )
+    x, y = validate.shaped(name, "angles [m], amplitudes [m]", angles, amplitudes)
     return x, y
 
 
 def _paths(name: str, steps: Any, angles: Any) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(steps, np.float64), np.asarray(angles, np.float64)
-    if x.ndim != 1 or y.ndim != 2 or len(x) != len(y) or len(x) < 2 or not y.size:
-        raise SpecError(
-            f"{name}: steps of shape {x.shape} and angles of shape {y.shape}",
-            "steps [T] and angles [T, m] with T >= 2, m >= 1",
-            "Give every record its step.",
-        )
+    x, y = validate.shaped(name, "steps [T], angles [T, m]", steps, angles)
+    require(
+        len(x) > 1,
+        f"{name}: steps of shape {x.shape}",
+        "steps [T] with T >= 2",
+        "Record more steps.",
+    )
     return x, y

@@ -34,24 +34,23 @@ def layers(
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
-    """Mean over networks in every layer: measured with standard errors, predicted as lines; spread as bands.
+    """Mean over networks in every layer, measured and predicted, with the spread over networks.
 
-    Markers are measured means, their bars one standard error (often smaller than the marker); the light band is one
-    standard deviation over networks. Lines are predicted means, and the thin dashed lines around them one predicted
-    standard deviation.
+    Markers are measured means +- one standard error, the light band one standard deviation over
+    networks. Lines are predicted means, thin dashed lines one predicted standard deviation.
 
     Args:
-        results: Estimates and Predictions of one quantity in any order, [layers, pairs] each; or one comparison
-            Dataset.
-        pair: name or index (from 0) of the one pair to draw; None draws up to six side by side.
-        title: None for one that says what is shown.
+        results: Estimates and Predictions of one quantity, each [layers, pairs], in any order; or
+            one comparison Dataset.
+        pair: name or index (from 0) of one pair; None draws up to six side by side.
+        title: None for a default.
         symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches for one pair.
 
     Raises:
-        SpecError: nothing to draw, several quantities, shapes that do not fit, a pair that does not exist.
+        SpecError: no results, several quantities, shapes that do not fit, no such pair.
     """
     curves = read_curves(results, symbol)
     shown = curves.shown_pairs(pair)
@@ -66,7 +65,7 @@ def layers(
             title or f"{words(curves.quantity)}, {curves.axis} by {curves.axis}".capitalize(),
             curves.data_note(shown),
         )
-        add_legend(fig, *legend_entries(panels))
+        add_legend(fig, panels, legend_rank)
     return fig
 
 
@@ -76,15 +75,15 @@ def variance_layers(
     title: str | None = None,
     symbol: str | None = None,
 ) -> "Figure":
-    """Standard deviation over networks in every layer: measured with its standard error, predicted as lines.
+    """Standard deviation over networks in every layer, measured and predicted.
 
-    sd = sqrt(variance); its standard error is that of the variance divided by 2 sd. Routes that predict no variance
-    are named below the legend.
+    sd = sqrt(variance); its standard error is that of the variance divided by 2 sd. The subtitle
+    names routes that predict no variance.
 
     Args:
         results: as for `layers`.
         pair: as for `layers`.
-        title: None for one that says what is shown.
+        title: None for a default.
         symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
@@ -129,12 +128,12 @@ def variance_layers(
         set_title(
             fig, title or f"Spread of {words(curves.quantity)} over networks", "; ".join(note)
         )
-        add_legend(fig, *legend_entries(panels))
+        add_legend(fig, panels, legend_rank)
     return fig
 
 
 def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
-    """One pair's means, standard errors and spreads, measured and predicted, on one panel."""
+    """Means, standard errors and spreads of one pair, measured and predicted, in one panel."""
     styles = route_styles(curves.route_names)
     for route in curves.predicted:
         style = styles[route.name]
@@ -162,15 +161,13 @@ def draw_means(ax: "Axes", curves: Curves, column: int) -> None:
 def draw_measured(
     ax: "Axes", x: np.ndarray, y: np.ndarray, error: np.ndarray, name: str, index: int = 0
 ) -> None:
-    """Markers with error bars; of many layers only every k-th is marked, and the legend says so."""
+    """Markers with error bars; of many layers every k-th, with a note in the legend."""
     step = math.ceil(len(x) / MAX_MARKERS)
     label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
         x[::step],
         y[::step],
-        yerr=np.where(np.isfinite(error), error, 0.0)[
-            ::step
-        ],  # a point without an error bar is still a point
+        yerr=np.where(np.isfinite(error), error, 0.0)[::step],
         fmt=MEASURED_MARKERS[index % len(MEASURED_MARKERS)],
         color=MEASURED_COLOURS[index % len(MEASURED_COLOURS)],
         elinewidth=1.0,
@@ -181,7 +178,7 @@ def draw_measured(
 
 
 def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
-    """A route's line; a layer without neighbours, where a line would be invisible, gets a short dash."""
+    """The line of a route; a layer without neighbours gets a short dash."""
     ax.plot(x, y, color=style.colour, linestyle=style.dash, label=words(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():
@@ -255,16 +252,12 @@ def _layer_axis(ax: "Axes", x: np.ndarray) -> None:
         ax.set_xticks([x[0]])
 
 
-def legend_entries(panels: list[Any]) -> tuple[list[Any], list[str]]:
-    """Handles of all panels: measurements, their spread, the routes, the routes' spread."""
-    pairs = [entry for ax in panels for entry in zip(*ax.get_legend_handles_labels(), strict=True)]
+def legend_rank(label: str) -> int:
+    """Order in the legend: measurements, their spread, the routes, the routes' spread."""
     order = {"± standard deviation over networks": 1, "± predicted standard deviation": 3}
-    pairs.sort(key=lambda entry: order.get(entry[1], 0 if "±" in entry[1] else 2))
-    return [handle for handle, _ in pairs], [label for _, label in pairs]
+    return order.get(label, 0 if "±" in label else 2)
 
 
 def _ordinal(number: int) -> str:
-    suffix = (
-        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    )
-    return f"{number}{suffix}"
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else suffix}"

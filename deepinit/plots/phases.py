@@ -1,4 +1,4 @@
-"""Phase diagram of initial training: measured exponents over the plane of scalings, with the predicted boundary."""
+"""Phase diagram of initial training: measured exponents and the predicted boundary."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core.errors import SpecError
+from deepinit.core.validate import require
+from deepinit.plots import validate
 from deepinit.plots.similarities import DIVERGING
 from deepinit.plots.style import BLACK, BLUE, add_legend, new_figure, set_title, styled
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RIM = "#333333"
-_MARGIN = 0.16  # of the points' extent, around them
+_TEXT_BOX: Any = {  # keeps text legible on the boundary
+    "boxstyle": "round,pad=0.12",
+    "facecolor": "white",
+    "edgecolor": "none",
+    "alpha": 0.8,
+}
+_MARGIN = 0.16  # relative to the extent of the points
 
 
 def phase_diagram(
@@ -31,19 +38,19 @@ def phase_diagram(
     title: str,
     note: str = "",
 ) -> "Figure":
-    """Measured exponents as colours over (gamma, gamma'): blue below 0, white at 0, red above, each with its value beside it.
+    """Measured exponents over (gamma, gamma'), as colours (blue < 0 < red) and numbers.
 
     Args:
         points: [k, 2], (gamma, gamma').
-        exponents: [k]; a point whose exponent is not finite is not drawn.
-        errors: [k], their standard errors; None or not finite where there is none.
-        boundary: where the exponent is predicted to be 0: gamma as a function of gamma', or the line's coordinates
-            (gamma [n], gamma' [n]).
-        regimes: name -> (gamma, gamma') at which it is written.
+        exponents: [k]; non-finite ones are not drawn.
+        errors: [k], standard errors; None or non-finite without one.
+        boundary: of predicted exponent 0: gamma as a function of gamma', or (gamma [n],
+            gamma' [n]).
+        regimes: name -> (gamma, gamma') of its text.
         x_label, y_label: of the axes.
         exponent_label: of the colours.
         title: the figure's message.
-        note: what the data are, in words.
+        note: description of the data.
 
     Returns:
         A matplotlib Figure, 7 x 5.2 inches.
@@ -54,10 +61,8 @@ def phase_diagram(
     places, values, spreads = _read(points, exponents, errors)
     low, high = places.min(axis=0), places.max(axis=0)
     written = np.array(list((regimes or {}).values()), np.float64).reshape(-1, 2)
-    low, high = (
-        np.minimum(low, written.min(axis=0, initial=np.inf)),
-        np.maximum(high, written.max(axis=0, initial=-np.inf)),
-    )
+    low = np.minimum(low, written.min(axis=0, initial=np.inf))
+    high = np.maximum(high, written.max(axis=0, initial=-np.inf))
     margin = _MARGIN * np.where(high > low, high - low, 1.0)
     low, high = low - margin, high + margin
     line = _line(boundary, float(low[1]), float(high[1]))
@@ -83,25 +88,13 @@ def phase_diagram(
             zorder=4,
         )
         entry = "measured, ± standard error" if np.isfinite(spreads).any() else "measured"
-        dot: dict[str, Any] = {
-            "markerfacecolor": "#dddddd",
-            "markeredgecolor": _RIM,
-            "markersize": 9.0,
-        }
+        dot: Any = {"markerfacecolor": "#dddddd", "markeredgecolor": _RIM, "markersize": 9.0}
         ax.plot([], [], "o", **dot, label=entry)
         for place, value, spread in zip(places[drawn], values[drawn], spreads[drawn], strict=True):
             _write_value(ax, place, value, spread)
         for name, place in (regimes or {}).items():
-            ax.text(
-                *place,
-                name,
-                color="#5a5a5a",
-                fontsize=12,
-                ha="center",
-                va="center",
-                style="italic",
-                zorder=2,
-            )
+            centred: Any = {"ha": "center", "va": "center", "style": "italic"}
+            ax.text(*place, name, color="#5a5a5a", fontsize=12, zorder=2, **centred)
         ax.set_xlim(low[0], high[0])
         ax.set_ylim(low[1], high[1])
         ax.grid(visible=False)  # values are written at the points
@@ -111,17 +104,14 @@ def phase_diagram(
         bar.set_label(exponent_label)
         bar.outline.set_visible(False)
         set_title(fig, title, note)
-        add_legend(fig, *ax.get_legend_handles_labels())
+        add_legend(fig, [ax])
     return fig
 
 
 def _write_value(ax: "Axes", place: Any, value: float, spread: float) -> None:
-    # as many decimals as show the error's first digit, 2 to 4
-    decimals = (
-        min(4, max(2, math.ceil(-math.log10(spread))))
-        if np.isfinite(spread) and spread > 0.0
-        else 2
-    )
+    decimals = 2  # to 4, down to the first digit of the error
+    if np.isfinite(spread) and spread > 0.0:
+        decimals = min(4, max(2, math.ceil(-math.log10(spread))))
     text = f"{value:+.{decimals}f}".replace("-", "−")
     if np.isfinite(spread):
         text += f"\n±{spread:.{decimals}f}"
@@ -135,13 +125,7 @@ def _write_value(ax: "Axes", place: Any, value: float, spread: float) -> None:
         fontsize=8.0,
         linespacing=1.1,
         color=BLACK,
-        # legible where the boundary passes
-        bbox={
-            "boxstyle": "round,pad=0.12",
-            "facecolor": "white",
-            "edgecolor": "none",
-            "alpha": 0.8,
-        },
+        bbox=_TEXT_BOX,
         zorder=5,
     )
 
@@ -150,32 +134,18 @@ def _line(boundary: Any, low: float, high: float) -> tuple[np.ndarray, np.ndarra
     if boundary is None:
         return None
     if callable(boundary):
-        heights = np.unique(
-            np.append(np.linspace(low, high, 401), 0.0 if low < 0.0 < high else low)
-        )
+        zero = 0.0 if low < 0.0 < high else low
+        heights = np.unique(np.append(np.linspace(low, high, 401), zero))
         return np.array([float(boundary(float(height))) for height in heights]), heights
-    coordinates = [np.asarray(values, np.float64) for values in boundary]
-    if (
-        len(coordinates) != 2
-        or coordinates[0].ndim != 1
-        or coordinates[0].shape != coordinates[1].shape
-    ):
-        raise SpecError(
-            f"a boundary of shapes {[values.shape for values in coordinates]}",
-            "a function gamma' -> gamma, or (gamma [n], gamma' [n])",
-            "Give every point of the line two coordinates.",
-        )
-    return coordinates[0], coordinates[1]
+    allowed = "a function gamma' -> gamma, or (gamma [n], gamma' [n])"
+    require(len(boundary) == 2, f"a boundary of {len(boundary)} arrays", allowed, "Pass two.")
+    x, y = validate.shaped("boundary", "gamma [n], gamma' [n]", *boundary, least=0)
+    return x, y
 
 
 def _read(points: Any, exponents: Any, errors: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    places, values = np.asarray(points, np.float64), np.asarray(exponents, np.float64)
-    spreads = np.full(values.shape, np.nan) if errors is None else np.asarray(errors, np.float64)
-    fits = places.ndim == 2 and places.shape[1:] == (2,) and len(places) > 0
-    if not (fits and values.shape == spreads.shape == (len(places),) and np.isfinite(places).all()):
-        raise SpecError(
-            f"points of shape {places.shape}, exponents {values.shape}, errors {spreads.shape}",
-            "[k, 2] finite, [k], [k] with k >= 1",
-            "Give every point its exponent.",
-        )
+    errors = np.full(np.shape(exponents), np.nan) if errors is None else errors
+    pattern = "points [k, 2], exponents [k], errors [k]"
+    places, values, spreads = validate.shaped("", pattern, points, exponents, errors)
+    require(np.isfinite(places).all(), "points that are not finite", "finite [k, 2]", "Drop them.")
     return places, values, spreads

@@ -1,4 +1,4 @@
-"""The distribution over networks at chosen layers, against predicted densities."""
+"""Histograms over networks at chosen layers, with predicted densities."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.plots import validate
 from deepinit.plots.style import (
     add_legend,
     new_figure,
@@ -19,8 +20,6 @@ from deepinit.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_PANELS = 6
-
 
 def histogram(
     samples: Any,
@@ -31,23 +30,23 @@ def histogram(
     title: str | None = None,
     num_bins: int = 50,
 ) -> "Figure":
-    """Histograms over networks, normalized to area 1, with predicted densities drawn over them: a row of panels.
+    """Histograms over networks, of area 1, and predicted densities, in panels.
 
     Args:
-        samples: [seeds] for one panel; or a mapping from panel names ("layer 10") to [seeds], at most six. Values that
-            are not finite are left out and counted in the panel.
-        density: for one panel, a mapping from route names to (grid, density); for several, a mapping from panel names
-            to such mappings.
+        samples: [seeds] for one panel; or panel name ("layer 10") -> [seeds], at most six.
+            Non-finite values are excluded and counted in the panel.
+        density: for one panel, route name -> (grid, density); for several, panel name -> such a
+            mapping.
         label: name and symbol of the quantity, for the horizontal axis.
-        notes: a line per panel name, such as a Kolmogorov-Smirnov distance, written into the panel's heading.
-        title: None for one that says what is shown.
+        notes: a line per panel for its heading, such as a Kolmogorov-Smirnov distance.
+        title: None for a default.
         num_bins: bins between the smallest and the largest value.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        SpecError: no finite values, more than six panels, a density or note for a panel that is not there.
+        SpecError: no finite values, more than six panels, a density or note of no panel.
     """
     single = not isinstance(samples, Mapping)
     panels = {"": samples} if single else dict(samples)
@@ -91,33 +90,18 @@ def histogram(
                 f"{excluded} networks excluded" if excluded else "",
             ]
             ax.set_title("\n".join(line for line in lines if line))
-        entries = [
-            entry for ax in axes for entry in zip(*ax.get_legend_handles_labels(), strict=True)
-        ]
-        entries.sort(key=lambda entry: entry[1] != "measured")
         networks = max(np.size(values) for values in panels.values())
-        heading = title or f"Distribution over {networks:,} networks"
-        set_title(fig, heading)
-        add_legend(fig, [handle for handle, _ in entries], [text for _, text in entries])
+        set_title(fig, title or f"Distribution over {networks:,} networks")
+        add_legend(fig, axes, lambda label: label != "measured")
     return fig
 
 
 def _check(
     panels: Mapping[str, Any], curves: Mapping[str, Any], headings: Mapping[str, str]
 ) -> None:
-    if not 1 <= len(panels) <= MAX_PANELS:
-        raise SpecError(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few layers.")
-    for name in (*curves, *headings):
-        if name not in panels:
-            raise SpecError(
-                f"a curve or note for the panel {name!r}",
-                f"one of {list(panels)}",
-                "Use the panels' names.",
-            )
+    validate.num_panels(len(panels))
+    validate.known("a curve or note", (*curves, *headings), list(panels))
     for name, values in panels.items():
         if not np.isfinite(np.asarray(values, np.float64)).any():
-            raise SpecError(
-                f"no finite samples in panel {name!r}",
-                "at least one value",
-                "Leave this layer out.",
-            )
+            given = f"no finite samples in panel {name!r}"
+            raise SpecError(given, "at least one value", "Leave this layer out.")

@@ -1,4 +1,4 @@
-"""Against width: how far each route is from the measurement, and one quantity at several widths."""
+"""Figures against width: distance of predictions from the measurement; curves by width."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.validate import require
 from deepinit.plots.curves import Curves, Predicted, read_curves
 from deepinit.plots.style import (
     GREY,
@@ -40,8 +41,8 @@ def widths(
 ) -> "Figure":
     """|predicted - measured| against width n for each route, both axes logarithmic.
 
-    The grey band is what the measurement cannot resolve: below one standard error. A point in it is hollow. Guides
-    fall as 1/n and as 1/n^2 from the largest bias at the smallest width.
+    The grey band is below one standard error, where points are hollow. Guides fall as 1/n and
+    1/n^2 from the largest bias at the smallest width.
 
     Args:
         widths: [widths], positive.
@@ -49,8 +50,8 @@ def widths(
         standard_error: [widths], of those means.
         predicted: route -> [widths].
         label: name and symbol of the quantity.
-        title: None for one that says what is shown.
-        note: what the data are (depth, number of networks), in words.
+        title: None for a default.
+        note: description of the data (depth, number of networks).
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches.
@@ -76,7 +77,7 @@ def widths(
             v for values in (*bias.values(), error) for v in values if np.isfinite(v) and v > 0
         ]
         low, high = (min(positive) / 2.5, max(positive) * 2.5) if positive else (1e-3, 1.0)
-        # a bias far below its own standard error says nothing: do not let it stretch the axis
+        # A bias far below its standard error does not stretch the axis.
         resolved = error[np.isfinite(error) & (error > 0)]
         low = max(low, float(resolved.min()) / 30.0) if resolved.size else low
         ax.set_ylim(low, high)
@@ -90,7 +91,7 @@ def widths(
         ax.set_xlabel(r"width $n$")
         ax.set_ylabel("|predicted − measured|" + (f" of\n{label}" if label else ""))
         set_title(fig, title or "Distance of each prediction from the measurement, by width", note)
-        add_legend(fig, *ax.get_legend_handles_labels())
+        add_legend(fig, [ax])
     return fig
 
 
@@ -104,10 +105,10 @@ def by_width(
     """One quantity layer by layer at several widths: a colour per width, infinite width in its own.
 
     Args:
-        results: width -> its Estimate and finite-width Predictions, or (Dataset,). Predictions whose name contains
-            "infinite" are drawn once, from the largest width.
+        results: width -> its Estimate and finite-width Predictions, or (Dataset,). Predictions with
+            "infinite" in their name are drawn once, from the largest width.
         pair: name or index of the pair.
-        title: None for one that says what is shown.
+        title: None for a default.
         symbol: of the quantity, in mathtext; None takes that of the results.
 
     Returns:
@@ -170,7 +171,7 @@ def by_width(
             title or f"{words(last.quantity)} at several widths".capitalize(),
             "; ".join(filter(None, (last.label, "markers with error bars: measured"))),
         )
-        add_legend(fig, *ax.get_legend_handles_labels())
+        add_legend(fig, [ax])
     return fig
 
 
@@ -181,7 +182,7 @@ def _finite(curves: Curves) -> list[Predicted]:
 def _draw_bias(ax: "Axes", n: np.ndarray, bias: np.ndarray, error: np.ndarray, style: Any) -> None:
     shown = np.where(bias > 0, bias, np.nan)
     ax.plot(n, shown, color=style.colour, linestyle=style.dash, linewidth=1.0, zorder=2)
-    # on a logarithmic axis a bar that reaches 0 would leave the figure: it ends at a hundredth of its point
+    # On a logarithmic axis a bar that reaches 0 ends at a hundredth of its point.
     bars = np.array([np.minimum(np.nan_to_num(error), 0.99 * shown), np.nan_to_num(error)])
     resolved = shown > np.nan_to_num(error)
     ax.errorbar(
@@ -190,14 +191,8 @@ def _draw_bias(ax: "Axes", n: np.ndarray, bias: np.ndarray, error: np.ndarray, s
     marker = {"marker": style.marker, "markersize": 5.0, "linestyle": "none", "color": style.colour}
     ax.plot(n[resolved], shown[resolved], **marker, zorder=4)
     ax.plot(n[~resolved], shown[~resolved], **marker, markerfacecolor="white", zorder=4)
-    ax.plot(
-        [],
-        [],
-        color=style.colour,
-        linestyle=style.dash,
-        marker=style.marker,
-        label=words(style.name),
-    )
+    entry = {"color": style.colour, "linestyle": style.dash, "marker": style.marker}
+    ax.plot([], [], **entry, label=words(style.name))
 
 
 def _draw_guides(ax: "Axes", n: np.ndarray, biases: list[np.ndarray]) -> None:
@@ -222,18 +217,10 @@ def _draw_guides(ax: "Axes", n: np.ndarray, biases: list[np.ndarray]) -> None:
 def _check(
     n: np.ndarray, mean: np.ndarray, error: np.ndarray, routes: Mapping[str, np.ndarray]
 ) -> None:
-    if not routes:
-        raise SpecError(
-            "no predictions", "route -> one value per width", "Pass at least one route."
-        )
-    if n.ndim != 1 or n.size == 0 or np.any(n < 1):
-        raise SpecError(
-            f"widths of shape {n.shape}", "a list of widths, each 1 or more", "Check the widths."
-        )
+    require(routes, "no predictions", "route -> one value per width", "Pass at least one route.")
+    fits = n.ndim == 1 and n.size > 0 and np.all(n >= 1)
+    require(fits, f"widths of shape {n.shape}", "widths, each 1 or more", "Check the widths.")
     for name, values in {"measured": mean, "standard_error": error, **routes}.items():
         if values.shape != n.shape:
-            raise SpecError(
-                f"{name} of shape {values.shape}",
-                f"one value per width, {n.shape}",
-                "Select one layer first.",
-            )
+            given, allowed = f"{name} of shape {values.shape}", f"one value per width, {n.shape}"
+            raise SpecError(given, allowed, "Select one layer first.")

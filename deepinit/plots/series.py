@@ -1,12 +1,13 @@
-"""Measured points and predicted lines against any axis: several cases in one plot."""
+"""Measured points and predicted lines against any axis."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepinit.core import validate
+from deepinit.core import validate as core
 from deepinit.core.errors import SpecError
+from deepinit.plots import validate
 from deepinit.plots.style import (
     BLACK,
     BLUE,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MAX_PANELS = 6
 Columns = dict[str, list[np.ndarray]]
 SERIES_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
 _DASHES = ("-", "-.", ":")
@@ -52,18 +52,18 @@ def series(
 ) -> "Figure":
     """Points with error bars and lines, in one plot.
 
-    A line named as a series of points is the prediction for it and shares its colour; it has no entry of its own in the legend.
-    Other lines are routes, with the colours that they have in every figure.
+    A line with the name of points is their prediction: it shares their colour and legend entry.
+    Other lines are routes, in the colours that they have in every figure.
 
     Args:
-        points: name -> (x, y) or (x, y, standard error), each [points]. What is not finite is not drawn, nor on a
-            logarithmic axis what is not positive.
+        points: name -> (x, y) or (x, y, standard error), each [points]. Non-finite values are not
+            drawn, nor non-positive ones on a logarithmic axis.
         lines: name -> (x, y), in increasing x.
-        x_label, y_label: of the axes, in words or mathtext.
+        x_label, y_label: of the axes; text or mathtext.
         log_x, log_y: logarithmic axes.
         title: the figure's message.
-        note: what the data are, in words.
-        lines_are: what lines named as points are; empty for lines that only connect the points.
+        note: description of the data.
+        lines_are: label of lines with the names of points; empty for connecting lines.
 
     Returns:
         A matplotlib Figure, 7 x 4.5 inches.
@@ -81,7 +81,7 @@ def series(
         shared = measured.keys() & predicted.keys()
         lines_note = f"lines: {lines_are}" if shared and lines_are else ""
         set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
-        add_legend(fig, *ax.get_legend_handles_labels())
+        add_legend(fig, [ax])
     return fig
 
 
@@ -109,23 +109,17 @@ def series_panels(
         SpecError: no panel or more than six, an empty one, lengths that differ.
     """
     _check_mapping("panels", panels)
-    if not 1 <= len(panels) <= MAX_PANELS:
-        raise SpecError(f"{len(panels)} panels", f"1 to {MAX_PANELS}", "Choose a few.")
-    if not all(isinstance(both, tuple | list) and len(both) == 2 for both in panels.values()):
-        raise SpecError(
-            "panels that are no pairs",
-            "name -> (points, lines)",
-            "Write ({...}, {}) without lines.",
-        )
+    validate.num_panels(len(panels))
+    are_pairs = all(isinstance(both, tuple | list) and len(both) == 2 for both in panels.values())
+    remedy = "Write ({...}, {}) without lines."
+    core.require(are_pairs, "panels that are no pairs", "name -> (points, lines)", remedy)
     checked = {name: _checked(points, lines) for name, (points, lines) in panels.items()}
     points, lines = (
         [name for pair in checked.values() for name in pair[place]] for place in (0, 1)
     )
     styles = _styles(list(dict.fromkeys(points)), list(dict.fromkeys(lines)))
     with styled():
-        across = (
-            len(checked) if len(checked) <= 3 else -(-len(checked) // 2)
-        )  # as panel_grid has it
+        across = len(checked) if len(checked) <= 3 else -(-len(checked) // 2)  # as in panel_grid
         fig = new_figure(3.4 * across + 1.2, 3.0 * -(-len(checked) // across) + 1.1)
         axes = panel_grid(fig, len(checked), x_label, y_label, shared="")
         for ax, (name, (measured, predicted)) in zip(axes, checked.items(), strict=True):
@@ -133,12 +127,7 @@ def series_panels(
             ax.set_title(name)
         lines_note = f"lines: {lines_are}" if set(points) & set(lines) and lines_are else ""
         set_title(fig, title, "; ".join(filter(None, (note, lines_note))))
-        entries = {
-            text: handle
-            for ax in axes
-            for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
-        }
-        add_legend(fig, list(entries.values()), list(entries))
+        add_legend(fig, axes)
     return fig
 
 
@@ -149,18 +138,13 @@ def _checked(
     _check_mapping("lines", {} if lines is None else lines)
     measured = {name: _columns(name, values, (2, 3)) for name, values in points.items()}
     predicted = {name: _columns(name, values, (2,)) for name, values in (lines or {}).items()}
-    if not measured and not predicted:
-        raise SpecError("nothing to draw", "points, or lines", "Pass at least one series.")
+    drawn = measured or predicted
+    core.require(drawn, "nothing to draw", "points, or lines", "Pass at least one series.")
     return measured, predicted
 
 
-def _check_mapping(name: str, given: Any) -> None:
-    if not isinstance(given, Mapping):
-        raise SpecError(
-            f"{name} of type {type(given).__name__}",
-            "a mapping of names",
-            'Write {"name": (x, y), ...}.',
-        )
+def _check_mapping(name: str, value: Any) -> None:
+    core.instance(name, value, Mapping, "a mapping of names", 'Write {"name": (x, y), ...}.')
 
 
 def _draw(
@@ -185,9 +169,8 @@ def _draw(
         plain_numbers(ax.yaxis, *ax.get_ylim())
     if log_x:
         plain_numbers(ax.xaxis, *ax.get_xlim())
-    whole_numbers(
-        ax, [columns[0] for columns in (*measured.values(), *predicted.values())], log_x=log_x
-    )
+    x_values = [columns[0] for columns in (*measured.values(), *predicted.values())]
+    whole_numbers(ax, x_values, log_x=log_x)
 
 
 def _draw_points(
@@ -197,7 +180,7 @@ def _draw_points(
     error = np.nan_to_num(columns[2]) if len(columns) == 3 else np.zeros_like(y)
     drawn = np.isfinite(y) & ((y > 0) | (not log_y))
     x, y, error = x[drawn], y[drawn], error[drawn]
-    # on a logarithmic axis a bar that reaches 0 would leave the figure: it ends at a hundredth of its point
+    # On a logarithmic axis a bar that reaches 0 ends at a hundredth of its point.
     below = np.minimum(error, 0.99 * y) if log_y else error
     bars = ax.errorbar(
         x,
@@ -215,7 +198,7 @@ def _draw_points(
 
 
 def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
-    """Points in the colours of measurements if they are few and the lines are routes; else each in a colour of its own."""
+    """Few points without lines have the colours of measurements, others their own."""
     shared = set(points) & set(lines)
     routes = route_styles(name for name in lines if name not in shared)
     plain = not shared and len(points) <= len(MEASURED_COLOURS)
@@ -226,38 +209,20 @@ def _styles(points: list[str], lines: list[str]) -> dict[str, RouteStyle]:
             for name, style in routes.items()
         }
     taken = {style.colour for style in styles.values()}
-    colours = (
-        MEASURED_COLOURS
-        if plain
-        else tuple(colour for colour in SERIES_COLOURS if colour not in taken)
-    )
-    colours = colours or SERIES_COLOURS  # only with as many routes as colours
+    free = tuple(colour for colour in SERIES_COLOURS if colour not in taken)
+    colours = MEASURED_COLOURS if plain else free or SERIES_COLOURS
     for index, name in enumerate(points):
         round_number, place = divmod(index, len(colours))
         marker = ROUTE_MARKERS[(place + round_number) % len(ROUTE_MARKERS)]
-        styles[name] = RouteStyle(
-            name, colours[place], _DASHES[round_number % len(_DASHES)], marker
-        )
+        dash = _DASHES[round_number % len(_DASHES)]
+        styles[name] = RouteStyle(name, colours[place], dash, marker)
     return styles
 
 
 def _columns(name: str, values: Sequence[Any], counts: tuple[int, ...]) -> list[np.ndarray]:
-    found = (
-        [validate.real_numbers(value) for value in values]
-        if isinstance(values, Sequence | np.ndarray)
-        else []
-    )
-    columns = [column for column in found if column is not None]
-    fits = (
-        len(columns) == len(found)
-        and len(columns) in counts
-        and all(column.ndim == 1 and column.shape == columns[0].shape for column in columns)
-    )
-    if not (fits and columns[0].size):
-        wanted = " or ".join({2: "(x, y)", 3: "(x, y, standard error)"}[count] for count in counts)
-        raise SpecError(
-            f"{name}: {len(columns)} columns of shapes {[column.shape for column in columns]}",
-            f"{wanted} of one length, not empty",
-            "Give every point its place and its value.",
-        )
-    return columns
+    count = len(values) if isinstance(values, Sequence | np.ndarray) else 0
+    texts = {2: "x [points], y [points]", 3: "x [points], y [points], standard error [points]"}
+    if count not in counts:
+        allowed = " or ".join(texts[number] for number in counts)
+        raise SpecError(f"{name}: {count} columns", allowed, "Pass tuples of arrays.")
+    return validate.shaped(name, texts[count], *values)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit.core.errors import SpecError
+from deepinit.core.validate import integer
+from deepinit.plots import validate
 from deepinit.plots.style import new_figure, set_title, styled
 
 if TYPE_CHECKING:
@@ -23,29 +25,25 @@ _ROUNDING = 1e-4  # a cosine in float32 may exceed 1 by its rounding errors
 def similarities(
     panels: Mapping[str, Any], *, title: str, note: str = "", columns: int = 3
 ) -> "Figure":
-    """One heat map of cosine similarities for each panel, from -1 (blue) through 0 (white) to 1 (red), with one colour bar.
+    """Heat maps of cosine similarities, from -1 (blue) through 0 (white) to 1 (red).
 
-    Neurons are shown in the order in which they are given: sort them first, so that equal orientations stand together.
+    Neurons keep the given order: sort them first to group equal orientations.
 
     Args:
-        panels: name -> [m, m] cosines in [-1, 1]; m may differ from panel to panel. What is not finite (a neuron without
-            orientation) is grey. At most twelve panels.
+        panels: name -> [m, m] cosines in [-1, 1], at most twelve; m may differ between panels.
+            Non-finite entries (neurons without orientation) are grey.
         title: the figure's message.
-        note: what the data are, in words.
+        note: description of the data.
         columns: the most panels side by side.
 
     Returns:
         A matplotlib Figure.
 
     Raises:
-        SpecError: no panel or more than twelve, no column, or what is no square matrix of cosines.
+        SpecError: no panel or more than twelve, no column, or no square matrix of cosines.
     """
-    if not 1 <= len(panels) <= MAX_HEAT_MAPS:
-        raise SpecError(
-            f"{len(panels)} panels", f"1 to {MAX_HEAT_MAPS}", "Choose a few moments or layers."
-        )
-    if columns < 1:
-        raise SpecError(f"columns={columns}", "1 or more", "Write columns=3.")
+    validate.num_panels(len(panels), MAX_HEAT_MAPS)
+    columns = integer("columns", columns, 1, "Write columns=3.")
     cosines = {name: as_cosines(name, values) for name, values in panels.items()}
     down = -(-len(cosines) // columns)
     across = -(-len(cosines) // down)  # rows of nearly equal length
@@ -61,31 +59,19 @@ def similarities(
             ax.set_title(name)
         add_similarity_bar(fig, image, axes)
         counts = sorted({len(values) for values in cosines.values()})
-        neurons = (
-            f"{counts[0]} neurons" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} neurons"
-        )
-        set_title(
-            fig, title, "; ".join(filter(None, (note, f"{neurons}, rows and columns in one order")))
-        )
+        numbers = " to ".join(map(str, counts if len(counts) < 3 else (counts[0], counts[-1])))
+        order = f"{numbers} neurons, rows and columns in one order"
+        set_title(fig, title, "; ".join(filter(None, (note, order))))
     return fig
 
 
 def as_cosines(name: str, values: Any) -> np.ndarray:
-    """[m, m] in [-1, 1] or NaN; refuses anything else."""
-    array = np.asarray(values, np.float64)
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or not array.size:
-        raise SpecError(
-            f"{name}: shape {array.shape}",
-            "[m, m], a row and a column per neuron",
-            "Pass cosine similarities.",
-        )
-    finite = array[np.isfinite(array)]
-    if finite.size and np.abs(finite).max() > 1.0 + _ROUNDING:
-        raise SpecError(
-            f"{name}: entries up to {np.abs(finite).max():.4g}",
-            "cosines, from -1 to 1",
-            "Divide by the norms.",
-        )
+    """[m, m] in [-1, 1] or NaN; refuses other values."""
+    (array,) = validate.shaped(name, "cosines [m, m]", values)
+    largest = np.abs(array[np.isfinite(array)]).max(initial=0.0)
+    if largest > 1.0 + _ROUNDING:
+        given = f"{name}: entries up to {largest:.4g}"
+        raise SpecError(given, "cosines, from -1 to 1", "Divide by the norms.")
     return np.where(np.isfinite(array), np.clip(array, -1.0, 1.0), np.nan)
 
 
@@ -94,7 +80,7 @@ def draw_heat_map(ax: "Axes", cosines: np.ndarray) -> "AxesImage":
     import matplotlib
 
     colours = matplotlib.colormaps[DIVERGING].with_extremes(bad=MISSING)
-    # few neurons are squares with sharp edges, more neurons than dots of the picture are averaged
+    # antialiased: few neurons have sharp edges, more neurons than pixels are averaged
     image = ax.imshow(cosines, cmap=colours, vmin=-1.0, vmax=1.0, interpolation="antialiased")
     ax.set_xticks([])
     ax.set_yticks([])
@@ -104,7 +90,7 @@ def draw_heat_map(ax: "Axes", cosines: np.ndarray) -> "AxesImage":
 
 
 def add_similarity_bar(fig: "Figure", image: "AxesImage", axes: list[Any]) -> None:
-    """The colours' legend, one for all panels."""
+    """One colour bar for all panels."""
     bar = fig.colorbar(
         image, ax=axes, ticks=[-1.0, -0.5, 0.0, 0.5, 1.0], shrink=0.9, aspect=25.0, pad=0.02
     )

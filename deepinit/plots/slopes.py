@@ -1,4 +1,4 @@
-"""Finite minus infinite width against 1/width: what is measured, and the line that theory predicts."""
+"""Finite minus infinite width against 1/width, measured and predicted."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import component_names
-from deepinit.plots.series import MAX_PANELS, series_panels
+from deepinit.plots.series import series_panels
 from deepinit.plots.style import words
+from deepinit.plots.validate import MAX_PANELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,26 +23,27 @@ def width_slopes(
     pairs: tuple[int, ...] | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """A `WidthComparison` as points against 1/width with the predicted differences as lines: a panel for each pair, a colour for each layer.
+    """Differences of a `WidthComparison` against 1/width, as points, and predictions, as lines.
+
+    There is a panel for each pair and a colour for each layer.
 
     Args:
         comparison: of `di.compare_widths`, or its Dataset.
-        layers: numbers of the layers (or steps) that are shown, at most five; None for a spread that keeps the last.
-        pairs: indices of the pairs that are shown, at most six; None for the first ones.
-        title: None for one that says what is shown.
+        layers: numbers of at most five layers (or steps); None for a spread with the last.
+        pairs: indices of at most six pairs; None for the first ones.
+        title: None for a default.
 
     Returns:
         A matplotlib Figure; lines are the first finite-width prediction (0 without one).
 
     Raises:
-        SpecError: layers or pairs that are not there, or too many of them.
+        SpecError: layers or pairs that do not exist, or too many of them.
     """
     data = getattr(comparison, "dataset", comparison)
     axis = next((name for name in ("layer", "step") if name in getattr(data, "dims", ())), None)
     if axis is None or "difference" not in data:
-        raise SpecError(
-            f"{type(comparison).__name__}", "what di.compare_widths returns", "Pass it as it is."
-        )
+        allowed = "the result of di.compare_widths"
+        raise SpecError(type(comparison).__name__, allowed, "Pass it unchanged.")
     numbers = [int(number) for number in data[axis].values]
     spread = sorted(
         {numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1}
@@ -50,11 +52,10 @@ def width_slopes(
     places = tuple(range(min(data.sizes["pair"], MAX_PANELS))) if pairs is None else pairs
     absent = not (_are_among(chosen, numbers) and _are_among(places, range(data.sizes["pair"])))
     if absent or not 1 <= len(chosen) <= MAX_LAYERS:
-        raise SpecError(
-            f"layers {chosen!r} and pairs {places!r}",
-            f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}, pairs 0 to {data.sizes['pair'] - 1}",
-            "Leave them out for a spread.",
-        )
+        allowed = f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}"
+        allowed += f", pairs 0 to {data.sizes['pair'] - 1}"
+        given = f"layers {chosen!r} and pairs {places!r}"
+        raise SpecError(given, allowed, "Leave them out for a spread.")
     route = str(data["route"].values[0])
     x = 1.0 / data["width"].values
     names = component_names([str(name) for name in data["pair"].values])
@@ -64,24 +65,24 @@ def width_slopes(
     for place in places:
         points, lines = {}, {}
         for layer in chosen:
-            one = data.sel({axis: layer}).isel(pair=place)
+            values = data.sel({axis: layer}).isel(pair=place)
             name = f"{axis} {layer}"
-            points[name] = (x, one["difference"].values, one["standard_error"].values)
-            predicted = one["predicted_difference"].sel(route=route).values
+            points[name] = (x, values["difference"].values, values["standard_error"].values)
+            predicted = values["predicted_difference"].sel(route=route).values
             lines[name] = (np.append(x, 0.0)[::-1], np.append(predicted, 0.0)[::-1])
         panels[names[place] or symbol] = (points, lines)
-    of = words(data.attrs["quantity"]) + (" (variance over networks)" if of_variance else "")
+    quantity = words(data.attrs["quantity"]) + (" (variance over networks)" * of_variance)
     return series_panels(
         panels,
         x_label=r"1 / width $n$",
         y_label=f"finite − infinite width of\n{'the variance of ' if of_variance else ''}{symbol}",
-        title=title or f"{of}: finite less infinite width against 1/width",
+        title=title or f"{quantity}: finite less infinite width against 1/width",
         lines_are=words(route),
     )
 
 
 def _are_among(chosen: Any, allowed: Any) -> bool:
-    """A sequence of some of the allowed integers."""
+    """Whether `chosen` is a sequence of allowed integers."""
     return isinstance(chosen, list | tuple | range) and all(
         isinstance(each, int | np.integer) and not isinstance(each, bool) and each in allowed
         for each in chosen

@@ -1,7 +1,7 @@
-"""How figures look: colours, lines, legends, and reproducible files.
+"""Style of figures: colours, lines, legends, and reproducible files.
 
-The palette is Okabe and Ito's, which readers with the common colour-vision deficiencies can tell apart; its yellow is
-left out because it vanishes on white. Black is reserved for what was measured.
+The palette is Okabe and Ito's, safe for colour-vision deficiencies, without its yellow, which
+vanishes on white. Black is reserved for measurements.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import io
 import math
 import textwrap
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY = (
 )
 MEASURED_COLOURS = (BLACK, "#666666", "#999999")
 
-# The routes that appear in most figures own their colour; every other name gets one of the rest.
+# Fixed colours of common routes; other names get one of the rest.
 KNOWN_COLOURS = {
     "second_order": BLUE,
     "infinite_width": VERMILLION,
@@ -41,7 +41,7 @@ KNOWN_COLOURS = {
 OTHER_COLOURS = (SKY, PURPLE, ORANGE, GREEN, BLUE, VERMILLION)
 ROUTE_MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# Everything a figure takes from matplotlib's settings and shows, so that a user's own style sheet changes nothing.
+# All matplotlib settings that a figure uses, so that a user's style sheet changes nothing.
 RC: Any = {
     "figure.facecolor": "white",
     "savefig.facecolor": "auto",
@@ -83,7 +83,7 @@ RC: Any = {
     "svg.hashsalt": "deepinit",
 }
 
-# Anchors of a colour map that is even to the eye and safe for colour-vision deficiencies, without its yellow end.
+# Anchors of viridis, without its yellow end.
 WIDTH_COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (60, 177, 115), (110, 200, 85))
 
 CHARACTER_INCHES = 0.072  # mean width of a character of DejaVu Sans at 9 points, rounded up
@@ -91,7 +91,7 @@ CHARACTER_INCHES = 0.072  # mean width of a character of DejaVu Sans at 9 points
 
 @dataclasses.dataclass(frozen=True)
 class RouteStyle:
-    """How one route is drawn in every figure."""
+    """Colour, line and marker of a route."""
 
     name: str
     colour: str
@@ -101,7 +101,7 @@ class RouteStyle:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Draw with the settings of this module and leave the process's own as they were."""
+    """Draw with the settings of this module; the process's settings stay."""
     import matplotlib
 
     with matplotlib.rc_context(RC):
@@ -109,22 +109,21 @@ def styled() -> Iterator[None]:
 
 
 def new_figure(width: float = 7.0, height: float = 4.5) -> "Figure":
-    """An empty figure, outside pyplot's register."""
+    """An empty figure outside pyplot, [width, height] in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
 def words(name: str) -> str:
-    """An identifier as a reader would say it."""
+    """An identifier with spaces for underscores."""
     return name.replace("_", " ").strip()
 
 
 def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
-    """A colour, line and marker for each route; a name keeps its colour from figure to figure.
+    """A colour, line and marker for each route, the same in every figure.
 
-    A name without a colour of its own starts from the checksum of its letters, so that its colour does not depend on
-    which other routes happen to be in the figure, unless two of them collide.
+    A name without a fixed colour gets one by its checksum, unless another route has it.
     """
     styles: dict[str, RouteStyle] = {}
     ordered = list(dict.fromkeys(names))
@@ -138,10 +137,8 @@ def route_styles(names: Iterable[str]) -> dict[str, RouteStyle]:
         repeated = colour in taken  # only with more routes than colours
         taken.add(colour)
         dash = "--" if "infinite" in _key(name) else "-." if repeated else "-"
-        marker = ROUTE_MARKERS[
-            (*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour) % len(ROUTE_MARKERS)
-        ]
-        styles[name] = RouteStyle(name, colour, dash, marker)
+        index = (*KNOWN_COLOURS.values(), *OTHER_COLOURS).index(colour)
+        styles[name] = RouteStyle(name, colour, dash, ROUTE_MARKERS[index % len(ROUTE_MARKERS)])
     return {name: styles[name] for name in ordered}
 
 
@@ -154,12 +151,12 @@ def width_colour(width: float) -> str:
 
 
 def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
-    """The figure's message, left-aligned and wrapped to its width; below it, smaller, what the data are."""
+    """The title, left-aligned and wrapped to the figure's width, above a smaller subtitle."""
     from matplotlib.text import Annotation
 
     columns = int((fig.get_figwidth() - 0.3) / CHARACTER_INCHES)
     below = textwrap.wrap(subtitle, columns)
-    # The layout makes room for the title only: blank lines keep it for the subtitle, which is then put there.
+    # The layout makes room for the title only: blank lines reserve it for the subtitle.
     text = "\n".join([*textwrap.wrap(title, int(columns / 1.2)), *([" "] * len(below))])
     heading = fig.suptitle(text, x=0.015, ha="left", fontsize=11, linespacing=1.4)
     if below:
@@ -175,9 +172,13 @@ def set_title(fig: "Figure", title: str, subtitle: str = "") -> None:
         fig.add_artist(note)
 
 
-def add_legend(fig: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """One legend for the whole figure, below the panels, where it cannot cover data."""
-    unique = dict(zip(labels, handles, strict=True))
+def add_legend(
+    fig: "Figure", axes: Iterable[Any], rank: Callable[[str], int] = lambda label: 0
+) -> None:
+    """One legend below the panels, with the labels of all axes once, in the order of their rank."""
+    pairs = [pair for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+    pairs.sort(key=lambda pair: rank(pair[1]))
+    unique = {label: handle for handle, label in pairs}
     if not unique:
         return
     names = [textwrap.fill(label, 70) for label in unique]
@@ -194,16 +195,15 @@ def add_legend(fig: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> 
 def panel_grid(
     fig: "Figure", num_panels: int, x_label: str, y_label: str, *, shared: str = "xy"
 ) -> list[Any]:
-    """Axes of a grid of panels (one row up to three), sharing `shared`, named on x below each column and on y once."""
+    """Axes of a grid of panels, one row up to three; labelled below each column and on y once."""
     columns = num_panels if num_panels <= 3 else math.ceil(num_panels / 2)
     rows = math.ceil(num_panels / columns)
     grid = fig.subplots(rows, columns, sharex="x" in shared, sharey="y" in shared, squeeze=False)
     axes = list(grid.flat)
     for ax in axes[num_panels:]:
         ax.set_visible(False)
-    for ax in axes[
-        max(0, num_panels - columns) : num_panels
-    ]:  # the lowest visible panel of each column
+    lowest = axes[max(0, num_panels - columns) : num_panels]  # visible panels of each column
+    for ax in lowest:
         ax.tick_params(labelbottom=True)
         ax.set_xlabel(x_label)
     if num_panels == 1:
@@ -214,32 +214,29 @@ def panel_grid(
 
 
 def to_svg(fig: "Figure") -> str:
-    """The figure as an SVG document: letters as outlines, no date, equal bytes for equal figures.
+    """The figure as SVG: letters as outlines, no date, equal bytes for equal figures.
 
-    The layout is fixed from then on; `fig.set_layout_engine("constrained")` frees it.
+    Fixes the layout; `fig.set_layout_engine("constrained")` frees it.
     """
     buffer = io.StringIO()
     with styled():
-        _settle(fig)
-        fig.savefig(
-            buffer,
-            format="svg",
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
+        _fix_layout(fig)
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        fig.savefig(buffer, format="svg", metadata=metadata)
     return buffer.getvalue()
 
 
 def to_png(fig: "Figure") -> bytes:
-    """The figure as a PNG file at its own resolution (150 dots per inch unless changed); fixes the layout too."""
+    """The figure as PNG at its own resolution (150 dots per inch by default); fixes the layout."""
     buffer = io.BytesIO()
     with styled():
-        _settle(fig)
+        _fix_layout(fig)
         fig.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _settle(fig: "Figure") -> None:
-    """Lay the figure out once: repeated layout moves the axes by rounding errors, and with them the file's bytes."""
+def _fix_layout(fig: "Figure") -> None:
+    """Lay the figure out once: repetition moves axes by rounding errors."""
     fig.draw_without_rendering()
     fig.set_layout_engine("none")
 
@@ -249,7 +246,7 @@ def _key(name: str) -> str:
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """The most columns whose longest labels fit side by side (a legend fills its columns from top to bottom)."""
+    """The most columns whose longest labels fit; a legend fills columns from top to bottom."""
     lengths = [max(len(line) for line in label.split("\n")) for label in labels]
     for columns in range(len(labels), 1, -1):
         rows = math.ceil(len(labels) / columns)

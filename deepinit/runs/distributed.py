@@ -1,4 +1,4 @@
-"""Several processes joined into one JAX program: who they are, joining them, and leaving when one of them is gone."""
+"""Several processes joined into one JAX program: their ids, joining, and shutdown on failure."""
 
 import contextlib
 import os
@@ -8,54 +8,57 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
-from deepinit.runs import user_code
 from deepinit.core.errors import DeepinitError, ResourceError, SpecError, StoppedError, refusal
+from deepinit.runs import user_code
 
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-# How many processes the launcher started, where it says so.
-_LAUNCHERS = {"SLURM": ("SLURM_STEP_NODELIST", "SLURM_NTASKS"), "MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE")}
-_LONGEST = 10**6  # seconds: JAX's own limit is to come after ours
+_LAUNCHERS = {  # launcher -> a variable that it always sets, its number of processes
+    "SLURM": ("SLURM_STEP_NODELIST", "SLURM_NTASKS"),
+    "MPI": ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"),
+}
+_LOST_CONNECTION = ("Gloo", "UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "heartbeat", "NCCL")
+_NO_TIMEOUT = 10**6  # seconds: JAX's own timeout must come after ours
 
 
-class Place(NamedTuple):
-    """Which process of how many this is, and where the first one listens; nothing where the cluster knows."""
+class ProcessInfo(NamedTuple):
+    """Address of the first process, number of processes, index of this one.
+
+    None: the cluster knows it.
+    """
 
     coordinator: str | None = None
     num_processes: int | None = None
     process_id: int | None = None
 
 
-def place(given: Place, environment: Mapping[str, str] | None = None) -> Place:
-    """The place from the options, else from the environment's variables, else an empty one: JAX asks the cluster.
+def process_info(options: ProcessInfo, environment: Mapping[str, str] | None = None) -> ProcessInfo:
+    """The options if given, else the environment's variables, else empty: JAX asks the cluster.
 
     Raises:
-        SpecError: a part of it only, numbers that do not fit, or another number of processes than the launcher started.
+        SpecError: only some of the three, numbers that do not fit, or another number of
+            processes than the launcher started.
     """
     environment = os.environ if environment is None else environment
-    texts = [None if part is None else str(part) for part in given]
-    named = [f"--{name.replace('_', '-')}" for name in Place._fields]
+    texts = [None if value is None else str(value) for value in options]
+    names = [f"--{name.replace('_', '-')}" for name in ProcessInfo._fields]
     if texts == [None] * 3:
         texts = [environment.get(name) or None for name in _VARIABLES]
-        named = list(_VARIABLES)
+        names = list(_VARIABLES)
         if texts[1:] == [None, None]:
-            return Place()  # JAX reads the address itself
-    address, count, number = (text or "" for text in texts)
-    if not (":" in address and _is_number(count) and _is_number(number) and int(number) < int(count)):
-        said = ", ".join(f"{name}={text or ''}" for name, text in zip(named, texts, strict=True))
-        raise SpecError(
-            said,
-                "host:port, n, and 0 to n - 1; or none of the three, where a cluster knows them",
-                "Set all three for every process."
-        )
-    for launcher, (sign, variable) in _LAUNCHERS.items():
-        started = environment.get(variable, "") if sign in environment else ""
+            return ProcessInfo()  # JAX reads the address itself
+    address, count, index = (text or "" for text in texts)
+    numeric = _is_number(count) and _is_number(index)
+    if ":" not in address or not numeric or int(index) >= int(count):
+        given = ", ".join(f"{name}={text or ''}" for name, text in zip(names, texts, strict=True))
+        allowed = "host:port, n, and 0 to n - 1; or none of the three on a cluster"
+        raise SpecError(given, allowed, "Set all three for every process.")
+    for launcher, (marker, variable) in _LAUNCHERS.items():
+        started = environment.get(variable, "") if marker in environment else ""
         if _is_number(started) and int(started) != int(count):
-            raise SpecError(
-                f"{named[1]}={count} in a job for which {launcher} started {started} processes ({variable}={started})",
-                    f"{started}",
-                    f"Leave out {', '.join(named)}: JAX asks {launcher} itself. Or start {count} processes."
-            )
-    return Place(address, int(count), int(number))
+            given = f"{names[1]}={count} in a {launcher} job of {started} processes ({variable})"
+            remedy = f"Leave out {', '.join(names)}, or start {count} processes."
+            raise SpecError(given, started, remedy)
+    return ProcessInfo(address, int(count), int(index))
 
 
 def _is_number(text: str) -> bool:
@@ -63,54 +66,61 @@ def _is_number(text: str) -> bool:
 
 
 @contextlib.contextmanager
-def joined(where: Place, seconds: float) -> Iterator[Callable[[], bool]]:
-    """Joins the other processes before JAX is used; yields whether this is the first. Only that one has a standard output.
+def joined(info: ProcessInfo, seconds: float) -> Iterator[Callable[[], bool]]:
+    """Join the other processes before JAX is used; yields whether this is the first.
 
-    Refusals and stops are met by all processes alike. After any other exception the process ends at once, here: the others
-    would wait for it in vain.
+    Only the first process has a standard output. Refusals and stops occur in all processes
+    alike. After any other exception this process ends at once, without waiting for the others.
 
     Args:
-        where: from `place`.
-        seconds: how long to wait for the others.
+        info: from `process_info`.
+        seconds: timeout. After it the process ends with the exit code of a ResourceError.
 
     Raises:
-        ResourceError: nothing to join. (Where some of the others do not come, the process ends, with its exit code.)
-        SpecError: the others say that they are another number.
+        ResourceError: there is nothing to join.
     """
     import jax
 
     with _own_output():
-        with _patience(where, seconds):
+        with _timeout(info, seconds):
             try:
-                jax.distributed.initialize(*where, initialization_timeout=_LONGEST)
+                jax.distributed.initialize(*info, initialization_timeout=_NO_TIMEOUT)
             except (RuntimeError, ValueError) as error:
-                raise ResourceError(_nobody(error)) from error
+                raise ResourceError(
+                    f"--distributed without other processes ({str(error).splitlines()[0]})",
+                    "a TPU slice, a SLURM or MPI job, or --coordinator, --num-processes and "
+                    "--process-id",
+                    "Set these three, or use --shard i/n, which needs no connection.",
+                ) from error
             first = jax.process_index() == 0
             if not first:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, 1)
                 sys.stdout = os.fdopen(nowhere, "w")
-            if where.num_processes not in (None, jax.process_count()):
-                _refuse_count(where, jax.process_count())
-            _meet()
+            if info.num_processes not in (None, jax.process_count()):
+                given = f"--num-processes {info.num_processes} in a program that has "
+                given += f"{jax.process_count()} according to the first process"
+                message = refusal(given, "one number for all processes", "Give all the same.")
+                _exit(message, SpecError.exit_code)
+            _barrier()
         try:
             yield lambda: first
         except (DeepinitError, SystemExit):
-            _part()
+            _shutdown()
             raise
         except BaseException as error:  # noqa: BLE001 (the process ends)
-            _leave(error)
-        _part()
+            _abort(error)
+        _shutdown()
 
 
-def _meet() -> None:
-    """Connections are made by the first collective: here, so that who is missing is missed now."""
+def _barrier() -> None:
+    """The first collective makes the connections: a missing process is noticed here."""
     from jax.experimental import multihost_utils
 
     multihost_utils.sync_global_devices("deepinit")
 
 
-def _part() -> None:
+def _shutdown() -> None:
     import jax
 
     sys.stdout.flush()
@@ -120,7 +130,7 @@ def _part() -> None:
 
 @contextlib.contextmanager
 def _own_output() -> Iterator[None]:
-    """Lines that libraries print to file 1 go to standard error: standard output has the table, or one JSON object."""
+    """Redirect lines that libraries print to file descriptor 1 to standard error."""
     sys.stdout.flush()
     earlier, python = os.dup(1), sys.stdout
     os.dup2(2, 1)
@@ -135,20 +145,18 @@ def _own_output() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _patience(where: Place, seconds: float) -> Iterator[None]:
-    """Within, the process is ended with a message after so many seconds: JAX would abort it without one."""
+def _timeout(info: ProcessInfo, seconds: float) -> Iterator[None]:
+    """End the process with a message after `seconds`; JAX would abort without one."""
 
     def give_up() -> NoReturn:
-        expected = "" if where.num_processes is None else f" of {where.num_processes} processes"
-        _exit(
-            refusal(
-                f"--distributed, and after {seconds:g} s not all{expected} have joined at {where.coordinator or 'the address that the cluster gave'}",
-                "as many processes as were announced, each with a number of its own, and the first reachable at that address",
-                "Compare what the processes were told, and what the cluster started; --join-timeout waits longer. Nothing was "
-                "written.",
-            ),
-            ResourceError.exit_code,
+        count = "" if info.num_processes is None else f" of {info.num_processes} processes"
+        where = info.coordinator or "the cluster's address"
+        message = refusal(
+            f"--distributed, and after {seconds:g} s not all{count} have joined at {where}",
+            "as many processes as announced, each with its own id, the first reachable",
+            "Check ids and address, or raise --join-timeout. Nothing was written.",
         )
+        _exit(message, ResourceError.exit_code)
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
@@ -159,47 +167,29 @@ def _patience(where: Place, seconds: float) -> Iterator[None]:
         timer.cancel()
 
 
-def _refuse_count(where: Place, found: int) -> NoReturn:
-    _exit(
-        refusal(
-            f"--num-processes {where.num_processes} in a program that the first process says has {found}",
-            "one number for all processes",
-            "Give every process the same number.",
-        ),
-        SpecError.exit_code,
-    )
-
-
-def _nobody(error: Exception) -> str:
-    return refusal(
-        f"--distributed, and found no other processes to join ({str(error).splitlines()[0]})",
-        "a TPU slice, a SLURM or MPI job, or processes with --coordinator, --num-processes and --process-id",
-        "Give these three to every process, or leave --distributed out: --shard i/n needs no connection.",
-    )
-
-
-def _leave(error: BaseException) -> NoReturn:
-    """Ends this process without waiting for the others, who may be gone or may wait for it."""
+def _abort(error: BaseException) -> NoReturn:
+    """End this process without waiting for the others, which may be gone."""
     text = str(error)
     if isinstance(error, KeyboardInterrupt):
-        _exit("stopped at once; finished blocks are kept, the same command continues.", StoppedError.exit_code)
+        message = "stopped at once; finished blocks are kept, the same command continues."
+        _exit(message, StoppedError.exit_code)
     if "RESOURCE_EXHAUSTED" in text or isinstance(error, MemoryError):
-        _exit(
-            "out of memory in one of several joined processes, which cannot change their batches apart. Finished blocks are "
-            "kept. Start a new run with a smaller --block-size, or continue this one without --distributed.",
-            ResourceError.exit_code,
+        message = (
+            "out of memory in one of several joined processes; finished blocks are kept. Start a "
+            "new run with a smaller --block-size, or continue this one without --distributed."
         )
-    if any(sign in text for sign in ("Gloo", "UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "heartbeat", "NCCL")):
-        _exit(
-            f"lost the connection to another process, which has ended or cannot be reached ({text.splitlines()[0][:200]}). "
-            "Finished blocks are kept; the same command on every process continues.",
-            StoppedError.exit_code,
+        _exit(message, ResourceError.exit_code)
+    if any(sign in text for sign in _LOST_CONNECTION):
+        message = (
+            f"lost the connection to another process ({text.splitlines()[0][:200]}). Finished "
+            "blocks are kept; the same command on every process continues."
         )
-    theirs = user_code.refused(error)
-    if theirs:
-        _exit(theirs, SpecError.exit_code)
+        _exit(message, StoppedError.exit_code)
+    user_error = user_code.refused(error)
+    if user_error:
+        _exit(user_error, SpecError.exit_code)
     traceback.print_exception(error)
-    _exit("one of several joined processes has failed, and ends without the others.", 1)
+    _exit("one of several joined processes failed.", 1)
 
 
 def _exit(message: str, code: int) -> NoReturn:

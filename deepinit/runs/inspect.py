@@ -1,4 +1,4 @@
-"""What a run directory holds so far, in words and numbers: blocks, holes, statistics, where they come from. Needs no experiment file."""
+"""Contents of a run directory: blocks, statistics so far, provenance. Needs no experiment file."""
 
 import re
 from collections.abc import Iterator
@@ -10,22 +10,23 @@ import numpy as np
 
 from deepinit import store
 from deepinit.comparison.compare import with_error
-from deepinit.core.errors import DamagedError, refusal
+from deepinit.core.errors import DamagedError
 
 _MOST_SHOWN = 5
 _MOST_BLOCKS = 10**6
+_CASE_NAME = r"[a-z0-9][a-z0-9._-]{0,99}"
 
 
-class Progress(NamedTuple):
-    """One case of a run.
+class CaseProgress(NamedTuple):
+    """Blocks of one case.
 
     Attributes:
         name: of the case.
-        quantity: what is measured.
-        num_seeds: networks wanted.
-        block_size: seeds per block; None before the first block, and where the plan is damaged.
-        missing: names of the blocks that are not there.
-        num_blocks: blocks wanted.
+        quantity: its name.
+        num_seeds: networks requested.
+        block_size: seeds per block; None before the first block, and if the plan is damaged.
+        missing: names of the missing blocks.
+        num_blocks: blocks requested.
     """
 
     name: str
@@ -37,56 +38,55 @@ class Progress(NamedTuple):
 
 
 def block_name(case: str, first: int, last: int) -> str:
-    """Of the block of a case's seeds [first, last)."""
+    """Name of the block of a case's seeds [first, last)."""
     return f"{case}/{first:09d}-{last - 1:09d}"
 
 
 def plan_name(case: str) -> str:
-    """Of the block that says how a case was cut."""
+    """Name of the block that records how a case is cut into blocks."""
     return f"{case}/plan"
 
 
-def progress(run: store.Run) -> list[Progress]:
-    """How far each case is."""
+def case_progress(run: store.Run) -> list[CaseProgress]:
+    """Missing blocks of every case."""
     present = set(store.finished_blocks(run))
-    return [_progress(run, case, present) for case in _cases(run)]
+    return [_case_progress(run, case, present) for case in _cases(run)]
 
 
 def _cases(run: store.Run) -> list[dict[str, Any]]:
-    """The cases in spec.json, examined: a checksum says who wrote them last, not that they are sane."""
+    """The cases in spec.json, validated: an intact checksum does not make them valid."""
     cases = run.identity.get("cases", [])
-    intact = isinstance(cases, list) and all(
-        isinstance(case, dict)
-        and isinstance(case.get("name"), str)
-        and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", case["name"])
-        and isinstance(case.get("quantity"), str)
-        and type(case.get("num_seeds")) is int
-        and 1 <= case["num_seeds"] < 2**53
-        for case in cases
-    )
-    if not intact:
-        raise DamagedError(
-            f"{run.path}, whose spec.json lists cases that no run has",
-                "cases with a name, a quantity and a number of networks",
-                "Choose another directory."
-        )
+    if not isinstance(cases, list) or not all(map(_is_case, cases)):
+        allowed = "cases with a name, a quantity and a number of networks"
+        raise DamagedError(f"{run.path} with invalid cases in spec.json", allowed, "Remove it.")
     return cases
 
 
+def _is_case(case: Any) -> bool:
+    return (
+        isinstance(case, dict)
+        and isinstance(case.get("name"), str)
+        and re.fullmatch(_CASE_NAME, case["name"]) is not None
+        and isinstance(case.get("quantity"), str)
+        and type(case.get("num_seeds")) is int
+        and 1 <= case["num_seeds"] < 2**53
+    )
+
+
 def read_plan(run: store.Run, case: str, num_seeds: int | None = None) -> tuple[int, ...]:
-    """How a case was cut: num_seeds, block size, batch size.
+    """How a case is cut into blocks: num_seeds, block size, batch size.
 
     Raises:
-        DamagedError: the block holds no such numbers.
+        DamagedError: the block holds no valid plan.
     """
     plan = store.read_block(run, plan_name(case)).get("plan")
     if plan is None or plan.shape != (3,) or plan.dtype.kind not in "iu" or not np.all(plan > 0):
-        raise DamagedError(no_record(run, plan_name(case)))
-    found, block, batch = (int(number) for number in plan)
-    fits = batch <= block <= 2 * found + _MOST_BLOCKS and found <= block * _MOST_BLOCKS
-    if not fits or num_seeds not in (None, found):
-        raise DamagedError(no_record(run, plan_name(case)))
-    return found, block, batch
+        raise invalid_block(run, plan_name(case))
+    seeds, block, batch = (int(number) for number in plan)
+    fits = batch <= block <= 2 * seeds + _MOST_BLOCKS and seeds <= block * _MOST_BLOCKS
+    if not fits or num_seeds not in (None, seeds):
+        raise invalid_block(run, plan_name(case))
+    return seeds, block, batch
 
 
 def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarray]]:
@@ -99,90 +99,96 @@ def read_statistics(run: store.Run, name: str) -> tuple[Any, dict[str, np.ndarra
 
     arrays = store.read_block(run, name)
     try:
-        shape = arrays["mean"].shape
-        real = ("mean", "moment2", "moment3", "moment4", "minimum", "maximum")
-        counts = ("num_valid", "num_seeds", "events", "occupied", "counts")
-        intact = (
-            all(arrays[key].shape == shape and arrays[key].dtype.kind == "f" for key in real)
-            and all(arrays[key].dtype.kind in "iu" and np.all(arrays[key] >= 0) for key in counts)
-            and arrays["num_valid"].shape == shape
-            and arrays.get("exponent", arrays["num_valid"]).shape == shape
-            and arrays.get("exponent", arrays["num_valid"]).dtype.kind == "i"
-            and arrays.get("size", arrays["mean"]).shape == shape
-            and arrays.get("size", arrays["mean"]).dtype.kind == "f"
-            and arrays["num_seeds"].shape == ()
-            and arrays["occupied"].shape == arrays["counts"].shape
-            and arrays["events"].ndim >= 1
-            and arrays["events"].shape[1:] == shape
-            and np.array_equal(arrays["num_valid"] + arrays["events"].sum(axis=0), np.full(shape, arrays["num_seeds"]))
-            and arrays["counts"].sum() == arrays["num_valid"].sum()
-            and not np.any(arrays["moment2"] < 0)
-        )
-        if intact:
+        if _are_statistics(arrays):
             return statistics.from_arrays(arrays), arrays
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, MemoryError):
         pass
-    raise DamagedError(no_record(run, name))
+    raise invalid_block(run, name)
 
 
-def no_record(run: store.Run, name: str) -> str:
-    """The refusal of a block that holds other things than its name says."""
-    return refusal(
-        f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
-        "a block as this deepinit writes it",
-        "Run with --repair after removing it, or choose another directory.",
+def _are_statistics(arrays: dict[str, np.ndarray]) -> bool:
+    mean, num_valid, num_seeds = arrays["mean"], arrays["num_valid"], arrays["num_seeds"]
+    exponent, size = arrays.get("exponent", num_valid), arrays.get("size", mean)
+    events = arrays["events"]
+    moments = [arrays[key] for key in ("moment2", "moment3", "moment4", "minimum", "maximum")]
+    counts = [num_valid, num_seeds, events, arrays["occupied"], arrays["counts"]]
+    return bool(
+        all(array.shape == mean.shape and array.dtype.kind == "f" for array in (mean, *moments))
+        and all(array.dtype.kind in "iu" and np.all(array >= 0) for array in counts)
+        and num_valid.shape == exponent.shape == size.shape == mean.shape
+        and (exponent is num_valid or exponent.dtype.kind == "i")
+        and size.dtype.kind == "f"
+        and num_seeds.shape == ()
+        and arrays["occupied"].shape == arrays["counts"].shape
+        and events.ndim >= 1
+        and events.shape[1:] == mean.shape
+        and np.all(num_valid + events.sum(axis=0) == num_seeds)
+        and arrays["counts"].sum() == num_valid.sum()
+        and not np.any(arrays["moment2"] < 0)
     )
 
 
-def _progress(run: store.Run, case: dict[str, Any], present: set[str]) -> Progress:
-    name, num_seeds = case["name"], case["num_seeds"]
+def invalid_block(run: store.Run, name: str) -> DamagedError:
+    """The error for an intact block whose arrays do not fit its name."""
+    return DamagedError(
+        f"the block {name!r} of {run.path}, whose arrays are not those of a block of its kind",
+        "a block as this deepinit writes it",
+        "Remove it and run with --repair, or choose another directory.",
+    )
+
+
+def _case_progress(run: store.Run, case: dict[str, Any], present: set[str]) -> CaseProgress:
+    name, quantity, num_seeds = case["name"], case["quantity"], case["num_seeds"]
     try:
         size = read_plan(run, name, num_seeds)[1] if plan_name(name) in present else None
     except DamagedError:
         size = None
     if size is None:
-        return Progress(name, case["quantity"], num_seeds, None, (plan_name(name),), 0)
-    names = [block_name(name, first, min(first + size, num_seeds)) for first in range(0, num_seeds, size)]
+        return CaseProgress(name, quantity, num_seeds, None, (plan_name(name),), 0)
+    starts = range(0, num_seeds, size)
+    names = [block_name(name, first, min(first + size, num_seeds)) for first in starts]
     missing = tuple(block for block in names if block not in present)
-    return Progress(name, case["quantity"], num_seeds, size, missing, len(names))
+    return CaseProgress(name, quantity, num_seeds, size, missing, len(names))
 
 
-def holes(run: store.Run) -> list[str]:
-    """A line per case that lacks blocks, with their names."""
-    return [f"{case.name}: {_lacks(case)}" for case in progress(run) if case.missing]
+def missing_blocks(run: store.Run) -> list[str]:
+    """A line per case with missing blocks, with their names."""
+    return [f"{case.name}: {_missing(case)}" for case in case_progress(run) if case.missing]
 
 
-def _lacks(case: Progress) -> str:
+def _missing(case: CaseProgress) -> str:
     if case.block_size is None:
         return "not begun"
-    more = f" and {len(case.missing) - _MOST_SHOWN} more" if len(case.missing) > _MOST_SHOWN else ""
-    return f"{len(case.missing)} of {case.num_blocks} blocks are missing: {', '.join(case.missing[:_MOST_SHOWN])}{more}"
+    names, rest = ", ".join(case.missing[:_MOST_SHOWN]), len(case.missing) - _MOST_SHOWN
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{len(case.missing)} of {case.num_blocks} blocks: {names}{more}"
 
 
-def so_far(path: Path) -> dict[str, Any]:
-    """A run that is not finished: cases, merged statistics of the finished blocks, age of the last one, who is at work.
+def progress(path: Path) -> dict[str, Any]:
+    """Record of an unfinished run: merged statistics of its cases, age of the last block, writers.
 
     Raises:
-        SpecError, ConflictError, DamagedError: no run directory, one of a newer version, a damaged block.
+        SpecError, ConflictError, DamagedError: no run directory, one of a newer version, a
+            damaged block.
     """
     run = store.load_run(path)
     return {
         "directory": str(path),
         "finished": False,
-        "cases": [_case_so_far(run, case) for case in progress(run)],
+        "cases": [_case_record(run, case) for case in case_progress(run)],
         "seconds_since_last_block": seconds_since_last_block(run),
         "writers": store.writers(path),
     }
 
 
-def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
+def _case_record(run: store.Run, case: CaseProgress) -> dict[str, Any]:
     from deepinit import quantities
     from deepinit.ensembles import statistics
 
     merged = None
     for part in _parts(run, case):
         if merged is not None and part.mean.shape != merged.mean.shape:
-            raise DamagedError(no_record(run, case.name))
+            raise invalid_block(run, case.name)
         merged = part if merged is None else statistics.merge(merged, part)
     record: dict[str, Any] = {
         "case": case.name,
@@ -192,37 +198,34 @@ def _case_so_far(run: store.Run, case: Progress) -> dict[str, Any]:
         "networks": merged.num_seeds if merged is not None else 0,
         "wanted": case.num_seeds,
     }
-    if merged is None:
-        return record
-    # A statistic that only a whole ensemble has is not the mean of what its blocks hold.
-    known = quantities.BUILTIN.get(case.quantity)
-    if known is not None and known.measurement.statistic is not None:
+    quantity = quantities.BUILTIN.get(case.quantity)
+    # A statistic of the whole ensemble is not the mean over its blocks.
+    is_mean = quantity is None or quantity.measurement.statistic is None
+    if merged is None or not is_mean or not merged.mean.size:
         return record
     last = (-1, *([0] * (merged.mean.ndim - 1))) if merged.mean.ndim else ()
-    if not merged.mean.size:
-        return record
-    valid, found = int(merged.num_valid[last]), statistics.estimate(case.quantity, merged, ())
-    mean, error = float(found.mean[last]), float(found.standard_error[last])
-    excluded = merged.num_seeds - valid
+    num_valid = int(merged.num_valid[last])
+    estimate = statistics.estimate(case.quantity, merged, ())
     return {
         **record,
-        "mean": mean if valid else None,
-        "standard_error": error if valid > 1 else None,
-        "excluded": excluded,
+        "mean": float(estimate.mean[last]) if num_valid else None,
+        "standard_error": float(estimate.standard_error[last]) if num_valid > 1 else None,
+        "excluded": merged.num_seeds - num_valid,
     }
 
 
-def _parts(run: store.Run, case: Progress) -> Iterator[Any]:
+def _parts(run: store.Run, case: CaseProgress) -> Iterator[Any]:
     """Statistics of the finished blocks in the order of seeds."""
-    size = case.block_size or case.num_seeds
-    for first in range(0, case.num_seeds, size):
-        name = block_name(case.name, first, min(first + size, case.num_seeds))
-        if case.block_size is not None and name not in case.missing:
+    if case.block_size is None:
+        return
+    for first in range(0, case.num_seeds, case.block_size):
+        name = block_name(case.name, first, min(first + case.block_size, case.num_seeds))
+        if name not in case.missing:
             yield read_statistics(run, name)[0]
 
 
 def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> float | None:
-    """By the journal's clock; negative where that clock has been set back since."""
+    """By the journal's clock; negative if that clock has been set back since."""
     times = [event["time"] for event in store.read_journal(run.path) if event["event"] == "block"]
     try:
         last = datetime.fromisoformat(times[-1])
@@ -231,29 +234,32 @@ def seconds_since_last_block(run: store.Run, now: datetime | None = None) -> flo
         return None
 
 
-def in_words(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
-    """Columns, rows and closing sentences of `so_far`."""
-    columns = ["case", "quantity", "blocks", "networks", "measured so far (last layer, first component)", "excluded"]
+def progress_table(record: dict[str, Any]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Columns, rows and remarks of a `progress` record."""
+    measured = "measured so far (last layer, first component)"
+    columns = ["case", "quantity", "blocks", "networks", measured, "excluded"]
     rows = []
     for case in record["cases"]:
         mean, error = case.get("mean"), case.get("standard_error")
-        measured = "" if mean is None else with_error(mean, np.nan if error is None else error)
+        value = "" if mean is None else with_error(mean, np.nan if error is None else error)
         blocks = f"{case['blocks']} of {case['of']}" if case["of"] else "not begun"
-        networks = f"{case['networks']} of {case['wanted']}"
-        rows.append([case["case"], case["quantity"], blocks, networks, measured, str(case.get("excluded", ""))])
+        networks, excluded = f"{case['networks']} of {case['wanted']}", case.get("excluded", "")
+        rows.append([case["case"], case["quantity"], blocks, networks, value, str(excluded)])
     age, writers = record["seconds_since_last_block"], record["writers"]
-    sentences = ["No block has been finished yet." if age is None else f"The last block was finished {_ago(age)}."]
-    sentences.append(f"At work: {writers}." if writers else "Nobody is at work.")
+    remarks = [
+        "No finished block." if age is None else f"Last block: {_format_age(age)}.",
+        f"Writing: {writers}." if writers else "No writer.",
+    ]
     if all(case["of"] and case["blocks"] == case["of"] for case in record["cases"]):
-        sentences.append("All blocks are there: the run's own command, or `deepinit merge`, concludes.")
+        remarks.append("All blocks are finished: rerun the original command, or `deepinit merge`.")
     elif not writers:
-        sentences.append("The run's own command continues.")
-    return columns, rows, sentences
+        remarks.append("Rerun the original command to continue.")
+    return columns, rows, remarks
 
 
-def _ago(seconds: float) -> str:
+def _format_age(seconds: float) -> str:
     if seconds < -1:
-        return f"{-seconds:.0f} s from now, by a clock that has been set back since"
+        return f"{-seconds:.0f} s in the future (the clock has been set back)"
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.1f} {unit} ago"
@@ -261,27 +267,29 @@ def _ago(seconds: float) -> str:
 
 
 def provenance(run: store.Run) -> list[str]:
-    """Where the numbers come from: a line per start, and how later starts differed."""
+    """A line per start of the run, and per difference of a later start from the first."""
     lines = []
     mixed: dict[str, None] = {}
     for event in store.read_journal(run.path):
         if event["event"] == "start":
             mixed.update(dict.fromkeys(event.get("mixed") or ()))
         if event["event"] == "provenance":
-            lines.append(_start_in_words(event))
+            lines.append(_format_start(event))
     return [*lines, *(f"mixed: {difference}" for difference in mixed)]
 
 
-def _start_in_words(event: dict[str, Any]) -> str:
+def _format_start(event: dict[str, Any]) -> str:
     record = event.get("record") or {}
-    versions = record.get("versions") or {}
-    git = record.get("git_deepinit") or {}
-    commit = f", commit {git.get('commit', '')[:10]}{' (changed)' if git.get('dirty') else ''}" if git else ""
-    packages = ", ".join(f"{name} {versions[name]}" for name in ("deepinit", "jax", "numpy") if name in versions)
+    versions, git = record.get("versions") or {}, record.get("git_deepinit") or {}
+    dirty = " (changed)" if git.get("dirty") else ""
+    commit = f", commit {git.get('commit', '')[:10]}{dirty}" if git else ""
+    shown = [name for name in ("deepinit", "jax", "numpy") if name in versions]
+    packages = ", ".join(f"{name} {versions[name]}" for name in shown)
     devices = f"{record.get('device_count', '?')} x {record.get('device_kind', 'device')}"
     processes = record.get("process_count", 1)
-    joined = f" in {processes} processes" if processes != 1 else ""
     return (
-        f"start {record.get('time', event['time'])}, shard {event['shard']}, on {record.get('host', '?')}: {packages}{commit}; "
-        f"Python {record.get('python', '?')}; {devices}{joined}; {' '.join(record.get('command') or ())}"
+        f"start {record.get('time', event['time'])}, shard {event['shard']}, "
+        f"on {record.get('host', '?')}: {packages}{commit}; Python {record.get('python', '?')}; "
+        f"{devices}{f' in {processes} processes' if processes != 1 else ''}; "
+        f"{' '.join(record.get('command') or ())}"
     )

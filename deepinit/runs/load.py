@@ -1,44 +1,82 @@
-"""Finding and importing an experiment: a file, a package, or the name of one that deepinit ships."""
+"""Finding and importing an experiment: a file, a package, or the name of a shipped one."""
 
+import ast
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Experiment
 
-_PACKAGE = Path(__file__).parents[1]
+MODULE = "deepinit_experiment"
+_PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")  # in a wheel, in a checkout
 
 
 def shipped_names() -> list[str]:
-    """Names of the experiments that deepinit ships, sorted."""
+    """Names of the shipped experiments, sorted."""
     return sorted(file.parent.name for folder in SHIPPED for file in folder.glob("*/__init__.py"))
 
 
+def question_and_presets(name: str) -> tuple[str, list[str]]:
+    """Question and preset names of a shipped experiment, from its source where it shows them.
+
+    An experiment that imports JAX is thus listed without JAX.
+    """
+    folder = _find(name).parent
+    trees = [ast.parse(file.read_bytes()) for file in sorted(folder.glob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    dicts = {
+        ast.unparse(target): node.value
+        for node in nodes
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    }
+    for node in nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment":
+            fields: dict[str, Any] = {field.arg or "": field.value for field in node.keywords}
+            presets = fields.get("presets")
+            if isinstance(presets, ast.Name | ast.Attribute):
+                presets = dicts.get(ast.unparse(presets).rpartition(".")[2])
+            keys = presets.keys if isinstance(presets, ast.Dict) else [None]
+            values = [getattr(text, "value", None) for text in (fields.get("question"), *keys)]
+            texts = [value for value in values if isinstance(value, str)]
+            if len(texts) == len(values):
+                return texts[0], texts[1:]
+    experiment = load_experiment(name)
+    return experiment.question, list(experiment.presets)
+
+
 def load_experiment(path: str) -> Experiment:
-    """The `EXPERIMENT` of a Python file, of a package directory, or of a shipped experiment by name.
+    """The `EXPERIMENT` of a Python file, of a package directory, or of a shipped experiment.
+
+    The module is called `deepinit_experiment`, whatever the file's name: module names are part
+    of a run's identity. Shipped experiments are `deepinit_experiment_<name>`.
 
     Raises:
         SpecError: no such experiment, or a file without an EXPERIMENT.
     """
     file = _find(path)
-    name = f"deepinit_experiment_{file.parent.name if file.name == '__init__.py' else file.stem}"
-    folder = [str(file.parent)] if file.name == "__init__.py" else None  # relative imports in a package
+    is_package = file.name == "__init__.py"
+    is_shipped = is_package and file.parent.parent in SHIPPED
+    name = f"{MODULE}_{file.parent.name}" if is_shipped else MODULE
+    folder = [str(file.parent)] if is_package else None  # for relative imports
     spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
     if spec is None or spec.loader is None:
-        raise SpecError(f"{file}, which Python cannot load", "a Python file", "Give it the ending .py.")
-    if folder is None and str(file.parent) not in sys.path:  # as for `python FILE`
+        raise SpecError(f"{file}, not a Python source file", "a .py file", "Rename it to .py.")
+    if not is_package and str(file.parent) not in sys.path:  # as for `python FILE`
         sys.path.append(str(file.parent))
-    for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
-        del sys.modules[loaded]
+    for loaded in list(sys.modules):
+        if loaded == name or loaded.startswith(f"{name}."):
+            del sys.modules[loaded]
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up by name
+    sys.modules[name] = module  # dataclasses look up their module by name
     spec.loader.exec_module(module)
     experiment = getattr(module, "EXPERIMENT", None)
     if not isinstance(experiment, Experiment):
-        remedy = "See `deepinit list` for examples."
-        raise SpecError(f"{file}, which defines no EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy)
+        remedy = "See docs/adding.md for an example."
+        raise SpecError(f"{file} without EXPERIMENT", "EXPERIMENT = Experiment(...)", remedy)
     return experiment
 
 
@@ -48,12 +86,10 @@ def _find(path: str) -> Path:
         if file.is_file():
             return file.resolve()
     name = given.parent.name if given.name == "__init__.py" else given.stem
-    if given.suffix in ("", ".py") and str(given.parent) in (".", "experiments", f"experiments/{name}"):
+    folders = (".", "experiments", f"experiments/{name}")
+    if given.suffix in ("", ".py") and str(given.parent) in folders:
         for folder in SHIPPED:
             if (folder / name / "__init__.py").is_file():
                 return folder / name / "__init__.py"
-    raise SpecError(
-        f"the experiment {path!r}, which is no file",
-            f"a Python file or package that defines EXPERIMENT, or a name: {', '.join(shipped_names())}",
-            "Check the path."
-    )
+    allowed = f"a Python file or package with EXPERIMENT, or one of {', '.join(shipped_names())}"
+    raise SpecError(f"the experiment {path!r}, which is no file", allowed, "Check the path.")

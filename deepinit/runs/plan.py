@@ -1,4 +1,4 @@
-"""What a run will do: its cases without JAX; blocks, memory and time from the memory analysis and one block of each, with it."""
+"""Plan of a run: cases; with JAX also blocks, memory and time, from one timed block per case."""
 
 import time
 from collections.abc import Sequence
@@ -10,19 +10,30 @@ from deepinit.runs.experiment import Case
 from deepinit.store.canonical import canonical_json
 
 COLUMNS = ("case", "network", "inputs", "networks", "linear map", "random numbers")
-TIMED_COLUMNS = ("case", "blocks", "networks a block", "at a time", "memory", "on disk", "compile", "a block", "in all")
+TIMED_COLUMNS = (
+    "case",
+    "blocks",
+    "networks per block",
+    "batch",
+    "memory",
+    "on disk",
+    "compile",
+    "per block",
+    "total",
+)
 
 
-class Timed(NamedTuple):
-    """One case, measured.
+class TimedCase(NamedTuple):
+    """Blocks, memory and time of one case.
 
     Attributes:
         num_blocks: blocks of this shard.
-        block_size, batch_size: networks of a block, and drawn together on a device.
-        memory_bytes: of a block, on a device and for its statistics, by the compiler's account.
+        block_size: networks per block.
+        batch_size: networks drawn together on a device.
+        memory_bytes: of a block, on a device and for its statistics, by XLA's memory analysis.
         disk_bytes: of all blocks of this shard.
         compile_seconds: 0 for a case that shares another's program.
-        block_seconds: one block, computed and made into statistics.
+        block_seconds: to compute one block and its statistics.
     """
 
     num_blocks: int
@@ -35,7 +46,7 @@ class Timed(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Compiling and all blocks."""
+        """Compilation and all blocks."""
         return self.compile_seconds + self.num_blocks * self.block_seconds
 
 
@@ -44,7 +55,7 @@ def rows(cases: Sequence[Case]) -> list[list[str]]:
     return [
         [
             case.name,
-            _in_short(case.spec),
+            _network(case.spec),
             case.inputs.label,
             str(case.num_seeds),
             case.linear_map,
@@ -54,81 +65,91 @@ def rows(cases: Sequence[Case]) -> list[list[str]]:
     ]
 
 
-def timed(cases: Sequence[Case], options: Any) -> list[Timed]:
-    """Compiles every distinct case, computes its first block in this process, and writes nothing.
+def timed(cases: Sequence[Case], options: Any) -> list[TimedCase]:
+    """Compile every distinct case and compute its first block in this process; nothing is written.
 
     Args:
         cases: of the run.
-        options: of the run: block size and shard.
+        options: `Options` of the run: block size and shard.
     """
-    done: dict[str, tuple[Any, ...]] = {}
-    measured = []
+    programs: dict[str, tuple[Any, ...]] = {}
+    results = []
+    first, step = options.shard
     for case in cases:
         shape = canonical_json({**case.identity(), "name": "", "inputs": _shape(case), "key": 0})
-        known = shape in done
-        if not known:
-            done[shape] = _one_block(case, options.block_size)
-        cut, memory, block_bytes, compiling, computing = done[shape]
-        first, step = options.shard
-        count = len(range(first, cut.num_blocks, step))
-        seconds = 0.0 if known else compiling
-        measured.append(Timed(count, cut.block_size, cut.batch_size, memory, count * block_bytes, seconds, computing))
-    return measured
+        shared = shape in programs
+        if not shared:
+            programs[shape] = _one_block(case, options.block_size)
+        blocks, memory, block_bytes, compile_seconds, block_seconds = programs[shape]
+        count = len(range(first, blocks.num_blocks, step))
+        results.append(
+            TimedCase(
+                count,
+                blocks.block_size,
+                blocks.batch_size,
+                memory,
+                count * block_bytes,
+                0.0 if shared else compile_seconds,
+                block_seconds,
+            )
+        )
+    return results
 
 
 def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
     from deepinit.ensembles import keys, statistics
-    from deepinit.runs.measure import compiled
     from deepinit.quantities.measured import measure_block
+    from deepinit.runs.measure import compiled
     from deepinit.store.blocks import block_bytes
 
     start = time.perf_counter()
     ensemble = compiled(case, None, block_size)
     ready = time.perf_counter()
-    measured = ensemble.block_fn(keys.root_key(case.key), 0)
-    part, kept = measure_block(case.quantity, measured, case.sample_layers, case.kept_networks)
-    data = block_bytes("0" * 64, "block", {**statistics.to_arrays(part), **kept})
+    values = ensemble.block_fn(keys.root_key(case.key), 0)
+    part, saved = measure_block(case.quantity, values, case.sample_layers, case.kept_networks)
+    data = block_bytes("0" * 64, "block", {**statistics.to_arrays(part), **saved})
     end = time.perf_counter()
     return ensemble.blocks, ensemble.bytes_needed, len(data), ready - start, end - ready
 
 
 def _shape(case: Case) -> Any:
-    """What the compiled program takes from the inputs: their shape, not their values; all of a training set."""
+    """What a compiled program depends on: shapes of inputs, values of a training set."""
     if isinstance(case.inputs, Training):
         return case.inputs.digest
     return [type(case.inputs).__name__, case.inputs.num_rows, case.inputs.dimension]
 
 
-def timed_rows(cases: Sequence[Case], measured: Sequence[Timed]) -> list[list[str]]:
+def timed_rows(cases: Sequence[Case], results: Sequence[TimedCase]) -> list[list[str]]:
     """A row of `TIMED_COLUMNS` per case."""
     return [
         [
             case.name,
-            str(found.num_blocks),
-            str(found.block_size),
-            str(found.batch_size),
-            in_bytes(found.memory_bytes),
-            in_bytes(found.disk_bytes),
-            f"{found.compile_seconds:.1f} s" if found.compile_seconds else "shared",
-            in_time(found.block_seconds),
-            in_time(found.seconds),
+            str(result.num_blocks),
+            str(result.block_size),
+            str(result.batch_size),
+            format_bytes(result.memory_bytes),
+            format_bytes(result.disk_bytes),
+            f"{result.compile_seconds:.1f} s" if result.compile_seconds else "shared",
+            format_duration(result.block_seconds),
+            format_duration(result.seconds),
         ]
-        for case, found in zip(cases, measured, strict=True)
+        for case, result in zip(cases, results, strict=True)
     ]
 
 
-def in_sum(measured: Sequence[Timed], shard: tuple[int, int] = (0, 1)) -> str:
-    """One sentence on the whole."""
+def total(results: Sequence[TimedCase], shard: tuple[int, int] = (0, 1)) -> str:
+    """One line: blocks, memory, disk and time of the run or shard."""
     part = "" if shard[1] == 1 else f"shard {shard[0]}/{shard[1]}: "
     return (
-        f"{part}{sum(found.num_blocks for found in measured)} blocks, "
-        f"{in_bytes(max(found.memory_bytes for found in measured))} of memory at most, "
-        f"{in_bytes(sum(found.disk_bytes for found in measured))} on disk, "
-        f"{in_time(sum(found.seconds for found in measured))} on this machine as busy as it is, before theory, figures and report."
+        f"{part}{sum(result.num_blocks for result in results)} blocks, "
+        f"at most {format_bytes(max(result.memory_bytes for result in results))} of memory, "
+        f"{format_bytes(sum(result.disk_bytes for result in results))} on disk, "
+        f"estimated {format_duration(sum(result.seconds for result in results))} "
+        "at the current load, excluding theory, figures and report"
     )
 
 
-def in_bytes(count: float) -> str:
+def format_bytes(count: float) -> str:
     """`3.4 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
@@ -137,7 +158,7 @@ def in_bytes(count: float) -> str:
     return f"{count:.3g} TiB"
 
 
-def in_time(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`12 ms`, `3.4 s`, `2.1 min`, `5.0 h`."""
     if seconds < 1:
         return f"{1000 * seconds:.3g} ms"
@@ -146,8 +167,8 @@ def in_time(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
-def _in_short(spec: Any) -> str:
-    """`relu 64 x 8` of a spec, the label of a Network."""
+def _network(spec: Any) -> str:
+    """`relu 64 x 8` for a spec, the label of a Network."""
     if not isinstance(spec, Spec):
         return spec.label
     widths = spec.widths

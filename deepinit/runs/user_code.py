@@ -1,4 +1,4 @@
-"""Code that users bring, an experiment's functions and quantities: its errors become refusals."""
+"""Errors of code that users bring (an experiment's functions, quantities) as refusals."""
 
 import dataclasses
 import os
@@ -13,86 +13,91 @@ from deepinit.core.errors import SpecError, refusal
 
 T = TypeVar("T")
 
-_NOT_THEIRS = (
+_LIBRARIES = (
     "<",  # frozen modules and code from strings
     str(Path(__file__).parents[1]) + os.sep,
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
+_FUNCTIONS = ("cases", "figures", "remarks", "checks")
 
 
-def place(error: BaseException) -> str:
-    """`FILE, line N` of the innermost frame in a user's file; empty if the error met none."""
+def location(error: BaseException) -> str:
+    """`FILE, line N` of the innermost frame in a user's file; empty without such a frame."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}, line {error.lineno}"
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if not frame.f_code.co_filename.startswith(_NOT_THEIRS):
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
             return f"{frame.f_code.co_filename}, line {line}"
     return ""
 
 
-def described(error: BaseException) -> str:
-    """`KeyError: 'width'`: the type and the first line, of 300 characters at most."""
+def summary(error: BaseException) -> str:
+    """`KeyError: 'width'`: the type and the first line, at most 300 characters of it."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def refused(error: BaseException) -> str:
     """The refusal of an error that a user's code raised; empty for errors of other code."""
-    where = place(error)
+    where = location(error)
     if not where:
         return ""
     return refusal(
-        f"an experiment whose own code fails ({described(error)}, at {where})",
+        f"an experiment whose own code fails ({summary(error)}, at {where})",
         "functions that return what `Experiment` documents",
-        "Mend the file and run the same command again: finished blocks are kept. --traceback shows the whole error.",
+        "Fix the file and rerun the command: finished blocks are kept. --traceback shows more.",
     )
 
 
 def listed(values: Any, kind: type[T], function: str) -> tuple[T, ...]:
-    """What a user's function returned, a list or tuple of one kind.
+    """The list or tuple that a user's function returned, of items of one type.
 
     Raises:
         SpecError: anything else.
     """
     several = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
-    items = tuple(values) if several else None
-    wrong = [item for item in items or () if not isinstance(item, kind)]
-    if items is None or wrong:
-        given = f"{wrong[0]!r:.80} in a list" if wrong else f"an object of type {type(values).__name__}"
-        raise SpecError(
-            f"{given} from {function}", f"a list of {kind.__name__}", "Mend the experiment's file."
-        )
-    return items or ()
+    items = tuple(values) if several else ()
+    wrong = [item for item in items if not isinstance(item, kind)]
+    if not several or wrong:
+        type_name = f"an object of type {type(values).__name__}"
+        given = f"{wrong[0]!r:.80} in a list" if wrong else type_name
+        raise SpecError(f"{given} from {function}", f"a list of {kind.__name__}", "Fix the file.")
+    return items
 
 
 def check_experiment(experiment: Any) -> None:
-    """Refuse an Experiment whose parts are not what they are documented to be.
+    """Refuse an Experiment whose fields have other types than documented.
 
     Raises:
-        SpecError: names the part.
+        SpecError: names the field.
     """
-    for name in ("name", "title", "citation", "question"):
-        if not isinstance(getattr(experiment, name), str):
-            raise SpecError(_part(experiment, name, "text"))
+    texts = ("name", "title", "citation", "question")
+    types: dict[str, tuple[Any, str]] = {name: (str, "text") for name in texts}
+    types["presets"] = (Mapping, "a dictionary: name -> config")
+    for name, (kind, allowed) in types.items():
+        if not isinstance(getattr(experiment, name), kind):
+            raise _wrong_field(experiment, name, allowed)
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment.name):
         allowed = "1 to 100 letters, digits, '.', '_', '-': it names run directories"
-        raise SpecError(f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it.")
-    for name in ("cases", "figures", "remarks", "checks"):
+        given = f"an Experiment with the name {experiment.name[:120]!r}"
+        raise SpecError(given, allowed, "Rename it.")
+    for name in _FUNCTIONS:
         function = getattr(experiment, name)
         if not callable(function) and (function is not None or name in ("cases", "figures")):
-            raise SpecError(_part(experiment, name, "a function"))
-    if not isinstance(experiment.presets, Mapping):
-        raise SpecError(_part(experiment, "presets", "a dictionary: name -> config"))
+            raise _wrong_field(experiment, name, "a function")
     wrong = [
         f"the preset {name!r}, of type {type(config).__name__}"
         for name, config in experiment.presets.items()
-        if not isinstance(name, str) or isinstance(config, type) or not dataclasses.is_dataclass(config)
+        if not isinstance(name, str)
+        or isinstance(config, type)
+        or not dataclasses.is_dataclass(config)
     ]
     if wrong or not experiment.presets:
         given = f"an Experiment with {wrong[0] if wrong else 'no presets'}"
-        raise SpecError(given, "one preset or more: name -> a frozen dataclass", 'Write {"smoke": Config()}.')
+        allowed = "one preset or more: name -> a frozen dataclass"
+        raise SpecError(given, allowed, 'Write {"smoke": Config()}.')
 
 
-def _part(experiment: Any, name: str, allowed: str) -> str:
+def _wrong_field(experiment: Any, name: str, allowed: str) -> SpecError:
     given = f"an Experiment with {name} of type {type(getattr(experiment, name)).__name__}"
-    return refusal(given, allowed, f"Give Experiment(...) {name} of that kind.")
+    return SpecError(given, allowed, f"Change {name}.")

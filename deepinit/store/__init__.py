@@ -1,13 +1,13 @@
-"""Runs on disk: one directory each, resumable, checked byte by byte. No science inside.
+"""Run directories: resumable, every byte checked. Nothing here knows what is computed.
 
     spec.json         what the run computes (its identity), written first
     journal.jsonl     one line per event
-    blocks/*.npz      finished work, each file whole and checked, or absent
+    blocks/*.npz      finished blocks, each file intact or absent
     provenance.json   versions, commit, machine, flags, command line of every start
-    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a second copy of these)
+    report.html, figures/, result.nc (the exported Dataset), outputs.zip (a copy of these)
     manifest.json     checksums of the outputs, written last
 
-Killed at any moment and started again, a run goes on from its finished blocks and ends with the same bytes.
+A run killed at any moment continues from its finished blocks and ends with the same bytes.
 """
 
 from deepinit.store.blocks import finished_blocks, has_block, read_block, write_block
@@ -15,12 +15,12 @@ from deepinit.store.canonical import canonical_json, differences, identity_hash
 from deepinit.store.journal import append_event, read_journal
 from deepinit.store.layout import FORMAT_VERSION, JOURNAL, Run, portable_name
 from deepinit.store.locks import writers
-from deepinit.store.outputs import is_concluded, write_outputs
+from deepinit.store.outputs import is_finalized, write_outputs
 from deepinit.store.provenance import collect, export_provenance, write_provenance
 from deepinit.store.results import has_result, read_result, result_bytes
 from deepinit.store.runs import has_run, load_run, open_run
 from deepinit.store.signals import Stop, stop_on_signals
-from deepinit.store.verification import VerifyReport, discard_damaged, verify
+from deepinit.store.verification import VerifyReport, quarantine_damaged, verify
 
 __all__ = [
     "FORMAT_VERSION",
@@ -32,17 +32,17 @@ __all__ = [
     "canonical_json",
     "collect",
     "differences",
-    "discard_damaged",
     "export_provenance",
     "finished_blocks",
     "has_block",
     "has_result",
     "has_run",
     "identity_hash",
-    "is_concluded",
+    "is_finalized",
     "load_run",
     "open_run",
     "portable_name",
+    "quarantine_damaged",
     "read_block",
     "read_journal",
     "read_result",

@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all.
+"""Atomic file writes: a file is intact or absent.
 
-Bytes go to a temporary name in the same folder, to the disk (fsync), and take their final name in one step (rename,
-or a hard link where the name must be new); the folder is flushed last. Killed at any point, this leaves a finished file,
-or none and a temporary file that the next start recognises by its name and removes.
+Bytes are written to a temporary file in the same folder, flushed (fsync), and renamed (or
+hard-linked, if the name must be new); the folder is flushed last. A killed write leaves at most a
+temporary file, which the next start recognizes by its name and removes.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deepinit.core.errors import ResourceError, refusal
+from deepinit.core.errors import ResourceError
 from deepinit.store.entries import own_path
 
 _TEMPORARY = re.compile(r"\.deepinit-tmp-(\d+)-of-(\d+)-[0-9a-f]{16}")
@@ -33,17 +33,17 @@ _COPYING = (
 )
 _MOUNTS = Path("/proc/self/mounts")
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
+_NO_FOLDER_FLUSH = (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP)  # of some file systems
 
 
 def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> None:
-    """Write a whole file under its final name below `root`, in place of an earlier one.
-
-    Folders on the way to it are created.
+    """Write a file below `root`, replacing an earlier one; missing folders are created.
 
     Raises:
-        DamagedError: a link or a special file stands there or on the way.
-        ResourceError: the disk is full, the folder is read-only, or any other refusal of the
-            system; nothing of the new file stays and an earlier file is untouched.
+        DamagedError: a link or a special file at its place or on the way.
+        ResourceError: the disk is full, the folder is read-only, or another OSError; nothing of
+            the new file stays and an earlier file is untouched.
     """
     with system_refusals(root / name, len(data)):
         path = own_path(root, name)
@@ -52,7 +52,7 @@ def replace_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> 
 
 
 def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> bool:
-    """As `replace_file`, but only if no file has that name: False, and nothing done, if one has.
+    """As `replace_file` if no file has that name; else return False.
 
     Raises:
         DamagedError, ResourceError: as `replace_file`.
@@ -66,7 +66,7 @@ def create_file(root: Path, name: str, data: bytes, shard: tuple[int, int]) -> b
 
 
 def remove_file(root: Path, name: str) -> None:
-    """Remove a file below `root`, if it is there, flushed to the disk.
+    """Remove a file below `root` if it exists, flushed to the disk.
 
     Raises:
         DamagedError, ResourceError: as `replace_file`.
@@ -93,10 +93,10 @@ def make_folder(path: Path) -> None:
 
 
 def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
-    """Refuse a file system on which a file can be there in part under its final name: object stores mounted as folders.
+    """Refuse file systems without atomic rename: object stores mounted as folders.
 
     Raises:
-        ResourceError: such a file system, by its name or by how a rename turned out; or as `replace_file`.
+        ResourceError: such a file system, by its name or by a test; or as `replace_file`.
     """
     name = _copying_file_system(folder)
     with system_refusals(folder, 0):
@@ -104,17 +104,16 @@ def require_atomic_rename(folder: Path, shard: tuple[int, int]) -> None:
             if name is None and _renames_in_one_step(folder, shard):
                 return
         except PermissionError:
-            return  # a finished run may be looked at; what is to be written is refused where it is
+            return  # a finished run can be read; writes are refused when they occur
     raise ResourceError(
-        f"{folder}, on a file system ({name or 'unknown'}) that copies files instead of renaming them in one step, so that a "
-        "run killed meanwhile would leave half a block under its final name",
+        f"{folder}, on a file system ({name or 'unknown'}) without atomic rename",
         "a local disk, NFS, Lustre or another file system with atomic rename",
         "Write the run there, and copy the finished directory to the object store.",
     )
 
 
 def _copying_file_system(folder: Path) -> str | None:
-    """Its name, if the folder's mount is one of those known to copy; None where the system does not tell."""
+    """The name of the folder's file system if it copies instead of renaming; else None."""
     try:
         lines = _MOUNTS.read_text().splitlines()
     except OSError:
@@ -130,7 +129,7 @@ def _copying_file_system(folder: Path) -> str | None:
 
 
 def _renames_in_one_step(folder: Path, shard: tuple[int, int]) -> bool:
-    """Whether a file renamed onto another stays itself, while who has the other one open goes on reading that."""
+    """Whether rename keeps the inode, and readers of the replaced file keep its content."""
     old, new = (folder / _temporary_name(shard) for _ in range(2))
     reader = None
     try:
@@ -158,18 +157,18 @@ def _temporary_name(shard: tuple[int, int]) -> str:
 
 
 def temporary_shard(name: str) -> tuple[int, int] | None:
-    """Which shard a temporary file belongs to; None for a name that this package did not give."""
+    """The shard of a temporary file; None for other files."""
     match = _TEMPORARY.fullmatch(name)
     return (int(match[1]), int(match[2])) if match else None
 
 
 @contextlib.contextmanager
 def system_refusals(path: Path, num_bytes: int) -> Iterator[None]:
-    """Turn the system's refusals within into a ResourceError that says where, how much, and what is kept."""
+    """Turn an OSError into a ResourceError with the path and the number of bytes."""
     try:
         yield
     except OSError as error:
-        raise ResourceError(_refused(path, num_bytes, error)) from error
+        raise _refused(path, num_bytes, error) from error
 
 
 def _write(
@@ -204,15 +203,9 @@ def _link(temporary: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        if error.errno not in (
-            errno.EPERM,
-            errno.ENOSYS,
-            errno.EOPNOTSUPP,
-            errno.EMLINK,
-            errno.EXDEV,
-        ):
+        if error.errno not in _NO_LINKS:
             raise
-        # No hard links here. The caller holds a lock, so that nobody creates the file between these two steps.
+        # No hard links here. The caller's lock keeps others from creating the file in between.
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         os.replace(temporary, path)
@@ -228,37 +221,23 @@ def _flush_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (
-            errno.EINVAL,
-            errno.EBADF,
-            errno.EOPNOTSUPP,
-        ):  # some file systems cannot flush a folder
+        if error.errno not in _NO_FOLDER_FLUSH:
             raise
     finally:
         os.close(descriptor)
 
 
-def _refused(path: Path, num_bytes: int, error: OSError) -> str:
-    needed = f" ({num_bytes:,} bytes to write)" if num_bytes else ""
-    given = f"'{error.strerror or error}' at {path}{needed}"
-    kept = "Finished blocks are kept and nothing half-written stands under a final name"
+def _refused(path: Path, num_bytes: int, error: OSError) -> ResourceError:
+    given = f"'{error.strerror or error}' at {path}"
+    given += f" ({num_bytes:,} bytes to write)" if num_bytes else ""
+    allowed, remedy = "a folder that takes files of this size and name", "Fix this"
     if error.errno in _FULL:
-        return refusal(
-            f"{given}, where {_free(path)} bytes are free",
-            "a disk with room, and a quota, for what the run writes",
-            f"{kept}: free some space there and run the same command again.",
-        )
-    if error.errno in _FORBIDDEN:
-        return refusal(
-            given,
-            "files and folders that this user may read and write",
-            f"{kept}: change the folder's permissions, or choose another directory, and run the same command again.",
-        )
-    return refusal(
-        given,
-        "a folder that takes files of this size and name",
-        f"{kept}: mend this and run the same command again.",
-    )
+        given += f", where {_free(path)} bytes are free"
+        allowed, remedy = "a disk and a quota with room for the run", "Free some space"
+    elif error.errno in _FORBIDDEN:
+        allowed = "files and folders that this user may read and write"
+        remedy = "Change the permissions or the directory"
+    return ResourceError(given, allowed, f"{remedy} and rerun the command; blocks are kept.")
 
 
 def _free(path: Path) -> str:

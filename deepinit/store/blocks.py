@@ -1,8 +1,7 @@
-"""Blocks: named groups of arrays, one file each, that either hold what was written or say that they do not.
+"""Blocks: named groups of arrays, one checked file each.
 
-A block is an uncompressed npz file (`numpy.load` opens it) whose zip comment says which block of which run it is and
-ends in the SHA-256 of every byte before. Content and check are one file, so neither is ever there without the other; the
-same arrays under the same name give the same bytes, whenever and wherever they are written.
+A block is an uncompressed npz file (`numpy.load` opens it). Its zip comment names block and run and
+ends in the SHA-256 of all bytes before. The bytes depend on name, run and arrays alone.
 """
 
 import hashlib
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.core.errors import DamagedError, SpecError
 from deepinit.store.atomic import replace_file, system_refusals
 from deepinit.store.canonical import canonical_json, loads
 from deepinit.store.entries import UNREADABLE, has_own, read_own
@@ -24,15 +23,16 @@ _DIGEST_LENGTH = 64
 
 
 def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a block and note it in the journal: name, bytes, SHA-256.
+    """Write a block and its journal line: name, bytes, SHA-256.
 
     Args:
         run: from `open_run`.
         name: such as "000000-000255" or "relu-w64/000000-000255".
-        arrays: name -> array of booleans, numbers or strings, any shape. JAX arrays are taken over as NumPy arrays.
+        arrays: name -> NumPy or JAX array of booleans, numbers or strings, any shape.
 
     Raises:
-        SpecError: a name that is no portable file name; an array of objects or of a type that npz files do not keep.
+        SpecError: a name that is no portable file name; an array of objects or of a dtype that
+            npz files do not store.
         ConflictError: the run was opened for reading.
         ResourceError: no room or no permission; earlier blocks are untouched.
     """
@@ -44,41 +44,37 @@ def write_block(run: Run, name: str, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def record_block(run: Run, name: str, data: bytes) -> None:
-    """Note in the journal that a block stands."""
+    """Record a block in the journal."""
     append_event(run, "block", name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def read_block(run: Run, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a block, after checking every byte.
+    """The arrays of a block; every byte is checked.
 
     Raises:
         SpecError: there is no such block.
-        DamagedError: the file is not what was written, or is another block's or another run's, or
-            is a link or a special file.
+        DamagedError: the file is changed, another block's or another run's, a link or a special
+            file.
     """
     try:
         data = read_own(run.path, block_file(name))
     except FileNotFoundError:
-        raise SpecError(
-            f"the block {name!r}, which {run.path} does not have",
-            "the blocks that finished_blocks(run) lists",
-            "The run's own command computes what is missing.",
-        ) from None
+        given = f"the block {name!r}, missing in {run.path}"
+        remedy = "Rerun the original command to compute missing blocks."
+        raise SpecError(given, "blocks in finished_blocks(run)", remedy) from None
     except OSError as error:
-        raise DamagedError(
-            _damaged(run.path, name, f"cannot be read ({error.strerror})")
-        ) from error
+        raise _damaged(run.path, name, f"cannot be read ({error.strerror})") from error
     fault = block_fault(data, run.identity_hash, name)
     if fault:
-        raise DamagedError(_damaged(run.path, name, fault))
+        raise _damaged(run.path, name, fault)
     try:
         return _arrays(data)
     except UNREADABLE as error:
-        raise DamagedError(_damaged(run.path, name, f"cannot be decoded ({error})")) from error
+        raise _damaged(run.path, name, f"cannot be decoded ({error})") from error
 
 
 def has_block(run: Run, name: str) -> bool:
-    """Whether a block of this name stands in the run; its content is checked on reading.
+    """Whether the run has a block of this name; its content is checked on reading.
 
     Raises:
         DamagedError: a link or a special file in its place.
@@ -88,7 +84,7 @@ def has_block(run: Run, name: str) -> bool:
 
 
 def finished_blocks(run: Run) -> list[str]:
-    """Names of the blocks that stand in the run, sorted."""
+    """Names of the finished blocks, sorted."""
     return block_names(run.path)
 
 
@@ -107,11 +103,11 @@ def block_bytes(identity_hash: str, name: str, arrays: Mapping[str, np.ndarray])
 
 
 def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
-    """What is wrong with the bytes of a block; None if nothing is."""
+    """The fault in the bytes of a block; None for an intact one."""
     body, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
     if hashlib.sha256(body).hexdigest().encode("ascii") != digest:
-        return f"does not match its own SHA-256 ({len(data):,} bytes on disk): it was truncated or changed"
-    # From here on the bytes are those that were written, by this run or by another.
+        return f"does not match its SHA-256 ({len(data):,} bytes on disk): truncated or changed"
+    # From here on the bytes are as written, by this run or by another.
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             label = loads(archive.comment[:-_DIGEST_LENGTH])
@@ -127,24 +123,24 @@ def block_fault(data: bytes, identity_hash: str, name: str) -> str | None:
 
 def _arrays(data: bytes) -> dict[str, np.ndarray]:
     """The arrays of a block's bytes."""
-    found = {}
+    arrays = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > len(data):
                 raise ValueError("a member that is compressed or larger than the file")
             stream = io.BytesIO(archive.read(member))
             array = np.lib.format.read_array(stream, allow_pickle=False)
-            found[member.filename.removesuffix(".npy")] = array
-    return found
+            arrays[member.filename.removesuffix(".npy")] = array
+    return arrays
 
 
 def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:
-    # Row-major: a transposed array with equal entries is the same array, and gives the same bytes.
+    # Row-major, so that equal arrays give equal bytes.
     array = np.asarray(array, order="C")
     if array.dtype.kind not in "biufcSUmM" or array.dtype.isbuiltin == 2:
         raise SpecError(
             f"the array {key!r} of block {name!r}, of dtype {array.dtype}",
-            "booleans, integers, floats, complex numbers and strings of fixed length, as NumPy has them",
+            "NumPy's booleans, integers, floats, complex numbers and fixed-length strings",
             "Convert it first, for example bfloat16 by .astype('float32').",
         )
     buffer = io.BytesIO()
@@ -153,22 +149,13 @@ def _npy_bytes(name: str, key: str, array: np.ndarray) -> bytes:
 
 
 def _checked_key(key: str) -> str:
-    if (
-        not isinstance(key, str)
-        or not key.isprintable()
-        or not key
-        or key.startswith("/")
-        or "\\" in key
-    ):
-        raise SpecError(
-            f"an array named {key!r}", "printable text without a backslash", "Rename the array."
-        )
+    fits = isinstance(key, str) and key and key.isprintable()
+    if not fits or key.startswith("/") or "\\" in key:
+        allowed = "printable text without a backslash"
+        raise SpecError(f"an array named {key!r}", allowed, "Rename the array.")
     return key
 
 
-def _damaged(path: Path, name: str, fault: str) -> str:
-    return refusal(
-        f"block {name!r} of {path}, which {fault}",
-        "blocks as they were written",
-        repair_remedy(path),
-    )
+def _damaged(path: Path, name: str, fault: str) -> DamagedError:
+    given = f"block {name!r} of {path}, which {fault}"
+    return DamagedError(given, "blocks as they were written", repair_remedy(path))

@@ -1,4 +1,4 @@
-"""Canonical JSON: one text for one value, so that a hash of the text identifies the value."""
+"""Canonical JSON: one text per value, so that a hash of the text identifies the value."""
 
 import hashlib
 import json
@@ -6,30 +6,27 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.errors import SpecError
 
 
 def canonical_json(value: Any) -> str:
-    """The only JSON text of a value: sorted keys, no whitespace, ASCII, floats by `repr`.
+    """The canonical JSON of a value: sorted keys, no whitespace, ASCII, floats by `repr`.
 
     Args:
-        value: None, booleans, integers, finite floats, strings, lists or tuples (written alike), mappings with string keys.
-
-    Returns:
-        Text that `json.loads` turns back into an equal value, tuples becoming lists.
+        value: None, booleans, integers, finite floats, strings, lists or tuples (written alike),
+            mappings with string keys.
 
     Raises:
-        SpecError: NaN, an infinity, a key that is no string, or an object JSON has no word for; the message says where.
+        SpecError: NaN, an infinity, a key that is no string, or another type; names the place.
     """
     return json.dumps(_plain(value, ""), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def loads(data: str | bytes) -> Any:
-    """`json.loads` of a file that anybody may have written: what `canonical_json` can write, and nothing else.
+    """`json.loads` of untrusted text: only values that `canonical_json` can write.
 
     Raises:
-        ValueError: no JSON, a number that is not finite, or lists and mappings in one another more
-            than 50 levels deep.
+        ValueError: no JSON, a number that is not finite, or more than 50 levels of nesting.
     """
     try:
         value = json.loads(data, parse_constant=_finite, parse_float=_finite)
@@ -79,7 +76,8 @@ def differences(here: Any, asked: Any, path: str = "") -> Iterator[str]:
             right = asked[index] if index < len(asked) else _ABSENT
             yield from differences(left, right, f"{path}[{index}]")
     elif _shown(here) != _shown(asked):
-        yield f"{path or 'the whole'}: {_abridged(_shown(here))} here, {_abridged(_shown(asked))} asked"
+        left, right = _abridged(_shown(here)), _abridged(_shown(asked))
+        yield f"{path or 'the value'}: {left} here, {right} asked"
 
 
 _ABSENT = object()
@@ -95,25 +93,25 @@ def _abridged(text: str) -> str:
 
 
 def _plain(value: Any, path: str) -> Any:
-    """The value in the six types that JSON knows, or a refusal that names the place."""
+    """The value in JSON's six types, or a refusal that names the place."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise SpecError(_refused(repr(float(value)), path))
+            raise _refused(repr(float(value)), path)
         return float(value)
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise SpecError(_refused(f"the key {key!r}", path))
+                raise _refused(f"the key {key!r}", path)
         return {key: _plain(item, f"{path}.{key}" if path else key) for key, item in value.items()}
-    raise SpecError(_refused(f"a {type(value).__name__}", path))
+    raise _refused(f"a {type(value).__name__}", path)
 
 
-def _refused(given: str, path: str) -> str:
-    return refusal(
+def _refused(given: str, path: str) -> SpecError:
+    return SpecError(
         f"{given} at {path or 'the top'} of a value to be stored as JSON",
         "None, booleans, integers, finite floats, strings, lists, and mappings with string keys",
         "Convert it first, for example a NumPy scalar by .item().",

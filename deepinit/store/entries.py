@@ -1,8 +1,8 @@
 """Files of a run directory, opened without following a link.
 
-A run directory holds folders and regular files. A link, a FIFO, a device or a socket under one of
-its names was put there by another hand: it is refused before it is opened, because a link leads
-out of the directory and a FIFO can block forever. The directory itself may be reached by a link.
+A run directory holds folders and regular files. A link, FIFO, device or socket is refused before it
+is opened: a link leads out of the directory, a FIFO can block forever. Links to the directory
+itself are followed.
 """
 
 import os
@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepinit.core.errors import DamagedError, refusal
+from deepinit.core.errors import DamagedError
 
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -26,7 +26,7 @@ _KINDS = (
 )
 
 
-# What NumPy and zipfile raise on bytes that nobody wrote with them.
+# Errors of NumPy and zipfile on arbitrary bytes.
 UNREADABLE = (
     ValueError,
     KeyError,
@@ -45,26 +45,26 @@ UNREADABLE = (
 
 
 def kind(mode: int) -> str:
-    """What a mode stands for, with its article."""
+    """The file type of a mode, with its article."""
     return next((name for test, name in _KINDS if test(mode)), "of an unknown kind")
 
 
 def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
-    """The path of `name` below `root`, each part of it a folder or file of its own, or absent.
+    """The path of `name` below `root`; no part of it is a link or a special file.
 
     Args:
-        root: the run directory; links on the way to it are followed.
+        root: the run directory.
         name: relative, with `/`.
         folder: the last part is a folder instead of a file.
 
     Raises:
-        DamagedError: a part is a link, a special file, a file in place of a folder, or leads upwards.
-        OSError: the system's own refusals.
+        DamagedError: a part is a link, a special file, a file for a folder, or leads upwards.
+        OSError: of the system.
     """
     path = root
     parts = name.split("/")
     if not {"", ".", ".."}.isdisjoint(parts):
-        raise DamagedError(_foreign(root / name, "no name of a file in it"))
+        raise _foreign(root / name, "no name of a file in it")
     for number, part in enumerate(parts, start=1):
         path = path / part
         try:
@@ -72,7 +72,7 @@ def own_path(root: Path, name: str, *, folder: bool = False) -> Path:
         except FileNotFoundError:
             return root / name
         if not (stat.S_ISDIR if number < len(parts) or folder else stat.S_ISREG)(mode):
-            raise DamagedError(_foreign(path, kind(mode)))
+            raise _foreign(path, kind(mode))
     return path
 
 
@@ -81,20 +81,20 @@ def open_own(root: Path, name: str, flags: int) -> int:
 
     Raises:
         DamagedError: as `own_path`.
-        OSError: the system's own refusals.
+        OSError: of the system.
     """
     path = own_path(root, name)
-    # Between the look and the opening the entry may change: O_NOFOLLOW and O_NONBLOCK hold anyway.
+    # The entry may change before it is opened: O_NOFOLLOW and O_NONBLOCK hold anyway.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise DamagedError(_foreign(path, kind(mode)))
+        raise _foreign(path, kind(mode))
     return descriptor
 
 
 def read_own(root: Path, name: str) -> bytes:
-    """All bytes of a regular file below `root`.
+    """The bytes of a regular file below `root`.
 
     Raises:
         DamagedError, OSError: as `open_own`.
@@ -104,7 +104,7 @@ def read_own(root: Path, name: str) -> bytes:
 
 
 def has_own(root: Path, name: str) -> bool:
-    """Whether a regular file of this name stands below `root`.
+    """Whether `root` has a regular file of this name.
 
     Raises:
         DamagedError, OSError: as `own_path`.
@@ -113,10 +113,7 @@ def has_own(root: Path, name: str) -> bool:
 
 
 def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
-    """Names of the regular files in a folder below `root` and in `depth - 1` levels under it.
-
-    Nothing else is entered or listed.
-    """
+    """Names of the regular files in a folder below `root`, down to `depth` levels."""
     try:
         place = own_path(root, folder, folder=True) if folder else root
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
@@ -133,9 +130,9 @@ def own_files(root: Path, folder: str = "", depth: int = 1) -> Iterator[str]:
 def foreign_entries(
     root: Path, folder: str = "", depth: int = 3, skip: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Entries that are neither a folder nor a regular file: name, and what is wrong with it.
+    """Entries that are neither a folder nor a regular file: name and fault.
 
-    The folder `skip`, of what has been set aside, is not looked into.
+    The folder `skip`, of quarantined files, is not entered.
     """
     for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
         name = f"{folder}/{entry.name}" if folder else entry.name
@@ -143,16 +140,13 @@ def foreign_entries(
             if depth > 1 and name != skip:
                 yield from foreign_entries(root, name, depth - 1, skip)
         elif not entry.is_file(follow_symlinks=False):
-            yield (
-                name,
-                f"is {kind(entry.stat(follow_symlinks=False).st_mode)}, not a file or folder",
-            )
+            mode = entry.stat(follow_symlinks=False).st_mode
+            yield name, f"is {kind(mode)}, not a file or folder"
 
 
-def _foreign(path: Path, what: str) -> str:
-    return refusal(
-        f"{path}, which is {what}",
-        "in a run directory files and folders of its own, never links or special files",
-        "Nothing was opened. Put the file itself in its place or remove it; the run's own command "
-        "then computes what is missing.",
+def _foreign(path: Path, description: str) -> DamagedError:
+    return DamagedError(
+        f"{path}, which is {description}",
+        "in a run directory files and folders of its own, no links or special files",
+        "Replace it by the file itself or remove it; the original command computes missing blocks.",
     )

@@ -1,8 +1,7 @@
-"""The journal: one JSON line per event, in the order of events, of every start and every shard.
+"""The journal: one JSON line per event, of every start and every shard.
 
-A line counts once its newline is there; it ends in a checksum of its other bytes. What a killed
-writer leaves after the last newline is passed over by the reader and cut off by the next writer;
-anything else that is not as it was written is damage.
+A line is valid from its newline on and ends in a checksum of its other bytes. The reader ignores,
+and the next writer cuts off, a torn line after the last newline; any other mismatch is damage.
 """
 
 import contextlib
@@ -28,12 +27,12 @@ _CHECK_LENGTH = len(b',"check":""}') + 16
 
 
 class Journal(NamedTuple):
-    """A journal as far as it can be read.
+    """A parsed journal.
 
     Attributes:
         lines: the intact lines, without their newlines.
-        events: what they say.
-        damaged: numbers (from 1) of the finished lines that are not as they were written.
+        events: their records.
+        damaged: numbers (from 1) of the damaged lines.
     """
 
     lines: list[bytes]
@@ -42,20 +41,19 @@ class Journal(NamedTuple):
 
 
 def append_event(run: Run, event: str, **fields: Any) -> None:
-    """Append one line, flushed to the disk: the event, the time, which start and shard of the run, and the fields.
+    """Append one line, flushed to the disk: event, time, start, shard, and the fields.
 
     Raises:
-        SpecError: a field that JSON has no word for, or named as one of the journal's own.
+        SpecError: a field that is no JSON, or has one of the journal's own names.
         ConflictError: the run was opened for reading.
         DamagedError: the journal is a link or a special file.
-        ResourceError: the line could not be written; the journal is as it was before.
+        ResourceError: the line could not be written; the journal is unchanged.
     """
     require_writable(run)
     taken = sorted(set(fields) & set(_OWN))
     if taken:
-        raise SpecError(
-            f"journal fields named {taken}", f"any names but {list(_OWN)}", "Rename them."
-        )
+        allowed = f"any names but {list(_OWN)}"
+        raise SpecError(f"journal fields named {taken}", allowed, "Rename them.")
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = {
         "event": event,
@@ -68,7 +66,7 @@ def append_event(run: Run, event: str, **fields: Any) -> None:
 
 
 def checked_line(event: dict[str, Any]) -> bytes:
-    """An event as a line with its checksum, without the newline."""
+    """The line of an event with its checksum, without the newline."""
     text = canonical_json(event).encode("ascii")
     return text[:-1] + b',"check":"' + _digest(text) + b'"}'
 
@@ -77,20 +75,18 @@ def read_journal(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """All events of a run directory, oldest first; empty without a journal.
 
     Raises:
-        DamagedError: a line other than an unfinished last one is not as it was written.
+        DamagedError: a line other than a torn last one is damaged.
     """
     journal = parsed_journal(Path(path))
     if journal.damaged:
-        raise DamagedError(
-            f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, which does not match its checksum",
-            "the lines that were written",
-            f"{repair_remedy(Path(path))} The journal's other lines are kept.",
-        )
+        given = f"line {journal.damaged[0]} of {Path(path) / JOURNAL}, not matching its checksum"
+        remedy = f"{repair_remedy(Path(path))} The journal's other lines are kept."
+        raise DamagedError(given, "the lines as written", remedy)
     return journal.events
 
 
 def parsed_journal(path: Path) -> Journal:
-    """The lines that can be read, and the numbers of those that cannot.
+    """The intact lines, and the numbers of the damaged ones.
 
     Raises:
         DamagedError: the journal is a link or a special file, or spec.json is damaged.
@@ -117,10 +113,7 @@ def _digest(text: bytes) -> bytes:
 
 
 def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
-    """The event of a line, without its checksum; None if the line is not as it was written.
-
-    Lines of format 1 have no checksum.
-    """
+    """The event of a line; None for a damaged line. Lines of format 1 have no checksum."""
     body, check = line[:-_CHECK_LENGTH] + b"}", _CHECK.fullmatch(line[-_CHECK_LENGTH:])
     if check is None and unchecked:
         body = line
@@ -134,10 +127,9 @@ def _event(line: bytes, unchecked: bool) -> dict[str, Any] | None:
 
 
 def _is_event(event: Any) -> bool:
-    """Whether a value is a record that readers of the journal rely on."""
-    if not isinstance(event, dict) or not all(
-        isinstance(event.get(name), str) for name in _OWN[:-1]
-    ):
+    """Whether a value has the fields and types that readers of the journal rely on."""
+    names = _OWN[:-1]
+    if not isinstance(event, dict) or not all(isinstance(event.get(name), str) for name in names):
         return False
     shard = _SHARD.fullmatch(event["shard"])
     if not shard or int(shard[1]) >= int(shard[2]):
@@ -194,7 +186,7 @@ def _append(folder: Path, line: bytes) -> None:
     with system_refusals(folder / JOURNAL, len(line)):
         descriptor = open_own(folder, JOURNAL, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
-            # Shards append to one journal: without a lock, cutting a torn end could cut another's line being written.
+            # Shards share the journal: without a lock, one could cut another's unfinished line.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             size = _cut_torn_end(descriptor)
             try:
@@ -209,7 +201,7 @@ def _append(folder: Path, line: bytes) -> None:
 
 
 def _cut_torn_end(descriptor: int) -> int:
-    """Truncate after the last newline. Returns the size that is left."""
+    """Truncate after the last newline; returns the remaining size."""
     size = os.fstat(descriptor).st_size
     end = size
     while end:

@@ -1,4 +1,4 @@
-"""Where things stand in a run directory, what they may be called, and the handle that names one."""
+"""Layout of a run directory: file names, valid names, and the handle `Run`."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 from deepinit.core.errors import ConflictError, SpecError
 from deepinit.store.entries import own_files
 
-FORMAT_VERSION = 2  # 1: without checksums of journal lines and outputs; it is read
+FORMAT_VERSION = 2  # format 1, without checksums of journal lines and outputs, is read too
 SPEC = "spec.json"
 JOURNAL = "journal.jsonl"
 PROVENANCE = "provenance.json"
@@ -24,20 +24,20 @@ FIGURES = "figures"
 DAMAGED = "damaged"
 
 _PART = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,99}")
-# Names that some file systems keep for devices, whatever the extension.
+# Names that some file systems reserve for devices, with any extension.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """A run directory that has been opened.
+    """An open run directory.
 
     Attributes:
         path: the directory.
-        identity: what the run computes, as it stands in spec.json.
+        identity: what the run computes, from spec.json.
         identity_hash: SHA-256 of its canonical JSON.
-        shard: (i, n): this writer has part i of n; (0, 1) has the whole.
-        start: identifies this start in the journal; None when the run was opened for reading.
+        shard: (i, n): this writer has part i of n.
+        start: id of this start in the journal; None for a run opened for reading.
         format_version: of the directory's layout.
     """
 
@@ -50,19 +50,19 @@ class Run:
 
 
 def require_writable(run: Run) -> None:
-    """Refuse to write through a handle that holds no lock."""
+    """Refuse writing through a handle without a lock."""
     if run.start is None:
-        raise ConflictError(
-            f"something to write into {run.path}, which was opened for reading",
-            "writing under the lock that open_run takes",
-            "Use `with open_run(path, identity) as run`.",
-        )
+        given, remedy = f"a write to {run.path}, opened for reading", "Use open_run."
+        raise ConflictError(given, "`with open_run(path, identity) as run`", remedy)
 
 
 def checked_name(name: str, what: str) -> str:
-    """The name, if it is a file or a folder and a file on every common file system; else a refusal.
+    """A `file` or `folder/file` name that is valid on every common file system.
 
-    Lower case only: where file names ignore case, `A` and `a` would be one file.
+    Lower case only: on some file systems `A` and `a` are one file.
+
+    Raises:
+        SpecError: another name.
     """
     parts = name.split("/")
     fits = all(
@@ -72,15 +72,15 @@ def checked_name(name: str, what: str) -> str:
     if len(parts) > 2 or not fits:
         raise SpecError(
             f"the {what} name {name!r}",
-            "at most one folder, then a name, each of 1 to 100 lower-case letters, digits, '_', '-' and '.', "
-            "not starting with '-' or '.', not ending in '.', no device name such as 'con' or 'nul'",
+            "at most one folder, then a name, each 1 to 100 of a-z, 0-9, '_', '-' and '.', not "
+            "starting with '-' or '.', not ending in '.', no device name such as 'con' or 'nul'",
             "portable_name(text) turns any text into such a name.",
         )
     return name
 
 
 def is_portable(name: str) -> bool:
-    """Whether `checked_name` takes the name."""
+    """Whether `checked_name` accepts the name."""
     try:
         return bool(checked_name(name, "file"))
     except SpecError:
@@ -88,10 +88,7 @@ def is_portable(name: str) -> bool:
 
 
 def portable_name(text: str) -> str:
-    """A file name for any text: the text itself where it is portable, else its letters and eight digits of its hash.
-
-    Two texts never share a name, short of a collision of 32 bits of SHA-256.
-    """
+    """A file name for any text: the text if portable, else its letters and 32 bits of SHA-256."""
     if "/" not in text and is_portable(text):
         return text
     letters = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80].rstrip("-") or "x"
@@ -102,19 +99,16 @@ def block_file(name: str) -> str:
     """The file of a block, relative to the run directory."""
     checked_name(name, "block")
     if name.split("/")[0] == DAMAGED:
-        raise SpecError(
-            f"the block name {name!r}",
-            f"any folder but {DAMAGED!r}",
-            "Damaged blocks are kept there: rename it.",
-        )
+        remedy = "Quarantined blocks are stored there: rename it."
+        raise SpecError(f"the block name {name!r}", f"any folder but {DAMAGED!r}", remedy)
     return f"{BLOCKS}/{name}.npz"
 
 
 def block_names(path: Path) -> list[str]:
-    """Names of the blocks that stand in a run directory, sorted; other files are passed over.
+    """Names of the blocks in a run directory, sorted; other files are ignored.
 
     Raises:
-        DamagedError: a link or a special file in place of the folder of the blocks.
+        DamagedError: a link or a special file in place of the folder of blocks.
     """
     names = []
     for file in own_files(path, BLOCKS, depth=2):
@@ -128,8 +122,6 @@ def block_names(path: Path) -> list[str]:
 
 
 def repair_remedy(path: Path) -> str:
-    """What to do about a damaged file."""
-    return (
-        f"`deepinit verify {shlex.quote(str(path))} --repair` sets the damaged file aside; the run's own command then "
-        "computes only what is missing."
-    )
+    """The remedy for a damaged file."""
+    command = f"deepinit verify {shlex.quote(str(path))} --repair"
+    return f"`{command}` quarantines it; then rerun the original command."

@@ -1,8 +1,8 @@
-"""One writer at a time: flock on a file, which the system releases however its holder ends.
+"""One writer per shard: flock, which the system releases when its holder ends.
 
-The whole run, shard (0, 1), holds `.lock` alone. Shards of several share `.lock` and hold one file each, so that they
-exclude a writer of the whole and their own double, but not one another. Lock files are never deleted: a lock on a
-deleted file locks nobody out.
+Shard (0, 1), the whole run, holds `.lock` exclusively. Each of several shards shares `.lock` and
+holds its own lock file, so that shards exclude a writer of the whole run and their own duplicate.
+Lock files are never deleted: a lock on a deleted file excludes nobody.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deepinit.core.errors import ConflictError, ResourceError, SpecError, refusal
+from deepinit.core.errors import ConflictError, ResourceError, SpecError
 from deepinit.store.atomic import system_refusals, temporary_shard, write_all
 from deepinit.store.canonical import loads
 from deepinit.store.entries import open_own, own_files, read_own
@@ -25,17 +25,15 @@ _SHARD_LOCK = re.compile(r"\.lock-\d+-of-\d+")
 
 
 def checked_shard(shard: tuple[int, int]) -> tuple[int, int]:
-    """The shard (i, n), if 0 <= i < n; else a refusal."""
+    """(i, n) with 0 <= i < n."""
     index, count = shard
     if not 0 <= index < count:
-        raise SpecError(
-            f"shard {index}/{count}", "i/n with 0 <= i < n", "Number the shards from 0."
-        )
+        raise SpecError(f"shard {index}/{count}", "i/n with 0 <= i < n", "Count shards from 0.")
     return index, count
 
 
 def is_own_leftover(name: str) -> bool:
-    """Whether a file of this name can stand in a directory before spec.json does."""
+    """Whether a file of this name can exist before spec.json does."""
     return name == ".lock" or bool(_SHARD_LOCK.fullmatch(name)) or temporary_shard(name) is not None
 
 
@@ -44,20 +42,20 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
     """Hold a shard of a run directory.
 
     Raises:
-        ConflictError: another process holds it; its number, host and start time are in the message.
+        ConflictError: another process holds it; the message has its id, host and start time.
         ResourceError: the folder or its file system takes no lock.
     """
     index, count = checked_shard(shard)
     with contextlib.ExitStack() as stack:
         whole = stack.enter_context(_opened(folder, ".lock"))
         if not _acquired(whole, folder / ".lock", shared=count > 1):
-            raise ConflictError(_second_writer(folder, shard, _holder(folder)))
+            raise _second_writer(folder, shard, _holder(folder))
         own, path = whole, folder / ".lock"
         if count > 1:
             path = _shard_lock(folder, shard)
             own = stack.enter_context(_opened(folder, path.name))
             if not _acquired(own, path, shared=False):
-                raise ConflictError(_second_writer(folder, shard, _described(path)))
+                raise _second_writer(folder, shard, _read_holder(path))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = {
             "pid": os.getpid(),
@@ -65,7 +63,7 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
             "start": now,
             "shard": f"{index}/{count}",
         }
-        # Who holds it is a courtesy to the next comer; on a full disk the lock holds without it.
+        # The holder's record serves messages only: on a full disk the lock holds without it.
         with contextlib.suppress(OSError):
             os.ftruncate(own, 0)
             write_all(own, json.dumps(holder).encode())
@@ -73,18 +71,15 @@ def writer_lock(folder: Path, shard: tuple[int, int]) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, shard: tuple[int, int]) -> int:
-    """Remove the temporary files of writers that are gone; the holder of `shard` calls it. Returns how many."""
+    """Remove temporary files of dead writers, holding the lock of `shard`; returns their number."""
     removed = 0
     with system_refusals(folder, 0):
-        for name in [
-            *own_files(folder),
-            *own_files(folder, FIGURES),
-            *own_files(folder, BLOCKS, depth=2),
-        ]:
+        names = [*own_files(folder), *own_files(folder, FIGURES), *own_files(folder, BLOCKS, 2)]
+        for name in names:
             owner = temporary_shard(name.rpartition("/")[2])
-            if owner and (
-                shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner))
-            ):
+            if owner is None:
+                continue
+            if shard[1] == 1 or owner == shard or not _is_held(_shard_lock(folder, owner)):
                 (folder / name).unlink(missing_ok=True)
                 removed += 1
     return removed
@@ -109,13 +104,10 @@ def _acquired(descriptor: int, path: Path, shared: bool) -> bool:
     try:
         import fcntl
     except ImportError:
-        raise ResourceError(
-            "a system without flock",
-            "Linux, macOS or another POSIX system",
-            "Keep the run directory on one.",
-        ) from None
+        allowed = "Linux, macOS or another POSIX system"
+        raise ResourceError("a system without flock", allowed, "Run there.") from None
     mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
-    # Tried for a moment: another starter's look at who holds the lock takes it for microseconds.
+    # Retried: another process that reads the holder takes the lock for microseconds.
     for attempt in range(5):
         time.sleep(0.05 if attempt else 0.0)
         with system_refusals(path, 0), contextlib.suppress(BlockingIOError):
@@ -144,35 +136,33 @@ def _is_held(path: Path) -> bool:
 
 
 def writers(folder: Path) -> str:
-    """Who is writing into a run directory now; empty if nobody is."""
-    paths = [
-        folder / ".lock",
-        *(path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name)),
-    ]
-    return "; ".join(_described(path) for path in paths if _is_held(path))
+    """The current writers of a run directory; empty without any."""
+    paths = [folder / ".lock", *_shard_locks(folder)]
+    return "; ".join(_read_holder(path) for path in paths if _is_held(path))
+
+
+def _shard_locks(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob(".lock-*")) if _SHARD_LOCK.fullmatch(path.name)]
 
 
 def _holder(folder: Path) -> str:
-    """Who keeps the whole run from being locked: shards at work, or a writer of the whole."""
-    shards = [
-        path
-        for path in sorted(folder.glob(".lock-*"))
-        if _SHARD_LOCK.fullmatch(path.name) and _is_held(path)
-    ]
-    return "; ".join(_described(path) for path in shards or [folder / ".lock"])
+    """The holders of `.lock`: shards, or a writer of the whole run."""
+    shards = [path for path in _shard_locks(folder) if _is_held(path)]
+    return "; ".join(_read_holder(path) for path in shards or [folder / ".lock"])
 
 
-def _described(path: Path) -> str:
+def _read_holder(path: Path) -> str:
     try:
         holder = loads(read_own(path.parent, path.name))
-        return f"process {holder['pid']} on host {holder['host']} (shard {holder['shard']}, started {holder['start']})"
+        shard = f"shard {holder['shard']}, started {holder['start']}"
+        return f"process {holder['pid']} on host {holder['host']} ({shard})"
     except (OSError, ValueError, KeyError, TypeError):
         return "a process that has only just started"
 
 
-def _second_writer(folder: Path, shard: tuple[int, int], holder: str) -> str:
-    return refusal(
+def _second_writer(folder: Path, shard: tuple[int, int], holder: str) -> ConflictError:
+    return ConflictError(
         f"a second writer for {folder} (shard {shard[0]}/{shard[1]}), which is held by {holder}",
-        "one writer per shard, and none beside a writer of the whole",
+        "one writer per shard, or one of the whole run",
         "Wait until it ends, stop it, or choose another directory.",
     )

@@ -1,11 +1,11 @@
-"""What a finished run is exported to: result, report, figures. Written in one go, each file checked.
+"""Outputs of a finished run: result, report, figures, each with a checksum.
 
-    .concluding     stands while the files below are being written
+    .concluding     exists while the files below are being written
     report.html, figures/, result.nc
-    outputs.zip     a second copy of them, from which a damaged one is written again
-    manifest.json   written last: sizes and SHA-256 of these files and of the journal up to here
+    outputs.zip     a copy of them, from which damaged ones are restored
+    manifest.json   written last: sizes and SHA-256 of these files and of the journal so far
 
-The journal holds the same checksums, so that either finds damage of the other.
+The journal holds the same checksums, so that each reveals damage of the other.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _RESERVED = (SPEC, JOURNAL, PROVENANCE, MANIFEST, COPY, BLOCKS)
 
 
 def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
-    """Write the files of a finished run. Killed meanwhile, the run counts as not finished.
+    """Write the files of a finished run; if killed meanwhile, the run counts as unfinished.
 
     Args:
         run: from `open_run`.
@@ -49,16 +49,15 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
     Raises:
         SpecError: a name that is not portable, or one of the run's own files.
         ConflictError: the run was opened for reading.
-        DamagedError: a link or a special file in the place of one.
+        DamagedError: a link or a special file in place of one.
         ResourceError: no room or no permission.
     """
     require_writable(run)
     for name in files:
         checked_name(name, "file")
         if name.split("/")[0] in _RESERVED:
-            raise SpecError(
-                f"the file name {name!r}", "any name that the run does not use itself", "Rename it."
-            )
+            allowed = "any name that the run does not use itself"
+            raise SpecError(f"the file name {name!r}", allowed, "Rename it.")
     replace_file(run.path, MARKER, b"", run.shard)
     for name, data in files.items():
         replace_file(run.path, name, data, run.shard)
@@ -66,7 +65,7 @@ def write_outputs(run: Run, files: Mapping[str, bytes]) -> None:
 
 
 def recorded_outputs(run: Run) -> Checks | None:
-    """The checksums of the outputs, from the journal; None before the run is concluded.
+    """The checksums of the outputs, from the journal; None for an unfinished run.
 
     Raises:
         DamagedError: the journal is damaged.
@@ -84,12 +83,11 @@ def outputs_of(events: list[dict[str, Any]]) -> Checks | None:
     return None
 
 
-def is_concluded(run: Run) -> bool:
-    """Whether every output of the run stands, and every block that it was made of.
+def is_finalized(run: Run) -> bool:
+    """Whether every output and every recorded block of the run exists.
 
     Raises:
-        DamagedError: the journal is damaged, an output is not what was written, or is a link or a
-            special file.
+        DamagedError: the journal or an output is damaged, or is a link or a special file.
     """
     events = read_journal(run.path)
     recorded = outputs_of(events)
@@ -97,26 +95,21 @@ def is_concluded(run: Run) -> bool:
     with system_refusals(run.path, 0):
         if not blocks <= set(block_names(run.path)):
             return False
-        names = [*(recorded or {}), *([MANIFEST] if run.format_version > 1 else [])]
-        if (
-            recorded is None
-            or has_own(run.path, MARKER)
-            or not all(has_own(run.path, name) for name in names)
-        ):
+        if recorded is None or has_own(run.path, MARKER):
+            return False
+        names = [*recorded, *([MANIFEST] if run.format_version > 1 else [])]
+        if not all(has_own(run.path, name) for name in names):
             return False
     for name, check in recorded.items():
         fault = output_fault(run, name, check)
         if fault:
-            raise DamagedError(
-                f"{run.path / name}, which {fault}",
-                "the files that the run exported",
-                "The same command with --repair writes them again.",
-            )
+            given, remedy = f"{run.path / name}, which {fault}", "Add --repair to write it again."
+            raise DamagedError(given, "the files that the run exported", remedy)
     return True
 
 
 def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | None:
-    """What is wrong with an output; None if nothing is."""
+    """The fault of an output; None for an intact one."""
     try:
         data = read_own(run.path, name)
     except FileNotFoundError:
@@ -131,10 +124,10 @@ def output_fault(run: Run, name: str, check: Mapping[str, Any] | None) -> str | 
 
 
 def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
-    """What is wrong with the outputs, the manifest and the length of the journal, by file name."""
+    """Faults of the outputs, the manifest and the length of the journal, by file name."""
     with system_refusals(run.path, 0):
         if has_own(run.path, MARKER):
-            return {}  # killed while it was concluded; the run's own command does so again
+            return {}  # killed during export, which the original command repeats
         manifest, fault = _read_manifest(run)
     recorded = outputs_of(events)
     faults = {} if fault is None or (recorded is None and fault == _MISSING) else {MANIFEST: fault}
@@ -145,28 +138,27 @@ def output_faults(run: Run, events: list[dict[str, Any]]) -> dict[str, str]:
         if recorded is None or not has_own(run.path, RESULT):
             return {}
     for name, check in (recorded or {}).items():
-        found = output_fault(run, name, check)
-        if found:
-            faults[name] = found
+        output = output_fault(run, name, check)
+        if output:
+            faults[name] = output
     if manifest is not None:
         with system_refusals(run.path, 0):
             journal = read_own(run.path, JOURNAL) if has_own(run.path, JOURNAL) else b""
-        wanted = manifest["journal"]
-        if _check(journal[: wanted["bytes"]]) != wanted:
-            faults[JOURNAL] = (
-                f"has lost or changed lines of the {wanted['bytes']:,} bytes that {MANIFEST} has on record"
-            )
+        expected = manifest["journal"]
+        if _check(journal[: expected["bytes"]]) != expected:
+            recorded_bytes = f"{expected['bytes']:,} bytes recorded in {MANIFEST}"
+            faults[JOURNAL] = f"has lost or changed lines of the {recorded_bytes}"
         elif manifest["files"] != recorded:
-            faults[MANIFEST] = "says otherwise than the journal"
+            faults[MANIFEST] = "contradicts the journal"
     return faults
 
 
 def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
-    """Write damaged outputs again from their copy; what cannot be leaves the run unconcluded.
+    """Restore damaged outputs from their copy; without one the run becomes unfinished.
 
     Args:
         run: opened for writing; its journal is intact.
-        faults: from `output_faults`; the files themselves have been set aside.
+        faults: from `output_faults`; these files have been quarantined.
 
     Returns:
         Names of the files written.
@@ -184,10 +176,8 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
         if name == COPY:
             continue
         data = copies.get(name) if name in faults else read_own(run.path, name)
-        if data is not None and _check(data) == {
-            "bytes": check.get("bytes"),
-            "sha256": check["sha256"],
-        }:
+        expected = {"bytes": check.get("bytes"), "sha256": check["sha256"]}
+        if data is not None and _check(data) == expected:
             files[name] = data
     replace_file(run.path, MARKER, b"", run.shard)
     written = [name for name in files if name in faults]
@@ -200,16 +190,19 @@ def restore_outputs(run: Run, faults: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _seal(run: Run, files: Mapping[str, bytes]) -> None:
-    """Put the copy, the checksums and the manifest beside files that stand; the run is concluded."""
+    """Write the copy, the checksums and the manifest of existing outputs."""
     copy = _copy_bytes(files)
     replace_file(run.path, COPY, copy, run.shard)
     checks = {name: _check(data) for name, data in {**files, COPY: copy}.items()}
     append_event(run, "concluded", files=checks)
     with system_refusals(run.path / JOURNAL, 0):
         record = {"files": checks, "journal": _check(read_own(run.path, JOURNAL))}
-    data = canonical_json({**record, "sha256": identity_hash(record)}) + "\n"
-    replace_file(run.path, MANIFEST, data.encode("ascii"), run.shard)
+    replace_file(run.path, MANIFEST, _manifest_bytes(record), run.shard)
     remove_file(run.path, MARKER)
+
+
+def _manifest_bytes(record: dict[str, Any]) -> bytes:
+    return f"{canonical_json({**record, 'sha256': identity_hash(record)})}\n".encode("ascii")
 
 
 def _check(data: bytes) -> dict[str, Any]:
@@ -220,19 +213,13 @@ _MISSING = "is missing"
 
 
 def _read_manifest(run: Run) -> tuple[dict[str, Any] | None, str | None]:
-    """The record in manifest.json, and what is wrong with it."""
+    """The record in manifest.json, and its fault."""
     try:
         data = read_own(run.path, MANIFEST)
         record = loads(data)
         digest = record.pop("sha256")
-        intact = data == (
-            canonical_json({**record, "sha256": identity_hash(record)}) + "\n"
-        ).encode("ascii")
-        if (
-            intact
-            and isinstance(digest, str)
-            and is_checks({**record["files"], JOURNAL: record["journal"]})
-        ):
+        checks = {**record["files"], JOURNAL: record["journal"]}
+        if data == _manifest_bytes(record) and isinstance(digest, str) and is_checks(checks):
             return record, None
     except FileNotFoundError:
         return None, _MISSING
@@ -247,16 +234,13 @@ def _copy_bytes(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
-            archive.writestr(
-                zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)),
-                files[name],
-                zipfile.ZIP_DEFLATED,
-            )
+            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            archive.writestr(member, files[name], zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
 def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
-    """The copies that can be read, of the size on record; the caller compares their checksums."""
+    """The readable copies of the recorded size; the caller compares their checksums."""
     copies: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(read_own(run.path, COPY))) as archive:
@@ -264,5 +248,5 @@ def _read_copies(run: Run, recorded: Checks) -> dict[str, bytes]:
                 if member.file_size == recorded.get(member.filename, {}).get("bytes"):
                     copies[member.filename] = archive.read(member)
     except (DamagedError, zlib.error, *UNREADABLE):
-        pass  # what has been read is what there is
+        pass  # the copies read so far are returned
     return copies

@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, commit, machine, flags, command line. Never part of a run's identity."""
+"""Provenance: versions, commit, machine, flags, command line. Never part of a run's identity."""
 
 import importlib.metadata
 import os
@@ -56,16 +56,15 @@ _JAX_OPTIONS = (
 
 
 def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Record how this process computes.
+    """The provenance record of this process.
 
     Args:
-        extra: what the caller knows, as JSON: device kind and count, precision. It takes precedence over entries of the
-            same name.
+        extra: further entries, as JSON: device kind and count, precision. They take precedence.
 
     Returns:
-        time, host, python, platform, versions of the installed packages, git state of deepinit's own source and of the
-        working folder (None outside git), environment variables and JAX options that change numbers or speed, command
-        line; then `extra`.
+        time, host, python, platform, versions of installed packages, git state of deepinit's
+        source and of the working folder (None outside git), environment variables and JAX options
+        that change numbers or speed, command line; then `extra`.
     """
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -87,16 +86,16 @@ def collect(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_provenance(run: Run, record: Mapping[str, Any]) -> None:
-    """Note this start's record in the journal; the first shard also writes those of all starts so far to provenance.json.
+    """Append this start's record to the journal; the first shard also exports all records so far.
 
-    Ten thousand shards that each wrote the records of all would write a square of them; `export_provenance` has the rest.
+    Other shards do not export: n shards would write n^2 records.
 
     Raises:
         SpecError, ConflictError, DamagedError, ResourceError: as for the journal.
     """
     require_writable(run)
     if run.shard[0] == 0:
-        # The file first: a record of the first shard in the journal always stands in the file.
+        # The file first: it then has every record of the first shard that the journal has.
         _export(run, [*provenance_records(read_journal(run.path)), record])
     append_event(run, "provenance", record=record)
 
@@ -118,9 +117,9 @@ def provenance_records(events: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 
 def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | None:
-    """What is wrong with provenance.json: its records are those of the journal.
+    """The fault of provenance.json, whose records must be those of the journal; None if intact.
 
-    A killed start may have left one more at its end; those of other shards than the first are
+    A killed start may have left one more at the end; records of shards other than the first are
     exported at the end of the run.
     """
     by_first = [
@@ -143,10 +142,10 @@ def provenance_fault(run: Run, events: Sequence[Mapping[str, Any]]) -> str | Non
     except (OSError, ValueError, TypeError):
         return "cannot be read as JSON"
     if not isinstance(records, list) or data != _file_bytes(records):
-        return "is no list of starts as it was written"
+        return "is no list of starts as written"
     unknown = [number for number, text in enumerate(texts) if text not in known]
     if not lost and unknown not in ([], [len(texts) - 1]):
-        return "says otherwise than the journal"
+        return "contradicts the journal"
     if run.format_version > 1 and not known_first <= set(texts):
         return "lacks a start that the journal has"
     return None
@@ -171,7 +170,7 @@ def _versions() -> dict[str, str]:
 
 
 def _jax_options() -> dict[str, Any]:
-    # Looked up, never imported: without JAX in the process no option of JAX is in force.
+    # Without JAX in the process no option of JAX is in force.
     jax = sys.modules.get("jax")
     if jax is None:
         return {}
@@ -185,7 +184,8 @@ def _jax_options() -> dict[str, Any]:
 def _git_state(folder: Path, tracked: str | None) -> dict[str, Any] | None:
     """Commit, and whether tracked files differ from it; None outside git.
 
-    With `tracked`, None too unless git knows that file: an installed package can lie inside somebody else's repository.
+    Also None unless git tracks the file `tracked`: a package can be installed inside a foreign
+    repository.
     """
     if tracked is not None and _git(folder, "ls-files", "--error-unmatch", tracked) is None:
         return None

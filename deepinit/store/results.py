@@ -1,10 +1,10 @@
-"""The Dataset that a finished run is exported to: result.nc."""
+"""result.nc: the exported Dataset of a finished run."""
 
 import io
 import os
 from typing import TYPE_CHECKING
 
-from deepinit.core.errors import DamagedError, SpecError, refusal
+from deepinit.core.errors import DamagedError, SpecError
 from deepinit.store.atomic import system_refusals
 from deepinit.store.entries import has_own, read_own
 from deepinit.store.layout import MARKER, RESULT, Run, repair_remedy
@@ -20,28 +20,23 @@ def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
 
     Raises:
         SpecError: no run directory, or a run that is not finished.
-        DamagedError: result.nc is not what was written.
+        DamagedError: result.nc is damaged.
     """
     run = load_run(path)
     if not has_result(run):
-        raise SpecError(
-            f"{run.path}, whose run is not finished: it has no {RESULT}",
-            "a finished run",
-            "The run's own command goes on where it stopped and exports it.",
-        )
+        given = f"{run.path}, whose run is not finished: it has no {RESULT}"
+        raise SpecError(given, "a finished run", "Rerun the original command to finish it.")
     fault = output_fault(run, RESULT, (recorded_outputs(run) or {}).get(RESULT))
     if fault:
-        raise DamagedError(_damaged(run, fault))
+        raise _damaged(run, fault)
     try:
         return dataset_of(read_own(run.path, RESULT))
     except Exception as error:
-        raise DamagedError(
-            _damaged(run, f"is no netCDF file ({type(error).__name__}: {error})")
-        ) from error
+        raise _damaged(run, f"is no netCDF file ({type(error).__name__}: {error})") from error
 
 
 def dataset_of(data: bytes) -> "xarray.Dataset":
-    """The Dataset in a netCDF-4 file; any exception for bytes that are none."""
+    """The Dataset in a netCDF-4 file; other bytes raise any exception."""
     import xarray
 
     _refuse_foreign(data)
@@ -49,7 +44,7 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
 
 
 def _refuse_foreign(data: bytes) -> None:
-    """Refuse a file that has its numbers elsewhere, or claims more of them than it has bytes."""
+    """Refuse a file with links or external data, or with more data declared than bytes."""
     import h5py
 
     size = 0
@@ -69,7 +64,7 @@ def has_result(run: Run) -> bool:
     """Whether the run has been exported.
 
     Raises:
-        DamagedError: a link or a special file in the place of result.nc.
+        DamagedError: a link or a special file in place of result.nc.
         ResourceError: the directory cannot be read.
     """
     with system_refusals(run.path, 0):
@@ -77,10 +72,12 @@ def has_result(run: Run) -> bool:
 
 
 def result_bytes(dataset: "xarray.Dataset") -> bytes:
-    """A netCDF-4 file in memory: HDF5 writing to a full disk can end the process or leave zeros in place of data.
+    """The netCDF-4 file of a Dataset, made in memory.
+
+    HDF5 writing to a full disk can end the process or leave zeros in place of data.
 
     Raises:
-        SpecError: the Dataset holds something that netCDF has no word for.
+        SpecError: a type that netCDF does not store.
     """
     import h5netcdf
     from xarray.backends import H5NetCDFStore
@@ -98,9 +95,6 @@ def result_bytes(dataset: "xarray.Dataset") -> bytes:
     return buffer.getvalue()
 
 
-def _damaged(run: Run, fault: str) -> str:
-    return refusal(
-        f"{run.path / RESULT}, which {fault}",
-        "the file that the run exported",
-        f"{repair_remedy(run.path)} The blocks are untouched.",
-    )
+def _damaged(run: Run, fault: str) -> DamagedError:
+    given, remedy = f"{run.path / RESULT}, which {fault}", repair_remedy(run.path)
+    return DamagedError(given, "the file that the run exported", remedy)

@@ -33,30 +33,31 @@ def open_run(
     allow_mixed: bool = False,
     format_version: int = FORMAT_VERSION,
 ) -> Iterator[Run]:
-    """Create a run directory, or open it again, and hold it for writing until the block ends.
+    """Create a run directory or open it again, locked for writing within the `with` statement.
 
-    Temporary files of writers that were killed are removed; nothing else is. The lock is held, and the run may be written
-    to, within the `with` statement only.
+    Temporary files of killed writers are removed.
 
     Args:
         path: the directory; created with its parents.
-        identity: everything the stored numbers depend on, as JSON. An entry `experiment` names the experiment.
-        backend: what the numbers depend on beside identity and versions, in words, for example "cpu" or
-            "gpu NVIDIA H200"; compared with that of the first start if both are known.
-        flags: compiler flags and options that change numbers, compared likewise.
-        shard: (i, n): this writer's part. Shards of one directory write side by side; (0, 1) writes alone.
-        allow_mixed: go on under other versions or another backend than the first start's, and record it.
+        identity: everything that the stored numbers depend on, as JSON; an entry `experiment`
+            names the experiment.
+        backend: the device that numbers depend on, such as "gpu NVIDIA H200"; compared with that
+            of the first start if both are known.
+        flags: compiler flags and options that change numbers; compared likewise.
+        shard: (i, n): this writer's part. Shards write concurrently; (0, 1) writes alone.
+        allow_mixed: continue under other versions or another backend than the first start's, and
+            record it.
         format_version: of the directory's layout.
 
     Yields:
         The run.
 
     Raises:
-        SpecError: the identity is no JSON, or the shard is none.
-        ConflictError: another writer holds it; the directory belongs to another run or to something else; it was started
-            by other versions or in another format.
+        SpecError: an identity that is no JSON, or an invalid shard.
+        ConflictError: another writer holds it; it holds another run or other files; it was
+            started by other versions or in a newer format.
         DamagedError: spec.json or the journal is damaged.
-        ResourceError: the directory cannot be written, or is on a file system without atomic rename.
+        ResourceError: the directory cannot be written, or its file system has no atomic rename.
     """
     folder = Path(path)
     asked: dict[str, Any] = json.loads(canonical_json(identity))
@@ -76,9 +77,8 @@ def open_run(
         if mixed and not allow_mixed:
             raise ConflictError(
                 f"a run in {folder} that was started otherwise: {'; '.join(mixed)}",
-                "the versions and the backend of its first start, because results differ between them in the last "
-                "digits",
-                "Go on with those, choose another directory, or allow mixing (--allow-mixed), which is recorded.",
+                "the versions and the backend of its first start, on which the last digits depend",
+                "Continue with those, choose another directory, or record the mix: --allow-mixed.",
             )
         if shard[1] == 1:
             adopt_blocks(run)
@@ -87,7 +87,7 @@ def open_run(
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run directory for reading. It takes no lock and works beside a writer and on read-only media.
+    """Open a run directory for reading, without a lock, also on read-only media.
 
     Raises:
         SpecError: the path is no run directory.
@@ -99,26 +99,20 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         with system_refusals(folder, 0):
             is_run = folder.is_dir() and has_own(folder, JOURNAL)
         if is_run:
-            raise DamagedError(
-                f"{folder}, whose {SPEC} is missing",
-                "a run directory as it was written",
-                "Put a copy of the file back; the blocks in this directory are untouched.",
-            )
-        raise SpecError(
-            f"{folder}, which has no {SPEC}",
-            "a run directory",
-            "Give the directory that a run was written to.",
-        )
+            remedy = "Restore a copy of the file; the blocks are untouched."
+            raise DamagedError(f"{folder}, whose {SPEC} is missing", "a run directory", remedy)
+        remedy = "Give the directory that a run was written to."
+        raise SpecError(f"{folder}, which has no {SPEC}", "a run directory", remedy)
     identity, version = read_spec(folder)
     return Run(folder, identity, identity_hash(identity), format_version=version)
 
 
 def has_run(path: str | os.PathLike[str]) -> bool:
-    """Whether a run directory stands there.
+    """Whether the path is a run directory.
 
     Raises:
-        DamagedError: a link or a special file in the place of spec.json.
-        ResourceError: the system refuses to look.
+        DamagedError: a link or a special file in place of spec.json.
+        ResourceError: it cannot be read.
     """
     folder = Path(path)
     with system_refusals(folder, 0):
@@ -129,10 +123,9 @@ def has_run(path: str | os.PathLike[str]) -> bool:
 
 
 def adopt_blocks(run: Run) -> list[str]:
-    """Note in the journal the intact blocks that it does not have.
+    """Record intact blocks without a journal line in the journal.
 
-    A writer killed between a block and its line leaves one such block; a damaged journal has lost
-    the lines of several.
+    A writer killed between a block and its line leaves one, a damaged journal several.
     """
     adopted = []
     for name in unrecorded_blocks(run.path, read_journal(run.path)):
@@ -144,7 +137,7 @@ def adopt_blocks(run: Run) -> list[str]:
 
 
 def unrecorded_blocks(path: Path, events: list[dict[str, Any]]) -> list[str]:
-    """Names of the blocks that stand without a line in the journal."""
+    """Names of the blocks without a line in the journal."""
     recorded = {event.get("name") for event in events if event["event"] == "block"}
     return [name for name in block_names(path) if name not in recorded]
 
@@ -161,25 +154,23 @@ def _refuse_foreign(folder: Path) -> None:
     raise ConflictError(
         f"{folder}, {held} and is no run directory",
         "a new or an empty directory, or that of an earlier start of the same run",
-        "Choose another directory; nothing in this one has been touched.",
+        "Choose another directory; nothing in this one has been changed.",
     )
 
 
 def _refuse_other_run(folder: Path, here: dict[str, Any], asked: dict[str, Any]) -> None:
-    found = list(differences(here, asked))
-    if not found:
+    changes = list(differences(here, asked))
+    if not changes:
         return
     names = here.get("experiment"), asked.get("experiment")
-    other = (
-        f"a directory of another experiment ({names[0]!r} here, {names[1]!r} asked), "
-        if names[0] != names[1]
-        else ""
-    )
-    more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    other = f"a directory of another experiment ({names[0]!r} here, {names[1]!r} asked), "
+    other = other if names[0] != names[1] else ""
+    rest = len(changes) - _MOST_SHOWN
+    more = f"; and {rest} more" if rest > 0 else ""
     raise ConflictError(
-        f"{other}{folder}, which holds another run: {'; '.join(found[:_MOST_SHOWN])}{more}",
+        f"{other}{folder}, which holds another run: {'; '.join(changes[:_MOST_SHOWN])}{more}",
         "the run that the directory was made for",
-        "Ask for that one, or choose another directory; nothing in this one has been touched.",
+        "Ask for that one, or choose another directory; nothing in this one has been changed.",
     )
 
 
@@ -194,7 +185,7 @@ def _environment(backend: str | None) -> dict[str, str | None]:
 
 
 def _mixed(folder: Path, environment: dict[str, str | None]) -> list[str]:
-    """How this start differs from the first, as far as both are known."""
+    """Known differences of this start from the first."""
     first = next(
         (event.get("environment") for event in read_journal(folder) if event["event"] == "start"),
         None,

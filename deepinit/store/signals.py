@@ -1,4 +1,4 @@
-"""Stopping between two blocks when asked to."""
+"""Stop requests by signal, obeyed between two blocks."""
 
 import contextlib
 import signal
@@ -8,10 +8,7 @@ from types import FrameType
 
 
 class Stop:
-    """Whether somebody has asked the run to stop: `requested`, and by which signal.
-
-    The block loop looks at it after each block.
-    """
+    """A stop request and its signal; the block loop reads it after each block."""
 
     requested: bool = False
     signal_name: str = ""
@@ -19,15 +16,14 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Stop]:
-    """Within, the first SIGTERM or SIGINT asks for a stop; a SIGINT after that goes to the earlier handler.
+    """Within, the first SIGTERM or SIGINT requests a stop; a later SIGINT interrupts at once.
 
-    That one ends the command at once, and raises KeyboardInterrupt in a Python session. A SIGTERM
-    after the first signal changes nothing: batch systems send several. An ignored signal (`nohup`,
-    `command &`) stays ignored. The earlier handlers come back at the end. Outside the main thread
-    Python has no say over signals, and none is handled.
+    The later SIGINT goes to the earlier handler and raises KeyboardInterrupt. A later SIGTERM is
+    ignored: batch systems send several. An ignored signal (`nohup`, `command &`) stays ignored.
+    Earlier handlers are restored at the end. Outside the main thread no signal is handled.
 
     Args:
-        notify: called with the signal's name at the first one, for example to tell the user that a block is finishing.
+        notify: called with the name of the first signal.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -55,5 +51,5 @@ def stop_on_signals(notify: Callable[[str], None] | None = None) -> Iterator[Sto
     finally:
         for number in handled:
             before = earlier[number]
-            # None: a handler that was not set from Python, and that Python cannot set again.
+            # None: a handler that was not set from Python and cannot be restored by it.
             signal.signal(number, signal.SIG_DFL if before is None else before)

@@ -12,7 +12,7 @@ from deepinit.store.layout import FORMAT_VERSION, SPEC
 
 
 class Spec(NamedTuple):
-    """What spec.json holds.
+    """Content of spec.json.
 
     Attributes:
         identity: what the run computes.
@@ -24,15 +24,14 @@ class Spec(NamedTuple):
 
 
 def spec_bytes(identity: Mapping[str, Any], format_version: int) -> bytes:
-    """The file of an identity."""
-    # Three entries, in every format to come: so that any version can check any spec and tell newer
-    # from damaged.
+    """Content of spec.json for an identity."""
+    # Three entries in every format, so that any version can tell a newer file from a damaged one.
     record = {"format_version": format_version, "identity": identity}
     return (canonical_json({**record, "sha256": identity_hash(record)}) + "\n").encode("ascii")
 
 
 def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
-    """The record in spec.json, if its bytes are as they were written and its format is known.
+    """The record in spec.json, checked.
 
     Raises:
         DamagedError: spec.json is torn, changed or no file.
@@ -48,15 +47,11 @@ def read_spec(folder: Path, format_version: int = FORMAT_VERSION) -> Spec:
     except (ValueError, KeyError, TypeError):
         intact = False
     if not intact or not isinstance(identity, dict):
-        raise DamagedError(
-            f"{folder / SPEC}, which is torn or changed",
-            "the file as the run's first start wrote it",
-            "Put a copy of the file back, or choose a new directory; the blocks in this one are untouched.",
-        )
+        given, allowed = f"{folder / SPEC}, which is torn or changed", "the file as first written"
+        remedy = "Restore a copy of it, or choose a new directory; the blocks here are untouched."
+        raise DamagedError(given, allowed, remedy)
     if version > format_version:
-        raise ConflictError(
-            f"{folder}, written in format {version} by a newer deepinit",
-            f"formats up to {format_version}, which this deepinit knows",
-            "Update deepinit; nothing in the directory has been touched.",
-        )
+        given = f"{folder}, written in format {version} by a newer deepinit"
+        remedy = "Update deepinit; nothing in the directory has been changed."
+        raise ConflictError(given, f"formats up to {format_version}", remedy)
     return Spec(identity, version)

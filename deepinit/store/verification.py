@@ -1,4 +1,4 @@
-"""Check a run directory byte by byte, set what is damaged aside, and write again what has a copy."""
+"""Check every byte of a run directory, quarantine damaged files, restore those with a copy."""
 
 import dataclasses
 import os
@@ -20,18 +20,18 @@ from deepinit.store.runs import adopt_blocks, load_run, unrecorded_blocks
 
 @dataclasses.dataclass(frozen=True)
 class VerifyReport:
-    """What a check of a run directory found.
+    """Result of checking a run directory.
 
     Attributes:
-        good: names of the blocks that hold what was written.
-        damaged: name of a block -> what is wrong with it.
-        missing: names of the blocks that the journal has as written and that are not there.
-        damaged_files: name of another file (journal.jsonl, provenance.json, an output, or anything
-            that is neither a file nor a folder) -> what is wrong with it.
-        restored: names of the files that `discard_damaged` has written again.
+        intact: names of the intact blocks.
+        damaged: name of a block -> its fault.
+        missing: names of the blocks that the journal records and that do not exist.
+        damaged_files: name of another file (journal.jsonl, provenance.json, an output, or an entry
+            that is neither a file nor a folder) -> its fault.
+        restored: names of the files that `quarantine_damaged` has written again.
     """
 
-    good: tuple[str, ...]
+    intact: tuple[str, ...]
     damaged: Mapping[str, str]
     missing: tuple[str, ...]
     damaged_files: Mapping[str, str]
@@ -39,18 +39,18 @@ class VerifyReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was written is there, as it was written."""
+        """Whether every written file exists and is intact."""
         return not (self.damaged or self.missing or self.damaged_files)
 
 
 def verify(path: str | os.PathLike[str]) -> VerifyReport:
-    """Read and check every block, the journal and the outputs. Changes nothing.
+    """Check every block, the journal and the outputs; changes nothing.
 
     Raises:
         SpecError: no run directory.
         ConflictError: a newer deepinit wrote it.
-        DamagedError: spec.json is damaged, so that nothing can be checked against it; a link or a
-            special file stands in the place of spec.json, the journal or the folder of the blocks.
+        DamagedError: spec.json is damaged; or a link or a special file in place of spec.json, the
+            journal or the folder of blocks.
     """
     run = load_run(path)
     present = block_names(run.path)
@@ -60,53 +60,48 @@ def verify(path: str | os.PathLike[str]) -> VerifyReport:
     written = {event["name"] for event in events if event["event"] == "block" and "name" in event}
     with system_refusals(run.path, 0):
         files = dict(foreign_entries(run.path, skip=f"{BLOCKS}/{DAMAGED}"))
-    files.update(
-        {name: fault for name, fault in output_faults(run, events).items() if name not in files}
-    )
+    files = {**files, **output_faults(run, events), **files}  # foreign entries first
     files.update(_journal_fault(run, journal.damaged, damaged))
     fault = provenance_fault(run, events)
     if fault and not journal.damaged and JOURNAL not in files:
         files[PROVENANCE] = fault
-    good = tuple(name for name in present if name not in damaged)
-    return VerifyReport(good, damaged, tuple(sorted(written - set(present))), files)
+    intact = tuple(name for name in present if name not in damaged)
+    return VerifyReport(intact, damaged, tuple(sorted(written - set(present))), files)
 
 
 def _journal_fault(
     run: Run, damaged_lines: list[int], damaged: Mapping[str, str]
 ) -> dict[str, str]:
     if damaged_lines:
-        return {
-            JOURNAL: f"has lines that do not match their checksum: {', '.join(map(str, damaged_lines[:20]))}"
-        }
+        numbers = ", ".join(map(str, damaged_lines[:20]))
+        return {JOURNAL: f"has lines that do not match their checksum: {numbers}"}
     if run.format_version == 1:
         return {}
     events = parsed_journal(run.path).events
-    # Killed between a block and its line, a start leaves one block; a whole run's start adopts it.
+    # A start killed between a block and its line leaves one block, which a whole start adopts.
     starts = 0
     for event in events:
         if event["event"] == "start":
             starts = 1 if event["shard"] == "0/1" else starts + 1
     lost = [name for name in unrecorded_blocks(run.path, events) if name not in damaged]
     if len(lost) > starts:
-        return {
-            JOURNAL: f"has lost the lines of {len(lost)} blocks that stand, {lost[0]} among them"
-        }
+        return {JOURNAL: f"has lost the lines of {len(lost)} blocks, such as {lost[0]}"}
     return {}
 
 
-def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
-    """Move what is damaged to `blocks/damaged/`, where nothing is lost and nothing is in the way of computing it anew.
+def quarantine_damaged(path: str | os.PathLike[str]) -> VerifyReport:
+    """Move damaged files to `blocks/damaged/`, so that they can be computed again.
 
-    A damaged journal is set aside likewise, and a new one begins with the lines that can be read;
-    provenance.json is made again from the journal, outputs from their copy. Where the copy is
-    damaged too, the run counts as not concluded, and its own command writes the outputs again.
+    A new journal begins with the intact lines of a damaged one; provenance.json is rebuilt from
+    the journal, outputs from their copy. If the copy is damaged too, the run becomes unfinished,
+    and the original command writes the outputs again.
 
     Returns:
-        What `verify` found before, and what was written again.
+        The report of `verify` before, and the restored files.
 
     Raises:
-        ConflictError: a writer is at work.
-        DamagedError: what the repair itself writes to is a link or a special file.
+        ConflictError: the run has a writer.
+        DamagedError: a file that the repair writes to is a link or a special file.
         SpecError, ResourceError: as `verify` and the writing of any file.
     """
     run = load_run(path)
@@ -119,7 +114,7 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
             journal = parsed_journal(run.path)
             kept = None
             if journal.damaged:
-                kept = _set_aside(run.path, JOURNAL)
+                kept = _quarantine(run.path, JOURNAL)
                 lines = b"".join(line + b"\n" for line in journal.lines)
                 replace_file(run.path, JOURNAL, lines, run.shard)
             append_event(
@@ -127,10 +122,10 @@ def discard_damaged(path: str | os.PathLike[str]) -> VerifyReport:
             )
         for name, fault in report.damaged_files.items():
             if name != JOURNAL:
-                kept = _set_aside(run.path, name)
+                kept = _quarantine(run.path, name)
                 append_event(run, "discarded", name=name, reason=fault, kept=kept)
         for name, fault in report.damaged.items():
-            kept = _set_aside(run.path, block_file(name), f"{name}.npz")
+            kept = _quarantine(run.path, block_file(name), f"{name}.npz")
             append_event(run, "discarded", name=name, reason=fault, kept=kept)
         if JOURNAL in report.damaged_files:
             adopt_blocks(run)
@@ -154,13 +149,11 @@ def _fault(run: Run, name: str) -> str | None:
     return block_fault(data, run.identity_hash, name)
 
 
-def _set_aside(folder: Path, name: str, kept: str | None = None) -> str | None:
-    """Rename an entry into `blocks/damaged/`, never onto an earlier one.
-
-    A link is renamed itself, never what it leads to.
+def _quarantine(folder: Path, name: str, kept: str | None = None) -> str | None:
+    """Rename an entry (a link itself) into `blocks/damaged/`, never onto an earlier one.
 
     Returns:
-        Its new place in the directory; None if it is not there.
+        Its new name in the directory; None for a missing entry.
     """
     source = folder / name
     with system_refusals(source, 0):

@@ -13,6 +13,7 @@ from paths import ROOT, TINY_EXPERIMENT
 
 from deepinit import store
 from deepinit.cli import main
+from deepinit.runs.load import load_experiment, question_and_presets, shipped_names
 
 TINY = str(TINY_EXPERIMENT)
 ANGLES = "vanishing_angles"
@@ -20,10 +21,11 @@ ANGLES = "vanishing_angles"
 WITHOUT_JAX = """
 import sys
 from deepinit.cli import main
-for arguments in (["--help"], ["--version"], ["run", "--help"], ["run", ANGLES, "--config.help"], ["run", ANGLES, "--dry-run"],
+for arguments in (["--help"], ["--version"], ["run", "--help"], ["run", ANGLES, "--config.help"],
+                  ["run", ANGLES, "--dry-run"],
                   ["run", ANGLES, "--dry-run", "--preset", "full", "--config.num-seeds", "100"],
                   ["run", ANGLES, "--preset", "nosuch"], ["run", ANGLES, "--config.widths", "0"],
-                  ["run", TRAINED, "--dry-run"]):
+                  ["run", TRAINED, "--dry-run"], ["list"]):
     try:
         main(arguments)
     except SystemExit as end:
@@ -48,11 +50,22 @@ def test_help_plans_and_refusals_need_no_jax():
     )
     assert done.returncode == 0, done.stderr
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
-    assert codes == ["code 0"] * 6 + ["code 2"] * 2 + ["code 0"]
+    assert codes == ["code 0"] * 6 + ["code 2"] * 2 + ["code 0"] * 2
     assert "JAX_COORDINATOR_ADDRESS" in done.stdout
     assert "relu-w4096" in done.stdout
     assert "--timed" in done.stdout
     assert "--timed adds blocks, memory and time" in done.stdout
+
+
+def test_the_list_has_every_experiment_with_its_question_and_presets(capsys):
+    lines = " ".join(said(capsys, 0, "list").replace("│", " ").split())
+    for name in shipped_names():
+        experiment = load_experiment(name)
+        assert question_and_presets(name) == (experiment.question, list(experiment.presets))
+        assert name in lines
+        assert experiment.question.split()[0] in lines
+        assert ", ".join(experiment.presets) in lines
+    assert len(shipped_names()) >= 8
 
 
 def test_a_plan_writes_nothing_and_takes_overrides(capsys, tmp_path):
@@ -92,7 +105,7 @@ def test_a_run_as_json_and_what_show_and_verify_say(capsys, tmp_path):
     assert Path(record["report"]).read_text().startswith("<!")
     assert json.loads(said(capsys, 0, "show", folder, "--json")) == record
     assert "second_order" in said(capsys, 0, "show", folder)
-    assert "blocks are whole" in said(capsys, 0, "verify", folder)
+    assert "blocks intact" in said(capsys, 0, "verify", folder)
     assert "deepinit run" in (folder / "report.html").read_text()
 
 
@@ -105,12 +118,12 @@ def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(ca
     cells = [cell.strip() for cell in row.strip("│").split("│")]
     assert cells[:4] == ["tiny", "10", "40", "5"]
     assert "10 blocks, " in out
-    assert "on this machine as busy as it is" in out
+    assert "at the current load, excluding theory, figures and report" in out
     said(capsys, 0, "run", TINY, "--out", folder, *options)
     written = (
         sum(file.stat().st_size for file in (folder / "blocks" / "tiny").glob("0*.npz")) / 1024
     )
-    predicted = float(re.search(r"at most, ([\d.]+) KiB on disk", out)[1])
+    predicted = float(re.search(r"of memory, ([\d.]+) KiB on disk", out)[1])
     assert predicted == pytest.approx(written, rel=0.02)
     assert "shard 1/4: 3 blocks, " in said(
         capsys, 0, "run", TINY, "--dry-run", "--timed", *options, "--shard", "1/4"
@@ -118,9 +131,7 @@ def test_a_timed_plan_predicts_blocks_memory_disk_and_time_and_writes_nothing(ca
 
 
 @pytest.mark.slow
-def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_named(
-    capsys, tmp_path
-):
+def test_a_run_that_is_not_finished_shows_its_progress_and_missing_blocks(capsys, tmp_path):
     folder, options = tmp_path / "a run", ["--block-size", 40]
     said(capsys, 0, "run", TINY, "--out", folder, "--shard", "1/4", *options)
     record = json.loads(said(capsys, 0, "show", folder, "--json"))
@@ -131,18 +142,17 @@ def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_n
     out = said(capsys, 0, "show", folder)
     assert "3 of 10" in out
     assert f"{case['mean']:.1f}" in out
-    assert "The last block was finished " in out
-    assert "Nobody is at work." in out
+    assert "Last block: " in out
+    assert "No writer." in out
     out = said(capsys, 0, "verify", folder)
     assert (
-        "hole: tiny: 7 of 10 blocks are missing: tiny/000000000-000000039, tiny/000000080-000000119"
-        in out
+        "missing: tiny: 7 of 10 blocks: tiny/000000000-000000039, tiny/000000080-000000119" in out
     )
     assert "jax " in out
     assert "shard 1/4" in out
     with store.open_run(folder, store.load_run(folder).identity, shard=(0, 4)):
-        assert f"At work: process {os.getpid()} on host" in said(capsys, 0, "show", folder)
-    # What is shown are the statistics of the networks that are there: the same as those of the whole, in part.
+        assert f"Writing: process {os.getpid()} on host" in said(capsys, 0, "show", folder)
+    # The statistics are those of the same networks in the whole run.
     said(capsys, 0, "merge", TINY, "--out", folder, "--repair", *options)
     samples = store.read_result(folder)["samples"].values[0, :, 0, 0]
     blocks = [samples[first : first + 40] for first in (40, 200, 360)]
@@ -150,7 +160,7 @@ def test_a_run_that_is_not_finished_is_shown_as_far_as_it_is_and_its_holes_are_n
     assert case["excluded"] == np.isnan(np.concatenate(blocks)).sum()
     sd = np.nanstd(np.concatenate(blocks), ddof=1)
     assert case["standard_error"] == pytest.approx(sd / np.sqrt(120 - case["excluded"]), rel=1e-6)
-    assert "hole:" not in said(capsys, 0, "verify", folder)
+    assert "missing:" not in said(capsys, 0, "verify", folder)
 
 
 def test_a_run_that_has_hardly_begun_is_shown(capsys, tmp_path):
@@ -161,8 +171,8 @@ def test_a_run_that_has_hardly_begun_is_shown(capsys, tmp_path):
         pass
     out = said(capsys, 0, "show", tmp_path)
     assert "not begun" in out
-    assert "No block has been finished yet." in out
-    assert "hole: a: not begun" in said(capsys, 0, "verify", tmp_path)
+    assert "No finished block." in out
+    assert "missing: a: not begun" in said(capsys, 0, "verify", tmp_path)
 
 
 def test_provenance_that_was_changed_is_damage_and_is_made_again(capsys, tmp_path):

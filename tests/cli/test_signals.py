@@ -1,4 +1,4 @@
-"""A signal at any moment, once or twice, ends the command with 75, and the next start ends the same."""
+"""A signal at any moment, once or twice: exit code 75, and the next start ends the same."""
 
 import os
 import shutil
@@ -91,7 +91,8 @@ from deepinit.cli import main
 from deepinit.devices import use_all_cores
 use_all_cores()
 import h5netcdf, jax, matplotlib.figure, scipy.special, xarray
-import deepinit.comparison, deepinit.ensembles.blocks, deepinit.runs.outcome, deepinit.plots, deepinit.runs.report, deepinit.runs.execute
+import deepinit.comparison, deepinit.ensembles.blocks, deepinit.plots
+import deepinit.runs.execute, deepinit.runs.outcome, deepinit.runs.report
 
 template, folder, step, *arguments = sys.argv[1:]
 KINDS = [("TERM",), ("INT", "INT"), ("TERM", "TERM"), ("INT",), ("INT", "TERM"), ("TERM", "INT")]

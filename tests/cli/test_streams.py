@@ -19,7 +19,8 @@ from deepinit.cli import main
 from deepinit.devices import use_all_cores
 use_all_cores()
 import h5netcdf, jax, matplotlib.figure, scipy.special, xarray
-import deepinit.comparison, deepinit.ensembles.blocks, deepinit.runs.outcome, deepinit.plots, deepinit.runs.report, deepinit.runs.execute
+import deepinit.comparison, deepinit.ensembles.blocks, deepinit.plots
+import deepinit.runs.execute, deepinit.runs.outcome, deepinit.runs.report
 
 streams = [int(number) for number in sys.argv[1].split(",")]
 for line in sys.argv[2:]:
@@ -42,9 +43,11 @@ for line in sys.argv[2:]:
 """
 
 LINES = (
-    "--help", "run|--help", "run|TINY|--config.help", "run|TINY|--dry-run", "run|TINY|--nonsense", "nonsense",
-    "show|BEGUN", "show|BEGUN|--json", "verify|BEGUN", "merge|TINY|--out|RUN|SIZE", "merge|TINY|--out|RUN|SIZE|--json",
-    "run|TINY|--out|RUN|SIZE|--allow-mixed", "show|RUN", "show|RUN|--json", "verify|RUN", "verify|RUN|--repair", "verify|DAMAGED",
+    "--help", "run|--help", "run|TINY|--config.help", "run|TINY|--dry-run", "run|TINY|--nonsense",
+    "nonsense", "list", "show|BEGUN", "show|BEGUN|--json", "verify|BEGUN",
+    "merge|TINY|--out|RUN|SIZE", "merge|TINY|--out|RUN|SIZE|--json",
+    "run|TINY|--out|RUN|SIZE|--allow-mixed", "show|RUN", "show|RUN|--json",
+    "verify|RUN", "verify|RUN|--repair", "verify|DAMAGED",
 )  # fmt: skip
 CODES = {"run|TINY|--nonsense": 2, "nonsense": 2, "verify|BEGUN": 4, "verify|DAMAGED": 4}
 

@@ -1,4 +1,4 @@
-"""What stands in deploy/ is accepted by the command and by the shell, and the sbatch script does what it must on each outcome."""
+"""Files in deploy/: their command lines are accepted; the sbatch script on every exit code."""
 
 import os
 import re
@@ -62,7 +62,7 @@ def commands_of(job):
 
 
 def commands_in(path):
-    """The command lines that a text file shows or runs, without comments after them and what the shell does with them."""
+    """The deepinit command lines in a text file, without comments and shell operators."""
     text = re.sub(r"\\\n\s*", "", path.read_text()).replace("`deepinit", "\n`deepinit")
     text = re.sub(r"sbatch .*deploy/slurm/array\.sbatch", "deepinit run", text)
     for found in COMMAND.findall(text):
@@ -72,7 +72,7 @@ def commands_in(path):
 
 
 def accepted(words, capsys):
-    """Does the command take this line? Runs are only planned; of the others nothing is there, which they must say."""
+    """Whether the command accepts this line. Runs are planned only; others find no run."""
     assert words[0] == "deepinit"
     arguments = [*words[1:], "--dry-run"] if words[1] == "run" else words[1:]
     with pytest.raises(SystemExit) as end:
@@ -179,7 +179,7 @@ def test_scripts_are_valid_shell(script):
         subprocess.run(["shellcheck", str(script)], check=True)
 
 
-# Stand-ins for SLURM's commands: each notes how it was called; srun ends as the run would, squeue says the job's state.
+# Stand-ins for SLURM's commands: each records its call; srun has the exit code of the run.
 STAND_INS = {
     "srun": 'echo "srun $*" >> "$CALLS"; exit "$RUN_CODE"',
     "scontrol": 'echo "scontrol $*" >> "$CALLS"',
@@ -188,7 +188,7 @@ STAND_INS = {
 
 
 def calls_of_array(folder, code, state):
-    """Exit code of the sbatch script and the calls it makes, for a run that ends with `code` in a job in `state`."""
+    """Exit code and calls of the sbatch script, for a run's exit code and a job's state."""
     for name, body in STAND_INS.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)

@@ -152,7 +152,7 @@ def test_moving_neurons_that_make_no_sense_are_refused(
     [
         (np.eye(3), None, r"panels of shape \(3, 3\)"),
         (np.zeros((0, 2, 2)), None, "0 moments"),
-        (np.zeros((2, 2, 3)), None, r"moment 0: shape \(2, 3\)"),
+        (np.zeros((2, 2, 3)), None, r"panels of shape \(2, 2, 3\)"),
         (np.full((2, 2, 2), 3.0), None, "entries up to 3"),
         (np.zeros((2, 2, 2)), ["a"], "1 labels"),
     ],
@@ -165,8 +165,10 @@ def test_moving_similarities_that_make_no_sense_are_refused(panels, labels, mess
 @pytest.mark.slow
 def test_drawing_leaves_pyplot_alone_and_importing_loads_no_pictures():
     code = (
-        "import sys, deepinit.plots.animation as animation; print([m for m in ('matplotlib', 'PIL') if m in sys.modules]);"
-        "animation.animate_similarities([[[1.0]]], title='t'); print('matplotlib.pyplot' in sys.modules)"
+        "import sys, deepinit.plots.animation as animation\n"
+        "print([m for m in ('matplotlib', 'PIL') if m in sys.modules])\n"
+        "animation.animate_similarities([[[1.0]]], title='t')\n"
+        "print('matplotlib.pyplot' in sys.modules)"
     )
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -80,7 +80,7 @@ def test_correlation_maps_have_one_scale():
         ),
         (
             lambda: plots.function_draws({"a": (X, DRAWS.T)}, x_label="", y_label="", title=""),
-            "One row a draw",
+            "draws of shape",
         ),
         (
             lambda: plots.function_draws(
@@ -105,7 +105,7 @@ def test_correlation_maps_have_one_scale():
             lambda: plots.correlation_maps(
                 {"a": (X[1:], np.eye(9))}, x_label="", y_label="", title=""
             ),
-            "One number a row",
+            "x of shape",
         ),
     ],
 )

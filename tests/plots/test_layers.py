@@ -17,7 +17,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_importing_plots_imports_neither_matplotlib_nor_xarray_nor_jax():
-    code = "import sys, deepinit.plots; print([m for m in ('matplotlib', 'xarray', 'jax') if m in sys.modules])"
+    code = "import sys, deepinit.plots; modules = ('matplotlib', 'xarray', 'jax')\n"
+    code += "print([m for m in modules if m in sys.modules])"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
@@ -272,8 +273,10 @@ def test_writing_a_figure_twice_does_not_move_it():
 @pytest.mark.slow
 def test_pyplot_is_never_involved():
     code = (
-        "import sys, numpy as np; from deepinit import plots; from deepinit.core.results import Prediction;"
-        "fig = plots.layers(Prediction('q', 'paper', np.zeros((3, 1)), None, '', '', '')); plots.to_svg(fig);"
+        "import sys, numpy as np; from deepinit import plots\n"
+        "from deepinit.core.results import Prediction\n"
+        "fig = plots.layers(Prediction('q', 'paper', np.zeros((3, 1)), None, '', '', ''))\n"
+        "plots.to_svg(fig)\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     output = subprocess.run(
@@ -291,7 +294,7 @@ def test_no_text_of_a_figure_overlaps_another():
                 data.prediction_of(data.slope(16, 4) + 0.1 * k, name, variance=0.2)
                 for k, name in enumerate(KNOWN_COLOURS)
             ),
-            label="a long label of the data that explains at some length what was put into the networks "
+            label="a long label of the data that explains at some length the input of networks "
             * 2,
         )
     )

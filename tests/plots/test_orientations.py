@@ -105,7 +105,7 @@ def test_one_logarithmic_scale_serves_all_panels():
         ({str(k): (GRID, GRID) for k in range(7)}, {}, "7 panels"),
         ({"a": GRID}, {}, "a: ndarray"),
         ({"a": (GRID, GRID[:-1])}, {}, "a: points of shape"),
-        ({"a": (GRID.T, GRID.T)}, {}, "points of a of shape"),
+        ({"a": (GRID.T, GRID.T)}, {}, "a: points of shape"),
         ({"a": (np.full((2, 2), np.nan), np.ones((2, 2)))}, {}, "finite points"),
         ({"a": (GRID, GRID)}, {"orientations": [[0.0, 0.0]]}, "zero or not finite"),
         ({"a": (GRID, GRID)}, {"orientations": {"b": [[0.0, 1.0]]}}, "the panel 'b'"),

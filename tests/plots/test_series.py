@@ -77,7 +77,7 @@ def test_a_short_logarithmic_axis_has_plain_numbers():
     [
         ({}, "nothing to draw"),
         ({"a": (X,)}, "a: 1 columns"),
-        ({"a": (X, X[:-1])}, "of one length"),
+        ({"a": (X, X[:-1])}, "y of shape"),
         ({"a": ([], [])}, "not empty"),
     ],
 )

@@ -67,9 +67,9 @@ def test_neurons_without_orientation_are_grey_and_rounding_is_forgiven():
     [
         ({}, "0 panels"),
         ({str(k): np.eye(2) for k in range(13)}, "13 panels"),
-        ({"a": np.ones((2, 3))}, r"a: shape \(2, 3\)"),
-        ({"a": np.ones(4)}, r"a: shape \(4,\)"),
-        ({"a": np.zeros((0, 0))}, r"a: shape \(0, 0\)"),
+        ({"a": np.ones((2, 3))}, r"a: cosines of shape \(2, 3\)"),
+        ({"a": np.ones(4)}, r"a: cosines of shape \(4,\)"),
+        ({"a": np.zeros((0, 0))}, r"a: cosines of shape \(0, 0\)"),
         ({"a": 2.0 * np.eye(2)}, "entries up to 2"),
     ],
 )
@@ -137,7 +137,7 @@ def test_the_boundary_can_be_a_line_or_missing():
     ],
 )
 def test_phase_diagrams_that_make_no_sense_are_refused(points, exponents, errors):
-    with pytest.raises(SpecError, match="points of shape"):
+    with pytest.raises(SpecError, match="points"):
         plots.phase_diagram(points, exponents, errors, title="t")
-    with pytest.raises(SpecError, match="a boundary of shapes"):
+    with pytest.raises(SpecError, match="boundary: gamma of shape"):
         plots.phase_diagram(POINTS, np.zeros(4), boundary=([1.0, 2.0], [0.0]), title="t")

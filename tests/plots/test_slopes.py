@@ -70,7 +70,7 @@ def test_what_is_not_there_is_refused(comparison, layers, pairs):
 
 
 def test_other_datasets_are_refused(comparison):
-    with pytest.raises(SpecError, match=r"what di\.compare_widths"):
+    with pytest.raises(SpecError, match=r"result of di\.compare_widths"):
         plots.width_slopes(comparison.drop_vars("difference"))
-    with pytest.raises(SpecError, match=r"what di\.compare_widths"):
+    with pytest.raises(SpecError, match=r"result of di\.compare_widths"):
         plots.width_slopes(None)

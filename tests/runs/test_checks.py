@@ -14,7 +14,9 @@ from deepinit.runs.execute import run
 
 def falls(config, results):
     mean = results["tiny"].dataset["mean"].values[:, 0]
-    return [Check(f"Over {config.depth} layers the angle shrinks.", bool(np.all(np.diff(mean) < 0)))]
+    return [
+        Check(f"Over {config.depth} layers the angle shrinks.", bool(np.all(np.diff(mean) < 0)))
+    ]
 
 
 def rises(config, results):
@@ -58,6 +60,8 @@ def test_one_device_does_not_continue_what_several_began_unless_asked(tmp_path, 
     others = 2 if jax.device_count() == 1 else 1
     run(experiment, config, tmp_path / "run")
     monkeypatch.setattr(jax, "device_count", lambda: others)
-    with pytest.raises(ConflictError, match=r"one device.*several devices|several devices.*one device"):
+    with pytest.raises(
+        ConflictError, match=r"one device.*several devices|several devices.*one device"
+    ):
         run(experiment, config, tmp_path / "run")
     assert run(experiment, config, tmp_path / "run", Options(allow_mixed=True)) is not None

@@ -10,15 +10,24 @@ from deepinit.devices import num_cores
 
 
 def devices(code, **environment):
-    free = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    free = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+    }
     code = code + "\nimport jax; print(jax.local_device_count('cpu'))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, env=free | environment, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env=free | environment,
+        check=True,
     )
     return int(done.stdout)
 
 
-ASK = "from deepinit import cores; cores.num_cores = lambda: 3; cores.use_all_cores()"
+ASK = "from deepinit import devices; devices.num_cores = lambda: 3; devices.use_all_cores()"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +40,14 @@ ASK = "from deepinit import cores; cores.num_cores = lambda: 3; cores.use_all_co
         ("", {"JAX_NUM_CPU_DEVICES": "2"}, 2),
         ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, 2),
     ],
-    ids=["before JAX", "after its import", "after its setting", "after its use", "variable", "flag"],
+    ids=[
+        "before JAX",
+        "after its import",
+        "after its setting",
+        "after its use",
+        "variable",
+        "flag",
+    ],
 )
 @pytest.mark.slow
 def test_a_device_per_core_unless_the_user_chose(before, environment, expected):
@@ -52,9 +68,17 @@ def test_the_affinity_mask_counts():
 
 @pytest.mark.slow
 def test_the_console_script_takes_all_cores():
-    code = "import sys; sys.argv = ['deepinit', '--help']\nfrom deepinit import __main__, cores; cores.num_cores = lambda: 3"
-    code += "\ntry: __main__.command()\nexcept SystemExit: pass\nassert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
-    free = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    code = (
+        "import sys; sys.argv = ['deepinit', '--help']\n"
+        "from deepinit import __main__, devices; devices.num_cores = lambda: 3\n"
+        "try: __main__.command()\nexcept SystemExit: pass\n"
+        "assert 'jax' not in sys.modules; print(end='', file=sys.stdout)"
+    )
+    free = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+    }
     done = subprocess.run(
         [sys.executable, "-c", code + "\nimport jax; print('devices', jax.device_count())"],
         capture_output=True,

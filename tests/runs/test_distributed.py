@@ -1,4 +1,4 @@
-"""Processes joined into one program over the loopback: the bits of a single process, one standard output, and clear ends."""
+"""Processes joined into one program: the bits of one process, one output, clear ends."""
 
 import json
 import os
@@ -9,12 +9,12 @@ import sys
 import time
 
 import numpy as np
-from paths import TINY_EXPERIMENT
 import pytest
+from paths import TINY_EXPERIMENT
 
 from deepinit import store
 from deepinit.runs import distributed
-from deepinit.runs.distributed import Place, place
+from deepinit.runs.distributed import ProcessInfo, process_info
 
 TINY = str(TINY_EXPERIMENT)
 CUT = ["--block-size", "40"]  # 10 blocks of 8 batches of 5
@@ -28,7 +28,11 @@ def free_port():
 
 def command(*arguments, devices):
     """A process of its own, with so many simulated devices."""
-    free = {name: value for name, value in os.environ.items() if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    free = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "deepinit", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -49,7 +53,8 @@ def start(*arguments, processes, devices=1, counts=None):
     at = f"127.0.0.1:{free_port()}"
     return [
         command(
-            "run", TINY, "--distributed", "--coordinator", at, "--num-processes", (counts or {}).get(number, processes),
+            "run", TINY, "--distributed", "--coordinator", at,
+            "--num-processes", (counts or {}).get(number, processes),
             "--process-id", number, *arguments, devices=devices,
         )
         for number in range(processes)
@@ -63,11 +68,18 @@ def ended(started):
     finally:
         for process in started:
             process.kill()
-    return [process.returncode for process in started], [out for out, _ in said], [err for _, err in said]
+    return (
+        [process.returncode for process in started],
+        [out for out, _ in said],
+        [err for _, err in said],
+    )
 
 
 def blocks(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.glob("blocks/**/*.npz")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +99,15 @@ def assert_same_bits(folder, single):
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_eight_devices_and_four_shards_on_three_devices_end_with_the_bits_of_a_single_process(single, tmp_path):
+def test_eight_devices_and_four_shards_on_three_devices_end_with_the_bits_of_a_single_process(
+    single, tmp_path
+):
     alone("run", TINY, *CUT, "--out", tmp_path / "eight", devices=8)
     assert_same_bits(tmp_path / "eight", single)
-    shards = [command("run", TINY, *CUT, "--out", tmp_path / "four", "--shard", f"{i}/4", devices=3) for i in range(4)]
+    shards = [
+        command("run", TINY, *CUT, "--out", tmp_path / "four", "--shard", f"{i}/4", devices=3)
+        for i in range(4)
+    ]
     codes, _, said = ended(shards)
     assert codes == [0] * 4, said
     alone("merge", TINY, *CUT, "--out", tmp_path / "four")
@@ -117,14 +134,17 @@ def test_joined_processes_end_with_the_bits_of_a_single_one_and_only_the_first_p
     assert all("deepinit" not in error and "%" not in error for error in said[1:]), said
     assert_same_bits(tmp_path / "joined", single)
     # A refusal is told by the first alone, and ends all.
-    codes, outputs, said = ended(start("--out", tmp_path / "joined", processes=processes, devices=devices))
+    codes, outputs, said = ended(
+        start("--out", tmp_path / "joined", processes=processes, devices=devices)
+    )
     assert codes == [3] * processes, said
     assert "begun with --block-size 40" in said[0]
     assert all("deepinit" not in error for error in said[1:]), said
 
 
 @pytest.mark.parametrize(
-    "victim", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+    "victim",
+    [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)],
 )
 @pytest.mark.exhaustive
 def test_one_of_two_processes_dies_and_the_same_command_continues(tmp_path, victim):
@@ -149,7 +169,9 @@ def test_one_of_two_processes_dies_and_the_same_command_continues(tmp_path, vict
     alone("run", TINY, *arguments, "--out", tmp_path / "whole")
     assert blocks(folder) == blocks(tmp_path / "whole")
     assert kept.items() <= blocks(folder).items()
-    np.testing.assert_array_equal(*(store.read_result(run)["mean"].values for run in (folder, tmp_path / "whole")))
+    np.testing.assert_array_equal(
+        *(store.read_result(run)["mean"].values for run in (folder, tmp_path / "whole"))
+    )
 
 
 @pytest.mark.slow
@@ -180,7 +202,7 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
     started = start("--out", tmp_path / "run", "--join-timeout", 15, processes=2, counts={1: 3})
     codes, _, said = ended(started)
     assert codes[1] in (2, 5)
-    assert "--num-processes 3 in a program that the first process says has 2" in said[1] or "not all of 3" in said[1]
+    assert "--num-processes 3 in a program that has 2" in said[1] or "not all of 3" in said[1]
     assert codes[0] in (5, 75)
     assert "deepinit: " in said[0]
     assert not (tmp_path / "run").exists()
@@ -189,7 +211,8 @@ def test_processes_that_disagree_about_their_number_are_told(tmp_path):
 @pytest.mark.slow
 def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
     process = command(
-        "run", TINY, "--distributed", "--coordinator", f"127.0.0.1:{free_port()}", "--num-processes", 2, "--process-id", 0,
+        "run", TINY, "--distributed", "--coordinator", f"127.0.0.1:{free_port()}",
+        "--num-processes", 2, "--process-id", 0,
         "--join-timeout", 1, "--out", tmp_path / "run", devices=1,
     )  # fmt: skip
     out, err = process.communicate(timeout=100)
@@ -203,29 +226,47 @@ def test_a_process_whose_others_do_not_come_says_so_in_time(tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"), 75, "lost the connection to another"),
-        (RuntimeError("UNAVAILABLE: Task 1 heartbeat timeout"), 75, "the same command on every process continues"),
+        (
+            ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"),
+            75,
+            "lost the connection to another",
+        ),
+        (
+            RuntimeError("UNAVAILABLE: Task 1 heartbeat timeout"),
+            75,
+            "the same command on every process continues",
+        ),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 5, "smaller --block-size"),
         (KeyboardInterrupt(), 75, "stopped at once"),
-        (ZeroDivisionError("division by zero"), 1, "has failed, and ends without the others"),
+        (ZeroDivisionError("division by zero"), 1, "one of several joined processes failed"),
     ],
 )
-def test_what_ends_one_joined_process_is_told_and_no_other_is_waited_for(monkeypatch, capsys, error, code, said):
+def test_the_end_of_one_joined_process_is_printed_and_no_other_is_waited_for(
+    monkeypatch, capsys, error, code, said
+):
     def ends(message, code):
         raise SystemExit(f"{code} {message}")
 
     monkeypatch.setattr(distributed, "_exit", ends)
     with pytest.raises(SystemExit, match=rf"^{code} .*{said}"):
-        distributed._leave(error)
-    assert (type(error).__name__ in capsys.readouterr().err) == (code == 1)  # our bug: where it happened
+        distributed._abort(error)
+    assert (type(error).__name__ in capsys.readouterr().err) == (
+        code == 1
+    )  # our bug: where it happened
 
 
-def test_a_place_comes_from_options_then_variables_then_the_cluster():
-    variables = {"JAX_COORDINATOR_ADDRESS": "first:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}
-    assert place(Place("here:9", 4, 3), variables) == Place("here:9", 4, 3)
-    assert place(Place(), variables) == Place("first:1", 2, 1)
-    assert place(Place(), {"JAX_COORDINATOR_ADDRESS": "first:1"}) == Place()
+def test_process_info_comes_from_options_then_variables_then_the_cluster():
+    variables = {
+        "JAX_COORDINATOR_ADDRESS": "first:1",
+        "JAX_NUM_PROCESSES": "2",
+        "JAX_PROCESS_ID": "1",
+    }
+    assert process_info(ProcessInfo("here:9", 4, 3), variables) == ProcessInfo("here:9", 4, 3)
+    assert process_info(ProcessInfo(), variables) == ProcessInfo("first:1", 2, 1)
+    assert process_info(ProcessInfo(), {"JAX_COORDINATOR_ADDRESS": "first:1"}) == ProcessInfo()
     slurm = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"}
-    assert place(Place(), slurm) == Place()
-    assert place(Place("here:9", 2, 0), slurm) == Place("here:9", 2, 0)
-    assert place(Place("here:9", 4, 0), {"SLURM_NTASKS": "2"}) == Place("here:9", 4, 0)  # in a batch script, not a step
+    assert process_info(ProcessInfo(), slurm) == ProcessInfo()
+    assert process_info(ProcessInfo("here:9", 2, 0), slurm) == ProcessInfo("here:9", 2, 0)
+    assert process_info(ProcessInfo("here:9", 4, 0), {"SLURM_NTASKS": "2"}) == ProcessInfo(
+        "here:9", 4, 0
+    )  # in a batch script, not a step

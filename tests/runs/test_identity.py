@@ -11,10 +11,10 @@ from deepinit.cli import main
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import source_record
-from deepinit.runs.experiment import Case
-from deepinit.runs.load import load_experiment
 from deepinit.networks.flax_bridge import from_linen, from_nnx
 from deepinit.networks.network import named, network
+from deepinit.runs.experiment import Case
+from deepinit.runs.load import load_experiment
 from deepinit.store.canonical import differences, identity_hash
 
 Q = di.quantities
@@ -38,13 +38,15 @@ def measure(state, inputs):
 class Config:
     pass
 
-own = di.quantities.log_norm._replace(name="own", measurement=di.quantities.log_norm.measurement._replace(tap=measure))
+log_norm = di.quantities.log_norm
+own = log_norm._replace(name="own", measurement=log_norm.measurement._replace(tap=measure))
 
 def cases(config):
     spec = di.MLP((16,) * 2, act, di.normal(1.5))
     return (Case("only", spec, own, di.inputs.points([[1.0, 0.0]]), 64, forms=()),)
 
-EXPERIMENT = Experiment("own", "Own", {"default": Config()}, cases, lambda config, results: [], "", "Is it?")
+PRESETS = {"default": Config()}
+EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
 """
 
 
@@ -82,10 +84,31 @@ def test_identities_of_what_deepinit_defines_stay():
     resnet = di.ResNet(4, 2, block="shallow", weight_law=square)
     cases = (
         Case("mlp", mlp, Q.log_norm, points([[1.0, 2.0]]), 100, forms=()),
-        Case("leaky", di.MLP((8,) * 3, di.leaky_relu(0.25)), Q.log_sin2_angle, di.inputs.pair(0.5), 100, forms=()),
-        Case("rounded", di.MLP((8,) * 3, di.rounded("tanh", 0.01), law), Q.survival, di.inputs.ones(4), 100, forms=()),
+        Case(
+            "leaky",
+            di.MLP((8,) * 3, di.leaky_relu(0.25)),
+            Q.log_sin2_angle,
+            di.inputs.pair(0.5),
+            100,
+            forms=(),
+        ),
+        Case(
+            "rounded",
+            di.MLP((8,) * 3, di.rounded("tanh", 0.01), law),
+            Q.survival,
+            di.inputs.ones(4),
+            100,
+            forms=(),
+        ),
         Case("resnet", resnet, Q.nngp, points([[1.0, 2.0, 0, 0]]), 100, forms=()),
-        Case("conv", di.ConvResNet((4,), 2, 2, inner_activation="tanh"), Q.nngp, points([[1.0] * 8]), 100, forms=()),
+        Case(
+            "conv",
+            di.ConvResNet((4,), 2, 2, inner_activation="tanh"),
+            Q.nngp,
+            points([[1.0] * 8]),
+            100,
+            forms=(),
+        ),
         Case(
             "training",
             di.MLP((8,), di.tanh, law, output_width=1),
@@ -112,7 +135,7 @@ def test_r05_shards_of_a_changed_activation_are_refused(tmp_path, capsys):
     for command in (("run", *arguments, "--shard", "1/2"), ("merge", *arguments)):
         assert run(*command) == 3
         said = capsys.readouterr().err
-        assert "code.activation.deepinit_experiment_own_r05:act" in said
+        assert "code.activation.deepinit_experiment:act" in said
         assert "code.activation.values" in said
 
 
@@ -124,17 +147,33 @@ def test_a11_a_changed_measure_is_another_run(tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("OFFSET = 0", "OFFSET = 1000"))
     capsys.readouterr()
     assert run("run", file, "--out", out, "--shard", "0/2", "--block-size", 32) == 3
-    assert 'code.quantity.deepinit_experiment_own_a11:OFFSET: "0" here, "1000" asked' in capsys.readouterr().err
+    assert (
+        'code.quantity.deepinit_experiment:OFFSET: "0" here, "1000" asked'
+        in capsys.readouterr().err
+    )
 
 
 def test_a11_source_counts_and_layout_does_not(tmp_path):
     file = tmp_path / "own_layout.py"
     first = identity_of(file, EXPERIMENT)
-    commented = EXPERIMENT.replace("    return jnp.tanh(x)", '    """Odd."""\n    # tanh\n\n    return (jnp.tanh( x ))')
+    commented = EXPERIMENT.replace(
+        "    return jnp.tanh(x)", '    """Odd."""\n    # tanh\n\n    return (jnp.tanh( x ))'
+    )
     assert commented != EXPERIMENT
     assert changed(first, identity_of(file, "# a line more\n" + commented)) == []
     same_values = EXPERIMENT.replace("return jnp.tanh(x)", "return jnp.tanh(x) + 0.0")
-    assert changed(first, identity_of(file, same_values)) == ["code.activation.deepinit_experiment_own_layout:act"]
+    assert changed(first, identity_of(file, same_values)) == [
+        "code.activation.deepinit_experiment:act"
+    ]
+
+
+def test_the_name_of_the_file_is_no_part_of_the_identity(tmp_path):
+    package = tmp_path / "package"
+    package.mkdir()
+    files = [tmp_path / "own_one.py", tmp_path / "own_two.py", package / "__init__.py"]
+    first, renamed, packaged = (identity_of(file, EXPERIMENT) for file in files)
+    assert first == renamed == packaged
+    assert "deepinit_experiment:act" in first["code"]["activation"]
 
 
 def test_r05_the_values_of_an_activation_tell_it_apart_without_source():
@@ -154,14 +193,18 @@ def test_r05_a_name_of_deepinit_on_another_function():
         Activation("tanh", jnp.sin).to_json()
     impostor = Activation("tanh", jnp.sin, derivative_fn=jnp.cos)
     first, other = (
-        Case("c", di.MLP((4,), act, di.normal(1.0)), Q.log_norm, di.inputs.ones(2), 2, forms=()).identity()
+        Case(
+            "c", di.MLP((4,), act, di.normal(1.0)), Q.log_norm, di.inputs.ones(2), 2, forms=()
+        ).identity()
         for act in (di.tanh, impostor)
     )
     assert changed(first, other) == ["code"]
 
 
 def training_with(mode, **options):
-    return di.Training(di.targets.two_sines(8), (0, 1), mode, 0.1 if mode == "gd" else None, **options)
+    return di.Training(
+        di.targets.two_sines(8), (0, 1), mode, 0.1 if mode == "gd" else None, **options
+    )
 
 
 def of_network(net):
@@ -188,7 +231,9 @@ class Other(linen.Module):
 
 @pytest.mark.slow
 def test_r05_flax_modules_of_one_label():
-    nets = [from_linen(module, label="net") for module in (Gained(), Gained(), Gained(2.0), Other())]
+    nets = [
+        from_linen(module, label="net") for module in (Gained(), Gained(), Gained(2.0), Other())
+    ]
     first, same, field, body = map(of_network, nets)
     assert changed(first, same) == []
     assert changed(first, field) == ["code.network.it.0.gain", "code.network.values"]
@@ -200,7 +245,9 @@ def test_r05_flax_modules_of_one_label():
     def without_bias(rngs):
         return nnx.Linear(2, 1, use_bias=False, rngs=rngs)
 
-    first, same, other = (of_network(from_nnx(make, label="net")) for make in (linear, linear, without_bias))
+    first, same, other = (
+        of_network(from_nnx(make, label="net")) for make in (linear, linear, without_bias)
+    )
     assert changed(first, same) == []
     assert changed(first, other)
 
@@ -210,7 +257,8 @@ def test_r05_networks_of_two_functions():
         return jnp.ones(width)
 
     first, other = (
-        named("net", init, apply) for apply in (lambda w, x: jnp.sum(w * x)[None], lambda w, x: jnp.sum(x)[None])
+        named("net", init, apply)
+        for apply in (lambda w, x: jnp.sum(w * x)[None], lambda w, x: jnp.sum(x)[None])
     )
     assert changed(of_network(first), of_network(first)) == []
     assert changed(of_network(first), of_network(other))
@@ -220,7 +268,9 @@ def test_a_changed_rate_in_an_optax_transformation_is_another_run():
     net = network(di.MLP((4,), di.tanh, di.normal(1.0), output_width=1))
 
     def identity(mode):
-        return Case("c", net, Q.training_loss, training_with(mode, name="own", geometry="l2"), 2, forms=()).identity()
+        return Case(
+            "c", net, Q.training_loss, training_with(mode, name="own", geometry="l2"), 2, forms=()
+        ).identity()
 
     first, same, rate = (identity(optax.sgd(value)) for value in (0.1, 0.1, 0.2))
     assert changed(first, same) == []

@@ -12,9 +12,9 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import network_record
 from deepinit.core.network_values import general_parameters, general_rows, network_values
-from deepinit.runs.experiment import Case
 from deepinit.networks.flax_bridge import from_linen, from_nnx
 from deepinit.networks.network import named
+from deepinit.runs.experiment import Case
 from deepinit.store.canonical import differences
 
 X = general_rows((2, 3), 0.5)
@@ -47,7 +47,12 @@ def test_values_are_the_outputs_at_the_fixed_parameters():
         (jax.jit(lambda w, x: (x @ w).astype("float32").astype("float64")), 3),
         (lambda w, x: jax.nn.relu(x @ w.astype("bfloat16")), 7),
         (lambda w, x: x.astype("bfloat16") @ w.astype("bfloat16"), 0),
-        (lambda w, x: jax.lax.fori_loop(0, 2, lambda i, h: jnp.tanh(h), (x @ w).astype("float32")), 3),
+        (
+            lambda w, x: jax.lax.fori_loop(
+                0, 2, lambda i, h: jnp.tanh(h), (x @ w).astype("float32")
+            ),
+            3,
+        ),
         (lambda w, x: jax.lax.dot(x.astype("float32"), w), 7),
         (lambda w, x: undefined(x), 0),  # noqa: F821 - refused by the simulation, which says why
     ],
@@ -87,7 +92,10 @@ def test_flax_modules_are_computed_in_float64():
         first, last = nnx.Linear(2, 4, rngs=rngs), nnx.Linear(4, 1, rngs=rngs)
         return nnx.Sequential(first, lambda x: jnp.tanh(scale * x), last)
 
-    nnxs = [values_of(from_nnx(lambda rngs, c=c: make(rngs, c), label="net"), 2) for c in (1.0, 1.0, 1.1)]
+    nnxs = [
+        values_of(from_nnx(lambda rngs, c=c: make(rngs, c), label="net"), 2)
+        for c in (1.0, 1.0, 1.1)
+    ]
     assert nnxs == linens
     assert linens[0].startswith("float64: ")
 

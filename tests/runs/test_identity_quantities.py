@@ -1,12 +1,12 @@
-"""Own quantities are told apart by what their taps compute, also where their source looks the same."""
+"""Own quantities differ by the values of their taps, also if their source is equal."""
 
 import pytest
 
 import deepinit as di
 from deepinit.core.fingerprint import source_record
-from deepinit.runs.experiment import Case
 from deepinit.quantities.kinds import ExactLaw, Trained
 from deepinit.quantities.record import quantity_record
+from deepinit.runs.experiment import Case
 
 Q = di.quantities
 HIDDEN = {"offset": 0.0}  # read by a name that is made while the code runs: no source names it
@@ -40,7 +40,9 @@ def shifted_in_training(tap):
 def own(quantity):
     measurement = quantity.measurement
     if isinstance(measurement, ExactLaw):
-        measurement = measurement._replace(forward=measurement.forward._replace(tap=shifted(measurement.forward.tap)))
+        measurement = measurement._replace(
+            forward=measurement.forward._replace(tap=shifted(measurement.forward.tap))
+        )
     else:
         shift = shifted_in_training if isinstance(measurement, Trained) else shifted
         measurement = measurement._replace(tap=shift(measurement.tap))

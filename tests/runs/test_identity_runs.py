@@ -1,12 +1,12 @@
-"""Edited code is another run: continuing it and merging it are refused with the names of what changed."""
+"""Edited code is another run: to continue or merge it is refused, with the changed names."""
 
 import sys
 
 import pytest
 
 from deepinit.cli import main
-from deepinit.runs.load import load_experiment
 from deepinit.runs.execute import identity
+from deepinit.runs.load import load_experiment
 from deepinit.store import open_run
 
 HELPER = """
@@ -82,15 +82,28 @@ def cases(config):
         Case("net", net, di.quantities.training_loss, training, 8, forms=()),
     )
 
-EXPERIMENT = Experiment("own", "Own", {"default": Config()}, cases, lambda config, results: [], "", "Is it?")
+PRESETS = {"default": Config()}
+EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
 """
 
 EDITS = {
-    "activation": ("jnp.tanh(x) * (1", "jnp.sin(x) * (1", ("cases[0].code.activation.", "Swollen", "values")),
-    "field of an activation": ("power: float = 1.0", "power: float = 2.0", (".activation.", "power")),
+    "activation": (
+        "jnp.tanh(x) * (1",
+        "jnp.sin(x) * (1",
+        ("cases[0].code.activation.", "Swollen", "values"),
+    ),
+    "field of an activation": (
+        "power: float = 1.0",
+        "power: float = 2.0",
+        (".activation.", "power"),
+    ),
     "default of measure": ("offset=0.0", "offset=1.0", (".quantity.", "measure", "__defaults__")),
     "decorator of measure": ("2.0 * found", "3.0 * found", (".quantity.", "doubled")),
-    "module": ("jnp.tanh(self", "jnp.sin(self", ("cases[1].code.network.", "Net.__call__", "network.values")),
+    "module": (
+        "jnp.tanh(self",
+        "jnp.sin(self",
+        ("cases[1].code.network.", "Net.__call__", "network.values"),
+    ),
     "field of a module": ("scale: float = 1.0", "scale: float = 1.5", (".network.", "scale")),
     "target": ("np.sin(3.0 * x)", "np.sin(3.1 * x)", ("cases[1].inputs.sha256",)),
     "inputs": ("[[1.0, 0.0]]", "[[1.0, 0.5]]", ("cases[0].inputs.sha256",)),

@@ -1,4 +1,4 @@
-"""Records of source: what an edit changes, whatever way the function is reached, and what it leaves alone."""
+"""Source records: which edits change them, however the function is reached."""
 
 import enum
 import importlib
@@ -110,24 +110,49 @@ LIBRARY = "from fractions import Fraction\nC = Fraction(1, 3)\ndef f(x):\n    re
 EDITS = {  # text, what is replaced, by what
     "body": ("def f(x):\n    return x\n", "return x", "return 2 * x"),
     "constant": ("C = 1\ndef f(x):\n    return C * x\n", "C = 1", "C = 2"),
-    "array": ("C = np.arange(3.0)\ndef f(x):\n    return C * x\n", "arange(3.0)", "arange(1.0, 4.0)"),
-    "called": ("def g(x):\n    return x\ndef f(x):\n    return g(x)\n", "return x\n", "return -x\n"),
+    "array": (
+        "C = np.arange(3.0)\ndef f(x):\n    return C * x\n",
+        "arange(3.0)",
+        "arange(1.0, 4.0)",
+    ),
+    "called": (
+        "def g(x):\n    return x\ndef f(x):\n    return g(x)\n",
+        "return x\n",
+        "return -x\n",
+    ),
     "default": ("def f(x, c=1.0):\n    return c * x\n", "c=1.0", "c=2.0"),
     "keyword default": ("C = 1.0\ndef f(x, *, c=C):\n    return c * x\n", "C = 1.0", "C = 2.0"),
     "lambda": ("f = lambda x: x\n", "x: x", "x: 2 * x"),
     "closure": ("def made(c):\n    return lambda x: c * x\nf = made(1)\n", "made(1)", "made(2)"),
-    "partial": ("def g(c, x):\n    return c * x\nf = functools.partial(g, 1)\n", "(g, 1)", "(g, 2)"),
-    "partial of": ("def g(c, x):\n    return c * x\nf = functools.partial(g, 1)\n", "c * x", "c + x"),
+    "partial": (
+        "def g(c, x):\n    return c * x\nf = functools.partial(g, 1)\n",
+        "(g, 1)",
+        "(g, 2)",
+    ),
+    "partial of": (
+        "def g(c, x):\n    return c * x\nf = functools.partial(g, 1)\n",
+        "c * x",
+        "c + x",
+    ),
     "decorator": (SCALED + "@scaled(1)\ndef f(x):\n    return x\n", "scaled(1)", "scaled(2)"),
     "decorated": (SCALED + "@scaled(1)\ndef f(x):\n    return x\n", "return x\n", "return -x\n"),
-    "decorator's body": (SCALED + "@scaled(1)\ndef f(x):\n    return x\n", "c * fn(x)", "c + fn(x)"),
+    "decorator's body": (
+        SCALED + "@scaled(1)\ndef f(x):\n    return x\n",
+        "c * fn(x)",
+        "c + fn(x)",
+    ),
     "decorator class": (DECORATOR, "self.c = 1", "self.c = 2"),
     "decorator class's body": (DECORATOR, "self.c * self", "self.c + self"),
     "jit": ("def g(x):\n    return x\nf = jax.jit(g)\n", "return x", "return -x"),
     "vmap": ("def g(x):\n    return x\nf = jax.vmap(g)\n", "return x", "return -x"),
-    "cache": ("@functools.lru_cache\ndef g():\n    return 1\ndef f(x):\n    return g() * x\n", "return 1", "return 2"),
+    "cache": (
+        "@functools.lru_cache\ndef g():\n    return 1\ndef f(x):\n    return g() * x\n",
+        "return 1",
+        "return 2",
+    ),
     "custom_jvp": (
-        "@jax.custom_jvp\ndef f(x):\n    return x\n@f.defjvp\ndef rule(p, t):\n    return p[0], t[0]\n",
+        "@jax.custom_jvp\ndef f(x):\n    return x\n"
+        "@f.defjvp\ndef rule(p, t):\n    return p[0], t[0]\n",
         "p[0], t[0]",
         "p[0], 2 * t[0]",
     ),
@@ -148,17 +173,23 @@ EDITS = {  # text, what is replaced, by what
     "property": (PROPERTY, "return 1\n    @", "return 2\n    @"),
     "cached property": (PROPERTY, "return 1\nf", "return 2\nf"),
     "static method": (
-        "C = 1\nclass A:\n    @staticmethod\n    def g(x):\n        return C * x\ndef f(x):\n    return A.g(x)\n",
+        "C = 1\nclass A:\n    @staticmethod\n    def g(x):\n        return C * x\n"
+        "def f(x):\n    return A.g(x)\n",
         "C = 1",
         "C = 2",
     ),
     "tuple": (
-        "def g(x):\n    return x\ndef h(x):\n    return -x\nTABLE = (g, h)\ndef f(x):\n    return TABLE[0](x)\n",
+        "def g(x):\n    return x\ndef h(x):\n    return -x\nTABLE = (g, h)\n"
+        "def f(x):\n    return TABLE[0](x)\n",
         "(g, h)",
         "(h, g)",
     ),
     "dict": ("TABLE = {'a': 1}\ndef f(x):\n    return TABLE['a'] * x\n", "'a': 1", "'a': 2"),
-    "large dict": ("T = {i: 1.0 for i in range(200)}\ndef f(x):\n    return T[3] * x\n", "1.0", "2.0"),
+    "large dict": (
+        "T = {i: 1.0 for i in range(200)}\ndef f(x):\n    return T[3] * x\n",
+        "1.0",
+        "2.0",
+    ),
     "set": ("T = {1, 2}\ndef f(x):\n    return x * (1 in T)\n", "{1, 2}", "{2, 3}"),
     "function in a dict": (
         "def g(x):\n    return x\nTABLE = {'a': g}\ndef f(x):\n    return TABLE['a'](x)\n",
@@ -216,7 +247,9 @@ IMPORTS = {
 
 @pytest.mark.parametrize("case", IMPORTS)
 def test_functions_of_own_modules_count(record_of, case):
-    texts = [f"C = {c}\ndef g(x):\n    return C {sign} x\n" for c, sign in ((1, "*"), (1, "+"), (2, "*"))]
+    texts = [
+        f"C = {c}\ndef g(x):\n    return C {sign} x\n" for c, sign in ((1, "*"), (1, "+"), (2, "*"))
+    ]
     first, body, constant = (record_of(IMPORTS[case], other) for other in texts)
     assert first != body
     assert first != constant
@@ -227,7 +260,8 @@ def test_functions_of_own_modules_count(record_of, case):
     "text",
     [
         "import own_package.inner\ndef f(x):\n    return own_package.inner.g(x)\n",
-        "import own_package\nimport own_package.inner\ndef f(x):\n    return own_package.inner.g(x)\n",
+        "import own_package\nimport own_package.inner\n"
+        "def f(x):\n    return own_package.inner.g(x)\n",
         "from own_package import inner\ndef f(x):\n    return inner.g(x)\n",
         "def f(x):\n    from own_package import inner\n    return inner.g(x)\n",
         "def f(x):\n    import own_package.inner\n    return own_package.inner.g(x)\n",
@@ -239,7 +273,8 @@ def test_functions_of_modules_in_packages_count(record_of, text):
 
 
 def test_constants_of_one_name_in_two_files(record_of):
-    text = "from own_part import g\nC = {}\ndef h(x):\n    return C + x\ndef f(x):\n    return g(h(x))\n"
+    text = "from own_part import g\nC = {}\ndef h(x):\n    return C + x\n"
+    text += "def f(x):\n    return g(h(x))\n"
     records = [
         record_of(text.format(here), f"C = {there}\ndef g(x):\n    return C + x\n")
         for here, there in ((1, 2), (2, 1), (1, 1), (2, 2))
@@ -249,9 +284,8 @@ def test_constants_of_one_name_in_two_files(record_of):
 
 def test_layout_order_and_what_is_not_used_do_not_matter(record_of):
     text = "C = 1\ndef g(x):\n    return C * x\ndef f(x):\n    return g(x)\n"
-    moved = (
-        'def f(x):\n    """Twice."""\n    return (g( x ))  # so\n\n\ndef g(x):\n    return C * x\n\nUNUSED = 3\nC = 1\n'
-    )
+    moved = 'def f(x):\n    """Twice."""\n    return (g( x ))  # so\n\n\n'
+    moved += "def g(x):\n    return C * x\n\nUNUSED = 3\nC = 1\n"
     assert record_of(text) == record_of(moved)
     empty = "def f(x):\n    ''\n    return x\n"
     assert record_of(empty) == record_of("def f(x):\n    return x\n")
@@ -267,8 +301,8 @@ def test_records_do_not_depend_on_the_process():
         "class Held:\n    pass\n"
         "def one(x):\n    return x in {'a', 'b', 'c', 'd'}\ndef two(x):\n    return -x\n"
         "space = {}\nexec(\"def bare(x):\\n    return x in {'a', 'b', 'c', 'd'}\", space)\n"
-        "things = [{one, two}, {one: 1, Held: 2, two: 3}, {'b', 'a', 'c'}, Held(), [Held(), object()],"
-        " space['bare'], re.compile('a'), lambda x: (one, two, {str, int})]\n"
+        "things = [{one, two}, {one: 1, Held: 2, two: 3}, {'b', 'a', 'c'}, Held(),"
+        " [Held(), object()], space['bare'], re.compile('a'), lambda x: (one, two, {str, int})]\n"
         "print(json.dumps([source_record(thing) for thing in things]))\n"
     )
     texts = {

@@ -14,12 +14,7 @@ from deepinit.store.canonical import canonical_json
 
 EXAMPLES = di.targets.two_sines(8)
 CLASSES = di.targets.two_circles(8)
-BASE = {
-    "examples": EXAMPLES,
-    "record_steps": (0, 1),
-    "mode": "gd",
-    "rate": 0.1,
-}
+BASE = {"examples": EXAMPLES, "record_steps": (0, 1), "mode": "gd", "rate": 0.1}
 OTHER = {  # field -> another value of it, and what else that needs
     "examples": {"examples": di.targets.examples(EXAMPLES.inputs, EXAMPLES.targets + 1e-15)},
     "record_steps": {"record_steps": (0, 2)},
@@ -82,7 +77,13 @@ def test_labels_do_not_change_the_digest_and_count_in_the_identity():
     net = di.MLP((2,), "tanh", di.normal(1.0), output_width=1)
     texts = {
         canonical_json(
-            Case("c", net, di.quantities.training_loss, di.Training(**{**BASE, "examples": examples}), 2).identity()
+            Case(
+                "c",
+                net,
+                di.quantities.training_loss,
+                di.Training(**{**BASE, "examples": examples}),
+                2,
+            ).identity()
         )
         for examples in (EXAMPLES, named)
     }
@@ -97,7 +98,8 @@ def test_an_optax_transformation_counts_in_the_identity_of_the_case():
     ]
     assert len({training.digest for training in trainings}) == 1
     texts = [
-        canonical_json(Case("c", net, di.quantities.training_loss, training, 2).identity()) for training in trainings
+        canonical_json(Case("c", net, di.quantities.training_loss, training, 2).identity())
+        for training in trainings
     ]
     assert texts[0] == texts[1]
     assert len(set(texts)) == 3

@@ -37,7 +37,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("quantity", "spec"), CASES, ids=[f"{number}-{case[0].name}" for number, case in enumerate(CASES)]
+    ("quantity", "spec"),
+    CASES,
+    ids=[f"{number}-{case[0].name}" for number, case in enumerate(CASES)],
 )
 @pytest.mark.slow_cases("4-log_volume", "7-log_sin2_angle")
 def test_a9_extreme_variances_give_numbers_or_a_sentence(quantity, spec):
@@ -66,7 +68,12 @@ def test_a9_a_formula_beyond_float64_is_named():
 
 
 def test_a9_entries_beyond_float32_are_refused_before_they_are_drawn():
-    for spec in (mlp("relu", 1e300), mlp("relu", 1e-300), mlp("relu", 2.0, 1e300), mlp("relu", 1e300, law=di.uniform)):
+    for spec in (
+        mlp("relu", 1e300),
+        mlp("relu", 1e-300),
+        mlp("relu", 2.0, 1e300),
+        mlp("relu", 1e300, law=di.uniform),
+    ):
         with pytest.raises(SpecError, match=r"entries of size .* in float32"):
             di.simulate(spec, Q.log_norm, di.inputs.ones(2), num_seeds=2)
     with pytest.raises(SpecError, match="entries of size 1e"):

@@ -63,13 +63,19 @@ def full_report():
     return Report(
         title="Angles",
         summary=["Second order agrees.", "Infinite width is rejected."],
-        tables=[Table("Layers", ["layer", "mean", "z"], [(1, -1.5, 0.3), (2, -2.25, -7.0)], "A note.")],
+        tables=[
+            Table("Layers", ["layer", "mean", "z"], [(1, -1.5, 0.3), (2, -2.25, -7.0)], "A note.")
+        ],
         figures=[
             FigureItem("One", "First caption.", svg=SVG),
             FigureItem("Two", "Second caption.", png=png()),
             FigureItem("Three", "It moves.", gif=gif()),
         ],
-        provenance={"commit": "abc", "versions": {"jax": "0.10.2", "deep": {"a": 1}}, "devices": ["cpu:0", "cpu:1"]},
+        provenance={
+            "commit": "abc",
+            "versions": {"jax": "0.10.2", "deep": {"a": 1}},
+            "devices": ["cpu:0", "cpu:1"],
+        },
         citation="@article{x, title={T}}",
         command="deepinit run x",
     )
@@ -86,7 +92,16 @@ def test_the_page_is_well_formed_and_complete():
     assert page.all("html") == [{"lang": "en"}]
     assert {"charset": "utf-8"} in page.all("meta")
     assert page.texts["title"] == ["Angles"] == page.texts["h1"]
-    assert page.texts["h2"] == ["Summary", "One", "Two", "Three", "Layers", "Provenance", "Run it again", "Citation"]
+    assert page.texts["h2"] == [
+        "Summary",
+        "One",
+        "Two",
+        "Three",
+        "Layers",
+        "Provenance",
+        "Run it again",
+        "Citation",
+    ]
     assert page.texts["figcaption"] == ["First caption.", "Second caption.", "It moves."]
     assert page.texts["pre"] == ["deepinit run x", "@article{x, title={T}}"]
     assert page.texts["dt"] == ["commit", "versions", "jax", "deep", "a", "devices"]
@@ -129,7 +144,9 @@ def test_everything_is_escaped():
 
 
 def test_figures_have_descriptions_and_ids_of_their_own():
-    report = Report("t", figures=[FigureItem("One", "First.", svg=SVG), FigureItem("Two", "", svg=SVG)])
+    report = Report(
+        "t", figures=[FigureItem("One", "First.", svg=SVG), FigureItem("Two", "", svg=SVG)]
+    )
     page = Page(render(report))
     drawings = page.all("svg")
     assert [d["aria-label"] for d in drawings] == ["One. First.", "Two"]
@@ -157,7 +174,10 @@ def test_a_large_drawing_gives_way_to_its_picture():
 
 
 def test_a_moving_picture_is_shown_in_place_of_its_still_ones_at_its_own_size():
-    figures = [FigureItem("f", "It moves.", svg=SVG, png=png(), gif=gif()), FigureItem("g", "", gif=gif(301))]
+    figures = [
+        FigureItem("f", "It moves.", svg=SVG, png=png(), gif=gif()),
+        FigureItem("g", "", gif=gif(301)),
+    ]
     page = Page(render(Report("t", figures=figures)))
     assert page.all("svg") == []
     first, second = page.all("img")
@@ -180,7 +200,11 @@ def test_a_real_moving_picture_fits_in_and_a_run_writes_it_beside_its_drawing(tm
     experiment = dataclasses.replace(tiny, figures=lambda config, results: figures)
     run(experiment, dataclasses.replace(tiny.preset("quick"), num_seeds=20), tmp_path / "run")
     written = {file.name: file.read_bytes() for file in (tmp_path / "run" / "figures").iterdir()}
-    assert written == {"01-it-moves.gif": moving, "01-it-moves.svg": SVG.encode(), "02-still.png": png()}
+    assert written == {
+        "01-it-moves.gif": moving,
+        "01-it-moves.svg": SVG.encode(),
+        "02-still.png": png(),
+    }
     width = int.from_bytes(moving[6:8], "little")
     first, _ = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).all("img")
     assert first["style"] == f"width: {width}px"
@@ -213,7 +237,9 @@ def test_a_row_of_the_wrong_length_is_refused():
 
 def test_contents_appear_with_more_than_six_sections_and_lead_somewhere():
     def page(num_tables):
-        return Page(render(Report("t", tables=[Table(f"T{k}", ["a"], [(k,)]) for k in range(num_tables)])))
+        return Page(
+            render(Report("t", tables=[Table(f"T{k}", ["a"], [(k,)]) for k in range(num_tables)]))
+        )
 
     assert page(6).all("nav") == []
     seven = page(7)
@@ -225,7 +251,11 @@ def test_contents_appear_with_more_than_six_sections_and_lead_somewhere():
 
 def test_scores_beyond_the_gate_are_marked_in_words():
     columns = ["z", "z second order", "size", "zeta"]
-    text = render(Report("t", tables=[Table("T", columns, [(4.999, -5.0, 9.0, 9.0), (np.inf, None, 9.0, 9.0)])]))
+    text = render(
+        Report(
+            "t", tables=[Table("T", columns, [(4.999, -5.0, 9.0, 9.0), (np.inf, None, 9.0, 9.0)])]
+        )
+    )
     got = cells(text)
     assert got[0] == "5.00"  # inside: not marked although it rounds to the gate
     assert got[1] == "beyond ±5 −5.00"
@@ -236,7 +266,14 @@ def test_scores_beyond_the_gate_are_marked_in_words():
 
 
 def test_scores_inside_a_text_are_marked_as_they_are_written():
-    texts = ["-4.66 (0.5), z -17.2", "1.5 (z +4.9)", "z = 5.0", "z -1e+09", "size 99, quiz 7", "z or 9"]
+    texts = [
+        "-4.66 (0.5), z -17.2",
+        "1.5 (z +4.9)",
+        "z = 5.0",
+        "z -1e+09",
+        "size 99, quiz 7",
+        "z or 9",
+    ]
     rows = [(text,) for text in texts]
     page = Page(render(Report("t", tables=[Table("T", ["second order"], rows)])))
     marked = [text.startswith("beyond ±5 ") for text in page.texts["td"]]
@@ -300,5 +337,7 @@ def test_real_figures_fit_in():
 
 def test_importing_the_report_imports_no_heavy_package():
     code = "import sys, deepinit.runs.report; print([m for m in ('matplotlib', 'xarray', 'jax') if m in sys.modules])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == "[]"

@@ -1,4 +1,4 @@
-"""A run of trainings, stopped and continued, shared out or whole: the same bytes; weights are kept of the first networks only."""
+"""Training runs: the same bytes if stopped or sharded; weights of the first networks only."""
 
 import dataclasses
 
@@ -9,8 +9,8 @@ import pytest
 import deepinit as di
 from deepinit import store
 from deepinit.core.errors import SpecError
-from deepinit.runs.experiment import Case, Experiment
 from deepinit.runs.execute import Options, run
+from deepinit.runs.experiment import Case, Experiment
 
 Q = di.quantities
 RUN = di.Training(di.targets.two_sines(8), record_steps=(0, 3, 6), rate=0.1)
@@ -28,18 +28,31 @@ class Config:
 class Small(flax.linen.Module):
     @flax.linen.compact
     def __call__(self, x):
-        return flax.linen.Dense(1, name="output")(flax.linen.tanh(flax.linen.Dense(4, name="hidden")(x)))
+        return flax.linen.Dense(1, name="output")(
+            flax.linen.tanh(flax.linen.Dense(4, name="hidden")(x))
+        )
 
 
 def cases(config):
     return (
-        Case("distance", NET, Q.relative_distance, RUN, config.num_seeds, checked=("leading_order",), kept_networks=10),
+        Case(
+            "distance",
+            NET,
+            Q.relative_distance,
+            RUN,
+            config.num_seeds,
+            checked=("leading_order",),
+            kept_networks=10,
+        ),
         Case("loss", di.from_linen(Small()), Q.training_loss, dataclasses.replace(RUN), 2),
     )
 
 
 def only_loss_of_specs(config):
-    return (cases(config)[0], Case("angle", di.MLP((6, 6)), Q.log_sin2_angle, di.inputs.pair(1.0), config.num_seeds))
+    return (
+        cases(config)[0],
+        Case("angle", di.MLP((6, 6)), Q.log_sin2_angle, di.inputs.pair(1.0), config.num_seeds),
+    )
 
 
 EXPERIMENT = Experiment(
@@ -54,7 +67,10 @@ EXPERIMENT = Experiment(
 
 
 def blocks(folder):
-    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.glob("blocks/**/*.npz")}
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes()
+        for file in folder.glob("blocks/**/*.npz")
+    }
 
 
 @pytest.mark.exhaustive
@@ -109,7 +125,9 @@ def test_a_module_of_flax_is_a_case_without_predictions(tmp_path):
 
 
 def test_networks_without_a_lasting_name_are_no_cases():
-    nameless = di.Network(*di.from_linen(Small())[:1], lambda parameters, x: x)._replace(init=lambda key, width: ())
+    nameless = di.Network(*di.from_linen(Small())[:1], lambda parameters, x: x)._replace(
+        init=lambda key, width: ()
+    )
     with pytest.raises(SpecError, match="tells it apart"):
         _ = Case("nameless", nameless, Q.training_loss, RUN, 2).identity()
     local = di.training.perceptron(di.MLP((4,), lambda x: x, output_width=1))

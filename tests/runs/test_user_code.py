@@ -15,7 +15,11 @@ TINY = (TINY_EXPERIMENT).read_text()
 
 FAILING = {
     "cases": ("def cases(config):\n", "    raise KeyError('width')\n", "KeyError: 'width'"),
-    "cases of none": ("def cases(config):\n", "    return None\n", "an object of type NoneType from cases()"),
+    "cases of none": (
+        "def cases(config):\n",
+        "    return None\n",
+        "an object of type NoneType from cases()",
+    ),
     "cases of numbers": ("def cases(config):\n", "    return (3,)\n", "3 in a list from cases()"),
     "cases that leave": ("def cases(config):\n", "    raise SystemExit(3)\n", "SystemExit: 3"),
     "cases that recur": ("def cases(config):\n", "    return cases(config)\n", "RecursionError"),
@@ -25,8 +29,16 @@ FAILING = {
         "    def __post_init__(self):\n        1 / self.depth\n",
         "ZeroDivisionError",
     ),
-    "figures": ("def figures(config, results):\n", "    results['tiny'].estimate[3]\n", "TypeError: "),
-    "figures of none": ("def figures(config, results):\n", "    return None\n", "NoneType from figures()"),
+    "figures": (
+        "def figures(config, results):\n",
+        "    results['tiny'].estimate[3]\n",
+        "TypeError: ",
+    ),
+    "figures of none": (
+        "def figures(config, results):\n",
+        "    return None\n",
+        "NoneType from figures()",
+    ),
     "figures of text": (
         "def figures(config, results):\n",
         "    return 'tiny'\n",
@@ -45,7 +57,7 @@ def ended(capsys, monkeypatch):
         return end.value.code, capsys.readouterr().err
 
     yield run
-    for name in [name for name in sys.modules if name.startswith("deepinit_experiment_")]:
+    for name in [name for name in sys.modules if name.startswith("deepinit_experiment")]:
         del sys.modules[name]
 
 

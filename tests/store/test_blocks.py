@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
-    discard_damaged,
     finished_blocks,
     has_block,
     load_run,
     open_run,
     portable_name,
+    quarantine_damaged,
     read_block,
     read_journal,
     verify,
@@ -104,8 +104,8 @@ def test_same_arrays_give_the_same_bytes():
 
 
 def test_bytes_do_not_depend_on_python_or_numpy_or_the_day():
-    # The bytes as of the first release of format 1: another Python or NumPy must give them too, or resumed runs are not
-    # bit-identical across machines.
+    # The bytes of the first release of format 1: with others, resumed runs are not bit-identical
+    # across machines.
     data = block_bytes(
         HASH, "000000-000255", {"mean": np.arange(4, dtype="<f8"), "n": np.array(3, dtype="<i8")}
     )
@@ -153,14 +153,14 @@ def test_damaged_block_is_named_set_aside_and_written_again(tmp_path, damage):
         read_block(load_run(folder), "w3/1")
     assert error.value.exit_code == 4
     report = verify(folder)
-    assert (report.good, list(report.damaged), report.missing, report.ok) == (
+    assert (report.intact, list(report.damaged), report.missing, report.ok) == (
         ("w3/0",),
         ["w3/1"],
         (),
         False,
     )
 
-    assert discard_damaged(folder) == report
+    assert quarantine_damaged(folder) == report
     assert (folder / "blocks/damaged/w3/1.npz").read_bytes() == damage(whole)
     assert verify(folder).missing == ("w3/1",)
     with open_run(folder, IDENTITY) as run:
@@ -176,10 +176,10 @@ def test_a_block_damaged_twice_is_kept_twice(tmp_path):
         with open_run(tmp_path, IDENTITY) as run:
             write_block(run, "b", ARRAYS)
         (tmp_path / "blocks/b.npz").write_bytes(content)
-        discard_damaged(tmp_path)
+        quarantine_damaged(tmp_path)
     assert (tmp_path / "blocks/damaged/b.npz").read_bytes() == b"first"
     assert (tmp_path / "blocks/damaged/b.npz.1").read_bytes() == b"second"
-    assert verify(tmp_path).good == ()
+    assert verify(tmp_path).intact == ()
 
 
 def test_block_of_another_run_or_under_another_name_is_detected(tmp_path):
@@ -191,7 +191,7 @@ def test_block_of_another_run_or_under_another_name_is_detected(tmp_path):
     shutil.copy(tmp_path / "two/blocks/1.npz", tmp_path / "two/blocks/2.npz")
     np.savez(tmp_path / "two/blocks/3.npz", x=np.ones(3))
     report = verify(tmp_path / "two")
-    assert report.good == ("1",)
+    assert report.intact == ("1",)
     assert "belongs to another run" in report.damaged["0"]
     assert "holds the block '1'" in report.damaged["2"]
     assert "SHA-256" in report.damaged["3"]
@@ -213,7 +213,7 @@ def test_strange_files_among_the_blocks_are_passed_over(tmp_path):
 def test_missing_block_is_refused(tmp_path):
     with (
         open_run(tmp_path, IDENTITY) as run,
-        pytest.raises(SpecError, match=r"block '7', which .* does not have"),
+        pytest.raises(SpecError, match=r"block '7', missing in "),
     ):
         read_block(run, "7")
 
@@ -252,10 +252,7 @@ def test_names_that_are_not_portable_are_refused(tmp_path, name):
 
 
 def test_the_folder_of_damaged_blocks_is_reserved(tmp_path):
-    with (
-        open_run(tmp_path, IDENTITY) as run,
-        pytest.raises(SpecError, match="Damaged blocks are kept there"),
-    ):
+    with open_run(tmp_path, IDENTITY) as run, pytest.raises(SpecError, match="Quarantined blocks"):
         write_block(run, "damaged/0", ARRAYS)
 
 

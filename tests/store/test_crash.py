@@ -34,7 +34,7 @@ def arrays(number, size=40):
 
 
 def work(folder, num_blocks=2, size=40):
-    """A run as the package's user would write it: blocks that are not there yet, then an export of them all."""
+    """A run: the missing blocks, then the export."""
     with open_run(folder, IDENTITY) as run:
         names = [f"case/{number:03d}" for number in range(num_blocks)]
         for number, name in enumerate(names):
@@ -54,7 +54,7 @@ def products(folder):
 
 
 def counting(action):
-    """Replacements for the system calls that change files: `action(number, name, call, arguments)` is asked each time."""
+    """System calls that change files, replaced by `action(number, name, call, arguments)`."""
     number = 0
 
     def replacement(name, call):
@@ -129,7 +129,7 @@ def test_killed_at_any_system_call_nothing_is_damaged_and_the_next_start_ends_th
                 {},
                 (),
             )
-            blocks += len(report.good)
+            blocks += len(report.intact)
         work(folder)
         assert products(folder) == expected, f"killed at call {kill_at}, {calls[kill_at - 1]}"
         assert verify(folder).ok
@@ -154,7 +154,7 @@ for _ in range(int(sys.argv[3])):
             global written
             if written == untouched:
                 os.write(tells, b"now")
-            if written == untouched + 3:  # a busy parent may come late: the child waits, and never reaches the end of the run
+            if written == untouched + 3:  # the parent may be late: never reach the end
                 signal.pause()
             written += 1
             return write_block(*arguments)
@@ -168,7 +168,7 @@ for _ in range(int(sys.argv[3])):
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
     os.close(hears), os.close(tells)
     report = crash.verify(folder)
-    print(len(report.good), len(report.damaged), len(report.damaged_files), len(report.missing))
+    print(len(report.intact), len(report.damaged), len(report.damaged_files), len(report.missing))
 """
 
 
@@ -297,7 +297,7 @@ def test_a_full_disk_is_a_clear_error_and_room_lets_the_run_go_on(small_disk, tm
     ) as error:
         work(small_disk / "run", num_blocks=16, size=1000)
     assert "bytes are free" in str(error.value)
-    assert "Finished blocks are kept" in str(error.value)
+    assert "blocks are kept" in str(error.value)
     run = load_run(small_disk / "run")
     kept = finished_blocks(run)
     assert 5 < len(kept) < 16

@@ -30,8 +30,9 @@ def nested(levels):
 
 
 VALUES = (
-    None, True, -1, 0, 2**63, 10**400, 1e308, 0.5, "", "x" * 10_000, "\x1b]0;owned\x07\x9b31m", "\ud800", "²/3", "0/0",
-    "../../x", "report.html/x", "a\nb", [], {}, [None], {"": None}, nested(40), nested(60), nested(900), [[0, 1]] * 3,
+    None, True, -1, 0, 2**63, 10**400, 1e308, 0.5, "", "x" * 10_000,
+    "\x1b]0;owned\x07\x9b31m", "\ud800", "²/3", "0/0", "../../x", "report.html/x", "a\nb",
+    [], {}, [None], {"": None}, nested(40), nested(60), nested(900), [[0, 1]] * 3,
 )  # fmt: skip
 
 
@@ -165,11 +166,14 @@ def hostile_copy(folder, chance):
 def hostile_arrays(arrays, chance):
     key = chance.choice(sorted(arrays))
     array = arrays[key]
+    shape = array.shape
     others = (
-        np.zeros(0), np.zeros((2, 2, 2, 2)), np.array("text"), np.zeros(array.shape, "M8[s]"), array.astype("S8"),
-        np.full(array.shape, np.nan), np.full(array.shape, np.inf), np.full(array.shape, -1), np.full(array.shape, 2**62),
-        np.full(array.shape, 2**64 - 1, np.uint64), array[..., :1] if array.ndim else array, array[:1] if array.ndim else array,
-        array.astype(complex), np.zeros((3, 0)), np.ones(array.shape, bool), array * 0 if array.dtype.kind in "iuf" else array,
+        np.zeros(0), np.zeros((2, 2, 2, 2)), np.array("text"), np.zeros(shape, "M8[s]"),
+        array.astype("S8"), np.full(shape, np.nan), np.full(shape, np.inf), np.full(shape, -1),
+        np.full(shape, 2**62), np.full(shape, 2**64 - 1, np.uint64),
+        array[..., :1] if array.ndim else array, array[:1] if array.ndim else array,
+        array.astype(complex), np.zeros((3, 0)), np.ones(shape, bool),
+        array * 0 if array.dtype.kind in "iuf" else array,
     )  # fmt: skip
     copy = {**arrays, chance.choice((key, key, key, "kept.x", "../x")): chance.choice(others)}
     if chance.random() < 0.15:
@@ -178,7 +182,7 @@ def hostile_arrays(arrays, chance):
 
 
 def hostile_block(folder, chance):
-    """A block of other arrays, or of bytes that NumPy cannot have written; the run is not concluded."""
+    """A block of other arrays, or of bytes that NumPy cannot have written; no result yet."""
     file = folder / f"blocks/tiny/{chance.choice(BLOCKS)}.npz"
     mark = store.load_run(folder).identity_hash
     with np.load(file) as loaded:
@@ -231,7 +235,8 @@ def hostile_result(folder, chance):
 
 
 KINDS = [
-    hostile_spec, hostile_journal, hostile_provenance, hostile_manifest, hostile_copy, hostile_block, hostile_result
+    hostile_spec, hostile_journal, hostile_provenance, hostile_manifest, hostile_copy,
+    hostile_block, hostile_result,
 ]  # fmt: skip
 COMMANDS = (
     ("verify",),

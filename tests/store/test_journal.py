@@ -10,9 +10,9 @@ import pytest
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
     append_event,
-    discard_damaged,
     load_run,
     open_run,
+    quarantine_damaged,
     read_block,
     read_journal,
     verify,
@@ -109,12 +109,12 @@ def test_damage_inside_the_journal_is_named_and_repaired(tmp_path, line):
     with pytest.raises(DamagedError), open_run(tmp_path, IDENTITY):
         pass
     report = verify(tmp_path)
-    assert (report.good, list(report.damaged_files), report.ok) == (
+    assert (report.intact, list(report.damaged_files), report.ok) == (
         ("0",),
         ["journal.jsonl"],
         False,
     )
-    discard_damaged(tmp_path)
+    quarantine_damaged(tmp_path)
     assert verify(tmp_path).ok
     assert events(tmp_path) == ["start", "block", "discarded"]
     assert (tmp_path / "blocks/damaged/journal.jsonl").read_bytes() == damaged

@@ -9,9 +9,9 @@ import pytest
 
 from deepinit.core.errors import ConflictError
 from deepinit.store import (
-    discard_damaged,
     finished_blocks,
     open_run,
+    quarantine_damaged,
     read_journal,
     verify,
     write_block,
@@ -69,7 +69,7 @@ def test_second_writer_is_refused_with_the_holder_and_let_in_after_its_death(tmp
     assert f"process {holder.pid} on host {socket.gethostname()}" in message
     assert json.loads((tmp_path / ".lock").read_text())["start"] in message
     with pytest.raises(ConflictError):
-        discard_damaged(tmp_path)
+        quarantine_damaged(tmp_path)
     assert verify(tmp_path).ok  # readers need no lock
     holder.kill()
     holder.wait()
@@ -134,7 +134,7 @@ def test_shards_starting_together_write_one_directory(tmp_path):
         assert shard.returncode == 0, errors
     report = verify(folder)
     assert report.ok
-    assert report.good == tuple(f"{number:06d}" for number in range(60))
+    assert report.intact == tuple(f"{number:06d}" for number in range(60))
     events = read_journal(folder)
     counts = {
         kind: sum(event["event"] == kind for event in events) for kind in ("start", "block", "note")

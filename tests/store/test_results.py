@@ -5,10 +5,10 @@ import xarray as xr
 from deepinit.core.errors import ConflictError, DamagedError, SpecError
 from deepinit.store import (
     collect,
-    discard_damaged,
     has_result,
     load_run,
     open_run,
+    quarantine_damaged,
     read_result,
     result_bytes,
     verify,
@@ -68,7 +68,7 @@ def test_result_is_a_netcdf_file_with_the_same_bytes_each_time(tmp_path):
 def test_unfinished_run_has_no_result_and_says_so(tmp_path):
     with open_run(tmp_path, IDENTITY):
         pass
-    with pytest.raises(SpecError, match=r"not finished.*goes on where it stopped"):
+    with pytest.raises(SpecError, match=r"not finished.*original command"):
         read_result(tmp_path)
     with pytest.raises(SpecError, match=r"no spec\.json"):
         read_result(tmp_path / "nowhere")
@@ -91,7 +91,7 @@ def test_damaged_result_is_named_and_set_aside(tmp_path):
             with pytest.raises(DamagedError, match=r"result\.nc, which does not match.*--repair"):
                 read_result(tmp_path)
     assert list(verify(tmp_path).damaged_files) == ["result.nc"]
-    assert discard_damaged(tmp_path).restored == ("result.nc",)
+    assert quarantine_damaged(tmp_path).restored == ("result.nc",)
     assert verify(tmp_path).ok
     assert (tmp_path / "blocks/damaged/result.nc").read_bytes() == damaged
     assert file.read_bytes() == whole

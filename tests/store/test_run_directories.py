@@ -69,7 +69,7 @@ def test_a06_an_output_is_checked_and_written_again(copied, whole, name, damage)
     assert store.verify(copied).ok
     damage(copied / name)
     assert list(store.verify(copied).damaged_files) == [name]
-    assert store.discard_damaged(copied).restored == (name,)
+    assert store.quarantine_damaged(copied).restored == (name,)
     assert store.verify(copied).ok
     if name not in ("manifest.json", "outputs.zip"):
         assert (copied / name).read_bytes() == (whole / name).read_bytes()
@@ -79,7 +79,7 @@ def test_a06_an_output_is_checked_and_written_again(copied, whole, name, damage)
 def test_a06_a_damaged_journal_is_named_and_repaired(copied, damage):
     damage(copied / "journal.jsonl")
     assert "journal.jsonl" in store.verify(copied).damaged_files
-    store.discard_damaged(copied)
+    store.quarantine_damaged(copied)
     assert store.verify(copied).ok
     assert store.read_result(copied)["x"].size == 3
 
@@ -116,9 +116,9 @@ def test_a06_a_cut_journal_of_an_unfinished_run_is_seen(tmp_path):
 def test_a06_without_a_copy_the_run_counts_as_not_concluded(copied):
     unlink(copied / "report.html")
     flip(copied / "outputs.zip")
-    store.discard_damaged(copied)
+    store.quarantine_damaged(copied)
     with store.open_run(copied, IDENTITY) as run:
-        assert not store.is_concluded(run)
+        assert not store.is_finalized(run)
 
 
 def test_a06_a_run_without_its_spec_is_damage(copied):
@@ -145,7 +145,7 @@ def test_a06_a_directory_of_format_1_is_read(copied):
     assert list(store.verify(copied).damaged_files) == ["result.nc"]
 
 
-WRITERS = (lambda folder: store.open_run(folder, IDENTITY).__enter__(), store.discard_damaged)
+WRITERS = (lambda folder: store.open_run(folder, IDENTITY).__enter__(), store.quarantine_damaged)
 
 
 @pytest.mark.parametrize("write", WRITERS)
@@ -170,7 +170,7 @@ def test_a04_no_file_leaves_by_a_linked_folder(copied, tmp_path, name):
         shutil.move(copied / name, tmp_path / "moved")
     (copied / name).symlink_to(outside)
     with pytest.raises(DamagedError, match="symbolic link"):
-        store.discard_damaged(copied)
+        store.quarantine_damaged(copied)
     assert not list(outside.iterdir())
 
 

@@ -1,18 +1,19 @@
-"""A rehearsal of `array.sbatch`: SLURM on this machine alone, jobs that are preempted, queued again and resumed.
+"""Test of `deploy/slurm/array.sbatch` on a one-machine SLURM: preemption, requeueing, resumption.
 
-    apt-get install --no-install-recommends slurmctld slurmd slurm-client munge     once, on Debian or Ubuntu
-    python deploy/slurm/one_machine.py                                              about six minutes, two of them waiting
+apt-get install --no-install-recommends slurmctld slurmd slurm-client munge     (Debian, Ubuntu)
+python tests/deploy/one_machine.py                          (six minutes, two of them waiting)
 
-Starts munged, slurmctld and slurmd with a configuration of its own, on the loopback address, and stops them at the end. Two
-partitions of low priority (SLURM kills at once, or after a grace time) and one of high priority share one node of four
-nominal cores. Then
+Starts munged, slurmctld and slurmd with their own configuration on the loopback address, and stops
+them at the end. Two partitions of low priority (SLURM kills at once, or after a grace time) and one
+of high priority share one node of four nominal cores. Then
 
 1.  a cancelled array stays cancelled;
-2.  two arrays of two shards run, one in each partition of low priority, until a job of high priority takes the node from them;
-3.  all four shards are queued again by themselves and finish;
-4.  no block was computed twice or touched again, and the merged result has the same bytes as that of one undisturbed process.
+2.  two arrays of two shards run, one in each partition of low priority, until a job of high
+    priority takes the node;
+3.  all four shards are requeued automatically and finish;
+4.  no block is computed twice or changed, and the merged result has the bytes of one process.
 
-Ends with code 0 if all of that held. Otherwise, or with --keep, the folder with the runs and the logs is left.
+Exit code 0 if all of that holds. Otherwise, or with --keep, the folder of runs and logs is kept.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ARRAY = ROOT / "deploy" / "slurm" / "array.sbatch"
-EXPERIMENT = [str(ROOT / "tests" / "engine" / "tiny_experiment.py"), "--preset", "quick"]
+EXPERIMENT = [str(ROOT / "tests" / "support" / "tiny_experiment.py"), "--preset", "quick"]
 SIZE = {"width": "256", "depth": "24", "linear-map": "explicit", "num-seeds": "800"}
 WORK = [
     *EXPERIMENT,
@@ -41,9 +42,7 @@ WORK = [
     *(word for name in SIZE for word in (f"--config.{name}", SIZE[name])),
 ]
 SHARDS = 2
-CORES = (
-    "1"  # of a task, and of the undisturbed process: one JAX device and several differ by rounding
-)
+CORES = "1"  # of a task and of the undisturbed process: device counts differ by rounding
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel")
 SLURM_PORTS = (26817, 26818)
 MINUTE = 60.0
@@ -80,11 +79,11 @@ PartitionName=urgent Nodes={host} PriorityTier=10 PreemptMode=OFF
 
 
 class Failure(Exception):
-    """The rehearsal did not go as it must."""
+    """An expectation of the test that does not hold."""
 
 
 def main() -> int:
-    """Rehearse, and say how it went."""
+    """Run the test; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,9 +96,7 @@ def main() -> int:
     )
     lacking = [name for name in (*NEEDED, "deepinit") if shutil.which(name) is None]
     if lacking:
-        sys.stderr.write(
-            f"not installed: {', '.join(lacking)}. {__doc__.splitlines()[2].strip()}\n"
-        )
+        sys.stderr.write(f"not installed: {', '.join(lacking)}. {__doc__.splitlines()[2]}\n")
         return 5
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
     folder = Path(tempfile.mkdtemp(prefix="deepinit-slurm-"))
@@ -107,28 +104,25 @@ def main() -> int:
     try:
         rehearse(folder)
     except (Failure, subprocess.CalledProcessError) as error:
-        say(
-            f"VERDICT: FAILED: {error}\n{getattr(error, 'stderr', None) or ''}The runs and the logs are in {folder}"
-        )
+        stderr = getattr(error, "stderr", None) or ""
+        report(f"RESULT: FAILED: {error}\n{stderr}Runs and logs are in {folder}")
         return 1
-    say(
-        "VERDICT: cancelled for good; preempted, queued again, resumed, the same bytes. Nothing is left running."
-    )
+    report("RESULT: cancelled for good; preempted, requeued, resumed, the same bytes")
     if keep:
-        say(f"the runs and the logs are in {folder}")
+        report(f"runs and logs are in {folder}")
     else:
         shutil.rmtree(folder)
     return 0
 
 
 def rehearse(folder: Path) -> None:
-    """One process undisturbed; then arrays on SLURM, disturbed."""
-    say("one process, undisturbed")
+    """One undisturbed process, then disturbed arrays on SLURM."""
+    report("one process, undisturbed")
     os.environ["JAX_NUM_CPU_DEVICES"] = CORES
     whole = folder / "whole"
     command(["deepinit", "run", *WORK, "--out", str(whole)])
     blocks = finished_blocks(whole)
-    say(f"  {len(blocks)} blocks")
+    report(f"  {len(blocks)} blocks")
     with slurm(folder):
         rehearse_cancelling(folder)
         runs = {partition: folder / partition for partition in ("abrupt", "graceful")}
@@ -137,9 +131,9 @@ def rehearse(folder: Path) -> None:
             "blocks of every shard",
             lambda: all(shards_with_blocks(run) == SHARDS for run in runs.values()),
         )
-        urgent = command(["sbatch", "--parsable", "--partition=urgent", "--cpus-per-task=4", "--output=/dev/null",
-                          "--wrap=sleep 5"]).strip()  # fmt: skip
-        say("a job of high priority asks for the node")
+        sbatch = ["sbatch", "--parsable", "--partition=urgent", "--cpus-per-task=4"]
+        urgent = command([*sbatch, "--output=/dev/null", "--wrap=sleep 5"]).strip()
+        report("a job of high priority asks for the node")
         tasks = [f"{job}_{shard}" for job in jobs.values() for shard in range(SHARDS)]
         wait(
             "all tasks to be queued again",
@@ -148,33 +142,34 @@ def rehearse(folder: Path) -> None:
         wait("the job of high priority", lambda: field(urgent, "JobState") == "COMPLETED")
         kept = {partition: finished_blocks(run) for partition, run in runs.items()}
         for partition, done in kept.items():
-            say(
-                f"  {partition}: both shards queued again, {len(done)} of {len(blocks)} blocks finished"
-            )
+            finished = f"{len(done)} of {len(blocks)} blocks finished"
+            report(f"  {partition}: both shards requeued, {finished}")
             require(0 < len(done) < len(blocks), "the arrays were to be preempted in their midst")
-        say("SLURM starts queued jobs again after two minutes")
+        report("SLURM starts queued jobs again after two minutes")
         wait(
             "all tasks to end",
             lambda: all(field(task, "JobState") in ENDED for task in tasks),
             8 * MINUTE,
         )
         for task in tasks:
-            found = f"{field(task, 'JobState')}, exit code {field(task, 'ExitCode')}, restarts {field(task, 'Restarts')}"
-            say(f"  task {task}: {found}")
-            require(found == "COMPLETED, exit code 0:0, restarts 1", f"task {task} is {found}")
+            names = ("JobState", "ExitCode", "Restarts")
+            state, code, restarts = (field(task, name) for name in names)
+            text = f"task {task}: {state}, exit code {code}, restarts {restarts}"
+            report(f"  {text}")
+            require((state, code, restarts) == ("COMPLETED", "0:0", "1"), text)
     for partition, run in runs.items():
         check(partition, run, kept[partition], whole)
 
 
 def rehearse_cancelling(folder: Path) -> None:
-    """What a person cancels must not be queued again by the script."""
+    """The script does not requeue a cancelled array."""
     job = submit("abrupt", folder / "cancelled")
     wait("a block", lambda: shards_with_blocks(folder / "cancelled") >= 1)
     command(["scancel", job])
     wait("the cancelled array to end", lambda: not command(["squeue", "--noheader"]).strip())
     time.sleep(5)
     states = [field(f"{job}_{shard}", "JobState") for shard in range(SHARDS)]
-    say(f"a cancelled array: {', '.join(states)}")
+    report(f"a cancelled array: {', '.join(states)}")
     require(states == ["CANCELLED"] * SHARDS, "a cancelled array must stay cancelled")
 
 
@@ -219,15 +214,14 @@ def check(partition: str, run: Path, kept: dict[str, tuple[int, bytes]], whole: 
         not differing,
         f"{partition}: {len(differing)} files differ from the undisturbed run, as {differing[:1]}",
     )
-    say(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added, none twice; result.nc and all blocks "
-        "have the bytes of the undisturbed run")  # fmt: skip
+    report(f"{partition}: {len(kept)} blocks kept, {len(now) - len(kept)} added; the same bytes")
 
 
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
 
 
 def submit(partition: str, run: Path) -> str:
-    """Number of the submitted array."""
+    """Submit an array; returns its number."""
     return command(
         [
             "sbatch",
@@ -246,7 +240,7 @@ def submit(partition: str, run: Path) -> str:
 
 
 def field(job: str, name: str) -> str:
-    """A field of a job, as `scontrol show job` has it."""
+    """A field of a job from `scontrol show job`."""
     words = command(["scontrol", "show", "job", job]).split()
     return next(word.split("=", 1)[1] for word in words if word.startswith(name + "="))
 
@@ -260,7 +254,7 @@ def finished_blocks(run: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def shards_with_blocks(run: Path) -> int:
-    """How many shards have finished three blocks."""
+    """Number of shards with three finished blocks."""
     journal = run / "journal.jsonl"
     lines = journal.read_text().splitlines() if journal.exists() else []
     return sum(
@@ -271,7 +265,7 @@ def shards_with_blocks(run: Path) -> int:
 
 @contextlib.contextmanager
 def slurm(folder: Path) -> Iterator[None]:
-    """SLURM on the loopback address, for as long as the context lasts."""
+    """SLURM on the loopback address within the context."""
     host, user = socket.gethostname().split(".")[0], pwd.getpwuid(os.getuid()).pw_name
     (folder / "state").mkdir()
     (folder / "spool").mkdir()
@@ -297,7 +291,7 @@ def slurm(folder: Path) -> Iterator[None]:
             lambda: "idle" in command(["sinfo", "--noheader", "--format=%T"], may_fail=True),
         )
         version = command(["sinfo", "--version"]).split()[1]
-        say(f"SLURM {version} is up: one node of four nominal cores, on 127.0.0.1 alone")
+        report(f"SLURM {version} is up: one node of four nominal cores, on 127.0.0.1 alone")
         try:
             yield
         finally:
@@ -327,12 +321,12 @@ def daemon(name: str, *arguments: str) -> Iterator[None]:
 
 
 def command(words: list[str], may_fail: bool = False) -> str:
-    """What a command prints."""
+    """The output of a command."""
     return subprocess.run(words, check=not may_fail, capture_output=True, text=True).stdout
 
 
 def wait(what: str, condition: Callable[[], bool], seconds: float = 5 * MINUTE) -> None:
-    """Until the condition holds."""
+    """Wait until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -341,7 +335,7 @@ def wait(what: str, condition: Callable[[], bool], seconds: float = 5 * MINUTE) 
 
 
 def require(condition: bool, otherwise: str) -> None:
-    """Or else the rehearsal has failed."""
+    """Fail unless the condition holds."""
     if not condition:
         raise Failure(otherwise)
 
@@ -349,8 +343,8 @@ def require(condition: bool, otherwise: str) -> None:
 STARTED = time.monotonic()
 
 
-def say(line: str) -> None:
-    """A line with the seconds since the start."""
+def report(line: str) -> None:
+    """Print a line with the seconds since the start."""
     sys.stdout.write(f"{time.monotonic() - STARTED:5.0f} s  {line}\n")
     sys.stdout.flush()
 
