@@ -1,14 +1,18 @@
-"""Residual networks of infinite depth, and of infinite depth and width. Every public function in one place.
+"""Residual networks of infinite depth, and of infinite depth and width. Every public function in
+one place.
 
-Activations: `diffusion_constants`, `may_explode`. Exact at any width, infinite depth: `mean_square_moments`, `overlap_moments`,
-`log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`, and with correlated weights and drift
-`correlated_moments`. Finite depth: `depth_bias` (first order in 1 / depth), and of linear networks, exactly,
+Activations: `diffusion_constants`, `may_explode`. Exact at any width, infinite depth:
+`mean_square_moments`, `overlap_moments`, `log_mean_square_law`, `coordinate_excess_kurtosis`,
+`jacobian_law`, `bias_kernel_variance`, and with correlated weights and drift `correlated_moments`.
+Finite depth: `depth_bias` (first order in 1 / depth), and of linear networks, exactly,
 `linear_network` and the moments with `depth=`. Both limits taken: `double_limit`,
-`explosion_times`, complete networks `network_kernels`, `linear_model`; with an inner activation `inner_limit`, two layers in a block
-`two_layer_limit`, `two_layer_log_mean_square_law`; convolutions `convolution_limit`, `patch_indices`.
+`explosion_times`, complete networks `network_kernels`, `linear_model`; with an inner activation
+`inner_limit`, two layers in a block `two_layer_limit`, `two_layer_log_mean_square_law`;
+convolutions `convolution_limit`, `patch_indices`.
 
-Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt = horizon / depth, psi = id unless said. Only
-a = phi'(0) and b = phi''(0) survive infinite depth. Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
+Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt =
+horizon / depth, psi = id unless said. Only a = phi'(0) and b = phi''(0) survive infinite depth.
+Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
 """
 
 from deepinit.theory.diffusion.complete_network import (

@@ -1,17 +1,21 @@
-"""A complete network in the double limit: embedding, infinitely many blocks, readout; its NNGP and tangent kernel in three shares.
+"""A complete network in the double limit: embedding, infinitely many blocks, readout; its NNGP and
+tangent kernel in three shares.
 
-x_0 = A z with A_dk ~ N(0, sigma_Z^2), blocks x + phi(dW x + db), y = G x_T with G_d ~ N(0, sigma_Y^2 / D). The coordinates start Gaussian
-with mean 0 and covariance lambda_0 = sigma_Z^2 <z, z'>; gradients are taken in the NTK parametrisation. The shares are
+x_0 = A z with A_dk ~ N(0, sigma_Z^2), blocks x + phi(dW x + db), y = G x_T with G_d ~ N(0,
+sigma_Y^2 / D). The coordinates start Gaussian with mean 0 and covariance lambda_0 = sigma_Z^2 <z,
+z'>; gradients are taken in the NTK parametrisation. The shares are
 
-    readout sigma_Y^2 lambda_T,    blocks sigma_Y^2 Theta,    embedding sigma_Y^2 sigma_Z^2 E <z, z'>,
+    readout sigma_Y^2 lambda_T,    blocks sigma_Y^2 Theta,    embedding sigma_Y^2 sigma_Z^2 E <z,
+    z'>,
 
 the last because backward gradients grow by E whatever phi''(0). For b = 0
 
     NNGP = sigma_Y^2 [sigma_Z^2 E <z, z'> + r (E - 1)],    NTK = sigma_Y^2 [sigma_Z^2 (C + 2) E <z, z'> + r (C E + E - 1)]
 
-are affine in <z, z'>: the kernels of a Bayesian linear model y = alpha + beta . z, of rank dim z + 1 at most; with more inputs than that they
-are singular (condition with noise, or in weight space). As noise -> 0 all of them predict as least squares with intercept. That a trained
-network follows the NTK is assumed in the publication, not proved.
+are affine in <z, z'>: the kernels of a Bayesian linear model y = alpha + beta . z, of rank dim z +
+1 at most; with more inputs than that they are singular (condition with noise, or in weight space).
+As noise -> 0 all of them predict as least squares with intercept. That a trained network follows
+the NTK is assumed in the publication, not proved.
 """
 
 from typing import Any, NamedTuple
@@ -46,7 +50,8 @@ class NetworkKernels(NamedTuple):
 
 
 class LinearModel(NamedTuple):
-    """y = alpha + beta . z, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var): the kernel intercept_var + slope_var <z, z'>.
+    """y = alpha + beta . z, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var): the kernel
+    intercept_var + slope_var <z, z'>.
 
     Attributes:
         intercept_var: sigma_alpha^2.
@@ -68,7 +73,8 @@ def network_kernels(
     readout_var: float = 1.0,
     trained: tuple[str, ...] = PARTS,
 ) -> NetworkKernels:
-    """NNGP and NTK of the complete network in the double limit, with the shares of readout, blocks and embedding.
+    """NNGP and NTK of the complete network in the double limit, with the shares of readout, blocks
+    and embedding.
 
     Formulas in the module docstring; b = phi''(0) may be other than 0 below the explosion.
 
@@ -90,7 +96,8 @@ def network_kernels(
 
     Valid for: the double limit, with mean 0 start (Gaussian embedding).
 
-    Reference: arXiv:2007.03253, section 5 and section 6.3 (the variances stated there as Z/I and 1/D read 1/Z and 1).
+    Reference: arXiv:2007.03253, section 5 and section 6.3 (the variances stated there as Z/I and
+    1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     parts = _parts(trained)
@@ -118,8 +125,10 @@ def linear_model(
     """The Bayesian linear model with the kernel of the complete network, b = 0.
 
         readout (Bayes): sigma_alpha^2 = sigma_Y^2 r (E - 1),          sigma_beta^2 = sigma_Y^2 sigma_Z^2 E
-        blocks:          sigma_alpha^2 = sigma_Y^2 r C E,              sigma_beta^2 = sigma_Y^2 sigma_Z^2 C E
-        embedding:       sigma_alpha^2 = 0,                            sigma_beta^2 = sigma_Y^2 sigma_Z^2 E
+        blocks:          sigma_alpha^2 = sigma_Y^2 r C E,              sigma_beta^2 = sigma_Y^2
+            sigma_Z^2 C E
+        embedding:       sigma_alpha^2 = 0,                            sigma_beta^2 = sigma_Y^2
+            sigma_Z^2 E
 
     and sums of those for several trained parts.
 

@@ -1,4 +1,5 @@
-"""What the limit of infinitely many blocks needs of the activations: the outer one's Taylor coefficients, and how fast the inner one grows."""
+"""What the limit of infinitely many blocks needs of the activations: the outer one's Taylor
+coefficients, and how fast the inner one grows."""
 
 from typing import Any
 
@@ -18,7 +19,8 @@ __all__ = [
 
 
 def without_curvature(activation: Any) -> DiffusionConstants:
-    """The constants of an activation with b = 0, for the laws of the linear diffusion; refused otherwise."""
+    """The constants of an activation with b = 0, for the laws of the linear diffusion; refused
+    otherwise."""
     constants = diffusion_constants(activation)
     if constants.curvature != 0.0:
         raise SpecError(

@@ -1,14 +1,18 @@
-"""The double limit of convolutional blocks, psi = id and b = phi''(0) = 0: covariances between positions.
+"""The double limit of convolutional blocks, psi = id and b = phi''(0) = 0: covariances between
+positions.
 
-x_p + phi(dW x_(patch of p) + db) with one filter for all positions, dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets (the variance is not
-divided by their number), so that positions share their noise and, for inputs i, j and positions p, p',
+x_p + phi(dW x_(patch of p) + db) with one filter for all positions, dW_ij ~ N(0, sigma_w^2 dt / D)
+for each of its offsets (the variance is not divided by their number), so that positions share their
+noise and, for inputs i, j and positions p, p',
 
     Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_delta Lambda_{i p+delta, j p'+delta}),
-    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_delta (Lambda + Theta)_{i p+delta, j p'+delta}).
+    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_delta (Lambda + Theta)_{i p+delta, j
+    p'+delta}).
 
-Padding is a map of indices: circular, or zero, where what lies outside is 0 and drops out. The right-hand sides are linear with positive
-coefficients, so the exponential series of the horizon loses no digits. Constant images under circular padding grow like e^{K^2 kappa T}
-for K x K filters: K = 3, kappa T = 1: 8100.
+Padding is a map of indices: circular, or zero, where what lies outside is 0 and drops out. The
+right-hand sides are linear with positive coefficients, so the exponential series of the horizon
+loses no digits. Constant images under circular padding grow like e^{K^2 kappa T} for K x K filters:
+K = 3, kappa T = 1: 8100.
 """
 
 import itertools
@@ -30,7 +34,8 @@ class ConvolutionLimit(NamedTuple):
 
     Attributes:
         overlap: [N, N, P, P], Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
-        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two positions.
+        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two
+            positions.
     """
 
     overlap: np.ndarray
@@ -61,7 +66,8 @@ def patch_indices(
         [offsets, P] integers; P, one beyond the last position, stands for 0.
 
     Raises:
-        SpecError: an image without pixels or with more than two dimensions, an even filter, one larger than the image, an unknown padding.
+        SpecError: an image without pixels or with more than two dimensions, an even filter, one
+            larger than the image, an unknown padding.
 
     Valid for: stride 1.
 
@@ -106,7 +112,8 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances between positions and inputs at the horizon, and the tangent kernel, both limits taken.
+    """Covariances between positions and inputs at the horizon, and the tangent kernel, both limits
+    taken.
 
     Equations in the module docstring.
 
@@ -124,12 +131,13 @@ def convolution_limit(
         `ConvolutionLimit`, to about 1e-13 of the largest entry.
 
     Raises:
-        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram matrix
-            that is none or of another size, growth beyond float64.
+        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or
+            horizon, a gram matrix that is none or of another size, growth beyond float64.
 
     Valid for: psi = id, stride 1, depth and width -> infinity.
 
-    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the
+    module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)

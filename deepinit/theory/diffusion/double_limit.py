@@ -1,18 +1,22 @@
-"""The double limit, infinite depth and width, of x + phi(dW x + db): Gaussian process given the inputs, and tangent kernels.
+"""The double limit, infinite depth and width, of x + phi(dW x + db): Gaussian process given the
+inputs, and tangent kernels.
 
 The order parameters follow, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
 
     m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij  where  c_ij = lambda_ij - m_i m_j,
 
-and the coordinates become independent, Gaussian given x_0: mean x_0 + m_T - m_0, covariance c(T) - c(0). The equation of c is linear
-once m is known (`diffusion.riccati`), and so are those of the tangent kernels of all blocks for one coordinate, K_b' = a^2 sigma_b^2 + kappa K_b
-and K_W' = kappa (lambda + K_W), which variation of constants reduces to one integral each:
+and the coordinates become independent, Gaussian given x_0: mean x_0 + m_T - m_0, covariance c(T) -
+c(0). The equation of c is linear once m is known (`diffusion.riccati`), and so are those of the
+tangent kernels of all blocks for one coordinate, K_b' = a^2 sigma_b^2 + kappa K_b and K_W' = kappa
+(lambda + K_W), which variation of constants reduces to one integral each:
 
-    c(T)  = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
-    K_b = r (E - 1),   K_W = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt.
+    c(T)  = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt K_b = r (E - 1),   K_W = C
+    E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt.
 
-For b = 0: m stays, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the correlation given x_0 depends neither on T
-nor on phi. (The published eq. (39) lacks the drift (b/2) s; the transition density (40) after it has it.) For b != 0 the kernel is no longer affine in the inner product of the inputs, and it explodes in finite time.
+For b = 0: m stays, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the
+correlation given x_0 depends neither on T nor on phi. (The published eq. (39) lacks the drift (b/2)
+s; the transition density (40) after it has it.) For b != 0 the kernel is no longer affine in the
+inner product of the inputs, and it explodes in finite time.
 """
 
 from typing import Any, NamedTuple
@@ -76,7 +80,8 @@ def double_limit(
 ) -> DoubleLimit:
     """Mean, covariance and tangent kernels at the horizon, both limits taken, psi = id.
 
-    Formulas in the module docstring. Inputs copied to every coordinate, x_0 = z 1: gram = z z', mean = z.
+    Formulas in the module docstring. Inputs copied to every coordinate, x_0 = z 1: gram = z z',
+    mean = z.
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
@@ -87,16 +92,20 @@ def double_limit(
         mean: [N], mean of each input's coordinates; None for 0. Enters if phi''(0) != 0 only.
 
     Returns:
-        `DoubleLimit`, to about 1e-13 relative; near the explosion m and q have its sensitivity to T.
+        `DoubleLimit`, to about 1e-13 relative; near the explosion m and q have its sensitivity to
+        T.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance or horizon, a gram matrix that is not positive semidefinite
-            or not with the means taken off, a horizon at or beyond the explosion time of an input.
+        SpecError: phi(0) != 0, a kink at 0, a negative variance or horizon, a gram matrix that is
+            not positive semidefinite or not with the means taken off, a horizon at or beyond the
+            explosion time of an input.
 
-    Valid for: depth, then width -> infinity; error O(horizon / depth) (see `depth_bias`), fluctuations O(kappa horizon / width). The other order
-        gives the same equations. For b != 0 networks of finite width explode with positive probability at every horizon.
+    Valid for: depth, then width -> infinity; error O(horizon / depth) (see `depth_bias`),
+        fluctuations O(kappa horizon / width). The other order gives the same equations. For b != 0
+        networks of finite width explode with positive probability at every horizon.
 
-    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance and branches: derivation in the module docstrings.
+    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance and branches: derivation
+    in the module docstrings.
     """
     constants = diffusion_constants(activation)
     growth = growth_of(constants.slope, weight_var, bias_var, horizon)
@@ -120,10 +129,11 @@ def explosion_times(
 ) -> np.ndarray:
     """T* of each input: when q becomes infinite in the double limit; never for b = 0.
 
-    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A), y = sigma_w u_0 / rho:
+    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A), y
+    = sigma_w u_0 / rho:
 
-        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A)),   A = 0: 2 / (sigma_w^2 u_0),
-        A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), where always y >= 1.
+        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A)),   A = 0: 2 / (sigma_w^2
+        u_0), A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), where always y >= 1.
 
     Finite for b != 0 unless weight_var = 0, or the input is 0 and there is no bias.
 
@@ -138,9 +148,11 @@ def explosion_times(
         [N], float64.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance, a mean square below the squared mean.
+        SpecError: phi(0) != 0, a kink at 0, a negative variance, a mean square below the squared
+            mean.
 
-    Valid for: the double limit. At finite width explosions before T* have positive probability, vanishing with the width.
+    Valid for: the double limit. At finite width explosions before T* have positive probability,
+    vanishing with the width.
 
     Reference: arXiv:2007.03253, proposition 18, with the branches derived in `diffusion.riccati`.
     """
@@ -164,7 +176,8 @@ def explosion_times(
 
 
 def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """The gram matrix [N, N] and the coordinate means [N]; the gram minus the means' must be positive semidefinite."""
+    """The gram matrix [N, N] and the coordinate means [N]; the gram minus the means' must be
+    positive semidefinite."""
     start = check_gram("gram", gram)
     means = check_vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))
     if with_means:

@@ -1,18 +1,22 @@
-"""How far a residual network of finite depth is from its limit of infinite depth: coefficients of 1 / depth, and linear networks.
+"""How far a residual network of finite depth is from its limit of infinite depth: coefficients of 1
+/ depth, and linear networks.
 
-At infinite width, psi = id and b = phi''(0) = 0, a block of length dt = T / L adds to the overlap, with s = sigma_b^2 + sigma_w^2 lambda,
+At infinite width, psi = id and b = phi''(0) = 0, a block of length dt = T / L adds to the overlap,
+with s = sigma_b^2 + sigma_w^2 lambda,
 
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
     E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2),
 
-and Euler's rule for the limit's equations misses half their second derivatives. With C = kappa T, E = e^C, s0 the starting value of s,
-S = s0_ii + s0_jj, and s(t) = s0 e^{kappa t}:
+and Euler's rule for the limit's equations misses half their second derivatives. With C = kappa T, E
+= e^C, s0 the starting value of s, S = s0_ii + s0_jj, and s(t) = s0 e^{kappa t}:
 
-    lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),  e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E
-    Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),     e_Theta = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
+    lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),  e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa
+    - (kappa a^2 / 2) s0_ij T E Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),     e_Theta = E s0_ij
+    {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
 
-With tanh the bias is large (3.5 % of q at depth 500 where q starts at 4): extrapolate in 1 / depth, or compare with the recursion of
-the finite depth. Linear networks are exact at every width and depth, since E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
+With tanh the bias is large (3.5 % of q at depth 500 where q starts at 4): extrapolate in 1 / depth,
+or compare with the recursion of the finite depth. Linear networks are exact at every width and
+depth, since E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
@@ -58,7 +62,8 @@ class LinearNetwork(NamedTuple):
 def depth_bias(
     activation: Any, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> DepthBias:
-    """What a depth L adds to the overlaps and tangent kernels of infinite depth, to first order in 1/L; infinite width.
+    """What a depth L adds to the overlaps and tangent kernels of infinite depth, to first order in
+    1/L; infinite width.
 
     Formulas in the module docstring.
 
@@ -73,10 +78,12 @@ def depth_bias(
         `DepthBias`, exact coefficients.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram matrix that is none.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram
+            matrix that is none.
 
-    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have mean 0 (a fourth derivative
-        moves the mean of the coordinates by O(1/L), which then enters the overlap).
+    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have
+        mean 0 (a fourth derivative moves the mean of the coordinates by O(1/L), which then enters
+        the overlap).
 
     Reference: derivation in the module docstring.
     """

@@ -1,12 +1,16 @@
-"""The double limit with an inner activation, x + phi(dW psi(x) + db): ordinary differential equations.
+"""The double limit with an inner activation, x + phi(dW psi(x) + db): ordinary differential
+equations.
 
-From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay independent and Gaussian, so that mean m and
-covariance Sigma close, contrary to what the publication says of general psi:
+From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay
+independent and Gaussian, so that mean m and covariance Sigma close, contrary to what the
+publication says of general psi:
 
-    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
-    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j) + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij),     x ~ N(m, Sigma).
+    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E
+    psi(x_i) psi(x_j)), Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j) + sigma_w^2 E
+    psi'(x_i) psi'(x_j) Theta_ij),     x ~ N(m, Sigma).
 
-The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with psi = id and b = 0.
+The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with psi
+= id and b = 0.
 """
 
 from typing import Any, NamedTuple
@@ -54,14 +58,16 @@ def inner_limit(
     horizon: float = 1.0,
     mean: Any = None,
 ) -> InnerLimit:
-    """Mean, covariance and tangent kernel at the horizon of x + phi(dW psi(x) + db), both limits taken.
+    """Mean, covariance and tangent kernel at the horizon of x + phi(dW psi(x) + db), both limits
+    taken.
 
     Equations in the module docstring.
 
     Args:
         activation: phi, outer, with phi(0) = 0, smooth at 0.
         inner: psi, any activation that grows at most linearly; kinks are allowed.
-        covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding, 0 for inputs copied to all coordinates.
+        covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
+            0 for inputs copied to all coordinates.
         weight_var: sigma_w^2.
         bias_var: sigma_b^2.
         horizon: T.
@@ -71,13 +77,15 @@ def inner_limit(
         `InnerLimit`, relative error about 1e-9.
 
     Raises:
-        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a negative variance or horizon, a
-            covariance that is none, a horizon beyond the explosion (b != 0 and linear growth), with its time.
+        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a negative
+            variance or horizon, a covariance that is none, a horizon beyond the explosion (b != 0
+            and linear growth), with its time.
 
-    Valid for: Gaussian coordinates at the start, depth and width -> infinity; finite networks with linearly growing psi and b != 0 explode with
-        positive probability (`may_explode`).
+    Valid for: Gaussian coordinates at the start, depth and width -> infinity; finite networks with
+        linearly growing psi and b != 0 explode with positive probability (`may_explode`).
 
-    Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order parameters.
+    Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order
+    parameters.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = check_variances(weight_var, bias_var, horizon)

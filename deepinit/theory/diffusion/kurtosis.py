@@ -1,7 +1,9 @@
-"""How far from Gaussian a coordinate is at finite width and infinite depth: a law of order horizon / width, exact.
+"""How far from Gaussian a coordinate is at finite width and infinite depth: a law of order horizon
+/ width, exact.
 
-For psi = id and phi''(0) = 0 a coordinate is a mixture of Gaussians over the path of q = |x|^2 / D: dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 +
-sigma_w^2 q). Where all coordinates start at one number they are exchangeable, and the fourth moment closes.
+For psi = id and phi''(0) = 0 a coordinate is a mixture of Gaussians over the path of q = |x|^2 / D:
+dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q). Where all coordinates start at one number
+they are exchangeable, and the fourth moment closes.
 """
 
 from typing import Any
@@ -22,9 +24,11 @@ def coordinate_excess_kurtosis(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> float:
-    """Excess kurtosis of one coordinate x_{T,1} when every coordinate starts at the same number: 0 for a Gaussian.
+    """Excess kurtosis of one coordinate x_{T,1} when every coordinate starts at the same number: 0
+    for a Gaussian.
 
-    With y = x - x_0, A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2), coordinates exchangeable:
+    With y = x - x_0, A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2),
+    coordinates exchangeable:
 
         (E A)' = E s,   (E A^2)' = (2 + 4/D) E A s,   (E A B)' = (1 + 2/D) E B s,   (E B^2)' = E s / D,   (E y_1^4)' = 6 E A s.
 

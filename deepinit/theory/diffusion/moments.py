@@ -1,24 +1,27 @@
-"""Exact moments of order parameters at any width, at infinite depth, for linear diffusions (psi = id, phi''(0) = 0).
+"""Exact moments of order parameters at any width, at infinite depth, for linear diffusions (psi =
+id, phi''(0) = 0).
 
     dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,     q_i = |x_i|^2 / D, lambda = <x_1, x_2> / D, m = mean coordinate
 
-Rows of B are independent, so that d[x_i, x_j] = a^2 s_ij I dt with s_ij = sigma_b^2 + sigma_w^2 lambda_ij, and by Ito
+Rows of B are independent, so that d[x_i, x_j] = a^2 s_ij I dt with s_ij = sigma_b^2 + sigma_w^2
+lambda_ij, and by Ito
 
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,      d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt,
 
-Markov by themselves. Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2 sigma_b^2):
+Markov by themselves. Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2
+sigma_b^2):
 
-    E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
-    (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2) + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
-    (E q_1q_2)' = beta E(q_1 + q_2) + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
+    E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k) (E l^2)'    = 2 (1 + 1/D) (beta E
+    l + kappa E l^2) + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2) (E q_1q_2)' = beta E(q_1 + q_2)
+    + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
 
-The published bracket of lambda lacks 2 s_12 lambda; it matters at finite width. Fluctuations are of order horizon / width,
-whatever the depth: that is why the two limits commute. The moments of q are log-normal in size: do not estimate high ones
-from samples.
+The published bracket of lambda lacks 2 s_12 lambda; it matters at finite width. Fluctuations are of
+order horizon / width, whatever the depth: that is why the two limits commute. The moments of q are
+log-normal in size: do not estimate high ones from samples.
 
-Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x, h = a (dW x + db) has independent
-rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L, so that q' = |x + h|^2 / D is V/D times a noncentral chi-square of D
-degrees of freedom, whose cumulants are polynomials in q,
+Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x, h = a (dW x +
+db) has independent rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L, so that q' = |x + h|^2 / D
+is V/D times a noncentral chi-square of D degrees of freedom, whose cumulants are polynomials in q,
 
     c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
 
@@ -105,11 +108,11 @@ def mean_square_moments(
         [highest + 1], float64, to about 1e-13 relative (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad width, order or
-            depth; a depth with an activation that is not linear.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad
+            width, order or depth; a depth with an activation that is not linear.
 
-    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth -> infinity at fixed
-        width; at depth L the error is O(horizon / L), see `depth_bias`.
+    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth ->
+        infinity at fixed width; at depth L the error is O(horizon / L), see `depth_bias`.
 
     Reference: derivation in the module docstring.
     """
@@ -158,15 +161,17 @@ def overlap_moments(
         depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
     Returns:
-        `PairMoments`, to about 1e-13 relative. The mean has no finite-width correction: lambda_0 E + r (E - 1), with
-        (1 + C / L)^L for E at depth L.
+        `PairMoments`, to about 1e-13 relative. The mean has no finite-width correction: lambda_0 E
+        + r (E - 1), with (1 + C / L)^L for E at depth L.
 
     Raises:
-        SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive semidefinite [2, 2].
+        SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive
+            semidefinite [2, 2].
 
     Valid for: as `mean_square_moments`.
 
-    Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
+    Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12
+    lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = check_gram("gram", gram, size=2)
@@ -185,7 +190,8 @@ def overlap_moments(
 def log_mean_square_law(
     activation: Any, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D), kappa = phi'(0)^2 weight_var.
+    """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D), kappa = phi'(0)^2
+    weight_var.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -231,7 +237,8 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest): moments of a noncentral chi-square from its cumulants."""
+    """One block of a linear network on (1, q, ..., q^highest): moments of a noncentral chi-square
+    from its cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):

@@ -1,21 +1,25 @@
-"""One input in the double limit: the coordinate mean m and mean square q, in one closed form for all branches, and when they explode.
+"""One input in the double limit: the coordinate mean m and mean square q, in one closed form for
+all branches, and when they explode.
 
 With w = sigma_w, s = sigma_b^2 + w^2 q and u = b m + a^2 the limit's equations are
 
     m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2,   A = b^2 s_0 - w^2 u_0^2  (either sign).
 
-u = p / n linearises it: p' = A n / 2, n' = -w^2 p / 2, so that with omega = w sqrt(A) / 2 (imaginary for A < 0)
+u = p / n linearises it: p' = A n / 2, n' = -w^2 p / 2, so that with omega = w sqrt(A) / 2
+(imaginary for A < 0)
 
-    n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1
-    s = s_0 / n^2,    m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,    eta = (s_0 / 2) (sin(omega t) / omega) / n.
+    n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1 s = s_0 / n^2,    m =
+    m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,    eta = (s_0 / 2) (sin(omega t) /
+    omega) / n.
 
-This holds for every b, weight_var and A, zero included; the explosion time is the first zero of n. In terms of u it is a tangent for A > 0, a
-hyperbola for A = 0, and for A < 0 a hyperbolic cotangent: with rho = sqrt(-A) and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
+This holds for every b, weight_var and A, zero included; the explosion time is the first zero of n.
+In terms of u it is a tangent for A > 0, a hyperbola for A = 0, and for A < 0 a hyperbolic
+cotangent: with rho = sqrt(-A) and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
 
     A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0   makes   u_0 > a^2 / 2 > 0,
 
-so that y >= 1, with equality only for b^2 s_0 = 0. Hence for b != 0 every input with s_0 > 0 explodes. The published formula has the tangent alone,
-and constants "to be found numerically".
+so that y >= 1, with equality only for b^2 s_0 = 0. Hence for b != 0 every input with s_0 > 0
+explodes. The published formula has the tangent alone, and constants "to be found numerically".
 """
 
 import math
@@ -56,7 +60,8 @@ class Riccati(NamedTuple):
 
     @property
     def reversed(self) -> "Riccati":
-        """The equation of -u(-t), whose explosion time is the distance of the last singularity before 0."""
+        """The equation of -u(-t), whose explosion time is the distance of the last singularity
+        before 0."""
         a2, b = self.constants.slope**2, self.constants.curvature
         return self._replace(mean=-self.mean - 2.0 * a2 / b) if b else self
 
@@ -124,10 +129,11 @@ def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
 def panels(
     systems: list[Riccati], horizon: float, num_nodes: int = 40
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on [0, horizon], fine enough near every singularity of the solutions.
+    """Gauss-Legendre nodes and weights on [0, horizon], fine enough near every singularity of the
+    solutions.
 
-    A panel is at most half as long as its distance from the explosions, after or before it, and from the imaginary
-    singularities: 40 nodes are then exact to rounding.
+    A panel is at most half as long as its distance from the explosions, after or before it, and
+    from the imaginary singularities: 40 nodes are then exact to rounding.
 
     Args:
         systems: whose solutions are integrated.
@@ -158,5 +164,6 @@ def panels(
 
 
 def _largest_rate(systems: list[Riccati]) -> float:
-    """kappa / 4: the kernel e^{kappa t} is entire, but 40 nodes want at most a few e-folds on a panel."""
+    """kappa / 4: the kernel e^{kappa t} is entire, but 40 nodes want at most a few e-folds on a
+    panel."""
     return max(0.25 * system.constants.slope**2 * system.weight_var for system in systems)

@@ -1,8 +1,9 @@
 """Integration of the double limit's equations y' = f(y) up to a horizon, with explosions as events.
 
-In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, the logarithm of |y| grows by at most
-1 in a unit of s. An explosion, at a finite time, then lies at infinite s, and whether it comes before the horizon is the
-question which of two events comes first: growth at a rate that leaves no time, or the horizon.
+In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, the logarithm of
+|y| grows by at most 1 in a unit of s. An explosion, at a finite time, then lies at infinite s, and
+whether it comes before the horizon is the question which of two events comes first: growth at a
+rate that leaves no time, or the horizon.
 """
 
 import math
@@ -27,14 +28,15 @@ def integrated(
         rates: f, of a state [n].
         start: [n], y(0).
         horizon: T.
-        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its size if it is
-            smaller, so that a change of units changes no digit.
+        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its
+            size if it is smaller, so that a change of units changes no digit.
 
     Returns:
         [n], relative error about 1e-9.
 
     Raises:
-        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without one.
+        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without
+            one.
     """
     from scipy import linalg
     from scipy.integrate import solve_ivp

@@ -1,11 +1,13 @@
 """Blocks with two layers, x + sqrt(dt) V phi(W x + b), infinitely many of them.
 
-With W_ij ~ N(0, sigma_1^2 / D) not shrunk, V_ij ~ N(0, sigma_2^2 / n): increments are centred given x, and
+With W_ij ~ N(0, sigma_1^2 / D) not shrunk, V_ij ~ N(0, sigma_2^2 / n): increments are centred given
+x, and
 
     lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2),
 
-whatever the inner width n; phi needs neither smoothness nor phi(0) = 0. For positively homogeneous phi without bias, at every width D,
-log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D), kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
+whatever the inner width n; phi needs neither smoothness nor phi(0) = 0. For positively homogeneous
+phi without bias, at every width D, log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D), kappa =
+sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
 """
 
 from typing import Any
@@ -50,7 +52,8 @@ def two_layer_limit(
         [N, N], relative error about 1e-9.
 
     Raises:
-        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix that is none.
+        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix
+            that is none.
 
     Valid for: any inner width n, which drops out.
 
@@ -75,9 +78,11 @@ def two_layer_limit(
 def two_layer_log_mean_square_law(
     activation: Any, width: int, weight_var: float, branch_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D) at infinite depth.
+    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D)
+    at infinite depth.
 
-    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for ReLU.
+    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for
+    ReLU.
 
     Args:
         activation: phi, positively homogeneous.
@@ -90,7 +95,8 @@ def two_layer_log_mean_square_law(
         Mean and variance of the natural logarithm.
 
     Raises:
-        SpecError: an activation that is not positively homogeneous, a negative variance or horizon, a bad width.
+        SpecError: an activation that is not positively homogeneous, a negative variance or horizon,
+            a bad width.
 
     Valid for: depth -> infinity at fixed D and any inner width.
 

@@ -1,8 +1,9 @@
-"""What the theory of infinitely deep residual networks accepts, and the numbers that all its formulas share.
+"""What the theory of infinitely deep residual networks accepts, and the numbers that all its
+formulas share.
 
-Blocks x + phi(dW psi(x) + db) with dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt = horizon / depth. With
-a = phi'(0): kappa = a^2 weight_var, C = kappa T, E = e^C, r = bias_var / weight_var. The combinations that occur stay
-finite at weight_var = 0:
+Blocks x + phi(dW psi(x) + db) with dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt =
+horizon / depth. With a = phi'(0): kappa = a^2 weight_var, C = kappa T, E = e^C, r = bias_var /
+weight_var. The combinations that occur stay finite at weight_var = 0:
 
     r (E - 1) = a^2 bias_var T (e^C - 1) / C,       r C E = a^2 bias_var T E.
 """
@@ -112,7 +113,8 @@ def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Gro
 
 
 def check_exponent(exponent: float, most: float = 100.0) -> None:
-    """Refuse growth beyond e^most: by default what leaves room for sixth powers (second moments at width 1) in float64."""
+    """Refuse growth beyond e^most: by default what leaves room for sixth powers (second moments at
+    width 1) in float64."""
     if not exponent <= most:
         raise SpecError(
             f"a growth exponent of {exponent:.4g} over the horizon",

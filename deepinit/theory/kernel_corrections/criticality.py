@@ -1,20 +1,29 @@
-"""How corrections of order 1/width grow with depth: universality classes of one input, their slopes in r = depth/width and their range.
+"""How corrections of order 1/width grow with depth: universality classes of one input, their slopes
+in r = depth/width and their range.
 
-One input: chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point K* = bias_var + w g(K*).
+One input: chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point K* =
+bias_var + w g(K*).
 
-Scale invariant (homogeneous activation, no biases): G is a product of independent factors with E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1,
-p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c - 1)/3 r, the mean
-over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G and of the backward norm).
+Scale invariant (homogeneous activation, no biases): G is a product of independent factors with E
+X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1, p and q the means of the squares and fourth powers of the two
+slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c -
+1)/3 r, the mean over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G
+and of the backward norm).
 
-K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where phi'' jumps at 0 (ELU) or phi' does (SELU), see
-`criticality.origin`. With chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 from the two slopes at 0, V = v K^2 l/n solves
-v (1 - 2/p) = -2 (1 + 1/p) v + c0: v = c0/3 for every p. K1 = k K l/n solves k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2: k = -(1 + p) v/4. Tanh: 2/3 and -1/3,
-ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l, B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where
+phi'' jumps at 0 (ELU) or phi' does (SELU), see `criticality.origin`. With chi_par = 1 - (1 + 1/p)/l
+and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 from the two slopes at 0, V = v K^2 l/n solves v (1 -
+2/p) = -2 (1 + 1/p) v + c0: v = c0/3 for every p. K1 = k K l/n solves k (1 - 1/p) = -(1 + 1/p) k -
+(1 + p) v/2: k = -(1 + p) v/4. Tanh: 2/3 and -1/3, ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2
+= 1 - 1/l, B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
 
-Else, at a stable fixed point, depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the tangent kernel's variance saturates in the ordered
-phase (chi_perp < 1) and grows with depth in the chaotic one. Slopes that are not known are NaN: the recursion gives the numbers.
+Else, at a stable fixed point, depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2), n K1* =
+(w/2) g'' n V*/(1 - chi_par); the tangent kernel's variance saturates in the ordered phase (chi_perp
+< 1) and grows with depth in the chaotic one. Slopes that are not known are NaN: the recursion gives
+the numbers.
 
-Variances are taken as given to seven digits: those within 1e-6 of a critical point are that point, and a K within 1e-5 of a fixed point is at it, also where it repels.
+Variances are taken as given to seven digits: those within 1e-6 of a critical point are that point,
+and a K within 1e-5 of a fixed point is at it, also where it repels.
 """
 
 import math
@@ -40,17 +49,22 @@ class Criticality(NamedTuple):
     """The class of an activation at given variances, and its slopes.
 
     Attributes:
-        name: "scale_invariant", "zero_critical" (K* = 0, marginal) and "half_stable" (K* > 0, both chi = 1), the critical points of `di.critical`; "ordered" (chi_perp < 1),
-            "chaotic" (chi_perp > 1), "marginal" (K* > 0 and chi_perp = 1: the edge of chaos); "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
-        fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
-        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels, and is kept only by a first layer of mean square K*.
+        name: "scale_invariant", "zero_critical" (K* = 0, marginal) and "half_stable" (K* > 0, both
+            chi = 1), the critical points of `di.critical`; "ordered" (chi_perp < 1), "chaotic"
+            (chi_perp > 1), "marginal" (K* > 0 and chi_perp = 1: the edge of chaos); "vanishing" (K
+            -> 0, chi < 1), "unsettled" (K -> infinity).
+        fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight
+            variance).
+        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels, and is
+            kept only by a first layer of mean square K*.
         kernel_variance: lim V/K^2, in units of `per`.
         kernel_shift: lim K1/K.
         tangent_variance: lim Var Theta/T^2, one output.
         tangent_shift: lim T1/T.
         mixed: lim D/(K T).
         per: "depth/width" (r) or "1/width".
-        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends on the depth, `kernel_corrections` then estimates it.
+        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends
+            on the depth, `kernel_corrections` then estimates it.
     """
 
     name: str
@@ -69,23 +83,28 @@ class Criticality(NamedTuple):
 def criticality_class(
     activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
 ) -> Criticality:
-    """Where an initialization stands: its universality class, and what depth does to corrections of order 1/width there.
+    """Where an initialization stands: its universality class, and what depth does to corrections of
+    order 1/width there.
 
-    Slopes such that V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module docstring.
+    Slopes such that V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas
+    in the module docstring.
 
     Args:
         activation: an Activation, a built-in's name or a JAX function.
         weight_var: variance times fan_in, > 0.
         bias_var: >= 0.
-        mean_square: K of the first layer, from which the fixed point is approached, > 0. At the variances of a critical point it does not matter, however slow the approach.
+        mean_square: K of the first layer, from which the fixed point is approached, > 0. At the
+            variances of a critical point it does not matter, however slow the approach.
 
     Returns:
-        `Criticality`. Fixed points are found between 1e-8 and 1e6. Asymptotic slopes of "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
+        `Criticality`. Fixed points are found between 1e-8 and 1e6. Asymptotic slopes of
+        "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
 
     Raises:
         SpecError: variances out of range; an activation that `di.critical` refuses to examine.
 
-    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh).
+    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and
+    simulation (tanh).
 
     Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
     """
@@ -194,7 +213,8 @@ def _four_point(slopes: tuple[float, float]) -> float:
 def _fixed_point(
     phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
 ) -> float:
-    """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the first step; inf beyond the grid."""
+    """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the
+    first step; inf beyond the grid."""
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""

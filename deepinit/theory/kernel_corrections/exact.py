@@ -1,15 +1,19 @@
 """Kernels of deep networks with one input at every width: positively homogeneous activations.
 
-One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins independent of their sizes, so that a layer multiplies the kernel by an
-independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2), known through its moments (`numerics.layer_factors`). With p, q the means of the squares and
-fourth powers of the slopes, u_l = w^2 (p^2 + (3q - p^2)/n_l), G^l the forward norm that enters weight layer l and Delta_l = |d output / d z^l|^2,
+One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins
+independent of their sizes, so that a layer multiplies the kernel by an independent factor w
+(right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2), known through its moments
+(`numerics.layer_factors`). With p, q the means of the squares and fourth powers of the slopes, u_l
+= w^2 (p^2 + (3q - p^2)/n_l), G^l the forward norm that enters weight layer l and Delta_l = |d
+output / d z^l|^2,
 
-    E G^l = K^1 (w p)^{l-1},    E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,    E Delta_m = (w p)^{L+1-m},    E Delta_m^2 = prod_{j>=m} u_j,
-    (powers of w p stand for products where w varies between layers),
+    E G^l = K^1 (w p)^{l-1},    E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,    E Delta_m = (w p)^{L+1-m},
+    E Delta_m^2 = prod_{j>=m} u_j, (powers of w p stand for products where w varies between layers),
     Theta = sum_l (G^l + tb) Delta_l    (tb: factor of trained biases, zero at initialization).
 
-The coins act on both sides of the weights between layers l < m as on independent Gaussian matrices; with P the gated product between them a = E (tr P^T P)^2 and
-t = E tr (P^T P)^2 obey a two-term recursion per layer, and E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
+The coins act on both sides of the weights between layers l < m as on independent Gaussian matrices;
+with P the gated product between them a = E (tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term
+recursion per layer, and E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
 """
 
 import math
@@ -87,7 +91,8 @@ def homogeneous_kernel_moment(
 def homogeneous_kernel_layers(
     activation: Any, first_kernel: float, widths: Any, weight_var: Any
 ) -> ExactKernel:
-    """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact at every width.
+    """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact at every
+    width.
 
         E G^{l+1} = K^1 prod_{j<=l} w_j p,    Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,    c = 3q/p^2 - 1 (ReLU 5, linear 2).
 
@@ -114,10 +119,12 @@ def homogeneous_kernel_layers(
 
 
 def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> LogMoments:
-    """Mean and variance of the logarithm of the kernel's factor, given that the signal is alive; the coordinate without heavy tails.
+    """Mean and variance of the logarithm of the kernel's factor, given that the signal is alive;
+    the coordinate without heavy tails.
 
-    ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and 5/n + 37/(2 n^2) + ... to the variance, so that for sum 1/n_l -> beta
-    ln(G/K) tends to a normal law of mean -5 beta/2 and variance 5 beta.
+    ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and 5/n + 37/(2
+    n^2) + ... to the variance, so that for sum 1/n_l -> beta ln(G/K) tends to a normal law of mean
+    -5 beta/2 and variance 5 beta.
 
     Args:
         activation, widths, weight_var: as `homogeneous_kernel_moment`.
@@ -148,17 +155,19 @@ def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> Log
 def homogeneous_ntk_moments(
     activation: Any, first_kernel: float, widths: Any, weight_var: Any, *, bias_rate: float = 0.0
 ) -> TangentMoments:
-    """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact at every width.
+    """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact at every
+    width.
 
-    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}: no finite-width correction. E Theta^2: module docstring. One hidden ReLU layer:
-    E Theta^2/(E Theta)^2 = 1 + 3/n.
+    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}: no finite-width correction. E
+    Theta^2: module docstring. One hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n.
 
     Args:
         activation: positively homogeneous, with a slope that is not 0.
         first_kernel: K^1 > 0.
         widths: [L] integers >= 1.
         weight_var: w > 0 of the weights that follow a hidden layer, one number or [L].
-        bias_rate: tb >= 0, learning rates' factor of biases that are 0 at initialization; 0 for none.
+        bias_rate: tb >= 0, learning rates' factor of biases that are 0 at initialization; 0 for
+            none.
 
     Returns:
         `TangentMoments`; inf where they overflow.
@@ -166,9 +175,11 @@ def homogeneous_ntk_moments(
     Raises:
         SpecError: another activation, bad widths or numbers.
 
-    Valid for: Gaussian weights, NTK parametrisation, forward biases 0; exact, relative error about 1e-14 per layer.
+    Valid for: Gaussian weights, NTK parametrisation, forward biases 0; exact, relative error about
+    1e-14 per layer.
 
-    Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation in the module docstring.
+    Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation
+    in the module docstring.
     """
     with np.errstate(over="ignore"):
         return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)
@@ -210,7 +221,8 @@ def _ntk_moments(
 
 
 def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
-    """(p, q, c): means of squares and fourth powers of the two slopes, and c = 3q/p^2 - 1 of E X^2/(E X)^2 = 1 + c/n."""
+    """(p, q, c): means of squares and fourth powers of the two slopes, and c = 3q/p^2 - 1 of E
+    X^2/(E X)^2 = 1 + c/n."""
     phi = as_activation(activation)
     if phi.slopes is None or phi.slopes == (0.0, 0.0):
         raise SpecError(

@@ -1,19 +1,25 @@
-"""Kernels of a random network of finite width: mean shift and covariance of NNGP kernel and tangent kernel to order 1/width.
+"""Kernels of a random network of finite width: mean shift and covariance of NNGP kernel and tangent
+kernel to order 1/width.
 
-z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l), b_i ~ N(0, bias_var). Given layer l the neurons of layer l + 1 are i.i.d. N(0, G^{l+1}),
+z^{l+1} = b + W phi(z^l), W_ij ~ N(0, w/n_l), b_i ~ N(0, bias_var). Given layer l the neurons of
+layer l + 1 are i.i.d. N(0, G^{l+1}),
 
     G^{l+1}_ab = bias_var + (w/n_l) sum_j phi(z^l_ja) phi(z^l_jb),      G^1 = K^1 fixed by the inputs,
 
-so that G is a Markov chain; given G^l its mean is bias_var + w g(G^l) and its covariance w^2 C(G^l)/n_l. Laws of total mean and covariance with
-g expanded to second order about K give, for G = K + K1 + fluctuations of covariance V,
+so that G is a Markov chain; given G^l its mean is bias_var + w g(G^l) and its covariance w^2
+C(G^l)/n_l. Laws of total mean and covariance with g expanded to second order about K give, for G =
+K + K1 + fluctuations of covariance V,
 
     K' = bias_var + w g(K),    V' = w^2 (C/n + Jg V Jg^T),    K1' = w (Jg K1 + Hg : V / 2).
 
-Tangent kernel, all parameters trained: of an output neuron, Theta = Theta-hat + fluctuation, Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk
-its mean over the weights of layer l + 1. (G, Theta-hat) obeys the same recursion with the map (g, h) of `kernel_corrections.recursion`; the fluctuation
-(w/n)(w_i^T M w_j - delta_ij tr M) has the covariance B, which is also that of the tangent kernel between two different outputs; and as the same
-weights serve forward and backward pass, Theta^l_kk correlates with phi(z_k), by Fc / n, which adds q = w Fc : E d d (phi' phi') to the mean.
-Covariances and shifts are those at the given widths: nothing is left to divide by.
+Tangent kernel, all parameters trained: of an output neuron, Theta = Theta-hat + fluctuation,
+Theta-hat^{l+1} = b_rate + (t/n) sum phi phi + (w/n) sum_k phi'_k phi'_k Theta^l_kk its mean over
+the weights of layer l + 1. (G, Theta-hat) obeys the same recursion with the map (g, h) of
+`kernel_corrections.recursion`; the fluctuation (w/n)(w_i^T M w_j - delta_ij tr M) has the
+covariance B, which is also that of the tangent kernel between two different outputs; and as the
+same weights serve forward and backward pass, Theta^l_kk correlates with phi(z_k), by Fc / n, which
+adds q = w Fc : E d d (phi' phi') to the mean. Covariances and shifts are those at the given widths:
+nothing is left to divide by.
 """
 
 import math
@@ -58,35 +64,47 @@ def kernel_corrections(
     weight_rate: Any = None,
     bias_rate: Any = None,
 ) -> KernelCorrections:
-    """NNGP kernel and tangent kernel of a random MLP at finite width, to first order in 1/width, layer by layer.
+    """NNGP kernel and tangent kernel of a random MLP at finite width, to first order in 1/width,
+    layer by layer.
 
-    Formulas in the module docstring: E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), and the same for the tangent kernel.
+    Formulas in the module docstring: E G = K + K1 + O(1/n^2), Cov G = V + O(1/n^2), and the same
+    for the tangent kernel.
 
     Args:
-        activation: an Activation, a built-in's name or an elementwise JAX function; continuous, differentiable between its kinks.
-        first_kernel: [k, k] K^1, covariance of the first layer's preactivations: bias_var + weight_var x.x / n_0; a number for one input.
+        activation: an Activation, a built-in's name or an elementwise JAX function; continuous,
+            differentiable between its kinks.
+        first_kernel: [k, k] K^1, covariance of the first layer's preactivations: bias_var +
+            weight_var x.x / n_0; a number for one input.
         widths: [L] neurons of each hidden layer.
-        weight_var: variance times fan_in of the weights that follow a hidden layer, one number or [L]; None takes `default_weight_var`.
+        weight_var: variance times fan_in of the weights that follow a hidden layer, one number or
+            [L]; None takes `default_weight_var`.
         bias_var: of the biases that follow a hidden layer, one number or [L].
-        vertex: "pairs" for covariances of entries that share their two inputs; "all" for those of three and four inputs too.
-        first_tangent: [k, k] T^1 of the first layer; None takes K^1 (NTK parametrisation, all parameters trained).
-        weight_rate, bias_rate: t and b_rate, the learning rates' factors of the weights and biases that follow a hidden layer. None takes weight_var and
-            bias_var (NTK parametrisation). Standard parametrisation: weight_rate=widths, bias_rate=1, first_tangent = 1 + x.x. Without trained
-            biases: bias_rate=0.
+        vertex: "pairs" for covariances of entries that share their two inputs; "all" for those of
+            three and four inputs too.
+        first_tangent: [k, k] T^1 of the first layer; None takes K^1 (NTK parametrisation, all
+            parameters trained).
+        weight_rate, bias_rate: t and b_rate, the learning rates' factors of the weights and biases
+            that follow a hidden layer. None takes weight_var and bias_var (NTK parametrisation).
+            Standard parametrisation: weight_rate=widths, bias_rate=1, first_tangent = 1 + x.x.
+            Without trained biases: bias_rate=0.
 
     Returns:
         `KernelCorrections`. Relative error of its coefficients 1e-10 (1e-9 with three inputs and vertex="all", `vertex_error` beyond).
-        Time per layer: a millisecond for one input; kinks other than one at 0 between two straight lines 0.1 s per pair of inputs.
+        Time per layer: a millisecond for one input; kinks other than one at 0 between two straight
+            lines 0.1 s per pair of inputs.
 
     Raises:
-        SpecError: parallel, duplicate or zero inputs; a kernel that is not positive semi-definite; an activation with a jump or an undeclared kink;
-            widths with sum 1/width above 3; kernels that explode.
+        SpecError: parallel, duplicate or zero inputs; a kernel that is not positive semi-definite;
+            an activation with a jump or an undeclared kink; widths with sum 1/width above 3;
+            kernels that explode.
         ResourceError: more inputs than the covariances' memory allows.
 
-    Valid for: independent Gaussian weights and biases, all inputs and widths fixed; error O(r^2) relative to K, r = sum 1/width, with a constant that depends on the
-        class (`largest_sum`). Nearly parallel inputs and kinks: see `angle_spread`.
+    Valid for: independent Gaussian weights and biases, all inputs and widths fixed; error O(r^2)
+        relative to K, r = sum 1/width, with a constant that depends on the class (`largest_sum`).
+        Nearly parallel inputs and kinks: see `angle_spread`.
 
-    Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019; arXiv:1909.05989; derivation in the module docstring.
+    Reference: arXiv:2106.10165, chapters 4, 5, 8; arXiv:1910.00019; arXiv:1909.05989; derivation in
+    the module docstring.
     """
     first = checked_kernel("first_kernel", first_kernel)
     phi = checked_activation(activation, float(np.max(np.diag(first))))

@@ -1,8 +1,10 @@
-"""Products of features of three and four different inputs, E phi_a phi_b phi_c phi_d and the like, which have no closed form.
+"""Products of features of three and four different inputs, E phi_a phi_b phi_c phi_d and the like,
+which have no closed form.
 
-Linear activation: Isserlis' theorem. Three inputs and a smooth activation: the trapezoidal rule in three dimensions (relative error 1e-9). Else
-quasi-Monte Carlo: scrambled Sobol points with a fixed seed, mapped to N(0, K), in independent replicates whose scatter is the stated error.
-What `layer_moments` knows exactly is kept.
+Linear activation: Isserlis' theorem. Three inputs and a smooth activation: the trapezoidal rule in
+three dimensions (relative error 1e-9). Else quasi-Monte Carlo: scrambled Sobol points with a fixed
+seed, mapped to N(0, K), in independent replicates whose scatter is the stated error. What
+`layer_moments` knows exactly is kept.
 """
 
 import math
@@ -30,7 +32,8 @@ def with_vertex(
         where: `entries`.
 
     Returns:
-        The moments, and the largest standard error of a covariance E f_e f_g - E f_e E f_g in units of sqrt(Var f_e Var f_g); 0 where exact.
+        The moments, and the largest standard error of a covariance E f_e f_g - E f_e E f_g in units
+        of sqrt(Var f_e Var f_g); 0 where exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0

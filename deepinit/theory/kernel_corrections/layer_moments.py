@@ -1,8 +1,11 @@
-"""Everything that one layer's Gaussian law says to the corrections of order 1/width, for all entries of the kernels at once.
+"""Everything that one layer's Gaussian law says to the corrections of order 1/width, for all
+entries of the kernels at once.
 
-Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e stand at the entries `neighbours[e]` = (aa, ab, bb);
-for a = b only the first place is used. `second_moments` knows those pairs of entries that involve at most two inputs; with three or
-four different inputs it has no closed form, and `kernel_corrections.four_point` fills it in where asked for, NaN otherwise.
+Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e stand
+at the entries `neighbours[e]` = (aa, ab, bb); for a = b only the first place is used.
+`second_moments` knows those pairs of entries that involve at most two inputs; with three or four
+different inputs it has no closed form, and `kernel_corrections.four_point` fills it in where asked
+for, NaN otherwise.
 """
 
 import itertools
@@ -50,7 +53,8 @@ class LayerMoments(NamedTuple):
     """Of one layer with preactivations N(0, K).
 
     Attributes:
-        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at `neighbours`.
+        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at
+            `neighbours`.
         phi_phi: [p, p] E phi_a phi_b phi_c phi_d.
         phi_slope: [p, p] E phi_a phi_b phi'_c phi'_d.
         slope_slope: [p, p] E phi'_a phi'_b phi'_c phi'_d.
@@ -123,7 +127,8 @@ def single_entry_moments(activation: Activation, variances: np.ndarray) -> Entry
 
 
 def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Closed form where known; else quadrature, differentiating the density, or the activation where inputs are nearly parallel."""
+    """Closed form where known; else quadrature, differentiating the density, or the activation
+    where inputs are nearly parallel."""
     if activation.slopes is not None:
         return homogeneous_pair_moments(activation.slopes, kernels)
     sine2 = 1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])

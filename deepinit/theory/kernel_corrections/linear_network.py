@@ -1,8 +1,10 @@
 """Kernels of deep linear networks at every width, several inputs.
 
-G' = (w/n) X^T X with n rows X_i ~ N(0, G), so that by Isserlis' theorem E'_abcd = E G'_ab G'_cd = w^2 (E_abcd + (E_acbd + E_adbc)/n), exactly.
+G' = (w/n) X^T X with n rows X_i ~ N(0, G), so that by Isserlis' theorem E'_abcd = E G'_ab G'_cd =
+w^2 (E_abcd + (E_acbd + E_adbc)/n), exactly.
 
-Of one entry, E_abab and E_aabb alone: with v = Var G_ab and u = Cov(G_aa, G_bb), both sums of terms >= 0 in which nothing cancels,
+Of one entry, E_abab and E_aabb alone: with v = Var G_ab and u = Cov(G_aa, G_bb), both sums of terms
+>= 0 in which nothing cancels,
 
     v' = w^2 (v + (v + u + K_ab^2 + K_aa K_bb)/n),    u' = w^2 (u + 2 (v + K_ab^2)/n),    K' = w K.
 """
@@ -16,9 +18,11 @@ from deepinit.theory.kernel_corrections.validate import checked_kernel, checked_
 
 
 def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> ExactKernel:
-    """Mean and variance of every entry of the kernel G^{l+1} after every hidden layer of a linear network, exact at every width.
+    """Mean and variance of every entry of the kernel G^{l+1} after every hidden layer of a linear
+    network, exact at every width.
 
-    E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring, in O(L k^2).
+    E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring,
+    in O(L k^2).
 
     Args:
         first_kernel: [k, k] K^1, or a number.
@@ -51,7 +55,8 @@ def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> Exa
 
 
 def linear_kernel_second_moments(first_kernel: Any, widths: Any, weight_var: Any) -> np.ndarray:
-    """[k, k, k, k] E G_ab G_cd of a linear network of L hidden layers with k inputs, exact at every width; E G = K^1 prod w.
+    """[k, k, k, k] E G_ab G_cd of a linear network of L hidden layers with k inputs, exact at every
+    width; E G = K^1 prod w.
 
         E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)
 

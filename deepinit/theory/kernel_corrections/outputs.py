@@ -1,12 +1,15 @@
-"""From covariances of kernels to what an output, or the logarithm of a kernel, shows; and homogeneous networks of equal depth and width scale.
+"""From covariances of kernels to what an output, or the logarithm of a kernel, shows; and
+homogeneous networks of equal depth and width scale.
 
 Given G, outputs f_i are i.i.d. N(0, G), hence exactly, with v = Var G_aa / (E G_aa)^2:
 
-    excess kurtosis of f_i(a) = 3 v,      corr(f_i(a)^2, f_j(a)^2) = v / (2 + 3 v),      cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd),
-    connected E f_ia f_ib f_ic f_id = V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc).
+    excess kurtosis of f_i(a) = 3 v,      corr(f_i(a)^2, f_j(a)^2) = v / (2 + 3 v),      cov(f_i
+    f_i, f_j f_j) = Cov(G_ab, G_cd), connected E f_ia f_ib f_ic f_id = V_(ab)(cd) + V_(ac)(bd) +
+    V_(ad)(bc).
 
-Depth and width to infinity together, sum 1/n_l -> beta, at the critical gain: ln(G/K) is normal, and with a(s) = e^{cs}/3 + 2 e^{-s}/3 the trace moment of
-`kernel_corrections.exact` at distance s, E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
+Depth and width to infinity together, sum 1/n_l -> beta, at the critical gain: ln(G/K) is normal,
+and with a(s) = e^{cs}/3 + 2 e^{-s}/3 the trace moment of `kernel_corrections.exact` at distance s,
+E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
 """
 
 import math
@@ -21,7 +24,8 @@ from deepinit.theory.kernel_corrections.result import KernelCorrections, check_c
 
 
 class OutputStatistics(NamedTuple):
-    """Of output neurons at one input: excess kurtosis, and the correlation of the squares of two of them."""
+    """Of output neurons at one input: excess kurtosis, and the correlation of the squares of two of
+    them."""
 
     excess_kurtosis: Any
     square_correlation: Any
@@ -42,10 +46,12 @@ class LogNormal(NamedTuple):
 
 
 def output_statistics(relative_variance: Any) -> OutputStatistics:
-    """How far outputs are from independent Gaussians: 3 v and v/(2 + 3 v), v the relative variance of the kernel.
+    """How far outputs are from independent Gaussians: 3 v and v/(2 + 3 v), v the relative variance
+    of the kernel.
 
     Args:
-        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0: V_(aa)(aa)/K_aa^2 to first order; prod (1 + c/n_l) - 1 for homogeneous activations.
+        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0: V_(aa)(aa)/K_aa^2 to first order;
+            prod (1 + c/n_l) - 1 for homogeneous activations.
 
     Returns:
         `OutputStatistics` of that shape.
@@ -71,7 +77,8 @@ def output_fourth_cumulant(
     """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, i = j (`same`) or not.
 
     Args:
-        corrections: of `kernel_corrections`, with vertex="all" if the four are three or more different inputs.
+        corrections: of `kernel_corrections`, with vertex="all" if the four are three or more
+            different inputs.
         inputs: the numbers (a, b, c, d).
         same: one neuron, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc), or two, V_(ab)(cd).
 
@@ -107,7 +114,8 @@ def output_fourth_cumulant(
 
 
 def log_kernel(corrections: KernelCorrections) -> LogKernel:
-    """E ln G_aa = ln K + K1/K - V/(2 K^2) and Var ln G_aa = V/K^2 of every input, to first order in 1/width.
+    """E ln G_aa = ln K + K1/K - V/(2 K^2) and Var ln G_aa = V/K^2 of every input, to first order in
+    1/width.
 
     Args:
         corrections: of `kernel_corrections`.
@@ -130,7 +138,8 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
 
 
 def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
-    """The law of ln(G/K) as depth and width grow together, sum 1/n_l -> beta: N(-c beta/2, c beta), c = 3q/p^2 - 1 (ReLU 5).
+    """The law of ln(G/K) as depth and width grow together, sum 1/n_l -> beta: N(-c beta/2, c beta),
+    c = 3q/p^2 - 1 (ReLU 5).
 
     Args:
         activation: positively homogeneous.
@@ -148,7 +157,8 @@ def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
 
 
 def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
-    """E Theta^2/(E Theta)^2 of one output and one input as depth and width grow together, sum 1/n_l -> beta.
+    """E Theta^2/(E Theta)^2 of one output and one input as depth and width grow together, sum 1/n_l
+    -> beta.
 
         e^{c beta} ( 1/3 + (4/(3 beta^2)) ( beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2 ) ) = 1 + (7c - 2)/9 beta + ...
 

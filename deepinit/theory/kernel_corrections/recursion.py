@@ -1,16 +1,17 @@
 """The recursion over layers of mean shifts and covariances of the kernels, order 1/width.
 
-Notation of `kernel_corrections.expansion`. With J the Jacobian of (g, h) and the noise N / n of a layer of n neurons, per layer and with w = weight_var, t = the
-learning rate's factor of the weights:
+Notation of `kernel_corrections.expansion`. With J the Jacobian of (g, h) and the noise N / n of a
+layer of n neurons, per layer and with w = weight_var, t = the learning rate's factor of the
+weights:
 
-    V' = w^2 ( C / n + Jg V Jg^T )                                       Cov(G, G)
-    D' = w ( cov(t phi phi + w T phi'phi', phi phi) / n ) + R Jg^T w      Cov(Theta, G),   R = L V + w h o D,   L = t Jg + w T o Jh
-    A' = cov(t phi phi + w T phi'phi') / n + L V L^T + (L D^T w h + ...) + w h o A o h w
-    K1' = w ( Jg K1 + Hg : V / 2 )
-    T1' = L K1 + (t Hg + w T o Hh) : V / 2 + w Jh : D + w h o T1 + q
+    V' = w^2 ( C / n + Jg V Jg^T )                                       Cov(G, G) D' = w ( cov(t
+    phi phi + w T phi'phi', phi phi) / n ) + R Jg^T w      Cov(Theta, G),   R = L V + w h o D,   L =
+    t Jg + w T o Jh A' = cov(t phi phi + w T phi'phi') / n + L V L^T + (L D^T w h + ...) + w h o A o
+    h w K1' = w ( Jg K1 + Hg : V / 2 ) T1' = L K1 + (t Hg + w T o Hh) : V / 2 + w Jh : D + w h o T1
+    + q
 
-and two tensors beside them: `crossed` is B (the tangent kernel between two different neurons), `reuse` is Fc, which carries that forward and
-backward pass use the same weights and makes q.
+and two tensors beside them: `crossed` is B (the tangent kernel between two different neurons),
+`reuse` is Fc, which carries that forward and backward pass use the same weights and makes q.
 """
 
 from typing import NamedTuple
@@ -21,14 +22,16 @@ from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMomen
 
 
 class State(NamedTuple):
-    """Of the metric G of preactivations and the conditional mean Theta of the tangent kernel, at one layer.
+    """Of the metric G of preactivations and the conditional mean Theta of the tangent kernel, at
+    one layer.
 
     Attributes:
         kernel, tangent: [p], K and T of infinite width.
         kernel_shift, tangent_shift: [p], K1 and T1.
         kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta) and A.
         straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}.
-        reuse: [p, 2, 2], Fc_{cd;ab} with c and d in (a, b); for a = b only the first place means anything.
+        reuse: [p, 2, 2], Fc_{cd;ab} with c and d in (a, b); for a = b only the first place means
+            anything.
     """
 
     kernel: np.ndarray
@@ -156,7 +159,8 @@ def _inner(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
-    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c and d in (a, b), from the derivatives of h by the kernel."""
+    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c and d in (a, b), from the derivatives of h by the
+    kernel."""
     aa, ab, bb = gradient.T
     mixed = where.rows != where.columns
     zero = np.zeros_like(aa)
@@ -168,7 +172,8 @@ def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
 
 
 def _reuse_maps(moments: LayerMoments, where: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Q^a_{ce} = E d_e (phi_c phi'_a) and Q^b_{df} = E d_f (phi_d phi'_b), [p, 2, 2], indices in (a, b)."""
+    """Q^a_{ce} = E d_e (phi_c phi'_a) and Q^b_{df} = E d_f (phi_d phi'_b), [p, 2, 2], indices in
+    (a, b)."""
     a, b = where.neighbours[:, 0], where.neighbours[:, 2]
     own = (
         moments.g.gradient[where.diagonal[where.rows], 0],

@@ -19,7 +19,8 @@ Vertex = Literal["pairs", "all"]
 
 
 def checked_activation(activation: Any, variance: float) -> Activation:
-    """An activation without jumps whose derivative is that of its values: E phi' = E z phi / K at the given variance."""
+    """An activation without jumps whose derivative is that of its values: E phi' = E z phi / K at
+    the given variance."""
     phi = as_activation(activation)
     if phi.slopes is not None:
         return phi
@@ -47,7 +48,8 @@ def checked_activation(activation: Any, variance: float) -> Activation:
 
 
 def checked_kernel(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarray:
-    """[k, k], symmetric, positive semi-definite, no two inputs parallel unless allowed; a number is one input."""
+    """[k, k], symmetric, positive semi-definite, no two inputs parallel unless allowed; a number is
+    one input."""
     given = validate.real_numbers(kernel)
     matrix = given.reshape(1, 1) if given is not None and given.ndim == 0 else given
     if matrix is None or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:

@@ -1,7 +1,9 @@
 """Where the expansion in 1/width holds: sizes of its first order, and what to say about them.
 
-First-order variances are off by O(r) relative to themselves, r = sum of 1/width, with a constant that depends on the class: 2.5 for critical ReLU, below 1 for critical tanh,
-about 20 for GELU off criticality at depth 10. What bounds it is not r but the largest relative variance on the way, 0.1 for corrections of about 30 %.
+First-order variances are off by O(r) relative to themselves, r = sum of 1/width, with a constant
+that depends on the class: 2.5 for critical ReLU, below 1 for critical tanh, about 20 for GELU off
+criticality at depth 10. What bounds it is not r but the largest relative variance on the way, 0.1
+for corrections of about 30 %.
 """
 
 import numpy as np
@@ -12,7 +14,8 @@ _EDGE = 0.1  # relative variance at which the second order is about 30 % of the 
 def relative_sizes(
     mean: np.ndarray, shift: np.ndarray, covariance: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[L] largest relative variance and [L] largest relative shift of one input with itself; 0 where the mean is.
+    """[L] largest relative variance and [L] largest relative shift of one input with itself; 0
+    where the mean is.
 
     Args:
         mean, shift: [L, p].

@@ -1,9 +1,11 @@
-"""Earlier bounds on the mean length of curves through random networks, for comparison with the exact value.
+"""Earlier bounds on the mean length of curves through random networks, for comparison with the
+exact value.
 
-Price & Tanner. Let M be such that E|w.u| >= M for every unit u and row w of the weights. By Cauchy-Schwarz
-||D W u||_2 >= ||D W u||_1 / sqrt(n), and E[1{w.x + b > 0} |w.u|] = E|w.u| / 2, so every hidden ReLU layer of n units multiplies the
-mean length by at least sqrt(n) M / 2, a linear layer by sqrt(n) M. Gaussian rows have M = sqrt(2/pi) times one weight's standard
-deviation. Entries kept with probability alpha have E|w.u| >= alpha times that of the full row (Jensen over the mask).
+Price & Tanner. Let M be such that E|w.u| >= M for every unit u and row w of the weights. By
+Cauchy-Schwarz ||D W u||_2 >= ||D W u||_1 / sqrt(n), and E[1{w.x + b > 0} |w.u|] = E|w.u| / 2, so
+every hidden ReLU layer of n units multiplies the mean length by at least sqrt(n) M / 2, a linear
+layer by sqrt(n) M. Gaussian rows have M = sqrt(2/pi) times one weight's standard deviation. Entries
+kept with probability alpha have E|w.u| >= alpha times that of the full row (Jensen over the mask).
 """
 
 import math
@@ -23,10 +25,13 @@ def raghu_lower_bound(
     bias_var: float = 0.0,
     activation: Literal["relu", "hard_tanh"] = "relu",
 ) -> float:
-    """The growth rate of mean length claimed by Raghu et al. as a lower bound, base^depth, with the O() constant taken as 1.
+    """The growth rate of mean length claimed by Raghu et al. as a lower bound, base^depth, with the
+    O() constant taken as 1.
 
-        hard tanh: base = sigma_w / (sigma_w^2 + sigma_b^2)^{1/4} sqrt(k) / sqrt(sqrt(sigma_w^2 + sigma_b^2) + k)
-        ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1),    k = width, sigma_w^2 = hidden_var, sigma_b^2 = bias_var.
+        hard tanh: base = sigma_w / (sigma_w^2 + sigma_b^2)^{1/4} sqrt(k) / sqrt(sqrt(sigma_w^2 +
+            sigma_b^2) + k)
+        ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1),    k = width, sigma_w^2 = hidden_var,
+            sigma_b^2 = bias_var.
 
     Args:
         width: neurons of every layer, >= 1.
@@ -41,8 +46,9 @@ def raghu_lower_bound(
     Raises:
         SpecError: width, depth, variances or activation out of range; a bias with "relu".
 
-    Valid for: hard tanh: proved up to a constant, which may itself enter every layer. ReLU: not a bound as it stands: it exceeds
-        the exact factor sigma_w a_1(k) / sqrt(2) of every layer, by sqrt(2) as k grows. Compare slopes in depth, not values.
+    Valid for: hard tanh: proved up to a constant, which may itself enter every layer. ReLU: not a
+        bound as it stands: it exceeds the exact factor sigma_w a_1(k) / sqrt(2) of every layer, by
+        sqrt(2) as k grows. Compare slopes in depth, not values.
 
     Reference: arXiv:1606.05336, the lower bound on trajectory length.
     """
@@ -69,7 +75,8 @@ def raghu_lower_bound(
 
 
 def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
-    """The upper bound sigma_w^depth on mean length growth at constant width, any activation of Lipschitz constant 1.
+    """The upper bound sigma_w^depth on mean length growth at constant width, any activation of
+    Lipschitz constant 1.
 
     E||D W u|| <= E||W u|| <= sigma_w ||u|| in every layer, sigma_w^2 = hidden_var.
 
@@ -83,7 +90,8 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
     Raises:
         SpecError: depth or variance out of range.
 
-    Valid for: layers of one width, any biases; rigorous. For ReLU the mean is below (hidden_var / 2)^{depth/2}.
+    Valid for: layers of one width, any biases; rigorous. For ReLU the mean is below (hidden_var /
+    2)^{depth/2}.
 
     Reference: arXiv:1606.05336, the upper bound on trajectory length.
     """
@@ -99,18 +107,20 @@ def price_tanner_bound(
     density: float = 1.0,
     output: Output = "linear",
 ) -> float:
-    """The lower bound of Price & Tanner on the mean length of a curve through a Gaussian ReLU network, dense or sparse.
+    """The lower bound of Price & Tanner on the mean length of a curve through a Gaussian ReLU
+    network, dense or sparse.
 
         (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2},
 
-    the last factor for a linear output layer; at He variance and density 1, pi^{-H/2} sqrt(2/pi) sqrt(output_var n_L / n_0).
+    the last factor for a linear output layer; at He variance and density 1, pi^{-H/2} sqrt(2/pi)
+    sqrt(output_var n_L / n_0).
 
     Args:
         widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
         hidden_var: variance times fan_in of the hidden weights.
         output_var: variance times fan_in of the output weights.
-        density: probability alpha in (0, 1] that a weight is kept; kept ones are Gaussian with 1/alpha times the variance, so
-            that hidden_var and output_var are those of all weights.
+        density: probability alpha in (0, 1] that a weight is kept; kept ones are Gaussian with
+            1/alpha times the variance, so that hidden_var and output_var are those of all weights.
         output: "linear", "relu" or None, as in `length_moment`.
 
     Returns:
@@ -119,8 +129,9 @@ def price_tanner_bound(
     Raises:
         SpecError: as `length_moment`; a density outside (0, 1].
 
-    Valid for: rigorous; it loses at every layer, except at width 1, where it is exact. Below hidden_var = 2 pi / density it decays
-        in depth, while the exact mean grows from `growth_threshold` on.
+    Valid for: rigorous; it loses at every layer, except at width 1, where it is exact. Below
+        hidden_var = 2 pi / density it decays in depth, while the exact mean grows from
+        `growth_threshold` on.
 
     Reference: arXiv:1911.10651; derivation in the module docstring.
     """

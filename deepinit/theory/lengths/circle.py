@@ -1,20 +1,23 @@
-"""How much the length of the unit circle's image varies from network to network: leading order in 1/width, ReLU without bias.
+"""How much the length of the unit circle's image varies from network to network: leading order in
+1/width, ReLU without bias.
 
-The mean length of every curve is `length_moment`; its variance depends on the curve. Let theta_l(D) be the angle of the layer-l
-features of two points at angle D, at infinite width: theta_0 = D and the arc-cosine map
+The mean length of every curve is `length_moment`; its variance depends on the curve. Let theta_l(D)
+be the angle of the layer-l features of two points at angle D, at infinite width: theta_0 = D and
+the arc-cosine map
 
     cos theta_{l+1} = (sin theta + (pi - theta) cos theta) / pi,    d theta_{l+1} / d theta = (pi - theta) sin theta / (pi sin theta_{l+1}).
 
-The preactivations z, z' and their derivatives along the circle are Gaussian with covariance cos theta(D), -its derivatives. In the plane
-of (z, z') use polar coordinates, t the angle from the edge z = 0 of the sector z, z' > 0, of opening pi - theta: the derivatives are
-w = theta' cos t and w' = -theta' cos(pi - theta - t) times the radius, plus Gaussian remainders of variance 1 - theta'^2 and covariance
-r = sin(theta) theta''. Hence, with E radius^2 = 2 and E radius^4 = 8,
+The preactivations z, z' and their derivatives along the circle are Gaussian with covariance cos
+theta(D), -its derivatives. In the plane of (z, z') use polar coordinates, t the angle from the edge
+z = 0 of the sector z, z' > 0, of opening pi - theta: the derivatives are w = theta' cos t and w' =
+-theta' cos(pi - theta - t) times the radius, plus Gaussian remainders of variance 1 - theta'^2 and
+covariance r = sin(theta) theta''. Hence, with E radius^2 = 2 and E radius^4 = 8,
 
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
            = (1 / 2 pi) int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt,    v = 1 - theta'^2,
 
-and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its derivatives are analytic in D on
-[0, pi], so Gauss-Legendre converges geometrically.
+and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its
+derivatives are analytic in D on [0, pi], so Gauss-Legendre converges geometrically.
 """
 
 import math
@@ -39,10 +42,11 @@ class _Angles(NamedTuple):
 
 
 def circle_relative_variance(depth: int) -> float:
-    """V_l = lim n Var(len_l) / E(len_l)^2: the image of the unit circle after l = depth hidden ReLU layers of width n, zero bias.
+    """V_l = lim n Var(len_l) / E(len_l)^2: the image of the unit circle after l = depth hidden ReLU
+    layers of width n, zero bias.
 
-    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4, V_2 = 0.437218, against 5/4 per layer for
-    the squared length of one tangent.
+    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4, V_2 =
+    0.437218, against 5/4 per layer for the squared length of one tangent.
 
     Args:
         depth: hidden layers, >= 1.
@@ -53,8 +57,9 @@ def circle_relative_variance(depth: int) -> float:
     Raises:
         SpecError: depth is not an integer >= 1.
 
-    Valid for: leading order in 1/width, He or any weight variance, circle about the origin (any radius), no bias; the next order is
-        about 10 % at width 100 and depth 4. Error of the quadrature below 1e-10.
+    Valid for: leading order in 1/width, He or any weight variance, circle about the origin (any
+        radius), no bias; the next order is about 10 % at width 100 and depth 4. Error of the
+        quadrature below 1e-10.
 
     Reference: derivation in the module docstring.
     """
@@ -63,7 +68,8 @@ def circle_relative_variance(depth: int) -> float:
 
 
 def circle_relative_variances_by_layer(widths: Any) -> np.ndarray:
-    """Var(len_l) / E(len_l)^2 of the image of the unit circle after every hidden layer l, to first order in 1/width, ReLU, zero bias.
+    """Var(len_l) / E(len_l)^2 of the image of the unit circle after every hidden layer l, to first
+    order in 1/width, ReLU, zero bias.
 
     sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.
 
@@ -85,9 +91,11 @@ def circle_relative_variances_by_layer(widths: Any) -> np.ndarray:
 
 
 def circle_output_relative_variance(depth: int, output_width: int) -> float:
-    """Var(len) / E(len)^2 of the unit circle's image under a linear output layer on infinitely wide hidden ReLU layers, zero bias.
+    """Var(len) / E(len)^2 of the unit circle's image under a linear output layer on infinitely wide
+    hidden ReLU layers, zero bias.
 
-    The n_L outputs are independent copies of a Gaussian process whose derivative along the circle has correlation rho(D):
+    The n_L outputs are independent copies of a Gaussian process whose derivative along the circle
+    has correlation rho(D):
 
         Var(len) / E(len)^2 = mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho = -(d/dD)^2 cos theta_H(D).
 
@@ -101,10 +109,12 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
     Raises:
         SpecError: depth or output_width is not an integer in range.
 
-    Valid for: hidden widths infinite, output width any; finite hidden width n adds O(1/n), of which `circle_relative_variance` / n is
-        one part (the fluctuation of rho is the other). Quadrature error below 1e-9.
+    Valid for: hidden widths infinite, output width any; finite hidden width n adds O(1/n), of which
+        `circle_relative_variance` / n is one part (the fluctuation of rho is the other). Quadrature
+        error below 1e-9.
 
-    Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two correlated Gaussian vectors.
+    Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two
+    correlated Gaussian vectors.
     """
     validate.integer("depth", depth, 0, "It counts the hidden layers.")
     validate.integer("output_width", output_width, 1, "It is the width of the linear output layer.")

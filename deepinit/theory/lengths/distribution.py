@@ -1,12 +1,14 @@
-"""The distribution function of ||J u||, by inversion of the characteristic function of its logarithm.
+"""The distribution function of ||J u||, by inversion of the characteristic function of its
+logarithm.
 
-Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0].
-With t_j = (j + 1/2) delta the Gil-Pelaez sum
+Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with phi(t) = E e^{itY} = prod_layers
+E[factor^{it} | factor > 0]. With t_j = (j + 1/2) delta the Gil-Pelaez sum
 
     P(Y <= y) = 1/2 - (1/pi) sum_{j>=0} Im(e^{-i t_j y} phi(t_j)) / (j + 1/2)
 
-misses the integral's value by at most P(|Y - y| > 2 pi / delta) (Poisson summation), and |phi| decreases in t at least like
-exp(-pi t / 2) per layer. Chernoff's bound with the same Mellin transforms at real arguments chooses delta.
+misses the integral's value by at most P(|Y - y| > 2 pi / delta) (Poisson summation), and |phi|
+decreases in t at least like exp(-pi t / 2) per layer. Chernoff's bound with the same Mellin
+transforms at real arguments chooses delta.
 """
 
 import math
@@ -41,19 +43,21 @@ def length_cdf(
     Args:
         x: [...], ratio of output to input length; any real, negative ones have probability 0.
         widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
-        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 + negative_slope^2), He's 2 for ReLU.
+        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 +
+            negative_slope^2), He's 2 for ReLU.
         output_var: variance times fan_in of the output weights.
         negative_slope: slope of the activation for negative inputs; 0 for ReLU.
         output: "linear", "relu" or None, as in `length_moment`.
 
     Returns:
-        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is the probability of a
-        dead network.
+        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is
+        the probability of a dead network.
 
     Raises:
         SpecError: as `length_moment`; x that is nan or no number.
 
-    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at positive lengths).
+    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at
+    positive lengths).
 
     Reference: derivation in the module docstring.
     """
@@ -97,7 +101,8 @@ def _log_cdf(y: np.ndarray, layers: list[Layer]) -> np.ndarray:
 
 
 def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
-    """Distances below and above the mean beyond which Y has probability e^-34, by Chernoff's bound."""
+    """Distances below and above the mean beyond which Y has probability e^-34, by Chernoff's
+    bound."""
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:
@@ -115,7 +120,8 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
 
 
 def _least_units(factor: Any) -> int:
-    """The least number of units that are on with probability above 1e-80: moments of order above -half of it exist."""
+    """The least number of units that are on with probability above 1e-80: moments of order above
+    -half of it exist."""
     if not factor.can_vanish:
         return factor.width
     return max(1, factor.width // 2 - math.ceil(10.0 * math.sqrt(factor.width)))

@@ -1,13 +1,16 @@
-"""Expansions of the length and volume distortion in powers of 1/width, to any order, with exact rational coefficients.
+"""Expansions of the length and volume distortion in powers of 1/width, to any order, with exact
+rational coefficients.
 
-With s = m/2, K active units and y = 2K/n, the ratio of Gamma functions expands in Bernoulli polynomials:
+With s = m/2, K active units and y = 2K/n, the ratio of Gamma functions expands in Bernoulli
+polynomials:
 
-    (2/n)^{sd} prod_{j<d} E chi^m_{K-j} = y^{sd} exp(sum_p beta_p (4 / (n y))^p) = sum_q e_q n^{-q} y^{sd-q},
-    beta_p = sum_{j<d} (-1)^{p+1} [B_{p+1}(s - j/2) - B_{p+1}(-j/2)] / (p (p+1)),
+    (2/n)^{sd} prod_{j<d} E chi^m_{K-j} = y^{sd} exp(sum_p beta_p (4 / (n y))^p) = sum_q e_q n^{-q}
+    y^{sd-q}, beta_p = sum_{j<d} (-1)^{p+1} [B_{p+1}(s - j/2) - B_{p+1}(-j/2)] / (p (p+1)),
 
-and y is a mean of n independent variables (2 or 0), so that E y^r = sum_i binom(r, i) mu_i with central moments mu_i that are
-polynomials in 1/n. A linear layer has y = 2 and no average; orthogonal weights subtract its series in 1/N. For leaky ReLU, d = 1,
-the factor itself is a mean of n independent variables. Example, m = 1, d = 1:
+and y is a mean of n independent variables (2 or 0), so that E y^r = sum_i binom(r, i) mu_i with
+central moments mu_i that are polynomials in 1/n. A linear layer has y = 2 and no average;
+orthogonal weights subtract its series in 1/N. For leaky ReLU, d = 1, the factor itself is a mean of
+n independent variables. Example, m = 1, d = 1:
 
     ln a_1 = -5/(8n) - 3/(8n^2) - 55/(192n^3) - 15/(64n^4) - ...,    ln g_1 = -1/(4n) + 1/(24n^3) - ...
 """
@@ -47,7 +50,8 @@ def expansion(
     output: Output = "linear",
     expand_output: bool = False,
 ) -> float:
-    """E Vol_d^m (d = 1: E ||J u||^m) to the given order in 1/width in the exponent; m = d = order = 1: C exp(-(5/8) sum 1/n_l).
+    """E Vol_d^m (d = 1: E ||J u||^m) to the given order in 1/width in the exponent; m = d = order =
+    1: C exp(-(5/8) sum 1/n_l).
 
         E ||J u||^m = (output_var n_L / n_0)^{m/2} (hidden_var/2)^{mH/2} g_m(n_L) exp(sum_{l=1}^{H} sum_{p=1}^{order} c_p / n_l^p)
 
@@ -65,12 +69,14 @@ def expansion(
         A float; exactly 0 if m > 0 and a width is below d, as in `volume_moment`.
 
     Raises:
-        SpecError: as `length_moment` and `volume_moment`; an order that is not an integer from 0 to 8.
+        SpecError: as `length_moment` and `volume_moment`; an order that is not an integer from 0 to
+            8.
 
-    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). For ReLU and m = 1 first order is itself an upper
-        bound at widths >= 2.
+    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). For ReLU and m = 1 first
+        order is itself an upper bound at widths >= 2.
 
-    Reference: arXiv:2102.10492, Theorem 3.1, for order 1; higher orders: derivation in the module docstring.
+    Reference: arXiv:2102.10492, Theorem 3.1, for order 1; higher orders: derivation in the module
+    docstring.
     """
     check_moment(m)
     check_dimension(d)
@@ -113,10 +119,11 @@ def expansion(
 def log_factor_series(
     order: int, m: float = 1, d: int = 1, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> np.ndarray:
-    """c_1, ..., c_order of ln a = c_1/n + c_2/n^2 + ..., the expansion of one hidden layer's factor in its width n.
+    """c_1, ..., c_order of ln a = c_1/n + c_2/n^2 + ..., the expansion of one hidden layer's factor
+    in its width n.
 
-    For d = 1 that is the logarithm of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU; for d > 1 of the layer's
-    factor of E Vol_d^m over (n / fan_in)^{md/2}.
+    For d = 1 that is the logarithm of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU; for d
+    > 1 of the layer's factor of E Vol_d^m over (n / fan_in)^{md/2}.
 
     Args:
         order: how many coefficients, 0 to 8.
@@ -192,7 +199,8 @@ def _linear_series(order: int, m: float, d: int) -> Series:
 
 
 def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
-    """E y^r in powers of 1/n, y the mean of n independent variables of mean 1 with these moments."""
+    """E y^r in powers of 1/n, y the mean of n independent variables of mean 1 with these
+    moments."""
     cumulants = _cumulants(moments)
     central: list[Series] = [_constant(1, order), _constant(0, order)]
     for i in range(2, 2 * order + 1):

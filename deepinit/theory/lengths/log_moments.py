@@ -1,13 +1,15 @@
-"""Mean and variance of log ||J u||^2 and log Vol_d^2, exact at every finite width, given that they are positive.
+"""Mean and variance of log ||J u||^2 and log Vol_d^2, exact at every finite width, given that they
+are positive.
 
-The logarithms of the independent layer factors add up. With <.>_n the average over K ~ Binomial(n, 1/2) given K >= d,
+The logarithms of the independent layer factors add up. With <.>_n the average over K ~ Binomial(n,
+1/2) given K >= d,
 
     ReLU:    E ln prod_{j<d} chi^2_{K-j} = d ln 2 + <sum_j psi((K - j)/2)>_n,
              Var = <sum_j psi_1((K - j)/2)>_n + Var_n(sum_j psi((K - j)/2));
     linear:  the same with K = n.
 
-For d = 1 and large n a layer has mean -5/(2n) - 49/(12 n^2) and variance 5/n + 37/(2 n^2) at critical variance: the median
-of ||Ju|| falls twice as fast as the mean.
+For d = 1 and large n a layer has mean -5/(2n) - 49/(12 n^2) and variance 5/n + 37/(2 n^2) at
+critical variance: the median of ||Ju|| falls twice as fast as the mean.
 """
 
 import math
@@ -21,7 +23,8 @@ from deepinit.theory.numerics.validate import check_dimension, network_widths
 
 
 class LogMoments(NamedTuple):
-    """Mean and variance of log ||J u||^2 (or log Vol_d^2) given that it is finite, and the probability of that.
+    """Mean and variance of log ||J u||^2 (or log Vol_d^2) given that it is finite, and the
+    probability of that.
 
     Floats, or arrays [layers]. Where the probability is 0 the two others are nan.
     """
@@ -40,17 +43,19 @@ def log_length_moments(
     law: str = "normal",
     output: Output = "linear",
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 given J u != 0, and P(J u != 0), at any input and any unit tangent u.
+    """Mean and variance of log ||J u||^2 given J u != 0, and P(J u != 0), at any input and any unit
+    tangent u.
 
-        E   log||Ju||^2 = sum_{l<L} [ln(2 v_l / n_{l-1}) + <psi(K/2)>_{n_l}] + ln(2 v_L / n_{L-1}) + psi(n_L / 2)
-        Var log||Ju||^2 = sum_{l<L} [<psi_1(K/2)>_{n_l} + Var_{n_l} psi(K/2)] + psi_1(n_L / 2)
-        P(Ju != 0)      = prod_{l<L} (1 - 2^{-n_l})
+        E   log||Ju||^2 = sum_{l<L} [ln(2 v_l / n_{l-1}) + <psi(K/2)>_{n_l}] + ln(2 v_L / n_{L-1}) +
+        psi(n_L / 2) Var log||Ju||^2 = sum_{l<L} [<psi_1(K/2)>_{n_l} + Var_{n_l} psi(K/2)] +
+        psi_1(n_L / 2) P(Ju != 0)      = prod_{l<L} (1 - 2^{-n_l})
 
     for ReLU with Gaussian weights, K ~ Binomial(n_l, 1/2) given K >= 1; natural logarithm.
 
     Args:
         widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
-        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 + negative_slope^2), He's 2 for ReLU.
+        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 +
+            negative_slope^2), He's 2 for ReLU.
         output_var: variance times fan_in of the output weights.
         negative_slope: slope of the activation for negative inputs; 0 for ReLU.
         law: "normal" or "orthogonal".
@@ -87,7 +92,8 @@ def log_length_moments_by_layer(
     law: str = "normal",
     output: Output = "linear",
 ) -> LogMoments:
-    """`log_length_moments` after every layer l = 1, ..., L, given that layer l is reached with J_l u != 0.
+    """`log_length_moments` after every layer l = 1, ..., L, given that layer l is reached with J_l
+    u != 0.
 
     Args and formula as `log_length_moments`.
 
@@ -121,7 +127,8 @@ def log_volume_moments(
     law: str = "normal",
     output: Output = "linear",
 ) -> LogMoments:
-    """Mean and variance of log Vol_d^2 given Vol_d > 0, and P(Vol_d > 0), for ReLU; formula in the module docstring.
+    """Mean and variance of log Vol_d^2 given Vol_d > 0, and P(Vol_d > 0), for ReLU; formula in the
+    module docstring.
 
     Args:
         widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
@@ -132,8 +139,9 @@ def log_volume_moments(
         output: "linear", "relu" or None, as in `length_moment`.
 
     Returns:
-        `LogMoments` of floats; p_alive is the probability that at least d units are on in every layer, and (nan, nan, 0)
-        stands for an image that always collapses (a width below d, n_0 included).
+        `LogMoments` of floats; p_alive is the probability that at least d units are on in every
+        layer, and (nan, nan, 0) stands for an image that always collapses (a width below d, n_0
+        included).
 
     Raises:
         SpecError: as `volume_moment`.
@@ -158,7 +166,8 @@ def log_volume_moments_by_layer(
     law: str = "normal",
     output: Output = "linear",
 ) -> LogMoments:
-    """`log_volume_moments` after every layer l = 1, ..., L, given that Vol_d is positive up to layer l.
+    """`log_volume_moments` after every layer l = 1, ..., L, given that Vol_d is positive up to
+    layer l.
 
     Args and formula as `log_volume_moments`.
 

@@ -1,21 +1,25 @@
-"""Length distortion of residual blocks x -> x + V relu(W x + b), Gaussian W and V, exact at every finite width.
+"""Length distortion of residual blocks x -> x + V relu(W x + b), Gaussian W and V, exact at every
+finite width.
 
-With u the unit tangent, n = width, K ~ Binomial(n_mid, 1/2) units on, ||D W u||^2 = (hidden_var / n) chi^2_K, and V turns it into a
-Gaussian vector: the block multiplies the squared length by
+With u the unit tangent, n = width, K ~ Binomial(n_mid, 1/2) units on, ||D W u||^2 = (hidden_var /
+n) chi^2_K, and V turns it into a Gaussian vector: the block multiplies the squared length by
 
     Q = ||e_1 + tau g||^2,   g ~ N(0, I_n),   tau^2 = (branch_var / n_mid) (hidden_var / n) chi^2_K,
 
 independently from block to block. Given tau, with T = 2 tau^2 and r = 1 / (1 + T t),
 
-    E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,   G_p the p-th moment of ||r e_1 + sqrt(T r / 2) g||^2,
-    G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
+    E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,   G_p the p-th moment of ||r
+    e_1 + sqrt(T r / 2) g||^2, G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j +
+    1) ... (n/2 + p - 1),
 
 and moments of any order are integrals of positive functions over t,
 
-    E Q^h = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h),     E ln Q = int_0^inf (e^{-t} - E e^{-tQ}) dt / t,
-    E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t      (gamma Euler's constant).
+    E Q^h = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h),     E ln Q = int_0^inf (e^{-t} - E
+    e^{-tQ}) dt / t, E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t
+    (gamma Euler's constant).
 
-Both integrals, over ln t and over the mixture of ln chi^2_K, are trapezoidal sums of analytic functions.
+Both integrals, over ln t and over the mixture of ln chi^2_K, are trapezoidal sums of analytic
+functions.
 """
 
 import math
@@ -42,7 +46,8 @@ def residual_length_moment(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> float:
-    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: the mean length distortion of any curve.
+    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: the mean length distortion of
+    any curve.
 
         E ||Ju||^m = (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
 
@@ -58,9 +63,11 @@ def residual_length_moment(
         A float; inf where it exceeds float64.
 
     Raises:
-        SpecError: widths or number of blocks that are no integers in range, m < 0, negative variances.
+        SpecError: widths or number of blocks that are no integers in range, m < 0, negative
+            variances.
 
-    Valid for: any input and tangent, biases symmetric about 0 or none; exact. Relative error about 1e-13 per block.
+    Valid for: any input and tangent, biases symmetric about 0 or none; exact. Relative error about
+    1e-13 per block.
 
     Reference: derivation in the module docstring.
     """
@@ -85,7 +92,8 @@ def residual_log_length_moments(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 through residual blocks x + V relu(W x + b), exact at every finite width.
+    """Mean and variance of log ||J u||^2 through residual blocks x + V relu(W x + b), exact at
+    every finite width.
 
     num_blocks times E ln Q and Var ln Q; formulas in the module docstring.
 

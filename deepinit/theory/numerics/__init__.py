@@ -1,1 +1,2 @@
-"""Mathematics that several theories share: moments of Gaussian pairs, factors of one layer, the delta method."""
+"""Mathematics that several theories share: moments of Gaussian pairs, factors of one layer, the
+delta method."""

@@ -1,12 +1,14 @@
-"""The delta method for the angle and the norms of two post-activation vectors, in a frame where nothing cancels.
+"""The delta method for the angle and the norms of two post-activation vectors, in a frame where
+nothing cancels.
 
-One layer of n neurons maps a pair of Gaussian preactivations (u_i, v_i) to a_i = phi(u_i), b_i = phi(v_i). Gram-Schmidt
-*in the Gaussian L2 space* gives alpha = a / |a| and omega orthonormal to it, with
+One layer of n neurons maps a pair of Gaussian preactivations (u_i, v_i) to a_i = phi(u_i), b_i =
+phi(v_i). Gram-Schmidt *in the Gaussian L2 space* gives alpha = a / |a| and omega orthonormal to it,
+with
 
     b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
 
-Every statistic of the finite vectors is a function of the sample means of (alpha^2, alpha omega, omega^2), whose means
-are (1, 0, 1). With their deviations (x, y, z) from those means, and
+Every statistic of the finite vectors is a function of the sample means of (alpha^2, alpha omega,
+omega^2), whose means are (1, 0, 1). With their deviations (x, y, z) from those means, and
 
     b = c^2 x + 2 c s y + s^2 z  (that of b^2 / E b^2),   q = z - x,   h = c q - 2 s y,   so  b = z - c h   (c, s of t):
 
@@ -14,12 +16,14 @@ are (1, 0, 1). With their deviations (x, y, z) from those means, and
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
     ln tan^2(half the angle) = ln tan^2(t / 2) + h + O(deviations^2)
 
-No term cancels as t -> 0, where s appears as a factor only. Sample means of n i.i.d. neurons have cumulants K_ij / n and
-K_ijk / n^2, so that expanding to fourth order gives the mean to n^-2 and the variance to n^-2.
+No term cancels as t -> 0, where s appears as a factor only. Sample means of n i.i.d. neurons have
+cumulants K_ij / n and K_ijk / n^2, so that expanding to fourth order gives the mean to n^-2 and the
+variance to n^-2.
 
-ln sin^2 has a maximum at a right angle and does not tell acute from obtuse; eta = ln tan^2(half the angle) is monotone and
-smooth on (0, pi), with d(ln sin^2)/d eta = cos and second derivative -sin^2 / 2. Its n^-1 coefficients (K_hh for the
-variance) therefore imply those of ln sin^2: d1 = c^2 K_hh and c1 = c eta1 - s^2 K_hh / 4.
+ln sin^2 has a maximum at a right angle and does not tell acute from obtuse; eta = ln tan^2(half the
+angle) is monotone and smooth on (0, pi), with d(ln sin^2)/d eta = cos and second derivative -sin^2
+/ 2. Its n^-1 coefficients (K_hh for the variance) therefore imply those of ln sin^2: d1 = c^2 K_hh
+and c1 = c eta1 - s^2 K_hh / 4.
 """
 
 from typing import Any, NamedTuple
@@ -31,13 +35,15 @@ class Frame(NamedTuple):
     """Two post-activations of one neuron in the orthonormal frame, on quadrature nodes.
 
     Attributes:
-        alpha, omega: [..., nodes], with sum(weights * alpha^2) = sum(weights * omega^2) = 1, sum(weights * alpha omega) = 0.
+        alpha, omega: [..., nodes], with sum(weights * alpha^2) = sum(weights * omega^2) = 1,
+            sum(weights * alpha omega) = 0.
         weights: [..., nodes].
-        radial4, radial6: what multiplies a sum of terms of degree 4 and 6 in (alpha, omega): 1, unless the radius has
-            been integrated out.
+        radial4, radial6: what multiplies a sum of terms of degree 4 and 6 in (alpha, omega): 1,
+            unless the radius has been integrated out.
         cosine, sine: [...], of the angle at infinite width.
         log_norm2_a, log_norm2_b: [...], ln E a^2 and ln E b^2.
-        log_sine2: [...], ln sin^2 of the angle at infinite width, to relative accuracy also where it is tiny.
+        log_sine2: [...], ln sin^2 of the angle at infinite width, to relative accuracy also where
+            it is tiny.
     """
 
     alpha: Any
@@ -69,7 +75,8 @@ class _Forms(NamedTuple):
 
 
 class AngleExpansion(NamedTuple):
-    """Coefficients of mean = limit + c1 / n + c2 / n^2 and variance = d1 / n + d2 / n^2 of ln sin^2."""
+    """Coefficients of mean = limit + c1 / n + c2 / n^2 and variance = d1 / n + d2 / n^2 of ln
+    sin^2."""
 
     c1: Any
     d1: Any
@@ -78,14 +85,16 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """First order in 1/n of (ln |a|^2/n, ln |b|^2/n, eta): mean = limit + shift / n, covariance / n; [..., 3], [..., 3, 3]."""
+    """First order in 1/n of (ln |a|^2/n, ln |b|^2/n, eta): mean = limit + shift / n, covariance /
+    n; [..., 3], [..., 3, 3]."""
 
     shift: Any
     covariance: Any
 
 
 def angle_expansion(frame: Frame) -> AngleExpansion:
-    """Mean and variance of ln sin^2 of the angle between a and b in R^n, to order n^-2 (module docstring)."""
+    """Mean and variance of ln sin^2 of the angle between a and b in R^n, to order n^-2 (module
+    docstring)."""
     forms = _forms(frame)
     x, y, z, _, h, b = forms
     c = frame.cosine
@@ -150,8 +159,8 @@ def _forms(frame: Frame) -> _Forms:
 def _eta_shift(frame: Frame, forms: _Forms) -> Any:
     """The 1/n coefficient of the mean of eta.
 
-    From c1 = -K_zz/2 - K_yy + K_bb/2 and c eta1 = c1 + s^2 K_hh / 4, with the factor c divided out by hand:
-    K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
+    From c1 = -K_zz/2 - K_yy + K_bb/2 and c eta1 = c1 + s^2 K_hh / 4, with the factor c divided out
+    by hand: K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
     """
     _, y, z, q, h, _ = forms
     c, s = frame.cosine, frame.sine

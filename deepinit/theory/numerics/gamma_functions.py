@@ -1,9 +1,11 @@
 """Gamma ratios and binomial weights to relative accuracy at every width.
 
-Differences of tabulated log-gammas lose four digits at width 10 000. Instead, with Z = z + 10 and Stirling's series S,
+Differences of tabulated log-gammas lose four digits at width 10 000. Instead, with Z = z + 10 and
+Stirling's series S,
 
     ln Gamma(z + s) - ln Gamma(z) = sum_{j<10} ln((z + j) / (z + s + j))
-        + s ln Z + (Z + s - 1/2) ln(1 + s/Z) - s + S(Z + s) - S(Z),     S(Z) = 1/(12 Z) - 1/(360 Z^3) + ...,
+        + s ln Z + (Z + s - 1/2) ln(1 + s/Z) - s + S(Z + s) - S(Z),     S(Z) = 1/(12 Z) - 1/(360
+        Z^3) + ...,
 
 in which no term is larger than the result or than s.
 """
@@ -19,7 +21,8 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 /
 
 
 def log_gamma_ratio(z: Any, s: Any) -> Any:
-    """ln(Gamma(z + s) / Gamma(z)) for z > 0 and real or complex s with Re(z + s) > 0; absolute error about 1e-15 (1 + |s|).
+    """ln(Gamma(z + s) / Gamma(z)) for z > 0 and real or complex s with Re(z + s) > 0; absolute
+    error about 1e-15 (1 + |s|).
 
     Args:
         z: real, array or float; broadcasts with s.
@@ -48,7 +51,8 @@ def _stirling(z: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Values k and probabilities of Binomial(n, 1/2), within 20 standard deviations + reach of the mean (mass outside: < 1e-80).
+    """Values k and probabilities of Binomial(n, 1/2), within 20 standard deviations + reach of the
+    mean (mass outside: < 1e-80).
 
     Args:
         n: trials, >= 1.
@@ -68,7 +72,8 @@ def half_binomial(n: int, reach: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_survival(n: int, least: int) -> float:
-    """ln P(Binomial(n, 1/2) >= least), to relative accuracy also where the probability is nearly one; -inf if impossible."""
+    """ln P(Binomial(n, 1/2) >= least), to relative accuracy also where the probability is nearly
+    one; -inf if impossible."""
     if n < least:
         return -math.inf
     return math.log1p(-(sum(math.comb(n, k) for k in range(least)) / 2**n))

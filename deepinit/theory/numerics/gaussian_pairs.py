@@ -1,19 +1,22 @@
-"""Post-activations of two correlated Gaussians in the orthonormal frame of `numerics.delta_method`, on quadrature nodes.
+"""Post-activations of two correlated Gaussians in the orthonormal frame of `numerics.delta_method`,
+on quadrature nodes.
 
-Positively homogeneous activations (slopes l on the left, r on the right): polar coordinates u = R cos p,
-v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48). Take
-w = (b - cos(theta) a) / (2 sin(theta/2)); with k = cos(theta/2) and m(t) = sin(t) / (2 sin(theta/2)),
+Positively homogeneous activations (slopes l on the left, r on the right): polar coordinates u = R
+cos p, v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48).
+Take w = (b - cos(theta) a) / (2 sin(theta/2)); with k = cos(theta/2) and m(t) = sin(t) / (2
+sin(theta/2)),
 
     both positive:          p in (theta - pi/2, pi/2)       a = r cos p    w = r k sin p
     both negative:          the opposite arc                a = l cos p    w = l k sin p
-    u > 0 > v, opening theta:   p = -pi/2 + t               a = r sin t    w = -l k cos t + (l - r) cos(theta) m(t)
-    u < 0 < v, opening theta:   p =  pi/2 + t               a = -l sin t   w =  r k cos t + (l - r) cos(theta) m(t)
+    u > 0 > v, opening theta:   p = -pi/2 + t               a = r sin t    w = -l k cos t + (l - r)
+    cos(theta) m(t) u < 0 < v, opening theta:   p =  pi/2 + t               a = -l sin t   w =  r k
+    cos t + (l - r) cos(theta) m(t)
 
-so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) sees theta as pi - theta, which is
-used above pi/2.
+so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) sees theta
+as pi - theta, which is used above pi/2.
 
-Other activations: 2-D quadrature of (u, v) = (std_u x, std_u x + displacement), the residual of b - a after projection on
-a formed node by node, before it is squared.
+Other activations: 2-D quadrature of (u, v) = (std_u x, std_u x + displacement), the residual of b -
+a after projection on a formed node by node, before it is squared.
 """
 
 import itertools
@@ -99,16 +102,18 @@ def quadrature_frame(
         activation: smooth between its `kinks`.
         theta: in [0, pi], the angle of the Gaussian pair.
         variances: of u and v, positive.
-        num_nodes: of the trapezoidal rule per axis; None takes 161 for standard deviations up to 1 and proportionally
-            more (at most 481) beyond. Ignored for activations with kinks.
+        num_nodes: of the trapezoidal rule per axis; None takes 161 for standard deviations up to 1
+            and proportionally more (at most 481) beyond. Ignored for activations with kinks.
 
     Returns:
-        The frame. Relative error of the coefficients about 1e-12 for activations as smooth as tanh (nearest pole at
-        i pi/2) up to variance 25, larger beyond (e^(-197 / std) times a power of std), and about 1e-12 with kinks. Unequal variances lose a factor |std_u - std_v| / theta
-        of the digits.
+        The frame. Relative error of the coefficients about 1e-12 for activations as smooth as tanh
+        (nearest pole at i pi/2) up to variance 25, larger beyond (e^(-197 / std) times a power of
+        std), and about 1e-12 with kinks. Unequal variances lose a factor |std_u - std_v| / theta of
+        the digits.
 
     Raises:
-        SpecError: if a and b are collinear to rounding (equal or opposite preactivations), or a variance is not positive.
+        SpecError: if a and b are collinear to rounding (equal or opposite preactivations), or a
+            variance is not positive.
     """
     var_u, var_v = variances
     if not (var_u > 0.0 and var_v > 0.0 and math.isfinite(var_u) and math.isfinite(var_v)):
@@ -193,9 +198,11 @@ def _orthonormal(
 
 
 def _nodes_for(std: float) -> int:
-    """Odd number of trapezoidal nodes on [-12, 12]: spacing 0.15 in units of the wider preactivation, at least 0.05.
+    """Odd number of trapezoidal nodes on [-12, 12]: spacing 0.15 in units of the wider
+    preactivation, at least 0.05.
 
-    Moments of degree 6 have poles of order 6: tanh at unit variance keeps 1e-13 at spacing 0.15, but 1e-10 at 0.2.
+    Moments of degree 6 have poles of order 6: tanh at unit variance keeps 1e-13 at spacing 0.15,
+    but 1e-10 at 0.2.
     """
     return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
 
@@ -212,11 +219,13 @@ def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _kinked_rule(
     theta: float, std_u: float, std_v: float, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gauss-Legendre panels for a pair of standard normals, split along the lines where u or v meets a kink.
+    """Gauss-Legendre panels for a pair of standard normals, split along the lines where u or v
+    meets a kink.
 
-    The inner rule (in y, at fixed x) is split where v = std_v (c x + s y) meets a kink, at y = (kink/std_v - c x) / s. As
-    a function of x the inner integral is then smooth on the scale s / |c| around the x where that y is of order 1, which
-    the outer panels resolve, besides being split where u meets a kink.
+    The inner rule (in y, at fixed x) is split where v = std_v (c x + s y) meets a kink, at y =
+    (kink/std_v - c x) / s. As a function of x the inner integral is then smooth on the scale s /
+    |c| around the x where that y is of order 1, which the outer panels resolve, besides being split
+    where u meets a kink.
     """
     c, s = math.cos(theta), max(math.sin(theta), 1e-300)
     clusters = [
@@ -239,7 +248,8 @@ def _kinked_rule(
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at the given points."""
+    """Gauss-Legendre nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at
+    the given points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)

@@ -50,7 +50,8 @@ class LayerFactor(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One layer: the variance of one weight (v / fan_in), and the law of its factor at unit variance."""
+    """One layer: the variance of one weight (v / fan_in), and the law of its factor at unit
+    variance."""
 
     entry_var: float
     factor: LayerFactor

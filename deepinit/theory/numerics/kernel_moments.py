@@ -1,17 +1,22 @@
-"""Gaussian moments of one layer that carry kernels of pairs to order 1/width: values, derivatives by the kernel, second moments.
+"""Gaussian moments of one layer that carry kernels of pairs to order 1/width: values, derivatives
+by the kernel, second moments.
 
-For preactivations z ~ N(0, K) of k inputs, entries (a, b), a <= b, of symmetric matrices ("vech" order):
+For preactivations z ~ N(0, K) of k inputs, entries (a, b), a <= b, of symmetric matrices ("vech"
+order):
 
     g_ab = E phi(z_a) phi(z_b),    h_ab = E phi'(z_a) phi'(z_b),    and dE f/dK = moving the density, never the function:
 
     dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z, P = K^-1, c_cd = 1/2 if c = d else 1      (K_cd and K_dc tied)
 
-and the same with the Hermite tensor of degree 4 for second derivatives. With z = L u, u standard normal, the Hermite tensors of z are
-those of u contracted with A = L^-T, so that every derivative comes from one matrix of weights on fixed nodes. It holds for every phi,
-kinks included, whose second derivatives a quadrature would miss. The price is a factor 1e-16/(1 - rho^2)^2 of rounding: smooth activations whose inputs
-are closer than `NEAR` go to `numerics.smooth_moments`, and homogeneous ones have closed forms (`kernel_corrections.homogeneous`).
+and the same with the Hermite tensor of degree 4 for second derivatives. With z = L u, u standard
+normal, the Hermite tensors of z are those of u contracted with A = L^-T, so that every derivative
+comes from one matrix of weights on fixed nodes. It holds for every phi, kinks included, whose
+second derivatives a quadrature would miss. The price is a factor 1e-16/(1 - rho^2)^2 of rounding:
+smooth activations whose inputs are closer than `NEAR` go to `numerics.smooth_moments`, and
+homogeneous ones have closed forms (`kernel_corrections.homogeneous`).
 
-Since g_ab and h_ab depend on K_aa, K_ab, K_bb alone, all derivatives are [.., 3] and [.., 3, 3] in that order.
+Since g_ab and h_ab depend on K_aa, K_ab, K_bb alone, all derivatives are [.., 3] and [.., 3, 3] in
+that order.
 """
 
 import math
@@ -46,8 +51,8 @@ class Derivatives(NamedTuple):
 
 
 class EntryMoments(NamedTuple):
-    """Of n entries (a, b): g and h with derivatives; `products` [n, 6, 6], E F F^T of F = (phi_a phi_a, phi_a phi_b,
-    phi_b phi_b, phi'_a phi'_a, phi'_a phi'_b, phi'_b phi'_b)."""
+    """Of n entries (a, b): g and h with derivatives; `products` [n, 6, 6], E F F^T of F = (phi_a
+    phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a, phi'_a phi'_b, phi'_b phi'_b)."""
 
     g: Derivatives
     h: Derivatives
@@ -55,7 +60,8 @@ class EntryMoments(NamedTuple):
 
 
 def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
-    """Entries (a, a) by one-dimensional quadrature; derivatives stand in the first of the three places.
+    """Entries (a, a) by one-dimensional quadrature; derivatives stand in the first of the three
+    places.
 
     Args:
         activation: smooth between its kinks.
@@ -158,7 +164,8 @@ def cholesky_pair(kernels: np.ndarray) -> np.ndarray:
 
 
 def _hermite_weights(nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[9, m]: weights times He of degree 0; (2,0), (1,1), (0,2); (4,0), (3,1), (2,2), (1,3), (0,4)."""
+    """[9, m]: weights times He of degree 0; (2,0), (1,1), (0,2); (4,0), (3,1), (2,2), (1,3),
+    (0,4)."""
     u, v = nodes[:, 0], nodes[:, 1]
     u2, v2 = u * u - 1.0, v * v - 1.0
     u3, v3 = (u2 - 2.0) * u, (v2 - 2.0) * v
@@ -222,7 +229,8 @@ _INDEX = np.arange(3)[:, None] + np.arange(3)  # how many of the four indices ar
 
 
 def _from_hermite(moments: np.ndarray, kernels: np.ndarray) -> tuple[Derivatives, Derivatives]:
-    """From E f He(u) of g and h, [n, 2, 9]: y = L^-T u, so that y_a = x u + y v, y_b = z v, and Hermite tensors of y are polynomials in x, y, z."""
+    """From E f He(u) of g and h, [n, 2, 9]: y = L^-T u, so that y_a = x u + y v, y_b = z v, and
+    Hermite tensors of y are polynomials in x, y, z."""
     lower = cholesky_pair(kernels)
     z = 1.0 / lower[:, 1, 1]
     x = 1.0 / lower[:, 0, 0]

@@ -1,15 +1,18 @@
-"""The random factor by which one layer multiplies a squared length or a squared volume: its law at every finite width.
+"""The random factor by which one layer multiplies a squared length or a squared volume: its law at
+every finite width.
 
-Fix a layer and everything before it. Its rows w_i are independent and w_i -> -w_i keeps their law, flips the sign of the
-preactivation and leaves w_i w_i^T as it is. So whatever the input, the units that are on are fair coins independent of
-the squares (w_i . u)^2: K ~ Binomial(n, 1/2) units of n are on, biases symmetric about 0 change nothing, and for Gaussian
-weights of variance v / fan_in the d-volume spanned by d tangent vectors obeys
+Fix a layer and everything before it. Its rows w_i are independent and w_i -> -w_i keeps their law,
+flips the sign of the preactivation and leaves w_i w_i^T as it is. So whatever the input, the units
+that are on are fair coins independent of the squares (w_i . u)^2: K ~ Binomial(n, 1/2) units of n
+are on, biases symmetric about 0 change nothing, and for Gaussian weights of variance v / fan_in the
+d-volume spanned by d tangent vectors obeys
 
     Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}    (independent given K; 0 if K < d),
 
-independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal weights replace the
-chi^2_k of each j by N Beta, with Gamma-moments divided by those of dimension N - j, N = max(width, fan_in). Leaky ReLU of
-slope a keeps chi^2_K + a^2 chi^2_{n-K}. Every law is known through its Mellin transform, E (Vol^2 / Vol_before^2)^s.
+independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal
+weights replace the chi^2_k of each j by N Beta, with Gamma-moments divided by those of dimension N
+- j, N = max(width, fan_in). Leaky ReLU of slope a keeps chi^2_K + a^2 chi^2_{n-K}. Every law is
+known through its Mellin transform, E (Vol^2 / Vol_before^2)^s.
 """
 
 import math
@@ -33,7 +36,8 @@ def log_factor_moment(factor: LayerFactor, s: float) -> float:
 
 
 def log_mellin(factor: LayerFactor, s: Any) -> Any:
-    """ln E[factor^s; factor > 0] for an array of real or complex s (imaginary part up to multiples of 2 pi); width >= d."""
+    """ln E[factor^s; factor > 0] for an array of real or complex s (imaginary part up to multiples
+    of 2 pi); width >= d."""
     s = np.asarray(s)
     n, d = factor.width, factor.d
     scale = d * s * math.log(2.0)
@@ -83,28 +87,32 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
 def layer_factor_moment(
     width: Any, m: float, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> Any:
-    """a_m = E X^{m/2}: the m-th moment of the length factor of one layer with ReLU or leaky ReLU, exact in the width.
+    """a_m = E X^{m/2}: the m-th moment of the length factor of one layer with ReLU or leaky ReLU,
+    exact in the width.
 
     X is the layer's factor of the squared length divided by its mean, n = width:
 
         ReLU, Gaussian weights:    X = (2/n) chi^2_K, K ~ Binomial(n, 1/2);
         leaky ReLU of slope a:     X = 2 / ((1 + a^2) n) (chi^2_K + a^2 chi^2_{n-K});
-        orthogonal square weights: the same with every chi^2 divided by chi^2_n / n, the squared norm of all n units.
+        orthogonal square weights: the same with every chi^2 divided by chi^2_n / n, the squared
+            norm of all n units.
 
-    So a_2 = 1 and, for ReLU, a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2; a_1 = exp(-5/(8n) - 3/(8n^2) - ...) is the factor of
-    the mean length.
+    So a_2 = 1 and, for ReLU, a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2; a_1 = exp(-5/(8n) - 3/(8n^2) -
+    ...) is the factor of the mean length.
 
     Args:
         width: [...], neurons of the layer, integers >= 1.
         m: the moment, any real >= 0; m = 0 gives 1, although X = 0 has probability 2^-n for ReLU.
-        negative_slope: slope a of the activation for negative inputs; 0 for ReLU, 1 for no activation.
+        negative_slope: slope a of the activation for negative inputs; 0 for ReLU, 1 for no
+            activation.
         law: "normal" or "orthogonal" (square Haar matrices).
 
     Returns:
         [...], float64; a Python float for one integer.
 
     Raises:
-        SpecError: a width that is not an integer >= 1, m < 0 or not finite, a slope that is not finite, an unknown law.
+        SpecError: a width that is not an integer >= 1, m < 0 or not finite, a slope that is not
+            finite, an unknown law.
 
     Valid for: exact; relative error about 1e-14 (1 + m) at widths up to a million.
 
@@ -121,7 +129,8 @@ def layer_factor_moment(
 
 
 def output_factor_moment(width: Any, m: float) -> Any:
-    """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of the length factor of a linear Gaussian layer of n neurons.
+    """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of the length factor of a linear Gaussian
+    layer of n neurons.
 
     g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
 
@@ -149,10 +158,12 @@ def output_factor_moment(width: Any, m: float) -> Any:
 
 
 def growth_threshold(width: Any) -> Any:
-    """2 / a_1^2: the weight variance (times fan_in) above which the mean length grows with depth, ReLU at constant width.
+    """2 / a_1^2: the weight variance (times fan_in) above which the mean length grows with depth,
+    ReLU at constant width.
 
-    Per hidden layer the mean length is multiplied by sqrt(v/2) a_1(n). 2/a_1^2 = 2 exp(5/(4n) + 3/(4n^2) + ...) exceeds the
-    critical variance 2 of the mean square at every finite width: He initialization shrinks mean lengths.
+    Per hidden layer the mean length is multiplied by sqrt(v/2) a_1(n). 2/a_1^2 = 2 exp(5/(4n) +
+    3/(4n^2) + ...) exceeds the critical variance 2 of the mean square at every finite width: He
+    initialization shrinks mean lengths.
 
     Args:
         width: [...], neurons of every hidden layer, integers >= 1.
@@ -185,7 +196,8 @@ def _normalised_moment(n: int, m: float, slope: float, law: str) -> float:
 
 
 def _alive_units(n: int, d: int, order: float) -> tuple[np.ndarray, np.ndarray]:
-    """k >= d and P(K = k); not normalised: K < d is left out. A moment of this order shifts K by order * d / 2."""
+    """k >= d and P(K = k); not normalised: K < d is left out. A moment of this order shifts K by
+    order * d / 2."""
     k, weights = half_binomial(n, math.ceil(order * d))
     first = int(np.searchsorted(k, d))
     return k[first:], weights[first:]

@@ -1,11 +1,12 @@
 """The angular factor of a leaky ReLU layer: how much of a random direction its slopes keep.
 
-A Gaussian vector of n coordinates, half of them (K of Binomial(n, 1/2)) multiplied by the slope a, has squared length
+A Gaussian vector of n coordinates, half of them (K of Binomial(n, 1/2)) multiplied by the slope a,
+has squared length
 
     chi^2_K + a^2 chi^2_{n-K} = chi^2_n D,    D = a^2 + (1 - a^2) U,    U | K ~ Beta(K/2, (n-K)/2) independent of chi^2_n.
 
-With u = 1/(1 + e^-x) and delta = k - n/2 the density of U in x is proportional to cosh(x/2)^{-n/2} e^{delta x/2}, analytic
-for |Im x| < pi, as ln D is: the trapezoidal rule converges geometrically.
+With u = 1/(1 + e^-x) and delta = k - n/2 the density of U in x is proportional to cosh(x/2)^{-n/2}
+e^{delta x/2}, analytic for |Im x| < pi, as ln D is: the trapezoidal rule converges geometrically.
 """
 
 import math
@@ -18,7 +19,8 @@ from deepinit.theory.numerics.gamma_functions import half_binomial
 
 
 def log_angular_moment(n: int, s: Any, slope: float) -> Any:
-    """ln E D^s; s real or complex (scalar or array), 0 < |slope|. Absolute error about 1e-14 for real s of order one.
+    """ln E D^s; s real or complex (scalar or array), 0 < |slope|. Absolute error about 1e-14 for
+    real s of order one.
 
     Args:
         n: width, >= 1.

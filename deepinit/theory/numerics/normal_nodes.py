@@ -1,4 +1,5 @@
-"""Nodes for one and two standard normals, and activations with their derivatives on them, in float64 on the host."""
+"""Nodes for one and two standard normals, and activations with their derivatives on them, in
+float64 on the host."""
 
 import math
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def values_and_slopes(activation: Activation, x: np.ndarray) -> tuple[np.ndarray
 
 
 def on_padded(fn: Callable[..., Any], x: np.ndarray) -> np.ndarray:
-    """fn(x) of a compiled elementwise function [n] -> [m, n], for any shape of x: few sizes, so that little is compiled."""
+    """fn(x) of a compiled elementwise function [n] -> [m, n], for any shape of x: few sizes, so
+    that little is compiled."""
     size = 2 ** math.ceil(math.log2(max(x.size, 1)))
     padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
     found = on_host(fn, padded)[:, : x.size]
@@ -72,10 +74,11 @@ def has_parity(activation: Activation) -> bool:
 
 @lru_cache(maxsize=256)
 def _half_count(activation: Activation, level: int) -> int:
-    """Steps of the trapezoidal rule from 0 to the edge, enough for preactivations of standard deviation 2^(level/8).
+    """Steps of the trapezoidal rule from 0 to the edge, enough for preactivations of standard
+    deviation 2^(level/8).
 
-    Features of a pair vary at most as fast as those of one input, phi^4, phi^2 phi'^2, phi'^4 and Hermite moments of phi^2 and phi'^2, which halving
-    the steps shows to converge.
+    Features of a pair vary at most as fast as those of one input, phi^4, phi^2 phi'^2, phi'^4 and
+    Hermite moments of phi^2 and phi'^2, which halving the steps shows to converge.
     """
     std = 2.0 ** (0.125 * level)
     for half in _HALF_COUNTS:
@@ -98,7 +101,8 @@ def _half_count(activation: Activation, level: int) -> int:
 
 
 def half_count(activation: Activation, std: float) -> int:
-    """Steps of the trapezoidal rule on [0, 9] that integrate this activation of N(0, std^2) to 1e-11, from 18 (small std) to 180."""
+    """Steps of the trapezoidal rule on [0, 9] that integrate this activation of N(0, std^2) to
+    1e-11, from 18 (small std) to 180."""
     return _half_count(activation, max(math.ceil(8.0 * math.log2(max(std, 1e-300))), -40))
 
 
@@ -126,7 +130,8 @@ class DiskRule(NamedTuple):
 
 @lru_cache(maxsize=16)
 def disk_rule(half: int, folded: bool = False) -> DiskRule:
-    """The rule of `half` steps from 0 to the edge; folded: for functions that are the same at (u, v) and (-u, -v)."""
+    """The rule of `half` steps from 0 to the edge; folded: for functions that are the same at (u,
+    v) and (-u, -v)."""
     line = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
     place, across = (grid.ravel() for grid in np.indices((len(line), len(line))))
     square = line[place] ** 2 + line[across] ** 2

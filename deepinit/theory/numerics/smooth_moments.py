@@ -1,11 +1,13 @@
-"""Gaussian moments of one layer with a smooth activation, differentiating the activation: as good for parallel inputs as for others.
+"""Gaussian moments of one layer with a smooth activation, differentiating the activation: as good
+for parallel inputs as for others.
 
     dE f/dK_ab = E d_a d_b f    (a != b),        dE f/dK_aa = (1/2) E d_a^2 f,
 
-so that with f = phi(z_a) phi(z_b) every derivative of g and h is E phi^(i)(z_a) phi^(j)(z_b), i, j <= 5. No inverse of the kernel occurs, but
-phi must have five continuous derivatives. Derivatives come from JAX's forward mode, float64 on the host, compiled once per activation and number of nodes.
-Nearly parallel inputs need few nodes across: with z_b = (K_ab/K_aa) z_a + s v, v standard normal, s^2 = (1 - rho^2) K_bb, Gauss-Hermite of m nodes in v
-errs by s^(2m).
+so that with f = phi(z_a) phi(z_b) every derivative of g and h is E phi^(i)(z_a) phi^(j)(z_b), i, j
+<= 5. No inverse of the kernel occurs, but phi must have five continuous derivatives. Derivatives
+come from JAX's forward mode, float64 on the host, compiled once per activation and number of nodes.
+Nearly parallel inputs need few nodes across: with z_b = (K_ab/K_aa) z_a + s v, v standard normal,
+s^2 = (1 - rho^2) K_bb, Gauss-Hermite of m nodes in v errs by s^(2m).
 """
 
 import math

@@ -29,8 +29,9 @@ def _x_root(x):
     return x + jnp.sqrt(x * x + 4.0)
 
 
+BUILTINS = "relu linear absolute tanh sin erf gelu silu x_tanh x2_tanh softplus sigmoid"
 ACTIVATIONS = {
-    **{name: name for name in ("relu", "linear", "absolute", "tanh", "sin", "erf", "gelu", "silu", "x_tanh", "x2_tanh", "softplus", "sigmoid")},
+    **{name: name for name in BUILTINS.split()},
     "leaky": di.leaky_relu(0.2),
     "gelu_tanh": di.from_function(lambda x: jax.nn.gelu(x, approximate=True)),
     "elu": di.from_function(jax.nn.elu, kinks=(0.0,)),
@@ -46,9 +47,10 @@ ACTIVATIONS = {
     "signed_log_cosh": di.from_function(_signed_log_cosh),
     "x_root": di.from_function(_x_root),
     "relu_of_jax": di.from_function(jax.nn.relu, kinks=(0.0,)),
-}  # fmt: skip
+}
 
-# weight_var, bias_var, K*, the side that attracts, where the other side goes in units of K*, chi_perp there, d chi_perp / d ln K
+# weight_var, bias_var, K*, attracting side, next fixed point on the other side in units of K*,
+# chi_perp there, d chi_perp / d ln K
 HALF_STABLE = {
     "gelu": (1.983058257, 0.1729223908, 3.561552813, "above", 0.8522, 0.9940, 0.0332),
     "gelu_tanh": (1.982888240, 0.1728951983, 3.556772845, "above", 0.8367, 0.9932, 0.0333),
@@ -238,6 +240,37 @@ def test_a10_softplus_at_unit_variance_says_how_far_off_it_is():
         SpecError, match=r"bias variance would be -2\.14.*3\.4085598, bias_var 0\.0310704"
     ):
         di.critical("softplus", 1.0)
+
+
+def _huge(name, variance):
+    """weight_var, bias_var and first_weight_var as K -> infinity: h = H / sqrt(2 pi K)."""
+    squares, integrals = {"tanh": 1.0, "erf": 1.0, "sigmoid": 0.5}, {}
+    integrals["tanh"] = 4.0 / 3.0  # of sech^4
+    integrals["erf"] = 4.0 / math.pi * math.sqrt(0.5 * math.pi)  # of 4 / pi exp(-2 x^2)
+    integrals["sigmoid"] = 1.0 / 6.0  # of s^2 (1 - s)^2
+    weight = math.sqrt(2.0 * math.pi * variance) / integrals[name]
+    return weight, variance - weight * squares[name], weight * squares[name]
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "sigmoid"])
+@pytest.mark.parametrize("variance", [1e24, 1e40, 1e100])
+def test_edge_at_huge_variances(name, variance):
+    point = di.critical(name, variance)
+    exact = _huge(name, variance)
+    assert (point.weight_var, point.bias_var) == pytest.approx(exact[:2], rel=1e-11)
+    assert point.first_weight_var == pytest.approx(exact[2], rel=3e-11)
+    assert di.critical("relu", variance)[:3] == pytest.approx((2.0, 0.0, variance), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [1e300, 1.1e100, 1e-310])
+def test_variances_beyond_the_range_of_the_quadrature_are_refused(bad):
+    with pytest.raises(SpecError, match=r"fixed_point=.*(<= 1e\+100|at least 1e-300)"):
+        di.critical("tanh", bad)
+
+
+def test_a_variance_at_which_moments_do_not_converge_is_refused():
+    with pytest.raises(SpecError, match=r"fixed_point=1e\+20.*from 1e-08 to 1e\+06"):
+        di.critical("sin", 1e20)
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf, "1", True, [1.0], 1j])

@@ -15,7 +15,8 @@ def copied(*inputs):
 
 
 def at_depth(activation, gram, mean, weight, bias, depth):
-    """The infinitely wide network of finite depth: overlaps and tangent kernels (weights, biases) by quadrature."""
+    """The infinitely wide network of finite depth: overlaps and tangent kernels (weights, biases)
+    by quadrature."""
     nodes, mass = np.polynomial.hermite_e.hermegauss(24)
     mass = mass / mass.sum()
     x, y = (axis.ravel() for axis in np.meshgrid(nodes, nodes, indexing="ij"))

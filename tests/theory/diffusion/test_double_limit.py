@@ -17,7 +17,8 @@ def copied(*inputs):
 
 
 def integrated(constants, gram, mean, weight, bias, horizon):
-    """lambda, m and Theta by a generic solver, from the published equations (of lambda, not of its covariance)."""
+    """lambda, m and Theta by a generic solver, from the published equations (of lambda, not of its
+    covariance)."""
     a, b, _ = constants
     n = len(mean)
 

@@ -14,7 +14,8 @@ WEIGHT, BIAS, HORIZON = 0.8, 0.3, 1.3
 
 
 def enumerated(width, rows, depth):
-    """E l_ij, E l_ij^2, E q_1 q_2 over explicit matrices: 3 Gauss-Hermite nodes, exact for 4th powers."""
+    """E l_ij, E l_ij^2, E q_1 q_2 over explicit matrices: 3 Gauss-Hermite nodes, exact for 4th
+    powers."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     weights = weights / weights.sum()
     choices = np.array(list(itertools.product(range(3), repeat=width * (width + 1))))

@@ -106,7 +106,8 @@ def test_tangent_kernel_of_relu_exactly():
 
 
 def _enumerated(widths, weight_var, gates, bias_rate):
-    """E Theta^2 of two hidden layers, K^1 = 1: a sum over all gates of Isserlis' theorem for the Gaussian weights."""
+    """E Theta^2 of two hidden layers, K^1 = 1: a sum over all gates of Isserlis' theorem for the
+    Gaussian weights."""
     total = 0.0
     weights = np.broadcast_to(weight_var, 2)
     for first in itertools.product(gates, repeat=widths[0]):
@@ -118,7 +119,8 @@ def _enumerated(widths, weight_var, gates, bias_rate):
 def _given_gates(first, second, w, tb):
     """Theta = (1 + tb) Delta1 + (G2 + tb) Delta2 + G3 + tb at fixed gates D1, D2.
 
-    G2 = a |D1 g|^2, G3 = a b |D2 W D1 g|^2, Delta2 = b |D2 v|^2, Delta1 = a b |D1 W^T D2 v|^2; g, v, W standard normal.
+    G2 = a |D1 g|^2, G3 = a b |D2 W D1 g|^2, Delta2 = b |D2 v|^2, Delta1 = a b |D1 W^T D2 v|^2; g,
+    v, W standard normal.
     """
     a, b = w[0] / len(first), w[1] / len(second)
     m1, m2, q1, q2 = (first**2).sum(), (second**2).sum(), (first**4).sum(), (second**4).sum()

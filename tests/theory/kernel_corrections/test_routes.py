@@ -1,4 +1,5 @@
-"""The same coefficients by other routes: automatic differentiation of the moving density, derivatives of the activation, closed forms."""
+"""The same coefficients by other routes: automatic differentiation of the moving density,
+derivatives of the activation, closed forms."""
 
 import itertools
 import math
@@ -31,7 +32,8 @@ ENTRIES = ((0, 0), (0, 1), (1, 1))
 
 
 def _standard_rule(kinked, kernel):
-    """Nodes in the coordinates of z = L u, for a kink at 0: polar, split where a preactivation changes sign."""
+    """Nodes in the coordinates of z = L u, for a kink at 0: polar, split where a preactivation
+    changes sign."""
     if not kinked:
         line = np.linspace(-9.0, 9.0, 101)
         u = np.stack([axis.ravel() for axis in np.meshgrid(line, line, indexing="ij")])
@@ -55,7 +57,8 @@ def _standard_rule(kinked, kernel):
 
 @lru_cache(maxsize=2)
 def _map_and_derivatives(name):
-    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, tb + tw g + sw2 h Theta) at frozen nodes."""
+    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, tb + tw g + sw2 h Theta) at frozen
+    nodes."""
     phi = as_activation(name)
 
     def log_density(z, k):

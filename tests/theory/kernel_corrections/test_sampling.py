@@ -1,4 +1,5 @@
-"""The coefficients against random networks drawn here in NumPy; every check rejects a rival in the same run."""
+"""The coefficients against random networks drawn here in NumPy; every check rejects a rival in the
+same run."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ GATE = 5.0
 
 
 def _kernel_chain(first, widths, weight_var, bias_var, num_networks, rng):
-    """G of the layer after the last hidden one, [networks, 3], entries (11), (12), (22): no weights, exact in law."""
+    """G of the layer after the last hidden one, [networks, 3], entries (11), (12), (22): no
+    weights, exact in law."""
     first = np.asarray(first)
     a, c, b = (np.full(num_networks, each) for each in (first[0, 0], first[0, 1], first[1, 1]))
     for n in widths:

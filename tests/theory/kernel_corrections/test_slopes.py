@@ -1,4 +1,5 @@
-"""Universality classes at criticality: the recursion at depth 1000 and beyond has the slopes that `criticality_class` states, to 1 %."""
+"""Universality classes at criticality: the recursion at depth 1000 and beyond has the slopes that
+`criticality_class` states, to 1 %."""
 
 import jax
 import numpy as np
@@ -18,7 +19,8 @@ WIDTH = 10**6
 
 
 def _slopes(activation, depth):
-    """V/K^2, K1/K, Var Theta/T^2, T1/T, D/(K T) after every hidden layer, over r = (number of the next layer)/width."""
+    """V/K^2, K1/K, Var Theta/T^2, T1/T, D/(K T) after every hidden layer, over r = (number of the
+    next layer)/width."""
     found = kernel_corrections(activation, 0.3, (WIDTH,) * depth)
     k, t = found.kernel[:, 0], found.tangent[:, 0]
     parts = (

@@ -33,7 +33,8 @@ def test_published_output_digits(depth, output_width, published):
 
 
 def kernel(layer):
-    """The correlation of the layer's preactivations at distance D, from the arc-cosine recursion in the correlation."""
+    """The correlation of the layer's preactivations at distance D, from the arc-cosine recursion in
+    the correlation."""
 
     def correlation(distance):
         c = mp.cos(distance)
@@ -45,7 +46,8 @@ def kernel(layer):
 
 
 def excess(layer, distance):
-    """4 M - 1 by regression of the derivatives on the two preactivations, then a quadrant integral in polar coordinates."""
+    """4 M - 1 by regression of the derivatives on the two preactivations, then a quadrant integral
+    in polar coordinates."""
     c, first, second = (mp.diff(kernel(layer), distance, order) for order in range(3))
     determinant = 1 - c * c
     variance = 1 - first**2 / determinant

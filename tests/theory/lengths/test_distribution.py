@@ -123,7 +123,8 @@ def test_deep_networks_approach_a_lognormal():
 @pytest.mark.parametrize("slope", [1e-3, 0.1, 0.9])
 @pytest.mark.parametrize("width", [50, 400, 3000])
 def test_wide_leaky_layers_against_conditioning_on_the_units(width, slope):
-    """K units on: chi^2_K + a^2 chi^2_{n-K}, by the moments of the law: E L^m = int m x^{m-1} P(L > x) dx."""
+    """K units on: chi^2_K + a^2 chi^2_{n-K}, by the moments of the law: E L^m = int m x^{m-1} P(L >
+    x) dx."""
     nodes, weights = np.polynomial.legendre.leggauss(200)
     x = 1.0 + 0.999 * nodes  # lengths concentrate at 1, standard deviation below 0.16
     survival = 1.0 - length_cdf(x, [width, width], negative_slope=slope, output=None)

@@ -1,4 +1,5 @@
-"""Moments of lengths of whole networks: published digits, scales, curves, limits, bounds, refusals."""
+"""Moments of lengths of whole networks: published digits, scales, curves, limits, bounds,
+refusals."""
 
 import math
 

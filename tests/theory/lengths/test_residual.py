@@ -140,7 +140,8 @@ def test_wide_blocks_approach_infinite_width():
 
 
 def test_blocks_of_sampled_matrices():
-    """Explicit W and V with Cauchy biases: log ||Ju||^2 after two blocks, mean to 0.8 % and variance to 2 %."""
+    """Explicit W and V with Cauchy biases: log ||Ju||^2 after two blocks, mean to 0.8 % and
+    variance to 2 %."""
     rng = np.random.default_rng(3)
     width, mid_width, branch_var, networks = 6, 4, 0.5, 60_000
     x = rng.standard_normal((networks, width, 1))

@@ -1,4 +1,5 @@
-"""Explicit random matrices against the exact laws, at widths 2 to 8 where every asymptotic formula fails."""
+"""Explicit random matrices against the exact laws, at widths 2 to 8 where every asymptotic formula
+fails."""
 
 import itertools
 import math
@@ -19,7 +20,8 @@ NETWORKS = 40_000
 
 
 def haar(rng, rows, columns):
-    """Matrices with orthonormal rows or columns, Haar distributed, entries of variance 1 / columns."""
+    """Matrices with orthonormal rows or columns, Haar distributed, entries of variance 1 /
+    columns."""
     large, small = max(rows, columns), min(rows, columns)
     q, r = np.linalg.qr(rng.standard_normal((NETWORKS, large, small)))
     q = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
@@ -28,7 +30,8 @@ def haar(rng, rows, columns):
 
 
 def frames(rng, widths, *, d=1, law="normal", slope=0.0, bias=None, parallel=False):
-    """The images J U, [networks, n_L, d], of the first d axes at a point; linear output of variance 1 / fan_in, no bias."""
+    """The images J U, [networks, n_L, d], of the first d axes at a point; linear output of variance
+    1 / fan_in, no bias."""
     point = np.eye(widths[0])[:, :1] if parallel else rng.standard_normal((widths[0], 1))
     x = np.broadcast_to(point, (NETWORKS, widths[0], 1))
     u = np.broadcast_to(np.eye(widths[0])[:, :d], (NETWORKS, widths[0], d))

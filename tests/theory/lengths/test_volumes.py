@@ -1,4 +1,5 @@
-"""Volumes, and logarithms of lengths and volumes, of whole networks: published digits, closed forms, chi-square laws."""
+"""Volumes, and logarithms of lengths and volumes, of whole networks: published digits, closed
+forms, chi-square laws."""
 
 import itertools
 import math
@@ -79,7 +80,8 @@ def test_volumes_above_a_width_are_exactly_zero(widths):
 
 
 def chi_square_log_moments(width, d, sphere=None):
-    """ln prod_j chi^2_{K-j} given K >= d, ReLU; of Beta variables in dimension `sphere`, thirty digits."""
+    """ln prod_j chi^2_{K-j} given K >= d, ReLU; of Beta variables in dimension `sphere`, thirty
+    digits."""
     with mp.workdps(30):
         weights = {k: mp.binomial(width, k) for k in range(d, width + 1)}
         total = sum(weights.values())
