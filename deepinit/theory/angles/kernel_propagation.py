@@ -31,7 +31,7 @@ from deepinit.core.gaussian import normal_rule
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import MLP
 from deepinit.theory.angles.distances import log_distance2_moments
-from deepinit.theory.numerics.delta_method import Frame, state_expansion
+from deepinit.theory.numerics.delta_method import PairFrame, state_expansion
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
 # Fourth-order central differences: truncation step^4/30 F^(5) and step^4/90 F^(6), about 1e-7 and 1e-8 for states that vary
@@ -243,7 +243,7 @@ def _preactivation_pair(metric: _Metric, state: np.ndarray) -> tuple[float, floa
     )
 
 
-def _frame(activation: Activation, metric: _Metric, state: np.ndarray) -> Frame:
+def _frame(activation: Activation, metric: _Metric, state: np.ndarray) -> PairFrame:
     var_a, var_b, theta = _preactivation_pair(metric, state)
     if activation.slopes is None:
         return quadrature_frame(activation, theta, (var_a, var_b))
@@ -262,7 +262,7 @@ def _frame(activation: Activation, metric: _Metric, state: np.ndarray) -> Frame:
     )
 
 
-def _limit(frame: Frame) -> np.ndarray:
+def _limit(frame: PairFrame) -> np.ndarray:
     """(ln E a^2, ln E b^2, eta) at infinite width; eta = 2 ln(sin / (1 + cos)) is kept exact at both ends."""
     log_sine = 0.5 * float(frame.log_sine2)
     eta = 2.0 * (log_sine - math.log1p(abs(float(frame.cosine))))

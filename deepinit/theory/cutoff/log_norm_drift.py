@@ -23,9 +23,8 @@ from deepinit.core import validate
 from deepinit.core.activations import linear
 from deepinit.core.errors import SpecError
 from deepinit.theory.cutoff.validate import check_gain, check_positive, check_width, slopes_at_zero
-from deepinit.theory.numerics.homogeneous_layers import LayerFactor
+from deepinit.theory.numerics.homogeneous_layers import LayerFactor, width_array
 from deepinit.theory.numerics.layer_factors import factor_log_moments
-from deepinit.theory.numerics.validate import width_array
 
 
 class LogNormDrift(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     circle_output_relative_variance,
     circle_relative_variance,
     circle_relative_variances_by_layer,
@@ -129,7 +130,7 @@ def test_circles_through_sampled_networks():
     logs = np.log(lengths)
     predicted = circle_relative_variances_by_layer([width] * 2)
     for layer in (0, 1):
-        mean = length_moment([2, *[width] * (layer + 1)], output=None)
+        mean = length_moment(HomogeneousNetwork([2, *[width] * (layer + 1)], output=None))
         error = lengths[:, layer].std() / math.sqrt(networks)
         assert abs(lengths[:, layer].mean() - mean) < 5 * error
         assert abs(logs[:, layer].var() / predicted[layer] - 1) < 5 * math.sqrt(2 / networks)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     expansion,
     length_cdf,
     length_moment,
@@ -80,23 +81,23 @@ def cauchy_bias(rng, shape):
 def test_lengths_in_relu_networks(widths, bias):
     """Mean length to 3 %, mean log to 0.02; the first-order exponential is 4 to 5 % off."""
     squares = (frames(np.random.default_rng(1), widths, bias=bias) ** 2).sum(axis=(1, 2))
-    logs = check_log_moments(squares, log_length_moments(widths))
+    logs = check_log_moments(squares, log_length_moments(HomogeneousNetwork(widths)))
     lengths = np.sqrt(squares)
     error = lengths.std() / math.sqrt(NETWORKS)
-    assert abs(lengths.mean() - length_moment(widths)) < 5 * error
-    assert abs(lengths.mean() - expansion(widths, 1)) > 5 * error
+    assert abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) < 5 * error
+    assert abs(lengths.mean() - expansion(HomogeneousNetwork(widths), 1)) > 5 * error
     assert abs(logs.mean() - math.log(widths[-1] / widths[0])) > 5 * logs.std() / math.sqrt(
         logs.size
     )
     for x in (0.0, 0.2, 0.5, 1.0, 1.5):
-        p = length_cdf(x, widths)
+        p = length_cdf(x, HomogeneousNetwork(widths))
         assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
 
 
 def test_the_tangent_may_point_along_the_input():
     widths = (3, 5, 2, 4)
     squares = (frames(np.random.default_rng(2), widths, parallel=True) ** 2).sum(axis=(1, 2))
-    check_log_moments(squares, log_length_moments(widths))
+    check_log_moments(squares, log_length_moments(HomogeneousNetwork(widths)))
 
 
 def test_constant_biases_are_told_apart():
@@ -105,7 +106,9 @@ def test_constant_biases_are_told_apart():
         frames(np.random.default_rng(3), widths, bias=lambda rng, shape: np.full(shape, 0.5)) ** 2
     ).sum(axis=(1, 2))
     lengths = np.sqrt(squares)
-    assert lengths.mean() > length_moment(widths) + 5 * lengths.std() / math.sqrt(NETWORKS)
+    assert lengths.mean() > length_moment(
+        HomogeneousNetwork(widths)
+    ) + 5 * lengths.std() / math.sqrt(NETWORKS)
 
 
 @pytest.mark.parametrize("widths", [(5, 5, 5, 5), (3, 6, 4, 2), (7, 3, 5, 4)])
@@ -113,12 +116,19 @@ def test_lengths_in_orthogonal_networks(widths):
     squares = (
         frames(np.random.default_rng(4), widths, law="orthogonal", bias=normal_bias) ** 2
     ).sum(axis=(1, 2))
-    logs = check_log_moments(squares, log_length_moments(widths, law="orthogonal"))
+    logs = check_log_moments(
+        squares, log_length_moments(HomogeneousNetwork(widths, law="orthogonal"))
+    )
     lengths = np.sqrt(squares)
     error = lengths.std() / math.sqrt(NETWORKS)
-    assert abs(lengths.mean() - length_moment(widths, law="orthogonal")) < 5 * error
-    assert abs(lengths.mean() - length_moment(widths)) > 5 * error  # Gaussian weights
-    gaussian = log_length_moments(widths)
+    assert (
+        abs(lengths.mean() - length_moment(HomogeneousNetwork(widths, law="orthogonal")))
+        < 5 * error
+    )
+    assert (
+        abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) > 5 * error
+    )  # Gaussian weights
+    gaussian = log_length_moments(HomogeneousNetwork(widths))
     assert abs(logs.mean() - gaussian.mean) > 5 * logs.std() / math.sqrt(logs.size)
 
 
@@ -127,16 +137,18 @@ def test_lengths_in_leaky_networks():
     squares = (frames(np.random.default_rng(5), widths, slope=slope, bias=normal_bias) ** 2).sum(
         axis=(1, 2)
     )
-    logs = check_log_moments(squares, log_length_moments(widths, negative_slope=slope))
-    relu = log_length_moments(widths)
+    logs = check_log_moments(
+        squares, log_length_moments(HomogeneousNetwork(widths, negative_slope=slope))
+    )
+    relu = log_length_moments(HomogeneousNetwork(widths))
     assert abs(logs.mean() - relu.mean) > 5 * logs.std() / math.sqrt(logs.size)
     lengths = np.sqrt(squares)
     for x in (0.3, 0.6):
-        p = length_cdf(x, widths, negative_slope=slope)
+        p = length_cdf(x, HomogeneousNetwork(widths, negative_slope=slope))
         assert abs((lengths <= x).mean() - p) < 5 * math.sqrt(p * (1 - p) / NETWORKS)
-        assert abs((lengths <= x).mean() - length_cdf(x, widths)) > 5 * math.sqrt(
-            p * (1 - p) / NETWORKS
-        )
+        assert abs(
+            (lengths <= x).mean() - length_cdf(x, HomogeneousNetwork(widths))
+        ) > 5 * math.sqrt(p * (1 - p) / NETWORKS)
 
 
 @pytest.mark.parametrize("law", ["normal", "orthogonal"])
@@ -146,12 +158,12 @@ def test_volumes(widths, d, law):
     # Singular values, for collapsed frames: their volume is rounding and not zero.
     singular = np.linalg.svd(images, compute_uv=False)
     squares = np.where(singular[:, -1] > 1e-10, singular.prod(axis=1) ** 2, 0.0)
-    logs = check_log_moments(squares, log_volume_moments(widths, d, law=law))
-    one = log_length_moments(widths, law=law)
+    logs = check_log_moments(squares, log_volume_moments(HomogeneousNetwork(widths, law=law), d))
+    one = log_length_moments(HomogeneousNetwork(widths, law=law))
     assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(
         logs.size
     )  # as if directions were independent
     volumes = np.sqrt(squares)
-    assert abs(volumes.mean() - volume_moment(widths, d, law=law)) < 5 * volumes.std() / math.sqrt(
-        NETWORKS
-    )
+    assert abs(
+        volumes.mean() - volume_moment(HomogeneousNetwork(widths, law=law), d)
+    ) < 5 * volumes.std() / math.sqrt(NETWORKS)
