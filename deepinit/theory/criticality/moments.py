@@ -12,6 +12,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation
 from deepinit.theory.numerics.normal_nodes import values_and_slopes
@@ -45,7 +46,7 @@ class SingleMoments(NamedTuple):
 
 
 def single_variance_moments(
-    activation: Activation, variances: np.ndarray, shift: float = 0.0
+    activation: Activation, variances: ArrayLike, shift: float = 0.0
 ) -> SingleMoments:
     """g, h and g' of phi - shift, to about 1e-13 of the integrals of absolute values.
 

@@ -26,10 +26,10 @@ def raghu_lower_bound(
 ) -> float:
     """base^depth, claimed by Raghu et al. as a lower bound on mean length growth, O() constant 1.
 
-        hard tanh: base = sqrt(sigma_w^2 / sigma * k / (sigma + k)),  sigma^2 = sigma_w^2 + sigma_b^2
+        hard tanh: base = sqrt(sigma_w^2 / sigma * k / (sigma + k))
         ReLU:      base = sigma_w sqrt(k) / sqrt(k + 1)
 
-    with k = width, sigma_w^2 = hidden_var, sigma_b^2 = bias_var.
+    with k = width, sigma_w^2 = hidden_var, sigma_b^2 = bias_var, sigma^2 = sigma_w^2 + sigma_b^2.
 
     Args:
         width: neurons of every layer, >= 1.
@@ -93,7 +93,7 @@ def raghu_upper_bound(depth: int, *, hidden_var: float = 2.0) -> float:
 
 
 def price_tanner_bound(network: HomogeneousNetwork, density: float = 1.0) -> float:
-    """The lower bound of Price & Tanner on mean lengths through dense or sparse Gaussian ReLU layers.
+    """The lower bound of Price & Tanner on mean lengths, dense or sparse Gaussian ReLU layers.
 
         (output_var n_L / n_0)^{1/2} (density hidden_var / (2 pi))^{H/2} (2 density / pi)^{1/2},
 

@@ -13,7 +13,7 @@ and w' = -theta' cos(pi - theta - t) times the radius, plus Gaussian remainders 
 v = 1 - theta'^2 and covariance r = sin(theta) theta''. With E radius^2 = 2 and E radius^4 = 8,
 
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
-           = (1 / 2 pi) int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt,
+           = int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt / (2 pi),
 
 and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its
 derivatives are analytic in D on [0, pi]: Gauss-Legendre converges geometrically.
@@ -41,7 +41,7 @@ class _Angles(NamedTuple):
 
 
 def circle_relative_variance(depth: int) -> float:
-    """V_l = lim n Var(len_l) / E(len_l)^2 of the unit circle after l = depth ReLU layers of width n.
+    """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l = depth ReLU layers of width n.
 
     V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4,
     V_2 = 0.437218. The squared length of one tangent has 5/4 per layer.
@@ -173,7 +173,7 @@ def _output_excess(output_width: int, rho2: np.ndarray) -> np.ndarray:
     c = 0.5 * output_width
     if c < 10.0:
         return hyp2f1(-0.5, -0.5, c, rho2) - 1.0
-    # SciPy's function overflows at large c, where the series itself needs few terms: 60 leave 1e-16 at c = 10.
+    # SciPy's function overflows at large c, where the series needs few terms: 1e-16 with 60 at c = 10
     term, total = np.ones_like(rho2), np.zeros_like(rho2)
     for k in range(60):
         term = term * (k - 0.5) ** 2 / ((c + k) * (k + 1)) * rho2

@@ -24,7 +24,7 @@ class HomogeneousNetwork(NamedTuple):
             negative_slope^2), He's 2 for ReLU.
         output_var: variance times fan_in of the output weights.
         negative_slope: slope of the activation for negative inputs; 0 for ReLU.
-        law: "normal", or "orthogonal" (Haar; rectangular matrices with orthonormal rows or columns).
+        law: "normal", or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
         output: "linear": the last layer has no activation; "relu": it has one; None: it is one
             more hidden layer.
     """
@@ -78,9 +78,9 @@ def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousL
     """The layers of a network, checked.
 
     Raises:
-        SpecError: something else than a `HomogeneousNetwork`; fewer than two widths, a width that is
-            not an integer >= 1, a negative variance, an infinite slope, an unknown law or output;
-            d < 1, or d > 1 with leaky ReLU.
+        SpecError: something else than a `HomogeneousNetwork`; fewer than two widths, a width not an
+            integer >= 1, a negative variance, an infinite slope, an unknown law or output; d < 1, or
+            d > 1 with leaky ReLU.
     """
     validate.instance(
         "network", network, HomogeneousNetwork, "a HomogeneousNetwork", "Pass its widths to it."

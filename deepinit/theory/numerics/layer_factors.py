@@ -6,7 +6,7 @@ independent of (w_i . u)^2: K ~ Binomial(n, 1/2) of n units are on, biases symme
 nothing, and the d-volume spanned by d tangent vectors under Gaussian weights of variance v / fan_in
 obeys
 
-    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}    (independent given K; 0 if K < d),
+    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K; 0 if K < d),
 
 independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal
 weights replace chi^2_k of each j by N Beta, whose moments are divided by those of dimension N - j,
@@ -96,10 +96,10 @@ def layer_factor_moment(
 
         ReLU, Gaussian weights:    X = (2/n) chi^2_K, K ~ Binomial(n, 1/2);
         leaky ReLU of slope a:     X = 2 / ((1 + a^2) n) (chi^2_K + a^2 chi^2_{n-K});
-        orthogonal square weights: every chi^2 divided by chi^2_n / n, the squared norm of all units.
+        orthogonal square weights: every chi^2 over chi^2_n / n, the squared norm of all units.
 
-    a_2 = 1; for ReLU a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, and a_1 = exp(-5/(8n) - 3/(8n^2) - ...)
-    is the factor of the mean length.
+    a_2 = 1; for ReLU a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, and
+    a_1 = exp(-5/(8n) - 3/(8n^2) - ...) is the factor of the mean length.
 
     Args:
         width: [...], neurons of the layer, integers >= 1.

@@ -146,7 +146,8 @@ def test_closed_forms_against_the_textbook_branches(name):
 
 
 def test_with_curvature_every_input_explodes_and_two_branches_never_occur():
-    # A = b^2 bias_var + w^2 b^2 (q - m^2) - w^2 a^2 (2 b m + a^2) < 0 makes u_0 > a^2 / 2, and -A <= w^2 u_0^2: then y > 1
+    # A = b^2 bias_var + w^2 b^2 (q - m^2) - w^2 a^2 (2 b m + a^2) < 0 makes u_0 > a^2 / 2, and
+    # -A <= w^2 u_0^2: then y > 1
     seen = set()
     for b, q, share, bias in itertools.product(
         (-0.9, 0.2, 0.9), (0.1, 1.0, 4.0), (-1.0, -0.5, 0.0, 0.9), (0.0, 0.5)

@@ -82,7 +82,8 @@ def test_second_moments_of_a_pair_by_polarization_and_for_equal_inputs():
     both = [
         mean_square_moments("tanh", width, q1 + q2 + 2 * sign * overlap, 0.9)[2] for sign in (1, -1)
     ]
-    # without bias the network is linear: q(x + y)^2 + q(x - y)^2 = 2 (q_1^2 + q_2^2 + 2 q_1 q_2 + 4 lambda^2)
+    # without bias the network is linear:
+    # q(x + y)^2 + q(x - y)^2 = 2 (q_1^2 + q_2^2 + 2 q_1 q_2 + 4 lambda^2)
     expected = 2 * (
         pair.second[0, 0] + pair.second[1, 1] + 2 * pair.square_product + 4 * pair.second[0, 1]
     )
@@ -90,7 +91,7 @@ def test_second_moments_of_a_pair_by_polarization_and_for_equal_inputs():
     equal = overlap_moments("tanh", width, np.full((2, 2), q1), 0.9, 0.5)
     square = mean_square_moments("tanh", width, q1, 0.9, 0.5)[2]
     assert (equal.second[0, 1], equal.square_product) == pytest.approx((square, square), rel=1e-12)
-    # the published bracket of lambda, without 2 s_12 lambda, would have only half of the growth that is of order 1/D
+    # the published bracket of lambda lacks 2 s_12 lambda: half of the growth of order 1/D
     assert pair.second[0, 1] > math.exp(1.8) * overlap**2
 
 

@@ -97,7 +97,7 @@ def test_wide_outputs_average_out():
     # 2F1(-1/2, -1/2; n/2; x) - 1 = x/(2n) + O(n^-2)
     ratio = circle_output_relative_variance(3, 4000) / circle_output_relative_variance(3, 8000)
     assert ratio == pytest.approx(2.0, rel=1e-3)
-    # without hidden layers two points a right angle apart are independent, and rho = cos D: mean of rho^2 is 1/2
+    # without hidden layers points a right angle apart are independent; rho = cos D, E rho^2 = 1/2
     assert circle_output_relative_variance(0, 10_000) == pytest.approx(0.25 / 10_000, rel=1e-3)
 
 

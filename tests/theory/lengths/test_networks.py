@@ -58,7 +58,7 @@ NETWORKS = [
     ),
 ]
 
-# width, hidden layers; mean, first order, second order, Price-Tanner, exp(E log ||Ju||), m = 3, m = 4
+# width, hidden layers; mean, first order, second order, Price-Tanner, exp(E log ||Ju||), m = 3, 4
 DEPTHS = [
     (10, 1, 0.9125738327, 0.9162566, 0.9128271, 0.450158, 0.8143292, 1.2636024, 1.8),
     (10, 5, 0.699355456, 0.7135814, 0.7003264, 0.0456106, 0.4402940, 2.4313044, 9.1125),
@@ -239,7 +239,7 @@ def test_bounds_bracket_the_exact_mean():
 
 
 def test_price_tanner_of_sampled_sparse_layers():
-    # One neuron, a tangent along a coordinate axis: the bound is the mean itself. Resolves 2 % of it.
+    # One neuron, a tangent along a coordinate axis: the bound is the mean. Resolves 2 %.
     rng = np.random.default_rng(5)
     density, fan_in, layers = 0.3, 6, 100_000
     weights = rng.standard_normal((layers, fan_in)) * (rng.random((layers, fan_in)) < density)

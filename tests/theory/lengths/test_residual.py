@@ -108,7 +108,8 @@ def test_log_moments_are_derivatives_of_the_moments(width, mid_width, branch_var
 
 
 def test_log_moments_of_a_weak_branch():
-    # ln Q = 2 tau g_1 + tau^2 (|g|^2 - 2 g_1^2) + ...: mean (n - 2) E tau^2, variance 4 E tau^2, E tau^2 = branch_var / n
+    # ln Q = 2 tau g_1 + tau^2 (|g|^2 - 2 g_1^2) + ...: mean (n - 2) E tau^2, variance 4 E tau^2,
+    # E tau^2 = branch_var / n
     for n, strength in ((5, 1e-6), (300, 1e-5)):
         mean, variance, _ = residual_log_length_moments(n, 40, branch_var=strength)
         assert mean == pytest.approx((n - 2) * strength / n, rel=20 * strength, abs=1e-13)
