@@ -1,16 +1,16 @@
-"""The double limit with an inner activation, x + phi(dW psi(x) + db): ordinary differential
-equations.
+"""The double limit with an inner activation, x + phi(dW psi(x) + db).
 
 From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay
-independent and Gaussian, so that mean m and covariance Sigma close, contrary to what the
-publication says of general psi:
+independent and Gaussian: mean m and covariance Sigma close, contrary to the publication's remark on
+general psi. For x ~ N(m, Sigma),
 
-    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E
-    psi(x_i) psi(x_j)), Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j) + sigma_w^2 E
-    psi'(x_i) psi'(x_j) Theta_ij),     x ~ N(m, Sigma).
+    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),
+    Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
+    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)
+                     + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij).
 
-The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with psi
-= id and b = 0.
+The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with
+psi = id and b = 0.
 """
 
 from typing import Any, NamedTuple
@@ -19,15 +19,16 @@ import numpy as np
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion.constants import diffusion_constants, growth_order
+from deepinit.theory.diffusion.growth import (
+    check_exponent,
+    checked_variances,
+    diffusion_constants,
+    gram_matrix,
+    growth_order,
+    vector,
+)
 from deepinit.theory.diffusion.pairs import product_means
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import (
-    check_exponent,
-    check_gram,
-    check_variances,
-    check_vector,
-)
 
 
 class InnerLimit(NamedTuple):
@@ -58,8 +59,7 @@ def inner_limit(
     horizon: float = 1.0,
     mean: Any = None,
 ) -> InnerLimit:
-    """Mean, covariance and tangent kernel at the horizon of x + phi(dW psi(x) + db), both limits
-    taken.
+    """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
     Equations in the module docstring.
 
@@ -88,11 +88,11 @@ def inner_limit(
     parameters.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
-    weight, bias, time = check_variances(weight_var, bias_var, horizon)
+    weight, bias, time = checked_variances(weight_var, bias_var, horizon)
     check_exponent(constants.slope**2 * weight * time)
-    sigma = check_gram("covariance", covariance)
+    sigma = gram_matrix("covariance", covariance)
     size = len(sigma)
-    start_mean = check_vector("mean", np.zeros(size) if mean is None else mean, size)
+    start_mean = vector("mean", np.zeros(size) if mean is None else mean, size)
     a2, b = constants.slope**2, constants.curvature
 
     def rates(state: np.ndarray) -> np.ndarray:
@@ -110,13 +110,11 @@ def inner_limit(
 
 
 def not_superlinear(psi: Activation) -> Activation:
-    """The activation inside a block, refused if it grows faster than linearly."""
+    """psi, or SpecError if it grows faster than linearly."""
     if growth_order(psi) > 1.0:
-        raise SpecError(
-            f"the activation {psi!r}, which grows like |x|^{growth_order(psi):g}",
-            "activations inside a block that grow at most linearly",
-            "The diffusion may explode with a faster one; take a bounded one (tanh, erf) or ReLU.",
-        )
+        given = f"{psi!r} inside a block, which grows like |x|^{growth_order(psi):g}"
+        allowed = "inner activations that grow at most linearly, which do not explode"
+        raise SpecError(given, allowed, "Take a bounded one (tanh, erf) or ReLU.")
     return psi
 
 

@@ -8,7 +8,7 @@
 - Exact at every width, linear networks: `linear_kernel_layers`, `linear_kernel_second_moments`.
 - Depth and width to infinity together: `deep_wide_kernel`, `deep_wide_ntk_ratio`.
 
-K^1 is the covariance of the first layer's preactivations; weights have variance weight_var / fan_in.
+K^1 is the covariance of the first layer's preactivations, weight_var / fan_in that of a weight.
 The expansion parameter is r = sum of 1/width over hidden layers.
 """
 

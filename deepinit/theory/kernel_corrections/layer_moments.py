@@ -120,8 +120,9 @@ def single_entry_moments(activation: Activation, variances: np.ndarray) -> Entry
 
 
 def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Closed form where known; else quadrature, of derivatives of the density or, for nearly parallel
-    inputs, of the activation.
+    """Closed form where known; else quadrature.
+
+    Derivatives are of the density or, for nearly parallel inputs, of the activation.
     """
     if activation.slopes is not None:
         return homogeneous_pair_moments(activation.slopes, kernels)

@@ -141,7 +141,8 @@ def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
 def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
     """E Theta^2/(E Theta)^2 of one output and input as depth and width grow, sum 1/n_l -> beta.
 
-        e^{c beta} ( 1/3 + (4/(3 beta^2)) ( beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2 ) ) = 1 + (7c - 2)/9 beta + ...
+        e^{c beta} (1/3 + (4/(3 beta^2)) (beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2))
+            = 1 + (7c - 2)/9 beta + ...
 
     Args:
         activation: positively homogeneous.

@@ -150,7 +150,7 @@ def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
 
 
 def _reuse_maps(moments: LayerMoments, where: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Q^a_{ce} = E d_e (phi_c phi'_a), Q^b_{df} = E d_f (phi_d phi'_b): [p, 2, 2], indices (a, b)."""
+    """Q^a_{ce} = E d_e (phi_c phi'_a), Q^b_{df} = E d_f (phi_d phi'_b): [p, 2, 2], over (a, b)."""
     a, b = where.neighbours[:, 0], where.neighbours[:, 2]
     gradient, h = moments.g.gradient, moments.h.value
     own = [gradient[where.diagonal[ends], 0] for ends in (where.rows, where.columns)]

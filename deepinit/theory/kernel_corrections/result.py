@@ -58,7 +58,9 @@ class KernelCorrections(NamedTuple):
 
 
 def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> np.ndarray:
-    """[L, p, p] covariance of the tangent kernel averaged over outputs: A + (B + B crossed) / outputs.
+    """[L, p, p] covariance of the tangent kernel averaged over outputs.
+
+    A + (straight + crossed) / num_outputs.
 
     Args:
         corrections: of `kernel_corrections`.

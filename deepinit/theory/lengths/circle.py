@@ -173,7 +173,7 @@ def _output_excess(output_width: int, rho2: np.ndarray) -> np.ndarray:
     c = 0.5 * output_width
     if c < 10.0:
         return hyp2f1(-0.5, -0.5, c, rho2) - 1.0
-    # SciPy's function overflows at large c, where the series needs few terms: 1e-16 with 60 at c = 10
+    # SciPy's function overflows at large c, where the series needs few terms: 60 at c = 10.
     term, total = np.ones_like(rho2), np.zeros_like(rho2)
     for k in range(60):
         term = term * (k - 0.5) ** 2 / ((c + k) * (k + 1)) * rho2

@@ -6,7 +6,7 @@ independent of (w_i . u)^2: K ~ Binomial(n, 1/2) of n units are on, biases symme
 nothing, and the d-volume spanned by d tangent vectors under Gaussian weights of variance v / fan_in
 obeys
 
-    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K; 0 if K < d),
+    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
 independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal
 weights replace chi^2_k of each j by N Beta, whose moments are divided by those of dimension N - j,

@@ -230,14 +230,14 @@ def test_without_curvature_everything_is_in_closed_form():
     ("call", "words"),
     [
         (lambda: double_limit("tanh", np.ones((2, 3)), 1.0), "gram of shape"),
-        (lambda: double_limit("tanh", 1j * np.eye(2), 1.0), "finite real numbers"),
-        (lambda: double_limit("tanh", [[1.0, 2.0], [3.0]], 1.0), "finite real numbers"),
+        (lambda: double_limit("tanh", 1j * np.eye(2), 1.0), "gram of type.*real numbers"),
+        (lambda: double_limit("tanh", [[1.0, 2.0], [3.0]], 1.0), "gram of type.*real numbers"),
         (lambda: double_limit("tanh", np.eye(2), -1.0), "weight_var=-1.0"),
         (lambda: double_limit("tanh", np.eye(2), 1.0, horizon=math.inf), "horizon=inf"),
         (lambda: double_limit("silu", np.eye(2), 1.0, mean=[0.0]), "mean of shape"),
         (lambda: double_limit("silu", np.eye(2), 1.0, mean=[2.0, 0.0]), r"gram - mean mean\^T"),
         (lambda: double_limit("tanh", np.eye(2), 1.0, 1.0, 200.0), "growth exponent of 200"),
-        (lambda: explosion_times("silu", [1.0], 1.0, mean=[2.0]), "mean squares"),
+        (lambda: explosion_times("silu", [1.0], 1.0, mean=[2.0]), "mean_squares >= mean"),
         (lambda: explosion_times("silu", [-1.0], 1.0), "semidefinite"),
     ],
 )

@@ -35,7 +35,8 @@ def test_one_relu_layer_is_a_chi_square_mixture(width):
 
 
 def test_two_layers_against_quadrature():
-    # ||Ju||^2 = (2/2) chi^2_K (1/3) chi^2_2, exponential given K: P(> x^2) = E e^{-3x^2/(2 chi^2_K)}
+    # ||Ju||^2 = (2/2) chi^2_K (1/3) chi^2_2, exponential given K:
+    # P(> x^2) = E e^{-3 x^2 / (2 chi^2_K)}
     with mp.workdps(20):
         for x in (0.05, 0.4, 1.0, 3.0):
             beyond = mp.mpf(0)
