@@ -5,7 +5,7 @@ G_d ~ N(0, sigma_Y^2 / D). The coordinates start Gaussian with mean 0 and covari
 lambda_0 = sigma_Z^2 <z, z'>; gradients are in the NTK parametrization. The tangent kernel has the
 shares
 
-    readout sigma_Y^2 lambda_T,    blocks sigma_Y^2 Theta,    embedding sigma_Y^2 sigma_Z^2 E <z, z'>,
+    readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>,
 
 the last because backward gradients grow by E for every phi''(0). For b = 0
 

@@ -1,11 +1,11 @@
 """The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
 Blocks x_p + phi(dW x_(patch of p) + db) with one filter for all positions,
-dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets (the variance is not divided by their
+dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets d (the variance is not divided by their
 number). Positions share their noise: for inputs i, j and positions p, p',
 
-    Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_delta Lambda_{i p+delta, j p'+delta}),
-    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_delta (Lambda + Theta)_{i p+delta, j p'+delta}).
+    Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
+    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
 
 Padding is a map of indices: circular, or zero outside. The right-hand sides are linear with
 positive coefficients: the exponential series of the horizon loses no digits. Constant images under

@@ -9,14 +9,14 @@ kappa = a^2 sigma_w^2. With M2 = E tr((g^T g)^2) / D, P = E (tr(g^T g) / D)^2 an
 
     E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I
     log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D), |v| = 1,
-    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,    P' = 2 kappa P + (4 kappa / D^2) M2,    M2 = P = 1 at 0.
+    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,   P' = 2 kappa P + (4 kappa / D^2) M2,  M2 = P = 1 at 0.
 
 At infinite width M2 = e^{2C} (1 + 2C): the squared singular values have relative variance 2C. The
 trace of (g^T g)^-1 grows; an intermediate step of the publication has e^{-C} I.
 
 The tangent kernel of a block's biases for one output coordinate is
-K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt, an integral of a geometric Brownian motion in T - t
-with drift kappa and squared volatility gamma = 4 kappa / D. Means of tangent kernels have no
+K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt, an integral of a geometric Brownian motion in
+T - t with drift kappa and squared volatility gamma = 4 kappa / D. Means of tangent kernels have no
 finite-width correction; variances do:
 
     Var K_b = 2 a^4 sigma_b^4 int_0^T e^{kappa u} (e^{gamma u} - 1)

@@ -12,7 +12,8 @@ By Ito, Markov by themselves,
 Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2 sigma_b^2, l = lambda):
 
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
-    (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2) + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
+    (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
+                  + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
     (E q_1q_2)' = beta E(q_1 + q_2) + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
 
 The published bracket of lambda lacks 2 s_12 lambda, which matters at finite width. Fluctuations are
@@ -219,7 +220,7 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest), from noncentral chi-square cumulants."""
+    """One block of a linear network on (1, q, ..., q^highest), by chi-square cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):

@@ -59,7 +59,7 @@ class Riccati(NamedTuple):
 
     @property
     def reversed(self) -> "Riccati":
-        """The equation of -u(-t): its explosion time is the distance of the last singularity < 0."""
+        """The equation of -u(-t); its explosion time is the distance of the last one before 0."""
         a2, b = self.constants.slope**2, self.constants.curvature
         return self._replace(mean=-self.mean - 2.0 * a2 / b) if b else self
 

@@ -96,7 +96,7 @@ def homogeneous_kernel_layers(
     """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact.
 
         E G^{l+1} = K^1 prod_{j<=l} w_j p,
-        Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,    c = 3q/p^2 - 1 (ReLU 5, linear 2).
+        Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,   c = 3q/p^2 - 1 (ReLU 5, linear 2)
 
     Args:
         activation, widths, weight_var: as `homogeneous_kernel_moment`.

@@ -50,8 +50,8 @@ def kernel_matrix(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarr
     matrix = validate.symmetric(name, np.atleast_2d(given), remedy="Take X X^T.")
     if not (np.diag(matrix) > 0.0).all():
         which = int(np.argmin(np.diag(matrix)))
-        entry = f"{name} with entry {matrix[which, which]:g} of input {which} with itself"
-        raise SpecError(entry, "positive variances", "Leave out inputs that are 0, or take biases.")
+        zero = f"{name} with entry {matrix[which, which]:g} of input {which} with itself"
+        raise SpecError(zero, "positive variances", "Leave out inputs that are 0, or take biases.")
     scale = np.sqrt(np.diag(matrix))
     rho = matrix / np.outer(scale, scale)
     close = np.argwhere(np.triu(np.abs(rho) > 1.0 - _PARALLEL, 1))
@@ -61,8 +61,8 @@ def kernel_matrix(name: str, kernel: Any, *, parallel: bool = False) -> np.ndarr
         allowed = f"no two parallel inputs (1 - |correlation| > {_PARALLEL:g})"
         raise SpecError(pair, allowed, "Leave one of the two out; it has no information.")
     if np.linalg.eigvalsh(rho)[0] < -1e-10 * len(rho):
-        given = f"{name} with a negative eigenvalue"
-        raise SpecError(given, "positive semi-definite matrices", "Take X X^T.")
+        negative = f"{name} with a negative eigenvalue"
+        raise SpecError(negative, "positive semi-definite matrices", "Take X X^T.")
     return matrix
 
 

@@ -79,8 +79,8 @@ def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousL
 
     Raises:
         SpecError: something else than a `HomogeneousNetwork`; fewer than two widths, a width not an
-            integer >= 1, a negative variance, an infinite slope, an unknown law or output; d < 1; d > 1
-            with leaky ReLU.
+            integer >= 1, a negative variance, an infinite slope, an unknown law or output; d < 1;
+            d > 1 with leaky ReLU.
     """
     validate.instance(
         "network", network, HomogeneousNetwork, "a HomogeneousNetwork", "Pass its widths to it."
