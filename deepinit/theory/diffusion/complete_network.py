@@ -101,7 +101,7 @@ def network_kernels(
     Valid for: the double limit, with mean 0 start (Gaussian embedding).
 
     Reference: arXiv:2007.03253, section 5 and section 6.3 (the variances stated there as Z/I and
-    1/D read 1/Z and 1).
+        1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     parts = _parts(trained)

@@ -131,7 +131,7 @@ def convolution_limit(
     Valid for: psi = id, stride 1, depth and width -> infinity.
 
     Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the
-    module docstring.
+        module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)

@@ -79,7 +79,7 @@ def correlated_moments(
     Valid for: psi = id, depth -> infinity at fixed width; error O(horizon / depth).
 
     Reference: arXiv:2007.03253, assumption 6 and section 3; moments: derivation in the module
-    docstring.
+        docstring.
     """
     a = without_curvature(activation).slope
     x = np.atleast_2d(bounded_array("start", start))

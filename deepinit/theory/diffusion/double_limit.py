@@ -153,7 +153,7 @@ def explosion_times(
             mean.
 
     Valid for: the double limit. At finite width explosions before T* have positive probability,
-    vanishing with the width.
+        vanishing with the width.
 
     Reference: arXiv:2007.03253, proposition 18, with the branches derived in `diffusion.riccati`.
     """

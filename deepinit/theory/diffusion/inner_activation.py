@@ -85,7 +85,7 @@ def inner_limit(
         linearly growing psi and b != 0 explode with positive probability (`may_explode`).
 
     Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order
-    parameters.
+        parameters.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

@@ -82,7 +82,7 @@ def jacobian_law(
             width.
 
     Valid for: depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D =
-    (1 + C/L)^L.
+        (1 + C/L)^L.
 
     Reference: derivation in the module docstring; the equation of g: arXiv:2007.03253, section 5.
     """

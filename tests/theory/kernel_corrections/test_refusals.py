@@ -206,7 +206,7 @@ def test_variances_that_change_from_layer_to_layer_have_an_estimated_range():
 
 def test_kernels_that_explode_are_refused_before_they_take_all_memory():
     assert criticality_class("gelu", 3.0).name == "unsettled"
-    with pytest.raises(SpecError, match="up to 3000.*critical"):
+    with pytest.raises(SpecError, match=r"up to 3000.*critical"):
         kernel_corrections("gelu", 1.0, (1000,) * 60, 3.0)
     with pytest.raises(SpecError, match=r"up to 3000.*critical"):
         kernel_corrections("tanh", PAIR, (9, 8), 1e18)

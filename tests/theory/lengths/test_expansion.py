@@ -136,9 +136,9 @@ def test_bad_orders_are_refused(order):
 def test_bad_series_are_refused():
     with pytest.raises(SpecError, match="a finite number >= 0"):
         log_factor_series(2, -1)
-    with pytest.raises(SpecError, match="d=.*integers >= 1"):
+    with pytest.raises(SpecError, match=r"d=.*integers >= 1"):
         log_factor_series(2, 1, 0)
-    with pytest.raises(SpecError, match="law=.*normal, orthogonal"):
+    with pytest.raises(SpecError, match=r"law=.*normal, orthogonal"):
         log_factor_series(2, law="sparse")
     with pytest.raises(SpecError, match="d = 1 with leaky"):
         expansion(HomogeneousNetwork([3, 4, 5], negative_slope=0.1), 1, 1, 2)

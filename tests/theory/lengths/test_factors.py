@@ -246,7 +246,7 @@ def test_bad_moments_are_refused(m):
 
 
 def test_unknown_laws_and_slopes_are_refused():
-    with pytest.raises(SpecError, match="law=.*normal, orthogonal"):
+    with pytest.raises(SpecError, match=r"law=.*normal, orthogonal"):
         layer_factor_moment(4, 1, law="uniform")
     with pytest.raises(SpecError, match="negative_slope"):
         layer_factor_moment(4, 1, negative_slope=math.inf)
@@ -257,5 +257,5 @@ def test_unknown_laws_and_slopes_are_refused():
 def test_traced_widths_are_refused():
     import jax
 
-    with pytest.raises(SpecError, match="width=.*traced"):
+    with pytest.raises(SpecError, match=r"width=.*traced"):
         jax.jit(lambda n: layer_factor_moment(n, 1))(4)
