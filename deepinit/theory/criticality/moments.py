@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation
-from deepinit.theory.numerics.normal_nodes import values_and_slopes
+from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _RADIUS = 38.0  # standard deviations; phi = exp has its mass at 2 sqrt(K) of them
 _PANELS_A_SIDE = 31  # the innermost ends at 38 * 2**-30 standard deviations,
@@ -105,7 +105,7 @@ def _first_panels(
 def _ends(activation: Activation, shift: float, std: np.ndarray) -> np.ndarray:
     """[2, k]: bounds of the integrals of phi^2 and phi'^2 beyond the range."""
     with np.errstate(over="ignore"):
-        phi, slope = _values_and_slopes(activation, _RADIUS * np.stack([-std, std]))
+        phi, slope = _values_and_derivatives(activation, _RADIUS * np.stack([-std, std]))
         squares = np.stack([phi - shift, slope]) ** 2
     return squares.max(axis=1) * _RADIUS * math.exp(-0.5 * _RADIUS**2)
 
@@ -138,7 +138,7 @@ def _chunk_integrals(
     unit = z / std[:, None]
     root = np.exp(-0.25 * unit * unit) / (2.0 * math.pi) ** 0.25  # of the density, never 0
     with np.errstate(over="ignore", invalid="ignore"):
-        phi, slope = _values_and_slopes(activation, z)
+        phi, slope = _values_and_derivatives(activation, z)
         phi, slope = (phi - shift) * root, slope * root
         square, growth = phi * phi, z * phi * slope
         by_parts = growth - 0.5 * (unit * unit - 1.0) * square
@@ -147,11 +147,11 @@ def _chunk_integrals(
         return (integrands * weights).sum(axis=-1), (np.abs(integrands) * weights).sum(axis=-1)
 
 
-def _values_and_slopes(activation: Activation, x: np.ndarray) -> np.ndarray:
+def _values_and_derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
     """[2, ...] phi(x) and phi'(x)."""
     size = next(size for size in _SIZES if x.size <= size)
     padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
-    return np.stack(values_and_slopes(activation, padded))[:, : x.size].reshape(2, *x.shape)
+    return np.stack(values_and_derivatives(activation, padded))[:, : x.size].reshape(2, *x.shape)
 
 
 def _sums(parts: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:

@@ -119,12 +119,12 @@ def criticality_class(
     for point in edge.critical:
         given, exact = (weight_var, bias_var), (point.weight_var, point.bias_var)
         if all(math.isclose(a, b, rel_tol=_MARGINAL) for a, b in zip(given, exact, strict=True)):
-            return _without_slopes("half_stable", point.fixed_point, 1.0, 1.0)
+            return _class_only("half_stable", point.fixed_point, 1.0, 1.0)
     fixed = _fixed_point(phi, edge, weight_var, bias_var, mean_square)
     if not math.isfinite(fixed):
-        return _without_slopes("unsettled", _UNKNOWN, _UNKNOWN, _UNKNOWN)
+        return _class_only("unsettled", _UNKNOWN, _UNKNOWN, _UNKNOWN)
     if fixed == 0.0:
-        return _without_slopes("vanishing", 0.0, ratio, ratio)
+        return _class_only("vanishing", 0.0, ratio, ratio)
     moments = single_entry_moments(phi, np.array([fixed]))
     _, slope_square, growth, _ = single_variance_moments(phi, np.array([fixed]))
     parallel, perpendicular = weight_var * float(growth[0]), weight_var * float(slope_square[0])
@@ -136,12 +136,12 @@ def criticality_class(
     name = "ordered" if perpendicular < 1.0 else "chaotic"
     if abs(perpendicular - 1.0) < _MARGINAL:
         name = "marginal"
-    return _without_slopes(name, fixed, parallel, perpendicular)._replace(
+    return _class_only(name, fixed, parallel, perpendicular)._replace(
         kernel_variance=variance / fixed**2, kernel_shift=shift / fixed, per="1/width"
     )
 
 
-def _without_slopes(
+def _class_only(
     name: str, fixed_point: float, parallel: float, perpendicular: float
 ) -> Criticality:
     nothing = (_UNKNOWN,) * 5
@@ -154,7 +154,7 @@ def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Critical
     c, chi = _four_point(slopes), weight_var * 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
     critical = abs(chi - 1.0) < _MARGINAL
     fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
-    return _without_slopes("scale_invariant", fixed, chi, chi)._replace(
+    return _class_only("scale_invariant", fixed, chi, chi)._replace(
         kernel_variance=c,
         kernel_shift=0.0,
         tangent_variance=(7.0 * c - 2.0) / 9.0 if critical else _UNKNOWN,

@@ -13,7 +13,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMoments
-from deepinit.theory.numerics.normal_nodes import values_and_slopes
+from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _REPLICATES, _LOG2_POINTS = 4, 10
 _SPACING, _RADIUS = 0.3, 8.5
@@ -93,7 +93,7 @@ def _covariance(
 ) -> np.ndarray:
     """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
     z = factor @ nodes.T
-    phi, slope = values_and_slopes(activation, z)
+    phi, slope = values_and_derivatives(activation, z)
     a, b = where.rows, where.columns
     features = np.concatenate([phi[a] * phi[b], slope[a] * slope[b]])
     features -= (features @ weights)[:, None]
@@ -121,5 +121,5 @@ def _ball_rule() -> tuple[np.ndarray, np.ndarray]:
         [axis.ravel() for axis in np.meshgrid(line, line, line, indexing="ij")], axis=1
     )
     square = (nodes**2).sum(axis=1)
-    kept = square <= _RADIUS**2
-    return nodes[kept], _SPACING**3 * np.exp(-0.5 * square[kept]) / (2.0 * math.pi) ** 1.5
+    inside = square <= _RADIUS**2
+    return nodes[inside], _SPACING**3 * np.exp(-0.5 * square[inside]) / (2.0 * math.pi) ** 1.5

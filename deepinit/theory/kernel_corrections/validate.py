@@ -10,7 +10,7 @@ from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import ResourceError, SpecError
 from deepinit.core.gaussian import normal_rule
 from deepinit.theory.numerics.homogeneous_layers import width_array
-from deepinit.theory.numerics.normal_nodes import values_and_slopes
+from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 LARGEST_SUM = 3.0  # of 1/width: first order is off by 1e5 there for ReLU, by 3 for tanh
 _LARGEST_BYTES = 2 * 2**30
@@ -26,7 +26,7 @@ def differentiable(activation: Any, variance: float) -> Activation:
     std = math.sqrt(variance)
     kinks = tuple(kink / std for kink in phi.kinks)
     nodes, weights = normal_rule(kinks)
-    height, slope = values_and_slopes(phi, std * nodes)
+    height, slope = values_and_derivatives(phi, std * nodes)
     by_parts, direct = float(weights @ (nodes * height)) / std, float(weights @ slope)
     scale = math.sqrt(float(weights @ slope**2)) + math.sqrt(float(weights @ height**2)) / std
     if not abs(by_parts - direct) <= 1e-6 * scale:
@@ -36,7 +36,10 @@ def differentiable(activation: Any, variance: float) -> Activation:
             "Declare kinks of phi or phi', from_function(fn, kinks=(0.0,)); steps are excluded.",
         )
     finer, masses = normal_rule(kinks, 481)
-    squares = float(weights @ slope**2), float(masses @ values_and_slopes(phi, std * finer)[1] ** 2)
+    squares = (
+        float(weights @ slope**2),
+        float(masses @ values_and_derivatives(phi, std * finer)[1] ** 2),
+    )
     if not abs(squares[0] - squares[1]) <= 1e-3 * squares[1]:
         given = f"{phi!r}, whose E phi'^2 does not converge ({squares[0]:.6g}, {squares[1]:.6g})"
         allowed = "activations with a bounded first derivative"

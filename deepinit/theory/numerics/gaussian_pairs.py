@@ -191,8 +191,8 @@ def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The product of two trapezoidal rules for a pair of standard normals, cut to a disk."""
     nodes, mass = normal_rule((), num_nodes)
     x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
-    kept = x * x + y * y < _RADIUS**2
-    return x[kept], y[kept], np.outer(mass, mass).ravel()[kept]
+    inside = x * x + y * y < _RADIUS**2
+    return x[inside], y[inside], np.outer(mass, mass).ravel()[inside]
 
 
 def kinked_rule(
@@ -220,8 +220,8 @@ def kinked_rule(
         half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
     )
     grid = np.broadcast_to(x[:, None], y.shape)
-    kept = weights > 1e-26
-    return grid[kept], y[kept], weights[kept]
+    inside = weights > 1e-26
+    return grid[inside], y[inside], weights[inside]
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ from deepinit.theory.numerics.normal_nodes import (
     disk_rule,
     half_count,
     has_parity,
-    values_and_slopes,
+    values_and_derivatives,
 )
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
@@ -86,7 +86,7 @@ def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoment
         nodes, weights = normal_rule((), 2 * round(120 * max(1.0, float(std.max(initial=1.0)))) + 1)
         nodes, weights = (np.broadcast_to(part, (len(std), len(part))) for part in (nodes, weights))
     z = std[:, None] * nodes
-    phi, slope = values_and_slopes(activation, z)
+    phi, slope = values_and_derivatives(activation, z)
     square = nodes**2
     hermite = np.stack(
         [weights, weights * (square - 1.0), weights * (square**2 - 6.0 * square + 3.0)], axis=2
@@ -170,7 +170,7 @@ def _kinked_block(activation: Activation, kernel: np.ndarray) -> EntryMoments:
     nodes = np.stack([x, y], axis=1)
     z = nodes @ cholesky_pair(kernel[None])[0].T
     (phi_a, phi_b), (slope_a, slope_b) = (
-        part.T[:, None] for part in values_and_slopes(activation, z)
+        part.T[:, None] for part in values_and_derivatives(activation, z)
     )
     hermite = _hermite_weights(nodes, weights)
     return _from_values(kernel[None], phi_a, phi_b, slope_a, slope_b, hermite)
@@ -181,8 +181,8 @@ def _smooth_block(
 ) -> EntryMoments:
     """z_a = L_aa u, at the few values of u."""
     lower = cholesky_pair(kernels)
-    of_a = values_and_slopes(activation, lower[:, 0, :1] * rule.line)
-    of_b = values_and_slopes(activation, lower[:, 1] @ rule.nodes.T)
+    of_a = values_and_derivatives(activation, lower[:, 0, :1] * rule.line)
+    of_b = values_and_derivatives(activation, lower[:, 1] @ rule.nodes.T)
     phi_a, slope_a = (part[:, rule.place] for part in of_a)
     return _from_values(kernels, phi_a, of_b[0], slope_a, of_b[1], hermite)
 

@@ -59,5 +59,5 @@ def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndar
     mixture = (probabilities[inner] / density.sum(axis=1)) @ density
     log_values = np.log(square + (1.0 - square) / (1.0 + np.exp(-x)))
     log_values, weights = np.concatenate([ends, log_values]), np.concatenate([end_weights, mixture])
-    kept = weights > 1e-200
-    return log_values[kept], weights[kept]
+    inside = weights > 1e-200
+    return log_values[inside], weights[inside]

@@ -37,7 +37,7 @@ _LARGEST_ERROR = 1e-6
 _ACCURACY = 1e-11  # for equal inputs; of others the error is about 1e-12
 
 
-def values_and_slopes(activation: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def values_and_derivatives(activation: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """phi(x) and phi'(x) in float64 on the host; built-ins need no JAX."""
     if activation.name in BUILTIN:
         return np.asarray(activation(x)), np.asarray(activation.derivative(x))
@@ -81,7 +81,7 @@ def _half_count(activation: Activation, level: int) -> int:
     for half in _HALF_COUNTS:
         nodes = np.linspace(-_RADIUS, _RADIUS, 4 * half + 1)
         weights = 0.5 * _RADIUS / half * np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
-        phi, slope = (part * part for part in values_and_slopes(activation, std * nodes))
+        phi, slope = (part * part for part in values_and_derivatives(activation, std * nodes))
         hermite = (nodes**4 - 6.0 * nodes**2 + 3.0) / math.sqrt(24.0)
         features = np.stack([phi * phi, phi * slope, slope * slope, hermite * phi, hermite * slope])
         scale = np.stack([phi * phi, phi * slope, slope * slope, phi, slope]) @ weights
@@ -130,10 +130,10 @@ def disk_rule(half: int, folded: bool = False) -> DiskRule:
     line = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
     place, across = (grid.ravel() for grid in np.indices((len(line), len(line))))
     square = line[place] ** 2 + line[across] ** 2
-    kept = square <= _RADIUS**2
+    inside = square <= _RADIUS**2
     weights = (_RADIUS / half) ** 2 * np.exp(-0.5 * square) / (2.0 * math.pi)
     if folded:
-        kept &= (place > half) | ((place == half) & (across >= half))
+        inside &= (place > half) | ((place == half) & (across >= half))
         weights = np.where((place == half) & (across == half), weights, 2.0 * weights)
-    place, nodes = place[kept], np.stack([line[place[kept]], line[across[kept]]], axis=1)
-    return DiskRule(nodes, weights[kept], line, place)
+    place, nodes = place[inside], np.stack([line[place[inside]], line[across[inside]]], axis=1)
+    return DiskRule(nodes, weights[inside], line, place)

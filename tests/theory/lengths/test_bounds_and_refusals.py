@@ -151,7 +151,7 @@ def test_bad_bounds_are_refused():
         price_tanner_bound(HomogeneousNetwork([3, 4]), density=1.5)
     with pytest.raises(SpecError, match="law='orthogonal'"):
         price_tanner_bound(HomogeneousNetwork([3, 4], law="orthogonal"))
-    with pytest.raises(SpecError, match="negative_slope=0.1"):
+    with pytest.raises(SpecError, match=r"negative_slope=0.1"):
         price_tanner_bound(HomogeneousNetwork([3, 4], negative_slope=0.1))
     with pytest.raises(SpecError, match="width"):
         raghu_lower_bound(0, 3)
@@ -163,5 +163,5 @@ def test_bad_bounds_are_refused():
         raghu_upper_bound(1, hidden_var=-2)
     with pytest.raises(SpecError, match="hard_tanh"):
         raghu_lower_bound(3, 1, activation="tanh")
-    with pytest.raises(SpecError, match="bias_var=0.1"):
+    with pytest.raises(SpecError, match=r"bias_var=0.1"):
         raghu_lower_bound(3, 1, bias_var=0.1)
