@@ -21,6 +21,7 @@ network follows the NTK.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -69,7 +70,7 @@ class LinearModel(NamedTuple):
 
 def network_kernels(
     activation: Any,
-    inner_products: Any,
+    inner_products: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,

@@ -16,6 +16,7 @@ import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -99,7 +100,7 @@ def patch_indices(
 
 def convolution_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     image_shape: tuple[int, ...],
     filter_size: int,
     weight_var: float,

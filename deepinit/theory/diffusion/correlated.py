@@ -14,6 +14,7 @@ the means of `diffusion.moments`.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.growth import (
@@ -45,14 +46,14 @@ class CorrelatedMoments(NamedTuple):
 
 def correlated_moments(
     activation: Any,
-    start: Any,
-    row_covariance: Any,
-    column_covariance: Any,
-    bias_covariance: Any = None,
+    start: ArrayLike,
+    row_covariance: ArrayLike,
+    column_covariance: ArrayLike,
+    bias_covariance: ArrayLike | None = None,
     horizon: float = 1.0,
     *,
-    weight_drift: Any = None,
-    bias_drift: Any = None,
+    weight_drift: ArrayLike | None = None,
+    bias_drift: ArrayLike | None = None,
 ) -> CorrelatedMoments:
     """E x_i and E x_i x_j^T for Gaussian weights with correlated rows and columns, and with drift.
 

@@ -22,6 +22,7 @@ inner product of the inputs, and it explodes in finite time.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.diffusion.growth import (
@@ -73,11 +74,11 @@ class DoubleLimit(NamedTuple):
 
 def double_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: Any = None,
+    mean: ArrayLike | None = None,
 ) -> DoubleLimit:
     """Mean, covariance and tangent kernels at the horizon, both limits taken, psi = id.
 
@@ -125,7 +126,11 @@ def double_limit(
 
 
 def explosion_times(
-    activation: Any, mean_squares: Any, weight_var: float, bias_var: float = 0.0, mean: Any = None
+    activation: Any,
+    mean_squares: ArrayLike,
+    weight_var: float,
+    bias_var: float = 0.0,
+    mean: ArrayLike | None = None,
 ) -> np.ndarray:
     """T* of each input, at which q becomes infinite in the double limit; infinite for b = 0.
 

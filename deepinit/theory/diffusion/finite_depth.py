@@ -22,6 +22,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.theory.diffusion.growth import Growth, gram_matrix, growth_of, without_curvature
@@ -58,7 +59,7 @@ class LinearNetwork(NamedTuple):
 
 
 def depth_bias(
-    activation: Any, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    activation: Any, gram: ArrayLike, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> DepthBias:
     """Overlaps and tangent kernels at depth L minus those of infinite depth, order 1/L.
 
@@ -98,7 +99,7 @@ def depth_bias(
 
 
 def linear_network(
-    gram: Any, depth: int, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    gram: ArrayLike, depth: int, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> LinearNetwork:
     """Overlaps and tangent kernels of x + dW x + db, exact means at every width and depth.
 

@@ -16,6 +16,7 @@ psi = id and b = 0.
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
@@ -53,11 +54,11 @@ class InnerLimit(NamedTuple):
 def inner_limit(
     activation: Any,
     inner: Any,
-    covariance: Any,
+    covariance: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: Any = None,
+    mean: ArrayLike | None = None,
 ) -> InnerLimit:
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 

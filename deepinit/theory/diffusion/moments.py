@@ -36,6 +36,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from deepinit.core import validate
@@ -126,7 +127,7 @@ def mean_square_moments(
 def overlap_moments(
     activation: Any,
     width: int,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,

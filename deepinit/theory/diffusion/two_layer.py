@@ -13,6 +13,7 @@ kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
@@ -26,7 +27,7 @@ from deepinit.theory.numerics import LogNormal
 
 def two_layer_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     branch_var: float,
     bias_var: float = 0.0,

@@ -21,6 +21,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
@@ -58,7 +59,7 @@ class KernelLogMoments(NamedTuple):
 
 
 def homogeneous_kernel_moment(
-    activation: Any, widths: Any, weight_var: Any, order: float = 2.0
+    activation: Any, widths: ArrayLike, weight_var: ArrayLike, order: float = 2.0
 ) -> float:
     """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact at every width.
 
@@ -91,7 +92,7 @@ def homogeneous_kernel_moment(
 
 
 def homogeneous_kernel_layers(
-    activation: Any, first_kernel: float, widths: Any, weight_var: Any
+    activation: Any, first_kernel: float, widths: ArrayLike, weight_var: ArrayLike
 ) -> ExactKernel:
     """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact.
 
@@ -120,7 +121,9 @@ def homogeneous_kernel_layers(
         return ExactKernel(mean, mean**2 * np.expm1(np.cumsum(np.log1p(c / sizes))))
 
 
-def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> KernelLogMoments:
+def homogeneous_kernel_log(
+    activation: Any, widths: ArrayLike, weight_var: ArrayLike
+) -> KernelLogMoments:
     """Mean and variance of ln(G^{L+1} / K^1), which has no heavy tails, given G > 0.
 
     ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and
@@ -152,7 +155,12 @@ def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> Ker
 
 
 def homogeneous_ntk_moments(
-    activation: Any, first_kernel: float, widths: Any, weight_var: Any, *, bias_rate: float = 0.0
+    activation: Any,
+    first_kernel: float,
+    widths: ArrayLike,
+    weight_var: ArrayLike,
+    *,
+    bias_rate: float = 0.0,
 ) -> TangentMoments:
     """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact.
 

@@ -25,6 +25,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -54,15 +55,15 @@ _LARGEST_POWER = 70  # of 10: fourth powers of the kernel stay in float64
 
 def kernel_corrections(
     activation: Any,
-    first_kernel: Any,
-    widths: Any,
-    weight_var: Any = None,
-    bias_var: Any = 0.0,
+    first_kernel: ArrayLike,
+    widths: ArrayLike,
+    weight_var: ArrayLike | None = None,
+    bias_var: ArrayLike = 0.0,
     *,
     vertex: Vertex = "pairs",
-    first_tangent: Any = None,
-    weight_rate: Any = None,
-    bias_rate: Any = None,
+    first_tangent: ArrayLike | None = None,
+    weight_rate: ArrayLike | None = None,
+    bias_rate: ArrayLike | None = None,
 ) -> KernelCorrections:
     """NNGP and tangent kernel of a random MLP to first order in 1/width, layer by layer.
 

@@ -7,15 +7,16 @@ u = Cov(G_aa, G_bb), sums of terms >= 0,
     v' = w^2 (v + (v + u + K_ab^2 + K_aa K_bb)/n),    u' = w^2 (u + 2 (v + K_ab^2)/n),    K' = w K.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.theory.kernel_corrections.exact import ExactKernel
 from deepinit.theory.kernel_corrections.validate import kernel_matrix, layer_widths, per_layer
 
 
-def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> ExactKernel:
+def linear_kernel_layers(
+    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
+) -> ExactKernel:
     """Mean and variance of every kernel entry after every hidden layer of a linear network, exact.
 
     E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring,
@@ -51,7 +52,9 @@ def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> Exa
     return ExactKernel(*(np.stack(part) for part in zip(*layers, strict=True)))
 
 
-def linear_kernel_second_moments(first_kernel: Any, widths: Any, weight_var: Any) -> np.ndarray:
+def linear_kernel_second_moments(
+    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
+) -> np.ndarray:
     """[k, k, k, k] E G_ab G_cd after L hidden layers of a linear network, exact; E G = K^1 prod w.
 
         E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)

@@ -15,6 +15,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -38,7 +39,7 @@ class LogKernel(NamedTuple):
     variance: np.ndarray
 
 
-def output_statistics(relative_variance: Any) -> OutputStatistics:
+def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
     """Deviation of outputs from independent Gaussians: 3 v and v/(2 + 3 v).
 
     Args:

@@ -21,9 +21,10 @@ derivatives are analytic in D on [0, pi]: Gauss-Legendre converges geometrically
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.theory.angles.mixed_moments import unit_legendre
@@ -63,7 +64,7 @@ def circle_relative_variance(depth: int) -> float:
     return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
 
-def circle_relative_variances_by_layer(widths: Any) -> np.ndarray:
+def circle_relative_variances_by_layer(widths: ArrayLike) -> np.ndarray:
     """Var(len_l) / E(len_l)^2 of the unit circle after every hidden layer l, order 1/width, ReLU.
 
     sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.

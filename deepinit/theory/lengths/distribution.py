@@ -16,6 +16,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.array_api import as_floats
@@ -33,7 +34,7 @@ _LOG_TAIL = 34.0  # e^-34 = 2e-15 is neglected on either side, in t and in y
 _BLOCK = 64  # points t evaluated at once
 
 
-def length_cdf(x: Any, network: HomogeneousNetwork) -> Any:
+def length_cdf(x: ArrayLike, network: HomogeneousNetwork) -> Any:
     """P(||J u|| <= x) at any input and any unit tangent u, Gaussian weights, exact in the widths.
 
         P(||Ju|| <= x) = 1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),

@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.theory.numerics.gamma_functions import half_binomial, log_gamma_ratio
@@ -88,7 +89,7 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
 
 
 def layer_factor_moment(
-    width: Any, m: float, *, negative_slope: float = 0.0, law: str = "normal"
+    width: ArrayLike, m: float, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> Any:
     """a_m = E X^{m/2}: the m-th moment of the length factor of one (leaky) ReLU layer.
 
@@ -124,7 +125,7 @@ def layer_factor_moment(
     return _shaped(lambda n: _normalised_moment(n, m, slope, law), widths)
 
 
-def output_factor_moment(width: Any, m: float) -> Any:
+def output_factor_moment(width: ArrayLike, m: float) -> Any:
     """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of a linear Gaussian layer's length factor.
 
     g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
@@ -152,7 +153,7 @@ def output_factor_moment(width: Any, m: float) -> Any:
     return _shaped(moment, widths)
 
 
-def growth_threshold(width: Any) -> Any:
+def growth_threshold(width: ArrayLike) -> Any:
     """2 / a_1^2: the weight variance (times fan_in) above which mean lengths grow with depth, ReLU.
 
     A hidden layer of width n multiplies the mean length by sqrt(v/2) a_1(n). The threshold
