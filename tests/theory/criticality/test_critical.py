@@ -83,22 +83,26 @@ SCALE_INVARIANT = {
 @pytest.mark.slow_cases("gelu_tanh")
 def test_a10_half_stable_constants(name):
     weight, bias, fixed, side, away, chi_away, sensitivity = HALF_STABLE[name]
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "half_stable"
-    assert (found.weight_var, found.bias_var, found.fixed_point) == pytest.approx(
-        (weight, bias, fixed), rel=1e-9
-    )
-    assert (found.chi_parallel, found.chi_perp) == (1.0, 1.0)
-    assert found.first_weight_var == pytest.approx(fixed - bias, rel=1e-9)
-    goes = other_side(ACTIVATIONS[name], found)
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "half_stable"
+    assert (
+        critical_point.weight_var,
+        critical_point.bias_var,
+        critical_point.fixed_point,
+    ) == pytest.approx((weight, bias, fixed), rel=1e-9)
+    assert (critical_point.chi_parallel, critical_point.chi_perp) == (1.0, 1.0)
+    assert critical_point.first_weight_var == pytest.approx(fixed - bias, rel=1e-9)
+    goes = other_side(ACTIVATIONS[name], critical_point)
     assert goes.attracts_from == side
     assert goes.fixed_point == pytest.approx(away, abs=6e-5)
     assert goes.chi_perp == pytest.approx(chi_away, abs=6e-5, nan_ok=True)
-    assert f"attracts from {side}" in found.note
+    assert f"attracts from {side}" in critical_point.note
     step = 1e-4
     phi = di.MLP((1,), activation=ACTIVATIONS[name]).activation
-    ends = single_variance_moments(phi, found.fixed_point * np.exp([-step, step])).slope_square
-    assert found.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(
+    ends = single_variance_moments(
+        phi, critical_point.fixed_point * np.exp([-step, step])
+    ).slope_square
+    assert critical_point.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(
         sensitivity, abs=6e-5
     )
 
@@ -106,28 +110,28 @@ def test_a10_half_stable_constants(name):
 @pytest.mark.parametrize("name", ZERO_CRITICAL)
 def test_a10_zero_critical_constants(name):
     weight, power, constant = ZERO_CRITICAL[name]
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "zero_critical"
-    assert found.weight_var == pytest.approx(weight, rel=1e-9)
-    assert (found.bias_var, found.fixed_point, found.chi_parallel, found.chi_perp) == (
-        0.0,
-        0.0,
-        1.0,
-        1.0,
-    )
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "zero_critical"
+    assert critical_point.weight_var == pytest.approx(weight, rel=1e-9)
+    assert (
+        critical_point.bias_var,
+        critical_point.fixed_point,
+        critical_point.chi_parallel,
+        critical_point.chi_perp,
+    ) == (0.0, 0.0, 1.0, 1.0)
     assert norm_decay(ACTIVATIONS[name]) == pytest.approx((power, constant), rel=1e-9, nan_ok=True)
-    assert di.critical(ACTIVATIONS[name], 0) == found
+    assert di.critical(ACTIVATIONS[name], 0) == critical_point
 
 
 @pytest.mark.parametrize("name", SCALE_INVARIANT)
 def test_a10_scale_invariant_constants(name):
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "scale_invariant"
-    assert found.weight_var == pytest.approx(SCALE_INVARIANT[name], rel=1e-13)
-    assert found.bias_var == 0.0
-    assert math.isnan(found.fixed_point)
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "scale_invariant"
+    assert critical_point.weight_var == pytest.approx(SCALE_INVARIANT[name], rel=1e-13)
+    assert critical_point.bias_var == 0.0
+    assert math.isnan(critical_point.fixed_point)
     at = di.critical(ACTIVATIONS[name], 7.0)
-    assert at[:3] == pytest.approx((found.weight_var, 0.0, 7.0), rel=1e-12)
+    assert at[:3] == pytest.approx((critical_point.weight_var, 0.0, 7.0), rel=1e-12)
 
 
 # -- the edge of chaos at a given K
@@ -145,16 +149,16 @@ def test_a10_scale_invariant_constants(name):
     ],
 )
 def test_a10_edge_at_unit_variance(name, weight, bias, chi):
-    found = di.critical(ACTIVATIONS[name], fixed_point=1.0)
-    assert found[:2] == pytest.approx(
+    critical_point = di.critical(ACTIVATIONS[name], fixed_point=1.0)
+    assert critical_point[:2] == pytest.approx(
         (weight, bias), abs=1e-7 if name == "shifted_softplus" else 1e-10
     )
-    assert found.chi_parallel == pytest.approx(chi, abs=6e-4)
-    assert (found.fixed_point, found.chi_perp) == (1.0, 1.0)
-    assert ("attracts" in found.note) == (chi < 1.0)
-    assert ("norms run off" in found.note) == (chi > 1.0)
+    assert critical_point.chi_parallel == pytest.approx(chi, abs=6e-4)
+    assert (critical_point.fixed_point, critical_point.chi_perp) == (1.0, 1.0)
+    assert ("attracts" in critical_point.note) == (chi < 1.0)
+    assert ("norms run off" in critical_point.note) == (chi > 1.0)
     if chi < 1.0:
-        assert f"weight_var {found.weight_var:.10g}" in di.critical(ACTIVATIONS[name]).note
+        assert f"weight_var {critical_point.weight_var:.10g}" in di.critical(ACTIVATIONS[name]).note
 
 
 def test_a10_relu6_is_scale_invariant_in_practice():
@@ -171,19 +175,19 @@ SLOW = pytest.mark.slow
 )
 @pytest.mark.exhaustive_cases("signed_log_cosh")
 def test_a10_edge_unstable(name):
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "edge_unstable"
-    assert found == di.critical(ACTIVATIONS[name], 1.0)
-    assert found.chi_parallel > 1.0
-    assert found.bias_var > 0.0
-    assert "norms run off" in found.note
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "edge_unstable"
+    assert critical_point == di.critical(ACTIVATIONS[name], 1.0)
+    assert critical_point.chi_parallel > 1.0
+    assert critical_point.bias_var > 0.0
+    assert "norms run off" in critical_point.note
 
 
 @pytest.mark.slow
 def test_a10_x_plus_sin_squared_is_half_stable():
-    found = di.critical(ACTIVATIONS["x_sin"])
-    assert found.kind == "half_stable"
-    assert "attracts from above" in found.note
+    critical_point = di.critical(ACTIVATIONS["x_sin"])
+    assert critical_point.kind == "half_stable"
+    assert "attracts from above" in critical_point.note
 
 
 # -- refusals
@@ -218,9 +222,9 @@ def test_a10_sigmoid_is_refused_with_the_remedy():
         di.critical("sigmoid")
     with pytest.raises(SpecError, match=r"bias variance would be -5\.5433.*45\.624278"):
         di.critical("sigmoid", 1.0)
-    found = di.critical("sigmoid", 46.0)
-    assert found.kind == "edge_saturated"
-    assert found.chi_parallel < 1.0
+    critical_point = di.critical("sigmoid", 46.0)
+    assert critical_point.kind == "edge_saturated"
+    assert critical_point.chi_parallel < 1.0
     assert di.critical(
         di.from_function(lambda x: jax.nn.sigmoid(x) - 0.5)
     ).weight_var == pytest.approx(16.0, rel=1e-12)

@@ -72,14 +72,16 @@ def _mp_moments(phi, variance):
 
 @pytest.mark.parametrize("name", MPMATH)
 def test_both_derivatives_are_one_at_the_fixed_point(name):
-    found = di.critical(ACTIVATIONS[name])
+    critical_point = di.critical(ACTIVATIONS[name])
     with mp.workdps(25):
-        g, h, growth = _mp_moments(MPMATH[name], mp.mpf(found.fixed_point))
-        assert abs(found.weight_var * h - 1) < 1e-10
-        assert abs(found.weight_var * growth - 1) < 1e-10
+        g, h, growth = _mp_moments(MPMATH[name], mp.mpf(critical_point.fixed_point))
+        assert abs(critical_point.weight_var * h - 1) < 1e-10
+        assert abs(critical_point.weight_var * growth - 1) < 1e-10
         assert (
-            abs(found.bias_var + found.weight_var * g - found.fixed_point)
-            < 1e-10 * found.fixed_point
+            abs(
+                critical_point.bias_var + critical_point.weight_var * g - critical_point.fixed_point
+            )
+            < 1e-10 * critical_point.fixed_point
         )
 
 
@@ -129,8 +131,8 @@ def test_covariance_under_scaling_and_reflection(exact):
 
 
 def test_swish_of_slope_1_702():
-    found = di.critical(lambda x: x * jax.nn.sigmoid(1.702 * x))
-    assert found[:3] == pytest.approx((1.988004678, 0.1916398799, 4.943438913), rel=1e-9)
+    critical_point = di.critical(lambda x: x * jax.nn.sigmoid(1.702 * x))
+    assert critical_point[:3] == pytest.approx((1.988004678, 0.1916398799, 4.943438913), rel=1e-9)
 
 
 # -- depth
@@ -179,34 +181,40 @@ def test_half_stable_norms_relax_so_slowly_that_the_first_layer_must_set_them():
     from scipy.special import ndtr
 
     nodes, weights = _rule()
-    found = di.critical("gelu")
+    critical_point = di.critical("gelu")
 
     def after(depth, kernel):
         for _ in range(depth):
             z = math.sqrt(kernel) * nodes
-            kernel = found.bias_var + found.weight_var * float(weights @ (z * ndtr(z)) ** 2)
-        return kernel / found.fixed_point
+            kernel = critical_point.bias_var + critical_point.weight_var * float(
+                weights @ (z * ndtr(z)) ** 2
+            )
+        return kernel / critical_point.fixed_point
 
-    start = 0.3 * found.fixed_point
+    start = 0.3 * critical_point.fixed_point
     assert [after(depth, start) for depth in (10, 100, 1000)] == pytest.approx(
         [0.33, 0.48, 0.69], abs=0.006
     )
-    assert after(1000, found.bias_var + found.first_weight_var) == pytest.approx(1.0, abs=1e-6)
+    assert after(1000, critical_point.bias_var + critical_point.first_weight_var) == pytest.approx(
+        1.0, abs=1e-6
+    )
 
 
 @pytest.mark.slow
 def test_infinitely_wide_networks_keep_the_norm_and_the_gradients():
-    found = di.critical("silu")
-    size = (found.fixed_point - found.bias_var) / found.weight_var  # mean square of the inputs
+    critical_point = di.critical("silu")
+    size = (
+        critical_point.fixed_point - critical_point.bias_var
+    ) / critical_point.weight_var  # mean square of the inputs
     laws = {
-        "weight_law": di.normal(found.weight_var),
-        "bias_law": di.normal(found.bias_var, scaling="absolute"),
+        "weight_law": di.normal(critical_point.weight_var),
+        "bias_law": di.normal(critical_point.bias_var, scaling="absolute"),
     }
     layers = kernel_layers(di.MLP((8,) * 40, "silu", **laws), math.sqrt(size) * np.ones((1, 3)))
     kernel, tangent = layers.nngp[:, 0, 0], layers.ntk[:, 0, 0]
-    assert kernel == pytest.approx(found.fixed_point, rel=1e-8)
+    assert kernel == pytest.approx(critical_point.fixed_point, rel=1e-8)
     # chi_perp = 1: every layer adds K
-    assert np.diff(tangent) == pytest.approx(found.fixed_point, rel=1e-7)
+    assert np.diff(tangent) == pytest.approx(critical_point.fixed_point, rel=1e-7)
     # K = 1 at the default variance is unstable
     start = np.full((1, 3), math.sqrt((1 + 1e-6) / 2.810761124074481))
     usual = kernel_layers(di.MLP((8,) * 100, "silu"), start)

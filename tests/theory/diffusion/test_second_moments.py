@@ -43,14 +43,14 @@ def test_moments_by_enumeration_of_explicit_matrices(width, depth):
     rows = np.array([[0.9, -0.4, 0.3], [0.2, 1.1, -0.7]])[:, :width]
     gram = rows @ rows.T / width
     mean, second, product = enumerated(width, rows, depth)
-    found = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON, depth=depth)
-    assert found.mean == pytest.approx(mean, rel=1e-12)
-    assert found.second == pytest.approx(second, rel=1e-12)
-    assert found.square_product == pytest.approx(product, rel=1e-12)
+    result = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON, depth=depth)
+    assert result.mean == pytest.approx(mean, rel=1e-12)
+    assert result.second == pytest.approx(second, rel=1e-12)
+    assert result.square_product == pytest.approx(product, rel=1e-12)
     for i in (0, 1):
         alone = mean_square_moments("linear", width, gram[i, i], WEIGHT, BIAS, HORIZON, depth=depth)
         assert alone == pytest.approx([1.0, mean[i, i], second[i, i]], rel=1e-12)
-    assert found.mean == pytest.approx(
+    assert result.mean == pytest.approx(
         linear_network(gram, depth, WEIGHT, BIAS, HORIZON).overlap, rel=1e-13
     )
     limit = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON)
@@ -71,8 +71,8 @@ def test_higher_moments_of_one_block_by_its_part_along_the_input_and_the_rest():
         sum(math.comb(k, j) * powers[j] * rest[k - j] for j in range(k + 1)) / width**k
         for k in range(7)
     ]
-    found = mean_square_moments("linear", width, q, WEIGHT, BIAS, HORIZON, highest=6, depth=1)
-    assert found == pytest.approx(expected, rel=1e-12)
+    result = mean_square_moments("linear", width, q, WEIGHT, BIAS, HORIZON, highest=6, depth=1)
+    assert result == pytest.approx(expected, rel=1e-12)
 
 
 def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_depth():
@@ -80,8 +80,8 @@ def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_dep
     for depth in (1, 2, 7, 1000):
         step = WEIGHT * HORIZON / depth
         gain = (1 + step) ** 2 + (2 / width) * (2 * step + step**2)
-        found = mean_square_moments("linear", width, q, WEIGHT, 0.0, HORIZON, depth=depth)
-        assert found[2] == pytest.approx(q * q * gain**depth, rel=1e-12)
+        result = mean_square_moments("linear", width, q, WEIGHT, 0.0, HORIZON, depth=depth)
+        assert result[2] == pytest.approx(q * q * gain**depth, rel=1e-12)
 
     def at(depth):
         return overlap_moments(
@@ -154,9 +154,9 @@ def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
         di.predict(net, di.quantities.nngp, inputs, "infinite_depth"),
     )
     assert (exact.name, exact.error_order) == ("exact", "exact")
-    found = di.compare(sim, exact, deep).dataset
-    for z in (found["z"], found["variance_z"]):
+    result = di.compare(sim, exact, deep).dataset
+    for z in (result["z"], result["variance_z"]):
         assert np.abs(z.sel(route="exact")).max() < 5
-    assert np.abs(found["variance_z"].sel(route="infinite_depth")).max() > 5
+    assert np.abs(result["variance_z"].sel(route="infinite_depth")).max() > 5
     tanh = di.ResNet(4, 3, block="shallow", activation=di.tanh)
     assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth", "infinite_width")

@@ -19,23 +19,23 @@ WIDTHS = (20, 40, 30)
 @pytest.mark.slow_cases("erf-0.7853981633974483")
 def test_marginal_activations_reach_their_slopes(activation, weight_var):
     depth, width = 999, 10**6  # the printed values are for layer 1000
-    found = kernel_corrections(activation, 0.3, (width,) * depth, weight_var)
+    result = kernel_corrections(activation, 0.3, (width,) * depth, weight_var)
     expected = criticality_class(activation, weight_var)
-    r, k, t = 1000 / width, found.kernel[-1, 0], found.tangent[-1, 0]
-    assert found.class_name == expected.name == "zero_critical"
-    assert found.kernel_covariance[-1, 0, 0] / k**2 / r == pytest.approx(
+    r, k, t = 1000 / width, result.kernel[-1, 0], result.tangent[-1, 0]
+    assert result.class_name == expected.name == "zero_critical"
+    assert result.kernel_covariance[-1, 0, 0] / k**2 / r == pytest.approx(
         expected.kernel_variance, rel=0.01
     )
-    assert found.kernel_shift[-1, 0] / k / r == pytest.approx(expected.kernel_shift, rel=0.01)
-    assert tangent_covariance(found)[-1, 0, 0] / t**2 / r == pytest.approx(
+    assert result.kernel_shift[-1, 0] / k / r == pytest.approx(expected.kernel_shift, rel=0.01)
+    assert tangent_covariance(result)[-1, 0, 0] / t**2 / r == pytest.approx(
         expected.tangent_variance, rel=0.01
     )
-    assert found.tangent_shift[-1, 0] / t / r == pytest.approx(expected.tangent_shift, rel=0.012)
+    assert result.tangent_shift[-1, 0] / t / r == pytest.approx(expected.tangent_shift, rel=0.012)
     if activation == "tanh":
-        slopes = [found.kernel_covariance[-1, 0, 0] / k**2 / r, found.kernel_shift[-1, 0] / k / r]
+        slopes = [result.kernel_covariance[-1, 0, 0] / k**2 / r, result.kernel_shift[-1, 0] / k / r]
         slopes += [
-            tangent_covariance(found)[-1, 0, 0] / t**2 / r,
-            found.tangent_shift[-1, 0] / t / r,
+            tangent_covariance(result)[-1, 0, 0] / t**2 / r,
+            result.tangent_shift[-1, 0] / t / r,
         ]
         assert slopes == pytest.approx([0.66513, -0.33102, 0.66680, -0.24731], abs=6e-6)
 
@@ -44,15 +44,15 @@ def test_marginal_activations_reach_their_slopes(activation, weight_var):
 def test_scale_invariant_activations_reach_their_slopes(activation):
     expected = criticality_class(activation, _gain(activation))
     depth, width = 400, 10**5
-    found = kernel_corrections(activation, 1.0, (width,) * depth, _gain(activation))
-    r, t = depth / width, found.tangent[-1, 0]
-    assert found.kernel_covariance[-1, 0, 0] / r == pytest.approx(
+    result = kernel_corrections(activation, 1.0, (width,) * depth, _gain(activation))
+    r, t = depth / width, result.tangent[-1, 0]
+    assert result.kernel_covariance[-1, 0, 0] / r == pytest.approx(
         expected.kernel_variance, rel=1e-12
     )
-    assert tangent_covariance(found)[-1, 0, 0] / t**2 / r == pytest.approx(
+    assert tangent_covariance(result)[-1, 0, 0] / t**2 / r == pytest.approx(
         expected.tangent_variance, rel=0.005
     )
-    assert found.tangent_kernel_covariance[-1, 0, 0] / t / r == pytest.approx(
+    assert result.tangent_kernel_covariance[-1, 0, 0] / t / r == pytest.approx(
         expected.mixed, rel=0.005
     )
 
@@ -72,34 +72,34 @@ def test_fixed_points_off_criticality(weight_var, variance, shift):
     assert kind.name == ("ordered" if weight_var < 2.0 else "chaotic")
     assert kind.kernel_variance * kind.fixed_point**2 == pytest.approx(variance, rel=1e-9)
     assert kind.kernel_shift * kind.fixed_point == pytest.approx(shift, rel=1e-9)
-    found = kernel_corrections("tanh", kind.fixed_point, (1000,) * 60, weight_var, 0.1)
-    assert 1000.0 * found.kernel_covariance[-1, 0, 0] == pytest.approx(variance, rel=1e-9)
-    assert 1000.0 * found.kernel_shift[-1, 0] == pytest.approx(shift, rel=1e-9)
+    result = kernel_corrections("tanh", kind.fixed_point, (1000,) * 60, weight_var, 0.1)
+    assert 1000.0 * result.kernel_covariance[-1, 0, 0] == pytest.approx(variance, rel=1e-9)
+    assert 1000.0 * result.kernel_shift[-1, 0] == pytest.approx(shift, rel=1e-9)
 
 
 def test_logarithms_take_half_the_variance():
-    found = kernel_corrections("tanh", 1.0, (40, 30), 1.5, 0.05)
-    logs = log_kernel(found)
-    relative = found.kernel_covariance[:, 0, 0] / found.kernel[:, 0] ** 2
+    result = kernel_corrections("tanh", 1.0, (40, 30), 1.5, 0.05)
+    logs = log_kernel(result)
+    relative = result.kernel_covariance[:, 0, 0] / result.kernel[:, 0] ** 2
     assert logs.variance[:, 0] == pytest.approx(relative)
     assert 3.0 * relative[-1] == pytest.approx(0.07312, abs=6e-6)
-    assert logs.mean[-1, 0] - np.log(found.kernel[-1, 0]) == pytest.approx(-0.014839, abs=6e-7)
+    assert logs.mean[-1, 0] - np.log(result.kernel[-1, 0]) == pytest.approx(-0.014839, abs=6e-7)
 
 
 def test_tangent_kernel_between_two_outputs():
     # simulated: second moments .0924(7) at these widths and .0452(3) at twice, mixed inputs .0586
-    found = kernel_corrections("tanh", FIRST, (24, 32, 40), 1.4, 0.1)
-    assert found.straight[-1][[0, 0], [0, 2]] == pytest.approx([0.0890, 0.05857], abs=5e-5)
-    assert found.tangent_covariance[-1, 0, 0] == pytest.approx(0.0071, abs=5e-5)
+    result = kernel_corrections("tanh", FIRST, (24, 32, 40), 1.4, 0.1)
+    assert result.straight[-1][[0, 0], [0, 2]] == pytest.approx([0.0890, 0.05857], abs=5e-5)
+    assert result.tangent_covariance[-1, 0, 0] == pytest.approx(0.0071, abs=5e-5)
 
 
 @pytest.mark.parametrize(("weight_var", "grows"), [(1.3, 0.0), (3.0, 5.2)])
 def test_tangent_kernel_saturates_in_the_ordered_phase_and_grows_with_depth_in_the_chaotic_one(
     weight_var, grows
 ):
-    found = kernel_corrections("tanh", 1.0, (1000,) * 200, weight_var, 0.1)
-    variance = 1000 * tangent_covariance(found)[:, 0, 0] / found.tangent[:, 0] ** 2
-    shift = 1000 * found.tangent_shift[:, 0] / found.tangent[:, 0]
+    result = kernel_corrections("tanh", 1.0, (1000,) * 200, weight_var, 0.1)
+    variance = 1000 * tangent_covariance(result)[:, 0, 0] / result.tangent[:, 0] ** 2
+    shift = 1000 * result.tangent_shift[:, 0] / result.tangent[:, 0]
     if grows:
         assert variance[-1] / 200 == pytest.approx(grows, abs=0.05)
         assert shift[-1] / 200 == pytest.approx(0.30, abs=0.005)
@@ -126,7 +126,7 @@ def test_two_inputs_on_the_critical_line():
 def test_networks_that_show_the_shift_of_the_mean():
     # z^2 V / K1^2 of them show it at z standard errors
     for setting, number in ((("gelu", 1.8, 0.05), 320), (("tanh", 1.3, 0.1), 980)):
-        found = kernel_corrections(setting[0], FIRST, WIDTHS, *setting[1:])
-        assert found.kernel_covariance[-1, 0, 0] / found.kernel_shift[-1, 0] ** 2 == pytest.approx(
-            number, rel=0.02
-        )
+        result = kernel_corrections(setting[0], FIRST, WIDTHS, *setting[1:])
+        assert result.kernel_covariance[-1, 0, 0] / result.kernel_shift[
+            -1, 0
+        ] ** 2 == pytest.approx(number, rel=0.02)

@@ -91,28 +91,28 @@ SINGLE = {
 
 @pytest.mark.parametrize("setting", REFERENCE)
 def test_two_inputs_to_the_printed_digits(setting):
-    found = kernel_corrections(setting[0], FIRST, WIDTHS, *setting[1:])
+    corrections = kernel_corrections(setting[0], FIRST, WIDTHS, *setting[1:])
     kernel, shift, tangent, tangent_shift, covariance, tangents = REFERENCE[setting]
     digits = {"rel": 6e-12, "abs": 1e-14}
-    assert found.kernel[-1] == pytest.approx(kernel, **digits)
-    assert found.kernel_shift[-1] == pytest.approx(shift, **digits)
-    assert found.tangent[-1] == pytest.approx(tangent, **digits)
-    assert found.tangent_shift[-1] == pytest.approx(tangent_shift, **digits)
-    assert found.kernel_covariance[-1][UPPER] == pytest.approx(covariance, **digits)
-    assert tangent_covariance(found)[-1][UPPER] == pytest.approx(tangents, **digits)
+    assert corrections.kernel[-1] == pytest.approx(kernel, **digits)
+    assert corrections.kernel_shift[-1] == pytest.approx(shift, **digits)
+    assert corrections.tangent[-1] == pytest.approx(tangent, **digits)
+    assert corrections.tangent_shift[-1] == pytest.approx(tangent_shift, **digits)
+    assert corrections.kernel_covariance[-1][UPPER] == pytest.approx(covariance, **digits)
+    assert tangent_covariance(corrections)[-1][UPPER] == pytest.approx(tangents, **digits)
 
 
 @pytest.mark.parametrize("setting", SINGLE)
 def test_one_input_to_the_printed_digits(setting):
-    found = kernel_corrections(setting[0], 1.0, (10, 10), *setting[1:])
+    corrections = kernel_corrections(setting[0], 1.0, (10, 10), *setting[1:])
     covariance, shift, tangents, tangent_shift, mixed = SINGLE[setting]
     digits = {"rel": 1e-12, "abs": 1e-14}
-    assert found.kernel_covariance.ravel() == pytest.approx(covariance, **digits)
-    assert found.kernel_shift.ravel() == pytest.approx(shift, **digits)
-    assert tangent_covariance(found).ravel() == pytest.approx(tangents, **digits)
-    assert found.tangent_shift.ravel() == pytest.approx(tangent_shift, **digits)
+    assert corrections.kernel_covariance.ravel() == pytest.approx(covariance, **digits)
+    assert corrections.kernel_shift.ravel() == pytest.approx(shift, **digits)
+    assert tangent_covariance(corrections).ravel() == pytest.approx(tangents, **digits)
+    assert corrections.tangent_shift.ravel() == pytest.approx(tangent_shift, **digits)
     if mixed is not None:
-        assert found.tangent_kernel_covariance.ravel() == pytest.approx(mixed, **digits)
+        assert corrections.tangent_kernel_covariance.ravel() == pytest.approx(mixed, **digits)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
@@ -131,11 +131,11 @@ def test_everything_of_first_order_is_inverse_to_the_widths(activation):
 
 
 def test_one_hidden_layer_has_noise_and_no_shift():
-    found = kernel_corrections("tanh", FIRST, (9,), 1.3, 0.1)
-    assert np.all(found.kernel_shift == 0.0)
-    assert np.all(found.tangent_shift == 0.0)
+    corrections = kernel_corrections("tanh", FIRST, (9,), 1.3, 0.1)
+    assert np.all(corrections.kernel_shift == 0.0)
+    assert np.all(corrections.tangent_shift == 0.0)
     doubled = kernel_corrections("tanh", FIRST, (18,), 1.3, 0.1)
-    assert 2.0 * doubled.kernel_covariance == pytest.approx(found.kernel_covariance)
+    assert 2.0 * doubled.kernel_covariance == pytest.approx(corrections.kernel_covariance)
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_one_hidden_layer_has_noise_and_no_shift():
 )
 def test_homogeneous_activations_at_one_input(activation, weight_var, c):
     widths = np.array([8, 20, 11, 16])
-    found = kernel_corrections(activation, 0.9, widths, weight_var)
+    corrections = kernel_corrections(activation, 0.9, widths, weight_var)
     sums = np.cumsum(1.0 / widths)
-    assert found.kernel_covariance.ravel() == pytest.approx(c * 0.81 * sums, rel=1e-13)
-    assert np.abs(found.kernel_shift).max() < 1e-12
-    assert np.abs(found.tangent_shift).max() < 1e-12
+    assert corrections.kernel_covariance.ravel() == pytest.approx(c * 0.81 * sums, rel=1e-13)
+    assert np.abs(corrections.kernel_shift).max() < 1e-12
+    assert np.abs(corrections.tangent_shift).max() < 1e-12
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
@@ -196,7 +196,7 @@ def test_relu_follows_the_scale_of_an_input():
     ("activation", "weight_var"), [("relu", 2.0), ("tanh", 1.3), ("gelu", 1.8)]
 )
 def test_covariances_are_positive(activation, weight_var):
-    found = kernel_corrections(activation, FIRST, (20, 30, 20), weight_var, 0.02)
-    for covariance in (found.kernel_covariance, tangent_covariance(found)):
+    corrections = kernel_corrections(activation, FIRST, (20, 30, 20), weight_var, 0.02)
+    for covariance in (corrections.kernel_covariance, tangent_covariance(corrections)):
         assert covariance == pytest.approx(covariance.transpose(0, 2, 1), rel=1e-12)
         assert np.linalg.eigvalsh(covariance).min() > -1e-15
