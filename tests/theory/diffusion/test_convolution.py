@@ -108,7 +108,7 @@ def test_index_maps():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: patch_indices((4,), 3, "reflect"), "padding='reflect'"),
         (lambda: patch_indices((4,), 5), "filter_size=5"),
@@ -125,6 +125,6 @@ def test_index_maps():
         (lambda: convolution_limit("tanh", np.eye(16), (4, 4), 3, 90.0), "growth exponent"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -83,9 +83,8 @@ def test_coefficients_of_the_depth_bias():
     )
     assert result.block_kernel[0, 1] == pytest.approx(-208.4, abs=6e-2)
     assert depth_bias("linear", 1.0, 1.0, 1.0).overlap[0, 0] == pytest.approx(-math.e)
-    unmoved = depth_bias(
-        "tanh", gram, 0.0, 1.0
-    )  # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
+    # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
+    unmoved = depth_bias("tanh", gram, 0.0, 1.0)
     assert unmoved.overlap == pytest.approx(np.full((2, 2), -2.0))
     assert unmoved.block_kernel == pytest.approx(np.full((2, 2), -2.0))
 
@@ -106,12 +105,12 @@ def test_linear_networks_are_exact_at_every_depth():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: depth_bias("silu", 1.0, 1.0), r"phi''\(0\)"),
         (lambda: linear_network(1.0, 0, 1.0), "depth=0"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -219,15 +219,14 @@ def test_without_curvature_everything_is_in_closed_form():
     assert limit.conditional_covariance == pytest.approx((gram + r) * (e - 1), rel=1e-13)
     assert limit.block_kernel == pytest.approx((gram + r) * c * e, rel=1e-13)
     assert limit.weight_kernel == pytest.approx(gram * c * e + r * (c * e - (e - 1)), rel=1e-12)
-    shifted = double_limit(
-        "tanh", gram, w, b, t, [0.3, 0.2]
-    )  # the mean only matters with curvature
+    # the mean only matters with curvature
+    shifted = double_limit("tanh", gram, w, b, t, [0.3, 0.2])
     assert shifted.overlap == pytest.approx(limit.overlap, rel=1e-12)
     assert shifted.weight_kernel == pytest.approx(limit.weight_kernel, rel=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: double_limit("tanh", np.ones((2, 3)), 1.0), "gram of shape"),
         (lambda: double_limit("tanh", 1j * np.eye(2), 1.0), "gram of type.*real numbers"),
@@ -241,6 +240,6 @@ def test_without_curvature_everything_is_in_closed_form():
         (lambda: explosion_times("silu", [-1.0], 1.0), "semidefinite"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

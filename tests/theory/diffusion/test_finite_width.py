@@ -219,7 +219,7 @@ def test_correlated_moments_against_networks_of_growing_depth():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: mean_square_moments("tanh", 0, 1.0, 1.0), "width=0"),
         (lambda: mean_square_moments("tanh", 4, -1.0, 1.0), "mean_square=-1.0"),
@@ -258,6 +258,6 @@ def test_correlated_moments_against_networks_of_growing_depth():
         ),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -64,9 +64,8 @@ def test_closed_forms_of_products_against_quadrature(name):
     psi = leaky_relu(0.3) if name == "leaky" else as_activation(name)
     covariance = np.array([[1.2, -0.5, 0.9], [-0.5, 0.7, -0.2], [0.9, -0.2, 0.8]])
     closed = product_means(psi, np.zeros(3), covariance)
-    numerical = product_means(
-        psi, np.full(3, 1e-300), covariance
-    )  # with means the quadrature takes over
+    # with means the quadrature takes over
+    numerical = product_means(psi, np.full(3, 1e-300), covariance)
     assert closed[0] == pytest.approx(numerical[0], rel=1e-9)
     assert closed[1] == pytest.approx(numerical[1], rel=1e-9)
 
@@ -176,7 +175,7 @@ def test_two_layer_blocks():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: inner_limit("softplus", "tanh", START, 1.0), "minus 0.693147"),
         (lambda: inner_limit("relu", "tanh", START, 1.0), "not smooth"),
@@ -190,6 +189,6 @@ def test_two_layer_blocks():
         (lambda: two_layer_log_mean_square_law("relu", 8, -1.0, 1.0), "weight_var"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

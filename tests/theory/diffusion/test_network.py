@@ -66,7 +66,7 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (
             lambda: network_kernels("tanh", np.eye(2), 1.0, trained=("head",)),
@@ -78,6 +78,6 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
         (lambda: linear_model("silu", 1.0), r"phi''\(0\)"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -124,7 +124,7 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
 
 
 @pytest.mark.parametrize(
-    ("activation", "depth", "words"),
+    ("activation", "depth", "message"),
     [
         ("tanh", 3, "depth=3 with the activation"),
         ("relu", 3, "relu"),
@@ -132,8 +132,8 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
         ("linear", 1.5, "depth"),
     ],
 )
-def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, words):
-    with pytest.raises(SpecError, match=words):
+def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, message):
+    with pytest.raises(SpecError, match=message):
         mean_square_moments(activation, 4, 1.0, 1.0, depth=depth)
 
 

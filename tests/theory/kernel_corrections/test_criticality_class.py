@@ -180,9 +180,8 @@ def test_a10_slopes_of_the_one_over_depth_squared_class(name, variance, shift):
         kernel = at
     assert spread / kernel**2 / depth == pytest.approx(result.kernel_variance, rel=0.01)
     assert moved / kernel / depth == pytest.approx(result.kernel_shift, rel=0.01)
-    other = (
-        (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)
-    )  # the slopes of the other decay law
+    # the slopes of the other decay law
+    other = (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)
     assert (spread / kernel**2 / depth, moved / kernel / depth) != pytest.approx(other, rel=0.1)
 
 
@@ -191,9 +190,8 @@ def test_a10_pairs_of_fixed_points_between_grid_points_are_found():
     below = criticality_class(
         ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 - 1e-4), mean_square=0.5
     )
-    assert (
-        below.name == "ordered"
-    )  # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
+    # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
+    assert below.name == "ordered"
     assert 0.8 < below.fixed_point / point.fixed_point < 1.0
     above = criticality_class(
         ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 + 1e-4), mean_square=0.5

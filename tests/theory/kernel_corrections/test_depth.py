@@ -114,9 +114,8 @@ def test_two_inputs_on_the_critical_line():
     assert 1000 * relu.kernel_shift[9, 1] / relu.kernel[9, 1] == pytest.approx(-2.12, abs=5e-3)
     depths = np.array([10, 100])
     slopes = 1000 * (relu.tangent_shift / relu.tangent)[depths - 1, 1] / depths
-    assert slopes == pytest.approx(
-        [0.63, 1.14], abs=5e-3
-    )  # more than at infinite width, and the kernel less
+    # more than at infinite width, and the kernel less
+    assert slopes == pytest.approx([0.63, 1.14], abs=5e-3)
     tanh = kernel_corrections("tanh", FIRST, (1000,) * 999, 1.0)
     k = tanh.kernel[-1]
     assert k[1] / np.sqrt(k[0] * k[2]) == pytest.approx(0.4255, abs=2e-4)

@@ -109,9 +109,8 @@ def test_other_refusals():
 def test_range_travels_with_the_result():
     wide, narrow = (kernel_corrections("gelu", 1.0, (n,) * 10, 1.8, 0.05) for n in (1000, 10))
     assert wide.largest_sum == pytest.approx(narrow.largest_sum, rel=1e-10)
-    assert (
-        0.005 < wide.largest_sum < 0.03
-    )  # simulated variances at depth 10, width 256 are 1.8 times those of first order
+    # simulated variances at depth 10, width 256 are 1.8 times those of first order
+    assert 0.005 < wide.largest_sum < 0.03
     assert wide.sum_inverse_widths[-1] == pytest.approx(0.01)
     assert "here 1." in narrow.valid_for
     assert "within its range" in wide.valid_for

@@ -1,5 +1,4 @@
-"""The same coefficients by other routes: automatic differentiation of the moving density,
-derivatives of the activation, closed forms."""
+"""The same coefficients by differentiation of the density or activation, and closed forms."""
 
 import itertools
 import math

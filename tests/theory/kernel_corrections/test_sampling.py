@@ -1,5 +1,4 @@
-"""The coefficients against random networks drawn here in NumPy; every check rejects a rival in the
-same run."""
+"""Coefficients against random networks in NumPy; every check rejects a rival in the same run."""
 
 import numpy as np
 import pytest
@@ -86,14 +85,12 @@ def test_tangent_kernel_of_explicit_weights_at_width_8():
         abs(draws.mean() - corrections.tangent[-1, 0] - corrections.tangent_shift[-1, 0])
         < GATE * error
     )
-    assert (
-        draws.mean() - corrections.tangent[-1, 0] < -GATE * error
-    )  # infinite width; without Fc the shift has the other sign
+    # infinite width; without Fc the shift has the other sign
+    assert draws.mean() - corrections.tangent[-1, 0] < -GATE * error
     ratio = draws.var() / tangent_covariance(corrections)[-1, 0, 0]
     assert abs(ratio - 1.0) < corrections.sum_inverse_widths[-1]
-    assert (
-        draws.var() > 1.2 * corrections.tangent_covariance[-1, 0, 0]
-    )  # without the weights of the output
+    # without the weights of the output
+    assert draws.var() > 1.2 * corrections.tangent_covariance[-1, 0, 0]
 
 
 def test_range_of_the_expansion_for_relu():

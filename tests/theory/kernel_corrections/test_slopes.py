@@ -1,5 +1,4 @@
-"""Universality classes at criticality: the recursion at depth 1000 and beyond has the slopes that
-`criticality_class` states, to 1 %."""
+"""The recursion at depth 1000 and beyond has the slopes of `criticality_class`, to 1 %."""
 
 import jax
 import numpy as np
@@ -54,9 +53,8 @@ def test_scale_invariant(activation):
     assert name == "scale_invariant"
     assert reached[:, -1] == pytest.approx(stated, rel=0.01, abs=1e-9)
     assert stated[1] == stated[3] == 0.0
-    assert (
-        reached[2, -1] < 0.8 * stated[0]
-    )  # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
+    # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
+    assert reached[2, -1] < 0.8 * stated[0]
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sin"])
@@ -68,9 +66,8 @@ def test_marginal_at_zero(name):
     assert stated == pytest.approx([2 / 3, -1 / 3, 2 / 3, -1 / 4, 0.0])
     assert reached[:4, -1] == pytest.approx(stated[:4], rel=0.01)
     assert reached[:4, 998] == pytest.approx(stated[:4], rel=0.015)  # layer 1000
-    assert (
-        np.abs(reached[:4, 8] / stated[:4] - 1.0).max() > 0.2
-    )  # log(depth)/depth: far off at layer 10
+    # log(depth)/depth: far off at layer 10
+    assert np.abs(reached[:4, 8] / stated[:4] - 1.0).max() > 0.2
     assert 0.0 < abs(reached[4, -1]) < 0.5 * abs(reached[4, 298]) < 0.05  # D vanishes, slowly
 
 

@@ -36,9 +36,10 @@ def test_bounds_bracket_the_exact_mean():
         length_moment(HomogeneousNetwork([3, 1, 1])), rel=1e-14
     )
     sparse = price_tanner_bound(HomogeneousNetwork([10] * 5), density=0.25)
+    # four layers, sqrt each
     assert sparse == pytest.approx(
         price_tanner_bound(HomogeneousNetwork([10] * 5)) * 0.25**2, rel=1e-14
-    )  # four layers, sqrt each
+    )
 
 
 def test_price_tanner_of_sampled_sparse_layers():

@@ -68,9 +68,8 @@ def test_one_leaky_neuron(slope):
 def test_two_leaky_neurons_against_quadrature():
     # K = 1: chi^2_1 + a^2 chi^2_1; in polar coordinates 1 - E exp(-x^2 / (2 (cos^2 + a^2 sin^2)))
     slope, x = 0.1, 0.7
-    angle = (
-        (np.arange(4000) + 0.5) * math.pi / 4000
-    )  # trapezoidal rule of a periodic analytic function
+    # trapezoidal rule of a periodic analytic function
+    angle = (np.arange(4000) + 0.5) * math.pi / 4000
     mixed = 1 - np.exp(-(x**2) / (2 * (np.cos(angle) ** 2 + slope**2 * np.sin(angle) ** 2))).mean()
     ends = stats.chi2.cdf([x**2, x**2 / slope**2], 2)
     computed = length_cdf(

@@ -1,5 +1,4 @@
-"""Explicit random matrices against the exact laws, at widths 2 to 8 where every asymptotic formula
-fails."""
+"""Explicit random matrices against the exact laws at widths 2 to 8."""
 
 import itertools
 import math
@@ -125,9 +124,8 @@ def test_lengths_in_orthogonal_networks(widths):
         abs(lengths.mean() - length_moment(HomogeneousNetwork(widths, law="orthogonal")))
         < 5 * error
     )
-    assert (
-        abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) > 5 * error
-    )  # Gaussian weights
+    # Gaussian weights
+    assert abs(lengths.mean() - length_moment(HomogeneousNetwork(widths))) > 5 * error
     gaussian = log_length_moments(HomogeneousNetwork(widths))
     assert abs(logs.mean() - gaussian.mean) > 5 * logs.std() / math.sqrt(logs.size)
 
@@ -160,9 +158,8 @@ def test_volumes(widths, d, law):
     squares = np.where(singular[:, -1] > 1e-10, singular.prod(axis=1) ** 2, 0.0)
     logs = check_log_moments(squares, log_volume_moments(HomogeneousNetwork(widths, law=law), d))
     one = log_length_moments(HomogeneousNetwork(widths, law=law))
-    assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(
-        logs.size
-    )  # as if directions were independent
+    # as if directions were independent
+    assert abs(logs.mean() - d * one.mean) > 5 * logs.std() / math.sqrt(logs.size)
     volumes = np.sqrt(squares)
     assert abs(
         volumes.mean() - volume_moment(HomogeneousNetwork(widths, law=law), d)

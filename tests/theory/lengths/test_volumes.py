@@ -1,5 +1,4 @@
-"""Volumes, and logarithms of lengths and volumes, of whole networks: published digits, closed
-forms, chi-square laws."""
+"""Volumes, logarithms of lengths and volumes: published digits, closed forms, chi-square laws."""
 
 import itertools
 import math
