@@ -103,12 +103,14 @@ def _predict_volume(spec: Spec, inputs: Frames, form: str) -> Prediction:
     else:
         network = network_of(ideal, inputs.dimension)
         if inputs.frame_size == 1:
-            moments = lengths.log_length_moments_by_layer(network.widths, **network.options)
+            moments = lengths.log_length_moments_by_layer(
+                lengths.HomogeneousNetwork(network.widths, **network.options)
+            )
         else:
             options = dict(network.options)
             del options["negative_slope"]
             moments = lengths.log_volume_moments_by_layer(
-                network.widths, inputs.frame_size, **options
+                lengths.HomogeneousNetwork(network.widths, **options), inputs.frame_size
             )
         mean, variance = moments.mean, moments.variance
     entries = (len(mean), len(inputs.points))
@@ -141,7 +143,9 @@ def _predict_curve(spec: Spec, inputs: SampledCurve, form: str) -> Prediction:
     else:
         network = network_of(ideal, inputs.dimension)
         if form in ("exact", "idealized"):
-            value = lengths.length_moments_by_layer(network.widths, **network.options)
+            value = lengths.length_moments_by_layer(
+                lengths.HomogeneousNetwork(network.widths, **network.options)
+            )
         else:
             value = np.array(
                 [
@@ -170,12 +174,15 @@ def _curve_form(network: Any, layer: int, depth: int, form: str) -> float:
     if layer <= depth:
         options["output"] = None
     if form in ("first_order", "second_order"):
-        return lengths.expansion(widths, {"first_order": 1, "second_order": 2}[form], **options)
+        return lengths.expansion(
+            lengths.HomogeneousNetwork(widths, **options),
+            {"first_order": 1, "second_order": 2}[form],
+        )
     options = {
         name: options[name] for name in ("hidden_var", "output_var", "output") if name in options
     }
     if form == "price_tanner":
-        return lengths.price_tanner_bound(widths, **options)
+        return lengths.price_tanner_bound(lengths.HomogeneousNetwork(widths, **options))
     hidden = network.widths[1 : 1 + min(layer, depth)]
     base = np.prod(
         [lengths.raghu_lower_bound(width, 1, hidden_var=options["hidden_var"]) for width in hidden]
@@ -191,7 +198,9 @@ def _residual_logs(spec: ResNet) -> tuple[np.ndarray, np.ndarray]:
     mean, variance = count * block.mean, count * block.variance
     if spec.output_width is not None:
         output = _output_of(spec)
-        moments = lengths.log_length_moments_by_layer(output.widths, **output.options)
+        moments = lengths.log_length_moments_by_layer(
+            lengths.HomogeneousNetwork(output.widths, **output.options)
+        )
         mean, variance = (
             np.append(mean, mean[-1] + moments.mean[-1]),
             np.append(variance, variance[-1] + moments.variance[-1]),
@@ -207,7 +216,11 @@ def _residual_means(spec: ResNet) -> np.ndarray:
         return means
     output = _output_of(spec)
     return np.append(
-        means, means[-1] * lengths.length_moments_by_layer(output.widths, **output.options)[-1]
+        means,
+        means[-1]
+        * lengths.length_moments_by_layer(
+            lengths.HomogeneousNetwork(output.widths, **output.options)
+        )[-1],
     )
 
 

@@ -1,6 +1,6 @@
-"""Finite-width predictions: numbers in, numbers out, no randomness and no simulation.
+"""Finite-width predictions: numbers in, numbers out, no randomness, no simulation.
 
-One result per file. Nothing here calls the simulator, so that the two can check each other. Modules load when used:
+Independent of the simulator, so that each checks the other. Modules load on first use:
 `deepinit.theory.angles`, `deepinit.theory.lengths`, ...
 """
 

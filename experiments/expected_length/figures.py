@@ -244,7 +244,7 @@ def moments(config: Config, results: Mapping[str, CaseResult]):
 
 def volumes(config: Config, results: Mapping[str, CaseResult]):
     """ln of the stretch of frames of several dimensions."""
-    from deepinit.theory.lengths import log_length_moments_by_layer
+    from deepinit.theory.lengths import HomogeneousNetwork, log_length_moments_by_layer
 
     n, depth = middle(config), config.depth
     layer, points, lines = np.arange(1, depth + 1), {}, {}
@@ -253,7 +253,7 @@ def volumes(config: Config, results: Mapping[str, CaseResult]):
         points[name] = (layer, measured(result).mean[:depth], measured(result).error[:depth])
         lines[name] = (layer, predicted(result)[:depth])
     if 1 not in config.dimensions:
-        logs = log_length_moments_by_layer((n,) * (depth + 1), output=None)
+        logs = log_length_moments_by_layer(HomogeneousNetwork((n,) * (depth + 1), output=None))
         lines["d = 1, exact"] = (layer, 0.5 * np.asarray(logs.mean))
     drawing = di.plots.series(
         points,
@@ -268,7 +268,11 @@ def volumes(config: Config, results: Mapping[str, CaseResult]):
 
 def biases(config: Config, results: Mapping[str, CaseResult]):
     """The spread of the length over networks, with and without biases."""
-    from deepinit.theory.lengths import circle_relative_variances_by_layer, length_moments_by_layer
+    from deepinit.theory.lengths import (
+        HomogeneousNetwork,
+        circle_relative_variances_by_layer,
+        length_moments_by_layer,
+    )
 
     n, depth = middle(config), config.depth
     chosen = {"no biases": results[f"circle-w{n}"]}
@@ -281,7 +285,9 @@ def biases(config: Config, results: Mapping[str, CaseResult]):
         sd = np.sqrt(measured(result).spread[:depth])
         points[name] = (layer, sd, measured(result).spread_error[:depth] / (2.0 * sd))
     widths = (n,) * (depth + 1)
-    first, second = (length_moments_by_layer(widths, m, output=None) for m in (1, 2))
+    first, second = (
+        length_moments_by_layer(HomogeneousNetwork(widths, output=None), m) for m in (1, 2)
+    )
     drawing = di.plots.series(
         points,
         {

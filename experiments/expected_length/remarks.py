@@ -211,11 +211,11 @@ def moment_words(config: Config, results: Mapping[str, CaseResult]) -> str:
 
 def moment_table(config: Config, results: Mapping[str, CaseResult]) -> dict:
     """Moments m = 1 to 4: `ray` and `circle` measured (values, errors), `bound` exact at a point, `least` by Jensen."""
-    from deepinit.theory.lengths import length_moment
+    from deepinit.theory.lengths import HomogeneousNetwork, length_moment
 
     n, orders = max(config.widths), (1, 2, 3, 4)
     widths = (n,) * (moment_layer(config) + 1)
-    bound = np.array([length_moment(widths, m, output=None) for m in orders])
+    bound = np.array([length_moment(HomogeneousNetwork(widths, output=None), m) for m in orders])
     table = {"m": np.array(orders), "bound": bound, "least": bound[0] ** np.array(orders)}
     for name in ("ray", "circle"):
         lengths = np.asarray(results[f"{name}-w{n}"].estimate.samples[:, 0, 0], np.float64)
@@ -226,7 +226,7 @@ def moment_table(config: Config, results: Mapping[str, CaseResult]) -> dict:
 
 def volume_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """Areas and volumes shrink faster than lengths; mean and variance of the logarithm are exact."""
-    from deepinit.theory.lengths import volume_moment
+    from deepinit.theory.lengths import HomogeneousNetwork, volume_moment
 
     if not config.dimensions:
         return []
@@ -234,7 +234,7 @@ def volume_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]
     for size in config.dimensions:
         result = results[f"volume-d{size}-w{n}"]
         worst.append(largest(result.dataset["variance_z"].sel(route="exact").values))
-        mean = volume_moment((n,) * (depth + 1), size, output=None)
+        mean = volume_moment(HomogeneousNetwork((n,) * (depth + 1), output=None), size)
         parts.append(f"d = {size}: {measured(result).mean[depth - 1]:.3f} (mean volume {mean:.3g})")
     found = worst_of(worst)
     return [
@@ -294,13 +294,13 @@ def limit_spread(result: CaseResult) -> float:
 
 def deep_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
     """Deep and narrow: mean, first order, and the typical network."""
-    from deepinit.theory.lengths import length_moment
+    from deepinit.theory.lengths import HomogeneousNetwork, length_moment
 
     if not config.deep_width:
         return []
     n, depth = config.deep_width, config.deep_depth
     result = results[f"deep-w{n}"]
-    mean = length_moment((n,) * (depth + 1), output=None)
+    mean = length_moment(HomogeneousNetwork((n,) * (depth + 1), output=None))
     log_mean = float(result.dataset["mean"].isel(layer=-1, pair=0))
     return [
         f"Preserved is the mean at depth / width below 1: at width {n} and depth {depth} the exact mean length is {mean:.3g} (first order "
@@ -311,12 +311,14 @@ def deep_words(config: Config, results: Mapping[str, CaseResult]) -> list[str]:
 
 def deep_distribution(result: CaseResult):
     """(samples of ln |Ju|, sorted; the exact distribution function of ln |Ju| given that it is finite)."""
-    from deepinit.theory.lengths import length_cdf
+    from deepinit.theory.lengths import HomogeneousNetwork, length_cdf
 
     values = result.estimate.samples[:, 0, 0]
     widths = all_widths(result.case)
-    dead = float(length_cdf(0.0, widths, output=None))
-    cdf = lambda y: (length_cdf(np.exp(y), widths, output=None) - dead) / (1.0 - dead)
+    dead = float(length_cdf(0.0, HomogeneousNetwork(widths, output=None)))
+    cdf = lambda y: (
+        (length_cdf(np.exp(y), HomogeneousNetwork(widths, output=None)) - dead) / (1.0 - dead)
+    )
     return np.sort(np.asarray(values[np.isfinite(values)], np.float64)), cdf
 
 

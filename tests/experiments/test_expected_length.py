@@ -8,7 +8,7 @@ import re
 import pytest
 
 from deepinit import cli, store
-from deepinit.theory.lengths import length_moment
+from deepinit.theory.lengths import HomogeneousNetwork, length_moment
 
 EXPERIMENT = "expected_length"
 
@@ -45,7 +45,9 @@ def test_small_run_agrees_with_the_exact_law_rejects_its_rivals_and_says_so(tmp_
     # a ray is as long as one tangent, a circle averages
     spread = data["variance"].sel(layer=3, pair=0) / data["mean"].sel(layer=3, pair=0) ** 2
     point = (
-        length_moment((16,) * 4, 2, output=None) / length_moment((16,) * 4, output=None) ** 2 - 1.0
+        length_moment(HomogeneousNetwork((16,) * 4, output=None), 2)
+        / length_moment(HomogeneousNetwork((16,) * 4, output=None)) ** 2
+        - 1.0
     )
     assert float(spread.sel(case="ray-w16")) == pytest.approx(point, rel=0.3)
     assert float(spread.sel(case="circle-w16")) < 0.4 * point

@@ -18,7 +18,7 @@ import numpy as np
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.specs import MLP
-from deepinit.theory.numerics.delta_method import Frame, state_expansion
+from deepinit.theory.numerics.delta_method import PairFrame, state_expansion
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
 # Truncation step^4/30 F^(5) and step^4/90 F^(6), about 1e-7 and 1e-8; rounding 1e-14 / step^2.
@@ -115,7 +115,7 @@ def _preactivation_pair(layer: LayerMap, state: np.ndarray) -> tuple[float, floa
     return bias + weight * norm_a * norm_a, bias + weight * norm_b * norm_b, theta
 
 
-def _frame(layer: LayerMap, state: np.ndarray) -> Frame:
+def _frame(layer: LayerMap, state: np.ndarray) -> PairFrame:
     var_a, var_b, theta = _preactivation_pair(layer, state)
     slopes = layer.activation.slopes
     if slopes is None:
@@ -128,7 +128,7 @@ def _frame(layer: LayerMap, state: np.ndarray) -> Frame:
     return frame._replace(log_norm2_a=log_a, log_norm2_b=log_b)
 
 
-def _limit(frame: Frame) -> np.ndarray:
+def _limit(frame: PairFrame) -> np.ndarray:
     """The state at infinite width; eta = 2 ln(sin / (1 + cos)) is exact at both ends."""
     eta = 2.0 * (0.5 * float(frame.log_sine2) - math.log1p(abs(float(frame.cosine))))
     log_a, log_b = float(frame.log_norm2_a), float(frame.log_norm2_b)

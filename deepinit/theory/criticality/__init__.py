@@ -1,4 +1,4 @@
-"""Critical initialization: `critical` for any activation, `norm_decay` where the critical point is K* = 0."""
+"""Critical initialization: `critical` for any activation, `norm_decay` where K* = 0."""
 
 from deepinit.theory.criticality.critical_point import Critical, OtherSide, critical, other_side
 from deepinit.theory.criticality.origin import Decay, norm_decay

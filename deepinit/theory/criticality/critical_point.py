@@ -1,8 +1,7 @@
-"""Critical initialization: variances of weights and biases at which neither norms, angles nor gradients grow with depth.
+"""Critical initialization: variances at which norms, angles and gradients do not grow with depth.
 
-`critical` returns them for any activation, `norm_decay` the law by which the norm decays where the
-critical point is K* = 0. Definitions and classes: `criticality.edge`. At infinite width; at finite
-width fluctuations of order depth / width remain at every critical point.
+Infinite width; at finite width fluctuations of order depth / width remain at every critical point.
+Definitions and classes: `criticality.edge`.
 """
 
 import math
@@ -24,6 +23,8 @@ from deepinit.theory.criticality.edge import (
 from deepinit.theory.criticality.moments import single_variance_moments
 from deepinit.theory.criticality.origin import VANISHES, norm_decay, origin
 
+# Beyond the largest, rounding of derivatives far from 0 (tanh: 1e-34) outweighs h ~ 1/sqrt(K).
+_SMALLEST_FIXED_POINT, _LARGEST_FIXED_POINT = 1e-300, 1e100
 _RESIDUAL = "residual branches scaled by 1/sqrt(depth) need no critical point"
 
 
@@ -35,17 +36,17 @@ class Critical(NamedTuple):
     Attributes:
         weight_var: of the weights between hidden layers.
         bias_var: of their biases.
-        fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant, where K is
-            what the first layer makes it.
-        kind: "scale_invariant", "zero_critical", "half_stable", "edge_unstable" or "edge_saturated",
-            the class of the activation.
+        fixed_point: K*; 0 in zero_critical without `fixed_point=`, NaN in scale_invariant, where
+            the first layer sets K.
+        kind: "scale_invariant", "zero_critical", "half_stable", "edge_unstable" or
+            "edge_saturated", the class of the activation.
         chi_parallel: dK'/dK at K*, the growth of deviations of K in one layer.
         chi_perp: the growth of squared gradients, and of squared small angles at constant norm, in
             one layer; 1.
-        first_weight_var: for inputs of mean square 1, the weight variance of the first layer, with
-            biases of variance bias_var, that gives K* at once; divide it by the mean square of other
-            inputs. None where the first layer may have weight_var.
-        note: stability and remedies, in words.
+        first_weight_var: weight variance of the first layer, with biases of variance bias_var, that
+            maps inputs of mean square 1 to K*; divide it by the mean square of other inputs. None
+            where the first layer may have weight_var.
+        note: stability and remedies.
     """
 
     weight_var: float
@@ -59,34 +60,34 @@ class Critical(NamedTuple):
 
 
 def critical(activation: Any, fixed_point: float | None = None) -> Critical:
-    """Variances at which norms, angles and gradients neither grow nor decay exponentially with depth.
+    """Variances at which norms, angles and gradients grow or decay slower than any exponential.
 
-    The class and the point follow from the functions g(K) = E phi(z)^2, h(K) = E phi'(z)^2 and
-    g'(K), z ~ N(0, K), computed by quadrature for K from 1e-8 to 1e6 and expanded at 0:
+    The class and the point follow from g(K) = E phi(z)^2, h(K) = E phi'(z)^2 and g'(K) for
+    z ~ N(0, K), by quadrature for K from 1e-8 to 1e6 and an expansion at 0:
 
     - scale_invariant (ReLU, leaky ReLU, absolute value, linear): 2 / (left^2 + right^2), no biases.
     - zero_critical (tanh, erf, sin, ELU, SELU, ReLU6): K* = 0, 2 / (phi'(0-)^2 + phi'(0+)^2), no
       biases; K decays as 1/l or 1/l^2 (`norm_decay`).
-    - half_stable (GELU, SiLU, Mish, hard swish): both derivatives are 1 at a K* > 0, which attracts
-      from one side, so slowly that `first_weight_var` must set the norm.
+    - half_stable (GELU, SiLU, Mish, hard swish): chi_parallel = chi_perp = 1 at a K* > 0 that
+      attracts from one side, so slowly that `first_weight_var` must set the norm.
     - edge_unstable (softplus - log 2): no critical point; the edge of chaos at `fixed_point`, 1 if
-      None, where norms run off.
-    - edge_saturated (sigmoid): no critical point; the edge exists above some K, where norms attract.
+      None, from which K runs off.
+    - edge_saturated (sigmoid): no critical point; the edge exists above some K, which attracts.
     - none (softplus): no edge.
 
     Args:
         activation: an Activation, a built-in's name or a JAX function.
-        fixed_point: K > 0 asks for the edge of chaos at this K (chi_perp = 1, chi_parallel any)
-            instead of the critical point.
+        fixed_point: K > 0, 1e-300 to 1e100, for the edge of chaos at this K (chi_perp = 1, any
+            chi_parallel) instead of the critical point.
 
     Returns:
-        `Critical`. Constants are right to about 1e-11. Variances are rounded to 12 or 13 digits, to be the same
-        on every processor. Of several critical points the one nearest to
-        K = 1; the note names the others.
+        `Critical`, to about 1e-11. Variances are rounded to 12 or 13 digits, equal on every
+        processor. Of several critical points the nearest to K = 1; the note names the others.
 
     Raises:
-        SpecError: no such point (class none; edge_saturated without `fixed_point`; a `fixed_point`
-            with a negative bias variance), with a remedy; an activation that is constant or jumps.
+        SpecError: no such point (class none; edge_saturated without `fixed_point`; a negative bias
+            variance at `fixed_point`), with a remedy; a K at which the moments of phi do not
+            converge (sin beyond 1e6); an activation that is constant or jumps.
 
     Valid for: infinite width, fully connected layers with independent entries, no normalization.
 
@@ -96,12 +97,12 @@ def critical(activation: Any, fixed_point: float | None = None) -> Critical:
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
     if fixed_point is not None:
-        wanted = _checked_fixed_point(fixed_point)
+        wanted = _fixed_point(fixed_point)
         if wanted > 0.0 or edge.kind != "zero_critical":
             return _edge_result(phi, edge, wanted)
     if edge.kind == "scale_invariant":
         weight = 1.0 / float(edge.moments.slope_square[len(edge.variances) // 2])
-        note = "Every K is a fixed point: it stays what the first layer makes it."
+        note = "Every K is a fixed point, set by the first layer."
         return Critical(weight, 0.0, math.nan, edge.kind, 1.0, 1.0, None, note)
     if edge.kind == "zero_critical":
         weight = origin(phi).weight_var
@@ -115,12 +116,12 @@ def critical(activation: Any, fixed_point: float | None = None) -> Critical:
 
 
 class OtherSide(NamedTuple):
-    """Where K goes from the side from which a half-stable K* repels.
+    """The fate of K on the repelling side of a half-stable K*.
 
     Attributes:
-        attracts_from: "above" or "below", the side from which K* attracts.
-        fixed_point: the next fixed point on the other side, in units of K*; 0 or inf without one.
-        chi_perp: there; NaN without one.
+        attracts_from: "above" or "below", the attracting side of K*.
+        fixed_point: the next fixed point on the repelling side, in units of K*; 0 or inf if none.
+        chi_perp: at that fixed point; NaN if none.
     """
 
     attracts_from: str
@@ -129,17 +130,12 @@ class OtherSide(NamedTuple):
 
 
 def other_side(activation: Any, point: Critical | EdgePoint) -> OtherSide:
-    """Which side of a half-stable fixed point attracts, and where K goes from the other.
-
-    Args:
-        activation: phi.
-        point: `critical(phi)` of class half_stable.
-    """
+    """The attracting side of a half-stable `point`, and the fate of K on the repelling side."""
     phi, at = as_activation(activation), point.fixed_point
     distances = np.concatenate([[0.0], np.geomspace(1e-3, math.log(1e4), 80)])
 
     def change(variances: Any) -> np.ndarray:
-        """K' - K, of its variation from K*, where it is 0."""
+        """K' - K, relative to its value at K*, 0."""
         square = single_variance_moments(phi, np.append(variances, at)).square
         return point.weight_var * (square[:-1] - square[-1]) - (np.asarray(variances) - at)
 
@@ -152,23 +148,32 @@ def other_side(activation: Any, point: Critical | EdgePoint) -> OtherSide:
     if not len(turned):
         return OtherSide(attracts_from, math.inf if rises else 0.0, math.nan)
     ends = sorted(side[turned[0] - 1 : turned[0] + 1])
-    found = root_between(lambda k: float(change([k])[0]), *ends)
-    slope_square = float(single_variance_moments(phi, np.array([found])).slope_square[0])
-    return OtherSide(attracts_from, found / at, point.weight_var * slope_square)
+    root = root_between(lambda k: float(change([k])[0]), *ends)
+    return OtherSide(attracts_from, root / at, point.weight_var / edge_point(phi, root).weight_var)
 
 
 def _result(point: EdgePoint, kind: str, note: str) -> Critical:
     weight, bias = constant(point.weight_var, 13), constant(point.bias_var, 12)
-    first = constant(point.fixed_point - point.bias_var, 12)
+    first = constant(_first_share(point), 12)
     return Critical(weight, bias, point.fixed_point, kind, 1.0 + point.excess, 1.0, first, note)
 
 
+def _first_share(point: EdgePoint) -> float:
+    """K* - b = w g, without cancellation: what the weights of a layer add to the variance."""
+    return point.weight_var * point.square if point.bias_var else point.fixed_point
+
+
 def _edge_result(phi: Activation, edge: Edge, fixed_point: float) -> Critical:
-    point = edge_point(phi, fixed_point) if fixed_point > 0.0 else None
-    if point is None or not point.bias_var >= 0.0:
-        given = f"critical({phi!r}, fixed_point={fixed_point:.8g})"
-        if point is not None and math.isfinite(point.bias_var):
-            given += f", where the bias variance would be {point.bias_var:.6g}"
+    given = f"critical({phi!r}, fixed_point={fixed_point:.8g})"
+    if fixed_point == 0.0:
+        raise _no_point(phi, edge, given)
+    point = edge_point(phi, fixed_point)
+    if math.isnan(point.bias_var):
+        least, most = edge.variances[0], edge.variances[-1]
+        allowed = f"variances from {least:.3g} to {most:.3g}, at which its moments converge"
+        raise SpecError(given, allowed, f"Scale the activation, or {_RESIDUAL}.")
+    if point.bias_var < 0.0:
+        given += f", where the bias variance would be {point.bias_var:.6g}"
         raise _no_point(phi, edge, given)
     chi = 1.0 + point.excess
     if edge.kind == "scale_invariant":
@@ -178,7 +183,10 @@ def _edge_result(phi: Activation, edge: Edge, fixed_point: float) -> Critical:
     elif chi < 1.0:
         note = f"K attracts: a deviation is multiplied by {chi:.4g} in every layer."
     else:
-        note = f"Warning: norms run off. K repels: a deviation is multiplied by {chi:.4g} in every layer; {_RESIDUAL}."
+        note = (
+            f"Warning: norms run off. K repels: a deviation is multiplied by {chi:.4g} in every "
+            f"layer; {_RESIDUAL}."
+        )
     return _result(point, edge.kind, note)
 
 
@@ -192,15 +200,20 @@ def _zero_note(phi: Activation, edge: Edge) -> str:
         decay = f"K decays as {law.constant:.4g} / {power} with the depth l"
     else:
         decay = "K decays to 0"
-    text = f"{decay}."
-    point = edge_point(phi, 1.0)
+    text, point = f"{decay}.", edge_point(phi, 1.0)
     if point.bias_var >= 0.0 and point.excess < 0.0:
         text += (
-            f" For a norm that attracts take the edge of chaos at a K > 0, fixed_point=1: weight_var "
-            f"{point.weight_var:.10g}, bias_var {point.bias_var:.10g}, chi_parallel "
-            f"{1.0 + point.excess:.3f}."
+            " For a norm that attracts take the edge of chaos at a K > 0, fixed_point=1: "
+            f"{_edge_text(point, 10, 10)}."
         )
     return text + _others(edge.critical)
+
+
+def _edge_text(point: EdgePoint, weight_digits: int, bias_digits: int) -> str:
+    return (
+        f"weight_var {point.weight_var:.{weight_digits}g}, bias_var "
+        f"{point.bias_var:.{bias_digits}g}, chi_parallel {1.0 + point.excess:.3f}"
+    )
 
 
 def _half_stable_note(phi: Activation, edge: Edge) -> str:
@@ -211,23 +224,23 @@ def _half_stable_note(phi: Activation, edge: Edge) -> str:
         goes = f"goes to {side.fixed_point:.4f} K* (chi_perp {side.chi_perp:.4f})"
     else:
         goes = "runs off" if side.fixed_point else "goes to 0"
-    scale = (point.fixed_point - point.bias_var) / point.weight_var
     every = abs(edge_point(phi, 2.0 * point.fixed_point).excess) < 1e-9
     choice = " Every K has a critical point: fixed_point= chooses it." if every else ""
     return (
-        f"K* attracts from {side.attracts_from}; K from {away} {goes}.{choice} Both are slow, so the first layer "
-        f"must set the norm: by the variance first_weight_var / mean_square(inputs), or by inputs of mean "
-        f"square {scale:.6g} under weight_var.{_others(edge.critical[1:])}"
+        f"K* attracts from {side.attracts_from}; K from {away} {goes}.{choice} Both are slow, so "
+        "the first layer must set the norm: by the variance first_weight_var / mean_square(inputs),"
+        f" or by inputs of mean square {point.square:.6g} under weight_var."
+        f"{_others(edge.critical[1:])}"
     )
 
 
 def _others(points: tuple[EdgePoint, ...]) -> str:
-    found = ", ".join(f"{point.fixed_point:.6g}" for point in points)
-    return f" Another critical point: fixed_point={found}." if found else ""
+    variances = ", ".join(f"{point.fixed_point:.6g}" for point in points)
+    return f" Another critical point: fixed_point={variances}." if points else ""
 
 
 def _no_point(phi: Activation, edge: Edge, given: str) -> SpecError:
-    """The refusal: what the edge allows, and a remedy that has been tried."""
+    """Error with the allowed K of the edge and a remedy that was tested."""
     allowed = "activations with a critical point, or a fixed_point with a bias variance >= 0"
     if edge.first is not None:
         least, weight = edge.first.fixed_point, edge.first.weight_var
@@ -255,19 +268,17 @@ def _shifted_remedy(phi: Activation, value: float) -> str:
         text += f", critical at fixed_point {shifted.critical[0].fixed_point:.8g}"
     elif shifted.kind == "edge_unstable":
         point = edge_point(phi, 1.0, value)
-        text += (
-            f", with an edge at K = 1: weight_var {point.weight_var:.8g}, bias_var "
-            f"{point.bias_var:.6g}, chi_parallel {1.0 + point.excess:.3f}"
-        )
+        text += f", with an edge at K = 1: {_edge_text(point, 8, 6)}"
     return text + "."
 
 
-def _checked_fixed_point(given: Any) -> float:
-    good = validate.is_number(given) and not isinstance(given, bool)
-    if not (good and 0.0 <= float(given) < math.inf):
-        raise SpecError(
-            f"fixed_point={given!r}",
-            "a variance K > 0 of the preactivations, or None for the critical point",
-            "Write fixed_point=1.0 for the edge of chaos at unit variance.",
-        )
-    return float(given)
+def _fixed_point(given: Any) -> float:
+    remedy = "Write fixed_point=1.0 for the edge of chaos at unit variance; None: critical point."
+    variance = validate.real("fixed_point", given, 0.0, _LARGEST_FIXED_POINT, remedy)
+    validate.require(
+        variance == 0.0 or variance >= _SMALLEST_FIXED_POINT,
+        f"fixed_point={given!r}",
+        f"0, or at least {_SMALLEST_FIXED_POINT:g}",
+        remedy,
+    )
+    return variance

@@ -1,12 +1,12 @@
-"""The edge of chaos of an activation, and the six classes that it falls into.
+"""The edge of chaos of an activation, and its six classes.
 
 Layers z' = b + W phi(z), W of variance w / fan_in, b of variance b; for z ~ N(0, K)
 
     K' = b + w g(K),    chi_parallel = w g'(K),    chi_perp = w h(K).
 
-chi_perp = 1 at the fixed point K on the edge w = 1 / h(K), b = K - g(K) / h(K), where it is not
-negative. There R(K) = chi_parallel - 1 = g'(K) / h(K) - 1, and K attracts iff R < 0. The signs of R
-and b on a logarithmic grid of K, and the limit K -> 0, decide the class:
+The edge at a fixed point K: w = 1 / h(K), b = K - g(K) / h(K) >= 0, so that chi_perp = 1. There
+R(K) = chi_parallel - 1 = g'(K) / h(K) - 1, and K attracts iff R < 0. The class follows from the
+signs of R and b on a logarithmic grid of K and from the limit K -> 0:
 
     scale_invariant    R = b = 0 for every K                          ReLU, leaky ReLU, linear
     zero_critical      R < 0 and b -> 0 as K -> 0                     tanh, sin, ELU, SELU, ReLU6
@@ -41,14 +41,16 @@ class EdgePoint(NamedTuple):
 
     Attributes:
         fixed_point: K.
-        weight_var, bias_var: 1 / h and K - g / h; a bias variance below 0 is that of no network.
+        weight_var, bias_var: 1 / h and K - g / h; no network has a negative bias variance.
         excess: R = chi_parallel - 1.
+        square: g.
     """
 
     fixed_point: float
     weight_var: float
     bias_var: float
     excess: float
+    square: float
 
 
 class Edge(NamedTuple):
@@ -58,9 +60,8 @@ class Edge(NamedTuple):
         kind: the class.
         critical: points with R = 0 and b >= 0, the nearest to K = 1 first; empty but in half_stable
             and, rarely, in zero_critical.
-        first: the point where b becomes >= 0; None where it is so from the smallest K of the grid
-            on, or nowhere.
-        variances: [k] the K at which the moments are finite.
+        first: the smallest K with b >= 0; None if b >= 0 at the smallest K of the grid, or nowhere.
+        variances: [k], the K at which the moments are finite.
         moments: g, h, g' there.
     """
 
@@ -76,8 +77,8 @@ def edge_point(activation: Activation, variance: float, shift: float = 0.0) -> E
     moments = single_variance_moments(activation, np.array([variance]), shift)
     g, h, growth = (float(moment[0]) for moment in moments[:3])
     if not h > 0.0:
-        return EdgePoint(variance, math.nan, math.nan, math.nan)
-    return EdgePoint(variance, 1.0 / h, _snapped(variance - g / h, variance), growth / h - 1.0)
+        return EdgePoint(variance, math.nan, math.nan, math.nan, math.nan)
+    return EdgePoint(variance, 1.0 / h, _snapped(variance - g / h, variance), growth / h - 1.0, g)
 
 
 @lru_cache(maxsize=128)
@@ -85,8 +86,8 @@ def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
     """The class of phi - shift.
 
     Raises:
-        SpecError: a constant phi; a phi that jumps, has undeclared kinks, or a derivative that is not
-            that of its values; a phi whose moments are nowhere finite.
+        SpecError: phi is constant, jumps, has undeclared kinks or a wrong derivative; its moments
+            are nowhere finite.
     """
     num = round(_PER_DECADE * math.log10(LARGEST / SMALLEST)) + 1
     variances = np.geomspace(SMALLEST, LARGEST, num)
@@ -96,11 +97,11 @@ def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
         raise _not_examined(activation, "whose Gaussian moments do not converge")
     if moments.discontinuity[resolved].max() > _JUMP:
         raise _not_examined(activation, "which jumps or has undeclared kinks")
-    known = resolved & (moments.slope_square > 0.0)
-    if not known.any():
+    usable = resolved & (moments.slope_square > 0.0)
+    if not usable.any():
         raise _not_examined(activation, "which is constant")
-    variances = variances[known]
-    moments = SingleMoments(*(field[known] for field in moments))
+    variances = variances[usable]
+    moments = SingleMoments(*(field[usable] for field in moments))
     g, h, growth, _ = moments
     bias = np.array([_snapped(*pair) for pair in zip(variances - g / h, variances, strict=True)])
     excess = growth / h - 1.0
@@ -108,9 +109,8 @@ def edge_of_chaos(activation: Activation, shift: float = 0.0) -> Edge:
 
     critical = _critical_points(activation, shift, variances, excess, bias)
     first = _first_point(activation, shift, variances, bias)
-    return Edge(
-        _kind(activation, shift, bias, excess, critical), critical, first, variances, moments
-    )
+    kind = _kind(activation, shift, bias, excess, critical)
+    return Edge(kind, critical, first, variances, moments)
 
 
 def _kind(
@@ -143,21 +143,18 @@ def _critical_points(
     excess: np.ndarray,
     bias: np.ndarray,
 ) -> tuple[EdgePoint, ...]:
-    """R = 0 between grid points where its sign changes; the K nearest to 1 where R = 0 for every K."""
+    """Roots of R between grid points; if R = 0 for every K, the K nearest to 1 with b > 0."""
     if not excess.any() and (bias > 0.0).any():
         nearest = min(variances[bias > 0.0], key=lambda k: abs(math.log(k)))
         return (edge_point(activation, float(f"{nearest:.12g}"), shift)._replace(excess=0.0),)
-    some = np.flatnonzero(excess)
-    ends = [pair for pair in itertools.pairwise(some) if excess[pair[0]] * excess[pair[1]] < 0.0]
-    roots = [
-        root_between(
-            lambda k: edge_point(activation, k, shift).excess, variances[left], variances[right]
-        )
-        for left, right in ends
-    ]
-    points = [edge_point(activation, root, shift) for root in roots]
-    points = [point._replace(excess=0.0) for point in points if point.bias_var >= 0.0]
-    return tuple(sorted(points, key=lambda point: abs(math.log(point.fixed_point))))
+    points = []
+    for left, right in itertools.pairwise(np.flatnonzero(excess)):
+        if excess[left] * excess[right] < 0.0:
+            ends = variances[left], variances[right]
+            root = root_between(lambda k: edge_point(activation, k, shift).excess, *ends)
+            points.append(edge_point(activation, root, shift)._replace(excess=0.0))
+    allowed = [point for point in points if point.bias_var >= 0.0]
+    return tuple(sorted(allowed, key=lambda point: abs(math.log(point.fixed_point))))
 
 
 def _first_point(
@@ -172,8 +169,10 @@ def _first_point(
 
 
 def root_between(function: Callable[[float], float], left: float, right: float) -> float:
-    """The root of a function of K that changes its sign between left and right, to rounding; the
-    better end where rounding alone changed the sign."""
+    """The root in K of a function that changes its sign between left and right, to rounding.
+
+    The better end if rounding alone changed the sign.
+    """
     from scipy.optimize import brentq
 
     def of_log(log: float) -> float:

@@ -2,9 +2,9 @@
 
     g(K) = E phi(z)^2,    h(K) = E phi'(z)^2,    g'(K) = E[z phi(z) phi'(z)] / K,    z ~ N(0, K)
 
-Gauss-Legendre panels, geometric around 0 and split at declared kinks, are bisected until halving
-them changes no integral. Undeclared kinks cost more panels and no accuracy. All variances advance
-together, so that an activation in JAX is called a few dozen times in all.
+Gauss-Legendre panels, geometric around 0 and split at declared kinks, are bisected until no
+integral changes. Undeclared kinks cost more panels and no accuracy. All variances advance together:
+an activation in JAX is called a few dozen times in all.
 """
 
 import itertools
@@ -12,12 +12,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation
-from deepinit.theory.numerics.normal_nodes import values_and_slopes
+from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _RADIUS = 38.0  # standard deviations; phi = exp has its mass at 2 sqrt(K) of them
-_PANELS_A_SIDE = 31  # the innermost ends at 38 * 2**-30 standard deviations
+_PANELS_A_SIDE = 31  # the innermost ends at 38 * 2**-30 standard deviations,
+_INNERMOST = 2.0**20  # and at 38 / 2**30 * 2**20 = 0.04 for every standard deviation beyond this
 _TOLERANCE = 1e-13
 _ROUNDS = 60
 _MOST_PANELS = 4096  # of one variance at once: sin at K = 1e6 takes 3000
@@ -27,14 +29,14 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 class SingleMoments(NamedTuple):
-    """Moments at every variance; NaN where they are infinite or where quadrature does not converge.
+    """Moments at every variance; NaN where infinite or where quadrature does not converge.
 
     Attributes:
         square: [k], g = E phi^2.
         slope_square: [k], h = E phi'^2.
         growth: [k], g' = dg/dK.
-        discontinuity: [k], the relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, which
-            are equal by partial integration: not 0 where phi jumps or phi' is not its derivative.
+        discontinuity: [k], relative difference of E z phi phi' and E (z^2/K - 1) phi^2 / 2, equal
+            by partial integration unless phi jumps or phi' is not its derivative.
     """
 
     square: np.ndarray
@@ -44,7 +46,7 @@ class SingleMoments(NamedTuple):
 
 
 def single_variance_moments(
-    activation: Activation, variances: np.ndarray, shift: float = 0.0
+    activation: Activation, variances: ArrayLike, shift: float = 0.0
 ) -> SingleMoments:
     """g, h and g' of phi - shift, to about 1e-13 of the integrals of absolute values.
 
@@ -88,10 +90,11 @@ def single_variance_moments(
 def _first_panels(
     std: np.ndarray, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(owner, left, right): [p] the index of the variance and the ends of every panel."""
-    powers = _RADIUS * 2.0 ** -np.arange(_PANELS_A_SIDE)
+    """(owner, left, right): [p], the index of the variance and the ends of every panel."""
     parts = []
     for index, scale in enumerate(std):
+        more = math.ceil(math.log2(max(scale / _INNERMOST, 1.0)))
+        powers = _RADIUS * 2.0 ** -np.arange(_PANELS_A_SIDE + more)
         inside = [kink for kink in kinks if abs(kink) < _RADIUS * scale]
         edges = np.unique(np.concatenate([-scale * powers, [0.0], scale * powers, inside]))
         parts.append((np.full(len(edges) - 1, index), edges[:-1], edges[1:]))
@@ -100,9 +103,9 @@ def _first_panels(
 
 
 def _ends(activation: Activation, shift: float, std: np.ndarray) -> np.ndarray:
-    """[2, k]: what phi^2 and phi'^2 may add to their integrals beyond the range."""
+    """[2, k]: bounds of the integrals of phi^2 and phi'^2 beyond the range."""
     with np.errstate(over="ignore"):
-        phi, slope = _values_and_slopes(activation, _RADIUS * np.stack([-std, std]))
+        phi, slope = _values_and_derivatives(activation, _RADIUS * np.stack([-std, std]))
         squares = np.stack([phi - shift, slope]) ** 2
     return squares.max(axis=1) * _RADIUS * math.exp(-0.5 * _RADIUS**2)
 
@@ -135,7 +138,7 @@ def _chunk_integrals(
     unit = z / std[:, None]
     root = np.exp(-0.25 * unit * unit) / (2.0 * math.pi) ** 0.25  # of the density, never 0
     with np.errstate(over="ignore", invalid="ignore"):
-        phi, slope = _values_and_slopes(activation, z)
+        phi, slope = _values_and_derivatives(activation, z)
         phi, slope = (phi - shift) * root, slope * root
         square, growth = phi * phi, z * phi * slope
         by_parts = growth - 0.5 * (unit * unit - 1.0) * square
@@ -144,13 +147,13 @@ def _chunk_integrals(
         return (integrands * weights).sum(axis=-1), (np.abs(integrands) * weights).sum(axis=-1)
 
 
-def _values_and_slopes(activation: Activation, x: np.ndarray) -> np.ndarray:
+def _values_and_derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
     """[2, ...] phi(x) and phi'(x)."""
     size = next(size for size in _SIZES if x.size <= size)
     padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
-    return np.stack(values_and_slopes(activation, padded))[:, : x.size].reshape(2, *x.shape)
+    return np.stack(values_and_derivatives(activation, padded))[:, : x.size].reshape(2, *x.shape)
 
 
 def _sums(parts: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """[4, count] the sums of [4, p] over the panels of every variance."""
+    """[4, count]: sums of [4, p] over the panels of every variance."""
     return np.stack([np.bincount(owner, weights=part, minlength=count) for part in parts])

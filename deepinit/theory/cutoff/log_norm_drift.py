@@ -26,9 +26,8 @@ from scipy.special import gammaln
 from deepinit.core import validate
 from deepinit.core.activations import linear
 from deepinit.theory.cutoff.validate import slopes_at_zero
-from deepinit.theory.numerics.homogeneous_layers import LayerFactor
+from deepinit.theory.numerics.homogeneous_layers import LayerFactor, width_array
 from deepinit.theory.numerics.layer_factors import factor_log_moments
-from deepinit.theory.numerics.validate import width_array
 
 
 class LogNormDrift(NamedTuple):

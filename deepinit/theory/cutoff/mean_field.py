@@ -24,7 +24,7 @@ from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import derivatives, normal_rule, values
 from deepinit.theory.cutoff.validate import slopes_at_zero
-from deepinit.theory.numerics.delta_method import Frame
+from deepinit.theory.numerics.delta_method import PairFrame
 from deepinit.theory.numerics.gaussian_pairs import homogeneous_frame, quadrature_frame
 
 _MOST_STEPS = 20_000
@@ -171,7 +171,7 @@ def fixed_mean_square(recursion: Recursion, start: float) -> float:
     raise _unsettled(recursion, "length")
 
 
-def pair_frame(recursion: Recursion, q: float, p: float) -> Frame:
+def pair_frame(recursion: Recursion, q: float, p: float) -> PairFrame:
     """Post-activations of two inputs of mean square q and overlap p."""
     total = recursion.preactivation_variance(q)
     covariance = recursion.weight_var * p + recursion.bias_var

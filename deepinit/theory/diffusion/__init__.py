@@ -1,14 +1,18 @@
-"""Residual networks of infinite depth, and of infinite depth and width. Every public function in one place.
+"""Residual networks of infinite depth, and of infinite depth and width.
 
-Activations: `diffusion_constants`, `may_explode`. Exact at any width, infinite depth: `mean_square_moments`, `overlap_moments`,
-`log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`, and with correlated weights and drift
-`correlated_moments`. Finite depth: `depth_bias` (first order in 1 / depth), and of linear networks, exactly,
-`linear_network` and the moments with `depth=`. Both limits taken: `double_limit`,
-`explosion_times`, complete networks `network_kernels`, `linear_model`; with an inner activation `inner_limit`, two layers in a block
-`two_layer_limit`, `two_layer_log_mean_square_law`; convolutions `convolution_limit`, `patch_indices`.
+- Activations: `diffusion_constants`, `may_explode`.
+- Infinite depth, exact at any width: `mean_square_moments`, `overlap_moments`,
+  `log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`;
+  correlated weights and drift: `correlated_moments`.
+- Finite depth: `depth_bias` (first order in 1 / depth); linear networks, exact: `linear_network`
+  and the moments with `depth=`.
+- Infinite depth and width: `double_limit`, `explosion_times`; complete networks `network_kernels`,
+  `linear_model`; an inner activation `inner_limit`; two layers in a block `two_layer_limit`,
+  `two_layer_log_mean_square_law`; convolutions `convolution_limit`, `patch_indices`.
 
-Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt), dt = horizon / depth, psi = id unless said. Only
-a = phi'(0) and b = phi''(0) survive infinite depth. Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
+Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt),
+dt = horizon / depth, psi = id unless stated. Only a = phi'(0) and b = phi''(0) survive infinite
+depth. Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
 """
 
 from deepinit.theory.diffusion.complete_network import (
@@ -17,7 +21,6 @@ from deepinit.theory.diffusion.complete_network import (
     linear_model,
     network_kernels,
 )
-from deepinit.theory.diffusion.constants import DiffusionConstants, diffusion_constants, may_explode
 from deepinit.theory.diffusion.convolution import ConvolutionLimit, convolution_limit, patch_indices
 from deepinit.theory.diffusion.correlated import CorrelatedMoments, correlated_moments
 from deepinit.theory.diffusion.double_limit import DoubleLimit, double_limit, explosion_times
@@ -27,17 +30,18 @@ from deepinit.theory.diffusion.finite_depth import (
     depth_bias,
     linear_network,
 )
+from deepinit.theory.diffusion.growth import DiffusionConstants, diffusion_constants, may_explode
 from deepinit.theory.diffusion.inner_activation import InnerLimit, inner_limit
 from deepinit.theory.diffusion.jacobian import JacobianLaw, bias_kernel_variance, jacobian_law
 from deepinit.theory.diffusion.kurtosis import coordinate_excess_kurtosis
 from deepinit.theory.diffusion.moments import (
-    LogNormal,
-    PairMoments,
+    OverlapMoments,
     log_mean_square_law,
     mean_square_moments,
     overlap_moments,
 )
 from deepinit.theory.diffusion.two_layer import two_layer_limit, two_layer_log_mean_square_law
+from deepinit.theory.numerics import LogNormal
 
 __all__ = [
     "ConvolutionLimit",
@@ -51,7 +55,7 @@ __all__ = [
     "LinearNetwork",
     "LogNormal",
     "NetworkKernels",
-    "PairMoments",
+    "OverlapMoments",
     "bias_kernel_variance",
     "convolution_limit",
     "coordinate_excess_kurtosis",

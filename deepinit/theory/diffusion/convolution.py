@@ -1,25 +1,32 @@
-"""The double limit of convolutional blocks, psi = id and b = phi''(0) = 0: covariances between positions.
+"""The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
-x_p + phi(dW x_(patch of p) + db) with one filter for all positions, dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets (the variance is not
-divided by their number), so that positions share their noise and, for inputs i, j and positions p, p',
+Blocks x_p + phi(dW x_(patch of p) + db) with one filter for all positions,
+dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets d (the variance is not divided by their
+number). Positions share their noise: for inputs i, j and positions p, p',
 
-    Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_delta Lambda_{i p+delta, j p'+delta}),
-    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_delta (Lambda + Theta)_{i p+delta, j p'+delta}).
+    Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
+    Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
 
-Padding is a map of indices: circular, or zero, where what lies outside is 0 and drops out. The right-hand sides are linear with positive
-coefficients, so the exponential series of the horizon loses no digits. Constant images under circular padding grow like e^{K^2 kappa T}
-for K x K filters: K = 3, kappa T = 1: 8100.
+Padding is a map of indices: circular, or zero outside. The right-hand sides are linear with
+positive coefficients: the exponential series of the horizon loses no digits. Constant images under
+circular padding grow like e^{K^2 kappa T} for K x K filters: 8100 at K = 3, kappa T = 1.
 """
 
 import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.validate import Growth, check_exponent, check_gram, growth_of
+from deepinit.theory.diffusion.growth import (
+    Growth,
+    check_exponent,
+    gram_matrix,
+    growth_of,
+    without_curvature,
+)
 
 PADDINGS = ("circular", "zero")
 _MOST_TERMS = 2000
@@ -30,7 +37,8 @@ class ConvolutionLimit(NamedTuple):
 
     Attributes:
         overlap: [N, N, P, P], Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
-        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two positions.
+        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two
+            positions.
     """
 
     overlap: np.ndarray
@@ -50,7 +58,7 @@ class ConvolutionLimit(NamedTuple):
 def patch_indices(
     image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
 ) -> np.ndarray:
-    """Which position each offset of the filter reads at each position.
+    """The position that each offset of the filter reads at each position.
 
     Args:
         image_shape: (P,), or (U, V); positions are numbered row by row.
@@ -61,7 +69,8 @@ def patch_indices(
         [offsets, P] integers; P, one beyond the last position, stands for 0.
 
     Raises:
-        SpecError: an image without pixels or with more than two dimensions, an even filter, one larger than the image, an unknown padding.
+        SpecError: an image without pixels or with more than two dimensions, an even filter, one
+            larger than the image, an unknown padding.
 
     Valid for: stride 1.
 
@@ -72,21 +81,14 @@ def patch_indices(
         validate.integer("image_shape", side, 1, "Give (P,) or (U, V).")
     validate.integer("filter_size", filter_size, 1, "3 is usual.")
     name = "zero" if padding == "same" else padding
-    if (
-        len(shape) not in (1, 2)
-        or filter_size % 2 == 0
-        or filter_size > min(shape)
-        or name not in PADDINGS
-    ):
-        raise SpecError(
-            f"image_shape={image_shape}, filter_size={filter_size}, padding={padding!r}",
-            "one or two sides, an odd filter no larger than the image, padding 'circular' or 'zero' ('same')",
-            "A filter larger than the image would read a position twice, or nothing.",
-        )
+    fits = len(shape) in (1, 2) and filter_size % 2 == 1 and filter_size <= min(shape)
+    if not fits or name not in PADDINGS:
+        given = f"image_shape={image_shape}, filter_size={filter_size}, padding={padding!r}"
+        allowed = "one or two sides, an odd filter within the image, padding 'circular' or 'zero'"
+        raise SpecError(given, allowed, "'same' is 'zero'.")
     reach = filter_size // 2
-    positions = np.stack(np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")).reshape(
-        len(shape), -1
-    )
+    grid = np.meshgrid(*(np.arange(side) for side in shape), indexing="ij")
+    positions = np.stack(grid).reshape(len(shape), -1)
     count, sides = positions.shape[1], np.array(shape)[:, None]
     rows = []
     for offset in itertools.product(range(-reach, reach + 1), repeat=len(shape)):
@@ -98,7 +100,7 @@ def patch_indices(
 
 def convolution_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     image_shape: tuple[int, ...],
     filter_size: int,
     weight_var: float,
@@ -106,7 +108,7 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances between positions and inputs at the horizon, and the tangent kernel, both limits taken.
+    """Covariances between positions and inputs, and the tangent kernel, in the double limit.
 
     Equations in the module docstring.
 
@@ -124,24 +126,23 @@ def convolution_limit(
         `ConvolutionLimit`, to about 1e-13 of the largest entry.
 
     Raises:
-        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram matrix
-            that is none or of another size, growth beyond float64.
+        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or
+            horizon, a gram matrix that is none or of another size, growth beyond float64.
 
     Valid for: psi = id, stride 1, depth and width -> infinity.
 
-    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the
+        module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)
     check_exponent(len(reads) * growth.exponent, most=600.0)
-    flat = check_gram("gram", gram)
+    flat = gram_matrix("gram", gram)
     count = reads.shape[1]
     if len(flat) % count:
-        raise SpecError(
-            f"a gram matrix of size {len(flat)} for images of {count} positions",
-            "[N P, N P]: every pair of input and position",
-            "For inputs x [N, P, D] write the gram matrix of x.reshape(N * P, D), divided by D.",
-        )
+        given = f"a gram matrix of size {len(flat)} for images of {count} positions"
+        remedy = "For x [N, P, D] take the gram matrix of x.reshape(N * P, D), divided by D."
+        raise SpecError(given, "[N P, N P]: every pair of input and position", remedy)
     inputs = len(flat) // count
     start = flat.reshape(inputs, count, inputs, count).transpose(0, 2, 1, 3)
     return ConvolutionLimit(*_series(start, reads, growth))
@@ -152,19 +153,15 @@ def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.nd
 
     def shifted(matrix: np.ndarray) -> np.ndarray:
         padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0
-        return growth.rate * np.sum(
-            [padded[:, :, row[:, None], row[None, :]] for row in reads], axis=0
-        )
+        parts = [padded[:, :, row[:, None], row[None, :]] for row in reads]
+        return growth.rate * np.sum(parts, axis=0)
 
     term = growth.horizon * (shifted(start) + growth.bias_rate)
     kernel_term = term
     overlap, kernel = start + term, kernel_term
     for order in range(2, _MOST_TERMS):
-        if (
-            order > len(reads) * growth.exponent
-            and _negligible(kernel_term, kernel)
-            and _negligible(term, overlap)
-        ):
+        settled = _negligible(kernel_term, kernel) and _negligible(term, overlap)
+        if settled and order > len(reads) * growth.exponent:
             break
         step = growth.horizon / order
         term, kernel_term = step * shifted(term), step * shifted(term + kernel_term)

@@ -1,28 +1,30 @@
-"""First and second moments of the diffusion with correlated weights and drift (the matrix-Gaussian law), exact at any width.
+"""Moments of the diffusion with correlated weights and drift (matrix-Gaussian law), at any width.
 
-Blocks x + phi(dW x + db) with dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii' (rows o, columns i), and db = mu_b dt + f sqrt(dt),
-cov f = B. For psi = id and b = phi''(0) = 0 the limit of infinite depth is linear, and with M_ij = E x_i x_j^T
+Blocks x + phi(dW x + db) with dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii' (rows o,
+columns i), and db = mu_b dt + f sqrt(dt), cov f = B. For psi = id and b = phi''(0) = 0 the limit of
+infinite depth is linear, and with M_ij = E x_i x_j^T
 
     (E x_i)' = a (mu_W E x_i + mu_b)
     M_ij'    = a (mu_W M_ij + M_ij mu_W^T + mu_b E x_j^T + E x_i mu_b^T) + a^2 (B + R tr(K M_ij^T)),
 
-since e x_i has covariance R x_i^T K x_j with e x_j. For R = weight_var I / D, K = I, B = bias_var I these are the means of `diffusion.moments`.
+since e x_i has covariance R x_i^T K x_j with e x_j. R = weight_var I / D, K = I, B = bias_var I are
+the means of `diffusion.moments`.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import (
+from deepinit.theory.diffusion.growth import (
+    bounded,
+    bounded_array,
     check_exponent,
-    check_gram,
-    check_horizon,
-    check_matrix,
-    real_array,
+    gram_matrix,
+    without_curvature,
 )
+from deepinit.theory.diffusion.solver import integrated
 
 
 class CorrelatedMoments(NamedTuple):
@@ -44,16 +46,16 @@ class CorrelatedMoments(NamedTuple):
 
 def correlated_moments(
     activation: Any,
-    start: Any,
-    row_covariance: Any,
-    column_covariance: Any,
-    bias_covariance: Any = None,
+    start: ArrayLike,
+    row_covariance: ArrayLike,
+    column_covariance: ArrayLike,
+    bias_covariance: ArrayLike | None = None,
     horizon: float = 1.0,
     *,
-    weight_drift: Any = None,
-    bias_drift: Any = None,
+    weight_drift: ArrayLike | None = None,
+    bias_drift: ArrayLike | None = None,
 ) -> CorrelatedMoments:
-    """E x_i and E x_i x_j^T at the horizon for Gaussian weights with correlated rows and columns, and with drift.
+    """E x_i and E x_i x_j^T for Gaussian weights with correlated rows and columns, and with drift.
 
     Equations in the module docstring.
 
@@ -64,51 +66,48 @@ def correlated_moments(
         column_covariance: [D, D], K (sigma^WI), between their weights.
         bias_covariance: [D, D], B; None for no bias.
         horizon: T.
-        weight_drift: [D, D], mu_W; None for 0. The drift of a block is mu_W dt, its noise of order sqrt(dt).
+        weight_drift: [D, D], mu_W; None for 0. The drift of a block is mu_W dt, its noise of order
+            sqrt(dt).
         bias_drift: [D], mu_b; None for 0.
 
     Returns:
         `CorrelatedMoments`, relative error about 1e-10.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, wrong shapes, a covariance that is none, a negative horizon.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, wrong shapes, a covariance that is none, a
+            negative horizon.
 
     Valid for: psi = id, depth -> infinity at fixed width; error O(horizon / depth).
 
-    Reference: arXiv:2007.03253, assumption 6 and section 3; moments: derivation in the module docstring.
+    Reference: arXiv:2007.03253, assumption 6 and section 3; moments: derivation in the module
+        docstring.
     """
     a = without_curvature(activation).slope
-    x = np.atleast_2d(real_array("start", start))
+    x = np.atleast_2d(bounded_array("start", start))
     if x.ndim != 2 or not x.size:
         raise SpecError(f"start of shape {x.shape}", "[N, D]", "Give one row for each input.")
-    (n, d), time = x.shape, check_horizon(horizon)
+    (n, d), time = x.shape, bounded("horizon", horizon)
     zero = np.zeros((d, d))
-    rows = check_gram("row_covariance", row_covariance, size=d)
-    columns = check_gram("column_covariance", column_covariance, size=d)
-    biases = check_gram(
-        "bias_covariance", zero if bias_covariance is None else bias_covariance, size=d
-    )
-    drift = check_matrix("weight_drift", zero if weight_drift is None else weight_drift, (d, d))
-    push = check_matrix("bias_drift", np.zeros(d) if bias_drift is None else bias_drift, (d,))
+    rows = gram_matrix("row_covariance", row_covariance, size=d)
+    columns = gram_matrix("column_covariance", column_covariance, size=d)
+    given = zero if bias_covariance is None else bias_covariance
+    biases = gram_matrix("bias_covariance", given, size=d)
+    drift = bounded_array("weight_drift", zero if weight_drift is None else weight_drift, (d, d))
+    push = bounded_array("bias_drift", np.zeros(d) if bias_drift is None else bias_drift, (d,))
 
     def rates(state: np.ndarray) -> np.ndarray:
         mean, second = state[: n * d].reshape(n, d), state[n * d :].reshape(n, n, d, d)
         pushed = np.einsum("d,je->jde", push, mean)
-        along = (
-            drift @ second + second @ drift.T + pushed[None] + pushed.transpose(0, 2, 1)[:, None]
-        )
+        along = drift @ second + second @ drift.T
+        along = along + pushed[None] + pushed.transpose(0, 2, 1)[:, None]
         noise = np.einsum("de,ijde->ij", columns, second)[..., None, None] * rows + biases
-        return np.concatenate(
-            [(a * (mean @ drift.T + push)).ravel(), (a * along + a**2 * noise).ravel()]
-        )
+        means, seconds = a * (mean @ drift.T + push), a * along + a**2 * noise
+        return np.concatenate([means.ravel(), seconds.ravel()])
 
     begin = np.concatenate([x.ravel(), np.einsum("id,je->ijde", x, x).ravel()])
-    check_exponent(
-        a**2 * time * np.trace(rows) * np.max(np.abs(columns))
-        + 2.0 * abs(a) * time * np.max(np.abs(drift))
-    )
-    size = np.sqrt(
-        np.max(x**2) + np.max(time * np.abs(rates(begin)[n * d :])) + np.max((a * time * push) ** 2)
-    )
+    noise_rate = a**2 * time * np.trace(rows) * np.max(np.abs(columns))
+    check_exponent(noise_rate + 2.0 * abs(a) * time * np.max(np.abs(drift)))
+    moved = np.max(time * np.abs(rates(begin)[n * d :]))
+    size = np.sqrt(np.max(x**2) + moved + np.max((a * time * push) ** 2))
     end = integrated(rates, begin, time, np.repeat([size, size**2], [n * d, len(begin) - n * d]))
     return CorrelatedMoments(end[: n * d].reshape(n, d), end[n * d :].reshape(n, n, d, d))

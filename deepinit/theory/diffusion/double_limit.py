@@ -1,35 +1,41 @@
-"""The double limit, infinite depth and width, of x + phi(dW x + db): Gaussian process given the inputs, and tangent kernels.
+"""The double limit, infinite depth and width, of x + phi(dW x + db), psi = id.
 
-The order parameters follow, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
+With s_ij = sigma_b^2 + sigma_w^2 lambda_ij and c_ij = lambda_ij - m_i m_j,
 
-    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij  where  c_ij = lambda_ij - m_i m_j,
+    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij,
 
-and the coordinates become independent, Gaussian given x_0: mean x_0 + m_T - m_0, covariance c(T) - c(0). The equation of c is linear
-once m is known (`diffusion.riccati`), and so are those of the tangent kernels of all blocks for one coordinate, K_b' = a^2 sigma_b^2 + kappa K_b
-and K_W' = kappa (lambda + K_W), which variation of constants reduces to one integral each:
+and the coordinates become independent and, given x_0, Gaussian of mean x_0 + m_T - m_0 and
+covariance c(T) - c(0). The equation of c is linear given m (`diffusion.riccati`), as are those of
+the tangent kernels of all blocks for one coordinate, K_b' = a^2 sigma_b^2 + kappa K_b and
+K_W' = kappa (lambda + K_W). By variation of constants
 
-    c(T)  = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
-    K_b = r (E - 1),   K_W = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt.
+    c(T) = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
+    K_W  = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt
+    K_b  = r (E - 1).
 
-For b = 0: m stays, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the correlation given x_0 depends neither on T
-nor on phi. (The published eq. (39) lacks the drift (b/2) s; the transition density (40) after it has it.) For b != 0 the kernel is no longer affine in the inner product of the inputs, and it explodes in finite time.
+For b = 0: m is constant, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E,
+and the correlation given x_0 depends neither on T nor on phi. (The published eq. (39) lacks the
+drift (b/2) s, present in the transition density (40).) For b != 0 the kernel is not affine in the
+inner product of the inputs, and it explodes in finite time.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion.constants import DiffusionConstants, diffusion_constants
-from deepinit.theory.diffusion.riccati import Riccati, check_horizon_before, panels
-from deepinit.theory.diffusion.validate import (
+from deepinit.theory.diffusion.growth import (
+    DiffusionConstants,
     Growth,
-    check_gram,
-    check_variances,
-    check_vector,
+    bounded_array,
+    checked_variances,
+    diffusion_constants,
+    gram_matrix,
     growth_of,
-    real_array,
+    vector,
 )
+from deepinit.theory.diffusion.riccati import Riccati, check_horizon_before, panels
 
 
 class DoubleLimit(NamedTuple):
@@ -41,7 +47,7 @@ class DoubleLimit(NamedTuple):
         covariance: [N, N], c_T = lambda_T - m m.
         conditional_covariance: [N, N], c_T - c_0: of one coordinate, given the inputs.
         weight_kernel: [N, N], K_W: tangent kernel of the blocks' weights for one coordinate.
-        bias_kernel: K_b: that of their biases, the same for every pair.
+        bias_kernel: K_b: tangent kernel of the blocks' biases, equal for all pairs.
         explosion_times: [N]; infinite for b = 0.
     """
 
@@ -60,7 +66,7 @@ class DoubleLimit(NamedTuple):
 
     @property
     def correlation(self) -> np.ndarray:
-        """[N, N], rho_ij of one coordinate given the inputs; nan where it has no variance."""
+        """[N, N], rho_ij of one coordinate given the inputs; nan without variance."""
         deviation = np.sqrt(np.diag(self.conditional_covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.conditional_covariance / np.outer(deviation, deviation)
@@ -68,15 +74,16 @@ class DoubleLimit(NamedTuple):
 
 def double_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: Any = None,
+    mean: ArrayLike | None = None,
 ) -> DoubleLimit:
     """Mean, covariance and tangent kernels at the horizon, both limits taken, psi = id.
 
-    Formulas in the module docstring. Inputs copied to every coordinate, x_0 = z 1: gram = z z', mean = z.
+    Formulas in the module docstring. Inputs copied to every coordinate, x_0 = z 1: gram = z z',
+    mean = z.
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
@@ -84,19 +91,22 @@ def double_limit(
         weight_var: sigma_w^2; a block's weights have variance weight_var dt / D.
         bias_var: sigma_b^2; a block's biases have variance bias_var dt.
         horizon: T = depth * dt.
-        mean: [N], mean of each input's coordinates; None for 0. Enters if phi''(0) != 0 only.
+        mean: [N], mean of each input's coordinates; None for 0. Used only if phi''(0) != 0.
 
     Returns:
-        `DoubleLimit`, to about 1e-13 relative; near the explosion m and q have its sensitivity to T.
+        `DoubleLimit`, to about 1e-13 relative; m and q are as sensitive to T as the explosion.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance or horizon, a gram matrix that is not positive semidefinite
-            or not with the means taken off, a horizon at or beyond the explosion time of an input.
+        SpecError: phi(0) != 0, a kink at 0, a negative variance or horizon, a gram matrix not
+            positive semidefinite, with or without the means, a horizon at or beyond the explosion
+            time of an input.
 
-    Valid for: depth, then width -> infinity; error O(horizon / depth) (see `depth_bias`), fluctuations O(kappa horizon / width). The other order
-        gives the same equations. For b != 0 networks of finite width explode with positive probability at every horizon.
+    Valid for: depth, then width -> infinity; error O(horizon / depth) (see `depth_bias`),
+        fluctuations O(kappa horizon / width). The other order gives the same equations. For b != 0
+        networks of finite width explode with positive probability at every horizon.
 
-    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance and branches: derivation in the module docstrings.
+    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance and branches: derivation
+        in the module docstrings.
     """
     constants = diffusion_constants(activation)
     growth = growth_of(constants.slope, weight_var, bias_var, horizon)
@@ -116,14 +126,20 @@ def double_limit(
 
 
 def explosion_times(
-    activation: Any, mean_squares: Any, weight_var: float, bias_var: float = 0.0, mean: Any = None
+    activation: Any,
+    mean_squares: ArrayLike,
+    weight_var: float,
+    bias_var: float = 0.0,
+    mean: ArrayLike | None = None,
 ) -> np.ndarray:
-    """T* of each input: when q becomes infinite in the double limit; never for b = 0.
+    """T* of each input, at which q becomes infinite in the double limit; infinite for b = 0.
 
-    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A), y = sigma_w u_0 / rho:
+    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A),
+    y = sigma_w u_0 / rho:
 
-        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A)),   A = 0: 2 / (sigma_w^2 u_0),
-        A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), where always y >= 1.
+        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A))
+        A = 0: 2 / (sigma_w^2 u_0)
+        A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), y >= 1.
 
     Finite for b != 0 unless weight_var = 0, or the input is 0 and there is no bias.
 
@@ -138,37 +154,32 @@ def explosion_times(
         [N], float64.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance, a mean square below the squared mean.
+        SpecError: phi(0) != 0, a kink at 0, a negative variance, a mean square below the squared
+            mean.
 
-    Valid for: the double limit. At finite width explosions before T* have positive probability, vanishing with the width.
+    Valid for: the double limit. At finite width explosions before T* have positive probability,
+        vanishing with the width.
 
     Reference: arXiv:2007.03253, proposition 18, with the branches derived in `diffusion.riccati`.
     """
     constants = diffusion_constants(activation)
-    weight, bias, _ = check_variances(weight_var, bias_var, 0.0)
-    squares = real_array("mean_squares", mean_squares)
-    squares = check_vector("mean_squares", squares, squares.size)
+    weight, bias, _ = checked_variances(weight_var, bias_var, 0.0)
+    squares = bounded_array("mean_squares", mean_squares)
+    squares = vector("mean_squares", squares, squares.size)
     _, means = check_start(np.diag(squares), mean, with_means=False)
     if (squares < means**2 * (1.0 - 1e-9)).any():
-        raise SpecError(
-            f"mean squares {squares} for coordinate means {means}",
-            "mean_squares >= mean^2",
-            "Check the inputs.",
-        )
-    return np.array(
-        [
-            system.explosion_time()
-            for system in riccati_systems(constants, squares, means, weight, bias)
-        ]
-    )
+        given = f"mean_squares={squares} for coordinate means {means}"
+        raise SpecError(given, "mean_squares >= mean^2", "Check the inputs.")
+    systems = riccati_systems(constants, squares, means, weight, bias)
+    return np.array([system.explosion_time() for system in systems])
 
 
 def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """The gram matrix [N, N] and the coordinate means [N]; the gram minus the means' must be positive semidefinite."""
-    start = check_gram("gram", gram)
-    means = check_vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))
+    """The gram matrix [N, N] and the means [N]; gram - mean mean^T is positive semidefinite."""
+    start = gram_matrix("gram", gram)
+    means = vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))
     if with_means:
-        check_gram("gram - mean mean^T", _without_rounding(start - np.outer(means, means), start))
+        gram_matrix("gram - mean mean^T", _without_rounding(start - np.outer(means, means), start))
     return start, means
 
 

@@ -1,28 +1,31 @@
-"""How far a residual network of finite depth is from its limit of infinite depth: coefficients of 1 / depth, and linear networks.
+"""Residual networks of finite depth: coefficients of 1 / depth, and linear networks exactly.
 
-At infinite width, psi = id and b = phi''(0) = 0, a block of length dt = T / L adds to the overlap, with s = sigma_b^2 + sigma_w^2 lambda,
+At infinite width, psi = id and b = phi''(0) = 0, a block of length dt = T / L adds to the overlap,
+with s = sigma_b^2 + sigma_w^2 lambda,
 
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
     E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2),
 
-and Euler's rule for the limit's equations misses half their second derivatives. With C = kappa T, E = e^C, s0 the starting value of s,
-S = s0_ii + s0_jj, and s(t) = s0 e^{kappa t}:
+and Euler's rule for the limit's equations misses half their second derivatives. With C = kappa T,
+E = e^C, s(t) = s0 e^{kappa t} and S = s0_ii + s0_jj:
 
-    lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),  e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E
-    Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),     e_Theta = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
+    lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),    Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),
+    e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E,
+    e_Theta  = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
 
-With tanh the bias is large (3.5 % of q at depth 500 where q starts at 4): extrapolate in 1 / depth, or compare with the recursion of
-the finite depth. Linear networks are exact at every width and depth, since E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
+The bias of tanh is large (3.5 % of q at depth 500, q = 4 at the start): extrapolate in 1 / depth,
+or compare with the recursion at finite depth. Linear networks are exact at every width and depth:
+E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
-from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.validate import Growth, check_gram, growth_of
+from deepinit.theory.diffusion.growth import Growth, gram_matrix, growth_of, without_curvature
 
 
 class DepthBias(NamedTuple):
@@ -56,11 +59,11 @@ class LinearNetwork(NamedTuple):
 
 
 def depth_bias(
-    activation: Any, gram: Any, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    activation: Any, gram: ArrayLike, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> DepthBias:
-    """What a depth L adds to the overlaps and tangent kernels of infinite depth, to first order in 1/L; infinite width.
+    """Overlaps and tangent kernels at depth L minus those of infinite depth, order 1/L.
 
-    Formulas in the module docstring.
+    Infinite width; formulas in the module docstring.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -73,17 +76,19 @@ def depth_bias(
         `DepthBias`, exact coefficients.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram matrix that is none.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram
+            matrix that is none.
 
-    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have mean 0 (a fourth derivative
-        moves the mean of the coordinates by O(1/L), which then enters the overlap).
+    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have
+        mean 0 (a fourth derivative moves the mean of the coordinates by O(1/L), which then enters
+        the overlap).
 
     Reference: derivation in the module docstring.
     """
     constants = without_curvature(activation)
     a, c = constants.slope, constants.third
     growth = growth_of(a, weight_var, bias_var, horizon)
-    start = bias_var + weight_var * check_gram("gram", gram)
+    start = bias_var + weight_var * gram_matrix("gram", gram)
     sizes = np.diag(start)[:, None] + np.diag(start)[None, :]
     exponent, factor, time = growth.exponent, growth.factor, growth.horizon
     cubic = 0.5 * a * c * sizes
@@ -94,13 +99,12 @@ def depth_bias(
 
 
 def linear_network(
-    gram: Any, depth: int, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
+    gram: ArrayLike, depth: int, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> LinearNetwork:
     """Overlaps and tangent kernels of x + dW x + db, exact means at every width and depth.
 
-        E lambda = (lambda_0 + r) (1 + C/L)^L - r,    Theta = (lambda_0 + r) C (1 + C/L)^{L-1},    K_b = r ((1 + C/L)^L - 1),
-
-    C = weight_var T, K_W = Theta - K_b.
+        E lambda = (lambda_0 + r) (1 + C/L)^L - r,    Theta = (lambda_0 + r) C (1 + C/L)^{L-1},
+        K_b = r ((1 + C/L)^L - 1),    K_W = Theta - K_b,    C = weight_var T.
 
     Args:
         gram: [N, N], <x_i, x_j> / D at the start.
@@ -121,7 +125,7 @@ def linear_network(
     """
     growth: Growth = growth_of(1.0, weight_var, bias_var, horizon)
     validate.integer("depth", depth, 1, "Give at least one block.")
-    start, c = check_gram("gram", gram), growth.exponent
+    start, c = gram_matrix("gram", gram), growth.exponent
     log_step = math.log1p(c / depth)
     gain = math.expm1(depth * log_step)
     bias_gain = growth.bias_rate * growth.horizon * (gain / c if c else 1.0)

@@ -1,29 +1,35 @@
-"""The double limit with an inner activation, x + phi(dW psi(x) + db): ordinary differential equations.
+"""The double limit with an inner activation, x + phi(dW psi(x) + db).
 
-From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay independent and Gaussian, so that mean m and
-covariance Sigma close, contrary to what the publication says of general psi:
+From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay
+independent and Gaussian: mean m and covariance Sigma close, contrary to the publication's remark on
+general psi. For x ~ N(m, Sigma),
 
-    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
-    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j) + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij),     x ~ N(m, Sigma).
+    m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),
+    Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
+    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)
+                     + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij).
 
-The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with psi = id and b = 0.
+The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with
+psi = id and b = 0.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.activations import Activation, as_activation
 from deepinit.core.errors import SpecError
-from deepinit.theory.diffusion.constants import diffusion_constants, growth_order
+from deepinit.theory.diffusion.growth import (
+    check_exponent,
+    checked_variances,
+    diffusion_constants,
+    gram_matrix,
+    growth_order,
+    vector,
+)
 from deepinit.theory.diffusion.pairs import product_means
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import (
-    check_exponent,
-    check_gram,
-    check_variances,
-    check_vector,
-)
 
 
 class InnerLimit(NamedTuple):
@@ -48,20 +54,21 @@ class InnerLimit(NamedTuple):
 def inner_limit(
     activation: Any,
     inner: Any,
-    covariance: Any,
+    covariance: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
-    mean: Any = None,
+    mean: ArrayLike | None = None,
 ) -> InnerLimit:
-    """Mean, covariance and tangent kernel at the horizon of x + phi(dW psi(x) + db), both limits taken.
+    """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
     Equations in the module docstring.
 
     Args:
         activation: phi, outer, with phi(0) = 0, smooth at 0.
         inner: psi, any activation that grows at most linearly; kinks are allowed.
-        covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding, 0 for inputs copied to all coordinates.
+        covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
+            0 for inputs copied to all coordinates.
         weight_var: sigma_w^2.
         bias_var: sigma_b^2.
         horizon: T.
@@ -71,20 +78,22 @@ def inner_limit(
         `InnerLimit`, relative error about 1e-9.
 
     Raises:
-        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a negative variance or horizon, a
-            covariance that is none, a horizon beyond the explosion (b != 0 and linear growth), with its time.
+        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a negative
+            variance or horizon, a covariance that is none, a horizon beyond the explosion (b != 0
+            and linear growth), with its time.
 
-    Valid for: Gaussian coordinates at the start, depth and width -> infinity; finite networks with linearly growing psi and b != 0 explode with
-        positive probability (`may_explode`).
+    Valid for: Gaussian coordinates at the start, depth and width -> infinity; finite networks with
+        linearly growing psi and b != 0 explode with positive probability (`may_explode`).
 
-    Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order parameters.
+    Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order
+        parameters.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
-    weight, bias, time = check_variances(weight_var, bias_var, horizon)
+    weight, bias, time = checked_variances(weight_var, bias_var, horizon)
     check_exponent(constants.slope**2 * weight * time)
-    sigma = check_gram("covariance", covariance)
+    sigma = gram_matrix("covariance", covariance)
     size = len(sigma)
-    start_mean = check_vector("mean", np.zeros(size) if mean is None else mean, size)
+    start_mean = vector("mean", np.zeros(size) if mean is None else mean, size)
     a2, b = constants.slope**2, constants.curvature
 
     def rates(state: np.ndarray) -> np.ndarray:
@@ -102,13 +111,11 @@ def inner_limit(
 
 
 def not_superlinear(psi: Activation) -> Activation:
-    """The activation inside a block, refused if it grows faster than linearly."""
+    """psi, or SpecError if it grows faster than linearly."""
     if growth_order(psi) > 1.0:
-        raise SpecError(
-            f"the activation {psi!r}, which grows like |x|^{growth_order(psi):g}",
-            "activations inside a block that grow at most linearly",
-            "The diffusion may explode with a faster one; take a bounded one (tanh, erf) or ReLU.",
-        )
+        given = f"{psi!r} inside a block, which grows like |x|^{growth_order(psi):g}"
+        allowed = "inner activations that grow at most linearly, which do not explode"
+        raise SpecError(given, allowed, "Take a bounded one (tanh, erf) or ReLU.")
     return psi
 
 

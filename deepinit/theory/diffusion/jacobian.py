@@ -1,23 +1,26 @@
 """The input-output Jacobian of an infinitely deep linear diffusion, exact at every width.
 
-For psi = id and phi''(0) = 0 the Jacobian g = J(x_T, x_0) is a matrix geometric Brownian motion that knows nothing of x,
+For psi = id and phi''(0) = 0 the Jacobian g = J(x_T, x_0) is a matrix geometric Brownian motion,
+independent of x,
 
-    dg = a (sigma_w / sqrt(D)) dB g,     d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt),     kappa = a^2 sigma_w^2,
+    dg = a (sigma_w / sqrt(D)) dB g,    d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt),
 
-from which, with M2 = E tr((g^T g)^2) / D, P = E (tr(g^T g) / D)^2 and C = kappa T,
+kappa = a^2 sigma_w^2. With M2 = E tr((g^T g)^2) / D, P = E (tr(g^T g) / D)^2 and C = kappa T,
 
     E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I
-    log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D)  for a unit vector v
-    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,     P' = 2 kappa P + (4 kappa / D^2) M2,     M2(0) = P(0) = 1.
+    log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D), |v| = 1,
+    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,   P' = 2 kappa P + (4 kappa / D^2) M2,  M2 = P = 1 at 0.
 
-At infinite width M2 = e^{2C} (1 + 2C): the squared singular values have relative variance 2C, bounded but not 0. In
-particular (g^T g)^-1 does not become e^{-C} I, as an intermediate step of the publication has it: its trace grows.
+At infinite width M2 = e^{2C} (1 + 2C): the squared singular values have relative variance 2C. The
+trace of (g^T g)^-1 grows; an intermediate step of the publication has e^{-C} I.
 
-The tangent kernel of a block's biases for one output coordinate is K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt, an integral
-of a geometric Brownian motion in T - t with drift kappa and squared volatility gamma = 4 kappa / D. Means of tangent kernels have no
-finite-width correction; their variances do:
+The tangent kernel of a block's biases for one output coordinate is
+K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt, an integral of a geometric Brownian motion in
+T - t with drift kappa and squared volatility gamma = 4 kappa / D. Means of tangent kernels have no
+finite-width correction; variances do:
 
-    Var K_b = 2 a^4 sigma_b^4 int_0^T e^{kappa u} (e^{gamma u} - 1) (e^{kappa T} - e^{kappa u}) / kappa du.
+    Var K_b = 2 a^4 sigma_b^4 int_0^T e^{kappa u} (e^{gamma u} - 1)
+              (e^{kappa T} - e^{kappa u}) / kappa du.
 """
 
 import math
@@ -26,10 +29,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import expm
 
-from deepinit.theory.cutoff.validate import check_width
-from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.moments import LogNormal
-from deepinit.theory.diffusion.validate import Growth, growth_of
+from deepinit.core import validate
+from deepinit.theory.diffusion.growth import growth_of, without_curvature
+from deepinit.theory.numerics import LogNormal
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
 
@@ -38,7 +40,7 @@ class JacobianLaw(NamedTuple):
     """Exact statistics of g = dx_T / dx_0, a [D, D] matrix; trace means tr / D.
 
     Attributes:
-        mean_square: E tr(g^T g) / D, and E |g^T v|^2: the growth of a backward gradient over the horizon.
+        mean_square: E tr(g^T g) / D and E |g^T v|^2, the growth of a backward gradient.
         inverse_mean_square: E tr((g^T g)^-1) / D.
         fourth: M2 = E tr((g^T g)^2) / D.
         squared_trace: P = E (tr(g^T g) / D)^2.
@@ -55,16 +57,16 @@ class JacobianLaw(NamedTuple):
 
     @property
     def relative_spread(self) -> float:
-        """E of the variance of the squared singular values of one g, over their squared mean: (M2 - P) / e^{2C}."""
+        """Relative variance of the squared singular values of one g: (M2 - P) / e^{2C}."""
         return (self.fourth - self.squared_trace) / self.mean_square**2
 
 
 def jacobian_law(
     activation: Any, width: int, weight_var: float, horizon: float = 1.0
 ) -> JacobianLaw:
-    """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id: traces, determinant, norms.
+    """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
-    By time homogeneity J(x_T, x_t) has the law with horizon T - t: E |J(x_T, x_t)^T e_1|^2 = e^{kappa (T - t)}.
+    J(x_T, x_t) has the law of horizon T - t: E |J(x_T, x_t)^T e_1|^2 = e^{kappa (T - t)}.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -76,14 +78,16 @@ def jacobian_law(
         `JacobianLaw`, to about 1e-13 relative.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a bad width.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a bad
+            width.
 
-    Valid for: depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D = (1 + C/L)^L.
+    Valid for: depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D =
+        (1 + C/L)^L.
 
     Reference: derivation in the module docstring; the equation of g: arXiv:2007.03253, section 5.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, 0.0, horizon)
-    d = check_width(width)
+    d = validate.integer("width", width, 1)
     c = growth.exponent
     fourth, squared = expm(c * np.array([[2.0 + 2.0 / d, 2.0], [4.0 / d**2, 2.0]])) @ np.ones(2)
     return JacobianLaw(
@@ -99,10 +103,11 @@ def jacobian_law(
 def bias_kernel_variance(
     activation: Any, width: int, weight_var: float, bias_var: float, horizon: float = 1.0
 ) -> float:
-    """Variance over networks of K_b, the biases' part of the tangent kernel of one output coordinate.
+    """Variance over networks of K_b, the biases' part of the tangent kernel of one output
+    coordinate.
 
-    Formula in the module docstring; in closed form 2 a^4 sigma_b^4 S - (r (E - 1))^2,
-    S = [(e^{(2 kappa + gamma) T} - 1) / (2 kappa + gamma) - (e^{kappa T} - 1) / kappa] / (kappa + gamma).
+    Formula in the module docstring; in closed form 2 a^4 sigma_b^4 S - (r (E - 1))^2, S = [(e^{(2
+    kappa + gamma) T} - 1) / (2 kappa + gamma) - (e^{kappa T} - 1) / kappa] / (kappa + gamma).
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -112,7 +117,8 @@ def bias_kernel_variance(
         horizon: T.
 
     Returns:
-        Var K_b, of the kernel with NTK-parametrised gradients (its mean is r (E - 1)); the same for every pair of inputs.
+        Var K_b, of the kernel with NTK-parametrised gradients (its mean is r (E - 1)); the same for
+        every pair of inputs.
 
     Raises:
         SpecError: as `jacobian_law`.
@@ -121,16 +127,14 @@ def bias_kernel_variance(
 
     Reference: derivation in the module docstring.
     """
-    growth: Growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
-    gamma = 4.0 * growth.rate / check_width(width)
+    growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
+    gamma = 4.0 * growth.rate / validate.integer("width", width, 1)
     time = growth.horizon
     if gamma * time > 1.0:  # nothing cancels in the closed form
         total = 2.0 * growth.rate + gamma
         bracket = (math.expm1(total * time) / total - growth.mean_time) / (growth.rate + gamma)
         return growth.bias_rate**2 * (2.0 * bracket - growth.mean_time**2)
-    u = (
-        0.5 * time * (_NODES + 1.0)
-    )  # 100 nodes: exact to rounding for e^{(2 kappa + gamma) u} up to exponents of 200
+    u = 0.5 * time * (_NODES + 1.0)  # exact for e^{(2 kappa + gamma) u} up to exponents of 200
     left = time - u
     ahead = np.exp(growth.rate * u) * left * _exp_ratio(growth.rate * left)
     integral = 0.5 * time * np.sum(_WEIGHTS * np.exp(growth.rate * u) * np.expm1(gamma * u) * ahead)

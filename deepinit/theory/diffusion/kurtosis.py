@@ -1,7 +1,8 @@
-"""How far from Gaussian a coordinate is at finite width and infinite depth: a law of order horizon / width, exact.
+"""Excess kurtosis of a coordinate at finite width and infinite depth: order horizon / width, exact.
 
-For psi = id and phi''(0) = 0 a coordinate is a mixture of Gaussians over the path of q = |x|^2 / D: dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 +
-sigma_w^2 q). Where all coordinates start at one number they are exchangeable, and the fourth moment closes.
+For psi = id and phi''(0) = 0 a coordinate is a mixture of Gaussians over the path of q = |x|^2 / D:
+dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q). Coordinates that start at one number are
+exchangeable, and the fourth moment closes.
 """
 
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 from scipy.linalg import expm
 
 from deepinit.core.errors import SpecError
+from deepinit.theory.diffusion.growth import vector
 from deepinit.theory.diffusion.moments import checked_start
-from deepinit.theory.diffusion.validate import check_vector
 
 
 def coordinate_excess_kurtosis(
@@ -22,11 +23,12 @@ def coordinate_excess_kurtosis(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> float:
-    """Excess kurtosis of one coordinate x_{T,1} when every coordinate starts at the same number: 0 for a Gaussian.
+    """Excess kurtosis of a coordinate x_{T,1} if all start at one number; 0 for a Gaussian.
 
-    With y = x - x_0, A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2), coordinates exchangeable:
+    With y = x - x_0, A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2):
 
-        (E A)' = E s,   (E A^2)' = (2 + 4/D) E A s,   (E A B)' = (1 + 2/D) E B s,   (E B^2)' = E s / D,   (E y_1^4)' = 6 E A s.
+        (E A)' = E s,             (E A^2)' = (2 + 4/D) E A s,    (E A B)' = (1 + 2/D) E B s,
+        (E B^2)' = E s / D,       (E y_1^4)' = 6 E A s.
 
     About 5 / D at weight_var = bias_var = horizon = 1, start 0.
 
@@ -49,16 +51,17 @@ def coordinate_excess_kurtosis(
     Reference: derivation above.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
-    z = float(check_vector("start", start, 1)[0])
+    z = float(vector("start", start, 1)[0])
     k, beta, d = growth.rate, growth.bias_rate, float(size)
     # on (1, A, B, A^2, AB, B^2, y_1^4): about the start, so that nothing cancels
     rest = beta + k * z * z
     system = np.zeros((7, 7))
 
-    def times_rate(row: int, factor: float, one: int, with_a: int, with_b: int) -> None:
-        system[row, [one, with_a, with_b]] += factor * np.array([rest, k, 2.0 * k * z])
+    def times_rate(row: int, factor: float, alone: int, with_a: int, with_b: int) -> None:
+        system[row, [alone, with_a, with_b]] += factor * np.array([rest, k, 2.0 * k * z])
 
-    # dA = s dt + (2/D) <y, dy>, dB = <1, dy> / D, d[A,A] = 4 A s / D, d[A,B] = 2 B s / D, d[B,B] = s / D (in units of a^2)
+    # dA = s dt + (2/D) <y, dy>, dB = <1, dy> / D; in units of a^2
+    # d[A,A] = 4 A s / D, d[A,B] = 2 B s / D, d[B,B] = s / D
     times_rate(1, 1.0, 0, 1, 2)
     times_rate(3, 2.0 + 4.0 / d, 1, 3, 4)
     times_rate(4, 1.0 + 2.0 / d, 2, 4, 5)
@@ -66,9 +69,6 @@ def coordinate_excess_kurtosis(
     times_rate(6, 6.0, 1, 3, 4)  # E y_1^2 s = E A s
     moments = expm(growth.horizon * system)[:, 0]
     if not moments[1] > 0.0:
-        raise SpecError(
-            "a coordinate without variance",
-            "a positive horizon, slope and variance",
-            "Set bias_var > 0.",
-        )
+        allowed = "a positive horizon, slope and variance"
+        raise SpecError("a coordinate without variance", allowed, "Set bias_var > 0.")
     return float(moments[6] / moments[1] ** 2 - 3.0)

@@ -1,53 +1,59 @@
-"""Exact moments of order parameters at any width, at infinite depth, for linear diffusions (psi = id, phi''(0) = 0).
+"""Exact moments of order parameters at any width, linear diffusions (psi = id, phi''(0) = 0).
 
-    dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,     q_i = |x_i|^2 / D, lambda = <x_1, x_2> / D, m = mean coordinate
+    dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,     q_i = |x_i|^2 / D,
+    lambda = <x_1, x_2> / D,     m = mean coordinate
 
-Rows of B are independent, so that d[x_i, x_j] = a^2 s_ij I dt with s_ij = sigma_b^2 + sigma_w^2 lambda_ij, and by Ito
+Rows of B are independent: d[x_i, x_j] = a^2 s_ij I dt with s_ij = sigma_b^2 + sigma_w^2 lambda_ij.
+By Ito, Markov by themselves,
 
-    dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,      d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt,
+    dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
+    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt.
 
-Markov by themselves. Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2 sigma_b^2):
+Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2 sigma_b^2, l = lambda):
 
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
-    (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2) + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
+    (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
+                  + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
     (E q_1q_2)' = beta E(q_1 + q_2) + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
 
-The published bracket of lambda lacks 2 s_12 lambda; it matters at finite width. Fluctuations are of order horizon / width,
-whatever the depth: that is why the two limits commute. The moments of q are log-normal in size: do not estimate high ones
-from samples.
+The published bracket of lambda lacks 2 s_12 lambda, which matters at finite width. Fluctuations are
+of order horizon / width at every depth: the two limits commute. Moments of q are log-normal in
+size: samples do not estimate high ones.
 
-Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x, h = a (dW x + db) has independent
-rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L, so that q' = |x + h|^2 / D is V/D times a noncentral chi-square of D
-degrees of freedom, whose cumulants are polynomials in q,
+Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x,
+h = a (dW x + db) has independent rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L:
+q' = |x + h|^2 / D is V/D times a noncentral chi-square of D degrees of freedom, with cumulants
 
     c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
 
 and for two inputs E lambda' = lambda + V and
 
-    Cov(lambda_ij', lambda_kl') = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
+    Cov(lambda_ij', lambda_kl')
+        = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff.validate import check_width
-from deepinit.theory.diffusion.constants import without_curvature
-from deepinit.theory.diffusion.validate import (
+from deepinit.theory.diffusion.growth import (
     Growth,
+    bounded,
     check_exponent,
-    check_gram,
-    check_size,
+    gram_matrix,
     growth_of,
+    without_curvature,
 )
+from deepinit.theory.numerics import LogNormal
 
 
-class PairMoments(NamedTuple):
+class OverlapMoments(NamedTuple):
     """First and second moments of the overlaps of two inputs at the horizon.
 
     Attributes:
@@ -64,18 +70,6 @@ class PairMoments(NamedTuple):
     def variance(self) -> np.ndarray:
         """[2, 2], Var lambda_ij."""
         return self.second - self.mean**2
-
-
-class LogNormal(NamedTuple):
-    """A logarithm that is exactly Gaussian.
-
-    Attributes:
-        mean: of the natural logarithm.
-        variance: of the natural logarithm.
-    """
-
-    mean: float
-    variance: float
 
 
 def mean_square_moments(
@@ -105,47 +99,41 @@ def mean_square_moments(
         [highest + 1], float64, to about 1e-13 relative (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad width, order or
-            depth; a depth with an activation that is not linear.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad
+            width, order or depth; a depth with an activation that is not linear.
 
-    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth -> infinity at fixed
-        width; at depth L the error is O(horizon / L), see `depth_bias`.
+    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth ->
+        infinity at fixed width; at depth L the error is O(horizon / L), see `depth_bias`.
 
     Reference: derivation in the module docstring.
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
-    validate.integer("highest", highest, 1, "2 gives the variance.")
-    if highest > 12:
-        raise SpecError(
-            f"highest={highest}", "1 to 12", "The moments of a log-normal law say little there."
-        )
+    validate.integer("highest", highest, 1, "2 gives the variance.", most=12)
     check_exponent(highest * (1.0 + 2.0 * (highest - 1) / size) * growth.exponent, most=600.0)
     with np.errstate(over="ignore", invalid="ignore"):
         start = q ** np.arange(highest + 1)
         if depth is None:
-            found = expm(growth.horizon * _square_system(growth, size, highest)) @ start
+            moments = expm(growth.horizon * _square_system(growth, size, highest)) @ start
         else:
             step = _square_step(_block(activation, growth, depth), size, highest)
-            found = np.linalg.matrix_power(step, depth) @ start
-    if not np.isfinite(found).all():
-        raise SpecError(
-            f"mean_square={mean_square:g}, bias_var={bias_var:g} and highest={highest}",
-            "numbers whose powers up to `highest` stay in float64",
-            "Scale them down, both by one factor: E q^k scales with its k-th power.",
-        )
-    return found
+            moments = np.linalg.matrix_power(step, depth) @ start
+    if not np.isfinite(moments).all():
+        given = f"mean_square={mean_square:g}, bias_var={bias_var:g} and highest={highest}"
+        remedy = "Scale both down by one factor: E q^k scales with its k-th power."
+        raise SpecError(given, "numbers whose powers up to `highest` stay in float64", remedy)
+    return moments
 
 
 def overlap_moments(
     activation: Any,
     width: int,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     bias_var: float = 0.0,
     horizon: float = 1.0,
     *,
     depth: int | None = None,
-) -> PairMoments:
+) -> OverlapMoments:
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 of two inputs at the last block, exact at width D.
 
     Args:
@@ -158,34 +146,39 @@ def overlap_moments(
         depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
     Returns:
-        `PairMoments`, to about 1e-13 relative. The mean has no finite-width correction: lambda_0 E + r (E - 1), with
-        (1 + C / L)^L for E at depth L.
+        `OverlapMoments`, to about 1e-13 relative. The mean, lambda_0 E + r (E - 1), has no
+        finite-width correction; at depth L it has (1 + C / L)^L for E.
 
     Raises:
-        SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive semidefinite [2, 2].
+        SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive
+            semidefinite [2, 2].
 
     Valid for: as `mean_square_moments`.
 
-    Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
+    Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without
+        2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
-    start = check_gram("gram", gram, size=2)
+    start = gram_matrix("gram", gram, size=2)
     (q1, overlap), (_, q2) = start
     if depth is None:
         propagator = expm(growth.horizon * _pair_system(growth, size))
     else:
-        propagator = np.linalg.matrix_power(
-            _pair_step(_block(activation, growth, depth), size), depth
-        )
+        step = _pair_step(_block(activation, growth, depth), size)
+        propagator = np.linalg.matrix_power(step, depth)
     at_start = np.array([1.0, q1, q2, q1**2, q2**2, overlap, overlap**2, q1 * q2])
     _, eq1, eq2, eq11, eq22, el, ell, eq12 = (propagator @ at_start).tolist()
-    return PairMoments(np.array([[eq1, el], [el, eq2]]), np.array([[eq11, ell], [ell, eq22]]), eq12)
+    return OverlapMoments(
+        np.array([[eq1, el], [el, eq2]]), np.array([[eq11, ell], [ell, eq22]]), eq12
+    )
 
 
 def log_mean_square_law(
     activation: Any, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D), kappa = phi'(0)^2 weight_var.
+    """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D).
+
+    kappa = phi'(0)^2 weight_var.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -213,11 +206,8 @@ def checked_start(
     """Rates, width and q_0 of a linear diffusion."""
     slope = without_curvature(activation).slope
     growth = growth_of(slope, weight_var, bias_var, horizon)
-    return (
-        growth,
-        check_width(width),
-        check_size("mean_square", mean_square, "It is |x|^2 / width."),
-    )
+    size = validate.integer("width", width, 1)
+    return growth, size, bounded("mean_square", mean_square, "It is |x|^2 / width.")
 
 
 def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
@@ -231,7 +221,7 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest): moments of a noncentral chi-square from its cumulants."""
+    """One block of a linear network on (1, q, ..., q^highest), by chi-square cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):
@@ -255,13 +245,8 @@ def _pair_system(growth: Growth, width: int) -> np.ndarray:
         system[first, [0, first]] = beta, k
         system[second, [first, second]] = 2.0 * (1.0 + 2.0 / d) * np.array([beta, k])
     system[5, [0, 5]] = beta, k
-    system[6, [5, 6, 1, 2, 7]] = (
-        2 * (1 + 1 / d) * beta,
-        2 * (1 + 1 / d) * k,
-        beta / d,
-        beta / d,
-        2 * k / d,
-    )
+    double = 2 * (1 + 1 / d)
+    system[6, [5, 6, 1, 2, 7]] = double * beta, double * k, beta / d, beta / d, 2 * k / d
     system[7, [1, 2, 7, 5, 6]] = beta, beta, 2 * k, 4 * beta / d, 4 * k / d
     return system
 
@@ -277,14 +262,8 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
         step[first, [0, first]] = b, gain
         step[second, [0, first, second]] = constant, (2 + 4 / d) * cross, gain**2 + 2 * noise / d
     step[5, [0, 5]] = b, gain
-    step[6, [0, 1, 2, 5, 6, 7]] = (
-        constant,
-        cross / d,
-        cross / d,
-        (2 + 2 / d) * cross,
-        gain**2 + noise / d,
-        noise / d,
-    )
+    step[6, [0, 1, 2, 5]] = constant, cross / d, cross / d, (2 + 2 / d) * cross
+    step[6, [6, 7]] = gain**2 + noise / d, noise / d
     step[7, [0, 1, 2, 5, 6, 7]] = constant, cross, cross, 4 * cross / d, 2 * noise / d, gain**2
     return step
 
@@ -294,10 +273,8 @@ def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
     validate.integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:
-        raise SpecError(
-            f"depth={depth} with the activation {as_activation(activation)!r}",
-            "a linear activation at a finite depth",
-            "Leave depth out for the limit of infinite depth; `depth_bias` has the term of order 1 / depth.",
-        )
+        given = f"depth={depth} with the activation {as_activation(activation)!r}"
+        remedy = "depth=None: infinite depth; `depth_bias` has the term of order 1 / depth."
+        raise SpecError(given, "a linear activation at a finite depth", remedy)
     length = growth.horizon / depth
     return Growth(growth.rate * length, growth.bias_rate * length, length)

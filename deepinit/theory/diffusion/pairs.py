@@ -1,20 +1,23 @@
-"""Gaussian expectations E psi(x) psi(y) and E psi'(x) psi'(y) of a pair of coordinates, for the equations of the double limit.
+"""E psi(x) psi(y) and E psi'(x) psi'(y) of a Gaussian pair, for the equations of the double limit.
 
-Positively homogeneous psi (slopes l, r) with means 0, from theta = arccos(rho) and k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi):
+Positively homogeneous psi (slopes l, r) with means 0, theta = arccos(rho) and
+k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi):
 
     E psi psi = sqrt(V_x V_y) [(l^2 + r^2) k(theta) - 2 l r k(pi - theta)],
     E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi);
 
-erf with means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and (4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2); the identity with any
-means. Others by quadrature: x on the trapezoidal rule, y given x on the same (smooth psi) or on Gauss-Legendre pieces between its kinks.
+erf with means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
+(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2); the identity with any means. Others by quadrature: x
+on the trapezoidal rule, y given x on the same (smooth psi) or on Gauss-Legendre pieces between its
+kinks.
 """
 
 import math
 
 import numpy as np
 
-from deepinit.core.activations import BUILTIN, Activation
-from deepinit.core.gaussian import normal_rule, on_host, values
+from deepinit.core.activations import Activation
+from deepinit.core.gaussian import derivatives, normal_rule, values
 
 _PIECE, _PIECE_WEIGHTS = np.polynomial.legendre.leggauss(40)
 _RANGE = 9.0  # the normal density outside weighs 2e-19
@@ -30,11 +33,11 @@ def product_means(
         psi: any activation.
         mean: [N].
         covariance: [N, N], positive semidefinite; degenerate pairs are allowed.
-        slopes: also the second; else zeros.
+        slopes: compute the second; else zeros.
 
     Returns:
-        To about 1e-12: closed forms, and psi as smooth as tanh at standard deviations up to 8; with kinks about 1e-9, less where the
-        correlation is within 1e-6 of 1 but not 1.
+        To about 1e-12: closed forms, and psi as smooth as tanh at standard deviations up to 8; with
+        kinks about 1e-9, less where the correlation is within 1e-6 of 1 but not 1.
     """
     variances = np.diag(covariance)
     roots = np.sqrt(np.outer(variances, variances))
@@ -46,9 +49,8 @@ def product_means(
     if psi.name == "erf" and not mean.any():
         scale = np.outer(1.0 + 2.0 * variances, 1.0 + 2.0 * variances)
         ratio = np.clip(2.0 * covariance / np.sqrt(scale), -1.0, 1.0)
-        return (2.0 / math.pi) * np.arcsin(ratio), (4.0 / math.pi) / np.sqrt(
-            scale - 4.0 * covariance**2
-        )
+        slope_products = (4.0 / math.pi) / np.sqrt(scale - 4.0 * covariance**2)
+        return (2.0 / math.pi) * np.arcsin(ratio), slope_products
     return _by_quadrature(psi, mean, covariance, slopes)
 
 
@@ -56,11 +58,8 @@ def _homogeneous(
     slopes: tuple[float, float], covariance: np.ndarray, roots: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     left, right = slopes
-    theta = np.arccos(
-        np.clip(
-            np.divide(covariance, roots, out=np.zeros_like(roots), where=roots > 0.0), -1.0, 1.0
-        )
-    )
+    rho = np.divide(covariance, roots, out=np.zeros_like(roots), where=roots > 0.0)
+    theta = np.arccos(np.clip(rho, -1.0, 1.0))
     np.fill_diagonal(theta, 0.0)
 
     def half_kernel(angle: np.ndarray) -> np.ndarray:
@@ -78,14 +77,12 @@ def _by_quadrature(
     products, slope_products = np.zeros((size, size)), np.zeros((size, size))
     for i in range(size):
         for j in range(i + 1):
-            x, y, weights = _pair_rule(
-                psi.kinks, (mean[i], mean[j]), covariance[np.ix_([i, j], [i, j])]
-            )
-            products[i, j] = products[j, i] = np.sum(
-                weights * values(psi, x)[:, None] * values(psi, y)
-            )
+            block = covariance[np.ix_([i, j], [i, j])]
+            x, y, weights = _pair_rule(psi.kinks, (mean[i], mean[j]), block)
+            product = np.sum(weights * values(psi, x)[:, None] * values(psi, y))
+            products[i, j] = products[j, i] = product
             if slopes:
-                slope = np.sum(weights * _derivative(psi, x)[:, None] * _derivative(psi, y))
+                slope = np.sum(weights * derivatives(psi, x)[:, None] * derivatives(psi, y))
                 slope_products[i, j] = slope_products[j, i] = slope
     return products, slope_products
 
@@ -101,14 +98,11 @@ def _pair_rule(
     rest = 0.0 if rest < 1e-8 * std_y else rest
     if not kinks:
         nodes, mass = normal_rule(num_nodes=_smooth_nodes(max(std_x, abs(tilt))))
-        others, other_mass = (
-            normal_rule(num_nodes=_smooth_nodes(rest)) if rest else (np.zeros(1), np.ones(1))
-        )
-        return (
-            means[0] + std_x * nodes,
-            means[1] + tilt * nodes[:, None] + rest * others,
-            np.outer(mass, other_mass),
-        )
+        others, other_mass = np.zeros(1), np.ones(1)
+        if rest:
+            others, other_mass = normal_rule(num_nodes=_smooth_nodes(rest))
+        y = means[1] + tilt * nodes[:, None] + rest * others
+        return means[0] + std_x * nodes, y, np.outer(mass, other_mass)
     crossings = [(kink - means[0]) / std_x for kink in kinks if std_x > 0.0]
     crossings += [(kink - means[1]) / tilt for kink in kinks if tilt != 0.0]
     nodes, mass = normal_rule(tuple(crossings), _KINKED_NODES if crossings else 241)
@@ -120,20 +114,11 @@ def _pair_rule(
     edges = np.concatenate([-ends, breaks, ends], axis=1)
     half, middle = 0.5 * np.diff(edges)[..., None], 0.5 * (edges[:, 1:] + edges[:, :-1])[..., None]
     inner = (middle + half * _PIECE).reshape(len(nodes), -1)
-    weights = (
-        (half * _PIECE_WEIGHTS).reshape(len(nodes), -1)
-        * np.exp(-0.5 * inner**2)
-        / math.sqrt(2.0 * math.pi)
-    )
+    pieces = (half * _PIECE_WEIGHTS).reshape(len(nodes), -1)
+    weights = pieces * np.exp(-0.5 * inner**2) / math.sqrt(2.0 * math.pi)
     return means[0] + std_x * nodes, centre[:, None] + rest * inner, mass[:, None] * weights
 
 
 def _smooth_nodes(std: float) -> int:
-    """The spacing shrinks with the distance of tanh's poles, pi / (2 std), up to std 8."""
+    """Spacing in proportion to the distance of tanh's poles, pi / (2 std), up to std 8."""
     return 120 * min(8, max(1, math.ceil(std))) + 1
-
-
-def _derivative(psi: Activation, x: np.ndarray) -> np.ndarray:
-    if psi.name in BUILTIN:
-        return np.asarray(psi.derivative(x), dtype=np.float64)
-    return on_host(psi.derivative, x)

@@ -1,21 +1,24 @@
-"""One input in the double limit: the coordinate mean m and mean square q, in one closed form for all branches, and when they explode.
+"""One input in the double limit: mean m, mean square q and explosion time, in closed form.
 
-With w = sigma_w, s = sigma_b^2 + w^2 q and u = b m + a^2 the limit's equations are
+With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0^2 (either sign),
 
-    m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2,   A = b^2 s_0 - w^2 u_0^2  (either sign).
+    m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2.
 
-u = p / n linearises it: p' = A n / 2, n' = -w^2 p / 2, so that with omega = w sqrt(A) / 2 (imaginary for A < 0)
+u = p / n linearizes it: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for
+A < 0)
 
-    n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1
-    s = s_0 / n^2,    m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,    eta = (s_0 / 2) (sin(omega t) / omega) / n.
+    n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
+    m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
+    eta = (s_0 / 2) (sin(omega t) / omega) / n
 
-This holds for every b, weight_var and A, zero included; the explosion time is the first zero of n. In terms of u it is a tangent for A > 0, a
-hyperbola for A = 0, and for A < 0 a hyperbolic cotangent: with rho = sqrt(-A) and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
+for every b, weight_var and A, zero included; the explosion time is the first zero of n. In u it is
+a tangent for A > 0, a hyperbola for A = 0, a hyperbolic cotangent for A < 0: with rho = sqrt(-A)
+and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
 
-    A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0   makes   u_0 > a^2 / 2 > 0,
+    A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
 
-so that y >= 1, with equality only for b^2 s_0 = 0. Hence for b != 0 every input with s_0 > 0 explodes. The published formula has the tangent alone,
-and constants "to be found numerically".
+implies u_0 > a^2 / 2 > 0: y >= 1, with equality only for b^2 s_0 = 0. For b != 0 every input with
+s_0 > 0 explodes. The published formula has the tangent alone.
 """
 
 import math
@@ -24,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from deepinit.core.explosions import explosion_refusal
-from deepinit.theory.diffusion.constants import DiffusionConstants
+from deepinit.theory.diffusion.growth import DiffusionConstants
 
 
 class Riccati(NamedTuple):
@@ -56,12 +59,12 @@ class Riccati(NamedTuple):
 
     @property
     def reversed(self) -> "Riccati":
-        """The equation of -u(-t), whose explosion time is the distance of the last singularity before 0."""
+        """The equation of -u(-t); its explosion time is the distance of the last one before 0."""
         a2, b = self.constants.slope**2, self.constants.curvature
         return self._replace(mean=-self.mean - 2.0 * a2 / b) if b else self
 
     def explosion_time(self) -> float:
-        """T*, infinite where nothing explodes."""
+        """T*, infinite without explosion."""
         a, pull = self.discriminant, self.weight_var * self.start
         omega = 0.5 * math.sqrt(self.weight_var * abs(a))
         if a > 0.0 and omega > 0.0:
@@ -78,18 +81,14 @@ class Riccati(NamedTuple):
         b, a2 = self.constants.curvature, self.constants.slope**2
         sine, denominator = self._solution(np.asarray(t, dtype=np.float64))
         eta = 0.5 * self.rate * sine / denominator
-        return self.mean + b * eta, self.mean_square + b * eta * (
-            2.0 * self.mean + b * eta
-        ) + 2.0 * a2 * eta
+        square = self.mean_square + b * eta * (2.0 * self.mean + b * eta) + 2.0 * a2 * eta
+        return self.mean + b * eta, square
 
     def _beyond(self) -> float:
         """y - 1 for A < 0 and u_0 > 0, without cancellation: b^2 s_0 / (rho (rho + w u_0))."""
         rho = math.sqrt(-self.discriminant)
-        return (
-            self.constants.curvature**2
-            * self.rate
-            / (rho * (rho + math.sqrt(self.weight_var) * self.start))
-        )
+        total = rho + math.sqrt(self.weight_var) * self.start
+        return self.constants.curvature**2 * self.rate / (rho * total)
 
     def _solution(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """sin(omega t) / omega and n(t)."""
@@ -104,18 +103,14 @@ class Riccati(NamedTuple):
         plain = np.cosh(omega * t) - pull * sine
         if self.start <= 0.0:
             return sine, plain
-        # (1 - y) and (1 + y) halves: the growing one is small or zero (b = 0) and must not come from a difference
+        # halves 1 - y and 1 + y; the growing one is small or zero (b = 0), no difference of others
         y = pull / omega
         split = 0.5 * ((1.0 + y) * np.exp(-omega * t) - self._beyond() * np.exp(omega * t))
         return sine, np.where(omega * t > 0.5, split, plain)
 
 
 def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
-    """Refuse a horizon at or beyond the first explosion.
-
-    Raises:
-        SpecError: naming the time and the input.
-    """
+    """Raise SpecError for a horizon at or beyond the first explosion, with time and input."""
     first = int(np.argmin(explosion_times))
     if not horizon < explosion_times[first]:
         raise explosion_refusal(horizon, float(explosion_times[first]), first)
@@ -124,13 +119,13 @@ def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
 def panels(
     systems: list[Riccati], horizon: float, num_nodes: int = 40
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on [0, horizon], fine enough near every singularity of the solutions.
+    """Gauss-Legendre nodes and weights on [0, horizon], exact to rounding near every singularity.
 
-    A panel is at most half as long as its distance from the explosions, after or before it, and from the imaginary
-    singularities: 40 nodes are then exact to rounding.
+    A panel is at most half as long as its distance from the explosions, after or before it, and
+    from the imaginary singularities. kappa / 4 bounds it too: e^{kappa t} is entire, but grows.
 
     Args:
-        systems: whose solutions are integrated.
+        systems: the integrated solutions.
         horizon: below their explosion times.
         num_nodes: on each panel.
     """
@@ -142,11 +137,9 @@ def panels(
     frequency = max(
         0.5 * math.sqrt(system.weight_var * abs(system.discriminant)) for system in systems
     )
-    longest = min(
-        1.0 / frequency if frequency else math.inf,
-        1.0 / max(1e-300, _largest_rate(systems)),
-        horizon,
-    )
+    rate = max(0.25 * system.constants.slope**2 * system.weight_var for system in systems)
+    imaginary = 1.0 / frequency if frequency else math.inf
+    longest = min(imaginary, 1.0 / max(1e-300, rate), horizon)
     edges = [0.0]
     while edges[-1] < horizon:
         t = edges[-1]
@@ -155,8 +148,3 @@ def panels(
     halves = 0.5 * np.diff(edges)[:, None]
     middles = 0.5 * (np.array(edges[1:]) + np.array(edges[:-1]))[:, None]
     return (middles + halves * nodes).ravel(), (halves * weights).ravel()
-
-
-def _largest_rate(systems: list[Riccati]) -> float:
-    """kappa / 4: the kernel e^{kappa t} is entire, but 40 nodes want at most a few e-folds on a panel."""
-    return max(0.25 * system.constants.slope**2 * system.weight_var for system in systems)

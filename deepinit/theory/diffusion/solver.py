@@ -1,8 +1,8 @@
-"""Integration of the double limit's equations y' = f(y) up to a horizon, with explosions as events.
+"""Integration of the double limit's equations y' = f(y) up to a horizon, explosions as events.
 
-In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, the logarithm of |y| grows by at most
-1 in a unit of s. An explosion, at a finite time, then lies at infinite s, and whether it comes before the horizon is the
-question which of two events comes first: growth at a rate that leaves no time, or the horizon.
+In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, ln |y| grows by
+at most 1 per unit of s. An explosion lies at infinite s; it comes before the horizon if growth at a
+rate that leaves no time is the first of two events.
 """
 
 import math
@@ -14,7 +14,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal
 
 _TOLERANCE = 1e-10
-_FASTEST = 1e10  # e-folds per horizon: an exponential has at most the 300 of float64, an explosion ever more
+_FASTEST = 1e10  # e-folds per horizon: an exponential has at most 300, an explosion any number
 _LARGEST = 1e130  # in units of the sizes
 
 
@@ -27,14 +27,15 @@ def integrated(
         rates: f, of a state [n].
         start: [n], y(0).
         horizon: T.
-        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its size if it is
-            smaller, so that a change of units changes no digit.
+        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its
+            size if it is smaller, so that a change of units changes no digit.
 
     Returns:
         [n], relative error about 1e-9.
 
     Raises:
-        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without one.
+        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without
+            one.
     """
     from scipy import linalg
     from scipy.integrate import solve_ivp
@@ -44,9 +45,8 @@ def integrated(
     units = np.where(sizes > 0.0, sizes, 1.0)
 
     def size(state: np.ndarray) -> float:
-        return float(
-            linalg.norm(state / units, check_finite=False)
-        )  # BLAS's, without overflow of squares
+        # BLAS's norm: without overflow of squares
+        return float(linalg.norm(state / units, check_finite=False))
 
     def speed(state: np.ndarray, moved: np.ndarray) -> float:
         return 1.0 / horizon + size(moved) / (1.0 + size(state))
@@ -77,7 +77,7 @@ def integrated(
         raise explosion_refusal(horizon, float(path.y[0, -1]))
     if not reached:
         raise _too_large(horizon, float(path.y[0, -1]))
-    # Values at an event are interpolated: the last step is taken again, up to the event, and the rest of the time linearly.
+    # Values at an event are interpolated: repeat the last step up to the event, then extrapolate.
     time, *end = solve_ivp(slowed, path.t[-2:], path.y[:, -2], **control).y[:, -1]
     return np.array(end) + rates(np.array(end)) * (horizon - time)
 

@@ -1,36 +1,33 @@
-"""Blocks with two layers, x + sqrt(dt) V phi(W x + b), infinitely many of them.
+"""Infinitely many blocks with two layers, x + sqrt(dt) V phi(W x + b).
 
-With W_ij ~ N(0, sigma_1^2 / D) not shrunk, V_ij ~ N(0, sigma_2^2 / n): increments are centred given x, and
+With W_ij ~ N(0, sigma_1^2 / D), not shrinking, V_ij ~ N(0, sigma_2^2 / n), increments are centred
+given x, and for every inner width n
 
-    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2),
+    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2);
 
-whatever the inner width n; phi needs neither smoothness nor phi(0) = 0. For positively homogeneous phi without bias, at every width D,
-log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D), kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
+phi needs neither smoothness nor phi(0) = 0. For positively homogeneous phi without bias, at every
+width D, log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D),
+kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
 """
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff.validate import check_width
+from deepinit.theory.diffusion.growth import bounded, check_exponent, checked_variances, gram_matrix
 from deepinit.theory.diffusion.inner_activation import not_superlinear
-from deepinit.theory.diffusion.moments import LogNormal
 from deepinit.theory.diffusion.pairs import product_means
 from deepinit.theory.diffusion.solver import integrated
-from deepinit.theory.diffusion.validate import (
-    check_exponent,
-    check_gram,
-    check_horizon,
-    check_size,
-    check_variances,
-)
+from deepinit.theory.numerics import LogNormal
 
 
 def two_layer_limit(
     activation: Any,
-    gram: Any,
+    gram: ArrayLike,
     weight_var: float,
     branch_var: float,
     bias_var: float = 0.0,
@@ -50,34 +47,35 @@ def two_layer_limit(
         [N, N], relative error about 1e-9.
 
     Raises:
-        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix that is none.
+        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix
+            that is none.
 
     Valid for: any inner width n, which drops out.
 
     Reference: derivation in the module docstring.
     """
     phi = not_superlinear(as_activation(activation))
-    weight, bias, time = check_variances(weight_var, bias_var, horizon)
-    branch = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
-    start = check_gram("gram", gram)
+    weight, bias, time = checked_variances(weight_var, bias_var, horizon)
+    branch = bounded("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    start = gram_matrix("gram", gram)
     mean = np.zeros(len(start))
 
     def rates(state: np.ndarray) -> np.ndarray:
         preactivations = bias + weight * state.reshape(start.shape)
         return branch * product_means(phi, mean, preactivations, slopes=False)[0].ravel()
 
-    ends = np.sqrt(
-        np.abs(np.diag(start)) + time * np.diag(rates(start.ravel()).reshape(start.shape))
-    )
+    moved = np.diag(rates(start.ravel()).reshape(start.shape))
+    ends = np.sqrt(np.abs(np.diag(start)) + time * moved)
     return integrated(rates, start.ravel(), time, np.outer(ends, ends).ravel()).reshape(start.shape)
 
 
 def two_layer_log_mean_square_law(
     activation: Any, width: int, weight_var: float, branch_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D) at infinite depth.
+    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for ReLU.
+    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for
+    ReLU.
 
     Args:
         activation: phi, positively homogeneous.
@@ -90,7 +88,8 @@ def two_layer_log_mean_square_law(
         Mean and variance of the natural logarithm.
 
     Raises:
-        SpecError: an activation that is not positively homogeneous, a negative variance or horizon, a bad width.
+        SpecError: an activation that is not positively homogeneous, a negative variance or horizon,
+            a bad width.
 
     Valid for: depth -> infinity at fixed D and any inner width.
 
@@ -98,16 +97,12 @@ def two_layer_log_mean_square_law(
     """
     phi = as_activation(activation)
     if phi.slopes is None:
-        raise SpecError(
-            f"the activation {phi!r}",
-            "positively homogeneous activations (ReLU, leaky ReLU, absolute value, linear)",
-            "Others have no closed law; `two_layer_limit` has their limit of large width.",
-        )
-    first = check_size("weight_var", weight_var, "W has variance weight_var / width.")
-    second = check_size("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
-    exponent = (
-        0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2) * first * second * check_horizon(horizon)
-    )
+        allowed = "positively homogeneous ones (ReLU, leaky ReLU, absolute value, linear)"
+        raise SpecError(f"the activation {phi!r}", allowed, "Others: see `two_layer_limit`.")
+    first = bounded("weight_var", weight_var, "W has variance weight_var / width.")
+    second = bounded("branch_var", branch_var, "V has variance branch_var * dt / inner width.")
+    mean_square_slope = 0.5 * (phi.slopes[0] ** 2 + phi.slopes[1] ** 2)
+    exponent = mean_square_slope * first * second * bounded("horizon", horizon)
     check_exponent(exponent)
-    d = check_width(width)
+    d = validate.integer("width", width, 1)
     return LogNormal(exponent * (1.0 - 2.0 / d), 4.0 * exponent / d)

@@ -1,19 +1,21 @@
-"""Kernels of random networks at finite width: what NNGP and tangent kernel leave out at order 1/width. Every public function in one place.
+"""NNGP and tangent kernels of random networks at finite width.
 
-First order in 1/width, any activation, any inputs and widths, layer by layer: `kernel_corrections`, `tangent_covariance`. What follows for outputs and logarithms:
-`output_statistics`, `output_fourth_cumulant`, `log_kernel`. How it grows with depth: `criticality_class`. Exact at every width: one input and
-homogeneous activations `homogeneous_kernel_layers`, `homogeneous_kernel_moment`, `homogeneous_kernel_log`, `homogeneous_ntk_moments`; linear networks `linear_kernel_layers`,
-`linear_kernel_second_moments`. Depth and
-width to infinity together: `deep_wide_kernel`, `deep_wide_ntk_ratio`.
+- Order 1/width, any activation, inputs and widths, layer by layer: `kernel_corrections`,
+  `tangent_covariance`; outputs and logarithms: `output_statistics`, `output_fourth_cumulant`,
+  `log_kernel`; growth with depth: `criticality_class`.
+- Exact at every width, one input, homogeneous activations: `homogeneous_kernel_layers`,
+  `homogeneous_kernel_moment`, `homogeneous_kernel_log`, `homogeneous_ntk_moments`.
+- Exact at every width, linear networks: `linear_kernel_layers`, `linear_kernel_second_moments`.
+- Depth and width to infinity together: `deep_wide_kernel`, `deep_wide_ntk_ratio`.
 
-K^1 is the covariance of the first layer's preactivations; weights have variance weight_var / fan_in. r = sum of 1/width over hidden layers is the
-parameter of the expansion.
+K^1 is the covariance of the first layer's preactivations, weight_var / fan_in that of a weight.
+The expansion parameter is r = sum of 1/width over hidden layers.
 """
 
 from deepinit.theory.kernel_corrections.criticality import Criticality, criticality_class
 from deepinit.theory.kernel_corrections.exact import (
     ExactKernel,
-    LogMoments,
+    KernelLogMoments,
     TangentMoments,
     homogeneous_kernel_layers,
     homogeneous_kernel_log,
@@ -27,7 +29,6 @@ from deepinit.theory.kernel_corrections.linear_network import (
 )
 from deepinit.theory.kernel_corrections.outputs import (
     LogKernel,
-    LogNormal,
     OutputStatistics,
     deep_wide_kernel,
     deep_wide_ntk_ratio,
@@ -36,13 +37,14 @@ from deepinit.theory.kernel_corrections.outputs import (
     output_statistics,
 )
 from deepinit.theory.kernel_corrections.result import KernelCorrections, tangent_covariance
+from deepinit.theory.numerics import LogNormal
 
 __all__ = [
     "Criticality",
     "ExactKernel",
     "KernelCorrections",
+    "KernelLogMoments",
     "LogKernel",
-    "LogMoments",
     "LogNormal",
     "OutputStatistics",
     "TangentMoments",

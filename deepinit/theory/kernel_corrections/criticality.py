@@ -1,20 +1,30 @@
-"""How corrections of order 1/width grow with depth: universality classes of one input, their slopes in r = depth/width and their range.
+"""Growth of corrections of order 1/width with depth: universality classes of one input.
 
-One input: chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point K* = bias_var + w g(K*).
+chi_par = w dg/dK and chi_perp = w E phi'^2 (w = weight_var), at the fixed point
+K* = bias_var + w g(K*); r = depth / width.
 
-Scale invariant (homogeneous activation, no biases): G is a product of independent factors with E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1,
-p and q the means of the squares and fourth powers of the two slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r; D/(K T) = (2c - 1)/3 r, the mean
-over the layers of c (shared factors of G) and (c - 2)/3 (one layer's factors of G and of the backward norm).
+Scale invariant (homogeneous activation, no biases): G is a product of independent factors with
+E X^2/(E X)^2 = 1 + c/n, c = 3q/p^2 - 1, p and q the means of the squares and fourth powers of the
+slopes. V/K^2 = c r, K1 = 0; at the critical w = 1/p Var Theta/T^2 = (7c - 2)/9 r and
+D/(K T) = (2c - 1)/3 r, the mean over layers of c (shared factors of G) and (c - 2)/3 (one layer's
+factors of G and of the backward norm).
 
-K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where phi'' jumps at 0 (ELU) or phi' does (SELU), see
-`criticality.origin`. With chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 from the two slopes at 0, V = v K^2 l/n solves
-v (1 - 2/p) = -2 (1 + 1/p) v + c0: v = c0/3 for every p. K1 = k K l/n solves k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2: k = -(1 + p) v/4. Tanh: 2/3 and -1/3,
-ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l, B = T^2 r/3, hence Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+K* = 0, marginal: w g(K) = K (1 - c K^p), K_l = (p c l)^(-1/p), p = 1 for smooth odd phi, 1/2 where
+phi'' jumps at 0 (ELU) or phi' does (SELU), see `criticality.origin`. With
+chi_par = 1 - (1 + 1/p)/l and w^2 Var phi^2 = c0 K^2, c0 = 3q/p0^2 - 1 of the slopes at 0,
 
-Else, at a stable fixed point, depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2), n K1* = (w/2) g'' n V*/(1 - chi_par); the tangent kernel's variance saturates in the ordered
-phase (chi_perp < 1) and grows with depth in the chaotic one. Slopes that are not known are NaN: the recursion gives the numbers.
+    V = v K^2 l/n:    v (1 - 2/p) = -2 (1 + 1/p) v + c0,             v = c0/3 for every p,
+    K1 = k K l/n:     k (1 - 1/p) = -(1 + 1/p) k - (1 + p) v/2,      k = -(1 + p) v/4.
 
-Variances are taken as given to seven digits: those within 1e-6 of a critical point are that point, and a K within 1e-5 of a fixed point is at it, also where it repels.
+Tanh: 2/3 and -1/3, ELU: 2/3 and -1/4. For p = 1 and odd phi E phi'^2 = 1 - 1/l and B = T^2 r/3:
+Var Theta/T^2 = 2r/3, and Fc makes T1/T = -r/4.
+
+At other stable fixed points depth drops out of the kernel: n V* = w^2 C/(1 - chi_par^2),
+n K1* = (w/2) g'' n V*/(1 - chi_par); the variance of the tangent kernel saturates in the ordered
+phase (chi_perp < 1) and grows with depth in the chaotic one.
+
+Slopes without a formula are NaN. Variances within 1e-6 of a critical point are that point, and a K
+within 1e-5 of a fixed point is at it, repelling or not: constants of seven digits.
 """
 
 import math
@@ -24,7 +34,6 @@ import numpy as np
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
-from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import is_odd
 from deepinit.theory.criticality.edge import Edge, edge_of_chaos, root_between
 from deepinit.theory.criticality.moments import single_variance_moments
@@ -37,20 +46,24 @@ _UNKNOWN = math.nan
 
 
 class Criticality(NamedTuple):
-    """The class of an activation at given variances, and its slopes.
+    """The class of an activation at given variances, and the slopes of its corrections in r.
 
     Attributes:
-        name: "scale_invariant", "zero_critical" (K* = 0, marginal) and "half_stable" (K* > 0, both chi = 1), the critical points of `di.critical`; "ordered" (chi_perp < 1),
-            "chaotic" (chi_perp > 1), "marginal" (K* > 0 and chi_perp = 1: the edge of chaos); "vanishing" (K -> 0, chi < 1), "unsettled" (K -> infinity).
-        fixed_point: K*; NaN where there is none (scale invariant: every K at the critical weight variance).
-        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels, and is kept only by a first layer of mean square K*.
+        name: of critical points, as in `di.critical`, "scale_invariant", "zero_critical" (K* = 0,
+            marginal) or "half_stable" (K* > 0, both chi = 1); else "ordered" (chi_perp < 1),
+            "chaotic" (chi_perp > 1), "marginal" (K* > 0, chi_perp = 1: the edge of chaos),
+            "vanishing" (K -> 0, chi < 1) or "unsettled" (K -> infinity).
+        fixed_point: K*; NaN where every K is one (scale invariant, critical variance).
+        chi_parallel, chi_perpendicular: at the fixed point; chi_parallel > 1: K* repels and needs a
+            first layer of mean square K*.
         kernel_variance: lim V/K^2, in units of `per`.
         kernel_shift: lim K1/K.
         tangent_variance: lim Var Theta/T^2, one output.
         tangent_shift: lim T1/T.
         mixed: lim D/(K T).
         per: "depth/width" (r) or "1/width".
-        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends on the depth, `kernel_corrections` then estimates it.
+        largest_sum: r up to which first-order variances are within about 30 %; NaN where it depends
+            on the depth (`kernel_corrections` then estimates it).
     """
 
     name: str
@@ -69,63 +82,49 @@ class Criticality(NamedTuple):
 def criticality_class(
     activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
 ) -> Criticality:
-    """Where an initialization stands: its universality class, and what depth does to corrections of order 1/width there.
+    """The universality class of an initialization, and how 1/width corrections grow with depth.
 
-    Slopes such that V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module docstring.
+    V/K^2 = slope * r, r = sum of 1/width, for many layers of equal width; formulas in the module
+    docstring.
 
     Args:
         activation: an Activation, a built-in's name or a JAX function.
         weight_var: variance times fan_in, > 0.
         bias_var: >= 0.
-        mean_square: K of the first layer, from which the fixed point is approached, > 0. At the variances of a critical point it does not matter, however slow the approach.
+        mean_square: K of the first layer, > 0, from which the fixed point is approached; ignored at
+            the variances of a critical point, however slow the approach.
 
     Returns:
-        `Criticality`. Fixed points are found between 1e-8 and 1e6. Asymptotic slopes of "zero_critical" hold to log(depth)/depth: 1 % from depth 1000, and far off at depth 10.
+        `Criticality`. Fixed points are searched between 1e-8 and 1e6. Slopes of "zero_critical"
+        hold to log(depth)/depth: 1 % from depth 1000, far off at depth 10.
 
     Raises:
-        SpecError: variances out of range; an activation that `di.critical` refuses to examine.
+        SpecError: variances out of range; an activation that `di.critical` does not examine.
 
-    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and simulation (tanh).
+    Valid for: first order in 1/width; `largest_sum` from exact moments (scale invariant) and
+        simulation (tanh).
 
     Reference: arXiv:2106.10165, chapters 5 and 8; derivation in the module docstring.
     """
-    numbers = (weight_var, bias_var, mean_square)
-    good = all(validate.is_number(each) and np.isfinite(each) for each in numbers)
-    if not (good and weight_var > 0 and bias_var >= 0 and mean_square > 0):
-        raise SpecError(
-            f"weight_var={weight_var}, bias_var={bias_var}, mean_square={mean_square}",
-            "weight_var > 0, bias_var >= 0, mean_square > 0",
-            "He initialization of ReLU is weight_var=2.",
-        )
+    weight_var = validate.positive("weight_var", weight_var, "He initialization of ReLU is 2.")
+    bias_var = validate.not_negative("bias_var", bias_var)
+    mean_square = validate.positive("mean_square", mean_square, "1 is usual.")
     phi = as_activation(activation)
     edge = edge_of_chaos(phi)
     if bias_var == 0.0 and edge.kind == "scale_invariant":
         return _scale_invariant(phi.slopes or origin(phi).slopes, weight_var)
-    if (
-        bias_var == 0.0
-        and edge.kind == "zero_critical"
-        and abs(weight_var / origin(phi).weight_var - 1.0) < _MARGINAL
-    ):
+    ratio = weight_var / origin(phi).weight_var
+    if bias_var == 0.0 and edge.kind == "zero_critical" and abs(ratio - 1.0) < _MARGINAL:
         return _zero_critical(phi)
     for point in edge.critical:
-        if math.isclose(weight_var, point.weight_var, rel_tol=_MARGINAL) and math.isclose(
-            bias_var, point.bias_var, rel_tol=_MARGINAL
-        ):
-            return Criticality(
-                "half_stable",
-                point.fixed_point,
-                1.0,
-                1.0,
-                *(_UNKNOWN,) * 5,
-                "depth/width",
-                _UNKNOWN,
-            )
+        given, exact = (weight_var, bias_var), (point.weight_var, point.bias_var)
+        if all(math.isclose(a, b, rel_tol=_MARGINAL) for a, b in zip(given, exact, strict=True)):
+            return _class_only("half_stable", point.fixed_point, 1.0, 1.0)
     fixed = _fixed_point(phi, edge, weight_var, bias_var, mean_square)
     if not math.isfinite(fixed):
-        return Criticality("unsettled", *(_UNKNOWN,) * 8, "depth/width", _UNKNOWN)
+        return _class_only("unsettled", _UNKNOWN, _UNKNOWN, _UNKNOWN)
     if fixed == 0.0:
-        chi = weight_var / origin(phi).weight_var
-        return Criticality("vanishing", 0.0, chi, chi, *(_UNKNOWN,) * 5, "depth/width", _UNKNOWN)
+        return _class_only("vanishing", 0.0, ratio, ratio)
     moments = single_entry_moments(phi, np.array([fixed]))
     _, slope_square, growth, _ = single_variance_moments(phi, np.array([fixed]))
     parallel, perpendicular = weight_var * float(growth[0]), weight_var * float(slope_square[0])
@@ -134,44 +133,34 @@ def criticality_class(
     if abs(parallel) < 1.0 - _MARGINAL:
         variance = noise / (1.0 - parallel**2)
         shift = 0.5 * weight_var * float(moments.g.hessian[0, 0, 0]) * variance / (1.0 - parallel)
+    name = "ordered" if perpendicular < 1.0 else "chaotic"
     if abs(perpendicular - 1.0) < _MARGINAL:
         name = "marginal"
-    elif perpendicular < 1.0:
-        name = "ordered"
-    else:
-        name = "chaotic"
+    return _class_only(name, fixed, parallel, perpendicular)._replace(
+        kernel_variance=variance / fixed**2, kernel_shift=shift / fixed, per="1/width"
+    )
+
+
+def _class_only(
+    name: str, fixed_point: float, parallel: float, perpendicular: float
+) -> Criticality:
+    nothing = (_UNKNOWN,) * 5
     return Criticality(
-        name,
-        fixed,
-        parallel,
-        perpendicular,
-        variance / fixed**2,
-        shift / fixed,
-        *(_UNKNOWN,) * 3,
-        "1/width",
-        _UNKNOWN,
+        name, fixed_point, parallel, perpendicular, *nothing, "depth/width", _UNKNOWN
     )
 
 
 def _scale_invariant(slopes: tuple[float, float], weight_var: float) -> Criticality:
     c, chi = _four_point(slopes), weight_var * 0.5 * (slopes[0] ** 2 + slopes[1] ** 2)
     critical = abs(chi - 1.0) < _MARGINAL
-    tangent = (
-        ((7.0 * c - 2.0) / 9.0, 0.0, (2.0 * c - 1.0) / 3.0)
-        if critical
-        else (_UNKNOWN, 0.0, _UNKNOWN)
-    )
     fixed = _UNKNOWN if critical else (0.0 if chi < 1.0 else math.inf)
-    return Criticality(
-        "scale_invariant",
-        fixed,
-        chi,
-        chi,
-        c,
-        0.0,
-        *tangent,
-        "depth/width",
-        0.1 * 5.0 / max(c, 1e-300),
+    return _class_only("scale_invariant", fixed, chi, chi)._replace(
+        kernel_variance=c,
+        kernel_shift=0.0,
+        tangent_variance=(7.0 * c - 2.0) / 9.0 if critical else _UNKNOWN,
+        tangent_shift=0.0,
+        mixed=(2.0 * c - 1.0) / 3.0 if critical else _UNKNOWN,
+        largest_sum=0.1 * 5.0 / max(c, 1e-300),
     )
 
 
@@ -194,14 +183,14 @@ def _four_point(slopes: tuple[float, float]) -> float:
 def _fixed_point(
     phi: Activation, edge: Edge, weight_var: float, bias_var: float, mean_square: float
 ) -> float:
-    """Where K' = b + w g(K) takes K from mean_square: the next fixed point in the direction of the first step; inf beyond the grid."""
+    """The limit of K' = b + w g(K) from mean_square: the next fixed point in the direction of the
+    first step; inf beyond the grid.
+    """
 
     def change(variance: float) -> tuple[float, float]:
         """K' - K and chi_parallel."""
-        moments = single_variance_moments(phi, np.array([variance]))
-        return bias_var + weight_var * float(moments.square[0]) - variance, weight_var * float(
-            moments.growth[0]
-        )
+        square, _, growth, _ = (float(m[0]) for m in single_variance_moments(phi, [variance]))
+        return bias_var + weight_var * square - variance, weight_var * growth
 
     grid = edge.variances
     start = min(max(mean_square, grid[0]), grid[-1])
@@ -218,9 +207,8 @@ def _fixed_point(
     chis = [chi, *(weight_var * edge.moments.growth)[ahead]]
     for i in range(len(ahead)):
         left, right = ends[i : i + 2]
-        if (chis[i] > 1.0) != (
-            chis[i + 1] > 1.0
-        ):  # K' - K turns: a pair of fixed points may lie in between
+        # K' - K turns: a pair of fixed points may lie in between
+        if (chis[i] > 1.0) != (chis[i + 1] > 1.0):
             turn = root_between(lambda k: change(k)[1] - 1.0, left, right)
             if (change(turn)[0] > 0.0) != rises:
                 return root_between(lambda k: change(k)[0], left, turn)
@@ -229,8 +217,6 @@ def _fixed_point(
     if rises or not math.isfinite(moved):
         return math.inf
     at_zero = bias_var + weight_var * origin(phi).value ** 2
-    return (
-        root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0])
-        if at_zero > 1e-9 * grid[0]
-        else 0.0
-    )
+    if at_zero <= 1e-9 * grid[0]:
+        return 0.0
+    return root_between(lambda k: change(k)[0], 0.5 * at_zero, grid[0])

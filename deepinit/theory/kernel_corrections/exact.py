@@ -1,26 +1,32 @@
 """Kernels of deep networks with one input at every width: positively homogeneous activations.
 
-One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins independent of their sizes, so that a layer multiplies the kernel by an
-independent factor w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2), known through its moments (`numerics.layer_factors`). With p, q the means of the squares and
-fourth powers of the slopes, u_l = w^2 (p^2 + (3q - p^2)/n_l), G^l the forward norm that enters weight layer l and Delta_l = |d output / d z^l|^2,
+One input, slopes (left, right), no forward biases. Signs of preactivations are fair coins
+independent of their sizes: a layer multiplies the kernel by an independent factor
+w (right^2 chi^2_M + left^2 chi^2_{n-M})/n, M ~ Binomial(n, 1/2) (`numerics.layer_factors`). With
+p, q the means of the squares and fourth powers of the slopes, u_l = w^2 (p^2 + (3q - p^2)/n_l), G^l
+the forward norm that enters weight layer l, Delta_l = |d output / d z^l|^2 and tb the learning-rate
+factor of trained biases, zero at initialization,
 
-    E G^l = K^1 (w p)^{l-1},    E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,    E Delta_m = (w p)^{L+1-m},    E Delta_m^2 = prod_{j>=m} u_j,
-    (powers of w p stand for products where w varies between layers),
-    Theta = sum_l (G^l + tb) Delta_l    (tb: factor of trained biases, zero at initialization).
+    E G^l = K^1 (w p)^{l-1},        E (G^l)^2 = (K^1)^2 prod_{j<l} u_j,
+    E Delta_m = (w p)^{L+1-m},      E Delta_m^2 = prod_{j>=m} u_j,
+    Theta = sum_l (G^l + tb) Delta_l,
 
-The coins act on both sides of the weights between layers l < m as on independent Gaussian matrices; with P the gated product between them a = E (tr P^T P)^2 and
-t = E tr (P^T P)^2 obey a two-term recursion per layer, and E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
+powers of w p standing for products over layers. On both sides of the weights between layers l < m
+the coins act as on independent Gaussian matrices. With P the gated product between them
+a = E (tr P^T P)^2 and t = E tr (P^T P)^2 obey a two-term recursion per layer, and
+E G^l Delta_l G^m Delta_m = E (G^l)^2 E Delta_m^2 a_{l,m}.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.activations import as_activation
 from deepinit.core.errors import SpecError
-from deepinit.theory.kernel_corrections.validate import checked_layers, per_layer
+from deepinit.theory.kernel_corrections.validate import layer_widths, per_layer
 from deepinit.theory.numerics.homogeneous_layers import LayerFactor
 from deepinit.theory.numerics.layer_factors import factor_log_moments, layer_factor_moment
 
@@ -44,7 +50,7 @@ class ExactKernel(NamedTuple):
     variance: np.ndarray
 
 
-class LogMoments(NamedTuple):
+class KernelLogMoments(NamedTuple):
     """Mean and variance of ln(G^{L+1} / K^1) given G > 0, and P(G = 0)."""
 
     mean: float
@@ -53,11 +59,12 @@ class LogMoments(NamedTuple):
 
 
 def homogeneous_kernel_moment(
-    activation: Any, widths: Any, weight_var: Any, order: float = 2.0
+    activation: Any, widths: ArrayLike, weight_var: ArrayLike, order: float = 2.0
 ) -> float:
     """E (G^{L+1} / K^1)^s after L hidden layers, one input, exact at every width.
 
-        prod_l (w p)^s E X_l^s,    X_l the layer's factor of mean 1; s = 2: (w p)^2 (1 + c/n_l), c = 3q/p^2 - 1 (ReLU 5, linear 2).
+        prod_l (w p)^s E X_l^s,    X_l the layer's factor over its mean;
+        s = 2: prod_l (w p)^2 (1 + c/n_l),    c = 3q/p^2 - 1 (ReLU 5, linear 2).
 
     Args:
         activation: positively homogeneous, with a slope that is not 0.
@@ -76,7 +83,7 @@ def homogeneous_kernel_moment(
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     steep, ratio = _steep_and_ratio(activation)
-    sizes, order = checked_layers(widths), _positive(order, "order", or_zero=True)
+    sizes, order = layer_widths(widths), validate.not_negative("order", order, "2 is usual.")
     weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
     mean = 0.5 * steep**2 * (1.0 + ratio**2)
     factors = np.log(layer_factor_moment(sizes, 2.0 * order, negative_slope=ratio))
@@ -85,11 +92,12 @@ def homogeneous_kernel_moment(
 
 
 def homogeneous_kernel_layers(
-    activation: Any, first_kernel: float, widths: Any, weight_var: Any
+    activation: Any, first_kernel: float, widths: ArrayLike, weight_var: ArrayLike
 ) -> ExactKernel:
-    """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact at every width.
+    """Mean and variance of the kernel G^{l+1} after every hidden layer, one input, exact.
 
-        E G^{l+1} = K^1 prod_{j<=l} w_j p,    Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,    c = 3q/p^2 - 1 (ReLU 5, linear 2).
+        E G^{l+1} = K^1 prod_{j<=l} w_j p,
+        Var G^{l+1}/(E G^{l+1})^2 = prod_{j<=l} (1 + c/n_j) - 1,   c = 3q/p^2 - 1 (ReLU 5, linear 2)
 
     Args:
         activation, widths, weight_var: as `homogeneous_kernel_moment`.
@@ -106,24 +114,27 @@ def homogeneous_kernel_layers(
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     p, _, c = homogeneous_constants(activation)
-    sizes, first = checked_layers(widths), _positive(first_kernel, "first_kernel")
+    sizes, first = layer_widths(widths), validate.positive("first_kernel", first_kernel)
     weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
     with np.errstate(over="ignore"):
         mean = first * np.cumprod(p * weights)
         return ExactKernel(mean, mean**2 * np.expm1(np.cumsum(np.log1p(c / sizes))))
 
 
-def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> LogMoments:
-    """Mean and variance of the logarithm of the kernel's factor, given that the signal is alive; the coordinate without heavy tails.
+def homogeneous_kernel_log(
+    activation: Any, widths: ArrayLike, weight_var: ArrayLike
+) -> KernelLogMoments:
+    """Mean and variance of ln(G^{L+1} / K^1), which has no heavy tails, given G > 0.
 
-    ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and 5/n + 37/(2 n^2) + ... to the variance, so that for sum 1/n_l -> beta
-    ln(G/K) tends to a normal law of mean -5 beta/2 and variance 5 beta.
+    ReLU at w = 2: a layer of n neurons adds -5/(2n) - 49/(12 n^2) + ... to the mean and
+    5/n + 37/(2 n^2) + ... to the variance; for sum 1/n_l -> beta the law tends to
+    N(-5 beta/2, 5 beta).
 
     Args:
         activation, widths, weight_var: as `homogeneous_kernel_moment`.
 
     Returns:
-        `LogMoments`.
+        `KernelLogMoments`.
 
     Raises:
         SpecError: as `homogeneous_kernel_moment`.
@@ -133,32 +144,35 @@ def homogeneous_kernel_log(activation: Any, widths: Any, weight_var: Any) -> Log
     Reference: arXiv:1812.05994; derivation in the module docstring.
     """
     steep, ratio = _steep_and_ratio(activation)
-    sizes = checked_layers(widths)
+    sizes = layer_widths(widths)
     weights = per_layer("weight_var", weight_var, len(sizes), 0.0, True)
-    factors = [
-        LayerFactor(int(n), masked=ratio != 1.0, slope=ratio if ratio != 1.0 else 0.0)
-        for n in sizes
-    ]
+    masked, slope = ratio != 1.0, ratio if ratio != 1.0 else 0.0
+    factors = [LayerFactor(int(n), masked, slope) for n in sizes]
     moments = np.array([factor_log_moments(factor) for factor in factors])
     mean = float(np.sum(moments[:, 0] + np.log(steep**2 * weights / sizes)))
     alive = sum(factor.log_alive for factor in factors)
-    return LogMoments(mean, float(moments[:, 1].sum()), -math.expm1(alive))
+    return KernelLogMoments(mean, float(moments[:, 1].sum()), -math.expm1(alive))
 
 
 def homogeneous_ntk_moments(
-    activation: Any, first_kernel: float, widths: Any, weight_var: Any, *, bias_rate: float = 0.0
+    activation: Any,
+    first_kernel: float,
+    widths: ArrayLike,
+    weight_var: ArrayLike,
+    *,
+    bias_rate: float = 0.0,
 ) -> TangentMoments:
-    """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact at every width.
+    """E Theta and E Theta^2 of the tangent kernel of one output and one input, exact.
 
-    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}: no finite-width correction. E Theta^2: module docstring. One hidden ReLU layer:
-    E Theta^2/(E Theta)^2 = 1 + 3/n.
+    E Theta = (L + 1) K^1 (w p)^L + bias_rate sum_l (w p)^{L+1-l}, without finite-width correction.
+    E Theta^2: module docstring. One hidden ReLU layer: E Theta^2/(E Theta)^2 = 1 + 3/n.
 
     Args:
         activation: positively homogeneous, with a slope that is not 0.
         first_kernel: K^1 > 0.
         widths: [L] integers >= 1.
         weight_var: w > 0 of the weights that follow a hidden layer, one number or [L].
-        bias_rate: tb >= 0, learning rates' factor of biases that are 0 at initialization; 0 for none.
+        bias_rate: tb >= 0, learning-rate factor of the biases, 0 at initialization; 0: none.
 
     Returns:
         `TangentMoments`; inf where they overflow.
@@ -166,9 +180,11 @@ def homogeneous_ntk_moments(
     Raises:
         SpecError: another activation, bad widths or numbers.
 
-    Valid for: Gaussian weights, NTK parametrisation, forward biases 0; exact, relative error about 1e-14 per layer.
+    Valid for: Gaussian weights, NTK parametrization, forward biases 0; exact, relative error about
+        1e-14 per layer.
 
-    Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation in the module docstring.
+    Reference: first order and the exponential growth in depth/width: arXiv:1909.05989; derivation
+        in the module docstring.
     """
     with np.errstate(over="ignore"):
         return _ntk_moments(activation, first_kernel, widths, weight_var, bias_rate)
@@ -178,26 +194,25 @@ def _ntk_moments(
     activation: Any, first_kernel: float, widths: Any, weight_var: Any, bias_rate: float
 ) -> TangentMoments:
     p, q, _ = homogeneous_constants(activation)
-    sizes = checked_layers(widths).astype(np.float64)
+    sizes = layer_widths(widths).astype(np.float64)
     depth = len(sizes)
     w = per_layer("weight_var", weight_var, depth, 0.0, True)
-    k, tb = _positive(first_kernel, "first_kernel"), _positive(bias_rate, "bias_rate", or_zero=True)
+    # NumPy's floats overflow to inf
+    k = np.float64(validate.positive("first_kernel", first_kernel))
+    tb = np.float64(validate.not_negative("bias_rate", bias_rate, "0: no trained biases."))
     factor, factor2 = w * p, w**2 * (p**2 + (3.0 * q - p**2) / sizes)
-    g, g2 = (
-        first * np.append(1.0, np.cumprod(each)) for first, each in ((k, factor), (k**2, factor2))
-    )
-    delta, delta2 = (np.append(np.cumprod(each[::-1])[::-1], 1.0) for each in (factor, factor2))
+    g, g2 = k * np.append(1.0, np.cumprod(factor)), k**2 * np.append(1.0, np.cumprod(factor2))
+    delta, delta2 = (np.append(np.cumprod(u[::-1])[::-1], 1.0) for u in (factor, factor2))
     mean = float(np.sum((g + tb) * delta))
     second = float(np.sum((g2 + 2.0 * tb * g + tb**2) * delta2))
     scale = (w / sizes) ** 2
     single, double = scale * sizes * q, scale * (sizes * q + sizes * (sizes - 1.0) * p**2)
     spread = scale * sizes * (sizes - 1.0) * p**2 + 2.0 * single
-    # trace^2 and trace of the square for all starts l at once, m moving on
+    # trace^2 and trace of the square for all starts l at once, m increasing; hidden layer n is the
+    # input of weight layer m
     squared, fourth, chain = np.zeros((3, 0))
     for m in range(1, depth + 1):
-        n = (
-            m - 1
-        )  # the hidden layer that weight layer m (from 0) sees: its predecessors' products pass through it
+        n = m - 1
         squared, fourth = (
             double[n] * squared + 2.0 * single[n] * fourth,
             single[n] * squared + spread[n] * fourth,
@@ -210,39 +225,23 @@ def _ntk_moments(
 
 
 def homogeneous_constants(activation: Any) -> tuple[float, float, float]:
-    """(p, q, c): means of squares and fourth powers of the two slopes, and c = 3q/p^2 - 1 of E X^2/(E X)^2 = 1 + c/n."""
+    """(p, q, c): means of squares and fourth powers of the slopes, c = 3q/p^2 - 1.
+
+    E X^2/(E X)^2 = 1 + c/n for the factor X of a layer of width n.
+    """
     phi = as_activation(activation)
     if phi.slopes is None or phi.slopes == (0.0, 0.0):
         raise SpecError(
             f"the activation {phi!r}",
             "positively homogeneous ones that are not 0 (ReLU, leaky ReLU, absolute value, linear)",
-            "For others `kernel_corrections` gives first order in 1/width.",
+            "For others use `kernel_corrections`, first order in 1/width.",
         )
     p, q = (0.5 * sum(slope**power for slope in phi.slopes) for power in (2, 4))
     return p, q, 3.0 * q / p**2 - 1.0
 
 
 def _steep_and_ratio(activation: Any) -> tuple[float, float]:
-    """The larger of the two slopes' sizes, and the smaller over it: M and n - M have one law."""
+    """The larger |slope|, and the smaller over it: M and n - M have one law."""
     homogeneous_constants(activation)
     low, high = sorted(abs(slope) for slope in as_activation(activation).slopes or ())
     return high, low / high
-
-
-_WORDS = {
-    "first_kernel": "One input has one variance.",
-    "order": "2 is the second moment.",
-    "bias_rate": "0 is without trained biases.",
-}
-
-
-def _positive(given: Any, name: str, *, or_zero: bool = False) -> np.float64:
-    if not (
-        validate.is_number(given)
-        and np.isfinite(given)
-        and (given > 0.0 or (or_zero and given == 0.0))
-    ):
-        raise SpecError(
-            f"{name}={given!r}", f"a finite number {'>=' if or_zero else '>'} 0", _WORDS[name]
-        )
-    return np.float64(given)  # which overflows to inf

@@ -1,8 +1,9 @@
-"""Products of features of three and four different inputs, E phi_a phi_b phi_c phi_d and the like, which have no closed form.
+"""Products of features of three and four inputs, E phi_a phi_b phi_c phi_d and the like.
 
-Linear activation: Isserlis' theorem. Three inputs and a smooth activation: the trapezoidal rule in three dimensions (relative error 1e-9). Else
-quasi-Monte Carlo: scrambled Sobol points with a fixed seed, mapped to N(0, K), in independent replicates whose scatter is the stated error.
-What `layer_moments` knows exactly is kept.
+No closed form except for a linear activation (Isserlis' theorem). Three inputs and a smooth
+activation: the trapezoidal rule in three dimensions (relative error 1e-9). Else quasi-Monte Carlo:
+scrambled Sobol points with a fixed seed, mapped to N(0, K), in independent replicates whose scatter
+is the stated error.
 """
 
 import math
@@ -12,7 +13,7 @@ import numpy as np
 
 from deepinit.core.activations import Activation
 from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMoments
-from deepinit.theory.numerics.normal_nodes import values_and_slopes
+from deepinit.theory.numerics.normal_nodes import values_and_derivatives
 
 _REPLICATES, _LOG2_POINTS = 4, 10
 _SPACING, _RADIUS = 0.3, 8.5
@@ -21,7 +22,7 @@ _SPACING, _RADIUS = 0.3, 8.5
 def with_vertex(
     moments: LayerMoments, activation: Activation, kernel: np.ndarray, where: Entries
 ) -> tuple[LayerMoments, float]:
-    """The same moments with every second moment known, and the standard error of the new ones.
+    """The moments with every missing second moment, and the standard error of the new ones.
 
     Args:
         moments: of `layer_moments`.
@@ -30,7 +31,8 @@ def with_vertex(
         where: `entries`.
 
     Returns:
-        The moments, and the largest standard error of a covariance E f_e f_g - E f_e E f_g in units of sqrt(Var f_e Var f_g); 0 where exact.
+        The moments, and the largest standard error of a covariance of f_e and f_g in units of
+        sqrt(Var f_e Var f_g); 0 where exact.
     """
     if not np.isnan(moments.phi_phi).any():
         return moments, 0.0
@@ -45,11 +47,9 @@ def with_vertex(
     else:
         rules = [_sobol_rule(len(matrix), replicate) for replicate in range(_REPLICATES)]
     seconds = np.stack([_covariance(activation, factor, *rule, where) for rule in rules])
-    error = (
-        seconds.std(axis=0, ddof=1) / math.sqrt(_REPLICATES)
-        if len(rules) > 1
-        else np.zeros_like(seconds[0])
-    )
+    error = np.zeros_like(seconds[0])
+    if len(rules) > 1:
+        error = seconds.std(axis=0, ddof=1) / math.sqrt(_REPLICATES)
     covariance = seconds.mean(axis=0)
     scale = np.sqrt(np.diag(covariance))
     missing = np.isnan(
@@ -59,15 +59,13 @@ def with_vertex(
     count = len(where.rows)
     g, h = moments.g.value, moments.h.value
 
-    def filled(
-        known: np.ndarray, block: np.ndarray, rows: np.ndarray, columns: np.ndarray
-    ) -> np.ndarray:
-        return np.where(np.isnan(known), block + np.outer(rows, columns), known)
+    def filled(exact: np.ndarray, block: np.ndarray, means: np.ndarray) -> np.ndarray:
+        return np.where(np.isnan(exact), block + means, exact)
 
     return moments._replace(
-        phi_phi=filled(moments.phi_phi, covariance[:count, :count], g, g),
-        phi_slope=filled(moments.phi_slope, covariance[:count, count:], g, h),
-        slope_slope=filled(moments.slope_slope, covariance[count:, count:], h, h),
+        phi_phi=filled(moments.phi_phi, covariance[:count, :count], np.outer(g, g)),
+        phi_slope=filled(moments.phi_slope, covariance[:count, count:], np.outer(g, h)),
+        slope_slope=filled(moments.slope_slope, covariance[count:, count:], np.outer(h, h)),
     ), float(relative.max())
 
 
@@ -95,7 +93,7 @@ def _covariance(
 ) -> np.ndarray:
     """[2p, 2p] covariance of phi_a phi_b and phi'_a phi'_b under the rule."""
     z = factor @ nodes.T
-    phi, slope = values_and_slopes(activation, z)
+    phi, slope = values_and_derivatives(activation, z)
     a, b = where.rows, where.columns
     features = np.concatenate([phi[a] * phi[b], slope[a] * slope[b]])
     features -= (features @ weights)[:, None]
@@ -123,5 +121,5 @@ def _ball_rule() -> tuple[np.ndarray, np.ndarray]:
         [axis.ravel() for axis in np.meshgrid(line, line, line, indexing="ij")], axis=1
     )
     square = (nodes**2).sum(axis=1)
-    kept = square <= _RADIUS**2
-    return nodes[kept], _SPACING**3 * np.exp(-0.5 * square[kept]) / (2.0 * math.pi) ** 1.5
+    inside = square <= _RADIUS**2
+    return nodes[inside], _SPACING**3 * np.exp(-0.5 * square[inside]) / (2.0 * math.pi) ** 1.5

@@ -1,12 +1,14 @@
-"""Gaussian moments of one layer with a positively homogeneous activation, in closed form: no quadrature error, any angle.
+"""Gaussian moments of one layer with a positively homogeneous activation, in closed form.
 
-phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2. With D = sqrt(K_aa K_bb - K_ab^2) and rho = K_ab / sqrt(K_aa K_bb),
+phi(x) = m x + d |x|, m = (right + left)/2, d = (right - left)/2. With D = sqrt(K_aa K_bb - K_ab^2)
+and rho = K_ab / sqrt(K_aa K_bb),
 
     E |z_a z_b| = (2/pi) (D + K_ab asin rho),     E sign(z_a) sign(z_b) = (2/pi) asin rho,
     g_ab = m^2 K_ab + d^2 E |z_a z_b|,            h_ab = m^2 + d^2 E sign(z_a) sign(z_b),
 
-whose derivatives are rational in K and D. On the diagonal g_aa = (left^2 + right^2)/2 K_aa and h_aa is constant. Products of four features are
-trigonometric polynomials on the arcs between sign changes, times E R^4, E R^2, 1 = 8, 2, 1 of the radius.
+with derivatives rational in K and D. On the diagonal g_aa = (left^2 + right^2)/2 K_aa and h_aa is
+constant. Products of four features are trigonometric polynomials on the arcs between sign changes
+times E R^4, E R^2, 1 = 8, 2, 1.
 """
 
 import math
@@ -16,7 +18,7 @@ import numpy as np
 
 from deepinit.theory.numerics.kernel_moments import Derivatives, EntryMoments
 
-PARALLEL = 1e-7  # 1 - |rho| below which rounding leaves less than four digits of the corrections, and none soon after
+PARALLEL = 1e-7  # 1 - |rho| below which rounding leaves less than four digits of corrections
 
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 4 on arcs up to pi
 
@@ -30,13 +32,8 @@ def homogeneous_single_moments(slopes: tuple[float, float], variances: np.ndarra
     gradient = np.zeros((count, 3))
     gradient[:, 0] = p
     zeros = np.zeros((count, 3, 3))
-    second = np.empty((count, 2, 2))
-    second[:, 0, 0], second[:, 0, 1], second[:, 1, 0], second[:, 1, 1] = (
-        3 * q * variance**2,
-        q * variance,
-        q * variance,
-        q,
-    )
+    rows = [[3 * q * variance**2, q * variance], [q * variance, np.full(count, q)]]
+    second = np.moveaxis(np.array(rows), 2, 0)
     return EntryMoments(
         Derivatives(p * variance, gradient, zeros),
         Derivatives(np.full(count, p), np.zeros((count, 3)), zeros),
@@ -45,7 +42,10 @@ def homogeneous_single_moments(slopes: tuple[float, float], variances: np.ndarra
 
 
 def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b; layout of `pair_moments`. Derivatives that are infinite for parallel inputs are NaN beyond `PARALLEL`."""
+    """Entries (a, b), a != b; layout of `pair_moments`.
+
+    Derivatives that diverge for parallel inputs are NaN within `PARALLEL`.
+    """
     left, right = slopes
     straight, bent = (0.5 * (right + left)) ** 2, (0.5 * (right - left)) ** 2 * 2.0 / math.pi
     a, c, b = np.asarray(kernels, dtype=np.float64).T
@@ -81,7 +81,7 @@ def homogeneous_pair_moments(slopes: tuple[float, float], kernels: np.ndarray) -
     )
     if bent == 0.0:  # linear: nothing singular even for parallel inputs
         absolute, sign = (
-            Derivatives(*(np.zeros_like(part) for part in each)) for each in (absolute, sign)
+            Derivatives(*(np.zeros_like(part) for part in parts)) for parts in (absolute, sign)
         )
     g = Derivatives(
         straight * c + bent * absolute.value,
@@ -106,21 +106,18 @@ def _arc_rule() -> tuple[np.ndarray, np.ndarray]:
 def _products(
     slopes: tuple[float, float], a: np.ndarray, b: np.ndarray, theta: np.ndarray
 ) -> np.ndarray:
-    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs between sign changes."""
+    """z_a = sqrt(a) R cos t, z_b = sqrt(b) R cos(t - theta) on the four arcs between sign
+    changes."""
     left, right = slopes
     legendre, mass = _arc_rule()
     unit, mass = 0.5 * (legendre + 1.0), 0.5 * mass / (2.0 * math.pi)
     opening = theta[:, None]
     wide = np.maximum(math.pi - opening, 0.0)
     same = 0.5 * math.pi - wide * unit  # both positive; both negative on the opposite arc
-    apart = opening * unit  # from the sign change of z_a on: sine of it, and of what is left
+    apart = opening * unit  # from the sign change of z_a on
+    rest = opening - apart
     cos_a = [np.cos(same), np.cos(same), np.sin(apart), np.sin(apart)]
-    cos_b = [
-        np.cos(same - opening),
-        np.cos(same - opening),
-        np.sin(opening - apart),
-        np.sin(opening - apart),
-    ]
+    cos_b = [np.cos(same - opening), np.cos(same - opening), np.sin(rest), np.sin(rest)]
     weights = np.concatenate([wide * mass, wide * mass, opening * mass, opening * mass], axis=1)
     signs_a, signs_b = (1.0, -1.0, 1.0, -1.0), (1.0, -1.0, -1.0, 1.0)
 

@@ -1,8 +1,9 @@
-"""Everything that one layer's Gaussian law says to the corrections of order 1/width, for all entries of the kernels at once.
+"""Gaussian moments of one layer for corrections of order 1/width, for all kernel entries at once.
 
-Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e stand at the entries `neighbours[e]` = (aa, ab, bb);
-for a = b only the first place is used. `second_moments` knows those pairs of entries that involve at most two inputs; with three or
-four different inputs it has no closed form, and `kernel_corrections.four_point` fills it in where asked for, NaN otherwise.
+Entries are e = (a, b), a <= b, row by row of the upper triangle. The derivatives of entry e are by
+the entries `neighbours[e]` = (aa, ab, bb); for a = b only the first is used. Second moments of
+pairs of entries with three or four different inputs have no closed form: NaN, or computed by
+`kernel_corrections.four_point`.
 """
 
 import itertools
@@ -31,11 +32,11 @@ class Entries(NamedTuple):
     """The entries of a symmetric [k, k] matrix.
 
     Attributes:
-        rows, columns: [p] a and b of every entry.
-        at: [k, k] the number of entry (a, b).
-        neighbours: [p, 3] the numbers of (a, a), (a, b), (b, b).
-        diagonal: [k] the numbers of (a, a).
-        mixed: [n] the numbers of the entries with a != b.
+        rows, columns: [p], a and b of every entry.
+        at: [k, k], the number of entry (a, b).
+        neighbours: [p, 3], the numbers of (a, a), (a, b), (b, b).
+        diagonal: [k], the numbers of (a, a).
+        mixed: [n], the numbers of the entries with a != b.
     """
 
     rows: np.ndarray
@@ -47,10 +48,11 @@ class Entries(NamedTuple):
 
 
 class LayerMoments(NamedTuple):
-    """Of one layer with preactivations N(0, K).
+    """Moments of one layer with preactivations N(0, K).
 
     Attributes:
-        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at `neighbours`.
+        g, h: E phi_a phi_b and E phi'_a phi'_b of every entry, [p], with derivatives at
+            `neighbours`.
         phi_phi: [p, p] E phi_a phi_b phi_c phi_d.
         phi_slope: [p, p] E phi_a phi_b phi'_c phi'_d.
         slope_slope: [p, p] E phi'_a phi'_b phi'_c phi'_d.
@@ -76,7 +78,7 @@ def entries(num_inputs: int) -> Entries:
 
 
 def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) -> LayerMoments:
-    """All moments of one layer but those of three or more inputs, which are NaN.
+    """All moments of one layer; NaN for three or more inputs.
 
     Args:
         activation: see `kernel_corrections`.
@@ -84,11 +86,8 @@ def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) ->
         where: `entries`.
     """
     single = single_entry_moments(activation, kernel[where.diagonal])
-    pair = (
-        pair_entry_moments(activation, kernel[where.neighbours[where.mixed]])
-        if len(where.mixed)
-        else None
-    )
+    places = where.neighbours[where.mixed]
+    pair = pair_entry_moments(activation, kernel[places]) if len(where.mixed) else None
     order = np.concatenate([where.diagonal, where.mixed])
 
     def in_order(name: str) -> Derivatives:
@@ -103,10 +102,8 @@ def layer_moments(activation: Activation, kernel: np.ndarray, where: Entries) ->
 
     count = len(where.rows)
     second = np.full((2, 2, count, count), np.nan)
-    blocks = [(where.neighbours[where.mixed], pair.products)] if pair is not None else []
-    blocks.append(
-        (where.diagonal[:, None], single.products[:, ::3, ::3])
-    )  # last: the more accurate ones stay
+    blocks = [(places, pair.products)] if pair is not None else []
+    blocks.append((where.diagonal[:, None], single.products[:, ::3, ::3]))  # more accurate: last
     for places, products in blocks:
         width = places.shape[1]
         for i, j in itertools.product(range(2), repeat=2):
@@ -123,7 +120,10 @@ def single_entry_moments(activation: Activation, variances: np.ndarray) -> Entry
 
 
 def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Closed form where known; else quadrature, differentiating the density, or the activation where inputs are nearly parallel."""
+    """Closed form where known; else quadrature.
+
+    Derivatives are of the density or, for nearly parallel inputs, of the activation.
+    """
     if activation.slopes is not None:
         return homogeneous_pair_moments(activation.slopes, kernels)
     sine2 = 1.0 - kernels[:, 1] ** 2 / (kernels[:, 0] * kernels[:, 2])
@@ -136,5 +136,5 @@ def pair_entry_moments(activation: Activation, kernels: np.ndarray) -> EntryMome
         [pair_moments(activation, kernels[~near]), smooth_pair_moments(activation, kernels[near])]
     )
     back = np.argsort(np.concatenate([np.flatnonzero(~near), np.flatnonzero(near)]))
-    g, h = (Derivatives(*(part[back] for part in each)) for each in (both.g, both.h))
+    g, h = (Derivatives(*(part[back] for part in parts)) for parts in (both.g, both.h))
     return EntryMoments(g, h, both.products[back])

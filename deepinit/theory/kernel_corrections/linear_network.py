@@ -1,24 +1,26 @@
 """Kernels of deep linear networks at every width, several inputs.
 
-G' = (w/n) X^T X with n rows X_i ~ N(0, G), so that by Isserlis' theorem E'_abcd = E G'_ab G'_cd = w^2 (E_abcd + (E_acbd + E_adbc)/n), exactly.
-
-Of one entry, E_abab and E_aabb alone: with v = Var G_ab and u = Cov(G_aa, G_bb), both sums of terms >= 0 in which nothing cancels,
+G' = (w/n) X^T X with n rows X_i ~ N(0, G). By Isserlis' theorem, exactly,
+E'_abcd = E G'_ab G'_cd = w^2 (E_abcd + (E_acbd + E_adbc)/n). Of one entry, with v = Var G_ab and
+u = Cov(G_aa, G_bb), sums of terms >= 0,
 
     v' = w^2 (v + (v + u + K_ab^2 + K_aa K_bb)/n),    u' = w^2 (u + 2 (v + K_ab^2)/n),    K' = w K.
 """
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.theory.kernel_corrections.exact import ExactKernel
-from deepinit.theory.kernel_corrections.validate import checked_kernel, checked_layers, per_layer
+from deepinit.theory.kernel_corrections.validate import kernel_matrix, layer_widths, per_layer
 
 
-def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> ExactKernel:
-    """Mean and variance of every entry of the kernel G^{l+1} after every hidden layer of a linear network, exact at every width.
+def linear_kernel_layers(
+    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
+) -> ExactKernel:
+    """Mean and variance of every kernel entry after every hidden layer of a linear network, exact.
 
-    E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring, in O(L k^2).
+    E G^{l+1} = K^1 prod_{j<=l} w_j; the variance by the two-term recursion of the module docstring,
+    in O(L k^2).
 
     Args:
         first_kernel: [k, k] K^1, or a number.
@@ -35,8 +37,8 @@ def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> Exa
 
     Reference: derivation in the module docstring.
     """
-    k = checked_kernel("first_kernel", first_kernel, parallel=True)
-    sizes = checked_layers(widths)
+    k = kernel_matrix("first_kernel", first_kernel, parallel=True)
+    sizes = layer_widths(widths)
     own = np.outer(np.diag(k), np.diag(k))
     variance = between = np.zeros_like(k)
     layers = []
@@ -50,8 +52,10 @@ def linear_kernel_layers(first_kernel: Any, widths: Any, weight_var: Any) -> Exa
     return ExactKernel(*(np.stack(part) for part in zip(*layers, strict=True)))
 
 
-def linear_kernel_second_moments(first_kernel: Any, widths: Any, weight_var: Any) -> np.ndarray:
-    """[k, k, k, k] E G_ab G_cd of a linear network of L hidden layers with k inputs, exact at every width; E G = K^1 prod w.
+def linear_kernel_second_moments(
+    first_kernel: ArrayLike, widths: ArrayLike, weight_var: ArrayLike
+) -> np.ndarray:
+    """[k, k, k, k] E G_ab G_cd after L hidden layers of a linear network, exact; E G = K^1 prod w.
 
         E'_abcd = w^2 (E_abcd + (E_acbd + E_adbc)/n)
 
@@ -67,8 +71,8 @@ def linear_kernel_second_moments(first_kernel: Any, widths: Any, weight_var: Any
 
     Reference: derivation in the module docstring.
     """
-    k = checked_kernel("first_kernel", first_kernel, parallel=True)
-    sizes = checked_layers(widths)
+    k = kernel_matrix("first_kernel", first_kernel, parallel=True)
+    sizes = layer_widths(widths)
     second = np.einsum("ab,cd->abcd", k, k)
     for n, w in zip(sizes, per_layer("weight_var", weight_var, len(sizes), 0.0, True), strict=True):
         crossed = second.transpose(0, 2, 1, 3) + second.transpose(0, 2, 3, 1)

@@ -1,27 +1,32 @@
-"""From covariances of kernels to what an output, or the logarithm of a kernel, shows; and homogeneous networks of equal depth and width scale.
+"""Outputs and logarithms from covariances of kernels; homogeneous networks with depth ~ width.
 
-Given G, outputs f_i are i.i.d. N(0, G), hence exactly, with v = Var G_aa / (E G_aa)^2:
+Given G, outputs f_i are i.i.d. N(0, G). Exactly, with v = Var G_aa / (E G_aa)^2,
 
-    excess kurtosis of f_i(a) = 3 v,      corr(f_i(a)^2, f_j(a)^2) = v / (2 + 3 v),      cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd),
+    excess kurtosis of f_i(a) = 3 v,              corr(f_i(a)^2, f_j(a)^2) = v / (2 + 3 v),
+    cov(f_i f_i, f_j f_j) = Cov(G_ab, G_cd),
     connected E f_ia f_ib f_ic f_id = V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc).
 
-Depth and width to infinity together, sum 1/n_l -> beta, at the critical gain: ln(G/K) is normal, and with a(s) = e^{cs}/3 + 2 e^{-s}/3 the trace moment of
-`kernel_corrections.exact` at distance s, E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
+Depth and width to infinity together, sum 1/n_l -> beta, at the critical gain: ln(G/K) is normal.
+With a(s) = e^{cs}/3 + 2 e^{-s}/3 the trace moment of `kernel_corrections.exact` at distance s,
+E Theta^2/(E Theta)^2 = (2/beta^2) int_0^beta (beta - s) e^{c (beta - s)} a(s) ds.
 """
 
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.kernel_corrections.exact import homogeneous_constants
+from deepinit.theory.kernel_corrections.layer_moments import entries
 from deepinit.theory.kernel_corrections.result import KernelCorrections, check_corrections
+from deepinit.theory.numerics import LogNormal
 
 
 class OutputStatistics(NamedTuple):
-    """Of output neurons at one input: excess kurtosis, and the correlation of the squares of two of them."""
+    """Excess kurtosis of an output at one input, and correlation of two outputs' squares."""
 
     excess_kurtosis: Any
     square_correlation: Any
@@ -34,34 +39,26 @@ class LogKernel(NamedTuple):
     variance: np.ndarray
 
 
-class LogNormal(NamedTuple):
-    """Mean and variance of a normal ln(G/K)."""
-
-    mean: float
-    variance: float
-
-
-def output_statistics(relative_variance: Any) -> OutputStatistics:
-    """How far outputs are from independent Gaussians: 3 v and v/(2 + 3 v), v the relative variance of the kernel.
+def output_statistics(relative_variance: ArrayLike) -> OutputStatistics:
+    """Deviation of outputs from independent Gaussians: 3 v and v/(2 + 3 v).
 
     Args:
-        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0: V_(aa)(aa)/K_aa^2 to first order; prod (1 + c/n_l) - 1 for homogeneous activations.
+        relative_variance: [...] v = Var G_aa/(E G_aa)^2 >= 0: V_(aa)(aa)/K_aa^2 to first order;
+            prod (1 + c/n_l) - 1 for homogeneous activations.
 
     Returns:
         `OutputStatistics` of that shape.
 
     Raises:
-        SpecError: negative values, or none.
+        SpecError: negative or non-finite values.
 
     Valid for: Gaussian output weights and biases; exact in v.
 
     Reference: arXiv:2106.10165, chapter 4; derivation in the module docstring.
     """
-    v = validate.real_numbers(relative_variance)
-    if v is None or not (np.isfinite(v) & (v >= 0.0)).all():
-        raise SpecError(
-            f"relative_variance={relative_variance!r}", "finite numbers >= 0", "Take V/K^2."
-        )
+    v = validate.array("relative_variance", relative_variance, remedy="Take V/K^2.")
+    if not (v >= 0.0).all():
+        raise SpecError(f"relative_variance={relative_variance!r}", "numbers >= 0", "Take V/K^2.")
     return OutputStatistics(3.0 * v, v / (2.0 + 3.0 * v))
 
 
@@ -71,12 +68,12 @@ def output_fourth_cumulant(
     """[L] connected E f_i(a) f_i(b) f_j(c) f_j(d) of the outputs, i = j (`same`) or not.
 
     Args:
-        corrections: of `kernel_corrections`, with vertex="all" if the four are three or more different inputs.
+        corrections: of `kernel_corrections`, with vertex="all" for three or more different inputs.
         inputs: the numbers (a, b, c, d).
-        same: one neuron, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc), or two, V_(ab)(cd).
+        same: one neuron, V_(ab)(cd) + V_(ac)(bd) + V_(ad)(bc); else two, V_(ab)(cd).
 
     Raises:
-        SpecError: inputs that are not there, or something else than `KernelCorrections`.
+        SpecError: inputs out of range, or something else than `KernelCorrections`.
 
     Valid for: first order in 1/width, as `kernel_corrections`.
 
@@ -84,36 +81,29 @@ def output_fourth_cumulant(
     """
     check_corrections(corrections)
     count = int(corrections.rows.max()) + 1
-    numbers = validate.real_numbers(inputs)
-    if numbers is None or numbers.shape != (4,) or not np.isin(numbers, np.arange(count)).all():
-        raise SpecError(
-            f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}", "They count from 0."
-        )
-    at = {
-        (int(i), int(j)): e
-        for e, (i, j) in enumerate(zip(corrections.rows, corrections.columns, strict=True))
-    }
+    numbers = validate.array("inputs", inputs, (4,))
+    if not np.isin(numbers, np.arange(count)).all():
+        raise SpecError(f"inputs={inputs!r}", f"four numbers from 0 to {count - 1}")
+    validate.flag("same", same, "True is one neuron, False is two.")
+    at = entries(count).at
 
     def vertex(i: int, j: int, k: int, m: int) -> np.ndarray:
-        left, right = at[min(i, j), max(i, j)], at[min(k, m), max(k, m)]
-        return corrections.kernel_covariance[:, left, right]
+        return corrections.kernel_covariance[:, at[i, j], at[k, m]]
 
-    if not isinstance(same, bool):
-        raise SpecError(f"same={same!r}", "True, False", "True is one neuron, False is two.")
-    a, b, c, d = (int(each) for each in numbers)
-    return (
-        vertex(a, b, c, d) + vertex(a, c, b, d) + vertex(a, d, b, c) if same else vertex(a, b, c, d)
-    )
+    a, b, c, d = map(int, numbers)
+    if not same:
+        return vertex(a, b, c, d)
+    return vertex(a, b, c, d) + vertex(a, c, b, d) + vertex(a, d, b, c)
 
 
 def log_kernel(corrections: KernelCorrections) -> LogKernel:
-    """E ln G_aa = ln K + K1/K - V/(2 K^2) and Var ln G_aa = V/K^2 of every input, to first order in 1/width.
+    """E ln G_aa = ln K + K1/K - V/(2 K^2) and Var ln G_aa = V/K^2 of every input, order 1/width.
 
     Args:
         corrections: of `kernel_corrections`.
 
     Returns:
-        `LogKernel`, [L, inputs]: the coordinates in which samples have no heavy tails.
+        `LogKernel`, [L, inputs]; logarithms of samples have no heavy tails.
 
     Raises:
         SpecError: something else than `KernelCorrections`.
@@ -130,7 +120,9 @@ def log_kernel(corrections: KernelCorrections) -> LogKernel:
 
 
 def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
-    """The law of ln(G/K) as depth and width grow together, sum 1/n_l -> beta: N(-c beta/2, c beta), c = 3q/p^2 - 1 (ReLU 5).
+    """The law of ln(G/K) as depth and width grow together, sum 1/n_l -> beta.
+
+    N(-c beta/2, c beta), c = 3q/p^2 - 1 (ReLU 5).
 
     Args:
         activation: positively homogeneous.
@@ -143,14 +135,15 @@ def deep_wide_kernel(activation: Any, beta: float) -> LogNormal:
 
     Reference: arXiv:1812.05994.
     """
-    c = homogeneous_constants(activation)[2]
-    return LogNormal(-0.5 * c * _beta(beta), c * _beta(beta))
+    c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
+    return LogNormal(-0.5 * c * total, c * total)
 
 
 def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
-    """E Theta^2/(E Theta)^2 of one output and one input as depth and width grow together, sum 1/n_l -> beta.
+    """E Theta^2/(E Theta)^2 of one output and input as depth and width grow, sum 1/n_l -> beta.
 
-        e^{c beta} ( 1/3 + (4/(3 beta^2)) ( beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2 ) ) = 1 + (7c - 2)/9 beta + ...
+        e^{c beta} (1/3 + (4/(3 beta^2)) (beta/(c+1) - (1 - e^{-(c+1) beta})/(c+1)^2))
+            = 1 + (7c - 2)/9 beta + ...
 
     Args:
         activation: positively homogeneous.
@@ -166,17 +159,9 @@ def deep_wide_ntk_ratio(activation: Any, beta: float) -> float:
 
     Reference: growth e^{c beta} as in arXiv:1909.05989; derivation in the module docstring.
     """
-    c = homogeneous_constants(activation)[2]
-    x = (c + 1.0) * _beta(beta)
+    c, total = homogeneous_constants(activation)[2], validate.not_negative("beta", beta)
+    x = (c + 1.0) * total
     series = 0.5 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x / 120.0))
     rest = series if x < 1e-3 else (1.0 + math.expm1(-x) / x) / x  # cancels for small x
     with np.errstate(over="ignore"):
-        return float(np.exp(c * _beta(beta))) * (1.0 + 4.0 * rest) / 3.0
-
-
-def _beta(beta: Any) -> float:
-    if not (validate.is_number(beta) and math.isfinite(beta) and beta >= 0.0):
-        raise SpecError(
-            f"beta={beta!r}", "a finite number >= 0", "It is the sum of 1/width over layers."
-        )
-    return float(beta)
+        return float(np.exp(c * total)) * (1.0 + 4.0 * rest) / 3.0

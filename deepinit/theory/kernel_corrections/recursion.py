@@ -1,16 +1,16 @@
 """The recursion over layers of mean shifts and covariances of the kernels, order 1/width.
 
-Notation of `kernel_corrections.expansion`. With J the Jacobian of (g, h) and the noise N / n of a layer of n neurons, per layer and with w = weight_var, t = the
-learning rate's factor of the weights:
+Notation of `kernel_corrections.expansion`. With J the Jacobian of (g, h), C / n the covariance of
+the noise of a layer of n neurons, w = weight_var and t = weight_rate,
 
-    V' = w^2 ( C / n + Jg V Jg^T )                                       Cov(G, G)
-    D' = w ( cov(t phi phi + w T phi'phi', phi phi) / n ) + R Jg^T w      Cov(Theta, G),   R = L V + w h o D,   L = t Jg + w T o Jh
-    A' = cov(t phi phi + w T phi'phi') / n + L V L^T + (L D^T w h + ...) + w h o A o h w
-    K1' = w ( Jg K1 + Hg : V / 2 )
+    V'  = w^2 (C / n + Jg V Jg^T)                                               Cov(G, G)
+    D'  = w cov(t phi phi + w T phi'phi', phi phi) / n + R Jg^T w               Cov(Theta, G)
+    A'  = cov(t phi phi + w T phi'phi') / n + L V L^T + (L D^T w h + ...) + w h o A o h w
+    K1' = w (Jg K1 + Hg : V / 2)
     T1' = L K1 + (t Hg + w T o Hh) : V / 2 + w Jh : D + w h o T1 + q
 
-and two tensors beside them: `crossed` is B (the tangent kernel between two different neurons), `reuse` is Fc, which carries that forward and
-backward pass use the same weights and makes q.
+with R = L V + w h o D and L = t Jg + w T o Jh. `crossed` is B, the tangent kernel between two
+neurons; `reuse` is Fc, the effect of shared weights in forward and backward pass, which makes q.
 """
 
 from typing import NamedTuple
@@ -21,14 +21,14 @@ from deepinit.theory.kernel_corrections.layer_moments import Entries, LayerMomen
 
 
 class State(NamedTuple):
-    """Of the metric G of preactivations and the conditional mean Theta of the tangent kernel, at one layer.
+    """Moments of the metric G and of the conditional mean Theta of the tangent kernel at one layer.
 
     Attributes:
         kernel, tangent: [p], K and T of infinite width.
         kernel_shift, tangent_shift: [p], K1 and T1.
         kernel_covariance, tangent_kernel, tangent_covariance: [p, p], V, D (rows: Theta) and A.
         straight, crossed: [p, p], B_{ab|cd} and B_{ab|dc}.
-        reuse: [p, 2, 2], Fc_{cd;ab} with c and d in (a, b); for a = b only the first place means anything.
+        reuse: [p, 2, 2], Fc_{cd;ab} with c and d in (a, b); for a = b only [0, 0] is used.
     """
 
     kernel: np.ndarray
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 class LayerScales(NamedTuple):
-    """Width n, weight_var, bias_var, and the learning rates' factors of weights (t) and biases."""
+    """Width n, variances, and learning-rate factors of weights (t) and biases, of one layer."""
 
     width: float
     weight_var: float
@@ -56,18 +56,8 @@ class LayerScales(NamedTuple):
 def first_state(kernel: np.ndarray, tangent: np.ndarray) -> State:
     """The first layer: its metric is fixed by the inputs."""
     vector, matrix = np.zeros_like(kernel), np.zeros((len(kernel), len(kernel)))
-    return State(
-        kernel,
-        tangent,
-        vector,
-        vector,
-        matrix,
-        matrix,
-        matrix,
-        matrix,
-        matrix,
-        np.zeros((len(kernel), 2, 2)),
-    )
+    reuse = np.zeros((len(kernel), 2, 2))
+    return State(kernel, tangent, vector, vector, *(matrix,) * 5, reuse)
 
 
 def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: Entries) -> State:
@@ -128,12 +118,9 @@ def next_state(state: State, moments: LayerMoments, scales: LayerScales, where: 
     straight = slopes[np.ix_(row, row)] * slopes[np.ix_(column, column)]
     crossed = slopes[np.ix_(row, column)] * slopes[np.ix_(column, row)]
     source = np.outer(tangent, tangent) * moments.slope_slope / n
-    places = np.stack(
-        [np.stack([near[:, 0], near[:, 1]], -1), np.stack([near[:, 1], near[:, 2]], -1)], -2
-    )
-    new_reuse = (
-        moments.phi_slope[places, np.arange(len(near))[:, None, None]] * tangent[:, None, None] / n
-    )
+    places = near[:, [[0, 1], [1, 2]]]
+    sources = moments.phi_slope[places, np.arange(len(near))[:, None, None]]
+    new_reuse = sources * tangent[:, None, None] / n
     forward, backward = _reuse_maps(moments, where)
 
     return State(
@@ -156,32 +143,20 @@ def _inner(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _second_derivatives(gradient: np.ndarray, where: Entries) -> np.ndarray:
-    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c and d in (a, b), from the derivatives of h by the kernel."""
+    """[p, 2, 2] E d_c d_d (phi'_a phi'_b), c, d in (a, b), from dh/dK."""
     aa, ab, bb = gradient.T
-    mixed = where.rows != where.columns
-    zero = np.zeros_like(aa)
-    rows = (
-        np.stack([2.0 * aa, np.where(mixed, ab, zero)], -1),
-        np.stack([np.where(mixed, ab, zero), 2.0 * bb], -1),
-    )
-    return np.stack(rows, axis=1)
+    off = np.where(where.rows != where.columns, ab, np.zeros_like(aa))
+    return np.stack([np.stack([2.0 * aa, off], -1), np.stack([off, 2.0 * bb], -1)], axis=1)
 
 
 def _reuse_maps(moments: LayerMoments, where: Entries) -> tuple[np.ndarray, np.ndarray]:
-    """Q^a_{ce} = E d_e (phi_c phi'_a) and Q^b_{df} = E d_f (phi_d phi'_b), [p, 2, 2], indices in (a, b)."""
+    """Q^a_{ce} = E d_e (phi_c phi'_a), Q^b_{df} = E d_f (phi_d phi'_b): [p, 2, 2], over (a, b)."""
     a, b = where.neighbours[:, 0], where.neighbours[:, 2]
-    own = (
-        moments.g.gradient[where.diagonal[where.rows], 0],
-        moments.g.gradient[where.diagonal[where.columns], 0],
-    )
-    zero, h = np.zeros(len(a)), moments.h.value
-    gradient = moments.g.gradient
-    forward = np.stack(
-        [np.stack([own[0], zero], -1), np.stack([2.0 * gradient[:, 0], h], -1)], axis=1
-    )
-    backward = np.stack(
-        [np.stack([h, 2.0 * gradient[:, 2]], -1), np.stack([zero, own[1]], -1)], axis=1
-    )
+    gradient, h = moments.g.gradient, moments.h.value
+    own = [gradient[where.diagonal[ends], 0] for ends in (where.rows, where.columns)]
+    zero, two_a, two_b = np.zeros(len(a)), 2.0 * gradient[:, 0], 2.0 * gradient[:, 2]
+    forward = np.stack([np.stack([own[0], zero], -1), np.stack([two_a, h], -1)], axis=1)
+    backward = np.stack([np.stack([h, two_b], -1), np.stack([zero, own[1]], -1)], axis=1)
     same = a == b  # one input: a single place, c = d = a
     only = np.zeros((2, 2))
     only[0, 0] = 1.0

@@ -1,19 +1,18 @@
-"""What `kernel_corrections` returns, and the covariance of the tangent kernel that an experiment sees."""
+"""The result of `kernel_corrections`, and the covariance of an averaged tangent kernel."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
 
 
 class KernelCorrections(NamedTuple):
-    """Kernels after 1, ..., L hidden layers; row l is what the linear layer after hidden layer l (an output layer, or the next) has.
+    """Kernels after 1, ..., L hidden layers: row l enters the linear layer after hidden layer l.
 
-    p entries (a, b), a <= b, row by row of the upper triangle. Covariances of entries that involve three or more different inputs are NaN unless
-    `vertex="all"` was asked for. With a kink at 0 (ReLU) the shifts and the tangent kernel's covariances of inputs that have become parallel, 1 - |correlation| < 1e-7, are
-    NaN: nothing of them is left in float64.
+    p entries (a, b), a <= b, row by row of the upper triangle. Covariances of entries with three or
+    more different inputs are NaN unless vertex="all". With a kink at 0 (ReLU) the shifts and the
+    tangent kernel's covariances of inputs that became parallel, 1 - |correlation| < 1e-7, are NaN.
 
     Attributes:
         rows, columns: [p], a and b of each entry.
@@ -23,16 +22,18 @@ class KernelCorrections(NamedTuple):
         tangent_covariance: [L, p, p], A = Cov(Theta_ii, Theta_jj), i != j, between two outputs.
         tangent_kernel_covariance: [L, p, p], D = Cov(Theta_ii, kernel), rows: Theta.
         straight, crossed: [L, p, p], B_{ab|cd} = E Theta_ij,ab Theta_ij,cd and B_{ab|dc}, i != j.
-        angle_spread: [L, p], standard deviation of the correlation of inputs a and b divided by 1 - |correlation|; NaN for a = b. Where it is
-            not small the two inputs are nearly parallel and the expansion of ReLU fails.
+        angle_spread: [L, p], standard deviation of the correlation of inputs a and b divided by
+            1 - |correlation|; NaN for a = b. Where it is not small the inputs are nearly parallel
+            and the expansion of ReLU fails.
         sum_inverse_widths: [L], r = sum of 1/width.
-        relative_variance, relative_shift: [L], the largest of V/K^2 and Var Theta/T^2, and of |K1/K| and |T1/T|, of one input with itself: where they are of order 1
-            first order says nothing.
-        vertex_error: largest relative standard error of the covariances of three and four inputs; 0 where exact.
-        largest_sum: r up to which first-order variances are within about 30 %: of the class where known, else an estimate, the r at which the largest
-            relative variance on the way would be 0.1.
-        class_name: of `criticality_class`, at the variances of the weights and biases between hidden layers (the first of them).
-        valid_for: hypotheses and range, in words and numbers.
+        relative_variance, relative_shift: [L], the largest of V/K^2 and Var Theta/T^2, and of
+            |K1/K| and |T1/T|, of one input with itself; first order fails where they approach 1.
+        vertex_error: largest relative standard error of the covariances of three and four inputs; 0
+            where exact.
+        largest_sum: r up to which first-order variances are within about 30 %: of the class where
+            known, else the r at which the largest relative variance so far would be 0.1.
+        class_name: of `criticality_class`, at the variances after the first hidden layer.
+        valid_for: hypotheses and range.
     """
 
     rows: np.ndarray
@@ -57,11 +58,13 @@ class KernelCorrections(NamedTuple):
 
 
 def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> np.ndarray:
-    """[L, p, p] covariance of the tangent kernel averaged over `num_outputs` output neurons: A + (B + B crossed) / outputs.
+    """[L, p, p] covariance of the tangent kernel averaged over outputs.
+
+    A + (straight + crossed) / num_outputs.
 
     Args:
         corrections: of `kernel_corrections`.
-        num_outputs: outputs over which Theta_ii is averaged, >= 1; 1 for a single one.
+        num_outputs: outputs over which Theta_ii is averaged, >= 1.
 
     Raises:
         SpecError: less than one output, or something else than `KernelCorrections`.
@@ -72,16 +75,11 @@ def tangent_covariance(corrections: KernelCorrections, num_outputs: int = 1) -> 
     """
     check_corrections(corrections)
     validate.integer("num_outputs", num_outputs, 1, "1 is a single output neuron.", most=2**53)
-    return (
-        corrections.tangent_covariance + (corrections.straight + corrections.crossed) / num_outputs
-    )
+    between = (corrections.straight + corrections.crossed) / num_outputs
+    return corrections.tangent_covariance + between
 
 
-def check_corrections(given: Any) -> None:
-    """Refuses what is not of `kernel_corrections`."""
-    if not isinstance(given, KernelCorrections):
-        raise SpecError(
-            f"corrections of type {type(given).__name__}",
-            "KernelCorrections",
-            "Pass what kernel_corrections(activation, first_kernel, widths) returns.",
-        )
+def check_corrections(given: KernelCorrections) -> None:
+    """Raise SpecError for something else than `KernelCorrections`."""
+    remedy = "Pass the result of kernel_corrections(activation, first_kernel, widths)."
+    validate.instance("corrections", given, KernelCorrections, "KernelCorrections", remedy)

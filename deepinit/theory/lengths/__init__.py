@@ -1,12 +1,16 @@
-"""Length and volume distortion of random networks, exact at every finite width: every public function in one place.
+"""Length and volume distortion of random networks, exact at every finite width.
 
-One layer: `layer_factor_moment`, `output_factor_moment`, `growth_threshold`. Networks: `length_moment`,
-`length_moments_by_layer`, `volume_moment`; of the logarithm, `log_length_moments`, `log_volume_moments` and their by-layer forms;
-the distribution, `length_cdf`. Expansions in 1/width: `expansion`, `log_factor_series`. Earlier bounds: `price_tanner_bound`,
-`raghu_lower_bound`, `raghu_upper_bound`. The circle's variance: `circle_relative_variance`, `circle_relative_variances_by_layer`,
-`circle_output_relative_variance`. Residual blocks: `residual_length_moment`, `residual_log_length_moments`.
-
-Everywhere m = 1 is the exact mean length (or volume) distortion of every rectifiable curve (or d-manifold).
+- `HomogeneousNetwork`: the network that these functions take.
+- Mean and moments: `length_moment`, `length_moments_by_layer`, `volume_moment`; m = 1 is the mean
+  distortion of every rectifiable curve (d-manifold).
+- Logarithms: `log_length_moments`, `log_volume_moments`, and `..._by_layer`.
+- Distribution: `length_cdf`.
+- One layer: `layer_factor_moment`, `output_factor_moment`, `growth_threshold`.
+- Expansions in 1/width: `expansion`, `log_factor_series`.
+- Earlier bounds: `price_tanner_bound`, `raghu_lower_bound`, `raghu_upper_bound`.
+- The circle: `circle_relative_variance`, `circle_relative_variances_by_layer`,
+  `circle_output_relative_variance`.
+- Residual blocks: `residual_length_moment`, `residual_log_length_moments`.
 """
 
 from deepinit.theory.lengths.bounds import price_tanner_bound, raghu_lower_bound, raghu_upper_bound
@@ -26,6 +30,7 @@ from deepinit.theory.lengths.log_moments import (
 )
 from deepinit.theory.lengths.moments import length_moment, length_moments_by_layer, volume_moment
 from deepinit.theory.lengths.residual import residual_length_moment, residual_log_length_moments
+from deepinit.theory.numerics.homogeneous_layers import HomogeneousNetwork
 from deepinit.theory.numerics.layer_factors import (
     growth_threshold,
     layer_factor_moment,
@@ -33,6 +38,7 @@ from deepinit.theory.numerics.layer_factors import (
 )
 
 __all__ = [
+    "HomogeneousNetwork",
     "LogMoments",
     "circle_output_relative_variance",
     "circle_relative_variance",

@@ -1,31 +1,34 @@
-"""How much the length of the unit circle's image varies from network to network: leading order in 1/width, ReLU without bias.
+"""Variance of the length of the unit circle's image over networks: order 1/width, ReLU, no bias.
 
-The mean length of every curve is `length_moment`; its variance depends on the curve. Let theta_l(D) be the angle of the layer-l
-features of two points at angle D, at infinite width: theta_0 = D and the arc-cosine map
+The mean is `length_moment`; the variance depends on the curve. Let theta_l(D) be the angle of the
+layer-l features of two points at angle D, at infinite width: theta_0 = D and the arc-cosine map
 
-    cos theta_{l+1} = (sin theta + (pi - theta) cos theta) / pi,    d theta_{l+1} / d theta = (pi - theta) sin theta / (pi sin theta_{l+1}).
+    cos theta_{l+1} = (sin theta + (pi - theta) cos theta) / pi,
+    d theta_{l+1} / d theta = (pi - theta) sin theta / (pi sin theta_{l+1}).
 
-The preactivations z, z' and their derivatives along the circle are Gaussian with covariance cos theta(D), -its derivatives. In the plane
-of (z, z') use polar coordinates, t the angle from the edge z = 0 of the sector z, z' > 0, of opening pi - theta: the derivatives are
-w = theta' cos t and w' = -theta' cos(pi - theta - t) times the radius, plus Gaussian remainders of variance 1 - theta'^2 and covariance
-r = sin(theta) theta''. Hence, with E radius^2 = 2 and E radius^4 = 8,
+The preactivations z, z' and their derivatives along the circle are Gaussian with covariance
+cos theta(D) and minus its derivatives. In polar coordinates of the plane (z, z'), t the angle from
+the edge z = 0 of the sector z, z' > 0 of opening pi - theta, the derivatives are w = theta' cos t
+and w' = -theta' cos(pi - theta - t) times the radius, plus Gaussian remainders of variance
+v = 1 - theta'^2 and covariance r = sin(theta) theta''. With E radius^2 = 2 and E radius^4 = 8,
 
     M_l(D) = E[1{z>0} 1{z'>0} zdot^2 zdot'^2]
-           = (1 / 2 pi) int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt,    v = 1 - theta'^2,
+           = int_0^{pi-theta} [8 w^2 w'^2 + 2 v (w^2 + w'^2) + v^2 + 8 r w w' + 2 r^2] dt / (2 pi),
 
-and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its derivatives are analytic in D on
-[0, pi], so Gauss-Legendre converges geometrically.
+and a layer of n units adds (1 / 4n) mean_D(4 M - 1) to Var(length) / E(length)^2. theta and its
+derivatives are analytic in D on [0, pi]: Gauss-Legendre converges geometrically.
 """
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.theory.angles.mixed_moments import unit_legendre
-from deepinit.theory.numerics.validate import network_widths
+from deepinit.theory.numerics.homogeneous_layers import network_widths
 
 _NUM_NODES = 240  # in D; the first layers need 40
 
@@ -39,10 +42,10 @@ class _Angles(NamedTuple):
 
 
 def circle_relative_variance(depth: int) -> float:
-    """V_l = lim n Var(len_l) / E(len_l)^2: the image of the unit circle after l = depth hidden ReLU layers of width n, zero bias.
+    """V_l = lim n Var(len_l) / E(len_l)^2 of the circle after l = depth ReLU layers of width n.
 
-    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4, V_2 = 0.437218, against 5/4 per layer for
-    the squared length of one tangent.
+    V_l = (1/4) sum_{i<=l} mean_D(4 M_i(D) - 1), M in the module docstring: V_1 = 1/4,
+    V_2 = 0.437218. The squared length of one tangent has 5/4 per layer.
 
     Args:
         depth: hidden layers, >= 1.
@@ -53,17 +56,16 @@ def circle_relative_variance(depth: int) -> float:
     Raises:
         SpecError: depth is not an integer >= 1.
 
-    Valid for: leading order in 1/width, He or any weight variance, circle about the origin (any radius), no bias; the next order is
-        about 10 % at width 100 and depth 4. Error of the quadrature below 1e-10.
+    Valid for: leading order in 1/width, any weight variance, circle about the origin (any radius),
+        no bias; the next order is about 10 % at width 100 and depth 4. Quadrature error < 1e-10.
 
     Reference: derivation in the module docstring.
     """
-    validate.integer("depth", depth, 1, "It counts the hidden layers.")
-    return float(np.sum(_layer_terms(int(depth))))
+    return float(np.sum(_layer_terms(validate.integer("depth", depth, 1))))
 
 
-def circle_relative_variances_by_layer(widths: Any) -> np.ndarray:
-    """Var(len_l) / E(len_l)^2 of the image of the unit circle after every hidden layer l, to first order in 1/width, ReLU, zero bias.
+def circle_relative_variances_by_layer(widths: ArrayLike) -> np.ndarray:
+    """Var(len_l) / E(len_l)^2 of the unit circle after every hidden layer l, order 1/width, ReLU.
 
     sum_{i<=l} (V_i - V_{i-1}) / n_i, V_l = `circle_relative_variance`, V_0 = 0.
 
@@ -85,11 +87,12 @@ def circle_relative_variances_by_layer(widths: Any) -> np.ndarray:
 
 
 def circle_output_relative_variance(depth: int, output_width: int) -> float:
-    """Var(len) / E(len)^2 of the unit circle's image under a linear output layer on infinitely wide hidden ReLU layers, zero bias.
+    """Var(len) / E(len)^2 of the circle at a linear output on infinitely wide ReLU layers, no bias.
 
-    The n_L outputs are independent copies of a Gaussian process whose derivative along the circle has correlation rho(D):
+    The n_L outputs are independent copies of a Gaussian process whose derivative along the circle
+    has correlation rho(D) = -(d/dD)^2 cos theta_H(D):
 
-        Var(len) / E(len)^2 = mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1,    rho = -(d/dD)^2 cos theta_H(D).
+        Var(len) / E(len)^2 = mean_D 2F1(-1/2, -1/2; n_L/2; rho(D)^2) - 1.
 
     Args:
         depth: hidden layers H, >= 0.
@@ -101,20 +104,20 @@ def circle_output_relative_variance(depth: int, output_width: int) -> float:
     Raises:
         SpecError: depth or output_width is not an integer in range.
 
-    Valid for: hidden widths infinite, output width any; finite hidden width n adds O(1/n), of which `circle_relative_variance` / n is
-        one part (the fluctuation of rho is the other). Quadrature error below 1e-9.
+    Valid for: infinite hidden widths, any output width; a finite hidden width n adds O(1/n):
+        `circle_relative_variance` / n and the fluctuation of rho. Quadrature error below 1e-9.
 
-    Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two correlated Gaussian vectors.
+    Reference: derivation in the module docstring; the hypergeometric function is E|X||Y| of two
+        correlated Gaussian vectors.
     """
-    validate.integer("depth", depth, 0, "It counts the hidden layers.")
-    validate.integer("output_width", output_width, 1, "It is the width of the linear output layer.")
+    validate.integer("depth", depth)
+    validate.integer("output_width", output_width, 1)
     angles = _circle()
     for _ in range(depth):
         angles = _next(angles)
     rho = np.cos(angles.theta) * angles.first**2 + np.sin(angles.theta) * angles.second
-    return float(
-        unit_legendre(_NUM_NODES)[1] @ _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2)
-    )
+    excess = _output_excess(output_width, np.clip(rho, -1.0, 1.0) ** 2)
+    return float(unit_legendre(_NUM_NODES)[1] @ excess)
 
 
 @lru_cache(maxsize=32)
@@ -141,17 +144,15 @@ def _next(angles: _Angles) -> _Angles:
     half_sine2 = np.sin(0.5 * theta) ** 2 - (sine - theta * np.cos(theta)) / (2.0 * math.pi)
     image = 2.0 * np.arcsin(np.sqrt(half_sine2))
     slope = opening * sine / (math.pi * np.sin(image))
-    curvature = ((opening * np.cos(theta) - sine) / math.pi - slope**2 * np.cos(image)) / np.sin(
-        image
-    )
+    second_cosine = (opening * np.cos(theta) - sine) / math.pi
+    curvature = (second_cosine - slope**2 * np.cos(image)) / np.sin(image)
     return _Angles(image, slope * first, slope * second + curvature * first**2)
 
 
 def _speed_moment(angles: _Angles) -> np.ndarray:
     """M(D), by Gauss-Legendre over the sector."""
-    nodes, weights = unit_legendre(
-        24
-    )  # trigonometric polynomials of degree 4 on at most half a turn
+    # 24 nodes: trigonometric polynomials of degree 4 on at most half a turn
+    nodes, weights = unit_legendre(24)
     theta, first, second = (values[:, None] for values in angles)
     opening = math.pi - theta
     along, other = first * np.cos(opening * nodes), -first * np.cos(opening * (1.0 - nodes))
@@ -173,7 +174,7 @@ def _output_excess(output_width: int, rho2: np.ndarray) -> np.ndarray:
     c = 0.5 * output_width
     if c < 10.0:
         return hyp2f1(-0.5, -0.5, c, rho2) - 1.0
-    # SciPy's function overflows at large c, where the series itself needs few terms: 60 leave 1e-16 at c = 10.
+    # SciPy's function overflows at large c, where the series needs few terms: 60 at c = 10.
     term, total = np.ones_like(rho2), np.zeros_like(rho2)
     for k in range(60):
         term = term * (k - 0.5) ** 2 / ((c + k) * (k + 1)) * rho2

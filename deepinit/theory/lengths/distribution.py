@@ -1,12 +1,14 @@
-"""The distribution function of ||J u||, by inversion of the characteristic function of its logarithm.
+"""The distribution function of ||J u||, by inversion of a characteristic function.
 
-Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0].
-With t_j = (j + 1/2) delta the Gil-Pelaez sum
+Y = ln ||Ju||^2 given Ju != 0 is a sum of independent terms with
+phi(t) = E e^{itY} = prod_layers E[factor^{it} | factor > 0]. With t_j = (j + 1/2) delta the
+Gil-Pelaez sum
 
     P(Y <= y) = 1/2 - (1/pi) sum_{j>=0} Im(e^{-i t_j y} phi(t_j)) / (j + 1/2)
 
-misses the integral's value by at most P(|Y - y| > 2 pi / delta) (Poisson summation), and |phi| decreases in t at least like
-exp(-pi t / 2) per layer. Chernoff's bound with the same Mellin transforms at real arguments chooses delta.
+differs from the integral by at most P(|Y - y| > 2 pi / delta) (Poisson summation); |phi| decreases
+at least like exp(-pi t / 2) per layer. Chernoff's bound, from the same Mellin transforms at real
+arguments, chooses delta.
 """
 
 import math
@@ -14,62 +16,51 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from deepinit.core import validate
 from deepinit.core.array_api import as_floats
 from deepinit.core.errors import SpecError
 from deepinit.theory.lengths.log_moments import cumulative_log_moments, log_alive
-from deepinit.theory.numerics.homogeneous_layers import Layer, Output, network_layers
+from deepinit.theory.numerics.homogeneous_layers import (
+    HomogeneousLayer,
+    HomogeneousNetwork,
+    LayerFactor,
+    network_layers,
+)
 from deepinit.theory.numerics.layer_factors import log_factor_moment, log_mellin
 
-_LOG_TAIL = 34.0  # e^-34 = 2e-15: what is neglected on either side, in t and in y
+_LOG_TAIL = 34.0  # e^-34 = 2e-15 is neglected on either side, in t and in y
 _BLOCK = 64  # points t evaluated at once
 
 
-def length_cdf(
-    x: Any,
-    widths: Any,
-    *,
-    hidden_var: float | None = None,
-    output_var: float = 1.0,
-    negative_slope: float = 0.0,
-    output: Output = "linear",
-) -> Any:
+def length_cdf(x: ArrayLike, network: HomogeneousNetwork) -> Any:
     """P(||J u|| <= x) at any input and any unit tangent u, Gaussian weights, exact in the widths.
 
-        P(||Ju|| <= x) = 1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),   p = P(Ju != 0) = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
+        P(||Ju|| <= x) = 1 - p + p P(ln ||Ju||^2 <= 2 ln x | Ju != 0),
+        p = P(Ju != 0) = prod_{l<L} (1 - 2^{-n_l}) for ReLU.
 
     Args:
-        x: [...], ratio of output to input length; any real, negative ones have probability 0.
-        widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
-        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 + negative_slope^2), He's 2 for ReLU.
-        output_var: variance times fan_in of the output weights.
-        negative_slope: slope of the activation for negative inputs; 0 for ReLU.
-        output: "linear", "relu" or None, as in `length_moment`.
+        x: [...], ratio of output to input length; any real.
+        network: `HomogeneousNetwork` of law "normal".
 
     Returns:
-        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is the probability of a
-        dead network.
+        [...], float64; a Python float for one number. Absolute error below 1e-12; the value at 0 is
+        the probability of a dead network.
 
     Raises:
-        SpecError: as `length_moment`; x that is nan or no number.
+        SpecError: as `length_moment`; another law; x that is nan or no number.
 
-    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at positive lengths).
+    Valid for: as `length_moment`, Gaussian weights only (orthogonal ones can leave atoms at
+        positive lengths).
 
     Reference: derivation in the module docstring.
     """
-    layers = network_layers(
-        widths,
-        hidden_var=hidden_var,
-        output_var=output_var,
-        negative_slope=negative_slope,
-        law="normal",
-        output=output,
-    )
+    layers = network_layers(network)
+    validate.choice("law", network.law, ("normal",), "Simulate other laws.")
     (points,) = as_floats(np, x)
     if np.isnan(points).any():
-        raise SpecError(
-            f"x={x!r}", "real numbers", "Drop the nan, for instance by x[~numpy.isnan(x)]."
-        )
+        raise SpecError(f"x={x!r}", "real numbers", "Drop the nan: x[~numpy.isnan(x)].")
     log_p = float(log_alive(layers)[-1])
     alive = math.exp(log_p)
     result = np.where(points >= 0.0, -math.expm1(log_p), 0.0)
@@ -79,7 +70,7 @@ def length_cdf(
     return float(result) if points.ndim == 0 else result
 
 
-def _log_cdf(y: np.ndarray, layers: list[Layer]) -> np.ndarray:
+def _log_cdf(y: np.ndarray, layers: list[HomogeneousLayer]) -> np.ndarray:
     """P(Y <= y | alive), y [m]."""
     moments = cumulative_log_moments(layers)
     mean, spread = float(moments.mean[-1]), math.sqrt(float(moments.variance[-1]))
@@ -90,14 +81,13 @@ def _log_cdf(y: np.ndarray, layers: list[Layer]) -> np.ndarray:
     inside = (y > -below) & (y < above)
     probability = np.where(y >= above, 1.0, 0.0)
     if inside.any():
-        probability[inside] = _gil_pelaez(
-            y[inside], factors, log_scale, 2.0 * math.pi / (below + above)
-        )
+        step = 2.0 * math.pi / (below + above)
+        probability[inside] = _gil_pelaez(y[inside], factors, log_scale, step)
     return probability
 
 
 def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, float]:
-    """Distances below and above the mean beyond which Y has probability e^-34, by Chernoff's bound."""
+    """Distances below and above the mean with tail probability e^-34, by Chernoff's bound."""
     least = min(_least_units(factor) for factor in factors)
 
     def bound(s: float) -> float:
@@ -107,15 +97,15 @@ def _support(factors: Counter, log_scale: float, spread: float) -> tuple[float, 
         )
         return (_LOG_TAIL + log_moment + s * log_scale) / abs(s)
 
-    # The best argument is near 8 / spread for a Gaussian; negative moments exist up to half the least number of units.
+    # The best argument is near 8 / spread for a Gaussian; negative moments exist up to half the
+    # least number of units.
     orders = [size / spread for size in (0.5, 1.0, 2.0, 4.0, 8.0)]
-    return min(bound(-min(s, 0.45 * least)) for s in orders), min(
-        bound(s) for s in [*orders, 0.5, 1.0, 2.0]
-    )
+    below = min(bound(-min(s, 0.45 * least)) for s in orders)
+    return below, min(bound(s) for s in [*orders, 0.5, 1.0, 2.0])
 
 
-def _least_units(factor: Any) -> int:
-    """The least number of units that are on with probability above 1e-80: moments of order above -half of it exist."""
+def _least_units(factor: LayerFactor) -> int:
+    """Least number k of units on, up to probability 1e-80; moments of order > -k/2 exist."""
     if not factor.can_vanish:
         return factor.width
     return max(1, factor.width // 2 - math.ceil(10.0 * math.sqrt(factor.width)))

@@ -1,93 +1,80 @@
-"""Expansions of the length and volume distortion in powers of 1/width, to any order, with exact rational coefficients.
+"""Length and volume distortion in powers of 1/width, with exact rational coefficients.
 
-With s = m/2, K active units and y = 2K/n, the ratio of Gamma functions expands in Bernoulli polynomials:
+With s = m/2, K active units and y = 2K/n, the ratio of Gamma functions expands in Bernoulli
+polynomials:
 
-    (2/n)^{sd} prod_{j<d} E chi^m_{K-j} = y^{sd} exp(sum_p beta_p (4 / (n y))^p) = sum_q e_q n^{-q} y^{sd-q},
+    (2/n)^{sd} prod_{j<d} E chi^m_{K-j} = y^{sd} exp(sum_p beta_p (4 / (n y))^p)
+                                        = sum_q e_q n^{-q} y^{sd-q},
     beta_p = sum_{j<d} (-1)^{p+1} [B_{p+1}(s - j/2) - B_{p+1}(-j/2)] / (p (p+1)),
 
-and y is a mean of n independent variables (2 or 0), so that E y^r = sum_i binom(r, i) mu_i with central moments mu_i that are
-polynomials in 1/n. A linear layer has y = 2 and no average; orthogonal weights subtract its series in 1/N. For leaky ReLU, d = 1,
-the factor itself is a mean of n independent variables. Example, m = 1, d = 1:
+and y is a mean of n independent variables (2 or 0): E y^r = sum_i binom(r, i) mu_i, with central
+moments mu_i polynomial in 1/n. A linear layer has y = 2; orthogonal weights subtract its series in
+1/N. For leaky ReLU, d = 1, the factor itself is a mean of n independent variables. For m = d = 1
 
-    ln a_1 = -5/(8n) - 3/(8n^2) - 55/(192n^3) - 15/(64n^4) - ...,    ln g_1 = -1/(4n) + 1/(24n^3) - ...
+    ln a_1 = -5/(8n) - 3/(8n^2) - 55/(192n^3) - 15/(64n^4) - ...
+    ln g_1 = -1/(4n) + 1/(24n^3) - ...
 """
 
 import math
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.theory.numerics.homogeneous_layers import Output, network_layers
-from deepinit.theory.numerics.layer_factors import exp, log_factor_moment
-from deepinit.theory.numerics.validate import (
-    check_dimension,
-    check_law,
-    check_moment,
-    check_slope,
+from deepinit.theory.numerics.homogeneous_layers import (
+    HomogeneousNetwork,
+    checked_moment,
+    network_layers,
     network_widths,
 )
+from deepinit.theory.numerics.layer_factors import exp, log_factor_moment
 
 Series = tuple[Fraction, ...]  # coefficients of n^0, n^-1, ..., n^-order
 MAX_ORDER = 8
 
 
 def expansion(
-    widths: Any,
+    network: HomogeneousNetwork,
     order: int = 1,
     m: float = 1,
     d: int = 1,
     *,
-    hidden_var: float | None = None,
-    output_var: float = 1.0,
-    negative_slope: float = 0.0,
-    law: str = "normal",
-    output: Output = "linear",
     expand_output: bool = False,
 ) -> float:
-    """E Vol_d^m (d = 1: E ||J u||^m) to the given order in 1/width in the exponent; m = d = order = 1: C exp(-(5/8) sum 1/n_l).
+    """E Vol_d^m (d = 1: E ||J u||^m) with its exponent to the given order in 1/width.
 
-        E ||J u||^m = (output_var n_L / n_0)^{m/2} (hidden_var/2)^{mH/2} g_m(n_L) exp(sum_{l=1}^{H} sum_{p=1}^{order} c_p / n_l^p)
+        E ||J u||^m = (output_var n_L / n_0)^{m/2} (hidden_var/2)^{mH/2} g_m(n_L)
+                      exp(sum_{l=1}^{H} sum_{p=1}^{order} c_p / n_l^p)
 
-    for ReLU; c_1 = 5 m (m - 2) / 8 for d = 1 and c_1 = m d [(m-2)(d+4) - 2(d-1)] / 8 for d-volumes.
+    for ReLU; c_1 = 5 m (m - 2) / 8 for d = 1, m d [(m-2)(d+4) - 2(d-1)] / 8 for d-volumes. At
+    m = d = order = 1: C exp(-(5/8) sum 1/n_l).
 
     Args:
-        widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width.
+        network: `HomogeneousNetwork`.
         order: highest power of 1/width, 0 to 8; 0 is the limit of infinite hidden width.
         m: the moment, any real >= 0.
         d: dimension of the manifold, >= 1; 1 for lengths.
-        hidden_var, output_var, negative_slope, law, output: as in `length_moment`.
         expand_output: expand the linear output layer's factor g_m too, instead of its exact value.
 
     Returns:
         A float; exactly 0 if m > 0 and a width is below d, as in `volume_moment`.
 
     Raises:
-        SpecError: as `length_moment` and `volume_moment`; an order that is not an integer from 0 to 8.
+        SpecError: as `length_moment` and `volume_moment`; order not an integer from 0 to 8.
 
-    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). For ReLU and m = 1 first order is itself an upper
-        bound at widths >= 2.
+    Valid for: as `length_moment`; relative error O(sum_l n_l^{-order-1}). For ReLU and m = 1 first
+        order is an upper bound at widths >= 2.
 
-    Reference: arXiv:2102.10492, Theorem 3.1, for order 1; higher orders: derivation in the module docstring.
+    Reference: arXiv:2102.10492, Theorem 3.1, for order 1; higher orders: derivation in the module
+        docstring.
     """
-    check_moment(m)
-    check_dimension(d)
+    layers, m = network_layers(network, d), checked_moment(m)
     _check_order(order)
     if m == 0:
         return 1.0
-    if min(network_widths(widths)) < d:
+    if min(network_widths(network.widths)) < d:
         return 0.0
-    layers = network_layers(
-        widths,
-        hidden_var=hidden_var,
-        output_var=output_var,
-        negative_slope=negative_slope,
-        law=law,
-        output=output,
-        d=d,
-    )
     s = 0.5 * m
     total = 0.0
     for entry_var, factor in layers:
@@ -99,30 +86,27 @@ def expansion(
         if not factor.masked and not expand_output:
             total += log_factor_moment(factor, s) - s * d * math.log(n)
             continue
-        hidden = (
-            _masked_series(order, m, d, factor.slope)
-            if factor.masked
-            else _linear_series(order, m, d)
-        )
-        total += _evaluate(hidden, n)
+        linear = _linear_series(order, m, d)
+        series = _masked_series(order, m, d, factor.slope) if factor.masked else linear
+        total += _evaluate(series, n)
         if factor.sphere is not None:
-            total -= _evaluate(_linear_series(order, m, d), factor.sphere)
+            total -= _evaluate(linear, factor.sphere)
     return exp(total)
 
 
 def log_factor_series(
     order: int, m: float = 1, d: int = 1, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> np.ndarray:
-    """c_1, ..., c_order of ln a = c_1/n + c_2/n^2 + ..., the expansion of one hidden layer's factor in its width n.
+    """c_1, ..., c_order of ln a = c_1/n + c_2/n^2 + ..., one hidden layer's factor at width n.
 
-    For d = 1 that is the logarithm of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU; for d > 1 of the layer's
-    factor of E Vol_d^m over (n / fan_in)^{md/2}.
+    d = 1: the logarithm of `layer_factor_moment`, c_1 = 5 m (m - 2) / 8 for ReLU. d > 1: of the
+    layer's factor of E Vol_d^m over (n / fan_in)^{md/2}.
 
     Args:
-        order: how many coefficients, 0 to 8.
+        order: number of coefficients, 0 to 8.
         m: the moment, any real >= 0.
         d: dimension of the volume, >= 1.
-        negative_slope: slope of the activation for negative inputs; needs d = 1 unless it is 0.
+        negative_slope: slope for negative inputs; needs d = 1 unless it is 0.
         law: "normal" or "orthogonal" (square matrices).
 
     Returns:
@@ -135,20 +119,10 @@ def log_factor_series(
 
     Reference: derivation in the module docstring.
     """
-    check_moment(m)
-    check_slope(negative_slope)
-    check_law(law)
+    m = checked_moment(m)
     _check_order(order)
-    # The one layer is checked as a network is: slopes with d > 1 are refused there.
-    network_layers(
-        (1, 1),
-        hidden_var=None,
-        output_var=1.0,
-        negative_slope=negative_slope,
-        law=law,
-        output=None,
-        d=d,
-    )
+    layer = HomogeneousNetwork((1, 1), negative_slope=negative_slope, law=law, output=None)
+    network_layers(layer, d)  # checks the arguments
     series = _masked_series(order, m, d, abs(float(negative_slope)))
     if law == "orthogonal":
         series = tuple(a - b for a, b in zip(series, _linear_series(order, m, d), strict=True))
@@ -160,7 +134,7 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
     s = Fraction(m) / 2
     if slope:
         square = Fraction(slope) ** 2
-        # One unit: 2 / (1 + a^2) g^2 with probability 1/2, a^2 times that otherwise; g standard normal.
+        # One unit: 2 / (1 + a^2) g^2 or a^2 times that, with equal probability; g standard normal.
         moments = [
             (2 / (1 + square)) ** i * math.prod(range(2 * i - 1, 0, -2)) * (1 + square**i) / 2
             for i in range(2 * order + 1)
@@ -168,9 +142,8 @@ def _masked_series(order: int, m: float, d: int, slope: float) -> Series:
         return _log(_power_of_mean(s, moments, order))
     moments = [Fraction(1)] + [Fraction(2) ** (i - 1) for i in range(1, 2 * order + 1)]
     series = [Fraction(0)] * (order + 1)
-    for q, e_q in enumerate(
-        _exp([coefficient * 2**p for p, coefficient in enumerate(_linear_series(order, m, d))])
-    ):
+    scaled = [coefficient * 2**p for p, coefficient in enumerate(_linear_series(order, m, d))]
+    for q, e_q in enumerate(_exp(scaled)):
         for p, coefficient in enumerate(_power_of_mean(s * d - q, moments, order)[: order + 1 - q]):
             series[p + q] += e_q * coefficient
     return _log(tuple(series))
@@ -192,7 +165,7 @@ def _linear_series(order: int, m: float, d: int) -> Series:
 
 
 def _power_of_mean(r: Fraction, moments: list[Fraction], order: int) -> Series:
-    """E y^r in powers of 1/n, y the mean of n independent variables of mean 1 with these moments."""
+    """E y^r in powers of 1/n, y the mean of n independent variables with moments 1, 1, ..."""
     cumulants = _cumulants(moments)
     central: list[Series] = [_constant(1, order), _constant(0, order)]
     for i in range(2, 2 * order + 1):
@@ -266,7 +239,5 @@ def _evaluate(series: Series, n: int) -> float:
     return math.fsum(float(coefficient) / n**power for power, coefficient in enumerate(series))
 
 
-def _check_order(order: Any) -> None:
-    validate.integer(
-        "order", order, 0, "The expansion is asymptotic; length_moment is exact.", most=MAX_ORDER
-    )
+def _check_order(order: int) -> None:
+    validate.integer("order", order, 0, "length_moment is exact.", most=MAX_ORDER)

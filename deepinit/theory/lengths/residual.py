@@ -1,21 +1,25 @@
-"""Length distortion of residual blocks x -> x + V relu(W x + b), Gaussian W and V, exact at every finite width.
+"""Length distortion of residual blocks x -> x + V relu(W x + b), Gaussian W and V, at every width.
 
-With u the unit tangent, n = width, K ~ Binomial(n_mid, 1/2) units on, ||D W u||^2 = (hidden_var / n) chi^2_K, and V turns it into a
-Gaussian vector: the block multiplies the squared length by
+With u the unit tangent, n = width and K ~ Binomial(n_mid, 1/2) units on,
+||D W u||^2 = (hidden_var / n) chi^2_K, and V maps it to a Gaussian vector: the block multiplies the
+squared length by
 
     Q = ||e_1 + tau g||^2,   g ~ N(0, I_n),   tau^2 = (branch_var / n_mid) (hidden_var / n) chi^2_K,
 
 independently from block to block. Given tau, with T = 2 tau^2 and r = 1 / (1 + T t),
 
-    E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,   G_p the p-th moment of ||r e_1 + sqrt(T r / 2) g||^2,
+    E e^{-tQ} = r^{n/2} e^{-tr},     E[Q^p e^{-tQ}] = E e^{-tQ} G_p,
     G_p = sum_{j<=p} binom(p, j) r^{2j} (T r)^{p-j} (n/2 + j) (n/2 + j + 1) ... (n/2 + p - 1),
 
-and moments of any order are integrals of positive functions over t,
+G_p the p-th moment of ||r e_1 + sqrt(T r / 2) g||^2. Moments of any order are integrals of positive
+functions (gamma is Euler's constant):
 
-    E Q^h = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h),     E ln Q = int_0^inf (e^{-t} - E e^{-tQ}) dt / t,
-    E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t      (gamma Euler's constant).
+    E Q^h    = int_0^inf t^{p-h-1} E[Q^p e^{-tQ}] dt / Gamma(p - h)
+    E ln Q   = int_0^inf (e^{-t} - E e^{-tQ}) dt / t
+    E ln^2 Q = -2 gamma E ln Q - 2 int_0^inf ln t (e^{-t} - E e^{-tQ}) dt / t
 
-Both integrals, over ln t and over the mixture of ln chi^2_K, are trapezoidal sums of analytic functions.
+The integrals over ln t and over the mixture of ln chi^2_K are trapezoidal sums of analytic
+functions.
 """
 
 import math
@@ -26,8 +30,8 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.theory.lengths.log_moments import LogMoments
 from deepinit.theory.numerics.gamma_functions import half_binomial
+from deepinit.theory.numerics.homogeneous_layers import checked_moment
 from deepinit.theory.numerics.layer_factors import exp
-from deepinit.theory.numerics.validate import check_moment, check_variance
 
 _STEP = 0.2  # in ln t: the integrands are analytic for |Im ln t| < pi/2, error e^{-pi^2 / step}
 _LOG_T = _STEP * np.arange(-450, 451)
@@ -42,7 +46,7 @@ def residual_length_moment(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> float:
-    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: the mean length distortion of any curve.
+    """E ||J u||^m through residual blocks x + V relu(W x + b); m = 1: mean length of any curve.
 
         E ||Ju||^m = (E Q^{m/2})^num_blocks;    m = 2: (1 + branch_var hidden_var / 2)^num_blocks.
 
@@ -58,21 +62,20 @@ def residual_length_moment(
         A float; inf where it exceeds float64.
 
     Raises:
-        SpecError: widths or number of blocks that are no integers in range, m < 0, negative variances.
+        SpecError: widths or num_blocks not integers in range, m < 0, negative variances.
 
-    Valid for: any input and tangent, biases symmetric about 0 or none; exact. Relative error about 1e-13 per block.
+    Valid for: any input and tangent, biases symmetric about 0 or none; exact. Relative error about
+        1e-13 per block.
 
     Reference: derivation in the module docstring.
     """
     _check(width, mid_width, num_blocks)
-    check_moment(m)
-    h = 0.5 * float(m)
+    h = 0.5 * checked_moment(m)
     p = math.ceil(h + 0.5)  # t^{p-h}: between t^{1/2} and t^{3/2}
     scale, weights = _branch_nodes(width, mid_width, branch_var, hidden_var, h)
     t = np.exp(_LOG_T)[:, None]
-    integrand = (
-        np.exp(_log_laplace(t, scale, width)) * _tilted_moment(p, t, scale, width)
-    ) @ weights
+    laplace = np.exp(_log_laplace(t, scale, width))
+    integrand = (laplace * _tilted_moment(p, t, scale, width)) @ weights
     total = _STEP * float(np.exp((p - h) * _LOG_T) @ integrand) / math.gamma(p - h)
     return exp(num_blocks * math.log(total))
 
@@ -85,7 +88,7 @@ def residual_log_length_moments(
     hidden_var: float = 2.0,
     num_blocks: int = 1,
 ) -> LogMoments:
-    """Mean and variance of log ||J u||^2 through residual blocks x + V relu(W x + b), exact at every finite width.
+    """Mean and variance of log ||J u||^2 through residual blocks x + V relu(W x + b), exact.
 
     num_blocks times E ln Q and Var ln Q; formulas in the module docstring.
 
@@ -97,7 +100,7 @@ def residual_log_length_moments(
         num_blocks: number of blocks, >= 0.
 
     Returns:
-        `LogMoments` of floats; p_alive is 1: the skip connection keeps every tangent alive.
+        `LogMoments` of floats; p_alive is 1, by the skip connection.
 
     Raises:
         SpecError: as `residual_length_moment`.
@@ -133,26 +136,18 @@ def _tilted_moment(p: int, t: Any, scale: Any, width: int) -> Any:
 def _branch_nodes(
     width: int, mid_width: int, branch_var: float, hidden_var: float, order: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values of T = 2 tau^2 and their probabilities, fit for moments of T up to this order."""
-    variance = (
-        check_variance("branch_var", branch_var)
-        / mid_width
-        * check_variance("hidden_var", hidden_var)
-        / width
-    )
+    """Values of T = 2 tau^2 and probabilities, for moments of T up to this order."""
+    hidden = validate.not_negative("hidden_var", hidden_var)
+    variance = validate.not_negative("branch_var", branch_var) / mid_width * hidden / width
     k, probabilities = half_binomial(mid_width, math.ceil(order))
     on = k > 0
     half = 0.5 * k[on, None]
-    step = min(
-        0.2, 1.0 / math.sqrt(mid_width + 4.0 * order)
-    )  # half a standard deviation of ln(chi^2_k), and less
+    # half a standard deviation of ln(chi^2_k), and less
+    step = min(0.2, 1.0 / math.sqrt(mid_width + 4.0 * order))
     far = 80.0 if mid_width <= 200 else 120.0 / math.sqrt(mid_width)
-    x = step * np.arange(
-        -math.ceil(far / step), math.ceil(min(far, 8.0) / step) + 1
-    )  # ln(chi^2_K / (n_mid / 2))
-    log_density = half * x - 0.25 * mid_width * np.expm1(
-        x
-    )  # chi^2_k density over x, up to a factor
+    # ln(chi^2_K / (n_mid / 2)), and its density for chi^2_k up to a factor
+    x = step * np.arange(-math.ceil(far / step), math.ceil(min(far, 8.0) / step) + 1)
+    log_density = half * x - 0.25 * mid_width * np.expm1(x)
     density = np.exp(log_density - log_density.max(axis=1, keepdims=True))
     mixture = (probabilities[on] / density.sum(axis=1)) @ density
     dead = np.array([0.5**mid_width])
@@ -160,6 +155,6 @@ def _branch_nodes(
 
 
 def _check(width: Any, mid_width: Any, num_blocks: Any) -> None:
-    validate.integer("width", width, 1, "It is the width of the residual stream.")
-    validate.integer("mid_width", mid_width, 1, "It is the number of units of the branch.")
-    validate.integer("num_blocks", num_blocks, 0, "It counts the residual blocks.")
+    validate.integer("width", width, 1)
+    validate.integer("mid_width", mid_width, 1)
+    validate.integer("num_blocks", num_blocks)

@@ -1,25 +1,25 @@
-"""The delta method for the angle and the norms of two post-activation vectors, in a frame where nothing cancels.
+"""The delta method for the angle and the norms of two post-activation vectors.
 
-One layer of n neurons maps a pair of Gaussian preactivations (u_i, v_i) to a_i = phi(u_i), b_i = phi(v_i). Gram-Schmidt
-*in the Gaussian L2 space* gives alpha = a / |a| and omega orthonormal to it, with
+One layer of n neurons maps Gaussian preactivations (u_i, v_i) to a_i = phi(u_i), b_i = phi(v_i).
+Gram-Schmidt in the Gaussian L2 space gives alpha = a / |a| and omega, orthonormal to it, with
 
     b / |b| = cos(t) alpha + sin(t) omega,        t = the angle at infinite width.
 
-Every statistic of the finite vectors is a function of the sample means of (alpha^2, alpha omega, omega^2), whose means
-are (1, 0, 1). With their deviations (x, y, z) from those means, and
+Statistics are functions of the sample means of (alpha^2, alpha omega, omega^2), of mean (1, 0, 1).
+With their deviations (x, y, z), c = cos t, s = sin t and
 
-    b = c^2 x + 2 c s y + s^2 z  (that of b^2 / E b^2),   q = z - x,   h = c q - 2 s y,   so  b = z - c h   (c, s of t):
+    q = z - x,    h = c q - 2 s y,    b = c^2 x + 2 c s y + s^2 z = z - c h  (of b^2 / E b^2),
 
     ln(|a|^2 / n) = ln E a^2 + ln(1 + x)                  ln(|b|^2 / n) = ln E b^2 + ln(1 + b)
     ln sin^2      = ln s^2 + ln((1 + x)(1 + z) - y^2) - ln(1 + x) - ln(1 + b)
     ln tan^2(half the angle) = ln tan^2(t / 2) + h + O(deviations^2)
 
-No term cancels as t -> 0, where s appears as a factor only. Sample means of n i.i.d. neurons have cumulants K_ij / n and
-K_ijk / n^2, so that expanding to fourth order gives the mean to n^-2 and the variance to n^-2.
+No term cancels as t -> 0, where s is a factor only. Sample means of n i.i.d. neurons have cumulants
+K_ij / n and K_ijk / n^2; fourth order gives mean and variance to n^-2.
 
-ln sin^2 has a maximum at a right angle and does not tell acute from obtuse; eta = ln tan^2(half the angle) is monotone and
-smooth on (0, pi), with d(ln sin^2)/d eta = cos and second derivative -sin^2 / 2. Its n^-1 coefficients (K_hh for the
-variance) therefore imply those of ln sin^2: d1 = c^2 K_hh and c1 = c eta1 - s^2 K_hh / 4.
+ln sin^2 has a maximum at a right angle; eta = ln tan^2(half the angle) is monotone and smooth on
+(0, pi), with d(ln sin^2)/d eta = cos and second derivative -sin^2 / 2. Hence, to order n^-1,
+d1 = c^2 K_hh and c1 = c eta1 - s^2 K_hh / 4.
 """
 
 from typing import Any, NamedTuple
@@ -27,17 +27,17 @@ from typing import Any, NamedTuple
 from deepinit.core.array_api import array_namespace
 
 
-class Frame(NamedTuple):
+class PairFrame(NamedTuple):
     """Two post-activations of one neuron in the orthonormal frame, on quadrature nodes.
 
     Attributes:
-        alpha, omega: [..., nodes], with sum(weights * alpha^2) = sum(weights * omega^2) = 1, sum(weights * alpha omega) = 0.
+        alpha, omega: [..., nodes], orthonormal under the weights.
         weights: [..., nodes].
-        radial4, radial6: what multiplies a sum of terms of degree 4 and 6 in (alpha, omega): 1, unless the radius has
-            been integrated out.
+        radial4, radial6: factors of sums of degree 4 and 6 in (alpha, omega): 1, or moments of an
+            integrated radius.
         cosine, sine: [...], of the angle at infinite width.
         log_norm2_a, log_norm2_b: [...], ln E a^2 and ln E b^2.
-        log_sine2: [...], ln sin^2 of the angle at infinite width, to relative accuracy also where it is tiny.
+        log_sine2: [...], ln sin^2 of the angle at infinite width, accurate for small angles.
     """
 
     alpha: Any
@@ -69,7 +69,8 @@ class _Forms(NamedTuple):
 
 
 class AngleExpansion(NamedTuple):
-    """Coefficients of mean = limit + c1 / n + c2 / n^2 and variance = d1 / n + d2 / n^2 of ln sin^2."""
+    """Coefficients of mean = limit + c1 / n + c2 / n^2 and variance = d1 / n + d2 / n^2 of ln
+    sin^2."""
 
     c1: Any
     d1: Any
@@ -78,14 +79,18 @@ class AngleExpansion(NamedTuple):
 
 
 class StateExpansion(NamedTuple):
-    """First order in 1/n of (ln |a|^2/n, ln |b|^2/n, eta): mean = limit + shift / n, covariance / n; [..., 3], [..., 3, 3]."""
+    """Order 1/n of (ln |a|^2/n, ln |b|^2/n, eta): mean = limit + shift / n, covariance / n.
+
+    Shapes [..., 3] and [..., 3, 3].
+    """
 
     shift: Any
     covariance: Any
 
 
-def angle_expansion(frame: Frame) -> AngleExpansion:
-    """Mean and variance of ln sin^2 of the angle between a and b in R^n, to order n^-2 (module docstring)."""
+def angle_expansion(frame: PairFrame) -> AngleExpansion:
+    """Mean and variance of ln sin^2 of the angle between a and b in R^n, to order n^-2 (module
+    docstring)."""
     forms = _forms(frame)
     x, y, z, _, h, b = forms
     c = frame.cosine
@@ -98,8 +103,8 @@ def angle_expansion(frame: Frame) -> AngleExpansion:
 
     xx, yy, zz, bb, hh = second(x, x), second(y, y), second(z, z), second(b, b), second(h, h)
     xy, yz, xz, yb, zb = second(x, y), second(y, z), second(x, z), second(y, b), second(z, b)
-    # f = p + (-z^2/2 - y^2 + b^2/2) + (z^3/3 + y^2 (x + z) - b^3/3) + (-z^4/4 - y^2 (x^2 + x z + z^2) - y^4/2 + b^4/4)
-    # with p = z - b = c h
+    # f = p + (-z^2/2 - y^2 + b^2/2) + (z^3/3 + y^2 (x + z) - b^3/3)
+    #   + (-z^4/4 - y^2 (x^2 + x z + z^2) - y^4/2 + b^4/4), with p = z - b = c h
     px, py, pz, pb = (c * second(h, form) for form in (x, y, z, b))
     c1, d1 = _eta_shift(frame, forms) * c - 0.25 * frame.sine**2 * hh, c * c * hh
     c2 = (
@@ -118,7 +123,7 @@ def angle_expansion(frame: Frame) -> AngleExpansion:
     return AngleExpansion(c1, d1, c2, linear_quadratic + quadratic + 2 * linear_cubic)
 
 
-def state_expansion(frame: Frame) -> StateExpansion:
+def state_expansion(frame: PairFrame) -> StateExpansion:
     """Mean and covariance of (ln |a|^2/n, ln |b|^2/n, eta) to order 1/n (module docstring)."""
     forms = _forms(frame)
     xp = array_namespace(frame.alpha)
@@ -132,7 +137,7 @@ def state_expansion(frame: Frame) -> StateExpansion:
     return StateExpansion(shift, covariance)
 
 
-def _forms(frame: Frame) -> _Forms:
+def _forms(frame: PairFrame) -> _Forms:
     c, s = frame.cosine[..., None], frame.sine[..., None]
     x, y, z = frame.alpha**2, frame.alpha * frame.omega, frame.omega**2
     q = z - x
@@ -147,11 +152,10 @@ def _forms(frame: Frame) -> _Forms:
     )
 
 
-def _eta_shift(frame: Frame, forms: _Forms) -> Any:
-    """The 1/n coefficient of the mean of eta.
+def _eta_shift(frame: PairFrame, forms: _Forms) -> Any:
+    """The 1/n coefficient of the mean of eta: (c1 + s^2 K_hh / 4) / c, without division by c.
 
-    From c1 = -K_zz/2 - K_yy + K_bb/2 and c eta1 = c1 + s^2 K_hh / 4, with the factor c divided out by hand:
-    K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
+    c1 = -K_zz/2 - K_yy + K_bb/2, and K_hh / 4 - K_yy = c (c K_qq / 4 - s K_qy - c K_yy).
     """
     _, y, z, q, h, _ = forms
     c, s = frame.cosine, frame.sine
@@ -162,12 +166,12 @@ def _eta_shift(frame: Frame, forms: _Forms) -> Any:
     )
 
 
-def _second(frame: Frame, p: _Form, q: _Form) -> Any:
+def _second(frame: PairFrame, p: _Form, q: _Form) -> Any:
     """Covariance of two forms of one neuron."""
     return frame.radial4 * (frame.weights * p.values * q.values).sum(-1) - p.mean * q.mean
 
 
-def _third(frame: Frame, p: _Form, q: _Form, r: _Form) -> Any:
+def _third(frame: PairFrame, p: _Form, q: _Form, r: _Form) -> Any:
     """Third joint cumulant of three forms of one neuron."""
     moment = frame.radial6 * (frame.weights * p.values * q.values * r.values).sum(-1)
     crossed = (

@@ -1,19 +1,20 @@
-"""Post-activations of two correlated Gaussians in the orthonormal frame of `numerics.delta_method`, on quadrature nodes.
+"""Post-activations of two correlated Gaussians in the frame of `numerics.delta_method`.
 
-Positively homogeneous activations (slopes l on the left, r on the right): polar coordinates u = R cos p,
-v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48). Take
-w = (b - cos(theta) a) / (2 sin(theta/2)); with k = cos(theta/2) and m(t) = sin(t) / (2 sin(theta/2)),
+Positively homogeneous activations, slopes l (left) and r (right): polar coordinates u = R cos p,
+v = R cos(p - theta). The radius factors out of every moment (E R^2, R^4, R^6 = 2, 8, 48). For
+w = (b - cos(theta) a) / (2 sin(theta/2)), with k = cos(theta/2), m(t) = sin(t) / (2 sin(theta/2))
+and h(t) = (l - r) cos(theta) m(t),
 
-    both positive:          p in (theta - pi/2, pi/2)       a = r cos p    w = r k sin p
-    both negative:          the opposite arc                a = l cos p    w = l k sin p
-    u > 0 > v, opening theta:   p = -pi/2 + t               a = r sin t    w = -l k cos t + (l - r) cos(theta) m(t)
-    u < 0 < v, opening theta:   p =  pi/2 + t               a = -l sin t   w =  r k cos t + (l - r) cos(theta) m(t)
+    both positive:  p in (theta - pi/2, pi/2)        a = r cos p     w = r k sin p
+    both negative:  the opposite arc                 a = l cos p     w = l k sin p
+    u > 0 > v:      p = -pi/2 + t, t in (0, theta)   a = r sin t     w = -l k cos t + h(t)
+    u < 0 < v:      p =  pi/2 + t, t in (0, theta)   a = -l sin t    w =  r k cos t + h(t)
 
-so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) sees theta as pi - theta, which is
-used above pi/2.
+so that w is O(1) and free of cancellation for every theta. An even activation (l = -r) maps theta
+and pi - theta alike; the smaller one is used.
 
-Other activations: 2-D quadrature of (u, v) = (std_u x, std_u x + displacement), the residual of b - a after projection on
-a formed node by node, before it is squared.
+Other activations: quadrature in two dimensions of (u, v) = (std_u x, std_u x + displacement); the
+residual of b - a after projection on a is formed node by node, before it is squared.
 """
 
 import itertools
@@ -24,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.activations import Activation
 from deepinit.core.array_api import with_derivative_of
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import differences, normal_rule, values
-from deepinit.theory.numerics.delta_method import Frame
+from deepinit.theory.numerics.delta_method import PairFrame
 
 _ARC_NODES = 20  # exact to rounding for trigonometric polynomials of degree 6 on arcs up to pi
 _SMALLEST_ANGLE = 1e-18  # its square is still a normal float32
@@ -37,7 +39,7 @@ _RADIUS = 10.5  # the weight of the plane outside it is 1e-24
 _PANEL_NODES = 20
 
 
-def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -> Frame:
+def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -> PairFrame:
     """The frame of a positively homogeneous activation at unit variances, traceable in JAX.
 
     Args:
@@ -46,13 +48,11 @@ def homogeneous_frame(xp: ModuleType, theta: Any, slopes: tuple[float, float]) -
         slopes: (left, right), not both 0.
 
     Returns:
-        The frame, the radius integrated out; relative accuracy of the dtype.
+        The frame with the radius integrated out, accurate to the dtype.
     """
     left, right = slopes
     if left == 0.0 and right == 0.0:
-        raise SpecError(
-            "an activation that is 0 everywhere", "slopes not both 0", "No output, no angle."
-        )
+        raise SpecError("an activation that is 0 everywhere", "slopes not both 0")
     theta = with_derivative_of(theta, xp.maximum(theta, _SMALLEST_ANGLE))
     if left == -right:
         opposite = with_derivative_of(math.pi - theta, xp.maximum(math.pi - theta, _SMALLEST_ANGLE))
@@ -92,62 +92,49 @@ def quadrature_frame(
     theta: float,
     variances: tuple[float, float],
     num_nodes: int | None = None,
-) -> Frame:
+) -> PairFrame:
     """The frame of any activation, in float64 on the host.
 
     Args:
         activation: smooth between its `kinks`.
         theta: in [0, pi], the angle of the Gaussian pair.
         variances: of u and v, positive.
-        num_nodes: of the trapezoidal rule per axis; None takes 161 for standard deviations up to 1 and proportionally
-            more (at most 481) beyond. Ignored for activations with kinks.
+        num_nodes: of the trapezoidal rule per axis; None: 161 up to standard deviation 1, in
+            proportion (at most 481) beyond. Ignored for activations with kinks.
 
     Returns:
-        The frame. Relative error of the coefficients about 1e-12 for activations as smooth as tanh (nearest pole at
-        i pi/2) up to variance 25, larger beyond (e^(-197 / std) times a power of std), and about 1e-12 with kinks. Unequal variances lose a factor |std_u - std_v| / theta
-        of the digits.
+        The frame. Relative error of the coefficients 1e-12 with kinks or for activations as smooth
+        as tanh (nearest pole i pi/2) up to variance 25, e^(-197 / std) times a power of std beyond.
+        Unequal variances lose a factor |std_u - std_v| / theta of the digits.
 
     Raises:
-        SpecError: if a and b are collinear to rounding (equal or opposite preactivations), or a variance is not positive.
+        SpecError: a and b collinear to rounding (equal or opposite preactivations); a variance that
+            is not finite and > 0.
     """
-    var_u, var_v = variances
-    if not (var_u > 0.0 and var_v > 0.0 and math.isfinite(var_u) and math.isfinite(var_v)):
-        raise SpecError(
-            f"preactivation variances {variances}",
-            "finite numbers > 0",
-            "Check weight variance and inputs.",
-        )
+    var_u, var_v = (
+        validate.positive("variances", variance, "Check weight variance and inputs.")
+        for variance in variances
+    )
     std_u, std_v = math.sqrt(var_u), math.sqrt(var_v)
     if activation.kinks:
-        x, y, weights = _kinked_rule(theta, std_u, std_v, activation.kinks)
+        x, y, weights = kinked_rule(theta, std_u, std_v, activation.kinks)
     else:
         x, y, weights = _disk_rule(num_nodes or _nodes_for(max(std_u, std_v)))
-    # v - u, written so that nothing cancels at a small angle: cos - 1 = -2 sin^2(theta / 2)
-    step = (std_v - std_u - 2.0 * std_v * math.sin(0.5 * theta) ** 2) * x + std_v * math.sin(
-        theta
-    ) * y
+    # v - u without cancellation at a small angle: cos - 1 = -2 sin^2(theta / 2)
+    along = std_v - std_u - 2.0 * std_v * math.sin(0.5 * theta) ** 2
+    step = along * x + std_v * math.sin(theta) * y
     u = std_u * x
     a = values(activation, u)
-    difference = (
-        values(activation, u + step) - a
-        if theta > _PLAIN_DIFFERENCE
-        else differences(activation, u, step)
-    )
-    frame = _orthonormal(
-        np, a, difference, weights, (1.0, 1.0, 1.0), np.float64(1.0), np.float64(1.0)
-    )
+    near = theta <= _PLAIN_DIFFERENCE
+    difference = differences(activation, u, step) if near else values(activation, u + step) - a
+    one = np.float64(1.0)
+    frame = _orthonormal(np, a, difference, weights, (1.0, 1.0, 1.0), one, one)
     spread = float(np.sum(weights * difference**2))
-    residual = (
-        math.exp(float(frame.log_sine2 + frame.log_norm2_b))
-        if np.isfinite(frame.log_sine2)
-        else 0.0
-    )
-    if not residual > 1e-28 * spread:
-        raise SpecError(
-            f"post-activations that are collinear (angle {theta:g}, variances {var_u:g} and {var_v:g})",
-            "two inputs with different images",
-            "Take a positive angle below pi.",
-        )
+    log_residual = float(frame.log_sine2 + frame.log_norm2_b)
+    if not (math.exp(log_residual) if np.isfinite(frame.log_sine2) else 0.0) > 1e-28 * spread:
+        given = f"collinear post-activations (angle {theta:g}, variances {var_u:g} and {var_v:g})"
+        remedy = "Take a positive angle below pi."
+        raise SpecError(given, "two inputs with different images", remedy)
     return frame
 
 
@@ -159,7 +146,7 @@ def _orthonormal(
     radial: tuple[float, float, float],
     scale_a: Any,
     scale_w: Any,
-) -> Frame:
+) -> PairFrame:
     """Gram-Schmidt of (a, w) on the nodes, where b = scale_a * a + scale_w * w."""
     radial2, radial4, radial6 = radial
 
@@ -169,16 +156,14 @@ def _orthonormal(
     square_a = mean(a * a)
     slope = mean(a * w) / square_a
     residual = w - slope[..., None] * a
-    again = mean(a * residual) / square_a  # a second pass removes what rounding left of the first
+    again = mean(a * residual) / square_a  # second pass, for the rounding of the first
     residual = residual - again[..., None] * a
     square_w = mean(residual * residual)
-    along, across = (
-        (scale_a + scale_w * (slope + again)) * xp.sqrt(square_a),
-        scale_w * xp.sqrt(square_w),
-    )
+    along = (scale_a + scale_w * (slope + again)) * xp.sqrt(square_a)
+    across = scale_w * xp.sqrt(square_w)
     norm = xp.hypot(along, across)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Frame(
+        return PairFrame(
             alpha=a / xp.sqrt(square_a)[..., None],
             omega=residual / xp.sqrt(square_w)[..., None],
             weights=weights,
@@ -193,9 +178,10 @@ def _orthonormal(
 
 
 def _nodes_for(std: float) -> int:
-    """Odd number of trapezoidal nodes on [-12, 12]: spacing 0.15 in units of the wider preactivation, at least 0.05.
+    """Odd number of trapezoidal nodes on [-12, 12], spacing 0.15 to 0.05 / 0.15 of the wider std.
 
-    Moments of degree 6 have poles of order 6: tanh at unit variance keeps 1e-13 at spacing 0.15, but 1e-10 at 0.2.
+    Moments of degree 6 have poles of order 6: tanh at unit variance loses 1e-13 at spacing 0.15,
+    1e-10 at 0.2.
     """
     return 2 * round(80 * min(max(std, 1.0), 3.0)) + 1
 
@@ -205,18 +191,18 @@ def _disk_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The product of two trapezoidal rules for a pair of standard normals, cut to a disk."""
     nodes, mass = normal_rule((), num_nodes)
     x, y = (grid.ravel() for grid in np.meshgrid(nodes, nodes, indexing="ij"))
-    kept = x * x + y * y < _RADIUS**2
-    return x[kept], y[kept], np.outer(mass, mass).ravel()[kept]
+    inside = x * x + y * y < _RADIUS**2
+    return x[inside], y[inside], np.outer(mass, mass).ravel()[inside]
 
 
-def _kinked_rule(
+def kinked_rule(
     theta: float, std_u: float, std_v: float, kinks: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gauss-Legendre panels for a pair of standard normals, split along the lines where u or v meets a kink.
+    """Gauss-Legendre panels for a pair of standard normals, split where u or v meets a kink.
 
-    The inner rule (in y, at fixed x) is split where v = std_v (c x + s y) meets a kink, at y = (kink/std_v - c x) / s. As
-    a function of x the inner integral is then smooth on the scale s / |c| around the x where that y is of order 1, which
-    the outer panels resolve, besides being split where u meets a kink.
+    The inner rule, in y at fixed x, is split where v = std_v (c x + s y) meets a kink, at
+    y = (kink/std_v - c x) / s. The inner integral is smooth in x on the scale s / |c| around the x
+    where that y is of order 1; the outer panels resolve this scale.
     """
     c, s = math.cos(theta), max(math.sin(theta), 1e-300)
     clusters = [
@@ -234,12 +220,12 @@ def _kinked_rule(
         half[..., None] * mass * np.exp(-0.5 * y * y) * mass_x[:, None] / math.sqrt(2.0 * math.pi)
     )
     grid = np.broadcast_to(x[:, None], y.shape)
-    kept = weights > 1e-26
-    return grid[kept], y[kept], weights[kept]
+    inside = weights > 1e-26
+    return grid[inside], y[inside], weights[inside]
 
 
 def _panels(splits: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at the given points."""
+    """Nodes and normal weights on [-10.5, 10.5], panels at most 3 wide and split at the points."""
     inside = [split for split in splits if -_RADIUS < split < _RADIUS]
     edges = np.unique([*np.linspace(-_RADIUS, _RADIUS, 8), *inside])
     legendre, mass = np.polynomial.legendre.leggauss(_PANEL_NODES)

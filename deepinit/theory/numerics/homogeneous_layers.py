@@ -1,22 +1,40 @@
-"""The layers of a network as the theory of lengths sees them."""
+"""Networks of (leaky) ReLU layers, and the law of each layer's factor of lengths and volumes."""
 
 import itertools
 import math
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.theory.numerics.gamma_functions import log_survival
-from deepinit.theory.numerics.validate import (
-    check_dimension,
-    check_law,
-    check_slope,
-    check_variance,
-    critical_var,
-    network_widths,
-)
 
-OUTPUTS = ("linear", "relu", None)
+LAWS = ("normal", "orthogonal")
 Output = Literal["linear", "relu"] | None
+
+
+class HomogeneousNetwork(NamedTuple):
+    """A fully connected network with ReLU or leaky ReLU, without biases or with symmetric ones.
+
+    Attributes:
+        widths: (n_0, n_1, ..., n_L): input width, hidden widths, output width; integers >= 1.
+        hidden_var: variance times fan_in of the hidden weights; None for 2 / (1 +
+            negative_slope^2), He's 2 for ReLU.
+        output_var: variance times fan_in of the output weights.
+        negative_slope: slope of the activation for negative inputs; 0 for ReLU.
+        law: "normal", or "orthogonal" (Haar; rectangular: orthonormal rows or columns).
+        output: "linear": the last layer has no activation; "relu": it has one; None: it is one
+            more hidden layer.
+    """
+
+    widths: Iterable[int]
+    hidden_var: float | None = None
+    output_var: float = 1.0
+    negative_slope: float = 0.0
+    law: str = "normal"
+    output: Output = "linear"
 
 
 class LayerFactor(NamedTuple):
@@ -49,52 +67,74 @@ class LayerFactor(NamedTuple):
         return 0.0 if self.width >= self.d else -math.inf
 
 
-class Layer(NamedTuple):
-    """One layer: the variance of one weight (v / fan_in), and the law of its factor at unit variance."""
+class HomogeneousLayer(NamedTuple):
+    """The variance of one weight, v / fan_in, and the law of the factor at unit variance."""
 
     entry_var: float
     factor: LayerFactor
 
 
-def network_layers(
-    widths: Any,
-    *,
-    hidden_var: float | None,
-    output_var: float,
-    negative_slope: float,
-    law: str,
-    output: Output,
-    d: int = 1,
-) -> list[Layer]:
-    """The layers of a network of these widths (n_0, ..., n_L), checked.
+def network_layers(network: HomogeneousNetwork, d: int = 1) -> list[HomogeneousLayer]:
+    """The layers of a network, checked.
 
     Raises:
-        SpecError: as the public functions document.
+        SpecError: something else than a `HomogeneousNetwork`; fewer than two widths, a width not an
+            integer >= 1, a negative variance, an infinite slope, an unknown law or output; d < 1;
+            d > 1 with leaky ReLU.
     """
-    sizes = network_widths(widths)
-    check_slope(negative_slope)
-    check_law(law)
-    check_dimension(d)
-    if output not in OUTPUTS:
-        raise SpecError(
-            f"output={output!r}",
-            "'linear' (the last width is a linear layer), 'relu' (it ends in the activation), or None (every layer is hidden)",
-            "A network without an output layer takes None.",
-        )
-    slope = abs(float(negative_slope))
+    validate.instance(
+        "network", network, HomogeneousNetwork, "a HomogeneousNetwork", "Pass its widths to it."
+    )
+    sizes = network_widths(network.widths)
+    slope = abs(checked_slope(network.negative_slope))
+    validate.choice("law", network.law, LAWS, "Other laws share only the mean square (m = 2).")
+    if network.output not in ("linear", "relu", None):
+        remedy = "A network without an output layer takes None."
+        raise SpecError(f"output={network.output!r}", "'linear', 'relu' or None", remedy)
+    validate.integer("d", d, 1, "The dimension of the manifold; 1 for a curve.")
     if d > 1 and slope:
-        raise SpecError(
-            f"d={d} with negative_slope={negative_slope}",
-            "d = 1 with leaky ReLU, any d with ReLU",
-            "The Gram determinant of a leaky layer has no law this simple; take negative_slope=0, or simulate.",
-        )
-    hidden = critical_var(slope) if hidden_var is None else check_variance("hidden_var", hidden_var)
-    last = check_variance("output_var", output_var)
+        given = f"d={d} with negative_slope={network.negative_slope}"
+        allowed = "d = 1 with leaky ReLU, any d with ReLU"
+        raise SpecError(given, allowed, "Take negative_slope=0, or simulate.")
+    remedy = "The variance times fan_in; He is hidden_var=2."
+    given_var = critical_var(slope) if network.hidden_var is None else network.hidden_var
+    hidden = validate.not_negative("hidden_var", given_var, remedy)
+    last = validate.not_negative("output_var", network.output_var, remedy)
     layers = []
     for index, (fan_in, width) in enumerate(itertools.pairwise(sizes), start=2):
-        is_output = output is not None and index == len(sizes)
-        sphere = max(fan_in, width) if law == "orthogonal" else None
-        masked = not (is_output and output == "linear")
+        is_output = network.output is not None and index == len(sizes)
+        sphere = max(fan_in, width) if network.law == "orthogonal" else None
+        masked = not (is_output and network.output == "linear")
         factor = LayerFactor(width, masked, slope if masked else 0.0, sphere, d)
-        layers.append(Layer((last if is_output else hidden) / fan_in, factor))
+        layers.append(HomogeneousLayer((last if is_output else hidden) / fan_in, factor))
     return layers
+
+
+def critical_var(slope: float) -> float:
+    """The weight variance (times fan_in) that preserves the mean square: 2 / (1 + slope^2)."""
+    return 2.0 / (1.0 + slope * slope)
+
+
+def network_widths(widths: Any, least: int = 2) -> tuple[int, ...]:
+    """(n_0, ..., n_L), at least `least` integers >= 1."""
+    return validate.widths(widths, least, "Input width first: (784, *[256] * 10, 10).")
+
+
+def width_array(width: Any) -> np.ndarray:
+    """Integers from 1 to 2^53, of any shape, as int64."""
+    sizes = validate.real_numbers(width)
+    if sizes is None or not ((sizes >= 1) & (sizes <= 2.0**53) & (sizes == np.floor(sizes))).all():
+        remedy = "Pass the width of every layer produced; traced numbers have no value here."
+        raise SpecError(f"width={width!r}", "integers >= 1, below 2^53", remedy)
+    return sizes.astype(np.int64)
+
+
+def checked_moment(m: Any) -> float:
+    """The order of a moment, >= 0."""
+    remedy = "Negative moments are infinite where units can be off; see log_length_moments."
+    return validate.not_negative("m", m, remedy)
+
+
+def checked_slope(slope: Any) -> float:
+    """The slope of an activation for negative inputs, finite."""
+    return validate.real("negative_slope", slope, remedy="ReLU is 0, leaky ReLU often 0.01.")

@@ -1,17 +1,19 @@
-"""Gaussian moments of one layer that carry kernels of pairs to order 1/width: values, derivatives by the kernel, second moments.
+"""Gaussian moments of one layer: values, derivatives by the kernel, second moments.
 
-For preactivations z ~ N(0, K) of k inputs, entries (a, b), a <= b, of symmetric matrices ("vech" order):
+For preactivations z ~ N(0, K), entries (a, b), a <= b, of symmetric matrices,
 
-    g_ab = E phi(z_a) phi(z_b),    h_ab = E phi'(z_a) phi'(z_b),    and dE f/dK = moving the density, never the function:
+    g_ab = E phi(z_a) phi(z_b),    h_ab = E phi'(z_a) phi'(z_b),
 
-    dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z, P = K^-1, c_cd = 1/2 if c = d else 1      (K_cd and K_dc tied)
+depend on (K_aa, K_ab, K_bb) alone: derivatives are [.., 3] and [.., 3, 3] in that order. They
+differentiate the density, never the function,
 
-and the same with the Hermite tensor of degree 4 for second derivatives. With z = L u, u standard normal, the Hermite tensors of z are
-those of u contracted with A = L^-T, so that every derivative comes from one matrix of weights on fixed nodes. It holds for every phi,
-kinks included, whose second derivatives a quadrature would miss. The price is a factor 1e-16/(1 - rho^2)^2 of rounding: smooth activations whose inputs
-are closer than `NEAR` go to `numerics.smooth_moments`, and homogeneous ones have closed forms (`kernel_corrections.homogeneous`).
+    dE f/dK_cd = c_cd E f (y_c y_d - P_cd),    y = P z,  P = K^-1,  c_cd = 1/2 if c = d else 1,
 
-Since g_ab and h_ab depend on K_aa, K_ab, K_bb alone, all derivatives are [.., 3] and [.., 3, 3] in that order.
+and the Hermite tensor of degree 4 for second derivatives (K_cd and K_dc are one variable). With
+z = L u, u standard normal, the Hermite tensors of z are those of u contracted with L^-T: every
+derivative is one matrix of weights on fixed nodes. Valid for every phi, kinks included. Rounding is
+1e-16 / (1 - rho^2)^2: smooth activations of inputs closer than `NEAR` use
+`numerics.smooth_moments`, homogeneous ones `kernel_corrections.homogeneous`.
 """
 
 import math
@@ -23,17 +25,17 @@ import numpy as np
 from deepinit.core.activations import Activation
 from deepinit.core.errors import SpecError
 from deepinit.core.gaussian import normal_rule
-from deepinit.theory.numerics.gaussian_pairs import _kinked_rule
+from deepinit.theory.numerics.gaussian_pairs import kinked_rule
 from deepinit.theory.numerics.normal_nodes import (
     DiskRule,
     disk_rule,
     half_count,
     has_parity,
-    values_and_slopes,
+    values_and_derivatives,
 )
 
 NEAR = 1e-2  # 1 - rho^2 below which smooth activations are differentiated instead of the density
-LARGEST_STD = 3000.0  # of preactivations of a smooth activation: nodes are as many as its unit is small beside them
+LARGEST_STD = 3000.0  # of preactivations of a smooth activation: 120 nodes per unit
 _LARGEST_BLOCK = 400_000  # nodes times pairs held at once: about 100 MB
 
 
@@ -46,8 +48,13 @@ class Derivatives(NamedTuple):
 
 
 class EntryMoments(NamedTuple):
-    """Of n entries (a, b): g and h with derivatives; `products` [n, 6, 6], E F F^T of F = (phi_a phi_a, phi_a phi_b,
-    phi_b phi_b, phi'_a phi'_a, phi'_a phi'_b, phi'_b phi'_b)."""
+    """Moments of n entries (a, b).
+
+    Attributes:
+        g, h: with derivatives.
+        products: [n, 6, 6], E F F^T of F = (phi_a phi_a, phi_a phi_b, phi_b phi_b, phi'_a phi'_a,
+            phi'_a phi'_b, phi'_b phi'_b).
+    """
 
     g: Derivatives
     h: Derivatives
@@ -55,36 +62,31 @@ class EntryMoments(NamedTuple):
 
 
 def single_moments(activation: Activation, variances: np.ndarray) -> EntryMoments:
-    """Entries (a, a) by one-dimensional quadrature; derivatives stand in the first of the three places.
+    """Entries (a, a) by one-dimensional quadrature; derivatives by K_aa, the first of three.
 
     Args:
         activation: smooth between its kinks.
         variances: [n] K_aa > 0.
 
     Returns:
-        Relative error about 1e-13; `products` has its six features from a = b.
+        Relative error about 1e-13; `products` takes b = a.
 
     Raises:
         SpecError: no kinks, and standard deviations beyond `LARGEST_STD`.
     """
     std = np.sqrt(np.asarray(variances, dtype=np.float64))
     if not activation.kinks and not std.max(initial=0.0) <= LARGEST_STD:
-        raise SpecError(
-            f"the activation {activation!r} at preactivations of standard deviation {std.max():.3g}",
-            f"standard deviations up to {LARGEST_STD:g}",
-            "Take a weight variance at which the kernel does not explode, smaller variances or fewer layers.",
-        )
+        given = f"{activation!r} at preactivations of standard deviation {std.max():.3g}"
+        remedy = "Take a weight variance nearer to the critical one, or fewer layers."
+        raise SpecError(given, f"standard deviations up to {LARGEST_STD:g}", remedy)
     if activation.kinks:
         rules = [normal_rule(tuple(kink / s for kink in activation.kinks), 120) for s in std]
         nodes, weights = (np.stack([rule[part] for rule in rules]) for part in range(2))
     else:
         nodes, weights = normal_rule((), 2 * round(120 * max(1.0, float(std.max(initial=1.0)))) + 1)
-        nodes, weights = (
-            np.broadcast_to(nodes, (len(std), len(nodes))),
-            np.broadcast_to(weights, (len(std), len(nodes))),
-        )
+        nodes, weights = (np.broadcast_to(part, (len(std), len(part))) for part in (nodes, weights))
     z = std[:, None] * nodes
-    phi, slope = values_and_slopes(activation, z)
+    phi, slope = values_and_derivatives(activation, z)
     square = nodes**2
     hermite = np.stack(
         [weights, weights * (square - 1.0), weights * (square**2 - 6.0 * square + 3.0)], axis=2
@@ -133,19 +135,14 @@ def _disk_weights(half: int, folded: bool) -> np.ndarray:
 
 
 def joined(blocks: list[EntryMoments]) -> EntryMoments:
-    """Blocks of entries one after the other."""
+    """Concatenation of blocks of entries."""
 
     def derivatives(name: str) -> Derivatives:
-        return Derivatives(
-            *(
-                np.concatenate(part)
-                for part in zip(*(getattr(b, name) for b in blocks), strict=True)
-            )
-        )
+        parts = zip(*(getattr(block, name) for block in blocks), strict=True)
+        return Derivatives(*(np.concatenate(part) for part in parts))
 
-    return EntryMoments(
-        derivatives("g"), derivatives("h"), np.concatenate([block.products for block in blocks])
-    )
+    products = np.concatenate([block.products for block in blocks])
+    return EntryMoments(derivatives("g"), derivatives("h"), products)
 
 
 def cholesky_pair(kernels: np.ndarray) -> np.ndarray:
@@ -158,7 +155,7 @@ def cholesky_pair(kernels: np.ndarray) -> np.ndarray:
 
 
 def _hermite_weights(nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[9, m]: weights times He of degree 0; (2,0), (1,1), (0,2); (4,0), (3,1), (2,2), (1,3), (0,4)."""
+    """[9, m]: weights times He (0,0); (2,0), (1,1), (0,2); (4,0), (3,1), (2,2), (1,3), (0,4)."""
     u, v = nodes[:, 0], nodes[:, 1]
     u2, v2 = u * u - 1.0, v * v - 1.0
     u3, v3 = (u2 - 2.0) * u, (v2 - 2.0) * v
@@ -169,25 +166,24 @@ def _hermite_weights(nodes: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _kinked_block(activation: Activation, kernel: np.ndarray) -> EntryMoments:
     std_a, std_b = math.sqrt(kernel[0]), math.sqrt(kernel[2])
     theta = math.acos(min(max(kernel[1] / (std_a * std_b), -1.0), 1.0))
-    x, y, weights = _kinked_rule(theta, std_a, std_b, activation.kinks)
+    x, y, weights = kinked_rule(theta, std_a, std_b, activation.kinks)
     nodes = np.stack([x, y], axis=1)
     z = nodes @ cholesky_pair(kernel[None])[0].T
     (phi_a, phi_b), (slope_a, slope_b) = (
-        each.T[:, None] for each in values_and_slopes(activation, z)
+        part.T[:, None] for part in values_and_derivatives(activation, z)
     )
-    return _from_values(
-        kernel[None], phi_a, phi_b, slope_a, slope_b, _hermite_weights(nodes, weights)
-    )
+    hermite = _hermite_weights(nodes, weights)
+    return _from_values(kernel[None], phi_a, phi_b, slope_a, slope_b, hermite)
 
 
 def _smooth_block(
     activation: Activation, kernels: np.ndarray, rule: DiskRule, hermite: np.ndarray
 ) -> EntryMoments:
-    """z_a depends on u alone, which has few values."""
+    """z_a = L_aa u, at the few values of u."""
     lower = cholesky_pair(kernels)
-    of_a = values_and_slopes(activation, lower[:, 0, :1] * rule.line)
-    of_b = values_and_slopes(activation, lower[:, 1] @ rule.nodes.T)
-    phi_a, slope_a = (each[:, rule.place] for each in of_a)
+    of_a = values_and_derivatives(activation, lower[:, 0, :1] * rule.line)
+    of_b = values_and_derivatives(activation, lower[:, 1] @ rule.nodes.T)
+    phi_a, slope_a = (part[:, rule.place] for part in of_a)
     return _from_values(kernels, phi_a, of_b[0], slope_a, of_b[1], hermite)
 
 
@@ -201,16 +197,9 @@ def _from_values(
 ) -> EntryMoments:
     """From phi and phi' at the nodes, [n, m] each, and `_hermite_weights`."""
     features = np.empty((len(kernels), 6, hermite.shape[1]))
-    for at, (left, right) in enumerate(
-        [
-            (phi_a, phi_a),
-            (phi_a, phi_b),
-            (phi_b, phi_b),
-            (slope_a, slope_a),
-            (slope_a, slope_b),
-            (slope_b, slope_b),
-        ]
-    ):
+    factors = [(phi_a, phi_a), (phi_a, phi_b), (phi_b, phi_b)]
+    factors += [(slope_a, slope_a), (slope_a, slope_b), (slope_b, slope_b)]
+    for at, (left, right) in enumerate(factors):
         np.multiply(left, right, out=features[:, at])
     moments = features[:, [1, 4]] @ hermite.T  # [n, 2, 9]
     products = (features * hermite[0]) @ features.transpose(0, 2, 1)
@@ -222,22 +211,20 @@ _INDEX = np.arange(3)[:, None] + np.arange(3)  # how many of the four indices ar
 
 
 def _from_hermite(moments: np.ndarray, kernels: np.ndarray) -> tuple[Derivatives, Derivatives]:
-    """From E f He(u) of g and h, [n, 2, 9]: y = L^-T u, so that y_a = x u + y v, y_b = z v, and Hermite tensors of y are polynomials in x, y, z."""
+    """From E f He(u) of g and h, [n, 2, 9], by y = L^-T u: y_a = x u + y v, y_b = z v."""
     lower = cholesky_pair(kernels)
     z = 1.0 / lower[:, 1, 1]
     x = 1.0 / lower[:, 0, 0]
     y = -lower[:, 1, 0] * x * z
     zero = np.zeros_like(x)
-    second = np.array(
-        [[x * x, 2.0 * x * y, y * y], [zero, x * z, y * z], [zero, zero, z * z]]
-    )  # aa, ab, bb
+    # rows aa, ab, bb
+    second = np.array([[x * x, 2.0 * x * y, y * y], [zero, x * z, y * z], [zero, zero, z * z]])
     powers = [x**4, 4.0 * x**3 * y, 6.0 * x**2 * y**2, 4.0 * x * y**3, y**4]
     cubes = [zero, x**3 * z, 3.0 * x**2 * y * z, 3.0 * x * y**2 * z, y**3 * z]
     squares = [zero, zero, x**2 * z**2, 2.0 * x * y * z**2, y**2 * z**2]
     singles = [zero, zero, zero, x * z**3, y * z**3]
-    fourth = np.array(
-        [powers, cubes, squares, singles, [zero, zero, zero, zero, z**4]]
-    )  # aaaa, aaab, aabb, abbb, bbbb
+    # rows aaaa, aaab, aabb, abbb, bbbb
+    fourth = np.array([powers, cubes, squares, singles, [zero, zero, zero, zero, z**4]])
     gradients = moments[:, :, 1:4] @ np.moveaxis(second, 2, 0).transpose(0, 2, 1)
     tensors = moments[:, :, 4:] @ np.moveaxis(fourth, 2, 0).transpose(0, 2, 1)
     hessians = np.outer(_HALVES, _HALVES) * tensors[:, :, _INDEX]

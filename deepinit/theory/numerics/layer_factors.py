@@ -1,27 +1,37 @@
-"""The random factor by which one layer multiplies a squared length or a squared volume: its law at every finite width.
+"""The factor by which one layer multiplies a squared length or volume: its law at every width.
 
-Fix a layer and everything before it. Its rows w_i are independent and w_i -> -w_i keeps their law, flips the sign of the
-preactivation and leaves w_i w_i^T as it is. So whatever the input, the units that are on are fair coins independent of
-the squares (w_i . u)^2: K ~ Binomial(n, 1/2) units of n are on, biases symmetric about 0 change nothing, and for Gaussian
-weights of variance v / fan_in the d-volume spanned by d tangent vectors obeys
+The rows w_i of a layer are independent, and w_i -> -w_i keeps their law, flips the sign of the
+preactivation and leaves w_i w_i^T. Hence, for every input, the units that are on are fair coins
+independent of (w_i . u)^2: K ~ Binomial(n, 1/2) of n units are on, biases symmetric about 0 change
+nothing, and the d-volume spanned by d tangent vectors under Gaussian weights of variance v / fan_in
+obeys
 
-    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}    (independent given K; 0 if K < d),
+    Vol^2 / Vol_before^2 = (v / fan_in)^d prod_{j<d} chi^2_{K-j}   (independent given K, 0 if K < d)
 
-independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal weights replace the
-chi^2_k of each j by N Beta, with Gamma-moments divided by those of dimension N - j, N = max(width, fan_in). Leaky ReLU of
-slope a keeps chi^2_K + a^2 chi^2_{n-K}. Every law is known through its Mellin transform, E (Vol^2 / Vol_before^2)^s.
+independently from layer to layer; d = 1 is the squared length. A linear layer has K = n. Orthogonal
+weights replace chi^2_k of each j by N Beta, whose moments are divided by those of dimension N - j,
+N = max(width, fan_in). Leaky ReLU of slope a has chi^2_K + a^2 chi^2_{n-K}. Laws are represented by
+their Mellin transform E (Vol^2 / Vol_before^2)^s.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from deepinit.core import validate
 from deepinit.theory.numerics.gamma_functions import half_binomial, log_gamma_ratio
-from deepinit.theory.numerics.homogeneous_layers import LayerFactor
+from deepinit.theory.numerics.homogeneous_layers import (
+    LAWS,
+    LayerFactor,
+    checked_moment,
+    checked_slope,
+    width_array,
+)
 from deepinit.theory.numerics.leaky import angular_log_moments, log_angular_moment
-from deepinit.theory.numerics.validate import check_law, check_moment, check_slope, width_array
 
 
 @lru_cache(maxsize=4096)
@@ -33,7 +43,7 @@ def log_factor_moment(factor: LayerFactor, s: float) -> float:
 
 
 def log_mellin(factor: LayerFactor, s: Any) -> Any:
-    """ln E[factor^s; factor > 0] for an array of real or complex s (imaginary part up to multiples of 2 pi); width >= d."""
+    """ln E[factor^s; factor > 0], array s, real or complex (modulo 2 pi i); width >= d."""
     s = np.asarray(s)
     n, d = factor.width, factor.d
     scale = d * s * math.log(2.0)
@@ -65,12 +75,10 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
         variance = -float(polygamma(1, largest).sum())
     if not factor.can_vanish:
         full = 0.5 * (n - frame)
-        mean, variance = (
-            mean + float(digamma(full).sum()),
-            variance + float(polygamma(1, full).sum()),
-        )
-        kept = angular_log_moments(n, factor.slope) if factor.masked else (0.0, 0.0)
-        return mean + kept[0], variance + kept[1]
+        mean += float(digamma(full).sum())
+        variance += float(polygamma(1, full).sum())
+        angular = angular_log_moments(n, factor.slope) if factor.masked else (0.0, 0.0)
+        return mean + angular[0], variance + angular[1]
     k, weights = _alive_units(n, d, 0.0)
     weights = weights / weights.sum()
     halves = 0.5 * (k[:, None] - frame)
@@ -81,47 +89,44 @@ def factor_log_moments(factor: LayerFactor) -> tuple[float, float]:
 
 
 def layer_factor_moment(
-    width: Any, m: float, *, negative_slope: float = 0.0, law: str = "normal"
+    width: ArrayLike, m: float, *, negative_slope: float = 0.0, law: str = "normal"
 ) -> Any:
-    """a_m = E X^{m/2}: the m-th moment of the length factor of one layer with ReLU or leaky ReLU, exact in the width.
+    """a_m = E X^{m/2}: the m-th moment of the length factor of one (leaky) ReLU layer.
 
     X is the layer's factor of the squared length divided by its mean, n = width:
 
         ReLU, Gaussian weights:    X = (2/n) chi^2_K, K ~ Binomial(n, 1/2);
         leaky ReLU of slope a:     X = 2 / ((1 + a^2) n) (chi^2_K + a^2 chi^2_{n-K});
-        orthogonal square weights: the same with every chi^2 divided by chi^2_n / n, the squared norm of all n units.
+        orthogonal square weights: every chi^2 over chi^2_n / n, the squared norm of all units.
 
-    So a_2 = 1 and, for ReLU, a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2; a_1 = exp(-5/(8n) - 3/(8n^2) - ...) is the factor of
-    the mean length.
+    a_2 = 1; for ReLU a_4 = 1 + 5/n, a_6 = 1 + 15/n + 44/n^2, and
+    a_1 = exp(-5/(8n) - 3/(8n^2) - ...) is the factor of the mean length.
 
     Args:
         width: [...], neurons of the layer, integers >= 1.
-        m: the moment, any real >= 0; m = 0 gives 1, although X = 0 has probability 2^-n for ReLU.
-        negative_slope: slope a of the activation for negative inputs; 0 for ReLU, 1 for no activation.
+        m: the moment, any real >= 0; 1 at m = 0, although P(X = 0) = 2^-n for ReLU.
+        negative_slope: slope a for negative inputs; 0 for ReLU, 1 for no activation.
         law: "normal" or "orthogonal" (square Haar matrices).
 
     Returns:
         [...], float64; a Python float for one integer.
 
     Raises:
-        SpecError: a width that is not an integer >= 1, m < 0 or not finite, a slope that is not finite, an unknown law.
+        SpecError: a width that is not an integer >= 1, m < 0 or infinite, an infinite slope, an
+            unknown law.
 
     Valid for: exact; relative error about 1e-14 (1 + m) at widths up to a million.
 
     Reference: derivation in the module docstring; the mean length is arXiv:2102.10492, Theorem 3.1.
     """
-    check_moment(m)
-    check_slope(negative_slope)
-    check_law(law)
+    m, slope = checked_moment(m), abs(checked_slope(negative_slope))
+    validate.choice("law", law, LAWS, "Other laws share only the mean square (m = 2).")
     widths = width_array(width)
-    unique = {
-        n: _normalised_moment(n, m, abs(negative_slope), law) for n in map(int, widths.ravel())
-    }
-    return _shaped(unique, widths)
+    return _shaped(lambda n: _normalised_moment(n, m, slope, law), widths)
 
 
-def output_factor_moment(width: Any, m: float) -> Any:
-    """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of the length factor of a linear Gaussian layer of n neurons.
+def output_factor_moment(width: ArrayLike, m: float) -> Any:
+    """g_m = E Y^{m/2}, Y = chi^2_n / n: the m-th moment of a linear Gaussian layer's length factor.
 
     g_m = (2/n)^{m/2} Gamma((n + m)/2) / Gamma(n/2); g_2 = 1, g_1 = exp(-1/(4n) + 1/(24 n^3) - ...).
 
@@ -133,26 +138,26 @@ def output_factor_moment(width: Any, m: float) -> Any:
         [...], float64; a Python float for one integer.
 
     Raises:
-        SpecError: a width that is not an integer >= 1, m < 0 or not finite.
+        SpecError: a width that is not an integer >= 1, m < 0 or infinite.
 
     Valid for: exact; relative error about 1e-15 (1 + m).
 
-    Reference: the constant C of arXiv:2102.10492, Theorem 3.1, is g_1.
+    Reference: g_1 is the constant C of arXiv:2102.10492, Theorem 3.1.
     """
-    check_moment(m)
-    widths = width_array(width)
-    moments = {
-        n: exp(log_factor_moment(LayerFactor(n, masked=False), 0.5 * m) - 0.5 * m * math.log(n))
-        for n in map(int, widths.ravel())
-    }
-    return _shaped(moments, widths)
+    m, widths = checked_moment(m), width_array(width)
+
+    def moment(n: int) -> float:
+        factor = LayerFactor(n, masked=False)
+        return exp(log_factor_moment(factor, 0.5 * m) - 0.5 * m * math.log(n))
+
+    return _shaped(moment, widths)
 
 
-def growth_threshold(width: Any) -> Any:
-    """2 / a_1^2: the weight variance (times fan_in) above which the mean length grows with depth, ReLU at constant width.
+def growth_threshold(width: ArrayLike) -> Any:
+    """2 / a_1^2: the weight variance (times fan_in) above which mean lengths grow with depth, ReLU.
 
-    Per hidden layer the mean length is multiplied by sqrt(v/2) a_1(n). 2/a_1^2 = 2 exp(5/(4n) + 3/(4n^2) + ...) exceeds the
-    critical variance 2 of the mean square at every finite width: He initialization shrinks mean lengths.
+    A hidden layer of width n multiplies the mean length by sqrt(v/2) a_1(n). The threshold
+    2 exp(5/(4n) + 3/(4n^2) + ...) exceeds He's variance 2: He initialization shrinks mean lengths.
 
     Args:
         width: [...], neurons of every hidden layer, integers >= 1.
@@ -185,7 +190,7 @@ def _normalised_moment(n: int, m: float, slope: float, law: str) -> float:
 
 
 def _alive_units(n: int, d: int, order: float) -> tuple[np.ndarray, np.ndarray]:
-    """k >= d and P(K = k); not normalised: K < d is left out. A moment of this order shifts K by order * d / 2."""
+    """k >= d and P(K = k), not normalized; moments of `order` shift K by order * d / 2."""
     k, weights = half_binomial(n, math.ceil(order * d))
     first = int(np.searchsorted(k, d))
     return k[first:], weights[first:]
@@ -196,6 +201,8 @@ def _sum_over_frame(k: Any, d: int, s: Any) -> Any:
     return sum(log_gamma_ratio(0.5 * (np.asarray(k) - j), s) for j in range(d))
 
 
-def _shaped(values: dict[int, float], widths: np.ndarray) -> Any:
-    moments = np.array([values[int(n)] for n in widths.ravel()]).reshape(widths.shape)
+def _shaped(moment: Callable[[int], float], widths: np.ndarray) -> Any:
+    """The moment at every width, evaluated once per different width."""
+    unique, places = np.unique(widths, return_inverse=True)
+    moments = np.array([moment(int(n)) for n in unique])[places].reshape(widths.shape)
     return float(moments) if widths.ndim == 0 else moments

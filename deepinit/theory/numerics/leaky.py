@@ -1,11 +1,12 @@
-"""The angular factor of a leaky ReLU layer: how much of a random direction its slopes keep.
+"""The angular factor D of a leaky ReLU layer of slope a.
 
-A Gaussian vector of n coordinates, half of them (K of Binomial(n, 1/2)) multiplied by the slope a, has squared length
+A Gaussian vector of n coordinates, n - K of them (K ~ Binomial(n, 1/2)) times a, has squared length
 
-    chi^2_K + a^2 chi^2_{n-K} = chi^2_n D,    D = a^2 + (1 - a^2) U,    U | K ~ Beta(K/2, (n-K)/2) independent of chi^2_n.
+    chi^2_K + a^2 chi^2_{n-K} = chi^2_n D,    D = a^2 + (1 - a^2) U,    U | K ~ Beta(K/2, (n-K)/2),
 
-With u = 1/(1 + e^-x) and delta = k - n/2 the density of U in x is proportional to cosh(x/2)^{-n/2} e^{delta x/2}, analytic
-for |Im x| < pi, as ln D is: the trapezoidal rule converges geometrically.
+U independent of chi^2_n. With u = 1/(1 + e^-x) and delta = k - n/2 the density of U in x is
+proportional to cosh(x/2)^{-n/2} e^{delta x/2}, analytic for |Im x| < pi, as is ln D: the
+trapezoidal rule converges geometrically.
 """
 
 import math
@@ -18,18 +19,11 @@ from deepinit.theory.numerics.gamma_functions import half_binomial
 
 
 def log_angular_moment(n: int, s: Any, slope: float) -> Any:
-    """ln E D^s; s real or complex (scalar or array), 0 < |slope|. Absolute error about 1e-14 for real s of order one.
-
-    Args:
-        n: width, >= 1.
-        s: exponent(s); |Im s| as large as the law's own scale needs.
-        slope: negative slope, not 0.
-    """
+    """ln E D^s; s real or complex (array), slope not 0. Error about 1e-14 for real s of order 1."""
     s = np.asarray(s)
     highest = 1.0 + float(np.abs(s.imag).max(initial=0.0))
-    log_values, weights = angular_nodes(
-        n, slope, 2.0 ** math.ceil(math.log2(highest))
-    )  # few sets of nodes, kept
+    frequency = 2.0 ** math.ceil(math.log2(highest))  # few sets of nodes, cached
+    log_values, weights = angular_nodes(n, slope, frequency)
     exponents = s[..., None] * log_values + np.log(weights)
     largest = exponents.real.max(axis=-1, keepdims=True)
     return largest[..., 0] + np.log(np.exp(exponents - largest).sum(axis=-1))
@@ -51,14 +45,12 @@ def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndar
         return inverse + math.log(square), weights
     k, probabilities = half_binomial(n)
     inner = (k > 0) & (k < n)
-    ends, end_weights = (
-        np.array([math.log(square), 0.0]),
-        np.full(2, 0.5**n),
-    )  # all units off, all units on
+    # all units off, all units on
+    ends, end_weights = np.array([math.log(square), 0.0]), np.full(2, 0.5**n)
     if not inner.any():
         return ends, end_weights
-    # The narrowest component has standard deviation sqrt(8/n) in x, the slowest tail is e^{-|x|/2}; D^s with an
-    # imaginary exponent grows like e^{|Im s Im x|} inside the strip.
+    # The narrowest component has standard deviation sqrt(8/n) in x, the slowest tail is
+    # e^{-|x|/2}; D^s with an imaginary exponent grows like e^{|Im s Im x|} inside the strip.
     step = min(0.2, 1.4 / math.sqrt(n), 2.0 * math.pi / (frequency + 15.0))
     far = 80.0 if n <= 200 else min(80.0, 120.0 / math.sqrt(n))
     x = step * np.arange(-math.ceil(far / step), math.ceil(far / step) + 1)
@@ -67,5 +59,5 @@ def angular_nodes(n: int, slope: float, frequency: float = 1.0) -> tuple[np.ndar
     mixture = (probabilities[inner] / density.sum(axis=1)) @ density
     log_values = np.log(square + (1.0 - square) / (1.0 + np.exp(-x)))
     log_values, weights = np.concatenate([ends, log_values]), np.concatenate([end_weights, mixture])
-    kept = weights > 1e-200
-    return log_values[kept], weights[kept]
+    inside = weights > 1e-200
+    return log_values[inside], weights[inside]

@@ -1,4 +1,4 @@
-"""Nodes for one and two standard normals, and activations with their derivatives on them, in float64 on the host."""
+"""Quadrature nodes for one and two standard normals; activations and derivatives in float64."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ _LARGEST_ERROR = 1e-6
 _ACCURACY = 1e-11  # for equal inputs; of others the error is about 1e-12
 
 
-def values_and_slopes(activation: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def values_and_derivatives(activation: Activation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """phi(x) and phi'(x) in float64 on the host; built-ins need no JAX."""
     if activation.name in BUILTIN:
         return np.asarray(activation(x)), np.asarray(activation.derivative(x))
@@ -46,11 +46,11 @@ def values_and_slopes(activation: Activation, x: np.ndarray) -> tuple[np.ndarray
 
 
 def on_padded(fn: Callable[..., Any], x: np.ndarray) -> np.ndarray:
-    """fn(x) of a compiled elementwise function [n] -> [m, n], for any shape of x: few sizes, so that little is compiled."""
+    """fn(x) of a compiled elementwise function [n] -> [m, n], x of any shape, padded to 2^k."""
     size = 2 ** math.ceil(math.log2(max(x.size, 1)))
     padded = np.concatenate([x.ravel(), np.zeros(size - x.size)])
-    found = on_host(fn, padded)[:, : x.size]
-    return found.reshape(len(found), *x.shape)
+    images = on_host(fn, padded)[:, : x.size]
+    return images.reshape(len(images), *x.shape)
 
 
 @lru_cache(maxsize=16)
@@ -72,16 +72,16 @@ def has_parity(activation: Activation) -> bool:
 
 @lru_cache(maxsize=256)
 def _half_count(activation: Activation, level: int) -> int:
-    """Steps of the trapezoidal rule from 0 to the edge, enough for preactivations of standard deviation 2^(level/8).
+    """Steps of the trapezoidal rule on [0, 9] for preactivations of std 2^(level/8).
 
-    Features of a pair vary at most as fast as those of one input, phi^4, phi^2 phi'^2, phi'^4 and Hermite moments of phi^2 and phi'^2, which halving
-    the steps shows to converge.
+    The features of a pair vary at most as fast as phi^4, phi^2 phi'^2, phi'^4 and the Hermite
+    moments of phi^2 and phi'^2 of one input, which converge under halving.
     """
     std = 2.0 ** (0.125 * level)
     for half in _HALF_COUNTS:
         nodes = np.linspace(-_RADIUS, _RADIUS, 4 * half + 1)
         weights = 0.5 * _RADIUS / half * np.exp(-0.5 * nodes**2) / math.sqrt(2.0 * math.pi)
-        phi, slope = (each * each for each in values_and_slopes(activation, std * nodes))
+        phi, slope = (part * part for part in values_and_derivatives(activation, std * nodes))
         hermite = (nodes**4 - 6.0 * nodes**2 + 3.0) / math.sqrt(24.0)
         features = np.stack([phi * phi, phi * slope, slope * slope, hermite * phi, hermite * slope])
         scale = np.stack([phi * phi, phi * slope, slope * slope, phi, slope]) @ weights
@@ -89,16 +89,16 @@ def _half_count(activation: Activation, level: int) -> int:
         if (error <= _ACCURACY * scale).all():
             return half
     if not (error <= _LARGEST_ERROR * scale).all():
-        raise SpecError(
-            f"the activation {activation!r} at preactivations of standard deviation {std:.3g}, whose products are not integrated to {_LARGEST_ERROR:g}",
-            "activations with five continuous derivatives between their kinks, on the scale 0.1 of the preactivations or wider",
-            "Declare where a derivative jumps, from_function(fn, kinks=(0.0,)); or take smaller variances.",
+        given = (
+            f"{activation!r} at standard deviation {std:.3g}, not integrated to {_LARGEST_ERROR:g}"
         )
+        allowed = "five continuous derivatives between kinks, variation on scales >= 0.1"
+        raise SpecError(given, allowed, "Declare kinks, or take smaller variances.")
     return half
 
 
 def half_count(activation: Activation, std: float) -> int:
-    """Steps of the trapezoidal rule on [0, 9] that integrate this activation of N(0, std^2) to 1e-11, from 18 (small std) to 180."""
+    """Steps of the trapezoidal rule on [0, 9] for phi of N(0, std^2) to 1e-11: 18 to 180."""
     return _half_count(activation, max(math.ceil(8.0 * math.log2(max(std, 1e-300))), -40))
 
 
@@ -114,8 +114,8 @@ class DiskRule(NamedTuple):
     Attributes:
         nodes: [m, 2].
         weights: [m].
-        line: [k] the different values of u.
-        place: [m] with u = line[place].
+        line: [k], the values of u.
+        place: [m], u = line[place].
     """
 
     nodes: np.ndarray
@@ -126,14 +126,14 @@ class DiskRule(NamedTuple):
 
 @lru_cache(maxsize=16)
 def disk_rule(half: int, folded: bool = False) -> DiskRule:
-    """The rule of `half` steps from 0 to the edge; folded: for functions that are the same at (u, v) and (-u, -v)."""
+    """The rule of `half` steps per radius; folded: for functions even under (u, v) -> (-u, -v)."""
     line = np.linspace(-_RADIUS, _RADIUS, 2 * half + 1)
     place, across = (grid.ravel() for grid in np.indices((len(line), len(line))))
     square = line[place] ** 2 + line[across] ** 2
-    kept = square <= _RADIUS**2
+    inside = square <= _RADIUS**2
     weights = (_RADIUS / half) ** 2 * np.exp(-0.5 * square) / (2.0 * math.pi)
     if folded:
-        kept &= (place > half) | ((place == half) & (across >= half))
+        inside &= (place > half) | ((place == half) & (across >= half))
         weights = np.where((place == half) & (across == half), weights, 2.0 * weights)
-    place, nodes = place[kept], np.stack([line[place[kept]], line[across[kept]]], axis=1)
-    return DiskRule(nodes, weights[kept], line, place)
+    place, nodes = place[inside], np.stack([line[place[inside]], line[across[inside]]], axis=1)
+    return DiskRule(nodes, weights[inside], line, place)

@@ -1,11 +1,11 @@
-"""Gaussian moments of one layer with a smooth activation, differentiating the activation: as good for parallel inputs as for others.
+"""Gaussian moments of one layer with a smooth activation, for parallel inputs too.
 
     dE f/dK_ab = E d_a d_b f    (a != b),        dE f/dK_aa = (1/2) E d_a^2 f,
 
-so that with f = phi(z_a) phi(z_b) every derivative of g and h is E phi^(i)(z_a) phi^(j)(z_b), i, j <= 5. No inverse of the kernel occurs, but
-phi must have five continuous derivatives. Derivatives come from JAX's forward mode, float64 on the host, compiled once per activation and number of nodes.
-Nearly parallel inputs need few nodes across: with z_b = (K_ab/K_aa) z_a + s v, v standard normal, s^2 = (1 - rho^2) K_bb, Gauss-Hermite of m nodes in v
-errs by s^(2m).
+so that with f = phi(z_a) phi(z_b) the derivatives of g and h are E phi^(i)(z_a) phi^(j)(z_b),
+i, j <= 5, without an inverse of the kernel. phi needs five continuous derivatives, taken by JAX's
+forward mode in float64. Nearly parallel inputs need few nodes across: with z_b = (K_ab/K_aa) z_a
++ s v, v standard normal, s^2 = (1 - rho^2) K_bb, Gauss-Hermite of m nodes in v errs by s^(2m).
 """
 
 import math
@@ -32,7 +32,7 @@ _HALVES = np.array([0.5, 1.0, 0.5])
 
 
 def smooth_pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMoments:
-    """Entries (a, b), a != b; layout of `kernel_correction_moments.pair_moments`.
+    """Entries (a, b), a != b; layout of `kernel_moments.pair_moments`.
 
     Args:
         activation: without kinks.
@@ -44,12 +44,8 @@ def smooth_pair_moments(activation: Activation, kernels: np.ndarray) -> EntryMom
     half = half_count(activation, std)
     rule = _thin_rule(half) if near else disk_rule(half)
     size = max(1, _LARGEST_BLOCK // len(rule.weights))
-    return joined(
-        [
-            _block(activation, kernels[start : start + size], rule)
-            for start in range(0, len(kernels), size)
-        ]
-    )
+    parts = (kernels[start : start + size] for start in range(0, len(kernels), size))
+    return joined([_block(activation, part, rule) for part in parts])
 
 
 @lru_cache(maxsize=16)
@@ -79,10 +75,9 @@ def _compiled(activation: Activation):
             return lambda t: jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
 
         orders: list[Callable] = [activation]
-        # the derivative that a built-in carries is written to be accurate; JAX takes over from there
-        orders.append(
-            activation.derivative if activation.name in BUILTIN else derivative(activation)
-        )
+        # built-ins have an accurate first derivative
+        first = activation.derivative if activation.name in BUILTIN else derivative(activation)
+        orders.append(first)
         while len(orders) < _ORDERS:
             orders.append(derivative(orders[-1]))
         return jnp.stack([f(z) for f in orders])
@@ -96,32 +91,19 @@ def _block(activation: Activation, kernels: np.ndarray, rule: DiskRule) -> Entry
     zb = (c / np.sqrt(a))[:, None] * rule.nodes[:, 0] + across[:, None] * rule.nodes[:, 1]
     of_a = derivatives_at(activation, np.sqrt(a)[:, None] * rule.line)[:, :, rule.place]
     of_b = derivatives_at(activation, zb)
-    table = (of_a * weights).transpose(1, 0, 2) @ of_b.transpose(
-        1, 2, 0
-    )  # E phi^(i)(z_a) phi^(j)(z_b)
+    # E phi^(i)(z_a) phi^(j)(z_b)
+    table = (of_a * weights).transpose(1, 0, 2) @ of_b.transpose(1, 2, 0)
 
     def derivatives(order: int) -> Derivatives:
         orders = order + _SECOND
         both = order + _SECOND[:, :, None] + _SECOND[:, None, :]
         gradient = _HALVES * table[:, orders[0], orders[1]]
-        return Derivatives(
-            table[:, order, order],
-            gradient,
-            np.outer(_HALVES, _HALVES) * table[:, both[0], both[1]],
-        )
+        hessian = np.outer(_HALVES, _HALVES) * table[:, both[0], both[1]]
+        return Derivatives(table[:, order, order], gradient, hessian)
 
     (phi_a, slope_a), (phi_b, slope_b) = of_a[:2], of_b[:2]
-    features = np.stack(
-        [
-            phi_a * phi_a,
-            phi_a * phi_b,
-            phi_b * phi_b,
-            slope_a * slope_a,
-            slope_a * slope_b,
-            slope_b * slope_b,
-        ],
-        axis=1,
-    )
-    return EntryMoments(
-        derivatives(0), derivatives(1), (features * weights) @ features.transpose(0, 2, 1)
-    )
+    features = [phi_a * phi_a, phi_a * phi_b, phi_b * phi_b]
+    features += [slope_a * slope_a, slope_a * slope_b, slope_b * slope_b]
+    stacked = np.stack(features, axis=1)
+    products = (stacked * weights) @ stacked.transpose(0, 2, 1)
+    return EntryMoments(derivatives(0), derivatives(1), products)

@@ -29,8 +29,9 @@ def _x_root(x):
     return x + jnp.sqrt(x * x + 4.0)
 
 
+BUILTINS = "relu linear absolute tanh sin erf gelu silu x_tanh x2_tanh softplus sigmoid"
 ACTIVATIONS = {
-    **{name: name for name in ("relu", "linear", "absolute", "tanh", "sin", "erf", "gelu", "silu", "x_tanh", "x2_tanh", "softplus", "sigmoid")},
+    **{name: name for name in BUILTINS.split()},
     "leaky": di.leaky_relu(0.2),
     "gelu_tanh": di.from_function(lambda x: jax.nn.gelu(x, approximate=True)),
     "elu": di.from_function(jax.nn.elu, kinks=(0.0,)),
@@ -46,9 +47,10 @@ ACTIVATIONS = {
     "signed_log_cosh": di.from_function(_signed_log_cosh),
     "x_root": di.from_function(_x_root),
     "relu_of_jax": di.from_function(jax.nn.relu, kinks=(0.0,)),
-}  # fmt: skip
+}
 
-# weight_var, bias_var, K*, the side that attracts, where the other side goes in units of K*, chi_perp there, d chi_perp / d ln K
+# weight_var, bias_var, K*, attracting side, next fixed point on the other side in units of K*,
+# chi_perp there, d chi_perp / d ln K
 HALF_STABLE = {
     "gelu": (1.983058257, 0.1729223908, 3.561552813, "above", 0.8522, 0.9940, 0.0332),
     "gelu_tanh": (1.982888240, 0.1728951983, 3.556772845, "above", 0.8367, 0.9932, 0.0333),
@@ -81,22 +83,26 @@ SCALE_INVARIANT = {
 @pytest.mark.slow_cases("gelu_tanh")
 def test_a10_half_stable_constants(name):
     weight, bias, fixed, side, away, chi_away, sensitivity = HALF_STABLE[name]
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "half_stable"
-    assert (found.weight_var, found.bias_var, found.fixed_point) == pytest.approx(
-        (weight, bias, fixed), rel=1e-9
-    )
-    assert (found.chi_parallel, found.chi_perp) == (1.0, 1.0)
-    assert found.first_weight_var == pytest.approx(fixed - bias, rel=1e-9)
-    goes = other_side(ACTIVATIONS[name], found)
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "half_stable"
+    assert (
+        critical_point.weight_var,
+        critical_point.bias_var,
+        critical_point.fixed_point,
+    ) == pytest.approx((weight, bias, fixed), rel=1e-9)
+    assert (critical_point.chi_parallel, critical_point.chi_perp) == (1.0, 1.0)
+    assert critical_point.first_weight_var == pytest.approx(fixed - bias, rel=1e-9)
+    goes = other_side(ACTIVATIONS[name], critical_point)
     assert goes.attracts_from == side
     assert goes.fixed_point == pytest.approx(away, abs=6e-5)
     assert goes.chi_perp == pytest.approx(chi_away, abs=6e-5, nan_ok=True)
-    assert f"attracts from {side}" in found.note
+    assert f"attracts from {side}" in critical_point.note
     step = 1e-4
     phi = di.MLP((1,), activation=ACTIVATIONS[name]).activation
-    ends = single_variance_moments(phi, found.fixed_point * np.exp([-step, step])).slope_square
-    assert found.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(
+    ends = single_variance_moments(
+        phi, critical_point.fixed_point * np.exp([-step, step])
+    ).slope_square
+    assert critical_point.weight_var * np.diff(ends)[0] / (2.0 * step) == pytest.approx(
         sensitivity, abs=6e-5
     )
 
@@ -104,28 +110,28 @@ def test_a10_half_stable_constants(name):
 @pytest.mark.parametrize("name", ZERO_CRITICAL)
 def test_a10_zero_critical_constants(name):
     weight, power, constant = ZERO_CRITICAL[name]
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "zero_critical"
-    assert found.weight_var == pytest.approx(weight, rel=1e-9)
-    assert (found.bias_var, found.fixed_point, found.chi_parallel, found.chi_perp) == (
-        0.0,
-        0.0,
-        1.0,
-        1.0,
-    )
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "zero_critical"
+    assert critical_point.weight_var == pytest.approx(weight, rel=1e-9)
+    assert (
+        critical_point.bias_var,
+        critical_point.fixed_point,
+        critical_point.chi_parallel,
+        critical_point.chi_perp,
+    ) == (0.0, 0.0, 1.0, 1.0)
     assert norm_decay(ACTIVATIONS[name]) == pytest.approx((power, constant), rel=1e-9, nan_ok=True)
-    assert di.critical(ACTIVATIONS[name], 0) == found
+    assert di.critical(ACTIVATIONS[name], 0) == critical_point
 
 
 @pytest.mark.parametrize("name", SCALE_INVARIANT)
 def test_a10_scale_invariant_constants(name):
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "scale_invariant"
-    assert found.weight_var == pytest.approx(SCALE_INVARIANT[name], rel=1e-13)
-    assert found.bias_var == 0.0
-    assert math.isnan(found.fixed_point)
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "scale_invariant"
+    assert critical_point.weight_var == pytest.approx(SCALE_INVARIANT[name], rel=1e-13)
+    assert critical_point.bias_var == 0.0
+    assert math.isnan(critical_point.fixed_point)
     at = di.critical(ACTIVATIONS[name], 7.0)
-    assert at[:3] == pytest.approx((found.weight_var, 0.0, 7.0), rel=1e-12)
+    assert at[:3] == pytest.approx((critical_point.weight_var, 0.0, 7.0), rel=1e-12)
 
 
 # -- the edge of chaos at a given K
@@ -143,16 +149,16 @@ def test_a10_scale_invariant_constants(name):
     ],
 )
 def test_a10_edge_at_unit_variance(name, weight, bias, chi):
-    found = di.critical(ACTIVATIONS[name], fixed_point=1.0)
-    assert found[:2] == pytest.approx(
+    critical_point = di.critical(ACTIVATIONS[name], fixed_point=1.0)
+    assert critical_point[:2] == pytest.approx(
         (weight, bias), abs=1e-7 if name == "shifted_softplus" else 1e-10
     )
-    assert found.chi_parallel == pytest.approx(chi, abs=6e-4)
-    assert (found.fixed_point, found.chi_perp) == (1.0, 1.0)
-    assert ("attracts" in found.note) == (chi < 1.0)
-    assert ("norms run off" in found.note) == (chi > 1.0)
+    assert critical_point.chi_parallel == pytest.approx(chi, abs=6e-4)
+    assert (critical_point.fixed_point, critical_point.chi_perp) == (1.0, 1.0)
+    assert ("attracts" in critical_point.note) == (chi < 1.0)
+    assert ("norms run off" in critical_point.note) == (chi > 1.0)
     if chi < 1.0:
-        assert f"weight_var {found.weight_var:.10g}" in di.critical(ACTIVATIONS[name]).note
+        assert f"weight_var {critical_point.weight_var:.10g}" in di.critical(ACTIVATIONS[name]).note
 
 
 def test_a10_relu6_is_scale_invariant_in_practice():
@@ -169,19 +175,19 @@ SLOW = pytest.mark.slow
 )
 @pytest.mark.exhaustive_cases("signed_log_cosh")
 def test_a10_edge_unstable(name):
-    found = di.critical(ACTIVATIONS[name])
-    assert found.kind == "edge_unstable"
-    assert found == di.critical(ACTIVATIONS[name], 1.0)
-    assert found.chi_parallel > 1.0
-    assert found.bias_var > 0.0
-    assert "norms run off" in found.note
+    critical_point = di.critical(ACTIVATIONS[name])
+    assert critical_point.kind == "edge_unstable"
+    assert critical_point == di.critical(ACTIVATIONS[name], 1.0)
+    assert critical_point.chi_parallel > 1.0
+    assert critical_point.bias_var > 0.0
+    assert "norms run off" in critical_point.note
 
 
 @pytest.mark.slow
 def test_a10_x_plus_sin_squared_is_half_stable():
-    found = di.critical(ACTIVATIONS["x_sin"])
-    assert found.kind == "half_stable"
-    assert "attracts from above" in found.note
+    critical_point = di.critical(ACTIVATIONS["x_sin"])
+    assert critical_point.kind == "half_stable"
+    assert "attracts from above" in critical_point.note
 
 
 # -- refusals
@@ -216,9 +222,9 @@ def test_a10_sigmoid_is_refused_with_the_remedy():
         di.critical("sigmoid")
     with pytest.raises(SpecError, match=r"bias variance would be -5\.5433.*45\.624278"):
         di.critical("sigmoid", 1.0)
-    found = di.critical("sigmoid", 46.0)
-    assert found.kind == "edge_saturated"
-    assert found.chi_parallel < 1.0
+    critical_point = di.critical("sigmoid", 46.0)
+    assert critical_point.kind == "edge_saturated"
+    assert critical_point.chi_parallel < 1.0
     assert di.critical(
         di.from_function(lambda x: jax.nn.sigmoid(x) - 0.5)
     ).weight_var == pytest.approx(16.0, rel=1e-12)
@@ -238,6 +244,37 @@ def test_a10_softplus_at_unit_variance_says_how_far_off_it_is():
         SpecError, match=r"bias variance would be -2\.14.*3\.4085598, bias_var 0\.0310704"
     ):
         di.critical("softplus", 1.0)
+
+
+def _huge(name, variance):
+    """weight_var, bias_var and first_weight_var as K -> infinity: h = H / sqrt(2 pi K)."""
+    squares, integrals = {"tanh": 1.0, "erf": 1.0, "sigmoid": 0.5}, {}
+    integrals["tanh"] = 4.0 / 3.0  # of sech^4
+    integrals["erf"] = 4.0 / math.pi * math.sqrt(0.5 * math.pi)  # of 4 / pi exp(-2 x^2)
+    integrals["sigmoid"] = 1.0 / 6.0  # of s^2 (1 - s)^2
+    weight = math.sqrt(2.0 * math.pi * variance) / integrals[name]
+    return weight, variance - weight * squares[name], weight * squares[name]
+
+
+@pytest.mark.parametrize("name", ["tanh", "erf", "sigmoid"])
+@pytest.mark.parametrize("variance", [1e24, 1e40, 1e100])
+def test_edge_at_huge_variances(name, variance):
+    point = di.critical(name, variance)
+    exact = _huge(name, variance)
+    assert (point.weight_var, point.bias_var) == pytest.approx(exact[:2], rel=1e-11)
+    assert point.first_weight_var == pytest.approx(exact[2], rel=3e-11)
+    assert di.critical("relu", variance)[:3] == pytest.approx((2.0, 0.0, variance), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [1e300, 1.1e100, 1e-310])
+def test_variances_beyond_the_range_of_the_quadrature_are_refused(bad):
+    with pytest.raises(SpecError, match=r"fixed_point=.*(<= 1e\+100|at least 1e-300)"):
+        di.critical("tanh", bad)
+
+
+def test_a_variance_at_which_moments_do_not_converge_is_refused():
+    with pytest.raises(SpecError, match=r"fixed_point=1e\+20.*from 1e-08 to 1e\+06"):
+        di.critical("sin", 1e20)
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf, "1", True, [1.0], 1j])

@@ -1,4 +1,4 @@
-"""Critical points and their moments: independent quadrature, closed forms, covariances, iteration over depth."""
+"""Critical points and moments: independent quadrature, closed forms, covariances, iteration."""
 
 import math
 
@@ -48,7 +48,7 @@ MPMATH = {"gelu": _mp_gelu, "silu": _mp_silu, "mish": _mp_mish, "hard_swish": _m
 
 
 def _mp_moments(phi, variance):
-    """g, h, g' by Gauss-Legendre of 50 digits' working precision 25, with mpmath's numerical derivative."""
+    """g, h, g' by Gauss-Legendre in mpmath, with a numerical derivative."""
     std = mp.sqrt(variance)
     edges = sorted(
         {mp.mpf(edge) for edge in (-11, -7, -4, -2, 0, 2, 4, 7, 11)}
@@ -72,14 +72,16 @@ def _mp_moments(phi, variance):
 
 @pytest.mark.parametrize("name", MPMATH)
 def test_both_derivatives_are_one_at_the_fixed_point(name):
-    found = di.critical(ACTIVATIONS[name])
+    critical_point = di.critical(ACTIVATIONS[name])
     with mp.workdps(25):
-        g, h, growth = _mp_moments(MPMATH[name], mp.mpf(found.fixed_point))
-        assert abs(found.weight_var * h - 1) < 1e-10
-        assert abs(found.weight_var * growth - 1) < 1e-10
+        g, h, growth = _mp_moments(MPMATH[name], mp.mpf(critical_point.fixed_point))
+        assert abs(critical_point.weight_var * h - 1) < 1e-10
+        assert abs(critical_point.weight_var * growth - 1) < 1e-10
         assert (
-            abs(found.bias_var + found.weight_var * g - found.fixed_point)
-            < 1e-10 * found.fixed_point
+            abs(
+                critical_point.bias_var + critical_point.weight_var * g - critical_point.fixed_point
+            )
+            < 1e-10 * critical_point.fixed_point
         )
 
 
@@ -87,7 +89,9 @@ def test_both_derivatives_are_one_at_the_fixed_point(name):
 def test_moments_against_closed_forms_from_tiny_to_huge_variances(variance):
     k = np.array([variance])
     sin = single_variance_moments(di.sin, k)[:3]
-    assert np.concatenate(sin) == pytest.approx([-0.5 * np.expm1(-2 * variance), 0.5 * (1 + np.exp(-2 * variance)), np.exp(-2 * variance)], rel=1e-11, abs=1e-12)  # fmt: skip
+    decay = np.exp(-2 * variance)
+    exact = [-0.5 * np.expm1(-2 * variance), 0.5 * (1 + decay), decay]
+    assert np.concatenate(sin) == pytest.approx(exact, rel=1e-11, abs=1e-12)
     erf = single_variance_moments(di.erf, k)[:3]
     exact = [
         2 / np.pi * np.arcsin(2 * variance / (1 + 2 * variance)),
@@ -127,8 +131,8 @@ def test_covariance_under_scaling_and_reflection(exact):
 
 
 def test_swish_of_slope_1_702():
-    found = di.critical(lambda x: x * jax.nn.sigmoid(1.702 * x))
-    assert found[:3] == pytest.approx((1.988004678, 0.1916398799, 4.943438913), rel=1e-9)
+    critical_point = di.critical(lambda x: x * jax.nn.sigmoid(1.702 * x))
+    assert critical_point[:3] == pytest.approx((1.988004678, 0.1916398799, 4.943438913), rel=1e-9)
 
 
 # -- depth
@@ -151,8 +155,14 @@ def _selu(x):
 
 
 @pytest.mark.parametrize(
-    ("name", "phi", "at_1000"), [("tanh", np.tanh, 5.01e-4), ("sin", np.sin, 9.97e-4), ("elu", _elu, 6.35e-6), ("selu", _selu, 2.899e-6)]
-)  # fmt: skip
+    ("name", "phi", "at_1000"),
+    [
+        ("tanh", np.tanh, 5.01e-4),
+        ("sin", np.sin, 9.97e-4),
+        ("elu", _elu, 6.35e-6),
+        ("selu", _selu, 2.899e-6),
+    ],
+)
 def test_norms_decay_by_the_stated_law(name, phi, at_1000):
     nodes, weights = _rule()
     weight, (power, constant) = WEIGHT_VARS[name], norm_decay(ACTIVATIONS[name])
@@ -160,9 +170,7 @@ def test_norms_decay_by_the_stated_law(name, phi, at_1000):
     for _ in range(20_000):
         kernel = weight * float(weights @ phi(math.sqrt(kernel) * nodes) ** 2)
         history.append(kernel)
-    assert history[999] == pytest.approx(
-        at_1000, rel=0.02
-    )  # layer 1000, from a start that is not stated
+    assert history[999] == pytest.approx(at_1000, rel=0.02)  # layer 1000
     assert history[-1] * 20_000**power == pytest.approx(constant, rel=2e-3)
     assert history[999] * 1000.0 ** (3.0 - power) != pytest.approx(
         history[-1] * 20_000 ** (3.0 - power), rel=0.5
@@ -173,40 +181,41 @@ def test_half_stable_norms_relax_so_slowly_that_the_first_layer_must_set_them():
     from scipy.special import ndtr
 
     nodes, weights = _rule()
-    found = di.critical("gelu")
+    critical_point = di.critical("gelu")
 
     def after(depth, kernel):
         for _ in range(depth):
             z = math.sqrt(kernel) * nodes
-            kernel = found.bias_var + found.weight_var * float(weights @ (z * ndtr(z)) ** 2)
-        return kernel / found.fixed_point
+            kernel = critical_point.bias_var + critical_point.weight_var * float(
+                weights @ (z * ndtr(z)) ** 2
+            )
+        return kernel / critical_point.fixed_point
 
-    start = 0.3 * found.fixed_point
+    start = 0.3 * critical_point.fixed_point
     assert [after(depth, start) for depth in (10, 100, 1000)] == pytest.approx(
         [0.33, 0.48, 0.69], abs=0.006
     )
-    assert after(1000, found.bias_var + found.first_weight_var) == pytest.approx(1.0, abs=1e-6)
+    assert after(1000, critical_point.bias_var + critical_point.first_weight_var) == pytest.approx(
+        1.0, abs=1e-6
+    )
 
 
 @pytest.mark.slow
 def test_infinitely_wide_networks_keep_the_norm_and_the_gradients():
-    found = di.critical("silu")
+    critical_point = di.critical("silu")
     size = (
-        found.fixed_point - found.bias_var
-    ) / found.weight_var  # mean square of the inputs, as the note says
+        critical_point.fixed_point - critical_point.bias_var
+    ) / critical_point.weight_var  # mean square of the inputs
     laws = {
-        "weight_law": di.normal(found.weight_var),
-        "bias_law": di.normal(found.bias_var, scaling="absolute"),
+        "weight_law": di.normal(critical_point.weight_var),
+        "bias_law": di.normal(critical_point.bias_var, scaling="absolute"),
     }
     layers = kernel_layers(di.MLP((8,) * 40, "silu", **laws), math.sqrt(size) * np.ones((1, 3)))
     kernel, tangent = layers.nngp[:, 0, 0], layers.ntk[:, 0, 0]
-    assert kernel == pytest.approx(found.fixed_point, rel=1e-8)
-    assert np.diff(tangent) == pytest.approx(
-        found.fixed_point, rel=1e-7
-    )  # chi_perp = 1: every layer adds K
-    usual = kernel_layers(
-        di.MLP((8,) * 100, "silu"), np.full((1, 3), math.sqrt((1 + 1e-6) / 2.810761124074481))
-    )
-    assert (
-        usual.nngp[-1, 0, 0] > 1.5
-    )  # the default variance keeps K = 1 only as long as nothing disturbs it
+    assert kernel == pytest.approx(critical_point.fixed_point, rel=1e-8)
+    # chi_perp = 1: every layer adds K
+    assert np.diff(tangent) == pytest.approx(critical_point.fixed_point, rel=1e-7)
+    # K = 1 at the default variance is unstable
+    start = np.full((1, 3), math.sqrt((1 + 1e-6) / 2.810761124074481))
+    usual = kernel_layers(di.MLP((8,) * 100, "silu"), start)
+    assert usual.nngp[-1, 0, 0] > 1.5

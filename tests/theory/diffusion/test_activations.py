@@ -51,7 +51,7 @@ def test_constants_of_users_functions():
 
 
 @pytest.mark.parametrize(
-    ("activation", "words"),
+    ("activation", "message"),
     [
         ("softplus", "minus 0.693147"),
         ("sigmoid", "minus 0.5"),
@@ -64,8 +64,8 @@ def test_constants_of_users_functions():
         (lambda x: jnp.abs(x) ** 2.5, "not smooth at 0"),
     ],
 )
-def test_outer_activations_without_a_limit_are_refused(activation, words):
-    with pytest.raises(SpecError, match=words):
+def test_outer_activations_without_a_limit_are_refused(activation, message):
+    with pytest.raises(SpecError, match=message):
         diffusion_constants(activation)
 
 

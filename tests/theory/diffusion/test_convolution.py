@@ -12,16 +12,16 @@ IMAGE = np.array([1.0, 0.2, -0.5, 0.3, 0.8, -0.1])
 
 
 def test_values_of_a_circular_image():
-    found = convolution_limit("tanh", np.outer(IMAGE, IMAGE), (6,), 3, 0.49, 0.16)
+    result = convolution_limit("tanh", np.outer(IMAGE, IMAGE), (6,), 3, 0.49, 0.16)
     expected = (2.6566, 0.5608, -0.5392, 1.2339, 1.7678, 0.2878)
-    assert found.overlap[0, 0, 0] == pytest.approx(expected, abs=6e-5)
+    assert result.overlap[0, 0, 0] == pytest.approx(expected, abs=6e-5)
     zero = convolution_limit("tanh", np.outer(IMAGE, IMAGE), (6,), 3, 0.49, 0.16, padding="zero")
     assert abs(zero.overlap[0, 0, 0] - expected).max() > 0.1
 
 
 def test_constant_images_grow_with_the_area_of_the_filter():
-    found = convolution_limit("tanh", np.ones((25, 25)), (5, 5), 3, 1.0)
-    assert found.overlap == pytest.approx(np.full((1, 1, 25, 25), math.exp(9.0)), rel=1e-13)
+    result = convolution_limit("tanh", np.ones((25, 25)), (5, 5), 3, 1.0)
+    assert result.overlap == pytest.approx(np.full((1, 1, 25, 25), math.exp(9.0)), rel=1e-13)
     assert math.exp(9.0) == pytest.approx(8.1e3, rel=1e-3)
 
 
@@ -54,12 +54,12 @@ def test_plane_images_against_the_dense_exponential(padding):
     source = np.full(144, a2 * bias)
     whole = np.zeros((145, 145))
     whole[:144, :144], whole[:144, 144] = generator, source
-    found = convolution_limit("erf", gram, shape, 3, weight, bias, horizon, padding)
+    result = convolution_limit("erf", gram, shape, 3, weight, bias, horizon, padding)
     exponential = expm(horizon * whole)
     for i, j in ((0, 0), (0, 1), (1, 0)):
         start = gram[12 * i : 12 * i + 12, 12 * j : 12 * j + 12].ravel()
         expected = exponential @ np.append(start, 1.0)
-        assert found.overlap[i, j].ravel() == pytest.approx(expected[:144], rel=1e-10, abs=1e-12)
+        assert result.overlap[i, j].ravel() == pytest.approx(expected[:144], rel=1e-10, abs=1e-12)
 
     def rates(_, state):
         overlap, kernel = state.reshape(2, 144)
@@ -69,9 +69,9 @@ def test_plane_images_against_the_dense_exponential(padding):
 
     start = np.append(gram[:12, 12:].ravel(), np.zeros(144))
     end = solve_ivp(rates, (0.0, horizon), start, "DOP853", rtol=1e-12, atol=1e-12).y[144:, -1]
-    assert found.block_kernel[0, 1].ravel() == pytest.approx(end, rel=1e-9)
-    assert found.pooled[0, 1] == pytest.approx(found.overlap[0, 1].mean())
-    assert found.pooled_block_kernel[0, 1] == pytest.approx(end.mean(), rel=1e-9)
+    assert result.block_kernel[0, 1].ravel() == pytest.approx(end, rel=1e-9)
+    assert result.pooled[0, 1] == pytest.approx(result.overlap[0, 1].mean())
+    assert result.pooled_block_kernel[0, 1] == pytest.approx(end.mean(), rel=1e-9)
 
 
 def test_filters_of_one_position_are_fully_connected():
@@ -79,11 +79,11 @@ def test_filters_of_one_position_are_fully_connected():
     rows = rng.normal(size=(2 * 4, 5))
     gram = rows @ rows.T / 5
     limit = double_limit("sin", gram, 1.3, 0.6, 0.7)
-    found = convolution_limit("sin", gram, (4,), 1, 1.3, 0.6, 0.7)
-    assert found.overlap.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
+    result = convolution_limit("sin", gram, (4,), 1, 1.3, 0.6, 0.7)
+    assert result.overlap.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
         limit.overlap, rel=1e-12
     )
-    assert found.block_kernel.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
+    assert result.block_kernel.transpose(0, 2, 1, 3).reshape(8, 8) == pytest.approx(
         limit.block_kernel, rel=1e-12
     )
 
@@ -108,7 +108,7 @@ def test_index_maps():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: patch_indices((4,), 3, "reflect"), "padding='reflect'"),
         (lambda: patch_indices((4,), 5), "filter_size=5"),
@@ -125,6 +125,6 @@ def test_index_maps():
         (lambda: convolution_limit("tanh", np.eye(16), (4, 4), 3, 90.0), "growth exponent"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

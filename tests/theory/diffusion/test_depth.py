@@ -15,7 +15,8 @@ def copied(*inputs):
 
 
 def at_depth(activation, gram, mean, weight, bias, depth):
-    """The infinitely wide network of finite depth: overlaps and tangent kernels (weights, biases) by quadrature."""
+    """The infinitely wide network of finite depth: overlaps and tangent kernels (weights, biases)
+    by quadrature."""
     nodes, mass = np.polynomial.hermite_e.hermegauss(24)
     mass = mass / mass.sum()
     x, y = (axis.ravel() for axis in np.meshgrid(nodes, nodes, indexing="ij"))
@@ -76,23 +77,22 @@ def test_swish_networks_of_finite_depth_tend_to_the_limit():
 
 def test_coefficients_of_the_depth_bias():
     gram, _ = copied(1.0, 2.0)
-    found = depth_bias("tanh", gram, 1.0, 1.0)
-    assert found.overlap[[0, 1, 0], [0, 1, 1]] == pytest.approx(
+    result = depth_bias("tanh", gram, 1.0, 1.0)
+    assert result.overlap[[0, 1, 0], [0, 1, 1]] == pytest.approx(
         (-40.08, -240.33, -102.16), abs=6e-3
     )
-    assert found.block_kernel[0, 1] == pytest.approx(-208.4, abs=6e-2)
+    assert result.block_kernel[0, 1] == pytest.approx(-208.4, abs=6e-2)
     assert depth_bias("linear", 1.0, 1.0, 1.0).overlap[0, 0] == pytest.approx(-math.e)
-    unmoved = depth_bias(
-        "tanh", gram, 0.0, 1.0
-    )  # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
+    # no weights: q_0 + E phi(N(0, dt))^2 L, Theta = E phi'^2
+    unmoved = depth_bias("tanh", gram, 0.0, 1.0)
     assert unmoved.overlap == pytest.approx(np.full((2, 2), -2.0))
     assert unmoved.block_kernel == pytest.approx(np.full((2, 2), -2.0))
 
 
 def test_linear_networks_are_exact_at_every_depth():
     gram, w, b = np.array([[0.15, -0.2], [-0.2, 0.9]]), 1.21, 0.36
-    found = linear_network(gram, 40, w, b)
-    values = (found.overlap[0, 0], found.block_kernel[0, 0], 0.15 * found.jacobian_mean_square)
+    result = linear_network(gram, 40, w, b)
+    values = (result.overlap[0, 0], result.block_kernel[0, 0], 0.15 * result.jacobian_mean_square)
     assert values == pytest.approx((1.1765, 1.7313, 0.4941), abs=6e-5)
     overlap, weights, biases = at_depth(BUILTIN["linear"](), gram, np.zeros(2), w, b, 7)
     exact = linear_network(gram, 7, w, b)
@@ -105,12 +105,12 @@ def test_linear_networks_are_exact_at_every_depth():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: depth_bias("silu", 1.0, 1.0), r"phi''\(0\)"),
         (lambda: linear_network(1.0, 0, 1.0), "depth=0"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -29,33 +29,33 @@ START = np.array([[1.0, 0.3], [0.3, 0.6]])
     ],
 )
 def test_values_with_an_inner_activation(outer, inner, weight_std, bias_std, values):
-    found = inner_limit(outer, inner, START, weight_std**2, bias_std**2)
+    result = inner_limit(outer, inner, START, weight_std**2, bias_std**2)
     got = (
-        found.overlap[0, 0],
-        found.overlap[0, 1],
-        found.block_kernel[0, 0],
-        found.block_kernel[0, 1],
+        result.overlap[0, 0],
+        result.overlap[0, 1],
+        result.block_kernel[0, 0],
+        result.block_kernel[0, 1],
     )
     assert got == pytest.approx(values, abs=6e-5)
     if outer == "silu":
-        assert found.mean[0] == pytest.approx(0.3006, abs=6e-5)
+        assert result.mean[0] == pytest.approx(0.3006, abs=6e-5)
 
 
 @pytest.mark.parametrize("outer", ["tanh", "silu"])
 def test_the_identity_inside_is_the_double_limit(outer):
     z = np.array([0.6, -0.9])
-    found = inner_limit(outer, "linear", 0.2 * START, 0.8, 0.4, 1.1, z)
+    result = inner_limit(outer, "linear", 0.2 * START, 0.8, 0.4, 1.1, z)
     limit = double_limit(outer, 0.2 * START + np.outer(z, z), 0.8, 0.4, 1.1, z)
-    assert found.mean == pytest.approx(limit.mean, rel=1e-8)
-    assert found.overlap == pytest.approx(limit.overlap, rel=1e-8)
-    assert found.block_kernel == pytest.approx(limit.block_kernel, rel=1e-8)
+    assert result.mean == pytest.approx(limit.mean, rel=1e-8)
+    assert result.overlap == pytest.approx(limit.overlap, rel=1e-8)
+    assert result.block_kernel == pytest.approx(limit.block_kernel, rel=1e-8)
 
 
 def test_a_start_without_variance():
     z = np.array([1.0, 2.0])  # copied to every coordinate
-    found = inner_limit("tanh", jnp.tanh, np.zeros((2, 2)), 1.0, 0.5, 1e-4, z)
+    result = inner_limit("tanh", jnp.tanh, np.zeros((2, 2)), 1.0, 0.5, 1e-4, z)
     rate = 0.5 + np.outer(np.tanh(z), np.tanh(z))
-    assert found.covariance == pytest.approx(1e-4 * rate, rel=1e-3)
+    assert result.covariance == pytest.approx(1e-4 * rate, rel=1e-3)
     assert inner_limit("tanh", "erf", START, 1.0, 0.5, 0.0).covariance == pytest.approx(START)
 
 
@@ -64,9 +64,8 @@ def test_closed_forms_of_products_against_quadrature(name):
     psi = leaky_relu(0.3) if name == "leaky" else as_activation(name)
     covariance = np.array([[1.2, -0.5, 0.9], [-0.5, 0.7, -0.2], [0.9, -0.2, 0.8]])
     closed = product_means(psi, np.zeros(3), covariance)
-    numerical = product_means(
-        psi, np.full(3, 1e-300), covariance
-    )  # with means the quadrature takes over
+    # with means the quadrature takes over
+    numerical = product_means(psi, np.full(3, 1e-300), covariance)
     assert closed[0] == pytest.approx(numerical[0], rel=1e-9)
     assert closed[1] == pytest.approx(numerical[1], rel=1e-9)
 
@@ -147,8 +146,8 @@ def test_relu_inside_is_the_identity_where_every_coordinate_is_positive():
 def test_two_layer_blocks():
     law = two_layer_log_mean_square_law("relu", 8, 1.96, 1.44)
     assert law == pytest.approx((1.0584, 0.7056), rel=1e-12)
-    found = two_layer_limit("relu", START, 1.96, 1.44)
-    assert np.diag(found) == pytest.approx(
+    result = two_layer_limit("relu", START, 1.96, 1.44)
+    assert np.diag(result) == pytest.approx(
         np.diag(START) * math.exp(law.mean + 0.5 * law.variance), rel=1e-8
     )
 
@@ -165,8 +164,8 @@ def test_two_layer_blocks():
         ]
 
     expected = solve_ivp(rate, (0.0, 1.0), [0.3], rtol=1e-10, atol=1e-12).y[0, -1]
-    assert found[0, 1] == pytest.approx(expected, rel=1e-7)
-    assert found[0, 1] > 1.5 * 0.3 * math.exp(1.4112) * 0.5  # not the affine 0.3 e^C of psi = id
+    assert result[0, 1] == pytest.approx(expected, rel=1e-7)
+    assert result[0, 1] > 1.5 * 0.3 * math.exp(1.4112) * 0.5  # not the affine 0.3 e^C of psi = id
     linear = two_layer_log_mean_square_law("linear", 5, 1.96, 0.5)
     assert linear == pytest.approx(log_mean_square_law("linear", 5, 0.98))
     assert two_layer_limit("linear", START, 1.0, 0.7, 0.4) == pytest.approx(
@@ -176,7 +175,7 @@ def test_two_layer_blocks():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: inner_limit("softplus", "tanh", START, 1.0), "minus 0.693147"),
         (lambda: inner_limit("relu", "tanh", START, 1.0), "not smooth"),
@@ -190,6 +189,6 @@ def test_two_layer_blocks():
         (lambda: two_layer_log_mean_square_law("relu", 8, -1.0, 1.0), "weight_var"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -11,12 +11,12 @@ from deepinit.theory.diffusion import linear_model, linear_network, network_kern
 def test_kernels_of_the_complete_network():
     products, w, b, t, z, y = np.array([[1.5, 0.3], [0.3, 0.8]]), 1.1, 0.4, 0.9, 0.5, 1.7
     c, r, e = w * t, b / w, math.exp(w * t)
-    found = network_kernels("tanh", products, w, b, t, embedding_var=z, readout_var=y)
-    assert found.nngp == pytest.approx(y * (z * e * products + r * (e - 1)), rel=1e-13)
-    assert found.ntk == pytest.approx(
+    limit = network_kernels("tanh", products, w, b, t, embedding_var=z, readout_var=y)
+    assert limit.nngp == pytest.approx(y * (z * e * products + r * (e - 1)), rel=1e-13)
+    assert limit.ntk == pytest.approx(
         y * (z * (c + 2) * e * products + r * (c * e + e - 1)), rel=1e-13
     )
-    assert found.ntk == pytest.approx(found.readout + found.blocks + found.embedding)
+    assert limit.ntk == pytest.approx(limit.readout + limit.blocks + limit.embedding)
     for size in (1, 2, 3):
         for trained in itertools.combinations(("readout", "blocks", "embedding"), size):
             settings = {"embedding_var": z, "readout_var": y, "trained": trained}
@@ -33,8 +33,8 @@ def test_kernels_of_the_complete_network():
 
 def test_shares_of_finite_linear_networks_tend_to_those_of_the_complete_network():
     deep = linear_network(0.15, 10**7, 1.21, 0.36)
-    found = network_kernels("linear", 0.15, 1.21, 0.36)
-    shares = (found.readout[0, 0], found.blocks[0, 0], found.embedding[0, 0])
+    limit = network_kernels("linear", 0.15, 1.21, 0.36)
+    shares = (limit.readout[0, 0], limit.blocks[0, 0], limit.embedding[0, 0])
     expected = (deep.overlap[0, 0], deep.block_kernel[0, 0], 0.15 * deep.jacobian_mean_square)
     assert shares == pytest.approx(expected, rel=1e-6)
 
@@ -66,7 +66,7 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (
             lambda: network_kernels("tanh", np.eye(2), 1.0, trained=("head",)),
@@ -78,6 +78,6 @@ def test_both_kernels_predict_as_least_squares_with_intercept_when_noise_vanishe
         (lambda: linear_model("silu", 1.0), r"phi''\(0\)"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()

@@ -14,7 +14,8 @@ WEIGHT, BIAS, HORIZON = 0.8, 0.3, 1.3
 
 
 def enumerated(width, rows, depth):
-    """E l_ij, E l_ij^2, E q_1 q_2 over explicit matrices: 3 Gauss-Hermite nodes, exact for 4th powers."""
+    """E l_ij, E l_ij^2, E q_1 q_2 over explicit matrices: 3 Gauss-Hermite nodes, exact for 4th
+    powers."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(3)
     weights = weights / weights.sum()
     choices = np.array(list(itertools.product(range(3), repeat=width * (width + 1))))
@@ -42,14 +43,14 @@ def test_moments_by_enumeration_of_explicit_matrices(width, depth):
     rows = np.array([[0.9, -0.4, 0.3], [0.2, 1.1, -0.7]])[:, :width]
     gram = rows @ rows.T / width
     mean, second, product = enumerated(width, rows, depth)
-    found = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON, depth=depth)
-    assert found.mean == pytest.approx(mean, rel=1e-12)
-    assert found.second == pytest.approx(second, rel=1e-12)
-    assert found.square_product == pytest.approx(product, rel=1e-12)
+    result = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON, depth=depth)
+    assert result.mean == pytest.approx(mean, rel=1e-12)
+    assert result.second == pytest.approx(second, rel=1e-12)
+    assert result.square_product == pytest.approx(product, rel=1e-12)
     for i in (0, 1):
         alone = mean_square_moments("linear", width, gram[i, i], WEIGHT, BIAS, HORIZON, depth=depth)
         assert alone == pytest.approx([1.0, mean[i, i], second[i, i]], rel=1e-12)
-    assert found.mean == pytest.approx(
+    assert result.mean == pytest.approx(
         linear_network(gram, depth, WEIGHT, BIAS, HORIZON).overlap, rel=1e-13
     )
     limit = overlap_moments("linear", width, gram, WEIGHT, BIAS, HORIZON)
@@ -70,8 +71,8 @@ def test_higher_moments_of_one_block_by_its_part_along_the_input_and_the_rest():
         sum(math.comb(k, j) * powers[j] * rest[k - j] for j in range(k + 1)) / width**k
         for k in range(7)
     ]
-    found = mean_square_moments("linear", width, q, WEIGHT, BIAS, HORIZON, highest=6, depth=1)
-    assert found == pytest.approx(expected, rel=1e-12)
+    result = mean_square_moments("linear", width, q, WEIGHT, BIAS, HORIZON, highest=6, depth=1)
+    assert result == pytest.approx(expected, rel=1e-12)
 
 
 def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_depth():
@@ -79,8 +80,8 @@ def test_moments_without_biases_are_powers_and_tend_to_the_limit_of_infinite_dep
     for depth in (1, 2, 7, 1000):
         step = WEIGHT * HORIZON / depth
         gain = (1 + step) ** 2 + (2 / width) * (2 * step + step**2)
-        found = mean_square_moments("linear", width, q, WEIGHT, 0.0, HORIZON, depth=depth)
-        assert found[2] == pytest.approx(q * q * gain**depth, rel=1e-12)
+        result = mean_square_moments("linear", width, q, WEIGHT, 0.0, HORIZON, depth=depth)
+        assert result[2] == pytest.approx(q * q * gain**depth, rel=1e-12)
 
     def at(depth):
         return overlap_moments(
@@ -123,7 +124,7 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
 
 
 @pytest.mark.parametrize(
-    ("activation", "depth", "words"),
+    ("activation", "depth", "message"),
     [
         ("tanh", 3, "depth=3 with the activation"),
         ("relu", 3, "relu"),
@@ -131,8 +132,8 @@ def test_moments_against_simulated_networks_at_five_standard_errors(width):
         ("linear", 1.5, "depth"),
     ],
 )
-def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, words):
-    with pytest.raises(SpecError, match=words):
+def test_moments_at_a_depth_refuse_what_is_not_linear(activation, depth, message):
+    with pytest.raises(SpecError, match=message):
         mean_square_moments(activation, 4, 1.0, 1.0, depth=depth)
 
 
@@ -153,9 +154,9 @@ def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
         di.predict(net, di.quantities.nngp, inputs, "infinite_depth"),
     )
     assert (exact.name, exact.error_order) == ("exact", "exact")
-    found = di.compare(sim, exact, deep).dataset
-    for z in (found["z"], found["variance_z"]):
+    result = di.compare(sim, exact, deep).dataset
+    for z in (result["z"], result["variance_z"]):
         assert np.abs(z.sel(route="exact")).max() < 5
-    assert np.abs(found["variance_z"].sel(route="infinite_depth")).max() > 5
+    assert np.abs(result["variance_z"].sel(route="infinite_depth")).max() > 5
     tanh = di.ResNet(4, 3, block="shallow", activation=di.tanh)
     assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth", "infinite_width")

@@ -66,10 +66,10 @@ def test_a10_unit_variance_is_chaotic_or_ordered(name):
     phi = di.MLP((1,), ACTIVATIONS[name]).activation
     exact = 1.0 / float(single_variance_moments(phi, np.ones(1)).square[0])
     for weight in (exact, float(f"{exact:.6e}")):  # also from seven digits, where K = 1 repels
-        found = criticality_class(phi, weight)
-        assert found.name == ("ordered" if name in ("softplus", "sigmoid") else "chaotic")
-        assert found.fixed_point == pytest.approx(1.0, abs=1e-5)
-        chi = (found.chi_parallel, found.chi_perpendicular)
+        result = criticality_class(phi, weight)
+        assert result.name == ("ordered" if name in ("softplus", "sigmoid") else "chaotic")
+        assert result.fixed_point == pytest.approx(1.0, abs=1e-5)
+        chi = (result.chi_parallel, result.chi_perpendicular)
         assert chi == pytest.approx(CHI_OF_UNIT_VARIANCE[name], abs=6e-5)
 
 
@@ -97,9 +97,9 @@ def test_a10_odd_activations_without_a_slope_at_zero_have_a_finite_default(fn, e
 
 
 def test_a10_silu_at_seven_digits_is_chaotic():
-    found = criticality_class("silu", 2.810761)
-    assert (found.name, found.fixed_point) == ("chaotic", pytest.approx(1.0, abs=1e-6))
-    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx(
+    result = criticality_class("silu", 2.810761)
+    assert (result.name, result.fixed_point) == ("chaotic", pytest.approx(1.0, abs=1e-6))
+    assert (result.chi_parallel, result.chi_perpendicular) == pytest.approx(
         (1.1726, 1.0666), abs=6e-5
     )
     assert criticality_class("silu", 2.80).name == "vanishing"  # 0.4 % away K = 1 is no fixed point
@@ -107,15 +107,15 @@ def test_a10_silu_at_seven_digits_is_chaotic():
 
 
 def test_a10_silu_next_to_its_critical_point_has_a_fixed_point():
-    found = criticality_class("silu", 1.988, 0.555)
-    g, h, growth, _ = single_variance_moments(di.silu, np.array([found.fixed_point]))
-    assert found.name == "ordered"
-    assert 0.555 + 1.988 * g[0] == pytest.approx(found.fixed_point, rel=1e-13)
-    assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx(
+    result = criticality_class("silu", 1.988, 0.555)
+    g, h, growth, _ = single_variance_moments(di.silu, np.array([result.fixed_point]))
+    assert result.name == "ordered"
+    assert 0.555 + 1.988 * g[0] == pytest.approx(result.fixed_point, rel=1e-13)
+    assert (result.chi_parallel, result.chi_perpendicular) == pytest.approx(
         (1.988 * growth[0], 1.988 * h[0]), rel=1e-12
     )
-    assert found.fixed_point == pytest.approx(12.0576, abs=1e-4)
-    assert np.isfinite([found.kernel_variance, found.kernel_shift]).all()
+    assert result.fixed_point == pytest.approx(12.0576, abs=1e-4)
+    assert np.isfinite([result.kernel_variance, result.kernel_shift]).all()
     path = 0.555 + 1.988 * single_variance_moments(di.silu, np.linspace(1.0, 12.0, 50)).square
     assert (path > np.linspace(1.0, 12.0, 50)).all()  # no fixed point on the way from 1
 
@@ -126,10 +126,12 @@ def test_a10_criticality_class_agrees_with_critical(name, digits):
     point = di.critical(ACTIVATIONS[name])
     weight, bias = (float(f"{value:.{digits}e}") for value in point[:2])
     for start in (0.3, 30.0):
-        found = criticality_class(ACTIVATIONS[name], weight, bias, mean_square=start)
-        assert found.name == point.kind
-        assert found.fixed_point == pytest.approx(point.fixed_point, nan_ok=True)
-        assert (found.chi_parallel, found.chi_perpendicular) == pytest.approx((1.0, 1.0), abs=1e-6)
+        result = criticality_class(ACTIVATIONS[name], weight, bias, mean_square=start)
+        assert result.name == point.kind
+        assert result.fixed_point == pytest.approx(point.fixed_point, nan_ok=True)
+        assert (result.chi_parallel, result.chi_perpendicular) == pytest.approx(
+            (1.0, 1.0), abs=1e-6
+        )
 
 
 def _rule():
@@ -153,8 +155,10 @@ def _selu(x):
     [("tanh", 2 / 3, -1 / 3), ("elu", 2 / 3, -1 / 4), ("selu", 0.8910185, -0.3341319)],
 )
 def test_a10_slopes_of_the_one_over_depth_squared_class(name, variance, shift):
-    found = criticality_class(ACTIVATIONS[name], di.critical(ACTIVATIONS[name]).weight_var)
-    assert (found.kernel_variance, found.kernel_shift) == pytest.approx((variance, shift), abs=1e-7)
+    result = criticality_class(ACTIVATIONS[name], di.critical(ACTIVATIONS[name]).weight_var)
+    assert (result.kernel_variance, result.kernel_shift) == pytest.approx(
+        (variance, shift), abs=1e-7
+    )
     phi, weight = (
         {"tanh": np.tanh, "elu": _elu, "selu": _selu}[name],
         di.critical(ACTIVATIONS[name]).weight_var,
@@ -174,11 +178,10 @@ def test_a10_slopes_of_the_one_over_depth_squared_class(name, variance, shift):
             slope * moved + 0.5 * curvature * spread,
         )
         kernel = at
-    assert spread / kernel**2 / depth == pytest.approx(found.kernel_variance, rel=0.01)
-    assert moved / kernel / depth == pytest.approx(found.kernel_shift, rel=0.01)
-    other = (
-        (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)
-    )  # the slopes of the other decay law
+    assert spread / kernel**2 / depth == pytest.approx(result.kernel_variance, rel=0.01)
+    assert moved / kernel / depth == pytest.approx(result.kernel_shift, rel=0.01)
+    # the slopes of the other decay law
+    other = (2 / 3, -1 / 4) if name == "tanh" else (2 / 3, -1 / 3)
     assert (spread / kernel**2 / depth, moved / kernel / depth) != pytest.approx(other, rel=0.1)
 
 
@@ -187,9 +190,8 @@ def test_a10_pairs_of_fixed_points_between_grid_points_are_found():
     below = criticality_class(
         ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 - 1e-4), mean_square=0.5
     )
-    assert (
-        below.name == "ordered"
-    )  # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
+    # the stable one of two, 12 % below K*, 0.9 % of a grid step apart in K' - K
+    assert below.name == "ordered"
     assert 0.8 < below.fixed_point / point.fixed_point < 1.0
     above = criticality_class(
         ACTIVATIONS["mish"], point.weight_var, point.bias_var * (1.0 + 1e-4), mean_square=0.5

@@ -32,8 +32,8 @@ from deepinit.theory.kernel_corrections import (
     ],
 )
 def test_relu_steps(width, moments, mean, variance):
-    found = [homogeneous_kernel_moment("relu", (width,), 2.0, order) for order in (2, 3, 4)]
-    assert found == pytest.approx(moments, rel=1e-12)
+    result = [homogeneous_kernel_moment("relu", (width,), 2.0, order) for order in (2, 3, 4)]
+    assert result == pytest.approx(moments, rel=1e-12)
     logs = homogeneous_kernel_log("relu", (width,), 2.0)
     assert (logs.mean, logs.variance) == pytest.approx((mean, variance), abs=1e-13)
     assert logs.death_probability == pytest.approx(0.5**width, rel=1e-12)
@@ -76,7 +76,7 @@ def test_leaky_kernels_have_the_stated_second_moment(slope):
 @pytest.mark.parametrize("activation", ["relu", leaky_relu(-0.5), "linear"])
 def test_layers_of_one_input_have_the_moments_of_their_product(activation):
     widths, weights = (2, 3, 8), (1.3, 0.9, 1.7)
-    found = homogeneous_kernel_layers(activation, 0.7, widths, weights)
+    result = homogeneous_kernel_layers(activation, 0.7, widths, weights)
     for layer in range(3):
         one, two = (
             0.7**power
@@ -85,8 +85,8 @@ def test_layers_of_one_input_have_the_moments_of_their_product(activation):
             )
             for power in (1, 2)
         )
-        assert found.mean[layer] == pytest.approx(one, rel=1e-12)
-        assert found.variance[layer] == pytest.approx(two - one**2, rel=1e-11)
+        assert result.mean[layer] == pytest.approx(one, rel=1e-12)
+        assert result.variance[layer] == pytest.approx(two - one**2, rel=1e-11)
     wide = homogeneous_kernel_layers(activation, 0.7, (10**13,), 1.0)
     c = {"relu": 5.0, "linear": 2.0}.get(
         activation if isinstance(activation, str) else "", 3 * 0.53125 / 0.625**2 - 1
@@ -106,7 +106,8 @@ def test_tangent_kernel_of_relu_exactly():
 
 
 def _enumerated(widths, weight_var, gates, bias_rate):
-    """E Theta^2 of two hidden layers, K^1 = 1: a sum over all gates of Isserlis' theorem for the Gaussian weights."""
+    """E Theta^2 of two hidden layers, K^1 = 1: a sum over all gates of Isserlis' theorem for the
+    Gaussian weights."""
     total = 0.0
     weights = np.broadcast_to(weight_var, 2)
     for first in itertools.product(gates, repeat=widths[0]):
@@ -118,7 +119,8 @@ def _enumerated(widths, weight_var, gates, bias_rate):
 def _given_gates(first, second, w, tb):
     """Theta = (1 + tb) Delta1 + (G2 + tb) Delta2 + G3 + tb at fixed gates D1, D2.
 
-    G2 = a |D1 g|^2, G3 = a b |D2 W D1 g|^2, Delta2 = b |D2 v|^2, Delta1 = a b |D1 W^T D2 v|^2; g, v, W standard normal.
+    G2 = a |D1 g|^2, G3 = a b |D2 W D1 g|^2, Delta2 = b |D2 v|^2, Delta1 = a b |D1 W^T D2 v|^2; g,
+    v, W standard normal.
     """
     a, b = w[0] / len(first), w[1] / len(second)
     m1, m2, q1, q2 = (first**2).sum(), (second**2).sum(), (first**4).sum(), (second**4).sum()
@@ -143,11 +145,11 @@ def _given_gates(first, second, w, tb):
 @pytest.mark.parametrize(("slope", "bias_rate"), [(0.0, 0.0), (0.3, 0.0), (0.3, 0.6), (1.0, 0.6)])
 def test_tangent_kernel_against_sums_over_gates(slope, bias_rate):
     for weights in (1.3, (1.3, 0.8)):
-        found = homogeneous_ntk_moments(
+        result = homogeneous_ntk_moments(
             leaky_relu(slope), 1.0, (2, 3), weights, bias_rate=bias_rate
         )
         gated = _enumerated((2, 3), weights, (slope, 1.0), bias_rate)
-        assert found.second == pytest.approx(gated, rel=1e-12)
+        assert result.second == pytest.approx(gated, rel=1e-12)
 
 
 @pytest.mark.parametrize("bias_rate", [0.0, 0.7])
@@ -159,14 +161,14 @@ def test_recursion_is_the_first_order_of_the_exact_tangent_kernel(
     activation, weight_var, bias_rate
 ):
     widths, large = (10, 20, 15), 10**5
-    found = kernel_corrections(
+    result = kernel_corrections(
         activation, 0.9, widths, weight_var, bias_rate=bias_rate, first_tangent=0.9 + bias_rate
     )
     exact = homogeneous_ntk_moments(
         activation, 0.9, np.multiply(widths, large), weight_var, bias_rate=bias_rate
     )
-    assert found.tangent[-1, 0] == pytest.approx(exact.mean, rel=1e-13)
-    assert tangent_covariance(found)[-1, 0, 0] == pytest.approx(exact.variance * large, rel=1e-4)
+    assert result.tangent[-1, 0] == pytest.approx(exact.mean, rel=1e-13)
+    assert tangent_covariance(result)[-1, 0, 0] == pytest.approx(exact.variance * large, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +176,8 @@ def test_recursion_is_the_first_order_of_the_exact_tangent_kernel(
     [("relu", 2.0, (10, 20, 15), 9.504), ("relu", 2.0, (8,) * 5, 62.775)],
 )
 def test_coefficients_of_the_tangent_kernel(activation, weight_var, widths, coefficient):
-    found = kernel_corrections(activation, 0.9, widths, weight_var)
-    assert tangent_covariance(found)[-1, 0, 0] == pytest.approx(coefficient, rel=1e-9)
+    result = kernel_corrections(activation, 0.9, widths, weight_var)
+    assert tangent_covariance(result)[-1, 0, 0] == pytest.approx(coefficient, rel=1e-9)
 
 
 def test_linear_networks_with_several_inputs():
@@ -195,33 +197,33 @@ def test_linear_networks_with_several_inputs():
 def test_entries_of_linear_networks_layer_by_layer():
     x = np.random.default_rng(1).normal(size=(3, 5))
     first, widths, weights = x @ x.T / 5.0, (2, 5, 3), (1.3, 0.9, 1.7)
-    found = linear_kernel_layers(first, widths, weights)
+    result = linear_kernel_layers(first, widths, weights)
     for layer in range(3):
         second = linear_kernel_second_moments(first, widths[: layer + 1], weights[: layer + 1])
         mean = np.prod(weights[: layer + 1]) * first
-        assert found.mean[layer] == pytest.approx(mean, rel=1e-14)
-        assert found.variance[layer] == pytest.approx(
+        assert result.mean[layer] == pytest.approx(mean, rel=1e-14)
+        assert result.variance[layer] == pytest.approx(
             np.einsum("abab->ab", second) - mean**2, rel=1e-12
         )
     one = homogeneous_kernel_layers("linear", first[0, 0], widths, weights)
-    assert found.variance[:, 0, 0] == pytest.approx(one.variance, rel=1e-13)
+    assert result.variance[:, 0, 0] == pytest.approx(one.variance, rel=1e-13)
 
 
 def test_recursion_is_the_first_order_of_the_exact_linear_kernel():
     x = np.random.default_rng(1).normal(size=(4, 5))
     first, widths, large = x @ x.T / 5.0, np.array([9, 4, 6]), 10**6
     rows, columns = np.triu_indices(4)
-    found = kernel_corrections("linear", first, widths, 1.1, vertex="all")
+    result = kernel_corrections("linear", first, widths, 1.1, vertex="all")
     second = linear_kernel_second_moments(first, widths * large, 1.1)[rows, columns][
         :, rows, columns
     ]
-    covariance = second - np.outer(found.kernel[-1], found.kernel[-1])
-    assert found.vertex_error == 0.0
-    assert np.abs(found.kernel_shift).max() < 1e-14
-    assert found.kernel_covariance[-1] == pytest.approx(covariance * large, rel=1e-5, abs=1e-7)
-    joint = output_fourth_cumulant(found, (0, 1, 2, 3))[-1]
+    covariance = second - np.outer(result.kernel[-1], result.kernel[-1])
+    assert result.vertex_error == 0.0
+    assert np.abs(result.kernel_shift).max() < 1e-14
+    assert result.kernel_covariance[-1] == pytest.approx(covariance * large, rel=1e-5, abs=1e-7)
+    joint = output_fourth_cumulant(result, (0, 1, 2, 3))[-1]
     parts = [
-        output_fourth_cumulant(found, pair, same=False)[-1]
+        output_fourth_cumulant(result, pair, same=False)[-1]
         for pair in ((0, 1, 2, 3), (0, 2, 1, 3), (3, 0, 1, 2))
     ]
     assert joint == pytest.approx(sum(parts), rel=1e-12)
@@ -253,9 +255,9 @@ def test_deep_and_wide_slopes_and_logs():
 
 
 def test_output_statistics():
-    found = output_statistics([0.0, 0.5])
-    assert found.excess_kurtosis == pytest.approx([0.0, 1.5])
-    assert found.square_correlation == pytest.approx([0.0, 0.5 / 3.5])
+    result = output_statistics([0.0, 0.5])
+    assert result.excess_kurtosis == pytest.approx([0.0, 1.5])
+    assert result.square_correlation == pytest.approx([0.0, 0.5 / 3.5])
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def _hidden_kink(x):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (
             ("tanh", [[1.0, 0.2, 1.0], [0.2, 1.0, 0.2], [1.0, 0.2, 1.0]], (9,)),
@@ -47,13 +47,16 @@ def _hidden_kink(x):
         ),
         (("relu", [[1.0, -2.0], [-2.0, 4.0]], (9,)), "inputs 0 and 1 of correlation -1"),
         (("tanh", [[1.0, 0.0], [0.0, 0.0]], (9,)), "input 1 with itself"),
-        (("tanh", [[1.0, 0.3], [0.2, 1.0]], (9,)), "not symmetric"),
+        (
+            ("tanh", [[1.0, 0.3], [0.2, 1.0]], (9,)),
+            "first_kernel that differs from its transpose.*a symmetric matrix",
+        ),
         (("tanh", [[1.0, 0.3]], (9,)), r"\(1, 2\)"),
         (("tanh", [[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]], (9,)), "negative eigenvalue"),
         (("tanh", PAIR, ()), "one integer per hidden layer"),
         (("tanh", PAIR, (9, 0)), "integers >= 1"),
-        (("tanh", PAIR, (2,) * 7), "add up to 3.5"),
-        (("tanh", PAIR, (9, 9), (1.0,)), "one for each of the 2 hidden layers"),
+        (("tanh", PAIR, (2,) * 7), r"1/width of 3\.5\. Allowed: up to 3;"),
+        (("tanh", PAIR, (9, 9), (1.0,)), r"weight_var=.*one number or \[2\]"),
         (("tanh", PAIR, (9,), -1.0), "weight_var"),
         (("tanh", PAIR, (9,), 1.0, -0.1), "bias_var"),
         (("relu", PAIR, (10**6,) * 400, 20.0), "after hidden layer 7"),
@@ -64,26 +67,26 @@ def _hidden_kink(x):
         (("tanh", PAIR, (9,), np.nan), "weight_var"),
         (("tanh", PAIR, (9, 9), 1.0, (0.1,)), "bias_var"),
         ((_cusp, PAIR, (9,), 1.0), "has the derivative inf at x=0"),
-        ((_steep, PAIR, (9,), 1.0), "is not that of its values"),
+        ((_steep, PAIR, (9,), 1.0), "mean derivative is 3.98942, by its values 0.797219"),
         (("tanh", PAIR, (9, 9), 400.0), r"standard deviation 1\d.*take smaller variances"),
         ((_staircase, PAIR, (9,), 1.0), "and at many more points"),
     ],
 )
-def test_refusals_say_what_and_what_to_do(arguments, words):
-    with pytest.raises(SpecError, match=words):
+def test_refusals_name_the_argument_and_its_range(arguments, message):
+    with pytest.raises(SpecError, match=message):
         kernel_corrections(*arguments)
 
 
 @pytest.mark.slow
 def test_declared_kinks_pass():
-    found = kernel_corrections(from_function(_hidden_kink, kinks=(0.5,)), 1.0, (9,), 1.0)
-    assert np.isfinite(found.tangent_covariance).all()
+    corrections = kernel_corrections(from_function(_hidden_kink, kinks=(0.5,)), 1.0, (9,), 1.0)
+    assert np.isfinite(corrections.tangent_covariance).all()
     smoother = kernel_corrections(from_function(jax.nn.elu, kinks=(0.0,)), PAIR, (9,), 1.0)
     assert np.isfinite(smoother.tangent_covariance).all()
 
 
 def test_memory_is_estimated_first():
-    with pytest.raises(ResourceError, match=r"take 8643\d+ bytes .*2147483648 bytes"):
+    with pytest.raises(ResourceError, match=r"layers, 8643\d+ bytes .*2147483648 bytes"):
         kernel_corrections("tanh", np.eye(300), (1000,) * 100)
 
 
@@ -94,11 +97,11 @@ def test_other_refusals():
         kernel_corrections("tanh", PAIR, (9,), first_tangent=[1.0])
     with pytest.raises(SpecError, match="weight_rate"):
         kernel_corrections("tanh", PAIR, (9,), weight_rate=-1.0)
-    found = kernel_corrections("tanh", PAIR, (9,))
+    corrections = kernel_corrections("tanh", PAIR, (9,))
     with pytest.raises(SpecError, match="num_outputs"):
-        tangent_covariance(found, 0)
+        tangent_covariance(corrections, 0)
     with pytest.raises(SpecError, match="inputs"):
-        output_fourth_cumulant(found, (0, 1, 2, 0))
+        output_fourth_cumulant(corrections, (0, 1, 2, 0))
     with pytest.raises(SpecError, match="weight_var"):
         criticality_class("tanh", 0.0)
 
@@ -106,9 +109,8 @@ def test_other_refusals():
 def test_range_travels_with_the_result():
     wide, narrow = (kernel_corrections("gelu", 1.0, (n,) * 10, 1.8, 0.05) for n in (1000, 10))
     assert wide.largest_sum == pytest.approx(narrow.largest_sum, rel=1e-10)
-    assert (
-        0.005 < wide.largest_sum < 0.03
-    )  # simulated variances at depth 10, width 256 are 1.8 times those of first order
+    # simulated variances at depth 10, width 256 are 1.8 times those of first order
+    assert 0.005 < wide.largest_sum < 0.03
     assert wide.sum_inverse_widths[-1] == pytest.approx(0.01)
     assert "here 1." in narrow.valid_for
     assert "within its range" in wide.valid_for
@@ -122,56 +124,65 @@ def test_range_travels_with_the_result():
     [(1000, "within"), (256, "beyond its range after 3 of 10"), (20, "meaningless")],
 )
 def test_gelu_off_criticality_is_said_to_be_out_of_range_where_it_is(width, words):
-    # simulated variances at width 256 are 1.8 times those of first order, at 64 eight times, though V/K^2 of the last layer is 0.03
-    found = kernel_corrections("gelu", PAIR, (width,) * 10, 1.8, 0.05)
-    assert words in found.valid_for
-    assert (found.sum_inverse_widths[-1] <= found.largest_sum) == (words == "within")
-    last = found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2
-    assert found.relative_variance.max() > 3.0 * last
+    # simulated variances are 1.8 times first order at width 256, eight times at 64, although V/K^2
+    # of the last layer is 0.03
+    corrections = kernel_corrections("gelu", PAIR, (width,) * 10, 1.8, 0.05)
+    assert words in corrections.valid_for
+    assert (corrections.sum_inverse_widths[-1] <= corrections.largest_sum) == (words == "within")
+    last = corrections.kernel_covariance[-1, 0, 0] / corrections.kernel[-1, 0] ** 2
+    assert corrections.relative_variance.max() > 3.0 * last
 
 
 @pytest.mark.parametrize(("activation", "edge"), [("relu", 0.1), ("tanh", 0.5)])
 def test_range_in_layers_and_widths(activation, edge):
-    found = kernel_corrections(activation, 1.0, (50,) * 30, None)
+    corrections = kernel_corrections(activation, 1.0, (50,) * 30, None)
     held = int(50 * edge)
-    assert f"{held} of 30 layers" in found.valid_for
-    assert f"{30 / 50 / edge:.3g} times as large" in found.valid_for
+    assert f"{held} of 30 layers" in corrections.valid_for
+    assert f"{30 / 50 / edge:.3g} times as large" in corrections.valid_for
     enough = math.ceil(30 / edge)
     assert "within its range" in kernel_corrections(activation, 1.0, (enough,) * 30, None).valid_for
 
 
 def test_nearly_parallel_inputs_of_relu_are_marked():
-    found = kernel_corrections("relu", PAIR, (100,) * 200)
-    assert np.isnan(found.angle_spread[:, 0]).all()
-    assert found.angle_spread[0, 1] < 0.2
-    assert found.angle_spread[-1, 1] > 1.0
-    assert "Nearly parallel" in found.valid_for
+    corrections = kernel_corrections("relu", PAIR, (100,) * 200)
+    assert np.isnan(corrections.angle_spread[:, 0]).all()
+    assert corrections.angle_spread[0, 1] < 0.2
+    assert corrections.angle_spread[-1, 1] > 1.0
+    assert "Nearly parallel" in corrections.valid_for
     assert "Nearly parallel" not in kernel_corrections("relu", PAIR, (1000,)).valid_for
 
 
 def test_parallel_inputs_of_relu_are_not_a_number_and_spoil_nothing_else():
-    found = kernel_corrections("relu", PAIR, (1000,) * 80, 1.5, 0.1)
+    corrections = kernel_corrections("relu", PAIR, (1000,) * 80, 1.5, 0.1)
     alone = kernel_corrections("relu", 1.0, (1000,) * 80, 1.5, 0.1)
-    lost = np.isnan(found.tangent_shift[:, 1])
-    correlation = found.kernel[:, 1] / np.sqrt(found.kernel[:, 0] * found.kernel[:, 2])
+    lost = np.isnan(corrections.tangent_shift[:, 1])
+    correlation = corrections.kernel[:, 1] / np.sqrt(
+        corrections.kernel[:, 0] * corrections.kernel[:, 2]
+    )
     assert 40 < np.flatnonzero(lost)[0] < 60
     assert lost[np.flatnonzero(lost)[0] :].all()
     assert correlation[~lost][:-1].max() < 1.0 - 1e-7
-    assert np.isfinite(found.kernel_covariance).all()
-    assert tangent_covariance(found)[:, 0, 0] == pytest.approx(
+    assert np.isfinite(corrections.kernel_covariance).all()
+    assert tangent_covariance(corrections)[:, 0, 0] == pytest.approx(
         tangent_covariance(alone)[:, 0, 0], rel=1e-12
     )
 
 
 @pytest.mark.slow
 def test_ordered_phase_brings_inputs_together_without_breaking():
-    found = kernel_corrections("tanh", PAIR, (1000,) * 120, 0.8, 0.2)
+    corrections = kernel_corrections("tanh", PAIR, (1000,) * 120, 0.8, 0.2)
     for name in ("kernel_shift", "tangent_shift", "kernel_covariance", "tangent_covariance"):
-        assert np.isfinite(getattr(found, name)).all()
-    assert found.kernel_shift[-1, 1] == pytest.approx(found.kernel_shift[-1, 0], rel=1e-9)
-    assert found.tangent_shift[-1, 1] == pytest.approx(found.tangent_shift[-1, 0], rel=1e-9)
+        assert np.isfinite(getattr(corrections, name)).all()
+    assert corrections.kernel_shift[-1, 1] == pytest.approx(
+        corrections.kernel_shift[-1, 0], rel=1e-9
+    )
+    assert corrections.tangent_shift[-1, 1] == pytest.approx(
+        corrections.tangent_shift[-1, 0], rel=1e-9
+    )
     saturated = (
-        1000.0 * tangent_covariance(found)[-1] / np.outer(found.tangent[-1], found.tangent[-1])
+        1000.0
+        * tangent_covariance(corrections)[-1]
+        / np.outer(corrections.tangent[-1], corrections.tangent[-1])
     )
     assert saturated == pytest.approx(np.full((3, 3), 0.874819), rel=1e-6)
 
@@ -184,27 +195,29 @@ def test_ordered_phase_brings_inputs_together_without_breaking():
     ],
 )
 def test_the_class_is_that_of_the_hidden_layers_and_not_of_the_output(hidden, output, words):
-    found = kernel_corrections("tanh", 1.0, (500,) * 6, [hidden] * 5 + [output])
-    assert words in found.valid_for
+    corrections = kernel_corrections("tanh", 1.0, (500,) * 6, [hidden] * 5 + [output])
+    assert words in corrections.valid_for
     assert (
-        found.class_name
+        corrections.class_name
         == criticality_class("tanh", hidden).name
         != criticality_class("tanh", output).name
     )
-    assert found.largest_sum == 0.5 if hidden == 1.0 else found.largest_sum < 0.5
+    assert corrections.largest_sum == 0.5 if hidden == 1.0 else corrections.largest_sum < 0.5
 
 
 def test_variances_that_change_from_layer_to_layer_have_an_estimated_range():
-    found = kernel_corrections("relu", 1.0, (500,) * 3, [2.0, 1.0, 1.0])
-    assert found.class_name == "scale_invariant"
-    assert found.largest_sum < 0.5 * kernel_corrections("relu", 1.0, (500,) * 3, 2.0).largest_sum
+    corrections = kernel_corrections("relu", 1.0, (500,) * 3, [2.0, 1.0, 1.0])
+    assert corrections.class_name == "scale_invariant"
+    assert (
+        corrections.largest_sum < 0.5 * kernel_corrections("relu", 1.0, (500,) * 3, 2.0).largest_sum
+    )
 
 
 def test_kernels_that_explode_are_refused_before_they_take_all_memory():
     assert criticality_class("gelu", 3.0).name == "unsettled"
-    with pytest.raises(SpecError, match="does not explode"):
+    with pytest.raises(SpecError, match=r"up to 3000.*critical"):
         kernel_corrections("gelu", 1.0, (1000,) * 60, 3.0)
-    with pytest.raises(SpecError, match=r"up to 3000.*does not explode"):
+    with pytest.raises(SpecError, match=r"up to 3000.*critical"):
         kernel_corrections("tanh", PAIR, (9, 8), 1e18)
 
 
@@ -264,7 +277,7 @@ def test_sizes_and_kinds_that_nothing_can_be_done_with(call):
 
 
 def test_moments_beyond_float64_are_infinite():
-    found = homogeneous_ntk_moments("relu", 1e300, (4, 3), 2.0)
-    assert (found.second, found.variance) == (math.inf, math.inf)
-    assert found.mean == pytest.approx(3e300)
+    corrections = homogeneous_ntk_moments("relu", 1e300, (4, 3), 2.0)
+    assert (corrections.second, corrections.variance) == (math.inf, math.inf)
+    assert corrections.mean == pytest.approx(3e300)
     assert deep_wide_ntk_ratio("relu", 1e300) == deep_wide_ntk_ratio("relu", 1e3) == math.inf

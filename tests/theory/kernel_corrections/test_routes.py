@@ -1,4 +1,4 @@
-"""The same coefficients by other routes: automatic differentiation of the moving density, derivatives of the activation, closed forms."""
+"""The same coefficients by differentiation of the density or activation, and closed forms."""
 
 import itertools
 import math
@@ -31,7 +31,8 @@ ENTRIES = ((0, 0), (0, 1), (1, 1))
 
 
 def _standard_rule(kinked, kernel):
-    """Nodes in the coordinates of z = L u, for a kink at 0: polar, split where a preactivation changes sign."""
+    """Nodes in the coordinates of z = L u, for a kink at 0: polar, split where a preactivation
+    changes sign."""
     if not kinked:
         line = np.linspace(-9.0, 9.0, 101)
         u = np.stack([axis.ravel() for axis in np.meshgrid(line, line, indexing="ij")])
@@ -55,7 +56,8 @@ def _standard_rule(kinked, kernel):
 
 @lru_cache(maxsize=2)
 def _map_and_derivatives(name):
-    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, tb + tw g + sw2 h Theta) at frozen nodes."""
+    """(value, Jacobian, Hessian) of (G, Theta) -> (sb2 + sw2 g, tb + tw g + sw2 h Theta) at frozen
+    nodes."""
     phi = as_activation(name)
 
     def log_density(z, k):
@@ -134,19 +136,21 @@ def test_automatic_differentiation_of_the_whole_state(name, weight_var, bias_var
     if standard:  # parametrisation: the weights themselves are trained, and so are biases
         ours = {"weight_rate": widths, "bias_rate": 1.0, "first_tangent": 1.0 + FIRST}
         theirs = {"rates": (np.array(widths, dtype=float), 1.0), "first_tangent": 1.0 + FIRST}
-    found = kernel_corrections(name, FIRST, widths, weight_var, bias_var, **ours)
+    corrections = kernel_corrections(name, FIRST, widths, weight_var, bias_var, **ours)
     state, shift, covariance, crossed = _by_automatic_differentiation(
         name, widths, weight_var, bias_var, **theirs
     )
-    digits = {"rel": 1e-10, "abs": 1e-13 * found.tangent[-1, 0] ** 2}
-    assert np.concatenate([found.kernel[-1], found.tangent[-1]]) == pytest.approx(state, **digits)
-    assert np.concatenate([found.kernel_shift[-1], found.tangent_shift[-1]]) == pytest.approx(
-        shift, **digits
+    digits = {"rel": 1e-10, "abs": 1e-13 * corrections.tangent[-1, 0] ** 2}
+    assert np.concatenate([corrections.kernel[-1], corrections.tangent[-1]]) == pytest.approx(
+        state, **digits
     )
-    assert found.kernel_covariance[-1] == pytest.approx(covariance[:3, :3], **digits)
-    assert found.tangent_kernel_covariance[-1] == pytest.approx(covariance[3:, :3], **digits)
-    assert found.tangent_covariance[-1] == pytest.approx(covariance[3:, 3:], **digits)
-    assert found.straight[-1] + found.crossed[-1] == pytest.approx(crossed, **digits)
+    assert np.concatenate(
+        [corrections.kernel_shift[-1], corrections.tangent_shift[-1]]
+    ) == pytest.approx(shift, **digits)
+    assert corrections.kernel_covariance[-1] == pytest.approx(covariance[:3, :3], **digits)
+    assert corrections.tangent_kernel_covariance[-1] == pytest.approx(covariance[3:, :3], **digits)
+    assert corrections.tangent_covariance[-1] == pytest.approx(covariance[3:, 3:], **digits)
+    assert corrections.straight[-1] + corrections.crossed[-1] == pytest.approx(crossed, **digits)
 
 
 def test_independent_backward_weights_change_the_sign_of_the_tangent_shift():
@@ -195,14 +199,14 @@ def test_closed_forms_of_four_products_of_relu():
     a, c, b = KERNELS[1]
     rho = c / math.sqrt(a * b)
     theta, sine = math.acos(rho), math.sqrt(1.0 - rho**2)
-    found = homogeneous_pair_moments((0.0, 1.0), KERNELS[1:2]).products[0]
+    corrections = homogeneous_pair_moments((0.0, 1.0), KERNELS[1:2]).products[0]
     cubic = (
         a**1.5 * b**0.5 * (sine * (2.0 + rho**2) + 3.0 * rho * (math.pi - theta)) / (2.0 * math.pi)
     )
     square = a * b * (3.0 * sine * rho + (math.pi - theta) * (1.0 + 2.0 * rho**2)) / (2.0 * math.pi)
-    assert (found[0, 0], found[0, 1]) == pytest.approx((1.5 * a**2, cubic), rel=1e-13)
-    assert (found[1, 1], found[0, 2]) == pytest.approx((square, square), rel=1e-13)
-    assert found[0, 5] == pytest.approx(
+    assert (corrections[0, 0], corrections[0, 1]) == pytest.approx((1.5 * a**2, cubic), rel=1e-13)
+    assert (corrections[1, 1], corrections[0, 2]) == pytest.approx((square, square), rel=1e-13)
+    assert corrections[0, 5] == pytest.approx(
         a * (math.pi - theta + rho * sine) / (2.0 * math.pi), rel=1e-13
     )
 
@@ -241,13 +245,13 @@ def test_several_kinks_against_differences_of_the_values():
         change[entry] = step
         above, below = (pair_moments(clip, kernel + sign * change) for sign in (1.0, -1.0))
         for name in ("g", "h"):
-            found, up, down = (getattr(each, name) for each in (moments, above, below))
+            corrections, up, down = (getattr(each, name) for each in (moments, above, below))
             slope, curvature = (
                 (up.value - down.value) / (2 * step),
                 (up.gradient - down.gradient) / (2 * step),
             )
-            assert found.gradient[:, entry] == pytest.approx(slope, rel=1e-5, abs=1e-8)
-            assert found.hessian[:, entry] == pytest.approx(curvature, rel=1e-4, abs=1e-6)
+            assert corrections.gradient[:, entry] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+            assert corrections.hessian[:, entry] == pytest.approx(curvature, rel=1e-4, abs=1e-6)
     single, up, down = (single_moments(clip, kernel[:, 0] + shift) for shift in (0.0, step, -step))
     assert single.g.gradient[:, 0] == pytest.approx(
         (up.g.value - down.g.value) / (2 * step), rel=1e-6

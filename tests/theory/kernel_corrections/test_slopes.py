@@ -1,4 +1,4 @@
-"""Universality classes at criticality: the recursion at depth 1000 and beyond has the slopes that `criticality_class` states, to 1 %."""
+"""The recursion at depth 1000 and beyond has the slopes of `criticality_class`, to 1 %."""
 
 import jax
 import numpy as np
@@ -18,15 +18,16 @@ WIDTH = 10**6
 
 
 def _slopes(activation, depth):
-    """V/K^2, K1/K, Var Theta/T^2, T1/T, D/(K T) after every hidden layer, over r = (number of the next layer)/width."""
-    found = kernel_corrections(activation, 0.3, (WIDTH,) * depth)
-    k, t = found.kernel[:, 0], found.tangent[:, 0]
+    """V/K^2, K1/K, Var Theta/T^2, T1/T, D/(K T) after every hidden layer, over r = (number of the
+    next layer)/width."""
+    reached = kernel_corrections(activation, 0.3, (WIDTH,) * depth)
+    k, t = reached.kernel[:, 0], reached.tangent[:, 0]
     parts = (
-        found.kernel_covariance[:, 0, 0] / k**2,
-        found.kernel_shift[:, 0] / k,
-        tangent_covariance(found)[:, 0, 0] / t**2,
-        found.tangent_shift[:, 0] / t,
-        found.tangent_kernel_covariance[:, 0, 0] / (k * t),
+        reached.kernel_covariance[:, 0, 0] / k**2,
+        reached.kernel_shift[:, 0] / k,
+        tangent_covariance(reached)[:, 0, 0] / t**2,
+        reached.tangent_shift[:, 0] / t,
+        reached.tangent_kernel_covariance[:, 0, 0] / (k * t),
     )
     return np.stack(parts) * WIDTH / np.arange(2, depth + 2)
 
@@ -48,28 +49,26 @@ def _stated(activation):
     "activation", [leaky_relu(0.0), leaky_relu(0.2), leaky_relu(1.0), absolute], ids=str
 )
 def test_scale_invariant(activation):
-    (name, stated), found = _stated(activation), _slopes(activation, 1000)
+    (name, stated), reached = _stated(activation), _slopes(activation, 1000)
     assert name == "scale_invariant"
-    assert found[:, -1] == pytest.approx(stated, rel=0.01, abs=1e-9)
+    assert reached[:, -1] == pytest.approx(stated, rel=0.01, abs=1e-9)
     assert stated[1] == stated[3] == 0.0
-    assert (
-        found[2, -1] < 0.8 * stated[0]
-    )  # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
+    # the tangent kernel's slope is (7c - 2)/9, not the kernel's c
+    assert reached[2, -1] < 0.8 * stated[0]
 
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sin"])
 @pytest.mark.exhaustive
 def test_marginal_at_zero(name):
     activation = as_activation(name)
-    (kind, stated), found = _stated(activation), _slopes(activation, 3000)
+    (kind, stated), reached = _stated(activation), _slopes(activation, 3000)
     assert kind == "zero_critical"
     assert stated == pytest.approx([2 / 3, -1 / 3, 2 / 3, -1 / 4, 0.0])
-    assert found[:4, -1] == pytest.approx(stated[:4], rel=0.01)
-    assert found[:4, 998] == pytest.approx(stated[:4], rel=0.015)  # layer 1000
-    assert (
-        np.abs(found[:4, 8] / stated[:4] - 1.0).max() > 0.2
-    )  # log(depth)/depth: far off at layer 10
-    assert 0.0 < abs(found[4, -1]) < 0.5 * abs(found[4, 298]) < 0.05  # D vanishes, slowly
+    assert reached[:4, -1] == pytest.approx(stated[:4], rel=0.01)
+    assert reached[:4, 998] == pytest.approx(stated[:4], rel=0.015)  # layer 1000
+    # log(depth)/depth: far off at layer 10
+    assert np.abs(reached[:4, 8] / stated[:4] - 1.0).max() > 0.2
+    assert 0.0 < abs(reached[4, -1]) < 0.5 * abs(reached[4, 298]) < 0.05  # D vanishes, slowly
 
 
 @pytest.mark.parametrize("fn", [jax.nn.elu, jax.nn.selu])
@@ -78,14 +77,14 @@ def test_marginal_at_zero_with_a_kink(fn):
     activation = from_function(fn, kinks=(0.0,))
     weight = critical(activation).weight_var
     kind = criticality_class(activation, weight, mean_square=0.3)
-    found = kernel_corrections(activation, 0.3, (WIDTH,) * 1000, weight)
+    reached = kernel_corrections(activation, 0.3, (WIDTH,) * 1000, weight)
     ratios = np.array(
         [
-            found.kernel_covariance[-1, 0, 0] / found.kernel[-1, 0] ** 2,
-            found.kernel_shift[-1, 0] / found.kernel[-1, 0],
+            reached.kernel_covariance[-1, 0, 0] / reached.kernel[-1, 0] ** 2,
+            reached.kernel_shift[-1, 0] / reached.kernel[-1, 0],
         ]
     )
-    assert found.class_name == kind.name == "zero_critical"
+    assert reached.class_name == kind.name == "zero_critical"
     assert ratios * WIDTH / 1001 == pytest.approx(
         [kind.kernel_variance, kind.kernel_shift], rel=0.015
     )

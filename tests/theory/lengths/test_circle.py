@@ -6,6 +6,7 @@ import pytest
 
 from deepinit.core.errors import SpecError
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     circle_output_relative_variance,
     circle_relative_variance,
     circle_relative_variances_by_layer,
@@ -33,7 +34,8 @@ def test_published_output_digits(depth, output_width, published):
 
 
 def kernel(layer):
-    """The correlation of the layer's preactivations at distance D, from the arc-cosine recursion in the correlation."""
+    """The correlation of the layer's preactivations at distance D, from the arc-cosine recursion in
+    the correlation."""
 
     def correlation(distance):
         c = mp.cos(distance)
@@ -45,7 +47,8 @@ def kernel(layer):
 
 
 def excess(layer, distance):
-    """4 M - 1 by regression of the derivatives on the two preactivations, then a quadrant integral in polar coordinates."""
+    """4 M - 1 by regression of the derivatives on the two preactivations, then a quadrant integral
+    in polar coordinates."""
     c, first, second = (mp.diff(kernel(layer), distance, order) for order in range(3))
     determinant = 1 - c * c
     variance = 1 - first**2 / determinant
@@ -94,7 +97,7 @@ def test_wide_outputs_average_out():
     # 2F1(-1/2, -1/2; n/2; x) - 1 = x/(2n) + O(n^-2)
     ratio = circle_output_relative_variance(3, 4000) / circle_output_relative_variance(3, 8000)
     assert ratio == pytest.approx(2.0, rel=1e-3)
-    # without hidden layers two points a right angle apart are independent, and rho = cos D: mean of rho^2 is 1/2
+    # without hidden layers points a right angle apart are independent; rho = cos D, E rho^2 = 1/2
     assert circle_output_relative_variance(0, 10_000) == pytest.approx(0.25 / 10_000, rel=1e-3)
 
 
@@ -127,7 +130,7 @@ def test_circles_through_sampled_networks():
     logs = np.log(lengths)
     predicted = circle_relative_variances_by_layer([width] * 2)
     for layer in (0, 1):
-        mean = length_moment([2, *[width] * (layer + 1)], output=None)
+        mean = length_moment(HomogeneousNetwork([2, *[width] * (layer + 1)], output=None))
         error = lengths[:, layer].std() / math.sqrt(networks)
         assert abs(lengths[:, layer].mean() - mean) < 5 * error
         assert abs(logs[:, layer].var() / predicted[layer] - 1) < 5 * math.sqrt(2 / networks)

@@ -1,25 +1,20 @@
-"""Moments of lengths of whole networks: published digits, scales, curves, limits, bounds, refusals."""
+"""Moments of lengths of networks: published digits, scales, curves, limits."""
 
 import math
 
 import numpy as np
 import pytest
 
-from deepinit.core.errors import SpecError
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     expansion,
     layer_factor_moment,
     length_moment,
     length_moments_by_layer,
     log_length_moments,
     log_length_moments_by_layer,
-    log_volume_moments,
-    log_volume_moments_by_layer,
     output_factor_moment,
     price_tanner_bound,
-    raghu_lower_bound,
-    raghu_upper_bound,
-    volume_moment,
 )
 
 # widths; moments 1 to 4; mean and variance of log ||Ju||^2; survival
@@ -56,7 +51,7 @@ NETWORKS = [
     ),
 ]
 
-# width, hidden layers; mean, first order, second order, Price-Tanner, exp(E log ||Ju||), m = 3, m = 4
+# width, hidden layers; mean, first order, second order, Price-Tanner, exp(E log ||Ju||), m = 3, 4
 DEPTHS = [
     (10, 1, 0.9125738327, 0.9162566, 0.9128271, 0.450158, 0.8143292, 1.2636024, 1.8),
     (10, 5, 0.699355456, 0.7135814, 0.7003264, 0.0456106, 0.4402940, 2.4313044, 9.1125),
@@ -79,9 +74,9 @@ DEPTH_DIGITS = (
 
 @pytest.mark.parametrize(("widths", "moments", "logs"), NETWORKS)
 def test_networks_against_published_digits(widths, moments, logs):
-    computed = [length_moment(widths, m) for m in (1, 2, 3, 4)]
+    computed = [length_moment(HomogeneousNetwork(widths), m) for m in (1, 2, 3, 4)]
     np.testing.assert_allclose(computed, moments, rtol=1e-12)
-    np.testing.assert_allclose(log_length_moments(widths), logs, rtol=2e-12)
+    np.testing.assert_allclose(log_length_moments(HomogeneousNetwork(widths)), logs, rtol=2e-12)
 
 
 @pytest.mark.parametrize(("row", "digits"), list(zip(DEPTHS, DEPTH_DIGITS, strict=True)))
@@ -89,13 +84,13 @@ def test_depth_table(row, digits):
     n, hidden, *published = row
     widths = [n] * (hidden + 2)
     computed = (
-        length_moment(widths),
-        expansion(widths, 1),
-        expansion(widths, 2),
-        price_tanner_bound(widths),
-        math.exp(0.5 * log_length_moments(widths).mean),
-        length_moment(widths, 3),
-        length_moment(widths, 4),
+        length_moment(HomogeneousNetwork(widths)),
+        expansion(HomogeneousNetwork(widths), 1),
+        expansion(HomogeneousNetwork(widths), 2),
+        price_tanner_bound(HomogeneousNetwork(widths)),
+        math.exp(0.5 * log_length_moments(HomogeneousNetwork(widths)).mean),
+        length_moment(HomogeneousNetwork(widths), 3),
+        length_moment(HomogeneousNetwork(widths), 4),
     )
     for value, expected, places in zip(computed, published, digits, strict=True):
         # one unit of the last printed digit
@@ -109,212 +104,110 @@ def test_formula_with_every_scale():
             2, m
         )
         scale = (output_var * 2 / 3 * (hidden_var / 2) ** 3) ** (m / 2)
-        value = length_moment(widths, m, hidden_var=hidden_var, output_var=output_var)
+        value = length_moment(
+            HomogeneousNetwork(widths, hidden_var=hidden_var, output_var=output_var), m
+        )
         assert value == pytest.approx(scale * product, rel=1e-13)
 
 
 def test_by_layer_ends_at_the_network_and_stops_at_every_layer():
     widths = (3, 8, 4, 16, 2)
-    by_layer = length_moments_by_layer(widths, 1, hidden_var=1.9, output_var=1.4)
+    by_layer = length_moments_by_layer(
+        HomogeneousNetwork(widths, hidden_var=1.9, output_var=1.4), 1
+    )
     assert by_layer.shape == (4,)
-    assert by_layer[-1] == length_moment(widths, 1, hidden_var=1.9, output_var=1.4)
+    assert by_layer[-1] == length_moment(
+        HomogeneousNetwork(widths, hidden_var=1.9, output_var=1.4), 1
+    )
     for layer in (1, 2, 3):
-        prefix = length_moment(widths[: layer + 1], 1, hidden_var=1.9, output=None)
+        prefix = length_moment(
+            HomogeneousNetwork(widths[: layer + 1], hidden_var=1.9, output=None), 1
+        )
         assert by_layer[layer - 1] == pytest.approx(prefix, rel=1e-15)
-    logs = log_length_moments_by_layer(widths)
+    logs = log_length_moments_by_layer(HomogeneousNetwork(widths))
     for layer in (1, 2, 3):
         np.testing.assert_allclose(
             [values[layer - 1] for values in logs],
-            log_length_moments(widths[: layer + 1], output=None),
+            log_length_moments(HomogeneousNetwork(widths[: layer + 1], output=None)),
             rtol=1e-14,
         )
-    assert log_length_moments(widths) == tuple(values[-1] for values in logs)
+    assert log_length_moments(HomogeneousNetwork(widths)) == tuple(values[-1] for values in logs)
 
 
 def test_output_conventions():
     widths = [3, 5, 2, 4]
-    assert length_moment(widths) == pytest.approx(0.67243, abs=6e-6)
-    assert length_moment(widths, output_var=2.0) == pytest.approx(0.95096, abs=6e-6)
-    assert length_moment(widths, output_var=2.0, output="relu") == pytest.approx(0.59987, abs=6e-6)
-    assert length_moment(widths, output=None) == pytest.approx(0.59987, abs=6e-6)
-    # [3, 5, 2, 4] at hidden variance 3: 3/2 times the mean of the two hidden layers
-    assert length_moment(widths, hidden_var=3.0) == pytest.approx(
-        1.5 * length_moment(widths), rel=1e-14
+    assert length_moment(HomogeneousNetwork(widths)) == pytest.approx(0.67243, abs=6e-6)
+    assert length_moment(HomogeneousNetwork(widths, output_var=2.0)) == pytest.approx(
+        0.95096, abs=6e-6
     )
-    assert length_moment(widths, hidden_var=3.0) == pytest.approx(1.00864, abs=6e-6)
+    assert length_moment(
+        HomogeneousNetwork(widths, output_var=2.0, output="relu")
+    ) == pytest.approx(0.59987, abs=6e-6)
+    assert length_moment(HomogeneousNetwork(widths, output=None)) == pytest.approx(
+        0.59987, abs=6e-6
+    )
+    # [3, 5, 2, 4] at hidden variance 3: 3/2 times the mean of the two hidden layers
+    assert length_moment(HomogeneousNetwork(widths, hidden_var=3.0)) == pytest.approx(
+        1.5 * length_moment(HomogeneousNetwork(widths)), rel=1e-14
+    )
+    assert length_moment(HomogeneousNetwork(widths, hidden_var=3.0)) == pytest.approx(
+        1.00864, abs=6e-6
+    )
 
 
 def test_curves_with_known_means():
-    assert length_moment([3, 7, 9, 4]) == pytest.approx(0.91404, abs=6e-6)
-    assert length_moment([2, 6, 6, 6, 5]) == pytest.approx(1.06581, abs=6e-6)
-    assert length_moment([5] * 4, law="orthogonal", output=None) == pytest.approx(0.76376, abs=6e-6)
+    assert length_moment(HomogeneousNetwork([3, 7, 9, 4])) == pytest.approx(0.91404, abs=6e-6)
+    assert length_moment(HomogeneousNetwork([2, 6, 6, 6, 5])) == pytest.approx(1.06581, abs=6e-6)
+    assert length_moment(
+        HomogeneousNetwork([5] * 4, law="orthogonal", output=None)
+    ) == pytest.approx(0.76376, abs=6e-6)
 
 
 def test_rectangular_orthogonal_layers():
     # A wider linear layer is an isometry up to scale; a narrower one a projection.
-    assert length_moment([3, 7], 1, law="orthogonal") == pytest.approx(math.sqrt(7 / 3), rel=1e-13)
-    assert log_length_moments([3, 7], law="orthogonal").variance == 0.0
+    assert length_moment(HomogeneousNetwork([3, 7], law="orthogonal"), 1) == pytest.approx(
+        math.sqrt(7 / 3), rel=1e-13
+    )
+    assert log_length_moments(HomogeneousNetwork([3, 7], law="orthogonal")).variance == 0.0
     ratio = math.gamma(1.5) * math.gamma(3.5) / (math.gamma(1.0) * math.gamma(4.0))
-    assert length_moment([7, 2], 1, law="orthogonal") == pytest.approx(ratio, rel=1e-13)
+    assert length_moment(HomogeneousNetwork([7, 2], law="orthogonal"), 1) == pytest.approx(
+        ratio, rel=1e-13
+    )
     for widths in ([3, 7, 2], [7, 2, 7], [5, 5, 5]):
-        assert length_moment(widths, 2, law="orthogonal") == pytest.approx(
+        assert length_moment(HomogeneousNetwork(widths, law="orthogonal"), 2) == pytest.approx(
             widths[-1] / widths[0], rel=1e-13
         )
 
 
 def test_default_variance_is_critical_for_the_slope():
     for slope in (0.0, 0.3, 1.0):
-        assert length_moment([6, 9, 6, 6], 2, negative_slope=slope) == pytest.approx(1.0, rel=1e-13)
-    assert length_moment([6, 9, 6], 1, negative_slope=0.3) == length_moment(
-        [6, 9, 6], 1, negative_slope=0.3, hidden_var=2 / (1 + 0.3**2)
+        assert length_moment(
+            HomogeneousNetwork([6, 9, 6, 6], negative_slope=slope), 2
+        ) == pytest.approx(1.0, rel=1e-13)
+    assert length_moment(HomogeneousNetwork([6, 9, 6], negative_slope=0.3), 1) == length_moment(
+        HomogeneousNetwork([6, 9, 6], negative_slope=0.3, hidden_var=2 / (1 + 0.3**2)), 1
     )
 
 
 def test_deep_networks_neither_warn_nor_break():
     widths = [5] * 10_002
     with np.errstate(all="raise"):
-        assert length_moment(widths) == 0.0
-        assert length_moment(widths, 4) == math.inf
-        assert length_moment(widths, 2) == pytest.approx(1.0, rel=1e-10)
-        mean, variance, alive = log_length_moments(widths)
-    one = log_length_moments([5, 5], output=None)
+        assert length_moment(HomogeneousNetwork(widths)) == 0.0
+        assert length_moment(HomogeneousNetwork(widths), 4) == math.inf
+        assert length_moment(HomogeneousNetwork(widths), 2) == pytest.approx(1.0, rel=1e-10)
+        mean, variance, alive = log_length_moments(HomogeneousNetwork(widths))
+    one = log_length_moments(HomogeneousNetwork([5, 5], output=None))
     assert mean == pytest.approx(10_000 * one.mean, rel=1e-3)
     assert variance == pytest.approx(10_000 * one.variance, rel=1e-3)
     assert alive == pytest.approx((1 - 2.0**-5) ** 10_000, rel=1e-10)
 
 
 def test_zero_variances():
-    assert length_moment([3, 4, 5], hidden_var=0.0) == 0.0
-    assert length_moment([3, 4, 5], output_var=0.0) == 0.0
-    assert length_moment([3, 4, 5], 0, output_var=0.0) == 1.0
-    assert expansion([3, 4, 5], 1, hidden_var=0.0) == 0.0
-    assert price_tanner_bound([3, 4, 5], output_var=0.0) == 0.0
-    mean, _, alive = log_length_moments([3, 4, 5], hidden_var=0.0)
+    assert length_moment(HomogeneousNetwork([3, 4, 5], hidden_var=0.0)) == 0.0
+    assert length_moment(HomogeneousNetwork([3, 4, 5], output_var=0.0)) == 0.0
+    assert length_moment(HomogeneousNetwork([3, 4, 5], output_var=0.0), 0) == 1.0
+    assert expansion(HomogeneousNetwork([3, 4, 5], hidden_var=0.0), 1) == 0.0
+    assert price_tanner_bound(HomogeneousNetwork([3, 4, 5], output_var=0.0)) == 0.0
+    mean, _, alive = log_length_moments(HomogeneousNetwork([3, 4, 5], hidden_var=0.0))
     assert math.isnan(mean)
     assert alive == 0.0
-
-
-def test_bounds_bracket_the_exact_mean():
-    for widths in ([10] * 5, [3, 8, 4, 16, 2], [2, 5, 5, 1]):
-        for hidden_var in (1.0, 2.0, 3.0):
-            exact = length_moment(widths, hidden_var=hidden_var)
-            assert price_tanner_bound(widths, hidden_var=hidden_var) < exact
-            assert exact < math.sqrt(length_moment(widths, 2, hidden_var=hidden_var))
-    # exact at width one
-    assert price_tanner_bound([3, 1, 1]) == pytest.approx(length_moment([3, 1, 1]), rel=1e-14)
-    sparse = price_tanner_bound([10] * 5, density=0.25)
-    assert sparse == pytest.approx(
-        price_tanner_bound([10] * 5) * 0.25**2, rel=1e-14
-    )  # four layers, sqrt each
-
-
-def test_price_tanner_of_sampled_sparse_layers():
-    # One neuron, a tangent along a coordinate axis: the bound is the mean itself. Resolves 2 % of it.
-    rng = np.random.default_rng(5)
-    density, fan_in, layers = 0.3, 6, 100_000
-    weights = rng.standard_normal((layers, fan_in)) * (rng.random((layers, fan_in)) < density)
-    weights *= math.sqrt(2.0 / (fan_in * density))
-    active = weights @ rng.standard_normal(fan_in) > 0
-    axis, diagonal = (
-        np.abs(weights @ tangent) * active
-        for tangent in (np.eye(fan_in)[0], fan_in**-0.5 * np.ones(fan_in))
-    )
-    bound = price_tanner_bound([fan_in, 1], density=density, output=None)
-    error = axis.std() / math.sqrt(layers)
-    assert abs(axis.mean() - bound) < 5 * error
-    assert diagonal.mean() > bound + 5 * error
-    # without the sparsity, or with its full power where the variance is that of all weights
-    for rival in (price_tanner_bound([fan_in, 1], output=None), bound * math.sqrt(density)):
-        assert abs(axis.mean() - rival) > 5 * error
-
-
-def test_raghu_bounds():
-    # hard tanh: sigma_w / (sw^2 + sb^2)^{1/4} sqrt(k) / sqrt(sqrt(sw^2 + sb^2) + k)
-    sigma_w2, sigma_b2, k, depth = 4.0, 0.5, 30, 3
-    both = math.sqrt(sigma_w2 + sigma_b2)
-    base = 2.0 / both**0.5 * math.sqrt(k) / math.sqrt(both + k)
-    value = raghu_lower_bound(
-        k, depth, hidden_var=sigma_w2, bias_var=sigma_b2, activation="hard_tanh"
-    )
-    assert value == pytest.approx(base**depth, rel=1e-14)
-    no_bias = raghu_lower_bound(k, 1, hidden_var=sigma_w2, activation="hard_tanh")
-    assert no_bias == pytest.approx(math.sqrt(2.0 * k) / math.sqrt(2.0 + k), rel=1e-14)
-    # ReLU: the claimed rate exceeds the exact factor, so it is no bound as it stands
-    for width in (1, 10, 100):
-        exact = layer_factor_moment(width, 1)
-        assert raghu_lower_bound(width, 1) > exact
-        assert raghu_upper_bound(1) > exact
-    assert raghu_upper_bound(4, hidden_var=3.0) == pytest.approx(9.0)
-    assert raghu_lower_bound(10, 0) == raghu_upper_bound(0) == 1.0
-    assert raghu_lower_bound(10, 2, hidden_var=0.0) == 0.0
-
-
-ALL = (
-    length_moment,
-    length_moments_by_layer,
-    log_length_moments,
-    log_length_moments_by_layer,
-    price_tanner_bound,
-)
-
-
-@pytest.mark.parametrize("function", [*ALL, expansion])
-@pytest.mark.parametrize(
-    "widths",
-    [[5], [], [3, 0], [3, 2.5], [3, -1, 4], 7, [3, "4"], None, [3, math.nan], [2, math.inf]],
-)
-def test_bad_widths_are_refused(function, widths):
-    with pytest.raises(SpecError, match="integers >= 1"):
-        function(widths)
-
-
-@pytest.mark.parametrize("function", [*ALL, expansion])
-def test_bad_options_are_refused(function):
-    with pytest.raises(SpecError, match="hidden_var=-1"):
-        function([3, 4], hidden_var=-1)
-    with pytest.raises(SpecError, match="output_var=nan"):
-        function([3, 4], output_var=math.nan)
-    with pytest.raises(SpecError, match="'linear'"):
-        function([3, 4], output="softmax")
-    if function is not price_tanner_bound:
-        with pytest.raises(SpecError, match="'normal' or 'orthogonal'"):
-            function([3, 4], law="truncated_normal")
-        with pytest.raises(SpecError, match="negative_slope"):
-            function([3, 4], negative_slope=math.nan)
-
-
-@pytest.mark.parametrize("m", [-1, math.nan, "2"])
-def test_bad_moments_are_refused(m):
-    for function in (length_moment, length_moments_by_layer):
-        with pytest.raises(SpecError, match="a finite number >= 0"):
-            function([3, 4], m)
-    with pytest.raises(SpecError, match="a finite number >= 0"):
-        volume_moment([3, 4], 1, m)
-    with pytest.raises(SpecError, match="a finite number >= 0"):
-        expansion([3, 4], 1, m)
-
-
-@pytest.mark.parametrize("d", [0, -1, 1.5, "2", None, math.inf])
-def test_bad_dimensions_are_refused(d):
-    for function in (volume_moment, log_volume_moments, log_volume_moments_by_layer):
-        with pytest.raises(SpecError, match="an integer >= 1"):
-            function([3, 4], d)
-    with pytest.raises(SpecError, match="an integer >= 1"):
-        expansion([3, 4], 1, 1, d)
-
-
-def test_bad_bounds_are_refused():
-    with pytest.raises(SpecError, match="density"):
-        price_tanner_bound([3, 4], density=0.0)
-    with pytest.raises(SpecError, match="width"):
-        raghu_lower_bound(0, 3)
-    with pytest.raises(SpecError, match="depth"):
-        raghu_lower_bound(3, -1)
-    with pytest.raises(SpecError, match="depth"):
-        raghu_upper_bound(1.5)
-    with pytest.raises(SpecError, match="hidden_var"):
-        raghu_upper_bound(1, hidden_var=-2)
-    with pytest.raises(SpecError, match="hard_tanh"):
-        raghu_lower_bound(3, 1, activation="tanh")
-    with pytest.raises(SpecError, match="hard_tanh"):
-        raghu_lower_bound(3, 1, bias_var=0.1)

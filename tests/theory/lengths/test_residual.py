@@ -108,7 +108,8 @@ def test_log_moments_are_derivatives_of_the_moments(width, mid_width, branch_var
 
 
 def test_log_moments_of_a_weak_branch():
-    # ln Q = 2 tau g_1 + tau^2 (|g|^2 - 2 g_1^2) + ...: mean (n - 2) E tau^2, variance 4 E tau^2, E tau^2 = branch_var / n
+    # ln Q = 2 tau g_1 + tau^2 (|g|^2 - 2 g_1^2) + ...: mean (n - 2) E tau^2, variance 4 E tau^2,
+    # E tau^2 = branch_var / n
     for n, strength in ((5, 1e-6), (300, 1e-5)):
         mean, variance, _ = residual_log_length_moments(n, 40, branch_var=strength)
         assert mean == pytest.approx((n - 2) * strength / n, rel=20 * strength, abs=1e-13)
@@ -140,7 +141,8 @@ def test_wide_blocks_approach_infinite_width():
 
 
 def test_blocks_of_sampled_matrices():
-    """Explicit W and V with Cauchy biases: log ||Ju||^2 after two blocks, mean to 0.8 % and variance to 2 %."""
+    """Explicit W and V with Cauchy biases: log ||Ju||^2 after two blocks, mean to 0.8 % and
+    variance to 2 %."""
     rng = np.random.default_rng(3)
     width, mid_width, branch_var, networks = 6, 4, 0.5, 60_000
     x = rng.standard_normal((networks, width, 1))

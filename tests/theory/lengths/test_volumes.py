@@ -1,4 +1,4 @@
-"""Volumes, and logarithms of lengths and volumes, of whole networks: published digits, closed forms, chi-square laws."""
+"""Volumes, logarithms of lengths and volumes: published digits, closed forms, chi-square laws."""
 
 import itertools
 import math
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     expansion,
     length_moment,
     log_length_moments,
@@ -30,19 +31,23 @@ VOLUMES = [
 @pytest.mark.parametrize(("widths", "d", "moments"), VOLUMES)
 def test_volumes_against_published_digits(widths, d, moments):
     np.testing.assert_allclose(
-        [volume_moment(widths, d, m) for m in (1, 2, 3)], moments, rtol=1e-13
+        [volume_moment(HomogeneousNetwork(widths), d, m) for m in (1, 2, 3)], moments, rtol=1e-13
     )
 
 
 def test_volume_closed_forms():
     for n in (2, 3, 10, 500):
-        hidden = volume_moment([n, n], 2, output=None)
+        hidden = volume_moment(HomogeneousNetwork([n, n], output=None), 2)
         assert hidden == pytest.approx(1 - 2 / n * (1 - 2.0**-n), rel=1e-13)
-        assert volume_moment([n, n], 2) == pytest.approx((n - 1) / n, rel=1e-13)
+        assert volume_moment(HomogeneousNetwork([n, n]), 2) == pytest.approx((n - 1) / n, rel=1e-13)
         for d in range(1, min(n, 4) + 1):
             falling = math.prod(n - j for j in range(d)) / n**d
-            assert volume_moment([n, n], d, 2, output=None) == pytest.approx(falling, rel=1e-13)
-            assert volume_moment([n, n], d, 2) == pytest.approx(falling, rel=1e-13)
+            assert volume_moment(HomogeneousNetwork([n, n], output=None), d, 2) == pytest.approx(
+                falling, rel=1e-13
+            )
+            assert volume_moment(HomogeneousNetwork([n, n]), d, 2) == pytest.approx(
+                falling, rel=1e-13
+            )
 
 
 def test_volume_with_m_one_telescopes():
@@ -52,34 +57,44 @@ def test_volume_with_m_one_telescopes():
         for k in range(d, n + 1)
     }
     exact = (2 / n) ** (d / 2) * sum(math.comb(n, k) / 2**n * value for k, value in given_k.items())
-    assert volume_moment([n, n], d, output=None) == pytest.approx(exact, rel=1e-13)
+    assert volume_moment(HomogeneousNetwork([n, n], output=None), d) == pytest.approx(
+        exact, rel=1e-13
+    )
 
 
 def test_volumes_of_dimension_one_are_lengths():
     for law, output in itertools.product(("normal", "orthogonal"), ("linear", "relu", None)):
         lengths = length_moment(
-            [3, 8, 4, 2], 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4
+            HomogeneousNetwork(
+                [3, 8, 4, 2], law=law, output=output, hidden_var=1.7, output_var=0.4
+            ),
+            1.5,
         )
         volumes = volume_moment(
-            [3, 8, 4, 2], 1, 1.5, law=law, output=output, hidden_var=1.7, output_var=0.4
+            HomogeneousNetwork(
+                [3, 8, 4, 2], law=law, output=output, hidden_var=1.7, output_var=0.4
+            ),
+            1,
+            1.5,
         )
         assert lengths == volumes
 
 
 @pytest.mark.parametrize("widths", [[2, 8, 8], [8, 2, 8], [8, 8, 2]])
 def test_volumes_above_a_width_are_exactly_zero(widths):
-    assert volume_moment(widths, 3) == 0.0
-    assert volume_moment(widths, 2) > 0.0
-    assert volume_moment(widths, 3, 0) == 1.0
-    assert expansion(widths, 2, 1, 3) == 0.0
-    mean, variance, alive = log_volume_moments(widths, 3)
+    assert volume_moment(HomogeneousNetwork(widths), 3) == 0.0
+    assert volume_moment(HomogeneousNetwork(widths), 2) > 0.0
+    assert volume_moment(HomogeneousNetwork(widths), 3, 0) == 1.0
+    assert expansion(HomogeneousNetwork(widths), 2, 1, 3) == 0.0
+    mean, variance, alive = log_volume_moments(HomogeneousNetwork(widths), 3)
     assert math.isnan(mean)
     assert math.isnan(variance)
     assert alive == 0.0
 
 
 def chi_square_log_moments(width, d, sphere=None):
-    """ln prod_j chi^2_{K-j} given K >= d, ReLU; of Beta variables in dimension `sphere`, thirty digits."""
+    """ln prod_j chi^2_{K-j} given K >= d, ReLU; of Beta variables in dimension `sphere`, thirty
+    digits."""
     with mp.workdps(30):
         weights = {k: mp.binomial(width, k) for k in range(d, width + 1)}
         total = sum(weights.values())
@@ -102,18 +117,20 @@ def test_log_volume_moments_against_the_chi_square_law(fan_in, width, law):
         sphere = max(fan_in, width) if law == "orthogonal" else None
         mean, variance, alive = chi_square_log_moments(width, d, sphere)
         mean += d * math.log(2.0 / fan_in)
-        computed = log_volume_moments([fan_in, width], d, law=law, output=None)
+        computed = log_volume_moments(HomogeneousNetwork([fan_in, width], law=law, output=None), d)
         np.testing.assert_allclose(computed, (mean, variance, alive), rtol=1e-12, atol=1e-13)
         if d == 1:
-            assert computed == log_length_moments([fan_in, width], law=law, output=None)
+            assert computed == log_length_moments(
+                HomogeneousNetwork([fan_in, width], law=law, output=None)
+            )
 
 
 def test_log_volumes_by_layer():
-    moments = log_volume_moments_by_layer([4, 3, 5, 2], 2)
+    moments = log_volume_moments_by_layer(HomogeneousNetwork([4, 3, 5, 2]), 2)
     assert moments.mean.shape == (3,)
     single = [
-        log_volume_moments([4, 3], 2, output=None),
-        log_volume_moments([3, 5], 2, output=None),
+        log_volume_moments(HomogeneousNetwork([4, 3], output=None), 2),
+        log_volume_moments(HomogeneousNetwork([3, 5], output=None), 2),
     ]
     assert moments.mean[1] == pytest.approx(single[0].mean + single[1].mean, rel=1e-13)
     assert moments.variance[1] == pytest.approx(single[0].variance + single[1].variance, rel=1e-13)
@@ -126,7 +143,7 @@ def test_log_volumes_by_layer():
 
 def test_wide_layers_reach_the_expansion_of_the_log_moments():
     for n in (1000, 10000):
-        mean, variance, alive = log_length_moments([n, n], output=None)
+        mean, variance, alive = log_length_moments(HomogeneousNetwork([n, n], output=None))
         assert abs(mean + 5 / (2 * n) + 49 / (12 * n**2)) < 50 / n**3 + 1e-15
         assert abs(variance - 5 / n - 37 / (2 * n**2)) < 300 / n**3 + 1e-15
         assert alive == 1.0
@@ -139,7 +156,10 @@ def test_leaky_log_moments_are_derivatives_of_the_moments(width, law):
 
     def cumulant(s):
         return math.log(
-            length_moment([fan_in, width], 2 * s, negative_slope=slope, law=law, output=None)
+            length_moment(
+                HomogeneousNetwork([fan_in, width], negative_slope=slope, law=law, output=None),
+                2 * s,
+            )
         )
 
     # One-sided differences of the cumulant function, fourth order in h.
@@ -155,7 +175,9 @@ def test_leaky_log_moments_are_derivatives_of_the_moments(width, law):
         + 61 * values[4]
         - 10 * values[5]
     ) / (12 * h * h)
-    computed = log_length_moments([fan_in, width], negative_slope=slope, law=law, output=None)
+    computed = log_length_moments(
+        HomogeneousNetwork([fan_in, width], negative_slope=slope, law=law, output=None)
+    )
     assert computed.mean == pytest.approx(mean, abs=1e-7)
     assert computed.variance == pytest.approx(variance, abs=2e-6, rel=1e-6)
     assert computed.p_alive == 1.0
@@ -165,7 +187,7 @@ def test_leaky_log_moments_of_one_neuron():
     # z -> (z or a z): ln of a chi-square of one degree plus a fair choice of 0 or ln a^2
     slope = 0.1
     mean, variance, alive = log_length_moments(
-        [1, 1], hidden_var=1.0, negative_slope=slope, output=None
+        HomogeneousNetwork([1, 1], hidden_var=1.0, negative_slope=slope, output=None)
     )
     with mp.workdps(20):
         assert mean == pytest.approx(float(mp.digamma(0.5) + mp.log(2) + mp.log(slope)), rel=1e-13)

@@ -20,7 +20,8 @@ def sampled(fn, num, key=0, batch=1000):
 
 
 def explicit_logs(widths, d, num, *, slopes=(0.0, 1.0), orthogonal=False, seed=0):
-    """Log of the squared d-volume of the image of a fixed frame, and whether it is not 0; with all weights and biases."""
+    """Log of the squared d-volume of the image of a fixed frame, and whether it is not 0; with all
+    weights and biases."""
     rng, alive = np.random.default_rng(seed), np.ones(num, bool)
     x = np.tile(np.linspace(1.0, -0.4, widths[0]), (num, 1))
     frame = np.tile(np.linalg.qr(rng.normal(size=(widths[0], d)))[0], (num, 1, 1))
