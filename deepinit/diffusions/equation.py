@@ -123,7 +123,7 @@ def drift_and_noise(
 
     def rows_of(x: jax.Array) -> jax.Array:
         inner = spec.inner_activation(x)
-        return inner if layer.view is None else layer.view.seen(inner)
+        return inner if layer.view is None else layer.view.extract(inner)
 
     def drift(x: jax.Array) -> jax.Array:
         rows = rows_of(x)
@@ -145,7 +145,7 @@ def drift_and_noise(
             within = jnp.isfinite(
                 jnp.sum(rows, axis=1, keepdims=True)
             )  # a path beyond the floats disturbs no other
-            factor = lower_factor(law.seen(jnp.where(within, rows, 0)))
+            factor = lower_factor(law.extract(jnp.where(within, rows, 0)))
             images = law.spread(jnp.matmul(factor, increment.weights, precision="highest"))
         if increment.biases is not None:
             images = images + increment.biases

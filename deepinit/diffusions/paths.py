@@ -19,7 +19,7 @@ from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import Form, check_shallow, drift_and_noise
 from deepinit.diffusions.steps import Brownian, Grid, euler, grid_of
 from deepinit.networks.forward import linear, random_layer
-from deepinit.networks.layers import embedding_layer, end_keys
+from deepinit.networks.layers import boundary_keys, embedding_layer
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import points_alone
 
@@ -199,4 +199,4 @@ def stream_start(spec: ResNet | ConvResNet, points: np.ndarray, key: Any, dtype:
     if embedding is None:
         return start
     layer_fn = random_layer(explicit, "highest")
-    return linear(points_alone(start), end_keys(spec, key)["embedding"], embedding, layer_fn).points
+    return linear(points_alone(start), boundary_keys(spec, key)["embedding"], embedding, layer_fn).points

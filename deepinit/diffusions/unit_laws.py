@@ -54,7 +54,7 @@ class UnitLaw(NamedTuple):
             return _matmul(_matmul(self.outer, standard), self.inner.T)
         return _matmul(self.full, standard.reshape(-1)).reshape(self.shape)
 
-    def seen(self, rows: jax.Array) -> jax.Array:
+    def extract(self, rows: jax.Array) -> jax.Array:
         """B^T h: rows whose inner products are the covariances of the images."""
         return rows if self.inner is None else _matmul(rows, self.inner)
 
@@ -77,7 +77,7 @@ class UnitLaw(NamedTuple):
                 "oin,ki->kon", self.full.reshape(*self.shape, -1), rows, precision="highest"
             )
             return jnp.sum(images * images, axis=2)
-        norms = jnp.sum(self.seen(rows) ** 2, axis=1, keepdims=True)
+        norms = jnp.sum(self.extract(rows) ** 2, axis=1, keepdims=True)
         if self.outer is None:
             return jnp.broadcast_to(self.scale**2 * norms, (len(rows), self.shape[0]))
         return norms * jnp.sum(self.outer**2, axis=1)

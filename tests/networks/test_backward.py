@@ -10,7 +10,7 @@ import pytest
 
 import deepinit as di
 from deepinit.networks.backward import random_gradients
-from deepinit.networks.checkpointing import sets_kept, stretch_shapes
+from deepinit.networks.checkpointing import checkpoint_shapes, num_stored
 from deepinit.networks.rows import points_alone
 from deepinit.theory.cutoff import log_norm_drift
 
@@ -214,10 +214,10 @@ def test_memory_has_a_bound_at_every_depth():
 )
 def test_stretches_hold_all_layers_and_few_rows(length, points, width):
     rows = points_alone(jnp.zeros((points, width)))
-    shapes = stretch_shapes(length, rows, width)
+    shapes = checkpoint_shapes(length, rows, width)
     assert sum(map(math.prod, shapes)) == length
     assert len(shapes) <= 4
-    assert sum(map(sets_kept, shapes)) * points * width * 4 < 1.3 * max(
+    assert sum(map(num_stored, shapes)) * points * width * 4 < 1.3 * max(
         2**19, 96 * points * width * 4
     )
 
@@ -231,7 +231,7 @@ def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
     found = []
     for shapes in ([(23,)], [(2, 11), (1,)], [(2, 3, 3), (1, 5)]):
         monkeypatch.setattr(
-            "deepinit.networks.backward.stretch_shapes", lambda *_, shapes=shapes: shapes
+            "deepinit.networks.backward.checkpoint_shapes", lambda *_, shapes=shapes: shapes
         )
         found.append(
             jax.jit(lambda key: gradients(spec, np.eye(2, 3), key, "conditional"))(

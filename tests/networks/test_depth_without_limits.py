@@ -6,7 +6,7 @@ import pytest
 
 import deepinit as di
 from deepinit.networks import forward, linear_maps
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.theory.cutoff import log_norm_drift
 
 Q = di.quantities
@@ -82,7 +82,7 @@ def test_points_displacements_and_tangents_beyond_the_range_follow_the_power_law
     key = jax.random.key(1, impl="threefry2x32")
     state, _ = forward.random_forward(
         spec,
-        starting_rows(spec, inputs, "float32")(key),
+        input_rows(spec, inputs, "float32")(key),
         key,
         lambda s: s.postactivations,
         linear_map=linear_maps.FUNCTIONS["explicit"],

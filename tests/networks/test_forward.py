@@ -11,13 +11,14 @@ import scipy.stats
 
 import deepinit as di
 from deepinit.networks import forward, layers, linear_maps
+from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.network import network
-from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone, rows_from_inputs
+from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone
 from deepinit.observables.angles import log_sin2_angle
 
 
 def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
 
     def one(key):
         tap = lambda state: log_sin2_angle(state.postactivations)
@@ -130,7 +131,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
         return rows.stacked @ source["weights"].T, source.get("biases")
 
     def angles(dtype):
-        rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
+        rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
         cast = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), parameters)
         tap = lambda state: log_sin2_angle(state.postactivations)
         return np.asarray(forward.forward(spec, rows, given, cast, None, tap)[0].value, np.float64)
@@ -184,7 +185,7 @@ def test_apply_is_the_network_that_simulation_draws(name):
     x = np.array([0.4, -1.0, 2.0, 0.1, 0.0, -0.7, 1.1, 0.3])
     output = np.asarray(net.apply(net.init(key, 8), jnp.asarray(x, jnp.float32)))
     inputs = di.inputs.from_arrays(x, x + 1.0)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=np.float32)
     _, final = forward.random_forward(
         spec, rows, key, lambda state: (), linear_map=linear_maps.explicit
     )
@@ -297,11 +298,11 @@ def test_sharing_a_base_or_not_is_the_same_network():
 def test_known_inner_products_are_those_of_the_rows(name):
     spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
     inputs = di.inputs.pairs((1e-3, 1.0, 2.0, math.pi / 2), 30)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=np.float32)
 
     def tap(state):
         rows = state.postactivations
-        return rows.known, dataclasses.replace(rows, known=None).inner_products
+        return rows.cached, dataclasses.replace(rows, cached=None).inner_products
 
     keys = jax.random.split(jax.random.key(3), 50)
     run = jax.jit(
@@ -318,8 +319,8 @@ def test_known_inner_products_are_those_of_the_rows(name):
 
 
 def test_factor_of_a_pair_is_the_lower_factor():
-    rows = rows_from_inputs(di.inputs.pair(0.7, 5), partners_are_free=False, dtype=np.float32)
-    for known in (rows, dataclasses.replace(rows, known=None)):
+    rows = rows_from_inputs(di.inputs.pair(0.7, 5), scale_invariant=False, dtype=np.float32)
+    for known in (rows, dataclasses.replace(rows, cached=None)):
         factor, plain = (
             linear_maps.factor_of(known),
             linear_maps.lower_factor(jnp.asarray(rows.stacked)),

@@ -9,7 +9,7 @@ import scipy.stats
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.networks import forward, linear_maps
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.networks.network import network
 from deepinit.networks.rows import EVENTS
 from deepinit.observables import lengths
@@ -19,7 +19,7 @@ def log_volumes(spec, inputs, key, linear_map="explicit", dtype="float32"):
     """[layers, frames] of the network of this key, the output layer last."""
     return forward.random_forward(
         spec,
-        starting_rows(spec, inputs, dtype)(key),
+        input_rows(spec, inputs, dtype)(key),
         key,
         lambda state: lengths.log_volume(state.postactivations),
         linear_map=linear_maps.FUNCTIONS[linear_map],
@@ -130,7 +130,7 @@ def test_more_vectors_than_neurons_are_refused():
     with pytest.raises(
         SpecError, match=r"3 vectors through a layer of 2 neurons.*volume is exactly 0"
     ):
-        starting_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
+        input_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
 
 
 def test_event_codes_are_those_of_the_rows():
@@ -141,13 +141,13 @@ def test_a_tie_at_the_origin_is_refused():
     at_zero = di.frames.at(np.zeros(3), np.eye(3)[0])
     relu = di.MLP(widths=(8,))
     with pytest.raises(SpecError, match=r"tangent at the origin.*kink.*tie"):
-        starting_rows(relu, at_zero, "float32")
-    starting_rows(di.MLP(widths=(8,), activation=di.tanh), at_zero, "float32")
-    starting_rows(di.MLP(widths=(8,), bias_law=BIAS), at_zero, "float32")
+        input_rows(relu, at_zero, "float32")
+    input_rows(di.MLP(widths=(8,), activation=di.tanh), at_zero, "float32")
+    input_rows(di.MLP(widths=(8,), bias_law=BIAS), at_zero, "float32")
 
 
 def test_inputs_of_another_width_than_the_stream_are_refused():
     with pytest.raises(
         SpecError, match=r"inputs of dimension 3 for a residual network of width 5.*width=3"
     ):
-        starting_rows(di.ResNet(width=5, depth=2), di.frames.random(3), "float32")
+        input_rows(di.ResNet(width=5, depth=2), di.frames.random(3), "float32")
