@@ -74,7 +74,7 @@ def _measure(
     from deepinit.ensembles import blocks, keys, processes
 
     def halved(batch: int, smaller: int) -> None:
-        say(f"{case.name}: {blocks.in_halves(batch, smaller)}")
+        say(f"{case.name}: {blocks.smaller_batches_text(batch, smaller)}")
         if handle is not None:
             store.append_event(handle, "retry", case=case.name, reason="out of memory", batch=batch, smaller=smaller)
 
@@ -130,7 +130,7 @@ def compiled(case: Case, plan: Any, block_size: int | None, halved: Callable[[in
     at_hand = case.quantity.measurement.bytes(case.spec, case.inputs, settings)
     alone = not isinstance(case.spec, Spec)
     return blocks.compile_ensemble(
-        seed_fn, case.num_seeds, seed_bytes=at_hand, alone=alone, blocks=plan, block_size=block_size, halved=halved
+        seed_fn, case.num_seeds, seed_bytes=at_hand, batch_size_one=alone, blocks=plan, block_size=block_size, on_smaller_batches=halved
     )
 
 

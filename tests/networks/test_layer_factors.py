@@ -208,7 +208,7 @@ def test_scales_are_those_of_the_mean():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"fan_outs": ()}, "no layers"),
+        ({"fan_outs": ()}, "fan_outs"),
         ({"fan_outs": (4, 0)}, "a width=0"),
         ({"fan_outs": (4.5,)}, "a width=4.5"),
         ({"fan_outs": (2**23 + 1,)}, "8388608"),

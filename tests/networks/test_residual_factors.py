@@ -134,7 +134,7 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
     ("arguments", "match"),
     [
         ({"width": 0}, "width=0"),
-        ({"inner_widths": ()}, "no layers"),
+        ({"inner_widths": ()}, "fan_outs"),
         ({"strengths": -0.1}, "strengths=-0.1"),
         ({"strengths": math.inf}, "strengths=inf"),
         ({"strengths": (1.0, 1.0, 1.0)}, "shape"),
