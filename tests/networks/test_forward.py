@@ -14,7 +14,7 @@ from deepinit.networks import forward, layers, linear_maps
 from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.network import network
 from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone
-from deepinit.observables.angles import log_sin2_angle
+from deepinit.observables.pairs import log_sin2_angle
 
 
 def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):

@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.integrate
 
 from deepinit.observables.orientation_counts import count_orientations
 from deepinit.observables.orientations import (
@@ -14,12 +13,8 @@ from deepinit.observables.orientations import (
     angles_to,
     cosine_similarities,
     display_order,
-    entropy_rank,
     input_vectors,
-    mean_absolute_cosine,
     orientations,
-    participation_ratio,
-    random_absolute_cosine,
     relative_distance,
     time_to_condensation,
 )
@@ -57,7 +52,6 @@ def test_zero_vectors_have_no_orientation_and_leave_gradients_of_others_finite()
     np.testing.assert_allclose(orientations(vectors), [[0, 0], [0.6, 0.8]], rtol=1e-6)
     np.testing.assert_array_equal(cosine_similarities(vectors)[0], [0, 0])
     assert np.isnan(angles_to(vectors, [[1.0, 0.0]])[0, 0])
-    assert float(participation_ratio(vectors)) == pytest.approx(1.0)
 
 
 @pytest.mark.slow
@@ -70,39 +64,6 @@ def test_display_order_gathers_lines():
     )
     assert np.count_nonzero(np.diff(nearest[order])) == 3  # every cluster in one piece
     assert display_order(np.ones((1, 1))).tolist() == [0]
-
-
-@pytest.mark.parametrize("dimension", [2, 4, 6])
-@pytest.mark.slow_cases("4")
-@pytest.mark.exhaustive_cases("2", "6")
-def test_mean_absolute_cosine_of_random_directions(dimension):
-    weight = lambda t: np.sin(t) ** (dimension - 2)
-    exact = scipy.integrate.quad(lambda t: abs(np.cos(t)) * weight(t), 0, np.pi)[0]
-    exact /= scipy.integrate.quad(weight, 0, np.pi)[0]
-    assert random_absolute_cosine(dimension) == pytest.approx(exact, rel=1e-7)
-    one_line = RNG.standard_normal((9, 1)) * RNG.standard_normal((1, dimension))
-    assert float(mean_absolute_cosine(one_line)) == pytest.approx(1.0, abs=1e-6)
-    values = [
-        float(value)
-        for value in jax.vmap(mean_absolute_cosine)(
-            np.random.default_rng(1).standard_normal((400, 10, dimension))
-        )
-    ]
-    z = (np.mean(values) - exact) / (np.std(values) / 20)
-    assert abs(z) < 5
-    assert (
-        abs(np.mean(values) - random_absolute_cosine(dimension + 1)) / (np.std(values) / 20) > 5
-    )  # the rival
-
-
-@pytest.mark.slow
-def test_participation_counts_orthogonal_lines():
-    for lines in (1, 2, 3):
-        vectors = np.repeat(np.eye(5)[:lines], 4, axis=0) * np.tile([1, -2, 3, -4], lines)[:, None]
-        assert float(participation_ratio(vectors)) == pytest.approx(lines, rel=1e-6)
-        assert entropy_rank(vectors) == pytest.approx(lines, rel=1e-6)
-    oblique = np.array([[1.0, 0.0], [0.6, 0.8]])
-    assert float(participation_ratio(oblique)) == pytest.approx(4 / (2 + 2 * 0.36))
 
 
 @pytest.mark.slow
