@@ -29,5 +29,7 @@ def root_key(key: Any) -> jax.Array:
     validate.require(key.shape == (), f"keys of shape {key.shape}", "one key, shape ()", "keys[0].")
     generator = str(jax.random.key_impl(key))
     allowed = f"{_GENERATOR}, whose draws do not depend on the batch size"
-    validate.require(generator == _GENERATOR, f"a {generator} key", allowed, "Write key=0.")
+    validate.require(
+        generator == _GENERATOR, f"a key of the generator {generator}", allowed, "Write key=0."
+    )
     return key

@@ -21,8 +21,7 @@ _NUM_PROBES = 64  # examples for the order of magnitude of a gradient
 
 
 def check_examples(network: Network, examples: Any, loss: Any) -> None:
-    """Raise SpecError for examples that the network or the loss cannot take, and for zero targets.
-    """
+    """Raise SpecError for examples that the network or loss cannot take, and for zero targets."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", examples, Examples, "Examples", remedy)
     width = _output_width(network, examples)

@@ -48,7 +48,7 @@ def small_mlp(
     for name, value in (("std", std), ("output_std", output_std)):
         square = validate.positive(name, value, "1e-5 is small for any activation.") ** 2
         valid = 0.0 < square < math.inf
-        validate.require(valid, f"{name}={value!r}", "a finite number > 0, and so its square")
+        validate.require(valid, f"{name}={value!r}", "a finite number > 0 whose square is one too")
     law, output_law = (normal(float(value) ** 2, "absolute") for value in (std, output_std))
     return MLP(widths, activation, law, law, output_width, output_law)
 

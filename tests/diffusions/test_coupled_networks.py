@@ -60,7 +60,7 @@ def test_bad_arguments_are_refused(more, words):
 
 
 def test_networks_without_a_limit_are_refused():
-    with pytest.raises(SpecError, match="MLP networks"):
+    with pytest.raises(SpecError, match="MLP for a limit of infinite depth"):
         coupled_errors(di.MLP((10, 10)), np.ones(10))
 
 

@@ -64,8 +64,8 @@ def test_integers_and_typed_keys_are_the_same_root():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: jax.random.key(0, impl="rbg"), "a rbg key"),
-        (lambda: jax.random.key(0, impl="unsafe_rbg"), "a unsafe_rbg key"),
+        (lambda: jax.random.key(0, impl="rbg"), "a key of the generator rbg"),
+        (lambda: jax.random.key(0, impl="unsafe_rbg"), "a key of the generator unsafe_rbg"),
         (lambda: jax.random.PRNGKey(0), "Write key=0"),
         (lambda: "zero", "key='zero'"),
         (lambda: -1, "integers from 0 to 4294967295"),

@@ -160,8 +160,8 @@ def test_layers_of_refuses_other_activations_and_other_parameters():
         ([(np.ones((0, 2)), None)], "layer 1"),
         ([(np.full((3, 2), np.nan), None)], "not finite"),
         ([(np.ones((3, 2)), np.full(3, np.inf))], "not finite"),
-        ([(np.ones((3, 2)), None, np.ones((3, 2)))], "residual"),
-        ([([["a", "b"]], None)], "no numbers"),
+        ([(np.ones((3, 2)), None, np.ones((3, 2)))], "V of layer 1"),
+        ([([["a", "b"]], None)], "real numbers"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers, message):

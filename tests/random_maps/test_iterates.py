@@ -283,7 +283,7 @@ def test_log_jacobian_determinants_equal_those_of_the_jacobian(activation):
 
 
 def test_bad_layers_are_refused():
-    with pytest.raises(SpecError, match="all layers have one width"):
+    with pytest.raises(SpecError, match="all of one width"):
         forward_iterates(WEIGHTS, "tanh", np.ones(4))
     with pytest.raises(SpecError, match="biases"):
         forward_iterates(WEIGHTS, "tanh", START, biases=BIASES[:3])

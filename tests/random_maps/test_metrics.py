@@ -148,7 +148,7 @@ def test_identified_points_and_vanishing_jacobians_are_refused():
         metrics.bilipschitz(
             metrics.distance_function(points), metrics.distance_function(np.maximum(points, 0))
         )
-    with pytest.raises(SpecError, match="vanish"):
+    with pytest.raises(SpecError, match="determinants that are not finite"):
         metrics.distortion(np.array([0.0, -np.inf]), np.zeros(2))
 
 
@@ -193,7 +193,7 @@ def test_a_metric_on_the_wrong_class_is_refused_with_the_right_one_named():
         metrics.check_semi_invariant(metrics.thompson, Layer(-0.1 * POSITIVE / 4, "tanh"))
     with pytest.raises(SpecError, match="bi-Lipschitz"):
         metrics.check_semi_invariant(metrics.bilipschitz, Layer(POSITIVE, "relu"))
-    with pytest.raises(SpecError, match="class of layers 'monotone'"):
+    with pytest.raises(SpecError, match="layer_class='monotone'"):
         metrics.check_semi_invariant(metrics.thompson, "monotone")
     with pytest.raises(SpecError, match=r"numpy\.inf"):
         metrics.norm(3)
