@@ -185,8 +185,7 @@ def _square_distances(
 def _slope_fit(
     logs: np.ndarray, errors: np.ndarray, steps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least squares of logs [num_depths, num_inputs] by steps: slope and standard error.
-    """
+    """Weighted least squares of logs [num_depths, num_inputs] by steps: slope, standard error."""
     weights = 1.0 / np.where(errors > 0, errors, 1.0) ** 2
     total = weights.sum(axis=0)
     centred = steps[:, None] - (weights * steps[:, None]).sum(axis=0) / total

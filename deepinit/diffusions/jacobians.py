@@ -52,9 +52,7 @@ class Jacobians(NamedTuple):
     left: jax.Array
 
     def between(self, start: int, end: int) -> jax.Array:
-        """[num_inputs, width, width]: dx_T / dx_t = g_T g_t^{-1}, t and T by index of recorded
-        times.
-        """
+        """[num_inputs, width, width]: dx_T / dx_t = g_T g_t^{-1}, t and T by record index."""
         return jnp.matmul(self.forward[end], self.inverse[start], precision="highest")
 
 

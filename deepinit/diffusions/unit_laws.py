@@ -46,8 +46,7 @@ class UnitLaw(NamedTuple):
         return self.full is None
 
     def increment(self, key: Any, duration: float, dtype: Any) -> jax.Array:
-        """The Brownian part over a time `duration`: the draw of a network of 1 / duration layers.
-        """
+        """The Brownian part over `duration`: the draw of a network of 1 / duration layers."""
         depth: Any = 1.0 / duration
         return self.law.sample(key, self.shape, depth=depth, dtype=dtype)
 

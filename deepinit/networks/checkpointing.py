@@ -53,9 +53,7 @@ def _shape(length: int, divisions: int) -> tuple[int, ...]:
 
 
 def _near(length: int, wanted: float) -> int:
-    """The divisor nearest to `wanted` within a factor 2, else its rounding (a remainder compiles
-    again).
-    """
+    """The divisor nearest to `wanted` within a factor 2, else `wanted` rounded."""
     wanted = max(wanted, 1.0)
     divisors = [count for count in range(1, length + 1) if length % count == 0]
     near = [count for count in divisors if wanted / 2 <= count <= 2 * wanted]

@@ -40,8 +40,7 @@ def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
-    """A point and its unit tangent, uniform in each piece of the curve; layers use keys 1, 2, ...
-    """
+    """A point and its unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
     import jax
     import jax.numpy as jnp
 

@@ -23,9 +23,7 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """One random linear map: output width, laws, the network's depth, and its view of a row (None:
-    all).
-    """
+    """One random linear map: shape, laws, the network's depth, its view of a row (None: all)."""
 
     fan_out: int
     weight_law: Law | MatrixLaw

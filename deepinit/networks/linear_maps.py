@@ -53,9 +53,7 @@ def conditional(
 
 
 def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
-    """`conditional` for W = mean + A Z B^T: Z acts on the rows B^T h, then A; plus the mean's
-    image.
-    """
+    """`conditional` for W = mean + A Z B^T: Z on the rows B^T h, then A, plus the mean."""
     stacked = rows.stacked
     mean, outer, inner = law.arrays(depth, stacked.dtype)
     factor = lower_factor(_product(stacked, inner))
@@ -65,8 +63,7 @@ def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) 
 
 
 def _without_dependent_rows(factor: jax.Array, normals: jax.Array) -> jax.Array:
-    """Normals [k, n], 0 for rows of H that depend on earlier ones: k > n leaves no room for them.
-    """
+    """Normals [k, n], 0 for rows that depend on earlier ones: there is no room for k > n."""
     tolerance = 4.0 * float(jnp.finfo(factor.dtype).eps)
     own2, norm2 = jnp.diagonal(factor) ** 2, jnp.sum(factor * factor, axis=1)
     return jnp.where((own2 > tolerance**2 * norm2)[:, None], normals, 0)
@@ -89,8 +86,7 @@ class Saved(NamedTuple):
 def explicit_with_residuals(
     key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, None]:
-    """`explicit`; W is drawn again instead of stored, which would take fan_in * fan_out per layer.
-    """
+    """`explicit`; W is drawn again, not stored: that would take fan_in * fan_out per layer."""
     return explicit(key, rows, law, fan_out, depth, precision), None
 
 

@@ -48,9 +48,7 @@ class Network(NamedTuple):
 
     @property
     def source(self) -> Any:
-        """The network's definition: a spec, or functions and objects whose code identifies it in
-        runs.
-        """
+        """The definition: a spec, or functions and objects whose code identifies it in runs."""
         return getattr(self.init, "source", (self.init, self.apply))
 
 

@@ -41,8 +41,7 @@ def orthogonalize_partners(rows: Rows) -> Rows:
 
 
 def rescale(rows: Rows, *, rescale_points: bool = True) -> Rows:
-    """Move the root mean square of displacements, and of points if `rescale_points`, into
-    log-scales.
+    """Move root mean squares of displacements, and of points on request, into log-scales.
 
     No derivative is taken through the moved factor: it cancels between rows and scales.
     """

@@ -35,8 +35,7 @@ def explicit(
 def conditional(
     key: Any, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
-    """W^T u without W, in the exact joint law with the images W h of the k rows h: cost (k + num)
-    n.
+    """W^T u without W, in the exact joint law with the images W h of k rows: cost (k + num) n.
 
     With rows H = L Q, Q orthonormal, W = s (N^T Q + W' (I - Q^T Q)): N [k, fan_out] are the normals
     of the forward pass, W' is independent of them. Hence U W = s (U N^T Q + X (I - Q^T Q)), the
@@ -67,8 +66,7 @@ def parameter_products(
     num: int,
     num_points: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Inner products [num, num] of gradients by the layer's weights and biases, in NTK
-    parametrization.
+    """Inner products [num, num] of gradients by weights and biases, in NTK parametrization.
 
     df / dW = sum over positions of u h^T: products of the u times products of the h, summed over
     pairs of positions.

@@ -19,8 +19,7 @@ def log_volume(rows: Any) -> Measurement:
 
 
 def _log_stretches(rows: Any) -> Any:
-    """[num_frames, d]; NaN where the point is not finite, since a derivative may be finite there.
-    """
+    """[num_frames, d]; NaN where the point is not finite: a derivative may still be a number."""
     finite = jnp.isfinite(rows.inner_products.point_norm2) & jnp.isfinite(rows.point_scales)
     return jnp.where(rows.of_frame_bases(finite)[:, None], rows.log_stretches, jnp.nan)
 
@@ -32,8 +31,7 @@ def log_volume_of(value: Any) -> Measurement:
 
 
 def curve_length_by_tangents(rows: Any) -> Measurement:
-    """Length of a curve's image over its own: mean of |J(t) gamma'(t)| / |gamma'(t)| over nodes,
-    [1].
+    """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)| over nodes, [1].
 
     Nodes are uniform in pieces of equal length: unbiased over networks for any number of nodes; the
     error for one network falls like 1/num_nodes. A dead network has length 0.

@@ -19,9 +19,7 @@ _VISIT = 0.97  # cosine at which a neuron has reached an orientation
 
 
 def input_vectors(weights: Any, biases: Any = None) -> jax.Array:
-    """Input vectors [m, fan_in + 1] of weights [m, fan_in] and biases [m]; without biases, the
-    weights.
-    """
+    """Input vectors [m, fan_in + 1] of weights [m, fan_in] and biases [m], or the weights."""
     weights = jnp.asarray(weights)
     if biases is None:
         return weights
@@ -47,8 +45,7 @@ def cosine_similarities(vectors: Any) -> jax.Array:
 
 
 def display_order(similarities: Any) -> np.ndarray:
-    """An order of neurons that groups equal orientations, by eigenvectors of the similarities. On
-    the host.
+    """An order of neurons that groups equal orientations, by an eigendecomposition on the host.
 
     In the coordinates sqrt(lambda_k) v_k equal orientations are equal points. Neurons are sorted by
     the eigenvector that is largest in them, then by its value: opposite orientations of one line
@@ -71,8 +68,7 @@ def display_order(similarities: Any) -> np.ndarray:
 
 
 def angles_to(vectors: Any, directions: Any) -> jax.Array:
-    """Angles of neurons to given directions, to relative accuracy also near 0 and pi: [m, k],
-    radians.
+    """Angles [m, k] of neurons to given directions in radians, accurate also near 0 and pi.
 
     2 atan2(|u - d|, |u + d|); an arccos would jump from 0 to 3.5e-4 in float32. NaN for zero
     vectors.
@@ -140,8 +136,7 @@ def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
 
 
 def amplitude_angle(vectors: Any, outputs: Any) -> tuple[jax.Array, jax.Array]:
-    """Points (phi_j, A_j) of the scatter plot: phi_j = atan2(bias_j, weight_j), A_j of
-    `amplitudes`.
+    """Points (phi_j, A_j) of the scatter plot: phi_j = atan2(bias_j, weight_j), `amplitudes` A_j.
 
     With several inputs the first is the projection u_j.1 / sqrt(D) of the orientation.
 
@@ -173,8 +168,7 @@ def relative_distance(parameters: Any, initial: Any) -> jax.Array:
 def time_to_condensation(
     times: Any, best: Any, *, level: float = 0.99, fraction: float = 0.9
 ) -> jax.Array:
-    """First recorded time at which a fraction of the neurons is aligned with predicted
-    orientations.
+    """First recorded time at which a fraction of neurons has a predicted orientation.
 
     Args:
         times: [T], of the records.

@@ -50,8 +50,7 @@ def _rotate(matrix: Any, pairs: Any) -> tuple[Any, None]:
 
 
 def _rounds(size: int) -> np.ndarray:
-    """[rounds, 2, pairs]: every pair once, disjoint in a round; one row rests if the size is odd.
-    """
+    """[rounds, 2, pairs]: every pair once, disjoint in a round; one row rests if size is odd."""
     players = list(range(size + size % 2))
     rounds = []
     for _ in range(len(players) - 1):

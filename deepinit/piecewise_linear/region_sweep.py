@@ -185,9 +185,7 @@ def _noise(layer: Layer, pieces: Pieces) -> np.ndarray:
 
 
 def _switches(pieces: Pieces, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sign changes of preactivations inside the pieces: (piece, t), each [num_switches], t
-    increasing.
-    """
+    """Sign changes of preactivations inside pieces: (piece, t), each [num_switches], t sorted."""
     z, spans = pieces.coefficients, pieces.spans
     at_middle = np.einsum("pb,pbi->pi", basis(pieces.kind, pieces.middles), z)
     fastest = np.abs(z[:, 1]) if pieces.kind == "line" else np.hypot(z[:, 1], z[:, 2])

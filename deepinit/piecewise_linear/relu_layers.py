@@ -12,8 +12,7 @@ _LAYERS = "a sequence of (weights [fan_out, fan_in], biases [fan_out] or None)"
 
 
 class Layer(NamedTuple):
-    """phi(W x + b); W x + b if `is_linear`; the residual block x + V phi(W x + b) with
-    `out_weights` V.
+    """phi(W x + b); W x + b if `is_linear`; the residual block x + V phi(W x + b).
 
     Attributes:
         weights: W [fan_out, fan_in].

@@ -162,8 +162,7 @@ def sup_distance(first: Any, second: Any) -> jax.Array:
 
 
 def distance_function(points: Any, order: float = 2) -> jax.Array:
-    """Distances |p - q| of all pairs of points [m, n]: [m (m - 1) / 2], `numpy.triu_indices(m, 1)`.
-    """
+    """Distances |p - q| of pairs of points [m, n]: [m (m - 1) / 2], `numpy.triu_indices(m, 1)`."""
     points = jnp.asarray(points)
     rows, columns = np.triu_indices(points.shape[0], 1)
     return norm_distance(points[rows], points[columns], order)

@@ -213,9 +213,7 @@ def birkhoff(matrix: Any) -> float:
 
 
 def _largest_elasticity(activation: Any, bias: float) -> float:
-    """sup of (z - b) sigma'(z) / sigma(z) over z > b; infinite where sigma is not positive or
-    decreases.
-    """
+    """sup of (z - b) sigma'(z) / sigma(z), z > b; infinite unless sigma > 0 increases."""
     middle = np.linspace(1e-2, 30.0, 6000)
     steps = np.concatenate([np.geomspace(1e-6, 1e-2, 100), middle, np.geomspace(30.0, 1e6, 100)])
     with np.errstate(all="ignore"):

@@ -46,9 +46,7 @@ class FlowStep(NamedTuple):
 
 
 def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
-    """The time in which no layer changes by more than `rate` of its norm; layers at 0 or rest: no
-    limit.
-    """
+    """Time in which no layer (at nonzero norm and speed) changes by more than `rate` of its norm."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
     limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
     shortest = jnp.min(jnp.where((speeds > 0) & (sizes > 0), limits, jnp.inf))

@@ -20,8 +20,7 @@ class AdamState(NamedTuple):
 def adam(
     rate: float, *, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-30
 ) -> optax.GradientTransformation:
-    """Adam, theta -= rate m / (sqrt(v) + epsilon) with bias-corrected m and v; the state holds
-    sqrt(v).
+    """Adam, theta -= rate m / (sqrt(v) + epsilon) with bias-corrected m and v; stores sqrt(v).
 
     v would be 0 in float32 for gradients below 1e-22. The usual epsilon of 1e-8 freezes small
     initializations and turns Adam into gradient descent; with a negligible one, neurons condense

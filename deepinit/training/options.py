@@ -13,8 +13,7 @@ _SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # 100 roundings of the los
 
 
 def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tuple[int, ...]:
-    """Step 0 and about `num_records` distinct steps from `first` to `last` in geometric
-    progression.
+    """Step 0 and about `num_records` distinct steps, log-spaced from `first` to `last`.
 
     For exponential growth of the weights use equal spacing: `range(0, last + 1, ...)`.
     """
