@@ -1,5 +1,4 @@
-"""The forward pass: rows through layers, with the linear map as an argument and taps on each layer.
-"""
+"""The forward pass: rows through layers, with any linear map and taps on each layer."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -92,7 +92,7 @@ def exact_lengths(
 def sweep(
     layers: Any, curve: Curve, *, negative_slope: float = 0.0, last_is_linear: bool = True
 ) -> Iterator[tuple[Pieces, int]]:
-    """Pieces of the image after each layer, and its number of new breakpoints; as `exact_lengths`."""
+    """Pieces of the image after each layer, and its number of new breakpoints."""
     negative_slope = validate.real("negative_slope", negative_slope, remedy="0 is ReLU.")
     turns = (curve.stop - curve.start) / (2.0 * math.pi)
     valid = curve.kind != "circle" or turns <= 1.0 + 1e-12

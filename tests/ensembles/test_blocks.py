@@ -1,4 +1,4 @@
-"""Blocks: the same networks and values however an ensemble is cut, in one compilation and within its memory."""
+"""Blocks: same networks and values for any partition, in one compilation and bounded memory."""
 
 import jax
 import jax.numpy as jnp
@@ -168,7 +168,8 @@ def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypat
     cut = Blocks(64, 64, 32)
     whole = all_blocks(compile_ensemble(draws, 64, blocks=cut))
     device, told = Crowded(monkeypatch, 8), []
-    ensemble = compile_ensemble(draws, 64, blocks=cut, on_smaller_batches=lambda *batches: told.append(batches))
+    record = lambda *batches: told.append(batches)
+    ensemble = compile_ensemble(draws, 64, blocks=cut, on_smaller_batches=record)
     np.testing.assert_array_equal(all_blocks(ensemble), whole)
     np.testing.assert_array_equal(ensemble.block_fn(ROOT, 0), whole)
     assert device.tried == [32, 16, 8]  # found once, and kept
@@ -182,7 +183,8 @@ def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypat
 
 def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypatch):
     device = Crowded(monkeypatch, 0)
-    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), on_smaller_batches=lambda *batches: None)
+    silent = lambda *batches: None
+    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), on_smaller_batches=silent)
     with pytest.raises(
         ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are saved"
     ) as error:

@@ -1,4 +1,4 @@
-"""Gradients of every architecture: the explicit way is automatic differentiation, the conditional one has its joint law."""
+"""Gradients of every architecture: explicit maps are autodiff, conditional ones have its law."""
 
 import math
 from functools import partial
@@ -176,7 +176,7 @@ def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
     ):  # the last gradient is the function itself where there is no output layer
         z = (one.mean(0) - other.mean(0)) / error
     assert np.nanmax(np.abs(z)) < 5
-    # a rival: gradients that know nothing of the way forward; then f and x . grad f would not be correlated
+    # rival: gradients independent of the forward pass, with f and x . grad f uncorrelated
     f, along = other[:, 0], other[:, -1]
     assert np.corrcoef(f, along)[0, 1] * np.sqrt(num) > 5
     assert abs(np.corrcoef(f, np.roll(along, 1))[0, 1]) * np.sqrt(num) < 5
@@ -244,7 +244,7 @@ def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
 
 @pytest.mark.exhaustive
 def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product():
-    # the symmetric root of a Kronecker product is that of the roots: one network, written in two ways
+    # the symmetric root of a Kronecker product is the product of roots: one network, two forms
     outer, inner = MEAN @ MEAN.T + np.eye(3), np.eye(3) + 0.5
     laws = di.matrix_normal(outer, inner, MEAN), di.gaussian_matrix(np.kron(outer, inner), MEAN)
     biases = di.vector_normal(outer), di.gaussian_matrix(outer, np.zeros((3, 1)))

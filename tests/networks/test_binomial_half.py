@@ -1,4 +1,4 @@
-"""Numbers of heads among fair coins: tables that are right to the last bit, draws with exactly the tables' law."""
+"""Binomial(n, 1/2): tables exact to the last bit, and draws with exactly their law."""
 
 import math
 
@@ -34,7 +34,7 @@ def test_beyond_64_coins_the_weights_are_rounded_to_one_unit(width):
     assert sum(weights) == 2**64
     assert abs(errors[centre]) < 2**10  # the remainder, 5e-17
     assert set(np.delete(errors, centre).tolist()) <= {0, 1}
-    # below `first` the binomials fall at least by the factor first / (width - first + 1) with every step: a geometric sum
+    # below `first` each binomial falls by at least first / (width - first + 1): geometric sum
     outside = 2 * math.comb(width, first - 1) * (width - first + 1) // (width - 2 * first + 1)
     assert outside << 60 < 1 << width
 
@@ -96,7 +96,7 @@ def test_draws_of_unequal_layers_have_the_binomial_law_and_are_independent():
 
 
 def goodness_of_fit(drawn, width, probability):
-    """p-value of Pearson's chi-square over atoms, the tails pooled to at least 10 expected draws."""
+    """p-value of Pearson's chi-square over atoms, tails pooled to 10 expected draws."""
     law = scipy.stats.binom(width, probability)
     low, high = int(law.ppf(20 / len(drawn))), int(law.isf(20 / len(drawn)))
     observed = np.bincount(np.clip(drawn, low, high) - low, minlength=high - low + 1)

@@ -1,4 +1,4 @@
-"""The forward pass: both linear maps have one law, displacements keep their digits, depth does not hurt."""
+"""The forward pass: both linear maps have one law, displacements keep digits at any depth."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ def two_sample_z(a, b):
     return (a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
 
 
-# Equal widths and inputs of that dimension: one scan, one short compilation; unequal widths have a test of their own.
+# Equal widths and inputs of that dimension: one scan. Unequal widths have their own test.
 SPECS = {
     "relu": di.MLP(widths=(8, 8, 8)),
     "leaky": di.MLP(widths=(8, 8, 8), activation=di.leaky_relu(0.2)),
@@ -140,7 +140,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
     with jax.enable_x64(True):
         double = angles(np.float64)
     np.testing.assert_allclose(single, double, atol=2e-4)
-    # float64, plain cosines of the two images: an independent path, with digits at the large angles only
+    # float64, plain cosines of the images: independent, with digits at large angles only
     np.testing.assert_allclose(
         double[:, 2],
         plain_images(spec, parameters, inputs.points[0], inputs.partners[2]),

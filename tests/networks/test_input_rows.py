@@ -80,7 +80,7 @@ def test_chords_in_float32_are_those_of_float64(name, num_nodes):
     )
     exact = np.diff(corners, axis=0).astype(np.float64)
     size = np.abs(exact).max()
-    # a relative accuracy of float32 for the chords themselves, where a difference of float32 points would lose them
+    # float32 accuracy of the chords, which a difference of float32 points would lose
     np.testing.assert_allclose(chords, exact, rtol=0, atol=5e-7 * size + 1e-15)
     if num_nodes == 5000:
         rounded = np.diff(corners.astype(np.float32), axis=0)

@@ -120,16 +120,14 @@ def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     dead = events != 0
     assert (events[dead] == EVENTS["dead"]).all()
     assert (np.diff(dead.astype(int), axis=1) >= 0).all()
-    # a plane survives n neurons if two or more of them are active: 57/64 of networks for 6, 1/4 for 2
+    # a plane survives n neurons if two or more are active: 57/64 for 6, 1/4 for 2
     alive = (57 / 64) ** np.array([1, 1, 2, 3, 3]) * np.array([1, 0.25, 0.25, 0.25, 0.25])
     z = ((~dead).mean(axis=0) - alive) / np.sqrt(alive * (1 - alive) / len(dead))
     assert np.abs(z).max() < 5
 
 
 def test_more_vectors_than_neurons_are_refused():
-    with pytest.raises(
-        SpecError, match=r"3 vectors through a layer of 2 neurons.*at most 2"
-    ):
+    with pytest.raises(SpecError, match=r"3 vectors through a layer of 2 neurons.*at most 2"):
         input_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
 
 

@@ -1,4 +1,4 @@
-"""Orientations of input weights: closed forms, planted clusters, and digits where float32 has few."""
+"""Orientations of input weights: closed forms, planted clusters, float32 digits."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 
 def planted(directions, members, spread=0.01, scale=1e-25, seed=0):
-    """`members` vectors about each direction, of sizes between 1 and 3 times `scale`, in random order."""
+    """`members` vectors about each direction, sizes 1 to 3 times `scale`, shuffled."""
     rng = np.random.default_rng(seed)
     rows = np.repeat(np.asarray(directions, float), members, axis=0)
     rows = rows + spread * rng.standard_normal(rows.shape)

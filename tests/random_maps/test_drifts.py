@@ -42,7 +42,7 @@ def z_score(found, exact):
 @pytest.mark.parametrize("width", [2, 4])
 @pytest.mark.slow
 def test_linear_drift_is_the_digamma_function(width):
-    """400 networks of 100 layers resolve sqrt(psi_1(n/2) / 4 / 40 000), 0.003 at width 2; the drift 0 of infinite width is rejected."""
+    """400 networks of 100 layers: error sqrt(psi_1(n/2) / 4 / 40 000); rejects the drift 0."""
     result = drift_of_increments(np.asarray(gaussian_walks("linear", 1.0, width, 100).increments))
     exact = 0.5 * (digamma(width / 2) + np.log(2 / width))
     assert z_score(result, exact) < GATE
@@ -66,7 +66,7 @@ def test_tanh_near_0_has_the_linear_drift_and_both_estimators_agree():
 
 @pytest.mark.slow
 def test_relu_drift_is_a_binomial_mixture_given_survival():
-    """Increments of layers that survive, one per network; the drift 0 of E|x|^2 under He initialization is rejected."""
+    """Increments of surviving layers, one per network; rejects the drift 0 of E|x|^2."""
     width = 4
     increments = np.asarray(
         gaussian_walks(
@@ -96,7 +96,7 @@ def test_thompson_drift_and_sup_growth_differ_where_the_decaying_coordinate_is_f
 
 @pytest.mark.slow
 def test_positive_linear_networks_have_a_drift_below_the_logarithm_of_the_mean():
-    """W_ij = exp(g) / 8: 0.4873 from an independent simulation (standard error 0.0013), below ln E = 0.5."""
+    """W_ij = exp(g) / 8: 0.4873(13) from an independent simulation, below ln E = 0.5."""
 
     def one(key):
         def draw(t):
@@ -131,7 +131,7 @@ def width_one(amplitude, key, depth=4000):
 
 @pytest.mark.slow
 def test_exponents_of_width_one_disagree_at_0_and_at_typical_inputs():
-    """tanh, weights uniform on (-4, 4): ln 4 - 1 at 0, -1.107 at typical inputs; 40 networks of 4 000 layers."""
+    """tanh, weights uniform on (-4, 4): ln 4 - 1 at 0, -1.107 at typical inputs."""
     at_zero, typical = [], []
     for key in KEYS[:40]:
         weights = width_one(4.0, key)
@@ -150,7 +150,7 @@ def tangent_growth(weights, x):
 
 @pytest.mark.exhaustive
 def test_jacobian_distortion_of_width_one_grows_at_the_stated_rate():
-    """2 ln cosh(w x) under the stationary law: 1.488(3) per layer at (-4, 4), extremes at x = 0 and x = 1."""
+    """2 ln cosh(w x) under the stationary law: 1.488(3) per layer at (-4, 4)."""
     points, rates = jnp.array([[0.0], [0.5], [1.0]]), []
     for key in KEYS[:20]:
         logs = log_jacobian_determinants(width_one(4.0, key), "tanh", points)
@@ -160,7 +160,7 @@ def test_jacobian_distortion_of_width_one_grows_at_the_stated_rate():
 
 @pytest.mark.slow
 def test_the_exponent_at_0_of_gaussian_layers_is_the_linear_drift():
-    """N(0, A^2/n), A = 1.5, n = 2: ln A + (psi(1) + ln 1) / 2 = 0.117; infinite width has ln A = 0.405."""
+    """N(0, A^2/n), A = 1.5, n = 2: ln A + psi(1) / 2 = 0.117; infinite width: ln A = 0.405."""
 
     def one(key):
         with sequential_bits():

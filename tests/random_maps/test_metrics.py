@@ -1,4 +1,4 @@
-"""Metrics against their definitions, at sizes no float holds, and refused where they are not semi-invariant."""
+"""Metrics against their definitions, at any size, with their classes of layers."""
 
 import jax
 import jax.numpy as jnp

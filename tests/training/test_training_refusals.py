@@ -1,4 +1,4 @@
-"""Training runs that cannot be carried out, or could not show what they are for, are refused in one paragraph."""
+"""Bad input of training runs."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -86,7 +86,7 @@ def test_an_initialization_too_small_for_float32_names_the_gradient():
 def test_an_initialization_too_large_for_the_initial_stage():
     start(net(1e-2), initial_stage=True)
     start(net(1.0))
-    with pytest.raises(SpecError, match="outputs up to.*outputs below 0.01"):
+    with pytest.raises(SpecError, match=r"outputs up to.*outputs below 0\.01"):
         start(net(1.0), initial_stage=True)
 
 
