@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -62,7 +64,9 @@ class CoupledErrors(NamedTuple):
     num_left: np.ndarray
 
 
-def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = "float32") -> Any:
+def coupled_fn(
+    spec: ResNet | ConvResNet, inputs: Inputs | ArrayLike, *, dtype: DTypeLike = "float32"
+) -> Any:
     """A pure function from a key to a network and its diffusion's path, driven by the same W and b.
 
     Args:
@@ -83,7 +87,7 @@ def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = 
     check_explosion(spec, points, grid.horizon, remedy="")
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype, brownian=False)
 
-    def coupled(key: Any) -> Coupled:
+    def coupled(key: jax.Array) -> Coupled:
         rows = points_alone(jnp.asarray(points, dtype))
         _, rows = random_forward(spec, rows, key, lambda state: (), linear_map=explicit)
         start = stream_start(spec, points, key, dtype)
@@ -95,12 +99,12 @@ def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = 
 
 def coupled_errors(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | Any,
+    inputs: Inputs | ArrayLike,
     depths: tuple[int, ...] = (32, 64, 128, 256),
     *,
     num_seeds: int = 256,
     key: int = 0,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> CoupledErrors:
     """Root mean square distance of networks from their limiting diffusion on the same noise.
 

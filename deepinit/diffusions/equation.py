@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -76,7 +77,7 @@ def drift_and_noise(
     num_inputs: int,
     *,
     form: Form | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     brownian: bool = True,
 ) -> Equation:
     """The limit of infinite depth of a residual network of shallow blocks, as an Ito equation.
@@ -147,7 +148,7 @@ def drift_and_noise(
             images = images + increment.biases
         return slope * images.reshape(x.shape)
 
-    def increment(key: Any, duration: float) -> Noise:
+    def increment(key: jax.Array, duration: float) -> Noise:
         weight_key, biases = jax.random.fold_in(key, 0), None
         if bias_law is not None:
             biases = bias_law.increment(jax.random.fold_in(key, 1), duration, dtype)[:, 0]

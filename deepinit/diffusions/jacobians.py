@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.inputs import Inputs
@@ -58,13 +60,13 @@ class Jacobians(NamedTuple):
 
 def jacobian_fn(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | Any,
+    inputs: Inputs | ArrayLike,
     *,
-    times: Any = None,
+    times: ArrayLike | None = None,
     horizon: float = 1.0,
     num_steps: int | None = None,
     brownian: Brownian = "layers",
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Jacobians]:
     """A pure function from a key to a path with its Jacobian and inverse (module docstring).
@@ -101,7 +103,7 @@ def jacobian_fn(
     drift_of_one = lambda x: equation.drift(x[None])[0]
 
     def squared(x: jax.Array) -> jax.Array:
-        square = lambda slopes: slope**2 * equation.weights.squared(slopes)
+        square = lambda derivative: slope**2 * equation.weights.squared(derivative)
         return jax.vmap(square)(psi.derivative(x))
 
     def drift(state: Any) -> Any:
@@ -118,7 +120,7 @@ def jacobian_fn(
         changes = _matmul(change, g), -_matmul(inverse, change)
         return equation.noise(x, increment), *changes, log_determinant
 
-    def path(key: Any) -> Jacobians:
+    def path(key: jax.Array) -> Jacobians:
         x = stream_start(spec, points, key, dtype)
         one = jnp.broadcast_to(jnp.eye(x.shape[1], dtype=dtype), (*x.shape, x.shape[1]))
         start = x, one, one, jnp.zeros(len(points), dtype)

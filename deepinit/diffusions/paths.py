@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.explosions import explosion_refusal, explosion_time
@@ -41,14 +43,14 @@ class Paths(NamedTuple):
 
 def path_fn(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | Any,
+    inputs: Inputs | ArrayLike,
     *,
-    times: Any = None,
+    times: ArrayLike | None = None,
     horizon: float = 1.0,
     num_steps: int | None = None,
     form: Form | None = None,
     brownian: Brownian = "layers",
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Paths]:
     """A pure function from a key to a path of the limiting diffusion (`drift_and_noise`).
@@ -97,7 +99,7 @@ def path_fn(
         x, lifetimes = state
         return equation.noise(x, increment), jnp.zeros_like(lifetimes)
 
-    def path(key: Any) -> Paths:
+    def path(key: jax.Array) -> Paths:
         start = stream_start(spec, points, key, dtype), jnp.zeros(len(points), dtype)
         states, lifetimes = euler(drift, noise, start, equation, grid, key, brownian)
         return Paths(states, lifetimes[-1], ~within_floats(states[-1]))
@@ -176,7 +178,9 @@ def rows_of(inputs: Any) -> np.ndarray:
     return np.concatenate([inputs.points, inputs.partners]) if inputs.num_pairs else inputs.points
 
 
-def stream_start(spec: ResNet | ConvResNet, points: np.ndarray, key: Any, dtype: Any) -> jax.Array:
+def stream_start(
+    spec: ResNet | ConvResNet, points: np.ndarray, key: jax.Array, dtype: Any
+) -> jax.Array:
     """x at time 0: the inputs, or their embedding in the network of this key."""
     start, embedding = jnp.asarray(points, dtype), embedding_layer(spec)
     if embedding is None:

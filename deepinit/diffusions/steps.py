@@ -69,7 +69,7 @@ def euler(
     start: Any,
     equation: Equation,
     grid: Grid,
-    key: Any,
+    key: jax.Array,
     brownian: Brownian = "layers",
 ) -> Any:
     """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).

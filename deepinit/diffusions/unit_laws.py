@@ -45,7 +45,7 @@ class UnitLaw(NamedTuple):
         """Whether images of given rows can be drawn without the matrix."""
         return self.full is None
 
-    def increment(self, key: Any, duration: float, dtype: Any) -> jax.Array:
+    def increment(self, key: jax.Array, duration: float, dtype: Any) -> jax.Array:
         """The Brownian part over `duration`: the draw of a network of 1 / duration layers."""
         depth: Any = 1.0 / duration
         return self.law.sample(key, self.shape, depth=depth, dtype=dtype)
@@ -83,15 +83,17 @@ class UnitLaw(NamedTuple):
             return jnp.broadcast_to(self.scale**2 * norms, (len(rows), self.shape[0]))
         return norms * jnp.sum(self.outer**2, axis=1)
 
-    def squared(self, slopes: jax.Array) -> jax.Array:
-        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj] of Z = B diag(slopes), B square."""
+    def squared(self, derivative: jax.Array) -> jax.Array:
+        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj] of Z = B diag(derivative), B square."""
         if self.scale is not None:
-            return self.scale**2 * jnp.diag(slopes * slopes)
+            return self.scale**2 * jnp.diag(derivative * derivative)
         if self.full is None:
             outer, inner = _matmul(self.outer, self.outer.T), _matmul(self.inner, self.inner.T)
-            return _matmul(outer * slopes, inner * slopes)
+            return _matmul(outer * derivative, inner * derivative)
         factor = self.full.reshape(*self.shape, -1)
-        return jnp.einsum("ikn,kjn,k,j->ij", factor, factor, slopes, slopes, precision="highest")
+        return jnp.einsum(
+            "ikn,kjn,k,j->ij", factor, factor, derivative, derivative, precision="highest"
+        )
 
 
 def unit_law(

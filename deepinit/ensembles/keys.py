@@ -1,7 +1,5 @@
 """Keys: seed i's network draws from `fold_in(root, i)`, for any ensemble, block or device count."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -12,7 +10,7 @@ from deepinit.core.forks import require_unforked
 _GENERATOR = "threefry2x32"
 
 
-def root_key(key: Any) -> jax.Array:
+def root_key(key: int | np.integer | jax.Array) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.
 
     Raises:

@@ -108,7 +108,7 @@ Shape = tuple[int, ...]
 def random_gradients(
     spec: Spec,
     rows: Rows,
-    key: Any,
+    key: jax.Array,
     functions: Any,
     points: tuple[int, ...],
     *,

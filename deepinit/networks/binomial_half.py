@@ -7,7 +7,7 @@ atoms. Of two random 32-bit words, the first m bits choose the column; the other
 with its threshold. The sampler has exactly the rounded law.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +98,7 @@ def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
     return np.array(packed, np.uint32), shift
 
 
-def sample(key: Any, tables: AliasTables) -> jax.Array:
+def sample(key: jax.Array, tables: AliasTables) -> jax.Array:
     """[num_layers] int32: independent K ~ Binomial(width, 1/2), one per layer."""
     with sequential_bits():
         return sample_from_bits(jax.random.bits(key, (2, len(tables.starts)), "uint32"), tables)

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core.generator import sequential_bits
 
@@ -29,7 +30,7 @@ _SERIES = tuple((-1.0) ** (power + 1) / power for power in range(4, 14))
 
 
 def log_chi_square(
-    key: Any, degrees: jax.Array, reference: Any, dtype: Any = "float32"
+    key: jax.Array, degrees: jax.Array, reference: Any, dtype: DTypeLike = "float32"
 ) -> jax.Array:
     """log(chi^2_k / reference), independent for each entry k of `degrees`.
 

@@ -24,6 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -35,7 +36,7 @@ WIDEST = 2**23  # half integers up to here are float32 numbers
 
 
 def log_layer_factors(
-    key: Any,
+    key: jax.Array,
     fan_outs: tuple[int, ...],
     *,
     slopes: tuple[float, float] = RELU_SLOPES,
@@ -43,7 +44,7 @@ def log_layer_factors(
     d: int = 1,
     law: str = "normal",
     fan_in: int | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> jax.Array:
     """Log squared growth of a tangent (d = 1) or d-volume in every layer of one network.
 
@@ -127,13 +128,13 @@ def log_layer_scales(
     return d * scales
 
 
-def _log_gram(key: Any, rows: jax.Array, reference: Any, d: int, dtype: Any) -> jax.Array:
+def _log_gram(key: jax.Array, rows: jax.Array, reference: Any, d: int, dtype: Any) -> jax.Array:
     """log prod_{j < d} chi^2_{rows - j} / reference, [layers]."""
     return log_chi_square(key, rows - jnp.arange(d)[:, None], reference, dtype).sum(0)
 
 
 def _orthogonal(
-    key: Any, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
+    key: jax.Array, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
 ) -> jax.Array:
     total = np.maximum(n, [fan_in, *n[:-1]])
     hidden = total - n

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -28,7 +29,7 @@ def from_linen(
     module: Any,
     *,
     input_shape: tuple[int, ...] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
     """The Network of a `flax.linen` module; parameters are the module's nested dict.
@@ -56,7 +57,7 @@ def from_linen(
         on_batch = lambda parameters, batch: module.apply({"params": parameters}, batch)
         _check_rows(on_batch, shapes.get("params", {}), pair)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         if input_width not in checked:
             outside_traces(lambda: check(input_width))
             checked.add(input_width)
@@ -78,7 +79,7 @@ def from_nnx(
     make: Callable[[Any], Any],
     *,
     input_shape: tuple[int, ...] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
     """The Network of a `flax.nnx` module; parameters are the nested dict of its `nnx.Param` values.
@@ -112,7 +113,7 @@ def from_nnx(
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, nnx.State(parameters), unused)(batch)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         if input_width not in checked:
             pair = _pair(input_width, input_shape, dtype)  # refuses another size
             outside_traces(lambda: _check_rows(on_batch, nnx.to_pure_dict(shapes), pair))

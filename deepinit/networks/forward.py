@@ -49,7 +49,7 @@ Tap = Callable[[LayerState], Any]
 def random_layer(linear_map: Callable[..., jax.Array], precision: str) -> LayerFn:
     """Layer function that draws weights and biases from the layer's key."""
 
-    def layer_fn(key: Any, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
+    def layer_fn(key: jax.Array, rows: Rows, layer: Layer) -> tuple[jax.Array, jax.Array | None]:
         fan_out, law, depth = layer.fan_out, layer.weight_law, layer.depth
         images = linear_map(jax.random.fold_in(key, 0), rows, law, fan_out, depth, precision)
         if layer.bias_law is None:
@@ -159,7 +159,7 @@ def affine(rows: Rows, images: jax.Array, bias: jax.Array | None) -> Rows:
 def random_forward(
     spec: Spec,
     rows: Rows,
-    key: Any,
+    key: jax.Array,
     tap: Tap,
     *,
     linear_map: Callable[..., jax.Array],

@@ -93,7 +93,7 @@ def output_layer(spec: Spec) -> Layer:
     return Layer(spec.output_width, spec.output_law, bias_law, spec.depth, view)
 
 
-def layer_key(spec: Spec, key: Any, layer: Any) -> dict[str, Any]:
+def layer_key(spec: Spec, key: jax.Array, layer: Any) -> dict[str, Any]:
     """`fold_in(key, l)` for layer l; `fold_in(., 2)` of it for a block's outer matrix."""
     inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
@@ -106,12 +106,12 @@ def layer_numbers(segment: Segment) -> jax.Array:
     return segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
 
 
-def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
+def layer_keys(spec: Spec, key: jax.Array, segment: Segment) -> dict[str, Any]:
     """Keys of all layers of a segment, stacked."""
     return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 
-def boundary_keys(spec: Spec, key: Any) -> dict[str, Any]:
+def boundary_keys(spec: Spec, key: jax.Array) -> dict[str, Any]:
     """Keys of the embedding and output layers."""
     output, embedding = spec.depth + 1, spec.depth + 2
     return {

@@ -18,7 +18,7 @@ from deepinit.networks.rows import Rows
 
 
 def explicit(
-    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
     """Draw W [fan_out, fan_in] and multiply: any law, cost fan_in * fan_out."""
     stacked = rows.stacked
@@ -27,7 +27,7 @@ def explicit(
 
 
 def conditional(
-    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> jax.Array:
     """Draw W h for the k given rows h without W: exact for Gaussian and Haar weights used once.
 
@@ -52,7 +52,7 @@ def conditional(
     return _product(factor, normals)
 
 
-def _correlated(key: Any, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
+def _correlated(key: jax.Array, rows: Rows, law: MatrixLaw, fan_out: int, depth: int) -> jax.Array:
     """`conditional` for W = mean + A Z B^T: Z on the rows B^T h, then A, plus the mean."""
     stacked = rows.stacked
     mean, outer, inner = law.arrays(depth, stacked.dtype)
@@ -84,14 +84,14 @@ class Saved(NamedTuple):
 
 
 def explicit_with_residuals(
-    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, None]:
     """`explicit`; W is drawn again, not stored: that would take fan_in * fan_out per layer."""
     return explicit(key, rows, law, fan_out, depth, precision), None
 
 
 def conditional_with_residuals(
-    key: Any, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
+    key: jax.Array, rows: Rows, law: Law | MatrixLaw, fan_out: int, depth: int, precision: str
 ) -> tuple[jax.Array, Saved]:
     """`conditional` of Gaussian weights, with directions and normals of the one factorization."""
     del precision

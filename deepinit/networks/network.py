@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.forks import require_unforked
@@ -63,7 +64,7 @@ def named(
     `source`: see `Network.source`; None for the two functions.
     """
 
-    def labelled(key: Any, input_width: int) -> Any:
+    def labelled(key: jax.Array, input_width: int) -> Any:
         require_unforked()
         return init(key, input_width)
 
@@ -79,7 +80,7 @@ def named(
 def network(
     spec: Spec,
     *,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     precision: str = "highest",
     parametrization: str = "standard",
 ) -> Network:
@@ -99,7 +100,7 @@ def network(
     validate.choice("parametrization", parametrization, ("standard", "ntk"))
     is_standard = parametrization == "standard"
 
-    def draw(key: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
+    def draw(key: jax.Array, width: int, layer: Layer) -> dict[str, jax.Array]:
         # the images of the unit vectors are the columns of the matrix
         fan_in = width if layer.view is None else layer.view.fan_in(width)
         basis = points_alone(jnp.eye(fan_in, dtype=dtype))
@@ -110,7 +111,7 @@ def network(
     def draw_all(keys: Any, width: int, layer: Layer) -> dict[str, jax.Array]:
         return jax.vmap(lambda key: draw(key, width, layer))(keys)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         parameters: list[Any] = []
         outer, embedding, boundary = (
             outer_layer(spec),

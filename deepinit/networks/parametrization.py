@@ -12,7 +12,9 @@ from deepinit.networks.layers import Layer
 _PURPOSES = {"weights": 0, "biases": 1}  # of a layer's key, as in `forward.random_layer`
 
 
-def unit_parameters(key: Any, drawn: dict[str, jax.Array], layer: Layer) -> dict[str, jax.Array]:
+def unit_parameters(
+    key: jax.Array, drawn: dict[str, jax.Array], layer: Layer
+) -> dict[str, jax.Array]:
     """Parameters of variance 1 of the matrix and biases that were drawn from this key."""
     laws = {"weights": layer.weight_law, "biases": layer.bias_law}
     result = {}

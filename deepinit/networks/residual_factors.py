@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.array_api import is_traced
@@ -22,13 +23,13 @@ from deepinit.networks.factors import RELU_SLOPES, WIDEST, log_layer_factors
 
 
 def log_residual_factors(
-    key: Any,
+    key: jax.Array,
     width: int,
     inner_widths: tuple[int, ...],
     strengths: Any,
     *,
     slopes: tuple[float, float] = RELU_SLOPES,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> jax.Array:
     """Log squared growth of one tangent in every block x + V phi(W x + b) of one network.
 

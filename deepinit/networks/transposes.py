@@ -21,7 +21,7 @@ from deepinit.networks.rows import Rows
 
 
 def explicit(
-    key: Any, saved: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+    key: jax.Array, saved: None, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
     """Draw W again from its key and multiply: any law, cost fan_in * fan_out."""
     del saved
@@ -33,7 +33,7 @@ def explicit(
 
 
 def conditional(
-    key: Any, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
+    key: jax.Array, saved: Saved, vectors: jax.Array, layer: Layer, fan_in: int, precision: str
 ) -> jax.Array:
     """W^T u without W, in the exact joint law with the images W h of k rows: cost (k + num) n.
 
@@ -122,7 +122,7 @@ def cotangent_maps(linear_map: str, precision: str, points: tuple[int, ...]) -> 
     draw = TRANSPOSES[linear_map]
 
     def transpose(
-        key: Any, saved: Any, rows: Rows, back: Cotangents, layer: Layer
+        key: jax.Array, saved: Any, rows: Rows, back: Cotangents, layer: Layer
     ) -> tuple[Cotangents, WeightsAndBiases]:
         stacked, vectors, num, view = rows.points, back.vectors, len(back.vectors), layer.view
         inputs = stacked if view is None else view.extract(stacked)

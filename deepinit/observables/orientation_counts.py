@@ -6,10 +6,11 @@ any cloud splits into some twenty sectors, so a count is accepted only if the cl
 than 95 % of the neurons and their number is the same at cosines 0.90 and 0.98.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from deepinit.observables.orientations import cosine_similarities
 
@@ -37,7 +38,11 @@ class OrientationCount(NamedTuple):
 
 
 def count_orientations(
-    vectors: Any, *, amplitudes: Any = None, smallest_amplitude: float = 0.05, lines: bool = False
+    vectors: ArrayLike,
+    *,
+    amplitudes: ArrayLike | None = None,
+    smallest_amplitude: float = 0.05,
+    lines: bool = False,
 ) -> OrientationCount:
     """Number of orientations of a layer, and whether it has condensed; for jit and vmap.
 

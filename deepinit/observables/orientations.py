@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.norms import row_norms
 
 _VISIT = 0.97  # cosine at which a neuron has reached an orientation
 
 
-def input_vectors(weights: Any, biases: Any = None) -> jax.Array:
+def input_vectors(weights: ArrayLike, biases: ArrayLike | None = None) -> jax.Array:
     """Input vectors [m, fan_in + 1] of weights [m, fan_in] and biases [m], or the weights."""
     weights = jnp.asarray(weights)
     if biases is None:
@@ -26,7 +27,7 @@ def input_vectors(weights: Any, biases: Any = None) -> jax.Array:
     return jnp.concatenate([weights, jnp.asarray(biases)[:, None]], axis=1)
 
 
-def orientations(vectors: Any) -> jax.Array:
+def orientations(vectors: ArrayLike) -> jax.Array:
     """w_j / |w_j|: [m, D], zero for zero vectors."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
@@ -35,7 +36,7 @@ def orientations(vectors: Any) -> jax.Array:
     return scaled / jnp.where(largest == 0, 1, norm)
 
 
-def cosine_similarities(vectors: Any) -> jax.Array:
+def cosine_similarities(vectors: ArrayLike) -> jax.Array:
     """D(w_i, w_j) = w_i.w_j / (|w_i| |w_j|): [m, m] in [-1, 1].
 
     Reference: arXiv:2105.11686, definition of cosine similarity.
@@ -44,7 +45,7 @@ def cosine_similarities(vectors: Any) -> jax.Array:
     return jnp.clip(jnp.matmul(units, units.T, precision="highest"), -1.0, 1.0)
 
 
-def display_order(similarities: Any) -> np.ndarray:
+def display_order(similarities: ArrayLike) -> np.ndarray:
     """An order of neurons that groups equal orientations, by an eigendecomposition on the host.
 
     In the coordinates sqrt(lambda_k) v_k equal orientations are equal points. Neurons are sorted by
@@ -67,7 +68,7 @@ def display_order(similarities: Any) -> np.ndarray:
     return np.lexsort((np.take_along_axis(coordinates, leading[:, None], axis=1)[:, 0], leading))
 
 
-def angles_to(vectors: Any, directions: Any) -> jax.Array:
+def angles_to(vectors: ArrayLike, directions: ArrayLike) -> jax.Array:
     """Angles [m, k] of neurons to given directions in radians, accurate also near 0 and pi.
 
     2 atan2(|u - d|, |u + d|); an arccos would jump from 0 to 3.5e-4 in float32. NaN for zero
@@ -105,7 +106,7 @@ class Alignment(NamedTuple):
     visited: jax.Array
 
 
-def alignment(vectors: Any, directions: Any) -> Alignment:
+def alignment(vectors: ArrayLike, directions: ArrayLike) -> Alignment:
     """The primary test of predicted orientations; zero vectors are aligned with nothing.
 
     Args:
@@ -121,7 +122,7 @@ def alignment(vectors: Any, directions: Any) -> Alignment:
     return Alignment(best, nearest, median, low, jnp.mean(reached), visited)
 
 
-def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
+def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
     """A_j = |a_j| |w_j|: [m].
 
     Args:
@@ -135,7 +136,7 @@ def amplitudes(vectors: Any, outputs: Any) -> jax.Array:
     return row_norms(jnp.asarray(vectors)) * sizes
 
 
-def amplitude_angle(vectors: Any, outputs: Any) -> tuple[jax.Array, jax.Array]:
+def amplitude_angle(vectors: ArrayLike, outputs: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Points (phi_j, A_j) of the scatter plot: phi_j = atan2(bias_j, weight_j), `amplitudes` A_j.
 
     With several inputs the first is the projection u_j.1 / sqrt(D) of the orientation.
@@ -166,7 +167,7 @@ def relative_distance(parameters: Any, initial: Any) -> jax.Array:
 
 
 def time_to_condensation(
-    times: Any, best: Any, *, level: float = 0.99, fraction: float = 0.9
+    times: ArrayLike, best: ArrayLike, *, level: float = 0.99, fraction: float = 0.9
 ) -> jax.Array:
     """First recorded time at which a fraction of neurons has a predicted orientation.
 

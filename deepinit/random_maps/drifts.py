@@ -5,9 +5,10 @@ a(t) = d(x_0, x_t) is subadditive; a(t)/t converges to the drift with a start-up
 network first, since layers of one network are dependent.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.random_maps.iterates import Iterates
@@ -33,7 +34,7 @@ class Drift(NamedTuple):
     num_excluded: int
 
 
-def drift(distances: Any, *, start: int | None = None) -> Drift:
+def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
     """(a(T) - a(start)) / (T - start), a(t) a log-norm or the distance of x_t from x_0.
 
     Args:
@@ -53,7 +54,7 @@ def drift(distances: Any, *, start: int | None = None) -> Drift:
         return _summary((distances[:, -1] - distances[:, start]) / (total - start))
 
 
-def drift_of_increments(increments: Any, *, start: int = 0) -> Drift:
+def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
     """The mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
     Args:
@@ -86,7 +87,7 @@ def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | No
     return drift(np.asarray(metric(states, first)).T, start=start)
 
 
-def _per_network(values: Any, name: str, least: int) -> np.ndarray:
+def _per_network(values: ArrayLike, name: str, least: int) -> np.ndarray:
     values = np.asarray(values, np.float64)
     valid = values.ndim == 2 and len(values) >= 1 and values.shape[1] >= least
     allowed = f"[networks, depths] with at least one network and {least} depth(s)"

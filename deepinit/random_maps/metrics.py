@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.array_api import is_traced
@@ -51,12 +52,12 @@ class Metric(NamedTuple):
     layer_class: str
     reference: str
 
-    def __call__(self, x: Any, y: Any) -> jax.Array:
+    def __call__(self, x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
         """The distance."""
         return self.function(x, y)
 
 
-def thompson_distance(x: Any, y: Any) -> jax.Array:
+def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors.
 
     d_T(x, y) = ln max{M(x/y), M(y/x)}, M(x/y) = max_i x_i / y_i.
@@ -78,7 +79,7 @@ def thompson_distance(x: Any, y: Any) -> jax.Array:
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
 
-def hilbert_distance(x: Any, y: Any) -> jax.Array:
+def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i), between positive rays.
 
     d_H(x, y) = ln(M(x/y) M(y/x)), M(x/y) = max_i x_i / y_i; 0 for y = s x.
@@ -99,18 +100,18 @@ def hilbert_distance(x: Any, y: Any) -> jax.Array:
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
 
-def norm_distance(x: Any, y: Any, order: float = 2) -> jax.Array:
+def norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike, order: float = 2) -> jax.Array:
     """|x - y| in l^order, order 1, 2 or infinity: [...]; 0 or infinite outside the floats."""
     difference = _difference(x, y)
     return shifted(_norm(difference.mantissa, order), difference.exponent)
 
 
-def log_norm_distance(x: Any, y: Any) -> jax.Array:
+def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """ln |x - y| in l^2 of vectors of any size: [...]; -inf where they are equal."""
     return log_norm(_difference(x, y))
 
 
-def bilipschitz_distance(first: Any, second: Any) -> jax.Array:
+def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
     """Thompson's metric between distance functions on points: max |ln d1(p, q) - ln d2(p, q)|.
 
     Args:
@@ -132,7 +133,7 @@ def bilipschitz_distance(first: Any, second: Any) -> jax.Array:
     return _checked("the bi-Lipschitz metric", distance, remedy=_IDENTIFIED)
 
 
-def jacobian_distortion(first: Any, second: Any) -> jax.Array:
+def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
     """sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))|: Hilbert's metric between |Jf| and |Jg|.
 
     Args:
@@ -156,12 +157,12 @@ def jacobian_distortion(first: Any, second: Any) -> jax.Array:
     return largest(difference) + largest(-difference)
 
 
-def sup_distance(first: Any, second: Any) -> jax.Array:
+def sup_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
     """max |f(x) - g(x)| over points, from values [..., points]: never expands under pull-back."""
     return largest(jnp.abs(jnp.asarray(first) - jnp.asarray(second)))
 
 
-def distance_function(points: Any, order: float = 2) -> jax.Array:
+def distance_function(points: ArrayLike, order: float = 2) -> jax.Array:
     """Distances |p - q| of pairs of points [m, n]: [m (m - 1) / 2], `numpy.triu_indices(m, 1)`."""
     points = jnp.asarray(points)
     rows, columns = np.triu_indices(points.shape[0], 1)
@@ -272,7 +273,7 @@ def _spread_of_log_ratios(x: Scaled, y: Scaled) -> jax.Array:
 
 
 @jax.jit
-def _difference(x: Any, y: Any) -> Scaled:
+def _difference(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> Scaled:
     x, y = as_scaled(x), as_scaled(y)
     return added(x, Scaled(-y.mantissa, y.exponent))
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.array_api import array_namespace
 
@@ -30,7 +31,7 @@ class Scaled(NamedTuple):
     exponent: jax.Array
 
 
-def as_scaled(x: Any) -> Scaled:
+def as_scaled(x: Scaled | ArrayLike) -> Scaled:
     """A `Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
     if isinstance(x, Scaled):
         return x
@@ -114,7 +115,7 @@ def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
 
 
 @jax.jit
-def log_ratios(x: Any, y: Any) -> jax.Array:
+def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """ln x_i - ln y_i of positive vectors, arrays or `Scaled`: [..., n]; NaN for other entries."""
     x, y = as_scaled(x), as_scaled(y)
     shift = (x.exponent - y.exponent)[..., None] * jnp.asarray(LN2, x.mantissa.dtype)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 import scipy.optimize
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation, as_activation
@@ -66,7 +67,7 @@ class Audit(NamedTuple):
 
 
 def draw_pairs(
-    key: Any, metric: Metric, width: int, num_pairs: int, dtype: Any = "float32"
+    key: jax.Array, metric: Metric, width: int, num_pairs: int, dtype: DTypeLike = "float32"
 ) -> tuple[jax.Array, jax.Array]:
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
@@ -135,11 +136,11 @@ def _traced_ratios(
 def audit(
     layer: Layer,
     metric: Metric,
-    key: Any,
+    key: jax.Array,
     *,
     num_pairs: int = 1000,
     bound: float = 1.0,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> Audit:
     """Ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 

@@ -31,7 +31,7 @@ def antisymmetric(network: Network) -> Network:
     remedy = "Write training.antisymmetric(training.perceptron(spec))."
     validate.instance("network", network, Network, "a Network", remedy)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         parameters = network.init(key, input_width)
         return parameters, parameters
 

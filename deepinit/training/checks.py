@@ -66,7 +66,7 @@ def check_initialization(
     probes = np.unique(np.linspace(0, len(examples.inputs) - 1, _NUM_PROBES).astype(int))
     x, y = (values[probes] for values in as_arrays(examples, dtype))
 
-    def probe(key: Any) -> tuple[jax.Array, Any]:
+    def probe(key: jax.Array) -> tuple[jax.Array, Any]:
         with sequential_bits():
             parameters = network.init(key, examples.dimension)
         outputs = jax.vmap(network.apply, (None, 0))(parameters, x)
@@ -102,7 +102,7 @@ def as_arrays(examples: Examples, dtype: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def _output_width(network: Network, examples: Examples) -> int:
-    def output(key: Any, x: jax.Array) -> jax.Array:
+    def output(key: jax.Array, x: jax.Array) -> jax.Array:
         return network.apply(network.init(key, examples.dimension), x)
 
     shape = jax.eval_shape(output, jax.random.key(0), jnp.zeros(examples.dimension)).shape

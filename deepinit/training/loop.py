@@ -149,7 +149,7 @@ def training_seed_fn(
     end = None if end_time is None else jnp.asarray(end_time, dtype)
     record = record if record is not None else lambda snapshot: snapshot.parameters
 
-    def seed_fn(key: Any) -> Records:
+    def seed_fn(key: jax.Array) -> Records:
         with sequential_bits():
             initial = network.init(key, examples.dimension)
         batch_key = jax.random.fold_in(key, jnp.uint32(_BATCH_STREAM))

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation
@@ -60,7 +61,7 @@ def perceptron(
     output_bias: bool = False,
     output_scale: float = 1.0,
     layer_laws: Sequence[Law] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     precision: str = "highest",
 ) -> Network:
     """The trainable network of a spec (formula: module docstring).
@@ -87,7 +88,7 @@ def perceptron(
     assert output_width is not None
     validate.dtype(dtype)
 
-    def init(key: Any, input_width: int) -> Parameters:
+    def init(key: jax.Array, input_width: int) -> Parameters:
         fans = (input_width, *spec.widths, output_width)
         parameters = []
         for layer, law in enumerate(laws, start=1):
@@ -144,7 +145,7 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
     validate.instance("network", network, Network, "a perceptron", remedy)
     validate.positive("amplitude", amplitude, "0.05 is small for most targets.")
 
-    def init(key: Any, input_width: int) -> Parameters:
+    def init(key: jax.Array, input_width: int) -> Parameters:
         *hidden, output = network.init(key, input_width)
         weights = output["weights"]
         signs = jnp.where(weights < 0, -amplitude, amplitude).astype(weights.dtype)
