@@ -6,7 +6,6 @@ scale (vectors are divided by their largest entry before squaring, so 1e-30 in f
 zero vector has the zero row. All are pure JAX, for jit and vmap, except where noted.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -136,21 +135,6 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
     return row_norms(jnp.asarray(vectors)) * sizes
 
 
-def amplitude_angle(vectors: ArrayLike, outputs: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """Points (phi_j, A_j) of the scatter plot: phi_j = atan2(bias_j, weight_j), `amplitudes` A_j.
-
-    With several inputs the first is the projection u_j.1 / sqrt(D) of the orientation.
-
-    Returns:
-        phi [m] in (-pi, pi] radians (the projection, in [-1, 1]), A [m].
-    """
-    vectors = jnp.asarray(vectors)
-    if vectors.shape[1] == 2:
-        return jnp.arctan2(vectors[:, 1], vectors[:, 0]), amplitudes(vectors, outputs)
-    projection = jnp.sum(orientations(vectors), axis=1) / math.sqrt(vectors.shape[1])
-    return projection, amplitudes(vectors, outputs)
-
-
 def relative_distance(parameters: Any, initial: Any) -> jax.Array:
     """RD = |W - W(0)| / |W(0)| of all parameters together.
 
@@ -164,22 +148,3 @@ def relative_distance(parameters: Any, initial: Any) -> jax.Array:
     """
     flat = lambda tree: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])[None]
     return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]
-
-
-def time_to_condensation(
-    times: ArrayLike, best: ArrayLike, *, level: float = 0.99, fraction: float = 0.9
-) -> jax.Array:
-    """First recorded time at which a fraction of neurons has a predicted orientation.
-
-    Args:
-        times: [T], of the records.
-        best: [T, m], cosines (`Alignment.best`).
-        level: the cosine of an aligned neuron.
-        fraction: of aligned neurons.
-
-    Returns:
-        The time; NaN if there is none.
-    """
-    times = jnp.asarray(times)
-    reached = jnp.mean(jnp.asarray(best) > level, axis=1) >= fraction
-    return jnp.where(jnp.any(reached), times[jnp.argmax(reached)], jnp.nan)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from numpy.typing import ArrayLike
 
 from deepinit.core.array_api import array_namespace
@@ -88,12 +87,6 @@ def is_zero(x: Scaled) -> jax.Array:
     return jnp.all(x.mantissa == 0, axis=-1)
 
 
-def direction(x: Scaled) -> jax.Array:
-    """x / |x|: [..., n]; zeros for the zero vector."""
-    size = jnp.sqrt(jnp.sum(x.mantissa * x.mantissa, axis=-1, keepdims=True))
-    return x.mantissa / jnp.where(size == 0, 1, size)
-
-
 @jax.jit
 def log_norm(x: Scaled) -> jax.Array:
     """ln |x|: [...]; -inf for the zero vector, -inf or inf for a saturated one."""
@@ -128,13 +121,6 @@ def largest(x: Any, axis: int = -1) -> Any:
     """max along an axis, NaN if an entry is NaN (XLA's CPU reduction can lose NaN, jaxlib 0.10)."""
     xp = array_namespace(x)
     return xp.where(xp.any(xp.isnan(x), axis=axis), xp.nan, xp.max(x, axis=axis))
-
-
-def log_coordinates(x: Scaled) -> np.ndarray:
-    """ln x_i of a positive vector in float64, on the host: [..., n]."""
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.asarray(x.mantissa, np.float64))
-    return logs + np.asarray(x.exponent, np.float64)[..., None] * LN2
 
 
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:

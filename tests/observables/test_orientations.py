@@ -8,7 +8,6 @@ import pytest
 from deepinit.observables.orientation_counts import count_orientations
 from deepinit.observables.orientations import (
     alignment,
-    amplitude_angle,
     amplitudes,
     angles_to,
     cosine_similarities,
@@ -16,7 +15,6 @@ from deepinit.observables.orientations import (
     input_vectors,
     orientations,
     relative_distance,
-    time_to_condensation,
 )
 
 RNG = np.random.default_rng(0)
@@ -137,15 +135,11 @@ def test_no_neurons_at_all_are_not_condensed():
 
 
 @pytest.mark.slow
-def test_amplitudes_and_angles_of_the_scatter_plot():
+def test_amplitudes():
     vectors, outputs = np.array([[0.0, 2.0], [-3.0, -3.0]]), np.array([-0.5, 2.0])
-    angle, amplitude = amplitude_angle(vectors, outputs)
-    np.testing.assert_allclose(angle, [np.pi / 2, -0.75 * np.pi], rtol=1e-6)
-    np.testing.assert_allclose(amplitude, [1.0, 2 * np.sqrt(18)], rtol=1e-6)
+    np.testing.assert_allclose(amplitudes(vectors, outputs), [1.0, 2 * np.sqrt(18)], rtol=1e-6)
     two_outputs = amplitudes(vectors, np.array([[0.3, 1.0], [-0.4, 0.0]]))
     np.testing.assert_allclose(two_outputs, [1.0, np.sqrt(18)], rtol=1e-6)
-    projection, _ = amplitude_angle(np.ones((1, 4)), np.ones(1))
-    np.testing.assert_allclose(projection, [1.0], rtol=1e-6)
 
 
 def test_relative_distance_of_trees_of_any_scale():
@@ -154,14 +148,6 @@ def test_relative_distance_of_trees_of_any_scale():
     expected = np.sqrt(4 * 9 + 2 * 64) / 6
     assert float(relative_distance(moved, initial)) == pytest.approx(expected, rel=1e-5)
     assert float(relative_distance(initial, initial)) == 0
-
-
-def test_time_to_condensation_is_the_first_record_with_enough_neurons():
-    best = np.array([[0.1, 0.2], [0.995, 0.3], [0.995, 0.999], [0.1, 0.1]])
-    times = np.array([0.0, 1.0, 2.5, 4.0])
-    assert float(time_to_condensation(times, best)) == 2.5
-    assert float(time_to_condensation(times, best, fraction=0.5)) == 1.0
-    assert np.isnan(time_to_condensation(times, best, level=0.9999))
 
 
 @pytest.mark.slow
