@@ -132,7 +132,7 @@ def _batch_of_one(x: Any, input_shape: tuple[int, ...] | None) -> Any:
     if input_shape is None:
         return x[None]
     if x.size != math.prod(input_shape):
-        given = f"inputs of {x.size} numbers for input_shape={input_shape}"
+        given = f"inputs of {x.size} numbers for the input shape {input_shape}"
         remedy = "Give the shape of one input, without the batch."
         raise SpecError(given, f"{math.prod(input_shape)} numbers", remedy)
     return x.reshape(1, *input_shape)

@@ -138,7 +138,8 @@ def _check_ratios(rows: Rows, dtype: str) -> None:
     if np.any(rows.displacement_scales > largest):
         decades = np.max(rows.displacement_scales) / np.log(10.0)
         given = f"a pair whose second member is 1e{decades:.0f} times the first"
-        raise SpecError(given, f"ratios up to {np.exp(largest):.2g} in {dtype}")
+        allowed = f"ratios up to {np.exp(largest):.2g} in {dtype}"
+        raise SpecError(given, allowed, "Give both members a similar norm.")
 
 
 def _refuse_ties(spec: Spec, inputs: Frames) -> None:

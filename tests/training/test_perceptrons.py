@@ -102,5 +102,5 @@ def test_flax_modules_without_the_form_of_a_network_are_refused():
         from_linen("Dense")
     with pytest.raises(SpecError, match="batch_stats"):
         from_linen(linen.BatchNorm(use_running_average=False)).init(KEY, 3)
-    with pytest.raises(SpecError, match="input_shape"):
+    with pytest.raises(SpecError, match="input shape"):
         from_linen(linen.Dense(1), input_shape=(2, 2)).init(KEY, 3)
