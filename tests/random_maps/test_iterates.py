@@ -19,7 +19,6 @@ from deepinit.random_maps.iterates import (
     tangent_iterates,
 )
 from deepinit.random_maps.scaled import Scaled, as_scaled, to_array
-from deepinit.random_maps.scaled_activations import scaled_activation, scaled_derivative
 
 RNG = np.random.default_rng(2)
 WEIGHTS = RNG.standard_normal((12, 5, 5)) / np.sqrt(5)
@@ -154,44 +153,6 @@ def test_activations_of_higher_order_shrink_doubly_exponentially_with_the_right_
         result.states.exponent, [-29, *(-30 * 2.0 ** np.arange(1, 21) + 1)]
     )
     assert float(result.states.mantissa[1, 1] / result.states.mantissa[1, 0]) == 0.25
-
-
-@pytest.mark.parametrize("activation", EVERY, ids=str)
-@pytest.mark.slow_cases("gelu", "leaky_relu(negative_slope=0.1)", "relu", "selu", "tanh")
-def test_scaled_activation_agrees_with_the_function_across_its_regimes(activation):
-    vector = np.array([0.9, -0.6, 0.3, -0.01])
-    with jax.enable_x64(True):
-        for exponent in (
-            -30,
-            -20,
-            -5,
-            0,
-            3,
-            20,
-        ):  # float32 switches at -24 and 63; float64 serves as the truth
-            z32 = Scaled(jnp.asarray(vector, jnp.float32), jnp.int32(exponent))
-            z64 = jnp.asarray(vector, jnp.float32).astype(float) * 2.0**exponent
-            scale = np.abs(np.asarray(activation(z64))).max()
-            np.testing.assert_allclose(
-                to_array(scaled_activation(activation, z32)),
-                activation(z64),
-                rtol=1e-3,
-                atol=2e-6 * scale,
-            )
-            slopes = np.asarray(activation.derivative(z64))
-            tolerance = (
-                2e-6 * np.abs(slopes).max()
-                if activation.name != "sin"
-                else 1e-5 * 2.0 ** max(exponent, 0)
-            )
-            np.testing.assert_allclose(
-                to_array(scaled_derivative(activation, z32)), slopes, rtol=1e-3, atol=tolerance
-            )
-
-
-def test_activations_that_follow_no_power_at_zero_are_refused():
-    with pytest.raises(SpecError, match="has the derivative inf"):
-        forward_iterates(WEIGHTS, activations.from_function(lambda x: jnp.sqrt(jnp.abs(x))), START)
 
 
 @pytest.mark.slow
