@@ -18,7 +18,7 @@ from deepinit.ensembles.blocks import Ensemble, compile_ensemble
 from deepinit.ensembles.keys import root_key
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.quantities.kinds.axis import pass_bytes
 from deepinit.quantities.measured import measure_block, values_of
 
@@ -37,7 +37,7 @@ def forward_fn(
 ) -> Callable[[Any], Any]:
     """`key -> Measurement`: the engine's forward pass with this linear map."""
     spec, inputs = di.MLP((width,) * depth), points(count)
-    start = starting_rows(spec, inputs, "float32")
+    start = input_rows(spec, inputs, "float32")
     measure = lambda state: NNGP.measurement.tap(state, inputs)
     return lambda key: random_forward(spec, start(key), key, measure, linear_map=linear_map)[0]
 

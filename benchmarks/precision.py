@@ -26,7 +26,7 @@ from deepinit.ensembles.keys import root_key
 from deepinit.infinite_width.precision import host_float64
 from deepinit.networks import linear_maps
 from deepinit.networks.forward import random_forward
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.quantities.measured import values_of
 from deepinit.quantities.routes import seed_fn_of
 
@@ -149,7 +149,7 @@ def conditional_float64(shape: tuple[int, int], num_networks: int) -> Values:
     with host_float64():
         for name in ("ln sin^2", "second moments"):
             quantity, spec = QUANTITIES[name], network(*shape, ACTIVATIONS[name])
-            start = starting_rows(spec, PAIR, "float64")
+            start = input_rows(spec, PAIR, "float64")
 
             def one(
                 seed: Any, start: Any = start, quantity: Any = quantity, spec: Any = spec

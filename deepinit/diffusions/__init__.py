@@ -1,7 +1,7 @@
-"""Residual networks of infinite depth as diffusions: the equation, its paths, its Jacobian, and networks coupled to it.
+"""Residual networks of infinite depth as diffusions: equation, paths, Jacobians, coupled networks.
 
-`path_fn(spec, inputs)` and `jacobian_fn(spec, inputs)` give functions of a key, to be mapped over keys; `coupled_errors` runs networks and
-their limit on the same noise. diffrax and JAX are imported when one of these is first used.
+`path_fn(spec, inputs)` and `jacobian_fn(spec, inputs)` are functions of a key; `coupled_errors`
+runs networks and their limit on the same noise. diffrax and JAX are imported on first use.
 """
 
 import lazy_loader

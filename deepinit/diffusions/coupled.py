@@ -1,8 +1,10 @@
-"""Networks and their limiting diffusion on the same noise: how far apart they are at each depth, and the order in 1 / depth.
+"""Networks and their limiting diffusion on the same noise: distance by depth, and its order.
 
-Network and Euler's method with one step for every block take the same W and b. A block adds phi(h) to the one, a h + (b/2) Var h to the other,
-h = W psi(x) + b of order depth^(-1/2). Their difference is (b/2)(h^2 - Var h), centred and of order 1 / depth, plus (c/6) h^3 of order
-depth^(-3/2). Over depth blocks independent centred terms add up like the square root of their number: root mean squares of
+The network and Euler's method with one step per block use the same W and b. A block adds phi(h) to
+the network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b of order depth^(-1/2). The
+difference is (b/2)(h^2 - Var h), centred and of order 1 / depth, plus (c/6) h^3 of order
+depth^(-3/2). Independent centred terms add up like the square root of their number, so the root
+mean square distance is of
 
     order depth^(-1/2) where phi''(0) = b is not 0,    order depth^(-1) where it is 0.
 """
@@ -14,6 +16,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -26,28 +30,28 @@ from deepinit.networks.forward import random_forward
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.rows import points_alone
 
-_AT_ONCE = 64  # pairs of paths in one batch
+_BATCH_SIZE = 64  # pairs of paths
 
 
 class Coupled(NamedTuple):
-    """The streams after the last block, [num_inputs, width] each, from one draw of all weights and biases."""
+    """The streams after the last block, [num_inputs, width] each, from one draw of W and b."""
 
     network: jax.Array
     diffusion: jax.Array
 
 
 class CoupledErrors(NamedTuple):
-    """Root mean square distances of networks from their diffusion, and how they fall with depth.
+    """Root mean square distances of networks from their diffusion, and their order in depth.
 
     Attributes:
         depths: [num_depths].
-        rms: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width) at the last block.
+        rms: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width), last block.
         standard_errors: of rms.
-        orders: [num_inputs], p of rms ~ depth^-p, by least squares of logarithms weighted by their errors.
-        order_errors: [num_inputs], standard errors of the orders, from the sampling errors alone.
+        orders: [num_inputs], p of rms ~ depth^-p, by weighted least squares of logarithms.
+        order_errors: [num_inputs], standard errors from sampling alone.
         local_orders: [num_depths - 1, num_inputs], of successive depths.
         local_order_errors: their standard errors.
-        num_left: [num_depths], draws in which either left the floats; they are not in the means.
+        num_left: [num_depths], draws that are not finite, excluded from the means.
     """
 
     depths: np.ndarray
@@ -60,27 +64,30 @@ class CoupledErrors(NamedTuple):
     num_left: np.ndarray
 
 
-def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = "float32") -> Any:
-    """A pure function from a key to the network of that key and its diffusion's path, both driven by the network's own W and b.
+def coupled_fn(
+    spec: ResNet | ConvResNet, inputs: Inputs | ArrayLike, *, dtype: DTypeLike = "float32"
+) -> Any:
+    """A pure function from a key to a network and its diffusion's path, driven by the same W and b.
 
     Args:
-        spec: shallow blocks, of any law that shrinks with depth; the output layer is left out.
+        spec: shallow blocks, of any law that shrinks with depth; the output layer is ignored.
         inputs: as for `path_fn`.
         dtype: of the streams, as for `drift_and_noise`.
 
     Returns:
-        `key -> Coupled`. The network is the one that `di.network(spec).init(key, ...)` draws; the path takes one Euler step for every block.
+        `key -> Coupled`: the network `di.network(spec).init(key, ...)`, and the path with one Euler
+        step per block.
 
     Raises:
         SpecError: as `path_fn`, for the horizon 1.
 
-    Reference: arXiv 2007.03253, theorem 5 (convergence in law); the coupling is derived in the module docstring.
+    Reference: arXiv:2007.03253, theorem 5 (convergence in law); coupling: module docstring.
     """
     spec, points, grid = prepared(spec, inputs, None, 1.0, None)
     check_explosion(spec, points, grid.horizon, remedy="")
     equation = drift_and_noise(spec, len(points), form="driving", dtype=dtype, brownian=False)
 
-    def coupled(key: Any) -> Coupled:
+    def coupled(key: jax.Array) -> Coupled:
         rows = points_alone(jnp.asarray(points, dtype))
         _, rows = random_forward(spec, rows, key, lambda state: (), linear_map=explicit)
         start = stream_start(spec, points, key, dtype)
@@ -92,31 +99,33 @@ def coupled_fn(spec: ResNet | ConvResNet, inputs: Inputs | Any, *, dtype: Any = 
 
 def coupled_errors(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | Any,
+    inputs: Inputs | ArrayLike,
     depths: tuple[int, ...] = (32, 64, 128, 256),
     *,
     num_seeds: int = 256,
     key: int = 0,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> CoupledErrors:
-    """The root mean square distance between networks and their limiting diffusion on the same noise, for several depths.
+    """Root mean square distance of networks from their limiting diffusion on the same noise.
 
     Args:
-        spec: as for `coupled_fn`; its own depth plays no part.
+        spec: as for `coupled_fn`; its own depth is ignored.
         inputs: as for `path_fn`.
         depths: at least two, increasing.
-        num_seeds: networks for every depth, independent between depths.
+        num_seeds: networks per depth, independent between depths.
         key: integer.
-        dtype: of the streams, as for `drift_and_noise`. In float32 rounding adds about 1e-7 sqrt(depth): nothing down to distances of 1e-5.
+        dtype: of the streams, as for `drift_and_noise`. float32 rounding adds about
+            1e-7 sqrt(depth), negligible down to distances of 1e-5.
 
     Returns:
         `CoupledErrors`, float64.
 
     Raises:
-        SpecError: as `coupled_fn`; a linear outer activation, with which the two are one; an input that stays at 0; depths that are not increasing; fewer than two networks.
+        SpecError: as `coupled_fn`; a linear outer activation (distance 0); an input that stays at
+            0; depths that do not increase; fewer than two networks.
 
-    Valid for: the order is that of the limit 1 / depth -> 0; at small depth the terms after the first show in `local_orders`, which they change
-        by a relative amount of order sigma^2 |psi(x)|^2 / (width depth).
+    Valid for: the limit 1 / depth -> 0; at small depth `local_orders` deviate by a relative order
+        sigma^2 |psi(x)|^2 / (width depth).
 
     Reference: derivation in the module docstring.
     """
@@ -124,84 +133,63 @@ def coupled_errors(
     validate.integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")
     validate.integer("key", key, 0, "Leave it out for 0.", most=2**32 - 1)
     phi = spec.activation
-    if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
-        raise SpecError(
-            f"coupled_errors of networks with the outer activation {phi}",
-            "activations that bend (tanh, erf, silu)",
-            "With a linear one network and Euler's method are the same at every depth, up to rounding, and there is no order.",
-        )
+    bends = phi.slopes is None or phi.slopes[0] != phi.slopes[1]
+    given = f"coupled_errors with the outer activation {phi}, where network and limit coincide"
+    validate.require(bends, given, "activations that bend (tanh, erf, silu)")
+    remedy = "Write for example (32, 64, 128)."
     numbers = validate.real_numbers(depths)
-    if numbers is None or numbers.ndim != 1:
-        raise SpecError(
-            f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."
-        )
-    for depth in depths:
-        validate.integer("depths", depth, 1, "Write for example (32, 64, 128).")
-    if len(depths) < 2 or list(depths) != sorted(set(depths)):
-        raise SpecError(
-            f"depths={depths!r}", "at least two, increasing", "Write for example (32, 64, 128)."
-        )
+    is_list = numbers is not None and numbers.ndim == 1
+    for depth in depths if is_list else ():
+        validate.integer("depths", depth, 1, remedy)
+    increasing = is_list and len(depths) >= 2 and list(depths) == sorted(set(depths))
+    allowed = "at least two increasing integers >= 1"
+    validate.require(increasing, f"depths={depths!r}", allowed, remedy)
     root = jax.random.key(key, impl="threefry2x32")
     moments = [_square_distances(spec, inputs, depth, num_seeds, root, dtype) for depth in depths]
     means, errors, num_left = (np.array(values) for values in zip(*moments, strict=True))
     rms = np.sqrt(means)
     if not means.all():
-        which = int(np.argmin(means.all(axis=0)))
-        raise SpecError(
-            f"input {which}, at which network and diffusion do not differ at all",
-            "inputs and laws that move the stream",
-            "An input of zeros without biases stays at 0: leave it out.",
-        )
+        given = f"input {int(np.argmin(means.all(axis=0)))}, where network and diffusion coincide"
+        raise SpecError(given, "inputs and laws that move the stream", "Leave out zero inputs.")
     relative = errors / (2.0 * np.where(means > 0, means, 1.0))  # of rms, by the delta method
     logs, steps = np.log(rms), np.log(np.asarray(depths, np.float64))
-    orders, order_errors = _slopes(-logs, relative, steps)
+    orders, order_errors = _slope_fit(-logs, relative, steps)
     gaps = np.diff(steps)[:, None]
     local_errors = np.sqrt(relative[1:] ** 2 + relative[:-1] ** 2) / gaps
-    return CoupledErrors(
-        np.asarray(depths),
-        rms,
-        relative * rms,
-        orders,
-        order_errors,
-        -np.diff(logs, axis=0) / gaps,
-        local_errors,
-        num_left,
-    )
+    local = -np.diff(logs, axis=0) / gaps, local_errors
+    depth_array = np.asarray(depths)
+    return CoupledErrors(depth_array, rms, relative * rms, orders, order_errors, *local, num_left)
 
 
 def _square_distances(
     spec: Any, inputs: Any, depth: int, num_seeds: int, root: Any, dtype: Any
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean [num_inputs] of |difference|^2 / width over networks, its standard error, and how many left the floats."""
+    """Mean [num_inputs] of |difference|^2 / width, its standard error, number of excluded draws."""
     coupled = coupled_fn(dataclasses.replace(spec, depth=depth), inputs, dtype=dtype)
-    of_depth = jax.random.fold_in(root, depth)
+    depth_key = jax.random.fold_in(root, depth)
 
     def measured(seed: jax.Array) -> tuple[jax.Array, jax.Array]:
-        network, diffusion = coupled(jax.random.fold_in(of_depth, seed))
+        network, diffusion = coupled(jax.random.fold_in(depth_key, seed))
         fine = jnp.all(within_floats(network) & within_floats(diffusion))
         return jnp.mean((network - diffusion) ** 2, axis=1), fine
 
     seeds = jnp.arange(num_seeds, dtype=jnp.uint32)
-    run = jax.jit(lambda seeds: jax.lax.map(measured, seeds, batch_size=min(_AT_ONCE, num_seeds)))
-    squares, fine = (np.asarray(values) for values in run(seeds))
-    kept = squares[fine].astype(np.float64)
-    if len(kept) < 2:
-        raise SpecError(
-            f"{len(kept)} of {num_seeds} draws within the floats at depth {depth}",
-            "at least two",
-            "The diffusion explodes: scale the weights down, or take phi''(0) = 0.",
-        )
-    return (
-        kept.mean(axis=0),
-        kept.std(axis=0, ddof=1) / math.sqrt(len(kept)),
-        int(num_seeds - len(kept)),
+    run = jax.jit(
+        lambda seeds: jax.lax.map(measured, seeds, batch_size=min(_BATCH_SIZE, num_seeds))
     )
+    squares, fine = (np.asarray(values) for values in run(seeds))
+    finite = squares[fine].astype(np.float64)
+    count = len(finite)
+    given = f"{count} of {num_seeds} finite draws at depth {depth}, near an explosion"
+    validate.require(count >= 2, given, "at least two", "Scale the weights down.")
+    errors = finite.std(axis=0, ddof=1) / math.sqrt(count)
+    return finite.mean(axis=0), errors, int(num_seeds - count)
 
 
-def _slopes(
+def _slope_fit(
     logs: np.ndarray, errors: np.ndarray, steps: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted least squares of logs [num_depths, num_inputs] against steps, and the standard error of the slope."""
+    """Weighted least squares of logs [num_depths, num_inputs] by steps: slope, standard error."""
     weights = 1.0 / np.where(errors > 0, errors, 1.0) ** 2
     total = weights.sum(axis=0)
     centred = steps[:, None] - (weights * steps[:, None]).sum(axis=0) / total

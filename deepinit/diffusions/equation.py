@@ -1,22 +1,26 @@
-"""The stochastic differential equation to which a residual network of shallow blocks tends as its depth grows.
+"""The Ito equation of a residual network of shallow blocks at infinite depth.
 
-A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W and b = mu_b dt + dB_b, dt = 1 / depth. With a = phi'(0), b'' = phi''(0) and
-phi(h) = a h + (b''/2) h^2 + ..., where h^2 = Var h + a centred rest that adds up to nothing, several inputs x_i of one network follow
+A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W and b = mu_b dt + dB_b, dt = 1 / depth. With
+a = phi'(0), b'' = phi''(0), phi(h) = a h + (b''/2) h^2 + ... and h^2 = Var h + a centred part that
+averages out, the inputs x_i of one network follow
 
     dx_i = a (mu_W psi(x_i) + mu_b) dt + (b''/2) diag V(x_i) dt + a (dB_W psi(x_i) + dB_b),
 
-V(x) = Var[B_W psi(x) + B_b] in a unit of time. The noise is common to all inputs, and in a convolution to all positions, each of which has
-a row of its own, psi of the patch around it. There are two ways to draw it, with one law:
+V(x) = Var[B_W psi(x) + B_b] per unit of time. The noise is common to all inputs and, in a
+convolution, to all positions, each with a row psi of its patch. Two draws of one law:
 
 * `driving`: the matrix dB_W itself, for any law;
-* `gram`: only its images of the k rows H at hand: with independent neurons, k x fan_out normals under a factor of H H^T. Cheaper by fan_in / k.
+* `gram`: only its images of the k rows H: for independent neurons, k x fan_out normals times a
+  factor of H H^T. Cheaper by fan_in / k.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
@@ -35,7 +39,7 @@ class Noise(NamedTuple):
     """Increments of the Brownian motions over one step.
 
     Attributes:
-        weights: [fan_out, fan_in], dB_W; in the form `gram`, [rows, fan_out], of variance dt each.
+        weights: [fan_out, fan_in], dB_W; in the form `gram` [rows, fan_out], of variance dt each.
         biases: [fan_out], dB_b; None without biases.
     """
 
@@ -47,14 +51,15 @@ class Equation(NamedTuple):
     """dx = drift(x) dt + noise(x, dB), x [num_inputs, width].
 
     Attributes:
-        drift: x -> [num_inputs, width], in a unit of time.
+        drift: x -> [num_inputs, width], per unit of time.
         noise: (x, `Noise`) -> [num_inputs, width], linear in the second.
-        increment: (key, dt) -> `Noise`. In the form `driving`, from layer l's key, it is what the network's layer l draws, without drift.
+        increment: (key, dt) -> `Noise`. In the form `driving`, from layer l's key: the draw of the
+            network's layer l without drift.
         coloured: standard Brownian increments (shaped as `shapes`) -> `Noise`.
         shapes: of the Brownian motions.
         taylor: phi'(0) and phi''(0).
-        weights: the law of the weights in a unit of time.
-        form: how the noise is drawn.
+        weights: law of the weights per unit of time.
+        form: `driving` or `gram`.
     """
 
     drift: Callable[[jax.Array], jax.Array]
@@ -72,58 +77,51 @@ def drift_and_noise(
     num_inputs: int,
     *,
     form: Form | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     brownian: bool = True,
 ) -> Equation:
     """The limit of infinite depth of a residual network of shallow blocks, as an Ito equation.
 
-    The formulas are in the module docstring; sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2 that of `bias_law`, both
-    with scaling `depth`. The output layer, if there is one, acts on the solution and is no part of the equation.
+    Formulas: module docstring. sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2
+    of `bias_law`, both with scaling `depth`. An output layer is not part of the equation.
 
     Args:
-        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth plays no part.
+        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth is ignored.
         num_inputs: N, which share the noise.
-        form: `driving` or `gram`; None takes the cheaper one.
+        form: `driving` or `gram`; None for the cheaper one.
         dtype: of the states: float32, or float64 inside a `jax.enable_x64()` context.
-        brownian: Gaussian increments whatever the law; else those of the network's own law.
+        brownian: Gaussian increments for any law; else increments of the network's law.
 
     Returns:
         `Equation` on states [num_inputs, width].
 
     Raises:
-        SpecError: two-layer blocks or an MLP; an unknown dtype, float64 outside JAX's 64-bit mode; phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram` for a
-            general covariance.
+        SpecError: two-layer blocks or an MLP; an unknown dtype, float64 outside 64-bit mode;
+            phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram`
+            for a general covariance.
 
-    Valid for: any width and psi with second derivatives almost everywhere. Where phi''(0) is not 0 and psi grows linearly, solutions may explode.
+    Valid for: any width and psi with second derivatives almost everywhere. If phi''(0) is not 0 and
+        psi grows linearly, solutions may explode.
 
-    Reference: arXiv 2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions); derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions).
     """
     check_shallow(spec)
     validate.dtype(dtype)
-    if not isinstance(brownian, bool):
-        raise SpecError(
-            f"brownian={brownian!r}", "True, False", "True, the default, draws Gaussian increments."
-        )
-    validate.integer(
-        "num_inputs", num_inputs, 1, "Give the number of rows that pass through the network."
-    )
+    validate.flag("brownian", brownian)
+    validate.integer("num_inputs", num_inputs, 1)
     layer, taylor = inner_layer(spec, spec.width), taylor_at_zero(spec.activation)
     slope, curvature = taylor.slope, taylor.curvature
     fan_in = spec.width if layer.view is None else layer.view.fan_in(spec.width)
-    law = unit_law(
-        layer.weight_law, (layer.fan_out, fan_in), "weight_law", dtype, brownian=brownian
-    )
-    bias_law = None
+    fan_out, as_unit = layer.fan_out, partial(unit_law, dtype=dtype, brownian=brownian)
+    law, bias_law = as_unit(layer.weight_law, (fan_out, fan_in), "weight_law"), None
     if layer.bias_law is not None:
-        bias_law = unit_law(
-            layer.bias_law, (layer.fan_out, 1), "bias_law", dtype, brownian=brownian
-        )
+        bias_law = as_unit(layer.bias_law, (fan_out, 1), "bias_law")
     num_rows = num_inputs * spec.positions
     form = _chosen(form, law, num_rows)
 
     def rows_of(x: jax.Array) -> jax.Array:
         inner = spec.inner_activation(x)
-        return inner if layer.view is None else layer.view.seen(inner)
+        return inner if layer.view is None else layer.view.extract(inner)
 
     def drift(x: jax.Array) -> jax.Array:
         rows = rows_of(x)
@@ -142,62 +140,48 @@ def drift_and_noise(
         if form == "driving":
             images = jnp.matmul(rows, increment.weights.T, precision="highest")
         else:
-            within = jnp.isfinite(
-                jnp.sum(rows, axis=1, keepdims=True)
-            )  # a path beyond the floats disturbs no other
-            factor = lower_factor(law.seen(jnp.where(within, rows, 0)))
+            # a path that is not finite must not affect others
+            finite = jnp.isfinite(jnp.sum(rows, axis=1, keepdims=True))
+            factor = lower_factor(law.extract(jnp.where(finite, rows, 0)))
             images = law.spread(jnp.matmul(factor, increment.weights, precision="highest"))
         if increment.biases is not None:
             images = images + increment.biases
         return slope * images.reshape(x.shape)
 
-    def increment(key: Any, duration: float) -> Noise:
+    def increment(key: jax.Array, duration: float) -> Noise:
         weight_key, biases = jax.random.fold_in(key, 0), None
         if bias_law is not None:
             biases = bias_law.increment(jax.random.fold_in(key, 1), duration, dtype)[:, 0]
         if form == "driving":
             return Noise(law.increment(weight_key, duration, dtype), biases)
         with sequential_bits():
-            normals = jax.random.normal(weight_key, (num_rows, layer.fan_out), dtype)
+            normals = jax.random.normal(weight_key, (num_rows, fan_out), dtype)
         return Noise(duration**0.5 * normals, biases)
 
     def coloured(standard: Noise) -> Noise:
         biases = None if bias_law is None else bias_law.coloured(standard.biases[:, None])[:, 0]
-        return Noise(
-            law.coloured(standard.weights) if form == "driving" else standard.weights, biases
-        )
+        weights = standard.weights
+        return Noise(law.coloured(weights) if form == "driving" else weights, biases)
 
-    shape = (layer.fan_out, fan_in) if form == "driving" else (num_rows, layer.fan_out)
+    shape = (fan_out, fan_in) if form == "driving" else (num_rows, fan_out)
     struct = lambda *sizes: jax.ShapeDtypeStruct(sizes, jnp.dtype(dtype))
-    shapes = Noise(struct(*shape), None if bias_law is None else struct(layer.fan_out))
+    shapes = Noise(struct(*shape), None if bias_law is None else struct(fan_out))
     return Equation(drift, noise, increment, coloured, shapes, taylor, law, form)
 
 
 def check_shallow(spec: Any) -> None:
-    """Refuses what has no limit of infinite depth here."""
-    if isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow):
-        return
-    given = (
-        "residual blocks of two layers"
-        if isinstance(spec, ResNet)
-        else f"{type(spec).__name__} networks"
-    )
-    raise SpecError(
-        f"{given} for a limit of infinite depth",
-        "di.ResNet(..., block='shallow') and di.ConvResNet: one matrix in a block, whose output vanishes as the depth grows",
-        "Take shallow blocks; without shortcuts there is no such limit.",
-    )
+    """Raise SpecError for a network without a limit of infinite depth."""
+    if not (isinstance(spec, ConvResNet) or (isinstance(spec, ResNet) and spec.is_shallow)):
+        network = "two-layer blocks" if isinstance(spec, ResNet) else type(spec).__name__
+        allowed = "di.ResNet(..., block='shallow') and di.ConvResNet"
+        raise SpecError(f"{network} for a limit of infinite depth", allowed)
 
 
 def _chosen(form: Any, law: UnitLaw, num_rows: int) -> Form:
     if form is None:
         return "gram" if law.acts_on_rows and num_rows < law.shape[1] else "driving"
-    if not (isinstance(form, str) and form in FORMS):
-        raise SpecError(f"form={form!r}", "driving, gram", "Leave it out for the cheaper one.")
-    if form == "gram" and not law.acts_on_rows:
-        raise SpecError(
-            "form='gram' for weights of a general covariance",
-            "independent entries or a covariance that is a product",
-            "Take form='driving'.",
-        )
+    form = validate.choice("form", form, FORMS)
+    allowed = "independent entries or a product covariance"
+    given = "form='gram' for weights of a general covariance"
+    validate.require(form == "driving" or law.acts_on_rows, given, allowed, "Use form='driving'.")
     return "gram" if form == "gram" else "driving"

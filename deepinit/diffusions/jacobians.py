@@ -1,14 +1,16 @@
-"""The Jacobian of the limiting diffusion in its start, and the inverse Jacobian, driven by the same noise as the path.
+"""The Jacobian of the limiting diffusion and its inverse, driven by the noise of the path.
 
-Of g_t = dx_t / dx_0 (fully connected, phi(h) = a h + (b/2) h^2 + ..., ' for psi'):
+For g_t = dx_t / dx_0 (fully connected, phi(h) = a h + (b/2) h^2 + ..., ' for psi'):
 
     dg = dZ g,    dZ = dJ(x),    J the derivative in x of  a (W psi(x) + b) + (b/2) diag V(x) dt,
-    dZ = a dW diag(psi'(x)) + (b/2) dV/dx dt,      of independent entries dV_o/dx_i = 2 (sigma_w^2 / D) psi(x_i) psi'(x_i) for every o
-    d g^{-1} = g^{-1} (-dZ + d[Z, Z]),    d[Z, Z]_ij = sum_k d[Z_ik, Z_kj],    of independent entries a^2 (sigma_w^2 / D) diag(psi'^2) dt
+    dZ = a dW diag(psi'(x)) + (b/2) dV/dx dt
+    d g^{-1} = g^{-1} (-dZ + d[Z, Z]),    d[Z, Z]_ij = sum_k d[Z_ik, Z_kj]
     d log |det g| = tr dZ - (1/2) tr d[Z, Z]
 
-The Jacobian between two times is g_T g_t^{-1}. The last line says that the log-determinant of Euler's own g has an error of order
-sqrt(dt), which the sum over dlog det avoids: for psi = id and b = 0 that sum is exactly N(-kappa T/2, kappa T), whatever the steps.
+For independent entries dV_o/dx_i = 2 (sigma_w^2 / D) psi(x_i) psi'(x_i) for every o, and
+d[Z, Z] = a^2 (sigma_w^2 / D) diag(psi'^2) dt. The Jacobian between two times is g_T g_t^{-1}.
+The log-determinant of Euler's g has an error of order sqrt(dt); the sum over d log |det g| has not:
+for psi = id and b = 0 it is exactly N(-kappa T/2, kappa T) at any number of steps.
 """
 
 from collections.abc import Callable
@@ -16,8 +18,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
-from deepinit.core.errors import SpecError
+from deepinit.core import validate
 from deepinit.core.inputs import Inputs
 from deepinit.core.residual_specs import ConvResNet, ResNet
 from deepinit.diffusions.equation import drift_and_noise
@@ -32,14 +36,15 @@ from deepinit.diffusions.steps import Brownian, euler
 
 
 class Jacobians(NamedTuple):
-    """Paths with their derivatives in the start of the stream.
+    """Paths with their derivatives by the start of the stream.
 
     Attributes:
         states: [num_times, num_inputs, width].
         forward: [num_times, num_inputs, width, width], g_t = dx_t / dx_0.
-        inverse: [num_times, num_inputs, width, width], of g_t, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
+        inverse: [num_times, num_inputs, width, width], of g_t, from its own equation:
+            g^{-1} g = 1 up to O(sqrt(dt)).
         log_determinants: [num_times, num_inputs], log |det g_t|, from its own equation.
-        left: [num_inputs] bool: the path has left the floats.
+        left: [num_inputs] bool: the path is not finite.
     """
 
     states: jax.Array
@@ -49,50 +54,47 @@ class Jacobians(NamedTuple):
     left: jax.Array
 
     def between(self, start: int, end: int) -> jax.Array:
-        """[num_inputs, width, width]: dx_T / dx_t = g_T g_t^{-1} for recorded times number `start` (t) and `end` (T)."""
+        """[num_inputs, width, width]: dx_T / dx_t = g_T g_t^{-1}, t and T by record index."""
         return jnp.matmul(self.forward[end], self.inverse[start], precision="highest")
 
 
 def jacobian_fn(
     spec: ResNet | ConvResNet,
-    inputs: Inputs | Any,
+    inputs: Inputs | ArrayLike,
     *,
-    times: Any = None,
+    times: ArrayLike | None = None,
     horizon: float = 1.0,
     num_steps: int | None = None,
     brownian: Brownian = "layers",
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Jacobians]:
-    """A pure function from a key to a path with its Jacobian and inverse Jacobian; formulas in the module docstring.
+    """A pure function from a key to a path with its Jacobian and inverse (module docstring).
 
     Args:
         spec: fully connected shallow blocks.
         inputs: as for `path_fn`; all inputs share the noise.
-        times: recorded; None takes the horizon alone.
+        times: recorded; None for the horizon alone.
         horizon: T.
-        num_steps: None takes the spec's depth.
+        num_steps: None for the spec's depth.
         brownian: as for `path_fn`.
         dtype: of the states, as for `drift_and_noise`.
         allow_explosion: as for `path_fn`.
 
     Returns:
-        `key -> Jacobians`. The cost of a step is width^3 for every input. A gradient at x_T is carried back to x_t by the transpose of
-        `between(t, T)`.
+        `key -> Jacobians`. A step costs width^3 per input. The transpose of `between(t, T)` maps a
+        gradient at x_T to x_t.
 
     Raises:
         SpecError: as `path_fn`; convolutions.
 
-    Valid for: psi differentiable but for kinks. Relative to the exact flow the error of g is O(sqrt(dt)) (strong), O(dt) (weak).
+    Valid for: psi differentiable except at kinks. Error of g: O(sqrt(dt)) strong, O(dt) weak.
 
-    Reference: arXiv 2007.03253, section 3.2; derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3.2; derivation in the module docstring.
     """
-    if isinstance(spec, ConvResNet):
-        raise SpecError(
-            "the Jacobian of a convolutional diffusion",
-            "fully connected networks (di.ResNet)",
-            "Differentiate path_fn by jax.jacfwd in the inputs of one path instead.",
-        )
+    remedy = "Apply jax.jacfwd to path_fn instead."
+    dense, given = not isinstance(spec, ConvResNet), "the Jacobian of a convolutional diffusion"
+    validate.require(dense, given, "fully connected networks (di.ResNet)", remedy)
     spec, points, grid = prepared(spec, inputs, times, horizon, num_steps)
     check_explosion(spec, points, grid.horizon, allow_explosion)
     check_brownian(brownian, grid)
@@ -101,45 +103,29 @@ def jacobian_fn(
     drift_of_one = lambda x: equation.drift(x[None])[0]
 
     def squared(x: jax.Array) -> jax.Array:
-        return jax.vmap(lambda slopes: slope**2 * equation.weights.squared(slopes))(
-            psi.derivative(x)
-        )
+        square = lambda derivative: slope**2 * equation.weights.squared(derivative)
+        return jax.vmap(square)(psi.derivative(x))
 
     def drift(state: Any) -> Any:
         x, g, inverse, _ = state
         change, square = jax.vmap(jax.jacfwd(drift_of_one))(x), squared(x)
         log_determinant = jnp.trace(change - 0.5 * square, axis1=1, axis2=2)
-        return (
-            equation.drift(x),
-            _matmul(change, g),
-            _matmul(inverse, square - change),
-            log_determinant,
-        )
+        changes = _matmul(change, g), _matmul(inverse, square - change)
+        return equation.drift(x), *changes, log_determinant
 
     def noise(state: Any, increment: Any) -> Any:
         x, g, inverse, _ = state
         change = slope * increment.weights * psi.derivative(x)[:, None, :]
         log_determinant = jnp.trace(change, axis1=1, axis2=2)
-        return (
-            equation.noise(x, increment),
-            _matmul(change, g),
-            -_matmul(inverse, change),
-            log_determinant,
-        )
+        changes = _matmul(change, g), -_matmul(inverse, change)
+        return equation.noise(x, increment), *changes, log_determinant
 
-    def path(key: Any) -> Jacobians:
-        start = stream_start(spec, points, key, dtype)
-        one = jnp.broadcast_to(jnp.eye(start.shape[1], dtype=dtype), (*start.shape, start.shape[1]))
-        states, g, inverse, log_determinants = euler(
-            drift,
-            noise,
-            (start, one, one, jnp.zeros(len(points), dtype)),
-            equation,
-            grid,
-            key,
-            brownian,
-        )
-        return Jacobians(states, g, inverse, log_determinants, ~within_floats(states[-1]))
+    def path(key: jax.Array) -> Jacobians:
+        x = stream_start(spec, points, key, dtype)
+        one = jnp.broadcast_to(jnp.eye(x.shape[1], dtype=dtype), (*x.shape, x.shape[1]))
+        start = x, one, one, jnp.zeros(len(points), dtype)
+        states, g, inverse, logs = euler(drift, noise, start, equation, grid, key, brownian)
+        return Jacobians(states, g, inverse, logs, ~within_floats(states[-1]))
 
     return path
 

@@ -1,4 +1,4 @@
-"""Euler's method for Ito equations by diffrax: a grid of equal steps, one Brownian increment for each, states at requested times."""
+"""Euler's method for Ito equations by diffrax, with equal steps and one Brownian increment each."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -10,14 +10,13 @@ import lineax
 import numpy as np
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
 from deepinit.diffusions.equation import Equation, Noise
 
 Brownian = Literal["layers", "tree"]
 
 
 class Grid(NamedTuple):
-    """Equal steps from 0 to the horizon, and those after which states are recorded.
+    """Equal steps from 0 to the horizon.
 
     Attributes:
         horizon: T.
@@ -44,33 +43,24 @@ def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
     """The grid; `times` None records the horizon alone.
 
     Raises:
-        SpecError: a horizon that is no positive number, times that are no steps of the grid, in increasing order.
+        SpecError: a horizon that is not positive, times that are no increasing steps of the grid.
     """
-    validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of about half a per cent.")
-    if not (validate.is_number(horizon) and 0.0 < horizon < float("inf")):
-        raise SpecError(
-            f"horizon={horizon!r}", "a finite number > 0", "1 is the limit of the network itself."
-        )
+    num_steps = validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of 0.5 %.")
+    horizon = validate.positive("horizon", horizon, "1 is the limit of the network itself.")
     if times is None:
-        return Grid(float(horizon), int(num_steps), (int(num_steps),))
+        return Grid(horizon, num_steps, (num_steps,))
     given = validate.real_numbers(times)
     with np.errstate(over="ignore"):
         positions = np.array([]) if given is None else np.atleast_1d(given) * (num_steps / horizon)
     numbers = np.round(positions)
-    fine = positions.ndim == 1 and positions.size > 0 and np.isfinite(positions).all()
-    if (
-        not fine
-        or np.abs(positions - numbers).max() > 1e-6 * num_steps
-        or (np.diff(numbers) <= 0).any()
-    ):
-        raise SpecError(
-            f"times={times!r}",
-            f"increasing multiples of horizon / num_steps = {horizon / num_steps:.6g}",
-            "Between two steps a path is not known; take another number of steps.",
-        )
-    if numbers[0] < 0 or numbers[-1] > num_steps:
-        raise SpecError(f"times={times!r}", f"0 to horizon={horizon:g}", "Take a longer horizon.")
-    return Grid(float(horizon), int(num_steps), tuple(int(number) for number in numbers))
+    valid = positions.ndim == 1 and positions.size > 0 and np.isfinite(positions).all()
+    valid = valid and np.abs(positions - numbers).max() <= 1e-6 * num_steps
+    valid = valid and (np.diff(numbers) > 0).all()
+    allowed = f"increasing multiples of horizon / num_steps = {horizon / num_steps:.6g}"
+    validate.require(valid, f"times={times!r}", allowed, "Take another number of steps.")
+    within = numbers[0] >= 0 and numbers[-1] <= num_steps
+    validate.require(within, f"times={times!r}", f"0 to horizon={horizon:g}")
+    return Grid(horizon, num_steps, tuple(int(number) for number in numbers))
 
 
 def euler(
@@ -79,20 +69,20 @@ def euler(
     start: Any,
     equation: Equation,
     grid: Grid,
-    key: Any,
+    key: jax.Array,
     brownian: Brownian = "layers",
 ) -> Any:
-    """States at the recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB), dB the Brownian motions of `equation`.
+    """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).
 
     Args:
-        drift: of the whole state, a pytree that may contain more than the equation's own.
+        drift: of the whole state, a pytree that may contain more than the equation's.
         noise: of the whole state, linear in the increment.
         start: y at time 0.
-        equation: whose increments are drawn.
+        equation: gives the Brownian increments dB.
         grid: steps and recorded times.
         key: of the path.
-        brownian: `layers`: step l has the increment of key `fold_in(key, l)`, as layer l of the network does; `tree`: a virtual Brownian
-            tree, whose path is the same for all numbers of steps that are powers of 2.
+        brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
+            `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
     """
     duration, operand = grid.duration, equation.shapes
     if brownian == "tree":
@@ -111,12 +101,10 @@ def euler(
         return lineax.FunctionLinearOperator(lambda increment: act(state, increment), operand)
 
     clock: Any = np.asarray(grid.times, jnp.result_type(float))
+    drift_term = diffrax.ODETerm(lambda time, state, args: drift(state))
     solution = diffrax.diffeqsolve(
-        diffrax.MultiTerm(
-            diffrax.ODETerm(lambda time, state, args: drift(state)),
-            diffrax.ControlTerm(diffusion, path),
-        ),
-        diffrax.Euler(),  # for stochastic terms it converges to the Ito solution
+        diffrax.MultiTerm(drift_term, diffrax.ControlTerm(diffusion, path)),
+        diffrax.Euler(),  # converges to the Ito solution
         t0=0.0,
         t1=clock[-1],
         dt0=None,
@@ -124,6 +112,6 @@ def euler(
         stepsize_controller=diffrax.StepTo(clock),
         saveat=diffrax.SaveAt(ts=clock[list(grid.recorded)]),
         max_steps=grid.num_steps,
-        throw=False,  # a path beyond the floats is an event that is counted, and no error
+        throw=False,  # a path that is not finite is counted, not an error
     )
     return solution.ys

@@ -1,5 +1,5 @@
 """Key -> many networks: keys, blocks of seeds, devices, mergeable statistics. Knows no network."""
 
-# Draw scheme 2: threefry, sequential bits (`core.generator`), seed i's network from `fold_in(root, i)`, its layer l from
-# `fold_in(., l)`. Part of every run's identity.
+# Draw scheme 2: threefry, sequential bits (`core.generator`), seed i's network from
+# `fold_in(root, i)`, its layer l from `fold_in(., l)`. Part of every run's identity.
 DRAW_SCHEME = 2

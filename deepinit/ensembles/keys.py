@@ -1,37 +1,33 @@
-"""Keys: seed i's network is `fold_in(root, i)`, whatever the ensemble's size, block, device count or process count."""
-
-from typing import Any
+"""Keys: seed i's network draws from `fold_in(root, i)`, for any ensemble, block or device count."""
 
 import jax
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.host import require_unforked
 
+_GENERATOR = "threefry2x32"
 
-def root_key(key: Any) -> jax.Array:
+
+def root_key(key: int | np.integer | jax.Array) -> jax.Array:
     """The root key of an ensemble, from an integer or a typed threefry key.
 
     Raises:
-        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another generator (its draws depend on the batch).
+        SpecError: an integer outside [0, 2^32), an array of keys, a traced key, or another
+            generator (its draws depend on the batch).
     """
     require_unforked()
-    if isinstance(key, int | np.integer):
-        if not 0 <= key < 2**32:  # beyond, JAX takes other integers for the same
-            raise SpecError(f"key={key}", "integers from 0 to 2^32 - 1", "Write key=0.")
-        return jax.random.key(int(key), impl="threefry2x32")
+    if isinstance(key, int | np.integer):  # JAX reduces larger integers modulo 2^32
+        return jax.random.key(validate.integer("key", int(key), most=2**32 - 1), impl=_GENERATOR)
     if not jax.dtypes.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
         raise SpecError(f"key={key!r}", "an integer or jax.random.key(...)", "Write key=0.")
     if isinstance(key, jax.core.Tracer):
         raise SpecError("a traced key", "concrete keys", "Call it outside jax.jit, vmap and grad.")
-    if key.shape != ():
-        raise SpecError(
-            f"keys of shape {key.shape}", "one key, shape ()", "Pass one of them, key=keys[0]."
-        )
-    if str(jax.random.key_impl(key)) != "threefry2x32":
-        raise SpecError(
-            f"a key of the generator {jax.random.key_impl(key)}",
-            "threefry2x32, whose draws do not depend on how many networks are drawn together",
-            "Write key=0, or jax.random.key(0, impl='threefry2x32').",
-        )
+    validate.require(key.shape == (), f"keys of shape {key.shape}", "one key, shape ()", "keys[0].")
+    generator = str(jax.random.key_impl(key))
+    allowed = f"{_GENERATOR}, whose draws do not depend on the batch size"
+    validate.require(
+        generator == _GENERATOR, f"a key of the generator {generator}", allowed, "Write key=0."
+    )
     return key

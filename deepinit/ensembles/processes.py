@@ -1,4 +1,4 @@
-"""Several processes in one JAX program (`jax.distributed`): what the first one knows, told to all."""
+"""Broadcasts between the processes of one JAX program (`jax.distributed`)."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def from_first(values: Any) -> np.ndarray:
-    """The first process's array, on every process; the array itself where there is one process."""
+    """The first process's array, on every process."""
     if jax.process_count() == 1:
         return np.asarray(values)
     from jax.experimental import multihost_utils
@@ -21,7 +21,7 @@ def from_first(values: Any) -> np.ndarray:
 
 
 def on_any(flag: bool) -> bool:
-    """Whether the flag is set on any process."""
+    """True on all processes if the flag is set on any."""
     if jax.process_count() == 1:
         return flag
     from jax.experimental import multihost_utils
@@ -30,29 +30,29 @@ def on_any(flag: bool) -> bool:
 
 
 def on_first(action: Callable[..., T], *arguments: Any) -> T | None:
-    """Runs an action on the first process; where that one is refused, all end, and none waits for it in vain.
+    """Run an action on the first process; its DeepinitError ends all processes.
 
     Returns:
-        What the action returns; None on the other processes.
+        The result on the first process, None on the others.
 
     Raises:
-        DeepinitError: on the first process the action's own, on the others one with the same exit code.
+        DeepinitError: the action's own; on other processes one with its exit code.
     """
     if jax.process_count() == 1:
         return action(*arguments)
-    result, refused = None, None
+    result, failure = None, None
     if is_first():
         try:
             result = action(*arguments)
         except DeepinitError as error:
-            refused = error
-    exit_code = int(from_first(np.int32(refused.exit_code if refused else 0)))
-    if refused is not None:
-        raise refused
+            failure = error
+    exit_code = int(from_first(np.int32(failure.exit_code if failure else 0)))
+    if failure is not None:
+        raise failure
     if exit_code:
-        elsewhere = DeepinitError("")  # the first process says why
-        elsewhere.exit_code = exit_code
-        raise elsewhere
+        silent = DeepinitError("")  # the first process prints the message
+        silent.exit_code = exit_code
+        raise silent
     return result
 
 

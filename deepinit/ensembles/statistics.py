@@ -1,10 +1,10 @@
 """Mergeable statistics of an ensemble: float64 on the host, merged in the order of seeds.
 
-Central moments up to the fourth merge by Chan's and Pebay's formulas; quantiles come from counts on a fixed grid,
-the same in every block, so that merging is exact and independent of how the seeds were cut.
+Central moments up to the fourth merge by the formulas of Chan and Pebay. Quantiles come from counts
+on a fixed grid, so merging is exact and independent of the blocks.
 
-Central moments are kept in units of a power of two near the largest value: the fourth power of 1e-100 has no place in
-float64. A change of the unit is exact.
+Moments are in units of a power of two near the largest value: the fourth power of 1e-100 is no
+float64. A change of unit is exact.
 """
 
 import warnings
@@ -14,21 +14,21 @@ import numpy as np
 
 from deepinit.core.results import QUANTILE_LEVELS, Estimate
 
-# Grid of the quantile sketch: uniform in asinh(x / 0.01), from -1e5 to 1e5. Bins are 0.4 % of |x| wide (4e-5 near 0),
-# quantiles interpolate linearly inside a bin.
+# Quantile grid: uniform in asinh(x / 0.01), from -1e5 to 1e5. Bins are 0.4 % of |x| wide (4e-5
+# near 0); quantiles interpolate linearly inside a bin.
 _UNIT = 0.01
 _BINS_PER_E = 256
 _HALF = int(np.arcsinh(1e5 / _UNIT) * _BINS_PER_E) + 1
 NUM_BINS = 2 * _HALF
 _POWERS = {"moment2": 2, "moment3": 3, "moment4": 4}
-_NO_VALUE = -2000  # exponent without a value other than 0: below every exponent of float64
+_NO_VALUE = -2000  # exponent of zeros: below every exponent of float64
 
 
 class Statistics(NamedTuple):
-    """Statistics of the values seen so far; all arrays have the measurement's shape, `histogram` [NUM_BINS, entries].
+    """Statistics of values; arrays of the measurement's shape, `histogram` [NUM_BINS, entries].
 
-    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent). `size` is the mean over
-    networks of the size of what a value was computed from: rounding is relative to it.
+    `moment2`, `moment3`, `moment4` are in units of 2^(2 exponent), 2^(3 exponent), 2^(4 exponent).
+    `size` is the mean size of the numbers from which a value was computed: the scale of rounding.
     """
 
     num_seeds: int
@@ -51,8 +51,8 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
     Args:
         values: [seeds, ...].
         events: [seeds, ...] integers; values count where the event is 0 and the value is finite.
-        num_events: events are numbered 1..num_events; the last stands for values that are not finite.
-        sizes: [seeds, ...], the size of what every value was computed from; None for the absolute values.
+        num_events: events are 1..num_events; the last stands for values that are not finite.
+        sizes: [seeds, ...], scale of rounding of each value; None for absolute values.
     """
     values, events = np.asarray(values, np.float64), np.asarray(events, np.int64)
     events = np.where((events == 0) & ~np.isfinite(values), num_events, events)
@@ -84,7 +84,7 @@ def statistics(values: Any, events: Any, num_events: int, *, sizes: Any = None) 
 
 
 def merge(a: Statistics, b: Statistics) -> Statistics:
-    """Statistics of the union of two disjoint sets of seeds. Associative and commutative up to rounding."""
+    """Statistics of two disjoint sets of seeds; associative and commutative up to rounding."""
     exponent = np.maximum(a.exponent, b.exponent)
     a, b = _in_units(a, exponent), _in_units(b, exponent)
     count = a.num_valid + b.num_valid
@@ -94,6 +94,19 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
     delta = np.ldexp(delta, -exponent)
     step = delta / n
     product = na * nb
+    moment3 = (
+        a.moment3
+        + b.moment3
+        + product * (na - nb) * delta * step**2
+        + 3.0 * step * (na * b.moment2 - nb * a.moment2)
+    )
+    moment4 = (
+        a.moment4
+        + b.moment4
+        + product * (na**2 - product + nb**2) * delta * step**3
+        + 6.0 * step**2 * (na**2 * b.moment2 + nb**2 * a.moment2)
+        + 4.0 * step * (na * b.moment3 - nb * a.moment3)
+    )
     return Statistics(
         num_seeds=a.num_seeds + b.num_seeds,
         num_valid=count,
@@ -101,15 +114,8 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
         size=a.size * (na / n) + b.size * (nb / n),
         mean=np.where(na == 0, b.mean, a.mean + np.ldexp(nb * step, exponent)),
         moment2=a.moment2 + b.moment2 + product * delta * step,
-        moment3=a.moment3
-        + b.moment3
-        + product * (na - nb) * delta * step**2
-        + 3.0 * step * (na * b.moment2 - nb * a.moment2),
-        moment4=a.moment4
-        + b.moment4
-        + product * (na**2 - product + nb**2) * delta * step**3
-        + 6.0 * step**2 * (na**2 * b.moment2 + nb**2 * a.moment2)
-        + 4.0 * step * (na * b.moment3 - nb * a.moment3),
+        moment3=moment3,
+        moment4=moment4,
         minimum=np.minimum(a.minimum, b.minimum),
         maximum=np.maximum(a.maximum, b.maximum),
         histogram=a.histogram + b.histogram,
@@ -118,11 +124,10 @@ def merge(a: Statistics, b: Statistics) -> Statistics:
 
 
 def _in_units(stats: Statistics, exponent: np.ndarray) -> Statistics:
-    """The same statistics with moments in units of powers of 2^exponent."""
+    """Moments in units of powers of 2^exponent."""
     shift = stats.exponent - exponent
-    moments = {
-        name: np.ldexp(getattr(stats, name), power * shift) for name, power in _POWERS.items()
-    }
+    moment = lambda name: np.ldexp(getattr(stats, name), _POWERS[name] * shift)
+    moments = {name: moment(name) for name in _POWERS}
     return stats._replace(exponent=exponent, **moments)
 
 
@@ -134,7 +139,7 @@ def estimate(
     samples: np.ndarray | None = None,
     settings: dict[str, str] | None = None,
 ) -> Estimate:
-    """The Estimate of a quantity from its merged statistics; NaN where too few values are defined."""
+    """The Estimate of a quantity; NaN where too few values are defined."""
     count, exponent = stats.num_valid.astype(np.float64), stats.exponent
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(count > 1, stats.moment2 / (count - 1), np.nan)
@@ -144,9 +149,8 @@ def estimate(
         variance_error = np.sqrt(np.maximum(np.where(count > 3, variance_of_variance, np.nan), 0.0))
         relative_error = variance_error / variance
         skewness = (stats.moment3 / count) / biased**1.5
-    with np.errstate(
-        over="ignore", under="ignore"
-    ):  # squares of 1e200 have no place in float64, standard errors do
+    # the square of 1e200 is no float64, a standard error is
+    with np.errstate(over="ignore", under="ignore"):
         variances = [np.ldexp(value, 2 * exponent) for value in (variance, variance_error)]
     return Estimate(
         quantity=quantity,
@@ -168,11 +172,10 @@ def estimate(
 
 
 def to_arrays(stats: Statistics) -> dict[str, np.ndarray]:
-    """Arrays for a file: the histogram as its nonzero bins."""
+    """Arrays for a file; the histogram as its nonzero bins."""
     occupied = np.flatnonzero(stats.histogram)
-    arrays = {
-        name: np.asarray(value) for name, value in stats._asdict().items() if name != "histogram"
-    }
+    arrays = {name: np.asarray(value) for name, value in stats._asdict().items()}
+    del arrays["histogram"]
     return {**arrays, "occupied": occupied, "counts": stats.histogram.ravel()[occupied]}
 
 
@@ -181,18 +184,13 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Statistics:
     shape = (NUM_BINS, arrays["num_valid"].size)
     histogram = np.zeros(shape[0] * shape[1], np.int64)
     histogram[arrays["occupied"]] = arrays["counts"]
-    # Blocks from before moments had units: their unit is 1.
-    arrays = {
-        "exponent": np.zeros(arrays["mean"].shape, np.int64),
-        "size": np.abs(arrays["mean"]),
-        **arrays,
-    }
-    fields = {
-        name: arrays[name] for name in Statistics._fields if name not in ("num_seeds", "histogram")
-    }
-    return Statistics(
-        num_seeds=int(arrays["num_seeds"]), histogram=histogram.reshape(shape), **fields
-    )
+    # Old blocks without units of moments: the unit is 1.
+    exponent, size = np.zeros(arrays["mean"].shape, np.int64), np.abs(arrays["mean"])
+    arrays = {"exponent": exponent, "size": size, **arrays}
+    names = set(Statistics._fields) - {"num_seeds", "histogram"}
+    fields: dict[str, Any] = {name: arrays[name] for name in names}
+    num_seeds = int(arrays["num_seeds"])
+    return Statistics(num_seeds=num_seeds, histogram=histogram.reshape(shape), **fields)
 
 
 def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -207,7 +205,7 @@ def _histogram(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
-    """Exact quantiles where every value was kept; from the grid, whose bins are 4e-5 wide at least, elsewhere."""
+    """Exact quantiles where every sample is stored, else from the grid."""
     if samples is None or samples.shape != (stats.num_seeds, *stats.num_valid.shape):
         return _quantiles(stats)
     with warnings.catch_warnings():
@@ -216,7 +214,7 @@ def _quantiles_of(stats: Statistics, samples: np.ndarray | None) -> np.ndarray:
 
 
 def _quantiles(stats: Statistics) -> np.ndarray:
-    """[levels, ...] by linear interpolation of the cumulative counts; NaN without values."""
+    """[levels, ...] by linear interpolation of cumulative counts; NaN without values."""
     edges = np.sinh((np.arange(NUM_BINS + 1) - _HALF) / _BINS_PER_E) * _UNIT
     result = np.full((len(QUANTILE_LEVELS), stats.num_valid.size), np.nan)
     for entry in range(stats.num_valid.size):
@@ -225,10 +223,9 @@ def _quantiles(stats: Statistics) -> np.ndarray:
             counts = stats.histogram[occupied, entry]
             cumulative = np.concatenate([[0], np.cumsum(counts)])
             targets = np.asarray(QUANTILE_LEVELS) * cumulative[-1]
-            found = np.clip(
-                np.searchsorted(cumulative, targets, side="left") - 1, 0, occupied.size - 1
-            )
-            fraction = (targets - cumulative[found]) / counts[found]
-            left, right = edges[occupied[found]], edges[occupied[found] + 1]
+            bins = np.searchsorted(cumulative, targets, side="left") - 1
+            bins = np.clip(bins, 0, occupied.size - 1)
+            fraction = (targets - cumulative[bins]) / counts[bins]
+            left, right = edges[occupied[bins]], edges[occupied[bins] + 1]
             result[:, entry] = left + fraction * (right - left)
     return result.reshape(len(QUANTILE_LEVELS), *stats.num_valid.shape)

@@ -1,1 +1,1 @@
-"""Spec -> pure functions: draw a network, apply it, and pass a stack of rows through it layer by layer."""
+"""Spec -> pure functions: draw a network, apply it, pass rows forward and cotangents backward."""

@@ -1,4 +1,4 @@
-"""Activations on rows: of the points, along tangents, and the exact differences of every displacement."""
+"""Activations on rows: points, tangents, and exact differences of displacements."""
 
 import dataclasses
 import math
@@ -14,10 +14,10 @@ from deepinit.networks.rows import Rows
 
 
 def activate(rows: Rows, activation: Activation) -> Rows:
-    """phi of the points, phi' times the tangents, and the exact difference phi(z + dz) - phi(z) of every displacement.
+    """phi of points, phi' times tangents, phi(z + dz) - phi(z) of displacements.
 
-    A positively homogeneous activation does not see the points' scale s. Any other is evaluated at exp(s) z, or, where exp(s) is so small
-    or so large that the activation is a power there, at the end of the range in between (see `core.power_laws`).
+    A positively homogeneous phi commutes with the scale of a point. Any other phi is evaluated at
+    exp(s) z, or by its power law where exp(s) is extreme (`core.power_laws`).
     """
     if activation == identity:
         return rows
@@ -36,11 +36,11 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     value = gains(laws.values, beyond, after.points, rows.points)
     partner = base + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
     difference = gains(laws.differences, rows.of_bases(beyond), after.displacements, base, partner)
-    tangents, stretches = after.tangents, after.log_stretches
+    tangents, log_stretches = after.tangents, after.log_stretches
     if tangents is not None:
         at = rows.of_frame_bases(rows.points)[:, None]
-        slope = gains(laws.derivatives, rows.of_frame_bases(beyond)[:, None], tangents, at)
-        tangents, stretches = tangents * jnp.exp(slope.entries), stretches + slope.row
+        gradient = gains(laws.derivatives, rows.of_frame_bases(beyond)[:, None], tangents, at)
+        tangents, log_stretches = tangents * jnp.exp(gradient.entries), log_stretches + gradient.row
     after = dataclasses.replace(
         after,
         points=after.points * jnp.exp(value.entries),
@@ -48,20 +48,20 @@ def activate(rows: Rows, activation: Activation) -> Rows:
         tangents=tangents,
         point_scales=within + value.row,
         displacement_scales=after.displacement_scales + difference.row - rows.of_bases(value.row),
-        log_stretches=stretches,
+        log_stretches=log_stretches,
     )
     smallest = flush_level(activation)
     return flushed(after, smallest) if smallest else after
 
 
 def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
-    """The same with points of log-scale `scales` [num_points], which they keep."""
+    """`activate` of points at fixed log-scales [num_points]."""
     size = jnp.exp(scales)[:, None]
     points, tangents = size * rows.points, rows.tangents
     if tangents is not None:
         tangents = rows.of_frame_bases(activation.derivative(points))[:, None] * tangents
     displacements = rows.displacements
-    if rows.bases:  # else no time is spent on compiling differences of nothing
+    if rows.bases:  # else the difference would be compiled for no rows
         step = jnp.exp(
             jnp.maximum(rows.of_bases(scales) + rows.displacement_scales, _smallest_scale(rows))
         )[:, None]
@@ -71,17 +71,17 @@ def _activate(rows: Rows, activation: Activation, scales: jax.Array) -> Rows:
         points=activation(points) / size,
         displacements=displacements,
         tangents=tangents,
-        known=None,
+        cached=None,
     )
 
 
 def flushed(rows: Rows, smallest: float) -> Rows:
-    """Coordinates of points, partners and tangents become 0 where the point, or the partner, is below `smallest`.
+    """Coordinates whose point, or partner, is below `smallest` become 0.
 
-    Compared by logarithms, since the smallest value of interest (2^-126 in float32) has no place in the dtype beside the scale.
+    Compared by logarithms: 2^-126 in float32 times the scale has no value in the dtype.
     """
     least = math.log(smallest) - rows.point_scales
-    keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # what is not a number stays
+    keep = ~(jnp.log(jnp.abs(rows.points)) < least[:, None])  # NaN stays
     base, keep_base = rows.of_bases(rows.points), rows.of_bases(keep)
     step = jnp.exp(jnp.maximum(rows.displacement_scales, _smallest_scale(rows)))[:, None]
     partner = base + step * rows.displacements
@@ -95,10 +95,10 @@ def flushed(rows: Rows, smallest: float) -> Rows:
         points=jnp.where(keep, rows.points, 0),
         displacements=displacements,
         tangents=tangents,
-        known=None,
+        cached=None,
     )
 
 
 def _smallest_scale(rows: Rows) -> float:
-    """A displacement as small as the square of the rounding unit acts through the derivative alone: phi is not evaluated at smaller ones."""
+    """Smaller displacements act through the derivative alone: eps^2 / 4."""
     return 2.0 * math.log(0.5 * float(jnp.finfo(rows.points.dtype).eps))

@@ -1,12 +1,10 @@
-"""The backward pass, written once: cotangents from the outputs to the inputs of a random network, of every architecture.
+"""The backward pass: cotangents from the outputs to the inputs of a random network.
 
-A cotangent is the gradient of one linear function of the network's output, at one of the points that travelled forward. In every layer the
-transpose of its linear map is drawn in the same way as the map itself (`networks.transposes`), so that values and gradients have their joint
-law with conditional maps too, at a cost of O(n k^2) per layer.
-
-What the way back needs of every layer is kept from the way forward where it is small. Of many layers only the rows at the starts of stretches
-are kept; a stretch is computed again when the way back enters it (`networks.stretches`: memory has a bound at every depth). Cotangents carry
-log-scales, as rows do.
+A cotangent is the gradient of one linear function of the network's output, at one of its input
+points. In every layer the transpose of the linear map is drawn like the map itself
+(`networks.transposes`), so values and gradients have their joint law, also with conditional maps,
+at cost O(n k^2) per layer. Residuals of layers are stored, or recomputed from segment boundaries
+(`networks.checkpointing`). Cotangents carry log-scales, as rows do.
 """
 
 import math
@@ -19,7 +17,7 @@ import jax.numpy as jnp
 
 from deepinit.core.specs import MLP, Spec
 from deepinit.networks.activate import activate
-from deepinit.networks.checkpointing import stretch_shapes
+from deepinit.networks.checkpointing import checkpoint_shapes
 from deepinit.networks.cotangents import (
     Cotangents,
     Products,
@@ -27,13 +25,20 @@ from deepinit.networks.cotangents import (
     plus,
     rescaled,
     sum_of,
-    times_slopes,
+    times_derivative,
     total,
 )
-from deepinit.networks.forward import LayerFn, layer_step, linear, random_layer, scan_layers, settle
+from deepinit.networks.forward import (
+    LayerFn,
+    layer_step,
+    linear,
+    random_layer,
+    renormalize,
+    scan_layers,
+)
 from deepinit.networks.layers import (
+    boundary_keys,
     embedding_layer,
-    end_keys,
     inner_layer,
     layer_key,
     layer_numbers,
@@ -41,23 +46,24 @@ from deepinit.networks.layers import (
     output_layer,
     segments,
 )
-from deepinit.networks.linear_maps import KEEPING
+from deepinit.networks.linear_maps import WITH_RESIDUALS
 from deepinit.networks.rows import Rows
 from deepinit.networks.transposes import Transpose, WeightsAndBiases, cotangent_maps
 
 
 class Gradients(NamedTuple):
-    """Of one network.
+    """Values and gradients of one network.
 
     Attributes:
-        outputs: [num_points, width], the functions' values: of the output layer, or of the last hidden layer without one.
+        outputs: [num_points, width], of the output layer, or of the last hidden layer without one.
         output_scales: [num_points]: the outputs are exp(output_scales) * outputs.
-        layers: [layers, num], ln of the squared norm of the gradient with respect to what every hidden layer returns (the stream after
-            every block), the last one first computed and last in order.
+        layers: [layers, num], ln of squared gradient norms with respect to the output of each
+            hidden layer (the stream after each block), in the order of layers.
         inputs: Cotangents of the inputs, [num, dimension].
-        weights, biases: Products [num, num] of the gradients with respect to the parameters of all hidden layers, in NTK
-            parametrization (gradients with respect to standard normal numbers).
-        embedding, readout: Products [num, num], the same of these two layers, weights and biases together; zeros without them.
+        weights, biases: Products [num, num] of the gradients with respect to the hidden layers'
+            parameters, in NTK parametrization (standard normal parameters).
+        embedding, readout: Products [num, num] of these layers, weights and biases together; zeros
+            without them.
     """
 
     outputs: jax.Array
@@ -71,7 +77,7 @@ class Gradients(NamedTuple):
 
     @property
     def products(self) -> Products:
-        """[num, num]: inner products of the gradients with respect to all parameters."""
+        """[num, num]: inner products of the gradients by all parameters."""
         return sum_of(self.weights, self.biases, self.embedding, self.readout)
 
     @property
@@ -80,29 +86,29 @@ class Gradients(NamedTuple):
         return self.products.value * jnp.exp(self.products.log_scale)
 
 
-class Passed(NamedTuple):
-    """What the way back needs of one layer, or block.
+class LayerResiduals(NamedTuple):
+    """Residuals of one layer, or block, for the backward pass.
 
     Attributes:
-        rows: what entered.
-        before: the preactivations of its activation.
-        drawn: what was kept of its linear maps, in the order in which they act.
+        rows: its input.
+        preactivations: of its activation.
+        saved: residuals of its linear maps, in order of use.
     """
 
     rows: Rows
-    before: Rows
-    drawn: tuple[Any, ...]
+    preactivations: Rows
+    saved: tuple[Any, ...]
 
 
-Enter = Callable[[Rows, Any], tuple[Rows, Passed]]  # of one layer, by its number
-Leave = Callable[[Cotangents, Passed, Any], tuple[Cotangents, WeightsAndBiases]]
+ForwardStep = Callable[[Rows, Any], tuple[Rows, LayerResiduals]]  # of one layer, by its number
+BackwardStep = Callable[[Cotangents, LayerResiduals, Any], tuple[Cotangents, WeightsAndBiases]]
 Shape = tuple[int, ...]
 
 
 def random_gradients(
     spec: Spec,
     rows: Rows,
-    key: Any,
+    key: jax.Array,
     functions: Any,
     points: tuple[int, ...],
     *,
@@ -114,63 +120,61 @@ def random_gradients(
     Args:
         spec: the network.
         rows: points of the input layer, without displacements or tangents.
-        key: the network's key: with explicit maps the network is that of `random_forward` and `network(spec).init`.
-        functions: [num, output width], each a linear function of the output.
-        points: for each function, the index of the point where its gradient is taken.
+        key: with explicit maps, the network of `random_forward` and `network(spec).init`.
+        functions: [num, output width], linear functions of the output.
+        points: for each function, the index of its point.
         linear_map: explicit or conditional.
-        precision: of the matrix products.
+        precision: of matrix products.
     """
-    transpose, keeping = (
-        cotangent_maps(linear_map, precision, points),
-        _keeping(linear_map, precision),
-    )
-    runs, ends, embedding = (
-        segments(spec, rows.points.shape[1]),
-        end_keys(spec, key),
-        embedding_layer(spec),
-    )
-    rows = start = rows.with_known()
+    transpose = cotangent_maps(linear_map, precision, points)
+    with_residuals = _residual_recorder(linear_map, precision)
+    boundary, embedding = boundary_keys(spec, key), embedding_layer(spec)
+    parts = segments(spec, rows.points.shape[1])
+    rows = inputs = rows.with_inner_products()
     if embedding is not None:
-        rows, embedding_drawn = keeping(
-            lambda layer_fn: settle(linear(rows, ends["embedding"], embedding, layer_fn))
+        rows, embedding_saved = with_residuals(
+            lambda layer_fn: renormalize(linear(rows, boundary["embedding"], embedding, layer_fn))
         )
 
-    def enter(width: int, rows: Rows, number: Any) -> tuple[Rows, Passed]:
+    def forward_step(width: int, rows: Rows, number: Any) -> tuple[Rows, LayerResiduals]:
         source = layer_key(spec, key, number)
-        (after, state), drawn = keeping(
+        (after, state), saved = with_residuals(
             lambda layer_fn: layer_step(spec, width, rows, source, layer_fn)
         )
-        return after, Passed(rows, state.preactivations, drawn)
+        return after, LayerResiduals(rows, state.preactivations, saved)
 
-    def leave(
-        width: int, back: Cotangents, passed: Passed, number: Any
+    def backward_step(
+        width: int, back: Cotangents, residuals: LayerResiduals, number: Any
     ) -> tuple[Cotangents, WeightsAndBiases]:
-        return layer_back(
-            spec, width, passed, layer_key(spec, key, number), back, points, transpose
-        )
+        source = layer_key(spec, key, number)
+        return layer_back(spec, width, residuals, source, back, points, transpose)
 
-    passed = []
-    for segment in runs:
+    stored = []
+    for segment in parts:
         numbers = layer_numbers(segment)
-        for shape in stretch_shapes(segment.length, rows, max(segment.fan_in, segment.fan_out)):
-            here, numbers = jnp.split(numbers, [math.prod(shape)])
-            way = partial(enter, segment.fan_out), partial(leave, segment.fan_out)
-            rows, entered = _enter_all(rows, here, shape, way[0])
-            passed.append((entered, here, shape, *way))
+        steps = partial(forward_step, segment.fan_out), partial(backward_step, segment.fan_out)
+        widest = max(segment.fan_in, segment.fan_out)
+        for shape in checkpoint_shapes(segment.length, rows, widest):
+            run, numbers = jnp.split(numbers, [math.prod(shape)])
+            rows, residuals = _forward(rows, run, shape, steps[0])
+            stored.append((residuals, run, shape, *steps))
     functions = jnp.asarray(functions, rows.points.dtype)
     back = Cotangents(functions, jnp.zeros(len(functions), functions.dtype))
     outputs, readout = rows, _no_products(functions)
     if spec.output_width is not None:
-        last = output_layer(spec)
-        outputs, (drawn,) = keeping(lambda layer_fn: linear(rows, ends["output"], last, layer_fn))
-        back, readout = transpose(ends["output"], drawn, rows, back, last)
+        last, output_key = output_layer(spec), boundary["output"]
+        outputs, (saved,) = with_residuals(
+            lambda layer_fn: linear(rows, output_key, last, layer_fn)
+        )
+        back, readout = transpose(output_key, saved, rows, back, last)
     records: list[Any] = []
-    for entered, *run in reversed(passed):
-        back, record = _leave_all(back, entered, *run)
+    for residuals, *run_and_steps in reversed(stored):
+        back, record = _backward(back, residuals, *run_and_steps)
         records.insert(0, record)
     embedded = _no_products(functions)
     if embedding is not None:
-        back, embedded = transpose(ends["embedding"], embedding_drawn[0], start, back, embedding)
+        embedding_key, (saved,) = boundary["embedding"], embedding_saved
+        back, embedded = transpose(embedding_key, saved, inputs, back, embedding)
     layers, weights, biases = zip(*records, strict=True)
     products = (sum_of(*parts) for parts in (weights, biases, embedded, readout))
     return Gradients(outputs.points, outputs.point_scales, jnp.concatenate(layers), back, *products)
@@ -179,35 +183,35 @@ def random_gradients(
 def layer_back(
     spec: Spec,
     width: int,
-    passed: Passed,
+    residuals: LayerResiduals,
     source: Any,
     back: Cotangents,
     points: tuple[int, ...],
     transpose: Transpose,
 ) -> tuple[Cotangents, WeightsAndBiases]:
-    """Cotangents of what enters a hidden layer or block, from those of what leaves it.
+    """Cotangents of the input of a hidden layer or block, given cotangents of its output.
 
     Args:
         spec: the network.
-        width: neurons that the layer produces.
-        passed: what was kept on the way forward.
-        source: what its matrices are drawn from.
-        back: of what leaves.
+        width: of the output.
+        residuals: of the layer.
+        source: keys of its matrices.
+        back: cotangents of the output.
         points: of each cotangent.
         transpose: draws transposed maps.
     """
     outer, through, products = outer_layer(spec), back, _no_products(back.vectors)
-    rows, before, drawn = passed
+    rows, before, saved = residuals
     if outer is not None:
-        through, products = transpose(
-            source["outer"], drawn[1], activate(before, spec.activation), through, outer
-        )
-    through = times_slopes(through, before, points, spec.activation)
-    seen = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
-    through, others = transpose(source["inner"], drawn[0], seen, through, inner_layer(spec, width))
-    products = sum_of(products[0], others[0]), sum_of(products[1], others[1])
+        after = activate(before, spec.activation)
+        through, products = transpose(source["outer"], saved[1], after, through, outer)
+    through = times_derivative(through, before, points, spec.activation)
+    inputs = rows if isinstance(spec, MLP) else activate(rows, spec.inner_activation)
+    inner = inner_layer(spec, width)
+    through, inner_products = transpose(source["inner"], saved[0], inputs, through, inner)
+    products = sum_of(products[0], inner_products[0]), sum_of(products[1], inner_products[1])
     if not isinstance(spec, MLP):
-        through = plus(back, times_slopes(through, rows, points, spec.inner_activation))
+        through = plus(back, times_derivative(through, rows, points, spec.inner_activation))
     return rescaled(through), products
 
 
@@ -216,54 +220,61 @@ def _no_products(functions: jax.Array) -> WeightsAndBiases:
     return Products(zeros, zeros), Products(zeros, zeros)
 
 
-def _keeping(
+def _residual_recorder(
     linear_map: str, precision: str
 ) -> Callable[[Callable[[LayerFn], Any]], tuple[Any, tuple[Any, ...]]]:
-    """`of(layer function)` with random maps, and what each of them keeps for its transpose, in the order in which they act."""
-    draw = KEEPING[linear_map]
+    """`of -> (of(layer function with random maps), residuals of the maps in order of use)`."""
+    draw = WITH_RESIDUALS[linear_map]
 
-    def keeping(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
-        drawn: list[Any] = []
+    def with_residuals(of: Callable[[LayerFn], Any]) -> tuple[Any, tuple[Any, ...]]:
+        residuals: list[Any] = []
 
         def linear_map_fn(*arguments: Any) -> jax.Array:
-            images, kept = draw(*arguments)
-            drawn.append(kept)
+            images, saved = draw(*arguments)
+            residuals.append(saved)
             return images
 
-        found = of(random_layer(linear_map_fn, precision))
-        return found, tuple(drawn)
+        result = of(random_layer(linear_map_fn, precision))
+        return result, tuple(residuals)
 
-    return keeping
+    return with_residuals
 
 
-def _enter_all(rows: Rows, numbers: Any, shape: Shape, enter: Enter) -> tuple[Rows, Rows | Passed]:
-    """Forward; what was passed in every layer, or the rows that enter every stretch."""
+def _forward(
+    rows: Rows, numbers: Any, shape: Shape, step: ForwardStep
+) -> tuple[Rows, Rows | LayerResiduals]:
+    """Output, and residuals of every layer or the input rows of every checkpointing segment."""
     if len(shape) == 1:
-        return scan_layers(enter, rows, numbers)
+        return scan_layers(step, rows, numbers)
 
-    def stretch(rows: Rows, numbers: Any) -> tuple[Rows, Rows]:
-        after, _ = scan_layers(lambda rows, number: (enter(rows, number)[0], None), rows, numbers)
+    def segment(rows: Rows, numbers: Any) -> tuple[Rows, Rows]:
+        after, _ = scan_layers(lambda rows, number: (step(rows, number)[0], None), rows, numbers)
         return after, rows
 
-    return scan_layers(stretch, rows, numbers.reshape(shape[0], -1))
+    return scan_layers(segment, rows, numbers.reshape(shape[0], -1))
 
 
-def _leave_all(
-    back: Cotangents, entered: Rows | Passed, numbers: Any, shape: Shape, enter: Enter, leave: Leave
+def _backward(
+    back: Cotangents,
+    residuals: Rows | LayerResiduals,
+    numbers: Any,
+    shape: Shape,
+    forward_step: ForwardStep,
+    backward_step: BackwardStep,
 ) -> tuple[Cotangents, tuple[Any, Any, Any]]:
-    """Back, the last layer first; squared norms in the order of layers, and the sums of products."""
+    """Cotangents of the input; log squared norms in the order of layers; sums of products."""
 
     def layer(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
-        into, (weights, biases) = leave(back, *at)
+        into, (weights, biases) = backward_step(back, *at)
         return into, (log_norm2(back)[None], weights, biases)
 
-    def stretch(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
+    def segment(back: Cotangents, at: Any) -> tuple[Cotangents, Any]:
         rows, numbers = at
-        _, inside = _enter_all(rows, numbers, shape[1:], enter)
-        return _leave_all(back, inside, numbers, shape[1:], enter, leave)
+        _, inside = _forward(rows, numbers, shape[1:], forward_step)
+        return _backward(back, inside, numbers, shape[1:], forward_step, backward_step)
 
-    step, sources = (
-        (layer, numbers) if len(shape) == 1 else (stretch, numbers.reshape(shape[0], -1))
-    )
-    back, (layers, weights, biases) = scan_layers(step, back, (entered, sources), reverse=True)
+    step, sources = layer, numbers
+    if len(shape) > 1:
+        step, sources = segment, numbers.reshape(shape[0], -1)
+    back, (layers, weights, biases) = scan_layers(step, back, (residuals, sources), reverse=True)
     return back, (layers.reshape(-1, layers.shape[-1]), total(weights), total(biases))

@@ -1,13 +1,13 @@
-"""Numbers of heads among n fair coins, K ~ Binomial(n, 1/2), exactly and at a cost that does not grow with n.
+"""Exact samples of Binomial(n, 1/2), at a cost independent of n.
 
-The probabilities are integers in units of 2^-64 that sum to 2^64: exact up to n = 64, to half a unit beyond (the
-remainder, below 2^-54, goes to the centre). Of the n + 1 atoms those that round to 0 are left out, which leaves about
-18 sqrt(n / 4), and the rest stand in an alias table: 2^m columns of equal probability, each shared by at most two atoms.
-Two random 32-bit words choose the column by their first m bits and the atom by comparing the other 64 - m with the
-column's threshold, all in integers. So the sampler has exactly the rounded law, for every n.
+The probabilities are integers in units of 2^-64 of sum 2^64: exact up to n = 64, to half a unit
+beyond (the remainder, below 2^-54, goes to the centre). About 18 sqrt(n / 4) of the n + 1 atoms do
+not round to 0. They form an alias table: 2^m columns of equal probability, each of at most two
+atoms. Of two random 32-bit words, the first m bits choose the column; the other 64 - m are compared
+with its threshold. The sampler has exactly the rounded law.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,15 +19,15 @@ _BITS = 64
 _GUARD = 192  # binary digits that the recursion carries
 
 
-class CoinTables(NamedTuple):
+class AliasTables(NamedTuple):
     """Alias tables of several layers, one table per distinct width.
 
     Attributes:
-        columns: [columns of all tables, 2] uint32: of each column's threshold the high word; its low 32 - m bits, with
-            the alias in the m bits above.
-        starts: [num_layers] int32: where a layer's table starts.
-        shifts: [num_layers] uint32: 32 - m.
-        firsts: [num_layers] int32: the number of heads of the table's first column.
+        columns: [columns of all tables, 2] uint32: the high word of each threshold; its low 32 - m
+            bits, with the alias in the m bits above.
+        starts: [num_layers] int32, first column of a layer's table.
+        shifts: [num_layers] uint32, 32 - m.
+        firsts: [num_layers] int32, atom of the table's first column.
     """
 
     columns: np.ndarray
@@ -36,17 +36,17 @@ class CoinTables(NamedTuple):
     firsts: np.ndarray
 
 
-def coin_tables(widths: tuple[int, ...]) -> CoinTables:
-    """The tables of layers of these widths, built on the host; O(sqrt(width)) numbers per distinct width."""
+def alias_tables(widths: tuple[int, ...]) -> AliasTables:
+    """Tables of layers of these widths, built on the host; O(sqrt(width)) numbers each."""
     columns: list[np.ndarray] = []
     places: dict[int, tuple[int, int, int]] = {}
     for width in sorted(set(widths)):
-        first, weights = coin_weights(width)
+        first, weights = integer_weights(width)
         table, shift = _alias_table(weights)
         places[width] = sum(map(len, columns)), shift, first
         columns.append(table)
     starts, shifts, firsts = np.array([places[width] for width in widths]).T
-    return CoinTables(
+    return AliasTables(
         np.concatenate(columns),
         starts.astype(np.int32),
         shifts.astype(np.uint32),
@@ -54,35 +54,33 @@ def coin_tables(widths: tuple[int, ...]) -> CoinTables:
     )
 
 
-def coin_weights(width: int) -> tuple[int, list[int]]:
-    """First atom, and 2^64 P(K = k) from there on as integers that sum to 2^64.
+def integer_weights(width: int) -> tuple[int, list[int]]:
+    """First atom, and 2^64 P(K = k) from it on as integers of sum 2^64.
 
-    From the centre outwards, P(k + 1) / P(k) = (n - k) / (k + 1), in integers with 192 binary digits.
+    From the centre outwards, P(k + 1) / P(k) = (n - k) / (k + 1), with 192 binary digits.
     """
     centre = (width + 1) // 2
     upper = [1 << _GUARD]
-    while centre + len(upper) <= width and upper[-1] >> (
-        _GUARD - 80
-    ):  # 2^-80 of the centre: rounds to 0
+    # below 2^-80 of the centre, probabilities round to 0
+    while centre + len(upper) <= width and upper[-1] >> (_GUARD - 80):
         k = centre + len(upper) - 1
         upper.append(upper[-1] * (width - k) // (k + 1))
     lower = upper[::-1] if width % 2 else upper[:0:-1]
     total = sum(lower) + sum(upper)
     weights = [((weight << (_BITS + 1)) // total + 1) // 2 for weight in (*lower, *upper)]
     weights[len(lower)] += (1 << _BITS) - sum(weights)
-    kept = [index for index, weight in enumerate(weights) if weight]
-    return centre - len(lower) + kept[0], weights[kept[0] : kept[-1] + 1]
+    nonzero = [index for index, weight in enumerate(weights) if weight]
+    first, last = nonzero[0], nonzero[-1]
+    return centre - len(lower) + first, weights[first : last + 1]
 
 
 def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
-    """Columns as in `CoinTables`, and 32 - m, of weights that sum to 2^64."""
+    """Columns as in `AliasTables`, and 32 - m, of weights of sum 2^64."""
     index_bits = max(1, (len(weights) - 1).bit_length())
     shift, capacity = 32 - index_bits, 1 << (_BITS - index_bits)
     left = [*weights, *[0] * ((1 << index_bits) - len(weights))]
-    own, alias = (
-        [0] * len(left),
-        list(range(len(left))),
-    )  # a full column is its own alias, whatever its threshold
+    # a full column is its own alias, for any threshold
+    own, alias = [0] * len(left), list(range(len(left)))
     small = [column for column, weight in enumerate(left) if weight < capacity]
     large = [column for column, weight in enumerate(left) if weight > capacity]
     while small:  # the sum is exact, so both lists end together
@@ -100,14 +98,14 @@ def _alias_table(weights: list[int]) -> tuple[np.ndarray, int]:
     return np.array(packed, np.uint32), shift
 
 
-def heads(key: Any, tables: CoinTables) -> jax.Array:
-    """[num_layers] int32: independent K ~ Binomial(width, 1/2), one for each layer."""
+def sample(key: jax.Array, tables: AliasTables) -> jax.Array:
+    """[num_layers] int32: independent K ~ Binomial(width, 1/2), one per layer."""
     with sequential_bits():
-        return heads_from_bits(jax.random.bits(key, (2, len(tables.starts)), "uint32"), tables)
+        return sample_from_bits(jax.random.bits(key, (2, len(tables.starts)), "uint32"), tables)
 
 
-def heads_from_bits(words: jax.Array, tables: CoinTables) -> jax.Array:
-    """The heads that two uint32 words per layer stand for: [2, num_layers] -> [num_layers] int32."""
+def sample_from_bits(words: jax.Array, tables: AliasTables) -> jax.Array:
+    """`sample` from uint32 words: [2, num_layers] -> [num_layers] int32."""
     first_word, second_word = words
     low_bits = (np.uint32(1) << tables.shifts) - np.uint32(1)
     index, remainder = first_word >> tables.shifts, first_word & low_bits

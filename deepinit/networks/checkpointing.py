@@ -1,47 +1,46 @@
-"""Where the way back starts anew: layers are computed again from rows that were kept, so that memory has a bound at every depth.
+"""Checkpointing for the backward pass: activations are stored at segment boundaries and recomputed.
 
-The shape (n_1, ..., n_k) divides n_1 ... n_k layers into n_1 stretches, every one of them into n_2, and so on; the last, of n_k layers, are kept
-whole. Whoever goes back holds n_1 + ... + n_{k-1} sets of rows and n_k layers, and computes every layer k times: once on the way forward, once
-more with every division it lies in. Depth costs time then (every layer once more for each further division), not memory.
+The shape (n_1, ..., n_k) divides n_1 ... n_k layers into n_1 segments, each into n_2, and so on;
+all of the last n_k layers are stored. The backward pass stores n_1 + ... + n_{k-1} sets of rows and
+n_k layers, and computes every layer k times: memory is bounded at any depth, time is not.
 """
 
 import math
 
 from deepinit.networks.rows import Rows
 
-_KEPT_BYTES = 2**19  # of one network
-_KEPT_ROWS = 96  # or so many sets of rows, where a few already take more
-_SETS_OF_A_LAYER = 4  # what enters, preactivations, directions and normals
+_STORED_BYTES = 2**19  # per network
+_STORED_ROWS = 96  # sets of rows, where fewer already exceed the bytes
+_SETS_OF_A_LAYER = 4  # inputs, preactivations, directions, normals
 
 
-def stretch_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
-    """Shapes of consecutive runs, of `length` layers together: one run, and short ones for what its stretches leave over.
+def checkpoint_shapes(length: int, rows: Rows, width: int) -> list[tuple[int, ...]]:
+    """Shapes of consecutive runs of `length` layers in total: one long run, then short remainders.
 
     Args:
         length: layers of one shape.
-        rows: what enters the first.
+        rows: input of the first layer.
         width: of the widest rows in a layer.
     """
-    capacity = max(
-        _KEPT_ROWS, _KEPT_BYTES // (len(rows.points) * width * rows.points.dtype.itemsize)
-    )
-    found = []
+    set_bytes = len(rows.points) * width * rows.points.dtype.itemsize
+    capacity = max(_STORED_ROWS, _STORED_BYTES // set_bytes)
+    shapes = []
     while length:
         divisions = 0
-        while sets_kept(shape := _shape(length, divisions)) > capacity and shape[0] > 3:
+        while num_stored(shape := _shape(length, divisions)) > capacity and shape[0] > 3:
             divisions += 1
-        found.append(shape)
+        shapes.append(shape)
         length -= math.prod(shape)
-    return found
+    return shapes
 
 
-def sets_kept(shape: tuple[int, ...]) -> int:
-    """Sets of rows that are held at once, at most."""
+def num_stored(shape: tuple[int, ...]) -> int:
+    """Largest number of sets of rows stored at once."""
     return sum(shape[:-1]) + _SETS_OF_A_LAYER * shape[-1]
 
 
 def _shape(length: int, divisions: int) -> tuple[int, ...]:
-    """With (nearly) the least `sets_kept`: n_1 = ... = n_{k-1} = 4 n_k, as far as divisors allow."""
+    """The shape with (nearly) least `num_stored`: n_1 = ... = n_{k-1} = 4 n_k, up to divisors."""
     if divisions == 0:
         return (length,)
     side = (_SETS_OF_A_LAYER * length) ** (1 / (divisions + 1))
@@ -54,14 +53,9 @@ def _shape(length: int, divisions: int) -> tuple[int, ...]:
 
 
 def _near(length: int, wanted: float) -> int:
-    """The divisor nearest to `wanted`, by ratio, if it is within a factor 2: layers left over would be compiled once more."""
+    """The divisor nearest to `wanted` within a factor 2, else `wanted` rounded."""
     wanted = max(wanted, 1.0)
-    near = [
-        count
-        for count in range(1, length + 1)
-        if length % count == 0 and wanted / 2 <= count <= 2 * wanted
-    ]
-    distance = lambda count: round(
-        abs(math.log(count / wanted)), 9
-    )  # of two at one ratio the smaller
+    divisors = [count for count in range(1, length + 1) if length % count == 0]
+    near = [count for count in divisors if wanted / 2 <= count <= 2 * wanted]
+    distance = lambda count: round(abs(math.log(count / wanted)), 9)  # ties: the smaller
     return min(near, key=distance) if near else round(wanted)

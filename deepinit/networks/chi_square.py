@@ -1,18 +1,18 @@
 """Logarithms of chi-square variables with a number of degrees of freedom per element.
 
-The transformed rejection of Marsaglia and Tsang, on whole arrays. With a = k/2, d = a - 1/3, c = 1 / (3 sqrt d) and x
-standard normal, y = c x is kept with probability
+Transformed rejection of Marsaglia and Tsang, on whole arrays. With a = k/2, d = a - 1/3,
+c = 1 / (3 sqrt d), x standard normal, accept y = c x with probability
 
     exp(3 d r(y)),    r(y) = log(1 + y) - y + y^2/2 - y^3/3,
 
-and then chi^2_k = 2 d (1 + y)^3. The ratio of the two densities is exactly this exponential, and r <= 0 on y > -1 (its
-derivative is -y^3 / (1 + y)), so the law is exact for every a > 1/3: k = 1 needs no transformation of its own. Of the
-proposals 0.84 are kept at k = 1, 0.95 at k = 2, 0.98 at k = 4, and about 1 - 1/(18 k) from there on.
+then chi^2_k = 2 d (1 + y)^3. The density ratio is exactly this exponential, and r <= 0 on y > -1,
+so the law is exact for every a > 1/3, k = 1 included. Acceptance: 0.84 at k = 1, 0.95 at k = 2,
+0.98 at k = 4, about 1 - 1/(18 k) beyond.
 
-Precision. Every uniform is the midpoint of one of 2^31 or 2^32 equal cells. In float32 normals end at 5.4 standard
-deviations (mass beyond: 6e-8), symmetrically. r is summed as a series where its terms would cancel, and the logarithm of
-chi^2_k over a reference near k is formed from their difference, so its error is 1e-7 of itself. Draws in float32 and
-float64 come from the same bits and agree to rounding: their means differ by less than 1e-7 standard deviations.
+Precision: uniforms are midpoints of 2^31 or 2^32 equal cells; float32 normals end at 5.4 standard
+deviations (mass beyond: 6e-8). r is summed as a series where its terms cancel. log(chi^2_k /
+reference) has relative error 1e-7. float32 and float64 draws share their bits and agree to
+rounding; their means differ by less than 1e-7 standard deviations.
 """
 
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core.generator import sequential_bits
 
@@ -29,14 +30,14 @@ _SERIES = tuple((-1.0) ** (power + 1) / power for power in range(4, 14))
 
 
 def log_chi_square(
-    key: Any, degrees: jax.Array, reference: Any, dtype: Any = "float32"
+    key: jax.Array, degrees: jax.Array, reference: Any, dtype: DTypeLike = "float32"
 ) -> jax.Array:
-    """log(chi^2_k / reference), independently for each entry k of `degrees`.
+    """log(chi^2_k / reference), independent for each entry k of `degrees`.
 
     Args:
         key: one key for the whole array.
-        degrees: integers [...]; entries <= 0 stand for a variable that is 0.
-        reference: what is divided out, broadcast against `degrees`: numbers > 0, whole or half, usually the mean.
+        degrees: integers [...]; a variable with k <= 0 is 0.
+        reference: divisor > 0, integer or half-integer, usually the mean; broadcasts.
         dtype: of the result.
 
     Returns:
@@ -70,7 +71,7 @@ def log_chi_square(
 
 
 def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Standard normals from uint32 words: the quantiles of the midpoints of 2^32 cells."""
+    """Standard normals from uint32 words: quantiles of the midpoints of 2^32 cells."""
     signed = jax.lax.bitcast_convert_type(bits, jnp.int32).astype(dtype)
     largest = 1 - float(jnp.finfo(dtype).epsneg)
     return np.sqrt(2).astype(dtype) * jax.lax.erf_inv(
@@ -79,7 +80,7 @@ def normal_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
 
 
 def _uniform_from_bits(bits: jax.Array, dtype: Any) -> jax.Array:
-    """Uniforms in (0, 1): the midpoints of 2^31 cells; small ones keep their digits."""
+    """Uniforms in (0, 1): midpoints of 2^31 cells; small ones keep their digits."""
     return ((bits >> 1).astype(jnp.int32).astype(dtype) + 0.5) * 2.0**-31
 
 

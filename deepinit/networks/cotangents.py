@@ -1,4 +1,4 @@
-"""Cotangents: gradients of scalar functions of a network's output, with log-scales as rows have them, and what is done to them on the way back."""
+"""Cotangents with log-scales, and their operations in the backward pass."""
 
 import dataclasses
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from deepinit.networks.rows import Rows
 
 
 class Cotangents(NamedTuple):
-    """Gradients of scalar functions of the output with respect to one layer: exp(log_scales) * vectors.
+    """Gradients of scalar functions of the output at one layer: exp(log_scales) * vectors.
 
     Attributes:
         vectors: [num, width].
@@ -24,9 +24,9 @@ class Cotangents(NamedTuple):
 
 
 class Products(NamedTuple):
-    """Inner products exp(log_scale) * value, [..., num, num], of gradients with respect to some parameters.
+    """Inner products exp(log_scale) * value, [..., num, num], of parameter gradients.
 
-    The products of one layer of a deep network may be 1e-80: they are summed over layers at the largest log-scale.
+    Those of one layer of a deep network may be 1e-80: sums over layers take the largest log-scale.
     """
 
     value: jax.Array
@@ -34,52 +34,45 @@ class Products(NamedTuple):
 
 
 def total(parts: Products) -> Products:
-    """The sum over the first axis, at the largest log-scale of products other than 0."""
-    there = (parts.value != 0) | ~(
-        parts.log_scale < jnp.inf
-    )  # rows that overflowed are 0 at an infinite scale
-    largest = jnp.max(jnp.where(there, parts.log_scale, -jnp.inf), axis=0)
-    largest = jnp.where(jnp.any(there, axis=0), largest, 0)
-    shares = jnp.exp(jnp.where(there, parts.log_scale - largest, 0))
+    """The sum over the first axis, at the largest log-scale of nonzero products."""
+    # rows that overflowed are 0 at an infinite scale
+    nonzero = (parts.value != 0) | ~(parts.log_scale < jnp.inf)
+    largest = jnp.max(jnp.where(nonzero, parts.log_scale, -jnp.inf), axis=0)
+    largest = jnp.where(jnp.any(nonzero, axis=0), largest, 0)
+    shares = jnp.exp(jnp.where(nonzero, parts.log_scale - largest, 0))
     return Products(jnp.sum(parts.value * shares, axis=0), largest)
 
 
 def sum_of(*parts: Products) -> Products:
-    """The sum of several products."""
+    """The sum, as in `total`."""
     return total(jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts))
 
 
-def times_slopes(
+def times_derivative(
     back: Cotangents, rows: Rows, points: tuple[int, ...], activation: Activation
 ) -> Cotangents:
-    """phi'(rows) times the cotangents: the same product as of tangents, which `activate` takes with its log-scales."""
+    """phi'(rows) times the cotangents: the product of `activate` for tangents."""
     scales = back.log_scales[:, None]
-    frames = _with_frames(rows, back.vectors[:, None], scales, points)
+    frames = dataclasses.replace(
+        rows, tangents=back.vectors[:, None], log_stretches=scales, frame_bases=points, cached=None
+    )
     after = activate(frames, activation)
     return Cotangents(after.tangents[:, 0], after.log_stretches[:, 0])
 
 
 def plus(first: Cotangents, second: Cotangents) -> Cotangents:
-    """The sum, at the first one's scales."""
+    """The sum, at the scales of `first`."""
     ratio = jnp.exp(second.log_scales - first.log_scales)[:, None]
     return first._replace(vectors=first.vectors + ratio * second.vectors)
 
 
 def rescaled(back: Cotangents) -> Cotangents:
-    """The root mean square of every vector moved into its log-scale."""
+    """Move the root mean square of every vector into its log-scale."""
     size = jnp.sqrt(jnp.mean(back.vectors**2, axis=1))
     size = jnp.where(size == 0, 1, size)
     return Cotangents(back.vectors / size[:, None], back.log_scales + jnp.log(size))
 
 
 def log_norm2(back: Cotangents) -> jax.Array:
-    """[num]: ln of the squared norms, -inf for 0."""
+    """[num]: ln of squared norms, -inf for 0."""
     return 2 * back.log_scales + jnp.log(jnp.sum(back.vectors**2, axis=1))
-
-
-def _with_frames(
-    rows: Rows, tangents: jax.Array, scales: jax.Array, points: tuple[int, ...]
-) -> Rows:
-    return dataclasses.replace(
-        rows, tangents=tangents, log_stretches=scales, frame_bases=points, known=None
-    )

@@ -1,23 +1,22 @@
-"""Stretch of a tangent, or of a small d-volume, by each layer of one random network: O(1) per layer, whatever the width.
+"""Squared growth of a tangent, or a small d-volume, in each layer of a random network, in O(1).
 
-At one point of a network with independent Gaussian rows (w, b), biases symmetric about 0 and independent of the weights,
-(w, b) -> (-w, -b) keeps the law of a row, flips the sign of its preactivation and leaves w w^T as it is. So the units
-that are on are fair coins, independent of how the rows act on tangents, wherever the point is: with K ~ Binomial(n, 1/2)
-of the n rows on, the squared volume of an orthonormal d-frame becomes
+At one point of a network with independent Gaussian rows (w, b), with b symmetric and independent of
+w, (w, b) -> (-w, -b) preserves the law of a row and w w^T, and flips the preactivation. So the
+active units are fair coins, independent of the action on tangents. With K ~ Binomial(n, 1/2) active
+rows, the squared volume of an orthonormal d-frame becomes
 
-    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (the Gram determinant of K Gaussian rows; 0 if K < d),
+    (v / fan_in)^d prod_{j < d} chi^2_{K - j}    (Gram determinant of K Gaussian rows; 0 if K < d),
 
-whatever the layers before did. The layers' factors are therefore independent, and given here as logarithms after
-division by their deterministic part (v n / fan_in (l^2 + r^2) / 2)^d, with l and r the slopes of the activation left and
-right of 0 (`log_layer_scales`). That division leaves a squared stretch X of mean 1 for d = 1:
+independently of earlier layers. The layers' factors are given as logarithms, divided by
+(v n / fan_in (l^2 + r^2) / 2)^d with slopes l, r left and right of 0 (`log_layer_scales`):
 
     relu, d-volume     (2/n)^d prod_j chi^2_{K - j}
     linear layer       (1/n)^d prod_j chi^2_{n - j}
     slopes l and r     (r^2 chi^2_K + l^2 chi^2_{n - K}) / (n (l^2 + r^2) / 2)
-    orthogonal         m/n (r^2 A + l^2 B) / ((A + B + C) (l^2 + r^2) / 2),  A, B, C = chi^2 of K, n - K, m - n
+    orthogonal         m/n (r^2 A + l^2 B) / ((A + B + C) (l^2 + r^2) / 2)
 
-where m = max(n, fan_in): a Haar orthogonal matrix maps a unit vector to m - n hidden and n visible coordinates of a
-uniform point of the sphere in dimension m.
+with A, B, C = chi^2 of K, n - K, m - n and m = max(n, fan_in): a Haar matrix maps a unit vector to
+a uniform point of the sphere in dimension m, with n visible coordinates.
 """
 
 from typing import Any
@@ -25,10 +24,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
-from deepinit.networks.binomial_half import coin_tables, heads
+from deepinit.networks.binomial_half import alias_tables, sample
 from deepinit.networks.chi_square import log_chi_square
 
 RELU_SLOPES = (0.0, 1.0)
@@ -36,7 +36,7 @@ WIDEST = 2**23  # half integers up to here are float32 numbers
 
 
 def log_layer_factors(
-    key: Any,
+    key: jax.Array,
     fan_outs: tuple[int, ...],
     *,
     slopes: tuple[float, float] = RELU_SLOPES,
@@ -44,43 +44,41 @@ def log_layer_factors(
     d: int = 1,
     law: str = "normal",
     fan_in: int | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
 ) -> jax.Array:
-    """Logarithms of the squared stretch of one tangent (d = 1) or d-volume by every layer of one random network.
+    """Log squared growth of a tangent (d = 1) or d-volume in every layer of one network.
 
-    Row by row of the module's table: log X_l, without the deterministic part that `log_layer_scales` gives. Then
-    log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors), and the same for squared d-volumes.
+    log X_l of the module's table. log ||J_l u||^2 = cumsum(log_layer_scales + log_layer_factors),
+    and the same for squared d-volumes.
 
     Args:
         key: the network's key.
         fan_outs: neurons of each hidden layer, static.
         slopes: (left, right) of the activation, as `Activation.slopes`.
-        output_width: neurons of a linear output layer after the hidden ones; None for none.
-        d: dimension of the volume; above 1 for relu, or for slopes of equal size (absolute value, linear).
+        output_width: neurons of a linear output layer; None for none.
+        d: dimension of the volume; above 1 for relu, or slopes of equal size (abs, linear).
         law: "normal", or "orthogonal" with d = 1. The output layer is always normal.
-        fan_in: inputs of the first layer, needed for the orthogonal law alone; None takes that of a square one.
-        dtype: of the result. Both dtypes take the same random bits, so they give the same network to rounding.
+        fan_in: inputs of the first layer, used by the orthogonal law; None for a square layer.
+        dtype: of the result. Both dtypes share their random bits: the same network to rounding.
 
     Returns:
-        [layers], the output layer last; -inf where the layer sends the tangent to 0, or the volume (fewer than d
-        neurons, or fewer than d of them on).
+        [layers], output layer last; -inf where the image is 0 (fewer than d active neurons).
 
     Raises:
-        SpecError: no layers, a width that is no integer in [1, 2^23], d below 1, an unknown law, slopes that are both
-            0 or not finite, d above 1 with slopes of two sizes or with the orthogonal law.
+        SpecError: no layers, a width outside [1, 2^23], d < 1, an unknown law, slopes both 0 or not
+            finite, d > 1 with slopes of two sizes or the orthogonal law.
 
-    Valid for: every width and depth, exactly in law, at one point; biases symmetric about 0 and independent of the
-        weights change nothing.
+    Valid for: every width and depth, exactly in law, at one point; biases symmetric about 0 and
+        independent of the weights change nothing.
 
-    Reference: arXiv:2102.10492, where these factors are bounded; derivation in the module docstring.
+    Reference: arXiv:2102.10492, which bounds these factors; derivation in the module docstring.
     """
     widths = (*fan_outs, *(() if output_width is None else (output_width,)))
     left, right = _check(fan_outs, widths, slopes, d, law, fan_in)
     coin_key, chi_key, output_key = (jax.random.fold_in(key, purpose) for purpose in range(3))
     n = np.array(fan_outs, np.int32)
-    on = (
-        jnp.asarray(n) if left == right else heads(coin_key, coin_tables(tuple(map(int, fan_outs))))
-    )
+    sizes = tuple(map(int, fan_outs))
+    on = jnp.asarray(n) if left == right else sample(coin_key, alias_tables(sizes))
     hidden: jax.Array
     if law == "orthogonal":
         hidden = _orthogonal(
@@ -109,19 +107,19 @@ def log_layer_scales(
     output_var: float = 1.0,
     d: int = 1,
 ) -> np.ndarray:
-    """The deterministic part of the squared stretch: d log(v n_l / n_{l-1} (left^2 + right^2) / 2) for each layer.
+    """Deterministic part of the growth: d log(v n_l / n_{l-1} (left^2 + right^2) / 2) per layer.
 
     Args:
         fan_in: inputs of the first layer.
         fan_outs: neurons of each hidden layer.
-        weight_var: v, the variance of a hidden weight times its fan-in.
+        weight_var: v, variance of a hidden weight times its fan-in.
         slopes: (left, right) of the activation.
         output_width: neurons of a linear output layer; None for none.
         output_var: variance of an output weight times its fan-in.
         d: dimension of the volume.
 
     Returns:
-        [layers] float64, the output layer (slopes 1, 1) last; to be added to `log_layer_factors`.
+        [layers] float64, output layer (slopes 1, 1) last; add to `log_layer_factors`.
     """
     sizes = np.array([fan_in, *fan_outs], np.float64)
     scales = np.log(weight_var * (slopes[0] ** 2 + slopes[1] ** 2) / 2) + np.diff(np.log(sizes))
@@ -130,13 +128,13 @@ def log_layer_scales(
     return d * scales
 
 
-def _log_gram(key: Any, rows: jax.Array, reference: Any, d: int, dtype: Any) -> jax.Array:
+def _log_gram(key: jax.Array, rows: jax.Array, reference: Any, d: int, dtype: Any) -> jax.Array:
     """log prod_{j < d} chi^2_{rows - j} / reference, [layers]."""
     return log_chi_square(key, rows - jnp.arange(d)[:, None], reference, dtype).sum(0)
 
 
 def _orthogonal(
-    key: Any, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
+    key: jax.Array, on: jax.Array, n: np.ndarray, fan_in: int, left: float, right: float, dtype: Any
 ) -> jax.Array:
     total = np.maximum(n, [fan_in, *n[:-1]])
     hidden = total - n
@@ -148,7 +146,7 @@ def _orthogonal(
 
 
 def _log_mean(logs: jax.Array, weights: np.ndarray) -> jax.Array:
-    """log sum_i weights_i exp(logs_i), weights of sum 1; relative accuracy also where the result is near 0."""
+    """log sum_i weights_i exp(logs_i), weights of sum 1; accurate also near 0."""
     shares = jnp.asarray(weights, logs.dtype)
     excess = (shares * jnp.expm1(logs)).sum(0)
     return jnp.where(excess > -0.5, jnp.log1p(excess), jnp.log((shares * jnp.exp(logs)).sum(0)))
@@ -157,31 +155,16 @@ def _log_mean(logs: jax.Array, weights: np.ndarray) -> jax.Array:
 def _check(
     fan_outs: Any, widths: Any, slopes: tuple[float, float], d: int, law: str, fan_in: int | None
 ) -> tuple[float, float]:
-    """Refuses what has no such law; the squares of the slopes."""
-    if len(fan_outs) == 0:
-        raise SpecError(
-            "no layers (fan_outs is empty)", "at least one hidden layer", "Write (256,) * 10."
-        )
+    """Squares of the slopes."""
+    validate.require(len(fan_outs), "empty fan_outs", "at least one hidden layer", "(256,) * 10.")
     for width in (*widths, *(() if fan_in is None else (fan_in,))):
-        validate.integer(
-            "a width", width, 1, "Give every layer a whole number of neurons.", most=WIDEST
-        )
+        validate.integer("a width", width, 1, most=WIDEST)
     validate.integer("d", d, 1, "Lengths have d=1, areas d=2.")
     squares = float(slopes[0]) ** 2, float(slopes[1]) ** 2
-    if not (0 < sum(squares) < np.inf):
-        raise SpecError(
-            f"slopes={slopes!r}", "two finite numbers, not both 0", "ReLU has (0.0, 1.0)."
-        )
-    if law not in ("normal", "orthogonal"):
-        raise SpecError(
-            f"law={law!r}",
-            "'normal', 'orthogonal'",
-            "Draw other laws with explicit weight matrices.",
-        )
+    valid = 0 < sum(squares) < np.inf
+    validate.require(valid, f"slopes={slopes!r}", "two finite numbers, not both 0", "ReLU: (0, 1).")
+    validate.choice("law", law, ("normal", "orthogonal"), "Use explicit maps for other laws.")
     if d > 1 and (law == "orthogonal" or (squares[0] != squares[1] and 0 not in squares)):
-        raise SpecError(
-            f"d={d} with law={law!r} and slopes={slopes!r}",
-            "d above 1 with law='normal', and one slope 0 or both of one size",
-            "Take d=1, or draw the layers with explicit weight matrices.",
-        )
+        allowed = "d above 1 with law='normal', and one slope 0 or both of one size"
+        raise SpecError(f"d={d}, law={law!r}, slopes={slopes!r}", allowed, "Use explicit maps.")
     return squares

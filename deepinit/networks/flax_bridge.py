@@ -1,8 +1,9 @@
-"""flax modules as Networks, so that a model written elsewhere is measured and trained like the built-in ones.
+"""flax modules as Networks.
 
-`from_linen(module)` takes a `flax.linen` module, `from_nnx(make)` a function that builds a `flax.nnx` module from its generators. A Network is for
-one input without a batch axis; the module is called on a batch of one. Modules whose output depends on the rest of the batch, or
-on state besides parameters (batch normalization, caches) have no such form and are refused. Dropout is off: build linen modules with
+`from_linen(module)` takes a `flax.linen` module, `from_nnx(make)` a function that builds a
+`flax.nnx` module from its generators. A Network maps one input without a batch axis; the module is
+called on a batch of one. Modules that couple a batch, or with state besides parameters (batch
+normalization, caches), raise SpecError. Dropout is off: build linen modules with
 `deterministic=True`; nnx modules are put in evaluation mode.
 """
 
@@ -14,7 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.generator import sequential_bits
 from deepinit.core.host import outside_traces
@@ -26,43 +29,35 @@ def from_linen(
     module: Any,
     *,
     input_shape: tuple[int, ...] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
-    """The Network of a `flax.linen` module; its parameters are the module's own nested dict.
+    """The Network of a `flax.linen` module; parameters are the module's nested dict.
 
     Args:
         module: a linen module whose `__call__` takes a batch of inputs.
-        input_shape: of one input, for modules that want images; rows are reshaped to it. None for vectors.
-        dtype: of the inputs; a module decides on its parameters itself.
-        label: what tables call it, and what tells runs that train it apart; None takes the module's `repr`.
+        input_shape: of one input, for modules of images; rows are reshaped. None for vectors.
+        dtype: of the inputs; a module chooses the dtype of its parameters.
+        label: for tables and the identity of runs; None for the module's `repr`.
 
     Raises:
-        SpecError: something else than a linen module; at initialization, inputs of another size, or a module with other variables
-            than parameters.
+        SpecError: no linen module; at initialization, inputs of another size, or variables that are
+            no parameters.
     """
     from flax import linen
 
-    if not isinstance(module, linen.Module):
-        raise SpecError(
-            f"a module {module!r}", "a flax.linen module", "Take from_nnx for flax.nnx."
-        )
-
-    definition = module, input_shape, str(dtype)
-
+    allowed, remedy = "a flax.linen module", "Take from_nnx for flax.nnx."
+    validate.instance("module", module, linen.Module, allowed, remedy)
     checked: set[int] = set()
 
     def check(input_width: int) -> None:
         pair = _pair(input_width, input_shape, dtype)
         shapes = jax.eval_shape(module.init, jax.random.key(0), pair)
         _check_collections(set(shapes) - {"params"})
-        _check_rows(
-            lambda parameters, batch: module.apply({"params": parameters}, batch),
-            shapes.get("params", {}),
-            pair,
-        )
+        on_batch = lambda parameters, batch: module.apply({"params": parameters}, batch)
+        _check_rows(on_batch, shapes.get("params", {}), pair)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         if input_width not in checked:
             outside_traces(lambda: check(input_width))
             checked.add(input_width)
@@ -72,64 +67,53 @@ def from_linen(
         return variables["params"]
 
     def apply(parameters: Any, x: jax.Array) -> jax.Array:
-        outputs: Any = module.apply(
-            {"params": parameters}, _batch_of_one(jnp.asarray(x, dtype), input_shape)
-        )
+        batch = _batch_of_one(jnp.asarray(x, dtype), input_shape)
+        outputs: Any = module.apply({"params": parameters}, batch)
         return outputs[0]
 
-    return named(
-        label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split())),
-        init,
-        apply,
-        definition,
-    )
+    text = label or re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(module).split()))
+    return named(text, init, apply, (module, input_shape, str(dtype)))
 
 
 def from_nnx(
     make: Callable[[Any], Any],
     *,
     input_shape: tuple[int, ...] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     label: str | None = None,
 ) -> Network:
-    """The Network of a `flax.nnx` module; its parameters are the nested dict of its `nnx.Param` values.
+    """The Network of a `flax.nnx` module; parameters are the nested dict of its `nnx.Param` values.
 
     Args:
-        make: `nnx.Rngs -> module`, for example `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`. Built once for every key.
+        make: `nnx.Rngs -> module`, for example `lambda rngs: nnx.Linear(5, 1, rngs=rngs)`; called
+            once per key.
         input_shape: as for `from_linen`.
         dtype: as for `from_linen`.
-        label: as for `from_linen`; None takes the module's class.
+        label: as for `from_linen`; None for the module's class.
 
     Raises:
-        SpecError: `make` is no function that gives an nnx module; a module with state besides parameters; at initialization, inputs
-            of another size.
+        SpecError: `make` is no such function; a module with state besides parameters; at
+            initialization, inputs of another size.
     """
     from flax import nnx
 
-    module = (
-        nnx.eval_shape(lambda: make(nnx.Rngs(0)))
-        if callable(make) and not isinstance(make, nnx.Module)
-        else None
-    )
+    is_function = callable(make) and not isinstance(make, nnx.Module)
+    module = nnx.eval_shape(lambda: make(nnx.Rngs(0))) if is_function else None
     if not isinstance(module, nnx.Module):
-        raise SpecError(
-            f"{make!r}",
-            "a function nnx.Rngs -> nnx module",
-            "Write lambda rngs: nnx.Linear(5, 1, rngs=rngs).",
-        )
+        remedy = "Write lambda rngs: nnx.Linear(5, 1, rngs=rngs)."
+        raise SpecError(f"make={make!r}", "a function nnx.Rngs -> nnx module", remedy)
     module.eval()  # no dropout
     parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)
     definition, shapes, generators, others = parts
-    _check_collections(
-        {type(leaf).__name__ for leaf in jax.tree.leaves(others, is_leaf=_is_variable)}
-    )
+    leaves = jax.tree.leaves(others, is_leaf=lambda leaf: isinstance(leaf, nnx.Variable))
+    _check_collections({type(leaf).__name__ for leaf in leaves})
     checked: set[int] = set()
 
     def on_batch(parameters: Any, batch: jax.Array) -> jax.Array:
         unused = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.uint32), generators)
         return nnx.merge(definition, nnx.State(parameters), unused)(batch)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         if input_width not in checked:
             pair = _pair(input_width, input_shape, dtype)  # refuses another size
             outside_traces(lambda: _check_rows(on_batch, nnx.to_pure_dict(shapes), pair))
@@ -144,21 +128,13 @@ def from_nnx(
     return named(label or type(module).__name__, init, apply, (make, input_shape, str(dtype)))
 
 
-def _is_variable(leaf: Any) -> bool:
-    from flax import nnx
-
-    return isinstance(leaf, nnx.Variable)
-
-
 def _batch_of_one(x: Any, input_shape: tuple[int, ...] | None) -> Any:
     if input_shape is None:
         return x[None]
     if x.size != math.prod(input_shape):
-        raise SpecError(
-            f"inputs of {x.size} numbers for the input shape {input_shape}",
-            f"{math.prod(input_shape)} numbers",
-            "Give the shape of one input, without the batch.",
-        )
+        given = f"inputs of {x.size} numbers for the input shape {input_shape}"
+        remedy = "Give the shape of one input, without the batch."
+        raise SpecError(given, f"{math.prod(input_shape)} numbers", remedy)
     return x.reshape(1, *input_shape)
 
 
@@ -169,7 +145,7 @@ def _pair(input_width: int, input_shape: tuple[int, ...] | None, dtype: Any) -> 
 
 
 def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray) -> None:
-    """Refuses a module whose outputs for two inputs together are not those for each alone, to 1e-3 of the largest."""
+    """Outputs of two inputs together equal those of each alone, to 1e-3 of the largest."""
     parameters = jax.tree.map(
         lambda leaf, shape: leaf.astype(shape.dtype), general_parameters(shapes), shapes
     )
@@ -177,28 +153,18 @@ def _check_rows(apply: Callable[[Any, Any], Any], shapes: Any, pair: np.ndarray)
     @jax.jit
     def outputs(batch: jax.Array) -> tuple[jax.Array, jax.Array]:
         together = jnp.asarray(apply(parameters, batch), "float32")
-        alone = [jnp.asarray(apply(parameters, batch[row : row + 1]), "float32") for row in (0, 1)]
-        return together, jnp.concatenate(alone)
+        single = [jnp.asarray(apply(parameters, batch[row : row + 1]), "float32") for row in (0, 1)]
+        return together, jnp.concatenate(single)
 
     with jax.default_matmul_precision("highest"):
-        together, alone = map(np.asarray, outputs(pair))
-    with np.errstate(invalid="ignore"):  # a difference of infinities tells nothing
-        is_coupled = (
-            together.shape != alone.shape
-            or np.abs(together - alone).max() > 1e-3 * np.abs(alone).max()
-        )
-    if is_coupled:
-        raise SpecError(
-            "a module whose output for one input depends on the others in its batch",
-            "modules that take each input by itself",
-            "Leave out means and products over the batch axis.",
-        )
+        together, single = map(np.asarray, outputs(pair))
+    coupled = together.shape != single.shape
+    with np.errstate(invalid="ignore"):  # inf - inf
+        coupled = coupled or np.abs(together - single).max() > 1e-3 * np.abs(single).max()
+    given = "a module whose output for one input depends on the others in its batch"
+    validate.require(not coupled, given, "modules that treat each input independently")
 
 
 def _check_collections(names: set[str]) -> None:
-    if names:
-        raise SpecError(
-            f"a module with the state {', '.join(sorted(names))}",
-            "modules whose only variables are parameters",
-            "Batch normalization couples the examples of a batch: measure the module without it.",
-        )
+    given, remedy = f"a module with the state {', '.join(sorted(names))}", "Leave out batch norm."
+    validate.require(not names, given, "modules whose only variables are parameters", remedy)

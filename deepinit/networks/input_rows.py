@@ -1,5 +1,6 @@
-"""The rows of layer 0, of every kind of input."""
+"""Rows of layer 0, for every kind of input."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,33 +12,35 @@ from deepinit.core.frames import Frames
 from deepinit.core.generator import sequential_bits
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import Spec
-from deepinit.networks.rows import Rows, check_points, frames_at, rows_from_inputs
+from deepinit.networks.renormalization import orthogonalize_partners, rescale
+from deepinit.networks.rows import InnerProducts, Rows, frames_at
 
 
-def starting_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
-    """`network key -> rows of layer 0`: the same for every network, or drawn for each (nodes of a curve).
+def input_rows(spec: Spec, inputs: Any, dtype: str) -> Callable[[Any], Rows]:
+    """`network key -> rows of layer 0`; only nodes of a curve depend on the key.
 
     Raises:
-        SpecError: inputs of another dimension than the spec's, or that the dtype cannot hold; a frame at a tie.
+        SpecError: inputs of another dimension than the spec's, or outside the dtype's range; a
+            frame at a kink.
     """
-    spec.matrix_shapes(inputs.dimension)  # refuses what does not fit
+    spec.matrix_shapes(inputs.dimension)  # raises where the width does not fit
     if isinstance(inputs, SampledCurve) and inputs.method == "tangents":
-        check_points(_extent(inputs), dtype)
+        _check_points(_extent(inputs), dtype)
         return lambda key: _random_nodes(inputs, key, dtype)
     if isinstance(inputs, SampledCurve):
-        rows = rows_from_inputs(_chords(inputs), partners_are_free=False, dtype=dtype)
+        rows = rows_from_inputs(_chords(inputs), scale_invariant=False, dtype=dtype)
     elif isinstance(inputs, Frames):
         _refuse_ties(spec, inputs)
         refuse_narrow_layers(spec, inputs)
-        check_points(inputs.points, dtype)
+        _check_points(inputs.points, dtype)
         rows = frames_at(inputs.points.astype(dtype), inputs.tangents.astype(dtype))
     else:
-        rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
+        rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
     return lambda key: rows
 
 
 def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
-    """A point and its unit tangent at one uniform place in each piece of the curve; layers draw from keys 1, 2, ..."""
+    """A point and its unit tangent, uniform in each piece of the curve; layers use keys >= 1."""
     import jax
     import jax.numpy as jnp
 
@@ -50,41 +53,105 @@ def _random_nodes(inputs: SampledCurve, key: Any, dtype: str) -> Rows:
 
 
 def _extent(inputs: SampledCurve) -> np.ndarray:
-    """[1, dimension]: the largest size of every coordinate along the curve, to a few percent."""
+    """[1, dimension]: the largest size of each coordinate along the curve, to a few percent."""
     curve = inputs.curve
     return np.abs(curve.points(np.linspace(curve.start, curve.stop, 17))).max(axis=0, keepdims=True)
 
 
 def _chords(inputs: SampledCurve) -> Inputs:
-    """The polygon's corners, each with the chord to the next one, without cancellation."""
+    """The polygon's corners and chords, without cancellation."""
     curve, count = inputs.curve, inputs.num_nodes
     t = np.linspace(curve.start, curve.stop, count + 1)
     step = (curve.stop - curve.start) / count
     if curve.kind == "line":
         chords = np.broadcast_to(step * curve.coefficients[1], (count, curve.dimension))
-    else:  # the difference of two points of a circle is its tangent half way, shortened
+    else:  # the chord of a circle is the shortened tangent at its middle
         chords = 2.0 * np.sin(0.5 * step) * curve.tangents(t[:-1] + 0.5 * step)
-    return Inputs(
-        curve.points(t[:-1]), np.ascontiguousarray(chords), tuple(range(count)), inputs.label
-    )
+    corners, bases = curve.points(t[:-1]), tuple(range(count))
+    return Inputs(corners, np.ascontiguousarray(chords), bases, inputs.label)
+
+
+def rows_from_inputs(inputs: Inputs, *, scale_invariant: bool, dtype: Any) -> Rows:
+    """Rows of layer 0: rescaled in float64 on the host, then cast.
+
+    Raises:
+        SpecError: rows whose squares leave the range of the dtype (of float64 for scale-invariant
+            rows, whose scale is not cast).
+    """
+    _check_sizes(inputs, "float64" if scale_invariant else np.dtype(dtype).name)
+    num_points, num_pairs = len(inputs.points), inputs.num_pairs
+    rows = Rows(
+        points=inputs.points,
+        displacements=inputs.displacements,
+        point_scales=np.zeros(num_points),
+        displacement_scales=np.zeros(num_pairs),
+        partner_scales=np.zeros(num_pairs),
+        events=np.zeros(num_pairs, np.int8),
+        bases=inputs.bases,
+        scale_invariant=scale_invariant,
+    ).with_inner_products()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if scale_invariant:
+            rows = orthogonalize_partners(rows)
+        rows = rescale(rows, rescale_points=scale_invariant).with_inner_products()
+    _check_ratios(rows, np.dtype(dtype).name)
+    assert rows.cached is not None
+    names = ("points", "displacements", "point_scales", "displacement_scales", "partner_scales")
+    cast: dict[str, Any] = {name: np.asarray(getattr(rows, name), dtype) for name in names}
+    cached = InnerProducts(*(np.asarray(values, dtype) for values in rows.cached))
+    return dataclasses.replace(rows, **cast, cached=cached)
+
+
+def _check_sizes(inputs: Inputs, dtype: str) -> None:
+    """Squares must stay in the dtype's range; a displacement's length is a logarithm."""
+    limits, host = np.finfo(dtype), np.finfo(np.float64)
+    _check_points(inputs.points, dtype)
+    least = max(float(limits.tiny), _smallest(host))
+    _check_size("displacements", inputs.displacements, dtype, least)
+
+
+def _check_points(points: np.ndarray, dtype: str) -> None:
+    _check_size("points", points, dtype, _smallest(np.finfo(dtype)))
+
+
+def _smallest(limits: Any) -> float:
+    """With a factor 1/eps to spare, so that parts of a square keep their digits."""
+    return float(np.sqrt(limits.tiny / limits.eps))
+
+
+def _check_size(name: str, rows: np.ndarray, dtype: str, least: float) -> None:
+    limits = np.finfo(dtype)
+    largest = float(np.sqrt(limits.max * limits.eps))  # the factor 1/eps of `_smallest`
+    size = np.abs(rows).max(axis=1, initial=0.0)  # the largest coordinate: squares may overflow
+    wrong = (size > largest) | ((size > 0) & (size < least))
+    if np.any(wrong):
+        given = f"{name} of size {size[wrong][0]:.2g} in {dtype}"
+        other = ", or take dtype='float64'" if dtype == "float32" else ""
+        allowed = f"0, or sizes from {least:.2g} to {largest:.2g}"
+        raise SpecError(given, allowed, f"Rescale the inputs{other}.")
+
+
+def _check_ratios(rows: Rows, dtype: str) -> None:
+    """The squared ratio of displacement and base must stay in the dtype's range."""
+    limits = np.finfo(dtype)
+    largest = 0.5 * float(np.log(limits.max) + np.log(limits.eps))
+    if np.any(rows.displacement_scales > largest):
+        decades = np.max(rows.displacement_scales) / np.log(10.0)
+        given = f"a pair whose second member is 1e{decades:.0f} times the first"
+        allowed = f"ratios up to {np.exp(largest):.2g} in {dtype}"
+        raise SpecError(given, allowed, "Give both members a similar norm.")
 
 
 def _refuse_ties(spec: Spec, inputs: Frames) -> None:
     at_zero = ~np.any(inputs.points, axis=1)
     if at_zero.any() and spec.bias_law is None and spec.activation.has_corner(0.0):
-        raise SpecError(
-            f"a tangent at the origin of a network without biases, where {spec.activation} has a kink",
-            "points other than 0, or a network with biases",
-            "Every unit is at the tie there, and the derivative does not exist. Move the point.",
-        )
+        given = f"a tangent at the point 0 without biases, a kink of {spec.activation}"
+        raise SpecError(given, "points other than 0, or biases", "Move the point.")
 
 
 def refuse_narrow_layers(spec: Spec, inputs: Frames) -> None:
-    """Refuses frames of more vectors than some layer has neurons."""
+    """Raise SpecError for frames of more vectors than some layer has neurons."""
     narrowest = min(*spec.widths, spec.output_width or inputs.dimension)
     if inputs.frame_size > narrowest:
-        raise SpecError(
-            f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons",
-            f"at most {narrowest} vectors",
-            "The image has fewer dimensions than that, and its volume is exactly 0 in every network.",
-        )
+        given = f"a frame of {inputs.frame_size} vectors through a layer of {narrowest} neurons"
+        raise SpecError(given, f"at most {narrowest} vectors: larger volumes are exactly 0")

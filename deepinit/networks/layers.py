@@ -1,4 +1,4 @@
-"""The layers of a spec: shapes, laws, what each sees of a row, and the keys that they are drawn from."""
+"""Layers of a spec: shapes, laws, views and keys."""
 
 import dataclasses
 import itertools
@@ -23,7 +23,7 @@ class Segment(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What a layer's linear map is drawn from: its shape, its laws, the network's depth, and what it sees of a row (None: all)."""
+    """One random linear map: shape, laws, the network's depth, its view of a row (None: all)."""
 
     fan_out: int
     weight_law: Law | MatrixLaw
@@ -33,14 +33,14 @@ class Layer(NamedTuple):
 
 
 def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
-    """The hidden layers (or blocks), numbered from 1, grouped into runs of equal shape.
+    """Hidden layers (or blocks), numbered from 1, grouped into segments of equal shape.
 
     Args:
         spec: the network.
-        input_width: of what enters the first layer; of a network with an embedding, the inputs' own or the stream's.
+        input_width: of the inputs; of a network with an embedding, of inputs or stream.
 
     Raises:
-        SpecError: inputs of a width that the spec cannot take.
+        SpecError: an input width that the spec cannot take.
     """
     spec.matrix_shapes(input_width)
     first_width = input_width if embedding_layer(spec) is None else spec.widths[0]
@@ -54,7 +54,7 @@ def segments(spec: Spec, input_width: int) -> tuple[Segment, ...]:
 
 
 def embedding_layer(spec: Spec) -> Layer | None:
-    """The linear map of the inputs into the stream; None without one."""
+    """The linear map from inputs to the stream; None without one."""
     if isinstance(spec, MLP) or spec.embedding_law is None:
         return None
     if isinstance(spec, ConvResNet):
@@ -63,13 +63,12 @@ def embedding_layer(spec: Spec) -> Layer | None:
 
 
 def inner_layer(spec: Spec, width: int) -> Layer:
-    """The matrix before the activation, in a layer (or block) that produces `width` neurons."""
+    """The matrix before the activation, in a layer (or block) of `width` neurons."""
     assert spec.weight_law is not None
     if isinstance(spec, ConvResNet):
         law, view = spec.weight_law, views.patches(spec)
-        if (
-            isinstance(law, Law) and law.scaling != "absolute"
-        ):  # fan_in counts the channels of one position
+        if isinstance(law, Law) and law.scaling != "absolute":
+            # fan_in counts the channels of one position
             law = dataclasses.replace(law, variance=law.variance * view.patch_size)
         return Layer(spec.channels, law, spec.bias_law, spec.depth, view)
     branch_width = spec.branch_width if isinstance(spec, ResNet) else None
@@ -77,25 +76,25 @@ def inner_layer(spec: Spec, width: int) -> Layer:
 
 
 def outer_layer(spec: Spec) -> Layer | None:
-    """The matrix after the activation in a block of two layers, which leads back to the stream; None elsewhere."""
+    """The matrix after the activation in a two-layer block; None elsewhere."""
     if not isinstance(spec, ResNet) or spec.branch_law is None:
         return None
     return Layer(spec.width, spec.branch_law, None, spec.depth)
 
 
 def output_layer(spec: Spec) -> Layer:
-    """The linear output layer."""
+    """The linear map from the last hidden layer to the outputs."""
     assert spec.output_width is not None
     assert spec.output_law is not None
-    bias_law = (
-        spec.bias_law if spec.bias_law is not None and spec.bias_law.scaling == "absolute" else None
-    )
+    bias_law = spec.bias_law
+    if bias_law is not None and bias_law.scaling != "absolute":
+        bias_law = None
     view = views.average(spec) if isinstance(spec, ConvResNet) else None
     return Layer(spec.output_width, spec.output_law, bias_law, spec.depth, view)
 
 
-def layer_key(spec: Spec, key: Any, layer: Any) -> dict[str, Any]:
-    """Layer l's key is `fold_in(key, l)`, whatever the segments; a block's outer matrix has `fold_in(., 2)` of it."""
+def layer_key(spec: Spec, key: jax.Array, layer: Any) -> dict[str, Any]:
+    """`fold_in(key, l)` for layer l; `fold_in(., 2)` of it for a block's outer matrix."""
     inner = jax.random.fold_in(key, layer)
     if outer_layer(spec) is None:
         return {"inner": inner}
@@ -107,14 +106,15 @@ def layer_numbers(segment: Segment) -> jax.Array:
     return segment.first_layer + jnp.arange(segment.length, dtype=jnp.uint32)
 
 
-def layer_keys(spec: Spec, key: Any, segment: Segment) -> dict[str, Any]:
+def layer_keys(spec: Spec, key: jax.Array, segment: Segment) -> dict[str, Any]:
     """Keys of all layers of a segment, stacked."""
     return jax.vmap(lambda layer: layer_key(spec, key, layer))(layer_numbers(segment))
 
 
-def end_keys(spec: Spec, key: Any) -> dict[str, Any]:
-    """Keys of the linear maps before and after the hidden layers."""
+def boundary_keys(spec: Spec, key: jax.Array) -> dict[str, Any]:
+    """Keys of the embedding and output layers."""
+    output, embedding = spec.depth + 1, spec.depth + 2
     return {
-        "output": jax.random.fold_in(key, spec.depth + 1),
-        "embedding": jax.random.fold_in(key, spec.depth + 2),
+        "output": jax.random.fold_in(key, output),
+        "embedding": jax.random.fold_in(key, embedding),
     }

@@ -1,7 +1,7 @@
-"""What a linear map sees of a row: all of it, the patch around every position of an image, or the average over positions.
+"""Views: the part of a row a linear map acts on. All, the patch at each position, or the average.
 
-Images are rows [positions * channels], positions first. A map on patches acts on one row for every position, and its images are put
-together again; so one way of drawing linear maps serves convolutions, fully connected layers and pooled outputs.
+Images are rows [positions * channels], positions first. A map on patches acts on one row per
+position, so one linear map serves convolutions, dense layers and pooled outputs.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from deepinit.core.specs import ConvResNet
 
 
 class View(NamedTuple):
-    """Static: of images of this shape, patches with this many positions along each side, or the average over positions (None)."""
+    """Static: patches of kernel_size positions a side, or the average over positions (None)."""
 
     image_shape: tuple[int, ...]
     kernel_size: int | None
@@ -22,43 +22,42 @@ class View(NamedTuple):
 
     @property
     def positions(self) -> int:
-        """Of an image."""
+        """Positions of an image."""
         return math.prod(self.image_shape)
 
     @property
     def patch_size(self) -> int:
-        """Positions in what the map sees."""
+        """Positions in one patch."""
         return 1 if self.kernel_size is None else self.kernel_size ** len(self.image_shape)
 
     def fan_in(self, width: int) -> int:
-        """Numbers that the map sees of rows of this width."""
+        """Entries of one patch, for rows of this width."""
         return width // self.positions * self.patch_size
 
-    def seen(self, rows: Any) -> Any:
+    def extract(self, rows: Any) -> Any:
         """[num, width] -> [num * positions, fan_in], or [num, channels] for the average."""
         num = rows.shape[0]
         if self.kernel_size is None:
             return jnp.mean(rows.reshape(num, self.positions, -1), axis=1)
         if self.kernel_size == 1:
             return rows.reshape(num * self.positions, -1)
-        # shifted images, not gathered patches: the derivative of a gather is a scatter, which takes several times as long
+        # shifted images, not a gather: the derivative of a gather is a slow scatter
         reach = self.kernel_size // 2
-        beyond = ((0, 0), *((reach, reach),) * len(self.image_shape), (0, 0))
+        padding = ((0, 0), *((reach, reach),) * len(self.image_shape), (0, 0))
         mode = "wrap" if self.padding == "circular" else "constant"
-        images = jnp.pad(rows.reshape(num, *self.image_shape, -1), beyond, mode=mode)
+        images = jnp.pad(rows.reshape(num, *self.image_shape, -1), padding, mode=mode)
         shifted = []
         for first in itertools.product(range(self.kernel_size), repeat=len(self.image_shape)):
-            window = (
-                slice(at, at + size) for at, size in zip(first, self.image_shape, strict=True)
-            )
+            corners = zip(first, self.image_shape, strict=True)
+            window = (slice(at, at + size) for at, size in corners)
             shifted.append(images[(slice(None), *window)])
         return jnp.stack(shifted, axis=-2).reshape(num * self.positions, -1)
 
-    def put_together(self, images: Any, num: int) -> Any:
-        """The map's images as rows again: [num, positions * fan_out], or [num, fan_out] for the average."""
+    def assemble(self, images: Any, num: int) -> Any:
+        """Images as rows: [num, positions * fan_out], or [num, fan_out] for the average."""
         return images.reshape(num, -1)
 
-    def of_bias(self, bias: Any) -> Any:
+    def tile(self, bias: Any) -> Any:
         """The bias of every position."""
         return bias if self.kernel_size is None else jnp.tile(bias, self.positions)
 

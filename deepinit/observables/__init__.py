@@ -1,1 +1,1 @@
-"""Layer state -> numbers. An observable sees one network, one layer; everything else is `vmap` and `scan`."""
+"""Layer state -> numbers: observables of one network at one layer, for `vmap` and `scan`."""

@@ -1,20 +1,22 @@
-"""How many orientations a layer's neurons have taken, without a prediction of them.
+"""Number of orientations of a layer's neurons, without a prediction.
 
-Clusters are found greedily: of the neurons not yet in a cluster, the one with most such neurons within a cosine of 0.95 is the next centre, and
-takes them. Clusters of fewer than max(3, 2 % of the neurons) are discarded. In two dimensions any cloud can be cut into some twenty
-sectors in this way; therefore a count is accepted only if the clusters hold more than 95 % of the neurons and their number is the same
-at 0.90 and at 0.98.
+Greedy clusters: the next centre is the free neuron with most free neurons within a cosine of 0.95,
+which join it. Clusters of fewer than max(3, 2 % of the neurons) are discarded. In two dimensions
+any cloud splits into some twenty sectors, so a count is accepted only if the clusters hold more
+than 95 % of the neurons and their number is the same at cosines 0.90 and 0.98.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from deepinit.observables.orientations import cosine_similarities
 
 LEVEL, LEVELS_OF_DOUBT = 0.95, (0.90, 0.98)
 _COVERAGE = 0.95
+_ClusterState = tuple[jax.Array, jax.Array, jax.Array]  # free neurons, members, count
 
 
 class OrientationCount(NamedTuple):
@@ -22,10 +24,10 @@ class OrientationCount(NamedTuple):
 
     Attributes:
         num_orientations: clusters at LEVEL.
-        coverage: fraction of the live neurons that lie in them.
-        condensed: the count is accepted; see the module docstring.
-        members: [m], the number of a neuron's cluster, largest first, from 0; -1 for none.
-        live: neurons that were looked at.
+        coverage: fraction of live neurons in clusters.
+        condensed: the count is accepted (module docstring).
+        members: [m], a neuron's cluster, from 0, largest first; -1 for none.
+        live: number of live neurons.
     """
 
     num_orientations: jax.Array
@@ -36,14 +38,19 @@ class OrientationCount(NamedTuple):
 
 
 def count_orientations(
-    vectors: Any, *, amplitudes: Any = None, smallest_amplitude: float = 0.05, lines: bool = False
+    vectors: ArrayLike,
+    *,
+    amplitudes: ArrayLike | None = None,
+    smallest_amplitude: float = 0.05,
+    lines: bool = False,
 ) -> OrientationCount:
-    """The number of orientations of a layer and whether it has condensed; runs under jit and vmap.
+    """Number of orientations of a layer, and whether it has condensed; for jit and vmap.
 
     Args:
-        vectors: input vectors [m, D] of any scale; zero ones are left out.
-        amplitudes: [m]; neurons below `smallest_amplitude` of the largest are left out. Give them under true gradient flow of
-            activations with phi'(0) = 0 or of ReLU, where most neurons have not moved yet when the first have condensed.
+        vectors: input vectors [m, D] of any scale; zero ones are ignored.
+        amplitudes: [m]; neurons below `smallest_amplitude` of the largest are ignored. Needed under
+            true gradient flow with phi'(0) = 0 or ReLU, where most neurons have not moved when the
+            first have condensed.
         smallest_amplitude: relative to the largest.
         lines: count u and -u as one.
     """
@@ -55,12 +62,11 @@ def count_orientations(
     similarities = cosine_similarities(vectors)
     similarities = jnp.abs(similarities) if lines else similarities
     members, count = _clusters(similarities, live, LEVEL)
-    others = [_clusters(similarities, live, level)[1] for level in LEVELS_OF_DOUBT]
     num_live = jnp.sum(live)
     coverage = jnp.sum(members >= 0) / jnp.maximum(num_live, 1)
     condensed = (count > 0) & (coverage > _COVERAGE)
-    for other in others:
-        condensed = condensed & (other == count)
+    for level in LEVELS_OF_DOUBT:
+        condensed = condensed & (_clusters(similarities, live, level)[1] == count)
     return OrientationCount(count, coverage, condensed, members, num_live)
 
 
@@ -74,12 +80,10 @@ def _clusters(
     def sizes(free: jax.Array) -> jax.Array:
         return jnp.where(free, jnp.sum(near & free, axis=1), 0)
 
-    def has_more(state: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+    def has_more(state: _ClusterState) -> jax.Array:
         return jnp.max(sizes(state[0])) >= smallest
 
-    def take(
-        state: tuple[jax.Array, jax.Array, jax.Array],
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def take(state: _ClusterState) -> _ClusterState:
         free, members, count = state
         taken = near[jnp.argmax(sizes(free))] & free
         return free & ~taken, jnp.where(taken, count, members), count + 1

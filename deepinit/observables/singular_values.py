@@ -1,4 +1,4 @@
-"""Singular values of the Jacobian, in JAX's own operations (LAPACK in a program on several CPU devices can wait for ever)."""
+"""Singular values of the Jacobian by JAX operations: LAPACK on several CPU devices can deadlock."""
 
 import itertools
 from typing import Any
@@ -11,9 +11,10 @@ _SWEEPS = 12  # quadratic convergence: 6 to 8 sweeps reach float64 for some 100 
 
 
 def log_singular_values(rows: Any, log_scales: Any) -> Any:
-    """Logarithms of the singular values of the matrix of rows exp(log_scales) * rows, from the largest.
+    """Logarithms of the singular values of the rows exp(log_scales) * rows, largest first.
 
-    One-sided Jacobi: rotations make the rows orthogonal, pair by pair (n / 2 pairs at once); their lengths are then the singular values.
+    One-sided Jacobi: rotations of n / 2 pairs at once make the rows orthogonal; their lengths are
+    the singular values.
 
     Args:
         rows: [m, n].
@@ -22,7 +23,7 @@ def log_singular_values(rows: Any, log_scales: Any) -> Any:
     Returns:
         [min(m, n)]; -inf for 0.
 
-    Reference: Hestenes 1958; the order of pairs is that of a round-robin tournament.
+    Reference: Hestenes 1958; pairs in the order of a round-robin tournament.
     """
     top = jnp.max(log_scales)
     scaled = jnp.exp(log_scales - top)[:, None] * rows
@@ -35,23 +36,21 @@ def log_singular_values(rows: Any, log_scales: Any) -> Any:
 
 
 def _rotate(matrix: Any, pairs: Any) -> tuple[Any, None]:
-    """Rotations of disjoint pairs of rows that make them orthogonal."""
+    """Rotations that make disjoint pairs of rows orthogonal."""
     first, second = matrix[pairs[0]], matrix[pairs[1]]
-    alpha, beta, gamma = (
-        jnp.sum(a * b, axis=1) for a, b in ((first, first), (second, second), (first, second))
-    )
+    dot = lambda a, b: jnp.sum(a * b, axis=1)
+    alpha, beta, gamma = dot(first, first), dot(second, second), dot(first, second)
     zeta = (beta - alpha) / (2 * jnp.where(gamma == 0, 1, gamma))
     tangent = jnp.where(zeta < 0, -1, 1) / (jnp.abs(zeta) + jnp.sqrt(1 + zeta * zeta))
     tangent = jnp.where(gamma == 0, 0, tangent)
     cosine = 1 / jnp.sqrt(1 + tangent * tangent)
     cosine, sine = cosine[:, None], (cosine * tangent)[:, None]
-    return matrix.at[pairs[0]].set(cosine * first - sine * second).at[pairs[1]].set(
-        sine * first + cosine * second
-    ), None
+    matrix = matrix.at[pairs[0]].set(cosine * first - sine * second)
+    return matrix.at[pairs[1]].set(sine * first + cosine * second), None
 
 
 def _rounds(size: int) -> np.ndarray:
-    """[rounds, 2, pairs]: every pair once, disjoint pairs in a round. With an odd number one row rests in every round."""
+    """[rounds, 2, pairs]: every pair once, disjoint in a round; one row rests if size is odd."""
     players = list(range(size + size % 2))
     rounds = []
     for _ in range(len(players) - 1):

@@ -1,1 +1,1 @@
-"""Exact sweeps of a given ReLU network: its linear regions along a curve or a polygon, and the lengths of images."""
+"""Exact sweeps of a given ReLU network along a line or circle."""

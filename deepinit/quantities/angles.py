@@ -17,9 +17,9 @@ _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 
 def _measure(state: Any, inputs: Inputs) -> Any:
     del inputs
-    from deepinit.observables import angles
+    from deepinit.observables import pairs
 
-    return angles.log_sin2_angle(state.postactivations)
+    return pairs.log_sin2_angle(state.postactivations)
 
 
 _RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")

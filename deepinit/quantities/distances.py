@@ -24,8 +24,8 @@ _COLLINEAR = 1e-14  # angles up to rounding
 def _measure(state: Any, inputs: Inputs) -> Any:
     import jax.numpy as jnp
 
-    from deepinit.observables.distances import log_distance
     from deepinit.observables.measurement import Measurement
+    from deepinit.observables.pairs import log_distance
 
     value = log_distance(state.postactivations)
     event = jnp.where(

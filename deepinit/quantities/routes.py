@@ -73,7 +73,7 @@ def simulate(
         seed_fn,
         num_seeds,
         seed_bytes=at_hand,
-        alone=not isinstance(spec, Spec),
+        batch_size_one=not isinstance(spec, Spec),
         block_size=block_size,
     )
     merged: Any = None

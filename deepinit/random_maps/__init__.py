@@ -1,1 +1,1 @@
-"""Compositions of random maps: semi-invariant metrics, Lyapunov exponents, horofunctions."""
+"""Compositions of random maps: semi-invariant metrics, iterates in three orders, drifts."""

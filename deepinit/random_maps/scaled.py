@@ -1,20 +1,19 @@
-"""Vectors whose size no float can hold: x = mantissa * 2^exponent, with an integer exponent.
+"""Vectors of any size: x = mantissa * 2^exponent, with an integer exponent.
 
-After 10 000 layers a signal may be e^-20000. A floating log-norm of that size keeps four decimals in float32, and rounds at every layer;
-an integer exponent is exact, so that increments of the log-norm over layers carry full precision however deep the network.
+After 10 000 layers a signal may be e^-20000. A float32 log-norm of that size has four decimals and
+rounds at every layer; an integer exponent is exact, so increments of the log-norm have full
+precision at any depth.
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from numpy.typing import ArrayLike
 
 from deepinit.core.array_api import array_namespace
 
-SATURATED = (
-    2**27
-)  # |exponent| from which a vector counts as infinitely small or large (x^2 at every layer gets there in 27 layers)
+SATURATED = 2**27  # |exponent| of an infinitely small or large vector
 LN2 = 0.6931471805599453
 
 
@@ -22,8 +21,8 @@ class Scaled(NamedTuple):
     """The vector mantissa * 2^exponent.
 
     Attributes:
-        mantissa: [..., n], its largest |entry| in [1/2, 1); all zeros for the zero vector. Entries more than 2^126 (float32) below the
-            largest are lost: they underflow to 0.
+        mantissa: [..., n], largest |entry| in [1/2, 1); zeros for the zero vector. Entries more
+            than 2^126 (float32) below the largest underflow to 0.
         exponent: [...], int32.
     """
 
@@ -31,8 +30,8 @@ class Scaled(NamedTuple):
     exponent: jax.Array
 
 
-def as_scaled(x: Any) -> Scaled:
-    """A `Scaled` from an array [..., n] (integers become floats), or from itself."""
+def as_scaled(x: Scaled | ArrayLike) -> Scaled:
+    """A `Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
     if isinstance(x, Scaled):
         return x
     x = jnp.asarray(x)
@@ -42,7 +41,7 @@ def as_scaled(x: Any) -> Scaled:
 
 @jax.jit
 def normalized(x: jax.Array, exponent: Any) -> Scaled:
-    """x * 2^exponent with the largest |entry| of its mantissa brought into [1/2, 1)."""
+    """x * 2^exponent with the largest |entry| of its mantissa in [1/2, 1)."""
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1))
     shift = jnp.frexp(top)[1].astype(jnp.int32)
     moved = jnp.clip(exponent + shift, -SATURATED, SATURATED)
@@ -50,7 +49,7 @@ def normalized(x: jax.Array, exponent: Any) -> Scaled:
 
 
 def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
-    """x * 2^exponent, exact while the result is a normal number, 0 or infinite beyond."""
+    """x * 2^exponent, exact while the result is normal; 0 or infinite beyond."""
     most = jnp.finfo(x.dtype).maxexp - 2  # 2^most and 2^-most are both normal
     exponent = jnp.clip(exponent, -2 * most, 2 * most)
     half = exponent // 2
@@ -60,40 +59,32 @@ def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
 
 @jax.jit
 def to_array(x: Scaled) -> jax.Array:
-    """The vector itself: 0 where it underflows, infinite where it overflows."""
+    """The vector as an array: 0 where it underflows, infinite where it overflows."""
     return shifted(x.mantissa, x.exponent[..., None])
 
 
 @jax.jit
 def added(x: Scaled, y: Scaled) -> Scaled:
-    """x + y; the smaller one is lost where rounding would lose it."""
+    """x + y."""
     low = jnp.iinfo(jnp.int32).min // 4
     x_exponent = jnp.where(is_zero(x), low, x.exponent)
     y_exponent = jnp.where(is_zero(y), low, y.exponent)
     top = jnp.maximum(x_exponent, y_exponent)
-    total = shifted(x.mantissa, (x_exponent - top)[..., None]) + shifted(
-        y.mantissa, (y_exponent - top)[..., None]
-    )
-    return normalized(total, top)
+    first = shifted(x.mantissa, (x_exponent - top)[..., None])
+    second = shifted(y.mantissa, (y_exponent - top)[..., None])
+    return normalized(first + second, top)
 
 
 @jax.jit
 def image(weights: jax.Array, x: Scaled) -> Scaled:
     """weights @ x, for weights [m, n]."""
-    return normalized(
-        jnp.matmul(x.mantissa, jnp.swapaxes(weights, -1, -2), precision="highest"), x.exponent
-    )
+    images = jnp.matmul(x.mantissa, jnp.swapaxes(weights, -1, -2), precision="highest")
+    return normalized(images, x.exponent)
 
 
 def is_zero(x: Scaled) -> jax.Array:
-    """Is it the zero vector? [...]."""
+    """[...]: zero vectors."""
     return jnp.all(x.mantissa == 0, axis=-1)
-
-
-def direction(x: Scaled) -> jax.Array:
-    """x / |x|: [..., n]; zeros for the zero vector."""
-    size = jnp.sqrt(jnp.sum(x.mantissa * x.mantissa, axis=-1, keepdims=True))
-    return x.mantissa / jnp.where(size == 0, 1, size)
 
 
 @jax.jit
@@ -106,20 +97,19 @@ def log_norm(x: Scaled) -> jax.Array:
 
 @jax.jit
 def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
-    """ln |after| - ln |before| without the rounding of either: [...]; -inf at a death, NaN after it and for saturated vectors."""
+    """ln |after| - ln |before| to full precision: [...].
+
+    -inf at a death; NaN after it and for saturated vectors.
+    """
     gained = (after.exponent - before.exponent) * jnp.asarray(LN2, after.mantissa.dtype)
     value = gained + _log_size(after) - _log_size(before)
-    lost = (
-        is_zero(before)
-        | (jnp.abs(before.exponent) >= SATURATED)
-        | (jnp.abs(after.exponent) >= SATURATED)
-    )
-    return jnp.where(lost, jnp.nan, value)
+    saturated = [jnp.abs(x.exponent) >= SATURATED for x in (before, after)]
+    return jnp.where(is_zero(before) | saturated[0] | saturated[1], jnp.nan, value)
 
 
 @jax.jit
-def log_ratios(x: Any, y: Any) -> jax.Array:
-    """ln x_i - ln y_i of positive vectors, arrays or `Scaled`: [..., n]; NaN where an entry is not positive."""
+def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
+    """ln x_i - ln y_i of positive vectors, arrays or `Scaled`: [..., n]; NaN for other entries."""
     x, y = as_scaled(x), as_scaled(y)
     shift = (x.exponent - y.exponent)[..., None] * jnp.asarray(LN2, x.mantissa.dtype)
     positive = (x.mantissa > 0) & (y.mantissa > 0)
@@ -128,24 +118,16 @@ def log_ratios(x: Any, y: Any) -> jax.Array:
 
 
 def largest(x: Any, axis: int = -1) -> Any:
-    """max along an axis, NaN if an entry is NaN: XLA's own reduction on CPU loses NaN for arrays of some shapes (jaxlib 0.10)."""
+    """max along an axis, NaN if an entry is NaN (XLA's CPU reduction can lose NaN, jaxlib 0.10)."""
     xp = array_namespace(x)
     return xp.where(xp.any(xp.isnan(x), axis=axis), xp.nan, xp.max(x, axis=axis))
 
 
-def log_coordinates(x: Scaled) -> np.ndarray:
-    """ln x_i of a positive vector in float64, on the host: [..., n]."""
-    with np.errstate(divide="ignore"):
-        return (
-            np.log(np.asarray(x.mantissa, np.float64))
-            + np.asarray(x.exponent, np.float64)[..., None] * LN2
-        )
-
-
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """ln(x / y), to relative accuracy for x near y: the difference of two logarithms would keep only absolute accuracy.
+    """ln(x / y) to relative accuracy also for x near y.
 
-    2 artanh(r), r = (x - y) / (x + y), by its series up to r^17 for |r| < 0.1 (log1p of XLA on CPU loses 60 units in the last place).
+    2 artanh(r), r = (x - y) / (x + y), by its series up to r^17 for |r| < 0.1 (XLA's log1p on CPU
+    loses 60 units in the last place).
     """
     r = (x - y) / (x + y)
     small = jnp.where(jnp.abs(r) < 0.1, r, 0)

@@ -77,7 +77,7 @@ def _measure(
     from deepinit.ensembles import blocks, keys, processes
 
     def halved(batch: int, smaller: int) -> None:
-        remark_on_first(f"{case.name}: {blocks.in_halves(batch, smaller)}")
+        remark_on_first(f"{case.name}: {blocks.smaller_batches_text(batch, smaller)}")
         if handle is not None:
             fields = {"case": case.name, "batch": batch, "smaller": smaller}
             store.append_event(handle, "retry", reason="out of memory", **fields)
@@ -142,10 +142,10 @@ def compiled(
         seed_fn,
         case.num_seeds,
         seed_bytes=case.quantity.measurement.bytes(case.spec, case.inputs, settings),
-        alone=not isinstance(case.spec, Spec),
+        batch_size_one=not isinstance(case.spec, Spec),
         blocks=plan,
         block_size=block_size,
-        halved=halved,
+        on_smaller_batches=halved,
     )
 
 

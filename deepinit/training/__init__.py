@@ -1,7 +1,7 @@
-"""The first moments of training: networks with small weights, optimizers and flows that survive them, records on the device.
+"""Early training: networks of small weights, optimizers and flows, records on the device.
 
-`training_seed_fn(network, examples, ...)` gives a seed function, which `ensembles` runs over many keys. What is measured of the
-recorded weights is in `observables.orientations`.
+`training_seed_fn(network, examples, ...)` is a seed function for `ensembles`; the recorded weights
+are measured by `observables.orientations`.
 """
 
 from deepinit.core.training_config import MODES as MODES

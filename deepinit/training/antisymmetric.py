@@ -1,40 +1,37 @@
-"""Antisymmetric initialization: two copies of a network whose difference is zero at step 0."""
+"""Antisymmetric initialization: the difference of two copies of a network, zero at step 0."""
 
 import math
 from typing import Any
 
 import jax
 
-from deepinit.core.errors import SpecError
+from deepinit.core import validate
 from deepinit.networks.network import Network, named
 
 
 def antisymmetric(network: Network) -> Network:
     """f(x) = (g(x; theta) - g(x; theta')) / sqrt(2) with theta' = theta at initialization.
 
-    The output is exactly 0 in every network, and the tangent kernel of f at step 0 is that of g, so that training starts without the
-    noise of the initial function. Both copies are trained.
+    The output is exactly 0 and the tangent kernel of f at step 0 is that of g: training starts
+    without the noise of the initial function. Both copies are trained.
 
     Args:
         network: g, for one input.
 
     Returns:
-        The network; its parameters are the pair (theta, theta').
+        The network of the parameters (theta, theta').
 
     Raises:
-        SpecError: what is no network.
+        SpecError: no Network.
 
-    Valid for: any network; quantities that read the neurons of a perceptron do not know the pair of copies.
+    Valid for: any network, but not for quantities of a perceptron's neurons.
 
     Reference: arXiv:1905.07777 (anti-symmetrical initialization).
     """
-    if not isinstance(network, Network):
-        given = f"a network of type {type(network).__name__}"
-        raise SpecError(
-            given, "a Network", "Write training.antisymmetric(training.perceptron(spec))."
-        )
+    remedy = "Write training.antisymmetric(training.perceptron(spec))."
+    validate.instance("network", network, Network, "a Network", remedy)
 
-    def init(key: Any, input_width: int) -> Any:
+    def init(key: jax.Array, input_width: int) -> Any:
         parameters = network.init(key, input_width)
         return parameters, parameters
 

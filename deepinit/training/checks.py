@@ -1,4 +1,4 @@
-"""What a training run refuses before it starts: examples, losses and initializations that cannot show early training."""
+"""Checks before training: examples, losses and initializations."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deepinit.core.errors import SpecError
+from deepinit.core import validate
 from deepinit.core.generator import sequential_bits
 from deepinit.core.targets import Examples
 from deepinit.core.training_config import check_targets
@@ -16,24 +16,14 @@ from deepinit.networks.network import Network
 from deepinit.training.losses import cross_entropy, mse
 from deepinit.training.neurons import part_name
 
-SMALL_OUTPUT = (
-    0.01  # of the targets: with less, the residual is that of the zero network to one per cent
-)
-_FEW = 64  # examples that show the order of magnitude of a gradient
+SMALL_OUTPUT = 0.01  # of the targets: the residual is that of the zero network to 1 %
+_NUM_PROBES = 64  # examples for the order of magnitude of a gradient
 
 
 def check_examples(network: Network, examples: Any, loss: Any) -> None:
-    """Refuses examples that the network or the loss cannot take, and targets that leave nothing to learn.
-
-    Raises:
-        SpecError: see above.
-    """
-    if not isinstance(examples, Examples):
-        raise SpecError(
-            f"examples of type {type(examples).__name__}",
-            "Examples",
-            "Write targets.examples(inputs, targets).",
-        )
+    """Raise SpecError for examples that the network or loss cannot take, and for zero targets."""
+    remedy = "Write targets.examples(inputs, targets)."
+    validate.instance("examples", examples, Examples, "Examples", remedy)
     width = _output_width(network, examples)
     if loss is cross_entropy:
         _check_classes(examples, width)
@@ -44,77 +34,60 @@ def check_examples(network: Network, examples: Any, loss: Any) -> None:
 def _check_classes(examples: Examples, width: int) -> None:
     check_targets(examples, "cross_entropy")
     largest = int(examples.targets.max())
-    if largest >= width or width < 2:
-        raise SpecError(
-            f"classes up to {largest} for a network of {width} outputs",
-            f"classes from 0 to {width - 1}, and at least two outputs",
-            f"Take output_width={max(largest + 1, 2)}, or renumber the classes.",
-        )
+    given = f"classes up to {largest} for a network of {width} outputs"
+    allowed = f"classes from 0 to {width - 1}, and at least two outputs"
+    remedy = f"Take output_width={max(largest + 1, 2)}."
+    validate.require(largest < width and width >= 2, given, allowed, remedy)
 
 
 def _check_numbers(examples: Examples, width: int) -> None:
     check_targets(examples, "mse")
-    if examples.targets.shape[1] != width:
-        raise SpecError(
-            f"targets of {examples.targets.shape[1]} numbers for a network of {width} outputs",
-            "as many of the one as of the other",
-            f"Take output_width={examples.targets.shape[1]}.",
-        )
-    if not examples.targets.any():
-        raise SpecError(
-            "targets that are all zero",
-            "targets of which some are not zero",
-            "A small network has learned zero already: nothing drives its weights.",
-        )
+    size = examples.targets.shape[1]
+    given = f"targets of {size} numbers for a network of {width} outputs"
+    validate.require(size == width, given, "equal numbers", f"Take output_width={size}.")
+    nonzero = examples.targets.any()
+    validate.require(nonzero, "targets that are all zero", "some nonzero targets")
 
 
 def check_initialization(
     network: Network, examples: Examples, objective: Callable[..., jax.Array], initial_stage: bool
 ) -> None:
-    """Refuses gradients that vanish in this precision and, if asked to, outputs that are not small.
+    """Raise SpecError for gradients that underflow, and for large outputs if `initial_stage`.
 
     Args:
-        network: whose initial weights, of one key, are looked at.
-        examples: what it is to learn.
+        network: its initial weights of one key are examined.
+        examples: the training set.
         objective: (parameters, inputs, targets) -> loss.
-        initial_stage: the run is about the initial stage of training: the output has to be below SMALL_OUTPUT of the targets
-            (of 1, for classes).
-
-    Raises:
-        SpecError: see above.
+        initial_stage: outputs must be below SMALL_OUTPUT of the targets (of 1, for classes).
     """
     shapes = jax.eval_shape(lambda key: network.init(key, examples.dimension), jax.random.key(0))
     dtype = common_dtype(shapes)
     # spread over the set, which may be sorted by its targets
-    few = np.unique(np.linspace(0, len(examples.inputs) - 1, _FEW).astype(int))
-    x, y = (values[few] for values in as_arrays(examples, dtype))
+    probes = np.unique(np.linspace(0, len(examples.inputs) - 1, _NUM_PROBES).astype(int))
+    x, y = (values[probes] for values in as_arrays(examples, dtype))
 
-    def look(key: Any) -> tuple[jax.Array, Any]:
+    def probe(key: jax.Array) -> tuple[jax.Array, Any]:
         with sequential_bits():
             parameters = network.init(key, examples.dimension)
         outputs = jax.vmap(network.apply, (None, 0))(parameters, x)
         gradient = jax.grad(objective)(parameters, x, y)
         return jnp.abs(outputs).max(), jax.tree.map(lambda leaf: jnp.abs(leaf).max(), gradient)
 
-    largest_output, sizes = jax.jit(look)(jax.random.key(0))
+    largest_output, sizes = jax.jit(probe)(jax.random.key(0))
     smallest = 1e3 * float(jnp.finfo(dtype).tiny)
     for path, size in jax.tree_util.tree_leaves_with_path(sizes):
-        if float(size) < smallest:
-            raise SpecError(
-                f"an initialization whose loss has a gradient of at most {float(size):.1g} in the parameters "
-                f"{' '.join(part_name(part) for part in path)}, which underflows in {np.dtype(dtype).name}",
-                f"gradients from {smallest:.0e} on (std^p for an activation like x^p near 0)",
-                "Take a larger standard deviation, or float64; if weights are not small, all neurons are off or the "
-                "targets are learned already.",
-            )
+        name = " ".join(part_name(part) for part in path)
+        given = f"an initial gradient of {float(size):.1g} in {name}, which underflows in {dtype}"
+        allowed = f"gradients >= {smallest:.0e} (std^p for an activation like x^p near 0)"
+        remedy = "Take a larger standard deviation, or float64; or all neurons are off."
+        validate.require(float(size) >= smallest or np.isnan(size), given, allowed, remedy)
     scale = 1.0 if examples.are_classes else math.sqrt(float(np.mean(examples.targets**2)))
-    if initial_stage and not float(largest_output) <= SMALL_OUTPUT * scale:
-        raise SpecError(
-            f"an initialization too large for the initial stage: outputs up to {float(largest_output):.2g} for targets "
-            f"of size {scale:.2g}",
-            f"outputs below {SMALL_OUTPUT} of the targets, so that neurons do not feel each other",
-            "Take a smaller standard deviation (the outputs shrink like its square or faster), or initial_stage=False.",
-        )
+    size = float(largest_output)
+    small = size <= SMALL_OUTPUT * scale
+    given = f"an initialization with outputs up to {size:.2g} for targets of size {scale:.2g}"
+    remedy = "Take a smaller standard deviation, or initial_stage=False."
+    allowed = f"outputs below {SMALL_OUTPUT} of the targets"
+    validate.require(small or not initial_stage, given, allowed, remedy)
 
 
 def common_dtype(parameters: Any) -> Any:
@@ -129,14 +102,10 @@ def as_arrays(examples: Examples, dtype: Any) -> tuple[jax.Array, jax.Array]:
 
 
 def _output_width(network: Network, examples: Examples) -> int:
-    def output(key: Any, x: jax.Array) -> jax.Array:
+    def output(key: jax.Array, x: jax.Array) -> jax.Array:
         return network.apply(network.init(key, examples.dimension), x)
 
     shape = jax.eval_shape(output, jax.random.key(0), jnp.zeros(examples.dimension)).shape
-    if len(shape) != 1:
-        raise SpecError(
-            f"a network whose output for one input has the shape {shape}",
-            "[outputs]",
-            "Flatten the output.",
-        )
+    given = f"a network whose output for one input has the shape {shape}"
+    validate.require(len(shape) == 1, given, "[outputs]", "Flatten the output.")
     return int(shape[0])

@@ -1,9 +1,9 @@
-"""Gradient flow theta' = -grad R with an adaptive step: Dormand and Prince's pair of orders 5 and 4.
+"""Gradient flow theta' = -grad R by the adaptive Dormand-Prince pair of orders 5 and 4.
 
-Growth from a small initialization is exponential (or faster, towards a finite time), so no fixed step serves all of it. A step is limited
-by the estimated error of every layer relative to that layer's norm, and by a relative change of each layer of at most `rate`: records
-and a stop at a given loss stay that fine. The norm is taken layer by layer because a global one would ignore small input weights
-beside large output weights.
+Growth from a small initialization is exponential or faster, so no fixed step serves all of it. The
+step is limited by the estimated error of each layer relative to its norm, and by a relative change
+`rate` of each layer, which also bounds the spacing of records. Norms are per layer: a global norm
+would ignore small input weights next to large output weights.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ import numpy as np
 
 from deepinit.core.linear_algebra import layer_norms
 
-# Dormand & Prince (1980): rows of stages 2..7 (the last is the step of order 5), and order 5 minus order 4.
+# Dormand & Prince (1980): rows of stages 2..7 (the last is the step of order 5), and order 5 minus
+# order 4.
 _STAGES = np.zeros((6, 7))
 for _stage, _row in enumerate(
     (
@@ -31,11 +32,11 @@ for _stage, _row in enumerate(
 _ERROR = np.array([71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
 _SAFETY, _MOST_SHRINK, _MOST_GROWTH = 0.9, 0.2, 5.0
 
-Slope = Callable[[Any], tuple[jax.Array, Any]]
+LossAndGradient = Callable[[Any], tuple[jax.Array, Any]]
 
 
 class FlowStep(NamedTuple):
-    """The outcome of one attempted step: the state after it (before it, if the error was too large) and the next step's length."""
+    """An attempted step: the accepted (or old) state, and the next step's length."""
 
     time: jax.Array
     parameters: Any
@@ -45,17 +46,15 @@ class FlowStep(NamedTuple):
 
 
 def longest_step(parameters: Any, gradient: Any, rate: float) -> jax.Array:
-    """The time in which no layer changes by more than `rate` of its norm; layers at 0 or at rest set no limit."""
+    """Time in which no layer (of nonzero norm and speed) changes by more than `rate`, relative."""
     sizes, speeds = layer_norms(parameters), layer_norms(gradient)
-    limits = jnp.where(
-        (speeds > 0) & (sizes > 0), rate * (sizes / jnp.where(speeds > 0, speeds, 1)), jnp.inf
-    )
-    shortest = jnp.min(limits)
+    limits = rate * (sizes / jnp.where(speeds > 0, speeds, 1))
+    shortest = jnp.min(jnp.where((speeds > 0) & (sizes > 0), limits, jnp.inf))
     return jnp.where(jnp.isfinite(shortest), shortest, jnp.where(jnp.any(speeds > 0), rate, 0.0))
 
 
 def flow_step(
-    slope: Slope,
+    loss_and_gradient: LossAndGradient,
     time: jax.Array,
     parameters: Any,
     loss: jax.Array,
@@ -68,42 +67,37 @@ def flow_step(
     """One attempted step.
 
     Args:
-        slope: parameters -> (loss, gradient).
-        time: at the start of the step.
-        parameters: there.
-        loss: there.
-        gradient: there; the last stage of one step is the first of the next.
+        loss_and_gradient: parameters -> (loss, gradient).
+        time, parameters, loss, gradient: at the start of the step. The last stage of one step is
+            the first of the next.
         length: of the step, in time.
-        rate: largest relative change of a layer in one step.
-        tolerance: largest estimated error of a layer in one step, relative to its norm.
+        rate: largest relative change of a layer.
+        tolerance: largest estimated error of a layer, relative to its norm.
     """
-    # the slopes of the seven stages, leading axis; one scan, so that the gradient is compiled once
-    slopes = jax.tree.map(lambda g: jnp.zeros((7, *g.shape), g.dtype).at[0].set(g), gradient)
+    # gradients of the seven stages, leading axis; one scan, so that the gradient compiles once
+    gradients = jax.tree.map(lambda g: jnp.zeros((7, *g.shape), g.dtype).at[0].set(g), gradient)
 
-    def stage(slopes: Any, weights_and_number: Any) -> tuple[Any, tuple[jax.Array, Any]]:
+    def stage(gradients: Any, weights_and_number: Any) -> tuple[Any, tuple[jax.Array, Any]]:
         weights, number = weights_and_number
-        moved = _moved(parameters, slopes, weights, length)
-        value, gradient = slope(moved)
-        slopes = jax.tree.map(lambda k, g: k.at[number].set(g), slopes, gradient)
-        return slopes, (value, moved)
+        moved = _moved(parameters, gradients, weights, length)
+        value, gradient = loss_and_gradient(moved)
+        gradients = jax.tree.map(lambda k, g: k.at[number].set(g), gradients, gradient)
+        return gradients, (value, moved)
 
     stages = (jnp.asarray(_STAGES, length.dtype), jnp.arange(1, 7))
-    slopes, (values, states) = jax.lax.scan(stage, slopes, stages)
+    gradients, (values, states) = jax.lax.scan(stage, gradients, stages)
     last = lambda tree: jax.tree.map(lambda leaf: leaf[-1], tree)
-    moved_loss, moved, moved_gradient = values[-1], last(states), last(slopes)
+    moved_loss, moved, moved_gradient = values[-1], last(states), last(gradients)
     zero = jax.tree.map(jnp.zeros_like, parameters)
     sizes = jnp.maximum(layer_norms(parameters), layer_norms(moved))
-    error = jnp.max(
-        layer_norms(_moved(zero, slopes, jnp.asarray(_ERROR, length.dtype), length))
-        / jnp.where(sizes > 0, sizes, 1)
-    )
+    errors = layer_norms(_moved(zero, gradients, jnp.asarray(_ERROR, length.dtype), length))
+    error = jnp.max(errors / jnp.where(sizes > 0, sizes, 1))
     accepted = error <= tolerance  # false for NaN
-    kept = lambda after, before: jax.tree.map(lambda a, b: jnp.where(accepted, a, b), after, before)
-    parameters, gradient = kept(moved, parameters), kept(moved_gradient, gradient)
+    select = lambda a, b: jax.tree.map(lambda x, y: jnp.where(accepted, x, y), a, b)
+    parameters, gradient = select(moved, parameters), select(moved_gradient, gradient)
     factor = _SAFETY * (tolerance / jnp.maximum(error, 1e-4 * tolerance)) ** 0.2
-    factor = jnp.where(
-        jnp.isfinite(error), jnp.clip(factor, _MOST_SHRINK, _MOST_GROWTH), _MOST_SHRINK
-    )
+    factor = jnp.clip(factor, _MOST_SHRINK, _MOST_GROWTH)
+    factor = jnp.where(jnp.isfinite(error), factor, _MOST_SHRINK)
     next_length = jnp.minimum(factor * length, longest_step(parameters, gradient, rate))
     return FlowStep(
         jnp.where(accepted, time + length, time),
@@ -114,9 +108,10 @@ def flow_step(
     )
 
 
-def _moved(start: Any, slopes: Any, weights: jax.Array, length: jax.Array) -> Any:
-    """start - length * sum_i weights_i slopes_i, matrix products in full precision."""
-    combine = lambda x, k: (
-        x - length * jnp.tensordot(weights.astype(k.dtype), k, 1, precision="highest")
-    )
-    return jax.tree.map(combine, start, slopes)
+def _moved(start: Any, gradients: Any, weights: jax.Array, length: jax.Array) -> Any:
+    """start - length * sum_i weights_i gradients_i, in full precision."""
+
+    def combine(x: jax.Array, k: jax.Array) -> jax.Array:
+        return x - length * jnp.tensordot(weights.astype(k.dtype), k, 1, precision="highest")
+
+    return jax.tree.map(combine, start, gradients)

@@ -1,9 +1,9 @@
 """Training as a seed function: key -> records of one network's first steps.
 
-A scan over records, with a loop of steps in between: nothing leaves the device before the end, and memory grows with the records,
-not with the steps. Under `vmap` a network that has stopped stands still while the others go on. Where nothing but a loss that is not
-finite stops a run, it does so by updates of zero in a loop of known length: under `vmap` a while loop would select between old and new of
-everything it carries.
+A scan over records with a loop of steps in between: nothing leaves the device before the end, and
+memory grows with the records, not the steps. Under `vmap` a stopped network rests while others go
+on. If only a loss that is not finite can stop a run, stopping means zero updates in a loop of fixed
+length: under `vmap` a while loop would select between old and new of its whole carry.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,16 +35,16 @@ _BATCH_STREAM = 2**32 - 1  # no layer has this number
 
 
 class Snapshot(NamedTuple):
-    """A network in training, as the record function sees it.
+    """A network in training, the argument of the record function.
 
     Attributes:
         parameters: now.
-        initial: at step 0.
-        step: steps taken (for `flow`: attempted).
-        time: `rate` times steps; for `flow` the time of the differential equation; for an optax transformation the steps.
+        initial: parameters at step 0.
+        step: steps taken (`flow`: attempted).
+        time: `rate` times steps; of `flow`, the ODE's time; of an optax transformation, the steps.
         loss: on all examples.
         initial_loss: at step 0.
-        status: RUNNING; DROPPED, the loss has reached the drop that stops it; NOT_FINITE, it is infinite or NaN.
+        status: RUNNING; DROPPED, the loss reached `stop_drop`; NOT_FINITE, it is infinite or NaN.
     """
 
     parameters: Any
@@ -57,11 +57,11 @@ class Snapshot(NamedTuple):
 
 
 class Records(NamedTuple):
-    """What is kept of a run; leading axis: records. After a stop the state at the stop repeats.
+    """Records of a run, leading axis: records. After a stop the state at the stop repeats.
 
     Attributes:
         step, time, loss, status: as in `Snapshot`.
-        values: what the record function returned.
+        values: results of the record function.
     """
 
     step: jax.Array
@@ -71,7 +71,7 @@ class Records(NamedTuple):
     values: Any
 
 
-class _Progress(NamedTuple):
+class _State(NamedTuple):
     step: jax.Array
     time: jax.Array
     parameters: Any
@@ -96,32 +96,35 @@ def training_seed_fn(
     tolerance: float = 1e-6,
     end_time: float | None = None,
 ) -> Callable[[Any], Records]:
-    """The seed function `key -> Records` of a training run; the network of a key is the one that `network.init` draws from it.
+    """The seed function `key -> Records` of training the network `network.init(key, ...)`.
 
     Args:
-        network: for one input; `training.perceptron(spec)`, `network(spec)`, or a flax module through the bridge.
+        network: for one input; `training.perceptron(spec)`, `network(spec)`, or a flax module.
         examples: the training set, from `core.targets`.
-        mode: `gd` gradient descent; `sgd` the same on minibatches; `adam` with negligible epsilon; `sign` descent; `flow` gradient flow
-            with an adaptive step; `neuron_flow` gradient flow with a clock per neuron (two-layer perceptrons); or any optax
+        mode: `gd` gradient descent; `sgd` the same on minibatches; `adam` with negligible epsilon;
+            `sign` descent; `flow` gradient flow with adaptive step; `neuron_flow` gradient flow
+            with a clock per neuron (two-layer perceptrons); or any optax transformation.
+        record_steps: increasing step numbers >= 0; the last one ends the run. See
+            `log_spaced_steps`.
+        rate: the learning rate; of `flow`, the largest relative change of a layer in a step; of
+            `neuron_flow`, the relative step. Only these two have a default. None for an optax
             transformation.
-        record_steps: increasing step numbers >= 0 at which the network is recorded; the last one ends the run. See `log_spaced_steps`.
-        rate: the learning rate; for `flow` the largest relative change of a layer in a step, for `neuron_flow` the relative
-            step. Only these two have a default; an optax transformation brings its own.
-        loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or a function (outputs [n, k], targets) -> number.
-        stop_drop: stop once loss <= (1 - stop_drop) times the initial loss; None for never. The state recorded from then on is the
-            first one below.
-        batch_size: examples of a minibatch, drawn with replacement from the key; None for all. Recorded losses are those of all.
-        record: Snapshot -> pytree of arrays; None keeps the parameters.
-        initial_stage: refuse initializations whose outputs are not small against the targets.
+        loss: `mse` (1/(2n) sum of squares), `cross_entropy`, or (outputs [n, k], targets) ->
+            number.
+        stop_drop: stop once loss <= (1 - stop_drop) times the initial loss; None for never.
+        batch_size: examples of a minibatch, drawn with replacement; None for all. Recorded losses
+            use all examples.
+        record: Snapshot -> pytree of arrays; None records the parameters.
+        initial_stage: require initial outputs that are small relative to the targets.
         tolerance: of `flow`, relative error of a layer in one step.
-        end_time: of `flow`, the time of the differential equation at which it stands still: the last step ends there; None for never.
-            `record_steps` has to leave enough steps to arrive; `Records.time` shows the time of each record.
+        end_time: of `flow`, the ODE's time of the last step; None for no limit. `record_steps` must
+            leave enough steps; see `Records.time`.
 
     Raises:
-        SpecError: an option that is unknown or out of range, examples that do not fit, targets that are all zero, gradients that
-            underflow.
+        SpecError: an unknown option or one out of range, examples that do not fit, targets that are
+            all zero, gradients that underflow.
 
-    Reference: arXiv 2105.11686, section 3 (set-up); modes and stopping rule: the module docstrings of `training`.
+    Reference: arXiv:2105.11686, section 3 (set-up).
     """
     objective_of = as_loss(loss)
     check_examples(network, examples, objective_of)
@@ -144,9 +147,9 @@ def training_seed_fn(
     pace = pace_of(mode, rate)
     optimizer = optimizer_of(mode, pace)
     end = None if end_time is None else jnp.asarray(end_time, dtype)
-    keep = record if record is not None else lambda snapshot: snapshot.parameters
+    record = record if record is not None else lambda snapshot: snapshot.parameters
 
-    def seed_fn(key: Any) -> Records:
+    def seed_fn(key: jax.Array) -> Records:
         with sequential_bits():
             initial = network.init(key, examples.dimension)
         batch_key = jax.random.fold_in(key, jnp.uint32(_BATCH_STREAM))
@@ -156,12 +159,11 @@ def training_seed_fn(
             if batch_size is None:
                 return x, y
             with sequential_bits():
-                chosen = jax.random.randint(
-                    jax.random.fold_in(batch_key, step), (batch_size,), 0, len(x)
-                )
+                step_key = jax.random.fold_in(batch_key, step)
+                chosen = jax.random.randint(step_key, (batch_size,), 0, len(x))
             return x[chosen], y[chosen]
 
-        def slope(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
+        def loss_and_gradient(parameters: Any, step: jax.Array) -> tuple[jax.Array, Any]:
             value, gradient = jax.value_and_grad(objective)(parameters, *batch(step))
             if batch_size is None:
                 return value, gradient
@@ -169,16 +171,15 @@ def training_seed_fn(
 
         def status_of(value: jax.Array) -> jax.Array:
             dropped = False if stop_drop is None else value <= (1.0 - stop_drop) * initial_loss
-            return jnp.where(
-                jnp.isfinite(value), jnp.where(dropped, DROPPED, RUNNING), NOT_FINITE
-            ).astype(jnp.int8)
+            status = jnp.where(dropped, DROPPED, RUNNING)
+            return jnp.where(jnp.isfinite(value), status, NOT_FINITE).astype(jnp.int8)
 
-        def advance(now: _Progress) -> _Progress:
+        def advance(now: _State) -> _State:
             running = now.status == RUNNING
             step = now.step + running.astype(now.step.dtype)
             if optimizer is None:
                 after = flow_step(
-                    lambda parameters: slope(parameters, step),
+                    lambda parameters: loss_and_gradient(parameters, step),
                     now.time,
                     now.parameters,
                     now.loss,
@@ -187,56 +188,49 @@ def training_seed_fn(
                     rate=pace,
                     tolerance=tolerance,
                 )
-                if (
-                    end is not None
-                ):  # a step that was cut at the end arrives there, to the last digit
+                if end is not None:  # a step cut at the end arrives there exactly
                     arrived = (now.memory >= end - now.time) & (after.time > now.time)
                     after = after._replace(time=jnp.where(arrived, end, after.time))
-                return _Progress(step, *after, status_of(after.loss))
+                return _State(step, *after, status_of(after.loss))
             updates, memory = optimizer.update(
                 now.gradient,
                 now.memory,
                 now.parameters,
-                # for transformations that search along a line; others take no notice
+                # for line searches; other transformations ignore these
                 value=now.loss,
                 grad=now.gradient,
                 value_fn=lambda parameters: objective(parameters, *batch(now.step)),
             )
             updates = jax.tree.map(lambda update: jnp.where(running, update, 0), updates)
             parameters: Any = optax.apply_updates(now.parameters, updates)
-            value, gradient = slope(parameters, step)
-            time = (pace * step).astype(
-                now.time.dtype
-            )  # exact, where a sum of paces would gather rounding
-            return _Progress(step, time, parameters, value, gradient, memory, status_of(value))
+            value, gradient = loss_and_gradient(parameters, step)
+            time = (pace * step).astype(now.time.dtype)  # a sum of paces would gather rounding
+            return _State(step, time, parameters, value, gradient, memory, status_of(value))
 
-        def goes_on(at: _Progress) -> jax.Array:
+        def is_running(at: _State) -> jax.Array:
             running = at.status == RUNNING
             return running if end is None else running & (at.time < end)
 
-        def to_record(
-            now: _Progress, stretch: tuple[jax.Array, jax.Array]
-        ) -> tuple[_Progress, Records]:
-            first, last = stretch
+        def to_record(now: _State, span: tuple[jax.Array, jax.Array]) -> tuple[_State, Records]:
+            first, last = span
             if stop_drop is None and optimizer is not None:
                 now = jax.lax.fori_loop(first, last, lambda _, at: advance(at), now)
             else:
-                now = jax.lax.while_loop(lambda at: (at.step < last) & goes_on(at), advance, now)
+                now = jax.lax.while_loop(lambda at: (at.step < last) & is_running(at), advance, now)
             value = now.loss if batch_size is None else objective(now.parameters, x, y)
-            snapshot = Snapshot(
-                now.parameters, initial, now.step, now.time, value, initial_loss, now.status
-            )
-            return now, Records(now.step, now.time, value, now.status, keep(snapshot))
+            at = now.step, now.time, value
+            values = record(Snapshot(now.parameters, initial, *at, initial_loss, now.status))
+            return now, Records(*at, now.status, values)
 
-        value, gradient = slope(initial, jnp.zeros((), jnp.int32))
-        memory = (
-            longest_step(initial, gradient, pace) if optimizer is None else optimizer.init(initial)
-        )
+        zero = jnp.zeros((), jnp.int32)
+        value, gradient = loss_and_gradient(initial, zero)
+        if optimizer is None:
+            memory: Any = longest_step(initial, gradient, pace)
+        else:
+            memory = optimizer.init(initial)
         status = jnp.where(jnp.isfinite(value), RUNNING, NOT_FINITE).astype(jnp.int8)
-        start = _Progress(
-            jnp.zeros((), jnp.int32), jnp.zeros((), dtype), initial, value, gradient, memory, status
-        )
-        stretches = jnp.asarray((0, *steps[:-1]), jnp.int32), jnp.asarray(steps, jnp.int32)
-        return jax.lax.scan(to_record, start, stretches)[1]
+        start = _State(zero, jnp.zeros((), dtype), initial, value, gradient, memory, status)
+        spans = jnp.asarray((0, *steps[:-1]), jnp.int32), jnp.asarray(steps, jnp.int32)
+        return jax.lax.scan(to_record, start, spans)[1]
 
     return seed_fn

@@ -12,7 +12,7 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """R = 1/(2n) sum_i |f(x_i) - y_i|^2: half the mean square, so that the residual is the gradient by the output.
+    """R = 1/(2n) sum_i |f(x_i) - y_i|^2; its gradient by the outputs is the residual / n.
 
     Args:
         outputs: [n, k].
@@ -36,7 +36,7 @@ LOSSES: dict[str, Loss] = {"mse": mse, "cross_entropy": cross_entropy}
 
 
 def as_loss(loss: Any) -> Loss:
-    """The loss of this name, or the function itself: (outputs [n, k], targets) -> scalar.
+    """The loss of this name, or the function (outputs [n, k], targets) -> scalar itself.
 
     Raises:
         SpecError: an unknown name.

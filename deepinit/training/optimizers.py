@@ -1,4 +1,4 @@
-"""Optimizers as optax transformations that work on gradients as small as the numbers of float32 go."""
+"""Optimizers as optax transformations that work on tiny float32 gradients."""
 
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from deepinit.core.linear_algebra import row_norms
 
 
 class AdamState(NamedTuple):
-    """Steps taken, mean gradient m, and the root of the mean square gradient, all before bias correction."""
+    """Steps, mean gradient m, root mean square gradient; before bias correction."""
 
     steps: jax.Array
     mean: Any
@@ -20,10 +20,11 @@ class AdamState(NamedTuple):
 def adam(
     rate: float, *, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-30
 ) -> optax.GradientTransformation:
-    """Adam, theta -= rate m / (sqrt(v) + epsilon) with bias-corrected m and v, carrying sqrt(v) instead of v.
+    """Adam, theta -= rate m / (sqrt(v) + epsilon) with bias-corrected m and v; stores sqrt(v).
 
-    v itself, the mean of squares, would be 0 in float32 for gradients below 1e-22. The customary epsilon of 1e-8 freezes small
-    initializations and turns Adam into gradient descent; with a negligible one, neurons condense onto the directions of sign descent.
+    v would be 0 in float32 for gradients below 1e-22. The usual epsilon of 1e-8 freezes small
+    initializations and turns Adam into gradient descent; with a negligible one, neurons condense
+    onto the directions of sign descent.
 
     Args:
         rate: the learning rate.
@@ -40,11 +41,8 @@ def adam(
         del parameters
         steps = state.steps + 1
         mean = jax.tree.map(lambda m, g: decay * m + (1 - decay) * g, state.mean, gradient)
-        root = jax.tree.map(
-            lambda r, g: jnp.hypot(square_decay**0.5 * r, (1 - square_decay) ** 0.5 * g),
-            state.root,
-            gradient,
-        )
+        norm = lambda r, g: jnp.hypot(square_decay**0.5 * r, (1 - square_decay) ** 0.5 * g)
+        root = jax.tree.map(norm, state.root, gradient)
 
         def updates(m: jax.Array, r: jax.Array) -> jax.Array:
             t = steps.astype(m.dtype)
@@ -58,26 +56,26 @@ def adam(
 
 def sign_descent(rate: float) -> optax.GradientTransformation:
     """theta -= rate sign(gradient): Adam without memory and epsilon."""
-    return optax.stateless(
-        lambda gradient, _: jax.tree.map(lambda g: -rate * jnp.sign(g), gradient)
-    )
+    descent = lambda gradient, _: jax.tree.map(lambda g: -rate * jnp.sign(g), gradient)
+    return optax.stateless(descent)
 
 
 def neuron_flow(rate: float) -> optax.GradientTransformation:
-    """Gradient flow of a two-layer network with a clock per neuron: theta_j -= rate |theta_j| g_j / |g_j|, theta_j = (w_j, b_j, a_j).
+    """Gradient flow of a two-layer network with a clock per neuron.
 
-    While the output is negligible against the targets, neurons do not interact, and each runs along its own gradient-flow orbit,
-    here at a speed of its own: all of them grow by a factor of up to 1 + rate a step and leave the initial stage together, where under
-    gradient flow, for activations phi(s) ~ c s^p with p >= 2, one neuron does long before the others. Artefact: a neuron that
-    gradient flow would let die ends on an attractor, with the wrong sign of a_j.
+    theta_j -= rate |theta_j| g_j / |g_j|. While the output is negligible, neurons do not interact,
+    and each moves along its gradient-flow orbit at its own speed: all grow by a factor of up to 1 +
+    rate a step and leave the initial stage together. Under gradient flow with phi(s) ~ c s^p, p >=
+    2, one neuron leaves long before the others. Artefact: a neuron that gradient flow would let die
+    ends on an attractor, with the wrong sign of a_j.
 
     Args:
         rate: relative step; 0.02 is accurate.
     """
 
     def step(gradient: Any, parameters: Any) -> Any:
-        (slopes, output_slopes), (hidden, output) = gradient, parameters
-        g, theta = (_neurons(*pair) for pair in ((slopes, output_slopes), (hidden, output)))
+        hidden = parameters[0]
+        g, theta = _neurons(*gradient), _neurons(*parameters)
         size, length = (row_norms(rows)[:, None] for rows in (g, theta))
         moved = jnp.where(size == 0, 0, -rate * length * (g / jnp.where(size == 0, 1, size)))
         fan_in = hidden["weights"].shape[1]
@@ -90,7 +88,7 @@ def neuron_flow(rate: float) -> optax.GradientTransformation:
 
 
 def has_own_neurons(parameters: Any) -> bool:
-    """Has every neuron parameters of its own (one hidden layer, no output bias), as `neuron_flow` needs?"""
+    """Whether every neuron has its own parameters (one hidden layer, no output bias)."""
     return (
         isinstance(parameters, tuple)
         and len(parameters) == 2

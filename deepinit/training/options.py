@@ -1,22 +1,21 @@
-"""The options of a training run: modes, rates, steps, and what is refused of them."""
+"""Options of a training run: modes, rates, record steps."""
 
 from typing import Any
 
 import optax  # type: ignore[import-untyped]
 
 from deepinit.core import validate
-from deepinit.core.errors import SpecError
 from deepinit.core.training_config import MODES
 from deepinit.training.optimizers import adam, has_own_neurons, neuron_flow, sign_descent
 
 _DEFAULT_RATES = {"flow": 0.1, "neuron_flow": 0.02}
-_SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # a hundred roundings of the loss
+_SMALLEST_DROP = {"float32": 1e-5, "float64": 1e-12}  # 100 roundings of the loss
 
 
 def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tuple[int, ...]:
-    """Step 0 and about `num_records` steps from `first` to `last` in geometric progression, without repetitions.
+    """Step 0 and about `num_records` distinct steps, log-spaced from `first` to `last`.
 
-    Under exponential growth of the weights take equally spaced ones instead: `range(0, last + 1, ...)`.
+    For exponential growth of the weights use equal spacing: `range(0, last + 1, ...)`.
     """
     validate.integer("first", first, 1, "Step 0 is always recorded.")
     validate.integer("last", last, first, "The last record ends the run.")
@@ -29,57 +28,40 @@ def log_spaced_steps(last: int, num_records: int = 20, *, first: int = 1) -> tup
 def optimizer_of(
     mode: str | optax.GradientTransformation, pace: float
 ) -> optax.GradientTransformationExtraArgs | None:
-    """The transformation behind a mode, whose update takes further keywords; None for gradient flow."""
+    """The transformation of a mode, with extra keywords; None for gradient flow."""
     if not isinstance(mode, str):
         return optax.with_extra_args_support(mode)
     if mode == "flow":
         return None
-    made = {
-        "gd": optax.sgd,
-        "sgd": optax.sgd,
-        "adam": adam,
-        "sign": sign_descent,
-        "neuron_flow": neuron_flow,
-    }
-    return optax.with_extra_args_support(made[mode](pace))
+    named = {"adam": adam, "sign": sign_descent, "neuron_flow": neuron_flow}
+    return optax.with_extra_args_support(named.get(mode, optax.sgd)(pace))
 
 
 def pace_of(mode: str | optax.GradientTransformation, rate: float | None) -> float:
-    """The rate of a mode, and the time that a step counts for."""
+    """The rate of a mode, and the time of one step."""
     if not isinstance(mode, str):
         return 1.0
     return float(_DEFAULT_RATES[mode] if rate is None else rate)
 
 
 def check_optimizer(mode: Any) -> None:
-    """Refuses what is neither a mode nor an optax transformation."""
-    named = isinstance(mode, str)
-    if (named and mode not in MODES) or not (
-        named or isinstance(mode, optax.GradientTransformation)
-    ):
-        raise SpecError(
-            f"mode={mode!r}",
-            ", ".join(MODES) + ", or an optax transformation",
-            "Check the spelling.",
-        )
+    """Raise SpecError unless a mode or an optax transformation."""
+    valid = (
+        mode in MODES if isinstance(mode, str) else isinstance(mode, optax.GradientTransformation)
+    )
+    validate.require(valid, f"mode={mode!r}", ", ".join(MODES) + ", or an optax transformation")
 
 
 def check_layout(mode: Any, parameters: Any) -> None:
-    """Refuses `neuron_flow` for parameters without neurons of their own."""
-    if mode == "neuron_flow" and not has_own_neurons(parameters):
-        raise SpecError(
-            "the mode 'neuron_flow' for a network of another form",
-            "training.perceptron of one hidden layer without output bias, whose neurons have weights of their own",
-            "Take mode='flow'.",
-        )
+    """Raise SpecError for `neuron_flow` without a parameter vector per neuron."""
+    valid = mode != "neuron_flow" or has_own_neurons(parameters)
+    allowed = "training.perceptron of one hidden layer without output bias"
+    validate.require(valid, "mode='neuron_flow' for another network", allowed, "Use mode='flow'.")
 
 
 def check_drop(stop_drop: float | None, dtype: str) -> None:
-    """Refuses drops that the loss cannot resolve."""
+    """Raise SpecError for drops that the loss cannot resolve."""
     smallest = _SMALLEST_DROP.get(dtype, 0.0)
-    if stop_drop is not None and stop_drop < smallest:
-        raise SpecError(
-            f"stop_drop={stop_drop:g} in {dtype}",
-            f"{smallest:g} or more, below which rounding of the loss decides",
-            "Take 1e-3, or float64.",
-        )
+    valid = stop_drop is None or stop_drop >= smallest
+    remedy = "Smaller drops are rounding: take 1e-3, or float64."
+    validate.require(valid, f"stop_drop={stop_drop} in {dtype}", f"numbers >= {smallest:g}", remedy)

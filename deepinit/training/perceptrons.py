@@ -1,9 +1,9 @@
-"""Perceptrons whose weights are to be trained: the network of a spec, with what experiments on early training add to it.
+"""Trainable perceptrons of a spec.
 
     h^0 = x,   h^l = phi(W^l h^{l-1} + b^l)  [+ h^{l-1}],   f = (W^{L+1} h^L  [+ b^{L+1}]) / alpha
 
-Against `networks.network` of the same spec: no output bias unless asked for, skip connections between hidden layers of one
-width, a law per layer, an output scale, and parameters without the axis of layers. The random draws are the same.
+Compared with `networks.network`: an output bias only on request, skip connections between hidden
+layers of equal width, a law per layer, an output scale, no stacked layers. Same random draws.
 """
 
 import math
@@ -12,13 +12,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from deepinit.core import validate
 from deepinit.core.activations import Activation
-from deepinit.core.errors import SpecError
 from deepinit.core.laws import Law, normal
 from deepinit.core.specs import MLP
-from deepinit.core.training_options import is_positive, require_output_layer
+from deepinit.core.training_options import require_output_layer
 from deepinit.networks.network import Network, named
 
 Parameters = tuple[dict[str, jax.Array], ...]
@@ -32,25 +32,25 @@ def small_mlp(
     output_std: float | None = None,
     output_width: int = 1,
 ) -> MLP:
-    """The spec of a perceptron all of whose weights and biases are independent N(0, std^2), whatever the fan-in.
+    """The spec of a perceptron with all weights and biases independent N(0, std^2), at any fan-in.
 
     Args:
         widths: of the hidden layers.
         activation: as for `MLP`.
-        std: standard deviation of hidden weights and biases. Papers write the variance width^-gamma, which is
-            std = width**(-gamma / 2); some public code takes std = width**-gamma.
-        output_std: of the output weights; None for the same.
+        std: standard deviation of hidden weights and biases. Papers write the variance
+            width^-gamma, std = width**(-gamma / 2); some public code takes std = width**-gamma.
+        output_std: of the output weights; None for std.
         output_width: number of outputs.
 
     Raises:
         SpecError: a standard deviation that is not a finite number > 0.
     """
+    output_std = std if output_std is None else output_std
     for name, value in (("std", std), ("output_std", output_std)):
-        if value is not None and not (is_positive(value) and 0.0 < float(value) ** 2 < math.inf):
-            allowed = "a finite number > 0 whose square is one too"
-            raise SpecError(f"{name}={value!r}", allowed, "1e-5 is small for any activation.")
-    law = normal(float(std) ** 2, "absolute")
-    output_law = law if output_std is None else normal(float(output_std) ** 2, "absolute")
+        square = validate.positive(name, value, "1e-5 is small for any activation.") ** 2
+        valid = 0.0 < square < math.inf
+        validate.require(valid, f"{name}={value!r}", "a finite number > 0 whose square is one too")
+    law, output_law = (normal(float(value) ** 2, "absolute") for value in (std, output_std))
     return MLP(widths, activation, law, law, output_width, output_law)
 
 
@@ -61,14 +61,15 @@ def perceptron(
     output_bias: bool = False,
     output_scale: float = 1.0,
     layer_laws: Sequence[Law] | None = None,
-    dtype: Any = "float32",
+    dtype: DTypeLike = "float32",
     precision: str = "highest",
 ) -> Network:
-    """The trainable network of a spec; formula in the module docstring.
+    """The trainable network of a spec (formula: module docstring).
 
-    `init(key, input_width)` gives a tuple of one dict per layer, the output layer last: `weights` [fan_out, fan_in] and, with a
-    bias law, `biases` [fan_out]. Layers are unrolled: compile time grows with depth. For biases in the first layer only, leave out the bias
-    law and append a 1 to the inputs.
+    `init(key, input_width)` gives a tuple of one dict per layer, output layer last: `weights`
+    [fan_out, fan_in] and, with a bias law, `biases` [fan_out]. Layers are unrolled: compile time
+    grows with depth. For biases in the first layer only, omit the bias law and append a 1 to the
+    inputs.
 
     Args:
         spec: a perceptron with an output layer.
@@ -77,35 +78,35 @@ def perceptron(
         output_scale: alpha, by which the output is divided.
         layer_laws: a weight law for each of the depth + 1 matrices, instead of the spec's.
         dtype: of the parameters: float32, or float64 in JAX's 64-bit mode.
-        precision: of the matrix products, as in `jax.lax.Precision`.
+        precision: of matrix products, as in `jax.lax.Precision`.
 
     Raises:
-        SpecError: no output layer, another number of laws, an output bias without a bias law, float64 without 64-bit mode.
+        SpecError: no output layer, another number of laws, an output bias without a bias law,
+            float64 without 64-bit mode.
     """
-    laws, output_width = _checked(spec, output_bias, output_scale, layer_laws, dtype)
+    laws, output_width = _laws(spec, output_bias, output_scale, layer_laws), spec.output_width
+    assert output_width is not None
+    validate.dtype(dtype)
 
-    def init(key: Any, input_width: int) -> Parameters:
+    def init(key: jax.Array, input_width: int) -> Parameters:
         fans = (input_width, *spec.widths, output_width)
         parameters = []
         for layer, law in enumerate(laws, start=1):
             layer_key = jax.random.fold_in(key, layer)
-            shape = (fans[layer], fans[layer - 1])
-            weights = law.sample(
-                jax.random.fold_in(layer_key, 0), shape, depth=spec.depth, dtype=dtype
-            )
-            drawn = {"weights": weights}
+            weight_key, bias_key = (jax.random.fold_in(layer_key, purpose) for purpose in (0, 1))
+            fan_out, fan_in = fans[layer], fans[layer - 1]
+            weights = law.sample(weight_key, (fan_out, fan_in), depth=spec.depth, dtype=dtype)
+            matrices = {"weights": weights}
             if spec.bias_law is not None and (layer <= spec.depth or output_bias):
-                bias = spec.bias_law.sample(
-                    jax.random.fold_in(layer_key, 1), (shape[0], 1), dtype=dtype
-                )
-                drawn["biases"] = bias[:, 0]
-            parameters.append(drawn)
+                bias = spec.bias_law.sample(bias_key, (fan_out, 1), dtype=dtype)
+                matrices["biases"] = bias[:, 0]
+            parameters.append(matrices)
         return tuple(parameters)
 
     def affine(layer: dict[str, jax.Array], h: jax.Array) -> jax.Array:
         if "biases" not in layer:
             return jnp.matmul(layer["weights"], h, precision=precision)
-        # [W, b] (h, 1): one product, so that the slopes of weights and biases are one product too, which halves the time of a step
+        # [W, b] (h, 1): the gradients are one product too, which halves the time of a step
         extended = jnp.concatenate([layer["weights"], layer["biases"][:, None]], axis=1)
         return jnp.matmul(extended, jnp.append(h, jnp.ones((), h.dtype)), precision=precision)
 
@@ -122,16 +123,15 @@ def perceptron(
         "output_scale": output_scale,
         "layer_laws": layer_laws,
     }
-    told = "".join(
-        f", {name}={value}" for name, value in options.items() if value not in (None, False, 1.0)
-    )
-    return named(f"{spec!r}{told}, {dtype}, {precision}", init, apply)
+    chosen = {name: value for name, value in options.items() if value not in (None, False, 1.0)}
+    text = "".join(f", {name}={value}" for name, value in chosen.items())
+    return named(f"{spec!r}{text}, {dtype}, {precision}", init, apply)
 
 
 def with_sign_outputs(network: Network, amplitude: float) -> Network:
     """The same network with output weights +-amplitude of random sign.
 
-    For activations phi(s) ~ c s^2 near 0 all neurons of such a network then grow at one rate, and condense together under gradient
+    For phi(s) ~ c s^2 near 0 all neurons then grow at one rate and condense together under gradient
     flow, where Gaussian output weights let one neuron win.
 
     Args:
@@ -139,52 +139,34 @@ def with_sign_outputs(network: Network, amplitude: float) -> Network:
         amplitude: of the output weights, > 0.
 
     Raises:
-        SpecError: what is no network, an amplitude that is not a finite number > 0.
+        SpecError: no Network, an amplitude that is not a finite number > 0.
     """
-    if not isinstance(network, Network):
-        given = f"a network of type {type(network).__name__}"
-        raise SpecError(
-            given, "a perceptron", "Write with_sign_outputs(training.perceptron(spec), 0.05)."
-        )
-    if not is_positive(amplitude):
-        raise SpecError(
-            f"amplitude={amplitude!r}", "a finite number > 0", "0.05 is small for most targets."
-        )
+    remedy = "Write with_sign_outputs(training.perceptron(spec), 0.05)."
+    validate.instance("network", network, Network, "a perceptron", remedy)
+    validate.positive("amplitude", amplitude, "0.05 is small for most targets.")
 
-    def init(key: Any, input_width: int) -> Parameters:
+    def init(key: jax.Array, input_width: int) -> Parameters:
         *hidden, output = network.init(key, input_width)
-        weights = jnp.where(output["weights"] < 0, -amplitude, amplitude).astype(
-            output["weights"].dtype
-        )
-        return (*hidden, {**output, "weights": weights})
+        weights = output["weights"]
+        signs = jnp.where(weights < 0, -amplitude, amplitude).astype(weights.dtype)
+        return (*hidden, {**output, "weights": signs})
 
     return named(f"{network.label}, output weights +-{amplitude:g}", init, network.apply)
 
 
-def _checked(
-    spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None, dtype: Any
-) -> tuple[tuple[Law, ...], int]:
+def _laws(
+    spec: Any, output_bias: bool, output_scale: float, layer_laws: Sequence[Law] | None
+) -> tuple[Law, ...]:
+    """A weight law for each matrix."""
     require_output_layer(spec)
-    if output_bias and spec.bias_law is None:
-        raise SpecError(
-            "an output bias without a bias law", "both or neither", "Give the spec a bias_law."
-        )
-    if not is_positive(output_scale):
-        raise SpecError(
-            f"output_scale={output_scale!r}", "a finite number > 0", "Leave it out for 1."
-        )
-    assert spec.weight_law is not None
-    assert spec.output_law is not None
+    has_law = not output_bias or spec.bias_law is not None
+    validate.require(has_law, "output_bias without a bias law", "a spec with a bias_law")
+    validate.positive("output_scale", output_scale)
     laws = (spec.weight_law,) * spec.depth + (spec.output_law,)
     if layer_laws is not None:
         laws = tuple(layer_laws) if isinstance(layer_laws, Sequence) else ()
-    if len(laws) != spec.depth + 1 or not all(
-        isinstance(law, Law) and law.is_symmetric for law in laws
-    ):
-        raise SpecError(
-            f"layer_laws={layer_laws!r}",
-            f"{spec.depth + 1} weight laws",
-            "Give one to every matrix.",
-        )
-    validate.dtype(dtype)
-    return laws, spec.output_width
+    valid = len(laws) == spec.depth + 1
+    valid = valid and all(isinstance(law, Law) and law.is_symmetric for law in laws)
+    allowed = f"{spec.depth + 1} weight laws, one per matrix"
+    validate.require(valid, f"layer_laws={layer_laws!r}", allowed)
+    return laws

@@ -11,9 +11,9 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.core.rounding import flush_level, to_grid
 from deepinit.networks.forward import random_forward
+from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.linear_maps import explicit
 from deepinit.networks.network import network
-from deepinit.networks.rows import rows_from_inputs
 
 TINY = 2.0**-126
 UNIFORM = di.uniform(1 / 3)
@@ -21,7 +21,7 @@ UNIFORM = di.uniform(1 / 3)
 
 def lifetimes(spec, start, keys):
     """The layer at which each network's signal is lost in the forward pass."""
-    rows = rows_from_inputs(start, partners_are_free=False, dtype=np.float32)
+    rows = rows_from_inputs(start, scale_invariant=False, dtype=np.float32)
     alive = lambda state: jnp.any(state.postactivations.points != 0)
     one = lambda key: random_forward(spec, rows, key, alive, linear_map=explicit)[0]
     return 1 + np.asarray(jax.jit(jax.vmap(one))(keys)).sum(axis=1)
@@ -127,7 +127,7 @@ def test_stored_activations_round_trip_and_say_their_level():
 def test_a_partner_below_the_level_becomes_zero_too():
     spec = di.MLP((3, 3), di.rounded("linear", 0.5, "flush"), di.normal(1.0))
     pair = di.inputs.pair(0.3, 3)
-    rows = rows_from_inputs(pair, partners_are_free=False, dtype=np.float64)
+    rows = rows_from_inputs(pair, scale_invariant=False, dtype=np.float64)
     with jax.enable_x64(True):
         key = jax.random.key(2)
         matrices = np.asarray(network(spec, dtype="float64").init(key, 3)[0]["inner"]["weights"])

@@ -18,7 +18,7 @@ def _shallow(activation, weight_var, bias_var, depth=8, law=di.normal, **more):
 )
 @pytest.mark.exhaustive
 def test_networks_tend_to_their_diffusion_with_order_one_or_one_half(activation, order, other):
-    # effect: the order to 0.1; weights of variance 0.3, so that the next order is small from depth 16
+    # effect: the order to 0.1; variance 0.3 keeps the next order small from depth 16
     errors = coupled_errors(
         _shallow(activation, 0.3, 0.1), 0.5 * np.ones(10), (16, 128), num_seeds=400
     )
@@ -51,7 +51,8 @@ def test_explosions_are_counted_or_refused():
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [({"depths": (32,)}, "increasing"), ({"depths": (32, 16)}, "increasing"), ({"num_seeds": 1}, "num_seeds"),
+    [({"depths": (32,)}, "increasing"), ({"depths": (32, 16)}, "increasing"),
+     ({"num_seeds": 1}, "num_seeds"),
      ({"key": -1}, "key"), ({"depths": (0, 4)}, "depths"), ({"depths": 64}, "depths=64")],
 )  # fmt: skip
 def test_bad_arguments_are_refused(more, words):
@@ -60,7 +61,7 @@ def test_bad_arguments_are_refused(more, words):
 
 
 def test_networks_without_a_limit_are_refused():
-    with pytest.raises(SpecError, match="MLP networks"):
+    with pytest.raises(SpecError, match="MLP for a limit of infinite depth"):
         coupled_errors(di.MLP((10, 10)), np.ones(10))
 
 

@@ -65,7 +65,7 @@ def test_forward_jacobian_is_the_derivative_of_the_path_in_its_start():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_inverse_and_determinant_follow_the_jacobian_of_correlated_weights_up_to_the_step():
-    # both have strong order 1/2: 16 times the steps, a quarter of the distance (order 0 would leave it, order 1 take a sixteenth)
+    # strong order 1/2: 16 times the steps, a quarter of the distance (order 1: a sixteenth)
     spec, distances = _correlated(di.tanh), []
     for steps in (64, 1024):
         draws = _draws(jacobian_fn(spec, np.ones(4), num_steps=steps), 128)

@@ -38,7 +38,7 @@ def silu_network(weight_var=1.21, bias_var=0.36, width=10):
 
 
 def random_cases(count):
-    """Activation, input, variances, explosion time by the closed form; sizes of inputs over six decades."""
+    """Activation, input, variances, closed-form explosion time; inputs over six decades."""
     rng = np.random.default_rng(0)
     for _ in range(count):
         name = str(rng.choice(["silu", "gelu"]))
@@ -77,7 +77,7 @@ def test_a12_every_horizon_before_the_explosion_is_answered_and_none_after_it():
 
 
 def test_a12_horizons_at_which_the_root_of_the_event_is_off_by_a_bit():
-    # 100 horizons: the time at the event is the horizon up to rounding, below it in about half of the cases
+    # 100 horizons: the event time equals the horizon to rounding, in half the cases below it
     found = [
         explosion_time("silu", "linear", np.full((1, 10), 0.5), ALONE, 1.21, 0.36, horizon)
         for horizon in np.linspace(0.1, 4.0, 100)

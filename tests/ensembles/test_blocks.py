@@ -1,4 +1,4 @@
-"""Blocks: the same networks and values however an ensemble is cut, in one compilation and within its memory."""
+"""Blocks: same networks and values for any partition, in one compilation and bounded memory."""
 
 import jax
 import jax.numpy as jnp
@@ -139,7 +139,7 @@ def test_a_small_budget_makes_smaller_batches_of_the_same_networks():
 @pytest.mark.slow
 def test_a_network_beyond_the_budget_is_refused():
     with pytest.raises(
-        ResourceError, match=r"a network that needs .* MiB.*Allowed: 1 MiB.*raise the memory budget"
+        ResourceError, match=r"a network that needs .* MiB.*Allowed: 1 MiB.*memory budget"
     ):
         compile_ensemble(normals((1024, 1024)), 10, memory_budget=2**20)
 
@@ -168,23 +168,25 @@ def test_a_block_out_of_memory_is_computed_in_half_batches_and_says_so(monkeypat
     cut = Blocks(64, 64, 32)
     whole = all_blocks(compile_ensemble(draws, 64, blocks=cut))
     device, told = Crowded(monkeypatch, 8), []
-    ensemble = compile_ensemble(draws, 64, blocks=cut, halved=lambda *batches: told.append(batches))
+    record = lambda *batches: told.append(batches)
+    ensemble = compile_ensemble(draws, 64, blocks=cut, on_smaller_batches=record)
     np.testing.assert_array_equal(all_blocks(ensemble), whole)
     np.testing.assert_array_equal(ensemble.block_fn(ROOT, 0), whole)
     assert device.tried == [32, 16, 8]  # found once, and kept
     assert told == [(32, 16), (16, 8)]
     assert ensemble.blocks == cut
     with pytest.warns(
-        RuntimeWarning, match="Out of memory with 32 networks at a time .* going on with 16"
+        RuntimeWarning, match="Out of memory with 32 networks at a time .* continuing with 16"
     ):
         compile_ensemble(draws, 64, blocks=cut).block_fn(ROOT, 0)
 
 
 def test_a_device_without_room_for_one_network_is_told_in_one_paragraph(monkeypatch):
     device = Crowded(monkeypatch, 0)
-    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), halved=lambda *batches: None)
+    silent = lambda *batches: None
+    ensemble = compile_ensemble(draws, 8, blocks=Blocks(8, 8, 3), on_smaller_batches=silent)
     with pytest.raises(
-        ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are kept"
+        ResourceError, match=r"blocks of 8 networks, 1 at a time .*Finished blocks are saved"
     ) as error:
         ensemble.block_fn(ROOT, 0)
     assert error.value.exit_code == 5

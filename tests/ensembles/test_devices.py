@@ -1,4 +1,4 @@
-"""Eight simulated devices measure the same networks as one, and any number from two on with the same bits."""
+"""Eight simulated devices: the networks of one device, bit-identical for two and more."""
 
 import os
 import subprocess
@@ -16,7 +16,8 @@ from deepinit.ensembles.blocks import compile_ensemble, local_mesh
 root = keys.root_key(3)
 def mesh_of(*numbers):
     devices = [jax.devices()[number] for number in numbers]
-    return jax.make_mesh((len(devices),), ("seeds",), devices=devices, axis_types=(jax.sharding.AxisType.Auto,))
+    auto = (jax.sharding.AxisType.Auto,)
+    return jax.make_mesh((len(devices),), ("seeds",), devices=devices, axis_types=auto)
 
 one, two, three, seven = mesh_of(0), mesh_of(3, 5), mesh_of(0, 1, 2), mesh_of(*range(7))
 assert jax.device_count() == local_mesh().size == 8
@@ -25,31 +26,36 @@ def draws(key):
     return jax.random.bits(key, (3,), "uint32")
 
 def chain(key):
-    # Sums and a matrix product: what may round differently where batches differ.
+    # sums and a matrix product, whose rounding may depend on the batch
     x = jax.random.normal(key, (32,))
     w = jax.random.normal(jax.random.fold_in(key, 1), (32, 32))
     return jax.numpy.tanh(w @ x).sum()
 
 def measured(seed_fn, mesh, size):
     ensemble = compile_ensemble(seed_fn, 45, block_size=size, mesh=mesh)
-    return np.concatenate([ensemble.block_fn(root, block) for block in range(ensemble.blocks.num_blocks)])
+    numbers = range(ensemble.blocks.num_blocks)
+    return np.concatenate([ensemble.block_fn(root, block) for block in numbers])
 
 looped = np.stack([draws(jax.random.fold_in(root, seed)) for seed in range(45)])
 for mesh, size in ((None, None), (None, 16), (None, 3), (one, 45), (one, 7), (seven, 45)):
     np.testing.assert_array_equal(measured(draws, mesh, size), looped)
-np.testing.assert_allclose(measured(chain, None, 24), measured(chain, one, 45), rtol=1e-5, atol=1e-5)
+whole, cut = measured(chain, one, 45), measured(chain, None, 24)
+np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-5)
 
 cut = blocks.Blocks(64, 32, 2)
-out = blocks._compile(draws, cut, local_mesh())(*jax.device_put(
-    (np.asarray(jax.random.key_data(root)), np.uint32(0)), jax.sharding.NamedSharding(local_mesh(), jax.P())))
+everywhere = jax.sharding.NamedSharding(local_mesh(), jax.P())
+host = np.asarray(jax.random.key_data(root)), np.uint32(0)
+out = blocks._compile(draws, cut, local_mesh())(*jax.device_put(host, everywhere))
 assert {shard.data.shape for shard in out.addressable_shards} == {(4, 3)}
-assert sorted(shard.index[0].start or 0 for shard in out.addressable_shards) == list(range(0, 32, 4))
+starts = [shard.index[0].start or 0 for shard in out.addressable_shards]
+assert sorted(starts) == list(range(0, 32, 4))
 assert len({shard.device for shard in out.addressable_shards}) == 8
 
-# Several devices give the same bits whatever their number, also where it divides neither networks nor batches; so does
-# a run that is continued with the batches of another number.
-angle, _ = seed_fn_of(di.MLP(widths=(17,) * 3), di.quantities.log_sin2_angle, di.inputs.pair(angle=0.5),
-                      linear_map="conditional", dtype="float32", precision="highest")
+# Two and more devices give the same bits, also if their number divides neither networks nor
+# batches, and if a run continues with the batches of another number.
+spec, inputs = di.MLP(widths=(17,) * 3), di.inputs.pair(angle=0.5)
+settings = {"linear_map": "conditional", "dtype": "float32", "precision": "highest"}
+angle, _ = seed_fn_of(spec, di.quantities.log_sin2_angle, inputs, **settings)
 def bits(mesh, **cut):
     ensemble = compile_ensemble(angle, 45, mesh=mesh, **cut)
     parts = [ensemble.block_fn(root, block) for block in range(ensemble.blocks.num_blocks)]

@@ -12,8 +12,8 @@ from deepinit.core.generator import sequential_bits
 from deepinit.ensembles import DRAW_SCHEME
 from deepinit.ensembles.keys import root_key
 
-# Equal on JAX 0.10 and 0.12. If one fails, JAX draws other numbers than when stored runs were made: these cannot be
-# continued, and DRAW_SCHEME has to go up.
+# Equal on JAX 0.10 and 0.12. A failure means that JAX draws other numbers: stored runs cannot be
+# continued, and DRAW_SCHEME must increase.
 BITS = {
     0: "aeaa1ef2b94697f9f0534c84cf1cd4174c8b48a59ae5f247bc6c9f1abe74f618",
     1: "45799f861f566a78b5da3db331b184ff4bcc9329f1e3ca86801ed1727c4f56da",
@@ -47,7 +47,7 @@ def test_a_layer_draws_the_normals_that_it_always_drew():
     np.testing.assert_allclose(
         normals[:4], [-0.24079666, -1.2098138, 0.79667294, -0.8395669], rtol=1e-6
     )
-    # Bits become normals by the inverse error function, whose last digit a compiler may change: four decimals.
+    # the inverse error function may differ in the last digit between compilers: 4 decimals
     assert digest(np.round(normals.astype(np.float64) * 1e4), "<i4") == NORMALS
 
 
@@ -68,8 +68,8 @@ def test_integers_and_typed_keys_are_the_same_root():
         (lambda: jax.random.key(0, impl="unsafe_rbg"), "a key of the generator unsafe_rbg"),
         (lambda: jax.random.PRNGKey(0), "Write key=0"),
         (lambda: "zero", "key='zero'"),
-        (lambda: -1, "from 0 to 2\\^32 - 1"),
-        (lambda: 2**32, "from 0 to 2\\^32 - 1"),
+        (lambda: -1, "integers from 0 to 4294967295"),
+        (lambda: 2**32, "integers from 0 to 4294967295"),
     ],
 )
 def test_what_is_no_threefry_root_is_refused(make, message):

@@ -79,7 +79,7 @@ def test_quantiles_are_order_statistics_to_the_width_of_a_bin(sample):
         s.statistics(sample[2:], np.zeros(sample[2:].shape), 3),
     )
     measured = s.estimate("x", stats, NAMES).quantiles
-    # A level times the count that rounds to just above or below an integer may take either neighbour.
+    # a level times the count may round to either neighbour of an integer
     low, high = (
         np.quantile(
             sample, np.clip(np.array(QUANTILE_LEVELS) + shift, 0, 1), axis=0, method="inverted_cdf"
@@ -94,7 +94,7 @@ def test_quantiles_of_many_values_agree_with_numpy():
     sample = np.random.default_rng(0).normal(-3.0, 2.0, size=(20_000, 2))
     measured = s.estimate("x", s.statistics(sample, np.zeros(sample.shape), 3), NAMES).quantiles
     expected = np.quantile(sample, QUANTILE_LEVELS, axis=0)
-    # Half the bin at the level's value, plus the gap between neighbours at the tails (density 0.013 per unit at 1 %).
+    # half the bin, plus the gap between neighbours at the tails (density 0.013 at 1 %)
     assert np.all(np.abs(measured - expected) < bin_width(expected) + 0.005)
 
 

@@ -1,4 +1,4 @@
-"""Gradients of every architecture: the explicit way is automatic differentiation, the conditional one has its joint law."""
+"""Gradients of every architecture: explicit maps are autodiff, conditional ones have its law."""
 
 import math
 from functools import partial
@@ -10,7 +10,7 @@ import pytest
 
 import deepinit as di
 from deepinit.networks.backward import random_gradients
-from deepinit.networks.checkpointing import sets_kept, stretch_shapes
+from deepinit.networks.checkpointing import checkpoint_shapes, num_stored
 from deepinit.networks.rows import points_alone
 from deepinit.theory.cutoff import log_norm_drift
 
@@ -176,7 +176,7 @@ def test_conditional_gradients_have_the_joint_law_of_explicit_ones(name):
     ):  # the last gradient is the function itself where there is no output layer
         z = (one.mean(0) - other.mean(0)) / error
     assert np.nanmax(np.abs(z)) < 5
-    # a rival: gradients that know nothing of the way forward; then f and x . grad f would not be correlated
+    # rival: gradients independent of the forward pass, with f and x . grad f uncorrelated
     f, along = other[:, 0], other[:, -1]
     assert np.corrcoef(f, along)[0, 1] * np.sqrt(num) > 5
     assert abs(np.corrcoef(f, np.roll(along, 1))[0, 1]) * np.sqrt(num) < 5
@@ -214,10 +214,10 @@ def test_memory_has_a_bound_at_every_depth():
 )
 def test_stretches_hold_all_layers_and_few_rows(length, points, width):
     rows = points_alone(jnp.zeros((points, width)))
-    shapes = stretch_shapes(length, rows, width)
+    shapes = checkpoint_shapes(length, rows, width)
     assert sum(map(math.prod, shapes)) == length
     assert len(shapes) <= 4
-    assert sum(map(sets_kept, shapes)) * points * width * 4 < 1.3 * max(
+    assert sum(map(num_stored, shapes)) * points * width * 4 < 1.3 * max(
         2**19, 96 * points * width * 4
     )
 
@@ -231,7 +231,7 @@ def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
     found = []
     for shapes in ([(23,)], [(2, 11), (1,)], [(2, 3, 3), (1, 5)]):
         monkeypatch.setattr(
-            "deepinit.networks.backward.stretch_shapes", lambda *_, shapes=shapes: shapes
+            "deepinit.networks.backward.checkpoint_shapes", lambda *_, shapes=shapes: shapes
         )
         found.append(
             jax.jit(lambda key: gradients(spec, np.eye(2, 3), key, "conditional"))(
@@ -244,7 +244,7 @@ def test_gradients_are_the_same_however_layers_are_divided(name, monkeypatch):
 
 @pytest.mark.exhaustive
 def test_a_general_covariance_that_is_a_product_has_the_gradients_of_the_product():
-    # the symmetric root of a Kronecker product is that of the roots: one network, written in two ways
+    # the symmetric root of a Kronecker product is the product of roots: one network, two forms
     outer, inner = MEAN @ MEAN.T + np.eye(3), np.eye(3) + 0.5
     laws = di.matrix_normal(outer, inner, MEAN), di.gaussian_matrix(np.kron(outer, inner), MEAN)
     biases = di.vector_normal(outer), di.gaussian_matrix(outer, np.zeros((3, 1)))

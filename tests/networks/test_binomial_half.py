@@ -1,4 +1,4 @@
-"""Numbers of heads among fair coins: tables that are right to the last bit, draws with exactly the tables' law."""
+"""Binomial(n, 1/2): tables exact to the last bit, and draws with exactly their law."""
 
 import math
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from deepinit.networks.binomial_half import coin_tables, coin_weights, heads, heads_from_bits
+from deepinit.networks.binomial_half import alias_tables, integer_weights, sample, sample_from_bits
 
 WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8, 64, 1000, 10_000)
 
 
 @pytest.mark.parametrize("width", [*range(1, 17), 33, 63, 64])
 def test_up_to_64_coins_the_weights_are_exact(width):
-    assert coin_weights(width) == (
+    assert integer_weights(width) == (
         0,
         [math.comb(width, k) << (64 - width) for k in range(width + 1)],
     )
@@ -23,7 +23,7 @@ def test_up_to_64_coins_the_weights_are_exact(width):
 
 @pytest.mark.parametrize("width", [65, 1000, 9999, 10_000])
 def test_beyond_64_coins_the_weights_are_rounded_to_one_unit(width):
-    first, weights = coin_weights(width)
+    first, weights = integer_weights(width)
     binomials = [math.comb(width, first)]
     for k in range(first, first + len(weights) - 1):
         binomials.append(binomials[-1] * (width - k) // (k + 1))
@@ -34,14 +34,14 @@ def test_beyond_64_coins_the_weights_are_rounded_to_one_unit(width):
     assert sum(weights) == 2**64
     assert abs(errors[centre]) < 2**10  # the remainder, 5e-17
     assert set(np.delete(errors, centre).tolist()) <= {0, 1}
-    # below `first` the binomials fall at least by the factor first / (width - first + 1) with every step: a geometric sum
+    # below `first` each binomial falls by at least first / (width - first + 1): geometric sum
     outside = 2 * math.comb(width, first - 1) * (width - first + 1) // (width - 2 * first + 1)
     assert outside << 60 < 1 << width
 
 
 def probabilities_in_table(width):
     """What the columns add up to, in units of 2^-64."""
-    tables = coin_tables((width,))
+    tables = alias_tables((width,))
     shift, first = int(tables.shifts[0]), int(tables.firsts[0])
     capacity, low_bits = 1 << (32 + shift), (1 << shift) - 1
     total: dict[int, int] = {}
@@ -54,16 +54,16 @@ def probabilities_in_table(width):
 
 @pytest.mark.parametrize("width", [*WIDTHS, 2**23])
 def test_the_alias_table_holds_the_weights_exactly(width):
-    first, weights = coin_weights(width)
+    first, weights = integer_weights(width)
     assert probabilities_in_table(width) == {
         first + i: weight for i, weight in enumerate(weights) if weight
     }
-    assert len(coin_tables((width,)).columns) < 40 * math.sqrt(width) + 2
+    assert len(alias_tables((width,)).columns) < 40 * math.sqrt(width) + 2
 
 
 @pytest.mark.slow
 def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
-    tables = coin_tables((10, 1000))
+    tables = alias_tables((10, 1000))
     for layer, (start, shift, first) in enumerate(
         zip(tables.starts, tables.shifts, tables.firsts, strict=True)
     ):
@@ -78,15 +78,15 @@ def test_bits_on_both_sides_of_a_threshold_fall_to_the_right_atoms():
                     column << int(shift) | value & ((1 << int(shift)) - 1),
                     value >> int(shift),
                 )
-                drawn = int(heads_from_bits(jnp.asarray(words), tables)[layer])
+                drawn = int(sample_from_bits(jnp.asarray(words), tables)[layer])
                 assert drawn == first + (column if own else packed >> int(shift))
 
 
 @pytest.mark.slow
 def test_draws_of_unequal_layers_have_the_binomial_law_and_are_independent():
-    tables, num = coin_tables((*WIDTHS, 64)), 200_000
+    tables, num = alias_tables((*WIDTHS, 64)), 200_000
     keys = jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(0), seed))(jnp.arange(num))
-    drawn = np.asarray(jax.jit(jax.vmap(lambda key: heads(key, tables)))(keys))
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: sample(key, tables)))(keys))
     for layer, width in enumerate(WIDTHS):
         assert goodness_of_fit(drawn[:, layer], width, 0.5) > 1e-6
         # the rival: the mean off by a twentieth of a standard deviation
@@ -96,7 +96,7 @@ def test_draws_of_unequal_layers_have_the_binomial_law_and_are_independent():
 
 
 def goodness_of_fit(drawn, width, probability):
-    """p-value of Pearson's chi-square over atoms, the tails pooled to at least 10 expected draws."""
+    """p-value of Pearson's chi-square over atoms, tails pooled to 10 expected draws."""
     law = scipy.stats.binom(width, probability)
     low, high = int(law.ppf(20 / len(drawn))), int(law.isf(20 / len(drawn)))
     observed = np.bincount(np.clip(drawn, low, high) - low, minlength=high - low + 1)

@@ -1,4 +1,4 @@
-"""Logarithms of chi-square variables: the exact law from one degree of freedom to thousands, and float32's digits."""
+"""Logarithms of chi-square variables: exact law for 1 to thousands of degrees of freedom."""
 
 import math
 
@@ -80,7 +80,7 @@ def test_without_rejection_the_law_is_wrong_at_few_degrees_of_freedom():
 
 
 def test_the_rejection_is_the_ratio_of_the_two_densities():
-    """At every y the proposal's density times exp(3 d r) is that of chi^2, up to one constant; and r <= 0."""
+    """The proposal's density times exp(3 d r) is that of chi^2 up to a constant; r <= 0."""
     y = np.linspace(-0.999, 3, 400)
     r = np.log1p(y) - y + y**2 / 2 - y**3 / 3
     assert r.max() <= 1e-15
@@ -132,7 +132,7 @@ def test_normals_from_evenly_spaced_bits_have_the_moments_of_a_normal():
     assert abs((normals**3).mean()) < 1e-7
     exact = scipy.special.ndtri((np.arange(2**20) + 0.5) / 2**20)
     order = np.argsort(words.view(np.int32), kind="stable")
-    # float32 rounds the uniform by 2^-24 at most, where the normal's quantiles move by that over its density
+    # float32 rounds the uniform by 2^-24 at most, the normal quantile by that over its density
     rounding = 2**-24 * math.sqrt(2 * math.pi) * np.exp(exact**2 / 2)
     assert (np.abs(normals[order] - exact) < rounding + 5e-7 * (1 + np.abs(exact))).all()
     assert abs((normals**2).mean() - (exact**2).mean()) < 5e-7

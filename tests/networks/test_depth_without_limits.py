@@ -1,4 +1,4 @@
-"""Log-scales carry every activation through 10 000 layers in float32: nothing under- or overflows."""
+"""Log-scales carry every activation through 10 000 layers in float32."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 import deepinit as di
 from deepinit.networks import forward, linear_maps
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.theory.cutoff import log_norm_drift
 
 Q = di.quantities
@@ -33,7 +33,7 @@ def test_a_signal_that_dies_out_decays_at_its_exact_rate_for_10_000_layers(activ
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_angles_of_dying_signals_are_those_of_the_linear_network():
-    """tanh is linear for signals as small as these, e^-180 at the end: the same weights give the same angles."""
+    """tanh is linear for tiny signals (e^-180 at the end): same weights, same angles."""
     rows = 1e-6 * di.inputs.pair(1.0).partners, 1e-6 * di.inputs.pair(1.0).points
     pair, found = di.inputs.from_arrays(*rows), []
     for name in ("tanh", "linear"):
@@ -75,14 +75,14 @@ def test_scales_change_nothing_where_nothing_is_small_or_large(activation):
 @pytest.mark.slow_cases("x2_tanh-0.001")
 @pytest.mark.exhaustive_cases("x_tanh-0.0001")
 def test_points_displacements_and_tangents_beyond_the_range_follow_the_power_law(activation, size):
-    """One layer on inputs so small (or large) that squares and cubes of them leave float32, against float64."""
+    """One layer on inputs whose squares and cubes leave float32, against float64."""
     spec = di.MLP((5,), activation, di.normal(1.0))
     base, other = size * np.array([1.0, 0.5, -0.3]), size * np.array([0.9, 0.6, -0.2])
     inputs = di.inputs.from_arrays(base[None], other[None])
     key = jax.random.key(1, impl="threefry2x32")
     state, _ = forward.random_forward(
         spec,
-        starting_rows(spec, inputs, "float32")(key),
+        input_rows(spec, inputs, "float32")(key),
         key,
         lambda s: s.postactivations,
         linear_map=linear_maps.FUNCTIONS["explicit"],

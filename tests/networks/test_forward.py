@@ -1,4 +1,4 @@
-"""The forward pass: both linear maps have one law, displacements keep their digits, depth does not hurt."""
+"""The forward pass: both linear maps have one law, displacements keep digits at any depth."""
 
 import dataclasses
 import math
@@ -11,13 +11,14 @@ import scipy.stats
 
 import deepinit as di
 from deepinit.networks import forward, layers, linear_maps
+from deepinit.networks.input_rows import rows_from_inputs
 from deepinit.networks.network import network
-from deepinit.networks.rows import COLLINEAR, DEAD, FINE, points_alone, rows_from_inputs
-from deepinit.observables.angles import log_sin2_angle
+from deepinit.networks.rows import COLLINEAR, DEAD, FINE
+from deepinit.observables.pairs import log_sin2_angle
 
 
 def measured(spec, inputs, num_seeds, linear_map, dtype=np.float32, key=0):
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
 
     def one(key):
         tap = lambda state: log_sin2_angle(state.postactivations)
@@ -36,7 +37,7 @@ def two_sample_z(a, b):
     return (a.mean(0) - b.mean(0)) / np.sqrt(a.var(0) / len(a) + b.var(0) / len(b))
 
 
-# Equal widths and inputs of that dimension: one scan, one short compilation; unequal widths have a test of their own.
+# Equal widths and inputs of that dimension: one scan. Unequal widths have their own test.
 SPECS = {
     "relu": di.MLP(widths=(8, 8, 8)),
     "leaky": di.MLP(widths=(8, 8, 8), activation=di.leaky_relu(0.2)),
@@ -85,40 +86,6 @@ def test_explicit_and_conditional_maps_have_one_law(name):
     assert np.abs(two_sample_z(a, c)).max() > 5
 
 
-@pytest.mark.slow
-def test_conditional_rows_have_the_covariance_of_a_matrix_product():
-    rows = jnp.asarray(np.random.default_rng(0).normal(size=(4, 6)), jnp.float32)
-    rows = rows.at[3].set(2 * rows[0] - rows[1])  # a row that depends on the others
-    law = di.normal(1.7)
-    draw = jax.vmap(
-        lambda key: linear_maps.conditional(key, points_alone(rows), law, 3, 1, "highest")
-    )
-    images = np.asarray(draw(jax.random.split(jax.random.key(0), 40_000)), np.float64)
-    exact = 1.7 / 6 * np.asarray(rows, np.float64) @ np.asarray(rows, np.float64).T
-    flat = images.transpose(0, 2, 1)[:, 0]
-    estimate = flat.T @ flat / len(flat)
-    error = np.sqrt((np.outer(np.diag(exact), np.diag(exact)) + exact**2) / len(flat))
-    assert np.abs((estimate - exact) / error).max() < 5
-    np.testing.assert_allclose(images[:, 3], 2 * images[:, 0] - images[:, 1], atol=1e-4)
-    across = (images[:, :, 0].T @ images[:, :, 1]) / len(flat)  # neurons are independent
-    assert np.abs(across / error).max() < 5
-    assert np.abs((estimate - 1.1 * exact) / error).max() > 5  # the rival: 10 % more variance
-
-
-@pytest.mark.parametrize("num_rows", [1, 2, 5, 9])
-def test_lower_factor_is_the_factor_of_the_gram_matrix(num_rows):
-    rows = (
-        np.random.default_rng(num_rows).normal(size=(num_rows, 40))
-        * np.logspace(0, -9, num_rows)[:, None]
-    )
-    with jax.enable_x64(True):
-        factor = np.asarray(linear_maps.lower_factor(jnp.asarray(rows)))
-    gram = rows @ rows.T
-    scale = np.sqrt(np.outer(np.diag(gram), np.diag(gram)))
-    np.testing.assert_allclose(factor @ factor.T / scale, gram / scale, atol=1e-14)
-    assert np.all(np.triu(factor, 1) == 0)
-
-
 @pytest.mark.parametrize("name", ["relu", "tanh with uniform bias"])
 @pytest.mark.slow
 def test_float32_angles_agree_with_float64_for_the_same_network(name):
@@ -130,7 +97,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
         return rows.stacked @ source["weights"].T, source.get("biases")
 
     def angles(dtype):
-        rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=dtype)
+        rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=dtype)
         cast = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), parameters)
         tap = lambda state: log_sin2_angle(state.postactivations)
         return np.asarray(forward.forward(spec, rows, given, cast, None, tap)[0].value, np.float64)
@@ -139,7 +106,7 @@ def test_float32_angles_agree_with_float64_for_the_same_network(name):
     with jax.enable_x64(True):
         double = angles(np.float64)
     np.testing.assert_allclose(single, double, atol=2e-4)
-    # float64, plain cosines of the two images: an independent path, with digits at the large angles only
+    # float64, plain cosines of the images: independent, with digits at large angles only
     np.testing.assert_allclose(
         double[:, 2],
         plain_images(spec, parameters, inputs.points[0], inputs.partners[2]),
@@ -184,7 +151,7 @@ def test_apply_is_the_network_that_simulation_draws(name):
     x = np.array([0.4, -1.0, 2.0, 0.1, 0.0, -0.7, 1.1, 0.3])
     output = np.asarray(net.apply(net.init(key, 8), jnp.asarray(x, jnp.float32)))
     inputs = di.inputs.from_arrays(x, x + 1.0)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=np.float32)
     _, final = forward.random_forward(
         spec, rows, key, lambda state: (), linear_map=linear_maps.explicit
     )
@@ -297,11 +264,11 @@ def test_sharing_a_base_or_not_is_the_same_network():
 def test_known_inner_products_are_those_of_the_rows(name):
     spec = dataclasses.replace(SPECS[name], widths=(30,) * 4)
     inputs = di.inputs.pairs((1e-3, 1.0, 2.0, math.pi / 2), 30)
-    rows = rows_from_inputs(inputs, partners_are_free=spec.is_homogeneous, dtype=np.float32)
+    rows = rows_from_inputs(inputs, scale_invariant=spec.is_homogeneous, dtype=np.float32)
 
     def tap(state):
         rows = state.postactivations
-        return rows.known, dataclasses.replace(rows, known=None).inner_products
+        return rows.cached, dataclasses.replace(rows, cached=None).inner_products
 
     keys = jax.random.split(jax.random.key(3), 50)
     run = jax.jit(
@@ -315,13 +282,3 @@ def test_known_inner_products_are_those_of_the_rows(name):
     np.testing.assert_allclose(known.point_norm2, computed.point_norm2, rtol=1e-5)
     np.testing.assert_allclose(known.residual_norm2, computed.residual_norm2, rtol=1e-3)
     np.testing.assert_allclose(known.parallel, computed.parallel, atol=1e-4)
-
-
-def test_factor_of_a_pair_is_the_lower_factor():
-    rows = rows_from_inputs(di.inputs.pair(0.7, 5), partners_are_free=False, dtype=np.float32)
-    for known in (rows, dataclasses.replace(rows, known=None)):
-        factor, plain = (
-            linear_maps.factor_of(known),
-            linear_maps.lower_factor(jnp.asarray(rows.stacked)),
-        )
-        np.testing.assert_allclose(factor, plain, atol=1e-6)

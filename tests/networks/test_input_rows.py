@@ -7,7 +7,7 @@ import pytest
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.networks import forward  # noqa: F401 (makes Rows a pytree)
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 
 CURVES = {
     "circle": di.curves.circle(3, radius=2.0),
@@ -31,7 +31,7 @@ def places_of(curve, points):
 @pytest.mark.slow
 def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     curve = CURVES[name]
-    start = starting_rows(RELU, di.curves.sampled(curve, NUM_NODES), "float32")
+    start = input_rows(RELU, di.curves.sampled(curve, NUM_NODES), "float32")
     rows = jax.jit(jax.vmap(start))(jax.random.split(jax.random.key(0), NUM_NETS))
     points, tangents = (
         np.asarray(rows.points, np.float64),
@@ -57,7 +57,7 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
 
 @pytest.mark.slow
 def test_nodes_are_drawn_anew_for_every_network_and_not_with_the_keys_of_layers():
-    start = starting_rows(RELU, di.curves.sampled(di.curves.circle(), 4), "float32")
+    start = input_rows(RELU, di.curves.sampled(di.curves.circle(), 4), "float32")
     key = jax.random.key(1)
     assert not np.array_equal(start(key).points, start(jax.random.key(2)).points)
     np.testing.assert_array_equal(start(key).points, start(key).points)
@@ -70,7 +70,7 @@ def test_nodes_are_drawn_anew_for_every_network_and_not_with_the_keys_of_layers(
 def test_chords_in_float32_are_those_of_float64(name, num_nodes):
     curve = CURVES[name]
     polygon = di.curves.sampled(curve, num_nodes, method="polygon")
-    rows = starting_rows(RELU, polygon, "float32")(None)
+    rows = input_rows(RELU, polygon, "float32")(None)
     scales = np.asarray(rows.point_scales, np.float64) + np.asarray(
         rows.displacement_scales, np.float64
     )
@@ -80,7 +80,7 @@ def test_chords_in_float32_are_those_of_float64(name, num_nodes):
     )
     exact = np.diff(corners, axis=0).astype(np.float64)
     size = np.abs(exact).max()
-    # a relative accuracy of float32 for the chords themselves, where a difference of float32 points would lose them
+    # float32 accuracy of the chords, which a difference of float32 points would lose
     np.testing.assert_allclose(chords, exact, rtol=0, atol=5e-7 * size + 1e-15)
     if num_nodes == 5000:
         rounded = np.diff(corners.astype(np.float32), axis=0)
@@ -95,7 +95,7 @@ def test_chords_in_float32_are_those_of_float64(name, num_nodes):
 
 def test_frames_start_as_they_are():
     frames = di.frames.random(4, 2, num_points=3)
-    rows = starting_rows(RELU, frames, "float32")(None)
+    rows = input_rows(RELU, frames, "float32")(None)
     np.testing.assert_allclose(rows.points, frames.points, atol=1e-7)
     np.testing.assert_allclose(rows.tangents, frames.tangents, atol=1e-7)
     assert rows.frame_bases == (0, 1, 2)
@@ -108,8 +108,8 @@ BIAS = di.normal(0.3, "absolute")
 @pytest.mark.parametrize(
     ("spec", "inputs", "words"),
     [
-        (RELU, AT_ZERO, r"tangent at the origin.*relu has a kink.*Move the point"),
-        (di.MLP(widths=(8,), activation=di.leaky_relu(0.1)), AT_ZERO, "tangent at the origin"),
+        (RELU, AT_ZERO, r"tangent at the point 0.*kink of relu"),
+        (di.MLP(widths=(8,), activation=di.leaky_relu(0.1)), AT_ZERO, "tangent at the point 0"),
         (
             di.MLP(widths=(4, 2)),
             di.frames.random(4, 3),
@@ -152,12 +152,12 @@ BIAS = di.normal(0.3, "absolute")
 )
 def test_what_has_no_defined_image_is_refused(spec, inputs, words):
     with pytest.raises(SpecError, match=words):
-        starting_rows(spec, inputs, "float32")
+        input_rows(spec, inputs, "float32")
 
 
 def test_biases_and_smooth_activations_have_no_tie_at_the_origin():
     for spec in (di.MLP(widths=(8,), bias_law=BIAS), di.MLP(widths=(8,), activation=di.tanh)):
-        np.testing.assert_array_equal(starting_rows(spec, AT_ZERO, "float32")(None).points, 0.0)
+        np.testing.assert_array_equal(input_rows(spec, AT_ZERO, "float32")(None).points, 0.0)
 
 
 def test_float64_takes_what_float32_does_not():
@@ -165,4 +165,4 @@ def test_float64_takes_what_float32_does_not():
         di.frames.at([1e-25, 0.0], [1.0, 0.0]),
         di.curves.sampled(di.curves.circle(radius=1e25)),
     ):
-        starting_rows(RELU, inputs, "float64")
+        input_rows(RELU, inputs, "float64")

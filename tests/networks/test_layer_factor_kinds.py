@@ -1,4 +1,4 @@
-"""The stretch by layers of other kinds: leaky and linear activations, orthogonal matrices; and of volumes."""
+"""Growth in other layers: leaky and linear activations, orthogonal matrices; volumes."""
 
 import itertools
 import math
@@ -37,7 +37,7 @@ def z_of_mean(values, exact):
 
 
 def beta_mixture_cdf(n, cdf_given_share):
-    """E_K E_share cdf(x, share), share = A / (A + B) ~ Beta(K/2, (n-K)/2), by Gauss-Jacobi quadrature."""
+    """E_K E_share cdf(x, share), share = A / (A + B) ~ Beta(K/2, (n-K)/2), Gauss-Jacobi."""
 
     def cdf(x):
         total = np.zeros_like(x)
@@ -83,7 +83,7 @@ def test_leaky_layers_have_the_exact_law(slope):
 
 @pytest.mark.slow
 def test_the_mean_length_of_leaky_layers():
-    """E sqrt X at width 5 and slope 0.3 from E sqrt X = int (1 - E exp(-t X)) t^(-3/2) dt / (2 sqrt pi)."""
+    """E sqrt X = int (1 - E exp(-t X)) t^(-3/2) dt / (2 sqrt pi) at width 5, slope 0.3."""
     n, slope = 5, 0.3
     c = 2 / ((1 + slope**2) * n)
     transform = lambda t: (
@@ -127,7 +127,7 @@ def relu_cdf(n):
 
 @pytest.mark.slow
 def test_orthogonal_relu_layers_have_the_exact_law():
-    """Square, more inputs than neurons, more neurons than inputs: shares of a uniform point of the sphere."""
+    """Square, wide and tall layers: shares of a uniform point of the sphere."""
     fan_in, widths = 5, (5, 3, 4)
     logs = sampled(lambda key: log_layer_factors(key, widths, law="orthogonal", fan_in=fan_in), NUM)
     for layer, (n_in, n) in enumerate(itertools.pairwise((fan_in, *widths))):

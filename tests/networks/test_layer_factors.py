@@ -1,4 +1,4 @@
-"""The stretch of a tangent by each ReLU layer: the exact law of one layer, moments of deep networks, keys, digits."""
+"""Growth of a tangent in ReLU layers: exact law, moments of deep networks, keys, digits."""
 
 import itertools
 import math
@@ -46,7 +46,7 @@ def relu_logs():
 
 
 def relu_cdf(n):
-    """P(X <= x | K >= 1), a mixture of chi-square laws; beyond width 8 a spline through 1201 values."""
+    """P(X <= x | K >= 1), a mixture of chi-square laws; above width 8 a spline of 1201 values."""
     degrees, probabilities = binomial(n)
     kept = (degrees > 0) & (probabilities > 1e-12)
     degrees, probabilities = degrees[kept], probabilities[kept] / probabilities[1:].sum()
@@ -66,7 +66,7 @@ def test_each_layer_has_the_exact_law(relu_logs):
         logs = relu_logs[:, layer]
         cdf = relu_cdf(n)
         assert p_value(logs, cdf) > TOO_UNLIKELY
-        # rivals: half of the neurons on in every network, and every variance a tenth of a standard deviation too large
+        # rivals: half of the neurons on in every network; variances 0.1 standard deviations larger
         assert p_value(logs, scipy.stats.gamma(n / 4, scale=4 / n).cdf) < TOO_UNLIKELY
         assert p_value(logs + 0.1 * math.sqrt(5 / n), cdf) < TOO_UNLIKELY
     assert p_value(relu_logs[:, -1], scipy.stats.chi2(4, scale=1 / 4).cdf) > TOO_UNLIKELY
@@ -95,8 +95,8 @@ def test_the_mean_squared_stretch_is_one(relu_logs):
         assert abs(z_of_mean(np.exp(relu_logs[:, layer].astype(np.float64)), 1.0)) < 5
 
 
-# Networks: logarithm of the squared stretch given that it is not 0, and how often it is not. Means, variances and
-# probabilities by E log = sum <psi(K / 2)> and Var log = sum (<psi_1(K / 2)> + Var psi(K / 2)), with weight_var 2.
+# Networks: mean and variance of the log squared growth given that it is not 0, and probability
+# of that; E log = sum <psi(K / 2)>, Var log = sum (<psi_1(K / 2)> + Var psi(K / 2)), weight_var 2.
 NETWORKS = {
     (3, 8, 4, 16, 2): (-2.274428024782, 6.237879066653, 0.9338236413896),
     (100, *(50,) * 10, 10): (-2.923293145494, 1.30300428922, 1.0),
@@ -208,7 +208,7 @@ def test_scales_are_those_of_the_mean():
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"fan_outs": ()}, "no layers"),
+        ({"fan_outs": ()}, "fan_outs"),
         ({"fan_outs": (4, 0)}, "a width=0"),
         ({"fan_outs": (4.5,)}, "a width=4.5"),
         ({"fan_outs": (2**23 + 1,)}, "8388608"),

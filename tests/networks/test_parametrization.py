@@ -1,4 +1,4 @@
-"""NTK parametrization: the same network, and neural-tangents' empirical kernel of it is the one of the backward pass."""
+"""NTK parametrization: same network, and neural-tangents' empirical kernel of it."""
 
 import jax
 import jax.numpy as jnp

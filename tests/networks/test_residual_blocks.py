@@ -1,4 +1,4 @@
-"""Residual blocks of every kind, against plain NumPy with the network's own parameters; the two maps have one law."""
+"""Residual blocks of every kind, against plain NumPy; the two linear maps have one law."""
 
 import itertools
 

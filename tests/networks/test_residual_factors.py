@@ -1,4 +1,4 @@
-"""The stretch of a tangent by each residual block: the exact law, and one law with explicit matrices."""
+"""Growth of a tangent in residual blocks: the exact law, and explicit matrices."""
 
 import math
 
@@ -24,7 +24,10 @@ def sampled(fn, num, key=0, batch=1000):
 
 
 def exact_cdf(width, inner, strength):
-    """P(|e_1 + tau g|^2 <= x | K >= 1): a noncentral chi-square times tau^2 = strength / width (2 / inner) chi^2_K."""
+    """P(|e_1 + tau g|^2 <= x | K >= 1): a mixture of scaled noncentral chi-squares.
+
+    tau^2 = strength / width (2 / inner) chi^2_K.
+    """
     grid = np.geomspace(1e-4, 60, 400)
     values = np.zeros(400)
     levels = (np.arange(150) + 0.5) / 150
@@ -64,7 +67,7 @@ def test_the_mean_squared_stretch_is_one_plus_the_strength(logs):
 
 
 def explicit_logs(width, inner_widths, branch_var, num):
-    """log |J u|^2 of x + V relu(W x + b), V_ij ~ N(0, branch_var / inner), W_ij ~ N(0, 2 / width), b uniform."""
+    """log |J u|^2 of x + V relu(W x + b), V_ij ~ N(0, branch_var / inner), W He-normal."""
     rng = np.random.default_rng(0)
     x, u = np.tile(np.linspace(1, -0.5, width), (num, 1)), np.tile(np.eye(width)[0], (num, 1))
     for inner in inner_widths:
@@ -134,7 +137,7 @@ def test_a_network_does_not_depend_on_how_many_are_drawn_together():
     ("arguments", "match"),
     [
         ({"width": 0}, "width=0"),
-        ({"inner_widths": ()}, "no layers"),
+        ({"inner_widths": ()}, "fan_outs"),
         ({"strengths": -0.1}, "strengths=-0.1"),
         ({"strengths": math.inf}, "strengths=inf"),
         ({"strengths": (1.0, 1.0, 1.0)}, "shape"),

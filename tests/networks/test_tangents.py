@@ -9,7 +9,7 @@ import scipy.stats
 import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.networks import forward, linear_maps
-from deepinit.networks.input_rows import starting_rows
+from deepinit.networks.input_rows import input_rows
 from deepinit.networks.network import network
 from deepinit.networks.rows import EVENTS
 from deepinit.observables import lengths
@@ -19,7 +19,7 @@ def log_volumes(spec, inputs, key, linear_map="explicit", dtype="float32"):
     """[layers, frames] of the network of this key, the output layer last."""
     return forward.random_forward(
         spec,
-        starting_rows(spec, inputs, dtype)(key),
+        input_rows(spec, inputs, dtype)(key),
         key,
         lambda state: lengths.log_volume(state.postactivations),
         linear_map=linear_maps.FUNCTIONS[linear_map],
@@ -120,17 +120,15 @@ def test_a_frame_that_loses_its_dimension_is_dead_for_good(linear_map):
     dead = events != 0
     assert (events[dead] == EVENTS["dead"]).all()
     assert (np.diff(dead.astype(int), axis=1) >= 0).all()
-    # a plane survives n neurons if two or more of them are active: 57/64 of networks for 6, 1/4 for 2
+    # a plane survives n neurons if two or more are active: 57/64 for 6, 1/4 for 2
     alive = (57 / 64) ** np.array([1, 1, 2, 3, 3]) * np.array([1, 0.25, 0.25, 0.25, 0.25])
     z = ((~dead).mean(axis=0) - alive) / np.sqrt(alive * (1 - alive) / len(dead))
     assert np.abs(z).max() < 5
 
 
 def test_more_vectors_than_neurons_are_refused():
-    with pytest.raises(
-        SpecError, match=r"3 vectors through a layer of 2 neurons.*volume is exactly 0"
-    ):
-        starting_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
+    with pytest.raises(SpecError, match=r"3 vectors through a layer of 2 neurons.*at most 2"):
+        input_rows(di.MLP(widths=(6, 2, 6)), di.frames.random(4, 3), "float32")
 
 
 def test_event_codes_are_those_of_the_rows():
@@ -140,14 +138,14 @@ def test_event_codes_are_those_of_the_rows():
 def test_a_tie_at_the_origin_is_refused():
     at_zero = di.frames.at(np.zeros(3), np.eye(3)[0])
     relu = di.MLP(widths=(8,))
-    with pytest.raises(SpecError, match=r"tangent at the origin.*kink.*tie"):
-        starting_rows(relu, at_zero, "float32")
-    starting_rows(di.MLP(widths=(8,), activation=di.tanh), at_zero, "float32")
-    starting_rows(di.MLP(widths=(8,), bias_law=BIAS), at_zero, "float32")
+    with pytest.raises(SpecError, match=r"point 0.*kink of relu"):
+        input_rows(relu, at_zero, "float32")
+    input_rows(di.MLP(widths=(8,), activation=di.tanh), at_zero, "float32")
+    input_rows(di.MLP(widths=(8,), bias_law=BIAS), at_zero, "float32")
 
 
 def test_inputs_of_another_width_than_the_stream_are_refused():
     with pytest.raises(
         SpecError, match=r"inputs of dimension 3 for a residual network of width 5.*width=3"
     ):
-        starting_rows(di.ResNet(width=5, depth=2), di.frames.random(3), "float32")
+        input_rows(di.ResNet(width=5, depth=2), di.frames.random(3), "float32")

@@ -32,7 +32,7 @@ def test_patches_are_those_of_the_table_of_neighbours_and_so_is_their_derivative
     expected = images[:, table].reshape(3 * spec.positions, -1)
     assert view.patch_size == table.shape[1]
     assert view.fan_in(rows.shape[1]) == expected.shape[1]
-    seen, back = jax.vjp(view.seen, rows)
+    seen, back = jax.vjp(view.extract, rows)
     np.testing.assert_array_equal(seen, expected)
     slopes = rng.integers(1, 9, expected.shape).astype(np.float32)
     scattered = np.zeros_like(images)

@@ -48,7 +48,7 @@ def test_circle_through_the_deterministic_net_has_a_kink_that_fixed_nodes_miss()
     assert result.breakpoints.sum() == num_edges == 16
     np.testing.assert_allclose(result.lengths, lengths, rtol=1e-11)
     assert result.lengths[-1] == pytest.approx(6.451053148102507, rel=1e-13)
-    # Where one unit alone is active the image runs along a segment and turns back: 16 Gauss-Legendre nodes on steps of 0.05
+    # with one active unit the image runs along a segment and back: 16 nodes on steps of 0.05
     # give 6.451052058324294.
     *_, (image, _) = sweep(deterministic_net(), circle())
     nodes, weights = np.polynomial.legendre.leggauss(16)

@@ -1,4 +1,4 @@
-"""Exact lengths by the region sweep where zeros are not in general position: lines through 0, equal units, dead networks."""
+"""Exact lengths at degenerate zeros: lines through 0, equal units, dead networks."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_line_through_0_without_biases_is_two_rays(depth, share, slope):
 
 
 def test_circle_that_passes_0_without_biases():
-    # x = (1 + cos t, sin t): all units vanish at t = pi, and once more where the circle meets their lines
+    # x = (1 + cos t, sin t): all units vanish at t = pi, and where the circle meets their lines
     layers = random_net(np.random.default_rng(0), (2, 7, 5, 3))
     curve = Curve("circle", np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 0.0, TURN, "through 0")
     result = exact_lengths(layers, curve)
@@ -79,7 +79,7 @@ def test_switch_at_the_seam_of_a_circle_is_counted_once():
     [(1.0, 4.0), (-1.0, 0.0), (1.0 - 1e-9, 4.0), (-1.0 + 1e-9, 2e-9), (0.0, 2.0)],
 )
 def test_circle_that_touches_a_units_boundary(bias, length):
-    # z = cos t + bias, once from above, once from below, and just across; a second unit that never vanishes
+    # z = cos t + bias, from above, from below, and just across; a second unit never vanishes
     layers = [([[1.0, 0.0]], [bias]), ([[1.0]], [0.0]), ([[1.0]], [0.5]), ([[-3.0]], None)]
     result = exact_lengths(layers, circle())
     np.testing.assert_allclose(
@@ -102,7 +102,7 @@ def test_parallel_and_equal_units():
         [[2.0, 1.0, 0.0], [2.0, 1.0, 0.0], [4.0, 2.0, 0.0], [1.0, 0.0, 0.0], [2.0, 1.0, 0.0]]
     )
     biases = np.array([0.3, 0.3, 0.6, -0.1, -0.4])
-    # the rows (2, 1, 0) are orthogonal to the velocity: constant along the line, on with bias 0.3 and off with -0.4
+    # rows (2, 1, 0) are orthogonal to the velocity: constant, on at bias 0.3, off at -0.4
     curve = Curve("line", np.stack([np.zeros(3), direction]), -1.0, 1.0, "line")
     result = exact_lengths([(rows, biases)], curve, last_is_linear=False)
     assert result.breakpoints.tolist() == [1]

@@ -1,4 +1,4 @@
-"""Exact lengths by the region sweep in the mean over random networks, of a spec's parameters, and what is refused."""
+"""Exact lengths averaged over random networks, of a spec's parameters; bad input."""
 
 import math
 
@@ -100,7 +100,7 @@ def test_expected_breakpoints_in_closed_form():
     # seen from 0, a circle of radius 1 about a point at distance 2 spans 60 degrees, there and back
     far = Curve("circle", np.array([[2.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 0.0, TURN, "far")
     assert expected_breakpoints(pieces_of(far), 6, 2.0) == pytest.approx(4.0, rel=1e-11)
-    # biases lift the circle to a parallel of the sphere: 2 pi r / sqrt(r^2 + beta^2), r^2 = v / fan_in
+    # biases lift the circle to a parallel of length 2 pi r / sqrt(r^2 + beta^2), r^2 = v / fan_in
     lifted = expected_breakpoints(pieces_of(circle(3)), 6, 2.0, 0.5)
     assert lifted == pytest.approx(12 * math.sqrt(2 / 3) / math.sqrt(2 / 3 + 0.25), rel=1e-11)
     biases_alone = expected_breakpoints(pieces_of(circle(3)), 6, 0.0, 0.5)
@@ -160,8 +160,8 @@ def test_layers_of_refuses_other_activations_and_other_parameters():
         ([(np.ones((0, 2)), None)], "layer 1"),
         ([(np.full((3, 2), np.nan), None)], "not finite"),
         ([(np.ones((3, 2)), np.full(3, np.inf))], "not finite"),
-        ([(np.ones((3, 2)), None, np.ones((3, 2)))], "residual"),
-        ([([["a", "b"]], None)], "no numbers"),
+        ([(np.ones((3, 2)), None, np.ones((3, 2)))], "V of layer 1"),
+        ([([["a", "b"]], None)], "real numbers"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers, message):

@@ -1,4 +1,4 @@
-"""Thousands of pairs: layers of a metric's class never expand it, and every counterexample is found."""
+"""Random pairs: a metric's class never expands it, and every counterexample is found."""
 
 import jax
 import numpy as np
@@ -10,7 +10,6 @@ from deepinit.random_maps import metrics
 from deepinit.random_maps.layer_classes import Layer, classify
 from deepinit.random_maps.semi_invariance import (
     audit,
-    audit_pull_back,
     birkhoff,
     draw_pairs,
     expansion_ratios,
@@ -34,8 +33,9 @@ def audited(layer, metric, num_pairs=PAIRS, **options):
 
 @pytest.mark.parametrize(
     ("activation", "bias"),
-    [("relu", 0), ("relu", 0.5), ("leaky_relu", 0), ("linear", 0.2), ("tanh", 0), ("tanh", 0.5), ("erf", 0), ("sigmoid", 1),
-     ("sigmoid", 0), ("sigmoid", -1), ("sigmoid", -2), ("softplus", 0), ("gelu", 0.5), ("silu", 0.5), ("x_tanh", 0.5)],
+    [("relu", 0), ("relu", 0.5), ("leaky_relu", 0), ("linear", 0.2), ("tanh", 0), ("tanh", 0.5),
+     ("erf", 0), ("sigmoid", 1), ("sigmoid", 0), ("sigmoid", -1), ("sigmoid", -2), ("softplus", 0),
+     ("gelu", 0.5), ("silu", 0.5), ("x_tanh", 0.5)],
 )  # fmt: skip
 @pytest.mark.slow_cases(
     "erf-0",
@@ -193,20 +193,6 @@ def test_relu_with_a_lower_bias_than_allowed_and_tanh_are_told_apart_by_ray_pair
 
 
 @pytest.mark.slow
-def test_pull_back_by_injective_layers_never_expands_the_bilipschitz_metric_and_relu_has_none():
-    points = RNG.uniform(-1, 1, (40, 3)).astype(np.float32)
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        weights, first, second = rng.standard_normal((3, 3, 3))
-        after, before = audit_pull_back(Layer(weights, "tanh"), points, first, second)
-        assert 0 < float(after) <= before * (1 + 1e-4)
-    after, _ = audit_pull_back(Layer(-np.abs(weights), "relu"), np.abs(points), first, second)
-    assert np.isnan(after)
-    with pytest.raises(SpecError, match="singular matrix `second`"):
-        audit_pull_back(Layer(weights, "tanh"), points, first, np.ones((3, 3)))
-
-
-@pytest.mark.slow
 def test_jacobian_distortion_never_expands_under_injective_maps_of_an_interval():
     grid = np.linspace(-1, 1, 200_001)
     slope = lambda w, x: np.log(w) - 2 * np.log(np.cosh(w * x))
@@ -221,7 +207,7 @@ def test_jacobian_distortion_never_expands_under_injective_maps_of_an_interval()
 
 
 def test_metrics_on_functions_have_no_pairs_of_points():
-    with pytest.raises(SpecError, match="audit_pull_back"):
+    with pytest.raises(SpecError, match="arguments are functions"):
         draw_pairs(jax.random.key(0), metrics.bilipschitz, 3, 10)
     with pytest.raises(SpecError, match="Use Thompson"):
         lipschitz_constant(Layer(POSITIVE, "tanh"), metrics.hilbert)

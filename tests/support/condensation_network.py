@@ -1,4 +1,4 @@
-"""Two-layer networks trained from tiny weights, in NumPy, for the tests of the theory of condensation."""
+"""Two-layer networks trained from tiny weights, in NumPy."""
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -32,7 +32,7 @@ def gradients(sigma, a, w, z, y):
 
 
 def gradient_flow(sigma, a, w, z, y, time, stop_at=None):
-    """Weights after a time of the true gradient flow, or when the loss has dropped by the fraction stop_at; and the time."""
+    """Weights and time at the end of gradient flow, or when the loss has dropped by stop_at."""
     m, dimension = w.shape
 
     def velocity(_, theta):
@@ -59,7 +59,7 @@ def gradient_flow(sigma, a, w, z, y, time, stop_at=None):
 
 
 def neuron_flow(sigma, a, w, z, y, loss_drop, rate=0.02, most_steps=3000):
-    """Gradient flow in a time of each neuron's own, so that all grow alike: the orbits at leading order are the true ones."""
+    """Gradient flow with a clock per neuron: at leading order the true orbits."""
     initial = gradients(sigma, a, w, z, y)[2]
     for _ in range(most_steps):
         da, dw, loss = gradients(sigma, a, w, z, y)

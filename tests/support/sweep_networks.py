@@ -33,7 +33,7 @@ def segment(dimension, start, stop):
 
 
 def states_at(layers, curve, t, slope=0.0, last_is_linear=True):
-    """Images, velocities and preactivations at the parameters t, without any coefficients: the brute force."""
+    """Images, velocities and preactivations at the parameters t, by brute force."""
     x, v = curve.points(t), curve.tangents(t) * np.ones((len(t), 1))
     images, velocities, preactivations = [], [], []
     for layer in checked_layers(layers, curve.dimension, last_is_linear):
@@ -50,7 +50,7 @@ def states_at(layers, curve, t, slope=0.0, last_is_linear=True):
 
 
 def brute_force(layers, curve, slope=0.0, last_is_linear=True, num_scanned=40_001):
-    """Lengths by adaptive quadrature between the sign changes and speed minima that a fine scan finds."""
+    """Lengths by adaptive quadrature between sign changes and speed minima of a fine scan."""
     scanned = np.linspace(curve.start, curve.stop, num_scanned)
     _, velocities, preactivations = states_at(layers, curve, scanned, slope, last_is_linear)
     edges = {curve.start, curve.stop}

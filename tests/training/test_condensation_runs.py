@@ -1,4 +1,4 @@
-"""Small networks condense: the orientations that the theory of the leading order predicts, counted and visited."""
+"""Small networks condense onto the orientations predicted at leading order."""
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def mean_direction(data):
 
 
 def attractors_on_circle(data, power):
-    """Strict local maxima of |H| on a fine grid of angles: what p = 1, 2, 3 predict for one input."""
+    """Strict local maxima of |H| on a fine grid of angles, for p = 1, 2, 3 and one input."""
     z, y = appended(data)
     angle = np.linspace(-np.pi, np.pi, 7200, endpoint=False)
     u = np.stack([np.cos(angle), np.sin(angle)], axis=1)

@@ -1,4 +1,4 @@
-"""Perceptrons for training: the spec's network, with residual connections, laws per layer and sign outputs."""
+"""Perceptrons: the spec's network, with skip connections, laws per layer, sign outputs."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The training loop: plain NumPy loops and SciPy's integrator give the same runs; stops, batches and ensembles behave."""
+"""The training loop against NumPy loops and SciPy's integrator; stops, batches, ensembles."""
 
 import jax
 import jax.numpy as jnp

@@ -17,7 +17,7 @@ EXAMPLES = np.random.default_rng(0).normal(size=(NUM, 5)).astype(np.float32)
 
 def gradient(monkeypatch, kept):
     """Of a function of all outputs; and the bytes that it takes."""
-    monkeypatch.setattr(chunked, "KEPT_BYTES", kept)
+    monkeypatch.setattr(chunked, "RESIDUAL_BYTES", kept)
     parameters, x = NETWORK.init(jax.random.key(0), 5), jnp.asarray(EXAMPLES)
     outputs = chunked.outputs_fn(NETWORK, parameters, x)
     compiled = jax.jit(
@@ -40,7 +40,7 @@ def test_gradients_of_chunks_are_those_of_all_examples_and_take_less_memory(monk
 @pytest.mark.exhaustive
 def test_training_in_chunks_is_training(monkeypatch):
     def losses(kept):
-        monkeypatch.setattr(chunked, "KEPT_BYTES", kept)
+        monkeypatch.setattr(chunked, "RESIDUAL_BYTES", kept)
         examples = di.targets.examples(EXAMPLES, np.eye(3)[np.arange(NUM) % 3])
         run = di.Training(examples, (0, 3), mode="gd", rate=1e-3)
         return di.simulate(NETWORK, di.quantities.training_loss, run, num_seeds=4).mean

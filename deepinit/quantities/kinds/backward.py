@@ -51,10 +51,10 @@ class Backward(NamedTuple):
     ) -> Callable[[Any], Any]:
         """`key -> Measurement` [rows, entries] of one network."""
         from deepinit.networks.backward import random_gradients
-        from deepinit.networks.input_rows import starting_rows
+        from deepinit.networks.input_rows import input_rows
 
         del keep
-        start = starting_rows(spec, all_points(inputs), settings["dtype"])
+        start = input_rows(spec, all_points(inputs), settings["dtype"])
         functions, points = self.functions(spec, inputs)
         drawn = {name: settings[name] for name in ("linear_map", "precision")}
         return lambda key: self.tap(

@@ -50,11 +50,11 @@ class Forward(NamedTuple):
     ) -> Callable[[Any], Any]:
         """`key -> Measurement` [layers, entries] of one network."""
         from deepinit.networks import forward, linear_maps
-        from deepinit.networks.input_rows import starting_rows
+        from deepinit.networks.input_rows import input_rows
 
         del keep
         start, output = (
-            starting_rows(spec, inputs, settings["dtype"]),
+            input_rows(spec, inputs, settings["dtype"]),
             self.at_output and spec.output_width is not None,
         )
 
