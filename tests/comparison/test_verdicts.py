@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import deepinit as di
+from deepinit.comparison.compare import threshold
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
 from deepinit.runs.outcome import judge
@@ -34,7 +35,8 @@ def test_r01_powers_of_two_change_no_verdict_of_a_homogeneous_network():
         found[scale] = data["z"].values[:, :, 0]
         assert np.all(np.abs(found[scale][0]) < 5)
         np.testing.assert_allclose(found[scale][1], [-113, -196], rtol=0.05)
-        np.testing.assert_allclose(data["effect_resolved"], 5 * data["standard_error"], rtol=1e-12)
+        resolved = threshold(4000) * data["standard_error"]
+        np.testing.assert_allclose(data["effect_resolved"], resolved, rtol=1e-12)
     np.testing.assert_allclose(found[2.0**-10], found[1.0], atol=1e-3)
     np.testing.assert_allclose(found[2.0**12], found[1.0], atol=1e-3)
 
