@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
 
 if TYPE_CHECKING:
     import xarray
 
-_MOST_PRINTED = 4
 NOT_JUDGED = "not judged"
 _STATISTICS = ("mean", "standard_error", "variance", "variance_standard_error", "skewness")
 _TEXTS = ("error_order", "valid_for", "reference")
@@ -22,15 +22,14 @@ _CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6, wha
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """An xarray Dataset; prints as a table for each of the first four components, a row per layer.
+    """An xarray Dataset; prints as a table for each of the first four components.
 
     Attributes:
-        dataset: dims route, layer, pair, and level for quantiles; of a training run `step` instead
-            of layer. Variables: mean, standard_error, variance, variance_standard_error, num_used,
-            num_excluded, effect_resolved [layer, pair]; quantiles [level, layer, pair]; predicted,
-            predicted_variance, difference, z, p_value, variance_z [route, layer, pair]; judged
-            [route, layer, pair], whether z decides (see `compare`); closest [layer, pair], the
-            route nearest to the measured mean.
+        dataset: dims route, layer (`step` of a training run), pair, level. Variables: mean,
+            standard_error, variance, variance_standard_error, num_used, num_excluded,
+            effect_resolved, closest (the route nearest to the mean) [layer, pair]; quantiles
+            [level, layer, pair]; predicted, predicted_variance, difference, z, p_value,
+            variance_z, judged (whether z decides, see `compare`) [route, layer, pair].
     """
 
     dataset: "xarray.Dataset"
@@ -103,9 +102,8 @@ def comparison(
     shape = estimate.mean.shape
     for p in predictions:
         given = f"{p.quantity} {p.mean.shape} by {p.name} against {estimate.quantity} {shape}"
-        if p.quantity != estimate.quantity or p.mean.shape != shape:
-            allowed = "one quantity and shape"
-            raise SpecError(given, allowed, "Simulate and predict with the same arguments.")
+        same = p.quantity == estimate.quantity and p.mean.shape == shape
+        validate.require(same, given, "one quantity and shape", "Give both the same arguments.")
     predicted = np.array([p.mean for p in predictions]).reshape(-1, *shape)
     unknown = np.full(shape, np.nan)
     variances = [unknown if p.variance is None else p.variance for p in predictions]
@@ -169,9 +167,7 @@ def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[st
 
 def _rounding(estimate: Estimate) -> np.ndarray:
     """Four rounding units of the simulation's dtype at the scale of the values, per entry."""
-    size = np.abs(estimate.mean)
-    if estimate.size is not None:
-        size = np.fmax(estimate.size, size)
+    size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
     if estimate.rounding == "absolute":
         size = np.maximum(size, 1.0)
     return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
@@ -273,7 +269,7 @@ def component_title(dataset: "xarray.Dataset", pair: int) -> str:
 
 def shown_components(dataset: "xarray.Dataset") -> range:
     """The components that are printed: the first four."""
-    return range(min(dataset.sizes["pair"], _MOST_PRINTED))
+    return range(min(dataset.sizes["pair"], 4))
 
 
 def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
@@ -283,7 +279,7 @@ def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str
     buffer = io.StringIO()
     Console(file=buffer, width=width, color_system=None).print(*tables, sep="\n", end="\n")
     count = dataset.sizes["pair"]
-    if hidden := count - len(tables):
+    if (hidden := count - len(tables)) > 0:
         buffer.write(f"{hidden} of {count} components are not shown: .dataset has them all.")
     return buffer.getvalue().rstrip()
 

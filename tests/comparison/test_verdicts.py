@@ -57,7 +57,7 @@ def test_a1_a_prediction_of_a_small_number_can_be_rejected():
 
 @pytest.mark.slow
 def test_a1_training_losses_of_small_targets():
-    """Losses of 1e-8: a prediction half as large again is 19 standard errors off at 200 networks."""
+    """Losses of 1e-8: a prediction 1.5 times as large is 19 standard errors off."""
     net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(1e-8))
     x = np.linspace(-1, 1, 4)[:, None]
     training = di.Training(di.targets.examples(x, 1e-4 * x), (0,), mode="gd", rate=0.01)
@@ -125,7 +125,7 @@ def _heavy():
 )
 @pytest.mark.slow
 def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, num_seeds, instead):
-    """z at the last layer has been -621, -1e5 and -7.5: the sample mean misses the rare large networks."""
+    """z at the last layer is -621, -1e5, -7.5: the sample misses rare large networks."""
     for key in (0, 1):
         measured = di.simulate(
             spec, quantity, inputs, num_seeds=num_seeds, key=key, progress=lambda *_: None
@@ -149,7 +149,7 @@ def test_a3_no_exact_form_is_rejected_under_heavy_tails(quantity, spec, inputs, 
 
 @pytest.mark.slow
 def test_a3_light_tails_are_judged_and_can_reject():
-    """Width 64, depth 10: a mean 20 % too large is rejected although the prediction states its variance."""
+    """Width 64, depth 10: a mean 20 % too large is rejected, stated variance or not."""
     spec, inputs = di.MLP((64,) * 10), points(np.ones((1, 16)))
     measured = di.simulate(spec, quantities.nngp, inputs, num_seeds=4000, progress=lambda *_: None)
     right = _case_result(quantities.nngp, spec, inputs, measured)
@@ -165,7 +165,7 @@ def test_a3_light_tails_are_judged_and_can_reject():
 
 @pytest.mark.slow
 def test_a2_kernels_below_the_range_of_float32_are_measured():
-    """float32 ends at 1e-45; the kernel is 2^-200 times its input's, and every network is 2^-100 times He's."""
+    """float32 ends at 1e-45; the kernel is 2^-200 times the input's, networks 2^-100 of He's."""
     x = points(np.ones((2, 16)) * [[1.0], [2.0]])
     low, he = (
         di.simulate(di.MLP((16,) * 200, weight_law=di.normal(v)),
