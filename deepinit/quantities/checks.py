@@ -63,8 +63,8 @@ def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
     _require(
         quantity,
         "events",
-        _all(quantity.events, str) and quantity.events != (),
-        'a tuple of words like ("not_finite",)',
+        _are_names(quantity.events),
+        'a tuple of different words like ("not_finite",)',
     )
     _require(
         quantity,
@@ -128,8 +128,9 @@ def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
             else _returned(quantity, "why_not", reason, "text, or None")
         )
     entries = quantity.measurement.axis(spec, inputs).entries
-    if not (_all(entries, str) and entries != ()):
-        raise SpecError(_returned(quantity, "entries", entries, 'a tuple of names like ("1", "2")'))
+    if not _are_names(entries):
+        allowed = 'a tuple of different names like ("1", "2")'
+        raise SpecError(_returned(quantity, "entries", entries, allowed))
 
 
 def applied_statistic(quantity: Quantity, spec: Any, found: Estimate) -> Estimate:
@@ -153,6 +154,10 @@ def _all(values: Any, kind: type) -> bool:
     return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)
 
 
+def _are_names(values: Any) -> bool:
+    return _all(values, str) and 0 < len(values) == len({*values})
+
+
 def _one_of(kinds: Any) -> str:
     return ", ".join(kind.__name__ for kind in kinds)
 
@@ -170,4 +175,4 @@ def _require(quantity: Quantity, field: str, holds: bool, allowed: str) -> None:
 
 def _returned(quantity: Quantity, function: str, value: Any, allowed: str) -> str:
     given = f"{value!r:.80} from measurement.{function} of the quantity {quantity.name!r:.80}"
-    return refusal(given, allowed, "Mend that function.")
+    return refusal(given, allowed, "Correct that function.")

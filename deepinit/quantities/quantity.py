@@ -64,7 +64,6 @@ class Quantity(NamedTuple):
         return found[0]
 
     def applicable(self, spec: Any, inputs: Any) -> tuple[str, ...]:
-        """Names of the theories that apply, best first; `infinite_width`, where there is a limit, last."""
-        return tuple(
-            theory.name for theory in self.theories if theory.why_not(spec, inputs) is None
-        )
+        """Names of the theories that apply, best first; `infinite_width`, if any, last."""
+        axis = self.measurement.axis
+        return tuple(t.name for t in self.theories if t.why_not(spec, inputs, axis) is None)

@@ -8,6 +8,7 @@ import numpy as np
 from deepinit.core.fingerprint import shown_values, source_record
 from deepinit.core.network_values import general_rows, values_at
 from deepinit.quantities.kinds import ExactLaw, Trained
+from deepinit.quantities.measured import checked
 from deepinit.quantities.quantity import Quantity
 
 _NUM_VALUES = 8
@@ -28,7 +29,7 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
         else quantity.measurement
     )
     values, digits = values_at(
-        _values_of(measurement, spec, inputs),
+        _values_of(quantity, measurement, spec, inputs),
         lambda: (_numbers(_shapes(measurement, spec, inputs)),),
     )
     return {
@@ -37,21 +38,19 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
     }
 
 
-def _values_of(measurement: Any, spec: Any, inputs: Any) -> Callable[[Any], Any]:
-    """What the tap sees -> its values, log-scales and events."""
+def _values_of(
+    quantity: Quantity, measurement: Any, spec: Any, inputs: Any
+) -> Callable[[Any], Any]:
+    """Values, log-scales and events as a function of what the tap sees."""
     import jax.numpy as jnp
 
     def values(seen: Any) -> Any:
-        measured = (
-            measurement.tap(spec, inputs)(seen)
-            if isinstance(measurement, Trained)
-            else measurement.tap(seen, inputs)
-        )
-        parts = [
-            part
-            for part in (measured.value, measured.log_scale, measured.event)
-            if part is not None
-        ]
+        if isinstance(measurement, Trained):
+            measured = measurement.tap(spec, inputs)(seen)
+        else:
+            measured = measurement.tap(seen, inputs)
+        fields = checked(measured, quantity)
+        parts = [p for p in (fields.value, fields.log_scale, fields.event) if p is not None]
         return jnp.stack([jnp.ravel(part).astype(parts[0].dtype) for part in parts], axis=1).ravel()
 
     return values

@@ -19,9 +19,15 @@ from deepinit.core.tails import heavy_tails
 from deepinit.core.training_config import Training
 from deepinit.quantities.checks import applied_statistic, check_answers, check_quantity
 from deepinit.quantities.kinds import ExactLaw
-from deepinit.quantities.measured import at_unit_size, checked, measure_block, times_power_of_two
+from deepinit.quantities.measured import (
+    at_unit_size,
+    checked,
+    measure_block,
+    times_power_of_two,
+    with_checked_tap,
+)
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import INFINITE_WIDTH
+from deepinit.quantities.theory import INFINITE_WIDTH, Theory
 
 
 def simulate(
@@ -120,96 +126,91 @@ def finished_estimate(
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
-    """What the finite-width theory says of a quantity.
+    """The finite-width prediction of a quantity, in float64.
 
     Args:
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        form: the name of one of `quantity.theories`; None takes the first finite-width theory that applies.
+        form: the name of one of `quantity.theories`; None takes the first finite-width theory that
+            applies.
 
     Raises:
-        SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
+        SpecError: an unknown form, or one that does not apply; an argument of another kind. Other
+            errors in the functions of your own theories are raised unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
-    if form is not None:
-        found = quantity.theory(form).evaluate(spec, inputs)
-        if isinstance(found, Prediction):
-            return _of(quantity, found)
-        others = _others(spec, quantity, inputs)
-        raise SpecError(
-            f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}"
-        )
+    finite = [theory for theory in quantity.theories if not theory.is_limit]
     reasons = []
-    for theory in quantity.theories:
-        if not theory.is_limit:
-            found = theory.evaluate(spec, inputs)
-            if isinstance(found, Prediction):
-                return _of(quantity, found)
-            reasons.append(f"{theory.name}: {found}")
+    for theory in finite if form is None else [quantity.theory(form)]:
+        result = _evaluate(quantity, theory, spec, inputs)
+        if isinstance(result, Prediction):
+            return result
+        reasons.append(f"{theory.name}: {result}")
     why = "; ".join(reasons) or "no theory of it is known"
-    others = _others(spec, quantity, inputs)
-    raise SpecError(
-        f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}"
-    )
-
-
-def _of(quantity: Quantity, prediction: Prediction) -> Prediction:
-    """The prediction under the quantity's own name: theories are shared by quantities that differ in what they tap."""
-    return dataclasses.replace(prediction, quantity=quantity.name, symbol=quantity.symbol)
-
-
-def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:
-    """What else there is."""
     names = quantity.applicable(spec, inputs)
-    finite = ", ".join(name for name in names if name != INFINITE_WIDTH)
-    routes = "di.simulate, or di.infinite" if INFINITE_WIDTH in names else "di.simulate"
-    return (f"Theories that apply: {finite}. " if finite else "") + f"Use {routes}."
+    others = ", ".join(name for name in names if name != INFINITE_WIDTH)
+    remedy = f"Theories that apply: {others}. " if others else ""
+    remedy += f"Use di.simulate{', or di.infinite' if INFINITE_WIDTH in names else ''}."
+    subject = (
+        f"{quantity.name} has no finite-width prediction"
+        if form is None
+        else (f"{form} does not predict {quantity.name}")
+    )
+    raise SpecError(f"{subject} for {in_words(spec)}. {why}. {remedy}")
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     """The infinite-width limit of a quantity, in float64.
 
     Raises:
-        SpecError: a quantity without one; an argument of another kind.
+        SpecError: a quantity or spec without one; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
-    limits = [theory for theory in quantity.theories if theory.is_limit]
-    found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
-    if isinstance(found, str):
-        raise SpecError(
-            f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate."
-        )
-    return _of(quantity, found)
+    result: Prediction | str = "no limit of it is known"
+    for theory in quantity.theories:
+        if theory.is_limit:
+            result = _evaluate(quantity, theory, spec, inputs)
+    if isinstance(result, Prediction):
+        return result
+    why = f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {result}"
+    raise SpecError(f"{why}. Use di.simulate.")
 
 
 def evaluate(
     spec: Any, quantity: Quantity, inputs: Any, names: tuple[str, ...] | None = None
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
-    """Every prediction that applies, and theory name -> reason of those that do not.
+    """Every prediction that applies, and theory name -> reason for the others.
 
     Args:
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        names: finite-width theories; None takes all. The infinite-width limit comes last in any case.
+        names: finite-width theories; None takes all. The infinite-width limit always comes last.
 
     Raises:
         SpecError: a name that the quantity does not have.
     """
+    theories = quantity.theories
     finite = (
-        [theory.name for theory in quantity.theories if not theory.is_limit]
-        if names is None
-        else names
+        [t for t in theories if not t.is_limit] if names is None else map(quantity.theory, names)
     )
-    limits = [theory.name for theory in quantity.theories if theory.is_limit]
-    found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(
-        _of(quantity, value) for value in found.values() if isinstance(value, Prediction)
-    )
-    return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
+    results = {
+        theory.name: _evaluate(quantity, theory, spec, inputs)
+        for theory in (*finite, *(t for t in theories if t.is_limit))
+    }
+    predictions = tuple(value for value in results.values() if isinstance(value, Prediction))
+    return predictions, {name: why for name, why in results.items() if isinstance(why, str)}
+
+
+def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:
+    """`Theory.evaluate` under the quantity's own name: quantities may share theories."""
+    result = theory.evaluate(spec, inputs, quantity.measurement.axis)
+    if isinstance(result, str):
+        return result
+    return dataclasses.replace(result, quantity=quantity.name, symbol=quantity.symbol)
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
@@ -253,7 +254,7 @@ def seed_fn_of(
     validate.precision(precision)
     settings = {"linear_map": name, "dtype": dtype, "precision": precision}
     scaled, exponent = at_unit_size(spec, quantity, inputs)
-    seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)
+    seed_fn = with_checked_tap(quantity).seed_fn(spec, scaled, settings, keep)
     shape = (axis := quantity.measurement.axis(spec, inputs)).length, len(axis.entries)
     return lambda key: times_power_of_two(
         checked(seed_fn(key), quantity, shape), exponent
