@@ -50,7 +50,8 @@ def sort_results(results: Mapping[float, Sequence[Any]], statistic: str) -> Resu
     estimates = [estimate for estimate, _ in rows]
     for estimate, predictions in rows:
         shape = estimate.mean.shape
-        for part in (*predictions.values(), estimates[0]):
+        parts: list[Estimate | Prediction] = [*predictions.values(), estimates[0]]
+        for part in parts:
             given = f"{part.quantity} {part.mean.shape} beside {estimate.quantity} {shape}"
             if part.quantity != estimate.quantity or part.mean.shape != shape:
                 allowed = "one quantity of networks that differ in width alone"
@@ -81,9 +82,9 @@ def _sort_row(row: Sequence[Any]) -> tuple[Estimate, dict[str, Prediction]]:
     predictions = [part for part in row if isinstance(part, Prediction)]
     limits = [prediction for prediction in predictions if prediction.name == "infinite_width"]
     if len(estimates) != 1 or len(limits) != 1:
-        names = ", ".join(getattr(part, "name", type(part).__name__) for part in row) or "nothing"
+        given = ", ".join(getattr(part, "name", type(part).__name__) for part in row) or "nothing"
         allowed = "one Estimate, any finite-width Predictions, and the one of infinite width"
-        raise SpecError(f"results of a width with {names}", allowed, _WRITE)
+        raise SpecError(f"results of a width with {given}", allowed, _WRITE)
     names = [prediction.name for prediction in predictions]
     if len({*names}) < len(names):
         raise SpecError(f"predictions {', '.join(names)}", "names that differ", "Drop the repeats.")

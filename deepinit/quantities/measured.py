@@ -1,7 +1,6 @@
-"""Measurements of single networks: scaled inputs, checked taps, statistics of a block."""
+"""Measurements of single networks: scaled inputs and values, statistics of a block."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,7 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.inputs import Inputs
 from deepinit.core.specs import Spec
-from deepinit.quantities.kinds import ExactLaw, Kind, Trained
 from deepinit.quantities.quantity import Quantity
-
-_KINDS = {"value": "fiub", "event": "iu", "log_scale": "fiu", "exponent": "iu"}  # of NumPy dtypes
-_NAMES = {"f": "real numbers", "i": "integers"}
-_OPTIONAL = ("log_scale", "exponent")
 
 
 def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]:
@@ -32,64 +26,6 @@ def at_unit_size(spec: Spec, quantity: Quantity, inputs: Any) -> tuple[Any, int]
     displacements = np.ldexp(inputs.displacements, -exponent)
     scaled = dataclasses.replace(inputs, points=points, displacements=displacements)
     return scaled, quantity.input_degree * exponent
-
-
-def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
-    """The Measurement, once every field is found valid; under `jit` when it is traced.
-
-    Args:
-        measured: what a tap, or a seed function, returns.
-        quantity: for messages.
-        shape: of the arrays; None for any shape that they share.
-
-    Raises:
-        SpecError: no Measurement, or a field that is no array of the right kind and shape.
-    """
-    from deepinit.observables.measurement import Measurement
-
-    if not isinstance(measured, Measurement):
-        kind = "an array" if hasattr(measured, "dtype") else type(measured).__name__
-        write = "Write Measurement(value, jnp.zeros(value.shape, jnp.int8))."
-        raise SpecError(f"a tap of {quantity.name} that returns {kind}", "a Measurement", write)
-    shape = getattr(measured.value, "shape", None) if shape is None else shape
-    for field, kinds in _KINDS.items():
-        array = getattr(measured, field)
-        if array is None and field in _OPTIONAL:
-            continue
-        given = f"{field} of type {type(array).__name__}"
-        if hasattr(array, "dtype"):
-            if np.dtype(array.dtype).kind in kinds and array.shape == shape:
-                continue
-            given = f"{field}={array.dtype}{array.shape}"
-        of_shape = "" if shape is None else f" of shape {shape}, one entry for every name"
-        raise SpecError(
-            f"{given} in a Measurement of {quantity.name}",
-            f"an array of {_NAMES[kinds[0]]}{of_shape}",
-            "See the docstring of Measurement.",
-        )
-    kept = {} if measured.kept is None else measured.kept
-    if not (
-        isinstance(kept, Mapping)
-        and all(isinstance(name, str) and hasattr(array, "dtype") for name, array in kept.items())
-    ):
-        given = f"kept of type {type(kept).__name__} in a Measurement of {quantity.name}"
-        raise SpecError(given, "a dictionary of arrays by name, or None", 'Write {"rows": rows}.')
-    return measured
-
-
-def with_checked_tap(quantity: Quantity) -> Kind:
-    """The measurement of a quantity, every Measurement of its tap checked."""
-
-    def check(tap: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *arguments: checked(tap(*arguments), quantity)
-
-    kind = quantity.measurement
-    if isinstance(kind, ExactLaw):
-        return kind._replace(forward=kind.forward._replace(tap=check(kind.forward.tap)))
-    if isinstance(kind, Trained):
-        tap = kind.tap
-        return kind._replace(tap=lambda spec, inputs: check(tap(spec, inputs)))
-    return kind._replace(tap=check(kind.tap))
 
 
 def times_power_of_two(measured: Any, exponent: int) -> Any:

@@ -8,8 +8,8 @@ import numpy as np
 from deepinit.core.fingerprint import shown_values, source_record
 from deepinit.core.network_values import general_rows, values_at
 from deepinit.quantities.kinds import ExactLaw, Trained
-from deepinit.quantities.measured import checked
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.validate import checked
 
 _NUM_VALUES = 8
 _SETTINGS = {"dtype": "float32", "precision": "highest"}

@@ -90,13 +90,13 @@ class Theory(NamedTuple):
             text = getattr(prediction, field)
             self._require(isinstance(text, str), "predict", text, "text", field)
         mean = validate.real_numbers(prediction.mean)
-        shape = np.shape(mean)
+        shape = () if mean is None else mean.shape
         if axis is not None:
             names = axis(spec, inputs)
             shape = (names.length, len(names.entries))
         allowed = f"real numbers of shape {shape}"
-        right = mean is not None and mean.shape == shape
-        self._require(right, "predict", prediction.mean, allowed, "mean")
+        if mean is None or mean.shape != shape:
+            self._require(False, "predict", prediction.mean, allowed, "mean")
         if prediction.variance is None:
             return dataclasses.replace(prediction, mean=mean)
         variance = validate.real_numbers(prediction.variance)
