@@ -71,7 +71,7 @@ def measure_block(
 
 
 def values_of(quantity: Quantity, measured: Any) -> np.ndarray:
-    """Values of every network, scales included [networks, layers, ...], float64; NaN if undefined."""
+    """Values [networks, layers, ...] with their scales, in float64; NaN where undefined."""
     value, event, _ = _scaled(quantity, measured)
     return np.where(event == 0, np.asarray(value, np.float64), np.nan)
 

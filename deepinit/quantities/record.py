@@ -1,4 +1,4 @@
-"""What identifies a quantity that users bring: its source, and what its tap makes of fixed numbers."""
+"""Identity of a user-defined quantity: its source, and values of its tap at fixed numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,18 +16,10 @@ _SETTINGS = {"dtype": "float32", "precision": "highest"}
 
 
 def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str]:
-    """Source of a quantity, and up to 8 values of its tap at fixed numbers of the shapes that the tap sees (see `values_at`).
-
-    Args:
-        quantity: of any kind.
-        spec: what is measured.
-        inputs: where.
-    """
-    measurement: Any = (
-        quantity.measurement.forward
-        if isinstance(quantity.measurement, ExactLaw)
-        else quantity.measurement
-    )
+    """Source of a quantity, and up to 8 values of its tap (see `values_at`)."""
+    measurement: Any = quantity.measurement
+    if isinstance(measurement, ExactLaw):
+        measurement = measurement.forward
     values, digits = values_at(
         _values_of(quantity, measurement, spec, inputs),
         lambda: (_numbers(_shapes(measurement, spec, inputs)),),
@@ -41,7 +33,7 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
 def _values_of(
     quantity: Quantity, measurement: Any, spec: Any, inputs: Any
 ) -> Callable[[Any], Any]:
-    """Values, log-scales and events as a function of what the tap sees."""
+    """Values, log-scales and events as a function of the tap's argument."""
     import jax.numpy as jnp
 
     def values(seen: Any) -> Any:
@@ -57,7 +49,7 @@ def _values_of(
 
 
 def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
-    """What the tap sees when it is first called, as shapes and dtypes."""
+    """Shapes and dtypes of the tap's argument."""
     import jax
 
     seen: list[Any] = []
@@ -85,7 +77,7 @@ def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
 
 
 def _numbers(shapes: Any) -> Any:
-    """Numbers in general position, other ones for every array; integers are 1, for steps and layers."""
+    """Different numbers in general position for every array; integers (steps, layers) are 1."""
     import jax
     import jax.numpy as jnp
 
