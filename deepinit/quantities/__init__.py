@@ -21,7 +21,8 @@ from deepinit.quantities.condensation import (
     relative_distance,
 )
 from deepinit.quantities.distances import log_distance
-from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
+from deepinit.quantities.gradients import log_gradient_norm, log_singular_values
+from deepinit.quantities.kernels import bias_ntk, nngp, ntk
 from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Trained
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.outputs import output_kurtosis

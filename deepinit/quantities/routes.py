@@ -115,11 +115,9 @@ def finished_estimate(
     estimate = statistics.estimate(
         quantity.name, merged, quantity.events, samples=samples, settings=settings
     )
-    if quantity.light_tailed is not None:
+    if (light := quantity.light_tailed) is not None:
         heavy = heavy_tails(estimate, second_moment=quantity.measurement.statistic is not None)
-        estimate = dataclasses.replace(
-            estimate, light_tailed=quantity.light_tailed, heavy_tails=heavy
-        )
+        estimate = dataclasses.replace(estimate, light_tailed=light, heavy_tails=heavy)
     axis = quantity.measurement.axis(spec, inputs)
     return dataclasses.replace(
         apply_statistic(quantity, spec, estimate),
@@ -277,7 +275,7 @@ _EXAMPLES = {
 
 
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Check the types of spec, quantity and inputs, in this order, and that JAX is not forked."""
+    """Check the types of spec, quantity and inputs; refuse JAX in a forked process."""
     require_unforked()
     kind: Any = None
     if isinstance(quantity, Quantity):

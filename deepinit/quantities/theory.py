@@ -79,8 +79,12 @@ class Theory(NamedTuple):
         allows_nan = isinstance(inputs, Training)
         if np.isinf(prediction.mean).any() or not (finite.any() if allows_nan else finite.all()):
             return "its mean is not finite in float64: take a smaller variance, depth or input"
-        if prediction.variance is not None and np.isinf(prediction.variance).any():
+        variance = np.zeros(1) if prediction.variance is None else prediction.variance
+        if np.isinf(variance).any():
             return "its variance is not finite in float64: take a smaller variance or depth"
+        if np.any(variance < 0) and _is_builtin(self.predict):
+            return "its variance is negative: the expansion does not hold at this width and depth"
+        self._require(not np.any(variance < 0), "predict", variance, "numbers >= 0", "variance")
         return prediction
 
     def _checked(self, prediction: Any, spec: Any, inputs: Any, axis: Any) -> Prediction:
@@ -100,8 +104,8 @@ class Theory(NamedTuple):
         if prediction.variance is None:
             return dataclasses.replace(prediction, mean=mean)
         variance = validate.real_numbers(prediction.variance)
-        right = variance is not None and variance.shape == shape and not np.any(variance < 0)
-        allowed = f"{allowed}, >= 0 or NaN; or None"
+        right = variance is not None and variance.shape == shape
+        allowed = f"{allowed}; or None"
         self._require(right, "predict", prediction.variance, allowed, "variance")
         return dataclasses.replace(prediction, mean=mean, variance=variance)
 
