@@ -21,7 +21,8 @@ def why_no_diffusion(spec: Spec) -> str | None:
     phi(0) = phi''(0) = 0, no embedding or output layer.
     """
     if not (isinstance(spec, ResNet) and spec.is_shallow and spec.inner_activation == linear):
-        return "the diffusion limit needs a di.ResNet of shallow blocks without inner activation"
+        blocks = "shallow blocks without an inner activation"
+        return f"the diffusion limit is that of a di.ResNet of {blocks}"
     laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
     if not all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws):
         return (

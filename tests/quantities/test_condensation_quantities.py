@@ -1,4 +1,4 @@
-"""Quantities of training: the exact laws of multiplicity 1 hold in real networks, and what cannot be measured is refused."""
+"""Quantities of training: exact laws of multiplicity 1 in real networks, and refusals."""
 
 import flax.linen
 import jax
@@ -72,7 +72,7 @@ def test_the_first_drop_of_the_loss_is_on_time():
     data = found.dataset
     assert abs(float(data["z"].values[0, 0, 0])) < 5
     assert abs(float(data["variance_z"].values[0, 0, 0])) < 5
-    # resolved: output and input weights of one standard deviation would be later by ln(1.6) / 2 = 0.24
+    # resolved: input and output weights of one deviation are later by ln(1.6) / 2 = 0.24
     assert float(data["effect_resolved"].values[0, 0]) < 0.24
 
 

@@ -1,4 +1,4 @@
-"""The excess kurtosis of outputs over networks: three routes, against outputs themselves, against the exact law of ReLU."""
+"""Excess kurtosis of outputs: three routes, outputs themselves, the exact law of ReLU."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ ONE = di.inputs.points(np.ones((1, 3)))
 
 
 @pytest.mark.slow
-def test_relu_networks_have_the_kurtosis_of_their_exact_law_at_every_layer_and_not_that_of_first_order():
+def test_relu_networks_have_the_exact_kurtosis_at_every_layer_and_not_the_first_order_one():
     widths = (16, 24, 16)
     spec = di.MLP(widths, output_width=1, output_law=di.normal(1.7))
     sim = di.simulate(spec, KURTOSIS, ONE, num_seeds=60_000)

@@ -1,4 +1,4 @@
-"""Own quantities and theories whose fields or functions are of another kind: a sentence that names the field."""
+"""User-defined quantities and theories with fields of another kind: the field is named."""
 
 import dataclasses
 import math

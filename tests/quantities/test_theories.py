@@ -1,4 +1,4 @@
-"""Every quantity x every kind of network x inputs: a theory predicts, finite and in shape, or says in words why not."""
+"""Every quantity x network x inputs: a theory predicts, finite and in shape, or gives a reason."""
 
 import itertools
 
@@ -84,7 +84,7 @@ def test_a_reason_is_returned_not_raised():
 
 @pytest.mark.slow
 def test_log_gradient_norm_is_the_logarithm_of_the_norm():
-    """Of one output weight N(0, 1): E ln|w| = -(gamma + ln 2) / 2 = -0.635; the square has twice that."""
+    """One output weight N(0, 1): E ln|w| = -(gamma + ln 2) / 2 = -0.635; twice for w^2."""
     net = di.MLP((1,), "linear", output_width=1)
     sim = di.simulate(net, Q.log_gradient_norm, di.inputs.ones(1), num_seeds=4000)
     exact = -0.5 * (np.euler_gamma + np.log(2.0))
