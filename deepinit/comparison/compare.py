@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_JUDGED = "not judged"
 _STATISTICS = ("mean", "standard_error", "variance", "variance_standard_error", "skewness")
 _TEXTS = ("error_order", "valid_for", "reference")
-_CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6, whatever the tails
+_CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 for any tails
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
 _RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
@@ -110,13 +110,9 @@ def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
 def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width import angles
 
-    value = angles.log_sin2_angles(spec, inputs)
-    return Prediction(
-        quantity="log_sin2_angle",
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
+    return limit_prediction(
+        "log_sin2_angle",
+        angles.log_sin2_angles(spec, inputs),
         valid_for="every width to infinity at fixed depth",
         reference="NNGP kernel; Cho & Saul 2009 for ReLU",
     )

@@ -10,6 +10,7 @@ from deepinit.core.results import Prediction
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, Spec
 from deepinit.core.training_config import Training
+from deepinit.quantities.theory import limit_prediction
 
 PAPER = "Zhou, Zhou, Luo, Zhang & Xu 2022, arXiv 2105.11686"
 LEVELS = (0.9, 0.99, 0.999)
@@ -270,12 +271,9 @@ def lazy_distance(spec: Any, training: Training) -> Prediction:
 
 
 def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
-    entries = np.tile(value, (len(training.record_steps), 1))
-    return Prediction(
-        quantity=quantity,
-        name="infinite_width",
-        mean=entries,
-        variance=np.zeros_like(entries),
+    return limit_prediction(
+        quantity,
+        np.tile(value, (len(training.record_steps), 1)),
         error_order="o(1)",
         valid_for="width to infinity at the scale of the neural tangent kernel, where input "
         "weights do not turn",

@@ -29,7 +29,7 @@ from deepinit.quantities.diffusions import (
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import Theory, limit, theories
+from deepinit.quantities.theory import Theory, limit, limit_prediction, theories
 
 _REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
 
@@ -136,15 +136,8 @@ def _infinite_bias_ntk(spec: Spec, inputs: Inputs) -> Prediction:
 
 
 def _limit(quantity: str, value: np.ndarray) -> Prediction:
-    return Prediction(
-        quantity=quantity,
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
-        valid_for="all widths to infinity at fixed depth",
-        reference=_REFERENCE,
-    )
+    valid_for = "all widths to infinity at fixed depth"
+    return limit_prediction(quantity, value, valid_for, _REFERENCE)
 
 
 def _why_no_limit_nngp(spec: Spec, inputs: Inputs) -> str | None:

@@ -22,7 +22,7 @@ from deepinit.quantities.length_theory import (
     why_not_volume,
 )
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 
 def _measure_volume(state: Any, inputs: Frames) -> Any:
@@ -73,15 +73,9 @@ def _infinite_curve(spec: Spec, inputs: SampledCurve) -> Prediction:
 
 
 def _limit(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:
-    return Prediction(
-        quantity=quantity,
-        name="infinite_width",
-        mean=value,
-        variance=variance,
-        error_order="O(depth / width)",
-        valid_for="hidden widths to infinity at fixed depth and output width",
-        reference="velocities of the NNGP: derived in deepinit.infinite_width.lengths",
-    )
+    valid_for = "hidden widths to infinity at fixed depth and output width"
+    reference = "velocities of the NNGP: derived in deepinit.infinite_width.lengths"
+    return limit_prediction(quantity, value, valid_for, reference, variance)
 
 
 log_volume = Quantity(

@@ -12,7 +12,7 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
@@ -191,15 +191,8 @@ def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
 
 def growth_limit(value: np.ndarray) -> Prediction:
     """The limit `value` [layers, entries] of the logarithm of a norm over its start."""
-    return Prediction(
-        quantity="log_norm",
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
-        valid_for="every width to infinity at fixed depth; here with the widths of the spec",
-        reference="NNGP kernel",
-    )
+    valid_for = "every width to infinity at fixed depth; here with the widths of the spec"
+    return limit_prediction("log_norm", value, valid_for, "NNGP kernel")
 
 
 survival = Quantity(

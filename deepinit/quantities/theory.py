@@ -163,3 +163,16 @@ def limit(
 ) -> Theory:
     """The infinite-width limit."""
     return Theory(INFINITE_WIDTH, conditions, predict)
+
+
+def limit_prediction(
+    quantity: str,
+    mean: np.ndarray,
+    valid_for: str,
+    reference: str,
+    variance: np.ndarray | None = None,
+    error_order: str = "O(depth / width)",
+) -> Prediction:
+    """The Prediction of an infinite-width limit; a variance of None stands for 0."""
+    variance = np.zeros_like(mean) if variance is None else variance
+    return Prediction(quantity, INFINITE_WIDTH, mean, variance, error_order, valid_for, reference)

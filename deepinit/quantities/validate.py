@@ -143,7 +143,8 @@ def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = N
         isinstance(name, str) and hasattr(array, "dtype") for name, array in kept.items()
     )
     allowed = "a dictionary of arrays by name, or None"
-    validate.require(right, f"kept={kept!r:.80} {source}", allowed, 'Write {"rows": rows}.')
+    given = f"kept of type {type(kept).__name__} {source}"
+    validate.require(right, given, allowed, 'Write {"rows": rows}.')
     return measured
 
 
