@@ -90,6 +90,20 @@ def test_only_logarithms_have_an_absolute_floor(rounding, expected):
     np.testing.assert_allclose(z.item(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("num_seeds", "failed"), [(2, 0), (20, 0), (1000, 1)])
+def test_a_check_fails_from_the_students_t_threshold_on(num_seeds, failed):
+    """z = 5.5 rejects for 1000 networks (threshold 5.03), and not for 2 or 20 (1.1e6, 7.5)."""
+    values = np.tile([-1.0, 1.0], num_seeds // 2)[:, None, None]
+    merged = statistics.statistics(values, np.zeros(values.shape, int), 1)
+    estimate = statistics.estimate("thing", merged, ("not_finite",))
+    off = Prediction("thing", "exact", -5.5 * estimate.standard_error, None, "", "", "")
+    data = di.compare(estimate, off).dataset
+    np.testing.assert_allclose(data["z"], 5.5, rtol=1e-9)
+    case = SimpleNamespace(name="few", checked=("exact",), rejected=())
+    _, failures = judge(SimpleNamespace(case=case, estimate=estimate, dataset=data))
+    assert len(failures) == failed
+
+
 def test_every_logarithm_says_so():
     logarithms = {
         "log_sin2_angle", "log_volume", "log_norm", "log_gradient_norm", "log_singular_values",
