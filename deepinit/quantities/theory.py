@@ -82,8 +82,10 @@ class Theory(NamedTuple):
         variance = np.zeros(1) if prediction.variance is None else prediction.variance
         if np.isinf(variance).any():
             return "its variance is not finite in float64: take a smaller variance or depth"
-        if not _is_builtin(self.predict):  # rounding may leave -1e-17 in built-in formulas
-            self._require(not np.any(variance < 0), "predict", variance, "numbers >= 0", "variance")
+        if not _is_builtin(self.predict):
+            scale = np.maximum(prediction.mean**2, np.nanmax(np.abs(variance), initial=0.0))
+            right = not np.any(variance < -1e-9 * scale)  # rounding, of E x^2 - (E x)^2
+            self._require(right, "predict", variance, "numbers >= 0", "variance")
         return prediction
 
     def _checked(self, prediction: Any, spec: Any, inputs: Any, axis: Any) -> Prediction:

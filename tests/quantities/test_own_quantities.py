@@ -141,6 +141,8 @@ def test_lists_of_numbers_become_arrays_and_a_variance_may_be_unknown():
     np.testing.assert_array_equal(right.mean, [[1.0], [2.0]])
     np.testing.assert_array_equal(right.variance, [[0.5], [np.nan]])
     assert di.predict(SPEC, theory(np.ones((2, 1), np.float32)), POINT).variance is None
+    rounded = di.predict(SPEC, theory(RIGHT, np.array([[1e-20], [-1e-17]])), POINT)
+    assert rounded.variance[1, 0] < 0  # of E x^2 - (E x)^2
 
 
 def test_an_arithmetic_error_in_an_own_theory_is_named_with_its_place():
