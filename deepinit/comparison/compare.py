@@ -1,4 +1,4 @@
-"""Estimate against Prediction, entry by entry."""
+"""Estimate against Prediction, entry by entry, and the verdict from z."""
 
 import dataclasses
 import io
@@ -7,56 +7,77 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import GATE, QUANTILE_LEVELS, Estimate, Prediction, component_names
 
 if TYPE_CHECKING:
     import xarray
 
-_MOST_PRINTED = 4
 NOT_JUDGED = "not judged"
-_CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 whatever the tails
+_STATISTICS = ("mean", "standard_error", "variance", "variance_standard_error", "skewness")
+_TEXTS = ("error_order", "valid_for", "reference")
+_CHEBYSHEV = 1e3  # standard errors: exceeded with a probability below 1e-6 for any tails
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """An xarray Dataset of every comparison, printed as a table for each of the first four components, a row per layer.
+    """An xarray Dataset; prints as a table for each of the first four components.
 
     Attributes:
-        dataset: dims route, layer, pair (and level for quantiles); of a training run `step` instead of layer. Variables: mean, standard_error, variance,
-            variance_standard_error, num_used, num_excluded, effect_resolved [layer, pair]; quantiles
-            [level, layer, pair]; predicted, predicted_variance, difference, z, p_value, variance_z
-            [route, layer, pair]; judged [route, layer, pair] (may z decide? see `compare`); closest [layer, pair] (name of the route nearest to the measured mean).
+        dataset: dims route, layer (`step` of a training run), pair, level. Variables: mean,
+            standard_error, variance, variance_standard_error, num_used, num_excluded,
+            effect_resolved, closest (the route nearest to the mean) [layer, pair]; quantiles
+            [level, layer, pair]; predicted, predicted_variance, difference, z, p_value,
+            variance_z, judged (whether z decides, see `compare`) [route, layer, pair].
     """
 
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
         width = max(130, 50 + 24 * self.dataset.sizes["route"])
-        return printed(
-            self.dataset,
-            [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)],
-            width,
-        )
+        tables = [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
+        return printed(self.dataset, tables, width)
 
     def _repr_html_(self) -> str:
         return self.dataset._repr_html_()
 
 
+def threshold(num_seeds: Any) -> np.ndarray:
+    """|z| from which a prediction is rejected: 5 standard deviations, in Student's t distribution.
+
+    The standard error of a mean has n - 1 degrees of freedom, so the threshold is the quantile of
+    Student's t at the two-sided probability of 5 normal standard deviations, 5.7e-7: 1.1e6 for 2
+    networks, 5.35 for 100, 5.03 for 1000.
+
+    Args:
+        num_seeds: networks behind the standard error, any shape; infinity gives 5.
+    """
+    from scipy import special
+
+    freedom = np.maximum(np.asarray(num_seeds, np.float64) - 1.0, 1.0)
+    return -special.stdtrit(freedom, special.ndtr(-GATE))
+
+
 def compare(
     estimate: Estimate, *predictions: Prediction, pairs: tuple[str, ...] | None = None
 ) -> Comparison:
-    """Compares one measured quantity with any number of predictions of it.
+    """One measured quantity against any number of predictions.
 
-    z = (measured - predicted) / standard error. The standard error is at least four units of rounding of the simulation's dtype, at the scale of
-    the values (`Estimate.rounding`: at least 1 for logarithms), which bounds z where a quantity is constant up to rounding. The effect resolved is 5 standard errors, the smallest difference
-    that a gate at |z| = 5 sees. z of the variance uses the standard error of the variance. A quantity that is the same in every network has
-    z = 0 where it is the predicted one up to rounding and NaN elsewhere (an event that is rare may not have been seen yet); so have entries whose
-    standard error is undefined (one seed).
+    z = (measured - predicted) / standard error. The standard error is at least four rounding units
+    of the simulation's dtype at the scale of the values (`Estimate.rounding`: at least 1 for
+    logarithms). A quantity that is the same in every network has z = 0 where it equals the
+    prediction up to rounding, and NaN elsewhere: a rare event may not have been seen. z is NaN for
+    one seed. `p_value` is two-sided, from Student's t distribution with one degree of freedom less
+    than networks. `effect_resolved` is the smallest difference that `threshold` rejects: 5 standard
+    errors for many networks. z of the variance uses the standard error of the variance.
 
-    `judged` is False where z is NaN, and, for quantities that may have heavy tails (`Quantity.light_tailed`), where the sample's skewness shows
-    that its standard error cannot be trusted, or where z rejects a prediction by the sample's standard error but the difference is within
-    5 standard errors of the variance that the prediction itself states. Beyond 1000 of the latter any tails are judged (Chebyshev's inequality).
+    `judged` is False where z is NaN and, for quantities with heavy tails
+    (`Quantity.light_tailed`), where
+
+    - the skewness of the sample shows that its standard error cannot be trusted, or
+    - z rejects, but the difference is within 5 standard errors of the variance that the prediction
+      states. From 1000 of these on every distribution is judged (Chebyshev's inequality).
 
     Args:
         estimate: measured.
@@ -64,89 +85,65 @@ def compare(
         pairs: labels of the last axis.
 
     Raises:
-        SpecError: different quantities or shapes, or no prediction.
+        SpecError: no prediction, or one of another quantity or shape.
     """
     if not predictions:
-        raise SpecError(
-            "no prediction", "one or more", "Pass di.predict(...) or di.infinite(...) too."
-        )
+        raise SpecError("no prediction", "one or more", "Pass di.predict(...) or di.infinite(...).")
     return comparison(estimate, predictions, pairs=pairs)
 
 
 def comparison(
     estimate: Estimate, predictions: Sequence[Prediction], *, pairs: tuple[str, ...] | None = None
 ) -> Comparison:
-    """`compare` of any number of predictions, none included."""
-    import scipy.stats
+    """`compare` with any number of predictions, none included."""
     import xarray
+    from scipy import special
 
     shape = estimate.mean.shape
-    pairs = estimate.entries if pairs is None else pairs
-    for prediction in predictions:
-        if prediction.quantity != estimate.quantity or prediction.mean.shape != shape:
-            raise SpecError(
-                f"{prediction.quantity} {prediction.mean.shape} by {prediction.name} "
-                f"against measured {estimate.quantity} {shape}",
-                "the same quantity for the same spec and inputs",
-                "Call simulate, predict and infinite with the same arguments.",
-            )
-    empty = np.zeros((0, *shape))
-    predicted = np.stack([prediction.mean for prediction in predictions]) if predictions else empty
-    variances = [
-        np.full(shape, np.nan) if p.variance is None else np.broadcast_to(p.variance, shape)
-        for p in predictions
-    ]
-    variance = np.stack(variances) if predictions else empty
+    for p in predictions:
+        given = f"{p.quantity} {p.mean.shape} by {p.name} against {estimate.quantity} {shape}"
+        same = p.quantity == estimate.quantity and p.mean.shape == shape
+        validate.require(same, given, "one quantity and shape", "Give both the same arguments.")
+    predicted = np.array([p.mean for p in predictions]).reshape(-1, *shape)
+    unknown = np.full(shape, np.nan)
+    variances = [unknown if p.variance is None else p.variance for p in predictions]
+    variance = np.array([np.broadcast_to(v, shape) for v in variances]).reshape(-1, *shape)
     difference = estimate.mean - predicted
     rounding = _rounding(estimate)
-    error = np.where(
-        estimate.standard_error > 0, np.maximum(estimate.standard_error, rounding), np.nan
-    )
+    num_used = estimate.num_seeds - estimate.num_excluded
+    error = np.maximum(estimate.standard_error, rounding)
+    error = np.where(estimate.standard_error > 0, error, np.nan)
     exact = (estimate.standard_error == 0) & (np.abs(difference) <= rounding)
     z = np.where(exact, 0.0, _ratio(difference, error))
+    p_value = 2.0 * special.stdtr(np.maximum(num_used - 1.0, 1.0), -np.abs(z))
+    variance_z = _ratio(estimate.variance - variance, estimate.variance_standard_error)
     names = np.array([prediction.name for prediction in predictions], dtype=str)
     distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
-    nearest = (
-        distance <= np.min(distance, axis=0, initial=np.inf) + rounding
-    )  # of equal ones the first
+    nearest = distance <= np.min(distance, axis=0, initial=np.inf) + rounding  # first of equal ones
     closest = names[np.argmax(nearest, axis=0)] if predictions else np.full(shape, "")
     entry, route = (estimate.axis, "pair"), ("route", estimate.axis, "pair")
     dataset = xarray.Dataset(
         {
-            "mean": (entry, estimate.mean),
-            "standard_error": (entry, estimate.standard_error),
-            "variance": (entry, estimate.variance),
-            "variance_standard_error": (entry, estimate.variance_standard_error),
-            "skewness": (entry, estimate.skewness),
-            "num_used": (entry, estimate.num_seeds - estimate.num_excluded),
+            **{name: (entry, getattr(estimate, name)) for name in _STATISTICS},
+            "num_used": (entry, num_used),
             "num_excluded": (entry, estimate.num_excluded),
             **{f"num_{name}": (entry, count) for name, count in estimate.events.items()},
-            "effect_resolved": (entry, GATE * error),
+            "effect_resolved": (entry, threshold(num_used) * error),
             "quantiles": (("level", *entry), estimate.quantiles),
             "predicted": (route, predicted),
             "predicted_variance": (route, variance),
             "difference": (route, difference),
             "z": (route, z),
-            "judged": (route, _judged(estimate, z, difference, variance)),
-            "p_value": (route, 2.0 * scipy.stats.norm.sf(np.abs(z))),
-            "variance_z": (
-                route,
-                _ratio(estimate.variance - variance, estimate.variance_standard_error),
-            ),
+            "judged": (route, _judged(estimate, num_used, z, difference, variance)),
+            "p_value": (route, p_value),
+            "variance_z": (route, variance_z),
             "closest": (entry, closest),
         },
         coords={
             "route": names,
-            estimate.axis: np.arange(1, shape[0] + 1)
-            if estimate.positions is None
-            else np.array(estimate.positions),
-            "pair": np.array(
-                pairs if pairs is not None else [str(index) for index in range(shape[1])]
-            ),
+            **axis_coordinates(estimate, pairs),
             "level": np.array(QUANTILE_LEVELS),
-            "error_order": ("route", [prediction.error_order for prediction in predictions]),
-            "valid_for": ("route", [prediction.valid_for for prediction in predictions]),
-            "reference": ("route", [prediction.reference for prediction in predictions]),
+            **{name: ("route", [getattr(p, name) for p in predictions]) for name in _TEXTS},
         },
         attrs={
             "quantity": estimate.quantity,
@@ -159,69 +156,106 @@ def comparison(
     return Comparison(dataset)
 
 
-def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
-    """A rich table: a row per layer or step (a spread of them if there are many), measured, then every route with its z."""
-    from rich.table import Table
+def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[str, np.ndarray]:
+    """Coordinates of the two axes of a measurement; numbers where they have no names."""
+    rows, columns = estimate.mean.shape
+    positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
+    labels = estimate.entries if pairs is None else pairs
+    names = [str(index) for index in range(columns)] if labels is None else labels
+    return {estimate.axis: np.array(positions), "pair": np.array(names)}
 
-    axis = axis_of(dataset)
-    one = dataset.isel(pair=pair)
-    rows = shown_layers(dataset.sizes[axis], max_layers)
-    routes = [str(route) for route in dataset["route"].values]
-    result = Table(title=table_title(dataset, pair))
-    for name in (axis, "measured", "sd"):
-        result.add_column(name, justify="right")
-    for route in routes:
-        result.add_column(route, justify="right")
-        result.add_column("z", justify="right")
-    result.add_column("closest")
-    for index in rows:
-        layer = one.isel({axis: index})
-        cells = [
-            str(int(layer[axis])),
-            with_error(float(layer["mean"]), float(layer["standard_error"])),
-        ]
-        cells.append(f"{float(layer['variance']) ** 0.5:.4g}")
-        for column in range(len(routes)):
-            z, judged = float(layer["z"][column]), bool(layer["judged"][column])
-            shown = f"{z:+.1f}" if judged or np.isnan(z) else NOT_JUDGED
-            cells += [f"{float(layer['predicted'][column]):.5g}", shown]
-        result.add_row(*cells, str(layer["closest"].values))
-    return result
+
+def _rounding(estimate: Estimate) -> np.ndarray:
+    """Four rounding units of the simulation's dtype at the scale of the values, per entry."""
+    size = np.fmax(np.abs(estimate.mean), 0.0 if estimate.size is None else estimate.size)
+    if estimate.rounding == "absolute":
+        size = np.maximum(size, 1.0)
+    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
+
+
+def _judged(
+    estimate: Estimate,
+    num_used: np.ndarray,
+    z: np.ndarray,
+    difference: np.ndarray,
+    variance: np.ndarray,
+) -> np.ndarray:
+    """Where z decides, bool [route, layer, pair]: see `compare`."""
+    judged = np.isfinite(z)
+    if estimate.light_tailed is None:
+        return judged
+    with np.errstate(invalid="ignore"):
+        distance, error = np.abs(difference), np.sqrt(variance / np.maximum(num_used, 1))
+        expected = distance < GATE * error
+        # a predicted variance of 0 is only a leading order
+        excluded = (variance > 0) & (distance >= _CHEBYSHEV * error)
+    heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
+    return judged & ((~heavy & ~((np.abs(z) >= threshold(num_used)) & expected)) | excluded)
+
+
+def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error > 0, difference / error, np.nan)
 
 
 def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
-    """z of one route, NaN where it cannot decide: what every verdict is formed from."""
-    one = dataset.sel(route=route)
-    return np.where(
-        one["judged"].values == 1, one["z"].values, np.nan
-    )  # padded with NaN where cases differ in size
+    """z of one route, NaN where it does not decide; every verdict is formed from it."""
+    selected = dataset.sel(route=route)  # padded with NaN where cases differ in size
+    return np.where(selected["judged"].values == 1, selected["z"].values, np.nan)
 
 
 def largest_z(z: np.ndarray) -> float:
-    """The largest |z|; NaN where nothing is judged, which neither agrees nor rejects."""
+    """The largest |z|; NaN where nothing is judged."""
     return float(np.nanmax(np.abs(z))) if np.isfinite(z).any() else float("nan")
 
 
 def worst_of(values: Iterable[float]) -> float:
-    """Of several largest |z|: a rejection before one that is not judged, that before agreement."""
+    """The worst of several largest |z|: a rejection, else NaN (not judged), else the largest."""
     z = np.array([*values])
-    return (
-        largest_z(z) if np.nanmax(z, initial=0.0) >= GATE or not np.isnan(z).any() else float("nan")
-    )
+    rejected = np.nanmax(z, initial=0.0) >= GATE
+    return largest_z(z) if rejected or not np.isnan(z).any() else float("nan")
 
 
-def verdict(largest: float) -> str:
-    """`agrees`, `rejected`, or `not judged` for NaN."""
-    return NOT_JUDGED if np.isnan(largest) else "agrees" if largest < GATE else "rejected"
+def verdict(z: Any, num_seeds: Any = np.inf) -> str:
+    """`rejected` where a |z| reaches `threshold(num_seeds)`; `not judged` if all are NaN."""
+    if np.isnan(z).all():
+        return NOT_JUDGED
+    return "rejected" if np.any(np.abs(z) >= threshold(num_seeds)) else "agrees"
+
+
+def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> Any:
+    """A rich table of one component: measured, then every route with its z, a row per layer."""
+    from rich.table import Table
+
+    axis, component = axis_of(dataset), dataset.isel(pair=pair)
+    routes = [str(route) for route in dataset["route"].values]
+    result = Table(title=table_title(dataset, pair))
+    for name in (axis, "measured", "sd", *(column for route in routes for column in (route, "z"))):
+        result.add_column(name, justify="right")
+    result.add_column("closest")
+    for index in shown_layers(dataset.sizes[axis], max_layers):
+        layer = component.isel({axis: index})
+        measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
+        cells = [str(int(layer[axis])), measured, f"{float(layer['variance']) ** 0.5:.4g}"]
+        for column in range(len(routes)):
+            z = shown_z(float(layer["z"][column]), bool(layer["judged"][column]))
+            cells += [f"{float(layer['predicted'][column]):.5g}", z]
+        result.add_row(*cells, str(layer["closest"].values))
+    return result
+
+
+def shown_z(z: float, judged: bool) -> str:
+    """z with one decimal, or `not judged`."""
+    return f"{z:+.1f}" if judged or np.isnan(z) else NOT_JUDGED
 
 
 def axis_of(dataset: "xarray.Dataset") -> str:
-    """What the rows of a comparison count: `layer`, `step`, or `row` where a Dataset holds cases of both."""
+    """First axis of a comparison: `layer`, `step`, or `row` where a Dataset holds cases of both."""
     return next(name for name in ("layer", "step", "row") if name in dataset.dims)
 
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
-    """What the table shows: quantity, component, number of networks, exclusions."""
+    """Quantity, component, number of networks and of exclusions."""
     excluded = int(dataset["num_excluded"].isel(pair=pair).max())
     note = f", up to {excluded} excluded" if excluded else ""
     return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
@@ -234,71 +268,32 @@ def component_title(dataset: "xarray.Dataset", pair: int) -> str:
 
 
 def shown_components(dataset: "xarray.Dataset") -> range:
-    """The components that are printed: the first `_MOST_PRINTED`."""
-    return range(min(dataset.sizes["pair"], _MOST_PRINTED))
+    """The components that are printed: the first four."""
+    return range(min(dataset.sizes["pair"], 4))
 
 
 def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
-    """Rich tables as text, and how many components of the Dataset are not among them."""
+    """Rich tables as text, and the number of components that are left out."""
     from rich.console import Console
 
     buffer = io.StringIO()
-    console = Console(file=buffer, width=width, color_system=None)
-    for each in tables:
-        console.print(each)
-    hidden = dataset.sizes["pair"] - len(tables)
-    if hidden:
-        buffer.write(
-            f"{hidden} of {dataset.sizes['pair']} components are not shown: .dataset has them all."
-        )
+    Console(file=buffer, width=width, color_system=None).print(*tables, sep="\n", end="\n")
+    count = dataset.sizes["pair"]
+    if (hidden := count - len(tables)) > 0:
+        buffer.write(f"{hidden} of {count} components are not shown: .dataset has them all.")
     return buffer.getvalue().rstrip()
 
 
 def shown_layers(num_layers: int, at_most: int) -> list[int]:
-    """Indices of the layers of a table: all, or a spread that keeps the first and the last."""
+    """Indices of the layers in a table: all, or a geometric spread with the first and the last."""
     if num_layers <= at_most:
         return list(range(num_layers))
     return sorted({round(index) for index in np.geomspace(1, num_layers, at_most) - 1})
 
 
 def with_error(value: float, error: float) -> str:
-    """`-4.6360(9)`-like: the value to two digits of its error, `value +- error`."""
+    """`value +- error`, both to two digits of the error."""
     if not np.isfinite(error) or error <= 0:
         return f"{value:.5g}"
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 10))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
-
-
-def _rounding(estimate: Estimate) -> np.ndarray:
-    """Four units of rounding of the simulation's dtype at the size of what was computed, per entry."""
-    size = (
-        np.abs(estimate.mean)
-        if estimate.size is None
-        else np.fmax(estimate.size, np.abs(estimate.mean))
-    )
-    if estimate.rounding == "absolute":
-        size = np.maximum(size, 1.0)
-    return 4.0 * np.finfo(estimate.settings.get("dtype", "float64")).eps * size
-
-
-def _judged(
-    estimate: Estimate, z: np.ndarray, difference: np.ndarray, variance: np.ndarray
-) -> np.ndarray:
-    """Where z decides, bool [route, layer, pair]: see `compare`."""
-    judged = np.isfinite(z)
-    if estimate.light_tailed is None:
-        return judged
-    count = np.maximum(estimate.num_seeds - estimate.num_excluded, 1)
-    with np.errstate(invalid="ignore"):
-        distance, error = np.abs(difference), np.sqrt(variance / count)
-        expected = distance < GATE * error
-        excluded = (variance > 0) & (
-            distance >= _CHEBYSHEV * error
-        )  # a variance of 0 is only a leading order
-    heavy = np.False_ if estimate.heavy_tails is None else estimate.heavy_tails
-    return judged & ((~heavy & ~((np.abs(z) >= GATE) & expected)) | excluded)
-
-
-def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(error > 0, difference / error, np.nan)

@@ -1,12 +1,20 @@
 """Least squares in powers of 1/width."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 
 class WidthFit(NamedTuple):
-    """Coefficients of 1/n, 1/n^2, ... [terms, ...], covariance of them [terms, terms, ...], chi-square [...] and its degrees of freedom."""
+    """The fitted powers of 1/n.
+
+    Attributes:
+        coefficients: of 1/n, 1/n^2, ... [terms, ...].
+        covariance: of the coefficients [terms, terms, ...].
+        chi_square: [...].
+        degrees_of_freedom: of chi_square.
+    """
 
     coefficients: np.ndarray
     covariance: np.ndarray
@@ -14,8 +22,10 @@ class WidthFit(NamedTuple):
     degrees_of_freedom: int
 
 
-def fit_widths(widths: Any, differences: Any, standard_errors: Any, terms: int) -> WidthFit:
-    """Least squares of d(n) = c1/n + ... + c_terms/n^terms, every entry by itself.
+def fit_widths(
+    widths: npt.ArrayLike, differences: npt.ArrayLike, standard_errors: npt.ArrayLike, terms: int
+) -> WidthFit:
+    """Least squares of d(n) = c1/n + ... + c_terms/n^terms, entry by entry; NaN without errors.
 
     Args:
         widths: [widths], positive; any unit (width, or the inverse of a sum of 1/width).
@@ -27,19 +37,17 @@ def fit_widths(widths: Any, differences: Any, standard_errors: Any, terms: int) 
     values, errors = np.asarray(differences, np.float64), np.asarray(standard_errors, np.float64)
     powers = inverse[:, None] ** np.arange(1, terms + 1)
     shape = values.shape[1:]
-    coefficients, covariance = (
-        np.full((terms, *shape), np.nan),
-        np.full((terms, terms, *shape), np.nan),
-    )
+    coefficients = np.full((terms, *shape), np.nan)
+    covariance = np.full((terms, terms, *shape), np.nan)
     chi_square = np.full(shape, np.nan)
     for place in np.ndindex(shape):
-        value, error = values[(slice(None), *place)], errors[(slice(None), *place)]
+        value, error = values[:, *place], errors[:, *place]
         if not (np.isfinite(value).all() and np.isfinite(error).all() and (error > 0).all()):
             continue
         scaled = powers / error[:, None]
         inner = np.linalg.pinv(scaled)  # [terms, widths]
-        found = inner @ (value / error)
-        coefficients[(slice(None), *place)] = found
-        covariance[(slice(None), slice(None), *place)] = inner @ inner.T
-        chi_square[place] = np.sum((value / error - scaled @ found) ** 2)
+        coefficients[:, *place] = inner @ (value / error)
+        covariance[:, :, *place] = inner @ inner.T
+        residual = value / error - scaled @ coefficients[:, *place]
+        chi_square[place] = np.sum(residual**2)
     return WidthFit(coefficients, covariance, chi_square, len(inverse) - terms)

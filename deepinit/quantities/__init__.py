@@ -1,4 +1,16 @@
-"""One record per measurable thing, tying its observable, its prediction and its infinite-width limit."""
+"""One record per measurable quantity: measurement, finite-width theories, infinite-width limit.
+
+A `Quantity` holds everything that the other packages know about it:
+
+- `measurement`: a tap on one network's forward pass (`Forward`, `ExactLaw`), backward pass
+  (`Backward`) or training run (`Trained`), and the names of its components;
+- `theories`: one `Theory` per prediction, best first; its `conditions` decide where it applies;
+- `events`: codes of undefined values; `rounding`, `light_tailed`, `input_degree`: rounding errors,
+  heavy tails and scaling.
+
+`simulate`, `predict`, `infinite`, runs and plots read the record and have no branches by quantity.
+To add a quantity, write its tap and theories in a module here and append the record to `_ALL`.
+"""
 
 from deepinit.quantities.angles import log_sin2_angle
 from deepinit.quantities.condensation import (
@@ -9,7 +21,8 @@ from deepinit.quantities.condensation import (
     relative_distance,
 )
 from deepinit.quantities.distances import log_distance
-from deepinit.quantities.kernels import bias_ntk, log_gradient_norm, log_singular_values, nngp, ntk
+from deepinit.quantities.gradients import log_gradient_norm, log_singular_values
+from deepinit.quantities.kernels import bias_ntk, nngp, ntk
 from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Trained
 from deepinit.quantities.lengths import length_distortion, log_volume
 from deepinit.quantities.outputs import output_kurtosis

@@ -10,9 +10,19 @@ from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 _PAPER = "Jakub & Nica 2024, arXiv 2302.09712"
+_RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
+_FORMS = ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation")
+_ERRORS = {
+    "second_order": "O(sum 1/width^3)",
+    "tapered": "O(sum 1/width^3), exact at small angles",
+    "hybrid": "O(sum 1/width^3), exact at small angles, off at angles near pi",
+    "first_order": "O(sum 1/width^2)",
+    "paper": "O(sum 1/width^2), constant about 100",
+    "approximation": "O(sum 1/width^2) and O(angle^2), constant about 100",
+}
 
 
 def _measure(state: Any, inputs: Inputs) -> Any:
@@ -22,55 +32,47 @@ def _measure(state: Any, inputs: Inputs) -> Any:
     return pairs.log_sin2_angle(state.postactivations)
 
 
-_RELU_ONLY = ("tapered", "hybrid", "paper", "approximation")
-
-
 def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """The angle chain where the angle is a Markov chain; the kernel walk (first order, norms included) elsewhere."""
     del inputs
     if not isinstance(spec, MLP):
-        return "the spec is a residual network: the finite-width law of its angle is not worked out"
+        return "the spec is a residual network: its angle has no finite-width theory"
     if spec.weight_law is not None and spec.weight_law.name == "orthogonal":
-        return "the weights are orthogonal: their entries are dependent, which changes the 1/width terms"
+        return "the weights are orthogonal: dependent entries change the 1/width terms"
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
-        return f"the biases have the law {spec.bias_law.name!r}: preactivations are not Gaussian at any width"
+        law = spec.bias_law.name
+        return f"the biases have the law {law!r}: preactivations are not Gaussian at any width"
     if form in _RELU_ONLY and not (spec.is_homogeneous and spec.activation.name == "relu"):
         return "it is worked out for relu without biases"
     if form == "second_order" and not spec.is_homogeneous:
-        return "the activation is not homogeneous, or there are biases: the angle alone is no Markov chain"
+        return (
+            "the angle is no Markov chain: the activation is not homogeneous, or there are biases"
+        )
     return None
 
 
 def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
-    return _angle_walk(spec, inputs, form) if spec.is_homogeneous else _kernel_walk(spec, inputs)
+    """The angle chain where the angle is a Markov chain, else the expansion with both norms."""
+    return _angle_chain(spec, inputs, form) if spec.is_homogeneous else _kernel_walk(spec, inputs)
 
 
-def _angle_walk(spec: MLP, inputs: Inputs, form: str) -> Prediction:
+def _angle_chain(spec: MLP, inputs: Inputs, form: str) -> Prediction:
     from deepinit.theory.angles import log_sin2_walk
 
     walks = [
         log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
         for theta in inputs.angles
     ]
-    orders = {
-        "second_order": "O(sum 1/width^3)",
-        "tapered": "O(sum 1/width^3), exact at small angles",
-        "hybrid": "O(sum 1/width^3), exact at small angles, off at angles near pi",
-        "first_order": "O(sum 1/width^2)",
-        "paper": "O(sum 1/width^2), constant about 100",
-        "approximation": "O(sum 1/width^2) and O(angle^2), constant about 100",
-    }
+    derived = "derived in the docstrings of deepinit.theory.numerics.delta_method and angle_layer"
+    of_paper = form in ("paper", "approximation")
     return Prediction(
         quantity="log_sin2_angle",
         name=form,
         mean=np.stack([walk.mean for walk in walks], axis=1),
         variance=np.stack([walk.variance for walk in walks], axis=1),
-        error_order=orders[form],
-        valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / width), no bias, "
-        "homogeneous activation; networks with a defined angle",
-        reference=f"{_PAPER}, Theorem 1 and Approximation 2"
-        if form in ("paper", "approximation")
-        else "derived in the docstrings of deepinit.theory.numerics.delta_method and angle_layer",
+        error_order=_ERRORS[form],
+        valid_for="Gaussian weights (other independent laws add a term of order excess kurtosis / "
+        "width), no bias, homogeneous activation; networks with a defined angle",
+        reference=f"{_PAPER}, Theorem 1 and Approximation 2" if of_paper else derived,
     )
 
 
@@ -91,35 +93,26 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
 
 def _why_no_limit(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
-    return (
-        None
-        if isinstance(spec, MLP)
-        else "the spec is a residual network: the limit of its angle is not built in"
-    )
+    if isinstance(spec, MLP):
+        return None
+    return "the spec is a residual network: the limit of its angle is not built in"
 
 
 def _why_no_angle(spec: Spec, inputs: Inputs) -> str | None:
-    """Two images make an angle."""
     del spec
     if inputs.num_pairs:
         return None
-    return refusal(
-        f"log_sin2_angle at {len(inputs.points)} points without a partner",
-        "pairs of inputs",
-        "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second).",
-    )
+    given = f"log_sin2_angle at {len(inputs.points)} points without a partner"
+    remedy = "Write di.inputs.pair(0.1), or di.inputs.pairs(first, second)."
+    return refusal(given, "pairs of inputs", remedy)
 
 
 def _infinite(spec: MLP, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width import angles
 
-    value = angles.log_sin2_angles(spec, inputs)
-    return Prediction(
-        quantity="log_sin2_angle",
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
+    return limit_prediction(
+        "log_sin2_angle",
+        angles.log_sin2_angles(spec, inputs),
         valid_for="every width to infinity at fixed depth",
         reference="NNGP kernel; Cho & Saul 2009 for ReLU",
     )
@@ -130,14 +123,7 @@ log_sin2_angle = Quantity(
     symbol=r"$\ln \sin^2 \theta^\ell$",
     label="angle between two inputs, as ln sin^2",
     measurement=Forward(_measure, why_not=_why_no_angle),
-    theories=(
-        *theories(
-            ("tapered", "hybrid", "second_order", "first_order", "paper", "approximation"),
-            _why_not,
-            _predict,
-        ),
-        limit(_infinite, _why_no_limit),
-    ),
+    theories=(*theories(_FORMS, _why_not, _predict), limit(_infinite, _why_no_limit)),
     transform="ln sin^2",
     reference=_PAPER,
     rounding="absolute",

@@ -1,27 +1,25 @@
-"""Condensation of input weights in early training: orientations, alignment, the first drop of the loss, distance travelled."""
+"""Condensation of input weights in early training: orientations, alignment, loss drop, distance."""
 
 import functools
 from typing import Any
 
 from deepinit.core.errors import SpecError, reason_against
 from deepinit.core.training_config import Training
-from deepinit.quantities.condensation_predictions import (
+from deepinit.quantities.condensation_theory import (
     LEVELS,
     PAPER,
+    hidden_names,
+    is_kinked,
+    is_two_layer,
     lazy_alignment,
     lazy_distance,
+    linear_setup,
+    multiplicity_of,
     predict_alignment,
     predict_counts,
     predict_distance,
     predict_drop,
     predict_lines,
-)
-from deepinit.quantities.condensation_setup import (
-    checked_setup,
-    hidden_names,
-    is_kinked,
-    is_two_layer,
-    multiplicity_of,
     predicted_directions,
     starts_uniformly,
 )
@@ -31,10 +29,11 @@ from deepinit.quantities.theory import limit, theories
 
 _EVENTS = ("not_condensed", "still_training", "not_finite")
 _NOT_CONDENSED, _STILL_TRAINING, _NOT_FINITE = 1, 2, 3
+_NAMES = ("leading_order",)
 
 
 def _unless_diverged(snapshot: Any, event: Any) -> Any:
-    """Events of a network in training; comparisons with NaN are False, and would count it as something else."""
+    """The event, or `not_finite` for a network that diverged."""
     import jax
     import jax.numpy as jnp
 
@@ -46,15 +45,15 @@ def _unless_diverged(snapshot: Any, event: Any) -> Any:
 def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> Any:
     import jax.numpy as jnp
 
-    from deepinit.observables import orientation_counts, orientations
+    from deepinit.observables import orientations
     from deepinit.observables.measurement import Measurement
+    from deepinit.observables.orientation_counts import count_orientations
     from deepinit.training import hidden_layers, layer_vectors
 
-    # Along the true gradient without a linear part, and of units that can be off, most neurons stay where they are.
+    # Most neurons stay in place if units can be off, or along a gradient without a linear part.
     along_gradient = training.mode in ("gd", "sgd", "flow")
-    masked = is_two_layer(spec) and (
-        is_kinked(spec) or (along_gradient and multiplicity_of(spec) != 1)
-    )
+    stays = is_two_layer(spec) and along_gradient and multiplicity_of(spec) != 1
+    masked = is_two_layer(spec) and (is_kinked(spec) or stays)
 
     def record(snapshot: Any) -> Measurement:
         vectors = layer_vectors(snapshot.parameters)
@@ -62,14 +61,10 @@ def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> An
         for name in hidden_layers(snapshot.parameters):
             outputs = snapshot.parameters[-1]["weights"] if masked else None
             sizes = orientations.amplitudes(vectors[name], outputs) if masked else None
-            counts.append(
-                orientation_counts.count_orientations(vectors[name], amplitudes=sizes, lines=lines)
-            )
+            counts.append(count_orientations(vectors[name], amplitudes=sizes, lines=lines))
         value = jnp.stack([count.num_orientations for count in counts]).astype(snapshot.loss.dtype)
-        accepted = jnp.stack([count.condensed for count in counts])
-        return Measurement(
-            value, _unless_diverged(snapshot, jnp.where(accepted, 0, _NOT_CONDENSED))
-        )
+        event = jnp.where(jnp.stack([count.condensed for count in counts]), 0, _NOT_CONDENSED)
+        return Measurement(value, _unless_diverged(snapshot, event))
 
     return record
 
@@ -84,9 +79,8 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     directions = predicted_directions(spec, training)
 
     def record(snapshot: Any) -> Measurement:
-        best = orientations.alignment(
-            next(iter(layer_vectors(snapshot.parameters).values())), directions
-        ).best
+        first = next(iter(layer_vectors(snapshot.parameters).values()))
+        best = orientations.alignment(first, directions).best
         value = jnp.stack([jnp.mean(best > level) for level in LEVELS]).astype(snapshot.loss.dtype)
         return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
@@ -94,16 +88,16 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
 
 
 def _drop_setup(spec: Any, training: Training) -> Any:
-    """What the law of the first drop needs; refuses what it does not hold for."""
-    setup = checked_setup(
-        spec, training, "drop_time", "Take training_loss: this time is in the unit of that law."
-    )
+    """The setup of the law of the first drop.
+
+    Raises:
+        SpecError: a network or a training run without that law, or without stop_drop.
+    """
+    remedy = "Take training_loss: this time is in the unit of that law."
+    setup = linear_setup(spec, training, "drop_time", remedy)
     if training.stop_drop is None:
-        raise SpecError(
-            "drop_time of a training without stop_drop",
-            "stop_drop=0.001 or another fraction",
-            "Give stop_drop.",
-        )
+        given = "drop_time of a training without stop_drop"
+        raise SpecError(given, "stop_drop=0.001 or another fraction", "Give stop_drop.")
     return setup
 
 
@@ -115,23 +109,19 @@ def _measure_drop(spec: Any, training: Training) -> Any:
 
     setup = _drop_setup(spec, training)
 
-    def overlap(
-        drop: Any,
-    ) -> Any:  # in units of the largest: the overlap S = sum_j a_j c_j at a drop of the loss
+    def overlap(drop: Any) -> Any:
+        """S = sum_j a_j c_j at a drop of the loss, in units of the largest one."""
         part = jnp.minimum(drop / setup.reachable, 1.0)
         return part / (1.0 + jnp.sqrt(1.0 - part))
 
     wanted = overlap(training.stop_drop)
 
     def record(snapshot: Any) -> Measurement:
-        event = _unless_diverged(
-            snapshot, jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING)
-        )
+        event = jnp.where(snapshot.status == DROPPED, 0, _STILL_TRAINING)
         # the step that passed the drop went beyond it: S grows like e^{2 rate t}
         beyond = 0.5 * jnp.log(overlap(1.0 - snapshot.loss / snapshot.initial_loss) / wanted)
-        return Measurement(
-            (setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)[None], event[None]
-        )
+        value = (setup.rate * snapshot.time - beyond).astype(snapshot.loss.dtype)
+        return Measurement(value[None], _unless_diverged(snapshot, event)[None])
 
     return record
 
@@ -147,39 +137,32 @@ def _measure_distance(spec: Any, training: Training) -> Any:
 
     def record(snapshot: Any) -> Measurement:
         now, initial = layer_vectors(snapshot.parameters), layer_vectors(snapshot.initial)
-        names = hidden_layers(snapshot.parameters)
-        value = jnp.stack(
-            [orientations.relative_distance(now[name], initial[name]) for name in names]
-        )
+        distance, names = orientations.relative_distance, hidden_layers(snapshot.parameters)
+        value = jnp.stack([distance(now[name], initial[name]) for name in names])
         return Measurement(value, _unless_diverged(snapshot, jnp.zeros(value.shape)))
 
     return record
 
 
-_NAMES = ("leading_order",)
-
-
 def _why_not(spec: Any, training: Training, form: str) -> str | None:
     del training, form
-    return (
-        None
-        if is_two_layer(spec)
-        else "the theory is that of an MLP of one hidden layer with one output"
-    )
+    if is_two_layer(spec):
+        return None
+    return "the theory is that of an MLP of one hidden layer with one output"
 
 
 def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
     reason = _why_not(spec, training, form)
     if reason is None and multiplicity_of(spec) != 1:
-        return f"it is worked out for phi(0) = 0 and phi'(0) != 0 (multiplicity 1), not for {spec.activation}"
+        worked_out = "phi(0) = 0 and phi'(0) != 0 (multiplicity 1)"
+        return f"it is worked out for {worked_out}, not for {spec.activation}"
     return reason
 
 
 def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
     reason = _why_not_linear(spec, training, form)
-    if reason is None and (
-        training.mode != "gd" or training.rate is None or training.stop_drop is not None
-    ):
+    timed = training.mode == "gd" and training.rate is not None and training.stop_drop is None
+    if reason is None and not timed:
         return f"steps of known times are needed: gd without stop_drop, not {training.name}"
     return reason
 
@@ -187,7 +170,8 @@ def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
 def _why_no_limit(spec: Any, training: Training) -> str | None:
     reason = _why_not(spec, training, "")
     if reason is None and not starts_uniformly(spec, training):
-        return "initial input weights prefer some directions: Gaussian weights and biases of one variance are needed"
+        needed = "Gaussian weights and biases of one variance are needed"
+        return f"initial input weights prefer some directions: {needed}"
     return reason
 
 

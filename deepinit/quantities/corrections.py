@@ -1,6 +1,7 @@
-"""What theory says of kernels of fully connected networks: to order 1/width, and exactly where activations are homogeneous.
+"""Finite-width theory of kernels of MLPs: first order in 1/width, and exact laws.
 
-Exact: Gaussian weights, no biases, a positively homogeneous activation, and one input; second moments of linear networks at any inputs.
+Exact: Gaussian weights, no biases, a positively homogeneous activation, one input; second moments
+of linear networks at any inputs.
 """
 
 from typing import Any
@@ -13,12 +14,15 @@ from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP, Spec
 
 FORM, EXACT = "first_order", "exact"
-_REFERENCE = "arXiv 2106.10165, 1910.00019, 1909.05989; derived in deepinit.theory.kernel_corrections.expansion"
-_EXACT_REFERENCE = "arXiv 1812.05994, 1909.05989; derived in deepinit.theory.kernel_corrections.exact, kernel_correction_linear"
+_THEORY = "deepinit.theory.kernel_corrections"
+_REFERENCE = f"arXiv 2106.10165, 1910.00019, 1909.05989; derived in {_THEORY}.expansion"
+_EXACT_REFERENCE = (
+    f"arXiv 1812.05994, 1909.05989; derived in {_THEORY}.exact and {_THEORY}.linear_network"
+)
 
 
 def _why_no_corrections(spec: Spec) -> str | None:
-    """The expansion needs an MLP with Gaussian weights, and Gaussian biases or none."""
+    """Conditions of the expansion: an MLP, Gaussian weights, Gaussian biases or none."""
     if not isinstance(spec, MLP):
         return "the 1/width expansion is that of MLPs"
     laws = [law for law in (spec.weight_law, spec.output_law) if law is not None]
@@ -35,61 +39,54 @@ def _no_biases(spec: MLP) -> bool:
 
 
 def _is_linear(spec: MLP) -> bool:
-    return (
-        spec.activation.slopes is not None
-        and spec.activation.slopes[0] == spec.activation.slopes[1]
-    )
+    slopes = spec.activation.slopes
+    return slopes is not None and slopes[0] == slopes[1]
 
 
 def why_not_overlaps(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Of second moments of activations."""
+    """Conditions for second moments of activations."""
     return _why_not(spec, inputs, form, every=True)
 
 
 def why_not_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Of tangent kernels."""
+    """Conditions for tangent kernels."""
     return _why_no_output(spec) or _why_not(spec, inputs, form)
 
 
 def why_not_bias_tangent(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Of the part of tangent kernels that hidden biases make."""
+    """Conditions for the tangent kernel of hidden biases."""
     if isinstance(spec, MLP) and _no_biases(spec):
         return "there are no biases"
     return why_not_tangent(spec, inputs, form)
 
 
 def _why_no_output(spec: Spec) -> str | None:
-    missing = isinstance(spec, MLP) and spec.output_width is None
-    return (
-        "tangent kernels are predicted with an output layer (output_width=1)" if missing else None
-    )
+    if isinstance(spec, MLP) and spec.output_width is None:
+        return "tangent kernels are predicted with an output layer (output_width=1)"
+    return None
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str, every: bool = False) -> str | None:
-    """`every`: is the law of linear networks exact at any number of inputs?"""
+    """`every`: the law of linear networks is exact at any number of inputs."""
     from deepinit.theory.kernel_corrections.validate import LARGEST_SUM
 
     reason = _why_no_corrections(spec)
     if reason is not None or not isinstance(spec, MLP):
         return reason
     if form == EXACT:
-        if not (
-            _no_biases(spec) and spec.activation.slopes is not None and any(spec.activation.slopes)
-        ):
+        if not (_no_biases(spec) and any(spec.activation.slopes or ())):
             return "the exact law needs a homogeneous activation that is not 0, and no biases"
         if inputs.num_rows == 1 or (every and _is_linear(spec)):
             return None
         return f"the exact law is that of one input, not of {inputs.num_rows}"
     total = float(np.sum(1.0 / np.asarray(spec.widths)))
-    return (
-        None
-        if total <= LARGEST_SUM
-        else f"the sum of 1/width is {total:.3g}, beyond {LARGEST_SUM:g}"
-    )
+    if total <= LARGEST_SUM:
+        return None
+    return f"the sum of 1/width is {total:.3g}, beyond {LARGEST_SUM:g}"
 
 
 def next_layers(spec: MLP) -> tuple[np.ndarray, float]:
-    """Variances of the linear map after every hidden layer, the next one's or the output layer's: weights, times fan-in [L]; biases."""
+    """(fan-in times weight variance [L], bias variance) of the linear map after every layer."""
     laws = [spec.weight_law] * (spec.depth - 1) + [spec.output_law or spec.weight_law]
     weights = [
         width * law.entry_variance(width, spec.depth)  # type: ignore[union-attr]
@@ -108,7 +105,7 @@ def _first_layer(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray, flo
 
 
 def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of <x, x'> / n after every hidden layer: (G - bias_var) / weight_var of the layer that follows."""
+    """Mean and variance of <x, x'> / n = (G - bias_var) / weight_var, G of the next layer."""
     from deepinit.theory.kernel_corrections import (
         homogeneous_kernel_layers,
         kernel_corrections,
@@ -118,15 +115,14 @@ def predict_overlaps(spec: Any, inputs: Inputs, form: str) -> Prediction:
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
         if inputs.num_rows == 1:
-            found = homogeneous_kernel_layers(
+            layers: Any = homogeneous_kernel_layers(
                 spec.activation, float(first[0, 0]), spec.widths, weights
             )
-            mean, variance = found.mean[:, None], found.variance[:, None]
+            mean, variance = layers.mean[:, None], layers.variance[:, None]
         else:
             entries = (slice(None), *np.triu_indices(len(first)))
-            layers = linear_kernel_layers(
-                first, spec.widths, weights * spec.activation.slopes[1] ** 2
-            )
+            slope = spec.activation.slopes[1]
+            layers = linear_kernel_layers(first, spec.widths, weights * slope**2)
             mean, variance = (part[entries] for part in layers)
         return _exact("nngp", mean / weights[:, None], variance / weights[:, None] ** 2)
     expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
@@ -145,8 +141,8 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     first, weights, bias_var = _first_layer(spec, inputs)
     if form == EXACT:
-        found = homogeneous_ntk_moments(spec.activation, float(first[0, 0]), spec.widths, weights)
-        return _exact("ntk", np.array([[found.mean]]), np.array([[found.variance]]))
+        moments = homogeneous_ntk_moments(spec.activation, float(first[0, 0]), spec.widths, weights)
+        return _exact("ntk", np.array([[moments.mean]]), np.array([[moments.variance]]))
     expansion = kernel_corrections(spec.activation, first, spec.widths, weights, bias_var)
     value = (expansion.tangent + expansion.tangent_shift)[-1:]
     variance = np.diagonal(tangent_covariance(expansion)[-1])[None]
@@ -154,12 +150,12 @@ def predict_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Mean and variance of what the biases of the hidden layers add to the tangent kernel: learning rates of all others 0."""
+    """Mean and variance of the tangent kernel of hidden biases: all other learning rates are 0."""
     from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
     first, weights, bias_var = _first_layer(spec, inputs)
     rates = np.append(np.full(spec.depth - 1, bias_var), 0.0)  # none for the output layer's
-    found = kernel_corrections(
+    expansion = kernel_corrections(
         spec.activation,
         first,
         spec.widths,
@@ -169,10 +165,9 @@ def predict_bias_tangent(spec: Any, inputs: Inputs, form: str) -> Prediction:
         weight_rate=0.0,
         bias_rate=rates,
     )
-    value = (found.tangent + found.tangent_shift)[-1:]
-    return _first_order(
-        "bias_ntk", value, np.diagonal(tangent_covariance(found)[-1])[None], found.valid_for
-    )
+    value = (expansion.tangent + expansion.tangent_shift)[-1:]
+    variance = np.diagonal(tangent_covariance(expansion)[-1])[None]
+    return _first_order("bias_ntk", value, variance, expansion.valid_for)
 
 
 def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction:
@@ -185,7 +180,8 @@ def _exact(quantity: str, value: np.ndarray, variance: np.ndarray) -> Prediction
         error_order="exact",
         valid_for=(
             "independent Gaussian weights, no biases, homogeneous activation; every width. "
-            f"Relative variance in the last layer {spread:.3g}: beyond about 0.3 sample variances have heavy tails"
+            f"Relative variance in the last layer {spread:.3g}: beyond about 0.3 sample variances "
+            "have heavy tails"
         ),
         reference=_EXACT_REFERENCE,
     )

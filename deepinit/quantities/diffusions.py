@@ -1,4 +1,4 @@
-"""What the diffusion limit says of quantities of shallow residual networks: exact at every width, first order in 1 / depth left out."""
+"""Diffusion limit of shallow residual networks: exact at every width, up to O(1 / depth)."""
 
 from typing import Any
 
@@ -15,9 +15,14 @@ FORM, EXACT = "infinite_depth", "exact"
 
 
 def why_no_diffusion(spec: Spec) -> str | None:
-    """Shallow blocks with psi = id, independent Gaussian parameters that shrink with depth, phi(0) = phi''(0) = 0, no end layers."""
+    """Why a spec has no diffusion limit here; None where it has one.
+
+    Conditions: shallow blocks with psi = id, independent Gaussian parameters of scaling `depth`,
+    phi(0) = phi''(0) = 0, no embedding or output layer.
+    """
     if not (isinstance(spec, ResNet) and spec.is_shallow and spec.inner_activation == linear):
-        return "the diffusion limit is that of a di.ResNet of shallow blocks without an inner activation"
+        blocks = "shallow blocks without an inner activation"
+        return f"the diffusion limit is that of a di.ResNet of {blocks}"
     laws = [law for law in (spec.weight_law, spec.bias_law) if law is not None]
     if not all(isinstance(law, Law) and law.is_gaussian and law.scaling == "depth" for law in laws):
         return (
@@ -26,21 +31,17 @@ def why_no_diffusion(spec: Spec) -> str | None:
     if spec.embedding_law is not None or spec.output_width is not None:
         return "the diffusion limit is that of the stream, without embedding and output layer"
     if not _has_no_curvature(spec.activation):
-        return f"the diffusion limit is worked out for phi(0) = phi''(0) = 0 (tanh), not for {spec.activation}"
+        needs = "the diffusion limit needs phi(0) = phi''(0) = 0 (tanh)"
+        return f"{needs}, not {spec.activation}"
     return None
 
 
 def why_no_linear_network(spec: Spec) -> str | None:
-    """The laws at finite width and depth are those of linear networks."""
+    """Conditions of the exact laws at finite width and depth."""
     reason = why_no_diffusion(spec)
     if reason is None and spec.activation != linear:
         return f"the law at finite depth is that of linear networks, not of {spec.activation}"
     return reason
-
-
-def is_diffusion(spec: Spec) -> bool:
-    """Has the spec a diffusion limit?"""
-    return why_no_diffusion(spec) is None
 
 
 def _has_no_curvature(activation: Any) -> bool:
@@ -55,7 +56,7 @@ def _has_no_curvature(activation: Any) -> bool:
 
 
 def unit_variances(spec: ResNet) -> tuple[float, float]:
-    """(weight_var, bias_var) of a unit of time, the whole depth."""
+    """(weight_var, bias_var) per unit of time, which is the depth."""
     assert isinstance(spec.weight_law, Law)
     bias_var = spec.bias_law.variance if isinstance(spec.bias_law, Law) else 0.0
     return spec.weight_law.variance, bias_var
@@ -68,7 +69,7 @@ def _gram(spec: ResNet, inputs: Inputs) -> np.ndarray:
 
 
 def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E lambda_ij and its variance at every block: `theory.diffusion.overlap_moments`, exact of linear networks (form `exact`)."""
+    """E lambda_ij and its variance at every block; `exact`, of linear networks, at any depth."""
     from deepinit.theory.diffusion import overlap_moments
 
     weight_var, bias_var = unit_variances(spec)
@@ -79,59 +80,44 @@ def predict_nngp(spec: Any, inputs: Inputs, form: str) -> Prediction:
         for column, (i, j) in enumerate(entries):
             two = gram[np.ix_([i, j], [i, j])]
             depth = layer + 1 if form == EXACT else None
-            moments = overlap_moments(
-                spec.activation, spec.width, two, weight_var, bias_var, horizon, depth=depth
-            )
-            value[layer, column], variance[layer, column] = (
-                moments.mean[0, 1],
-                moments.variance[0, 1],
-            )
+            variances = weight_var, bias_var, horizon
+            moments = overlap_moments(spec.activation, spec.width, two, *variances, depth=depth)
+            value[layer, column] = moments.mean[0, 1]
+            variance[layer, column] = moments.variance[0, 1]
     return _prediction("nngp", form, value, variance)
 
 
 def predict_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E Theta_ij: `theory.diffusion.double_limit`, whose mean holds at every width."""
+    """E Theta_ij; the mean in the double limit holds at every width."""
     from deepinit.theory.diffusion import double_limit
 
     limit = double_limit(spec.activation, _gram(spec, inputs), *unit_variances(spec))
-    return _prediction(
-        "ntk", form, limit.block_kernel[np.triu_indices(inputs.num_rows)][None], None
-    )
+    kernel = limit.block_kernel[np.triu_indices(inputs.num_rows)][None]
+    return _prediction("ntk", form, kernel, None)
 
 
 def predict_bias_ntk(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """E K_b and its variance, the same for all pairs."""
+    """E K_b and its variance, equal for all pairs."""
     from deepinit.theory.diffusion import bias_kernel_variance, double_limit
 
     weight_var, bias_var = unit_variances(spec)
     limit = double_limit(spec.activation, _gram(spec, inputs), weight_var, bias_var)
-    value = np.full(
-        (1, len(np.triu_indices(inputs.num_rows)[0])), float(np.mean(limit.bias_kernel))
-    )
-    variance = np.full_like(
-        value, bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var)
-    )
-    return _prediction("bias_ntk", form, value, variance)
+    num_pairs = len(np.triu_indices(inputs.num_rows)[0])
+    value = np.full((1, num_pairs), float(np.mean(limit.bias_kernel)))
+    variance = bias_kernel_variance(spec.activation, spec.width, weight_var, bias_var)
+    return _prediction("bias_ntk", form, value, np.full_like(value, variance))
 
 
 def predict_gradient(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """ln |J(x_T, x_t)^T e_1| is Gaussian: `theory.diffusion.jacobian_law` with the time that is left."""
+    """ln |J(x_T, x_t)^T e_1| is Gaussian: `theory.diffusion.jacobian_law` over the time left."""
     from deepinit.theory.diffusion import jacobian_law
 
     spec.matrix_shapes(inputs.dimension)
     left = 1.0 - np.arange(1, spec.depth + 1) / spec.depth
-    laws = [
-        jacobian_law(spec.activation, spec.width, unit_variances(spec)[0], horizon).log_square
-        for horizon in left
-    ]
+    weight_var = unit_variances(spec)[0]
+    laws = [jacobian_law(spec.activation, spec.width, weight_var, t).log_square for t in left]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
-    shape = (spec.depth, inputs.num_rows)
-    return _prediction(
-        "log_gradient_norm",
-        form,
-        np.broadcast_to(value[:, None], shape),
-        np.broadcast_to(variance[:, None], shape),
-    )
+    return _same_for_all("log_gradient_norm", form, value, variance, inputs.num_rows)
 
 
 def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
@@ -140,53 +126,52 @@ def predict_log_norm(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
     spec.matrix_shapes(inputs.dimension)
     times = np.arange(1, spec.depth + 1) / spec.depth
-    laws = [
-        log_mean_square_law(spec.activation, spec.width, unit_variances(spec)[0], horizon)
-        for horizon in times
-    ]
+    weight_var = unit_variances(spec)[0]
+    laws = [log_mean_square_law(spec.activation, spec.width, weight_var, t) for t in times]
     value, variance = np.array([[0.5 * law.mean, 0.25 * law.variance] for law in laws]).T
-    shape = (spec.depth, len(inputs.points))
-    return _prediction(
-        "log_norm",
-        form,
-        np.broadcast_to(value[:, None], shape),
-        np.broadcast_to(variance[:, None], shape),
-    )
+    return _same_for_all("log_norm", form, value, variance, len(inputs.points))
 
 
 def predict_log_volume(spec: Any, frames: Any, form: str) -> Prediction:
-    """ln of the volume of a frame of d tangents is Gaussian: N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
+    """ln vol of a frame of d tangents is N(kappa t d (1 - (d + 1) / D) / 2, kappa t d / D).
 
-    By Gram-Schmidt the d stretches have independent increments: d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt, because
-    vector i is stretched by noise along itself (variance kappa / D, Ito correction - kappa / (2 D)) and pushed outwards by noise in the
-    D - i directions orthogonal to the vectors so far (kappa (D - i) / (2 D)). For d = 1 the law of |g v|, for d = D that of det g.
+    By Gram-Schmidt the d stretches have independent increments
+    d ln r_i = sqrt(kappa / D) dB_i + (kappa / 2)(1 - 2 i / D) dt: vector i is stretched by noise
+    along itself (variance kappa / D, Ito correction -kappa / (2 D)) and pushed outwards by noise in
+    the D - i directions orthogonal to the vectors before it (kappa (D - i) / (2 D)). For d = 1 this
+    is the law of |g v|, for d = D that of det g.
     """
     from deepinit.theory.diffusion import diffusion_constants
 
     slope, size, width = diffusion_constants(spec.activation).slope, frames.frame_size, spec.width
     growth = slope**2 * unit_variances(spec)[0] * np.arange(1, spec.depth + 1) / spec.depth
     value = 0.5 * growth * size * (1.0 - (size + 1.0) / width)
-    shape = (spec.depth, len(frames.points))
-    variance = growth * size / width
-    return _prediction(
-        "log_volume",
-        form,
-        np.broadcast_to(value[:, None], shape),
-        np.broadcast_to(variance[:, None], shape),
-    )
+    return _same_for_all("log_volume", form, value, growth * size / width, len(frames.points))
+
+
+def _same_for_all(
+    quantity: str, form: str, value: np.ndarray, variance: np.ndarray, count: int
+) -> Prediction:
+    """A prediction [layers] that holds for `count` components."""
+    shape = (len(value), count)
+    value, variance = (np.broadcast_to(part[:, None], shape) for part in (value, variance))
+    return _prediction(quantity, form, value, variance)
 
 
 def _prediction(
     quantity: str, form: str, value: np.ndarray, variance: np.ndarray | None
 ) -> Prediction:
+    exact = "linear blocks, independent Gaussian parameters; every width and depth"
+    limit = (
+        "depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; "
+        "every width"
+    )
     return Prediction(
         quantity=quantity,
         name=form,
         mean=value,
         variance=variance,
-        error_order="exact" if form == EXACT else "O(1 / depth), whatever the width",
-        valid_for="linear blocks, independent Gaussian parameters; every width and depth"
-        if form == EXACT
-        else "depth to infinity; psi = id, phi(0) = phi''(0) = 0, independent Gaussian parameters; every width",
+        error_order="exact" if form == EXACT else "O(1 / depth), at every width",
+        valid_for=exact if form == EXACT else limit,
         reference="arXiv 2007.03253; finite width: derived in deepinit.theory.diffusion",
     )

@@ -36,35 +36,30 @@ def _measure(state: Any, inputs: Inputs) -> Any:
 
 
 def _log_start(inputs: Inputs) -> np.ndarray:
-    """[pairs]: ln |x_0 - x'_0|."""
+    """ln |x_0 - x'_0| [pairs]."""
     size = np.max(np.abs(inputs.displacements), axis=1)
     return np.log(size) + np.log(np.linalg.norm(inputs.displacements / size[:, None], axis=1))
 
 
 def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
-    """Two different inputs have a distance that can grow."""
     del spec
     if inputs.num_pairs and np.any(inputs.displacements != 0, axis=1).all():
         return None
-    got = (
-        "a pair of equal inputs"
-        if inputs.num_pairs
-        else f"{len(inputs.points)} points without a partner"
-    )
-    return refusal(
-        f"log_distance at {got}",
-        "pairs of different inputs",
-        "Write di.inputs.pair(0.1), or di.inputs.from_arrays(first, second).",
-    )
+    alone = f"{len(inputs.points)} points without a partner"
+    given = f"log_distance at {'a pair of equal inputs' if inputs.num_pairs else alone}"
+    remedy = "Write di.inputs.pair(0.1), or di.inputs.from_arrays(first, second)."
+    return refusal(given, "pairs of different inputs", remedy)
 
 
 def _is_one_signal(spec: Spec, inputs: Inputs) -> bool:
-    """Is the difference of the images the image of one input, up to sign? Linear networks; parallel inputs of homogeneous ones."""
+    """Is the difference of the images the image of one input, up to sign?
+
+    So in linear networks, and at parallel inputs of homogeneous MLPs.
+    """
     if _is_linear(spec):
         return True
-    return (
-        isinstance(spec, MLP) and spec.is_homogeneous and bool(np.all(inputs.angles <= _COLLINEAR))
-    )
+    parallel = bool(np.all(inputs.angles <= _COLLINEAR))
+    return isinstance(spec, MLP) and spec.is_homogeneous and parallel
 
 
 def _is_linear(spec: Spec) -> bool:
@@ -72,7 +67,7 @@ def _is_linear(spec: Spec) -> bool:
 
 
 def _as_one_signal(spec: Spec, inputs: Inputs) -> tuple[Any, Inputs]:
-    """That input, and the network without biases, which cancel."""
+    """The network without biases, which cancel, and that input."""
     return dataclasses.replace(spec, bias_law=None), kinds.points(inputs.displacements)
 
 
@@ -87,9 +82,10 @@ def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
         return "the activation is nonlinear: the distance depends on both norms and the angle"
     assert spec.weight_law is not None
     if not spec.weight_law.is_gaussian:
-        return f"the weights are {spec.weight_law.name}: terms of order 1/width beside those of Gaussian weights are left out"
+        return f"the weights are {spec.weight_law.name}: their own 1/width terms are left out"
     if spec.bias_law is not None and not spec.bias_law.is_gaussian:
-        return f"the biases have the law {spec.bias_law.name!r}: preactivations are not Gaussian at any width"
+        law = spec.bias_law.name
+        return f"the biases have the law {law!r}: preactivations are not Gaussian at any width"
     if np.any(inputs.angles <= _COLLINEAR):
         return "a pair is parallel: the walk is that of norms and an angle"
     return None
@@ -107,9 +103,8 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
     if not np.isfinite(mean).all():
         end = int(np.argmin(np.isfinite(mean).all(axis=1)))
-        raise SpecError(
-            f"the expansion in 1/width holds up to layer {end} only: fluctuations are of order 1 beyond"
-        )
+        reason = "fluctuations are of order 1 beyond"
+        raise SpecError(f"the expansion in 1/width holds up to layer {end} only: {reason}")
     return Prediction(
         quantity="log_distance",
         name=form,
@@ -117,7 +112,7 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         variance=0.25 * np.array([walk.log_distance2_variance for walk in walks]).T,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
-        reference="derived in the docstrings of deepinit.theory.angles.kernel_propagation and distances",
+        reference="derived in deepinit.theory.angles.kernel_propagation and distances",
     )
 
 

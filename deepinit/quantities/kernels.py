@@ -1,10 +1,9 @@
-"""Kernels of single networks: second moments of activations, tangent kernels, gradients by layer, singular values of the Jacobian."""
+"""Kernels of single networks: second moments of activations, and tangent kernels."""
 
 from typing import Any
 
 import numpy as np
 
-from deepinit.core.errors import refusal
 from deepinit.core.inputs import Inputs
 from deepinit.core.laws import Law
 from deepinit.core.results import Prediction
@@ -22,7 +21,6 @@ from deepinit.quantities.corrections import FORM as FIRST_ORDER
 from deepinit.quantities.diffusions import (
     FORM,
     predict_bias_ntk,
-    predict_gradient,
     predict_nngp,
     predict_ntk,
     why_no_diffusion,
@@ -31,14 +29,13 @@ from deepinit.quantities.diffusions import (
 from deepinit.quantities.kinds import Backward, Forward
 from deepinit.quantities.kinds.backward import all_points
 from deepinit.quantities.quantity import SCALED_EVENTS, Quantity
-from deepinit.quantities.theory import Theory, limit, theories
+from deepinit.quantities.theory import Theory, limit, limit_prediction, theories
 
-_DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 _REFERENCE = "arXiv 1711.00165 (NNGP), 1806.07572 (NTK)"
 
 
 def pairs_of_points(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (i, j), i <= j, of points and partners, all as points."""
+    """Indices (i, j), i <= j, of points, then partners."""
     return np.triu_indices(inputs.num_rows)
 
 
@@ -54,7 +51,7 @@ def point_names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 
 
 def tap_overlaps(state: Any, inputs: Inputs) -> Any:
-    """<x, x'> / width of every pair, with its log-scale."""
+    """<x, x'> / width of every pair."""
     import jax.numpy as jnp
 
     from deepinit.networks.cotangents import Products
@@ -73,7 +70,10 @@ def tap_overlaps(state: Any, inputs: Inputs) -> Any:
 
 
 def _kernel(products: Any, inputs: Inputs) -> Any:
-    """Entries i <= j of the kernel K = exp(log_scale) * value of `Products`, in units of sqrt(K_ii K_jj): rounding is relative to that."""
+    """Entries i <= j of K = exp(log_scale) * value, as multiples of sqrt(K_ii K_jj).
+
+    Rounding is relative to that unit.
+    """
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
@@ -86,41 +86,11 @@ def _kernel(products: Any, inputs: Inputs) -> Any:
     return Measurement(value, jnp.zeros(value.shape, jnp.int8), log_scale=units[entries])
 
 
-def _logarithm(value: Any, gradients: Any) -> Any:
-    """A logarithm of gradients; -inf is an event of its own: nothing is left."""
-    import jax.numpy as jnp
-
-    from deepinit.observables.measurement import Measurement
-
-    # The derivative of an activation at NaN may be a number: no gradients without outputs.
-    finite = jnp.isfinite(gradients.outputs).all() & jnp.isfinite(gradients.output_scales).all()
-    value = jnp.where(finite, value, jnp.nan)
-    event = jnp.where(jnp.isneginf(value), _DEAD, jnp.where(jnp.isfinite(value), 0, _NOT_FINITE))
-    return Measurement(jnp.where(event == 0, value, 0), event.astype(jnp.int8))
-
-
-def _first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The first output neuron (the first coordinate of the last layer without an output layer), at every point."""
+def first_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The first output, or coordinate of the last layer, at every point."""
     functions = np.zeros((inputs.num_rows, spec.output_width or spec.widths[-1]))
     functions[:, 0] = 1.0
     return functions, tuple(range(inputs.num_rows))
-
-
-def _why_no_jacobian(spec: Spec, inputs: Inputs) -> str | None:
-    del spec
-    if inputs.num_rows == 1:
-        return None
-    return refusal(
-        f"the Jacobian at {inputs.num_rows} points",
-        "one point",
-        "Take di.inputs.points(x) of one row.",
-    )
-
-
-def _every_output(spec: Spec, inputs: Inputs) -> tuple[np.ndarray, tuple[int, ...]]:
-    del inputs
-    width = spec.output_width or spec.widths[-1]
-    return np.eye(width), (0,) * width
 
 
 def _measure_ntk(gradients: Any, inputs: Inputs) -> Any:
@@ -132,30 +102,10 @@ def _measure_bias_ntk(gradients: Any, inputs: Inputs) -> Any:
 
 
 def _whole(measured: Any) -> Any:
-    """One row, for the whole network."""
-    value, event, log_scale = (
-        part[None] for part in (measured.value, measured.event, measured.log_scale)
+    """The Measurement as one row."""
+    return measured._replace(
+        value=measured.value[None], event=measured.event[None], log_scale=measured.log_scale[None]
     )
-    return measured._replace(value=value, event=event, log_scale=log_scale)
-
-
-def _measure_gradients(gradients: Any, inputs: Inputs) -> Any:
-    del inputs
-    return _logarithm(0.5 * gradients.layers, gradients)  # layers: ln of the square
-
-
-def _measure_singular_values(gradients: Any, inputs: Inputs) -> Any:
-    from deepinit.observables.singular_values import log_singular_values
-
-    del inputs
-    return _logarithm(
-        log_singular_values(gradients.inputs.vectors, gradients.inputs.log_scales)[None], gradients
-    )
-
-
-def _singular_names(spec: Spec, inputs: Inputs) -> tuple[str, ...]:
-    count = min(spec.output_width or spec.widths[-1], inputs.dimension)
-    return tuple(f"singular value {number}" for number in range(1, count + 1))
 
 
 def _infinite_nngp(spec: Spec, inputs: Inputs) -> Prediction:
@@ -178,31 +128,23 @@ def _infinite_bias_ntk(spec: Spec, inputs: Inputs) -> Prediction:
 
     check_output_layer(spec)
     first, second = pairs_of_points(inputs)
-    found = kernel_layers(spec, all_points(inputs).points, trained=("biases",)).ntk[
-        -1:, first, second
-    ]
+    layers = kernel_layers(spec, all_points(inputs).points, trained=("biases",))
     law = spec.bias_law if spec.output_width is not None else None
-    # biases of an output layer are none of a hidden one
+    # without the bias of the output layer
     at_output = law.entry_variance(1) if isinstance(law, Law) and law.scaling == "absolute" else 0.0
-    return _limit("bias_ntk", found - at_output)
+    return _limit("bias_ntk", layers.ntk[-1:, first, second] - at_output)
 
 
 def _limit(quantity: str, value: np.ndarray) -> Prediction:
-    return Prediction(
-        quantity=quantity,
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
-        valid_for="all widths to infinity at fixed depth",
-        reference=_REFERENCE,
-    )
+    valid_for = "all widths to infinity at fixed depth"
+    return limit_prediction(quantity, value, valid_for, _REFERENCE)
 
 
 def _why_no_limit_nngp(spec: Spec, inputs: Inputs) -> str | None:
     del inputs
     if isinstance(spec, ConvResNet):
-        return "overlaps of images differ from position to position (infinite_width.residual.position_kernels)"
+        kernels = "infinite_width.residual.position_kernels"
+        return f"overlaps of images differ from position to position ({kernels})"
     return None
 
 
@@ -223,6 +165,12 @@ def _predict_nngp(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     return (predict_nngp if isinstance(spec, ResNet) else predict_overlaps)(spec, inputs, form)
 
 
+def why_no_diffusion_limit(spec: Spec, inputs: Inputs, form: str) -> str | None:
+    """Conditions of the diffusion limit, for every input."""
+    del inputs, form
+    return why_no_diffusion(spec)
+
+
 def _kernel_theories(
     why_not: Any,
     predict_mlp: Any,
@@ -232,7 +180,7 @@ def _kernel_theories(
     """Exact laws and expansion of MLPs, infinite depth of residual networks."""
     return (
         *theories(of_mlps, why_not, predict_mlp),
-        *theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_residual),
+        *theories((FORM,), why_no_diffusion_limit, predict_residual),
     )
 
 
@@ -256,7 +204,7 @@ ntk = Quantity(
     name="ntk",
     symbol=r"$\Theta$",
     label="tangent kernel of the first output, all parameters, in NTK parametrization",
-    measurement=Backward(_measure_ntk, _first_output, entries=_pair_names),
+    measurement=Backward(_measure_ntk, first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(why_not_tangent, predict_tangent, predict_ntk),
         limit(_infinite_ntk, _why_no_limit_tangent),
@@ -270,18 +218,18 @@ ntk = Quantity(
 
 """Theta(x, x') = sum over all parameters of df(x)/dp df(x')/dp, f the first output.
 
-NTK parametrization: a parameter is its standard deviation times p of variance 1, so that every derivative carries the
-standard deviation, W_ij = sqrt(v / fan_in) p_ij for `di.normal(v)`, b_i = sqrt(variance) p_i. No division by the number
-of parameters or outputs: Theta is of order depth at infinite width, and (x.x') v / dimension for one linear layer.
-Tangent kernels in standard parametrization weigh every layer by fan_in / v instead. Entries: pairs i <= j of points, partners
-after the points. One row, for the whole network.
+NTK parametrization: W_ij = sqrt(v / fan_in) p_ij for `di.normal(v)`, b_i = sqrt(variance) p_i, so
+that every derivative carries the standard deviation of its parameter. No division by the number of
+parameters or outputs: Theta is of order depth at infinite width, and (x.x') v / dimension for one
+linear layer. The standard parametrization weighs every layer by fan_in / v instead. Entries: pairs
+i <= j of points, then partners. One row, for the whole network.
 """
 
 bias_ntk = ntk._replace(
     name="bias_ntk",
     symbol=r"$\Theta_b$",
     label="tangent kernel of the first output, biases of the hidden layers, in NTK parametrization",
-    measurement=Backward(_measure_bias_ntk, _first_output, entries=_pair_names),
+    measurement=Backward(_measure_bias_ntk, first_output, entries=_pair_names),
     theories=(
         *_kernel_theories(
             why_not_bias_tangent, predict_bias_tangent, predict_bias_ntk, (FIRST_ORDER,)
@@ -289,30 +237,4 @@ bias_ntk = ntk._replace(
         limit(_infinite_bias_ntk, _why_no_limit_tangent),
     ),
 )
-"""The part of `ntk` that the biases of hidden layers make, in the same parametrization: db_i = sqrt(variance) dp_i."""
-
-log_gradient_norm = Quantity(
-    name="log_gradient_norm",
-    symbol=r"$\ln |\partial f / \partial x_\ell|$",
-    label="norm of the gradient of the first output with respect to every layer, as a logarithm",
-    measurement=Backward(_measure_gradients, _first_output, per_layer=True, entries=point_names),
-    theories=theories((FORM,), lambda spec, inputs, name: why_no_diffusion(spec), predict_gradient),
-    transform="ln",
-    reference="arXiv 2007.03253, section 5",
-    rounding="absolute",
-    input_degree=0,
-)
-
-log_singular_values = Quantity(
-    name="log_singular_values",
-    symbol=r"$\ln s_i$",
-    label="singular values of the Jacobian, from the largest, as logarithms",
-    measurement=Backward(
-        _measure_singular_values, _every_output, entries=_singular_names, why_not=_why_no_jacobian
-    ),
-    theories=(),
-    transform="ln",
-    reference="arXiv 2007.03253, section 5",
-    rounding="absolute",
-    input_degree=0,
-)
+"""The part of `ntk` from the biases of hidden layers, in the same parametrization."""

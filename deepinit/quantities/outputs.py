@@ -1,8 +1,9 @@
-"""How far the neurons of one layer are from independent Gaussians: a statistic of the ensemble, not of single networks.
+"""Excess kurtosis of the preactivations of one layer: a statistic of the ensemble.
 
-Given the layer before, with q = |x|^2 / n, the preactivations at one input are i.i.d. N(0, G), G = bias_var + weight_var q. Over networks they are mixtures of
-Gaussians with excess kurtosis 3 Var G / (E G)^2, exactly. So what is measured of every network is q; the ensemble's estimate of the kurtosis has the
-standard error 3 sqrt(2 / R) v from R networks, where drawing outputs themselves would have sqrt(24 / R).
+Given the layer before, with q = |x|^2 / n, the preactivations at one input are i.i.d. N(0, G),
+G = bias_var + weight_var q. Over networks they are mixtures of Gaussians with excess kurtosis
+v = 3 Var G / (E G)^2, exactly. So q is measured: the estimate of v from R networks has the standard
+error 3 sqrt(2 / R) v, where outputs themselves would give sqrt(24 / R).
 """
 
 import dataclasses
@@ -27,32 +28,31 @@ _REFERENCE = "arXiv 2106.10165, chapter 4; derived in deepinit.quantities.output
 
 
 def _why_no_kurtosis(spec: Spec, inputs: Inputs) -> str | None:
-    """Sums over weights and biases must be Gaussian given the layer before."""
     del inputs
-    laws = (
-        (spec.weight_law, spec.output_law, spec.bias_law)
-        if isinstance(spec, MLP)
-        else (spec.output_law,)
-    )
+    laws: tuple[Any, ...] = (spec.output_law,)
+    if isinstance(spec, MLP):
+        laws = (spec.weight_law, spec.output_law, spec.bias_law)
     for law in laws:
         if law is not None and not (isinstance(law, Law) and law.is_gaussian):
-            return refusal(
-                f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}",
-                "Gaussian weights and biases: a sum with other weights has a kurtosis of its own",
-                "Take di.normal(...), or keep samples of an output and take their kurtosis.",
-            )
+            given = f"output_kurtosis with the law {getattr(law, 'name', 'matrix')!r}"
+            allowed = "Gaussian weights and biases: others add a kurtosis of their own"
+            return refusal(given, allowed, "Take di.normal(...), or the kurtosis of samples.")
     return None
 
 
 def _measure(state: Any, inputs: Inputs) -> Any:
     from deepinit.observables.measurement import Measurement
 
-    found, own = tap_overlaps(state, inputs), _own_entries(inputs)
-    return Measurement(found.value[own], found.event[own], log_scale=found.log_scale[own])
+    overlaps, own = tap_overlaps(state, inputs), _own_entries(inputs)
+    value, event, log_scale = overlaps.value, overlaps.event, overlaps.log_scale
+    return Measurement(value[own], event[own], log_scale=log_scale[own])
 
 
 def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
-    """(weight_var [layers, 1], bias_var) of the linear map after every hidden layer; of residual networks a readout without biases."""
+    """(weight_var [layers, 1], bias_var) of the linear map after every hidden layer.
+
+    For residual networks of a readout without biases.
+    """
     if not isinstance(spec, MLP):
         return np.ones((spec.depth, 1)), 0.0
     weight_var, bias_var = next_layers(spec)
@@ -60,7 +60,7 @@ def _next_layer(spec: Spec) -> tuple[np.ndarray, float]:
 
 
 def _of_ensemble(spec: Spec, estimate: Estimate) -> Estimate:
-    """3 Var G / (E G)^2, its error by the delta method; what only single networks have (spread, quantiles) is NaN."""
+    """3 Var G / (E G)^2 with its error by the delta method; spread and quantiles are NaN."""
     weight_var, bias_var = _next_layer(spec)
     count = estimate.num_seeds - estimate.num_excluded
     assert estimate.relative_variance_error is not None
@@ -98,14 +98,14 @@ def _own_entries(inputs: Inputs) -> np.ndarray:
 
 
 def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """As the kernel at one input: every input is predicted by itself."""
+    """Conditions of the kernel at one input: every input is predicted by itself."""
     from deepinit.core.inputs import points
 
     return nngp.theory(form).conditions(spec, points(inputs.points[0]))
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    """From mean and variance of the kernel at one input after the other."""
+    """From mean and variance of the kernel at each input."""
     from deepinit.core.inputs import points
 
     rows = np.concatenate([inputs.points, inputs.partners])
@@ -116,11 +116,9 @@ def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     with np.errstate(over="ignore", invalid="ignore"):
         value = 3.0 * variance / mean**2
     if not np.isfinite(value).all():
-        raise SpecError(
-            f"kernels of {np.max(mean):.3g}, whose squares overflow",
-            "kernels between 1e-150 and 1e150",
-            "Take smaller inputs (without biases the kurtosis of homogeneous activations does not depend on their size), or a smaller weight variance.",
-        )
+        given = f"kernels of {np.max(mean):.3g}, whose squares overflow"
+        remedy = "Take smaller inputs or a smaller weight variance."
+        raise SpecError(given, "kernels between 1e-150 and 1e150", remedy)
     return dataclasses.replace(
         kernels[0], quantity="output_kurtosis", mean=value, variance=None, reference=_REFERENCE
     )

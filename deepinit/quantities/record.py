@@ -1,4 +1,4 @@
-"""What identifies a quantity that users bring: its source, and what its tap makes of fixed numbers."""
+"""Identity of a user-defined quantity: its source, and values of its tap at fixed numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,26 +9,19 @@ from deepinit.core.fingerprint import shown_values, source_record
 from deepinit.core.network_values import general_rows, values_at
 from deepinit.quantities.kinds import ExactLaw, Trained
 from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.validate import checked
 
 _NUM_VALUES = 8
 _SETTINGS = {"dtype": "float32", "precision": "highest"}
 
 
 def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str]:
-    """Source of a quantity, and up to 8 values of its tap at fixed numbers of the shapes that the tap sees (see `values_at`).
-
-    Args:
-        quantity: of any kind.
-        spec: what is measured.
-        inputs: where.
-    """
-    measurement: Any = (
-        quantity.measurement.forward
-        if isinstance(quantity.measurement, ExactLaw)
-        else quantity.measurement
-    )
+    """Source of a quantity, and up to 8 values of its tap (see `values_at`)."""
+    measurement: Any = quantity.measurement
+    if isinstance(measurement, ExactLaw):
+        measurement = measurement.forward
     values, digits = values_at(
-        _values_of(measurement, spec, inputs),
+        _values_of(quantity, measurement, spec, inputs),
         lambda: (_numbers(_shapes(measurement, spec, inputs)),),
     )
     return {
@@ -37,28 +30,26 @@ def quantity_record(quantity: Quantity, spec: Any, inputs: Any) -> dict[str, str
     }
 
 
-def _values_of(measurement: Any, spec: Any, inputs: Any) -> Callable[[Any], Any]:
-    """What the tap sees -> its values, log-scales and events."""
+def _values_of(
+    quantity: Quantity, measurement: Any, spec: Any, inputs: Any
+) -> Callable[[Any], Any]:
+    """Values, log-scales and events as a function of the tap's argument."""
     import jax.numpy as jnp
 
     def values(seen: Any) -> Any:
-        measured = (
-            measurement.tap(spec, inputs)(seen)
-            if isinstance(measurement, Trained)
-            else measurement.tap(seen, inputs)
-        )
-        parts = [
-            part
-            for part in (measured.value, measured.log_scale, measured.event)
-            if part is not None
-        ]
+        if isinstance(measurement, Trained):
+            measured = measurement.tap(spec, inputs)(seen)
+        else:
+            measured = measurement.tap(seen, inputs)
+        fields = checked(measured, quantity)
+        parts = [p for p in (fields.value, fields.log_scale, fields.event) if p is not None]
         return jnp.stack([jnp.ravel(part).astype(parts[0].dtype) for part in parts], axis=1).ravel()
 
     return values
 
 
 def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
-    """What the tap sees when it is first called, as shapes and dtypes."""
+    """Shapes and dtypes of the tap's argument."""
     import jax
 
     seen: list[Any] = []
@@ -86,7 +77,7 @@ def _shapes(measurement: Any, spec: Any, inputs: Any) -> Any:
 
 
 def _numbers(shapes: Any) -> Any:
-    """Numbers in general position, other ones for every array; integers are 1, for steps and layers."""
+    """Different numbers in general position for every array; integers (steps, layers) are 1."""
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""The three routes to a quantity: simulate finite networks, predict at finite width, take the infinite-width limit."""
+"""The three routes to a quantity: simulation, finite-width prediction, infinite-width limit."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,15 +12,22 @@ from deepinit.core.errors import SpecError
 from deepinit.core.frames import Frames
 from deepinit.core.host import require_unforked
 from deepinit.core.inputs import Inputs
+from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import Spec
 from deepinit.core.training_config import Training
-from deepinit.quantities.checks import applied_statistic, check_answers, check_quantity
 from deepinit.quantities.kinds import ExactLaw
-from deepinit.quantities.measured import at_unit_size, checked, measure_block, times_power_of_two
+from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import INFINITE_WIDTH
+from deepinit.quantities.theory import INFINITE_WIDTH, Theory
+from deepinit.quantities.validate import (
+    apply_statistic,
+    check_answers,
+    check_quantity,
+    checked,
+    with_checked_tap,
+)
 
 
 def simulate(
@@ -37,28 +44,33 @@ def simulate(
     block_size: int | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Estimate:
-    """Measures a quantity over an ensemble of random networks.
+    """Monte Carlo estimate of a quantity over an ensemble of random networks.
 
     Args:
-        spec: the network; for a quantity of training an MLP with an output layer, or a `Network` (`training.perceptron`, a flax module
-            through `from_linen` or `from_nnx`).
+        spec: the network; for a quantity of training an MLP with an output layer, or a `Network`
+            (`training.perceptron`, a flax module through `from_linen` or `from_nnx`).
         quantity: what to measure, for example `di.quantities.log_sin2_angle`.
         inputs: rows that every network sees; for a quantity of training a `Training`.
         num_seeds: number of independent networks.
-        key: an integer, or a threefry `jax.random.key`; seed i's network is `fold_in(key, i)`.
-        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights; same law, far faster), or `chi_square` (layer
-            factors from their exact law, without neurons: log_volume at one point). Networks that are trained are explicit.
+        key: an integer, or a threefry `jax.random.key`; network i has the key `fold_in(key, i)`.
+        linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights;
+            same law, far faster), or `chi_square` (log_volume at one point: layer factors from
+            their exact law, without neurons). Networks that are trained are explicit.
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
-        precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on accelerators).
-        keep_samples: return every network's value too; quantiles are then exact.
+        precision: of matrix products: highest, high or default (TF32 or bfloat16 passes on
+            accelerators).
+        keep_samples: return the values of every network too; quantiles are then exact.
         block_size: seeds per block; chosen from the memory analysis if None.
-        progress: called with (seeds done, seeds wanted) after every block; None shows a bar when it takes long.
+        progress: called with (seeds done, seeds in total) after every block; None shows a bar if
+            the call takes long.
 
     Returns:
-        An Estimate; networks without a defined value are counted in `events`.
+        An Estimate; networks with an undefined value are counted in `events`.
 
     Raises:
-        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed, an argument of another kind.
+        SpecError: a linear map that the law does not allow, an unknown option, fewer than one seed,
+            an argument of another kind. Other errors in the functions of your own quantity (tap,
+            entries, why_not, statistic) are raised unchanged.
     """
     from deepinit.ensembles import blocks, keys, statistics
 
@@ -68,25 +80,24 @@ def simulate(
         spec, quantity, inputs, linear_map=linear_map, dtype=dtype, precision=precision
     )
     root = keys.root_key(key)
-    at_hand = quantity.measurement.bytes(spec, inputs, settings)
     ensemble = blocks.compile_ensemble(
         seed_fn,
         num_seeds,
-        seed_bytes=at_hand,
+        seed_bytes=quantity.measurement.bytes(spec, inputs, settings),
         batch_size_one=not isinstance(spec, Spec),
         block_size=block_size,
     )
     merged: Any = None
-    kept = []
-    with _bar(progress) as report:
+    samples = []
+    with bar("networks") if progress is None else callback(progress) as report:
         for block in range(ensemble.blocks.num_blocks):
             measured = ensemble.block_fn(root, block)
-            part, others = measure_block(quantity, measured, None if keep_samples else ())
+            part, saved = measure_block(quantity, measured, None if keep_samples else ())
             merged = part if merged is None else statistics.merge(merged, part)
-            kept.append(others)
+            samples += [saved["samples"]] if keep_samples else []
             report(ensemble.blocks.seeds(block)[1], num_seeds)
-    samples = np.concatenate([others["samples"] for others in kept]) if keep_samples else None
-    return finished_estimate(spec, quantity, inputs, merged, samples, settings)
+    every = np.concatenate(samples) if keep_samples else None
+    return finished_estimate(spec, quantity, inputs, merged, every, settings)
 
 
 def finished_estimate(
@@ -100,16 +111,15 @@ def finished_estimate(
     """The Estimate of a quantity from the merged statistics of its blocks."""
     from deepinit.ensembles import statistics
 
-    found = statistics.estimate(
+    estimate = statistics.estimate(
         quantity.name, merged, quantity.events, samples=samples, settings=settings
     )
-    if quantity.light_tailed is not None:
-        heavy = heavy_tails(found, second_moment=quantity.measurement.statistic is not None)
-        found = dataclasses.replace(found, light_tailed=quantity.light_tailed, heavy_tails=heavy)
-    found = applied_statistic(quantity, spec, found)
+    if (light := quantity.light_tailed) is not None:
+        heavy = heavy_tails(estimate, second_moment=quantity.measurement.statistic is not None)
+        estimate = dataclasses.replace(estimate, light_tailed=light, heavy_tails=heavy)
     axis = quantity.measurement.axis(spec, inputs)
     return dataclasses.replace(
-        found,
+        apply_statistic(quantity, spec, estimate),
         rounding=quantity.rounding,
         symbol=quantity.symbol,
         axis=axis.name,
@@ -119,112 +129,104 @@ def finished_estimate(
 
 
 def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
-    """What the finite-width theory says of a quantity.
+    """The finite-width prediction of a quantity, in float64.
 
     Args:
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        form: the name of one of `quantity.theories`; None takes the first finite-width theory that applies.
+        form: the name of one of `quantity.theories`; None takes the first finite-width theory that
+            applies.
 
     Raises:
-        SpecError: an unknown form, or one that does not apply to this spec; an argument of another kind.
+        SpecError: an unknown form, or one that does not apply; an argument of another kind. Other
+            errors in the functions of your own theories are raised unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
-    if form is not None:
-        found = quantity.theory(form).evaluate(spec, inputs)
-        if isinstance(found, Prediction):
-            return _of(quantity, found)
-        others = _others(spec, quantity, inputs)
-        raise SpecError(
-            f"{form} does not predict {quantity.name} for {in_words(spec)}: {found}. {others}"
-        )
+    finite = [theory for theory in quantity.theories if not theory.is_limit]
     reasons = []
-    for theory in quantity.theories:
-        if not theory.is_limit:
-            found = theory.evaluate(spec, inputs)
-            if isinstance(found, Prediction):
-                return _of(quantity, found)
-            reasons.append(f"{theory.name}: {found}")
+    for theory in finite if form is None else [quantity.theory(form)]:
+        result = _evaluate(quantity, theory, spec, inputs)
+        if isinstance(result, Prediction):
+            return result
+        reasons.append(f"{theory.name}: {result}")
     why = "; ".join(reasons) or "no theory of it is known"
-    others = _others(spec, quantity, inputs)
-    raise SpecError(
-        f"{quantity.name} has no finite-width prediction for {in_words(spec)}. {why}. {others}"
-    )
-
-
-def _of(quantity: Quantity, prediction: Prediction) -> Prediction:
-    """The prediction under the quantity's own name: theories are shared by quantities that differ in what they tap."""
-    return dataclasses.replace(prediction, quantity=quantity.name, symbol=quantity.symbol)
-
-
-def _others(spec: Any, quantity: Quantity, inputs: Any) -> str:
-    """What else there is."""
     names = quantity.applicable(spec, inputs)
-    finite = ", ".join(name for name in names if name != INFINITE_WIDTH)
-    routes = "di.simulate, or di.infinite" if INFINITE_WIDTH in names else "di.simulate"
-    return (f"Theories that apply: {finite}. " if finite else "") + f"Use {routes}."
+    others = ", ".join(name for name in names if name != INFINITE_WIDTH)
+    remedy = f"Theories that apply: {others}. " if others else ""
+    remedy += f"Use di.simulate{', or di.infinite' if INFINITE_WIDTH in names else ''}."
+    subject = f"{quantity.name} has no finite-width prediction"
+    if form is not None:
+        subject = f"{form} does not predict {quantity.name}"
+    raise SpecError(f"{subject} for {in_words(spec)}. {why}. {remedy}")
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     """The infinite-width limit of a quantity, in float64.
 
     Raises:
-        SpecError: a quantity without one; an argument of another kind.
+        SpecError: a quantity or spec without one; an argument of another kind.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     limits = [theory for theory in quantity.theories if theory.is_limit]
-    found = limits[0].evaluate(spec, inputs) if limits else "no limit of it is known"
-    if isinstance(found, str):
-        raise SpecError(
-            f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {found}. Use di.simulate."
-        )
-    return _of(quantity, found)
+    result: Any = "no limit of it is known"
+    if limits:
+        result = _evaluate(quantity, limits[0], spec, inputs)
+    if isinstance(result, Prediction):
+        return result
+    why = f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {result}"
+    raise SpecError(f"{why}. Use di.simulate.")
 
 
 def evaluate(
     spec: Any, quantity: Quantity, inputs: Any, names: tuple[str, ...] | None = None
 ) -> tuple[tuple[Prediction, ...], dict[str, str]]:
-    """Every prediction that applies, and theory name -> reason of those that do not.
+    """Every prediction that applies, and theory name -> reason for the others.
 
     Args:
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        names: finite-width theories; None takes all. The infinite-width limit comes last in any case.
+        names: finite-width theories; None takes all. The infinite-width limit always comes last.
 
     Raises:
         SpecError: a name that the quantity does not have.
     """
+    theories = quantity.theories
     finite = (
-        [theory.name for theory in quantity.theories if not theory.is_limit]
-        if names is None
-        else names
+        [t for t in theories if not t.is_limit] if names is None else map(quantity.theory, names)
     )
-    limits = [theory.name for theory in quantity.theories if theory.is_limit]
-    found = {name: quantity.theory(name).evaluate(spec, inputs) for name in (*finite, *limits)}
-    predictions = tuple(
-        _of(quantity, value) for value in found.values() if isinstance(value, Prediction)
-    )
-    return predictions, {name: value for name, value in found.items() if isinstance(value, str)}
+    results = {
+        theory.name: _evaluate(quantity, theory, spec, inputs)
+        for theory in (*finite, *(t for t in theories if t.is_limit))
+    }
+    predictions = tuple(value for value in results.values() if isinstance(value, Prediction))
+    return predictions, {name: why for name, why in results.items() if isinstance(why, str)}
+
+
+def _evaluate(quantity: Quantity, theory: Theory, spec: Any, inputs: Any) -> Prediction | str:
+    """`Theory.evaluate` under the quantity's own name: quantities may share theories."""
+    result = theory.evaluate(spec, inputs, quantity.measurement.axis)
+    if isinstance(result, str):
+        return result
+    return dataclasses.replace(result, quantity=quantity.name, symbol=quantity.symbol)
 
 
 def chosen_linear_map(spec: Any, quantity: Quantity, inputs: Any, name: str) -> str:
     """The linear map that `auto` stands for.
 
     Raises:
-        SpecError: no spec, no quantity, or inputs of another kind; a map that the law, or the kind of measurement, does not
-            allow; a quantity without a meaning for this spec.
+        SpecError: an argument of another kind; a quantity undefined for this spec; a map that the
+            law, or the kind of measurement, does not allow.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
     if name == "chi_square" and not isinstance(quantity.measurement, ExactLaw):
-        allowed = "quantities at one point, whose layers have a law of their own (log_volume)"
-        raise SpecError(
-            f"linear_map={name!r} for {quantity.name}", allowed, "Leave linear_map out."
-        )
+        given = f"linear_map={name!r} for {quantity.name}"
+        allowed = "quantities at one point with an exact law of each layer (log_volume)"
+        raise SpecError(given, allowed, "Leave linear_map out.")
     return quantity.measurement.linear_map(spec, inputs, name)
 
 
@@ -238,25 +240,29 @@ def seed_fn_of(
     precision: str = "highest",
     keep: bool = False,
 ) -> tuple[Callable[[Any], Any], dict[str, str]]:
-    """The seed function of a quantity, and the settings its numbers depend on.
+    """The seed function `key -> Measurement` of a quantity, and its settings.
 
     Args:
         spec: the network.
         quantity: what it measures.
         inputs: of the quantity's kind.
         linear_map, dtype, precision: as for `simulate`.
-        keep: also return what the quantity keeps of a network beside its value.
+        keep: also return the other arrays that the quantity stores of a network.
     """
-    name = chosen_linear_map(spec, quantity, inputs, linear_map)
-    validate.dtype(dtype)
-    validate.precision(precision)
-    settings = {"linear_map": name, "dtype": dtype, "precision": precision}
+    settings = {
+        "linear_map": chosen_linear_map(spec, quantity, inputs, linear_map),
+        "dtype": validate.dtype(dtype),
+        "precision": validate.precision(precision),
+    }
     scaled, exponent = at_unit_size(spec, quantity, inputs)
-    seed_fn = quantity.measurement.seed_fn(spec, scaled, settings, keep)
-    shape = (axis := quantity.measurement.axis(spec, inputs)).length, len(axis.entries)
-    return lambda key: times_power_of_two(
-        checked(seed_fn(key), quantity, shape), exponent
-    ), settings
+    measure = with_checked_tap(quantity).seed_fn(spec, scaled, settings, keep)
+    axis = quantity.measurement.axis(spec, inputs)
+    shape = axis.length, len(axis.entries)
+
+    def seed_fn(key: Any) -> Any:
+        return times_power_of_two(checked(measure(key), quantity, shape), exponent)
+
+    return seed_fn, settings
 
 
 _EXAMPLES = {
@@ -268,42 +274,26 @@ _EXAMPLES = {
 
 
 def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
-    """Refuses what is not a spec, a quantity and inputs of its kind, in this order; and forked use of JAX."""
+    """Check the types of spec, quantity and inputs; refuse JAX in a forked process."""
     require_unforked()
-    kinds: tuple[tuple[str, Any, Any, str, str], ...] = (
-        ("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)"),
-        ("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle"),
-    )
+    kind: Any = None
     if isinstance(quantity, Quantity):
         check_quantity(quantity, tuple(_EXAMPLES))
         kind = quantity.measurement.accepts
-        if kind is Training and not isinstance(spec, Spec):
-            from deepinit.networks.network import Network
+    if kind is Training and not isinstance(spec, Spec):
+        from deepinit.networks.network import Network
 
-            kinds = (
-                (
-                    "spec",
-                    spec,
-                    Network,
-                    "an MLP with an output layer, or a Network",
-                    "di.from_linen(module)",
-                ),
-                *kinds[1:],
-            )
-        kinds += (
-            ("inputs", inputs, kind, f"{kind.__name__} for {quantity.name}", _EXAMPLES[kind]),
-        )
-    for name, given, kind, allowed, example in kinds:
-        if not isinstance(given, kind):
-            shown = (
-                repr(given)
-                if isinstance(given, str | int | float)
-                else f"an object of type {type(given).__name__}"
-            )
-            raise SpecError(f"{name}={shown}", allowed, f"Write for example {example}.")
+        allowed = "an MLP with an output layer, or a Network"
+        _check_kind("spec", spec, Network, allowed, "di.from_linen(module)")
+    else:
+        _check_kind("spec", spec, Spec, "a network", "di.MLP(widths=(256,) * 10)")
+    _check_kind("quantity", quantity, Quantity, "a quantity", "di.quantities.log_sin2_angle")
+    allowed = f"{kind.__name__} for {quantity.name}"
+    _check_kind("inputs", inputs, kind, allowed, _EXAMPLES[kind])
 
 
-def _bar(progress: Callable[[float, float], None] | None) -> Any:
-    from deepinit.core.progress import bar, callback
-
-    return callback(progress) if progress is not None else bar("networks")
+def _check_kind(name: str, value: Any, kind: Any, allowed: str, example: str) -> None:
+    if not isinstance(value, kind):
+        plain = isinstance(value, str | int | float)
+        given = repr(value) if plain else f"an object of type {type(value).__name__}"
+        raise SpecError(f"{name}={given}", allowed, f"Write for example {example}.")

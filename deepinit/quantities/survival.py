@@ -1,4 +1,4 @@
-"""What becomes of one signal with depth: is it still there, and how large is it?"""
+"""Survival and norm of one signal with depth."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from deepinit.core.specs import MLP, Spec
 from deepinit.quantities.diffusions import FORM, predict_log_norm, why_no_diffusion
 from deepinit.quantities.kinds import Forward
 from deepinit.quantities.quantity import Quantity
-from deepinit.quantities.theory import limit, theories
+from deepinit.quantities.theory import limit, limit_prediction, theories
 
 _DEAD, _NOT_FINITE = 2, 3  # places in Quantity.events, from 1
 
 _ERRORS = {
     "exact": "exact",
-    "orbit": "no order; its centre is off by less than 1 % at gain 0.58, 5 % at gain 0.8 and width 16",
+    "orbit": "no order; its centre is off by less than 1 % at gain 0.58, 5 % at gain 0.8, width 16",
     "random_walk": "O(1 / sqrt(ln(|x_0| / rho))); the saturation of the activation is left out",
 }
 _RANGES = {
@@ -31,11 +31,9 @@ _RANGES = {
 def _names(spec: Any, inputs: Inputs) -> tuple[str, ...]:
     del spec
     count = len(inputs.points)
-    return (
-        (inputs.label,)
-        if count == 1
-        else tuple(f"{inputs.label}, {number}" for number in range(1, count + 1))
-    )
+    if count == 1:
+        return (inputs.label,)
+    return tuple(f"{inputs.label}, {number}" for number in range(1, count + 1))
 
 
 def _measure_survival(state: Any, inputs: Inputs) -> Any:
@@ -46,7 +44,7 @@ def _measure_survival(state: Any, inputs: Inputs) -> Any:
     del inputs
     rows = state.postactivations
     alive = jnp.any(rows.points != 0, axis=1).astype(rows.points.dtype)
-    # NaN is no sign of life, 0 at an infinite scale no death
+    # NaN is not alive, 0 at an infinite scale not dead
     finite = jnp.all(jnp.isfinite(rows.points), axis=1) & jnp.isfinite(rows.point_scales)
     return Measurement(alive, jnp.where(finite, 0, _NOT_FINITE).astype(jnp.int8))
 
@@ -60,11 +58,8 @@ def _measure_log_norm(state: Any, inputs: Inputs) -> Any:
     norm2 = jnp.sum(rows.points * rows.points, axis=1)
     start = jnp.asarray(0.5 * np.log(np.sum(inputs.points**2, axis=1)), norm2.dtype)
     value = rows.point_scales + 0.5 * jnp.log(jnp.where(norm2 > 0, norm2, 1)) - start
-    event = jnp.where(
-        jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales),
-        jnp.where(norm2 > 0, 0, _DEAD),
-        _NOT_FINITE,
-    )
+    finite = jnp.isfinite(norm2) & jnp.isfinite(rows.point_scales)
+    event = jnp.where(finite, jnp.where(norm2 > 0, 0, _DEAD), _NOT_FINITE)
     return Measurement(value, event.astype(jnp.int8))
 
 
@@ -75,11 +70,8 @@ def _why_not_survival(spec: Spec, inputs: Inputs, form: str) -> str | None:
     if form == "exact":
         if set(spec.widths) != {1} or parameters["rounding"] == "flush":
             return "the exact law is that of width 1 on a grid"
-        return (
-            None
-            if inputs.dimension == 1
-            else "at width 1 the input is one number (di.inputs.ones(1))"
-        )
+        one = inputs.dimension == 1
+        return None if one else "at width 1 the input is one number (di.inputs.ones(1))"
     if set(spec.widths) == {1} and parameters["rounding"] != "flush":
         return "at width 1 the exact law applies"
     if not _is_square_gaussian(spec):
@@ -98,35 +90,24 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
     assert isinstance(spec.weight_law, Law)
     width, layers = spec.widths[0], np.arange(1, spec.depth + 1)
     variance = width * spec.weight_law.entry_variance(width, spec.depth)
-    if form == "exact":
-        curves = [
-            cutoff.scalar_survival(
-                inner, spec.weight_law, rho, rounding, spec.depth, x0=float(point[0])
-            ).survival[1:]
-            for point in inputs.points
-        ]
-    elif form == "orbit":
-        curves = [
-            cutoff.rounded_survival(
-                width,
-                variance**0.5,
-                rho,
-                rounding,
-                spec.depth,
-                mean_square=float(np.mean(point**2)),
-            )[1:]
-            for point in inputs.points
-        ]
-    else:
-        law = cutoff.log_norm_drift(inner, width, variance)
-        lengths = [float(np.log(np.linalg.norm(point) / rho)) for point in inputs.points]
-        curves = [
-            np.asarray(
-                cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival
-            )
-            for length in lengths
-        ]
-    value = np.stack(curves, axis=1)
+    law = cutoff.log_norm_drift(inner, width, variance) if form == "random_walk" else None
+
+    def curve(point: np.ndarray) -> Any:
+        if form == "exact":
+            options = rho, rounding, spec.depth
+            start = float(point[0])
+            assert isinstance(spec.weight_law, Law)
+            chain = cutoff.scalar_survival(inner, spec.weight_law, *options, x0=start)
+            return chain.survival[1:]
+        if form == "orbit":
+            mean_square, gain = float(np.mean(point**2)), variance**0.5
+            options = rho, rounding, spec.depth
+            return cutoff.rounded_survival(width, gain, *options, mean_square=mean_square)[1:]
+        assert law is not None
+        length = float(np.log(np.linalg.norm(point) / rho))
+        return cutoff.first_passage_profile(length, law.drift, law.variance, layers).survival
+
+    value = np.stack([np.asarray(curve(point)) for point in inputs.points], axis=1)
     return Prediction(
         quantity="survival",
         name=form,
@@ -134,14 +115,14 @@ def _predict_survival(spec: Spec, inputs: Inputs, form: str) -> Prediction:
         variance=value * (1.0 - value),
         error_order=_ERRORS[form],
         valid_for=_RANGES[form],
-        reference="arXiv 2104.10727 (the chain), arXiv 2608.15914 (the profile); derived in deepinit.theory.cutoff",
+        reference="arXiv 2104.10727 (the chain), arXiv 2608.15914 (the profile); derived in "
+        "deepinit.theory.cutoff",
     )
 
 
 def _is_square_gaussian(spec: MLP) -> bool:
-    return (
-        len(set(spec.widths)) == 1 and spec.weight_law is not None and spec.weight_law.is_gaussian
-    )
+    gaussian = spec.weight_law is not None and spec.weight_law.is_gaussian
+    return len(set(spec.widths)) == 1 and gaussian
 
 
 def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
@@ -151,36 +132,33 @@ def _why_not_log_norm(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def why_no_walk(spec: Spec, inputs: Inputs, form: str) -> str | None:
-    """Why the norm is no walk of independent steps (`exact`), or none to first order; None where it is."""
+    """Why ln |x_l| has no independent steps, exactly or to first order; None where it has."""
     del inputs
     if not isinstance(spec, MLP):
         return "the walk of the norm is worked out for MLPs"
     if not (spec.is_homogeneous and any(spec.activation.slopes or ())):
-        return "the activation is not homogeneous, is 0, or there are biases: the norm alone is no Markov chain"
+        why = "the activation is not homogeneous, is 0, or there are biases"
+        return f"the norm alone is no Markov chain: {why}"
     exact = spec.weight_law is not None and (spec.weight_law.is_gaussian or spec.weight_law.is_haar)
     if form == "exact":
         return None if exact else "the weights are neither Gaussian nor orthogonal"
     if exact:
         return "the exact law applies"
     if spec.weight_law is not None and spec.weight_law.density is not None:
-        return "the weights are sparse: the expansion holds for width * density far above 1 alone"
+        return "the weights are sparse: the expansion needs width * density far above 1"
     return None
 
 
 def _why_no_growth(spec: Spec, inputs: Inputs) -> str | None:
-    """The growth of a norm needs a norm to start from."""
     del spec
     if np.any(inputs.points != 0, axis=1).all():
         return None
-    return refusal(
-        "an input that is zero", "inputs of positive norm", "The norm of 0 does not grow."
-    )
+    remedy = "The norm of 0 does not grow."
+    return refusal("an input that is zero", "inputs of positive norm", remedy)
 
 
 def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    return (
-        predict_log_norm(spec, inputs, form) if form == FORM else predict_walk(spec, inputs, form)
-    )
+    return (predict_log_norm if form == FORM else predict_walk)(spec, inputs, form)
 
 
 def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
@@ -189,20 +167,17 @@ def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
     assert isinstance(spec, MLP)
     walk = log_norm_walk(spec, inputs.points)
+    order = "O(1 / width^2) in every layer, of the law of the weights"
+    weights = "independent weights, wide layers"
+    if walk.is_exact:
+        order, weights = "exact", "Gaussian or orthogonal weights, every width"
     return Prediction(
         quantity="log_norm",
         name=form,
         mean=walk.mean,
         variance=walk.variance,
-        error_order="exact"
-        if walk.is_exact
-        else "O(1 / width^2) in every layer, of the law of the weights",
-        valid_for="no bias, homogeneous activation; networks that are alive; "
-        + (
-            "Gaussian or orthogonal weights, every width"
-            if walk.is_exact
-            else "independent weights, wide layers"
-        ),
+        error_order=order,
+        valid_for=f"no bias, homogeneous activation; networks that are alive; {weights}",
         reference="derived in deepinit.theory.cutoff.norm_propagation",
     )
 
@@ -210,24 +185,14 @@ def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 def _infinite_log_norm(spec: Spec, inputs: Inputs) -> Prediction:
     from deepinit.infinite_width.norms import mean_squares
 
-    start = np.sum(inputs.points**2, axis=1)
-    return growth_limit(
-        0.5
-        * np.log(np.array(spec.widths)[:, None] * mean_squares(spec, inputs.points) / start[None])
-    )
+    start, widths = np.sum(inputs.points**2, axis=1), np.array(spec.widths)[:, None]
+    return growth_limit(0.5 * np.log(widths * mean_squares(spec, inputs.points) / start[None]))
 
 
 def growth_limit(value: np.ndarray) -> Prediction:
-    """The limit of the logarithm of a norm over its start, [layers, entries]."""
-    return Prediction(
-        quantity="log_norm",
-        name="infinite_width",
-        mean=value,
-        variance=np.zeros_like(value),
-        error_order="O(depth / width)",
-        valid_for="every width to infinity at fixed depth; here with the widths of the spec",
-        reference="NNGP kernel",
-    )
+    """The limit `value` [layers, entries] of the logarithm of a norm over its start."""
+    valid_for = "every width to infinity at fixed depth; here with the widths of the spec"
+    return limit_prediction("log_norm", value, valid_for, "NNGP kernel")
 
 
 survival = Quantity(

@@ -1,16 +1,20 @@
-"""One record a theory: a prediction of one quantity, at finite or infinite width, and where it applies."""
+"""One prediction of one quantity, at finite or infinite width, and where it applies."""
 
+import dataclasses
 import functools
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.core.training_config import Training
 
 INFINITE_WIDTH = "infinite_width"
+_TEXTS = ("quantity", "name", "error_order", "valid_for", "reference", "symbol")
 
 
 class Theory(NamedTuple):
@@ -18,10 +22,11 @@ class Theory(NamedTuple):
 
     Attributes:
         name: `exact`, `second_order`, `first_order`, `infinite_width`, ...: in tables and legends.
-        conditions: `(spec, inputs) -> why the theory does not apply`, None where it does. Cheap: nothing is
+        conditions: `(spec, inputs) -> why the theory does not apply`, or None. Cheap: nothing is
             computed.
-        predict: `(spec, inputs) -> Prediction`. Raises SpecError where only the computation shows that the
-            theory does not apply (a kernel that overflows, inputs that a layer makes collinear).
+        predict: `(spec, inputs) -> Prediction`, mean and variance [length, entries] (see
+            `Quantity`). Raises SpecError where only the computation shows that the theory does not
+            apply (a kernel that overflows, inputs that a layer makes collinear).
     """
 
     name: str
@@ -33,11 +38,23 @@ class Theory(NamedTuple):
         """Is it the infinite-width limit?"""
         return self.name == INFINITE_WIDTH
 
-    def evaluate(self, spec: Any, inputs: Any) -> Prediction | str:
+    def evaluate(
+        self, spec: Any, inputs: Any, axis: Callable[[Any, Any], Any] | None = None
+    ) -> Prediction | str:
         """The prediction, or the reason why the theory does not apply.
 
-        A mean or variance that overflows is a reason, and so is a logarithm of 0. NaN marks steps of a training run that a
-        prediction leaves out; a prediction that leaves out everything is a reason too.
+        Reasons are `conditions`, a SpecError of `predict`, an arithmetic error, and a mean or
+        variance that is not finite in float64. NaN marks steps of a training run that a prediction
+        leaves out; it is a reason where nothing is left.
+
+        Args:
+            spec: the network.
+            inputs: as for `simulate`.
+            axis: `(spec, inputs) -> Axis` of the quantity; None checks no shape.
+
+        Raises:
+            SpecError: `conditions` or `predict` return another kind, or a Prediction with a field
+                of another kind, shape or sign.
         """
         reason = self.conditions(spec, inputs)
         if reason is not None:
@@ -49,34 +66,76 @@ class Theory(NamedTuple):
         except SpecError as error:
             return str(error)
         except (ArithmeticError, ValueError) as error:
-            if not (
-                isinstance(error, ArithmeticError | np.linalg.LinAlgError)
-                or str(error) == "math domain error"
-            ):
+            arithmetic = isinstance(error, ArithmeticError | np.linalg.LinAlgError)
+            if not (arithmetic or str(error) == "math domain error"):
                 raise
-            return f"its formula leaves the range of float64 ({error}): variances nearer to 1 are needed"
-        self._require(isinstance(prediction, Prediction), "predict", prediction, "a Prediction")
+            if not _is_builtin(self.predict):
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{place.name}, {place.filename}:{place.lineno}"
+                return f"its predict raised {type(error).__name__}: {error} (in {where})"
+            return f"its formula leaves the range of float64 ({error}): take variances nearer to 1"
+        prediction = self._checked(prediction, spec, inputs, axis)
         finite = np.isfinite(prediction.mean)
         allows_nan = isinstance(inputs, Training)
         if np.isinf(prediction.mean).any() or not (finite.any() if allows_nan else finite.all()):
-            return "its mean is not finite in float64: a smaller variance or depth, or other inputs, are needed"
-        if prediction.variance is not None and np.isinf(prediction.variance).any():
-            return "its variance is not finite in float64: a smaller variance or depth is needed"
+            return "its mean is not finite in float64: take a smaller variance, depth or input"
+        variance = np.zeros(1) if prediction.variance is None else prediction.variance
+        if np.isinf(variance).any():
+            return "its variance is not finite in float64: take a smaller variance or depth"
+        if not _is_builtin(self.predict):
+            scale = np.maximum(prediction.mean**2, np.nanmax(np.abs(variance), initial=0.0))
+            right = not np.any(variance < -1e-9 * scale)  # rounding, of E x^2 - (E x)^2
+            self._require(right, "predict", variance, "numbers >= 0", "variance")
         return prediction
 
-    def _require(self, holds: bool, function: str, returned: Any, allowed: str) -> None:
-        if not holds:
-            given = f"{returned!r:.80} from {function} of the theory {self.name!r}"
-            raise SpecError(given, allowed, "Mend that function.")
+    def _checked(self, prediction: Any, spec: Any, inputs: Any, axis: Any) -> Prediction:
+        """The Prediction with mean and variance in float64."""
+        self._require(isinstance(prediction, Prediction), "predict", prediction, "a Prediction")
+        for field in _TEXTS:
+            text = getattr(prediction, field)
+            self._require(isinstance(text, str), "predict", text, "text", field)
+        mean = validate.real_numbers(prediction.mean)
+        shape = () if mean is None else mean.shape
+        if axis is not None:
+            names = axis(spec, inputs)
+            shape = (names.length, len(names.entries))
+        allowed = f"real numbers of shape {shape}"
+        if mean is None or mean.shape != shape:
+            self._require(False, "predict", prediction.mean, allowed, "mean")
+        if prediction.variance is None:
+            return dataclasses.replace(prediction, mean=mean)
+        variance = validate.real_numbers(prediction.variance)
+        right = variance is not None and variance.shape == shape
+        allowed = f"{allowed}; or None"
+        self._require(right, "predict", prediction.variance, allowed, "variance")
+        return dataclasses.replace(prediction, mean=mean, variance=variance)
 
-    def why_not(self, spec: Any, inputs: Any) -> str | None:
-        """None where the theory applies, else the reason. The only place that knows."""
-        found = self.evaluate(spec, inputs)
-        return found if isinstance(found, str) else None
+    def _require(
+        self, holds: bool, function: str, returned: Any, allowed: str, field: str = ""
+    ) -> None:
+        if not holds:
+            shape = f" of shape {returned.shape}" if hasattr(returned, "shape") else ""
+            text = " ".join(f"{field and field + '='}{returned!r:.80}".split()) + shape
+            given = f"{text} from {function} of the theory {self.name!r}"
+            raise SpecError(given, allowed, "Correct that function.")
+
+    def why_not(
+        self, spec: Any, inputs: Any, axis: Callable[[Any, Any], Any] | None = None
+    ) -> str | None:
+        """The reason why the theory does not apply, or None; arguments of `evaluate`."""
+        result = self.evaluate(spec, inputs, axis)
+        return result if isinstance(result, str) else None
+
+
+def _is_builtin(function: Any) -> bool:
+    """Is the function defined by deepinit, behind `theories`?"""
+    while isinstance(function, functools.partial):
+        function = function.args[0] if function.func is _named else function.func
+    return getattr(function, "__module__", "").partition(".")[0] == "deepinit"
 
 
 def always(spec: Any, inputs: Any, name: str = "") -> None:
-    """No conditions beyond what the computation checks."""
+    """No conditions beyond the checks of the computation."""
     del spec, inputs, name
 
 
@@ -105,3 +164,16 @@ def limit(
 ) -> Theory:
     """The infinite-width limit."""
     return Theory(INFINITE_WIDTH, conditions, predict)
+
+
+def limit_prediction(
+    quantity: str,
+    mean: np.ndarray,
+    valid_for: str,
+    reference: str,
+    variance: np.ndarray | None = None,
+    error_order: str = "O(depth / width)",
+) -> Prediction:
+    """The Prediction of an infinite-width limit; a variance of None stands for 0."""
+    variance = np.zeros_like(mean) if variance is None else variance
+    return Prediction(quantity, INFINITE_WIDTH, mean, variance, error_order, valid_for, reference)

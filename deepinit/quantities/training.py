@@ -1,4 +1,4 @@
-"""What training achieves: the loss and the accuracy, step by step."""
+"""Loss and accuracy at every recorded step of training."""
 
 from typing import Any
 
@@ -41,13 +41,10 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
 
     def record(snapshot: Any) -> Measurement:
         outputs = [jax.vmap(network.apply, (None, 0))(snapshot.parameters, x) for x, _ in arrays]
-        right = [
-            jnp.mean(jnp.argmax(out, axis=1) == y)
-            for out, (_, y) in zip(outputs, arrays, strict=True)
-        ]
-        finite = jnp.stack(
-            [jnp.all(jnp.isfinite(out)) for out in outputs]
-        )  # the largest of NaN is the first
+        labeled = zip(outputs, arrays, strict=True)
+        right = [jnp.mean(jnp.argmax(out, axis=1) == y) for out, (_, y) in labeled]
+        # argmax of NaN is 0
+        finite = jnp.stack([jnp.all(jnp.isfinite(out)) for out in outputs])
         value = jnp.where(finite & jnp.isfinite(snapshot.loss), jnp.stack(right), jnp.nan)
         return Measurement(value, jnp.zeros(value.shape, jnp.int8))
 
@@ -59,21 +56,18 @@ def _sets(training: Training) -> list[Examples]:
 
 
 def _why_no_classes(spec: Any, training: Training) -> str | None:
-    return why_not_trained(spec, training) or reason_against(
-        lambda: [*map(_classes, _sets(training))]
-    )
+    reason = why_not_trained(spec, training)
+    return reason or reason_against(lambda: [*map(_classes, _sets(training))])
 
 
 def _classes(examples: Examples) -> np.ndarray:
-    """The classes; of numbers, as one-hot targets are, the place of the largest."""
+    """The classes; for one-hot targets the index of the largest number."""
     if examples.are_classes:
         return examples.targets
     if examples.targets.shape[1] < 2:
-        raise SpecError(
-            "the accuracy on targets that are numbers, one an example",
-            "classes, or one-hot targets",
-            "Take training_loss, or integer targets.",
-        )
+        given = "the accuracy on targets that are one number an example"
+        remedy = "Take training_loss, or integer targets."
+        raise SpecError(given, "classes, or one-hot targets", remedy)
     return np.argmax(examples.targets, axis=1)
 
 
@@ -82,28 +76,28 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
 
     assert training.rate is not None
     times = training.rate * np.array(training.record_steps, dtype=np.float64)
-    found = ntk_training(spec, training.examples, times)
+    result = ntk_training(spec, training.examples, times)
     return Prediction(
         quantity="training_loss",
         name="infinite_width",
-        mean=found.loss[:, None],
+        mean=result.loss[:, None],
         variance=None,
-        error_order="O(1/width) at the scale of the neural tangent kernel; O(1) where networks condense",
-        valid_for="widths so large that the tangent kernel stays as it is at initialization; small steps",
+        error_order="O(1/width) at the scale of the neural tangent kernel; O(1) where networks "
+        "condense",
+        valid_for="widths so large that the tangent kernel stays constant; small steps",
         reference="neural-tangents' predict; Jacot, Gabriel & Hongler 2018, arXiv 1806.07572",
     )
 
 
 def _why_no_limit(spec: Any, training: Training) -> str | None:
     descends = training.mode == "gd" and training.rate is not None
-    whole = (
-        training.batch_size is None and training.stop_drop is None
-    )  # a run that stops repeats its last loss
-    if isinstance(spec, MLP) and training.loss == "mse" and descends and whole:
+    # a run that stops repeats its last loss
+    to_the_end = training.batch_size is None and training.stop_drop is None
+    if isinstance(spec, MLP) and training.loss == "mse" and descends and to_the_end:
         return None
     return (
-        "linearized training has a closed form for an MLP trained by gd on all examples of the mse to the end, "
-        f"not under {training.name} of {training.loss}"
+        "linearized training has a closed form for an MLP trained by gd on all examples of the mse "
+        f"to the end, not under {training.name} of {training.loss}"
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepinit import store
-from deepinit.comparison.compare import NOT_JUDGED, axis_of, judged_z, largest_z, shown_layers, verdict, with_error
+from deepinit.comparison.compare import NOT_JUDGED, axis_of, judged_z, largest_z, shown_layers, threshold, verdict, with_error
 from deepinit.core.errors import DamagedError, refusal
 from deepinit.core.results import GATE
 from deepinit.runs.experiment import CaseResult, Check, Experiment
@@ -174,8 +174,9 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
             continue
         if heavy:
             unjudged.append(f"{route} at {heavy} of {z.size} entries ({_too_heavy(data)})")
-        worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
-        agrees = abs(float(z[worst])) < GATE
+        limit = threshold(data["num_used"].values)
+        worst = np.unravel_index(np.nanargmax(np.abs(z) / limit), z.shape)
+        agrees = abs(float(z[worst])) < limit[worst]
         described = _described(data, index, worst)
         if agrees and route in result.case.rejected:
             unresolved.append(f"{route} (|z| <= {abs(float(z[worst])):.1f}, to be rejected by more networks)")
@@ -292,7 +293,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
                 z = judged_z(case, name)
                 unjudged = int(np.sum(np.isfinite(case["z"].values[route]) & np.isnan(z)))
                 largest = largest_z(z)
-                found = verdict(largest) + (f", {unjudged} {NOT_JUDGED}" if unjudged and np.isfinite(largest) else "")
+                found = verdict(z, case["num_used"].values) + (f", {unjudged} {NOT_JUDGED}" if unjudged and np.isfinite(largest) else "")
                 scores = [_score_at(case, route, last), score(largest).lstrip("+")]
                 rows.append([*cells, name, f"{predicted:.5g}", *scores, found])
                 cells = [""] * len(cells)
@@ -317,7 +318,7 @@ def summary_table(dataset: "xarray.Dataset") -> Any:
     )
     note = (
         f"z = (measured - predicted) / standard error of the measured mean, at the last {axis} of the first component; "
-        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on. Not judged: no standard error, or tails too heavy for it."
+        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on, by Student's t with few networks. Not judged: no standard error, or tails too heavy for it."
     )
     return Table(title=title, columns=columns, rows=rows, note=note)
 

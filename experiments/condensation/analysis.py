@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from deepinit.observables import orientations
-from deepinit.quantities.condensation_setup import attractors
+from deepinit.quantities.condensation_theory import attractors
 from deepinit.runs.experiment import CaseResult
 from deepinit.theory import condensation as theory
 

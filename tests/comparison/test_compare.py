@@ -3,7 +3,7 @@ import pytest
 import scipy.stats
 
 import deepinit as di
-from deepinit.comparison.compare import shown_layers, with_error
+from deepinit.comparison.compare import shown_layers, threshold, verdict, with_error
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
@@ -35,16 +35,59 @@ def test_scores_are_those_of_the_textbook(draws):
     z = (values.mean() - 2.0) / (values.std(ddof=1) / np.sqrt(4000))
     np.testing.assert_allclose(data["z"].sel(route="true").values[0, 0], z, rtol=1e-12)
     np.testing.assert_allclose(
-        data["p_value"].sel(route="true").values[0, 0], 2 * scipy.stats.norm.sf(abs(z)), rtol=1e-12
+        data["p_value"].sel(route="true").values[0, 0],
+        2 * scipy.stats.t.sf(abs(z), 3999),
+        rtol=1e-12,
     )
     assert np.all(np.abs(data["z"].sel(route="true")) < 5)
     assert np.all(np.abs(data["z"].sel(route="off")) > 5)
     assert np.all(data["closest"] == "true")
-    np.testing.assert_allclose(data["effect_resolved"], 5 * data["standard_error"])
+    resolved = scipy.stats.t.isf(scipy.stats.norm.sf(5), 3999) * data["standard_error"]
+    np.testing.assert_allclose(data["effect_resolved"], resolved, rtol=1e-12)
     assert np.all(np.abs(data["variance_z"].sel(route="true")) < 5)
     assert np.isnan(data["variance_z"].sel(route="off")).all()
     # for a normal sample the standard error of the variance is sqrt(2/n) sigma^2
     np.testing.assert_allclose(data["variance_standard_error"], np.sqrt(2 / 4000) * 9.0, rtol=0.1)
+
+
+def test_the_threshold_is_the_quantile_of_students_t():
+    """At the two-sided probability of 5 standard deviations; 5 for many networks."""
+    quantile = scipy.stats.t.isf(scipy.stats.norm.sf(5.0), np.array([1, 2, 99, 999]))
+    np.testing.assert_allclose(threshold([2, 3, 100, 1000]), quantile, rtol=1e-9)
+    np.testing.assert_allclose(threshold([100, 1000]), [5.348, 5.033], atol=5e-4)
+    assert threshold(np.inf) == pytest.approx(5.0, rel=1e-12)
+    assert verdict(5.2) == verdict([5.2, 1.0], [1000, 1000]) == "rejected"
+    assert verdict(5.2, 100) == verdict([5.2, np.nan], [100, np.nan]) == "agrees"
+    assert verdict([5.2, 5.2], [100, 1000]) == "rejected"
+
+
+@pytest.mark.parametrize(("num_seeds", "beyond"), [(2, 0.1), (3, 0.02), (5, 0.002)])
+def test_few_networks_reject_no_exact_mean_and_many_reject_a_wrong_one(num_seeds, beyond):
+    """Gaussian values have exact Student z: p-values are uniform, 5 is exceeded far too often."""
+    draws = np.random.default_rng(1).normal(size=(num_seeds, 1, 20_000))
+    data = di.compare(estimated(draws), predicted("exact", np.zeros((1, 20_000)))).dataset
+    z = data["z"].values[0]
+    assert np.mean(np.abs(z) >= 5) > beyond
+    assert verdict(z, data["num_used"].values) == "agrees"
+    assert scipy.stats.kstest(data["p_value"].values.ravel(), "uniform").pvalue > 1e-6
+    sure = di.compare(estimated(draws), predicted("off", np.full((1, 20_000), 1e9))).dataset
+    assert verdict(sure["z"].values[0], sure["num_used"].values) == "rejected"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_seeds", [2, 3])
+def test_an_exact_theory_is_rejected_by_no_two_or_three_networks(num_seeds):
+    """Of 60 ensembles a fixed 5 rejects 17 at 2 networks and 8 at 3."""
+    spec, inputs, Q = di.MLP((32,) * 4, di.linear), di.inputs.ones(8), di.quantities.log_norm
+    exact = di.predict(spec, Q, inputs, "exact")
+    verdicts, beyond = [], 0
+    for key in range(60):
+        estimate = di.simulate(spec, Q, inputs, num_seeds=num_seeds, key=key)
+        data = di.compare(estimate, exact).dataset
+        verdicts.append(verdict(data["z"].values, data["num_used"].values))
+        beyond += bool(np.any(np.abs(data["z"]) >= 5))
+    assert {*verdicts} == {"agrees"}
+    assert beyond > (10, 4)[num_seeds - 2]
 
 
 def test_one_network_has_no_error_bar_and_a_constant_is_right_or_cannot_be_judged():
@@ -76,7 +119,7 @@ def test_mismatches_are_refused(draws):
     with pytest.raises(SpecError, match=r"\(1, 1\) by short against"):
         di.compare(estimate, predicted("short", [[1.0]]))
     other = Prediction("other", "a", np.ones((2, 1)), None, "", "", "")
-    with pytest.raises(SpecError, match="measured thing"):
+    with pytest.raises(SpecError, match="against thing"):
         di.compare(estimate, other)
 
 

@@ -88,6 +88,8 @@ def test_bad_results_are_refused():
         di.compare_widths({4: results[4][:2], 8: results[8]})
     with pytest.raises(SpecError, match="at some widths only"):
         di.compare_widths({4: results[4], 8: results[8][::2]})
+    with pytest.raises(SpecError, match="names that differ"):
+        di.compare_widths({4: (*results[4], results[4][1]), 8: results[8]})
     with pytest.raises(SpecError, match="positive numbers"):
         di.compare_widths({-4: results[4], 8: results[8]})
     other = dataclasses.replace(results[4][1], quantity="other")
@@ -119,7 +121,7 @@ def test_the_slope_of_real_networks_is_that_of_theory():
 
 
 @pytest.mark.exhaustive
-def test_covariances_of_linear_networks_are_the_exact_ones_and_of_two_quantities_of_the_same_networks():
+def test_covariances_of_linear_networks_and_of_two_quantities_are_exact():
     from deepinit.theory.kernel_corrections import linear_kernel_second_moments
 
     spec = di.MLP((8, 6), "linear", di.normal(1.0), output_width=1)

@@ -78,7 +78,7 @@ def test_r01_homogeneous_networks_see_inputs_of_one_size(name, activation):
 @pytest.mark.slow_cases("log_norm-relu")
 @pytest.mark.exhaustive_cases("nngp-relu")
 def test_r01_powers_of_two_change_no_bit_of_a_homogeneous_network(name, activation):
-    """Values are equal but for the exact factor; z and what decides it are equal to the rounding of the prediction."""
+    """Values differ by the exact factor; z and `judged` by the rounding of the prediction."""
     net, quantity = di.MLP((5, 6, 4), activation, output_width=2), getattr(Q, name)
     found = {}
     for exponent in (0, -41):
@@ -135,7 +135,7 @@ CURVES = [
 )
 @pytest.mark.exhaustive_cases("ntk-")
 def test_a9_a_network_that_overflows_is_an_event_not_a_value(name, inputs):
-    """Comparisons with NaN are False, and 0 at an infinite scale is 0: both were counted as dead, or as alive."""
+    """Neither NaN nor 0 at an infinite scale counts as dead or alive."""
     found = di.simulate(HUGE, getattr(Q, name), inputs, num_seeds=7, **QUIET)
     if name == "bias_ntk":  # without biases there is nothing to overflow
         assert (found.mean == 0).all()
@@ -184,7 +184,7 @@ def test_a9_accuracy_on_test_inputs_that_overflow():
 @pytest.mark.slow_cases("8.0-180")
 @pytest.mark.exhaustive_cases("0.5-180")
 def test_a2_kernels_of_deep_networks_are_those_of_their_matrices(variance, depth):
-    """At width 3 every network's own matrices, multiplied in float64: kernels of 1e-160, and of 1e+70, in a float32 simulation."""
+    """Width 3, matrices multiplied in float64: kernels of 1e-160 and 1e+70 in float32."""
     net, x = (
         di.MLP((3,) * depth, di.leaky_relu(0.5), di.normal(variance), output_width=1),
         np.array([1.0, -0.5, 0.7]),
@@ -232,7 +232,7 @@ def _matrices(parameters):
 @pytest.mark.parametrize("name", ["nngp", pytest.param("ntk", marks=pytest.mark.slow)])
 @pytest.mark.exhaustive_cases("nngp")
 def test_a2_simulation_and_prediction_agree_in_a_contracting_network(name):
-    """Linear networks of width 512, depth 100, variance 1/5: 1e-70 either way; a hundredth more per layer is rejected."""
+    """Linear, width 512, depth 100, variance 1/5: 1e-70; 1 % more per layer is rejected."""
     net, x = (
         di.MLP((512,) * 100, "linear", di.normal(0.2), output_width=1),
         points(np.ones((1, 16))),

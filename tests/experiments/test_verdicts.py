@@ -24,6 +24,7 @@ def _result(z, judged, *, checked=("exact",), predicted=None):
                 name: (entry, np.ones(shape))
                 for name in ("mean", "standard_error", "effect_resolved")
             },
+            "num_used": (entry, np.full(shape, 100)),
             "z": (route, z),
             "judged": (route, np.asarray(judged, bool)[None]),
             "predicted": (route, np.ones(z.shape) if predicted is None else predicted[None]),

@@ -1,4 +1,4 @@
-"""Quantities of training: the exact laws of multiplicity 1 hold in real networks, and what cannot be measured is refused."""
+"""Quantities of training: exact laws of multiplicity 1 in real networks, and refusals."""
 
 import flax.linen
 import jax
@@ -63,28 +63,24 @@ def test_orientations_are_counted_once_networks_have_condensed():
 
 @pytest.mark.slow
 def test_the_first_drop_of_the_loss_is_on_time():
-    run = di.Training(
-        FIVE, record_steps=(4000,), rate=0.005 / growth(FIVE), stop_drop=1e-3, initial_stage=True
-    )
-    found = di.compare(
-        di.simulate(NET, Q.drop_time, run, num_seeds=40), di.predict(NET, Q.drop_time, run)
-    )
-    data = found.dataset
+    rate = 0.005 / growth(FIVE)
+    run = di.Training(FIVE, record_steps=(4000,), rate=rate, stop_drop=1e-3, initial_stage=True)
+    measured = di.simulate(NET, Q.drop_time, run, num_seeds=40)
+    data = di.compare(measured, di.predict(NET, Q.drop_time, run)).dataset
     assert abs(float(data["z"].values[0, 0, 0])) < 5
     assert abs(float(data["variance_z"].values[0, 0, 0])) < 5
-    # resolved: output and input weights of one standard deviation would be later by ln(1.6) / 2 = 0.24
-    assert float(data["effect_resolved"].values[0, 0]) < 0.24
+    # resolved: input and output weights of one deviation are later by ln(1.6) / 2 = 0.24
+    assert 5 * float(data["standard_error"].values[0, 0]) < 0.24
 
 
 @pytest.mark.exhaustive
 def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
     run = di.Training(FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True)
-    found = di.compare(
-        di.simulate(NET, Q.drop_time, run, num_seeds=200), di.predict(NET, Q.drop_time, run)
-    )
+    measured = di.simulate(NET, Q.drop_time, run, num_seeds=200)
+    found = di.compare(measured, di.predict(NET, Q.drop_time, run))
     assert abs(float(found.dataset["z"].values[0, 0, 0])) < 5
     # resolved: the time of the first state below the drop is later by 0.07
-    assert float(found.dataset["effect_resolved"].values[0, 0]) < 0.07
+    assert 5 * float(found.dataset["standard_error"].values[0, 0]) < 0.07
 
 
 @pytest.mark.slow
@@ -102,9 +98,8 @@ def test_adam_turns_neurons_to_the_corners_of_the_cube():
     net = di.training.small_mlp((40,), di.tanh, std=1e-6)
     measured = di.simulate(net, Q.aligned_fraction, run, num_seeds=4)
     assert (measured.mean[1] > 0.99).all()
-    flow = di.Training(
-        FIVE, record_steps=(0, 600), rate=RATE
-    )  # whose prediction is another direction
+    # predicted by the flow is another direction
+    flow = di.Training(FIVE, record_steps=(0, 600), rate=RATE)
     assert (di.simulate(net, Q.aligned_fraction, flow, num_seeds=4).mean[0] < 0.1).all()
 
 
@@ -300,7 +295,6 @@ def test_weights_of_a_network_are_kept_on_request(run):
     assert kept["layer 2"].shape == (2, 6, 1, 40)
     assert kept["loss"].shape == (2, 6)
     moved = kept["layer 1"][:, -1] - kept["layer 1"][:, 0]
-    distance = np.linalg.norm(moved, axis=(1, 2)) / np.linalg.norm(
-        kept["layer 1"][:, 0], axis=(1, 2)
-    )
+    initial = np.linalg.norm(kept["layer 1"][:, 0], axis=(1, 2))
+    distance = np.linalg.norm(moved, axis=(1, 2)) / initial
     np.testing.assert_allclose(distance, measured.value[:2, -1, 0], rtol=1e-5)

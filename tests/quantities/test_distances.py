@@ -1,4 +1,4 @@
-"""log_distance: the distance of two inputs against explicit networks in 40 digits, and its theories."""
+"""log_distance against explicit networks in 40 digits, and its theories."""
 
 import jax
 import mpmath
@@ -33,7 +33,7 @@ PHI = {"relu": lambda z: max(z, 0), "tanh": mpmath.tanh, "linear": lambda z: z}
 
 
 def explicit_distances(spec, inputs, num):
-    """[num, layers, pairs] of ln |x_l - x'_l| / |x_0 - x'_0| of the first networks, from their matrices in 40 digits; -inf for 0."""
+    """ln |x_l - x'_l| / |x_0 - x'_0| [num, layers, pairs] in 40 digits; -inf for 0."""
     init, _ = di.network(spec)
     with mpmath.workdps(40):
         networks = [
@@ -123,7 +123,7 @@ def test_biases_of_a_linear_network_cancel():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_first_order_in_the_width():
-    """Norms, their ratio and the angle all fluctuate: tanh with biases at width 24, unequal norms."""
+    """Norms and angle all fluctuate: tanh with biases at width 24, unequal norms."""
     net, pair = (
         di.MLP((24,) * 3, "tanh", di.normal(1.5), BIAS),
         di.inputs.from_arrays(FIRST, 2.0 * SECOND),
@@ -140,7 +140,7 @@ def test_first_order_in_the_width():
 
 
 def test_first_order_leaves_out_the_second():
-    """Close pairs of relu networks: the exact law of ln |J u| (log_volume at one point). Width 64 against 128."""
+    """Close pairs of relu networks: the exact law of ln |J u|. Width 64 against 128."""
     off = []
     for width in (64, 128):
         net = di.MLP((width,) * 3)
@@ -156,7 +156,7 @@ def test_first_order_leaves_out_the_second():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_distances_at_infinite_width_keep_their_digits():
-    """0.5 rad: the difference of kernels; 1e-10 rad: the stretch of a tangent; residual networks likewise."""
+    """0.5 rad: difference of kernels; 1e-10 rad: stretch of a tangent; residual too."""
     net, point = (
         di.MLP((16,) * 4, "tanh", None, BIAS),
         di.frames.at(np.eye(3)[:1], np.eye(3)[None, 1:2]),
@@ -180,7 +180,7 @@ def test_distances_at_infinite_width_keep_their_digits():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_shallow_residual_networks_of_infinite_depth():
-    """phi acts linearly on the increments and biases cancel: the law of log_norm without biases, at width 4."""
+    """phi is linear on increments, biases cancel: the law of log_norm, at width 4."""
     net = di.ResNet(4, 256, activation=di.tanh, block="shallow", bias_law=di.normal(1.0, "depth"))
     pair = di.inputs.from_arrays([[1.0, 0.0, 0.5, 0.2]], [[0.4, 1.0, 0.5, 0.0]])
     sim, deep = (
@@ -224,7 +224,7 @@ def test_theories_say_where_they_do_not_apply():
 
 @pytest.mark.slow
 def test_a_dead_partner_has_a_kernel_of_zero():
-    """relu of width 2: where one image of the pair is 0, its kernels are 0, not what rounding leaves."""
+    """relu of width 2: where one image of the pair is 0, its kernels are exactly 0."""
     sim = di.simulate(
         di.MLP((2,) * 9), Q.nngp, di.inputs.pair(2.0), num_seeds=200, keep_samples=True
     )

@@ -1,4 +1,4 @@
-"""Kernels of homogeneous networks of two to eight neurons against their exact mean and variance; first order is rejected in the same runs."""
+"""Kernels of homogeneous networks of width 2 to 8: exact moments hold, first order is rejected."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_second_moments_at_every_width(spec):
     assert pred.name == "exact"
     mean, variance = pred.mean[:, 0], pred.variance[:, 0]
     assert np.abs((sim.mean[:, 0] - mean) / np.sqrt(variance / num_seeds)).max() < GATE
-    # the error of a second moment from the exact fourth one: with the sample's own a heavy tail is taken for a small error
+    # error of a second moment from the exact fourth one: a sample's own misses heavy tails
     weight_var, first = spec.weight_law.variance, spec.weight_law.variance * np.mean(ONE.points**2)
     second = (sim.variance + sim.mean**2)[:, 0]
     for layer, width in enumerate(spec.widths):
@@ -55,7 +55,7 @@ def test_second_moments_at_every_width(spec):
 )
 @pytest.mark.exhaustive
 def test_tangent_kernels_at_every_width(spec):
-    # z of the sample variance at two or three layers of this width: mean -0.3, standard deviation 1.0 in 20 runs of a fifth of this size
+    # z of the sample variance at 2 or 3 layers: -0.3 +- 1.0 in 20 runs of a fifth of this size
     sim, pred = di.simulate(spec, Q.ntk, ONE, num_seeds=100_000), di.predict(spec, Q.ntk, ONE)
     assert pred.name == "exact"
     error = np.sqrt(pred.variance / sim.num_seeds)

@@ -1,4 +1,4 @@
-"""Second moments, tangent kernels, gradients and singular values: three routes, and what the diffusion limit says of residual networks."""
+"""Second moments, tangent kernels, gradients, singular values: three routes, diffusion limit."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def z_of(comparison, route):
 
 @pytest.mark.exhaustive
 def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_diffusion():
-    # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa; Richardson would be needed for less than 1 / L = 1.6 %
+    # phi = id: first moments of the network are (1 + kappa / L)^L, not e^kappa: off by 1 / L
     spec = di.ResNet(
         5, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")
     )
@@ -33,7 +33,10 @@ def test_second_moments_of_a_residual_network_have_the_mean_and_variance_of_its_
     assert np.abs(z_of(compared, "infinite_width")).max() < 5  # the mean is the same at every width
     ratio = sim.variance[-1] / pred.variance[-1]
     assert np.all(np.abs(ratio - 1) < 0.4)
-    double = di.predict(di.ResNet(10, 256, block="shallow", activation="linear", bias_law=di.normal(0.25, "depth")), Q.nngp, di.inputs.points(np.hstack([TWO.points, TWO.points])), "infinite_depth")  # fmt: skip
+    biased = di.normal(0.25, "depth")
+    twice = di.ResNet(10, 256, block="shallow", activation="linear", bias_law=biased)
+    points = di.inputs.points(np.hstack([TWO.points, TWO.points]))
+    double = di.predict(twice, Q.nngp, points, "infinite_depth")
     assert np.all(sim.variance[-1] / double.variance[-1] > 1.5)  # twice the width: rejected
 
 
@@ -53,7 +56,7 @@ def test_tangent_kernels_of_a_residual_network():
 
 
 @pytest.mark.exhaustive
-def test_tangent_kernel_of_an_mlp_tends_to_infinite_width_and_its_variance_to_zero_as_one_over_width():
+def test_tangent_kernel_tends_to_infinite_width_and_its_variance_falls_like_one_over_width():
     inputs, variances = di.inputs.pair(1.0), []
     for width in (16, 64):
         spec = di.MLP(
@@ -161,12 +164,24 @@ def _rest(spec):
     return spec.activation, spec.weight_law, spec.bias_law, spec.output_width
 
 
+PAIR = di.inputs.pair(1.0)
 REFUSED = {
-    "no theory": (lambda: di.predict(di.ResNet(2, 2), Q.ntk, di.inputs.pair(1.0)), "finite-width prediction"),
-    "no output layer": (lambda: di.infinite(di.MLP((4,)), Q.ntk, di.inputs.pair(1.0)), "output_width=1"),
-    "two points": (lambda: di.simulate(di.MLP((4,)), Q.log_singular_values, di.inputs.pair(1.0), num_seeds=2), "one point"),
-    "Haar": (lambda: di.simulate(di.MLP((4,), weight_law=di.orthogonal(2.0)), Q.ntk, di.inputs.pair(1.0), linear_map="conditional"), "orthogonal"),
-    "images": (lambda: di.infinite(di.ConvResNet((3,), 2, 2), Q.nngp, di.inputs.points(np.ones(6))), "position_kernels"),
+    "no theory": (lambda: di.predict(di.ResNet(2, 2), Q.ntk, PAIR), "finite-width prediction"),
+    "no output layer": (lambda: di.infinite(di.MLP((4,)), Q.ntk, PAIR), "output_width=1"),
+    "two points": (
+        lambda: di.simulate(di.MLP((4,)), Q.log_singular_values, PAIR, num_seeds=2),
+        "one point",
+    ),
+    "Haar": (
+        lambda: di.simulate(
+            di.MLP((4,), weight_law=di.orthogonal(2.0)), Q.ntk, PAIR, linear_map="conditional"
+        ),
+        "orthogonal",
+    ),
+    "images": (
+        lambda: di.infinite(di.ConvResNet((3,), 2, 2), Q.nngp, di.inputs.points(np.ones(6))),
+        "position_kernels",
+    ),
 }  # fmt: skip
 
 

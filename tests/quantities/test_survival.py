@@ -1,4 +1,4 @@
-"""Finite precision as a model: survival of one signal against the exact law at width 1; norms against their exact drift."""
+"""Survival of one signal against the exact law at width 1; norms against their exact drift."""
 
 import numpy as np
 import pytest

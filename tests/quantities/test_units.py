@@ -1,4 +1,4 @@
-"""Names and units: axes show symbols, tables name components, tangent kernels state their parametrization."""
+"""Names and units: symbols on axes, components in tables, parametrization of tangent kernels."""
 
 import dataclasses
 
@@ -152,7 +152,7 @@ def test_the_tangent_kernel_is_that_of_the_parametrization_it_states():
     net = di.MLP((1,), "linear", di.normal(3.0), output_width=1, output_law=di.normal(5.0))
     sim = di.simulate(net, Q.ntk, inputs, num_seeds=4000)
     overlap = np.array([5.0, -1.5, 1.25]) / 2.0
-    # W^2 and A^2 have the means 3 / 2 and 5: A^2 3 / 2 (x.x') from the first layer, 5 (W.x)(W.x') from the last
+    # E W^2 = 3 / 2, E A^2 = 5: A^2 3 / 2 (x.x') from layer 1, 5 (W.x)(W.x') from the last
     assert np.abs((sim.mean[0] - 2.0 * 15.0 * overlap) / sim.standard_error[0]).max() < 5
     standard = (5.0 + 1.5) * 2.0 * overlap
     assert np.abs((sim.mean[0] - standard) / sim.standard_error[0]).min() > 5

@@ -1,14 +1,15 @@
-"""How one network is measured: on the way forward, on the way back, while it trains, or from the exact law of its layers.
+"""Kinds of measurement: on the forward pass, the backward pass, in training, or by an exact law.
 
 All kinds have the same members:
 
 - `accepts`: type of the inputs.
 - `why_not(spec, inputs)`: the refusal where the quantity is undefined, else None.
 - `linear_map(spec, inputs, name)`: resolves `auto`.
-- `seed_fn(spec, inputs, settings)`: `key -> Measurement` of one network.
-- `cost`, `bytes`: random numbers and working memory per network.
+- `seed_fn(spec, inputs, settings, keep)`: `key -> Measurement` of one network.
+- `cost(spec, inputs, linear_map)`, `bytes(spec, inputs, settings)`: random numbers and working
+  memory per network.
 - `axis(spec, inputs)`: names and positions of the two axes of a Measurement.
-- `statistic`: maps the Estimate of the tap to a statistic of the ensemble, or None.
+- `statistic`: `(spec, Estimate) -> Estimate`, a statistic of the ensemble, or None.
 """
 
 from deepinit.quantities.kinds.axis import Axis

@@ -16,7 +16,7 @@ class Axis(NamedTuple):
     Attributes:
         name: of the first axis: `layer`, or `step` in training.
         length: of the first axis.
-        entries: names along the second axis.
+        entries: names along the second axis, all different.
         positions: numbers along the first axis; None for 1, 2, ...
     """
 
@@ -41,13 +41,12 @@ def entries_of_inputs(spec: Any, inputs: Any) -> tuple[str, ...]:
 def pass_cost(spec: Any, inputs: Any, linear_map: str) -> float:
     """Random numbers of one network."""
     shapes, rows = spec.matrix_shapes(inputs.dimension), inputs.num_rows
-    return float(
-        sum(fan_out * (fan_in if linear_map == "explicit" else rows) for fan_in, fan_out in shapes)
-    )
+    explicit = linear_map == "explicit"
+    return float(sum(fan_out * (fan_in if explicit else rows) for fan_in, fan_out in shapes))
 
 
 def pass_bytes(spec: Any, inputs: Any, settings: Settings) -> int:
-    """What one network keeps at hand at its widest layer: its rows, or the matrix that is drawn."""
+    """Working memory of one network at its widest layer: its rows, or an explicit matrix."""
     explicit = settings["linear_map"] == "explicit"
     return np.dtype(settings["dtype"]).itemsize * max(
         max(fan_in, fan_out) * (min(fan_in, fan_out) if explicit else inputs.num_rows)

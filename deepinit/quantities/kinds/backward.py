@@ -1,4 +1,4 @@
-"""A reading of the backward pass: outputs, and gradients of linear functions of the output."""
+"""Measurements on the backward pass: gradients of linear functions of the output."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,13 +21,15 @@ from deepinit.quantities.kinds.axis import (
 
 
 class Backward(NamedTuple):
-    """Measured once the gradients have come back. Partners are points of their own.
+    """A tap on the gradients. Partners of inputs are points of their own.
 
     Attributes:
         tap: `(Gradients, inputs) -> Measurement` [rows, entries] of one network.
-        functions: `(spec, inputs) -> (linear functions of the output [num, width], the point of each)`, whose gradients are taken.
-        per_layer: one row for every hidden layer, or one for the whole network.
-        entries, why_not, accepts, statistic: as of `Forward`.
+        functions: `(spec, inputs) -> (functions, points)`: linear functions of the output
+            [num, width], and the index of the point at which each one's gradient is taken.
+        per_layer: one row for every hidden layer; else one for the network.
+        entries, why_not, accepts: as in `Forward`.
+        statistic: None.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -42,7 +44,7 @@ class Backward(NamedTuple):
         """The linear map that `auto` stands for.
 
         Raises:
-            SpecError: a map that the law does not allow, or that no gradient goes back through.
+            SpecError: a map that the law does not allow, or without a backward pass.
         """
         return choose_transposes(spec, name, inputs.num_rows + len(self.functions(spec, inputs)[0]))
 
@@ -62,7 +64,7 @@ class Backward(NamedTuple):
         )
 
     def axis(self, spec: Any, inputs: Any) -> Axis:
-        """Hidden layers from 1; or the one place of the whole network, at its last layer."""
+        """Hidden layers from 1, or one row at the last layer."""
         entries = self.entries(spec, inputs)
         if self.per_layer:
             return Axis("layer", spec.depth, entries)
@@ -73,7 +75,7 @@ class Backward(NamedTuple):
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """What one network keeps at hand."""
+        """Working memory of one network."""
         return pass_bytes(spec, inputs, settings)
 
 

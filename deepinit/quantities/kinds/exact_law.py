@@ -1,4 +1,4 @@
-"""A tap on the forward pass whose layers also have an exact law, which draws them without neurons."""
+"""Measurements on the forward pass that can also be drawn from an exact law."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,13 +10,13 @@ from deepinit.quantities.kinds.forward import Forward
 
 
 class ExactLaw(NamedTuple):
-    """Measured at every layer of the forward pass, or drawn from the exact law of its layers with `linear_map="chi_square"`.
+    """A tap on the forward pass; with `linear_map="chi_square"` the exact law of its layers.
 
     Attributes:
         forward: the tap.
-        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries] of one network from the exact law.
-            Raises SpecError where the law does not hold.
-        statistic: as of `Forward`.
+        sampler: `(spec, inputs, dtype) -> (key -> Measurement)` [layers, entries] of one network
+            from the exact law, without neurons. Raises SpecError where the law does not hold.
+        statistic: None.
     """
 
     forward: Forward
@@ -25,11 +25,11 @@ class ExactLaw(NamedTuple):
 
     @property
     def accepts(self) -> type:
-        """The kind of inputs."""
+        """Type of the inputs."""
         return self.forward.accepts
 
     def why_not(self, spec: Any, inputs: Any) -> str | None:
-        """Why the quantity has no meaning; None where it has one."""
+        """The refusal where the quantity is undefined, else None."""
         return self.forward.why_not(spec, inputs)
 
     def linear_map(self, spec: Any, inputs: Any, name: str) -> str:
@@ -50,14 +50,12 @@ class ExactLaw(NamedTuple):
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
         """Random numbers of one network."""
-        return (
-            4.0 * spec.depth
-            if linear_map == "chi_square"
-            else self.forward.cost(spec, inputs, linear_map)
-        )
+        if linear_map == "chi_square":
+            return 4.0 * spec.depth
+        return self.forward.cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """What one network keeps at hand."""
+        """Working memory of one network."""
         if settings["linear_map"] == "chi_square":
             return np.dtype(settings["dtype"]).itemsize * spec.depth
         return self.forward.bytes(spec, inputs, settings)

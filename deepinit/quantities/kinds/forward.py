@@ -1,4 +1,4 @@
-"""A tap on the forward pass."""
+"""Measurements on the forward pass."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -19,15 +19,16 @@ from deepinit.quantities.kinds.axis import (
 
 
 class Forward(NamedTuple):
-    """Measured at every layer of the forward pass.
+    """A tap on every layer of the forward pass.
 
     Attributes:
-        tap: `(LayerState, inputs) -> Measurement` of one network at one layer.
-        accepts: the kind of inputs.
-        at_output: is the output layer measured too, as the last one, where the spec has one?
-        entries: `(spec, inputs) -> names` along the last axis.
-        why_not: `(spec, inputs) -> refusal` of what the quantity has no meaning for; None where it has one.
-        statistic: `(spec, Estimate of the tap) -> Estimate`, of what only an ensemble has; samples stay what is tapped.
+        tap: `(LayerState, inputs) -> Measurement` [entries] of one network at one layer.
+        accepts: type of the inputs.
+        at_output: also measure the output layer, as the last one, where the spec has one.
+        entries: `(spec, inputs) -> names` along the last axis, all different.
+        why_not: `(spec, inputs) -> refusal` where the quantity is undefined, else None.
+        statistic: `(spec, Estimate of the tap) -> Estimate` of the same shape, for quantities that
+            only an ensemble has; samples stay values of the tap.
     """
 
     tap: Callable[[Any, Any], Any]
@@ -53,10 +54,8 @@ class Forward(NamedTuple):
         from deepinit.networks.input_rows import input_rows
 
         del keep
-        start, output = (
-            input_rows(spec, inputs, settings["dtype"]),
-            self.at_output and spec.output_width is not None,
-        )
+        start = input_rows(spec, inputs, settings["dtype"])
+        linear_map = linear_maps.FUNCTIONS[settings["linear_map"]]
 
         def seed_fn(key: Any) -> Any:
             measured, _ = forward.random_forward(
@@ -64,23 +63,25 @@ class Forward(NamedTuple):
                 start(key),
                 key,
                 lambda state: self.tap(state, inputs),
-                linear_map=linear_maps.FUNCTIONS[settings["linear_map"]],
+                linear_map=linear_map,
                 precision=settings["precision"],
-                tap_output=output,
+                tap_output=self._taps_output(spec),
             )
             return measured
 
         return seed_fn
 
+    def _taps_output(self, spec: Any) -> bool:
+        return self.at_output and spec.output_width is not None
+
     def axis(self, spec: Any, inputs: Any) -> Axis:
         """Layers from 1."""
-        length = spec.depth + (self.at_output and spec.output_width is not None)
-        return Axis("layer", length, self.entries(spec, inputs))
+        return Axis("layer", spec.depth + self._taps_output(spec), self.entries(spec, inputs))
 
     def cost(self, spec: Any, inputs: Any, linear_map: str) -> float:
         """Random numbers of one network."""
         return pass_cost(spec, inputs, linear_map)
 
     def bytes(self, spec: Any, inputs: Any, settings: Settings) -> int:
-        """What one network keeps at hand."""
+        """Working memory of one network."""
         return pass_bytes(spec, inputs, settings)

@@ -1,0 +1,189 @@
+"""Checks of user-defined quantities: fields, and what their functions return."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from deepinit.core import validate
+from deepinit.core.errors import SpecError, refusal
+from deepinit.core.results import Estimate
+from deepinit.quantities.kinds import Backward, ExactLaw, Forward, Kind, Trained
+from deepinit.quantities.quantity import Quantity
+from deepinit.quantities.theory import Theory
+
+_TEXTS = ("name", "symbol", "label", "transform", "reference")
+_FUNCTIONS = {
+    Forward: ("tap", "entries", "why_not"),
+    Backward: ("tap", "functions", "entries", "why_not"),
+    Trained: ("tap", "entries", "why_not"),
+    ExactLaw: ("sampler",),
+}
+_ARRAYS = {"value": "fiub", "event": "iu", "log_scale": "fiu", "exponent": "iu"}  # NumPy kinds
+_OPTIONAL = ("log_scale", "exponent")
+
+
+def check_quantity(quantity: Quantity, accepted: tuple[type, ...]) -> None:
+    """Raise SpecError, which names the field, for a Quantity with a field of another kind.
+
+    Args:
+        quantity: to check.
+        accepted: kinds of inputs that exist.
+    """
+
+    def require(field: str, holds: bool, allowed: str) -> None:
+        _require(quantity, field, holds, allowed)
+
+    for name in _TEXTS:
+        require(name, isinstance(getattr(quantity, name), str), "text")
+    one_line = quantity.name.isprintable() and quantity.name.strip() != ""
+    require("name", one_line, "text of one line")
+    known = isinstance(quantity.measurement, tuple(_FUNCTIONS))
+    require("measurement", known, _names_of(_FUNCTIONS))
+    require("theories", _all(quantity.theories, Theory), "a tuple of Theory, () for none")
+    for number, theory in enumerate(quantity.theories):
+        right = callable(theory.conditions) and callable(theory.predict)
+        allowed = f"Theory(name, conditions, predict), two functions; number {number} is not"
+        require("theories", right and isinstance(theory.name, str), allowed)
+    names = [theory.name for theory in quantity.theories]
+    require("theories", len({*names}) == len(names), "theories whose names differ")
+    require("events", _are_names(quantity.events), 'different words like ("not_finite",)')
+    right = quantity.rounding in ("relative", "absolute")
+    require("rounding", right, "'relative' or 'absolute'")
+    right = isinstance(quantity.light_tailed, str | None)
+    require("light_tailed", right, "a quantity's name, or None")
+    degree = quantity.input_degree
+    right = degree is None or validate.whole_number(degree) is not None
+    require("input_degree", right, "an integer, or None")
+    _check_measurement(quantity, quantity.measurement, accepted)
+
+
+def _check_measurement(quantity: Quantity, kind: Any, accepted: tuple[type, ...]) -> None:
+    def require(field: str, holds: bool, allowed: str) -> None:
+        _require(quantity, f"measurement.{field}", holds, allowed)
+
+    for name in _FUNCTIONS[type(kind)]:
+        require(name, callable(getattr(kind, name)), "a function")
+    if isinstance(kind, ExactLaw):
+        require("forward", isinstance(kind.forward, Forward), "a Forward")
+        _check_measurement(quantity, kind.forward, accepted)
+    else:
+        require("accepts", kind.accepts in accepted, _names_of(accepted))
+    at_output = getattr(kind, "at_output", False)
+    require("at_output", isinstance(at_output, bool), "True or False")
+    right = kind.statistic is None or callable(kind.statistic)
+    require("statistic", right, "a function, or None")
+
+
+def check_answers(quantity: Quantity, spec: Any, inputs: Any) -> None:
+    """Check that the quantity is defined for spec and inputs, and its `why_not` and `entries`.
+
+    Raises:
+        SpecError: the quantity's own reason, or the function that returned another kind.
+    """
+    reason = quantity.measurement.why_not(spec, inputs)
+    if reason is not None:
+        text = isinstance(reason, str)
+        raise SpecError(reason if text else _returned(quantity, "why_not", reason, "text, or None"))
+    entries = quantity.measurement.axis(spec, inputs).entries
+    if not _are_names(entries):
+        allowed = 'a tuple of different names like ("1", "2")'
+        raise SpecError(_returned(quantity, "entries", entries, allowed))
+
+
+def apply_statistic(quantity: Quantity, spec: Any, estimate: Estimate) -> Estimate:
+    """The statistic of the ensemble; the Estimate itself for quantities without one.
+
+    Raises:
+        SpecError: the statistic is no Estimate, or one of another shape.
+    """
+    statistic: Callable[[Any, Estimate], Estimate] | None = quantity.measurement.statistic
+    if statistic is None:
+        return estimate
+    result = statistic(spec, estimate)
+    if not isinstance(result, Estimate) or result.mean.shape != estimate.mean.shape:
+        allowed = f"an Estimate of shape {estimate.mean.shape}"
+        raise SpecError(_returned(quantity, "statistic", result, allowed))
+    return result
+
+
+def checked(measured: Any, quantity: Quantity, shape: tuple[int, ...] | None = None) -> Any:
+    """The Measurement, if every field is valid; under `jit` when it is traced.
+
+    Args:
+        measured: what a tap, or a seed function, returns.
+        quantity: for messages.
+        shape: of the arrays; None for any shape that they share.
+
+    Raises:
+        SpecError: no Measurement, or a field that is no array of the right kind and shape.
+    """
+    from deepinit.observables.measurement import Measurement
+
+    if not isinstance(measured, Measurement):
+        kind = "an array" if hasattr(measured, "dtype") else type(measured).__name__
+        write = "Write Measurement(value, jnp.zeros(value.shape, jnp.int8))."
+        raise SpecError(f"a tap of {quantity.name} that returns {kind}", "a Measurement", write)
+    source = f"in a Measurement of {quantity.name}"
+    shape = getattr(measured.value, "shape", None) if shape is None else shape
+    of_shape = "" if shape is None else f" of shape {shape}, one entry for every name"
+    for field, kinds in _ARRAYS.items():
+        array = getattr(measured, field)
+        if array is None and field in _OPTIONAL:
+            continue
+        given = f"{field} of type {type(array).__name__}"
+        if hasattr(array, "dtype"):
+            if np.dtype(array.dtype).kind in kinds and array.shape == shape:
+                continue
+            given = f"{field}={array.dtype}{array.shape}"
+        numbers = "integers" if kinds == "iu" else "real numbers"
+        raise SpecError(f"{given} {source}", f"an array of {numbers}{of_shape}", "See Measurement.")
+    kept = {} if measured.kept is None else measured.kept
+    right = isinstance(kept, Mapping) and all(
+        isinstance(name, str) and hasattr(array, "dtype") for name, array in kept.items()
+    )
+    allowed = "a dictionary of arrays by name, or None"
+    given = f"kept of type {type(kept).__name__} {source}"
+    validate.require(right, given, allowed, 'Write {"rows": rows}.')
+    return measured
+
+
+def with_checked_tap(quantity: Quantity) -> Kind:
+    """The measurement of a quantity, every Measurement of its tap checked."""
+
+    def check(tap: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments: checked(tap(*arguments), quantity)
+
+    kind = quantity.measurement
+    if isinstance(kind, ExactLaw):
+        return kind._replace(forward=kind.forward._replace(tap=check(kind.forward.tap)))
+    if isinstance(kind, Trained):
+        tap = kind.tap
+        return kind._replace(tap=lambda spec, inputs: check(tap(spec, inputs)))
+    return kind._replace(tap=check(kind.tap))
+
+
+def _all(values: Any, kind: type) -> bool:
+    return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)
+
+
+def _are_names(values: Any) -> bool:
+    return _all(values, str) and 0 < len(values) == len({*values})
+
+
+def _names_of(kinds: Any) -> str:
+    return ", ".join(kind.__name__ for kind in kinds)
+
+
+def _require(quantity: Quantity, field: str, holds: bool, allowed: str) -> None:
+    if not holds:
+        value: Any = quantity
+        for name in field.split("."):
+            value = getattr(value, name)
+        given = f"the quantity {quantity.name!r:.80} with {field}={value!r:.80}"
+        raise SpecError(given, allowed, "Write quantity._replace(...); see Quantity.")
+
+
+def _returned(quantity: Quantity, function: str, value: Any, allowed: str) -> str:
+    given = f"{value!r:.80} from measurement.{function} of the quantity {quantity.name!r:.80}"
+    return refusal(given, allowed, "Correct that function.")
