@@ -77,7 +77,7 @@ def check_experiment(experiment: Any) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", experiment.name):
         allowed = "1 to 100 letters, digits, '.', '_', '-': it names run directories"
         raise SpecError(f"an Experiment with the name {experiment.name[:120]!r}", allowed, "Rename it.")
-    for name in ("cases", "figures", "remarks", "checks"):
+    for name in ("cases", "figures", "tables", "checks"):
         function = getattr(experiment, name)
         if not callable(function) and (function is not None or name in ("cases", "figures")):
             raise SpecError(_part(experiment, name, "a function"))

@@ -9,7 +9,7 @@ import pytest
 import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
-from deepinit.runs.outcome import judge
+from deepinit.runs.verdicts import judge
 
 quantities, points = di.quantities, di.inputs.points
 

@@ -10,7 +10,7 @@ import deepinit as di
 from deepinit.comparison.compare import judged_z, largest_z, verdict, worst_of
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
-from deepinit.runs.outcome import headline, judge
+from deepinit.runs.verdicts import headline, judge
 
 
 def _result(z, judged, *, checked=("exact",), predicted=None):

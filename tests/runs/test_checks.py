@@ -8,7 +8,7 @@ import pytest
 
 from deepinit.runs.experiment import Check
 from deepinit.runs.load import load_experiment
-from deepinit.runs.outcome import headline
+from deepinit.runs.verdicts import headline
 from deepinit.runs.execute import run
 
 
