@@ -2,7 +2,7 @@
 
 deepinit run trainability --preset smoke     three architectures, a minute on two cores
 deepinit run trainability --preset paper     the six architectures of the public notebooks
-deepinit run trainability --preset full      21 architectures, 10 runs each
+deepinit run trainability --preset full      18 architectures, 10 runs each
 
 Set-up of the notebooks: ReLU without biases, truncated He initialization, softmax over ten digits,
 Adam at rate 0.001, batches of 100, 600 steps. The notebooks see each of 60 000 MNIST images once.
