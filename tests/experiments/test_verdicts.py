@@ -1,4 +1,4 @@
-"""Verdicts in words: what is not judged has neither held nor failed silently."""
+"""Verdicts: entries that are not judged neither hold nor fail silently."""
 
 from types import SimpleNamespace
 
@@ -79,11 +79,11 @@ def test_largest_z_and_its_verdict():
 
 
 def test_experiments_do_not_count_what_is_not_judged_as_held():
-    from experiments.expected_length import remarks as words
+    from experiments.expected_length.tables import scores
 
-    none = _result([[3.0], [900.0]], [[False], [False]])
-    assert np.isnan(words.largest_z(none, "exact"))
-    assert words._IN_WORDS[verdict(words.largest_z(none, "exact"))] == "not judged against"
+    z, found = scores(_result([[3.0], [900.0]], [[False], [False]]), "exact")
+    assert np.isnan(z)
+    assert found == "not judged"
 
 
 def test_tables_show_not_judged():
@@ -141,7 +141,10 @@ def test_a3_no_exact_mean_is_rejected_by_its_own_sample(width, depth, num):
 
 
 def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected():
-    """Width 16, one layer: 3 Var q = 6 / 16; twice as much is rejected by most ensembles of 4000. 100 networks judge nothing."""
+    """Width 16, one layer: 3 Var q = 6 / 16; most ensembles of 4000 reject twice as much.
+
+    100 networks judge nothing.
+    """
     kurtosis = di.quantities.output_kurtosis
     z = _judged_z(_products(16, 1, (4000, 1, 200)), kurtosis, 6 / 16)
     assert np.isfinite(z).mean() > 0.9

@@ -48,6 +48,6 @@ def assert_refused(capsys, experiment, option, text):
 
 
 def measured(cell):
-    """(value, standard error) of `1.23 +- 0.04`."""
-    value, error = cell.split(" +- ")
-    return float(value), float(error)
+    """(value, standard error) of `1.23 +- 0.04`; 0 without an error."""
+    value, _, error = cell.partition(" +- ")
+    return float(value), float(error or 0.0)
