@@ -1,4 +1,4 @@
-"""kernel_corrections through the real command, in small: cases, analysis, checks, tables, figures."""
+"""kernel_corrections through the real command, in small: analysis, checks, tables, figures."""
 
 import re
 

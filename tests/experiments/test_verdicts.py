@@ -158,7 +158,7 @@ def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected(
 
 @pytest.mark.exhaustive
 def test_r01_losses_of_scaled_targets_have_the_same_z():
-    """One hidden layer has the loss of infinite width at step 0, exactly; a scale of 2^-13 changes no z."""
+    """One hidden layer: the loss of infinite width is exact at step 0; scaling changes no z."""
     x, found = np.linspace(-1, 1, 4)[:, None], {}
     for scale in (1.0, 2.0**-13):
         net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(scale**2))
