@@ -7,12 +7,12 @@ deepinit run condensation --preset full      many networks, a fine phase diagram
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, tables
+from . import cases, config, figures, tables
 
 EXPERIMENT = Experiment(
     name="condensation",
     title="Initial condensation of input weights",
-    presets=cases.PRESETS,
+    presets=config.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
     tables=tables.tables,

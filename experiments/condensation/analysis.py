@@ -10,7 +10,8 @@ from deepinit.quantities.condensation_setup import attractors
 from deepinit.runs.experiment import CaseResult
 from deepinit.theory import condensation as theory
 
-from .cases import Config, phase_name, points
+from .cases import phase_name, points
+from .config import Config
 
 Results = Mapping[str, CaseResult]
 

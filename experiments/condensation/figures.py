@@ -21,7 +21,7 @@ from .analysis import (
     steps,
     weights,
 )
-from .cases import Config
+from .config import Config
 from .network_figures import layer_figures, phase_figure, scale_figures
 
 LAWS = ("aligned-fraction", "relative-distance", "drop-time")

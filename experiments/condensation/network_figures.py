@@ -7,7 +7,8 @@ from deepinit.comparison.compare import with_error
 from deepinit.runs.report import FigureItem, figure_item
 
 from .analysis import Results, chosen, departure, ordered_similarities, phase_slopes, weights
-from .cases import Config, points, scale_name
+from .cases import points, scale_name
+from .config import Config
 
 
 def layer_figures(results: Results) -> list[FigureItem]:

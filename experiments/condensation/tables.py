@@ -18,7 +18,8 @@ from .analysis import (
     predicted,
     weights,
 )
-from .cases import Config, points, scale_name
+from .cases import points, scale_name
+from .config import Config
 
 
 def tables(config: Config, results: Results) -> list[Table]:
