@@ -10,7 +10,7 @@ from deepinit.core.terminal import emit, one_line, write, write_line
 
 def print_outcome(outcome: Any, as_json: bool) -> int:
     """Print the table, failed checks and report of a run; returns the exit code."""
-    from deepinit.runs.outcome import summary_table
+    from deepinit.runs.verdicts import summary_table
 
     table = summary_table(outcome.dataset)
     if as_json:
@@ -21,10 +21,12 @@ def print_outcome(outcome: Any, as_json: bool) -> int:
             "failures": list(outcome.failures),
             "columns": list(table.columns),
             "rows": [list(row) for row in table.rows],
+            "tables": [each.to_json() for each in outcome.tables],
         }
         write(json.dumps(record, indent=1) + "\n")
     else:
-        print_rows(table.title, table.columns, table.rows, table.note)
+        for table in (summary_table(outcome.dataset), *outcome.tables):
+            print_rows(table.title, table.columns, table.to_text(), table.caption)
         for failure in outcome.failures:
             write_line(f"CHECK FAILED: {failure}")
         if outcome.report.is_file():

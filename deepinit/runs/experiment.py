@@ -1,4 +1,4 @@
-"""What an experiment is: a frozen config with presets, a function from config to cases, and figures of the results."""
+"""Experiments as data: a config with presets, cases, tables, figures and checks."""
 
 import dataclasses
 import re
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from deepinit.core.activations import Activation
 from deepinit.core import validate
-from deepinit.core.errors import SpecError, refusal
+from deepinit.core.activations import Activation
+from deepinit.core.errors import SpecError
 from deepinit.core.fingerprint import activation_record, is_builtin, network_record, source_record
 from deepinit.core.results import Estimate, Prediction
 from deepinit.core.specs import Spec
@@ -23,23 +23,27 @@ if TYPE_CHECKING:
     import xarray
 
     from deepinit.runs.report import FigureItem
+    from deepinit.runs.tables import Table
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Case:
-    """One ensemble to measure and what it is compared with.
+    """One ensemble to measure, and the theories to compare it with.
 
     Attributes:
-        name: lower-case letters, digits, `.`, `_`, `-`; unique in the run, names its blocks and rows.
+        name: lower-case letters, digits, `.`, `_`, `-`; unique in the run.
         spec: the network: a spec, or a `Network` with a label for a quantity of training.
-        quantity: what is measured.
-        inputs: rows that every network sees, or the `Training` that it goes through.
+        quantity: the measured quantity.
+        inputs: rows that every network sees, or the `Training` of every network.
         num_seeds: number of networks.
-        forms: theories to compare with, from `quantity.theories`; None takes all that apply.
-        checked: those of them that must agree within 5 standard errors at every layer, or the run ends with exit code 6.
-        rejected: those known to be wrong: the verdicts say whether this many networks reject them.
-        sample_layers: layers (from 1; the output layer, where it is measured, is the last) whose per-network values are kept.
-        kept_networks: networks, from the first, of which everything that the quantity keeps (weights at the recorded steps) is stored.
+        forms: names of `quantity.theories` to compare with; None takes all that apply.
+        checked: theories that must agree within 5 standard errors at every layer. A run in which
+            one does not ends with exit code 6.
+        rejected: theories known to be wrong; the verdicts report those not rejected.
+        sample_layers: layers whose per-network values are stored, from 1; a measured output layer
+            is the last.
+        kept_networks: number of networks, from the first, whose extra arrays (weights at the
+            recorded steps) are stored.
         linear_map, dtype, precision, key: as for `simulate`.
     """
 
@@ -59,22 +63,21 @@ class Case:
     key: int = 0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", self.name)):
-            raise SpecError(
-                f"the case name {str(self.name)[:120]!r}",
-                    "1 to 100 lower-case letters, digits, '.', '_', '-'",
-                    "Rename the case."
-            )
+        name = self.name if isinstance(self.name, str) else ""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", name):
+            allowed = "1 to 100 lower-case letters, digits, '.', '_', '-'"
+            raise SpecError(f"the case name {str(self.name)[:120]!r}", allowed, "Rename the case.")
         for theory in (*(self.forms or ()), *self.checked, *self.rejected):
-            self.quantity.theory(theory)  # a misspelling is refused before anything is computed
+            self.quantity.theory(theory)
         linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
-        plain = {  # Python's own integers and strings, of which identities are made
+        kept = validate.integer("kept_networks", self.kept_networks, 0, "Leave it out for none.")
+        plain = {  # Python's own integers and strings, which identities consist of
             "linear_map": linear_map,
             "dtype": validate.choice("dtype", self.dtype, validate.DTYPES),
             "precision": validate.choice("precision", self.precision, validate.PRECISIONS),
             "num_seeds": validate.num_seeds(self.num_seeds),
             "key": validate.integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
-            "kept_networks": validate.integer("kept_networks", self.kept_networks, 0, "Leave it out for none."),
+            "kept_networks": kept,
             "sample_layers": _whole_numbers(self.sample_layers),
         }
         for field, value in plain.items():
@@ -82,36 +85,33 @@ class Case:
         last = self.num_positions
         outside = [layer for layer in self.sample_layers if not 1 <= layer <= last]
         if outside:
-            raise SpecError(
-                f"sample_layers {outside}", f"layers 1 to {last}", f"The case {self.name} has no more."
-            )
+            given = f"sample_layers {outside} of the case {self.name}"
+            raise SpecError(given, f"layers 1 to {last}", "The network has no more.")
 
     @property
     def num_positions(self) -> int:
-        """Layers that are measured, or records of a training run."""
+        """Number of measured layers, or of records of a training run."""
         return self.quantity.measurement.axis(self.spec, self.inputs).length
 
     @property
     def spec_json(self) -> dict[str, Any]:
-        """What tells the network apart, as JSON.
+        """The identity of the network, as JSON.
 
         Raises:
-            SpecError: a Network whose label names nothing that another process could find again.
+            SpecError: a Network without a label, or with one of a lambda or a local function.
         """
         if isinstance(self.spec, Spec):
             return self.spec.to_json()
         label = getattr(self.spec, "label", "")
         if not label or "<lambda>" in label or "<locals>" in label:
-            raise SpecError(
-                f"a network with the label {label!r}",
-                    "one that tells it apart from others, in this process and the next",
-                    "Define activations at the top level of a module, and give from_linen or from_nnx a label."
-            )
+            allowed = "a label that tells it apart in every process"
+            remedy = "Define activations at the top level of a module; give from_linen a label."
+            raise SpecError(f"a network with the label {label!r}", allowed, remedy)
         return {"network": label}
 
     @property
     def code(self) -> dict[str, dict[str, str]]:
-        """What identifies the functions that deepinit does not define: role -> record (see `core.fingerprint`)."""
+        """Identities of the user's functions: role -> record (see `core.fingerprint`)."""
         source = getattr(self.spec, "source", self.spec)
         records: dict[str, dict[str, str]] = {}
         if isinstance(source, Spec):
@@ -128,7 +128,7 @@ class Case:
         return records
 
     def identity(self) -> dict[str, Any]:
-        """Everything this case's numbers depend on, as JSON."""
+        """Everything that determines the numbers of the case, as JSON."""
         code = self.code
         return {
             "name": self.name,
@@ -139,25 +139,28 @@ class Case:
             "sample_layers": list(self.sample_layers),
             **({"kept_networks": self.kept_networks} if self.kept_networks else {}),
             **({"code": code} if code else {}),
-            **{name: getattr(self, name) for name in ("linear_map", "dtype", "precision", "key")},
+            "linear_map": self.linear_map,
+            "dtype": self.dtype,
+            "precision": self.precision,
+            "key": self.key,
         }
 
     @property
     def cost(self) -> float:
-        """Random numbers per network, or the work of training in that unit, for progress and plans."""
+        """Random numbers per network, or work of training in that unit; for progress and plans."""
         return self.quantity.measurement.cost(self.spec, self.inputs, self.linear_map)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaseResult:
-    """A case, measured and compared.
+    """The measurement of a case and its comparison with theories.
 
     Attributes:
-        case: what was asked.
-        estimate: what was measured; `samples` holds the case's `sample_layers`.
-        predictions: finite-width forms in order, then infinite width.
-        dataset: the comparison's Dataset (see `comparison.Comparison`).
-        kept: name -> [kept networks, ...], what the quantity keeps beside its value.
+        case: the case.
+        estimate: the measurement; `samples` holds the case's `sample_layers`.
+        predictions: finite-width theories in order, then infinite width.
+        dataset: see `comparison.Comparison`.
+        kept: name -> [kept_networks, ...], extra arrays of the quantity.
         not_applicable: theory -> why it does not apply to this case.
     """
 
@@ -170,11 +173,11 @@ class CaseResult:
 
 
 class Check(NamedTuple):
-    """What several cases must show together.
+    """A check of several cases together.
 
     Attributes:
-        sentence: what was compared and found, for the report.
-        held: does it hold? If not the run ends with exit code 6.
+        sentence: the comparison and its result, for the report.
+        held: whether it holds. A run with a failed check ends with exit code 6.
     """
 
     sentence: str
@@ -183,18 +186,19 @@ class Check(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """One paper's experiment: declarative, no engine code.
+    """An experiment, declared as data.
 
     Attributes:
-        name: as in the file name.
+        name: the name of its package.
         title: heading of the report.
         presets: name -> config, a frozen dataclass; the first is the default.
         cases: `config -> cases`.
         figures: `(config, results by case name) -> figures of the report`.
-        citation: BibTeX of what the experiment reproduces.
-        question: one sentence that the report opens with.
-        remarks: `(config, results by case name) -> sentences` that open the verdicts; None for none.
-        checks: `(config, results by case name) -> Checks` of several cases together; None for none.
+        citation: BibTeX of the reproduced paper.
+        question: the first sentence of the report.
+        tables: `(config, results by case name) -> tables`, in the report before the figures and
+            printed at the end of a run; None for none.
+        checks: `(config, results by case name) -> Checks`; None for none.
     """
 
     name: str
@@ -204,7 +208,7 @@ class Experiment:
     figures: Callable[[Any, Mapping[str, CaseResult]], list["FigureItem"]]
     citation: str
     question: str
-    remarks: Callable[[Any, Mapping[str, CaseResult]], list[str]] | None = None
+    tables: Callable[[Any, Mapping[str, CaseResult]], list["Table"]] | None = None
     checks: Callable[[Any, Mapping[str, CaseResult]], list[Check]] | None = None
 
     def __post_init__(self) -> None:
@@ -219,11 +223,9 @@ class Experiment:
         if name is None:
             return next(iter(self.presets.values()))
         if name not in self.presets:
-            raise SpecError(
-                f"the preset {name!r} of {self.name}",
-                    ", ".join(self.presets),
-                    f"Write --preset {next(iter(self.presets))}."
-            )
+            first, names = next(iter(self.presets)), ", ".join(self.presets)
+            given = f"the preset {name!r} of {self.name}"
+            raise SpecError(given, names, f"Write --preset {first}.")
         return self.presets[name]
 
 
@@ -235,7 +237,7 @@ def _whole_numbers(layers: Any) -> tuple[int, ...]:
 
 
 def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
-    """The cases of a config; their names tell them apart on disk.
+    """The cases of a config, with unique names.
 
     Raises:
         SpecError: no case, or two of one name.
@@ -243,10 +245,10 @@ def checked_cases(experiment: Experiment, config: Any) -> tuple[Case, ...]:
     cases = listed(experiment.cases(config), Case, "cases()")
     names = [case.name for case in cases]
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not cases:
-        raise SpecError(
-            f"two cases called {', '.join(twice)}" if twice else f"a config of {experiment.name} without any case",
-                "one case or more, each with a name of its own",
-                "Give every width and activation once." if twice else "Ask for at least one width or activation."
-        )
+    if not cases:
+        given = f"a config of {experiment.name} without any case"
+        raise SpecError(given, "one case or more", "Ask for at least one width or activation.")
+    if twice:
+        given = f"two cases called {', '.join(twice)}"
+        raise SpecError(given, "cases with unique names", "Give every width and activation once.")
     return cases

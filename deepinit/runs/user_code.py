@@ -18,7 +18,7 @@ _LIBRARIES = (
     str(Path(__file__).parents[1]) + os.sep,
     *(sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")),
 )
-_FUNCTIONS = ("cases", "figures", "remarks", "checks")
+_FUNCTIONS = ("cases", "figures", "tables", "checks")
 
 
 def location(error: BaseException) -> str:

@@ -1,23 +1,23 @@
-"""Initial condensation of input weights: Zhou, Zhou, Luo, Zhang & Xu 2022 (arXiv 2105.11686), measured and predicted.
+"""Initial condensation of input weights: Zhou, Zhou, Luo, Zhang & Xu 2022 (arXiv 2105.11686).
 
 deepinit run condensation --preset smoke     a few minutes on two cores
-deepinit run condensation --preset paper     more networks, targets and layers, a residual network of flax on images
-deepinit run condensation --preset full      many networks, the phase diagram on a fine grid and at large widths
+deepinit run condensation --preset paper     more networks, targets, layers; a residual network
+deepinit run condensation --preset full      many networks, a fine phase diagram at large widths
 """
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, remarks
+from . import cases, config, figures, tables
 
 EXPERIMENT = Experiment(
     name="condensation",
     title="Initial condensation of input weights",
-    presets=cases.PRESETS,
+    presets=config.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
-    remarks=remarks.remarks,
-    question="In which directions do the input weights of neurons gather in the first moments of training, how many "
-    "directions are there, and when does none of this happen?",
+    tables=tables.tables,
+    question="Into which directions do input weights condense early in training, how many are "
+    "there, and when do weights not condense?",
     citation="""@inproceedings{zhou2022condensation,
   title     = {Towards Understanding the Condensation of Neural Networks at Initial Training},
   author    = {Zhou, Hanxu and Zhou, Qixuan and Luo, Tao and Zhang, Yaoyu and Xu, Zhi-Qin John},

@@ -1,4 +1,4 @@
-"""What the condensation experiment reads from the results of its cases: weights, orientations, predictions, exponents."""
+"""Weights, orientations, predictions and exponents from the results of condensation."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,8 @@ from deepinit.quantities.condensation_theory import attractors
 from deepinit.runs.experiment import CaseResult
 from deepinit.theory import condensation as theory
 
-from .cases import Config, phase_name, points
+from .cases import phase_name, points
+from .config import Config
 
 Results = Mapping[str, CaseResult]
 
@@ -19,25 +20,24 @@ cosines = jax.jit(orientations.cosine_similarities)
 
 
 def weights(result: CaseResult, layer: str = "layer 1") -> np.ndarray:
-    """Input vectors [records, m, D] of the first network, up to where it stopped."""
-    steps = result.kept["step"][0]
-    return np.asarray(result.kept[layer][0][: int(np.argmax(steps == steps[-1])) + 1], np.float64)
+    """Input vectors [records, m, D] of the first network, up to its last step."""
+    return np.asarray(result.kept[layer][0][: len(steps(result))], np.float64)
 
 
 def steps(result: CaseResult) -> np.ndarray:
-    """The steps of those records."""
-    found = result.kept["step"][0]
-    return found[: int(np.argmax(found == found[-1])) + 1]
+    """Steps of the records."""
+    all_steps = result.kept["step"][0]
+    return all_steps[: int(np.argmax(all_steps == all_steps[-1])) + 1]
 
 
 def losses(result: CaseResult) -> np.ndarray:
-    """Loss over initial loss at those records."""
-    found = result.kept["loss"][0]
-    return (found / found[0])[: len(steps(result))]
+    """Loss over initial loss, [records]."""
+    loss = result.kept["loss"][0]
+    return (loss / loss[0])[: len(steps(result))]
 
 
 def amplitudes(result: CaseResult) -> np.ndarray:
-    """|a_j| |w_j| at those records, [records, m]."""
+    """|a_j| |w_j|, [records, m]."""
     outputs = np.asarray(result.kept["layer 2"][0][: len(steps(result)), 0], np.float64)
     return np.abs(outputs) * np.linalg.norm(weights(result), axis=-1)
 
@@ -48,7 +48,7 @@ def angles(vectors: np.ndarray) -> np.ndarray:
 
 
 def predicted(result: CaseResult, geometry: str = ""):
-    """The orientations that theory predicts for this case's optimizer, or for one of the given geometry."""
+    """Predicted orientations for the optimizer of the case, or for a geometry, l2 or linf."""
     run, spec = result.case.inputs, result.case.spec
     if not geometry:
         return attractors(spec, run)
@@ -58,24 +58,24 @@ def predicted(result: CaseResult, geometry: str = ""):
 
 
 def other(result: CaseResult):
-    """Those that it predicts for the other geometry: the cube instead of the sphere, or the reverse."""
+    """Predicted orientations for the other geometry, sphere or cube."""
     return predicted(result, "l2" if result.case.inputs.mode in ("adam", "sign") else "linf")
 
 
-def aligned(vectors: np.ndarray, found):
+def aligned(vectors: np.ndarray, prediction):
     """The alignment of input vectors [m, D] with predicted orientations."""
-    return alignment(vectors.astype(np.float32), found.directions.astype(np.float32))
+    return alignment(vectors.astype(np.float32), prediction.directions.astype(np.float32))
 
 
 def ordered_similarities(vectors: np.ndarray) -> np.ndarray:
-    """Cosine similarities, neurons ordered so that equal orientations stand together."""
-    found = np.asarray(cosines(vectors.astype(np.float32)), np.float64)
-    order = orientations.display_order(found)
-    return found[order][:, order]
+    """Cosine similarities, neurons of equal orientation side by side."""
+    similarities = np.asarray(cosines(vectors.astype(np.float32)), np.float64)
+    order = orientations.display_order(similarities)
+    return similarities[order][:, order]
 
 
 def chosen(results: Results, start: str, end: str = "") -> dict[str, CaseResult]:
-    """The cases whose names begin and end so."""
+    """The cases whose names start and end with these texts."""
     return {
         name: result
         for name, result in results.items()
@@ -84,20 +84,20 @@ def chosen(results: Results, start: str, end: str = "") -> dict[str, CaseResult]
 
 
 def phase_slopes(config: Config, results: Results) -> list[tuple[float, float]]:
-    """d log RD / d log m between the least and the greatest width, with its standard error."""
-    found = []
+    """d log RD / d log m between the first and the last width, with its standard error."""
+    slopes = []
     low, high = config.phase_widths[0], config.phase_widths[-1]
     for gamma, gamma_prime in points(config):
         ends = [results[phase_name(gamma, gamma_prime, width)].estimate for width in (low, high)]
         logs = [np.log(end.mean[-1, 0]) for end in ends]
         errors = [end.standard_error[-1, 0] / end.mean[-1, 0] for end in ends]
         span = np.log(high / low)
-        found.append((float(logs[1] - logs[0]) / span, float(np.hypot(*errors)) / span))
-    return found
+        slopes.append((float(logs[1] - logs[0]) / span, float(np.hypot(*errors)) / span))
+    return slopes
 
 
 def departure(result: CaseResult) -> tuple[float, float]:
-    """Largest |measured - linearized| loss over the run, in units of the initial loss, with its standard error."""
+    """Largest |loss - linearized loss| over the initial loss, with its standard error."""
     data = result.dataset.isel(pair=0)
     difference = np.abs(data["difference"].sel(route="infinite_width").values)
     start = float(data["predicted"].sel(route="infinite_width")[0])

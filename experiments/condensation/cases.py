@@ -1,6 +1,4 @@
-"""What the experiment trains: configs, presets and cases."""
-
-import dataclasses
+"""Cases of condensation."""
 
 import numpy as np
 
@@ -10,6 +8,7 @@ from deepinit.runs.experiment import Case
 from deepinit.theory import condensation as theory
 
 from . import models
+from .config import Config
 
 COUNT = di.quantities.orientation_count
 ACTIVATIONS = {1: di.tanh, 2: di.x_tanh, 3: di.x2_tanh}
@@ -17,87 +16,8 @@ LAST_STEP, NUM_RECORDS = 640, 32  # of the runs that condense
 FIRST_DROP = 1e-3  # loss drop that ends the initial stage for multiplicity 1; 1e-2 for higher ones
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What to train."""
-
-    multiplicities: tuple[int, ...] = (1, 2, 3)
-    """p of the activations tanh, x tanh x, x^2 tanh x."""
-    num_seeds: int = 8
-    """Networks of every case in which orientations are counted."""
-    law_seeds: int = 100
-    """Networks of the cases that are compared with exact laws; four times as many where losses are compared."""
-    width: int = 100
-    """Hidden neurons of the two-layer networks; three times as many for p = 3."""
-    std: float = 1e-5
-    """Standard deviation of all initial weights."""
-    data_seeds: tuple[int, ...] = (1,)
-    """Draws of the five-dimensional training set; one case each."""
-    deep_activations: tuple[str, ...] = ("tanh",)
-    """Of the networks of five hidden layers, with and without residual connections."""
-    deep_steps: int = 1400
-    """Their steps of Adam."""
-    image_steps: int = 150
-    """Steps of Adam of the networks on images; 0 leaves them out."""
-    residual_module: bool = False
-    """Also train a convolutional residual network of flax, with condensed and with customary initialization."""
-    phases: tuple[str, ...] = ("0.8,0.3", "1,0", "1.75,0", "1.5,-0.4")
-    """Points gamma,gamma' of the phase diagram."""
-    phase_widths: tuple[int, ...] = (100, 800)
-    """Widths between which the growth of the distance is measured."""
-    phase_seeds: int = 8
-    """Networks per point and width."""
-    scales: tuple[float, ...] = (0.5, 1.0, 1.5, 2.0)
-    """gamma of the variances width^-gamma whose training is compared with its linearization."""
-    scale_width: int = 200
-    """Hidden neurons of those networks."""
-    key: int = 0
-    """Root key of the ensembles."""
-
-
-PRESETS = {
-    "smoke": Config(),
-    "paper": Config(
-        num_seeds=24,
-        law_seeds=400,
-        data_seeds=(1, 2, 3),
-        deep_activations=("tanh", "x_tanh", "x2_tanh"),
-        image_steps=400,
-        residual_module=True,
-        phases=(
-            "0.75,0",
-            "0.8,-0.3",
-            "0.8,0.3",
-            "1,0",
-            "1.2,-0.4",
-            "1.5,-0.4",
-            "1.5,0.3",
-            "1.5,0.7",
-            "1.75,0",
-            "2.5,0",
-        ),
-        phase_widths=(300, 3000),
-    ),
-    "full": Config(
-        num_seeds=100,
-        law_seeds=2000,
-        data_seeds=tuple(range(1, 11)),
-        deep_activations=("tanh", "x_tanh", "x2_tanh", "sigmoid", "softplus"),
-        image_steps=1000,
-        residual_module=True,
-        phases=tuple(
-            f"{g:g},{h:g}" for g in (0.75, 1.0, 1.25, 1.5, 1.75, 2.5) for h in (-0.4, 0.0, 0.3, 0.7)
-        ),
-        phase_widths=(300, 10_000),
-        phase_seeds=16,
-        scales=(0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
-        scale_width=1000,
-    ),
-}
-
-
 def cases(config: Config) -> tuple[Case, ...]:
-    """All of them; see the functions below."""
+    """All cases; see the functions below."""
     return (
         *multiplicity_cases(config),
         *law_cases(config),
@@ -110,8 +30,8 @@ def cases(config: Config) -> tuple[Case, ...]:
 
 
 def multiplicity_cases(config: Config) -> list[Case]:
-    """Two-layer networks of multiplicity 1, 2, 3 on data in one and in five dimensions, and on a simplex: 2 (d + 1) orientations."""
-    found = []
+    """p = 1, 2, 3 in one and five dimensions; p = 3 on a simplex: 2 (d + 1) orientations."""
+    result = []
     for p in config.multiplicities:
         net = di.training.small_mlp(
             (config.width * (3 if p == 3 else 1),), ACTIVATIONS[p], std=config.std
@@ -122,14 +42,14 @@ def multiplicity_cases(config: Config) -> list[Case]:
         }
         if p == 3:
             data["p3-simplex"] = di.targets.simplex(5)
-        found += [
+        result += [
             counted(config, name, net, condensing(examples, p)) for name, examples in data.items()
         ]
-    return found
+    return result
 
 
 def law_cases(config: Config) -> list[Case]:
-    """Multiplicity 1 in five dimensions: how many neurons are aligned when, how far they are, when the loss drops."""
+    """p = 1 in five dimensions: aligned fraction, distance, time of the first loss drop."""
     net = di.training.small_mlp((config.width,), di.tanh, std=config.std)
     examples = di.targets.sum_of_sines(seed=1)
     rate = growth_rate(examples)
@@ -154,7 +74,7 @@ def law_cases(config: Config) -> list[Case]:
 
 
 def other_cases(config: Config) -> list[Case]:
-    """Adam instead of gradient flow; ReLU, which has no multiplicity."""
+    """Adam instead of gradient flow; ReLU, without a multiplicity."""
     small = 0.1 * config.std
     tanh, quadratic = (
         di.training.small_mlp((config.width,), activation, std=small)
@@ -176,28 +96,28 @@ def other_cases(config: Config) -> list[Case]:
 
 
 def deep_cases(config: Config) -> list[Case]:
-    """Five hidden layers of 18 neurons under Adam, with and without residual connections, targets of mean 0."""
+    """Five hidden layers of 18 neurons under Adam, with and without residual connections."""
     examples = di.targets.centred(di.targets.sum_of_sines(3, amplitude=4.0, frequency=12.0))
     run = di.Training(examples, records(config.deep_steps), mode="adam", rate=4e-5)
-    found = []
+    result = []
     for name in config.deep_activations:
         spec = di.training.small_mlp((18,) * 5, name, std=0.01)
         for residual in (False, True):
             label = f"deep-{name.replace('_', '-')}{'-residual' if residual else ''}"
             network = di.training.perceptron(spec, residual=residual)
-            found.append(counted(config, label, network, run, checked=()))
-    return found
+            result.append(counted(config, label, network, run, checked=()))
+    return result
 
 
 def image_cases(config: Config) -> list[Case]:
-    """A small convolutional network of flax on MNIST digits; on request a residual one, with two initializations of its dense layers."""
+    """A convolutional network of flax on MNIST digits; optionally a residual one, two inits."""
     if not config.image_steps:
         return []
     train, test = di.targets.digits(500), di.targets.digits(500, seed=1)
     small = di.Training(
         train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy"
     )
-    found = [counted(config, "cnn", models.convolutional(), small, num_seeds=2, checked=())]
+    result = [counted(config, "cnn", models.convolutional(), small, num_seeds=2, checked=())]
     if config.residual_module:
         run = di.Training(
             train,
@@ -211,14 +131,14 @@ def image_cases(config: Config) -> list[Case]:
         for kind in ("condensed", "glorot"):
             network = models.residual(kind)
             accuracy = di.quantities.accuracy
-            found.append(
+            result.append(
                 Case(f"resnet-{kind}", network, accuracy, run, 2, kept_networks=1, key=config.key)
             )
-    return found
+    return result
 
 
 def phase_cases(config: Config) -> list[Case]:
-    """Distance of the input weights when the loss has dropped by a tenth, at every point of the phase diagram and every width."""
+    """Distance of the input weights at a loss drop of 10 %, by point of the phase diagram."""
     x = np.linspace(-1.0, 1.0, 8)
     run = di.Training(
         di.targets.examples(x, x + 0.5, "a line"), (4000,), mode="flow", stop_drop=0.1
@@ -240,29 +160,20 @@ def phase_cases(config: Config) -> list[Case]:
 
 
 def scale_cases(config: Config) -> list[Case]:
-    """Training from variances width^-gamma: from the scale of the tangent kernel (1/2) to condensation."""
+    """Variances width^-gamma, from the scale of the tangent kernel (1/2) to condensation."""
     examples = di.targets.two_sines()
-    found = []
+    result = []
     for gamma in config.scales:
         std = config.scale_width ** (-0.5 * gamma)
         net = di.training.small_mlp((config.scale_width,), di.tanh, std=std)
-        # no eigenvalue of the tangent kernel exceeds this: steps are a tenth of the shortest time of the flow
+        # a bound on the eigenvalues of the tangent kernel; steps are a tenth of the shortest time
         squares = float(np.mean(examples.inputs**2)) + 1.0
         fastest = 2.0 * config.scale_width * std**2 * squares + growth_rate(examples)
         run = di.Training(examples, di.training.log_spaced_steps(3000, 30), rate=0.1 / fastest)
-        quantity = di.quantities.training_loss
-        found.append(
-            Case(
-                scale_name(gamma),
-                net,
-                quantity,
-                run,
-                4 * config.law_seeds,
-                rejected=("infinite_width",),
-                key=config.key,
-            )
-        )
-    return found
+        seeds, options = 4 * config.law_seeds, {"rejected": ("infinite_width",), "key": config.key}
+        loss = di.quantities.training_loss
+        result.append(Case(scale_name(gamma), net, loss, run, seeds, **options))
+    return result
 
 
 def counted(
@@ -274,13 +185,13 @@ def counted(
     num_seeds: int = 0,
     checked: tuple[str, ...] = ("leading_order",),
 ) -> Case:
-    """A case in which orientations are counted, and the weights of its first network kept."""
+    """A case that counts orientations and stores the weights of its first network."""
     seeds = num_seeds or config.num_seeds
     return Case(name, net, COUNT, run, seeds, checked=checked, kept_networks=1, key=config.key)
 
 
 def condensing(examples, p: int) -> di.Training:
-    """The run in which all neurons condense: descent for p = 1; a clock per neuron for p >= 2, and for ReLU (p = 0)."""
+    """Training until all neurons condense: descent for p = 1, a clock per neuron for others."""
     options = {"stop_drop": FIRST_DROP if p == 1 else 10 * FIRST_DROP, "initial_stage": True}
     if p == 1:
         return di.Training(
@@ -290,12 +201,12 @@ def condensing(examples, p: int) -> di.Training:
 
 
 def records(last: int) -> range:
-    """About NUM_RECORDS equally spaced steps."""
+    """About NUM_RECORDS equally spaced steps, from 0."""
     return range(0, last + 1, max(1, last // NUM_RECORDS))
 
 
 def growth_rate(examples) -> float:
-    """The rate at which aligned weights of tanh networks grow, to 12 digits: part of a run's identity."""
+    """Growth rate of aligned tanh weights, to 12 digits: it is part of a run's identity."""
     return constant(theory.growth_rate(examples.inputs, examples.targets), 12)
 
 
@@ -305,15 +216,15 @@ def points(config: Config) -> list[tuple[float, float]]:
 
 
 def stds(width: int, gamma: float, gamma_prime: float) -> tuple[float, float]:
-    """Standard deviations of output and input weights: their product is width^-gamma, their ratio width^-gamma'."""
+    """Of output and input weights: their product is width^-gamma, their ratio width^-gamma'."""
     return width ** (-0.5 * (gamma + gamma_prime)), width ** (-0.5 * (gamma - gamma_prime))
 
 
 def phase_name(gamma: float, gamma_prime: float, width: int) -> str:
-    """Of a case."""
+    """The name of a case."""
     return f"phase-{gamma:g}-{gamma_prime:g}-w{width}".replace("--", "-minus")
 
 
 def scale_name(gamma: float) -> str:
-    """Of a case."""
+    """The name of a case."""
     return f"scale-{gamma:g}"

@@ -1,6 +1,7 @@
-"""The flax modules that the condensation experiment trains on images.
+"""The flax modules that condensation trains on images.
 
-Convolutions are dense layers on patches: XLA's gradients of convolutions on a CPU are a hundred times slower.
+Convolutions are dense layers on patches: on CPU, XLA's gradients of convolutions are a hundred
+times slower.
 """
 
 import flax.linen as nn
@@ -13,7 +14,7 @@ SIDE = 28
 
 
 class Convolutional(nn.Module):
-    """Filters of 4 x 4 pixels with stride 4, mean over positions, a dense layer of tanh units, ten classes; all weights small."""
+    """4 x 4 filters with stride 4, mean over positions, a dense tanh layer; all weights small."""
 
     std: float = 1e-3
 
@@ -29,7 +30,7 @@ class Convolutional(nn.Module):
 
 
 class Residual(nn.Module):
-    """A convolutional residual network of customary initialization, then two dense layers whose initialization is chosen."""
+    """A convolutional residual network, then two dense layers of a chosen initialization."""
 
     dense_init: str
 
@@ -80,9 +81,6 @@ def point(text: str) -> tuple[float, float]:
     try:
         gamma, gamma_prime = (float(part) for part in text.split(","))
     except ValueError:
-        raise SpecError(
-            f"the point {text!r} of the phase diagram",
-            "two numbers joined by ','",
-            "Write --config.phases 1.75,0.",
-        ) from None
+        given, remedy = f"the point {text!r} of the phase diagram", "Write --config.phases 1.75,0."
+        raise SpecError(given, "two numbers joined by ','", remedy) from None
     return gamma, gamma_prime

@@ -1,11 +1,23 @@
-"""What the results of the experiment on the cut-off look like."""
+"""Figures of cutoff."""
 
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import ndtr
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
+from deepinit.theory.cutoff import mean_field_cutoff, summary
 
+from .analysis import (
+    Results,
+    curve,
+    exact_curves,
+    length_shift,
+    overlap_shift,
+    predicted,
+    underflow_curves,
+)
 from .cases import (
     ANGLE_AT_START,
     ONE_INPUT,
@@ -15,21 +27,10 @@ from .cases import (
     Config,
     sweep_name,
 )
-from .remarks import (
-    Results,
-    curve,
-    exact_curves,
-    length_shift,
-    overlap_shift,
-    predicted,
-    underflow_curves,
-)
 
 
-def figures(config: Config, results: Results) -> list:
+def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    from deepinit.runs.report import figure_item
-
     checks = {name: result.dataset for name, result in results.items() if result.case.checked}
     panel = di.plots.z_panel(checks)
     return [
@@ -40,7 +41,7 @@ def figures(config: Config, results: Results) -> list:
         *norm_items(config, results),
         *relaxation_items(config, results),
         figure_item(
-            "Every check of this run", "One dot a layer; a cross is outside the gate.", panel
+            "Every check of this run", "One dot per layer; a cross is outside the gate.", panel
         ),
     ]
 
@@ -49,9 +50,9 @@ def survival_figure(
     results: Results,
     names: Mapping[str, str],
     lines: Mapping[str, np.ndarray] | None = None,
-    **words,
+    **options,
 ):
-    """Measured survival curves by label, with predictions for them, or lines that connect them."""
+    """Measured survival by label, with predicted lines, or connected points."""
     points = {}
     for label, name in names.items():
         errors = np.concatenate([[0.0], results[name].dataset["standard_error"].values[:, 0]])
@@ -60,19 +61,17 @@ def survival_figure(
     drawn = {label: (np.arange(values.size), values) for label, values in (lines or {}).items()}
     if lines is None:
         drawn = {label: (x, y) for label, (x, y, _) in points.items()}
-        words["lines_are"] = ""
-    return di.plots.series(points, drawn, x_label="layer", y_label="survival", **words)
+        options["lines_are"] = ""
+    return di.plots.series(points, drawn, x_label="layer", y_label="survival", **options)
 
 
 def note_of(config: Config) -> str:
-    """What the data of the truncated chains are."""
-    return f"values kept to multiples of {config.rho:g}, {config.num_paths:,} paths"
+    """The note of figures of truncated chains."""
+    return f"values in multiples of {config.rho:g}, {config.num_paths:,} paths"
 
 
-def paper_items(config: Config, results: Results) -> list:
+def paper_items(config: Config, results: Results) -> list[FigureItem]:
     """The paper's curves, and the exact chain."""
-    from deepinit.runs.report import figure_item
-
     names = {
         "tanh, width 1": "paper-tanh-w1",
         "tanh, width 2": "paper-tanh-w2",
@@ -82,12 +81,13 @@ def paper_items(config: Config, results: Results) -> list:
     return [
         figure_item(
             "The paper's curves",
-            "Survival of tanh networks of width 1 and 2 with uniform weights, and of a swish network of width 1 with normal weights.",
+            "Survival of tanh networks of width 1 and 2, uniform weights, and of a swish "
+            "network of width 1, normal weights.",
             survival_figure(results, names, title="The paper's three curves", note=note_of(config)),
         ),
         figure_item(
             "The exact chain",
-            "Width 1 needs no sampling: the law of every layer follows exactly from that of the one before.",
+            "At width 1 the law of every layer follows exactly from the layer before.",
             survival_figure(
                 results,
                 {"width 1": "paper-tanh-w1"},
@@ -100,10 +100,8 @@ def paper_items(config: Config, results: Results) -> list:
     ]
 
 
-def width_items(config: Config, results: Results) -> list:
-    """Sharper with the width, sharper with the precision, ReLU."""
-    from deepinit.runs.report import figure_item
-
+def width_items(config: Config, results: Results) -> list[FigureItem]:
+    """Survival by width, by precision, of ReLU."""
     items = []
     for rounding in config.roundings:
         names = {f"width {width}": sweep_name(rounding, width) for width in config.widths}
@@ -114,8 +112,8 @@ def width_items(config: Config, results: Results) -> list:
         items.append(
             figure_item(
                 f"The transition sharpens with the width ({rounding})",
-                "The same variance at every width: at large width all signals are lost within one layer of each other. Predicted from the orbit "
-                "of the infinite-width mean map and the random walk of the length; exact at width 1.",
+                "All widths have one weight variance. Predicted from the orbit of the "
+                "infinite-width mean map and the random walk of the length; exact at width 1.",
                 survival_figure(
                     results, names, lines, title="Sharper with the width", note=note_of(config)
                 ),
@@ -124,7 +122,7 @@ def width_items(config: Config, results: Results) -> list:
     items.append(
         figure_item(
             "The transition sharpens with the precision",
-            "Exact survival at width 1 on finer and finer grids, against layers over the layer at which half of the signals are lost.",
+            "Exact survival at width 1 on finer grids, against layer / layer of half survival.",
             precision_figure(exact_curves(config)),
         )
     )
@@ -133,7 +131,8 @@ def width_items(config: Config, results: Results) -> list:
         items.append(
             figure_item(
                 "ReLU",
-                "At width 1 a signal dies with probability one half in every layer; wide ReLU networks have a cut-off.",
+                "At width 1 a signal dies with probability 1/2 per layer. "
+                "Wide ReLU networks have a cut-off.",
                 survival_figure(
                     results, names, title="ReLU has a cut-off once it is wide", note=note_of(config)
                 ),
@@ -144,8 +143,6 @@ def width_items(config: Config, results: Results) -> list:
 
 def precision_figure(exact: Mapping[float, np.ndarray]):
     """Exact curves on a common axis."""
-    from deepinit.theory.cutoff import summary
-
     lines = {}
     for mesh, values in exact.items():
         x = np.arange(len(values)) / summary(values).t50
@@ -161,10 +158,8 @@ def precision_figure(exact: Mapping[float, np.ndarray]):
     )
 
 
-def underflow_items(config: Config, results: Results) -> list:
+def underflow_items(config: Config, results: Results) -> list[FigureItem]:
     """Survival under underflow, one figure a dtype."""
-    from deepinit.runs.report import figure_item
-
     items = []
     for dtype, depth in UNDERFLOW_DEPTHS.items() if config.underflow_widths else ():
         names = {
@@ -173,16 +168,17 @@ def underflow_items(config: Config, results: Results) -> list:
         lines = {
             f"width {width}": line for width, line in underflow_curves(config, depth, dtype).items()
         }
-        told = "float32 and bfloat16" if dtype == "float32" else dtype
+        name = "float32 and bfloat16" if dtype == "float32" else dtype
         items.append(
             figure_item(
-                f"Underflow in {told}",
-                "Without biases a tanh network with weights U(-1, 1) / sqrt(width) returns exact zeros beyond this depth: no signal, no gradient.",
+                f"Underflow in {name}",
+                "tanh networks with weights U(-1, 1) / sqrt(width), no biases, return exact "
+                "zeros beyond this depth.",
                 survival_figure(
                     results,
                     names,
                     lines,
-                    title=f"Underflow is a cut-off: {told}",
+                    title=f"Underflow is a cut-off: {name}",
                     note=f"{config.underflow_paths} paths or more",
                 ),
             )
@@ -190,17 +186,18 @@ def underflow_items(config: Config, results: Results) -> list:
     return items
 
 
-def gain_items(config: Config, results: Results) -> list:
+def gain_items(config: Config, results: Results) -> list[FigureItem]:
     """Around the critical gain; metastable chains."""
-    from deepinit.runs.report import figure_item
-
     items = []
     if config.gain_width:
         names = {f"{ratio:g} times the critical gain": f"gain-{ratio:g}" for ratio in config.gains}
         figure = survival_figure(
-            results, names, title="No sharp transition at the critical gain", note=note_of(config)
+            results,
+            names,
+            title="No sharp transition at the critical gain",
+            note=f"tanh, width {config.gain_width}, {note_of(config)}",
         )
-        caption = f"tanh, width {config.gain_width}, truncation: below the critical gain signals drift down, above it saturation holds them."
+        caption = "Below the critical gain signals drift down; above it saturation holds them."
         items.append(figure_item("Around the critical gain", caption, figure))
     if config.metastable_widths:
         names = {f"width {width}": f"metastable-w{width}" for width in config.metastable_widths}
@@ -208,7 +205,7 @@ def gain_items(config: Config, results: Results) -> list:
             "Rounding to nearest keeps signals alive",
             "tanh, gain 1.15, rho = 1/2, nearest",
         )
-        caption = "Survival falls exponentially in the depth, at a rate that falls exponentially in the width."
+        caption = "Survival falls exponentially in depth. The rate falls exponentially in width."
         items.append(
             figure_item(
                 "Metastability", caption, survival_figure(results, names, title=title, note=note)
@@ -217,17 +214,17 @@ def gain_items(config: Config, results: Results) -> list:
     return items
 
 
-def norm_items(config: Config, results: Results) -> list:
+def norm_items(config: Config, results: Results) -> list[FigureItem]:
     """Norms and angles, layer by layer."""
-    from deepinit.runs.report import figure_item
-
     items = []
     for width in config.norm_widths[-1:]:
         for name, title in (
             (f"norm-critical-w{width}", "No drift at the critical gain"),
             (f"norm-relu-w{width}", "He weights: the norm drifts down"),
         ):
-            caption = "Mean and spread of the logarithm of the norm, exact at every width; infinite width has another drift and no spread."
+            caption = (
+                "Mean and spread of log norm, exact at every width. Infinite width has no spread."
+            )
             items.append(
                 figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
             )
@@ -242,10 +239,8 @@ def norm_items(config: Config, results: Results) -> list:
     return items
 
 
-def relaxation_items(config: Config, results: Results) -> list:
-    """Total variation of one input's length and of two inputs' overlap from their stationary laws."""
-    from deepinit.runs.report import figure_item
-
+def relaxation_items(config: Config, results: Results) -> list[FigureItem]:
+    """Total variation from the stationary law, of one input's length and two inputs' overlap."""
     items = []
     cosine = float(np.cos(ANGLE_AT_START))
     for name, shift_of, weight_var, start, what in (
@@ -261,8 +256,8 @@ def relaxation_items(config: Config, results: Results) -> list:
         if config.relaxation_widths:
             figure = relaxation_figure(config, results, name, shift_of, weight_var, start, what)
             caption = (
-                "Total variation of two normal laws whose means are as far apart as measured, in stationary standard deviations; predicted from the "
-                "mean-field map. The window does not shrink, so that wide networks forget later, but hardly more sharply."
+                "Total variation of normal laws at the measured distance of means, and by the "
+                "mean-field map. Wide networks forget later; the window does not shrink."
             )
             items.append(figure_item(what, caption, figure))
     return items
@@ -270,10 +265,6 @@ def relaxation_items(config: Config, results: Results) -> list:
 
 def relaxation_figure(config: Config, results: Results, name, shift_of, weight_var, start, title):
     """Measured and predicted total variation, by width."""
-    from scipy.special import ndtr
-
-    from deepinit.theory.cutoff import mean_field_cutoff
-
     points, lines = {}, {}
     for width in config.relaxation_widths:
         shift = shift_of(results[f"{name}-w{width}"])

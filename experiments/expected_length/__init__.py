@@ -1,4 +1,4 @@
-"""Expected length of curves through random ReLU networks: Hanin, Jeong & Rolnick 2022 (arXiv 2102.10492), measured exactly.
+"""Length of curves in random ReLU networks: Hanin, Jeong & Rolnick 2022 (arXiv 2102.10492).
 
 deepinit run expected_length --preset smoke     about a minute on two cores
 deepinit run expected_length --preset paper     depth 50, more widths, variances, volumes, laws
@@ -7,7 +7,7 @@ deepinit run expected_length --preset full      more networks, wider ones, deepe
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, remarks
+from . import cases, figures, tables
 
 EXPERIMENT = Experiment(
     name="expected_length",
@@ -15,8 +15,8 @@ EXPERIMENT = Experiment(
     presets=cases.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
-    question="Does a random network of finite width lengthen or shorten the curves that pass through it, and by how much?",
-    remarks=remarks.remarks,
+    question="Does a random network of finite width lengthen or shorten curves, and by how much?",
+    tables=tables.tables,
     citation="""@inproceedings{hanin2022deep,
   title     = {Deep {ReLU} Networks Preserve Expected Length},
   author    = {Hanin, Boris and Jeong, Ryan and Rolnick, David},

@@ -1,4 +1,4 @@
-"""What the experiment on lengths and volumes measures: its config, its presets, its cases."""
+"""Config, presets and cases of expected_length."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from deepinit.runs.experiment import Case
 
 LENGTH, STRETCH = di.quantities.length_distortion, di.quantities.log_volume
 
-# The sample mean of a raw length obeys the central limit theorem up to about this depth / width; deeper, its logarithm is judged.
+# The sample mean of a raw length is nearly normal up to about this depth / width.
 CHECKED_DEPTH_PER_WIDTH = 2.0
 BOUNDS = ("first_order", "price_tanner", "raghu")
 NARROW_DEPTH, NARROW_OUTPUT = 2, 2
@@ -31,42 +31,43 @@ WITHOUT_EXACT_LAW = ("constant_bias", "truncated_normal", "uniform", "sparse")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What to measure. The middle one of `widths` stands for all where one width is enough."""
+    """Settings of a run. Cases at one width take the middle one of `widths`."""
 
     widths: tuple[int, ...] = (10, 20, 50)
-    """Widths n of networks with n inputs and n outputs that see a circle."""
+    """Widths n of networks with n inputs and outputs, on a circle."""
     depth: int = 10
-    """Hidden layers of these."""
+    """Hidden layers of these networks."""
     num_nodes: int = 32
     """Random tangents along a curve."""
     polygon_chords: int = 128
-    """Chords of the polygon that measures the same circle; 0 for none."""
+    """Chords of a polygon that measures the circle; 0 for none."""
     unequal: tuple[str, ...] = ("20-8-64-16-40",)
-    """Further networks that see a circle, as n_0-n_1-...-n_L."""
+    """Further networks on a circle, as n_0-n_1-...-n_L."""
     image_width: int = 20
-    """Width of the networks that see a line and a circle through MNIST digits; 0 for none."""
+    """Width of networks on a line and a circle through MNIST digits; 0 for none."""
     weight_vars: tuple[float, ...] = (4.0,)
-    """Variances of hidden weights, times fan_in, besides He's 2."""
+    """Variances of hidden weights, times fan_in, in addition to He's 2."""
     bias_stds: tuple[float, ...] = (1.0,)
-    """Standard deviations of Gaussian biases, besides none."""
+    """Standard deviations of Gaussian biases, in addition to 0."""
     dimensions: tuple[int, ...] = (2,)
     """Dimensions of the volumes of frames."""
     narrow_widths: tuple[int, ...] = (50,)
-    """Hidden widths of networks with two hidden layers and two outputs, for the variance of the length."""
+    """Hidden widths of networks with two hidden layers and two outputs."""
     deep_width: int = 10
-    """Width of the network that is deep and narrow; 0 for none."""
+    """Width of the deep and narrow network; 0 for none."""
     deep_depth: int = 100
-    """Its hidden layers."""
+    """Hidden layers of the deep and narrow network."""
     point_widths: tuple[int, ...] = ()
-    """Widths of networks that see one tangent, layer factors drawn from their law."""
+    """Widths of networks at one tangent, layer factors drawn from their law."""
     laws: tuple[str, ...] = ("constant_bias",)
-    """Where the exact law ends, or takes another form: of constant_bias, truncated_normal, uniform, sparse, orthogonal, leaky_relu, residual."""
+    """Other laws: constant_bias, truncated_normal, uniform, sparse, orthogonal, leaky_relu,
+    residual."""
     law_width: int = 10
     """Width of these networks."""
     law_depth: int = 5
-    """Their hidden layers, or residual blocks."""
+    """Hidden layers, or residual blocks, of these networks."""
     num_seeds: int = 4000
-    """Networks per case that measures a curve; of the circle at a width below the largest in proportion more, as it varies more."""
+    """Networks per curve; on the circle in proportion more at widths below the largest."""
     num_point_seeds: int = 20_000
     """Networks per case at one point."""
     key: int = 0
@@ -108,7 +109,7 @@ PRESETS = {
 
 
 def cases(config: Config) -> tuple[Case, ...]:
-    """Curves at several widths, shapes, weight variances and biases; points, volumes, deep networks and other laws."""
+    """Curves by width, shape, weight variance, bias; points, volumes, deep networks, laws."""
     n, wide, depth = middle(config), max(config.widths), config.depth
     square = (*(n,) * (depth + 1), 0)
     moments = moment_layer(config)
@@ -179,21 +180,24 @@ def cases(config: Config) -> tuple[Case, ...]:
 
 
 def middle(config: Config) -> int:
-    """The width that stands for all."""
+    """The width of cases at one width."""
     if not config.widths:
         raise SpecError("no widths", "one width or more", "Write --config.widths 10 20 50.")
     return sorted(config.widths)[len(config.widths) // 2]
 
 
 def moment_layer(config: Config) -> int:
-    """The layer where fourth moments of the widest network can still be measured."""
+    """The last layer at which fourth moments of the widest network can be measured."""
     return max(1, min(config.depth, max(config.widths) // 5))
 
 
 def curve_case(
     config: Config, name: str, widths: tuple[int, ...], *, inputs=None, num_seeds=0, **options
 ) -> Case:
-    """A ReLU network of widths (n_0, ..., n_L), n_L = 0 for no output layer, that sees a curve, the circle if no other is given."""
+    """A ReLU network of widths (n_0, ..., n_L), n_L = 0 for no output layer, on a curve.
+
+    The curve is a circle by default.
+    """
     laws = {field: options.pop(field) for field in ("weight_law", "bias_law") if field in options}
     spec = di.MLP(widths=widths[1:-1], output_width=widths[-1] or None, **laws)
     light = spec.depth <= CHECKED_DEPTH_PER_WIDTH * min(spec.widths)
@@ -209,7 +213,7 @@ def curve_case(
 
 
 def narrow_case(config: Config, width: int) -> Case:
-    """Two hidden layers and two outputs, whose length varies however wide the hidden layers are."""
+    """Two hidden layers and two outputs: the length varies at any hidden width."""
     inputs = di.curves.sampled(di.curves.circle(), NARROW_NODES)
     return curve_case(
         config, f"narrow-w{width}", (2, *(width,) * NARROW_DEPTH, NARROW_OUTPUT), inputs=inputs
@@ -217,7 +221,7 @@ def narrow_case(config: Config, width: int) -> Case:
 
 
 def point_case(config: Config, name: str, spec, inputs, **options) -> Case:
-    """A network that sees a frame at one point, in the logarithm, where every depth is light-tailed."""
+    """A network at a frame of one point, measured in logarithms, which are light-tailed."""
     settings = {
         "checked": ("exact",),
         "rejected": ("infinite_width",),
@@ -228,7 +232,7 @@ def point_case(config: Config, name: str, spec, inputs, **options) -> Case:
 
 
 def law_case(config: Config, name: str) -> Case:
-    """Real weights of another law, at a coordinate direction, where weights that are not Gaussian show."""
+    """Another law at a coordinate direction, where non-Gaussian weights differ."""
     if name not in LAWS:
         raise SpecError(f"the law {name!r}", ", ".join(LAWS), "Check the spelling.")
     n, depth = config.law_width, config.law_depth
@@ -261,7 +265,7 @@ def law_case(config: Config, name: str) -> Case:
 
 
 def ignoring_biases(quantity: di.Quantity) -> di.Quantity:
-    """A quantity whose predictions are those of the network without its biases, which is all there is for constant ones."""
+    """The quantity with the predictions of the network without biases."""
     without = lambda spec: dataclasses.replace(spec, bias_law=None)
     exact, infinite = quantity.theory("exact"), quantity.theory("infinite_width")
 

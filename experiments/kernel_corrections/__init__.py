@@ -1,16 +1,17 @@
-"""Kernels of random networks at finite width: what NNGP and tangent kernel leave out at order 1/width, measured.
+"""Kernels at finite width: the terms of order 1/width that NNGP and NTK omit.
 
 deepinit run kernel_corrections --preset smoke       two or three minutes on two cores
-deepinit run kernel_corrections --preset default     depth 64, 10 000 networks a width: about a quarter of an hour
-deepinit run kernel_corrections --preset full        widths to 1024, 100 000 networks: for an accelerator
+deepinit run kernel_corrections --preset default     depth 64, about a quarter of an hour
+deepinit run kernel_corrections --preset full        widths to 1024, for an accelerator
 
-Fully connected networks at random initialization; ReLU, tanh and erf at their critical gains, GELU in its ordered phase. Slopes of means and variances in 1/width, their growth with depth,
-the range of the first order, exact laws of ReLU at one input, covariances, real digits.
+Fully connected networks: ReLU, tanh and erf at their critical gains, GELU in its ordered phase.
+Slopes of means and variances in 1/width, growth with depth, range of first order, exact laws of
+ReLU at one input, covariances, real digits.
 """
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, remarks
+from . import cases, checks, figures, tables
 
 EXPERIMENT = Experiment(
     name="kernel_corrections",
@@ -18,9 +19,10 @@ EXPERIMENT = Experiment(
     presets=cases.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
-    remarks=remarks.remarks,
-    checks=remarks.checks,
-    question="How far are the kernels of networks of finite width from those of infinite width, and does theory of order 1/width say so?",
+    tables=tables.tables,
+    checks=checks.checks,
+    question="How far are kernels at finite width from those at infinite width, and does theory of "
+    "order 1/width predict it?",
     citation="""@article{hanin2020finite,
   title   = {Finite Depth and Width Corrections to the Neural Tangent Kernel},
   author  = {Hanin, Boris and Nica, Mihai},

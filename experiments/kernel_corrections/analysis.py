@@ -1,4 +1,4 @@
-"""Numbers of the experiment on kernels at finite width: slopes in 1/width, relative variances, covariances."""
+"""Slopes in 1/width, relative variances and covariances from the results."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,19 +6,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
+from deepinit.core.results import GATE
 from deepinit.runs.experiment import CaseResult
+from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
 
 from .cases import Config, kernel_name, tangent_name
 
 Results = Mapping[str, CaseResult]
 
-# An expansion in 1/width is fitted to widths at which it predicts a relative variance of at most this: what its first two powers leave out is then
-# a few parts in a hundred of the slope, below the error bars of the presets.
+# Expansions in 1/width are fitted to widths with at most this predicted relative variance. Powers
+# beyond the second are then a few percent of the slope, below the error bars of the presets.
 MOST_VARIANCE = 0.35
 
 
 class Slope(NamedTuple):
-    """One fitted slope: what, at which layers, from which widths; the Dataset of the comparison with its one layer."""
+    """A fitted slope: the Dataset of `di.compare_widths` at one layer."""
 
     activation: str
     depth: int
@@ -27,63 +29,63 @@ class Slope(NamedTuple):
 
 
 def parts(result: CaseResult) -> tuple[Any, ...]:
-    """What `di.compare_widths` takes: the estimate, first order, infinite width."""
+    """Arguments of `di.compare_widths`: the estimate, first order, infinite width."""
     return (
         result.estimate,
-        *(found for found in result.predictions if found.name in ("first_order", "infinite_width")),
+        *(each for each in result.predictions if each.name in ("first_order", "infinite_width")),
     )
 
 
 def relative_variance(result: CaseResult, row: int) -> float:
-    """Largest variance over squared mean at infinite width that first order predicts of a diagonal entry."""
+    """Largest first-order variance over squared limit, over diagonal entries."""
     first, limit = (named(result, name) for name in ("first_order", "infinite_width"))
     own = diagonal(result)
     return float(np.max(np.asarray(first.variance)[row, own] / limit.mean[row, own] ** 2))
 
 
 def named(result: CaseResult, name: str) -> Any:
-    """The prediction of that name."""
-    return next(found for found in result.predictions if found.name == name)
+    """The prediction of this name."""
+    return next(each for each in result.predictions if each.name == name)
 
 
 def in_range(results: Results, names: Mapping[int, str]) -> dict[int, CaseResult]:
-    """By width, those whose widths are not too small for any expansion (sum of 1/width up to 3): the others have no first order."""
+    """width -> result, for widths with a first order (sum of 1/width up to 3)."""
     return {
         width: results[name]
         for width, name in names.items()
-        if any(found.name == "first_order" for found in results[name].predictions)
+        if any(each.name == "first_order" for each in results[name].predictions)
     }
 
 
 def diagonal(result: CaseResult) -> np.ndarray:
-    """Entries (a, a)."""
+    """Indices of the entries (a, a)."""
     first, second = np.triu_indices(result.case.inputs.num_rows)
     return np.flatnonzero(first == second)
 
 
 def kernel_slopes(config: Config, results: Results, statistic: str = "mean") -> list[Slope]:
-    """Of every activation at the depths that are shown, from the widths that are wide enough for an expansion."""
-    found = []
+    """Slopes of the NNGP kernel by activation and shown depth, from wide networks."""
+    slopes = []
     for activation in config.activations:
         by_width = in_range(
             results, {width: kernel_name(activation, width) for width in config.widths}
         )
         for depth in config.shown_depths:
-            found += _slope(activation, depth, by_width, depth - 1, statistic)
-    return found
+            slopes += _slope(activation, depth, by_width, depth - 1, statistic)
+    return slopes
 
 
 def tangent_slopes(config: Config, results: Results, statistic: str = "mean") -> list[Slope]:
-    """The same of tangent kernels."""
-    found = []
+    """Slopes of the tangent kernel by activation and depth."""
+    slopes = []
     for activation in config.activations:
         for depth in config.tangent_depths:
             names = {
                 width: tangent_name(activation, width, depth) for width in config.tangent_widths
             }
             by_width = in_range(results, names)
-            found += _slope(activation, depth, by_width, 0, statistic)
-    return found
+            slopes += _slope(activation, depth, by_width, 0, statistic)
+    return slopes
 
 
 def _slope(
@@ -103,8 +105,52 @@ def _slope(
     return [Slope(activation, depth, tuple(wide), compared.dataset.isel(layer=row))]
 
 
+def slope_groups(config: Config, results: Results) -> dict[tuple[str, str, str], list[Slope]]:
+    """(kernel, activation, statistic) -> slopes by depth."""
+    groups: dict[tuple[str, str, str], list[Slope]] = {}
+    for kind, slopes in (("NNGP kernel", kernel_slopes), ("NTK", tangent_slopes)):
+        for statistic in ("mean", "variance"):
+            for slope in slopes(config, results, statistic):
+                groups.setdefault((kind, slope.activation, statistic), []).append(slope)
+    return groups
+
+
+class Deviation(NamedTuple):
+    """The largest deviation of slopes from first order.
+
+    Attributes:
+        slope, component: its place.
+        z: its size; infinite if a slope is not judged.
+        zero_z: the largest |z| of slope 0, infinite width.
+        held: z is inside the gate.
+    """
+
+    slope: Slope
+    component: int
+    z: float
+    zero_z: float
+    held: bool
+
+
+def largest_deviation(slopes: list[Slope]) -> Deviation:
+    """The largest |z| over depths and components."""
+    size, zero = (
+        np.abs(
+            [
+                slope.dataset["slope_z"].sel(route=name).where(slope.dataset["judged"]).values
+                for slope in slopes
+            ]
+        )
+        for name in ("first_order", "infinite_width")
+    )
+    size = np.where(np.isnan(size), np.inf, size)  # a missing slope is no agreement
+    place, component = np.unravel_index(np.argmax(size), size.shape)
+    z = float(size[place, component])
+    return Deviation(slopes[place], int(component), z, float(np.nan_to_num(zero).max()), z < GATE)
+
+
 class Cloud(NamedTuple):
-    """Relative variances Var / mean^2 of one diagonal entry with the depth over width at which they were measured, all [points]."""
+    """Relative variances Var / mean^2 of one diagonal entry by depth / width, all [points]."""
 
     ratio: np.ndarray
     width: np.ndarray
@@ -114,7 +160,7 @@ class Cloud(NamedTuple):
 
 
 def kernel_cloud(config: Config, results: Results, activation: str) -> Cloud:
-    """Of all widths and layers, first input."""
+    """All widths and layers, first input."""
     rows = []
     names = {width: kernel_name(activation, width) for width in config.widths}
     for width, result in in_range(results, names).items():
@@ -124,7 +170,7 @@ def kernel_cloud(config: Config, results: Results, activation: str) -> Cloud:
 
 
 def tangent_cloud(config: Config, results: Results, activation: str) -> Cloud:
-    """Of all widths and depths, first input."""
+    """All widths and depths, first input."""
     rows = []
     for depth in config.tangent_depths:
         names = {width: tangent_name(activation, width, depth) for width in config.tangent_widths}
@@ -151,9 +197,14 @@ def _cloud(
     )
 
 
+CLOUDS = {"NNGP kernel": kernel_cloud, "NTK": tangent_cloud}
+
+
 class CovarianceEntries(NamedTuple):
-    """Covariances of kernel and tangent kernel of tanh networks of three layers, all [entries]: names, measured, standard errors, first order, and the entries'
-    natural sizes, the square roots of the products of the two first-order variances."""
+    """Covariances of kernel and tangent kernel of tanh networks of three layers, all [entries].
+
+    `natural` is the geometric mean of the two first-order variances.
+    """
 
     names: list[str]
     measured: np.ndarray
@@ -163,9 +214,10 @@ class CovarianceEntries(NamedTuple):
 
 
 def covariances(results: Results) -> CovarianceEntries:
-    """V, D and A + B + B crossed; G is the kernel of the output layer, weight_var times the measured one plus bias_var."""
-    from deepinit.theory.kernel_corrections import kernel_corrections, tangent_covariance
+    """Covariances of G and G, T and T, T and G.
 
+    G is the kernel of the output layer: weight_var times the measured one plus bias_var.
+    """
     kernel, tangent = (results[name] for name in ("covariance-kernel", "covariance-tangent"))
     spec, x = kernel.case.spec, kernel.case.inputs.points
     weight_var, bias_var = spec.weight_law.variance, spec.bias_law.variance

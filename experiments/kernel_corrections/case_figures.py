@@ -1,45 +1,43 @@
-"""Figures of single cases and entries: kurtosis, covariances, real digits, every check."""
+"""Figures of single cases: kurtosis, covariances, real digits, checks."""
 
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
 
 from .analysis import Results, covariances
 from .cases import NAMES
 
 
-def kurtosis_items(results: Results) -> list:
+def kurtosis_items(results: Results) -> list[FigureItem]:
     """Excess kurtosis of preactivations by layer."""
-    from deepinit.runs.report import figure_item
-
     found = []
     for activation in ("relu", "tanh"):
         result = results[f"kurtosis-{activation}"]
-        title = f"Outputs are not Gaussian: excess kurtosis, {NAMES[activation]}, width {result.case.spec.widths[0]}"
+        width = result.case.spec.widths[0]
+        title = f"Outputs are not Gaussian: excess kurtosis, {NAMES[activation]}, width {width}"
         caption = (
-            "Excess kurtosis over networks of the next layer's preactivations; 0 at infinite width."
+            "Excess kurtosis of the next layer's preactivations over networks; 0 at infinite width."
         )
         found.append(figure_item(title, caption, di.plots.layers(result.dataset, title=title)))
     return found
 
 
-def covariance_item(results: Results):
+def covariance_item(results: Results) -> FigureItem:
     """Measured against predicted covariances of kernel and tangent kernel."""
-    from deepinit.runs.report import figure_item
-
     entries = covariances(results)
     points = {}
-    for name, first, second in (
+    for panel, first, second in (
         ("kernel", "G", "G"),
         ("tangent kernel", "T", "T"),
         ("both", "T", "G"),
     ):
         own = [
             k
-            for k, told in enumerate(entries.names)
-            if told[0] == first and told.split()[1][0] == second
+            for k, name in enumerate(entries.names)
+            if name[0] == first and name.split()[1][0] == second
         ]
-        points[name] = tuple(
+        points[panel] = tuple(
             column[own] / entries.natural[own]
             for column in (entries.predicted, entries.measured, entries.error)
         )
@@ -56,32 +54,31 @@ def covariance_item(results: Results):
     )
     return figure_item(
         title,
-        "Every pair of entries (11), (12), (22), divided by the two first-order standard deviations; at infinite width all of them are 0.",
+        "Covariances between kernel entries, normalized by first-order standard deviations. "
+        "All vanish at infinite width.",
         figure,
     )
 
 
-def image_items(results: Results) -> list:
+def image_items(results: Results) -> list[FigureItem]:
     """Kernels of real digits, layer by layer."""
-    from deepinit.runs.report import figure_item
-
     found = []
     for name, result in results.items():
         if name.startswith("images-kernel-"):
             data = result.dataset
             title = f"Kernel of real digits, {NAMES[name.rsplit('-', 1)[1]]}"
-            caption = "Overlap of the first two digits, layer by layer: mean over networks, first order, infinite width."
+            caption = (
+                "Overlap of the first two digits: mean over networks, first order, infinite width."
+            )
             found.append(figure_item(title, caption, di.plots.layers(data, pair=1, title=title)))
     return found
 
 
-def checked_item(results: Results):
+def checked_item(results: Results) -> FigureItem:
     """The checks of single cases."""
-    from deepinit.runs.report import figure_item
-
     chosen = {name: result.dataset for name, result in results.items() if result.case.checked}
     return figure_item(
         "Every check of a single case",
-        "One dot a layer; a cross is outside the gate.",
+        "One dot per layer; a cross is outside the gate.",
         di.plots.z_panel(chosen),
     )

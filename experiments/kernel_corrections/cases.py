@@ -1,4 +1,4 @@
-"""What is measured of kernels at finite width: presets and cases."""
+"""Config, presets and cases of kernel_corrections."""
 
 import dataclasses
 import itertools
@@ -22,7 +22,8 @@ class Gain(NamedTuple):
     bias_var: float
 
 
-# ReLU, tanh and erf on their critical lines, where corrections accumulate with depth; GELU in its ordered phase, where they settle.
+# Corrections accumulate with depth on critical lines (ReLU, tanh, erf), and converge in GELU's
+# ordered phase.
 GAINS = {
     "relu": Gain(2.0, 0.0),
     "tanh": Gain(1.0, 0.0),
@@ -35,46 +36,46 @@ CRITICAL = ("relu", "tanh", "erf")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """Settings of a run."""
 
     activations: tuple[str, ...] = ("relu", "tanh", "gelu", "erf")
-    """Those with slopes; of relu, tanh, gelu, erf."""
+    """Activations, of relu, tanh, gelu, erf."""
     widths: tuple[int, ...] = (32, 64, 128, 256)
-    """Of networks whose kernels are followed layer by layer."""
+    """Widths of networks whose NNGP kernel is measured at every layer."""
     depth: int = 16
-    """Of these networks."""
+    """Depth of these networks."""
     shown_depths: tuple[int, ...] = (2, 4, 8, 16)
-    """Layers whose slopes are shown and checked."""
+    """Layers with shown and checked slopes."""
     num_networks: int = 4000
-    """Of each width."""
+    """Networks per width."""
     tangent_widths: tuple[int, ...] = (48, 96, 192)
-    """Of networks whose tangent kernel is measured."""
+    """Widths of networks whose tangent kernel is measured."""
     tangent_depths: tuple[int, ...] = (4,)
-    """Their hidden layers."""
+    """Hidden layers of these networks."""
     tangent_networks: int = 2000
-    """Of each width and depth."""
+    """Networks per width and depth."""
     narrow_width: int = 6
-    """Of ReLU networks that are compared with their exact law."""
+    """Width of ReLU networks compared with their exact law."""
     narrow_depth: int = 3
-    """Of these."""
+    """Depth of these networks."""
     narrow_networks: int = 20_000
-    """Of these."""
+    """Number of these networks."""
     covariance_width: int = 48
-    """Of tanh networks of three layers whose covariances of kernel and tangent kernel are measured."""
+    """Width of tanh networks of three layers, for covariances of kernel and tangent kernel."""
     covariance_networks: int = 10_000
-    """Of these."""
+    """Number of these networks."""
     image_activations: tuple[str, ...] = ("relu",)
-    """Of networks that see real digits."""
+    """Activations of networks on real digits."""
     num_images: int = 3
     """Digits; 0 for none."""
     image_width: int = 64
-    """Of networks that see them."""
+    """Width of networks on digits."""
     image_depth: int = 6
-    """Of these."""
+    """Depth of these networks."""
     image_networks: int = 2000
-    """Of these."""
+    """Number of these networks."""
     key: int = 0
-    """Root key; ensembles that are fitted together have one each, from this one on, and all others this one."""
+    """Root key. Ensembles that are fitted together take the keys from key + 1 on."""
 
 
 PRESETS = {
@@ -139,17 +140,17 @@ def pair(activation: str) -> Inputs:
 
 
 def kernel_name(activation: str, width: int) -> str:
-    """Of the case that follows kernels layer by layer."""
+    """The name of a case of NNGP kernels."""
     return f"kernel-{activation}-w{width}"
 
 
 def tangent_name(activation: str, width: int, depth: int) -> str:
-    """Of the case that measures a tangent kernel."""
+    """The name of a case of tangent kernels."""
     return f"tangent-{activation}-w{width}-l{depth}"
 
 
 def kernel_cases(config: Config) -> list[Case]:
-    """One for each activation and width; every ensemble has a key of its own."""
+    """A case per activation and width, each with its own key."""
     return [
         Case(
             kernel_name(activation, width),
@@ -166,7 +167,7 @@ def kernel_cases(config: Config) -> list[Case]:
 
 
 def tangent_cases(config: Config) -> list[Case]:
-    """One for each activation, depth and width."""
+    """A case per activation, depth and width, each with its own key."""
     return [
         Case(
             tangent_name(activation, width, depth),
@@ -183,7 +184,7 @@ def tangent_cases(config: Config) -> list[Case]:
 
 
 def exact_cases(config: Config) -> list[Case]:
-    """Narrow ReLU networks at one input: exact mean and variance, which first order misses."""
+    """Narrow ReLU networks at one input: exact mean and variance."""
     spec, x = (
         network("relu", config.narrow_width, config.narrow_depth),
         di.inputs.points([[1.0, 0.0]], "one input"),
@@ -196,7 +197,7 @@ def exact_cases(config: Config) -> list[Case]:
 
 
 def kurtosis_cases(config: Config) -> list[Case]:
-    """Narrow ReLU networks, where the law is exact, and tanh."""
+    """Narrow ReLU networks, with an exact law, and tanh."""
     found, x = [], di.inputs.points([[1.0, 0.0]], "one input")
     spec = network("relu", 4 * config.narrow_width, config.narrow_depth)
     rejected = ("first_order", "infinite_width")
@@ -228,30 +229,17 @@ def kurtosis_cases(config: Config) -> list[Case]:
 
 
 def covariance_cases(config: Config) -> list[Case]:
-    """Kernel and tangent kernel of the same networks, whose values are kept."""
+    """Kernel and tangent kernel of the same networks, with stored values."""
     weight_law, bias_law = di.normal(1.3), di.normal(0.1, "absolute")
     width, networks = config.covariance_width, config.covariance_networks
     spec = di.MLP((width,) * 3, "tanh", weight_law, bias_law, output_width=1, output_law=weight_law)
     x = di.inputs.points(np.linalg.cholesky((GRAM - 0.1) * 2.0 / 1.3), "two inputs")
     return [
-        Case(
-            "covariance-kernel",
-            spec,
-            di.quantities.nngp,
-            x,
-            networks,
-            sample_layers=(3,),
-            key=config.key,
-        ),
-        Case(
-            "covariance-tangent",
-            spec,
-            di.quantities.ntk,
-            x,
-            networks,
-            sample_layers=(1,),
-            key=config.key,
-        ),
+        Case(name, spec, quantity, x, networks, sample_layers=(layer,), key=config.key)
+        for name, quantity, layer in (
+            ("covariance-kernel", di.quantities.nngp, 3),
+            ("covariance-tangent", di.quantities.ntk, 1),
+        )
     ]
 
 

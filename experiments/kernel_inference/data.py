@@ -9,7 +9,7 @@ import deepinit as di
 from deepinit.core.errors import SpecError
 from deepinit.theory import diffusion
 
-from .cases import Config
+from .config import Config
 
 PARTS = {"NNGP": ("readout",), "NTK": ("readout", "blocks", "embedding")}
 BIAS_VAR = 0.01
@@ -25,16 +25,15 @@ class Digits(NamedTuple):
 
     @property
     def test(self) -> tuple[np.ndarray, np.ndarray]:
-        """The last ones."""
+        """The last images, with labels."""
         return self.images[-self.num_test :], self.labels[-self.num_test :]
 
     def train(self, num: int) -> tuple[np.ndarray, np.ndarray]:
-        """The first ones, with one-hot targets."""
+        """The first images, with one-hot targets."""
         left = len(self.images) - self.num_test
         if not 0 < num <= left:
-            raise SpecError(
-                f"{num} training images", f"1 to {left}", "Take fewer, or fewer test images."
-            )
+            remedy = "Take fewer, or fewer test images."
+            raise SpecError(f"{num} training images", f"1 to {left}", remedy)
         return self.images[:num], np.eye(10)[self.labels[:num]]
 
 
@@ -52,49 +51,44 @@ def digits(config: Config) -> Digits:
 
 
 def completed(kernel: str) -> tuple[float, float]:
-    """Intercept and slope variance of the completed tanh ResNet, sigma_w^2 = 1, sigma_b^2 = .01, sigma_z^2 = 1 / 784."""
+    """Intercept and slope variance of the completed tanh ResNet.
+
+    sigma_w^2 = 1, sigma_b^2 = .01, sigma_z^2 = 1 / 784.
+    """
     return diffusion.linear_model(
         "tanh", 1.0, BIAS_VAR, embedding_var=1.0 / 784, trained=PARTS[kernel]
     )
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Fraction whose largest output is the label."""
+    """Fraction with the largest output at the label."""
     return float(np.mean(np.argmax(outputs, axis=1) == labels))
 
 
 def standard_error(rate: float, num: int) -> float:
-    """Of a fraction."""
+    """Standard error of a fraction."""
     return float(np.sqrt(rate * (1.0 - rate) / num))
 
 
 @functools.lru_cache(maxsize=2)
 def affine_accuracies(config: Config) -> dict[str, np.ndarray]:
-    """Kernel -> [train sizes], test accuracy of regression with noise 1 / n in weight space."""
+    """Kernel -> [train sizes], test accuracy of regression in weight space, noise 1 / n."""
     data = digits(config)
     test, labels = data.test
-    return {
-        kernel: np.array(
-            [
-                accuracy(
-                    di.inference.linear_model(
-                        *data.train(num), test, *completed(kernel), 1.0 / num
-                    ).mean,
-                    labels,
-                )
-                for num in config.train_sizes
-            ]
-        )
-        for kernel in PARTS
-    }
+
+    def rate(kernel: str, num: int) -> float:
+        model = di.inference.linear_model(*data.train(num), test, *completed(kernel), 1.0 / num)
+        return accuracy(model.mean, labels)
+
+    return {kernel: np.array([rate(kernel, num) for num in config.train_sizes]) for kernel in PARTS}
 
 
 class Expressivity(NamedTuple):
     """A kernel against its affine part.
 
     Attributes:
-        whole, affine: [kernel sizes], test accuracies.
-        share, centred_share: of the squared norm of the kernel at the largest training set.
+        whole, affine: [kernel sizes], test accuracies of the kernel and of its affine part.
+        share, centred_share: affine share of the squared norm at the largest training set.
     """
 
     whole: np.ndarray
@@ -104,7 +98,7 @@ class Expressivity(NamedTuple):
 
 
 def kernels(config: Config, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Name -> [num, num]: one kernel that is affine, then kernels that are not."""
+    """Name -> [num, num]: an affine kernel, then kernels that are not affine."""
     shape = (512,) * config.mlp_depth
     bias, depth_bias = di.normal(BIAS_VAR, "absolute"), di.normal(BIAS_VAR, "depth")
     specs = {
@@ -138,7 +132,7 @@ def kernels(config: Config, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=2)
 def expressivity(config: Config) -> dict[str, Expressivity]:
-    """Every kernel, whole and with its affine part alone."""
+    """Every kernel against its affine part."""
     data, largest = digits(config), max(config.kernel_sizes)
     train, _ = data.train(largest)
     test, labels = data.test
@@ -164,11 +158,12 @@ class Calibration(NamedTuple):
     """Intervals of one posterior against the one-hot test targets.
 
     Attributes:
-        coverage: [LEVELS], fraction of targets inside the central interval of that probability.
-        by_margin: [4], coverage at 90 % by quartile of the margin, the largest output less the second; uncertain images first.
-        margins: [4], mean margin of each.
+        coverage: [LEVELS], fraction of targets inside the central interval.
+        by_margin: [4], coverage at 90 % by quartile of the margin, the largest output minus the
+            second; uncertain images first.
+        margins: [4], mean margin per quartile.
         accuracy: of the posterior mean.
-        noise: variance assumed.
+        noise: assumed variance.
     """
 
     coverage: np.ndarray
@@ -211,7 +206,7 @@ def calibration(config: Config) -> dict[str, Calibration]:
 
 
 def judge(mean: np.ndarray, variance: np.ndarray, noise: float, labels: np.ndarray) -> Calibration:
-    """Are the targets where the posterior says?"""
+    """Coverage of the targets by the posterior."""
     from scipy.stats import norm
 
     scores = np.abs(np.eye(10)[labels] - 0.1 - mean) / np.sqrt(variance + noise)[:, None]

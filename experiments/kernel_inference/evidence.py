@@ -1,9 +1,10 @@
-"""Empirical Bayes on 3 against 7: the evidence of both limits, and of finite networks of which only the readout is learned (Figure 8 of the paper).
+"""Empirical Bayes on 3 against 7: evidence of both limits and of networks with a trained readout.
 
-A finite network of width D is a Bayesian linear model on its last layer X, K = X X^T / D: of rank D, so that a network narrower than the data is
-wide has noise alone for the rest of them. The paper says how wide and deep its networks are, and that "sigma_e = .01"; here that is the noise's standard
-deviation. The likelihood of the limit fixes two combinations of three variances, and its optimum is a family: here it is taken at two weight
-variances, which finite networks tell apart.
+Figure 8 of the paper. A network of width D is a Bayesian linear model on its last layer X, with
+kernel K = X X^T / D of rank D: a network narrower than the data explains the rest by noise alone.
+The paper gives sizes and "sigma_e = .01", taken here as the standard deviation of the noise. The
+likelihood of the limit fixes two combinations of three variances. Its optimum is a family, taken
+here at two weight variances, which finite networks tell apart.
 """
 
 import functools
@@ -14,20 +15,21 @@ import numpy as np
 import deepinit as di
 from deepinit.theory import diffusion
 
-from .cases import Config
+from .config import Config
 from .data import all_images
 
 NOISES = {"0.01": 1e-2, "0.0001": 1e-4, "free": None}  # variances, of targets -1 and 1
 NETWORK_NOISE = "0.0001"
 UNIT = di.normal(1.0, "absolute")
 OPTIMA = (0.1, 1.0)  # weight variances of the optimum
-# per image, the paper's figure, by D = L
+# the paper's figure, per image: both limits, then networks by D = L
+PAPER_LIMIT_DEFAULT, PAPER_LIMIT_OPTIMUM = 3.251, 0.649
 PAPER_DEFAULT = {25: 853.0, 50: 376.0, 100: 3.71, 200: 2.91, 300: 3.00}
 PAPER_OPTIMUM = {25: 831.0, 50: 368.0, 100: 19.2, 200: 1.07, 300: 0.80}
 
 
 class Evidence37(NamedTuple):
-    """Of both limits: negative log marginal likelihood per image of 100 images of 3 and 7, [draws] each, by noise variance.
+    """Negative log marginal likelihood per image of both limits, 100 images of 3 and 7, [draws].
 
     Attributes:
         default: all variances 1.
@@ -39,11 +41,11 @@ class Evidence37(NamedTuple):
 
 
 class NetworkEvidence(NamedTuple):
-    """The same of networks of one width and depth, one for each sample.
+    """Negative log marginal likelihood per image of networks, one per sample.
 
     Attributes:
         default: [draws], all variances 1.
-        optima: [OPTIMA, draws], the limit's best intercept and slope, by weight variance.
+        optima: [OPTIMA, draws], best intercept and slope of the limit, by weight variance.
     """
 
     default: np.ndarray
@@ -52,7 +54,7 @@ class NetworkEvidence(NamedTuple):
 
 @functools.lru_cache(maxsize=2)
 def evidence(config: Config) -> dict[str, Evidence37]:
-    """Noise variance, or `free` where it is optimized -> evidence of both limits."""
+    """Noise variance, or `free` if optimized -> evidence of both limits."""
     rows: dict[str, list] = {name: [] for name in NOISES}
     for draw in range(config.draws):
         x, y = sample_37(draw)
@@ -67,7 +69,7 @@ def evidence(config: Config) -> dict[str, Evidence37]:
 @functools.lru_cache(maxsize=2)
 def network_evidence(config: Config) -> dict[int, NetworkEvidence]:
     """Width and depth -> evidence."""
-    noise, found = NOISES[NETWORK_NOISE], {}
+    noise, by_size = NOISES[NETWORK_NOISE], {}
     assert noise is not None
     for size in config.evidence_sizes:
         rows = []
@@ -88,14 +90,17 @@ def network_evidence(config: Config) -> dict[int, NetworkEvidence]:
                 [-di.inference.log_marginal(kernel, y, noise) / len(y) for kernel in kernels]
             )
         default, *optima = np.array(rows).T
-        found[size] = NetworkEvidence(default, np.array(optima))
-    return found
+        by_size[size] = NetworkEvidence(default, np.array(optima))
+    return by_size
 
 
 def network_kernel(
     size: int, variances: tuple[float, float, float], x: np.ndarray, seed: int
 ) -> np.ndarray:
-    """[n, n]: X X^T / size of the random network of D = L = size, of (weight, bias, embedding) variance."""
+    """[n, n]: X X^T / size of a random network, D = L = size.
+
+    `variances`: of weights, biases, embedding.
+    """
     deviations = np.sqrt(variances).astype(np.float32)
     last = np.asarray(_last_layer_fn(size)(deviations, x.astype(np.float32), seed), np.float64)
     return last @ last.T / size
@@ -103,7 +108,7 @@ def network_kernel(
 
 @functools.lru_cache(maxsize=8)
 def _last_layer_fn(size: int) -> Any:
-    """(deviations [3], x, seed) -> [n, size]: one compiled function for all variances, which scale the parameters."""
+    """(deviations [3], x, seed) -> [n, size], compiled once: variances scale the parameters."""
     import jax
 
     init, apply = di.network(

@@ -1,24 +1,22 @@
-"""What the results of the experiment on inference look like."""
+"""Figures of kernel_inference."""
 
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
 from deepinit.theory import diffusion
 
-from .cases import Config
+from .config import Config
 from .data import LEVELS, affine_accuracies, calibration, expressivity, standard_error
 from .evidence import NETWORK_NOISE, OPTIMA, evidence, network_evidence, sample_37
-from .readout import READOUT, inputs
-from .remarks import Results, weakly_trained
+from .readout import READOUT, Results, inputs, weakly_trained
 from .trained_figures import trained_items
 
 FACTORS = np.geomspace(1e-2, 1e2, 61)
 
 
-def figures(config: Config, results: Results) -> list:
+def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    from deepinit.runs.report import figure_item
-
     checks = di.plots.z_panel(
         {name: result.dataset for name, result in weakly_trained(results).items()},
         routes=("first_order",),
@@ -30,15 +28,15 @@ def figures(config: Config, results: Results) -> list:
         readout_item(weakly_trained(results)),
         *trained_items(config, results),
         figure_item(
-            "Every check of this run", "One dot a test point; a cross is outside the gate.", checks
+            "Every check of this run",
+            "One dot per test point; a cross is outside the gate.",
+            checks,
         ),
     ]
 
 
-def accuracy_items(config: Config) -> list:
+def accuracy_items(config: Config) -> list[FigureItem]:
     """Affine kernels; other kernels and their affine parts."""
-    from deepinit.runs.report import figure_item
-
     sizes = np.array(config.train_sizes)
     found = affine_accuracies(config)
     points = {name: (sizes, rates, _errors(rates, config)) for name, rates in found.items()}
@@ -96,10 +94,8 @@ def accuracy_items(config: Config) -> list:
     ]
 
 
-def evidence_items(config: Config) -> list:
+def evidence_items(config: Config) -> list[FigureItem]:
     """The likelihood along each variance, and the samples."""
-    from deepinit.runs.report import figure_item
-
     x, y = sample_37(0)
     data = di.inference.spectrum(x, y)
     start = np.array([1.0, 1.0, 1.0 / 784])
@@ -129,7 +125,7 @@ def evidence_items(config: Config) -> list:
         log_x=True,
         log_y=True,
         title="Three variances, two directions",
-        note="3 against 7; from weight and bias variance 1, embedding variance 1/784; noise .01",
+        note="3 against 7; from weight and bias variance 1, embedding 1/784; noise .01",
     )
     found = evidence(config)
     draws = np.arange(1, config.draws + 1)
@@ -148,21 +144,18 @@ def evidence_items(config: Config) -> list:
         *network_evidence_items(config),
         figure_item(
             "The likelihood along the variances",
-            "The weight variance acts through intercept and slopes; along the flat family biases and embedding make up for it.",
+            "The weight variance acts through intercept and slopes. Along the flat family biases "
+            "and embedding compensate for it.",
             drawn,
         ),
         figure_item(
-            "Empirical Bayes",
-            "The spread over samples is larger than the effect of the noise.",
-            samples,
+            "Empirical Bayes", "The spread over samples exceeds the effect of the noise.", samples
         ),
     ]
 
 
-def network_evidence_items(config: Config) -> list:
-    """Finite networks beside both limits: Figure 8 of the paper."""
-    from deepinit.runs.report import figure_item
-
+def network_evidence_items(config: Config) -> list[FigureItem]:
+    """Finite networks and both limits: Figure 8 of the paper."""
     networks, limit = network_evidence(config), evidence(config)[NETWORK_NOISE]
     if not networks:
         return []
@@ -194,14 +187,17 @@ def network_evidence_items(config: Config) -> list:
         log_x=True,
         log_y=True,
         title=title,
-        note=f"100 images of 3 and 7, {config.draws} samples, noise of deviation .01; only the readout is learned",
+        note=f"100 images of 3 and 7, {config.draws} samples, noise deviation .01, trained readout",
     )
-    caption = "Points: networks, whose likelihood depends on the weight variance too. Lines: both limits, where two combinations of the variances are all that counts."
+    caption = (
+        "Points: networks; their likelihood depends on the weight variance. "
+        "Lines: both limits, which depend on two combinations of the variances."
+    )
     return [figure_item(title, caption, figure)]
 
 
 def flat_family(data: di.inference.Spectrum, start: np.ndarray, num: int) -> np.ndarray:
-    """The likelihood where sigma_w^2 moves and the other two keep intercept and slopes."""
+    """The likelihood along sigma_w^2 at constant intercept and slopes."""
     target = diffusion.linear_model("tanh", start[0], start[1], embedding_var=start[2])
     values = []
     for factor in FACTORS:
@@ -216,10 +212,8 @@ def flat_family(data: di.inference.Spectrum, start: np.ndarray, num: int) -> np.
     return np.array(values)
 
 
-def calibration_items(config: Config) -> list:
+def calibration_items(config: Config) -> list[FigureItem]:
     """Coverage by level, and by margin."""
-    from deepinit.runs.report import figure_item
-
     found = calibration(config)
     levels = di.plots.series(
         {name: (LEVELS, one.coverage) for name, one in found.items()},
@@ -240,7 +234,7 @@ def calibration_items(config: Config) -> list:
     return [
         figure_item(
             "Calibration",
-            "Fraction of one-hot test targets in the central interval of the posterior with noise.",
+            "Fraction of test targets in the central interval of the posterior with noise.",
             levels,
         ),
         figure_item(
@@ -249,10 +243,8 @@ def calibration_items(config: Config) -> list:
     ]
 
 
-def readout_item(results: Results):
+def readout_item(results: Results) -> FigureItem:
     """Bias against the infinite-width posterior, by width."""
-    from deepinit.runs.report import figure_item
-
     widths = np.array([result.case.spec.widths[0] for result in results.values()])
     rows = [result.dataset for result in results.values()]
     limits = np.array([data["predicted"].sel(route="infinite_width").values[0] for data in rows])

@@ -1,13 +1,16 @@
-"""Weakly trained networks of finite width: the posterior of a random network's own last layer, and its first order in 1 / width.
+"""Networks with a trained readout: the posterior of the last layer, to first order in 1 / width.
 
-Features h of one hidden layer, K = h h^T / width, f_* = K_* (K + noise)^{-1} y. With P = (K_inf + noise)^{-1}, a = P y, and delta the kernel of
-one neuron less its mean, K is the mean of independent neurons, so that
+Features h of one hidden layer, K = h h^T / width, f_* = K_* (K + noise)^{-1} y. With P = (K_inf +
+noise)^{-1}, a = P y, and delta the kernel of one neuron minus its mean, K is a mean over
+independent neurons:
 
-    E f_* = K_* a - (1/width) E[(delta_* - K_* P delta) P delta a] + O(1/width^2),   Var f_* = (1/width) Var[(delta_* - K_* P delta) a] + ...
+    E f_* = K_* a - (1/width) E[(delta_* - K_* P delta) P delta a] + O(1/width^2),
+    Var f_* = (1/width) Var[(delta_* - K_* P delta) a] + O(1/width^2).
 
 Inputs lie in the plane: expectations over a neuron's two weights are Gauss-Hermite sums.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +19,12 @@ import deepinit as di
 from deepinit.core.results import Prediction
 from deepinit.quantities.quantity import Quantity
 from deepinit.quantities.theory import limit, theories
+from deepinit.runs.experiment import CaseResult
 
+Results = Mapping[str, CaseResult]
 NUM_TRAIN = 6
 NOISE = 0.1
-NODES = 80  # a dimension: erf of variance 2, to rounding
+NODES = 80  # per dimension: erf of variance 2, to rounding
 WEIGHT_VAR = 4.0  # of the hidden layer
 
 
@@ -33,7 +38,7 @@ def inputs() -> di.inputs.Inputs:
 
 
 def targets(rows: np.ndarray) -> np.ndarray:
-    """What is learned at the training points."""
+    """Targets at the training points."""
     return np.sin(2.0 * np.arctan2(rows[:NUM_TRAIN, 1], rows[:NUM_TRAIN, 0])) + rows[:NUM_TRAIN, 0]
 
 
@@ -42,20 +47,25 @@ def network(width: int) -> di.MLP:
     return di.MLP((width,), "erf", di.normal(WEIGHT_VAR))
 
 
+def weakly_trained(results: Results) -> Results:
+    """The cases with a trained readout."""
+    return {name: result for name, result in results.items() if name.startswith("readout-")}
+
+
 def _names(spec: Any, rows: di.inputs.Inputs) -> tuple[str, ...]:
     del spec
     return tuple(f"f at ({x:.2f}, {y:.2f})" for x, y in rows.points[NUM_TRAIN:])
 
 
 def _solve(matrix: Any, right: Any) -> Any:
-    """Gauss-Jordan elimination of a few unknowns, positive definite: no pivots, no LAPACK."""
+    """Gauss-Jordan elimination of a small positive definite system, without pivots."""
     import jax.numpy as jnp
 
-    whole = jnp.concatenate([matrix, right[:, None]], axis=1)
+    augmented = jnp.concatenate([matrix, right[:, None]], axis=1)
     for row in range(len(matrix)):
-        pivot = whole[row] / whole[row, row]
-        whole = (whole - whole[:, row : row + 1] * pivot).at[row].set(pivot)
-    return whole[:, -1]
+        pivot = augmented[row] / augmented[row, row]
+        augmented = (augmented - augmented[:, row : row + 1] * pivot).at[row].set(pivot)
+    return augmented[:, -1]
 
 
 def _measure(state: Any, rows: di.inputs.Inputs) -> Any:
@@ -74,13 +84,13 @@ def _measure(state: Any, rows: di.inputs.Inputs) -> Any:
 
 def _infinite(spec: Any, rows: di.inputs.Inputs) -> Prediction:
     train, test = rows.points[:NUM_TRAIN], rows.points[NUM_TRAIN:]
-    whole = di.MLP(
+    network = di.MLP(
         spec.widths, spec.activation, spec.weight_law, output_width=1, output_law=di.normal(1.0)
     )
-    found = di.inference.posterior(
-        *di.inference.kernel_for(whole, train, test).nngp, targets(train), NOISE
+    posterior = di.inference.posterior(
+        *di.inference.kernel_for(network, train, test).nngp, targets(train), NOISE
     )
-    return _prediction("infinite_width", found.mean, np.zeros(len(test)), "O(1 / width)")
+    return _prediction("infinite_width", posterior.mean, np.zeros(len(test)), "O(1 / width)")
 
 
 def _predict(spec: Any, rows: di.inputs.Inputs, form: str) -> Prediction:
@@ -98,12 +108,12 @@ def _prediction(name: str, value: np.ndarray, variance: np.ndarray, order: str) 
         variance[None],
         order,
         "one hidden layer, only the readout trained",
-        "derived in the module's docstring",
+        "derived in the module docstring",
     )
 
 
 def first_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """At the test points: the posterior mean, width times its bias, width times its variance over networks."""
+    """At the test points: posterior mean, width times its bias, width times its variance."""
     from scipy.special import erf
 
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
@@ -118,9 +128,7 @@ def first_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     seen, new = features[:, :NUM_TRAIN], features[:, NUM_TRAIN:]
     residual = new - seen @ (inverse @ cross.T)  # phi_* - K_* P phi, neuron by neuron
     moved = (seen * (seen @ dual)[:, None] - train @ dual) @ inverse  # P delta a
-    middle = (
-        cross - cross @ inverse @ train
-    )  # its mean part, to be taken off (delta_* - K_* P delta)
+    middle = cross - cross @ inverse @ train  # its mean, subtracted from delta_* - K_* P delta
     against = residual * np.sum(seen * moved, axis=1)[:, None] - moved @ middle.T
     linear = residual * (seen @ dual)[:, None] - middle @ dual
     return cross @ dual, -probabilities @ against, probabilities @ linear**2
@@ -129,12 +137,12 @@ def first_order(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 READOUT = Quantity(
     name="readout_prediction",
     symbol=r"$f_*$",
-    label="prediction of a network whose readout alone is trained",
+    label="prediction of a network with a trained readout",
     measurement=di.quantities.Forward(_measure, entries=_names),
     theories=(
         *theories(
             ("first_order",),
-            lambda spec, *_: None if spec.depth == 1 else "it is that of one hidden layer",
+            lambda spec, *_: None if spec.depth == 1 else "it needs one hidden layer",
             _predict,
         ),
         limit(_infinite),

@@ -1,33 +1,30 @@
-"""What trained networks look like beside the kernels of their limit."""
-
-from collections.abc import Mapping
+"""Figures of trained networks and the kernels of their limit."""
 
 import numpy as np
 
 import deepinit as di
-from deepinit.runs.experiment import CaseResult
+from deepinit.runs.report import FigureItem, figure_item
 
-from .cases import Config
+from .config import Config
+from .readout import Results
 from .trained_networks import chosen, curve, kernel_rates
 
 
-def trained_items(config: Config, results: Mapping[str, CaseResult]) -> list:
+def trained_items(config: Config, results: Results) -> list[FigureItem]:
     """Accuracy against D = L; accuracy against the epoch on coarse digits."""
-    from deepinit.runs.report import figure_item
-
     found = []
     if config.trained_sizes:
-        caption = "Accuracy at the end; bars are the standard error over networks. Points of one size stand side by side."
+        caption = "Accuracy at the end. Bars: standard error over networks."
         found.append(
             figure_item("Networks trained in all layers", caption, sizes_figure(config, results))
         )
     if config.conv_sizes:
-        caption = "Test accuracy while networks train; bars are the standard error over networks."
+        caption = "Test accuracy during training. Bars: standard error over networks."
         found.append(figure_item("Convolutions", caption, epochs_figure(config, results)))
     return found
 
 
-def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
+def sizes_figure(config: Config, results: Results):
     """Figure 6 of the paper: by optimizer, with the kernel's two accuracies as lines."""
     sizes = np.array(config.trained_sizes, float)
     points, how = {}, chosen(config)
@@ -55,7 +52,8 @@ def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
         y_label="test accuracy",
         log_x=True,
         title="Trained networks beside the kernel of their limit",
-        note=f"{config.trained_on} images, {config.trained_epochs} epochs, {config.trained_networks} networks a point",
+        note=f"{config.trained_on} images, {config.trained_epochs} epochs, "
+        f"{config.trained_networks} networks per point",
     )
     axis = drawn.axes[0].xaxis
     axis.set_ticks(sizes, [str(size) for size in config.trained_sizes])
@@ -63,13 +61,13 @@ def sizes_figure(config: Config, results: Mapping[str, CaseResult]):
     return drawn
 
 
-def epochs_figure(config: Config, results: Mapping[str, CaseResult]):
+def epochs_figure(config: Config, results: Results):
     """Convolutions against fully connected networks, a panel for every size."""
     panels = {}
     for size in config.conv_sizes:
         curves = {
-            f"{told}, {one.name}": curve(results[f"{kind}-{size}-{name}"])
-            for kind, told in (("conv", "convolutional"), ("coarse", "fully connected"))
+            f"{label}, {one.name}": curve(results[f"{kind}-{size}-{name}"])
+            for kind, label in (("conv", "convolutional"), ("coarse", "fully connected"))
             for name, one in chosen(config, convolutions=True).items()
         }
         points = {name: (one.epochs, one.mean, one.error) for name, one in curves.items()}
@@ -82,6 +80,7 @@ def epochs_figure(config: Config, results: Mapping[str, CaseResult]):
         x_label="epoch",
         y_label="test accuracy",
         title="Convolutions and fully connected networks",
-        note=f"{config.conv_side} x {config.conv_side} pixels, {config.trained_on} images, {config.conv_networks} networks a curve",
+        note=f"{config.conv_side} x {config.conv_side} pixels, {config.trained_on} images, "
+        f"{config.conv_networks} networks per curve",
         lines_are="",
     )

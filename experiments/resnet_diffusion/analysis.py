@@ -1,4 +1,4 @@
-"""What the experiment on diffusions reads off a network, with what recursion and limit say of it."""
+"""Quantities of resnet_diffusion, with their theories."""
 
 import functools
 from typing import Any
@@ -25,7 +25,7 @@ KERNEL_ENTRIES = (
 
 
 def finite(value: Any) -> Any:
-    """A Measurement; what is not finite has no value."""
+    """A Measurement; entries that are not finite are excluded."""
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
@@ -35,14 +35,14 @@ def finite(value: Any) -> Any:
 
 
 def first_coordinate(rows: Any) -> Any:
-    """Of every point, [points]."""
+    """The first coordinate of every point, [points]."""
     import jax.numpy as jnp
 
     return jnp.exp(rows.point_scales) * rows.points[:, 0]
 
 
 def prediction(quantity: str, name: str, value: Any, variance: Any = None) -> Prediction:
-    """Of one of the quantities below."""
+    """A Prediction of a quantity below."""
     left_out = {"infinite_width": "O(depth / width)", EXACT: "O(1 / depth)"}.get(
         name, "O(1 / depth) + O(1 / width)"
     )
@@ -58,13 +58,9 @@ def prediction(quantity: str, name: str, value: Any, variance: Any = None) -> Pr
 
 
 def reading(name: str, label: str, measurement: Any, **others: Any) -> Quantity:
-    """A quantity of the stream."""
-    given: dict[str, Any] = {
-        "symbol": r"$x_{t, 1}$",
-        "theories": (),
-        "transform": "none: nearly Gaussian",
-        "reference": REFERENCE,
-    }
+    """A quantity of the residual stream."""
+    given: dict[str, Any] = {"symbol": r"$x_{t, 1}$", "transform": "none: nearly Gaussian"}
+    given |= {"theories": (), "reference": REFERENCE}
     return Quantity(name=name, label=label, measurement=measurement, **(given | others))
 
 
@@ -91,7 +87,7 @@ def draw_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
-    """Mean and variance of x_1 at infinite width and this depth; of an MLP those of a preactivation."""
+    """Mean and variance at infinite width and this depth: of x_1, or a preactivation of an MLP."""
     if isinstance(spec, di.MLP):
         from deepinit.infinite_width.recursion import kernel_layers
 
@@ -107,7 +103,7 @@ def draw_infinite(spec: Any, inputs: Inputs) -> Prediction:
 
 
 def names_of_points(spec: Any, inputs: Inputs) -> tuple[str, ...]:
-    """z of every input."""
+    """Entry names `z = ...`."""
     del spec
     return tuple(f"z = {z:g}" for z in inputs.points[:, 0])
 
@@ -159,7 +155,7 @@ def moment_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 
 
 def moments_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Of the double limit; for b = 0 exact at every width."""
+    """Moments in the double limit; for b = 0 exact at every width."""
     limits, upper = limits_by_layer(spec, inputs), np.triu_indices(inputs.num_rows)
     return prediction(
         "moments", form, [np.append(one.mean, one.conditional_covariance[upper]) for one in limits]
@@ -167,7 +163,7 @@ def moments_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
 
 
 def moments_infinite(spec: Any, inputs: Inputs) -> Prediction:
-    """At infinite width and this depth (phi odd, so that the mean stays)."""
+    """Moments at infinite width and this depth, for odd phi."""
     from deepinit.infinite_width.residual import residual_layers
 
     layers, start = residual_layers(spec, inputs.points), inputs.points[:, 0]
@@ -184,7 +180,7 @@ MOMENTS = reading(
 )
 
 
-# Kernels of single networks at two inputs, outputs and gradients of one pass
+# Kernels of single networks at two inputs
 
 
 def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
@@ -204,7 +200,7 @@ def measure_kernels(gradients: Any, inputs: Inputs) -> Any:
 
 
 def kernels_exact(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Infinite depth at this width: means, and the variances that are known (all but that of K_W)."""
+    """Infinite depth at this width: means, and all variances except of K_W."""
     tangent, biases, moments = (
         di.predict(spec, quantity, inputs, form)
         for quantity in (di.quantities.ntk, di.quantities.bias_ntk, di.quantities.nngp)
@@ -247,7 +243,7 @@ KERNELS = reading(
 
 
 def measure_positions(gradients: Any, inputs: Inputs, positions: int) -> Any:
-    """Lambda_{0 p}, position 0 with every other, divided by the channels; and the tangent kernel at position 0."""
+    """Lambda_{0 p}, divided by the channels; the tangent kernel at position 0."""
     import jax.numpy as jnp
 
     del inputs
@@ -257,7 +253,7 @@ def measure_positions(gradients: Any, inputs: Inputs, positions: int) -> Any:
 
 
 def positions_limit(spec: Any, inputs: Inputs, form: str) -> Prediction:
-    """Both limits taken."""
+    """Both limits."""
     from deepinit.theory.diffusion import convolution_limit
 
     image = inputs.points.reshape(spec.positions, -1)
@@ -281,7 +277,7 @@ def positions_infinite(spec: Any, inputs: Inputs) -> Prediction:
 
 
 def position_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
-    """overlap 0, p; then the tangent kernel."""
+    """overlap 0, p; then tangent kernel."""
     del inputs
     return (
         *(f"overlap 0, {position}" for position in range(spec.positions)),
@@ -290,7 +286,7 @@ def position_entries(spec: Any, inputs: Inputs) -> tuple[str, ...]:
 
 
 def positions_quantity(positions: int) -> Quantity:
-    """For images of so many positions."""
+    """The quantity for images of this many positions."""
     return KERNELS._replace(
         name="positions",
         label="overlaps of position 0 with all others, and its tangent kernel",

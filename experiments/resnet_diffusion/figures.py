@@ -1,20 +1,27 @@
-"""What the results of the experiment on diffusions look like."""
+"""Figures of resnet_diffusion: functions, moments, kernels, gradients."""
 
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
 
 from .analysis import DOUBLE_LIMIT, EXACT
-from .cases import Config, drawn_name, drawn_sizes, numbers
-from .limit_figures import WORDS, convolution_item, limit_items
-from .limits import correlations, drawn_quantiles, equation_moments, last, limit_kernels, route
-from .remarks import Results
+from .cases import drawn_name, drawn_sizes, numbers
+from .config import Config
+from .limit_figures import LABELS, convolution_item, limit_items
+from .limits import (
+    Results,
+    correlations,
+    drawn_quantiles,
+    equation_moments,
+    last,
+    limit_kernels,
+    predicted,
+)
 
 
-def figures(config: Config, results: Results) -> list:
+def figures(config: Config, results: Results) -> list[FigureItem]:
     """Figures of the report, in reading order."""
-    from deepinit.runs.report import figure_item
-
     checks = {name: result.dataset for name, result in results.items() if result.case.checked}
     return [
         *function_items(config, results),
@@ -25,16 +32,14 @@ def figures(config: Config, results: Results) -> list:
         convolution_item(config, results),
         figure_item(
             "Every check of this run",
-            "One dot a layer; a cross is outside the gate.",
+            "One dot per layer; a cross is outside the gate.",
             di.plots.z_panel(checks),
         ),
     ]
 
 
-def function_items(config: Config, results: Results) -> list:
+def function_items(config: Config, results: Results) -> list[FigureItem]:
     """Draws with quantiles, and correlation maps."""
-    from deepinit.runs.report import figure_item
-
     items, z = [], numbers(config)
     note = f"width and depth {config.size}, {config.num_draws:,} networks"
     for kind, activations, title in (
@@ -48,8 +53,8 @@ def function_items(config: Config, results: Results) -> list:
         panels, bands = {}, {}
         for activation in activations:
             name = f"functions-{kind}-{activation}"
-            panels[WORDS[activation]] = (z, results[name].estimate.samples[:, 0])
-            bands[WORDS[activation]] = drawn_quantiles(results, config, name)
+            panels[LABELS[activation]] = (z, results[name].estimate.samples[:, 0])
+            bands[LABELS[activation]] = drawn_quantiles(results, config, name)
         limit = "both limits" if kind == "resnet" else "infinite width"
         figure = di.plots.function_draws(
             panels,
@@ -61,9 +66,9 @@ def function_items(config: Config, results: Results) -> list:
             bands_are=f"Gaussian quantiles of {limit}",
         )
         caption = "A coordinate of the last layer as a random function of the input. " + (
-            "ReLU functions are piecewise linear with a variance in proportion to z squared; of tanh a random constant is left."
+            "ReLU: piecewise linear, variance proportional to z^2. tanh: a random constant."
             if kind == "mlp"
-            else "Gaussian processes in the limit; swish has a mean of its own."
+            else "Gaussian processes in the limit; swish has a nonzero mean."
         )
         items.append(figure_item(title, caption, figure))
     items += [
@@ -77,22 +82,22 @@ def function_items(config: Config, results: Results) -> list:
         x_label="input z",
         y_label="input z'",
         title=title,
-        note=f"infinite width; residual networks of infinite depth, feed-forward ones at the edge of chaos, {config.map_depth} layers",
+        note="infinite width; residual networks of infinite depth, feed-forward networks at the "
+        f"edge of chaos, {config.map_depth} layers",
     )
     items.append(
         figure_item(
             title,
-            "Correlation of the values of one coordinate at two inputs: closed forms (residual), recursion (feed-forward).",
+            "Correlation of one coordinate at two inputs: closed forms (residual), recursion "
+            "(feed-forward).",
             figure,
         )
     )
     return items
 
 
-def size_item(config: Config, results: Results, activation: str):
-    """Draws by width and depth: depth sets the quantiles, width how Gaussian they are."""
-    from deepinit.runs.report import figure_item
-
+def size_item(config: Config, results: Results, activation: str) -> FigureItem:
+    """Draws by width and depth."""
     z, panels, bands = numbers(config), {}, {}
     for width, depth in drawn_sizes(config):
         name, panel = (
@@ -101,7 +106,7 @@ def size_item(config: Config, results: Results, activation: str):
         )
         panels[panel] = (z, results[name].estimate.samples[:, 0])
         bands[panel] = drawn_quantiles(results, config, name)
-    title = f"Width, depth and both limits: {WORDS[activation]}"
+    title = f"Width, depth and both limits: {LABELS[activation]}"
     figure = di.plots.function_draws(
         panels,
         bands,
@@ -113,20 +118,16 @@ def size_item(config: Config, results: Results, activation: str):
         one_scale=True,
     )
     return figure_item(
-        title,
-        "Residual networks of every width (columns) and depth (rows) beside the same limit.",
-        figure,
+        title, "Residual networks by width (columns) and depth (rows), with both limits.", figure
     )
 
 
-def moment_items(config: Config, results: Results) -> list:
+def moment_items(config: Config, results: Results) -> list[FigureItem]:
     """Deviations from the limit, of networks and equation; mean squares by layer."""
-    from deepinit.runs.report import figure_item
-
     network, equation = last(results["moments"]), equation_moments(config)
     limit, finite = (
-        route(results["moments"], DOUBLE_LIMIT),
-        route(results["moments"], "infinite_width"),
+        predicted(results["moments"], DOUBLE_LIMIT),
+        predicted(results["moments"], "infinite_width"),
     )
     places = np.arange(len(limit))
     points = {
@@ -145,17 +146,21 @@ def moment_items(config: Config, results: Results) -> list:
         + ")",
         y_label="less the value of both limits",
         title=title,
-        note=f"one coordinate at z = 0 and 1, width and depth {config.size}, {config.num_draws:,} networks, {config.num_paths:,} paths",
+        note=f"one coordinate at z = 0 and 1, width and depth {config.size}, "
+        f"{config.num_draws:,} networks, {config.num_paths:,} paths",
     )
     items = [
         figure_item(
             title,
-            "Means at z = 0 and 1, variances and covariance. The line is what finite depth adds.",
+            "Means at z = 0 and 1, variances and covariance. Line: the bias of finite depth.",
             figure,
         )
     ]
     title = "The bias of finite depth, resolved"
-    caption = "Mean square of the stream at z = 1, averaged over coordinates: infinite depth is rejected, infinite width at this depth is not."
+    caption = (
+        "Mean square at z = 1, averaged over coordinates: infinite depth is rejected, infinite "
+        "width at this depth is not."
+    )
     items.append(
         figure_item(
             title, caption, di.plots.layers(results["overlaps"].dataset, pair=2, title=title)
@@ -164,14 +169,12 @@ def moment_items(config: Config, results: Results) -> list:
     return items
 
 
-def kernel_items(config: Config, results: Results) -> list:
+def kernel_items(config: Config, results: Results) -> list[FigureItem]:
     """The table of kernels as curves: means by depth, variances by width; D = L."""
-    from deepinit.runs.report import figure_item
-
     depths, items, means, variances = np.array(config.table_depths), [], {}, {}
     first = config.table_widths[0]
     recursion = [
-        route(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths
+        predicted(results[f"table-w{first}-l{depth}"], "infinite_width")[0] for depth in depths
     ]
     for width in config.table_widths:
         columns = [last(results[f"table-w{width}-l{depth}"]) for depth in depths]
@@ -199,17 +202,17 @@ def kernel_items(config: Config, results: Results) -> list:
         x_label="depth L",
         y_label=r"$K_W^{12}$",
         title=title,
-        note=f"tanh, z = 1 and 2, {config.table_networks:,} networks for every point",
+        note=f"tanh, z = 1 and 2, {config.table_networks:,} networks per point",
     )
     items.append(
         figure_item(
             title,
-            "Tangent kernel of the weights between two inputs; the dashed line is the recursion of infinite width.",
+            "Tangent kernel of the weights between two inputs. Dashed: infinite width.",
             figure,
         )
     )
     exact = [
-        route(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2]
+        predicted(results[f"table-w{width}-l{depths[-1]}"], EXACT, "predicted_variance")[2]
         for width in config.table_widths
     ]
     title = "Variances of kernels move with the width"
@@ -221,24 +224,22 @@ def kernel_items(config: Config, results: Results) -> list:
         x_label="width D",
         y_label=r"variance of $q_1$",
         title=title,
-        note=f"tanh, z = 1, {config.table_networks:,} networks for every point",
+        note=f"tanh, z = 1, {config.table_networks:,} networks per point",
     )
     items.append(
         figure_item(
             title,
-            "Variance over networks of the mean square; the line is exact at every width, at infinite depth.",
+            "Variance of the mean square over networks. Line: exact at infinite depth.",
             figure,
         )
     )
     return [*items, square_item(config, results)]
 
 
-def square_item(config: Config, results: Results):
-    """Tangent kernels of networks as deep as wide, with twice their standard deviation."""
-    from deepinit.runs.report import figure_item
-
+def square_item(config: Config, results: Results) -> FigureItem:
+    """Tangent kernels at D = L, with two standard deviations."""
     sizes, points, lines = np.array(config.squares), {}, {}
-    recursion = np.array([route(results[f"square-{size}"], "infinite_width") for size in sizes])
+    recursion = np.array([predicted(results[f"square-{size}"], "infinite_width") for size in sizes])
     for entry, name in ((0, "weights"), (1, "biases")):
         columns = [last(results[f"square-{size}"]) for size in sizes]
         points[name] = (
@@ -256,25 +257,21 @@ def square_item(config: Config, results: Results):
         y_label=r"$K_W^{12}$, $K_b$",
         title=title,
         lines_are="infinite width at this depth",
-        note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two standard deviations over networks",
+        note=f"tanh, z = 1 and 2, {config.square_networks:,} networks; bars: two deviations",
     )
     weight, bias = limit_kernels()[:2]
-    caption = f"Both limits: {weight:.4f} and {bias:.4f}. The slow approach is one of depth; the spread is one of width."
+    caption = f"Both limits: {weight:.4f} and {bias:.4f}. Depth sets the gap, width the spread."
     return figure_item(title, caption, figure)
 
 
-def gradient_items(results: Results) -> list:
+def gradient_items(results: Results) -> list[FigureItem]:
     """Gradients by layer, determinant."""
-    from deepinit.runs.report import figure_item
-
     items = []
     for name, title in (
         ("gradients", "Gradients by layer are log-normal"),
         ("determinant", "The determinant of the Jacobian shrinks, whatever the width"),
     ):
-        caption = (
-            "Mean and spread of the logarithm, and the exact law at this width and infinite depth."
-        )
+        caption = "Mean and spread of the logarithm. Exact: at this width and infinite depth."
         items.append(
             figure_item(title, caption, di.plots.layers(results[name].dataset, title=title))
         )

@@ -1,25 +1,24 @@
-"""Figures of the experiment on diffusions: coupled networks, explosions, the convolution."""
+"""Figures of resnet_diffusion: coupled networks, explosions, the convolution."""
 
 import numpy as np
 
 import deepinit as di
+from deepinit.runs.report import FigureItem, figure_item
 
 from .analysis import DOUBLE_LIMIT
-from .cases import BEYOND, EXPLODING, IMAGE, Config, explosion_time
-from .limits import exploding_limit, last, route, strong_errors
-from .remarks import Results
+from .cases import BEYOND, EXPLODING, IMAGE, explosion_time
+from .config import Config
+from .limits import Results, exploding_limit, last, predicted, strong_errors
 
-WORDS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
+LABELS = {"tanh": "tanh", "silu": "swish", "relu": "ReLU"}
 
 
-def limit_items(config: Config, results: Results) -> list:
+def limit_items(config: Config, results: Results) -> list[FigureItem]:
     """Strong orders; explosion."""
-    from deepinit.runs.report import figure_item
-
     points, lines = {}, {}
     for activation, errors in strong_errors(config).items():
         order = errors.orders[0]
-        name = f"{WORDS[activation]}: order {order:.2f}"
+        name = f"{LABELS[activation]}: order {order:.2f}"
         points[name] = (errors.depths, errors.rms[:, 0], errors.standard_errors[:, 0])
         theory = 1.0 if activation == "tanh" else 0.5
         middle = np.exp(np.mean(np.log(errors.rms[:, 0])) + theory * np.mean(np.log(errors.depths)))
@@ -34,15 +33,10 @@ def limit_items(config: Config, results: Results) -> list:
         y_label="root mean square distance",
         title=title,
         lines_are="order 1 for tanh, 1/2 for swish",
-        note=f"width 10, z = 1, the same weights and biases, {config.strong_networks} networks for every depth",
+        note="width 10, z = 1, the same weights and biases, "
+        f"{config.strong_networks} networks per depth",
     )
-    items = [
-        figure_item(
-            title,
-            "Order 1 where the second derivative of the activation at 0 vanishes, 1/2 where it does not.",
-            figure,
-        )
-    ]
+    items = [figure_item(title, "Order 1 if phi''(0) = 0, order 1/2 otherwise.", figure)]
     points, lines = {}, {}
     for depth in config.exploding_depths:
         data = results[f"explosion-l{depth}"].dataset.isel(pair=0)
@@ -65,34 +59,34 @@ def limit_items(config: Config, results: Results) -> list:
         y_label=r"$\ln (|x_t| / |x_0|)$",
         title=title,
         lines_are="infinite width at this depth",
-        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the explosion time {explosion_time(EXPLODING):.3f}",
+        note=f"swish, z = {EXPLODING:g}, width {2 * config.size}, horizon {BEYOND:g} times the "
+        f"explosion time {explosion_time(EXPLODING):.3f}",
     )
     return [
         *items,
         figure_item(
             title,
-            "The limit reaches infinity at its explosion time; deeper networks follow it further.",
+            "The limit is infinite at its explosion time; deeper networks follow it further.",
             figure,
         ),
     ]
 
 
-def convolution_item(config: Config, results: Results):
+def convolution_item(config: Config, results: Results) -> FigureItem:
     """Overlaps of the positions of an image."""
-    from deepinit.runs.report import figure_item
-
     result, count = results["convolution"], len(IMAGE)
     column, places = last(result), np.arange(count)
     figure = di.plots.series(
         {"measured": (places, column.mean[:count], column.error[:count])},
         {
-            "infinite_width": (places, route(result, "infinite_width")[:count]),
-            "double limit": (places, route(result, DOUBLE_LIMIT)[:count]),
+            "infinite_width": (places, predicted(result, "infinite_width")[:count]),
+            "double limit": (places, predicted(result, DOUBLE_LIMIT)[:count]),
         },
         x_label="position p",
         y_label=r"$\Lambda_{0p}$",
         title="Overlaps between the positions of an image",
-        note=f"{config.channels} channels, {config.convolution_depth} layers, circular, patches of 3, {config.convolution_networks:,} networks",
+        note=f"{config.channels} channels, {config.convolution_depth} layers, patches of 3, "
+        f"{config.convolution_networks:,} networks",
     )
     return figure_item(
         "A convolutional network",

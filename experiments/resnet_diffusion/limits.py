@@ -1,4 +1,4 @@
-"""What the experiment on diffusions computes itself: paths of the limiting equation, networks coupled to it, recursions, closed forms."""
+"""Limits of resnet_diffusion: paths of the equation, coupled networks, recursions, closed forms."""
 
 import functools
 from collections.abc import Mapping
@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import deepinit as di
+from deepinit.comparison.compare import with_error
 from deepinit.runs.experiment import CaseResult
 
 from .analysis import DOUBLE_LIMIT, moment_entries
-from .cases import EDGE_OF_CHAOS, EXPLODING, Config, copied, explosion_time, numbers, shallow
+from .cases import EDGE_OF_CHAOS, EXPLODING, copied, explosion_time, numbers, shallow
+from .config import Config
 
-FEW_POINTS = 17  # along each side of a map without closed forms
+Results = Mapping[str, CaseResult]
+FEW_POINTS = 17  # per side of a map without closed forms
 ENTRIES = ("K_W", "K_b", "q_1", "q_2", "lambda_12")  # of a `KERNELS` measurement
 
 
@@ -25,24 +28,30 @@ class Column(NamedTuple):
 
 
 def last(result: CaseResult) -> Column:
-    """What was measured at the last layer."""
+    """The measurement at the last layer."""
     data = result.dataset.isel(layer=-1)
     return Column(*(data[name].values for name in ("mean", "standard_error", "variance")))
 
 
-def route(result: CaseResult, name: str, what: str = "predicted") -> np.ndarray:
-    """What a route says of the last layer."""
-    return result.dataset[what].sel(route=name).isel(layer=-1).values
+def means(result: CaseResult) -> list[str]:
+    """Means of the last layer with their standard errors, by entry."""
+    column = last(result)
+    return list(map(with_error, column.mean, column.error))
+
+
+def predicted(result: CaseResult, theory: str, what: str = "predicted") -> np.ndarray:
+    """The prediction at the last layer."""
+    return result.dataset[what].sel(route=theory).isel(layer=-1).values
 
 
 def ordered_entries(config: Config) -> tuple[str, ...]:
-    """Of the case `moments`."""
+    """Entries of the case `moments`."""
     return moment_entries(None, copied((0.0, 1.0), 1, ""))
 
 
 @functools.lru_cache(maxsize=4)
 def equation_moments(config: Config) -> Column:
-    """The entries of the case `moments` for paths of the limiting equation, by Euler's method with `size` steps."""
+    """Entries of `moments` for paths of the equation, by Euler's method with `size` steps."""
     import jax
     import jax.numpy as jnp
 
@@ -54,22 +63,22 @@ def equation_moments(config: Config) -> Column:
     )
     root = jax.random.key(config.key + 1, impl="threefry2x32")  # other noise than the networks'
 
-    def values(seed: Any) -> Any:
+    def value(seed: Any) -> Any:
         x = path(jax.random.fold_in(root, seed)).states[-1, :, 0]
         i, j = np.triu_indices(2)
         return jnp.concatenate([x, (x - z)[i] * (x - z)[j]])
 
     seeds = jnp.arange(config.num_paths, dtype=jnp.uint32)
-    found = np.asarray(
-        jax.jit(lambda seeds: jax.lax.map(values, seeds, batch_size=16))(seeds), np.float64
+    values = np.asarray(
+        jax.jit(lambda seeds: jax.lax.map(value, seeds, batch_size=16))(seeds), np.float64
     )
-    variance = found.var(axis=0, ddof=1)
-    return Column(found.mean(axis=0), np.sqrt(variance / len(found)), variance)
+    variance = values.var(axis=0, ddof=1)
+    return Column(values.mean(axis=0), np.sqrt(variance / len(values)), variance)
 
 
 @functools.lru_cache(maxsize=4)
 def strong_errors(config: Config) -> dict[str, Any]:
-    """Distances between networks and their limit on the same noise, with b = 0 and not."""
+    """Distances between networks and their limit on the same noise, with and without drift."""
     from deepinit.diffusions.coupled import coupled_errors
 
     inputs = copied((1.0,), 10, "z = 1")
@@ -86,7 +95,7 @@ def strong_errors(config: Config) -> dict[str, Any]:
 
 
 def limit_kernels() -> np.ndarray:
-    """The same in the double limit."""
+    """ENTRIES in the double limit."""
     from deepinit.theory.diffusion import double_limit
 
     limit = double_limit("tanh", np.outer([1.0, 2.0], [1.0, 2.0]), 1.0, 1.0)
@@ -96,13 +105,11 @@ def limit_kernels() -> np.ndarray:
     )
 
 
-def drawn_quantiles(
-    results: Mapping[str, CaseResult], config: Config, name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Predicted 5, 50 and 95 % quantiles of the random functions: Gaussian, of infinite width (feed-forward) or of both limits."""
+def drawn_quantiles(results: Results, config: Config, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian 5, 50 and 95 % quantiles, of infinite width (mlp) or both limits (resnet)."""
     limit = "infinite_width" if "-mlp-" in name else DOUBLE_LIMIT
     mean, variance = (
-        route(results[name], limit, what) for what in ("predicted", "predicted_variance")
+        predicted(results[name], limit, what) for what in ("predicted", "predicted_variance")
     )
     reach = 1.6448536269514722 * np.sqrt(variance)
     return numbers(config), np.stack([mean - reach, mean, mean + reach])
@@ -110,14 +117,14 @@ def drawn_quantiles(
 
 @functools.lru_cache(maxsize=4)
 def correlations(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Between the values of the random functions at two inputs: closed forms, and the recursion of feed-forward networks."""
+    """Correlations of random functions at two inputs: closed forms, recursions (mlp)."""
     from deepinit.infinite_width.recursion import kernel_layers
     from deepinit.theory.diffusion import double_limit
 
     z = np.linspace(-2.0, 2.0, config.map_points)
-    found = {}
+    maps = {}
     for activation, name in (("tanh", "residual, tanh"), ("silu", "residual, swish")):
-        found[name] = (z, double_limit(activation, np.outer(z, z), 1.0, 1.0, mean=z).correlation)
+        maps[name] = (z, double_limit(activation, np.outer(z, z), 1.0, 1.0, mean=z).correlation)
     for activation, (weight_var, bias_var) in EDGE_OF_CHAOS.items():
         z = np.linspace(-2.0, 2.0, config.map_points)
         bias_law = di.normal(bias_var, "absolute") if bias_var else None
@@ -127,15 +134,15 @@ def correlations(config: Config) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         kernel = kernel_layers(spec, np.outer(z, np.ones(2))).nngp[-1]
         deviation = np.sqrt(np.diag(kernel))
         with np.errstate(invalid="ignore", divide="ignore"):
-            found["feed-forward, " + ("ReLU" if activation == "relu" else activation)] = (
+            maps["feed-forward, " + ("ReLU" if activation == "relu" else activation)] = (
                 z,
                 kernel / np.outer(deviation, deviation),
             )
-    return found
+    return maps
 
 
 def exploding_limit() -> tuple[np.ndarray, np.ndarray]:
-    """The same in the double limit, up to shortly before the explosion."""
+    """(times, ln |x_t| / |x_0|) in the double limit, up to shortly before the explosion."""
     from deepinit.theory.diffusion import double_limit
 
     times = explosion_time(EXPLODING) * (1.0 - np.geomspace(1.0, 1e-5, 80))[1:]

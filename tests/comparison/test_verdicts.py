@@ -10,7 +10,7 @@ import deepinit as di
 from deepinit.comparison.compare import threshold
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
-from deepinit.runs.outcome import judge
+from deepinit.runs.verdicts import judge
 
 quantities, points = di.quantities, di.inputs.points
 

@@ -1,94 +1,40 @@
-"""The experiment on kernels at finite width through the real command, in small: its cases, readings, checks and figures."""
+"""kernel_corrections through the real command, in small: analysis, checks, tables, figures."""
 
-import html
-import json
 import re
-import sys
 
 import numpy as np
 import pytest
+from experiment_runs import assert_plans, measured, tables_of
 
-from deepinit import cli, store
+import deepinit as di
+from deepinit.runs.experiment import CaseResult
+from experiments.kernel_corrections import analysis, cases, checks
 
 EXPERIMENT = "kernel_corrections"
-SMALL = [
-    "--config.activations",
-    "relu",
-    "tanh",
-    "--config.widths",
-    "16",
-    "24",
-    "32",
-    "--config.depth",
-    "3",
-    "--config.shown-depths",
-    "1",
-    "3",
-    "--config.num-networks",
-    "2000",
-    "--config.tangent-widths",
-    "16",
-    "24",
-    "32",
-    "--config.tangent-depths",
-    "2",
-    "--config.tangent-networks",
-    "1000",
-    "--config.narrow-networks",
-    "4000",
-    "--config.covariance-networks",
-    "2000",
-    "--config.num-images",
-    "2",
-    "--config.image-networks",
-    "200",
-    "--config.image-width",
-    "32",
-    "--config.image-depth",
-    "2",
-]
-
-
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, *arguments])
-    return ended.value.code, capsys.readouterr().out
-
-
-@pytest.fixture
-def parts(monkeypatch):
-    from experiments.kernel_corrections import analysis as kernel_corrections_readings
-    from experiments.kernel_corrections import cases as kernel_corrections_cases
-    from experiments.kernel_corrections import remarks as kernel_corrections_words
-
-    yield kernel_corrections_cases, kernel_corrections_readings, kernel_corrections_words
-    for name in ("cases", "entries", "figures", "readings", "words"):
-        sys.modules.pop(f"kernel_corrections_{name}", None)
+SMALL = (
+    "--config.activations relu tanh --config.widths 16 24 32 --config.depth 3 "
+    "--config.shown-depths 1 3 --config.num-networks 2000 --config.tangent-widths 16 24 32 "
+    "--config.tangent-depths 2 --config.tangent-networks 1000 --config.narrow-networks 4000 "
+    "--config.covariance-networks 2000 --config.num-images 2 --config.image-networks 200 "
+    "--config.image-width 32 --config.image-depth 2"
+)
 
 
 @pytest.mark.slow
-def test_presets_plan_every_case(capsys, parts):
-    cases, _, _ = parts
-    for preset, config in cases.PRESETS.items():
-        code, printed = run(capsys, "--dry-run", "--preset", preset)
-        assert code == 0
-        assert f"{len(cases.cases(config))} cases" in printed
+def test_presets_plan_every_case(capsys):
+    counts = {preset: len(cases.cases(config)) for preset, config in cases.PRESETS.items()}
+    assert_plans(capsys, EXPERIMENT, counts)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "erf", "gelu"])
-def test_inputs_have_the_gram_matrix_that_is_said(parts, activation):
-    cases, _, _ = parts
+def test_inputs_have_the_documented_gram_matrix(activation):
     weight_var, bias_var = cases.GAINS[activation]
     x = cases.pair(activation).points
     np.testing.assert_allclose(bias_var + weight_var * x @ x.T / x.shape[1], cases.GRAM, rtol=1e-12)
 
 
 @pytest.mark.exhaustive
-def test_slopes_take_wide_networks_alone(parts):
-    import deepinit as di
-    from deepinit.runs.experiment import CaseResult
-
-    cases, readings, _ = parts
+def test_slopes_take_wide_networks_alone():
     config = cases.Config(
         activations=("relu",),
         widths=(8, 64, 96, 128),
@@ -104,7 +50,7 @@ def test_slopes_take_wide_networks_alone(parts):
         )
         sim = di.simulate(case.spec, case.quantity, case.inputs, num_seeds=300, key=case.key)
         results[case.name] = CaseResult(case, sim, (first, limit), None)
-    found = readings.kernel_slopes(config, results)
+    found = analysis.kernel_slopes(config, results)
     assert [(slope.depth, slope.widths) for slope in found] == [
         (1, (64, 96, 128)),
         (2, (64, 96, 128)),
@@ -112,16 +58,13 @@ def test_slopes_take_wide_networks_alone(parts):
     np.testing.assert_allclose(
         found[1].dataset["predicted_slope"].sel(route="first_order").values[0], 0.0, atol=1e-12
     )
-    variance = readings.kernel_slopes(config, results, "variance")[1].dataset
+    variance = analysis.kernel_slopes(config, results, "variance")[1].dataset
     np.testing.assert_allclose(
         variance["predicted_slope"].sel(route="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
     )
 
 
-def test_covariances_agree_within_r_and_no_further(parts, monkeypatch):
-    from deepinit.runs.experiment import CaseResult
-
-    cases, readings, words = parts
+def test_covariances_agree_within_r_and_no_further(monkeypatch):
     case = next(
         case for case in cases.covariance_cases(cases.Config()) if case.name == "covariance-kernel"
     )
@@ -129,15 +72,15 @@ def test_covariances_agree_within_r_and_no_further(parts, monkeypatch):
     predicted, natural = np.array([2.0, 0.3, 1.0]), np.array([2.0, np.sqrt(2.0), 1.0])
 
     def held(measured):
-        entries = readings.CovarianceEntries(
+        entries = analysis.CovarianceEntries(
             ["G11 G11", "G11 T11", "T11 T11"],
             np.array(measured),
             0.002 * natural,
             predicted,
             natural,
         )
-        monkeypatch.setattr(words, "covariances", lambda results: entries)
-        return words.covariance_check(results)
+        monkeypatch.setattr(checks, "covariances", lambda results: entries)
+        return checks.covariance_check(results)
 
     assert held(predicted).held
     assert "for 3 of them" in held(predicted).sentence
@@ -147,10 +90,8 @@ def test_covariances_agree_within_r_and_no_further(parts, monkeypatch):
     assert not held([2.0, np.nan, 1.0]).held
 
 
-def test_a_slope_that_is_missing_is_no_agreement(parts):
+def test_a_slope_that_is_missing_is_no_agreement():
     import xarray
-
-    _, readings, words = parts
 
     def check(z, judged=(True, True)):
         data = xarray.Dataset(
@@ -163,8 +104,8 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
             },
             coords={"route": ["first_order", "infinite_width"]},
         )
-        return words.slope_check(
-            "NTK", "relu", "mean", [readings.Slope("relu", 2, (8, 16, 32), data)]
+        return checks.slope_check(
+            "NTK", "relu", "mean", [analysis.Slope("relu", 2, (8, 16, 32), data)]
         )
 
     assert check([1.0, 4.9]).held
@@ -175,21 +116,32 @@ def test_a_slope_that_is_missing_is_no_agreement(parts):
 
 
 @pytest.mark.exhaustive
-def test_a_small_run_says_and_shows_everything(capsys, tmp_path):
-    code, printed = run(capsys, *SMALL, "--out", str(tmp_path / "run"))
-    assert code == 0, printed
-    said = " ".join(json.loads(store.read_result(tmp_path / "run").attrs["verdicts"]))
-    for words in (
-        "slopes of the mean in 1/width",
-        "slopes of the variance",
-        "Covariances over tanh",
-        "by the exact law",
-        "Digits, relu",
-    ):
-        assert words in said
-    report = html.unescape((tmp_path / "run" / "report.html").read_text())
-    assert (
-        len(re.findall("<svg", report))
-        == len(list((tmp_path / "run" / "figures").glob("*.svg")))
-        >= 10
-    )
+def test_a_small_run_shows_everything(capsys, tmp_path):
+    out = tmp_path / "run"
+    tables = tables_of(capsys, EXPERIMENT, out, *SMALL.split())
+    slopes = tables["Slopes in 1/width: largest deviation from first order"]
+    assert len(slopes) == 8  # two kernels, two statistics, two activations
+    for row in slopes:
+        assert row["z"] < 5
+        slope, error = measured(row["measured"])
+        assert abs(slope - row["first order"]) < 5.1 * error
+    growth = tables["Growth: Var / mean^2 over depth / width"]
+    assert [(row["kernel"], row["activation"]) for row in growth] == [
+        ("NNGP kernel", "relu"),
+        ("NTK", "relu"),
+        ("NNGP kernel", "tanh"),
+        ("NTK", "tanh"),
+    ]
+    assert growth[0]["deep limit of the class"] == pytest.approx(5.0)
+    assert growth[0]["first order"] == pytest.approx(5.0, rel=1e-6)
+    for row in tables["Variance of narrow ReLU networks, one input"]:
+        variance, error = measured(row["measured"])
+        assert abs(variance - row["exact"]) < 5 * error
+        assert row["first order"] < row["exact"]
+    (covariances,) = (rows for title, rows in tables.items() if title.startswith("Covariances"))
+    assert len(covariances) == 21
+    assert len(tables["Digits, width 32, depth 2"]) == 2
+    assert len(tables["Range of first order: variances off by more than 30 %"]) == 4
+    report = (out / "report.html").read_text()
+    figures = list((out / "figures").glob("*.svg"))
+    assert len(re.findall("<svg", report)) == len(figures) >= 10

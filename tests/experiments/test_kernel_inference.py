@@ -1,44 +1,27 @@
-"""The experiment on inference, function by function in small: first order in 1 / width, regression on digits, evidence, words, figures."""
+"""kernel_inference in small: first order in 1 / width, regression on digits, evidence, tables."""
 
 import dataclasses
-import html
-import json
-import re
 
 import numpy as np
 import pytest
+from experiment_runs import assert_plans, measured, rows_by_title, tables_of
 
 import deepinit as di
-from deepinit import cli
 from deepinit.core.errors import SpecError
+from deepinit.infinite_width.residual import residual_layers
+from experiments.kernel_inference import config as configs
+from experiments.kernel_inference import data, evidence, readout, tables
+from experiments.kernel_inference import trained_networks as trained
 
 EXPERIMENT = "kernel_inference"
 
 
-@pytest.fixture(scope="module")
-def parts():
-    from experiments.kernel_inference import cases as kernel_inference_cases
-    from experiments.kernel_inference import data as kernel_inference_data
-    from experiments.kernel_inference import evidence as kernel_inference_evidence
-    from experiments.kernel_inference import readout as kernel_inference_readout
-    from experiments.kernel_inference import remarks as kernel_inference_words
-
-    return (
-        kernel_inference_cases,
-        kernel_inference_data,
-        kernel_inference_readout,
-        kernel_inference_words,
-        kernel_inference_evidence,
-    )
-
-
 @pytest.mark.exhaustive
-def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_posterior(parts):
-    readout = parts[2]
+def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_posterior():
     spec, rows = readout.network(48), readout.inputs()
     measured = di.simulate(spec, readout.READOUT, rows, num_seeds=4000)
     first, limit = di.predict(spec, readout.READOUT, rows), di.infinite(spec, readout.READOUT, rows)
-    # two routes to the limit: the recursion of the kernels, and Gauss-Hermite sums over a neuron's weights
+    # two routes to the limit: the recursion of kernels, Gauss-Hermite sums over weights
     assert np.allclose(readout.first_order(rows.points)[0], limit.mean[0], atol=1e-9)
     scores = [np.abs(measured.mean - one.mean) / measured.standard_error for one in (first, limit)]
     assert scores[0].max() < 5
@@ -49,8 +32,7 @@ def test_weakly_trained_networks_are_first_order_in_1_over_width_from_the_poster
 
 
 @pytest.mark.slow
-def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
-    readout = parts[2]
+def test_readout_of_drawn_features_is_the_posterior_of_their_kernel():
     rows = readout.inputs()
     samples = di.simulate(
         readout.network(3), readout.READOUT, rows, num_seeds=3, keep_samples=True
@@ -64,15 +46,20 @@ def test_readout_of_drawn_features_is_the_posterior_of_their_kernel(parts):
 
 
 @pytest.mark.slow
-def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
-    cases, data, _, words, _ = parts
+def test_affine_kernels_learn_digits_and_intervals_are_counted():
     config = dataclasses.replace(
-        cases.PRESETS["smoke"], train_sizes=(100, 300), num_test=300, draws=2
+        configs.PRESETS["smoke"], train_sizes=(100, 300), num_test=300, draws=2
     )
     rates = data.affine_accuracies(config)
     for found in rates.values():
         assert (found > 0.5).all()  # chance is 0.1, and 300 images give it to 0.03
-    assert "100: " in words.accuracy_words(config)
+    (rows,) = rows_by_title([tables.affine_table(config)]).values()
+    assert [row["training images"] for row in rows] == [100, 300]
+    for k, row in enumerate(rows):
+        for kernel, found in rates.items():
+            rate, error = measured(row[kernel])
+            assert rate == pytest.approx(100 * found[k], abs=0.05)
+            assert error == pytest.approx(100 * (found[k] * (1 - found[k]) / 300) ** 0.5, abs=0.1)
     labels = np.repeat(np.arange(10), 30)
     noisy = np.eye(10)[labels] - 0.1 + 0.2 * np.random.default_rng(1).normal(size=(300, 10))
     right, wrong = (data.judge(noisy, np.zeros(300), noise, labels) for noise in (0.04, 0.01))
@@ -83,26 +70,26 @@ def test_affine_kernels_learn_digits_and_intervals_are_counted(parts):
 
 
 @pytest.mark.exhaustive
-def test_evidence_of_threes_and_sevens(parts):
-    cases, _, _, words, data = parts
-    config = dataclasses.replace(cases.PRESETS["smoke"], draws=3, evidence_sizes=())
-    found = data.evidence(config)
+def test_evidence_of_threes_and_sevens():
+    config = dataclasses.replace(configs.PRESETS["smoke"], draws=3, evidence_sizes=())
+    found = evidence.evidence(config)
     for one in found.values():
         assert np.allclose(one.default, 3.51, atol=0.06)  # eq. (41); the paper's figure has 3.25
         assert (one.optimum < 1.0).all()
     assert (found["free"].optimum <= found["0.01"].optimum + 1e-9).all()
-    told = " ".join(words.evidence_words(config))
-    assert "it would be 3.2" in told
-    assert "8 of 8 starts agree" in told
+    (rows,) = rows_by_title([tables.evidence_table(config)]).values()
+    assert [row["noise variance"] for row in rows] == ["0.01", "0.0001", "free"]
+    for row in rows:
+        assert row["least"] <= measured(row["optimum"])[0] <= row["largest"]
+    values = dict(tables.variance_table().rows)
+    assert values["default with E - 1 in place of E in eq. (41)"].startswith("3.2")
+    assert values["agreeing starts"] == "8 of 8"
+    flat = [values[f"flat direction, log {name}^2"] for name in ("sigma_w", "sigma_b", "sigma_z")]
+    assert flat == ["1.000", "-0.582", "-1.000"]
 
 
 @pytest.mark.slow
-def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_where_tanh_is_linear(
-    parts,
-):
-    evidence = parts[4]
-    from deepinit.infinite_width.residual import residual_layers
-
+def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_where_tanh_is_linear():
     size, x, (weight, bias, start) = (
         12,
         np.random.default_rng(0).normal(size=(3, 5)),
@@ -130,29 +117,26 @@ def test_kernels_of_networks_have_the_mean_of_infinite_width_at_their_depth_wher
 
 
 @pytest.mark.exhaustive
-def test_networks_narrower_than_the_data_explain_them_by_noise(parts):
-    cases, _, _, words, evidence = parts
-    config = dataclasses.replace(cases.PRESETS["smoke"], draws=1, evidence_sizes=(10, 25))
+def test_networks_narrower_than_the_data_explain_them_by_noise():
+    config = dataclasses.replace(configs.PRESETS["smoke"], draws=1, evidence_sizes=(10, 25))
     narrow, wide = evidence.network_evidence(config).values()
     assert (narrow.default > wide.default).all()
     assert (wide.default > 100).all()  # the paper's figure: 853; both limits: 3.5
     # what is left of targets of size 1 outside 25 directions, over twice the noise
     assert (wide.optima < 75 / 100 / 2e-4).all()
-    assert "Networks of width and depth 10, 25" in " ".join(words.evidence_words(config))
+    (rows,) = rows_by_title([tables.network_table(config)]).values()
+    assert [(row["D = L"], row["paper: all 1"]) for row in rows] == [(10, None), (25, 853.0)]
+    assert measured(rows[1]["all variances 1"])[0] == pytest.approx(wide.default.mean(), rel=1e-3)
 
 
-def test_too_many_training_images_are_refused(parts):
-    cases, data, *_ = parts
+def test_too_many_training_images_are_refused():
     with pytest.raises(SpecError, match="1 to 4800"):
-        data.affine_accuracies(dataclasses.replace(cases.PRESETS["smoke"], train_sizes=(4900,)))
+        data.affine_accuracies(dataclasses.replace(configs.PRESETS["smoke"], train_sizes=(4900,)))
 
 
-def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits(parts):
-    cases, data, *_ = parts
-    from experiments.kernel_inference import trained_networks as trained
-
+def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits():
     config = dataclasses.replace(
-        cases.PRESETS["default"], trained_sizes=(3,), conv_sizes=(2,), conv_side=7
+        configs.PRESETS["default"], trained_sizes=(3,), conv_sizes=(2,), conv_side=7
     )
     runs = {case.name: case.inputs for case in trained.trained_cases(config)}
     assert list(runs)[:4] == [
@@ -181,14 +165,9 @@ def test_trained_networks_have_the_papers_epochs_batches_and_coarse_digits(parts
 
 
 @pytest.mark.slow
-def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_learns_with_time(
-    parts,
-):
-    cases, data, *_ = parts
-    from experiments.kernel_inference import trained_networks as trained
-
+def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_learns_with_time():
     config = dataclasses.replace(
-        cases.PRESETS["smoke"], num_test=300, trained_on=100, train_sizes=(100,)
+        configs.PRESETS["smoke"], num_test=300, trained_on=100, train_sizes=(100,)
     )
     ended, short = trained.kernel_rates(dataclasses.replace(config, trained_epochs=1))
     assert (
@@ -200,30 +179,38 @@ def test_kernel_beside_trained_networks_is_that_of_weight_space_and_its_flow_lea
 
 @pytest.mark.exhaustive
 def test_presets_plan_their_cases(capsys):
-    for preset, count in {"default": 15, "smoke": 8, "paper": 27}.items():
-        with pytest.raises(SystemExit) as ended:
-            cli.main(["run", EXPERIMENT, "--dry-run", "--preset", preset])
-        assert ended.value.code == 0
-        assert f"{count} cases" in capsys.readouterr().out
+    assert_plans(capsys, EXPERIMENT, {"default": 15, "smoke": 8, "paper": 27})
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_small_run_ends_well_and_says_what_it_found(tmp_path, capsys):
+def test_small_run_ends_well(tmp_path, capsys):
     out = tmp_path / "small"
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, "--json", "--preset", "smoke", "--out", str(out)])
-    assert ended.value.code == 0, json.loads(capsys.readouterr().out)["failures"]
-    text = re.sub(
-        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
-    )
-    for words in (
-        "ResNet phi = tanh, NTK: 100.000 % of the squared norm is affine",
-        "flat along (1.000, -0.582, -1.000)",
-        "inside the 90 % interval",
-        "rejected: infinite_width",
-        "Trained in all layers for 10 epochs on 250 images",
-        "On digits of 7 x 7 pixels, 2 epochs: convolutions D = L = 3",
-        "peluchetti2021doubly",
-    ):
-        assert words in text
+    found = tables_of(capsys, EXPERIMENT, out, "--preset", "smoke")
+    kernels = found["Kernels and their affine parts, 200 training images"]
+    (affine,) = (row for row in kernels if row["kernel"] == "ResNet phi = tanh, NTK")
+    assert affine["affine share"] == pytest.approx(100.0, abs=5e-4)
+    assert affine["gain"] == pytest.approx(0.0, abs=1.0)
+    for row in found["Targets inside the 90 % interval, %, 200 training images"]:
+        quarters = [row[f"quarter {k}"] for k in (1, 2, 3, 4)]
+        assert np.mean(quarters) == pytest.approx(row["all"])
+    for row in found["Trained readout: width times (mean prediction - NNGP posterior)"]:
+        bias, error = measured(row["measured"])
+        assert abs(bias - row["first order"]) < 6 * error
+    rows = found["Networks trained in all layers: accuracy, %"]
+    assert [(row["D = L"], row["optimizer"]) for row in rows] == [
+        (6, "SGD"),
+        (6, "Adam, minibatches"),
+    ]
+    best = found["Trained networks, best size, against the kernel of both limits: accuracy, %"]
+    assert len(best) == 4
+    coarse = found["Digits of 7 x 7 pixels: accuracy, %"]
+    assert [(row["network"], row["D = L"]) for row in coarse] == [
+        ("convolutional", 3),
+        ("convolutional", 3),
+        ("fully connected", 3),
+        ("fully connected", 3),
+    ]
+    report = (out / "report.html").read_text()
+    assert "rejected: infinite_width" in report
+    assert "peluchetti2021doubly" in report

@@ -1,46 +1,23 @@
-"""The experiment on residual networks as diffusions through the real command, in small: its cases, words, figures and refusals."""
-
-import html
-import json
-import re
-import sys
+"""resnet_diffusion through the real command, in small: cases, tables, refusals."""
 
 import numpy as np
 import pytest
+from experiment_runs import assert_plans, assert_refused, measured, tables_of
 
-from deepinit import cli, store
+from deepinit import store
+from experiments.resnet_diffusion import analysis as reading
+from experiments.resnet_diffusion import cases, limits
 
 EXPERIMENT = "resnet_diffusion"
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, *arguments])
-    return ended.value.code, capsys.readouterr().out
-
-
-@pytest.fixture
-def readings(monkeypatch):
-    from experiments.resnet_diffusion import analysis as resnet_diffusion_readings
-    from experiments.resnet_diffusion import cases as resnet_diffusion_cases
-    from experiments.resnet_diffusion import limits as resnet_diffusion_limits
-
-    yield resnet_diffusion_cases, resnet_diffusion_readings, resnet_diffusion_limits
-    for name in ("cases", "readings", "limits"):
-        sys.modules.pop(f"resnet_diffusion_{name}", None)
-
-
 @pytest.mark.exhaustive
 def test_presets_plan_every_case(capsys):
-    for preset, count in {"smoke": 24, "paper": 44, "full": 52}.items():
-        code, printed = run(capsys, "--dry-run", "--preset", preset)
-        assert code == 0
-        assert f"{count} cases" in printed
+    assert_plans(capsys, EXPERIMENT, {"smoke": 24, "paper": 44, "full": 52})
 
 
 @pytest.mark.slow
-def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
-    cases, reading, limits = readings
+def test_kernels_at_infinite_width_and_depth_are_those_of_the_table():
     inputs = cases.copied((1.0, 2.0), 2, "")
     value = reading.kernels_infinite(cases.shallow(2, 16), inputs).mean[0]
     np.testing.assert_allclose(
@@ -61,8 +38,7 @@ def test_kernels_at_infinite_width_and_depth_are_those_of_the_table(readings):
         assert exact.variance[0, 2] == pytest.approx(variance, rel=5e-5)
 
 
-def test_moments_in_the_limit_are_those_of_the_figure(readings):
-    cases, reading, _ = readings
+def test_moments_in_the_limit_are_those_of_the_figure():
     spec, inputs = cases.shallow(2, 3), cases.copied((0.0, 1.0), 2, "")
     limit = reading.moments_limit(spec, inputs, reading.DOUBLE_LIMIT).mean
     np.testing.assert_allclose(limit[-1], [0.0, 1.0, 1.71828, 1.71828, 3.43656], atol=5e-6)
@@ -73,8 +49,7 @@ def test_moments_in_the_limit_are_those_of_the_figure(readings):
     )
 
 
-def test_overlaps_of_positions_in_the_limit(readings):
-    cases, _, _ = readings
+def test_overlaps_of_positions_in_the_limit():
     case = cases.convolution_case(cases.Config())
     limit = case.quantity.theory("double_limit").predict(case.spec, case.inputs).mean[0]
     np.testing.assert_allclose(
@@ -83,7 +58,7 @@ def test_overlaps_of_positions_in_the_limit(readings):
 
 
 @pytest.mark.parametrize(
-    ("option", "words"),
+    ("option", "text"),
     [
         (("--config.gradient-width", "0"), "width"),
         (("--config.table-widths", "8", "8"), "table-w8-l16"),
@@ -94,35 +69,50 @@ def test_overlaps_of_positions_in_the_limit(readings):
         ),
     ],
 )
-def test_configs_that_make_no_sense_are_refused(option, words, capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, "--dry-run", *option])
-    assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+def test_configs_that_make_no_sense_are_refused(option, text, capsys):
+    assert_refused(capsys, EXPERIMENT, option, text)
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_smoke_run_holds_its_checks_and_says_what_it_found(tmp_path, capsys):
+def test_smoke_run_holds_its_checks(tmp_path, capsys):
     out = tmp_path / "smoke"
-    code, printed = run(capsys, "--json", "--out", str(out), "--preset", "smoke")
-    assert code == 0, json.loads(printed)["failures"]
+    tables = tables_of(capsys, EXPERIMENT, out, "--preset", "smoke")
     data = store.read_result(out)
     overlaps = data.sel(case="overlaps", layer=64, pair=2)
     assert (
         abs(float(overlaps["z"].sel(route="infinite_depth"))) > 5
     )  # the limit without the bias of the depth
-    text = re.sub(
-        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
-    )
-    for words in (
-        "double limit -2.82, 2.00, 6.82; the paper's figure",
-        "double limit 2.21, 5.12, 8.02",
-        "D infinite, L = 16: K_W 2.8644, K_b 0.9551, q_1 3.1794, lambda_12 4.7456",
-        "Both infinite: K_W 6.43656, K_b 1.71828, q_1 4.43656, lambda_12 7.15485",
-        "D = 8, L infinite (exact): means of both limits, sd K_b 0.8488, Var q_1 12.864",
-        "residual, tanh -0.600",
-        "the limit explodes at T = 1.7216",
-        "peluchetti2021doubly",
-    ):
-        assert words in text
+    quantiles = {row["case"]: row for row in tables["Quantiles of random functions at z = 2"]}
+    for name, expected in {"tanh": (-2.82, 2.00, 6.82), "silu": (2.21, 5.12, 8.02)}.items():
+        row = quantiles[f"functions-resnet-{name}"]
+        levels = [row[f"limit {level} %"] for level in (5, 50, 95)]
+        assert levels == pytest.approx(expected, abs=5e-3)
+        assert row["paper"].count(",") == 2
+    kernels = {(row["D"], row["L"]): row for row in tables["Kernels by width and depth"]}
+    for size, expected in {
+        ("infinite", 16): (2.8644, 0.9551, 3.1794, 4.7456),
+        ("infinite", "infinite"): (6.43656, 1.71828, 4.43656, 7.15485),
+    }.items():
+        row = kernels[size]
+        values = [float(row[name]) for name in ("K_W", "K_b", "q_1", "lambda_12")]
+        assert values == pytest.approx(expected, abs=6e-5)
+    assert kernels[8, "infinite"]["sd K_b"] == pytest.approx(0.8488, abs=5e-5)
+    assert kernels[8, "infinite"]["Var q_1"] == pytest.approx(12.864, abs=5e-4)
+    for row in tables["Moments of x_T at D = L = 64"]:
+        if " +- " in row["network"]:
+            value, error = measured(row["network"])
+            assert abs(value - row["infinite width"]) < 5 * error
+    correlation = tables["Correlation of the values at z = -2 and z = 2, deep and wide"]
+    values = {row["network"]: row["correlation"] for row in correlation}
+    assert values["residual, tanh"] == pytest.approx(-0.600, abs=5e-4)
+    explosion = tables["Swish beyond the explosion, z = 2"]
+    assert explosion[0]["explosion time"] == pytest.approx(1.7216, abs=5e-5)
+    shallow, deep = (measured(row["ln |x_T| / |x_0|"])[0] for row in explosion)
+    assert shallow < deep
+    gradient, determinant = tables["Gradients and determinants, D = 8, L = 200"]
+    for row in (gradient, determinant):
+        value, error = measured(row["mean"])
+        assert abs(value - row["exact mean"]) < 6 * error
+    assert abs(determinant["z isometry"]) > 5
+    assert "peluchetti2021doubly" in (out / "report.html").read_text()

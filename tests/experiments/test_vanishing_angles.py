@@ -1,39 +1,25 @@
-"""The experiment through the real command: the smoke preset, and every case and figure of the full one in small."""
-
-import html
-import json
-import re
+"""vanishing_angles through the real command: the smoke preset, every case of full in small."""
 
 import pytest
+from experiment_runs import assert_refused, run, tables_of
 
-from deepinit import cli, store
+from deepinit import store
+from deepinit.theory import angles
 
 EXPERIMENT = "vanishing_angles"
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, *arguments])
-    return ended.value.code, capsys.readouterr().out
-
-
 @pytest.mark.exhaustive
-def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_correction_is_rejected(
-    tmp_path, capsys
-):
+def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys):
     out = tmp_path / "smoke"
-    code, printed = run(capsys, "--out", str(out))
+    code, printed = run(capsys, EXPERIMENT, "--out", out)
     assert code == 0
     assert printed.splitlines()[-1] == f"report: {out / 'report.html'}"
     assert "relu-w64" in printed
-    text = re.sub(
-        r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", (out / "report.html").read_text()))
-    )
-    assert "At width 64 the paper's correction rho(n) is rejected, by" in text
-    assert "in agreement are tapered, hybrid, second_order, first_order" in text
-    assert "Angle between real images, layer by layer" in text
-    assert "KS distance" in text
-    assert "jakub2024depth" in text
+    assert "Theories by width" in printed
+    report = (out / "report.html").read_text()
+    assert "Angle between real images, layer by layer" in report
+    assert "jakub2024depth" in report
     assert len(list((out / "figures").iterdir())) == 8
     data = store.read_result(out)
     z = abs(data["z"].sel(case="relu-w64"))
@@ -41,36 +27,46 @@ def test_smoke_prints_a_table_and_its_report_says_in_words_that_the_papers_corre
     assert float(z.sel(route="paper").max()) > 5
     assert float(z.sel(route="infinite_width").max()) > 5
 
+    tables = tables_of(capsys, EXPERIMENT, out)  # of the finished run
+    rows = {row["width"]: row for row in tables["Theories by width"]}
+    assert list(rows) == [16, 64, 256]
+    row = rows[64]
+    for theory in ("tapered", "hybrid", "second_order", "first_order"):
+        assert row[f"z {theory}"] < 5
+    for theory in ("paper", "infinite_width"):
+        assert row[f"z {theory}"] == pytest.approx(float(z.sel(route=theory).max())) > 5
+    assert row["paper: rho(n)"] == pytest.approx(angles.rho(64))
+    exact = -angles.small_angle_log_sin2_moments(64).mean
+    assert 2 / 64 < row["decrease, exact"] == pytest.approx(exact) < row["paper: rho(n)"]
+    distances = tables["Kolmogorov-Smirnov distances at width 64"]
+    assert [row["layer"] for row in distances] == [1, 16]
+    for row in distances:
+        assert row["second_order"] < row["paper"] < 1.0
+        assert row["second_order"] < 1.95 / row["networks"] ** 0.5 + 0.01
+
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_every_case_of_full_runs_in_small(tmp_path, capsys):
-    small = "--config.num-seeds 400 --config.depth 3 --config.widths 16 64 --config.histogram-width 64 --config.activation-width 32"
-    out = tmp_path / "full"
-    code, printed = run(
-        capsys,
-        *("--preset", "full", "--json", "--out", str(out)),
-        *small.split(),
-        *("--config.unequal", "64-32-64", "--config.activations", "leaky_relu", "gelu"),
-        *("--config.histogram-layers", "1", "3", "--config.image-pairs", "2"),
+    small = (
+        "--preset full --config.num-seeds 400 --config.depth 3 --config.widths 16 64 "
+        "--config.histogram-width 64 --config.activation-width 32 --config.unequal 64-32-64 "
+        "--config.activations leaky_relu gelu --config.histogram-layers 1 3 "
+        "--config.image-pairs 2"
     )
-    record = json.loads(printed)
-    assert code == 0, record["failures"]
+    out = tmp_path / "full"
+    tables = tables_of(capsys, EXPERIMENT, out, *small.split())
     data = store.read_result(out)
-    assert list(data["case"].values) == [
-        "relu-w16",
-        "relu-w64",
-        "relu-64-32-64",
-        "leaky_relu",
-        "gelu",
-        "images",
-    ]
+    cases = "relu-w16 relu-w64 relu-64-32-64 leaky_relu gelu images"
+    assert list(data["case"].values) == cases.split()
     assert data.sizes["pair"] == 4
     assert len(list((out / "figures").iterdir())) >= 9
+    layers = [row["layer"] for row in tables["Kolmogorov-Smirnov distances at width 64"]]
+    assert layers == [1, 3]
 
 
 @pytest.mark.parametrize(
-    ("option", "words"),
+    ("option", "text"),
     [
         (("--config.widths", "16", "16"), "two cases called relu-w16"),
         (("--config.activations", "tanh", "tanh"), "two cases called tanh"),
@@ -78,8 +74,5 @@ def test_every_case_of_full_runs_in_small(tmp_path, capsys):
         (("--config.depth", "0"), "no layers"),
     ],
 )
-def test_configs_that_make_no_sense_are_refused(option, words, capsys):
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["run", EXPERIMENT, "--dry-run", *option])
-    assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+def test_configs_that_make_no_sense_are_refused(option, text, capsys):
+    assert_refused(capsys, EXPERIMENT, option, text)

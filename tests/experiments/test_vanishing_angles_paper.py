@@ -1,4 +1,4 @@
-"""Jakub & Nica 2024 (arXiv 2302.09712): Figure 1 in numbers, and where the paper's correction is too large."""
+"""Jakub & Nica 2024 (arXiv 2302.09712): Figure 1 in numbers, the paper's correction."""
 
 import math
 
@@ -9,7 +9,7 @@ import deepinit as di
 from deepinit.theory import angles
 
 LAYERS = np.array([1, 5, 10, 20, 30, 31])
-# An independent simulation (40 000 samples of the exact one-layer chain): mean, its standard error, sd.
+# An independent simulation, 40 000 samples of the exact one-layer chain: mean, error, sd.
 CHAIN_MEAN = np.array([-4.6360, -4.7500, -4.8925, -5.1538, -5.3989, -5.4228])
 CHAIN_ERROR = np.array([0.0009, 0.0019, 0.0027, 0.0036, 0.0043, 0.0043])
 CHAIN_SD = np.array([0.1759, 0.3837, 0.5321, 0.7222, 0.8540, 0.8656])

@@ -1,4 +1,4 @@
-"""Verdicts in words: what is not judged has neither held nor failed silently."""
+"""Verdicts: entries that are not judged neither hold nor fail silently."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import deepinit as di
 from deepinit.comparison.compare import judged_z, largest_z, verdict, worst_of
 from deepinit.core.results import Prediction
 from deepinit.ensembles import statistics
-from deepinit.runs.outcome import headline, judge
+from deepinit.runs.verdicts import headline, judge
 
 
 def _result(z, judged, *, checked=("exact",), predicted=None):
@@ -80,11 +80,11 @@ def test_largest_z_and_its_verdict():
 
 
 def test_experiments_do_not_count_what_is_not_judged_as_held():
-    from experiments.expected_length import remarks as words
+    from experiments.expected_length.tables import scores
 
-    none = _result([[3.0], [900.0]], [[False], [False]])
-    assert np.isnan(words.largest_z(none, "exact"))
-    assert words._IN_WORDS[verdict(words.largest_z(none, "exact"))] == "not judged against"
+    z, found = scores(_result([[3.0], [900.0]], [[False], [False]]), "exact")
+    assert np.isnan(z)
+    assert found == "not judged"
 
 
 def test_tables_show_not_judged():
@@ -142,7 +142,10 @@ def test_a3_no_exact_mean_is_rejected_by_its_own_sample(width, depth, num):
 
 
 def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected():
-    """Width 16, one layer: 3 Var q = 6 / 16; twice as much is rejected by most ensembles of 4000. 100 networks judge nothing."""
+    """Width 16, one layer: 3 Var q = 6 / 16; most ensembles of 4000 reject twice as much.
+
+    100 networks judge nothing.
+    """
     kurtosis = di.quantities.output_kurtosis
     z = _judged_z(_products(16, 1, (4000, 1, 200)), kurtosis, 6 / 16)
     assert np.isfinite(z).mean() > 0.9
@@ -156,7 +159,7 @@ def test_a3_exact_kurtoses_are_judged_where_tails_are_light_and_others_rejected(
 
 @pytest.mark.exhaustive
 def test_r01_losses_of_scaled_targets_have_the_same_z():
-    """One hidden layer has the loss of infinite width at step 0, exactly; a scale of 2^-13 changes no z."""
+    """One hidden layer: the loss of infinite width is exact at step 0; scaling changes no z."""
     x, found = np.linspace(-1, 1, 4)[:, None], {}
     for scale in (1.0, 2.0**-13):
         net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(scale**2))

@@ -1,15 +1,15 @@
-"""Checks of several cases together decide how a run ends, as those of single cases do."""
+"""Joint checks of several cases decide how a run ends; tables are stored, shown and printed."""
 
 import dataclasses
 
 import numpy as np
-from paths import TINY_EXPERIMENT
 import pytest
+from paths import TINY_EXPERIMENT
 
+from deepinit.runs.execute import run
 from deepinit.runs.experiment import Check
 from deepinit.runs.load import load_experiment
-from deepinit.runs.outcome import headline
-from deepinit.runs.execute import run
+from deepinit.runs.verdicts import headline
 
 
 def falls(config, results):
@@ -32,20 +32,56 @@ def rises(config, results):
 )
 @pytest.mark.slow_cases("rises-The angle grows.-failures1")
 @pytest.mark.exhaustive_cases("falls-Over 2 layers the angle shrinks.-failures0")
-def test_joint_checks_are_said_counted_and_decide(tmp_path, checks, sentence, failures):
+def test_joint_checks_are_reported_counted_and_decide(tmp_path, checks, sentence, failures):
     experiment = load_experiment(str(TINY_EXPERIMENT))
     config = dataclasses.replace(experiment.preset(None), num_seeds=50)
     outcome = run(dataclasses.replace(experiment, checks=checks), config, tmp_path / "run")
     assert outcome is not None
     assert outcome.failures == failures
     assert outcome.verdicts[0] == sentence
-    said = "1 of 1 checks FAILED: The angle grows." if failures else "All 1 checks"
-    assert said in (tmp_path / "run" / "report.html").read_text()
+    headline = "1 of 1 checks FAILED: The angle grows." if failures else "All 1 checks"
+    assert headline in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_the_headline_counts_both_kinds():
+def test_the_headline_counts_joint_checks():
     assert headline((), []).startswith("Nothing was checked")
     assert "All 3 checks" in headline((), [], 3)
+
+
+@pytest.mark.slow
+def test_tables_are_stored_shown_and_printed(tmp_path, capsys):
+    from deepinit.cli.printing import print_outcome
+    from deepinit.runs.outcome import Outcome
+    from deepinit.runs.tables import Table
+
+    def tables(config, results):
+        mean = results["tiny"].dataset["mean"].values[:, 0]
+        return [Table("Angles", ["layer", "mean"], list(enumerate(mean, start=1)), "By layer.")]
+
+    experiment = load_experiment(str(TINY_EXPERIMENT))
+    config = dataclasses.replace(experiment.preset(None), num_seeds=50)
+    outcome = run(dataclasses.replace(experiment, tables=tables), config, tmp_path / "run")
+    assert outcome is not None
+    mean = outcome.dataset["mean"].values[0, :, 0]
+    (table,) = Outcome.load(tmp_path / "run").tables
+    assert table.title == "Angles"
+    np.testing.assert_array_equal([row[1] for row in table.rows], mean)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.index("<h2>Angles</h2>") < page.index("<figure>")
+    assert "By layer." in page
+    assert print_outcome(outcome, as_json=False) == 0
+    printed = capsys.readouterr().out
+    assert "Angles" in printed
+    assert f"{mean[1]:.3f}" in printed
+    assert printed.splitlines()[-1].startswith("report: ")
+
+
+def test_tables_that_are_none_are_refused(tmp_path):
+    from deepinit.core.errors import SpecError
+
+    experiment = load_experiment(str(TINY_EXPERIMENT))
+    with pytest.raises(SpecError, match="tables of type str"):
+        dataclasses.replace(experiment, tables="none")
 
 
 @pytest.mark.slow

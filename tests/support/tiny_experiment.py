@@ -1,29 +1,30 @@
-"""A run of seconds, for the tests of the engine and of the command."""
+"""A run of seconds, for tests of the engine and of the command."""
 
 import dataclasses
 
 import deepinit as di
 from deepinit.runs.experiment import Case, Experiment
+from deepinit.runs.report import figure_item
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What to measure."""
+    """Settings of a run."""
 
     width: int = 8
-    """Of every layer."""
+    """Width of every layer."""
     depth: int = 2
-    """Layers."""
+    """Number of layers."""
     num_seeds: int = 400
-    """Networks."""
+    """Number of networks."""
     checked: tuple[str, ...] = ()
-    """Predictions that must hold."""
+    """Theories that must agree."""
     law: str = "normal"
     """normal or uniform."""
     linear_map: str = "auto"
     """auto, explicit or conditional."""
     angle: float = 1.0
-    """Between the two inputs."""
+    """Angle between the two inputs."""
 
 
 def cases(config):
@@ -45,13 +46,8 @@ def cases(config):
 
 
 def figures(config, results):
-    from deepinit.runs.report import figure_item
-
-    return [
-        figure_item(
-            "Layers", "Measured and predicted.", di.plots.layers(results["tiny"].dataset, pair=0)
-        )
-    ]
+    drawing = di.plots.layers(results["tiny"].dataset, pair=0)
+    return [figure_item("Layers", "Measured and predicted.", drawing)]
 
 
 EXPERIMENT = Experiment(

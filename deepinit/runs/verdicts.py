@@ -1,0 +1,226 @@
+"""Verdicts of a run: sentences, failed checks, and the tables of cases and layers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepinit.comparison.compare import (
+    NOT_JUDGED,
+    axis_of,
+    judged_z,
+    largest_z,
+    shown_layers,
+    verdict,
+    with_error,
+)
+from deepinit.core.results import GATE
+from deepinit.runs.experiment import CaseResult
+from deepinit.runs.tables import Table
+
+if TYPE_CHECKING:
+    import xarray
+
+_LAYERS_IN_TABLE = 6
+
+
+def headline(failures: Sequence[str], results: Sequence[CaseResult], num_joint: int = 0) -> str:
+    """One sentence: all checks held, or which failed; `num_joint` checks are of several cases."""
+    checks = num_joint + sum(len(result.case.checked) for result in results)
+    if not checks:
+        return "Nothing was checked: this run measures and compares."
+    if failures:
+        return f"{len(failures)} of {checks} checks FAILED: " + " ".join(failures)
+    where = _where_checked(results)
+    return f"All {checks} checks of agreement held (judged at {GATE:g} standard errors{where})."
+
+
+def _where_checked(results: Sequence[CaseResult]) -> str:
+    """The entries at which checked theories were judged."""
+    routes = [(result.dataset, route) for result in results for route in result.case.checked]
+    if not routes:
+        return ""
+    judged = sum(int(np.isfinite(judged_z(data, route)).sum()) for data, route in routes)
+    total = sum(
+        np.isfinite(data["predicted"].sel(route=route)).values.sum() for data, route in routes
+    )
+    if judged < total:
+        return f", in {judged} of {total} places: the others have no standard error"
+    axes = " or ".join(dict.fromkeys(axis_of(data) for data, _ in routes))
+    components = " and component" if any(data.sizes["pair"] > 1 for data, _ in routes) else ""
+    return f", at every {axes}{components}"
+
+
+def judge(result: CaseResult) -> tuple[str, list[str]]:
+    """A sentence on all theories of a case, and its checks that failed or could not be judged."""
+    agreeing: list[str] = []
+    rejected: list[str] = []
+    unresolved: list[str] = []
+    unjudged: list[str] = []
+    failures: list[str] = []
+    data, case = result.dataset, result.case
+    routes = [str(name) for name in data["route"].values]
+    for index, route in enumerate(routes):
+        z = judged_z(data, route)
+        heavy = int(np.sum(np.isfinite(data["z"].values[index]) & np.isnan(z)))  # heavy tails
+        checked = route in case.checked
+        if not np.isfinite(z).any():
+            why = _too_heavy(data) if heavy else "without error bars"
+            if heavy:
+                unjudged.append(f"{route} ({why})")
+            if checked:
+                failures.append(f"{case.name}: {route} should agree but cannot be judged {why}.")
+            continue
+        if heavy:
+            unjudged.append(f"{route} at {heavy} of {z.size} entries ({_too_heavy(data)})")
+        worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
+        size, largest = abs(float(z[worst])), _deviation(data, index, worst)
+        agrees = size < GATE
+        if not agrees:
+            rejected.append(largest)
+        elif route in case.rejected:
+            unresolved.append(f"{route} (|z| <= {size:.1f}, to be rejected by more networks)")
+        else:
+            agreeing.append(f"{route} (|z| <= {size:.1f})")
+        if checked and not agrees:
+            failures.append(
+                f"{case.name}: {route} should agree, but its largest deviation is {largest}."
+            )
+        elif checked and heavy:
+            failures.append(
+                f"{case.name}: {route} should agree everywhere, and does where it is judged, "
+                f"but {heavy} of {z.size} entries cannot be judged {_too_heavy(data)}."
+            )
+    for route in sorted({*case.checked, *case.rejected} - set(routes)):
+        failures.append(f"{case.name}: {route} should be judged but was not predicted.")
+    resolved, axis = float(data["effect_resolved"].values[-1, 0]), axis_of(data)
+    parts = [f"{case.name}, {result.estimate.num_seeds} networks"]
+    if np.isfinite(resolved):
+        parts[0] += f" (resolving {resolved:.2g} at the last {axis})"
+    where = f"{axis} that is judged" if unjudged else axis
+    groups = {
+        f"in agreement at every {where}": agreeing,
+        "not resolved": unresolved,
+        "rejected": rejected,
+        "not judged": unjudged,
+    }
+    parts += [f"{name}: {', '.join(group)}" for name, group in groups.items() if group]
+    return "; ".join(parts) + ".", failures
+
+
+def _too_heavy(data: "xarray.Dataset") -> str:
+    return (
+        f"because tails are too heavy for {data.attrs['num_seeds']} networks; "
+        f"compare {data.attrs['light_tailed']}"
+    )
+
+
+def _deviation(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> str:
+    """`paper (z +29.1 at layer 16: measured -5.4710 +- 0.0095, predicted -5.7492)`."""
+    mean, error = (float(data[name].values[worst]) for name in ("mean", "standard_error"))
+    predicted, z = (float(data[name].values[(route, *worst)]) for name in ("predicted", "z"))
+    axis = axis_of(data)
+    place = f"{axis} {int(data[axis].values[worst[0]])}"
+    numbers = f"measured {with_error(mean, error)}, predicted {predicted:.5g}"
+    return f"{data['route'].values[route]} (z {score(z)} at {place}: {numbers})"
+
+
+def score(z: float) -> str:
+    """A z-score with one decimal; its order of magnitude from 1e4 on."""
+    return f"{z:+.1f}" if abs(z) < 1e4 else f"{z:+.0e}"
+
+
+def _score_at(data: "xarray.Dataset", route: int, index: int) -> str:
+    """z of the first component at one place of the axis, or `not judged`."""
+    place = {"route": route, axis_of(data): index, "pair": 0}
+    z, judged = (float(data[name].isel(place)) for name in ("z", "judged"))
+    return NOT_JUDGED if np.isfinite(z) and judged != 1 else score(z)
+
+
+def summary_table(dataset: "xarray.Dataset") -> Table:
+    """A row per case and theory: the last layer's first component, and the largest z of all."""
+    rows = []
+    axis = axis_of(dataset)
+    several = len(set(dataset["quantity"].values)) > 1
+    for index, name in enumerate(dataset["case"].values):
+        case = dataset.isel(case=index)
+        # smaller cases are padded with NaN
+        last = int(np.flatnonzero(np.isfinite(case["num_excluded"].values[:, 0]))[-1])
+        layer = case.isel({axis: last, "pair": 0})
+        measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
+        quantity = [str(dataset["quantity"].values[index])] if several else []
+        networks = str(int(case["num_seeds"]))
+        cells = [str(name), *quantity, str(int(layer[axis])), networks, measured]
+        for route, theory in enumerate(map(str, dataset["route"].values)):
+            predicted = float(layer["predicted"][route])
+            if np.isfinite(predicted):
+                z = judged_z(case, theory)
+                unjudged = int(np.sum(np.isfinite(case["z"].values[route]) & np.isnan(z)))
+                largest = largest_z(z)
+                partly = f", {unjudged} {NOT_JUDGED}" if unjudged and np.isfinite(largest) else ""
+                scores = [_score_at(case, route, last), score(largest).lstrip("+")]
+                rows.append(
+                    [*cells, theory, f"{predicted:.5g}", *scores, verdict(largest) + partly]
+                )
+                cells = [""] * len(cells)
+        if cells[0]:
+            rows.append([*cells, "", "", "", "", ""])
+    first = ["case", *(["quantity"] if several else []), axis, "networks", "measured mean"]
+    quantity = dataset["quantity"].values[0]
+    return Table(
+        f"Every case at its last {axis}"
+        if several
+        else f"{quantity} at the last {axis} of every case",
+        [*first, "prediction", "predicted", "z", "z, largest", "verdict"],
+        rows,
+        f"z = (measured - predicted) / standard error, at the last {axis} of the first component. "
+        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on. "
+        "Not judged: no standard error, or tails too heavy for it.",
+    )
+
+
+def missing_table(results: Sequence[CaseResult]) -> list[Table]:
+    """The theories that do not apply, with the reason; no table where all do."""
+    rows = [
+        [result.case.name, name, reason]
+        for result in results
+        for name, reason in result.not_applicable.items()
+    ]
+    columns = ["case", "theory", "why not"]
+    return [Table("Theories that do not apply", columns, rows)] if rows else []
+
+
+def layer_table(result: CaseResult) -> Table:
+    """The first component of a case at a spread of its layers."""
+    data = result.dataset.isel(pair=0)
+    routes = [str(name) for name in data["route"].values]
+    rows = []
+    axis = axis_of(data)
+    for index in shown_layers(data.sizes[axis], _LAYERS_IN_TABLE):
+        layer = data.isel({axis: index})
+        sd = float(layer["variance"]) ** 0.5
+        sd_error = float(layer["variance_standard_error"]) / (2 * sd) if sd > 0 else 0.0
+        cells = [
+            str(int(layer[axis])),
+            with_error(float(layer["mean"]), float(layer["standard_error"])),
+            with_error(sd, sd_error),
+            str(int(layer["num_excluded"])),
+        ]
+        for route in range(len(routes)):
+            sd = float(layer["predicted_variance"][route]) ** 0.5
+            spread = f" ({sd:.4g})" if np.isfinite(sd) else ""
+            z = _score_at(result.dataset, route, index)
+            z = z if z == NOT_JUDGED else f"z {z}"
+            cells.append(f"{float(layer['predicted'][route]):.5g}{spread}, {z}")
+        rows.append(cells)
+    case, settings = result.case, result.estimate.settings
+    theories = [f"{route}: mean (sd), z" for route in routes]
+    return Table(
+        f"{case.name}: {axis} by {axis}",
+        [axis, "measured mean", "measured sd", "excluded", *theories],
+        rows,
+        f"{getattr(case.spec, 'label', case.spec)}; {case.inputs.label}; "
+        f"{result.estimate.num_seeds} networks; "
+        + ", ".join(f"{name} {value}" for name, value in settings.items())
+        + ".",
+    )
