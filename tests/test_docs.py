@@ -23,7 +23,9 @@ def test_paths_exist(name):
     places = set(re.findall(r"[\w/.]+\.(?:py|md|bib|toml|cff)\b", text))
     found = 0
     for place in places - EXAMPLES:
-        if place.startswith(TOPS) or "/" not in place and (ROOT / place).suffix in (".md", ".cff"):
+        if place.startswith(TOPS) or (
+            "/" not in place and (ROOT / place).suffix in (".md", ".cff")
+        ):
             found += 1
             assert (ROOT / place).exists(), place
         elif "/" in place and "<" not in place:

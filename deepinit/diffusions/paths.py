@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from deepinit.core import validate
 from deepinit.core.conv_specs import neighbours
-from deepinit.core.errors import SpecError
 from deepinit.core.explosions import explosion_refusal, explosion_time
 from deepinit.core.inputs import Inputs
 from deepinit.core.inputs import points as as_points

@@ -9,7 +9,7 @@ import numpy as np
 from deepinit.comparison.compare import judged_z
 from deepinit.comparison.compare import largest_z as largest
 from deepinit.runs.experiment import Case, CaseResult
-from deepinit.theory.lengths import length_cdf, length_moment
+from deepinit.theory.lengths import HomogeneousNetwork, length_cdf, length_moment
 
 from .cases import LENGTH, Config, moment_layer
 
@@ -74,7 +74,7 @@ def moment_table(config: Config, results: Results) -> dict:
     """
     n, orders = max(config.widths), (1, 2, 3, 4)
     widths = (n,) * (moment_layer(config) + 1)
-    bound = np.array([length_moment(widths, m, output=None) for m in orders])
+    bound = np.array([length_moment(HomogeneousNetwork(widths, output=None), m) for m in orders])
     table = {"m": np.array(orders), "bound": bound, "least": bound[0] ** np.array(orders)}
     for name in ("ray", "circle"):
         lengths = np.asarray(results[f"{name}-w{n}"].estimate.samples[:, 0, 0], np.float64)
@@ -93,8 +93,10 @@ def deep_distribution(result: CaseResult):
     """(sorted samples of ln |Ju|, its exact distribution function given that it is finite)."""
     values = result.estimate.samples[:, 0, 0]
     widths = all_widths(result.case)
-    dead = float(length_cdf(0.0, widths, output=None))
-    cdf = lambda y: (length_cdf(np.exp(y), widths, output=None) - dead) / (1.0 - dead)
+    dead = float(length_cdf(0.0, HomogeneousNetwork(widths, output=None)))
+    cdf = lambda y: (
+        (length_cdf(np.exp(y), HomogeneousNetwork(widths, output=None)) - dead) / (1.0 - dead)
+    )
     return np.sort(np.asarray(values[np.isfinite(values)], np.float64)), cdf
 
 

@@ -5,7 +5,11 @@ import numpy as np
 import deepinit as di
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.report import FigureItem, figure_item
-from deepinit.theory.lengths import growth_threshold, log_length_moments_by_layer
+from deepinit.theory.lengths import (
+    HomogeneousNetwork,
+    growth_threshold,
+    log_length_moments_by_layer,
+)
 
 from .analysis import Results, all_widths, he_curves, measured, predicted
 from .cases import LENGTH, STRETCH, WITHOUT_EXACT_LAW, Config, middle
@@ -210,7 +214,7 @@ def volumes(config: Config, results: Results) -> FigureItem:
         points[name] = (layer, measured(result).mean[:depth], measured(result).error[:depth])
         lines[name] = (layer, predicted(result)[:depth])
     if 1 not in config.dimensions:
-        logs = log_length_moments_by_layer((n,) * (depth + 1), output=None)
+        logs = log_length_moments_by_layer(HomogeneousNetwork((n,) * (depth + 1), output=None))
         lines["d = 1, exact"] = (layer, 0.5 * np.asarray(logs.mean))
     drawing = di.plots.series(
         points,

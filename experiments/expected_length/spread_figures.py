@@ -5,6 +5,7 @@ import numpy as np
 import deepinit as di
 from deepinit.runs.report import FigureItem, figure_item
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     circle_relative_variance,
     circle_relative_variances_by_layer,
     length_moments_by_layer,
@@ -53,7 +54,9 @@ def biases(config: Config, results: Results) -> FigureItem:
         sd = np.sqrt(measured(result).spread[:depth])
         points[name] = (layer, sd, measured(result).spread_error[:depth] / (2.0 * sd))
     widths = (n,) * (depth + 1)
-    first, second = (length_moments_by_layer(widths, m, output=None) for m in (1, 2))
+    first, second = (
+        length_moments_by_layer(HomogeneousNetwork(widths, output=None), m) for m in (1, 2)
+    )
     drawing = di.plots.series(
         points,
         {

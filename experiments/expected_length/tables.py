@@ -9,6 +9,7 @@ from deepinit.comparison.compare import verdict, with_error
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.tables import Table
 from deepinit.theory.lengths import (
+    HomogeneousNetwork,
     circle_relative_variance,
     growth_threshold,
     length_moment,
@@ -177,7 +178,7 @@ def volume_table(config: Config, results: Results) -> Table:
     rows = []
     for size in config.dimensions:
         result = results[f"volume-d{size}-w{n}"]
-        mean = float(volume_moment((n,) * (depth + 1), size, output=None))
+        mean = float(volume_moment(HomogeneousNetwork((n,) * (depth + 1), output=None), size))
         z = largest(result.dataset["variance_z"].sel(route="exact").values)
         rows.append([size, mean_at(result, depth), mean, z, verdict(z)])
     return Table(
@@ -249,7 +250,7 @@ def deep_table(config: Config, results: Results) -> Table:
     if n:
         result = results[f"deep-w{n}"]
         typical = float(np.exp(result.dataset["mean"].isel(layer=-1, pair=0)))
-        mean = float(length_moment((n,) * (depth + 1), output=None))
+        mean = float(length_moment(HomogeneousNetwork((n,) * (depth + 1), output=None)))
         first = math.exp(-0.625 * depth / n)
         rows = [[n, depth, mean, first, typical, deep_distance(result)]]
     return Table(

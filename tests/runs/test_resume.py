@@ -242,9 +242,16 @@ def test_a_block_out_of_memory_is_told_journalled_and_ends_the_same(tmp_path, mo
     monkeypatch.setattr(engine, "_compile", crowded)
     capsys.readouterr()
     assert deepinit("run", *short, "--out", tmp_path / "crowded") == 0
-    assert "tiny: Out of memory with 13 networks at a time on a device: continuing with 7" in capsys.readouterr().err
-    retries = [event for event in store.read_journal(tmp_path / "crowded") if event["event"] == "retry"]
-    assert [(event["case"], event["batch"], event["smaller"]) for event in retries] == [("tiny", 13, 7)]
+    assert (
+        "tiny: Out of memory with 13 networks at a time on a device: continuing with 7"
+        in capsys.readouterr().err
+    )
+    retries = [
+        event for event in store.read_journal(tmp_path / "crowded") if event["event"] == "retry"
+    ]
+    assert [(event["case"], event["batch"], event["smaller"]) for event in retries] == [
+        ("tiny", 13, 7)
+    ]
     here, there = (store.read_result(tmp_path / name) for name in ("crowded", "roomy"))
     assert blocks(tmp_path / "crowded").keys() == blocks(tmp_path / "roomy").keys()
     np.testing.assert_allclose(
