@@ -57,8 +57,7 @@ def first_passage_profile(
         `FirstPassage`.
 
     Raises:
-        SpecError: drift >= 0 (no cut-off: no descent, or at the critical gain in a time ~ L^2), L
-            <= 0.
+        SpecError: drift >= 0 (no descent, or at the critical gain in a time ~ L^2); L <= 0.
 
     Valid for: i.i.d. increments, L large; the centre is off by O(1) (rounding, overshoot, start-up
         of tanh), S by O(L^(-1/2)).
@@ -97,8 +96,7 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
         [...], float64.
 
     Raises:
-        SpecError: L <= 0; a outside (0, 1] (above 1 the signal can return from below rho); bad
-            layers.
+        SpecError: arguments out of range (for a > 1 the signal can return from below rho).
 
     Valid for: the unrounded linear chain killed below rho; exact. Truncation to a lattice kills a
         bounded number of layers earlier, rounding to nearest later.

@@ -82,8 +82,7 @@ def mean_field(
         xi = 0 for a multiplier of 0, inf for 1.
 
     Raises:
-        SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines); bad
-            variances.
+        SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
 
     Valid for: widths to infinity; centred independent weights, Gaussian biases.
 
