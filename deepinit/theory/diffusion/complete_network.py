@@ -86,9 +86,7 @@ def network_kernels(
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
         inner_products: [N, N], <z_i, z_j> of the inputs, not divided by their dimension.
-        weight_var: sigma_w^2 of the blocks.
-        bias_var: sigma_b^2 of the blocks.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
         embedding_var: sigma_Z^2 > 0, of one embedding weight; 1 / dim z keeps the inputs' scale.
         readout_var: sigma_Y^2 > 0; a readout weight has variance readout_var / D.
         trained: the parts whose share enters `ntk`.
@@ -140,9 +138,7 @@ def linear_model(
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
-        weight_var: sigma_w^2 of the blocks.
-        bias_var: sigma_b^2 of the blocks.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
         embedding_var: sigma_Z^2 > 0.
         readout_var: sigma_Y^2 > 0.
         trained: the parts that enter; the readout alone is the NNGP.

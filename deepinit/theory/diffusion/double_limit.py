@@ -146,8 +146,7 @@ def explosion_times(
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
         mean_squares: [N], q_0 = |x_i|^2 / D.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
+        weight_var, bias_var: sigma_w^2, sigma_b^2.
         mean: [N], mean of each input's coordinates; None for 0.
 
     Returns:

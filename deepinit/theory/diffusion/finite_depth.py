@@ -68,9 +68,7 @@ def depth_bias(
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
         gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
 
     Returns:
         `DepthBias`, exact coefficients.

@@ -69,9 +69,7 @@ def inner_limit(
         inner: psi, any activation that grows at most linearly; kinks are allowed.
         covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
             0 for inputs copied to all coordinates.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
         mean: [N], of one coordinate at the start; None for 0; z for copied inputs.
 
     Returns:

@@ -112,9 +112,7 @@ def bias_kernel_variance(
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
         width: D >= 1.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
 
     Returns:
         Var K_b, of the kernel with NTK-parametrised gradients (its mean is r (E - 1)); the same for

@@ -36,9 +36,7 @@ def coordinate_excess_kurtosis(
         activation: phi with phi(0) = phi''(0) = 0.
         width: D >= 1.
         start: x_0, every coordinate of the input.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
 
     Returns:
         E y^4 / (E y^2)^2 - 3.

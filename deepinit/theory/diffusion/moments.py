@@ -140,9 +140,7 @@ def overlap_moments(
         activation: phi with phi(0) = phi''(0) = 0.
         width: D >= 1.
         gram: [2, 2], <x_i, x_j> / D at the start.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
-        horizon: T.
+        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
         depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
     Returns:

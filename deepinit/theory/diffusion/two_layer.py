@@ -80,9 +80,7 @@ def two_layer_log_mean_square_law(
     Args:
         activation: phi, positively homogeneous.
         width: D >= 1, of the stream.
-        weight_var: sigma_1^2.
-        branch_var: sigma_2^2.
-        horizon: T.
+        weight_var, branch_var, horizon: sigma_1^2, sigma_2^2, T.
 
     Returns:
         Mean and variance of the natural logarithm.

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ class HomogeneousNetwork(NamedTuple):
             more hidden layer.
     """
 
-    widths: Iterable[int]
+    widths: Sequence[int]
     hidden_var: float | None = None
     output_var: float = 1.0
     negative_slope: float = 0.0
