@@ -35,7 +35,7 @@ def start(network=None, examples=EXAMPLES, **options):
         ({"rate": float("nan")}, "rate=nan"),
         ({"mode": optax.sgd(0.1)}, "beside an optax transformation"),
         ({"stop_drop": 1.5}, "stop_drop=1.5"),
-        ({"stop_drop": 1e-7}, "rounding of the loss"),
+        ({"stop_drop": 1e-7}, "numbers >= 1e-05"),
         ({"record_steps": ()}, "record_steps"),
         ({"record_steps": (0, 5, 5)}, "increasing"),
         ({"record_steps": (0, 2.5)}, "record step"),
@@ -47,7 +47,7 @@ def start(network=None, examples=EXAMPLES, **options):
         ({"examples": (1, 2)}, "type tuple"),
     ],
 )
-@pytest.mark.exhaustive_cases("options7-rounding of the loss")
+@pytest.mark.exhaustive_cases("options7-numbers >= 1e-05")
 def test_options_out_of_range(options, said):
     with pytest.raises(SpecError, match=said):
         start(**options)
