@@ -62,7 +62,7 @@ def _angle_chain(spec: MLP, inputs: Inputs, form: str) -> Prediction:
         log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
         for theta in inputs.angles
     ]
-    derived = "derived in the docstrings of deepinit.theory.numerics.delta_method and angle_layer"
+    derived = "derived in deepinit.theory.numerics.delta_method and deepinit.theory.angles.layer"
     of_paper = form in ("paper", "approximation")
     return Prediction(
         quantity="log_sin2_angle",
@@ -87,7 +87,7 @@ def _kernel_walk(spec: MLP, inputs: Inputs) -> Prediction:
         variance=variance,
         error_order="O(depth / width^2)",
         valid_for=VALID_FOR,
-        reference="derived in the docstring of deepinit.theory.angles.kernel_propagation",
+        reference="derived in deepinit.theory.angles.kernel_propagation",
     )
 
 
