@@ -7,7 +7,7 @@ import numpy as np
 
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Estimate, Prediction, component_names
-from deepinit.plots.style import words
+from deepinit.plots.style import spaced
 from deepinit.plots.validate import MAX_PANELS
 
 
@@ -64,7 +64,7 @@ class Curves:
     @property
     def axis_label(self) -> str:
         """Symbol of the quantity, or its name."""
-        return self.symbol or words(self.quantity)
+        return self.symbol or spaced(self.quantity)
 
     @property
     def route_names(self) -> tuple[str, ...]:

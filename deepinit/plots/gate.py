@@ -15,8 +15,8 @@ from deepinit.plots.style import (
     new_figure,
     route_styles,
     set_title,
+    spaced,
     styled,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def residuals(
                     linestyle=style.dash,
                     linewidth=1.2 if dense else 0.6,
                     marker="None" if dense else style.marker,
-                    label=words(name),
+                    label=spaced(name),
                     zorder=3,
                 )
         label = f"agreement: within ±{gate:g} standard errors"
@@ -85,7 +85,7 @@ def residuals(
         ax.set_xlabel(curves.position_label)
         ax.set_ylabel("(measured − predicted) / standard error")
         notes = [note for note in (curves.data_note(columns), _hidden(hidden)) if note]
-        heading = f"Distance from each prediction: {words(curves.quantity)}"
+        heading = f"Distance from each prediction: {spaced(curves.quantity)}"
         set_title(fig, title or heading, "; ".join(notes))
         add_legend(fig, [ax])
     return fig
@@ -220,7 +220,7 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
         single = is_dataset(as_dataset(comparisons))
         datasets = [as_dataset(value) for value in ([comparisons] if single else comparisons)]
         names = [
-            d.attrs.get("label") or d.attrs.get("symbol") or words(d.attrs.get("quantity", ""))
+            d.attrs.get("label") or d.attrs.get("symbol") or spaced(d.attrs.get("quantity", ""))
             for d in datasets
         ]
         named = list(zip(map(str, names), datasets, strict=True))
@@ -244,7 +244,7 @@ def _row_name(case: str, route: str) -> str:
     lines = [case] if "$" in case else textwrap.wrap(case, 32)  # mathtext stays on one line
     if len(lines) > 1:
         lines = textwrap.wrap(case, 32, max_lines=1 if route else 2, placeholder=" …")
-    return "\n".join([*lines, *([words(route)] if route else [])])
+    return "\n".join([*lines, *([spaced(route)] if route else [])])
 
 
 def _hidden(count: int) -> str:

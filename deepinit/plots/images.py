@@ -12,7 +12,7 @@ from deepinit.core.inputs import Inputs
 from deepinit.plots import validate
 from deepinit.plots.curves import read_curves
 from deepinit.plots.per_layer import draw_means, legend_rank
-from deepinit.plots.style import add_legend, new_figure, set_title, styled, words
+from deepinit.plots.style import add_legend, new_figure, set_title, spaced, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def image_pairs(
         note = f"{count} of {inputs.num_pairs} pairs shown" if count < inputs.num_pairs else ""
         if curves is not None:
             panels[0].set_ylabel(curves.axis_label)
-            heading = f"{words(curves.quantity)} between real images, layer by layer"
+            heading = f"{spaced(curves.quantity)} between real images, layer by layer"
             note = curves.data_note(list(range(count)))
             add_legend(fig, panels, legend_rank)
         set_title(fig, title or heading.capitalize(), note)
@@ -120,7 +120,7 @@ def curve_images(
             panels.append(ax)
         panels[0].set_ylabel(data.axis_label)
         note = f"{data.num_seeds:,} networks each; pictures: {PICTURES} points along the curve"
-        set_title(fig, title or f"{words(data.quantity)} between real images".capitalize(), note)
+        set_title(fig, title or f"{spaced(data.quantity)} between real images".capitalize(), note)
         add_legend(fig, panels, legend_rank)
     return fig
 

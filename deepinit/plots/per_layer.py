@@ -15,8 +15,8 @@ from deepinit.plots.style import (
     panel_grid,
     route_styles,
     set_title,
+    spaced,
     styled,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def layers(
                 ax.set_title(curves.pairs[column])
         set_title(
             fig,
-            title or f"{words(curves.quantity)}, {curves.axis} by {curves.axis}".capitalize(),
+            title or f"{spaced(curves.quantity)}, {curves.axis} by {curves.axis}".capitalize(),
             curves.data_note(shown),
         )
         add_legend(fig, panels, legend_rank)
@@ -121,12 +121,14 @@ def variance_layers(
         # panels share their scale; a spread of 0 is a line that can be seen
         panels[0].set_ylim(bottom=-0.02 * panels[0].get_ylim()[1])
         silent = [
-            words(route.name) for route in curves.predicted if not np.isfinite(route.variance).any()
+            spaced(route.name)
+            for route in curves.predicted
+            if not np.isfinite(route.variance).any()
         ]
         note = [curves.data_note(shown)] if curves.data_note(shown) else []
         note += [f"no spread predicted by: {', '.join(silent)}"] if silent else []
         set_title(
-            fig, title or f"Spread of {words(curves.quantity)} over networks", "; ".join(note)
+            fig, title or f"Spread of {spaced(curves.quantity)} over networks", "; ".join(note)
         )
         add_legend(fig, panels, legend_rank)
     return fig
@@ -163,7 +165,7 @@ def draw_measured(
 ) -> None:
     """Markers with error bars; of many layers every k-th, with a note in the legend."""
     step = math.ceil(len(x) / MAX_MARKERS)
-    label = f"{words(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
+    label = f"{spaced(name)} ± standard error" + (f" (every {_ordinal(step)})" if step > 1 else "")
     ax.errorbar(
         x[::step],
         y[::step],
@@ -179,7 +181,7 @@ def draw_measured(
 
 def draw_line(ax: "Axes", x: np.ndarray, y: np.ndarray, style: RouteStyle) -> None:
     """The line of a route; a layer without neighbours gets a short dash."""
-    ax.plot(x, y, color=style.colour, linestyle=style.dash, label=words(style.name), zorder=3)
+    ax.plot(x, y, color=style.colour, linestyle=style.dash, label=spaced(style.name), zorder=3)
     alone = _isolated(y)
     if alone.any():
         ax.plot(

@@ -13,8 +13,8 @@ from deepinit.plots.style import (
     panel_grid,
     route_styles,
     set_title,
+    spaced,
     styled,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def histogram(
                     curve,
                     color=style.colour,
                     linestyle=style.dash,
-                    label=words(route),
+                    label=spaced(route),
                     zorder=3,
                 )
             ax.set_ylim(bottom=0.0)

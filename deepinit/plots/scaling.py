@@ -16,9 +16,9 @@ from deepinit.plots.style import (
     new_figure,
     route_styles,
     set_title,
+    spaced,
     styled,
     width_colour,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def by_width(
                 value = route.value[:, column]
                 ax.plot(curves.layers, value, color=colour, linestyle=dashes[route.name], zorder=3)
         for name, dash in dashes.items():
-            ax.plot([], [], color="#555555", linestyle=dash, label=words(name))
+            ax.plot([], [], color="#555555", linestyle=dash, label=spaced(name))
         last = record[max(record)]
         for route in last.predicted:
             if "infinite" in route.name.lower():
@@ -160,7 +160,7 @@ def by_width(
                     value,
                     color=VERMILLION,
                     linestyle="--",
-                    label=words(route.name),
+                    label=spaced(route.name),
                     zorder=3,
                 )
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
@@ -168,7 +168,7 @@ def by_width(
         ax.set_ylabel(last.axis_label)
         set_title(
             fig,
-            title or f"{words(last.quantity)} at several widths".capitalize(),
+            title or f"{spaced(last.quantity)} at several widths".capitalize(),
             "; ".join(filter(None, (last.label, "markers with error bars: measured"))),
         )
         add_legend(fig, [ax])
@@ -192,7 +192,7 @@ def _draw_bias(ax: "Axes", n: np.ndarray, bias: np.ndarray, error: np.ndarray, s
     ax.plot(n[resolved], shown[resolved], **marker, zorder=4)
     ax.plot(n[~resolved], shown[~resolved], **marker, markerfacecolor="white", zorder=4)
     entry = {"color": style.colour, "linestyle": style.dash, "marker": style.marker}
-    ax.plot([], [], **entry, label=words(style.name))
+    ax.plot([], [], **entry, label=spaced(style.name))
 
 
 def _draw_guides(ax: "Axes", n: np.ndarray, biases: list[np.ndarray]) -> None:

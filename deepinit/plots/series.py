@@ -24,8 +24,8 @@ from deepinit.plots.style import (
     panel_grid,
     route_styles,
     set_title,
+    spaced,
     styled,
-    words,
 )
 from deepinit.plots.ticks import plain_numbers, whole_numbers
 
@@ -161,7 +161,7 @@ def _draw(
         if log:
             set_scale("log")
     for name, (x, y) in predicted.items():
-        label = "_nolegend_" if name in measured else words(name)
+        label = "_nolegend_" if name in measured else spaced(name)
         ax.plot(x, y, color=styles[name].colour, linestyle=styles[name].dash, label=label, zorder=3)
     for name, columns in measured.items():
         _draw_points(ax, name, columns, styles[name], log_y=log_y)
@@ -191,7 +191,7 @@ def _draw_points(
         markersize=4.5,
         elinewidth=1.0,
         capsize=2.0,
-        label=words(name),
+        label=spaced(name),
         zorder=4,
     )
     bars.lines[0].set_markeredgewidth(0.0)

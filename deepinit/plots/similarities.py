@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 MAX_HEAT_MAPS = 12
-DIVERGING = "RdBu_r"  # blue, white, red: told apart with the common colour-vision deficiencies
+DIVERGING = "RdBu_r"  # blue, white, red: safe for colour-vision deficiencies
 MISSING = "#bdbdbd"
 SIMILARITY_LABEL = r"cosine similarity $D(w_i, w_j)$"
 _ROUNDING = 1e-4  # a cosine in float32 may exceed 1 by its rounding errors

@@ -7,7 +7,7 @@ import numpy as np
 from deepinit.core.errors import SpecError
 from deepinit.core.results import component_names
 from deepinit.plots.series import series_panels
-from deepinit.plots.style import words
+from deepinit.plots.style import spaced
 from deepinit.plots.validate import MAX_PANELS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def width_slopes(
     route = str(data["route"].values[0])
     x = 1.0 / data["width"].values
     names = component_names([str(name) for name in data["pair"].values])
-    symbol = str(data.attrs.get("symbol", "")) or words(data.attrs["quantity"])
+    symbol = str(data.attrs.get("symbol", "")) or spaced(data.attrs["quantity"])
     of_variance = data.attrs["statistic"] == "variance"
     panels = {}
     for place in places:
@@ -71,13 +71,13 @@ def width_slopes(
             predicted = values["predicted_difference"].sel(route=route).values
             lines[name] = (np.append(x, 0.0)[::-1], np.append(predicted, 0.0)[::-1])
         panels[names[place] or symbol] = (points, lines)
-    quantity = words(data.attrs["quantity"]) + (" (variance over networks)" * of_variance)
+    quantity = spaced(data.attrs["quantity"]) + (" (variance over networks)" * of_variance)
     return series_panels(
         panels,
         x_label=r"1 / width $n$",
         y_label=f"finite − infinite width of\n{'the variance of ' if of_variance else ''}{symbol}",
         title=title or f"{quantity}: finite less infinite width against 1/width",
-        lines_are=words(route),
+        lines_are=spaced(route),
     )
 
 

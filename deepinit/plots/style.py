@@ -115,7 +115,7 @@ def new_figure(width: float = 7.0, height: float = 4.5) -> "Figure":
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def words(name: str) -> str:
+def spaced(name: str) -> str:
     """An identifier with spaces for underscores."""
     return name.replace("_", " ").strip()
 

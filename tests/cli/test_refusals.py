@@ -15,27 +15,6 @@ TINY = str(TINY_EXPERIMENT)
 ANGLES = "vanishing_angles"
 
 
-@pytest.fixture
-def refused(capsys):
-    """Runs the command and returns its message, after checking what every refusal must be."""
-
-    def run(code, *arguments):
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        message = [
-            line
-            for line in capsys.readouterr().err.splitlines()
-            if line.startswith("deepinit: Got ")
-        ]
-        assert end.value.code == code
-        assert len(message) == 1
-        assert "Allowed: " in message[0]
-        assert message[0][-1] in ".?"
-        return message[0]
-
-    return run
-
-
 def contents(folder):
     return {
         file.relative_to(folder).as_posix(): file.read_bytes()
@@ -314,63 +293,3 @@ def test_a_huge_block_size_is_one_block(tmp_path, capsys):
         "tiny/plan",
     ]
     assert "memory has no room" not in capsys.readouterr().err
-
-
-def test_an_option_of_joining_without_joining(refused, tmp_path):
-    message = refused(2, "run", TINY, "--out", tmp_path / "run", "--num-processes", "2")
-    assert "without --distributed" in message
-    assert "--timed" in refused(2, "run", TINY, "--out", tmp_path / "run", "--timed")
-    assert "--join-timeout=-1" in refused(2, "run", TINY, "--distributed", "--join-timeout", "-1")
-
-
-@pytest.mark.parametrize(
-    ("options", "environment", "said"),
-    [
-        (
-            ["--num-processes", "2", "--process-id", "0"],
-            {},
-            "--coordinator=, --num-processes=2, --process-id=0",
-        ),
-        (
-            ["--coordinator", "here:9", "--num-processes", "2", "--process-id", "2"],
-            {},
-            "--process-id=2",
-        ),
-        (
-            ["--coordinator", "here", "--num-processes", "2", "--process-id", "1"],
-            {},
-            "--coordinator=here",
-        ),
-        (
-            ["--coordinator", "here:9", "--num-processes", "4", "--process-id", "0"],
-            {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_NTASKS": "2"},
-            "--num-processes=4 in a SLURM job of 2 processes (SLURM_NTASKS)",
-        ),
-        (
-            [],
-            {
-                "JAX_COORDINATOR_ADDRESS": "a:1",
-                "JAX_NUM_PROCESSES": "3",
-                "JAX_PROCESS_ID": "0",
-                "OMPI_COMM_WORLD_SIZE": "2",
-            },
-            "JAX_NUM_PROCESSES=3 in a MPI job of 2",
-        ),
-    ],
-)
-def test_a_process_count_that_does_not_match_the_cluster(
-    refused, tmp_path, monkeypatch, options, environment, said
-):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert said in refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run", *options)
-    assert not (tmp_path / "run").exists()
-
-
-def test_places_of_processes_that_do_not_add_up(refused, tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
-    message = refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run")
-    assert "JAX_COORDINATOR_ADDRESS=, JAX_NUM_PROCESSES=2, JAX_PROCESS_ID=." in message
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:9")
-    monkeypatch.setenv("JAX_PROCESS_ID", "2")
-    assert "JAX_PROCESS_ID=2" in refused(2, "run", TINY, "--distributed", "--out", tmp_path / "run")

@@ -69,7 +69,7 @@ def test_correlation_maps_have_one_scale():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: plots.function_draws({}, x_label="", y_label="", title=""), "0 panels"),
         (
@@ -109,6 +109,6 @@ def test_correlation_maps_have_one_scale():
         ),
     ],
 )
-def test_figures_of_nothing_or_of_shapes_that_do_not_fit_are_refused(call, words):
-    with pytest.raises(SpecError, match=words):
+def test_figures_of_nothing_or_of_shapes_that_do_not_fit_are_refused(call, message):
+    with pytest.raises(SpecError, match=message):
         call()
