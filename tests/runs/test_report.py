@@ -18,8 +18,8 @@ SVG = (
     '\n<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="504pt" height="324pt" '
     'viewBox="0 0 504 324" xmlns="http://www.w3.org/2000/svg">'
     "<metadata>http://purl.org</metadata>"
-    '<defs><path id="mark" d="M 0 0"/></defs><g clip-path="url(#mark)"><use xlink:href="#mark"/></g>'
-    "</svg>\n"
+    '<defs><path id="mark" d="M 0 0"/></defs><g clip-path="url(#mark)">'
+    '<use xlink:href="#mark"/></g></svg>\n'
 )
 
 

@@ -17,6 +17,7 @@ def run(capsys, experiment, *arguments):
 def tables_of(capsys, experiment, out, *arguments):
     """title -> rows, each column -> cell, of a run that must hold its checks."""
     code, printed = run(capsys, experiment, "--json", "--out", out, *arguments)
+    assert printed, f"exit code {code} without an outcome"
     record = json.loads(printed)
     assert code == 0, record["failures"]
     return rows_by_title(record["tables"])
