@@ -42,6 +42,7 @@ def log_volume_sampler(spec: Spec, inputs: Frames, dtype: str) -> Callable[[Any]
         "output_width": spec.output_width,
         "d": inputs.frame_size,
     }
+    assert network.hidden_var is not None
     scales = log_layer_scales(
         inputs.dimension,
         spec.widths,

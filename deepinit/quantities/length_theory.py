@@ -6,6 +6,7 @@ Gaussian weights.
 """
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -239,9 +240,10 @@ def _curve_form(network: "HomogeneousNetwork", layer: int, depth: int, form: str
         return lengths.expansion(network, 1 if form == "first_order" else 2)
     if form == "price_tanner":
         return lengths.price_tanner_bound(network)
+    assert network.hidden_var is not None
     hidden, variance = widths[1 : 1 + min(layer, depth)], network.hidden_var
-    base = np.prod([lengths.raghu_lower_bound(n, 1, hidden_var=variance) for n in hidden])
-    return float(base) * np.sqrt(widths[-1] / widths[0])
+    base = math.prod(lengths.raghu_lower_bound(n, 1, hidden_var=variance) for n in hidden)
+    return base * math.sqrt(widths[-1] / widths[0])
 
 
 def _residual_logs(spec: ResNet) -> tuple[np.ndarray, np.ndarray]:

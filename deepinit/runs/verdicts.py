@@ -42,7 +42,7 @@ def _where_checked(results: Sequence[CaseResult]) -> str:
         return ""
     judged = sum(int(np.isfinite(judged_z(data, route)).sum()) for data, route in routes)
     total = sum(
-        np.isfinite(data["predicted"].sel(route=route)).values.sum() for data, route in routes
+        int(np.isfinite(data["predicted"].sel(route=route).values).sum()) for data, route in routes
     )
     if judged < total:
         return f", in {judged} of {total} places: the others have no standard error"

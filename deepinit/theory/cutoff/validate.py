@@ -15,21 +15,6 @@ OFFSETS = {"truncate": 0.0, "nearest": 0.5}
 _NEXT_TO_ZERO = 1e-30  # argument of one-sided derivatives at 0, far from underflow
 
 
-def check_width(width: Any) -> int:
-    """An integer >= 1."""
-    return validate.integer("width", width, 1)
-
-
-def check_positive(name: str, given: Any, remedy: str) -> float:
-    """A finite number > 0."""
-    return validate.positive(name, given, remedy)
-
-
-def check_not_negative(name: str, given: Any, remedy: str) -> float:
-    """A finite number >= 0."""
-    return validate.not_negative(name, given, remedy)
-
-
 def check_rounding(rounding: Any) -> float:
     """The offset of the levels."""
     if isinstance(rounding, str) and rounding == "flush":
