@@ -153,7 +153,7 @@ def neural_tangents_run(width: int, depth: int, num_seeds: int) -> Run:
 
 def check_angles(name: str, values: np.ndarray, width: int, depth: int) -> None:
     """Mean ln sin^2 of the last layer against the second-order walk."""
-    walk = angles.log_sin2_walk(ANGLE, (width,) * depth)
+    walk = angles.log_sin2_propagation(ANGLE, (width,) * depth)
     defined = values[np.isfinite(values)]
     error = math.sqrt(walk.variance[-1] / len(defined))
     harness.check(

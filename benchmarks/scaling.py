@@ -28,7 +28,7 @@ import jax
 import worker
 
 import deepinit as di
-from deepinit.theory.angles import log_sin2_walk
+from deepinit.theory.angles import log_sin2_propagation
 
 COUNTS = (1, 2, 4, 8)
 PROCESSES = (1, 2, 4)
@@ -90,7 +90,7 @@ def run_all(
 
 def check_mean(task: worker.Task, mean: float) -> None:
     """Against the second-order walk."""
-    walk = log_sin2_walk(worker.ANGLE, (task.width,) * task.depth)
+    walk = log_sin2_propagation(worker.ANGLE, (task.width,) * task.depth)
     error = math.sqrt(walk.variance[-1] / task.num_seeds)
     harness.check(f"mean ln sin^2 of {task.num_seeds} networks", mean - walk.mean[-1], 5 * error)
 

@@ -19,7 +19,7 @@ from deepinit.ensembles.keys import root_key
 from deepinit.quantities.kinds.axis import pass_bytes
 from deepinit.quantities.measured import measure_block, values_of
 from deepinit.quantities.routes import seed_fn_of
-from deepinit.theory.angles import log_sin2_walk
+from deepinit.theory.angles import log_sin2_propagation
 
 
 def engine(
@@ -51,7 +51,7 @@ def against_shape(
             values = values_of(angle, ensemble.block_fn(root, 0))[:, -1, 0]
             values, walk = (
                 values[np.isfinite(values)],
-                log_sin2_walk(worker.ANGLE, (width,) * depth),
+                log_sin2_propagation(worker.ANGLE, (width,) * depth),
             )
             error = math.sqrt(walk.variance[-1] / len(values))
             harness.check(
@@ -91,7 +91,7 @@ def against_seeds(
             merged = part if merged is None else worker.statistics.merge(merged, part)
         return merged
 
-    walk = log_sin2_walk(worker.ANGLE, (width,) * depth)
+    walk = log_sin2_propagation(worker.ANGLE, (width,) * depth)
     rounds = {count: max(1, count // size) for count in counts}
     small = engine(di.MLP((width,) * depth), angle, pair, "auto", size, size)
     if small.blocks.batch_size == ensemble.blocks.batch_size:  # else the two round otherwise

@@ -58,7 +58,7 @@ from .core.results import Estimate as Estimate
 from .core.results import Prediction as Prediction
 from .core.specs import MLP as MLP
 from .core.specs import spec_from_json as spec_from_json
-from .core.training_config import Training as Training
+from .core.training_config import TrainingConfig as TrainingConfig
 from .devices import use_all_cores as use_all_cores
 from .networks.flax_bridge import from_linen as from_linen
 from .networks.flax_bridge import from_nnx as from_nnx

@@ -35,7 +35,7 @@ class Comparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        width = max(130, 50 + 24 * self.dataset.sizes["route"])
+        width = max(130, 50 + 24 * self.dataset.sizes["theory"])
         tables = [table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
         return printed(self.dataset, tables, width)
 
@@ -121,7 +121,7 @@ def comparison(
     distance = np.where(np.isnan(difference), np.inf, np.abs(difference))
     nearest = distance <= np.min(distance, axis=0, initial=np.inf) + rounding  # first of equal ones
     closest = names[np.argmax(nearest, axis=0)] if predictions else np.full(shape, "")
-    entry, route = (estimate.axis, "pair"), ("route", estimate.axis, "pair")
+    entry, route = (estimate.axis, "component"), ("theory", estimate.axis, "component")
     dataset = xarray.Dataset(
         {
             **{name: (entry, getattr(estimate, name)) for name in _STATISTICS},
@@ -140,10 +140,10 @@ def comparison(
             "closest": (entry, closest),
         },
         coords={
-            "route": names,
+            "theory": names,
             **axis_coordinates(estimate, pairs),
             "level": np.array(QUANTILE_LEVELS),
-            **{name: ("route", [getattr(p, name) for p in predictions]) for name in _TEXTS},
+            **{name: ("theory", [getattr(p, name) for p in predictions]) for name in _TEXTS},
         },
         attrs={
             "quantity": estimate.quantity,
@@ -162,7 +162,7 @@ def axis_coordinates(estimate: Estimate, pairs: Sequence[str] | None) -> dict[st
     positions = range(1, rows + 1) if estimate.positions is None else estimate.positions
     labels = estimate.entries if pairs is None else pairs
     names = [str(index) for index in range(columns)] if labels is None else labels
-    return {estimate.axis: np.array(positions), "pair": np.array(names)}
+    return {estimate.axis: np.array(positions), "component": np.array(names)}
 
 
 def _rounding(estimate: Estimate) -> np.ndarray:
@@ -200,7 +200,7 @@ def _ratio(difference: np.ndarray, error: np.ndarray) -> np.ndarray:
 
 def judged_z(dataset: "xarray.Dataset", route: str) -> np.ndarray:
     """z of one route, NaN where it does not decide; every verdict is formed from it."""
-    selected = dataset.sel(route=route)  # padded with NaN where cases differ in size
+    selected = dataset.sel(theory=route)  # padded with NaN where cases differ in size
     return np.where(selected["judged"].values == 1, selected["z"].values, np.nan)
 
 
@@ -227,8 +227,8 @@ def table(dataset: "xarray.Dataset", *, max_layers: int = 40, pair: int = 0) -> 
     """A rich table of one component: measured, then every route with its z, a row per layer."""
     from rich.table import Table
 
-    axis, component = axis_of(dataset), dataset.isel(pair=pair)
-    routes = [str(route) for route in dataset["route"].values]
+    axis, component = axis_of(dataset), dataset.isel(component=pair)
+    routes = [str(route) for route in dataset["theory"].values]
     result = Table(title=table_title(dataset, pair))
     for name in (axis, "measured", "sd", *(column for route in routes for column in (route, "z"))):
         result.add_column(name, justify="right")
@@ -256,20 +256,20 @@ def axis_of(dataset: "xarray.Dataset") -> str:
 
 def table_title(dataset: "xarray.Dataset", pair: int = 0) -> str:
     """Quantity, component, number of networks and of exclusions."""
-    excluded = int(dataset["num_excluded"].isel(pair=pair).max())
+    excluded = int(dataset["num_excluded"].isel(component=pair).max())
     note = f", up to {excluded} excluded" if excluded else ""
     return f"{component_title(dataset, pair)}: {dataset.attrs['num_seeds']} networks{note}"
 
 
 def component_title(dataset: "xarray.Dataset", pair: int) -> str:
     """The quantity, and the component if there are several or it has a name."""
-    name = component_names([str(name) for name in dataset["pair"].values])[pair]
+    name = component_names([str(name) for name in dataset["component"].values])[pair]
     return ", ".join(filter(None, (dataset.attrs["quantity"], name)))
 
 
 def shown_components(dataset: "xarray.Dataset") -> range:
     """The components that are printed: the first four."""
-    return range(min(dataset.sizes["pair"], 4))
+    return range(min(dataset.sizes["component"], 4))
 
 
 def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str:
@@ -278,7 +278,7 @@ def printed(dataset: "xarray.Dataset", tables: Sequence[Any], width: int) -> str
 
     buffer = io.StringIO()
     Console(file=buffer, width=width, color_system=None).print(*tables, sep="\n", end="\n")
-    count = dataset.sizes["pair"]
+    count = dataset.sizes["component"]
     if (hidden := count - len(tables)) > 0:
         buffer.write(f"{hidden} of {count} components are not shown: .dataset has them all.")
     return buffer.getvalue().rstrip()

@@ -48,7 +48,7 @@ class WidthComparison:
     dataset: "xarray.Dataset"
 
     def __str__(self) -> str:
-        width = max(130, 60 + 18 * self.dataset.sizes["width"] + 24 * self.dataset.sizes["route"])
+        width = max(130, 60 + 18 * self.dataset.sizes["width"] + 24 * self.dataset.sizes["theory"])
         tables = [width_table(self.dataset, pair=pair) for pair in shown_components(self.dataset)]
         return printed(self.dataset, tables, width)
 
@@ -138,7 +138,7 @@ def _dataset(
     import xarray
 
     last = rows.estimates[-1]
-    entry, names = (last.axis, "pair"), list(predicted)
+    entry, names = (last.axis, "component"), list(predicted)
     slope, slope_error = fit.coefficients[0], np.sqrt(fit.covariance[0, 0])
     curvature = fit.coefficients[1] if len(fit.coefficients) > 1 else np.zeros(slope.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -148,15 +148,15 @@ def _dataset(
         {
             "difference": (("width", *entry), difference),
             "standard_error": (("width", *entry), rows.error),
-            "predicted_difference": (("width", "route", *entry), differences),
+            "predicted_difference": (("width", "theory", *entry), differences),
             "slope": (entry, slope),
             "slope_standard_error": (entry, slope_error),
             "curvature": (entry, curvature),
             "chi_square": (entry, fit.chi_square),
-            "predicted_slope": (("route", *entry), np.stack([slopes[name] for name in names])),
-            "slope_z": (("route", *entry), z),
+            "predicted_slope": (("theory", *entry), np.stack([slopes[name] for name in names])),
+            "slope_z": (("theory", *entry), z),
         },
-        coords={"width": rows.widths, "route": names, **axis_coordinates(last, pairs)},
+        coords={"width": rows.widths, "theory": names, **axis_coordinates(last, pairs)},
         attrs={
             "quantity": last.quantity,
             "symbol": last.symbol,
@@ -171,11 +171,11 @@ def width_table(dataset: "xarray.Dataset", *, max_layers: int = 20, pair: int = 
     """A rich table of one component: n (finite - infinite) at every width, and slopes with z."""
     from rich.table import Table
 
-    axis, component = axis_of(dataset), dataset.isel(pair=pair)
+    axis, component = axis_of(dataset), dataset.isel(component=pair)
     prefix = "" if dataset.attrs["statistic"] == "mean" else "variance of "
     title = f"{prefix}{component_title(dataset, pair)}: width x (finite - infinite width)"
     result = Table(title=f"{title}, and its limit")
-    routes, n = [str(name) for name in dataset["route"].values], dataset["width"].values
+    routes, n = [str(name) for name in dataset["theory"].values], dataset["width"].values
     theories = [column for route in routes for column in (route, "z")]
     for name in (axis, *(f"n = {width:g}" for width in n), "slope", "chi2", *theories):
         result.add_column(name, justify="right")

@@ -20,7 +20,7 @@ GEOMETRIES = ("l2", "linf")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Training:
+class TrainingConfig:
     """A training run, apart from the network and its key.
 
     Attributes:

@@ -36,11 +36,14 @@ def activate(rows: Rows, activation: Activation) -> Rows:
     value = gains(laws.values, beyond, after.points, rows.points)
     partner = base + jnp.exp(rows.displacement_scales)[:, None] * rows.displacements
     difference = gains(laws.differences, rows.of_bases(beyond), after.displacements, base, partner)
-    tangents, log_stretches = after.tangents, after.log_stretches
+    tangents, log_norm_growths = after.tangents, after.log_norm_growths
     if tangents is not None:
         at = rows.of_frame_bases(rows.points)[:, None]
         gradient = gains(laws.derivatives, rows.of_frame_bases(beyond)[:, None], tangents, at)
-        tangents, log_stretches = tangents * jnp.exp(gradient.entries), log_stretches + gradient.row
+        tangents, log_norm_growths = (
+            tangents * jnp.exp(gradient.entries),
+            log_norm_growths + gradient.row,
+        )
     after = dataclasses.replace(
         after,
         points=after.points * jnp.exp(value.entries),
@@ -48,7 +51,7 @@ def activate(rows: Rows, activation: Activation) -> Rows:
         tangents=tangents,
         point_scales=within + value.row,
         displacement_scales=after.displacement_scales + difference.row - rows.of_bases(value.row),
-        log_stretches=log_stretches,
+        log_norm_growths=log_norm_growths,
     )
     smallest = flush_level(activation)
     return flushed(after, smallest) if smallest else after

@@ -54,10 +54,14 @@ def times_derivative(
     """phi'(rows) times the cotangents: the product of `activate` for tangents."""
     scales = back.log_scales[:, None]
     frames = dataclasses.replace(
-        rows, tangents=back.vectors[:, None], log_stretches=scales, frame_bases=points, cached=None
+        rows,
+        tangents=back.vectors[:, None],
+        log_norm_growths=scales,
+        frame_bases=points,
+        cached=None,
     )
     after = activate(frames, activation)
-    return Cotangents(after.tangents[:, 0], after.log_stretches[:, 0])
+    return Cotangents(after.tangents[:, 0], after.log_norm_growths[:, 0])
 
 
 def plus(first: Cotangents, second: Cotangents) -> Cotangents:

@@ -102,7 +102,7 @@ def partner_norm2(rows: Rows) -> Any:
 
 
 def orthonormalize_frames(rows: Rows) -> Rows:
-    """Gram-Schmidt in every frame, twice projected; log norms are added to `log_stretches`.
+    """Gram-Schmidt in every frame, twice projected; log norms are added to `log_norm_growths`.
 
     A vector that depends on earlier ones to rounding gets the log norm -inf.
     """
@@ -126,5 +126,5 @@ def orthonormalize_frames(rows: Rows) -> Rows:
     return dataclasses.replace(
         rows,
         tangents=xp.stack(directions, axis=1),
-        log_stretches=rows.log_stretches + xp.stack(log_norms, axis=1),
+        log_norm_growths=rows.log_norm_growths + xp.stack(log_norms, axis=1),
     )

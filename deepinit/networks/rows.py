@@ -12,7 +12,7 @@ bias): after each layer the partner is rescaled so that its displacement is orth
 Otherwise the displacement keeps a parallel part |b| / |a| - 1, which does not decay with the angle
 and buries the orthogonal part in rounding errors.
 
-Tangents come in frames of d at one point, orthonormalized after each layer. `log_stretches`
+Tangents come in frames of d at one point, orthonormalized after each layer. `log_norm_growths`
 accumulates the logarithms of the Gram-Schmidt norms: the first is ln |J u_1|, the first d sum to
 the log volume of the image of the frame. Lengths and volumes neither underflow nor overflow.
 
@@ -59,7 +59,7 @@ class Rows:
         bases: index of each displacement's point (static).
         cached: inner products, or None. Set to None when points or displacements change.
         tangents: [num_frames, d, width], orthonormal in each frame; or None.
-        log_stretches: [num_frames, d]; -inf once a frame has lost its dimension; or None.
+        log_norm_growths: [num_frames, d]; -inf once a frame has lost its dimension; or None.
         frame_bases: index of each frame's point (static).
         scale_invariant: partners may be rescaled: positively homogeneous network (static).
     """
@@ -73,7 +73,7 @@ class Rows:
     bases: tuple[int, ...]
     cached: InnerProducts | None = None
     tangents: Any = None
-    log_stretches: Any = None
+    log_norm_growths: Any = None
     frame_bases: tuple[int, ...] = ()
     scale_invariant: bool = False
 
@@ -158,7 +158,7 @@ def frames_at(points: Any, tangents: Any) -> Rows:
     return dataclasses.replace(
         points_alone(points),
         tangents=tangents,
-        log_stretches=xp.zeros(tangents.shape[:2], tangents.dtype),
+        log_norm_growths=xp.zeros(tangents.shape[:2], tangents.dtype),
         frame_bases=bases,
     )
 

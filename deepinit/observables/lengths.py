@@ -21,7 +21,7 @@ def log_volume(rows: Any) -> Measurement:
 def _log_stretches(rows: Any) -> Any:
     """[num_frames, d]; NaN where the point is not finite: a derivative may still be a number."""
     finite = jnp.isfinite(rows.inner_products.point_norm2) & jnp.isfinite(rows.point_scales)
-    return jnp.where(rows.of_frame_bases(finite)[:, None], rows.log_stretches, jnp.nan)
+    return jnp.where(rows.of_frame_bases(finite)[:, None], rows.log_norm_growths, jnp.nan)
 
 
 def log_volume_of(value: Any) -> Measurement:
@@ -36,8 +36,8 @@ def curve_length_by_tangents(rows: Any) -> Measurement:
     Nodes are uniform in pieces of equal length: unbiased over networks for any number of nodes; the
     error for one network falls like 1/num_nodes. A dead network has length 0.
     """
-    log_stretches = _log_stretches(rows)[:, 0]
-    return _mean(jnp.ones_like(log_stretches), log_stretches)
+    log_norm_growths = _log_stretches(rows)[:, 0]
+    return _mean(jnp.ones_like(log_norm_growths), log_norm_growths)
 
 
 def curve_length_by_chords(rows: Any, chord: float) -> Measurement:

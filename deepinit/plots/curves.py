@@ -181,10 +181,10 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
 
     names = ("mean", "standard_error", "variance", "variance_standard_error")
     axis = str(dataset["mean"].dims[0])
-    measured = Measured("measured", *(table(name, axis, "pair") for name in names))
-    values = table("predicted", "route", axis, "pair")
-    variances = table("predicted_variance", "route", axis, "pair")
-    routes = [str(name) for name in dataset["route"].values]
+    measured = Measured("measured", *(table(name, axis, "component") for name in names))
+    values = table("predicted", "theory", axis, "component")
+    variances = table("predicted_variance", "theory", axis, "component")
+    routes = [str(name) for name in dataset["theory"].values]
     predicted = tuple(Predicted(*parts) for parts in zip(routes, values, variances, strict=True))
     attrs = dataset.attrs
     return Curves(
@@ -193,7 +193,7 @@ def _from_dataset(dataset: Any, symbol: str | None) -> Curves:
         str(attrs.get("label", "")),
         int(attrs.get("num_seeds", 0)),
         np.asarray(dataset[axis].values),
-        component_names([str(name) for name in dataset["pair"].values]),
+        component_names([str(name) for name in dataset["component"].values]),
         (measured,),
         predicted,
         axis,

@@ -229,10 +229,10 @@ def _rows(comparisons: Any, routes: Sequence[str] | None) -> list[tuple[str, str
         if not is_dataset(value):
             rows.append((name, "", np.atleast_1d(np.asarray(value, np.float64))))
             continue
-        z = np.asarray(value["z"].transpose("route", ..., "pair").values, np.float64)
+        z = np.asarray(value["z"].transpose("theory", ..., "component").values, np.float64)
         if "judged" in value:
-            z = np.where(value["judged"].transpose("route", ..., "pair").values, z, np.nan)
-        for route, scores in zip((str(r) for r in value["route"].values), z, strict=True):
+            z = np.where(value["judged"].transpose("theory", ..., "component").values, z, np.nan)
+        for route, scores in zip((str(r) for r in value["theory"].values), z, strict=True):
             if routes is None or route in routes:
                 rows.append((name, route, scores))
     return rows

@@ -49,26 +49,28 @@ def width_slopes(
         {numbers[round(place)] for place in np.geomspace(1, len(numbers), min(4, len(numbers))) - 1}
     )
     chosen = tuple(spread) if layers is None else layers
-    places = tuple(range(min(data.sizes["pair"], MAX_PANELS))) if pairs is None else pairs
-    absent = not (_are_among(chosen, numbers) and _are_among(places, range(data.sizes["pair"])))
+    places = tuple(range(min(data.sizes["component"], MAX_PANELS))) if pairs is None else pairs
+    absent = not (
+        _are_among(chosen, numbers) and _are_among(places, range(data.sizes["component"]))
+    )
     if absent or not 1 <= len(chosen) <= MAX_LAYERS:
         allowed = f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}"
         allowed += f", pairs 0 to {data.sizes['pair'] - 1}"
         given = f"layers {chosen!r} and pairs {places!r}"
         raise SpecError(given, allowed, "Leave them out for a spread.")
-    route = str(data["route"].values[0])
+    route = str(data["theory"].values[0])
     x = 1.0 / data["width"].values
-    names = component_names([str(name) for name in data["pair"].values])
+    names = component_names([str(name) for name in data["component"].values])
     symbol = str(data.attrs.get("symbol", "")) or spaced(data.attrs["quantity"])
     of_variance = data.attrs["statistic"] == "variance"
     panels = {}
     for place in places:
         points, lines = {}, {}
         for layer in chosen:
-            values = data.sel({axis: layer}).isel(pair=place)
+            values = data.sel({axis: layer}).isel(component=place)
             name = f"{axis} {layer}"
             points[name] = (x, values["difference"].values, values["standard_error"].values)
-            predicted = values["predicted_difference"].sel(route=route).values
+            predicted = values["predicted_difference"].sel(theory=route).values
             lines[name] = (np.append(x, 0.0)[::-1], np.append(predicted, 0.0)[::-1])
         panels[names[place] or symbol] = (points, lines)
     quantity = spaced(data.attrs["quantity"]) + (" (variance over networks)" * of_variance)

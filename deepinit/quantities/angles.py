@@ -56,10 +56,10 @@ def _predict(spec: MLP, inputs: Inputs, form: str) -> Prediction:
 
 
 def _angle_chain(spec: MLP, inputs: Inputs, form: str) -> Prediction:
-    from deepinit.theory.angles import log_sin2_walk
+    from deepinit.theory.angles import log_sin2_propagation
 
     walks = [
-        log_sin2_walk(float(theta), spec.widths, form=form, activation=spec.activation)
+        log_sin2_propagation(float(theta), spec.widths, form=form, activation=spec.activation)
         for theta in inputs.angles
     ]
     derived = "derived in deepinit.theory.numerics.delta_method and deepinit.theory.angles.layer"

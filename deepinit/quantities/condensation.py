@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 from deepinit.core.errors import SpecError, reason_against
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.condensation_theory import (
     LEVELS,
     PAPER,
@@ -42,7 +42,7 @@ def _unless_diverged(snapshot: Any, event: Any) -> Any:
     return jnp.where(finite, event, _NOT_FINITE).astype(jnp.int8)
 
 
-def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> Any:
+def _measure_counts(spec: Any, training: TrainingConfig, *, lines: bool = False) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables import orientations
@@ -69,7 +69,7 @@ def _measure_counts(spec: Any, training: Training, *, lines: bool = False) -> An
     return record
 
 
-def _measure_alignment(spec: Any, training: Training) -> Any:
+def _measure_alignment(spec: Any, training: TrainingConfig) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables import orientations
@@ -87,7 +87,7 @@ def _measure_alignment(spec: Any, training: Training) -> Any:
     return record
 
 
-def _drop_setup(spec: Any, training: Training) -> Any:
+def _drop_setup(spec: Any, training: TrainingConfig) -> Any:
     """The setup of the law of the first drop.
 
     Raises:
@@ -101,7 +101,7 @@ def _drop_setup(spec: Any, training: Training) -> Any:
     return setup
 
 
-def _measure_drop(spec: Any, training: Training) -> Any:
+def _measure_drop(spec: Any, training: TrainingConfig) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
@@ -126,7 +126,7 @@ def _measure_drop(spec: Any, training: Training) -> Any:
     return record
 
 
-def _measure_distance(spec: Any, training: Training) -> Any:
+def _measure_distance(spec: Any, training: TrainingConfig) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables import orientations
@@ -144,14 +144,14 @@ def _measure_distance(spec: Any, training: Training) -> Any:
     return record
 
 
-def _why_not(spec: Any, training: Training, form: str) -> str | None:
+def _why_not(spec: Any, training: TrainingConfig, form: str) -> str | None:
     del training, form
     if is_two_layer(spec):
         return None
     return "the theory is that of an MLP of one hidden layer with one output"
 
 
-def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
+def _why_not_linear(spec: Any, training: TrainingConfig, form: str) -> str | None:
     reason = _why_not(spec, training, form)
     if reason is None and multiplicity_of(spec) != 1:
         worked_out = "phi(0) = 0 and phi'(0) != 0 (multiplicity 1)"
@@ -159,7 +159,7 @@ def _why_not_linear(spec: Any, training: Training, form: str) -> str | None:
     return reason
 
 
-def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
+def _why_not_in_time(spec: Any, training: TrainingConfig, form: str) -> str | None:
     reason = _why_not_linear(spec, training, form)
     timed = training.mode == "gd" and training.rate is not None and training.stop_drop is None
     if reason is None and not timed:
@@ -167,7 +167,7 @@ def _why_not_in_time(spec: Any, training: Training, form: str) -> str | None:
     return reason
 
 
-def _why_no_limit(spec: Any, training: Training) -> str | None:
+def _why_no_limit(spec: Any, training: TrainingConfig) -> str | None:
     reason = _why_not(spec, training, "")
     if reason is None and not starts_uniformly(spec, training):
         needed = "Gaussian weights and biases of one variance are needed"

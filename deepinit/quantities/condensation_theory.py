@@ -9,7 +9,7 @@ from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import MLP, Spec
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.theory import limit_prediction
 
 PAPER = "Zhou, Zhou, Luo, Zhang & Xu 2022, arXiv 2105.11686"
@@ -63,7 +63,7 @@ def is_kinked(spec: MLP) -> bool:
     return slopes is not None and slopes[0] != slopes[1]
 
 
-def starts_uniformly(spec: MLP, training: Training) -> bool:
+def starts_uniformly(spec: MLP, training: TrainingConfig) -> bool:
     """Are initial input weights isotropic? Gaussian, with biases of the same variance."""
     weights, biases = spec.weight_law, spec.bias_law
     assert weights is not None
@@ -73,7 +73,7 @@ def starts_uniformly(spec: MLP, training: Training) -> bool:
     return weights.is_gaussian and biases.is_gaussian and same
 
 
-def hidden_names(spec: Any, training: Training) -> tuple[str, ...]:
+def hidden_names(spec: Any, training: TrainingConfig) -> tuple[str, ...]:
     """Names of the layers that can condense."""
     if isinstance(spec, Spec):
         return tuple(f"layer {layer}" for layer in range(1, spec.depth + 1))
@@ -94,7 +94,7 @@ def two_layer(spec: Any, quantity: str) -> MLP:
     return spec
 
 
-def attractors(spec: MLP, training: Training) -> Any:
+def attractors(spec: MLP, training: TrainingConfig) -> Any:
     """Predicted orientations of this network under this optimizer: `Orientations`.
 
     Raises:
@@ -110,13 +110,13 @@ def attractors(spec: MLP, training: Training) -> Any:
     if geometry is None:
         given = f"the optax transformation {training.name!r} without a geometry"
         remedy = "'l2': steps along the gradient (momentum too); 'linf': Adam and similar."
-        raise SpecError(given, "di.Training(..., geometry='l2' or 'linf')", remedy)
+        raise SpecError(given, "di.TrainingConfig(..., geometry='l2' or 'linf')", remedy)
     if is_kinked(spec):
         return homogeneous_orientations(x, y, spec.activation, bias=bias)
     return predict_orientations(x, y, spec.activation, geometry=geometry, bias=bias)
 
 
-def predicted_directions(spec: Any, training: Training) -> np.ndarray:
+def predicted_directions(spec: Any, training: TrainingConfig) -> np.ndarray:
     """Predicted orientations of neurons, [K, D], K >= 1."""
     directions = attractors(two_layer(spec, "aligned_fraction"), training).directions
     if not len(directions):
@@ -126,7 +126,9 @@ def predicted_directions(spec: Any, training: Training) -> np.ndarray:
     return directions
 
 
-def linear_setup(spec: Any, training: Training, quantity: str, remedy: str = "") -> LinearSetup:
+def linear_setup(
+    spec: Any, training: TrainingConfig, quantity: str, remedy: str = ""
+) -> LinearSetup:
     """The setup of the exact laws.
 
     Raises:
@@ -169,13 +171,13 @@ def linear_setup(spec: Any, training: Training, quantity: str, remedy: str = "")
     return LinearSetup(end.rate, law, drop, slower, end.time * slower, reachable)
 
 
-def predict_counts(spec: Any, training: Training, form: str) -> Prediction:
+def predict_counts(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     """The number of orientations at the end."""
     directions = attractors(two_layer(spec, "orientation_count"), training).directions
     return _count("orientation_count", form, len(directions), training)
 
 
-def predict_lines(spec: Any, training: Training, form: str) -> Prediction:
+def predict_lines(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     """The number of orientations up to sign at the end."""
     from deepinit.theory.condensation import count_lines
 
@@ -183,7 +185,7 @@ def predict_lines(spec: Any, training: Training, form: str) -> Prediction:
     return _count("line_count", form, count_lines(directions), training)
 
 
-def _count(quantity: str, form: str, count: int, training: Training) -> Prediction:
+def _count(quantity: str, form: str, count: int, training: TrainingConfig) -> Prediction:
     return Prediction(
         quantity,
         form,
@@ -196,7 +198,7 @@ def _count(quantity: str, form: str, count: int, training: Training) -> Predicti
     )
 
 
-def predict_alignment(spec: Any, training: Training, form: str) -> Prediction:
+def predict_alignment(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     """The fraction of neurons within a cosine of the predicted directions, at every step."""
     from deepinit.theory.condensation import alignment_law
 
@@ -214,7 +216,7 @@ def predict_alignment(spec: Any, training: Training, form: str) -> Prediction:
     )
 
 
-def predict_drop(spec: Any, training: Training, form: str) -> Prediction:
+def predict_drop(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     """The time of the first drop of the loss, in units of the growth time."""
     setup = linear_setup(spec, training, "drop_time")
     drop = setup.drop(training.stop_drop)
@@ -232,7 +234,7 @@ def predict_drop(spec: Any, training: Training, form: str) -> Prediction:
     )
 
 
-def predict_distance(spec: Any, training: Training, form: str) -> Prediction:
+def predict_distance(spec: Any, training: TrainingConfig, form: str) -> Prediction:
     """The distance of the input weights from their initial values, at every step."""
     from deepinit.theory.condensation import relative_displacement
 
@@ -250,7 +252,7 @@ def predict_distance(spec: Any, training: Training, form: str) -> Prediction:
     )
 
 
-def lazy_alignment(spec: Any, training: Training) -> Prediction:
+def lazy_alignment(spec: Any, training: TrainingConfig) -> Prediction:
     """Orientations that stay as drawn: caps about the predicted directions, where disjoint."""
     directions = predicted_directions(spec, training)
     if not starts_uniformly(spec, training):
@@ -265,12 +267,12 @@ def lazy_alignment(spec: Any, training: Training) -> Prediction:
     return _limit("aligned_fraction", np.where(disjoint, count * cap, np.nan), training)
 
 
-def lazy_distance(spec: Any, training: Training) -> Prediction:
+def lazy_distance(spec: Any, training: TrainingConfig) -> Prediction:
     """Zero."""
     return _limit("relative_distance", np.zeros(len(hidden_names(spec, training))), training)
 
 
-def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
+def _limit(quantity: str, value: np.ndarray, training: TrainingConfig) -> Prediction:
     return limit_prediction(
         quantity,
         np.tile(value, (len(training.record_steps), 1)),
@@ -281,7 +283,7 @@ def _limit(quantity: str, value: np.ndarray, training: Training) -> Prediction:
     )
 
 
-def _times(training: Training, quantity: str) -> np.ndarray:
+def _times(training: TrainingConfig, quantity: str) -> np.ndarray:
     if training.mode != "gd" or training.rate is None or training.stop_drop is not None:
         given = f"{quantity} predicted at the steps of {training.name}"
         remedy = "Take mode='gd' and stop_drop=None, or leave the prediction out."

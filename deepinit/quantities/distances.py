@@ -92,14 +92,14 @@ def _why_not(spec: Spec, inputs: Inputs, form: str) -> str | None:
 
 
 def _predict(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    from deepinit.theory.angles.kernel_propagation import VALID_FOR, input_grams, kernel_walk
+    from deepinit.theory.angles.kernel_propagation import VALID_FOR, input_grams, kernel_propagation
 
     if form == FORM:  # phi is linear in the limit, and biases cancel
         return predict_log_norm(spec, kinds.points(inputs.displacements), form)
     if _is_one_signal(spec, inputs):
         return predict_walk(*_as_one_signal(spec, inputs), form)
     assert isinstance(spec, MLP)
-    walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
+    walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     mean = 0.5 * np.array([walk.log_distance2_mean for walk in walks]).T
     if not np.isfinite(mean).all():
         end = int(np.argmin(np.isfinite(mean).all(axis=1)))

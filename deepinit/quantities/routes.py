@@ -16,7 +16,7 @@ from deepinit.core.progress import bar, callback
 from deepinit.core.results import Estimate, Prediction, heavy_tails
 from deepinit.core.spec_text import in_words
 from deepinit.core.specs import Spec
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.kinds import ExactLaw
 from deepinit.quantities.measured import at_unit_size, measure_block, times_power_of_two
 from deepinit.quantities.quantity import Quantity
@@ -50,7 +50,7 @@ def simulate(
         spec: the network; for a quantity of training an MLP with an output layer, or a `Network`
             (`training.perceptron`, a flax module through `from_linen` or `from_nnx`).
         quantity: what to measure, for example `di.quantities.log_sin2_angle`.
-        inputs: rows that every network sees; for a quantity of training a `Training`.
+        inputs: rows that every network sees; for a quantity of training a `TrainingConfig`.
         num_seeds: number of independent networks.
         key: an integer, or a threefry `jax.random.key`; network i has the key `fold_in(key, i)`.
         linear_map: `auto`, `explicit` (any law), `conditional` (Gaussian or orthogonal weights;
@@ -269,7 +269,7 @@ _EXAMPLES = {
     Inputs: "di.inputs.pair(0.1)",
     Frames: "di.frames.random(dimension=3)",
     SampledCurve: "di.curves.sampled(di.curves.circle())",
-    Training: "di.Training(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), rate=0.01)",
+    TrainingConfig: "di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), rate=0.01)",
 }
 
 
@@ -280,7 +280,7 @@ def _check_kinds(spec: Any, quantity: Any, inputs: Any) -> None:
     if isinstance(quantity, Quantity):
         check_quantity(quantity, tuple(_EXAMPLES))
         kind = quantity.measurement.accepts
-    if kind is Training and not isinstance(spec, Spec):
+    if kind is TrainingConfig and not isinstance(spec, Spec):
         from deepinit.networks.network import Network
 
         allowed = "an MLP with an output layer, or a Network"

@@ -162,11 +162,11 @@ def _predict_log_norm(spec: Spec, inputs: Inputs, form: str) -> Prediction:
 
 
 def predict_walk(spec: Spec, inputs: Inputs, form: str) -> Prediction:
-    """ln |x_l| / |x_0| of every point: `theory.cutoff.log_norm_walk`."""
-    from deepinit.theory.cutoff import log_norm_walk
+    """ln |x_l| / |x_0| of every point: `theory.cutoff.log_norm_propagation`."""
+    from deepinit.theory.cutoff import log_norm_propagation
 
     assert isinstance(spec, MLP)
-    walk = log_norm_walk(spec, inputs.points)
+    walk = log_norm_propagation(spec, inputs.points)
     order = "O(1 / width^2) in every layer, of the law of the weights"
     weights = "independent weights, wide layers"
     if walk.is_exact:

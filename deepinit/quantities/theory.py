@@ -11,7 +11,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import SpecError
 from deepinit.core.results import Prediction
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 
 INFINITE_WIDTH = "infinite_width"
 _TEXTS = ("quantity", "name", "error_order", "valid_for", "reference", "symbol")
@@ -76,7 +76,7 @@ class Theory(NamedTuple):
             return f"its formula leaves the range of float64 ({error}): take variances nearer to 1"
         prediction = self._checked(prediction, spec, inputs, axis)
         finite = np.isfinite(prediction.mean)
-        allows_nan = isinstance(inputs, Training)
+        allows_nan = isinstance(inputs, TrainingConfig)
         if np.isinf(prediction.mean).any() or not (finite.any() if allows_nan else finite.all()):
             return "its mean is not finite in float64: take a smaller variance, depth or input"
         variance = np.zeros(1) if prediction.variance is None else prediction.variance

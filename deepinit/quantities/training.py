@@ -8,7 +8,7 @@ from deepinit.core.errors import SpecError, reason_against
 from deepinit.core.results import Prediction
 from deepinit.core.specs import MLP
 from deepinit.core.targets import Examples
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.quantities.kinds import Trained
 from deepinit.quantities.kinds.trained import trained_network, why_not_trained
 from deepinit.quantities.quantity import Quantity
@@ -17,7 +17,7 @@ from deepinit.quantities.theory import limit
 _EVENTS = ("not_finite",)
 
 
-def _measure_loss(spec: Any, training: Training) -> Any:
+def _measure_loss(spec: Any, training: TrainingConfig) -> Any:
     import jax.numpy as jnp
 
     from deepinit.observables.measurement import Measurement
@@ -26,7 +26,7 @@ def _measure_loss(spec: Any, training: Training) -> Any:
     return lambda snapshot: Measurement(snapshot.loss[None], jnp.zeros(1, jnp.int8))
 
 
-def _measure_accuracy(spec: Any, training: Training) -> Any:
+def _measure_accuracy(spec: Any, training: TrainingConfig) -> Any:
     import jax
     import jax.numpy as jnp
 
@@ -51,11 +51,11 @@ def _measure_accuracy(spec: Any, training: Training) -> Any:
     return record
 
 
-def _sets(training: Training) -> list[Examples]:
+def _sets(training: TrainingConfig) -> list[Examples]:
     return [examples for examples in (training.examples, training.test) if examples is not None]
 
 
-def _why_no_classes(spec: Any, training: Training) -> str | None:
+def _why_no_classes(spec: Any, training: TrainingConfig) -> str | None:
     reason = why_not_trained(spec, training)
     return reason or reason_against(lambda: [*map(_classes, _sets(training))])
 
@@ -71,7 +71,7 @@ def _classes(examples: Examples) -> np.ndarray:
     return np.argmax(examples.targets, axis=1)
 
 
-def _infinite_loss(spec: Any, training: Training) -> Prediction:
+def _infinite_loss(spec: Any, training: TrainingConfig) -> Prediction:
     from deepinit.infinite_width.training import ntk_training
 
     assert training.rate is not None
@@ -89,7 +89,7 @@ def _infinite_loss(spec: Any, training: Training) -> Prediction:
     )
 
 
-def _why_no_limit(spec: Any, training: Training) -> str | None:
+def _why_no_limit(spec: Any, training: TrainingConfig) -> str | None:
     descends = training.mode == "gd" and training.rate is not None
     # a run that stops repeats its last loss
     to_the_end = training.batch_size is None and training.stop_drop is None

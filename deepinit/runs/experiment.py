@@ -34,7 +34,7 @@ class Case:
         name: lower-case letters, digits, `.`, `_`, `-`; unique in the run.
         spec: the network: a spec, or a `Network` with a label for a quantity of training.
         quantity: the measured quantity.
-        inputs: rows that every network sees, or the `Training` of every network.
+        inputs: rows that every network sees, or the `TrainingConfig` of every network.
         num_seeds: number of networks.
         forms: names of `quantity.theories` to compare with; None takes all that apply.
         checked: theories that must agree within 5 standard errors at every layer. A run in which
@@ -42,7 +42,7 @@ class Case:
         rejected: theories known to be wrong; the verdicts report those not rejected.
         sample_layers: layers whose per-network values are stored, from 1; a measured output layer
             is the last.
-        kept_networks: number of networks, from the first, whose extra arrays (weights at the
+        num_saved: number of networks, from the first, whose extra arrays (weights at the
             recorded steps) are stored.
         linear_map, dtype, precision, key: as for `simulate`.
     """
@@ -56,7 +56,7 @@ class Case:
     checked: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     sample_layers: tuple[int, ...] = ()
-    kept_networks: int = 0
+    num_saved: int = 0
     linear_map: str = "auto"
     dtype: str = "float32"
     precision: str = "highest"
@@ -70,14 +70,14 @@ class Case:
         for theory in (*(self.forms or ()), *self.checked, *self.rejected):
             self.quantity.theory(theory)
         linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
-        kept = validate.integer("kept_networks", self.kept_networks, 0, "Leave it out for none.")
+        kept = validate.integer("num_saved", self.num_saved, 0, "Leave it out for none.")
         plain = {  # Python's own integers and strings, which identities consist of
             "linear_map": linear_map,
             "dtype": validate.choice("dtype", self.dtype, validate.DTYPES),
             "precision": validate.choice("precision", self.precision, validate.PRECISIONS),
             "num_seeds": validate.num_seeds(self.num_seeds),
             "key": validate.integer("key", self.key, 0, "Write key=0.", most=2**32 - 1),
-            "kept_networks": kept,
+            "num_saved": kept,
             "sample_layers": _whole_numbers(self.sample_layers),
         }
         for field, value in plain.items():
@@ -137,7 +137,7 @@ class Case:
             "inputs": {"label": self.inputs.label, "sha256": self.inputs.digest},
             "num_seeds": self.num_seeds,
             "sample_layers": list(self.sample_layers),
-            **({"kept_networks": self.kept_networks} if self.kept_networks else {}),
+            **({"kept_networks": self.num_saved} if self.num_saved else {}),
             **({"code": code} if code else {}),
             "linear_map": self.linear_map,
             "dtype": self.dtype,
@@ -160,7 +160,7 @@ class CaseResult:
         estimate: the measurement; `samples` holds the case's `sample_layers`.
         predictions: finite-width theories in order, then infinite width.
         dataset: see `comparison.Comparison`.
-        kept: name -> [kept_networks, ...], extra arrays of the quantity.
+        kept: name -> [num_saved, ...], extra arrays of the quantity.
         not_applicable: theory -> why it does not apply to this case.
     """
 

@@ -136,7 +136,7 @@ def compiled(
         linear_map=case.linear_map,
         dtype=case.dtype,
         precision=case.precision,
-        keep=case.kept_networks > 0,
+        keep=case.num_saved > 0,
     )
     return blocks.compile_ensemble(
         seed_fn,
@@ -181,7 +181,7 @@ def _write_plan(handle: store.Run, case: Case, plan: Any) -> None:
 def _write_part(handle: store.Run, name: str, values: Any, case: Case, first_seed: int) -> Part:
     from deepinit.ensembles import statistics
 
-    num_saved = max(case.kept_networks - first_seed, 0)
+    num_saved = max(case.num_saved - first_seed, 0)
     part, saved = measure_block(case.quantity, values, case.sample_layers, num_saved)
     arrays = {key if key == "samples" else _SAVED + key: array for key, array in saved.items()}
     store.write_block(handle, name, {**statistics.to_arrays(part), **arrays})
@@ -203,7 +203,7 @@ def read_part(handle: store.Run, case: Case, plan: Any, block: int) -> Part:
     }
     axis = case.quantity.measurement.axis(case.spec, case.inputs)
     num_components = len(axis.entries)
-    num_saved = min(max(case.kept_networks - first, 0), last - first)
+    num_saved = min(max(case.num_saved - first, 0), last - first)
     samples = saved.get("samples", np.zeros((last - first, 0, num_components)))
     fits = (
         part.num_seeds == last - first

@@ -170,12 +170,12 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
         part = part.assign(
             {name: value.astype(np.float64) for name, value in part.data_vars.items()}
         )
-        part = part.assign_coords(pair=np.arange(part.sizes["pair"]))
+        part = part.assign_coords(component=np.arange(part.sizes["component"]))
         if sampled:
             samples, layers = result.estimate.samples, list(result.case.sample_layers)
             if samples is None:  # xarray wants the variable in every part
-                samples, layers = np.zeros((0, 0, part.sizes["pair"])), []
-            part["samples"] = (("seed", "sample_layer", "pair"), samples)
+                samples, layers = np.zeros((0, 0, part.sizes["component"])), []
+            part["samples"] = (("seed", "sample_layer", "component"), samples)
             seeds = np.arange(len(samples))  # cases differ in the number of networks
             part = part.assign_coords(sample_layer=np.array(layers, np.int64), seed=seeds)
         part.attrs = {}
@@ -184,9 +184,9 @@ def combine(results: Sequence[CaseResult]) -> "xarray.Dataset":
     data = xarray.concat(parts, dim="case", join="outer", fill_value=np.nan).assign_coords(
         case=names
     )
-    routes = dict.fromkeys(str(name) for part in parts for name in part["route"].values)
+    routes = dict.fromkeys(str(name) for part in parts for name in part["theory"].values)
     data = data.sel(
-        route=sorted(routes, key=lambda name: (name == "infinite_width", list(routes).index(name)))
+        theory=sorted(routes, key=lambda name: (name == "infinite_width", list(routes).index(name)))
     )
     records: Mapping[str, list[Any]] = {
         "spec": [json.dumps(result.case.spec_json, sort_keys=True) for result in results],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from deepinit.core.specs import Spec
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.runs.experiment import Case
 from deepinit.store.canonical import canonical_json
 
@@ -106,7 +106,7 @@ def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
     ensemble = compiled(case, None, block_size)
     ready = time.perf_counter()
     values = ensemble.block_fn(keys.root_key(case.key), 0)
-    part, saved = measure_block(case.quantity, values, case.sample_layers, case.kept_networks)
+    part, saved = measure_block(case.quantity, values, case.sample_layers, case.num_saved)
     data = block_bytes("0" * 64, "block", {**statistics.to_arrays(part), **saved})
     end = time.perf_counter()
     return ensemble.blocks, ensemble.bytes_needed, len(data), ready - start, end - ready
@@ -114,7 +114,7 @@ def _one_block(case: Case, block_size: int | None) -> tuple[Any, ...]:
 
 def _shape(case: Case) -> Any:
     """What a compiled program depends on: shapes of inputs, values of a training set."""
-    if isinstance(case.inputs, Training):
+    if isinstance(case.inputs, TrainingConfig):
         return case.inputs.digest
     return [type(case.inputs).__name__, case.inputs.num_rows, case.inputs.dimension]
 

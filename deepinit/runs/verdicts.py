@@ -42,12 +42,12 @@ def _where_checked(results: Sequence[CaseResult]) -> str:
         return ""
     judged = sum(int(np.isfinite(judged_z(data, route)).sum()) for data, route in routes)
     total = sum(
-        int(np.isfinite(data["predicted"].sel(route=route).values).sum()) for data, route in routes
+        int(np.isfinite(data["predicted"].sel(theory=route).values).sum()) for data, route in routes
     )
     if judged < total:
         return f", in {judged} of {total} places: the others have no standard error"
     axes = " or ".join(dict.fromkeys(axis_of(data) for data, _ in routes))
-    components = " and component" if any(data.sizes["pair"] > 1 for data, _ in routes) else ""
+    components = " and component" if any(data.sizes["component"] > 1 for data, _ in routes) else ""
     return f", at every {axes}{components}"
 
 
@@ -59,7 +59,7 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
     unjudged: list[str] = []
     failures: list[str] = []
     data, case = result.dataset, result.case
-    routes = [str(name) for name in data["route"].values]
+    routes = [str(name) for name in data["theory"].values]
     for index, route in enumerate(routes):
         z = judged_z(data, route)
         heavy = int(np.sum(np.isfinite(data["z"].values[index]) & np.isnan(z)))  # heavy tails
@@ -132,7 +132,7 @@ def score(z: float) -> str:
 
 def _score_at(data: "xarray.Dataset", route: int, index: int) -> str:
     """z of the first component at one place of the axis, or `not judged`."""
-    place = {"route": route, axis_of(data): index, "pair": 0}
+    place = {"theory": route, axis_of(data): index, "component": 0}
     z, judged = (float(data[name].isel(place)) for name in ("z", "judged"))
     return NOT_JUDGED if np.isfinite(z) and judged != 1 else score(z)
 
@@ -146,12 +146,12 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         case = dataset.isel(case=index)
         # smaller cases are padded with NaN
         last = int(np.flatnonzero(np.isfinite(case["num_excluded"].values[:, 0]))[-1])
-        layer = case.isel({axis: last, "pair": 0})
+        layer = case.isel({axis: last, "component": 0})
         measured = with_error(float(layer["mean"]), float(layer["standard_error"]))
         quantity = [str(dataset["quantity"].values[index])] if several else []
         networks = str(int(case["num_seeds"]))
         cells = [str(name), *quantity, str(int(layer[axis])), networks, measured]
-        for route, theory in enumerate(map(str, dataset["route"].values)):
+        for route, theory in enumerate(map(str, dataset["theory"].values)):
             predicted = float(layer["predicted"][route])
             if np.isfinite(predicted):
                 z = judged_z(case, theory)
@@ -192,8 +192,8 @@ def missing_table(results: Sequence[CaseResult]) -> list[Table]:
 
 def layer_table(result: CaseResult) -> Table:
     """The first component of a case at a spread of its layers."""
-    data = result.dataset.isel(pair=0)
-    routes = [str(name) for name in data["route"].values]
+    data = result.dataset.isel(component=0)
+    routes = [str(name) for name in data["theory"].values]
     rows = []
     axis = axis_of(data)
     for index in shown_layers(data.sizes[axis], _LAYERS_IN_TABLE):

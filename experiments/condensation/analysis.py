@@ -98,8 +98,8 @@ def phase_slopes(config: Config, results: Results) -> list[tuple[float, float]]:
 
 def departure(result: CaseResult) -> tuple[float, float]:
     """Largest |loss - linearized loss| over the initial loss, with its standard error."""
-    data = result.dataset.isel(pair=0)
-    difference = np.abs(data["difference"].sel(route="infinite_width").values)
-    start = float(data["predicted"].sel(route="infinite_width")[0])
+    data = result.dataset.isel(component=0)
+    difference = np.abs(data["difference"].sel(theory="infinite_width").values)
+    start = float(data["predicted"].sel(theory="infinite_width")[0])
     worst = int(difference.argmax())
     return float(difference[worst] / start), float(data["standard_error"].values[worst] / start)

@@ -53,8 +53,8 @@ def law_cases(config: Config) -> list[Case]:
     net = di.training.small_mlp((config.width,), di.tanh, std=config.std)
     examples = di.targets.sum_of_sines(seed=1)
     rate = growth_rate(examples)
-    steps = di.Training(examples, range(0, 321, 20), rate=0.02 / rate, initial_stage=True)
-    drop = di.Training(
+    steps = di.TrainingConfig(examples, range(0, 321, 20), rate=0.02 / rate, initial_stage=True)
+    drop = di.TrainingConfig(
         examples, (6000,), rate=0.002 / rate, stop_drop=FIRST_DROP, initial_stage=True
     )
     runs = {"aligned_fraction": steps, "relative_distance": steps, "drop_time": drop}
@@ -85,11 +85,19 @@ def other_cases(config: Config) -> list[Case]:
     adam = {"mode": "adam", "rate": 10.0 * small}
     return [
         counted(
-            config, "adam-p1-5d", tanh, di.Training(di.targets.sum_of_sines(seed=1), steps, **adam)
+            config,
+            "adam-p1-5d",
+            tanh,
+            di.TrainingConfig(di.targets.sum_of_sines(seed=1), steps, **adam),
         ),
-        counted(config, "adam-p1-1d", tanh, di.Training(di.targets.two_sines(), steps, **adam)),
         counted(
-            config, "adam-p2-1d", quadratic, di.Training(di.targets.two_sines(), steps, **adam)
+            config, "adam-p1-1d", tanh, di.TrainingConfig(di.targets.two_sines(), steps, **adam)
+        ),
+        counted(
+            config,
+            "adam-p2-1d",
+            quadratic,
+            di.TrainingConfig(di.targets.two_sines(), steps, **adam),
         ),
         counted(config, "relu-1d", relu, condensing(di.targets.two_sines(), 0)),
     ]
@@ -98,7 +106,7 @@ def other_cases(config: Config) -> list[Case]:
 def deep_cases(config: Config) -> list[Case]:
     """Five hidden layers of 18 neurons under Adam, with and without residual connections."""
     examples = di.targets.centred(di.targets.sum_of_sines(3, amplitude=4.0, frequency=12.0))
-    run = di.Training(examples, records(config.deep_steps), mode="adam", rate=4e-5)
+    run = di.TrainingConfig(examples, records(config.deep_steps), mode="adam", rate=4e-5)
     result = []
     for name in config.deep_activations:
         spec = di.training.small_mlp((18,) * 5, name, std=0.01)
@@ -114,12 +122,12 @@ def image_cases(config: Config) -> list[Case]:
     if not config.image_steps:
         return []
     train, test = di.targets.digits(500), di.targets.digits(500, seed=1)
-    small = di.Training(
+    small = di.TrainingConfig(
         train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy"
     )
     result = [counted(config, "cnn", models.convolutional(), small, num_seeds=2, checked=())]
     if config.residual_module:
-        run = di.Training(
+        run = di.TrainingConfig(
             train,
             records(config.image_steps),
             mode="adam",
@@ -132,7 +140,7 @@ def image_cases(config: Config) -> list[Case]:
             network = models.residual(kind)
             accuracy = di.quantities.accuracy
             result.append(
-                Case(f"resnet-{kind}", network, accuracy, run, 2, kept_networks=1, key=config.key)
+                Case(f"resnet-{kind}", network, accuracy, run, 2, num_saved=1, key=config.key)
             )
     return result
 
@@ -140,7 +148,7 @@ def image_cases(config: Config) -> list[Case]:
 def phase_cases(config: Config) -> list[Case]:
     """Distance of the input weights at a loss drop of 10 %, by point of the phase diagram."""
     x = np.linspace(-1.0, 1.0, 8)
-    run = di.Training(
+    run = di.TrainingConfig(
         di.targets.examples(x, x + 0.5, "a line"), (4000,), mode="flow", stop_drop=0.1
     )
     return [
@@ -169,7 +177,9 @@ def scale_cases(config: Config) -> list[Case]:
         # a bound on the eigenvalues of the tangent kernel; steps are a tenth of the shortest time
         squares = float(np.mean(examples.inputs**2)) + 1.0
         fastest = 2.0 * config.scale_width * std**2 * squares + growth_rate(examples)
-        run = di.Training(examples, di.training.log_spaced_steps(3000, 30), rate=0.1 / fastest)
+        run = di.TrainingConfig(
+            examples, di.training.log_spaced_steps(3000, 30), rate=0.1 / fastest
+        )
         seeds, options = 4 * config.law_seeds, {"rejected": ("infinite_width",), "key": config.key}
         loss = di.quantities.training_loss
         result.append(Case(scale_name(gamma), net, loss, run, seeds, **options))
@@ -180,24 +190,24 @@ def counted(
     config: Config,
     name: str,
     net,
-    run: di.Training,
+    run: di.TrainingConfig,
     *,
     num_seeds: int = 0,
     checked: tuple[str, ...] = ("leading_order",),
 ) -> Case:
     """A case that counts orientations and stores the weights of its first network."""
     seeds = num_seeds or config.num_seeds
-    return Case(name, net, COUNT, run, seeds, checked=checked, kept_networks=1, key=config.key)
+    return Case(name, net, COUNT, run, seeds, checked=checked, num_saved=1, key=config.key)
 
 
-def condensing(examples, p: int) -> di.Training:
+def condensing(examples, p: int) -> di.TrainingConfig:
     """Training until all neurons condense: descent for p = 1, a clock per neuron for others."""
     options = {"stop_drop": FIRST_DROP if p == 1 else 10 * FIRST_DROP, "initial_stage": True}
     if p == 1:
-        return di.Training(
+        return di.TrainingConfig(
             examples, records(LAST_STEP), mode="gd", rate=0.02 / growth_rate(examples), **options
         )
-    return di.Training(examples, records(LAST_STEP), mode="neuron_flow", rate=0.02, **options)
+    return di.TrainingConfig(examples, records(LAST_STEP), mode="neuron_flow", rate=0.02, **options)
 
 
 def records(last: int) -> range:

@@ -56,7 +56,7 @@ def residual_figure(results: Results) -> FigureItem:
     lines = {}
     for kind in ("condensed", "glorot"):
         data = results[f"resnet-{kind}"].dataset
-        test = data.isel(pair=1)
+        test = data.isel(component=1)
         lines[f"{kind}, test set"] = (
             data["step"].values,
             test["mean"].values,
@@ -103,8 +103,8 @@ def scale_figures(config: Config, results: Results) -> list[FigureItem]:
     shown = dict(list(every.items())[:: max(1, len(every) // 4)])
     measured, lazy = {}, {}
     for name, result in shown.items():
-        data = result.dataset.isel(pair=0)
-        limit = data["predicted"].sel(route="infinite_width").values
+        data = result.dataset.isel(component=0)
+        limit = data["predicted"].sel(theory="infinite_width").values
         inside, start = data["step"].values > 0, limit[0]
         x = data["step"].values[inside]
         columns = (data[column].values[inside] for column in ("mean", "standard_error"))

@@ -108,7 +108,7 @@ def layer_table(results: Results) -> Table:
     for name, result in {**chosen(results, "deep-"), **chosen(results, "cnn")}.items():
         end, networks = result.dataset.isel(step=-1), result.case.num_seeds
         unsettled = end["num_not_condensed"].values
-        for index, layer in enumerate(end["pair"].values):
+        for index, layer in enumerate(end["component"].values):
             condensed = networks - int(unsettled[index])
             mean = float(end["mean"].values[index]) if condensed else None
             rows.append([name, str(layer), networks, condensed, mean])

@@ -21,7 +21,7 @@ def curve(result: CaseResult) -> np.ndarray:
 
 def predicted(result: CaseResult, theory_name: str) -> np.ndarray:
     """Predicted survival S(0), ..., S(depth)."""
-    values = result.dataset["predicted"].sel(route=theory_name).values[:, 0]
+    values = result.dataset["predicted"].sel(theory=theory_name).values[:, 0]
     return np.concatenate([[1.0], values])
 
 
@@ -44,7 +44,7 @@ def underflow_curves(config: Config, depth: int, dtype: str) -> dict[int, np.nda
 
 def length_shift(result: CaseResult) -> np.ndarray:
     """[layers]: distance of the mean of log |x| from its last value, in stationary deviations."""
-    data = result.dataset.isel(pair=0)
+    data = result.dataset.isel(component=0)
     mean, variance = data["mean"].values, data["variance"].values
     return np.abs(mean - mean[-6:].mean()) / np.sqrt(variance[-6:].mean())
 

@@ -241,7 +241,7 @@ def trained_cases(config: Config) -> list[Case]:
             (32,) * depth, "tanh", law, output_width=2, output_law=law, bias_law=di.constant(0.0)
         )
         for name, optimizer in optimizers.items():
-            run = di.Training(circles, (0, 500), optimizer, loss="cross_entropy", name=name)
+            run = di.TrainingConfig(circles, (0, 500), optimizer, loss="cross_entropy", name=name)
             name, networks = f"trained-{start}{name}-{depth}", config.trained_networks
             result.append(Case(name, spec, di.quantities.accuracy, run, networks, key=config.key))
     return result

@@ -150,7 +150,7 @@ def gain_table(config: Config, results: Results) -> Table:
 
 def ordered_table(config: Config, results: Results) -> Table:
     """Decay of the angle between two inputs in the ordered phase."""
-    data = results["ordered"].dataset.isel(pair=0, layer=slice(19, None))
+    data = results["ordered"].dataset.isel(component=0, layer=slice(19, None))
     slope = float(np.polyfit(data["layer"].values, data["mean"].values, 1)[0])
     law = theory.ordered_cutoff("tanh", 0.81, config.phase_width, 1.0, bias_var=0.09)
     return Table(
@@ -189,7 +189,7 @@ def training_table(config: Config, results: Results) -> Table:
         for optimizer in ("sgd", "adam"):
             for depth in depths:
                 data = results[f"trained-{start}{optimizer}-{depth}"].dataset
-                end = data.isel(step=-1, pair=0)
+                end = data.isel(step=-1, component=0)
                 accuracy = with_error(float(end["mean"]), float(end["standard_error"]))
                 rows.append([optimizer, law, depth, accuracy])
     columns = ["optimizer", "weight variance", "depth", "accuracy"]

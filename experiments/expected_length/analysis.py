@@ -39,7 +39,7 @@ class Layers:
 
 def measured(result: CaseResult) -> Layers:
     """The first component of a case."""
-    data = result.dataset.isel(pair=0)
+    data = result.dataset.isel(component=0)
     mean, error, variance, variance_error = (
         data[name].values
         for name in ("mean", "standard_error", "variance", "variance_standard_error")
@@ -49,7 +49,7 @@ def measured(result: CaseResult) -> Layers:
 
 def predicted(result: CaseResult, theory: str = "exact") -> np.ndarray:
     """Predicted means [layers] of the first component."""
-    return result.dataset["predicted"].sel(route=theory).isel(pair=0).values
+    return result.dataset["predicted"].sel(theory=theory).isel(component=0).values
 
 
 def largest_z(result: CaseResult, theory: str) -> float:
@@ -85,7 +85,7 @@ def moment_table(config: Config, results: Results) -> dict:
 
 def limit_spread(result: CaseResult) -> float:
     """Var/mean^2 of the output's length at infinite width."""
-    limit = result.dataset.sel(route="infinite_width").isel(pair=0, layer=-1)
+    limit = result.dataset.sel(theory="infinite_width").isel(component=0, layer=-1)
     return float(limit["predicted_variance"] / limit["predicted"] ** 2)
 
 

@@ -101,7 +101,7 @@ def several_widths(config: Config, results: Results) -> list[FigureItem]:
     by_width = {
         width: (
             results[f"circle-w{width}"]
-            .dataset.sel(route=["exact", "infinite_width"])
+            .dataset.sel(theory=["exact", "infinite_width"])
             .isel(layer=slice(-1))
             .assign_attrs(label="circle"),
         )

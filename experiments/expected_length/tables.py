@@ -179,7 +179,7 @@ def volume_table(config: Config, results: Results) -> Table:
     for size in config.dimensions:
         result = results[f"volume-d{size}-w{n}"]
         mean = float(volume_moment(HomogeneousNetwork((n,) * (depth + 1), output=None), size))
-        z = largest(result.dataset["variance_z"].sel(route="exact").values)
+        z = largest(result.dataset["variance_z"].sel(theory="exact").values)
         rows.append([size, mean_at(result, depth), mean, z, verdict(z)])
     return Table(
         f"Volumes after {depth} layers of width {n}",
@@ -249,7 +249,7 @@ def deep_table(config: Config, results: Results) -> Table:
     n, depth, rows = config.deep_width, config.deep_depth, []
     if n:
         result = results[f"deep-w{n}"]
-        typical = float(np.exp(result.dataset["mean"].isel(layer=-1, pair=0)))
+        typical = float(np.exp(result.dataset["mean"].isel(layer=-1, component=0)))
         mean = float(length_moment(HomogeneousNetwork((n,) * (depth + 1), output=None)))
         first = math.exp(-0.625 * depth / n)
         rows = [[n, depth, mean, first, typical, deep_distance(result)]]

@@ -137,7 +137,7 @@ def largest_deviation(slopes: list[Slope]) -> Deviation:
     size, zero = (
         np.abs(
             [
-                slope.dataset["slope_z"].sel(route=name).where(slope.dataset["judged"]).values
+                slope.dataset["slope_z"].sel(theory=name).where(slope.dataset["judged"]).values
                 for slope in slopes
             ]
         )

@@ -39,9 +39,9 @@ def slope_table(config: Config, results: Results) -> Table:
     rows = []
     for name, slopes in slope_groups(config, results).items():
         worst = largest_deviation(slopes)
-        data = worst.slope.dataset.isel(pair=worst.component)
+        data = worst.slope.dataset.isel(component=worst.component)
         measured = with_error(float(data["slope"]), float(data["slope_standard_error"]))
-        predicted = float(data["predicted_slope"].sel(route="first_order"))
+        predicted = float(data["predicted_slope"].sel(theory="first_order"))
         widths = ", ".join(map(str, worst.slope.widths))
         rows.append([*name, worst.slope.depth, widths, measured, predicted, worst.z, worst.zero_z])
     columns = ["kernel", "activation", "of the", "depth", "widths", "measured", "first order"]
@@ -144,9 +144,9 @@ def image_table(config: Config, results: Results) -> Table:
     for name, result in results.items():
         if name.startswith("images-"):
             data = result.dataset.isel(layer=-1)
-            limit = data["predicted"].sel(route="infinite_width").values
+            limit = data["predicted"].sel(theory="infinite_width").values
             off = 100 * (data["mean"].values - limit) / limit
-            first = 100 * (data["predicted"].sel(route="first_order").values - limit) / limit
+            first = 100 * (data["predicted"].sel(theory="first_order").values - limit) / limit
             spread = 100 * np.sqrt(data["variance"].values) / limit
             entry = int(np.argmax(np.abs(off)))
             _, kind, activation = name.split("-")

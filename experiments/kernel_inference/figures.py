@@ -247,11 +247,11 @@ def readout_item(results: Results) -> FigureItem:
     """Bias against the infinite-width posterior, by width."""
     widths = np.array([result.case.spec.widths[0] for result in results.values()])
     rows = [result.dataset for result in results.values()]
-    limits = np.array([data["predicted"].sel(route="infinite_width").values[0] for data in rows])
+    limits = np.array([data["predicted"].sel(theory="infinite_width").values[0] for data in rows])
     bias = np.array([data["mean"].values[0] for data in rows]) - limits
     errors = np.array([data["standard_error"].values[0] for data in rows])
     theory = (
-        np.array([data["predicted"].sel(route="first_order").values[0] for data in rows]) - limits
+        np.array([data["predicted"].sel(theory="first_order").values[0] for data in rows]) - limits
     )
     names = READOUT.measurement.entries(None, inputs())
     drawn = di.plots.series(

@@ -182,10 +182,10 @@ def readout_table(results: Results) -> Table:
     rows, points = [], READOUT.measurement.entries(None, inputs())
     for result in weakly_trained(results).values():
         data, width = result.dataset.isel(layer=0), result.case.spec.widths[0]
-        limit = data["predicted"].sel(route="infinite_width").values
+        limit = data["predicted"].sel(theory="infinite_width").values
         bias = width * (data["mean"].values - limit)
         error = width * data["standard_error"].values
-        first = width * (data["predicted"].sel(route="first_order").values - limit)
+        first = width * (data["predicted"].sel(theory="first_order").values - limit)
         rows += [
             [width, point, with_error(*one), float(expected)]
             for point, *one, expected in zip(points, bias, error, first, strict=True)

@@ -126,13 +126,13 @@ def coarse(images: np.ndarray, side: int) -> np.ndarray:
 
 def _training(
     config: Config, how: Optimizer, rate: float | None, epochs: int, side: int
-) -> di.Training:
+) -> di.TrainingConfig:
     data = digits(config)
     images, targets = data.train(config.trained_on)
     test, labels = data.test
     batch = min(config.batch_size, config.trained_on) if how.in_batches else None
     steps = max(1, epochs * config.trained_on // (batch or config.trained_on))
-    return di.Training(
+    return di.TrainingConfig(
         di.targets.examples(coarse(images, side), targets, f"{config.trained_on} MNIST digits"),
         tuple(sorted({round(part * steps) for part in RECORDED})),
         mode=how.mode,
@@ -145,7 +145,11 @@ def _training(
 
 
 def _case(
-    config: Config, name: str, spec: di.ResNet | di.ConvResNet, run: di.Training, networks: int
+    config: Config,
+    name: str,
+    spec: di.ResNet | di.ConvResNet,
+    run: di.TrainingConfig,
+    networks: int,
 ) -> Case:
     net = di.network(spec, parametrization="ntk")
     return Case(name, net, di.quantities.accuracy, run, networks, key=config.key)
@@ -170,7 +174,7 @@ class Curve(NamedTuple):
 def curve(result: CaseResult) -> Curve:
     """The accuracies of a case."""
     data, run = result.dataset, result.case.inputs
-    tested, seen = (data.sel(pair=name) for name in ("test set", "training set"))
+    tested, seen = (data.sel(component=name) for name in ("test set", "training set"))
     epochs = (
         np.array(run.record_steps)
         * (run.batch_size or len(run.examples.inputs))

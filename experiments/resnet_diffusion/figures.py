@@ -185,7 +185,7 @@ def kernel_items(config: Config, results: Results) -> list[FigureItem]:
         )
     for depth in depths:
         measured = [
-            results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, pair=2)
+            results[f"table-w{width}-l{depth}"].dataset.isel(layer=-1, component=2)
             for width in config.table_widths
         ]
         variances[f"L = {depth}"] = (

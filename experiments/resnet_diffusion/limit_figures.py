@@ -39,9 +39,9 @@ def limit_items(config: Config, results: Results) -> list[FigureItem]:
     items = [figure_item(title, "Order 1 if phi''(0) = 0, order 1/2 otherwise.", figure)]
     points, lines = {}, {}
     for depth in config.exploding_depths:
-        data = results[f"explosion-l{depth}"].dataset.isel(pair=0)
+        data = results[f"explosion-l{depth}"].dataset.isel(component=0)
         times = BEYOND * explosion_time(EXPLODING) * np.arange(1, depth + 1) / depth
-        values = data["predicted"].sel(route="infinite_width").values
+        values = data["predicted"].sel(theory="infinite_width").values
         shown = np.unique(np.linspace(0, depth - 1, 16).astype(int))
         name = f"L = {depth}"
         points[name] = (

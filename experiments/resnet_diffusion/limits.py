@@ -41,7 +41,7 @@ def means(result: CaseResult) -> list[str]:
 
 def predicted(result: CaseResult, theory: str, what: str = "predicted") -> np.ndarray:
     """The prediction at the last layer."""
-    return result.dataset[what].sel(route=theory).isel(layer=-1).values
+    return result.dataset[what].sel(theory=theory).isel(layer=-1).values
 
 
 def ordered_entries(config: Config) -> tuple[str, ...]:

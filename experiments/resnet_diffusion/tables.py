@@ -63,7 +63,7 @@ def quantile_table(config: Config, results: Results) -> Table:
     }
     rows = []
     for name, size in names.items():
-        data = results[name].dataset["quantiles"].sel(level=LEVELS).isel(layer=-1, pair=-1)
+        data = results[name].dataset["quantiles"].sel(level=LEVELS).isel(layer=-1, component=-1)
         band = drawn_quantiles(results, config, name)[1][:, -1]
         quantiles = [*map(float, data.values), *map(float, band)]
         variance = float(last(results[name]).variance[-1])
@@ -142,9 +142,9 @@ def gradient_table(config: Config, results: Results) -> Table:
         ("gradients", "ln |gradient| of coordinate 1 at layer 1", 0, 0.5),
         ("determinant", "ln |det| of the Jacobian", -1, None),
     ):
-        data = results[name].dataset.isel(layer=layer, pair=0)
+        data = results[name].dataset.isel(layer=layer, component=0)
         mean, error = float(data["mean"]), float(data["standard_error"])
-        exact = data.sel(route=EXACT)
+        exact = data.sel(theory=EXACT)
         isometry = config.gradient_width / 2 if name == "determinant" else None
         rows.append(
             [
@@ -185,7 +185,7 @@ def explosion_table(config: Config, results: Results) -> Table:
     """Swish networks beyond the explosion time of their limit."""
     time, rows = explosion_time(EXPLODING), []
     for depth in config.exploding_depths:
-        data = results[f"explosion-l{depth}"].dataset.isel(layer=-1, pair=0)
+        data = results[f"explosion-l{depth}"].dataset.isel(layer=-1, component=0)
         growth = with_error(float(data["mean"]), float(data["standard_error"]))
         rows.append([depth, BEYOND * time, time, growth])
     return Table(

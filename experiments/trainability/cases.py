@@ -58,7 +58,7 @@ def cases(config: Config) -> tuple[Case, ...]:
     train = di.targets.examples(images[:4000], right[:4000], "4000 MNIST digits")
     test = di.targets.examples(images[4000:], right[4000:], "1000 others")
     records = sorted({0, config.steps // 10, config.steps // 3, config.steps})
-    run = di.Training(
+    run = di.TrainingConfig(
         train, records, mode="adam", rate=1e-3, loss="cross_entropy", batch_size=100, test=test
     )
     pair = di.inputs.pair(0.5 * math.pi, dimension=PIXELS)

@@ -29,7 +29,7 @@ def figures(config: Config, results: Results) -> list[FigureItem]:
     )
     curves = {}
     for net in config.nets:
-        data = results[f"accuracy-{net}"].dataset.sel(pair="test set")
+        data = results[f"accuracy-{net}"].dataset.sel(component="test set")
         curves[net] = (data["step"].values, data["mean"].values, data["standard_error"].values)
     training = connected(
         curves,

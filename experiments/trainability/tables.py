@@ -12,7 +12,7 @@ def tables(config: Config, results: Results) -> list[Table]:
     rows = []
     for net in config.nets:
         angle = results[f"angle-{net}"]
-        last = angle.dataset.isel(layer=-1, pair=0)
+        last = angle.dataset.isel(layer=-1, component=0)
         measured = with_error(float(last["mean"]), float(last["standard_error"]))
         public = ", ".join(map(str, NOTEBOOKS[net])) if net in NOTEBOOKS else None
         accuracy = with_error(*tested(results[f"accuracy-{net}"]))
@@ -43,11 +43,11 @@ def rank_table(config: Config, results: Results) -> Table:
 
 def predicted(result: CaseResult) -> dict[str, float]:
     """theory -> ln sin^2 at the last hidden layer."""
-    last = result.dataset.isel(layer=-1, pair=0)
-    return {name: float(last["predicted"].sel(route=name)) for name in THEORIES}
+    last = result.dataset.isel(layer=-1, component=0)
+    return {name: float(last["predicted"].sel(theory=name)) for name in THEORIES}
 
 
 def tested(result: CaseResult) -> tuple[float, float]:
     """Test accuracy at the end and its standard error."""
-    last = result.dataset.isel(step=-1).sel(pair="test set")
+    last = result.dataset.isel(step=-1).sel(component="test set")
     return float(last["mean"]), float(last["standard_error"])

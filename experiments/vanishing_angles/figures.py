@@ -92,14 +92,16 @@ def ks_note(result: CaseResult, walks: dict, index: int) -> str:
 
 def bias_by_width(config: Config, results: Results, pair: int) -> FigureItem:
     """|predicted - measured| against width at the last layer, for one of the angles."""
-    last = [results[f"relu-w{width}"].dataset.isel(layer=-1, pair=pair) for width in config.widths]
-    theories = [str(name) for name in last[0]["route"].values]
+    last = [
+        results[f"relu-w{width}"].dataset.isel(layer=-1, component=pair) for width in config.widths
+    ]
+    theories = [str(name) for name in last[0]["theory"].values]
     angle = f"angle {config.angles[pair]:.3g}"
     drawing = di.plots.widths(
         config.widths,
         [float(data["mean"]) for data in last],
         [float(data["standard_error"]) for data in last],
-        {name: [float(data["predicted"].sel(route=name)) for data in last] for name in theories},
+        {name: [float(data["predicted"].sel(theory=name)) for data in last] for name in theories},
         label=ANGLE.symbol,
         note=f"layer {config.depth}, {angle}, {config.num_seeds} networks per width",
     )

@@ -7,7 +7,7 @@ import numpy as np
 from deepinit.comparison.compare import judged_z, largest_z
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.tables import Table
-from deepinit.theory.angles import log_sin2_walk, rho, small_angle_log_sin2_moments
+from deepinit.theory.angles import log_sin2_propagation, rho, small_angle_log_sin2_moments
 
 from .cases import Config, Results, histogram_layers
 
@@ -23,11 +23,11 @@ def width_table(config: Config, results: Results) -> Table:
     """Decrease of ln sin^2 per layer, and the largest |z| of every theory."""
     widths = [width for width in config.widths if width > 1]
     data = {width: results[f"relu-w{width}"].dataset for width in widths}
-    theories = dict.fromkeys(str(name) for each in data.values() for name in each["route"].values)
+    theories = dict.fromkeys(str(name) for each in data.values() for name in each["theory"].values)
     rows = []
     for width, each in data.items():
         z = [
-            largest_z(judged_z(each, name)) if name in each["route"] else None for name in theories
+            largest_z(judged_z(each, name)) if name in each["theory"] else None for name in theories
         ]
         drift = -float(small_angle_log_sin2_moments(width).mean)
         rows.append([width, drift, float(rho(width)), 2.0 / width, *z])
@@ -57,7 +57,9 @@ def ks_table(config: Config, result: CaseResult) -> Table:
 def density_walks(result: CaseResult) -> dict:
     """theory -> Walk of the first pair, with its densities."""
     theta0, widths = float(result.case.inputs.angles[0]), result.case.spec.widths
-    return {name: log_sin2_walk(theta0, widths, form=name) for name in ("second_order", "paper")}
+    return {
+        name: log_sin2_propagation(theta0, widths, form=name) for name in ("second_order", "paper")
+    }
 
 
 def ks_distances(result: CaseResult, walks: dict, index: int) -> dict[str, float]:

@@ -33,19 +33,19 @@ def test_scores_are_those_of_the_textbook(draws):
     ).dataset
     values = draws[:, 0, 0]
     z = (values.mean() - 2.0) / (values.std(ddof=1) / np.sqrt(4000))
-    np.testing.assert_allclose(data["z"].sel(route="true").values[0, 0], z, rtol=1e-12)
+    np.testing.assert_allclose(data["z"].sel(theory="true").values[0, 0], z, rtol=1e-12)
     np.testing.assert_allclose(
-        data["p_value"].sel(route="true").values[0, 0],
+        data["p_value"].sel(theory="true").values[0, 0],
         2 * scipy.stats.t.sf(abs(z), 3999),
         rtol=1e-12,
     )
-    assert np.all(np.abs(data["z"].sel(route="true")) < 5)
-    assert np.all(np.abs(data["z"].sel(route="off")) > 5)
+    assert np.all(np.abs(data["z"].sel(theory="true")) < 5)
+    assert np.all(np.abs(data["z"].sel(theory="off")) > 5)
     assert np.all(data["closest"] == "true")
     resolved = scipy.stats.t.isf(scipy.stats.norm.sf(5), 3999) * data["standard_error"]
     np.testing.assert_allclose(data["effect_resolved"], resolved, rtol=1e-12)
-    assert np.all(np.abs(data["variance_z"].sel(route="true")) < 5)
-    assert np.isnan(data["variance_z"].sel(route="off")).all()
+    assert np.all(np.abs(data["variance_z"].sel(theory="true")) < 5)
+    assert np.isnan(data["variance_z"].sel(theory="off")).all()
     # for a normal sample the standard error of the variance is sqrt(2/n) sigma^2
     np.testing.assert_allclose(data["variance_standard_error"], np.sqrt(2 / 4000) * 9.0, rtol=0.1)
 
@@ -97,8 +97,8 @@ def test_one_network_has_no_error_bar_and_a_constant_is_right_or_cannot_be_judge
     constant = di.compare(
         estimated(np.ones((5, 1, 1))), predicted("same", [[1.0]]), predicted("other", [[1.1]])
     ).dataset
-    assert constant["z"].sel(route="same").item() == 0.0
-    assert np.isnan(constant["z"].sel(route="other").item())
+    assert constant["z"].sel(theory="same").item() == 0.0
+    assert np.isnan(constant["z"].sel(theory="other").item())
 
 
 def test_excluded_networks_are_counted_and_left_out():

@@ -50,12 +50,12 @@ def test_slopes_are_found_with_their_error_bars_and_a_wrong_slope_is_rejected():
     rng, scores = np.random.default_rng(0), []
     for _ in range(40):
         data = di.compare_widths(made(3.0, 5.0, rng, 2000)).dataset
-        scores.append(float(data["slope_z"].sel(route="first_order").item()))
+        scores.append(float(data["slope_z"].sel(theory="first_order").item()))
         assert data["chi_square"].item() < 30  # 2 degrees of freedom
     assert np.abs(scores).max() < 5
     assert 0.7 < np.std(scores) < 1.3
     found = di.compare_widths(made(3.0, 5.0, rng))
-    assert abs(found.dataset["slope_z"].sel(route="infinite_width").item()) > 5
+    assert abs(found.dataset["slope_z"].sel(theory="infinite_width").item()) > 5
     text = str(found)
     assert "width x (finite - infinite width)" in text
     assert "n = 32" in text
@@ -64,16 +64,16 @@ def test_slopes_are_found_with_their_error_bars_and_a_wrong_slope_is_rejected():
 def test_one_term_is_biased_by_the_curvature_that_two_terms_take_up():
     results = made(3.0, 40.0, np.random.default_rng(1))
     one, two = (di.compare_widths(results, terms=terms).dataset for terms in (1, 2))
-    assert one["slope_z"].sel(route="first_order").item() > 5
+    assert one["slope_z"].sel(theory="first_order").item() > 5
     assert one["chi_square"].item() > 30
-    assert abs(two["slope_z"].sel(route="first_order").item()) < 5
+    assert abs(two["slope_z"].sel(theory="first_order").item()) < 5
     assert two["chi_square"].item() < 20
 
 
 def test_variances_have_slopes_too():
     data = di.compare_widths(made(1.0, 0.0, np.random.default_rng(2)), statistic="variance").dataset
     assert data["slope"].item() == pytest.approx(4.0, rel=0.05)
-    assert data["predicted_slope"].sel(route="first_order").item() == pytest.approx(4.0)
+    assert data["predicted_slope"].sel(theory="first_order").item() == pytest.approx(4.0)
 
 
 def test_bad_results_are_refused():
@@ -114,10 +114,10 @@ def test_the_slope_of_real_networks_is_that_of_theory():
             di.infinite(spec, q, x),
         )
     data = di.compare_widths(results).dataset
-    assert np.abs(data["slope_z"].sel(route="first_order").values[1:]).max() < 5
-    assert np.abs(data["slope_z"].sel(route="infinite_width").values[1:]).max() > 5
+    assert np.abs(data["slope_z"].sel(theory="first_order").values[1:]).max() < 5
+    assert np.abs(data["slope_z"].sel(theory="infinite_width").values[1:]).max() > 5
     variance = di.compare_widths(results, statistic="variance").dataset
-    assert np.abs(variance["slope_z"].sel(route="first_order").values).max() < 5
+    assert np.abs(variance["slope_z"].sel(theory="first_order").values).max() < 5
 
 
 @pytest.mark.exhaustive
@@ -177,7 +177,7 @@ def test_labels_of_pairs_are_as_many_words_as_there_are_pairs(pairs):
     results = made(1.0, 0.0, np.random.default_rng(3), 10)
     with pytest.raises(SpecError, match="1 words"):
         di.compare_widths(results, pairs=pairs)
-    assert di.compare_widths(results, pairs=("first",)).dataset["pair"].values == ["first"]
+    assert di.compare_widths(results, pairs=("first",)).dataset["component"].values == ["first"]
 
 
 @pytest.mark.parametrize("bad", [None, "simulation", 3.0])

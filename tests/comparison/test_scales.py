@@ -147,7 +147,9 @@ def test_a9_a_network_that_overflows_is_an_event_not_a_value(name, inputs):
 
 def _training(**options):
     x = RNG.normal(size=(6, 2))
-    return di.Training(di.targets.examples(x, x[:, :1]), (0, 3), rate=1e30, mode="gd", **options)
+    return di.TrainingConfig(
+        di.targets.examples(x, x[:, :1]), (0, 3), rate=1e30, mode="gd", **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,9 @@ def test_a9_a_training_that_diverges_is_an_event_not_a_value(name, options):
 def test_a9_accuracy_on_test_inputs_that_overflow():
     classes = di.targets.examples(RNG.normal(size=(6, 2)), np.arange(6) % 3)
     test = di.targets.examples(np.full((2, 2), 1e30), np.array([0, 1]))
-    training = di.Training(classes, (0,), mode="gd", rate=0.1, loss="cross_entropy", test=test)
+    training = di.TrainingConfig(
+        classes, (0,), mode="gd", rate=0.1, loss="cross_entropy", test=test
+    )
     net = di.MLP((4, 4), "relu", di.normal(1e12), output_width=3)
     found = di.simulate(net, Q.accuracy, training, num_seeds=5, **QUIET)
     np.testing.assert_array_equal(found.events["not_finite"], [[0, 5]])

@@ -60,7 +60,7 @@ def test_a1_training_losses_of_small_targets():
     """Losses of 1e-8: a prediction 1.5 times as large is 19 standard errors off."""
     net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(1e-8))
     x = np.linspace(-1, 1, 4)[:, None]
-    training = di.Training(di.targets.examples(x, 1e-4 * x), (0,), mode="gd", rate=0.01)
+    training = di.TrainingConfig(di.targets.examples(x, 1e-4 * x), (0,), mode="gd", rate=0.01)
     measured = di.simulate(
         net, quantities.training_loss, training, num_seeds=200, progress=lambda *_: None
     )

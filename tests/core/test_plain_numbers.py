@@ -235,7 +235,7 @@ def test_r29_activations_read_back(activation):
 
 def training(examples=None, **fields):
     steps = {"record_steps": (0, 1), "mode": "gd", "rate": 0.1, **fields}
-    return di.Training(examples or di.targets.two_sines(8), **steps)
+    return di.TrainingConfig(examples or di.targets.two_sines(8), **steps)
 
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]])
@@ -296,7 +296,7 @@ def test_r29_cases_of_equal_numbers_are_one():
         "num_seeds": (8, np.int64(8)),
         "key": (3, np.uint32(3)),
         "sample_layers": ((1, 2), [1, 2], np.array([1, 2]), (np.int8(1), 2.0)),
-        "kept_networks": (2, np.int64(2)),
+        "num_saved": (2, np.int64(2)),
         "dtype": ("float32", NAME("float32")),
         "precision": ("highest", NAME("highest")),
         "linear_map": ("auto", NAME("auto")),
@@ -319,7 +319,7 @@ def test_r29_cases_of_equal_numbers_are_one():
         ("sample_layers", 1),
         ("sample_layers", "12"),
         ("sample_layers", (1.5,)),
-        ("kept_networks", -1),
+        ("num_saved", -1),
         ("dtype", np.float32),
         ("precision", None),
         ("name", 3),

@@ -109,7 +109,7 @@ def test_forward_pass_and_observables_agree_at_every_size(activation, vector, lo
     )
     after = activate(rows, activation)
     _same(image, after.points[0], after.point_scales[0])
-    _same(scaled_derivative(activation, z), after.tangents[0, 0], after.log_stretches[0, 0])
+    _same(scaled_derivative(activation, z), after.tangents[0, 0], after.log_norm_growths[0, 0])
     scale = after.point_scales[0] + after.displacement_scales[0]
     size = float(log_norm(image))  # the difference of two values carries their rounding
     _same(

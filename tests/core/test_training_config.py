@@ -10,7 +10,7 @@ EXAMPLES = di.targets.two_sines()
 
 
 def test_a_training_says_what_it_is():
-    training = di.Training(EXAMPLES, record_steps=range(0, 101, 50), rate=0.125)
+    training = di.TrainingConfig(EXAMPLES, record_steps=range(0, 101, 50), rate=0.125)
     assert training.record_steps == (0, 50, 100)
     assert training.name == "gd"
     assert training.label == "two sines, gd at rate 0.125, 100 steps"
@@ -18,8 +18,8 @@ def test_a_training_says_what_it_is():
 
 
 def test_everything_that_decides_a_run_changes_its_digest():
-    training = di.Training(EXAMPLES, record_steps=(0, 10), rate=0.1)
-    same = di.Training(di.targets.two_sines(), record_steps=[0, 10], rate=0.1)
+    training = di.TrainingConfig(EXAMPLES, record_steps=(0, 10), rate=0.1)
+    same = di.TrainingConfig(di.targets.two_sines(), record_steps=[0, 10], rate=0.1)
     assert training.digest == same.digest
     other = di.targets.examples(EXAMPLES.inputs, EXAMPLES.targets + 1e-9)
     changes = [
@@ -43,9 +43,9 @@ def test_optax_transformations_need_a_name():
     import optax
 
     with pytest.raises(SpecError, match="without a name"):
-        di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1))
+        di.TrainingConfig(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1))
     assert (
-        di.Training(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1), name="momentum").name
+        di.TrainingConfig(EXAMPLES, record_steps=(0, 10), mode=optax.sgd(0.1), name="momentum").name
         == "momentum"
     )
 
@@ -79,12 +79,12 @@ def test_optax_transformations_need_a_name():
 )
 def test_refusals(change, message):
     with pytest.raises(SpecError) as error:
-        di.Training(**{"examples": EXAMPLES, "record_steps": (0, 1), **change})
+        di.TrainingConfig(**{"examples": EXAMPLES, "record_steps": (0, 1), **change})
     assert message in str(error.value)
 
 
 def test_a_copy_with_another_mode_is_called_by_it():
-    training = di.Training(EXAMPLES, record_steps=(0, 10), rate=0.1)
+    training = di.TrainingConfig(EXAMPLES, record_steps=(0, 10), rate=0.1)
     copy = dataclasses.replace(training, mode="flow")
     assert copy.name == "flow"
     assert copy.digest != training.digest
@@ -93,9 +93,9 @@ def test_a_copy_with_another_mode_is_called_by_it():
 
 
 def test_numbers_and_steps_may_be_those_of_numpy():
-    training = di.Training(
+    training = di.TrainingConfig(
         EXAMPLES, np.arange(0, 11, 5), rate=np.float32(0.5), stop_drop=np.float64(0.25)
     )
-    plain = di.Training(EXAMPLES, (0, 5, 10), rate=0.5, stop_drop=0.25)
+    plain = di.TrainingConfig(EXAMPLES, (0, 5, 10), rate=0.5, stop_drop=0.25)
     assert training.digest == plain.digest
     assert training.record_steps == (0, 5, 10)

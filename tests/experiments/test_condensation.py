@@ -21,14 +21,14 @@ def test_small_run_finds_the_predicted_orientations(tmp_path, capsys):
     out = tmp_path / "small"
     tables = tables_of(capsys, CONDENSATION, out, *SMALL.split())
     data = store.read_result(out)
-    means = data["mean"].isel(pair=0)
+    means = data["mean"].isel(component=0)
     for case, count in {"p1-1d": 2, "p3-1d": 6, "p3-simplex": 12, "adam-p1-5d": 2}.items():
         assert float(means.sel(case=case).dropna("step")[-1]) == count
     z = abs(data["z"])
     for case in ("aligned-fraction", "relative-distance", "drop-time"):
-        assert float(z.sel(case=case, route="leading_order").max()) < 5
-    assert float(z.sel(case="aligned-fraction", route="infinite_width").max()) > 20
-    assert float(z.sel(case="scale-2", route="infinite_width").max()) > 20
+        assert float(z.sel(case=case, theory="leading_order").max()) < 5
+    assert float(z.sel(case="aligned-fraction", theory="infinite_width").max()) > 20
+    assert float(z.sel(case="scale-2", theory="infinite_width").max()) > 20
 
     counts = {row["case"]: row for row in tables["Orientations of two-layer networks"]}
     simplex = counts["p3-simplex"]

@@ -24,9 +24,9 @@ def test_small_run_reproduces_the_papers_curves(tmp_path, capsys):
     # the paper's first curve, read off its figure to 5e-4
     figure = [0.9990, 0.9914, 0.9631, 0.8960, 0.7797, 0.6233]
     figure += [0.4525, 0.2970, 0.1760, 0.0944, 0.0459, 0.0203]
-    curve = data.sel(case="paper-tanh-w1", layer=slice(1, 12)).isel(pair=0)
+    curve = data.sel(case="paper-tanh-w1", layer=slice(1, 12)).isel(component=0)
     assert (abs(curve["mean"] - figure) < 5 * curve["standard_error"] + 5e-4).all()
-    assert (abs(curve["predicted"].sel(route="exact") - figure) < 1e-3).all()
+    assert (abs(curve["predicted"].sel(theory="exact") - figure) < 1e-3).all()
 
     t_mix = {row["curve"]: row["t_mix"] for row in tables["The paper's curves"]}
     assert t_mix == {"tanh-w1": 9, "tanh-w2": 11, "swish-w1": 7}

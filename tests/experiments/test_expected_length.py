@@ -26,15 +26,17 @@ def test_small_run_agrees_with_the_exact_law_and_rejects_its_rivals(tmp_path, ca
     data = store.read_result(out)
     z = abs(data["z"])
     exact = [name for name in data["case"].values if name not in ("polygon-w16", "constant-bias")]
-    assert float(z.sel(case=exact, route="exact").max()) < 5
+    assert float(z.sel(case=exact, theory="exact").max()) < 5
     rivals = ("first_order", "price_tanner", "raghu", "infinite_width")
     for route in rivals:
-        assert float(z.sel(case="circle-w4", route=route).max()) > 5, route
-    assert float(z.sel(case="polygon-w16", route="exact").max()) > 5
-    assert float(z.sel(case="constant-bias", route="idealized").max()) > 5
+        assert float(z.sel(case="circle-w4", theory=route).max()) > 5, route
+    assert float(z.sel(case="polygon-w16", theory="exact").max()) > 5
+    assert float(z.sel(case="constant-bias", theory="idealized").max()) > 5
     assert {"length_distortion", "log_volume"} == set(data["quantity"].values)
     # a ray is as long as one tangent, a circle averages
-    spread = data["variance"].sel(layer=3, pair=0) / data["mean"].sel(layer=3, pair=0) ** 2
+    spread = (
+        data["variance"].sel(layer=3, component=0) / data["mean"].sel(layer=3, component=0) ** 2
+    )
     point = (
         length_moment(HomogeneousNetwork((16,) * 4, output=None), 2)
         / length_moment(HomogeneousNetwork((16,) * 4, output=None)) ** 2
@@ -46,7 +48,7 @@ def test_small_run_agrees_with_the_exact_law_and_rejects_its_rivals(tmp_path, ca
     samples = data["samples"].sel(case="deep-w4", sample_layer=32)
     assert math.isclose(
         float(samples.notnull().sum()),
-        float(data["num_used"].sel(case="deep-w4", layer=32, pair=0)),
+        float(data["num_used"].sel(case="deep-w4", layer=32, component=0)),
     )
     check_tables(tables)
     report = (out / "report.html").read_text()

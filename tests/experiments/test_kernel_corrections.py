@@ -56,11 +56,11 @@ def test_slopes_take_wide_networks_alone():
         (2, (64, 96, 128)),
     ]  # 5 layers / 8 is too much
     np.testing.assert_allclose(
-        found[1].dataset["predicted_slope"].sel(route="first_order").values[0], 0.0, atol=1e-12
+        found[1].dataset["predicted_slope"].sel(theory="first_order").values[0], 0.0, atol=1e-12
     )
     variance = analysis.kernel_slopes(config, results, "variance")[1].dataset
     np.testing.assert_allclose(
-        variance["predicted_slope"].sel(route="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
+        variance["predicted_slope"].sel(theory="first_order").values[0], 5 * 2 * 0.5**2, rtol=1e-6
     )
 
 
@@ -96,13 +96,13 @@ def test_a_slope_that_is_missing_is_no_agreement():
     def check(z, judged=(True, True)):
         data = xarray.Dataset(
             {
-                "slope_z": (("route", "pair"), np.array([z, [9.0, 9.0]])),
-                "judged": ("pair", np.array(judged)),
-                "predicted_slope": (("route", "pair"), np.zeros((2, 2))),
-                "slope": ("pair", np.ones(2)),
-                "slope_standard_error": ("pair", np.ones(2)),
+                "slope_z": (("theory", "component"), np.array([z, [9.0, 9.0]])),
+                "judged": ("component", np.array(judged)),
+                "predicted_slope": (("theory", "component"), np.zeros((2, 2))),
+                "slope": ("component", np.ones(2)),
+                "slope_standard_error": ("component", np.ones(2)),
             },
-            coords={"route": ["first_order", "infinite_width"]},
+            coords={"theory": ["first_order", "infinite_width"]},
         )
         return checks.slope_check(
             "NTK", "relu", "mean", [analysis.Slope("relu", 2, (8, 16, 32), data)]

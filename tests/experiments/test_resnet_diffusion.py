@@ -79,9 +79,9 @@ def test_smoke_run_holds_its_checks(tmp_path, capsys):
     out = tmp_path / "smoke"
     tables = tables_of(capsys, EXPERIMENT, out, "--preset", "smoke")
     data = store.read_result(out)
-    overlaps = data.sel(case="overlaps", layer=64, pair=2)
+    overlaps = data.sel(case="overlaps", layer=64, component=2)
     assert (
-        abs(float(overlaps["z"].sel(route="infinite_depth"))) > 5
+        abs(float(overlaps["z"].sel(theory="infinite_depth"))) > 5
     )  # the limit without the bias of the depth
     quantiles = {row["case"]: row for row in tables["Quantiles of random functions at z = 2"]}
     for name, expected in {"tanh": (-2.82, 2.00, 6.82), "silu": (2.21, 5.12, 8.02)}.items():

@@ -23,9 +23,9 @@ def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys)
     assert len(list((out / "figures").iterdir())) == 8
     data = store.read_result(out)
     z = abs(data["z"].sel(case="relu-w64"))
-    assert float(z.sel(route="second_order").max()) < 5
-    assert float(z.sel(route="paper").max()) > 5
-    assert float(z.sel(route="infinite_width").max()) > 5
+    assert float(z.sel(theory="second_order").max()) < 5
+    assert float(z.sel(theory="paper").max()) > 5
+    assert float(z.sel(theory="infinite_width").max()) > 5
 
     tables = tables_of(capsys, EXPERIMENT, out)  # of the finished run
     rows = {row["width"]: row for row in tables["Theories by width"]}
@@ -34,7 +34,7 @@ def test_smoke_prints_tables_that_reject_the_papers_correction(tmp_path, capsys)
     for theory in ("tapered", "hybrid", "second_order", "first_order"):
         assert row[f"z {theory}"] < 5
     for theory in ("paper", "infinite_width"):
-        assert row[f"z {theory}"] == pytest.approx(float(z.sel(route=theory).max())) > 5
+        assert row[f"z {theory}"] == pytest.approx(float(z.sel(theory=theory).max())) > 5
     assert row["paper: rho(n)"] == pytest.approx(angles.rho(64))
     exact = -angles.small_angle_log_sin2_moments(64).mean
     assert 2 / 64 < row["decrease, exact"] == pytest.approx(exact) < row["paper: rho(n)"]
@@ -59,7 +59,7 @@ def test_every_case_of_full_runs_in_small(tmp_path, capsys):
     data = store.read_result(out)
     cases = "relu-w16 relu-w64 relu-64-32-64 leaky_relu gelu images"
     assert list(data["case"].values) == cases.split()
-    assert data.sizes["pair"] == 4
+    assert data.sizes["component"] == 4
     assert len(list((out / "figures").iterdir())) >= 9
     layers = [row["layer"] for row in tables["Kolmogorov-Smirnov distances at width 64"]]
     assert layers == [1, 3]

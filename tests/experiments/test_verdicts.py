@@ -16,7 +16,7 @@ from deepinit.runs.verdicts import headline, judge
 def _result(z, judged, *, checked=("exact",), predicted=None):
     """A case of one route with these z [layers, entries]."""
     z = np.asarray(z, float)[None]
-    entry, route = ("layer", "pair"), ("route", "layer", "pair")
+    entry, route = ("layer", "component"), ("theory", "layer", "component")
     shape = z.shape[1:]
     data = xarray.Dataset(
         {
@@ -30,9 +30,9 @@ def _result(z, judged, *, checked=("exact",), predicted=None):
             "predicted": (route, np.ones(z.shape) if predicted is None else predicted[None]),
         },
         coords={
-            "route": ["exact"],
+            "theory": ["exact"],
             "layer": np.arange(1, shape[0] + 1),
-            "pair": np.arange(shape[1]).astype(str),
+            "component": np.arange(shape[1]).astype(str),
         },
         attrs={"num_seeds": 100, "light_tailed": "log_norm"},
     )
@@ -163,7 +163,7 @@ def test_r01_losses_of_scaled_targets_have_the_same_z():
     x, found = np.linspace(-1, 1, 4)[:, None], {}
     for scale in (1.0, 2.0**-13):
         net = di.MLP((32,), di.tanh, output_width=1, output_law=di.normal(scale**2))
-        training = di.Training(di.targets.examples(x, scale * x), (0,), mode="gd", rate=0.01)
+        training = di.TrainingConfig(di.targets.examples(x, scale * x), (0,), mode="gd", rate=0.01)
         measured = di.simulate(
             net, di.quantities.training_loss, training, num_seeds=400, progress=lambda *_: None
         )

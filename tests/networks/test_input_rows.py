@@ -49,7 +49,7 @@ def test_random_nodes_are_uniform_in_every_piece_and_carry_unit_tangents(name):
     t = curve.start + (curve.stop - curve.start) * places.ravel()
     np.testing.assert_allclose(tangents.reshape(-1, 3), curve.tangents(t) / curve.speed, atol=5e-6)
     np.testing.assert_allclose(np.linalg.norm(tangents, axis=2), 1.0, atol=1e-6)
-    np.testing.assert_array_equal(rows.log_stretches, 0.0)
+    np.testing.assert_array_equal(rows.log_norm_growths, 0.0)
     assert np.abs(offsets.mean(axis=0) - 0.45).min() > 5 / np.sqrt(
         12 * NUM_NETS
     )  # the rival: cells off by 5 %

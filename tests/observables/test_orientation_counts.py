@@ -31,7 +31,7 @@ def test_neurons_of_multiplicity_1_condense_on_one_line():
     x = np.array([[-1.0], [-0.5], [0.2], [0.6], [1.0]])
     data = di.targets.examples(x, np.sin(2.0 * x) + 0.3)
     v = np.mean((np.sin(2.0 * x) + 0.3) * np.column_stack([x, np.ones(5)]), axis=0)
-    run = di.Training(data, record_steps=(0, 160), rate=0.05 / np.linalg.norm(v))
+    run = di.TrainingConfig(data, record_steps=(0, 160), rate=0.05 / np.linalg.norm(v))
     std = 1e-4
     law = di.normal(std**2, "absolute")
     net = di.MLP((40,), di.tanh, law, law, output_width=1, output_law=law)
@@ -45,7 +45,7 @@ def test_neurons_of_multiplicity_1_condense_on_one_line():
 def test_two_lines_of_multiplicity_2():
     net = di.MLP((40,), di.x_tanh, output_width=1)
     x = np.array([[1.0, 0.5], [-0.3, 1.0], [0.7, -1.2]])
-    run = di.Training(
+    run = di.TrainingConfig(
         di.targets.examples(x, np.array([[1.0], [-0.5], [0.8]])),
         record_steps=(9,),
         mode="adam",

@@ -16,18 +16,18 @@ def comparison():
     difference = slopes / WIDTHS[:, None, None]
     return xarray.Dataset(
         {
-            "difference": (("width", "layer", "pair"), difference),
-            "standard_error": (("width", "layer", "pair"), 0.1 * difference),
+            "difference": (("width", "layer", "component"), difference),
+            "standard_error": (("width", "layer", "component"), 0.1 * difference),
             "predicted_difference": (
-                ("width", "route", "layer", "pair"),
+                ("width", "theory", "layer", "component"),
                 np.stack([difference, 0 * difference], 1),
             ),
         },
         coords={
             "width": WIDTHS,
-            "route": ["first_order", "infinite_width"],
+            "theory": ["first_order", "infinite_width"],
             "layer": np.arange(1, 7),
-            "pair": ["1, 1", "1, 2"],
+            "component": ["1, 1", "1, 2"],
         },
         attrs={"quantity": "nngp", "statistic": "mean"},
     )

@@ -20,7 +20,7 @@ def growth(data):
 
 
 RATE = 0.05 / growth(FIVE)
-CLASSES = di.Training(
+CLASSES = di.TrainingConfig(
     di.targets.examples(np.eye(3), [0, 1, 2]), (0, 1), rate=RATE, loss="cross_entropy"
 )
 NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
@@ -28,11 +28,13 @@ NET = di.training.small_mlp((40,), di.tanh, std=1e-4, output_std=5e-5)
 
 @pytest.fixture(scope="module")
 def run():
-    return di.Training(FIVE, record_steps=(0, 10, 20, 40, 60, 80), rate=RATE, initial_stage=True)
+    return di.TrainingConfig(
+        FIVE, record_steps=(0, 10, 20, 40, 60, 80), rate=RATE, initial_stage=True
+    )
 
 
 def worst(comparison, route):
-    return float(np.nanmax(np.abs(comparison.dataset["z"].sel(route=route).values)))
+    return float(np.nanmax(np.abs(comparison.dataset["z"].sel(theory=route).values)))
 
 
 @pytest.mark.parametrize("quantity", [Q.aligned_fraction, Q.relative_distance])
@@ -51,7 +53,7 @@ def test_the_laws_of_multiplicity_1_hold_and_the_lazy_limit_does_not(run, quanti
 
 @pytest.mark.slow
 def test_orientations_are_counted_once_networks_have_condensed():
-    run = di.Training(FIVE, record_steps=(0, 10, 160), rate=RATE)
+    run = di.TrainingConfig(FIVE, record_steps=(0, 10, 160), rate=RATE)
     found = di.compare(
         di.simulate(NET, Q.orientation_count, run, num_seeds=20),
         di.predict(NET, Q.orientation_count, run),
@@ -64,7 +66,9 @@ def test_orientations_are_counted_once_networks_have_condensed():
 @pytest.mark.slow
 def test_the_first_drop_of_the_loss_is_on_time():
     rate = 0.005 / growth(FIVE)
-    run = di.Training(FIVE, record_steps=(4000,), rate=rate, stop_drop=1e-3, initial_stage=True)
+    run = di.TrainingConfig(
+        FIVE, record_steps=(4000,), rate=rate, stop_drop=1e-3, initial_stage=True
+    )
     measured = di.simulate(NET, Q.drop_time, run, num_seeds=40)
     data = di.compare(measured, di.predict(NET, Q.drop_time, run)).dataset
     assert abs(float(data["z"].values[0, 0, 0])) < 5
@@ -75,7 +79,9 @@ def test_the_first_drop_of_the_loss_is_on_time():
 
 @pytest.mark.exhaustive
 def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
-    run = di.Training(FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True)
+    run = di.TrainingConfig(
+        FIVE, record_steps=(2000,), mode="flow", stop_drop=1e-3, initial_stage=True
+    )
     measured = di.simulate(NET, Q.drop_time, run, num_seeds=200)
     found = di.compare(measured, di.predict(NET, Q.drop_time, run))
     assert abs(float(found.dataset["z"].values[0, 0, 0])) < 5
@@ -85,7 +91,7 @@ def test_under_the_flow_too_though_its_steps_pass_the_drop_by_far():
 
 @pytest.mark.slow
 def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
-    run = di.Training(FIVE, record_steps=(5,), rate=RATE, stop_drop=1e-3)
+    run = di.TrainingConfig(FIVE, record_steps=(5,), rate=RATE, stop_drop=1e-3)
     measured = di.simulate(NET, Q.drop_time, run, num_seeds=4)
     assert measured.events["still_training"][0, 0] == 4
     assert np.isnan(measured.mean).all()
@@ -94,12 +100,12 @@ def test_a_run_that_has_not_stopped_has_no_time_of_its_drop():
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_adam_turns_neurons_to_the_corners_of_the_cube():
-    run = di.Training(FIVE, record_steps=(0, 600), mode="adam", rate=1e-5)
+    run = di.TrainingConfig(FIVE, record_steps=(0, 600), mode="adam", rate=1e-5)
     net = di.training.small_mlp((40,), di.tanh, std=1e-6)
     measured = di.simulate(net, Q.aligned_fraction, run, num_seeds=4)
     assert (measured.mean[1] > 0.99).all()
     # predicted by the flow is another direction
-    flow = di.Training(FIVE, record_steps=(0, 600), rate=RATE)
+    flow = di.TrainingConfig(FIVE, record_steps=(0, 600), rate=RATE)
     assert (di.simulate(net, Q.aligned_fraction, flow, num_seeds=4).mean[0] < 0.1).all()
 
 
@@ -114,7 +120,7 @@ class Small(flax.linen.Module):
 def test_accuracy_of_a_flax_module_on_images_rises():
     train, test = di.targets.digits(200), di.targets.digits(100, seed=1)
     few = [di.targets.examples(e.inputs, e.targets % 3, "digits mod 3") for e in (train, test)]
-    run = di.Training(
+    run = di.TrainingConfig(
         few[0], record_steps=(0, 60), mode="adam", rate=1e-2, loss="cross_entropy", test=few[1]
     )
     network = di.from_linen(Small())
@@ -134,7 +140,7 @@ def test_accuracy_of_one_hot_targets_is_that_of_their_classes():
     found = []
     for targets, loss in ((classes, "cross_entropy"), (np.eye(3)[classes], "mse")):
         data = di.targets.examples(x, targets)
-        run = di.Training(data, record_steps=(0,), rate=0.1, loss=loss, test=data)
+        run = di.TrainingConfig(data, record_steps=(0,), rate=0.1, loss=loss, test=data)
         found.append(di.simulate(net, Q.accuracy, run, num_seeds=3, keep_samples=True).samples)
     np.testing.assert_array_equal(*found)
     assert np.ptp(found[0]) > 0  # networks differ
@@ -147,7 +153,7 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
     net = di.MLP(
         (512,), di.tanh, di.normal(1.0, "absolute"), di.normal(1.0, "absolute"), 1, di.normal(0.01)
     )
-    run = di.Training(data, record_steps=(0, 5, 20, 80), rate=2e-4)
+    run = di.TrainingConfig(data, record_steps=(0, 5, 20, 80), rate=2e-4)
     measured = di.simulate(net, Q.training_loss, run, num_seeds=64)
     limit = di.infinite(net, Q.training_loss, run)
     found = di.compare(measured, limit)
@@ -200,7 +206,7 @@ def test_refusals(run, call, said):
 
 
 def test_orientations_of_linear_networks_in_any_dimension():
-    run = di.Training(FIVE, record_steps=(0, 10), rate=RATE)
+    run = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE)
     linear = di.training.small_mlp((40,), di.linear, std=1e-4, output_std=5e-5)
     law = di.predict(NET, Q.aligned_fraction, run).mean
     np.testing.assert_allclose(di.predict(linear, Q.aligned_fraction, run).mean, law, rtol=1e-12)
@@ -213,10 +219,10 @@ def test_orientations_of_linear_networks_in_any_dimension():
 def test_orientations_under_an_optax_transformation_need_its_geometry():
     options = {"record_steps": (0, 2), "mode": optax.adam(1e-5), "name": "adam of optax"}
     with pytest.raises(SpecError, match="without a geometry"):
-        di.predict(NET, Q.orientation_count, di.Training(FIVE, **options))
-    cube = di.Training(FIVE, **options, geometry="linf")
+        di.predict(NET, Q.orientation_count, di.TrainingConfig(FIVE, **options))
+    cube = di.TrainingConfig(FIVE, **options, geometry="linf")
     assert di.predict(NET, Q.orientation_count, cube).mean[-1, 0] == 2.0
-    ours = di.Training(FIVE, record_steps=(0, 2), mode="adam", rate=1e-5)
+    ours = di.TrainingConfig(FIVE, record_steps=(0, 2), mode="adam", rate=1e-5)
     theirs = [
         di.simulate(NET, Q.aligned_fraction, run, num_seeds=2).mean[0] for run in (cube, ours)
     ]
@@ -224,7 +230,7 @@ def test_orientations_under_an_optax_transformation_need_its_geometry():
 
 
 def test_examples_without_preferred_orientations():
-    flat = di.Training(di.targets.simplex(2), record_steps=(0, 2), rate=0.1)
+    flat = di.TrainingConfig(di.targets.simplex(2), record_steps=(0, 2), rate=0.1)
     net = di.training.small_mlp((6,), di.x_tanh, std=1e-3)
     assert di.predict(net, Q.orientation_count, flat).mean[-1, 0] == 0.0
     for call in (
@@ -236,10 +242,10 @@ def test_examples_without_preferred_orientations():
 
 
 def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
-    batches = di.Training(FIVE, record_steps=(0, 10), rate=RATE, batch_size=8)
+    batches = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, batch_size=8)
     with pytest.raises(SpecError, match="on all examples"):
         di.predict(NET, Q.aligned_fraction, batches)
-    stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
+    stopped = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
     for run in (batches, stopped):
         assert Q.training_loss.applicable(NET, run) == ()
         with pytest.raises(SpecError, match="gd on all examples of the mse to the end"):
@@ -248,18 +254,20 @@ def test_laws_of_full_batches_are_not_given_for_minibatches_and_stops():
         (4,), di.tanh, di.normal(1.0), di.normal(1.0, "absolute"), 1
     )  # biases larger than weights
     with pytest.raises(SpecError, match="prefer some directions"):
-        di.infinite(biased, Q.aligned_fraction, di.Training(FIVE, record_steps=(0, 10), rate=RATE))
+        di.infinite(
+            biased, Q.aligned_fraction, di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE)
+        )
 
 
 def test_a_time_in_the_unit_of_a_law_needs_the_law():
-    adam = di.Training(FIVE, record_steps=(10,), mode="adam", rate=1e-5, stop_drop=1e-3)
+    adam = di.TrainingConfig(FIVE, record_steps=(10,), mode="adam", rate=1e-5, stop_drop=1e-3)
     with pytest.raises(SpecError, match="Take training_loss"):
         di.simulate(NET, Q.drop_time, adam, num_seeds=2)
 
 
 def test_classes_of_the_test_set_out_of_range():
     x = np.eye(3)
-    run = di.Training(
+    run = di.TrainingConfig(
         di.targets.examples(x, [0, 1, 2]),
         (0, 1),
         rate=0.1,
@@ -272,10 +280,10 @@ def test_classes_of_the_test_set_out_of_range():
 
 
 def test_predictions_by_step_need_steps_of_known_times():
-    adam = di.Training(FIVE, record_steps=(0, 10), mode="adam", rate=1e-5)
+    adam = di.TrainingConfig(FIVE, record_steps=(0, 10), mode="adam", rate=1e-5)
     with pytest.raises(SpecError, match="gd without stop_drop, not adam"):
         di.predict(NET, Q.aligned_fraction, adam)
-    stopped = di.Training(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
+    stopped = di.TrainingConfig(FIVE, record_steps=(0, 10), rate=RATE, stop_drop=1e-3)
     with pytest.raises(SpecError, match="gd without stop_drop"):
         di.predict(NET, Q.relative_distance, stopped)
 

@@ -12,7 +12,7 @@ TWO = di.inputs.points(np.outer([1.0, -0.5], np.ones(5)) + 0.2 * np.eye(2, 5))
 
 
 def z_of(comparison, route):
-    return comparison.dataset["z"].sel(route=route).values
+    return comparison.dataset["z"].sel(theory=route).values
 
 
 @pytest.mark.exhaustive

@@ -9,7 +9,7 @@ Q = di.quantities
 PAIR = di.inputs.pair(0.5, 4)
 FRAMES = di.frames.random(dimension=4)
 CURVE = di.curves.sampled(di.curves.circle(dimension=4))
-TRAINING = di.Training(di.targets.sum_of_sines(), record_steps=range(0, 5, 2), rate=0.01)
+TRAINING = di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 5, 2), rate=0.01)
 SHALLOW = di.ResNet(4, 3, block="shallow")
 CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
 

@@ -18,8 +18,8 @@ def test_simulation_agrees_with_every_route_that_should_and_rejects_the_rest():
     data = di.compare(
         estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)
     ).dataset
-    assert np.abs(data["z"].sel(route="second_order")).max() < 5
-    assert np.all(np.abs(data["z"].sel(route="infinite_width")).max(dim="layer") > 5)
+    assert np.abs(data["z"].sel(theory="second_order")).max() < 5
+    assert np.all(np.abs(data["z"].sel(theory="infinite_width")).max(dim="layer") > 5)
 
 
 @pytest.mark.slow
@@ -31,8 +31,8 @@ def test_tanh_with_bias_agrees_to_first_order():
     data = di.compare(
         estimate, di.predict(spec, ANGLE, inputs), di.infinite(spec, ANGLE, inputs)
     ).dataset
-    assert np.abs(data["z"].sel(route="first_order")).max() < 5
-    assert np.abs(data["z"].sel(route="infinite_width")).max() > 5
+    assert np.abs(data["z"].sel(theory="first_order")).max() < 5
+    assert np.abs(data["z"].sel(theory="infinite_width")).max() > 5
 
 
 @pytest.mark.exhaustive

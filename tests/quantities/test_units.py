@@ -113,7 +113,7 @@ def test_a_quantity_at_one_point_is_no_pair(name):
         *titles(di.plots.layers(*found)),
         *titles(di.plots.layers(comparison)),
     ):
-        assert "pair" not in text
+        assert "component" not in text
 
 
 def titles(fig):

@@ -12,8 +12,10 @@ from deepinit.core.errors import SpecError
 Q = di.quantities
 WIDTH, FEW, MANY = 4096, 12, 60
 INPUTS = {
-    **{name: POINTS["pair"] for name in ("nngp", "log_norm", "log_sin2_angle", "log_distance")},
-    **{name: POINTS["pair"] for name in ("output_kurtosis", "ntk", "bias_ntk")},
+    **{
+        name: POINTS["component"] for name in ("nngp", "log_norm", "log_sin2_angle", "log_distance")
+    },
+    **{name: POINTS["component"] for name in ("output_kurtosis", "ntk", "bias_ntk")},
     "log_volume": di.frames.random(dimension=DIMENSION, size=2),
     "length_distortion": di.curves.sampled(di.curves.circle(dimension=DIMENSION)),
 }

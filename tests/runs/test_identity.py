@@ -79,7 +79,7 @@ GOLDEN = {
 def test_identities_of_what_deepinit_defines_stay():
     law, bias = di.normal(1.5), di.normal(0.1, "absolute")
     points, square = di.inputs.points, di.matrix_normal(np.eye(4), np.eye(4))
-    training = di.Training(di.targets.two_sines(8), (0, 1, 2), "gd", 0.1)
+    training = di.TrainingConfig(di.targets.two_sines(8), (0, 1, 2), "gd", 0.1)
     mlp = di.MLP((8,) * 3, di.tanh, law, bias_law=bias, output_width=2)
     resnet = di.ResNet(4, 2, block="shallow", weight_law=square)
     cases = (
@@ -116,7 +116,7 @@ def test_identities_of_what_deepinit_defines_stay():
             training,
             10,
             forms=(),
-            kept_networks=2,
+            num_saved=2,
         ),
     )
     assert {case.name: identity_hash(case.identity()) for case in cases} == GOLDEN
@@ -202,7 +202,7 @@ def test_r05_a_name_of_deepinit_on_another_function():
 
 
 def training_with(mode, **options):
-    return di.Training(
+    return di.TrainingConfig(
         di.targets.two_sines(8), (0, 1), mode, 0.1 if mode == "gd" else None, **options
     )
 
@@ -298,6 +298,6 @@ def test_source_records_tell_apart(one, other):
 
 def test_targets_and_inputs_count_by_their_numbers():
     digests = [di.targets.examples(np.ones((2, 1)), np.full((2, 1), value)) for value in (1.0, 2.0)]
-    first, other = (di.Training(examples, (0, 1), "gd", 0.1).digest for examples in digests)
+    first, other = (di.TrainingConfig(examples, (0, 1), "gd", 0.1).digest for examples in digests)
     assert first != other
     assert di.inputs.points([[1.0]], "p").digest != di.inputs.points([[2.0]], "p").digest

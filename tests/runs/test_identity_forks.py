@@ -14,7 +14,7 @@ from deepinit.core.errors import ResourceError
 
 Q = di.quantities
 spec, inputs = di.MLP((3,), "tanh", di.normal(1.0), output_width=1), di.inputs.ones(2)
-net, training = di.network(spec), di.Training(di.targets.two_sines(8), (0, 1), "gd", 0.1)
+net, training = di.network(spec), di.TrainingConfig(di.targets.two_sines(8), (0, 1), "gd", 0.1)
 key = {key}
 USES = {{
     "simulate": lambda: di.simulate(spec, Q.log_norm, inputs, num_seeds=2),

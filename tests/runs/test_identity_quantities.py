@@ -49,7 +49,7 @@ def own(quantity):
     return quantity._replace(name="own", measurement=measurement, theories=())
 
 
-TRAINING = di.Training(di.targets.two_sines(4), (0, 2), "gd", 0.1)
+TRAINING = di.TrainingConfig(di.targets.two_sines(4), (0, 2), "gd", 0.1)
 KINDS = {
     "forward": (Q.log_norm, di.inputs.points([[1.0, 0.5]])),
     "exact law": (Q.log_sin2_angle, di.inputs.pair(0.3)),

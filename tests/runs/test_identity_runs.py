@@ -75,7 +75,7 @@ def cases(config):
     x = np.linspace(-1.0, 1.0, 5)
     examples = di.targets.examples(x, target(x))
     mode = optax.sgd(RATE)
-    training = di.Training(examples, (0, 1), mode, name="own sgd", geometry="l2")
+    training = di.TrainingConfig(examples, (0, 1), mode, name="own sgd", geometry="l2")
     net = from_linen(Net(), label="net")
     return (
         Case("own", spec, own, di.inputs.points(rows()), 8, forms=()),

@@ -38,11 +38,11 @@ WITHOUT = {  # the same need, with the field as it was
 
 
 def digest(fields):
-    return di.Training(**{**BASE, **fields}).digest
+    return di.TrainingConfig(**{**BASE, **fields}).digest
 
 
 def test_every_field_is_tried():
-    assert set(OTHER) == {field.name for field in dataclasses.fields(di.Training)}
+    assert set(OTHER) == {field.name for field in dataclasses.fields(di.TrainingConfig)}
 
 
 @pytest.mark.parametrize("field", OTHER)
@@ -81,7 +81,7 @@ def test_labels_do_not_change_the_digest_and_count_in_the_identity():
                 "c",
                 net,
                 di.quantities.training_loss,
-                di.Training(**{**BASE, "examples": examples}),
+                di.TrainingConfig(**{**BASE, "examples": examples}),
                 2,
             ).identity()
         )
@@ -93,7 +93,7 @@ def test_labels_do_not_change_the_digest_and_count_in_the_identity():
 def test_an_optax_transformation_counts_in_the_identity_of_the_case():
     net = di.MLP((2,), "tanh", di.normal(1.0), output_width=1)
     trainings = [
-        di.Training(**{**BASE, "mode": mode, "rate": None, "name": "mine"})
+        di.TrainingConfig(**{**BASE, "mode": mode, "rate": None, "name": "mine"})
         for mode in (optax.sgd(0.1), optax.sgd(0.1), optax.sgd(0.2), optax.sgd(0.1, momentum=0.9))
     ]
     assert len({training.digest for training in trainings}) == 1
@@ -106,7 +106,7 @@ def test_an_optax_transformation_counts_in_the_identity_of_the_case():
 
 
 def test_digests_survive_a_pickle():
-    training = di.Training(**{**BASE, "test": EXAMPLES})
+    training = di.TrainingConfig(**{**BASE, "test": EXAMPLES})
     assert pickle.loads(pickle.dumps(training)).digest == training.digest
 
 
@@ -128,4 +128,4 @@ def test_digests_survive_a_pickle():
 )
 def test_fields_are_refused_in_a_sentence(fields):
     with pytest.raises(SpecError, match=r"Got .* Allowed: "):
-        di.Training(**{**BASE, **fields})
+        di.TrainingConfig(**{**BASE, **fields})

@@ -13,7 +13,7 @@ from deepinit.runs.execute import Options, run
 from deepinit.runs.experiment import Case, Experiment
 
 Q = di.quantities
-RUN = di.Training(di.targets.two_sines(8), record_steps=(0, 3, 6), rate=0.1)
+RUN = di.TrainingConfig(di.targets.two_sines(8), record_steps=(0, 3, 6), rate=0.1)
 NET = di.training.small_mlp((8,), di.tanh, std=1e-2)
 
 
@@ -42,7 +42,7 @@ def cases(config):
             RUN,
             config.num_seeds,
             checked=("leading_order",),
-            kept_networks=10,
+            num_saved=10,
         ),
         Case("loss", di.from_linen(Small()), Q.training_loss, dataclasses.replace(RUN), 2),
     )
@@ -100,7 +100,7 @@ def test_a_run_of_trainings_that_is_continued_ends_with_the_same_bytes(tmp_path)
     np.testing.assert_array_equal(kept["step"][0], (0, 3, 6))
     data = store.read_result(whole)
     assert list(data["step"].values) == [0, 3, 6]
-    assert data["mean"].dims == ("case", "step", "pair")
+    assert data["mean"].dims == ("case", "step", "component")
 
 
 @pytest.mark.exhaustive
@@ -119,7 +119,7 @@ def test_a_module_of_flax_is_a_case_without_predictions(tmp_path):
     experiment = dataclasses.replace(EXPERIMENT, cases=lambda config: cases(config)[1:])
     outcome = run(experiment, Config(), tmp_path / "flax")
     assert outcome is not None
-    assert outcome.dataset.sizes["route"] == 0
+    assert outcome.dataset.sizes["theory"] == 0
     assert np.isfinite(outcome.dataset["mean"]).all()
     assert "Nothing was checked" in (tmp_path / "flax" / "report.html").read_text()
 

@@ -68,15 +68,15 @@ POINTS = {
     "two": di.inputs.points(ROWS),
     "equal": di.inputs.points(np.stack([ROWS[0], ROWS[0]])),
     "zero": di.inputs.points(np.stack([ROWS[0], 0.0 * ROWS[0]])),
-    "pair": di.inputs.pair(0.3, DIMENSION),
+    "component": di.inputs.pair(0.3, DIMENSION),
 }
 EXAMPLES = di.targets.examples(np.concatenate([ROWS, -ROWS[:1]]), [[1.0], [-0.5], [0.2]])
 TRAININGS = {
-    "descent": di.Training(EXAMPLES, (0, 5, 20), "gd", 0.05),
-    "drop": di.Training(EXAMPLES, (0, 5, 20), "gd", 0.05, stop_drop=0.1),
-    "flow": di.Training(EXAMPLES, (0, 5), "flow", 0.05),
-    "adam": di.Training(EXAMPLES, (0, 2), "adam", 0.01),
-    "classes": di.Training(
+    "descent": di.TrainingConfig(EXAMPLES, (0, 5, 20), "gd", 0.05),
+    "drop": di.TrainingConfig(EXAMPLES, (0, 5, 20), "gd", 0.05, stop_drop=0.1),
+    "flow": di.TrainingConfig(EXAMPLES, (0, 5), "flow", 0.05),
+    "adam": di.TrainingConfig(EXAMPLES, (0, 2), "adam", 0.01),
+    "classes": di.TrainingConfig(
         di.targets.examples(ROWS, [0, 1]), (0, 2), "gd", 0.05, loss="cross_entropy"
     ),
 }
@@ -97,7 +97,7 @@ INPUTS = {
     },
     **{name: POINTS for name in ("log_gradient_norm", "log_singular_values", "log_sin2_angle")},
     "log_distance": {
-        "pair": POINTS["pair"],
+        "component": POINTS["component"],
         "unequal": di.inputs.from_arrays(ROWS[0], 2.0 * ROWS[1]),
         "close": di.inputs.pair(1e-8, DIMENSION),
         "parallel": di.inputs.from_arrays(ROWS[0], 2.0 * ROWS[0]),

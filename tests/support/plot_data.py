@@ -41,21 +41,21 @@ def dataset_of(estimate, *predictions, pairs=None, **attrs):
     variances = np.stack(
         [np.full_like(p.mean, np.nan) if p.variance is None else p.variance for p in predictions]
     )
-    entry = ("layer", "pair")
+    entry = ("layer", "component")
     return xarray.Dataset(
         {
             "mean": (entry, estimate.mean),
             "standard_error": (entry, estimate.standard_error),
             "variance": (entry, estimate.variance),
             "variance_standard_error": (entry, estimate.variance_standard_error),
-            "predicted": (("route", *entry), predicted),
-            "predicted_variance": (("route", *entry), variances),
-            "z": (("route", *entry), (estimate.mean - predicted) / estimate.standard_error),
+            "predicted": (("theory", *entry), predicted),
+            "predicted_variance": (("theory", *entry), variances),
+            "z": (("theory", *entry), (estimate.mean - predicted) / estimate.standard_error),
         },
         coords={
-            "route": [p.name for p in predictions],
+            "theory": [p.name for p in predictions],
             "layer": np.arange(1, len(estimate.mean) + 1),
-            "pair": pairs or [str(i) for i in range(estimate.mean.shape[1])],
+            "component": pairs or [str(i) for i in range(estimate.mean.shape[1])],
         },
         attrs={
             "quantity": "log_sin2_angle",

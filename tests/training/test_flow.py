@@ -53,4 +53,4 @@ def test_end_times_that_are_refused(mode, end_time):
 def test_options_that_do_not_go_together_are_refused_at_construction(options, words):
     data = di.targets.examples(np.ones((1, 1)), np.full((1, 1), 2.0))
     with pytest.raises(SpecError, match=words):
-        di.Training(data, record_steps=(0, 5), **options)
+        di.TrainingConfig(data, record_steps=(0, 5), **options)

@@ -42,7 +42,7 @@ def test_training_in_chunks_is_training(monkeypatch):
     def losses(kept):
         monkeypatch.setattr(chunked, "RESIDUAL_BYTES", kept)
         examples = di.targets.examples(EXAMPLES, np.eye(3)[np.arange(NUM) % 3])
-        run = di.Training(examples, (0, 3), mode="gd", rate=1e-3)
+        run = di.TrainingConfig(examples, (0, 3), mode="gd", rate=1e-3)
         return di.simulate(NETWORK, di.quantities.training_loss, run, num_seeds=4).mean
 
     whole, parts = losses(2**27), losses(2**17)

@@ -8,7 +8,7 @@ import numpy as np
 from deepinit.core import validate
 from deepinit.core.errors import reason_against
 from deepinit.core.specs import Spec
-from deepinit.core.training_config import Training
+from deepinit.core.training_config import TrainingConfig
 from deepinit.core.training_options import require_output_layer
 from deepinit.quantities.kinds.axis import Axis, Conditions, Entries, Settings
 
@@ -28,17 +28,17 @@ class Trained(NamedTuple):
         tap: `(spec, Training) -> (Snapshot -> Measurement)` [entries] of one network at one step.
         entries: `(spec, Training) -> names` along the last axis, all different.
         why_not: as in `Forward`; by default `why_not_trained`.
-        accepts: `Training`.
+        accepts: `TrainingConfig`.
         statistic: None.
     """
 
     tap: Callable[[Any, Any], Callable[[Any], Any]]
     entries: Entries
     why_not: Conditions = why_not_trained
-    accepts: type = Training
+    accepts: type = TrainingConfig
     statistic: None = None
 
-    def linear_map(self, spec: Any, inputs: Training, name: str) -> str:
+    def linear_map(self, spec: Any, inputs: TrainingConfig, name: str) -> str:
         """`explicit`: training changes whole matrices.
 
         Raises:
@@ -50,7 +50,7 @@ class Trained(NamedTuple):
         return "explicit"
 
     def seed_fn(
-        self, spec: Any, inputs: Training, settings: Settings, keep: bool = False
+        self, spec: Any, inputs: TrainingConfig, settings: Settings, keep: bool = False
     ) -> Callable[[Any], Any]:
         """`key -> Measurement` [records, entries] of one network in training.
 
@@ -95,12 +95,12 @@ class Trained(NamedTuple):
 
         return seed_fn
 
-    def axis(self, spec: Any, inputs: Training) -> Axis:
+    def axis(self, spec: Any, inputs: TrainingConfig) -> Axis:
         """The recorded steps."""
         steps = tuple(inputs.record_steps)
         return Axis("step", len(steps), self.entries(spec, inputs), steps)
 
-    def cost(self, spec: Any, inputs: Training, linear_map: str) -> float:
+    def cost(self, spec: Any, inputs: TrainingConfig, linear_map: str) -> float:
         """Work of one network, in units of a random number (10 ns: some 300 operations)."""
         del linear_map
         shapes: Any = ((inputs.dimension, 100),)
@@ -110,7 +110,7 @@ class Trained(NamedTuple):
         examples = inputs.batch_size or len(inputs.examples.inputs)
         return 6.0 * examples * weights * inputs.record_steps[-1] / 300.0
 
-    def bytes(self, spec: Any, inputs: Training, settings: Settings) -> int:
+    def bytes(self, spec: Any, inputs: TrainingConfig, settings: Settings) -> int:
         """Working memory of one network: its values on all examples."""
         widest = max((*getattr(spec, "widths", ()), inputs.dimension))
         return np.dtype(settings["dtype"]).itemsize * len(inputs.examples.inputs) * widest

@@ -1,13 +1,13 @@
 """Angle of two inputs through a random network at finite width.
 
 One layer: `log_sin2_mean`, `log_sin2_variance` (any activation), `rho`; exact laws in the width:
-`small_angle_log_sin2_moments`, `degeneracy_probability`. Many layers: `log_sin2_walk`,
+`small_angle_log_sin2_moments`, `degeneracy_probability`. Many layers: `log_sin2_propagation`,
 `approximation_1`, `infinite_width_angles`.
 """
 
 from deepinit.theory.angles.chain import approximation_1, infinite_width_angles
 from deepinit.theory.angles.layer import FORMS, log_sin2_mean, log_sin2_variance, rho
-from deepinit.theory.angles.propagation import Walk, log_sin2_walk
+from deepinit.theory.angles.propagation import Walk, log_sin2_propagation
 from deepinit.theory.angles.small_angle import (
     Degeneracy,
     SmallAngleMoments,
@@ -24,8 +24,8 @@ __all__ = [
     "degeneracy_probability",
     "infinite_width_angles",
     "log_sin2_mean",
+    "log_sin2_propagation",
     "log_sin2_variance",
-    "log_sin2_walk",
     "rho",
     "small_angle_log_sin2_moments",
 ]

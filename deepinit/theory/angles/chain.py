@@ -63,7 +63,7 @@ def approximation_1(theta0: Any, widths: Sequence[int]) -> Any:
         SpecError: a concrete theta0 outside [0, pi], no layers, a width below 2.
 
     Valid for: ReLU, small angles and wide layers. rho overstates the drift by 92/n^2 per layer,
-        theta at the mean understates it (`log_sin2_walk` has neither error).
+        theta at the mean understates it (`log_sin2_propagation` has neither error).
 
     Reference: arXiv:2302.09712v3, Approximation 1.
     """

@@ -84,7 +84,7 @@ class KernelWalk(NamedTuple):
     log_distance2_variance: np.ndarray
 
 
-def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
+def kernel_propagation(spec: MLP, gram: InputGram | tuple[float, float, float]) -> KernelWalk:
     """Norms and angle of one pair of inputs through an MLP, to first order in 1/width.
 
     The recursion of the module docstring from the deterministic first metric
@@ -147,9 +147,9 @@ def kernel_walk(spec: MLP, gram: InputGram | tuple[float, float, float]) -> Kern
 def log_sin2_kernel_walk(spec: MLP, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of ln sin^2 of the angle of every pair, each [layers, pairs].
 
-    Errors, range and reference: `kernel_walk`.
+    Errors, range and reference: `kernel_propagation`.
     """
-    walks = [kernel_walk(spec, gram) for gram in input_grams(inputs)]
+    walks = [kernel_propagation(spec, gram) for gram in input_grams(inputs)]
     shape = (spec.depth, len(walks))
     mean = np.array([walk.log_sin2_mean for walk in walks]).T.reshape(shape)
     return mean, np.array([walk.log_sin2_variance for walk in walks]).T.reshape(shape)
@@ -161,7 +161,9 @@ def input_grams(inputs: Inputs) -> tuple[InputGram, ...]:
     first, second = np.mean(bases**2, axis=1), np.mean(inputs.partners**2, axis=1)
     growth = np.mean(inputs.displacements * (bases + inputs.partners), axis=1)
     is_close = np.abs(growth) < 0.5 * first
-    with np.errstate(divide="ignore", invalid="ignore"):  # a zero row: `kernel_walk` refuses it
+    with np.errstate(
+        divide="ignore", invalid="ignore"
+    ):  # a zero row: `kernel_propagation` refuses it
         ratios = np.where(is_close, np.log1p(growth / first), np.log(second / first))
     return tuple(
         InputGram(float(a), float(b), float(angle), inputs.dimension, float(ratio))

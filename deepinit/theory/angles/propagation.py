@@ -72,7 +72,7 @@ class Walk(NamedTuple):
     closure_variance: np.ndarray
 
 
-def log_sin2_walk(
+def log_sin2_propagation(
     theta0: float, widths: Sequence[int], form: str = "second_order", *, activation: Any = relu
 ) -> Walk:
     """Mean, variance and density of ln sin^2 of the angle of two inputs after every layer.

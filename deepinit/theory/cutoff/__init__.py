@@ -1,7 +1,7 @@
 """Cut-off in depth: where, and how sharply, a deep random network forgets its input.
 
 Log-norm: `log_norm_drift`, `critical_gain`, `stationary_tail_exponent` (exact at every width);
-`log_norm_walk` (layer by layer, any weight law). First passage below the mesh:
+`log_norm_propagation` (layer by layer, any weight law). First passage below the mesh:
 `first_passage_profile`, `poisson_survival`. Finite precision: `scalar_survival` (exact, width 1);
 `rounded_orbit`, `rounded_mean_square`, `lattice_thresholds` (infinite width); `rounded_survival`,
 `underflow_layer` (any width). Mean field: `mean_field`, `mean_field_cutoff` (signals that stay),
@@ -37,7 +37,7 @@ from deepinit.theory.cutoff.mean_field_cutoff import (
     koenigs_amplitude,
     mean_field_cutoff,
 )
-from deepinit.theory.cutoff.norm_propagation import LogNormWalk, log_norm_walk
+from deepinit.theory.cutoff.norm_propagation import LogNormWalk, log_norm_propagation
 from deepinit.theory.cutoff.ordered_phase import OrderedCutoff, ordered_cutoff
 from deepinit.theory.cutoff.scalar_chain import ChainSurvival, scalar_survival
 from deepinit.theory.cutoff.summary import CutoffSummary, summary
@@ -59,7 +59,7 @@ __all__ = [
     "koenigs_amplitude",
     "lattice_thresholds",
     "log_norm_drift",
-    "log_norm_walk",
+    "log_norm_propagation",
     "mean_field",
     "mean_field_cutoff",
     "ordered_cutoff",

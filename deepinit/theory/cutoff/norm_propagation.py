@@ -45,7 +45,7 @@ class LogNormWalk(NamedTuple):
     is_exact: bool
 
 
-def log_norm_walk(spec: MLP, points: np.ndarray) -> LogNormWalk:
+def log_norm_propagation(spec: MLP, points: np.ndarray) -> LogNormWalk:
     """Mean and variance of ln(|x_l| / |x_0|) through an MLP, homogeneous activation, no biases.
 
     Exact for Gaussian and orthogonal weights; else first order in 1/width beyond the Gaussian law.

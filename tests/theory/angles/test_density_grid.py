@@ -3,12 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from deepinit.theory.angles import FORMS, density_grid, log_sin2_walk
+from deepinit.theory.angles import FORMS, density_grid, log_sin2_propagation
 
 
 @pytest.mark.parametrize("form", [*FORMS, "approximation"])
 def test_mass_is_conserved_and_densities_are_densities(form):
-    walk = log_sin2_walk(1.2, (32,) * 20 + (8,) * 5 + (300,) * 20, form)
+    walk = log_sin2_propagation(1.2, (32,) * 20 + (8,) * 5 + (300,) * 20, form)
     np.testing.assert_allclose(np.trapezoid(walk.density, walk.grid), 1.0, rtol=0, atol=1e-12)
     assert walk.density.min() >= 0.0
     assert np.all(np.diff(walk.grid) > 0)
@@ -25,11 +25,11 @@ def test_finer_grids_change_nothing(monkeypatch):
         (0.5, (16,) * 12, "tapered"),
         (2.5, (8, 64, 512), "paper"),
     ]
-    coarse = [log_sin2_walk(*case) for case in cases]
+    coarse = [log_sin2_propagation(*case) for case in cases]
     monkeypatch.setattr(density_grid, "_STEP", 0.2)
     monkeypatch.setattr(density_grid, "_LEAST_POINTS", 1500)
     for case, walk in zip(cases, coarse, strict=True):
-        fine = log_sin2_walk(*case)
+        fine = log_sin2_propagation(*case)
         assert len(fine.grid) > 1.4 * len(walk.grid)
         sd = np.sqrt(fine.variance)
         np.testing.assert_allclose(walk.mean / sd, fine.mean / sd, rtol=0, atol=1e-4)

@@ -6,7 +6,7 @@ import pytest
 from deepinit.core.activations import leaky_relu
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
-from deepinit.theory.angles.kernel_propagation import InputGram, kernel_walk
+from deepinit.theory.angles.kernel_propagation import InputGram, kernel_propagation
 
 INFINITE = 10**10
 
@@ -21,7 +21,7 @@ def mlp(widths, activation, weight_var=None, bias_var=0.0):
 
 
 def infinitely_wide(spec, gram):
-    return kernel_walk(
+    return kernel_propagation(
         MLP(
             (INFINITE,) * spec.depth,
             spec.activation,
@@ -91,7 +91,7 @@ def test_sampled_chains_follow_the_walk_and_reject_infinite_width(spec, gram):
     # are below three standard errors (GELU: from width 256; its norm variance is 13 % off at 128,
     # 28 % at 64); infinite-width values are five or more away.
     log_sin2, log_norm2 = sampled_chain(spec, gram, 5000, seed=11)
-    walk, limit = kernel_walk(spec, gram), infinitely_wide(spec, gram)
+    walk, limit = kernel_propagation(spec, gram), infinitely_wide(spec, gram)
     for sample, mean, variance, rival in (
         (log_sin2, walk.log_sin2_mean, walk.log_sin2_variance, limit.log_sin2_mean),
         (
@@ -125,7 +125,7 @@ def test_what_is_left_out_falls_with_the_square_of_the_width():
         log_sin2 = np.concatenate(
             [sampled_chain(spec, gram, 5000, seed)[0][-1] for seed in range(num_seeds // 5000)]
         )
-        misses.append(log_sin2.mean() - kernel_walk(spec, gram).log_sin2_mean[-1])
+        misses.append(log_sin2.mean() - kernel_propagation(spec, gram).log_sin2_mean[-1])
     assert 3.0 < misses[0] / misses[1] < 6.0  # 4 if of second order; 2 would be a wrong 1/n term
 
 
@@ -138,7 +138,7 @@ def test_covariance_of_norms_and_angle_against_the_chain():
         (1 - np.sqrt(-np.expm1(log_sin2))) / (1 + np.sqrt(-np.expm1(log_sin2)))
     )  # acute throughout
     state = np.concatenate([log_norm2, eta[..., None]], axis=-1)[-1]
-    expected = kernel_walk(spec, gram).state_covariance[-1]
+    expected = kernel_propagation(spec, gram).state_covariance[-1]
     scale = np.sqrt(np.diag(expected))
     correlation = np.corrcoef(state.T)
     error = (1 - correlation**2) / math.sqrt(len(state))

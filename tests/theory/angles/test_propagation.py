@@ -14,8 +14,8 @@ from deepinit.theory.angles import (
     approximation_1,
     density_grid,
     log_sin2_mean,
+    log_sin2_propagation,
     log_sin2_variance,
-    log_sin2_walk,
     rho,
     small_angle_log_sin2_moments,
 )
@@ -45,7 +45,7 @@ TABLE = [
 @pytest.mark.slow_cases("16", "40")
 def test_published_table_of_walks(row):
     n, theta0, depth, (truth, truth_error, truth_sd), forms = row
-    walks = {form: log_sin2_walk(theta0, (n,) * depth, form) for form in (*forms, "tapered")}
+    walks = {form: log_sin2_propagation(theta0, (n,) * depth, form) for form in (*forms, "tapered")}
     for form, (mean, sd) in forms.items():
         walk = walks[form]
         # 2e5 paths: standard errors sd / 447 of the mean and, at these kurtoses, sd / 600 of the sd
@@ -68,7 +68,7 @@ def test_orthogonal_inputs_through_narrow_networks():
         (50, 50, -5.344, 2.000),
         (15, 30, -7.175, 3.715),
     ):
-        walk = log_sin2_walk(math.pi / 2, (n,) * depth, "tapered")
+        walk = log_sin2_propagation(math.pi / 2, (n,) * depth, "tapered")
         assert walk.mean[-1] == pytest.approx(mean, rel=0.02)
         assert math.sqrt(walk.variance[-1]) == pytest.approx(sd, rel=0.02)
 
@@ -101,14 +101,14 @@ def simulated_walk(theta0, widths, form, num_paths, seed):
 @pytest.mark.slow_cases("1.5707963267948966-widths0-second_order", "2.5-widths1-tapered")
 @pytest.mark.exhaustive_cases("1.0-widths3-first_order")
 def test_density_solves_the_walk(theta0, widths, form):
-    walk = log_sin2_walk(theta0, widths, form)
+    walk = log_sin2_propagation(theta0, widths, form)
     num_paths = 200_000
     sampled, last = simulated_walk(theta0, widths, form, num_paths, seed=3)
     error = sampled[:, 1] / math.sqrt(num_paths) + 1e-12
     # Resolves 0.2 % of a standard deviation; the paper's walk, a rival, is further off at the end.
     assert np.all(np.abs(walk.mean - sampled[:, 0])[1:] < 5 * error[1:])
     assert np.all(np.abs(np.sqrt(walk.variance) - sampled[:, 1])[1:] < 5 * error[1:] * 2)
-    rival = log_sin2_walk(theta0, widths, "paper")
+    rival = log_sin2_propagation(theta0, widths, "paper")
     assert abs(rival.mean[-1] - sampled[-1, 0]) > 5 * error[-1]
     # the distribution: cumulative mass at inner grid points (without the half cell at 0)
     masses = walk.density[-1] * density_grid.cells(walk.grid)
@@ -120,7 +120,7 @@ def test_density_solves_the_walk(theta0, widths, form):
 @pytest.mark.slow
 def test_first_layer_is_the_one_layer_law():
     for theta0 in (0.1, 1.0, 2.0, math.pi):
-        walk = log_sin2_walk(theta0, (200, 200))
+        walk = log_sin2_propagation(theta0, (200, 200))
         assert walk.mean[0] == walk.closure_mean[0] == log_sin2_mean(theta0, 200)
         assert walk.variance[0] == walk.closure_variance[0] == log_sin2_variance(theta0, 200)
 
@@ -132,7 +132,7 @@ def test_first_layer_is_the_one_layer_law():
 def test_closure_step_against_adaptive_quadrature(form, n):
     mu = lambda x: float(log_sin2_mean(math.asin(math.exp(0.5 * x)), n, form))
     sigma2 = lambda x: float(log_sin2_variance(math.asin(math.exp(0.5 * x)), n, form))
-    walk = log_sin2_walk(0.9, (n,) * 4, form)
+    walk = log_sin2_propagation(0.9, (n,) * 4, form)
     for layer in range(3):
         m, sd = walk.closure_mean[layer], math.sqrt(walk.closure_variance[layer])
 
@@ -169,16 +169,16 @@ def scan(angles, widths):
         for n in widths:
             if form_refuses_pi := theta0 == math.pi:
                 with pytest.raises(SpecError, match="below pi"):
-                    log_sin2_walk(theta0, (n,) * 6, "approximation")
+                    log_sin2_propagation(theta0, (n,) * 6, "approximation")
             for form in FORMS if form_refuses_pi else (*FORMS, "approximation"):
-                check_walk(log_sin2_walk(theta0, (n,) * 6, form), 6)
+                check_walk(log_sin2_propagation(theta0, (n,) * 6, form), 6)
 
 
 @pytest.mark.slow
 def test_walks_of_every_form_are_finite_from_obtuse_angles():
     scan((2.5, math.pi), (2, 16))
-    check_walk(log_sin2_walk(1.4, (2,) * 4, "hybrid"), 4)
-    check_walk(log_sin2_walk(2.5, (64,) * 32, "hybrid"), 32)
+    check_walk(log_sin2_propagation(1.4, (2,) * 4, "hybrid"), 4)
+    check_walk(log_sin2_propagation(2.5, (64,) * 32, "hybrid"), 32)
 
 
 @pytest.mark.slow
@@ -189,22 +189,22 @@ def test_walks_of_every_form_are_finite(theta0):
 
 
 def test_walk_answers_in_the_arrays_it_is_given_and_runs_on_the_host():
-    walk = log_sin2_walk(0.5, (16,) * 3)
-    in_jax = log_sin2_walk(jnp.float32(0.5), (16,) * 3)
+    walk = log_sin2_propagation(0.5, (16,) * 3)
+    in_jax = log_sin2_propagation(jnp.float32(0.5), (16,) * 3)
     for part, single in zip(walk, in_jax, strict=True):
         assert isinstance(part, np.ndarray)
         assert isinstance(single, jax.Array)
         assert single.dtype == jnp.float32
         np.testing.assert_allclose(single, part, rtol=1e-6)
-    assert log_sin2_walk(np.float32(math.pi), (16,)).mean.shape == (1,)
+    assert log_sin2_propagation(np.float32(math.pi), (16,)).mean.shape == (1,)
     with pytest.raises(SpecError, match="host function"):
-        jax.jit(lambda theta: log_sin2_walk(theta, (16,)).mean)(0.5)
+        jax.jit(lambda theta: log_sin2_propagation(theta, (16,)).mean)(0.5)
 
 
 def test_small_angles_walk_freely():
     # X - X_0 is then a sum of independent steps of the exact small-angle law
     theta0, widths = 1e-9, (8, 16, 64) * 10
-    walk = log_sin2_walk(theta0, widths, "hybrid")
+    walk = log_sin2_propagation(theta0, widths, "hybrid")
     mean, variance = np.cumsum([small_angle_log_sin2_moments(n) for n in widths], axis=0).T
     np.testing.assert_allclose(walk.mean - 2 * math.log(theta0), mean, rtol=1e-6)
     np.testing.assert_allclose(walk.variance, variance, rtol=1e-6)
@@ -212,7 +212,7 @@ def test_small_angles_walk_freely():
 
 
 def test_approximation_2_starts_at_the_given_angle_and_piles_up_at_zero():
-    walk = log_sin2_walk(2.0, (16, 64), "approximation")
+    walk = log_sin2_propagation(2.0, (16, 64), "approximation")
     mean, sd = (
         2 * math.log(math.sin(2.0)) - 4 / (3 * math.pi) - float(rho(16)),
         math.sqrt(8 * 16) / 21,
@@ -233,25 +233,26 @@ def test_approximation_2_starts_at_the_given_angle_and_piles_up_at_zero():
 
 def test_linear_networks_see_obtuse_angles_as_acute():
     acute, obtuse = (
-        log_sin2_walk(theta, (32,) * 4, activation="linear") for theta in (0.6, math.pi - 0.6)
+        log_sin2_propagation(theta, (32,) * 4, activation="linear")
+        for theta in (0.6, math.pi - 0.6)
     )
     np.testing.assert_allclose(acute.mean, obtuse.mean, rtol=1e-12)
     drift = log_sin2_mean(1e-6, 32, activation="linear") - 2 * math.log(1e-6)
-    small = log_sin2_walk(1e-6, (32,) * 4, activation="linear")
+    small = log_sin2_propagation(1e-6, (32,) * 4, activation="linear")
     np.testing.assert_allclose(np.diff(small.mean), drift, rtol=1e-6)
 
 
 @pytest.mark.parametrize("activation", [leaky_relu(0.2), "absolute"])
 def test_other_homogeneous_activations(activation):
-    walk = log_sin2_walk(1.0, (64,) * 5, activation=activation)
+    walk = log_sin2_propagation(1.0, (64,) * 5, activation=activation)
     assert np.all(np.diff(walk.mean) < 0)
     np.testing.assert_allclose(walk.closure_mean, walk.mean, rtol=5e-3)
     with pytest.raises(SpecError, match="with ReLU"):
-        log_sin2_walk(1.0, (64,), "approximation", activation=activation)
+        log_sin2_propagation(1.0, (64,), "approximation", activation=activation)
 
 
 def test_thousand_layers_of_constant_width():
-    walk = log_sin2_walk(1.0, (256,) * 1000)
+    walk = log_sin2_propagation(1.0, (256,) * 1000)
     assert walk.density.shape == (1000, len(walk.grid))
     assert len(walk.grid) < 1500
     # far below the angles where infinite width matters, each layer adds the free drift and variance
@@ -275,13 +276,13 @@ def test_thousand_layers_of_constant_width():
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(SpecError, match=message):
-        log_sin2_walk(*arguments)
+        log_sin2_propagation(*arguments)
 
 
 def test_activations_whose_angle_is_no_chain_are_refused():
     with pytest.raises(SpecError, match="homogeneous"):
-        log_sin2_walk(1.0, (8,), activation="tanh")
+        log_sin2_propagation(1.0, (8,), activation="tanh")
     with pytest.raises(SpecError, match="obtuse"):
-        log_sin2_walk(2.5, (8,), activation=leaky_relu(0.9))
+        log_sin2_propagation(2.5, (8,), activation=leaky_relu(0.9))
     with pytest.raises(SpecError, match="collinear"):
-        log_sin2_walk(math.pi, (8,), activation="linear")
+        log_sin2_propagation(math.pi, (8,), activation="linear")

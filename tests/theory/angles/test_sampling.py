@@ -8,8 +8,8 @@ import pytest
 from deepinit.theory.angles import (
     degeneracy_probability,
     log_sin2_mean,
+    log_sin2_propagation,
     log_sin2_variance,
-    log_sin2_walk,
     small_angle_log_sin2_moments,
 )
 
@@ -90,8 +90,8 @@ def test_chain_of_sixteen_layers():
     for _ in range(depth - 1):
         x = sampled_layer(rng, np.arcsin(np.exp(0.5 * np.minimum(x, 0.0))), width)
     assert np.isfinite(x).all()
-    walk = log_sin2_walk(0.3, (width,) * depth)
-    rival = log_sin2_walk(0.3, (width,) * depth, "approximation")
+    walk = log_sin2_propagation(0.3, (width,) * depth)
+    rival = log_sin2_propagation(0.3, (width,) * depth, "approximation")
     # Resolves 0.07 in the mean; Approximation 2 is 0.65 off.
     assert abs(scores(x, walk.mean[-1], walk.variance[-1])[0]) < 5
     assert abs(scores(x, walk.mean[-1], walk.variance[-1])[1]) < 5

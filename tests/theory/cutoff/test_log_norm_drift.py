@@ -5,7 +5,7 @@ import pytest
 
 import deepinit as di
 from deepinit.core.errors import SpecError
-from deepinit.theory.cutoff import log_norm_drift, log_norm_walk
+from deepinit.theory.cutoff import log_norm_drift, log_norm_propagation
 
 X = np.eye(6)[:1] + 0.1
 
@@ -25,8 +25,8 @@ def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_r
         key=3,
         linear_map="explicit",
     )
-    walk = log_norm_walk(net, X)
-    gaussian = log_norm_walk(di.MLP((32, 32, 32), activation, di.normal(variance)), X)
+    walk = log_norm_propagation(net, X)
+    gaussian = log_norm_propagation(di.MLP((32, 32, 32), activation, di.normal(variance)), X)
     assert (np.abs(sim.mean - walk.mean) < 5 * sim.standard_error).all()
     assert (np.abs(sim.mean - gaussian.mean)[0] > 5 * sim.standard_error[0]).all()
     assert not walk.is_exact
@@ -37,7 +37,7 @@ def test_drift_of_uniform_weights_against_simulation_where_the_gaussian_law_is_r
 def test_drift_of_orthogonal_relu_layers_is_exact(width):
     net = di.MLP((width, width + 1), di.leaky_relu(0.3), di.orthogonal(1.7))
     sim = di.simulate(net, di.quantities.log_norm, di.inputs.points(X), num_seeds=20_000, key=3)
-    walk = log_norm_walk(net, X)
+    walk = log_norm_propagation(net, X)
     assert walk.is_exact
     assert (np.abs(sim.mean - walk.mean) < 5 * sim.standard_error).all()
     assert (np.abs(sim.variance - walk.variance) < 5 * sim.variance_standard_error).all()
@@ -45,14 +45,14 @@ def test_drift_of_orthogonal_relu_layers_is_exact(width):
 
 def test_walk_of_gaussian_layers_adds_the_exact_drifts():
     drift = log_norm_drift("relu", 5, 2.0)
-    walk = log_norm_walk(di.MLP((5,) * 3, di.relu, di.normal(2.0)), np.ones((1, 5)))
+    walk = log_norm_propagation(di.MLP((5,) * 3, di.relu, di.normal(2.0)), np.ones((1, 5)))
     assert walk.mean[:, 0] == pytest.approx(drift.drift * np.arange(1, 4))
     assert walk.variance[:, 0] == pytest.approx(drift.variance * np.arange(1, 4))
 
 
 def test_later_layers_have_the_stationary_drift():
     net = di.MLP((16,) * 3, di.linear, di.uniform(1.0))
-    step = np.diff(log_norm_walk(net, X).mean[:, 0])[-1]
+    step = np.diff(log_norm_propagation(net, X).mean[:, 0])[-1]
     assert step == pytest.approx(
         log_norm_drift("linear", 16, 1.0, excess_kurtosis=-1.2).drift, rel=1e-12
     )
@@ -61,8 +61,8 @@ def test_later_layers_have_the_stationary_drift():
 
 def test_what_the_walk_refuses():
     with pytest.raises(SpecError, match="homogeneous"):
-        log_norm_walk(di.MLP((4,), di.tanh), X)
+        log_norm_propagation(di.MLP((4,), di.tanh), X)
     with pytest.raises(SpecError, match="positive norm"):
-        log_norm_walk(di.MLP((4,)), np.zeros((1, 3)))
+        log_norm_propagation(di.MLP((4,)), np.zeros((1, 3)))
     with pytest.raises(SpecError, match="excess_kurtosis"):
         log_norm_drift("linear", 4, 1.0, excess_kurtosis=-3.0)

@@ -5,7 +5,7 @@ import pytest
 
 from deepinit.core.laws import normal
 from deepinit.core.specs import MLP
-from deepinit.theory.angles.kernel_propagation import InputGram, kernel_walk
+from deepinit.theory.angles.kernel_propagation import InputGram, kernel_propagation
 from deepinit.theory.cutoff import log_norm_drift, mean_field, ordered_cutoff
 
 
@@ -60,7 +60,7 @@ def test_variance_agrees_with_the_walk_of_norms_and_angle(activation, weight_var
     width = 10_000
     q = mean_field(activation, weight_var, bias_var).mean_square
     spec = MLP((width,) * 30, activation, normal(weight_var), normal(bias_var, "absolute"))
-    walk = kernel_walk(spec, InputGram(q, q, 0.1))
+    walk = kernel_propagation(spec, InputGram(q, q, 0.1))
     result = ordered_cutoff(activation, weight_var, width, 1.0, bias_var=bias_var)
     assert result.variance == pytest.approx(np.diff(walk.log_sin2_variance)[-1] / 4.0, rel=1e-3)
 

@@ -156,7 +156,7 @@ def test_nngp_of_shallow_linear_blocks_is_predicted_exactly_at_finite_depth():
     assert (exact.name, exact.error_order) == ("exact", "exact")
     result = di.compare(sim, exact, deep).dataset
     for z in (result["z"], result["variance_z"]):
-        assert np.abs(z.sel(route="exact")).max() < 5
-    assert np.abs(result["variance_z"].sel(route="infinite_depth")).max() > 5
+        assert np.abs(z.sel(theory="exact")).max() < 5
+    assert np.abs(result["variance_z"].sel(theory="infinite_depth")).max() > 5
     tanh = di.ResNet(4, 3, block="shallow", activation=di.tanh)
     assert di.quantities.nngp.applicable(tanh, inputs) == ("infinite_depth", "infinite_width")
