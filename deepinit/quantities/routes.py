@@ -128,37 +128,37 @@ def finished_estimate(
     )
 
 
-def predict(spec: Spec, quantity: Quantity, inputs: Any, form: str | None = None) -> Prediction:
+def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = None) -> Prediction:
     """The finite-width prediction of a quantity, in float64.
 
     Args:
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        form: the name of one of `quantity.theories`; None takes the first finite-width theory that
+        theory: the name of one of `quantity.theories`; None takes the first finite-width theory that
             applies.
 
     Raises:
-        SpecError: an unknown form, or one that does not apply; an argument of another kind. Other
+        SpecError: an unknown theory, or one that does not apply; an argument of another kind. Other
             errors in the functions of your own theories are raised unchanged.
     """
     _check_kinds(spec, quantity, inputs)
     check_answers(quantity, spec, inputs)
-    finite = [theory for theory in quantity.theories if not theory.is_limit]
+    finite = [one for one in quantity.theories if not one.is_limit]
     reasons = []
-    for theory in finite if form is None else [quantity.theory(form)]:
-        result = _evaluate(quantity, theory, spec, inputs)
+    for candidate in finite if theory is None else [quantity.theory(theory)]:
+        result = _evaluate(quantity, candidate, spec, inputs)
         if isinstance(result, Prediction):
             return result
-        reasons.append(f"{theory.name}: {result}")
+        reasons.append(f"{candidate.name}: {result}")
     why = "; ".join(reasons) or "no theory of it is known"
     names = quantity.applicable(spec, inputs)
     others = ", ".join(name for name in names if name != INFINITE_WIDTH)
     remedy = f"Theories that apply: {others}. " if others else ""
     remedy += f"Use di.simulate{', or di.infinite' if INFINITE_WIDTH in names else ''}."
     subject = f"{quantity.name} has no finite-width prediction"
-    if form is not None:
-        subject = f"{form} does not predict {quantity.name}"
+    if theory is not None:
+        subject = f"{theory} does not predict {quantity.name}"
     raise SpecError(f"{subject} for {in_words(spec)}. {why}. {remedy}")
 
 

@@ -200,7 +200,7 @@ def _all_predictions(cases: tuple[Case, ...]) -> list[Theory]:
 
 
 def _predictions(case: Case) -> Theory:
-    return evaluate(case.spec, case.quantity, case.inputs, case.forms)
+    return evaluate(case.spec, case.quantity, case.inputs, case.theories)
 
 
 def _compare(case: Case, theory: Theory, part: Part) -> CaseResult:

@@ -36,7 +36,7 @@ class Case:
         quantity: the measured quantity.
         inputs: rows that every network sees, or the `TrainingConfig` of every network.
         num_seeds: number of networks.
-        forms: names of `quantity.theories` to compare with; None takes all that apply.
+        theories: names of `quantity.theories` to compare with; None takes all that apply.
         checked: theories that must agree within 5 standard errors at every layer. A run in which
             one does not ends with exit code 6.
         rejected: theories known to be wrong; the verdicts report those not rejected.
@@ -52,7 +52,7 @@ class Case:
     quantity: Quantity
     inputs: Any
     num_seeds: int
-    forms: tuple[str, ...] | None = None
+    theories: tuple[str, ...] | None = None
     checked: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     sample_layers: tuple[int, ...] = ()
@@ -67,7 +67,7 @@ class Case:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,99}", name):
             allowed = "1 to 100 lower-case letters, digits, '.', '_', '-'"
             raise SpecError(f"the case name {str(self.name)[:120]!r}", allowed, "Rename the case.")
-        for theory in (*(self.forms or ()), *self.checked, *self.rejected):
+        for theory in (*(self.theories or ()), *self.checked, *self.rejected):
             self.quantity.theory(theory)
         linear_map = chosen_linear_map(self.spec, self.quantity, self.inputs, self.linear_map)
         kept = validate.integer("num_saved", self.num_saved, 0, "Leave it out for none.")

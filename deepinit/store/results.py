@@ -14,6 +14,8 @@ from deepinit.store.runs import load_run
 if TYPE_CHECKING:
     import xarray
 
+_FORMER_DIMS = {"route": "theory", "pair": "component"}  # of results before the rename
+
 
 def read_result(path: str | os.PathLike[str]) -> "xarray.Dataset":
     """The Dataset of a finished run, in memory.
@@ -40,7 +42,8 @@ def dataset_of(data: bytes) -> "xarray.Dataset":
     import xarray
 
     _refuse_foreign(data)
-    return xarray.open_dataset(io.BytesIO(data), engine="h5netcdf").load()
+    dataset = xarray.open_dataset(io.BytesIO(data), engine="h5netcdf").load()
+    return dataset.rename({old: new for old, new in _FORMER_DIMS.items() if old in dataset.dims})
 
 
 def _refuse_foreign(data: bytes) -> None:

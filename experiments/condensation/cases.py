@@ -158,7 +158,7 @@ def phase_cases(config: Config) -> list[Case]:
             di.quantities.relative_distance,
             run,
             config.phase_seeds,
-            forms=(),
+            theories=(),
             key=config.key,
         )
         for gamma, gamma_prime in points(config)

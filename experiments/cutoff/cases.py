@@ -165,7 +165,7 @@ def gain_cases(config: Config) -> list[Case]:
             (config.gain_width,) * GAIN_DEPTH, di.rounded("tanh", config.rho, "truncate"), law
         )
         name, start = f"gain-{ratio:g}", di.inputs.ones(config.gain_width)
-        result.append(Case(name, spec, SURVIVAL, start, paths, forms=(), key=config.key))
+        result.append(Case(name, spec, SURVIVAL, start, paths, theories=(), key=config.key))
     for width in config.metastable_widths:
         spec = di.MLP(
             (width,) * config.metastable_depth,
@@ -173,7 +173,9 @@ def gain_cases(config: Config) -> list[Case]:
             di.normal(METASTABLE_GAIN**2),
         )
         name, start = f"metastable-w{width}", di.inputs.ones(width)
-        result.append(Case(name, spec, SURVIVAL, start, min(paths, 5000), forms=(), key=config.key))
+        result.append(
+            Case(name, spec, SURVIVAL, start, min(paths, 5000), theories=(), key=config.key)
+        )
     return result
 
 

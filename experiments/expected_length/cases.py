@@ -118,7 +118,7 @@ def cases(config: Config) -> tuple[Case, ...]:
             config,
             f"circle-w{width}",
             (width,) * (depth + 2),
-            forms=("exact", "second_order", *BOUNDS),
+            theories=("exact", "second_order", *BOUNDS),
             rejected=(*BOUNDS, "infinite_width"),
             num_seeds=config.num_seeds * wide // width,
             sample_layers=(moments,) if width == wide else (),
@@ -202,7 +202,7 @@ def curve_case(
     spec = di.MLP(widths=widths[1:-1], output_width=widths[-1] or None, **laws)
     light = spec.depth <= CHECKED_DEPTH_PER_WIDTH * min(spec.widths)
     settings = {
-        "forms": ("exact",),
+        "theories": ("exact",),
         "checked": ("exact",) if light else (),
         "rejected": ("infinite_width",),
         "key": config.key,

@@ -178,7 +178,7 @@ def explosion_cases(config: Config) -> list[Case]:
             di.quantities.log_norm,
             inputs,
             max(100, config.num_draws // 10),
-            forms=(),
+            theories=(),
             key=config.key,
         )
         for depth in config.exploding_depths

@@ -89,7 +89,7 @@ def cases(config: Config) -> tuple[Case, ...]:
         result.append(Case(name, spec, ANGLE, pairs, rejected=("infinite_width",), **shared))
     if config.image_pairs:
         images = di.inputs.image_pairs(config.image_pairs)
-        theories = {"forms": ("second_order", "paper"), "checked": ("second_order",)}
+        theories = {"theories": ("second_order", "paper"), "checked": ("second_order",)}
         result.append(Case("images", di.MLP(square), ANGLE, images, **theories, **shared))
     return tuple(result)
 

@@ -178,7 +178,7 @@ def test_what_an_own_tap_returns_is_looked_at(tap, words):
         di.simulate(di.MLP((4,)), one, di.inputs.ones(2), num_seeds=3)
 
 
-@pytest.mark.parametrize("field", ["forms", "checked", "rejected"])
+@pytest.mark.parametrize("field", ["theories", "checked", "rejected"])
 def test_a_misspelt_theory_is_refused_when_the_case_is_made(field):
     with pytest.raises(SpecError, match="the theory 'nope' of log_norm"):
         Case("a", di.MLP((4,)), di.quantities.log_norm, di.inputs.ones(2), 5, **{field: ("nope",)})

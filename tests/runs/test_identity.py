@@ -43,7 +43,7 @@ own = log_norm._replace(name="own", measurement=log_norm.measurement._replace(ta
 
 def cases(config):
     spec = di.MLP((16,) * 2, act, di.normal(1.5))
-    return (Case("only", spec, own, di.inputs.points([[1.0, 0.0]]), 64, forms=()),)
+    return (Case("only", spec, own, di.inputs.points([[1.0, 0.0]]), 64, theories=()),)
 
 PRESETS = {"default": Config()}
 EXPERIMENT = Experiment("own", "Own", PRESETS, cases, lambda config, results: [], "", "Is it?")
@@ -83,14 +83,14 @@ def test_identities_of_what_deepinit_defines_stay():
     mlp = di.MLP((8,) * 3, di.tanh, law, bias_law=bias, output_width=2)
     resnet = di.ResNet(4, 2, block="shallow", weight_law=square)
     cases = (
-        Case("mlp", mlp, Q.log_norm, points([[1.0, 2.0]]), 100, forms=()),
+        Case("mlp", mlp, Q.log_norm, points([[1.0, 2.0]]), 100, theories=()),
         Case(
             "leaky",
             di.MLP((8,) * 3, di.leaky_relu(0.25)),
             Q.log_sin2_angle,
             di.inputs.pair(0.5),
             100,
-            forms=(),
+            theories=(),
         ),
         Case(
             "rounded",
@@ -98,16 +98,16 @@ def test_identities_of_what_deepinit_defines_stay():
             Q.survival,
             di.inputs.ones(4),
             100,
-            forms=(),
+            theories=(),
         ),
-        Case("resnet", resnet, Q.nngp, points([[1.0, 2.0, 0, 0]]), 100, forms=()),
+        Case("resnet", resnet, Q.nngp, points([[1.0, 2.0, 0, 0]]), 100, theories=()),
         Case(
             "conv",
             di.ConvResNet((4,), 2, 2, inner_activation="tanh"),
             Q.nngp,
             points([[1.0] * 8]),
             100,
-            forms=(),
+            theories=(),
         ),
         Case(
             "training",
@@ -115,12 +115,14 @@ def test_identities_of_what_deepinit_defines_stay():
             Q.training_loss,
             training,
             10,
-            forms=(),
+            theories=(),
             num_saved=2,
         ),
     )
     assert {case.name: identity_hash(case.identity()) for case in cases} == GOLDEN
-    of_network = Case("training", network(cases[-1].spec), Q.training_loss, training, 10, forms=())
+    of_network = Case(
+        "training", network(cases[-1].spec), Q.training_loss, training, 10, theories=()
+    )
     assert "code" not in of_network.identity()
 
 
@@ -183,7 +185,7 @@ def test_r05_the_values_of_an_activation_tell_it_apart_without_source():
     for scale in (1.0, 1.0 + 1e-12, 1.001):
         space["SCALE"] = scale
         spec = di.MLP((4,), di.from_function(space["act"]), di.normal(1.0))
-        case = Case("c", network(spec), Q.training_loss, training_with("gd"), 2, forms=())
+        case = Case("c", network(spec), Q.training_loss, training_with("gd"), 2, theories=())
         records.append(case.code["activation"]["values"])
     assert records[0] == records[1] != records[2]
 
@@ -194,7 +196,7 @@ def test_r05_a_name_of_deepinit_on_another_function():
     impostor = Activation("tanh", jnp.sin, derivative_fn=jnp.cos)
     first, other = (
         Case(
-            "c", di.MLP((4,), act, di.normal(1.0)), Q.log_norm, di.inputs.ones(2), 2, forms=()
+            "c", di.MLP((4,), act, di.normal(1.0)), Q.log_norm, di.inputs.ones(2), 2, theories=()
         ).identity()
         for act in (di.tanh, impostor)
     )
@@ -208,7 +210,7 @@ def training_with(mode, **options):
 
 
 def of_network(net):
-    return Case("c", net, Q.training_loss, training_with("gd"), 2, forms=()).identity()
+    return Case("c", net, Q.training_loss, training_with("gd"), 2, theories=()).identity()
 
 
 class Gained(linen.Module):
@@ -269,7 +271,12 @@ def test_a_changed_rate_in_an_optax_transformation_is_another_run():
 
     def identity(mode):
         return Case(
-            "c", net, Q.training_loss, training_with(mode, name="own", geometry="l2"), 2, forms=()
+            "c",
+            net,
+            Q.training_loss,
+            training_with(mode, name="own", geometry="l2"),
+            2,
+            theories=(),
         ).identity()
 
     first, same, rate = (identity(optax.sgd(value)) for value in (0.1, 0.1, 0.2))

@@ -103,6 +103,6 @@ def test_flax_modules_are_computed_in_float64():
 def test_inputs_of_another_size_are_refused_in_a_sentence():
     net = from_linen(Net(), input_shape=(2, 2), label="net")
     training = di.TrainingConfig(di.targets.two_sines(8), (0, 1), "gd", 0.1)
-    case = Case("c", net, di.quantities.training_loss, training, 2, forms=())
+    case = Case("c", net, di.quantities.training_loss, training, 2, theories=())
     with pytest.raises(SpecError, match="inputs of 1 numbers for the input shape"):
         case.identity()

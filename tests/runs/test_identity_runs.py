@@ -78,8 +78,8 @@ def cases(config):
     training = di.TrainingConfig(examples, (0, 1), mode, name="own sgd", geometry="l2")
     net = from_linen(Net(), label="net")
     return (
-        Case("own", spec, own, di.inputs.points(rows()), 8, forms=()),
-        Case("net", net, di.quantities.training_loss, training, 8, forms=()),
+        Case("own", spec, own, di.inputs.points(rows()), 8, theories=()),
+        Case("net", net, di.quantities.training_loss, training, 8, theories=()),
     )
 
 PRESETS = {"default": Config()}

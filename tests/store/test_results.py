@@ -15,6 +15,7 @@ from deepinit.store import (
     write_block,
     write_outputs,
 )
+from deepinit.store.results import dataset_of
 
 IDENTITY = {"experiment": "test"}
 
@@ -172,3 +173,8 @@ def test_collected_record_is_json_for_the_result_too(tmp_path):
     with open_run(tmp_path, IDENTITY) as run:
         write_outputs(run, {"result.nc": result_bytes(data)})
     xr.testing.assert_identical(read_result(tmp_path), data)
+
+
+def test_dims_of_earlier_results_have_their_present_names():
+    data = xr.Dataset({"z": (("route", "layer", "pair"), np.zeros((1, 2, 3)))})
+    assert dataset_of(result_bytes(data))["z"].dims == ("theory", "layer", "component")
