@@ -1,4 +1,4 @@
-"""One setting for all tests: a persistent compilation cache, and eight simulated devices for the engine's tests."""
+"""Settings of all tests: compilation cache, markers of parameter sets, a finished run."""
 
 import os
 import pathlib
@@ -14,8 +14,8 @@ if (
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling dominates small shapes: without XLA's expensive passes the suite takes two thirds of the time. Outside the suite
-# everything uses full optimization.
+# Compiling dominates small shapes: without XLA's expensive passes the suite takes two thirds of
+# the time. Outside the suite everything uses full optimization.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(__file__).parents[1] / ".jax_cache")
@@ -43,7 +43,7 @@ def pytest_sessionstart(session):
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
-    """`slow_cases(*ids)` and `exhaustive_cases(*ids)` mark those parameter sets of a test; the others stay in the fast suite."""
+    """`slow_cases(*ids)` and `exhaustive_cases(*ids)` mark those parameter sets of a test."""
     for item in items:
         for mark in ("slow", "exhaustive"):
             for cases in item.iter_markers(f"{mark}_cases"):

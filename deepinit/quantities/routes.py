@@ -135,8 +135,8 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
         spec: the network.
         quantity: what is predicted.
         inputs: as for `simulate`.
-        theory: the name of one of `quantity.theories`; None takes the first finite-width theory that
-            applies.
+        theory: the name of one of `quantity.theories`; None takes the first finite-width theory
+            that applies.
 
     Raises:
         SpecError: an unknown theory, or one that does not apply; an argument of another kind. Other
@@ -269,7 +269,8 @@ _EXAMPLES = {
     Inputs: "di.inputs.pair(0.1)",
     Frames: "di.frames.random(dimension=3)",
     SampledCurve: "di.curves.sampled(di.curves.circle())",
-    TrainingConfig: "di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), rate=0.01)",
+    TrainingConfig: "di.TrainingConfig(di.targets.sum_of_sines(), record_steps=range(0, 301, 30), "
+    "rate=0.01)",
 }
 
 

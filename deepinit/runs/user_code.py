@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepinit.core.errors import SpecError, refusal
+from deepinit.former_names import present_name
 
 T = TypeVar("T")
 
@@ -42,10 +43,12 @@ def refused(error: BaseException) -> str:
     where = location(error)
     if not where:
         return ""
+    remedy = "Fix the file and rerun the command: finished blocks are kept. --traceback shows more."
+    former = present_name(error.name or "") if isinstance(error, ModuleNotFoundError) else None
     return refusal(
         f"an experiment whose own code fails ({summary(error)}, at {where})",
         "functions that return what `Experiment` documents",
-        "Fix the file and rerun the command: finished blocks are kept. --traceback shows more.",
+        f"{former} {remedy}" if former else remedy,
     )
 
 

@@ -4,9 +4,13 @@ Independent of the simulator, so that each checks the other. Modules load on fir
 `deepinit.theory.angles`, `deepinit.theory.lengths`, ...
 """
 
+from typing import Any
+
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+from deepinit.former_names import present_name
+
+_load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=(
         "angles",
@@ -18,3 +22,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "lengths",
     ),
 )
+
+
+def __getattr__(name: str) -> Any:
+    if sentence := present_name(f"{__name__}.{name}"):
+        raise AttributeError(sentence)
+    return _load(name)
