@@ -11,13 +11,17 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-_LIBRARY = (str(Path(__file__).parents[1]), sysconfig.get_paths()["stdlib"])
+_PACKAGE = Path(__file__).parents[1]
+_LIBRARY = (str(_PACKAGE), sysconfig.get_paths()["stdlib"])
+_EXPERIMENTS = str(_PACKAGE / "experiments")  # of a wheel: user code, as in a checkout
 
 
 def is_library(file: str, namespace: dict[str, Any]) -> bool:
     """Whether a file is a library's, or none; generated code counts by its namespace's file."""
     if file.startswith("<"):
         file = str(namespace.get("__file__", file))
+    if file.startswith(_EXPERIMENTS):
+        return False
     in_packages = not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
     return not file or file.startswith(_LIBRARY) or in_packages
 
