@@ -41,9 +41,8 @@ def _where_checked(results: Sequence[CaseResult]) -> str:
     if not routes:
         return ""
     judged = sum(int(np.isfinite(judged_z(data, route)).sum()) for data, route in routes)
-    total = sum(
-        np.isfinite(data["predicted"].sel(route=route)).values.sum() for data, route in routes
-    )
+    predictions = [data["predicted"].sel(route=route).values for data, route in routes]
+    total = sum(int(np.isfinite(each).sum()) for each in predictions)
     if judged < total:
         return f", in {judged} of {total} places: the others have no standard error"
     axes = " or ".join(dict.fromkeys(axis_of(data) for data, _ in routes))
