@@ -116,7 +116,7 @@ def _check_blocks(spec: Spec) -> None:
         allowed = (
             "an MLP, or a ResNet of two-layer relu blocks without inner activation and embedding"
         )
-        raise SpecError(given, allowed, "Simulate.")
+        raise SpecError(given, allowed, "Take such a network.")
 
 
 def _cut(spec: Spec, layer: int) -> MLP:
@@ -125,7 +125,7 @@ def _cut(spec: Spec, layer: int) -> MLP:
         _check_blocks(spec)
         given = f"growth of tangents at infinite width for {in_words(spec)}"
         allowed = "an MLP, or two-layer residual blocks with relu, leaky_relu, absolute or linear"
-        raise SpecError(given, allowed, "Simulate.")
+        raise SpecError(given, allowed, "Take another activation.")
     law = spec.weight_law
     if law is not None and law.scaling == "depth":  # the cut network is shallower
         law = dataclasses.replace(law, scaling="fan_in", variance=law.variance / spec.depth)

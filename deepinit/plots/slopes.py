@@ -55,7 +55,7 @@ def width_slopes(
     )
     if absent or not 1 <= len(chosen) <= MAX_LAYERS:
         allowed = f"1 to {MAX_LAYERS} of the layers {numbers[0]} to {numbers[-1]}"
-        allowed += f", pairs 0 to {data.sizes['pair'] - 1}"
+        allowed += f", pairs 0 to {data.sizes['component'] - 1}"
         given = f"layers {chosen!r} and pairs {places!r}"
         raise SpecError(given, allowed, "Leave them out for a spread.")
     route = str(data["theory"].values[0])

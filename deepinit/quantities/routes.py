@@ -159,7 +159,7 @@ def predict(spec: Spec, quantity: Quantity, inputs: Any, theory: str | None = No
     subject = f"{quantity.name} has no finite-width prediction"
     if theory is not None:
         subject = f"{theory} does not predict {quantity.name}"
-    raise SpecError(f"{subject} for {in_words(spec)}. {why}. {remedy}")
+    raise SpecError(f"{subject} for {in_words(spec)}. {why.rstrip('.')}. {remedy}")
 
 
 def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
@@ -177,7 +177,7 @@ def infinite(spec: Spec, quantity: Quantity, inputs: Any) -> Prediction:
     if isinstance(result, Prediction):
         return result
     why = f"{quantity.name} has no infinite-width limit for {in_words(spec)}: {result}"
-    raise SpecError(f"{why}. Use di.simulate.")
+    raise SpecError(f"{why.rstrip('.')}. Use di.simulate.")
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from deepinit.comparison.compare import (
     judged_z,
     largest_z,
     shown_layers,
+    threshold,
     verdict,
     with_error,
 )
@@ -73,9 +74,10 @@ def judge(result: CaseResult) -> tuple[str, list[str]]:
             continue
         if heavy:
             unjudged.append(f"{route} at {heavy} of {z.size} entries ({_too_heavy(data)})")
-        worst = np.unravel_index(np.nanargmax(np.abs(z)), z.shape)
+        limit = threshold(data["num_used"].values)
+        worst = np.unravel_index(np.nanargmax(np.abs(z) / limit), z.shape)
         size, largest = abs(float(z[worst])), _deviation(data, index, worst)
-        agrees = size < GATE
+        agrees = size < limit[worst]
         if not agrees:
             rejected.append(largest)
         elif route in case.rejected:
@@ -122,7 +124,7 @@ def _deviation(data: "xarray.Dataset", route: int, worst: tuple[Any, ...]) -> st
     axis = axis_of(data)
     place = f"{axis} {int(data[axis].values[worst[0]])}"
     numbers = f"measured {with_error(mean, error)}, predicted {predicted:.5g}"
-    return f"{data['route'].values[route]} (z {score(z)} at {place}: {numbers})"
+    return f"{data['theory'].values[route]} (z {score(z)} at {place}: {numbers})"
 
 
 def score(z: float) -> str:
@@ -160,7 +162,13 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
                 partly = f", {unjudged} {NOT_JUDGED}" if unjudged and np.isfinite(largest) else ""
                 scores = [_score_at(case, route, last), score(largest).lstrip("+")]
                 rows.append(
-                    [*cells, theory, f"{predicted:.5g}", *scores, verdict(largest) + partly]
+                    [
+                        *cells,
+                        theory,
+                        f"{predicted:.5g}",
+                        *scores,
+                        verdict(z, case["num_used"].values) + partly,
+                    ]
                 )
                 cells = [""] * len(cells)
         if cells[0]:
@@ -174,7 +182,8 @@ def summary_table(dataset: "xarray.Dataset") -> Table:
         [*first, "prediction", "predicted", "z", "z, largest", "verdict"],
         rows,
         f"z = (measured - predicted) / standard error, at the last {axis} of the first component. "
-        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on. "
+        f"z, largest: over all {axis}s and components that are judged. Rejected from {GATE:g} on, "
+        "by Student's t with few networks. "
         "Not judged: no standard error, or tails too heavy for it.",
     )
 

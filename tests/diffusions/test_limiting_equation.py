@@ -183,7 +183,7 @@ def test_first_two_derivatives_at_zero(activation, slope, curvature):
         (di.relu, "inner_activation"),
         (di.from_function(lambda x: jnp.maximum(x, 0.1 * x)), "not smooth"),
         (di.softplus, "0.693147"),
-        (di.from_function(jnp.cos), "Shift"),
+        (di.from_function(jnp.cos), "minus 1"),
     ],
 )
 def test_outer_activations_without_a_limit_are_refused_with_what_to_do(activation, words):

@@ -157,13 +157,13 @@ def _event(code, shape=(1,)):
         (lambda state, inputs: jnp.ones(1), "returns an array"),
         (
             lambda state, inputs: Measurement(jnp.ones(8), jnp.zeros(8, jnp.int8)),
-            "integer events of shape",
+            r"real numbers of shape \(1, 1\)",
         ),
         (
             lambda state, inputs: Measurement(jnp.ones(1) + 1j, jnp.zeros(1, jnp.int8)),
-            "real values",
+            r"real numbers of shape \(1,\)",
         ),
-        (_event(0, ()), "integer events of shape"),
+        (_event(0, ()), r"integers of shape \(1,\)"),
         (_event(77), "events 77 to 77"),
         (_event(-1), "events -1 to -1"),
     ],

@@ -172,7 +172,7 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
         ),
         (
             lambda run: di.simulate(NET, Q.aligned_fraction, di.inputs.pair(0.1), num_seeds=2),
-            "Training for aligned_fraction",
+            "TrainingConfig for aligned_fraction",
         ),
         (
             lambda run: di.simulate(NET, Q.log_sin2_angle, run, num_seeds=2),
@@ -186,7 +186,10 @@ def test_loss_of_a_wide_lazy_network_is_that_of_its_tangent_kernel():
             lambda run: di.simulate(di.MLP((4,)), Q.training_loss, run, num_seeds=2),
             "an MLP with an output layer",
         ),
-        (lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2), "targets that are numbers"),
+        (
+            lambda run: di.simulate(NET, Q.accuracy, run, num_seeds=2),
+            "targets that are one number an example",
+        ),
         (lambda run: di.simulate(NET, Q.drop_time, run, num_seeds=2), "without stop_drop"),
         (lambda run: di.infinite(NET, Q.accuracy, CLASSES), "accuracy has no infinite-width limit"),
         (

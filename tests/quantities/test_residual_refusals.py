@@ -30,7 +30,7 @@ CONVOLUTION = di.ConvResNet((2,), 2, 3, kernel_size=1)
         (lambda: di.infinite(SHALLOW, Q.length_distortion, CURVE), "shallow blocks", "two-layer"),
         (
             lambda: di.infinite(di.ResNet(4, 3, activation=di.tanh), Q.length_distortion, CURVE),
-            "not positively",
+            "residual blocks with relu",
             "relu",
         ),
         (
