@@ -17,7 +17,7 @@ from deepinit.core.terminal import remark, write, write_line
 from deepinit.runs import user_code
 from deepinit.runs.distributed import ProcessInfo, joined, process_info
 from deepinit.runs.experiment import Experiment, checked_cases
-from deepinit.runs.load import load_experiment, question_and_presets, shipped_names
+from deepinit.runs.load import load_experiment, shipped_names
 
 _LEAST_ADDRESS_SPACE = 2 * 2**30
 
@@ -114,8 +114,8 @@ def list_shipped() -> int:
     """Print the shipped experiments."""
     rows = []
     for name in shipped_names():
-        question, presets = question_and_presets(name)
-        rows.append([name, question, ", ".join(presets)])
+        experiment = load_experiment(name)
+        rows.append([name, experiment.question, ", ".join(experiment.presets)])
     print_rows("Experiments", ("experiment", "question", "presets"), rows)
     write_line("deepinit run NAME --preset PRESET --dry-run prints the cases.")
     return 0

@@ -1,10 +1,8 @@
 """Finding and importing an experiment: a file, a package, or the name of a shipped one."""
 
-import ast
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Any
 
 from deepinit.core.errors import SpecError
 from deepinit.runs.experiment import Experiment
@@ -17,35 +15,6 @@ SHIPPED = (_PACKAGE / "experiments", _PACKAGE.parent / "experiments")  # in a wh
 def shipped_names() -> list[str]:
     """Names of the shipped experiments, sorted."""
     return sorted(file.parent.name for folder in SHIPPED for file in folder.glob("*/__init__.py"))
-
-
-def question_and_presets(name: str) -> tuple[str, list[str]]:
-    """Question and preset names of a shipped experiment, from its source where it shows them.
-
-    An experiment that imports JAX is thus listed without JAX.
-    """
-    folder = _find(name).parent
-    trees = [ast.parse(file.read_bytes()) for file in sorted(folder.glob("*.py"))]
-    nodes = [node for tree in trees for node in ast.walk(tree)]
-    dicts = {
-        ast.unparse(target): node.value
-        for node in nodes
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict)
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-    }
-    for node in nodes:
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment":
-            fields: dict[str, Any] = {field.arg or "": field.value for field in node.keywords}
-            presets = fields.get("presets")
-            if isinstance(presets, ast.Name | ast.Attribute):
-                presets = dicts.get(ast.unparse(presets).rpartition(".")[2])
-            keys = presets.keys if isinstance(presets, ast.Dict) else [None]
-            values = [getattr(text, "value", None) for text in (fields.get("question"), *keys)]
-            texts = [value for value in values if isinstance(value, str)]
-            if len(texts) == len(values):
-                return texts[0], texts[1:]
-    experiment = load_experiment(name)
-    return experiment.question, list(experiment.presets)
 
 
 def load_experiment(path: str) -> Experiment:

@@ -1,11 +1,11 @@
 """Weights, orientations, predictions and exponents from the results of condensation."""
 
+import functools
 from collections.abc import Mapping
+from typing import Any
 
-import jax
 import numpy as np
 
-from deepinit.observables import orientations
 from deepinit.quantities.condensation_theory import attractors
 from deepinit.runs.experiment import CaseResult
 from deepinit.theory import condensation as theory
@@ -15,8 +15,27 @@ from .config import Config
 
 Results = Mapping[str, CaseResult]
 
-alignment = jax.jit(orientations.alignment)
-cosines = jax.jit(orientations.cosine_similarities)
+
+@functools.cache
+def _compiled(name: str) -> Any:
+    """A compiled function of `observables.orientations`; JAX is imported on first use."""
+    import jax
+
+    from deepinit.observables import orientations
+
+    return jax.jit(getattr(orientations, name))
+
+
+def cosines(vectors: np.ndarray) -> Any:
+    """Cosine similarities of input vectors [m, D]."""
+    return _compiled("cosine_similarities")(vectors)
+
+
+def display_order(similarities: np.ndarray) -> np.ndarray:
+    """Neurons of equal orientation side by side."""
+    from deepinit.observables import orientations
+
+    return orientations.display_order(similarities)
 
 
 def weights(result: CaseResult, layer: str = "layer 1") -> np.ndarray:
@@ -64,13 +83,14 @@ def other(result: CaseResult):
 
 def aligned(vectors: np.ndarray, prediction):
     """The alignment of input vectors [m, D] with predicted orientations."""
-    return alignment(vectors.astype(np.float32), prediction.directions.astype(np.float32))
+    directions = prediction.directions.astype(np.float32)
+    return _compiled("alignment")(vectors.astype(np.float32), directions)
 
 
 def ordered_similarities(vectors: np.ndarray) -> np.ndarray:
     """Cosine similarities, neurons of equal orientation side by side."""
     similarities = np.asarray(cosines(vectors.astype(np.float32)), np.float64)
-    order = orientations.display_order(similarities)
+    order = display_order(similarities)
     return similarities[order][:, order]
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 
 import deepinit as di
+from deepinit.core.errors import SpecError
 from deepinit.core.reproducible import constant
 from deepinit.runs.experiment import Case
 from deepinit.theory import condensation as theory
 
-from . import models
 from .config import Config
 
 COUNT = di.quantities.orientation_count
@@ -121,6 +121,8 @@ def image_cases(config: Config) -> list[Case]:
     """A convolutional network of flax on MNIST digits; optionally a residual one, two inits."""
     if not config.image_steps:
         return []
+    from . import models
+
     train, test = di.targets.digits(500), di.targets.digits(500, seed=1)
     small = di.TrainingConfig(
         train, records(config.image_steps), mode="adam", rate=1e-4, loss="cross_entropy"
@@ -222,7 +224,7 @@ def growth_rate(examples) -> float:
 
 def points(config: Config) -> list[tuple[float, float]]:
     """(gamma, gamma') of the phase diagram."""
-    return [models.point(text) for text in config.phases]
+    return [point(text) for text in config.phases]
 
 
 def stds(width: int, gamma: float, gamma_prime: float) -> tuple[float, float]:
@@ -238,3 +240,13 @@ def phase_name(gamma: float, gamma_prime: float, width: int) -> str:
 def scale_name(gamma: float) -> str:
     """The name of a case."""
     return f"scale-{gamma:g}"
+
+
+def point(text: str) -> tuple[float, float]:
+    """`1.5,-0.4` as numbers."""
+    try:
+        gamma, gamma_prime = (float(part) for part in text.split(","))
+    except ValueError:
+        given, remedy = f"the point {text!r} of the phase diagram", "Write --config.phases 1.75,0."
+        raise SpecError(given, "two numbers joined by ','", remedy) from None
+    return gamma, gamma_prime

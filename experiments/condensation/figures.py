@@ -3,7 +3,6 @@
 import numpy as np
 
 import deepinit as di
-from deepinit.observables import orientations
 from deepinit.runs.experiment import CaseResult
 from deepinit.runs.report import FigureItem, figure_item
 from deepinit.theory import condensation as theory
@@ -14,6 +13,7 @@ from .analysis import (
     angles,
     chosen,
     cosines,
+    display_order,
     losses,
     ordered_similarities,
     other,
@@ -132,7 +132,7 @@ def similarities_over_time(result: CaseResult) -> np.ndarray:
     """[records, neurons, neurons], in the order of the last record."""
     vectors = weights(result)[:, :MAX_SHOWN].astype(np.float32)
     similarities = np.stack([np.asarray(cosines(vector), np.float64) for vector in vectors])
-    order = orientations.display_order(similarities[-1])
+    order = display_order(similarities[-1])
     return similarities[:, order][:, :, order]
 
 

@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 import deepinit as di
-from deepinit.core.errors import SpecError
 
 SIDE = 28
 
@@ -74,13 +73,3 @@ def residual(kind: str) -> di.Network:
     """The residual network; `condensed` or `glorot`."""
     label = f"resnet: 5 convolutions of 8 filters, two dense layers of 128, {kind}"
     return di.from_linen(Residual(kind), input_shape=(SIDE, SIDE, 1), label=label)
-
-
-def point(text: str) -> tuple[float, float]:
-    """`1.5,-0.4` as numbers."""
-    try:
-        gamma, gamma_prime = (float(part) for part in text.split(","))
-    except ValueError:
-        given, remedy = f"the point {text!r} of the phase diagram", "Write --config.phases 1.75,0."
-        raise SpecError(given, "two numbers joined by ','", remedy) from None
-    return gamma, gamma_prime
