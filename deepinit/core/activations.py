@@ -1,4 +1,4 @@
-"""Activations from a name, a JSON record or a JAX function, which is examined once."""
+"""Activations from names, JSON records or JAX functions."""
 
 import copyreg
 import dataclasses
@@ -45,20 +45,18 @@ _COPY = "Copy a network by dataclasses.replace(net), or by di.spec_from_json(net
 
 
 def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) -> Activation:
-    """An Activation from any elementwise JAX function, examined once in float64 on the host.
+    """Activation from an elementwise JAX function.
 
-    `jax.nn.relu`, `jnp.tanh`, ... become the built-ins. Otherwise the kinks and the slopes of a
-    positively homogeneous function come from its operations.
+    Functions of JAX (`jax.nn.relu`) become built-ins. Others are examined once in float64 for
+    kinks and slopes.
 
     Args:
-        fn: phi(x) in `jax.numpy` operations on arrays of any shape; elementwise, of the dtype of x.
-        kinks: points where a derivative jumps, in addition to those found. Needed where a loop or
-            a table hides them from JAX.
+        fn: phi(x) in `jax.numpy`, any shape, keeps the dtype.
+        kinks: jumps of a derivative hidden in loops or tables, in addition to those found.
 
     Raises:
-        SpecError: a function that is not elementwise, not traceable or not differentiable forward,
-            whose values or derivatives are not finite on [-12, 12], that is constant, whose
-            derivative is not that of its values, or that seems homogeneous without a proof.
+        SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
+            constant; wrong derivative; homogeneity without a proof.
     """
     builtin = _known(fn)
     if builtin is not None:
@@ -69,11 +67,10 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
 
 
 def as_activation(value: Any) -> Activation:
-    """An Activation from itself, a built-in's name, a JSON record or a JAX function.
+    """Activation from itself, a name, a JSON record or a JAX function.
 
     Raises:
-        SpecError: an unknown name, an object that is not callable, or a function that
-            `from_function` refuses.
+        SpecError: unknown name, not callable, or refused by `from_function`.
     """
     if isinstance(value, Activation):
         return value
@@ -87,10 +84,10 @@ def as_activation(value: Any) -> Activation:
 
 
 def from_json(record: dict[str, Any]) -> Activation:
-    """The inverse of `Activation.to_json`.
+    """Inverse of `Activation.to_json`.
 
     Raises:
-        SpecError: an unknown name, or parameters that the activation does not have.
+        SpecError: unknown name or parameters.
     """
     name = record.get("name")
     if not isinstance(name, str):
@@ -108,7 +105,7 @@ def from_json(record: dict[str, Any]) -> Activation:
 
 
 def _factory(name: str) -> Callable[..., Activation]:
-    """The function of the parameters that makes the activation of this name."""
+    """Constructor by name."""
     if name in BUILTIN:
         return BUILTIN[name]
     if name == "rounded":
@@ -126,7 +123,7 @@ def _factory(name: str) -> Callable[..., Activation]:
 
 
 def _reduced(activation: Activation) -> tuple[Any, ...]:
-    """Pickled as its record where that leads back to an equal object, else as its fields."""
+    """Pickled as its record if that restores an equal object, else as its fields."""
     try:
         record = activation.to_json()
         if from_json(record) == activation:
@@ -141,59 +138,47 @@ copyreg.pickle(Activation, _reduced)
 
 
 def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Activation:
-    """Q(phi(x)): values rounded to multiples of rho, or flushed to 0 below rho.
+    """Q(phi(x)): values rounded to multiples of rho, or flushed to 0 below.
 
     Args:
-        activation: anything that `as_activation` takes.
-        rho: the spacing of the grid, in (0, 1); for `flush` the smallest nonzero value.
-        rounding: `nearest` multiple (halves away from 0); `truncate` toward 0,
-            sign(x) floor(|x| / rho) rho, which never increases |x|; or `flush`, |x| < rho to 0 and
-            no other change, where rho may be below the range of the dtype.
+        activation: as for `as_activation`.
+        rho: grid spacing in (0, 1); for `flush` the smallest nonzero value.
+        rounding: `nearest`, halves away from 0; `truncate`, sign(x) floor(|x| / rho) rho; `flush`,
+            |x| < rho to 0, where rho may be below the dtype's range.
 
     Raises:
-        SpecError: rho outside (0, 1), a grid finer than 1e-13, an unknown rounding, an activation
-            that is rounded already.
+        SpecError: grid finer than 1e-13, or an activation already rounded.
 
-    Reference: Avelin & Karlsson 2022, arXiv 2104.10727 (truncation); Avelin 2026, arXiv 2608.15914
-        (nearest).
+    Reference: arXiv 2104.10727 (truncation), 2608.15914 (nearest).
     """
     name = validate.choice("rounding", rounding, ROUNDINGS)
     return rounded_activation(as_activation(activation), rho, name)  # type: ignore[arg-type]
 
 
 def stored(activation: Any, dtype: str) -> Activation:
-    """phi with the underflow of a dtype: 0 below its smallest number.
+    """phi with the underflow of a dtype.
 
-    float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16:
-    `rounded(activation, 2**-24, "nearest")`, its subnormal numbers.
+    float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:
+    `rounded(activation, 2**-24, "nearest")`.
 
-    Models the underflow of activations, not the rounding of the mantissa and not underflow inside a
-    matrix product. The terms w_ij x_j of a product are smaller than x_j; flushed too (float32 and
-    bfloat16 on XLA), they lose a signal earlier, by 1.5 layers at width 16 and 2.7 at width 64 for
-    tanh with weights U(-1, 1) / sqrt(width) (see `theory.cutoff.underflow_layer`). Products of
-    float16 are taken in float32 and do not underflow.
+    Mantissas are not rounded. Products w_ij x_j do not underflow; on XLA they do in float32 and
+    bfloat16, and a signal is lost earlier: by 1.5 layers at width 16, 2.7 at width 64, for tanh with
+    weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
 
-    Args:
-        activation: anything that `as_activation` takes.
-        dtype: "float32", "bfloat16" or "float16".
-
-    Raises:
-        SpecError: another dtype; an activation that `rounded` refuses.
-
-    Reference: IEEE 754; arXiv 2104.10727 for the cut-off.
+    Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """
     remedy = "Write di.rounded for another precision."
     return rounded(activation, *STORED[validate.choice("dtype", dtype, tuple(STORED), remedy)])
 
 
 def _rounded_from_record(activation: Any, rho: float, rounding: Rounding) -> Activation:
-    """From a JSON record, where the inner activation is a name or the text of a record."""
+    """From a JSON record; the inner activation is a name or a record's text."""
     is_record = isinstance(activation, str) and activation.startswith("{")
     return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 
 
 def _known(fn: Any) -> Activation | None:
-    """The built-in equal to a function of JAX, also under `functools.partial`."""
+    """Built-in equal to a JAX function, also under `functools.partial`."""
     keywords: dict[str, Any] = {}
     if isinstance(fn, functools.partial) and not fn.args:
         fn, keywords = fn.func, fn.keywords
@@ -206,7 +191,7 @@ def _known(fn: Any) -> Activation | None:
 
 @functools.lru_cache(maxsize=1)
 def _of_jax() -> dict[Any, Callable[..., Activation]]:
-    """Functions of JAX (flax.linen has the same ones) -> factories of the built-ins."""
+    """JAX functions (also flax.linen) -> built-in factories."""
     import jax
     import jax.numpy as jnp
 

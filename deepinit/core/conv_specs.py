@@ -1,4 +1,4 @@
-"""Convolutional residual networks: the spec, and the patches of an image."""
+"""Spec of convolutional residual networks, and image patches."""
 
 import dataclasses
 import itertools
@@ -29,38 +29,29 @@ PADDINGS = ("circular", "zero")
 
 @dataclasses.dataclass(frozen=True)
 class ConvResNet:
-    """A convolutional residual network: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b).
+    """Convolutional residual network: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b).
 
-    Inputs are images as rows, positions p first: [height, width, channels], flattened. All
-    positions share W [channels, size^d channels] and b. Patches are centred, with stride 1; at the
-    border they wrap around (`circular`) or read 0 (`zero`). The variance is not divided by the
-    positions of a patch: constant images grow like e^(size^d kappa) with depth, kappa = phi'(0)^2
-    times the variance of weight_law.
+    Inputs are flattened [height, width, channels]. Positions share W [channels, size^d channels]
+    and b. Patches are centred, stride 1; the variance is not divided by their size: constant images
+    grow like e^(size^d kappa) with depth, kappa = phi'(0)^2 times the variance of weight_law.
 
     Attributes:
-        image_shape: positions, (length,) or (height, width).
-        channels: of the stream, D.
-        depth: number of blocks, L.
-        kernel_size: positions along each side of a patch, odd; at most the image's own.
-        padding: `circular` or `zero`.
+        image_shape: (length,) or (height, width).
+        channels, depth: D, L.
+        kernel_size: side of a patch, odd, at most the image's.
+        padding: `circular`, or `zero`.
         activation: phi.
-        weight_law: of W; None takes `normal(1.0, scaling="depth")`. Its fan_in is the number of
-            channels, not of entries of a patch: entries have variance 1 / (channels L), and the
-            limit of depth keeps all positions of the patch. With scaling `absolute` the variance
-            is that of one entry.
-        bias_law: of b, one number per channel; None for no bias. With scaling `depth` a bias has
-            variance / L, and the limit of depth exists. With `absolute` it has variance in every
-            block; all blocks add phi'(0)^2 L times that, without a limit of depth. An `absolute`
-            law also applies to the output layer.
-        output_width: neurons of the linear output layer on the average over positions; None for no
-            output layer.
-        output_law: of the output weights; None takes `normal(1.0)`.
-        inner_activation: psi, before W.
-        embedding_law: of A, a linear map of the input's channels at every position; None for no
-            embedding.
+        weight_law: of W, fan_in = channels; None for `normal(1.0, scaling="depth")`, entry variance
+            1 / (channels L). With `absolute`, the entry variance.
+        bias_law: of b, one per channel; None for no bias. With `depth`, variance / L. With
+            `absolute`, variance per block without a limit of depth; also for the output layer.
+        output_width: of a linear layer on the mean over positions; None for none.
+        output_law: of its weights; None for `normal(1.0)`.
+        inner_activation: psi.
+        embedding_law: of A, linear on the channels of each position; None for none.
 
     Raises:
-        SpecError: as for ResNet; impossible shapes of image or filter, an unknown padding.
+        SpecError: as `ResNet`; impossible image or kernel shapes.
 
     Reference: arXiv 2007.03253, section 5.6.
     """
@@ -111,29 +102,29 @@ class ConvResNet:
 
     @property
     def width(self) -> int:
-        """Numbers in the stream: positions times channels."""
+        """Size of the stream: positions times channels."""
         return self.positions * self.channels
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Numbers in the stream after every block."""
+        """Size of the stream after each block."""
         return (self.width,) * self.depth
 
     @property
     def has_conditional_map(self) -> bool:
-        """Every weight law's action on given rows can be drawn without the matrix."""
+        """Whether all weight laws act on rows without drawing the matrix."""
         return has_conditional_map(self)
 
     @property
     def is_homogeneous(self) -> bool:
-        """F(c x) = c F(x) for every c > 0: homogeneous activations and no bias."""
+        """Whether F(c x) = c F(x) for c > 0."""
         return is_residual_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of every matrix of the embedding and the blocks, in order.
+        """(fan_in, fan_out) of embedding and block matrices, in order.
 
         Raises:
-            SpecError: inputs that are no images of this shape.
+            SpecError: inputs of another shape.
         """
         embedded = self.embedding_law is not None
         fits = input_width % self.positions == 0 if embedded else input_width == self.width
@@ -150,7 +141,7 @@ class ConvResNet:
         return (*embedding, *blocks)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        """JSON record, read by `spec_from_json`."""
         names = ("channels", "depth", "kernel_size", "padding")
         record = {"architecture": "ConvResNet", "image_shape": list(self.image_shape)}
         return {**record, **{name: getattr(self, name) for name in names}, **common_json(self)}
@@ -159,7 +150,7 @@ class ConvResNet:
 def neighbours(
     image_shape: tuple[int, ...], kernel_size: int, padding: str
 ) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: indices of the patch around every position; -1 for zero padding."""
+    """[positions, patch]: indices around each position; -1 for zero padding."""
     reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
     patches = []
     for position in itertools.product(*(range(size) for size in image_shape)):

@@ -1,7 +1,7 @@
-"""Curves in input space: segments and arcs of circles, exact or sampled.
+"""Curves in input space: segments and circular arcs, exact or sampled.
 
-A curve is `basis(t) @ coefficients` with the basis (1, t) of a line or (1, cos t, sin t) of a
-circle. A ReLU network preserves this form on every piece without a switching unit.
+`basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t). ReLU networks preserve this form on
+pieces without a switching unit.
 """
 
 import dataclasses
@@ -23,14 +23,13 @@ Method = Literal["tangents", "polygon"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Curve:
-    """A curve of constant speed.
+    """Curve of constant speed.
 
     Attributes:
         kind: `line` or `circle`.
-        coefficients: float64; [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre,
+        coefficients: float64 [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre,
             two orthogonal radii of equal length).
-        start: first parameter t; radians for a circle.
-        stop: last parameter, larger.
+        start, stop: parameter range, increasing; radians for a circle.
         label: in figures and tables.
     """
 
@@ -47,7 +46,7 @@ class Curve:
 
     @property
     def speed(self) -> float:
-        """|d gamma / dt|, constant along the curve."""
+        """|d gamma / dt|."""
         return float(np.linalg.norm(self.coefficients[1]))
 
     @property
@@ -57,12 +56,12 @@ class Curve:
 
     @property
     def is_closed(self) -> bool:
-        """A full circle."""
+        """Whether this is a full circle."""
         return self.kind == "circle" and math.isclose(self.stop - self.start, 2.0 * math.pi)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the numbers, part of a run's identity."""
+        """SHA-256, for a run's identity."""
         numbers = np.concatenate([self.coefficients.ravel(), [self.start, self.stop]])
         return hashlib.sha256(
             f"{self.kind} {self.coefficients.shape}".encode() + numbers.astype("<f8").tobytes()
@@ -70,11 +69,11 @@ class Curve:
 
     @property
     def meets_origin(self) -> bool:
-        """Whether the curve passes through 0, to rounding: there all bias-free units switch."""
+        """Whether it passes through 0 to rounding: all bias-free units switch there."""
         return self.distance_to_origin() <= 1e-12 * float(np.abs(self.coefficients).max())
 
     def distance_to_origin(self) -> float:
-        """The least norm of the curve's points."""
+        """Least norm along the curve."""
         if self.kind == "line":
             point, velocity = self.coefficients
             nearest = np.clip(-point @ velocity / (velocity @ velocity), self.start, self.stop)
@@ -88,14 +87,14 @@ class Curve:
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
     def points(self, t: Any) -> Any:
-        """gamma(t) for t [num_nodes]: [num_nodes, dimension], NumPy or JAX as t."""
+        """gamma(t) [num_nodes, dimension] for t [num_nodes], NumPy or JAX."""
         xp = array_namespace(t)
         one = xp.ones_like(t)
         basis = [one, t] if self.kind == "line" else [one, xp.cos(t), xp.sin(t)]
         return _combine(xp, basis, self.coefficients)
 
     def tangents(self, t: Any) -> Any:
-        """d gamma / dt for t [num_nodes]: [num_nodes, dimension]."""
+        """d gamma / dt [num_nodes, dimension] for t [num_nodes]."""
         xp = array_namespace(t)
         basis = [xp.ones_like(t)] if self.kind == "line" else [-xp.sin(t), xp.cos(t)]
         return _combine(xp, basis, self.coefficients[1:])
@@ -108,9 +107,8 @@ class SampledCurve:
     Attributes:
         curve: the curve.
         num_nodes: pieces of equal length.
-        method: `tangents`: the tangent at one random node per piece, drawn for every network (the
-            mean length is unbiased). `polygon`: the chords between the ends of the pieces (biased
-            low).
+        method: `tangents`, at one random node per piece and network (unbiased mean length);
+            `polygon`, chords of the pieces (biased low).
     """
 
     curve: Curve
@@ -124,35 +122,35 @@ class SampledCurve:
 
     @property
     def num_rows(self) -> int:
-        """Rows through a network: a point and a tangent, or a chord, per piece."""
+        """Rows: a point and a tangent or chord per piece."""
         return 2 * self.num_nodes
 
     @property
     def label(self) -> str:
-        """Label of the curve, with the method."""
+        """Label of curve and method."""
         method = "random tangents" if self.method == "tangents" else "chords"
         return f"{self.curve.label}, {self.num_nodes} {method}"
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names along the last axis of a measurement."""
+        """Names along a measurement's last axis."""
         return (self.curve.label,)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the numbers, part of a run's identity."""
+        """SHA-256, for a run's identity."""
         text = f"{self.curve.digest} {self.num_nodes} {self.method}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
-    """A curve cut into `num_nodes` pieces, for `di.simulate`.
+    """Curve cut into equal pieces, for `di.simulate`.
 
     Args:
-        curve: for example `di.curves.circle()`.
+        curve: e.g. `di.curves.circle()`.
         num_nodes: pieces.
-        method: `tangents` (unbiased) or `polygon` (biased low; for a circle through a bias-free
-            ReLU network by 2 depth / (3 num_nodes)).
+        method: `tangents` (unbiased) or `polygon` (low by 2 depth / (3 num_nodes) for a circle
+            through a bias-free ReLU network).
     """
     validate.instance("curve", curve, Curve, "a curve", "Write di.curves.circle().")
     num_nodes = validate.integer("num_nodes", num_nodes, 1, "32 are enough for most curves.")
@@ -162,7 +160,7 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
 
 
 def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
-    """sum_i basis_i(t) coefficient_i without a matrix product, in full precision on any device."""
+    """sum_i basis_i(t) coefficient_i; no matrix product, so full precision on any device."""
     terms = [
         values[:, None] * xp.asarray(row, values.dtype)
         for values, row in zip(basis, coefficients, strict=True)
@@ -171,10 +169,10 @@ def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
 
 
 def line(start: Any, end: Any, label: str | None = None) -> Curve:
-    """The segment from `start` to `end` [dimension], t from 0 to 1.
+    """Segment between two points [dimension], t in [0, 1].
 
     Raises:
-        SpecError: no length, unequal shapes, not finite.
+        SpecError: zero length, unequal shapes, not finite.
     """
     start, end = _point("start", start), _point("end", end)
     _check_dimensions(start, end)
@@ -187,7 +185,7 @@ def line(start: Any, end: Any, label: str | None = None) -> Curve:
 
 
 def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
-    """The full circle about 0 in the plane of the first two axes, t from 0 to 2 pi."""
+    """Circle about 0 in the first two axes, t in [0, 2 pi]."""
     dimension = validate.integer("dimension", dimension, 2, "A circle needs a plane.")
     radius = validate.positive("radius", radius, "Leave it out for the unit circle.")
     coefficients = np.zeros((3, dimension))
@@ -196,10 +194,10 @@ def circle(dimension: int = 2, radius: float = 1.0) -> Curve:
 
 
 def circle_through(first: Any, second: Any, third: Any, label: str | None = None) -> Curve:
-    """The full circle through three points [dimension], starting at the first.
+    """Circle through three points [dimension], starting at the first.
 
     Raises:
-        SpecError: points on one line (equal points included), unequal shapes, not finite.
+        SpecError: collinear or equal points, unequal shapes, not finite.
     """
     a, b, c = _point("first", first), _point("second", second), _point("third", third)
     _check_dimensions(a, b, c)
@@ -226,13 +224,13 @@ def _full_circle(coefficients: np.ndarray, label: str) -> Curve:
 
 
 def image_line(seed: int = 0) -> Curve:
-    """The segment between two real MNIST digits of different classes (pixels / 255)."""
+    """Segment between MNIST digits of different classes (pixels / 255)."""
     pixels, names = _digits(2, seed)
     return line(pixels[0], pixels[1], f"line between the digits {names[0]} and {names[1]}")
 
 
 def image_circle(seed: int = 0) -> Curve:
-    """The circle through three real MNIST digits of different classes."""
+    """Circle through MNIST digits of different classes."""
     pixels, names = _digits(3, seed)
     label = f"circle through the digits {', '.join(map(str, names))}"
     return circle_through(pixels[0], pixels[1], pixels[2], label)

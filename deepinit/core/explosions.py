@@ -1,16 +1,15 @@
-r"""Explosion of the diffusion limit of residual networks, at large width.
+"""Explosion of the diffusion limit of residual networks, at large width.
 
-Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weights of variance
-sigma_w^2 dt / D, biases of variance sigma_b^2 dt. As the width D grows the coordinates become
-independent, and one clock tau_p describes the noise at position p:
+Blocks x_p + phi(W psi(x around p) + b), a = phi'(0), b = phi''(0), weight variance
+sigma_w^2 dt / D, bias variance sigma_b^2 dt. At large width D coordinates are independent, with
+noise clock tau_p at position p and embedding variance v_p (or 0):
 
     x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),
-    tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2,
+    tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2.
 
-since mean and variance grow as (b/2) tau' and a^2 tau' (v_p the variance of an embedding, else 0).
-For one position the explosion time is the integral of 1 / tau'(tau) over tau > 0, finite where
-E psi^2 grows faster than tau. psi = id has the closed form of `theory.diffusion.explosion_times`.
-At finite width the diffusion may explode earlier or later, by chance.
+For one position the explosion time is the integral of 1 / tau'(tau) over tau > 0, finite if E psi^2
+grows faster than tau. Closed form for psi = id: `theory.diffusion.explosion_times`.
+At finite width the time is random, earlier or later.
 """
 
 import math
@@ -29,20 +28,19 @@ _REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: erro
 
 
 def may_explode(activation: Any, inner: Any = linear) -> bool:
-    """Whether the diffusion dx = a dW psi(x) + (b/2) diag Var dt + ... can explode in finite time.
+    """Whether dx = a dW psi(x) + (b/2) diag Var dt + ... can explode.
 
-    It cannot if psi grows at most like |x|^(1/2), or at most linearly with b = phi''(0) = 0.
-    Otherwise explosion has positive probability at every time at finite width.
+    Impossible if psi is O(|x|^(1/2)), or O(|x|) with b = phi''(0) = 0. Otherwise it has positive
+    probability at every time at finite width.
 
     Args:
         activation: phi, as for `taylor_at_zero`.
-        inner: psi: an `Activation`, a built-in's name or a JAX function.
+        inner: psi, an `Activation`, name or JAX function.
 
     Raises:
         SpecError: as `taylor_at_zero`.
 
-    Valid for: Gaussian weights. The growth exponent of psi is measured between 10^4 and 4 * 10^4,
-        to one decimal.
+    Valid for: Gaussian weights. Growth of psi is measured between 10^4 and 4 * 10^4.
 
     Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
     """
@@ -51,9 +49,9 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 
 
 def growth_order(psi: Activation) -> float:
-    """Exponent of |x| in psi for large |x|, to one decimal (halves up: 1.05 explodes).
+    """Growth exponent of psi at large |x|, to one decimal (1.05 counts as 1.1).
 
-    0 if psi is bounded, infinite if it grows faster than every power.
+    0 if bounded, infinity if faster than every power.
     """
     if psi.is_homogeneous:
         return 1.0
@@ -76,20 +74,18 @@ def explosion_time(
     horizon: float,
     variance: np.ndarray | float = 0.0,
 ) -> float:
-    """Explosion time of one input at large width (module docstring); infinity beyond the horizon.
+    """Explosion time of one input at large width; infinity beyond the horizon.
 
     Args:
-        activation: phi.
-        inner: psi.
-        start: [positions, channels], x at time 0 (its mean, after an embedding).
-        around: [positions, patch], positions of the patches; -1 for padding.
-        weight_var: sigma_w^2.
-        bias_var: sigma_b^2.
+        activation, inner: phi, psi.
+        start: [positions, channels], x(0), or its mean after an embedding.
+        around: [positions, patch], indices of patches; -1 for padding.
+        weight_var, bias_var: sigma_w^2, sigma_b^2.
         horizon: last time.
-        variance: [positions], of the coordinates at time 0.
+        variance: [positions], at time 0.
 
     Returns:
-        To about 1e-5 relative.
+        Accurate to about 1e-5 relative.
     """
     from scipy.integrate import solve_ivp
 
@@ -114,7 +110,7 @@ def explosion_time(
         return math.inf  # nothing moves
 
     def slowed(_: float, state: np.ndarray) -> np.ndarray:
-        """d(time, ln(1 + clock / scale)), where the fastest logarithm (else time) has speed 1."""
+        """d(time, ln(1 + clock / scale)), the fastest logarithm (else time) at speed 1."""
         clocks = scale * np.expm1(np.minimum(state[1:], _FAR))  # trial steps may overshoot
         speeds = rates(clocks) / (scale + clocks)
         return np.append(1.0, speeds) / (np.max(speeds) or 1.0)
@@ -132,7 +128,7 @@ def explosion_time(
 def explosion_refusal(
     horizon: float, time: float, which: int | None = None, remedy: str = ""
 ) -> SpecError:
-    """The error that names the explosion time."""
+    """Error that names the explosion time."""
     which_input = "" if which is None else f" for input {which}"
     return SpecError(
         f"horizon={horizon:g}, while the limit explodes{which_input} at the time {time:.6g}",
@@ -176,5 +172,5 @@ def _rules(
 
 
 def _quotients(numerators: np.ndarray, stds: np.ndarray) -> np.ndarray:
-    """numerators / stds, stds at least 1e-300."""
+    """numerators / stds, with stds >= 1e-300."""
     return numerators / np.maximum(stds, 1e-300)

@@ -1,7 +1,6 @@
-"""Laws of Gaussian matrices with correlated entries and a drift, for residual blocks.
+"""Gaussian matrices with correlated entries and drift, for residual blocks.
 
-A layer of a network of L layers has W = mean / L + noise / sqrt(L): drift and noise of unit time in
-L steps, whose sum over layers neither vanishes nor grows with L.
+W = mean / L + noise / sqrt(L) in each of L layers: the sum over layers has a limit as L grows.
 """
 
 import dataclasses
@@ -21,15 +20,15 @@ _LARGEST_FULL = 1024  # entries of the matrix; their covariance then has 8 MB
 
 @dataclasses.dataclass(frozen=True)
 class MatrixLaw:
-    """The law of a Gaussian matrix [fan_out, fan_in]; a bias vector is a matrix with one column.
+    """Law of a Gaussian matrix [fan_out, fan_in]; a bias has one column.
 
-    Cov(noise_oi, noise_o'i') is output_cov[o, o'] input_cov[i, i'], or in general
-    full_cov[o fan_in + i, o' fan_in + i']. Nothing is divided by fan_in. Constructors:
-    `matrix_normal`, `gaussian_matrix`, `vector_normal`.
+    Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or full_cov[o fan_in + i,
+    o' fan_in + i']. No division by fan_in. Constructors: `matrix_normal`, `gaussian_matrix`,
+    `vector_normal`.
 
     Attributes:
-        mean: [fan_out, fan_in] of a unit of time; None for 0.
-        output_cov, input_cov: [fan_out, fan_out] and [fan_in, fan_in].
+        mean: [fan_out, fan_in], per unit of time; None for 0.
+        output_cov, input_cov: [fan_out, fan_out], [fan_in, fan_in].
         full_cov: [fan_out * fan_in] squared, instead of the two.
     """
 
@@ -44,7 +43,7 @@ class MatrixLaw:
 
     @property
     def is_gaussian(self) -> bool:
-        """False: the entries are not independent with one variance."""
+        """False: entries are not i.i.d."""
         return False
 
     @property
@@ -54,12 +53,12 @@ class MatrixLaw:
 
     @property
     def is_symmetric(self) -> bool:
-        """Symmetric about 0: no drift."""
+        """Whether the drift is 0."""
         return self.mean is None
 
     @property
     def has_product_covariance(self) -> bool:
-        """The covariance is a product: W acts on given rows without being drawn."""
+        """Whether W can act on rows without being drawn."""
         return self.full_cov is None
 
     @property
@@ -71,13 +70,13 @@ class MatrixLaw:
         return len(self.mean), len(self.mean[0])
 
     def entry_variance(self, fan_in: int, depth: int = 1) -> float:
-        """Raises SpecError: the entries differ in variance."""
+        """Always raises SpecError: entries differ in variance."""
         del fan_in, depth
         given = "the variance of one entry of a matrix with correlated entries"
         raise SpecError(given, "laws of independent entries", "Take di.normal(...), or simulate.")
 
     def arrays(self, depth: int, dtype: Any) -> tuple[Any, Any, Any]:
-        """(mean or None, A, B) of one of `depth` layers: W = mean + A Z B^T, Z standard normal.
+        """(mean or None, A, B) of one of `depth` layers, W = mean + A Z B^T.
 
         Raises:
             SpecError: a general covariance.
@@ -92,7 +91,7 @@ class MatrixLaw:
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
 
     def full_factor(self, depth: int, dtype: Any) -> Any:
-        """F of one of `depth` layers with a general covariance: the entries are mean + F Z."""
+        """F of one of `depth` layers of general covariance, entries mean + F Z."""
         assert self.full_cov is not None
         return (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
 
@@ -103,14 +102,14 @@ class MatrixLaw:
     def sample(
         self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
     ) -> Any:
-        """A matrix [fan_out, fan_in] of this law."""
+        """Matrix [fan_out, fan_in]."""
         import jax
 
         with sequential_bits():
             return self.of_normals(jax.random.normal(key, shape, dtype), depth)
 
     def of_normals(self, normals: Any, depth: int) -> Any:
-        """The matrix of standard normals Z [fan_out, fan_in]: mean + A Z B^T, or mean + F Z."""
+        """Matrix from standard normals Z [fan_out, fan_in]: mean + A Z B^T or mean + F Z."""
         import jax.numpy as jnp
 
         product = functools.partial(jnp.matmul, precision="highest")
@@ -124,7 +123,7 @@ class MatrixLaw:
         return noise if drift is None else drift + noise
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `law_from_json` reads back."""
+        """JSON record, read by `law_from_json`."""
         record = dataclasses.asdict(self)
         return {key: value for key, value in record.items() if value is not None}
 
@@ -134,21 +133,20 @@ class MatrixLaw:
 
 
 def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLaw:
-    """W = mean / L + noise / sqrt(L) in L layers, with a product covariance of the noise.
+    """W = mean / L + noise / sqrt(L), noise of product covariance.
 
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
 
     Args:
         output_cov: [fan_out, fan_out], positive semidefinite.
-        input_cov: [fan_in, fan_in], positive semidefinite. Nothing is divided by fan_in:
-            independent entries N(0, s / (fan_in L)) are
-            matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
-        mean: [fan_out, fan_in], the drift of a unit of time; None for 0.
+        input_cov: [fan_in, fan_in], positive semidefinite, not divided by fan_in. I.i.d.
+            N(0, s / (fan_in L)): matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
+        mean: [fan_out, fan_in], drift per unit of time; None for 0.
 
     Raises:
-        SpecError: covariances that are not symmetric positive semidefinite, another shape of mean.
+        SpecError: not positive semidefinite, or a mean of another shape.
 
-    Reference: arXiv 2007.03253, assumption 6 (and 4 for the drift).
+    Reference: arXiv 2007.03253, assumption 6 (drift: 4).
     """
     outer = validate.covariance("output_cov", output_cov)
     inner = validate.covariance("input_cov", input_cov)
@@ -164,11 +162,11 @@ def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLa
 
 
 def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
-    """W = mean / L + noise / sqrt(L) with any covariance of the noise's entries.
+    """W = mean / L + noise / sqrt(L), noise of any covariance.
 
     Args:
-        covariance: [fan_out * fan_in] squared, entries in row-major order; at most 1024 entries.
-        mean: [fan_out, fan_in], the drift of a unit of time; zeros for none.
+        covariance: [fan_out * fan_in] squared, row-major; at most 1024 entries of W.
+        mean: [fan_out, fan_in], drift per unit of time.
 
     Raises:
         SpecError: as `matrix_normal`; too many entries.
@@ -185,13 +183,13 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
 
 
 def vector_normal(output_cov: Any, mean: Any = None) -> MatrixLaw:
-    """A bias vector b = mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
+    """Bias b = mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
     drift = None if mean is None else validate.array("mean", mean).reshape(-1, 1)
     return matrix_normal(output_cov, np.eye(1), drift)
 
 
 def semidefinite_factor(covariance: Any) -> np.ndarray:
-    """The symmetric square root A [n, n] of a covariance, singular or not: A A^T, float64."""
+    """Symmetric square root A [n, n] of a covariance, singular or not; float64."""
     values, vectors = np.linalg.eigh(np.asarray(covariance, np.float64))
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 

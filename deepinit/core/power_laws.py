@@ -1,11 +1,9 @@
-"""Power laws of activations near 0 and far out, for vectors e^s x with a log-scale s.
+"""Power laws of activations near 0 and at infinity, for vectors e^s x.
 
-Near 0, phi(x) - phi(0) ~ c |x|^p; far out, phi(x) ~ c |x|^q; p and q on each side of 0. Beyond a
-scale e^c from which this holds to rounding, phi(e^s x) = e^{q (s - c)} phi(e^c x): phi is evaluated
-at e^c x, and no coefficient is needed. Likewise near 0 with p for differences of values, for values
-where phi(0) = 0 (else order 0), and with orders less by one for derivatives.
-
-The scale may be a natural or a binary logarithm: only multiples of it occur.
+Near 0, phi(x) - phi(0) ~ c |x|^p; far out, phi(x) ~ c |x|^q; on each side separately. Beyond a
+scale e^c, phi(e^s x) = e^{q (s - c)} phi(e^c x) to rounding. Near 0, likewise with p for
+differences, and for values if phi(0) = 0 (else order 0). Derivatives: order less by one. The
+log-scale may be natural or binary.
 """
 
 import functools
@@ -27,12 +25,11 @@ _SPREAD = 1.0 + np.arange(16) / 16.0  # oscillating functions need several value
 
 
 class Orders(NamedTuple):
-    """Powers of |x|, (left, right) of 0. A side without any term has the other side's.
+    """Powers of |x|, (left, right) of 0; a side without terms takes the other's.
 
     Attributes:
         near: as x -> 0.
-        far: as |x| -> infinity, to one decimal with logarithmic factors; 0 if phi is bounded or
-            follows no power.
+        far: as |x| -> infinity, to one decimal with logarithms; 0 if bounded or no power.
     """
 
     near: tuple[float, float]
@@ -40,12 +37,12 @@ class Orders(NamedTuple):
 
 
 class PowerLaws(NamedTuple):
-    """The orders of an activation.
+    """Orders of an activation.
 
     Attributes:
-        values: of phi(x); near 0 those of differences if phi(0) = 0, else 0.
-        differences: of phi(x + dx) - phi(x), dx of the size of x; near 0 an integer from 1 to 6, or
-            0 where phi follows no such power (sqrt|x|).
+        values: of phi(x); near 0, of differences if phi(0) = 0, else 0.
+        differences: of phi(x + dx) - phi(x), dx = O(x); near 0 an integer 1 to 6, or 0 for none
+            (sqrt|x|).
         derivatives: of phi'(x).
     """
 
@@ -56,10 +53,9 @@ class PowerLaws(NamedTuple):
 
 @functools.lru_cache(maxsize=256)
 def power_laws(activation: Activation) -> PowerLaws:
-    """The orders of an activation, from its values in float64 on the host.
+    """Orders of an activation, from float64 values.
 
-    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1), to relative accuracy; far out from ratios of
-    sizes between 2^40 and 2^51.
+    Near 0 from phi(2h) - phi(h) ~ c h^p (2^p - 1); far out from sizes 2^40 to 2^51.
     """
     if activation.name == "rounded":  # a value rounded to 0 has any order
         inner = dict(activation.parameters)["activation"]
@@ -76,11 +72,11 @@ def power_laws(activation: Activation) -> PowerLaws:
 
 
 def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
-    """(least, most): beyond 2^least and 2^most the power laws hold to rounding.
+    """(least, most): power laws hold to rounding beyond 2^least and 2^most.
 
-    Within, neither they nor their squares leave the range of the dtype. Relative corrections near 0
-    are O(x): order 1 starts at the square of the rounding unit, so that sums over many layers stay
-    below rounding; higher orders, which would underflow, at the rounding unit itself.
+    Within, squares stay in the dtype's range. Corrections near 0 are O(x): order 1 starts at the
+    squared rounding unit (sums over many layers), higher orders, which would underflow, at the
+    rounding unit.
     """
     limits = np.finfo(dtype)
     order, growth = max(laws.differences.near), max(1, *laws.differences.far)
@@ -94,7 +90,7 @@ class Gain(NamedTuple):
 
     Attributes:
         row: [...].
-        entries: [..., n], negative on a side of lower order; [..., 1] zeros for equal orders.
+        entries: [..., n], negative on a side of lower order; zeros [..., 1] for equal orders.
     """
 
     row: Any
@@ -102,13 +98,13 @@ class Gain(NamedTuple):
 
 
 def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
-    """Change of the log-scale of f(e^c x) by `beyond` = s - c, for f of these orders.
+    """Change of log-scale of f(e^c x) from c to s.
 
     Args:
         orders: of f.
-        beyond: [...], negative near 0.
+        beyond: [...], s - c, negative near 0.
         images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x, by sign the side; for a difference f(e^c y) - f(e^c x) both.
+        ends: [..., n], x, whose sign is the side; both ends for a difference.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):
@@ -131,7 +127,7 @@ def _both(sides: list[float | None], neither: float) -> tuple[float, float]:
 
 
 def _near(activation: Activation, sign: float) -> float | None:
-    """The order on one side of 0; None without a term, 0 if it is no integer power."""
+    """Order on one side of 0; None without a term, 0 for no integer power."""
     gained = differences(activation, sign * _SMALL_STEPS, sign * _SMALL_STEPS)
     if np.isfinite(gained).all() and np.all(gained == 0):
         return None
@@ -142,11 +138,7 @@ def _near(activation: Activation, sign: float) -> float | None:
 
 
 def _far(activation: Activation, sign: float) -> float | None:
-    """The order far out on one side; None if phi is 0 there.
-
-    A power has the same order over both octaves; with logarithms and oscillations it has one
-    reliable decimal.
-    """
+    """Order at infinity on one side, to one decimal unless exact; None if phi is 0."""
     with np.errstate(all="ignore"):
         sizes = [np.abs(values(activation, sign * size * _SPREAD)).max() for size in _FAR_OUT]
         if not np.isfinite(sizes).all():
@@ -159,7 +151,7 @@ def _far(activation: Activation, sign: float) -> float | None:
 
 
 def _simple(order: float) -> float:
-    """The order, snapped to a fraction of small denominator within rounding."""
+    """Order snapped to a nearby simple fraction."""
     fraction = Fraction(order).limit_denominator(_LARGEST_DENOMINATOR)
     if abs(order - fraction) > _ROUNDING:
         return order

@@ -21,39 +21,34 @@ _LEAST_NETWORKS = 1000  # for statistics of second moments
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
-    """Statistics of one quantity over an ensemble of random networks.
+    """Statistics of one quantity over random networks.
 
-    Arrays are float64 of the shape of one measurement, usually [layers, pairs], unless noted.
+    Arrays are float64, usually [layers, pairs].
 
     Attributes:
         quantity: name.
-        mean: over the seeds with a defined value.
-        standard_error: of the mean; NaN with fewer than two such seeds.
+        mean: over seeds with a defined value.
+        standard_error: of the mean; NaN below two such seeds.
         variance: unbiased.
-        variance_standard_error: of the variance, from the fourth central moment.
+        variance_standard_error: from the fourth central moment.
         skewness: third standardized moment.
         minimum, maximum: extremes.
-        quantiles: [levels, ...] at QUANTILE_LEVELS. Exact with `keep_samples=True`; else from bins,
-            with an error of at most 0.4 % of |x|, or 4e-5 where |x| < 0.01.
+        quantiles: [levels, ...] at QUANTILE_LEVELS; exact with `keep_samples=True`, else binned,
+            error <= 0.4 % of |x|, or 4e-5 for |x| < 0.01.
         num_seeds: networks simulated.
-        events: name -> number of networks excluded (dead, collinear images, not finite).
-        samples: [seeds, ...] in seed order, NaN where excluded; None unless requested. In the dtype
-            of the simulation, float64 where values carry a log-scale.
+        events: name -> networks excluded (dead, collinear images, not finite).
+        samples: [seeds, ...], NaN where excluded; None unless requested. Dtype of the simulation,
+            float64 with a log-scale.
         settings: linear map, dtype, precision, ...
-        axis: of the first axis: `layer`, or `step` of a training run.
+        axis: first axis, `layer` or training `step`.
         positions: coordinates along it; None for 1, 2, ...
         entries: names along the last axis; None for numbers.
-        rounding: scale of rounding errors, `relative` to the values or `absolute`, at least 1 (see
-            `Quantity.rounding`).
-        light_tailed: name of the light-tailed quantity to compare where tails are heavy; None for
-            light-tailed ones.
-        size: mean over networks of the size of the terms, to which rounding is relative; None for
-            the size of the mean.
-        relative_variance_error: standard error of the variance over the variance, also where their
-            squares leave float64.
-        heavy_tails: bool: entries whose standard error is unreliable, by the sample's own moments;
-            None for none.
-        symbol: mathtext with its normalization; empty if unknown.
+        rounding: scale of rounding errors, >= 1, `relative` or `absolute`; see `Quantity`.
+        light_tailed: light-tailed quantity to compare instead; None if this one is.
+        size: mean size of the terms, to which rounding is relative; None for the mean's.
+        relative_variance_error: variance_standard_error / variance, also beyond float64.
+        heavy_tails: bool, unreliable standard errors by the sample's moments; None for none.
+        symbol: mathtext with normalization; empty if unknown.
     """
 
     quantity: str
@@ -87,17 +82,16 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """The prediction of one quantity by a theory.
+    """Prediction of one quantity by a theory.
 
     Attributes:
         quantity: name.
-        name: of the theory, in tables and legends.
-        mean: predicted mean, usually [layers, pairs], float64.
-        variance: predicted variance over networks, same shape; None, or NaN at single positions,
-            where the theory gives none.
-        error_order: order of the first omitted term, e.g. "O(depth / width^2)".
+        name: of the theory.
+        mean: float64, usually [layers, pairs].
+        variance: over networks; None or NaN where not predicted.
+        error_order: first omitted term, e.g. "O(depth / width^2)".
         valid_for: hypotheses and range.
-        reference: source, with equation or section.
+        reference: source, equation or section.
         symbol: as in `Estimate`.
     """
 
@@ -112,18 +106,18 @@ class Prediction:
 
 
 def component_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Titles of the components: a number becomes `component <number>`, a single one is empty."""
+    """Titles of components: `component <number>` for numbers, empty for a single one."""
     if len(names) == 1 and not any(map(str.isalpha, names[0])):
         return ("",)
     return tuple(name if any(map(str.isalpha, name)) else f"component {name}" for name in names)
 
 
 def heavy_tails(measured: Estimate, *, second_moment: bool = False) -> np.ndarray:
-    """Entries with unreliable error bars: the ensemble is too small for its tails; bool.
+    """Entries whose tails are too heavy for reliable error bars; bool.
 
     Args:
-        measured: statistics over single networks.
-        second_moment: check the error bar of the variance instead of the mean's.
+        measured: over single networks.
+        second_moment: check the variance's error bar, not the mean's.
     """
     count = (measured.num_seeds - measured.num_excluded).astype(np.float64)
     spread = measured.standard_error > 0  # the variance may have underflowed

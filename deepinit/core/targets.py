@@ -1,9 +1,9 @@
 """Training sets of the literature on early training.
 
-A two-layer network f(x) = sum_j a_j phi(w_j.z), z = (x, 1), of small weights depends on its
-training set only through the polynomial H(w) = (c / n) sum_i y_i (w.z_i)^p, where
-phi(s) = c s^p + ... near 0: for p = 1 through v = (1/n) sum_i y_i z_i. Targets nearly orthogonal to
-all such polynomials (fast oscillations, few points) leave directions to sampling noise.
+At small weights f(x) = sum_j a_j phi(w_j.z), z = (x, 1), phi(s) = c s^p + ..., depends on the
+training set only through H(w) = (c / n) sum_i y_i (w.z_i)^p; for p = 1 through
+v = (1/n) sum_i y_i z_i. Targets nearly orthogonal to such polynomials (fast oscillations, few
+points) leave directions to sampling noise.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ _COORDINATES = "Give at least one coordinate."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
-    """A training set.
+    """Training set.
 
     Attributes:
         inputs: [n, dimension] float64.
-        targets: [n, outputs] float64, or classes [n] of integers from 0 on.
+        targets: [n, outputs] float64, or integer classes [n] >= 0.
         label: in figures and tables.
     """
 
@@ -41,20 +41,20 @@ class Examples:
 
     @property
     def are_classes(self) -> bool:
-        """The targets are classes, for the cross-entropy loss."""
+        """Whether targets are classes."""
         return self.targets.ndim == 1
 
 
 def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
-    """A training set from arrays.
+    """Training set from arrays.
 
     Args:
-        inputs: [n, dimension], or [n] for one coordinate.
-        targets: real numbers [n] or [n, outputs]; or integers [n], which are classes.
+        inputs: [n, dimension] or [n].
+        targets: reals [n] or [n, outputs]; integers [n] are classes.
         label: in figures and tables.
 
     Raises:
-        SpecError: no examples, unequal numbers of inputs and targets, negative classes, not finite.
+        SpecError: empty, unequal lengths, negative classes, not finite.
     """
     x, y = validate.real_numbers(inputs), validate.real_numbers(targets)
     if x is None or y is None:
@@ -78,7 +78,7 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
 
 
 def centred(given: Examples) -> Examples:
-    """The same examples with targets of mean 0, as if an output bias had fitted the mean."""
+    """Examples with targets of mean 0."""
     remedy = "Write targets.examples(inputs, targets)."
     validate.instance("examples", given, Examples, "Examples", remedy)
     remedy = "Centre targets before a regression only."
@@ -97,8 +97,7 @@ def sum_of_sines(
 ) -> Examples:
     """y = sum_k amplitude sin(frequency x_k + 1), x_k uniform on [-4, 2].
 
-    The defaults belong to the two-layer experiments; (3, amplitude=4, frequency=12) to the deep
-    ones; frequency=2 has fewer orientations.
+    Deep experiments use (3, amplitude=4, frequency=12); frequency=2 has fewer orientations.
 
     Reference: arXiv 2105.11686, section 4.
     """
@@ -113,9 +112,9 @@ def sum_of_sines(
 
 
 def two_sines(num_examples: int = 40) -> Examples:
-    """y = sin 3x + sin(6x) / 2 on equally spaced points of [-1, 1.5].
+    """y = sin 3x + sin(6x) / 2, equally spaced on [-1, 1.5].
 
-    Reference: arXiv 2105.11686, section 4 (the one-dimensional experiments).
+    Reference: arXiv 2105.11686, section 4.
     """
     validate.integer("num_examples", num_examples, 2)
     x = np.linspace(-1.0, 1.5, num_examples)
@@ -125,7 +124,7 @@ def two_sines(num_examples: int = 40) -> Examples:
 def relu_pieces(num_examples: int = 40) -> Examples:
     """y = -r(x) + r(2(x + 0.3)) - r(1.5(x - 0.4)) + r(0.5(x - 0.8)), r = ReLU.
 
-    At equally spaced points of [-1, 1].
+    Equally spaced on [-1, 1].
 
     Reference: arXiv 2504.09484.
     """
@@ -137,9 +136,9 @@ def relu_pieces(num_examples: int = 40) -> Examples:
 
 
 def four_points() -> Examples:
-    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1: the phase diagram's data.
+    """y = 0.2 relu(x - 1/3) + 0.2 relu(-x - 1/3) at -1, -1/3, 1/3, 1.
 
-    Reference: arXiv 2007.07497, and its authors' public notebook.
+    Reference: arXiv 2007.07497 (phase diagram) and its notebook.
     """
     x = np.linspace(-1.0, 1.0, 4)
     y = 0.2 * np.maximum(x - 1 / 3, 0.0) + 0.2 * np.maximum(-x - 1 / 3, 0.0)
@@ -147,15 +146,15 @@ def four_points() -> Examples:
 
 
 def simplex(dimension: int, targets: Any = 1.0) -> Examples:
-    """The vertices of a regular simplex with x_k.x_l = -1, |x_k|^2 = dimension.
+    """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension.
 
-    The vectors z_k = (x_k, 1) are orthogonal: for p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has
-    the 2 (dimension + 1) attractors +- z_k / |z_k|, more than 2 p once dimension >= p. For p = 2
-    and equal targets H is constant on the sphere.
+    The z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has
+    attractors +- z_k / |z_k|, more than 2 p if dimension >= p. For p = 2 and equal targets, H is
+    constant on the sphere.
 
     Args:
-        dimension: at least 1; there are dimension + 1 examples.
-        targets: one number for all, or [dimension + 1].
+        dimension: >= 1, for dimension + 1 examples.
+        targets: a number or [dimension + 1].
     """
     validate.integer("dimension", dimension, 1, _COORDINATES)
     count = dimension + 1
@@ -173,11 +172,11 @@ def simplex(dimension: int, targets: Any = 1.0) -> Examples:
 
 
 def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
-    """Two classes: equally spaced points of the unit circle and of a smaller concentric one.
+    """Two classes: equally spaced points of circles of radii 1 and `inner`.
 
     Args:
-        num_examples: of both together, an even number.
-        inner: radius of the smaller circle, between 0 and 1.
+        num_examples: in all, even.
+        inner: in (0, 1).
     """
     validate.integer("num_examples", num_examples, 4, "Give at least two points to each circle.")
     radius = validate.fraction("inner", inner, "0.5 is half the size.")
@@ -189,12 +188,12 @@ def two_circles(num_examples: int = 100, *, inner: float = 0.5) -> Examples:
 
 
 def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> Examples:
-    """Real MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
+    """MNIST digits, pixels in [0, 1], drawn without replacement from 5000.
 
     Args:
-        num_examples: from 1 to 5000.
-        classes: targets are classes, for the cross-entropy; else numbers, for regression.
-        seed: of the choice.
+        num_examples: 1 to 5000.
+        classes: class targets; else numbers, for regression.
+        seed: of the draw.
     """
     validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
     rng = np.random.default_rng(checked_seed(seed))
