@@ -1,7 +1,6 @@
-"""Specs, laws, activations, inputs and typed results, shared by all parts of deepinit.
+"""Specs, laws, activations, inputs and results.
 
-This package imports no other part of deepinit, and JAX only where it is used: `--help` and
-`--dry-run` answer at once.
+Imports no other part of deepinit, and JAX only on use: `--help` and `--dry-run` stay fast.
 """
 
 from deepinit.core import curves, frames, inputs, targets

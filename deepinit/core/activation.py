@@ -1,4 +1,4 @@
-"""`Activation`: an elementwise function with its derivative, kinks and slopes."""
+"""`Activation`: an elementwise function with derivative, kinks and slopes."""
 
 import dataclasses
 import itertools
@@ -21,18 +21,17 @@ _LONGEST_QUADRATURE_STEP = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Activation:
-    """An elementwise nonlinearity.
+    """Elementwise nonlinearity.
 
     Attributes:
         name: of a built-in, `rounded` (see `core.rounding`), or `module:function`.
-        fn: `fn(x, **parameters)`, elementwise, on JAX arrays; built-ins on NumPy arrays too.
-        parameters: keyword arguments of `fn`, as sorted pairs.
-        slopes: (left, right) of a positively homogeneous function, `left * x` for x < 0 and
-            `right * x` for x > 0; None for others.
-        kinks: jumps of the function or of a derivative, in order; smooth in between.
-        derivative_fn: `derivative_fn(x, **parameters)` on NumPy and JAX arrays, for built-ins;
-            None for automatic differentiation.
-        jumps: kinks at which the value jumps.
+        fn: `fn(x, **parameters)` on JAX arrays; built-ins on NumPy too.
+        parameters: keyword arguments of `fn`, sorted pairs.
+        slopes: (left, right) of 0 if positively homogeneous; else None.
+        kinks: jumps of the function or a derivative, in order.
+        derivative_fn: `derivative_fn(x, **parameters)` of built-ins; None for automatic
+            differentiation.
+        jumps: kinks with a jump of the value.
         difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of phi'.
     """
 
@@ -49,11 +48,11 @@ class Activation:
         object.__setattr__(self, "kinks", tuple(sorted(self.kinks)))
 
     def __call__(self, x: Any) -> Any:
-        """phi(x), elementwise."""
+        """phi(x)."""
         return self.fn(x, **dict(self.parameters))
 
     def derivative(self, x: Any) -> Any:
-        """phi'(x), elementwise; at a kink, the left one for built-ins, else JAX's convention."""
+        """phi'(x); at a kink, the left one for built-ins, else JAX's convention."""
         if self.derivative_fn is not None:
             return self.derivative_fn(x, **dict(self.parameters))
         import jax
@@ -62,10 +61,10 @@ class Activation:
         return jax.jvp(self, (x,), (jnp.ones_like(x),))[1]
 
     def difference(self, x: Any, dx: Any) -> Any:
-        """phi(x + dx) - phi(x) to relative accuracy for any dx.
+        """phi(x + dx) - phi(x), to relative accuracy for any dx.
 
-        Gauss-Legendre integral of phi' from kink to kink, exact for piecewise-linear functions;
-        the plain difference across a jump and for steps longer than 1/2.
+        Gauss-Legendre integral of phi' between kinks, exact if piecewise linear; plain difference
+        across jumps and for |dx| > 1/2.
         """
         xp = array_namespace(x, dx)
         if self.difference_fn is not None:
@@ -81,7 +80,7 @@ class Activation:
         return xp.where(short, self._integral(xp, x, dx), direct)
 
     def _integral(self, xp: Any, x: Any, dx: Any) -> Any:
-        """The integral of phi' from x to x + dx, from kink to kink."""
+        """Integral of phi' from x to x + dx, split at kinks."""
         if not self.kinks:
             return dx * sum(
                 float(w) * self.derivative(x + float(t) * dx)
@@ -104,16 +103,16 @@ class Activation:
 
     @property
     def is_homogeneous(self) -> bool:
-        """phi(c x) = c phi(x) for every c > 0."""
+        """Whether phi(c x) = c phi(x) for c > 0."""
         return self.slopes is not None
 
     @property
     def is_builtin(self) -> bool:
-        """NumPy computes value and derivative too, in float64 without JAX."""
+        """Whether NumPy computes value and derivative, in float64 without JAX."""
         return self.derivative_fn is not None
 
     def has_corner(self, x: float) -> bool:
-        """Whether phi or phi' jumps at x. ELU has a kink at 0 without a jump of phi'."""
+        """Whether phi or phi' jumps at x; False for a jump of phi'' (ELU at 0)."""
         if x not in self.kinks:
             return False
         if x in self.jumps or self.slopes is not None:
@@ -123,10 +122,10 @@ class Activation:
         return abs(right - left) > 1e-9 * max(abs(left), abs(right))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `activations.from_json` reads back.
+        """JSON record, read by `activations.from_json`.
 
         Raises:
-            SpecError: a function that cannot be imported by name (a lambda, a local function).
+            SpecError: not importable by name (lambda, local function).
         """
         importable = ":" in self.name and "<" not in self.name
         if not (self.is_builtin or self.name == "rounded" or importable):
@@ -143,7 +142,7 @@ class Activation:
 
 
 def _record(value: Any) -> Any:
-    """A parameter in JSON: an inner activation as its name, or as the text of its record."""
+    """Parameter in JSON; an inner activation as its name or its record's text."""
     if not isinstance(value, Activation):
         return value
     record = value.to_json()
@@ -159,7 +158,7 @@ def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
 
 
 def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
-    """The least and the largest float strictly between two kinks."""
+    """Least and largest float strictly between two kinks."""
     floats, tiny = np.dtype(dtype).type, np.finfo(dtype).tiny
     least, most = floats(low), floats(high)
     if math.isfinite(low):  # XLA flushes numbers below `tiny` to 0

@@ -162,7 +162,7 @@ def stored(activation: Any, dtype: str) -> Activation:
     `rounded(activation, 2**-24, "nearest")`.
 
     Mantissas are not rounded. Products w_ij x_j do not underflow; on XLA they do in float32 and
-    bfloat16, and a signal is lost earlier: by 1.5 layers at width 16, 2.7 at width 64, for tanh with
+    bfloat16, and a signal is lost earlier: by 1.5 layers at width 16, 2.7 at width 64, for tanh and
     weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).

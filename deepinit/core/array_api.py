@@ -1,7 +1,7 @@
 """Array namespaces: one formula for NumPy and JAX.
 
-Python floats and NumPy arrays are computed by NumPy in float64; JAX arrays and tracers by
-`jax.numpy` in their own dtype. JAX is looked up in `sys.modules`, not imported.
+Python floats and NumPy arrays in NumPy, float64; JAX arrays and tracers in `jax.numpy`, own dtype.
+JAX is looked up in `sys.modules`, not imported.
 """
 
 import sys
@@ -15,7 +15,7 @@ from deepinit.core.host import require_unforked
 
 
 def array_namespace(*values: Any) -> ModuleType:
-    """`jax.numpy` if any of the values is a JAX array, else `numpy`."""
+    """`jax.numpy` if any value is a JAX array, else `numpy`."""
     jax = sys.modules.get("jax")
     if jax is not None and any(isinstance(value, jax.Array) for value in values):
         require_unforked()
@@ -24,7 +24,7 @@ def array_namespace(*values: Any) -> ModuleType:
 
 
 def special_namespace(xp: ModuleType) -> ModuleType:
-    """`scipy.special` or `jax.scipy.special`, by array namespace."""
+    """`scipy.special` or `jax.scipy.special`."""
     if xp is np:
         import scipy.special as special
     else:
@@ -33,7 +33,7 @@ def special_namespace(xp: ModuleType) -> ModuleType:
 
 
 def without_slopes(*values: Any) -> tuple[Any, ...]:
-    """`jax.lax.stop_gradient` of JAX values; NumPy values unchanged."""
+    """`jax.lax.stop_gradient` of JAX values; others unchanged."""
     if array_namespace(*values) is np:
         return values
     import jax
@@ -42,16 +42,15 @@ def without_slopes(*values: Any) -> tuple[Any, ...]:
 
 
 def is_traced(*values: Any) -> bool:
-    """Whether one of the values is a JAX tracer."""
+    """Whether any value is a JAX tracer."""
     jax = sys.modules.get("jax")
     return jax is not None and any(isinstance(value, jax.core.Tracer) for value in values)
 
 
 def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
-    """The values as floating arrays: float64 in NumPy; in JAX the common dtype of the JAX arrays.
+    """Floating arrays: float64 in NumPy, the common dtype in JAX.
 
-    JAX integers and weakly typed values (Python floats under jit, grad or vmap) take JAX's default
-    float.
+    JAX integers and weakly typed values (Python floats in jit, grad, vmap) take the default float.
     """
     dtype: Any = np.float64
     if xp is not np:
@@ -75,7 +74,7 @@ def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
 
 
 def with_derivative_of(variable: Any, value: Any) -> Any:
-    """`value`, in JAX with the derivative of `variable`: a clip that passes gradients through."""
+    """`value`, in JAX with the derivative of `variable`: a clip that passes gradients."""
     if array_namespace(variable, value) is np:
         return value
     import jax

@@ -1,7 +1,6 @@
-"""The built-in activations: values and exact derivatives.
+"""Built-in activations: values and exact derivatives.
 
-NumPy arguments are computed by NumPy in float64, JAX arrays by JAX: quadrature on the host and
-simulation on a device share one definition.
+In float64 for NumPy arguments, by JAX for JAX arrays.
 """
 
 import math
@@ -253,9 +252,9 @@ def leaky_relu(negative_slope: float = 0.01) -> Activation:
 
 
 def elu(alpha: float = 1.0) -> Activation:
-    """x for x > 0, alpha (e^x - 1) for x < 0; phi' is continuous for alpha = 1 only.
+    """x for x > 0, alpha (e^x - 1) for x < 0; phi' continuous only for alpha = 1.
 
-    Reference: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289.
+    Reference: arXiv 1511.07289.
     """
     scale = validate.real("alpha", alpha, remedy="1 is the usual choice.")
     parameters = (("alpha", scale),)
@@ -263,9 +262,9 @@ def elu(alpha: float = 1.0) -> Activation:
 
 
 def celu(alpha: float = 1.0) -> Activation:
-    """x for x > 0, alpha (e^(x / alpha) - 1) for x < 0; phi' is continuous, phi'' jumps at 0.
+    """x for x > 0, alpha (e^(x / alpha) - 1) for x < 0; phi'' jumps at 0.
 
-    Reference: Barron 2017, arXiv 1704.07483.
+    Reference: arXiv 1704.07483.
     """
     scale = validate.positive("alpha", alpha, "1 is the usual choice.")
     parameters = (("alpha", scale),)

@@ -1,9 +1,8 @@
-"""Default values of a spec's fields, replaced when `dataclasses.replace` changes the spec.
+"""Defaults of a spec's fields, chosen anew by `dataclasses.replace`.
 
-`dataclasses.replace` passes every field to the new spec, defaults too. A spec therefore records its
-defaults as objects: where the new spec receives such an object, it chooses a default anew (He's
-variance belongs to ReLU, and does not survive a change to tanh). Any other object counts as given,
-even if it equals a default.
+`dataclasses.replace` passes defaults too: He's variance for ReLU would survive a change to tanh. A
+spec records its defaults as objects, and a new spec that receives such an object chooses anew. Any
+other object counts as given, even an equal one.
 """
 
 import dataclasses
@@ -13,18 +12,18 @@ Chosen = tuple[tuple[str, Any], ...]  # of the field `_chosen`: (name, value)
 
 
 class _ChosenInt(int):
-    """An integer that is an object of its own."""
+    """Integer with an identity of its own."""
 
 
 def choose(spec: Any, name: str, value: Any) -> None:
-    """Set a field that was not given to a default: a law, an activation or an integer."""
+    """Set a missing field to a default law, activation or integer."""
     own = _ChosenInt(value) if isinstance(value, int) else dataclasses.replace(value)
     object.__setattr__(spec, name, own)
     object.__setattr__(spec, "_chosen", (*spec._chosen, (name, own)))
 
 
 def forget_choices(spec: Any) -> None:
-    """Set fields with defaults of another spec, passed by `dataclasses.replace`, to None."""
+    """Set defaults passed by `dataclasses.replace` to None."""
     for name, value in spec._chosen:
         if getattr(spec, name) is value:
             object.__setattr__(spec, name, None)
@@ -32,7 +31,7 @@ def forget_choices(spec: Any) -> None:
 
 
 def pickled(spec: Any) -> tuple[Any, ...]:
-    """`__reduce__` of a spec: its class and the given fields."""
+    """`__reduce__` of a spec: class and given fields."""
     chosen = {"_chosen", *(name for name, _ in spec._chosen)}
     names = [field.name for field in dataclasses.fields(spec) if field.name not in chosen]
     return _unpickled, (type(spec), {name: getattr(spec, name) for name in names})

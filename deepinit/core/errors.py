@@ -1,15 +1,15 @@
-"""Errors for users, with the exit codes of the command line."""
+"""Errors for users, with exit codes of the command line."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class DeepinitError(Exception):
-    """An error with a one-paragraph message.
+    """Error with a one-paragraph message.
 
     Args:
-        given: the value; the whole message if `allowed` is None.
-        allowed: the allowed values.
+        given: value, or the whole message without `allowed`.
+        allowed: values.
         remedy: what to do.
     """
 
@@ -20,42 +20,42 @@ class DeepinitError(Exception):
 
 
 class SpecError(DeepinitError, ValueError):
-    """An invalid spec, argument or command line."""
+    """Invalid spec, argument or command line."""
 
     exit_code = 2
 
 
 class ConflictError(DeepinitError):
-    """The run directory belongs to another run, another writer or a newer version."""
+    """Run directory of another run, writer or newer version."""
 
     exit_code = 3
 
 
 class DamagedError(DeepinitError):
-    """A damaged file in the run directory."""
+    """Damaged file in the run directory."""
 
     exit_code = 4
 
 
 class ResourceError(DeepinitError):
-    """A missing resource: disk, memory or device."""
+    """Missing disk, memory or device."""
 
     exit_code = 5
 
 
 class StoppedError(DeepinitError):
-    """The run stopped after a finished block on request; the same command continues it."""
+    """Run stopped on request after a block; the same command continues it."""
 
     exit_code = 75
 
 
 def refusal(given: str, allowed: str, remedy: str) -> str:
-    """The message of an error: one paragraph."""
+    """One-paragraph message of an error."""
     return f"Got {given}. Allowed: {allowed}. {remedy}".rstrip()
 
 
 def reason_against(call: Callable[[], Any]) -> str | None:
-    """The message of the SpecError that a call raises; None if it succeeds."""
+    """Message of the SpecError that a call raises, or None."""
     try:
         call()
     except SpecError as error:

@@ -1,7 +1,7 @@
-"""Examination of a user's activation, once, in float64 on the host.
+"""Examination of a user's activation in float64 on the host.
 
-Required: elementwise, traceable, float to float, differentiable forward, finite, and a derivative
-that integrates to the values over short cells between the kinks (see `core.kinks`).
+Required: elementwise, traceable, float to float, forward-differentiable, finite, a derivative that
+integrates to the values between kinks (see `core.kinks`).
 """
 
 import functools
@@ -41,15 +41,15 @@ _ALLOWED = (
 
 
 def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ()) -> Activation:
-    """The activation of a function, with its kinks and slopes.
+    """Activation of a function, with kinks and slopes.
 
     Args:
         name: `module:function`.
         fn: on JAX arrays.
-        kinks: declared kinks, in addition to those found.
+        kinks: in addition to those found.
 
     Raises:
-        SpecError: a function that is not an activation, with the reason.
+        SpecError: not an activation, with the reason.
     """
     try:
         hash(fn)
@@ -98,7 +98,7 @@ def _examine(name: str, fn: Callable[[Any], Any], declared: tuple[float, ...]) -
 
 
 def _check_single_precision(name: str, fn: Callable[[Any], Any]) -> None:
-    """Trace with JAX's default types, as most simulations do."""
+    """Trace with JAX's default types."""
     import jax
 
     with jax.enable_x64(False):
@@ -123,7 +123,7 @@ def _traced(name: str, fn: Callable[[Any], Any], shape: tuple[int, ...], dtype: 
 
 
 def _reason(error: Exception) -> tuple[str, str]:
-    """Why a function cannot be traced, and what to write."""
+    """Why a function cannot be traced, and the remedy."""
     import jax
 
     if isinstance(error, jax.errors.TracerArrayConversionError):
@@ -153,7 +153,7 @@ def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray
 def _check_elementwise(
     name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray
 ) -> None:
-    """Values are equal entry by entry, and in another order and shape."""
+    """Values agree entry by entry, and in another order and shape."""
     import jax
 
     order = np.random.default_rng(0).permutation(_SIZE)
@@ -212,7 +212,7 @@ def _is_near(kink: float, kinks: tuple[float, ...]) -> bool:
 def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...]) -> None:
     """The integral of phi' over every cell between kinks is the increment of phi.
 
-    A cell that fails is bisected: smooth functions pass at a finer scale, hidden kinks do not.
+    Failing cells are bisected: smooth functions pass at a finer scale, hidden kinks do not.
     """
     edges = np.unique([*np.linspace(-_REACH, _LAST, _CELLS + 1), _REACH, *kinks])
     edges = edges[np.abs(edges) <= _REACH]
@@ -263,7 +263,7 @@ def _misfit(
 
 
 def _beside(x: np.ndarray, toward: float, where: np.ndarray) -> np.ndarray:
-    """The float next to a kink; 1e-300 next to 0, where subnormal numbers are flushed."""
+    """Float next to a kink; 1e-300 next to 0 (subnormal numbers are flushed)."""
     beside = np.where(x == 0.0, np.copysign(1e-300, toward), np.nextafter(x, toward))
     return np.where(where, beside, x)
 

@@ -1,7 +1,6 @@
-"""Identity of users' functions: their source, and their values at fixed points.
+"""Identity of users' functions: source, and values at fixed points.
 
-Values are rounded, so that the last bits of a processor make no difference. The source separates
-functions that agree at these points.
+Values are rounded to digits equal on all processors; the source separates functions that agree.
 """
 
 from typing import Any
@@ -19,7 +18,7 @@ _POINTS = np.array([-7.31, -2.17, -0.613, -0.0371, 0.0523, 0.719, 1.93, 6.47])
 
 
 def is_builtin(activation: Activation) -> bool:
-    """Whether deepinit defines the activation and its inner activation."""
+    """Whether deepinit defines the activation and its inner one."""
     parameters: dict[str, Any] = dict(activation.parameters)
     if activation.name == "rounded":
         return is_builtin(parameters["activation"])
@@ -27,14 +26,14 @@ def is_builtin(activation: Activation) -> bool:
 
 
 def activation_record(activation: Activation) -> dict[str, str]:
-    """Source of an activation, and its values at 8 points to 7 digits of the largest."""
+    """Source of an activation, and 8 values to 7 digits of the largest."""
     if activation.name == "rounded":
         return activation_record(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     return {**source_record(activation), "values": rounded_values(on_host(activation, _POINTS), 7)}
 
 
 def network_record(network: Any, source: Any, input_width: int) -> dict[str, str]:
-    """Source of a network, and its outputs for two inputs (see `network_values`).
+    """Source of a network, and outputs for two inputs (see `network_values`).
 
     Args:
         network: has `init` and `apply`.

@@ -1,4 +1,4 @@
-"""Points of input space with frames of tangent vectors, for measurements of volume growth."""
+"""Points of input space with tangent frames, for volume growth."""
 
 import dataclasses
 import hashlib
@@ -15,11 +15,11 @@ _SIZES = "One vector measures length, two measure area."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Frames:
-    """Points of input space, each with an orthonormal frame of d tangent vectors.
+    """Points, each with an orthonormal frame of d tangent vectors.
 
     Attributes:
         points: [num_points, dimension] float64.
-        tangents: [num_points, d, dimension] float64, orthonormal at each point.
+        tangents: [num_points, d, dimension] float64.
         label: in figures and tables.
     """
 
@@ -34,7 +34,7 @@ class Frames:
 
     @property
     def frame_size(self) -> int:
-        """d, the number of tangent vectors at a point."""
+        """Tangent vectors per point, d."""
         return self.tangents.shape[1]
 
     @property
@@ -44,12 +44,12 @@ class Frames:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names along the last axis of a measurement."""
+        """Names along a measurement's last axis."""
         return tuple(f"point {number}" for number in range(1, len(self.points) + 1))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the numbers, part of a run's identity."""
+        """SHA-256, for a run's identity."""
         parts = (self.points, self.tangents)
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
@@ -57,16 +57,15 @@ class Frames:
 
 
 def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
-    """Orthonormal frames of the tangent spaces that the vectors span.
+    """Orthonormal frames of the spans of given vectors.
 
     Args:
-        points: [num_points, dimension], or one point [dimension].
-        tangents: [num_points, d, dimension], or one frame [d, dimension], or one vector
-            [dimension]. Orthonormalized: growth is measured per unit of volume.
+        points: [num_points, dimension] or [dimension].
+        tangents: [num_points, d, dimension], [d, dimension] or [dimension]; orthonormalized.
         label: in figures and tables.
 
     Raises:
-        SpecError: shapes that do not fit, not finite, linearly dependent vectors (zero included).
+        SpecError: mismatched shapes, not finite, linearly dependent vectors.
     """
     rows, vectors = (
         np.zeros(0) if array is None else array
@@ -93,7 +92,7 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
 
 
 def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0) -> Frames:
-    """Uniform points on the unit sphere with uniform orthonormal frames of `size` vectors."""
+    """Uniform points on the unit sphere with uniform orthonormal frames."""
     validate.integer("dimension", dimension, 1, "Give the width of the input.")
     validate.integer("size", size, 1, _SIZES, most=dimension)
     validate.integer("num_points", num_points, 1, "Give at least one point.")
@@ -106,7 +105,7 @@ def random(dimension: int, size: int = 1, *, num_points: int = 1, seed: int = 0)
 
 
 def images(size: int = 1, *, seed: int = 0) -> Frames:
-    """A real MNIST digit (pixels / 255) with the directions to `size` other digits."""
+    """MNIST digit (pixels / 255) with the directions to `size` other digits."""
     validate.integer("size", size, 1, _SIZES, most=100)
     rng = np.random.default_rng(inputs.checked_seed(seed))
     pixels, labels = inputs.images()

@@ -1,8 +1,8 @@
 """Gaussian quadrature of activations, in float64 on the host.
 
-Smooth functions: the trapezoidal rule. Its error for a function analytic in |Im z| < d is
-exp(-2 pi d / h) at spacing h (tanh(s Z): d = pi / (2 s)); Gauss-Hermite converges like
-exp(-c sqrt(nodes)). Functions with kinks: Gauss-Legendre between the kinks.
+Smooth: trapezoidal rule, error exp(-2 pi d / h) at spacing h for f analytic in |Im z| < d
+(tanh(s Z): d = pi / (2 s)); Gauss-Hermite has exp(-c sqrt(nodes)). With kinks: Gauss-Legendre
+between them.
 """
 
 import itertools
@@ -29,14 +29,14 @@ _SIZE = 1024  # of the arrays that activations are examined on: compiled already
 def normal_rule(
     kinks: tuple[float, ...] = (), num_nodes: int = 241
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [m] and weights [m] with sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
+    """Nodes and weights [m]: sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
 
-    Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or < 1.1 (121 nodes), and
-    for f smooth between the kinks.
+    Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or < 1.1 (121 nodes), or
+    smooth between the kinks.
 
     Args:
-        kinks: jumps of f or of a derivative, in units of Z.
-        num_nodes: trapezoidal nodes on [-12, 12]; with kinks, Gauss-Legendre nodes per piece.
+        kinks: jumps of f or a derivative.
+        num_nodes: on [-12, 12], trapezoidal; with kinks, per piece.
     """
     inside = sorted({float(kink) for kink in kinks if -_RANGE < kink < _RANGE})
     if inside:
@@ -56,14 +56,14 @@ def normal_rule(
 
 @lru_cache(maxsize=64)
 def is_odd(activation: Activation) -> bool:
-    """phi(-x) = -phi(x) on a grid, to rounding of the largest value; then E phi(Z) = 0 exactly."""
+    """Whether phi(-x) = -phi(x) to rounding on a grid; then E phi(Z) = 0 exactly."""
     grid = np.linspace(0.0, _RANGE, 2 * _SIZE + 1)[1:]
     left, right = _many_values(activation, -grid), _many_values(activation, grid)
     return bool(np.abs(left + right).max() <= 1e-12 * np.abs(right).max())
 
 
 def expectation(activation: Activation, power: int = 1, variance: float = 1.0) -> float:
-    """E[phi(sqrt(variance) Z)^power], to about 1e-12 relative (see `normal_rule`)."""
+    """E[phi(sqrt(variance) Z)^power], to about 1e-12 relative."""
     std = math.sqrt(variance)
     kinks = tuple(kink / std for kink in activation.kinks) if std else ()
     nodes, weights = normal_rule(kinks)
@@ -71,24 +71,21 @@ def expectation(activation: Activation, power: int = 1, variance: float = 1.0) -
 
 
 def default_weight_var(activation: Activation) -> float:
-    """Default weight variance (times fan_in) for layers without biases.
+    """Default weight variance (times fan_in) without biases.
 
-    Homogeneous activations: 2 / (left^2 + right^2), critical: it preserves the mean square of
-    every layer (He: 2 for ReLU). Odd ones with phi'(0) != 0 (tanh, erf, sin): 1 / phi'(0)^2,
-    critical at K = 0, to which norms decay as 1/depth.
+    Homogeneous: 2 / (left^2 + right^2), critical, preserves the mean square (He: 2 for ReLU).
+    Odd with phi'(0) != 0 (tanh, erf, sin): 1 / phi'(0)^2, critical at K = 0, norms decay as
+    1/depth.
 
-    Others (GELU, SiLU, ELU, softplus, ...): 1 / E[phi(Z)^2], which makes K = 1 a fixed point of
-    the preactivation variance and is not critical. Per layer, gradients and small angles grow by
-    chi_perp = E[phi'(Z)^2] / E[phi(Z)^2]: 1.072 for GELU, 1.067 for SiLU (chaotic), 0.318 for
-    softplus (ordered). Deviations of K from 1 grow by chi_parallel: 1.144 for GELU, 1.173 for SiLU.
-    `di.critical` has critical variances.
+    Others (GELU, SiLU, ELU, softplus): 1 / E[phi(Z)^2], fixed point K = 1 of the preactivation
+    variance, not critical (`di.critical`). Per layer, gradients and small angles grow by
+    chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] (GELU 1.072, SiLU 1.067, softplus 0.318), deviations of K
+    from 1 by chi_parallel (GELU 1.144, SiLU 1.173).
 
-    Rounded to 13 digits, for the same variance on every processor. A rounded activation takes the
-    variance of its inner activation.
+    Rounded to 13 digits, equal on every processor. Rounded activations take the inner one's.
 
     Raises:
-        SpecError: a step function, through which no gradient passes; E[phi(Z)^2] that is not
-            finite, or that two quadratures disagree about.
+        SpecError: a step function; E[phi(Z)^2] not finite or not resolved by quadrature.
     """
     if activation.name == "rounded":
         return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
@@ -128,7 +125,7 @@ def _inverse_mean_square(activation: Activation) -> float:
 
 
 def _fine_mean_square(activation: Activation) -> float:
-    """E[phi(Z)^2] by 32 Gauss-Legendre nodes on each of 128 cells, cut at the kinks."""
+    """E[phi(Z)^2]: 32 Gauss-Legendre nodes on 128 cells, cut at kinks."""
     nodes, weights = normal_rule((*_FINE_EDGES, *activation.kinks), 32)
     return float(np.sum(weights * _many_values(activation, nodes) ** 2))
 

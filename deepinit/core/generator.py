@@ -1,4 +1,4 @@
-"""Random bits: threefry in sequential mode on every machine, independent of JAX's default."""
+"""Random bits by sequential threefry on every machine, independent of JAX's default."""
 
 import math
 from contextlib import AbstractContextManager
@@ -14,11 +14,10 @@ _PARITY = 0x1BD11BDA
 
 
 def sequential_bits() -> AbstractContextManager[Any]:
-    """Context in which `jax.random` uses both words of every threefry block.
+    """Context in which `jax.random` uses both words of threefry blocks.
 
-    JAX's default (partitionable) mode discards one word, so that an array can be drawn on several
-    devices; its numbers differ. A network is drawn on one device, at half the cost per bit. All
-    draws that belong to a network take place in this context.
+    JAX's default (partitionable) discards one word, at twice the cost per bit, and gives other
+    numbers. All draws of a network need this context.
     """
     import jax
 
@@ -29,9 +28,8 @@ def sequential_bits() -> AbstractContextManager[Any]:
 def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, faster on CPUs.
 
-    JAX compiles threefry for a CPU as a loop over groups of rounds, with all bits in memory. Here,
-    in float32, the 20 rounds are unrolled and stay in registers. Other keys and dtypes, and odd
-    counts, use JAX's own.
+    In float32 the 20 threefry rounds are unrolled and stay in registers; JAX loops over them in
+    memory. Other keys and dtypes, and odd counts, use JAX.
     """
     import jax
     import jax.numpy as jnp

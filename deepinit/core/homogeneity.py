@@ -1,8 +1,7 @@
-"""Proof of positive homogeneity, phi(c x) = c phi(x) for every c > 0, from the jaxpr of phi.
+"""Proof of positive homogeneity, phi(c x) = c phi(x), from the jaxpr of phi.
 
-Every intermediate value gets a degree d, v(c x) = c^d v(x): 1 for x, 0 for constants and for
-comparisons of values of equal degree, sums of degrees for products. Samples prove nothing: a piece
-may lie between them.
+Each intermediate value has a degree d, v(c x) = c^d v(x): 1 for x; 0 for constants and comparisons
+of equal degrees; sums for products. Samples prove nothing.
 """
 
 import math
@@ -85,7 +84,7 @@ def _of_primitive(name: str, params: Any, atoms: Any, inputs: list[float]) -> fl
 
 
 def _joined(inputs: list[float]) -> float:
-    """The one degree of all values; 0 has every degree."""
+    """Common degree of all values; 0 has every degree."""
     proper = {degree for degree in inputs if degree != _ANY}
     if not proper:
         return _ANY

@@ -1,6 +1,6 @@
-"""Host computations: in float64 outside of JAX's traces, and never in a forked process.
+"""Host computations in float64 outside JAX's traces, never in a forked process.
 
-JAX's threads do not survive a fork: a forked process would hang in its first computation.
+JAX's threads do not survive a fork: a forked process would hang.
 """
 
 import os
@@ -18,7 +18,7 @@ _USER: list[int] = []  # id of the process that used JAX first
 
 
 def require_unforked() -> None:
-    """Raise ResourceError if a parent process has used JAX; called before JAX computes."""
+    """Raise ResourceError if a parent process has used JAX; call before JAX computes."""
     if not _USER:
         _USER.append(os.getpid())
     if _USER[0] != os.getpid():
@@ -30,7 +30,7 @@ def require_unforked() -> None:
 
 
 def _before_fork() -> None:
-    """Record that JAX is in use, also where deepinit has not called it."""
+    """Record any use of JAX, also outside deepinit."""
     bridge = sys.modules.get("jax._src.xla_bridge")
     if not _USER and bridge is not None and bridge.backends_are_initialized():
         _USER.append(os.getpid())
@@ -41,10 +41,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def outside_traces(call: Callable[[], T]) -> T:
-    """call() in a new thread, where no trace is active: every value is a number.
+    """call() in a new thread, without active traces.
 
-    `jax.ensure_compile_time_eval` does not reach into functions with custom derivatives; JAX keeps
-    traces and contexts per thread.
+    JAX keeps traces per thread; `jax.ensure_compile_time_eval` does not reach custom derivatives.
     """
     outcome: list[Any] = []
 
@@ -64,7 +63,7 @@ def outside_traces(call: Callable[[], T]) -> T:
 
 
 def in_float64(call: Callable[[], T]) -> T:
-    """call() outside every trace, on the CPU, in JAX's 64-bit mode."""
+    """call() outside traces, on the CPU, in 64-bit mode."""
     import jax
 
     require_unforked()
@@ -77,7 +76,7 @@ def in_float64(call: Callable[[], T]) -> T:
 
 
 def on_host(fn: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
-    """fn of float64 NumPy arrays as a float64 NumPy array, for any NumPy or JAX function."""
+    """NumPy or JAX function of float64 NumPy arrays, in float64 NumPy."""
     import jax.numpy as jnp
 
     def work() -> np.ndarray:

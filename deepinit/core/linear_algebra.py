@@ -1,14 +1,13 @@
-"""Norms without underflow of squares, and Gram-Schmidt, in JAX."""
+"""Norms without underflow, and Gram-Schmidt, in JAX."""
 
 from typing import Any
 
 
 def norm(leaves: list[Any]) -> Any:
-    """Euclidean norm of several JAX arrays together: a scalar.
+    """Euclidean norm of several JAX arrays together.
 
-    Entries are divided by the largest one before they are squared. With weights of standard
-    deviation s and phi(x) ~ c x^p a gradient is of order s^p, whose square underflows in float32
-    for s = 1e-8 and p = 3.
+    Scaled by the largest entry: squares of gradients s^p underflow in float32, e.g. at s = 1e-8,
+    p = 3.
     """
     import jax.numpy as jnp
 
@@ -18,7 +17,7 @@ def norm(leaves: list[Any]) -> Any:
 
 
 def row_norms(rows: Any) -> Any:
-    """Euclidean norms of the rows of a JAX array: [m]."""
+    """Euclidean norms [m] of the rows."""
     import jax.numpy as jnp
 
     largest = jnp.max(jnp.abs(rows), axis=1)
@@ -27,7 +26,7 @@ def row_norms(rows: Any) -> Any:
 
 
 def layer_norms(tree: Any) -> Any:
-    """Norms of each layer's parameters: [layers], arrays grouped by all but the last key."""
+    """Parameter norms [layers], grouped by all but the last key."""
     import jax
     import jax.numpy as jnp
 
@@ -38,13 +37,13 @@ def layer_norms(tree: Any) -> Any:
 
 
 def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
-    """H = L Q: orthonormal rows Q [k, n] and lower triangular L [k, k] of H [k, n].
+    """H = L Q: orthonormal rows Q [k, n], lower triangular L [k, k].
 
-    Gram-Schmidt with two projections per row. A row that depends on the earlier ones, to rounding,
-    has a zero row of Q and a zero diagonal entry of L.
+    Gram-Schmidt with two projections per row. A dependent row, to rounding, has a zero row of Q and
+    a zero diagonal entry of L.
 
-    LAPACK's QR can deadlock in a program on several CPU devices: its batches wait for threads of
-    the pool whose threads wait for it (jaxlib 0.10, two devices on two cores).
+    LAPACK's QR can deadlock on several CPU devices: its batches wait for pool threads that wait for
+    it (jaxlib 0.10, two devices on two cores).
     """
     import jax
     import jax.numpy as jnp

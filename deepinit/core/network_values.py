@@ -20,16 +20,16 @@ _EXACT = {
 
 
 def general_rows(shape: tuple[int, ...], start: float = 1.0) -> np.ndarray:
-    """Generic numbers in about [-1, 1], multiples of 1/128: exact in every float format."""
+    """Generic numbers in about [-1, 1], multiples of 1/128 (exact in every format)."""
     numbers = np.sin(start + 2.3 * np.arange(math.prod(shape))).reshape(shape)
     return np.round(128.0 * numbers) / 128.0
 
 
 def general_parameters(shapes: Any) -> Any:
-    """Generic parameters for a tree of shapes and dtypes, as NumPy arrays; integers are 0.
+    """Generic NumPy parameters for a tree of shapes and dtypes; integers are 0.
 
-    Matrices have columns of mean square 1 / fan_in (outputs along the last axis, as in flax), which
-    preserves the size of signals; vectors (biases, scales) are positive, about 1/2.
+    Matrix columns have mean square 1 / fan_in (outputs on the last axis, as in flax), vectors are
+    about 1/2: signals keep their size.
     """
     import jax
 
@@ -47,13 +47,12 @@ def general_parameters(shapes: Any) -> Any:
 def network_values(
     init: Callable[..., Any], apply: Callable[..., Any], input_width: int
 ) -> tuple[np.ndarray, int]:
-    """Outputs of `apply` [2, at most 4] for two inputs, at parameters of the shapes of `init`.
+    """Outputs of `apply` [2, at most 4] for two inputs, at generic parameters.
 
     Computed in float64, unless `apply` casts to a narrower type.
 
     Returns:
-        The outputs, and the decimal digits of the largest one that all processors share: 7 in
-        float64, 3 in float32, 0 (and no outputs) in narrower types.
+        Outputs and common digits, as `values_at`.
 
     Raises:
         SpecError: from `init` or `apply`.
@@ -82,15 +81,15 @@ def _network_values(init: Any, apply: Any, input_width: int) -> tuple[np.ndarray
 def values_at(
     function: Callable[..., Any], given: Callable[[], tuple[Any, ...]]
 ) -> tuple[np.ndarray, int]:
-    """One array, computed in float64, or in float32 by functions that do not accept it.
+    """Array computed in float64, or in float32 if the function requires it.
 
     Args:
         function: arguments -> an array.
-        given: the arguments, called with float64 enabled.
+        given: makes the arguments, with float64 enabled.
 
     Returns:
-        The flat array, and the decimal digits of its largest value that all processors share: 7 in
-        float64, 3 in float32, 0 (and no values) in narrower types.
+        Flat array, and decimal digits of its largest value equal on all processors: 7 in float64, 3
+        in float32, 0 (no values) in narrower types.
 
     Raises:
         SpecError: from the function.
@@ -144,7 +143,7 @@ def _is_float(aval: Any) -> bool:
 
 
 def _inner(parameters: dict[str, Any]) -> Iterator[Any]:
-    """The jaxprs inside an operation: jit, loops, branches, custom derivatives."""
+    """Jaxprs inside an operation: jit, loops, branches, custom derivatives."""
     for value in parameters.values():
         for item in value if isinstance(value, tuple | list) else (value,):
             inner = getattr(item, "jaxpr", item)

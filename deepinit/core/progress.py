@@ -1,4 +1,4 @@
-"""Progress reports: a bar on a terminal, else a line every ten seconds; none for short work."""
+"""Progress: a bar on a terminal, else a line every ten seconds."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ def callback(function: Callable[[float, float], None]) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def bar(label: str) -> Iterator[Report]:
-    """Fraction, elapsed time and time left on standard error, once work takes over 2 s."""
+    """Progress on standard error, once work takes over 2 s."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,8 +1,7 @@
-"""Sines, dot products, frames and constants with equal last bits on every processor.
+"""Sines, dot products, frames and constants with equal bits on every processor.
 
-Inputs, targets and variances are part of a run's identity; another processor can continue a run
-only if their numbers agree. Math libraries and BLAS round differently between processors; decimal
-arithmetic, `math.fsum` and single floating-point operations do not.
+Another processor can continue a run only if inputs, targets and variances agree. Math libraries and
+BLAS round differently; decimal arithmetic, `math.fsum` and single operations do not.
 """
 
 import decimal
@@ -17,7 +16,7 @@ _PI = decimal.Decimal(
 
 
 def sine(x: Any) -> np.ndarray:
-    """sin x, correctly rounded, float64 of any shape; |x| up to 1e15."""
+    """sin x, correctly rounded float64; |x| up to 1e15."""
     return np.vectorize(_sine, otypes=[np.float64])(np.asarray(x, np.float64))
 
 
@@ -28,17 +27,17 @@ def cosine(x: Any) -> np.ndarray:
 
 
 def constant(number: float, digits: int) -> float:
-    """The number to so many digits: quadrature and root search differ in the 15th and 16th."""
+    """Number rounded to these digits; quadrature and root search differ in the 15th."""
     return float(f"{number:.{digits - 1}e}")
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products along the last axis, by NumPy's sums: unlike BLAS, of one order everywhere."""
+    """Inner products along the last axis, in NumPy's fixed order, unlike BLAS."""
     return np.sum(a * b, axis=-1)
 
 
 def norm(vector: np.ndarray) -> float:
-    """The length of a vector, without overflow or underflow of squares."""
+    """Length of a vector, without overflow or underflow of squares."""
     unit = math.ldexp(1.0, math.frexp(float(np.abs(vector).max()))[1] - 1)
     scaled = vector / unit
     return unit * math.sqrt(float(dot(scaled, scaled)))
@@ -51,8 +50,8 @@ def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         vectors: [d, dimension], finite.
 
     Returns:
-        Rows [d, dimension], orthonormal to rounding, the first along the first vector; and the
-        fraction [d] of each vector's length orthogonal to the earlier ones, 0 for a zero vector.
+        Orthonormal rows [d, dimension], the first along the first vector; and the fraction [d] of
+        each length orthogonal to earlier vectors, 0 for a zero vector.
     """
     rows, shares = np.zeros_like(vectors), np.zeros(len(vectors))
     for index, vector in enumerate(vectors):

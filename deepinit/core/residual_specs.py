@@ -1,4 +1,4 @@
-"""Residual networks: identity shortcuts around blocks of one or two linear maps."""
+"""Residual networks with blocks of one or two linear maps."""
 
 import dataclasses
 from typing import Any, Literal
@@ -26,32 +26,31 @@ BLOCKS = ("two_layer", "shallow")
 
 @dataclasses.dataclass(frozen=True)
 class ResNet:
-    """A residual network: x^{l+1} = x^l + branch(x^l), x^0 the input, or its embedding A z.
+    """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input or A z.
 
-    The branch is V phi(W psi(x) + b) in `two_layer` blocks and phi(W psi(x) + b) in `shallow` ones.
-    With phi linear the latter is the pre-activation block x + W psi(x) + b.
+    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with linear phi the
+    pre-activation block x + W psi(x) + b).
 
     Attributes:
-        width: of the stream x; also of the inputs without an embedding.
+        width: of the stream x, and of inputs without an embedding.
         depth: number of blocks, L.
-        branch_width: neurons of a two-layer branch, between W and V; None takes `width`.
-        activation: phi; None takes relu in two-layer blocks and tanh in shallow ones.
-        weight_law: of W. None takes `normal(default_weight_var(activation))` (see `MLP`) in
-            two-layer blocks and `normal(1.0, scaling="depth")`, entries of variance 1 / (width L),
-            in shallow ones: the network is then a diffusion as L grows.
-        branch_law: of V (two-layer blocks only); None takes `normal(1.0, scaling="depth")`: the
-            variances of all branches add up to that of the stream at any depth.
-        bias_law: of b; None for no bias. Scaling `absolute`, or in shallow blocks `depth`:
-            variance / L. An `absolute` law also applies to the output layer.
-        output_width: neurons of the linear output layer; None for no output layer.
-        output_law: of the output weights; None takes `normal(1.0)`.
+        branch_width: neurons between W and V (two-layer); None for `width`.
+        activation: phi; None for relu in two-layer blocks, tanh in shallow ones.
+        weight_law: of W; None for `normal(default_weight_var(activation))` in two-layer blocks,
+            `normal(1.0, scaling="depth")` in shallow ones: entry variance 1 / (width L), a
+            diffusion as L grows.
+        branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: branches together add
+            the variance of the stream.
+        bias_law: of b; None for no bias. Scaling `absolute`, also for the output layer; in shallow
+            blocks also `depth`, variance / L.
+        output_width: of a linear output layer; None for none.
+        output_law: of its weights; None for `normal(1.0)`.
         block: `two_layer` or `shallow`.
-        inner_activation: psi, before W.
-        embedding_law: of A [width, dimension of the inputs] (`normal(1.0)`: fan_in is that
-            dimension); None for no embedding.
+        inner_activation: psi.
+        embedding_law: of A [width, input dimension = fan_in]; None for no embedding.
 
     Raises:
-        SpecError: as for MLP; a branch width or law with shallow blocks.
+        SpecError: as `MLP`; a branch width or law with shallow blocks.
     """
 
     width: int
@@ -97,26 +96,26 @@ class ResNet:
 
     @property
     def is_shallow(self) -> bool:
-        """Branches have one matrix."""
+        """Whether branches have one matrix."""
         return self.block == "shallow"
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Width of the stream after every block."""
+        """Width of the stream after each block."""
         return (self.width,) * self.depth
 
     @property
     def has_conditional_map(self) -> bool:
-        """Every weight law's action on given rows can be drawn without the matrix."""
+        """Whether all weight laws act on rows without drawing the matrix."""
         return has_conditional_map(self)
 
     @property
     def is_homogeneous(self) -> bool:
-        """F(c x) = c F(x) for every c > 0: homogeneous activations and no bias."""
+        """Whether F(c x) = c F(x) for c > 0."""
         return is_residual_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of every matrix of the embedding and the blocks, in order.
+        """(fan_in, fan_out) of embedding and block matrices, in order.
 
         Raises:
             SpecError: inputs of another width than the stream, without an embedding.
@@ -135,7 +134,7 @@ class ResNet:
         return (*embedding, *block * self.depth)
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        """JSON record, read by `spec_from_json`."""
         record = {"architecture": "ResNet", "width": self.width, "depth": self.depth}
         if self.is_shallow:
             record["block"] = self.block
@@ -145,7 +144,7 @@ class ResNet:
 
 
 def is_plain_resnet(spec: Any) -> bool:
-    """A fully connected network of two-layer blocks, no inner activation, no embedding."""
+    """Whether fully connected, two-layer, without inner activation and embedding."""
     return (
         isinstance(spec, ResNet)
         and not spec.is_shallow

@@ -1,11 +1,8 @@
-"""Finite precision as a model: activations rounded to multiples of rho, or flushed below rho.
+"""Finite precision: activations rounded to multiples of rho, or flushed below rho.
 
-The chain x_t = Q(phi(W_t x_{t-1})), Q the rounding to multiples of rho, is the network of the
-activation Q o phi. Once all values are 0 they stay 0.
-
-Floating-point numbers keep their leading digits down to the smallest number; smaller values become
-0. XLA flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has subnormal
-numbers, the multiples of 2^-24.
+The chain x_t = Q(phi(W_t x_{t-1})) is the network of activation Q o phi. Once all values are 0 they
+stay 0. XLA flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has
+subnormal numbers, multiples of 2^-24.
 """
 
 from typing import Any, Literal
@@ -29,7 +26,7 @@ STORED: dict[str, tuple[float, Rounding]] = {
 
 
 def rounded_activation(inner: Activation, rho: float, rounding: Rounding) -> Activation:
-    """Q(phi(x)) of an activation; see `activations.rounded`."""
+    """Q(phi(x)); see `activations.rounded`."""
     if inner.name == "rounded":
         raise SpecError(f"the activation {inner}", "one that is not rounded yet", "Round once.")
     spacing = validate.fraction("rho", rho, "0.001 keeps three digits.")
@@ -46,7 +43,7 @@ def rounded_activation(inner: Activation, rho: float, rounding: Rounding) -> Act
 
 
 def flush_level(activation: Activation) -> float:
-    """The smallest nonzero value under `flush`; 0 without flushing."""
+    """Smallest nonzero value under `flush`; 0 without flushing."""
     if activation.name != "rounded":
         return 0.0
     parameters: dict[str, Any] = dict(activation.parameters)
@@ -66,7 +63,7 @@ def _rounded_derivative(x: Any, activation: Activation, rho: float, rounding: Ro
 def _rounded_difference(
     x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding
 ) -> Any:
-    """Exact difference of rounded values; the inner difference where neither value is flushed."""
+    """Exact difference of rounded values; the inner one if neither is flushed."""
     xp = array_namespace(x, dx)
     direct = _rounded(x + dx, activation, rho, rounding) - _rounded(x, activation, rho, rounding)
     if rounding != "flush":
@@ -78,8 +75,8 @@ def _rounded_difference(
 def to_grid(values: Any, rho: float, rounding: Rounding) -> Any:
     """Q(x), elementwise.
 
-    The quotient by rho is taken in the dtype of the values: within rounding of a midpoint either
-    neighbour may result. The forward pass flushes values with a log-scale itself.
+    x / rho is taken in the dtype of x: near a midpoint either neighbour may result. The forward
+    pass flushes values with a log-scale itself.
     """
     xp = array_namespace(values)
     if rounding == "flush":

@@ -1,7 +1,7 @@
-"""Source records: the parts of a user's function, class or object outside of libraries.
+"""Source records: a user's function, class or object outside of libraries.
 
-A record is a flat dict, path -> text: hashes of sources and arrays, constants, names of library
-objects. It is independent of the process (addresses, the order of sets).
+Flat dict, path -> text: hashes of sources and arrays, constants, names of library objects.
+Independent of the process (addresses, order of sets).
 """
 
 import copyreg
@@ -31,16 +31,15 @@ Record = dict[str, str]
 
 
 def source_record(thing: Any, name: str = "it") -> Record:
-    """The source of a function, class or object and of everything that its code names.
+    """Source of a function, class or object and of all that its code names.
 
-    Includes closures, default arguments, decorators, partial applications, methods, fields,
-    containers, globals and own modules that a function imports. Library code counts by its name,
-    with its closures, which hold a user's values (the learning rate of an optax transformation).
-    Comments, docstrings and whitespace do not count. A function without source counts by its
-    bytecode. Names made at run time (`getattr`, files, the environment) are not seen.
+    Includes closures, defaults, decorators, partials, methods, fields, containers, globals and
+    imported own modules. Library code counts by name and closures (an optax learning rate).
+    Comments, docstrings and whitespace do not count. Without source, bytecode counts. Names made at
+    run time (`getattr`, files, the environment) are not seen.
 
     Args:
-        thing: the object.
+        thing: object.
         name: its path in the record.
     """
     record: Record = {}
@@ -49,7 +48,7 @@ def source_record(thing: Any, name: str = "it") -> Record:
 
 
 def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str, Any]]) -> None:
-    """Add the parts of `thing`, at the path `name`."""
+    """Add the parts of `thing` at the path `name`."""
     if isinstance(thing, bool | int | float | complex | str | bytes | None):
         _put(record, name, repr(thing))
     elif id(thing) in seen:
@@ -64,7 +63,7 @@ def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str
 
 
 def _reference(thing: Any, name: str, record: Record) -> str:
-    """Record a function or class under its own name; return the text for other paths to it."""
+    """Record a function or class under its own name; return the text for other paths."""
     if not isinstance(thing, FunctionType | type):
         return f"as {name}"
     own = _name(thing)
@@ -79,7 +78,7 @@ def _reference(thing: Any, name: str, record: Record) -> str:
 
 
 def _parts(thing: Any, name: str, record: Record) -> Parts:
-    """Record `thing` itself, and yield its parts."""
+    """Record `thing` itself; yield its parts."""
     if isinstance(thing, FunctionType):
         yield from _function_parts(thing, name)
     elif isinstance(thing, type):
@@ -122,7 +121,7 @@ def _parts(thing: Any, name: str, record: Record) -> Parts:
 
 
 def _entries(entries: list[tuple[str, Any]], name: str, record: Record) -> Parts:
-    """The entries of a container; of a large one a hash."""
+    """Entries of a container; a hash of a large one."""
     if len(entries) <= _MOST:
         _put(record, name, f"{len(entries)} entries")
         yield from entries
@@ -170,7 +169,7 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
 
 
 def _module_parts(module: ModuleType, names: tuple[str, ...]) -> Parts:
-    """The named objects of a module of the user's own, and of modules inside it."""
+    """Named objects of a user's module, and of modules inside it."""
     if is_library(getattr(module, "__file__", None) or "", {}):
         return
     inside = vars(module)
@@ -182,7 +181,7 @@ def _module_parts(module: ModuleType, names: tuple[str, ...]) -> Parts:
 
 
 def _imported(function: FunctionType) -> Iterator[ModuleType]:
-    """Own modules that import statements inside a function name."""
+    """Own modules imported inside a function."""
     package = function.__globals__.get("__package__") or ""
     for name, taken in imports_in(function.__code__):
         parent = f"{name.rstrip('.')}." if name.strip(".") else name
@@ -217,7 +216,7 @@ def _unwrapped(value: Any) -> FunctionType | None:
 
 
 def _fields(thing: Any) -> Parts:
-    """The fields and attributes of an object, or the parts that its library pickles."""
+    """Attributes of an object, or the parts that its library pickles."""
     is_dataclass = dataclasses.is_dataclass(thing)
     fields = [field.name for field in dataclasses.fields(thing)] if is_dataclass else []
     if _is_of_user(type(thing)):
@@ -259,7 +258,7 @@ def _is_of_library(function: FunctionType) -> bool:
 
 
 def _is_of_user(cls: type) -> bool:
-    """Whether a class is the user's; without a file, whether one of its methods is."""
+    """Whether a class is the user's; without a file, by its methods."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file:
         return not is_library(file, {})
@@ -268,7 +267,7 @@ def _is_of_user(cls: type) -> bool:
 
 
 def _name(thing: Any) -> str:
-    """`module:name`; of a function from its code, since `functools.wraps` renames it."""
+    """`module:name`; of a function from its code, as `functools.wraps` renames it."""
     if isinstance(thing, FunctionType):
         return f"{thing.__globals__.get('__name__')}:{thing.__code__.co_qualname}"
     own = getattr(thing, "__qualname__", None) or thing.__name__
@@ -276,7 +275,7 @@ def _name(thing: Any) -> str:
 
 
 def _alone(thing: Any) -> str:
-    """The record of a part of a container as text."""
+    """Record of a container's part, as text."""
     return json.dumps(source_record(thing), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""Normalized source of functions and classes, without comments, docstrings and layout."""
+"""Source of functions and classes, without comments, docstrings and layout."""
 
 import ast
 import dis
@@ -17,7 +17,7 @@ _EXPERIMENTS = str(_PACKAGE / "experiments")  # of a wheel: user code, as in a c
 
 
 def is_library(file: str, namespace: dict[str, Any]) -> bool:
-    """Whether a file is a library's, or none; generated code counts by its namespace's file."""
+    """Whether a file is a library's, or none; generated code by its namespace's file."""
     if file.startswith("<"):
         file = str(namespace.get("__file__", file))
     if file.startswith(_EXPERIMENTS):
@@ -27,7 +27,7 @@ def is_library(file: str, namespace: dict[str, Any]) -> bool:
 
 
 def function_text(code: CodeType) -> str:
-    """The normalized source of a function or lambda; its bytecode where there is no source."""
+    """Normalized source of a function or lambda, else its bytecode."""
     linecache.checkcache(code.co_filename)
     tree = _parsed("".join(linecache.getlines(code.co_filename)))
     kind = ast.Lambda if code.co_name == "<lambda>" else ast.FunctionDef | ast.AsyncFunctionDef
@@ -46,7 +46,7 @@ def function_text(code: CodeType) -> str:
 
 
 def class_text(cls: type) -> str:
-    """The normalized source of a class; empty where there is none."""
+    """Normalized source of a class, or ""."""
     try:
         return _normalized(ast.parse(inspect.cleandoc("\n" + inspect.getsource(cls))))
     except (OSError, TypeError, SyntaxError):
@@ -54,14 +54,14 @@ def class_text(cls: type) -> str:
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """Global names and attributes in a function and in the functions inside it."""
+    """Global names and attributes in a function and its inner functions."""
     yield from code.co_names
     for inner in _inner(code):
         yield from names_in(inner)
 
 
 def imports_in(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(module, imported names) of the import statements in a function; `.module` is relative."""
+    """(module, imported names) of imports in a function; `.module` is relative."""
     before: list[Any] = [None, None]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

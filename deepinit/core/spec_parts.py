@@ -1,4 +1,4 @@
-"""Shared parts of the specs: checks of sizes and laws, defaults, JSON records."""
+"""Shared parts of specs: checks, defaults, JSON records."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ WEIGHT_LAWS = tuple(name for name in LAWS if name != "bias_law")
 
 
 def complete(spec: Any, *, default_law: Law | None = None, structured: bool = False) -> None:
-    """Check and complete the activation, the laws and the output layer of a new spec.
+    """Check and complete activation, laws and output layer of a new spec.
 
     Args:
         spec: under construction.
-        default_law: of the weights; None takes `normal(default_weight_var(activation))`.
-        structured: whether weights and biases may have a `MatrixLaw`.
+        default_law: of weights; None for `normal(default_weight_var(activation))`.
+        structured: whether `MatrixLaw` is allowed for weights and biases.
     """
     object.__setattr__(spec, "activation", as_activation(spec.activation))
     for name in LAWS:
@@ -49,31 +49,31 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
 
 
 def laws_of(spec: Any, names: tuple[str, ...] = LAWS) -> dict[str, Any]:
-    """Name -> law, of the laws that are not None."""
+    """Name -> law, without None."""
     return {name: law for name in names if (law := getattr(spec, name, None)) is not None}
 
 
 def acts_on_rows(law: Any) -> bool:
-    """Whether the law's action on given rows can be drawn without the matrix."""
+    """Whether the law acts on rows without drawing the matrix."""
     if isinstance(law, MatrixLaw):
         return law.has_product_covariance
     return law.is_gaussian or law.is_haar
 
 
 def has_conditional_map(spec: Any) -> bool:
-    """Whether every weight law's action on given rows can be drawn without the matrix."""
+    """Whether all weight laws act on rows without drawing the matrix."""
     return all(acts_on_rows(law) for law in laws_of(spec, WEIGHT_LAWS).values())
 
 
 def is_residual_homogeneous(spec: Any) -> bool:
-    """Homogeneous activations, no bias and no drift."""
+    """Whether activations are homogeneous, without bias and drift."""
     has_drift = isinstance(spec.weight_law, MatrixLaw) and not spec.weight_law.is_symmetric
     homogeneous = spec.activation.is_homogeneous and spec.inner_activation.is_homogeneous
     return homogeneous and spec.bias_law is None and not has_drift
 
 
 def check_matrix_laws(spec: Any, fan_out: int, fan_in: int) -> None:
-    """Raise SpecError for a `MatrixLaw` of another shape than the layer."""
+    """Raise SpecError for a `MatrixLaw` of another shape."""
     for name, shape in (("weight_law", (fan_out, fan_in)), ("bias_law", (fan_out, 1))):
         law = getattr(spec, name)
         if isinstance(law, MatrixLaw) and law.shape != shape:
@@ -94,7 +94,7 @@ def common_json(spec: Any) -> dict[str, Any]:
 
 
 def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
-    """The inverse of the laws' `to_json`."""
+    """Inverse of the laws' `to_json`."""
     if record["name"] not in ("matrix_normal", "gaussian_matrix"):
         return Law(**record)
     matrices = {key: _tuples(value) for key, value in record.items() if key != "name"}
@@ -102,12 +102,12 @@ def law_from_json(record: dict[str, Any]) -> Law | MatrixLaw:
 
 
 def checked_width(given: Any, where: str) -> int:
-    """A whole number of neurons, >= 1; 3.0 counts as 3."""
+    """Number of neurons, >= 1; 3.0 counts as 3."""
     return _whole(f"width {given!r} {where}", given, "Give a whole number of neurons.")
 
 
 def checked_count(name: str, given: Any, remedy: str) -> int:
-    """A whole number of layers or positions, >= 1."""
+    """Number of layers or positions, >= 1."""
     return _whole(f"{name}={given!r}", given, remedy)
 
 

@@ -1,4 +1,4 @@
-"""Text of a spec for messages: the fields that decide whether a theory applies."""
+"""Text of a spec's fields that decide whether a theory applies."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from deepinit.core.specs import MLP, Spec
 
 
 def in_words(spec: Any) -> str:
-    """Architecture, activations; of residual networks also blocks, laws and end layers."""
+    """Architecture and activations; for residual networks blocks, laws, end layers."""
     if not isinstance(spec, Spec):
         return "networks that no spec describes"
     activation, biases = f"the activation {spec.activation}", spec.bias_law

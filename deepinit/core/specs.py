@@ -1,4 +1,4 @@
-"""Specs: frozen, hashable descriptions of a random network."""
+"""Specs: frozen, hashable descriptions of random networks."""
 
 import dataclasses
 import json
@@ -27,22 +27,20 @@ from deepinit.core.spec_parts import (
 
 @dataclasses.dataclass(frozen=True)
 class MLP:
-    """A fully connected network: z^{l+1} = W^{l+1} phi(z^l) + b^{l+1}, z^1 = W^1 x + b^1.
+    """Fully connected network: z^{l+1} = W^{l+1} phi(z^l) + b^{l+1}, z^1 = W^1 x + b^1.
 
     Attributes:
-        widths: neurons of each hidden layer, in order; the inputs have their own width.
-        activation: an Activation, a built-in's name, or any elementwise JAX function.
-        weight_law: of every hidden layer's weights; None takes
-            `normal(default_weight_var(activation))`: He initialization for ReLU, critical for
-            homogeneous and odd activations. For others (GELU, SiLU, softplus) it keeps unit
-            preactivation variance and is not critical; see `di.critical`.
-        bias_law: of every layer's biases (scaling `absolute`); None for no bias.
-        output_width: neurons of the linear output layer; None for no output layer.
-        output_law: of the output weights; None takes `normal(1.0)`.
+        widths: of hidden layers, in order.
+        activation: an Activation, a built-in's name, or an elementwise JAX function.
+        weight_law: of hidden layers; None for `normal(default_weight_var(activation))`: critical
+            for homogeneous (He for ReLU) and odd activations; for others (GELU, SiLU, softplus)
+            unit preactivation variance, not critical (`di.critical`).
+        bias_law: of all layers, scaling `absolute`; None for no bias.
+        output_width: of a linear output layer; None for none.
+        output_law: of its weights; None for `normal(1.0)`.
 
     Raises:
-        SpecError: no layers, a width that is not an integer >= 1, an unknown activation, a law that
-            is not a `Law`, a bias law that is not `absolute`.
+        SpecError: no layers, a width < 1, an unknown activation, a bias law that is not `absolute`.
     """
 
     widths: tuple[int, ...]
@@ -63,25 +61,25 @@ class MLP:
 
     @property
     def depth(self) -> int:
-        """The number of hidden layers."""
+        """Number of hidden layers."""
         return len(self.widths)
 
     @property
     def has_conditional_map(self) -> bool:
-        """Every weight law's action on given rows can be drawn without the matrix."""
+        """Whether all weight laws act on rows without drawing the matrix."""
         return has_conditional_map(self)
 
     @property
     def is_homogeneous(self) -> bool:
-        """F(c x) = c F(x) for every c > 0: homogeneous activation and no bias."""
+        """Whether F(c x) = c F(x) for c > 0."""
         return self.activation.is_homogeneous and self.bias_law is None
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
-        """(fan_in, fan_out) of every hidden matrix, in order."""
+        """(fan_in, fan_out) of hidden matrices, in order."""
         return tuple(zip((input_width, *self.widths[:-1]), self.widths, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON record that `spec_from_json` reads back to an equal spec."""
+        """JSON record, read by `spec_from_json`."""
         return {"architecture": "MLP", "widths": list(self.widths), **common_json(self)}
 
 
@@ -91,7 +89,7 @@ _ARCHITECTURES: dict[str, Any] = {"MLP": MLP, "ResNet": ResNet, "ConvResNet": Co
 
 
 def spec_from_json(record: dict[str, Any] | str) -> Spec:
-    """The inverse of a spec's `to_json`, from the record or its JSON text."""
+    """Inverse of a spec's `to_json`, from the record or its text."""
     fields = dict(json.loads(record) if isinstance(record, str) else record)
     architecture = fields.pop("architecture", None)
     if architecture not in _ARCHITECTURES:
@@ -111,16 +109,16 @@ LINEAR_MAPS = ("auto", "explicit", "conditional", "chi_square")
 
 
 def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
-    """How to draw linear maps; `auto` is conditional where that is exact and cheaper.
+    """How to draw linear maps; `auto` is conditional where exact and cheaper.
 
     Args:
-        spec: the network.
+        spec: network.
         name: one of LINEAR_MAPS.
-        num_rows: rows that travel through the network together.
+        num_rows: rows propagated together.
 
     Raises:
-        SpecError: an unknown name; `conditional` with a law that is neither Gaussian (independent
-            entries or a product covariance) nor Haar.
+        SpecError: unknown name; `conditional` with a law neither Gaussian (independent or product
+            covariance) nor Haar.
     """
     if name not in LINEAR_MAPS:
         remedy = "Leave it out for the fastest exact one."
@@ -145,12 +143,12 @@ def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
     """`choose_linear_map` for the backward pass, where Haar matrices are explicit.
 
     Args:
-        spec: the network.
+        spec: network.
         name: auto, explicit or conditional.
         num_rows: points and functions together.
 
     Raises:
-        SpecError: as `choose_linear_map`; `conditional` with a Haar law, `chi_square`.
+        SpecError: as `choose_linear_map`; `conditional` with a Haar law; `chi_square`.
     """
     haar = any(isinstance(law, Law) and law.is_haar for law in laws_of(spec, WEIGHT_LAWS).values())
     if name == "chi_square" or (name == "conditional" and haar):

@@ -1,7 +1,7 @@
-"""Evaluation of a jaxpr with the state of every switch: max, abs, comparisons, floor, ...
+"""Evaluation of a jaxpr with its switches: max, abs, comparisons, floor, ...
 
-A composition of smooth operations with switches can fail to be smooth only where a switch changes
-its state. With all states held, it is the smooth continuation of the function.
+Smooth operations composed with switches fail to be smooth only where a switch changes state. With
+all states held, the result is the smooth continuation.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ class Switch(NamedTuple):
 
     Attributes:
         state: constant between thresholds.
-        gaps: arguments whose zeros, or integer values of a step function, are the thresholds.
+        gaps: arguments with thresholds at zeros, or at integers for a step function.
         is_step: floor, round, ...: any value may be a threshold.
     """
 
@@ -27,12 +27,12 @@ class Switch(NamedTuple):
 def evaluate(
     jaxpr: Any, x: np.ndarray, held: Iterator[Switch] | None = None
 ) -> tuple[np.ndarray, list[Switch]]:
-    """The function at x [m] and its switches, in their own states or in held ones.
+    """Function at x and its switches, in their own or in held states.
 
     Args:
-        jaxpr: closed; one array in, one array of the same shape out. Loops are not opened.
-        x: [m], of the shape that the jaxpr was traced with.
-        held: switches of an earlier evaluation, whose states are imposed.
+        jaxpr: closed; one array of x's shape in and out. Loops are not opened.
+        x: [m], as traced.
+        held: switches of an earlier evaluation, to impose.
     """
     import jax.numpy as jnp
 
@@ -53,7 +53,7 @@ def _run(jaxpr: Any, consts: Any, arguments: list[Any], record: list, held: Any)
 
 
 def inner_jaxpr(equation: Any) -> tuple[Any, Any] | None:
-    """(jaxpr, consts) of a call that is not a loop: jit, custom_jvp, ..."""
+    """(jaxpr, consts) of a call that is no loop: jit, custom_jvp, ..."""
     params = equation.params
     body = next((params[key] for key in ("jaxpr", "call_jaxpr") if key in params), None)
     if body is None or equation.primitive.name in ("scan", "while", "cond"):
@@ -93,7 +93,7 @@ def _gaps(name: str, inputs: list[Any]) -> tuple[np.ndarray, ...]:
 
 
 def _order(a: Any, b: Any, **_: Any) -> np.ndarray:
-    """The sign of a - b, as -1, 0 or 1."""
+    """Sign of a - b: -1, 0 or 1."""
     a, b = np.asarray(a), np.asarray(b)
     return (a > b).astype(np.int8) - (a < b).astype(np.int8)
 

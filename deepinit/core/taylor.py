@@ -1,12 +1,11 @@
-"""Taylor coefficients of an activation at 0, the data of a residual network of infinite depth.
+"""Taylor coefficients of an activation at 0, for residual networks of infinite depth.
 
 A block adds phi(h), h of variance O(dt):
 
-    phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...,    a = phi'(0), b = phi''(0), c = phi'''(0).
+    phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...
 
-At infinite depth only a (noise and drift) and b (the Ito correction (b/2) Var h) matter; c enters
-at order 1 / depth. phi(0) != 0 would add depth * phi(0), and a kink at 0 a drift of order
-sqrt(depth): neither has a limit.
+At infinite depth a gives noise and drift, b the Ito correction (b/2) Var h; c enters at order
+1 / depth. phi(0) != 0 would add depth * phi(0), a kink at 0 a drift of order sqrt(depth): no limit.
 """
 
 import functools
@@ -35,12 +34,12 @@ _ROUNDING = 1e-12  # of the largest value on [-1, 1]
 
 
 class Taylor(NamedTuple):
-    """The Taylor coefficients of the outer activation at 0.
+    """Taylor coefficients of the outer activation at 0.
 
     Attributes:
         slope: a = phi'(0).
-        curvature: b = phi''(0); not 0: the coordinates acquire a mean, and the limit may explode.
-        third: c = phi'''(0); enters at order 1 / depth only.
+        curvature: b = phi''(0); if not 0, coordinates have a mean and the limit may explode.
+        third: c = phi'''(0), of order 1 / depth.
     """
 
     slope: float
@@ -49,20 +48,18 @@ class Taylor(NamedTuple):
 
 
 def taylor_at_zero(activation: Any) -> Taylor:
-    """a, b, c = phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
+    """phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
+
+    Exact for built-ins, else by automatic differentiation in float64.
 
     Args:
-        activation: an `Activation`, a built-in's name or a JAX function, with phi(0) = 0 and three
-            derivatives at 0.
-
-    Returns:
-        Exact for built-ins, else by automatic differentiation in float64.
+        activation: phi, an `Activation`, a built-in's name or a JAX function.
 
     Raises:
-        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, absolute value).
+        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, absolute value, a
+            hidden 0/0).
 
-    Valid for: the outer activation; the inner one, psi, may have kinks. Derivatives that are not
-        finite at 0 (a hidden 0/0) are refused as not smooth.
+    Valid for: the outer activation; psi may have kinks.
 
     Reference: arXiv:2007.03253, section 3.
     """
@@ -71,7 +68,7 @@ def taylor_at_zero(activation: Any) -> Taylor:
 
 @functools.lru_cache(maxsize=256)
 def _constants(phi: Activation) -> Taylor:
-    """Once for each activation: differentiation costs 50 ms."""
+    """Cached: differentiation costs 50 ms."""
     if phi.slopes is not None and phi.slopes[0] == phi.slopes[1]:
         return Taylor(phi.slopes[0], 0.0, 0.0)
     if phi.name in _EXACT:
@@ -97,7 +94,7 @@ def _constants(phi: Activation) -> Taylor:
 
 
 def _derivatives(phi: Activation, points: np.ndarray) -> np.ndarray:
-    """[points, 3]: the first three derivatives, in float64 on the host."""
+    """[points, 3]: first three derivatives, in float64 on the host."""
 
     def stacked(x):
         import jax

@@ -15,7 +15,7 @@ _CONTROL = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with control characters escaped: stored text must not control a terminal."""
+    """Text with control characters escaped: it must not control a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
@@ -25,12 +25,12 @@ def one_line(text: str) -> str:
 
 
 def write_line(text: str) -> None:
-    """Print one line to standard output; see `write`."""
+    """`write` of one line."""
     write(f"{one_line(text)}\n")
 
 
 def write(text: str) -> None:
-    """Print to standard output; a closed pipe, as in `| head`, ends it quietly.
+    """Print `printable` text to standard output; a closed pipe ends it quietly.
 
     Raises:
         ResourceError: the output cannot be written.
@@ -39,7 +39,7 @@ def write(text: str) -> None:
 
 
 def emit(text: str) -> None:
-    """`write`, for text with the command's own control sequences.
+    """`write` with the command's own control sequences.
 
     Raises:
         ResourceError: as `write`.
@@ -59,7 +59,7 @@ def emit(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """Print to standard error; errors of the stream are ignored."""
+    """Print to standard error; stream errors are ignored."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(text))
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Configuration of a training run: examples, optimizer, and steps of measurement."""
+"""Configuration of a training run."""
 
 import dataclasses
 import hashlib
@@ -21,32 +21,27 @@ GEOMETRIES = ("l2", "linf")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingConfig:
-    """A training run, apart from the network and its key.
+    """Training run, apart from the network and its key.
 
     Attributes:
-        examples: the training set, from `di.targets`.
-        record_steps: increasing step numbers >= 0 of the measurements; the last one ends the run.
-        mode: one of MODES, or an optax transformation with a `name`; see
-            `training.training_seed_fn`.
-        rate: learning rate or relative step; only the flows have a default.
+        examples: training set, from `di.targets`.
+        record_steps: steps >= 0 to measure, increasing; the last ends the run.
+        mode: one of MODES, or an optax transformation; see `training.training_seed_fn`.
+        rate: learning rate or relative step; default for flows only.
         loss: `mse` or `cross_entropy`.
-        stop_drop: stop once the loss has dropped by this fraction of its initial value; None for
-            never.
-        batch_size: examples of a minibatch; None for all.
-        test: examples for the test accuracy; None for none.
-        initial_stage: refuse initializations whose outputs are not small against the targets.
-        tolerance: of `flow`, relative error of a layer in one step.
-        name: of the optimizer, in tables and in a run's identity; None takes the mode.
-        end_time: of `flow`, the last time, > 0; None for no limit.
-        geometry: of an optax transformation, for predicted orientations: `l2` (steps along the
-            gradient, with or without momentum) or `linf` (steps of one size in every coordinate,
-            as Adam's from tiny weights); None for no prediction.
+        stop_drop: stop once the loss has dropped by this fraction; None for never.
+        batch_size: of minibatches; None for all examples.
+        test: examples for the test accuracy, or None.
+        initial_stage: refuse initializations with outputs not small against the targets.
+        tolerance: of `flow`, relative error of a layer per step.
+        name: of the optimizer, in a run's identity; None for the mode, required for optax.
+        end_time: of `flow`, > 0; None for no limit.
+        geometry: of optax, for predicted orientations: `l2` (steps along the gradient, also with
+            momentum), `linf` (equal steps in all coordinates, as Adam from tiny weights) or None.
 
     Raises:
-        SpecError: `examples` or `test` that are not Examples or do not match, an unknown mode, loss
-            or geometry, targets of the wrong kind for the loss, an optax transformation without a
-            name, numbers that are not finite, `record_steps` that do not increase, options out of
-            range or of another mode (a batch size of a flow, an end time of gd).
+        SpecError: mismatched `examples` and `test`, targets of the wrong kind for the loss, optax
+            without a name, options out of range or of another mode.
     """
 
     examples: Examples
@@ -88,7 +83,7 @@ class TrainingConfig:
             put("name", self.mode)  # dataclasses.replace passes the name of the former mode
 
     def _check_optimizer(self) -> None:
-        """Raise SpecError for a mode, name and geometry that do not match."""
+        """Raise SpecError for mismatched mode, name and geometry."""
         named = isinstance(self.mode, str)
         if named and self.mode not in MODES:
             allowed = ", ".join(MODES) + ", or an optax transformation"
@@ -115,10 +110,9 @@ class TrainingConfig:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the fields, part of a run's identity.
+        """SHA-256 of the fields, for a run's identity.
 
-        An optax transformation counts by its name; its source and constants are in `Case.code`.
-        Labels of examples do not count.
+        optax counts by name (its source is in `Case.code`), labels of examples do not count.
         """
         options = {
             field.name: getattr(self, field.name)
@@ -140,7 +134,7 @@ class TrainingConfig:
 
 
 def check_targets(examples: Examples, loss: str) -> None:
-    """Raise SpecError for classes with the mse, and for numbers with the cross-entropy."""
+    """Raise SpecError for classes with mse, numbers with cross-entropy."""
     if loss == "mse" and examples.are_classes:
         remedy = "Take loss='cross_entropy', or floats."
         raise SpecError("classes as targets of the mse", "numbers [n, outputs]", remedy)
@@ -162,7 +156,7 @@ def checked_steps(record_steps: Any) -> tuple[int, ...]:
 
 
 def _check_alike(examples: Examples, test: Examples) -> None:
-    """Raise SpecError for test examples of another dimension or kind of target."""
+    """Raise SpecError for another dimension or kind of target."""
     if test.dimension != examples.dimension or test.are_classes != examples.are_classes:
         kind = lambda given: "classes" if given.are_classes else "numbers"
         at = lambda given: f"{kind(given)} at inputs of dimension {given.dimension}"

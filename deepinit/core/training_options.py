@@ -1,4 +1,4 @@
-"""Checks of the options of a training run, and of the networks that can be trained."""
+"""Checks of training options and trainable networks."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from deepinit.core.specs import MLP
 def check_options(
     mode: Any, rate: Any, stop_drop: Any, batch_size: Any, tolerance: Any, num_examples: int
 ) -> None:
-    """Raise SpecError for values out of range, or that do not belong to the mode."""
+    """Raise SpecError for values out of range or of another mode."""
     named = isinstance(mode, str)
     if rate is not None and not named:
         given = f"rate={rate!r} beside an optax transformation"
@@ -37,7 +37,7 @@ def check_options(
 
 
 def check_end_time(mode: Any, end_time: Any) -> None:
-    """Raise SpecError for an end time that is not > 0, or with another mode than `flow`."""
+    """Raise SpecError unless None, or > 0 with mode `flow`."""
     is_flow = isinstance(mode, str) and mode == "flow"
     if end_time is not None and not (is_positive(end_time) and is_flow):
         given = f"end_time={end_time!r} for the mode {mode!r}"
@@ -46,12 +46,12 @@ def check_end_time(mode: Any, end_time: Any) -> None:
 
 
 def is_positive(value: Any) -> bool:
-    """Whether this is a finite number > 0."""
+    """Whether a finite number > 0."""
     return validate.is_number(value) and 0.0 < value < float("inf")
 
 
 def require_output_layer(spec: Any) -> None:
-    """Raise SpecError unless this is an MLP with an output layer."""
+    """Raise SpecError unless an MLP with an output layer."""
     if not isinstance(spec, MLP) or spec.output_width is None:
         remedy = "Write di.MLP(..., output_width=1)."
         raise SpecError(f"the spec {spec!r}", "an MLP with an output layer", remedy)

@@ -1,7 +1,4 @@
-"""Checks of arguments: each takes a name and a value, and returns the checked value.
-
-Raises SpecError(given, allowed, remedy) for a value that fails.
-"""
+"""Checks of arguments: a name and a value -> the checked value, or SpecError."""
 
 import math
 import numbers
@@ -23,7 +20,7 @@ _ROUNDING = 1e-8  # relative to the largest entry, for symmetry and positivity
 def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
     """Raise SpecError unless ok.
 
-    The texts are built on every call: use `if` and `raise` where that is costly or can fail.
+    Texts are built on every call: use `if` and `raise` where that is costly or can fail.
     """
     if not ok:
         raise SpecError(given, allowed, remedy)
@@ -35,7 +32,7 @@ def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
 def integer(
     name: str, value: Any, least: int = 0, remedy: str = "", most: int | None = None
 ) -> int:
-    """A Python integer from least to most; no upper end if most is None."""
+    """Integer from least to most."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -49,7 +46,7 @@ def integer(
 def real(
     name: str, value: Any, least: float = -math.inf, most: float = math.inf, remedy: str = ""
 ) -> float:
-    """A finite float from least to most, ends included."""
+    """Finite float from least to most, inclusive."""
     number = real_number(value)
     if number is None or not math.isfinite(number) or not least <= number <= most:
         ends = [f">= {least:g}"] if least > -math.inf else []
@@ -60,7 +57,7 @@ def real(
 
 
 def positive(name: str, value: Any, remedy: str = "") -> float:
-    """A finite float > 0."""
+    """Finite float > 0."""
     number = real_number(value)
     if number is None or not 0.0 < number < math.inf:
         raise SpecError(f"{name}={value!r}", "a finite number > 0", remedy)
@@ -68,12 +65,12 @@ def positive(name: str, value: Any, remedy: str = "") -> float:
 
 
 def not_negative(name: str, value: Any, remedy: str = "") -> float:
-    """A finite float >= 0."""
+    """Finite float >= 0."""
     return real(name, value, 0.0, remedy=remedy)
 
 
 def fraction(name: str, value: Any, remedy: str = "") -> float:
-    """A float strictly between 0 and 1."""
+    """Float strictly between 0 and 1."""
     number = real_number(value)
     if number is None or not 0.0 < number < 1.0:
         raise SpecError(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy)
@@ -81,7 +78,7 @@ def fraction(name: str, value: Any, remedy: str = "") -> float:
 
 
 def num_seeds(value: Any) -> int:
-    """A number of networks: 1 to 2^32 - 1."""
+    """Number of networks: 1 to 2^32 - 1."""
     remedy = "A thousand networks give 3 % error bars."
     return integer("num_seeds", value, 1, remedy, 2**32 - 1)
 
@@ -92,7 +89,7 @@ def num_seeds(value: Any) -> int:
 def choice(
     name: str, value: Any, allowed: Sequence[str], remedy: str = "Check the spelling."
 ) -> str:
-    """The allowed text that equals the value, as a `str`."""
+    """Allowed text equal to the value, as a `str`."""
     for text in allowed:
         if isinstance(value, str) and value == text:
             return text
@@ -100,18 +97,18 @@ def choice(
 
 
 def flag(name: str, value: Any, remedy: str = "") -> bool:
-    """True or False, of Python or NumPy."""
+    """Boolean, of Python or NumPy."""
     require(isinstance(value, bool | np.bool_), f"{name}={value!r:.80}", "True or False", remedy)
     return bool(value)
 
 
 def instance(name: str, value: Any, kind: Any, allowed: str, remedy: str = "") -> None:
-    """Raise SpecError for a value that is no `kind`, a type or several."""
+    """Raise SpecError unless an instance of `kind`."""
     require(isinstance(value, kind), f"{name} of type {type(value).__name__}", allowed, remedy)
 
 
 def dtype(value: Any) -> str:
-    """`float32`, or `float64` in JAX's 64-bit mode (else JAX would silently take float32)."""
+    """`float32`, or `float64` in JAX's 64-bit mode (else JAX silently takes float32)."""
     name = choice("dtype", value, DTYPES, f"{DTYPES[0]} is the default.")
     if name == "float64":
         import jax
@@ -124,7 +121,7 @@ def dtype(value: Any) -> str:
 
 
 def precision(value: Any) -> str:
-    """A precision of matrix products."""
+    """Precision of matrix products."""
     return choice("precision", value, PRECISIONS, f"{PRECISIONS[0]} is the default.")
 
 
@@ -132,7 +129,7 @@ def precision(value: Any) -> str:
 
 
 def angle(theta: Any) -> None:
-    """Raise SpecError for concrete angles outside [0, pi]; tracers pass, and pi in float32."""
+    """Raise SpecError for concrete angles outside [0, pi]; float32's pi passes."""
     if is_traced(theta):
         return
     try:
@@ -154,8 +151,8 @@ def array(
 
     Args:
         name: for the message.
-        values: numbers, of Python, NumPy or JAX.
-        shape: sizes; a text names an axis of any size >= 1. None allows any shape.
+        values: of Python, NumPy or JAX.
+        shape: sizes; a text names an axis of any size >= 1. None for any shape.
         remedy: last sentence of the message.
     """
     numeric = real_numbers(values)
@@ -174,7 +171,7 @@ def array(
 
 
 def symmetric(name: str, values: Any, size: int | None = None, remedy: str = "") -> np.ndarray:
-    """[n, n] float64, symmetric up to 1e-8 of its largest entry; n = size if given."""
+    """[n, n] float64, symmetric up to 1e-8 of its largest entry."""
     matrix = array(name, values, remedy=remedy)
     square = matrix.ndim == 2 and len(matrix) == matrix.shape[1] and matrix.size
     n = "n" if size is None else size
@@ -197,7 +194,7 @@ def covariance(name: str, values: Any, size: int | None = None, remedy: str = ""
 
 
 def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -> tuple[int, ...]:
-    """Widths of layers, integers >= 1, at least `least` of them."""
+    """Widths of at least `least` layers, each >= 1."""
     given = values if np.iterable(values) and not isinstance(values, str) else ()
     sizes = [whole_number(value) for value in given]
     checked = tuple(size for size in sizes if size is not None and size >= 1)
@@ -210,7 +207,7 @@ def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -
 
 
 def is_number(value: Any) -> bool:
-    """A real number, of Python or NumPy."""
+    """Whether a real number of Python or NumPy."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of unequal length
@@ -219,9 +216,9 @@ def is_number(value: Any) -> bool:
 
 
 def real_number(value: Any) -> float | None:
-    """A real number of Python, NumPy or JAX as a float, -0 as 0; None for others and booleans.
+    """Real number as a float; None for others and booleans.
 
-    Equal numbers are then stored as one number: one JSON text, one hash.
+    -0 becomes 0: equal numbers have one JSON text and one hash.
     """
     if is_traced(value) or not (isinstance(value, numbers.Rational) or is_number(value)):
         return None
@@ -232,14 +229,14 @@ def real_number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """A whole number of Python, NumPy or JAX, also 3.0, as an integer; None for others."""
+    """Whole number as an integer, also 3.0; None for others."""
     number = real_number(value)
     is_whole = number is not None and math.isfinite(number) and number == int(number)
     return int(value) if is_whole else None
 
 
 def real_numbers(values: Any) -> np.ndarray | None:
-    """The values in float64; None for text and anything else that is no array of real numbers."""
+    """Real numbers in float64; None for others."""
     try:
         array = np.asarray(values)
         return None if array.dtype.kind in "USOc" else array.astype(np.float64)
@@ -248,6 +245,6 @@ def real_numbers(values: Any) -> np.ndarray | None:
 
 
 def shape_text(values: Any) -> str:
-    """For messages: the shape of an array of real numbers."""
+    """Shape of an array, for messages."""
     array = real_numbers(values)
     return "no shape (not an array of real numbers)" if array is None else f"shape {array.shape}"
