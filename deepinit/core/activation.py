@@ -1,4 +1,4 @@
-"""`Activation`: an elementwise function with derivative, kinks and slopes."""
+"""Elementwise function with derivative, kinks and slopes."""
 
 import dataclasses
 import itertools
@@ -24,13 +24,12 @@ class Activation:
     """Elementwise nonlinearity.
 
     Attributes:
-        name: of a built-in, `rounded` (see `core.rounding`), or `module:function`.
+        name: built-in, `rounded` (`core.rounding`), or `module:function`.
         fn: `fn(x, **parameters)` on JAX arrays; built-ins on NumPy too.
         parameters: keyword arguments of `fn`, sorted pairs.
-        slopes: (left, right) of 0 if positively homogeneous; else None.
+        slopes: (left, right) of 0 if positively homogeneous, or None.
         kinks: jumps of the function or a derivative, in order.
-        derivative_fn: `derivative_fn(x, **parameters)` of built-ins; None for automatic
-            differentiation.
+        derivative_fn: `derivative_fn(x, **parameters)` of built-ins; None for autodiff.
         jumps: kinks with a jump of the value.
         difference_fn: `difference_fn(x, dx, **parameters)`; None for the integral of phi'.
     """
@@ -52,7 +51,7 @@ class Activation:
         return self.fn(x, **dict(self.parameters))
 
     def derivative(self, x: Any) -> Any:
-        """phi'(x); at a kink, the left one for built-ins, else JAX's convention."""
+        """phi'(x); at kinks the left one for built-ins, else JAX's."""
         if self.derivative_fn is not None:
             return self.derivative_fn(x, **dict(self.parameters))
         import jax
@@ -103,16 +102,16 @@ class Activation:
 
     @property
     def is_homogeneous(self) -> bool:
-        """Whether phi(c x) = c phi(x) for c > 0."""
+        """Whether phi(c x) = c phi(x), c > 0."""
         return self.slopes is not None
 
     @property
     def is_builtin(self) -> bool:
-        """Whether NumPy computes value and derivative, in float64 without JAX."""
+        """Whether NumPy computes value and derivative, in float64."""
         return self.derivative_fn is not None
 
     def has_corner(self, x: float) -> bool:
-        """Whether phi or phi' jumps at x; False for a jump of phi'' (ELU at 0)."""
+        """Whether phi or phi' jumps at x; ELU's phi'' at 0 does not count."""
         if x not in self.kinks:
             return False
         if x in self.jumps or self.slopes is not None:
@@ -122,7 +121,7 @@ class Activation:
         return abs(right - left) > 1e-9 * max(abs(left), abs(right))
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `activations.from_json`.
+        """JSON record for `activations.from_json`.
 
         Raises:
             SpecError: not importable by name (lambda, local function).
@@ -142,7 +141,7 @@ class Activation:
 
 
 def _record(value: Any) -> Any:
-    """Parameter in JSON; an inner activation as its name or its record's text."""
+    """Parameter in JSON; inner activations by name or record text."""
     if not isinstance(value, Activation):
         return value
     record = value.to_json()
@@ -150,7 +149,7 @@ def _record(value: Any) -> Any:
 
 
 def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
-    """Position of the kink within the step, clipped to [0, 1]."""
+    """Kink's position within the step, clipped to [0, 1]."""
     gap = kink - x
     ahead = (gap > 0) == (dx > 0)
     met = ahead & (abs(gap) <= abs(dx)) & (dx != 0)
@@ -181,7 +180,7 @@ def derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
 
 
 def differences(activation: Activation, x: np.ndarray, dx: np.ndarray) -> np.ndarray:
-    """phi(x + dx) - phi(x) in float64 on the host, to relative accuracy."""
+    """phi(x + dx) - phi(x) in float64 on the host, relatively accurate."""
     if activation.is_builtin:
         return np.asarray(activation.difference(x, dx))
     return on_host(activation.difference, x, dx)

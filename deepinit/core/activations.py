@@ -47,12 +47,11 @@ _COPY = "Copy a network by dataclasses.replace(net), or by di.spec_from_json(net
 def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) -> Activation:
     """Activation from an elementwise JAX function.
 
-    Functions of JAX (`jax.nn.relu`) become built-ins. Others are examined once in float64 for
-    kinks and slopes.
+    Functions of JAX (`jax.nn.relu`) become built-ins; others are examined once in float64.
 
     Args:
         fn: phi(x) in `jax.numpy`, any shape, keeps the dtype.
-        kinks: jumps of a derivative hidden in loops or tables, in addition to those found.
+        kinks: jumps of a derivative hidden in loops or tables, besides those found.
 
     Raises:
         SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
@@ -161,9 +160,9 @@ def stored(activation: Any, dtype: str) -> Activation:
     float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:
     `rounded(activation, 2**-24, "nearest")`.
 
-    Mantissas are not rounded. Products w_ij x_j do not underflow; on XLA they do in float32 and
-    bfloat16, and a signal is lost earlier: by 1.5 layers at width 16, 2.7 at width 64, for tanh and
-    weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
+    Mantissas are not rounded, products w_ij x_j do not underflow. On XLA they do in float32 and
+    bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width 64, for tanh and weights
+    U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """

@@ -1,4 +1,4 @@
-"""Spec of convolutional residual networks, and image patches."""
+"""Convolutional residual networks and image patches."""
 
 import dataclasses
 import itertools
@@ -32,23 +32,23 @@ class ConvResNet:
     """Convolutional residual network: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b).
 
     Inputs are flattened [height, width, channels]. Positions share W [channels, size^d channels]
-    and b. Patches are centred, stride 1; the variance is not divided by their size: constant images
-    grow like e^(size^d kappa) with depth, kappa = phi'(0)^2 times the variance of weight_law.
+    and b. Patches are centred, stride 1, and do not divide the variance: constant images grow like
+    e^(size^d kappa) with depth, kappa = phi'(0)^2 times the variance of weight_law.
 
     Attributes:
         image_shape: (length,) or (height, width).
         channels, depth: D, L.
-        kernel_size: side of a patch, odd, at most the image's.
-        padding: `circular`, or `zero`.
+        kernel_size: patch side, odd, at most the image's.
+        padding: `circular` or `zero`.
         activation: phi.
-        weight_law: of W, fan_in = channels; None for `normal(1.0, scaling="depth")`, entry variance
-            1 / (channels L). With `absolute`, the entry variance.
-        bias_law: of b, one per channel; None for no bias. With `depth`, variance / L. With
-            `absolute`, variance per block without a limit of depth; also for the output layer.
-        output_width: of a linear layer on the mean over positions; None for none.
+        weight_law: of W, fan_in = channels; None for `normal(1.0, scaling="depth")`, variance
+            1 / (channels L). `absolute`: the entry variance.
+        bias_law: of b, one per channel, or None. `depth`: variance / L. `absolute`: variance per
+            block without a limit of depth, also for the output layer.
+        output_width: of a linear layer on the mean over positions, or None.
         output_law: of its weights; None for `normal(1.0)`.
         inner_activation: psi.
-        embedding_law: of A, linear on the channels of each position; None for none.
+        embedding_law: of A, linear on each position's channels, or None.
 
     Raises:
         SpecError: as `ResNet`; impossible image or kernel shapes.
@@ -92,22 +92,22 @@ class ConvResNet:
 
     @property
     def positions(self) -> int:
-        """Positions of an image."""
+        """Positions per image."""
         return math.prod(self.image_shape)
 
     @property
     def patch_size(self) -> int:
-        """Positions of a patch."""
+        """Positions per patch."""
         return self.kernel_size ** len(self.image_shape)
 
     @property
     def width(self) -> int:
-        """Size of the stream: positions times channels."""
+        """Stream size, positions times channels."""
         return self.positions * self.channels
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Size of the stream after each block."""
+        """Stream size after each block."""
         return (self.width,) * self.depth
 
     @property
@@ -117,7 +117,7 @@ class ConvResNet:
 
     @property
     def is_homogeneous(self) -> bool:
-        """Whether F(c x) = c F(x) for c > 0."""
+        """Whether F(c x) = c F(x), c > 0."""
         return is_residual_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
@@ -141,7 +141,7 @@ class ConvResNet:
         return (*embedding, *blocks)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `spec_from_json`."""
+        """JSON record for `spec_from_json`."""
         names = ("channels", "depth", "kernel_size", "padding")
         record = {"architecture": "ConvResNet", "image_shape": list(self.image_shape)}
         return {**record, **{name: getattr(self, name) for name in names}, **common_json(self)}
@@ -150,7 +150,7 @@ class ConvResNet:
 def neighbours(
     image_shape: tuple[int, ...], kernel_size: int, padding: str
 ) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: indices around each position; -1 for zero padding."""
+    """[positions, patch] indices around each position; -1 for zero padding."""
     reach = range(-(kernel_size // 2), kernel_size // 2 + 1)
     patches = []
     for position in itertools.product(*(range(size) for size in image_shape)):

@@ -41,7 +41,7 @@ class Curve:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.coefficients.shape[1]
 
     @property
@@ -56,7 +56,7 @@ class Curve:
 
     @property
     def is_closed(self) -> bool:
-        """Whether this is a full circle."""
+        """Whether a full circle."""
         return self.kind == "circle" and math.isclose(self.stop - self.start, 2.0 * math.pi)
 
     @property
@@ -69,7 +69,7 @@ class Curve:
 
     @property
     def meets_origin(self) -> bool:
-        """Whether it passes through 0 to rounding: all bias-free units switch there."""
+        """Whether it meets 0 to rounding: all bias-free units switch there."""
         return self.distance_to_origin() <= 1e-12 * float(np.abs(self.coefficients).max())
 
     def distance_to_origin(self) -> float:
@@ -87,14 +87,14 @@ class Curve:
         return float(np.linalg.norm(self.points(np.array(candidates)), axis=1).min())
 
     def points(self, t: Any) -> Any:
-        """gamma(t) [num_nodes, dimension] for t [num_nodes], NumPy or JAX."""
+        """gamma(t) [num_nodes, dimension], NumPy or JAX."""
         xp = array_namespace(t)
         one = xp.ones_like(t)
         basis = [one, t] if self.kind == "line" else [one, xp.cos(t), xp.sin(t)]
         return _combine(xp, basis, self.coefficients)
 
     def tangents(self, t: Any) -> Any:
-        """d gamma / dt [num_nodes, dimension] for t [num_nodes]."""
+        """d gamma / dt [num_nodes, dimension]."""
         xp = array_namespace(t)
         basis = [xp.ones_like(t)] if self.kind == "line" else [-xp.sin(t), xp.cos(t)]
         return _combine(xp, basis, self.coefficients[1:])
@@ -117,7 +117,7 @@ class SampledCurve:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.curve.dimension
 
     @property
@@ -144,11 +144,10 @@ class SampledCurve:
 
 
 def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -> SampledCurve:
-    """Curve cut into equal pieces, for `di.simulate`.
+    """Curve cut into `num_nodes` equal pieces, for `di.simulate`.
 
     Args:
         curve: e.g. `di.curves.circle()`.
-        num_nodes: pieces.
         method: `tangents` (unbiased) or `polygon` (low by 2 depth / (3 num_nodes) for a circle
             through a bias-free ReLU network).
     """

@@ -7,9 +7,8 @@ noise clock tau_p at position p and embedding variance v_p (or 0):
     x_pd ~ N(x_pd(0) + (b/2) tau_p, v_p + a^2 tau_p),
     tau_p' = sigma_b^2 + sigma_w^2 sum_{q around p} mean_d E psi(x_qd)^2.
 
-For one position the explosion time is the integral of 1 / tau'(tau) over tau > 0, finite if E psi^2
-grows faster than tau. Closed form for psi = id: `theory.diffusion.explosion_times`.
-At finite width the time is random, earlier or later.
+One position explodes at the integral of 1 / tau'(tau) over tau > 0, finite if E psi^2 grows faster
+than tau; psi = id: `theory.diffusion.explosion_times`. At finite width the time is random.
 """
 
 import math
@@ -30,8 +29,8 @@ _REACH, _NODES = 9.0, 40  # of Gauss-Legendre on every piece between kinks: erro
 def may_explode(activation: Any, inner: Any = linear) -> bool:
     """Whether dx = a dW psi(x) + (b/2) diag Var dt + ... can explode.
 
-    Impossible if psi is O(|x|^(1/2)), or O(|x|) with b = phi''(0) = 0. Otherwise it has positive
-    probability at every time at finite width.
+    Impossible if psi is O(|x|^(1/2)), or O(|x|) with b = phi''(0) = 0; else of positive probability
+    at every time at finite width.
 
     Args:
         activation: phi, as for `taylor_at_zero`.
@@ -40,7 +39,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
     Raises:
         SpecError: as `taylor_at_zero`.
 
-    Valid for: Gaussian weights. Growth of psi is measured between 10^4 and 4 * 10^4.
+    Valid for: Gaussian weights; growth of psi measured between 10^4 and 4 * 10^4.
 
     Reference: arXiv:2007.03253, section 4 (where "= 0" is missing after phi''(0)).
     """
@@ -49,9 +48,9 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 
 
 def growth_order(psi: Activation) -> float:
-    """Growth exponent of psi at large |x|, to one decimal (1.05 counts as 1.1).
+    """Growth exponent of psi, to one decimal (1.05 counts as 1.1).
 
-    0 if bounded, infinity if faster than every power.
+    0 if bounded, infinity if faster than powers.
     """
     if psi.is_homogeneous:
         return 1.0
@@ -78,8 +77,8 @@ def explosion_time(
 
     Args:
         activation, inner: phi, psi.
-        start: [positions, channels], x(0), or its mean after an embedding.
-        around: [positions, patch], indices of patches; -1 for padding.
+        start: [positions, channels], x(0) or its mean after an embedding.
+        around: [positions, patch] indices; -1 for padding.
         weight_var, bias_var: sigma_w^2, sigma_b^2.
         horizon: last time.
         variance: [positions], at time 0.
@@ -139,7 +138,7 @@ def explosion_refusal(
 
 
 def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """E psi(x)^2, x ~ N(means, variances): closed form if homogeneous, else quadrature."""
+    """E psi(x)^2, x ~ N(means, variances): closed form or quadrature."""
     stds = np.sqrt(variances)
     if psi.slopes is None:
         nodes, weights = _rules(psi.kinks, means, stds)
@@ -172,5 +171,5 @@ def _rules(
 
 
 def _quotients(numerators: np.ndarray, stds: np.ndarray) -> np.ndarray:
-    """numerators / stds, with stds >= 1e-300."""
+    """numerators / stds, stds >= 1e-300."""
     return numerators / np.maximum(stds, 1e-300)

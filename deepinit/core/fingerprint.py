@@ -37,8 +37,7 @@ def network_record(network: Any, source: Any, input_width: int) -> dict[str, str
 
     Args:
         network: has `init` and `apply`.
-        source: its definition: a module, or functions.
-        input_width: dimension of the inputs.
+        source: a module, or functions.
     """
     outputs = network_values(network.init, network.apply, input_width)
     return {**source_record(source), "values": shown_values(*outputs)}

@@ -29,7 +29,7 @@ class Frames:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.points.shape[1]
 
     @property

@@ -31,8 +31,8 @@ def normal_rule(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights [m]: sum(weights * f(nodes)) = E f(Z), Z ~ N(0, 1).
 
-    Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or < 1.1 (121 nodes), or
-    smooth between the kinks.
+    Relative error about 1e-15 for f analytic in |Im z| < 0.6 (241 nodes) or 1.1 (121), or smooth
+    between kinks.
 
     Args:
         kinks: jumps of f or a derivative.
@@ -56,7 +56,7 @@ def normal_rule(
 
 @lru_cache(maxsize=64)
 def is_odd(activation: Activation) -> bool:
-    """Whether phi(-x) = -phi(x) to rounding on a grid; then E phi(Z) = 0 exactly."""
+    """Whether phi(-x) = -phi(x) to rounding on a grid; then E phi(Z) = 0."""
     grid = np.linspace(0.0, _RANGE, 2 * _SIZE + 1)[1:]
     left, right = _many_values(activation, -grid), _many_values(activation, grid)
     return bool(np.abs(left + right).max() <= 1e-12 * np.abs(right).max())
@@ -75,17 +75,15 @@ def default_weight_var(activation: Activation) -> float:
 
     Homogeneous: 2 / (left^2 + right^2), critical, preserves the mean square (He: 2 for ReLU).
     Odd with phi'(0) != 0 (tanh, erf, sin): 1 / phi'(0)^2, critical at K = 0, norms decay as
-    1/depth.
+    1/depth. Others (GELU, SiLU, ELU, softplus): 1 / E[phi(Z)^2], fixed point K = 1 of the
+    preactivation variance, not critical (`di.critical`). Growth per layer, of gradients and small
+    angles: chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] (GELU 1.072, SiLU 1.067, softplus 0.318); of
+    K - 1: chi_parallel (GELU 1.144, SiLU 1.173).
 
-    Others (GELU, SiLU, ELU, softplus): 1 / E[phi(Z)^2], fixed point K = 1 of the preactivation
-    variance, not critical (`di.critical`). Per layer, gradients and small angles grow by
-    chi_perp = E[phi'(Z)^2] / E[phi(Z)^2] (GELU 1.072, SiLU 1.067, softplus 0.318), deviations of K
-    from 1 by chi_parallel (GELU 1.144, SiLU 1.173).
-
-    Rounded to 13 digits, equal on every processor. Rounded activations take the inner one's.
+    13 digits, equal on every processor. Rounded activations take the inner one's.
 
     Raises:
-        SpecError: a step function; E[phi(Z)^2] not finite or not resolved by quadrature.
+        SpecError: a step function; E[phi(Z)^2] not finite or unresolved by quadrature.
     """
     if activation.name == "rounded":
         return default_weight_var(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
@@ -100,7 +98,7 @@ def default_weight_var(activation: Activation) -> float:
 
 @lru_cache(maxsize=256)
 def _inverse_mean_square(activation: Activation) -> float:
-    """1 / E[phi(Z)^2], rounded to 13 digits."""
+    """1 / E[phi(Z)^2] to 13 digits."""
     grid = np.linspace(0.1, 5.0, 50)
     with np.errstate(over="ignore"):
         square = expectation(activation, power=2)
@@ -131,6 +129,6 @@ def _fine_mean_square(activation: Activation) -> float:
 
 
 def _many_values(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi(x), computed on arrays of one size."""
+    """phi(x) on arrays of one size."""
     padded = np.concatenate([x, np.zeros(-len(x) % _SIZE)]).reshape(-1, _SIZE)
     return np.concatenate([values(activation, part) for part in padded])[: len(x)]

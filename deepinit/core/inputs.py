@@ -38,7 +38,7 @@ class Inputs:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.points.shape[1]
 
     @property
@@ -60,7 +60,7 @@ class Inputs:
 
     @property
     def partners(self) -> np.ndarray:
-        """[num_pairs, dimension]: ends of the displacements."""
+        """Ends of the displacements [num_pairs, dimension]."""
         return self.points[list(self.bases)] + self.displacements
 
     @property

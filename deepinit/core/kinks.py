@@ -1,9 +1,9 @@
 """Kinks of a function of one variable, from its operations.
 
-A switch (see `core.switches`) that changes state between two points is bisected to neighbouring
-floats. Pieces between grid points are found at extrema of the switch's argument. A switch need not
-be a kink (log(1 + e^x) uses max and abs): the continuations with all switches held in their left
-and right states agree where the function is smooth, and differ where a derivative jumps.
+A switch (`core.switches`) that changes state between grid points is bisected to neighbouring
+floats; pieces between grid points are found at extrema of its argument. A switch is a kink if the
+continuations with all switches held in their left and right states differ; log(1 + e^x), by max and
+abs, has none.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Kinks(NamedTuple):
 
 
 def search_grid(size: int) -> np.ndarray:
-    """[size] points of [-10^6, 10^6], 1/32 apart on [-12, 12], with powers of 1/2 near 0."""
+    """[size] points of [-10^6, 10^6], 1/32 apart on [-12, 12], powers of 1/2 near 0."""
     near = 2.0 ** -np.arange(6.0, 41.0)
     inner = np.arange(-384.0, 385.0) / 32.0
     tail = np.geomspace(REACH, 1e6, (size - len(inner) - 2 * len(near)) // 2 + 1)[1:]
@@ -51,7 +51,7 @@ def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
     """Kinks of a function, from its jaxpr on float64 arrays.
 
     Args:
-        jaxpr: closed; one array of the grid's shape in and out. Loops and tables are not opened.
+        jaxpr: closed; one array of the grid's shape in and out. Loops and tables stay closed.
         grid: [m], increasing.
     """
     switches = _switches(jaxpr, grid, len(grid))

@@ -24,17 +24,17 @@ TRUNCATED_STD = math.sqrt(1.0 - 2.0 * _TRUNCATION * _BOUNDARY / _MASS)
 class Law:
     """Law of a weight matrix or bias vector, by its entry variance.
 
-    Symmetric about 0, except `constant`. The variance is exact: truncation, sparsity and
-    rectangular shapes are compensated.
+    Symmetric about 0, except `constant`. The variance is exact for truncation, sparsity and
+    rectangular shapes.
 
     Attributes:
         name: `normal`, `truncated_normal` (at two standard deviations), `uniform`, `orthogonal`
-            (Haar; orthonormal rows or columns, whichever are fewer), `sparse` (normal, kept with
-            probability `density`) or `constant` (`value`; biases only).
+            (Haar; orthonormal along the shorter side), `sparse` (normal, kept with probability
+            `density`) or `constant` (`value`; biases only).
         variance: see `scaling`.
         scaling: entry variance `variance / fan_in` (`fan_in`), `variance` (`absolute`), or
             `variance / (fan_in * depth)`, depth in hidden layers (`depth`).
-        density: fraction of nonzero entries (`sparse`).
+        density: nonzero fraction (`sparse`).
         value: of all entries (`constant`).
     """
 
@@ -72,21 +72,21 @@ class Law:
 
     @property
     def is_haar(self) -> bool:
-        """Whether rows or columns are Haar orthonormal."""
+        """Whether Haar orthonormal."""
         return self.name == "orthogonal"
 
     @property
     def is_gaussian(self) -> bool:
-        """Whether entries are i.i.d. Gaussian, as for the conditional linear map."""
+        """Whether i.i.d. Gaussian, as for the conditional map."""
         return self.name == "normal"
 
     def entry_variance(self, fan_in: int, depth: int = 1) -> float:
-        """Variance of one entry, for `depth` hidden layers."""
+        """Entry variance, for `depth` hidden layers."""
         divisor = {"fan_in": fan_in, "absolute": 1, "depth": fan_in * depth}[self.scaling]
         return self.variance / divisor
 
     def entry_std(self, fan_in: int, depth: int = 1, dtype: Any = "float32") -> float:
-        """Standard deviation of one entry.
+        """Entry standard deviation.
 
         Raises:
             SpecError: beyond the dtype's range.
@@ -102,7 +102,7 @@ class Law:
         return std
 
     def standardized_moment(self, order: int, shape: tuple[int, int] | None = None) -> float:
-        """E[(w / std)^order] of one entry, exact; 0 for odd orders.
+        """E[(w / std)^order] of one entry, exact.
 
         Args:
             order: 0, 1, 2, ...
@@ -133,7 +133,7 @@ class Law:
         """Random matrix [fan_out, fan_in].
 
         Raises:
-            SpecError: entries beyond the dtype's range.
+            SpecError: beyond the dtype's range.
         """
         std = self.entry_std(shape[1], depth, dtype)
         if self.value is not None:
@@ -166,7 +166,7 @@ class Law:
         return frame if shape[0] == few else frame.T
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `Law(**record)`."""
+        """JSON record for `Law(**record)`."""
         return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
 
 
@@ -188,12 +188,12 @@ def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
 
 
 def truncated_normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """I.i.d. normal entries, truncated at two standard deviations, rescaled."""
+    """I.i.d. normal, truncated at two standard deviations, rescaled."""
     return Law("truncated_normal", variance, scaling)
 
 
 def uniform(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """I.i.d. entries, uniform on an interval about 0."""
+    """I.i.d. uniform about 0."""
     return Law("uniform", variance, scaling)
 
 
@@ -203,7 +203,7 @@ def orthogonal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
 
 
 def sparse(variance: float = 1.0, scaling: Scaling = "fan_in", *, density: float = 0.1) -> Law:
-    """Normal entries kept with probability `density`, rescaled."""
+    """I.i.d. normal, kept with probability `density`, rescaled."""
     return Law("sparse", variance, scaling, density)
 
 

@@ -39,11 +39,9 @@ def layer_norms(tree: Any) -> Any:
 def orthonormalize_rows(rows: Any) -> tuple[Any, Any]:
     """H = L Q: orthonormal rows Q [k, n], lower triangular L [k, k].
 
-    Gram-Schmidt with two projections per row. A dependent row, to rounding, has a zero row of Q and
-    a zero diagonal entry of L.
-
-    LAPACK's QR can deadlock on several CPU devices: its batches wait for pool threads that wait for
-    it (jaxlib 0.10, two devices on two cores).
+    Gram-Schmidt, two projections per row. Dependent rows (to rounding) have zero rows of Q and zero
+    diagonal entries of L. LAPACK's QR can deadlock on several CPU devices: its batches wait for
+    pool threads that wait for it (jaxlib 0.10).
     """
     import jax
     import jax.numpy as jnp

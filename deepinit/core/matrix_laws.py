@@ -1,6 +1,6 @@
 """Gaussian matrices with correlated entries and drift, for residual blocks.
 
-W = mean / L + noise / sqrt(L) in each of L layers: the sum over layers has a limit as L grows.
+W = mean / L + noise / sqrt(L) in each of L layers: their sum has a limit as L grows.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class MatrixLaw:
     """Law of a Gaussian matrix [fan_out, fan_in]; a bias has one column.
 
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'], or full_cov[o fan_in + i,
-    o' fan_in + i']. No division by fan_in. Constructors: `matrix_normal`, `gaussian_matrix`,
+    o' fan_in + i'], not divided by fan_in. Constructors: `matrix_normal`, `gaussian_matrix`,
     `vector_normal`.
 
     Attributes:
@@ -76,10 +76,10 @@ class MatrixLaw:
         raise SpecError(given, "laws of independent entries", "Take di.normal(...), or simulate.")
 
     def arrays(self, depth: int, dtype: Any) -> tuple[Any, Any, Any]:
-        """(mean or None, A, B) of one of `depth` layers, W = mean + A Z B^T.
+        """(mean or None, A, B) per layer: W = mean + A Z B^T.
 
         Raises:
-            SpecError: a general covariance.
+            SpecError: general covariance.
         """
         if self.output_cov is None or self.input_cov is None:
             raise SpecError(
@@ -91,7 +91,7 @@ class MatrixLaw:
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
 
     def full_factor(self, depth: int, dtype: Any) -> Any:
-        """F of one of `depth` layers of general covariance, entries mean + F Z."""
+        """F per layer of general covariance: entries mean + F Z."""
         assert self.full_cov is not None
         return (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
 
@@ -109,7 +109,7 @@ class MatrixLaw:
             return self.of_normals(jax.random.normal(key, shape, dtype), depth)
 
     def of_normals(self, normals: Any, depth: int) -> Any:
-        """Matrix from standard normals Z [fan_out, fan_in]: mean + A Z B^T or mean + F Z."""
+        """mean + A Z B^T or mean + F Z, from standard normals Z [fan_out, fan_in]."""
         import jax.numpy as jnp
 
         product = functools.partial(jnp.matmul, precision="highest")
@@ -123,7 +123,7 @@ class MatrixLaw:
         return noise if drift is None else drift + noise
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `law_from_json`."""
+        """JSON record for `law_from_json`."""
         record = dataclasses.asdict(self)
         return {key: value for key, value in record.items() if value is not None}
 
@@ -138,15 +138,15 @@ def matrix_normal(output_cov: Any, input_cov: Any, mean: Any = None) -> MatrixLa
     Cov(noise_oi, noise_o'i') = output_cov[o, o'] input_cov[i, i'].
 
     Args:
-        output_cov: [fan_out, fan_out], positive semidefinite.
-        input_cov: [fan_in, fan_in], positive semidefinite, not divided by fan_in. I.i.d.
-            N(0, s / (fan_in L)): matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
-        mean: [fan_out, fan_in], drift per unit of time; None for 0.
+        output_cov: [fan_out, fan_out].
+        input_cov: [fan_in, fan_in], not divided by fan_in. I.i.d. N(0, s / (fan_in L)):
+            matrix_normal(s * eye(fan_out), eye(fan_in) / fan_in).
+        mean: [fan_out, fan_in], drift per unit of time.
 
     Raises:
-        SpecError: not positive semidefinite, or a mean of another shape.
+        SpecError: not positive semidefinite; another shape of mean.
 
-    Reference: arXiv 2007.03253, assumption 6 (drift: 4).
+    Reference: arXiv 2007.03253, assumptions 6 and 4 (drift).
     """
     outer = validate.covariance("output_cov", output_cov)
     inner = validate.covariance("input_cov", input_cov)
@@ -165,7 +165,7 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
     """W = mean / L + noise / sqrt(L), noise of any covariance.
 
     Args:
-        covariance: [fan_out * fan_in] squared, row-major; at most 1024 entries of W.
+        covariance: [fan_out * fan_in] squared, row-major, of at most 1024 entries of W.
         mean: [fan_out, fan_in], drift per unit of time.
 
     Raises:
@@ -183,13 +183,13 @@ def gaussian_matrix(covariance: Any, mean: Any) -> MatrixLaw:
 
 
 def vector_normal(output_cov: Any, mean: Any = None) -> MatrixLaw:
-    """Bias b = mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
+    """Bias mean / L + noise / sqrt(L), Cov(noise) = output_cov [width, width]."""
     drift = None if mean is None else validate.array("mean", mean).reshape(-1, 1)
     return matrix_normal(output_cov, np.eye(1), drift)
 
 
 def semidefinite_factor(covariance: Any) -> np.ndarray:
-    """Symmetric square root A [n, n] of a covariance, singular or not; float64."""
+    """Symmetric square root [n, n] of a covariance, singular or not; float64."""
     values, vectors = np.linalg.eigh(np.asarray(covariance, np.float64))
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 

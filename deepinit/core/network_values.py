@@ -49,7 +49,7 @@ def network_values(
 ) -> tuple[np.ndarray, int]:
     """Outputs of `apply` [2, at most 4] for two inputs, at generic parameters.
 
-    Computed in float64, unless `apply` casts to a narrower type.
+    In float64, unless `apply` casts to a narrower type.
 
     Returns:
         Outputs and common digits, as `values_at`.

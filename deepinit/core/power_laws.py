@@ -1,9 +1,9 @@
 """Power laws of activations near 0 and at infinity, for vectors e^s x.
 
-Near 0, phi(x) - phi(0) ~ c |x|^p; far out, phi(x) ~ c |x|^q; on each side separately. Beyond a
-scale e^c, phi(e^s x) = e^{q (s - c)} phi(e^c x) to rounding. Near 0, likewise with p for
-differences, and for values if phi(0) = 0 (else order 0). Derivatives: order less by one. The
-log-scale may be natural or binary.
+phi(x) - phi(0) ~ c |x|^p near 0, phi(x) ~ c |x|^q far out, on each side. Beyond a scale e^c,
+phi(e^s x) = e^{q (s - c)} phi(e^c x) to rounding; near 0, likewise with p for differences, and for
+values if phi(0) = 0 (else order 0). Derivatives: order less by one. The log-scale may be natural or
+binary.
 """
 
 import functools
@@ -28,8 +28,8 @@ class Orders(NamedTuple):
     """Powers of |x|, (left, right) of 0; a side without terms takes the other's.
 
     Attributes:
-        near: as x -> 0.
-        far: as |x| -> infinity, to one decimal with logarithms; 0 if bounded or no power.
+        near: x -> 0.
+        far: |x| -> infinity, to one decimal with logarithms; 0 if bounded or no power.
     """
 
     near: tuple[float, float]
@@ -41,7 +41,7 @@ class PowerLaws(NamedTuple):
 
     Attributes:
         values: of phi(x); near 0, of differences if phi(0) = 0, else 0.
-        differences: of phi(x + dx) - phi(x), dx = O(x); near 0 an integer 1 to 6, or 0 for none
+        differences: of phi(x + dx) - phi(x), dx = O(x); near 0 from 1 to 6, or 0 for none
             (sqrt|x|).
         derivatives: of phi'(x).
     """
@@ -74,9 +74,8 @@ def power_laws(activation: Activation) -> PowerLaws:
 def evaluation_range(laws: PowerLaws, dtype: Any) -> tuple[int, int]:
     """(least, most): power laws hold to rounding beyond 2^least and 2^most.
 
-    Within, squares stay in the dtype's range. Corrections near 0 are O(x): order 1 starts at the
-    squared rounding unit (sums over many layers), higher orders, which would underflow, at the
-    rounding unit.
+    Squares within stay in the dtype's range. Corrections near 0 are O(x): order 1 starts at the
+    squared rounding unit (sums over many layers); higher orders, which underflow, at the unit.
     """
     limits = np.finfo(dtype)
     order, growth = max(laws.differences.near), max(1, *laws.differences.far)
@@ -104,7 +103,7 @@ def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
         orders: of f.
         beyond: [...], s - c, negative near 0.
         images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x, whose sign is the side; both ends for a difference.
+        ends: [..., n], x; its sign is the side. Both ends for a difference.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):

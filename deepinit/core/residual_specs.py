@@ -1,4 +1,4 @@
-"""Residual networks with blocks of one or two linear maps."""
+"""Residual networks with one or two linear maps per block."""
 
 import dataclasses
 from typing import Any, Literal
@@ -28,26 +28,25 @@ BLOCKS = ("two_layer", "shallow")
 class ResNet:
     """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input or A z.
 
-    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with linear phi the
-    pre-activation block x + W psi(x) + b).
+    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; pre-activation for
+    linear phi).
 
     Attributes:
-        width: of the stream x, and of inputs without an embedding.
+        width: of x, and of inputs without an embedding.
         depth: number of blocks, L.
         branch_width: neurons between W and V (two-layer); None for `width`.
-        activation: phi; None for relu in two-layer blocks, tanh in shallow ones.
-        weight_law: of W; None for `normal(default_weight_var(activation))` in two-layer blocks,
-            `normal(1.0, scaling="depth")` in shallow ones: entry variance 1 / (width L), a
-            diffusion as L grows.
-        branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: branches together add
-            the variance of the stream.
-        bias_law: of b; None for no bias. Scaling `absolute`, also for the output layer; in shallow
-            blocks also `depth`, variance / L.
-        output_width: of a linear output layer; None for none.
+        activation: phi; None for relu (two-layer) or tanh (shallow).
+        weight_law: of W; None for `normal(default_weight_var(activation))` (two-layer) or
+            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L), a diffusion limit.
+        branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: all branches together
+            add the stream's variance.
+        bias_law: of b, or None. Scaling `absolute`, also for the output layer; shallow also
+            `depth`, variance / L.
+        output_width: of a linear output layer, or None.
         output_law: of its weights; None for `normal(1.0)`.
         block: `two_layer` or `shallow`.
         inner_activation: psi.
-        embedding_law: of A [width, input dimension = fan_in]; None for no embedding.
+        embedding_law: of A [width, input dimension = fan_in], or None.
 
     Raises:
         SpecError: as `MLP`; a branch width or law with shallow blocks.
@@ -101,7 +100,7 @@ class ResNet:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Width of the stream after each block."""
+        """Stream width after each block."""
         return (self.width,) * self.depth
 
     @property
@@ -111,7 +110,7 @@ class ResNet:
 
     @property
     def is_homogeneous(self) -> bool:
-        """Whether F(c x) = c F(x) for c > 0."""
+        """Whether F(c x) = c F(x), c > 0."""
         return is_residual_homogeneous(self)
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
@@ -134,7 +133,7 @@ class ResNet:
         return (*embedding, *block * self.depth)
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `spec_from_json`."""
+        """JSON record for `spec_from_json`."""
         record = {"architecture": "ResNet", "width": self.width, "depth": self.depth}
         if self.is_shallow:
             record["block"] = self.block
@@ -144,7 +143,7 @@ class ResNet:
 
 
 def is_plain_resnet(spec: Any) -> bool:
-    """Whether fully connected, two-layer, without inner activation and embedding."""
+    """Whether fully connected, two-layer, without inner activation or embedding."""
     return (
         isinstance(spec, ResNet)
         and not spec.is_shallow

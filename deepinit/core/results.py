@@ -33,22 +33,22 @@ class Estimate:
         variance_standard_error: from the fourth central moment.
         skewness: third standardized moment.
         minimum, maximum: extremes.
-        quantiles: [levels, ...] at QUANTILE_LEVELS; exact with `keep_samples=True`, else binned,
-            error <= 0.4 % of |x|, or 4e-5 for |x| < 0.01.
+        quantiles: [levels, ...] at QUANTILE_LEVELS; exact with `keep_samples=True`, else within
+            0.4 % of |x|, or 4e-5 for |x| < 0.01.
         num_seeds: networks simulated.
-        events: name -> networks excluded (dead, collinear images, not finite).
-        samples: [seeds, ...], NaN where excluded; None unless requested. Dtype of the simulation,
-            float64 with a log-scale.
+        events: name -> networks excluded (dead, collinear, not finite).
+        samples: [seeds, ...] on request, NaN where excluded; dtype of the simulation, float64 with
+            a log-scale.
         settings: linear map, dtype, precision, ...
         axis: first axis, `layer` or training `step`.
         positions: coordinates along it; None for 1, 2, ...
         entries: names along the last axis; None for numbers.
-        rounding: scale of rounding errors, >= 1, `relative` or `absolute`; see `Quantity`.
+        rounding: errors are `relative`, or `absolute` to a scale >= 1; see `Quantity.rounding`.
         light_tailed: light-tailed quantity to compare instead; None if this one is.
-        size: mean size of the terms, to which rounding is relative; None for the mean's.
+        size: mean size of the terms, reference of relative rounding; None for the mean.
         relative_variance_error: variance_standard_error / variance, also beyond float64.
-        heavy_tails: bool, unreliable standard errors by the sample's moments; None for none.
-        symbol: mathtext with normalization; empty if unknown.
+        heavy_tails: bool, unreliable standard errors by sample moments; None for none.
+        symbol: mathtext with normalization, or empty.
     """
 
     quantity: str
@@ -85,8 +85,7 @@ class Prediction:
     """Prediction of one quantity by a theory.
 
     Attributes:
-        quantity: name.
-        name: of the theory.
+        quantity, name: of the quantity and the theory.
         mean: float64, usually [layers, pairs].
         variance: over networks; None or NaN where not predicted.
         error_order: first omitted term, e.g. "O(depth / width^2)".
@@ -106,7 +105,7 @@ class Prediction:
 
 
 def component_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Titles of components: `component <number>` for numbers, empty for a single one."""
+    """Titles: `component <number>` for numbers, empty for a single one."""
     if len(names) == 1 and not any(map(str.isalpha, names[0])):
         return ("",)
     return tuple(name if any(map(str.isalpha, name)) else f"component {name}" for name in names)

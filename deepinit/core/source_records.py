@@ -34,13 +34,12 @@ def source_record(thing: Any, name: str = "it") -> Record:
     """Source of a function, class or object and of all that its code names.
 
     Includes closures, defaults, decorators, partials, methods, fields, containers, globals and
-    imported own modules. Library code counts by name and closures (an optax learning rate).
-    Comments, docstrings and whitespace do not count. Without source, bytecode counts. Names made at
-    run time (`getattr`, files, the environment) are not seen.
+    imported own modules. Library code counts by name and closures (an optax learning rate), code
+    without source by its bytecode. Comments, docstrings and layout do not count. Names made at run
+    time (`getattr`, files, the environment) are not seen.
 
     Args:
-        thing: object.
-        name: its path in the record.
+        name: path of `thing` in the record.
     """
     record: Record = {}
     _visit(thing, name, record, {})

@@ -1,4 +1,4 @@
-"""Specs: frozen, hashable descriptions of random networks."""
+"""Frozen, hashable descriptions of random networks."""
 
 import dataclasses
 import json
@@ -30,17 +30,17 @@ class MLP:
     """Fully connected network: z^{l+1} = W^{l+1} phi(z^l) + b^{l+1}, z^1 = W^1 x + b^1.
 
     Attributes:
-        widths: of hidden layers, in order.
+        widths: of hidden layers.
         activation: an Activation, a built-in's name, or an elementwise JAX function.
         weight_law: of hidden layers; None for `normal(default_weight_var(activation))`: critical
-            for homogeneous (He for ReLU) and odd activations; for others (GELU, SiLU, softplus)
+            for homogeneous (He for ReLU) and odd activations; others (GELU, SiLU, softplus) keep
             unit preactivation variance, not critical (`di.critical`).
-        bias_law: of all layers, scaling `absolute`; None for no bias.
-        output_width: of a linear output layer; None for none.
+        bias_law: of all layers, scaling `absolute`, or None.
+        output_width: of a linear output layer, or None.
         output_law: of its weights; None for `normal(1.0)`.
 
     Raises:
-        SpecError: no layers, a width < 1, an unknown activation, a bias law that is not `absolute`.
+        SpecError: no layers, width < 1, unknown activation, bias law not `absolute`.
     """
 
     widths: tuple[int, ...]
@@ -71,7 +71,7 @@ class MLP:
 
     @property
     def is_homogeneous(self) -> bool:
-        """Whether F(c x) = c F(x) for c > 0."""
+        """Whether F(c x) = c F(x), c > 0."""
         return self.activation.is_homogeneous and self.bias_law is None
 
     def matrix_shapes(self, input_width: int) -> tuple[tuple[int, int], ...]:
@@ -79,7 +79,7 @@ class MLP:
         return tuple(zip((input_width, *self.widths[:-1]), self.widths, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """JSON record, read by `spec_from_json`."""
+        """JSON record for `spec_from_json`."""
         return {"architecture": "MLP", "widths": list(self.widths), **common_json(self)}
 
 
@@ -89,7 +89,7 @@ _ARCHITECTURES: dict[str, Any] = {"MLP": MLP, "ResNet": ResNet, "ConvResNet": Co
 
 
 def spec_from_json(record: dict[str, Any] | str) -> Spec:
-    """Inverse of a spec's `to_json`, from the record or its text."""
+    """Inverse of a spec's `to_json`, from record or text."""
     fields = dict(json.loads(record) if isinstance(record, str) else record)
     architecture = fields.pop("architecture", None)
     if architecture not in _ARCHITECTURES:
@@ -112,13 +112,12 @@ def choose_linear_map(spec: Spec, name: str, num_rows: int = 2) -> str:
     """How to draw linear maps; `auto` is conditional where exact and cheaper.
 
     Args:
-        spec: network.
         name: one of LINEAR_MAPS.
         num_rows: rows propagated together.
 
     Raises:
-        SpecError: unknown name; `conditional` with a law neither Gaussian (independent or product
-            covariance) nor Haar.
+        SpecError: `conditional` with a law neither Gaussian (independent or product covariance) nor
+            Haar.
     """
     if name not in LINEAR_MAPS:
         remedy = "Leave it out for the fastest exact one."
@@ -143,7 +142,6 @@ def choose_transposes(spec: Spec, name: str, num_rows: int) -> str:
     """`choose_linear_map` for the backward pass, where Haar matrices are explicit.
 
     Args:
-        spec: network.
         name: auto, explicit or conditional.
         num_rows: points and functions together.
 

@@ -1,7 +1,7 @@
 """Evaluation of a jaxpr with its switches: max, abs, comparisons, floor, ...
 
-Smooth operations composed with switches fail to be smooth only where a switch changes state. With
-all states held, the result is the smooth continuation.
+Smooth operations with switches fail to be smooth only where a switch changes state. With all states
+held, the result is the smooth continuation.
 """
 
 from collections.abc import Callable, Iterator

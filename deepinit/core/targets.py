@@ -36,7 +36,7 @@ class Examples:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.inputs.shape[1]
 
     @property
@@ -148,9 +148,8 @@ def four_points() -> Examples:
 def simplex(dimension: int, targets: Any = 1.0) -> Examples:
     """Vertices of a regular simplex: x_k.x_l = -1, |x_k|^2 = dimension.
 
-    The z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has
-    attractors +- z_k / |z_k|, more than 2 p if dimension >= p. For p = 2 and equal targets, H is
-    constant on the sphere.
+    z_k = (x_k, 1) are orthogonal. For p >= 3, H(u) = (c / n) sum_k y_k (u.z_k)^p has attractors
+    +- z_k / |z_k|, more than 2 p if dimension >= p; for p = 2 and equal targets H is constant.
 
     Args:
         dimension: >= 1, for dimension + 1 examples.

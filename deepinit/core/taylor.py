@@ -4,8 +4,8 @@ A block adds phi(h), h of variance O(dt):
 
     phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...
 
-At infinite depth a gives noise and drift, b the Ito correction (b/2) Var h; c enters at order
-1 / depth. phi(0) != 0 would add depth * phi(0), a kink at 0 a drift of order sqrt(depth): no limit.
+As depth grows, a gives noise and drift, b the Ito correction (b/2) Var h, c order 1 / depth.
+phi(0) != 0 adds depth * phi(0), a kink at 0 a drift of order sqrt(depth): no limit.
 """
 
 import functools
@@ -38,8 +38,8 @@ class Taylor(NamedTuple):
 
     Attributes:
         slope: a = phi'(0).
-        curvature: b = phi''(0); if not 0, coordinates have a mean and the limit may explode.
-        third: c = phi'''(0), of order 1 / depth.
+        curvature: b = phi''(0); not 0: coordinates have a mean, the limit may explode.
+        third: c = phi'''(0).
     """
 
     slope: float
@@ -50,14 +50,13 @@ class Taylor(NamedTuple):
 def taylor_at_zero(activation: Any) -> Taylor:
     """phi'(0), phi''(0), phi'''(0) for blocks x + phi(W psi(x) + b).
 
-    Exact for built-ins, else by automatic differentiation in float64.
+    Exact for built-ins, else by autodiff in float64.
 
     Args:
         activation: phi, an `Activation`, a built-in's name or a JAX function.
 
     Raises:
-        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, absolute value, a
-            hidden 0/0).
+        SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, a hidden 0/0).
 
     Valid for: the outer activation; psi may have kinks.
 

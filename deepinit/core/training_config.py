@@ -25,17 +25,17 @@ class TrainingConfig:
 
     Attributes:
         examples: training set, from `di.targets`.
-        record_steps: steps >= 0 to measure, increasing; the last ends the run.
+        record_steps: measured steps >= 0, increasing; the last ends the run.
         mode: one of MODES, or an optax transformation; see `training.training_seed_fn`.
         rate: learning rate or relative step; default for flows only.
         loss: `mse` or `cross_entropy`.
-        stop_drop: stop once the loss has dropped by this fraction; None for never.
+        stop_drop: fraction of the loss to lose before stopping, or None.
         batch_size: of minibatches; None for all examples.
-        test: examples for the test accuracy, or None.
-        initial_stage: refuse initializations with outputs not small against the targets.
-        tolerance: of `flow`, relative error of a layer per step.
+        test: for the test accuracy, or None.
+        initial_stage: refuse initial outputs not small against the targets.
+        tolerance: of `flow`, relative error per layer and step.
         name: of the optimizer, in a run's identity; None for the mode, required for optax.
-        end_time: of `flow`, > 0; None for no limit.
+        end_time: of `flow`, > 0, or None.
         geometry: of optax, for predicted orientations: `l2` (steps along the gradient, also with
             momentum), `linf` (equal steps in all coordinates, as Adam from tiny weights) or None.
 
@@ -99,20 +99,20 @@ class TrainingConfig:
 
     @property
     def dimension(self) -> int:
-        """Number of input coordinates."""
+        """Input dimension."""
         return self.examples.dimension
 
     @property
     def label(self) -> str:
-        """Examples, optimizer, rate and number of steps."""
+        """Examples, optimizer, rate, number of steps."""
         rate = "" if self.rate is None else f" at rate {self.rate:.3g}"
         return f"{self.examples.label}, {self.name}{rate}, {self.record_steps[-1]} steps"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the fields, for a run's identity.
+        """SHA-256 for a run's identity.
 
-        optax counts by name (its source is in `Case.code`), labels of examples do not count.
+        optax counts by name (its source is in `Case.code`); labels of examples do not count.
         """
         options = {
             field.name: getattr(self, field.name)
@@ -145,7 +145,7 @@ def check_targets(examples: Examples, loss: str) -> None:
 
 
 def checked_steps(record_steps: Any) -> tuple[int, ...]:
-    """Increasing step numbers >= 0 as a tuple."""
+    """Increasing steps >= 0 as a tuple."""
     steps = tuple(record_steps) if isinstance(record_steps, Sequence | np.ndarray) else ()
     for step in steps:
         validate.integer("a record step", step, 0, "Steps are numbered from 0.", most=2**31 - 1)
