@@ -62,8 +62,8 @@ class Activation:
     def difference(self, x: Any, dx: Any) -> Any:
         """phi(x + dx) - phi(x), to relative accuracy for any dx.
 
-        Gauss-Legendre integral of phi' between kinks, exact if piecewise linear; plain difference
-        across jumps and for |dx| > 1/2.
+        Gauss-Legendre integral of phi' between kinks; plain difference across jumps and for
+        |dx| > 1/2.
         """
         xp = array_namespace(x, dx)
         if self.difference_fn is not None:
@@ -79,7 +79,7 @@ class Activation:
         return xp.where(short, self._integral(xp, x, dx), direct)
 
     def _integral(self, xp: Any, x: Any, dx: Any) -> Any:
-        """Integral of phi' from x to x + dx, split at kinks."""
+        """Integral of phi', split at kinks."""
         if not self.kinks:
             return dx * sum(
                 float(w) * self.derivative(x + float(t) * dx)
@@ -149,7 +149,7 @@ def _record(value: Any) -> Any:
 
 
 def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
-    """Kink's position within the step, clipped to [0, 1]."""
+    """Kink's position in the step, in [0, 1]."""
     gap = kink - x
     ahead = (gap > 0) == (dx > 0)
     met = ahead & (abs(gap) <= abs(dx)) & (dx != 0)
@@ -157,7 +157,7 @@ def _share_before(xp: Any, kink: float, x: Any, dx: Any) -> Any:
 
 
 def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
-    """Least and largest float strictly between two kinks."""
+    """Least and largest float between two kinks."""
     floats, tiny = np.dtype(dtype).type, np.finfo(dtype).tiny
     least, most = floats(low), floats(high)
     if math.isfinite(low):  # XLA flushes numbers below `tiny` to 0
@@ -168,19 +168,19 @@ def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
 
 
 def values(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi(x) in float64 on the host; built-ins without JAX."""
+    """phi(x) in float64 on the host."""
     return np.asarray(activation(x)) if activation.is_builtin else on_host(activation, x)
 
 
 def derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi'(x) in float64 on the host; built-ins without JAX."""
+    """phi'(x) in float64 on the host."""
     if activation.is_builtin:
         return np.asarray(activation.derivative(x), dtype=np.float64)
     return on_host(activation.derivative, x)
 
 
 def differences(activation: Activation, x: np.ndarray, dx: np.ndarray) -> np.ndarray:
-    """phi(x + dx) - phi(x) in float64 on the host, relatively accurate."""
+    """phi(x + dx) - phi(x), float64, relatively accurate."""
     if activation.is_builtin:
         return np.asarray(activation.difference(x, dx))
     return on_host(activation.difference, x, dx)

@@ -122,7 +122,7 @@ def _factory(name: str) -> Callable[..., Activation]:
 
 
 def _reduced(activation: Activation) -> tuple[Any, ...]:
-    """Pickled as its record if that restores an equal object, else as its fields."""
+    """Pickled as a record if that restores an equal object, else as fields."""
     try:
         record = activation.to_json()
         if from_json(record) == activation:
@@ -160,9 +160,9 @@ def stored(activation: Any, dtype: str) -> Activation:
     float32, bfloat16: `rounded(activation, 2**-126, "flush")`; float16, with subnormal numbers:
     `rounded(activation, 2**-24, "nearest")`.
 
-    Mantissas are not rounded, products w_ij x_j do not underflow. On XLA they do in float32 and
-    bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width 64, for tanh and weights
-    U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
+    Neither mantissa rounding nor underflow in matrix products is modelled. XLA flushes products
+    w_ij x_j in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width
+    64, for tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """
@@ -171,13 +171,13 @@ def stored(activation: Any, dtype: str) -> Activation:
 
 
 def _rounded_from_record(activation: Any, rho: float, rounding: Rounding) -> Activation:
-    """From a JSON record; the inner activation is a name or a record's text."""
+    """From a record; the inner activation by name or record text."""
     is_record = isinstance(activation, str) and activation.startswith("{")
     return rounded(json.loads(activation) if is_record else activation, rho, rounding)
 
 
 def _known(fn: Any) -> Activation | None:
-    """Built-in equal to a JAX function, also under `functools.partial`."""
+    """Equal built-in, also under `functools.partial`."""
     keywords: dict[str, Any] = {}
     if isinstance(fn, functools.partial) and not fn.args:
         fn, keywords = fn.func, fn.keywords
@@ -190,7 +190,7 @@ def _known(fn: Any) -> Activation | None:
 
 @functools.lru_cache(maxsize=1)
 def _of_jax() -> dict[Any, Callable[..., Activation]]:
-    """JAX functions (also flax.linen) -> built-in factories."""
+    """JAX functions (also flax.linen) -> factories."""
     import jax
     import jax.numpy as jnp
 

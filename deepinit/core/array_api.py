@@ -48,9 +48,9 @@ def is_traced(*values: Any) -> bool:
 
 
 def as_floats(xp: ModuleType, *values: Any) -> tuple[Any, ...]:
-    """Floating arrays: float64 in NumPy, the common dtype in JAX.
+    """float64 in NumPy, the common dtype in JAX.
 
-    JAX integers and weakly typed values (Python floats in jit, grad, vmap) take the default float.
+    JAX integers and weak types (Python floats in jit, grad, vmap) take the default float.
     """
     dtype: Any = np.float64
     if xp is not np:
@@ -74,7 +74,7 @@ def _as_float(xp: ModuleType, value: Any, dtype: Any) -> Any:
 
 
 def with_derivative_of(variable: Any, value: Any) -> Any:
-    """`value`, in JAX with the derivative of `variable`: a clip that passes gradients."""
+    """`value` with the derivative of `variable`: a clip that passes gradients."""
     if array_namespace(variable, value) is np:
         return value
     import jax

@@ -107,8 +107,8 @@ class SampledCurve:
     Attributes:
         curve: the curve.
         num_nodes: pieces of equal length.
-        method: `tangents`, at one random node per piece and network (unbiased mean length);
-            `polygon`, chords of the pieces (biased low).
+        method: `tangents`, at a random node per piece and network (unbiased mean length);
+            `polygon`, chords (biased low).
     """
 
     curve: Curve
@@ -159,7 +159,7 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
 
 
 def _combine(xp: Any, basis: list[Any], coefficients: np.ndarray) -> Any:
-    """sum_i basis_i(t) coefficient_i; no matrix product, so full precision on any device."""
+    """sum_i basis_i(t) coefficient_i in full precision on any device: no matrix product."""
     terms = [
         values[:, None] * xp.asarray(row, values.dtype)
         for values, row in zip(basis, coefficients, strict=True)

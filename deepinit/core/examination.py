@@ -45,7 +45,6 @@ def examined(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...] = ())
 
     Args:
         name: `module:function`.
-        fn: on JAX arrays.
         kinks: in addition to those found.
 
     Raises:
@@ -153,7 +152,7 @@ def _evaluated(name: str, fn: Callable[[Any], Any], x: np.ndarray) -> np.ndarray
 def _check_elementwise(
     name: str, fn: Callable[[Any], Any], grid: np.ndarray, values: np.ndarray
 ) -> None:
-    """Values agree entry by entry, and in another order and shape."""
+    """Values agree entry by entry, and in other orders and shapes."""
     import jax
 
     order = np.random.default_rng(0).permutation(_SIZE)
@@ -210,7 +209,7 @@ def _is_near(kink: float, kinks: tuple[float, ...]) -> bool:
 
 
 def _check_derivative(name: str, fn: Callable[[Any], Any], kinks: tuple[float, ...]) -> None:
-    """The integral of phi' over every cell between kinks is the increment of phi.
+    """phi' integrates to phi over every cell between kinks.
 
     Failing cells are bisected: smooth functions pass at a finer scale, hidden kinks do not.
     """
@@ -249,7 +248,7 @@ def _misfit(
     kinks: tuple[float, ...],
     rounding: float,
 ) -> np.ndarray:
-    """[cells]: |integral of phi' - increment of phi| beyond rounding, relative to the terms."""
+    """[cells]: |integral of phi' - increment of phi| beyond rounding, relative."""
     half = 0.5 * (high - low)
     nodes = (0.5 * (high + low))[:, None] + half[:, None] * _LEGENDRE
     at_kink = np.isin(low, kinks), np.isin(high, kinks)
@@ -263,7 +262,7 @@ def _misfit(
 
 
 def _beside(x: np.ndarray, toward: float, where: np.ndarray) -> np.ndarray:
-    """Float next to a kink; 1e-300 next to 0 (subnormal numbers are flushed)."""
+    """Next float beside a kink; 1e-300 beside 0 (subnormal numbers are flushed)."""
     beside = np.where(x == 0.0, np.copysign(1e-300, toward), np.nextafter(x, toward))
     return np.where(where, beside, x)
 

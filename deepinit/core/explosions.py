@@ -50,7 +50,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 def growth_order(psi: Activation) -> float:
     """Growth exponent of psi, to one decimal (1.05 counts as 1.1).
 
-    0 if bounded, infinity if faster than powers.
+    0 if bounded, infinity beyond powers.
     """
     if psi.is_homogeneous:
         return 1.0
@@ -109,7 +109,7 @@ def explosion_time(
         return math.inf  # nothing moves
 
     def slowed(_: float, state: np.ndarray) -> np.ndarray:
-        """d(time, ln(1 + clock / scale)), the fastest logarithm (else time) at speed 1."""
+        """d(time, ln(1 + clock / scale)), the fastest at speed 1."""
         clocks = scale * np.expm1(np.minimum(state[1:], _FAR))  # trial steps may overshoot
         speeds = rates(clocks) / (scale + clocks)
         return np.append(1.0, speeds) / (np.max(speeds) or 1.0)
@@ -138,7 +138,7 @@ def explosion_refusal(
 
 
 def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """E psi(x)^2, x ~ N(means, variances): closed form or quadrature."""
+    """E psi(x)^2, x ~ N(means, variances)."""
     stds = np.sqrt(variances)
     if psi.slopes is None:
         nodes, weights = _rules(psi.kinks, means, stds)
@@ -156,7 +156,7 @@ def _mean_squares(psi: Activation, means: np.ndarray, variances: np.ndarray) -> 
 def _rules(
     kinks: tuple[float, ...], means: np.ndarray, stds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes z and weights [..., nodes] for E f(means + stds Z)."""
+    """Nodes and weights [..., nodes] for E f(means + stds Z)."""
     if not kinks:
         return normal_rule(num_nodes=121)
     breaks = [np.clip(_quotients(kink - means, stds), -_REACH, _REACH) for kink in kinks]

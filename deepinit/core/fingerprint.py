@@ -18,7 +18,7 @@ _POINTS = np.array([-7.31, -2.17, -0.613, -0.0371, 0.0523, 0.719, 1.93, 6.47])
 
 
 def is_builtin(activation: Activation) -> bool:
-    """Whether deepinit defines the activation and its inner one."""
+    """Whether deepinit defines it and its inner activation."""
     parameters: dict[str, Any] = dict(activation.parameters)
     if activation.name == "rounded":
         return is_builtin(parameters["activation"])
@@ -26,7 +26,7 @@ def is_builtin(activation: Activation) -> bool:
 
 
 def activation_record(activation: Activation) -> dict[str, str]:
-    """Source of an activation, and 8 values to 7 digits of the largest."""
+    """Source, and 8 values to 7 digits of the largest."""
     if activation.name == "rounded":
         return activation_record(dict(activation.parameters)["activation"])  # type: ignore[arg-type]
     return {**source_record(activation), "values": rounded_values(on_host(activation, _POINTS), 7)}
@@ -51,7 +51,7 @@ def shown_values(values: np.ndarray, digits: int) -> str:
 
 
 def rounded_values(values: np.ndarray, digits: int) -> str:
-    """Text of values: the largest size, and rounded multiples of it."""
+    """Largest size, and rounded multiples of it, as text."""
     values = np.asarray(values, np.float64).ravel()
     sizes = np.abs(values[np.isfinite(values)])
     largest = float(sizes.max(initial=0.0)) or 1.0

@@ -61,8 +61,7 @@ def at(points: Any, tangents: Any, label: str = "frames") -> Frames:
 
     Args:
         points: [num_points, dimension] or [dimension].
-        tangents: [num_points, d, dimension], [d, dimension] or [dimension]; orthonormalized.
-        label: in figures and tables.
+        tangents: [num_points, d, dimension], [d, dimension] or [dimension].
 
     Raises:
         SpecError: mismatched shapes, not finite, linearly dependent vectors.

@@ -123,7 +123,7 @@ def _inverse_mean_square(activation: Activation) -> float:
 
 
 def _fine_mean_square(activation: Activation) -> float:
-    """E[phi(Z)^2]: 32 Gauss-Legendre nodes on 128 cells, cut at kinks."""
+    """E[phi(Z)^2] by a finer rule."""
     nodes, weights = normal_rule((*_FINE_EDGES, *activation.kinks), 32)
     return float(np.sum(weights * _many_values(activation, nodes) ** 2))
 

@@ -28,8 +28,8 @@ def sequential_bits() -> AbstractContextManager[Any]:
 def standard_normals(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """`jax.random.normal(key, shape, dtype)` in sequential mode, bit for bit, faster on CPUs.
 
-    In float32 the 20 threefry rounds are unrolled and stay in registers; JAX loops over them in
-    memory. Other keys and dtypes, and odd counts, use JAX.
+    In float32 the threefry rounds are unrolled into registers. Other keys and dtypes, and odd
+    counts, use JAX.
     """
     import jax
     import jax.numpy as jnp

@@ -24,7 +24,7 @@ _POWERS = {"square": 2.0, "sqrt": 0.5, "rsqrt": -0.5, "cbrt": 1.0 / 3.0}
 
 
 def is_homogeneous(jaxpr: Any) -> bool:
-    """Whether a closed jaxpr of one array is homogeneous by its operations."""
+    """Whether a closed jaxpr of one array is homogeneous."""
     (degree,) = _degrees(jaxpr.jaxpr, [_constant(value) for value in jaxpr.consts], [1.0])
     return degree in (1.0, _ANY)
 

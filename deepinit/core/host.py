@@ -43,7 +43,7 @@ if hasattr(os, "register_at_fork"):
 def outside_traces(call: Callable[[], T]) -> T:
     """call() in a new thread, without active traces.
 
-    JAX keeps traces per thread; `jax.ensure_compile_time_eval` does not reach custom derivatives.
+    Traces are per thread; `jax.ensure_compile_time_eval` does not reach custom derivatives.
     """
     outcome: list[Any] = []
 
@@ -76,7 +76,7 @@ def in_float64(call: Callable[[], T]) -> T:
 
 
 def on_host(fn: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
-    """NumPy or JAX function of float64 NumPy arrays, in float64 NumPy."""
+    """NumPy or JAX function on float64 NumPy arrays."""
     import jax.numpy as jnp
 
     def work() -> np.ndarray:

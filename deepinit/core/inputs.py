@@ -1,6 +1,6 @@
 """Inputs of a network as rows: points, and displacements from points.
 
-A pair is stored as a point and a displacement: an angle of 1e-12 is exact to rounding in float32.
+Pairs are stored as displacements: an angle of 1e-12 is exact to rounding in float32.
 """
 
 import dataclasses

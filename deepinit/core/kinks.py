@@ -74,7 +74,7 @@ def find_kinks(jaxpr: Any, grid: np.ndarray) -> Kinks:
 
 
 def _hidden_brackets(jaxpr: Any, grid: np.ndarray, switches: list[Switch]) -> list[Bracket]:
-    """Brackets of pieces between grid points of [-12, 12], at extrema of switch arguments."""
+    """Brackets of pieces between grid points, at extrema of switch arguments."""
     extrema = _extrema(grid, switches)
     brackets: list[Bracket] = []
     batch = len(grid) // _POINTS
@@ -100,7 +100,7 @@ def _hidden_brackets(jaxpr: Any, grid: np.ndarray, switches: list[Switch]) -> li
 
 
 def _extrema(grid: np.ndarray, switches: list[Switch]) -> list[tuple[int, int, float, int]]:
-    """(switch, gap, 1 for a maximum or -1, place) of extrema toward a threshold, no change near."""
+    """(switch, gap, 1 for maxima or -1, place) of extrema toward a threshold, no change near."""
     extrema = []
     inner = (np.abs(grid[1:-1]) < REACH).nonzero()[0] + 1
     for number, switch in enumerate(switches):
@@ -117,7 +117,7 @@ def _extrema(grid: np.ndarray, switches: list[Switch]) -> list[tuple[int, int, f
 
 
 def _bisected(jaxpr: Any, brackets: list[Bracket], size: int) -> np.ndarray:
-    """Changes of state between neighbouring floats, the one written shorter."""
+    """Changes of state between neighbouring floats, the shorter one."""
     which, low, high = (np.array(column) for column in zip(*brackets, strict=True))
     batch = max(1, size // _POINTS)
     for start in range(0, len(which), batch):
@@ -157,7 +157,7 @@ def _distinct(points: np.ndarray) -> list[float]:
 def _classified(
     jaxpr: Any, points: list[float], size: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Points where the continuations from both sides differ, and where their values do."""
+    """Points where the continuations differ, and where their values do."""
     gaps = np.diff([-np.inf, *points, np.inf])
     kinks, jumps = [], []
     for point, gap in zip(points, np.minimum(gaps[1:], gaps[:-1]), strict=True):
@@ -184,7 +184,7 @@ def _padded(x: np.ndarray, size: int) -> np.ndarray:
 
 
 def _switches(jaxpr: Any, x: np.ndarray, size: int) -> list[Switch]:
-    """Switches at x [m], m <= size, with states and gaps of that shape."""
+    """Switches at x [m], m <= size."""
     at_x = lambda values: np.broadcast_to(values, (size,))[: len(x)]
     return [
         Switch(at_x(switch.state), tuple(map(at_x, switch.gaps)), switch.is_step)

@@ -6,8 +6,7 @@ from typing import Any
 def norm(leaves: list[Any]) -> Any:
     """Euclidean norm of several JAX arrays together.
 
-    Scaled by the largest entry: squares of gradients s^p underflow in float32, e.g. at s = 1e-8,
-    p = 3.
+    Scaled by the largest entry: squares of small gradients (1e-24) underflow in float32.
     """
     import jax.numpy as jnp
 

@@ -20,7 +20,7 @@ _EXACT = {
 
 
 def general_rows(shape: tuple[int, ...], start: float = 1.0) -> np.ndarray:
-    """Generic numbers in about [-1, 1], multiples of 1/128 (exact in every format)."""
+    """Generic numbers in about [-1, 1], multiples of 1/128: exact in every format."""
     numbers = np.sin(start + 2.3 * np.arange(math.prod(shape))).reshape(shape)
     return np.round(128.0 * numbers) / 128.0
 
@@ -28,8 +28,8 @@ def general_rows(shape: tuple[int, ...], start: float = 1.0) -> np.ndarray:
 def general_parameters(shapes: Any) -> Any:
     """Generic NumPy parameters for a tree of shapes and dtypes; integers are 0.
 
-    Matrix columns have mean square 1 / fan_in (outputs on the last axis, as in flax), vectors are
-    about 1/2: signals keep their size.
+    Matrix columns (outputs on the last axis, as in flax) have mean square 1 / fan_in, vectors are
+    positive, about 1/2.
     """
     import jax
 
@@ -84,12 +84,12 @@ def values_at(
     """Array computed in float64, or in float32 if the function requires it.
 
     Args:
-        function: arguments -> an array.
+        function: arguments -> array.
         given: makes the arguments, with float64 enabled.
 
     Returns:
-        Flat array, and decimal digits of its largest value equal on all processors: 7 in float64, 3
-        in float32, 0 (no values) in narrower types.
+        Flat array, and digits of its largest value equal on all processors: 7 in float64, 3 in
+        float32, 0 (no values) in narrower types.
 
     Raises:
         SpecError: from the function.
@@ -118,7 +118,7 @@ def values_at(
 
 
 def _narrowest(jaxpr: Any, is_outer: bool = True) -> int:
-    """Bits of the narrowest float that an operation rounds to."""
+    """Bits of the narrowest float rounded to."""
     given = set(map(id, jaxpr.invars)) if is_outer else set()
     bits = [64]
     for equation in jaxpr.eqns:
@@ -143,7 +143,7 @@ def _is_float(aval: Any) -> bool:
 
 
 def _inner(parameters: dict[str, Any]) -> Iterator[Any]:
-    """Jaxprs inside an operation: jit, loops, branches, custom derivatives."""
+    """Inner jaxprs: jit, loops, branches, custom derivatives."""
     for value in parameters.values():
         for item in value if isinstance(value, tuple | list) else (value,):
             inner = getattr(item, "jaxpr", item)

@@ -103,7 +103,7 @@ def gains(orders: Orders, beyond: Any, images: Any, *ends: Any) -> Gain:
         orders: of f.
         beyond: [...], s - c, negative near 0.
         images: [..., n], f(e^c x); zeros have no order.
-        ends: [..., n], x; its sign is the side. Both ends for a difference.
+        ends: [..., n], x, for the side; both ends for a difference.
     """
     xp = array_namespace(images)
     if all(left == right for left, right in orders):
@@ -126,7 +126,7 @@ def _both(sides: list[float | None], neither: float) -> tuple[float, float]:
 
 
 def _near(activation: Activation, sign: float) -> float | None:
-    """Order on one side of 0; None without a term, 0 for no integer power."""
+    """Order at 0 on one side; None without a term, 0 for no integer."""
     gained = differences(activation, sign * _SMALL_STEPS, sign * _SMALL_STEPS)
     if np.isfinite(gained).all() and np.all(gained == 0):
         return None
@@ -137,7 +137,7 @@ def _near(activation: Activation, sign: float) -> float | None:
 
 
 def _far(activation: Activation, sign: float) -> float | None:
-    """Order at infinity on one side, to one decimal unless exact; None if phi is 0."""
+    """Order at infinity on one side; None if phi is 0, one decimal unless exact."""
     with np.errstate(all="ignore"):
         sizes = [np.abs(values(activation, sign * size * _SPREAD)).max() for size in _FAR_OUT]
         if not np.isfinite(sizes).all():
@@ -150,7 +150,7 @@ def _far(activation: Activation, sign: float) -> float | None:
 
 
 def _simple(order: float) -> float:
-    """Order snapped to a nearby simple fraction."""
+    """Order snapped to a simple fraction."""
     fraction = Fraction(order).limit_denominator(_LARGEST_DENOMINATOR)
     if abs(order - fraction) > _ROUNDING:
         return order

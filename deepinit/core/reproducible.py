@@ -27,17 +27,17 @@ def cosine(x: Any) -> np.ndarray:
 
 
 def constant(number: float, digits: int) -> float:
-    """Number rounded to these digits; quadrature and root search differ in the 15th."""
+    """Number to these digits; quadrature and root search differ in the 15th."""
     return float(f"{number:.{digits - 1}e}")
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Inner products along the last axis, in NumPy's fixed order, unlike BLAS."""
+    """Inner products on the last axis, in a fixed order unlike BLAS."""
     return np.sum(a * b, axis=-1)
 
 
 def norm(vector: np.ndarray) -> float:
-    """Length of a vector, without overflow or underflow of squares."""
+    """Vector length, without overflow or underflow of squares."""
     unit = math.ldexp(1.0, math.frexp(float(np.abs(vector).max()))[1] - 1)
     scaled = vector / unit
     return unit * math.sqrt(float(dot(scaled, scaled)))
@@ -50,8 +50,8 @@ def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         vectors: [d, dimension], finite.
 
     Returns:
-        Orthonormal rows [d, dimension], the first along the first vector; and the fraction [d] of
-        each length orthogonal to earlier vectors, 0 for a zero vector.
+        Orthonormal rows [d, dimension], the first along the first vector; and fractions [d] of the
+        lengths orthogonal to earlier vectors, 0 for zero vectors.
     """
     rows, shares = np.zeros_like(vectors), np.zeros(len(vectors))
     for index, vector in enumerate(vectors):
@@ -64,7 +64,7 @@ def orthonormalized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sine(x: float, quarters: int = 0) -> float:
-    """sin(x + quarters pi / 2) by its series, with 70 digits."""
+    """sin(x + quarters pi / 2), series with 70 digits."""
     with decimal.localcontext(prec=70):
         angle = (decimal.Decimal(float(x)) + quarters * _PI / 2).remainder_near(2 * _PI)
         total = term = angle

@@ -1,8 +1,8 @@
 """Finite precision: activations rounded to multiples of rho, or flushed below rho.
 
-The chain x_t = Q(phi(W_t x_{t-1})) is the network of activation Q o phi. Once all values are 0 they
-stay 0. XLA flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has
-subnormal numbers, multiples of 2^-24.
+The chain x_t = Q(phi(W_t x_{t-1})) has activation Q o phi; once all values are 0 they stay 0. XLA
+flushes below 2^-126 in float32 and bfloat16 (no subnormal numbers); float16 has subnormal
+numbers, multiples of 2^-24.
 """
 
 from typing import Any, Literal
@@ -63,7 +63,7 @@ def _rounded_derivative(x: Any, activation: Activation, rho: float, rounding: Ro
 def _rounded_difference(
     x: Any, dx: Any, activation: Activation, rho: float, rounding: Rounding
 ) -> Any:
-    """Exact difference of rounded values; the inner one if neither is flushed."""
+    """Exact difference of rounded values; the inner one if none is flushed."""
     xp = array_namespace(x, dx)
     direct = _rounded(x + dx, activation, rho, rounding) - _rounded(x, activation, rho, rounding)
     if rounding != "flush":

@@ -47,7 +47,7 @@ def source_record(thing: Any, name: str = "it") -> Record:
 
 
 def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str, Any]]) -> None:
-    """Add the parts of `thing` at the path `name`."""
+    """Add the parts of `thing` at `name`."""
     if isinstance(thing, bool | int | float | complex | str | bytes | None):
         _put(record, name, repr(thing))
     elif id(thing) in seen:
@@ -62,7 +62,7 @@ def _visit(thing: Any, name: str, record: Record, seen: dict[int, tuple[str, str
 
 
 def _reference(thing: Any, name: str, record: Record) -> str:
-    """Record a function or class under its own name; return the text for other paths."""
+    """Record a function or class once; return the text for other paths."""
     if not isinstance(thing, FunctionType | type):
         return f"as {name}"
     own = _name(thing)
@@ -120,7 +120,7 @@ def _parts(thing: Any, name: str, record: Record) -> Parts:
 
 
 def _entries(entries: list[tuple[str, Any]], name: str, record: Record) -> Parts:
-    """Entries of a container; a hash of a large one."""
+    """Entries of a container, hashed if large."""
     if len(entries) <= _MOST:
         _put(record, name, f"{len(entries)} entries")
         yield from entries
@@ -168,7 +168,7 @@ def _function_parts(function: FunctionType, name: str) -> Parts:
 
 
 def _module_parts(module: ModuleType, names: tuple[str, ...]) -> Parts:
-    """Named objects of a user's module, and of modules inside it."""
+    """Named objects of a user's module and its inner modules."""
     if is_library(getattr(module, "__file__", None) or "", {}):
         return
     inside = vars(module)
@@ -215,7 +215,7 @@ def _unwrapped(value: Any) -> FunctionType | None:
 
 
 def _fields(thing: Any) -> Parts:
-    """Attributes of an object, or the parts that its library pickles."""
+    """Attributes, or the parts that the library pickles."""
     is_dataclass = dataclasses.is_dataclass(thing)
     fields = [field.name for field in dataclasses.fields(thing)] if is_dataclass else []
     if _is_of_user(type(thing)):
@@ -266,7 +266,7 @@ def _is_of_user(cls: type) -> bool:
 
 
 def _name(thing: Any) -> str:
-    """`module:name`; of a function from its code, as `functools.wraps` renames it."""
+    """`module:name`; of functions from code, as `functools.wraps` renames."""
     if isinstance(thing, FunctionType):
         return f"{thing.__globals__.get('__name__')}:{thing.__code__.co_qualname}"
     own = getattr(thing, "__qualname__", None) or thing.__name__
@@ -274,7 +274,7 @@ def _name(thing: Any) -> str:
 
 
 def _alone(thing: Any) -> str:
-    """Record of a container's part, as text."""
+    """Record of a container's part as text."""
     return json.dumps(source_record(thing), sort_keys=True)
 
 
@@ -283,7 +283,7 @@ def _plain_repr(key: Any) -> str:
 
 
 def _put(record: Record, name: str, value: str) -> str:
-    """Add an entry and return its key; different objects of one name are numbered."""
+    """Add an entry and return its key; equal names are numbered."""
     value = value if len(value) <= _LONGEST or len(value) == 64 else _hash(value)
     key, number = name, 1
     while key in record and record[key] != value:

@@ -54,14 +54,14 @@ def class_text(cls: type) -> str:
 
 
 def names_in(code: CodeType) -> Iterator[str]:
-    """Global names and attributes in a function and its inner functions."""
+    """Global names and attributes in a function, inner functions included."""
     yield from code.co_names
     for inner in _inner(code):
         yield from names_in(inner)
 
 
 def imports_in(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(module, imported names) of imports in a function; `.module` is relative."""
+    """(module, names) of imports in a function; `.module` is relative."""
     before: list[Any] = [None, None]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

@@ -18,9 +18,8 @@ def complete(spec: Any, *, default_law: Law | None = None, structured: bool = Fa
     """Check and complete activation, laws and output layer of a new spec.
 
     Args:
-        spec: under construction.
         default_law: of weights; None for `normal(default_weight_var(activation))`.
-        structured: whether `MatrixLaw` is allowed for weights and biases.
+        structured: whether `MatrixLaw` is allowed.
     """
     object.__setattr__(spec, "activation", as_activation(spec.activation))
     for name in LAWS:

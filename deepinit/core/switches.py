@@ -30,7 +30,7 @@ def evaluate(
     """Function at x and its switches, in their own or in held states.
 
     Args:
-        jaxpr: closed; one array of x's shape in and out. Loops are not opened.
+        jaxpr: closed; one array of x's shape in and out. Loops stay closed.
         x: [m], as traced.
         held: switches of an earlier evaluation, to impose.
     """

@@ -1,9 +1,9 @@
 """Training sets of the literature on early training.
 
 At small weights f(x) = sum_j a_j phi(w_j.z), z = (x, 1), phi(s) = c s^p + ..., depends on the
-training set only through H(w) = (c / n) sum_i y_i (w.z_i)^p; for p = 1 through
-v = (1/n) sum_i y_i z_i. Targets nearly orthogonal to such polynomials (fast oscillations, few
-points) leave directions to sampling noise.
+training set only through H(w) = (c / n) sum_i y_i (w.z_i)^p, for p = 1 v = (1/n) sum_i y_i z_i.
+Targets nearly orthogonal to such polynomials (fast oscillations, few points) leave directions to
+sampling noise.
 """
 
 import dataclasses
@@ -192,7 +192,6 @@ def digits(num_examples: int = 1000, *, classes: bool = True, seed: int = 0) -> 
     Args:
         num_examples: 1 to 5000.
         classes: class targets; else numbers, for regression.
-        seed: of the draw.
     """
     validate.integer("num_examples", num_examples, 1, "Take at most all 5000.", most=5000)
     rng = np.random.default_rng(checked_seed(seed))

@@ -1,11 +1,8 @@
 """Taylor coefficients of an activation at 0, for residual networks of infinite depth.
 
-A block adds phi(h), h of variance O(dt):
-
-    phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ...
-
-As depth grows, a gives noise and drift, b the Ito correction (b/2) Var h, c order 1 / depth.
-phi(0) != 0 adds depth * phi(0), a kink at 0 a drift of order sqrt(depth): no limit.
+A block adds phi(h) = a h + (b/2) h^2 + (c/6) h^3 + ..., h of variance O(dt): a gives noise and
+drift, b the Ito correction (b/2) Var h, c order 1 / depth. phi(0) != 0 adds depth * phi(0), a kink
+at 0 a drift of order sqrt(depth): no limit.
 """
 
 import functools
@@ -93,7 +90,7 @@ def _constants(phi: Activation) -> Taylor:
 
 
 def _derivatives(phi: Activation, points: np.ndarray) -> np.ndarray:
-    """[points, 3]: first three derivatives, in float64 on the host."""
+    """[points, 3]: first three derivatives in float64."""
 
     def stacked(x):
         import jax

@@ -112,7 +112,7 @@ class TrainingConfig:
     def digest(self) -> str:
         """SHA-256 for a run's identity.
 
-        optax counts by name (its source is in `Case.code`); labels of examples do not count.
+        optax counts by name (source in `Case.code`), labels of examples do not count.
         """
         options = {
             field.name: getattr(self, field.name)

@@ -20,7 +20,7 @@ _ROUNDING = 1e-8  # relative to the largest entry, for symmetry and positivity
 def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
     """Raise SpecError unless ok.
 
-    Texts are built on every call: use `if` and `raise` where that is costly or can fail.
+    Texts are built on every call: use `if` and `raise` where costly or fallible.
     """
     if not ok:
         raise SpecError(given, allowed, remedy)
@@ -150,9 +150,8 @@ def array(
     """Finite real numbers in float64.
 
     Args:
-        name: for the message.
         values: of Python, NumPy or JAX.
-        shape: sizes; a text names an axis of any size >= 1. None for any shape.
+        shape: sizes; a text names any size >= 1. None for any shape.
         remedy: last sentence of the message.
     """
     numeric = real_numbers(values)
