@@ -32,8 +32,8 @@ class ConvResNet:
     """Convolutional residual network: x_p^{l+1} = x_p^l + phi(W psi(x^l around p) + b).
 
     Inputs are flattened [height, width, channels]. Positions share W [channels, size^d channels]
-    and b. Patches are centred, stride 1, and do not divide the variance: constant images grow like
-    e^(size^d kappa) with depth, kappa = phi'(0)^2 times the variance of weight_law.
+    and b. Patches are centred, stride 1. The variance is not divided by their size: constant images
+    grow like e^(size^d kappa) with depth, kappa = phi'(0)^2 times the variance of weight_law.
 
     Attributes:
         image_shape: (length,) or (height, width).

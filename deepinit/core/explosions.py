@@ -50,7 +50,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
 def growth_order(psi: Activation) -> float:
     """Growth exponent of psi, to one decimal (1.05 counts as 1.1).
 
-    0 if bounded, infinity beyond powers.
+    0 if bounded, infinity if faster than powers.
     """
     if psi.is_homogeneous:
         return 1.0

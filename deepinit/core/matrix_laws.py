@@ -76,7 +76,7 @@ class MatrixLaw:
         raise SpecError(given, "laws of independent entries", "Take di.normal(...), or simulate.")
 
     def arrays(self, depth: int, dtype: Any) -> tuple[Any, Any, Any]:
-        """(mean or None, A, B) per layer: W = mean + A Z B^T.
+        """(mean or None, A, B) of one of `depth` layers: W = mean + A Z B^T.
 
         Raises:
             SpecError: general covariance.
@@ -91,7 +91,7 @@ class MatrixLaw:
         return self.drift(depth, dtype), (outer / np.sqrt(depth)).astype(dtype), inner.astype(dtype)
 
     def full_factor(self, depth: int, dtype: Any) -> Any:
-        """F per layer of general covariance: entries mean + F Z."""
+        """F of one of `depth` layers of general covariance: entries mean + F Z."""
         assert self.full_cov is not None
         return (semidefinite_factor(self.full_cov) / np.sqrt(depth)).astype(dtype)
 

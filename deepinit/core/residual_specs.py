@@ -26,10 +26,10 @@ BLOCKS = ("two_layer", "shallow")
 
 @dataclasses.dataclass(frozen=True)
 class ResNet:
-    """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input or A z.
+    """Residual network: x^{l+1} = x^l + branch(x^l), x^0 the input, or its embedding A z.
 
-    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; pre-activation for
-    linear phi).
+    Branch: V phi(W psi(x) + b) (`two_layer`) or phi(W psi(x) + b) (`shallow`; with
+    linear phi the pre-activation block).
 
     Attributes:
         width: of x, and of inputs without an embedding.
@@ -37,7 +37,7 @@ class ResNet:
         branch_width: neurons between W and V (two-layer); None for `width`.
         activation: phi; None for relu (two-layer) or tanh (shallow).
         weight_law: of W; None for `normal(default_weight_var(activation))` (two-layer) or
-            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L), a diffusion limit.
+            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L), with a diffusion limit.
         branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: all branches together
             add the stream's variance.
         bias_law: of b, or None. Scaling `absolute`, also for the output layer; shallow also

@@ -43,7 +43,7 @@ class Estimate:
         axis: first axis, `layer` or training `step`.
         positions: coordinates along it; None for 1, 2, ...
         entries: names along the last axis; None for numbers.
-        rounding: errors are `relative`, or `absolute` to a scale >= 1; see `Quantity.rounding`.
+        rounding: of values, `relative`, or `absolute` to a scale >= 1; see `Quantity.rounding`.
         light_tailed: light-tailed quantity to compare instead; None if this one is.
         size: mean size of the terms, reference of relative rounding; None for the mean.
         relative_variance_error: variance_standard_error / variance, also beyond float64.
