@@ -51,7 +51,7 @@ def from_function(fn: Callable[[Any], Any], *, kinks: tuple[float, ...] = ()) ->
 
     Args:
         fn: phi(x) in `jax.numpy`, any shape, keeps the dtype.
-        kinks: jumps of a derivative hidden in loops or tables, besides those found.
+        kinks: those hidden in loops or tables; others are found.
 
     Raises:
         SpecError: not elementwise, traceable or forward-differentiable; not finite on [-12, 12];
@@ -140,7 +140,6 @@ def rounded(activation: Any, rho: float, rounding: Rounding = "nearest") -> Acti
     """Q(phi(x)): values rounded to multiples of rho, or flushed to 0 below.
 
     Args:
-        activation: as for `as_activation`.
         rho: grid spacing in (0, 1); for `flush` the smallest nonzero value.
         rounding: `nearest`, halves away from 0; `truncate`, sign(x) floor(|x| / rho) rho; `flush`,
             |x| < rho to 0, where rho may be below the dtype's range.

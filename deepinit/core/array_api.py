@@ -1,7 +1,7 @@
 """Array namespaces: one formula for NumPy and JAX.
 
 Python floats and NumPy arrays in NumPy, float64; JAX arrays and tracers in `jax.numpy`, own dtype.
-JAX is looked up in `sys.modules`, not imported.
+JAX is not imported.
 """
 
 import sys

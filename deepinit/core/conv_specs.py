@@ -112,7 +112,7 @@ class ConvResNet:
 
     @property
     def has_conditional_map(self) -> bool:
-        """Whether all weight laws act on rows without drawing the matrix."""
+        """Whether weight laws act on rows without drawing the matrix."""
         return has_conditional_map(self)
 
     @property

@@ -29,8 +29,7 @@ class Curve:
         kind: `line` or `circle`.
         coefficients: float64 [2, dimension] (point at t = 0, velocity) or [3, dimension] (centre,
             two orthogonal radii of equal length).
-        start, stop: parameter range, increasing; radians for a circle.
-        label: in figures and tables.
+        start, stop: of t, increasing; radians for a circle.
     """
 
     kind: Kind
@@ -61,7 +60,7 @@ class Curve:
 
     @property
     def digest(self) -> str:
-        """SHA-256, for a run's identity."""
+        """SHA-256 for a run's identity."""
         numbers = np.concatenate([self.coefficients.ravel(), [self.start, self.stop]])
         return hashlib.sha256(
             f"{self.kind} {self.coefficients.shape}".encode() + numbers.astype("<f8").tobytes()
@@ -105,7 +104,6 @@ class SampledCurve:
     """Nodes of a curve as rows of a network.
 
     Attributes:
-        curve: the curve.
         num_nodes: pieces of equal length.
         method: `tangents`, at a random node per piece and network (unbiased mean length);
             `polygon`, chords (biased low).
@@ -138,7 +136,7 @@ class SampledCurve:
 
     @property
     def digest(self) -> str:
-        """SHA-256, for a run's identity."""
+        """SHA-256 for a run's identity."""
         text = f"{self.curve.digest} {self.num_nodes} {self.method}"
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -147,7 +145,6 @@ def sampled(curve: Curve, num_nodes: int = 32, *, method: Method = "tangents") -
     """Curve cut into `num_nodes` equal pieces, for `di.simulate`.
 
     Args:
-        curve: e.g. `di.curves.circle()`.
         method: `tangents` (unbiased) or `polygon` (low by 2 depth / (3 num_nodes) for a circle
             through a bias-free ReLU network).
     """
@@ -223,7 +220,7 @@ def _full_circle(coefficients: np.ndarray, label: str) -> Curve:
 
 
 def image_line(seed: int = 0) -> Curve:
-    """Segment between MNIST digits of different classes (pixels / 255)."""
+    """Segment between MNIST digits of different classes."""
     pixels, names = _digits(2, seed)
     return line(pixels[0], pixels[1], f"line between the digits {names[0]} and {names[1]}")
 

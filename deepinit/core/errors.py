@@ -8,7 +8,7 @@ class DeepinitError(Exception):
     """Error with a one-paragraph message.
 
     Args:
-        given: value, or the whole message without `allowed`.
+        given: value, or the whole message if `allowed` is None.
         allowed: values.
         remedy: what to do.
     """

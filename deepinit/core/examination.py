@@ -1,7 +1,7 @@
-"""Examination of a user's activation in float64 on the host.
+"""Examination of a user's activation in float64.
 
 Required: elementwise, traceable, float to float, forward-differentiable, finite, a derivative that
-integrates to the values between kinks (see `core.kinks`).
+integrates to the values between kinks.
 """
 
 import functools

@@ -33,8 +33,7 @@ def may_explode(activation: Any, inner: Any = linear) -> bool:
     at every time at finite width.
 
     Args:
-        activation: phi, as for `taylor_at_zero`.
-        inner: psi, an `Activation`, name or JAX function.
+        activation, inner: phi and psi, as for `taylor_at_zero`.
 
     Raises:
         SpecError: as `taylor_at_zero`.

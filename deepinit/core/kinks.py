@@ -1,9 +1,9 @@
 """Kinks of a function of one variable, from its operations.
 
 A switch (`core.switches`) that changes state between grid points is bisected to neighbouring
-floats; pieces between grid points are found at extrema of its argument. A switch is a kink if the
-continuations with all switches held in their left and right states differ; log(1 + e^x), by max and
-abs, has none.
+floats; pieces in between are found at extrema of its argument. It is a kink if the continuations
+with all switches held in their left and right states differ, unlike for log(1 + e^x) by max and
+abs.
 """
 
 from typing import Any, NamedTuple

@@ -1,7 +1,7 @@
 """Sines, dot products, frames and constants with equal bits on every processor.
 
-Runs move between processors only with equal inputs, targets and variances. Math libraries and BLAS
-round differently; decimal arithmetic, `math.fsum` and single operations do not.
+Runs move between processors only with equal inputs. Math libraries and BLAS round differently;
+decimal arithmetic, `math.fsum` and single operations do not.
 """
 
 import decimal

@@ -1,4 +1,4 @@
-"""Typed results: `Estimate` of a simulation, `Prediction` of a theory."""
+"""Results: `Estimate` of a simulation, `Prediction` of a theory."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -35,8 +35,8 @@ def source_record(thing: Any, name: str = "it") -> Record:
 
     Includes closures, defaults, decorators, partials, methods, fields, containers, globals and
     imported own modules. Library code counts by name and closures (an optax learning rate), code
-    without source by its bytecode. Comments, docstrings and layout do not count. Names made at run
-    time (`getattr`, files, the environment) are not seen.
+    without source by bytecode; comments, docstrings and layout do not count. Names made at run time
+    (`getattr`, files, the environment) are not seen.
 
     Args:
         name: path of `thing` in the record.

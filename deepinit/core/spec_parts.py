@@ -60,7 +60,7 @@ def acts_on_rows(law: Any) -> bool:
 
 
 def has_conditional_map(spec: Any) -> bool:
-    """Whether all weight laws act on rows without drawing the matrix."""
+    """Whether weight laws act on rows without drawing the matrix."""
     return all(acts_on_rows(law) for law in laws_of(spec, WEIGHT_LAWS).values())
 
 

@@ -66,7 +66,7 @@ class MLP:
 
     @property
     def has_conditional_map(self) -> bool:
-        """Whether all weight laws act on rows without drawing the matrix."""
+        """Whether weight laws act on rows without drawing the matrix."""
         return has_conditional_map(self)
 
     @property

@@ -27,7 +27,6 @@ class Examples:
     Attributes:
         inputs: [n, dimension] float64.
         targets: [n, outputs] float64, or integer classes [n] >= 0.
-        label: in figures and tables.
     """
 
     inputs: np.ndarray
@@ -51,7 +50,6 @@ def examples(inputs: Any, targets: Any, label: str = "examples") -> Examples:
     Args:
         inputs: [n, dimension] or [n].
         targets: reals [n] or [n, outputs]; integers [n] are classes.
-        label: in figures and tables.
 
     Raises:
         SpecError: empty, unequal lengths, negative classes, not finite.

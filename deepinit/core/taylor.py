@@ -34,9 +34,9 @@ class Taylor(NamedTuple):
     """Taylor coefficients of the outer activation at 0.
 
     Attributes:
-        slope: a = phi'(0).
-        curvature: b = phi''(0); not 0: coordinates have a mean, the limit may explode.
-        third: c = phi'''(0).
+        slope: phi'(0).
+        curvature: phi''(0); not 0: coordinates have a mean, the limit may explode.
+        third: phi'''(0).
     """
 
     slope: float
@@ -50,12 +50,10 @@ def taylor_at_zero(activation: Any) -> Taylor:
     Exact for built-ins, else by autodiff in float64.
 
     Args:
-        activation: phi, an `Activation`, a built-in's name or a JAX function.
+        activation: phi, an `Activation`, name or JAX function; psi may have kinks.
 
     Raises:
         SpecError: phi(0) != 0 (softplus, sigmoid, cos); not smooth at 0 (ReLU, a hidden 0/0).
-
-    Valid for: the outer activation; psi may have kinks.
 
     Reference: arXiv:2007.03253, section 3.
     """

@@ -32,7 +32,7 @@ def require(ok: Any, given: str, allowed: str, remedy: str = "") -> None:
 def integer(
     name: str, value: Any, least: int = 0, remedy: str = "", most: int | None = None
 ) -> int:
-    """Integer from least to most."""
+    """Integer in [least, most]."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -46,7 +46,7 @@ def integer(
 def real(
     name: str, value: Any, least: float = -math.inf, most: float = math.inf, remedy: str = ""
 ) -> float:
-    """Finite float from least to most, inclusive."""
+    """Finite float in [least, most]."""
     number = real_number(value)
     if number is None or not math.isfinite(number) or not least <= number <= most:
         ends = [f">= {least:g}"] if least > -math.inf else []
@@ -70,7 +70,7 @@ def not_negative(name: str, value: Any, remedy: str = "") -> float:
 
 
 def fraction(name: str, value: Any, remedy: str = "") -> float:
-    """Float strictly between 0 and 1."""
+    """Float in (0, 1)."""
     number = real_number(value)
     if number is None or not 0.0 < number < 1.0:
         raise SpecError(f"{name}={value!r}", "a number between 0 and 1, ends excluded", remedy)
@@ -108,7 +108,7 @@ def instance(name: str, value: Any, kind: Any, allowed: str, remedy: str = "") -
 
 
 def dtype(value: Any) -> str:
-    """`float32`, or `float64` in JAX's 64-bit mode (else JAX silently takes float32)."""
+    """`float32`, or `float64` in 64-bit mode (else JAX silently takes float32)."""
     name = choice("dtype", value, DTYPES, f"{DTYPES[0]} is the default.")
     if name == "float64":
         import jax
@@ -170,7 +170,7 @@ def array(
 
 
 def symmetric(name: str, values: Any, size: int | None = None, remedy: str = "") -> np.ndarray:
-    """[n, n] float64, symmetric up to 1e-8 of its largest entry."""
+    """[n, n] float64, symmetric to 1e-8 of its largest entry."""
     matrix = array(name, values, remedy=remedy)
     square = matrix.ndim == 2 and len(matrix) == matrix.shape[1] and matrix.size
     n = "n" if size is None else size
@@ -183,7 +183,7 @@ def symmetric(name: str, values: Any, size: int | None = None, remedy: str = "")
 
 
 def covariance(name: str, values: Any, size: int | None = None, remedy: str = "") -> np.ndarray:
-    """[n, n] float64, symmetric and positive semidefinite up to 1e-8 of its largest entry."""
+    """[n, n] float64, symmetric positive semidefinite to 1e-8 of its largest entry."""
     matrix = symmetric(name, values, size, remedy)
     least = float(np.linalg.eigvalsh(matrix)[0])
     positive_enough = least >= -_ROUNDING * float(np.max(np.abs(matrix))) * len(matrix)
@@ -206,7 +206,7 @@ def widths(values: Any, least: int = 1, remedy: str = "Write (256,) * depth.") -
 
 
 def is_number(value: Any) -> bool:
-    """Whether a real number of Python or NumPy."""
+    """Whether a real number."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of unequal length
@@ -217,7 +217,7 @@ def is_number(value: Any) -> bool:
 def real_number(value: Any) -> float | None:
     """Real number as a float; None for others and booleans.
 
-    -0 becomes 0: equal numbers have one JSON text and one hash.
+    -0 becomes 0: equal numbers have one JSON text and hash.
     """
     if is_traced(value) or not (isinstance(value, numbers.Rational) or is_number(value)):
         return None
@@ -228,7 +228,7 @@ def real_number(value: Any) -> float | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """Whole number as an integer, also 3.0; None for others."""
+    """Integer, also from 3.0; None for others."""
     number = real_number(value)
     is_whole = number is not None and math.isfinite(number) and number == int(number)
     return int(value) if is_whole else None
