@@ -220,13 +220,13 @@ def _full_circle(coefficients: np.ndarray, label: str) -> Curve:
 
 
 def image_line(seed: int = 0) -> Curve:
-    """Segment between MNIST digits of different classes."""
+    """Segment between MNIST digits of different classes (pixels / 255)."""
     pixels, names = _digits(2, seed)
     return line(pixels[0], pixels[1], f"line between the digits {names[0]} and {names[1]}")
 
 
 def image_circle(seed: int = 0) -> Curve:
-    """Circle through MNIST digits of different classes."""
+    """Circle through three MNIST digits of different classes (pixels / 255)."""
     pixels, names = _digits(3, seed)
     label = f"circle through the digits {', '.join(map(str, names))}"
     return circle_through(pixels[0], pixels[1], pixels[2], label)

@@ -37,7 +37,8 @@ class ResNet:
         branch_width: neurons between W and V (two-layer); None for `width`.
         activation: phi; None for relu (two-layer) or tanh (shallow).
         weight_law: of W; None for `normal(default_weight_var(activation))` (two-layer) or
-            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L), with a diffusion limit.
+            `normal(1.0, scaling="depth")` (shallow), variance 1 / (width L): a diffusion as
+            L grows.
         branch_law: of V (two-layer); None for `normal(1.0, scaling="depth")`: all branches together
             add the stream's variance.
         bias_law: of b, or None. Scaling `absolute`, also for the output layer; shallow also
