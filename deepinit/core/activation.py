@@ -62,8 +62,8 @@ class Activation:
     def difference(self, x: Any, dx: Any) -> Any:
         """phi(x + dx) - phi(x), to relative accuracy for any dx.
 
-        Gauss-Legendre integral of phi' between kinks; plain difference across jumps and for
-        |dx| > 1/2.
+        Gauss-Legendre integral of phi' between kinks, exact if piecewise linear; plain difference
+        across jumps and for |dx| > 1/2.
         """
         xp = array_namespace(x, dx)
         if self.difference_fn is not None:
@@ -168,12 +168,12 @@ def inside(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
 
 
 def values(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi(x) in float64 on the host."""
+    """phi(x) in float64 on the host; built-ins without JAX."""
     return np.asarray(activation(x)) if activation.is_builtin else on_host(activation, x)
 
 
 def derivatives(activation: Activation, x: np.ndarray) -> np.ndarray:
-    """phi'(x) in float64 on the host."""
+    """phi'(x) in float64 on the host; built-ins without JAX."""
     if activation.is_builtin:
         return np.asarray(activation.derivative(x), dtype=np.float64)
     return on_host(activation.derivative, x)

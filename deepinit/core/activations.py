@@ -161,7 +161,8 @@ def stored(activation: Any, dtype: str) -> Activation:
 
     Neither mantissa rounding nor underflow in matrix products is modelled. XLA flushes products
     w_ij x_j in float32 and bfloat16: a signal is lost 1.5 layers earlier at width 16, 2.7 at width
-    64, for tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`).
+    64, for tanh and weights U(-1, 1) / sqrt(width) (`theory.cutoff.underflow_layer`). Products
+    of float16 are taken in float32.
 
     Reference: IEEE 754; arXiv 2104.10727 (cut-off).
     """

@@ -183,7 +183,7 @@ def _truncated_moment(order: int) -> float:
 
 
 def normal(variance: float = 1.0, scaling: Scaling = "fan_in") -> Law:
-    """I.i.d. N(0, variance / fan_in) entries."""
+    """I.i.d. normal entries; by default N(0, variance / fan_in)."""
     return Law("normal", variance, scaling)
 
 
