@@ -26,7 +26,7 @@ class Blocks(NamedTuple):
 
 
 class NetworkBlocks(NamedTuple):
-    """Both kernels of a network's output.
+    """NNGP and NTK of a network's output.
 
     Attributes:
         nngp: covariance of the initial outputs.
@@ -44,21 +44,21 @@ def kernel_for(
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> NetworkBlocks:
-    """NNGP and NTK of a network's outputs at infinite width, for `posterior` and `trained`.
+    """NNGP and NTK of a network's outputs at infinite width, in blocks.
 
     Args:
-        spec: an MLP with an output layer, or a residual network; without output layer its stream.
+        spec: an MLP with an output layer, or a residual network (without output layer: its stream).
         x_train: [n, dimension].
         x_test: [m, dimension].
         engine: `recursion`, for every spec; or `neural_tangents`, far faster for thousands of
-            inputs with a closed form there (ReLU, erf, sin, GELU).
+            inputs if closed form (ReLU, erf, sin, GELU).
 
     Returns:
         `NetworkBlocks`, float64.
 
     Raises:
-        SpecError: an MLP without an output layer; inputs of other shapes or dimensions; an unknown
-            engine; a network that the engine cannot express.
+        SpecError: an MLP without an output layer; inputs of wrong shape; a network that the engine
+            cannot express.
 
     Valid for: infinite width at the spec's depth.
 
@@ -84,14 +84,14 @@ def kernel_for(
 
 
 def blocks_of(kernel: Any, num_train: int) -> Blocks:
-    """Cut a kernel at n + m inputs, the training inputs first.
+    """Blocks of a kernel at n + m inputs, training inputs first.
 
     Args:
         kernel: [n + m, n + m].
         num_train: n.
 
     Raises:
-        SpecError: no symmetric matrix; n that leaves no training or no test input.
+        SpecError: no symmetric matrix; no training or no test inputs.
     """
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."

@@ -47,7 +47,7 @@ def targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     """Targets as [n, outputs] float64, and whether they came as [n].
 
     Raises:
-        SpecError: classes, another number of rows, values that are not finite.
+        SpecError: classes, wrong number of rows, values that are not finite.
     """
     values, raw = bounded("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:
@@ -82,12 +82,12 @@ def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
 
 
 def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
-    """The error of kernel + noise without Cholesky factor: not semidefinite, or singular.
+    """Error for kernel + noise without a Cholesky factor: not semidefinite, or singular.
 
     Args:
         name: of the kernel.
         eigenvalues: of the kernel, ascending.
-        noise: that was added.
+        noise: already added.
     """
     try:
         positive_semidefinite(name, eigenvalues)

@@ -51,8 +51,8 @@ class LengthMoments(NamedTuple):
 def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
     """Covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron's velocities.
 
-    Bias-free ReLU network on a circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine
-    kernel. The diagonal is exact.
+    Bias-free ReLU network on a circle about 0: C = -q c'', K = q c(t - s), c the iterated
+    arc-cosine kernel. The diagonal is exact.
 
     Args:
         spec: the network; without an output layer, the kernel of z^depth.
@@ -65,8 +65,8 @@ def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
         `recursion.kernel_layers`.
 
     Raises:
-        SpecError: invalid t; an unresolved activation; a curve through 0 for a network without biases
-            and a kink at 0.
+        SpecError: invalid t; an unresolved activation; a curve through 0 for a network without
+            biases and a kink at 0.
 
     Valid for: independent centred entries, widths to infinity at fixed depth; error O(depth/width).
 
@@ -100,19 +100,20 @@ def curve_length_moments(
         spec: the network, with an output layer.
         curve: in input space; circles up to one turn.
         num_nodes: of the quadrature in each direction, >= 4. Curves close to 0 (without biases), or
-            around it off centre, need more.
-        through: source of C(t, s): the recursion, or derivatives of neural-tangents' kernel (diagonal
-            from the recursion). They agree to about 1e-9.
+            around it off centre, need more (see the returned errors).
+        through: source of C(t, s): the recursion, or derivatives of neural-tangents' kernel, for
+            its activations (diagonal from the recursion). They agree to about 1e-9.
 
     Returns:
         Moments of the length, counted with multiplicity.
 
     Raises:
-        SpecError: no output layer, too few nodes, a circle of more than one turn; `velocity_kernel`.
+        SpecError: no output layer, too few nodes, a circle of more than one turn;
+            `velocity_kernel`.
 
     Valid for: infinite hidden widths at fixed depth and output width, independent centred output
-        weights; relative error O(depth/width). variance/mean^2 is O(1/output_width), the leading term
-        only for output_width << width/depth.
+        weights; relative error O(depth/width). variance/mean^2 is O(1/output_width), the leading
+        term only for output_width << width/depth.
 
     Reference: module docstring; ReLU mean: limit of arXiv 2102.10492.
     """

@@ -90,18 +90,19 @@ def kernel_layers(
         last_only: only the last layer, [1, num, num].
 
     Returns:
-        Two float64 arrays [depth (+1 with an output layer), num, num]. Homogeneous activations: closed
-        form, 1e-13. Others: 2-D quadrature, checked in every layer; relative error of a layer below
-        1e-9 for preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6
-        (other built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of the
-        variance do.
+        Two float64 arrays [depth (+1 with an output layer), num, num]. Homogeneous activations:
+        closed form, 1e-13. Others: 2-D quadrature, checked in every layer; relative error of a
+        layer below 1e-9 for preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu,
+        selu), 1e6 (other built-ins), else below 1e-5. Errors add up over layers, and grow as
+        perturbations of the variance do.
 
     Raises:
         SpecError: an unresolved activation; x not a finite matrix; an unknown name in `trained`; a
             kernel that is not finite; `residual_layers`.
 
-    Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity at fixed
-        depth; error O(depth/width). Non-Gaussian weights also need many input coordinates.
+    Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
+        any order) at fixed depth; error O(depth/width). Non-Gaussian weights also need many input
+        coordinates.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
         form: docstrings of `pairs` and `duals`.
@@ -189,9 +190,9 @@ def kernel_scan(
 
     - NTK at equal, parallel and opposite rows: the mean of the one-sided derivatives.
     - A zero row with zero bias variances and a kink at 0, in that row: 0.
-    - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows) and,
-      with a kink at 0, of both kernels at a zero row. Terms without a limit are left out; use a
-      positive bias variance.
+    - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
+      and, with a kink at 0, of both kernels at a zero row. Terms without a limit are left out; use
+      a positive bias variance.
 
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 

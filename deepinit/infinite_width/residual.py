@@ -1,8 +1,8 @@
 """NNGP and NTK of residual networks at infinite width and finite depth.
 
-Coordinates of the stream are iid x_i = x_i^0 + Gaussian, of mean shift mu_i and covariance C_ij;
-x^0 the inputs or their embedding. With weight variance w (times width), bias variance b, branch
-variance v, every block maps
+Coordinates of the stream: x_id = x_id^0 + Gaussian of mean shift mu_i and covariance C_ij, equal
+for every d; x^0, of mean m^0, are the inputs or their embedding. With weight variance w (times
+width), bias variance b, branch variance v, every block maps
 
     S_ij = b + w E[psi(x_i) psi(x_j)],
     N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
@@ -105,25 +105,26 @@ def residual_layers(
         spec: the network; widths matter only for scaling `absolute`.
         x: [num, dimension], finite. Without an embedding the dimension is the width.
         trained: parameters of the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (also
-            of the output layer), "output" (G). NTK parametrization; positions share filters and biases.
+            of the output layer), "output" (G). NTK parametrization; positions share filters and
+            biases.
 
     Returns:
-        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale 1;
-        1e-8 with kinks; others below 1e-5, checked at every site.
+        float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
+        1; 1e-8 with kinks; others below 1e-5, checked at every site.
 
     Raises:
         SpecError: rows not finite or of wrong size; correlated, drifting or constant parameters;
-            non-Gaussian biases or, with a nonlinear psi, embedding; an unknown name in `trained`; an
-            unresolved activation; a moment that is not finite.
+            non-Gaussian biases or, with a nonlinear psi, embedding; an unknown name in `trained`;
+            an unresolved activation; a moment that is not finite.
 
     Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
         both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi.
         Memory: about 12 float64 matrices [num * positions] squared; a nonlinear psi without an
-        embedding adds num * positions * channels * 256. Time: matrix products. Quadrature of every pair
-        and coordinate for a kinked psi with a mean (1-D if homogeneous, else 2-D): slow beyond some ten
-        coordinates. Quadrature of every pair for smooth activations (except centred erf) at
-        preactivation deviations above about 2.5: slow beyond some ten sites (a 3 x 3 filter multiplies
-        the variance by up to e^9 in the limit of depth).
+        embedding adds num * positions * channels * 256. Time: matrix products. Quadrature of every
+        pair and coordinate for a kinked psi with a mean (1-D if homogeneous, else 2-D): slow beyond
+        some ten coordinates. Quadrature of every pair for smooth activations (except centred erf)
+        at preactivation deviations above about 2.5: slow beyond some ten sites (a 3 x 3 filter
+        multiplies the variance by up to e^9 in the limit of depth).
 
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth); module docstring.
     """

@@ -94,8 +94,8 @@ def ntk_training(
             biases, invalid times, test inputs of another dimension.
         ResourceError: neural-tangents is absent or does not work.
 
-    Valid for: widths to infinity in the lazy regime, not small initializations; error O(1/width). At
-        t = 0 the loss is exact at every width for one hidden layer with normal laws.
+    Valid for: widths to infinity in the lazy regime, not small initializations; error O(1/width).
+        At t = 0 the loss is exact at every width for one hidden layer with normal laws.
 
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
@@ -176,8 +176,8 @@ def linearized_training(
         float64 arrays.
 
     Raises:
-        SpecError: class targets, unequal numbers of outputs and targets, invalid times, test inputs of
-            another dimension, parameters that are not floating-point.
+        SpecError: class targets, unequal numbers of outputs and targets, invalid times, test inputs
+            of another dimension, parameters that are not floating-point.
         ResourceError: neural-tangents, or its structured derivatives, do not work.
 
     Valid for: exact for the linearised network; the network follows it to O(1/sqrt(width)) in the
