@@ -1,7 +1,7 @@
 """A primitive that attaches a derivative rule to precomputed values.
 
-Partial evaluation of `lax.scan` in reverse mode drops the rules of `jax.custom_jvp`, which makes
-`jax.hessian` of a recursion over layers wrong. A primitive keeps its rule.
+Reverse mode of `lax.scan` drops the rules of `jax.custom_jvp`, which makes `jax.hessian` wrong; a
+primitive keeps its rule.
 """
 
 import math
@@ -20,8 +20,8 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
     """`values`, with the derivatives of `rule` in `variables`.
 
     Args:
-        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis;
-            calls `attach` itself for second derivatives.
+        rule: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
+            `attach` itself for second derivatives.
         static: hashable, passed to the rule.
         values: arrays of one shape; not differentiated.
         variables: arrays of that shape.

@@ -1,4 +1,4 @@
-"""Mean squares, overlaps and distances of activations, layer by layer, at infinite width."""
+"""Mean squares, overlaps and distances of activations by layer, at infinite width."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ _LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps t
 
 
 def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream after block l.
+    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
     Args:
         spec: the network; its output layer plays no part.
@@ -39,7 +39,7 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """<x_i^l, x_j^l> / width, l = 1..depth: E[phi(z_i^l) phi(z_j^l)], or of a residual stream.
+    """<x_i^l, x_j^l> / width, l = 1..depth: E[phi(z_i^l) phi(z_j^l)], or of a stream.
 
     Args, Valid for and Reference: as `mean_squares`.
 
@@ -67,29 +67,28 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
-    r"""|x^l - x'^l|^2 / width of each pair, l = 1..depth.
+    """|x^l - x'^l|^2 / width of each pair, l = 1..depth.
 
-    MLP: E[(phi(u) - phi(v))^2], (u, v) ~ N(0, K^l). With s = sqrt(E phi(u)^2),
-    s' = sqrt(E phi(v)^2) and the angle theta' of the images (`duals`),
-
-        (s' - s)^2 + 4 s s' sin^2(theta'/2),
-
-    to relative accuracy for every pair. Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
+    MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
+        ~
+    N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images
+    (`duals`).
+    Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
 
     Args:
-        spec: the network; an output layer plays no part.
-        inputs: pairs of rows, of any norms; every displacement from its base point is one pair.
+        spec: the network; its output layer plays no part.
+        inputs: pairs of rows, of any norms; every displacement is one pair.
 
     Returns:
         [depth, pairs] float64.
 
     Raises:
-        SpecError: biases that are not Gaussian; a convolutional network; an activation that the
-            quadrature does not resolve; a pair too close for the kernels of a residual network.
+        SpecError: biases that are not Gaussian; a convolutional network; an unresolved activation;
+            a pair too close for the kernels of a residual network.
 
     Valid for: widths to infinity at fixed depth, error O(depth / width).
 
-    Reference: derived in the docstrings of `duals` and `pairs`.
+    Reference: docstrings of `duals` and `pairs`.
     """
     if not isinstance(spec, MLP):
         return _residual_distances(spec, inputs)

@@ -1,15 +1,13 @@
-r"""The infinite-width recursion: variances of points and half angles of pairs, one scan over depth.
+"""Infinite-width recursion over layers: variances of points, half angles of pairs.
 
-A pair of variances q_1, q_2 carries its growth q_2 - q_1 and its half angle; the covariance is
-sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for
-variances and covariances, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2)
-cos^2(theta/2) into
+A pair of variances q_1, q_2 carries its growth q_2 - q_1 and half angle; its covariance is
+sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b of variances and
+covariances takes T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
 
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
 
 s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
-s_1 s_2): sums of positive terms, so that a tiny angle keeps its digits through biases and unequal
-norms. (T is |a - b|^2 less the squared difference of the norms.) The nonlinearity is in `duals`.
+s_1 s_2): sums of positive terms, to relative accuracy at tiny angles. Nonlinearity: `duals`.
 """
 
 from typing import Any, NamedTuple
@@ -36,14 +34,14 @@ _BATCH = 2**20  # numbers of input rows that are compared at a time
 
 
 class Rows(NamedTuple):
-    """Points and pairs of them.
+    """Points and pairs of points.
 
     Attributes:
         variance: [points]; of the inputs: |x|^2 / dimension.
         growth: [pairs]: variance of the second less that of the first.
         angle: [pairs] each.
-        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the
-            derivatives: angles and norms have none at zero rows.
+        covariance: [pairs]; of the inputs: x.x' / dimension. Derivatives go through `variance` and
+            `covariance`: angles and norms have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -56,11 +54,11 @@ class Rows(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Kernels of every layer: [layers, points] or [layers, pairs].
+    """Kernels of the preactivations z^l: [layers, points] or [layers, pairs].
 
     Attributes:
-        variance, covariance: K^l, of the preactivations z^l.
-        point_ntk, pair_ntk: Theta^l, of the preactivations z^l.
+        variance, covariance: K^l.
+        point_ntk, pair_ntk: Theta^l.
     """
 
     variance: jax.Array
@@ -70,7 +68,7 @@ class Layers(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """[layers] each: 1.0 for weights, or biases, in the tangent kernel, else 0.0."""
+    """[layers] each: 1.0 for weights, or biases, in the NTK, else 0.0."""
 
     weights: jax.Array
     biases: jax.Array
@@ -83,14 +81,14 @@ def propagate(
     bias_vars: jax.Array,
     shares: Shares | None = None,
 ) -> Layers:
-    """Every layer's kernels.
+    """Kernels of every layer.
 
     Args:
         activation: phi, static under jit.
         rows: the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
-        shares: in the tangent kernel; None for all parameters.
+        bias_vars: [layers].
+        shares: in the NTK; None for all parameters.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
@@ -137,7 +135,7 @@ def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
-    """(Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs.)"""
+    """Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs."""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = (
         PairKernel(first, second, rows.covariance),
@@ -168,18 +166,18 @@ def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, j
 
 
 def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> HalfAngle:
-    """The angle to all digits, with the derivatives of the covariance's cosine."""
+    """The angle, with the derivatives of the covariance's cosine."""
     cosine = ratio(covariance, norms)
     return HalfAngle(following(angle.sin2, -0.5 * cosine), following(angle.cos2, 0.5 * cosine))
 
 
 def rows_of_points(x: jax.Array) -> Rows:
-    """Every point of x [num, dimension], and every pair of two of them."""
+    """Points x [num, dimension] and all pairs."""
     return rows_of_pairs(x, *_pairs_above_diagonal(x.shape[0]))
 
 
 def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
-    """Every point of x [num, dimension], and the pairs of indices first, second [pairs]."""
+    """Points x [num, dimension] and the pairs of indices first, second [pairs]."""
 
     def pair(indices):
         start, partner = x[indices[0]], x[indices[1]]
@@ -195,7 +193,7 @@ def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
 
 
 def rows_of_inputs(inputs: Inputs) -> Rows:
-    """The base points and their partners; every displacement is a pair."""
+    """Base points and partners; every displacement is a pair."""
     points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
     bases = np.asarray(inputs.bases)
     start = points[bases]
@@ -225,7 +223,7 @@ def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
 
 
 def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
-    """Symmetric [..., num, num] from its diagonal [..., num] and its entries at all pairs."""
+    """Symmetric [..., num, num] from its diagonal [..., num] and entries at all pairs."""
     num = points.shape[-1]
     upper = jnp.zeros((*points.shape, num), points.dtype)
     upper = upper.at[..., rows.first, rows.second].set(pairs)
@@ -234,7 +232,7 @@ def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
 
 
 def _pairs_above_diagonal(num: int) -> tuple[jax.Array, jax.Array]:
-    """`np.triu_indices(num, 1)`, computed in the program rather than stored as its constant."""
+    """`np.triu_indices(num, 1)`, computed in the program, not stored as a constant."""
     counts = jnp.arange(num - 1, -1, -1)
     total = num * (num - 1) // 2
     first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)

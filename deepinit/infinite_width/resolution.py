@@ -1,4 +1,4 @@
-"""Resolution of the quadrature over preactivations: its rule against a finer one."""
+"""Resolution of the quadrature over preactivations: rule against finer rule."""
 
 import functools
 from typing import Any
@@ -29,8 +29,7 @@ def check_resolution(
     """Compare both rules at the preactivation variances of every layer, in `host_float64`.
 
     Args:
-        activation: phi.
-        mean_squares: [num], of the inputs; 16 quantiles stand for more rows.
+        mean_squares: [num], of the inputs; 16 quantiles represent more rows.
         weight_vars: [layers], variance of a weight times fan_in, of the layers that phi follows.
         bias_vars: [layers].
         with_derivative: check E phi'^2 too.
@@ -55,7 +54,7 @@ def check_resolution(
 
 
 def unresolved_error(activation: Activation, where: str, error: float) -> SpecError:
-    """The error of a rule that differs from the finer one by a relative `error`."""
+    """Error of a rule with relative error `error` against the finer one."""
     return SpecError(
         f"{activation} of {where} at infinite width, which the quadrature does not resolve "
         f"(relative error {error:.1g})",
@@ -84,7 +83,7 @@ def _layers(activation: Activation, with_derivative: bool, mean_squares, weight_
 def second_moments(
     activation: Activation, std: jax.Array, mean: jax.Array | None, finer: bool
 ) -> jax.Array:
-    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2), by the rule of all kernels or a finer one."""
+    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2), by the standard or a finer rule."""
     nodes, weights = point_rule(activation.kinks, std, mean, finer)
     x = std * nodes if mean is None else mean + std * nodes
     squares = jnp.stack([activation(x) ** 2, activation.derivative(x) ** 2])

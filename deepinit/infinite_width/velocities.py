@@ -1,11 +1,10 @@
-r"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width.
+"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width.
 
-One neuron's preactivation z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s),
-jointly with its velocity: Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt,
-Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies all by the weight variance; a
-constant bias has no velocity. Through phi, the chain rule gives E[phi'(z_t) phi'(z_s) dz_t dz_s],
-E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t], without phi'': given z_t and z_s the
-velocities are Gaussian with a mean linear in them. In the frame of independent normals
+z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s), jointly with its velocity:
+Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt, Cov(z_t, dz_t) = (1/2)
+dK(t, t) / dt. An affine layer multiplies all by the weight variance. Through phi they are
+E[phi'(z_t) phi'(z_s) dz_t dz_s], E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t]. In
+the frame of independent normals
 
     z_t = sqrt(q_t) z_1,                                Cov(dz_t, z_i) = a_i,
     z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),  Cov(dz_s, z_i) = b_i,
@@ -16,14 +15,14 @@ velocities are Gaussian with a mean linear in them. In the frame of independent 
 and at t = s, C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2.
 
 Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi), by
-integration by parts (phi'' is (right - left) times a delta function):
+integration by parts:
 
     C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
 
-A_s and B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
-orthogonal to z_s. The kink of a homogeneous phi is a kink |t - s| in C. Errors of a_2 and B_s,
-quotients by sin(theta), are multiplied by it again: no digits are lost near the diagonal.
+A_s, B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
+orthogonal to z_s. a_2 and B_s, quotients by sin(theta), are multiplied by it again: no digits are
+lost near the diagonal.
 """
 
 from typing import NamedTuple
@@ -42,10 +41,10 @@ class Velocities(NamedTuple):
 
     Attributes:
         point_cross: [points], Cov(z_t, dz_t).
-        point: [points], Var(dz_t) = C(t, t).
+        point: [points], C(t, t).
         first_cross: [pairs], Cov(dz_t, z_s) = dK / dt.
         second_cross: [pairs], Cov(z_t, dz_s) = dK / ds.
-        pair: [pairs], Cov(dz_t, dz_s) = C(t, s).
+        pair: [pairs], C(t, s).
     """
 
     point_cross: jax.Array
@@ -56,7 +55,7 @@ class Velocities(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Covariances of the two velocities of a pair with z_1 (along) and z_2 (across)."""
+    """Covariances of a pair's velocities with z_1 (along) and z_2 (across)."""
 
     along_1: jax.Array
     across_1: jax.Array
@@ -82,14 +81,13 @@ def velocities_of_points(x, tangents, first, second) -> Velocities:
 def velocity_scan(
     activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars
 ) -> Velocities:
-    """The velocities of the last affine layer.
+    """Velocities of the last affine layer.
 
     Args:
         activation: phi, static under jit.
-        rows: the inputs.
-        velocities: of the inputs.
+        rows, velocities: of the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
+        bias_vars: [layers].
     """
 
     def layer(carry, variances):
@@ -115,7 +113,7 @@ def nonlinear_layer(
 
 
 def frame(rows: Rows, velocities: Velocities) -> Frame:
-    """Covariances with z_1 and z_2; where z_t vanishes the first axis is along z_s."""
+    """Covariances with z_1 and z_2; the first axis is along z_s where z_t = 0."""
     std_1, std_2 = jnp.sqrt(rows.variance[rows.first]), jnp.sqrt(rows.variance[rows.second])
     sine, cosine = _sine_and_cosine(rows.angle)
     # with the unit normals along z_s and along z_t

@@ -1,15 +1,12 @@
 """Functions of neural-tangents that fail on newer JAX, on documented JAX.
 
-Original mechanism and replacement:
-
-- the linear program whose transpose is the pullback: `jax.linearize` and `jax.make_jaxpr`;
-- reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp` of the
-primitive;
-- reading values and adding cotangents: without debug checks on removed abstract values;
-- operation counts: `cost_analysis()` returned a list, now a dict;
-- `jax.core.eval_context`, which fails under vmap: `jax.ensure_compile_time_eval`;
-- scipy's `eigvals=`: `subset_by_index=`;
-- `jnp.dtype(array)` and `jnp.size(shape-only value)`, deprecated: read from the value.
+- Transposed linear program of the pullback: `jax.linearize` and `jax.make_jaxpr`.
+- Reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp`.
+- Reading values and adding cotangents: without debug checks on removed abstract values.
+- Operation counts: `cost_analysis()` returned a list, now a dict.
+- `jax.core.eval_context`, which fails under vmap: `jax.ensure_compile_time_eval`.
+- scipy's `eigvals=`: `subset_by_index=`.
+- Deprecated `jnp.dtype(array)`, `jnp.size(shape-only value)`: read from the value.
 """
 
 import functools
@@ -65,7 +62,7 @@ class _Overlay(SimpleNamespace):
 
 
 def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *primals_in):
-    """fn's value, and its pullback: the linear program backwards, collecting `mode`."""
+    """fn's value and pullback: the linear program backwards, collecting `mode`."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal
 
@@ -166,7 +163,7 @@ def _bind(equation, *values):
 
 
 def _equation_vjp(equation, cotangent, *values):
-    """Cotangents of the unknown inputs, in which the equation is linear; None for others."""
+    """Cotangents of the unknown (linear) inputs; None for others."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal, Zero
 
@@ -196,7 +193,7 @@ def _equation_vjp(equation, cotangent, *values):
 
 
 def _equation_jvp(equation, index, tangent, *values):
-    """The equation's derivative in its input number `index`, along `tangent`."""
+    """The equation's derivative in input `index`, along `tangent`."""
     import jax
     import jax.numpy as jnp
 
@@ -244,7 +241,7 @@ def _read_primal(known, variable):
 
 
 def _operation_count(fn, optimize, *args, **kwargs) -> float:
-    """Floating-point operations of one call, by the compiler's estimate, or 0."""
+    """Floating-point operations of one call, as estimated by the compiler, or 0."""
     import jax
 
     lowered = jax.jit(fn).lower(*args, **kwargs)
