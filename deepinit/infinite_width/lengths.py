@@ -1,20 +1,18 @@
-"""Mean and variance of the length of a curve's image at infinite width.
+"""Length of a curve's image at infinite hidden width: mean and variance.
 
-The n outputs and their velocities along the curve are independent Gaussian processes, the
-velocities with covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds (`velocities`). The speed
-|dF/dt| is sqrt(C(t, t)) times a chi variable with n degrees of freedom. With
+The n outputs have independent Gaussian velocities of covariance C(t, s) = d^2 K(gamma(t),
+gamma(s)) / dt ds (`velocities`). The speed is sqrt(C(t, t)) times a chi variable, and with
 rho = C(t, s) / sqrt(C(t, t) C(s, s)),
 
     E[speed(t) speed(s)]
         = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2):
 
-the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n (n = 1:
-(2/pi) (sqrt(1 - rho^2) + rho arcsin(rho))). The covariance has 2F1 - 1 in place of 2F1, without
-cancellation; its double integral is the variance of the length.
+the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n. The
+covariance has 2F1 - 1 for 2F1, without cancellation.
 
-The integrand has half-integer powers of d = |t - s| (kinks of C, and (1 - rho^2)^{3/2} in 2F1).
-Quadrature in (t, d), d the square of a Gauss-Legendre variable, makes them smooth. It covers half
-the square; on a closed curve, d up to half the period.
+Quadrature in (t, d), d = |t - s| a square of the Gauss-Legendre variable: smooth in spite of
+half-integer powers of d (kinks of C, (1 - rho^2)^{3/2}). By symmetry, over half the square (closed
+curve: d up to half the period).
 """
 
 import dataclasses
@@ -36,10 +34,8 @@ class LengthMoments(NamedTuple):
     """Moments of the length of a curve's image over networks.
 
     Attributes:
-        mean: E[length], in units of the output.
-        variance: Var[length].
-        mean_error, variance_error: quadrature error estimates, from three quarters of the nodes;
-            usually too large.
+        mean, variance: of the length, in units of the output.
+        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes.
     """
 
     mean: float
@@ -51,26 +47,26 @@ class LengthMoments(NamedTuple):
 def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
     """Covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron's velocities.
 
-    Bias-free ReLU network on a circle about 0: C = -q c'', K = q c(t - s), c the iterated
-    arc-cosine kernel. The diagonal is exact.
+    Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine kernel.
 
     Args:
-        spec: the network; without an output layer, the kernel of z^depth.
+        spec: without an output layer, the kernel of z^depth.
         curve: in input space.
         t: [nodes], curve parameters.
 
     Returns:
-        [nodes, nodes] float64, in output units squared over t squared. Homogeneous activations:
-        closed form, 1e-14 a layer; others: quadrature with 129^2 nodes a pair, accuracy of
+        [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
+        Homogeneous
+        activations: closed form, 1e-14 a layer; others: 129^2 nodes a pair, accuracy of
         `recursion.kernel_layers`.
 
     Raises:
-        SpecError: invalid t; an unresolved activation; a curve through 0 for a network without
-            biases and a kink at 0.
+        SpecError: invalid t; unresolved activation; a curve through 0 without biases and with a
+            kink at 0.
 
-    Valid for: independent centred entries, widths to infinity at fixed depth; error O(depth/width).
+    Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
 
-    Reference: docstring of `velocities`; arc-cosine kernels: Cho & Saul 2009.
+    Reference: `velocities`; arc-cosine kernels: Cho & Saul 2009.
     """
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
@@ -97,25 +93,25 @@ def curve_length_moments(
     E L = |curve| sqrt(output_var n / n_0) (hidden_var / 2)^{depth/2} g sqrt(2/n).
 
     Args:
-        spec: the network, with an output layer.
+        spec: with an output layer.
         curve: in input space; circles up to one turn.
-        num_nodes: of the quadrature in each direction, >= 4. Curves close to 0 (without biases), or
-            around it off centre, need more (see the returned errors).
-        through: source of C(t, s): the recursion, or derivatives of neural-tangents' kernel, for
-            its activations (diagonal from the recursion). They agree to about 1e-9.
+        num_nodes: in each direction, >= 4. Curves close to 0 (without biases) or around it off
+            centre
+            need more: see the returned errors.
+        through: `recursion`, or derivatives of neural-tangents' kernel (its activations; diagonal
+            by recursion). They agree to about 1e-9.
 
     Returns:
         Moments of the length, counted with multiplicity.
 
     Raises:
-        SpecError: no output layer, too few nodes, a circle of more than one turn;
-            `velocity_kernel`.
+        SpecError: no output layer, num_nodes < 4, more than one turn; `velocity_kernel`.
 
-    Valid for: infinite hidden widths at fixed depth and output width, independent centred output
-        weights; relative error O(depth/width). variance/mean^2 is O(1/output_width), the leading
-        term only for output_width << width/depth.
+    Valid for: infinite hidden widths, fixed depth and output width, independent centred output
+        weights; relative error O(depth/width). variance/mean^2 = O(1/output_width), leading only
+        for output_width << width/depth.
 
-    Reference: module docstring; ReLU mean: limit of arXiv 2102.10492.
+    Reference: ReLU mean: limit of arXiv 2102.10492.
     """
     validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
     if spec.output_width is None:
@@ -147,8 +143,6 @@ def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarr
     """Cov[|g|, |h|] / E[|g|]^2 of correlated standard normal vectors of size output_width.
 
     2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 for large n.
-
-    Reference: module docstring.
     """
     from scipy.special import hyp2f1
 
@@ -189,7 +183,7 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
 
 
 def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, second: np.ndarray):
-    """C(t, t) [nodes] and C(t, s) [pairs] of the last layer."""
+    """C(t, t) [nodes] and C(t, s) [pairs]."""
     weight_vars, bias_vars = layer_variances(spec, curve.dimension)
     small = _in_its_span(curve)
     with host_float64():
@@ -224,7 +218,7 @@ def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_v
 
 
 def _in_its_span(curve: Curve) -> Curve:
-    """The curve in coordinates of its span, with the same scalar products."""
+    """The curve in coordinates of its span."""
     coordinates = np.linalg.qr(curve.coefficients.T).R.T
     return dataclasses.replace(
         curve, coefficients=coordinates * math.sqrt(coordinates.shape[1] / curve.dimension)
@@ -232,7 +226,7 @@ def _in_its_span(curve: Curve) -> Curve:
 
 
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes t, s = t + d and weights [pairs] for twice the integral over d > 0."""
+    """Nodes t, s = t + d and weights for twice the integral over d > 0."""
     period = curve.stop - curve.start
     x, mass = _unit_rule(num_nodes)
     # On a closed curve d and period - d are the same distance.
@@ -255,7 +249,7 @@ def _unit_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_stationary(curve: Curve) -> bool:
-    """Whether scalar products depend on t - s alone: a circle with its axis through 0."""
+    """Whether the curve is a circle with its axis through 0."""
     if curve.kind != "circle":
         return False
     centre, first, second = curve.coefficients

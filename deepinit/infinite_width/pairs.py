@@ -1,13 +1,12 @@
 """Infinite-width recursion over layers: variances of points, half angles of pairs.
 
-A pair of variances q_1, q_2 carries its growth q_2 - q_1 and half angle; its covariance is
-sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b of variances and
-covariances takes T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
+Covariance: sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b takes
+T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
 
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
 
 s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
-s_1 s_2): sums of positive terms, to relative accuracy at tiny angles. Nonlinearity: `duals`.
+s_1 s_2): sums of positive terms, accurate at tiny angles.
 """
 
 from typing import Any, NamedTuple
@@ -37,11 +36,11 @@ class Rows(NamedTuple):
     """Points and pairs of points.
 
     Attributes:
-        variance: [points]; of the inputs: |x|^2 / dimension.
-        growth: [pairs]: variance of the second less that of the first.
+        variance: [points]; inputs: |x|^2 / dimension.
+        growth: [pairs]: second variance less the first.
         angle: [pairs] each.
-        covariance: [pairs]; of the inputs: x.x' / dimension. Derivatives go through `variance` and
-            `covariance`: angles and norms have none at zero rows.
+        covariance: [pairs]; inputs: x.x' / dimension. It carries the derivatives with `variance`:
+            angles and norms have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -54,7 +53,7 @@ class Rows(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Kernels of the preactivations z^l: [layers, points] or [layers, pairs].
+    """Kernels of the preactivations: [layers, points] or [layers, pairs].
 
     Attributes:
         variance, covariance: K^l.
@@ -84,11 +83,11 @@ def propagate(
     """Kernels of every layer.
 
     Args:
-        activation: phi, static under jit.
+        activation: static under jit.
         rows: the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers].
-        shares: in the NTK; None for all parameters.
+        shares: of the NTK; None for all.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
@@ -109,7 +108,7 @@ def propagate(
 
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
-    """q -> weight_var q + bias_var (module docstring)."""
+    """q -> weight_var q + bias_var."""
     variance = weight_var * rows.variance + bias_var
     covariance = weight_var * rows.covariance + bias_var
     q_1, q_2 = rows.variance[rows.first], rows.variance[rows.second]
@@ -209,7 +208,7 @@ def rows_of_inputs(inputs: Inputs) -> Rows:
 
 
 def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
-    """Angle between points and points + displacements, [pairs], by Kahan's formula."""
+    """Angles of points and points + displacements, [pairs], by Kahan's formula."""
     partners = points + displacements
     norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
@@ -223,7 +222,7 @@ def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
 
 
 def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
-    """Symmetric [..., num, num] from its diagonal [..., num] and entries at all pairs."""
+    """Symmetric [..., num, num] from diagonal [..., num] and entries at all pairs."""
     num = points.shape[-1]
     upper = jnp.zeros((*points.shape, num), points.dtype)
     upper = upper.at[..., rows.first, rows.second].set(pairs)
@@ -232,7 +231,7 @@ def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
 
 
 def _pairs_above_diagonal(num: int) -> tuple[jax.Array, jax.Array]:
-    """`np.triu_indices(num, 1)`, computed in the program, not stored as a constant."""
+    """`np.triu_indices(num, 1)`, computed, not a stored constant."""
     counts = jnp.arange(num - 1, -1, -1)
     total = num * (num - 1) // 2
     first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)

@@ -19,11 +19,11 @@ _BLOCK = 320  # rows of a block of a kernel
 class KernelLayers(NamedTuple):
     """Kernels of the preactivations z^1, ..., z^depth, and of the outputs.
 
-    Residual networks: of the stream x^1, ..., x^depth (averaged over image positions).
+    Residual networks: of the stream x^1, ..., x^depth, averaged over positions.
 
     Attributes:
-        nngp: [layers, num, num]: covariance K^l of one neuron; second moment of a stream.
-        ntk: [layers, num, num]: Theta^l of one neuron, NTK parametrization.
+        nngp: [layers, num, num]: covariance of one neuron; second moment of a stream.
+        ntk: [layers, num, num], of one neuron, NTK parametrization.
     """
 
     nngp: Any
@@ -38,17 +38,14 @@ def check_output_layer(spec: Spec) -> None:
 
 
 def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, and bias variances, of every layer.
+    """Weight variances times fan_in, and bias variances: [depth (+1 with an output layer)].
 
     Args:
-        spec: the network; widths matter only for laws of scaling `absolute`.
+        spec: widths matter only for scaling `absolute`.
         dimension: of the inputs.
 
-    Returns:
-        Two arrays [depth (+1 with an output layer)].
-
     Raises:
-        SpecError: no MLP; biases that are not Gaussian.
+        SpecError: no MLP; non-Gaussian biases.
     """
     if not isinstance(spec, MLP):
         given = f"a {type(spec).__name__}, for a quantity of fully connected networks"
@@ -79,33 +76,31 @@ def kernel_layers(
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
-    variance times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`,
-    also for means and kernels by position.
+    variance times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`.
 
     Args:
-        spec: the network.
-        x: [num, dimension], finite.
-        trained: parameters of the NTK: hidden "weights", "biases" of all layers, "output" weights;
-            residual networks: also "embedding", "branch".
+        x: [num, dimension].
+        trained: in the NTK: hidden "weights", all "biases", "output" weights; residual networks
+            also "embedding", "branch".
         last_only: only the last layer, [1, num, num].
 
     Returns:
-        Two float64 arrays [depth (+1 with an output layer), num, num]. Homogeneous activations:
-        closed form, 1e-13. Others: 2-D quadrature, checked in every layer; relative error of a
-        layer below 1e-9 for preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu,
-        selu), 1e6 (other built-ins), else below 1e-5. Errors add up over layers, and grow as
-        perturbations of the variance do.
+        [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed form,
+        1e-13. Others: 2-D quadrature, checked in every layer; relative error a layer below 1e-9 for
+        preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6 (other
+        built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of the
+        variance do.
 
     Raises:
-        SpecError: an unresolved activation; x not a finite matrix; an unknown name in `trained`; a
-            kernel that is not finite; `residual_layers`.
+        SpecError: unresolved activation; invalid x; unknown `trained`; kernels not finite;
+            `residual_layers`.
 
     Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
-        any order) at fixed depth; error O(depth/width). Non-Gaussian weights also need many input
+        any order) at fixed depth; error O(depth/width). Non-Gaussian weights: many input
         coordinates.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
-        form: docstrings of `pairs` and `duals`.
+        form: `pairs`, `duals`.
     """
     if not isinstance(spec, MLP):
         from deepinit.infinite_width.residual import residual_layers
@@ -185,11 +180,11 @@ def kernel_scan(
 ) -> KernelLayers:
     """`kernel_layers` under jit, vmap and grad, without checks.
 
-    Derivatives in x, weight_vars and bias_vars are finite for every activation and all rows
-    (`kernel_derivatives`, `kink_terms`). Where phi' jumps (relu) or has a kink (softsign):
+    Derivatives in x, weight_vars and bias_vars are finite at all rows (`kernel_derivatives`,
+    `kink_terms`). Where phi' jumps (relu) or has a kink (softsign):
 
-    - NTK at equal, parallel and opposite rows: the mean of the one-sided derivatives.
-    - A zero row with zero bias variances and a kink at 0, in that row: 0.
+    - NTK at equal, parallel and opposite rows: mean of the one-sided derivatives.
+    - Zero row, zero bias variances, kink at 0: 0 in that row.
     - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
       and, with a kink at 0, of both kernels at a zero row. Terms without a limit are left out; use
       a positive bias variance.
@@ -201,7 +196,7 @@ def kernel_scan(
         x: [num, dimension].
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers].
-        shares: weights and biases in the NTK of every layer; None for all.
+        shares: of the NTK in every layer; None for all.
 
     Returns:
         JAX arrays [layers, num, num], in the precision of x; call inside `host_float64()`.

@@ -1,8 +1,8 @@
 """NNGP and NTK of residual networks at infinite width and finite depth.
 
-Coordinates of the stream: x_id = x_id^0 + Gaussian of mean shift mu_i and covariance C_ij, equal
-for every d; x^0, of mean m^0, are the inputs or their embedding. With weight variance w (times
-width), bias variance b, branch variance v, every block maps
+Stream: x_id = x_id^0 + Gaussian of mean mu_i and covariance C_ij, equal for every d; x^0, of mean
+m^0, the inputs or their embedding. With weight variance w (times width), bias variance b, branch
+variance v, every block maps
 
     S_ij = b + w E[psi(x_i) psi(x_j)],
     N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
@@ -11,14 +11,14 @@ width), bias variance b, branch variance v, every block maps
     two layers: C_ij += v E[phi(h_i) phi(h_j)],
                 Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
 
-E includes the mean over coordinates. Second moment of the stream: lambda_ij = lambda_ij^0 +
-m_i^0 mu_j + mu_i m_j^0 + mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed
-over patch offsets, S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
+mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
+S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
-Exact except for shallow blocks with phi and psi both nonlinear: the shift of x is a sum of L terms
-phi(h), taken as Gaussian. It omits the third cumulant, of order phi''(0)/L (odd phi: the fourth,
-1/L^2). At unit variances and depths 2 to 4, E x^2 is off by at most 0.05 % (tanh in tanh), 0.13 %
-(SiLU around tanh), 0.4 % (SiLU around ReLU): tests/infinite_width/test_residual_closure.py.
+Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms phi(h), is
+taken as Gaussian: the third cumulant, of order phi''(0)/L (odd phi: fourth, 1/L^2), is omitted.
+Error of E x^2 at unit variances, depths 2 to 4: up to 0.05 % (tanh in tanh), 0.13 % (SiLU around
+tanh), 0.4 % (SiLU around ReLU); tests/infinite_width/test_residual_closure.py.
 """
 
 from typing import Any, NamedTuple
@@ -44,14 +44,13 @@ MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replac
 
 
 class ResidualLayers(NamedTuple):
-    """The stream after every block, averaged over image positions; last the output.
+    """The stream after every block, averaged over positions; last the output.
 
     Attributes:
         mean: [depth, num], of the coordinates.
         mean_square: [depth, num], |x^l|^2 / width.
-        nngp: [depth (+1), num, num], second moment of a coordinate (of the average over positions);
-            last the output covariance.
-        ntk: [depth (+1), num, num], Theta of the same.
+        nngp: [depth (+1), num, num], second moment of a coordinate; last the output covariance.
+        ntk: [depth (+1), num, num].
     """
 
     mean: np.ndarray
@@ -61,7 +60,7 @@ class ResidualLayers(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """The stream after the last block of a convolutional network.
+    """The stream after the last block, by position.
 
     Attributes:
         mean: [num, positions].
@@ -98,35 +97,32 @@ def residual_layers(
 ) -> ResidualLayers:
     """Means, second moments and NTK of the stream after every block.
 
-    Recursion in the module docstring. Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta,
-    averaged over positions.
+    Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta, averaged over positions.
 
     Args:
-        spec: the network; widths matter only for scaling `absolute`.
-        x: [num, dimension], finite. Without an embedding the dimension is the width.
-        trained: parameters of the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (also
-            of the output layer), "output" (G). NTK parametrization; positions share filters and
-            biases.
+        spec: widths matter only for scaling `absolute`.
+        x: [num, dimension]; without an embedding the dimension is the width.
+        trained: in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output too),
+            "output" (G). NTK parametrization; positions share filters and biases.
 
     Returns:
         float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
         1; 1e-8 with kinks; others below 1e-5, checked at every site.
 
     Raises:
-        SpecError: rows not finite or of wrong size; correlated, drifting or constant parameters;
-            non-Gaussian biases or, with a nonlinear psi, embedding; an unknown name in `trained`;
-            an unresolved activation; a moment that is not finite.
+        SpecError: invalid rows; correlated, drifting or constant parameters; non-Gaussian biases or
+            (nonlinear psi) embedding; unknown `trained`; unresolved activation; moments not finite.
 
-    Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
-        both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi.
-        Memory: about 12 float64 matrices [num * positions] squared; a nonlinear psi without an
-        embedding adds num * positions * channels * 256. Time: matrix products. Quadrature of every
-        pair and coordinate for a kinked psi with a mean (1-D if homogeneous, else 2-D): slow beyond
-        some ten coordinates. Quadrature of every pair for smooth activations (except centred erf)
-        at preactivation deviations above about 2.5: slow beyond some ten sites (a 3 x 3 filter
-        multiplies the variance by up to e^9 in the limit of depth).
+    Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
+        psi: up to O(1/depth), O(1/depth^2) for odd phi.
+        Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
+            embedding:
+        num * positions * channels * 256 more. Slow cases use quadrature for every pair: a kinked
+        psi with a mean, beyond some ten coordinates (1-D if homogeneous, else 2-D); smooth
+        activations except centred erf at preactivation deviations above about 2.5, beyond some ten
+        sites (a 3 x 3 filter multiplies the variance by up to e^9 in the limit of depth).
 
-    Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth); module docstring.
+    Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
     layers, _ = _layers(spec, x, trained)
     return checked_limit(layers, "of the stream", along="layer")
@@ -139,7 +135,7 @@ def position_kernels(
 
     Args, Raises and Valid for: as `residual_layers`. Fully connected networks have one position.
 
-    Reference: arXiv:2007.03253, section 5.6; module docstring.
+    Reference: arXiv:2007.03253, section 5.6.
     """
     _, (mean, second_moment, ntk) = _layers(spec, x, trained)
     shape = (len(np.asarray(x)), spec.positions)
@@ -190,7 +186,7 @@ def _layers(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
 
 
 def _check_resolution(static: _Static, errors: np.ndarray) -> None:
-    """Refuse quadrature errors [depth, (psi, phi)] above the limit."""
+    """Refuse large quadrature errors [depth, (psi, phi)]."""
     from deepinit.infinite_width.resolution import LARGEST_ERROR, unresolved_error
 
     unresolved = np.argwhere(errors > LARGEST_ERROR)

@@ -1,14 +1,11 @@
 """Gradient flow of the mean square error in the linear regime, by neural-tangents.
 
-Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, theta' = -grad R, Theta the tangent kernel at the initial
-weights:
+Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, theta' = -grad R, Theta the initial tangent kernel:
 
     f_t = y + e^{-Theta t / n} (f_0 - y),
     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
 
-neural-tangents divides by n K, K the number of outputs: K is its learning rate here. Over
-initializations, with the mean kernel, f_t has mean (1 - e^{-Theta t / n}) y and covariance
-e^{-Theta t / n} K e^{-Theta t / n}, K the NNGP kernel; outputs are independent.
+neural-tangents divides by n K, K the number of outputs: its learning rate is K here.
 """
 
 from collections.abc import Callable
@@ -31,13 +28,13 @@ _RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 
 
 class NtkTraining(NamedTuple):
-    """Mean and variance of a wide network in training; outputs are independent.
+    """Mean and variance over initializations in training; outputs are independent.
 
     Attributes:
         times: [T].
-        mean, variance: [T, n, K], of the outputs at the examples over initializations.
-        loss: [T]: the mean of R.
-        test_mean, test_variance: [T, num, K] at the test inputs, or None.
+        mean, variance: [T, n, K], of the outputs at the examples.
+        loss: [T], mean of R.
+        test_mean, test_variance: [T, num, K] or None.
     """
 
     times: np.ndarray
@@ -49,13 +46,13 @@ class NtkTraining(NamedTuple):
 
 
 class LinearizedTraining(NamedTuple):
-    """One network in training, linearised about its initial weights.
+    """One linearised network in training.
 
     Attributes:
         times: [T].
         outputs: [T, n, K], at the examples.
-        loss: [T]: R.
-        test_outputs: [T, num, K] at the test inputs, or None.
+        loss: [T], R.
+        test_outputs: [T, num, K] or None.
     """
 
     times: np.ndarray
@@ -74,28 +71,25 @@ def ntk_training(
 ) -> NtkTraining:
     """Mean and variance over initializations of gradient flow under the mean NTK.
 
-    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}),
-    loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
+    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), K the NNGP
+    kernel, loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
     `neural_tangents.predict.gradient_descent_mse_ensemble`.
 
     Args:
-        spec: an MLP with an output layer; its network is `training.perceptron(spec)`: standard
+        spec: an MLP with an output layer, for `training.perceptron(spec)`: standard
             parametrization, no output bias.
         examples: inputs [n, dimension], targets [n, K].
         times: [T], >= 0, not decreasing: learning rate times steps.
         test_inputs: [num, dimension] or None.
-        kernels: `standard_kernels` or `stax_standard_kernels` (neural-tangents).
-
-    Returns:
-        float64 arrays. The variance tends to 0 at the examples for a regular kernel.
+        kernels: `standard_kernels` or `stax_standard_kernels`.
 
     Raises:
-        SpecError: class targets, no output layer, unequal numbers of outputs and targets, constant
-            biases, invalid times, test inputs of another dimension.
+        SpecError: class targets, no output layer, wrong number of outputs, constant biases, invalid
+            times or test inputs.
         ResourceError: neural-tangents is absent or does not work.
 
-    Valid for: widths to infinity in the lazy regime, not small initializations; error O(1/width).
-        At t = 0 the loss is exact at every width for one hidden layer with normal laws.
+    Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At t
+        = 0 the loss is exact at every width for one hidden layer with normal laws.
 
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
@@ -168,22 +162,17 @@ def linearized_training(
     Args:
         apply_fn: `apply_fn(parameters, x)`, [dimension] -> [K], like `Network.apply`.
         parameters: a pytree of floating-point arrays, cast to float64.
-        examples: inputs [n, dimension], targets [n, K].
-        times: [T], >= 0, not decreasing: learning rate times steps.
-        test_inputs: [num, dimension] or None.
-
-    Returns:
-        float64 arrays.
+        examples, times, test_inputs: as `ntk_training`.
 
     Raises:
-        SpecError: class targets, unequal numbers of outputs and targets, invalid times, test inputs
-            of another dimension, parameters that are not floating-point.
+        SpecError: class targets, wrong number of outputs, invalid times or test inputs, parameters
+            not floating-point.
         ResourceError: neural-tangents, or its structured derivatives, do not work.
 
     Valid for: exact for the linearised network; the network follows it to O(1/sqrt(width)) in the
         lazy regime.
 
-    Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (the kernel).
+    Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (kernel).
     """
     times = _checked_times(times)
     _check_examples(examples)

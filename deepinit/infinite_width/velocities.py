@@ -1,10 +1,8 @@
-"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width.
+"""Covariances of the velocities dz/dt of preactivations along a curve.
 
-z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s), jointly with its velocity:
-Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt, Cov(z_t, dz_t) = (1/2)
-dK(t, t) / dt. An affine layer multiplies all by the weight variance. Through phi they are
-E[phi'(z_t) phi'(z_s) dz_t dz_s], E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t]. In
-the frame of independent normals
+z(t) is a centred Gaussian process with kernel K(t, s): Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds,
+Cov(dz_t, z_s) = dK / dt, Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies by the
+weight variance. Nonlinearity, in the frame of independent normals:
 
     z_t = sqrt(q_t) z_1,                                Cov(dz_t, z_i) = a_i,
     z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),  Cov(dz_s, z_i) = b_i,
@@ -12,16 +10,15 @@ the frame of independent normals
     C -> E[phi'(z_t) phi'(z_s) (a_1 z_1 + a_2 z_2) (b_1 z_1 + b_2 z_2)]
          + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)],
 
-and at t = s, C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2.
-
-Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi), by
-integration by parts:
+at t = s: C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2; likewise dK/dt ->
+E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2,
+r = (right - left)^2/(2 pi):
 
     C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
 
 A_s, B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
-orthogonal to z_s. a_2 and B_s, quotients by sin(theta), are multiplied by it again: no digits are
+orthogonal to z_s. a_2 and B_s are quotients by sin(theta), multiplied by it again: no digits are
 lost near the diagonal.
 """
 
@@ -37,13 +34,13 @@ from deepinit.infinite_width.quadrature import pair_rule, point_rule
 
 
 class Velocities(NamedTuple):
-    """Covariances of the velocities of points and pairs (t, s) of a `Rows`.
+    """Covariances of the velocities of points and pairs (t, s).
 
     Attributes:
         point_cross: [points], Cov(z_t, dz_t).
         point: [points], C(t, t).
-        first_cross: [pairs], Cov(dz_t, z_s) = dK / dt.
-        second_cross: [pairs], Cov(z_t, dz_s) = dK / ds.
+        first_cross: [pairs], Cov(dz_t, z_s).
+        second_cross: [pairs], Cov(z_t, dz_s).
         pair: [pairs], C(t, s).
     """
 
@@ -55,7 +52,7 @@ class Velocities(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Covariances of a pair's velocities with z_1 (along) and z_2 (across)."""
+    """Covariances of the velocities with z_1 (along) and z_2 (across)."""
 
     along_1: jax.Array
     across_1: jax.Array
@@ -84,7 +81,7 @@ def velocity_scan(
     """Velocities of the last affine layer.
 
     Args:
-        activation: phi, static under jit.
+        activation: static under jit.
         rows, velocities: of the inputs.
         weight_vars: [layers], variance of a weight times fan_in.
         bias_vars: [layers].
@@ -190,7 +187,7 @@ def _sine_and_cosine(angle: HalfAngle):
 
 
 def _ratio(numerator, denominator, otherwise=0.0):
-    """numerator / denominator, and `otherwise` where the denominator is 0."""
+    """numerator / denominator; `otherwise` for denominator 0."""
     return jnp.where(
         denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), otherwise
     )
