@@ -1,11 +1,10 @@
 """Inference with infinite-width kernels: posteriors, trained networks, evidence.
 
-Kernel space: `kernel_for`, `posterior` (Bayes, or a trained readout), `trained` (gradient flow on
-all layers), `log_marginal`, `affine_part`. Weight space, for affine kernels: `linear_model`,
-`linear_log_marginal`, `empirical_bayes`.
+Kernel space: `kernel_for`, `posterior`, `trained`, `log_marginal`, `affine_part`. Weight space, for
+affine kernels: `linear_model`, `linear_log_marginal`, `empirical_bayes`.
 
-The kernel of completed residual networks in the double limit, alpha + beta <x, x'>, has rank at
-most dimension + 1: with more inputs it needs noise or weight space.
+Affine kernels alpha + beta <x, x'> have rank at most dimension + 1: with more inputs they need
+noise or weight space.
 """
 
 from deepinit.inference.affine import AffinePart as AffinePart

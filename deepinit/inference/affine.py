@@ -15,9 +15,9 @@ class AffinePart(NamedTuple):
 
     Attributes:
         intercept_var, slope_var: constant and slope.
-        share: |affine part|^2 / |kernel|^2, Frobenius norms; 1 for an affine kernel.
-        centred_share: the same after centring rows and columns. NaN for a constant kernel, equal
-            inputs, or a single input.
+        share: |affine part|^2 / |kernel|^2, Frobenius norms.
+        centred_share: after centring rows and columns. NaN for a constant kernel, equal inputs or a
+            single input.
     """
 
     intercept_var: float
@@ -30,7 +30,6 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
 
     min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0; share = 1 - |residual|^2 / |K|^2.
-    `centred_share` projects the centred kernel on the centred G.
 
     Args:
         kernel: [n, n].

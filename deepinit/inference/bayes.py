@@ -1,17 +1,12 @@
 """Empirical Bayes for the completed residual network in the double limit.
 
-The likelihood depends on sigma_w^2, sigma_b^2, sigma_z^2 only through the variances of intercept
-and slopes,
+The likelihood depends on the network variances only through
 
     sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
     C = a^2 sigma_w^2 T,    E = e^C.
 
-The search runs over log(sigma_alpha^2, sigma_beta^2) and a free noise; sigma_w^2 is a choice.
-Flat direction in (log sigma_w^2, log sigma_b^2, log sigma_z^2):
-
-    (1, 1 - C E / (E - 1), -C).
-
-L-BFGS from several starts, gradients at O(rank) (published: differential evolution).
+The search runs over their logarithms and a free noise; sigma_w^2 is a choice. Flat direction of
+(log sigma_w^2, log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
 """
 
 from typing import Any, NamedTuple
@@ -37,20 +32,18 @@ class EmpiricalBayes(NamedTuple):
 
     Attributes:
         intercept_var, slope_var, noise: the maximizer.
-        weight_var, bias_var, embedding_var: network variances of that likelihood, at the chosen
-            weight_var.
+        weight_var, bias_var, embedding_var: of the network, at the chosen weight_var.
         log_marginal: of all targets together, in nats.
         negative_per_target: -log_marginal / (number of targets).
-        curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in the
-            logarithms of `parameters`; 0 is flat.
-        directions: [3 or 4, 3 or 4], the eigenvectors as rows.
+        curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in log
+            `parameters`; 0 is flat.
+        directions: [3 or 4, 3 or 4], eigenvectors as rows.
         parameters: names of the columns of `directions`.
-        flat_direction: [3], direction of equal likelihood in log(weight_var, bias_var,
-            embedding_var), first entry 1.
-        starts: [num_starts], log marginal reached from each, best first.
-        num_agreeing: starts that reached the best, to 1e-6 nats per target.
-        at_bound: names of intercept_var, slope_var, noise at the end of the search range: optimum 0
-            or infinite.
+        flat_direction: [3], in log(weight_var, bias_var, embedding_var), first entry 1.
+        starts: [num_starts], log marginals reached, best first.
+        num_agreeing: starts within 1e-6 nats per target of the best.
+        at_bound: names of the maximizer's entries at the end of the search range: optimum 0 or
+            infinite.
     """
 
     intercept_var: float
@@ -84,24 +77,24 @@ def empirical_bayes(
 ) -> EmpiricalBayes:
     """Maximize the log marginal likelihood over network variances and a free noise.
 
+    L-BFGS with exact gradients from several starts.
+
     Args:
-        x: [n, dimension], training inputs.
+        x: [n, dimension].
         targets: [n] or [n, outputs], numbers; outputs share the variances.
-        activation: phi, with phi(0) = phi''(0) = 0; only phi'(0) matters.
-        noise: observation variance > 0, fixed; None optimizes it.
-        weight_var: sigma_w^2 > 0 of the reported network; the likelihood leaves it free.
-        horizon: T > 0.
-        readout_var: sigma_y^2 > 0, fixed.
+        activation: phi(0) = phi''(0) = 0; only phi'(0) matters.
+        noise: observation variance > 0; None optimizes it.
+        weight_var: sigma_w^2 > 0 of the reported network.
+        horizon, readout_var: T, sigma_y^2 > 0.
         num_starts: the first at the scales of the data, others up to a factor 1000 away.
-        seed: of the starts.
 
     Raises:
-        SpecError: inputs or targets of wrong shape, targets that are all 0, a variance <= 0, an
-            activation without an affine limit or with phi'(0) = 0.
+        SpecError: wrong shapes, zero inputs or targets, a variance <= 0, an activation without
+            affine limit or with phi'(0) = 0.
 
-    Valid for: the double limit, psi = id; any n and dimension.
+    Valid for: the double limit, psi = id.
 
-    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8; module docstring.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8.
     """
     from scipy import optimize
 
@@ -175,7 +168,7 @@ def empirical_bayes(
 def _negative(
     data: Spectrum, logs: np.ndarray, noise: float | None, total: int
 ) -> tuple[float, np.ndarray]:
-    """-log p per target and its gradient in the logarithms."""
+    """-log p per target and its gradient."""
     free = np.exp(logs)
     evidence = linear_log_marginal(data, free[0], free[1], free[2] if noise is None else noise)
     return -evidence.value / total, -(evidence.gradient[: len(logs)] * free) / total

@@ -1,14 +1,11 @@
 """Log marginal likelihood of a Gaussian process, in closed form for affine kernels.
 
 log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over
-outputs. For K = alpha 1 1^T + beta X X^T in the eigenbasis of X X^T, eigenvalues lambda (0 for the
-complement of the columns of X, n - rank times), M = beta lambda + noise is diagonal and 1 1^T a
-rank-one update (Sherman-Morrison):
+outputs. K = alpha 1 1^T + beta X X^T, in the eigenbasis of X X^T (eigenvalues lambda, n - rank of
+them 0), M = beta lambda + noise, by Sherman-Morrison:
 
     a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
     y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a).
-
-After one SVD, value and gradient cost O(rank).
 """
 
 from typing import Any, NamedTuple
@@ -27,11 +24,11 @@ class Spectrum(NamedTuple):
     """Inputs and targets in the eigenbasis of X X^T; last the complement.
 
     Attributes:
-        eigenvalues: [rank + 1], of X X^T; last 0.
+        eigenvalues: [rank + 1], last 0.
         counts: [rank + 1], multiplicities: 1, last n - rank.
         ones: [rank + 1], squared components of the vector of ones.
-        mixed: [rank + 1, outputs], components of ones times components of the targets.
-        targets: [rank + 1, outputs], squared components of the targets.
+        mixed: [rank + 1, outputs], components of ones times those of the targets.
+        targets: [rank + 1, outputs], squared components.
         num: n.
     """
 
@@ -61,15 +58,12 @@ class Evidence(NamedTuple):
 
 
 def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
-    """log p(y) of targets under N(0, kernel + noise), summed over outputs.
+    """log p(y) in nats of targets under N(0, kernel + noise), summed over outputs.
 
     Args:
-        kernel: [n, n], NNGP kernel of the training inputs.
+        kernel: [n, n], NNGP kernel.
         targets: [n] or [n, outputs], numbers.
         noise: observation variance >= 0.
-
-    Returns:
-        Nats, for all targets together.
 
     Raises:
         SpecError: as `posterior`.
@@ -91,7 +85,7 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
 
 
 def spectrum(x: Any, targets: Any) -> Spectrum:
-    """Decomposition of the data for `linear_log_marginal`, by one SVD.
+    """Data for `linear_log_marginal`, by one SVD.
 
     Args:
         x: [n, dimension].
@@ -99,8 +93,6 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
 
     Raises:
         SpecError: other shapes, class targets.
-
-    Reference: module docstring.
     """
     rows = checks.rows("x", x)
     values, _ = checks.targets(targets, len(rows))
@@ -130,18 +122,18 @@ def linear_log_marginal(
     """log p(y) under the kernel intercept_var + slope_var <x, x'>, with gradient.
 
     Gradient: 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y, summed over outputs.
+        Cost
+    O(rank).
 
     Args:
         data: from `spectrum`.
-        intercept_var, slope_var: sigma_alpha^2, sigma_beta^2 >= 0.
+        intercept_var, slope_var: >= 0.
         noise: observation variance; > 0 unless X has n independent rows and slope_var > 0.
 
     Raises:
         SpecError: no `Spectrum`; negative variances; a singular covariance (with its rank).
 
-    Valid for: any n and dimension; O(rank).
-
-    Reference: arXiv:2007.03253, section 6.5, eq. (41); module docstring.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41).
     """
     remedy = "Write data=di.inference.spectrum(x, targets), once for all variances."
     validate.instance("data", data, Spectrum, "di.inference.Spectrum", remedy)

@@ -1,10 +1,10 @@
 """Gaussian-process regression: posterior of a wide network, or a trained readout.
 
-f ~ N(0, K), y = f + N(0, noise) on the training inputs, K_* between test and training inputs:
+f ~ N(0, K), y = f + N(0, noise), K_* between test and training inputs:
 
     mean = K_* (K + noise)^{-1} y,    covariance = K_** - K_* (K + noise)^{-1} K_*^T.
 
-Gradient flow on the readout alone, frozen features h, K = h h^T, converges to the same mean, noise
+Gradient flow on the readout alone (K = h h^T, frozen features h) converges to the same mean, noise
 the weight decay; at noise = 0 also to the same covariance over initializations.
 """
 
@@ -16,7 +16,7 @@ from deepinit.inference import validate as checks
 
 
 class Posterior(NamedTuple):
-    """Gaussian law of the outputs at test inputs; outputs are independent.
+    """Gaussian law of the independent outputs at test inputs.
 
     Attributes:
         mean: [m, outputs], or [m] for targets [n].
@@ -38,20 +38,20 @@ def posterior(
     """Gaussian-process posterior given training targets, by Cholesky in float64.
 
     Args:
-        kernel_train: [n, n], NNGP kernel K of the training inputs.
+        kernel_train: [n, n], NNGP kernel K.
         kernel_cross: [m, n], K_*, test inputs as rows.
         kernel_test: [m, m], K_**.
         targets: [n] or [n, outputs], numbers; one-hot rows for classes.
         noise: observation variance >= 0.
 
     Returns:
-        `Posterior`. The mean loses the digits of (largest eigenvalue of K) / noise.
+        `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
 
     Raises:
-        SpecError: matrices of wrong shape, not symmetric or not positive semidefinite; class
-            targets; negative noise; a singular kernel without noise (with its rank).
+        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets;
+            negative noise; a singular kernel without noise (with its rank).
 
-    Valid for: infinite width, any kernel, Gaussian noise.
+    Valid for: infinite width, Gaussian noise.
 
     Reference: arXiv 1711.00165, section 2.3; arXiv 2007.03253, section 6.3.
     """

@@ -16,7 +16,7 @@ class Blocks(NamedTuple):
 
     Attributes:
         train: [n, n].
-        cross: [m, n], test inputs as rows.
+        cross: [m, n].
         test: [m, m].
     """
 
@@ -30,7 +30,7 @@ class NetworkBlocks(NamedTuple):
 
     Attributes:
         nngp: covariance of the initial outputs.
-        ntk: tangent kernel, NTK parametrization, all layers trained.
+        ntk: NTK parametrization, all layers trained.
     """
 
     nngp: Blocks
@@ -47,20 +47,18 @@ def kernel_for(
     """NNGP and NTK of a network's outputs at infinite width, in blocks.
 
     Args:
-        spec: an MLP with an output layer, or a residual network (without output layer: its stream).
+        spec: an MLP with an output layer, or a residual network (or its stream).
         x_train: [n, dimension].
         x_test: [m, dimension].
-        engine: `recursion`, for every spec; or `neural_tangents`, far faster for thousands of
-            inputs if closed form (ReLU, erf, sin, GELU).
+        engine: `recursion`, for every spec; `neural_tangents`, far faster for thousands of inputs
+            in closed form (ReLU, erf, sin, GELU).
 
     Returns:
         `NetworkBlocks`, float64.
 
     Raises:
-        SpecError: an MLP without an output layer; inputs of wrong shape; a network that the engine
-            cannot express.
-
-    Valid for: infinite width at the spec's depth.
+        SpecError: an MLP without output layer; wrong shapes; a network that the engine cannot
+            express.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """

@@ -1,12 +1,12 @@
 """Bayesian linear regression for an affine kernel, in weight space.
 
-y = alpha + beta . x + noise, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var). Features
-Psi = [sqrt(intercept_var) 1, sqrt(slope_var) X] = U diag(s) V^T, standard normal weights w:
+y = alpha + beta . x + noise, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var); features
+[sqrt(intercept_var) 1, sqrt(slope_var) X] = U diag(s) V^T, standard normal weights w:
 
     E[w | y] = V diag(s / (s^2 + noise)) U^T y,    Cov[w | y] = 1 - V diag(s^2 / (s^2 + noise)) V^T.
 
-Stable as noise -> 0: least squares with intercept for n > dimension, minimum-norm interpolation
-for n <= dimension.
+noise -> 0: least squares with intercept for n > dimension, minimum-norm interpolation for n <=
+dimension.
 """
 
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ class LinearPosterior(NamedTuple):
     Attributes:
         intercept: [outputs], posterior mean; a number for targets [n].
         slopes: [dimension, outputs], or [dimension].
-        weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes), of each output.
+        weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes).
         mean: [m, outputs], or [m].
         variance: [m], of each output without observation noise.
         rank: of the features.
@@ -54,18 +54,18 @@ def linear_model(
         x_train: [n, dimension].
         targets: [n] or [n, outputs], numbers.
         x_test: [m, dimension].
-        intercept_var, slope_var: sigma_alpha^2, sigma_beta^2 >= 0; not both 0.
+        intercept_var, slope_var: >= 0; not both 0.
         noise: observation variance >= 0; 0 is the limit.
 
     Returns:
-        `LinearPosterior`, by one SVD [n, dimension + 1]; well conditioned for any n.
+        `LinearPosterior`, by one SVD; well conditioned for any n.
 
     Raises:
-        SpecError: inputs or targets of wrong shape, class targets, a negative variance.
+        SpecError: wrong shapes, class targets, a negative variance.
 
     Valid for: affine kernels: psi = id and phi''(0) = 0.
 
-    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41); module docstring.
+    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     train = checks.rows("x_train", x_train)
     test = checks.rows("x_test", x_test, train.shape[1])

@@ -1,20 +1,19 @@
 """Gaussian expectations of an activation at points and pairs, in JAX.
 
-For (u, v) centred Gaussian with variances q_1, q_2 and correlation cos(theta): second moments of
-(phi(u), phi(v)), their difference, and the half angle theta', to relative accuracy at every angle.
+For (u, v) ~ N(0, .) with variances q_1, q_2 and correlation cos(theta): second moments of (phi(u),
+phi(v)), their difference, and the half angle theta', to relative accuracy at every angle.
 
 Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2
 pi): E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))],
-E[phi'(u) phi'(v)] = p - r theta, and
+E[phi'(u) phi'(v)] = p - r theta,
 
-    1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt.
+    1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt;
 
-Near pi, psi = pi - theta:
+near pi, psi = pi - theta:
 p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 
-Others: quadrature over u = sqrt(q_1) z_1 and v - u. delta = phi(v) - phi(u) comes from
-`Activation.difference`, and sin^2(theta') = E[rho^2] / E[phi(v)^2], rho = delta - phi(u)
-E[phi(u) delta] / E[phi(u)^2], subtracted node by node.
+Others: quadrature, delta = phi(v) - phi(u) from `Activation.difference`, sin^2(theta') = E[rho^2] /
+E[phi(v)^2], rho = delta - phi(u) E[phi(u) delta] / E[phi(u)^2] at every node.
 """
 
 import math
@@ -82,7 +81,6 @@ def pair_moments(
     """Moments of (phi(u), phi(v)); all arguments [pairs].
 
     Args:
-        activation: phi.
         first, second: variances q_1, q_2 of u, v.
         growth: q_2 - q_1, to relative accuracy.
         angle: between u and v.
@@ -123,7 +121,7 @@ def bend(slopes: tuple[float, float]) -> float:
 
 
 def sine(angle: HalfAngle) -> jax.Array:
-    """sin(theta); value and derivative 0 for rows collinear to rounding."""
+    """sin(theta); value and derivative 0 for collinear rows."""
     is_sharp, product = _sharp(*angle)
     return jnp.where(is_sharp, 2.0 * jnp.sqrt(product), 0.0)
 
@@ -131,7 +129,7 @@ def sine(angle: HalfAngle) -> jax.Array:
 def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
     """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
 
-    At the kinks 0 and pi the derivative is the mean of both sides, 0.
+    Derivative 0 at the kinks 0 and pi.
     """
     small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
     value = jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
@@ -146,7 +144,7 @@ def _theta_changes(_: None, variables, changes) -> tuple[jax.Array]:
 
 
 def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether the angle is not 0 or pi to rounding; sin2 * cos2 there, else 1."""
+    """Whether the angle is not 0 or pi to rounding; sin2 * cos2, else 1."""
     is_sharp = sin2 * cos2 > (4.0 * jnp.finfo(sin2.dtype).eps) ** 2
     return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
 

@@ -1,20 +1,19 @@
 """Terms of an activation's kinks in derivatives of its Gaussian expectations.
 
-f is phi or phi', smooth between kinks k, where f jumps by I_k and f' by J_k. Then f'' in Price's
-theorem (`kernel_derivatives`) has terms J_k delta(u - k) + I_k delta'(u - k). With s_i = sqrt(q_i),
-p the density of u, E[f(u) f(v)] changes, summed over the kinks of u, by
+f is phi or phi'; at kinks k, f jumps by I_k and f' by J_k: f'' in Price's theorem
+(`kernel_derivatives`) has terms J_k delta(u - k) + I_k delta'(u - k). With s_i = sqrt(q_i), p the
+density of u, E[f(u) f(v)] changes, summed over the kinks of u, by
 
     dc:    I_k p(k) E[f'(v) | u = k],
     dq_1:  (1/2) p(k) (J_k E[f(v) | u = k]
                        + I_k ((k/q_1) E[f(v) | u = k] - (c/q_1) E[f'(v) | u = k])),
 
-the same with u and v exchanged, and where two jumps meet, by
+the same with u and v exchanged, and where two jumps meet,
 
     dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
              a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
 
-the kink of the NTK at collinear rows (I at 0 alone: -r theta of the arc-cosine formulas).
-Expectations given u: 1-D quadrature. At equal rows, a jump counts by the mean of its sides;
+the kink of the NTK at collinear rows. At equal rows, a jump counts by the mean of its sides;
 divergent densities at a zero row are left out.
 """
 
@@ -38,7 +37,7 @@ _NO_JUMP = 1e-9  # relative; rounding of one-sided values
 
 
 class PairKernel(NamedTuple):
-    """Kernel entries of pairs, [pairs] each: the variables of differentiation."""
+    """Kernel entries of pairs, [pairs]: the variables of differentiation."""
 
     first: jax.Array
     second: jax.Array
@@ -46,7 +45,7 @@ class PairKernel(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """The same pairs to relative accuracy, arguments of `quadrature.pair_rule`."""
+    """The same pairs to relative accuracy, as in `quadrature.pair_rule`."""
 
     first: jax.Array
     second: jax.Array
@@ -106,7 +105,7 @@ def of_points(
 
 
 def apart_from_zero(at: Geometry) -> Geometry:
-    """The pair with zero rows at the smallest variance, orthogonal to others."""
+    """Zero rows replaced by tiny rows orthogonal to others."""
     first, second = (jnp.maximum(variance, LEAST) for variance in (at.first, at.second))
     is_zero = at.angle.sin2 + at.angle.cos2 == 0.0
     angle = HalfAngle(*(jnp.where(is_zero, 0.5, part) for part in at.angle))
@@ -114,7 +113,7 @@ def apart_from_zero(at: Geometry) -> Geometry:
 
 
 def _given_at_kink(activation: Activation, kink: float, std, other, growth, angle: HalfAngle):
-    """E[phi^(m)(v) | u = kink] for m = 0, 1, 2, and the z [kinks] of v's kinks."""
+    """E[phi^(m)(v) | u = kink], m = 0, 1, 2, and the z [kinks] of v's kinks."""
     sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
     breaks = jnp.stack(
         [quotient(_gap(kink, end, std, other, growth, angle), sine) for end in activation.kinks]
@@ -128,7 +127,7 @@ def _given_at_kink(activation: Activation, kink: float, std, other, growth, angl
 
 
 def _gap(kink: float, end: float, std, other, growth, angle: HalfAngle):
-    """end/other - cos(theta) kink/std, without cancellation at equal or opposite rows."""
+    """end/other - cos(theta) kink/std, without cancellation."""
     tilt = kink * growth / (std + other) / (std * other)
     start, stop = kink / std, end / other
     near = (-tilt if end == kink else stop - start) + 2.0 * start * angle.sin2
@@ -147,7 +146,7 @@ def _density(kink: float, std) -> jax.Array:
 
 @functools.lru_cache(maxsize=64)
 def _sides(activation: Activation) -> np.ndarray:
-    """[3, 2, kinks]: phi, phi' and phi'' left and right of every kink."""
+    """[3, 2, kinks]: phi, phi', phi'' left and right of every kink."""
     left_of = [inside(-math.inf, kink, np.float64)[1] for kink in activation.kinks]
     right_of = [inside(kink, math.inf, np.float64)[0] for kink in activation.kinks]
     points = np.array([left_of, right_of])

@@ -1,18 +1,18 @@
 """Gaussian expectations of an activation over many pairs, with means.
 
-For u ~ N(mu, C) over sites i (an input, or an input and a position), means mu_id of coordinates d,
+u ~ N(mu, C) over sites i, means mu_id of coordinates d:
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f:
-Mehler's series in the correlation rho,
+Centred homogeneous f: arc-cosine; centred erf: arcsine. Other smooth f: Mehler's series in the
+correlation rho,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
 h_k the orthonormal Hermite polynomials. `missing`, the largest share of E[f(u_i)^2] beyond
-NUM_TERMS terms (Parseval), bounds the missing share of V_ij (Cauchy-Schwarz). Kinks: quadrature
-over pairs. Homogeneous f with means: 1-D quadrature over u_i, with E u_+ = m Phi(m/s) + s
-Phi'(m/s), P(u > 0) = Phi(m/s) at conditional mean m and deviation s.
+NUM_TERMS terms (Parseval), bounds that of V_ij (Cauchy-Schwarz). Kinks: quadrature over pairs.
+Homogeneous f with means: 1-D quadrature over u_i, E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) =
+Phi(m/s) at conditional mean m, deviation s.
 """
 
 import math
@@ -48,7 +48,7 @@ class Products(NamedTuple):
         values: [sites, sites], V.
         slopes: [sites, sites], D.
         means: [sites], mean_d E f(u_i).
-        missing: largest share of a mean square beyond the series; 0 without one.
+        missing: largest share of a mean square beyond the series.
         error: largest relative error of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 against a finer
             rule; 0 for closed forms.
     """
@@ -68,7 +68,7 @@ def gaussian_products(
     Args:
         activation: f, static.
         means: [sites, coordinates]; None for 0 (closed forms).
-        covariance: [sites, sites], of every coordinate.
+        covariance: [sites, sites].
         engine: `series` for smooth f; `quadrature` otherwise, or if `missing` is too large.
     """
     if activation == linear:
@@ -120,7 +120,7 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
-    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))); D is its derivative in c."""
+    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))), D = dV/dc."""
     scale = 1.0 + 2.0 * jnp.diagonal(covariance)
     norms = jnp.sqrt(scale[:, None] * scale[None])
     products = (2.0 / math.pi) * jnp.arcsin(2.0 * covariance / norms)
@@ -156,7 +156,7 @@ def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.
 
 
 def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
-    """E[f(u) f(v)] and E[f'(u) f'(v)] of one pair by 2-D quadrature."""
+    """E[f(u) f(v)] and E[f'(u) f'(v)] by 2-D quadrature."""
     first, second = variances
     angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
     rule = pair_rule(activation.kinks, first, second, second - first, angle, means)
@@ -170,7 +170,7 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
 def _homogeneous_pair(
     activation: Activation, means, variances, cosine
 ) -> tuple[jax.Array, jax.Array]:
-    """The same for a homogeneous f, by 1-D quadrature over u."""
+    """The same for a homogeneous f, by 1-D quadrature."""
     assert activation.slopes is not None
     left, right = activation.slopes
     std_1, std_2 = jnp.sqrt(variances[0]), jnp.sqrt(variances[1])
@@ -217,7 +217,7 @@ def _by_pairs(
 
 
 def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Variances and correlations; a site of variance 0 has correlation 0 with others."""
+    """Variances and correlations; 0 with a site of variance 0."""
     variance = jnp.maximum(jnp.diagonal(covariance), 0.0)
     norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
     correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
