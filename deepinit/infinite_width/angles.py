@@ -15,24 +15,24 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
     cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =
     1..depth.
     ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1}, theta^0 the
-        angle
-    of the inputs; theta^l ~ 3 pi / l.
+        input
+    angle; theta^l ~ 3 pi / l.
 
     Args:
-        spec: the network; its output layer plays no part.
-        inputs: pairs of rows, of any norms; every displacement is one pair.
+        spec: its output layer plays no part.
+        inputs: every displacement is one pair; any norms.
 
     Returns:
-        [depth, pairs] float64, to relative accuracy in the angle (also 1e-12 and far below); -inf
-        where the images are collinear.
+        [depth, pairs] float64, to relative accuracy in the angle, 1e-12 and far below; -inf for
+        collinear images.
 
     Raises:
-        SpecError: biases that are not Gaussian; an unresolved activation.
+        SpecError: non-Gaussian biases; unresolved activation.
 
-    Valid for: widths to infinity at fixed depth. The mean over finite networks is lower by about 2
+    Valid for: infinite width, fixed depth; the mean over finite networks is lower by about 2
         depth/width.
 
-    Reference: arXiv 2302.09712; docstrings of `duals` and `pairs`.
+    Reference: arXiv 2302.09712.
     """
     layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
     with host_float64():
@@ -49,16 +49,12 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
-    """`log_sin2_angles` under jit and vmap, without checks.
+    """`log_sin2_angles` [layers, pairs] under jit and vmap, without checks.
 
     Args:
         activation: static.
         rows: the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
-
-    Returns:
-        [layers, pairs].
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
     import jax
 
@@ -72,9 +68,9 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
 
 
 def _within_range(rows):
-    """Rows rescaled before they underflow or overflow.
+    """Rows rescaled before under- or overflow.
 
-    At 1e-100 or 1e100 every activation is homogeneous to all digits: a factor keeps the angles.
+    At 1e-100 or 1e100 every activation is homogeneous to all digits: the angles stay.
     """
     import jax.numpy as jnp
 

@@ -1,7 +1,6 @@
 """A primitive that attaches a derivative rule to precomputed values.
 
-Reverse mode of `lax.scan` drops the rules of `jax.custom_jvp`, which makes `jax.hessian` wrong; a
-primitive keeps its rule.
+Reverse mode of `lax.scan` drops rules of `jax.custom_jvp`: `jax.hessian` would be wrong.
 """
 
 import math
@@ -21,7 +20,7 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
 
     Args:
         rule: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
-            `attach` itself for second derivatives.
+            `attach` for second derivatives.
         static: hashable, passed to the rule.
         values: arrays of one shape; not differentiated.
         variables: arrays of that shape.

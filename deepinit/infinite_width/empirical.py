@@ -1,4 +1,4 @@
-"""Kernels of finite networks by neural-tangents: empirical NTK, and means."""
+"""Empirical kernels of finite networks by neural-tangents."""
 
 import contextlib
 import inspect
@@ -29,11 +29,11 @@ def empirical_ntk(
     """NTK of one network: mean over outputs k of sum_p (df_k(x)/dp) (df_k(x')/dp).
 
     Args:
-        apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].
-        params: a pytree of arrays, whose parametrization is that of the kernel. Integer and boolean
-            leaves are not trained.
+        apply_fn: `apply_fn(params, x)`, batched over rows, to [num, outputs].
+        params: a pytree in the kernel's parametrization; integer and boolean leaves are not
+            trained.
         x: [num, ...]; integers (tokens) stay integers.
-        implementation: same numbers; structured derivatives are fastest for dense networks.
+        implementation: structured derivatives are fastest for dense networks.
         dtype: `float64` on the host, `float32` on the default device.
 
     Returns:
@@ -82,18 +82,16 @@ def monte_carlo_kernel(
         init_fn: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params).
         apply_fn: `apply_fn(params, x)`.
         x: [num, ...].
-        key: a raw key of `jax.random.PRNGKey`.
+        key: a raw `jax.random.PRNGKey`.
         num_seeds: networks, >= 1.
         dtype: as in `empirical_ntk`.
 
     Returns:
-        [num, num], without a standard error.
+        [num, num], without standard error; error O(1/sqrt(num_seeds)).
 
     Raises:
-        SpecError: an unknown kind or dtype, or num_seeds below 1.
+        SpecError: an unknown kind or dtype, num_seeds < 1.
         ResourceError: neural-tangents does not work.
-
-    Valid for: any width; error O(1/sqrt(num_seeds)).
 
     Reference: arXiv 1912.02803.
     """
@@ -118,7 +116,7 @@ def in_dtype(leaf: Any, dtype: str) -> Any:
 
 
 def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
-    """The floating-point leaves, and a function that puts such leaves back."""
+    """The floating-point leaves, and a function that restores the tree."""
     import jax
     import jax.numpy as jnp
 

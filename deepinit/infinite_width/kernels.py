@@ -1,4 +1,4 @@
-"""NNGP and NTK of the last layer, and curve velocities, by neural-tangents."""
+"""NNGP, NTK and curve velocities of the last layer, by neural-tangents."""
 
 import warnings
 
@@ -15,29 +15,29 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
 def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kernels of the last layer at infinite width, by neural-tangents in float64.
+    """NNGP and NTK of the last layer, by neural-tangents in float64.
 
-    Compile time does not grow with depth. Every layer: `recursion.kernel_layers`.
+    Compile time is constant in depth. Every layer: `recursion.kernel_layers`.
 
     Args:
-        spec: an MLP; or a residual network with an embedding and two-layer blocks, or shallow
-            blocks with a linear activation.
-        x: [num, dimension], finite.
+        spec: an MLP; or a residual network with an embedding and two-layer or linear shallow
+            blocks.
+        x: [num, dimension].
 
     Returns:
-        (nngp, ntk), each [num, num] float64: of one output; without an output layer of z^depth, or
-        of a stream coordinate (averaged over positions). All parameters, NTK parametrization.
-        Relative error about 1e-8 a layer.
+        (nngp, ntk), each [num, num]: of one output, or without an output layer of z^depth or a
+        stream coordinate (averaged over positions). NTK parametrization, all parameters. Relative
+        error about 1e-8 a layer.
 
     Raises:
-        SpecError: x not a finite matrix; a residual network that neural-tangents cannot express;
-            kinks without homogeneity; kernels that are not finite.
+        SpecError: invalid x; a residual network outside neural-tangents; kinks without homogeneity;
+            kernels not finite.
         ResourceError: neural-tangents is absent or does not work.
 
-    Valid for: widths to infinity at fixed depth. Activations without a closed form: Gauss-Hermite,
-        QUADRATURE_NODES nodes a dimension, for smooth ones at variances of order 1.
+    Valid for: infinite width, fixed depth. Without a closed form: Gauss-Hermite, QUADRATURE_NODES
+        nodes a dimension, for smooth activations at variances of order 1.
 
-    Reference: arXiv 1912.02803 (neural-tangents).
+    Reference: arXiv 1912.02803.
     """
     x = checked_rows(x)
     with host_float64(), warnings.catch_warnings():
@@ -60,10 +60,8 @@ def neural_tangents_velocities(spec: MLP, curve: Curve, t: np.ndarray, s: np.nda
     """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs, from neural-tangents' NNGP.
 
     Args:
-        spec: the network.
         curve: in input space.
-        t, s: [pairs], curve parameters, t != s (arc-cosine kernels have no second derivative
-            there).
+        t, s: [pairs], t != s (arc-cosine kernels have no second derivative there).
 
     Returns:
         [pairs], float64.

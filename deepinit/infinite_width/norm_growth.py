@@ -20,10 +20,10 @@ _NUM_NODES = 33
 
 
 def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
-    """ln volume of the image of each frame: [layers (+1 with an output layer), points].
+    """ln volume of each frame's image: [layers (+1 with an output layer), points].
 
-    Gram matrix n_l C_ij, C the velocity kernel at the point; the output layer's finite width n_L
-    adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
+    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds
+    (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
 
     Raises:
         SpecError: no infinite-width kernel (e.g. constant biases); a frame at a kink.
@@ -88,7 +88,7 @@ def output_length_variance(spec: Spec, curve: Curve) -> float:
 
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
-    """ln of the squared growth of a tangent in a homogeneous network."""
+    """ln of a tangent's squared growth in a homogeneous network."""
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         given = f"biases that are all {spec.bias_law.value:g}, at infinite width"
         raise SpecError(given, "biases symmetric about 0", "Simulate, or take random biases.")
@@ -120,7 +120,7 @@ def _check_blocks(spec: Spec) -> None:
 
 
 def _cut(spec: Spec, layer: int) -> MLP:
-    """The first layers, with one output: its squared speed is that of one neuron's activation."""
+    """The first layers, with one output of their squared speed per neuron."""
     if not isinstance(spec, MLP):
         _check_blocks(spec)
         given = f"growth of tangents at infinite width for {in_words(spec)}"
@@ -140,7 +140,7 @@ def _cut(spec: Spec, layer: int) -> MLP:
 
 
 def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:
-    """(1/2) ln det of the Gram matrix of a frame's images, by polarization."""
+    """(1/2) ln det of a frame's Gram matrix, by polarization."""
     vectors, size = frames.tangents[point], frames.frame_size
     cut = _cut(spec, layer)
 
@@ -158,7 +158,7 @@ def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> floa
 
 
 def _rule(curve: Curve) -> tuple[Any, Any]:
-    """Nodes and weights of the integral over the curve parameter."""
+    """Nodes and weights over the curve parameter."""
     x, w = np.polynomial.legendre.leggauss(_NUM_NODES)
     half = 0.5 * (curve.stop - curve.start)
     return curve.start + half * (x + 1.0), half * w

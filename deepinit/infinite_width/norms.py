@@ -1,4 +1,4 @@
-"""Mean squares, overlaps and distances of activations by layer, at infinite width."""
+"""Mean squares, overlaps and distances of activations at infinite width."""
 
 import dataclasses
 
@@ -20,18 +20,18 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
     """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
     Args:
-        spec: the network; its output layer plays no part.
+        spec: its output layer plays no part.
         x: [num, dimension].
 
     Returns:
         [depth, num] float64.
 
     Raises:
-        SpecError: constant biases; rows that are not finite; `residual.residual_layers`.
+        SpecError: constant biases; invalid rows; `residual.residual_layers`.
 
-    Valid for: widths to infinity at fixed depth, error O(depth / width).
+    Valid for: infinite width, fixed depth, error O(depth / width).
 
-    Reference: arXiv 1711.00165; `recursion.kernel_layers`.
+    Reference: arXiv 1711.00165.
     """
     if not isinstance(spec, MLP):
         return residual_layers(spec, x).mean_square
@@ -47,7 +47,7 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
         [depth, num, num] float64.
 
     Raises:
-        SpecError: as `mean_squares`; a convolutional network, whose overlaps differ by position.
+        SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
     """
     if isinstance(spec, ConvResNet):
         given = "overlaps of the images of a convolutional network at infinite width"
@@ -71,24 +71,23 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
         ~
-    N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images
-    (`duals`).
-    Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
+    N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images. Residual
+    network: lambda_ii + lambda_jj - 2 lambda_ij.
 
     Args:
-        spec: the network; its output layer plays no part.
-        inputs: pairs of rows, of any norms; every displacement is one pair.
+        spec: its output layer plays no part.
+        inputs: every displacement is one pair; any norms.
 
     Returns:
         [depth, pairs] float64.
 
     Raises:
-        SpecError: biases that are not Gaussian; a convolutional network; an unresolved activation;
-            a pair too close for the kernels of a residual network.
+        SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a residual
+            network's pair too close for its kernels.
 
-    Valid for: widths to infinity at fixed depth, error O(depth / width).
+    Valid for: infinite width, fixed depth, error O(depth / width).
 
-    Reference: docstrings of `duals` and `pairs`.
+    Reference: `duals`, `pairs`.
     """
     if not isinstance(spec, MLP):
         return _residual_distances(spec, inputs)

@@ -85,8 +85,7 @@ def propagate(
     Args:
         activation: static under jit.
         rows: the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
+        weight_vars, bias_vars: [layers]; weights times fan_in.
         shares: of the NTK; None for all.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))

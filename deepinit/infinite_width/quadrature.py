@@ -1,10 +1,9 @@
 """Quadrature for Gaussian expectations at points and pairs, in JAX.
 
 Smooth activations: trapezoidal rule in t, z = c + w sinh(t), w = 1 / std, nodes dense at the bend
-z = c and at the scale 1 of the density. The integrand is analytic for |Im t| < pi/4: error
-exp(-pi^2 / (2 h)) at spacing h; below 1e-13 for h < 0.16, standard deviations up to 1000; beyond
-them below 1e-7. With means (bend apart from the centre): trapezoidal rule in t(z) = sum_i
-arcsinh((z - c_i) / w_i), nodes dense around every c_i. Kinks: Gauss-Legendre between them.
+z = c. Error exp(-pi^2 / (2 h)) at spacing h: below 1e-13 for h < 0.16, standard deviations up to
+1000; beyond them below 1e-7. With means: trapezoidal rule in t(z) = sum_i arcsinh((z - c_i) / w_i),
+nodes dense around every c_i. Kinks: Gauss-Legendre between them.
 """
 
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ _CUTS = (-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0)  # more breaks, for the finer rul
 
 
 class PairRule(NamedTuple):
-    """Nodes for functions of a pair (u, v): [nodes, nodes or 1].
+    """Nodes for a pair (u, v): [nodes, nodes or 1].
 
     u = sqrt(q_1) z_1 and v = u + step = sqrt(q_2) (cos(theta) z_1 + sin(theta) z_2), without means.
     """
@@ -59,7 +58,7 @@ def pair_rule(
     angle: tuple[jax.Array, jax.Array],
     means: tuple[jax.Array, jax.Array] | None = None,
 ) -> PairRule:
-    """Nodes for one pair; arguments as `duals.pair_moments`, scalar; means of u, v."""
+    """Nodes for one pair; scalar arguments as `duals.pair_moments`; means of u, v."""
     sin2, cos2 = angle
     std_1, std_2 = root(first), root(second)
     sum_of_stds = std_1 + std_2
@@ -94,7 +93,7 @@ def pair_rule(
 
 
 def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gauss-Legendre nodes and weights for E f(z), between the breaks within reach."""
+    """Nodes and weights for E f(z): Gauss-Legendre between the breaks."""
     inside = jnp.sort(jnp.clip(breaks, -REACH, REACH))
     edges = jnp.concatenate([jnp.full((1,), -REACH), inside, jnp.full((1,), REACH)])
     half, middle = 0.5 * jnp.diff(edges), 0.5 * (edges[1:] + edges[:-1])
@@ -103,7 +102,7 @@ def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def quotient(numerator: Any, denominator: Any) -> jax.Array:
-    """numerator / denominator, huge but finite for a zero denominator."""
+    """numerator / denominator, finite for a zero denominator."""
     ratio = numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
     return jnp.clip(
         ratio, -1e100, 1e100
@@ -111,7 +110,7 @@ def quotient(numerator: Any, denominator: Any) -> jax.Array:
 
 
 def root(x: jax.Array) -> jax.Array:
-    """sqrt(x), with derivative 0 at 0: the symmetric one of a norm at a zero row."""
+    """sqrt(x), with derivative 0 at 0 (a zero row)."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
@@ -128,7 +127,7 @@ def _sinh_rule(center: Any, scale: Any, num_nodes: int = _NUM_NODES) -> tuple[ja
 
 
 def _shifted_rule(bends: Any, scales: Any, num_nodes: int) -> tuple[jax.Array, jax.Array]:
-    """Rule in t(z) around 0, at the scale 1, and two bends; t inverted by Newton."""
+    """Rule in t(z) around 0 and two bends, by Newton's method."""
     bends = jnp.clip(jnp.stack([jnp.zeros_like(bends[0]), *bends]), -REACH, REACH)
     scales = jnp.stack([jnp.ones_like(scales[0]), *scales])
 

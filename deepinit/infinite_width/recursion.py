@@ -1,4 +1,4 @@
-"""NNGP and NTK kernels of every layer at infinite width, by recursion (`pairs`, `duals`)."""
+"""NNGP and NTK of every layer at infinite width, by recursion."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -180,22 +180,21 @@ def kernel_scan(
 ) -> KernelLayers:
     """`kernel_layers` under jit, vmap and grad, without checks.
 
-    Derivatives in x, weight_vars and bias_vars are finite at all rows (`kernel_derivatives`,
-    `kink_terms`). Where phi' jumps (relu) or has a kink (softsign):
+    Derivatives in x, weight_vars and bias_vars are finite at all rows. Where phi' jumps (relu) or
+    has a kink (softsign):
 
     - NTK at equal, parallel and opposite rows: mean of the one-sided derivatives.
     - Zero row, zero bias variances, kink at 0: 0 in that row.
     - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
-      and, with a kink at 0, of both kernels at a zero row. Terms without a limit are left out; use
-      a positive bias variance.
+      and, with a kink at 0, of both kernels at a zero row. Divergent terms are left out; use a
+      positive bias variance.
 
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 
     Args:
         activation: static.
         x: [num, dimension].
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
+        weight_vars, bias_vars: [layers]; weights times fan_in.
         shares: of the NTK in every layer; None for all.
 
     Returns:

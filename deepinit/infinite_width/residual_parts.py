@@ -16,7 +16,7 @@ PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
 
 class Variances(NamedTuple):
-    """Weight variances times coordinates of one position, and bias variances; 0 for none."""
+    """Weight variances times coordinates, and bias variances; 0 for none."""
 
     embedding: float
     weight: float
@@ -27,7 +27,7 @@ class Variances(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """1.0 for parameters in the NTK, 0.0 for frozen ones."""
+    """1.0 for parameters in the NTK, else 0.0."""
 
     embedding: float
     weights: float
@@ -40,8 +40,8 @@ class Start(NamedTuple):
     """The stream before the first block; sites are (input, position), position fastest.
 
     Attributes:
-        means: [sites, coordinates], the inputs; [sites, 1] of zeros after an embedding.
-        covariance: [sites, sites], of one coordinate after an embedding; 0 without one.
+        means: [sites, coordinates], the inputs; zeros [sites, 1] after an embedding.
+        covariance: [sites, sites], of one coordinate; 0 without an embedding.
         mean: [sites], over coordinates.
         second_moment: [sites, sites], lambda.
     """
@@ -60,8 +60,8 @@ def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
         dimension: of the inputs.
 
     Raises:
-        SpecError: no residual network; a dimension that does not fit; laws without exchangeable
-            coordinates, or without Gaussian ones where needed.
+        SpecError: no residual network; wrong dimension; laws without exchangeable coordinates, or
+            without Gaussian ones where needed.
     """
     remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
@@ -91,7 +91,7 @@ def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: flo
 
     Args:
         x: [num, dimension].
-        embedding_var: variance of an embedding weight times fan_in.
+        embedding_var: of an embedding weight times fan_in.
     """
     sites = x.reshape(len(x) * spec.positions, -1)
     products = sites @ sites.T / sites.shape[1]
@@ -109,7 +109,7 @@ def patches(spec: ResNet | ConvResNet) -> tuple[tuple[int, ...], ...]:
 
 
 def trained_flags(trained: tuple[str, ...]) -> Trained:
-    """The groups of parameters in the NTK.
+    """Flags of the groups in the NTK.
 
     Raises:
         SpecError: an unknown group.
@@ -121,7 +121,7 @@ def trained_flags(trained: tuple[str, ...]) -> Trained:
 
 
 def _check_laws(spec: ResNet | ConvResNet) -> None:
-    """Refuse laws without a Gaussian stream of exchangeable coordinates."""
+    """Refuse laws without a Gaussian exchangeable stream."""
     for name, law in laws_of(spec, LAWS).items():
         if not isinstance(law, Law):
             remedy = "Simulate; deepinit.theory has the moments in the limit of depth."

@@ -83,8 +83,7 @@ def velocity_scan(
     Args:
         activation: static under jit.
         rows, velocities: of the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
 
     def layer(carry, variances):

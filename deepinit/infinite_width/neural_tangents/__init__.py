@@ -2,10 +2,10 @@
 
 Shims for neural-tangents 0.6.5, written for JAX 0.4.25 and unmaintained:
 
-- `import_shims`: names that JAX has moved, lent to JAX during import;
-- `function_shims`: broken functions of the package, replaced on documented JAX.
+- `import_shims`: moved names, lent to JAX during import;
+- `function_shims`: broken functions of the package, replaced.
 
-JAX itself is unchanged. TensorFlow (only `neural_tangents.experimental`) is never imported.
+TensorFlow (only `neural_tangents.experimental`) is never imported.
 """
 
 import importlib
@@ -45,7 +45,7 @@ def load() -> ModuleType:
 
 @lru_cache(maxsize=1)  # once a process; an exception is not remembered
 def require_structured_derivatives() -> None:
-    """Compare structured derivatives with the Jacobian contraction on a small network.
+    """Compare structured derivatives with the Jacobian contraction.
 
     Raises:
         ResourceError: they fail or differ.

@@ -1,10 +1,9 @@
 """Networks of neural-tangents' `stax`; equal layers share one `stax.repeat`.
 
-Residual block: serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum needs Gaussian
-branches of mean 0 and a Gaussian shortcut: branches (psi, Dense) or (psi, Dense, phi, Dense), and
-    an
-embedding. `stax.Conv` divides by the entries of the patch, deepinit by the channels: W_std^2 =
-patch entries per channel * w.
+Residual block: serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum needs centred
+Gaussian branches, (psi, Dense) or (psi, Dense, phi, Dense), and an embedding. `stax.Conv` divides
+by
+patch entries, deepinit by channels: W_std^2 = patch entries per channel * w.
 """
 
 import itertools
@@ -49,8 +48,7 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
 
     Args:
         activation: between affine layers.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
     stax = load().stax
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
@@ -90,7 +88,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
 
 
 def _dense(weight_var: float, bias_var: float) -> Any:
-    """Width 1: kernels in NTK parametrization do not depend on widths."""
+    """Width 1: kernels in NTK parametrization do not depend on it."""
     b_std = float(np.sqrt(bias_var)) or None
     return load().stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=b_std)
 
