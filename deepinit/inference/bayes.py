@@ -36,14 +36,13 @@ class EmpiricalBayes(NamedTuple):
         log_marginal: of all targets together, in nats.
         negative_per_target: -log_marginal / (number of targets).
         curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in log
-            `parameters`; 0 is flat.
+            `parameters`.
         directions: [3 or 4, 3 or 4], eigenvectors as rows.
         parameters: names of the columns of `directions`.
         flat_direction: [3], in log(weight_var, bias_var, embedding_var), first entry 1.
         starts: [num_starts], log marginals reached, best first.
         num_agreeing: starts within 1e-6 nats per target of the best.
-        at_bound: names of the maximizer's entries at the end of the search range: optimum 0 or
-            infinite.
+        at_bound: maximizer's entries at the end of the search range: optimum 0 or infinite.
     """
 
     intercept_var: float
@@ -81,7 +80,7 @@ def empirical_bayes(
 
     Args:
         x: [n, dimension].
-        targets: [n] or [n, outputs], numbers; outputs share the variances.
+        targets: [n] or [n, outputs], numbers.
         activation: phi(0) = phi''(0) = 0; only phi'(0) matters.
         noise: observation variance > 0; None optimizes it.
         weight_var: sigma_w^2 > 0 of the reported network.
@@ -89,8 +88,7 @@ def empirical_bayes(
         num_starts: the first at the scales of the data, others up to a factor 1000 away.
 
     Raises:
-        SpecError: wrong shapes, zero inputs or targets, a variance <= 0, an activation without
-            affine limit or with phi'(0) = 0.
+        SpecError: zero inputs or targets, an activation without affine limit or with phi'(0) = 0.
 
     Valid for: the double limit, psi = id.
 

@@ -27,7 +27,7 @@ class Spectrum(NamedTuple):
         eigenvalues: [rank + 1], last 0.
         counts: [rank + 1], multiplicities: 1, last n - rank.
         ones: [rank + 1], squared components of the vector of ones.
-        mixed: [rank + 1, outputs], components of ones times those of the targets.
+        mixed: [rank + 1, outputs], components of ones times targets.
         targets: [rank + 1, outputs], squared components.
         num: n.
     """
@@ -92,7 +92,7 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
         targets: [n] or [n, outputs], numbers.
 
     Raises:
-        SpecError: other shapes, class targets.
+        SpecError: wrong shapes, class targets.
     """
     rows = checks.rows("x", x)
     values, _ = checks.targets(targets, len(rows))
@@ -121,9 +121,7 @@ def linear_log_marginal(
 ) -> Evidence:
     """log p(y) under the kernel intercept_var + slope_var <x, x'>, with gradient.
 
-    Gradient: 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y, summed over outputs.
-        Cost
-    O(rank).
+    Gradient: 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y. Cost O(rank).
 
     Args:
         data: from `spectrum`.
@@ -131,7 +129,7 @@ def linear_log_marginal(
         noise: observation variance; > 0 unless X has n independent rows and slope_var > 0.
 
     Raises:
-        SpecError: no `Spectrum`; negative variances; a singular covariance (with its rank).
+        SpecError: negative variances; a singular covariance.
 
     Reference: arXiv:2007.03253, section 6.5, eq. (41).
     """

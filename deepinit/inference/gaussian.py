@@ -48,10 +48,8 @@ def posterior(
         `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
 
     Raises:
-        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets;
-            negative noise; a singular kernel without noise (with its rank).
-
-    Valid for: infinite width, Gaussian noise.
+        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets; a
+            singular kernel without noise.
 
     Reference: arXiv 1711.00165, section 2.3; arXiv 2007.03253, section 6.3.
     """

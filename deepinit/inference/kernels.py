@@ -53,12 +53,8 @@ def kernel_for(
         engine: `recursion`, for every spec; `neural_tangents`, far faster for thousands of inputs
             in closed form (ReLU, erf, sin, GELU).
 
-    Returns:
-        `NetworkBlocks`, float64.
-
     Raises:
-        SpecError: an MLP without output layer; wrong shapes; a network that the engine cannot
-            express.
+        SpecError: an MLP without output layer; a network that the engine cannot express.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
@@ -85,11 +81,8 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
     """Blocks of a kernel at n + m inputs, training inputs first.
 
     Args:
-        kernel: [n + m, n + m].
-        num_train: n.
-
-    Raises:
-        SpecError: no symmetric matrix; no training or no test inputs.
+        kernel: [n + m, n + m], symmetric.
+        num_train: n; 1 <= n, 1 <= m.
     """
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."

@@ -25,7 +25,7 @@ class LinearPosterior(NamedTuple):
         slopes: [dimension, outputs], or [dimension].
         weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes).
         mean: [m, outputs], or [m].
-        variance: [m], of each output without observation noise.
+        variance: [m], without observation noise.
         rank: of the features.
     """
 
@@ -47,8 +47,7 @@ def linear_model(
 ) -> LinearPosterior:
     """Posterior for the kernel intercept_var + slope_var <x, x'>: weights and predictions.
 
-    Variances of completed residual networks in the double limit:
-    `deepinit.theory.diffusion.linear_model`.
+    Variances of residual networks in the double limit: `deepinit.theory.diffusion.linear_model`.
 
     Args:
         x_train: [n, dimension].

@@ -40,7 +40,6 @@ def empirical_ntk(
         [num, num] in that dtype.
 
     Raises:
-        SpecError: an unknown implementation or dtype.
         ResourceError: neural-tangents, or its structured derivatives, do not work.
 
     Valid for: any width; rows that do not interact (no batch norm).
@@ -90,7 +89,6 @@ def monte_carlo_kernel(
         [num, num], without standard error; error O(1/sqrt(num_seeds)).
 
     Raises:
-        SpecError: an unknown kind or dtype, num_seeds < 1.
         ResourceError: neural-tangents does not work.
 
     Reference: arXiv 1912.02803.

@@ -1,18 +1,16 @@
 """Length of a curve's image at infinite hidden width: mean and variance.
 
-The n outputs have independent Gaussian velocities of covariance C(t, s) = d^2 K(gamma(t),
-gamma(s)) / dt ds (`velocities`). The speed is sqrt(C(t, t)) times a chi variable, and with
-rho = C(t, s) / sqrt(C(t, t) C(s, s)),
+The n outputs have independent Gaussian velocities of covariance C(t, s) (`velocities`). The speed
+is sqrt(C(t, t)) times a chi variable; with rho = C(t, s) / sqrt(C(t, t) C(s, s)),
 
     E[speed(t) speed(s)]
         = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2):
 
 the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n. The
-covariance has 2F1 - 1 for 2F1, without cancellation.
+covariance has 2F1 - 1 for 2F1.
 
-Quadrature in (t, d), d = |t - s| a square of the Gauss-Legendre variable: smooth in spite of
-half-integer powers of d (kinks of C, (1 - rho^2)^{3/2}). By symmetry, over half the square (closed
-curve: d up to half the period).
+Quadrature in t and d = |t - s|, a square of the Gauss-Legendre variable: smooth in spite of
+half-integer powers of d. By symmetry, over half the square.
 """
 
 import dataclasses
@@ -57,12 +55,10 @@ def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
     Returns:
         [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
         Homogeneous
-        activations: closed form, 1e-14 a layer; others: 129^2 nodes a pair, accuracy of
-        `recursion.kernel_layers`.
+        activations: closed form, 1e-14 a layer; others: accuracy of `recursion.kernel_layers`.
 
     Raises:
-        SpecError: invalid t; unresolved activation; a curve through 0 without biases and with a
-            kink at 0.
+        SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
 
     Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
 
@@ -98,14 +94,13 @@ def curve_length_moments(
         num_nodes: in each direction, >= 4. Curves close to 0 (without biases) or around it off
             centre
             need more: see the returned errors.
-        through: `recursion`, or derivatives of neural-tangents' kernel (its activations; diagonal
-            by recursion). They agree to about 1e-9.
+        through: `recursion`, or derivatives of neural-tangents' kernel. They agree to about 1e-9.
 
     Returns:
         Moments of the length, counted with multiplicity.
 
     Raises:
-        SpecError: no output layer, num_nodes < 4, more than one turn; `velocity_kernel`.
+        SpecError: no output layer, more than one turn; `velocity_kernel`.
 
     Valid for: infinite hidden widths, fixed depth and output width, independent centred output
         weights; relative error O(depth/width). variance/mean^2 = O(1/output_width), leading only
@@ -132,7 +127,7 @@ def curve_length_moments(
 
 
 def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
-    """Diagonal C(t, t) of `velocity_kernel`, [nodes]; same arguments and errors."""
+    """Diagonal C(t, t) of `velocity_kernel`: [nodes]."""
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     none = np.zeros(0, np.int32)
@@ -226,7 +221,7 @@ def _in_its_span(curve: Curve) -> Curve:
 
 
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes t, s = t + d and weights for twice the integral over d > 0."""
+    """Nodes t, s and weights for twice the integral over s > t."""
     period = curve.stop - curve.start
     x, mass = _unit_rule(num_nodes)
     # On a closed curve d and period - d are the same distance.

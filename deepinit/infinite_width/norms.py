@@ -27,7 +27,7 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
         [depth, num] float64.
 
     Raises:
-        SpecError: constant biases; invalid rows; `residual.residual_layers`.
+        SpecError: constant biases; `residual.residual_layers`.
 
     Valid for: infinite width, fixed depth, error O(depth / width).
 
@@ -39,12 +39,9 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """<x_i^l, x_j^l> / width, l = 1..depth: E[phi(z_i^l) phi(z_j^l)], or of a stream.
+    """<x_i^l, x_j^l> / width, l = 1..depth: [depth, num, num] float64.
 
-    Args, Valid for and Reference: as `mean_squares`.
-
-    Returns:
-        [depth, num, num] float64.
+    E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
 
     Raises:
         SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
@@ -67,7 +64,7 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
-    """|x^l - x'^l|^2 / width of each pair, l = 1..depth.
+    """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
         ~
@@ -78,16 +75,11 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
         spec: its output layer plays no part.
         inputs: every displacement is one pair; any norms.
 
-    Returns:
-        [depth, pairs] float64.
-
     Raises:
         SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a residual
             network's pair too close for its kernels.
 
     Valid for: infinite width, fixed depth, error O(depth / width).
-
-    Reference: `duals`, `pairs`.
     """
     if not isinstance(spec, MLP):
         return _residual_distances(spec, inputs)

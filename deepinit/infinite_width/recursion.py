@@ -23,7 +23,7 @@ class KernelLayers(NamedTuple):
 
     Attributes:
         nngp: [layers, num, num]: covariance of one neuron; second moment of a stream.
-        ntk: [layers, num, num], of one neuron, NTK parametrization.
+        ntk: [layers, num, num], NTK parametrization.
     """
 
     nngp: Any
@@ -76,13 +76,13 @@ def kernel_layers(
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
-    variance times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`.
+    variance times fan_in, b_l the bias variance. Residual networks: `residual`.
 
     Args:
         x: [num, dimension].
         trained: in the NTK: hidden "weights", all "biases", "output" weights; residual networks
             also "embedding", "branch".
-        last_only: only the last layer, [1, num, num].
+        last_only: only the last layer.
 
     Returns:
         [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed form,
@@ -92,8 +92,7 @@ def kernel_layers(
         variance do.
 
     Raises:
-        SpecError: unresolved activation; invalid x; unknown `trained`; kernels not finite;
-            `residual_layers`.
+        SpecError: unresolved activation; kernels not finite; `residual_layers`.
 
     Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
         any order) at fixed depth; error O(depth/width). Non-Gaussian weights: many input
@@ -183,7 +182,7 @@ def kernel_scan(
     Derivatives in x, weight_vars and bias_vars are finite at all rows. Where phi' jumps (relu) or
     has a kink (softsign):
 
-    - NTK at equal, parallel and opposite rows: mean of the one-sided derivatives.
+    - NTK at collinear rows: mean of the one-sided derivatives.
     - Zero row, zero bias variances, kink at 0: 0 in that row.
     - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
       and, with a kink at 0, of both kernels at a zero row. Divergent terms are left out; use a
@@ -195,7 +194,7 @@ def kernel_scan(
         activation: static.
         x: [num, dimension].
         weight_vars, bias_vars: [layers]; weights times fan_in.
-        shares: of the NTK in every layer; None for all.
+        shares: of the NTK; None for all.
 
     Returns:
         JAX arrays [layers, num, num], in the precision of x; call inside `host_float64()`.

@@ -15,10 +15,10 @@ E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 
 mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
 S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
-Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms phi(h), is
-taken as Gaussian: the third cumulant, of order phi''(0)/L (odd phi: fourth, 1/L^2), is omitted.
-Error of E x^2 at unit variances, depths 2 to 4: up to 0.05 % (tanh in tanh), 0.13 % (SiLU around
-tanh), 0.4 % (SiLU around ReLU); tests/infinite_width/test_residual_closure.py.
+Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms, is taken
+as Gaussian: cumulants of order phi''(0)/L (odd phi: 1/L^2) are omitted. Error of E x^2 at unit
+variances, depths 2 to 4: up to 0.05 % (tanh in tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around
+ReLU); tests/infinite_width/test_residual_closure.py.
 """
 
 from typing import Any, NamedTuple
@@ -110,17 +110,17 @@ def residual_layers(
         1; 1e-8 with kinks; others below 1e-5, checked at every site.
 
     Raises:
-        SpecError: invalid rows; correlated, drifting or constant parameters; non-Gaussian biases or
-            (nonlinear psi) embedding; unknown `trained`; unresolved activation; moments not finite.
+        SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
+            psi) embedding; unresolved activation; moments not finite.
 
     Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
         psi: up to O(1/depth), O(1/depth^2) for odd phi.
         Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
             embedding:
-        num * positions * channels * 256 more. Slow cases use quadrature for every pair: a kinked
-        psi with a mean, beyond some ten coordinates (1-D if homogeneous, else 2-D); smooth
-        activations except centred erf at preactivation deviations above about 2.5, beyond some ten
-        sites (a 3 x 3 filter multiplies the variance by up to e^9 in the limit of depth).
+        num * positions * channels * 256 more. Slow, by quadrature for every pair: a kinked psi with
+        a mean, beyond some ten coordinates; smooth activations except centred erf at preactivation
+        deviations above about 2.5, beyond some ten sites (a 3 x 3 filter multiplies the variance by
+        up to e^9 in the limit of depth).
 
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """

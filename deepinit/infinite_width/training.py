@@ -72,20 +72,19 @@ def ntk_training(
     """Mean and variance over initializations of gradient flow under the mean NTK.
 
     mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), K the NNGP
-    kernel, loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
-    `neural_tangents.predict.gradient_descent_mse_ensemble`.
+    kernel, loss = 1/(2n) sum_ik [(mean - y)^2 + variance].
 
     Args:
-        spec: an MLP with an output layer, for `training.perceptron(spec)`: standard
-            parametrization, no output bias.
+        spec: with an output layer, for `training.perceptron(spec)`: standard parametrization, no
+            output bias.
         examples: inputs [n, dimension], targets [n, K].
         times: [T], >= 0, not decreasing: learning rate times steps.
-        test_inputs: [num, dimension] or None.
+        test_inputs: [num, dimension].
         kernels: `standard_kernels` or `stax_standard_kernels`.
 
     Raises:
         SpecError: class targets, no output layer, wrong number of outputs, constant biases, invalid
-            times or test inputs.
+            times.
         ResourceError: neural-tangents is absent or does not work.
 
     Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At t
@@ -156,8 +155,7 @@ def linearized_training(
 ) -> LinearizedTraining:
     """Gradient flow of one network, linearised about its parameters.
 
-    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by
-    `neural_tangents.predict.gradient_descent_mse`.
+    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network.
 
     Args:
         apply_fn: `apply_fn(parameters, x)`, [dimension] -> [K], like `Network.apply`.
@@ -165,8 +163,8 @@ def linearized_training(
         examples, times, test_inputs: as `ntk_training`.
 
     Raises:
-        SpecError: class targets, wrong number of outputs, invalid times or test inputs, parameters
-            not floating-point.
+        SpecError: class targets, wrong number of outputs, invalid times, parameters not
+            floating-point.
         ResourceError: neural-tangents, or its structured derivatives, do not work.
 
     Valid for: exact for the linearised network; the network follows it to O(1/sqrt(width)) in the

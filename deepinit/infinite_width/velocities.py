@@ -11,15 +11,14 @@ weight variance. Nonlinearity, in the frame of independent normals:
          + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)],
 
 at t = s: C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2; likewise dK/dt ->
-E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2,
-r = (right - left)^2/(2 pi):
+E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi, p and r as in `duals`:
 
     C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
 
 A_s, B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
-orthogonal to z_s. a_2 and B_s are quotients by sin(theta), multiplied by it again: no digits are
-lost near the diagonal.
+orthogonal to z_s. Quotients by sin(theta) are multiplied by it again: no digits are lost near the
+diagonal.
 """
 
 from typing import NamedTuple
