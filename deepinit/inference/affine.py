@@ -16,8 +16,7 @@ class AffinePart(NamedTuple):
     Attributes:
         intercept_var, slope_var: constant and slope.
         share: |affine part|^2 / |kernel|^2, Frobenius norms.
-        centred_share: after centring rows and columns. NaN for a constant kernel, equal inputs or a
-            single input.
+        centred_share: after centring rows and columns; NaN for a constant kernel or equal inputs.
     """
 
     intercept_var: float
@@ -38,10 +37,8 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     Raises:
         SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
 
-    Valid for: any kernel; share 1 for residual networks with psi = id, phi''(0) = 0 in the double
-        limit.
-
-    Reference: limited expressivity: arXiv 2007.03253, section 5.
+    Reference: limited expressivity (share 1 for psi = id, phi''(0) = 0 in the double limit): arXiv
+        2007.03253, section 5.
     """
     from scipy.optimize import nnls
 

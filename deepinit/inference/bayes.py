@@ -183,7 +183,7 @@ def _hessian(negative: Any, logs: np.ndarray) -> np.ndarray:
 
 
 def _scales(data: Spectrum, *, free_noise: bool) -> np.ndarray:
-    """Log variances at which intercept, slopes or noise alone explain the targets."""
+    """Log variances at the scales of the data."""
     square = float(np.sum(data.targets)) / (data.num * data.num_outputs)
     size = float(data.counts @ data.eigenvalues) / data.num
     if not (square > 0.0 and size > 0.0):

@@ -46,10 +46,9 @@ class Spectrum(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Log marginal likelihood and gradient.
+    """Log marginal likelihood of all targets, in nats, and gradient.
 
     Attributes:
-        value: of all targets together, in nats.
         gradient: [3], in (intercept_var, slope_var, noise).
     """
 
@@ -68,7 +67,7 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
     Raises:
         SpecError: as `posterior`.
 
-    Valid for: any kernel; O(n^3). Affine kernels of many inputs: `linear_log_marginal`.
+    Valid for: O(n^3); affine kernels of many inputs: `linear_log_marginal`.
 
     Reference: arXiv 2007.03253, section 6.5.
     """

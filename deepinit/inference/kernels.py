@@ -82,7 +82,7 @@ def blocks_of(kernel: Any, num_train: int) -> Blocks:
 
     Args:
         kernel: [n + m, n + m], symmetric.
-        num_train: n; 1 <= n, 1 <= m.
+        num_train: n >= 1, with m >= 1.
     """
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."

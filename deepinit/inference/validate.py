@@ -47,7 +47,7 @@ def targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     """Targets as [n, outputs] float64, and whether they came as [n].
 
     Raises:
-        SpecError: classes, wrong number of rows, not finite.
+        SpecError: classes, wrong shape, not finite.
     """
     values, raw = bounded("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:
@@ -82,7 +82,7 @@ def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
 
 
 def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
-    """Error for kernel + noise without Cholesky factor: not semidefinite, or singular.
+    """Error for kernel + noise without Cholesky factor.
 
     Args:
         name: of the kernel.

@@ -1,7 +1,7 @@
 """Gaussian expectations of an activation at points and pairs, in JAX.
 
 For (u, v) ~ N(0, .) with variances q_1, q_2 and correlation cos(theta): second moments of (phi(u),
-phi(v)), their difference, and the half angle theta', to relative accuracy at every angle.
+phi(v)), their difference, and the half angle theta', to relative accuracy.
 
 Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2
 pi): E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))],
@@ -12,8 +12,8 @@ E[phi'(u) phi'(v)] = p - r theta,
 near pi, psi = pi - theta:
 p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 
-Others: quadrature, delta = phi(v) - phi(u) from `Activation.difference`, sin^2(theta') = E[rho^2] /
-E[phi(v)^2], rho = delta - phi(u) E[phi(u) delta] / E[phi(u)^2] at every node.
+Others: quadrature of sin^2(theta') = E[rho^2] / E[phi(v)^2], delta = phi(v) - phi(u), rho = delta -
+phi(u) E[phi(u) delta] / E[phi(u)^2] at every node.
 """
 
 import math
@@ -144,7 +144,7 @@ def _theta_changes(_: None, variables, changes) -> tuple[jax.Array]:
 
 
 def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whether the angle is not 0 or pi to rounding; sin2 * cos2, else 1."""
+    """Whether theta is not 0 or pi to rounding; sin2 * cos2, else 1."""
     is_sharp = sin2 * cos2 > (4.0 * jnp.finfo(sin2.dtype).eps) ** 2
     return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
 
@@ -197,7 +197,7 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
 
 
 def _half_angle(sin2: jax.Array, cosine: jax.Array) -> HalfAngle:
-    """From sin^2 where that is small, from the cosine near pi/2."""
+    """From sin^2 if small, else from the cosine."""
     small = jnp.where(
         sin2 < 0.5,
         0.5 * sin2 / (1.0 + jnp.sqrt(1.0 - jnp.minimum(sin2, 0.5))),

@@ -73,7 +73,7 @@ def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tupl
 def point_derivatives(
     activation: Activation, orders: Orders, values: tuple[jax.Array, ...], variance: jax.Array
 ) -> tuple[jax.Array, ...]:
-    """`values` = M_ij at u = v [points] for (i, j) of `orders`, with derivatives."""
+    """`values` = M_ij at u = v [points], with derivatives."""
     return attach(_point_changes, (activation, orders), values, variance)
 
 
@@ -121,7 +121,7 @@ def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
 
 
 def _needed(orders: Iterable[tuple[int, int]]) -> Orders:
-    """Sorted moments in the derivatives of M_ij."""
+    """Moments in the derivatives of M_ij."""
     return tuple(sorted({(i + a, j + b) for i, j in orders for a, b in ((1, 1), (2, 0), (0, 2))}))
 
 

@@ -11,10 +11,10 @@ density of u, E[f(u) f(v)] changes, summed over the kinks of u, by
 the same with u and v exchanged, and where two jumps meet,
 
     dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
-             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
+             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta).
 
-the kink of the NTK at collinear rows. At equal rows, a jump counts by the mean of its sides;
-divergent densities at a zero row are left out.
+At equal rows, a jump counts by the mean of its sides; divergent densities at a zero row are left
+out.
 """
 
 import functools
@@ -37,7 +37,7 @@ _NO_JUMP = 1e-9  # relative; rounding of one-sided values
 
 
 class PairKernel(NamedTuple):
-    """Kernel entries of pairs, [pairs]: the variables of differentiation."""
+    """Kernel entries, [pairs]: the variables of differentiation."""
 
     first: jax.Array
     second: jax.Array
@@ -63,7 +63,7 @@ class PairTerms(NamedTuple):
 
 
 def of_pair(activation: Activation, orders: Sequence[int], at: Geometry) -> list[PairTerms]:
-    """Terms of E[f(u) f(v)], f = phi^(order), for orders 0 or 1 and one pair."""
+    """Terms of E[f(u) f(v)], f = phi^(order), order 0 or 1."""
     stds, growth = (root(at.first), root(at.second)), at.growth
     covariance = stds[0] * stds[1] * (at.angle.cos2 - at.angle.sin2)
     sides = _sides(activation)
@@ -113,7 +113,7 @@ def apart_from_zero(at: Geometry) -> Geometry:
 
 
 def _given_at_kink(activation: Activation, kink: float, std, other, growth, angle: HalfAngle):
-    """E[phi^(m)(v) | u = kink], m = 0, 1, 2, and the z [kinks] of v's kinks."""
+    """E[phi^(m)(v) | u = kink], m = 0, 1, 2, and z [kinks] of v's kinks."""
     sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
     breaks = jnp.stack(
         [quotient(_gap(kink, end, std, other, growth, angle), sine) for end in activation.kinks]
@@ -136,7 +136,7 @@ def _gap(kink: float, end: float, std, other, growth, angle: HalfAngle):
 
 
 def _density(kink: float, std) -> jax.Array:
-    """Density of N(0, std^2) at the kink; 0 at a zero row."""
+    """Normal density at the kink; 0 at a zero row."""
     is_zero = std**2 <= 2.0 * LEAST
     safe = jnp.where(is_zero, 1.0, std)
     return jnp.where(
@@ -146,7 +146,7 @@ def _density(kink: float, std) -> jax.Array:
 
 @functools.lru_cache(maxsize=64)
 def _sides(activation: Activation) -> np.ndarray:
-    """[3, 2, kinks]: phi, phi', phi'' left and right of every kink."""
+    """[3, 2, kinks]: phi, phi', phi'' left and right."""
     left_of = [inside(-math.inf, kink, np.float64)[1] for kink in activation.kinks]
     right_of = [inside(kink, math.inf, np.float64)[0] for kink in activation.kinks]
     points = np.array([left_of, right_of])

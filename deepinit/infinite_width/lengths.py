@@ -32,7 +32,7 @@ class LengthMoments(NamedTuple):
     """Moments of the length of a curve's image over networks.
 
     Attributes:
-        mean, variance: of the length, in units of the output.
+        mean, variance: in units of the output.
         mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes.
     """
 
@@ -244,7 +244,7 @@ def _unit_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_stationary(curve: Curve) -> bool:
-    """Whether the curve is a circle with its axis through 0."""
+    """Whether a circle's axis passes through 0."""
     if curve.kind != "circle":
         return False
     centre, first, second = curve.coefficients

@@ -26,7 +26,7 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
     (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
 
     Raises:
-        SpecError: no infinite-width kernel (e.g. constant biases); a frame at a kink.
+        SpecError: no infinite-width kernel; a frame at a kink.
     """
     from scipy.special import digamma
 
@@ -58,7 +58,7 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
     """Relative length of the curve's image: [layers (+1, a mean, with an output layer)].
 
     Raises:
-        SpecError: no infinite-width kernel (e.g. constant biases); a curve through a kink.
+        SpecError: no infinite-width kernel; a curve through a kink.
     """
     from scipy.special import poch
 
@@ -88,7 +88,7 @@ def output_length_variance(spec: Spec, curve: Curve) -> float:
 
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
-    """ln of a tangent's squared growth in a homogeneous network."""
+    """ln of a tangent's squared growth, homogeneous phi."""
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         given = f"biases that are all {spec.bias_law.value:g}, at infinite width"
         raise SpecError(given, "biases symmetric about 0", "Simulate, or take random biases.")
@@ -120,7 +120,7 @@ def _check_blocks(spec: Spec) -> None:
 
 
 def _cut(spec: Spec, layer: int) -> MLP:
-    """The first layers, with one output of their squared speed per neuron."""
+    """The first layers, with one output of unit weight variance."""
     if not isinstance(spec, MLP):
         _check_blocks(spec)
         given = f"growth of tangents at infinite width for {in_words(spec)}"
@@ -140,7 +140,7 @@ def _cut(spec: Spec, layer: int) -> MLP:
 
 
 def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:
-    """(1/2) ln det of a frame's Gram matrix, by polarization."""
+    """(1/2) ln det of a frame's Gram matrix."""
     vectors, size = frames.tangents[point], frames.frame_size
     cut = _cut(spec, layer)
 

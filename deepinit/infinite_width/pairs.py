@@ -39,8 +39,8 @@ class Rows(NamedTuple):
         variance: [points]; inputs: |x|^2 / dimension.
         growth: [pairs]: second variance less the first.
         angle: [pairs] each.
-        covariance: [pairs]; inputs: x.x' / dimension. It carries the derivatives with `variance`:
-            angles and norms have none at zero rows.
+        covariance: [pairs]; inputs: x.x' / dimension. Carries the derivatives with `variance`:
+            angles have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -133,7 +133,7 @@ def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
-    """Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs."""
+    """Rows after phi, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs."""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = (
         PairKernel(first, second, rows.covariance),
@@ -164,7 +164,7 @@ def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, j
 
 
 def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> HalfAngle:
-    """The angle, with the derivatives of the covariance's cosine."""
+    """The angle, with the derivatives of its cosine."""
     cosine = ratio(covariance, norms)
     return HalfAngle(following(angle.sin2, -0.5 * cosine), following(angle.cos2, 0.5 * cosine))
 
@@ -175,7 +175,7 @@ def rows_of_points(x: jax.Array) -> Rows:
 
 
 def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
-    """Points x [num, dimension] and the pairs of indices first, second [pairs]."""
+    """Points x [num, dimension] and pairs of indices."""
 
     def pair(indices):
         start, partner = x[indices[0]], x[indices[1]]
@@ -207,7 +207,7 @@ def rows_of_inputs(inputs: Inputs) -> Rows:
 
 
 def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
-    """Angles of points and points + displacements, [pairs], by Kahan's formula."""
+    """Angles of points and points + displacements, by Kahan's formula."""
     partners = points + displacements
     norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
@@ -221,7 +221,7 @@ def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
 
 
 def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
-    """Symmetric [..., num, num] from diagonal [..., num] and entries at all pairs."""
+    """Symmetric [..., num, num] from diagonal [..., num] and all pairs."""
     num = points.shape[-1]
     upper = jnp.zeros((*points.shape, num), points.dtype)
     upper = upper.at[..., rows.first, rows.second].set(pairs)

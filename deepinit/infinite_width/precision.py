@@ -1,4 +1,4 @@
-"""Precision of infinite-width computations: float64 on the host's CPU."""
+"""Float64 on the host's CPU, for infinite width."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,9 +8,7 @@ from collections.abc import Iterator
 def host_float64() -> Iterator[None]:
     """Context in which JAX computes in float64 on the CPU.
 
-    In float32 nearly collinear rows keep half the digits of their angle: neural-tangents' NTK
-        diagonal
-    is low by 1e-3 at depth 10 and 1e-2 at depth 100.
+    In float32 neural-tangents' NTK diagonal is low by 1e-3 at depth 10 and 1e-2 at depth 100.
     """
     import jax
 

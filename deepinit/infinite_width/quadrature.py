@@ -39,7 +39,7 @@ class PairRule(NamedTuple):
 def point_rule(
     kinks: Kinks, std: jax.Array, mean: jax.Array | None = None, finer: bool = False
 ) -> tuple[jax.Array, jax.Array]:
-    """Nodes z and weights [nodes] for E f(mean + std z), f like phi or phi'."""
+    """Nodes z and weights for E f(mean + std z), f like phi or phi'."""
     if kinks:
         breaks = [quotient(kink, std) for kink in _shifted(kinks, mean)]
         return piecewise_rule(jnp.stack([*breaks, *(_CUTS if finer else ())]))
@@ -58,7 +58,7 @@ def pair_rule(
     angle: tuple[jax.Array, jax.Array],
     means: tuple[jax.Array, jax.Array] | None = None,
 ) -> PairRule:
-    """Nodes for one pair; scalar arguments as `duals.pair_moments`; means of u, v."""
+    """Nodes for one pair; scalar arguments as `duals.pair_moments`."""
     sin2, cos2 = angle
     std_1, std_2 = root(first), root(second)
     sum_of_stds = std_1 + std_2
@@ -127,7 +127,7 @@ def _sinh_rule(center: Any, scale: Any, num_nodes: int = _NUM_NODES) -> tuple[ja
 
 
 def _shifted_rule(bends: Any, scales: Any, num_nodes: int) -> tuple[jax.Array, jax.Array]:
-    """Rule in t(z) around 0 and two bends, by Newton's method."""
+    """Rule in t(z) around 0 and two bends."""
     bends = jnp.clip(jnp.stack([jnp.zeros_like(bends[0]), *bends]), -REACH, REACH)
     scales = jnp.stack([jnp.ones_like(scales[0]), *scales])
 

@@ -4,15 +4,13 @@ u ~ N(mu, C) over sites i, means mu_id of coordinates d:
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: arc-cosine; centred erf: arcsine. Other smooth f: Mehler's series in the
-correlation rho,
+Centred homogeneous f: arc-cosine; centred erf: arcsine. Other smooth f: Mehler's series,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
-h_k the orthonormal Hermite polynomials. `missing`, the largest share of E[f(u_i)^2] beyond
-NUM_TERMS terms (Parseval), bounds that of V_ij (Cauchy-Schwarz). Kinks: quadrature over pairs.
-Homogeneous f with means: 1-D quadrature over u_i, E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) =
-Phi(m/s) at conditional mean m, deviation s.
+rho the correlation, h_k the orthonormal Hermite polynomials. `missing`, the largest share of
+E[f(u_i)^2] beyond NUM_TERMS terms, bounds that of V_ij. Kinks: quadrature over pairs. Homogeneous f
+with means: 1-D quadrature over u_i, E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s).
 """
 
 import math
@@ -50,7 +48,7 @@ class Products(NamedTuple):
         means: [sites], mean_d E f(u_i).
         missing: largest share of a mean square beyond the series.
         error: largest relative error of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 against a finer
-            rule; 0 for closed forms.
+            rule.
     """
 
     values: jax.Array
@@ -170,7 +168,7 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
 def _homogeneous_pair(
     activation: Activation, means, variances, cosine
 ) -> tuple[jax.Array, jax.Array]:
-    """The same for a homogeneous f, by 1-D quadrature."""
+    """The same for homogeneous f, by 1-D quadrature."""
     assert activation.slopes is not None
     left, right = activation.slopes
     std_1, std_2 = jnp.sqrt(variances[0]), jnp.sqrt(variances[1])
@@ -217,7 +215,7 @@ def _by_pairs(
 
 
 def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Variances and correlations; 0 with a site of variance 0."""
+    """Variances and correlations."""
     variance = jnp.maximum(jnp.diagonal(covariance), 0.0)
     norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
     correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
@@ -227,7 +225,7 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _hermite(nodes: np.ndarray) -> np.ndarray:
-    """[terms, nodes]: orthonormal, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    """[terms, nodes]: sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, NUM_TERMS - 1):
         rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))

@@ -41,7 +41,7 @@ class Start(NamedTuple):
 
     Attributes:
         means: [sites, coordinates], the inputs; zeros [sites, 1] after an embedding.
-        covariance: [sites, sites], of one coordinate; 0 without an embedding.
+        covariance: [sites, sites]; 0 without an embedding.
         mean: [sites], over coordinates.
         second_moment: [sites, sites], lambda.
     """

@@ -31,7 +31,6 @@ def check_resolution(
     Args:
         mean_squares: [num], of the inputs; 16 quantiles represent more.
         weight_vars, bias_vars: [layers] that phi follows; weights times fan_in.
-        with_derivative: check E phi'^2 too.
 
     Raises:
         SpecError: the rules differ, e.g. `sin` at a variance of 100.
@@ -53,7 +52,7 @@ def check_resolution(
 
 
 def unresolved_error(activation: Activation, where: str, error: float) -> SpecError:
-    """Error of a rule with relative error `error`."""
+    """Error of a rule with a relative error."""
     return SpecError(
         f"{activation} of {where} at infinite width, which the quadrature does not resolve "
         f"(relative error {error:.1g})",
@@ -82,7 +81,7 @@ def _layers(activation: Activation, with_derivative: bool, mean_squares, weight_
 def second_moments(
     activation: Activation, std: jax.Array, mean: jax.Array | None, finer: bool
 ) -> jax.Array:
-    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2), by the standard or finer rule."""
+    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2)."""
     nodes, weights = point_rule(activation.kinks, std, mean, finer)
     x = std * nodes if mean is None else mean + std * nodes
     squares = jnp.stack([activation(x) ** 2, activation.derivative(x) ** 2])

@@ -133,7 +133,7 @@ def ntk_training(
 
 
 def _check_parameters(parameters: Any) -> None:
-    """Refuse leaves that are not floating-point: as float64 they would be trained."""
+    """Refuse leaves that are not floating-point."""
     import jax
     import jax.numpy as jnp
 

@@ -43,14 +43,14 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
     """NNGP and NTK of the output in standard parametrization.
 
     Args:
-        spec: an MLP with an output layer, taken without bias; hidden biases are trained.
+        spec: with an output layer, taken without bias; hidden biases are trained.
         x: [num, dimension].
 
     Returns:
         [num, num], float64; accuracy of `recursion.kernel_layers`.
 
     Raises:
-        SpecError: no MLP, no output layer, constant biases, invalid x, unresolved activation.
+        SpecError: no output layer, constant biases, unresolved activation.
 
     Valid for: exact means of f f' and of the empirical NTK at every width for one hidden layer with
         normal weights and biases and for linear networks; else error O(1/width).
@@ -137,7 +137,7 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
 
 
 def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, bias variances, fan_ins: [depth + 1]."""
+    """Weight variances times fan_in, bias variances, fan_ins."""
     weight_vars, bias_vars = layer_variances(spec, dimension)
     if spec.output_width is None:
         remedy = "Write di.MLP(..., output_width=1)."

@@ -24,7 +24,7 @@ def checked_limit(
     Args:
         limit: an array, a number, or a NamedTuple of arrays or None.
         what: name of the limit, or of the fields' owner.
-        along: first axis ("layer"); the message has its first non-finite entry.
+        along: first axis ("layer"), for the message.
         is_log: allows -inf.
         is_kernel: fields are kernels, named in capitals.
 

@@ -51,7 +51,7 @@ class Velocities(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Covariances of the velocities with z_1 (along) and z_2 (across)."""
+    """Covariances with z_1 (along) and z_2 (across)."""
 
     along_1: jax.Array
     across_1: jax.Array
@@ -60,7 +60,7 @@ class Frame(NamedTuple):
 
 
 def velocities_of_points(x, tangents, first, second) -> Velocities:
-    """Velocities of the inputs, from points and tangents [points, dimension]."""
+    """Velocities of the inputs, from points and tangents."""
 
     def gram(a, b):
         return jnp.mean(a * b, axis=1)
@@ -108,7 +108,7 @@ def nonlinear_layer(
 
 
 def frame(rows: Rows, velocities: Velocities) -> Frame:
-    """Covariances with z_1 and z_2; the first axis is along z_s where z_t = 0."""
+    """Covariances with z_1 and z_2 (z_s for z_1 where z_t = 0)."""
     std_1, std_2 = jnp.sqrt(rows.variance[rows.first]), jnp.sqrt(rows.variance[rows.second])
     sine, cosine = _sine_and_cosine(rows.angle)
     # with the unit normals along z_s and along z_t

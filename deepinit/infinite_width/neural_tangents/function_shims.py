@@ -139,7 +139,7 @@ def _with_single_outputs(program, inputs):
 
 
 def _slices(equation, operand, wanted):
-    """The wanted outputs of a split or unstack, else None."""
+    """The wanted outputs of split or unstack, else None."""
     import jax
 
     axis, start, outs = equation.params["axis"], 0, []
@@ -163,7 +163,7 @@ def _bind(equation, *values):
 
 
 def _equation_vjp(equation, cotangent, *values):
-    """Cotangents of the unknown (linear) inputs; else None."""
+    """Cotangents of the unknown inputs; else None."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal, Zero
 
@@ -210,7 +210,7 @@ def _equation_jvp(equation, index, tangent, *values):
 
 
 def _concrete(value):
-    """An array; zeros where only the shape is known."""
+    """An array; zeros for a mere shape."""
     import jax.numpy as jnp
     from jax.core import ShapedArray
     from jax.interpreters.ad import UndefinedPrimal

@@ -88,7 +88,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
 
 
 def _dense(weight_var: float, bias_var: float) -> Any:
-    """Width 1: kernels in NTK parametrization do not depend on it."""
+    """Width 1: NTK-parametrized kernels do not depend on it."""
     b_std = float(np.sqrt(bias_var)) or None
     return load().stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=b_std)
 
