@@ -13,10 +13,8 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
     """ln sin^2 of the angle between phi(z^l) of each pair, at infinite width.
 
     cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =
-    1..depth.
-    ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1}, theta^0 the
-        input
-    angle; theta^l ~ 3 pi / l.
+    1..depth. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1},
+    theta^0 the input angle; theta^l ~ 3 pi / l.
 
     Args:
         spec: its output layer plays no part.

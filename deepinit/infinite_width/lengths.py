@@ -54,8 +54,8 @@ def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
 
     Returns:
         [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
-        Homogeneous
-        activations: closed form, 1e-14 a layer; others: accuracy of `recursion.kernel_layers`.
+        Homogeneous activations: closed form, 1e-14 a layer; others: accuracy of
+        `recursion.kernel_layers`.
 
     Raises:
         SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
@@ -92,8 +92,7 @@ def curve_length_moments(
         spec: with an output layer.
         curve: in input space; circles up to one turn.
         num_nodes: in each direction, >= 4. Curves close to 0 (without biases) or around it off
-            centre
-            need more: see the returned errors.
+            centre need more: see the returned errors.
         through: `recursion`, or derivatives of neural-tangents' kernel. They agree to about 1e-9.
 
     Returns:

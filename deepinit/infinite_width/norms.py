@@ -67,9 +67,8 @@ def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
     """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
 
     MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
-        ~
-    N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images. Residual
-    network: lambda_ii + lambda_jj - 2 lambda_ij.
+    ~ N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images.
+    Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
 
     Args:
         spec: its output layer plays no part.

@@ -116,11 +116,10 @@ def residual_layers(
     Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
         psi: up to O(1/depth), O(1/depth^2) for odd phi.
         Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
-            embedding:
-        num * positions * channels * 256 more. Slow, by quadrature for every pair: a kinked psi with
-        a mean, beyond some ten coordinates; smooth activations except centred erf at preactivation
-        deviations above about 2.5, beyond some ten sites (a 3 x 3 filter multiplies the variance by
-        up to e^9 in the limit of depth).
+        embedding: num * positions * channels * 256 more. Slow, by quadrature for every pair: a
+        kinked psi with a mean, beyond some ten coordinates; smooth activations except centred erf
+        at preactivation deviations above about 2.5, beyond some ten sites (a 3 x 3 filter
+        multiplies the variance by up to e^9 in the limit of depth).
 
     Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
