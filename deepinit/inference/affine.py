@@ -14,9 +14,9 @@ class AffinePart(NamedTuple):
     """Nearest affine kernel intercept_var + slope_var <x, x'>, both >= 0.
 
     Attributes:
-        intercept_var, slope_var: constant and slope.
         share: |affine part|^2 / |kernel|^2, Frobenius norms.
-        centred_share: after centring rows and columns; NaN for a constant kernel or equal inputs.
+        centred_share: after centring rows and columns; NaN for a constant kernel, equal inputs or a
+            single input.
     """
 
     intercept_var: float
@@ -28,7 +28,7 @@ class AffinePart(NamedTuple):
 def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
 
-    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0; share = 1 - |residual|^2 / |K|^2.
+    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0.
 
     Args:
         kernel: [n, n].

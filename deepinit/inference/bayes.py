@@ -3,10 +3,10 @@
 The likelihood depends on the network variances only through
 
     sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
-    C = a^2 sigma_w^2 T,    E = e^C.
+    C = a^2 sigma_w^2 T,    E = e^C,
 
-The search runs over their logarithms and a free noise; sigma_w^2 is a choice. Flat direction of
-(log sigma_w^2, log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
+whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2,
+log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,8 @@
 """Log marginal likelihood of a Gaussian process, in closed form for affine kernels.
 
 log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over
-outputs. K = alpha 1 1^T + beta X X^T, in the eigenbasis of X X^T (eigenvalues lambda, n - rank of
-them 0), M = beta lambda + noise, by Sherman-Morrison:
+outputs. For K = alpha 1 1^T + beta X X^T, M = beta lambda + noise in the eigenbasis of X X^T
+(Sherman-Morrison):
 
     a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
     y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a).
@@ -84,11 +84,7 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
 
 
 def spectrum(x: Any, targets: Any) -> Spectrum:
-    """Data for `linear_log_marginal`, by one SVD.
-
-    Args:
-        x: [n, dimension].
-        targets: [n] or [n, outputs], numbers.
+    """Data (x [n, dimension], targets [n] or [n, outputs]) for `linear_log_marginal`, by one SVD.
 
     Raises:
         SpecError: wrong shapes, class targets.

@@ -1,4 +1,4 @@
-"""Kernels of a network at training and test inputs, in blocks."""
+"""Kernels at training and test inputs, in blocks."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -26,12 +26,7 @@ class Blocks(NamedTuple):
 
 
 class NetworkBlocks(NamedTuple):
-    """NNGP and NTK of a network's output.
-
-    Attributes:
-        nngp: covariance of the initial outputs.
-        ntk: NTK parametrization, all layers trained.
-    """
+    """NNGP and NTK (NTK parametrization, all layers trained) of the initial outputs."""
 
     nngp: Blocks
     ntk: Blocks
@@ -47,7 +42,7 @@ def kernel_for(
     """NNGP and NTK of a network's outputs at infinite width, in blocks.
 
     Args:
-        spec: an MLP with an output layer, or a residual network (or its stream).
+        spec: an MLP with an output layer, or a residual network (without output layer: its stream).
         x_train: [n, dimension].
         x_test: [m, dimension].
         engine: `recursion`, for every spec; `neural_tangents`, far faster for thousands of inputs

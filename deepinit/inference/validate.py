@@ -1,4 +1,4 @@
-"""Checks of kernel matrices, their blocks, targets and variances."""
+"""Checks of kernels, targets and variances."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -82,13 +82,7 @@ def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
 
 
 def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
-    """Error for kernel + noise without Cholesky factor.
-
-    Args:
-        name: of the kernel.
-        eigenvalues: of the kernel, ascending.
-        noise: already added.
-    """
+    """Error for kernel + noise (eigenvalues of the kernel, ascending) without Cholesky factor."""
     try:
         positive_semidefinite(name, eigenvalues)
     except SpecError as error:

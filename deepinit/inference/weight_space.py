@@ -45,9 +45,10 @@ def linear_model(
     slope_var: float,
     noise: float = 0.0,
 ) -> LinearPosterior:
-    """Posterior for the kernel intercept_var + slope_var <x, x'>: weights and predictions.
+    """Posterior for the kernel intercept_var + slope_var <x, x'>, by one SVD.
 
-    Variances of residual networks in the double limit: `deepinit.theory.diffusion.linear_model`.
+    Well conditioned for any n. Variances of residual networks in the double limit:
+    `deepinit.theory.diffusion.linear_model`.
 
     Args:
         x_train: [n, dimension].
@@ -55,9 +56,6 @@ def linear_model(
         x_test: [m, dimension].
         intercept_var, slope_var: >= 0; not both 0.
         noise: observation variance >= 0; 0 is the limit.
-
-    Returns:
-        `LinearPosterior`, by one SVD; well conditioned for any n.
 
     Raises:
         SpecError: wrong shapes, class targets, a negative variance.

@@ -50,7 +50,6 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
     """`log_sin2_angles` [layers, pairs] under jit and vmap, without checks.
 
     Args:
-        activation: static.
         rows: the inputs.
         weight_vars, bias_vars: [layers]; weights times fan_in.
     """
@@ -66,10 +65,7 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
 
 
 def _within_range(rows):
-    """Rows rescaled before under- or overflow.
-
-    At 1e-100 or 1e100 every activation is homogeneous to all digits: the angles stay.
-    """
+    """Rows rescaled before under- or overflow, where every activation is homogeneous."""
     import jax.numpy as jnp
 
     largest = jnp.max(rows.variance)

@@ -22,8 +22,7 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
         rule: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
             `attach` for second derivatives.
         static: hashable, passed to the rule.
-        values: arrays of one shape; not differentiated.
-        variables: arrays of that shape.
+        values, variables: arrays of one shape; values are not differentiated.
     """
     flat_values, values_tree = jax.tree.flatten(jax.lax.stop_gradient(values))
     flat_variables, variables_tree = jax.tree.flatten(variables)

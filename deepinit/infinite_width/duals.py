@@ -78,12 +78,10 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
 def pair_moments(
     activation: Activation, first: jax.Array, second: jax.Array, growth: jax.Array, angle: HalfAngle
 ) -> PairMoments:
-    """Moments of (phi(u), phi(v)); all arguments [pairs].
+    """Moments of (phi(u), phi(v)) for variances first, second; all [pairs].
 
     Args:
-        first, second: variances q_1, q_2 of u, v.
-        growth: q_2 - q_1, to relative accuracy.
-        angle: between u and v.
+        growth: second - first, to relative accuracy.
     """
     if activation.slopes is not None:
         return _homogeneous(activation.slopes, growth, angle)
@@ -129,7 +127,7 @@ def sine(angle: HalfAngle) -> jax.Array:
 def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
     """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
 
-    Derivative 0 at the kinks 0 and pi.
+    Derivative 0 at 0 and pi.
     """
     small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
     value = jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)

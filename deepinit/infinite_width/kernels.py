@@ -25,13 +25,12 @@ def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x: [num, dimension].
 
     Returns:
-        (nngp, ntk), each [num, num]: of one output, or without an output layer of z^depth or a
-        stream coordinate (averaged over positions). NTK parametrization, all parameters. Relative
-        error about 1e-8 a layer.
+        (nngp, ntk), each [num, num], NTK parametrization; without an output layer of z^depth or a
+        stream coordinate (averaged over positions). Relative error about 1e-8 a layer.
 
     Raises:
-        SpecError: invalid x; a residual network outside neural-tangents; kinks without homogeneity;
-            kernels not finite.
+        SpecError: a residual network outside neural-tangents; kinks without homogeneity; kernels
+            not finite.
         ResourceError: neural-tangents is absent or does not work.
 
     Valid for: infinite width, fixed depth. Without a closed form: Gauss-Hermite, QUADRATURE_NODES

@@ -53,12 +53,7 @@ class Rows(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Kernels of the preactivations: [layers, points] or [layers, pairs].
-
-    Attributes:
-        variance, covariance: K^l.
-        point_ntk, pair_ntk: Theta^l.
-    """
+    """Kernels K^l, Theta^l of the preactivations: [layers, points] or [layers, pairs]."""
 
     variance: jax.Array
     covariance: jax.Array
@@ -83,7 +78,6 @@ def propagate(
     """Kernels of every layer.
 
     Args:
-        activation: static under jit.
         rows: the inputs.
         weight_vars, bias_vars: [layers]; weights times fan_in.
         shares: of the NTK; None for all.

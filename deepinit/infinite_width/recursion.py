@@ -191,13 +191,12 @@ def kernel_scan(
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 
     Args:
-        activation: static.
         x: [num, dimension].
         weight_vars, bias_vars: [layers]; weights times fan_in.
         shares: of the NTK; None for all.
 
     Returns:
-        JAX arrays [layers, num, num], in the precision of x; call inside `host_float64()`.
+        [layers, num, num], in the precision of x; call inside `host_float64()`.
     """
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 

@@ -31,9 +31,8 @@ class NtkTraining(NamedTuple):
     """Mean and variance over initializations in training; outputs are independent.
 
     Attributes:
-        times: [T].
-        mean, variance: [T, n, K], of the outputs at the examples.
-        loss: [T], mean of R.
+        times, loss: [T], loss the mean of R.
+        mean, variance: [T, n, K], at the examples.
         test_mean, test_variance: [T, num, K] or None.
     """
 
@@ -49,9 +48,8 @@ class LinearizedTraining(NamedTuple):
     """One linearised network in training.
 
     Attributes:
-        times: [T].
+        times, loss: [T], loss R.
         outputs: [T, n, K], at the examples.
-        loss: [T], R.
         test_outputs: [T, num, K] or None.
     """
 

@@ -26,7 +26,7 @@ def checked_limit(
         what: name of the limit, or of the fields' owner.
         along: first axis ("layer"), for the message.
         is_log: allows -inf.
-        is_kernel: fields are kernels, named in capitals.
+        is_kernel: fields are kernels.
 
     Raises:
         SpecError: a number is infinite or NaN.

@@ -1,8 +1,8 @@
 """Covariances of the velocities dz/dt of preactivations along a curve.
 
-z(t) is a centred Gaussian process with kernel K(t, s): Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds,
-Cov(dz_t, z_s) = dK / dt, Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies by the
-weight variance. Nonlinearity, in the frame of independent normals:
+For z(t) of kernel K(t, s): Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt,
+Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies by the weight variance.
+Nonlinearity, in the frame of independent normals:
 
     z_t = sqrt(q_t) z_1,                                Cov(dz_t, z_i) = a_i,
     z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),  Cov(dz_s, z_i) = b_i,
@@ -17,8 +17,7 @@ E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi, p and r as in `duals`:
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
 
 A_s, B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
-orthogonal to z_s. Quotients by sin(theta) are multiplied by it again: no digits are lost near the
-diagonal.
+orthogonal to z_s. Quotients by sin(theta) are multiplied by it again: no digits are lost.
 """
 
 from typing import NamedTuple
@@ -80,7 +79,6 @@ def velocity_scan(
     """Velocities of the last affine layer.
 
     Args:
-        activation: static under jit.
         rows, velocities: of the inputs.
         weight_vars, bias_vars: [layers]; weights times fan_in.
     """

@@ -1,9 +1,8 @@
 """Networks of neural-tangents' `stax`; equal layers share one `stax.repeat`.
 
-Residual block: serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum needs centred
-Gaussian branches, (psi, Dense) or (psi, Dense, phi, Dense), and an embedding. `stax.Conv` divides
-by
-patch entries, deepinit by channels: W_std^2 = patch entries per channel * w.
+Residual block: serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum needs an
+embedding and centred Gaussian branches, (psi, Dense) or (psi, Dense, phi, Dense). `stax.Conv`
+divides by patch entries, deepinit by channels: W_std^2 = patch entries per channel * w.
 """
 
 import itertools
@@ -47,7 +46,6 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
     """(init_fn, apply_fn, kernel_fn) of a fully connected network.
 
     Args:
-        activation: between affine layers.
         weight_vars, bias_vars: [layers]; weights times fan_in.
     """
     stax = load().stax
