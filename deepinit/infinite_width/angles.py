@@ -47,7 +47,7 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
-    """`log_sin2_angles` [layers, pairs] under jit and vmap, without checks.
+    """`log_sin2_angles` [layers, pairs] under jit (static activation) and vmap.
 
     Args:
         rows: the inputs.

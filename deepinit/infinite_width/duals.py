@@ -12,8 +12,8 @@ E[phi'(u) phi'(v)] = p - r theta,
 near pi, psi = pi - theta:
 p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 
-Others: quadrature of sin^2(theta') = E[rho^2] / E[phi(v)^2], delta = phi(v) - phi(u), rho = delta -
-phi(u) E[phi(u) delta] / E[phi(u)^2] at every node.
+Others: quadrature of sin^2(theta') = E[rho^2] / E[phi(v)^2], rho = delta - phi(u)
+E[phi(u) delta] / E[phi(u)^2] at every node, delta = phi(v) - phi(u) by `Activation.difference`.
 """
 
 import math

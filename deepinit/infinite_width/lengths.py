@@ -33,7 +33,8 @@ class LengthMoments(NamedTuple):
 
     Attributes:
         mean, variance: in units of the output.
-        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes.
+        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes
+            (usually too large).
     """
 
     mean: float

@@ -177,7 +177,7 @@ def _selected(kernels: KernelLayers, last_only: bool) -> KernelLayers:
 def kernel_scan(
     activation, x, weight_vars, bias_vars, shares: "Shares | None" = None
 ) -> KernelLayers:
-    """`kernel_layers` under jit, vmap and grad, without checks.
+    """`kernel_layers` under jit (static activation), vmap and grad, without checks.
 
     Derivatives in x, weight_vars and bias_vars are finite at all rows. Where phi' jumps (relu) or
     has a kink (softsign):
