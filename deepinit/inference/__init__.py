@@ -1,12 +1,10 @@
 """Inference with infinite-width kernels: posteriors, trained networks, evidence.
 
-Kernel space: `kernel_for` (blocks of a network's kernels), `posterior` (Bayes, and training the
-readout), `trained` (gradient flow on all layers), `log_marginal`, `affine_part`. Weight space, for
+Kernel space: `kernel_for`, `posterior`, `trained`, `log_marginal`, `affine_part`. Weight space, for
 affine kernels: `linear_model`, `linear_log_marginal`, `empirical_bayes`.
 
-The kernel of the completed residual network in the double limit is affine in the inner product,
-alpha + beta <x, x'>, of rank dimension + 1 at most: with more inputs its matrix is singular, and
-needs noise or weight space.
+Affine kernels alpha + beta <x, x'> have rank at most dimension + 1: with more inputs they need
+noise or weight space.
 """
 
 from deepinit.inference.affine import AffinePart as AffinePart

@@ -1,4 +1,4 @@
-"""The part of a kernel that is affine in the inner product of the inputs: limited expressivity."""
+"""Nearest affine kernel, and its share: limited expressivity."""
 
 from typing import Any, NamedTuple
 
@@ -11,14 +11,12 @@ _ROUNDING = 1e-14  # of an entry that centring should have made 0
 
 
 class AffinePart(NamedTuple):
-    """The nearest affine kernel, intercept_var + slope_var <x, x'> with both >= 0.
+    """Nearest affine kernel intercept_var + slope_var <x, x'>, both >= 0.
 
     Attributes:
-        intercept_var: its constant.
-        slope_var: its slope.
-        share: |affine part|^2 / |kernel|^2, of the Frobenius norms; 1 for an affine kernel.
-        centred_share: the same without the means of rows and columns: the part that distinguishes
-            inputs. NaN for a constant kernel, inputs that are all one point, a single input.
+        share: |affine part|^2 / |kernel|^2, Frobenius norms.
+        centred_share: after centring rows and columns; NaN for a constant kernel, equal inputs or a
+            single input.
     """
 
     intercept_var: float
@@ -30,21 +28,17 @@ class AffinePart(NamedTuple):
 def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
     """Projection of a kernel matrix on the cone spanned by 1 1^T and <x_i, x_j>.
 
-    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0; share = 1 - |residual|^2 / |K|^2. The
-    centred share comes from a projection of the centred kernel on the centred G.
+    min |K - alpha 1 1^T - beta G|_F over alpha, beta >= 0.
 
     Args:
         kernel: [n, n].
         inner_products: [n, n], G_ij = <x_i, x_j>.
 
     Raises:
-        SpecError: matrices that are not symmetric or of two sizes; a kernel of zeros.
+        SpecError: matrices not symmetric or of unequal sizes; a zero kernel.
 
-    Valid for: any kernel. In the double limit of residual networks with psi = id and phi''(0) = 0
-        the share is 1.
-
-    Reference: the statement of limited expressivity, arXiv 2007.03253, section 5; the projection:
-        docstring.
+    Reference: limited expressivity (share 1 for psi = id, phi''(0) = 0 in the double limit): arXiv
+        2007.03253, section 5.
     """
     from scipy.optimize import nnls
 
@@ -76,7 +70,7 @@ def affine_part(kernel: Any, inner_products: Any) -> AffinePart:
 
 
 def _centred_share(matrix: np.ndarray, products: np.ndarray) -> float:
-    """Of matrices whose largest entry is 1."""
+    """Of matrices with largest entry 1."""
     kernel, inner = _centred(matrix), _centred(products)
     squares = float(np.sum(kernel**2)), float(np.sum(inner**2))
     if min(squares) < (_ROUNDING * len(matrix)) ** 2:

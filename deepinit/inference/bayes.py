@@ -1,20 +1,12 @@
-r"""Empirical Bayes for the completed residual network in the double limit.
+"""Empirical Bayes for the completed residual network in the double limit.
 
-The likelihood depends on (sigma_w^2, sigma_b^2, sigma_z^2) only through the variances of intercept
-and slopes,
+The likelihood depends on the network variances only through
 
     sigma_alpha^2 = sigma_y^2 a^2 sigma_b^2 T (E - 1) / C,    sigma_beta^2 = sigma_y^2 sigma_z^2 E,
     C = a^2 sigma_w^2 T,    E = e^C,
 
-two numbers for three parameters: for every sigma_w^2 there are sigma_b^2 and sigma_z^2 of the same
-likelihood. The search runs over log(sigma_alpha^2, sigma_beta^2), and the noise if it is free,
-where nothing is flat; sigma_w^2 is then a choice. Flat direction of (log sigma_w^2, log sigma_b^2,
-log sigma_z^2):
-
-    (1, 1 - C E / (E - 1), -C).
-
-Two or three smooth unknowns with exact gradients at O(rank) each: L-BFGS from several starts, whose
-agreement indicates a single optimum (published: differential evolution).
+whose logarithms are searched; sigma_w^2 is a choice. Flat direction of (log sigma_w^2,
+log sigma_b^2, log sigma_z^2): (1, 1 - C E / (E - 1), -C).
 """
 
 from typing import Any, NamedTuple
@@ -36,24 +28,21 @@ _AGREE = 1e-6  # nats per target, between starts at the same optimum
 
 
 class EmpiricalBayes(NamedTuple):
-    """The optimum, its value, and how sharp it is.
+    """The optimum, its value and its curvature.
 
     Attributes:
-        intercept_var, slope_var, noise: the maximizer, where it is unique.
-        weight_var, bias_var, embedding_var: variances of the network that give it, for the chosen
-            weight_var.
+        intercept_var, slope_var, noise: the maximizer.
+        weight_var, bias_var, embedding_var: of the network, at the chosen weight_var.
         log_marginal: of all targets together, in nats.
         negative_per_target: -log_marginal / (number of targets).
-        curvatures: [3 or 4], ascending: eigenvalues of the Hessian of `negative_per_target` in the
-            logarithms of `parameters`; 0 is flat.
-        directions: [3 or 4, 3 or 4], the eigenvectors as rows.
+        curvatures: [3 or 4], ascending: Hessian eigenvalues of `negative_per_target` in log
+            `parameters`.
+        directions: [3 or 4, 3 or 4], eigenvectors as rows.
         parameters: names of the columns of `directions`.
-        flat_direction: [3], tangent of equal likelihood in log(weight_var, bias_var,
-            embedding_var), first entry 1.
-        starts: [num_starts], log marginal reached from each, best first.
-        num_agreeing: starts that reached the best, to 1e-6 nats per target.
-        at_bound: intercept_var, slope_var or noise at the end of the search range: without a finite
-            optimum, or with the optimum 0.
+        flat_direction: [3], in log(weight_var, bias_var, embedding_var), first entry 1.
+        starts: [num_starts], log marginals reached, best first.
+        num_agreeing: starts within 1e-6 nats per target of the best.
+        at_bound: maximizer's entries at the end of the search range: optimum 0 or infinite.
     """
 
     intercept_var: float
@@ -85,33 +74,25 @@ def empirical_bayes(
     num_starts: int = 8,
     seed: int = 0,
 ) -> EmpiricalBayes:
-    """Maximize the log marginal likelihood over sigma_w^2, sigma_b^2, sigma_z^2, and a free noise.
+    """Maximize the log marginal likelihood over network variances and a free noise.
 
-    L-BFGS over logarithms, exact gradients, several starts, in weight space (module docstring).
+    L-BFGS with exact gradients from several starts.
 
     Args:
-        x: [n, dimension], training inputs.
-        targets: [n] or [n, outputs], numbers; outputs share the variances.
-        activation: phi, with phi(0) = phi''(0) = 0; only its slope at 0 matters.
-        noise: variance of the observations > 0, held fixed; None optimizes it too.
-        weight_var: sigma_w^2 > 0 of the reported network: the likelihood leaves it free.
-        horizon: T > 0.
-        readout_var: sigma_y^2 > 0, held fixed.
-        num_starts: of the search; the first at the scales of the data, others up to a factor 1000
-            away.
-        seed: of the starts.
-
-    Returns:
-        `EmpiricalBayes`.
+        x: [n, dimension].
+        targets: [n] or [n, outputs], numbers.
+        activation: phi(0) = phi''(0) = 0; only phi'(0) matters.
+        noise: observation variance > 0; None optimizes it.
+        weight_var: sigma_w^2 > 0 of the reported network.
+        horizon, readout_var: T, sigma_y^2 > 0.
+        num_starts: the first at the scales of the data, others up to a factor 1000 away.
 
     Raises:
-        SpecError: inputs or targets of other shapes, targets that are all 0, a variance that is not
-            positive, an activation whose limit is not affine, or without slope at 0.
+        SpecError: zero inputs or targets, an activation without affine limit or with phi'(0) = 0.
 
-    Valid for: the double limit, psi = id; any n and dimension.
+    Valid for: the double limit, psi = id.
 
-    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8; gradients and flat direction:
-        module docstrings.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41) and figure 8.
     """
     from scipy import optimize
 
@@ -185,7 +166,7 @@ def empirical_bayes(
 def _negative(
     data: Spectrum, logs: np.ndarray, noise: float | None, total: int
 ) -> tuple[float, np.ndarray]:
-    """-log p per target and its gradient in the logarithms."""
+    """-log p per target and its gradient."""
     free = np.exp(logs)
     evidence = linear_log_marginal(data, free[0], free[1], free[2] if noise is None else noise)
     return -evidence.value / total, -(evidence.gradient[: len(logs)] * free) / total
@@ -202,7 +183,7 @@ def _hessian(negative: Any, logs: np.ndarray) -> np.ndarray:
 
 
 def _scales(data: Spectrum, *, free_noise: bool) -> np.ndarray:
-    """Logs of the variances with which intercept, slopes or noise alone explain the targets."""
+    """Log variances at the scales of the data."""
     square = float(np.sum(data.targets)) / (data.num * data.num_outputs)
     size = float(data.counts @ data.eigenvalues) / data.num
     if not (square > 0.0 and size > 0.0):

@@ -1,14 +1,11 @@
-"""Log marginal likelihood of a Gaussian process; of affine kernels in closed form.
+"""Log marginal likelihood of a Gaussian process, in closed form for affine kernels.
 
 log p(y) = -1/2 y^T K_y^{-1} y - 1/2 log det K_y - (n/2) log 2 pi, K_y = K + noise, summed over
-outputs. K = alpha 1 1^T + beta X X^T: let X X^T = U diag(lambda) U^T; in that basis, with one more
-place for the complement of the columns of X (lambda = 0, n - rank times), M = beta lambda + noise
-is diagonal, and 1 1^T a rank one update (Sherman and Morrison):
+outputs. For K = alpha 1 1^T + beta X X^T, M = beta lambda + noise in the eigenbasis of X X^T
+(Sherman-Morrison):
 
     a = 1^T M^{-1} 1,  b = 1^T M^{-1} y,  c = y^T M^{-1} y,  h = alpha / (1 + alpha a):
-    y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a),
-
-so that after one singular value decomposition every evaluation, with its gradient, costs O(rank).
+    y^T K_y^{-1} y = c - h b^2,    log det K_y = sum log M + log(1 + alpha a).
 """
 
 from typing import Any, NamedTuple
@@ -24,14 +21,14 @@ _LOG_TWO_PI = float(np.log(2.0 * np.pi))
 
 
 class Spectrum(NamedTuple):
-    """Inputs and targets in the eigenbasis of X X^T; last the complement of the columns of X.
+    """Inputs and targets in the eigenbasis of X X^T; last the complement.
 
     Attributes:
-        eigenvalues: [rank + 1], of X X^T; last 0.
-        counts: [rank + 1], how often each occurs: 1, and last n - rank.
-        ones: [rank + 1], squared component of the vector of ones.
-        mixed: [rank + 1, outputs], components of ones times those of the targets.
-        targets: [rank + 1, outputs], squared components of the targets.
+        eigenvalues: [rank + 1], last 0.
+        counts: [rank + 1], multiplicities: 1, last n - rank.
+        ones: [rank + 1], squared components of the vector of ones.
+        mixed: [rank + 1, outputs], components of ones times targets.
+        targets: [rank + 1, outputs], squared components.
         num: n.
     """
 
@@ -44,16 +41,15 @@ class Spectrum(NamedTuple):
 
     @property
     def num_outputs(self) -> int:
-        """Outputs, independent under the model."""
+        """Number of independent outputs."""
         return self.targets.shape[1]
 
 
 class Evidence(NamedTuple):
-    """The log marginal likelihood and its derivatives.
+    """Log marginal likelihood of all targets, in nats, and gradient.
 
     Attributes:
-        value: of all targets together; divide by their number for nats per sample.
-        gradient: [3], with respect to (intercept_var, slope_var, noise).
+        gradient: [3], in (intercept_var, slope_var, noise).
     """
 
     value: float
@@ -61,20 +57,17 @@ class Evidence(NamedTuple):
 
 
 def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
-    """log p(y) of targets under N(0, kernel + noise), summed over outputs.
+    """log p(y) in nats of targets under N(0, kernel + noise), summed over outputs.
 
     Args:
-        kernel: [n, n], NNGP kernel at the training inputs.
+        kernel: [n, n], NNGP kernel.
         targets: [n] or [n, outputs], numbers.
-        noise: variance of the observations >= 0.
-
-    Returns:
-        In nats, for all targets together.
+        noise: observation variance >= 0.
 
     Raises:
         SpecError: as `posterior`.
 
-    Valid for: any kernel; O(n^3). For affine kernels of thousands of inputs: `linear_log_marginal`.
+    Valid for: O(n^3); affine kernels of many inputs: `linear_log_marginal`.
 
     Reference: arXiv 2007.03253, section 6.5.
     """
@@ -91,16 +84,10 @@ def log_marginal(kernel: Any, targets: Any, noise: float = 0.0) -> float:
 
 
 def spectrum(x: Any, targets: Any) -> Spectrum:
-    """The decomposition of the data for `linear_log_marginal`: one singular value decomposition.
-
-    Args:
-        x: [n, dimension].
-        targets: [n] or [n, outputs], numbers.
+    """Data (x [n, dimension], targets [n] or [n, outputs]) for `linear_log_marginal`, by one SVD.
 
     Raises:
-        SpecError: other shapes, classes as targets.
-
-    Reference: derivation in the module docstring.
+        SpecError: wrong shapes, class targets.
     """
     rows = checks.rows("x", x)
     values, _ = checks.targets(targets, len(rows))
@@ -127,24 +114,19 @@ def spectrum(x: Any, targets: Any) -> Spectrum:
 def linear_log_marginal(
     data: Spectrum, intercept_var: float, slope_var: float, noise: float
 ) -> Evidence:
-    """log p(y) under the affine kernel intercept_var + slope_var <x, x'>, with its gradient.
+    """log p(y) under the kernel intercept_var + slope_var <x, x'>, with gradient.
 
-    Module docstring; gradient 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y,
-    summed over outputs.
+    Gradient: 1/2 alpha^T dK alpha - 1/2 tr(K_y^{-1} dK), alpha = K_y^{-1} y. Cost O(rank).
 
     Args:
         data: from `spectrum`.
-        intercept_var: sigma_alpha^2 >= 0.
-        slope_var: sigma_beta^2 >= 0.
-        noise: variance of the observations; > 0 unless X has n independent rows and slope_var > 0.
+        intercept_var, slope_var: >= 0.
+        noise: observation variance; > 0 unless X has n independent rows and slope_var > 0.
 
     Raises:
-        SpecError: data that are no `Spectrum`; negative variances; a singular covariance (with its
-            rank).
+        SpecError: negative variances; a singular covariance.
 
-    Valid for: any n and dimension; O(rank) after the decomposition.
-
-    Reference: arXiv:2007.03253, section 6.5, eq. (41); weight space: module docstring.
+    Reference: arXiv:2007.03253, section 6.5, eq. (41).
     """
     remedy = "Write data=di.inference.spectrum(x, targets), once for all variances."
     validate.instance("data", data, Spectrum, "di.inference.Spectrum", remedy)

@@ -1,19 +1,18 @@
-"""Networks trained by gradient flow in the linear regime: mean and covariance over initializations.
+"""Networks trained by gradient flow in the linear regime: mean and covariance.
 
-f = f_0 + J (theta - theta_0), loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2:
-theta - theta_0 = J^T a with a' = (y - f_0) - (Theta + noise) a, Theta = J J^T. Hence with
+Loss 1/2 sum_i (f_i - y_i)^2 + noise/2 |theta - theta_0|^2, f = f_0 + J (theta - theta_0), Theta =
+J J^T:
 
-    A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),    f_t(x) = f_0(x) + Theta_* A_t (y -
-    f_0),
+    A_t = (Theta + noise)^{-1} (1 - e^{-(Theta + noise) t}),
+    f_t(x) = f_0(x) + Theta_* A_t (y - f_0).
 
-and, f_0 Gaussian with mean 0 and the NNGP kernel K over initializations, Theta constant,
+Over initializations, f_0 ~ N(0, K), Theta constant,
 
     mean = Theta_* A_t y,
     covariance = K_** - Theta_* A_t K_*^T - K_* A_t Theta_*^T + Theta_* A_t K A_t Theta_*^T.
 
-For Theta = K, noise = 0, t -> infinity this is the posterior. A network whose initial output is
-zero, or subtracted, has the same mean and no variance. The loss sums over the examples: for their
-mean, times are n times as long.
+Theta = K, noise = 0, t -> infinity: the posterior. f_0 = 0: the same mean, variance 0. For the loss
+averaged over examples, times are n times as long.
 """
 
 from typing import Any
@@ -36,31 +35,22 @@ def trained(
     time: float | None = None,
     noise: float = 0.0,
 ) -> Posterior:
-    """Mean and covariance over initializations of a wide network trained by gradient flow.
-
-    Formulas in the module docstring.
+    """Mean and covariance over initializations of a network trained by gradient flow.
 
     Args:
-        ntk_train: [n, n], tangent kernel Theta of the training inputs, without frozen layers.
+        ntk_train: [n, n], Theta, without frozen layers.
         ntk_cross: [m, n], Theta_*, test inputs as rows.
         targets: [n] or [n, outputs], numbers.
-        prior: NNGP blocks K, K_*, K_** of the initial outputs; None for initial outputs of zero.
+        prior: NNGP blocks K, K_*, K_**; None for zero initial outputs (covariance 0).
         time: of the flow on half the sum of squares; None for the limit.
         noise: weight decay >= 0 towards the initial parameters.
 
-    Returns:
-        `Posterior`; its covariance is zero without a prior.
-
     Raises:
-        SpecError: as `posterior`; a time that is not a number from 0 to 1e75; a singular tangent
-            kernel without noise at time None.
+        SpecError: as `posterior`; time not in 0 to 1e75.
 
-    Valid for: infinite width, where the tangent kernel keeps its initial value; for residual
-        networks that constancy is assumed.
+    Valid for: infinite width with a constant NTK (assumed for residual networks).
 
-    Reference: arXiv 1806.07572 (the flow); arXiv 1902.06720, section 2.3, eqs. (14)-(16) (mean and
-        covariance, noise = 0); with
-        noise: derivation in the module docstring.
+    Reference: arXiv 1806.07572 (flow); arXiv 1902.06720, eqs. (14)-(16) (noise = 0).
     """
     train = checks.kernel("ntk_train", ntk_train)
     cross = checks.cross_kernel("ntk_cross", ntk_cross, len(train))

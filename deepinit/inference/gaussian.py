@@ -1,13 +1,11 @@
-"""Gaussian-process regression: the Bayesian posterior of a wide network, or training its readout.
+"""Gaussian-process regression: posterior of a wide network, or a trained readout.
 
-With f ~ N(0, K) and y = f + N(0, noise) on the training inputs, K_* between test and training
-inputs,
+f ~ N(0, K), y = f + N(0, noise), K_* between test and training inputs:
 
     mean = K_* (K + noise)^{-1} y,    covariance = K_** - K_* (K + noise)^{-1} K_*^T.
 
-Gradient flow on the readout alone, features h frozen, K = h h^T, weights drawn from the prior, has
-the same mean in the limit of time, with noise as the weight decay; and at noise = 0 the same
-covariance over initializations.
+Gradient flow on the readout alone (K = h h^T, frozen features h) converges to the same mean, noise
+the weight decay; at noise = 0 also to the same covariance over initializations.
 """
 
 from typing import Any, NamedTuple
@@ -18,11 +16,11 @@ from deepinit.inference import validate as checks
 
 
 class Posterior(NamedTuple):
-    """Law of the outputs at test inputs; outputs are independent and share the covariance.
+    """Gaussian law of the independent outputs at test inputs.
 
     Attributes:
-        mean: [m, outputs], or [m] if the targets came as [n].
-        covariance: [m, m], of one output without observation noise.
+        mean: [m, outputs], or [m] for targets [n].
+        covariance: [m, m], of each output without observation noise.
     """
 
     mean: np.ndarray
@@ -30,32 +28,28 @@ class Posterior(NamedTuple):
 
     @property
     def deviation(self) -> np.ndarray:
-        """[m], standard deviations; rounding below 0 counts as 0."""
+        """[m], standard deviations; negative rounding gives 0."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
 
 def posterior(
     kernel_train: Any, kernel_cross: Any, kernel_test: Any, targets: Any, noise: float = 0.0
 ) -> Posterior:
-    """The Gaussian posterior of a wide network given training targets.
-
-    Formulas in the module docstring, by Cholesky factors in float64.
+    """Gaussian-process posterior given training targets, by Cholesky in float64.
 
     Args:
-        kernel_train: [n, n], NNGP kernel K of the training inputs.
-        kernel_cross: [m, n], K_*, of test inputs (rows) with training inputs.
+        kernel_train: [n, n], NNGP kernel K.
+        kernel_cross: [m, n], K_*, test inputs as rows.
         kernel_test: [m, m], K_**.
-        targets: [n] or [n, outputs], numbers: one-hot rows for classes.
-        noise: variance >= 0 of the observations, in the units of the targets squared.
+        targets: [n] or [n, outputs], numbers; one-hot rows for classes.
+        noise: observation variance >= 0.
 
     Returns:
-        `Posterior`. The mean loses the digits of (K's largest eigenvalue) / noise.
+        `Posterior`; the mean loses the digits of (largest eigenvalue of K) / noise.
 
     Raises:
-        SpecError: matrices of other shapes, not symmetric or not positive semidefinite; classes as
-            targets; negative noise; a singular kernel without noise (with its rank).
-
-    Valid for: infinite width, any kernel; Gaussian observations of the outputs.
+        SpecError: wrong shapes; matrices not symmetric or positive semidefinite; class targets; a
+            singular kernel without noise.
 
     Reference: arXiv 1711.00165, section 2.3; arXiv 2007.03253, section 6.3.
     """
@@ -76,7 +70,7 @@ def factor(name: str, kernel: np.ndarray, noise: float) -> np.ndarray:
     """Lower Cholesky factor of kernel + noise.
 
     Raises:
-        SpecError: it has none, or its pivots are rounding: not positive semidefinite, or singular.
+        SpecError: not positive semidefinite, or singular to rounding.
     """
     from scipy import linalg
 

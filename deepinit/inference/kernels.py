@@ -1,4 +1,4 @@
-"""Kernels of a network at training and test inputs, in blocks."""
+"""Kernels at training and test inputs, in blocks."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ class Blocks(NamedTuple):
 
     Attributes:
         train: [n, n].
-        cross: [m, n], test inputs as rows.
+        cross: [m, n].
         test: [m, m].
     """
 
@@ -26,12 +26,7 @@ class Blocks(NamedTuple):
 
 
 class NetworkBlocks(NamedTuple):
-    """Both kernels of a network's output.
-
-    Attributes:
-        nngp: covariance of the initial outputs.
-        ntk: tangent kernel, NTK parametrization, all layers trained.
-    """
+    """NNGP and NTK (NTK parametrization, all layers trained) of the initial outputs."""
 
     nngp: Blocks
     ntk: Blocks
@@ -44,23 +39,17 @@ def kernel_for(
     *,
     engine: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> NetworkBlocks:
-    """NNGP and NTK of a network's outputs at infinite width, for `posterior` and `trained`.
+    """NNGP and NTK of a network's outputs at infinite width, in blocks.
 
     Args:
-        spec: an MLP with an output layer, or a residual network; without output layer its stream.
+        spec: an MLP with an output layer, or a residual network (without output layer: its stream).
         x_train: [n, dimension].
         x_test: [m, dimension].
-        engine: `recursion`, for every spec; or `neural_tangents`, far faster for thousands of
-            inputs with a closed form there (ReLU, erf, sin, GELU).
-
-    Returns:
-        `NetworkBlocks`, float64.
+        engine: `recursion`, for every spec; `neural_tangents`, far faster for thousands of inputs
+            in closed form (ReLU, erf, sin, GELU).
 
     Raises:
-        SpecError: an MLP without an output layer; inputs of other shapes or dimensions; an unknown
-            engine; a network that the engine cannot express.
-
-    Valid for: infinite width at the spec's depth.
+        SpecError: an MLP without output layer; a network that the engine cannot express.
 
     Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK).
     """
@@ -84,14 +73,11 @@ def kernel_for(
 
 
 def blocks_of(kernel: Any, num_train: int) -> Blocks:
-    """Cut a kernel at n + m inputs, the training inputs first.
+    """Blocks of a kernel at n + m inputs, training inputs first.
 
     Args:
-        kernel: [n + m, n + m].
-        num_train: n.
-
-    Raises:
-        SpecError: no symmetric matrix; n that leaves no training or no test input.
+        kernel: [n + m, n + m], symmetric.
+        num_train: n >= 1, with m >= 1.
     """
     matrix = checks.kernel("kernel", kernel)
     remedy = "Leave some inputs for the test."

@@ -1,4 +1,4 @@
-"""Checks of kernel matrices, their blocks, targets and variances."""
+"""Checks of kernels, targets and variances."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ RANK_ROUNDING = 1e-13  # of an eigenvalue, relative to the number of rows times 
 def bounded(
     name: str, given: Any, shape: Sequence[int | str] | None = None, remedy: str = ""
 ) -> np.ndarray:
-    """`core.validate.array`, with numbers up to 1e75."""
+    """`core.validate.array`, for numbers up to 1e75."""
     numbers = validate.array(name, given, shape, remedy)
     largest = float(np.max(np.abs(numbers), initial=0.0))
     if largest > LARGEST:
@@ -32,7 +32,7 @@ def kernel(name: str, given: Any) -> np.ndarray:
 
 
 def cross_kernel(name: str, given: Any, num_train: int, num_test: int | None = None) -> np.ndarray:
-    """[m, n] float64: test inputs by training inputs."""
+    """[m, n] float64."""
     remedy = "Test inputs are rows, training inputs columns."
     return bounded(name, given, ["m" if num_test is None else num_test, num_train], remedy)
 
@@ -47,7 +47,7 @@ def targets(given: Any, num: int) -> tuple[np.ndarray, bool]:
     """Targets as [n, outputs] float64, and whether they came as [n].
 
     Raises:
-        SpecError: classes, another number of rows, values that are not finite.
+        SpecError: classes, wrong shape, not finite.
     """
     values, raw = bounded("targets", given), np.asarray(given)
     if raw.dtype.kind in "iub" and np.unique(raw).size > 2:
@@ -82,13 +82,7 @@ def positive_semidefinite(name: str, eigenvalues: np.ndarray) -> None:
 
 
 def singular_error(name: str, eigenvalues: np.ndarray, noise: float) -> SpecError:
-    """The error of kernel + noise without Cholesky factor: not semidefinite, or singular.
-
-    Args:
-        name: of the kernel.
-        eigenvalues: of the kernel, ascending.
-        noise: that was added.
-    """
+    """Error for kernel + noise (eigenvalues of the kernel, ascending) without Cholesky factor."""
     try:
         positive_semidefinite(name, eigenvalues)
     except SpecError as error:

@@ -1,13 +1,12 @@
-"""The Bayesian linear model of an affine kernel, in weight space.
+"""Bayesian linear regression for an affine kernel, in weight space.
 
-y = alpha + beta . x + noise, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var): the kernel
-intercept_var + slope_var <x, x'>. Features Psi = [sqrt(intercept_var) 1, sqrt(slope_var) X] =
-U diag(s) V^T, standard normal weights w:
+y = alpha + beta . x + noise, alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var); features
+[sqrt(intercept_var) 1, sqrt(slope_var) X] = U diag(s) V^T, standard normal weights w:
 
     E[w | y] = V diag(s / (s^2 + noise)) U^T y,    Cov[w | y] = 1 - V diag(s^2 / (s^2 + noise)) V^T.
 
-Nothing is squared before it is inverted, so noise -> 0 is included: least squares with intercept
-for n > dimension, interpolation by the smallest weights for n <= dimension.
+noise -> 0: least squares with intercept for n > dimension, minimum-norm interpolation for n <=
+dimension.
 """
 
 from typing import Any, NamedTuple
@@ -22,11 +21,11 @@ class LinearPosterior(NamedTuple):
     """Posterior of the weights, and of the outputs at test inputs.
 
     Attributes:
-        intercept: [outputs], posterior mean; a number if the targets came as [n].
+        intercept: [outputs], posterior mean; a number for targets [n].
         slopes: [dimension, outputs], or [dimension].
-        weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes), of every output.
+        weight_covariance: [dimension + 1, dimension + 1], of (intercept, slopes).
         mean: [m, outputs], or [m].
-        variance: [m], of one output without observation noise.
+        variance: [m], without observation noise.
         rank: of the features.
     """
 
@@ -46,28 +45,24 @@ def linear_model(
     slope_var: float,
     noise: float = 0.0,
 ) -> LinearPosterior:
-    """`posterior` for the kernel intercept_var + slope_var <x, x'>: intercept, slopes, predictions.
+    """Posterior for the kernel intercept_var + slope_var <x, x'>, by one SVD.
 
-    Formulas in the module docstring. Variances of the completed residual network in the double
-    limit: `deepinit.theory.diffusion.linear_model` (also of its tangent kernel).
+    Well conditioned for any n. Variances of residual networks in the double limit:
+    `deepinit.theory.diffusion.linear_model`.
 
     Args:
         x_train: [n, dimension].
         targets: [n] or [n, outputs], numbers.
         x_test: [m, dimension].
-        intercept_var: sigma_alpha^2 >= 0.
-        slope_var: sigma_beta^2 >= 0; not both 0.
-        noise: variance of the observations >= 0; 0 is the limit of small noise.
-
-    Returns:
-        Well conditioned for any n; cost of one singular value decomposition [n, dimension + 1].
+        intercept_var, slope_var: >= 0; not both 0.
+        noise: observation variance >= 0; 0 is the limit.
 
     Raises:
-        SpecError: inputs or targets of other shapes, classes as targets, a negative variance.
+        SpecError: wrong shapes, class targets, a negative variance.
 
     Valid for: affine kernels: psi = id and phi''(0) = 0.
 
-    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41); weight space: module docstring.
+    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     train = checks.rows("x_train", x_train)
     test = checks.rows("x_test", x_test, train.shape[1])

@@ -1,5 +1,4 @@
-"""Infinite width: NNGP and NTK by recursion over layers, and through neural-tangents.
+"""Infinite width: NNGP and NTK by recursion over layers, and by neural-tangents.
 
-Nothing here imports JAX or neural-tangents before it is called. Only `kernels`, `empirical` and
-`training` need neural-tangents.
+Imports JAX and neural-tangents on call; only `kernels`, `empirical`, `training` need the latter.
 """

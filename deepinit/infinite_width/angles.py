@@ -1,4 +1,4 @@
-"""Angles between two inputs, layer by layer, at infinite width."""
+"""Angles between two inputs by layer, at infinite width."""
 
 import numpy as np
 
@@ -10,27 +10,27 @@ from deepinit.infinite_width.validate import checked_limit
 
 
 def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
-    r"""ln sin^2 of the angle between phi(z^l) of each pair, all widths infinite.
+    """ln sin^2 of the angle between phi(z^l) of each pair, at infinite width.
 
     cos(theta^l) = E[phi(u) phi(v)] / sqrt(E[phi(u)^2] E[phi(v)^2]), (u, v) ~ N(0, K^l), l =
-    1..depth, K^l as in `recursion.kernel_layers`. ReLU without bias: cos(theta^l) = (sin t + (pi -
-    t) cos t)/pi with t = theta^{l-1} and theta^0 the angle of the inputs; theta^l ~ 3 pi / l.
+    1..depth. ReLU without bias: cos(theta^l) = (sin t + (pi - t) cos t)/pi, t = theta^{l-1},
+    theta^0 the input angle; theta^l ~ 3 pi / l.
 
     Args:
-        spec: the network; an output layer plays no part.
-        inputs: pairs of rows, of any norms; every displacement from its base point is one pair.
+        spec: its output layer plays no part.
+        inputs: every displacement is one pair; any norms.
 
     Returns:
-        [depth, pairs] float64, natural logarithms, to relative accuracy in the angle (1e-12 and far
-        below) also where cos(theta) is 1 to rounding. -inf where the images are collinear.
+        [depth, pairs] float64, to relative accuracy in the angle, 1e-12 and far below; -inf for
+        collinear images.
 
     Raises:
-        SpecError: biases that are not Gaussian; the quadrature does not resolve the activation.
+        SpecError: non-Gaussian biases; unresolved activation.
 
-    Valid for: widths to infinity at fixed depth. The mean over finite networks lies below by about
-        2 depth/width.
+    Valid for: infinite width, fixed depth; the mean over finite networks is lower by about 2
+        depth/width.
 
-    Reference: arXiv 2302.09712; derivation in the docstrings of `duals` and `pairs`.
+    Reference: arXiv 2302.09712.
     """
     layers = [array[: spec.depth] for array in layer_variances(spec, inputs.dimension)]
     with host_float64():
@@ -47,16 +47,11 @@ def log_sin2_angles(spec: MLP, inputs: Inputs) -> np.ndarray:
 
 
 def angle_scan(activation, rows, weight_vars, bias_vars):
-    """`log_sin2_angles` under jit and vmap, without checks.
+    """`log_sin2_angles` [layers, pairs] under jit (static activation) and vmap.
 
     Args:
-        activation: static.
-        rows: `pairs.Rows`, the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
-
-    Returns:
-        [layers, pairs].
+        rows: the inputs.
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
     import jax
 
@@ -70,11 +65,7 @@ def angle_scan(activation, rows, weight_vars, bias_vars):
 
 
 def _within_range(rows):
-    """The rows times a constant where they would soon underflow or overflow.
-
-    At preactivations of 1e-100 or 1e100 every activation is homogeneous, of some degree, to all
-    digits, and so is the affine map: a common factor leaves the angles as they are.
-    """
+    """Rows rescaled before under- or overflow, where every activation is homogeneous."""
     import jax.numpy as jnp
 
     largest = jnp.max(rows.variance)

@@ -1,7 +1,6 @@
 """A primitive that attaches a derivative rule to precomputed values.
 
-Partial evaluation of `lax.scan` in reverse mode drops the rules of `jax.custom_jvp`, which makes
-`jax.hessian` of a recursion over layers wrong. A primitive keeps its rule.
+Reverse mode of `lax.scan` drops rules of `jax.custom_jvp`: `jax.hessian` would be wrong.
 """
 
 import math
@@ -20,11 +19,10 @@ def attach(rule: Rule, static: Any, values: Any, variables: Any) -> Any:
     """`values`, with the derivatives of `rule` in `variables`.
 
     Args:
-        rule: `(static, variables, changes) -> changes of the values`, of arrays with one axis;
-            calls `attach` itself for second derivatives.
+        rule: `(static, variables, changes) -> changes of the values`, arrays of one axis; calls
+            `attach` for second derivatives.
         static: hashable, passed to the rule.
-        values: arrays of one shape; not differentiated.
-        variables: arrays of that shape.
+        values, variables: arrays of one shape; values are not differentiated.
     """
     flat_values, values_tree = jax.tree.flatten(jax.lax.stop_gradient(values))
     flat_variables, variables_tree = jax.tree.flatten(variables)

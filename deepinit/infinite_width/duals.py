@@ -1,22 +1,19 @@
-r"""Gaussian expectations of an activation at one point and at a pair of points, in JAX.
+"""Gaussian expectations of an activation at points and pairs, in JAX.
 
-For preactivations (u, v), centred Gaussian with variances q_1, q_2 and correlation cos(theta):
-second moments of (phi(u), phi(v)), their difference, and the half angle theta', to relative
-accuracy at every angle.
+For (u, v) ~ N(0, .) with variances q_1, q_2 and correlation cos(theta): second moments of (phi(u),
+phi(v)), their difference, and the half angle theta', to relative accuracy.
 
 Homogeneous activations, slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2
-pi). The arc-cosine formula E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta
-cos(theta))] gives
+pi): E[phi(u) phi(v)] = sqrt(q_1 q_2) [p cos(theta) + r (sin(theta) - theta cos(theta))],
+E[phi'(u) phi'(v)] = p - r theta,
 
-    1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt,
+    1 - cos(theta') = 2 sin^2(theta/2) - (r/p) g(theta),    g(theta) = int_0^theta t sin(t) dt;
 
-and E[phi'(u) phi'(v)] = p - r theta. Near pi, with psi = pi - theta:
+near pi, psi = pi - theta:
 p (1 - cos(theta')) = (left + right)^2/2 - 2 left right sin^2(psi/2) - r g(psi).
 
-Other activations: quadrature over independent normals, u = sqrt(q_1) z_1 and v - u from the
-displacement. delta = phi(v) - phi(u) comes from `Activation.difference`, and sin^2(theta') =
-E[rho^2] / E[phi(v)^2] with the Gram-Schmidt residual rho = delta - phi(u) E[phi(u) delta] /
-E[phi(u)^2], subtracted node by node.
+Others: quadrature of sin^2(theta') = E[rho^2] / E[phi(v)^2], rho = delta - phi(u)
+E[phi(u) delta] / E[phi(u)^2] at every node, delta = phi(v) - phi(u) by `Activation.difference`.
 """
 
 import math
@@ -52,7 +49,7 @@ class PairMoments(NamedTuple):
 
     Attributes:
         growth: E[phi(v)^2] - E[phi(u)^2].
-        angle: of phi(u) and phi(v) as vectors in L^2.
+        angle: of phi(u) and phi(v) in L^2.
         derivative: E[phi'(u) phi'(v)].
     """
 
@@ -62,7 +59,7 @@ class PairMoments(NamedTuple):
 
 
 def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(E[phi(u)^2], E[phi'(u)^2]) for u ~ N(0, variance), elementwise in `variance`."""
+    """E[phi(u)^2] and E[phi'(u)^2] for u ~ N(0, variance), elementwise."""
     if activation.slopes is not None:
         mean_square = 0.5 * sum(slope**2 for slope in activation.slopes)
         return mean_square * variance, jnp.full_like(variance, mean_square)
@@ -81,14 +78,10 @@ def point_moments(activation: Activation, variance: jax.Array) -> tuple[jax.Arra
 def pair_moments(
     activation: Activation, first: jax.Array, second: jax.Array, growth: jax.Array, angle: HalfAngle
 ) -> PairMoments:
-    """The pair (phi(u), phi(v)); all arguments [pairs].
+    """Moments of (phi(u), phi(v)) for variances first, second; all [pairs].
 
     Args:
-        activation: phi.
-        first: variance q_1 of u.
-        second: variance q_2 of v.
-        growth: q_2 - q_1, to relative accuracy.
-        angle: between u and v.
+        growth: second - first, to relative accuracy.
     """
     if activation.slopes is not None:
         return _homogeneous(activation.slopes, growth, angle)
@@ -126,7 +119,7 @@ def bend(slopes: tuple[float, float]) -> float:
 
 
 def sine(angle: HalfAngle) -> jax.Array:
-    """sin(theta); value and derivative 0 for rows that are collinear to rounding."""
+    """sin(theta); value and derivative 0 for collinear rows."""
     is_sharp, product = _sharp(*angle)
     return jnp.where(is_sharp, 2.0 * jnp.sqrt(product), 0.0)
 
@@ -134,7 +127,7 @@ def sine(angle: HalfAngle) -> jax.Array:
 def theta(sin2: jax.Array, cos2: jax.Array) -> jax.Array:
     """The angle, to relative accuracy at 0; pi/2 with a zero row (sin2 = cos2 = 0).
 
-    At 0 and pi it has a kink in the rows: the derivative is the mean of both sides, 0.
+    Derivative 0 at 0 and pi.
     """
     small = 2.0 * jnp.arctan2(jnp.sqrt(jnp.minimum(sin2, cos2)), jnp.sqrt(jnp.maximum(sin2, cos2)))
     value = jnp.where(sin2 + cos2 > 0, jnp.where(sin2 <= cos2, small, np.pi - small), 0.5 * np.pi)
@@ -149,7 +142,7 @@ def _theta_changes(_: None, variables, changes) -> tuple[jax.Array]:
 
 
 def _sharp(sin2: jax.Array, cos2: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(Whether the angle is a few roundings away from 0 and pi; sin2 * cos2 there, else 1.)"""
+    """Whether theta is not 0 or pi to rounding; sin2 * cos2, else 1."""
     is_sharp = sin2 * cos2 > (4.0 * jnp.finfo(sin2.dtype).eps) ** 2
     return is_sharp, jnp.where(is_sharp, sin2 * cos2, 1.0)
 
@@ -170,7 +163,7 @@ def _arc_changes(_: None, variables, changes) -> tuple[jax.Array]:
 
 
 def derivatives_up_to(activation: Activation, order: int) -> Callable[[Any], tuple[Any, ...]]:
-    """x -> (phi(x), phi'(x), ..., phi^(order)(x)), between the kinks."""
+    """x -> (phi(x), ..., phi^(order)(x)), between the kinks."""
     if order == 0:
         return lambda x: (activation(x),)
     if order == 1:
@@ -202,7 +195,7 @@ def _by_quadrature(activation: Activation, first, second, growth, angle: HalfAng
 
 
 def _half_angle(sin2: jax.Array, cosine: jax.Array) -> HalfAngle:
-    """The half angle: from sin^2 where that is small, from the cosine near pi/2."""
+    """From sin^2 if small, else from the cosine."""
     small = jnp.where(
         sin2 < 0.5,
         0.5 * sin2 / (1.0 + jnp.sqrt(1.0 - jnp.minimum(sin2, 0.5))),

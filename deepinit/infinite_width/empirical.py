@@ -1,4 +1,4 @@
-"""Kernels of finite networks by neural-tangents: the NTK of one, and means over networks."""
+"""Empirical kernels of finite networks by neural-tangents."""
 
 import contextlib
 import inspect
@@ -26,24 +26,23 @@ def empirical_ntk(
     implementation: Implementation = "STRUCTURED_DERIVATIVES",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """NTK of one network: mean over outputs k, sum over parameters, of (df_k(x)/dp) (df_k(x')/dp).
+    """NTK of one network: mean over outputs k of sum_p (df_k(x)/dp) (df_k(x')/dp).
 
     Args:
-        apply_fn: `apply_fn(params, x)`, batched over rows of x, to [num, outputs].
-        params: a pytree of arrays; the kernel is in the parametrization of `params`. Leaves of
-            integers or booleans are not trained.
+        apply_fn: `apply_fn(params, x)`, batched over rows, to [num, outputs].
+        params: a pytree in the kernel's parametrization; integer and boolean leaves are not
+            trained.
         x: [num, ...]; integers (tokens) stay integers.
-        implementation: of the same numbers; structured derivatives are fastest for dense networks.
-        dtype: `float64` computes on the host, `float32` on the default device.
+        implementation: structured derivatives are fastest for dense networks.
+        dtype: `float64` on the host, `float32` on the default device.
 
     Returns:
         [num, num] in that dtype.
 
     Raises:
-        SpecError: an unknown implementation or dtype.
-        ResourceError: neural-tangents, or its structured derivatives, do not work here.
+        ResourceError: neural-tangents, or its structured derivatives, do not work.
 
-    Valid for: exact, at any width; networks whose rows do not interact (no batch norm).
+    Valid for: any width; rows that do not interact (no batch norm).
 
     Reference: arXiv 2206.08720.
     """
@@ -76,25 +75,21 @@ def monte_carlo_kernel(
     kind: Literal["nngp", "ntk"] = "ntk",
     dtype: str = "float64",
 ) -> np.ndarray:
-    """The mean over random networks of the empirical NNGP or NTK kernel, by neural-tangents' loop.
+    """Mean over random networks of the empirical NNGP or NTK, by neural-tangents.
 
     Args:
         init_fn: neural-tangents' `init_fn(key, input_shape)` -> (output_shape, params).
         apply_fn: `apply_fn(params, x)`.
         x: [num, ...].
-        key: a raw key of `jax.random.PRNGKey`.
-        num_seeds: networks, at least 1.
-        kind: which kernel.
+        key: a raw `jax.random.PRNGKey`.
+        num_seeds: networks, >= 1.
         dtype: as in `empirical_ntk`.
 
     Returns:
-        [num, num]: a mean without a standard error, unlike the ensembles of deepinit.
+        [num, num], without standard error; error O(1/sqrt(num_seeds)).
 
     Raises:
-        SpecError: an unknown kind or dtype, or num_seeds below 1.
-        ResourceError: neural-tangents does not work here.
-
-    Valid for: any width; its error falls like 1/sqrt(num_seeds).
+        ResourceError: neural-tangents does not work.
 
     Reference: arXiv 1912.02803.
     """
@@ -111,7 +106,7 @@ def monte_carlo_kernel(
 
 
 def in_dtype(leaf: Any, dtype: str) -> Any:
-    """An array of that dtype; integers and booleans stay as they are."""
+    """Array of that dtype; integers and booleans unchanged."""
     import jax.numpy as jnp
 
     leaf = jnp.asarray(leaf)
@@ -119,7 +114,7 @@ def in_dtype(leaf: Any, dtype: str) -> Any:
 
 
 def trained_leaves(params: Any) -> tuple[list[Any], Callable[[Any], Any]]:
-    """The floating-point leaves, and the function that puts such leaves back into the tree."""
+    """The floating-point leaves, and a function that restores the tree."""
     import jax
     import jax.numpy as jnp
 

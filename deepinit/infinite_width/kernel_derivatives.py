@@ -1,17 +1,16 @@
-r"""Derivatives of Gaussian expectations in the kernel entries, by Price's theorem.
+"""Derivatives of Gaussian expectations in the kernel entries, by Price's theorem.
 
-For (u, v) centred Gaussian with variances q_1, q_2 and covariance c, and M_ij = E[phi^(i)(u)
-phi^(j)(v)],
+(u, v) ~ N(0, .) with variances q_1, q_2 and covariance c, M_ij = E[phi^(i)(u) phi^(j)(v)]:
 
     dM_ij = M_{i+1,j+1} dc + (1/2) M_{i+2,j} dq_1 + (1/2) M_{i,j+2} dq_2.
 
-In these variables a smooth activation has finite derivatives of every order at all inputs, also at
-equal, parallel, opposite and zero rows, where angles and norms are not differentiable. Kinks add
-the terms of `kink_terms`. Homogeneous activations, G = p - r theta and F = E[phi(u) phi(v)]:
+For smooth activations all are finite at all inputs, also equal, parallel, opposite and zero rows.
+Kinks add `kink_terms`. Homogeneous activations, G = p - r theta, F = E[phi(u) phi(v)], s_i =
+sqrt(q_i):
 
-    dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2),    s_i = sqrt(q_i).
+    dF = G dc + (r/2) sin(theta) (s_2/s_1 dq_1 + s_1/s_2 dq_2).
 
-Values come from elsewhere, to relative accuracy; the functions here attach derivatives.
+The functions attach derivatives to values computed elsewhere.
 """
 
 from collections.abc import Iterable
@@ -38,8 +37,8 @@ def pair_derivatives(
 ) -> tuple[jax.Array, ...]:
     """`values` = M_ij [pairs] for every (i, j) of `orders`, with derivatives.
 
-    Smooth activations: of every order, `at` is not differentiated. With kinks: orders (0, 0) and
-    (1, 1); second derivatives are those of a quadrature and need rows that are not collinear.
+    Smooth: of every order; `at` is not differentiated. Kinks: orders (0, 0) and (1, 1); second
+    derivatives, by quadrature, need rows that are not collinear.
     """
     return attach(_pair_changes, (activation, orders), values, (kernel, at))
 
@@ -74,7 +73,7 @@ def _pair_changes(static: tuple[Activation, Orders], variables, changes) -> tupl
 def point_derivatives(
     activation: Activation, orders: Orders, values: tuple[jax.Array, ...], variance: jax.Array
 ) -> tuple[jax.Array, ...]:
-    """`values` = M_ij at u = v [points] for (i, j) of `orders`, with their derivatives."""
+    """`values` = M_ij at u = v [points], with derivatives."""
     return attach(_point_changes, (activation, orders), values, variance)
 
 
@@ -99,7 +98,7 @@ def _point_changes(static: tuple[Activation, Orders], variance, change) -> tuple
 def arc_cosine_derivatives(
     bend: float, value: jax.Array, kernel: PairKernel, slope: jax.Array, sine: jax.Array
 ) -> jax.Array:
-    """`value` = F [pairs] of a homogeneous activation, with derivatives; `bend` is r, `slope` G."""
+    """`value` = F [pairs], with derivatives; `bend` is r, `slope` G."""
     return attach(_arc_cosine_changes, bend, (value,), (kernel, slope, sine))[0]
 
 
@@ -112,22 +111,22 @@ def _arc_cosine_changes(bend: float, variables, changes) -> tuple[jax.Array]:
 
 
 def following(value: jax.Array, smooth: jax.Array) -> jax.Array:
-    """`value` to all digits, with the derivatives of `smooth`."""
+    """`value` with the derivatives of `smooth`."""
     return jax.lax.stop_gradient(value) + (smooth - jax.lax.stop_gradient(smooth))
 
 
 def ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
-    """numerator / denominator, and 0 where the denominator is 0 (a zero row)."""
+    """numerator / denominator; 0 for a zero denominator."""
     return jnp.where(denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), 0.0)
 
 
 def _needed(orders: Iterable[tuple[int, int]]) -> Orders:
-    """The moments in the derivatives of M_ij, in order."""
+    """Moments in the derivatives of M_ij."""
     return tuple(sorted({(i + a, j + b) for i, j in orders for a, b in ((1, 1), (2, 0), (0, 2))}))
 
 
 def _pair_quadrature(activation: Activation, orders: Orders, of_kinks: Orders, at: Geometry):
-    """([M_ij of `orders`], [`kink_terms.of_pair` of `of_kinks`]), [pairs] each."""
+    """[M_ij of `orders`] and [`kink_terms.of_pair` of `of_kinks`]."""
     derivatives = derivatives_up_to(activation, max(max(pair) for pair in orders))
 
     def one(arguments: Geometry):

@@ -1,4 +1,4 @@
-"""NNGP and NTK of a network's last layer, and velocities along a curve, through neural-tangents."""
+"""NNGP, NTK and curve velocities of the last layer, by neural-tangents."""
 
 import warnings
 
@@ -15,31 +15,28 @@ from deepinit.infinite_width.validate import checked_limit, checked_rows
 
 
 def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The kernels of the last layer at infinite width, by neural-tangents in float64.
+    """NNGP and NTK of the last layer, by neural-tangents in float64.
 
-    `recursion.kernel_layers` has every layer without neural-tangents. Equal layers run under one
-    scan, so that compile time does not grow with depth.
+    Compile time is constant in depth. Every layer: `recursion.kernel_layers`.
 
     Args:
-        spec: an MLP; or a residual network with an embedding and two-layer blocks, or shallow
-            blocks with a linear activation (pre-activation blocks).
-        x: [num, dimension], finite rows.
+        spec: an MLP; or a residual network with an embedding and two-layer or linear shallow
+            blocks.
+        x: [num, dimension].
 
     Returns:
-        (nngp, ntk), each [num, num] float64: of one output, or of z^depth or a coordinate of the
-        stream (averaged over positions) without an output layer; all parameters, NTK
-        parametrization. Relative error about 1e-8 a layer: neural-tangents takes angles from
-        differences of products.
+        (nngp, ntk), each [num, num], NTK parametrization; without an output layer of z^depth or a
+        stream coordinate (averaged over positions). Relative error about 1e-8 a layer.
 
     Raises:
-        SpecError: x is not a matrix of finite numbers; a residual network that neural-tangents
-            cannot express; kinks without homogeneity; kernels that are not finite.
-        ResourceError: neural-tangents is absent or does not work here.
+        SpecError: a residual network outside neural-tangents; kinks without homogeneity; kernels
+            not finite.
+        ResourceError: neural-tangents is absent or does not work.
 
-    Valid for: widths to infinity at fixed depth. Activations without a closed form: Gauss-Hermite
-        quadrature with QUADRATURE_NODES nodes a dimension, for smooth ones at variances of order 1.
+    Valid for: infinite width, fixed depth. Without a closed form: Gauss-Hermite, QUADRATURE_NODES
+        nodes a dimension, for smooth activations at variances of order 1.
 
-    Reference: arXiv 1912.02803 (neural-tangents).
+    Reference: arXiv 1912.02803.
     """
     x = checked_rows(x)
     with host_float64(), warnings.catch_warnings():
@@ -59,15 +56,11 @@ def nngp_and_ntk(spec: Spec, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def neural_tangents_velocities(spec: MLP, curve: Curve, t: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds, pair by pair: a second way to `lengths`.
-
-    Forward mode twice through neural-tangents' NNGP kernel.
+    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of pairs, from neural-tangents' NNGP.
 
     Args:
-        spec: the network; its activation one that neural-tangents has.
-        curve: in the space of the inputs.
-        t: [pairs], parameters of the curve.
-        s: [pairs], different from t, where arc-cosine kernels have no second derivative in float64.
+        curve: in input space.
+        t, s: [pairs], t != s (arc-cosine kernels have no second derivative there).
 
     Returns:
         [pairs], float64.

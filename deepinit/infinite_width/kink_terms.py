@@ -1,22 +1,20 @@
-r"""Terms that the kinks of an activation add to derivatives of its Gaussian expectations.
+"""Terms of an activation's kinks in derivatives of its Gaussian expectations.
 
-f is phi or phi', smooth between the kinks k, where f jumps by I_k and f' by J_k. In Price's theorem
-(`kernel_derivatives`) f'' is a function plus sum_k J_k delta(u - k) + I_k delta'(u - k), so that
-E[f(u) f(v)] with s_i = sqrt(q_i), p the density of u and sums over the kinks of u changes by
+f is phi or phi'; at kinks k, f jumps by I_k and f' by J_k: f'' in Price's theorem
+(`kernel_derivatives`) has terms J_k delta(u - k) + I_k delta'(u - k). With s_i = sqrt(q_i), p the
+density of u, E[f(u) f(v)] changes, summed over the kinks of u, by
 
     dc:    I_k p(k) E[f'(v) | u = k],
     dq_1:  (1/2) p(k) (J_k E[f(v) | u = k]
                        + I_k ((k/q_1) E[f(v) | u = k] - (c/q_1) E[f'(v) | u = k])),
 
-the same with u and v exchanged, and where two jumps meet, by
+the same with u and v exchanged, and where two jumps meet,
 
     dtheta:  -(1/(2 pi)) I_j I_k exp(-a^2/2 - z^2/2),
-             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta):
+             a = k/s_1,  z = (j/s_2 - a cos(theta)) / sin(theta).
 
-the kink in the angle of the tangent kernel at collinear rows; for I at 0 alone the -r theta of the
-arc-cosine formulas. Expectations given u are one-dimensional quadratures. Where v is at a kink for
-certain (equal rows), a jump counts by the mean of its sides; densities at a zero row without limit
-are left out.
+At equal rows, a jump counts by the mean of its sides; divergent densities at a zero row are left
+out.
 """
 
 import functools
@@ -39,7 +37,7 @@ _NO_JUMP = 1e-9  # relative; rounding of one-sided values
 
 
 class PairKernel(NamedTuple):
-    """Kernel entries of pairs, [pairs] each: the variables of differentiation."""
+    """Kernel entries, [pairs]: the variables of differentiation."""
 
     first: jax.Array
     second: jax.Array
@@ -47,7 +45,7 @@ class PairKernel(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """The same pairs to relative accuracy, arguments of `duals.pair_rule`."""
+    """The same pairs to relative accuracy, as in `quadrature.pair_rule`."""
 
     first: jax.Array
     second: jax.Array
@@ -65,7 +63,7 @@ class PairTerms(NamedTuple):
 
 
 def of_pair(activation: Activation, orders: Sequence[int], at: Geometry) -> list[PairTerms]:
-    """The terms of E[f(u) f(v)], f = phi^(order), for every order (0 or 1) and one pair."""
+    """Terms of E[f(u) f(v)], f = phi^(order), order 0 or 1."""
     stds, growth = (root(at.first), root(at.second)), at.growth
     covariance = stds[0] * stds[1] * (at.angle.cos2 - at.angle.sin2)
     sides = _sides(activation)
@@ -92,7 +90,7 @@ def of_pair(activation: Activation, orders: Sequence[int], at: Geometry) -> list
 def of_points(
     activation: Activation, orders: Sequence[int], variance: jax.Array
 ) -> list[jax.Array]:
-    """The same for dE[f(u)^2] / dq, [points]: f^2 jumps, and so does its derivative 2 f f'."""
+    """Terms of dE[f(u)^2] / dq, [points]."""
     std = root(jnp.maximum(variance, LEAST))
     sides = _sides(activation)
     derivatives = []
@@ -107,7 +105,7 @@ def of_points(
 
 
 def apart_from_zero(at: Geometry) -> Geometry:
-    """The pair with the smallest rows in place of zero rows, at a right angle to every other."""
+    """Zero rows replaced by tiny rows orthogonal to others."""
     first, second = (jnp.maximum(variance, LEAST) for variance in (at.first, at.second))
     is_zero = at.angle.sin2 + at.angle.cos2 == 0.0
     angle = HalfAngle(*(jnp.where(is_zero, 0.5, part) for part in at.angle))
@@ -115,7 +113,7 @@ def apart_from_zero(at: Geometry) -> Geometry:
 
 
 def _given_at_kink(activation: Activation, kink: float, std, other, growth, angle: HalfAngle):
-    """(E[phi^(m)(v) | u = kink] for m = 0, 1, 2, the z [kinks] at which v has its kinks)."""
+    """E[phi^(m)(v) | u = kink], m = 0, 1, 2, and z [kinks] of v's kinks."""
     sine, cosine = 2.0 * root(angle.sin2 * angle.cos2), angle.cos2 - angle.sin2
     breaks = jnp.stack(
         [quotient(_gap(kink, end, std, other, growth, angle), sine) for end in activation.kinks]
@@ -129,7 +127,7 @@ def _given_at_kink(activation: Activation, kink: float, std, other, growth, angl
 
 
 def _gap(kink: float, end: float, std, other, growth, angle: HalfAngle):
-    """end/other - cos(theta) kink/std, without cancellation where rows are equal or opposite."""
+    """end/other - cos(theta) kink/std, without cancellation."""
     tilt = kink * growth / (std + other) / (std * other)
     start, stop = kink / std, end / other
     near = (-tilt if end == kink else stop - start) + 2.0 * start * angle.sin2
@@ -138,7 +136,7 @@ def _gap(kink: float, end: float, std, other, growth, angle: HalfAngle):
 
 
 def _density(kink: float, std) -> jax.Array:
-    """Of u ~ N(0, std^2) at the kink; 0 at a zero row."""
+    """Normal density at the kink; 0 at a zero row."""
     is_zero = std**2 <= 2.0 * LEAST
     safe = jnp.where(is_zero, 1.0, std)
     return jnp.where(
@@ -148,7 +146,7 @@ def _density(kink: float, std) -> jax.Array:
 
 @functools.lru_cache(maxsize=64)
 def _sides(activation: Activation) -> np.ndarray:
-    """[3, 2, kinks]: phi, phi' and phi'' to the left and to the right of every kink."""
+    """[3, 2, kinks]: phi, phi', phi'' left and right."""
     left_of = [inside(-math.inf, kink, np.float64)[1] for kink in activation.kinks]
     right_of = [inside(kink, math.inf, np.float64)[0] for kink in activation.kinks]
     points = np.array([left_of, right_of])

@@ -1,21 +1,16 @@
-r"""Mean and variance of the length of a curve's image at infinite hidden width and n outputs.
+"""Length of a curve's image at infinite hidden width: mean and variance.
 
-The outputs are n independent copies of one Gaussian process, and so are their velocities along the
-curve, with covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds (`velocities`). The speed |dF/dt|
-at t is sqrt(C(t, t)) times a chi variable with n degrees of freedom; with
-rho = C(t, s) / sqrt(C(t, t) C(s, s)),
+The n outputs have independent Gaussian velocities of covariance C(t, s) (`velocities`). The speed
+is sqrt(C(t, t)) times a chi variable; with rho = C(t, s) / sqrt(C(t, t) C(s, s)),
 
     E[speed(t) speed(s)]
         = 2 (Gamma((n+1)/2) / Gamma(n/2))^2 sqrt(C(t, t) C(s, s)) 2F1(-1/2, -1/2; n/2; rho^2):
 
-given |g|, the norm of rho g + sqrt(1 - rho^2) h is a non-central chi, whose mean is a Kummer
-function of |g|^2; its average over |g|^2 ~ chi^2_n is the Gauss function (n = 1:
-(2/pi) (sqrt(1 - rho^2) + rho arcsin(rho))). The variance of the length is the double integral of
-Cov[speed(t), speed(s)], with 2F1 - 1 for 2F1: no difference of large numbers.
+the non-central chi mean of rho g + sqrt(1 - rho^2) h, averaged over |g|^2 ~ chi^2_n. The
+covariance has 2F1 - 1 for 2F1.
 
-C has a kink |t - s| under ReLU, and 2F1 a term (1 - rho^2)^{3/2}: half-integer powers of
-d = |t - s|. The rule takes the coordinates (t, d), half the square by symmetry (on a closed curve d
-up to half the period), d a square of the Gauss-Legendre variable, which makes those powers smooth.
+Quadrature in t and d = |t - s|, a square of the Gauss-Legendre variable: smooth in spite of
+half-integer powers of d. By symmetry, over half the square.
 """
 
 import dataclasses
@@ -34,13 +29,12 @@ from deepinit.infinite_width.validate import checked_limit
 
 
 class LengthMoments(NamedTuple):
-    """Moments of the length of a curve's image over networks, in units of the output.
+    """Moments of the length of a curve's image over networks.
 
     Attributes:
-        mean: E[length].
-        variance: Var[length].
-        mean_error, variance_error: of the quadrature, estimated (as a rule overestimated) by three
-            quarters of the nodes.
+        mean, variance: in units of the output.
+        mean_error, variance_error: of the quadrature, estimated with three quarters of the nodes
+            (usually too large).
     """
 
     mean: float
@@ -50,31 +44,26 @@ class LengthMoments(NamedTuple):
 
 
 def velocity_kernel(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
-    """C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron of the last layer, widths infinite.
+    """Covariance C(t, s) = d^2 K(gamma(t), gamma(s)) / dt ds of one neuron's velocities.
 
-    The covariance of the velocities dF_i/dt of one output along the curve; outputs are independent.
-    Bias-free ReLU network on a circle about 0: K = q c(t - s), c the iterated arc-cosine kernel,
-    and C = -q c''. The diagonal is exact, though K has no second derivative in float64 there.
+    Bias-free ReLU, circle about 0: C = -q c'', K = q c(t - s), c the iterated arc-cosine kernel.
 
     Args:
-        spec: the network; of the outputs, or of z^depth without an output layer.
-        curve: in the space of the inputs.
-        t: [nodes], parameters of the curve.
+        spec: without an output layer, the kernel of z^depth.
+        curve: in input space.
+        t: [nodes], curve parameters.
 
     Returns:
-        [nodes, nodes] float64, in units of the output squared over t squared. Homogeneous
-        activations: closed form, 1e-14 a layer; others: 2-D quadrature, 129^2 nodes a pair, as
-        accurate as `recursion.kernel_layers`.
+        [nodes, nodes] float64, output units squared over t squared; the diagonal is exact.
+        Homogeneous activations: closed form, 1e-14 a layer; others: accuracy of
+        `recursion.kernel_layers`.
 
     Raises:
-        SpecError: t is no row of finite numbers; the quadrature does not resolve the activation;
-            the curve passes through 0 for a network without biases whose activation has a kink
-            there.
+        SpecError: unresolved activation; a curve through 0 without biases and with a kink at 0.
 
-    Valid for: any law with independent centred entries, widths to infinity at fixed depth; error
-        O(depth/width).
+    Valid for: independent centred entries, infinite width, fixed depth; error O(depth/width).
 
-    Reference: derivation in the docstring of `velocities`; arc-cosine kernels: Cho & Saul 2009.
+    Reference: `velocities`; arc-cosine kernels: Cho & Saul 2009.
     """
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
@@ -92,7 +81,7 @@ def curve_length_moments(
     *,
     through: Literal["recursion", "neural_tangents"] = "recursion",
 ) -> LengthMoments:
-    """Mean and variance of the length of the curve's image; hidden widths infinite, n outputs.
+    """Mean and variance of the length of the curve's image.
 
     E L = sqrt(2) g int sqrt(C(t, t)) dt,    g = Gamma((n+1)/2) / Gamma(n/2),
     Var L = 2 g^2 int int sqrt(C(t, t) C(s, s)) [2F1(-1/2, -1/2; n/2; rho^2) - 1] dt ds,
@@ -101,25 +90,23 @@ def curve_length_moments(
     E L = |curve| sqrt(output_var n / n_0) (hidden_var / 2)^{depth/2} g sqrt(2/n).
 
     Args:
-        spec: the network, with an output layer.
-        curve: in the space of the inputs; parts of a circle up to one turn.
-        num_nodes: of the quadrature, in each of its two directions, >= 4. A curve close to 0
-            (without biases), or around it off centre, needs more: see the errors returned.
-        through: source of C(t, s): the recursion, or derivatives of neural-tangents' kernel (for
-            its activations) with the recursion's diagonal. They agree to about 1e-9.
+        spec: with an output layer.
+        curve: in input space; circles up to one turn.
+        num_nodes: in each direction, >= 4. Curves close to 0 (without biases) or around it off
+            centre need more: see the returned errors.
+        through: `recursion`, or derivatives of neural-tangents' kernel. They agree to about 1e-9.
 
     Returns:
-        Length counted with multiplicity where the image overlaps itself.
+        Moments of the length, counted with multiplicity.
 
     Raises:
-        SpecError: no output layer, too few nodes, a circle of more than one turn;
-            `velocity_kernel`.
+        SpecError: no output layer, more than one turn; `velocity_kernel`.
 
-    Valid for: hidden widths to infinity at fixed depth and output width, a linear output layer of
-        independent centred weights; relative error O(depth/width). variance/mean^2 is
-        O(1/output_width), the leading term only for output_width << width/depth.
+    Valid for: infinite hidden widths, fixed depth and output width, independent centred output
+        weights; relative error O(depth/width). variance/mean^2 = O(1/output_width), leading only
+        for output_width << width/depth.
 
-    Reference: derivation in the module docstring; the mean for ReLU: limit of arXiv 2102.10492.
+    Reference: ReLU mean: limit of arXiv 2102.10492.
     """
     validate.integer("num_nodes", num_nodes, 4, "Leave it out for 32.")
     if spec.output_width is None:
@@ -140,7 +127,7 @@ def curve_length_moments(
 
 
 def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
-    """C(t, t), the diagonal of `velocity_kernel`: [nodes]. Arguments and errors as there."""
+    """Diagonal C(t, t) of `velocity_kernel`: [nodes]."""
     t = validate.array("t", t, ["nodes"], "One row of finite numbers.")
     _check_ties(spec, curve)
     none = np.zeros(0, np.int32)
@@ -148,12 +135,9 @@ def squared_speeds(spec: MLP, curve: Curve, t: np.ndarray) -> np.ndarray:
 
 
 def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarray:
-    """Cov[|g|, |h|] / E[|g|]^2 of standard normal vectors, n = output_width correlated components.
+    """Cov[|g|, |h|] / E[|g|]^2 of correlated standard normal vectors of size output_width.
 
-    2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 as n grows; at rho = 1 the
-    relative variance of a chi variable.
-
-    Reference: derivation in the module docstring.
+    2F1(-1/2, -1/2; n/2; rho^2) - 1, elementwise in rho; 1/(2n) rho^2 for large n.
     """
     from scipy.special import hyp2f1
 
@@ -163,7 +147,7 @@ def speed_product_excess(output_width: int, correlation: np.ndarray) -> np.ndarr
 
 
 def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[float, float]:
-    """(mean, variance) of the length by one rule."""
+    """Mean and variance by one rule."""
     from scipy.special import poch
 
     assert spec.output_width is not None
@@ -194,7 +178,7 @@ def _moments(spec: MLP, curve: Curve, num_nodes: int, through: str) -> tuple[flo
 
 
 def _velocities(spec: MLP, curve: Curve, t: np.ndarray, first: np.ndarray, second: np.ndarray):
-    """(C(t, t) [nodes], C(t, s) [pairs]) of the last layer."""
+    """C(t, t) [nodes] and C(t, s) [pairs]."""
     weight_vars, bias_vars = layer_variances(spec, curve.dimension)
     small = _in_its_span(curve)
     with host_float64():
@@ -229,7 +213,7 @@ def _last_velocities(activation, x, tangents, first, second, weight_vars, bias_v
 
 
 def _in_its_span(curve: Curve) -> Curve:
-    """The curve in the 2 or 3 dimensions of its span, with the same scalar products."""
+    """The curve in coordinates of its span."""
     coordinates = np.linalg.qr(curve.coefficients.T).R.T
     return dataclasses.replace(
         curve, coefficients=coordinates * math.sqrt(coordinates.shape[1] / curve.dimension)
@@ -237,7 +221,7 @@ def _in_its_span(curve: Curve) -> Curve:
 
 
 def _half_square_rule(curve: Curve, num_nodes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Nodes t, s = t + d and weights [pairs] for twice the integral over d > 0."""
+    """Nodes t, s and weights for twice the integral over s > t."""
     period = curve.stop - curve.start
     x, mass = _unit_rule(num_nodes)
     # On a closed curve d and period - d are the same distance.
@@ -260,7 +244,7 @@ def _unit_rule(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _is_stationary(curve: Curve) -> bool:
-    """A circle whose axis passes through 0: scalar products of its points depend on t - s alone."""
+    """Whether a circle's axis passes through 0."""
     if curve.kind != "circle":
         return False
     centre, first, second = curve.coefficients

@@ -1,4 +1,4 @@
-"""Growth of tangents, volumes and curves at infinite hidden width, layer by layer."""
+"""Growth of tangents, volumes and curves by layer, at infinite hidden width."""
 
 import dataclasses
 import math
@@ -20,13 +20,13 @@ _NUM_NODES = 33
 
 
 def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
-    """ln of the volume of the image of each frame: [layers (+1 with an output layer), points].
+    """ln volume of each frame's image: [layers (+1 with an output layer), points].
 
-    The d images of a frame have the Gram matrix n_l C_ij, C the velocity kernel at the point; the
-    output layer's finite width n_L adds (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
+    Gram matrix n_l C_ij, C the velocity kernel; the output width n_L adds
+    (1/2) sum_j E ln(chi^2_{n_L - j} / n_L).
 
     Raises:
-        SpecError: no infinite-width kernel (constant biases, for example); a frame at a kink.
+        SpecError: no infinite-width kernel; a frame at a kink.
     """
     from scipy.special import digamma
 
@@ -48,17 +48,17 @@ def log_volumes(spec: Spec, frames: Frames) -> np.ndarray:
 
 
 def output_log_volume_variance(output_width: int, size: int) -> float:
-    """Var ln of the volume of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}."""
+    """Var ln volume of `size` vectors after n outputs: (1/4) sum_j Var ln chi^2_{n - j}."""
     from scipy.special import polygamma
 
     return 0.25 * float(sum(polygamma(1, 0.5 * (output_width - j)) for j in range(size)))
 
 
 def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
-    """Length of the curve's image over its own: [layers (+1, a mean, with an output layer)].
+    """Relative length of the curve's image: [layers (+1, a mean, with an output layer)].
 
     Raises:
-        SpecError: no infinite-width kernel (constant biases, for example); a curve through a kink.
+        SpecError: no infinite-width kernel; a curve through a kink.
     """
     from scipy.special import poch
 
@@ -81,14 +81,14 @@ def mean_lengths(spec: Spec, curve: Curve) -> np.ndarray:
 
 
 def output_length_variance(spec: Spec, curve: Curve) -> float:
-    """Variance of the length of the output's curve over the curve's own; NaN for residual nets."""
+    """Variance of the output curve's relative length; NaN for residual networks."""
     if not isinstance(spec, MLP):
         return math.nan
     return curve_length_moments(spec, curve).variance / curve.length**2
 
 
 def _log_growth(spec: Spec, dimension: int, layer: int) -> float:
-    """ln of the squared growth of a tangent through the first layers of a homogeneous network."""
+    """ln of a tangent's squared growth, homogeneous phi."""
     if spec.bias_law is not None and not spec.bias_law.is_symmetric:
         given = f"biases that are all {spec.bias_law.value:g}, at infinite width"
         raise SpecError(given, "biases symmetric about 0", "Simulate, or take random biases.")
@@ -120,7 +120,7 @@ def _check_blocks(spec: Spec) -> None:
 
 
 def _cut(spec: Spec, layer: int) -> MLP:
-    """The first layers, with one output of the squared speed of one neuron's activation."""
+    """The first layers, with one output of unit weight variance."""
     if not isinstance(spec, MLP):
         _check_blocks(spec)
         given = f"growth of tangents at infinite width for {in_words(spec)}"
@@ -140,7 +140,7 @@ def _cut(spec: Spec, layer: int) -> MLP:
 
 
 def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> float:
-    """(1/2) ln det of the Gram matrix of a frame's images, by polarization of squared speeds."""
+    """(1/2) ln det of a frame's Gram matrix."""
     vectors, size = frames.tangents[point], frames.frame_size
     cut = _cut(spec, layer)
 
@@ -158,7 +158,7 @@ def _log_gram_volume(spec: Spec, frames: Frames, layer: int, point: int) -> floa
 
 
 def _rule(curve: Curve) -> tuple[Any, Any]:
-    """Nodes on the curve, and weights of the integral over its parameter."""
+    """Nodes and weights over the curve parameter."""
     x, w = np.polynomial.legendre.leggauss(_NUM_NODES)
     half = 0.5 * (curve.stop - curve.start)
     return curve.start + half * (x + 1.0), half * w

@@ -1,4 +1,4 @@
-"""Mean squares, overlaps and distances of activations, layer by layer, at infinite width."""
+"""Mean squares, overlaps and distances of activations at infinite width."""
 
 import dataclasses
 
@@ -17,21 +17,21 @@ _LEAST_SHARE = 1e-4  # of a mean square; a smaller difference of kernels keeps t
 
 
 def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream after block l.
+    """|x^l|^2 / width, l = 1..depth: E[phi(z^l)^2], or of a residual stream.
 
     Args:
-        spec: the network; its output layer plays no part.
+        spec: its output layer plays no part.
         x: [num, dimension].
 
     Returns:
         [depth, num] float64.
 
     Raises:
-        SpecError: constant biases; rows that are not finite; `residual.residual_layers`.
+        SpecError: constant biases; `residual.residual_layers`.
 
-    Valid for: widths to infinity at fixed depth, error O(depth / width).
+    Valid for: infinite width, fixed depth, error O(depth / width).
 
-    Reference: arXiv 1711.00165; `recursion.kernel_layers`.
+    Reference: arXiv 1711.00165.
     """
     if not isinstance(spec, MLP):
         return residual_layers(spec, x).mean_square
@@ -39,15 +39,12 @@ def mean_squares(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
-    """<x_i^l, x_j^l> / width, l = 1..depth: E[phi(z_i^l) phi(z_j^l)], or of a residual stream.
+    """<x_i^l, x_j^l> / width, l = 1..depth: [depth, num, num] float64.
 
-    Args, Valid for and Reference: as `mean_squares`.
-
-    Returns:
-        [depth, num, num] float64.
+    E[phi(z_i^l) phi(z_j^l)], or of a residual stream. Otherwise as `mean_squares`.
 
     Raises:
-        SpecError: as `mean_squares`; a convolutional network, whose overlaps differ by position.
+        SpecError: as `mean_squares`; a convolutional network (overlaps differ by position).
     """
     if isinstance(spec, ConvResNet):
         given = "overlaps of the images of a convolutional network at infinite width"
@@ -67,29 +64,21 @@ def overlaps(spec: Spec, x: np.ndarray) -> np.ndarray:
 
 
 def mean_square_distances(spec: Spec, inputs: Inputs) -> np.ndarray:
-    r"""|x^l - x'^l|^2 / width of each pair, l = 1..depth.
+    """|x^l - x'^l|^2 / width of each pair, l = 1..depth: [depth, pairs] float64.
 
-    MLP: E[(phi(u) - phi(v))^2], (u, v) ~ N(0, K^l). With s = sqrt(E phi(u)^2),
-    s' = sqrt(E phi(v)^2) and the angle theta' of the images (`duals`),
-
-        (s' - s)^2 + 4 s s' sin^2(theta'/2),
-
-    to relative accuracy for every pair. Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
+    MLP, to relative accuracy: E[(phi(u) - phi(v))^2] = (s' - s)^2 + 4 s s' sin^2(theta'/2), (u, v)
+    ~ N(0, K^l), s = sqrt(E phi(u)^2), s' = sqrt(E phi(v)^2), theta' the angle of the images.
+    Residual network: lambda_ii + lambda_jj - 2 lambda_ij.
 
     Args:
-        spec: the network; an output layer plays no part.
-        inputs: pairs of rows, of any norms; every displacement from its base point is one pair.
-
-    Returns:
-        [depth, pairs] float64.
+        spec: its output layer plays no part.
+        inputs: every displacement is one pair; any norms.
 
     Raises:
-        SpecError: biases that are not Gaussian; a convolutional network; an activation that the
-            quadrature does not resolve; a pair too close for the kernels of a residual network.
+        SpecError: non-Gaussian biases; a convolutional network; unresolved activation; a residual
+            network's pair too close for its kernels.
 
-    Valid for: widths to infinity at fixed depth, error O(depth / width).
-
-    Reference: derived in the docstrings of `duals` and `pairs`.
+    Valid for: infinite width, fixed depth, error O(depth / width).
     """
     if not isinstance(spec, MLP):
         return _residual_distances(spec, inputs)

@@ -1,15 +1,12 @@
-r"""The infinite-width recursion: variances of points and half angles of pairs, one scan over depth.
+"""Infinite-width recursion over layers: variances of points, half angles of pairs.
 
-A pair of variances q_1, q_2 carries its growth q_2 - q_1 and its half angle; the covariance is
-sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map of a layer, q -> w q + b for
-variances and covariances, turns T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2)
-cos^2(theta/2) into
+Covariance: sqrt(q_1 q_2) (cos^2(theta/2) - sin^2(theta/2)). The affine map q -> w q + b takes
+T = 4 sqrt(q_1 q_2) sin^2(theta/2) and U = 4 sqrt(q_1 q_2) cos^2(theta/2) to
 
     T' = w [T + 2 (b + x) gap^2 / (s_1' + s_2')^2],    U' = w U + 2 (b + x),
 
 s = sqrt(q), gap = s_2 - s_1, x = s_1' s_2' - w s_1 s_2 = (w b (q_1 + q_2) + b^2) / (s_1' s_2' + w
-s_1 s_2): sums of positive terms, so that a tiny angle keeps its digits through biases and unequal
-norms. (T is |a - b|^2 less the squared difference of the norms.) The nonlinearity is in `duals`.
+s_1 s_2): sums of positive terms, accurate at tiny angles.
 """
 
 from typing import Any, NamedTuple
@@ -36,14 +33,14 @@ _BATCH = 2**20  # numbers of input rows that are compared at a time
 
 
 class Rows(NamedTuple):
-    """Points and pairs of them.
+    """Points and pairs of points.
 
     Attributes:
-        variance: [points]; of the inputs: |x|^2 / dimension.
-        growth: [pairs]: variance of the second less that of the first.
+        variance: [points]; inputs: |x|^2 / dimension.
+        growth: [pairs]: second variance less the first.
         angle: [pairs] each.
-        covariance: [pairs]; of the inputs: x.x' / dimension. With `variance` it carries the
-            derivatives: angles and norms have none at zero rows.
+        covariance: [pairs]; inputs: x.x' / dimension. Carries the derivatives with `variance`:
+            angles have none at zero rows.
         first, second: [pairs]: indices of the points.
     """
 
@@ -56,12 +53,7 @@ class Rows(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """Kernels of every layer: [layers, points] or [layers, pairs].
-
-    Attributes:
-        variance, covariance: K^l, of the preactivations z^l.
-        point_ntk, pair_ntk: Theta^l, of the preactivations z^l.
-    """
+    """Kernels K^l, Theta^l of the preactivations: [layers, points] or [layers, pairs]."""
 
     variance: jax.Array
     covariance: jax.Array
@@ -70,7 +62,7 @@ class Layers(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """[layers] each: 1.0 for weights, or biases, in the tangent kernel, else 0.0."""
+    """[layers] each: 1.0 for weights, or biases, in the NTK, else 0.0."""
 
     weights: jax.Array
     biases: jax.Array
@@ -83,14 +75,12 @@ def propagate(
     bias_vars: jax.Array,
     shares: Shares | None = None,
 ) -> Layers:
-    """Every layer's kernels.
+    """Kernels of every layer.
 
     Args:
-        activation: phi, static under jit.
         rows: the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
-        shares: in the tangent kernel; None for all parameters.
+        weight_vars, bias_vars: [layers]; weights times fan_in.
+        shares: of the NTK; None for all.
     """
     shares = shares or Shares(jnp.ones_like(weight_vars), jnp.ones_like(bias_vars))
 
@@ -111,7 +101,7 @@ def propagate(
 
 
 def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
-    """q -> weight_var q + bias_var (module docstring)."""
+    """q -> weight_var q + bias_var."""
     variance = weight_var * rows.variance + bias_var
     covariance = weight_var * rows.covariance + bias_var
     q_1, q_2 = rows.variance[rows.first], rows.variance[rows.second]
@@ -137,7 +127,7 @@ def affine(rows: Rows, weight_var: jax.Array, bias_var: jax.Array) -> Rows:
 
 
 def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, jax.Array]:
-    """(Rows after the activation, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs.)"""
+    """Rows after phi, E[phi'(u)^2] of points, E[phi'(u) phi'(v)] of pairs."""
     first, second = rows.variance[rows.first], rows.variance[rows.second]
     kernel, at = (
         PairKernel(first, second, rows.covariance),
@@ -168,18 +158,18 @@ def nonlinearity(activation: Activation, rows: Rows) -> tuple[Rows, jax.Array, j
 
 
 def _angle_of(angle: HalfAngle, covariance: jax.Array, norms: jax.Array) -> HalfAngle:
-    """The angle to all digits, with the derivatives of the covariance's cosine."""
+    """The angle, with the derivatives of its cosine."""
     cosine = ratio(covariance, norms)
     return HalfAngle(following(angle.sin2, -0.5 * cosine), following(angle.cos2, 0.5 * cosine))
 
 
 def rows_of_points(x: jax.Array) -> Rows:
-    """Every point of x [num, dimension], and every pair of two of them."""
+    """Points x [num, dimension] and all pairs."""
     return rows_of_pairs(x, *_pairs_above_diagonal(x.shape[0]))
 
 
 def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
-    """Every point of x [num, dimension], and the pairs of indices first, second [pairs]."""
+    """Points x [num, dimension] and pairs of indices."""
 
     def pair(indices):
         start, partner = x[indices[0]], x[indices[1]]
@@ -195,7 +185,7 @@ def rows_of_pairs(x: jax.Array, first: jax.Array, second: jax.Array) -> Rows:
 
 
 def rows_of_inputs(inputs: Inputs) -> Rows:
-    """The base points and their partners; every displacement is a pair."""
+    """Base points and partners; every displacement is a pair."""
     points, displacements = jnp.asarray(inputs.points), jnp.asarray(inputs.displacements)
     bases = np.asarray(inputs.bases)
     start = points[bases]
@@ -211,7 +201,7 @@ def rows_of_inputs(inputs: Inputs) -> Rows:
 
 
 def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
-    """Angle between points and points + displacements, [pairs], by Kahan's formula."""
+    """Angles of points and points + displacements, by Kahan's formula."""
     partners = points + displacements
     norm_1, norm_2 = (root(jnp.sum(rows**2, axis=1, keepdims=True)) for rows in (points, partners))
     total = norm_1 + norm_2
@@ -225,7 +215,7 @@ def half_angle(points: jax.Array, displacements: jax.Array) -> HalfAngle:
 
 
 def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
-    """Symmetric [..., num, num] from its diagonal [..., num] and its entries at all pairs."""
+    """Symmetric [..., num, num] from diagonal [..., num] and all pairs."""
     num = points.shape[-1]
     upper = jnp.zeros((*points.shape, num), points.dtype)
     upper = upper.at[..., rows.first, rows.second].set(pairs)
@@ -234,7 +224,7 @@ def matrices(rows: Rows, points: jax.Array, pairs: jax.Array) -> jax.Array:
 
 
 def _pairs_above_diagonal(num: int) -> tuple[jax.Array, jax.Array]:
-    """`np.triu_indices(num, 1)`, computed in the program rather than stored as its constant."""
+    """`np.triu_indices(num, 1)`, computed, not a stored constant."""
     counts = jnp.arange(num - 1, -1, -1)
     total = num * (num - 1) // 2
     first = jnp.repeat(jnp.arange(num), counts, total_repeat_length=total)

@@ -1,4 +1,4 @@
-"""The precision of every infinite-width number: float64, on the host's CPU."""
+"""Float64 on the host's CPU, for infinite width."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def host_float64() -> Iterator[None]:
-    """A scope in which JAX computes in float64 on the CPU; settings outside it stay.
+    """Context in which JAX computes in float64 on the CPU.
 
-    In float32 the angle of two nearly collinear rows keeps half its digits: neural-tangents' NTK
-    diagonal is low by 1e-3 at depth 10 and by 1e-2 at depth 100, the size of 1/width effects.
-    Accelerators have slow float64 or none.
+    In float32 neural-tangents' NTK diagonal is low by 1e-3 at depth 10 and 1e-2 at depth 100.
     """
     import jax
 

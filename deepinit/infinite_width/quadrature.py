@@ -1,12 +1,9 @@
-r"""Nodes for Gaussian expectations of an activation at one point and at a pair of points, in JAX.
+"""Quadrature for Gaussian expectations at points and pairs, in JAX.
 
-Smooth activations: the trapezoidal rule in t with z = c + w sinh(t), with nodes at the scale
-w = 1 / std around the bend z = c as well as at the scale 1 of the normal density. The integrand is
-analytic for |Im t| < pi/4: error exp(-pi^2 / (2 h)) at spacing h, below 1e-13 for h < 0.16,
-standard deviations up to 1000; beyond them the bend is a kink to the rule, error below 1e-7.
-Smooth activations with means, which separate the bend from the centre of the density: the
-trapezoidal rule in t(z) = sum_i arcsinh((z - c_i) / w_i), which adds the densities of nodes around
-every c_i. Activations with kinks: Gauss-Legendre between the kinks.
+Smooth activations: trapezoidal rule in t, z = c + w sinh(t), w = 1 / std, nodes dense at the bend
+z = c. Error exp(-pi^2 / (2 h)) at spacing h: below 1e-13 for h < 0.16, standard deviations up to
+1000; beyond them below 1e-7. With means: trapezoidal rule in t(z) = sum_i arcsinh((z - c_i) / w_i),
+nodes dense around every c_i. Kinks: Gauss-Legendre between them.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +24,7 @@ _CUTS = (-3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0)  # more breaks, for the finer rul
 
 
 class PairRule(NamedTuple):
-    """Nodes for functions of a pair (u, v), independent normals z_1, z_2: [nodes, nodes or 1].
+    """Nodes for a pair (u, v): [nodes, nodes or 1].
 
     u = sqrt(q_1) z_1 and v = u + step = sqrt(q_2) (cos(theta) z_1 + sin(theta) z_2), without means.
     """
@@ -42,7 +39,7 @@ class PairRule(NamedTuple):
 def point_rule(
     kinks: Kinks, std: jax.Array, mean: jax.Array | None = None, finer: bool = False
 ) -> tuple[jax.Array, jax.Array]:
-    """Nodes z and weights [nodes] for E f(mean + std z), f of the smoothness of phi and phi'."""
+    """Nodes z and weights for E f(mean + std z), f like phi or phi'."""
     if kinks:
         breaks = [quotient(kink, std) for kink in _shifted(kinks, mean)]
         return piecewise_rule(jnp.stack([*breaks, *(_CUTS if finer else ())]))
@@ -61,7 +58,7 @@ def pair_rule(
     angle: tuple[jax.Array, jax.Array],
     means: tuple[jax.Array, jax.Array] | None = None,
 ) -> PairRule:
-    """Nodes for one pair; arguments as in `duals.pair_moments`, but scalars; means of u and v."""
+    """Nodes for one pair; scalar arguments as `duals.pair_moments`."""
     sin2, cos2 = angle
     std_1, std_2 = root(first), root(second)
     sum_of_stds = std_1 + std_2
@@ -96,7 +93,7 @@ def pair_rule(
 
 
 def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Nodes and weights for E f(z): Gauss-Legendre between the breaks within reach."""
+    """Nodes and weights for E f(z): Gauss-Legendre between the breaks."""
     inside = jnp.sort(jnp.clip(breaks, -REACH, REACH))
     edges = jnp.concatenate([jnp.full((1,), -REACH), inside, jnp.full((1,), REACH)])
     half, middle = 0.5 * jnp.diff(edges), 0.5 * (edges[1:] + edges[:-1])
@@ -105,7 +102,7 @@ def piecewise_rule(breaks: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def quotient(numerator: Any, denominator: Any) -> jax.Array:
-    """numerator / denominator, out of reach of the rules but finite for a zero denominator."""
+    """numerator / denominator, finite for a zero denominator."""
     ratio = numerator / jnp.where(jnp.abs(denominator) > 1e-300, denominator, 1e-300)
     return jnp.clip(
         ratio, -1e100, 1e100
@@ -113,7 +110,7 @@ def quotient(numerator: Any, denominator: Any) -> jax.Array:
 
 
 def root(x: jax.Array) -> jax.Array:
-    """sqrt(x), with the derivative 0 at 0: the symmetric one of a norm at a zero row."""
+    """sqrt(x), with derivative 0 at 0 (a zero row)."""
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
@@ -130,7 +127,7 @@ def _sinh_rule(center: Any, scale: Any, num_nodes: int = _NUM_NODES) -> tuple[ja
 
 
 def _shifted_rule(bends: Any, scales: Any, num_nodes: int) -> tuple[jax.Array, jax.Array]:
-    """The rule in t(z) around 0, at the scale 1, and two bends; Newton's method inverts t."""
+    """Rule in t(z) around 0 and two bends."""
     bends = jnp.clip(jnp.stack([jnp.zeros_like(bends[0]), *bends]), -REACH, REACH)
     scales = jnp.stack([jnp.ones_like(scales[0]), *scales])
 

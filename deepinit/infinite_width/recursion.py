@@ -1,4 +1,4 @@
-"""NNGP and NTK kernels of every layer at infinite width, by recursion (`pairs`, `duals`)."""
+"""NNGP and NTK of every layer at infinite width, by recursion."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,13 +17,13 @@ _BLOCK = 320  # rows of a block of a kernel
 
 
 class KernelLayers(NamedTuple):
-    """Kernels of the preactivations z^1, ..., z^depth, last of the outputs with an output layer.
+    """Kernels of the preactivations z^1, ..., z^depth, and of the outputs.
 
-    Residual networks: of the stream x^1, ..., x^depth (averaged over the positions of an image).
+    Residual networks: of the stream x^1, ..., x^depth, averaged over positions.
 
     Attributes:
-        nngp: [layers, num, num]: K^l, covariance of one neuron; of a stream its second moment.
-        ntk: [layers, num, num]: Theta^l of one neuron, in NTK parametrization.
+        nngp: [layers, num, num]: covariance of one neuron; second moment of a stream.
+        ntk: [layers, num, num], NTK parametrization.
     """
 
     nngp: Any
@@ -31,24 +31,21 @@ class KernelLayers(NamedTuple):
 
 
 def check_output_layer(spec: Spec) -> None:
-    """Refuse an MLP whose last layer is hidden: its NTK is that of preactivations."""
+    """Refuse an MLP without an output layer."""
     if isinstance(spec, MLP) and spec.output_width is None:
         given = "the kernels at infinite width of an MLP without an output layer"
         raise SpecError(given, "networks that end in a linear map", "Write output_width=1.")
 
 
 def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, and bias variances, of every layer, the output layer last.
+    """Weight variances times fan_in, and bias variances: [depth (+1 with an output layer)].
 
     Args:
-        spec: the network; its widths matter only for laws of scaling `absolute`.
+        spec: widths matter only for scaling `absolute`.
         dimension: of the inputs.
 
-    Returns:
-        Two arrays [depth], or [depth + 1] with an output layer.
-
     Raises:
-        SpecError: no MLP; biases that are not Gaussian.
+        SpecError: no MLP; non-Gaussian biases.
     """
     if not isinstance(spec, MLP):
         given = f"a {type(spec).__name__}, for a quantity of fully connected networks"
@@ -75,38 +72,34 @@ def layer_variances(spec: Spec, dimension: int) -> tuple[np.ndarray, np.ndarray]
 def kernel_layers(
     spec: Spec, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS, last_only: bool = False
 ) -> KernelLayers:
-    """NNGP kernel K^l and NTK Theta^l of every layer, all widths infinite.
+    """NNGP kernel K^l and NTK Theta^l of every layer at infinite width.
 
     K^1 = w_1 x.x'/n_0 + b_1, K^{l+1} = w_{l+1} E[phi(u) phi(v)] + b_{l+1} with (u, v) ~ N(0, K^l);
     Theta^1 = K^1, Theta^{l+1} = K^{l+1} + w_{l+1} E[phi'(u) phi'(v)] Theta^l; w_l the weight
-    variance times fan_in, b_l the bias variance, n_0 the dimension. Residual networks: `residual`,
-    which also has means and kernels by position.
+    variance times fan_in, b_l the bias variance. Residual networks: `residual`.
 
     Args:
-        spec: the network.
-        x: [num, dimension], finite rows.
-        trained: parameters of the tangent kernel: "weights" of the hidden layers, "biases" of all
-            layers, "output" (its weights); of residual networks also "embedding" and "branch".
-        last_only: the last layer alone, [1, num, num].
+        x: [num, dimension].
+        trained: in the NTK: hidden "weights", all "biases", "output" weights; residual networks
+            also "embedding", "branch".
+        last_only: only the last layer.
 
     Returns:
-        [depth (+1 with an output layer), num, num] twice, float64. Homogeneous activations: closed
-        form, 1e-13. Others: 2-D quadrature, checked in every layer at the variances reached.
-        Relative error of a layer below 1e-9 for preactivation variances up to 10 (sin), 30
-        (softsign), 1e3 (elu, celu, selu), 1e6 (other built-ins), and below 1e-5 for what is not
-        refused (tanh(5 (x - 2)) at variance 1: 5e-8 of the NTK). Errors of layers add up, and grow
-        as perturbations of the variance do.
+        [depth (+1 with an output layer), num, num], float64. Homogeneous activations: closed form,
+        1e-13. Others: 2-D quadrature, checked in every layer; relative error a layer below 1e-9 for
+        preactivation variances up to 10 (sin), 30 (softsign), 1e3 (elu, celu, selu), 1e6 (other
+        built-ins), else below 1e-5. Errors add up over layers, and grow as perturbations of the
+        variance do.
 
     Raises:
-        SpecError: the quadrature does not resolve the activation; x is not a matrix of finite
-            numbers; an unknown name in `trained`; a kernel that is not finite; `residual_layers`.
+        SpecError: unresolved activation; kernels not finite; `residual_layers`.
 
-    Valid for: weights with independent centred entries or orthogonal, Gaussian biases, widths to
-        infinity at fixed depth, one after the other or together; error O(depth/width). Weights that
-        are not Gaussian also need many input coordinates: the first layer sums over these.
+    Valid for: independent centred or orthogonal weights, Gaussian biases, widths to infinity (in
+        any order) at fixed depth; error O(depth/width). Non-Gaussian weights: many input
+        coordinates.
 
-    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine);
-        numerically stable form: docstrings of `pairs` and `duals`.
+    Reference: arXiv 1711.00165 (NNGP), arXiv 1806.07572 (NTK), Cho & Saul 2009 (arc-cosine); stable
+        form: `pairs`, `duals`.
     """
     if not isinstance(spec, MLP):
         from deepinit.infinite_width.residual import residual_layers
@@ -132,7 +125,7 @@ def kernel_layers(
 
 
 def _in_blocks(activation, x: np.ndarray, layers: tuple, last_only: bool) -> KernelLayers:
-    """`kernel_scan` block by block of the symmetric matrices, to bound memory."""
+    """`kernel_scan` by blocks, to bound memory."""
     import jax
 
     num = len(x)
@@ -184,28 +177,26 @@ def _selected(kernels: KernelLayers, last_only: bool) -> KernelLayers:
 def kernel_scan(
     activation, x, weight_vars, bias_vars, shares: "Shares | None" = None
 ) -> KernelLayers:
-    """`kernel_layers` under jit, vmap and grad, without checks: hyperparameters are arrays.
+    """`kernel_layers` under jit (static activation), vmap and grad, without checks.
 
-    Derivatives in x, weight_vars and bias_vars are finite for every activation and all rows
-    (`kernel_derivatives`, `kink_terms`). Where phi' jumps (relu) or has a kink (softsign):
+    Derivatives in x, weight_vars and bias_vars are finite at all rows. Where phi' jumps (relu) or
+    has a kink (softsign):
 
-    - NTK at equal, parallel and opposite rows: the mean of the one-sided derivatives.
-    - A zero row with bias variances 0, in that row, and a kink at 0: a cone, like the norm: 0.
-    - bias_vars at 0: infinite slopes, of the NTK at parallel rows of different norms and at
-      opposite rows, and, with a kink at 0, of both kernels at a zero row. Terms without a limit
-      are left out; such entries need a positive bias variance.
+    - NTK at collinear rows: mean of the one-sided derivatives.
+    - Zero row, zero bias variances, kink at 0: 0 in that row.
+    - bias_vars at 0: infinite slopes of the NTK (parallel rows of different norms, opposite rows)
+      and, with a kink at 0, of both kernels at a zero row. Divergent terms are left out; use a
+      positive bias variance.
 
     Second derivatives: smooth and homogeneous activations likewise; others at rows not collinear.
 
     Args:
-        activation: static.
         x: [num, dimension].
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers].
-        shares: of every layer's weights and biases in the NTK; None for all of them.
+        weight_vars, bias_vars: [layers]; weights times fan_in.
+        shares: of the NTK; None for all.
 
     Returns:
-        JAX arrays [layers, num, num], in the precision of x; call it inside `host_float64()`.
+        [layers, num, num], in the precision of x; call inside `host_float64()`.
     """
     from deepinit.infinite_width.pairs import matrices, propagate, rows_of_points
 

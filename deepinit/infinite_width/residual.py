@@ -1,8 +1,8 @@
-r"""NNGP and NTK of residual networks at infinite width and finite depth: one scan over the blocks.
+"""NNGP and NTK of residual networks at infinite width and finite depth.
 
-At infinite width the coordinates of the stream are x_id = x_id^0 + a Gaussian of mean shift mu_i
-and covariance C_ij, the same for every d; x^0 the inputs, or their embedding. With weight variance
-w (times width), bias variance b, branch variance v, every block does
+Stream: x_id = x_id^0 + Gaussian of mean mu_i and covariance C_ij, equal for every d; x^0, of mean
+m^0, the inputs or their embedding. With weight variance w (times width), bias variance b, branch
+variance v, every block maps
 
     S_ij = b + w E[psi(x_i) psi(x_j)],
     N_ij = S_ij + w E[psi'(x_i) psi'(x_j)] Theta_ij,    h ~ N(0, S),
@@ -11,17 +11,14 @@ w (times width), bias variance b, branch variance v, every block does
     two layers: C_ij += v E[phi(h_i) phi(h_j)],
                 Theta_ij += v (E[phi(h_i) phi(h_j)] + E[phi'(h_i) phi'(h_j)] N_ij)
 
-with E over coordinates too. S: averages over coordinates converge. N: the block's own weights and
-biases give S, older parameters come through W. The shortcut carries Theta on; its product with the
-branch has mean 0. Second moment of the stream: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
-mu_i mu_j + C_ij. A convolution has sites (input, position), and S and N sum over the offsets of a
-patch: S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
+E averages over coordinates too. Second moment: lambda_ij = lambda_ij^0 + m_i^0 mu_j + mu_i m_j^0 +
+mu_i mu_j + C_ij. Convolutions: sites (input, position), S and N summed over patch offsets,
+S_{ip,jp'} = b + w sum_delta E[psi(x_{i,p+delta}) psi(x_{j,p'+delta})].
 
-Exact but for shallow blocks with phi and psi both nonlinear. There the shift of x is a sum of L
-independent terms phi(h), Gaussian only as L grows; its third cumulant, of order phi''(0)/L, is left
-out (odd phi: the fourth, of order 1/L^2). At unit variances E x^2 is off by at most 0.05 % (tanh in
-tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around ReLU), depths 2 to 4
-(tests/infinite_width/test_residual_closure.py).
+Exact except for shallow blocks with nonlinear phi and psi, whose shift, a sum of L terms, is taken
+as Gaussian: cumulants of order phi''(0)/L (odd phi: 1/L^2) are omitted. Error of E x^2 at unit
+variances, depths 2 to 4: up to 0.05 % (tanh in tanh), 0.13 % (SiLU around tanh), 0.4 % (SiLU around
+ReLU); tests/infinite_width/test_residual_closure.py.
 """
 
 from typing import Any, NamedTuple
@@ -47,14 +44,13 @@ MISSING_SHARE = 1e-11  # of a mean square; above it quadrature over pairs replac
 
 
 class ResidualLayers(NamedTuple):
-    """The stream after every block, averaged over the positions of an image; last the output.
+    """The stream after every block, averaged over positions; last the output.
 
     Attributes:
         mean: [depth, num], of the coordinates.
         mean_square: [depth, num], |x^l|^2 / width.
-        nngp: [depth (+1), num, num], second moment of one coordinate of the average over positions,
-            lambda for fully connected networks; last the covariance of an output.
-        ntk: [depth (+1), num, num], Theta of the same.
+        nngp: [depth (+1), num, num], second moment of a coordinate; last the output covariance.
+        ntk: [depth (+1), num, num].
     """
 
     mean: np.ndarray
@@ -64,7 +60,7 @@ class ResidualLayers(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """The stream after the last block of a convolutional network.
+    """The stream after the last block, by position.
 
     Attributes:
         mean: [num, positions].
@@ -99,42 +95,33 @@ class _Stream(NamedTuple):
 def residual_layers(
     spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
 ) -> ResidualLayers:
-    """Means, second moments and tangent kernels of the stream after every block, and of the output.
+    """Means, second moments and NTK of the stream after every block.
 
-    Recursion in the module docstring; output: K = v_o lambda + b_o, Theta_o = K + v_o Theta, lambda
-    and Theta averaged over the positions.
+    Output layer: K = v_o lambda + b_o, Theta_o = K + v_o Theta, averaged over positions.
 
     Args:
-        spec: any block, embedding and output layer; widths matter only for scaling `absolute`.
-        x: [num, dimension], finite rows. Without an embedding their dimension is the width, and
-            averages over coordinates are those of x.
-        trained: parameters of the tangent kernel: "embedding" (A), "weights" (W), "branch" (V),
-            "biases" (also of the output layer), "output" (G). NTK parametrization, one filter or
-            bias shared by all positions.
+        spec: widths matter only for scaling `absolute`.
+        x: [num, dimension]; without an embedding the dimension is the width.
+        trained: in the NTK: "embedding" (A), "weights" (W), "branch" (V), "biases" (output too),
+            "output" (G). NTK parametrization; positions share filters and biases.
 
     Returns:
         float64. Relative error of a block: 1e-10 for smooth activations that bend at 0 on the scale
-        1, 1e-8 with kinks (nearly collinear inputs lose half the digits of an angle); others below
-        1e-5, checked at every site with its means.
+        1; 1e-8 with kinks; others below 1e-5, checked at every site.
 
     Raises:
-        SpecError: rows that are not finite or do not fit; correlated, drifting or constant
-            parameters; non-Gaussian biases or, with a nonlinear psi, a non-Gaussian embedding; an
-            unknown name in `trained`; the quadrature does not resolve an activation; a moment that
-            is not finite.
+        SpecError: correlated, drifting or constant parameters; non-Gaussian biases or (nonlinear
+            psi) embedding; unresolved activation; moments not finite.
 
-    Valid for: widths to infinity at fixed depth, error O(1/width). Shallow blocks with phi and psi
-        both nonlinear: up to O(1/depth), O(1/depth^2) for odd phi (module docstring).
-        Memory: about 12 matrices [num * positions] squared of float64; without an embedding a
-        nonlinear psi takes num * positions * channels * 256 more. Time: matrix products. A kinked
-        psi with a mean takes a quadrature for every pair and coordinate, one-dimensional if
-        homogeneous, else two-dimensional: slow beyond some ten coordinates. So do smooth
-        activations (but a centred erf) at standard deviations of preactivations above about 2.5:
-        slow beyond some ten sites (a filter of 3 x 3 multiplies the variance by up to e^9 in the
-        limit of depth).
+    Valid for: infinite width, fixed depth, error O(1/width). Shallow blocks with nonlinear phi and
+        psi: up to O(1/depth), O(1/depth^2) for odd phi.
+        Memory: about 12 float64 matrices [num * positions] squared; nonlinear psi without an
+        embedding: num * positions * channels * 256 more. Slow, by quadrature for every pair: a
+        kinked psi with a mean, beyond some ten coordinates; smooth activations except centred erf
+        at preactivation deviations above about 2.5, beyond some ten sites (a 3 x 3 filter
+        multiplies the variance by up to e^9 in the limit of depth).
 
-    Reference: arXiv:2007.03253, section 5 (order parameters and the limit of depth); recursion
-        derived in the module docstring.
+    Reference: arXiv:2007.03253, section 5 (order parameters, limit of depth).
     """
     layers, _ = _layers(spec, x, trained)
     return checked_limit(layers, "of the stream", along="layer")
@@ -143,11 +130,11 @@ def residual_layers(
 def position_kernels(
     spec: ResNet | ConvResNet, x: np.ndarray, *, trained: tuple[str, ...] = PARAMETERS
 ) -> Positions:
-    """The stream after the last block by positions: Lambda_{ip,jp'} and its tangent kernel.
+    """Second moment Lambda_{ip,jp'} and NTK by position after the last block.
 
-    Args, Raises and Valid for: as `residual_layers`. A fully connected network has one position.
+    Args, Raises and Valid for: as `residual_layers`. Fully connected networks have one position.
 
-    Reference: arXiv:2007.03253, section 5.6; recursion derived in the module docstring.
+    Reference: arXiv:2007.03253, section 5.6.
     """
     _, (mean, second_moment, ntk) = _layers(spec, x, trained)
     shape = (len(np.asarray(x)), spec.positions)
@@ -198,7 +185,7 @@ def _layers(spec: ResNet | ConvResNet, x: Any, trained: tuple[str, ...]) -> Any:
 
 
 def _check_resolution(static: _Static, errors: np.ndarray) -> None:
-    """Refuse errors [depth, (psi, phi)] of the quadrature above the largest one allowed."""
+    """Refuse large quadrature errors [depth, (psi, phi)]."""
     from deepinit.infinite_width.resolution import LARGEST_ERROR, unresolved_error
 
     unresolved = np.argwhere(errors > LARGEST_ERROR)

@@ -1,21 +1,16 @@
-r"""Gaussian expectations of an activation over many pairs at once, with means.
+"""Gaussian expectations of an activation over many pairs, with means.
 
-For u ~ N(mu, C) over sites i (an input, or an input and a position), with means mu_id of every
-coordinate d,
+u ~ N(mu, C) over sites i, means mu_id of coordinates d:
 
     V_ij = mean_d E[f(u_i) f(u_j)],    D_ij = mean_d E[f'(u_i) f'(u_j)].
 
-Centred homogeneous f: the arc-cosine formulas of `duals`; centred erf: arcsine. Other smooth f:
-Mehler's series in the correlation rho,
+Centred homogeneous f: arc-cosine; centred erf: arcsine. Other smooth f: Mehler's series,
 
     E[f(u_i) f(u_j)] = sum_k rho_ij^k c_k(i) c_k(j),    c_k(i) = E[f(mu_i + s_i Z) h_k(Z)],
 
-h_k the orthonormal Hermite polynomials: one-dimensional integrals, then matrix products. The share
-of E[f(u_i)^2] that NUM_TERMS terms leave out follows from Parseval and bounds the share of V_ij
-(Cauchy and Schwarz): `missing`, the largest, tells the caller to take quadrature over pairs. Kinks:
-always quadrature. Homogeneous f with means: one-dimensional quadrature, since given u_i the other
-is Gaussian, and E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s) at mean m and standard
-deviation s.
+rho the correlation, h_k the orthonormal Hermite polynomials. `missing`, the largest share of
+E[f(u_i)^2] beyond NUM_TERMS terms, bounds that of V_ij. Kinks: quadrature over pairs. Homogeneous f
+with means: 1-D quadrature over u_i, E u_+ = m Phi(m/s) + s Phi'(m/s), P(u > 0) = Phi(m/s).
 """
 
 import math
@@ -45,15 +40,15 @@ NUM_TERMS = 256  # to 1e-11 for tanh up to standard deviation 2.5, for erf up to
 
 
 class Products(NamedTuple):
-    """Expectations of products, for `sites` points.
+    """Expectations of products.
 
     Attributes:
         values: [sites, sites], V.
         slopes: [sites, sites], D.
         means: [sites], mean_d E f(u_i).
-        missing: largest share of a mean square that the series leaves out; 0 without a series.
-        error: largest relative difference of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 between the
-            rule of the quadrature and a finer one; 0 for closed forms.
+        missing: largest share of a mean square beyond the series.
+        error: largest relative error of mean_d E f(u_i)^2 or mean_d E f'(u_i)^2 against a finer
+            rule.
     """
 
     values: jax.Array
@@ -66,13 +61,13 @@ class Products(NamedTuple):
 def gaussian_products(
     activation: Activation, means: jax.Array | None, covariance: jax.Array, engine: Engine
 ) -> Products:
-    """V, D and E f of Gaussian sites; formulas in the module's docstring.
+    """V, D and E f of Gaussian sites.
 
     Args:
         activation: f, static.
-        means: [sites, coordinates]; None for 0, which allows the closed forms.
-        covariance: [sites, sites], of every coordinate.
-        engine: `series` where f is smooth, `quadrature` otherwise and where `missing` is too large.
+        means: [sites, coordinates]; None for 0 (closed forms).
+        covariance: [sites, sites].
+        engine: `series` for smooth f; `quadrature` otherwise, or if `missing` is too large.
     """
     if activation == linear:
         ones = jnp.ones_like(covariance)
@@ -123,7 +118,7 @@ def _arc_cosine(activation: Activation, covariance: jax.Array) -> Products:
 
 
 def _arc_sine(covariance: jax.Array) -> Products:
-    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))); D is its derivative in c."""
+    """V = (2/pi) arcsin(2 c / sqrt((1 + 2 q_1)(1 + 2 q_2))), D = dV/dc."""
     scale = 1.0 + 2.0 * jnp.diagonal(covariance)
     norms = jnp.sqrt(scale[:, None] * scale[None])
     products = (2.0 / math.pi) * jnp.arcsin(2.0 * covariance / norms)
@@ -159,7 +154,7 @@ def _by_series(activation: Activation, means: jax.Array | None, covariance: jax.
 
 
 def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Array, jax.Array]:
-    """E[f(u) f(v)] and E[f'(u) f'(v)] of one pair by two-dimensional quadrature."""
+    """E[f(u) f(v)] and E[f'(u) f'(v)] by 2-D quadrature."""
     first, second = variances
     angle = HalfAngle(0.5 * (1.0 - cosine), 0.5 * (1.0 + cosine))
     rule = pair_rule(activation.kinks, first, second, second - first, angle, means)
@@ -173,7 +168,7 @@ def _any_pair(activation: Activation, means, variances, cosine) -> tuple[jax.Arr
 def _homogeneous_pair(
     activation: Activation, means, variances, cosine
 ) -> tuple[jax.Array, jax.Array]:
-    """The same for a homogeneous f, by one-dimensional quadrature over u (module docstring)."""
+    """The same for homogeneous f, by 1-D quadrature."""
     assert activation.slopes is not None
     left, right = activation.slopes
     std_1, std_2 = jnp.sqrt(variances[0]), jnp.sqrt(variances[1])
@@ -220,7 +215,7 @@ def _by_pairs(
 
 
 def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Variances and correlations: 1 on the diagonal, 0 with a site that does not vary."""
+    """Variances and correlations."""
     variance = jnp.maximum(jnp.diagonal(covariance), 0.0)
     norms = jnp.sqrt(variance[:, None]) * jnp.sqrt(variance[None])
     correlation = jnp.clip(covariance / jnp.where(norms > 0, norms, 1.0), -1.0, 1.0)
@@ -230,7 +225,7 @@ def _correlations(covariance: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _hermite(nodes: np.ndarray) -> np.ndarray:
-    """[terms, nodes]: orthonormal, sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
+    """[terms, nodes]: sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1}."""
     rows = [np.ones_like(nodes), nodes]
     for k in range(1, NUM_TERMS - 1):
         rows.append((nodes * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))

@@ -1,4 +1,4 @@
-"""Variances, start of the stream and patches of a residual network, for the residual recursion."""
+"""Variances, start of the stream and patches of a residual network."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ PARAMETERS = ("embedding", "weights", "branch", "biases", "output")
 
 
 class Variances(NamedTuple):
-    """Variances of weights times coordinates of one position, and of biases; 0 for none."""
+    """Weight variances times coordinates, and bias variances; 0 for none."""
 
     embedding: float
     weight: float
@@ -27,7 +27,7 @@ class Variances(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """1.0 for parameters whose gradients are in the tangent kernel, 0.0 for frozen ones."""
+    """1.0 for parameters in the NTK, else 0.0."""
 
     embedding: float
     weights: float
@@ -40,10 +40,10 @@ class Start(NamedTuple):
     """The stream before the first block; sites are (input, position), position fastest.
 
     Attributes:
-        means: [sites, coordinates], the inputs; [sites, 1] of zeros after an embedding.
-        covariance: [sites, sites], of one coordinate after an embedding; 0 without one.
-        mean: [sites], of the coordinates.
-        second_moment: [sites, sites], lambda of the start.
+        means: [sites, coordinates], the inputs; zeros [sites, 1] after an embedding.
+        covariance: [sites, sites]; 0 without an embedding.
+        mean: [sites], over coordinates.
+        second_moment: [sites, sites], lambda.
     """
 
     means: np.ndarray
@@ -53,15 +53,15 @@ class Start(NamedTuple):
 
 
 def residual_variances(spec: ResNet | ConvResNet, dimension: int) -> Variances:
-    """The variances of every linear map.
+    """Variances of every linear map.
 
     Args:
-        spec: its widths matter only for a law whose scaling is `absolute`.
+        spec: widths matter only for scaling `absolute`.
         dimension: of the inputs.
 
     Raises:
-        SpecError: no residual network; inputs that do not fit; laws without exchangeable
-            coordinates, or without Gaussian ones where these are needed.
+        SpecError: no residual network; wrong dimension; laws without exchangeable coordinates, or
+            without Gaussian ones where needed.
     """
     remedy = "Kernels of an MLP: infinite_width.recursion.kernel_layers."
     validate.instance("spec", spec, ResNet | ConvResNet, "di.ResNet or di.ConvResNet", remedy)
@@ -90,9 +90,8 @@ def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: flo
     """The stream before the first block.
 
     Args:
-        spec: the network.
         x: [num, dimension].
-        embedding_var: variance of an embedding weight times its fan_in.
+        embedding_var: of an embedding weight times fan_in.
     """
     sites = x.reshape(len(x) * spec.positions, -1)
     products = sites @ sites.T / sites.shape[1]
@@ -103,14 +102,14 @@ def start_of_stream(spec: ResNet | ConvResNet, x: np.ndarray, embedding_var: flo
 
 
 def patches(spec: ResNet | ConvResNet) -> tuple[tuple[int, ...], ...]:
-    """[positions, patch]: the positions in every patch; -1 for zeros."""
+    """[positions, patch]: positions in every patch; -1 for zeros."""
     if isinstance(spec, ConvResNet):
         return neighbours(spec.image_shape, spec.kernel_size, spec.padding)
     return ((0,),)
 
 
 def trained_flags(trained: tuple[str, ...]) -> Trained:
-    """The groups of parameters in the tangent kernel.
+    """Flags of the groups in the NTK.
 
     Raises:
         SpecError: an unknown group.
@@ -122,7 +121,7 @@ def trained_flags(trained: tuple[str, ...]) -> Trained:
 
 
 def _check_laws(spec: ResNet | ConvResNet) -> None:
-    """Refuse laws without a Gaussian stream of exchangeable coordinates."""
+    """Refuse laws without a Gaussian exchangeable stream."""
     for name, law in laws_of(spec, LAWS).items():
         if not isinstance(law, Law):
             remedy = "Simulate; deepinit.theory has the moments in the limit of depth."

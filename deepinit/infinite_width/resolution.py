@@ -1,4 +1,4 @@
-"""Resolution of the quadrature over preactivations: its rule against a finer one."""
+"""Resolution of the quadrature over preactivations."""
 
 import functools
 from typing import Any
@@ -26,14 +26,11 @@ def check_resolution(
     *,
     with_derivative: bool = True,
 ) -> None:
-    """Compare both rules at the preactivation variances of every layer, in `host_float64`.
+    """Compare the quadrature with a finer one in every layer, in `host_float64`.
 
     Args:
-        activation: phi.
-        mean_squares: [num], of the inputs; 16 quantiles stand for more rows.
-        weight_vars: [layers], variance of a weight times fan_in, of the layers that phi follows.
-        bias_vars: [layers].
-        with_derivative: check E phi'^2 too.
+        mean_squares: [num], of the inputs; 16 quantiles represent more.
+        weight_vars, bias_vars: [layers] that phi follows; weights times fan_in.
 
     Raises:
         SpecError: the rules differ, e.g. `sin` at a variance of 100.
@@ -55,7 +52,7 @@ def check_resolution(
 
 
 def unresolved_error(activation: Activation, where: str, error: float) -> SpecError:
-    """The error of a rule that differs from the finer one by a relative `error`."""
+    """Error of a rule with a relative error."""
     return SpecError(
         f"{activation} of {where} at infinite width, which the quadrature does not resolve "
         f"(relative error {error:.1g})",
@@ -84,7 +81,7 @@ def _layers(activation: Activation, with_derivative: bool, mean_squares, weight_
 def second_moments(
     activation: Activation, std: jax.Array, mean: jax.Array | None, finer: bool
 ) -> jax.Array:
-    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2), by the rule of all kernels or a finer one."""
+    """[E phi(x)^2, E phi'(x)^2], x ~ N(mean, std^2)."""
     nodes, weights = point_rule(activation.kinks, std, mean, finer)
     x = std * nodes if mean is None else mean + std * nodes
     squares = jnp.stack([activation(x) ** 2, activation.derivative(x) ** 2])

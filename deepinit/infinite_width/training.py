@@ -1,15 +1,11 @@
-r"""Training in the linear regime: gradient flow of the mean square error by neural-tangents.
+"""Gradient flow of the mean square error in the linear regime, by neural-tangents.
 
-Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, time that of the flow theta' = -grad R (the rate times the
-steps of gradient descent). Linearised about the initial weights, with their tangent kernel Theta,
+Loss R = 1/(2n) sum_i |f(x_i) - y_i|^2, theta' = -grad R, Theta the initial tangent kernel:
 
     f_t = y + e^{-Theta t / n} (f_0 - y),
     f_t(x) = f_0(x) + Theta(x, .) Theta^{-1} (1 - e^{-Theta t / n}) (y - f_0).
 
-neural-tangents divides by n K, K the number of outputs: K is its learning rate here. Over
-initializations f_0 is centred with the covariance K of the NNGP kernel; with the mean kernel for
-Theta, f_t has the mean (1 - e^{-Theta t / n}) y and the covariance e^{-Theta t / n} K e^{-Theta t /
-n}, outputs independent. The caches of `predict` live within one call, outside of any trace.
+neural-tangents divides by n K, K the number of outputs: its learning rate is K here.
 """
 
 from collections.abc import Callable
@@ -32,14 +28,12 @@ _RELATIVE_FLOOR, _ABSOLUTE_FLOOR = 1e-18, 1e-300
 
 
 class NtkTraining(NamedTuple):
-    """The law of a wide network in training; outputs are independent.
+    """Mean and variance over initializations in training; outputs are independent.
 
     Attributes:
-        times: [T].
-        mean: [T, n, K], of the outputs at the examples over initializations.
-        variance: [T, n, K], of the same.
-        loss: [T]: the mean of R.
-        test_mean, test_variance: [T, num, K] at the test inputs; None without them.
+        times, loss: [T], loss the mean of R.
+        mean, variance: [T, n, K], at the examples.
+        test_mean, test_variance: [T, num, K] or None.
     """
 
     times: np.ndarray
@@ -51,13 +45,12 @@ class NtkTraining(NamedTuple):
 
 
 class LinearizedTraining(NamedTuple):
-    """One network in training, linearised about its initial weights.
+    """One linearised network in training.
 
     Attributes:
-        times: [T].
+        times, loss: [T], loss R.
         outputs: [T, n, K], at the examples.
-        loss: [T]: R.
-        test_outputs: [T, num, K] at the test inputs; None without them.
+        test_outputs: [T, num, K] or None.
     """
 
     times: np.ndarray
@@ -74,32 +67,26 @@ def ntk_training(
     test_inputs: Any = None,
     kernels: KernelsOf = standard_kernels,
 ) -> NtkTraining:
-    """Mean and variance over initializations of gradient flow under the mean tangent kernel.
+    """Mean and variance over initializations of gradient flow under the mean NTK.
 
-    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}),
-    loss = 1/(2n) sum_ik [(mean - y)^2 + variance], by
-    `neural_tangents.predict.gradient_descent_mse_ensemble`; other inputs: module docstring.
+    mean = (1 - e^{-Theta t/n}) y, variance = diag(e^{-Theta t/n} K e^{-Theta t/n}), K the NNGP
+    kernel, loss = 1/(2n) sum_ik [(mean - y)^2 + variance].
 
     Args:
-        spec: the network of `training.perceptron(spec)`: an MLP with an output layer, without an
-            output bias; in standard parametrization, at its own widths.
+        spec: with an output layer, for `training.perceptron(spec)`: standard parametrization, no
+            output bias.
         examples: inputs [n, dimension], targets [n, K].
-        times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
-        test_inputs: [num, dimension]; None for none.
-        kernels: `standard_kernels`, or `stax_standard_kernels` for neural-tangents' own.
-
-    Returns:
-        float64 arrays. The variance falls to 0 where the kernel has learned everything.
+        times: [T], >= 0, not decreasing: learning rate times steps.
+        test_inputs: [num, dimension].
+        kernels: `standard_kernels` or `stax_standard_kernels`.
 
     Raises:
-        SpecError: classes as targets, no output layer or another number of outputs than targets,
-            constant biases, times negative, decreasing or not finite, test inputs of another
-            dimension.
-        ResourceError: neural-tangents is absent or does not work here.
+        SpecError: class targets, no output layer, wrong number of outputs, constant biases, invalid
+            times.
+        ResourceError: neural-tangents is absent or does not work.
 
-    Valid for: widths to infinity in the lazy regime; error O(1/width). Small initializations leave
-        it: their kernels grow and turn. At t = 0 the loss is exact at every width of one hidden
-        layer with normal laws.
+    Valid for: infinite width in the lazy regime (not small initializations); error O(1/width). At t
+        = 0 the loss is exact at every width for one hidden layer with normal laws.
 
     Reference: arXiv 1902.06720, sections 2.2 and 2.3.
     """
@@ -144,7 +131,7 @@ def ntk_training(
 
 
 def _check_parameters(parameters: Any) -> None:
-    """Refuse leaves without a derivative: as float64 they would be trained too."""
+    """Refuse leaves that are not floating-point."""
     import jax
     import jax.numpy as jnp
 
@@ -164,31 +151,24 @@ def linearized_training(
     *,
     test_inputs: Any = None,
 ) -> LinearizedTraining:
-    """Gradient flow of one network, linearised about its parameters: its own kernel and f_0.
+    """Gradient flow of one network, linearised about its parameters.
 
-    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network, by
-    `neural_tangents.predict.gradient_descent_mse`.
+    f_t = y + e^{-Theta t/n} (f_0 - y), Theta [n, n, K, K] of this network.
 
     Args:
-        apply_fn: `apply_fn(parameters, x)` for one input, [dimension] -> [K], like `Network.apply`.
-        parameters: a pytree of floating-point arrays; computed with in float64.
-        examples: inputs [n, dimension], targets [n, K].
-        times: [T], of the flow, >= 0 and not decreasing: rate times steps of gradient descent.
-        test_inputs: [num, dimension]; None for none.
-
-    Returns:
-        float64 arrays.
+        apply_fn: `apply_fn(parameters, x)`, [dimension] -> [K], like `Network.apply`.
+        parameters: a pytree of floating-point arrays, cast to float64.
+        examples, times, test_inputs: as `ntk_training`.
 
     Raises:
-        SpecError: classes as targets, another number of outputs than of targets, times negative,
-            decreasing or not finite, test inputs of another dimension, parameters that are no
-            floating-point numbers.
-        ResourceError: neural-tangents, or its structured derivatives, do not work here.
+        SpecError: class targets, wrong number of outputs, invalid times, parameters not
+            floating-point.
+        ResourceError: neural-tangents, or its structured derivatives, do not work.
 
-    Valid for: exact for the linearised network at any width; the network itself follows it to
-        O(1/sqrt(width)) in the lazy regime.
+    Valid for: exact for the linearised network; the network follows it to O(1/sqrt(width)) in the
+        lazy regime.
 
-    Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (the kernel).
+    Reference: arXiv 1902.06720, section 2.2; arXiv 2206.08720 (kernel).
     """
     times = _checked_times(times)
     _check_examples(examples)
@@ -255,7 +235,7 @@ def _check_examples(examples: Any) -> None:
 
 
 def _checked_test(test_inputs: Any, examples: Examples) -> np.ndarray:
-    """[num, dimension], no rows without test inputs."""
+    """[num, dimension]; zero rows for None."""
     if test_inputs is None:
         return np.empty((0, examples.dimension))
     remedy = "Flatten images: x.reshape(len(x), -1)."

@@ -1,19 +1,13 @@
-r"""Kernels of networks in standard parametrization: gradient descent on the weights themselves.
+"""Kernels of networks in standard parametrization.
 
-The perceptrons of `training`: weights W^l [n_l, n_{l-1}] with independent entries of variance v_l,
-hidden biases of variance b_l, no output bias. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l)
-phi'(z'^l)] of one neuron, (z^l, z'^l) ~ N(0, K^l), and S^0 = x.x'/n_0,
+Perceptrons of `training`: weights W^l [n_l, n_{l-1}] of variance v_l, hidden biases of variance
+b_l. With S^l = E[phi(z^l) phi(z'^l)], D^l = E[phi'(z^l) phi'(z'^l)], (z^l, z'^l) ~ N(0, K^l),
+S^0 = x.x'/n_0,
 
     K^l = n_{l-1} v_l S^{l-1} + b_l,
     Theta^l = n_{l-1} S^{l-1} + 1 + n_{l-1} v_l D^{l-1} Theta^{l-1},      Theta^1 = x.x' + 1,
 
-the 1 for a trained bias. At the output, f = W^{L+1} phi(z^L): the same without b and 1. For one
-hidden layer of m neurons and first-layer biases, z = (x, 1),
-
-    Theta(x, x') = m E[phi(w.z) phi(w.z')] + m v_2 z.z' E[phi'(w.z) phi'(w.z')].
-
-Exact means of f f' and of the empirical tangent kernel at every width for one hidden layer with
-Gaussian weights and for linear networks of any depth; else limits as widths grow.
+the 1 for a trained bias; at the output, without b and 1.
 """
 
 from collections.abc import Callable
@@ -35,7 +29,7 @@ class TrainingKernels(NamedTuple):
 
     Attributes:
         nngp: [num, num]: covariance of f over initializations.
-        ntk: [num, num]: Theta, the sum over parameters of the products of derivatives of f.
+        ntk: [num, num].
     """
 
     nngp: np.ndarray
@@ -46,23 +40,22 @@ KernelsOf = Callable[[MLP, np.ndarray], TrainingKernels]
 
 
 def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
-    """NNGP and NTK of the output in standard parametrization, at the spec's widths and laws.
+    """NNGP and NTK of the output in standard parametrization.
 
     Args:
-        spec: an MLP with an output layer, taken without a bias; hidden biases are trained.
-        x: [num, dimension], finite rows.
+        spec: with an output layer, taken without bias; hidden biases are trained.
+        x: [num, dimension].
 
     Returns:
-        Two arrays [num, num], float64; accuracy and cost as `recursion.kernel_layers`.
+        [num, num], float64; accuracy of `recursion.kernel_layers`.
 
     Raises:
-        SpecError: no MLP, no output layer, constant biases, x is not a matrix of finite numbers,
-            the quadrature does not resolve the activation.
+        SpecError: no output layer, constant biases, unresolved activation.
 
-    Valid for: exact means at every width for one hidden layer with normal weights and biases and
-        for linear networks; else widths to infinity, error O(1/width).
+    Valid for: exact means of f f' and of the empirical NTK at every width for one hidden layer with
+        normal weights and biases and for linear networks; else error O(1/width).
 
-    Reference: arXiv 2001.07301 (standard parametrization); derivation: the module docstring.
+    Reference: arXiv 2001.07301.
     """
     x = checked_rows(x)
     weight_vars, bias_vars, fan_ins = _layers(spec, x.shape[1])
@@ -81,21 +74,16 @@ def standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
 
 
 def stax_standard_kernels(spec: MLP, x: np.ndarray) -> TrainingKernels:
-    """`standard_kernels` by neural-tangents' stax, where that has the activation.
-
-    Args:
-        spec: as in `standard_kernels`.
-        x: [num, dimension], finite rows.
+    """`standard_kernels` by neural-tangents' stax, for its activations.
 
     Returns:
-        Two arrays [num, num], float64, to about 1e-8 a layer at variances of order 1, less with
-        tiny weights (sines are differences of exponentials near 1).
+        [num, num], float64, to about 1e-8 a layer at variances of order 1, less with tiny weights.
 
     Raises:
         SpecError: as `standard_kernels`.
-        ResourceError: neural-tangents is absent or does not work here.
+        ResourceError: neural-tangents is absent or does not work.
 
-    Reference: arXiv 1912.02803 (neural-tangents), 2001.07301.
+    Reference: arXiv 1912.02803, 2001.07301.
     """
     x = checked_rows(x)
     weight_vars, bias_vars, _ = _layers(spec, x.shape[1])
@@ -149,7 +137,7 @@ def _standard_scan(activation, has_bias, x, weight_vars, bias_vars, fan_ins):
 
 
 def _layers(spec: MLP, dimension: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weight variances times fan_in, bias variances (0 at the output), fan_ins: [depth + 1]."""
+    """Weight variances times fan_in, bias variances, fan_ins."""
     weight_vars, bias_vars = layer_variances(spec, dimension)
     if spec.output_width is None:
         remedy = "Write di.MLP(..., output_width=1)."

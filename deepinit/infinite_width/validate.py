@@ -19,14 +19,14 @@ def checked_rows(x: Any) -> np.ndarray:
 def checked_limit(
     limit: T, what: str = "", *, along: str = "", is_log: bool = False, is_kernel: bool = False
 ) -> T:
-    """The limit, all numbers finite.
+    """The limit, if all numbers are finite.
 
     Args:
         limit: an array, a number, or a NamedTuple of arrays or None.
-        what: name of the limit, or of the owner of the fields.
-        along: name of the first axis ("layer"): the message has the first entry that is not finite.
-        is_log: a logarithm, which may be -inf.
-        is_kernel: the fields are kernels, written in capitals.
+        what: name of the limit, or of the fields' owner.
+        along: first axis ("layer"), for the message.
+        is_log: allows -inf.
+        is_kernel: fields are kernels.
 
     Raises:
         SpecError: a number is infinite or NaN.

@@ -1,11 +1,8 @@
-r"""Covariances of the velocities dz/dt of preactivations along a curve, at infinite width.
+"""Covariances of the velocities dz/dt of preactivations along a curve.
 
-One neuron's preactivation z(t) = z(gamma(t)) is a centred Gaussian process with kernel K(t, s),
-jointly with its velocity: Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt,
-Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies all by the weight variance; a
-constant bias has no velocity. Through phi, the chain rule gives E[phi'(z_t) phi'(z_s) dz_t dz_s],
-E[phi'(z_t) phi(z_s) dz_t] and E[phi'(z_t) phi(z_t) dz_t], without phi'': given z_t and z_s the
-velocities are Gaussian with a mean linear in them. In the frame of independent normals
+For z(t) of kernel K(t, s): Cov(dz_t, dz_s) = C(t, s) = d^2 K / dt ds, Cov(dz_t, z_s) = dK / dt,
+Cov(z_t, dz_t) = (1/2) dK(t, t) / dt. An affine layer multiplies by the weight variance.
+Nonlinearity, in the frame of independent normals:
 
     z_t = sqrt(q_t) z_1,                                Cov(dz_t, z_i) = a_i,
     z_s = sqrt(q_s) (cos(theta) z_1 + sin(theta) z_2),  Cov(dz_s, z_i) = b_i,
@@ -13,17 +10,14 @@ velocities are Gaussian with a mean linear in them. In the frame of independent 
     C -> E[phi'(z_t) phi'(z_s) (a_1 z_1 + a_2 z_2) (b_1 z_1 + b_2 z_2)]
          + (C - a_1 b_1 - a_2 b_2) E[phi'(z_t) phi'(z_s)],
 
-and at t = s, C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2.
-
-Homogeneous phi with slopes (left, right), p = (left^2 + right^2)/2, r = (right - left)^2/(2 pi), by
-integration by parts (phi'' is (right - left) times a delta function):
+at t = s: C -> E[phi'(z_t)^2] C + E[phi'(z_t)^2 (z_1^2 - 1)] a_1^2; likewise dK/dt ->
+E[phi'(z_t) phi(z_s) dz_t]. Homogeneous phi, p and r as in `duals`:
 
     C -> (p - r theta) C + r sin(theta) (a_1 A_s + a_2 B_s),
     dK/dt -> (p - r theta) dK/dt + r sin(theta) sqrt(q_s) a_1,    C(t, t) -> p C(t, t),
 
-A_s and B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
-orthogonal to z_s. The kink of a homogeneous phi is a kink |t - s| in C. Errors of a_2 and B_s,
-quotients by sin(theta), are multiplied by it again: no digits are lost near the diagonal.
+A_s, B_s the covariances of dz_s with the unit normals along z_s and along the part of z_t
+orthogonal to z_s. Quotients by sin(theta) are multiplied by it again: no digits are lost.
 """
 
 from typing import NamedTuple
@@ -38,14 +32,14 @@ from deepinit.infinite_width.quadrature import pair_rule, point_rule
 
 
 class Velocities(NamedTuple):
-    """Covariances of the velocities of points and pairs (t, s) of a `Rows`.
+    """Covariances of the velocities of points and pairs (t, s).
 
     Attributes:
         point_cross: [points], Cov(z_t, dz_t).
-        point: [points], Var(dz_t) = C(t, t).
-        first_cross: [pairs], Cov(dz_t, z_s) = dK / dt.
-        second_cross: [pairs], Cov(z_t, dz_s) = dK / ds.
-        pair: [pairs], Cov(dz_t, dz_s) = C(t, s).
+        point: [points], C(t, t).
+        first_cross: [pairs], Cov(dz_t, z_s).
+        second_cross: [pairs], Cov(z_t, dz_s).
+        pair: [pairs], C(t, s).
     """
 
     point_cross: jax.Array
@@ -56,7 +50,7 @@ class Velocities(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Covariances of the two velocities of a pair with z_1 (along) and z_2 (across)."""
+    """Covariances with z_1 (along) and z_2 (across)."""
 
     along_1: jax.Array
     across_1: jax.Array
@@ -65,7 +59,7 @@ class Frame(NamedTuple):
 
 
 def velocities_of_points(x, tangents, first, second) -> Velocities:
-    """Velocities of the inputs, from points and tangents [points, dimension]."""
+    """Velocities of the inputs, from points and tangents."""
 
     def gram(a, b):
         return jnp.mean(a * b, axis=1)
@@ -82,14 +76,11 @@ def velocities_of_points(x, tangents, first, second) -> Velocities:
 def velocity_scan(
     activation: Activation, rows: Rows, velocities: Velocities, weight_vars, bias_vars
 ) -> Velocities:
-    """The velocities of the last affine layer.
+    """Velocities of the last affine layer.
 
     Args:
-        activation: phi, static under jit.
-        rows: the inputs.
-        velocities: of the inputs.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
+        rows, velocities: of the inputs.
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
 
     def layer(carry, variances):
@@ -115,7 +106,7 @@ def nonlinear_layer(
 
 
 def frame(rows: Rows, velocities: Velocities) -> Frame:
-    """Covariances with z_1 and z_2; where z_t vanishes the first axis is along z_s."""
+    """Covariances with z_1 and z_2 (z_s for z_1 where z_t = 0)."""
     std_1, std_2 = jnp.sqrt(rows.variance[rows.first]), jnp.sqrt(rows.variance[rows.second])
     sine, cosine = _sine_and_cosine(rows.angle)
     # with the unit normals along z_s and along z_t
@@ -192,7 +183,7 @@ def _sine_and_cosine(angle: HalfAngle):
 
 
 def _ratio(numerator, denominator, otherwise=0.0):
-    """numerator / denominator, and `otherwise` where the denominator is 0."""
+    """numerator / denominator; `otherwise` for denominator 0."""
     return jnp.where(
         denominator > 0, numerator / jnp.where(denominator > 0, denominator, 1.0), otherwise
     )

@@ -1,12 +1,11 @@
-"""neural-tangents on the installed JAX: `load()` returns the package.
+"""neural-tangents on the installed JAX, by `load()`.
 
-neural-tangents 0.6.5 was written for JAX 0.4.25 and is no longer maintained. Compatibility shims:
+Shims for neural-tangents 0.6.5, written for JAX 0.4.25 and unmaintained:
 
-- `import_shims`: names that JAX has moved, lent to JAX while the package is imported;
-- `function_shims`: functions of the package that no longer work, replaced on documented JAX.
+- `import_shims`: moved names, lent to JAX during import;
+- `function_shims`: broken functions of the package, replaced.
 
-JAX itself stays as it was. TensorFlow, which only `neural_tangents.experimental` needs, is never
-imported.
+TensorFlow (only `neural_tangents.experimental`) is never imported.
 """
 
 import importlib
@@ -29,7 +28,7 @@ def load() -> ModuleType:
     """The package neural_tangents, working on the installed JAX.
 
     Raises:
-        ResourceError: it is absent, of another version, or does not work on the installed JAX.
+        ResourceError: absent, of another version, or not working.
     """
     with _LOCK:
         version = _installed_version()
@@ -46,7 +45,7 @@ def load() -> ModuleType:
 
 @lru_cache(maxsize=1)  # once a process; an exception is not remembered
 def require_structured_derivatives() -> None:
-    """Compare structured derivatives with the Jacobian contraction on a small network.
+    """Compare structured derivatives with the Jacobian contraction.
 
     Raises:
         ResourceError: they fail or differ.

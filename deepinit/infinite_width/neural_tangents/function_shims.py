@@ -1,15 +1,12 @@
 """Functions of neural-tangents that fail on newer JAX, on documented JAX.
 
-Original mechanism and replacement:
-
-- the linear program whose transpose is the pullback: `jax.linearize` and `jax.make_jaxpr`;
-- reverse and forward derivative of one equation: `jax.linear_transpose`, `jax.jvp` of the
-primitive;
-- reading values and adding cotangents: without debug checks on removed abstract values;
-- operation counts: `cost_analysis()` returned a list, now a dict;
-- `jax.core.eval_context`, which fails under vmap: `jax.ensure_compile_time_eval`;
-- scipy's `eigvals=`: `subset_by_index=`;
-- `jnp.dtype(array)` and `jnp.size(shape-only value)`, deprecated: read from the value.
+- Pullback as a transposed linear program: `jax.linearize`, `jax.make_jaxpr`.
+- Derivatives of one equation: `jax.linear_transpose`, `jax.jvp`.
+- Reading values, adding cotangents: without checks on removed abstract values.
+- `cost_analysis()`: a dict, formerly a list.
+- `jax.core.eval_context` (fails under vmap): `jax.ensure_compile_time_eval`.
+- scipy's `eigvals=`: `subset_by_index=`.
+- Deprecated `jnp.dtype(array)`, `jnp.size(shape-only value)`: read from the value.
 """
 
 import functools
@@ -65,7 +62,7 @@ class _Overlay(SimpleNamespace):
 
 
 def _primals_out_and_pullback(empirical, fn, mode, _j_rules, _s_rules, _fwd, *primals_in):
-    """fn's value, and its pullback: the linear program backwards, collecting `mode`."""
+    """fn's value and pullback, collecting `mode`."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal
 
@@ -103,7 +100,7 @@ _SEVERAL_OUTPUTS = ("split", "unstack")
 
 
 def _with_single_outputs(program, inputs):
-    """The program with split and unstack as slices of the outputs that are read."""
+    """The program with split and unstack as slices."""
     import jax
     from jax.extend.core import Literal
 
@@ -142,7 +139,7 @@ def _with_single_outputs(program, inputs):
 
 
 def _slices(equation, operand, wanted):
-    """The wanted outputs of a split or unstack, None for the others."""
+    """The wanted outputs of split or unstack, else None."""
     import jax
 
     axis, start, outs = equation.params["axis"], 0, []
@@ -158,7 +155,7 @@ def _slices(equation, operand, wanted):
 
 
 def _bind(equation, *values):
-    """The single output of the equation's primitive."""
+    """The equation's single output."""
     parameters = equation.primitive.get_bind_params(equation.params)
     leading, parameters = parameters if isinstance(parameters, tuple) else ((), parameters)
     out = equation.primitive.bind(*leading, *values, **parameters)
@@ -166,7 +163,7 @@ def _bind(equation, *values):
 
 
 def _equation_vjp(equation, cotangent, *values):
-    """Cotangents of the unknown inputs, in which the equation is linear; None for others."""
+    """Cotangents of the unknown inputs; else None."""
     import jax
     from jax.interpreters.ad import UndefinedPrimal, Zero
 
@@ -196,7 +193,7 @@ def _equation_vjp(equation, cotangent, *values):
 
 
 def _equation_jvp(equation, index, tangent, *values):
-    """The equation's derivative in its input number `index`, along `tangent`."""
+    """Derivative in input `index`, along `tangent`."""
     import jax
     import jax.numpy as jnp
 
@@ -213,7 +210,7 @@ def _equation_jvp(equation, index, tangent, *values):
 
 
 def _concrete(value):
-    """An array; zeros where only the shape is known."""
+    """An array; zeros for a mere shape."""
     import jax.numpy as jnp
     from jax.core import ShapedArray
     from jax.interpreters.ad import UndefinedPrimal
@@ -244,7 +241,7 @@ def _read_primal(known, variable):
 
 
 def _operation_count(fn, optimize, *args, **kwargs) -> float:
-    """Floating-point operations of one call, by the compiler's estimate, or 0."""
+    """Compiler's estimate of floating-point operations, or 0."""
     import jax
 
     lowered = jax.jit(fn).lower(*args, **kwargs)

@@ -13,18 +13,18 @@ _MOVED_TO_EXTEND = ("Jaxpr", "JaxprEqn", "Literal", "Var", "Primitive")
 
 
 def safe_map(fn, *sequences) -> list[Any]:
-    """[fn(*items)]; sequences of unequal length are an error."""
+    """[fn(*items)] over sequences of equal length."""
     return [fn(*items) for items in zip(*sequences, strict=True)]
 
 
 def safe_zip(*sequences) -> list[Any]:
-    """list(zip(...)); sequences of unequal length are an error."""
+    """list(zip(...)) of sequences of equal length."""
     return list(zip(*sequences, strict=True))
 
 
 @contextlib.contextmanager
 def lent_names() -> Iterator[None]:
-    """Lend JAX the names that it lacks, and remove them on leaving."""
+    """Lend JAX the names that it lacks; remove them on leaving."""
     import jax.core
     import jax.extend.core as extended
     from jax.interpreters import ad

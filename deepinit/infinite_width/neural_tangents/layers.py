@@ -1,10 +1,8 @@
-"""Networks as layers of neural-tangents' `stax`, equal layers under one `stax.repeat`.
+"""Networks of neural-tangents' `stax`; equal layers share one `stax.repeat`.
 
-A residual block is serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum is
-available only for Gaussian branches of mean 0 and a Gaussian shortcut: the branch ends in a linear
-map, (psi, Dense) or (psi, Dense, phi, Dense), and the stream starts with an embedding. `stax.Conv`
-divides by the entries of the patch, deepinit by the channels alone: W_std^2 = patch entries per
-channel * w.
+Residual block: serial(FanOut(2), parallel(Identity(), branch), FanInSum()). The sum needs an
+embedding and centred Gaussian branches, (psi, Dense) or (psi, Dense, phi, Dense). `stax.Conv`
+divides by patch entries, deepinit by channels: W_std^2 = patch entries per channel * w.
 """
 
 import itertools
@@ -24,7 +22,7 @@ QUADRATURE_NODES = 96
 
 
 def stax_activation(activation: Activation) -> Any:
-    """neural-tangents' layer of an activation: closed form where it has one, else numerical.
+    """neural-tangents' layer of an activation: closed form, else numerical.
 
     Raises:
         SpecError: kinks without homogeneity (elu, selu, relu6, hard_swish).
@@ -48,9 +46,7 @@ def stax_network(activation: Activation, weight_vars: np.ndarray, bias_vars: np.
     """(init_fn, apply_fn, kernel_fn) of a fully connected network.
 
     Args:
-        activation: between every two affine layers.
-        weight_vars: [layers], variance of a weight times fan_in.
-        bias_vars: [layers], variance of a bias.
+        weight_vars, bias_vars: [layers]; weights times fan_in.
     """
     stax = load().stax
     layers = list(zip(weight_vars.tolist(), bias_vars.tolist(), strict=True))
@@ -65,7 +61,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
     """(init_fn, apply_fn, kernel_fn) of a residual network.
 
     Args:
-        spec: the network; images are [num, height, width, channels] or [num, length, channels].
+        spec: images are [num, height, width, channels] or [num, length, channels].
         variances: `residual_variances(spec, dimension)`.
 
     Raises:
@@ -90,7 +86,7 @@ def residual_stax_network(spec: ResNet | ConvResNet, variances: Variances) -> An
 
 
 def _dense(weight_var: float, bias_var: float) -> Any:
-    """Width 1: widths do not enter an infinite-width kernel in NTK parametrization."""
+    """Width 1: NTK-parametrized kernels do not depend on it."""
     b_std = float(np.sqrt(bias_var)) or None
     return load().stax.Dense(1, W_std=float(np.sqrt(weight_var)), b_std=b_std)
 
