@@ -1,4 +1,4 @@
-"""Paths of the limiting diffusion of a residual network: `key -> states at given times`."""
+"""Paths of the limiting diffusion of a residual network."""
 
 import dataclasses
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Paths(NamedTuple):
 
     Attributes:
         states: [num_times, num_inputs, width]; not finite after a path has left the floats.
-        lifetimes: [num_inputs], the time until the path left, up to a step; else the horizon.
+        lifetimes: [num_inputs], time until the path left, up to a step; else the horizon.
         left: [num_inputs] bool: the path is not finite.
     """
 
@@ -55,27 +55,25 @@ def path_fn(
 ) -> Callable[[Any], Paths]:
     """A pure function from a key to a path of the limiting diffusion (`drift_and_noise`).
 
-    Euler's method with `num_steps` steps: step l is block l of a network of that depth, phi(h)
-    replaced by a h + (b/2) Var h. Laws have a bias of order horizon / num_steps.
+    Euler's method: step l is block l of a network of depth `num_steps`, phi(h) replaced by
+    a h + (b/2) Var h. Laws have a bias of order horizon / num_steps.
 
     Args:
         spec: shallow blocks; each key draws the embedding, an output layer is not applied.
-        inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension]; of
-            convolutions, images as rows.
+        inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension], images too.
         times: [num_times], multiples of horizon / num_steps; None for the horizon alone.
-        horizon: T, in units of time of the spec's laws; 1 is the network's own limit.
-        num_steps: L; None for the spec's depth.
-        form: as for `drift_and_noise`.
+        horizon: in units of time of the spec's laws; 1 is the network's own limit.
+        num_steps: None for the spec's depth.
+        form, dtype: as for `drift_and_noise`.
         brownian: `layers`, the increments of a network of that depth; `tree`, a virtual Brownian
             tree: one path for all numbers of steps (powers of 2), at about 2 log2(num_steps) times
             the cost.
-        dtype: of the states, as for `drift_and_noise`.
         allow_explosion: allow a horizon beyond the explosion time at large width; see `Paths.left`.
 
     Returns:
         `key -> Paths`. If psi grows faster than |x|^(1/2) and phi''(0) is not 0, or faster than
-        |x|, a path of finite width explodes before the explosion time of large width with positive
-        probability, which falls with the width; after it, with probability that rises.
+        |x|, paths explode with positive probability: before the explosion time of large width it
+        falls with the width, after it rises.
 
     Raises:
         SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at
@@ -122,9 +120,7 @@ def check_explosion(
     """Raise SpecError for a horizon at or beyond an input's explosion time at large width.
 
     Args:
-        spec: of the stream.
         points: [num_inputs, dimension].
-        horizon: T.
         allowed: skip the check.
         remedy: end of the message.
     """

@@ -1,4 +1,4 @@
-"""Euler's method for Ito equations by diffrax, with equal steps and one Brownian increment each."""
+"""Euler's method for Ito equations by diffrax, with equal steps."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -77,10 +77,7 @@ def euler(
     Args:
         drift: of the whole state, a pytree that may contain more than the equation's.
         noise: of the whole state, linear in the increment.
-        start: y at time 0.
-        equation: gives the Brownian increments dB.
-        grid: steps and recorded times.
-        key: of the path.
+        equation: gives the increments dB.
         brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
             `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
     """

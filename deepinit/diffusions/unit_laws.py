@@ -1,8 +1,7 @@
 """Laws of weights and biases per unit of time: sums over infinitely many blocks.
 
 A block of L has W = mean / L + noise / sqrt(L). The sum over blocks tends to mean t + a Brownian
-motion with the covariance of the noise, for any law of its entries (here: uncorrelated entries of
-equal variance, or Gaussian with given covariance).
+motion with the covariance of the noise, for any law of its entries.
 """
 
 import dataclasses
@@ -42,7 +41,7 @@ class UnitLaw(NamedTuple):
 
     @property
     def acts_on_rows(self) -> bool:
-        """Whether images of given rows can be drawn without the matrix."""
+        """Whether images of rows can be drawn without the matrix."""
         return self.full is None
 
     def increment(self, key: jax.Array, duration: float, dtype: Any) -> jax.Array:
@@ -84,7 +83,7 @@ class UnitLaw(NamedTuple):
         return norms * jnp.sum(self.outer**2, axis=1)
 
     def squared(self, derivative: jax.Array) -> jax.Array:
-        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj] of Z = B diag(derivative), B square."""
+        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj], Z = B diag(derivative), B square."""
         if self.scale is not None:
             return self.scale**2 * jnp.diag(derivative * derivative)
         if self.full is None:
@@ -102,10 +101,9 @@ def unit_law(
     """The law per unit of time of one layer's law.
 
     Args:
-        law: of one layer's matrix, or of its bias as a matrix of one column.
+        law: of the matrix, or of the bias as a matrix of one column.
         shape: (fan_out, fan_in).
         name: for error messages.
-        dtype: of the factors.
         brownian: Gaussian increments; else increments of the law itself.
 
     Raises:
