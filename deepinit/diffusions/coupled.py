@@ -2,8 +2,8 @@
 
 The network and Euler's method with one step per block share W and b. A block adds phi(h) to the
 network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b = O(depth^(-1/2)). The difference is
-(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)). Independent centred
-terms add in squares: the root mean square distance is
+(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)): the root mean square
+distance is
 
     O(depth^(-1/2)) for phi''(0) = b != 0,    O(depth^(-1)) for b = 0.
 """
@@ -33,7 +33,7 @@ _BATCH_SIZE = 64  # pairs of paths
 
 
 class Coupled(NamedTuple):
-    """The streams after the last block, [num_inputs, width] each, from one draw of W and b."""
+    """Streams after the last block, [num_inputs, width] each, from one draw of W and b."""
 
     network: jax.Array
     diffusion: jax.Array
@@ -47,7 +47,7 @@ class CoupledErrors(NamedTuple):
         rms: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width), last block.
         standard_errors: of rms.
         orders: [num_inputs], p of rms ~ depth^-p, by weighted least squares of logarithms.
-        order_errors: [num_inputs], standard errors from sampling alone.
+        order_errors: [num_inputs], from sampling alone.
         local_orders, local_order_errors: [num_depths - 1, num_inputs], of successive depths.
         num_left: [num_depths], draws that are not finite, excluded.
     """
@@ -65,16 +65,14 @@ class CoupledErrors(NamedTuple):
 def coupled_fn(
     spec: ResNet | ConvResNet, inputs: Inputs | ArrayLike, *, dtype: DTypeLike = "float32"
 ) -> Any:
-    """A pure function from a key to a network and its diffusion's path on the same W and b.
+    """`key -> Coupled`: a network and its diffusion's path on the same W and b.
+
+    The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block.
 
     Args:
         spec: shallow blocks, of any law that shrinks with depth; the output layer is ignored.
         inputs: as for `path_fn`.
         dtype: as for `drift_and_noise`.
-
-    Returns:
-        `key -> Coupled`: the network `di.network(spec).init(key, ...)`, and the path with one Euler
-        step per block.
 
     Raises:
         SpecError: as `path_fn`, for the horizon 1.
@@ -107,16 +105,14 @@ def coupled_errors(
     """Root mean square distance of networks from their limiting diffusion on the same noise.
 
     Args:
-        spec: as for `coupled_fn`; its depth is ignored.
-        inputs: as for `path_fn`.
+        spec, inputs, dtype: as for `coupled_fn`; the spec's depth is ignored. float32 rounding adds
+            about 1e-7 sqrt(depth).
         depths: at least two, increasing.
         num_seeds: networks per depth, >= 2, independent between depths.
-        key: integer.
-        dtype: as for `drift_and_noise`; float32 rounding adds about 1e-7 sqrt(depth).
 
     Raises:
-        SpecError: as `coupled_fn`; a linear outer activation (distance 0); an input that stays at
-            0.
+        SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
+            0).
 
     Valid for: depth -> infinity; `local_orders` deviate by a relative order
         sigma^2 |psi(x)|^2 / (width depth).

@@ -9,7 +9,7 @@ V(x) = Var[B_W psi(x) + B_b] per unit of time. All inputs, and all positions of 
 with a row psi of its patch), share the noise. Two draws of one law:
 
 * `driving`: the matrix dB_W, for any law;
-* `gram`: its images of the k rows H: k x fan_out normals times a factor of H H^T. Needs independent
+* `gram`: its images of the k rows H, k x fan_out normals times a factor of H H^T, for independent
   neurons; cheaper by fan_in / k.
 """
 
@@ -52,8 +52,8 @@ class Equation(NamedTuple):
     Attributes:
         drift: x -> [num_inputs, width], per unit of time.
         noise: (x, `Noise`) -> [num_inputs, width], linear in the second.
-        increment: (key, dt) -> `Noise`. In the form `driving`, from layer l's key: the network's
-            layer l without drift.
+        increment: (key, dt) -> `Noise`; for `driving` and layer l's key: the network's layer l
+            without drift.
         coloured: standard Brownian increments (of `shapes`) -> `Noise`.
         shapes: of the Brownian motions.
         taylor: phi'(0) and phi''(0).
@@ -82,25 +82,21 @@ def drift_and_noise(
     """Ito equation of the infinite-depth limit of a residual network of shallow blocks.
 
     sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2 of `bias_law`, both with
-    scaling `depth`. The output layer is not part of it.
+    scaling `depth`.
 
     Args:
-        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth is ignored.
+        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; depth and output layer are ignored.
         num_inputs: inputs that share the noise.
         form: None for the cheaper one.
         dtype: float32, or float64 inside a `jax.enable_x64()` context.
         brownian: Gaussian increments for any law; else increments of the network's law.
 
-    Returns:
-        `Equation` on states [num_inputs, width].
-
     Raises:
         SpecError: two-layer blocks or an MLP; float64 outside 64-bit mode; phi(0) not 0 or a kink
-            of phi at 0; laws that do not shrink with depth; the form `gram` for a general
-            covariance.
+            at 0; laws that do not shrink with depth; `gram` for a general covariance.
 
-    Valid for: any width and psi with second derivatives almost everywhere. If phi''(0) is not 0 and
-        psi grows linearly, solutions may explode.
+    Valid for: psi with second derivatives almost everywhere. Solutions may explode if phi''(0) is
+        not 0 and psi grows linearly.
 
     Reference: arXiv:2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions).
     """

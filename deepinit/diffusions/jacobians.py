@@ -67,16 +67,14 @@ def jacobian_fn(
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Jacobians]:
-    """A pure function from a key to a path with its Jacobian and inverse.
+    """`key -> Jacobians`: a path with its Jacobian and inverse.
+
+    A step costs width^3 per input. The transpose of `between(t, T)` maps a gradient at x_T to x_t.
 
     Args:
         spec: fully connected shallow blocks.
 
-    Other arguments: `path_fn`, in the form `driving`.
-
-    Returns:
-        `key -> Jacobians`. A step costs width^3 per input. The transpose of `between(t, T)` maps a
-        gradient at x_T to x_t.
+    Other arguments: `path_fn`.
 
     Raises:
         SpecError: as `path_fn`; convolutions.

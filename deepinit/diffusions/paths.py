@@ -53,10 +53,9 @@ def path_fn(
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Paths]:
-    """A pure function from a key to a path of the limiting diffusion (`drift_and_noise`).
+    """`key -> Paths` of the limiting diffusion (`drift_and_noise`), by Euler's method.
 
-    Euler's method: step l is block l of a network of depth `num_steps`, phi(h) replaced by
-    a h + (b/2) Var h. Laws have a bias of order horizon / num_steps.
+    Step l is block l of a network of depth `num_steps`, phi(h) replaced by a h + (b/2) Var h.
 
     Args:
         spec: shallow blocks; each key draws the embedding, an output layer is not applied.
@@ -70,16 +69,13 @@ def path_fn(
             the cost.
         allow_explosion: allow a horizon beyond the explosion time at large width; see `Paths.left`.
 
-    Returns:
-        `key -> Paths`. If psi grows faster than |x|^(1/2) and phi''(0) is not 0, or faster than
-        |x|, paths explode with positive probability: before the explosion time of large width it
-        falls with the width, after it rises.
-
     Raises:
         SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at
-            or beyond the explosion time of an input at large width (independent entries only).
+            or beyond an explosion time at large width (independent entries only).
 
-    Valid for: strong order 1/2 in the step, weak order 1.
+    Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
+        phi''(0) is not 0, or faster than |x|, paths explode with positive probability: it falls
+        with the width before the explosion time of large width, and rises after it.
 
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.
@@ -117,7 +113,7 @@ def check_explosion(
     allowed: Any = False,
     remedy: str = _COUNTED,
 ) -> None:
-    """Raise SpecError for a horizon at or beyond an input's explosion time at large width.
+    """Raise SpecError for a horizon at or beyond an explosion time at large width.
 
     Args:
         points: [num_inputs, dimension].

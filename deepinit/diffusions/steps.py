@@ -74,10 +74,9 @@ def euler(
 ) -> Any:
     """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).
 
+    y is a pytree that may contain more than the equation's state; noise is linear in dB.
+
     Args:
-        drift: of the whole state, a pytree that may contain more than the equation's.
-        noise: of the whole state, linear in the increment.
-        equation: gives the increments dB.
         brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
             `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
     """

@@ -98,16 +98,12 @@ class UnitLaw(NamedTuple):
 def unit_law(
     law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True
 ) -> UnitLaw:
-    """The law per unit of time of one layer's law.
+    """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 
     Args:
         law: of the matrix, or of the bias as a matrix of one column.
-        shape: (fan_out, fan_in).
         name: for error messages.
         brownian: Gaussian increments; else increments of the law itself.
-
-    Raises:
-        SpecError: a law that does not shrink with depth.
     """
     given, remedy = f"{name} with scaling {law.scaling!r}", f"{name}=di.normal(s, scaling='depth')."
     validate.require(law.scaling == "depth", given, "scaling 'depth', or a matrix law", remedy)

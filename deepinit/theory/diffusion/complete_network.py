@@ -11,9 +11,8 @@ For b = 0
     NNGP = sigma_Y^2 [sigma_Z^2 E <z, z'> + r (E - 1)],
     NTK  = sigma_Y^2 [sigma_Z^2 (C + 2) E <z, z'> + r (C E + E - 1)]
 
-are kernels of a Bayesian linear model y = alpha + beta . z, of rank at most dim z + 1: singular for
-more inputs (condition with noise, or in weight space). As noise -> 0 they predict as least squares
-with intercept.
+are kernels of a Bayesian linear model y = alpha + beta . z, singular for more than dim z + 1 inputs
+(condition with noise, or in weight space).
 """
 
 from typing import Any, NamedTuple
@@ -35,12 +34,12 @@ PARTS = ("readout", "blocks", "embedding")
 
 
 class NetworkKernels(NamedTuple):
-    """Kernels of a complete network, and shares of its parts in the tangent kernel.
+    """Kernels of a complete network.
 
     Attributes:
         nngp: [N, N], covariance of the output.
         ntk: [N, N], sum of the shares of the trained parts.
-        readout, blocks, embedding: [N, N], shares; readout equals nngp.
+        readout, blocks, embedding: [N, N], shares of the tangent kernel; readout equals nngp.
     """
 
     nngp: np.ndarray
@@ -78,14 +77,14 @@ def network_kernels(
     Args:
         activation, weight_var, bias_var, horizon: as for `double_limit`.
         inner_products: [N, N], <z_i, z_j>, not divided by the dimension.
-        embedding_var: sigma_Z^2 > 0, of one weight; 1 / dim z keeps the inputs' scale.
-        readout_var: sigma_Y^2 > 0; a readout weight has variance readout_var / D.
+        embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
+        readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
         trained: parts in `ntk`.
 
     Raises:
         SpecError: as `double_limit`; an unknown part.
 
-    Valid for: the double limit, Gaussian embedding; phi''(0) != 0 below the explosion.
+    Valid for: the double limit, Gaussian embedding.
 
     Reference: arXiv:2007.03253, sections 5 and 6.3 (its variances Z/I and 1/D read 1/Z and 1).
     """
@@ -117,16 +116,14 @@ def linear_model(
     """The Bayesian linear model with the kernel of the complete network, b = 0.
 
         trained part    intercept_var             slope_var
-        readout         sigma_Y^2 r (E - 1)       sigma_Y^2 sigma_Z^2 E       (Bayesian inference)
+        readout         sigma_Y^2 r (E - 1)       sigma_Y^2 sigma_Z^2 E
         blocks          sigma_Y^2 r C E           sigma_Y^2 sigma_Z^2 C E
         embedding       0                         sigma_Y^2 sigma_Z^2 E
 
-    Several trained parts add; the readout alone is the NNGP. Other arguments: `network_kernels`.
+    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`.
 
     Raises:
         SpecError: phi(0) or phi''(0) not 0, a kink at 0, an unknown part.
-
-    Valid for: the double limit, psi = id.
 
     Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """

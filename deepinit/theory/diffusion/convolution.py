@@ -1,7 +1,7 @@
 """The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
-Blocks x_p + phi(dW x_(patch of p) + db), one filter for all positions,
-dW_ij ~ N(0, sigma_w^2 dt / D) for each offset d. For inputs i, j and positions p, p'
+Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each offset d of the
+filter. For inputs i, j and positions p, p'
 
     Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
     Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
@@ -43,27 +43,26 @@ class ConvolutionLimit(NamedTuple):
 
     @property
     def pooled(self) -> np.ndarray:
-        """[N, N], mean of Lambda over pairs of positions: kernel after global average pooling."""
+        """[N, N], mean of Lambda over positions: kernel after global average pooling."""
         return self.overlap.mean(axis=(2, 3))
 
     @property
     def pooled_block_kernel(self) -> np.ndarray:
-        """[N, N], mean of Theta over pairs of positions."""
+        """[N, N], mean of Theta over positions."""
         return self.block_kernel.mean(axis=(2, 3))
 
 
 def patch_indices(
     image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
 ) -> np.ndarray:
-    """The position that each offset of the filter reads at each position, stride 1.
+    """Positions that the filter reads at each position, [offsets, P], stride 1.
+
+    P, one beyond the last position, stands for 0.
 
     Args:
         image_shape: (P,), or (U, V); positions are numbered row by row.
         filter_size: K, odd; K or K x K centred offsets.
         padding: "circular", or "zero" (also "same").
-
-    Returns:
-        [offsets, P] integers; P, one beyond the last position, stands for 0.
 
     Raises:
         SpecError: not one or two sides, a filter even or larger than the image, an unknown padding.
@@ -102,7 +101,7 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances between positions and inputs, and the tangent kernel, in the double limit.
+    """Covariances and tangent kernel of convolutions in the double limit.
 
     Args:
         activation: phi with phi(0) = phi''(0) = 0.
@@ -118,9 +117,9 @@ def convolution_limit(
     Raises:
         SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, growth beyond float64.
 
-    Valid for: psi = id, stride 1, depth and width -> infinity.
+    Valid for: psi = id, stride 1.
 
-    Reference: arXiv:2007.03253, section 3.2 (the diffusion); moments: module docstring.
+    Reference: arXiv:2007.03253, section 3.2; moments: module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)
@@ -137,7 +136,7 @@ def convolution_limit(
 
 
 def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the Taylor terms of Lambda and Theta at the horizon."""
+    """Sums of the Taylor terms of Lambda and Theta."""
 
     def shifted(matrix: np.ndarray) -> np.ndarray:
         padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0

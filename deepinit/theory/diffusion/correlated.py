@@ -61,9 +61,9 @@ def correlated_moments(
         start: [N, D] inputs, or [D].
         row_covariance: [D, D], R (sigma^WO), between the neurons of a layer.
         column_covariance: [D, D], K (sigma^WI), between their weights.
-        bias_covariance: [D, D], B; None for no bias.
-        weight_drift: [D, D], mu_W; None for 0.
-        bias_drift: [D], mu_b; None for 0.
+        bias_covariance: [D, D], B.
+        weight_drift: [D, D], mu_W.
+        bias_drift: [D], mu_b.
 
     Returns:
         Relative error about 1e-10.
@@ -72,7 +72,7 @@ def correlated_moments(
         SpecError: phi(0) or phi''(0) not 0, a kink at 0, wrong shapes, a covariance not positive
             semidefinite.
 
-    Valid for: psi = id, depth -> infinity at fixed width; error O(horizon / depth).
+    Valid for: psi = id, fixed width; error O(horizon / depth).
 
     Reference: arXiv:2007.03253, assumption 6 and section 3; moments: module docstring.
     """

@@ -6,16 +6,14 @@ With s_ij = sigma_b^2 + sigma_w^2 lambda_ij and c_ij = lambda_ij - m_i m_j,
 
 Given x_0 the coordinates are independent Gaussian: mean x_0 + m_T - m_0, covariance c(T) - c(0).
 Tangent kernels for one coordinate: K_b' = a^2 sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
-By variation of constants
 
     c(T) = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
     K_W  = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt
     K_b  = r (E - 1).
 
 For b = 0: lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the
-correlation given x_0 depends neither on T nor on phi. For b != 0 the kernel is not affine in the
-inner product of the inputs, and explodes in finite time. The published eq. (39) lacks the drift
-(b/2) s.
+correlation given x_0 depends neither on T nor on phi. For b != 0 the kernel is not affine in
+<x_i, x_j>, and explodes. The published eq. (39) lacks the drift (b/2) s.
 """
 
 from typing import Any, NamedTuple
@@ -46,8 +44,8 @@ class DoubleLimit(NamedTuple):
         covariance: [N, N], c_T = lambda_T - m m.
         conditional_covariance: [N, N], c_T - c_0: of one coordinate, given the inputs.
         weight_kernel: [N, N], K_W: tangent kernel of the blocks' weights for one coordinate.
-        bias_kernel: K_b: of the blocks' biases, equal for all pairs.
-        explosion_times: [N]; infinite for b = 0.
+        bias_kernel: K_b, of the blocks' biases.
+        explosion_times: [N].
     """
 
     mean: np.ndarray
@@ -87,18 +85,18 @@ def double_limit(
         weight_var: a block's weights have variance weight_var dt / D.
         bias_var: its biases have variance bias_var dt.
         horizon: depth * dt.
-        mean: [N], mean of each input's coordinates (z if copied); None for 0.
+        mean: [N], of each input's coordinates (z if copied); None for 0.
 
     Returns:
         Relative error about 1e-13; near an explosion m and q amplify errors of T.
 
     Raises:
         SpecError: phi(0) != 0, a kink at 0, gram or gram - mean mean' not positive semidefinite, a
-            horizon at or beyond the explosion time of an input.
+            horizon at or beyond an explosion time.
 
-    Valid for: depth and width -> infinity, in either order; error O(horizon / depth), see
-        `depth_bias`; fluctuations O(kappa horizon / width). For b != 0 networks of finite width
-        explode with positive probability at every horizon.
+    Valid for: depth, width -> infinity in either order; error O(horizon / depth), see `depth_bias`;
+        fluctuations O(kappa horizon / width). For b != 0 finite networks explode with positive
+        probability at every horizon.
 
     Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module docstring.
     """
@@ -139,13 +137,13 @@ def explosion_times(
 
     Args:
         mean_squares: [N], q_0 = |x_i|^2 / D.
-        mean: [N], mean of each input's coordinates; None for 0.
+        mean: [N], of each input's coordinates; None for 0.
 
     Raises:
         SpecError: phi(0) != 0, a kink at 0, mean_squares < mean^2.
 
-    Valid for: the double limit. At finite width explosions before T* have positive probability,
-        vanishing with the width.
+    Valid for: the double limit; finite networks explode before T* with a probability that vanishes
+        with the width.
 
     Reference: arXiv:2007.03253, proposition 18; branches: `diffusion.riccati`.
     """

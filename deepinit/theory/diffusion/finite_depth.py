@@ -6,15 +6,15 @@ s = sigma_b^2 + sigma_w^2 lambda,
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
     E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2).
 
-Euler's rule misses half the second derivatives of the limit. With s(t) = s0 e^{kappa t} and
-S = s0_ii + s0_jj:
+With the error of Euler's rule and S = s0_ii + s0_jj:
 
     lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),    Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),
     e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E,
     e_Theta  = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
 
-tanh: 3.5 % of q at depth 500, q = 4 at the start; extrapolate in 1 / depth, or use the recursion at
-finite depth. Linear networks, any width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
+tanh: 3.5 % of q at depth 500, q = 4 at the start; extrapolate in 1 / depth.
+
+Linear networks, any width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
@@ -60,7 +60,7 @@ class LinearNetwork(NamedTuple):
 def depth_bias(
     activation: Any, gram: ArrayLike, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> DepthBias:
-    """Overlaps and tangent kernels at depth L minus infinite depth: coefficients of order 1/L.
+    """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
     Args:
         gram: [N, N], <x_i, x_j> / D at the start.
@@ -68,8 +68,8 @@ def depth_bias(
     Raises:
         SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
-    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have
-        mean 0 (else a fourth derivative moves the mean, and the overlap, by O(1/L)).
+    Valid for: psi = id, width -> infinity; odd phi, or inputs whose coordinates have mean 0 (else a
+        fourth derivative moves the mean, and the overlap, by O(1/L)).
 
     Reference: module docstring.
     """

@@ -75,10 +75,10 @@ def inner_limit(
         SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a horizon
             beyond the explosion (b != 0 and linear growth).
 
-    Valid for: Gaussian coordinates at the start, depth and width -> infinity. Finite networks with
-        b != 0 and psi growing linearly explode with positive probability (`may_explode`).
+    Valid for: Gaussian coordinates at the start. Finite networks with b != 0 and psi growing
+        linearly explode with positive probability (`may_explode`).
 
-    Reference: module docstring; arXiv:2007.03253, section 5.2, has the order parameters.
+    Reference: module docstring; order parameters: arXiv:2007.03253, section 5.2.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

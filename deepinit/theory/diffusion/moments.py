@@ -3,7 +3,7 @@
     dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,
     q_i = |x_i|^2 / D,    lambda = <x_1, x_2> / D.
 
-Rows of B are independent. By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
+By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
 
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
     d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt
@@ -15,12 +15,12 @@ Rows of B are independent. By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
                   + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
     (E q_1q_2)' = beta E(q_1 + q_2) + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
 
-Fluctuations are O(horizon / width) at every depth: the two limits commute. q is log-normal in size:
-samples do not estimate its high moments.
+Fluctuations are O(horizon / width) at every depth. Samples do not estimate high moments of q, which
+is log-normal in size.
 
-Linear networks close at every depth L: given x, h = a (dW x + db) has independent rows N(0, V),
-V_ij = (beta + kappa lambda_ij) T / L. q' = |x + h|^2 / D is V/D times a noncentral chi-square with
-D degrees of freedom, of cumulants
+Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V),
+V_ij = (beta + kappa lambda_ij) T / L, and q' = |x + h|^2 / D is V/D times a noncentral chi-square
+of D degrees of freedom, with cumulants
 
     c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1).
 
@@ -55,7 +55,7 @@ class OverlapMoments(NamedTuple):
     """Moments of the overlaps of two inputs at the horizon.
 
     Attributes:
-        mean: [2, 2], E lambda_ij; independent of the width.
+        mean: [2, 2], E lambda_ij.
         second: [2, 2], E lambda_ij^2 (diagonal: E q_i^2).
         square_product: E q_1 q_2.
     """
@@ -90,17 +90,16 @@ def mean_square_moments(
         bias_var: its biases have variance bias_var dt.
         horizon: depth * dt.
         highest: 1 to 12.
-        depth: of a linear network; None: infinite.
+        depth: of a linear network; None: infinite, an error O(horizon / depth), see `depth_bias`.
 
     Returns:
-        [highest + 1], float64, relative error about 1e-13 (times log2(depth)).
+        [highest + 1], relative error about 1e-13 (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0; a depth with an activation that is not
-            linear; moments beyond float64.
+        SpecError: phi(0) or phi''(0) not 0, a kink at 0; a depth with a phi that is not linear;
+            moments beyond float64.
 
-    Valid for: Gaussian weights and biases. depth=None has an error O(horizon / L) at depth L, see
-        `depth_bias`.
+    Valid for: Gaussian weights and biases.
 
     Reference: module docstring.
     """
@@ -138,7 +137,7 @@ def overlap_moments(
     Args:
         gram: [2, 2], <x_i, x_j> / D at the start.
 
-    Other arguments, accuracy, errors and validity: `mean_square_moments`.
+    The rest as in `mean_square_moments`.
 
     Reference: module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
     """
@@ -162,10 +161,7 @@ def log_mean_square_law(
 ) -> LogNormal:
     """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    Arguments and errors: `mean_square_moments`.
-
-    Returns:
-        Mean and variance of the natural logarithm.
+    Natural logarithm. Arguments and errors: `mean_square_moments`.
 
     Valid for: depth -> infinity at fixed width, exact.
 

@@ -28,14 +28,9 @@ def product_means(
 ) -> tuple[np.ndarray, np.ndarray]:
     """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), [N, N] each, x ~ N(mean, covariance).
 
-    Args:
-        mean: [N].
-        covariance: [N, N], positive semidefinite; degenerate pairs are allowed.
-        slopes: compute the second; else zeros.
-
-    Returns:
-        Error about 1e-12 for closed forms, and for psi as smooth as tanh at standard deviations up
-        to 8; with kinks about 1e-9, more where the correlation is within 1e-6 of 1 but not 1.
+    Degenerate pairs are allowed. Without `slopes` the second is 0, or a closed form. Error about
+    1e-12 for closed forms, and for psi as smooth as tanh at standard deviations up to 8; with kinks
+    about 1e-9, more where the correlation is within 1e-6 of 1 but not 1.
     """
     variances = np.diag(covariance)
     roots = np.sqrt(np.outer(variances, variances))

@@ -4,19 +4,18 @@ With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0
 
     m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2.
 
-u = p / n linearizes it: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for
-A < 0)
+u = p / n: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for A < 0)
 
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
     m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
     eta = (s_0 / 2) (sin(omega t) / omega) / n
 
-for every b, weight_var and A; the explosion time is the first zero of n, finite for b != 0 and
-s_0 > 0. For A < 0, y = w u_0 / sqrt(-A) has |y| >= 1 as -A = w^2 u_0^2 - b^2 s_0, and
+for every b, weight_var and A. The explosion time is the first zero of n, finite for b != 0,
+s_0 > 0. For A < 0, -A = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, y = w u_0 / sqrt(-A), and
 
     A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
 
-gives u_0 > a^2 / 2 > 0: y >= 1, equal only for b^2 s_0 = 0. The publication has A > 0 alone.
+gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0. The publication has A > 0 alone.
 """
 
 import math
@@ -56,7 +55,7 @@ class Riccati(NamedTuple):
 
     @property
     def reversed(self) -> "Riccati":
-        """The equation of -u(-t); its explosion time is the distance of the last explosion before 0."""
+        """The equation of -u(-t), whose explosion time is the distance of the last one before 0."""
         a2, b = self.constants.slope**2, self.constants.curvature
         return self._replace(mean=-self.mean - 2.0 * a2 / b) if b else self
 
@@ -82,7 +81,7 @@ class Riccati(NamedTuple):
         return self.mean + b * eta, square
 
     def _beyond(self) -> float:
-        """y - 1 for A < 0 and u_0 > 0, without cancellation: b^2 s_0 / (rho (rho + w u_0))."""
+        """y - 1 for A < 0 and u_0 > 0, without cancellation."""
         rho = math.sqrt(-self.discriminant)
         total = rho + math.sqrt(self.weight_var) * self.start
         return self.constants.curvature**2 * self.rate / (rho * total)
@@ -118,12 +117,9 @@ def panels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre nodes and weights on [0, horizon], exact to rounding near singularities.
 
-    A panel is at most half as long as its distance from explosions on either side. The imaginary
-    singularities and 4 / kappa (e^{kappa t} grows) bound it too.
-
-    Args:
-        horizon: below the explosion times.
-        num_nodes: per panel.
+    A panel is at most half as long as its distance from explosions on either side, and bounded by
+    the imaginary singularities and 4 / kappa, as e^{kappa t} grows. The horizon is below every
+    explosion.
     """
     after = min(system.explosion_time() for system in systems)
     before = min(
