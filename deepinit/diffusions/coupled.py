@@ -67,15 +67,9 @@ def coupled_fn(
 ) -> Any:
     """`key -> Coupled`: a network and its diffusion's path on the same W and b.
 
-    The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block.
-
-    Args:
-        spec: shallow blocks, of any law that shrinks with depth; the output layer is ignored.
-        inputs: as for `path_fn`.
-        dtype: as for `drift_and_noise`.
-
-    Raises:
-        SpecError: as `path_fn`, for the horizon 1.
+    The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block. The
+    output layer is ignored; laws are any that shrink with depth. Arguments and errors: `path_fn`,
+    for the horizon 1.
 
     Reference: arXiv:2007.03253, theorem 5 (convergence in law); coupling: module docstring.
     """

@@ -54,10 +54,10 @@ class Equation(NamedTuple):
         noise: (x, `Noise`) -> [num_inputs, width], linear in the second.
         increment: (key, dt) -> `Noise`; for `driving` and layer l's key: the network's layer l
             without drift.
-        coloured: standard Brownian increments (of `shapes`) -> `Noise`.
+        coloured: standard Brownian increments -> `Noise`.
         shapes: of the Brownian motions.
         taylor: phi'(0) and phi''(0).
-        weights: law of the weights per unit of time.
+        weights: law per unit of time.
         form: `driving` or `gram`.
     """
 

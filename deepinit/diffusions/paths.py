@@ -64,10 +64,9 @@ def path_fn(
         horizon: in units of time of the spec's laws; 1 is the network's own limit.
         num_steps: None for the spec's depth.
         form, dtype: as for `drift_and_noise`.
-        brownian: `layers`, the increments of a network of that depth; `tree`, a virtual Brownian
-            tree: one path for all numbers of steps (powers of 2), at about 2 log2(num_steps) times
-            the cost.
-        allow_explosion: allow a horizon beyond the explosion time at large width; see `Paths.left`.
+        brownian: `layers`, increments of a network of that depth; `tree`, a virtual Brownian tree:
+            one path for all powers of 2 of steps, at about 2 log2(num_steps) times the cost.
+        allow_explosion: allow a horizon beyond the explosion time at large width.
 
     Raises:
         SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at

@@ -75,14 +75,11 @@ def network_kernels(
     """NNGP and NTK of the complete network in the double limit, with its parts' shares.
 
     Args:
-        activation, weight_var, bias_var, horizon: as for `double_limit`.
+        activation, weight_var, bias_var, horizon: as for `double_limit`, with its errors.
         inner_products: [N, N], <z_i, z_j>, not divided by the dimension.
         embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
         readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
         trained: parts in `ntk`.
-
-    Raises:
-        SpecError: as `double_limit`; an unknown part.
 
     Valid for: the double limit, Gaussian embedding.
 
@@ -120,10 +117,8 @@ def linear_model(
         blocks          sigma_Y^2 r C E           sigma_Y^2 sigma_Z^2 C E
         embedding       0                         sigma_Y^2 sigma_Z^2 E
 
-    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`.
-
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, an unknown part.
+    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`;
+    SpecError also for phi''(0) != 0.
 
     Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """

@@ -61,11 +61,11 @@ def patch_indices(
 
     Args:
         image_shape: (P,), or (U, V); positions are numbered row by row.
-        filter_size: K, odd; K or K x K centred offsets.
+        filter_size: K, odd, at most a side; K or K x K centred offsets.
         padding: "circular", or "zero" (also "same").
 
     Raises:
-        SpecError: not one or two sides, a filter even or larger than the image, an unknown padding.
+        SpecError: other shapes, sizes or paddings.
 
     Reference: arXiv:2007.03253, section 3.2 (its filter size U V D reads K^2 D).
     """
@@ -104,18 +104,17 @@ def convolution_limit(
     """Covariances and tangent kernel of convolutions in the double limit.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
         gram: [N P, N P], <x_ip, x_jp'> / D at the start, input by input, positions row by row.
         image_shape, filter_size, padding: as for `patch_indices`.
         weight_var: a filter weight has variance weight_var dt / D, for every filter size.
-        bias_var: a bias has variance bias_var dt.
-        horizon: depth * dt.
+        bias_var, horizon: as for `double_limit`.
 
     Returns:
         Accurate to about 1e-13 of the largest entry.
 
     Raises:
-        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, growth beyond float64.
+        SpecError: as `patch_indices`; another phi, growth beyond float64.
 
     Valid for: psi = id, stride 1.
 

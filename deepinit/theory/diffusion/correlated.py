@@ -57,7 +57,7 @@ def correlated_moments(
     """E x_i and E x_i x_j^T for matrix-Gaussian weights with drift.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
         start: [N, D] inputs, or [D].
         row_covariance: [D, D], R (sigma^WO), between the neurons of a layer.
         column_covariance: [D, D], K (sigma^WI), between their weights.
@@ -69,8 +69,7 @@ def correlated_moments(
         Relative error about 1e-10.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, wrong shapes, a covariance not positive
-            semidefinite.
+        SpecError: another phi, wrong shapes, a covariance not positive semidefinite.
 
     Valid for: psi = id, fixed width; error O(horizon / depth).
 

@@ -91,8 +91,8 @@ def double_limit(
         Relative error about 1e-13; near an explosion m and q amplify errors of T.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, gram or gram - mean mean' not positive semidefinite, a
-            horizon at or beyond an explosion time.
+        SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
+            beyond an explosion time.
 
     Valid for: depth, width -> infinity in either order; error O(horizon / depth), see `depth_bias`;
         fluctuations O(kappa horizon / width). For b != 0 finite networks explode with positive
@@ -126,21 +126,18 @@ def explosion_times(
 ) -> np.ndarray:
     """Explosion time T* of q for each input in the double limit, [N].
 
-    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A),
+    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(|A|),
     y = sigma_w u_0 / rho:
 
-        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A))
+        A > 0: (pi - 2 atan(y)) / (sigma_w rho)
         A = 0: 2 / (sigma_w^2 u_0)
         A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), y >= 1.
 
     Infinite for b = 0, for weight_var = 0, and for the input 0 without biases.
 
     Args:
-        mean_squares: [N], q_0 = |x_i|^2 / D.
-        mean: [N], of each input's coordinates; None for 0.
-
-    Raises:
-        SpecError: phi(0) != 0, a kink at 0, mean_squares < mean^2.
+        activation, mean: as for `double_limit`.
+        mean_squares: [N], q_0 = |x_i|^2 / D, at least mean^2.
 
     Valid for: the double limit; finite networks explode before T* with a probability that vanishes
         with the width.

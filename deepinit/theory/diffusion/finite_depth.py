@@ -63,10 +63,8 @@ def depth_bias(
     """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
     Args:
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
         gram: [N, N], <x_i, x_j> / D at the start.
-
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
     Valid for: psi = id, width -> infinity; odd phi, or inputs whose coordinates have mean 0 (else a
         fourth derivative moves the mean, and the overlap, by O(1/L)).
@@ -96,8 +94,7 @@ def linear_network(
 
     Args:
         gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var: a block's weights have variance weight_var T / (L D).
-        bias_var: its biases have variance bias_var T / L.
+        weight_var, bias_var, horizon: as for `double_limit`.
 
     Valid for: phi = psi = id, any centred law of these variances.
 

@@ -61,11 +61,10 @@ def inner_limit(
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
     Args:
-        activation: phi, outer, with phi(0) = 0, smooth at 0.
+        activation, weight_var, bias_var, horizon: as for `double_limit`.
         inner: psi, growing at most linearly; kinks are allowed.
         covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
             0 for inputs copied to all coordinates.
-        weight_var, bias_var, horizon: as for `double_limit`.
         mean: [N], of one coordinate at the start (z if copied); None for 0.
 
     Returns:
@@ -76,7 +75,7 @@ def inner_limit(
             beyond the explosion (b != 0 and linear growth).
 
     Valid for: Gaussian coordinates at the start. Finite networks with b != 0 and psi growing
-        linearly explode with positive probability (`may_explode`).
+        linearly explode with positive probability.
 
     Reference: module docstring; order parameters: arXiv:2007.03253, section 5.2.
     """

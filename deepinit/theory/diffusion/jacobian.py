@@ -64,12 +64,7 @@ def jacobian_law(
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
     J(x_T, x_t) has the law of horizon T - t. Biases do not enter. Relative error about 1e-13.
-
-    Args:
-        activation, weight_var, horizon: as for `mean_square_moments`.
-
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0.
+    Arguments: `mean_square_moments`; SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
     Valid for: depth -> infinity at fixed width; linear networks of depth L have
         E tr(g^T g) / D = (1 + C/L)^L.

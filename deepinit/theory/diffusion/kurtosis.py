@@ -1,8 +1,7 @@
 """Excess kurtosis of a coordinate at finite width and infinite depth, exact.
 
 For psi = id and phi''(0) = 0, dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q): a mixture of
-Gaussians over the path of q. Coordinates that start at one number are exchangeable, and the fourth
-moment closes.
+Gaussians over the path of q. The fourth moment closes for coordinates that start at one number.
 """
 
 from typing import Any
@@ -30,14 +29,8 @@ def coordinate_excess_kurtosis(
         (E A)' = E s,             (E A^2)' = (2 + 4/D) E A s,    (E A B)' = (1 + 2/D) E B s,
         (E B^2)' = E s / D,       (E y_1^4)' = 6 E A s.
 
-    Order horizon / width: about 5 / D at weight_var = bias_var = horizon = 1, start 0.
-
-    Args:
-        activation, weight_var, bias_var, horizon: as for `mean_square_moments`.
-        start: x_0, every coordinate of the input.
-
-    Raises:
-        SpecError: as `mean_square_moments`; a coordinate without variance.
+    About 5 / D at weight_var = bias_var = horizon = 1, start 0. start: x_0, every coordinate of the
+    input; the rest as for `mean_square_moments`. SpecError also for a coordinate without variance.
 
     Valid for: depth -> infinity at fixed width.
 

@@ -84,7 +84,7 @@ def mean_square_moments(
     """E q^k, k = 0, ..., highest, at the last block: q = |x|^2 / D, exact at width D.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
         mean_square: q_0.
         weight_var: a block's weights have variance weight_var dt / D.
         bias_var: its biases have variance bias_var dt.
@@ -96,8 +96,7 @@ def mean_square_moments(
         [highest + 1], relative error about 1e-13 (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0; a depth with a phi that is not linear;
-            moments beyond float64.
+        SpecError: another phi; a depth with a phi that is not linear; moments beyond float64.
 
     Valid for: Gaussian weights and biases.
 
@@ -132,12 +131,8 @@ def overlap_moments(
 ) -> OverlapMoments:
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
-    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L.
-
-    Args:
-        gram: [2, 2], <x_i, x_j> / D at the start.
-
-    The rest as in `mean_square_moments`.
+    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. gram: [2, 2], <x_i, x_j> / D
+    at the start; the rest as in `mean_square_moments`.
 
     Reference: module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
     """
@@ -161,10 +156,7 @@ def log_mean_square_law(
 ) -> LogNormal:
     """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    Natural logarithm. Arguments and errors: `mean_square_moments`.
-
-    Valid for: depth -> infinity at fixed width, exact.
-
+    Exact for depth -> infinity at fixed width. Arguments and errors: `mean_square_moments`.
     Reference: Ito's formula for log q.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, 0.0, horizon)

@@ -26,11 +26,8 @@ def integrated(
     Args:
         rates: f.
         start: [n], y(0).
-        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its
-            size if smaller: a change of units changes no digit.
-
-    Returns:
-        Relative error about 1e-9.
+        sizes: [n], typical sizes: errors, about 1e-9, are relative to an entry, or to 1e-3 of its
+            size if smaller. A change of units changes no digit.
 
     Raises:
         SpecError: an explosion before the horizon; growth by more than e^300 without one.

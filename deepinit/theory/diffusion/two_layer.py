@@ -28,22 +28,17 @@ def two_layer_limit(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> np.ndarray:
-    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), [N, N], depth and width -> infinity.
+    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), [N, N], in the double limit.
 
     Args:
-        activation: phi, growing at most linearly; kinks and phi(0) != 0 are allowed.
+        activation: phi, growing at most linearly (else SpecError); kinks and phi(0) != 0 are
+            allowed.
         gram: [N, N], <x_i, x_j> / D at the start.
         weight_var: sigma_1^2: W has variance weight_var / D.
         branch_var: sigma_2^2: V has variance branch_var dt / n, n the inner width.
         bias_var: sigma_b1^2, of b.
 
-    Returns:
-        Relative error about 1e-9.
-
-    Raises:
-        SpecError: phi growing faster than linearly.
-
-    Valid for: every inner width.
+    Valid for: every inner width; relative error about 1e-9.
 
     Reference: module docstring.
     """
@@ -67,19 +62,9 @@ def two_layer_log_mean_square_law(
 ) -> LogNormal:
     """Law of log(q_T / q_0) of two-layer blocks without bias: N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r.
-
-    Args:
-        activation: phi, positively homogeneous (else SpecError).
-        width: of the stream.
-        weight_var, branch_var: as for `two_layer_limit`.
-
-    Returns:
-        Mean and variance of the natural logarithm.
-
-    Valid for: depth -> infinity at fixed D and every inner width, exact.
-
-    Reference: Ito's formula for log q.
+    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r of a positively homogeneous phi
+    (else SpecError). Exact for depth -> infinity at fixed D and every inner width. Arguments:
+    `two_layer_limit`. Reference: Ito's formula for log q.
     """
     phi = as_activation(activation)
     if phi.slopes is None:
