@@ -2,10 +2,8 @@
 
 The network and Euler's method with one step per block share W and b. A block adds phi(h) to the
 network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b = O(depth^(-1/2)). The difference is
-(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)): the root mean square
-distance is
-
-    O(depth^(-1/2)) for phi''(0) = b != 0,    O(depth^(-1)) for b = 0.
+(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)). Its sum, in root mean
+square, is O(depth^(-1/2)) for phi''(0) = b != 0, O(depth^(-1)) for b = 0.
 """
 
 import dataclasses
@@ -49,7 +47,7 @@ class CoupledErrors(NamedTuple):
         orders: [num_inputs], p of rms ~ depth^-p, by weighted least squares of logarithms.
         order_errors: [num_inputs], from sampling alone.
         local_orders, local_order_errors: [num_depths - 1, num_inputs], of successive depths.
-        num_left: [num_depths], draws that are not finite, excluded.
+        num_left: [num_depths], excluded draws (not finite).
     """
 
     depths: np.ndarray

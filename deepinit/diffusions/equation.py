@@ -38,8 +38,8 @@ class Noise(NamedTuple):
     """Increments of the Brownian motions over one step.
 
     Attributes:
-        weights: [fan_out, fan_in], dB_W; in the form `gram` [rows, fan_out], of variance dt each.
-        biases: [fan_out], dB_b; None without biases.
+        weights: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each.
+        biases: [fan_out], dB_b, or None.
     """
 
     weights: Any
@@ -92,8 +92,8 @@ def drift_and_noise(
         brownian: Gaussian increments for any law; else increments of the network's law.
 
     Raises:
-        SpecError: two-layer blocks or an MLP; float64 outside 64-bit mode; phi(0) not 0 or a kink
-            at 0; laws that do not shrink with depth; `gram` for a general covariance.
+        SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth; `gram`
+            for a general covariance.
 
     Valid for: psi with second derivatives almost everywhere. Solutions may explode if phi''(0) is
         not 0 and psi grows linearly.

@@ -114,10 +114,7 @@ def check_explosion(
 ) -> None:
     """Raise SpecError for a horizon at or beyond an explosion time at large width.
 
-    Args:
-        points: [num_inputs, dimension].
-        allowed: skip the check.
-        remedy: end of the message.
+    points: [num_inputs, dimension]. `allowed` skips the check, `remedy` ends the message.
     """
     if validate.flag("allow_explosion", allowed) or not (
         isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)

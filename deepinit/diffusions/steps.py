@@ -40,11 +40,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
-    """The grid; `times` None records the horizon alone.
-
-    Raises:
-        SpecError: a horizon that is not positive, times that are no increasing steps of the grid.
-    """
+    """The grid; `times` None records the horizon alone. SpecError for times off the grid."""
     num_steps = validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of 0.5 %.")
     horizon = validate.positive("horizon", horizon, "1 is the limit of the network itself.")
     if times is None:

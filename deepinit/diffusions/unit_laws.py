@@ -1,7 +1,7 @@
 """Laws of weights and biases per unit of time: sums over infinitely many blocks.
 
-A block of L has W = mean / L + noise / sqrt(L). The sum over blocks tends to mean t + a Brownian
-motion with the covariance of the noise, for any law of its entries.
+With W = mean / L + noise / sqrt(L) in a block of L, the sum over blocks tends to mean t + a
+Brownian motion with the covariance of the noise, for any law of its entries.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class UnitLaw(NamedTuple):
     Attributes:
         law: sampler of increments without the drift.
         shape: (fan_out, fan_in).
-        mean: drift per unit of time, or None.
+        mean: drift, or None.
         scale: standard deviation of independent entries.
         outer, inner: A and B of a product covariance A A^T x B B^T.
         full: F of a general covariance F F^T.
@@ -62,7 +62,7 @@ class UnitLaw(NamedTuple):
         return rows if self.inner is None else _matmul(rows, self.inner)
 
     def spread(self, images: jax.Array) -> jax.Array:
-        """A z: images [k, fan_out] of independent neurons, with the law's covariance."""
+        """A z, from images z [k, fan_out] of independent neurons."""
         return self.scale * images if self.outer is None else _matmul(images, self.outer.T)
 
     def drifted(self, rows: jax.Array) -> jax.Array:
@@ -100,10 +100,9 @@ def unit_law(
 ) -> UnitLaw:
     """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 
-    Args:
-        law: of the matrix, or of the bias as a matrix of one column.
-        name: for error messages.
-        brownian: Gaussian increments; else increments of the law itself.
+    law: of the matrix, or of the bias as a matrix of one column. `brownian`: Gaussian increments,
+        not
+    of the law itself.
     """
     given, remedy = f"{name} with scaling {law.scaling!r}", f"{name}=di.normal(s, scaling='depth')."
     validate.require(law.scaling == "depth", given, "scaling 'depth', or a matrix law", remedy)

@@ -1,8 +1,7 @@
 """A complete network in the double limit: embedding, infinitely many blocks, readout.
 
-x_0 = A z with A_dk ~ N(0, sigma_Z^2), blocks x + phi(dW x + db), y = G x_T with
-G_d ~ N(0, sigma_Y^2 / D), NTK parametrization: lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent
-kernel for every b:
+x_0 = A z, A_dk ~ N(0, sigma_Z^2), y = G x_T, G_d ~ N(0, sigma_Y^2 / D), NTK parametrization:
+lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel for every b:
 
     readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>.
 
@@ -53,8 +52,8 @@ class LinearModel(NamedTuple):
     """y = alpha + beta . z, of kernel intercept_var + slope_var <z, z'>.
 
     Attributes:
-        intercept_var: of alpha ~ N(0, intercept_var).
-        slope_var: of each beta_k ~ N(0, slope_var).
+        intercept_var: of alpha.
+        slope_var: of each beta_k.
     """
 
     intercept_var: float

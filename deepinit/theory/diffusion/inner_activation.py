@@ -1,12 +1,11 @@
 """The double limit with an inner activation, x + phi(dW psi(x) + db).
 
-From a Gaussian start (covariance 0 for a fixed vector) the coordinates stay independent Gaussian.
-For x ~ N(m, Sigma),
+From a Gaussian start (covariance 0 for a fixed vector) the coordinates stay independent Gaussian,
+N(m, Sigma):
 
     m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),
     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
-    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)
-                     + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij).
+    Theta_ij' = Sigma_ij' + a^2 sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij.
 
 The kernel is affine in the inner product only for psi = id and b = 0.
 """

@@ -8,10 +8,10 @@ With M2 = E tr((g^T g)^2) / D and P = E (tr(g^T g) / D)^2,
 
     E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I
     log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D), |v| = 1,
-    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,   P' = 2 kappa P + (4 kappa / D^2) M2,  M2 = P = 1 at 0.
+    M2' = 2 kappa ((1 + 1/D) M2 + P),   P' = 2 kappa (P + (2 / D^2) M2),  M2 = P = 1 at 0.
 
-At infinite width M2 = e^{2C} (1 + 2C). The publication has e^{-C} I for E (g^T g)^-1 in an
-intermediate step.
+At infinite width M2 = e^{2C} (1 + 2C). (An intermediate step of the publication has e^{-C} I for
+E (g^T g)^-1.)
 
 The biases' tangent kernel for one output coordinate is
 K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt. With gamma = 4 kappa / D
@@ -37,12 +37,12 @@ class JacobianLaw(NamedTuple):
     """Exact statistics of g = dx_T / dx_0, [D, D].
 
     Attributes:
-        mean_square: E tr(g^T g) / D and E |g^T v|^2, the growth of a backward gradient.
+        mean_square: E tr(g^T g) / D = E |g^T v|^2, the growth of a backward gradient.
         inverse_mean_square: E tr((g^T g)^-1) / D.
         fourth: M2 = E tr((g^T g)^2) / D.
         squared_trace: P = E (tr(g^T g) / D)^2.
         log_det: law of log det g.
-        log_square: law of log |g v|^2 and log |g^T v|^2, v a unit vector.
+        log_square: law of log |g v|^2 and log |g^T v|^2, |v| = 1.
     """
 
     mean_square: float

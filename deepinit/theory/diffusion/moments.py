@@ -157,6 +157,7 @@ def log_mean_square_law(
     """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
 
     Exact for depth -> infinity at fixed width. Arguments and errors: `mean_square_moments`.
+
     Reference: Ito's formula for log q.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, 0.0, horizon)

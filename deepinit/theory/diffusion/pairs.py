@@ -1,14 +1,14 @@
 """E psi(x) psi(y) and E psi'(x) psi'(y) of a Gaussian pair.
 
-Positively homogeneous psi (slopes l, r), means 0, theta = arccos(rho),
-k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi):
+Positively homogeneous psi (slopes l, r), means 0, theta = arccos(rho):
 
     E psi psi = sqrt(V_x V_y) [(l^2 + r^2) k(theta) - 2 l r k(pi - theta)],
-    E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi).
+    E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi),
+    k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi).
 
 erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
-(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2). Others by quadrature: x on the trapezoidal rule, y
-given x on the same (smooth psi) or on Gauss-Legendre pieces between kinks.
+(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y
+given x (smooth psi) or Gauss-Legendre between kinks.
 """
 
 import math

@@ -8,14 +8,14 @@ u = p / n: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary 
 
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
     m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
-    eta = (s_0 / 2) (sin(omega t) / omega) / n
+    eta = (s_0 / 2) (sin(omega t) / omega) / n.
 
-for every b, weight_var and A. The explosion time is the first zero of n, finite for b != 0,
-s_0 > 0. For A < 0, -A = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, y = w u_0 / sqrt(-A), and
+The explosion time is the first zero of n, finite for b != 0, s_0 > 0. For A < 0 (not published),
+-A = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, y = w u_0 / sqrt(-A), and
 
     A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
 
-gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0. The publication has A > 0 alone.
+gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
 """
 
 import math

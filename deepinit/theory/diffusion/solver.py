@@ -1,8 +1,7 @@
 """Integration of y' = f(y) up to a horizon, with explosions as events.
 
-In s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, ln |y| grows by at most 1 per
-unit of s and an explosion lies at infinite s. It precedes the horizon if the rate reaches _FASTEST
-first.
+In s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, explosions lie at infinite s:
+ln |y| grows by at most 1 per unit. They precede the horizon if the rate reaches _FASTEST first.
 """
 
 import math

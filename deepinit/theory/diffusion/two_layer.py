@@ -64,7 +64,9 @@ def two_layer_log_mean_square_law(
 
     kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r of a positively homogeneous phi
     (else SpecError). Exact for depth -> infinity at fixed D and every inner width. Arguments:
-    `two_layer_limit`. Reference: Ito's formula for log q.
+    `two_layer_limit`.
+
+    Reference: Ito's formula for log q.
     """
     phi = as_activation(activation)
     if phi.slopes is None:
