@@ -40,7 +40,7 @@ class Jacobians(NamedTuple):
     Attributes:
         states: [num_times, num_inputs, width].
         forward: [num_times, num_inputs, width, width], g_t = dx_t / dx_0.
-        inverse: of g_t, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
+        inverse: of g_t, same shape, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
         log_determinants: [num_times, num_inputs], log |det g_t|, from its own equation.
         left: [num_inputs] bool: the path is not finite.
     """

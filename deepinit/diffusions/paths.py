@@ -73,8 +73,8 @@ def path_fn(
             or beyond an explosion time at large width (independent entries only).
 
     Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
-        phi''(0) is not 0, or faster than |x|, paths explode with positive probability: it falls
-        with the width before the explosion time of large width, and rises after it.
+        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that
+        falls with the width before the explosion time of large width, and rises after it.
 
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.

@@ -100,9 +100,8 @@ def unit_law(
 ) -> UnitLaw:
     """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 
-    law: of the matrix, or of the bias as a matrix of one column. `brownian`: Gaussian increments,
-        not
-    of the law itself.
+    law: of the matrix, or of the bias as a matrix of one column. brownian: Gaussian increments;
+    else increments of the law itself.
     """
     given, remedy = f"{name} with scaling {law.scaling!r}", f"{name}=di.normal(s, scaling='depth')."
     validate.require(law.scaling == "depth", given, "scaling 'depth', or a matrix law", remedy)

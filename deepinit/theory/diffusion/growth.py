@@ -119,7 +119,7 @@ def check_exponent(exponent: float, most: float = 100.0) -> None:
 
 
 def bounded_array(name: str, given: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Float64, of absolute values up to 1e75."""
+    """Float64, absolute values up to 1e75."""
     values = validate.array(name, given, shape)
     largest = np.max(np.abs(values), initial=0.0)
     if largest > LARGEST:

@@ -54,7 +54,7 @@ class JacobianLaw(NamedTuple):
 
     @property
     def relative_spread(self) -> float:
-        """Relative variance of the squared singular values: (M2 - P) / e^{2C}."""
+        """Relative variance of squared singular values, (M2 - P) / e^{2C}; 2C at infinite width."""
         return (self.fourth - self.squared_trace) / self.mean_square**2
 
 
@@ -63,7 +63,7 @@ def jacobian_law(
 ) -> JacobianLaw:
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
-    J(x_T, x_t) has the law of horizon T - t. Biases do not enter. Relative error about 1e-13.
+    J(x_T, x_t) has the law of horizon T - t. Relative error about 1e-13.
     Arguments: `mean_square_moments`; SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
     Valid for: depth -> infinity at fixed width; linear networks of depth L have

@@ -29,8 +29,12 @@ def coordinate_excess_kurtosis(
         (E A)' = E s,             (E A^2)' = (2 + 4/D) E A s,    (E A B)' = (1 + 2/D) E B s,
         (E B^2)' = E s / D,       (E y_1^4)' = 6 E A s.
 
-    About 5 / D at weight_var = bias_var = horizon = 1, start 0. start: x_0, every coordinate of the
-    input; the rest as for `mean_square_moments`. SpecError also for a coordinate without variance.
+    About 5 / D at weight_var = bias_var = horizon = 1, start 0.
+
+    Args:
+        start: x_0, every coordinate of the input.
+
+    The rest as in `mean_square_moments`; SpecError also for a coordinate without variance.
 
     Valid for: depth -> infinity at fixed width.
 

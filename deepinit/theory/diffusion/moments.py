@@ -6,9 +6,9 @@
 By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
 
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
-    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt
+    d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt.
 
-(the publication lacks 2 s_12 lambda). With beta = a^2 sigma_b^2, l = lambda, the moments close:
+With beta = a^2 sigma_b^2, l = lambda, the moments close:
 
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
     (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
@@ -131,10 +131,14 @@ def overlap_moments(
 ) -> OverlapMoments:
     """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
 
-    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L. gram: [2, 2], <x_i, x_j> / D
-    at the start; the rest as in `mean_square_moments`.
+    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L.
 
-    Reference: module docstring; arXiv:2007.03253, proposition 18 (without 2 s_12 lambda).
+    Args:
+        gram: [2, 2], <x_i, x_j> / D at the start.
+
+    The rest as in `mean_square_moments`.
+
+    Reference: module docstring; arXiv:2007.03253, proposition 18 (lacks 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = gram_matrix("gram", gram, size=2)
