@@ -1,7 +1,6 @@
 """Residual networks of infinite depth as diffusions: equation, paths, Jacobians, coupled networks.
 
-`path_fn(spec, inputs)` and `jacobian_fn(spec, inputs)` are functions of a key; `coupled_errors`
-runs networks and their limit on the same noise. diffrax and JAX are imported on first use.
+diffrax and JAX are imported on first use.
 """
 
 import lazy_loader

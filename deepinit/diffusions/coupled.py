@@ -1,12 +1,9 @@
-"""Networks and their limiting diffusion on the same noise: distance by depth, and its order.
+"""Networks and their limiting diffusion on the same noise: distance by depth.
 
-The network and Euler's method with one step per block use the same W and b. A block adds phi(h) to
-the network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b of order depth^(-1/2). The
-difference is (b/2)(h^2 - Var h), centred and of order 1 / depth, plus (c/6) h^3 of order
-depth^(-3/2). Independent centred terms add up like the square root of their number, so the root
-mean square distance is of
-
-    order depth^(-1/2) where phi''(0) = b is not 0,    order depth^(-1) where it is 0.
+The network and Euler's method with one step per block share W and b. A block adds phi(h) to the
+network, a h + (b/2) Var h to the diffusion, h = W psi(x) + b = O(depth^(-1/2)). The difference is
+(b/2)(h^2 - Var h), centred, O(1 / depth), plus (c/6) h^3, O(depth^(-3/2)). Its sum, in root mean
+square, is O(depth^(-1/2)) for phi''(0) = b != 0, O(depth^(-1)) for b = 0.
 """
 
 import dataclasses
@@ -34,7 +31,7 @@ _BATCH_SIZE = 64  # pairs of paths
 
 
 class Coupled(NamedTuple):
-    """The streams after the last block, [num_inputs, width] each, from one draw of W and b."""
+    """Streams after the last block, [num_inputs, width] each, from one draw of W and b."""
 
     network: jax.Array
     diffusion: jax.Array
@@ -48,10 +45,9 @@ class CoupledErrors(NamedTuple):
         rms: [num_depths, num_inputs], sqrt(E |x_network - x_diffusion|^2 / width), last block.
         standard_errors: of rms.
         orders: [num_inputs], p of rms ~ depth^-p, by weighted least squares of logarithms.
-        order_errors: [num_inputs], standard errors from sampling alone.
-        local_orders: [num_depths - 1, num_inputs], of successive depths.
-        local_order_errors: their standard errors.
-        num_left: [num_depths], draws that are not finite, excluded from the means.
+        order_errors: [num_inputs], from sampling alone.
+        local_orders, local_order_errors: [num_depths - 1, num_inputs], of successive depths.
+        num_left: [num_depths], excluded draws (not finite).
     """
 
     depths: np.ndarray
@@ -67,19 +63,11 @@ class CoupledErrors(NamedTuple):
 def coupled_fn(
     spec: ResNet | ConvResNet, inputs: Inputs | ArrayLike, *, dtype: DTypeLike = "float32"
 ) -> Any:
-    """A pure function from a key to a network and its diffusion's path, driven by the same W and b.
+    """`key -> Coupled`: a network and its diffusion's path on the same W and b.
 
-    Args:
-        spec: shallow blocks, of any law that shrinks with depth; the output layer is ignored.
-        inputs: as for `path_fn`.
-        dtype: of the streams, as for `drift_and_noise`.
-
-    Returns:
-        `key -> Coupled`: the network `di.network(spec).init(key, ...)`, and the path with one Euler
-        step per block.
-
-    Raises:
-        SpecError: as `path_fn`, for the horizon 1.
+    The network is `di.network(spec).init(key, ...)`; the path has one Euler step per block. The
+    output layer is ignored; laws are any that shrink with depth. Arguments and errors: `path_fn`,
+    for the horizon 1.
 
     Reference: arXiv:2007.03253, theorem 5 (convergence in law); coupling: module docstring.
     """
@@ -109,25 +97,19 @@ def coupled_errors(
     """Root mean square distance of networks from their limiting diffusion on the same noise.
 
     Args:
-        spec: as for `coupled_fn`; its own depth is ignored.
-        inputs: as for `path_fn`.
+        spec, inputs, dtype: as for `coupled_fn`; the spec's depth is ignored. float32 rounding adds
+            about 1e-7 sqrt(depth).
         depths: at least two, increasing.
-        num_seeds: networks per depth, independent between depths.
-        key: integer.
-        dtype: of the streams, as for `drift_and_noise`. float32 rounding adds about
-            1e-7 sqrt(depth), negligible down to distances of 1e-5.
-
-    Returns:
-        `CoupledErrors`, float64.
+        num_seeds: networks per depth, >= 2, independent between depths.
 
     Raises:
-        SpecError: as `coupled_fn`; a linear outer activation (distance 0); an input that stays at
-            0; depths that do not increase; fewer than two networks.
+        SpecError: as `coupled_fn`; a linear outer activation; an input that stays at 0 (distance
+            0).
 
-    Valid for: the limit 1 / depth -> 0; at small depth `local_orders` deviate by a relative order
+    Valid for: depth -> infinity; `local_orders` deviate by a relative order
         sigma^2 |psi(x)|^2 / (width depth).
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     check_shallow(spec)
     validate.integer("num_seeds", num_seeds, 2, "256 give errors of a few per cent.")

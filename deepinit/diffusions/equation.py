@@ -1,17 +1,16 @@
 """The Ito equation of a residual network of shallow blocks at infinite depth.
 
-A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W and b = mu_b dt + dB_b, dt = 1 / depth. With
-a = phi'(0), b'' = phi''(0), phi(h) = a h + (b''/2) h^2 + ... and h^2 = Var h + a centred part that
-averages out, the inputs x_i of one network follow
+A block adds phi(W psi(x) + b) with W = mu_W dt + dB_W, b = mu_b dt + dB_b, dt = 1 / depth. With
+a = phi'(0), b'' = phi''(0)
 
     dx_i = a (mu_W psi(x_i) + mu_b) dt + (b''/2) diag V(x_i) dt + a (dB_W psi(x_i) + dB_b),
 
-V(x) = Var[B_W psi(x) + B_b] per unit of time. The noise is common to all inputs and, in a
-convolution, to all positions, each with a row psi of its patch. Two draws of one law:
+V(x) = Var[B_W psi(x) + B_b] per unit of time. All inputs, and all positions of a convolution (each
+with a row psi of its patch), share the noise. Two draws of one law:
 
-* `driving`: the matrix dB_W itself, for any law;
-* `gram`: only its images of the k rows H: for independent neurons, k x fan_out normals times a
-  factor of H H^T. Cheaper by fan_in / k.
+* `driving`: the matrix dB_W, for any law;
+* `gram`: its images of the k rows H, k x fan_out normals times a factor of H H^T, for independent
+  neurons; cheaper by fan_in / k.
 """
 
 from collections.abc import Callable
@@ -39,8 +38,8 @@ class Noise(NamedTuple):
     """Increments of the Brownian motions over one step.
 
     Attributes:
-        weights: [fan_out, fan_in], dB_W; in the form `gram` [rows, fan_out], of variance dt each.
-        biases: [fan_out], dB_b; None without biases.
+        weights: [fan_out, fan_in], dB_W; for `gram` [rows, fan_out], of variance dt each.
+        biases: [fan_out], dB_b, or None.
     """
 
     weights: Any
@@ -53,12 +52,12 @@ class Equation(NamedTuple):
     Attributes:
         drift: x -> [num_inputs, width], per unit of time.
         noise: (x, `Noise`) -> [num_inputs, width], linear in the second.
-        increment: (key, dt) -> `Noise`. In the form `driving`, from layer l's key: the draw of the
-            network's layer l without drift.
-        coloured: standard Brownian increments (shaped as `shapes`) -> `Noise`.
+        increment: (key, dt) -> `Noise`; for `driving` and layer l's key: the network's layer l
+            without drift.
+        coloured: standard Brownian increments -> `Noise`.
         shapes: of the Brownian motions.
         taylor: phi'(0) and phi''(0).
-        weights: law of the weights per unit of time.
+        weights: law per unit of time.
         form: `driving` or `gram`.
     """
 
@@ -80,28 +79,24 @@ def drift_and_noise(
     dtype: DTypeLike = "float32",
     brownian: bool = True,
 ) -> Equation:
-    """The limit of infinite depth of a residual network of shallow blocks, as an Ito equation.
+    """Ito equation of the infinite-depth limit of a residual network of shallow blocks.
 
-    Formulas: module docstring. sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2
-    of `bias_law`, both with scaling `depth`. An output layer is not part of the equation.
+    sigma_w^2 is the variance of `weight_law` (times fan_in), sigma_b^2 of `bias_law`, both with
+    scaling `depth`.
 
     Args:
-        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; the depth is ignored.
-        num_inputs: N, which share the noise.
-        form: `driving` or `gram`; None for the cheaper one.
-        dtype: of the states: float32, or float64 inside a `jax.enable_x64()` context.
+        spec: shallow blocks, phi(0) = 0 and phi smooth at 0; depth and output layer are ignored.
+        num_inputs: inputs that share the noise.
+        form: None for the cheaper one.
+        dtype: float32, or float64 inside a `jax.enable_x64()` context.
         brownian: Gaussian increments for any law; else increments of the network's law.
 
-    Returns:
-        `Equation` on states [num_inputs, width].
-
     Raises:
-        SpecError: two-layer blocks or an MLP; an unknown dtype, float64 outside 64-bit mode;
-            phi(0) not 0 or a kink of phi at 0; laws that do not shrink with depth; the form `gram`
+        SpecError: other blocks, phi or dtypes; an MLP; laws that do not shrink with depth; `gram`
             for a general covariance.
 
-    Valid for: any width and psi with second derivatives almost everywhere. If phi''(0) is not 0 and
-        psi grows linearly, solutions may explode.
+    Valid for: psi with second derivatives almost everywhere. Solutions may explode if phi''(0) is
+        not 0 and psi grows linearly.
 
     Reference: arXiv:2007.03253, section 3 (assumptions 4 to 7) and section 5.6 (convolutions).
     """

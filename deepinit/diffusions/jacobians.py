@@ -2,15 +2,14 @@
 
 For g_t = dx_t / dx_0 (fully connected, phi(h) = a h + (b/2) h^2 + ..., ' for psi'):
 
-    dg = dZ g,    dZ = dJ(x),    J the derivative in x of  a (W psi(x) + b) + (b/2) diag V(x) dt,
-    dZ = a dW diag(psi'(x)) + (b/2) dV/dx dt
+    dg = dZ g,    dZ = a dW diag(psi'(x)) + (b/2) dV/dx dt
     d g^{-1} = g^{-1} (-dZ + d[Z, Z]),    d[Z, Z]_ij = sum_k d[Z_ik, Z_kj]
     d log |det g| = tr dZ - (1/2) tr d[Z, Z]
 
 For independent entries dV_o/dx_i = 2 (sigma_w^2 / D) psi(x_i) psi'(x_i) for every o, and
-d[Z, Z] = a^2 (sigma_w^2 / D) diag(psi'^2) dt. The Jacobian between two times is g_T g_t^{-1}.
-The log-determinant of Euler's g has an error of order sqrt(dt); the sum over d log |det g| has not:
-for psi = id and b = 0 it is exactly N(-kappa T/2, kappa T) at any number of steps.
+d[Z, Z] = a^2 (sigma_w^2 / D) diag(psi'^2) dt. The log-determinant of Euler's g has an error of
+order sqrt(dt), unlike the sum over d log |det g|: exactly N(-kappa T/2, kappa T) for psi = id,
+b = 0 at any number of steps.
 """
 
 from collections.abc import Callable
@@ -41,8 +40,7 @@ class Jacobians(NamedTuple):
     Attributes:
         states: [num_times, num_inputs, width].
         forward: [num_times, num_inputs, width, width], g_t = dx_t / dx_0.
-        inverse: [num_times, num_inputs, width, width], of g_t, from its own equation:
-            g^{-1} g = 1 up to O(sqrt(dt)).
+        inverse: of g_t, same shape, from its own equation: g^{-1} g = 1 up to O(sqrt(dt)).
         log_determinants: [num_times, num_inputs], log |det g_t|, from its own equation.
         left: [num_inputs] bool: the path is not finite.
     """
@@ -69,28 +67,21 @@ def jacobian_fn(
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Jacobians]:
-    """A pure function from a key to a path with its Jacobian and inverse (module docstring).
+    """`key -> Jacobians`: a path with its Jacobian and inverse.
+
+    A step costs width^3 per input. The transpose of `between(t, T)` maps a gradient at x_T to x_t.
 
     Args:
         spec: fully connected shallow blocks.
-        inputs: as for `path_fn`; all inputs share the noise.
-        times: recorded; None for the horizon alone.
-        horizon: T.
-        num_steps: None for the spec's depth.
-        brownian: as for `path_fn`.
-        dtype: of the states, as for `drift_and_noise`.
-        allow_explosion: as for `path_fn`.
 
-    Returns:
-        `key -> Jacobians`. A step costs width^3 per input. The transpose of `between(t, T)` maps a
-        gradient at x_T to x_t.
+    Other arguments: `path_fn`.
 
     Raises:
         SpecError: as `path_fn`; convolutions.
 
     Valid for: psi differentiable except at kinks. Error of g: O(sqrt(dt)) strong, O(dt) weak.
 
-    Reference: arXiv:2007.03253, section 3.2; derivation in the module docstring.
+    Reference: arXiv:2007.03253, section 3.2; module docstring.
     """
     remedy = "Apply jax.jacfwd to path_fn instead."
     dense, given = not isinstance(spec, ConvResNet), "the Jacobian of a convolutional diffusion"

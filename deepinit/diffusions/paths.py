@@ -1,4 +1,4 @@
-"""Paths of the limiting diffusion of a residual network: `key -> states at given times`."""
+"""Paths of the limiting diffusion of a residual network."""
 
 import dataclasses
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Paths(NamedTuple):
 
     Attributes:
         states: [num_times, num_inputs, width]; not finite after a path has left the floats.
-        lifetimes: [num_inputs], the time until the path left, up to a step; else the horizon.
+        lifetimes: [num_inputs], time until the path left, up to a step; else the horizon.
         left: [num_inputs] bool: the path is not finite.
     """
 
@@ -53,35 +53,28 @@ def path_fn(
     dtype: DTypeLike = "float32",
     allow_explosion: bool = False,
 ) -> Callable[[Any], Paths]:
-    """A pure function from a key to a path of the limiting diffusion (`drift_and_noise`).
+    """`key -> Paths` of the limiting diffusion (`drift_and_noise`), by Euler's method.
 
-    Euler's method with `num_steps` steps: step l is block l of a network of that depth, phi(h)
-    replaced by a h + (b/2) Var h. Laws have a bias of order horizon / num_steps.
+    Step l is block l of a network of depth `num_steps`, phi(h) replaced by a h + (b/2) Var h.
 
     Args:
         spec: shallow blocks; each key draws the embedding, an output layer is not applied.
-        inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension]; of
-            convolutions, images as rows.
+        inputs: `di.inputs...` (points, then partners), or rows [num_inputs, dimension], images too.
         times: [num_times], multiples of horizon / num_steps; None for the horizon alone.
-        horizon: T, in units of time of the spec's laws; 1 is the network's own limit.
-        num_steps: L; None for the spec's depth.
-        form: as for `drift_and_noise`.
-        brownian: `layers`, the increments of a network of that depth; `tree`, a virtual Brownian
-            tree: one path for all numbers of steps (powers of 2), at about 2 log2(num_steps) times
-            the cost.
-        dtype: of the states, as for `drift_and_noise`.
-        allow_explosion: allow a horizon beyond the explosion time at large width; see `Paths.left`.
-
-    Returns:
-        `key -> Paths`. If psi grows faster than |x|^(1/2) and phi''(0) is not 0, or faster than
-        |x|, a path of finite width explodes before the explosion time of large width with positive
-        probability, which falls with the width; after it, with probability that rises.
+        horizon: in units of time of the spec's laws; 1 is the network's own limit.
+        num_steps: None for the spec's depth.
+        form, dtype: as for `drift_and_noise`.
+        brownian: `layers`, increments of a network of that depth; `tree`, a virtual Brownian tree:
+            one path for all powers of 2 of steps, at about 2 log2(num_steps) times the cost.
+        allow_explosion: allow a horizon beyond the explosion time at large width.
 
     Raises:
         SpecError: as `drift_and_noise`; inputs of another width; times off the grid; a horizon at
-            or beyond the explosion time of an input at large width (independent entries only).
+            or beyond an explosion time at large width (independent entries only).
 
-    Valid for: strong order 1/2 in the step, weak order 1.
+    Valid for: strong order 1/2, weak order 1 in the step. If psi grows faster than |x|^(1/2) and
+        phi''(0) is not 0, or faster than |x|, paths explode with a positive probability that
+        falls with the width before the explosion time of large width, and rises after it.
 
     Reference: arXiv:2007.03253, section 3; E. Kloeden & P. Platen, Numerical Solution of SDEs,
         section 10.2.
@@ -119,14 +112,9 @@ def check_explosion(
     allowed: Any = False,
     remedy: str = _COUNTED,
 ) -> None:
-    """Raise SpecError for a horizon at or beyond an input's explosion time at large width.
+    """Raise SpecError for a horizon at or beyond an explosion time at large width.
 
-    Args:
-        spec: of the stream.
-        points: [num_inputs, dimension].
-        horizon: T.
-        allowed: skip the check.
-        remedy: end of the message.
+    points: [num_inputs, dimension]. `allowed` skips the check, `remedy` ends the message.
     """
     if validate.flag("allow_explosion", allowed) or not (
         isinstance(spec.weight_law, Law) and isinstance(spec.bias_law, Law | None)

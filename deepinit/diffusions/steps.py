@@ -1,4 +1,4 @@
-"""Euler's method for Ito equations by diffrax, with equal steps and one Brownian increment each."""
+"""Euler's method for Ito equations by diffrax, with equal steps."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -40,11 +40,7 @@ class Grid(NamedTuple):
 
 
 def grid_of(horizon: Any, num_steps: Any, times: Any) -> Grid:
-    """The grid; `times` None records the horizon alone.
-
-    Raises:
-        SpecError: a horizon that is not positive, times that are no increasing steps of the grid.
-    """
+    """The grid; `times` None records the horizon alone. SpecError for times off the grid."""
     num_steps = validate.integer("num_steps", num_steps, 1, "200 steps leave a bias of 0.5 %.")
     horizon = validate.positive("horizon", horizon, "1 is the limit of the network itself.")
     if times is None:
@@ -74,13 +70,9 @@ def euler(
 ) -> Any:
     """States at recorded times [num_times, ...] of dy = drift(y) dt + noise(y, dB).
 
+    y is a pytree that may contain more than the equation's state; noise is linear in dB.
+
     Args:
-        drift: of the whole state, a pytree that may contain more than the equation's.
-        noise: of the whole state, linear in the increment.
-        start: y at time 0.
-        equation: gives the Brownian increments dB.
-        grid: steps and recorded times.
-        key: of the path.
         brownian: `layers`: step l uses the key `fold_in(key, l)`, like layer l of the network;
             `tree`: a virtual Brownian tree, one path for all numbers of steps that are powers of 2.
     """

@@ -1,8 +1,7 @@
 """Laws of weights and biases per unit of time: sums over infinitely many blocks.
 
-A block of L has W = mean / L + noise / sqrt(L). The sum over blocks tends to mean t + a Brownian
-motion with the covariance of the noise, for any law of its entries (here: uncorrelated entries of
-equal variance, or Gaussian with given covariance).
+With W = mean / L + noise / sqrt(L) in a block of L, the sum over blocks tends to mean t + a
+Brownian motion with the covariance of the noise, for any law of its entries.
 """
 
 import dataclasses
@@ -26,7 +25,7 @@ class UnitLaw(NamedTuple):
     Attributes:
         law: sampler of increments without the drift.
         shape: (fan_out, fan_in).
-        mean: drift per unit of time, or None.
+        mean: drift, or None.
         scale: standard deviation of independent entries.
         outer, inner: A and B of a product covariance A A^T x B B^T.
         full: F of a general covariance F F^T.
@@ -42,7 +41,7 @@ class UnitLaw(NamedTuple):
 
     @property
     def acts_on_rows(self) -> bool:
-        """Whether images of given rows can be drawn without the matrix."""
+        """Whether images of rows can be drawn without the matrix."""
         return self.full is None
 
     def increment(self, key: jax.Array, duration: float, dtype: Any) -> jax.Array:
@@ -63,7 +62,7 @@ class UnitLaw(NamedTuple):
         return rows if self.inner is None else _matmul(rows, self.inner)
 
     def spread(self, images: jax.Array) -> jax.Array:
-        """A z: images [k, fan_out] of independent neurons, with the law's covariance."""
+        """A z, from images z [k, fan_out] of independent neurons."""
         return self.scale * images if self.outer is None else _matmul(images, self.outer.T)
 
     def drifted(self, rows: jax.Array) -> jax.Array:
@@ -84,7 +83,7 @@ class UnitLaw(NamedTuple):
         return norms * jnp.sum(self.outer**2, axis=1)
 
     def squared(self, derivative: jax.Array) -> jax.Array:
-        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj] of Z = B diag(derivative), B square."""
+        """[n, n]: rate of [Z, Z]_ij = sum_k d[Z_ik, Z_kj], Z = B diag(derivative), B square."""
         if self.scale is not None:
             return self.scale**2 * jnp.diag(derivative * derivative)
         if self.full is None:
@@ -99,17 +98,10 @@ class UnitLaw(NamedTuple):
 def unit_law(
     law: Law | MatrixLaw, shape: tuple[int, int], name: str, dtype: Any, *, brownian: bool = True
 ) -> UnitLaw:
-    """The law per unit of time of one layer's law.
+    """The law per unit of time of one layer's law; SpecError if it does not shrink with depth.
 
-    Args:
-        law: of one layer's matrix, or of its bias as a matrix of one column.
-        shape: (fan_out, fan_in).
-        name: for error messages.
-        dtype: of the factors.
-        brownian: Gaussian increments; else increments of the law itself.
-
-    Raises:
-        SpecError: a law that does not shrink with depth.
+    law: of the matrix, or of the bias as a matrix of one column. brownian: Gaussian increments;
+    else increments of the law itself.
     """
     given, remedy = f"{name} with scaling {law.scaling!r}", f"{name}=di.normal(s, scaling='depth')."
     validate.require(law.scaling == "depth", given, "scaling 'depth', or a matrix law", remedy)

@@ -2,17 +2,17 @@
 
 - Activations: `diffusion_constants`, `may_explode`.
 - Infinite depth, exact at any width: `mean_square_moments`, `overlap_moments`,
-  `log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`;
-  correlated weights and drift: `correlated_moments`.
-- Finite depth: `depth_bias` (first order in 1 / depth); linear networks, exact: `linear_network`
-  and the moments with `depth=`.
-- Infinite depth and width: `double_limit`, `explosion_times`; complete networks `network_kernels`,
-  `linear_model`; an inner activation `inner_limit`; two layers in a block `two_layer_limit`,
-  `two_layer_log_mean_square_law`; convolutions `convolution_limit`, `patch_indices`.
+  `log_mean_square_law`, `coordinate_excess_kurtosis`, `jacobian_law`, `bias_kernel_variance`,
+  `correlated_moments`.
+- Finite depth: `depth_bias`; linear networks: `linear_network`, moments with `depth=`.
+- Infinite depth and width: `double_limit`, `explosion_times`, `network_kernels`, `linear_model`,
+  `inner_limit`, `two_layer_limit`, `two_layer_log_mean_square_law`, `convolution_limit`,
+  `patch_indices`.
 
 Blocks x + phi(dW psi(x) + db), dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt),
 dt = horizon / depth, psi = id unless stated. Only a = phi'(0) and b = phi''(0) survive infinite
-depth. Symbols: kappa = a^2 weight_var, C = kappa horizon, E = e^C, r = bias_var / weight_var.
+depth. Symbols: D = width, T = horizon, sigma_w^2 = weight_var, sigma_b^2 = bias_var,
+kappa = a^2 weight_var, C = kappa T, E = e^C, r = bias_var / weight_var.
 """
 
 from deepinit.theory.diffusion.complete_network import (

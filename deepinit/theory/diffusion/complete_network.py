@@ -1,21 +1,17 @@
 """A complete network in the double limit: embedding, infinitely many blocks, readout.
 
-x_0 = A z with A_dk ~ N(0, sigma_Z^2), blocks x + phi(dW x + db), y = G x_T with
-G_d ~ N(0, sigma_Y^2 / D). The coordinates start Gaussian with mean 0 and covariance
-lambda_0 = sigma_Z^2 <z, z'>; gradients are in the NTK parametrization. The tangent kernel has the
-shares
+x_0 = A z, A_dk ~ N(0, sigma_Z^2), y = G x_T, G_d ~ N(0, sigma_Y^2 / D), NTK parametrization:
+lambda_0 = sigma_Z^2 <z, z'>. Shares of the tangent kernel for every b:
 
-    readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>,
+    readout sigma_Y^2 lambda_T,   blocks sigma_Y^2 Theta,   embedding sigma_Y^2 sigma_Z^2 E <z, z'>.
 
-the last because backward gradients grow by E for every phi''(0). For b = 0
+For b = 0
 
     NNGP = sigma_Y^2 [sigma_Z^2 E <z, z'> + r (E - 1)],
     NTK  = sigma_Y^2 [sigma_Z^2 (C + 2) E <z, z'> + r (C E + E - 1)]
 
-are affine in <z, z'>: kernels of a Bayesian linear model y = alpha + beta . z, of rank at most
-dim z + 1, hence singular for more inputs (condition with noise, or in weight space). As noise -> 0
-they predict as least squares with intercept. The publication assumes, without proof, that a trained
-network follows the NTK.
+are kernels of a Bayesian linear model y = alpha + beta . z, singular for more than dim z + 1 inputs
+(condition with noise, or in weight space).
 """
 
 from typing import Any, NamedTuple
@@ -37,14 +33,12 @@ PARTS = ("readout", "blocks", "embedding")
 
 
 class NetworkKernels(NamedTuple):
-    """Kernels of a complete network, and the shares of its parts in the tangent kernel.
+    """Kernels of a complete network.
 
     Attributes:
-        nngp: [N, N], covariance of the output; the tangent kernel of the readout.
+        nngp: [N, N], covariance of the output.
         ntk: [N, N], sum of the shares of the trained parts.
-        readout: [N, N].
-        blocks: [N, N].
-        embedding: [N, N].
+        readout, blocks, embedding: [N, N], shares of the tangent kernel; readout equals nngp.
     """
 
     nngp: np.ndarray
@@ -57,11 +51,9 @@ class NetworkKernels(NamedTuple):
 class LinearModel(NamedTuple):
     """y = alpha + beta . z, of kernel intercept_var + slope_var <z, z'>.
 
-    alpha ~ N(0, intercept_var), beta_k ~ N(0, slope_var).
-
     Attributes:
-        intercept_var: sigma_alpha^2.
-        slope_var: sigma_beta^2, of each coefficient.
+        intercept_var: of alpha.
+        slope_var: of each beta_k.
     """
 
     intercept_var: float
@@ -79,28 +71,18 @@ def network_kernels(
     readout_var: float = 1.0,
     trained: tuple[str, ...] = PARTS,
 ) -> NetworkKernels:
-    """NNGP and NTK of the complete network in the double limit, with the shares of its parts.
-
-    Formulas in the module docstring; b = phi''(0) may differ from 0 below the explosion.
+    """NNGP and NTK of the complete network in the double limit, with its parts' shares.
 
     Args:
-        activation: phi with phi(0) = 0, smooth at 0.
-        inner_products: [N, N], <z_i, z_j> of the inputs, not divided by their dimension.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
-        embedding_var: sigma_Z^2 > 0, of one embedding weight; 1 / dim z keeps the inputs' scale.
-        readout_var: sigma_Y^2 > 0; a readout weight has variance readout_var / D.
-        trained: the parts whose share enters `ntk`.
+        activation, weight_var, bias_var, horizon: as for `double_limit`, with its errors.
+        inner_products: [N, N], <z_i, z_j>, not divided by the dimension.
+        embedding_var: sigma_Z^2, of one weight; 1 / dim z keeps the inputs' scale.
+        readout_var: sigma_Y^2; a readout weight has variance readout_var / D.
+        trained: parts in `ntk`.
 
-    Returns:
-        `NetworkKernels`.
+    Valid for: the double limit, Gaussian embedding.
 
-    Raises:
-        SpecError: as `double_limit`; a variance that is not positive; an unknown part.
-
-    Valid for: the double limit, with mean 0 start (Gaussian embedding).
-
-    Reference: arXiv:2007.03253, section 5 and section 6.3 (the variances stated there as Z/I and
-        1/D read 1/Z and 1).
+    Reference: arXiv:2007.03253, sections 5 and 6.3 (its variances Z/I and 1/D read 1/Z and 1).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     parts = _parts(trained)
@@ -129,29 +111,15 @@ def linear_model(
 ) -> LinearModel:
     """The Bayesian linear model with the kernel of the complete network, b = 0.
 
-        trained part    sigma_alpha^2             sigma_beta^2
-        readout         sigma_Y^2 r (E - 1)       sigma_Y^2 sigma_Z^2 E       (Bayesian inference)
+        trained part    intercept_var             slope_var
+        readout         sigma_Y^2 r (E - 1)       sigma_Y^2 sigma_Z^2 E
         blocks          sigma_Y^2 r C E           sigma_Y^2 sigma_Z^2 C E
         embedding       0                         sigma_Y^2 sigma_Z^2 E
 
-    and sums of these for several trained parts.
+    Several trained parts add; the readout alone is the NNGP. Arguments: `network_kernels`;
+    SpecError also for phi''(0) != 0.
 
-    Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
-        embedding_var: sigma_Z^2 > 0.
-        readout_var: sigma_Y^2 > 0.
-        trained: the parts that enter; the readout alone is the NNGP.
-
-    Returns:
-        `LinearModel`.
-
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, an unknown part.
-
-    Valid for: the double limit, psi = id.
-
-    Reference: arXiv:2007.03253, section 5 and section 6.5, eq. (41).
+    Reference: arXiv:2007.03253, sections 5 and 6.5, eq. (41).
     """
     scale_in, scale_out = _scales(embedding_var, readout_var)
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)

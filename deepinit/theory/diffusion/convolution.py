@@ -1,14 +1,12 @@
 """The double limit of convolutional blocks, psi = id and b = phi''(0) = 0.
 
-Blocks x_p + phi(dW x_(patch of p) + db) with one filter for all positions,
-dW_ij ~ N(0, sigma_w^2 dt / D) for each of its offsets d (the variance is not divided by their
-number). Positions share their noise: for inputs i, j and positions p, p',
+Blocks x_p + phi(dW x_(patch of p) + db), dW_ij ~ N(0, sigma_w^2 dt / D) for each offset d of the
+filter. For inputs i, j and positions p, p'
 
     Lambda_{ip,jp'}' = a^2 (sigma_b^2 + sigma_w^2 sum_d Lambda_{i p+d, j p'+d}),
     Theta_{ip,jp'}'  = a^2 (sigma_b^2 + sigma_w^2 sum_d (Lambda + Theta)_{i p+d, j p'+d}).
 
-Padding is a map of indices: circular, or zero outside. The right-hand sides are linear with
-positive coefficients: the exponential series of the horizon loses no digits. Constant images under
+The exponential series in T has positive coefficients and loses no digits. Constant images under
 circular padding grow like e^{K^2 kappa T} for K x K filters: 8100 at K = 3, kappa T = 1.
 """
 
@@ -37,8 +35,7 @@ class ConvolutionLimit(NamedTuple):
 
     Attributes:
         overlap: [N, N, P, P], Lambda_{ip,jp'} = <x_ip, x_jp'> / D.
-        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel at two
-            positions.
+        block_kernel: [N, N, P, P], Theta: tangent kernel of all blocks for one channel.
     """
 
     overlap: np.ndarray
@@ -46,35 +43,31 @@ class ConvolutionLimit(NamedTuple):
 
     @property
     def pooled(self) -> np.ndarray:
-        """[N, N], kernel after global average pooling: mean of Lambda over pairs of positions."""
+        """[N, N], mean of Lambda over positions: kernel after global average pooling."""
         return self.overlap.mean(axis=(2, 3))
 
     @property
     def pooled_block_kernel(self) -> np.ndarray:
-        """[N, N], mean of Theta over pairs of positions."""
+        """[N, N], mean of Theta over positions."""
         return self.block_kernel.mean(axis=(2, 3))
 
 
 def patch_indices(
     image_shape: tuple[int, ...], filter_size: int, padding: str = "circular"
 ) -> np.ndarray:
-    """The position that each offset of the filter reads at each position.
+    """Positions that the filter reads at each position, [offsets, P], stride 1.
+
+    P, one beyond the last position, stands for 0.
 
     Args:
         image_shape: (P,), or (U, V); positions are numbered row by row.
-        filter_size: K, odd; the filter has K or K x K offsets, centred.
-        padding: "circular", or "zero" (also called "same"), where the outside reads 0.
-
-    Returns:
-        [offsets, P] integers; P, one beyond the last position, stands for 0.
+        filter_size: K, odd, at most a side; K or K x K centred offsets.
+        padding: "circular", or "zero" (also "same").
 
     Raises:
-        SpecError: an image without pixels or with more than two dimensions, an even filter, one
-            larger than the image, an unknown padding.
+        SpecError: other shapes, sizes or paddings.
 
-    Valid for: stride 1.
-
-    Reference: arXiv:2007.03253, section 3.2 (whose filter of size U V D reads K^2 D).
+    Reference: arXiv:2007.03253, section 3.2 (its filter size U V D reads K^2 D).
     """
     shape = tuple(image_shape) if isinstance(image_shape, tuple | list) else (image_shape,)
     for side in shape:
@@ -108,31 +101,24 @@ def convolution_limit(
     horizon: float = 1.0,
     padding: str = "circular",
 ) -> ConvolutionLimit:
-    """Covariances between positions and inputs, and the tangent kernel, in the double limit.
-
-    Equations in the module docstring.
+    """Covariances and tangent kernel of convolutions in the double limit.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
         gram: [N P, N P], <x_ip, x_jp'> / D at the start, input by input, positions row by row.
-        image_shape: (P,) or (U, V).
-        filter_size: K, odd.
-        weight_var: sigma_w^2: a filter weight has variance weight_var dt / D, whatever K.
-        bias_var: sigma_b^2.
-        horizon: T.
-        padding: "circular" or "zero" ("same").
+        image_shape, filter_size, padding: as for `patch_indices`.
+        weight_var: a filter weight has variance weight_var dt / D, for every filter size.
+        bias_var, horizon: as for `double_limit`.
 
     Returns:
-        `ConvolutionLimit`, to about 1e-13 of the largest entry.
+        Accurate to about 1e-13 of the largest entry.
 
     Raises:
-        SpecError: as `patch_indices`; phi(0) or phi''(0) not 0, a kink at 0, a negative variance or
-            horizon, a gram matrix that is none or of another size, growth beyond float64.
+        SpecError: as `patch_indices`; another phi, growth beyond float64.
 
-    Valid for: psi = id, stride 1, depth and width -> infinity.
+    Valid for: psi = id, stride 1.
 
-    Reference: arXiv:2007.03253, section 3.2, for the diffusion; its moments: derivation in the
-        module docstring.
+    Reference: arXiv:2007.03253, section 3.2; moments: module docstring.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     reads = patch_indices(image_shape, filter_size, padding)
@@ -149,7 +135,7 @@ def convolution_limit(
 
 
 def _series(start: np.ndarray, reads: np.ndarray, growth: Growth) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of the Taylor terms of Lambda and Theta at the horizon."""
+    """Sums of the Taylor terms of Lambda and Theta."""
 
     def shifted(matrix: np.ndarray) -> np.ndarray:
         padded = np.pad(matrix, [(0, 0), (0, 0), (0, 1), (0, 1)])  # the last position reads 0

@@ -1,14 +1,12 @@
-"""Moments of the diffusion with correlated weights and drift (matrix-Gaussian law), at any width.
+"""Moments of the diffusion with correlated weights and drift, at any width.
 
 Blocks x + phi(dW x + db) with dW = mu_W dt + e sqrt(dt), cov(e_oi, e_o'i') = R_oo' K_ii' (rows o,
-columns i), and db = mu_b dt + f sqrt(dt), cov f = B. For psi = id and b = phi''(0) = 0 the limit of
-infinite depth is linear, and with M_ij = E x_i x_j^T
+columns i), db = mu_b dt + f sqrt(dt), cov f = B. For psi = id, phi''(0) = 0, M_ij = E x_i x_j^T
 
     (E x_i)' = a (mu_W E x_i + mu_b)
-    M_ij'    = a (mu_W M_ij + M_ij mu_W^T + mu_b E x_j^T + E x_i mu_b^T) + a^2 (B + R tr(K M_ij^T)),
+    M_ij'    = a (mu_W M_ij + M_ij mu_W^T + mu_b E x_j^T + E x_i mu_b^T) + a^2 (B + R tr(K M_ij^T)).
 
-since e x_i has covariance R x_i^T K x_j with e x_j. R = weight_var I / D, K = I, B = bias_var I are
-the means of `diffusion.moments`.
+Independent entries: R = weight_var I / D, K = I, B = bias_var I.
 """
 
 from typing import Any, NamedTuple
@@ -40,7 +38,7 @@ class CorrelatedMoments(NamedTuple):
 
     @property
     def covariance(self) -> np.ndarray:
-        """[N, N, D, D], covariance of x_i with x_j."""
+        """[N, N, D, D], of x_i with x_j."""
         return self.second - np.einsum("id,je->ijde", self.mean, self.mean)
 
 
@@ -55,32 +53,26 @@ def correlated_moments(
     weight_drift: ArrayLike | None = None,
     bias_drift: ArrayLike | None = None,
 ) -> CorrelatedMoments:
-    """E x_i and E x_i x_j^T for Gaussian weights with correlated rows and columns, and with drift.
-
-    Equations in the module docstring.
+    """E x_i and E x_i x_j^T for matrix-Gaussian weights with drift.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        start: [N, D] inputs, or [D] for one.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0.
+        start: [N, D] inputs, or [D].
         row_covariance: [D, D], R (sigma^WO), between the neurons of a layer.
         column_covariance: [D, D], K (sigma^WI), between their weights.
-        bias_covariance: [D, D], B; None for no bias.
-        horizon: T.
-        weight_drift: [D, D], mu_W; None for 0. The drift of a block is mu_W dt, its noise of order
-            sqrt(dt).
-        bias_drift: [D], mu_b; None for 0.
+        bias_covariance: [D, D], B.
+        weight_drift: [D, D], mu_W.
+        bias_drift: [D], mu_b.
 
     Returns:
-        `CorrelatedMoments`, relative error about 1e-10.
+        Relative error about 1e-10.
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, wrong shapes, a covariance that is none, a
-            negative horizon.
+        SpecError: another phi, wrong shapes, a covariance not positive semidefinite.
 
-    Valid for: psi = id, depth -> infinity at fixed width; error O(horizon / depth).
+    Valid for: psi = id, fixed width; error O(horizon / depth).
 
-    Reference: arXiv:2007.03253, assumption 6 and section 3; moments: derivation in the module
-        docstring.
+    Reference: arXiv:2007.03253, assumption 6 and section 3; moments: module docstring.
     """
     a = without_curvature(activation).slope
     x = np.atleast_2d(bounded_array("start", start))

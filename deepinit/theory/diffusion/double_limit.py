@@ -2,21 +2,18 @@
 
 With s_ij = sigma_b^2 + sigma_w^2 lambda_ij and c_ij = lambda_ij - m_i m_j,
 
-    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij,
+    m_i' = (b/2) s_ii,    q_i' = (b m_i + a^2) s_ii,    c_ij' = a^2 s_ij.
 
-and the coordinates become independent and, given x_0, Gaussian of mean x_0 + m_T - m_0 and
-covariance c(T) - c(0). The equation of c is linear given m (`diffusion.riccati`), as are those of
-the tangent kernels of all blocks for one coordinate, K_b' = a^2 sigma_b^2 + kappa K_b and
-K_W' = kappa (lambda + K_W). By variation of constants
+Given x_0 the coordinates are independent Gaussian: mean x_0 + m_T - m_0, covariance c(T) - c(0).
+Tangent kernels for one coordinate: K_b' = a^2 sigma_b^2 + kappa K_b, K_W' = kappa (lambda + K_W).
 
     c(T) = E c(0) + r (E - 1) + int_0^T kappa e^{kappa (T-t)} m_i m_j dt
     K_W  = C E c(0) + r (C E - (E - 1)) + int_0^T kappa (1 + kappa (T-t)) e^{kappa (T-t)} m_i m_j dt
     K_b  = r (E - 1).
 
-For b = 0: m is constant, lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E,
-and the correlation given x_0 depends neither on T nor on phi. (The published eq. (39) lacks the
-drift (b/2) s, present in the transition density (40).) For b != 0 the kernel is not affine in the
-inner product of the inputs, and it explodes in finite time.
+For b = 0: lambda = lambda_0 E + r (E - 1), Theta = K_W + K_b = (lambda_0 + r) C E, and the
+correlation given x_0 depends neither on T nor on phi. For b != 0 the kernel is not affine in
+<x_i, x_j>, and explodes. The published eq. (39) lacks the drift (b/2) s.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +36,7 @@ from deepinit.theory.diffusion.riccati import Riccati, check_horizon_before, pan
 
 
 class DoubleLimit(NamedTuple):
-    """Order parameters at the horizon, for N inputs.
+    """Order parameters of N inputs at the horizon.
 
     Attributes:
         mean: [N], m_T: mean of the coordinates.
@@ -47,8 +44,8 @@ class DoubleLimit(NamedTuple):
         covariance: [N, N], c_T = lambda_T - m m.
         conditional_covariance: [N, N], c_T - c_0: of one coordinate, given the inputs.
         weight_kernel: [N, N], K_W: tangent kernel of the blocks' weights for one coordinate.
-        bias_kernel: K_b: tangent kernel of the blocks' biases, equal for all pairs.
-        explosion_times: [N]; infinite for b = 0.
+        bias_kernel: K_b, of the blocks' biases.
+        explosion_times: [N].
     """
 
     mean: np.ndarray
@@ -61,12 +58,12 @@ class DoubleLimit(NamedTuple):
 
     @property
     def block_kernel(self) -> np.ndarray:
-        """[N, N], Theta = K_W + K_b: tangent kernel of all blocks for one coordinate."""
+        """[N, N], Theta = K_W + K_b."""
         return self.weight_kernel + self.bias_kernel
 
     @property
     def correlation(self) -> np.ndarray:
-        """[N, N], rho_ij of one coordinate given the inputs; nan without variance."""
+        """[N, N], correlation of one coordinate given the inputs; nan without variance."""
         deviation = np.sqrt(np.diag(self.conditional_covariance))
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.conditional_covariance / np.outer(deviation, deviation)
@@ -80,33 +77,28 @@ def double_limit(
     horizon: float = 1.0,
     mean: ArrayLike | None = None,
 ) -> DoubleLimit:
-    """Mean, covariance and tangent kernels at the horizon, both limits taken, psi = id.
-
-    Formulas in the module docstring. Inputs copied to every coordinate, x_0 = z 1: gram = z z',
-    mean = z.
+    """Mean, covariance and tangent kernels at the horizon, psi = id.
 
     Args:
         activation: phi with phi(0) = 0, smooth at 0.
-        gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var: sigma_w^2; a block's weights have variance weight_var dt / D.
-        bias_var: sigma_b^2; a block's biases have variance bias_var dt.
-        horizon: T = depth * dt.
-        mean: [N], mean of each input's coordinates; None for 0. Used only if phi''(0) != 0.
+        gram: [N, N], <x_i, x_j> / D at the start; z z' for inputs z copied to all coordinates.
+        weight_var: a block's weights have variance weight_var dt / D.
+        bias_var: its biases have variance bias_var dt.
+        horizon: depth * dt.
+        mean: [N], of each input's coordinates (z if copied); None for 0.
 
     Returns:
-        `DoubleLimit`, to about 1e-13 relative; m and q are as sensitive to T as the explosion.
+        Relative error about 1e-13; near an explosion m and q amplify errors of T.
 
     Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance or horizon, a gram matrix not
-            positive semidefinite, with or without the means, a horizon at or beyond the explosion
-            time of an input.
+        SpecError: another phi, gram or gram - mean mean' not positive semidefinite, a horizon at or
+            beyond an explosion time.
 
-    Valid for: depth, then width -> infinity; error O(horizon / depth) (see `depth_bias`),
-        fluctuations O(kappa horizon / width). The other order gives the same equations. For b != 0
-        networks of finite width explode with positive probability at every horizon.
+    Valid for: depth, width -> infinity in either order; error O(horizon / depth), see `depth_bias`;
+        fluctuations O(kappa horizon / width). For b != 0 finite networks explode with positive
+        probability at every horizon.
 
-    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance and branches: derivation
-        in the module docstrings.
+    Reference: arXiv:2007.03253, propositions 18 and 19; cross-covariance: module docstring.
     """
     constants = diffusion_constants(activation)
     growth = growth_of(constants.slope, weight_var, bias_var, horizon)
@@ -132,34 +124,25 @@ def explosion_times(
     bias_var: float = 0.0,
     mean: ArrayLike | None = None,
 ) -> np.ndarray:
-    """T* of each input, at which q becomes infinite in the double limit; infinite for b = 0.
+    """Explosion time T* of q for each input in the double limit, [N].
 
-    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(-A),
+    With u_0 = b m_0 + a^2, A = b^2 (sigma_b^2 + sigma_w^2 q_0) - sigma_w^2 u_0^2, rho = sqrt(|A|),
     y = sigma_w u_0 / rho:
 
-        A > 0: 2 (pi/2 - atan(sigma_w u_0 / sqrt(A))) / (sigma_w sqrt(A))
+        A > 0: (pi - 2 atan(y)) / (sigma_w rho)
         A = 0: 2 / (sigma_w^2 u_0)
         A < 0: log((y + 1) / (y - 1)) / (sigma_w rho), y >= 1.
 
-    Finite for b != 0 unless weight_var = 0, or the input is 0 and there is no bias.
+    Infinite for b = 0, for weight_var = 0, and for the input 0 without biases.
 
     Args:
-        activation: phi with phi(0) = 0, smooth at 0.
-        mean_squares: [N], q_0 = |x_i|^2 / D.
-        weight_var, bias_var: sigma_w^2, sigma_b^2.
-        mean: [N], mean of each input's coordinates; None for 0.
+        activation, mean: as for `double_limit`.
+        mean_squares: [N], q_0 = |x_i|^2 / D, at least mean^2.
 
-    Returns:
-        [N], float64.
+    Valid for: the double limit; finite networks explode before T* with a probability that vanishes
+        with the width.
 
-    Raises:
-        SpecError: phi(0) != 0, a kink at 0, a negative variance, a mean square below the squared
-            mean.
-
-    Valid for: the double limit. At finite width explosions before T* have positive probability,
-        vanishing with the width.
-
-    Reference: arXiv:2007.03253, proposition 18, with the branches derived in `diffusion.riccati`.
+    Reference: arXiv:2007.03253, proposition 18; branches: `diffusion.riccati`.
     """
     constants = diffusion_constants(activation)
     weight, bias, _ = checked_variances(weight_var, bias_var, 0.0)
@@ -174,7 +157,7 @@ def explosion_times(
 
 
 def check_start(gram: Any, mean: Any, *, with_means: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """The gram matrix [N, N] and the means [N]; gram - mean mean^T is positive semidefinite."""
+    """Gram matrix [N, N] and means [N]; gram - mean mean^T is positive semidefinite."""
     start = gram_matrix("gram", gram)
     means = vector("mean", np.zeros(len(start)) if mean is None else mean, len(start))
     if with_means:
@@ -189,7 +172,7 @@ def riccati_systems(
     weight_var: float,
     bias_var: float,
 ) -> list[Riccati]:
-    """One equation for each input."""
+    """One equation per input."""
     return [
         Riccati(constants, weight_var, m, q, bias_var + weight_var * q)
         for m, q in zip(mean.tolist(), squares.tolist(), strict=True)
@@ -212,6 +195,6 @@ def _drift_integrals(
 
 
 def _without_rounding(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Zero where the subtraction left rounding only, as for inputs copied to every coordinate."""
+    """The difference, with 0 where only rounding is left."""
     size = np.sqrt(np.abs(np.outer(np.diag(scale), np.diag(scale))))
     return np.where(np.abs(difference) <= 1e-12 * size, 0.0, difference)

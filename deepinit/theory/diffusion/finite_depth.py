@@ -1,21 +1,20 @@
 """Residual networks of finite depth: coefficients of 1 / depth, and linear networks exactly.
 
-At infinite width, psi = id and b = phi''(0) = 0, a block of length dt = T / L adds to the overlap,
-with s = sigma_b^2 + sigma_w^2 lambda,
+Infinite width, psi = id, b = phi''(0) = 0, c = phi'''(0). A block of length dt = T / L gives, with
+s = sigma_b^2 + sigma_w^2 lambda,
 
     E phi(u) phi(v) = a^2 s_ij dt + (a c / 2) (s_ii + s_jj) s_ij dt^2 + O(dt^3),
-    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2),
+    E phi'(u) phi'(v) = a^2 + (a c / 2) (s_ii + s_jj) dt + O(dt^2).
 
-and Euler's rule for the limit's equations misses half their second derivatives. With C = kappa T,
-E = e^C, s(t) = s0 e^{kappa t} and S = s0_ii + s0_jj:
+With the error of Euler's rule and S = s0_ii + s0_jj, up to O(L^-2),
 
-    lambda^(L) - lambda = (T/L) e_lambda + O(L^-2),    Theta^(L) - Theta = (T/L) e_Theta + O(L^-2),
+    lambda^(L) - lambda = (T/L) e_lambda,    Theta^(L) - Theta = (T/L) e_Theta,
     e_lambda = (a c / 2) S s0_ij E (E - 1) / kappa - (kappa a^2 / 2) s0_ij T E,
     e_Theta  = E s0_ij {(a c / 2) S [(E - 1)/kappa - T + T E] - a^2 (C + C^2/2)}.
 
-The bias of tanh is large (3.5 % of q at depth 500, q = 4 at the start): extrapolate in 1 / depth,
-or compare with the recursion at finite depth. Linear networks are exact at every width and depth:
-E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
+tanh: 3.5 % of q at depth 500, q = 4 at the start; extrapolate in 1 / depth.
+
+Linear networks, any width: E x_{l+1} x_{l+1}^T = E x_l x_l^T + dt E s I.
 """
 
 import math
@@ -45,9 +44,9 @@ class LinearNetwork(NamedTuple):
 
     Attributes:
         overlap: [N, N], E <x_i, x_j> / D at the last layer.
-        block_kernel: [N, N], E of the tangent kernel of all blocks for one coordinate.
-        weight_kernel: [N, N], the weights' part.
-        bias_kernel: the biases' part.
+        block_kernel: [N, N], tangent kernel of all blocks for one coordinate.
+        weight_kernel: [N, N], share of the weights.
+        bias_kernel: share of the biases.
         jacobian_mean_square: E tr(g^T g) / D.
     """
 
@@ -61,27 +60,16 @@ class LinearNetwork(NamedTuple):
 def depth_bias(
     activation: Any, gram: ArrayLike, weight_var: float, bias_var: float = 0.0, horizon: float = 1.0
 ) -> DepthBias:
-    """Overlaps and tangent kernels at depth L minus those of infinite depth, order 1/L.
-
-    Infinite width; formulas in the module docstring.
+    """Coefficients of 1/L of overlaps and tangent kernels, against infinite depth.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (else SpecError).
         gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
 
-    Returns:
-        `DepthBias`, exact coefficients.
+    Valid for: psi = id, width -> infinity; odd phi, or inputs whose coordinates have mean 0 (else a
+        fourth derivative moves the mean, and the overlap, by O(1/L)).
 
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a gram
-            matrix that is none.
-
-    Valid for: psi = id, width -> infinity, error O(L^-2); odd phi, or inputs whose coordinates have
-        mean 0 (a fourth derivative moves the mean of the coordinates by O(1/L), which then enters
-        the overlap).
-
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     constants = without_curvature(activation)
     a, c = constants.slope, constants.third
@@ -106,20 +94,11 @@ def linear_network(
 
     Args:
         gram: [N, N], <x_i, x_j> / D at the start.
-        depth: L >= 1 blocks.
-        weight_var: sigma_w^2; a block's weights have variance weight_var T / (L D).
-        bias_var: sigma_b^2; a block's biases have variance bias_var T / L.
-        horizon: T.
+        weight_var, bias_var, horizon: as for `double_limit`.
 
-    Returns:
-        `LinearNetwork`.
+    Valid for: phi = psi = id, any centred law of these variances.
 
-    Raises:
-        SpecError: a bad depth, a negative variance or horizon, a gram matrix that is none.
-
-    Valid for: phi = psi = id, Gaussian weights or any centred ones of this variance; exact.
-
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     growth: Growth = growth_of(1.0, weight_var, bias_var, horizon)
     validate.integer("depth", depth, 1, "Give at least one block.")

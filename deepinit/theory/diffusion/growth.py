@@ -1,8 +1,6 @@
-"""Constants of infinitely deep residual networks: derivatives of phi at 0, rates, growth factors.
+"""Rates and growth factors of infinitely deep residual networks.
 
-Blocks x + phi(dW psi(x) + db) with dW_ij ~ N(0, weight_var dt / D), db_i ~ N(0, bias_var dt),
-dt = horizon / depth. With a = phi'(0): kappa = a^2 weight_var, C = kappa T, E = e^C,
-r = bias_var / weight_var. Combinations of r stay finite at weight_var = 0:
+Symbols: package docstring. Combinations of r stay finite at weight_var = 0:
 
     r (E - 1) = a^2 bias_var T (e^C - 1) / C,       r C E = a^2 bias_var T E.
 """
@@ -48,7 +46,7 @@ class Growth(NamedTuple):
 
     @property
     def mean_time(self) -> float:
-        """(E - 1) / kappa, the integral of e^(kappa t); T at kappa = 0."""
+        """(E - 1) / kappa; T at kappa = 0."""
         return self.horizon * _exp_ratio(self.exponent)
 
     @property
@@ -58,7 +56,7 @@ class Growth(NamedTuple):
 
     @property
     def bias_weight_kernel(self) -> float:
-        """r (C E - (E - 1)): the biases' contribution to the tangent kernel of the weights."""
+        """r (C E - (E - 1)): share of the biases in the tangent kernel of the weights."""
         return self.bias_rate * self.horizon * _exp_excess(self.exponent)
 
 
@@ -75,11 +73,7 @@ def _exp_excess(c: float) -> float:
 
 
 def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Growth:
-    """The rates of a linear diffusion with slope a.
-
-    Raises:
-        SpecError: a variance or horizon that is not a finite number >= 0; growth beyond float64.
-    """
+    """The rates of a linear diffusion with slope a; SpecError for growth beyond float64."""
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)
     growth = Growth(slope**2 * weight, slope**2 * bias, time)
     check_exponent(growth.exponent)
@@ -87,11 +81,7 @@ def growth_of(slope: float, weight_var: Any, bias_var: Any, horizon: Any) -> Gro
 
 
 def without_curvature(activation: Any) -> DiffusionConstants:
-    """The constants of an activation with b = 0.
-
-    Raises:
-        SpecError: b != 0.
-    """
+    """The constants of an activation; SpecError for b != 0."""
     constants = diffusion_constants(activation)
     if constants.curvature != 0.0:
         given = f"{as_activation(activation)!r} with phi''(0) = {constants.curvature:.6g}"
@@ -129,7 +119,7 @@ def check_exponent(exponent: float, most: float = 100.0) -> None:
 
 
 def bounded_array(name: str, given: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Float64, of absolute values up to 1e75."""
+    """Float64, absolute values up to 1e75."""
     values = validate.array(name, given, shape)
     largest = np.max(np.abs(values), initial=0.0)
     if largest > LARGEST:
@@ -139,12 +129,12 @@ def bounded_array(name: str, given: Any, shape: tuple[int, ...] | None = None) -
 
 
 def gram_matrix(name: str, given: Any, size: int | None = None) -> np.ndarray:
-    """[N, N], symmetric and positive semidefinite; a number counts as [1, 1]."""
+    """[N, N], symmetric positive semidefinite; a number counts as [1, 1]."""
     matrix = bounded_array(name, given)
     matrix = matrix.reshape(1, 1) if matrix.ndim == 0 else matrix
     return validate.covariance(name, matrix, size, "For rows x [N, D] of inputs: x @ x.T / D.")
 
 
 def vector(name: str, given: Any, size: int) -> np.ndarray:
-    """[size], one number for each input; a number counts as [1]."""
+    """[size]; a number counts as [1]."""
     return bounded_array(name, np.atleast_1d(bounded_array(name, given)), (size,))

@@ -1,16 +1,13 @@
 """The double limit with an inner activation, x + phi(dW psi(x) + db).
 
-From a Gaussian start (an embedding; or a fixed vector, of covariance 0) the coordinates stay
-independent and Gaussian: mean m and covariance Sigma close, contrary to the publication's remark on
-general psi. For x ~ N(m, Sigma),
+From a Gaussian start (covariance 0 for a fixed vector) the coordinates stay independent Gaussian,
+N(m, Sigma):
 
     m_i' = (b/2) (sigma_b^2 + sigma_w^2 E psi(x_i)^2),
     Sigma_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)),
-    Theta_ij' = a^2 (sigma_b^2 + sigma_w^2 E psi(x_i) psi(x_j)
-                     + sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij).
+    Theta_ij' = Sigma_ij' + a^2 sigma_w^2 E psi'(x_i) psi'(x_j) Theta_ij.
 
-The kernel is not affine in the inner product: shallow i.i.d. blocks lose expressivity only with
-psi = id and b = 0.
+The kernel is affine in the inner product only for psi = id and b = 0.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +30,7 @@ from deepinit.theory.diffusion.solver import integrated
 
 
 class InnerLimit(NamedTuple):
-    """State at the horizon, for N inputs.
+    """State of N inputs at the horizon.
 
     Attributes:
         mean: [N], m: mean of the coordinates.
@@ -62,29 +59,24 @@ def inner_limit(
 ) -> InnerLimit:
     """Mean, covariance and tangent kernel of x + phi(dW psi(x) + db) in the double limit.
 
-    Equations in the module docstring.
-
     Args:
-        activation: phi, outer, with phi(0) = 0, smooth at 0.
-        inner: psi, any activation that grows at most linearly; kinks are allowed.
+        activation, weight_var, bias_var, horizon: as for `double_limit`.
+        inner: psi, growing at most linearly; kinks are allowed.
         covariance: [N, N], of one coordinate at the start: sigma_Z^2 <z_i, z_j> after an embedding,
             0 for inputs copied to all coordinates.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
-        mean: [N], of one coordinate at the start; None for 0; z for copied inputs.
+        mean: [N], of one coordinate at the start (z if copied); None for 0.
 
     Returns:
-        `InnerLimit`, relative error about 1e-9.
+        Relative error about 1e-9.
 
     Raises:
-        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a negative
-            variance or horizon, a covariance that is none, a horizon beyond the explosion (b != 0
-            and linear growth), with its time.
+        SpecError: phi(0) != 0, a kink of phi at 0, psi growing faster than linearly, a horizon
+            beyond the explosion (b != 0 and linear growth).
 
-    Valid for: Gaussian coordinates at the start, depth and width -> infinity; finite networks with
-        linearly growing psi and b != 0 explode with positive probability (`may_explode`).
+    Valid for: Gaussian coordinates at the start. Finite networks with b != 0 and psi growing
+        linearly explode with positive probability.
 
-    Reference: derivation in the module docstring; arXiv:2007.03253, section 5.2, has the order
-        parameters.
+    Reference: module docstring; order parameters: arXiv:2007.03253, section 5.2.
     """
     constants, psi = diffusion_constants(activation), not_superlinear(as_activation(inner))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)

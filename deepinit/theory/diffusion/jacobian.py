@@ -1,23 +1,20 @@
 """The input-output Jacobian of an infinitely deep linear diffusion, exact at every width.
 
-For psi = id and phi''(0) = 0 the Jacobian g = J(x_T, x_0) is a matrix geometric Brownian motion,
-independent of x,
+For psi = id and phi''(0) = 0, g = J(x_T, x_0) is a matrix geometric Brownian motion:
 
-    dg = a (sigma_w / sqrt(D)) dB g,    d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt),
+    dg = a (sigma_w / sqrt(D)) dB g,    d(g^-1) = g^-1 (-a (sigma_w / sqrt(D)) dB + (kappa / D) dt).
 
-kappa = a^2 sigma_w^2. With M2 = E tr((g^T g)^2) / D, P = E (tr(g^T g) / D)^2 and C = kappa T,
+With M2 = E tr((g^T g)^2) / D and P = E (tr(g^T g) / D)^2,
 
     E g = I,  E g^T g = E g g^T = e^C I,  E (g^T g)^-1 = e^{C (1 + 2/D)} I
     log det g ~ N(-C/2, C),   log |g v|^2 and log |g^T v|^2 ~ N(C (1 - 2/D), 4 C / D), |v| = 1,
-    M2' = 2 kappa (1 + 1/D) M2 + 2 kappa P,   P' = 2 kappa P + (4 kappa / D^2) M2,  M2 = P = 1 at 0.
+    M2' = 2 kappa ((1 + 1/D) M2 + P),   P' = 2 kappa (P + (2 / D^2) M2),  M2 = P = 1 at 0.
 
-At infinite width M2 = e^{2C} (1 + 2C): the squared singular values have relative variance 2C. The
-trace of (g^T g)^-1 grows; an intermediate step of the publication has e^{-C} I.
+At infinite width M2 = e^{2C} (1 + 2C). (An intermediate step of the publication has e^{-C} I for
+E (g^T g)^-1.)
 
-The tangent kernel of a block's biases for one output coordinate is
-K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt, an integral of a geometric Brownian motion in
-T - t with drift kappa and squared volatility gamma = 4 kappa / D. Means of tangent kernels have no
-finite-width correction; variances do:
+The biases' tangent kernel for one output coordinate is
+K_b = a^2 sigma_b^2 int |J(x_T, x_t)^T e_1|^2 dt. With gamma = 4 kappa / D
 
     Var K_b = 2 a^4 sigma_b^4 int_0^T e^{kappa u} (e^{gamma u} - 1)
               (e^{kappa T} - e^{kappa u}) / kappa du.
@@ -37,15 +34,15 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(100)
 
 
 class JacobianLaw(NamedTuple):
-    """Exact statistics of g = dx_T / dx_0, a [D, D] matrix; trace means tr / D.
+    """Exact statistics of g = dx_T / dx_0, [D, D].
 
     Attributes:
-        mean_square: E tr(g^T g) / D and E |g^T v|^2, the growth of a backward gradient.
+        mean_square: E tr(g^T g) / D = E |g^T v|^2, the growth of a backward gradient.
         inverse_mean_square: E tr((g^T g)^-1) / D.
         fourth: M2 = E tr((g^T g)^2) / D.
         squared_trace: P = E (tr(g^T g) / D)^2.
         log_det: law of log det g.
-        log_square: law of log |g v|^2 and log |g^T v|^2, v a unit vector.
+        log_square: law of log |g v|^2 and log |g^T v|^2, |v| = 1.
     """
 
     mean_square: float
@@ -57,7 +54,7 @@ class JacobianLaw(NamedTuple):
 
     @property
     def relative_spread(self) -> float:
-        """Relative variance of the squared singular values of one g: (M2 - P) / e^{2C}."""
+        """Relative variance of squared singular values, (M2 - P) / e^{2C}; 2C at infinite width."""
         return (self.fourth - self.squared_trace) / self.mean_square**2
 
 
@@ -66,25 +63,13 @@ def jacobian_law(
 ) -> JacobianLaw:
     """Law of the Jacobian of x -> x_T at width D and infinite depth, psi = id.
 
-    J(x_T, x_t) has the law of horizon T - t: E |J(x_T, x_t)^T e_1|^2 = e^{kappa (T - t)}.
+    J(x_T, x_t) has the law of horizon T - t. Relative error about 1e-13.
+    Arguments: `mean_square_moments`; SpecError: phi(0) or phi''(0) not 0, a kink at 0.
 
-    Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        width: D >= 1.
-        weight_var: sigma_w^2; biases do not enter.
-        horizon: T.
+    Valid for: depth -> infinity at fixed width; linear networks of depth L have
+        E tr(g^T g) / D = (1 + C/L)^L.
 
-    Returns:
-        `JacobianLaw`, to about 1e-13 relative.
-
-    Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance or horizon, a bad
-            width.
-
-    Valid for: depth -> infinity at fixed width; linear networks of depth L have E tr(g^T g) / D =
-        (1 + C/L)^L.
-
-    Reference: derivation in the module docstring; the equation of g: arXiv:2007.03253, section 5.
+    Reference: module docstring; the equation of g: arXiv:2007.03253, section 5.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, 0.0, horizon)
     d = validate.integer("width", width, 1)
@@ -103,27 +88,10 @@ def jacobian_law(
 def bias_kernel_variance(
     activation: Any, width: int, weight_var: float, bias_var: float, horizon: float = 1.0
 ) -> float:
-    """Variance over networks of K_b, the biases' part of the tangent kernel of one output
-    coordinate.
+    """Variance over networks of K_b, the biases' tangent kernel of one output coordinate.
 
-    Formula in the module docstring; in closed form 2 a^4 sigma_b^4 S - (r (E - 1))^2, S = [(e^{(2
-    kappa + gamma) T} - 1) / (2 kappa + gamma) - (e^{kappa T} - 1) / kappa] / (kappa + gamma).
-
-    Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        width: D >= 1.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
-
-    Returns:
-        Var K_b, of the kernel with NTK-parametrised gradients (its mean is r (E - 1)); the same for
-        every pair of inputs.
-
-    Raises:
-        SpecError: as `jacobian_law`.
-
-    Valid for: depth -> infinity at fixed width.
-
-    Reference: derivation in the module docstring.
+    Formula: module docstring. NTK parametrization: the mean is r (E - 1). Equal for every pair of
+    inputs. Arguments, errors and validity: `jacobian_law`.
     """
     growth = growth_of(without_curvature(activation).slope, weight_var, bias_var, horizon)
     gamma = 4.0 * growth.rate / validate.integer("width", width, 1)

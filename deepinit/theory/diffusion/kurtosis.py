@@ -1,8 +1,7 @@
-"""Excess kurtosis of a coordinate at finite width and infinite depth: order horizon / width, exact.
+"""Excess kurtosis of a coordinate at finite width and infinite depth, exact.
 
-For psi = id and phi''(0) = 0 a coordinate is a mixture of Gaussians over the path of q = |x|^2 / D:
-dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q). Coordinates that start at one number are
-exchangeable, and the fourth moment closes.
+For psi = id and phi''(0) = 0, dx_1 = sqrt(s) dB_1, s = a^2 (sigma_b^2 + sigma_w^2 q): a mixture of
+Gaussians over the path of q. The fourth moment closes for coordinates that start at one number.
 """
 
 from typing import Any
@@ -23,9 +22,9 @@ def coordinate_excess_kurtosis(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> float:
-    """Excess kurtosis of a coordinate x_{T,1} if all start at one number; 0 for a Gaussian.
+    """Excess kurtosis E y^4 / (E y^2)^2 - 3 of a coordinate, y = x_T - x_0.
 
-    With y = x - x_0, A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2):
+    With A = |y|^2 / D, B = <y, 1> / D and s = beta + kappa (A + 2 x_0 B + x_0^2):
 
         (E A)' = E s,             (E A^2)' = (2 + 4/D) E A s,    (E A B)' = (1 + 2/D) E B s,
         (E B^2)' = E s / D,       (E y_1^4)' = 6 E A s.
@@ -33,16 +32,9 @@ def coordinate_excess_kurtosis(
     About 5 / D at weight_var = bias_var = horizon = 1, start 0.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        width: D >= 1.
         start: x_0, every coordinate of the input.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
 
-    Returns:
-        E y^4 / (E y^2)^2 - 3.
-
-    Raises:
-        SpecError: as `mean_square_moments`; a coordinate that does not move (no variance).
+    The rest as in `mean_square_moments`; SpecError also for a coordinate without variance.
 
     Valid for: depth -> infinity at fixed width.
 

@@ -1,32 +1,30 @@
-"""Exact moments of order parameters at any width, linear diffusions (psi = id, phi''(0) = 0).
+"""Moments of order parameters, exact at any width: linear diffusions (psi = id, phi''(0) = 0).
 
-    dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,     q_i = |x_i|^2 / D,
-    lambda = <x_1, x_2> / D,     m = mean coordinate
+    dx_i = a (sigma_w / sqrt(D)) dB x_i + a sigma_b dB_b,
+    q_i = |x_i|^2 / D,    lambda = <x_1, x_2> / D.
 
-Rows of B are independent: d[x_i, x_j] = a^2 s_ij I dt with s_ij = sigma_b^2 + sigma_w^2 lambda_ij.
-By Ito, Markov by themselves,
+By Ito, with s_ij = sigma_b^2 + sigma_w^2 lambda_ij,
 
     dq = a^2 s dt + (2 a / sqrt(D)) sqrt(s q) dbeta,
     d[lambda] = (a^2/D) (s_11 q_2 + s_22 q_1 + 2 s_12 lambda) dt.
 
-Moments solve triangular linear systems (kappa = a^2 sigma_w^2, beta = a^2 sigma_b^2, l = lambda):
+With beta = a^2 sigma_b^2, l = lambda, the moments close:
 
     E[q^k]'     = k (1 + 2 (k-1)/D) (beta E q^(k-1) + kappa E q^k)
     (E l^2)'    = 2 (1 + 1/D) (beta E l + kappa E l^2)
                   + (1/D) (beta E(q_1 + q_2) + 2 kappa E q_1 q_2)
     (E q_1q_2)' = beta E(q_1 + q_2) + 2 kappa E q_1 q_2 + (4/D) (beta E l + kappa E l^2).
 
-The published bracket of lambda lacks 2 s_12 lambda, which matters at finite width. Fluctuations are
-of order horizon / width at every depth: the two limits commute. Moments of q are log-normal in
-size: samples do not estimate high ones.
+Fluctuations are O(horizon / width) at every depth. Samples do not estimate high moments of q, which
+is log-normal in size.
 
-Linear networks, phi(x) = a x, have the same closed systems at every depth L. Given x,
-h = a (dW x + db) has independent rows N(0, V), V_ij = (beta + kappa lambda_ij) T / L:
-q' = |x + h|^2 / D is V/D times a noncentral chi-square of D degrees of freedom, with cumulants
+Linear networks of depth L: given x, h = a (dW x + db) has independent rows N(0, V),
+V_ij = (beta + kappa lambda_ij) T / L, and q' = |x + h|^2 / D is V/D times a noncentral chi-square
+of D degrees of freedom, with cumulants
 
-    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1),
+    c_n = 2^(n-1) (n-1)! (V^n + n q V^(n-1)) / D^(n-1).
 
-and for two inputs E lambda' = lambda + V and
+For two inputs E lambda' = lambda + V and
 
     Cov(lambda_ij', lambda_kl')
         = (l_ik V_jl + l_il V_jk + l_jk V_il + l_jl V_ik + V_ik V_jl + V_il V_jk) / D.
@@ -54,10 +52,10 @@ from deepinit.theory.numerics import LogNormal
 
 
 class OverlapMoments(NamedTuple):
-    """First and second moments of the overlaps of two inputs at the horizon.
+    """Moments of the overlaps of two inputs at the horizon.
 
     Attributes:
-        mean: [2, 2], E lambda_ij; the same at every width.
+        mean: [2, 2], E lambda_ij.
         second: [2, 2], E lambda_ij^2 (diagonal: E q_i^2).
         square_product: E q_1 q_2.
     """
@@ -83,29 +81,26 @@ def mean_square_moments(
     *,
     depth: int | None = None,
 ) -> np.ndarray:
-    """E q^k for k = 0, ..., highest at the last block, q = |x|^2 / D, exact at width D.
+    """E q^k, k = 0, ..., highest, at the last block: q = |x|^2 / D, exact at width D.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0 (tanh, erf, sin, linear, ...).
-        width: D >= 1.
-        mean_square: q_0 >= 0.
-        weight_var: sigma_w^2; weights of a block have variance weight_var dt / D.
-        bias_var: sigma_b^2; biases of a block have variance bias_var dt.
-        horizon: T = depth * dt.
-        highest: largest k, 1 to 12.
-        depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
+        activation: phi, smooth at 0, phi(0) = phi''(0) = 0 (tanh, erf, sin, linear).
+        mean_square: q_0.
+        weight_var: a block's weights have variance weight_var dt / D.
+        bias_var: its biases have variance bias_var dt.
+        horizon: depth * dt.
+        highest: 1 to 12.
+        depth: of a linear network; None: infinite, an error O(horizon / depth), see `depth_bias`.
 
     Returns:
-        [highest + 1], float64, to about 1e-13 relative (times log2(depth)).
+        [highest + 1], relative error about 1e-13 (times log2(depth)).
 
     Raises:
-        SpecError: phi(0) or phi''(0) not 0, a kink at 0, a negative variance, horizon or q_0, a bad
-            width, order or depth; a depth with an activation that is not linear.
+        SpecError: another phi; a depth with a phi that is not linear; moments beyond float64.
 
-    Valid for: Gaussian weights and biases. With a depth, linear networks: exact. Without, depth ->
-        infinity at fixed width; at depth L the error is O(horizon / L), see `depth_bias`.
+    Valid for: Gaussian weights and biases.
 
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     growth, size, q = checked_start(activation, width, mean_square, weight_var, bias_var, horizon)
     validate.integer("highest", highest, 1, "2 gives the variance.", most=12)
@@ -134,27 +129,16 @@ def overlap_moments(
     *,
     depth: int | None = None,
 ) -> OverlapMoments:
-    """E lambda_ij, E lambda_ij^2 and E q_1 q_2 of two inputs at the last block, exact at width D.
+    """E lambda_ij, E lambda_ij^2 and E q_1 q_2 at the last block, exact at width D.
+
+    The mean is lambda_0 E + r (E - 1); at depth L, E = (1 + C / L)^L.
 
     Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        width: D >= 1.
         gram: [2, 2], <x_i, x_j> / D at the start.
-        weight_var, bias_var, horizon: sigma_w^2, sigma_b^2, T.
-        depth: L >= 1 blocks of a linear network; None for the limit of infinitely many.
 
-    Returns:
-        `OverlapMoments`, to about 1e-13 relative. The mean, lambda_0 E + r (E - 1), has no
-        finite-width correction; at depth L it has (1 + C / L)^L for E.
+    The rest as in `mean_square_moments`.
 
-    Raises:
-        SpecError: as `mean_square_moments`; a gram matrix that is not symmetric positive
-            semidefinite [2, 2].
-
-    Valid for: as `mean_square_moments`.
-
-    Reference: derivation in the module docstring; arXiv:2007.03253, proposition 18 (without
-        2 s_12 lambda).
+    Reference: module docstring; arXiv:2007.03253, proposition 18 (lacks 2 s_12 lambda).
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, bias_var, horizon)
     start = gram_matrix("gram", gram, size=2)
@@ -174,25 +158,11 @@ def overlap_moments(
 def log_mean_square_law(
     activation: Any, width: int, weight_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) without biases: exactly N(kappa T (1 - 2/D), 4 kappa T / D).
+    """Law of log(q_T / q_0) without biases: N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    kappa = phi'(0)^2 weight_var.
+    Exact for depth -> infinity at fixed width. Arguments and errors: `mean_square_moments`.
 
-    Args:
-        activation: phi with phi(0) = phi''(0) = 0.
-        width: D >= 1.
-        weight_var: sigma_w^2.
-        horizon: T.
-
-    Returns:
-        Mean and variance of the natural logarithm.
-
-    Raises:
-        SpecError: as `mean_square_moments`.
-
-    Valid for: depth -> infinity at fixed width, bias_var = 0.
-
-    Reference: Ito's formula for log q, module docstring.
+    Reference: Ito's formula for log q.
     """
     growth, size, _ = checked_start(activation, width, 0.0, weight_var, 0.0, horizon)
     return LogNormal(growth.exponent * (1.0 - 2.0 / size), 4.0 * growth.exponent / size)
@@ -209,7 +179,7 @@ def checked_start(
 
 
 def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
-    """The generator on (1, q, ..., q^highest)."""
+    """Generator on (1, q, ..., q^highest)."""
     order = np.arange(1, highest + 1)
     rates = order * (1.0 + 2.0 * (order - 1) / width)
     system = np.zeros((highest + 1, highest + 1))
@@ -219,7 +189,7 @@ def _square_system(growth: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
-    """One block of a linear network on (1, q, ..., q^highest), by chi-square cumulants."""
+    """One block of a linear network on (1, q, ..., q^highest), by cumulants."""
     q, noise = np.array([0.0, 1.0]), np.array([block.bias_rate, block.rate])
     powers = [np.ones(1)]
     for _ in range(highest):
@@ -236,7 +206,7 @@ def _square_step(block: Growth, width: int, highest: int) -> np.ndarray:
 
 
 def _pair_system(growth: Growth, width: int) -> np.ndarray:
-    """The generator on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
+    """Generator on (1, q1, q2, q1^2, q2^2, l, l^2, q1 q2)."""
     k, beta, d = growth.rate, growth.bias_rate, float(width)
     system = np.zeros((8, 8))
     for first, second in ((1, 3), (2, 4)):
@@ -267,7 +237,7 @@ def _pair_step(block: Growth, width: int) -> np.ndarray:
 
 
 def _block(activation: Any, growth: Growth, depth: Any) -> Growth:
-    """The rates of one block of a linear network, times its length."""
+    """Rates of one block of a linear network, times its length."""
     validate.integer("depth", depth, 1, "Leave it out for infinitely many blocks.")
     slopes = as_activation(activation).slopes
     if slopes is None or slopes[0] != slopes[1]:

@@ -1,15 +1,14 @@
-"""E psi(x) psi(y) and E psi'(x) psi'(y) of a Gaussian pair, for the equations of the double limit.
+"""E psi(x) psi(y) and E psi'(x) psi'(y) of a Gaussian pair.
 
-Positively homogeneous psi (slopes l, r) with means 0, theta = arccos(rho) and
-k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi):
+Positively homogeneous psi (slopes l, r), means 0, theta = arccos(rho):
 
     E psi psi = sqrt(V_x V_y) [(l^2 + r^2) k(theta) - 2 l r k(pi - theta)],
-    E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi);
+    E psi' psi' = (l^2 + r^2) (pi - theta) / (2 pi) + 2 l r theta / (2 pi),
+    k(theta) = (sin theta + (pi - theta) cos theta) / (2 pi).
 
-erf with means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
-(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2); the identity with any means. Others by quadrature: x
-on the trapezoidal rule, y given x on the same (smooth psi) or on Gauss-Legendre pieces between its
-kinks.
+erf, means 0: (2/pi) arcsin(2 C / sqrt((1 + 2 V_x)(1 + 2 V_y))) and
+(4/pi) / sqrt((1 + 2 V_x)(1 + 2 V_y) - 4 C^2). Others by quadrature: trapezoidal in x, and in y
+given x (smooth psi) or Gauss-Legendre between kinks.
 """
 
 import math
@@ -29,15 +28,9 @@ def product_means(
 ) -> tuple[np.ndarray, np.ndarray]:
     """E psi(x_i) psi(x_j) and E psi'(x_i) psi'(x_j), [N, N] each, x ~ N(mean, covariance).
 
-    Args:
-        psi: any activation.
-        mean: [N].
-        covariance: [N, N], positive semidefinite; degenerate pairs are allowed.
-        slopes: compute the second; else zeros.
-
-    Returns:
-        To about 1e-12: closed forms, and psi as smooth as tanh at standard deviations up to 8; with
-        kinks about 1e-9, less where the correlation is within 1e-6 of 1 but not 1.
+    Degenerate pairs are allowed. Without `slopes` the second is 0, or a closed form. Error about
+    1e-12 for closed forms, and for psi as smooth as tanh at standard deviations up to 8; with kinks
+    about 1e-9, more where the correlation is within 1e-6 of 1 but not 1.
     """
     variances = np.diag(covariance)
     roots = np.sqrt(np.outer(variances, variances))

@@ -1,24 +1,21 @@
-"""One input in the double limit: mean m, mean square q and explosion time, in closed form.
+"""One input in the double limit: m, q and the explosion time, in closed form.
 
-With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0^2 (either sign),
+With w = sigma_w, s = sigma_b^2 + w^2 q, u = b m + a^2 and A = b^2 s_0 - w^2 u_0^2,
 
     m' = (b/2) s,   q' = (b m + a^2) s      =>      u' = (w^2 u^2 + A) / 2.
 
-u = p / n linearizes it: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for
-A < 0)
+u = p / n: p' = A n / 2, n' = -w^2 p / 2. With omega = w sqrt(A) / 2 (imaginary for A < 0)
 
     n(t) = cos(omega t) - (w^2 u_0 / 2) sin(omega t) / omega,      n(0) = 1,      s = s_0 / n^2,
     m = m_0 + b eta,    q = q_0 + b eta (2 m_0 + b eta) + 2 a^2 eta,
-    eta = (s_0 / 2) (sin(omega t) / omega) / n
+    eta = (s_0 / 2) (sin(omega t) / omega) / n.
 
-for every b, weight_var and A, zero included; the explosion time is the first zero of n. In u it is
-a tangent for A > 0, a hyperbola for A = 0, a hyperbolic cotangent for A < 0: with rho = sqrt(-A)
-and y = w u_0 / rho, rho^2 = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, and
+The explosion time is the first zero of n, finite for b != 0, s_0 > 0. For A < 0 (not published),
+-A = w^2 u_0^2 - b^2 s_0 gives |y| >= 1, y = w u_0 / sqrt(-A), and
 
     A = b^2 sigma_b^2 + w^2 b^2 (q_0 - m_0^2) - w^2 a^2 (2 b m_0 + a^2) < 0
 
-implies u_0 > a^2 / 2 > 0: y >= 1, with equality only for b^2 s_0 = 0. For b != 0 every input with
-s_0 > 0 explodes. The published formula has the tangent alone.
+gives u_0 > a^2 / 2: y >= 1, equal only for b^2 s_0 = 0.
 """
 
 import math
@@ -36,8 +33,7 @@ class Riccati(NamedTuple):
     Attributes:
         constants: of the activation.
         weight_var: w^2.
-        mean: m_0.
-        mean_square: q_0.
+        mean, mean_square: m_0, q_0.
         rate: s_0 = bias_var + weight_var q_0.
     """
 
@@ -54,12 +50,12 @@ class Riccati(NamedTuple):
 
     @property
     def discriminant(self) -> float:
-        """A = b^2 s_0 - w^2 u_0^2: the published constant C."""
+        """A = b^2 s_0 - w^2 u_0^2 (C in the publication)."""
         return self.constants.curvature**2 * self.rate - self.weight_var * self.start**2
 
     @property
     def reversed(self) -> "Riccati":
-        """The equation of -u(-t); its explosion time is the distance of the last one before 0."""
+        """The equation of -u(-t), whose explosion time is the distance of the last one before 0."""
         a2, b = self.constants.slope**2, self.constants.curvature
         return self._replace(mean=-self.mean - 2.0 * a2 / b) if b else self
 
@@ -85,7 +81,7 @@ class Riccati(NamedTuple):
         return self.mean + b * eta, square
 
     def _beyond(self) -> float:
-        """y - 1 for A < 0 and u_0 > 0, without cancellation: b^2 s_0 / (rho (rho + w u_0))."""
+        """y - 1 for A < 0 and u_0 > 0, without cancellation."""
         rho = math.sqrt(-self.discriminant)
         total = rho + math.sqrt(self.weight_var) * self.start
         return self.constants.curvature**2 * self.rate / (rho * total)
@@ -110,7 +106,7 @@ class Riccati(NamedTuple):
 
 
 def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
-    """Raise SpecError for a horizon at or beyond the first explosion, with time and input."""
+    """Raise SpecError for a horizon at or beyond the first explosion."""
     first = int(np.argmin(explosion_times))
     if not horizon < explosion_times[first]:
         raise explosion_refusal(horizon, float(explosion_times[first]), first)
@@ -119,15 +115,11 @@ def check_horizon_before(explosion_times: np.ndarray, horizon: float) -> None:
 def panels(
     systems: list[Riccati], horizon: float, num_nodes: int = 40
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on [0, horizon], exact to rounding near every singularity.
+    """Gauss-Legendre nodes and weights on [0, horizon], exact to rounding near singularities.
 
-    A panel is at most half as long as its distance from the explosions, after or before it, and
-    from the imaginary singularities. kappa / 4 bounds it too: e^{kappa t} is entire, but grows.
-
-    Args:
-        systems: the integrated solutions.
-        horizon: below their explosion times.
-        num_nodes: on each panel.
+    A panel is at most half as long as its distance from explosions on either side, and bounded by
+    the imaginary singularities and 4 / kappa, as e^{kappa t} grows. The horizon is below every
+    explosion.
     """
     after = min(system.explosion_time() for system in systems)
     before = min(

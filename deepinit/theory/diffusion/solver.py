@@ -1,8 +1,7 @@
-"""Integration of the double limit's equations y' = f(y) up to a horizon, explosions as events.
+"""Integration of y' = f(y) up to a horizon, with explosions as events.
 
-In the variable s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, ln |y| grows by
-at most 1 per unit of s. An explosion lies at infinite s; it comes before the horizon if growth at a
-rate that leaves no time is the first of two events.
+In s with ds = (1/T + |f(y)| / (1 + |y|)) dt, y in units of its sizes, explosions lie at infinite s:
+ln |y| grows by at most 1 per unit. They precede the horizon if the rate reaches _FASTEST first.
 """
 
 import math
@@ -21,21 +20,16 @@ _LARGEST = 1e130  # in units of the sizes
 def integrated(
     rates: Callable[[np.ndarray], np.ndarray], start: np.ndarray, horizon: float, sizes: np.ndarray
 ) -> np.ndarray:
-    """The solution at the horizon, by an explicit Runge-Kutta method of order 8.
+    """y(T) of y' = f(y), [n], by an explicit Runge-Kutta method of order 8.
 
     Args:
-        rates: f, of a state [n].
+        rates: f.
         start: [n], y(0).
-        horizon: T.
-        sizes: [n], typical sizes of the entries. Errors are relative to an entry, or to 1e-3 of its
-            size if it is smaller, so that a change of units changes no digit.
-
-    Returns:
-        [n], relative error about 1e-9.
+        sizes: [n], typical sizes: errors, about 1e-9, are relative to an entry, or to 1e-3 of its
+            size if smaller. A change of units changes no digit.
 
     Raises:
-        SpecError: an explosion before the horizon, with its time; growth by more than e^300 without
-            one.
+        SpecError: an explosion before the horizon; growth by more than e^300 without one.
     """
     from scipy import linalg
     from scipy.integrate import solve_ivp

@@ -1,13 +1,8 @@
 """Infinitely many blocks with two layers, x + sqrt(dt) V phi(W x + b).
 
-With W_ij ~ N(0, sigma_1^2 / D), not shrinking, V_ij ~ N(0, sigma_2^2 / n), increments are centred
-given x, and for every inner width n
+W_ij ~ N(0, sigma_1^2 / D), not shrinking, V_ij ~ N(0, sigma_2^2 / n). For every inner width n
 
-    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2);
-
-phi needs neither smoothness nor phi(0) = 0. For positively homogeneous phi without bias, at every
-width D, log(q_T / q_0) ~ N(kappa T (1 - 2/D), 4 kappa T / D),
-kappa = sigma_1^2 sigma_2^2 (l^2 + r^2) / 2.
+    lambda_ij' = sigma_2^2 E phi(u_i) phi(u_j),    u ~ N(0, sigma_1^2 lambda + sigma_b1^2).
 """
 
 from typing import Any
@@ -33,26 +28,19 @@ def two_layer_limit(
     bias_var: float = 0.0,
     horizon: float = 1.0,
 ) -> np.ndarray:
-    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), depth and width -> infinity.
+    """Overlaps lambda_T of x + sqrt(dt) V phi(W x + b), [N, N], in the double limit.
 
     Args:
-        activation: phi, any that grows at most linearly; kinks and phi(0) != 0 are allowed.
+        activation: phi, growing at most linearly (else SpecError); kinks and phi(0) != 0 are
+            allowed.
         gram: [N, N], <x_i, x_j> / D at the start.
-        weight_var: sigma_1^2: W has variance weight_var / D, not shrinking with depth.
+        weight_var: sigma_1^2: W has variance weight_var / D.
         branch_var: sigma_2^2: V has variance branch_var dt / n, n the inner width.
         bias_var: sigma_b1^2, of b.
-        horizon: T.
 
-    Returns:
-        [N, N], relative error about 1e-9.
+    Valid for: every inner width; relative error about 1e-9.
 
-    Raises:
-        SpecError: phi growing faster than linearly, a negative variance or horizon, a gram matrix
-            that is none.
-
-    Valid for: any inner width n, which drops out.
-
-    Reference: derivation in the module docstring.
+    Reference: module docstring.
     """
     phi = not_superlinear(as_activation(activation))
     weight, bias, time = checked_variances(weight_var, bias_var, horizon)
@@ -72,26 +60,13 @@ def two_layer_limit(
 def two_layer_log_mean_square_law(
     activation: Any, width: int, weight_var: float, branch_var: float, horizon: float = 1.0
 ) -> LogNormal:
-    """log(q_T / q_0) of two-layer blocks without bias: exactly N(kappa T (1 - 2/D), 4 kappa T / D).
+    """Law of log(q_T / q_0) of two-layer blocks without bias: N(kappa T (1 - 2/D), 4 kappa T / D).
 
-    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r: weight_var branch_var / 2 for
-    ReLU.
+    kappa = weight_var branch_var (l^2 + r^2) / 2 for slopes l, r of a positively homogeneous phi
+    (else SpecError). Exact for depth -> infinity at fixed D and every inner width. Arguments:
+    `two_layer_limit`.
 
-    Args:
-        activation: phi, positively homogeneous.
-        width: D >= 1, of the stream.
-        weight_var, branch_var, horizon: sigma_1^2, sigma_2^2, T.
-
-    Returns:
-        Mean and variance of the natural logarithm.
-
-    Raises:
-        SpecError: an activation that is not positively homogeneous, a negative variance or horizon,
-            a bad width.
-
-    Valid for: depth -> infinity at fixed D and any inner width.
-
-    Reference: derivation in the module docstring.
+    Reference: Ito's formula for log q.
     """
     phi = as_activation(activation)
     if phi.slopes is None:
