@@ -1,7 +1,7 @@
-"""Level sets {|phi(u)| >= level} of an activation, one interval on each side of 0.
+"""Level sets {|phi(u)| >= level} of an activation, by bisection.
 
-On each side |phi| must rise from 0 and may fall once (SiLU, GELU left of 0), so that each set is an
-interval [first, last]. Both ends by bisection on the two branches, for all levels at once.
+On each side of 0, |phi| must rise from 0 and may fall once (SiLU, GELU left of 0): each set is an
+interval [first, last].
 """
 
 import math
@@ -22,7 +22,7 @@ class Levels(NamedTuple):
     """Arguments that reach given levels on one side of 0.
 
     Attributes:
-        first: [levels], the smallest |u| with |phi| >= level; inf if there is none up to the reach.
+        first: [levels], the smallest |u| with |phi| >= level; inf for none.
         last: [levels], the largest; inf where |phi| stays above the level up to the reach.
     """
 
@@ -39,9 +39,8 @@ def level_sets(activation: Activation, levels: np.ndarray, reach: float) -> tupl
     """Sets {|phi(u)| >= level, |u| <= reach} left and right of 0.
 
     Args:
-        activation: with phi(0) = 0 and |phi| unimodal on each side of 0.
+        activation: with phi(0) = 0.
         levels: [levels], > 0.
-        reach: bound of |u|.
 
     Returns:
         `Levels` for u < 0 and for u > 0; absolute error 1e-16 (1 + reach).
@@ -67,7 +66,7 @@ def _side(activation: Activation, levels: np.ndarray, side: float, reach: float)
 def _bisect(
     activation: Activation, levels: np.ndarray, side: float, start: float, end: float
 ) -> np.ndarray:
-    """The arguments between start (below the level) and end (not below) where |phi| = level."""
+    """Arguments where |phi| = level, between start (below the level) and end (not below)."""
     below, above = np.full_like(levels, start), np.full_like(levels, end)
     for _ in range(_BISECTIONS):
         middle = 0.5 * (below + above)

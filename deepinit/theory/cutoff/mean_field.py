@@ -1,16 +1,12 @@
 """Mean-field recursions of an infinitely wide layer x' = phi(W x + b), and their fixed points.
 
-W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N (post-activations),
-c = p / q:
+W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N, c = p / q:
 
     q' = V(q) = E phi(z)^2,  z ~ N(0, Q),  Q = A^2 q + sigma_b^2
     p' = E phi(u) phi(v),    Var u = Var v = Q, Cov(u, v) = A^2 p + sigma_b^2
 
-with derivatives mu = V'(q*) = A^2 E[phi phi' g] / sqrt(Q) and chi = dp'/dp = A^2 E phi'(u) phi'(v);
-at c = 1, chi_1 = A^2 E phi'(z)^2. Depth scales xi_q = 1/|log mu|, xi_c = 1/|log chi|.
-
-Expectations of one variable: `core.gaussian.normal_rule`, about 1e-13; of pairs:
-`numerics.gaussian_pairs`, about 1e-12.
+with mu = V'(q*) = A^2 E[phi phi' g] / sqrt(Q), chi = dp'/dp = A^2 E phi'(u) phi'(v), and
+chi_1 = A^2 E phi'(z)^2 at c = 1. Expectations of one variable: error about 1e-13; of pairs: 1e-12.
 """
 
 import math
@@ -50,9 +46,9 @@ class MeanField(NamedTuple):
     Attributes:
         mean_square: q*, of the post-activations; 0 if signals die out.
         length_multiplier: mu = V'(q*).
-        tangent_multiplier: chi_1 = A^2 E phi'^2 at q*: above 1 chaotic, below 1 ordered.
-        cosine: c* of two inputs, of the post-activations; 1 in the ordered phase.
-        pair_multiplier: chi = dp'/dp at c*; chi_1 in the ordered phase.
+        tangent_multiplier: chi_1 at q*: above 1 chaotic, below 1 ordered.
+        cosine: c* of two inputs' post-activations; 1 in the ordered phase.
+        pair_multiplier: chi at c*; chi_1 in the ordered phase.
         length_scale: xi_q = 1/|log mu|.
         pair_scale: xi_c = 1/|log chi|.
     """
@@ -69,10 +65,9 @@ class MeanField(NamedTuple):
 def mean_field(
     activation: Any, weight_var: float, bias_var: float = 0.0, *, mean_square: float = 1.0
 ) -> MeanField:
-    """Fixed points q*, c* of one and two inputs at infinite width, with depth scales xi_q and xi_c.
+    """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
     Args:
-        activation: `Activation`, name or JAX function.
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 > 0, |x|^2 / N of the inputs.
@@ -84,7 +79,7 @@ def mean_field(
     Raises:
         SpecError: a length that explodes, or does not settle in 20 000 layers (critical lines).
 
-    Valid for: widths to infinity; centred independent weights, Gaussian biases.
+    Valid for: centred independent weights, Gaussian biases.
 
     Reference: arXiv:1611.01232 (depth scales); module docstring.
     """

@@ -13,7 +13,7 @@ class CutoffSummary(NamedTuple):
     """Position and width of the fall of a curve S(t), t = 0, 1, ..., in layers.
 
     Attributes:
-        t_mix: min{t: S(t) <= 1/4}; None if S stays above.
+        t_mix: min{t: S(t) <= 1/4}, or None.
         t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; nan without one.
         window: t25 - t75.
         ratio: window / t50, which tends to 0 along a family with a cut-off.
@@ -34,15 +34,13 @@ def summary(S: Any) -> CutoffSummary:
     1 to 0 has window 1/2: for windows near 1/2 report S at the two layers around the jump.
 
     Args:
-        S: [depth + 1], S(0), S(1), ..., between 0 and 1; need not be monotone (estimates).
+        S: [depth + 1], between 0 and 1; need not be monotone.
 
     Returns:
         `CutoffSummary`; nan for a level above the start of the curve, or not reached.
 
     Raises:
         SpecError: S is not a curve of numbers between 0 and 1.
-
-    Valid for: any curve; exact. Total variation with maximum 1.
 
     Reference: t_mix at level 1/4: arXiv:2104.10727, section on the cut-off phenomenon.
     """

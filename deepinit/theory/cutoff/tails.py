@@ -1,11 +1,10 @@
-"""T(u) = sum_k p_k P(w k > u) for all u of a grid, in time proportional to the numbers of k and u.
+"""Sums T(u) = sum_k p_k P(w k > u) on a grid of u, in time linear in the grids of k and u.
 
 Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: two suffix sums, of p_k and of p_k / k.
 
 Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail. Q(e^z) is analytic
 and bounded for |Im z| < pi/4: on intervals of log k of length 1/4 its Chebyshev series converges
-like 12.6^-m, and 15 terms leave 1e-15. Sources enter by their Chebyshev moments on these intervals;
-T is interpolated between Chebyshev nodes on intervals of y. No pair (k, u) is formed.
+like 12.6^-m, and 15 terms leave 1e-15.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,6 @@ def uniform_tail(magnitudes: np.ndarray, bound: float, at: np.ndarray) -> Tail:
 
     Args:
         magnitudes: [k], > 0, ascending.
-        bound: of the weights.
         at: [u], u >= 0; inf gives 0.
     """
     finite = np.isfinite(at)
@@ -45,7 +43,6 @@ def normal_tail(magnitudes: np.ndarray, std: float, at: np.ndarray) -> Tail:
 
     Args:
         magnitudes: [k], > 0, ascending.
-        std: of the weights.
         at: [u], u >= 0; inf gives 0.
     """
     sources = _panels(np.log(magnitudes))
@@ -93,7 +90,7 @@ def _panels(points: np.ndarray) -> list[_Panel]:
 
 
 def _kernel(targets: list[_Panel], sources: list[_Panel]) -> np.ndarray:
-    """[targets * terms, sources * terms]: Chebyshev coefficients of Q(exp(y - x)) on all panels."""
+    """Chebyshev coefficients of Q(exp(y - x)) on all panels: [targets * terms, sources * terms]."""
     angles = np.pi * (np.arange(_TERMS) + 0.5) / _TERMS
     # values at the nodes -> coefficients
     to_series = (2.0 / _TERMS) * np.cos(np.arange(_TERMS)[:, None] * angles)

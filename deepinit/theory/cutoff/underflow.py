@@ -1,23 +1,19 @@
 """Underflow: the smallest floating-point number as a mesh; values below it become 0 ("flush").
 
-Infinitely wide tanh layers: the mean map v(alpha) of `cutoff.lattice`. Width N: the log-length is a
-random walk of variance psi_1(N/2) per layer (of log q, `cutoff.log_norm_drift`), and all
-coordinates of a layer vanish together,
+Infinitely wide tanh layers: v(alpha) of `cutoff.lattice`. Width N: a random walk of log q with
+variance psi_1(N/2) per layer, g ~ N(0, 1) its quantile,
 
     S(t) = E_g[1 - (2 Phi(theta / (A sqrt(q_{t-1}(g)))) - 1)^N],    theta = artanh(least value > 0),
-    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g,
-
-g ~ N(0, 1): one orbit for every quantile of the walk.
+    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g.
 
 Half of the signals vanish at
 
-    t50 = (log(1 / rho) + log z_N + K) / gamma_N,
+    t50 = (log(1 / rho) + log z_N + K) / gamma_N,    gamma_N = log(A_c(N)/A),
 
-with r_t = sqrt(q_t) = e^K A^t at infinite width, K from the first layers; gamma_N = log(A_c(N)/A)
-its decrease per layer at width N; r_t z_N the median of the largest of N coordinates,
-N P(|g| > z_N) = log 2. If the products w_ij x_j underflow too, the largest of N^2 of them decides:
-with w = A omega / sqrt(N), z_N becomes y / sqrt(N), N^2 P(|omega g| > y) = log 2, which is smaller.
-Weights of excess kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
+with sqrt(q_t) = e^K A^t at infinite width and N P(|g| > z_N) = log 2 (median of the largest of N
+coordinates). If the products w_ij x_j underflow too, the largest of N^2 decides: w = A omega /
+sqrt(N), and y / sqrt(N) < z_N replaces z_N, N^2 P(|omega g| > y) = log 2. Weights of excess
+kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
 """
 
 import math
@@ -45,25 +41,25 @@ _SMALL = 1e-9  # a mean square at which tanh is the identity to 1e-9
 def rounded_survival(
     width: int, gain: float, rho: float, rounding: str, depth: int, *, mean_square: float = 1.0
 ) -> np.ndarray:
-    """S(t) = P(x_t != 0) of the tanh chain in finite precision at width N (module docstring).
+    """Survival S(t) = P(x_t != 0) of the tanh chain in finite precision at width N.
 
     Args:
         width: N >= 1.
         gain: A > 0; weight variance times fan_in A^2.
         rho: mesh, or smallest value, 0 < rho < 1.
         rounding: "truncate", "nearest" or "flush".
-        depth: number of layers, >= 0.
+        depth: >= 0.
         mean_square: |x_0|^2 / N > 0 of the input.
 
     Returns:
-        [depth + 1], S(0), S(1), ...
+        [depth + 1], t = 0, 1, ...
 
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: on the grid 1e-3
-        (truncation), N = 4 ... 256, t50 within 0.03 layers and the window within 3 %; underflow at
-        2^-126, N = 16, 64, t50 within 1 %.
+    Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: mesh 1e-3
+        (truncation), N = 4 ... 256, t50 within 0.03 layers, window within 3 %; underflow at 2^-126,
+        N = 16, 64, t50 within 1 %.
 
     Reference: centres as in arXiv:2608.15914; module docstring.
     """
@@ -109,28 +105,23 @@ def underflow_layer(
 ) -> float:
     """Layer at which half of the signals of a tanh network are lost to underflow.
 
-        t50 = (log(1 / smallest) + log z_N + K) / gamma_N,
+        t50 = (log(1 / smallest) + log z_N + K) / gamma_N,    K = lim (log r_t - t log A),
 
-    with z_N and gamma_N of the module docstring, K = lim (log r_t - t log A) from
-    r_0^2 = mean_square.
+    r_0^2 = mean_square, z_N and gamma_N as in the module docstring.
 
     Args:
         width: N >= 2.
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1.
         smallest: smallest number of the arithmetic: 2^-126 in float32 and bfloat16 on XLA; 2^-25,
             half of the smallest subnormal number, in float16.
-        products: True if the products w_ij x_j underflow too (float32 and bfloat16 matrix products
-            on XLA); False for values alone (`rounded(..., "flush")`; float16 with products in
-            float32).
+        products: the products w_ij x_j underflow too (float32 and bfloat16 matrix products on XLA);
+            False for values alone (`rounded(..., "flush")`; float16 with products in float32).
         mean_square: |x_0|^2 / N > 0 of the input.
-
-    Returns:
-        t50, in layers.
 
     Raises:
         SpecError: another weight law, A >= 1, numbers out of range.
 
-    Valid for: N large, smallest to 0: off by O(1) layers. N = 16, 64, weights U(-1, 1) / sqrt(N),
+    Valid for: N large, smallest to 0: error O(1) layers. Weights U(-1, 1) / sqrt(N), N = 16, 64,
         2^-126: within one layer.
 
     Reference: module docstring.

@@ -34,7 +34,7 @@ def check_layers(layers: Any) -> np.ndarray:
 
 
 def fixing_zero(activation: Any) -> Activation:
-    """The activation, refused unless phi(0) = 0: otherwise 0 is not absorbing."""
+    """The activation, refused unless phi(0) = 0."""
     checked = as_activation(activation)
     at_zero = float(values(checked, np.zeros(1))[0])
     if not abs(at_zero) <= 1e-12:
