@@ -3,17 +3,15 @@
 On each piece the curve is `basis(t) @ coefficients`, basis (1, t) or (1, cos t, sin t): the image
 of a line or a circle under piecewise affine maps.
 
-*Length.* A line has constant speed. On an ellipse c0 + c1 cos t + c2 sin t the squared speed is
-a + b cos 2(t - t0) with
+*Length* of an ellipse c0 + c1 cos t + c2 sin t: squared speed a + b cos 2(t - t0) with
 
     a = (|c1|^2 + |c2|^2) / 2,   b cos 2 t0 = (|c2|^2 - |c1|^2) / 2,   b sin 2 t0 = -c1.c2,
+    length = sqrt(a + b) [E(t - t0 | 2 b / (a + b))],
 
-so a piece has length sqrt(a + b) [E(t - t0 | 2 b / (a + b))], E(phi | m) the incomplete elliptic
-integral: exact also for flat ellipses, whose speed has a kink.
+E(phi | m) the incomplete elliptic integral.
 
-*Angular length*, of the central projection to the unit sphere: a line piece spans an angle in a
-plane; on an ellipse |u' - (u.u'/|u|^2) u| / |u| is integrated by Gauss-Legendre, halving pieces
-until convergence. Both after an isometry (QR) to the dimension of the basis.
+*Angular length*: a line piece spans an angle in a plane; on an ellipse Gauss-Legendre of
+|u' - (u.u'/|u|^2) u| / |u|, halving pieces until convergence.
 """
 
 from typing import Any, NamedTuple
@@ -28,10 +26,10 @@ _MOST_HALVINGS = 40
 
 
 class Pieces(NamedTuple):
-    """A curve `basis(t) @ coefficients[piece]`.
+    """Curve `basis(t) @ coefficients[piece]`.
 
     Attributes:
-        kind: `line` or `circle`, the basis.
+        kind: `line` or `circle`.
         edges: [num_pieces + 1], increasing.
         coefficients: [num_pieces, 2 or 3, width].
         smooth_seam: the curve is closed, and smooth where its end meets its start.
@@ -86,10 +84,9 @@ def mean_basis(pieces: Pieces) -> np.ndarray:
 
 
 def lengths(pieces: Pieces) -> np.ndarray:
-    """The length of every piece (module docstring).
+    """Length of every piece: [num_pieces].
 
-    Returns:
-        [num_pieces]; 0 where the curve stands still. Rounding: about 1e-15 of speed times span.
+    Rounding: about 1e-15 of speed times span.
     """
     if pieces.kind == "line":
         return np.linalg.norm(pieces.coefficients[:, 1], axis=1) * pieces.spans
@@ -112,7 +109,7 @@ def lengths(pieces: Pieces) -> np.ndarray:
 def angular_lengths(pieces: Pieces) -> np.ndarray:
     """Length of every piece's central projection to the unit sphere, in radians: [num_pieces].
 
-    Formulas: module docstring. 0 for a piece on one ray, or at 0. A line through 0 turns by pi.
+    0 for a piece on one ray, or at 0. A line through 0 turns by pi.
 
     Valid for: ellipses that avoid 0 (inside a piece, not at its ends); absolute error about 1e-11.
     """

@@ -1,8 +1,7 @@
 """Drifts: growth rates of distances and norms with depth, with errors over independent networks.
 
-a(t) = d(x_0, x_t) is subadditive; a(t)/t converges to the drift with a start-up term O(1/t), while
-(a(T) - a(s)) / (T - s) has none once the walk is stationary after s. Rates are averaged within a
-network first, since layers of one network are dependent.
+a(t)/t of a(t) = d(x_0, x_t) has a start-up term O(1/t); (a(T) - a(s)) / (T - s) has none once the
+walk is stationary after s. Rates are averaged within a network first: its layers are dependent.
 """
 
 from typing import NamedTuple
@@ -35,14 +34,14 @@ class Drift(NamedTuple):
 
 
 def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
-    """(a(T) - a(start)) / (T - start), a(t) a log-norm or the distance of x_t from x_0.
+    """Rate (a(T) - a(start)) / (T - start) of a log-norm or distance from x_0.
 
     Args:
-        distances: [networks, T + 1], a(0), ..., a(T).
-        start: number of first layers to skip; None for T // 2.
+        distances: [networks, T + 1], a(0), ..., a(T), T >= 1.
+        start: number of first layers to skip, below T; None for T // 2.
 
     Raises:
-        SpecError: a shape other than [networks, T + 1] with T >= 1, start outside [0, T).
+        SpecError: another shape, start out of range.
 
     Reference: arXiv:2104.10727, Kingman's theorem; Gouezel & Karlsson 2020.
     """
@@ -55,7 +54,7 @@ def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
 
 
 def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
-    """The mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
+    """Mean of increments a(t) - a(t - 1) over t > start, e.g. `Iterates.increments`.
 
     Args:
         increments: [networks, T].
@@ -63,7 +62,7 @@ def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
             activations).
 
     Raises:
-        SpecError: a shape other than [networks, T], start outside [0, T).
+        SpecError: another shape, start outside [0, T).
     """
     increments = _per_network(increments, "increments", 1)
     total = increments.shape[1]
@@ -72,7 +71,7 @@ def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
 
 
 def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | None = None) -> Drift:
-    """The drift of d(x_0, x_t) along iterates, with networks on the axis after depth.
+    """Drift of d(x_0, x_t) along iterates.
 
     Args:
         metric: Thompson, Hilbert or a norm.

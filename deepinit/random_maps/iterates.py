@@ -5,11 +5,9 @@
     pulled-back functions    f_t = T_1^* ... T_t^* f,  f_t(x) = f(T_t ... T_1 x)
 
 For independent layers the first two x_t have one law, but only backward iterates converge where
-layers contract on average. Pulled-back functions are ordered like backward iterates (T_t^* acts
-first) at the cost of a forward pass.
+layers contract on average. Pulled-back functions are ordered like them, at a forward pass's cost.
 
-States are `Scaled` (mantissa and integer exponent): a signal of size e^-20000 keeps its float32
-digits, for any activation (by its power law at 0 below rounding).
+States are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
 """
 
 from collections.abc import Callable
@@ -47,8 +45,8 @@ class Iterates(NamedTuple):
     Attributes:
         states: `Scaled` of mantissa [T + 1, ..., n]; 0 once the network is dead.
         log_norms: [T + 1, ...], ln |x_t|; -inf once dead.
-        increments: [T, ...], ln |x_t| - ln |x_{t-1}| to full precision; -inf at death, NaN after
-            it. Their float64 sum has not the rounding of `log_norms`.
+        increments: [T, ...], ln |x_t| - ln |x_{t-1}| to full precision, unlike differences of
+            `log_norms`; -inf at death, NaN after it.
     """
 
     states: Scaled
@@ -68,10 +66,7 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
         weights: [T, n, n], the layer nearest to the input first.
         activation: an `Activation`, a built-in's name or any JAX function.
         x: x_0, [..., n].
-        biases: [T, n]; None for none.
-
-    Returns:
-        `Iterates`, by T matrix-vector products.
+        biases: [T, n], or None.
 
     Raises:
         SpecError: shapes that do not fit.
@@ -84,7 +79,7 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
 
 
 def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
-    """Forward iterates of layers drawn one at a time, so that one layer's weights exist at a time.
+    """Forward iterates of layers drawn one at a time, with one layer's weights in memory.
 
     Args:
         draw: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key
@@ -114,8 +109,8 @@ def backward_iterates(
 ) -> Scaled:
     """x_t = T_1 ... T_t x_0 at every t of `depths`.
 
-    The last layer acts first: depth t costs t matrix-vector products, all depths up to T cost
-    T (T + 1) / 2 (forward iterates: T), and all T n^2 weights must exist at once.
+    The last layer acts first: depth t costs t matrix-vector products, all depths up to T
+    T (T + 1) / 2.
 
     Args:
         weights: [T, n, n], T_1 first.
@@ -156,11 +151,11 @@ def pulled_back_values(
 
     Args:
         weights, activation, biases: as for `forward_iterates`.
-        decision: f, a matrix [k, n] of readouts; f(x) = decision @ x.
+        decision: [k, n], f(x) = decision @ x.
         points: [..., n].
 
     Returns:
-        `Scaled`, mantissa [T + 1, ..., k]: values of any size.
+        `Scaled`, mantissa [T + 1, ..., k].
 
     Raises:
         SpecError: shapes that do not fit.
@@ -177,7 +172,7 @@ def pulled_back_values(
 def tangent_iterates(
     weights: Any, activation: Any, x: Any, tangent: Any, *, biases: Any = None
 ) -> tuple[Iterates, jax.Array]:
-    """x_t and the growth of a tangent vector, v_t = D T_t(x_{t-1}) v_{t-1}.
+    """x_t and the growth of tangent vectors v_t = D T_t(x_{t-1}) v_{t-1}.
 
     The mean growth after a burn-in is the top Lyapunov exponent at x.
 
@@ -213,11 +208,10 @@ def log_jacobian_determinants(
 ) -> jax.Array:
     """ln |det D(T_t ... T_1)(x)| at points x for every t <= T, for `jacobian_distortion`.
 
-    sum_s (ln |det W_s| + sum_i ln |sigma'(z_{s,i})|).
-
     Args:
         weights: [T, n, n], concrete: determinants are taken on the host.
-        activation, points, biases: as for `forward_iterates`, points [m, n].
+        activation, biases: as for `forward_iterates`.
+        points: [m, n].
 
     Returns:
         [T + 1, m]; -inf where a derivative underflows.
@@ -278,7 +272,7 @@ def _times(factors: Scaled, vectors: Scaled) -> Scaled:
 def checked_layers(
     weights: Any, biases: Any, activation: Any, x: Any
 ) -> tuple[jax.Array, jax.Array | None, Activation]:
-    """Weights [T, n, n], biases [T, n] or None, and the activation, for an input x [..., n]."""
+    """Weights [T, n, n], biases [T, n] or None, and the activation, for x [..., n]."""
     weights = jnp.asarray(weights)
     biases = None if biases is None else jnp.asarray(biases)
     width = (x.mantissa if isinstance(x, Scaled) else jnp.asarray(x)).shape[-1:]

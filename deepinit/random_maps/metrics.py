@@ -1,9 +1,8 @@
-"""Semi-invariant metrics: metrics that layers of a class do not expand.
+"""Semi-invariant metrics: d(U x, U y) <= d(x, y) for all layers U of a class.
 
-A metric d is semi-invariant for U if d(U x, U y) <= d(x, y) for all x, y. Along products of
-stationary random maps with such a metric, d(x_0, x_n) / n converges (Kingman). Other layers expand
-it: Hilbert's metric under tanh, Thompson's under a sigmoid with a bias below -2, the Euclidean one
-under weights of norm above 1. Each metric records its class; `check_semi_invariant` refuses others.
+Along products of stationary random maps d(x_0, x_n) / n converges (Kingman). Other layers can
+expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
+Euclidean one under weights of norm above 1; `check_semi_invariant` refuses them.
 
 Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on a finite set
 of points, and are lower bounds of suprema. All are pure JAX; values outside the domain raise
@@ -39,7 +38,7 @@ class Metric(NamedTuple):
 
     Attributes:
         name: for errors and tables.
-        function: `function(x, y)` -> [...]: non-negative, 0 for equal arguments.
+        function: `function(x, y)` -> [...], non-negative.
         domain: of x and y.
         layer_class: the largest class for which it is semi-invariant, a name of
             `random_maps.layer_classes`.
@@ -60,17 +59,14 @@ class Metric(NamedTuple):
 def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors.
 
-    d_T(x, y) = ln max{M(x/y), M(y/x)}, M(x/y) = max_i x_i / y_i.
-
     Args:
         x, y: [..., n], positive; arrays or `Scaled`.
 
     Returns:
-        [...], in e-folds; to relative accuracy also for x near y. NaN under jit where an entry is
-        not positive.
+        [...], to relative accuracy also for x near y.
 
     Raises:
-        SpecError: an entry is not positive.
+        SpecError: an entry is not positive (under jit: NaN).
 
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
 
@@ -82,16 +78,14 @@ def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i), between positive rays.
 
-    d_H(x, y) = ln(M(x/y) M(y/x)), M(x/y) = max_i x_i / y_i; 0 for y = s x.
-
     Args:
         x, y: [..., n], positive; arrays or `Scaled`.
 
     Returns:
-        [...], in e-folds. NaN under jit where an entry is not positive.
+        [...]; 0 for y = s x.
 
     Raises:
-        SpecError: an entry is not positive.
+        SpecError: an entry is not positive (under jit: NaN).
 
     Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
 
@@ -112,7 +106,7 @@ def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 
 
 def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """Thompson's metric between distance functions on points: max |ln d1(p, q) - ln d2(p, q)|.
+    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|.
 
     Args:
         first, second: [..., pairs], distances of the same pairs of distinct points
@@ -134,14 +128,14 @@ def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
 
 
 def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))|: Hilbert's metric between |Jf| and |Jg|.
+    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|.
 
     Args:
         first, second: [..., points], ln |Jf| and ln |Jg| at the same points
             (`iterates.log_jacobian_determinants`).
 
     Returns:
-        [...]: a lower bound of the supremum; a pseudo-metric (0 where |Jf| / |Jg| is constant).
+        [...]: a lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
 
     Raises:
         SpecError: a logarithm that is not finite.
@@ -158,7 +152,7 @@ def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
 
 
 def sup_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """max |f(x) - g(x)| over points, from values [..., points]: never expands under pull-back."""
+    """max |f(x) - g(x)|, from values [..., points]: never expands under pull-back."""
     return largest(jnp.abs(jnp.asarray(first) - jnp.asarray(second)))
 
 
@@ -218,7 +212,7 @@ METRICS = (hilbert, thompson, norm(2), norm(1), norm(np.inf), distortion, bilips
 
 
 def metric_for(layer_class: Any) -> Metric:
-    """The metric of the most special class that contains the layers.
+    """Metric of the most special class that contains the layers.
 
     Args:
         layer_class: a name of `random_maps.layer_classes`, several, or a `Layer` to classify.
@@ -233,12 +227,10 @@ def metric_for(layer_class: Any) -> Metric:
 def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
     """Raise SpecError unless a metric is semi-invariant for a class of layers.
 
-    Args:
-        metric: one of this module.
-        layer_class: a name of `random_maps.layer_classes`, several, or a `Layer` to classify.
+    The error names the metrics that are.
 
-    Raises:
-        SpecError: names the metrics that are semi-invariant for the class.
+    Args:
+        layer_class: as for `metric_for`.
 
     Reference: arXiv:2104.10727; module docstring of `random_maps.layer_classes`.
     """

@@ -1,8 +1,6 @@
 """Vectors of any size: x = mantissa * 2^exponent, with an integer exponent.
 
-After 10 000 layers a signal may be e^-20000. A float32 log-norm of that size has four decimals and
-rounds at every layer; an integer exponent is exact, so increments of the log-norm have full
-precision at any depth.
+The exponent is exact: increments of the log-norm have full precision at any depth.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +16,7 @@ LN2 = 0.6931471805599453
 
 
 class Scaled(NamedTuple):
-    """The vector mantissa * 2^exponent.
+    """Vector mantissa * 2^exponent.
 
     Attributes:
         mantissa: [..., n], largest |entry| in [1/2, 1); zeros for the zero vector. Entries more
@@ -31,7 +29,7 @@ class Scaled(NamedTuple):
 
 
 def as_scaled(x: Scaled | ArrayLike) -> Scaled:
-    """A `Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
+    """`Scaled` from an array [..., n] (integers become floats) or a `Scaled`."""
     if isinstance(x, Scaled):
         return x
     x = jnp.asarray(x)
@@ -109,7 +107,7 @@ def log_norm_increment(before: Scaled, after: Scaled) -> jax.Array:
 
 @jax.jit
 def log_ratios(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """ln x_i - ln y_i of positive vectors, arrays or `Scaled`: [..., n]; NaN for other entries."""
+    """ln x_i - ln y_i of positive vectors: [..., n]; NaN for other entries."""
     x, y = as_scaled(x), as_scaled(y)
     shift = (x.exponent - y.exponent)[..., None] * jnp.asarray(LN2, x.mantissa.dtype)
     positive = (x.mantissa > 0) & (y.mantissa > 0)
@@ -124,10 +122,9 @@ def largest(x: Any, axis: int = -1) -> Any:
 
 
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """ln(x / y) to relative accuracy also for x near y.
+    """ln(x / y) = 2 artanh((x - y) / (x + y)), accurate near x = y.
 
-    2 artanh(r), r = (x - y) / (x + y), by its series up to r^17 for |r| < 0.1 (XLA's log1p on CPU
-    loses 60 units in the last place).
+    By its series there: XLA's log1p on CPU loses 60 units in the last place.
     """
     r = (x - y) / (x + y)
     small = jnp.where(jnp.abs(r) < 0.1, r, 0)

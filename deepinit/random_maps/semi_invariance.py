@@ -3,10 +3,9 @@
 `far` pairs probe the map globally, `near` pairs (1e-3 apart) its local Lipschitz constant, `ray`
 pairs (y = s x) subhomogeneity. Points have sizes from 1e-2 to 1e2.
 
-Constants. Thompson: the supremum of the elasticity (z - b) sigma'(z) / sigma(z) over z > b; for the
-sigmoid Lambert's W_0(exp(-(1 + b))), at any positive weights: with y = z - b, y (1 - sigmoid(y +
-b)) is stationary at y sigmoid(y + b) = 1, where it equals y - 1 = W_0. Hilbert, linear layer:
-tanh(Delta / 4), Delta = max ln(M_ik M_jl / (M_il M_jk)) (Birkhoff). Norms: |V| |W| sup |sigma'|.
+Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid, any positive weights:
+Lambert's W_0(exp(-(1 + b))) (`theory.cutoff.thompson`). Hilbert, linear layer: tanh(Delta / 4),
+Delta = max ln(M_ik M_jl / (M_il M_jk)) (Birkhoff). Norms: |V| |W| sup |sigma'|.
 """
 
 from functools import partial
@@ -72,11 +71,8 @@ def draw_pairs(
     """Random pairs of points of a metric's domain: x and y, each [kinds, pairs, width].
 
     Args:
-        key: a JAX key.
         metric: Thompson, Hilbert or a norm.
-        width: n.
         num_pairs: of every kind.
-        dtype: of the points.
 
     Raises:
         SpecError: a metric on functions.
@@ -96,15 +92,11 @@ def draw_pairs(
 
 
 def expansion_ratios(layer: Layer, metric: Metric, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
-    """d(T x, T y) / d(x, y), and the possible rounding.
+    """Ratios d(T x, T y) / d(x, y) and their rounding, [...]; pure JAX.
 
     Args:
-        layer: T.
         metric: Thompson, Hilbert or a norm.
         x, y: [..., n].
-
-    Returns:
-        Ratios and rounding, [...]; see `Audit`. Pure JAX.
     """
     arrays = (layer.weights, layer.bias, layer.output, jnp.asarray(x), jnp.asarray(y))
     # traced: values outside the domain become NaN, which is what an audit counts
@@ -147,7 +139,6 @@ def audit(
     Args:
         layer: T, of any class.
         metric: Thompson, Hilbert or a norm.
-        key: a JAX key.
         num_pairs: of each of the three kinds.
         bound: of all ratios: 1, or a constant from `lipschitz_constant`.
         dtype: of the points; float64 needs JAX's x64 mode.
@@ -166,12 +157,12 @@ def audit(
 
 
 def lipschitz_constant(layer: Layer, metric: Metric) -> float:
-    """An upper bound of all ratios d(T x, T y) / d(x, y), on the host.
+    """Upper bound of all ratios d(T x, T y) / d(x, y), on the host.
 
     Args:
         layer: T; for Hilbert's metric of its class.
-        metric: Thompson (the supremum of elasticities: exact without `layer.output`), Hilbert
-            (exact for linear layers) or a norm (a bound).
+        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a norm
+            (a bound).
 
     Returns:
         The constant; infinite where T does not keep the metric's domain.
@@ -179,7 +170,7 @@ def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     Raises:
         SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
 
-    Reference: derivation: module docstring; Birkhoff 1957 for Hilbert's metric.
+    Reference: module docstring; Birkhoff 1957 for Hilbert's metric.
     """
     _check_on_points(metric)
     weights, bias, output, activation = checked(layer)
