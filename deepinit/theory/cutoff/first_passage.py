@@ -1,12 +1,4 @@
-"""Cut-off as first passage of the random walk log|x_t| from log|x_0| to log rho.
-
-L = log|x_0| - log rho. For i.i.d. increments of mean -gamma < 0 and variance sigma^2
-
-    S(L/gamma + a sigma gamma^(-3/2) sqrt(L)) -> Phi(-a)    as L -> infinity:
-
-centre ~ L, window t25 - t75 ~ sqrt(L), ratio ~ L^(-1/2). Rounding adds a bounded amount. Width 1,
-linear, U(-a, a): -log|w/a| is exponential, and the descents are a Poisson process.
-"""
+"""Cut-off as first passage of the random walk log|x_t| from log|x_0| to log rho."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +19,7 @@ class FirstPassage(NamedTuple):
         scale: sigma sqrt(L) gamma^(-3/2), in layers.
         window: t25 - t75 = 1.349 scale.
         ratio: window / centre.
-        survival: [...], S at the given layers, or None.
+        survival: S at the given layers, or None.
     """
 
     centre: float
@@ -45,16 +37,17 @@ def first_passage_profile(
         S(t) = Phi(-a),    t = L/gamma + a sigma gamma^(-3/2) sqrt(L),    gamma = -drift.
 
     Args:
-        distance: L > 0, e.g. log(|x_0| / rho) for mesh rho.
+        distance: L > 0, log(|x_0| / rho) for mesh rho.
         drift, variance: per layer, < 0 and >= 0, e.g. of `log_norm_drift`.
         layers: [...], t at which S is evaluated.
 
     Raises:
         SpecError: drift >= 0, L <= 0.
 
-    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)).
+    Valid for: i.i.d. increments, L large; error of the centre O(1) (rounding, overshoot), of S
+        O(L^(-1/2)).
 
-    Reference: arXiv:2608.15914, cut-off theorem for vanishing mesh.
+    Reference: arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     gamma = -validate.real("drift", drift)
@@ -79,18 +72,15 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
     Args:
         distance: L > 0.
         layers: [...], t >= 0.
-        amplitude: a in (0, 1]; the weights have variance a^2 / 3.
-
-    Returns:
-        [...], float64.
+        amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
 
     Raises:
-        SpecError: arguments out of range (for a > 1 the signal can return from below rho).
+        SpecError: arguments out of range.
 
-    Valid for: the unrounded linear chain of width 1, killed below rho. A lattice with truncation
-        kills a bounded number of layers earlier, with rounding to nearest later.
+    Valid for: the unrounded chain killed below rho. Truncation to a lattice kills a bounded number
+        of layers earlier, rounding to nearest later.
 
-    Reference: arXiv:2608.15914, width-1 example.
+    Reference: arXiv:2608.15914.
     """
     length = validate.positive("distance", distance, "It is log(|x_0| / rho).")
     a, remedy = validate.positive("amplitude", amplitude), "Take `first_passage_profile` above 1."

@@ -1,17 +1,15 @@
-"""Rounded tanh chain at infinite width: its mean map, and the gains at which a signal survives.
+"""Mean map and critical gains of the rounded tanh chain at infinite width.
 
-With h = mean square / rho^2, alpha = A sqrt(h) the standard deviation of the preactivations over
-rho, and s = 0 (truncation) or 1/2 (nearest), Q^2 = sum_{k <= |Q|} (2k - 1) in units of rho gives
+With h = mean square / rho^2, alpha = A sqrt(h) and s = 0 (truncation) or 1/2 (nearest):
 
-    h' = v(A sqrt(h)),    v(alpha) = sum_{k >= 1} (2k - 1) P(|phi(rho alpha g)| >= (k - s) rho),
-    tanh: v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)).
+    h' = v(A sqrt(h)),
+    v(alpha) = sum_{(k - s) rho < 1} (2k - 1) erfc(artanh((k - s) rho) / (rho alpha sqrt 2)),
+    A_ex^2 = inf_alpha alpha^2 / v(alpha): least gain with a positive fixed point,
+    A_lat^2 = inf_alpha alpha^2 / m(alpha), m = lim v (rho -> 0): least gain on any mesh.
 
-A positive fixed point exists if and only if A^2 >= A_ex^2 = inf_alpha alpha^2 / v(alpha). Small
-signals: v -> m(alpha) = sum (2k - 1) erfc((k - s)/(alpha sqrt 2)), and below
-A_lat^2 = inf_alpha alpha^2 / m(alpha) the signal dies on any mesh. Truncation: A_lat = 1,
-A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ... Nearest: A_lat = 0.86630335...
-
-"flush" has no lattice: v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
+Truncation: A_lat = 1, A_ex = 1 + 3 (rho / (2 sqrt(2 pi)))^(2/3) + ...
+Nearest: A_lat = 0.86630335...
+Without a lattice ("flush"): v(alpha) = E[tanh(rho alpha g)^2; |tanh(rho alpha g)| >= rho] / rho^2.
 """
 
 import math
@@ -30,13 +28,12 @@ _FARTHEST_NORMAL = 38.6  # the normal density is 0 in float64
 
 
 class LatticeThresholds(NamedTuple):
-    """Gains of the rounded tanh chain at infinite width.
+    """Critical gains of the rounded tanh chain at infinite width.
 
     Attributes:
         lattice_gain: A_lat; below it the signal dies on every mesh.
         lattice_alpha: the argument of its infimum; inf for truncation.
-        existence_gain: A_ex(rho); from it on the chain is metastable, with a life time exponential
-            in the width.
+        existence_gain: A_ex(rho); from it on life times are exponential in the width.
         existence_alpha: the argument of its infimum, in units of the mesh.
     """
 
@@ -47,22 +44,22 @@ class LatticeThresholds(NamedTuple):
 
 
 def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
-    """Phase boundaries A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
+    """Critical gains A_lat and A_ex(rho) of the infinitely wide rounded tanh chain.
 
     Args:
         rho: mesh, 0 < rho < 1.
-        rounding: "truncate" (toward zero) or "nearest".
+        rounding: "truncate" or "nearest".
 
     Returns:
-        `LatticeThresholds`, relative error about 1e-12.
+        `LatticeThresholds`, relative error 1e-12.
 
     Raises:
-        SpecError: rho outside (0, 1), unknown rounding.
+        SpecError: arguments out of range.
 
-    Valid for: no biases, independent centred weights of variance A^2 / N, N to infinity at fixed
-        mesh. Between A_lat and A_ex (a gap that closes as rho -> 0) the orbit goes to 0 too.
+    Valid for: no biases, any independent centred weights, N to infinity at fixed mesh. Between
+        A_lat and A_ex the orbit goes to 0 too.
 
-    Reference: arXiv:2608.15914 (nearest); truncation: module docstring.
+    Reference: arXiv:2608.15914 (nearest); module docstring (truncation).
     """
     mesh, offset = validate.fraction("rho", rho), check_rounding(rounding)
     existence, at = _infimum(lambda alpha: rounded_mean_square(alpha, mesh, rounding), 20.0 / mesh)
@@ -82,12 +79,10 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
         rounding: "truncate", "nearest" or "flush".
 
     Returns:
-        v, relative error about 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
+        v, relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
 
     Raises:
-        SpecError: bad rho, rounding, or alpha.
-
-    Valid for: Gaussian preactivations.
+        SpecError: arguments out of range.
     """
     mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
@@ -112,9 +107,7 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 def rounded_orbit(
     gain: float, rho: float, rounding: str, depth: int, mean_square: float = 1.0
 ) -> np.ndarray:
-    """Mean squares h_t of the infinitely wide rounded tanh chain, in units of the mesh.
-
-        h_0 = mean_square / rho^2,    h_{t+1} = v(A sqrt(h_t)).
+    """Mean squares h_{t+1} = v(A sqrt(h_t)) of the infinitely wide rounded tanh chain.
 
     At width N the signal dies around the first t with h_t < 1 / log N, in a bounded window.
 
@@ -122,18 +115,15 @@ def rounded_orbit(
         gain: A > 0.
         rho: mesh, 0 < rho < 1.
         rounding: "truncate", "nearest" or "flush".
-        depth: >= 0.
-        mean_square: |x_0|^2 / N > 0 of the inputs.
+        mean_square: |x_0|^2 / N > 0, h_0 = mean_square / rho^2.
 
     Returns:
-        [depth + 1].
+        [depth + 1], in units of the mesh; relative error 1e-14 per layer.
 
     Raises:
         SpecError: arguments out of range.
 
-    Valid for: no biases, width to infinity; relative error 1e-14 per layer.
-
-    Reference: arXiv:2608.15914 (nearest); module docstring.
+    Reference: arXiv:2608.15914 (nearest).
     """
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
     if rounding != "flush":
@@ -163,7 +153,7 @@ def _moment(alpha: float, mesh: float, least: float, power: int) -> float:
 
 
 def _linear_mean_square(alpha: float) -> float:
-    """m(alpha) for rounding to nearest: the limit of v(alpha) as rho -> 0."""
+    """m(alpha) = sum_k (2k - 1) erfc((k - 1/2) / (alpha sqrt 2)), rounding to nearest."""
     k = np.arange(1, math.ceil(_FARTHEST * alpha * math.sqrt(2.0)) + 2, dtype=np.float64)
     return float(np.sum((2.0 * k - 1.0) * erfc((k - 0.5) / (alpha * math.sqrt(2.0)))))
 

@@ -2,14 +2,11 @@
 
 With W_ij ~ N(0, v/N) and derivatives l, r on the two sides of 0 the increments are independent,
 
-    log|x_t| - log|x_{t-1}| = (1/2) log(v X / N),
-    X = r^2 chi^2_K + l^2 chi^2_{N-K},   K ~ Binomial(N, 1/2),
-    drift = (log(v/N) + E log X) / 2,    variance = Var(log X) / 4,
-    death = P(X = 0) = 2^-N for ReLU, else 0.
+    (1/2) log(v X / N),    X = r^2 chi^2_K + l^2 chi^2_{N-K},    K ~ Binomial(N, 1/2).
 
-Linear: E log X = psi(N/2) + log 2, Var = psi_1(N/2); ReLU: K in place of N, averaged over K >= 1
-(`numerics.layer_factors`). Drift and variance of wide layers: linear at v = 1: -1/(2N), 1/(2N);
-ReLU at v = 2: -5/(4N), 5/(4N). Smooth activations with phi(0) = 0: the limit of small signals.
+Linear: E log X = psi(N/2) + log 2, Var = psi_1(N/2); ReLU: K in place of N, averaged over K >= 1,
+P(X = 0) = 2^-N. Drift and variance of wide layers: linear at v = 1: -1/(2N), 1/(2N); ReLU at
+v = 2: -5/(4N), 5/(4N).
 """
 
 import math
@@ -29,8 +26,7 @@ class LogNormDrift(NamedTuple):
     """Increments of log|x_t| per layer; floats, or arrays of the widths' shape.
 
     Attributes:
-        drift: mean given survival; natural logarithm.
-        variance: given survival.
+        drift, variance: given survival; natural logarithm.
         death_probability: P(x_t = 0 | x_{t-1} != 0).
     """
 
@@ -49,29 +45,28 @@ def log_norm_drift(
 ) -> LogNormDrift:
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
-    Square layers x_t = phi(W_t x_{t-1}) without biases. Weights of excess kurtosis k (uniform:
-    -6/5) subtract 3 m^2 k / (4 N^2) from the drift and add it to the variance, m = 1 for linear
-    layers, 2 for ReLU (first layer: `cutoff.norm_propagation`).
+    Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
+    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    `cutoff.norm_propagation`.
 
     Args:
         activation: with phi(0) = 0.
         width: [...], N >= 1, integers.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
-        excess_kurtosis: of one weight, E w^4 / (E w^2)^2 - 3 >= -2; 0 for Gaussian weights.
+        excess_kurtosis: E w^4 / (E w^2)^2 - 3 >= -2; uniform: -6/5.
         sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for
             independent entries.
 
     Returns:
-        `LogNormDrift`; for ReLU not monotone in N.
+        `LogNormDrift`; not monotone in N for ReLU.
 
     Raises:
         SpecError: phi(0) != 0, derivative 0 on both sides of 0, numbers out of range.
 
     Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
-        Positively homogeneous activations: absolute error 1e-13. Others: the limit |x| -> 0, error
-        O(|x|).
+        Positively homogeneous activations: absolute error 1e-13. Others: error O(|x|).
 
-    Reference: module docstring; linear layers: arXiv:2608.15914.
+    Reference: linear layers: arXiv:2608.15914; others: module docstring.
     """
     left, right = slopes_at_zero(activation)
     variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
@@ -95,26 +90,25 @@ def log_norm_drift(
 
 
 def critical_gain(width: Any, activation: Any = linear) -> Any:
-    """Gain A_c(N) without drift of log|x_t|: small signals die out below, grow above.
+    """Gain A_c(N) without drift of log|x_t|: small signals die out below it.
 
         A_c(N) = sqrt(N/2) exp(-psi(N/2)/2) = 1 + 1/(2N) + O(1/N^2)
 
-    for activations of derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given
-    survival. The critical weight variance times fan_in is A_c^2.
+    for derivative 1 at 0; in general exp(-drift at weight_var = 1), for ReLU given survival.
 
     Args:
         width: [...], N >= 1, integers.
-        activation: as in `log_norm_drift`; only its derivatives at 0 matter.
+        activation: only its derivatives at 0 matter.
 
     Returns:
-        [...], float64; a Python float for one integer.
+        [...], float64; a float for one integer.
 
     Raises:
         SpecError: as `log_norm_drift`.
 
     Valid for: Gaussian weights, no bias; exact.
 
-    Reference: arXiv:2608.15914; module docstring.
+    Reference: arXiv:2608.15914.
     """
     drift = log_norm_drift(activation, width, 1.0).drift
     return math.exp(-drift) if isinstance(drift, float) else np.exp(-drift)
@@ -123,22 +117,21 @@ def critical_gain(width: Any, activation: Any = linear) -> Any:
 def stationary_tail_exponent(gain: float, width: int) -> float:
     """Exponent beta of the stationary law above the critical gain: P(|x| < s) ~ s^beta near 0.
 
-    The positive root of A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1.
+        A^-beta (N/2)^(beta/2) Gamma((N - beta)/2) / Gamma(N/2) = 1.
 
     Args:
         gain: A > A_c(N).
         width: N >= 1.
 
     Returns:
-        beta in (0, N), to about 1e-12.
+        beta in (0, N), to 1e-12.
 
     Raises:
         SpecError: a gain at or below `critical_gain(width)`, a bad width.
 
-    Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0
-        (tanh, erf).
+    Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0.
 
-    Reference: arXiv:2608.15914, stationary singularity.
+    Reference: arXiv:2608.15914.
     """
     from scipy.optimize import brentq
 

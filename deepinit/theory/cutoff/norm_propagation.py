@@ -1,18 +1,16 @@
-"""Norm of one signal through a homogeneous network: moments of ln(|x_l| / |x_0|), any weight law.
+"""Moments of ln(|x_l| / |x_0|) in a homogeneous network, for any weight law.
 
-In units of the weight variance times |x|^2, h = W x has i.i.d. entries of variance 1 and, for
-independent weights of excess kurtosis k,
+In units of the weight variance times |x|^2, h = W x has variance 1 and, for independent weights of
+excess kurtosis k,
 
     E h^4 = 3 + k S,      S = sum_j x_j^4 / (sum_j x_j^2)^2.
 
-With m = 2 (l^4 + r^4) / (l^2 + r^2)^2 for the derivatives l, r at 0 (linear 1, ReLU 2), a layer of
-n neurons adds to the Gaussian law of `cutoff.log_norm_drift`
+With m = 2 (l^4 + r^4) / (l^2 + r^2)^2 (linear 1, ReLU 2), a layer of n neurons adds to the Gaussian
+law of `cutoff.log_norm_drift`
 
     mean of the increment:  - m k S / (4 n),      variance:  + m k S / (4 n).
 
-First layer: S of the input (1 / n_0 for equal entries, 1 for a coordinate vector), order 1 / n.
-Later S_l = (3 m / n_l) (1 + O(1 / n_l)): 3 m^2 k / (4 n^2) per layer. Haar matrices have their own
-law (`numerics.layer_factors`).
+First layer: S of the input. Later S_l = (3 m / n_l) (1 + O(1 / n_l)).
 """
 
 from typing import NamedTuple
@@ -45,16 +43,13 @@ def log_norm_propagation(spec: MLP, points: np.ndarray) -> LogNormWalk:
         spec: the network; the output layer is ignored.
         points: [inputs, dimension], rows other than 0.
 
-    Returns:
-        `LogNormWalk`, float64.
-
     Raises:
         SpecError: an activation that is not homogeneous, biases, weights of variance 0, a row that
             is zero or not finite.
 
-    Valid for: Gaussian and orthogonal weights, exact; independent ones, symmetric about 0, with
-        error O(1 / n_1^2) from the first layer and O(1 / n^3) from every later one, n >> m * excess
-        kurtosis (sparse weights: n * density >> 3 m).
+    Valid for: Gaussian and orthogonal weights, exact; independent symmetric ones with error
+        O(1 / n_1^2) from the first layer and O(1 / n^3) from later ones, n >> m * excess kurtosis
+        (sparse weights: n * density >> 3 m).
 
     Reference: module docstring.
     """

@@ -1,13 +1,12 @@
 """Ordered phase: depth at which two inputs, or one signal and 0, are equal to a precision.
 
-The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before, with
-h_i the normalised (W y)_i,
+The distance of two nearby inputs is a tangent vector y' = phi'(z) W y. Given the layer before,
 
     |y'|^2 / |y|^2 = (A^2 / N) sum_i phi'(z_i)^2 h_i^2,
     log = log chi_1(q) + k^2 rho + e - e^2 / 2,    E e^2 = e2 / N,
 
-q the mean square, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine of x and
-y. Beyond log chi_1, for log|y|^2, to first order in 1/N at stationary q and r,
+h the normalised W y, k^2 = (A^2 q / Q) r^2 the squared correlation of h and z, r the cosine of x
+and y. Beyond log chi_1, for log|y|^2, to first order in 1/N at stationary q and r,
 
     drift N      = G' V'' v_q / (2 (1 - mu) (1 - mu^2)) + G'' v_q / (2 (1 - mu^2)) - e2 / 2
                    + rho (A^2 q / Q) n_r / (1 - m^2)
@@ -17,7 +16,7 @@ y. Beyond log chi_1, for log|y|^2, to first order in 1/N at stationary q and r,
     e_q = E phi'^2 phi^2 / E phi'^2 - q,          n_r = E phi^2 phi'^2 / (q E phi'^2),
     m   = sqrt(A^2 q / Q) E phi phi' g / sqrt(q E phi'^2);
 
-for log|y| halve the drift, quarter the variance. Without biases q* = 0: `cutoff.log_norm_drift`.
+for log|y| halve the drift, quarter the variance.
 """
 
 import math
@@ -49,12 +48,12 @@ class OrderedCutoff(NamedTuple):
 
     Attributes:
         drift, variance: of the logarithm of the distance, per layer.
-        depth_scale: xi = 1/|log chi_1| at infinite width (xi_q at q* = 0, where chi_1 = mu).
+        depth_scale: xi = 1/|log chi_1| at infinite width.
         wide_centre: 2 xi L, the depth at infinite width.
         centre: L / |drift|.
         window: t25 - t75 of the Gaussian profile.
-        survival: [...], P(distance still above exp(-L) times the first), or None.
-        drift_limit: (1/2) log chi_1, the drift at infinite width.
+        survival: [...], P(distance above exp(-L) times the first), or None.
+        drift_limit: (1/2) log chi_1, at infinite width.
         drift_coefficient: c of drift = drift_limit + c / width + O(1 / width^2).
         variance_coefficient: v of variance = v / width + O(1 / width^2).
     """
@@ -83,10 +82,7 @@ def ordered_cutoff(
 ) -> OrderedCutoff:
     """Depth at which two inputs (with biases), or a signal and 0 (without), agree.
 
-        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N),
-
-    with the profile of `first_passage_profile`. Infinite width: centre = 2 xi_c L (biases), 2 xi_q
-    L.
+        centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N).
 
     Args:
         weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
@@ -99,9 +95,9 @@ def ordered_cutoff(
     Raises:
         SpecError: chi_1 >= 1 (no contraction); bad numbers.
 
-    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`, exact in N. With
-        biases: drift and variance to O(1/N^2), inputs close or L large, stationary lengths; error
-        of the centre O(1).
+    Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
+        and variance to O(1/N^2), inputs close or L large, stationary lengths; error of the centre
+        O(1).
 
     Reference: xi_c: arXiv:1611.01232; module docstring.
     """
@@ -141,7 +137,7 @@ def ordered_cutoff(
 
 
 def pair_coefficients(recursion: Recursion, q: float) -> tuple[float, float]:
-    """Coefficients of 1/width of drift and variance per layer of log|x_t - y_t|, at q* = q > 0."""
+    """Coefficients of 1/width of drift and variance of log|x_t - y_t|, at q* = q > 0."""
     g, z, weights = gaussian_nodes(recursion, q)
     phi, tangent = values(recursion.activation, z), derivatives(recursion.activation, z)
     phi2, tangent2 = phi**2, tangent**2

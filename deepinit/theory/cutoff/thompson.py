@@ -1,12 +1,8 @@
 """Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer with positive weights.
 
-For z = (W x + b)_i and W, x > 0, sum_j x_j W_ij = z - b_i takes every positive value: the supremum
-of the row sums of |d log T_i / d log x_j| is, for every W > 0,
-
-    Lip = sup_{z > b} (z - b) |phi'(z)| / phi(z).
-
-Sigmoid: stationary at u = z - b with u sigmoid(z) = 1, elasticity u - 1 = W_0(e^-(1 + b)), at most
-1 if and only if b >= -2.
+The supremum of the row sums of |d log T_i / d log x_j|, in which z - b_i = sum_j x_j W_ij takes
+every positive value. Sigmoid: stationary where u sigmoid(z) = 1, u = z - b; value
+u - 1 = W_0(e^-(1 + b)), at most 1 if and only if b >= -2.
 """
 
 from typing import Any
@@ -27,8 +23,7 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
 
         sup_{z > b} (z - b) |phi'(z)| / phi(z);    sigmoid: W_0(e^-(1 + b)), the Lambert function.
 
-    At most 1: non-expansive (semi-invariant); below 1: a contraction, and backward iterates
-        converge.
+    At most 1: non-expansive (semi-invariant); below 1: backward iterates converge.
 
     Args:
         activation: phi > 0 on (min b, infinity): sigmoid and softplus at any bias; linear, ReLU,
@@ -41,9 +36,9 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
     Raises:
         SpecError: phi not positive above the smallest bias; biases that are not finite.
 
-    Valid for: phi smooth between kinks; sigmoid to 1e-15, others about 1e-9.
+    Valid for: phi smooth between kinks; sigmoid to 1e-15, others 1e-9.
 
-    Reference: arXiv:2104.10727 for non-expansiveness (sigmoid, b > -2); module docstring.
+    Reference: arXiv:2104.10727 (sigmoid, b > -2); module docstring.
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

@@ -1,19 +1,15 @@
 """Underflow: the smallest floating-point number as a mesh; values below it become 0 ("flush").
 
-Infinitely wide tanh layers: v(alpha) of `cutoff.lattice`. Width N: a random walk of log q with
-variance psi_1(N/2) per layer, g ~ N(0, 1) its quantile,
+At width N log q is a random walk of variance psi_1(N/2) per layer, g ~ N(0, 1) its quantile, V the
+mean map of `cutoff.lattice`:
 
     S(t) = E_g[1 - (2 Phi(theta / (A sqrt(q_{t-1}(g)))) - 1)^N],    theta = artanh(least value > 0),
-    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g.
-
-Half of the signals vanish at
-
+    log q_t(g) = log V(q_{t-1}(g)) - 2 log A_c(N) + sqrt(psi_1(N/2)) (sqrt(t) - sqrt(t - 1)) g,
     t50 = (log(1 / rho) + log z_N + K) / gamma_N,    gamma_N = log(A_c(N)/A),
 
-with sqrt(q_t) = e^K A^t at infinite width and N P(|g| > z_N) = log 2 (median of the largest of N
-coordinates). If the products w_ij x_j underflow too, the largest of N^2 decides: w = A omega /
-sqrt(N), and y / sqrt(N) < z_N replaces z_N, N^2 P(|omega g| > y) = log 2. Weights of excess
-kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
+with sqrt(q_t) = e^K A^t at infinite width and N P(|g| > z_N) = log 2. If products w_ij x_j
+underflow too, w = A omega / sqrt(N), y / sqrt(N) replaces z_N, N^2 P(|omega g| > y) = log 2.
+Weights of excess kurtosis kappa add 3 kappa / (4 N^2) to gamma_N.
 """
 
 import math
@@ -48,11 +44,10 @@ def rounded_survival(
         gain: A > 0; weight variance times fan_in A^2.
         rho: mesh, or smallest value, 0 < rho < 1.
         rounding: "truncate", "nearest" or "flush".
-        depth: >= 0.
-        mean_square: |x_0|^2 / N > 0 of the input.
+        mean_square: |x_0|^2 / N > 0.
 
     Returns:
-        [depth + 1], t = 0, 1, ...
+        [depth + 1].
 
     Raises:
         SpecError: arguments out of range.
@@ -61,7 +56,7 @@ def rounded_survival(
         (truncation), N = 4 ... 256, t50 within 0.03 layers, window within 3 %; underflow at 2^-126,
         N = 16, 64, t50 within 1 %.
 
-    Reference: centres as in arXiv:2608.15914; module docstring.
+    Reference: centres: arXiv:2608.15914; module docstring.
     """
     n, layers = validate.integer("width", width, 1), validate.integer("depth", depth)
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
@@ -103,20 +98,16 @@ def underflow_layer(
     products: bool = False,
     mean_square: float = 1.0,
 ) -> float:
-    """Layer at which half of the signals of a tanh network are lost to underflow.
-
-        t50 = (log(1 / smallest) + log z_N + K) / gamma_N,    K = lim (log r_t - t log A),
-
-    r_0^2 = mean_square, z_N and gamma_N as in the module docstring.
+    """Layer t50 at which half of the signals of a tanh network are lost to underflow.
 
     Args:
         width: N >= 2.
         weight_law: normal or uniform; its variance times fan_in is A^2 < 1.
         smallest: smallest number of the arithmetic: 2^-126 in float32 and bfloat16 on XLA; 2^-25,
             half of the smallest subnormal number, in float16.
-        products: the products w_ij x_j underflow too (float32 and bfloat16 matrix products on XLA);
-            False for values alone (`rounded(..., "flush")`; float16 with products in float32).
-        mean_square: |x_0|^2 / N > 0 of the input.
+        products: the products w_ij x_j underflow too (float32 and bfloat16 on XLA); False for
+            values alone (`rounded(..., "flush")`; float16 with products in float32).
+        mean_square: |x_0|^2 / N > 0.
 
     Raises:
         SpecError: another weight law, A >= 1, numbers out of range.
@@ -161,7 +152,7 @@ def _product_tail(law: Law, y: float) -> float:
 
 
 def _start_up(gain: float, mean_square: float) -> float:
-    """K: log-length of the saturating first layers beyond A^t."""
+    """K of the module docstring."""
     recursion, q, t = checked_recursion(tanh, gain**2, 0.0), mean_square, 0
     while q > _SMALL:
         q, t = length_step(recursion, q), t + 1

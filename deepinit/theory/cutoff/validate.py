@@ -1,4 +1,4 @@
-"""Checks of the cut-off theory: rounding, layer numbers, activations with phi(0) = 0."""
+"""Checks of rounding, layer numbers and activations with phi(0) = 0."""
 
 from typing import Any
 
