@@ -13,7 +13,7 @@ FINE, DEAD, NOT_FINITE = 0, 2, 3
 def log_volume(rows: Any) -> Measurement:
     """ln sqrt det (J U)^T (J U) of orthonormal frames U, J the Jacobian: [num_frames].
 
-    One vector u: ln |J u|. A frame with fewer active units than vectors is dead.
+    A frame with fewer active units than vectors is dead.
     """
     return log_volume_of(_log_stretches(rows).sum(axis=1))
 
@@ -25,7 +25,7 @@ def _log_stretches(rows: Any) -> Any:
 
 
 def log_volume_of(value: Any) -> Measurement:
-    """The Measurement of a log-volume, -inf where the volume is 0."""
+    """Measurement of a log-volume, -inf where the volume is 0."""
     event = jnp.where(jnp.isneginf(value), DEAD, jnp.where(jnp.isfinite(value), FINE, NOT_FINITE))
     return Measurement(jnp.where(event == FINE, value, 0), event.astype(jnp.int8))
 
@@ -33,8 +33,7 @@ def log_volume_of(value: Any) -> Measurement:
 def curve_length_by_tangents(rows: Any) -> Measurement:
     """Relative length of a curve's image: mean of |J(t) gamma'(t)| / |gamma'(t)|, [1].
 
-    Nodes are uniform in pieces of equal length: unbiased over networks; error for one network
-    O(1/num_nodes). A dead network has length 0.
+    Unbiased over networks; error for one network O(1/num_nodes). A dead network has length 0.
     """
     log_norm_growths = _log_stretches(rows)[:, 0]
     return _mean(jnp.ones_like(log_norm_growths), log_norm_growths)
@@ -44,10 +43,10 @@ def curve_length_by_chords(rows: Any, chord: float) -> Measurement:
     """Length of the polygon through equally spaced points' images, relative to the curve, [1].
 
     A kink at a uniform place of a step h, where the velocity s gains a component j across itself,
-    shortens the chord by h j^2 / (12 s) on average. Rice: omega / pi kinks per unit of t and
-    neuron, E j^2 = 2 K omega^2, with K the variance, v the speed and omega the angular speed of a
-    preactivation. Relative deficit: (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), 2
-    depth / (3 num_chords) for a circle through a bias-free ReLU network.
+    shortens the chord by h j^2 / (12 s) on average. By Rice's formula the relative deficit is
+    (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), with K the variance, v the speed and
+    omega the angular speed of a preactivation: 2 depth / (3 num_chords) for a circle through a
+    bias-free ReLU network.
 
     Args:
         rows: points, each with the displacement to the next.

@@ -1,7 +1,7 @@
 """Orientations w_j / |w_j| of a layer's input vectors w_j = (weights_j, bias_j) in R^D.
 
-Functions take [m, D] arrays of any scale (1e-30 in float32 is safe); a zero vector has the zero
-row. All are pure JAX, for jit and vmap, except where noted.
+Arrays [m, D] of any scale (1e-30 in float32 is safe); a zero vector has the zero row. Pure JAX,
+except where noted.
 """
 
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ def input_vectors(weights: ArrayLike, biases: ArrayLike | None = None) -> jax.Ar
 
 
 def orientations(vectors: ArrayLike) -> jax.Array:
-    """w_j / |w_j|: [m, D], zero for zero vectors."""
+    """w_j / |w_j|: [m, D]."""
     vectors = jnp.asarray(vectors)
     largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
     scaled = vectors / jnp.where(largest == 0, 1, largest)
@@ -34,24 +34,18 @@ def orientations(vectors: ArrayLike) -> jax.Array:
 
 
 def cosine_similarities(vectors: ArrayLike) -> jax.Array:
-    """Cosines w_i.w_j / (|w_i| |w_j|): [m, m] in [-1, 1].
+    """Cosines w_i.w_j / (|w_i| |w_j|): [m, m].
 
-    Reference: arXiv:2105.11686, definition of cosine similarity.
+    Reference: arXiv:2105.11686.
     """
     units = orientations(vectors)
     return jnp.clip(jnp.matmul(units, units.T, precision="highest"), -1.0, 1.0)
 
 
 def display_order(similarities: ArrayLike) -> np.ndarray:
-    """Order of neurons that groups equal orientations, by eigenvectors on the host.
+    """Order [m] of neurons that groups equal orientations, by eigenvectors on the host.
 
-    Opposite orientations of one line are at opposite ends.
-
-    Args:
-        similarities: [m, m].
-
-    Returns:
-        [m] indices: show `similarities[order][:, order]`.
+    Opposite orientations of one line are at opposite ends. Show `similarities[order][:, order]`.
     """
     values, vectors = np.linalg.eigh(np.asarray(similarities, dtype=np.float64))
     # signs of eigenvectors are arbitrary: make the first entry above half the largest positive
@@ -84,7 +78,7 @@ class Alignment(NamedTuple):
     """Cosines of neurons with given orientations.
 
     Attributes:
-        best: [m], cosine of each neuron with the nearest orientation.
+        best: [m], cosine with the nearest orientation.
         nearest: [m], its index.
         median, low: median and 5 % quantile of `best`.
         fraction: of neurons with `best` above 0.97.
@@ -104,7 +98,7 @@ def alignment(vectors: ArrayLike, directions: ArrayLike) -> Alignment:
 
     Args:
         vectors: [m, D].
-        directions: [k, D], all predicted orientations, opposite ones both listed.
+        directions: [k, D], opposite ones both listed.
     """
     angles = angles_to(vectors, directions)
     cosines = jnp.where(jnp.isnan(angles), -1.0, jnp.cos(angles))
@@ -120,9 +114,9 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
 
     Args:
         vectors: [m, D].
-        outputs: output weights a [m], or [k, m] for k outputs.
+        outputs: output weights a, [m] or [k, m].
 
-    Reference: arXiv:2007.07497, section on condensation.
+    Reference: arXiv:2007.07497.
     """
     outputs = jnp.asarray(outputs)
     sizes = jnp.abs(outputs) if outputs.ndim == 1 else row_norms(outputs.T)
@@ -132,9 +126,9 @@ def amplitudes(vectors: ArrayLike, outputs: Any) -> jax.Array:
 def relative_distance(parameters: Any, initial: Any) -> jax.Array:
     """RD = |W - W(0)| / |W(0)| of a pytree of parameters.
 
-    Near 0 for a network that behaves like its linearization, large where it condenses.
+    Near 0 where the network behaves like its linearization, large where it condenses.
 
-    Reference: arXiv:2007.07497, definition of RD.
+    Reference: arXiv:2007.07497.
     """
     flat = lambda tree: jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])[None]
     return (row_norms(flat(parameters) - flat(initial)) / row_norms(flat(initial)))[0]

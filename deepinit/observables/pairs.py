@@ -31,8 +31,9 @@ def log_distance(rows: Any) -> Any:
 
         |x - x'|^2 = exp(2 c) [(exp(p) - 1 + exp(p + s) b)^2 |a|^2 + exp(2 (p + s)) |r|^2].
 
-    No cancellation: p = 0 unless partners are free, and then b = 0 or the pair is far. Terms are
-    divided by the larger of exp(p) - 1 and exp(p + s): neither underflows.
+    No cancellation: p = 0 unless partners are free, and then b = 0 or the pair is far. No
+        underflow:
+    terms are divided by the larger of exp(p) - 1 and exp(p + s).
     """
     point_norm2, along, residual_norm2 = rows.inner_products
     ratio, step = rows.partner_scales, rows.partner_scales + rows.displacement_scales  # p, p + s

@@ -20,7 +20,7 @@ def log_singular_values(rows: Any, log_scales: Any) -> Any:
     Returns:
         [min(m, n)], largest first; -inf for 0.
 
-    Reference: Hestenes 1958; pairs in the order of a round-robin tournament.
+    Reference: Hestenes 1958.
     """
     top = jnp.max(log_scales)
     scaled = jnp.exp(log_scales - top)[:, None] * rows

@@ -1,19 +1,17 @@
 """Exact lengths of the image of a line or circle, by a sweep over regions of a ReLU network.
 
-Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). Zeros
-of a layer's preactivations inside the pieces are new edges,
+Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). New
+edges are zeros of preactivations,
 
     line:    t = -z0 / z1
-    circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1),
+    circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1).
 
-and on each piece a unit is on or off by the sign of its mean. Cost per layer:
-O(pieces * fan_in * fan_out).
+Cost per layer: O(pieces * fan_in * fan_out).
 
 *Rounding.* z is known to about eps |w| |x|, a zero t* to delta = that over |z'(t*)|. A zero within
-delta of an edge is that edge (bias-free: all units switch where the curve meets 0, and a lone
-active unit passes its zero on); zeros of several units within delta are one; a unit within rounding
-of 0 on an entire piece is 0 there; a circle that touches a unit's boundary to rounding does not
-cross it. Lengths change by a few eps.
+delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros of
+several units within delta are one; a unit within rounding of 0 on an entire piece is 0 there; a
+circle that touches a unit's boundary to rounding does not cross it. Lengths change by a few eps.
 """
 
 import math
@@ -44,8 +42,8 @@ class ExactLengths(NamedTuple):
 
     Attributes:
         lengths: of the image, overlaps with multiplicity.
-        breakpoints: points of the curve where a unit of this layer switches and none of an earlier
-            layer does; not its ends, but possibly the seam of a closed curve.
+        breakpoints: points where a unit of this layer switches and none of an earlier one does; not
+            the ends, but possibly the seam of a closed curve.
         pieces: number of smooth pieces, a closed curve cut at its start.
     """
 
@@ -60,8 +58,8 @@ def exact_lengths(
     """Lengths int |d x^l(gamma(t)) / dt| dt of a curve's images in a (leaky) ReLU network, exact.
 
     Args:
-        layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None); a triple (W, b, V)
-            is the residual block x + V phi(W x + b). See `relu_layers.layers_of`.
+        layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None), or (W, b, V) of the
+            residual block x + V phi(W x + b); see `relu_layers.layers_of`.
         curve: of the first layer's fan_in dimensions, at most one full turn.
         negative_slope: of the activation below 0; 0 is ReLU, -1 the absolute value.
         last_is_linear: the last layer has no activation.
@@ -70,12 +68,11 @@ def exact_lengths(
         `ExactLengths`; 0 for a dead network.
 
     Raises:
-        SpecError: shapes that do not fit, weights or slopes that are not finite, more than one
-            turn.
+        SpecError: shapes that do not fit, numbers that are not finite, more than one turn.
 
-    Valid for: images inside the range of float64; relative error about 1e-13.
+    Valid for: images inside the range of float64; relative error 1e-13.
 
-    Reference: arXiv:2102.10492 defines the length distortion; module docstring.
+    Reference: arXiv:2102.10492 (length distortion); module docstring.
     """
     images = sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
     counts = [(lengths(pieces).sum(), created, pieces.num_pieces) for pieces, created in images]
@@ -105,11 +102,10 @@ def _images(
 def expected_breakpoints(
     pieces: Pieces, fan_out: int, weight_var: float, bias_std: float = 0.0
 ) -> float:
-    """Expected number of breakpoints of the next layer, given its input curve.
+    """Expected number of breakpoints of the next layer, given its input curve (Rice's formula).
 
-    A preactivation vanishes where u(t) = (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std) crosses a
-    random great hypersphere, by Crofton's formula (n_l / pi) * (angular length of u) times on
-    average.
+    (n_l / pi) * (angular length of u(t) = (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of
+    length theta on the sphere crosses a random great hypersphere theta / pi times on average.
 
     Args:
         pieces: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`.
@@ -117,16 +113,11 @@ def expected_breakpoints(
         weight_var: v_l, variance times fan-in, >= 0.
         bias_std: of one bias, >= 0.
 
-    Returns:
-        Mean number of zeros inside the pieces.
-
     Raises:
         SpecError: a fan_out that is no integer >= 1, variances that are negative or not finite.
 
     Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
         curve that meets 0 only at ends of its pieces.
-
-    Reference: Rice's formula.
     """
     validate.integer("fan_out", fan_out, 1)
     validate.not_negative("weight_var", weight_var, "He initialization has weight_var=2.")
@@ -139,7 +130,7 @@ def expected_breakpoints(
 
 
 def _through(layer: Layer, pieces: Pieces, negative_slope: float) -> tuple[Pieces, int]:
-    """The curve after a layer, and the layer's number of new breakpoints."""
+    """Curve after a layer, and the layer's number of new breakpoints."""
     z = pieces.coefficients @ layer.weights.T
     z[:, 0] += layer.biases
     if layer.is_linear:
@@ -165,7 +156,7 @@ def _through(layer: Layer, pieces: Pieces, negative_slope: float) -> tuple[Piece
 
 
 def _largest(pieces: Pieces, sizes: np.ndarray) -> np.ndarray:
-    """Largest |basis(t) @ c| on each piece for coefficients of these sizes [pieces, basis, ...]."""
+    """Largest |basis(t) @ c| on each piece, for coefficients of sizes [pieces, basis, ...]."""
     if pieces.kind == "line":
         furthest = np.maximum(np.abs(pieces.edges[:-1]), np.abs(pieces.edges[1:]))
         return sizes[:, 0] + furthest.reshape(-1, *[1] * (sizes.ndim - 2)) * sizes[:, 1]

@@ -40,9 +40,9 @@ def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]
 
     Args:
         parameters: a tuple of segments of equal layers, `{"inner": matrix}` or, of residual blocks,
-            `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix
-            is a dict of `weights` [layers, fan_out, fan_in] and optional `biases` [layers,
-            fan_out]; the output layer's has no axis of layers.
+            `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix:
+            `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out]; the output
+            layer's has no axis of layers.
 
     Returns:
         Pairs (weights [fan_out, fan_in], biases [fan_out] or None), of residual blocks triples

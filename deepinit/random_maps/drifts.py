@@ -1,7 +1,7 @@
 """Drifts: growth rates of distances and norms with depth, with errors over independent networks.
 
-a(t)/t of a(t) = d(x_0, x_t) has a start-up term O(1/t); (a(T) - a(s)) / (T - s) has none once the
-walk is stationary after s. Rates are averaged within a network first: its layers are dependent.
+a(t)/t has a start-up term O(1/t), (a(T) - a(s)) / (T - s) none once the walk is stationary after s.
+Rates are averaged within a network first: its layers are dependent.
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Drift(NamedTuple):
         standard_error: of the mean; NaN with fewer than two networks.
         per_network: [networks], float64; NaN where excluded.
         num_networks: all of them.
-        num_excluded: networks without a finite value (dead, or a saturated scale).
+        num_excluded: without a finite value (dead, or a saturated scale).
     """
 
     mean: float
@@ -43,7 +43,7 @@ def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
     Raises:
         SpecError: another shape, start out of range.
 
-    Reference: arXiv:2104.10727, Kingman's theorem; Gouezel & Karlsson 2020.
+    Reference: arXiv:2104.10727; Gouezel & Karlsson 2020.
     """
     distances = _per_network(distances, "distances", 2)
     total = distances.shape[1] - 1
@@ -79,7 +79,7 @@ def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | No
         start: as for `drift`.
 
     Raises:
-        SpecError: states outside the metric's domain; shapes as in `drift`.
+        SpecError: states outside the metric's domain; as `drift`.
     """
     states = iterates.states if isinstance(iterates, Iterates) else iterates
     first = Scaled(*(array[:1] for array in states))

@@ -1,13 +1,12 @@
 """Products of random layers in their three orders.
 
-    forward iterates         x_t = T_t ... T_1 x_0     one more layer at the output side
-    backward iterates        x_t = T_1 ... T_t x_0     one more layer at the input side
+    forward iterates         x_t = T_t ... T_1 x_0
+    backward iterates        x_t = T_1 ... T_t x_0
     pulled-back functions    f_t = T_1^* ... T_t^* f,  f_t(x) = f(T_t ... T_1 x)
 
 For independent layers the first two x_t have one law, but only backward iterates converge where
-layers contract on average. Pulled-back functions are ordered like them, at a forward pass's cost.
-
-States are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
+layers contract on average; pulled-back functions have their order at a forward pass's cost. States
+are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
 """
 
 from collections.abc import Callable
@@ -64,14 +63,14 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
 
     Args:
         weights: [T, n, n], the layer nearest to the input first.
-        activation: an `Activation`, a built-in's name or any JAX function.
+        activation: `Activation`, name or JAX function.
         x: x_0, [..., n].
         biases: [T, n], or None.
 
     Raises:
         SpecError: shapes that do not fit.
 
-    Reference: arXiv:2104.10727, section 1.
+    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
@@ -84,7 +83,6 @@ def drawn_iterates(draw: Draw, depth: int, activation: Any, x: Any) -> Iterates:
     Args:
         draw: t = 0, ..., depth - 1 -> (weights [n, n], bias [n] or None), traceable; use a key
             folded with t.
-        depth: T.
         activation, x: as for `forward_iterates`.
     """
     start = as_scaled(x)
@@ -109,8 +107,7 @@ def backward_iterates(
 ) -> Scaled:
     """x_t = T_1 ... T_t x_0 at every t of `depths`.
 
-    The last layer acts first: depth t costs t matrix-vector products, all depths up to T
-    T (T + 1) / 2.
+    Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2.
 
     Args:
         weights: [T, n, n], T_1 first.
@@ -118,12 +115,12 @@ def backward_iterates(
         depths: each in [0, T], in any order; None for 0, 1, ..., T.
 
     Returns:
-        `Scaled`, mantissa [len(depths), ..., n].
+        Mantissa [len(depths), ..., n].
 
     Raises:
         SpecError: shapes that do not fit, depths outside [0, T].
 
-    Reference: arXiv:2104.10727, section 1.
+    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
@@ -155,12 +152,12 @@ def pulled_back_values(
         points: [..., n].
 
     Returns:
-        `Scaled`, mantissa [T + 1, ..., k].
+        Mantissa [T + 1, ..., k].
 
     Raises:
         SpecError: shapes that do not fit.
 
-    Reference: arXiv:2104.10727, section 1, (T^* f)(x) = f(T x).
+    Reference: arXiv:2104.10727.
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
     valid = decision.ndim == 2 and decision.shape[1] == n
@@ -178,7 +175,7 @@ def tangent_iterates(
 
     Args:
         weights, activation, x, biases: as for `forward_iterates`, with x [n].
-        tangent: v_0, [n] or [k, n] for k vectors.
+        tangent: v_0, [n] or [k, n].
 
     Returns:
         `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
@@ -219,7 +216,7 @@ def log_jacobian_determinants(
     Raises:
         SpecError: singular weights, shapes that do not fit.
 
-    Reference: arXiv:2104.10727, section on Jacobian distortion.
+    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)

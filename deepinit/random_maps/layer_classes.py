@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
     Attributes:
         weights: [m, n].
-        activation: an `Activation`, a built-in's name or any JAX function.
+        activation: `Activation`, name or JAX function.
         bias: [m], or None.
         output: [k, m]; None for the identity.
     """
@@ -69,14 +69,15 @@ def apply(layer: Layer, x: Any) -> Any:
 def classify(layer: Layer) -> frozenset[str]:
     """Names of a layer's classes, `any` among them, on the host.
 
-    Positive classes: maps of the open positive cone. `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1
-    and |sigma'| <= 1. `injective`: weights of full column rank and a derivative bounded away from 0
-    on preactivations of the cube [-1, 1]^n (bi-Lipschitz there); `smooth injective`: also no kink.
+    Positive classes: maps of the open positive cone. `1-Lipschitz in lp`: |W|_p, |V|_p, |sigma'| <=
+        1.
+    `injective`: weights of full column rank and a derivative bounded away from 0 on preactivations
+    of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
     Raises:
         SpecError: weights that are no finite matrix, shapes that do not fit.
 
-    Reference: arXiv:2104.10727, sections on layers and metrics; module docstring.
+    Reference: arXiv:2104.10727; module docstring.
     """
     weights, bias, output, activation = checked(layer)
     classes = {ANY}
@@ -106,12 +107,12 @@ def checked(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Ac
 
 
 def operator_norm(matrix: np.ndarray, order: float) -> float:
-    """Operator norm in l^order, order 1, 2 or infinity. On the host."""
+    """Operator norm in l^order, order 1, 2 or infinity, on the host."""
     return float(np.linalg.norm(np.asarray(matrix, np.float64), order))
 
 
 def has_full_column_rank(weights: Any) -> bool:
-    """Whether x -> W x is injective beyond float32 rounding. On the host."""
+    """Whether x -> W x is injective beyond float32 rounding, on the host."""
     weights = np.asarray(weights, np.float64)
     singular = scipy.linalg.svdvals(weights)
     return weights.shape[0] >= weights.shape[1] and singular[-1] > 1e-7 * singular[0]
@@ -124,7 +125,7 @@ def derivative_values(activation: Activation, z: np.ndarray) -> np.ndarray:
 
 
 def elasticities(activation: Any, bias: float, z: np.ndarray) -> np.ndarray:
-    """(z - bias) sigma'(z) / sigma(z), z > bias: local Lipschitz constants in Thompson's metric."""
+    """Elasticities (z - bias) sigma'(z) / sigma(z), z > bias."""
     activation = as_activation(activation)
     return (z - bias) * derivative_values(activation, z) / values(activation, z)
 

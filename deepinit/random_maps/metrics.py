@@ -2,7 +2,7 @@
 
 Along products of stationary random maps d(x_0, x_n) / n converges (Kingman). Other layers can
 expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
-Euclidean one under weights of norm above 1; `check_semi_invariant` refuses them.
+Euclidean one under weights of norm above 1.
 
 Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on a finite set
 of points, and are lower bounds of suprema. All are pure JAX; values outside the domain raise
@@ -40,8 +40,7 @@ class Metric(NamedTuple):
         name: for errors and tables.
         function: `function(x, y)` -> [...], non-negative.
         domain: of x and y.
-        layer_class: the largest class for which it is semi-invariant, a name of
-            `random_maps.layer_classes`.
+        layer_class: the largest class for which it is semi-invariant (`random_maps.layer_classes`).
         reference: source.
     """
 
@@ -57,20 +56,19 @@ class Metric(NamedTuple):
 
 
 def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors.
+    """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors: [...].
+
+    Accurate also for x near y.
 
     Args:
-        x, y: [..., n], positive; arrays or `Scaled`.
-
-    Returns:
-        [...], to relative accuracy also for x near y.
+        x, y: [..., n], positive.
 
     Raises:
-        SpecError: an entry is not positive (under jit: NaN).
+        SpecError: an entry is not positive.
 
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
 
-    Reference: arXiv:2104.10727, section on Thompson's metric.
+    Reference: arXiv:2104.10727.
     """
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
@@ -79,17 +77,17 @@ def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i), between positive rays.
 
     Args:
-        x, y: [..., n], positive; arrays or `Scaled`.
+        x, y: [..., n], positive.
 
     Returns:
         [...]; 0 for y = s x.
 
     Raises:
-        SpecError: an entry is not positive (under jit: NaN).
+        SpecError: an entry is not positive.
 
     Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
 
-    Reference: arXiv:2104.10727, section on Thompson's metric.
+    Reference: arXiv:2104.10727.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
@@ -108,20 +106,20 @@ def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
     """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|.
 
+    D(d, T^* d) is the logarithm of the bi-Lipschitz constant of T.
+
     Args:
-        first, second: [..., pairs], distances of the same pairs of distinct points
-            (`distance_function`).
+        first, second: [..., pairs], distances of the same pairs (`distance_function`).
 
     Returns:
-        [...]: a lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the
-        bi-Lipschitz constant of T.
+        [...], a lower bound of the supremum over all pairs.
 
     Raises:
         SpecError: a distance that is not positive: a map identified two points.
 
     Valid for: non-expansive under pull-back by injective maps.
 
-    Reference: arXiv:2104.10727, section on metrics of metrics.
+    Reference: arXiv:2104.10727.
     """
     distance = _largest_log_ratio(as_scaled(first), as_scaled(second))
     return _checked("the bi-Lipschitz metric", distance, remedy=_IDENTIFIED)
@@ -135,14 +133,14 @@ def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
             (`iterates.log_jacobian_determinants`).
 
     Returns:
-        [...]: a lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
+        [...], a lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
 
     Raises:
         SpecError: a logarithm that is not finite.
 
     Valid for: non-expansive under right composition with injective C^1 maps.
 
-    Reference: arXiv:2104.10727, section on Jacobian distortion.
+    Reference: arXiv:2104.10727.
     """
     difference = jnp.asarray(first) - jnp.asarray(second)
     if not is_traced(difference) and not bool(jnp.isfinite(difference).all()):
@@ -195,7 +193,7 @@ supremum = Metric(
 
 
 def norm(order: float = 2) -> Metric:
-    """The metric |x - y| of l^order.
+    """Metric |x - y| of l^order.
 
     Raises:
         SpecError: an order other than 1, 2 and infinity.
@@ -215,7 +213,7 @@ def metric_for(layer_class: Any) -> Metric:
     """Metric of the most special class that contains the layers.
 
     Args:
-        layer_class: a name of `random_maps.layer_classes`, several, or a `Layer` to classify.
+        layer_class: one or several names of `random_maps.layer_classes`, or a `Layer`.
 
     Raises:
         SpecError: an unknown class.
@@ -232,7 +230,7 @@ def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
     Args:
         layer_class: as for `metric_for`.
 
-    Reference: arXiv:2104.10727; module docstring of `random_maps.layer_classes`.
+    Reference: arXiv:2104.10727.
     """
     names = _closure(layer_class)
     fitting = " or ".join(other.name for other in METRICS if other.layer_class in names)

@@ -1,7 +1,4 @@
-"""Vectors of any size: x = mantissa * 2^exponent, with an integer exponent.
-
-The exponent is exact: increments of the log-norm have full precision at any depth.
-"""
+"""Vectors of any size: x = mantissa * 2^exponent, with an exact integer exponent."""
 
 from typing import Any, NamedTuple
 
@@ -57,7 +54,7 @@ def shifted(x: jax.Array, exponent: jax.Array) -> jax.Array:
 
 @jax.jit
 def to_array(x: Scaled) -> jax.Array:
-    """The vector as an array: 0 where it underflows, infinite where it overflows."""
+    """Array of the vector: 0 where it underflows, infinite where it overflows."""
     return shifted(x.mantissa, x.exponent[..., None])
 
 

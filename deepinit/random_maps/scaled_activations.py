@@ -29,13 +29,12 @@ def checked_activation(activation: Any) -> Activation:
 def scaled_activation(activation: Any, z: Scaled) -> Scaled:
     """sigma(z), elementwise, for z of any size, to the dtype's relative accuracy.
 
-    Args:
-        activation: an `Activation`, a built-in's name or any JAX function.
-        z: preactivations [..., n].
+    NaN where sigma overflows and is no power at infinity. Exponential tails underflow: GELU is 0
+    below about -14 in float32.
 
-    Returns:
-        [..., n]; NaN where sigma overflows and is no power at infinity. Exponential tails
-        underflow: GELU is 0 below about -14 in float32.
+    Args:
+        activation: `Activation`, name or JAX function.
+        z: preactivations [..., n].
 
     Raises:
         SpecError: as `checked_activation`.

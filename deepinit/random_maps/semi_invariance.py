@@ -1,11 +1,11 @@
-"""Audit of semi-invariance: expansion of a metric by a layer, on random pairs, against constants.
+"""Audit of semi-invariance: expansion of a metric by a layer on random pairs.
 
 `far` pairs probe the map globally, `near` pairs (1e-3 apart) its local Lipschitz constant, `ray`
 pairs (y = s x) subhomogeneity. Points have sizes from 1e-2 to 1e2.
 
 Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid, any positive weights:
-Lambert's W_0(exp(-(1 + b))) (`theory.cutoff.thompson`). Hilbert, linear layer: tanh(Delta / 4),
-Delta = max ln(M_ik M_jl / (M_il M_jk)) (Birkhoff). Norms: |V| |W| sup |sigma'|.
+Lambert's W_0(exp(-(1 + b))) (`theory.cutoff.thompson`). Hilbert, linear layer: Birkhoff's
+tanh(Delta / 4). Norms: |V| |W| sup |sigma'|.
 """
 
 from functools import partial
@@ -61,7 +61,7 @@ class Audit(NamedTuple):
 
     @property
     def largest(self) -> jax.Array:
-        """[kinds]: the largest ratio; NaN if an image left the domain."""
+        """[kinds]: largest ratio; NaN if an image left the domain."""
         return largest(self.ratios, axis=1)
 
 
@@ -146,7 +146,7 @@ def audit(
     Raises:
         SpecError: a metric on functions, shapes that do not fit.
 
-    Reference: arXiv:2104.10727, section on metrics; constants: module docstring.
+    Reference: arXiv:2104.10727; constants: module docstring.
     """
     weights, bias, output, activation = checked(layer)
     x, y = draw_pairs(key, metric, weights.shape[1], num_pairs, dtype)
@@ -160,9 +160,8 @@ def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     """Upper bound of all ratios d(T x, T y) / d(x, y), on the host.
 
     Args:
-        layer: T; for Hilbert's metric of its class.
-        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a norm
-            (a bound).
+        metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a
+            norm.
 
     Returns:
         The constant; infinite where T does not keep the metric's domain.
@@ -205,7 +204,7 @@ def birkhoff(matrix: Any) -> float:
 
 
 def _largest_elasticity(activation: Any, bias: float) -> float:
-    """sup of (z - b) sigma'(z) / sigma(z), z > b; infinite unless sigma > 0 increases."""
+    """Supremum of elasticities over z > b; infinite unless sigma > 0 increases."""
     middle = np.linspace(1e-2, 30.0, 6000)
     steps = np.concatenate([np.geomspace(1e-6, 1e-2, 100), middle, np.geomspace(30.0, 1e6, 100)])
     with np.errstate(all="ignore"):
