@@ -68,11 +68,11 @@ def exact_lengths(
         `ExactLengths`; 0 for a dead network.
 
     Raises:
-        SpecError: shapes that do not fit, numbers that are not finite, more than one turn.
+        SpecError: numbers that are not finite, more than one turn.
 
     Valid for: images inside the range of float64; relative error 1e-13.
 
-    Reference: arXiv:2102.10492 (length distortion); module docstring.
+    Reference: arXiv:2102.10492 (length distortion).
     """
     images = sweep(layers, curve, negative_slope=negative_slope, last_is_linear=last_is_linear)
     counts = [(lengths(pieces).sum(), created, pieces.num_pieces) for pieces, created in images]

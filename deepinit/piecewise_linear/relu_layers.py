@@ -95,7 +95,7 @@ def checked_layers(layers: Any, input_width: int, last_is_linear: bool = True) -
         last_is_linear: the last layer has no activation (a residual block keeps its inner one).
 
     Raises:
-        SpecError: no layers, shapes that do not fit, numbers that are not finite.
+        SpecError: no layers, numbers that are not finite.
     """
     valid = isinstance(layers, Sequence) and len(layers)
     validate.require(valid, f"layers of type {type(layers).__name__}", _LAYERS + ", not empty")

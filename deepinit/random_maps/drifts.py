@@ -41,7 +41,7 @@ def drift(distances: ArrayLike, *, start: int | None = None) -> Drift:
         start: number of first layers to skip, below T; None for T // 2.
 
     Raises:
-        SpecError: another shape, start out of range.
+        SpecError: start out of range.
 
     Reference: arXiv:2104.10727; Gouezel & Karlsson 2020.
     """
@@ -62,7 +62,7 @@ def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
             activations).
 
     Raises:
-        SpecError: another shape, start outside [0, T).
+        SpecError: start outside [0, T).
     """
     increments = _per_network(increments, "increments", 1)
     total = increments.shape[1]

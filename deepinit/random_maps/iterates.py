@@ -67,9 +67,6 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
         x: x_0, [..., n].
         biases: [T, n], or None.
 
-    Raises:
-        SpecError: shapes that do not fit.
-
     Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
@@ -118,7 +115,7 @@ def backward_iterates(
         Mantissa [len(depths), ..., n].
 
     Raises:
-        SpecError: shapes that do not fit, depths outside [0, T].
+        SpecError: depths outside [0, T].
 
     Reference: arXiv:2104.10727.
     """
@@ -154,9 +151,6 @@ def pulled_back_values(
     Returns:
         Mantissa [T + 1, ..., k].
 
-    Raises:
-        SpecError: shapes that do not fit.
-
     Reference: arXiv:2104.10727.
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
@@ -179,9 +173,6 @@ def tangent_iterates(
 
     Returns:
         `Iterates` of x, and increments ln |v_t| - ln |v_{t-1}|: [T] or [T, k].
-
-    Raises:
-        SpecError: shapes that do not fit.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
 
@@ -214,7 +205,7 @@ def log_jacobian_determinants(
         [T + 1, m]; -inf where a derivative underflows.
 
     Raises:
-        SpecError: singular weights, shapes that do not fit.
+        SpecError: singular weights.
 
     Reference: arXiv:2104.10727.
     """

@@ -75,9 +75,9 @@ def classify(layer: Layer) -> frozenset[str]:
     of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
     Raises:
-        SpecError: weights that are no finite matrix, shapes that do not fit.
+        SpecError: weights that are no finite matrix.
 
-    Reference: arXiv:2104.10727; module docstring.
+    Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
     classes = {ANY}

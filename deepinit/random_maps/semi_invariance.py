@@ -144,7 +144,7 @@ def audit(
         dtype: of the points; float64 needs JAX's x64 mode.
 
     Raises:
-        SpecError: a metric on functions, shapes that do not fit.
+        SpecError: a metric on functions.
 
     Reference: arXiv:2104.10727; constants: module docstring.
     """

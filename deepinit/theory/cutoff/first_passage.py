@@ -74,9 +74,6 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
         layers: [...], t >= 0.
         amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
 
-    Raises:
-        SpecError: arguments out of range.
-
     Valid for: the unrounded chain killed below rho. Truncation to a lattice kills a bounded number
         of layers earlier, rounding to nearest later.
 

@@ -53,9 +53,6 @@ def lattice_thresholds(rho: float, rounding: str) -> LatticeThresholds:
     Returns:
         `LatticeThresholds`, relative error 1e-12.
 
-    Raises:
-        SpecError: arguments out of range.
-
     Valid for: no biases, any independent centred weights, N to infinity at fixed mesh. Between
         A_lat and A_ex the orbit goes to 0 too.
 
@@ -80,9 +77,6 @@ def rounded_mean_square(alpha: float, rho: float, rounding: str) -> float:
 
     Returns:
         v, relative error 1e-14; above 100 000 levels (Euler-Maclaurin) at most rho.
-
-    Raises:
-        SpecError: arguments out of range.
     """
     mesh, flushes = validate.fraction("rho", rho), rounding == "flush"
     offset = 0.0 if flushes else check_rounding(rounding)
@@ -119,9 +113,6 @@ def rounded_orbit(
 
     Returns:
         [depth + 1], in units of the mesh; relative error 1e-14 per layer.
-
-    Raises:
-        SpecError: arguments out of range.
 
     Reference: arXiv:2608.15914 (nearest).
     """

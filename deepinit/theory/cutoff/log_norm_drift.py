@@ -61,7 +61,7 @@ def log_norm_drift(
         `LogNormDrift`; not monotone in N for ReLU.
 
     Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0, numbers out of range.
+        SpecError: phi(0) != 0, derivative 0 on both sides of 0.
 
     Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
         Positively homogeneous activations: absolute error 1e-13. Others: error O(|x|).
@@ -127,7 +127,7 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
         beta in (0, N), to 1e-12.
 
     Raises:
-        SpecError: a gain at or below `critical_gain(width)`, a bad width.
+        SpecError: a gain at or below `critical_gain(width)`.
 
     Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0.
 

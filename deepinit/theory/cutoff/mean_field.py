@@ -68,7 +68,7 @@ def mean_field(
     """Fixed points q*, c* and depth scales xi_q, xi_c at infinite width.
 
     Args:
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 > 0, |x|^2 / N of the inputs.
 

@@ -79,7 +79,7 @@ def mean_field_cutoff(
     m = chi.
 
     Args:
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         width: N >= 1.
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 = |x_0|^2 / N > 0 of one input; two start at q*, which it selects.

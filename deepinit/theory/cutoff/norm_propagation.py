@@ -50,8 +50,6 @@ def log_norm_propagation(spec: MLP, points: np.ndarray) -> LogNormWalk:
     Valid for: Gaussian and orthogonal weights, exact; independent symmetric ones with error
         O(1 / n_1^2) from the first layer and O(1 / n^3) from later ones, n >> m * excess kurtosis
         (sparse weights: n * density >> 3 m).
-
-    Reference: module docstring.
     """
     rows = _normalized_rows(spec, points)
     law = spec.weight_law

@@ -85,7 +85,7 @@ def ordered_cutoff(
         centre = L / gamma_N,    gamma_N = -(1/2) log chi_1 + O(1/N),    window ~ 1/sqrt(N).
 
     Args:
-        weight_var: A^2 = sigma_w^2 > 0, variance times fan_in.
+        weight_var: A^2 > 0, variance times fan_in.
         width: N >= 1.
         distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
         bias_var: sigma_b^2 >= 0.
@@ -93,13 +93,13 @@ def ordered_cutoff(
         layers: [...], t >= 0 at which the survival is evaluated.
 
     Raises:
-        SpecError: chi_1 >= 1 (no contraction); bad numbers.
+        SpecError: chi_1 >= 1 (no contraction).
 
     Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
         and variance to O(1/N^2), inputs close or L large, stationary lengths; error of the centre
         O(1).
 
-    Reference: xi_c: arXiv:1611.01232; module docstring.
+    Reference: xi_c: arXiv:1611.01232.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

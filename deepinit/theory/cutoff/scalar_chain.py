@@ -60,7 +60,7 @@ def scalar_survival(
             of the signal, at most max(200 000 rho, 4 |x0|).
 
     Raises:
-        SpecError: numbers out of range; another weight law; phi(0) != 0; |phi| with several humps.
+        SpecError: another weight law; phi(0) != 0; |phi| with several humps.
 
     Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: at rho = 1e-6 and
         |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).

@@ -38,7 +38,7 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
 
     Valid for: phi smooth between kinks; sigmoid to 1e-15, others 1e-9.
 
-    Reference: arXiv:2104.10727 (sigmoid, b > -2); module docstring.
+    Reference: arXiv:2104.10727 (sigmoid, b > -2).
     """
     phi = as_activation(activation)
     biases = validate.array("bias", bias, remedy="Omit it for no bias.")

@@ -49,14 +49,11 @@ def rounded_survival(
     Returns:
         [depth + 1].
 
-    Raises:
-        SpecError: arguments out of range.
-
     Valid for: wide layers, gains below 1; no error order. Measured at A = 0.58: mesh 1e-3
         (truncation), N = 4 ... 256, t50 within 0.03 layers, window within 3 %; underflow at 2^-126,
         N = 16, 64, t50 within 1 %.
 
-    Reference: centres: arXiv:2608.15914; module docstring.
+    Reference: centres: arXiv:2608.15914.
     """
     n, layers = validate.integer("width", width, 1), validate.integer("depth", depth)
     a, mesh = validate.positive("gain", gain), validate.fraction("rho", rho)
@@ -110,12 +107,10 @@ def underflow_layer(
         mean_square: |x_0|^2 / N > 0.
 
     Raises:
-        SpecError: another weight law, A >= 1, numbers out of range.
+        SpecError: another weight law, A >= 1.
 
     Valid for: N large, smallest to 0: error O(1) layers. Weights U(-1, 1) / sqrt(N), N = 16, 64,
         2^-126: within one layer.
-
-    Reference: module docstring.
     """
     n, least = validate.integer("width", width, 1), validate.fraction("smallest", smallest)
     start = validate.positive("mean_square", mean_square, "Inputs of ones have 1.")
