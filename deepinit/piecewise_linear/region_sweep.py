@@ -1,17 +1,15 @@
 """Exact lengths of the image of a line or circle, by a sweep over regions of a ReLU network.
 
 Between switches of units the image is `basis(t) @ coefficients` (`piecewise_linear.pieces`). New
-edges are zeros of preactivations,
+edges are zeros of preactivations, in O(pieces * fan_in * fan_out) per layer:
 
     line:    t = -z0 / z1
     circle:  t = phase +- arccos(-z0 / R),   R = |(z1, z2)|,   phase = atan2(z2, z1).
 
-Cost per layer: O(pieces * fan_in * fan_out).
-
 *Rounding.* z is known to about eps |w| |x|, a zero t* to delta = that over |z'(t*)|. A zero within
-delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros of
-several units within delta are one; a unit within rounding of 0 on an entire piece is 0 there; a
-circle that touches a unit's boundary to rounding does not cross it. Lengths change by a few eps.
+delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros within
+delta are one; a unit within rounding of 0 on an entire piece is 0 there; a circle that touches a
+unit's boundary to rounding does not cross it. Lengths change by a few eps.
 """
 
 import math
@@ -61,7 +59,7 @@ def exact_lengths(
         layers: per layer (weights [fan_out, fan_in], biases [fan_out] or None), or (W, b, V) of the
             residual block x + V phi(W x + b); see `relu_layers.layers_of`.
         curve: of the first layer's fan_in dimensions, at most one full turn.
-        negative_slope: of the activation below 0; 0 is ReLU, -1 the absolute value.
+        negative_slope: of the activation below 0; -1 is the absolute value.
         last_is_linear: the last layer has no activation.
 
     Returns:
@@ -104,8 +102,8 @@ def expected_breakpoints(
 ) -> float:
     """Expected number of breakpoints of the next layer, given its input curve (Rice's formula).
 
-    (n_l / pi) * (angular length of u(t) = (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of
-    length theta on the sphere crosses a random great hypersphere theta / pi times on average.
+    (n_l / pi) * (angular length of (sqrt(v_l / n_{l-1}) x^{l-1}(t), bias_std)): a curve of length
+    theta on the sphere crosses a random great hypersphere theta / pi times on average (Crofton).
 
     Args:
         pieces: the curve x^{l-1}, from `sweep` or `pieces.pieces_of`.
@@ -114,7 +112,7 @@ def expected_breakpoints(
         bias_std: of one bias, >= 0.
 
     Raises:
-        SpecError: a fan_out that is no integer >= 1, variances that are negative or not finite.
+        SpecError: a fan_out that is no integer >= 1, negative variances.
 
     Valid for: independent Gaussian weights and biases, exact at every width; without biases, a
         curve that meets 0 only at ends of its pieces.

@@ -45,8 +45,7 @@ def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]
             layer's has no axis of layers.
 
     Returns:
-        Pairs (weights [fan_out, fan_in], biases [fan_out] or None), of residual blocks triples
-        (W, b or None, V), in float64.
+        Float64 layers as `exact_lengths` takes them.
 
     Raises:
         SpecError: an activation that is not piecewise linear with slope 1 above 0; parameters of

@@ -1,8 +1,8 @@
-"""Products of random layers in their three orders.
+"""Products of random layers in their three orders (arXiv:2104.10727, section 1).
 
     forward iterates         x_t = T_t ... T_1 x_0
     backward iterates        x_t = T_1 ... T_t x_0
-    pulled-back functions    f_t = T_1^* ... T_t^* f,  f_t(x) = f(T_t ... T_1 x)
+    pulled-back functions    f_t(x) = f(T_t ... T_1 x)
 
 For independent layers the first two x_t have one law, but only backward iterates converge where
 layers contract on average; pulled-back functions have their order at a forward pass's cost. States
@@ -66,8 +66,6 @@ def forward_iterates(weights: Any, activation: Any, x: Any, *, biases: Any = Non
         activation: `Activation`, name or JAX function.
         x: x_0, [..., n].
         biases: [T, n], or None.
-
-    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     draw = lambda t: (weights[t], None if biases is None else biases[t])
@@ -102,7 +100,7 @@ def _iterates(start: Scaled, states: Scaled, increments: jax.Array) -> Iterates:
 def backward_iterates(
     weights: Any, activation: Any, x: Any, *, biases: Any = None, depths: Any = None
 ) -> Scaled:
-    """x_t = T_1 ... T_t x_0 at every t of `depths`.
+    """x_t = T_1 ... T_t x_0 at every t of `depths`: mantissa [len(depths), ..., n].
 
     Depth t costs t matrix-vector products, all depths up to T cost T (T + 1) / 2.
 
@@ -111,13 +109,8 @@ def backward_iterates(
         activation, x, biases: as for `forward_iterates`.
         depths: each in [0, T], in any order; None for 0, 1, ..., T.
 
-    Returns:
-        Mantissa [len(depths), ..., n].
-
     Raises:
         SpecError: depths outside [0, T].
-
-    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, x)
     total = weights.shape[0]
@@ -141,17 +134,12 @@ def backward_iterates(
 def pulled_back_values(
     weights: Any, activation: Any, decision: Any, points: Any, *, biases: Any = None
 ) -> Scaled:
-    """f_t(x) = f(T_t ... T_1 x) at points x, for every t <= T.
+    """f_t(x) = f(T_t ... T_1 x) for every t <= T: mantissa [T + 1, ..., k].
 
     Args:
         weights, activation, biases: as for `forward_iterates`.
         decision: [k, n], f(x) = decision @ x.
         points: [..., n].
-
-    Returns:
-        Mantissa [T + 1, ..., k].
-
-    Reference: arXiv:2104.10727.
     """
     decision, n = jnp.asarray(decision), np.shape(points)[-1]
     valid = decision.ndim == 2 and decision.shape[1] == n
@@ -194,20 +182,17 @@ def tangent_iterates(
 def log_jacobian_determinants(
     weights: Any, activation: Any, points: Any, *, biases: Any = None
 ) -> jax.Array:
-    """ln |det D(T_t ... T_1)(x)| at points x for every t <= T, for `jacobian_distortion`.
+    """ln |det D(T_t ... T_1)(x)| for every t <= T: [T + 1, m].
+
+    -inf where a derivative underflows.
 
     Args:
         weights: [T, n, n], concrete: determinants are taken on the host.
         activation, biases: as for `forward_iterates`.
         points: [m, n].
 
-    Returns:
-        [T + 1, m]; -inf where a derivative underflows.
-
     Raises:
         SpecError: singular weights.
-
-    Reference: arXiv:2104.10727.
     """
     weights, biases, activation = checked_layers(weights, biases, activation, points)
     check_invertible(weights)

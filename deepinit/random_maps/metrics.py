@@ -1,12 +1,12 @@
-"""Semi-invariant metrics: d(U x, U y) <= d(x, y) for all layers U of a class.
+"""Semi-invariant metrics: d(U x, U y) <= d(x, y) for all layers U of a class (arXiv:2104.10727).
 
-Along products of stationary random maps d(x_0, x_n) / n converges (Kingman). Other layers can
-expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
-Euclidean one under weights of norm above 1.
+Along products of stationary random maps d(x_0, x_n) / n converges. Other layers can expand the
+metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the Euclidean one
+under weights of norm above 1.
 
 Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on a finite set
-of points, and are lower bounds of suprema. All are pure JAX; values outside the domain raise
-SpecError, or give NaN under jit.
+of points, and are lower bounds of suprema. Pure JAX; values outside the domain raise SpecError, or
+give NaN under jit.
 """
 
 from collections.abc import Callable, Iterable
@@ -56,9 +56,7 @@ class Metric(NamedTuple):
 
 
 def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """Thompson's metric max_i |ln x_i - ln y_i|, on positive vectors: [...].
-
-    Accurate also for x near y.
+    """Thompson's metric max_i |ln x_i - ln y_i|, accurate also for x near y: [...].
 
     Args:
         x, y: [..., n], positive.
@@ -67,27 +65,21 @@ def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
         SpecError: an entry is not positive.
 
     Valid for: non-expansive under order-preserving subhomogeneous maps of the open positive cone.
-
-    Reference: arXiv:2104.10727.
     """
     return _checked("Thompson's metric", _largest_log_ratio(as_scaled(x), as_scaled(y)))
 
 
 def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
-    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i), between positive rays.
+    """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i): [...].
 
     Args:
         x, y: [..., n], positive.
 
-    Returns:
-        [...]; 0 for y = s x.
-
     Raises:
         SpecError: an entry is not positive.
 
-    Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
-
-    Reference: arXiv:2104.10727.
+    Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone; 0 on
+        rays.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
@@ -118,8 +110,6 @@ def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
         SpecError: a distance that is not positive: a map identified two points.
 
     Valid for: non-expansive under pull-back by injective maps.
-
-    Reference: arXiv:2104.10727.
     """
     distance = _largest_log_ratio(as_scaled(first), as_scaled(second))
     return _checked("the bi-Lipschitz metric", distance, remedy=_IDENTIFIED)
@@ -139,8 +129,6 @@ def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
         SpecError: a logarithm that is not finite.
 
     Valid for: non-expansive under right composition with injective C^1 maps.
-
-    Reference: arXiv:2104.10727.
     """
     difference = jnp.asarray(first) - jnp.asarray(second)
     if not is_traced(difference) and not bool(jnp.isfinite(difference).all()):
@@ -223,14 +211,10 @@ def metric_for(layer_class: Any) -> Metric:
 
 
 def check_semi_invariant(metric: Metric, layer_class: Any) -> None:
-    """Raise SpecError unless a metric is semi-invariant for a class of layers.
-
-    The error names the metrics that are.
+    """Raise SpecError, naming alternatives, unless a metric is semi-invariant for a class.
 
     Args:
         layer_class: as for `metric_for`.
-
-    Reference: arXiv:2104.10727.
     """
     names = _closure(layer_class)
     fitting = " or ".join(other.name for other in METRICS if other.layer_class in names)

@@ -137,7 +137,6 @@ def audit(
     """Ratios d(T x, T y) / d(x, y) of random pairs under one layer.
 
     Args:
-        layer: T, of any class.
         metric: Thompson, Hilbert or a norm.
         num_pairs: of each of the three kinds.
         bound: of all ratios: 1, or a constant from `lipschitz_constant`.

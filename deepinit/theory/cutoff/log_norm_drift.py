@@ -23,7 +23,7 @@ from deepinit.theory.numerics.layer_factors import factor_log_moments
 
 
 class LogNormDrift(NamedTuple):
-    """Increments of log|x_t| per layer; floats, or arrays of the widths' shape.
+    """Increments of log|x_t| per layer, of the widths' shape.
 
     Attributes:
         drift, variance: given survival; natural logarithm.
@@ -46,8 +46,7 @@ def log_norm_drift(
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
     Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
-    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
-    `cutoff.norm_propagation`.
+    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU).
 
     Args:
         activation: with phi(0) = 0.
@@ -64,9 +63,9 @@ def log_norm_drift(
         SpecError: phi(0) != 0, derivative 0 on both sides of 0.
 
     Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
-        Positively homogeneous activations: absolute error 1e-13. Others: error O(|x|).
+        Positively homogeneous activations: absolute error 1e-13; others O(|x|).
 
-    Reference: linear layers: arXiv:2608.15914; others: module docstring.
+    Reference: linear layers: arXiv:2608.15914.
     """
     left, right = slopes_at_zero(activation)
     variance = validate.positive("weight_var", weight_var, "He (ReLU) is weight_var=2.")
@@ -129,7 +128,7 @@ def stationary_tail_exponent(gain: float, width: int) -> float:
     Raises:
         SpecError: a gain at or below `critical_gain(width)`.
 
-    Valid for: Gaussian weights, no bias, no rounding, bounded activations of derivative 1 at 0.
+    Valid for: Gaussian weights, no bias or rounding, bounded activations of derivative 1 at 0.
 
     Reference: arXiv:2608.15914.
     """

@@ -5,8 +5,6 @@ W_ij ~ N(0, A^2/N), b_i ~ N(0, sigma_b^2), q = |x|^2 / N, p = <x, y> / N, c = p 
     q' = V(q) = E phi(z)^2,  z ~ N(0, Q),  Q = A^2 q + sigma_b^2
     p' = E phi(u) phi(v),    Var u = Var v = Q, Cov(u, v) = A^2 p + sigma_b^2
     mu = V'(q*) = A^2 E[phi phi' g] / sqrt(Q),    chi = dp'/dp = A^2 E phi'(u) phi'(v)
-
-Expectations of one variable: error 1e-13; of pairs: 1e-12.
 """
 
 import math

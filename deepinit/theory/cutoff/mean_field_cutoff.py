@@ -47,7 +47,7 @@ class MeanFieldCutoff(NamedTuple):
         multiplier: m, of the relaxation.
         depth_scale: xi = 1/|log m|.
         amplitude: C, in units of the state.
-        spread: s, stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
+        spread: s, stationary standard deviation times sqrt(N), given the lengths.
         centre: t_N.
         t50: depth of TV = 1/2.
         total_variation: [...], TV at the given layers, or None.
@@ -75,8 +75,7 @@ def mean_field_cutoff(
 ) -> MeanFieldCutoff:
     """Depth at which a wide network forgets an input's length, or two inputs' angle.
 
-    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two inputs: state p = <x, y> / N,
-    m = chi.
+    One input: state q = |x|^2 / N, m = V'(q*), v = Var phi(z)^2. Two: p = <x, y> / N, m = chi.
 
     Args:
         weight_var: A^2 > 0, variance times fan_in.
@@ -84,7 +83,7 @@ def mean_field_cutoff(
         bias_var: sigma_b^2 >= 0.
         mean_square: q_0 = |x_0|^2 / N > 0 of one input; two start at q*, which it selects.
         cosine: of two inputs, in (-1, 1); None for one input.
-        layers: [...], t >= 0 at which the total variation is evaluated.
+        layers: [...], t >= 0 at which TV is evaluated.
 
     Returns:
         `MeanFieldCutoff`; C, m, s to 1e-8.
@@ -93,10 +92,10 @@ def mean_field_cutoff(
         SpecError: signals that die out or explode, two inputs in the ordered phase (take
             `ordered_cutoff`), multipliers of 1 (critical) or 0, a start at the fixed point.
 
-    Valid for: Gaussian weights; N large, t near or beyond the centre; relative error of TV
+    Valid for: Gaussian weights, N large, t near or beyond the centre; relative error of TV
         O(1 / sqrt(N)).
 
-    Reference: one input: arXiv:2608.15914; two: module docstring.
+    Reference: one input: arXiv:2608.15914.
     """
     recursion = checked_recursion(activation, weight_var, bias_var)
     n = validate.integer("width", width, 1)

@@ -1,10 +1,8 @@
 """Sums T(u) = sum_k p_k P(w k > u) on a grid of u, in time linear in the grids of k and u.
 
-Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: suffix sums of p_k and of p_k / k.
-
-Gaussian w: P(w k > u) = Q(e^(y - log k)), y = log(u / std), Q the normal tail: analytic and bounded
-for |Im z| < pi/4. On intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m:
-15 terms leave 1e-15.
+Uniform w on (-a, a): P(w k > u) = (1 - u/(a k))^+ / 2: suffix sums of p_k and of p_k / k. Gaussian
+w: Q(e^(y - log k)), y = log(u / std), Q the normal tail, analytic and bounded for |Im| < pi/4: on
+intervals of log k of length 1/4 its Chebyshev series converges like 12.6^-m, 15 terms leave 1e-15.
 """
 
 from collections.abc import Callable
