@@ -42,11 +42,10 @@ def curve_length_by_tangents(rows: Any) -> Measurement:
 def curve_length_by_chords(rows: Any, chord: float) -> Measurement:
     """Length of the polygon through equally spaced points' images, relative to the curve, [1].
 
-    A kink at a uniform place of a step h, where the velocity s gains a component j across itself,
-    shortens the chord by h j^2 / (12 s) on average. By Rice's formula the relative deficit is
-    (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), with K the variance, v the speed and
-    omega the angular speed of a preactivation: 2 depth / (3 num_chords) for a circle through a
-    bias-free ReLU network.
+    Relative deficit, from Rice's formula and h j^2 / (12 s) per kink of a step h (speed s, jump j
+    across): (h / (3 pi)) sum_l K_l omega_l^3 / v_l^2 (1 + O(1/width)), with K the variance, v the
+    speed and omega the angular speed of a preactivation. Bias-free ReLU network, circle:
+    2 depth / (3 num_chords).
 
     Args:
         rows: points, each with the displacement to the next.

@@ -2,8 +2,8 @@
 
 The next centre is the free neuron with most free neurons within a cosine of 0.95. Clusters below
 max(3, 2 % of the neurons) are discarded. A count is accepted if the clusters hold more than 95 %
-of the neurons and their number is the same at cosines 0.90 and 0.98: in two dimensions any cloud
-splits into some twenty sectors.
+of the neurons and their number is the same at cosines 0.90 and 0.98 (in two dimensions any cloud
+splits into some twenty sectors).
 """
 
 from typing import NamedTuple

@@ -29,11 +29,10 @@ def log_distance(rows: Any) -> Any:
 
     With x = exp(c) a, x' = exp(c + p) (a + exp(s) d), d = b a + r, r orthogonal to a,
 
-        |x - x'|^2 = exp(2 c) [(exp(p) - 1 + exp(p + s) b)^2 |a|^2 + exp(2 (p + s)) |r|^2].
+        |x - x'|^2 = exp(2 c) [(exp(p) - 1 + exp(p + s) b)^2 |a|^2 + exp(2 (p + s)) |r|^2],
 
-    No cancellation: p = 0 unless partners are free, and then b = 0 or the pair is far. No
-        underflow:
-    terms are divided by the larger of exp(p) - 1 and exp(p + s).
+    without cancellation (p = 0 unless partners are free, and then b = 0 or the pair is far) or
+    underflow (terms are divided by the larger of exp(p) - 1 and exp(p + s)).
     """
     point_norm2, along, residual_norm2 = rows.inner_products
     ratio, step = rows.partner_scales, rows.partner_scales + rows.displacement_scales  # p, p + s

@@ -8,8 +8,8 @@ edges are zeros of preactivations, in O(pieces * fan_in * fan_out) per layer:
 
 *Rounding.* z is known to about eps |w| |x|, a zero t* to delta = that over |z'(t*)|. A zero within
 delta of an edge is that edge (bias-free: all units switch where the curve meets 0); zeros within
-delta are one; a unit within rounding of 0 on an entire piece is 0 there; a circle that touches a
-unit's boundary to rounding does not cross it. Lengths change by a few eps.
+delta are one; a unit within rounding of 0 on an entire piece is 0; a circle that touches a unit's
+boundary to rounding does not cross it. Lengths change by a few eps.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Drifts: growth rates of distances and norms with depth, with errors over independent networks.
 
-a(t)/t has a start-up term O(1/t), (a(T) - a(s)) / (T - s) none once the walk is stationary after s.
-Rates are averaged within a network first: its layers are dependent.
+For a(t) = d(x_0, x_t), a(t)/t has a start-up term O(1/t), (a(T) - a(s)) / (T - s) none once the
+walk is stationary after s. Layers of one network are dependent: its rates are averaged first.
 """
 
 from typing import NamedTuple
@@ -58,11 +58,10 @@ def drift_of_increments(increments: ArrayLike, *, start: int = 0) -> Drift:
 
     Args:
         increments: [networks, T].
-        start: number of first layers to skip; 0 if increments are stationary (homogeneous
-            activations).
+        start: number of first layers to skip, below T; 0 for homogeneous activations.
 
     Raises:
-        SpecError: start outside [0, T).
+        SpecError: start out of range.
     """
     increments = _per_network(increments, "increments", 1)
     total = increments.shape[1]

@@ -5,8 +5,8 @@
     pulled-back functions    f_t(x) = f(T_t ... T_1 x)
 
 For independent layers the first two x_t have one law, but only backward iterates converge where
-layers contract on average; pulled-back functions have their order at a forward pass's cost. States
-are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
+layers contract on average. Pulled-back functions are ordered like them, at a forward pass's cost.
+States are `Scaled`: a signal of size e^-20000 keeps its float32 digits.
 """
 
 from collections.abc import Callable

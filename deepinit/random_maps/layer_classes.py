@@ -6,7 +6,7 @@ On the open positive cone, W >= 0 without zero rows and V = 1, coordinate i of T
 
 T is order-preserving where sigma' >= 0, keeps the cone where sigma > 0, is subhomogeneous
 (s T(x) <= T(s x), 0 < s < 1) exactly where no elasticity exceeds 1, and homogeneous where b = 0
-and sigma is, on positive numbers. All are decided on a grid of z.
+and sigma is, on positive numbers; decided on a grid of z.
 """
 
 from typing import Any, NamedTuple
@@ -69,9 +69,9 @@ def apply(layer: Layer, x: Any) -> Any:
 def classify(layer: Layer) -> frozenset[str]:
     """Names of a layer's classes, `any` among them, on the host.
 
-    Positive classes: maps of the open positive cone. `1-Lipschitz in lp`: |W|_p, |V|_p, |sigma'| <=
-        1.
-    `injective`: weights of full column rank and a derivative bounded away from 0 on preactivations
+    Positive classes: maps of the open positive cone.
+    `1-Lipschitz in lp`: |W|_p <= 1, |V|_p <= 1 and |sigma'| <= 1.
+    `injective`: weights of full column rank, and a derivative bounded away from 0 on preactivations
     of the cube [-1, 1]^n; `smooth injective`: also no kink.
 
     Raises:

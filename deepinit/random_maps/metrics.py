@@ -1,12 +1,11 @@
 """Semi-invariant metrics: d(U x, U y) <= d(x, y) for all layers U of a class (arXiv:2104.10727).
 
-Along products of stationary random maps d(x_0, x_n) / n converges. Other layers can expand the
-metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the Euclidean one
-under weights of norm above 1.
+Then d(x_0, x_n) / n converges along products of stationary random maps (Kingman). Other layers can
+expand the metric: Hilbert's under tanh, Thompson's under a sigmoid with a bias below -2, the
+Euclidean one under weights of norm above 1.
 
-Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on a finite set
-of points, and are lower bounds of suprema. Pure JAX; values outside the domain raise SpecError, or
-give NaN under jit.
+Metrics on points take arrays [..., n] or `Scaled`; metrics on functions take values on finitely
+many points, and are lower bounds of suprema. Pure JAX; outside the domain SpecError, NaN under jit.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,14 +71,15 @@ def thompson_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 def hilbert_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array:
     """Hilbert's metric max_i (ln x_i - ln y_i) - min_i (ln x_i - ln y_i): [...].
 
+    0 for y = s x.
+
     Args:
         x, y: [..., n], positive.
 
     Raises:
         SpecError: an entry is not positive.
 
-    Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone; 0 on
-        rays.
+    Valid for: non-expansive under order-preserving homogeneous maps of the open positive cone.
     """
     return _checked("Hilbert's metric", _spread_of_log_ratios(as_scaled(x), as_scaled(y)))
 
@@ -96,15 +96,13 @@ def log_norm_distance(x: Scaled | ArrayLike, y: Scaled | ArrayLike) -> jax.Array
 
 
 def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|.
+    """Thompson's metric between distance functions: max |ln d1(p, q) - ln d2(p, q)|, [...].
 
-    D(d, T^* d) is the logarithm of the bi-Lipschitz constant of T.
+    A lower bound of the supremum over all pairs. D(d, T^* d) is the logarithm of the bi-Lipschitz
+    constant of T.
 
     Args:
         first, second: [..., pairs], distances of the same pairs (`distance_function`).
-
-    Returns:
-        [...], a lower bound of the supremum over all pairs.
 
     Raises:
         SpecError: a distance that is not positive: a map identified two points.
@@ -116,14 +114,12 @@ def bilipschitz_distance(first: ArrayLike, second: ArrayLike) -> jax.Array:
 
 
 def jacobian_distortion(first: ArrayLike, second: ArrayLike) -> jax.Array:
-    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|.
+    """Hilbert's metric sup |ln(|Jf(x)| |Jg(y)| / (|Jg(x)| |Jf(y)|))| between |Jf| and |Jg|, [...].
+
+    A lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
 
     Args:
-        first, second: [..., points], ln |Jf| and ln |Jg| at the same points
-            (`iterates.log_jacobian_determinants`).
-
-    Returns:
-        [...], a lower bound of the supremum; 0 where |Jf| / |Jg| is constant.
+        first, second: [..., points], ln |Jf| and ln |Jg| (`iterates.log_jacobian_determinants`).
 
     Raises:
         SpecError: a logarithm that is not finite.

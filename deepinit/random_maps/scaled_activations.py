@@ -34,7 +34,7 @@ def scaled_activation(activation: Any, z: Scaled) -> Scaled:
 
     Args:
         activation: `Activation`, name or JAX function.
-        z: preactivations [..., n].
+        z: [..., n].
 
     Raises:
         SpecError: as `checked_activation`.

@@ -3,9 +3,8 @@
 `far` pairs probe the map globally, `near` pairs (1e-3 apart) its local Lipschitz constant, `ray`
 pairs (y = s x) subhomogeneity. Points have sizes from 1e-2 to 1e2.
 
-Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid, any positive weights:
-Lambert's W_0(exp(-(1 + b))) (`theory.cutoff.thompson`). Hilbert, linear layer: Birkhoff's
-tanh(Delta / 4). Norms: |V| |W| sup |sigma'|.
+Constants. Thompson: sup_{z > b} (z - b) sigma'(z) / sigma(z); sigmoid: W_0(exp(-(1 + b)))
+(`theory.cutoff.thompson`). Hilbert, linear layer: `birkhoff`. Norms: |V| |W| sup |sigma'|.
 """
 
 from functools import partial
@@ -39,13 +38,13 @@ _POSITIVE = (classes.POSITIVE_HOMOGENEOUS, classes.POSITIVE_SUBHOMOGENEOUS)
 
 
 class Audit(NamedTuple):
-    """Ratios d(T x, T y) / d(x, y) of random pairs.
+    """Ratios d(T x, T y) / d(x, y) of random pairs, each array [kinds, pairs].
 
     Attributes:
-        kinds: of pairs, `far`, `near`, `ray`.
-        ratios: [kinds, pairs]; infinite where the metric's equal points have different images, NaN
-            where an image leaves the domain.
-        rounding: [kinds, pairs], largest effect of rounding on a ratio.
+        kinds: `far`, `near`, `ray`.
+        ratios: infinite where the metric's equal points have different images, NaN where an image
+            leaves the domain.
+        rounding: largest effect of rounding on a ratio.
         bound: of all ratios: 1 for semi-invariance.
     """
 
@@ -92,12 +91,7 @@ def draw_pairs(
 
 
 def expansion_ratios(layer: Layer, metric: Metric, x: Any, y: Any) -> tuple[jax.Array, jax.Array]:
-    """Ratios d(T x, T y) / d(x, y) and their rounding, [...]; pure JAX.
-
-    Args:
-        metric: Thompson, Hilbert or a norm.
-        x, y: [..., n].
-    """
+    """Ratios d(T x, T y) / d(x, y) of points [..., n] and their rounding, [...]; pure JAX."""
     arrays = (layer.weights, layer.bias, layer.output, jnp.asarray(x), jnp.asarray(y))
     # traced: values outside the domain become NaN, which is what an audit counts
     return _traced_ratios(as_activation(layer.activation), metric, *arrays)
@@ -139,13 +133,13 @@ def audit(
     Args:
         metric: Thompson, Hilbert or a norm.
         num_pairs: of each of the three kinds.
-        bound: of all ratios: 1, or a constant from `lipschitz_constant`.
+        bound: 1, or a constant from `lipschitz_constant`.
         dtype: of the points; float64 needs JAX's x64 mode.
 
     Raises:
         SpecError: a metric on functions.
 
-    Reference: arXiv:2104.10727; constants: module docstring.
+    Reference: arXiv:2104.10727.
     """
     weights, bias, output, activation = checked(layer)
     x, y = draw_pairs(key, metric, weights.shape[1], num_pairs, dtype)
@@ -158,17 +152,16 @@ def audit(
 def lipschitz_constant(layer: Layer, metric: Metric) -> float:
     """Upper bound of all ratios d(T x, T y) / d(x, y), on the host.
 
+    Infinite where T does not keep the metric's domain.
+
     Args:
         metric: Thompson (exact without `layer.output`), Hilbert (exact for linear layers) or a
             norm.
 
-    Returns:
-        The constant; infinite where T does not keep the metric's domain.
-
     Raises:
         SpecError: Hilbert's metric with layers that are not homogeneous, metrics on functions.
 
-    Reference: module docstring; Birkhoff 1957 for Hilbert's metric.
+    Reference: Birkhoff 1957 for Hilbert's metric; module docstring.
     """
     _check_on_points(metric)
     weights, bias, output, activation = checked(layer)

@@ -12,7 +12,7 @@ QUARTILES = 1.3489795003921634  # interquartile range of the normal law
 
 
 class FirstPassage(NamedTuple):
-    """Gaussian profile of a first passage.
+    """Gaussian profile of a first passage at distance L, drift -gamma, variance sigma^2.
 
     Attributes:
         centre: L/gamma, in layers: S = 1/2.

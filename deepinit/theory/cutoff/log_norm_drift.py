@@ -46,21 +46,21 @@ def log_norm_drift(
     """Mean and variance per layer of log|x_t|, and P(x_t = 0), exact in the width.
 
     Square layers x_t = phi(W_t x_{t-1}), no biases. Excess kurtosis k subtracts 3 m^2 k / (4 N^2)
-    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU).
+    from the drift and adds it to the variance, m = 1 (linear) or 2 (ReLU); first layer:
+    `cutoff.norm_propagation`.
 
     Args:
         activation: with phi(0) = 0.
         width: [...], N >= 1, integers.
         weight_var: variance times fan_in, > 0; the squared gain A^2.
         excess_kurtosis: E w^4 / (E w^2)^2 - 3 >= -2; uniform: -6/5.
-        sphere: max(fan_in, width) of Haar-orthogonal matrices, at least every width; None for
-            independent entries.
+        sphere: max(fan_in, width) of Haar-orthogonal matrices; None for independent entries.
 
     Returns:
-        `LogNormDrift`; not monotone in N for ReLU.
+        Not monotone in N for ReLU.
 
     Raises:
-        SpecError: phi(0) != 0, derivative 0 on both sides of 0.
+        SpecError: phi(0) != 0, derivative 0 on both sides of 0, a sphere below a width.
 
     Valid for: Gaussian or Haar weights; independent symmetric ones with error O(1 / N^3).
         Positively homogeneous activations: absolute error 1e-13; others O(|x|).

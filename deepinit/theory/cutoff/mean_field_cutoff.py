@@ -44,10 +44,10 @@ class MeanFieldCutoff(NamedTuple):
 
     Attributes:
         fixed_point: q*, or p* = q* c* for two inputs.
-        multiplier: m, of the relaxation.
+        multiplier: m.
         depth_scale: xi = 1/|log m|.
         amplitude: C, in units of the state.
-        spread: s, stationary standard deviation times sqrt(N), given the lengths.
+        spread: s, stationary standard deviation times sqrt(N) (given the lengths, for two inputs).
         centre: t_N.
         t50: depth of TV = 1/2.
         total_variation: [...], TV at the given layers, or None.
