@@ -35,14 +35,14 @@ class Layer(NamedTuple):
 def layers_of(spec: Spec, parameters: Any) -> list[tuple[np.ndarray | None, ...]]:
     """Layers of one network of `network(spec).init`, for `exact_lengths`.
 
-    Pass `negative_slope=spec.activation.slopes[0]` and
-    `last_is_linear=spec.output_width is not None` with them.
+    To be passed with `negative_slope=spec.activation.slopes[0]` and
+    `last_is_linear=spec.output_width is not None`.
 
     Args:
         parameters: a tuple of segments of equal layers, `{"inner": matrix}` or, of residual blocks,
             `{"inner": matrix, "outer": matrix}`, then the output layer's matrix, if any. A matrix:
-            `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out]; the output
-            layer's has no axis of layers.
+            `weights` [layers, fan_out, fan_in] and optional `biases` [layers, fan_out], without the
+            axis of layers for the output layer.
 
     Returns:
         Float64 layers as `exact_lengths` takes them.

@@ -78,7 +78,7 @@ def metric_drift(metric: Metric, iterates: Iterates | Scaled, *, start: int | No
         start: as for `drift`.
 
     Raises:
-        SpecError: states outside the metric's domain; as `drift`.
+        SpecError: states outside the metric's domain.
     """
     states = iterates.states if isinstance(iterates, Iterates) else iterates
     first = Scaled(*(array[:1] for array in states))

@@ -16,8 +16,8 @@ class Scaled(NamedTuple):
     """Vector mantissa * 2^exponent.
 
     Attributes:
-        mantissa: [..., n], largest |entry| in [1/2, 1); zeros for the zero vector. Entries more
-            than 2^126 (float32) below the largest underflow to 0.
+        mantissa: [..., n], largest |entry| in [1/2, 1), or zeros. Entries more than 2^126 (float32)
+            below the largest underflow to 0.
         exponent: [...], int32.
     """
 
@@ -119,9 +119,9 @@ def largest(x: Any, axis: int = -1) -> Any:
 
 
 def _log_quotient(x: jax.Array, y: jax.Array) -> jax.Array:
-    """ln(x / y) = 2 artanh((x - y) / (x + y)), accurate near x = y.
+    """ln(x / y) = 2 artanh((x - y) / (x + y)), by its series near x = y.
 
-    By its series there: XLA's log1p on CPU loses 60 units in the last place.
+    XLA's log1p on CPU loses 60 units in the last place.
     """
     r = (x - y) / (x + y)
     small = jnp.where(jnp.abs(r) < 0.1, r, 0)

@@ -38,14 +38,13 @@ def first_passage_profile(
 
     Args:
         distance: L > 0, log(|x_0| / rho) for mesh rho.
-        drift, variance: per layer, < 0 and >= 0, e.g. of `log_norm_drift`.
+        drift, variance: per layer, < 0 and >= 0 (`log_norm_drift`).
         layers: [...], t at which S is evaluated.
 
     Raises:
         SpecError: drift >= 0, L <= 0.
 
-    Valid for: i.i.d. increments, L large; error of the centre O(1) (rounding, overshoot), of S
-        O(L^(-1/2)).
+    Valid for: i.i.d. increments, L large; error of the centre O(1), of S O(L^(-1/2)).
 
     Reference: arXiv:2608.15914.
     """
@@ -74,7 +73,7 @@ def poisson_survival(distance: float, layers: Any, amplitude: float = 1.0) -> np
         layers: [...], t >= 0.
         amplitude: a in (0, 1]; for a > 1 the signal can return from below rho.
 
-    Valid for: the unrounded chain killed below rho. Truncation to a lattice kills a bounded number
+    Valid for: the unrounded chain killed below rho. On a lattice truncation kills a bounded number
         of layers earlier, rounding to nearest later.
 
     Reference: arXiv:2608.15914.

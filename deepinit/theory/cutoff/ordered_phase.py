@@ -48,7 +48,7 @@ class OrderedCutoff(NamedTuple):
 
     Attributes:
         drift, variance: of the logarithm of the distance, per layer.
-        depth_scale: xi = 1/|log chi_1| at infinite width.
+        depth_scale: xi = 1/|log chi_1|, at infinite width.
         wide_centre: 2 xi L, the depth at infinite width.
         centre: L / |drift|.
         window: t25 - t75 of the Gaussian profile.
@@ -90,14 +90,13 @@ def ordered_cutoff(
         distance: L > 0: log(|x_0 - y_0| / eps), or log(|x_0| / rho) without biases.
         bias_var: sigma_b^2 >= 0.
         mean_square: |x_0|^2 / N > 0; selects q*.
-        layers: [...], t >= 0 at which the survival is evaluated.
+        layers: [...], t >= 0 of the survival.
 
     Raises:
         SpecError: chi_1 >= 1 (no contraction).
 
     Valid for: Gaussian weights and biases. Without biases: as `log_norm_drift`. With biases: drift
-        and variance to O(1/N^2), inputs close or L large, stationary lengths; error of the centre
-        O(1).
+        and variance to O(1/N^2), inputs close or L large, stationary lengths; centre to O(1).
 
     Reference: xi_c: arXiv:1611.01232.
     """

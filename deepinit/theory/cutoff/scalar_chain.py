@@ -29,9 +29,9 @@ class ChainSurvival(NamedTuple):
     """Survival of the width-1 chain.
 
     Attributes:
-        survival: [depth + 1], S(t) = P(x_t != 0).
-        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state: a
-            bound on the error of S(t), which is too low for rising |phi|.
+        survival: [depth + 1], S(t).
+        escaped: [depth + 1], summed probabilities up to layer t of passing the largest state:
+            bounds the error of S(t), too low for rising |phi|.
     """
 
     survival: np.ndarray
@@ -55,12 +55,12 @@ def scalar_survival(
         weight_law: `uniform` or `normal`, fan_in 1: U(-1, 1) is `uniform(1 / 3)`.
         rho: mesh, 0 < rho < 1.
         rounding: "truncate" or "nearest".
-        x0: the input, not 0; not rounded.
-        largest: bound of |x|; larger values are put there and counted in `escaped`. None: the range
-            of the signal, at most max(200 000 rho, 4 |x0|).
+        x0: not 0; not rounded.
+        largest: bound of |x|; larger values are set to it and counted in `escaped`. None: the
+            range of the signal, at most max(200 000 rho, 4 |x0|).
 
     Raises:
-        SpecError: another weight law; phi(0) != 0; |phi| with several humps.
+        SpecError: another weight law or activation.
 
     Valid for: absolute error 1e-12 plus `escaped`. Time O(1/rho) per layer: at rho = 1e-6 and
         |x| <= 1 about 0.05 s (uniform), 0.3 s (normal).

@@ -1,4 +1,4 @@
-"""Position and width of the fall of a curve of survival or total variation."""
+"""Fall of a curve of survival or total variation."""
 
 import math
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ class CutoffSummary(NamedTuple):
 
     Attributes:
         t_mix: min{t: S(t) <= 1/4}, or None.
-        t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly.
+        t75, t50, t25: first crossings of 0.75, 0.50, 0.25, interpolated linearly; or nan.
         window: t25 - t75.
         ratio: window / t50; tends to 0 along a family with a cut-off.
     """
@@ -36,7 +36,7 @@ def summary(S: Any) -> CutoffSummary:
         S: [depth + 1], between 0 and 1; need not be monotone.
 
     Returns:
-        `CutoffSummary`; nan for a level above the start of the curve, or not reached.
+        nan for a level above the start of the curve, or not reached.
 
     Raises:
         SpecError: S is not a curve of numbers between 0 and 1.

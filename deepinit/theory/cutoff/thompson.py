@@ -1,8 +1,8 @@
 """Contraction of the Thompson metric max_i |log x_i - log y_i| by a layer with positive weights.
 
-The supremum of the row sums of |d log T_i / d log x_j|, in which z - b_i = sum_j x_j W_ij takes
-every positive value. Sigmoid: stationary where u sigmoid(z) = 1, u = z - b; value
-u - 1 = W_0(e^-(1 + b)), at most 1 if and only if b >= -2.
+Supremum of the row sums of |d log T_i / d log x_j|, where z - b_i = sum_j x_j W_ij takes every
+positive value. Sigmoid, u = z - b: stationary at u sigmoid(z) = 1, value u - 1, at most 1 if and
+only if b >= -2.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def thompson_lipschitz(activation: Any, bias: Any = 0.0) -> float:
         bias: [...], of the neurons.
 
     Returns:
-        The largest constant over the neurons; may be inf.
+        Largest constant over the neurons; may be inf.
 
     Raises:
         SpecError: phi not positive above the smallest bias; biases that are not finite.
